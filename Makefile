@@ -1,0 +1,40 @@
+# Needs Python 3.11 or newer, make and a package index. Every target makes its own .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: setup demo test check protos bench lock clean
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $(READY)
+
+setup: $(READY)  ## make .venv with everything in it
+
+demo: $(READY)  ## a synthetic world, three real processes, into demo-out/
+	$(BIN)/wattscore demo --out demo-out
+
+test: $(READY)  ## all tests
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## style, types, imports, stubs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_imports.py
+	$(BIN)/python -m common.wire.protos --check
+
+protos: $(READY)  ## write the stubs in common/wire from protos/
+	$(BIN)/python -m common.wire.protos
+
+bench: $(READY)  ## a few minutes of measurements into bench-out/
+	$(BIN)/python -m tests.bench
+
+lock: $(READY)  ## write constraints.txt from what is installed
+	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
+
+clean:
+	rm -rf $(VENV) demo-out bench-out

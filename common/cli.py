@@ -1,0 +1,153 @@
+"""`wattscore`: train, score, jobs, show, cancel, certs, try, demo."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from common import __version__
+from common.certs_cli import certs
+from common.client import Client, as_dict, failure
+from common.errors import WattScoreError
+from common.plan import ScorePlan, Side, TrainPlan, load_plan
+from common.show import follow, print_job, print_jobs
+from common.trial_cli import demo, try_
+from common.wire import coordinator_pb2 as wire
+
+_config = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default=Path("client.toml"),
+    show_default=True,
+    envvar="WATTSCORE_CONFIG",
+    help="Client configuration.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+
+
+class _Group(click.Group):
+    """Prints our errors as one line with the remedy; exit code 2 for them, 1 for a job that did not succeed."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except WattScoreError as error:
+            where = f"{error.origin}: " if error.origin else ""
+            click.echo(f"wattscore: {where}{error}", err=True)
+            sys.exit(2)
+
+
+@click.group(cls=_Group)
+@click.version_option(__version__, prog_name="wattscore")
+def main() -> None:
+    """Joint credit-risk models between a grid company and a bank, neither showing the other a row."""
+
+
+@main.command()
+@click.argument("plan", type=click.Path(path_type=Path))
+@click.option("--watch", is_flag=True, help="Follow the job until it is over.")
+@_config
+@_json
+def train(plan: Path, watch: bool, config: Path, as_json: bool) -> None:
+    """Submit the training or scoring PLAN (TOML)."""
+    with Client.from_config(config) as client:
+        _submit(client, load_plan(plan), watch, as_json)
+
+
+@main.command()
+@click.option("--model", required=True, help="The training job whose model scores.")
+@click.option("--grid-dataset", required=True, help="The grid's dataset to score.")
+@click.option("--bank-dataset", required=True, help="The bank's dataset to score.")
+@click.option("--by-period", is_flag=True, help="Rows are (enterprise, period).")
+@click.option("--name", default="", help="A name for people.")
+@click.option("--watch", is_flag=True, help="Follow the job until it is over.")
+@_config
+@_json
+def score(
+    model: str,
+    grid_dataset: str,
+    bank_dataset: str,
+    by_period: bool,
+    name: str,
+    watch: bool,
+    config: Path,
+    as_json: bool,
+) -> None:
+    """Score rows of two datasets; the bank finds the scores in its data folder, scores/JOB.csv."""
+    plan = ScorePlan(
+        name=name,
+        model=model,
+        grid=Side(dataset=grid_dataset),
+        bank=Side(dataset=bank_dataset),
+        keys=("id", "period") if by_period else ("id",),
+    )
+    with Client.from_config(config) as client:
+        _submit(client, plan, watch, as_json)
+
+
+@main.command()
+@_config
+@_json
+def jobs(config: Path, as_json: bool) -> None:
+    """List the coordinator's jobs."""
+    with Client.from_config(config) as client:
+        found = client.jobs()
+    if as_json:
+        click.echo(json.dumps([as_dict(job) for job in found], indent=1))
+    else:
+        print_jobs(found, Console())
+
+
+@main.command()
+@click.argument("job")
+@_config
+@_json
+def show(job: str, config: Path, as_json: bool) -> None:
+    """Show one JOB: state, cause, results, what was opened to whom."""
+    with Client.from_config(config) as client:
+        _print(client.show(job), as_json)
+
+
+@main.command()
+@click.argument("job")
+@_config
+@_json
+def cancel(job: str, config: Path, as_json: bool) -> None:
+    """End a JOB that is queued or running."""
+    with Client.from_config(config) as client:
+        _print(client.cancel(job), as_json)
+
+
+def _submit(client: Client, plan: TrainPlan | ScorePlan, watch: bool, as_json: bool) -> None:
+    job = client.submit(plan)
+    if watch:
+        updates = client.watch(job.id)
+        job = _last(updates) if as_json else follow(updates, Console(stderr=True))
+    _print(job, as_json)
+    if failure(job) is not None:
+        sys.exit(1)
+
+
+def _last(updates: Iterator[wire.Job]) -> wire.Job:
+    return list(updates)[-1]
+
+
+def _print(job: wire.Job, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(as_dict(job), indent=1))
+    else:
+        print_job(job, Console())
+
+
+main.add_command(certs)
+main.add_command(try_)
+main.add_command(demo)
+
+if __name__ == "__main__":
+    main()

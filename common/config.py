@@ -1,0 +1,70 @@
+"""Strict configuration: TOML into frozen pydantic models that forbid unknown keys; errors name file, key and remedy."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from common.errors import ConfigError, WattScoreError
+
+
+class StrictModel(BaseModel):
+    """Base of plans and configuration: frozen, no unknown key, only finite numbers, defaults checked too."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+
+
+M = TypeVar("M", bound=StrictModel)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Raises ConfigError for a missing, unreadable or malformed file."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})", remedy="Check the path and its permissions.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def validate(model: type[M], raw: dict[str, Any], source: str, error: type[WattScoreError] = ConfigError) -> M:
+    """`raw` as a `model`; raises `error` naming each wrong key of `source`, with the nearest known key as a remedy."""
+    try:
+        return model.model_validate(raw)
+    except ValidationError as failure:
+        lines = [_explain(model, item) for item in failure.errors()]
+        raise error(f"{source}: " + "; ".join(lines)) from None
+
+
+def load(model: type[M], path: Path) -> M:
+    """The file at `path` as a `model`."""
+    return validate(model, read_toml(path), str(path))
+
+
+def _explain(model: type[BaseModel], item: Any) -> str:
+    where = ".".join(str(part) for part in item["loc"]) or "(top level)"
+    if item["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(str(item["loc"][-1]), _known_keys(model), n=1)
+        return f"unknown key {where!r}" + (f", did you mean {close[0]!r}?" if close else "")
+    if item["type"] == "missing":
+        return f"missing key {where!r}"
+    return f"{where}: {item['msg']}"
+
+
+def _known_keys(model: type[BaseModel], seen: frozenset[type] = frozenset()) -> list[str]:
+    keys = list(model.model_fields)
+    for field in model.model_fields.values():
+        for inner in _models_in(field.annotation):
+            if inner not in seen:
+                keys += _known_keys(inner, seen | {inner})
+    return keys
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for arg in getattr(annotation, "__args__", ()) for m in _models_in(arg)]

@@ -1,0 +1,55 @@
+"""`wattscore-coordinator serve --config FILE.toml`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from common.coordinator.board import Board
+from common.coordinator.service import Coordinator
+from common.errors import PolicyError
+from common.party import Identity
+from common.serve import command, set_logging
+from common.settings import CoordinatorSettings, load_settings
+from common.wire.server import Server, serve
+from common.wire.tls import Credentials
+
+
+class CoordinatorDaemon:
+    """The coordinator process."""
+
+    def __init__(self, coordinator: Coordinator, server: Server) -> None:
+        self._coordinator, self._server = coordinator, server
+        self.port: int | None = server.port
+
+    async def run(self) -> None:
+        await self._coordinator.run()
+
+    async def stop(self, reason: str) -> None:
+        await self._coordinator.stop(reason)
+        await self._server.stop()
+
+
+async def start(config: Path) -> CoordinatorDaemon:
+    settings = load_settings(CoordinatorSettings, config)
+    set_logging(settings.log_level)
+    credentials = Credentials.load(settings.tls)
+    parties = [Identity.parse(settings.grid), Identity.parse(settings.bank)]
+    for party in parties:
+        if party.org == credentials.identity.org:
+            raise PolicyError(
+                f"the coordinator {credentials.identity} belongs to the organisation of {party}",
+                remedy="Run it at a third organisation: a dealer and one party together can read the other's data.",
+            )
+    clients = [Identity.parse(client) for client in settings.clients]
+    coordinator = Coordinator(settings, Board(settings.data))
+    orgs = {identity.org for identity in (*parties, *clients)}
+    server = await serve(
+        settings.listen, credentials, orgs, coordinator.services(), origin="coordinator", reflect=settings.reflection
+    )
+    return CoordinatorDaemon(coordinator, server)
+
+
+main = command("wattscore-coordinator", start)
+
+if __name__ == "__main__":
+    main()

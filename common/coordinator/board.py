@@ -1,0 +1,128 @@
+"""The coordinator's jobs: their records, their state, who waits for a change; written to the journal at every event."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from common.errors import JobNotFound, WattScoreError
+from common.jobs.journal import Journal
+from common.jobs.state import Event, State, after
+from common.party import Identity, Party
+from common.plan import ScorePlan, TrainPlan
+from common.wire import coordinator_pb2 as wire
+from common.wire import party_pb2, peer_pb2
+from common.wire.status import to_fault
+
+_QUIET = 0.1  # seconds between two messages to a watcher
+
+
+class JobRecord:
+    """One job: its message as clients see it, the parsed plan, and a condition that fires when it changes."""
+
+    def __init__(self, message: wire.Job, plan: TrainPlan | ScorePlan | None) -> None:
+        self.message, self.plan = message, plan
+        self._changed = asyncio.Condition()
+        self._version = 0
+
+    @property
+    def id(self) -> str:
+        return self.message.id
+
+    @property
+    def state(self) -> State:
+        return State(self.message.state)
+
+    def party(self, party: Party) -> wire.PartyProgress:
+        return self.message.grid if party is Party.GRID else self.message.bank
+
+    async def touch(self) -> None:
+        async with self._changed:
+            self._version += 1
+            self._changed.notify_all()
+
+    async def versions(self) -> AsyncIterator[wire.Job]:
+        """The record now and after changes, the last one final; quick successions are passed over."""
+        seen = -1
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self._version != seen)  # noqa: B023
+                seen = self._version
+            yield self.message
+            if self.state.final:
+                return
+            await asyncio.sleep(_QUIET)
+
+
+class Board:
+    """All jobs this coordinator knows. Jobs that a restart interrupted are failed when it is read back."""
+
+    def __init__(self, folder: Path) -> None:
+        self._journal = Journal(folder / "jobs.sqlite")
+        self._records: dict[str, JobRecord] = {}
+        for data in self._journal.read():
+            record = JobRecord(wire.Job.FromString(data), None)
+            self._records[record.id] = record
+            if not record.state.final:
+                self._move(
+                    record,
+                    Event.FAIL,
+                    peer_pb2.Fault(
+                        kind="PeerLost",
+                        message="the coordinator restarted",
+                        remedy="Submit it again.",
+                        origin="coordinator",
+                    ),
+                )
+
+    async def add(self, plan: TrainPlan | ScorePlan, submitter: Identity) -> JobRecord:
+        now = time.time()
+        message = wire.Job(
+            id=f"{plan.kind}-{time.strftime('%Y%m%d', time.gmtime(now))}-{secrets.token_hex(4)}",
+            name=plan.name,
+            kind=plan.kind,
+            state=State.QUEUED.value,
+            plan=plan.canonical(),
+            submitted=now,
+            submitter=str(submitter),
+        )
+        record = self._records[message.id] = JobRecord(message, plan)
+        self._save(record)
+        return record
+
+    def get(self, job: str) -> JobRecord:
+        """Raises JobNotFound."""
+        try:
+            return self._records[job]
+        except KeyError:
+            raise JobNotFound(f"no job {job!r}", remedy="`wattscore jobs` lists them.") from None
+
+    def all(self) -> list[JobRecord]:
+        return list(self._records.values())
+
+    async def move(self, record: JobRecord, event: Event, cause: WattScoreError | peer_pb2.Fault | None = None) -> None:
+        """Applies an event; raises JobStateError, and changes nothing, when the state does not allow it."""
+        fault = to_fault(cause, "coordinator") if isinstance(cause, BaseException) else cause
+        self._move(record, event, fault)
+        await record.touch()
+
+    def _move(self, record: JobRecord, event: Event, fault: peer_pb2.Fault | None) -> None:
+        state = after(record.state, event, record.id)
+        record.message.state = state.value
+        if state is State.RUNNING:
+            record.message.started = time.time()
+        if state.final:
+            record.message.ended = time.time()
+        if fault is not None:
+            record.message.fault.CopyFrom(fault)
+        self._save(record)
+
+    def _save(self, record: JobRecord) -> None:
+        self._journal.write(record.id, record.message.SerializeToString())
+
+    async def progress(self, record: JobRecord, party: Party, progress: party_pb2.Progress) -> None:
+        record.party(party).progress.CopyFrom(progress)
+        await record.touch()

@@ -1,0 +1,179 @@
+"""Driving one job: offer it, deal for it, gather what the parties report. One job at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from common.coordinator.board import Board, JobRecord
+from common.errors import PeerLost, PlanError, WattScoreError
+from common.jobs.report import peak_mib
+from common.jobs.state import Event
+from common.mpc.correlation import TrainingDemand
+from common.mpc.dealer import Dealer, Work
+from common.party import Party
+from common.plan import TrainPlan
+from common.settings import CoordinatorSettings
+from common.wire import coordinator_pb2, party_pb2
+from common.wire.peer import Counter, DealtChannel
+from common.wire.peer_pb2 import Fault
+from common.wire.server import Call
+from common.wire.status import from_fault, to_fault
+
+_log = logging.getLogger(__name__)
+
+ANSWER = 30.0  # seconds a party has to look at an offer
+_BETTER_CAUSE = 1.0  # seconds to wait, after "the other one failed", for the other one's own words
+_SECOND_HAND = ("PeerFailed", "PeerLost", "JobCancelled")
+
+Tell = Callable[[Party, party_pb2.ToParty], Awaitable[None]]
+
+
+class Drive:
+    """One running job at the coordinator. Parties' messages come in by `take`, dealer streams by `deal`."""
+
+    def __init__(self, record: JobRecord, board: Board, settings: CoordinatorSettings, tell: Tell) -> None:
+        self.record, self._board, self._settings, self._tell = record, board, settings, tell
+        loop = asyncio.get_running_loop()
+        self._accepted = {party: loop.create_future() for party in Party}
+        self._done: dict[Party, asyncio.Future[party_pb2.Report]] = {party: loop.create_future() for party in Party}
+        self._failed: asyncio.Future[Fault] = loop.create_future()
+        self._faults: dict[Party, Fault] = {}
+        self._joined = {party: loop.create_future() for party in Party}
+        self._counters = {party: Counter() for party in Party}
+
+    async def run(self) -> None:
+        """Until the job is done, failed or cancelled; the record then says which."""
+        try:
+            await self._race(self._play())
+        except WattScoreError as error:
+            fault = await self._cause(error)
+            event = Event.CANCEL if fault.kind == "JobCancelled" and fault.origin == "client" else Event.FAIL
+            await self._board.move(self.record, event, fault)
+            await self._stop_parties(fault)
+        except Exception as error:
+            _log.exception("job %s failed at the coordinator", self.record.id)
+            fault = to_fault(error, "coordinator")
+            await self._board.move(self.record, Event.FAIL, fault)
+            await self._stop_parties(fault)
+
+    async def _play(self) -> None:
+        offer = party_pb2.ToParty(offer=party_pb2.Offer(job=self.record.id, plan=self.record.message.plan))
+        await self._board.move(self.record, Event.OFFER)
+        await self._tell_both(offer)
+        await self._within(asyncio.gather(*self._accepted.values()), "the parties did not answer the offer in time")
+        await self._board.move(self.record, Event.ACCEPTED)
+        dealing = asyncio.create_task(self._deal_all())
+        try:
+            await self._tell_both(party_pb2.ToParty(start=party_pb2.Start(job=self.record.id)))
+            await asyncio.gather(dealing, *self._done.values())
+        finally:
+            dealing.cancel()
+        self._keep_reports()
+        await self._board.move(self.record, Event.DONE)
+
+    async def _within(self, what: Awaitable[object], text: str) -> None:
+        try:
+            await asyncio.wait_for(what, ANSWER)
+        except TimeoutError:
+            raise PeerLost(text, remedy="Check both parties' logs.") from None
+
+    async def _race(self, play: Awaitable[object]) -> None:
+        """`play`, or the first failure anybody reports."""
+        task: asyncio.Future[object] = asyncio.ensure_future(play)
+        try:
+            await asyncio.wait((task, self._failed), return_when=asyncio.FIRST_COMPLETED)
+            if self._failed.done() and not task.done():
+                raise from_fault(self._failed.result())
+            await task
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError, WattScoreError):
+                await task
+
+    async def _cause(self, error: WattScoreError) -> Fault:
+        """The first-hand cause, where one comes in time: a party that lost the other hears of it before we do."""
+        first = to_fault(error, "coordinator")
+        if first.kind in _SECOND_HAND and first.origin != "client":
+            end = asyncio.get_running_loop().time() + _BETTER_CAUSE
+            while asyncio.get_running_loop().time() < end and len(self._faults) < len(Party):
+                await asyncio.sleep(0.05)
+                if any(fault.kind not in _SECOND_HAND for fault in self._faults.values()):
+                    break
+        own = [fault for fault in self._faults.values() if fault.kind not in _SECOND_HAND]
+        return own[0] if own else first
+
+    def fail(self, fault: Fault, party: Party | None = None) -> None:
+        if party is not None:
+            self._faults[party] = fault
+        if not self._failed.done():
+            self._failed.set_result(fault)
+
+    def cancel(self, who: str) -> None:
+        self.fail(Fault(kind="JobCancelled", message=f"cancelled by {who}", origin="client"))
+
+    async def take(self, party: Party, message: party_pb2.FromParty) -> None:
+        """One message of a party about this job."""
+        what = message.WhichOneof("message")
+        if what == "accept" and not self._accepted[party].done():
+            self._accepted[party].set_result(None)
+        elif what == "refuse":
+            self.fail(message.refuse.fault, party)
+        elif what == "failed":
+            self.fail(message.failed.fault, party)
+        elif what == "progress":
+            await self._board.progress(self.record, party, message.progress)
+        elif what == "done" and not self._done[party].done():
+            self._done[party].set_result(message.done.report)
+
+    def lost(self, party: Party) -> None:
+        """A party's stream to the coordinator has ended."""
+        if not self._done[party].done():
+            error = PeerLost(
+                f"the {party.value} lost its connection to the coordinator",
+                remedy=f"See whether the {party.value} still runs, and its log.",
+            )
+            self.fail(to_fault(error, party.value))
+
+    async def deal(self, party: Party, call: Call) -> None:
+        """Serves one party's dealer stream until the party closes it."""
+        settings = self._settings
+        channel = DealtChannel(
+            call, f"the {party.value}", self._counters[party], settings.deal_ahead, settings.deal_ahead_mib << 20
+        )
+        if self._joined[party].done():
+            raise PlanError(f"the {party.value} joined job {self.record.id} twice")
+        self._joined[party].set_result(channel)
+        await channel.read()
+
+    async def _deal_all(self) -> None:
+        channels: dict[Party, DealtChannel] = {party: await self._joined[party] for party in Party}
+        demands = {party: channel.demands() for party, channel in channels.items()}
+        await Dealer(dict(channels)).serve(demands, self._work)
+
+    def _work(self, demand: TrainingDemand) -> Work:
+        plan = self.record.plan
+        if not isinstance(plan, TrainPlan):
+            raise PlanError("a scoring job trains nothing")
+        model = plan.model
+        columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
+        return Work(model.steps(demand.rows), model.make_link(), demand.rows, columns, model.revealed_bits)
+
+    def _keep_reports(self) -> None:
+        for party, done in self._done.items():
+            self.record.party(party).report.CopyFrom(done.result())
+        links = {party: party_pb2.LinkBytes(sent=c.sent, received=c.received) for party, c in self._counters.items()}
+        self.record.message.dealer.CopyFrom(
+            coordinator_pb2.DealerReport(peak_mib=peak_mib(), grid=links[Party.GRID], bank=links[Party.BANK])
+        )
+
+    async def _tell_both(self, message: party_pb2.ToParty) -> None:
+        for party in Party:
+            await self._tell(party, message)
+
+    async def _stop_parties(self, fault: Fault) -> None:
+        for party in Party:
+            with suppress(WattScoreError):
+                await self._tell(party, party_pb2.ToParty(stop=party_pb2.Stop(job=self.record.id, fault=fault)))

@@ -1,0 +1,222 @@
+"""The neutral process: parties attend it, clients submit to it, and it drives one job after another by dealing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from contextlib import suppress
+
+from common import __version__
+from common.coordinator.board import Board, JobRecord
+from common.coordinator.drive import Drive
+from common.errors import IdentityError, JobStateError, PeerLost, PeerProtocolError, PolicyError
+from common.jobs.state import Event, State
+from common.party import Identity, Party
+from common.plan import parse_plan
+from common.settings import CoordinatorSettings
+from common.wire import coordinator_pb2 as wire
+from common.wire import party_pb2
+from common.wire.methods import COORDINATOR, PARTIES
+from common.wire.peer import PROTOCOL
+from common.wire.server import Call, Handler, Service
+from common.wire.status import to_fault
+
+_log = logging.getLogger(__name__)
+
+
+class Coordinator:
+    """State of the coordinator process and the handlers of its two services."""
+
+    def __init__(self, settings: CoordinatorSettings, board: Board) -> None:
+        self._settings, self._board = settings, board
+        self._party = {Identity.parse(settings.grid): Party.GRID, Identity.parse(settings.bank): Party.BANK}
+        self._clients = {Identity.parse(client) for client in settings.clients}
+        self._attending: dict[Party, Call] = {}
+        self._arrivals = asyncio.Condition()
+        self._queue: deque[JobRecord] = deque()
+        self._queued = asyncio.Event()
+        self._drive: Drive | None = None
+
+    def services(self) -> list[Service]:
+        parties: dict[str, Handler] = {"Attend": self.attend, "Deal": self.deal}
+        clients: dict[str, Handler] = {
+            "Submit": self.submit,
+            "Watch": self.watch,
+            "Show": self.show,
+            "List": self.list,
+            "Cancel": self.cancel,
+        }
+        return [Service(PARTIES, parties), Service(COORDINATOR, clients)]
+
+    async def run(self) -> None:
+        """Takes jobs off the queue, one at a time, for as long as the process lives."""
+        while True:
+            await self._queued.wait()
+            if not self._queue:
+                self._queued.clear()
+                continue
+            record = self._queue.popleft()
+            if not record.state.final and await self._both_attend(record):
+                self._drive = Drive(record, self._board, self._settings, self._tell)
+                _log.info("job %s begins", record.id)
+                try:
+                    await self._drive.run()
+                finally:
+                    self._drive = None
+                _log.info("job %s %s", record.id, record.message.state)
+
+    async def stop(self, reason: str) -> None:
+        """Fails the running job, so that parties and watchers hear why."""
+        if self._drive is not None:
+            record = self._drive.record
+            self._drive.fail(to_fault(PeerLost(reason), "coordinator"))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(_until_final(record), 3.0)
+
+    async def _both_attend(self, record: JobRecord) -> bool:
+        def missing() -> list[Party]:
+            return [party for party in Party if party not in self._attending]
+
+        try:
+            async with self._arrivals:
+                await asyncio.wait_for(
+                    self._arrivals.wait_for(lambda: not missing() or record.state.final), self._settings.attend_timeout
+                )
+        except TimeoutError:
+            names = " and the ".join(party.value for party in missing())
+            error = PeerLost(
+                f"the {names} did not connect to the coordinator within {self._settings.attend_timeout:.0f} s",
+                remedy="Start it, check its coordinator address and its log, and submit again.",
+            )
+            await self._board.move(record, Event.FAIL, error)
+        return not record.state.final
+
+    # -- parties ---------------------------------------------------------------------------------------------------
+
+    def _party_of(self, call: Call) -> Party:
+        try:
+            return self._party[call.identity]
+        except KeyError:
+            raise IdentityError(
+                f"{call.identity} is not a party here", remedy=f"Parties: {', '.join(map(str, self._party))}."
+            ) from None
+
+    async def attend(self, _: None, call: Call) -> None:
+        """One party's stream: kept for as long as the party lives. A second one replaces the first."""
+        party = self._party_of(call)
+        await self._greet(party, await call.read())
+        await call.write(party_pb2.ToParty(welcome=party_pb2.Welcome()))
+        async with self._arrivals:
+            self._attending[party] = call
+            self._arrivals.notify_all()
+        _log.info("the %s attends as %s", party.value, call.identity)
+        try:
+            while (message := await call.read()) is not None:
+                await self._dispatch(party, message)
+        finally:
+            if self._attending.get(party) is call:
+                del self._attending[party]
+                if self._drive is not None:
+                    self._drive.lost(party)
+            _log.info("the %s left", party.value)
+
+    async def _greet(self, party: Party, message: party_pb2.FromParty | None) -> None:
+        if message is None or message.WhichOneof("message") != "register":
+            raise PeerProtocolError(f"the {party.value} did not begin by registering")
+        asked = message.register
+        if asked.party != party.value:
+            raise IdentityError(
+                "a party calls itself by another role than its certificate", expected=party.value, got=asked.party
+            )
+        if asked.protocol != PROTOCOL:
+            raise PeerProtocolError(
+                f"the {party.value} speaks another protocol version",
+                expected=PROTOCOL,
+                got=asked.protocol,
+                remedy=f"It runs WattScore {asked.software}, the coordinator {__version__}; install the same.",
+            )
+
+    async def _dispatch(self, party: Party, message: party_pb2.FromParty) -> None:
+        what = message.WhichOneof("message")
+        job = getattr(message, what).job if what else ""
+        if self._drive is not None and self._drive.record.id == job:
+            await self._drive.take(party, message)
+
+    async def deal(self, _: None, call: Call) -> None:
+        """One party's dealer stream for one job."""
+        party = self._party_of(call)
+        first = await call.read()
+        if first is None or first.WhichOneof("message") != "join":
+            raise PeerProtocolError(f"the {party.value} did not begin by joining a job")
+        if self._drive is None or self._drive.record.id != first.join.job:
+            raise JobStateError(f"job {first.join.job} is not running", job=first.join.job)
+        await self._drive.deal(party, call)
+
+    async def _tell(self, party: Party, message: party_pb2.ToParty) -> None:
+        call = self._attending.get(party)
+        if call is None:
+            raise PeerLost(f"the {party.value} is not connected to the coordinator")
+        await call.write(message)
+
+    # -- clients ---------------------------------------------------------------------------------------------------
+
+    def _client(self, call: Call) -> Identity:
+        if call.identity not in self._clients:
+            raise PolicyError(
+                f"{call.identity} may not use this coordinator",
+                remedy="Its operator lists clients in its configuration.",
+            )
+        return call.identity
+
+    async def submit(self, request: wire.SubmitRequest, call: Call) -> wire.Job:
+        """Queues a plan. Raises PlanError for one that is not valid."""
+        submitter = self._client(call)
+        record = await self._board.add(parse_plan(request.plan), submitter)
+        self._queue.append(record)
+        self._queued.set()
+        _log.info("job %s submitted by %s", record.id, submitter)
+        return self._shown(record)
+
+    async def watch(self, request: wire.JobRequest, call: Call) -> None:
+        self._client(call)
+        record = self._board.get(request.job)
+        async for _ in record.versions():
+            await call.write(self._shown(record))
+
+    async def show(self, request: wire.JobRequest, call: Call) -> wire.Job:
+        self._client(call)
+        return self._shown(self._board.get(request.job))
+
+    async def list(self, _: wire.ListRequest, call: Call) -> wire.ListReply:
+        self._client(call)
+        return wire.ListReply(jobs=[self._shown(record) for record in self._board.all()])
+
+    async def cancel(self, request: wire.JobRequest, call: Call) -> wire.Job:
+        """Ends a job that is not over; raises JobStateError for one that is."""
+        who = self._client(call)
+        record = self._board.get(request.job)
+        if self._drive is not None and self._drive.record is record and not record.state.final:
+            self._drive.cancel(str(who))
+            await _until_final(record)
+        else:
+            fault = party_pb2.Failed(fault={"kind": "JobCancelled", "message": f"cancelled by {who}", "origin": "client"}).fault
+            await self._board.move(record, Event.CANCEL, fault)
+            async with self._arrivals:
+                self._arrivals.notify_all()
+        return self._shown(record)
+
+    def _shown(self, record: JobRecord) -> wire.Job:
+        message = wire.Job()
+        message.CopyFrom(record.message)
+        if record.state in (State.QUEUED, State.OFFERED, State.RUNNING):
+            message.grid.connected, message.bank.connected = (
+                Party.GRID in self._attending,
+                Party.BANK in self._attending,
+            )
+        return message
+
+
+async def _until_final(record: JobRecord) -> None:
+    async for _ in record.versions():
+        pass

@@ -1,0 +1,111 @@
+"""A party's process: attends the coordinator, runs the jobs it is offered, and at the grid serves the bank's streams."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from common import __version__
+from common.errors import IdentityError, PeerLost, PeerProtocolError, WattScoreError
+from common.jobs.meet import Dial, Door
+from common.jobs.runner import Runner
+from common.party import Party
+from common.serve import set_logging
+from common.settings import PartySettings, check_party, load_settings
+from common.stages.ledger import Ledger
+from common.stages.model import ModelStore
+from common.stages.pipeline import Home
+from common.wire import party_pb2 as wire
+from common.wire.client import Connection, Stream
+from common.wire.methods import ATTEND, PEER
+from common.wire.peer import PROTOCOL
+from common.wire.server import Server, Service, serve
+from common.wire.tls import Credentials
+
+_log = logging.getLogger(__name__)
+
+_RETRY = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between attempts to reach the coordinator
+
+
+class PartyDaemon:
+    """One party. Both roles run this; the grid also listens for the bank."""
+
+    def __init__(self, party: Party, runner: Runner, connections: list[Connection], server: Server | None) -> None:
+        self.party, self._runner, self._connections, self._server = party, runner, connections, server
+        self.port: int | None = server.port if server else None
+        self._coordinator = connections[0]
+        self._writing = asyncio.Lock()
+        self._stream: Stream | None = None
+
+    async def run(self) -> None:
+        """Attends the coordinator for ever, coming back after every loss."""
+        failures = 0
+        while True:
+            try:
+                await self._attend()
+                cause: WattScoreError = PeerLost("the coordinator closed the connection")
+            except WattScoreError as error:
+                cause = error
+            if self._stream is not None:
+                failures, self._stream = 0, None
+                lost = PeerLost(f"the {self.party.value} lost the coordinator: {cause.public}", remedy=cause.remedy)
+                await self._runner.stop_all(lost)
+            wait = _RETRY[min(failures, len(_RETRY) - 1)]
+            level = logging.WARNING if failures in (0, 4) or isinstance(cause, IdentityError) else logging.DEBUG
+            _log.log(level, "not attending the coordinator: %s; again in %.1f s", cause, wait)
+            failures += 1
+            await asyncio.sleep(wait)
+
+    async def _attend(self) -> None:
+        stream = self._coordinator.stream(ATTEND)
+        await stream.write(
+            wire.FromParty(register=wire.Register(party=self.party.value, protocol=PROTOCOL, software=__version__))
+        )
+        first = await stream.read()
+        if first is None or first.WhichOneof("message") != "welcome":
+            raise PeerProtocolError("the coordinator did not welcome this party")
+        self._stream = stream
+        _log.info("attending %s", self._coordinator.server)
+        while (message := await stream.read()) is not None:
+            await self._runner.take(message, self._send)
+
+    async def _send(self, message: wire.FromParty) -> None:
+        async with self._writing:
+            if self._stream is None:
+                raise PeerLost("not connected to the coordinator")
+            await self._stream.write(message)
+
+    async def stop(self, reason: str) -> None:
+        await self._runner.stop_all(PeerLost(reason))
+        if self._stream is not None:
+            await self._stream.close()
+        if self._server is not None:
+            await self._server.stop()
+        for connection in self._connections:
+            await connection.close()
+
+
+async def start(party: Party, config: Path) -> PartyDaemon:
+    """Reads the configuration, checks identities, binds the port."""
+    settings = load_settings(PartySettings, config)
+    set_logging(settings.log_level)
+    credentials = Credentials.load(settings.tls)
+    check_party(credentials.identity, settings, listens=party is Party.GRID)
+    home = Home(
+        ModelStore(settings.data / "models"),
+        Ledger(settings.data / "ledger.sqlite"),
+        settings.data / "scores",
+        settings.policy,
+    )
+    coordinator = Connection(str(settings.coordinator.address), settings.coordinator.who, credentials)
+    door, connections = Door(settings.peer.who), [coordinator]
+    services = [Service(PEER, {"Exchange": door.exchange})] if party is Party.GRID else []
+    server = None
+    if settings.listen is not None:
+        orgs = {settings.peer.who.org, credentials.identity.org}
+        server = await serve(settings.listen, credentials, orgs, services, origin=party.value, reflect=settings.reflection)
+    if party is Party.GRID:
+        return PartyDaemon(party, Runner(party, settings, home, door, coordinator), connections, server)
+    grid = Connection(str(settings.peer.address), settings.peer.who, credentials)
+    return PartyDaemon(party, Runner(party, settings, home, Dial(grid), coordinator), [coordinator, grid], server)

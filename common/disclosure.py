@@ -1,0 +1,68 @@
+"""What a joint computation may open, to whom and why. A plan lists these by name; `mpc.session` opens nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Opened(Enum):
+    """The name of everything that can be opened, as a plan writes it."""
+
+    MATCHED_IDS = "matched_ids"
+    PERIOD_RANGE = "period_range"
+    MATCHED_ROWS = "matched_rows"
+    COUNTS = "counts"
+    SPLIT = "split"
+    GRADIENTS = "gradients"
+    GRID_WEIGHTS = "grid_weights"
+    BANK_WEIGHTS = "bank_weights"
+    TEST_SCORES = "test_scores"
+    SCORES = "scores"
+    METRICS = "metrics"
+
+
+@dataclass(frozen=True)
+class Disclosure:
+    """One value a plan opens: what it is, who learns it, and why it is needed."""
+
+    value: Opened
+    to: tuple[str, ...]
+    what: str
+    why: str
+
+
+_BOTH = ("grid", "bank")
+_ALL = ("grid", "bank", "coordinator", "client")
+
+CATALOGUE: dict[Opened, Disclosure] = {
+    d.value: d
+    for d in (
+        Disclosure(
+            Opened.MATCHED_IDS,
+            _BOTH,
+            "which enterprises both sides hold, and each side's number of ids",
+            "rows must line up",
+        ),
+        Disclosure(Opened.PERIOD_RANGE, _BOTH, "each side's first and last period", "the months compared must be the same"),
+        Disclosure(Opened.MATCHED_ROWS, _BOTH, "which months of matched enterprises both sides hold", "rows must line up"),
+        Disclosure(
+            Opened.COUNTS,
+            _ALL,
+            "rows matched, trained and tested; columns of each side",
+            "the dealer must know what to deal",
+        ),
+        Disclosure(Opened.SPLIT, ("grid",), "which matched rows train and which test", "both must train on the same rows"),
+        Disclosure(Opened.GRADIENTS, _BOTH, "each side's own gradient in each step", "owned weights are stepped in clear"),
+        Disclosure(Opened.GRID_WEIGHTS, ("grid",), "the grid's own weights, on the plan's grid", "the grid scores with them"),
+        Disclosure(Opened.BANK_WEIGHTS, ("bank",), "the bank's own weights, on the plan's grid", "the bank scores with them"),
+        Disclosure(Opened.TEST_SCORES, ("bank",), "the joint score of each test row", "quality is measured where the label is"),
+        Disclosure(Opened.SCORES, ("bank",), "the joint score of each row asked for", "the bank decides with it"),
+        Disclosure(
+            Opened.METRICS,
+            ("coordinator", "client"),
+            "AUC, KS, Gini, log-loss, Brier, largest |u|",
+            "the client must see the result",
+        ),
+    )
+}

@@ -1,0 +1,76 @@
+"""A party's outcome as the message that leaves it, and progress on its way there."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+
+from common.stages.pipeline import Outcome
+from common.wire import party_pb2 as wire
+from common.wire.peer import Counter
+
+_EVERY = 0.1  # seconds between progress messages
+
+
+def peak_mib() -> float:
+    """The largest resident size of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+
+
+def report(outcome: Outcome, peer: Counter, coordinator: Counter) -> wire.Report:
+    """The typed message of a finished job."""
+    message = wire.Report(
+        counts=wire.Counts(**outcome.counts),
+        seconds=[wire.StageSeconds(stage=stage, seconds=seconds) for stage, seconds in outcome.seconds.items()],
+        peer=wire.LinkBytes(sent=peer.sent, received=peer.received),
+        coordinator=wire.LinkBytes(sent=coordinator.sent, received=coordinator.received),
+        peak_mib=peak_mib(),
+        warnings=outcome.public_warnings,
+        opened=outcome.opened,
+        model_digest=outcome.model_digest,
+    )
+    if (found := outcome.evaluation) is not None:
+        message.evaluation.CopyFrom(
+            wire.Evaluation(
+                joint=wire.Metrics(**asdict(found.joint)),
+                bank_only=wire.Metrics(**asdict(found.bank_only)),
+                auc_difference=wire.Interval(**asdict(found.auc_difference)),
+                largest_u=found.largest_u,
+            )
+        )
+    return message
+
+
+class ProgressReporter:
+    """Keeps the latest progress of a job and sends it a few times a second, so that computing never waits for it."""
+
+    def __init__(self, job: str, send: Callable[[wire.FromParty], Awaitable[None]], counters: tuple[Counter, ...]) -> None:
+        self._send, self._counters = send, counters
+        self._latest = wire.Progress(job=job)
+        self._changed = asyncio.Event()
+        self._task = asyncio.create_task(self._run())
+
+    def stage(self, name: str) -> None:
+        self._latest.stage, self._latest.done, self._latest.total = name, 0, 0
+        self._changed.set()
+
+    def progress(self, done: int, total: int) -> None:
+        self._latest.done, self._latest.total = done, total
+        self._changed.set()
+
+    def warn(self, text: str) -> None:
+        self._latest.warnings.append(text)
+        self._changed.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            self._latest.bytes = sum(counter.sent + counter.received for counter in self._counters)
+            await self._send(wire.FromParty(progress=self._latest))
+            await asyncio.sleep(_EVERY)
+
+    def stop(self) -> None:
+        self._task.cancel()

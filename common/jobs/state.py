@@ -1,0 +1,55 @@
+"""A job's states and the events that move it: one table. An event that is not in it raises and changes nothing.
+
+QUEUED ──offer──> OFFERED ──accepted──> RUNNING ──done──> SUCCEEDED
+  │                  │                     │
+  ├──cancel──────────┼──cancel─────────────┼──cancel────> CANCELLED
+  └──fail────────────┴──fail───────────────┴──fail──────> FAILED
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from common.errors import JobStateError
+
+
+class State(Enum):
+    QUEUED = "queued"
+    OFFERED = "offered"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+
+
+class Event(Enum):
+    OFFER = "offer"  # both parties are attending and are asked
+    ACCEPTED = "accepted"  # both accepted
+    DONE = "done"  # both reported
+    FAIL = "fail"  # a refusal, an error, a lost party, a restart
+    CANCEL = "cancel"  # a client asked
+
+
+TRANSITIONS: dict[tuple[State, Event], State] = {
+    (State.QUEUED, Event.OFFER): State.OFFERED,
+    (State.QUEUED, Event.FAIL): State.FAILED,
+    (State.QUEUED, Event.CANCEL): State.CANCELLED,
+    (State.OFFERED, Event.ACCEPTED): State.RUNNING,
+    (State.OFFERED, Event.FAIL): State.FAILED,
+    (State.OFFERED, Event.CANCEL): State.CANCELLED,
+    (State.RUNNING, Event.DONE): State.SUCCEEDED,
+    (State.RUNNING, Event.FAIL): State.FAILED,
+    (State.RUNNING, Event.CANCEL): State.CANCELLED,
+}
+
+
+def after(state: State, event: Event, job: str = "") -> State:
+    """The state that follows; raises JobStateError for an event the state does not allow."""
+    try:
+        return TRANSITIONS[state, event]
+    except KeyError:
+        raise JobStateError(f"job {job} is {state.value}: it cannot {event.value}", job=job) from None

@@ -1,0 +1,190 @@
+"""The single-use randomness a party consumes: expanded from its own seed where it can be, dealt where it cannot.
+
+Masks are chained. A local product is off by what the dealer knows (mask times mask); nobody corrects it. The next opening's
+mask absorbs the difference, so only the link's tables and the truncations are dealt. PROTOCOL.md sections 3 to 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from common.errors import LocalProtocolError, PeerProtocolError
+from common.mpc.fixedpoint import Words
+from common.mpc.link import Link
+from common.mpc.prg import SEED_BYTES, Prg, Purpose
+from common.mpc.session import Array, Channel, Kind, Round
+from common.party import Party
+
+MATRIX_BLOCK = 1 << 16  # rows masked under one key
+
+
+@dataclass(frozen=True)
+class PeriodDemand:
+    """Asks the dealer for a bitwise product over `words` words."""
+
+    words: int
+
+
+@dataclass(frozen=True)
+class TrainingDemand:
+    """Asks the dealer for all that training consumes; the plan says the rest."""
+
+    rows: int
+    grid_columns: int
+    bank_columns: int
+
+
+Demand = PeriodDemand | TrainingDemand
+
+
+class DealerLink(Channel, Protocol):
+    """A party's channel to its dealer: dealt arrays come in, demands go out. Both parties must ask the same, in order."""
+
+    async def demand(self, demand: Demand) -> None: ...
+
+
+@dataclass(frozen=True, repr=False)
+class TruncationPart:
+    """One party's part of a truncation: its mask r, and its shares of (r mod 2^63) >> shift and of r's top bit; each (m,)."""
+
+    mask: Words
+    body: Words
+    top: Words
+
+
+class Correlations(Protocol):
+    """Where a party's single-use randomness comes from; `number` is the step it is for. A dealer today."""
+
+    async def order(self, demand: Demand) -> None:
+        """Says what the next rounds will consume."""
+
+    def matrix_mask(self, rows: int, columns: int) -> Words:
+        """U, uniform (rows, columns), column-major: hides this party's own matrix for the whole job."""
+
+    def ridge_mask(self, columns: int) -> Words:
+        """The same for the (columns, columns) ridge matrix."""
+
+    def weight_mask(self, number: int, count: int) -> Words:
+        """v: hides this party's share of the other's weights."""
+
+    def angle_mask(self, number: int, rows: int) -> npt.NDArray[np.uint32]:
+        """This party's half of the angle's mask."""
+
+    async def link_shares(self, number: int, link: Link, rows: int) -> Iterator[Words]:
+        """Shares of the link's tables at the angle, one array of `rows` words for each."""
+
+    def residual_mask(self, number: int, rows: int) -> Words:
+        """Hides this party's share of the residual."""
+
+    async def truncation(self, number: int, count: int) -> TruncationPart:
+        """What one truncation of `count` values consumes."""
+
+    async def gradient_mask(self, number: int, own: int, other: int) -> tuple[Words, Words]:
+        """Shares of U^T v for this party's own gradient (own,) and for the other's (other,); `owned` weights only."""
+
+    async def period_product(self, words: int) -> tuple[Words, Words]:
+        """A mask x and a share (by exclusive or) of x_grid & x_bank, bitwise over `words` words."""
+
+
+def matrix_mask(prg: Prg, rows: int, columns: int) -> Words:
+    """The mask of a static matrix, (rows, columns) column-major; each block of MATRIX_BLOCK rows has a key of its own."""
+    out: Words = np.empty((rows, columns), np.uint64, order="F")
+    for block, low in enumerate(range(0, rows, MATRIX_BLOCK)):
+        high = min(rows, low + MATRIX_BLOCK)
+        out[low:high] = prg.words(Purpose.MATRIX, block, (high - low) * columns).reshape(columns, high - low).T
+    return out
+
+
+def ridge_mask(prg: Prg, columns: int) -> Words:
+    """The mask of the ridge matrix, (columns, columns) column-major."""
+    return prg.words(Purpose.RIDGE_MATRIX, 0, columns * columns).reshape(columns, columns).T
+
+
+def dealt_tables(link: Link, party: Party) -> list[int]:
+    """The tables whose share this party is dealt; it expands the others from its seed. Halved, so both lines carry the same."""
+    return [j for j in range(link.tables) if j % 2 == party.index]
+
+
+class DealtCorrelations:
+    """Correlations from the coordinator's dealer: a seed once, then per step what the seed cannot give."""
+
+    def __init__(self, party: Party, seed: bytes, dealer: DealerLink) -> None:
+        self._party, self._prg, self._dealer = party, Prg(seed), dealer
+        self._ordered: set[type[Demand]] = set()
+
+    @classmethod
+    async def start(cls, party: Party, dealer: DealerLink) -> DealtCorrelations:
+        """Waits for this party's seed."""
+        label = Round(Kind.SEED, 0)
+        seed = await dealer.receive(label)
+        if seed.dtype != np.uint8 or seed.shape != (SEED_BYTES,):
+            got = f"{seed.dtype} {seed.shape}"
+            raise PeerProtocolError("the coordinator dealt a seed of another size", round=label, expected=SEED_BYTES, got=got)
+        return cls(party, seed.tobytes(), dealer)
+
+    async def order(self, demand: Demand) -> None:
+        # A second one would expand the same key streams: a mask would hide two values.
+        if type(demand) in self._ordered:
+            raise LocalProtocolError("the same kind of randomness was ordered twice in one job", got=demand)
+        self._ordered.add(type(demand))
+        await self._dealer.demand(demand)
+
+    async def _dealt(self, kind: Kind, number: int, shape: tuple[int, ...]) -> Array:
+        label = Round(kind, number)
+        values = await self._dealer.receive(label)
+        if values.dtype != np.uint64 or values.shape != shape:
+            raise PeerProtocolError(
+                "the coordinator dealt an array of another shape",
+                round=label,
+                expected=f"uint64 {shape}",
+                got=f"{values.dtype} {values.shape}",
+            )
+        return values
+
+    def matrix_mask(self, rows: int, columns: int) -> Words:
+        return matrix_mask(self._prg, rows, columns)
+
+    def ridge_mask(self, columns: int) -> Words:
+        return ridge_mask(self._prg, columns)
+
+    def weight_mask(self, number: int, count: int) -> Words:
+        return self._prg.words(Purpose.WEIGHTS, number, count)
+
+    def angle_mask(self, number: int, rows: int) -> npt.NDArray[np.uint32]:
+        return self._prg.half_words(Purpose.ANGLE, number, rows)
+
+    async def link_shares(self, number: int, link: Link, rows: int) -> Iterator[Words]:
+        mine = dealt_tables(link, self._party)
+        dealt = await self._dealt(Kind.DEALT_LINK, number, (len(mine), rows))
+        return self._link_iterator(number, link, rows, mine, dealt)
+
+    def _link_iterator(self, number: int, link: Link, rows: int, mine: list[int], dealt: Words) -> Iterator[Words]:
+        seeded = self._prg.words(Purpose.LINK, number, (link.tables - len(mine)) * rows).reshape(-1, rows)
+        rest, own = iter(seeded), iter(dealt)
+        for j in range(link.tables):
+            yield next(own) if j in mine else next(rest)
+
+    def residual_mask(self, number: int, rows: int) -> Words:
+        return self._prg.words(Purpose.RESIDUAL, number, rows)
+
+    async def truncation(self, number: int, count: int) -> TruncationPart:
+        dealt = await self._dealt(Kind.DEALT_TRUNCATION, number, (count,))
+        mask = self._prg.words(Purpose.TRUNCATION, number, count)
+        if self._party is Party.BANK:
+            return TruncationPart(mask, dealt, self._prg.words(Purpose.TRUNCATION_TOP, number, count))
+        return TruncationPart(mask, self._prg.words(Purpose.TRUNCATION_BODY, number, count), dealt)
+
+    async def gradient_mask(self, number: int, own: int, other: int) -> tuple[Words, Words]:
+        dealt = await self._dealt(Kind.DEALT_GRADIENT, number, (other,))
+        return self._prg.words(Purpose.GRADIENT, number, own), dealt
+
+    async def period_product(self, words: int) -> tuple[Words, Words]:
+        mask = self._prg.words(Purpose.PERIODS, 0, words)
+        if self._party is Party.BANK:
+            return mask, await self._dealt(Kind.DEALT_PERIODS, 0, (words,))
+        return mask, self._prg.words(Purpose.PERIOD_PRODUCT, 0, words)

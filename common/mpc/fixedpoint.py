@@ -1,0 +1,96 @@
+"""Reals as integers modulo 2^64: a value v at scale f is round(v * 2^f). The scales of a job, chosen once from its sizes.
+
+PROTOCOL.md section 2. Sums and products of ring words wrap, which is what numpy's uint64 does.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from common.errors import RangeError
+
+Words = npt.NDArray[np.uint64]
+Reals = npt.NDArray[np.float64]
+
+X_SCALE = 10  # prepared columns
+X_LIMIT = 64.0  # |x| after whitening; a guard, far outside where values lie
+WEIGHT_SCALE = 20
+MOMENTUM_SCALE = 8
+U_SCALE = X_SCALE + WEIGHT_SCALE + MOMENTUM_SCALE
+UPDATE_SHIFT = 36  # taken back by the truncation that ends a step
+UPDATE_SCALE = WEIGHT_SCALE + UPDATE_SHIFT
+RESIDUAL_SCALE = UPDATE_SCALE - X_SCALE
+WEIGHT_LIMIT = 2.0 ** (62 - UPDATE_SCALE)  # |weight| the truncation of a step can hold
+
+
+def encode(values: npt.ArrayLike, scale: int) -> Words:
+    """Reals to ring words at `scale`, rounded to nearest; |v| * 2^scale must be below 2^63."""
+    words: Words = np.rint(np.asarray(values, dtype=np.float64) * 2.0**scale).astype(np.int64).view(np.uint64)
+    return words
+
+
+def decode(words: Words, scale: int) -> Reals:
+    """Ring words, read as signed, back to reals."""
+    reals: Reals = np.ldexp(words.view(np.int64).astype(np.float64), -scale)
+    return reals
+
+
+def top32(words: Words, bits: int) -> npt.NDArray[np.uint32]:
+    """The upper 32 of the low `bits` bits of each word: a value modulo 2^bits with its low bits dropped."""
+    return ((words << np.uint64(64 - bits)) >> np.uint64(32)).astype(np.uint32)
+
+
+def angle(words: npt.NDArray[np.uint32]) -> Reals:
+    """A 32-bit word as the share of a full turn it stands for, in radians."""
+    turns: Reals = words.astype(np.float64) * (2.0 * math.pi / 2.0**32)
+    return turns
+
+
+@dataclass(frozen=True)
+class LinkScales:
+    """How the residual's scale is split between what the dealer deals (`table`) and the public factors (`factor`).
+
+    step_over_n: the step size divided by the rows it averages over, folded into the public factors.
+    """
+
+    table: int
+    factor: int
+    step_over_n: float
+
+    @classmethod
+    def choose(cls, step: float, rows: int) -> LinkScales:
+        """Balances the rounding of both halves; raises RangeError when a residual would keep fewer than 8 bits.
+
+        Sources of the bounds: PROTOCOL.md section 2. RESIDUAL_SCALE = table + factor always.
+        """
+        if rows < 1 or not step > 0:
+            raise RangeError(
+                f"a step of {step} over {rows} rows cannot be encoded", remedy="Use a positive step and some rows."
+            )
+        table = math.floor((RESIDUAL_SCALE - math.log2(rows / step)) / 2)
+        if table < 8:
+            raise RangeError(
+                f"{rows} rows leave a residual {table} fractional bits",
+                expected="at least 8",
+                got=table,
+                remedy="Train on fewer rows.",
+            )
+        table = min(table, 20)
+        return cls(table, RESIDUAL_SCALE - table, step / rows)
+
+
+def check_range(values: Reals, limit: float) -> tuple[Reals, int]:
+    """`values` held to |v| <= limit, and how many the guard changed."""
+    beyond = int(np.count_nonzero(np.abs(values) > limit))
+    return (np.clip(values, -limit, limit) if beyond else values), beyond
+
+
+def as_words(values: npt.NDArray[Any]) -> Words:
+    """Signed integers as ring words."""
+    words: Words = values.astype(np.int64, copy=False).view(np.uint64)
+    return words

@@ -1,0 +1,154 @@
+"""From shares of u to shares of the residual sigma(u) - y, with one opening of 32 bits a row. PROTOCOL.md section 5.
+
+Both links have one shape. Shares of u reduce locally modulo a period P, and c = u - a is opened, a being a uniform angle that
+only the dealer knows. The dealer also deals shares of a few functions of a (the tables); the link's value is a sum of tables
+times public factors of c. A Link is therefore: the period, the tables of a, the factors of c.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from common.mpc.fixedpoint import RESIDUAL_SCALE, U_SCALE, LinkScales, Reals, Words, angle, encode
+
+Turns = npt.NDArray[np.uint32]  # a value modulo the period, as a share of it in 2^-32
+
+
+class Link(ABC):
+    """sigma(u) as sum over j of table_j(a) * factor_j(c), plus a public part, for u = c + a modulo the period."""
+
+    period: int  # a power of two, in units of u
+    tables: int  # how many functions of a are dealt: words a row
+    reach: float  # |u| up to which the link is what it claims
+
+    @property
+    def bits(self) -> int:
+        """Low bits of a word of u that a period spans."""
+        return U_SCALE + self.period.bit_length() - 1
+
+    @abstractmethod
+    def table_values(self, a: Turns) -> Iterator[Reals]:
+        """The dealt functions of a, in order; `tables` arrays of a's shape."""
+
+    @abstractmethod
+    def factors(self, c: Turns, scales: LinkScales) -> Iterator[Words]:
+        """The public factors of c, in the order of the tables, at `scales.factor`, step_over_n folded in."""
+
+    @abstractmethod
+    def public(self, c: Turns, scales: LinkScales) -> Words:
+        """What is public of step_over_n * sigma(u), at RESIDUAL_SCALE."""
+
+    def step_over_n(self, scales: LinkScales) -> float:
+        """The step size over the rows that the encoded factors really stand for."""
+        return scales.step_over_n
+
+    @abstractmethod
+    def __call__(self, u: Reals) -> Reals:
+        """The link in plaintext: what the secure computation approximates sigma(u) by."""
+
+
+@lru_cache
+def fourier_coefficients(period: int, terms: int) -> tuple[float, ...]:
+    """b_k of sigma(u) - 1/2 ~ sum_k b_k sin(2 pi k u / P): least squares over |u| <= 3/8 P."""
+    u = np.linspace(0.0, 0.375 * period, 4001)
+    basis = np.sin(2.0 * math.pi / period * np.outer(u, np.arange(1, terms + 1)))
+    solution = np.linalg.lstsq(basis, 0.5 * np.tanh(u / 2.0), rcond=None)[0]
+    return tuple(float(b) for b in solution)
+
+
+@dataclass(frozen=True)
+class Fourier(Link):
+    """sigma(u) ~ 1/2 + sum_{k <= K} b_k sin(2 pi k u / P): within 0.003 on |u| <= 12 for P = 32, K = 8."""
+
+    period: int = 32
+    terms: int = 8
+
+    @property
+    def tables(self) -> int:  # type: ignore[override]
+        return 2 * self.terms
+
+    @property
+    def reach(self) -> float:  # type: ignore[override]
+        return 0.375 * self.period
+
+    def table_values(self, a: Turns) -> Iterator[Reals]:
+        for harmonic in _harmonics(a, self.terms):
+            yield harmonic.real
+            yield harmonic.imag
+
+    def factors(self, c: Turns, scales: LinkScales) -> Iterator[Words]:
+        weights = np.array(fourier_coefficients(self.period, self.terms)) * scales.step_over_n
+        for weight, harmonic in zip(weights, _harmonics(c, self.terms), strict=True):
+            yield encode(harmonic.imag * weight, scales.factor)
+            yield encode(harmonic.real * weight, scales.factor)
+
+    def public(self, c: Turns, scales: LinkScales) -> Words:
+        return np.broadcast_to(encode(0.5 * scales.step_over_n, RESIDUAL_SCALE), c.shape)
+
+    def __call__(self, u: Reals) -> Reals:
+        turns = 2.0 * math.pi / self.period * u
+        value = np.full_like(u, 0.5)
+        for k, b in enumerate(fourier_coefficients(self.period, self.terms), 1):
+            value += b * np.sin(k * turns)
+        return value
+
+
+@dataclass(frozen=True)
+class Taylor(Link):
+    """sigma(u) ~ 1/2 + u / 4, the second-order objective of the published method (step 4 there); |u| < P / 4.
+
+    u' = u + P/4 lies in the lower half of the period, so c' = u' - a wraps exactly when the top bit of c' or of a is set:
+    u' = c' + a - P (c'_top + a_top (1 - c'_top)). The tables are a and a_top.
+    """
+
+    period: int = 128
+    tables: int = 2
+
+    @property
+    def reach(self) -> float:  # type: ignore[override]
+        return 0.25 * self.period
+
+    def table_values(self, a: Turns) -> Iterator[Reals]:
+        yield a.astype(np.float64) * (self.period / 2.0**32)
+        yield (a >> np.uint32(31)).astype(np.float64)
+
+    def _shifted(self, c: Turns) -> tuple[Turns, npt.NDArray[np.uint32]]:
+        moved = c + np.uint32(1 << 30)
+        return moved, moved >> np.uint32(31)
+
+    def _unit(self, scales: LinkScales) -> int:
+        # An integer, so that a's multiples cancel exactly against the public part: the step size is rounded, not the link.
+        return max(1, round(scales.step_over_n / 4.0 * 2.0**scales.factor))
+
+    def step_over_n(self, scales: LinkScales) -> float:
+        return 4.0 * self._unit(scales) / 2.0**scales.factor
+
+    def factors(self, c: Turns, scales: LinkScales) -> Iterator[Words]:
+        unit, (_, top) = self._unit(scales), self._shifted(c)
+        yield np.broadcast_to(np.uint64(unit), c.shape)
+        yield (top.astype(np.int64) - 1).view(np.uint64) * np.uint64(unit * self.period)
+
+    def public(self, c: Turns, scales: LinkScales) -> Words:
+        moved, top = self._shifted(c)
+        u = moved * (self.period / 2.0**32) - top * float(self.period) - self.period / 4.0
+        return encode((0.5 + u / 4.0) * self.step_over_n(scales), RESIDUAL_SCALE)
+
+    def __call__(self, u: Reals) -> Reals:
+        return 0.5 + u / 4.0
+
+
+def _harmonics(turns: Turns, terms: int) -> Iterator[npt.NDArray[np.complex128]]:
+    """exp(2 pi i k turns) for k = 1 .. terms, by angle addition."""
+    first = np.exp(1j * angle(turns))
+    current = first
+    for k in range(terms):
+        if k:
+            current = current * first
+        yield current

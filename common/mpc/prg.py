@@ -1,0 +1,72 @@
+"""Randomness expanded from a seed: AES-128 in counter mode keyed by (seed, purpose, counter). PROTOCOL.md section 2."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from enum import Enum
+from typing import NoReturn
+
+import numpy as np
+import numpy.typing as npt
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+SEED_BYTES = 32
+_CHUNK = 1 << 20
+_ZEROS = memoryview(bytes(_CHUNK))
+
+
+class Purpose(Enum):
+    """What an expansion is for: no two uses of a seed share a key stream."""
+
+    MATRIX = 1
+    RIDGE_MATRIX = 2
+    WEIGHTS = 3
+    ANGLE = 4
+    LINK = 5
+    RESIDUAL = 6
+    TRUNCATION = 7
+    TRUNCATION_BODY = 8
+    TRUNCATION_TOP = 9
+    GRADIENT = 10
+    PERIODS = 11
+    PERIOD_PRODUCT = 12
+
+
+class Prg:
+    """A seed of 32 bytes. Never printed, never pickled."""
+
+    def __init__(self, seed: bytes) -> None:
+        if len(seed) != SEED_BYTES:
+            raise ValueError(f"a seed has {SEED_BYTES} bytes")
+        self._seed = seed
+
+    @staticmethod
+    def fresh_seed() -> bytes:
+        """A seed from the operating system's generator."""
+        return secrets.token_bytes(SEED_BYTES)
+
+    def words(self, purpose: Purpose, counter: int, count: int) -> npt.NDArray[np.uint64]:
+        """`count` uniform words modulo 2^64; the same for the same (seed, purpose, counter)."""
+        return self._expand(purpose, counter, 8 * count).view(np.uint64)
+
+    def half_words(self, purpose: Purpose, counter: int, count: int) -> npt.NDArray[np.uint32]:
+        """`count` uniform words modulo 2^32."""
+        return self._expand(purpose, counter, 4 * count).view(np.uint32)
+
+    def _expand(self, purpose: Purpose, counter: int, size: int) -> npt.NDArray[np.uint8]:
+        label = purpose.value.to_bytes(4, "little") + counter.to_bytes(8, "little")
+        key = hashlib.blake2b(label, key=self._seed, digest_size=16, person=b"wattscore.prg.1").digest()
+        stream = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
+        out = np.empty(size, np.uint8)
+        view = memoryview(out.data)
+        for start in range(0, size, _CHUNK):
+            part = min(_CHUNK, size - start)
+            stream.update_into(_ZEROS[:part], view[start : start + part])
+        return out
+
+    def __repr__(self) -> str:
+        return "Prg(seed hidden)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a seed is not pickled")

@@ -1,0 +1,221 @@
+"""One job's joint computation as a party sees it: rounds labelled, values exchanged, openings checked against the plan.
+
+Protocol code awaits the verbs of `Session` and knows no sockets; sockets implement `Channel` and know no arithmetic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from common.disclosure import Opened
+from common.errors import LocalProtocolError, PeerProtocolError, PolicyError
+from common.party import Party
+
+Array = npt.NDArray[Any]
+T = TypeVar("T")
+
+OFFLOAD_WORDS = 1 << 16  # below this, a hop to a worker thread costs more than the work
+
+
+class Kind(Enum):
+    """What a round carries; one typed protobuf field each (protos/common/wire/peer.proto)."""
+
+    PSI_COUNT = "psi_count"
+    PSI_POINTS = "psi_points"
+    PSI_REPLIES = "psi_replies"
+    PERIOD_RANGE = "period_range"
+    PERIOD_BITS = "period_bits"
+    PERIOD_SHARES = "period_shares"
+    SPLIT = "split"
+    SHAPE = "shape"
+    MASKED_MATRIX = "masked_matrix"
+    MASKED_WEIGHTS = "masked_weights"
+    MASKED_U = "masked_u"
+    MASKED_RESIDUAL = "masked_residual"
+    MASKED_UPDATE = "masked_update"
+    GRADIENT_SHARE = "gradient_share"
+    GRID_WEIGHT_SHARE = "grid_weight_share"
+    BANK_WEIGHT_SHARE = "bank_weight_share"
+    TEST_SCORES = "test_scores"
+    SCORES = "scores"
+    # from the dealer
+    SEED = "seed"
+    DEALT_PERIODS = "dealt_periods"
+    DEALT_LINK = "dealt_link"
+    DEALT_TRUNCATION = "dealt_truncation"
+    DEALT_GRADIENT = "dealt_gradient"
+
+
+OPENS: dict[Kind, Opened] = {
+    Kind.PSI_COUNT: Opened.MATCHED_IDS,
+    Kind.PSI_POINTS: Opened.MATCHED_IDS,
+    Kind.PSI_REPLIES: Opened.MATCHED_IDS,
+    Kind.PERIOD_RANGE: Opened.PERIOD_RANGE,
+    Kind.PERIOD_SHARES: Opened.MATCHED_ROWS,
+    Kind.SPLIT: Opened.SPLIT,
+    Kind.SHAPE: Opened.COUNTS,
+    Kind.GRADIENT_SHARE: Opened.GRADIENTS,
+    Kind.GRID_WEIGHT_SHARE: Opened.GRID_WEIGHTS,
+    Kind.BANK_WEIGHT_SHARE: Opened.BANK_WEIGHTS,
+    Kind.TEST_SCORES: Opened.TEST_SCORES,
+    Kind.SCORES: Opened.SCORES,
+}
+"""What a round of each kind opens. Kinds that are not here carry only masked values: each is uniform by itself."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """The label of one exchange: what it carries and its number in the session. Both sides must agree on it."""
+
+    kind: Kind
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.kind.value}/{self.number}"
+
+
+class Channel(Protocol):
+    """An ordered, authenticated stream of labelled arrays to one other process."""
+
+    async def send(self, round: Round, values: Array) -> None:
+        """Queues `values` (C-contiguous uint8, uint32 or uint64, one- or two-dimensional); returns before they arrive."""
+
+    async def receive(self, round: Round) -> Array:
+        """The next array, which must carry this label; raises PeerProtocolError, PeerLost or PeerFailed."""
+
+
+class Reporter(Protocol):
+    """Where a running job says how far it is, and what its owner should know."""
+
+    def progress(self, done: int, total: int) -> None: ...
+
+    def warn(self, text: str) -> None: ...
+
+
+class Silent:
+    """A Reporter that keeps warnings and says nothing."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def progress(self, done: int, total: int) -> None:
+        pass
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+@dataclass
+class Traffic:
+    """Rounds and payload bytes of a session, for the tests that hold each operation to what it states."""
+
+    rounds: int = 0
+    sent: dict[Kind, int] = field(default_factory=dict)
+
+
+class Session:
+    """One job at one party: who I am, the other party, and the number of the next round."""
+
+    def __init__(
+        self, party: Party, peer: Channel, reporter: Reporter | None = None, *, allowed: frozenset[Opened] = frozenset()
+    ) -> None:
+        self.party, self._peer, self._allowed = party, peer, allowed
+        self.reporter: Reporter = reporter or Silent()
+        self.traffic = Traffic()
+        self.opened: set[Opened] = set()
+        self._number = 0
+
+    async def exchange(self, kind: Kind, mine: Array, *, shape: tuple[int, ...] | None = None) -> Array:
+        """One round: sends `mine`, returns the other's array of the same kind and dtype.
+
+        shape: what the other's array must have (default: that of `mine`). Raises PeerProtocolError otherwise.
+        """
+        label = self._label(kind)
+        self._count(kind, mine)
+        send = asyncio.ensure_future(self._peer.send(label, mine))
+        try:
+            theirs = await self._peer.receive(label)
+            await send
+        finally:
+            send.cancel()
+        return self._checked(label, theirs, mine.dtype, mine.shape if shape is None else shape)
+
+    async def send(self, kind: Kind, mine: Array) -> None:
+        """One one-way message; the other party calls `receive` at the same place."""
+        label = self._label(kind)
+        self._count(kind, mine)
+        await self._peer.send(label, mine)
+
+    async def receive(self, kind: Kind, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> Array:
+        """The other's one-way message, of exactly this dtype and shape."""
+        label = self._label(kind)
+        return self._checked(label, await self._peer.receive(label), np.dtype(dtype), shape)
+
+    async def compute(self, work: Callable[[], T], words: int) -> T:
+        """Runs `work` over about `words` words: in place if small, else in a thread, so that streams move."""
+        return work() if words < OFFLOAD_WORDS else await asyncio.to_thread(work)
+
+    def open(self, value: Opened) -> None:
+        """Records that `value` is about to be opened; raises PolicyError if the plan does not list it."""
+        if value not in self._allowed:
+            raise PolicyError(
+                f"the plan does not open {value.value!r}",
+                remedy="Add it to the plan's disclosures if both sides agree to open it.",
+            )
+        self.opened.add(value)
+
+    def _label(self, kind: Kind) -> Round:
+        if (opens := OPENS.get(kind)) is not None:
+            self.open(opens)
+        self._number += 1
+        self.traffic.rounds += 1
+        return Round(kind, self._number)
+
+    def _count(self, kind: Kind, values: Array) -> None:
+        if values.dtype not in (np.uint8, np.uint32, np.uint64):
+            raise LocalProtocolError(f"a round carries uint8, uint32 or uint64, not {values.dtype}")
+        self.traffic.sent[kind] = self.traffic.sent.get(kind, 0) + values.nbytes
+
+    @staticmethod
+    def _checked(label: Round, values: Array, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+        if values.dtype != dtype or values.shape != shape:
+            raise PeerProtocolError(
+                "the other party sent an array of another shape",
+                round=label,
+                expected=f"{dtype} {shape}",
+                got=f"{values.dtype} {values.shape}",
+                remedy="Both sides must run the same version and plan.",
+            )
+        return values
+
+
+class MemoryChannel:
+    """One end of an in-process pair: the transport of unit tests, with the same label check as the network's."""
+
+    def __init__(self, out: asyncio.Queue[tuple[Round, Array]], into: asyncio.Queue[tuple[Round, Array]]) -> None:
+        self._out, self._in = out, into
+        self.log: list[tuple[Round, Array]] = []
+
+    async def send(self, round: Round, values: Array) -> None:
+        self.log.append((round, values.copy()))
+        await self._out.put((round, values.copy()))
+
+    async def receive(self, round: Round) -> Array:
+        got, values = await self._in.get()
+        if got != round:
+            raise PeerProtocolError("a message of another round arrived", expected=round, got=got)
+        return values
+
+
+def memory_pair(limit: int = 0) -> tuple[MemoryChannel, MemoryChannel]:
+    """Two connected channels; `limit` bounds the messages in flight each way (0: no bound)."""
+    one: asyncio.Queue[tuple[Round, Array]] = asyncio.Queue(limit)
+    two: asyncio.Queue[tuple[Round, Array]] = asyncio.Queue(limit)
+    return MemoryChannel(one, two), MemoryChannel(two, one)

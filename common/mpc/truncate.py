@@ -1,0 +1,34 @@
+"""Dividing a shared value by a power of two, exactly or one unit above. Escudero et al. 2020 (eprint 2020/338), figure 10."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from common.mpc.correlation import TruncationPart
+from common.mpc.fixedpoint import Words
+from common.mpc.session import Kind, Session
+from common.party import Party
+
+_LOW63 = np.uint64((1 << 63) - 1)
+_OFFSET = np.uint64(1 << 62)
+
+
+async def truncate(session: Session, part: TruncationPart, words: Words, shift: int) -> Words:
+    """Shares of x >> shift, or one above, from shares of x with |x| < 2^62.
+
+    1. both send their share of c = x + 2^62 + r and add them up: c is uniform
+    2. x + 2^62 is below 2^63, so it equals (c mod 2^63) - (r mod 2^63) + 2^63 b with b = c_top xor r_top
+    3. each shifts: (c mod 2^63) >> shift - body + b 2^(63 - shift) - 2^(62 - shift), b being linear in the shared r_top
+
+    words: (m,) uint64, whose sum may be off by what the dealer knows: then r is off by the same. One round, 8 m bytes each way.
+    """
+    masked = words + part.mask
+    if session.party is Party.BANK:
+        masked += _OFFSET
+    c = masked + await session.exchange(Kind.MASKED_UPDATE, masked)
+    top = c >> np.uint64(63)
+    carry = part.top * (np.uint64(1) - np.uint64(2) * top)
+    result: Words = carry * np.uint64(1 << (63 - shift)) - part.body
+    if session.party is Party.BANK:
+        result += ((c & _LOW63) >> np.uint64(shift)) + top * np.uint64(1 << (63 - shift)) - np.uint64(1 << (62 - shift))
+    return result

@@ -1,0 +1,209 @@
+"""What a client asks for: a training or a scoring plan. Frozen, unknown keys refused, the same bytes for both parties.
+
+Beside `jobs` and not in it, because stages, coordinator and client all read plans and stages may not see jobs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+
+from common.config import StrictModel, read_toml, validate
+from common.disclosure import Opened
+from common.errors import PlanError, RangeError
+from common.features.options import Preparation
+from common.mpc.descent import Step, nesterov, sgd
+from common.mpc.fixedpoint import WEIGHT_SCALE, LinkScales
+from common.mpc.link import Fourier, Link, Taylor
+from common.party import Party
+
+_BASE = frozenset({Opened.MATCHED_IDS, Opened.COUNTS})
+_PERIODS = frozenset({Opened.PERIOD_RANGE, Opened.MATCHED_ROWS})
+
+
+class Side(StrictModel):
+    """What one party brings."""
+
+    dataset: str = Field(description="The name of a dataset in this party's configuration.")
+    columns: tuple[str, ...] = Field(
+        default=("*",), min_length=1, description="Its feature columns; * for all that the dataset declares."
+    )
+
+
+class Split(StrictModel):
+    """Which matched rows are held out: drawn by the bank from a keyed hash of id and period."""
+
+    test: float = Field(default=0.3, gt=0.0, lt=1.0, description="Share of rows held out to measure the model on.")
+    seed: int = Field(default=42, ge=0, lt=2**63, description="The same seed holds out the same rows.")
+    stratify: bool = Field(default=True, description="Hold out this share of each class.")
+
+
+class Model(StrictModel):
+    """How to train."""
+
+    link: Literal["fourier", "taylor"] = Field(
+        default="fourier", description="fourier: exact logistic loss; taylor: its second-order expansion."
+    )
+    period: int | None = Field(
+        default=None, description="The link's period in units of u, a power of two. Default 32 (fourier), 128 (taylor)."
+    )
+    terms: int = Field(default=8, ge=2, le=32, description="Sine terms of the fourier link.")
+    weights: Literal["shared", "owned"] = Field(
+        default="shared",
+        description="shared: secret until the end; owned: each side's own in clear at every step, as first published; weaker.",
+    )
+    optimiser: Literal["nesterov", "sgd"] = Field(
+        default="nesterov", description="Full-batch accelerated descent, or mini-batches."
+    )
+    iterations: int = Field(default=15, ge=1, le=1000, description="Steps of nesterov.")
+    epochs: int = Field(default=5, ge=1, le=1000, description="Passes of sgd.")
+    batch: int = Field(default=1024, ge=1, description="Rows of an sgd step.")
+    step: float | None = Field(
+        default=None, gt=0.0, le=4.0, description="Step size. Default 2 (nesterov), 1 (sgd), on whitened columns."
+    )
+    ridge: float = Field(
+        default=1e-4, ge=0.0, le=10.0, description="L2 penalty on standardised coefficients: mean log-loss + ridge/2 |beta|^2."
+    )
+    weight_bits: int = Field(
+        default=8, ge=4, le=WEIGHT_SCALE, description="Weights are opened rounded to multiples of 2^-weight_bits."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Model:
+        if self.period is not None and (self.period < 8 or self.period > 4096 or self.period & (self.period - 1)):
+            raise ValueError("period must be a power of two from 8 to 4096")
+        if self.weights == "owned" and self.optimiser == "nesterov":
+            raise ValueError("owned weights go with optimiser = 'sgd'")
+        return self
+
+    def make_link(self) -> Link:
+        if self.link == "taylor":
+            return Taylor(self.period or 128)
+        return Fourier(self.period or 32, self.terms)
+
+    def steps(self, rows: int) -> list[Step]:
+        """All steps over `rows` training rows. Raises PlanError when their numbers do not fit the fixed-point budget."""
+        if self.optimiser == "nesterov":
+            steps = nesterov(rows, self.iterations, self.step or 2.0)
+        else:
+            steps = sgd(rows, self.batch, self.epochs, self.step or 1.0)
+        try:
+            LinkScales.choose(steps[0].size, max(step.rows for step in steps))
+        except RangeError as error:
+            raise PlanError(error.message, expected=error.expected, got=error.got, remedy=error.remedy) from None
+        return steps
+
+    @property
+    def revealed_bits(self) -> int | None:
+        return self.weight_bits if self.weights == "shared" else None
+
+
+class Limits(StrictModel):
+    """The smallest data this plan accepts. Each party's policy has floors of its own, below which it refuses a plan."""
+
+    min_matched: int = Field(default=1000, ge=1, description="Matched enterprises.")
+    min_rows: int = Field(default=1000, ge=1, description="Training rows.")
+    rows_per_column: int = Field(default=20, ge=1, description="Training rows for each trained column of both sides together.")
+    min_per_class: int = Field(default=100, ge=1, description="Training labels of each class.")
+
+
+class Plan(StrictModel):
+    """What both kinds of plan share."""
+
+    name: str = Field(default="", max_length=100, description="For people; appears in lists.")
+    grid: Side
+    bank: Side
+    keys: tuple[Literal["id", "period"], ...] = Field(
+        default=("id",), description='What a row is: ["id"], or ["id", "period"] for monthly rows.'
+    )
+    disclosures: tuple[Opened, ...] | None = Field(
+        default=None, description="All that may be opened (protos/PROTOCOL.md section 7). Default: exactly what the plan needs."
+    )
+
+    @model_validator(mode="after")
+    def _opens_enough(self) -> Plan:
+        if "id" not in self.keys or len(set(self.keys)) != len(self.keys):
+            raise ValueError('keys must be ["id"] or ["id", "period"]')
+        missing = sorted(o.value for o in self.needs - self.allowed)
+        if missing:
+            raise ValueError(f"disclosures lack what this plan needs: {', '.join(missing)}")
+        return self
+
+    @property
+    def needs(self) -> frozenset[Opened]:
+        """What the computation asked for cannot do without opening."""
+        return _BASE | (_PERIODS if "period" in self.keys else frozenset())
+
+    @property
+    def allowed(self) -> frozenset[Opened]:
+        return self.needs if self.disclosures is None else frozenset(self.disclosures)
+
+    def side(self, party: Party) -> Side:
+        return self.grid if party is Party.GRID else self.bank
+
+    def canonical(self) -> str:
+        """JSON with every field, keys sorted: what both parties are offered and hash."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    def digest(self) -> bytes:
+        return hashlib.sha256(self.canonical().encode()).digest()
+
+
+class TrainPlan(Plan):
+    """Align, prepare, train, reveal, evaluate."""
+
+    kind: Literal["train"] = "train"
+    split: Split = Split()
+    preparation: Preparation = Preparation()
+    model: Model = Model()
+    limits: Limits = Limits()
+
+    @property
+    def needs(self) -> frozenset[Opened]:
+        weights = {Opened.GRADIENTS} if self.model.weights == "owned" else {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS}
+        return super().needs | weights | {Opened.SPLIT, Opened.TEST_SCORES, Opened.METRICS}
+
+
+class ScorePlan(Plan):
+    """Align, prepare as the model did, score; the scores go to the bank."""
+
+    kind: Literal["score"] = "score"
+    model: str = Field(description="The training job whose model scores.")
+    min_matched: int = Field(default=1, ge=1, description="Matched enterprises.")
+
+    @property
+    def needs(self) -> frozenset[Opened]:
+        return super().needs | {Opened.SCORES}
+
+
+AnyPlan = Annotated[TrainPlan | ScorePlan, Field(discriminator="kind")]
+_ADAPTER: TypeAdapter[TrainPlan | ScorePlan] = TypeAdapter(AnyPlan)
+_KINDS: dict[str, type[TrainPlan] | type[ScorePlan]] = {"train": TrainPlan, "score": ScorePlan}
+
+
+def make_plan(raw: dict[str, Any], source: str) -> TrainPlan | ScorePlan:
+    """A plan from parsed TOML or JSON; `kind` defaults to train. Raises PlanError naming each wrong key."""
+    kind = raw.get("kind", "train")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise PlanError(f"{source}: kind {kind!r} is not known", remedy=f"Use one of: {', '.join(_KINDS)}.")
+    return validate(_KINDS[kind], raw, source, PlanError)
+
+
+def load_plan(path: Path) -> TrainPlan | ScorePlan:
+    return make_plan(read_toml(path), str(path))
+
+
+def parse_plan(text: str, source: str = "plan") -> TrainPlan | ScorePlan:
+    """A plan from its canonical JSON, as it crosses the network."""
+    try:
+        return _ADAPTER.validate_json(text)
+    except ValidationError:
+        try:
+            raw = json.loads(text)
+        except (ValueError, RecursionError):
+            raise PlanError(f"{source}: not valid JSON") from None
+        return make_plan(raw if isinstance(raw, dict) else {}, source)

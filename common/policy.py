@@ -1,0 +1,60 @@
+"""What a party allows, whatever a plan asks: floors of size, kinds of weights, what may be opened."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from common.config import StrictModel
+from common.disclosure import Opened
+from common.errors import PolicyError
+from common.plan import Plan, TrainPlan
+
+
+class Policy(StrictModel):
+    """Each default is the safe one; a floor may be lowered here for trials, never by a plan alone."""
+
+    min_matched: int = Field(default=1000, ge=1, description="Fewest matched enterprises to go on with.")
+    min_rows: int = Field(default=1000, ge=1, description="Fewest training rows.")
+    rows_per_column: int = Field(default=20, ge=1, description="Fewest training rows for each trained column.")
+    min_per_class: int = Field(default=100, ge=1, description="Fewest training labels of each class.")
+    min_binary: int = Field(default=50, ge=0, description="Fewest ones and zeros of a binary column.")
+    max_ids: int = Field(default=20_000_000, ge=1, description="Most ids either side may bring to an alignment.")
+    owned_weights: bool = Field(
+        default=False, description="Allow weights = 'owned': each step opens this side's gradient to itself."
+    )
+    finest_weight_bits: int = Field(default=8, ge=4, le=20, description="Finest grid on which weights are opened: 2^-bits.")
+    scores_per_row: int = Field(
+        default=8, ge=1, description="Models that may score one row; at most half this side's columns in any case."
+    )
+    may_open: tuple[Opened, ...] = Field(
+        default=tuple(o for o in Opened if o is not Opened.GRADIENTS),
+        description="What plans may open (protos/PROTOCOL.md section 7).",
+    )
+
+    def check(self, plan: Plan) -> None:
+        """Raises PolicyError naming everything this party does not allow in `plan`."""
+        may_open = set(self.may_open) | ({Opened.GRADIENTS} if self.owned_weights else set())
+        wrong = [f"opening {o.value!r}" for o in sorted(plan.allowed, key=lambda o: o.value) if o not in may_open]
+        if isinstance(plan, TrainPlan):
+            wrong += self._check_training(plan)
+        if wrong:
+            raise PolicyError(
+                "this party's policy does not allow: " + "; ".join(wrong),
+                remedy="Change the plan, or agree with this party on its policy.",
+            )
+
+    def _check_training(self, plan: TrainPlan) -> list[str]:
+        wrong = []
+        floors = {name: getattr(plan.limits, name) for name in type(plan.limits).model_fields}
+        floors["min_binary"] = plan.preparation.min_binary
+        for name, value in floors.items():
+            if value < (least := getattr(self, name)):
+                wrong.append(f"{name} = {value} (at least {least})")
+        if plan.model.weights == "owned":
+            if not self.owned_weights:
+                wrong.append("weights = 'owned'")
+            if plan.model.batch < 1000:
+                wrong.append(f"batch = {plan.model.batch} with owned weights (at least 1000 and 20 for each column)")
+        if plan.model.weight_bits > self.finest_weight_bits:
+            wrong.append(f"weight_bits = {plan.model.weight_bits} (at most {self.finest_weight_bits})")
+        return wrong

@@ -1,0 +1,125 @@
+"""The configuration files of the daemons and the client: every key documented, unknown keys refused, secrets are paths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, Field
+
+from common.config import StrictModel, read_toml, validate
+from common.dataset import DatasetConfig
+from common.errors import ConfigError, IdentityError, PolicyError
+from common.party import Identity
+from common.policy import Policy
+from common.wire.tls import TlsConfig
+
+
+def _identity(text: str) -> str:
+    try:
+        return str(Identity.parse(text))
+    except IdentityError as error:
+        raise ValueError(str(error)) from None
+
+
+def _address(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not host or not colon or not port.isdigit() or int(port) > 65535:
+        raise ValueError("must be HOST:PORT")
+    return text
+
+
+IdentityText = Annotated[str, AfterValidator(_identity)]
+Address = Annotated[str, AfterValidator(_address)]
+
+
+class Remote(StrictModel):
+    """Another process: who it must prove to be, and where it listens."""
+
+    identity: IdentityText = Field(description="wattscore://org/role, as in its certificate.")
+    address: Address | None = Field(default=None, description="HOST:PORT it listens on; none for a party that dials.")
+
+    @property
+    def who(self) -> Identity:
+        return Identity.parse(self.identity)
+
+
+class Process(StrictModel):
+    """What every daemon has."""
+
+    tls: TlsConfig = Field(description="This process's certificate, key and trusted organisations.")
+    data: Path = Field(description="Folder for what outlives a job: models, ledger, scores or the job list.")
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="How much is logged.")
+    reflection: bool = Field(default=False, description="Serve gRPC reflection (still over mTLS).")
+
+
+class PartySettings(Process):
+    """`grid-party serve` and `bank-party serve`."""
+
+    listen: Address | None = Field(
+        default=None,
+        description="HOST:PORT to serve on. The grid: required, the bank dials it. The bank: only for health checks.",
+    )
+    coordinator: Remote = Field(description="The coordinator this party attends.")
+    peer: Remote = Field(description="The other party; its address at the bank, which dials.")
+    datasets: dict[str, DatasetConfig] = Field(default_factory=dict, description="What plans may ask for, by name.")
+    policy: Policy = Field(default=Policy(), description="What this party allows.")
+
+
+class CoordinatorSettings(Process):
+    """`wattscore-coordinator serve`."""
+
+    listen: Address = Field(description="HOST:PORT to serve on.")
+    grid: IdentityText = Field(description="The grid party's identity.")
+    bank: IdentityText = Field(description="The bank party's identity.")
+    clients: tuple[IdentityText, ...] = Field(min_length=1, description="Who may submit, watch and cancel jobs.")
+    deal_ahead: int = Field(default=8, ge=2, le=1024, description="Arrays dealt before the first is consumed, for each party.")
+    deal_ahead_mib: int = Field(default=256, ge=1, description="The same bound in MiB.")
+    attend_timeout: float = Field(default=30.0, gt=0, description="Seconds a job waits for both parties to be connected.")
+
+
+class ClientSettings(StrictModel):
+    """`wattscore` as a client."""
+
+    tls: TlsConfig = Field(description="The client's certificate, key and trusted organisations.")
+    coordinator: Remote = Field(description="The coordinator and its address.")
+
+
+S = TypeVar("S", bound=StrictModel)
+
+
+def load_settings(model: type[S], path: Path) -> S:
+    """The configuration at `path`; paths in it are relative to its folder. Raises ConfigError."""
+    return validate(model, _rooted(read_toml(path), path.resolve().parent), str(path))
+
+
+def _rooted(raw: Any, folder: Path) -> Any:
+    """`raw` with its relative paths made absolute, so that a daemon may be started from anywhere."""
+    if not isinstance(raw, dict):
+        return raw
+    names = {"certificate", "key", "trust", "data", "path"}
+    return {
+        key: str(folder / value) if key in names and isinstance(value, str) else _rooted(value, folder)
+        for key, value in raw.items()
+    }
+
+
+def check_separate(own: Identity, settings: PartySettings) -> None:
+    """Raises PolicyError when the coordinator, which deals, belongs to a party."""
+    for who, identity in (("this party", own), ("the other party", settings.peer.who)):
+        if settings.coordinator.who.org == identity.org:
+            raise PolicyError(
+                f"the coordinator {settings.coordinator.identity} belongs to {who}",
+                remedy="Use a coordinator of a third organisation: dealer and one party together can read the other's data.",
+            )
+
+
+def check_party(own: Identity, settings: PartySettings, *, listens: bool) -> None:
+    """Raises ConfigError for what one party's file lacks or mixes up, PolicyError for a dealer that is not separate."""
+    check_separate(own, settings)
+    if listens and settings.listen is None:
+        raise ConfigError("missing key 'listen'", remedy="The grid listens; the bank dials it.")
+    if not listens and settings.peer.address is None:
+        raise ConfigError("missing key 'peer.address'", remedy="The bank dials the grid; say where.")
+    if settings.coordinator.address is None:
+        raise ConfigError("missing key 'coordinator.address'", remedy="Say where the coordinator listens.")

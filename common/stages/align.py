@@ -1,0 +1,103 @@
+"""Which rows both parties hold, in an order both know. PROTOCOL.md section 8."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from common.errors import DataError, PolicyError
+from common.mpc.correlation import Correlations, PeriodDemand
+from common.mpc.fixedpoint import Words
+from common.mpc.session import Kind, Session
+from common.party import Party
+from common.stages.match import MatchLimits, match_ids
+from common.table import FeatureTable, Index
+
+
+async def align(
+    session: Session,
+    correlations: Correlations,
+    table: FeatureTable,
+    *,
+    by_period: bool,
+    domain: bytes,
+    limits: MatchLimits,
+) -> tuple[Index, int]:
+    """Rows of `table`, int64 (n,), row k being the same (enterprise, period) at both parties; and the matched enterprises.
+
+    1. match ids once
+    2. by period: exchange first and last period, so that both know the months to compare
+    3. open, for matched enterprises, the months that both hold, and not those that only one holds
+
+    Raises DataError for ids that are not unique where they must be, PolicyError for an empty match.
+    """
+    if by_period and table.periods is None:
+        raise _no_periods()
+    ids, first = np.unique(table.ids.astype(str), return_index=True)
+    if not by_period:
+        if len(ids) < table.rows:
+            raise _repeated(table.rows - len(ids))
+        matched = await match_ids(session, ids.tolist(), domain=domain, limits=limits)
+        return first[matched].astype(np.int64), len(matched)
+    matched = await match_ids(session, ids.tolist(), domain=domain, limits=limits)
+    low, high = await _common_periods(session, table)
+    where = _places(table, ids, matched, low, high)
+    both = await _open_common(session, correlations, where >= 0)
+    rows = where[both]
+    if not len(rows):
+        raise PolicyError(
+            "no matched enterprise has a period that both sides hold",
+            remedy="Check that both sides' periods mean the same month.",
+        )
+    return rows, len(matched)
+
+
+async def _common_periods(session: Session, table: FeatureTable) -> tuple[int, int]:
+    assert table.periods is not None  # noqa: S101
+    mine = np.array([table.periods.min(), table.periods.max()], np.uint64)
+    theirs = await session.exchange(Kind.PERIOD_RANGE, mine)
+    low, high = int(max(mine[0], theirs[0])), int(min(mine[1], theirs[1]))
+    if low > high:
+        raise PolicyError("the two sides' periods do not overlap", remedy="Compare the first and last month of both datasets.")
+    return low, high
+
+
+def _places(table: FeatureTable, ids: npt.NDArray[np.str_], matched: Index, low: int, high: int) -> npt.NDArray[np.int64]:
+    """Row of each (matched enterprise, month), (matched, months), -1 where there is none."""
+    assert table.periods is not None  # noqa: S101
+    rank = np.full(len(ids), -1, np.int64)
+    rank[matched] = np.arange(len(matched))
+    enterprise = rank[np.searchsorted(ids, table.ids.astype(str))]
+    inside = (enterprise >= 0) & (table.periods >= low) & (table.periods <= high)
+    where = np.full((len(matched), high - low + 1), -1, np.int64)
+    where[enterprise[inside], table.periods[inside] - low] = np.flatnonzero(inside)
+    return where
+
+
+async def _open_common(session: Session, correlations: Correlations, mine: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """The bitwise product of both parties' tables of months, and nothing else of either. Two rounds, a bit a month each.
+
+    1. with a dealt mask x and a share z of x_grid & x_bank, each opens its bits xor its mask
+    2. each opens its share of the product: grid's bits & received xor z; opened & own mask xor z at the bank
+    """
+    words = np.zeros(-(-mine.size // 64) * 8, np.uint8)
+    packed = np.packbits(mine)
+    words[: len(packed)] = packed
+    bits: Words = words.view(np.uint64)
+    await correlations.order(PeriodDemand(len(bits)))
+    mask, share = await correlations.period_product(len(bits))
+    hidden = bits ^ mask
+    received = await session.exchange(Kind.PERIOD_BITS, hidden)
+    part = ((bits & received) if session.party is Party.GRID else (received & mask)) ^ share
+    product = part ^ await session.exchange(Kind.PERIOD_SHARES, part)
+    return np.unpackbits(product.view(np.uint8), count=mine.size).reshape(mine.shape).astype(np.bool_)
+
+
+def _no_periods() -> DataError:
+    message = "the plan aligns by period, but this dataset declares none"
+    return DataError(message, public=message, remedy='Declare its period column, or use keys = ["id"].')
+
+
+def _repeated(count: int) -> DataError:
+    message = f"{count} rows repeat an id, and the plan aligns by id alone"
+    return DataError(message, public=message, remedy='Use keys = ["id", "period"], or one row for each id.')

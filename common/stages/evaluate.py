@@ -1,0 +1,42 @@
+"""How good the joint model is on held-out rows, beside the bank's own columns alone. At the bank."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.mpc.fixedpoint import Reals
+from common.stages import metrics
+from common.stages.local_model import fit_logistic
+from common.stages.metrics import Interval, Metrics
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Hold-out metrics of the joint and the bank-only model, DeLong's interval of their AUCs, the largest |u|."""
+
+    joint: Metrics
+    bank_only: Metrics
+    auc_difference: Interval
+    largest_u: float
+
+
+def evaluate(u: Reals, label: Reals, bank: Reals, train_rows: int, ridge: float) -> Evaluation:
+    """u: joint, of held-out rows. label, bank: of all matched rows, training first; bank has no intercept column."""
+    own = fit_logistic(bank[:train_rows], label[:train_rows], ridge)
+    alone = own[0] + bank[train_rows:] @ own[1:]
+    held = label[train_rows:]
+    return Evaluation(
+        metrics.evaluate(held, u), metrics.evaluate(held, alone), metrics.delong(held, u, alone), float(np.abs(u).max())
+    )
+
+
+def reach_warning(largest_u: float, reach: float) -> str | None:
+    """A warning when held-out scores come near the end of the link's reach."""
+    if largest_u <= reach:
+        return None
+    return (
+        f"held-out scores reach |u| = {largest_u:.1f}, beyond the {reach:.0f} within which this link is accurate:"
+        " rows may have wrapped; train again with a wider link (period = 64, terms = 16), or log and clip heavy-tailed columns"
+    )

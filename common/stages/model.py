@@ -1,0 +1,105 @@
+"""A party's half of a trained model on disk: JSON and numpy arrays, versioned, hashed. Never pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.dataset import ColumnConfig
+from common.errors import DataError, JobNotFound
+from common.features.prepare import FittedPreparation
+from common.mpc.fixedpoint import Reals
+from common.party import Party
+from common.stages.prepare import INTERCEPT, design
+from common.table import FeatureTable
+
+FORMAT = 1
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True, repr=False)
+class PartyModel:
+    """What one party needs to score: its preparation and its own coefficients on the prepared columns, (m,)."""
+
+    job: str
+    party: Party
+    fitted: FittedPreparation
+    weights: Reals
+    source: dict[str, ColumnConfig]  # the dataset's columns as declared or inferred: later files are read the same way
+    about: dict[str, Any]  # plan digest, dataset fingerprint, partner, software: what a reviewer asks for
+
+    def partial_scores(self, table: FeatureTable) -> Reals:
+        """This party's part of u for each row, (n,); the same bytes for the same rows, before and after a reload."""
+        scores: Reals = design(self.fitted, table, self.party) @ self.weights
+        return scores
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (*self.fitted.columns, INTERCEPT) if self.party is Party.BANK else self.fitted.columns
+
+
+class ModelStore:
+    """Models under one folder, one sub-folder a training job."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def save(self, model: PartyModel) -> str:
+        """Writes the model; its digest, SHA-256 in hexadecimal, covers every byte of it."""
+        arrays = io.BytesIO()
+        np.savez(arrays, weights=model.weights)
+        head = {
+            "format": FORMAT,
+            "job": model.job,
+            "party": model.party.value,
+            "columns": list(model.columns),
+            "preparation": model.fitted.to_dict(),
+            "source": {name: column.model_dump(mode="json") for name, column in model.source.items()},
+            "about": model.about,
+            "arrays_sha256": hashlib.sha256(arrays.getvalue()).hexdigest(),
+        }
+        text = json.dumps(head, indent=1, sort_keys=True, ensure_ascii=False).encode()
+        folder = self._place(model.job)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in (("arrays.npz", arrays.getvalue()), ("model.json", text)):
+            part = folder / f".{name}.part"
+            part.write_bytes(data)
+            part.replace(folder / name)
+        return hashlib.sha256(text).hexdigest()
+
+    def load(self, job: str) -> PartyModel:
+        """Raises JobNotFound for an unknown job, DataError for files that are not what was written."""
+        folder = self._place(job)
+        try:
+            head = json.loads((folder / "model.json").read_bytes())
+            arrays = (folder / "arrays.npz").read_bytes()
+        except FileNotFoundError:
+            raise JobNotFound(
+                f"no model of job {job} is stored here", remedy="Train it first, or check the job's name."
+            ) from None
+        except ValueError:
+            raise _damaged(job) from None
+        if head.get("format") != FORMAT or hashlib.sha256(arrays).hexdigest() != head.get("arrays_sha256"):
+            raise _damaged(job)
+        with np.load(io.BytesIO(arrays), allow_pickle=False) as stored:
+            weights = stored["weights"]
+        source = {name: ColumnConfig.model_validate(column) for name, column in head["source"].items()}
+        fitted = FittedPreparation.from_dict(head["preparation"])
+        return PartyModel(head["job"], Party(head["party"]), fitted, weights, source, head["about"])
+
+    def _place(self, job: str) -> Path:
+        if not _NAME.fullmatch(job):
+            raise JobNotFound(f"{job!r} is not a job's name")
+        return self._folder / job
+
+
+def _damaged(job: str) -> DataError:
+    message = f"the stored model of job {job} is damaged or of another format"
+    return DataError(message, public=message, remedy="Restore it from a back-up, or train again.")

@@ -1,0 +1,260 @@
+"""A job from end to end at one party. Both parties run this same code; read it top to bottom."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from common import __version__
+from common.dataset import ColumnConfig, DatasetConfig, Loaded, fingerprint, read_table
+from common.disclosure import Opened
+from common.errors import DataError, PlanError, PolicyError
+from common.mpc.correlation import Correlations
+from common.mpc.session import Kind, Reporter, Session
+from common.party import Party
+from common.plan import Plan, ScorePlan, TrainPlan
+from common.policy import Policy
+from common.stages import evaluate as quality
+from common.stages import split
+from common.stages.align import align
+from common.stages.evaluate import Evaluation
+from common.stages.ledger import Ledger
+from common.stages.match import MatchLimits
+from common.stages.model import ModelStore, PartyModel
+from common.stages.output import write_scores
+from common.stages.prepare import Prepared, agree_on_sizes, prepare
+from common.stages.score import open_scores
+from common.stages.train import train
+from common.table import FeatureTable
+
+_log = logging.getLogger(__name__)
+
+
+class StageReporter(Reporter, Protocol):
+    def stage(self, name: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where a party keeps what outlives a job, and what it allows."""
+
+    models: ModelStore
+    ledger: Ledger
+    scores: Path
+    policy: Policy
+
+
+@dataclass
+class Outcome:
+    """What a party may say of a finished job: counts, seconds, warnings, what was opened, at the bank the evaluation."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)  # for this party: they may name what its columns hold
+    public_warnings: list[str] = field(default_factory=list)
+    opened: list[str] = field(default_factory=list)
+    model_digest: str = ""
+    evaluation: Evaluation | None = None
+
+
+@dataclass
+class PartyJob:
+    """One job at one party: its plan, its session, its dealt randomness, its own dataset."""
+
+    id: str
+    plan: TrainPlan | ScorePlan
+    dataset: DatasetConfig
+    session: Session
+    correlations: Correlations
+    reporter: StageReporter
+    home: Home
+    outcome: Outcome = field(default_factory=Outcome)
+    _stage: str = ""
+
+    @property
+    def party(self) -> Party:
+        return self.session.party
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self.reporter.stage(name)
+        self._stage = name
+        start = time.monotonic()
+        yield
+        self.outcome.seconds[name] = time.monotonic() - start
+
+    def warn(self, *texts: str, public: str | None = None) -> None:
+        """Tells this party's log; others hear `public`, by default only that there is something to read there."""
+        for text in texts:
+            _log.warning("job %s: %s", self.id, text)
+            self.outcome.warnings.append(text)
+        if texts:
+            heard = public or f"{len(texts)} warning(s) while in stage {self._stage!r}: see the log of the {self.party.value}"
+            self.outcome.public_warnings.append(heard)
+            self.reporter.warn(heard)
+
+    def count(self, **counts: int) -> None:
+        self.outcome.counts.update(counts)
+
+
+async def run(job: PartyJob) -> Outcome:
+    """The whole of a job; raises the first error, after which nothing of it is kept."""
+    await (run_training(job, job.plan) if isinstance(job.plan, TrainPlan) else run_scoring(job, job.plan))
+    job.outcome.opened = sorted(o.value for o in job.session.opened)
+    return job.outcome
+
+
+async def run_training(job: PartyJob, plan: TrainPlan) -> None:
+    """Load, align, prepare, train, reveal, evaluate."""
+    with job.stage("load"):
+        loaded = await load(job, require_label=job.party is Party.BANK)
+    with job.stage("align"):
+        table = await align_rows(job, loaded.table, max(plan.limits.min_matched, job.home.policy.min_matched))
+        test = await split.agree(job.session, table, plan.split, plan.limits)
+        table = table.take(np.concatenate([np.flatnonzero(~test), np.flatnonzero(test)]))
+        rows = table.rows - int(test.sum())
+    with job.stage("prepare"):
+        prepared = await prepare_columns(job, plan, loaded, table, rows)
+        other = await agree_on_sizes(job.session, table.rows, rows, len(prepared.columns), plan.limits)
+        check_batch(plan, rows, len(prepared.columns) + other)
+        job.count(train_rows=rows, test_rows=table.rows - rows, trained_columns=len(prepared.columns))
+    with job.stage("train"):
+        steps = plan.model.steps(rows)
+        words, ridge, warnings = await asyncio.to_thread(prepared.encoded, rows, plan.model.ridge, steps[0].size)
+        job.warn(*warnings)
+        label = table.label[:rows] if table.label is not None else None
+        whitened = await train(job.session, job.correlations, plan.model, words, ridge, other, label)
+        job.count(iterations=len(steps))
+    with job.stage("reveal"):
+        weights = prepared.whiten @ whitened
+        model = PartyModel(job.id, job.party, prepared.fitted, weights, loaded.columns, await about(job))
+        job.outcome.model_digest = job.home.models.save(model)
+    with job.stage("evaluate"):
+        await evaluate(job, plan, model, prepared, table, rows)
+
+
+async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
+    """Load, align, score; the bank writes them down."""
+    with job.stage("load"):
+        model = job.home.models.load(plan.model)
+        loaded = await load(job, require_label=False, columns=model.source)
+    with job.stage("align"):
+        table = await align_rows(job, loaded.table, plan.min_matched)
+    with job.stage("score"):
+        u = await open_scores(job.session, model, table, Kind.SCORES, (job.home.ledger, job.home.policy.scores_per_row))
+        if u is not None:
+            await job.session.compute(lambda: write_scores(job.home.scores / f"{job.id}.csv", table, u), table.rows * 64)
+
+
+async def load(job: PartyJob, *, require_label: bool, columns: dict[str, ColumnConfig] | None = None) -> Loaded:
+    """This party's dataset, with the columns the plan asks for, or those a model was trained on, read as they were then."""
+    side = job.plan.side(job.party)
+    dataset = select(job.dataset, side.columns, side.dataset)
+    if columns is not None:
+        dataset = job.dataset.model_copy(update={"columns": columns})
+    loaded = await asyncio.to_thread(read_table, dataset, name=side.dataset, party=job.party, require_label=require_label)
+    job.warn(*loaded.warnings)
+    job.count(own_rows=loaded.table.rows, own_columns=len(loaded.columns))
+    return loaded
+
+
+def select(dataset: DatasetConfig, asked: tuple[str, ...], name: str) -> DatasetConfig:
+    """`dataset` with the columns a plan names, or all for *; raises PlanError for a column it does not declare."""
+    if asked == ("*",):
+        return dataset
+    if not dataset.columns:
+        return dataset.model_copy(update={"columns": {c: ColumnConfig(kind="numeric", transform="auto") for c in asked}})
+    unknown = [c for c in asked if c not in dataset.columns]
+    if unknown:
+        raise PlanError(
+            f"dataset {name!r} declares no column {', '.join(map(repr, unknown))}",
+            remedy=f"It declares: {', '.join(dataset.columns)}.",
+        )
+    return dataset.model_copy(update={"columns": {c: dataset.columns[c] for c in asked}})
+
+
+async def align_rows(job: PartyJob, table: FeatureTable, min_matched: int) -> FeatureTable:
+    """The rows both hold, in the same order on both sides."""
+    by_period = "period" in job.plan.keys
+    limits = MatchLimits(max_ids=job.home.policy.max_ids, min_matched=min_matched)
+    rows, enterprises = await align(
+        job.session, job.correlations, table, by_period=by_period, domain=job.id.encode(), limits=limits
+    )
+    job.count(matched_ids=enterprises, matched_rows=len(rows))
+    return table.take(rows)
+
+
+async def prepare_columns(job: PartyJob, plan: TrainPlan, loaded: Loaded, table: FeatureTable, rows: int) -> Prepared:
+    ridge = plan.model.ridge
+    prepared, warnings = await asyncio.to_thread(prepare, table, loaded.columns, plan.preparation, rows, ridge, job.party)
+    job.warn(*warnings)
+    return prepared
+
+
+def check_batch(plan: TrainPlan, rows: int, columns: int) -> None:
+    """With owned weights a small batch's gradient gives its owner equations in the other's labels."""
+    if plan.model.weights == "owned" and min(plan.model.batch, rows) < 20 * columns:
+        raise PolicyError(
+            f"a batch of {plan.model.batch} is too small for {columns} columns with owned weights",
+            expected=f"at least {20 * columns}",
+            got=plan.model.batch,
+            remedy="Use a larger batch, or shared weights.",
+        )
+
+
+async def about(job: PartyJob) -> dict[str, Any]:
+    """What a reviewer needs to know of a model: which plan, which data, which software."""
+    data = await asyncio.to_thread(fingerprint, job.dataset.path)
+    return {
+        "plan_sha256": job.plan.digest().hex(),
+        "plan": job.plan.canonical(),
+        "dataset_sha256": data,
+        "software": __version__,
+        "warnings": job.outcome.warnings,
+    }
+
+
+async def evaluate(
+    job: PartyJob, plan: TrainPlan, model: PartyModel, prepared: Prepared, table: FeatureTable, rows: int
+) -> None:
+    """Held-out scores to the bank, which measures them beside its own columns alone."""
+    held = table.take(np.arange(rows, table.rows))
+    u = await open_scores(job.session, model, held, Kind.TEST_SCORES, (job.home.ledger, job.home.policy.scores_per_row))
+    if u is None or table.label is None:
+        return
+    job.session.open(Opened.METRICS)
+    own = prepared.matrix[:, :-1]
+    result = await asyncio.to_thread(quality.evaluate, u, table.label, own, rows, plan.model.ridge)
+    job.outcome.evaluation = result
+    if (warning := quality.reach_warning(result.largest_u, plan.model.make_link().reach)) is not None:
+        job.warn(warning, public=warning)
+
+
+def check_offer(plan: Plan, party: Party, datasets: dict[str, DatasetConfig], policy: Policy) -> DatasetConfig:
+    """What a party looks at before it accepts a job: its policy, and that the dataset and columns exist as declared."""
+    policy.check(plan)
+    side = plan.side(party)
+    if side.dataset not in datasets:
+        raise PlanError(
+            f"the {party.value} has no dataset {side.dataset!r}",
+            remedy=f"It has: {', '.join(sorted(datasets)) or 'none'}.",
+        )
+    dataset = datasets[side.dataset]
+    select(dataset, side.columns, side.dataset)
+    if "period" in plan.keys and dataset.period is None:
+        raise PlanError(
+            f"dataset {side.dataset!r} of the {party.value} has no period",
+            remedy='Use keys = ["id"], or declare its period column.',
+        )
+    if not dataset.path.exists():
+        message = f"the file of dataset {side.dataset!r} is missing"
+        raise DataError(f"{message}: {dataset.path}", public=message, remedy="Put it where the configuration says.")
+    return dataset

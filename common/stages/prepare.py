@@ -1,0 +1,105 @@
+"""From a party's matched rows to what it trains on: fitted on its training rows, by itself, whitened. PROTOCOL.md section 6."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.dataset import ColumnConfig
+from common.errors import PeerProtocolError, PolicyError
+from common.features.options import Preparation
+from common.features.prepare import FittedPreparation, fit
+from common.features.whiten import whitening
+from common.mpc.fixedpoint import (
+    MOMENTUM_SCALE,
+    UPDATE_SCALE,
+    WEIGHT_SCALE,
+    X_LIMIT,
+    X_SCALE,
+    Reals,
+    Words,
+    check_range,
+    encode,
+)
+from common.mpc.session import Kind, Session
+from common.party import Party
+from common.plan import Limits
+from common.table import FeatureTable
+
+RIDGE_SCALE = UPDATE_SCALE - WEIGHT_SCALE - MOMENTUM_SCALE
+
+
+@dataclass(frozen=True, repr=False)
+class Prepared:
+    """One party's prepared matrix over all matched rows, and its whitening over training rows.
+
+    matrix: float64 (n, m) standardised, at the bank with a last column of ones. whiten: (m, m). columns: m names.
+    """
+
+    fitted: FittedPreparation
+    matrix: Reals
+    whiten: Reals
+    columns: tuple[str, ...]
+
+    def encoded(self, rows: int, ridge: float, step: float) -> tuple[Words, Words, list[str]]:
+        """The first `rows` rows whitened at X_SCALE, step * ridge * W^T D W at RIDGE_SCALE, both column-major; warnings."""
+        whitened, beyond = check_range(self.matrix[:rows] @ self.whiten, X_LIMIT)
+        warnings = []
+        if beyond:
+            warnings.append(
+                f"{beyond} whitened values lay beyond {X_LIMIT:.0f} and were held there; clip or log the columns they come from"
+            )
+        penalty = self.whiten.T @ np.diag(penalised(self.columns).astype(np.float64)) @ self.whiten
+        pull = np.asfortranarray(encode(step * ridge * penalty, RIDGE_SCALE))
+        return np.asfortranarray(encode(whitened, X_SCALE)), pull, warnings
+
+
+INTERCEPT = "(intercept)"
+
+
+def penalised(columns: tuple[str, ...]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    return np.array([name != INTERCEPT for name in columns])
+
+
+def design(fitted: FittedPreparation, table: FeatureTable, party: Party) -> Reals:
+    """The matrix that weights multiply: prepared columns, and the bank's intercept."""
+    matrix = fitted.transform(table)
+    if party is Party.BANK:
+        matrix = np.asfortranarray(np.column_stack([matrix, np.ones(table.rows)]))
+    return matrix
+
+
+def prepare(
+    table: FeatureTable,
+    columns: Mapping[str, ColumnConfig],
+    options: Preparation,
+    train_rows: int,
+    ridge: float,
+    party: Party,
+) -> tuple[Prepared, list[str]]:
+    """`table`: matched rows, training rows first. Warnings name the columns left out."""
+    train = np.arange(table.rows) < train_rows
+    fitted, warnings = fit(table, columns, options, train)
+    names = (*fitted.columns, INTERCEPT) if party is Party.BANK else fitted.columns
+    matrix = design(fitted, table, party)
+    return Prepared(fitted, matrix, whitening(matrix[:train_rows], penalised(names), ridge), names), warnings
+
+
+async def agree_on_sizes(session: Session, rows: int, train_rows: int, columns: int, limits: Limits) -> int:
+    """The other's number of trained columns, after both have checked that the sizes agree and are large enough."""
+    mine = np.array([rows, train_rows, columns], np.uint64)
+    theirs = await session.exchange(Kind.SHAPE, mine)
+    if (mine[:2] != theirs[:2]).any():
+        raise PeerProtocolError("the two sides count different rows", expected=mine[:2].tolist(), got=theirs[:2].tolist())
+    total = columns + int(theirs[2])
+    least = max(limits.min_rows, limits.rows_per_column * total)
+    if train_rows < least:
+        raise PolicyError(
+            f"{train_rows} training rows are too few for {total} columns",
+            expected=f"at least {least}",
+            got=train_rows,
+            remedy="Bring more rows or fewer columns, or lower the plan's limits openly, as both policies allow.",
+        )
+    return int(theirs[2])

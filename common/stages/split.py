@@ -1,0 +1,63 @@
+"""Which matched rows are held out. Drawn by the bank, which has the label; the grid is told row numbers and nothing else."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+
+from common.errors import PolicyError
+from common.mpc.session import Kind, Session
+from common.party import Party
+from common.plan import Limits, Split
+from common.table import FeatureTable
+
+Mask = npt.NDArray[np.bool_]
+
+
+def draw(table: FeatureTable, split: Split) -> Mask:
+    """True (n,) for rows held out: those of smallest keyed hash of (id, period), in each class alike if stratified.
+
+    The hash makes the draw a function of seed, ids and labels: it does not depend on the order of rows.
+    """
+    periods = table.periods if table.periods is not None else np.zeros(table.rows, np.int32)
+    key = split.seed.to_bytes(8, "little")
+    order = np.array(
+        [
+            int.from_bytes(blake2b(f"{i}|{p}".encode(), key=key, digest_size=8).digest())
+            for i, p in zip(table.ids, periods, strict=True)
+        ],
+        np.uint64,
+    )
+    test = np.zeros(table.rows, np.bool_)
+    classes = [table.label == value for value in (0.0, 1.0)] if split.stratify and table.label is not None else [~test]
+    for members in classes:
+        rows = np.flatnonzero(members)
+        test[rows[np.argsort(order[rows], kind="stable")[: round(split.test * len(rows))]]] = True
+    return test
+
+
+async def agree(session: Session, table: FeatureTable, split: Split, limits: Limits) -> Mask:
+    """The bank's draw, at both parties: one message of a bit a row. Raises PolicyError for too few labels of a class."""
+    size = -(-table.rows // 8)
+    if session.party is Party.GRID:
+        bits = await session.receive(Kind.SPLIT, np.uint8, (size,))
+        return np.unpackbits(bits, count=table.rows).astype(np.bool_)
+    test = draw(table, split)
+    _check_classes(table, test, limits)
+    await session.send(Kind.SPLIT, np.packbits(test))
+    return test
+
+
+def _check_classes(table: FeatureTable, test: Mask, limits: Limits) -> None:
+    assert table.label is not None  # noqa: S101
+    train, held = table.label[~test], table.label[test]
+    least = int(min((train == 0.0).sum(), (train == 1.0).sum()))
+    if least < limits.min_per_class:
+        raise PolicyError(
+            f"the matched training rows hold fewer than {limits.min_per_class} labels of one class",
+            remedy="Bring more rows, or lower min_per_class openly in plan and policy.",
+        )
+    if len(np.unique(held)) < 2:
+        raise PolicyError("the held-out rows hold one class only", remedy="Hold out more rows, or stratify.")

@@ -1,0 +1,41 @@
+"""Training on both parties' columns without either seeing the other's. PROTOCOL.md sections 3 to 6."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from common.mpc.correlation import Correlations, TrainingDemand
+from common.mpc.descent import Descent
+from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, Words, decode
+from common.mpc.product import share_matrices
+from common.mpc.reveal import reveal_weights
+from common.mpc.session import Session
+from common.party import Party
+from common.plan import Model
+
+
+async def train(
+    session: Session,
+    correlations: Correlations,
+    model: Model,
+    own: Words,
+    own_ridge: Words,
+    other_columns: int,
+    label: Reals | None,
+) -> Reals:
+    """This party's own weights on whitened columns, (m_own,), rounded as the plan says; nothing else is opened.
+
+    own: (n, m_own) at X_SCALE. label: (n,) of 0.0 and 1.0 at the bank, None at the grid.
+    """
+    rows, columns = own.shape
+    steps, link = model.steps(rows), model.make_link()
+    grid, bank = (columns, other_columns) if session.party is Party.GRID else (other_columns, columns)
+    await correlations.order(TrainingDemand(rows, grid, bank))
+    matrices = await share_matrices(session, correlations, own, own_ridge, other_columns)
+    descent = Descent(session, correlations, matrices, link, None if label is None else label.astype(np.uint64))
+    if model.weights == "owned":
+        unit = 2.0**-model.weight_bits
+        weights: Reals = np.rint(decode(await descent.owned(steps), WEIGHT_SCALE) / unit) * unit
+        return weights
+    mine, theirs = await descent.shared(steps)
+    return await reveal_weights(session, correlations, len(steps), mine, theirs, model.weight_bits)

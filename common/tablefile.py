@@ -1,0 +1,188 @@
+"""A table in a CSV or Parquet file: header, columns as text or numbers, and errors that name line and column."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+from common.errors import DataError
+
+Format = Literal["auto", "csv", "parquet"]
+Mask = npt.NDArray[np.bool_]
+
+_MISSING_NUMBERS = ("", "na", "n/a", "nan", "null", "none")  # compared in lower case
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+
+
+def is_number(kind: Any) -> bool:
+    """Whether a Parquet column of this Arrow type holds numbers (or booleans, read as 0 and 1)."""
+    types = pa.types
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind))
+
+
+def unreadable(path: Path, name: str, error: OSError) -> DataError:
+    return DataError(
+        f"{path}: cannot be read ({error.strerror or error})",
+        public=f"dataset {name}: the file cannot be read",
+        remedy="Check the path and its permissions.",
+    )
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """An input file whose header has been read. Every method raises DataError for a file that cannot be read."""
+
+    path: Path
+    name: str
+    parquet: bool
+    header: tuple[str, ...]
+
+    @classmethod
+    def open(cls, path: Path, format: Format, name: str) -> TableFile:
+        try:
+            with path.open("rb") as stream:
+                magic = stream.read(4)
+        except OSError as error:
+            raise unreadable(path, name, error) from None
+        parquet = magic == b"PAR1" if format == "auto" else format == "parquet"
+        file = cls(path, name, parquet, ())
+        header: tuple[str, ...] = file._parquet_header() if parquet else tuple(next(file._rows(), (0, []))[1])
+        if not header:
+            raise file.fault("the file is empty")
+        twice = sorted({c for c in header if header.count(c) > 1})
+        if twice:
+            raise file.fault(f"the header names {', '.join(map(repr, twice))} more than once")
+        return cls(path, name, parquet, header)
+
+    def fault(self, what: str, *, local: str | None = None, remedy: str = "") -> DataError:
+        """`what` holds no value and crosses the network; `local` replaces it on this side."""
+        return DataError(f"{self.path}: {local or what}", public=f"dataset {self.name}: {what}", remedy=remedy)
+
+    def bad_rows(self, column: str, bad: Mask, what: str, remedy: str, values: Any = None) -> DataError:
+        """The error naming the first of the `bad` rows, and the value it holds."""
+        row, count = int(bad.argmax()), int(bad.sum())
+        quoted = "" if values is None else f" {str(values[row].as_py())[:40]!r}:"
+        local = f"{self.where(row)}, column {column!r}:{quoted} {what}" + (f" ({count} such rows)" if count > 1 else "")
+        return self.fault(f"column {column!r}: {what} ({count} rows)", local=local, remedy=remedy)
+
+    def where(self, row: int) -> str:
+        """`line 17` of a CSV file, `row 16` (from 1) of a Parquet file, for a data row counted from 0."""
+        if self.parquet:
+            return f"row {row + 1}"
+        for index, (line, _) in enumerate(self._rows()):
+            if index == row + 1:
+                return f"line {line}"
+        return f"row {row + 1}"
+
+    def require(self, columns: list[str]) -> None:
+        """Raises DataError, with close names, unless the file has these columns."""
+        missing = [c for c in columns if c not in self.header]
+        if not missing:
+            return
+        close = [match for c in missing for match in difflib.get_close_matches(c, self.header, n=3)]
+        remedy = f"Close names in the file: {', '.join(map(repr, dict.fromkeys(close)))}." if close else ""
+        if not close and not self.parquet and len(self.header) == 1:
+            remedy = "The header has one column only: separate the columns by commas."
+        raise self.fault(f"no column {', '.join(map(repr, missing))}", remedy=remedy or "Check the declared names.")
+
+    def read(self, columns: list[str]) -> pa.Table:
+        """These columns; of a CSV file as text, so that a malformed value can be found and named."""
+        if self.parquet:
+            data = self._guard_parquet(lambda: pa.parquet.ParquetFile(self.path).read(columns=columns))
+        else:
+            data = self._read_csv(columns)
+        if not data.num_rows:
+            raise self.fault("the file has a header and no rows")
+        return data
+
+    def _read_csv(self, columns: list[str]) -> pa.Table:
+        convert = pa.csv.ConvertOptions(
+            include_columns=columns, column_types={c: pa.string() for c in columns}, strings_can_be_null=False
+        )
+        parse = pa.csv.ParseOptions(newlines_in_values=True)
+        try:
+            return pa.csv.read_csv(self.path, parse_options=parse, convert_options=convert)
+        except (pa.ArrowInvalid, OSError, UnicodeDecodeError):
+            raise self._csv_fault() from None
+
+    def _csv_fault(self) -> DataError:
+        """What keeps the file from being read: a row of another width, another encoding, or something else."""
+        for line, row in self._rows():
+            if len(row) != len(self.header):
+                what = f"a row has {len(row)} values where the header has {len(self.header)}"
+                return self.fault(what, local=f"line {line}: {what}", remedy="Quote values that hold a comma.")
+        return self.fault("the file is not valid CSV", remedy="Save it as comma-separated UTF-8 text.")
+
+    def _rows(self) -> Iterator[tuple[int, list[str]]]:
+        """(line on which it starts, values) of the header and each row of a CSV file, without blank lines."""
+        line = 1
+        try:
+            with self.path.open(encoding="utf-8-sig", newline="") as stream:
+                reader = csv.reader(stream)
+                for row in reader:
+                    if row:
+                        yield line, row
+                    line = reader.line_num + 1
+        except UnicodeDecodeError:
+            raise self.fault("the file is not UTF-8 text", remedy="Save it as UTF-8 (a CSV) or as Parquet.") from None
+        except csv.Error:
+            raise self.fault("the file is not valid CSV", local=f"line {line}: not valid CSV") from None
+
+    def _parquet_header(self) -> tuple[str, ...]:
+        names: list[str] = self._guard_parquet(lambda: pa.parquet.read_schema(self.path).names)
+        return tuple(names)
+
+    def _guard_parquet(self, read: Any) -> Any:
+        try:
+            return read()
+        except (pa.ArrowException, OSError):
+            raise self.fault("the file is not valid Parquet", remedy="Write it again, or set `format`.") from None
+
+
+def read_text(file: TableFile, column: str, data: pa.Table) -> Any:
+    """The column as trimmed text (a chunked array), missing as null."""
+    values = data[column]
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if not (is_number(values.type) or pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        raise file.fault(f"column {column!r}: its type, {values.type}, is neither text nor number")
+    return pc.utf8_trim_whitespace(values.cast(pa.string()))
+
+
+def read_numbers(file: TableFile, column: str, data: pa.Table) -> tuple[npt.NDArray[np.float64], Mask]:
+    """(values as float64 (n,), NaN where missing or malformed; where malformed (n,)).
+
+    Missing is an empty value, or na, n/a, nan, null, none in any case; malformed is other text, or an infinite number.
+    """
+    given = data[column]
+    if is_number(given.type):
+        given = given.cast(pa.int8()) if pa.types.is_boolean(given.type) else given
+        given = given.cast(pa.float64(), safe=False)
+        missing = np.asarray(given.is_null(nan_is_null=True))
+    else:
+        text = read_text(file, column, data)
+        absent = pc.or_(text.is_null(), pc.is_in(pc.utf8_lower(text), value_set=pa.array(_MISSING_NUMBERS)))
+        given, missing = _cast(pc.if_else(absent, None, text)), np.asarray(absent)
+    values = given.to_numpy().astype(np.float64)
+    malformed = ~missing & ~np.isfinite(values)
+    values[malformed] = np.nan
+    return values, malformed
+
+
+def _cast(text: Any) -> Any:
+    """Text as float64, null where it is not a number."""
+    try:
+        return text.cast(pa.float64())
+    except pa.ArrowInvalid:
+        return pc.if_else(pc.match_substring_regex(text, _NUMBER), text, None).cast(pa.float64())

@@ -1,0 +1,240 @@
+"""`wattscore try`: your own two files, three real processes, one command. `wattscore demo`: the same on a synthetic world."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import tempfile
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from common.client import failure
+from common.compare import pooled
+from common.dataset import DatasetConfig
+from common.disclosure import CATALOGUE, Opened
+from common.features.options import Preparation
+from common.plan import Limits, Model, Side, Split, TrainPlan
+from common.show import follow, print_evaluation, print_opened
+from common.trial import Trial
+from common.wire import coordinator_pb2 as wire
+from common.world import ID, LABEL, MONTH, build_tables, make_world
+
+_SMALL: dict[str, int] = {"min_matched": 20, "min_rows": 20, "rows_per_column": 2, "min_per_class": 5}
+
+
+@click.command("try")
+@click.option("--grid", type=click.Path(path_type=Path), required=True, help="The grid's table (CSV or Parquet).")
+@click.option("--bank", type=click.Path(path_type=Path), required=True, help="The bank's table, with the label.")
+@click.option("--key", required=True, help="The column of enterprise ids, in both.")
+@click.option("--label", required=True, help="The bank's column of 0/1 outcomes.")
+@click.option("--period", help="The column of months in both, if rows are (enterprise, month).")
+@click.option("--test", default=0.3, show_default=True, help="Share of rows held out.")
+@click.option("--seed", default=42, show_default=True, help="Of the split.")
+@click.option(
+    "--link",
+    type=click.Choice(["fourier", "taylor"]),
+    default="fourier",
+    show_default=True,
+    help="Exact logistic, or its expansion.",
+)
+@click.option("--link-period", type=int, help="The link's period; 64 for wide margins (default 32, taylor 128).")
+@click.option("--link-terms", type=int, default=8, show_default=True, help="Terms of the fourier link; 16 with period 64.")
+@click.option("--ridge", default=1e-4, show_default=True, help="L2 penalty.")
+@click.option("--iterations", default=15, show_default=True, help="Training steps.")
+@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the result here.")
+@click.option("--compare", is_flag=True, help="For development: also fit scikit-learn on the pooled tables.")
+@click.option("--allow-small", is_flag=True, help="Lower the minimum sizes, openly, for trials on tiny tables.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep configurations, logs and models in this new folder.")
+def try_(**options: Any) -> None:
+    """Train on your own two files: throw-away certificates, the three real daemons on this machine, a real client."""
+    result = run_trial(options, Console(stderr=True))
+    _print_result(result, Console())
+    if options["out"]:
+        options["out"].write_text(json.dumps(result["json"], indent=1) + "\n", encoding="utf-8")
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("demo-out"),
+    show_default=True,
+    help="Folder for all it makes.",
+)
+@click.option("--enterprises", default=4000, show_default=True, help="Size of the synthetic world.")
+@click.option("--seed", default=7, show_default=True, help="Of the synthetic world.")
+def demo(out: Path, enterprises: int, seed: int) -> None:
+    """Make a SYNTHETIC world of enterprises and months and train on it, as `wattscore try` would."""
+    console = Console()
+    console.print(
+        f"Making a [bold]synthetic[/] world of {enterprises} enterprises in {out}/ (no real data) ...", highlight=False
+    )
+    grid, bank = build_tables(make_world(out, enterprises=enterprises, seed=seed))
+    options: dict[str, Any] = dict.fromkeys(("out", "keep", "link_period"))
+    options |= {
+        p.name: p.default for p in try_.params if p.name in ("test", "seed", "link", "link_terms", "ridge", "iterations")
+    }
+    options |= {
+        "grid": grid,
+        "bank": bank,
+        "key": ID,
+        "label": LABEL,
+        "period": MONTH,
+        "compare": False,
+        "allow_small": False,
+    }
+    result = run_trial(options, Console(stderr=True))
+    (out / "result.json").write_text(json.dumps(result["json"], indent=1) + "\n", encoding="utf-8")
+    _print_demo(result["json"], console)
+    console.print(f"\nTables and result.json are in {out}/. The world is synthetic: the gain says nothing of real data.")
+
+
+def make_plan(options: dict[str, Any]) -> TrainPlan:
+    small = options["allow_small"]
+    return TrainPlan(
+        name="try",
+        grid=Side(dataset="table"),
+        bank=Side(dataset="table"),
+        keys=("id", "period") if options["period"] else ("id",),
+        split=Split(test=options["test"], seed=options["seed"]),
+        preparation=Preparation(min_binary=5) if small else Preparation(),
+        model=Model(
+            link=options["link"],
+            period=options["link_period"],
+            terms=options["link_terms"],
+            ridge=options["ridge"],
+            iterations=options["iterations"],
+        ),
+        limits=Limits(**_SMALL) if small else Limits(),
+    )
+
+
+def run_trial(options: dict[str, Any], console: Console) -> dict[str, Any]:
+    """Starts everything, trains, stops everything. Raises the job's failure."""
+    start = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the daemons are stopped too
+    plan = make_plan(options)
+    keys = {"id": options["key"], "period": options["period"]}
+    grid = {"path": options["grid"].resolve(), **keys}
+    bank = {"path": options["bank"].resolve(), "label": options["label"], **keys}
+    policy = {**_SMALL, "min_binary": 5} if options["allow_small"] else {}
+    if options["keep"]:
+        options["keep"] = options["keep"].resolve()
+        options["keep"].mkdir(parents=True)
+    with nullcontext(options["keep"]) if options["keep"] else tempfile.TemporaryDirectory(prefix="wattscore-") as folder:
+        with (
+            Trial(Path(folder), {"grid": {"table": grid}, "bank": {"table": bank}}, policy) as trial,
+            trial.client() as client,
+        ):
+            job = follow(client.watch(client.submit(plan).id), console)
+        for name in ("grid", "bank"):
+            _print_warnings(name, trial.folder / f"{name}-data" / "models" / job.id / "model.json", console)
+    if (error := failure(job)) is not None:
+        raise error
+    total = time.monotonic() - start
+    exact = None
+    if options["compare"]:
+        console.print("--compare pools both tables in one process: for development only, never in production.")
+        exact = pooled(plan, DatasetConfig.model_validate(grid), DatasetConfig.model_validate(bank))
+    return {"job": job, "json": as_json(job, total, exact)}
+
+
+def as_json(job: wire.Job, total: float, exact: Any) -> dict[str, Any]:
+    """What `--json` writes."""
+    grid, bank, dealer = job.grid.report, job.bank.report, job.dealer
+    found = bank.evaluation
+    quality = {
+        name: {
+            "joint": getattr(found.joint, name),
+            "bank_only": getattr(found.bank_only, name),
+            **({"pooled": getattr(exact, name)} if exact else {}),
+        }
+        for name in ("auc", "ks", "gini", "logloss", "brier")
+    }
+    seconds = {s.stage: max(s.seconds, *(o.seconds for o in grid.seconds if o.stage == s.stage)) for s in bank.seconds}
+    difference = found.auc_difference
+    return {
+        "job": job.id,
+        "rows": {
+            "grid": grid.counts.own_rows,
+            "bank": bank.counts.own_rows,
+            "matched": bank.counts.matched_rows,
+            "train": bank.counts.train_rows,
+            "test": bank.counts.test_rows,
+        },
+        "columns": {"grid": grid.counts.trained_columns, "bank": bank.counts.trained_columns - 1},
+        **quality,
+        "auc_difference": {
+            "value": difference.difference,
+            "low": difference.low,
+            "high": difference.high,
+            "p_value": difference.p_value,
+        },
+        "largest_u": found.largest_u,
+        "iterations": bank.counts.iterations,
+        "seconds": {**seconds, "total": total},
+        "bytes": {
+            "grid_bank": {"grid_to_bank": grid.peer.sent, "bank_to_grid": bank.peer.sent},
+            "coordinator_grid": {"coordinator_to_grid": dealer.grid.sent, "grid_to_coordinator": dealer.grid.received},
+            "coordinator_bank": {"coordinator_to_bank": dealer.bank.sent, "bank_to_coordinator": dealer.bank.received},
+        },
+        "peak_mib": {"grid": grid.peak_mib, "bank": bank.peak_mib, "coordinator": dealer.peak_mib},
+        "warnings": {"grid": list(grid.warnings), "bank": list(bank.warnings)},
+        "disclosures": [
+            {"value": d.value.value, "to": list(d.to), "what": d.what, "why": d.why}
+            for d in (CATALOGUE[Opened(value)] for value in sorted({*grid.opened, *bank.opened}))
+        ],
+    }
+
+
+def _print_warnings(name: str, model: Path, console: Console) -> None:
+    """A party's own warnings name its columns and stay with it; here both parties are this one user."""
+    if model.exists():
+        for text in json.loads(model.read_text(encoding="utf-8"))["about"]["warnings"]:
+            console.print(f"[yellow]{name}:[/] {text}", highlight=False)
+
+
+def _print_result(result: dict[str, Any], console: Console) -> None:
+    values = result["json"]
+    print_evaluation(result["job"], console)
+    if "pooled" in values["auc"]:
+        console.print(
+            "pooled plaintext fit: " + ", ".join(f"{k} {values[k]['pooled']:.4f}" for k in ("auc", "ks", "logloss")),
+            highlight=False,
+        )
+    print_opened(result["job"], console)
+    _print_costs(values, console)
+
+
+def _print_costs(values: dict[str, Any], console: Console) -> None:
+    seconds = ", ".join(f"{name} {value:.2f}" for name, value in values["seconds"].items())
+    console.print(f"seconds: {seconds}", highlight=False)
+    links = ", ".join(f"{link.replace('_', '-')} {sum(ways.values()) / 1e6:.1f}" for link, ways in values["bytes"].items())
+    console.print(
+        f"MB: {links}; peak MiB: " + ", ".join(f"{k} {v:.0f}" for k, v in values["peak_mib"].items()), highlight=False
+    )
+
+
+def _print_demo(values: dict[str, Any], console: Console) -> None:
+    auc, gained = values["auc"], values["auc_difference"]
+    known = Table("who", "knew", "held-out AUC", title="What each side knew, and what the joint model gained (synthetic)")
+    known.add_row("bank alone", f"{values['columns']['bank']} columns of tax and loans, the label", f"{auc['bank_only']:.3f}")
+    known.add_row("grid", f"{values['columns']['grid']} columns of consumption and arrears, no label", "")
+    known.add_row(
+        "joint",
+        "both, neither seeing the other's rows",
+        f"{auc['joint']:.3f}  ({gained['value']:+.3f}, 95 %: {gained['low']:+.3f} to {gained['high']:+.3f})",
+    )
+    console.print(known)
+    learned = Table("what was opened", "to whom", title="Who learned what, all of it")
+    for d in values["disclosures"]:
+        learned.add_row(d["what"], ", ".join(d["to"]))
+    console.print(learned)
+    _print_costs(values, console)

@@ -1,0 +1,96 @@
+"""Arrays to frames and back: typed blocks of at most 1 MiB, in order, every claim checked before memory is given."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from common.errors import PeerProtocolError
+from common.mpc.session import Array, Kind, Round
+from common.wire.peer_pb2 import Block, Frame
+
+CHUNK_BYTES = 1 << 20
+MAX_ARRAY_BYTES = 1 << 32
+
+_ELEMENTS: dict[Any, Any] = {
+    np.dtype(np.uint8): Block.ELEMENT_U8,
+    np.dtype(np.uint32): Block.ELEMENT_U32,
+    np.dtype(np.uint64): Block.ELEMENT_U64,
+}
+_DTYPES = {element: dtype.newbyteorder("<") for dtype, element in _ELEMENTS.items()}
+_KINDS = {kind.value: kind for kind in Kind}
+
+
+def encode(label: Round, values: Array) -> Iterator[Frame]:
+    """Frames of a one- or two-dimensional array of uint8, uint32 or uint64; at least one frame, an empty array included."""
+    flat = memoryview(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data) if values.size else memoryview(b"")
+    chunks = max(1, -(-len(flat) // CHUNK_BYTES))
+    for chunk in range(chunks):
+        block = Block(
+            element=_ELEMENTS[values.dtype],
+            shape=values.shape,
+            chunk=chunk,
+            chunks=chunks,
+            data=bytes(flat[chunk * CHUNK_BYTES : (chunk + 1) * CHUNK_BYTES]),
+        )
+        yield Frame(number=label.number, **{label.kind.value: block})  # type: ignore[arg-type]
+
+
+class Assembler:
+    """Puts the frames of one array after another together. Raises PeerProtocolError on anything out of order or size."""
+
+    def __init__(self) -> None:
+        self._label: Round | None = None
+        self._values: Array = np.empty(0, np.uint8)
+        self._chunk = self._chunks = 0
+
+    def add(self, frame: Frame) -> tuple[Round, Array] | None:
+        """The array that this frame completes, if it does."""
+        kind = _KINDS.get(frame.WhichOneof("payload") or "")
+        if kind is None:
+            raise PeerProtocolError(
+                "a frame without a known payload arrived", remedy="Both sides must run the same protocol version."
+            )
+        label, block = Round(kind, frame.number), getattr(frame, kind.value)
+        if self._label is None:
+            self._begin(label, block)
+        self._check(label, block)
+        start = block.chunk * CHUNK_BYTES
+        self._flat()[start : start + len(block.data)] = np.frombuffer(block.data, np.uint8)
+        self._chunk += 1
+        if self._chunk < self._chunks:
+            return None
+        self._label = None
+        return label, self._values
+
+    def _flat(self) -> Array:
+        return self._values.reshape(-1).view(np.uint8) if self._values.size else np.empty(0, np.uint8)
+
+    def _begin(self, label: Round, block: Block) -> None:
+        dtype = _DTYPES.get(block.element)
+        if dtype is None or len(block.shape) not in (1, 2):
+            raise PeerProtocolError("a frame with an unknown element or shape arrived", round=label)
+        size = math.prod(block.shape) * dtype.itemsize
+        if size > MAX_ARRAY_BYTES or block.chunks != max(1, -(-size // CHUNK_BYTES)):
+            raise PeerProtocolError(
+                "a frame claims an impossible size",
+                round=label,
+                expected=f"at most {MAX_ARRAY_BYTES} bytes",
+                got=f"{size} in {block.chunks}",
+            )
+        self._label, self._chunk, self._chunks = label, 0, block.chunks
+        self._values = np.empty(tuple(block.shape), dtype)
+
+    def _check(self, label: Round, block: Block) -> None:
+        want = min(CHUNK_BYTES, self._values.nbytes - self._chunk * CHUNK_BYTES)
+        same = label == self._label and block.chunk == self._chunk and block.chunks == self._chunks
+        if not same or len(block.data) != want or tuple(block.shape) != self._values.shape:
+            raise PeerProtocolError(
+                "a truncated, oversized or misplaced frame arrived",
+                round=label,
+                expected=f"chunk {self._chunk} of {self._chunks} of {self._label}, {want} bytes",
+                got=f"chunk {block.chunk} of {block.chunks}, {len(block.data)} bytes",
+            )

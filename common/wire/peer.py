@@ -1,0 +1,247 @@
+"""Channels over gRPC streams: to the other party, and to the dealer. They implement `mpc.session.Channel`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from google.protobuf.message import Message
+
+from common import __version__
+from common.errors import PeerFailed, PeerLost, PeerProtocolError, PlanError, WattScoreError
+from common.mpc.correlation import Demand, PeriodDemand, TrainingDemand
+from common.mpc.session import Array, Round
+from common.wire import party_pb2 as party
+from common.wire.codec import Assembler, encode
+from common.wire.peer_pb2 import Abort, Fault, Frame, Hello
+from common.wire.status import from_fault
+
+PROTOCOL = 1
+_READ_AHEAD = 8  # arrays taken off the stream before they are asked for
+
+
+class Duplex(Protocol):
+    """One end of a bidirectional stream, the caller's or the server's."""
+
+    async def read(self) -> Any: ...
+
+    async def write(self, message: Message) -> None: ...
+
+
+@dataclass
+class Counter:
+    """Bytes of serialised messages on one link."""
+
+    sent: int = 0
+    received: int = 0
+
+
+class FrameChannel:
+    """Labelled arrays over a stream of frames. A reader task takes them off the stream while the owner computes."""
+
+    def __init__(self, stream: Duplex, whom: str, counter: Counter) -> None:
+        self._stream, self._whom, self._counter = stream, whom, counter
+        self._arrived: asyncio.Queue[tuple[Round, Array] | WattScoreError] = asyncio.Queue(_READ_AHEAD)
+        self._reader: asyncio.Task[None] | None = None
+        self._failure: WattScoreError | None = None
+
+    def start(self) -> None:
+        """Begins to read; call once, after the greeting."""
+        self._reader = asyncio.create_task(self._read())
+
+    async def send(self, round: Round, values: Array) -> None:
+        for frame in encode(round, values):
+            self._counter.sent += frame.ByteSize()
+            await self._stream.write(frame)
+
+    async def receive(self, round: Round) -> Array:
+        if self._failure is not None:
+            raise self._failure
+        arrived = await self._arrived.get()
+        if isinstance(arrived, WattScoreError):
+            self._failure = arrived
+            raise arrived
+        label, values = arrived
+        if label != round:
+            raise PeerProtocolError(
+                f"{self._whom} sent a message of another round",
+                expected=round,
+                got=label,
+                remedy="Both sides must run the same version and plan.",
+            )
+        return values
+
+    async def abort(self, fault: Fault) -> None:
+        """Tells the other side why this one ends; silent when the stream is already gone."""
+        with contextlib.suppress(WattScoreError, asyncio.TimeoutError):
+            await asyncio.wait_for(self._stream.write(Frame(abort=Abort(fault=fault))), 2.0)
+
+    async def stop(self) -> None:
+        """Ends the reader."""
+        if self._reader is not None:
+            self._reader.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reader
+
+    async def _read(self) -> None:
+        assembler = Assembler()
+        try:
+            while True:
+                frame = await self._stream.read()
+                if frame is None:
+                    raise PeerLost(f"{self._whom} closed the connection", remedy=f"See the log of {self._whom}.")
+                self._counter.received += frame.ByteSize()
+                if frame.WhichOneof("payload") == "abort":
+                    raise _failed(frame.abort.fault, self._whom)
+                if (done := assembler.add(frame)) is not None:
+                    await self._arrived.put(done)
+        except WattScoreError as error:
+            await self._arrived.put(error)
+
+
+def _failed(fault: Fault, whom: str) -> WattScoreError:
+    error = from_fault(fault)
+    if fault.kind in ("JobCancelled", "PeerFailed", "PeerLost"):
+        return error
+    failure = PeerFailed(f"{whom} ended the job: {fault.message}", remedy=fault.remedy)
+    failure.origin = fault.origin
+    return failure
+
+
+def greeting(job: str, digest: bytes) -> Frame:
+    """The first frame of each side of an exchange."""
+    return Frame(hello=Hello(protocol=PROTOCOL, job=job, plan_digest=digest, software=__version__))
+
+
+async def read_greeting(stream: Duplex, whom: str, timeout: float) -> Hello:
+    """The other's first frame; raises PeerProtocolError for anything else and PeerLost when none comes in time."""
+    try:
+        frame = await asyncio.wait_for(stream.read(), timeout)
+    except TimeoutError:
+        raise PeerLost(f"{whom} did not greet within {timeout:.0f} s") from None
+    if frame is None or frame.WhichOneof("payload") != "hello":
+        raise PeerProtocolError(f"{whom} did not begin with a greeting")
+    hello: Hello = frame.hello
+    if hello.protocol != PROTOCOL:
+        raise PeerProtocolError(
+            f"{whom} speaks another protocol version",
+            expected=PROTOCOL,
+            got=hello.protocol,
+            remedy=f"It runs WattScore {hello.software}; install the same on both sides.",
+        )
+    return hello
+
+
+def check_plan(hello: Hello, digest: bytes, whom: str) -> None:
+    """Raises PlanError when the other party was offered another plan."""
+    if hello.plan_digest != digest:
+        raise PlanError(
+            f"{whom} has another plan for job {hello.job}",
+            expected=digest.hex()[:16],
+            got=hello.plan_digest.hex()[:16],
+            remedy="The coordinator offered different plans; do not trust it, and submit again elsewhere.",
+        )
+
+
+class DealerChannel(FrameChannel):
+    """A party's end of the dealer's stream: acknowledges each array, which lets the dealer go on."""
+
+    async def join(self, job: str) -> None:
+        await self._say(party.Demand(join=party.Join(job=job)))
+
+    async def demand(self, demand: Demand) -> None:
+        await self._say(demand_message(demand))
+
+    async def receive(self, round: Round) -> Array:
+        values = await super().receive(round)
+        await self._say(party.Demand(consumed=party.Consumed(arrays=1, bytes=values.nbytes)))
+        return values
+
+    async def _say(self, message: party.Demand) -> None:
+        self._counter.sent += message.ByteSize()
+        await self._stream.write(message)
+
+
+class DealtChannel:
+    """The dealer's end: `send` waits while the party is `window_arrays` arrays or `window_bytes` bytes behind."""
+
+    def __init__(self, stream: Duplex, whom: str, counter: Counter, window_arrays: int, window_bytes: int) -> None:
+        self._stream, self._whom, self._counter = stream, whom, counter
+        self._window, self._limit = window_arrays, window_bytes
+        self._arrays = self._bytes = 0
+        self._moved = asyncio.Condition()
+        self._demands: asyncio.Queue[Demand | WattScoreError | None] = asyncio.Queue()
+        self._failure: WattScoreError | None = None
+
+    async def send(self, round: Round, values: Array) -> None:
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._failure or not self._arrays or self._open(values.nbytes))
+            if self._failure:
+                raise self._failure
+            self._arrays, self._bytes = self._arrays + 1, self._bytes + values.nbytes
+        for frame in encode(round, values):
+            self._counter.sent += frame.ByteSize()
+            await self._stream.write(frame)
+
+    def _open(self, size: int) -> bool:
+        return self._arrays < self._window and self._bytes + size <= self._limit
+
+    async def receive(self, round: Round) -> Array:
+        raise PeerProtocolError("a dealer receives no arrays", round=round)
+
+    @property
+    def outstanding(self) -> int:
+        """Arrays dealt and not yet consumed."""
+        return self._arrays
+
+    async def demands(self) -> AsyncIterator[Demand]:
+        """What the party asks for, in order, until it closes its stream."""
+        while (demand := await self._demands.get()) is not None:
+            if isinstance(demand, WattScoreError):
+                raise demand
+            yield demand
+
+    async def read(self) -> None:
+        """Takes demands and acknowledgements off the stream until the party closes it or breaks off."""
+        try:
+            while (message := await self._stream.read()) is not None:
+                self._counter.received += message.ByteSize()
+                await self._take(message)
+            await self._demands.put(None)
+            await self._fail(PeerLost(f"{self._whom} closed its dealer stream"))
+        except WattScoreError as error:
+            await self._demands.put(error)
+            await self._fail(error)
+
+    async def _take(self, message: party.Demand) -> None:
+        what = message.WhichOneof("message")
+        if what == "consumed":
+            async with self._moved:
+                self._arrays -= message.consumed.arrays
+                self._bytes -= message.consumed.bytes
+                if self._arrays < 0 or self._bytes < 0:
+                    raise PeerProtocolError(f"{self._whom} acknowledged more than it was dealt")
+                self._moved.notify_all()
+        elif what == "periods":
+            await self._demands.put(PeriodDemand(message.periods.words))
+        elif what == "training":
+            asked = message.training
+            await self._demands.put(TrainingDemand(asked.rows, asked.grid_columns, asked.bank_columns))
+        else:
+            raise PeerProtocolError(f"{self._whom} sent a demand out of place")
+
+    async def _fail(self, error: WattScoreError) -> None:
+        async with self._moved:
+            self._failure = error
+            self._moved.notify_all()
+
+
+def demand_message(demand: Demand) -> party.Demand:
+    if isinstance(demand, PeriodDemand):
+        return party.Demand(periods=party.PeriodProduct(words=demand.words))
+    return party.Demand(
+        training=party.Training(rows=demand.rows, grid_columns=demand.grid_columns, bank_columns=demand.bank_columns)
+    )

@@ -1,0 +1,152 @@
+"""A gRPC server over mTLS: decode, check who calls, call the handler, encode; errors become status codes with their cause."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf import message_factory
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from common.errors import ConfigError, PeerLost, WattScoreError
+from common.party import Identity
+from common.wire.status import FAULT_KEY, code_of, to_fault
+from common.wire.tls import Credentials, peer_identity
+
+_log = logging.getLogger(__name__)
+
+# A line that falls silent without closing is found by pings within 5 s; the other side must allow them that often.
+KEEPALIVE: list[tuple[str, int]] = [
+    ("grpc.keepalive_time_ms", 2000),
+    ("grpc.keepalive_timeout_ms", 3000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+]
+_SERVER_OPTIONS = [*KEEPALIVE, ("grpc.http2.min_recv_ping_interval_without_data_ms", 500), ("grpc.so_reuseport", 0)]
+
+
+class Call:
+    """One incoming call: who calls, and its stream."""
+
+    def __init__(self, context: grpc.aio.ServicerContext[Any, Any], identity: Identity) -> None:
+        self._context, self.identity = context, identity
+
+    async def read(self) -> Any:
+        """The next message, None at the end of the stream; raises PeerLost when the connection broke."""
+        try:
+            message = await self._context.read()
+        except (grpc.aio.AioRpcError, grpc.RpcError, grpc.aio.UsageError) as error:
+            raise PeerLost(f"the connection from {self.identity} broke") from error
+        return None if message is grpc.aio.EOF else message
+
+    async def write(self, message: Message) -> None:
+        try:
+            await self._context.write(message)
+        except (grpc.aio.AioRpcError, grpc.RpcError, grpc.aio.UsageError) as error:
+            raise PeerLost(f"the connection from {self.identity} broke") from error
+
+    @property
+    def gone(self) -> bool:
+        return bool(self._context.done())
+
+
+Handler = Callable[[Any, Call], Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class Service:
+    """A protobuf service and a coroutine for each method: (request or None, call) -> reply or None for streams of replies."""
+
+    descriptor: ServiceDescriptor
+    handlers: Mapping[str, Handler]
+
+
+class Server:
+    """A running server. `port` is the one really bound."""
+
+    def __init__(self, server: grpc.aio.Server, port: int, checks: health.aio.HealthServicer) -> None:
+        self._server, self.port, self._checks = server, port, checks
+
+    async def stop(self, grace: float = 2.0) -> None:
+        """Reports NOT_SERVING, refuses new calls, gives running ones `grace` seconds."""
+        await self._checks.enter_graceful_shutdown()
+        await self._server.stop(grace)
+
+
+async def serve(
+    address: str,
+    credentials: Credentials,
+    orgs: Iterable[str],
+    services: Iterable[Service],
+    *,
+    origin: str,
+    reflect: bool = False,
+) -> Server:
+    """Serves `services` and the health service at `address` (HOST:PORT, port 0: any) to processes of `orgs` over mTLS.
+
+    Raises ConfigError when the address cannot be bound.
+    """
+    server = grpc.aio.server(options=_SERVER_OPTIONS)
+    names = []
+    for service in services:
+        methods = {
+            name: _method(service.descriptor.methods_by_name[name], handler, credentials, origin)
+            for name, handler in service.handlers.items()
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.descriptor.full_name, methods),))
+        names.append(service.descriptor.full_name)
+    checks = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    if reflect:
+        reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    try:
+        port = server.add_secure_port(address, credentials.server(orgs))
+    except RuntimeError as error:
+        raise ConfigError(
+            f"cannot listen on {address}: {error}",
+            remedy="Check that the port is free and the address is this machine's.",
+        ) from None
+    await server.start()
+    for name in ("", *names):
+        await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+    return Server(server, port, checks)
+
+
+def _method(
+    method: MethodDescriptor, handler: Handler, credentials: Credentials, origin: str
+) -> grpc.RpcMethodHandler[Any, Any]:
+    request: Any = message_factory.GetMessageClass(method.input_type)
+    reply: Any = message_factory.GetMessageClass(method.output_type)
+    codec = {"request_deserializer": request.FromString, "response_serializer": reply.SerializeToString}
+
+    async def run(message: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        try:
+            return await handler(message, Call(context, peer_identity(context, credentials.trust)))
+        except Exception as error:
+            await _refuse(context, error, f"{method.full_name}", origin)
+
+    async def run_stream(messages: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        await run(None if method.client_streaming else messages, context)
+
+    if method.client_streaming:
+        return grpc.stream_stream_rpc_method_handler(run_stream, **codec)
+    if method.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(run_stream, **codec)
+    return grpc.unary_unary_rpc_method_handler(run, **codec)
+
+
+async def _refuse(context: grpc.aio.ServicerContext[Any, Any], error: Exception, what: str, origin: str) -> None:
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    if isinstance(error, WattScoreError):
+        _log.warning("%s: %s", what, error)
+    else:
+        _log.exception("%s failed", what)
+    fault = to_fault(error, origin)
+    await context.abort(code_of(error), fault.message[:300], ((FAULT_KEY, fault.SerializeToString()),))

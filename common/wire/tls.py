@@ -1,0 +1,185 @@
+"""TLS 1.3 with both certificates checked: the credentials of every connection, and who is at its other end.
+
+gRPC's Python has no minimum version of TLS. Naming, as the only suite of TLS 1.2, one that needs a pre-shared key (none
+is ever configured) leaves TLS 1.3, whose suites are not named there, as all that can be negotiated. gRPC reads that
+setting while it is imported, so this module must be imported before grpc; `Credentials.load` refuses to work otherwise.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from pydantic import Field
+
+from common.certificates import (
+    TrustStore,
+    check_dates,
+    check_leaf,
+    identity_of,
+    parse_key,
+    read_certificate,
+    verify_peer,
+)
+from common.config import StrictModel
+from common.errors import ConfigError, IdentityError, PeerLost, WattScoreError
+from common.party import Identity
+
+_SETTING, _UNUSABLE_SUITE = "GRPC_SSL_CIPHER_SUITES", "ECDHE-PSK-AES128-CBC-SHA"
+if "grpc" not in sys.modules:
+    os.environ[_SETTING] = _UNUSABLE_SUITE
+TLS13_ONLY = os.environ.get(_SETTING) == _UNUSABLE_SUITE
+
+import grpc  # noqa: E402
+import grpc.aio  # noqa: E402
+
+_log = logging.getLogger(__name__)
+
+
+class TlsConfig(StrictModel):
+    """Where a process finds its certificate, its key and the organisations it trusts."""
+
+    certificate: Path = Field(description="This process's certificate (PEM), as `wattscore certs issue` made it.")
+    key: Path = Field(description="Its private key (PEM, ECDSA P-256), readable by its owner only.")
+    trust: Path = Field(description="The folder of trusted CA certificates, one ORG.pem for each organisation.")
+
+
+@dataclass(frozen=True, repr=False)
+class _Own:
+    """What this process shows others: its identity, its certificate and its private key (both PEM)."""
+
+    identity: Identity
+    certificate: bytes
+    key: bytes
+
+
+class Credentials:
+    """This process's identity and whom it trusts. Files are read anew at each use, so that they may be replaced."""
+
+    def __init__(self, config: TlsConfig, identity: Identity) -> None:
+        self.identity, self.trust = identity, TrustStore(config.trust)
+        self._config = config
+
+    @classmethod
+    def load(cls, config: TlsConfig) -> Credentials:
+        """Raises ConfigError for a file that is missing, unreadable or too widely readable, IdentityError for a
+        certificate that is outside its dates, of another key or not a leaf."""
+        if not TLS13_ONLY:
+            raise ConfigError(
+                "grpc was imported before common.wire.tls, so connections older than TLS 1.3 would be possible",
+                remedy="Import common.wire.tls first.",
+            )
+        credentials = cls(config, _read_own(config).identity)
+        _ = credentials.trust.orgs  # raises if the folder is missing
+        return credentials
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.identity})"
+
+    def server(self, orgs: Iterable[str]) -> grpc.ServerCredentials:
+        """For a server that only processes of `orgs` may connect to. Replaced files apply to new connections.
+
+        Raises IdentityError for an unknown organisation, and what `load` raises.
+        """
+        allowed = sorted(set(orgs))
+        seen = self._stamp(allowed)
+
+        def fetch() -> grpc.ServerCertificateConfiguration | None:
+            nonlocal seen
+            stamp = self._stamp(allowed)
+            if stamp == seen:
+                return None
+            try:
+                configuration = self._server_configuration(allowed)
+            except WattScoreError as error:
+                _log.error("the replaced TLS files are not used: %s", error)
+                return None
+            seen = stamp
+            return configuration
+
+        first = self._server_configuration(allowed)
+        # The stub omits that None means "no change".
+        return grpc.dynamic_ssl_server_credentials(first, fetch, require_client_authentication=True)  # type: ignore[arg-type]
+
+    def channel(self, server: Identity) -> tuple[grpc.ChannelCredentials, list[tuple[str, str]]]:
+        """Credentials and channel options with which TLS connects to `server` and to nobody else.
+
+        Raises IdentityError for an unknown organisation, and what `load` raises.
+        """
+        own, root = self._own(), self.trust.bundle_for([server.org])
+        credentials = grpc.ssl_channel_credentials(root, own.key, own.certificate)
+        return credentials, [("grpc.ssl_target_name_override", server.dns)]
+
+    def _own(self) -> _Own:
+        own = _read_own(self._config)
+        if own.identity != self.identity:
+            raise IdentityError(f"{self._config.certificate} is of another", expected=self.identity, got=own.identity)
+        return own
+
+    def _server_configuration(self, orgs: list[str]) -> grpc.ServerCertificateConfiguration:
+        own = self._own()
+        return grpc.ssl_server_certificate_configuration([(own.key, own.certificate)], self.trust.bundle_for(orgs))
+
+    def _stamp(self, orgs: list[str]) -> list[tuple[int, int, int] | None]:
+        files = [self._config.certificate, self._config.key, *(self._config.trust / f"{org}.pem" for org in orgs)]
+        return [_file_stamp(file) for file in files]
+
+
+def peer_identity(context: grpc.aio.ServicerContext[Any, Any], trust: TrustStore) -> Identity:
+    """Who called, by the connection's certificate. Raises IdentityError as `verify_peer` does, or if there is none."""
+    certificates = list(context.auth_context().get("x509_pem_cert", ()))
+    if len(certificates) != 1:
+        raise IdentityError("the connection has no client certificate", remedy="Connect with TLS and a certificate.")
+    return verify_peer(certificates[0], trust, datetime.now(UTC))
+
+
+def connection_failure(error: grpc.aio.AioRpcError, server: Identity) -> IdentityError | PeerLost:
+    """What an UNAVAILABLE `error` of a call to `server` means: it was not `server` that answered, or nobody usable did.
+
+    A server that refuses this process's certificate closes the connection without a reason: that is a PeerLost.
+    """
+    details = error.details() or ""
+    if "Hostname Verification" in details:
+        return IdentityError(f"the server reached is not {server}", remedy="Check the address and the role.")
+    if "CERTIFICATE_VERIFY_FAILED" in details:
+        reason = details.split("CERTIFICATE_VERIFY_FAILED:")[-1].removesuffix(": OK").strip()
+        return IdentityError(f"the server reached did not prove to be {server}: {reason}")
+    return PeerLost(
+        f"no connection to {server}: {details}",
+        remedy="Check its address, that it runs, and in its log whether it refused this process's certificate.",
+    )
+
+
+def _read_own(config: TlsConfig) -> _Own:
+    certificate = read_certificate(config.certificate)
+    pem = _read_key(config.key)
+    if parse_key(pem, str(config.key)).public_key() != certificate.public_key():
+        raise IdentityError(f"{config.key} is not the key of {config.certificate}", remedy="Name the two of one role.")
+    identity = identity_of(certificate)
+    check_dates(certificate, datetime.now(UTC), f"the certificate {config.certificate}")
+    check_leaf(certificate, identity)
+    return _Own(identity, certificate.public_bytes(Encoding.PEM), pem)
+
+
+def _read_key(file: Path) -> bytes:
+    try:
+        if file.stat().st_mode & 0o077:
+            raise ConfigError(f"{file}: other users may read or change this key", remedy=f"Run `chmod 600 {file}`.")
+        return file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read ({error.strerror})", remedy="Check the path and its permissions.") from None
+
+
+def _file_stamp(file: Path) -> tuple[int, int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

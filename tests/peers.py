@@ -1,0 +1,104 @@
+"""Two parties and a dealer in one process, over in-memory channels."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+from common.disclosure import Opened
+from common.mpc.correlation import DealtCorrelations, Demand, TrainingDemand
+from common.mpc.dealer import Dealer, Work
+from common.mpc.session import MemoryChannel, Session, memory_pair
+from common.party import Party
+
+T = TypeVar("T")
+ALL = frozenset(Opened)
+
+
+def _seeds(seed: int) -> Callable[[], bytes]:
+    """A stand-in for the operating system's generator: a fixed sequence of distinct seeds."""
+    count = itertools.count()
+    return lambda: hashlib.sha256(f"{seed}/{next(count)}".encode()).digest()
+
+
+class Trio:
+    """Sessions of both parties and the dealer's channels, for one job. `seed` makes its randomness repeatable."""
+
+    def __init__(self, allowed: frozenset[Opened] = ALL, *, seed: int | None = None) -> None:
+        grid, bank = memory_pair()
+        self.peer: dict[Party, MemoryChannel] = {Party.GRID: grid, Party.BANK: bank}
+        self.session = {p: Session(p, self.peer[p], allowed=allowed) for p in Party}
+        self.from_dealer: dict[Party, MemoryChannel] = {}
+        self.to_party: dict[Party, MemoryChannel] = {}
+        for party in Party:
+            self.to_party[party], self.from_dealer[party] = memory_pair()
+        self.dealer = Dealer(dict(self.to_party)) if seed is None else Dealer(dict(self.to_party), _seeds(seed))
+
+    async def run(
+        self,
+        protocol: Callable[[Session, DealtCorrelations], Awaitable[T]],
+        deal: Callable[[Dealer], Awaitable[Any]],
+    ) -> dict[Party, T]:
+        """Runs `protocol` at both parties while `deal` runs at the dealer."""
+
+        async def side(party: Party) -> T:
+            correlations = await DealtCorrelations.start(party, self.from_dealer[party])
+            return await protocol(self.session[party], correlations)
+
+        async def dealing() -> None:
+            await self.dealer.seeds()
+            await deal(self.dealer)
+
+        grid, bank, _ = await asyncio.gather(side(Party.GRID), side(Party.BANK), dealing())
+        return {Party.GRID: grid, Party.BANK: bank}
+
+
+class DealerEnd(MemoryChannel):
+    """A party's end of the dealer's channel; its demands go to a queue, None after the last."""
+
+    def __init__(self, end: MemoryChannel) -> None:
+        super().__init__(end._out, end._in)
+        self.asked: asyncio.Queue[Demand | None] = asyncio.Queue()
+
+    async def demand(self, demand: Demand) -> None:
+        await self.asked.put(demand)
+
+    async def demands(self) -> AsyncIterator[Demand]:
+        while (demand := await self.asked.get()) is not None:
+            yield demand
+
+
+def no_training(demand: TrainingDemand) -> Work:
+    raise AssertionError("this protocol trains nothing")
+
+
+async def coordinate(
+    trio: Trio,
+    protocol: Callable[[Session, DealtCorrelations], Awaitable[T]],
+    work: Callable[[TrainingDemand], Work] = no_training,
+) -> dict[Party, T]:
+    """Runs `protocol` at both parties while the dealer serves what they ask for, as a coordinator would.
+
+    Raises the first error of any of the three, after the others have ended.
+    """
+    ends = {party: DealerEnd(trio.from_dealer[party]) for party in Party}
+
+    async def side(party: Party) -> T:
+        correlations = await DealtCorrelations.start(party, ends[party])
+        result = await protocol(trio.session[party], correlations)
+        await ends[party].asked.put(None)
+        return result
+
+    demands = {party: ends[party].demands() for party in Party}
+    sides = [asyncio.create_task(side(party)) for party in Party]
+    tasks = [*sides, asyncio.create_task(trio.dealer.serve(demands, work))]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return {party: task.result() for party, task in zip(Party, sides, strict=True)}

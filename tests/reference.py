@@ -1,0 +1,29 @@
+"""The plaintext twin: the same steps as the secure computation, on pooled floating-point data. The oracle of the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from common.mpc.descent import ONE, Step
+
+Reals = npt.NDArray[np.float64]
+
+
+def sigmoid(u: Reals) -> Reals:
+    return 0.5 * (1.0 + np.tanh(u / 2.0))
+
+
+def descend(x: Reals, y: Reals, ridge: Reals, steps: list[Step], link: Callable[[Reals], Reals] = sigmoid) -> Reals:
+    """Weights after `steps` from zero. x: (n, m) whitened; ridge: (m, m), the penalty's gradient is ridge @ weights."""
+    weights = np.zeros(x.shape[1])
+    ahead = weights
+    for step in steps:
+        rows = slice(step.low, step.high)
+        gradient = x[rows].T @ (link(x[rows] @ ahead) - y[rows]) / step.rows + ridge @ ahead
+        now = ahead - step.size * gradient
+        ahead = now + step.momentum / ONE * (now - weights)
+        weights = now
+    return weights
