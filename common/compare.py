@@ -16,7 +16,7 @@ from common.table import FeatureTable, Index
 
 
 def pooled(plan: TrainPlan, grid: DatasetConfig, bank: DatasetConfig) -> Metrics:
-    """Held-out metrics of scikit-learn's exact fit on pooled data: same rows, split, preparation and ridge."""
+    """Held-out metrics of scikit-learn's exact fit on pooled data: same rows, split, preparation."""
     tables = {
         Party.GRID: read_table(grid, name=plan.grid.dataset, party=Party.GRID),
         Party.BANK: read_table(bank, name=plan.bank.dataset, party=Party.BANK, require_label=True),

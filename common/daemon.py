@@ -86,18 +86,20 @@ class PartyDaemon:
             await connection.close()
 
 
+def open_home(settings: PartySettings) -> Home:
+    """The party's data folder, made if it is new."""
+    data = settings.data
+    ledger = Ledger(data / "ledger.sqlite")
+    return Home(ModelStore(data / "models"), ledger, data / "scores", settings.policy)
+
+
 async def start(party: Party, config: Path) -> PartyDaemon:
     """Reads the configuration, checks identities, binds the port."""
     settings = load_settings(PartySettings, config)
     set_logging(settings.log_level)
     credentials = Credentials.load(settings.tls)
     check_party(credentials.identity, settings, listens=party is Party.GRID)
-    home = Home(
-        ModelStore(settings.data / "models"),
-        Ledger(settings.data / "ledger.sqlite"),
-        settings.data / "scores",
-        settings.policy,
-    )
+    home = open_home(settings)
     coordinator = Connection(str(settings.coordinator.address), settings.coordinator.who, credentials)
     door, connections = Door(settings.peer.who), [coordinator]
     services = [Service(PEER, {"Exchange": door.exchange})] if party is Party.GRID else []

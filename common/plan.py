@@ -120,6 +120,12 @@ class Plan(StrictModel):
     keys: tuple[Literal["id", "period"], ...] = Field(
         default=("id",), description='What a row is: ["id"], or ["id", "period"] for monthly rows.'
     )
+    score_bits: int = Field(
+        default=5,
+        ge=0,
+        le=20,
+        description="The grid's part of a score is opened in steps of 2^-score_bits log-odds; 5: one point.",
+    )
     disclosures: tuple[Opened, ...] | None = Field(
         default=None, description="All that may be opened (protos/PROTOCOL.md section 7). Default: exactly what the plan needs."
     )

@@ -23,6 +23,10 @@ class Policy(StrictModel):
         default=False, description="Allow weights = 'owned': each step opens this side's gradient to itself."
     )
     finest_weight_bits: int = Field(default=8, ge=4, le=20, description="Finest grid on which weights are opened: 2^-bits.")
+    finest_score_bits: int = Field(default=5, ge=0, le=20, description="Finest step of the grid's part of a score: 2^-bits.")
+    min_columns: int = Field(
+        default=3, ge=1, description="Fewest trained columns of the grid: a joint score is one equation in them."
+    )
     scores_per_row: int = Field(
         default=8, ge=1, description="Models that may score one row; at most half this side's columns in any case."
     )
@@ -35,6 +39,8 @@ class Policy(StrictModel):
         """Raises PolicyError naming everything this party does not allow in `plan`."""
         may_open = set(self.may_open) | ({Opened.GRADIENTS} if self.owned_weights else set())
         wrong = [f"opening {o.value!r}" for o in sorted(plan.allowed, key=lambda o: o.value) if o not in may_open]
+        if plan.score_bits > self.finest_score_bits:
+            wrong.append(f"score_bits = {plan.score_bits} (at most {self.finest_score_bits})")
         if isinstance(plan, TrainPlan):
             wrong += self._check_training(plan)
         if wrong:

@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,6 +25,8 @@ GRID, BANK = Identity("try-grid", "grid-party"), Identity("try-bank", "bank-part
 COORDINATOR, CLIENT = Identity("try-neutral", "coordinator"), Identity("try-bank", "client")
 _MODULES = {"coordinator": "common.coordinator", "grid": "grid_party", "bank": "bank_party"}
 _ROLES = {"coordinator": COORDINATOR, "grid": GRID, "bank": BANK, "client": CLIENT}
+# Three processes share this machine: spinning linear-algebra threads of one would hold up the others.
+_ENVIRONMENT = {"GRPC_VERBOSITY": "NONE", "OPENBLAS_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 2))}
 _START = 30.0  # seconds a daemon has to be ready
 
 
@@ -49,6 +53,23 @@ def to_toml(values: Mapping[str, Any], prefix: str = "") -> str:
             text = str(value) if isinstance(value, Path) else value
             lines.append(f"{json.dumps(key, ensure_ascii=False)} = {json.dumps(text, ensure_ascii=False, default=str)}\n")
     return "".join(lines) + "".join(tables)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Holds SIGINT and SIGTERM back, so that no daemon is left behind between its start or stop and the book of it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    before = {number: signal.signal(number, lambda got, _: held.append(got)) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for got in held[:1]:
+            signal.raise_signal(got)
 
 
 class Trial:
@@ -81,14 +102,14 @@ class Trial:
         config, ready = self.folder / f"{name}.toml", self.folder / f"{name}.ready"
         config.write_text(to_toml(self._config(name)), encoding="utf-8")
         ready.unlink(missing_ok=True)
-        with self.log(name).open("ab") as log:
+        with self.log(name).open("ab") as log, undisturbed():
             self.processes[name] = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", _MODULES[name], "serve", "--config", str(config), "--ready-file", str(ready)],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C reaches this process, which then stops them in order
-                env={**os.environ, "GRPC_VERBOSITY": "NONE"},
+                env={**os.environ, **_ENVIRONMENT},
             )
         self.ports[name] = self._wait_ready(name, ready)
 
@@ -101,17 +122,18 @@ class Trial:
         self.processes[name].wait()
 
     def stop(self) -> None:
-        """Ends all daemons: SIGTERM, then after 5 s SIGKILL."""
-        for process in self.processes.values():
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-        end = time.monotonic() + 5.0
-        for process in self.processes.values():
-            try:
-                process.wait(max(0.1, end - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        """Ends all daemons: SIGTERM, then after 5 s SIGKILL. A second Ctrl-C is heard after that."""
+        with undisturbed():
+            for process in self.processes.values():
+                if process.poll() is None:
+                    process.send_signal(signal.SIGTERM)
+            end = time.monotonic() + 5.0
+            for process in self.processes.values():
+                try:
+                    process.wait(max(0.1, end - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
 
     def client(self) -> Client:
         path = self.folder / "client.toml"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 import tempfile
 import time
 from contextlib import nullcontext
@@ -17,10 +16,11 @@ from rich.table import Table
 
 from common.client import failure
 from common.compare import pooled
+from common.config import validate
 from common.dataset import DatasetConfig
 from common.disclosure import CATALOGUE, Opened
-from common.features.options import Preparation
-from common.plan import Limits, Model, Side, Split, TrainPlan
+from common.errors import ConfigError, PlanError
+from common.plan import TrainPlan
 from common.show import follow, print_evaluation, print_opened
 from common.trial import Trial
 from common.wire import coordinator_pb2 as wire
@@ -29,9 +29,12 @@ from common.world import ID, LABEL, MONTH, build_tables, make_world
 _SMALL: dict[str, int] = {"min_matched": 20, "min_rows": 20, "rows_per_column": 2, "min_per_class": 5}
 
 
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
 @click.command("try")
-@click.option("--grid", type=click.Path(path_type=Path), required=True, help="The grid's table (CSV or Parquet).")
-@click.option("--bank", type=click.Path(path_type=Path), required=True, help="The bank's table, with the label.")
+@click.option("--grid", type=_FILE, required=True, help="The grid's table (CSV or Parquet).")
+@click.option("--bank", type=_FILE, required=True, help="The bank's table, with the label.")
 @click.option("--key", required=True, help="The column of enterprise ids, in both.")
 @click.option("--label", required=True, help="The bank's column of 0/1 outcomes.")
 @click.option("--period", help="The column of months in both, if rows are (enterprise, month).")
@@ -97,34 +100,45 @@ def demo(out: Path, enterprises: int, seed: int) -> None:
 
 
 def make_plan(options: dict[str, Any]) -> TrainPlan:
+    """Raises PlanError for options out of range."""
     small = options["allow_small"]
-    return TrainPlan(
-        name="try",
-        grid=Side(dataset="table"),
-        bank=Side(dataset="table"),
-        keys=("id", "period") if options["period"] else ("id",),
-        split=Split(test=options["test"], seed=options["seed"]),
-        preparation=Preparation(min_binary=5) if small else Preparation(),
-        model=Model(
-            link=options["link"],
-            period=options["link_period"],
-            terms=options["link_terms"],
-            ridge=options["ridge"],
-            iterations=options["iterations"],
-        ),
-        limits=Limits(**_SMALL) if small else Limits(),
-    )
+    raw = {
+        "name": "try",
+        "grid": {"dataset": "table"},
+        "bank": {"dataset": "table"},
+        "keys": ("id", "period") if options["period"] else ("id",),
+        "split": {"test": options["test"], "seed": options["seed"]},
+        "preparation": {"min_binary": 5} if small else {},
+        "model": {
+            "link": options["link"],
+            "period": options["link_period"],
+            "terms": options["link_terms"],
+            "ridge": options["ridge"],
+            "iterations": options["iterations"],
+        },
+        "limits": _SMALL if small else {},
+    }
+    return validate(TrainPlan, raw, "options", PlanError)
+
+
+def _check_outputs(options: dict[str, Any]) -> None:
+    """What would otherwise be found out after training."""
+    if options["keep"] and options["keep"].exists():
+        raise ConfigError(f"{options['keep']}: exists already", remedy="Name a new folder for --keep.")
+    if options["out"] and not options["out"].resolve().parent.is_dir():
+        raise ConfigError(f"{options['out']}: its folder does not exist", remedy="Make it first.")
 
 
 def run_trial(options: dict[str, Any], console: Console) -> dict[str, Any]:
     """Starts everything, trains, stops everything. Raises the job's failure."""
     start = time.monotonic()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the daemons are stopped too
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # ends as by Ctrl-C: in order
     plan = make_plan(options)
+    _check_outputs(options)
     keys = {"id": options["key"], "period": options["period"]}
     grid = {"path": options["grid"].resolve(), **keys}
     bank = {"path": options["bank"].resolve(), "label": options["label"], **keys}
-    policy = {**_SMALL, "min_binary": 5} if options["allow_small"] else {}
+    policy = {**_SMALL, "min_binary": 5, "min_columns": 1} if options["allow_small"] else {}
     if options["keep"]:
         options["keep"] = options["keep"].resolve()
         options["keep"].mkdir(parents=True)

@@ -51,8 +51,9 @@ class JobRecord:
             async with self._changed:
                 await self._changed.wait_for(lambda: self._version != seen)  # noqa: B023
                 seen = self._version
+            final = self.state.final  # as yielded: it may become final while the watcher is being written to
             yield self.message
-            if self.state.final:
+            if final:
                 return
             await asyncio.sleep(_QUIET)
 

@@ -49,15 +49,17 @@ class Drive:
         try:
             await self._race(self._play())
         except WattScoreError as error:
-            fault = await self._cause(error)
-            event = Event.CANCEL if fault.kind == "JobCancelled" and fault.origin == "client" else Event.FAIL
-            await self._board.move(self.record, event, fault)
-            await self._stop_parties(fault)
+            await self._end(await self._cause(error))
         except Exception as error:
             _log.exception("job %s failed at the coordinator", self.record.id)
-            fault = to_fault(error, "coordinator")
-            await self._board.move(self.record, Event.FAIL, fault)
-            await self._stop_parties(fault)
+            await self._end(to_fault(error, "coordinator"))
+
+    async def _end(self, fault: Fault) -> None:
+        if self.record.state.final:  # it was done at the very moment that something failed
+            return
+        event = Event.CANCEL if fault.kind == "JobCancelled" and fault.origin == "client" else Event.FAIL
+        await self._board.move(self.record, event, fault)
+        await self._stop_parties(fault)
 
     async def _play(self) -> None:
         offer = party_pb2.ToParty(offer=party_pb2.Offer(job=self.record.id, plan=self.record.message.plan))

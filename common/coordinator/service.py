@@ -84,6 +84,8 @@ class Coordinator:
                     self._arrivals.wait_for(lambda: not missing() or record.state.final), self._settings.attend_timeout
                 )
         except TimeoutError:
+            if record.state.final or not missing():  # cancelled, or arrived, at the last moment
+                return not record.state.final
             names = " and the ".join(party.value for party in missing())
             error = PeerLost(
                 f"the {names} did not connect to the coordinator within {self._settings.attend_timeout:.0f} s",
@@ -108,6 +110,8 @@ class Coordinator:
         await self._greet(party, await call.read())
         await call.write(party_pb2.ToParty(welcome=party_pb2.Welcome()))
         async with self._arrivals:
+            if party in self._attending and self._drive is not None:
+                self._drive.lost(party)  # it came back before its old connection was seen to break
             self._attending[party] = call
             self._arrivals.notify_all()
         _log.info("the %s attends as %s", party.value, call.identity)
@@ -139,7 +143,9 @@ class Coordinator:
 
     async def _dispatch(self, party: Party, message: party_pb2.FromParty) -> None:
         what = message.WhichOneof("message")
-        job = getattr(message, what).job if what else ""
+        if what is None or what == "register":
+            raise PeerProtocolError(f"the {party.value} sent a message out of place", got=what)
+        job = getattr(message, what).job
         if self._drive is not None and self._drive.record.id == job:
             await self._drive.take(party, message)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import resource
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import asdict
 
+from common.errors import WattScoreError
 from common.stages.pipeline import Outcome
 from common.wire import party_pb2 as wire
 from common.wire.peer import Counter
@@ -69,7 +71,8 @@ class ProgressReporter:
             await self._changed.wait()
             self._changed.clear()
             self._latest.bytes = sum(counter.sent + counter.received for counter in self._counters)
-            await self._send(wire.FromParty(progress=self._latest))
+            with suppress(WattScoreError):  # without the coordinator there is nobody to tell
+                await self._send(wire.FromParty(progress=self._latest))
             await asyncio.sleep(_EVERY)
 
     def stop(self) -> None:

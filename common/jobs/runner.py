@@ -79,8 +79,11 @@ class Runner:
         try:
             plan = parse_plan(offer.plan, f"job {offer.job}")
             check_offer(plan, self.party, self._settings.datasets, self._home.policy)
-        except WattScoreError as error:
-            _log.warning("job %s refused: %s", offer.job, error)
+        except Exception as error:  # of any kind: an offer must not end the daemon
+            if isinstance(error, WattScoreError):
+                _log.warning("job %s refused: %s", offer.job, error)
+            else:
+                _log.exception("job %s refused", offer.job)
             await send(wire.FromParty(refuse=wire.Refuse(job=offer.job, fault=to_fault(error, self.party.value))))
             return
         self._jobs[offer.job] = _Running(plan)

@@ -9,11 +9,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from common.dataset import ColumnConfig
-from common.errors import DataError, JobNotFound
+from common.errors import ConfigError, DataError, JobNotFound
 from common.features.prepare import FittedPreparation
 from common.mpc.fixedpoint import Reals
 from common.party import Party
@@ -86,18 +87,32 @@ class ModelStore:
             ) from None
         except ValueError:
             raise _damaged(job) from None
-        if head.get("format") != FORMAT or hashlib.sha256(arrays).hexdigest() != head.get("arrays_sha256"):
+        try:
+            model = _parse(head, arrays)
+        except (ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile, ConfigError):
+            raise _damaged(job) from None
+        if model.job != job:
             raise _damaged(job)
-        with np.load(io.BytesIO(arrays), allow_pickle=False) as stored:
-            weights = stored["weights"]
-        source = {name: ColumnConfig.model_validate(column) for name, column in head["source"].items()}
-        fitted = FittedPreparation.from_dict(head["preparation"])
-        return PartyModel(head["job"], Party(head["party"]), fitted, weights, source, head["about"])
+        return model
 
     def _place(self, job: str) -> Path:
         if not _NAME.fullmatch(job):
             raise JobNotFound(f"{job!r} is not a job's name")
         return self._folder / job
+
+
+def _parse(head: Any, arrays: bytes) -> PartyModel:
+    """What `save` wrote; raises an error of some kind for anything else."""
+    if head["format"] != FORMAT or hashlib.sha256(arrays).hexdigest() != head["arrays_sha256"]:
+        raise ValueError("another format, or arrays of another model")
+    with np.load(io.BytesIO(arrays), allow_pickle=False) as stored:
+        weights = stored["weights"]
+    source = {name: ColumnConfig.model_validate(column) for name, column in head["source"].items()}
+    fitted = FittedPreparation.from_dict(head["preparation"])
+    model = PartyModel(head["job"], Party(head["party"]), fitted, weights, source, head["about"])
+    if weights.dtype != np.float64 or weights.shape != (len(model.columns),) or list(model.columns) != head["columns"]:
+        raise ValueError("not a weight a column")
+    return model
 
 
 def _damaged(job: str) -> DataError:

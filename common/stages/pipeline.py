@@ -102,6 +102,7 @@ class PartyJob:
             self.reporter.warn(heard)
 
     def count(self, **counts: int) -> None:
+        self.session.open(Opened.COUNTS)
         self.outcome.counts.update(counts)
 
 
@@ -124,6 +125,7 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
     with job.stage("prepare"):
         prepared = await prepare_columns(job, plan, loaded, table, rows)
         other = await agree_on_sizes(job.session, table.rows, rows, len(prepared.columns), plan.limits)
+        check_columns(job, len(prepared.columns))
         check_batch(plan, rows, len(prepared.columns) + other)
         job.count(train_rows=rows, test_rows=table.rows - rows, trained_columns=len(prepared.columns))
     with job.stage("train"):
@@ -149,7 +151,7 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
     with job.stage("align"):
         table = await align_rows(job, loaded.table, plan.min_matched)
     with job.stage("score"):
-        u = await open_scores(job.session, model, table, Kind.SCORES, (job.home.ledger, job.home.policy.scores_per_row))
+        u = await open_scores(job.session, model, table, Kind.SCORES, plan.score_bits, book(job))
         if u is not None:
             await job.session.compute(lambda: write_scores(job.home.scores / f"{job.id}.csv", table, u), table.rows * 64)
 
@@ -199,6 +201,17 @@ async def prepare_columns(job: PartyJob, plan: TrainPlan, loaded: Loaded, table:
     return prepared
 
 
+def check_columns(job: PartyJob, columns: int) -> None:
+    """A joint score is one equation in the grid's columns: with very few, it is the columns."""
+    if job.party is Party.GRID and columns < job.home.policy.min_columns:
+        raise PolicyError(
+            f"{columns} trained columns of the grid are too few: the joint score would tell them",
+            expected=f"at least {job.home.policy.min_columns}",
+            got=columns,
+            remedy="Train on more of the grid's columns.",
+        )
+
+
 def check_batch(plan: TrainPlan, rows: int, columns: int) -> None:
     """With owned weights a small batch's gradient gives its owner equations in the other's labels."""
     if plan.model.weights == "owned" and min(plan.model.batch, rows) < 20 * columns:
@@ -227,7 +240,7 @@ async def evaluate(
 ) -> None:
     """Held-out scores to the bank, which measures them beside its own columns alone."""
     held = table.take(np.arange(rows, table.rows))
-    u = await open_scores(job.session, model, held, Kind.TEST_SCORES, (job.home.ledger, job.home.policy.scores_per_row))
+    u = await open_scores(job.session, model, held, Kind.TEST_SCORES, plan.score_bits, book(job))
     if u is None or table.label is None:
         return
     job.session.open(Opened.METRICS)
@@ -236,6 +249,11 @@ async def evaluate(
     job.outcome.evaluation = result
     if (warning := quality.reach_warning(result.largest_u, plan.model.make_link().reach)) is not None:
         job.warn(warning, public=warning)
+
+
+def book(job: PartyJob) -> tuple[Ledger, int]:
+    """The grid's ledger and how many models may score a row."""
+    return job.home.ledger, job.home.policy.scores_per_row
 
 
 def check_offer(plan: Plan, party: Party, datasets: dict[str, DatasetConfig], policy: Policy) -> DatasetConfig:

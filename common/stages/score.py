@@ -11,20 +11,21 @@ from common.stages.ledger import Ledger
 from common.stages.model import PartyModel
 from common.table import FeatureTable
 
-SCORE_SCALE = 10  # u is opened in steps of 2^-10: far below what ranks or calibrates
-
 
 async def open_scores(
-    session: Session, model: PartyModel, table: FeatureTable, kind: Kind, book: tuple[Ledger, int] | None
+    session: Session, model: PartyModel, table: FeatureTable, kind: Kind, bits: int, book: tuple[Ledger, int] | None
 ) -> Reals | None:
-    """u of each row, (n,), at the bank; None at the grid, which enters the rows in its book first. One message, 8 n bytes."""
+    """u of each row, (n,), at the bank, the grid's part in steps of 2^-bits; None at the grid, which books the rows first.
+
+    One message, 8 n bytes. A finer step would not rank better, and would tell more of the grid's row.
+    """
     part = await session.compute(lambda: model.partial_scores(table), table.rows * len(model.weights))
     if session.party is Party.GRID:
         if book is not None:
             ledger, most = book
             limit = min(most, max(1, len(model.weights) // 2))
             await session.compute(lambda: ledger.charge(table, model.job, limit), table.rows * 64)
-        await session.send(kind, encode(part, SCORE_SCALE))
+        await session.send(kind, encode(part, bits))
         return None
     theirs = await session.receive(kind, np.uint64, (table.rows,))
-    return part + decode(theirs, SCORE_SCALE)
+    return part + decode(theirs, bits)

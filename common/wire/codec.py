@@ -87,7 +87,8 @@ class Assembler:
     def _check(self, label: Round, block: Block) -> None:
         want = min(CHUNK_BYTES, self._values.nbytes - self._chunk * CHUNK_BYTES)
         same = label == self._label and block.chunk == self._chunk and block.chunks == self._chunks
-        if not same or len(block.data) != want or tuple(block.shape) != self._values.shape:
+        same = same and tuple(block.shape) == self._values.shape and _DTYPES.get(block.element) == self._values.dtype
+        if not same or len(block.data) != want:
             raise PeerProtocolError(
                 "a truncated, oversized or misplaced frame arrived",
                 round=label,

@@ -44,9 +44,9 @@ class FrameChannel:
 
     def __init__(self, stream: Duplex, whom: str, counter: Counter) -> None:
         self._stream, self._whom, self._counter = stream, whom, counter
-        self._arrived: asyncio.Queue[tuple[Round, Array] | WattScoreError] = asyncio.Queue(_READ_AHEAD)
+        self._arrived: asyncio.Queue[tuple[Round, Array] | Exception] = asyncio.Queue(_READ_AHEAD)
         self._reader: asyncio.Task[None] | None = None
-        self._failure: WattScoreError | None = None
+        self._failure: Exception | None = None
 
     def start(self) -> None:
         """Begins to read; call once, after the greeting."""
@@ -61,7 +61,7 @@ class FrameChannel:
         if self._failure is not None:
             raise self._failure
         arrived = await self._arrived.get()
-        if isinstance(arrived, WattScoreError):
+        if isinstance(arrived, Exception):
             self._failure = arrived
             raise arrived
         label, values = arrived
@@ -98,7 +98,7 @@ class FrameChannel:
                     raise _failed(frame.abort.fault, self._whom)
                 if (done := assembler.add(frame)) is not None:
                     await self._arrived.put(done)
-        except WattScoreError as error:
+        except Exception as error:  # of any kind: whoever waits for an array must not wait for ever
             await self._arrived.put(error)
 
 

@@ -69,9 +69,7 @@ def make_problem(rows: int, grid: int, bank: int, ridge: float = 1e-3, seed: int
     return Problem(whitened, pull, y)
 
 
-async def begin(
-    session: Session, correlations: DealtCorrelations, problem: Problem, link: Link, step_size: float
-) -> Descent:
+async def begin(session: Session, correlations: DealtCorrelations, problem: Problem, link: Link, step_size: float) -> Descent:
     """Encodes and shares this party's matrices."""
     own = np.asfortranarray(encode(problem.x[session.party], X_SCALE))
     pull = np.asfortranarray(encode(step_size * problem.ridge[session.party], RIDGE_SCALE))

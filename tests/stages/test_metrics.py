@@ -95,9 +95,7 @@ def test_delong_of_two_columns_swapped_is_its_mirror(case):
     y, a = np.tile(case, 2)
     b = np.roll(a, 1)
     one, other = delong(y, a, b), delong(y, b, a)
-    assert (one.difference, one.low, one.p_value) == pytest.approx(
-        (-other.difference, -other.high, other.p_value), abs=1e-12
-    )
+    assert (one.difference, one.low, one.p_value) == pytest.approx((-other.difference, -other.high, other.p_value), abs=1e-12)
 
 
 def test_delong_degenerate_cases():
@@ -113,9 +111,7 @@ def test_delong_interval_covers_the_truth():
     rng = np.random.default_rng(3)
     covered, runs = 0, 400
     y = np.repeat([0.0, 1.0], [150, 50])
-    truth = scipy.stats.norm.cdf(1 / math.sqrt(2) / math.sqrt(1.5)) - scipy.stats.norm.cdf(
-        1 / math.sqrt(2) / math.sqrt(2)
-    )
+    truth = scipy.stats.norm.cdf(1 / math.sqrt(2) / math.sqrt(1.5)) - scipy.stats.norm.cdf(1 / math.sqrt(2) / math.sqrt(2))
     for _ in range(runs):
         health = rng.normal(size=200) + y
         got = delong(y, health + rng.normal(size=200) * math.sqrt(0.5), health + rng.normal(size=200))

@@ -1,0 +1,95 @@
+"""Products with a matrix masked once: exact modulo 2^64, given what the dealer knows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from common.mpc import correlation, product
+from common.mpc.correlation import DealtCorrelations, matrix_mask, ridge_mask
+from common.mpc.cost import matrices
+from common.mpc.dealer import Dealer
+from common.mpc.fixedpoint import Words
+from common.mpc.prg import Prg, Purpose
+from common.mpc.product import Matrices, backward, forward, share_matrices
+from common.mpc.session import Kind, Session
+from common.party import Party
+from tests.peers import Trio
+
+ROWS, COLUMNS = 10, {Party.GRID: 3, Party.BANK: 2}
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (correlation, product):
+        monkeypatch.setattr(module, "MATRIX_BLOCK", 4)
+
+
+def uniform(*shape: int, seed: int = 0) -> Words:
+    return np.asfortranarray(np.random.default_rng(seed).integers(0, 2**64, shape, dtype=np.uint64))
+
+
+def exactly(a: Words, b: Words) -> list[int]:
+    """a @ b modulo 2^64 in Python's integers."""
+    return [int(v) % 2**64 for v in a.astype(object) @ b.astype(object)]
+
+
+OWN = {party: uniform(ROWS, COLUMNS[party], seed=party.index) for party in Party}
+RIDGE = {party: uniform(COLUMNS[party], COLUMNS[party], seed=2 + party.index) for party in Party}
+
+
+async def shared() -> tuple[Trio, dict[Party, Matrices]]:
+    trio = Trio()
+
+    async def side(session: Session, correlations: DealtCorrelations) -> Matrices:
+        party = session.party
+        return await share_matrices(session, correlations, OWN[party], RIDGE[party], COLUMNS[party.other])
+
+    async def nothing(dealer: Dealer) -> None:
+        pass
+
+    return trio, await trio.run(side, nothing)
+
+
+@pytest.mark.parametrize("owner", Party)
+async def test_forward_and_transposed(owner: Party) -> None:
+    """w is the other's: it sends w - v; owner's X (w - v), the other's E v and the dealer's U v sum to X w."""
+    trio, held = await shared()
+    prg = trio.dealer._prg[owner]
+    masks = matrix_mask(prg, ROWS, COLUMNS[owner]), ridge_mask(prg, COLUMNS[owner])
+    mine, theirs = held[owner], held[owner.other]
+    cases = [
+        (forward, mine.own, theirs.masked, masks[0], OWN[owner], COLUMNS[owner]),
+        (backward, mine.own, theirs.masked, masks[0], OWN[owner].T, ROWS),
+        (forward, mine.own_ridge, theirs.masked_ridge, masks[1], RIDGE[owner], COLUMNS[owner]),
+    ]
+    for times, own, masked, mask, matrix, size in cases:
+        w, v = uniform(size, seed=8), uniform(size, seed=9)
+        total = times(own, w - v) + times(masked, v) + times(mask, v)
+        assert total.tolist() == exactly(matrix, w)
+
+
+async def test_column_major() -> None:
+    """Row-major transposes are several times slower."""
+    _, held = await shared()
+    for party in Party:
+        for matrix in (held[party].own, held[party].masked, held[party].masked_ridge):
+            assert matrix.flags.f_contiguous and matrix.dtype == np.uint64
+
+
+async def test_cost_and_blocks() -> None:
+    trio, _ = await shared()
+    for party in Party:
+        traffic = trio.session[party].traffic
+        assert traffic.rounds == 4  # three blocks of rows, one ridge matrix
+        sent = {Kind.MASKED_MATRIX: matrices(ROWS, COLUMNS[party])}
+        assert traffic.sent == sent == {Kind.MASKED_MATRIX: 8 * (ROWS + COLUMNS[party]) * COLUMNS[party]}
+
+
+def test_each_block_of_rows_has_a_key_of_its_own() -> None:
+    prg = Prg(bytes(32))
+    mask = matrix_mask(prg, ROWS, 3)
+    for block, low in enumerate((0, 4, 8)):
+        words = prg.words(Purpose.MATRIX, block, 3 * len(mask[low : low + 4]))
+        assert (mask[low : low + 4].T.ravel() == words).all()
+    assert len(np.unique(mask)) == mask.size

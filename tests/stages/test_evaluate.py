@@ -1,0 +1,55 @@
+"""The joint model beside the bank's own: measured on held-out rows, the bank's fitted on training rows alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from common.stages import metrics
+from common.stages.evaluate import evaluate, reach_warning
+from common.stages.local_model import fit_logistic
+from common.stages.metrics import sigmoid
+
+RNG = np.random.default_rng(11)
+ROWS, TRAIN, RIDGE = 1500, 1000, 1e-3
+BANK, GRID = RNG.normal(size=(ROWS, 2)), RNG.normal(size=ROWS)
+U = BANK @ [0.5, -0.5] + 1.5 * GRID - 1.0
+LABEL = (RNG.random(ROWS) < sigmoid(U)).astype(np.float64)
+
+
+def test_the_joint_model_is_measured_on_held_out_rows() -> None:
+    result = evaluate(U[TRAIN:], LABEL, BANK, TRAIN, RIDGE)
+    assert result.joint == metrics.evaluate(LABEL[TRAIN:], U[TRAIN:])
+    assert result.joint.auc > result.bank_only.auc + 0.1
+    assert result.largest_u == np.abs(U[TRAIN:]).max()
+
+
+def test_the_banks_own_model_is_a_plain_logistic_regression_of_its_training_rows() -> None:
+    result = evaluate(U[TRAIN:], LABEL, BANK, TRAIN, RIDGE)
+    own = fit_logistic(BANK[:TRAIN], LABEL[:TRAIN], RIDGE)
+    assert result.bank_only == metrics.evaluate(LABEL[TRAIN:], own[0] + BANK[TRAIN:] @ own[1:])
+
+
+def test_held_out_rows_do_not_move_the_banks_own_model() -> None:
+    noise = BANK.copy()
+    noise[TRAIN:] = BANK[TRAIN:] * 2.0  # scales every held-out score of a model without intercept: ranks stay
+    one, two = evaluate(U[TRAIN:], LABEL, BANK, TRAIN, RIDGE), evaluate(U[TRAIN:], LABEL, noise, TRAIN, RIDGE)
+    assert one.bank_only.auc == pytest.approx(two.bank_only.auc, abs=1e-12)
+    assert one.bank_only.logloss != two.bank_only.logloss
+
+
+def test_the_interval_is_of_joint_minus_bank_only() -> None:
+    result = evaluate(U[TRAIN:], LABEL, BANK, TRAIN, RIDGE)
+    interval = result.auc_difference
+    assert interval.difference == pytest.approx(result.joint.auc - result.bank_only.auc)
+    assert 0 < interval.low < interval.difference < interval.high
+    assert interval.p_value < 0.01
+
+
+@pytest.mark.parametrize(("largest", "warned"), [(0.0, False), (12.0, False), (12.01, True), (300.0, True)])
+def test_scores_beyond_the_links_reach_are_warned_of(largest: float, warned: bool) -> None:
+    text = reach_warning(largest, 12.0)
+    assert (text is not None) is warned
+    if text is not None:
+        assert f"|u| = {largest:.1f}, beyond the 12" in text
+        assert "wider link" in text

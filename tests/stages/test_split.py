@@ -1,0 +1,121 @@
+"""The hold-out: the same rows whatever their order, the stated shares, and a mask that costs a bit a row."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.disclosure import Opened
+from common.errors import PolicyError
+from common.mpc.session import Kind
+from common.party import Party
+from common.plan import Limits, Split
+from common.stages.split import Mask, agree, draw
+from common.table import FeatureTable
+from tests.peers import Trio
+from tests.stages.tables import LOW, rows, table
+
+
+def labelled(count: int, bad: int, periods: bool = False) -> FeatureTable:
+    """`count` rows of which the first `bad` have the label 1."""
+    months = [24000 + k % 12 for k in range(count)] if periods else None
+    return table([f"F{k}" for k in range(count)], months, label=np.arange(count) < bad)
+
+
+def held(data: FeatureTable, split: Split) -> set[tuple[str, int]]:
+    return set(rows(data, np.flatnonzero(draw(data, split))))
+
+
+async def agreed(bank: FeatureTable, split: Split, limits: Limits = LOW, trio: Trio | None = None) -> tuple[Mask, Mask]:
+    """The mask at the grid, whose own table has no label, and at the bank."""
+    trio = trio or Trio()
+    grid = table([str(i) for i in bank.ids], None if bank.periods is None else bank.periods.tolist())
+    mine = asyncio.create_task(agree(trio.session[Party.GRID], grid, split, limits))
+    try:
+        theirs = await agree(trio.session[Party.BANK], bank, split, limits)
+        return await mine, theirs
+    finally:
+        mine.cancel()
+
+
+@settings(max_examples=50)
+@given(data=st.data(), seed=st.integers(0, 2**63 - 1), stratify=st.booleans(), periods=st.booleans())
+def test_the_same_rows_are_held_out_whatever_their_order(data: st.DataObject, seed: int, stratify: bool, periods: bool) -> None:
+    one = labelled(40, 13, periods)
+    two = one.take(np.array(data.draw(st.permutations(range(40)))))
+    split = Split(test=0.3, seed=seed, stratify=stratify)
+    assert held(one, split) == held(two, split)
+
+
+@pytest.mark.parametrize("test", [0.1, 0.25, 0.3, 0.5, 0.9])
+def test_each_class_is_held_out_by_its_share(test: float) -> None:
+    data = labelled(1000, 70)
+    mask = draw(data, Split(test=test))
+    assert data.label is not None
+    assert int(mask[data.label == 1].sum()) == round(test * 70)
+    assert int(mask[data.label == 0].sum()) == round(test * 930)
+
+
+def test_without_strata_the_share_is_of_all_rows() -> None:
+    data = labelled(1000, 70)
+    assert int(draw(data, Split(test=0.3, stratify=False)).sum()) == 300
+    assert held(data, Split(stratify=False)) != held(data, Split(stratify=True))
+
+
+def test_seed_id_and_period_each_change_the_draw() -> None:
+    data = labelled(200, 50)
+    assert held(data, Split(seed=1)) == held(data, Split(seed=1)) != held(data, Split(seed=2))
+    renamed = table([f"G{k}" for k in range(200)], label=data.label)
+    monthly = table([f"F{k}" for k in range(200)], [7] * 200, label=data.label)
+    masks = {draw(d, Split()).tobytes() for d in (data, renamed, monthly)}
+    assert len(masks) == 3
+
+
+def test_the_draw_does_not_follow_the_order_of_ids() -> None:
+    mask = draw(labelled(1000, 500), Split(test=0.5))
+    assert 400 < int(mask[::2].sum() + mask[1::2].sum()) < 600
+    assert 200 < int(mask[:500].sum()) < 300
+    assert int(np.abs(np.diff(mask.astype(int))).sum()) > 400
+
+
+@pytest.mark.parametrize("count", [16, 17, 23, 1000])
+async def test_both_parties_get_the_same_mask_at_a_bit_a_row(count: int) -> None:
+    trio = Trio(frozenset({Opened.SPLIT}))
+    bank = labelled(count, count // 3)
+    mine, theirs = await agreed(bank, Split(), trio=trio)
+    np.testing.assert_array_equal(mine, theirs, strict=True)
+    np.testing.assert_array_equal(theirs, draw(bank, Split()), strict=True)
+    assert trio.session[Party.BANK].traffic.sent == {Kind.SPLIT: -(-count // 8)}
+    assert trio.session[Party.GRID].traffic.sent == {}
+    assert trio.session[Party.GRID].opened == trio.session[Party.BANK].opened == {Opened.SPLIT}
+
+
+@pytest.mark.parametrize("bad", [13, 987])
+async def test_too_few_training_labels_of_a_class_are_refused(bad: int) -> None:
+    limits = LOW.model_copy(update={"min_per_class": 10})
+    with pytest.raises(PolicyError, match="fewer than 10 labels of one class"):
+        await agreed(labelled(1000, bad), Split(), limits)  # 13 of which 4 are held out
+    await agreed(labelled(1000, 14), Split(), limits)
+
+
+async def test_the_message_does_not_count_the_labels() -> None:
+    with pytest.raises(PolicyError) as caught:
+        await agreed(labelled(1000, 77), Split(), LOW.model_copy(update={"min_per_class": 100}))
+    assert "77" not in str(caught.value)
+    assert "54" not in str(caught.value)
+
+
+async def test_a_hold_out_of_one_class_is_refused() -> None:
+    with pytest.raises(PolicyError, match="held-out rows hold one class only"):
+        await agreed(labelled(20, 1), Split(test=0.3))
+
+
+async def test_nothing_is_said_to_the_grid_when_the_bank_refuses() -> None:
+    trio = Trio()
+    with pytest.raises(PolicyError):
+        await agreed(labelled(20, 0), Split(), trio=trio)
+    assert trio.peer[Party.BANK].log == []
