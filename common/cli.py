@@ -14,8 +14,9 @@ from rich.console import Console
 from common import __version__
 from common.certs_cli import certs
 from common.client import Client, as_dict, failure
-from common.errors import WattScoreError
-from common.plan import ScorePlan, Side, TrainPlan, load_plan
+from common.config import validate
+from common.errors import PlanError, WattScoreError
+from common.plan import ScorePlan, TrainPlan, load_plan
 from common.show import follow, print_job, print_jobs
 from common.trial_cli import demo, try_
 from common.wire import coordinator_pb2 as wire
@@ -80,13 +81,14 @@ def score(
     as_json: bool,
 ) -> None:
     """Score rows of two datasets; the bank finds the scores in its data folder, scores/JOB.csv."""
-    plan = ScorePlan(
-        name=name,
-        model=model,
-        grid=Side(dataset=grid_dataset),
-        bank=Side(dataset=bank_dataset),
-        keys=("id", "period") if by_period else ("id",),
-    )
+    raw = {
+        "name": name,
+        "model": model,
+        "grid": {"dataset": grid_dataset},
+        "bank": {"dataset": bank_dataset},
+        "keys": ("id", "period") if by_period else ("id",),
+    }
+    plan = validate(ScorePlan, raw, "options", PlanError)
     with Client.from_config(config) as client:
         _submit(client, plan, watch, as_json)
 

@@ -69,7 +69,7 @@ class Client:
         return found
 
     def jobs(self) -> list[wire.Job]:
-        """Every job of this coordinator, oldest first."""
+        """Every job of this coordinator, oldest first, in short: without plan, progress and reports."""
         return list(self._call(LIST, wire.ListRequest()).jobs)
 
     def cancel(self, job: str) -> wire.Job:

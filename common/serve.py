@@ -60,6 +60,7 @@ def set_logging(level: str) -> None:
 
 
 async def _serve(name: str, start: Start, config: Path, ready_file: Path | None) -> None:
+    os.umask(0o077)  # models, scores and ledgers are for this user alone
     log = logging.getLogger(name)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

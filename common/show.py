@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -51,15 +52,16 @@ def _draw(job: wire.Job, bars: Progress, shown: dict[str, TaskID]) -> None:
     unit = {"align": "points", "train": "rounds", "score": "rows"}.get(stage, "")
     count = f"{furthest.done}/{furthest.total} {unit} " if total and unit else ""
     sent = f"{(job.grid.progress.bytes + job.bank.progress.bytes) / 1e6:.1f} MB" if furthest.bytes else ""
-    bars.update(shown[stage], total=total, completed=furthest.done, note=count + sent)
+    rows = f"{furthest.rows:,} rows " if furthest.rows else ""
+    bars.update(shown[stage], total=total, completed=furthest.done, note=rows + count + sent)
 
 
 def _warn(job: wire.Job, told: set[tuple[str, str]], console: Console) -> None:
     for who, party in (("grid", job.grid), ("bank", job.bank)):
-        for text in party.progress.warnings:
+        for text in (*party.progress.warnings, *party.report.warnings):  # the last ones come with the report only
             if (who, text) not in told:
                 told.add((who, text))
-                console.print(f"[yellow]{who}:[/] {text}", highlight=False)
+                console.print(f"[yellow]{who}:[/] {escape(text)}", highlight=False)
 
 
 def print_jobs(jobs: list[wire.Job], console: Console) -> None:
@@ -67,15 +69,16 @@ def print_jobs(jobs: list[wire.Job], console: Console) -> None:
     for job in jobs:
         submitted = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(job.submitted))
         seconds = f"{job.ended - job.started:.1f}" if job.ended and job.started else ""
-        table.add_row(job.id, job.name, job.state, submitted, seconds, job.fault.message)
+        table.add_row(job.id, escape(job.name), job.state, submitted, seconds, escape(job.fault.message))
     console.print(table)
 
 
 def print_job(job: wire.Job, console: Console) -> None:
     """One job: state, cause, and if it is over what it found and what it opened."""
-    console.print(f"{job.id}  {job.name}  [bold]{job.state}[/]", highlight=False)
+    console.print(f"{job.id}  {escape(job.name)}  [bold]{job.state}[/]", highlight=False)
     if (error := failure(job)) is not None:
-        console.print(f"[red]{error.origin or 'coordinator'}:[/] {error}", highlight=False)
+        console.print(f"[red]{error.origin or 'coordinator'}:[/] {escape(str(error))}", highlight=False)
+    _warn(job, set(), console)
     if State(job.state) is State.SUCCEEDED:
         if job.bank.report.HasField("evaluation"):
             print_evaluation(job, console)

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from common.client import failure
@@ -150,8 +151,10 @@ def run_trial(options: dict[str, Any], console: Console) -> dict[str, Any]:
             job = follow(client.watch(client.submit(plan).id), console)
         for name in ("grid", "bank"):
             _print_warnings(name, trial.folder / f"{name}-data" / "models" / job.id / "model.json", console)
-    if (error := failure(job)) is not None:
-        raise error
+        if (error := failure(job)) is not None:
+            if error.origin in ("grid", "bank"):
+                _print_cause(error.origin, trial.log(error.origin), job.id, console)
+            raise error
     total = time.monotonic() - start
     exact = None
     if options["compare"]:
@@ -212,7 +215,14 @@ def _print_warnings(name: str, model: Path, console: Console) -> None:
     """A party's own warnings name its columns and stay with it; here both parties are this one user."""
     if model.exists():
         for text in json.loads(model.read_text(encoding="utf-8"))["about"]["warnings"]:
-            console.print(f"[yellow]{name}:[/] {text}", highlight=False)
+            console.print(f"[yellow]{name}:[/] {escape(text)}", highlight=False)
+
+
+def _print_cause(name: str, log: Path, job: str, console: Console) -> None:
+    """A party's own words on why it ended the job: they may name a row, which its public text does not."""
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        if f" job {job} ended: " in line or f" job {job} refused: " in line:
+            console.print(f"[yellow]log of the {name}:[/] {escape(line.split(': ', 1)[1])}", highlight=False)
 
 
 def _print_result(result: dict[str, Any], console: Console) -> None:

@@ -73,6 +73,12 @@ def test_weights_are_opened_no_finer_than_allowed(finest: int) -> None:
         assert f"weight_bits = {finest + 1} (at most {finest})" in text
 
 
+def test_scores_are_opened_no_finer_than_allowed_in_both_kinds_of_plan() -> None:
+    for kind in ({}, {"kind": "score", "model": "job-1"}):
+        check(Policy(finest_score_bits=6), score_bits=6, **kind)
+        assert "score_bits = 7 (at most 6)" in refusal(Policy(finest_score_bits=6), score_bits=7, **kind)
+
+
 @pytest.mark.parametrize("opened", [o for o in Opened if o is not Opened.GRADIENTS])
 def test_nothing_is_opened_that_the_policy_does_not_list(opened: Opened) -> None:
     every = [o.value for o in Opened if o is not Opened.GRADIENTS]

@@ -195,8 +195,9 @@ class Coordinator:
         return self._shown(self._board.get(request.job))
 
     async def list(self, _: wire.ListRequest, call: Call) -> wire.ListReply:
+        """Every job in short: plans and reports would soon make the reply larger than a message may be."""
         self._client(call)
-        return wire.ListReply(jobs=[self._shown(record) for record in self._board.all()])
+        return wire.ListReply(jobs=[_summary(record.message) for record in self._board.all()])
 
     async def cancel(self, request: wire.JobRequest, call: Call) -> wire.Job:
         """Ends a job that is not over; raises JobStateError for one that is."""
@@ -221,6 +222,16 @@ class Coordinator:
                 Party.BANK in self._attending,
             )
         return message
+
+
+def _summary(job: wire.Job) -> wire.Job:
+    short = wire.Job(
+        id=job.id, name=job.name, kind=job.kind, state=job.state, submitter=job.submitter,
+        submitted=job.submitted, started=job.started, ended=job.ended,
+    )  # fmt: skip
+    if job.HasField("fault"):
+        short.fault.CopyFrom(job.fault)
+    return short
 
 
 async def _until_final(record: JobRecord) -> None:

@@ -7,6 +7,7 @@ import resource
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 
 from common.errors import WattScoreError
 from common.stages.pipeline import Outcome
@@ -18,7 +19,11 @@ _EVERY = 0.1  # seconds between progress messages
 
 def peak_mib() -> float:
     """The largest resident size of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+    try:  # getrusage counts the parent's size at the fork as well
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024.0
+    except (OSError, IndexError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
 
 
 def report(outcome: Outcome, peer: Counter, coordinator: Counter) -> wire.Report:
@@ -60,6 +65,10 @@ class ProgressReporter:
 
     def progress(self, done: int, total: int) -> None:
         self._latest.done, self._latest.total = done, total
+        self._changed.set()
+
+    def rows(self, count: int) -> None:
+        self._latest.rows = count
         self._changed.set()
 
     def warn(self, text: str) -> None:

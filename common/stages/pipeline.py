@@ -41,6 +41,8 @@ _log = logging.getLogger(__name__)
 class StageReporter(Reporter, Protocol):
     def stage(self, name: str) -> None: ...
 
+    def rows(self, count: int) -> None: ...
+
 
 @dataclass(frozen=True)
 class Home:
@@ -102,6 +104,11 @@ class PartyJob:
             self.reporter.warn(heard)
 
     def count(self, **counts: int) -> None:
+        """Keeps counts for the report; the last one given of rows is what progress shows."""
+        for name in ("train_rows", "matched_rows", "own_rows"):
+            if name in counts:
+                self.reporter.rows(counts[name])
+                break
         self.session.open(Opened.COUNTS)
         self.outcome.counts.update(counts)
 

@@ -87,20 +87,22 @@ class Stop(_message.Message):
     def __init__(self, job: _Optional[str] = ..., fault: _Optional[_Union[_peer_pb2.Fault, _Mapping]] = ...) -> None: ...
 
 class Progress(_message.Message):
-    __slots__ = ("job", "stage", "done", "total", "warnings", "bytes")
+    __slots__ = ("job", "stage", "done", "total", "warnings", "bytes", "rows")
     JOB_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     BYTES_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
     job: str
     stage: str
     done: int
     total: int
     warnings: _containers.RepeatedScalarFieldContainer[str]
     bytes: int
-    def __init__(self, job: _Optional[str] = ..., stage: _Optional[str] = ..., done: _Optional[int] = ..., total: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., bytes: _Optional[int] = ...) -> None: ...
+    rows: int
+    def __init__(self, job: _Optional[str] = ..., stage: _Optional[str] = ..., done: _Optional[int] = ..., total: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., bytes: _Optional[int] = ..., rows: _Optional[int] = ...) -> None: ...
 
 class Failed(_message.Message):
     __slots__ = ("job", "fault")

@@ -19,12 +19,12 @@ from common.party import Party
 from common.stages.ledger import Ledger
 from common.stages.model import PartyModel
 from common.stages.prepare import prepare
-from common.stages.score import SCORE_SCALE, open_scores
+from common.stages.score import open_scores
 from common.table import FeatureTable
 from tests.peers import Trio
 from tests.stages.tables import table
 
-COUNT = 60
+COUNT, BITS = 60, 5
 COLUMNS = {name: ColumnConfig(kind="numeric") for name in ("a", "b", "c", "d")}
 
 
@@ -48,7 +48,12 @@ async def score(
     calls = {
         party: asyncio.create_task(
             open_scores(
-                trio.session[party], model(party, job), rows(party).take(take), kind, book if party is Party.GRID else None
+                trio.session[party],
+                model(party, job),
+                rows(party).take(take),
+                kind,
+                BITS,
+                book if party is Party.GRID else None,
             )
         )
         for party in Party
@@ -70,7 +75,7 @@ async def test_the_bank_gets_both_parts_and_the_grid_nothing(kind: Kind) -> None
     result = await score(kind, trio=trio)
     assert result[Party.GRID] is None
     both = parts()
-    np.testing.assert_allclose(result[Party.BANK], both[Party.GRID] + both[Party.BANK], rtol=0, atol=2.0 ** -(SCORE_SCALE + 1))
+    np.testing.assert_allclose(result[Party.BANK], both[Party.GRID] + both[Party.BANK], rtol=0, atol=2.0 ** -(BITS + 1))
     assert trio.session[Party.GRID].traffic.sent == {kind: 8 * COUNT}
     assert trio.session[Party.BANK].traffic.sent == {}
     opened = Opened.SCORES if kind is Kind.SCORES else Opened.TEST_SCORES
@@ -81,7 +86,7 @@ async def test_the_grids_part_crosses_on_a_fixed_grid_and_no_finer() -> None:
     trio = Trio()
     await score(trio=trio)
     ((_, words),) = trio.peer[Party.GRID].log
-    np.testing.assert_array_equal(words.view(np.int64), np.rint(parts()[Party.GRID] * 2**SCORE_SCALE).astype(np.int64))
+    np.testing.assert_array_equal(words.view(np.int64), np.rint(parts()[Party.GRID] * 2**BITS).astype(np.int64))
 
 
 async def test_scores_are_not_sent_when_the_plan_does_not_open_them() -> None:
