@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from google.protobuf.json_format import MessageToDict
-
 from common.errors import ConfigError, WattScoreError
 from common.jobs.state import State
 from common.plan import ScorePlan, TrainPlan
 from common.settings import ClientSettings, load_settings
 from common.wire import coordinator_pb2 as wire
+from common.wire import plain
 from common.wire.client import Connection
 from common.wire.methods import CANCEL, LIST, SHOW, SUBMIT, WATCH
 from common.wire.status import from_fault
@@ -100,4 +99,4 @@ def failure(job: wire.Job) -> WattScoreError | None:
 
 def as_dict(job: wire.Job) -> dict[str, Any]:
     """A job as JSON-safe data, every field present."""
-    return MessageToDict(job, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    return plain.as_dict(job)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from common.config import StrictModel, read_toml, validate
@@ -17,8 +19,8 @@ from common.disclosure import Opened
 from common.errors import PlanError, RangeError
 from common.features.options import Preparation
 from common.mpc.descent import Step, nesterov, sgd
-from common.mpc.fixedpoint import WEIGHT_SCALE, LinkScales
-from common.mpc.link import Fourier, Link, Taylor
+from common.mpc.fixedpoint import WEIGHT_LIMIT, WEIGHT_SCALE, X_LIMIT, LinkScales
+from common.mpc.link import Fourier, Link, Taylor, fourier_coefficients
 from common.party import Party
 
 _BASE = frozenset({Opened.MATCHED_IDS, Opened.COUNTS})
@@ -76,6 +78,8 @@ class Model(StrictModel):
     def _consistent(self) -> Model:
         if self.period is not None and (self.period < 8 or self.period > 4096 or self.period & (self.period - 1)):
             raise ValueError("period must be a power of two from 8 to 4096")
+        if self.link == "fourier":
+            _check_fourier(Fourier(self.period or 32, self.terms))
         if self.weights == "owned" and self.optimiser == "nesterov":
             raise ValueError("owned weights go with optimiser = 'sgd'")
         return self
@@ -91,6 +95,14 @@ class Model(StrictModel):
             steps = nesterov(rows, self.iterations, self.step or 2.0)
         else:
             steps = sgd(rows, self.batch, self.epochs, self.step or 1.0)
+        reach = steps[0].size * min(X_LIMIT, math.sqrt(rows / min(step.rows for step in steps)))
+        if reach > 0.75 * WEIGHT_LIMIT:
+            raise PlanError(
+                f"a step of {steps[0].size} over {steps[0].rows} of {rows} rows could move a weight past what the ring holds",
+                expected=f"at most {0.75 * WEIGHT_LIMIT:.0f}",
+                got=f"{reach:.0f}",
+                remedy="Use larger batches or a smaller step.",
+            )
         try:
             LinkScales.choose(steps[0].size, max(step.rows for step in steps))
         except RangeError as error:
@@ -100,6 +112,17 @@ class Model(StrictModel):
     @property
     def revealed_bits(self) -> int | None:
         return self.weight_bits if self.weights == "shared" else None
+
+
+def _check_fourier(link: Fourier) -> None:
+    u = np.linspace(-link.reach, link.reach, 2001)
+    error = float(np.abs(link(u) - 0.5 * (1.0 + np.tanh(u / 2.0))).max())
+    size = sum(abs(b) for b in fourier_coefficients(link.period, link.terms))
+    if error > 0.05 or size > 20.0:
+        raise ValueError(
+            f"period {link.period} with {link.terms} terms gives a poor link"
+            f" (error {error:.3f}, coefficients {size:.0f} in all): use 32 with 8, or 64 with 16"
+        )
 
 
 class Limits(StrictModel):

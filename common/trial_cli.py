@@ -150,7 +150,8 @@ def run_trial(options: dict[str, Any], console: Console) -> dict[str, Any]:
         ):
             job = follow(client.watch(client.submit(plan).id), console)
         for name in ("grid", "bank"):
-            _print_warnings(name, trial.folder / f"{name}-data" / "models" / job.id / "model.json", console)
+            model = trial.folder / f"{name}-data" / "models" / job.id / "model.json"
+            _print_warnings(name, model, set(getattr(job, name).report.warnings), console)
         if (error := failure(job)) is not None:
             if error.origin in ("grid", "bank"):
                 _print_cause(error.origin, trial.log(error.origin), job.id, console)
@@ -211,10 +212,11 @@ def as_json(job: wire.Job, total: float, exact: Any) -> dict[str, Any]:
     }
 
 
-def _print_warnings(name: str, model: Path, console: Console) -> None:
+def _print_warnings(name: str, model: Path, told: set[str], console: Console) -> None:
     """A party's own warnings name its columns and stay with it; here both parties are this one user."""
     if model.exists():
-        for text in json.loads(model.read_text(encoding="utf-8"))["about"]["warnings"]:
+        warnings = json.loads(model.read_text(encoding="utf-8"))["about"]["warnings"]
+        for text in (text for text in warnings if text not in told):
             console.print(f"[yellow]{name}:[/] {escape(text)}", highlight=False)
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from common.coordinator.board import Board, JobRecord
 from common.errors import PeerLost, PlanError, WattScoreError
-from common.jobs.report import peak_mib
+from common.jobs.memory import peak_mib
 from common.jobs.state import Event
 from common.mpc.correlation import TrainingDemand
 from common.mpc.dealer import Dealer, Work
@@ -139,9 +139,10 @@ class Drive:
             )
             self.fail(to_fault(error, party.value))
 
-    async def deal(self, party: Party, call: Call) -> None:
-        """Serves one party's dealer stream until the party closes it."""
+    async def deal(self, party: Party, call: Call, greeted: int) -> None:
+        """Serves one party's dealer stream, of which `greeted` bytes were read to know the job, until the party closes it."""
         settings = self._settings
+        self._counters[party].received += greeted
         channel = DealtChannel(
             call, f"the {party.value}", self._counters[party], settings.deal_ahead, settings.deal_ahead_mib << 20
         )

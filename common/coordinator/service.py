@@ -157,7 +157,7 @@ class Coordinator:
             raise PeerProtocolError(f"the {party.value} did not begin by joining a job")
         if self._drive is None or self._drive.record.id != first.join.job:
             raise JobStateError(f"job {first.join.job} is not running", job=first.join.job)
-        await self._drive.deal(party, call)
+        await self._drive.deal(party, call, first.ByteSize())
 
     async def _tell(self, party: Party, message: party_pb2.ToParty) -> None:
         call = self._attending.get(party)

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 
 from common.errors import WattScoreError
+from common.jobs.memory import peak_mib
 from common.stages.pipeline import Outcome
 from common.wire import party_pb2 as wire
 from common.wire.peer import Counter
 
 _EVERY = 0.1  # seconds between progress messages
-
-
-def peak_mib() -> float:
-    """The largest resident size of this process so far."""
-    try:  # getrusage counts the parent's size at the fork as well
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        return int(status.split("VmHWM:")[1].split()[0]) / 1024.0
-    except (OSError, IndexError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
 
 
 def report(outcome: Outcome, peer: Counter, coordinator: Counter) -> wire.Report:

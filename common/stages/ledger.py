@@ -11,18 +11,23 @@ from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from common.errors import PolicyError
 from common.table import FeatureTable
 
+Keys = npt.NDArray[np.uint64]
+
 
 class Ledger:
-    """Kept in one SQLite file, across restarts."""
+    """Kept in one SQLite file, across restarts: for each model the sorted 64-bit hashes of the rows it has scored."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         file.parent.mkdir(parents=True, exist_ok=True)
         with closing(self._open()) as book, book:
-            book.execute("create table if not exists scored (row blob, model text, primary key (row, model)) without rowid")
+            book.execute("create table if not exists scored (model text primary key, rows blob not null)")
 
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self._file, timeout=30.0)
@@ -32,23 +37,23 @@ class Ledger:
 
         Raises PolicyError when a row has been scored by `limit` other models already.
         """
-        keys = [(_key(table, row), model) for row in range(table.rows)]
+        asked = np.unique(_keys(table))
         with closing(self._open()) as book, book:
-            book.execute("create temp table asked (row blob primary key)")
-            book.executemany("insert into asked values (?)", [(key,) for key, _ in keys])
-            over = book.execute(
-                "select count(*) from (select s.row from scored s join asked a on a.row = s.row where s.model <> ?"
-                " group by s.row having count(*) >= ?)",
-                (model, limit),
-            ).fetchone()[0]
-            if over:
+            book.execute("begin immediate")
+            scored = {name: np.frombuffer(rows, np.uint64) for name, rows in book.execute("select model, rows from scored")}
+            own = scored.pop(model, np.empty(0, np.uint64))
+            times = sum(
+                (np.isin(asked, rows, assume_unique=True).astype(np.int64) for rows in scored.values()), start=np.int64(0)
+            )
+            if over := int(np.count_nonzero(times >= limit)):
                 raise PolicyError(
                     f"{over} of {table.rows} rows have been scored by {limit} models already",
                     remedy="Score other rows, or let the grid raise scores_per_row in its policy.",
                 )
-            book.executemany("insert or ignore into scored values (?, ?)", keys)
+            book.execute("insert or replace into scored values (?, ?)", (model, np.union1d(own, asked).tobytes()))
 
 
-def _key(table: FeatureTable, row: int) -> bytes:
-    period = 0 if table.periods is None else int(table.periods[row])
-    return blake2b(f"{table.ids[row]}|{period}".encode(), digest_size=16).digest()
+def _keys(table: FeatureTable) -> Keys:
+    periods = [0] * table.rows if table.periods is None else table.periods.tolist()
+    rows = zip(table.ids, periods, strict=True)
+    return np.frombuffer(b"".join(blake2b(f"{i}|{p}".encode(), digest_size=8).digest() for i, p in rows), np.uint64)

@@ -105,11 +105,11 @@ class PartyJob:
 
     def count(self, **counts: int) -> None:
         """Keeps counts for the report; the last one given of rows is what progress shows."""
+        self.session.open(Opened.COUNTS)
         for name in ("train_rows", "matched_rows", "own_rows"):
             if name in counts:
                 self.reporter.rows(counts[name])
                 break
-        self.session.open(Opened.COUNTS)
         self.outcome.counts.update(counts)
 
 
@@ -145,9 +145,9 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
     with job.stage("reveal"):
         weights = prepared.whiten @ whitened
         model = PartyModel(job.id, job.party, prepared.fitted, weights, loaded.columns, await about(job))
-        job.outcome.model_digest = job.home.models.save(model)
     with job.stage("evaluate"):
         await evaluate(job, plan, model, prepared, table, rows)
+    job.outcome.model_digest = job.home.models.save(model)  # last: of a job that fails nothing is kept
 
 
 async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:

@@ -31,6 +31,10 @@ KEEPALIVE: list[tuple[str, int]] = [
 _SERVER_OPTIONS = [*KEEPALIVE, ("grpc.http2.min_recv_ping_interval_without_data_ms", 500), ("grpc.so_reuseport", 0)]
 
 
+# A write to a caller who has just left raises grpc's ExecuteBatchError, which is none of the documented errors.
+_BROKEN = (grpc.RpcError, grpc.aio.BaseError)
+
+
 class Call:
     """One incoming call: who calls, and its stream."""
 
@@ -41,14 +45,14 @@ class Call:
         """The next message, None at the end of the stream; raises PeerLost when the connection broke."""
         try:
             message = await self._context.read()
-        except (grpc.aio.AioRpcError, grpc.RpcError, grpc.aio.UsageError) as error:
+        except _BROKEN as error:
             raise PeerLost(f"the connection from {self.identity} broke") from error
         return None if message is grpc.aio.EOF else message
 
     async def write(self, message: Message) -> None:
         try:
             await self._context.write(message)
-        except (grpc.aio.AioRpcError, grpc.RpcError, grpc.aio.UsageError) as error:
+        except _BROKEN as error:
             raise PeerLost(f"the connection from {self.identity} broke") from error
 
     @property

@@ -24,7 +24,9 @@ def sessions(grid: frozenset[Opened] = ALL, bank: frozenset[Opened] = ALL) -> tu
 
 @pytest.mark.parametrize("kind", OPENS)
 async def test_what_the_plan_does_not_open_is_not_sent(kind: Kind) -> None:
-    one, _ = memory_pair()
+    one, other = memory_pair()
+    for number in (1, 2, 3):
+        await other.send(Round(kind, number), WORDS)  # so that a session which lets it pass ends, too
     session = Session(Party.GRID, one, allowed=ALL - {OPENS[kind]})
     for attempt in (
         session.exchange(kind, WORDS),

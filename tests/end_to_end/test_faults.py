@@ -1,0 +1,139 @@
+"""Processes that die, fall silent or are told to stop: the others say why, go on serving, and do the next job."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+
+import pytest
+
+from common.client import Client
+from common.errors import JobStateError, PeerLost
+from tests.end_to_end.lab import LONG, Lab, eventually, finish, make_plan, succeed, until_training, wait, works
+
+SLOW = make_plan("main", model=LONG)
+PROMPTLY = 10.0  # seconds in which the others must have noticed
+
+
+@pytest.mark.parametrize("name", ["grid", "bank"])
+def test_a_party_killed_while_training(lab: Lab, client: Client, name: str) -> None:
+    job = until_training(client, SLOW)
+    lab.kill(name)
+    ended = finish(client, job, PROMPTLY)
+    assert (ended.state, ended.fault.kind) == ("failed", "PeerLost")
+    assert f"the {name}" in ended.fault.message and ended.fault.remedy
+    assert lab.alive() == {"coordinator": True, "grid": name != "grid", "bank": name != "bank"}
+    lab.start(name)
+    works(lab, client)
+
+
+def test_a_party_killed_while_a_client_watches(lab: Lab, client: Client) -> None:
+    job = until_training(client, SLOW)
+    updates = client.watch(job)
+    assert next(updates).state == "running"
+    lab.kill("bank")
+    *_, last = updates
+    assert last.state == "failed" and "the bank" in last.fault.message
+
+
+def test_a_party_that_falls_silent(lab: Lab, client: Client) -> None:
+    job = until_training(client, SLOW)
+    lab.processes["grid"].send_signal(signal.SIGSTOP)
+    try:
+        ended = finish(client, job, PROMPTLY)
+    finally:
+        lab.processes["grid"].send_signal(signal.SIGCONT)
+    assert (ended.state, ended.fault.kind) == ("failed", "PeerLost")
+    works(lab, client)
+
+
+@pytest.mark.parametrize("name", ["grid", "bank"])
+def test_a_party_told_to_stop_during_a_job(lab: Lab, client: Client, name: str) -> None:
+    job = until_training(client, SLOW)
+    lab.processes[name].terminate()
+    ended = finish(client, job, PROMPTLY)
+    assert (ended.state, ended.fault.kind, ended.fault.origin) == ("failed", "PeerLost", name)
+    assert ended.fault.message == f"the {name}-party is shutting down"
+    assert lab.processes[name].wait(PROMPTLY) == 0
+
+
+def test_the_coordinator_told_to_stop_during_a_job(lab: Lab, client: Client) -> None:
+    job = until_training(client, SLOW)
+    updates = client.watch(job)
+    next(updates)
+    since = {name: len(lab.written(name)) for name in ("grid", "bank")}
+    lab.processes["coordinator"].terminate()
+    *_, last = updates
+    assert (last.state, last.fault.origin) == ("failed", "coordinator")
+    assert last.fault.message == "the wattscore-coordinator is shutting down"
+    assert lab.processes["coordinator"].wait(PROMPTLY) == 0
+    for name, start in since.items():
+        eventually(lambda name=name, start=start: f"job {job} ended: " in lab.written(name, start))  # type: ignore[misc]
+    lab.start("coordinator")
+    assert client.show(job).fault.message == "the wattscore-coordinator is shutting down"
+    works(lab, client)
+
+
+def test_the_coordinator_killed_and_started_again(lab: Lab, client: Client) -> None:
+    done = succeed(client, make_plan("main"))
+    running, queued = until_training(client, SLOW), client.submit(SLOW).id
+    lab.kill("coordinator")
+    with pytest.raises(PeerLost):
+        client.jobs()
+    lab.start("coordinator")
+    jobs = {job.id: job for job in client.jobs()}
+    assert jobs[done.id].state == "succeeded"
+    assert client.show(done.id).bank.report.evaluation == done.bank.report.evaluation
+    for job in (running, queued):
+        assert (jobs[job].state, jobs[job].fault.message) == ("failed", "the coordinator restarted")
+    works(lab, client)  # the parties have come back by themselves
+
+
+def test_a_job_is_cancelled_while_it_runs(lab: Lab, client: Client) -> None:
+    job = until_training(client, SLOW)
+    since = {name: len(lab.written(name)) for name in ("grid", "bank")}
+    ended = client.cancel(job)
+    assert (ended.state, ended.fault.kind) == ("cancelled", "JobCancelled")
+    assert ended.fault.message == "cancelled by wattscore://try-bank/client"
+    for name, start in since.items():
+        eventually(lambda name=name, start=start: f"job {job} ended: cancelled by" in lab.written(name, start))  # type: ignore[misc]
+    with pytest.raises(JobStateError, match="is cancelled: it cannot cancel"):
+        client.cancel(job)
+    works(lab, client)
+
+
+def test_a_job_is_cancelled_before_its_turn(lab: Lab, client: Client) -> None:
+    first = until_training(client, SLOW)
+    second = client.submit(make_plan("main")).id
+    assert client.show(second).state == "queued"
+    assert client.cancel(second).state == "cancelled"
+    client.cancel(first)
+    works(lab, client)
+    assert not client.show(second).started
+
+
+def test_a_job_for_which_a_party_is_missing(lab: Lab, client: Client) -> None:
+    lab.kill("bank")
+    job = client.submit(make_plan("main")).id
+    assert not wait(client, job, lambda found: not found.bank.connected, 5.0).bank.connected
+    ended = finish(client, job)
+    assert ended.state == "failed" and ended.fault.message == "the bank did not connect to the coordinator within 5 s"
+    lab.start("bank")
+    works(lab, client)
+
+
+def test_a_second_signal_changes_nothing(lab: Lab, client: Client) -> None:
+    until_training(client, SLOW)
+    lab.processes["grid"].terminate()
+    lab.processes["grid"].send_signal(signal.SIGINT)
+    assert lab.processes["grid"].wait(PROMPTLY) == 0
+
+
+def test_a_taken_port_is_said(lab: Lab) -> None:
+    config = lab.folder / "second.toml"
+    text = (lab.folder / "grid.toml").read_text()
+    config.write_text(text.replace("127.0.0.1:0", lab.address("grid")).replace("grid-data", "second-data"))
+    module = [lab.processes["grid"].args[0], "-m", "grid_party"]  # type: ignore[index]
+    ended = subprocess.run([*module, "serve", "--config", config], capture_output=True, text=True, timeout=30)
+    assert ended.returncode == 2
+    assert f"grid-party: cannot listen on {lab.address('grid')}" in ended.stderr and "Check that the port" in ended.stderr
