@@ -37,16 +37,19 @@ class PartyDaemon:
         self._coordinator = connections[0]
         self._writing = asyncio.Lock()
         self._stream: Stream | None = None
+        self._stopping = False
 
     async def run(self) -> None:
-        """Attends the coordinator for ever, coming back after every loss."""
+        """Attends the coordinator until told to stop, coming back after every loss."""
         failures = 0
-        while True:
+        while not self._stopping:
             try:
                 await self._attend()
                 cause: WattScoreError = PeerLost("the coordinator closed the connection")
             except WattScoreError as error:
                 cause = error
+            if self._stopping:
+                return
             if self._stream is not None:
                 failures, self._stream = 0, None
                 lost = PeerLost(f"the {self.party.value} lost the coordinator: {cause.public}", remedy=cause.remedy)
@@ -77,6 +80,7 @@ class PartyDaemon:
             await self._stream.write(message)
 
     async def stop(self, reason: str) -> None:
+        self._stopping = True
         await self._runner.stop_all(PeerLost(reason))
         if self._stream is not None:
             await self._stream.close()

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from common.client import failure
 from common.disclosure import CATALOGUE, Opened
@@ -65,7 +65,7 @@ def _warn(job: wire.Job, told: set[tuple[str, str]], console: Console) -> None:
 
 
 def print_jobs(jobs: list[wire.Job], console: Console) -> None:
-    table = Table("job", "name", "state", "submitted", "seconds", "cause", box=None)
+    table = Table(Column("job", no_wrap=True), "name", "state", "submitted", "seconds", "cause", box=None)
     for job in jobs:
         submitted = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(job.submitted))
         seconds = f"{job.ended - job.started:.1f}" if job.ended and job.started else ""

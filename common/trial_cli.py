@@ -27,7 +27,7 @@ from common.trial import Trial
 from common.wire import coordinator_pb2 as wire
 from common.world import ID, LABEL, MONTH, build_tables, make_world
 
-_SMALL: dict[str, int] = {"min_matched": 20, "min_rows": 20, "rows_per_column": 2, "min_per_class": 5}
+_SMALL: dict[str, int] = {"min_matched": 20, "min_rows": 20, "rows_per_column": 2, "min_per_class": 5, "min_test_per_class": 2}
 
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

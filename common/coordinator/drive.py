@@ -41,6 +41,7 @@ class Drive:
         self._done: dict[Party, asyncio.Future[party_pb2.Report]] = {party: loop.create_future() for party in Party}
         self._failed: asyncio.Future[Fault] = loop.create_future()
         self._faults: dict[Party, Fault] = {}
+        self._lost: set[Party] = set()
         self._joined = {party: loop.create_future() for party in Party}
         self._counters = {party: Counter() for party in Party}
 
@@ -96,16 +97,20 @@ class Drive:
                 await task
 
     async def _cause(self, error: WattScoreError) -> Fault:
-        """The first-hand cause, where one comes in time: a party that lost the other hears of it before we do."""
+        """The first-hand cause, where one comes in time: a party that lost the other hears of it before we do.
+
+        Of second-hand ones that of a party that is gone counts most, then what a party says, then what we saw ourselves.
+        """
         first = to_fault(error, "coordinator")
-        if first.kind in _SECOND_HAND and first.origin != "client":
-            end = asyncio.get_running_loop().time() + _BETTER_CAUSE
-            while asyncio.get_running_loop().time() < end and len(self._faults) < len(Party):
-                await asyncio.sleep(0.05)
-                if any(fault.kind not in _SECOND_HAND for fault in self._faults.values()):
-                    break
-        own = [fault for fault in self._faults.values() if fault.kind not in _SECOND_HAND]
-        return own[0] if own else first
+        if first.kind not in _SECOND_HAND or error.origin in ("client", "coordinator"):  # somebody here said so
+            return first
+        end = asyncio.get_running_loop().time() + _BETTER_CAUSE
+        while asyncio.get_running_loop().time() < end and len(self._faults) < len(Party) and not self._lost:
+            await asyncio.sleep(0.05)
+            if any(fault.kind not in _SECOND_HAND for fault in self._faults.values()):
+                break
+        found = [(fault.kind in _SECOND_HAND, party not in self._lost, fault) for party, fault in self._faults.items()]
+        return min(found, key=lambda item: item[:2])[2] if found else first
 
     def fail(self, fault: Fault, party: Party | None = None) -> None:
         if party is not None:
@@ -137,7 +142,8 @@ class Drive:
                 f"the {party.value} lost its connection to the coordinator",
                 remedy=f"See whether the {party.value} still runs, and its log.",
             )
-            self.fail(to_fault(error, party.value))
+            self._lost.add(party)
+            self.fail(self._faults.setdefault(party, to_fault(error, party.value)))
 
     async def deal(self, party: Party, call: Call, greeted: int) -> None:
         """Serves one party's dealer stream, of which `greeted` bytes were read to know the job, until the party closes it."""

@@ -37,6 +37,8 @@ class Coordinator:
         self._queue: deque[JobRecord] = deque()
         self._queued = asyncio.Event()
         self._drive: Drive | None = None
+        self._idle, self._stopping, self._let_go = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._idle.set()
 
     def services(self) -> list[Service]:
         parties: dict[str, Handler] = {"Attend": self.attend, "Deal": self.deal}
@@ -50,29 +52,35 @@ class Coordinator:
         return [Service(PARTIES, parties), Service(COORDINATOR, clients)]
 
     async def run(self) -> None:
-        """Takes jobs off the queue, one at a time, for as long as the process lives."""
-        while True:
+        """Takes jobs off the queue, one at a time, until told to stop."""
+        while not self._stopping.is_set():
             await self._queued.wait()
             if not self._queue:
                 self._queued.clear()
                 continue
             record = self._queue.popleft()
             if not record.state.final and await self._both_attend(record):
-                self._drive = Drive(record, self._board, self._settings, self._tell)
-                _log.info("job %s begins", record.id)
-                try:
-                    await self._drive.run()
-                finally:
-                    self._drive = None
-                _log.info("job %s %s", record.id, record.message.state)
+                await self._run(record)
+
+    async def _run(self, record: JobRecord) -> None:
+        self._drive = Drive(record, self._board, self._settings, self._tell)
+        self._idle.clear()
+        _log.info("job %s begins", record.id)
+        try:
+            await self._drive.run()
+        finally:
+            self._drive = None
+            self._idle.set()
+        _log.info("job %s %s", record.id, record.message.state)
 
     async def stop(self, reason: str) -> None:
-        """Fails the running job, so that parties and watchers hear why."""
+        """Fails the running job, so that parties and watchers hear why, then lets the parties go."""
+        self._stopping.set()
         if self._drive is not None:
-            record = self._drive.record
             self._drive.fail(to_fault(PeerLost(reason), "coordinator"))
             with suppress(TimeoutError):
-                await asyncio.wait_for(_until_final(record), 3.0)
+                await asyncio.wait_for(self._idle.wait(), 3.0)
+        self._let_go.set()
 
     async def _both_attend(self, record: JobRecord) -> bool:
         def missing() -> list[Party]:
@@ -115,15 +123,23 @@ class Coordinator:
             self._attending[party] = call
             self._arrivals.notify_all()
         _log.info("the %s attends as %s", party.value, call.identity)
+        listening, leaving = asyncio.ensure_future(self._listen(party, call)), asyncio.ensure_future(self._let_go.wait())
         try:
-            while (message := await call.read()) is not None:
-                await self._dispatch(party, message)
+            await asyncio.wait((listening, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if listening.done():
+                listening.result()
         finally:
+            listening.cancel()
+            leaving.cancel()
             if self._attending.get(party) is call:
                 del self._attending[party]
                 if self._drive is not None:
                     self._drive.lost(party)
             _log.info("the %s left", party.value)
+
+    async def _listen(self, party: Party, call: Call) -> None:
+        while (message := await call.read()) is not None:
+            await self._dispatch(party, message)
 
     async def _greet(self, party: Party, message: party_pb2.FromParty | None) -> None:
         if message is None or message.WhichOneof("message") != "register":

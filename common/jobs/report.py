@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 from common.errors import WattScoreError
 from common.jobs.memory import peak_mib
+from common.stages.metrics import Interval, Metrics
 from common.stages.pipeline import Outcome
 from common.wire import party_pb2 as wire
 from common.wire.peer import Counter
@@ -31,13 +32,18 @@ def report(outcome: Outcome, peer: Counter, coordinator: Counter) -> wire.Report
     if (found := outcome.evaluation) is not None:
         message.evaluation.CopyFrom(
             wire.Evaluation(
-                joint=wire.Metrics(**asdict(found.joint)),
-                bank_only=wire.Metrics(**asdict(found.bank_only)),
-                auc_difference=wire.Interval(**asdict(found.auc_difference)),
-                largest_u=found.largest_u,
+                joint=wire.Metrics(**_rounded(found.joint)),
+                bank_only=wire.Metrics(**_rounded(found.bank_only)),
+                auc_difference=wire.Interval(**_rounded(found.auc_difference)),
+                largest_u=round(found.largest_u, 1),
             )
         )
     return message
+
+
+def _rounded(found: Metrics | Interval) -> dict[str, float]:
+    """To five places: all that means anything, and too little to solve for single rows."""
+    return {name: round(value, 5) for name, value in asdict(found).items()}
 
 
 class ProgressReporter:

@@ -6,7 +6,6 @@ mask absorbs the difference, so only the link's tables and the truncations are d
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -75,7 +74,7 @@ class Correlations(Protocol):
     def angle_mask(self, number: int, rows: int) -> npt.NDArray[np.uint32]:
         """This party's half of the angle's mask."""
 
-    async def link_shares(self, number: int, link: Link, rows: int) -> Iterator[Words]:
+    async def link_shares(self, number: int, link: Link, rows: int) -> list[Words]:
         """Shares of the link's tables at the angle, one array of `rows` words for each."""
 
     def residual_mask(self, number: int, rows: int) -> Words:
@@ -158,16 +157,12 @@ class DealtCorrelations:
     def angle_mask(self, number: int, rows: int) -> npt.NDArray[np.uint32]:
         return self._prg.half_words(Purpose.ANGLE, number, rows)
 
-    async def link_shares(self, number: int, link: Link, rows: int) -> Iterator[Words]:
+    async def link_shares(self, number: int, link: Link, rows: int) -> list[Words]:
         mine = dealt_tables(link, self._party)
         dealt = await self._dealt(Kind.DEALT_LINK, number, (len(mine), rows))
-        return self._link_iterator(number, link, rows, mine, dealt)
-
-    def _link_iterator(self, number: int, link: Link, rows: int, mine: list[int], dealt: Words) -> Iterator[Words]:
         seeded = self._prg.words(Purpose.LINK, number, (link.tables - len(mine)) * rows).reshape(-1, rows)
         rest, own = iter(seeded), iter(dealt)
-        for j in range(link.tables):
-            yield next(own) if j in mine else next(rest)
+        return [next(own) if j in mine else next(rest) for j in range(link.tables)]
 
     def residual_mask(self, number: int, rows: int) -> Words:
         return self._prg.words(Purpose.RESIDUAL, number, rows)

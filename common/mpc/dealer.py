@@ -6,14 +6,14 @@ It knows both seeds, the sizes and the plan's steps; it sees no message between 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from common.errors import PeerProtocolError
 from common.mpc.correlation import Demand, PeriodDemand, TrainingDemand, dealt_tables, matrix_mask, ridge_mask
-from common.mpc.descent import Step
+from common.mpc.descent import CACHE_ROWS, Span, Step
 from common.mpc.fixedpoint import UPDATE_SHIFT, WEIGHT_SCALE, Words, encode, top32
 from common.mpc.link import Link
 from common.mpc.prg import Prg, Purpose
@@ -33,17 +33,6 @@ class Work:
     rows: int
     columns: dict[Party, int]
     revealed_bits: int | None
-
-
-@dataclass(repr=False)
-class _Offsets:
-    """Mask times mask, grid's block then bank's: what the parties' local sums are off by."""
-
-    grid: Words
-    bank: Words
-
-    def joined(self) -> Words:
-        return np.concatenate([self.grid, self.bank])
 
 
 class Dealer:
@@ -91,18 +80,16 @@ class Dealer:
     async def training(self, work: Work) -> None:
         """All steps of a job, then the truncation before the weights are opened."""
         masks = await asyncio.to_thread(_Masks, self._prg, work)
-        for step in work.steps:
-            deal = masks.shared_step if work.revealed_bits is not None else masks.owned_step
-            for party, kind, values in await asyncio.to_thread(deal, step):
-                await self._channels[party].send(Round(kind, step.number), values)
-        if work.revealed_bits is not None and work.revealed_bits < WEIGHT_SCALE:
-            number = len(work.steps)
-            none = np.zeros(sum(work.columns.values()), np.uint64)
-            for party, kind, values in masks.truncation(number, none, WEIGHT_SCALE - work.revealed_bits):
-                await self._channels[party].send(Round(kind, number), values)
+        dealing = masks.deal()
+        ready = await asyncio.to_thread(next, dealing, None)
+        while ready is not None:
+            ahead = asyncio.create_task(asyncio.to_thread(next, dealing, None))  # computes while this is sent
+            for party, label, values in ready:
+                await self._channels[party].send(label, values)
+            ready = await ahead
 
 
-Dealt = list[tuple[Party, Kind, Words]]
+Dealt = list[tuple[Party, Round, Words]]
 
 
 class _Masks:
@@ -113,49 +100,56 @@ class _Masks:
         self._matrix = {party: matrix_mask(prg[party], work.rows, work.columns[party]) for party in Party}
         self._ridge = {party: ridge_mask(prg[party], work.columns[party]) for party in Party}
 
-    def shared_step(self, step: Step) -> Dealt:
+    def deal(self) -> Iterator[Dealt]:
+        """Everything the job consumes, in the order in which the parties ask for it."""
+        bits = self._work.revealed_bits
+        for step in self._work.steps:
+            yield from self._owned_step(step) if bits is None else self._shared_step(step)
+        if bits is not None and bits < WEIGHT_SCALE:
+            yield self.truncation(
+                len(self._work.steps), np.zeros(sum(self._work.columns.values()), np.uint64), WEIGHT_SCALE - bits
+            )
+
+    def _shared_step(self, step: Step) -> Iterator[Dealt]:
         # The mask of the grid's weights is the bank's, since the bank hides its share of them; and the reverse.
         weights = {p: self._prg[p.other].words(Purpose.WEIGHTS, step.number, self._work.columns[p]) for p in Party}
-        u = sum(forward(self._matrix[p][step.low : step.high], weights[p]) for p in Party)
-        update = self._residual_offsets(step)
-        for party, vector in ((Party.GRID, update.grid), (Party.BANK, update.bank)):
-            vector += forward(self._ridge[party], weights[party])
-        negated = np.uint64(0) - update.joined()  # a step subtracts the update
-        return self._link(step, np.asarray(u)) + self.truncation(step.number, negated, UPDATE_SHIFT)
+        update = {p: forward(self._ridge[p], weights[p]) for p in Party}
+        for span in step.spans():
+            grid, bank = (forward(self._matrix[p][span.slice], weights[p]) for p in Party)
+            yield self._link(step, span, grid + bank)
+            self._add_residual_offsets(span, update)
+        negated = np.uint64(0) - np.concatenate([update[p] for p in Party])  # a step subtracts the update
+        yield self.truncation(step.number, negated, UPDATE_SHIFT)
 
-    def owned_step(self, step: Step) -> Dealt:
-        offsets = self._residual_offsets(step)
-        dealt = self._link(step, np.zeros(step.rows, np.uint64))
-        for party, vector in ((Party.GRID, offsets.grid), (Party.BANK, offsets.bank)):
-            own = self._prg[party].words(Purpose.GRADIENT, step.number, len(vector))
-            dealt.append((party.other, Kind.DEALT_GRADIENT, vector - own))
-        return dealt
+    def _owned_step(self, step: Step) -> Iterator[Dealt]:
+        offsets = {p: np.zeros(self._work.columns[p], np.uint64) for p in Party}
+        for span in step.spans():
+            yield self._link(step, span, np.zeros(span.rows, np.uint64))
+            self._add_residual_offsets(span, offsets)
+        own = {p: self._prg[p].words(Purpose.GRADIENT, step.number, len(offsets[p])) for p in Party}
+        yield [(p.other, Round(Kind.DEALT_GRADIENT, step.number), offsets[p] - own[p]) for p in Party]
 
-    def _residual_offsets(self, step: Step) -> _Offsets:
-        hide = {p: self._prg[p.other].words(Purpose.RESIDUAL, step.number, step.rows) for p in Party}
-        grid, bank = (backward(self._matrix[p][step.low : step.high], hide[p]) for p in (Party.GRID, Party.BANK))
-        return _Offsets(grid, bank)
+    def _add_residual_offsets(self, span: Span, total: dict[Party, Words]) -> None:
+        for party in Party:
+            hide = self._prg[party.other].words(Purpose.RESIDUAL, span.number, span.rows)
+            total[party] += backward(self._matrix[party][span.slice], hide)
 
-    def _link(self, step: Step, offset: Words) -> Dealt:
+    def _link(self, step: Step, span: Span, offset: Words) -> Dealt:
         """Shares of the tables at a, the angle that completes what the parties open."""
-        link, scales = self._work.link, step.scales
+        link, rows = self._work.link, span.rows
         a = top32(offset, link.bits)
         for party in Party:
-            a = a + self._prg[party].half_words(Purpose.ANGLE, step.number, step.rows)
-        receiver = {j: party for party in Party for j in dealt_tables(link, party)}
-        seeded = {
-            party: iter(
-                self._prg[party]
-                .words(Purpose.LINK, step.number, len(dealt_tables(link, party.other)) * step.rows)
-                .reshape(-1, step.rows)
-            )
-            for party in Party
-        }
-        out = {party: np.empty((len(dealt_tables(link, party)), step.rows), np.uint64) for party in Party}
-        for j, values in enumerate(link.table_values(a)):
-            party = receiver[j]
-            np.subtract(encode(values, scales.table), next(seeded[party.other]), out=out[party][j // 2])
-        return [(party, Kind.DEALT_LINK, out[party]) for party in Party]
+            a = a + self._prg[party].half_words(Purpose.ANGLE, span.number, rows)
+        dealt = {p: dealt_tables(link, p) for p in Party}
+        seeded = {p: self._prg[p].words(Purpose.LINK, span.number, len(dealt[p.other]) * rows).reshape(-1, rows) for p in Party}
+        out = {p: np.empty((len(dealt[p]), rows), np.uint64) for p in Party}
+        place = {j: (p, i) for p in Party for i, j in enumerate(dealt[p])}
+        for low in range(0, rows, CACHE_ROWS):
+            part = slice(low, low + CACHE_ROWS)
+            for j, values in enumerate(link.table_values(a[part])):
+                party, i = place[j]
+                np.subtract(encode(values, step.scales.table), seeded[party.other][i, part], out=out[party][i, part])
+        return [(p, Round(Kind.DEALT_LINK, span.number), out[p]) for p in Party]
 
     def truncation(self, number: int, offset: Words, shift: int) -> Dealt:
         """Shares of r's shifted body and top bit, r being both masks less what the parties' sums lack."""
@@ -165,4 +159,5 @@ class _Masks:
             r = r + self._prg[party].words(Purpose.TRUNCATION, number, count)
         body = ((r & _LOW63) >> np.uint64(shift)) - self._prg[Party.GRID].words(Purpose.TRUNCATION_BODY, number, count)
         top = (r >> np.uint64(63)) - self._prg[Party.BANK].words(Purpose.TRUNCATION_TOP, number, count)
-        return [(Party.BANK, Kind.DEALT_TRUNCATION, body), (Party.GRID, Kind.DEALT_TRUNCATION, top)]
+        label = Round(Kind.DEALT_TRUNCATION, number)
+        return [(Party.BANK, label, body), (Party.GRID, label, top)]

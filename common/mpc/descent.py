@@ -6,6 +6,8 @@ both blocks; with `owned` weights (the published method's literal flow) each hol
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +23,7 @@ from common.mpc.fixedpoint import (
     encode,
     top32,
 )
-from common.mpc.link import Link
+from common.mpc.link import Link, Turns
 from common.mpc.product import Matrices, backward, forward
 from common.mpc.session import Kind, Session
 from common.mpc.share import Share
@@ -31,6 +33,26 @@ from common.party import Party
 _LOOKAHEAD = WEIGHT_SCALE + MOMENTUM_SCALE
 _TO_UPDATE = np.uint64(WEIGHT_SCALE + UPDATE_SHIFT - _LOOKAHEAD)
 ONE = 1 << MOMENTUM_SCALE
+SPAN_ROWS = 1 << 16  # rows that go through a step together
+CACHE_ROWS = 1 << 14  # rows whose temporaries stay in the processor's cache
+_SPAN_BITS = 24
+
+
+@dataclass(frozen=True)
+class Span:
+    """Rows low to high of one step, and the number that keys their randomness."""
+
+    number: int
+    low: int
+    high: int
+
+    @property
+    def rows(self) -> int:
+        return self.high - self.low
+
+    @property
+    def slice(self) -> slice:
+        return slice(self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -46,6 +68,13 @@ class Step:
     @property
     def rows(self) -> int:
         return self.high - self.low
+
+    def spans(self) -> list[Span]:
+        """Its rows in pieces of about SPAN_ROWS, alike in size."""
+        pieces = max(1, round(self.rows / SPAN_ROWS))
+        size = -(-self.rows // pieces)
+        lows = range(self.low, self.high, size)
+        return [Span(self.number << _SPAN_BITS | i, low, min(self.high, low + size)) for i, low in enumerate(lows)]
 
     @property
     def scales(self) -> LinkScales:
@@ -127,34 +156,59 @@ class Descent:
         3. residual by the link
         4. hide the residual's share, exchange; X^T r from own matrix times (own share + received) plus masked times mask
         """
-        session, m, rows = self.session, self.matrices, slice(step.low, step.high)
         mask = self.correlations.weight_mask(step.number, len(ahead.other))
-        received = await session.exchange(Kind.MASKED_WEIGHTS, ahead.other - mask, shape=ahead.own.shape)
-        point = ahead.own + received
-        u = await session.compute(lambda: forward(m.own[rows], point) + forward(m.masked[rows], mask), m.own.size)
-        residual = await self._residual(step, u)
-        hide = self.correlations.residual_mask(step.number, step.rows)
-        whole = residual + await session.exchange(Kind.MASKED_RESIDUAL, residual - hide)
-        pulled = await session.compute(lambda: (backward(m.own[rows], whole), backward(m.masked[rows], hide)), m.own.size)
-        return Blocks(pulled[0] + forward(m.own_ridge, point), pulled[1] + forward(m.masked_ridge, mask))
+        received = await self.session.exchange(Kind.MASKED_WEIGHTS, ahead.other - mask, shape=ahead.own.shape)
+        point, m = ahead.own + received, self.matrices
+        pulled = await self._sweep(step, lambda rows: forward(m.own[rows], point) + forward(m.masked[rows], mask))
+        return Blocks(pulled.own + forward(m.own_ridge, point), pulled.other + forward(m.masked_ridge, mask))
 
-    async def _residual(self, step: Step, u: Words) -> Words:
-        """A share of (sigma(u) - y) step / n at RESIDUAL_SCALE from a share of u at U_SCALE: a round, 4 bytes a row."""
-        link, scales = self.link, step.scales
-        masked = top32(u, link.bits) - self.correlations.angle_mask(step.number, step.rows)
-        c = masked + await self.session.exchange(Kind.MASKED_U, masked)
-        shares = await self.correlations.link_shares(step.number, link, step.rows)
+    async def _sweep(self, step: Step, u_of: Callable[[slice], Words]) -> Blocks:
+        """X^T r over the step's rows, own and other block, each off by what the dealer knows.
 
-        def combine() -> Words:
-            total: Words = np.zeros(step.rows, np.uint64)
-            for share, factor in zip(shares, link.factors(c, scales), strict=True):
-                total += share * factor
-            if self.label is not None:
-                total += link.public(c, scales)
-                total -= self.label[step.low : step.high] * encode(link.step_over_n(scales), RESIDUAL_SCALE)
-            return total
+        Spans of rows go through three stages, each one span behind the one before: the u of a span is masked and sent,
+        while the residual of the last is computed and sent, and the one before that is pulled back. Each party sends and
+        takes the arrays in the same order, so the network works while this side computes.
+        """
+        spans = step.spans()
+        opened, hidden = deque[tuple[Span, Turns]](), deque[tuple[Span, Words, Words]]()
+        total = Blocks.zero(self.matrices.own.shape[1], self.matrices.masked.shape[1])
+        for turn in range(len(spans) + 2):
+            if turn < len(spans):
+                opened.append((spans[turn], await self._send_u(spans[turn], u_of)))
+            if 0 < turn <= len(spans):
+                hidden.append(await self._send_residual(step, *opened.popleft()))
+            if turn > 1:
+                await self._pull(total, *hidden.popleft())
+        return total
 
-        return await self.session.compute(combine, step.rows * link.tables)
+    async def _send_u(self, span: Span, u_of: Callable[[slice], Words]) -> Turns:
+        def mask() -> Turns:
+            return top32(u_of(span.slice), self.link.bits) - self.correlations.angle_mask(span.number, span.rows)
+
+        masked = await self.session.compute(mask, span.rows * self.matrices.own.shape[1])
+        await self.session.post(Kind.MASKED_U, masked)
+        return masked
+
+    async def _send_residual(self, step: Step, span: Span, masked: Turns) -> tuple[Span, Words, Words]:
+        """A share of (sigma(u) - y) step / n at RESIDUAL_SCALE, 4 bytes a row; what hides it goes with it."""
+        c = masked + await self.session.collect(Kind.MASKED_U, np.uint32, masked.shape)
+        shares = await self.correlations.link_shares(span.number, self.link, span.rows)
+        label = None if self.label is None else self.label[span.slice]
+        residual = await self.session.compute(
+            lambda: _residual(self.link, step.scales, c, shares, label), span.rows * self.link.tables
+        )
+        hide = self.correlations.residual_mask(span.number, span.rows)
+        await self.session.post(Kind.MASKED_RESIDUAL, residual - hide)
+        return span, residual, hide
+
+    async def _pull(self, total: Blocks, span: Span, residual: Words, hide: Words) -> None:
+        whole = residual + await self.session.collect(Kind.MASKED_RESIDUAL, np.uint64, residual.shape)
+        m = self.matrices
+        own, other = await self.session.compute(
+            lambda: (backward(m.own[span.slice], whole), backward(m.masked[span.slice], hide)), span.rows * m.own.shape[1]
+        )
+        total.own += own
+        total.other += other
 
     async def owned(self, steps: list[Step]) -> Words:
         """Trains with each party's weights in clear at their owner: this party's own, at WEIGHT_SCALE.
@@ -172,16 +226,26 @@ class Descent:
         return weights
 
     async def _owned_gradient(self, step: Step, weights: Words, other: int) -> Words:
-        session, m, rows = self.session, self.matrices, slice(step.low, step.high)
-        point = weights << np.uint64(MOMENTUM_SCALE)
-        u = await session.compute(lambda: forward(m.own[rows], point), m.own.size)
-        residual = await self._residual(step, u)
-        hide = self.correlations.residual_mask(step.number, step.rows)
-        whole = residual + await session.exchange(Kind.MASKED_RESIDUAL, residual - hide)
+        m, point = self.matrices, weights << np.uint64(MOMENTUM_SCALE)
+        pulled = await self._sweep(step, lambda rows: forward(m.own[rows], point))
         mine, theirs = await self.correlations.gradient_mask(step.number, len(weights), other)
-        pulled = await session.compute(lambda: (backward(m.own[rows], whole), backward(m.masked[rows], hide)), m.own.size)
-        rest = await session.exchange(Kind.GRADIENT_SHARE, pulled[1] + theirs, shape=weights.shape)
-        return pulled[0] + mine + rest + forward(m.own_ridge, point)
+        rest = await self.session.exchange(Kind.GRADIENT_SHARE, pulled.other + theirs, shape=weights.shape)
+        return pulled.own + mine + rest + forward(m.own_ridge, point)
 
     def _progress(self, step: Step, total: int) -> None:
         self.session.reporter.progress(step.number + 1, total)
+
+
+def _residual(link: Link, scales: LinkScales, c: Turns, shares: list[Words], label: Words | None) -> Words:
+    """sum of tables times public factors; at the bank also the public part, less the label. In parts that fit the cache."""
+    total: Words = np.empty(len(c), np.uint64)
+    for low in range(0, len(c), CACHE_ROWS):
+        part = slice(low, low + CACHE_ROWS)
+        summed = np.zeros(len(c[part]), np.uint64)
+        for share, factor in zip(shares, link.factors(c[part], scales), strict=True):
+            summed += share[part] * factor
+        total[part] = summed
+    if label is not None:
+        total += link.public(c, scales)
+        total -= label * encode(link.step_over_n(scales), RESIDUAL_SCALE)
+    return total

@@ -72,7 +72,7 @@ OPENS: dict[Kind, Opened] = {
 
 @dataclass(frozen=True)
 class Round:
-    """The label of one exchange: what it carries and its number in the session. Both sides must agree on it."""
+    """The label of one array: what it carries and its number in its direction. Both sides must agree on it."""
 
     kind: Kind
     number: int
@@ -121,7 +121,7 @@ class Traffic:
 
 
 class Session:
-    """One job at one party: who I am, the other party, and the number of the next round."""
+    """One job at one party: who I am, the other party, and the numbers of the next arrays each way."""
 
     def __init__(
         self, party: Party, peer: Channel, reporter: Reporter | None = None, *, allowed: frozenset[Opened] = frozenset()
@@ -130,33 +130,56 @@ class Session:
         self.reporter: Reporter = reporter or Silent()
         self.traffic = Traffic()
         self.opened: set[Opened] = set()
-        self._number = 0
+        self._sent = self._received = 0
+        self._posting: asyncio.Task[None] | None = None
 
     async def exchange(self, kind: Kind, mine: Array, *, shape: tuple[int, ...] | None = None) -> Array:
         """One round: sends `mine`, returns the other's array of the same kind and dtype.
 
         shape: what the other's array must have (default: that of `mine`). Raises PeerProtocolError otherwise.
         """
-        label = self._label(kind)
-        self._count(kind, mine)
-        send = asyncio.ensure_future(self._peer.send(label, mine))
-        try:
-            theirs = await self._peer.receive(label)
-            await send
-        finally:
-            send.cancel()
-        return self._checked(label, theirs, mine.dtype, mine.shape if shape is None else shape)
+        await self.post(kind, mine)
+        theirs = await self.collect(kind, mine.dtype, mine.shape if shape is None else shape)
+        await self._posted()
+        return theirs
 
     async def send(self, kind: Kind, mine: Array) -> None:
         """One one-way message; the other party calls `receive` at the same place."""
-        label = self._label(kind)
-        self._count(kind, mine)
-        await self._peer.send(label, mine)
+        await self.post(kind, mine)
+        await self._posted()
 
     async def receive(self, kind: Kind, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> Array:
         """The other's one-way message, of exactly this dtype and shape."""
-        label = self._label(kind)
+        theirs = await self.collect(kind, dtype, shape)
+        self.traffic.rounds += 1
+        return theirs
+
+    async def post(self, kind: Kind, mine: Array) -> None:
+        """Sends without waiting, while at most one array before it is still on its way; `mine` must not change any more.
+
+        Both parties post and collect in the same order, so that rounds over blocks of rows overlap with the computation.
+        """
+        self._check_opens(kind)
+        if mine.dtype not in (np.uint8, np.uint32, np.uint64):
+            raise LocalProtocolError(f"a round carries uint8, uint32 or uint64, not {mine.dtype}")
+        await self._posted()
+        self._sent += 1
+        self.traffic.rounds += 1
+        self.traffic.sent[kind] = self.traffic.sent.get(kind, 0) + mine.nbytes
+        self._posting = asyncio.create_task(self._peer.send(Round(kind, self._sent), mine))
+        self._posting.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    async def collect(self, kind: Kind, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> Array:
+        """The next array of the other party, which must be of this kind, dtype and shape."""
+        self._check_opens(kind)
+        self._received += 1
+        label = Round(kind, self._received)
         return self._checked(label, await self._peer.receive(label), np.dtype(dtype), shape)
+
+    async def _posted(self) -> None:
+        if self._posting is not None:
+            task, self._posting = self._posting, None
+            await task
 
     async def compute(self, work: Callable[[], T], words: int) -> T:
         """Runs `work` over about `words` words: in place if small, else in a thread, so that streams move."""
@@ -171,17 +194,9 @@ class Session:
             )
         self.opened.add(value)
 
-    def _label(self, kind: Kind) -> Round:
+    def _check_opens(self, kind: Kind) -> None:
         if (opens := OPENS.get(kind)) is not None:
             self.open(opens)
-        self._number += 1
-        self.traffic.rounds += 1
-        return Round(kind, self._number)
-
-    def _count(self, kind: Kind, values: Array) -> None:
-        if values.dtype not in (np.uint8, np.uint32, np.uint64):
-            raise LocalProtocolError(f"a round carries uint8, uint32 or uint64, not {values.dtype}")
-        self.traffic.sent[kind] = self.traffic.sent.get(kind, 0) + values.nbytes
 
     @staticmethod
     def _checked(label: Round, values: Array, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:

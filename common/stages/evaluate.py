@@ -36,7 +36,8 @@ def reach_warning(largest_u: float, reach: float) -> str | None:
     """A warning when held-out scores come near the end of the link's reach."""
     if largest_u <= reach:
         return None
+    wider = "with period = 64 and terms = 16, or " if largest_u <= 20.0 else ""
     return (
         f"held-out scores reach |u| = {largest_u:.1f}, beyond the {reach:.0f} within which this link is accurate:"
-        " rows may have wrapped; train again with a wider link (period = 64, terms = 16), or log and clip heavy-tailed columns"
+        f" rows may have wrapped; train again {wider}with heavy-tailed columns logged and clipped"
     )

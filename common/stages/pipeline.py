@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from common import __version__
-from common.dataset import ColumnConfig, DatasetConfig, Loaded, fingerprint, read_table
+from common.dataset import ColumnConfig, DatasetConfig, Loaded, fingerprint, infer_columns, read_table
 from common.disclosure import Opened
 from common.errors import DataError, PlanError, PolicyError
 from common.mpc.correlation import Correlations
@@ -166,9 +166,15 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
 async def load(job: PartyJob, *, require_label: bool, columns: dict[str, ColumnConfig] | None = None) -> Loaded:
     """This party's dataset, with the columns the plan asks for, or those a model was trained on, read as they were then."""
     side = job.plan.side(job.party)
-    dataset = select(job.dataset, side.columns, side.dataset)
+    dataset = job.dataset
+    if columns is None and not dataset.columns and side.columns != ("*",):
+        columns = await asyncio.to_thread(
+            infer_columns, dataset.path, dataset.format, dataset.id, dataset.period, dataset.label
+        )
     if columns is not None:
-        dataset = job.dataset.model_copy(update={"columns": columns})
+        dataset = dataset.model_copy(update={"columns": columns})
+    if not isinstance(job.plan, ScorePlan):
+        dataset = select(dataset, side.columns, side.dataset)
     loaded = await asyncio.to_thread(read_table, dataset, name=side.dataset, party=job.party, require_label=require_label)
     job.warn(*loaded.warnings)
     job.count(own_rows=loaded.table.rows, own_columns=len(loaded.columns))
@@ -177,10 +183,8 @@ async def load(job: PartyJob, *, require_label: bool, columns: dict[str, ColumnC
 
 def select(dataset: DatasetConfig, asked: tuple[str, ...], name: str) -> DatasetConfig:
     """`dataset` with the columns a plan names, or all for *; raises PlanError for a column it does not declare."""
-    if asked == ("*",):
+    if asked == ("*",) or not dataset.columns:
         return dataset
-    if not dataset.columns:
-        return dataset.model_copy(update={"columns": {c: ColumnConfig(kind="numeric", transform="auto") for c in asked}})
     unknown = [c for c in asked if c not in dataset.columns]
     if unknown:
         raise PlanError(

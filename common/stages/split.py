@@ -59,12 +59,11 @@ async def agree(session: Session, table: FeatureTable, split: Split, limits: Lim
 
 def _check_classes(table: FeatureTable, test: Mask, limits: Limits) -> None:
     assert table.label is not None  # noqa: S101
-    train, held = table.label[~test], table.label[test]
-    least = int(min((train == 0.0).sum(), (train == 1.0).sum()))
-    if least < limits.min_per_class:
-        raise PolicyError(
-            f"the matched training rows hold fewer than {limits.min_per_class} labels of one class",
-            remedy="Bring more rows, or lower min_per_class openly in plan and policy.",
-        )
-    if len(np.unique(held)) < 2:
-        raise PolicyError("the held-out rows hold one class only", remedy="Hold out more rows, or stratify.")
+    parts = (("training", ~test, "min_per_class"), ("held-out", test, "min_test_per_class"))
+    for what, rows, limit in parts:
+        ones = int(table.label[rows].sum())
+        if min(ones, int(rows.sum()) - ones) < (least := getattr(limits, limit)):
+            raise PolicyError(
+                f"the matched {what} rows hold fewer than {least} labels of one class",
+                remedy=f"Bring more rows, or lower {limit} openly in plan and policy.",
+            )

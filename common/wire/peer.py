@@ -122,6 +122,8 @@ async def read_greeting(stream: Duplex, whom: str, timeout: float) -> Hello:
         frame = await asyncio.wait_for(stream.read(), timeout)
     except TimeoutError:
         raise PeerLost(f"{whom} did not greet within {timeout:.0f} s") from None
+    if frame is not None and frame.WhichOneof("payload") == "abort":
+        raise _failed(frame.abort.fault, whom)
     if frame is None or frame.WhichOneof("payload") != "hello":
         raise PeerProtocolError(f"{whom} did not begin with a greeting")
     hello: Hello = frame.hello

@@ -21,15 +21,16 @@ from common.wire.tls import Credentials, peer_identity
 
 _log = logging.getLogger(__name__)
 
-# A line that falls silent without closing is found by pings within 5 s; the other side must allow them that often.
+# A line that falls silent without closing is found by pings within 8 s; the other side must allow them that often.
+# ping_timeout_ms, a minute by default, is what ends such a connection: keepalive_timeout_ms alone does not.
 KEEPALIVE: list[tuple[str, int]] = [
     ("grpc.keepalive_time_ms", 2000),
     ("grpc.keepalive_timeout_ms", 3000),
+    ("grpc.http2.ping_timeout_ms", 6000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
 ]
-_SERVER_OPTIONS = [*KEEPALIVE, ("grpc.http2.min_recv_ping_interval_without_data_ms", 500), ("grpc.so_reuseport", 0)]
-
+_SERVER_OPTIONS = [*KEEPALIVE, ("grpc.http2.max_ping_strikes", 0), ("grpc.so_reuseport", 0)]
 
 # A write to a caller who has just left raises grpc's ExecuteBatchError, which is none of the documented errors.
 _BROKEN = (grpc.RpcError, grpc.aio.BaseError)

@@ -69,12 +69,14 @@ async def residual(trio: Trio, link: Link, u: Reals, y: Reals, step: Step, offse
 
     async def side(session: Session, correlations: DealtCorrelations) -> Words:
         label = y.astype(np.uint64) if session.party is Party.BANK else None
-        return await Descent(session, correlations, NOTHING, link, label)._residual(step, shares[session.party])
+        descent, (span,) = Descent(session, correlations, NOTHING, link, label), step.spans()
+        masked = await descent._send_u(span, lambda _: shares[session.party])
+        return (await descent._send_residual(step, span, masked))[1]
 
     async def deal(dealer: Dealer) -> None:
         masks = _Masks(dealer._prg, make_problem(20, 1, 1).work([step], link, None))
-        for party, kind, values in masks._link(step, offset):
-            await trio.to_party[party].send(Round(kind, step.number), values)
+        for party, dealt, values in masks._link(step, step.spans()[0], offset):
+            await trio.to_party[party].send(dealt, values)
 
     result = await trio.run(side, deal)
     return decode(result[Party.GRID] + result[Party.BANK], RESIDUAL_SCALE) / link.step_over_n(step.scales)

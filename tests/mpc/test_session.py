@@ -93,10 +93,27 @@ async def test_another_kind_is_refused() -> None:
 async def test_another_round_is_refused() -> None:
     grid, bank = sessions()
     await bank.send(Kind.MASKED_UPDATE, WORDS)
-    await bank.send(Kind.MASKED_UPDATE, WORDS)
-    await grid.send(Kind.MASKED_WEIGHTS, WORDS)  # a round the bank did not take part in
     with pytest.raises(PeerProtocolError, match="another round"):
-        await grid.receive(Kind.MASKED_UPDATE, np.uint64, (3,))
+        await grid.receive(Kind.MASKED_WEIGHTS, np.uint64, (3,))
+
+
+async def test_an_array_sent_again_is_refused() -> None:
+    one, other = memory_pair()
+    session = Session(Party.GRID, one)
+    for _ in range(2):
+        await other.send(Round(Kind.MASKED_UPDATE, 1), WORDS)
+    await session.receive(Kind.MASKED_UPDATE, np.uint64, (3,))
+    with pytest.raises(PeerProtocolError, match="another round"):
+        await session.receive(Kind.MASKED_UPDATE, np.uint64, (3,))
+
+
+async def test_arrays_posted_ahead_arrive_in_order() -> None:
+    grid, bank = sessions()
+    for number in range(5):
+        await grid.post(Kind.MASKED_U, WORDS + np.uint64(number))
+    got = [await bank.collect(Kind.MASKED_U, np.uint64, (3,)) for _ in range(5)]
+    assert [int(words[0]) for words in got] == [0, 1, 2, 3, 4]
+    assert grid.traffic.rounds == 5
 
 
 async def test_the_other_shape_may_be_given() -> None:

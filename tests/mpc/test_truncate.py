@@ -13,7 +13,7 @@ from common.mpc.correlation import DealtCorrelations
 from common.mpc.dealer import Dealer, _Masks
 from common.mpc.fixedpoint import UPDATE_SHIFT, WEIGHT_SCALE, Words, as_words
 from common.mpc.link import Taylor
-from common.mpc.session import Kind, Round, Session
+from common.mpc.session import Kind, Session
 from common.mpc.truncate import truncate
 from common.party import Party
 from tests.mpc.problems import halves, make_problem, run
@@ -33,8 +33,8 @@ async def truncated(trio: Trio, x: Words, offset: Words, shift: int, seed: int =
 
     async def deal(dealer: Dealer) -> None:
         masks = _Masks(dealer._prg, make_problem(20, 1, 1).work([], Taylor(), None))
-        for party, kind, values in masks.truncation(3, offset, shift):
-            await trio.to_party[party].send(Round(kind, 3), values)
+        for party, label, values in masks.truncation(3, offset, shift):
+            await trio.to_party[party].send(label, values)
 
     result = await trio.run(side, deal)
     return result[Party.GRID] + result[Party.BANK]

@@ -158,7 +158,7 @@ arrays = st.tuples(
 )
 
 
-@given(arrays=st.lists(arrays, min_size=1, max_size=4), kind=st.sampled_from(Kind), number=st.integers(0, 2**32 - 1))
+@given(arrays=st.lists(arrays, min_size=1, max_size=4), kind=st.sampled_from(Kind), number=st.integers(0, 2**64 - 1))
 def test_arrays_of_any_shape_survive_one_after_another(arrays: list[Any], kind: Kind, number: int) -> None:
     assembler = Assembler()
     for dtype, shape, seed in arrays:

@@ -1,4 +1,4 @@
-"""Channels over streams: labels, greetings, how each end learns why the other ended, and the dealer's bounded window."""
+"""The channel between the parties: labels, greetings, and how each end learns why the other ended."""
 
 from __future__ import annotations
 
@@ -34,7 +34,6 @@ from common.wire.status import to_fault
 from tests.wire.streams import End, duplex
 
 SPLIT, SHAPE = Round(Kind.SPLIT, 1), Round(Kind.SHAPE, 2)
-DEALT = Round(Kind.DEALT_LINK, 0)
 BITS = np.arange(5, dtype=np.uint8)
 SOON = 5.0  # how long what should happen at once may take; only a failing test waits for it
 

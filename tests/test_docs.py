@@ -1,0 +1,346 @@
+"""What the documents claim, held against the code: samples, commands, READMEs, the reading order, the protocol's tables."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pytest
+
+from bank_party.__main__ import main as bank_party
+from common.cli import main as wattscore
+from common.config import StrictModel
+from common.coordinator.__main__ import main as coordinator
+from common.disclosure import CATALOGUE
+from common.features.options import Preparation
+from common.jobs.state import TRANSITIONS, State
+from common.mpc.cost import SIZES, Cost, alignment, descent, matrices, scores, split, training
+from common.mpc.dealer import Work
+from common.mpc.descent import nesterov
+from common.mpc.link import Fourier
+from common.mpc.session import OPENS, Kind
+from common.party import Party
+from common.plan import Limits, Plan, ScorePlan, TrainPlan, load_plan
+from common.policy import Policy
+from common.settings import ClientSettings, CoordinatorSettings, PartySettings, check_party, load_settings
+from common.trial_cli import as_json
+from common.wire import coordinator_pb2
+from grid_party.__main__ import main as grid_party
+
+ROOT = Path(__file__).parents[1]
+SAMPLES = ROOT / "deploy" / "samples"
+READMES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh-CN.md"}
+PROTOCOL = (ROOT / "protos" / "PROTOCOL.md").read_text(encoding="utf-8")
+COMMANDS: dict[str, click.Command] = {
+    "wattscore": wattscore,
+    "grid-party": grid_party,
+    "bank-party": bank_party,
+    "wattscore-coordinator": coordinator,
+}
+MODELS: dict[str, type[StrictModel]] = {
+    "grid.toml": PartySettings,
+    "bank.toml": PartySettings,
+    "coordinator.toml": CoordinatorSettings,
+    "client.toml": ClientSettings,
+    "plan.toml": TrainPlan,
+    "score.toml": ScorePlan,
+}
+
+
+# Samples
+
+
+def sample(name: str, hashes: int = 0) -> str:
+    """A sample's text, with the keys behind up to that many hashes in force: 1 for defaults, 2 for examples too."""
+    text = (SAMPLES / name).read_text(encoding="utf-8")
+    return re.sub(rf"^#{{1,{hashes}}} (?=\w+ = )", "", text, flags=re.MULTILINE) if hashes else text
+
+
+def load(name: str, text: str, folder: Path) -> StrictModel:
+    file = folder / name
+    file.write_text(text, encoding="utf-8")
+    model = MODELS[name]
+    return load_plan(file) if issubclass(model, Plan) else load_settings(model, file)
+
+
+def test_there_is_a_sample_of_everything() -> None:
+    assert {file.name for file in SAMPLES.glob("*.toml")} == MODELS.keys()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_sample_is_valid_as_it_stands_and_with_its_examples(name: str, tmp_path: Path) -> None:
+    assert isinstance(load(name, sample(name), tmp_path), MODELS[name])
+    load(name, sample(name, 2), tmp_path)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_defaults_that_a_sample_states_are_the_defaults(name: str, tmp_path: Path) -> None:
+    assert load(name, sample(name, 1), tmp_path) == load(name, sample(name), tmp_path)
+
+
+def missing(model: type[StrictModel], raw: dict[str, Any], at: str = "") -> Iterator[str]:
+    """Keys of `model`, and of the models in it, that `raw` lacks."""
+    for name, field in model.model_fields.items():
+        if name not in raw:
+            yield f"{at}{name}"
+            continue
+        kinds = (field.annotation, *getattr(field.annotation, "__args__", ()))
+        for inner in (k for k in kinds if isinstance(k, type) and issubclass(k, StrictModel)):
+            named = field.annotation is not inner and "dict" in str(field.annotation)
+            tables = list(raw[name].values()) if named else [raw[name]]
+            yield from missing(inner, merged(tables), f"{at}{name}.")
+
+
+def merged(tables: list[dict[str, Any]]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for table in tables:
+        for key, value in table.items():
+            out[key] = merged([out[key], value]) if isinstance(value, dict) and key in out else value
+    return out
+
+
+@pytest.mark.parametrize("names", [("grid.toml", "bank.toml"), *((n,) for n in MODELS if n not in ("grid.toml", "bank.toml"))])
+def test_every_key_is_in_a_sample(names: tuple[str, ...]) -> None:
+    raw = merged([tomllib.loads(sample(name, 2)) for name in names])
+    assert list(missing(MODELS[names[0]], raw)) == []
+
+
+def test_the_check_for_missing_keys_finds_nested_ones() -> None:
+    raw = merged([tomllib.loads(sample(name, 2)) for name in ("grid.toml", "bank.toml")])
+    del raw["datasets"]["meters"]["format"], raw["datasets"]["loans"]["format"], raw["policy"]["max_ids"]
+    assert list(missing(PartySettings, raw)) == ["datasets.format", "policy.max_ids"]
+
+
+# Both READMEs
+
+
+def blocks(text: str, language: str = r"\w+") -> list[tuple[str, str]]:
+    return re.findall(rf"^```({language})\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def plain(language: str, code: str) -> object:
+    """A code block without its comments, which are translated."""
+    if language == "toml":
+        return tomllib.loads(code)
+    return re.sub(r"\s+# .*", "", code) if language == "sh" else code
+
+
+def headings(text: str) -> list[str]:
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"^(#+) ", prose, re.MULTILINE)
+
+
+def test_both_readmes_have_the_same_structure_and_the_same_code() -> None:
+    en, zh = (READMES[name].read_text(encoding="utf-8") for name in ("en", "zh"))
+    assert headings(en) == headings(zh)
+    assert [plain(*b) for b in blocks(en)] == [plain(*b) for b in blocks(zh)]
+    assert [len(re.findall(p, en, re.MULTILINE)) for p in (r"^\|", r"^- ")] == [
+        len(re.findall(p, zh, re.MULTILINE)) for p in (r"^\|", r"^- ")
+    ]
+    figures = r"\d\.\d{4}"
+    assert sorted(re.findall(figures, en)) == sorted(re.findall(figures, zh))
+
+
+@pytest.mark.parametrize("language", READMES)
+def test_the_configurations_in_a_readme_are_valid(language: str, tmp_path: Path) -> None:
+    found = set()
+    for _, code in blocks(READMES[language].read_text(encoding="utf-8"), "toml"):
+        name = code.splitlines()[0].removeprefix("# ")
+        load(name, code, tmp_path)
+        found.add(name)
+    assert found == MODELS.keys() - {"score.toml"}
+
+
+def test_parties_of_the_readme_and_of_the_samples_would_start(tmp_path: Path) -> None:
+    readme = {c.splitlines()[0].removeprefix("# "): c for _, c in blocks(READMES["en"].read_text(encoding="utf-8"), "toml")}
+    for source in (readme, {name: sample(name) for name in MODELS}):
+        settings = {n: load(n, source[n], tmp_path) for n in ("grid.toml", "bank.toml", "coordinator.toml")}
+        grid, bank, neutral = settings.values()
+        assert isinstance(grid, PartySettings) and isinstance(bank, PartySettings) and isinstance(neutral, CoordinatorSettings)
+        assert (str(bank.peer.who), str(grid.peer.who)) == (neutral.grid, neutral.bank)
+        check_party(bank.peer.who, grid, listens=True)
+        check_party(grid.peer.who, bank, listens=False)
+
+
+def command_lines(text: str) -> Iterator[str]:
+    for _, code in blocks(text, "sh"):
+        yield from (line for line in re.sub(r"\s+# .*", "", code).splitlines() if line)
+
+
+@pytest.mark.parametrize("language", READMES)
+def test_every_command_in_a_readme_exists(language: str) -> None:
+    seen = set()
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    for line in command_lines(READMES[language].read_text(encoding="utf-8")):
+        name, *words = shlex.split(line)
+        if name == "make":
+            assert set(words) <= set(targets)
+        elif name != "python3":
+            seen.add(check_command(name.removeprefix(".venv/bin/"), words))
+    assert COMMANDS.keys() - {"wattscore"} <= seen
+    assert {"try", "train", "jobs", "show", "cancel", "score", "init", "issue", "bundle", "trust"} <= seen
+
+
+def check_command(name: str, words: list[str]) -> str:
+    """Raises unless the command exists, has these options, and has all it requires; the name that tells it apart."""
+    command, shown = COMMANDS[name], name
+    while isinstance(command, click.Group):
+        shown, *words = words if name == "wattscore" else [words[0], *words[1:]]
+        command = command.commands[shown]
+    options = {option: p for p in command.params if isinstance(p, click.Option) for option in p.opts}
+    given = [word for word in words if word.startswith("--")]
+    assert set(given) <= options.keys(), f"{name} {shown} has no {set(given) - options.keys()}"
+    required = {p.opts[0] for p in command.params if p.required and isinstance(p, click.Option)}
+    assert required <= set(given), f"{name} {shown} needs {required - set(given)}"
+    return shown if name == "wattscore" else name
+
+
+@pytest.mark.parametrize("file", [*READMES.values(), *SAMPLES.glob("*.toml")], ids=lambda file: file.name)
+def test_commands_named_in_prose_exist(file: Path) -> None:
+    for name, sub in re.findall(rf"\b({'|'.join(COMMANDS)}) ([a-z]+)\b", file.read_text(encoding="utf-8")):
+        group = COMMANDS[name]
+        assert isinstance(group, click.Group)
+        assert sub in group.commands, f"{name} {sub}"
+
+
+@pytest.mark.parametrize("file", [*READMES.values(), ROOT / "common" / "README.md"], ids=lambda file: file.parent.name)
+def test_links_lead_somewhere(file: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", file.read_text(encoding="utf-8")):
+        assert (file.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("language", READMES)
+def test_every_field_of_a_result_is_explained(language: str) -> None:
+    text = READMES[language].read_text(encoding="utf-8")
+    keys = as_json(coordinator_pb2.Job(), 0.0, None).keys()
+    assert [key for key in keys if f"`{key}`" not in text] == []
+
+
+def test_the_readmes_limits_are_the_defaults() -> None:
+    for model in (Limits(), Policy()):
+        assert (model.min_matched, model.min_rows, model.rows_per_column, model.min_per_class) == (1000, 1000, 20, 100)
+    assert Policy().min_binary == Preparation().min_binary == 50
+    plan = TrainPlan.model_validate({"grid": {"dataset": "m"}, "bank": {"dataset": "l"}})
+    assert 2 ** Policy().finest_score_bits == 2**plan.score_bits == 32
+    assert 2 ** Policy().finest_weight_bits == 2**plan.model.weight_bits == 256
+    assert (Policy().scores_per_row, Policy().min_columns, Policy().owned_weights) == (8, 3, False)
+    assert plan.model.make_link().reach == 12
+
+
+# The reading order of common/
+
+
+def modules() -> dict[str, Path]:
+    files = (ROOT / "common").rglob("*.py")
+    return {
+        str(file.relative_to(ROOT / "common")): file
+        for file in files
+        if file.name != "__init__.py" and not file.stem.endswith("_pb2")
+    }
+
+
+def listed() -> list[str]:
+    text = (ROOT / "common" / "README.md").read_text(encoding="utf-8")
+    return re.findall(r"^- `([\w/]+\.py)`: \S", text, re.MULTILINE)
+
+
+def test_every_module_of_common_is_listed_once() -> None:
+    assert sorted(listed()) == sorted(modules())
+
+
+def test_a_module_is_listed_after_all_that_it_imports() -> None:
+    seen: set[str] = set()
+    for name in listed():
+        later = {used for used in imports(modules()[name]) if used in modules()} - seen
+        assert not later, f"{name} imports {later}, which is listed after it"
+        seen.add(name)
+
+
+def imports(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("common"):
+            inside = node.module.removeprefix("common").replace(".", "/").removeprefix("/")
+            yield f"{inside}.py"
+            yield from (f"{inside}/{alias.name}.py".removeprefix("/") for alias in node.names)
+
+
+# PROTOCOL.md
+
+
+def rows(text: str) -> list[list[str]]:
+    lines = re.findall(r"^\| ?(.*)\|$", text, re.MULTILINE)
+    return [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)] for line in lines]
+
+
+def section(number: int) -> str:
+    return PROTOCOL.split(f"\n## {number}. ")[1].split("\n## ")[0]
+
+
+def test_sections_are_numbered_and_code_cites_ones_that_exist() -> None:
+    numbers = [int(n) for n in re.findall(r"^## (\d+)\. ", PROTOCOL, re.MULTILINE)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    sources = [*(ROOT / "common").rglob("*.py"), *(ROOT / "protos").rglob("*.proto")]
+    cited = [c for f in sources for c in re.findall(r"PROTOCOL\.md\s+sections? (\d+)(?: (?:to|and) (\d+))?", f.read_text())]
+    assert len(cited) > 10
+    assert {int(n) for pair in cited for n in pair if n} <= set(numbers)
+
+
+def test_the_protocol_lists_what_may_be_opened_as_the_code_does() -> None:
+    table = {row[0]: row for row in rows(section(7)) if len(row) == 4}
+    for value, disclosure in CATALOGUE.items():
+        _, to, what, by = table[value.value]
+        assert (to, what) == (", ".join(disclosure.to), disclosure.what)
+        assert [kind.value for kind, opened in OPENS.items() if opened is value and kind.value not in by] == []
+    assert len(table) == len(CATALOGUE) + 2  # head and rule
+
+
+def test_every_kind_of_message_is_in_the_protocol() -> None:
+    opening = section(7)
+    assert [k.value for k in Kind if f"`{k.value}`" not in PROTOCOL and f"{k.value}" not in opening] == []
+
+
+def test_the_links_errors_are_as_the_protocol_says() -> None:
+    claimed = [row for row in rows(section(5)) if row[0].isdigit()]
+    assert len(claimed) == 3
+    for period, terms, reach, error in claimed:
+        link = Fourier(int(period), int(terms))
+        u = np.linspace(-link.reach, link.reach, 20_001)
+        found = float(np.abs(link(u) - 0.5 * (1.0 + np.tanh(u / 2.0))).max())
+        assert link.reach == float(reach)
+        assert found == pytest.approx(float(error), abs=6e-5)
+        assert np.gradient(link(u), u).max() < 0.25
+
+
+def test_the_states_are_as_the_protocol_says() -> None:
+    names = {state.value for state in State}
+    claimed: dict[tuple[str, str], str] = {}
+    for froms, event, to in (row for row in rows(section(10)) if row[0].split(", ")[0] in names):
+        claimed |= {(state, event.split(":")[0]): to for state in froms.split(", ")}
+    assert claimed == {(state.value, event.value): to.value for (state, event), to in TRANSITIONS.items()}
+
+
+def test_the_worked_example_adds_up() -> None:
+    columns = {Party.GRID: 17, Party.BANK: 14}
+    work = Work(nesterov(14_280, 15), Fourier(), 14_280, columns, 8)
+    example = section(11).split("**Example**")[1]
+    cells = {row[0]: row[1:] for row in rows(example)[2:]}  # without head and rule
+    table = {name: [int(cell.replace(",", "") or 0) for cell in row] for name, row in cells.items()}
+    parts = [values for name, values in table.items() if name != "total"]
+    assert [sum(column) for column in zip(*parts, strict=True)] == table["total"]
+    aligned = {p: alignment(p, 3800, 3600, 3400, 16) for p in Party}
+    totals = {p: training(p, work, 6120, aligned[p]) for p in Party}
+    grid, bank = totals[Party.GRID], totals[Party.BANK]
+    assert table["total"] == [grid.peer_sent, bank.peer_sent, grid.dealt, bank.dealt]
+    assert table["start, ids, periods"][0] == aligned[Party.GRID].peer_sent
+    assert table["matrices"][:2] == [matrices(14_280, 17), matrices(14_280, 14)]
+    assert table["split, sizes"][:2] == [SIZES, SIZES + split(20_400)]
+    assert table["scores"][0] == scores(6120)
+    steps = [table[name] for name in ("matrices", "15 steps", "reveal")]
+    assert descent(Party.GRID, work) == Cost(*(sum(s[i] for s in steps) for i in (0, 1, 2)))
