@@ -74,6 +74,10 @@ class PartyDaemon:
             await self._runner.take(message, self._send)
 
     async def _send(self, message: wire.FromParty) -> None:
+        # A write that is cancelled, as a job's last progress is, would take the whole stream with it.
+        await asyncio.shield(asyncio.ensure_future(self._write(message)))
+
+    async def _write(self, message: wire.FromParty) -> None:
         async with self._writing:
             if self._stream is None:
                 raise PeerLost("not connected to the coordinator")

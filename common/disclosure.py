@@ -61,7 +61,7 @@ CATALOGUE: dict[Opened, Disclosure] = {
         Disclosure(
             Opened.METRICS,
             ("coordinator", "client"),
-            "AUC, KS, Gini, log-loss, Brier, largest |u|",
+            "AUC and its gain, KS, Gini, log-loss, Brier, largest |u|",
             "the client must see the result",
         ),
     )

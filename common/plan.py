@@ -65,7 +65,7 @@ class Model(StrictModel):
     epochs: int = Field(default=5, ge=1, le=1000, description="Passes of sgd.")
     batch: int = Field(default=1024, ge=1, description="Rows of an sgd step.")
     step: float | None = Field(
-        default=None, gt=0.0, le=4.0, description="Step size. Default 2 (nesterov), 1 (sgd), on whitened columns."
+        default=None, gt=0.0, le=4.0, description="Step size. Default 2.5 (nesterov), 1 (sgd), on whitened columns."
     )
     ridge: float = Field(
         default=1e-4, ge=0.0, le=10.0, description="L2 penalty on standardised coefficients: mean log-loss + ridge/2 |beta|^2."
@@ -92,7 +92,7 @@ class Model(StrictModel):
     def steps(self, rows: int) -> list[Step]:
         """All steps over `rows` training rows. Raises PlanError when their numbers do not fit the fixed-point budget."""
         if self.optimiser == "nesterov":
-            steps = nesterov(rows, self.iterations, self.step or 2.0)
+            steps = nesterov(rows, self.iterations, self.step or 2.5)
         else:
             steps = sgd(rows, self.batch, self.epochs, self.step or 1.0)
         reach = steps[0].size * min(X_LIMIT, math.sqrt(rows / min(step.rows for step in steps)))
@@ -133,7 +133,7 @@ class Limits(StrictModel):
     rows_per_column: int = Field(default=20, ge=1, description="Training rows for each trained column of both sides together.")
     min_per_class: int = Field(default=100, ge=1, description="Training labels of each class.")
     min_test_per_class: int = Field(
-        default=20, ge=1, description="Held-out labels of each class: metrics over few rows would tell of single ones."
+        default=20, ge=2, description="Held-out labels of each class: metrics over few rows would tell of single ones."
     )
 
 

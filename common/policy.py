@@ -17,7 +17,7 @@ class Policy(StrictModel):
     min_rows: int = Field(default=1000, ge=1, description="Fewest training rows.")
     rows_per_column: int = Field(default=20, ge=1, description="Fewest training rows for each trained column.")
     min_per_class: int = Field(default=100, ge=1, description="Fewest training labels of each class.")
-    min_test_per_class: int = Field(default=20, ge=1, description="Fewest held-out labels of each class.")
+    min_test_per_class: int = Field(default=20, ge=2, description="Fewest held-out labels of each class.")
     min_binary: int = Field(default=50, ge=0, description="Fewest ones and zeros of a binary column.")
     max_ids: int = Field(default=20_000_000, ge=1, description="Most ids either side may bring to an alignment.")
     owned_weights: bool = Field(

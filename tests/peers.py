@@ -25,10 +25,13 @@ def _seeds(seed: int) -> Callable[[], bytes]:
 
 
 class Trio:
-    """Sessions of both parties and the dealer's channels, for one job. `seed` makes its randomness repeatable."""
+    """Sessions of both parties and the dealer's channels, for one job. `seed` makes its randomness repeatable.
 
-    def __init__(self, allowed: frozenset[Opened] = ALL, *, seed: int | None = None) -> None:
-        grid, bank = memory_pair()
+    limit: arrays in flight each way between the parties (0: no bound).
+    """
+
+    def __init__(self, allowed: frozenset[Opened] = ALL, *, seed: int | None = None, limit: int = 0) -> None:
+        grid, bank = memory_pair(limit)
         self.peer: dict[Party, MemoryChannel] = {Party.GRID: grid, Party.BANK: bank}
         self.session = {p: Session(p, self.peer[p], allowed=allowed) for p in Party}
         self.from_dealer: dict[Party, MemoryChannel] = {}

@@ -16,9 +16,11 @@ def sigmoid(u: Reals) -> Reals:
     return 0.5 * (1.0 + np.tanh(u / 2.0))
 
 
-def descend(x: Reals, y: Reals, ridge: Reals, steps: list[Step], link: Callable[[Reals], Reals] = sigmoid) -> Reals:
-    """Weights after `steps` from zero. x: (n, m) whitened; ridge: (m, m), the penalty's gradient is ridge @ weights."""
-    weights = np.zeros(x.shape[1])
+def descend(
+    x: Reals, y: Reals, ridge: Reals, steps: list[Step], link: Callable[[Reals], Reals] = sigmoid, start: Reals | None = None
+) -> Reals:
+    """Weights after `steps` from `start` (zero). x: (n, m) whitened; ridge: (m, m), its gradient ridge @ weights."""
+    weights = np.zeros(x.shape[1]) if start is None else start
     ahead = weights
     for step in steps:
         rows = slice(step.low, step.high)

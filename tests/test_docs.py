@@ -225,7 +225,8 @@ def test_every_field_of_a_result_is_explained(language: str) -> None:
 
 def test_the_readmes_limits_are_the_defaults() -> None:
     for model in (Limits(), Policy()):
-        assert (model.min_matched, model.min_rows, model.rows_per_column, model.min_per_class) == (1000, 1000, 20, 100)
+        assert (model.min_matched, model.min_rows, model.rows_per_column) == (1000, 1000, 20)
+        assert (model.min_per_class, model.min_test_per_class) == (100, 20)
     assert Policy().min_binary == Preparation().min_binary == 50
     plan = TrainPlan.model_validate({"grid": {"dataset": "m"}, "bank": {"dataset": "l"}})
     assert 2 ** Policy().finest_score_bits == 2**plan.score_bits == 32

@@ -20,7 +20,7 @@ SIDES: dict[str, Any] = {"grid": {"dataset": "meters"}, "bank": {"dataset": "loa
 WEIGHTS = {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS}
 TRAINING = {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SPLIT, Opened.TEST_SCORES, Opened.METRICS} | WEIGHTS
 # The canonical bytes of a plan of defaults. A change here breaks every stored digest and needs a new protocol version.
-TRAIN_DIGEST = "9a47f2f3839315f6c3f422da77a287857c53cf56bee6e0d9439ffe6fc010d6fe"
+TRAIN_DIGEST = "55d4f21fb4470c293aac1c53b6fc5800fe8c0b37149ea9a427ff5d3d0ddb8ee2"
 SCORE_DIGEST = "5c7cb16e93275bd11de06a63ff3a11117e5b6aaa1710681d226bc0243738ca0b"
 
 
@@ -51,6 +51,7 @@ def test_the_defaults_are_the_safe_and_stated_ones() -> None:
         "min_rows": 1000,
         "rows_per_column": 20,
         "min_per_class": 100,
+        "min_test_per_class": 20,
     }
     assert plan.side(Party.GRID).dataset == "meters"
     assert plan.side(Party.BANK).dataset == "loans"
@@ -161,6 +162,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"split": {"seed": -1}}, "split.seed: "),
     ({"split": {"seed": 2**63}}, "split.seed: "),
     ({"limits": {"min_matched": 0}}, "limits.min_matched: "),
+    ({"limits": {"min_test_per_class": 0}}, "limits.min_test_per_class: "),
     ({"name": "x" * 101}, "name: "),
     ({"kind": "scoring"}, "kind 'scoring' is not known. Use one of: train, score."),
     ({"kind": ["train"]}, "kind ['train'] is not known"),
@@ -210,7 +212,7 @@ def test_the_links_and_their_default_periods() -> None:
 
 def test_the_steps_of_both_optimisers() -> None:
     steps = Model(iterations=4).steps(1000)
-    assert [(s.number, s.low, s.high, s.size) for s in steps] == [(t, 0, 1000, 2.0) for t in range(4)]
+    assert [(s.number, s.low, s.high, s.size) for s in steps] == [(t, 0, 1000, 2.5) for t in range(4)]
     batches = Model(optimiser="sgd", epochs=2, batch=400, step=0.5).steps(1000)
     assert {s.size for s in batches} == {0.5}
     assert [(s.number, s.low, s.high) for s in batches] == [(0, 0, 400), (1, 400, 1000), (2, 0, 400), (3, 400, 1000)]

@@ -39,7 +39,7 @@ def test_a_plan_below_a_floor_is_refused_and_one_on_it_is_not(name: str) -> None
     expected = f"this party's policy does not allow: {name} = {least - 1} (at least {least})"
     assert refusal(Policy(), **{section: {name: least - 1}}) == expected
     check(Policy(), **{section: {name: least}})
-    check(Policy(**{name: 1}), **{section: {name: 1}})
+    check(Policy(**{name: 2}), **{section: {name: 2}})
 
 
 def test_every_limit_of_a_plan_has_a_floor() -> None:
@@ -96,14 +96,14 @@ def test_the_message_names_all_problems() -> None:
     policy = Policy(may_open=(Opened.MATCHED_IDS, Opened.COUNTS), finest_weight_bits=6)
     text = refusal(
         policy,
-        limits={"min_matched": 10, "min_rows": 20, "rows_per_column": 3, "min_per_class": 4},
+        limits={"min_matched": 10, "min_rows": 20, "rows_per_column": 3, "min_per_class": 4, "min_test_per_class": 2},
         preparation={"min_binary": 5},
         model={**OWNED, "batch": 64},
     )
     for problem in (
         "opening 'split'", "opening 'gradients'", "opening 'test_scores'", "opening 'metrics'", "min_matched = 10",
-        "min_rows = 20", "rows_per_column = 3", "min_per_class = 4", "min_binary = 5", "weights = 'owned'",
-        "batch = 64", "weight_bits = 8",
+        "min_rows = 20", "rows_per_column = 3", "min_per_class = 4", "min_test_per_class = 2", "min_binary = 5",
+        "weights = 'owned'", "batch = 64", "weight_bits = 8",
     ):  # fmt: skip
         assert problem in text, problem
     assert "opening 'counts'" not in text

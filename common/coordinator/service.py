@@ -114,8 +114,9 @@ class Coordinator:
 
     async def attend(self, _: None, call: Call) -> None:
         """One party's stream: kept for as long as the party lives. A second one replaces the first."""
+        first = await call.read()  # before anything is refused: a refusal that crosses it would be lost
         party = self._party_of(call)
-        await self._greet(party, await call.read())
+        await self._greet(party, first)
         await call.write(party_pb2.ToParty(welcome=party_pb2.Welcome()))
         async with self._arrivals:
             if party in self._attending and self._drive is not None:
@@ -167,8 +168,8 @@ class Coordinator:
 
     async def deal(self, _: None, call: Call) -> None:
         """One party's dealer stream for one job."""
-        party = self._party_of(call)
         first = await call.read()
+        party = self._party_of(call)
         if first is None or first.WhichOneof("message") != "join":
             raise PeerProtocolError(f"the {party.value} did not begin by joining a job")
         if self._drive is None or self._drive.record.id != first.join.job:

@@ -74,9 +74,9 @@ class Door:
 
     async def exchange(self, _: None, call: Call) -> None:
         """Serves one stream for as long as its job runs. Raises IdentityError unless the bank calls."""
+        hello = await read_greeting(call, "the bank", PATIENCE)  # first: a refusal before it could cross it, and be lost
         if call.identity != self._bank:
             raise IdentityError("only the bank may exchange", expected=self._bank, got=call.identity)
-        hello = await read_greeting(call, "the bank", PATIENCE)
         arrived, over = self._arrived.get(hello.job), self._over.get(hello.job)
         if arrived is None or over is None or arrived.done():
             raise PeerProtocolError(f"no job {hello.job} waits for the bank here", remedy="Submit it through the coordinator.")

@@ -42,7 +42,7 @@ def report(outcome: Outcome, peer: Counter, coordinator: Counter) -> wire.Report
 
 
 def _rounded(found: Metrics | Interval) -> dict[str, float]:
-    """To five places: all that means anything, and too little to solve for single rows."""
+    """To five places: all that means anything. Finer digits would tell more of single rows."""
     return {name: round(value, 5) for name, value in asdict(found).items()}
 
 

@@ -81,8 +81,12 @@ class Step:
         return LinkScales.choose(self.size, self.rows)
 
 
-def nesterov(rows: int, iterations: int, size: float = 2.0) -> list[Step]:
-    """Full-batch accelerated descent. size: 4 / (1 + rho) at rho = 1, a bound for whitened columns (PROTOCOL.md section 6)."""
+def nesterov(rows: int, iterations: int, size: float = 2.5) -> list[Step]:
+    """Full-batch accelerated descent.
+
+    size: whitened columns curve by at most 1/2 (PROTOCOL.md section 6), and with that curvature steps below 8/3 are
+    stable whatever the momentum.
+    """
     return [Step(t, 0, rows, size, round(ONE * t / (t + 3))) for t in range(iterations)]
 
 
@@ -128,13 +132,15 @@ class Descent:
     link: Link
     label: Words | None  # 0 or 1 as a ring word, (n,)
 
-    async def shared(self, steps: list[Step]) -> tuple[Share, Share]:
-        """Trains on shared weights from zero: this party's shares of its own and of the other's final weights, WEIGHT_SCALE.
+    async def shared(self, steps: list[Step], start: Words | None = None) -> tuple[Share, Share]:
+        """Trains on shared weights: this party's shares of its own and of the other's final weights, WEIGHT_SCALE.
 
+        start: this party's first share of its own weights (m_own,), zero by default; the other's share of them is zero.
         Four rounds a step: 8 m_other bytes, 4 n, 8 n and 8 (m_own + m_other) from each party.
         """
         own, other = self.matrices.own.shape[1], self.matrices.masked.shape[1]
-        weights, ahead = Blocks.zero(own, other), Blocks.zero(own, other)
+        weights = Blocks(np.zeros(own, np.uint64) if start is None else start, np.zeros(other, np.uint64))
+        ahead = Blocks(weights.own << np.uint64(MOMENTUM_SCALE), weights.other)
         for step in steps:
             update = await self._shared_step(step, ahead)
             part = await self.correlations.truncation(step.number, own + other)
@@ -210,14 +216,14 @@ class Descent:
         total.own += own
         total.other += other
 
-    async def owned(self, steps: list[Step]) -> Words:
+    async def owned(self, steps: list[Step], start: Words | None = None) -> Words:
         """Trains with each party's weights in clear at their owner: this party's own, at WEIGHT_SCALE.
 
         The published method's step 6: u-values are masked, each gradient is opened to its owner and to nobody else.
         Three rounds a step: 4 n bytes, 8 n and 8 m_other from each party.
         """
         own, other = self.matrices.own.shape[1], self.matrices.masked.shape[1]
-        weights: Words = np.zeros(own, np.uint64)
+        weights: Words = np.zeros(own, np.uint64) if start is None else start
         for step in steps:
             gradient = await self._owned_gradient(step, weights, other)
             moved = (weights << np.uint64(UPDATE_SHIFT)) - gradient + np.uint64(1 << (UPDATE_SHIFT - 1))

@@ -140,7 +140,7 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         words, ridge, warnings = await asyncio.to_thread(prepared.encoded, rows, plan.model.ridge, steps[0].size)
         job.warn(*warnings)
         label = table.label[:rows] if table.label is not None else None
-        whitened = await train(job.session, job.correlations, plan.model, words, ridge, other, label)
+        whitened = await train(job.session, job.correlations, plan.model, words, ridge, other, label, prepared.start(label))
         job.count(iterations=len(steps))
     with job.stage("reveal"):
         weights = prepared.whiten @ whitened
@@ -277,7 +277,8 @@ def check_offer(plan: Plan, party: Party, datasets: dict[str, DatasetConfig], po
             remedy=f"It has: {', '.join(sorted(datasets)) or 'none'}.",
         )
     dataset = datasets[side.dataset]
-    select(dataset, side.columns, side.dataset)
+    if isinstance(plan, TrainPlan):
+        select(dataset, side.columns, side.dataset)
     if "period" in plan.keys and dataset.period is None:
         raise PlanError(
             f"dataset {side.dataset!r} of the {party.value} has no period",

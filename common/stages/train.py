@@ -6,7 +6,7 @@ import numpy as np
 
 from common.mpc.correlation import Correlations, TrainingDemand
 from common.mpc.descent import Descent
-from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, Words, decode
+from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, Words, decode, encode
 from common.mpc.product import share_matrices
 from common.mpc.reveal import reveal_weights
 from common.mpc.session import Session
@@ -22,10 +22,11 @@ async def train(
     own_ridge: Words,
     other_columns: int,
     label: Reals | None,
+    start: Reals,
 ) -> Reals:
     """This party's own weights on whitened columns, (m_own,), rounded as the plan says; nothing else is opened.
 
-    own: (n, m_own) at X_SCALE. label: (n,) of 0.0 and 1.0 at the bank, None at the grid.
+    own: (n, m_own) at X_SCALE. label: (n,) of 0.0 and 1.0 at the bank, None at the grid. start: where own weights begin.
     """
     rows, columns = own.shape
     steps, link = model.steps(rows), model.make_link()
@@ -33,9 +34,10 @@ async def train(
     await correlations.order(TrainingDemand(rows, grid, bank))
     matrices = await share_matrices(session, correlations, own, own_ridge, other_columns)
     descent = Descent(session, correlations, matrices, link, None if label is None else label.astype(np.uint64))
+    first = encode(start, WEIGHT_SCALE)
     if model.weights == "owned":
         unit = 2.0**-model.weight_bits
-        weights: Reals = np.rint(decode(await descent.owned(steps), WEIGHT_SCALE) / unit) * unit
+        weights: Reals = np.rint(decode(await descent.owned(steps, first), WEIGHT_SCALE) / unit) * unit
         return weights
-    mine, theirs = await descent.shared(steps)
+    mine, theirs = await descent.shared(steps, first)
     return await reveal_weights(session, correlations, len(steps), mine, theirs, model.weight_bits)

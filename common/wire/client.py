@@ -43,6 +43,9 @@ class Stream:
         try:
             await self._call.write(message)
         except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.INTERNAL and not error.trailing_metadata():
+                # A write that comes too late: grpc then forgets why the other has ended the stream.
+                raise PeerLost(f"{self._server} has ended the stream", remedy="See its log.") from None
             raise from_rpc(error, self._server) from None
         except asyncio.InvalidStateError:
             raise await self._cause() from None

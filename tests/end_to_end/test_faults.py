@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import time
 
 import pytest
 
 from common.client import Client
 from common.errors import JobStateError, PeerLost
-from tests.end_to_end.lab import LONG, Lab, eventually, finish, make_plan, succeed, until_training, wait, works
+from tests.end_to_end.lab import LONG, Lab, eventually, finish, make_plan, make_tables, succeed, until_training, works
 
 SLOW = make_plan("main", model=LONG)
 PROMPTLY = 10.0  # seconds in which the others must have noticed
@@ -17,24 +18,22 @@ PROMPTLY = 10.0  # seconds in which the others must have noticed
 
 @pytest.mark.parametrize("name", ["grid", "bank"])
 def test_a_party_killed_while_training(lab: Lab, client: Client, name: str) -> None:
-    job = until_training(client, SLOW)
+    updates = client.watch(until_training(client, SLOW))
+    assert next(updates).state == "running"
     lab.kill(name)
-    ended = finish(client, job, PROMPTLY)
+    start = time.monotonic()
+    *_, ended = updates
+    assert time.monotonic() - start < PROMPTLY
     assert (ended.state, ended.fault.kind, ended.fault.origin) == ("failed", "PeerLost", name)
     assert ended.fault.message == f"the {name} lost its connection to the coordinator"
     assert ended.fault.remedy == f"See whether the {name} still runs, and its log."
     assert lab.alive() == {"coordinator": True, "grid": name != "grid", "bank": name != "bank"}
+    # The next job waits for the missing party, and is done when it is back.
+    lab.write("after", *make_tables(f"{name}-"))
+    waiting = client.submit(make_plan("after")).id
+    assert (getattr(client.show(waiting), name).connected, client.show(waiting).state) == (False, "queued")
     lab.start(name)
-    works(lab, client)
-
-
-def test_a_party_killed_while_a_client_watches(lab: Lab, client: Client) -> None:
-    job = until_training(client, SLOW)
-    updates = client.watch(job)
-    assert next(updates).state == "running"
-    lab.kill("bank")
-    *_, last = updates
-    assert last.state == "failed" and "the bank" in last.fault.message
+    assert finish(client, waiting).state == "succeeded"
 
 
 def test_a_party_that_falls_silent(lab: Lab, client: Client) -> None:
@@ -44,7 +43,7 @@ def test_a_party_that_falls_silent(lab: Lab, client: Client) -> None:
         ended = finish(client, job, PROMPTLY)
     finally:
         lab.processes["grid"].send_signal(signal.SIGCONT)
-    assert (ended.state, ended.fault.kind, ended.fault.origin) == ("failed", "PeerLost", "grid")
+    assert (ended.state, ended.fault.kind) == ("failed", "PeerLost") and "grid" in ended.fault.message
     works(lab, client)
 
 
@@ -52,6 +51,7 @@ def test_a_party_that_falls_silent(lab: Lab, client: Client) -> None:
 def test_a_party_told_to_stop_during_a_job(lab: Lab, client: Client, name: str) -> None:
     job = until_training(client, SLOW)
     lab.processes[name].terminate()
+    lab.processes[name].send_signal(signal.SIGINT)  # a second signal changes nothing
     ended = finish(client, job, PROMPTLY)
     assert (ended.state, ended.fault.kind, ended.fault.origin) == ("failed", "PeerLost", name)
     assert ended.fault.message == f"the {name}-party is shutting down"
@@ -113,23 +113,6 @@ def test_a_job_is_cancelled_before_its_turn(lab: Lab, client: Client) -> None:
     client.cancel(first)
     works(lab, client)
     assert not client.show(second).started
-
-
-def test_a_job_for_which_a_party_is_missing(lab: Lab, client: Client) -> None:
-    lab.kill("bank")
-    job = client.submit(make_plan("main")).id
-    assert not wait(client, job, lambda found: not found.bank.connected, 5.0).bank.connected
-    ended = finish(client, job)
-    assert ended.state == "failed" and ended.fault.message == "the bank did not connect to the coordinator within 5 s"
-    lab.start("bank")
-    works(lab, client)
-
-
-def test_a_second_signal_changes_nothing(lab: Lab, client: Client) -> None:
-    until_training(client, SLOW)
-    lab.processes["grid"].terminate()
-    lab.processes["grid"].send_signal(signal.SIGINT)
-    assert lab.processes["grid"].wait(PROMPTLY) == 0
 
 
 def test_a_taken_port_is_said(lab: Lab) -> None:

@@ -86,15 +86,23 @@ class Trained:
     shares: dict[Party, tuple[Share, Share]]
 
 
-async def train(trio: Trio, problem: Problem, steps: list[Step], link: Link, bits: int | None = WEIGHT_SCALE) -> Trained:
-    """A whole training; `bits` None for owned weights."""
+async def train(
+    trio: Trio,
+    problem: Problem,
+    steps: list[Step],
+    link: Link,
+    bits: int | None = WEIGHT_SCALE,
+    start: dict[Party, Reals] | None = None,
+) -> Trained:
+    """A whole training; `bits` None for owned weights; `start` each party's own first weights."""
     shares: dict[Party, tuple[Share, Share]] = {}
 
     async def side(session: Session, correlations: DealtCorrelations) -> Reals:
         descent = await begin(session, correlations, problem, link, steps[0].size)
+        first = None if start is None else encode(start[session.party], WEIGHT_SCALE)
         if bits is None:
-            return decode(await descent.owned(steps), WEIGHT_SCALE)
-        shares[session.party] = await descent.shared(steps)
+            return decode(await descent.owned(steps, first), WEIGHT_SCALE)
+        shares[session.party] = await descent.shared(steps, first)
         return await reveal_weights(session, correlations, len(steps), *shares[session.party], bits)
 
     async def deal(dealer: Dealer) -> None:

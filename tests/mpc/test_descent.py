@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.mpc import dealer, descent
 from common.mpc.correlation import DealtCorrelations
 from common.mpc.cost import owned_step, shared_step
 from common.mpc.dealer import Dealer
 from common.mpc.descent import ONE, Blocks, Step, nesterov, sgd
+from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.link import Fourier, Link, Taylor
-from common.mpc.session import Kind, Session
+from common.mpc.session import Kind, MemoryChannel, Session
 from common.party import Party
 from tests.mpc.problems import begin, make_problem, train
 from tests.peers import Trio
@@ -79,6 +84,20 @@ async def test_full_batch_reaches_the_optimum() -> None:
     assert np.abs(trained.weights - best).max() < 0.05
 
 
+@pytest.mark.parametrize("bits", [WEIGHT_SCALE, None], ids=["shared", "owned"])
+async def test_own_weights_may_start_anywhere(bits: int | None) -> None:
+    """Each party knows where its own block starts, and the other does not."""
+    start = {p: np.linspace(-0.5, 1.0, PROBLEM.columns[p]) for p in Party}
+    steps = [Step(t, 0, ROWS, 1.0, 0) for t in range(2)]
+    x, y = np.column_stack([PROBLEM.x[p] for p in Party]), PROBLEM.y
+    ridge = np.zeros((GRID + BANK,) * 2)
+    ridge[:GRID, :GRID], ridge[GRID:, GRID:] = PROBLEM.ridge[Party.GRID], PROBLEM.ridge[Party.BANK]
+    twin = descend(x, y, ridge, steps, Fourier(), np.concatenate([start[p] for p in Party]))
+    trained = await train(Trio(seed=8), PROBLEM, steps, Fourier(), bits, start)
+    assert np.abs(trained.weights - twin).max() < CLOSE
+    assert np.abs(twin - PROBLEM.twin(steps, Fourier())).max() > 0.1
+
+
 async def test_rows_outside_a_step_do_not_count() -> None:
     """Training on the first 600 rows of 1,500 is training on those 600."""
     steps = [Step(t, 0, 600, 1.0, 0) for t in range(3)]
@@ -90,13 +109,13 @@ async def sent_by_a_step(owned: bool) -> Trio:
     trio, step = Trio(), FULL[1:2]
 
     async def side(session: Session, correlations: DealtCorrelations) -> None:
-        descent = await begin(session, correlations, PROBLEM, Fourier(), 2.0)
+        begun = await begin(session, correlations, PROBLEM, Fourier(), 2.0)
         session.traffic.rounds = 0
         session.traffic.sent.clear()
-        await (descent.owned(step) if owned else descent.shared(step))
+        await (begun.owned(step) if owned else begun.shared(step))
 
-    async def deal(dealer: Dealer) -> None:
-        await dealer.training(PROBLEM.work(step, Fourier(), None if owned else 20))
+    async def deal(to: Dealer) -> None:
+        await to.training(PROBLEM.work(step, Fourier(), None if owned else 20))
 
     await trio.run(side, deal)
     return trio
@@ -125,9 +144,106 @@ async def test_cost_of_an_owned_step(party: Party) -> None:
     assert sum(traffic.sent.values()) == owned_step(ROWS, own, other)
 
 
+# Spans
+
+
+SPANNED = {"shared": (FULL[:4], 20), "owned": (BATCHES, None)}
+
+
+@pytest.fixture
+def small_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spans of some 64 rows, at the parties and the dealer alike, and temporaries of less than a span."""
+    monkeypatch.setattr(descent, "SPAN_ROWS", 64)
+    for module in (descent, dealer):
+        monkeypatch.setattr(module, "CACHE_ROWS", 23)
+
+
+def payload(channel: MemoryChannel) -> Counter[Kind]:
+    """Bytes sent, by kind."""
+    total: Counter[Kind] = Counter()
+    for label, values in channel.log:
+        total[label.kind] += values.nbytes
+    return total
+
+
+@pytest.mark.parametrize("link", [Fourier(), Taylor()], ids=str)
+@pytest.mark.parametrize("case", SPANNED)
+async def test_a_step_over_many_spans_is_the_step(small_spans: None, case: str, link: Link) -> None:
+    steps, bits = SPANNED[case]
+    assert min(len(step.spans()) for step in steps) >= 6
+    trained = await train(Trio(seed=8), PROBLEM, steps, link, bits)
+    assert np.abs(trained.weights - PROBLEM.twin(steps, link)).max() < CLOSE
+
+
+@pytest.mark.parametrize("case", SPANNED)
+async def test_spans_do_not_change_what_is_sent(monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    steps, bits = SPANNED[case]
+    whole, spanned = Trio(seed=9), Trio(seed=9)
+    await train(whole, PROBLEM, steps, Fourier(), bits)
+    monkeypatch.setattr(descent, "SPAN_ROWS", 64)
+    await train(spanned, PROBLEM, steps, Fourier(), bits)
+    for party in Party:
+        assert payload(spanned.peer[party]) == payload(whole.peer[party])
+        assert payload(spanned.to_party[party]) == payload(whole.to_party[party])
+        assert len(spanned.peer[party].log) > len(whole.peer[party].log)
+
+
+@pytest.mark.parametrize("case", SPANNED)
+async def test_spans_interleave_alike_on_both_sides(small_spans: None, case: str) -> None:
+    """The u of a span leaves before the residual of the one before it, so that neither side waits for the line."""
+    steps, bits = SPANNED[case]
+    trio = Trio(seed=10)
+    await train(trio, PROBLEM, steps, Fourier(), bits)
+    grid, bank = ([label for label, _ in trio.peer[party].log if label.kind in SWEEP] for party in Party)
+    assert grid == bank
+    expected = []
+    for step in steps:
+        between = "U R " * (len(step.spans()) - 1)
+        expected += f"W U {between}R M".split() if case == "shared" else f"U {between}R G".split()
+    assert [SWEEP[label.kind] for label in grid[: len(expected)]] == expected
+    assert {label.kind for label in grid[len(expected) :]} <= {Kind.MASKED_UPDATE}  # of the reveal
+    links = [label.number for label, _ in trio.to_party[Party.GRID].log if label.kind is Kind.DEALT_LINK]
+    assert links == [span.number for step in steps for span in step.spans()]
+
+
+SWEEP = {
+    Kind.MASKED_WEIGHTS: "W",
+    Kind.MASKED_U: "U",
+    Kind.MASKED_RESIDUAL: "R",
+    Kind.MASKED_UPDATE: "M",
+    Kind.GRADIENT_SHARE: "G",
+}
+
+
+@pytest.mark.parametrize("case", SPANNED)
+async def test_two_arrays_in_flight_are_enough(small_spans: None, case: str) -> None:
+    """However small the line's window, neither side waits for the other for ever."""
+    steps, bits = SPANNED[case]
+    await asyncio.wait_for(train(Trio(limit=2), PROBLEM, steps, Taylor(), bits), 60.0)
+
+
+@given(low=st.integers(0, 2**33), rows=st.integers(1, 2**22), number=st.integers(0, 2**20), size=st.integers(1000, 2**17))
+def test_spans_cover_a_steps_rows_exactly(low: int, rows: int, number: int, size: int) -> None:
+    step = Step(number, low, low + rows, 1.0, 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(descent, "SPAN_ROWS", size)
+        spans, after = step.spans(), Step(number + 1, low, low + rows, 1.0, 0).spans()
+    assert [span.low for span in spans] == [low, *(span.high for span in spans[:-1])]
+    assert spans[-1].high == step.high
+    assert sum(span.rows for span in spans) == rows and min(span.rows for span in spans) > 0
+    assert max(span.rows for span in spans) <= 1.5 * size + 1
+    assert len(spans) == 1 or min(span.rows for span in spans[:-1]) >= 0.75 * size
+    numbers = [span.number for span in (*spans, *after)]
+    assert numbers == sorted(set(numbers)) and numbers[-1] < 2**64
+
+
+def test_a_span_is_as_large_as_the_protocol_says() -> None:
+    assert [len(Step(0, 0, rows, 2.0, 0).spans()) for rows in (1, 65_536, 98_000, 99_000, 10**6)] == [1, 1, 1, 2, 15]
+
+
 def test_nesterov_steps() -> None:
     steps = nesterov(100, 4)
-    assert [(s.number, s.low, s.high, s.size) for s in steps] == [(t, 0, 100, 2.0) for t in range(4)]
+    assert [(s.number, s.low, s.high, s.size) for s in steps] == [(t, 0, 100, 2.5) for t in range(4)]
     assert [s.momentum for s in steps] == [0, ONE // 4, round(ONE * 0.4), ONE // 2]
 
 

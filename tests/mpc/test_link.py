@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from common.mpc.correlation import DealtCorrelations
 from common.mpc.cost import link_round
 from common.mpc.dealer import Dealer, _Masks
 from common.mpc.descent import Descent, Step
 from common.mpc.fixedpoint import RESIDUAL_SCALE, U_SCALE, Reals, Words, decode, encode
-from common.mpc.link import Fourier, Link, Taylor
+from common.mpc.link import Fourier, Link, Taylor, Turns, unit_circle
 from common.mpc.product import Matrices
-from common.mpc.session import Kind, Round, Session
+from common.mpc.session import Kind, Session
 from common.party import Party
 from tests.mpc.problems import halves, make_problem
 from tests.peers import Trio
@@ -45,6 +47,23 @@ def test_taylor_is_the_second_order_expansion() -> None:
     u = np.linspace(-0.1, 0.1, 101)
     assert Taylor().reach == 32.0
     assert np.abs(Taylor()(u) - sigmoid(u)).max() < np.abs(u).max() ** 3 / 48 + 1e-12
+
+
+ENDS = np.arange(2**11, dtype=np.uint32) << np.uint32(21)  # the places of the circle's table
+
+
+def off_the_circle(turns: Turns) -> float:
+    return float(np.abs(unit_circle(turns) - np.exp(2j * np.pi * turns.astype(np.float64) / 2.0**32)).max())
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=50))
+def test_the_unit_circle_is_accurate(turns: list[int]) -> None:
+    assert off_the_circle(np.array(turns, np.uint32)) < 1e-11
+
+
+def test_the_unit_circle_is_accurate_where_its_series_is_longest() -> None:
+    assert off_the_circle(ENDS) < 1e-15
+    assert 1e-12 < off_the_circle(ENDS - np.uint32(1)) < 1e-11
 
 
 @pytest.mark.parametrize("link", [Fourier(), Fourier(64, 16), Taylor()])
@@ -112,6 +131,8 @@ async def test_cost(link: Link) -> None:
     await residual(trio, link, zeros, zeros, Step(0, 0, rows, 1.0, 0), np.zeros(rows, np.uint64))
     for party in Party:
         traffic = trio.session[party].traffic
-        assert traffic.rounds == 1 and traffic.sent == {Kind.MASKED_U: link_round(rows)} == {Kind.MASKED_U: 4 * rows}
+        assert traffic.rounds == 2  # the link's own, and the residual that leaves in the same breath
+        assert traffic.sent == {Kind.MASKED_U: 4 * rows, Kind.MASKED_RESIDUAL: 8 * rows}
+        assert link_round(rows) == traffic.sent[Kind.MASKED_U]
         seed, dealt = (values for _, values in trio.to_party[party].log)
         assert seed.nbytes == 32 and dealt.nbytes == 8 * rows * link.tables // 2

@@ -278,6 +278,7 @@ async def test_no_key_stream_is_used_twice(
 ) -> None:
     for module in ("correlation", "product"):
         monkeypatch.setattr(f"common.mpc.{module}.MATRIX_BLOCK", 16)
+    monkeypatch.setattr("common.mpc.descent.SPAN_ROWS", 8)
     problem = make_problem(50, 3, 2)
     steps = nesterov(50, 5) if bits else sgd(50, 15, 3, 1.0)
     await train(Trio(), problem, steps, Fourier(32, 2), bits)
@@ -290,8 +291,12 @@ async def test_no_key_stream_is_used_twice(
     for seed in seeds:
         party, dealer = (set(used) for used in streams.values() if used[0][0] == seed)
         assert party == dealer
-    matrix = [counter for _, purpose, counter in set(chain(*streams.values())) if purpose is Purpose.MATRIX]
-    assert sorted(matrix) == [0, 0, 1, 1, 2, 2, 3, 3]
+    both = set(chain(*streams.values()))
+    assert sorted(counter for _, purpose, counter in both if purpose is Purpose.MATRIX) == [0, 0, 1, 1, 2, 2, 3, 3]
+    spans = sorted(span.number for step in steps for span in step.spans())
+    assert len(spans) > 1.5 * len(steps)
+    for each in (Purpose.ANGLE, Purpose.LINK, Purpose.RESIDUAL):
+        assert sorted(counter for _, purpose, counter in both if purpose is each) == sorted(2 * spans)
 
 
 def test_dealer_and_party_agree_on_what_is_private() -> None:

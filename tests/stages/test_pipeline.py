@@ -12,13 +12,14 @@ import pytest
 from common.dataset import DatasetConfig, read_table
 from common.disclosure import Opened
 from common.errors import DataError, JobNotFound, PlanError, PolicyError
+from common.mpc.session import Kind
 from common.party import Party
 from common.plan import Plan, TrainPlan, make_plan
 from common.policy import Policy
 from common.stages import split
 from common.stages.local_model import fit_logistic
 from common.stages.metrics import auc
-from common.stages.pipeline import Outcome, PartyJob, check_batch, check_offer, select
+from common.stages.pipeline import Outcome, PartyJob, check_batch, check_offer, load, select
 from common.stages.prepare import INTERCEPT
 from common.table import FeatureTable
 from tests.peers import Trio
@@ -224,9 +225,12 @@ async def test_the_policys_floor_binds_when_it_is_higher_than_the_plans(companie
 
 async def test_too_few_columns_of_the_grid_are_refused_before_training(companies: Companies) -> None:
     plan = companies.plan(grid={"dataset": "rows", "columns": ["kwh", "peak"]})
-    with pytest.raises(PolicyError, match="2 trained columns of the grid are too few"):
+    with pytest.raises(PolicyError, match=r"2 trained columns of the grid are too few.*at least 3, got 2"):
         await companies.run("job-1", plan)
-    assert all("reveal" not in reporter.stages for reporter in companies.reporters.values())
+    assert "train" not in companies.reporters[Party.GRID].stages
+    assert Kind.MASKED_MATRIX not in companies.trio.session[Party.GRID].traffic.sent
+    companies.policy = POLICY.model_copy(update={"min_columns": 2})
+    await companies.run("job-2", plan)
 
 
 async def test_too_few_rows_for_the_columns_are_refused(companies: Companies) -> None:
@@ -266,9 +270,11 @@ def test_small_batches_are_refused_with_owned_weights_only(companies: Companies)
 # Warnings
 
 
-def party_job(companies: Companies) -> PartyJob:
-    session, home = Trio(companies.plan().allowed).session[Party.GRID], companies.opened_home(Party.GRID)
-    return PartyJob("job-1", companies.plan(), companies.dataset(Party.GRID), session, None, Recorder(), home)  # type: ignore[arg-type]
+def party_job(companies: Companies, **more: Any) -> PartyJob:
+    """The grid's, of a plan with these keys; nobody is at the other end."""
+    plan, home = companies.plan(**more), companies.opened_home(Party.GRID)
+    session = Trio(plan.allowed).session[Party.GRID]
+    return PartyJob("job-1", plan, companies.dataset(Party.GRID), session, None, Recorder(), home)  # type: ignore[arg-type]
 
 
 def test_what_a_warning_says_is_for_its_party_and_others_hear_that_there_is_one(companies: Companies) -> None:
@@ -352,5 +358,20 @@ def test_a_plan_selects_declared_columns_as_they_are_declared(declared: DatasetC
     chosen = select(declared, ("b", "a"), "rows")
     assert list(chosen.columns) == ["b", "a"]
     assert chosen.columns["a"] == declared.columns["a"]
-    bare = select(dataset(Path("rows.csv")), ("a",), "rows")
-    assert bare.columns.keys() == {"a"}
+    bare = dataset(Path("rows.csv"))
+    assert select(bare, ("a",), "rows") is bare  # what its columns are is known once the file is read
+
+
+async def test_a_plan_selects_columns_that_are_not_declared_as_they_are_inferred(companies: Companies) -> None:
+    job = party_job(companies, grid={"dataset": "rows", "columns": ["branch", "peak"]})
+    loaded = await load(job, require_label=False)
+    assert list(loaded.columns) == ["branch", "peak"]
+    assert [column.kind for column in loaded.columns.values()] == ["categorical", "numeric"]
+    assert set(loaded.table.numeric) | set(loaded.table.categorical) == {"branch", "peak"}
+    assert (job.outcome.counts["own_rows"], job.outcome.counts["own_columns"]) == (560, 2)
+
+
+async def test_a_column_that_is_not_in_the_file_is_the_plans_fault(companies: Companies) -> None:
+    job = party_job(companies, grid={"dataset": "rows", "columns": ["peak", "kwhs", "id"]})
+    with pytest.raises(PlanError, match=r"no column 'kwhs', 'id'\. It declares: kwh, peak, late, branch\."):
+        await load(job, require_label=False)

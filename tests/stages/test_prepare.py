@@ -107,6 +107,12 @@ def test_a_prepared_matrix_does_not_print() -> None:
 # Sizes
 
 
+def test_training_starts_from_the_banks_overdue_rate_and_nothing_else() -> None:
+    bank, label = prepared(Party.BANK), np.array([1.0, 0.0, 0.0, 0.0])
+    assert np.allclose(bank.whiten @ bank.start(label), [0.0] * (len(bank.columns) - 1) + [np.log(1 / 3)])
+    assert not prepared(Party.GRID).start(None).any()
+
+
 async def sizes(grid: tuple[int, int, int], bank: tuple[int, int, int], limits: Limits, trio: Trio | None = None) -> list[Any]:
     """What each party got or raised, grid first."""
     trio = trio or Trio()

@@ -96,20 +96,29 @@ async def test_both_parties_get_the_same_mask_at_a_bit_a_row(count: int) -> None
 @pytest.mark.parametrize("bad", [13, 987])
 async def test_too_few_training_labels_of_a_class_are_refused(bad: int) -> None:
     limits = LOW.model_copy(update={"min_per_class": 10})
-    with pytest.raises(PolicyError, match="fewer than 10 labels of one class"):
+    with pytest.raises(PolicyError, match="the matched training rows hold fewer than 10 labels of one class"):
         await agreed(labelled(1000, bad), Split(), limits)  # 13 of which 4 are held out
     await agreed(labelled(1000, 14), Split(), limits)
 
 
 async def test_the_message_does_not_count_the_labels() -> None:
-    with pytest.raises(PolicyError) as caught:
-        await agreed(labelled(1000, 77), Split(), LOW.model_copy(update={"min_per_class": 100}))
-    assert "77" not in str(caught.value)
-    assert "54" not in str(caught.value)
+    for limit in ("min_per_class", "min_test_per_class"):
+        with pytest.raises(PolicyError) as caught:
+            await agreed(labelled(1000, 77), Split(), LOW.model_copy(update={limit: 100}))
+        assert not any(count in str(caught.value) for count in ("77", "54", "23"))
+
+
+@pytest.mark.parametrize("bad", [64, 936])
+async def test_too_few_held_out_labels_of_a_class_are_refused(bad: int) -> None:
+    limits = LOW.model_copy(update={"min_test_per_class": Limits().min_test_per_class})
+    with pytest.raises(PolicyError, match="the matched held-out rows hold fewer than 20 labels of one class") as caught:
+        await agreed(labelled(1000, bad), Split(test=0.3), limits)  # 64 of which 19 are held out
+    assert "lower min_test_per_class openly in plan and policy" in caught.value.remedy
+    await agreed(labelled(1000, 67), Split(test=0.3), limits)  # 20
 
 
 async def test_a_hold_out_of_one_class_is_refused() -> None:
-    with pytest.raises(PolicyError, match="held-out rows hold one class only"):
+    with pytest.raises(PolicyError, match="the matched held-out rows hold fewer than 2 labels of one class"):
         await agreed(labelled(20, 1), Split(test=0.3))
 
 

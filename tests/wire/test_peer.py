@@ -29,7 +29,7 @@ from common.wire.peer import (
     greeting,
     read_greeting,
 )
-from common.wire.peer_pb2 import Frame
+from common.wire.peer_pb2 import Abort, Frame
 from common.wire.status import to_fault
 from tests.wire.streams import End, duplex
 
@@ -217,6 +217,17 @@ async def test_another_protocol_version_is_refused() -> None:
 async def test_anything_else_in_place_of_a_greeting_is_refused(first: Frame | None) -> None:
     with pytest.raises(PeerProtocolError, match="did not begin with a greeting"):
         await greet(first)
+
+
+async def test_an_abort_in_place_of_a_greeting_raises_with_its_cause() -> None:
+    cause = DataError("row 17: income 12345.67", public="a value is out of range", remedy="Mend it.")
+    with pytest.raises(PeerFailed) as caught:
+        await greet(Frame(abort=Abort(fault=to_fault(cause, "grid"))))
+    assert str(caught.value) == "the grid ended the job: a value is out of range. Mend it."
+    assert caught.value.origin == "grid"
+    with pytest.raises(JobCancelled, match="cancelled by") as cancelled:
+        await greet(Frame(abort=Abort(fault=to_fault(JobCancelled("cancelled by its client"), "client"))))
+    assert cancelled.value.origin == "client"
 
 
 async def test_a_silent_peer_is_a_lost_one() -> None:
