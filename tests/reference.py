@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.mpc.descent import ONE, Step
+from common.mpc.link import Link
 
 Reals = npt.NDArray[np.float64]
 
@@ -24,7 +25,8 @@ def descend(
     ahead = weights
     for step in steps:
         rows = slice(step.low, step.high)
-        gradient = x[rows].T @ (link(x[rows] @ ahead) - y[rows]) / step.rows + ridge @ ahead
+        used = step.link(link) if isinstance(link, Link) else link
+        gradient = x[rows].T @ (used(x[rows] @ ahead) - y[rows]) / step.rows + ridge @ ahead
         now = ahead - step.size * gradient
         ahead = now + step.momentum / ONE * (now - weights)
         weights = now

@@ -62,8 +62,8 @@ class Correlations(Protocol):
     async def order(self, demand: Demand) -> None:
         """Says what the next rounds will consume."""
 
-    def matrix_mask(self, rows: int, columns: int) -> Words:
-        """U, uniform (rows, columns), column-major: hides this party's own matrix for the whole job."""
+    def matrix_mask(self, block: int, rows: int, columns: int) -> Words:
+        """U, uniform, of one block of MATRIX_BLOCK rows (the last may be shorter), (columns, rows): hides own rows."""
 
     def ridge_mask(self, columns: int) -> Words:
         """The same for the (columns, columns) ridge matrix."""
@@ -94,8 +94,7 @@ def matrix_mask(prg: Prg, rows: int, columns: int) -> Words:
     """The mask of a static matrix, (rows, columns) column-major; each block of MATRIX_BLOCK rows has a key of its own."""
     out: Words = np.empty((rows, columns), np.uint64, order="F")
     for block, low in enumerate(range(0, rows, MATRIX_BLOCK)):
-        high = min(rows, low + MATRIX_BLOCK)
-        out[low:high] = prg.words(Purpose.MATRIX, block, (high - low) * columns).reshape(columns, high - low).T
+        prg.fill(Purpose.MATRIX, block, out.T[:, low : low + MATRIX_BLOCK])
     return out
 
 
@@ -145,8 +144,8 @@ class DealtCorrelations:
             )
         return values
 
-    def matrix_mask(self, rows: int, columns: int) -> Words:
-        return matrix_mask(self._prg, rows, columns)
+    def matrix_mask(self, block: int, rows: int, columns: int) -> Words:
+        return self._prg.words(Purpose.MATRIX, block, columns * rows).reshape(columns, rows)
 
     def ridge_mask(self, columns: int) -> Words:
         return ridge_mask(self._prg, columns)

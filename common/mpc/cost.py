@@ -114,9 +114,9 @@ def descent(party: Party, work: Work) -> Cost:
         sent += step(s.rows, own, other)
         received += step(s.rows, other, own)
         if shared:
-            dealt += dealt_step(s.rows, own + other, work.link, party)
+            dealt += dealt_step(s.rows, own + other, s.link(work.link), party)
         else:
-            dealt += dealt_owned_step(s.rows, other, work.link, party)
+            dealt += dealt_owned_step(s.rows, other, s.link(work.link), party)
     if work.revealed_bits is not None:
         sent += reveal(own, other, work.revealed_bits)
         received += reveal(other, own, work.revealed_bits)

@@ -136,7 +136,7 @@ class _Masks:
 
     def _link(self, step: Step, span: Span, offset: Words) -> Dealt:
         """Shares of the tables at a, the angle that completes what the parties open."""
-        link, rows = self._work.link, span.rows
+        link, rows = step.link(self._work.link), span.rows
         a = top32(offset, link.bits)
         for party in Party:
             a = a + self._prg[party].half_words(Purpose.ANGLE, span.number, rows)

@@ -64,10 +64,15 @@ class Step:
     high: int
     size: float
     momentum: int
+    coarse: bool = False  # by the link's coarser form
 
     @property
     def rows(self) -> int:
         return self.high - self.low
+
+    def link(self, link: Link) -> Link:
+        """The form of a job's link that this step uses."""
+        return link.coarser() if self.coarse else link
 
     def spans(self) -> list[Span]:
         """Its rows in pieces of about SPAN_ROWS, alike in size."""
@@ -85,9 +90,11 @@ def nesterov(rows: int, iterations: int, size: float = 2.5) -> list[Step]:
     """Full-batch accelerated descent.
 
     size: whitened columns curve by at most 1/2 (PROTOCOL.md section 6), and with that curvature steps below 8/3 are
-    stable whatever the momentum.
+    stable whatever the momentum. While u is still small and its gradient need not be exact, a coarser link does: it halves
+    what the first six steps are dealt, and five exact ones at least undo its error.
     """
-    return [Step(t, 0, rows, size, round(ONE * t / (t + 3))) for t in range(iterations)]
+    coarse = min(6, iterations - 5)
+    return [Step(t, 0, rows, size, round(ONE * t / (t + 3)), t < coarse) for t in range(iterations)]
 
 
 def sgd(rows: int, batch: int, epochs: int, size: float) -> list[Step]:
@@ -175,21 +182,21 @@ class Descent:
         while the residual of the last is computed and sent, and the one before that is pulled back. Each party sends and
         takes the arrays in the same order, so the network works while this side computes.
         """
-        spans = step.spans()
+        spans, link = step.spans(), step.link(self.link)
         opened, hidden = deque[tuple[Span, Turns]](), deque[tuple[Span, Words, Words]]()
         total = Blocks.zero(self.matrices.own.shape[1], self.matrices.masked.shape[1])
         for turn in range(len(spans) + 2):
             if turn < len(spans):
-                opened.append((spans[turn], await self._send_u(spans[turn], u_of)))
+                opened.append((spans[turn], await self._send_u(link, spans[turn], u_of)))
             if 0 < turn <= len(spans):
                 hidden.append(await self._send_residual(step, *opened.popleft()))
             if turn > 1:
                 await self._pull(total, *hidden.popleft())
         return total
 
-    async def _send_u(self, span: Span, u_of: Callable[[slice], Words]) -> Turns:
+    async def _send_u(self, link: Link, span: Span, u_of: Callable[[slice], Words]) -> Turns:
         def mask() -> Turns:
-            return top32(u_of(span.slice), self.link.bits) - self.correlations.angle_mask(span.number, span.rows)
+            return top32(u_of(span.slice), link.bits) - self.correlations.angle_mask(span.number, span.rows)
 
         masked = await self.session.compute(mask, span.rows * self.matrices.own.shape[1])
         await self.session.post(Kind.MASKED_U, masked)
@@ -198,11 +205,10 @@ class Descent:
     async def _send_residual(self, step: Step, span: Span, masked: Turns) -> tuple[Span, Words, Words]:
         """A share of (sigma(u) - y) step / n at RESIDUAL_SCALE, 4 bytes a row; what hides it goes with it."""
         c = masked + await self.session.collect(Kind.MASKED_U, np.uint32, masked.shape)
-        shares = await self.correlations.link_shares(span.number, self.link, span.rows)
+        link = step.link(self.link)
+        shares = await self.correlations.link_shares(span.number, link, span.rows)
         label = None if self.label is None else self.label[span.slice]
-        residual = await self.session.compute(
-            lambda: _residual(self.link, step.scales, c, shares, label), span.rows * self.link.tables
-        )
+        residual = await self.session.compute(lambda: _residual(link, step.scales, c, shares, label), span.rows * link.tables)
         hide = self.correlations.residual_mask(span.number, span.rows)
         await self.session.post(Kind.MASKED_RESIDUAL, residual - hide)
         return span, residual, hide

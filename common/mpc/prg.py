@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 
 SEED_BYTES = 32
 _CHUNK = 1 << 20
@@ -54,19 +54,30 @@ class Prg:
         """`count` uniform words modulo 2^32."""
         return self._expand(purpose, counter, 4 * count).view(np.uint32)
 
+    def fill(self, purpose: Purpose, counter: int, rows: npt.NDArray[np.uint64]) -> None:
+        """Overwrites each row of a (k, n) array, contiguous within rows, with what `words` would give of k n words."""
+        stream = self._stream(purpose, counter)
+        for row in rows:
+            _write(stream, memoryview(row.view(np.uint8).data))
+
     def _expand(self, purpose: Purpose, counter: int, size: int) -> npt.NDArray[np.uint8]:
+        out = np.empty(size, np.uint8)
+        _write(self._stream(purpose, counter), memoryview(out.data))
+        return out
+
+    def _stream(self, purpose: Purpose, counter: int) -> CipherContext:
         label = purpose.value.to_bytes(4, "little") + counter.to_bytes(8, "little")
         key = hashlib.blake2b(label, key=self._seed, digest_size=16, person=b"wattscore.prg.1").digest()
-        stream = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
-        out = np.empty(size, np.uint8)
-        view = memoryview(out.data)
-        for start in range(0, size, _CHUNK):
-            part = min(_CHUNK, size - start)
-            stream.update_into(_ZEROS[:part], view[start : start + part])
-        return out
+        return Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
 
     def __repr__(self) -> str:
         return "Prg(seed hidden)"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a seed is not pickled")
+
+
+def _write(stream: CipherContext, out: memoryview) -> None:
+    for start in range(0, len(out), _CHUNK):
+        part = out[start : start + _CHUNK]
+        stream.update_into(_ZEROS[: len(part)], part)

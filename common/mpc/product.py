@@ -7,6 +7,7 @@ of the vector's length and one matrix-vector product a side; what is missing of 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -33,17 +34,22 @@ async def share_matrices(
 ) -> Matrices:
     """Each party sends E = X - U and keeps X; the other keeps E. 8 (n + m) m bytes from each, in blocks of 65,536 rows."""
     rows, columns = own.shape
-    mask = await session.compute(lambda: correlations.matrix_mask(rows, columns), rows * columns)
     masked: Words = np.empty((rows, other_columns), np.uint64, order="F")
-    for low in range(0, rows, MATRIX_BLOCK):
-        high = min(rows, low + MATRIX_BLOCK)
-        mine = np.ascontiguousarray((own[low:high] - mask[low:high]).T)
-        theirs = await session.exchange(Kind.MASKED_MATRIX, mine, shape=(other_columns, high - low))
-        masked[low:high] = theirs.T
-        session.reporter.progress(high, rows)
+    for block, low in enumerate(range(0, rows, MATRIX_BLOCK)):
+        part = own[low : low + MATRIX_BLOCK].T  # (columns, rows), row-major as it is sent
+        mine = await session.compute(partial(_masked, correlations, block, part), part.size)
+        await session.post(Kind.MASKED_MATRIX, mine)
+        theirs = await session.collect(Kind.MASKED_MATRIX, np.uint64, (other_columns, part.shape[1]))
+        masked.T[:, low : low + MATRIX_BLOCK] = theirs
+        session.reporter.progress(low + part.shape[1], rows)
     mine = np.ascontiguousarray((own_ridge - correlations.ridge_mask(columns)).T)
     theirs = await session.exchange(Kind.MASKED_MATRIX, mine, shape=(other_columns, other_columns))
     return Matrices(own, own_ridge, masked, np.asfortranarray(theirs.T))
+
+
+def _masked(correlations: Correlations, block: int, part: Words) -> Words:
+    columns, rows = part.shape
+    return part - correlations.matrix_mask(block, rows, columns)
 
 
 def forward(matrix: Words, vector: Words) -> Words:

@@ -28,6 +28,7 @@ from common.party import Party
 from common.plan import Limits
 from common.table import FeatureTable
 
+_BLOCK = 1 << 14  # rows encoded at a time, so that temporaries stay in the cache
 RIDGE_SCALE = UPDATE_SCALE - WEIGHT_SCALE - MOMENTUM_SCALE
 
 
@@ -45,15 +46,19 @@ class Prepared:
 
     def encoded(self, rows: int, ridge: float, step: float) -> tuple[Words, Words, list[str]]:
         """The first `rows` rows whitened at X_SCALE, step * ridge * W^T D W at RIDGE_SCALE, both column-major; warnings."""
-        whitened, beyond = check_range(self.matrix[:rows] @ self.whiten, X_LIMIT)
-        warnings = []
+        words: Words = np.empty((rows, len(self.columns)), np.uint64, order="F")
+        beyond, warnings = 0, []
+        for low in range(0, rows, _BLOCK):
+            whitened, held = check_range(self.matrix[low : min(rows, low + _BLOCK)] @ self.whiten, X_LIMIT)
+            words[low : low + _BLOCK] = encode(whitened, X_SCALE)
+            beyond += held
         if beyond:
             warnings.append(
                 f"{beyond} whitened values lay beyond {X_LIMIT:.0f} and were held there; clip or log the columns they come from"
             )
         penalty = self.whiten.T @ np.diag(penalised(self.columns).astype(np.float64)) @ self.whiten
         pull = np.asfortranarray(encode(step * ridge * penalty, RIDGE_SCALE))
-        return np.asfortranarray(encode(whitened, X_SCALE)), pull, warnings
+        return words, pull, warnings
 
     def start(self, label: Reals | None) -> Reals:
         """Whitened weights to begin from: at the bank the intercept of the overdue rate of its training rows, else zero.

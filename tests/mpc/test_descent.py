@@ -98,6 +98,21 @@ async def test_own_weights_may_start_anywhere(bits: int | None) -> None:
     assert np.abs(twin - PROBLEM.twin(steps, Fourier())).max() > 0.1
 
 
+def test_early_steps_are_coarse_and_the_last_five_never() -> None:
+    assert [s.coarse for s in nesterov(100, 12)] == [True] * 6 + [False] * 6
+    assert [s.coarse for s in nesterov(100, 7)] == [True] * 2 + [False] * 5
+    assert not any(s.coarse for s in nesterov(100, 5)) and not any(s.coarse for s in sgd(100, 10, 3, 1.0))
+    assert Fourier().coarser() == Fourier(16, 4) and Taylor().coarser() == Taylor()
+
+
+async def test_coarse_steps_end_where_exact_ones_do() -> None:
+    steps = nesterov(ROWS, 15)
+    exact = [Step(s.number, s.low, s.high, s.size, s.momentum) for s in steps]
+    trained = await train(Trio(seed=9), PROBLEM, steps, Fourier())
+    assert np.abs(trained.weights - PROBLEM.twin(steps, Fourier())).max() < CLOSE
+    assert np.abs(trained.weights - PROBLEM.twin(exact, Fourier())).max() < 0.005
+
+
 async def test_rows_outside_a_step_do_not_count() -> None:
     """Training on the first 600 rows of 1,500 is training on those 600."""
     steps = [Step(t, 0, 600, 1.0, 0) for t in range(3)]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers import CipherContext
 from scipy import stats
 
 from common.mpc.correlation import DealtCorrelations
@@ -171,7 +172,7 @@ def zeros(*shape: int, dtype: Any = np.uint64) -> Array:
 
 
 def leave_out_matrix(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(DealtCorrelations, "matrix_mask", lambda self, rows, columns: zeros(rows, columns))
+    patch.setattr(DealtCorrelations, "matrix_mask", lambda self, block, rows, columns: zeros(columns, rows))
 
 
 def leave_out_ridge(patch: pytest.MonkeyPatch) -> None:
@@ -262,13 +263,13 @@ def test_period_products_are_uniform() -> None:
 def streams(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[Prg, list[tuple[bytes, Purpose, int]]]]:
     """Every expansion of every Prg, in order."""
     record: dict[Prg, list[tuple[bytes, Purpose, int]]] = defaultdict(list)
-    original = Prg._expand
+    original = Prg._stream
 
-    def expand(self: Prg, purpose: Purpose, counter: int, size: int) -> Array:
+    def stream(self: Prg, purpose: Purpose, counter: int) -> CipherContext:
         record[self].append((self._seed, purpose, counter))
-        return original(self, purpose, counter, size)
+        return original(self, purpose, counter)
 
-    monkeypatch.setattr(Prg, "_expand", expand)
+    monkeypatch.setattr(Prg, "_stream", stream)
     yield record
 
 
