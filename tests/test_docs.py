@@ -343,5 +343,5 @@ def test_the_worked_example_adds_up() -> None:
     assert table["matrices"][:2] == [matrices(14_280, 17), matrices(14_280, 14)]
     assert table["split, sizes"][:2] == [SIZES, SIZES + split(20_400)]
     assert table["scores"][0] == scores(6120)
-    steps = [table[name] for name in ("matrices", "15 steps", "reveal")]
+    steps = [table[name] for name in ("matrices", "15 steps, 6 coarse", "reveal")]
     assert descent(Party.GRID, work) == Cost(*(sum(s[i] for s in steps) for i in (0, 1, 2)))
