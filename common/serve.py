@@ -16,6 +16,7 @@ import click
 
 from common import __version__
 from common.errors import WattScoreError
+from common.jobs.memory import keep_freed_memory
 
 
 class Daemon(Protocol):
@@ -60,6 +61,7 @@ def set_logging(level: str) -> None:
 
 
 async def _serve(name: str, start: Start, config: Path, ready_file: Path | None) -> None:
+    keep_freed_memory()
     os.umask(0o077)  # models, scores and ledgers are for this user alone
     log = logging.getLogger(name)
     stopping = asyncio.Event()
