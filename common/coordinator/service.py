@@ -87,10 +87,8 @@ class Coordinator:
             return [party for party in Party if party not in self._attending]
 
         try:
-            async with self._arrivals:
-                await asyncio.wait_for(
-                    self._arrivals.wait_for(lambda: not missing() or record.state.final), self._settings.attend_timeout
-                )
+            async with self._arrivals, asyncio.timeout(self._settings.attend_timeout):
+                await self._arrivals.wait_for(lambda: not missing() or record.state.final)
         except TimeoutError:
             if record.state.final or not missing():  # cancelled, or arrived, at the last moment
                 return not record.state.final

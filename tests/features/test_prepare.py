@@ -52,9 +52,7 @@ def world() -> FeatureTable:
     """Light and heavy tails, an indicator, categories, and missing values."""
     gaps = np.where(RNG.random(N) < 0.1, np.nan, RNG.normal(size=N))
     regions = RNG.choice(np.array(["north", "south", "west", None], dtype=object), N, p=[0.5, 0.2, 0.2, 0.1])
-    return table(
-        a=RNG.normal(3, 2, N), gaps=gaps, heavy=RNG.standard_cauchy(N) * 1e4, flag=RNG.random(N) < 0.3, region=regions
-    )
+    return table(a=RNG.normal(3, 2, N), gaps=gaps, heavy=RNG.standard_cauchy(N) * 1e4, flag=RNG.random(N) < 0.3, region=regions)
 
 
 def test_training_columns_have_mean_0_and_deviation_1_in_column_order() -> None:
