@@ -29,6 +29,8 @@ _ALLOWED_MISSING: dict[str, tuple[str, ...]] = {
 }
 _PERIOD = r"^\d{4}((0[1-9]|1[0-2])|-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)$"
 
+_STRAY = 9  # numbers for each value that is none, above which an inferred column is numeric with errors in it
+
 
 class ColumnConfig(StrictModel):
     """How one feature column is read and prepared."""
@@ -169,6 +171,14 @@ def _infer(file: TableFile, data: pa.Table, features: list[str], warnings: list[
     for column in features:
         values, malformed = read_numbers(file, column, data)
         numeric = not malformed.any()
+        if not numeric and np.isfinite(values).sum() > _STRAY * malformed.sum():
+            raise file.bad_rows(
+                column,
+                malformed,
+                "not a number, though nearly all values of this column are",
+                "Correct it or leave the cell empty; if these are categories, declare the column so.",
+                data[column],
+            )
         if not numeric and np.isfinite(values).sum() > malformed.sum():
             where = file.where(int(malformed.argmax()))
             warnings.append(

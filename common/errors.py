@@ -36,7 +36,9 @@ class WattScoreError(Exception):
         got: object = None,
         job: str = "",
         round: object = None,
+        local: str = "",
     ) -> None:
+        self.local = local  # what helps on this side and is nobody else's business, such as the names of other columns
         self.message, self.remedy, self.expected, self.got = message, remedy, expected, got
         self.job, self.round = job, round
         self.origin = ""  # the process it happened at, once it has crossed the network
@@ -51,7 +53,8 @@ class WattScoreError(Exception):
 
     def __str__(self) -> str:
         text = self._with_context()
-        return f"{text.rstrip('.')}. {self.remedy}" if self.remedy else text
+        parts = [part for part in (self.remedy, self.local) if part]
+        return " ".join([f"{text.rstrip('.')}.", *parts]) if parts else text
 
     @property
     def public(self) -> str:

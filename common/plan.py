@@ -23,6 +23,7 @@ from common.mpc.fixedpoint import WEIGHT_LIMIT, WEIGHT_SCALE, X_LIMIT, LinkScale
 from common.mpc.link import Fourier, Link, Taylor, fourier_coefficients
 from common.party import Party
 
+MAX_STEPS = 100_000
 _BASE = frozenset({Opened.MATCHED_IDS, Opened.COUNTS})
 _PERIODS = frozenset({Opened.PERIOD_RANGE, Opened.MATCHED_ROWS})
 
@@ -91,23 +92,35 @@ class Model(StrictModel):
 
     def steps(self, rows: int) -> list[Step]:
         """All steps over `rows` training rows. Raises PlanError when their numbers do not fit the fixed-point budget."""
+        self._check_steps(rows)
         if self.optimiser == "nesterov":
             steps = nesterov(rows, self.iterations, self.step or 2.5)
         else:
             steps = sgd(rows, self.batch, self.epochs, self.step or 1.0)
-        reach = steps[0].size * min(X_LIMIT, math.sqrt(rows / min(step.rows for step in steps)))
-        if reach > 0.75 * WEIGHT_LIMIT:
-            raise PlanError(
-                f"a step of {steps[0].size} over {steps[0].rows} of {rows} rows could move a weight past what the ring holds",
-                expected=f"at most {0.75 * WEIGHT_LIMIT:.0f}",
-                got=f"{reach:.0f}",
-                remedy="Use larger batches or a smaller step.",
-            )
         try:
             LinkScales.choose(steps[0].size, max(step.rows for step in steps))
         except RangeError as error:
             raise PlanError(error.message, expected=error.expected, got=error.got, remedy=error.remedy) from None
         return steps
+
+    def _check_steps(self, rows: int) -> None:
+        """Refuses, before they are made, too many steps and steps that could leave the ring."""
+        full = self.optimiser == "nesterov"
+        batch = rows if full else min(self.batch, rows)
+        size = self.step or (2.5 if full else 1.0)
+        count = self.iterations if full else max(1, rows // batch) * self.epochs
+        if count > MAX_STEPS:
+            raise PlanError(
+                "too many steps", expected=f"at most {MAX_STEPS}", got=count, remedy="Use larger batches or fewer epochs."
+            )
+        reach = size * min(X_LIMIT, math.sqrt(rows / batch))
+        if reach > 0.75 * WEIGHT_LIMIT:
+            raise PlanError(
+                f"a step of {size} over {batch} of {rows} rows could move a weight past what the ring holds",
+                expected=f"at most {0.75 * WEIGHT_LIMIT:.0f}",
+                got=f"{reach:.0f}",
+                remedy="Use larger batches or a smaller step.",
+            )
 
     @property
     def revealed_bits(self) -> int | None:

@@ -90,11 +90,13 @@ class TableFile:
         missing = [c for c in columns if c not in self.header]
         if not missing:
             return
+        what = f"no column {', '.join(map(repr, missing))}"
         close = [match for c in missing for match in difflib.get_close_matches(c, self.header, n=3)]
-        remedy = f"Close names in the file: {', '.join(map(repr, dict.fromkeys(close)))}." if close else ""
+        names = f"; close names in the file: {', '.join(map(repr, dict.fromkeys(close)))}" if close else ""
+        remedy = "Check the declared names."
         if not close and not self.parquet and len(self.header) == 1:
             remedy = "The header has one column only: separate the columns by commas."
-        raise self.fault(f"no column {', '.join(map(repr, missing))}", remedy=remedy or "Check the declared names.")
+        raise self.fault(what, local=what + names, remedy=remedy)
 
     def read(self, columns: list[str]) -> pa.Table:
         """These columns; of a CSV file as text, so that a malformed value can be found and named."""

@@ -9,11 +9,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from common.certificates import export_bundle, import_bundle, issue, make_ca
 from common.client import Client
@@ -46,13 +46,17 @@ def to_toml(values: Mapping[str, Any], prefix: str = "") -> str:
     """Nested mappings of strings, numbers, booleans and lists as TOML; None is left out."""
     lines, tables = [], []
     for key, value in values.items():
-        name = f"{prefix}{json.dumps(key, ensure_ascii=False)}"
+        name = f"{prefix}{_quoted(key)}"
         if isinstance(value, Mapping):
             tables.append(f"\n[{name}]\n{to_toml(value, name + '.')}")
         elif value is not None:
             text = str(value) if isinstance(value, Path) else value
-            lines.append(f"{json.dumps(key, ensure_ascii=False)} = {json.dumps(text, ensure_ascii=False, default=str)}\n")
+            lines.append(f"{_quoted(key)} = {_quoted(text)}\n")
     return "".join(lines) + "".join(tables)
+
+
+def _quoted(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str).replace("\x7f", "\\u007f")  # which TOML wants escaped
 
 
 @contextmanager
@@ -76,14 +80,22 @@ class Trial:
     """Use as a context manager: entering starts the daemons, leaving stops them, whatever happened in between."""
 
     def __init__(
-        self, folder: Path, datasets: Mapping[str, Mapping[str, Any]], policy: Mapping[str, Any] | None = None
+        self,
+        folder: Path,
+        datasets: Mapping[str, Mapping[str, Any]],
+        policy: Mapping[str, Any] | None = None,
+        via: Callable[[int], int] = lambda port: port,
     ) -> None:
-        """datasets: party name -> dataset name -> DatasetConfig as a mapping. policy: both parties' policy."""
+        """datasets: party name -> dataset name -> DatasetConfig as a mapping. policy: both parties' policy.
+
+        via: the local port by which a party reaches another process's port; a benchmark puts a slow line there.
+        """
         self.folder, self._datasets, self._policy = folder, datasets, policy or {}
+        self._via = via
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.ports: dict[str, int | None] = {}
 
-    def __enter__(self) -> Trial:
+    def __enter__(self) -> Self:
         try:
             if not (self.folder / "certs").exists():
                 make_certificates(self.folder / "certs")
@@ -155,14 +167,17 @@ class Trial:
         home = self.folder / "certs" / who.org
         return {"certificate": home / f"{who.role}.pem", "key": home / f"{who.role}.key", "trust": home / "trust"}
 
+    def _dialled(self, name: str) -> str:
+        port = self.ports[name]
+        assert port is not None  # noqa: S101
+        return f"127.0.0.1:{self._via(port)}"
+
     def _config(self, name: str) -> dict[str, Any]:
         listen = f"127.0.0.1:{self.ports.get(name) or 0}"
         common = {"listen": listen, "data": self.folder / f"{name}-data", "tls": self._tls(_ROLES[name])}
         if name == "coordinator":
             return {"grid": str(GRID), "bank": str(BANK), "clients": [str(CLIENT)], **common}
-        coordinator = {"identity": str(COORDINATOR), "address": f"127.0.0.1:{self.ports['coordinator']}"}
-        peer = (
-            {"identity": str(BANK)} if name == "grid" else {"identity": str(GRID), "address": f"127.0.0.1:{self.ports['grid']}"}
-        )
+        coordinator = {"identity": str(COORDINATOR), "address": self._dialled("coordinator")}
+        peer = {"identity": str(BANK)} if name == "grid" else {"identity": str(GRID), "address": self._dialled("grid")}
         party = {"coordinator": coordinator, "peer": peer, "datasets": self._datasets[name], "policy": self._policy}
         return common | party

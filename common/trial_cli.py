@@ -126,6 +126,8 @@ def _check_outputs(options: dict[str, Any]) -> None:
     """What would otherwise be found out after training."""
     if options["keep"] and options["keep"].exists():
         raise ConfigError(f"{options['keep']}: exists already", remedy="Name a new folder for --keep.")
+    if options["out"] and options["out"].is_dir():
+        raise ConfigError(f"{options['out']}: is a folder", remedy="Name a file for --json.")
     if options["out"] and not options["out"].resolve().parent.is_dir():
         raise ConfigError(f"{options['out']}: its folder does not exist", remedy="Make it first.")
 
@@ -139,10 +141,12 @@ def run_trial(options: dict[str, Any], console: Console) -> dict[str, Any]:
     keys = {"id": options["key"], "period": options["period"]}
     grid = {"path": options["grid"].resolve(), **keys}
     bank = {"path": options["bank"].resolve(), "label": options["label"], **keys}
+    for name, dataset in (("--grid", grid), ("--bank", bank)):
+        validate(DatasetConfig, dataset, name)
     policy = {**_SMALL, "min_binary": 5, "min_columns": 1} if options["allow_small"] else {}
     if options["keep"]:
         options["keep"] = options["keep"].resolve()
-        options["keep"].mkdir(parents=True)
+        options["keep"].mkdir(parents=True, mode=0o700)
     with nullcontext(options["keep"]) if options["keep"] else tempfile.TemporaryDirectory(prefix="wattscore-") as folder:
         with (
             Trial(Path(folder), {"grid": {"table": grid}, "bank": {"table": bank}}, policy) as trial,

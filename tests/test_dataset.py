@@ -77,6 +77,20 @@ def test_a_mostly_numeric_column_read_as_categories_is_reported(csv: Any) -> Non
     assert "line 4" in loaded.warnings[0] and "oops" not in loaded.warnings[0]
 
 
+@pytest.mark.parametrize("stray", ["abc", "inf"])
+def test_one_value_among_many_numbers_that_is_none_is_refused(csv: Any, stray: str) -> None:
+    cells = [*map(str, range(100, 129)), stray, "150"]
+    text = refusal(csv, "id,x\n" + "".join(f"a{k},{cell}\n" for k, cell in enumerate(cells)), secret=f"'{stray}'")
+    assert "line 31, column 'x'" in text and "not a number, though nearly all" in text
+
+
+def test_some_words_among_numbers_are_still_categories_with_a_warning(csv: Any) -> None:
+    cells = [*map(str, range(100, 120)), *["word"] * 5]
+    loaded = csv("id,x\n" + "".join(f"a{k},{cell}\n" for k, cell in enumerate(cells)))
+    assert loaded.columns["x"].kind == "categorical"
+    assert "line 22" in loaded.warnings[0] and "word" not in loaded.warnings[0]
+
+
 @pytest.mark.parametrize("written", [" ab 1", "AB1", "ab\u30001", "a b 1 ", "ＡＢ１", "Ab\u00a01"])
 def test_ids_match_whatever_their_case_and_spaces(csv: Any, written: str) -> None:
     assert csv(f"id,x\n{written},1\n").table.ids.tolist() == ["AB1"]

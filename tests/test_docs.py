@@ -341,7 +341,7 @@ def test_the_worked_example_adds_up() -> None:
     assert table["total"] == [grid.peer_sent, bank.peer_sent, grid.dealt, bank.dealt]
     assert table["start, ids, periods"][0] == aligned[Party.GRID].peer_sent
     assert table["matrices"][:2] == [matrices(14_280, 17), matrices(14_280, 14)]
-    assert table["split, sizes"][:2] == [SIZES, SIZES + split(20_400)]
+    assert table["split, sizes, through"][:2] == [SIZES, SIZES + split(20_400)]
     assert table["scores"][0] == scores(6120)
     steps = [table[name] for name in ("matrices", "15 steps, 6 coarse", "reveal")]
     assert descent(Party.GRID, work) == Cost(*(sum(s[i] for s in steps) for i in (0, 1, 2)))

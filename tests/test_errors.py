@@ -8,7 +8,8 @@ import re
 import pytest
 
 from common import errors
-from common.errors import DataError, PeerFailed, WattScoreError
+from common.errors import DataError, PeerFailed, PlanError, WattScoreError
+from common.wire.status import to_fault
 
 
 def tree(root: type[WattScoreError] = WattScoreError) -> list[type[WattScoreError]]:
@@ -51,6 +52,15 @@ def test_the_private_text_stays_out_of_the_public_one() -> None:
     assert error.public == "a value is out of range"
     with_context = PeerFailed("private", public="public", expected="private", got="private", round="private")
     assert with_context.public == "public"
+
+
+def test_what_helps_on_this_side_only_stays_here() -> None:
+    error = PlanError("no such dataset", remedy="Ask its owner.", local="It has: secret_one.")
+    assert str(error) == "no such dataset. Ask its owner. It has: secret_one."
+    assert str(PlanError("no such dataset", local="It has: secret_one.")) == "no such dataset. It has: secret_one."
+    fault = to_fault(error, "grid")
+    assert (error.public, fault.message, fault.remedy) == ("no such dataset", "no such dataset", "Ask its owner.")
+    assert b"secret_one" not in fault.SerializeToString()
 
 
 def test_a_data_error_cannot_be_made_without_a_public_text() -> None:

@@ -71,11 +71,24 @@ class Drive:
         dealing = asyncio.create_task(self._deal_all())
         try:
             await self._tell_both(party_pb2.ToParty(start=party_pb2.Start(job=self.record.id)))
-            await asyncio.gather(dealing, *self._done.values())
+            await self._reports(dealing)
         finally:
             dealing.cancel()
         self._keep_reports()
         await self._board.move(self.record, Event.DONE)
+
+    async def _reports(self, dealing: asyncio.Task[None]) -> None:
+        """Until both have reported, or dealing has failed and no reports explain it: parties end their streams first."""
+        done = asyncio.gather(*self._done.values())
+        await asyncio.wait((dealing, done), return_when=asyncio.FIRST_COMPLETED)
+        try:
+            if not done.done():
+                await dealing
+        except PeerLost:
+            await asyncio.wait((done,), timeout=_BETTER_CAUSE)
+            if not done.done():
+                raise
+        await done
 
     async def _within(self, what: Awaitable[object], text: str) -> None:
         try:
@@ -97,20 +110,20 @@ class Drive:
                 await task
 
     async def _cause(self, error: WattScoreError) -> Fault:
-        """The first-hand cause, where one comes in time: a party that lost the other hears of it before we do.
+        """The first-hand cause, where one comes in time: what we see of the parties may follow from what one has to say.
 
         Of second-hand ones that of a party that is gone counts most, then what a party says, then what we saw ourselves.
         """
         first = to_fault(error, "coordinator")
-        if first.kind not in _SECOND_HAND or error.origin in ("client", "coordinator"):  # somebody here said so
-            return first
+        if error.origin in ("client", "coordinator") or (error.origin and first.kind not in _SECOND_HAND):
+            return first  # somebody said so
         end = asyncio.get_running_loop().time() + _BETTER_CAUSE
         while asyncio.get_running_loop().time() < end and len(self._faults) < len(Party) and not self._lost:
             await asyncio.sleep(0.05)
             if any(fault.kind not in _SECOND_HAND for fault in self._faults.values()):
                 break
         found = [(fault.kind in _SECOND_HAND, party not in self._lost, fault) for party, fault in self._faults.items()]
-        return min(found, key=lambda item: item[:2])[2] if found else first
+        return min([*found, (first.kind in _SECOND_HAND, True, first)], key=lambda item: item[:2])[2]
 
     def fail(self, fault: Fault, party: Party | None = None) -> None:
         if party is not None:
@@ -137,7 +150,7 @@ class Drive:
 
     def lost(self, party: Party) -> None:
         """A party's stream to the coordinator has ended."""
-        if not self._done[party].done():
+        if not self._done[party].done() or self._done[party].cancelled():  # cancelled: the job has just failed
             error = PeerLost(
                 f"the {party.value} lost its connection to the coordinator",
                 remedy=f"See whether the {party.value} still runs, and its log.",
@@ -158,7 +171,9 @@ class Drive:
         await channel.read()
 
     async def _deal_all(self) -> None:
-        channels: dict[Party, DealtChannel] = {party: await self._joined[party] for party in Party}
+        joined = asyncio.gather(*self._joined.values())
+        await self._within(joined, "a party did not ask for its correlations in time")
+        channels: dict[Party, DealtChannel] = {party: self._joined[party].result() for party in Party}
         demands = {party: channel.demands() for party, channel in channels.items()}
         await Dealer(dict(channels)).serve(demands, self._work)
 

@@ -6,10 +6,11 @@ import asyncio
 import logging
 from collections import deque
 from contextlib import suppress
+from typing import Any
 
 from common import __version__
 from common.coordinator.board import Board, JobRecord
-from common.coordinator.drive import Drive
+from common.coordinator.drive import ANSWER, Drive
 from common.errors import IdentityError, JobStateError, PeerLost, PeerProtocolError, PolicyError
 from common.jobs.state import Event, State
 from common.party import Identity, Party
@@ -112,7 +113,7 @@ class Coordinator:
 
     async def attend(self, _: None, call: Call) -> None:
         """One party's stream: kept for as long as the party lives. A second one replaces the first."""
-        first = await call.read()  # before anything is refused: a refusal that crosses it would be lost
+        first = await _first(call)  # before anything is refused: a refusal that crosses it would be lost
         party = self._party_of(call)
         await self._greet(party, first)
         await call.write(party_pb2.ToParty(welcome=party_pb2.Welcome()))
@@ -166,7 +167,7 @@ class Coordinator:
 
     async def deal(self, _: None, call: Call) -> None:
         """One party's dealer stream for one job."""
-        first = await call.read()
+        first = await _first(call)
         party = self._party_of(call)
         if first is None or first.WhichOneof("message") != "join":
             raise PeerProtocolError(f"the {party.value} did not begin by joining a job")
@@ -252,3 +253,11 @@ def _summary(job: wire.Job) -> wire.Job:
 async def _until_final(record: JobRecord) -> None:
     async for _ in record.versions():
         pass
+
+
+async def _first(call: Call) -> Any:
+    """A stream's first message; raises PeerLost when none comes in time."""
+    try:
+        return await asyncio.wait_for(call.read(), ANSWER)
+    except TimeoutError:
+        raise PeerLost(f"{call.identity} opened a stream and said nothing") from None

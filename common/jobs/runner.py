@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from common.errors import JobCancelled, JobStateError, WattScoreError
+from common.errors import JobCancelled, JobStateError, PeerProtocolError, WattScoreError
 from common.jobs.meet import Meeting
 from common.jobs.report import ProgressReporter, report
 from common.mpc.correlation import DealtCorrelations
@@ -16,6 +16,7 @@ from common.mpc.session import Session
 from common.party import Party
 from common.plan import ScorePlan, TrainPlan, parse_plan
 from common.settings import PartySettings
+from common.stages.model import is_job_name
 from common.stages.pipeline import Home, PartyJob, check_offer, run
 from common.wire import party_pb2 as wire
 from common.wire.client import Connection
@@ -77,6 +78,7 @@ class Runner:
 
     async def _offered(self, offer: wire.Offer, send: Send) -> None:
         try:
+            self._check_name(offer.job)
             plan = parse_plan(offer.plan, f"job {offer.job}")
             check_offer(plan, self.party, self._settings.datasets, self._home.policy)
         except Exception as error:  # of any kind: an offer must not end the daemon
@@ -89,6 +91,13 @@ class Runner:
         self._jobs[offer.job] = _Running(plan)
         self._meeting.expect(offer.job)
         await send(wire.FromParty(accept=wire.Accept(job=offer.job)))
+
+    def _check_name(self, job: str) -> None:
+        """The coordinator names jobs, and files are named after them: a name must be one, and new here."""
+        if not is_job_name(job):
+            raise PeerProtocolError("the coordinator offered a job under a name that is none", remedy="Do not trust it.")
+        if job in self._jobs or self._home.knows(job):
+            raise PeerProtocolError(f"the coordinator offered job {job} again", remedy="Do not trust it.")
 
     def _start(self, job: str, send: Send) -> None:
         running = self._jobs.get(job)

@@ -14,7 +14,7 @@ from common.mpc.link import Link
 from common.mpc.prg import SEED_BYTES
 from common.party import Party
 
-SIZES = 24  # rows, training rows and columns, agreed before training
+SIZES = 32  # rows, training rows and columns, agreed before training; and a word when both are through
 
 
 @dataclass(frozen=True)

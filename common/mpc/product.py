@@ -41,7 +41,6 @@ async def share_matrices(
         await session.post(Kind.MASKED_MATRIX, mine)
         theirs = await session.collect(Kind.MASKED_MATRIX, np.uint64, (other_columns, part.shape[1]))
         masked.T[:, low : low + MATRIX_BLOCK] = theirs
-        session.reporter.progress(low + part.shape[1], rows)
     mine = np.ascontiguousarray((own_ridge - correlations.ridge_mask(columns)).T)
     theirs = await session.exchange(Kind.MASKED_MATRIX, mine, shape=(other_columns, other_columns))
     return Matrices(own, own_ridge, masked, np.asfortranarray(theirs.T))

@@ -32,6 +32,11 @@ class Ledger:
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self._file, timeout=30.0)
 
+    def check(self, table: FeatureTable, model: str, limit: int) -> None:
+        """Raises PolicyError if `charge` would."""
+        with closing(self._open()) as book:
+            self._check(book, np.unique(_keys(table)), model, limit)
+
     def charge(self, table: FeatureTable, model: str, limit: int) -> None:
         """Enters these rows for `model`, all or none. The same model again costs nothing: it is the same equation.
 
@@ -40,17 +45,21 @@ class Ledger:
         asked = np.unique(_keys(table))
         with closing(self._open()) as book, book:
             book.execute("begin immediate")
-            scored = {name: np.frombuffer(rows, np.uint64) for name, rows in book.execute("select model, rows from scored")}
-            own = scored.pop(model, np.empty(0, np.uint64))
-            times = sum(
-                (np.isin(asked, rows, assume_unique=True).astype(np.int64) for rows in scored.values()), start=np.int64(0)
-            )
-            if over := int(np.count_nonzero(times >= limit)):
-                raise PolicyError(
-                    f"{over} of {table.rows} rows have been scored by {limit} models already",
-                    remedy="Score other rows, or let the grid raise scores_per_row in its policy.",
-                )
+            own = self._check(book, asked, model, limit)
             book.execute("insert or replace into scored values (?, ?)", (model, np.union1d(own, asked).tobytes()))
+
+    @staticmethod
+    def _check(book: sqlite3.Connection, asked: Keys, model: str, limit: int) -> Keys:
+        """The rows that `model` has scored before, if `asked` are within the limit."""
+        scored = {name: np.frombuffer(rows, np.uint64) for name, rows in book.execute("select model, rows from scored")}
+        own = scored.pop(model, np.empty(0, np.uint64))
+        times = sum((np.isin(asked, rows, assume_unique=True).astype(np.int64) for rows in scored.values()), start=np.int64(0))
+        if over := int(np.count_nonzero(times >= limit)):
+            raise PolicyError(
+                f"{over} of {len(asked)} rows have been scored by {limit} models already",
+                remedy="Score other rows. The limit is the grid's scores_per_row, and half of its trained columns.",
+            )
+        return own
 
 
 def _keys(table: FeatureTable) -> Keys:

@@ -25,6 +25,11 @@ FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
+def is_job_name(text: str) -> bool:
+    """Whether `text` may name a job, and so a file: letters, digits, - and _."""
+    return _NAME.fullmatch(text) is not None
+
+
 @dataclass(frozen=True, repr=False)
 class PartyModel:
     """What one party needs to score: its preparation and its own coefficients on the prepared columns, (m,)."""
@@ -34,7 +39,7 @@ class PartyModel:
     fitted: FittedPreparation
     weights: Reals
     source: dict[str, ColumnConfig]  # the dataset's columns as declared or inferred: later files are read the same way
-    about: dict[str, Any]  # plan digest, dataset fingerprint, partner, software: what a reviewer asks for
+    about: dict[str, Any]  # plan, dataset fingerprint, software, warnings: what a reviewer asks for
 
     def partial_scores(self, table: FeatureTable) -> Reals:
         """This party's part of u for each row, (n,); the same bytes for the same rows, before and after a reload."""
@@ -75,6 +80,9 @@ class ModelStore:
             part.replace(folder / name)
         return hashlib.sha256(text).hexdigest()
 
+    def has(self, job: str) -> bool:
+        return (self._place(job) / "model.json").exists()
+
     def load(self, job: str) -> PartyModel:
         """Raises JobNotFound for an unknown job, DataError for files that are not what was written."""
         folder = self._place(job)
@@ -96,7 +104,7 @@ class ModelStore:
         return model
 
     def _place(self, job: str) -> Path:
-        if not _NAME.fullmatch(job):
+        if not is_job_name(job):
             raise JobNotFound(f"{job!r} is not a job's name")
         return self._folder / job
 

@@ -53,6 +53,13 @@ class Home:
     scores: Path
     policy: Policy
 
+    def knows(self, job: str) -> bool:
+        """Whether a job of this name has left something here."""
+        return self.models.has(job) or self.scores_of(job).exists()
+
+    def scores_of(self, job: str) -> Path:
+        return self.scores / f"{job}.csv"
+
 
 @dataclass
 class Outcome:
@@ -124,6 +131,7 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
     """Load, align, prepare, train, reveal, evaluate."""
     with job.stage("load"):
         loaded = await load(job, require_label=job.party is Party.BANK)
+        data = await asyncio.to_thread(fingerprint, job.dataset.path)
     with job.stage("align"):
         table = await align_rows(job, loaded.table, max(plan.limits.min_matched, job.home.policy.min_matched))
         test = await split.agree(job.session, table, plan.split, plan.limits)
@@ -133,6 +141,7 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         prepared = await prepare_columns(job, plan, loaded, table, rows)
         other = await agree_on_sizes(job.session, table.rows, rows, len(prepared.columns), plan.limits)
         check_columns(job, len(prepared.columns))
+        await check_budget(job, table, rows, len(prepared.columns))
         check_batch(plan, rows, len(prepared.columns) + other)
         job.count(train_rows=rows, test_rows=table.rows - rows, trained_columns=len(prepared.columns))
     with job.stage("train"):
@@ -144,9 +153,10 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         job.count(iterations=len(steps))
     with job.stage("reveal"):
         weights = prepared.whiten @ whitened
-        model = PartyModel(job.id, job.party, prepared.fitted, weights, loaded.columns, await about(job))
+        model = PartyModel(job.id, job.party, prepared.fitted, weights, loaded.columns, about(job, data))
     with job.stage("evaluate"):
         await evaluate(job, plan, model, prepared, table, rows)
+        await job.session.exchange(Kind.SHAPE, np.ones(1, np.uint64))  # both are through
     job.outcome.model_digest = job.home.models.save(model)  # last: of a job that fails nothing is kept
 
 
@@ -158,9 +168,9 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
     with job.stage("align"):
         table = await align_rows(job, loaded.table, plan.min_matched)
     with job.stage("score"):
-        u = await open_scores(job.session, model, table, Kind.SCORES, plan.score_bits, book(job))
+        u = await open_scores(job.session, model, table, Kind.SCORES, plan.score_bits, book(job, len(model.weights)))
         if u is not None:
-            await job.session.compute(lambda: write_scores(job.home.scores / f"{job.id}.csv", table, u), table.rows * 64)
+            await job.session.compute(lambda: write_scores(job.home.scores_of(job.id), table, u), table.rows * 64)
 
 
 async def load(job: PartyJob, *, require_label: bool, columns: dict[str, ColumnConfig] | None = None) -> Loaded:
@@ -189,7 +199,8 @@ def select(dataset: DatasetConfig, asked: tuple[str, ...], name: str) -> Dataset
     if unknown:
         raise PlanError(
             f"dataset {name!r} declares no column {', '.join(map(repr, unknown))}",
-            remedy=f"It declares: {', '.join(dataset.columns)}.",
+            remedy="Ask its owner what it declares.",
+            local=f"It declares: {', '.join(dataset.columns)}.",
         )
     return dataset.model_copy(update={"columns": {c: dataset.columns[c] for c in asked}})
 
@@ -234,9 +245,8 @@ def check_batch(plan: TrainPlan, rows: int, columns: int) -> None:
         )
 
 
-async def about(job: PartyJob) -> dict[str, Any]:
-    """What a reviewer needs to know of a model: which plan, which data, which software."""
-    data = await asyncio.to_thread(fingerprint, job.dataset.path)
+def about(job: PartyJob, data: str) -> dict[str, Any]:
+    """What a reviewer needs to know of a model: which plan, which data (its SHA-256), which software, which warnings."""
     return {
         "plan_sha256": job.plan.digest().hex(),
         "plan": job.plan.canonical(),
@@ -251,7 +261,7 @@ async def evaluate(
 ) -> None:
     """Held-out scores to the bank, which measures them beside its own columns alone."""
     held = table.take(np.arange(rows, table.rows))
-    u = await open_scores(job.session, model, held, Kind.TEST_SCORES, plan.score_bits, book(job))
+    u = await open_scores(job.session, model, held, Kind.TEST_SCORES, plan.score_bits, book(job, len(model.weights)))
     if u is None or table.label is None:
         return
     job.session.open(Opened.METRICS)
@@ -262,9 +272,16 @@ async def evaluate(
         job.warn(warning, public=warning)
 
 
-def book(job: PartyJob) -> tuple[Ledger, int]:
-    """The grid's ledger and how many models may score a row."""
-    return job.home.ledger, job.home.policy.scores_per_row
+def book(job: PartyJob, columns: int) -> tuple[Ledger, int]:
+    """The grid's ledger and how many models of `columns` columns may score a row."""
+    return job.home.ledger, min(job.home.policy.scores_per_row, max(1, columns // 2))
+
+
+async def check_budget(job: PartyJob, table: FeatureTable, rows: int, columns: int) -> None:
+    """Before anything is trained: may the held-out rows be scored by one more model?"""
+    if job.party is Party.GRID:
+        ledger, limit = book(job, columns)
+        await asyncio.to_thread(ledger.check, table.take(np.arange(rows, table.rows)), job.id, limit)
 
 
 def check_offer(plan: Plan, party: Party, datasets: dict[str, DatasetConfig], policy: Policy) -> DatasetConfig:
@@ -274,7 +291,8 @@ def check_offer(plan: Plan, party: Party, datasets: dict[str, DatasetConfig], po
     if side.dataset not in datasets:
         raise PlanError(
             f"the {party.value} has no dataset {side.dataset!r}",
-            remedy=f"It has: {', '.join(sorted(datasets)) or 'none'}.",
+            remedy="Ask its owner for the names of its datasets.",
+            local=f"It has: {', '.join(sorted(datasets)) or 'none'}.",
         )
     dataset = datasets[side.dataset]
     if isinstance(plan, TrainPlan):

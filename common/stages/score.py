@@ -22,8 +22,7 @@ async def open_scores(
     part = await session.compute(lambda: model.partial_scores(table), table.rows * len(model.weights))
     if session.party is Party.GRID:
         if book is not None:
-            ledger, most = book
-            limit = min(most, max(1, len(model.weights) // 2))
+            ledger, limit = book
             await session.compute(lambda: ledger.charge(table, model.job, limit), table.rows * 64)
         await session.send(kind, encode(part, bits))
         return None

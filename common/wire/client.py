@@ -72,9 +72,21 @@ class Connection:
     """To one server, known by its identity; connects when first used and again when it must."""
 
     def __init__(self, address: str, server: Identity, credentials: Credentials) -> None:
-        channel_credentials, options = credentials.channel(server)
-        self.server = server
-        self._channel = grpc.aio.secure_channel(address, channel_credentials, options=[*_OPTIONS, *options])
+        self.server, self._address, self._credentials = server, address, credentials
+        self._stamp = credentials.stamp(server)
+        self._channels = [self._connect()]
+
+    def _connect(self) -> grpc.aio.Channel:
+        channel_credentials, options = self._credentials.channel(self.server)
+        return grpc.aio.secure_channel(self._address, channel_credentials, options=[*_OPTIONS, *options])
+
+    @property
+    def _channel(self) -> grpc.aio.Channel:
+        """The channel for new calls. When files of the credentials were replaced, a new one; running calls keep theirs."""
+        if (stamp := self._credentials.stamp(self.server)) != self._stamp:
+            self._channels.append(self._connect())
+            self._stamp = stamp
+        return self._channels[-1]
 
     async def call(self, method: MethodDescriptor, request: Message, timeout: float = 10.0) -> Any:
         """One request, one reply; raises the error the server reported, IdentityError or PeerLost."""
@@ -99,7 +111,8 @@ class Connection:
         return Stream(self._channel.stream_stream(_path(method), *_codec(method))(), self.server)
 
     async def close(self) -> None:
-        await self._channel.close()
+        for channel in self._channels:
+            await channel.close()
 
 
 def _path(method: MethodDescriptor) -> str:

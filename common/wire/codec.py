@@ -13,7 +13,7 @@ from common.mpc.session import Array, Kind, Round
 from common.wire.peer_pb2 import Block, Frame
 
 CHUNK_BYTES = 1 << 20
-MAX_ARRAY_BYTES = 1 << 32
+MAX_ARRAY_BYTES = 1 << 30
 
 _ELEMENTS: dict[Any, Any] = {
     np.dtype(np.uint8): Block.ELEMENT_U8,

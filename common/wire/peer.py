@@ -208,15 +208,17 @@ class DealtChannel:
 
     async def read(self) -> None:
         """Takes demands and acknowledgements off the stream until the party closes it or breaks off."""
+        last: WattScoreError | None = PeerLost(f"the dealer stream of {self._whom} was cut off")
         try:
             while (message := await self._stream.read()) is not None:
                 self._counter.received += message.ByteSize()
                 await self._take(message)
-            await self._demands.put(None)
-            await self._fail(PeerLost(f"{self._whom} closed its dealer stream"))
+            last = None
         except WattScoreError as error:
-            await self._demands.put(error)
-            await self._fail(error)
+            last = error
+        finally:  # when the call is cancelled too: who waits for this party must hear of it
+            self._demands.put_nowait(last)
+            await self._fail(last or PeerLost(f"{self._whom} closed its dealer stream"))
 
     async def _take(self, message: party.Demand) -> None:
         what = message.WhichOneof("message")

@@ -108,6 +108,10 @@ class Credentials:
         # The stub omits that None means "no change".
         return grpc.dynamic_ssl_server_credentials(first, fetch, require_client_authentication=True)  # type: ignore[arg-type]
 
+    def stamp(self, server: Identity) -> object:
+        """Changes when a file that `channel` reads for `server` is replaced."""
+        return self._stamp([server.org])
+
     def channel(self, server: Identity) -> tuple[grpc.ChannelCredentials, list[tuple[str, str]]]:
         """Credentials and channel options with which TLS connects to `server` and to nobody else.
 

@@ -8,12 +8,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+HELD_OUT = 0.1
 MONTHS = 20  # rows an enterprise: alignment is on enterprises
 
 
 def write_tables(folder: Path, rows: int, grid: int, bank: int, seed: int = 1) -> tuple[Path, Path]:
-    """grid.parquet and bank.parquet with `rows` matched rows; columns float32, label `y`; the two sides in different orders."""
-    rng = np.random.default_rng(seed)
+    """grid.parquet and bank.parquet with `rows` training rows and those held out besides, the two in different orders.
+
+    Columns are float32; the bank's label is `y`.
+    """
+    rng, rows = np.random.default_rng(seed), round(rows / (1.0 - HELD_OUT))
     folder.mkdir(parents=True, exist_ok=True)
     enterprise, month = np.divmod(np.arange(rows), MONTHS)
     keys = {"id": np.char.add("E", np.char.zfill(enterprise.astype(str), 9)), "month": _months(month)}

@@ -5,24 +5,29 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from common.client import Client
 from common.dataset import DatasetConfig, read_table
 from common.party import Party
-from common.plan import Model, Side, TrainPlan
+from common.plan import Model, Side, Split, TrainPlan
 from common.stages import split
 from common.stages.metrics import evaluate
 from common.stages.prepare import prepare
 from common.trial import Trial
 from common.trial_cli import as_json
-from tests.bench.tables import write_tables
+from tests.bench.line import Lines, Shape, measure
+from tests.bench.tables import HELD_OUT, write_tables
 
 
-def bench_train(rows: int, grid: int, bank: int, iterations: int, link: str, repeat: int = 1) -> dict[str, Any]:
+def bench_train(
+    rows: int, grid: int, bank: int, iterations: int, link: str, repeat: int = 1, line: str | None = None
+) -> dict[str, Any]:
     """Medians over `repeat` jobs of what `wattscore try --json` reports, and the plaintext fits of the same training rows."""
     with tempfile.TemporaryDirectory(prefix="wattscore-bench-") as folder:
         paths = write_tables(Path(folder), rows, grid, bank)
@@ -30,10 +35,11 @@ def bench_train(rows: int, grid: int, bank: int, iterations: int, link: str, rep
             name: {"path": path, "id": "id", "period": "month"} for name, path in zip(("grid", "bank"), paths, strict=True)
         }
         datasets["bank"]["label"] = "y"
-        plan = TrainPlan(
-            grid=Side(dataset="t"), bank=Side(dataset="t"), keys=("id", "period"), model=Model(link=link, iterations=iterations)
-        )
-        runs = _secure(Path(folder), datasets, plan, repeat)
+        side = Side(dataset="t")
+        model = Model(link=link, iterations=iterations)
+        plan = TrainPlan(grid=side, bank=side, keys=("id", "period"), split=Split(test=HELD_OUT), model=model)
+        shape = None if line is None else Shape.parse(line)
+        runs = _secure(Path(folder), datasets, plan, repeat, shape)
         plain = _plaintext(plan, datasets, repeat)
     seconds = {name: statistics.median(run["seconds"][name] for run in runs) for name in runs[0]["seconds"]}
     spread = {name: [min(run["seconds"][name] for run in runs), max(run["seconds"][name] for run in runs)] for name in seconds}
@@ -44,6 +50,7 @@ def bench_train(rows: int, grid: int, bank: int, iterations: int, link: str, rep
         "bank": bank,
         "iterations": iterations,
         "link": link,
+        "line": None if shape is None else {"asked": line, **measure(shape)},
         "train_rows": last["rows"]["train"],
         "seconds": {**seconds, **plain["seconds"]},
         "spread": spread,
@@ -56,16 +63,23 @@ def bench_train(rows: int, grid: int, bank: int, iterations: int, link: str, rep
     }
 
 
-def _secure(folder: Path, datasets: dict[str, Any], plan: TrainPlan, repeat: int) -> list[dict[str, Any]]:
-    runs = []
+def _secure(folder: Path, datasets: dict[str, Any], plan: TrainPlan, repeat: int, shape: Shape | None) -> list[dict[str, Any]]:
     parties = {name: {"t": dataset} for name, dataset in datasets.items()}
-    with Trial(folder / "trial", parties, {"scores_per_row": repeat + 1}) as trial, trial.client() as client:
-        for _ in range(repeat):
-            start = time.monotonic()
-            job = list(client.watch(client.submit(plan).id))[-1]
-            if job.state != "succeeded":
-                raise SystemExit(f"the job {job.state}: {job.fault.message}")
-            runs.append(as_json(job, time.monotonic() - start, None))
+    with Lines(shape) if shape else nullcontext() as lines:
+        via = {"via": lines.via} if lines else {}
+        with Trial(folder / "trial", parties, {"scores_per_row": repeat + 1}, **via) as trial, trial.client() as client:
+            runs = _jobs(client, plan, repeat)
+    return runs
+
+
+def _jobs(client: Client, plan: TrainPlan, repeat: int) -> list[dict[str, Any]]:
+    runs = []
+    for _ in range(repeat):
+        start = time.monotonic()
+        job = list(client.watch(client.submit(plan).id))[-1]
+        if job.state != "succeeded":
+            raise SystemExit(f"the job {job.state}: {job.fault.message}")
+        runs.append(as_json(job, time.monotonic() - start, None))
     return runs
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,17 +101,47 @@ async def test_first_hand_causes_win_over_their_consequences(tmp_path: Path) -> 
         assert (await here.final(job)).fault == cause
 
 
+async def test_what_the_dealer_sees_of_a_failure_is_not_its_cause(tmp_path: Path) -> None:
+    """A party that fails ends its dealer stream first, while the other asks for more; its words come a moment later."""
+    async with office(tmp_path) as here:
+        job, grid, bank = await here.running()
+        deals = {caller: Caller(caller.identity) for caller in (grid, bank)}
+        for deal in deals.values():
+            deal.say(party_pb2.Demand(join=party_pb2.Join(job=job)))
+            here.ended[deal] = asyncio.create_task(here.coordinator.deal(None, deal))  # type: ignore[arg-type]
+        await here.until(lambda: all(deal.heard for deal in deals.values()))
+        deals[grid].say(None)
+        deals[bank].say(party_pb2.Demand(training=party_pb2.Training(rows=1050, grid_columns=12, bank_columns=4)))
+        await asyncio.sleep(0.02)
+        cause = Fault(kind="PolicyError", message="the rows have been scored already", origin="grid")
+        grid.say(party_pb2.FromParty(failed=party_pb2.Failed(job=job, fault=cause)))
+        assert (await here.final(job)).fault == cause
+    async with office(tmp_path / "mute") as here:  # and where nobody has anything to say, it is what there is
+        job, grid, bank = await here.running()
+        for caller, words in ((grid, 1), (bank, 2)):
+            deal = Caller(caller.identity)
+            deal.say(party_pb2.Demand(join=party_pb2.Join(job=job)))
+            deal.say(party_pb2.Demand(periods=party_pb2.PeriodProduct(words=words)))
+            here.ended[deal] = asyncio.create_task(here.coordinator.deal(None, deal))  # type: ignore[arg-type]
+        ended = await here.final(job)
+        assert "the parties ask the dealer for different things" in ended.fault.message
+
+
 async def test_a_job_that_is_done_stays_done(tmp_path: Path) -> None:
     """A party's stream breaks at the moment at which the job ends."""
     async with office(tmp_path) as here:
         job, grid, bank = await here.running()
         drive = here.coordinator._drive
         assert drive is not None
+        deals: list[Caller] = []
         for caller in (grid, bank):
             deal = Caller(caller.identity)
             deal.say(party_pb2.Demand(join=party_pb2.Join(job=job)))
+            here.ended[deal] = asyncio.create_task(here.coordinator.deal(None, deal))  # type: ignore[arg-type]
+            deals.append(deal)
+        await here.until(lambda: all(deal.heard for deal in deals))  # both have their seeds
+        for deal in deals:
             deal.say(None)
-            await here.coordinator.deal(None, deal)  # type: ignore[arg-type]
         held = here.board.get(job)._changed
         await held.acquire()  # somebody is being told of the job: `move` waits
         for caller in (grid, bank):
@@ -138,15 +169,16 @@ async def test_stopping_fails_the_running_job_and_lets_the_parties_go(tmp_path: 
 async def test_who_may_call_what(tmp_path: Path) -> None:
     stranger = Identity("acme", "auditor")
     async with office(tmp_path) as here:
-        for handler, request in (
+        calls: tuple[tuple[Any, Any], ...] = (
             (here.coordinator.submit, wire.SubmitRequest()),
             (here.coordinator.show, wire.JobRequest()),
             (here.coordinator.list, wire.ListRequest()),
             (here.coordinator.cancel, wire.JobRequest()),
             (here.coordinator.watch, wire.JobRequest()),
-        ):
+        )
+        for handler, request in calls:
             with pytest.raises(PolicyError, match="wattscore://acme/auditor may not use this coordinator"):
-                await handler(request, client(stranger))  # type: ignore[operator]
+                await handler(request, client(stranger))
         for stream in (here.coordinator.attend, here.coordinator.deal):
             caller = client(stranger)
             caller.say(party_pb2.FromParty())

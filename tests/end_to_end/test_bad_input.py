@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -28,8 +29,8 @@ def put(column: str, value: object, row: int = 7) -> Callable[[Frame], Frame]:
     """Writes one value."""
 
     def edit(frame: Frame) -> Frame:
-        frame[column] = frame[column].astype(object)
-        frame.loc[row, column] = value
+        values: Any = [value if place == row else old for place, old in enumerate(frame[column])]
+        frame[column] = values
         return frame
 
     return edit

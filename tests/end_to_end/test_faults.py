@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
 
 from common.client import Client
 from common.errors import JobStateError, PeerLost
-from tests.end_to_end.lab import LONG, Lab, eventually, finish, make_plan, make_tables, succeed, until_training, works
+from tests.end_to_end.lab import LONG, ROOT, Lab, eventually, finish, make_plan, make_tables, succeed, until_training, works
 
 SLOW = make_plan("main", model=LONG)
 PROMPTLY = 10.0  # seconds in which the others must have noticed
@@ -119,7 +120,7 @@ def test_a_taken_port_is_said(lab: Lab) -> None:
     config = lab.folder / "second.toml"
     text = (lab.folder / "grid.toml").read_text()
     config.write_text(text.replace("127.0.0.1:0", lab.address("grid")).replace("grid-data", "second-data"))
-    module = [lab.processes["grid"].args[0], "-m", "grid_party"]  # type: ignore[index]
-    ended = subprocess.run([*module, "serve", "--config", config], capture_output=True, text=True, timeout=30)
+    command = [sys.executable, "-m", "grid_party", "serve", "--config", str(config)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert ended.returncode == 2
     assert f"grid-party: cannot listen on {lab.address('grid')}" in ended.stderr and "Check that the port" in ended.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
 import pytest
@@ -143,11 +144,12 @@ def test_bytes_that_are_no_message(no_bank: Lab, alone: Client) -> None:
         async with grpc.aio.secure_channel(address, credentials, options=options) as channel:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 if streaming:
-                    call = channel.stream_stream(path)()
+                    call: Any = channel.stream_stream(path)()
                     await call.write(b"\xff" * 40)
                     await call.read()
                 else:
-                    await channel.unary_unary(path)(b"\xff" * 40)
+                    method: Any = channel.unary_unary(path)
+                    await method(b"\xff" * 40)
             return caught.value.code()
 
     for path, streaming in (("/wattscore.v1.Coordinator/Submit", False), ("/wattscore.v1.Parties/Attend", True)):

@@ -89,7 +89,8 @@ def test_an_expired_certificate_gets_no_connection(lab: Lab, client: Client, exp
         options = [("grpc.ssl_target_name_override", name)]
         async with grpc.aio.secure_channel(address, credentials, options=options) as channel:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await channel.unary_unary("/wattscore.v1.Coordinator/List")(b"", timeout=10)
+                listing: Any = channel.unary_unary("/wattscore.v1.Coordinator/List")
+                await listing(b"", timeout=10)
             return caught.value.code()
 
     assert asyncio.run(call(lab.address("coordinator"), COORDINATOR.dns)) is grpc.StatusCode.UNAVAILABLE

@@ -30,17 +30,16 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def signed_log(values: pd.Series[float]) -> pd.Series[float]:
+def signed_log(values: Any) -> Any:
     return np.sign(values) * np.log1p(values.abs())
 
 
 def split_by_company(raw: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The grid's: money in signed logarithms and each PAY column at -2, -1, 1, 2, 3 and more; the bank's: five columns."""
     ids = raw["ID"].map("E{:06d}".format)
-    levels = {"m2": lambda c: c == -2, "m1": lambda c: c == -1, "p1": lambda c: c == 1, "p2": lambda c: c == 2}
-    levels["p3"] = lambda c: c >= 3
+    delay: Any = raw[PAY].clip(upper=3)
     grid = {"id": ids, **{c: signed_log(raw[c]) for c in MONEY}}
-    grid |= {f"{c}_{name}": hit(raw[c]).astype(int) for c in PAY for name, hit in levels.items()}
+    grid |= {f"{c}_{code}": (delay[c] == code).astype(int) for c in PAY for code in (-2, -1, 1, 2, 3)}
     bank = {"id": ids, "limit": signed_log(raw["LIMIT_BAL"]), **{c: raw[c] for c in ("SEX", "EDUCATION", "MARRIAGE", "AGE")}}
     bank["y"] = raw["default.payment.next.month"]
     return pd.DataFrame(grid).sample(frac=1, random_state=1), pd.DataFrame(bank).sample(frac=1, random_state=2)

@@ -97,8 +97,8 @@ async def test_scores_are_not_sent_when_the_plan_does_not_open_them() -> None:
 
 
 async def test_a_row_beyond_its_budget_is_not_sent(tmp_path: Path) -> None:
-    book = (Ledger(tmp_path / "ledger"), 8)
-    for job in ("job-1", "job-2"):  # four columns allow two models, whatever the policy says
+    book = (Ledger(tmp_path / "ledger"), 2)
+    for job in ("job-1", "job-2"):
         await score(book=book, job=job)
     trio = Trio()
     with pytest.raises(PolicyError, match="60 of 60 rows have been scored by 2 models already"):

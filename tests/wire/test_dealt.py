@@ -147,6 +147,19 @@ async def test_a_stream_that_ends_wakes_a_waiting_sender() -> None:
                 await channels.dealt.send(DEALT, words(1))
 
 
+async def test_a_read_that_is_cancelled_wakes_a_waiting_sender_and_whoever_reads_demands() -> None:
+    async with line(arrays=1) as channels:
+        await channels.dealt.send(DEALT, words(1))
+        waiting = asyncio.create_task(channels.dealt.send(DEALT, words(1)))
+        await settle()
+        assert not waiting.done()
+        channels.reading.cancel()  # as grpc does to the handler of a stream that breaks
+        for stopped in (waiting, anext(channels.dealt.demands())):
+            with pytest.raises(PeerLost, match="the dealer stream of the grid was cut off"):
+                await asyncio.wait_for(stopped, SOON)
+        assert channels.reading.cancelled()
+
+
 async def test_demands_arrive_in_order_until_the_party_closes() -> None:
     async with line() as channels:
         asked = [PeriodDemand(2**40), TrainingDemand(rows=2**33, grid_columns=3, bank_columns=4)]

@@ -1,0 +1,59 @@
+"""`bank-party serve`: what it refuses to start with, from file to message."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from bank_party.__main__ import main
+from common.certificates import issue, make_ca
+from common.party import Identity
+
+BANK = Identity("acme", "bank-party")
+
+
+def config(folder: Path, coordinator: str = "neutral", peer: str = "127.0.0.1:2", address: str = "127.0.0.1:1") -> Path:
+    make_ca(BANK.org, folder)
+    issue(folder, BANK, folder)
+    (folder / "trust").mkdir()
+    file = folder / "bank.toml"
+    file.write_text(
+        f"""
+data = "data"
+[tls]
+certificate = "bank-party.pem"
+key = "bank-party.key"
+trust = "trust"
+[coordinator]
+identity = "wattscore://{coordinator}/coordinator"
+{f'address = "{address}"' if address else ""}
+[peer]
+identity = "wattscore://volt/grid-party"
+{f'address = "{peer}"' if peer else ""}
+"""
+    )
+    return file
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon would send this process's log to a stream that ends with the test."""
+    monkeypatch.setattr("common.daemon.set_logging", lambda level: None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"coordinator": "acme"}, "the coordinator wattscore://acme/coordinator belongs to this party"),
+        ({"coordinator": "volt"}, "the coordinator wattscore://volt/coordinator belongs to the other party"),
+        ({"peer": ""}, "missing key 'peer.address'"),
+        ({"address": ""}, "missing key 'coordinator.address'"),
+        ({}, "organisation 'neutral' is unknown"),
+    ],
+)
+def test_a_setting_it_cannot_work_with(tmp_path: Path, changes: dict[str, str], says: str) -> None:
+    ended = CliRunner().invoke(main, ["serve", "--config", str(config(tmp_path, **changes))])
+    assert ended.exit_code == 2
+    assert ended.stderr.startswith("bank-party: ") and says in ended.stderr

@@ -1,0 +1,42 @@
+"""Names under which jobs are offered: files are named after them, so a party takes none that is no name or known here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from common.wire import party_pb2 as wire
+from tests.jobs.test_runner import Desk, plan
+
+
+def refused(answer: wire.FromParty) -> str:
+    fault = answer.refuse.fault
+    assert (fault.kind, fault.origin) == ("PeerProtocolError", "grid")
+    return fault.message
+
+
+@pytest.mark.parametrize("job", ["../../victim", "a/b", "", "a" * 65, ".", "-a", "a\n"])
+async def test_a_job_whose_name_is_none_is_refused(tmp_path: Path, job: str) -> None:
+    desk = Desk(tmp_path)
+    assert "a name that is none" in refused(await desk.offer(plan(), job))
+    assert not desk.runner._jobs and not desk.door._arrived
+    assert (await desk.offer(plan(), "a" * 64)).accept.job == "a" * 64
+
+
+async def test_a_job_that_is_here_already_is_refused_and_goes_on(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    await desk.offer(plan(), "train-1")
+    running = desk.runner._jobs["train-1"]
+    assert "offered job train-1 again" in refused(await desk.offer(plan(), "train-1"))
+    assert desk.runner._jobs["train-1"] is running and "train-1" in desk.door._arrived
+
+
+@pytest.mark.parametrize("left", ["models/train-1/model.json", "scores/train-1.csv"])
+async def test_a_job_that_has_left_a_file_is_refused(tmp_path: Path, left: str) -> None:
+    desk = Desk(tmp_path)
+    file = tmp_path / "data" / left
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("kept")
+    assert "offered job train-1 again" in refused(await desk.offer(plan(), "train-1"))
+    assert not desk.runner._jobs and file.read_text() == "kept"

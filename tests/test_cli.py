@@ -1,0 +1,109 @@
+"""`wattscore` without a network: options and files that are wrong, and what is printed of a job."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from rich.console import Console
+
+from common import trial_cli
+from common.cli import main
+from common.show import follow, print_job, print_jobs
+from common.wire import coordinator_pb2 as wire
+from common.wire.party_pb2 import Progress, Report
+from common.wire.peer_pb2 import Fault
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(main, words)
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with two tables, in which no trial may start."""
+    for name in ("grid.csv", "bank.csv"):
+        (tmp_path / name).write_text("id,x\n")
+
+    def started(*_: object) -> None:
+        raise AssertionError("a trial has been started")
+
+    monkeypatch.setattr(trial_cli, "Trial", started)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    return tmp_path
+
+
+def try_(folder: Path, *words: str) -> Result:
+    tables = ("--grid", str(folder / "grid.csv"), "--bank", str(folder / "bank.csv"))
+    return run("try", *tables, "--key", "id", "--label", "y", *words)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--test", "1.5"), "options: split.test"),
+        (("--seed", "-1"), "options: split.seed"),
+        (("--ridge", "-0.1"), "options: model.ridge"),
+        (("--iterations", "0"), "options: model.iterations"),
+        (("--link-period", "33"), "period must be a power of two"),
+        (("--link", "cubic"), "'cubic' is not one of 'fourier', 'taylor'"),
+    ],
+)
+def test_an_option_out_of_range(files: Path, words: tuple[str, ...], says: str) -> None:
+    ended = try_(files, *words)
+    assert ended.exit_code == 2 and says in ended.stderr
+
+
+def test_what_would_be_lost_after_training_is_refused_before(files: Path) -> None:
+    (files / "kept").mkdir()
+    assert "kept: exists already" in try_(files, "--keep", str(files / "kept")).stderr
+    assert "its folder does not exist" in try_(files, "--json", str(files / "none" / "out.json")).stderr
+    (files / "bank.csv").unlink()
+    ended = try_(files)
+    assert ended.exit_code == 2 and "bank.csv' does not exist" in ended.stderr
+
+
+def test_files_a_client_command_cannot_use(tmp_path: Path) -> None:
+    missing = run("jobs", "--config", str(tmp_path / "client.toml"))
+    assert missing.exit_code == 2 and missing.stderr.startswith("wattscore: ")
+    assert "client.toml: cannot be read (No such file or directory). Check the path" in missing.stderr
+    (tmp_path / "client.toml").write_text("[tls]\ncert = 'x'\n")
+    assert "unknown key 'tls.cert'" in run("jobs", "--config", str(tmp_path / "client.toml")).stderr
+
+
+def test_a_scoring_plan_that_is_not_one(tmp_path: Path) -> None:
+    words = ("--model", "train-1", "--grid-dataset", "a", "--bank-dataset", "b", "--name", "n" * 101)
+    ended = run("score", *words, "--config", str(tmp_path / "client.toml"))
+    assert ended.exit_code == 2 and "options: name" in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_its_version() -> None:
+    assert run("--version").stdout.startswith("wattscore, version ")
+
+
+def printed(job: wire.Job) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    print_job(job, console)
+    print_jobs([job], console)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return text
+
+
+def test_names_and_causes_are_printed_as_they_are() -> None:
+    """rich would take [/x] for markup, and raise."""
+    fault = Fault(kind="DataError", message="column '[/red]amount[usd]': not a number", origin="bank")
+    said = printed(wire.Job(id="train-1", name="[/first]", state="failed", fault=fault))
+    assert "train-1  [/first]  failed" in said and said.count("column '[/red]amount[usd]': not a number") == 2
+
+
+def test_warnings_that_come_with_the_report_only_are_shown_once() -> None:
+    early, late = "1 warning(s) while in stage 'load'", "held-out scores reach |u| = 14.0 [wide]"
+    running = wire.Job(id="train-1", state="running", bank={"progress": Progress(stage="load", warnings=[early])})
+    ended = wire.Job(id="train-1", state="succeeded", bank={"report": Report(warnings=[early, late])})
+    console = Console(file=io.StringIO(), width=200)
+    assert follow([running, running, ended], console) is ended
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert said.count(f"bank: {early}") == said.count(f"bank: {late}") == 1
+    assert f"bank: {late}" in printed(ended)
