@@ -206,9 +206,9 @@ def test_steps_that_could_leave_the_ring_are_refused_with_the_numbers() -> None:
 def test_too_many_steps_are_refused_before_they_are_made() -> None:
     model = Model(optimiser="sgd", epochs=1, batch=1, step=0.01)
     assert len(model.steps(100_000)) == 100_000
-    with pytest.raises(PlanError, match="too many steps .*at most 100000, got 100001"):
+    with pytest.raises(PlanError, match=r"too many steps .*at most 100000, got 100001"):
         model.steps(100_001)
-    with pytest.raises(PlanError, match="too many steps .*got 1000000000"):
+    with pytest.raises(PlanError, match=r"too many steps .*got 1000000000"):
         Model(optimiser="sgd", epochs=1000, batch=1, step=0.01).steps(10**6)
 
 

@@ -52,8 +52,7 @@ class Dealer:
         await self.seeds()
         served: set[type[Demand]] = set()
         while True:
-            asked = {party: await anext(demands[party], None) for party in Party}
-            grid, bank = asked[Party.GRID], asked[Party.BANK]
+            grid, bank = await asyncio.gather(*(_next(demands[party]) for party in Party))
             if grid != bank:
                 raise PeerProtocolError("the parties ask the dealer for different things", expected=grid, got=bank)
             if grid is None:
@@ -87,6 +86,10 @@ class Dealer:
             for party, label, values in ready:
                 await self._channels[party].send(label, values)
             ready = await ahead
+
+
+async def _next(demands: AsyncIterator[Demand]) -> Demand | None:
+    return await anext(demands, None)
 
 
 Dealt = list[tuple[Party, Round, Words]]

@@ -61,7 +61,8 @@ async def test_a_broken_dealer_stream_fails_the_job_when_no_reports_come(
     async with office(tmp_path) as here:
         job, grid, _ = await here.running()
         report(grid, job=job)
-        (await dealt(here, job))[1].say(PeerLost("the connection broke"))
+        for caller in await dealt(here, job):
+            caller.say(PeerLost("the connection broke"))
         ended = await here.final(job)
         assert (ended.state, ended.fault.kind) == ("failed", "PeerLost")
 

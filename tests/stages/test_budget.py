@@ -10,7 +10,7 @@ import pytest
 from common.errors import DataError, PolicyError
 from common.mpc.session import Kind
 from common.party import Party
-from common.stages import pipeline
+from common.stages import evaluate
 from common.stages.ledger import Ledger
 from tests.stages.companies import POLICY, Companies, frames
 from tests.stages.tables import table
@@ -33,8 +33,8 @@ async def test_a_row_over_budget_is_refused_before_training(companies: Companies
 
 
 def test_a_check_raises_as_a_charge_would_and_enters_nothing(tmp_path: Path) -> None:
-    ledger, rows = Ledger(tmp_path / "ledger"), table(["A", "B"])
-    ledger.charge(rows.take([0]), "m1", 1)
+    ledger, rows, one, other = Ledger(tmp_path / "ledger"), table(["A", "B"]), table(["A"]), table(["B"])
+    ledger.charge(one, "m1", 1)
     texts = []
     for ask in (ledger.check, ledger.charge):
         with pytest.raises(PolicyError) as caught:
@@ -42,8 +42,8 @@ def test_a_check_raises_as_a_charge_would_and_enters_nothing(tmp_path: Path) -> 
         texts.append(str(caught.value))
     assert texts[0] == texts[1]
     ledger.check(rows, "m1", 2)
-    ledger.check(rows.take([1]), "m2", 1)
-    ledger.charge(rows.take([1]), "m3", 1)  # of which no check has left a trace
+    ledger.check(other, "m2", 1)
+    ledger.charge(other, "m3", 1)  # of which no check has left a trace
 
 
 async def test_a_job_that_fails_in_the_banks_evaluation_leaves_no_model(
@@ -52,7 +52,7 @@ async def test_a_job_that_fails_in_the_banks_evaluation_leaves_no_model(
     def separable(*_: Any) -> None:
         raise DataError("the labels are separable", public="the labels are separable")
 
-    monkeypatch.setattr(pipeline.quality, "evaluate", separable)
+    monkeypatch.setattr(evaluate, "evaluate", separable)
     with pytest.raises(DataError, match="separable"):
         await companies.run("job-1", companies.plan())
     assert companies.reporters[Party.GRID].stages[-1] == "evaluate"
