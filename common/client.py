@@ -33,7 +33,11 @@ class Client:
         if settings.coordinator.address is None:
             raise ConfigError("missing key 'coordinator.address'")
         self._runner = asyncio.Runner()
-        self._connection = self._runner.run(_connect(settings))
+        try:
+            self._connection = self._runner.run(_connect(settings))
+        except BaseException:
+            self._runner.close()
+            raise
 
     @classmethod
     def from_config(cls, path: Path) -> Client:

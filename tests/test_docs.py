@@ -33,6 +33,7 @@ from common.settings import ClientSettings, CoordinatorSettings, PartySettings, 
 from common.trial_cli import as_json
 from common.wire import coordinator_pb2
 from grid_party.__main__ import main as grid_party
+from tests.source import parse
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "deploy" / "samples"
@@ -265,7 +266,7 @@ def test_a_module_is_listed_after_all_that_it_imports() -> None:
 
 
 def imports(file: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(parse(file)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("common"):
             inside = node.module.removeprefix("common").replace(".", "/").removeprefix("/")
             yield f"{inside}.py"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.source import parse
 from tests.test_errors import tree
 
 ROOT = Path(__file__).parents[1]
@@ -84,7 +85,7 @@ def read_modules() -> dict[str, Module]:
     names = {name.removesuffix(".__init__") for name in files}
     modules = {}
     for name, path in files.items():
-        code = ast.parse(path.read_text(encoding="utf-8"))
+        code = parse(path)
         short = name.removesuffix(".__init__")
         modules[short] = Module(short, path, code, frozenset(imported(code, names)))
     return modules
