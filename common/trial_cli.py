@@ -20,7 +20,7 @@ from common.compare import pooled
 from common.config import validate
 from common.dataset import DatasetConfig
 from common.disclosure import CATALOGUE, Opened
-from common.errors import ConfigError, PlanError
+from common.errors import ConfigError, PlanError, WattScoreError
 from common.plan import TrainPlan
 from common.show import follow, print_evaluation, print_opened
 from common.trial import Trial
@@ -158,7 +158,7 @@ def run_trial(options: dict[str, Any], console: Console) -> dict[str, Any]:
             _print_warnings(name, model, set(getattr(job, name).report.warnings), console)
         if (error := failure(job)) is not None:
             if error.origin in ("grid", "bank"):
-                _print_cause(error.origin, trial.log(error.origin), job.id, console)
+                _print_cause(error, trial.log(error.origin), job.id, console)
             raise error
     total = time.monotonic() - start
     exact = None
@@ -224,11 +224,11 @@ def _print_warnings(name: str, model: Path, told: set[str], console: Console) ->
             console.print(f"[yellow]{name}:[/] {escape(text)}", highlight=False)
 
 
-def _print_cause(name: str, log: Path, job: str, console: Console) -> None:
-    """A party's own words on why it ended the job: they may name a row, which its public text does not."""
+def _print_cause(error: WattScoreError, log: Path, job: str, console: Console) -> None:
+    """A party's own words on why it ended the job, where they say more: they may name a row, the public text does not."""
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        if f" job {job} ended: " in line or f" job {job} refused: " in line:
-            console.print(f"[yellow]log of the {name}:[/] {escape(line.split(': ', 1)[1])}", highlight=False)
+        if (f" job {job} ended: " in line or f" job {job} refused: " in line) and str(error) not in line:
+            console.print(f"[yellow]log of the {error.origin}:[/] {escape(line.split(': ', 1)[1])}", highlight=False)
 
 
 def _print_result(result: dict[str, Any], console: Console) -> None:
