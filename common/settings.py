@@ -75,6 +75,9 @@ class CoordinatorSettings(Process):
     clients: tuple[IdentityText, ...] = Field(min_length=1, description="Who may submit, watch and cancel jobs.")
     deal_ahead: int = Field(default=8, ge=2, le=1024, description="Arrays dealt before the first is consumed, for each party.")
     deal_ahead_mib: int = Field(default=256, ge=1, description="The same bound in MiB.")
+    stall_timeout: float = Field(
+        default=600.0, gt=0, description="Seconds of a running job in which no party reports anything."
+    )
     attend_timeout: float = Field(default=30.0, gt=0, description="Seconds a job waits for both parties to be connected.")
 
 

@@ -42,6 +42,7 @@ class Drive:
         self._failed: asyncio.Future[Fault] = loop.create_future()
         self._faults: dict[Party, Fault] = {}
         self._lost: set[Party] = set()
+        self._heard = 0  # messages of either party
         self._joined = {party: loop.create_future() for party in Party}
         self._counters = {party: Counter() for party in Party}
 
@@ -100,7 +101,12 @@ class Drive:
         """`play`, or the first failure anybody reports."""
         task: asyncio.Future[object] = asyncio.ensure_future(play)
         try:
-            await asyncio.wait((task, self._failed), return_when=asyncio.FIRST_COMPLETED)
+            while not (task.done() or self._failed.done()):
+                heard = self._heard
+                limit = self._settings.stall_timeout
+                await asyncio.wait((task, self._failed), return_when=asyncio.FIRST_COMPLETED, timeout=limit)
+                if heard == self._heard and not (task.done() or self._failed.done()):
+                    raise PeerLost(f"no party has reported anything for {limit:.0f} s", remedy="See both parties' logs.")
             if self._failed.done() and not task.done():
                 raise from_fault(self._failed.result())
             await task
@@ -136,6 +142,7 @@ class Drive:
 
     async def take(self, party: Party, message: party_pb2.FromParty) -> None:
         """One message of a party about this job."""
+        self._heard += 1
         what = message.WhichOneof("message")
         if what == "accept" and not self._accepted[party].done():
             self._accepted[party].set_result(None)

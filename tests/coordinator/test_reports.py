@@ -75,3 +75,15 @@ async def test_a_stream_that_says_nothing_is_ended(tmp_path: Path, monkeypatch: 
         with pytest.raises(PeerLost, match="opened a stream and said nothing"):
             await asyncio.wait_for(getattr(here.coordinator, method)(None, silent), 5)
         assert not silent.heard
+
+
+async def test_a_job_of_which_nobody_says_anything_ends(tmp_path: Path) -> None:
+    """A process that is stuck still answers pings: only its silence tells."""
+    async with office(tmp_path, stall_timeout=0.2) as here:
+        job, grid, _ = await here.running()
+        for _ in range(4):
+            grid.say(party_pb2.FromParty(progress=party_pb2.Progress(job=job, stage="align")))
+            await asyncio.sleep(0.1)
+        assert here.shown(job).state == "running"
+        ended = await here.final(job)
+        assert ended.state == "failed" and "no party has reported anything" in ended.fault.message
