@@ -40,11 +40,6 @@ def validate(model: type[M], raw: dict[str, Any], source: str, error: type[WattS
         raise error(f"{source}: " + "; ".join(lines)) from None
 
 
-def load(model: type[M], path: Path) -> M:
-    """The file at `path` as a `model`."""
-    return validate(model, read_toml(path), str(path))
-
-
 def _explain(model: type[BaseModel], item: Any) -> str:
     where = ".".join(str(part) for part in item["loc"]) or "(top level)"
     if item["type"] == "extra_forbidden":

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from common.config import StrictModel, load, read_toml, validate
+from common.config import StrictModel, read_toml, validate
 from common.errors import ConfigError, PlanError
 
 
@@ -74,7 +74,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     file = tmp_path / "a.toml"
     file.write_text('size = 3\n[inner]\ncolour = "grün"\n', encoding="utf-8")
     assert read_toml(file) == {"size": 3, "inner": {"colour": "grün"}}
-    assert load(Outer, file) == Outer(size=3, inner=Inner(colour="grün"))
+    assert validate(Outer, read_toml(file), str(file)) == Outer(size=3, inner=Inner(colour="grün"))
 
 
 def test_missing_unreadable_and_malformed_files_are_named(tmp_path: Path) -> None:

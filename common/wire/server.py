@@ -56,10 +56,6 @@ class Call:
         except _BROKEN as error:
             raise PeerLost(f"the connection from {self.identity} broke") from error
 
-    @property
-    def gone(self) -> bool:
-        return bool(self._context.done())
-
 
 Handler = Callable[[Any, Call], Awaitable[Any]]
 
