@@ -22,6 +22,7 @@ GROUPS: dict[str, str] = {
     "ground": "errors disclosure party config table tablefile dataset certificates world",
     "mpc": "mpc",  # secret-shared arithmetic: no socket, no file, no clock
     "features": "features",
+    "records": "records",  # a party's monthly records, cleaned and made into features, by itself
     "plan": "plan policy",
     "stages": "stages",  # one verb a file, read top to bottom by stages.pipeline
     "wire": "wire",  # gRPC and protobuf, and nothing of what is computed
@@ -37,6 +38,7 @@ MAY_IMPORT: dict[str, str] = {
     "ground": "",
     "mpc": "errors disclosure party",
     "features": "ground",
+    "records": "ground",
     "plan": "ground mpc features",
     "stages": "ground mpc features plan",
     "wire": "errors party config certificates disclosure mpc.session mpc.correlation",
@@ -47,7 +49,7 @@ MAY_IMPORT: dict[str, str] = {
         " mpc.dealer mpc.correlation mpc.session"
     ),
     "daemon": "ground mpc plan stages wire settings jobs",
-    "client": "ground mpc plan stages wire settings jobs",
+    "client": "ground mpc records plan stages wire settings jobs",
 }
 
 # A party's package may import all of `common` but the other processes, and never the other party's.
