@@ -17,8 +17,9 @@ from pydantic import Field, model_validator
 from common.config import StrictModel
 from common.errors import ConfigError
 from common.party import Party
-from common.table import FeatureTable
-from common.tablefile import Format, Mask, TableFile, read_numbers, read_text, unreadable
+from common.scratch import Scratch
+from common.table import Coded, Columns, FeatureTable, Ids
+from common.tablefile import Data, Format, Mask, TableFile, read_coded, read_numbers, unreadable
 
 Kind = Literal["numeric", "categorical"]
 Missing = Literal["median", "mean", "zero", "mode", "category", "drop", "refuse"]
@@ -111,11 +112,14 @@ class Loaded:
     warnings: tuple[str, ...] = ()
 
 
-def read_table(config: DatasetConfig, *, name: str, party: Party, require_label: bool = False) -> Loaded:
+def read_table(
+    config: DatasetConfig, *, name: str, party: Party, require_label: bool = False, scratch: Scratch | None = None
+) -> Loaded:
     """The file of `config`, checked; `name` is the dataset's name in messages.
 
     The label is read where it is declared. With `require_label` (training at the bank) it must be declared, be in the
     file and hold both classes; without, a file lacking the label column gives a table without label.
+    Columns that do not fit in memory go to `scratch`; each is read, checked and put there by itself.
     Raises ConfigError for a label at the grid or none declared where required, DataError for what is wrong in the file.
     """
     _check_roles(config, name, party, require_label)
@@ -124,7 +128,8 @@ def read_table(config: DatasetConfig, *, name: str, party: Party, require_label:
     keys = [key for key in (config.id, config.period, label) if key is not None]
     features = list(config.columns) or [c for c in file.header if c not in (*keys, config.label)]
     file.require([*keys, *features])
-    data = file.read([*keys, *features])
+    where = scratch or Scratch()
+    data = file.read([*keys, *features], where)
     warnings: list[str] = []
     columns = dict(config.columns) or _infer(file, data, features, warnings)
     ids = _ids(file, config.id, data)
@@ -133,12 +138,16 @@ def read_table(config: DatasetConfig, *, name: str, party: Party, require_label:
     table = FeatureTable(
         ids=ids,
         periods=periods,
-        numeric={c: _numeric(file, c, columns[c], data, warnings) for c in features if columns[c].kind == "numeric"},
-        categorical={c: _categories(file, c, columns[c], data, warnings) for c in features if columns[c].kind != "numeric"},
+        numeric=Columns(
+            {c: where.keep(_numeric(file, c, columns[c], data, warnings)) for c in features if columns[c].kind == "numeric"}
+        ),
+        categorical=Columns(
+            {c: _categories(file, c, columns[c], data, warnings, where) for c in features if columns[c].kind != "numeric"}
+        ),
         label=None if label is None else _label(file, label, data, both=require_label),
         order=tuple(c for c in file.header if c in columns),
     )
-    return Loaded(_drop_missing(table, columns, file, warnings), columns, tuple(warnings))
+    return Loaded(_drop_missing(table, columns, file, warnings, where), columns, tuple(warnings))
 
 
 def infer_columns(
@@ -166,7 +175,7 @@ def _check_roles(config: DatasetConfig, name: str, party: Party, require_label: 
         raise ConfigError(f"dataset {name}: no label is declared", remedy="Set `label` to the column of 0/1 outcomes.")
 
 
-def _infer(file: TableFile, data: pa.Table, features: list[str], warnings: list[str]) -> dict[str, ColumnConfig]:
+def _infer(file: TableFile, data: Data, features: list[str], warnings: list[str]) -> dict[str, ColumnConfig]:
     columns = {}
     for column in features:
         values, malformed = read_numbers(file, column, data)
@@ -191,36 +200,46 @@ def _infer(file: TableFile, data: pa.Table, features: list[str], warnings: list[
     return columns
 
 
-def _ids(file: TableFile, column: str, data: pa.Table) -> npt.NDArray[np.object_]:
+def _ids(file: TableFile, column: str, data: Data) -> Ids:
     """Ids in the form in which both companies compare them: full width to ASCII (NFKC), upper case, no spaces."""
     if pa.types.is_floating(data[column].type):
         raise file.fault(f"column {column!r}: ids are stored as floating-point numbers", remedy="Store ids as text.")
-    text = pc.utf8_upper(pc.utf8_normalize(read_text(file, column, data), form="NFKC"))
-    ids = pc.replace_substring_regex(text, r"[\s\p{Z}]+", "")
-    empty = np.asarray(pc.equal(ids, "").fill_null(True))
-    if empty.any():
+    codes, texts = read_coded(file, column, data)
+    normal = pc.replace_substring_regex(pc.utf8_upper(pc.utf8_normalize(texts, form="NFKC")), r"[\s\p{Z}]+", "")
+    empty_text = np.append(np.asarray(pc.equal(normal, "").fill_null(True)), True)  # code -1 is missing
+    if empty_text.any() and (empty := empty_text[codes]).any():
         raise file.bad_rows(column, empty, "the id is empty", "Remove the row or give it an id.")
-    result: npt.NDArray[np.object_] = np.asarray(ids.to_numpy(zero_copy_only=False), dtype=object)
-    return result
+    distinct = Ids.of(pa.chunked_array([normal]))
+    return Ids(distinct.codes[codes], distinct.levels)
 
 
-def _periods(file: TableFile, column: str, data: pa.Table) -> npt.NDArray[np.int32]:
+def _periods(file: TableFile, column: str, data: Data) -> npt.NDArray[np.int32]:
     """Months counted from year 0: year * 12 + month - 1."""
     values = data[column]
     if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
         years, months, bad = pc.year(values), pc.month(values), np.asarray(values.is_null())
+        counted = _count_months(years, months)
     else:
-        values = read_text(file, column, data)
-        bad = ~np.asarray(pc.match_substring_regex(values, _PERIOD).fill_null(False))
-        digits = pc.replace_substring(values, "-", "")
-        years, months = pc.utf8_slice_codeunits(digits, 0, 4), pc.utf8_slice_codeunits(digits, 4, 6)
+        codes, texts = read_coded(file, column, data)
+        wrong = ~np.asarray(pc.match_substring_regex(texts, _PERIOD).fill_null(False))
+        digits = pc.replace_substring(pc.if_else(wrong, "000001", texts), "-", "")
+        of_text = _count_months(pc.utf8_slice_codeunits(digits, 0, 4), pc.utf8_slice_codeunits(digits, 4, 6))
+        bad, counted = np.append(wrong, True)[codes], np.append(of_text, 0)[codes].astype(np.int32)
     if bad.any():
-        raise file.bad_rows(column, bad, "not a month", "Write periods as YYYY-MM, YYYYMM or YYYY-MM-DD.", values)
-    result: npt.NDArray[np.int32] = years.cast(pa.int32()).to_numpy() * 12 + months.cast(pa.int32()).to_numpy() - 1
-    return result
+        raise file.bad_rows(column, bad, "not a month", "Write periods as YYYY-MM, YYYYMM or YYYY-MM-DD.", data[column])
+    return counted
 
 
-def _label(file: TableFile, column: str, data: pa.Table, *, both: bool) -> npt.NDArray[np.float64]:
+def _count_months(years: Any, months: Any) -> npt.NDArray[np.int32]:
+    counted: npt.NDArray[np.int32] = np.asarray(
+        years.cast(pa.int32()).fill_null(0).to_numpy(zero_copy_only=False) * 12
+        + months.cast(pa.int32()).fill_null(1).to_numpy(zero_copy_only=False)
+        - 1
+    ).astype(np.int32)
+    return counted
+
+
+def _label(file: TableFile, column: str, data: Data, *, both: bool) -> npt.NDArray[np.float64]:
     values, malformed = read_numbers(file, column, data)
     missing = np.isnan(values) & ~malformed
     if missing.any():
@@ -233,13 +252,15 @@ def _label(file: TableFile, column: str, data: pa.Table, *, both: bool) -> npt.N
     return values
 
 
-def _check_unique(file: TableFile, ids: npt.NDArray[np.object_], periods: npt.NDArray[np.int32] | None) -> None:
-    frame = pd.DataFrame({"id": pd.factorize(ids)[0], "period": 0 if periods is None else periods})
-    duplicate = frame.duplicated().to_numpy()
+def _check_unique(file: TableFile, ids: Ids, periods: npt.NDArray[np.int32] | None) -> None:
+    keys = ids.codes.astype(np.int64) << 32
+    if periods is not None:
+        keys |= periods
+    duplicate = pd.Series(keys, copy=False).duplicated().to_numpy()
     if not duplicate.any():
         return
     second = int(duplicate.argmax())
-    first = int((frame == frame.iloc[second]).all(axis=1).to_numpy().argmax())
+    first = int((keys == keys[second]).argmax())
     what = "more than one row for the same id" + ("" if periods is None else " and period")
     raise file.fault(
         f"{what} ({int(duplicate.sum())} rows too many)",
@@ -248,9 +269,7 @@ def _check_unique(file: TableFile, ids: npt.NDArray[np.object_], periods: npt.ND
     )
 
 
-def _numeric(
-    file: TableFile, column: str, config: ColumnConfig, data: pa.Table, warnings: list[str]
-) -> npt.NDArray[np.float64]:
+def _numeric(file: TableFile, column: str, config: ColumnConfig, data: Data, warnings: list[str]) -> npt.NDArray[np.float64]:
     values, malformed = read_numbers(file, column, data)
     low = -np.inf if config.min is None else config.min
     high = np.inf if config.max is None else config.max
@@ -262,24 +281,23 @@ def _numeric(
     return values
 
 
-def _categories(
-    file: TableFile, column: str, config: ColumnConfig, data: pa.Table, warnings: list[str]
-) -> npt.NDArray[np.object_]:
-    text = read_text(file, column, data)
-    text = pc.if_else(pc.equal(text, ""), None, text)
+def _categories(file: TableFile, column: str, config: ColumnConfig, data: Data, warnings: list[str], scratch: Scratch) -> Coded:
+    codes, texts = read_coded(file, column, data)
+    known = ~np.asarray(pc.equal(texts, ""))
     if config.categories is not None:
-        known = pc.is_in(text, value_set=pa.array(config.categories, pa.string()))
-        unknown = np.asarray(pc.and_(pc.invert(known), text.is_valid()))
+        declared = np.asarray(pc.is_in(texts, value_set=pa.array(config.categories, pa.string())))
+        unknown = np.append(known & ~declared, False)[codes]
         _settle(file, column, config, unknown, "not a declared category", data, warnings)
-        text = pc.if_else(known, text, None)
-    _refuse_missing(file, column, config, np.asarray(text.is_null()))
-    values: npt.NDArray[np.object_] = np.asarray(text.to_numpy(zero_copy_only=False), dtype=object)
-    return values
+        known &= declared
+    levels, level_of = np.unique(np.asarray(texts.to_numpy(zero_copy_only=False), dtype=object)[known], return_inverse=True)
+    place = np.full(len(texts) + 1, len(levels), np.int32)  # missing, at the end
+    place[np.flatnonzero(known)] = level_of
+    coded = place[codes]
+    _refuse_missing(file, column, config, coded == len(levels))
+    return Coded(scratch.keep(coded), np.append(levels, [None]))
 
 
-def _settle(
-    file: TableFile, column: str, config: ColumnConfig, bad: Mask, what: str, data: pa.Table, warnings: list[str]
-) -> None:
+def _settle(file: TableFile, column: str, config: ColumnConfig, bad: Mask, what: str, data: Data, warnings: list[str]) -> None:
     """Raises for malformed values, or reports that they are read as missing."""
     if not bad.any():
         return
@@ -294,7 +312,9 @@ def _refuse_missing(file: TableFile, column: str, config: ColumnConfig, missing:
         raise file.bad_rows(column, missing, "a value is missing", "Fill it, or declare how `missing` is imputed.")
 
 
-def _drop_missing(table: FeatureTable, columns: dict[str, ColumnConfig], file: TableFile, warnings: list[str]) -> FeatureTable:
+def _drop_missing(
+    table: FeatureTable, columns: dict[str, ColumnConfig], file: TableFile, warnings: list[str], scratch: Scratch
+) -> FeatureTable:
     """The table without the rows that miss a value of a column declared missing = "drop"."""
     keep = np.ones(table.rows, dtype=np.bool_)
     for column in (c for c in table.order if columns[c].missing == "drop"):
@@ -304,4 +324,4 @@ def _drop_missing(table: FeatureTable, columns: dict[str, ColumnConfig], file: T
         keep &= ~missing
     if not keep.any():
         raise file.fault("every row misses a value of a column declared missing = 'drop'")
-    return table if keep.all() else table.take(np.flatnonzero(keep))
+    return table if keep.all() else table.take(np.flatnonzero(keep), scratch)

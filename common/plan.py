@@ -40,9 +40,13 @@ class Side(StrictModel):
 class Split(StrictModel):
     """Which matched rows are held out: drawn by the bank from a keyed hash of id and period."""
 
-    test: float = Field(default=0.3, gt=0.0, lt=1.0, description="Share of rows held out to measure the model on.")
+    by: Literal["row", "enterprise", "time"] = Field(
+        default="row", description="Hold out single rows, whole enterprises, or the last months (keys with period)."
+    )
+    test: float = Field(default=0.3, gt=0.0, lt=1.0, description="Share of rows or enterprises held out to measure on.")
+    months: int = Field(default=3, ge=1, le=1200, description="How many of the last months are held out by time.")
     seed: int = Field(default=42, ge=0, lt=2**63, description="The same seed holds out the same rows.")
-    stratify: bool = Field(default=True, description="Hold out this share of each class.")
+    stratify: bool = Field(default=True, description="Hold out this share of each class; not by time.")
 
 
 class Model(StrictModel):
@@ -206,6 +210,12 @@ class TrainPlan(Plan):
     preparation: Preparation = Preparation()
     model: Model = Model()
     limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _time_needs_periods(self) -> TrainPlan:
+        if self.split.by == "time" and "period" not in self.keys:
+            raise ValueError('split.by = "time" needs keys = ["id", "period"]')
+        return self
 
     @property
     def needs(self) -> frozenset[Opened]:

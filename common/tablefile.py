@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +17,13 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from common.errors import DataError
+from common.scratch import Scratch
 
 Format = Literal["auto", "csv", "parquet"]
 Mask = npt.NDArray[np.bool_]
 
 _MISSING_NUMBERS = ("", "na", "n/a", "nan", "null", "none")  # compared in lower case
+_EXPANSION = 4  # bytes of memory that reading a CSV file as text takes for each of the file
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 
@@ -37,6 +39,42 @@ def unreadable(path: Path, name: str, error: OSError) -> DataError:
         public=f"dataset {name}: the file cannot be read",
         remedy="Check the path and its permissions.",
     )
+
+
+class Data(Protocol):
+    """Columns of a file by name."""
+
+    @property
+    def num_rows(self) -> int: ...
+
+    def __getitem__(self, column: str) -> pa.ChunkedArray: ...
+
+
+class _ParquetColumns:
+    """One column of a Parquet file at a time; text as a dictionary, so that a repeated value is held once."""
+
+    def __init__(self, file: TableFile, source: Any) -> None:
+        self._file, self._source = file, source
+        schema = pa.parquet.read_schema(source)
+        self._text = [f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
+        self.num_rows: int = pa.parquet.read_metadata(source).num_rows
+
+    def __getitem__(self, column: str) -> pa.ChunkedArray:
+        def read() -> pa.ChunkedArray:
+            file = pa.parquet.ParquetFile(self._source, read_dictionary=self._text)
+            return file.read(columns=[column]).column(0)
+
+        values: pa.ChunkedArray = self._file._guard_parquet(read)
+        return values
+
+
+def _copy(batches: Any, scratch: Scratch) -> Any:
+    """The same columns as a nameless Parquet file."""
+    file = scratch.file()
+    with pa.parquet.ParquetWriter(file, batches.schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    return file
 
 
 @dataclass(frozen=True)
@@ -98,23 +136,31 @@ class TableFile:
             remedy = "The header has one column only: separate the columns by commas."
         raise self.fault(what, local=what + names, remedy=remedy)
 
-    def read(self, columns: list[str]) -> pa.Table:
-        """These columns; of a CSV file as text, so that a malformed value can be found and named."""
+    def read(self, columns: list[str], scratch: Scratch | None = None) -> Data:
+        """These columns, each read when asked for; of a CSV file as text, so that a malformed value can be found and named.
+
+        A CSV file that does not fit in memory is first copied to `scratch`, a column after the other.
+        """
+        data: Data
         if self.parquet:
-            data = self._guard_parquet(lambda: pa.parquet.ParquetFile(self.path).read(columns=columns))
+            data = self._guard_parquet(lambda: _ParquetColumns(self, self.path))
         else:
-            data = self._read_csv(columns)
+            data = self._read_csv(columns, scratch)
         if not data.num_rows:
             raise self.fault("the file has a header and no rows")
         return data
 
-    def _read_csv(self, columns: list[str]) -> pa.Table:
+    def _read_csv(self, columns: list[str], scratch: Scratch | None) -> Data:
         convert = pa.csv.ConvertOptions(
             include_columns=columns, column_types={c: pa.string() for c in columns}, strings_can_be_null=False
         )
         parse = pa.csv.ParseOptions(newlines_in_values=True)
         try:
-            return pa.csv.read_csv(self.path, parse_options=parse, convert_options=convert)
+            if scratch is None or scratch.fits(_EXPANSION * self.path.stat().st_size):
+                table: Data = pa.csv.read_csv(self.path, parse_options=parse, convert_options=convert)
+                return table
+            with pa.csv.open_csv(self.path, parse_options=parse, convert_options=convert) as batches:
+                return _ParquetColumns(self, _copy(batches, scratch))
         except (pa.ArrowInvalid, OSError, UnicodeDecodeError):
             raise self._csv_fault() from None
 
@@ -152,22 +198,35 @@ class TableFile:
             raise self.fault("the file is not valid Parquet", remedy="Write it again, or set `format`.") from None
 
 
-def read_text(file: TableFile, column: str, data: pa.Table) -> Any:
+def read_text(file: TableFile, column: str, data: Data) -> Any:
     """The column as trimmed text (a chunked array), missing as null."""
-    values = data[column]
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
+    values = _plain(data[column])
     if not (is_number(values.type) or pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
         raise file.fault(f"column {column!r}: its type, {values.type}, is neither text nor number")
     return pc.utf8_trim_whitespace(values.cast(pa.string()))
 
 
-def read_numbers(file: TableFile, column: str, data: pa.Table) -> tuple[npt.NDArray[np.float64], Mask]:
+def read_coded(file: TableFile, column: str, data: Data) -> tuple[npt.NDArray[np.int32], Any]:
+    """The column as text, coded: (int32 (n,), -1 where missing; the distinct texts as an Arrow array)."""
+    values = data[column]
+    if not pa.types.is_dictionary(values.type):
+        values = read_text(file, column, data)
+    coded = values.unify_dictionaries() if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+    whole = coded.combine_chunks()
+    codes: npt.NDArray[np.int32] = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    return codes, pc.utf8_trim_whitespace(whole.dictionary.cast(pa.string()))
+
+
+def _plain(values: Any) -> Any:
+    return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
+
+
+def read_numbers(file: TableFile, column: str, data: Data) -> tuple[npt.NDArray[np.float64], Mask]:
     """(values as float64 (n,), NaN where missing or malformed; where malformed (n,)).
 
     Missing is an empty value, or na, n/a, nan, null, none in any case; malformed is other text, or an infinite number.
     """
-    given = data[column]
+    given = _plain(data[column])
     if is_number(given.type):
         given = given.cast(pa.int8()) if pa.types.is_boolean(given.type) else given
         given = given.cast(pa.float64(), safe=False)

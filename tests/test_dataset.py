@@ -51,7 +51,7 @@ def test_reads_types_labels_and_order(csv: Any) -> None:
     loaded = csv(text, label="y", period="month", columns={"income": NUMERIC, "region": CATEGORY}, require_label=True)
     table = loaded.table
     assert table.order == ("region", "income") and loaded.warnings == ()
-    assert table.ids.tolist() == ["A", "B", "C"] and table.ids.dtype == object
+    assert table.ids.tolist() == ["A", "B", "C"]
     assert table.periods is not None and table.periods.dtype == np.int32
     assert table.periods.tolist() == [2024 * 12, 2024 * 12 + 1, 2024 * 12 + 2]
     np.testing.assert_array_equal(table.numeric["income"], [1.5, np.nan, -2000.0])

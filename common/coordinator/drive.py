@@ -182,7 +182,7 @@ class Drive:
         await self._within(joined, "a party did not ask for its correlations in time")
         channels: dict[Party, DealtChannel] = {party: self._joined[party].result() for party in Party}
         demands = {party: channel.demands() for party, channel in channels.items()}
-        await Dealer(dict(channels)).serve(demands, self._work)
+        await Dealer(dict(channels), memory=self._settings.memory_mib << 20).serve(demands, self._work)
 
     def _work(self, demand: TrainingDemand) -> Work:
         plan = self.record.plan

@@ -15,6 +15,7 @@ from common.mpc.correlation import DealtCorrelations
 from common.mpc.session import Session
 from common.party import Party
 from common.plan import ScorePlan, TrainPlan, parse_plan
+from common.scratch import Scratch
 from common.settings import PartySettings
 from common.stages.model import is_job_name
 from common.stages.pipeline import Home, PartyJob, check_offer, run
@@ -141,7 +142,8 @@ class Runner:
             session = Session(self.party, peer, reporter, allowed=running.plan.allowed)
             correlations = await DealtCorrelations.start(self.party, dealer)
             dataset = self._settings.datasets[running.plan.side(self.party).dataset]
-            work = PartyJob(job, running.plan, dataset, session, correlations, reporter, self._home)
+            scratch = Scratch(self._settings.data / "scratch", self._settings.memory_mib << 20)
+            work = PartyJob(job, running.plan, dataset, session, correlations, reporter, self._home, scratch)
             return report(await run(work), running.peer, running.coordinator)
         except (Exception, asyncio.CancelledError) as error:
             if peer is not None:

@@ -98,6 +98,34 @@ def matrix_mask(prg: Prg, rows: int, columns: int) -> Words:
     return out
 
 
+class MaskRows:
+    """The same mask, read by slices of rows and expanded again, a block at a time, whenever rows are read."""
+
+    def __init__(self, prg: Prg, rows: int, columns: int) -> None:
+        self._prg, self._rows, self._columns = prg, rows, columns
+        self._blocks: dict[int, Words] = {}  # the last two, (columns, rows of the block)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self._rows, self._columns
+
+    def __getitem__(self, rows: slice) -> Words:
+        low, high, _ = rows.indices(self._rows)
+        parts = [np.empty((self._columns, 0), np.uint64)]
+        for block in range(low // MATRIX_BLOCK, -(-high // MATRIX_BLOCK)):
+            first = block * MATRIX_BLOCK
+            parts.append(self._block(block)[:, max(low - first, 0) : high - first])
+        return (parts[1] if len(parts) == 2 else np.concatenate(parts, axis=1)).T
+
+    def _block(self, block: int) -> Words:
+        if block not in self._blocks:
+            if len(self._blocks) == 2:
+                del self._blocks[next(iter(self._blocks))]
+            size = min(MATRIX_BLOCK, self._rows - block * MATRIX_BLOCK)
+            self._blocks[block] = self._prg.words(Purpose.MATRIX, block, self._columns * size).reshape(self._columns, size)
+        return self._blocks[block]
+
+
 def ridge_mask(prg: Prg, columns: int) -> Words:
     """The mask of the ridge matrix, (columns, columns) column-major."""
     return prg.words(Purpose.RIDGE_MATRIX, 0, columns * columns).reshape(columns, columns).T

@@ -19,6 +19,7 @@ from common.plan import Model, Side, Split, TrainPlan
 from common.stages import split
 from common.stages.metrics import evaluate
 from common.stages.prepare import prepare
+from common.table import FeatureTable
 from common.trial import Trial
 from common.trial_cli import as_json
 from tests.bench.line import Lines, Shape, measure
@@ -88,14 +89,14 @@ def _plaintext(plan: TrainPlan, datasets: dict[str, Any], repeat: int) -> dict[s
     tables = {
         p: read_table(DatasetConfig(**datasets[p.value]), name="t", party=p, require_label=p is Party.BANK) for p in Party
     }
-    keys = {p: tables[p].table.ids.astype(str) + "|" + np.asarray(tables[p].table.periods).astype(str) for p in Party}
-    order = {p: np.argsort(keys[p]) for p in Party}
+    order = {p: _order(tables[p].table) for p in Party}
     bank = tables[Party.BANK].table.take(order[Party.BANK])
     test = split.draw(bank, plan.split)
     rows = np.concatenate([np.flatnonzero(~test), np.flatnonzero(test)])
     train = int((~test).sum())
+    ridge, total = plan.model.ridge, len(rows)
     parts = [
-        prepare(tables[p].table.take(order[p][rows]), tables[p].columns, plan.preparation, train, plan.model.ridge, p)[0].matrix
+        prepare(tables[p].table.take(order[p][rows]), tables[p].columns, plan.preparation, train, ridge, p)[0].matrix(0, total)
         for p in Party
     ]
     x, y = np.ascontiguousarray(np.column_stack([parts[0], parts[1][:, :-1]])), np.asarray(bank.label)[rows]
@@ -113,6 +114,14 @@ def _plaintext(plan: TrainPlan, datasets: dict[str, Any], repeat: int) -> dict[s
         "logloss": found.logloss,
         "auc": found.auc,
     }
+
+
+def _order(table: FeatureTable) -> np.ndarray:
+    """Rows by id, then month."""
+    levels = np.array(table.ids.levels.to_pylist())
+    rank = np.empty(len(levels), np.int64)
+    rank[np.argsort(levels)] = np.arange(len(levels))
+    return np.lexsort((np.asarray(table.periods), rank[table.ids.codes]))
 
 
 def _sgd(x: np.ndarray, y: np.ndarray, epochs: int = 5, batch: int = 1024, rate: float = 0.1) -> np.ndarray:

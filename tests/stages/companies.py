@@ -16,6 +16,7 @@ from common.mpc.session import Session, Silent
 from common.party import Party
 from common.plan import ScorePlan, TrainPlan, make_plan
 from common.policy import Policy
+from common.scratch import Scratch
 from common.stages.ledger import Ledger
 from common.stages.model import ModelStore
 from common.stages.pipeline import Home, Outcome, PartyJob, run
@@ -72,6 +73,7 @@ class Companies:
     folder: Path
     monthly: bool = False
     policy: Policy = POLICY
+    memory: int = 1 << 30  # bytes of columns a job may hold
     reporters: dict[Party, Recorder] = field(default_factory=dict)
     trio: Trio = field(default_factory=Trio)
 
@@ -90,6 +92,9 @@ class Companies:
         if party is Party.BANK:
             raw["label"] = "overdue"
         return DatasetConfig.model_validate(raw)
+
+    def scratch(self, party: Party) -> Scratch:
+        return Scratch(self.home(party) / "scratch", self.memory)
 
     def models(self, party: Party) -> ModelStore:
         return ModelStore(self.home(party) / "models")
@@ -111,7 +116,16 @@ class Companies:
         async def party(session: Session, correlations: DealtCorrelations) -> Outcome:
             own = session.party
             return await run(
-                PartyJob(job, plan, self.dataset(own), session, correlations, self.reporters[own], self.opened_home(own))
+                PartyJob(
+                    job,
+                    plan,
+                    self.dataset(own),
+                    session,
+                    correlations,
+                    self.reporters[own],
+                    self.opened_home(own),
+                    self.scratch(own),
+                )
             )
 
         def work(demand: TrainingDemand) -> Work:
