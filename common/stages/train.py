@@ -23,13 +23,15 @@ async def train(
     other_columns: int,
     label: Reals | None,
     start: Reals,
+    data_rows: int | None = None,
 ) -> Reals:
     """This party's own weights on whitened columns, (m_own,), rounded as the plan says; nothing else is opened.
 
     own: (n, m_own) at X_SCALE. label: (n,) of 0.0 and 1.0 at the bank, None at the grid. start: where own weights begin.
+    data_rows: how many rows come first that are data, if the others are zeros; None: all.
     """
     rows, columns = own.shape
-    steps, link = model.steps(rows), model.make_link()
+    steps, link = model.steps(rows, data_rows), model.make_link()
     grid, bank = (columns, other_columns) if session.party is Party.GRID else (other_columns, columns)
     await correlations.order(TrainingDemand(rows, grid, bank))
     matrices = await share_matrices(session, correlations, own, own_ridge, other_columns)

@@ -1,0 +1,41 @@
+"""What training is dealt, as a list known beforehand: none of it depends on the data, so it can be dealt and stored ahead.
+
+Zero rows and columns fill what a stock has to spare. A zero row of X is masked like any other and adds nothing to X^T r; the
+weight of a zero column starts at zero, is pulled by nothing and truncated without remainder, so it stays zero.
+PROTOCOL.md section 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from common.errors import LocalProtocolError
+from common.mpc.correlation import dealt_tables
+from common.mpc.dealer import Work
+from common.mpc.fixedpoint import WEIGHT_SCALE, Words
+from common.mpc.session import Kind, Round
+from common.party import Party
+
+
+def dealt_arrays(party: Party, work: Work) -> Iterator[tuple[Round, tuple[int, ...]]]:
+    """Label and shape of each array of words that a training with shared weights is dealt, in the order of its use."""
+    if work.revealed_bits is None:
+        raise LocalProtocolError("owned weights are not dealt ahead")
+    columns = sum(work.columns.values())
+    for step in work.steps:
+        tables = len(dealt_tables(step.link(work.link), party))
+        yield from ((Round(Kind.DEALT_LINK, span.number), (tables, span.rows)) for span in step.spans())
+        yield Round(Kind.DEALT_TRUNCATION, step.number), (columns,)
+    if work.revealed_bits < WEIGHT_SCALE:
+        yield Round(Kind.DEALT_TRUNCATION, len(work.steps)), (columns,)
+
+
+def widened(words: Words, rows: int, columns: int) -> Words:
+    """`words`, (n, m), with zero rows below and zero columns to the right, (rows, columns) column-major."""
+    if words.shape == (rows, columns):
+        return words
+    out: Words = np.zeros((rows, columns), np.uint64, order="F")
+    out[: words.shape[0], : words.shape[1]] = words
+    return out
