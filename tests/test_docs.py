@@ -27,7 +27,7 @@ from common.mpc.descent import nesterov
 from common.mpc.link import Fourier
 from common.mpc.session import OPENS, Kind
 from common.party import Party
-from common.plan import Limits, Plan, ScorePlan, TrainPlan, load_plan
+from common.plan import Limits, PredealPlan, Request, ScorePlan, TrainPlan, load_plan
 from common.policy import Policy
 from common.settings import ClientSettings, CoordinatorSettings, PartySettings, check_party, load_settings
 from common.trial_cli import as_json
@@ -52,6 +52,7 @@ MODELS: dict[str, type[StrictModel]] = {
     "client.toml": ClientSettings,
     "plan.toml": TrainPlan,
     "score.toml": ScorePlan,
+    "predeal.toml": PredealPlan,
 }
 
 
@@ -68,7 +69,7 @@ def load(name: str, text: str, folder: Path) -> StrictModel:
     file = folder / name
     file.write_text(text, encoding="utf-8")
     model = MODELS[name]
-    return load_plan(file) if issubclass(model, Plan) else load_settings(model, file)
+    return load_plan(file) if issubclass(model, Request) else load_settings(model, file)
 
 
 def test_there_is_a_sample_of_everything() -> None:
@@ -156,7 +157,7 @@ def test_the_configurations_in_a_readme_are_valid(language: str, tmp_path: Path)
         name = code.splitlines()[0].removeprefix("# ")
         load(name, code, tmp_path)
         found.add(name)
-    assert found == MODELS.keys() - {"score.toml"}
+    assert found == MODELS.keys() - {"score.toml", "predeal.toml"}
 
 
 def test_parties_of_the_readme_and_of_the_samples_would_start(tmp_path: Path) -> None:
@@ -186,7 +187,7 @@ def test_every_command_in_a_readme_exists(language: str) -> None:
         elif name != "python3":
             seen.add(check_command(name.removeprefix(".venv/bin/"), words))
     assert COMMANDS.keys() - {"wattscore"} <= seen
-    assert {"try", "train", "jobs", "show", "cancel", "score", "init", "issue", "bundle", "trust"} <= seen
+    assert {"try", "train", "jobs", "show", "cancel", "score", "predeal", "init", "issue", "bundle", "trust"} <= seen
 
 
 def check_command(name: str, words: list[str]) -> str:

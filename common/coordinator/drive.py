@@ -14,7 +14,7 @@ from common.jobs.state import Event
 from common.mpc.correlation import TrainingDemand
 from common.mpc.dealer import Dealer, Work
 from common.party import Party
-from common.plan import TrainPlan
+from common.plan import PredealPlan, TrainPlan
 from common.settings import CoordinatorSettings
 from common.wire import coordinator_pb2, party_pb2
 from common.wire.peer import Counter, DealtChannel
@@ -186,11 +186,9 @@ class Drive:
 
     def _work(self, demand: TrainingDemand) -> Work:
         plan = self.record.plan
-        if not isinstance(plan, TrainPlan):
+        if not isinstance(plan, TrainPlan | PredealPlan):
             raise PlanError("a scoring job trains nothing")
-        model = plan.model
-        columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
-        return Work(model.steps(demand.rows), model.make_link(), demand.rows, columns, model.revealed_bits)
+        return plan.model.work(demand)
 
     def _keep_reports(self) -> None:
         for party, done in self._done.items():

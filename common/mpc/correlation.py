@@ -136,6 +136,29 @@ def dealt_tables(link: Link, party: Party) -> list[int]:
     return [j for j in range(link.tables) if j % 2 == party.index]
 
 
+async def take_seed(dealer: Channel) -> bytes:
+    """This party's seed, the first thing dealt in a job."""
+    label = Round(Kind.SEED, 0)
+    seed = await dealer.receive(label)
+    if seed.dtype != np.uint8 or seed.shape != (SEED_BYTES,):
+        got = f"{seed.dtype} {seed.shape}"
+        raise PeerProtocolError("the coordinator dealt a seed of another size", round=label, expected=SEED_BYTES, got=got)
+    return seed.tobytes()
+
+
+async def take_dealt(dealer: Channel, label: Round, shape: tuple[int, ...]) -> Array:
+    """The next dealt array, which must be of this label and shape."""
+    values = await dealer.receive(label)
+    if values.dtype != np.uint64 or values.shape != shape:
+        raise PeerProtocolError(
+            "the coordinator dealt an array of another shape",
+            round=label,
+            expected=f"uint64 {shape}",
+            got=f"{values.dtype} {values.shape}",
+        )
+    return values
+
+
 class DealtCorrelations:
     """Correlations from the coordinator's dealer: a seed once, then per step what the seed cannot give."""
 
@@ -146,12 +169,7 @@ class DealtCorrelations:
     @classmethod
     async def start(cls, party: Party, dealer: DealerLink) -> DealtCorrelations:
         """Waits for this party's seed."""
-        label = Round(Kind.SEED, 0)
-        seed = await dealer.receive(label)
-        if seed.dtype != np.uint8 or seed.shape != (SEED_BYTES,):
-            got = f"{seed.dtype} {seed.shape}"
-            raise PeerProtocolError("the coordinator dealt a seed of another size", round=label, expected=SEED_BYTES, got=got)
-        return cls(party, seed.tobytes(), dealer)
+        return cls(party, await take_seed(dealer), dealer)
 
     async def order(self, demand: Demand) -> None:
         # A second one would expand the same key streams: a mask would hide two values.
@@ -161,16 +179,7 @@ class DealtCorrelations:
         await self._dealer.demand(demand)
 
     async def _dealt(self, kind: Kind, number: int, shape: tuple[int, ...]) -> Array:
-        label = Round(kind, number)
-        values = await self._dealer.receive(label)
-        if values.dtype != np.uint64 or values.shape != shape:
-            raise PeerProtocolError(
-                "the coordinator dealt an array of another shape",
-                round=label,
-                expected=f"uint64 {shape}",
-                got=f"{values.dtype} {values.shape}",
-            )
-        return values
+        return await take_dealt(self._dealer, Round(kind, number), shape)
 
     def matrix_mask(self, block: int, rows: int, columns: int) -> Words:
         return self._prg.words(Purpose.MATRIX, block, columns * rows).reshape(columns, rows)

@@ -26,6 +26,7 @@ from common.policy import Policy
 from common.scratch import Scratch
 from common.stages import evaluate as quality
 from common.stages import split
+from common.stages.ahead import train_ahead
 from common.stages.align import align
 from common.stages.evaluate import Evaluation
 from common.stages.ledger import Ledger
@@ -34,6 +35,7 @@ from common.stages.model import ModelStore, PartyModel, linear_scores
 from common.stages.output import write_scores
 from common.stages.prepare import Prepared, agree_on_sizes, prepare
 from common.stages.score import open_scores
+from common.stages.stocks import Stocks
 from common.stages.train import train
 from common.table import FeatureTable, Index
 
@@ -54,10 +56,11 @@ class Home:
     ledger: Ledger
     scores: Path
     policy: Policy
+    stocks: Stocks
 
     def knows(self, job: str) -> bool:
         """Whether a job of this name has left something here."""
-        return self.models.has(job) or self.scores_of(job).exists()
+        return self.models.has(job) or self.scores_of(job).exists() or self.stocks.has(job)
 
     def scores_of(self, job: str) -> Path:
         return self.scores / f"{job}.csv"
@@ -153,8 +156,11 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         words, ridge, warnings = await asyncio.to_thread(prepared.encoded, rows, plan.model.ridge, steps[0].size, job.scratch)
         job.warn(*warnings)
         label = table.label[:rows] if table.label is not None else None
-        start = prepared.start(label)
-        whitened = await train(job.session, job.correlations, plan.model, words, ridge, other, label, start, job.scratch)
+        inputs = (plan.model, words, ridge, other, label, prepared.start(label))
+        if plan.dealt == "ahead":
+            whitened = await train_ahead(job.session, job.home.stocks, *inputs, job.scratch)
+        else:
+            whitened = await train(job.session, job.correlations, *inputs, job.scratch)
         job.count(iterations=len(steps))
     with job.stage("reveal"):
         weights = prepared.whiten @ whitened

@@ -27,14 +27,16 @@ async def train(
     label: Reals | None,
     start: Reals,
     scratch: Scratch | None = None,
+    data_rows: int | None = None,
 ) -> Reals:
     """This party's own weights on whitened columns, (m_own,), rounded as the plan says; nothing else is opened.
 
     own: int32 (n, m_own) at X_SCALE. label: (n,) of 0.0 and 1.0 at the bank, None at the grid. start: where own weights
-    begin. What does not fit in memory goes to `scratch`.
+    begin. What does not fit in memory goes to `scratch`. data_rows: how many rows come first that are data, if the
+    others are zeros; None: all.
     """
     rows, columns = own.shape
-    steps, link = model.steps(rows), model.make_link()
+    steps, link = model.steps(rows, data_rows), model.make_link()
     grid, bank = (columns, other_columns) if session.party is Party.GRID else (other_columns, columns)
     await correlations.order(TrainingDemand(rows, grid, bank))
     room = scratch or Scratch()

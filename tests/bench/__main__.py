@@ -45,10 +45,13 @@ def full(out: Path) -> None:
 @click.option("--link", type=click.Choice(["fourier", "taylor"]), default="fourier", show_default=True)
 @click.option("--repeat", default=1, show_default=True, help="Jobs to take medians of.")
 @click.option("--line", help="Put a line between the processes: 20mbit,20ms.")
+@click.option("--predeal", is_flag=True, help="Deal ahead what training consumes.")
 @click.option("--json", "out", type=click.Path(path_type=Path))
-def train(rows: int, grid: int, bank: int, iterations: int, link: str, repeat: int, line: str | None, out: Path | None) -> None:
+def train(
+    rows: int, grid: int, bank: int, iterations: int, link: str, repeat: int, line: str | None, predeal: bool, out: Path | None
+) -> None:
     """One workload."""
-    result = bench_train(rows, grid, bank, iterations, link, repeat, line)
+    result = bench_train(rows, grid, bank, iterations, link, repeat, line, predeal)
     _print([result])
     if out:
         out.write_text(json.dumps(result, indent=1) + "\n")

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from common.client import Client
 from common.dataset import DatasetConfig, read_table
 from common.party import Party
-from common.plan import Model, Side, Split, TrainPlan
+from common.plan import Model, PredealPlan, Side, Split, TrainPlan
 from common.stages import split
 from common.stages.metrics import evaluate
 from common.stages.prepare import prepare
@@ -27,7 +27,7 @@ from tests.bench.tables import HELD_OUT, write_tables
 
 
 def bench_train(
-    rows: int, grid: int, bank: int, iterations: int, link: str, repeat: int = 1, line: str | None = None
+    rows: int, grid: int, bank: int, iterations: int, link: str, repeat: int = 1, line: str | None = None, predeal: bool = False
 ) -> dict[str, Any]:
     """Medians over `repeat` jobs of what `wattscore try --json` reports, and the plaintext fits of the same training rows."""
     with tempfile.TemporaryDirectory(prefix="wattscore-bench-") as folder:
@@ -38,9 +38,11 @@ def bench_train(
         datasets["bank"]["label"] = "y"
         side = Side(dataset="t")
         model = Model(link=link, iterations=iterations)
-        plan = TrainPlan(grid=side, bank=side, keys=("id", "period"), split=Split(test=HELD_OUT), model=model)
+        dealt = "ahead" if predeal else "online"
+        plan = TrainPlan(grid=side, bank=side, keys=("id", "period"), split=Split(test=HELD_OUT), model=model, dealt=dealt)
+        stock = PredealPlan(model=model, rows=rows * 51 // 50, grid_columns=grid, bank_columns=bank + 1) if predeal else None
         shape = None if line is None else Shape.parse(line)
-        runs = _secure(Path(folder), datasets, plan, repeat, shape)
+        runs = _secure(Path(folder), datasets, plan, repeat, shape, stock)
         plain = _plaintext(plan, datasets, repeat)
     seconds = {name: statistics.median(run["seconds"][name] for run in runs) for name in runs[0]["seconds"]}
     spread = {name: [min(run["seconds"][name] for run in runs), max(run["seconds"][name] for run in runs)] for name in seconds}
@@ -64,18 +66,26 @@ def bench_train(
     }
 
 
-def _secure(folder: Path, datasets: dict[str, Any], plan: TrainPlan, repeat: int, shape: Shape | None) -> list[dict[str, Any]]:
+def _secure(
+    folder: Path, datasets: dict[str, Any], plan: TrainPlan, repeat: int, shape: Shape | None, stock: PredealPlan | None
+) -> list[dict[str, Any]]:
     parties = {name: {"t": dataset} for name, dataset in datasets.items()}
     with Lines(shape) if shape else nullcontext() as lines:
         via = {"via": lines.via} if lines else {}
         with Trial(folder / "trial", parties, {"scores_per_row": repeat + 1}, **via) as trial, trial.client() as client:
-            runs = _jobs(client, plan, repeat)
+            runs = _jobs(client, plan, repeat, stock)
     return runs
 
 
-def _jobs(client: Client, plan: TrainPlan, repeat: int) -> list[dict[str, Any]]:
+def _jobs(client: Client, plan: TrainPlan, repeat: int, stock: PredealPlan | None) -> list[dict[str, Any]]:
     runs = []
     for _ in range(repeat):
+        if stock is not None:
+            start = time.monotonic()
+            job = list(client.watch(client.submit(stock).id))[-1]
+            if job.state != "succeeded":
+                raise SystemExit(f"the stock: {job.fault.message}")
+            print(f"dealt ahead in {time.monotonic() - start:.1f} s, {job.dealer.grid.sent / 1e6:.0f} MB to each party")
         start = time.monotonic()
         job = list(client.watch(client.submit(plan).id))[-1]
         if job.state != "succeeded":

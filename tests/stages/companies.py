@@ -20,6 +20,7 @@ from common.scratch import Scratch
 from common.stages.ledger import Ledger
 from common.stages.model import ModelStore
 from common.stages.pipeline import Home, Outcome, PartyJob, run
+from common.stages.stocks import Stocks
 from tests.peers import Trio, coordinate, no_training
 
 COMMON, GRID_ONLY, BANK_ONLY, MONTHS = 500, 60, 40, 3
@@ -99,9 +100,12 @@ class Companies:
     def models(self, party: Party) -> ModelStore:
         return ModelStore(self.home(party) / "models")
 
+    def stocks(self, party: Party) -> Stocks:
+        return Stocks(self.home(party) / "stock", self.home(party) / "spent.sqlite", "wattscore://neutral/coordinator", 64)
+
     def opened_home(self, party: Party) -> Home:
         folder = self.home(party)
-        return Home(self.models(party), Ledger(folder / "ledger"), folder / "scores", self.policy)
+        return Home(self.models(party), Ledger(folder / "ledger"), folder / "scores", self.policy, self.stocks(party))
 
     def plan(self, **more: Any) -> TrainPlan | ScorePlan:
         raw: dict[str, Any] = {"grid": {"dataset": "rows"}, "bank": {"dataset": "rows"}}
@@ -130,8 +134,6 @@ class Companies:
 
         def work(demand: TrainingDemand) -> Work:
             assert isinstance(plan, TrainPlan)
-            columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
-            model = plan.model
-            return Work(model.steps(demand.rows), model.make_link(), demand.rows, columns, model.revealed_bits)
+            return plan.model.work(demand)
 
         return await coordinate(self.trio, party, work if isinstance(plan, TrainPlan) else no_training)
