@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test check protos bench lock clean
+.PHONY: setup demo test check protos bench bench-full lock clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=...") if sys.version_info < (3, 11) else None'
@@ -32,6 +32,9 @@ protos: $(READY)  ## write the stubs in common/wire from protos/
 
 bench: $(READY)  ## a few minutes of measurements into bench-out/
 	$(BIN)/python -m tests.bench
+
+bench-full: $(READY)  ## the large sizes too: about an hour, 20 GiB of memory for the largest
+	$(BIN)/python -m tests.bench full
 
 lock: $(READY)  ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
