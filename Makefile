@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SPU_PYTHON ?= $(WATTSCORE_BENCH_SPU_PYTHON)
 
 .PHONY: setup demo test check protos bench bench-full lock clean
 
@@ -31,10 +32,10 @@ protos: $(READY)  ## write the stubs in common/wire from protos/
 	$(BIN)/python -m common.wire.protos
 
 bench: $(READY)  ## a few minutes of measurements into bench-out/
-	$(BIN)/python -m tests.bench
+	WATTSCORE_BENCH_SPU_PYTHON=$(SPU_PYTHON) $(BIN)/python -m tests.bench
 
-bench-full: $(READY)  ## the large sizes too: about an hour, 20 GiB of memory for the largest
-	$(BIN)/python -m tests.bench full
+bench-full: $(READY)  ## the large sizes too: long, and what does not fit the memory is left out
+	WATTSCORE_BENCH_SPU_PYTHON=$(SPU_PYTHON) $(BIN)/python -m tests.bench full
 
 lock: $(READY)  ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt

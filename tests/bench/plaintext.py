@@ -47,21 +47,21 @@ def pool(plan: TrainPlan, datasets: Mapping[str, dict[str, Any]]) -> Pooled:
     tables = {
         p: read_table(DatasetConfig(**datasets[p.value]), name="t", party=p, require_label=p is Party.BANK) for p in Party
     }
-    keys = {p: tables[p].table.ids.astype(str) + "|" + np.asarray(tables[p].table.periods).astype(str) for p in Party}
-    order = {p: np.argsort(keys[p]) for p in Party}
-    if not np.array_equal(*(keys[p][order[p]] for p in Party)):
-        raise ValueError("the two tables hold different rows")
-    bank = tables[Party.BANK].table.take(order[Party.BANK])
-    test = split.draw(bank, plan.split)
+    order = {p: np.lexsort((np.asarray(tables[p].table.periods), tables[p].table.ids.astype(str))) for p in Party}
+    for column in ("ids", "periods"):
+        grid, bank = (np.asarray(getattr(tables[p].table, column))[order[p]] for p in Party)
+        if not np.array_equal(grid, bank):
+            raise ValueError("the two tables hold different rows")
+    labelled = tables[Party.BANK].table.take(order[Party.BANK])
+    test = split.draw(labelled, plan.split)
     rows = np.concatenate([np.flatnonzero(~test), np.flatnonzero(test)])
     train = int((~test).sum())
-    grid, other = (
+    own, other = (
         prepare(tables[p].table.take(order[p][rows]), tables[p].columns, plan.preparation, train, plan.model.ridge, p)[0].matrix
         for p in (Party.GRID, Party.BANK)
     )
-    return Pooled(
-        np.ascontiguousarray(np.column_stack([grid, other[:, :-1]])), np.asarray(bank.label)[rows], train, grid.shape[1]
-    )
+    x = np.ascontiguousarray(np.column_stack([own, other[:, :-1]]))
+    return Pooled(x, np.asarray(labelled.label)[rows], train, own.shape[1])
 
 
 def fit(pooled: Pooled, ridge: float, repeat: int) -> dict[str, Any]:

@@ -70,6 +70,8 @@ def run_suite(suite: Suite, out: Path, spu: Spu | None) -> None:
         tables[-1].show()
         (out / "bench.json").write_text(json.dumps(results, indent=1) + "\n")
         (out / "bench.md").write_text("\n".join(table.markdown() for table in tables))
+    for table in tables_of(results):
+        table.show()
     for path in draw(results["growth"], out):
         print(path)
 
