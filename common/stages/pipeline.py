@@ -72,6 +72,7 @@ class Outcome:
 
     counts: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    rounds: dict[str, int] = field(default_factory=dict)  # of each stage, as its session counted them
     warnings: list[str] = field(default_factory=list)  # for this party: they may name what its columns hold
     public_warnings: list[str] = field(default_factory=list)
     opened: list[str] = field(default_factory=list)
@@ -102,9 +103,10 @@ class PartyJob:
     def stage(self, name: str) -> Iterator[None]:
         self.reporter.stage(name)
         self._stage = name
-        start = time.monotonic()
+        start, rounds = time.monotonic(), self.session.traffic.rounds
         yield
         self.outcome.seconds[name] = time.monotonic() - start
+        self.outcome.rounds[name] = self.session.traffic.rounds - rounds
 
     def warn(self, *texts: str, public: str | None = None) -> None:
         """Tells this party's log; others hear `public`, by default only that there is something to read there."""

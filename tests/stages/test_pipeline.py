@@ -117,7 +117,8 @@ async def test_counts_stages_and_digest_are_reported(companies: Companies, train
     for party, outcome in trained.items():
         rows = [outcome.counts[name] for name in ("own_rows", "matched_rows", "train_rows")]
         assert companies.reporters[party].counted == rows
-        assert companies.reporters[party].stages == STAGES == list(outcome.seconds)
+        assert companies.reporters[party].stages == STAGES == list(outcome.seconds) == list(outcome.rounds)
+        assert outcome.rounds["load"] == 0 and outcome.rounds["train"] == 4 * outcome.counts["iterations"] + 5
         assert len(outcome.model_digest) == 64
     assert grid.model_digest != bank.model_digest
 
