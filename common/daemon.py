@@ -98,7 +98,7 @@ def open_home(settings: PartySettings) -> Home:
     """The party's data folder, made if it is new."""
     data = settings.data
     ledger = Ledger(data / "ledger.sqlite")
-    return Home(ModelStore(data / "models"), ledger, data / "scores", settings.policy)
+    return Home(ModelStore(data / "models"), ledger, data / "scores", settings.policy, settings.decision)
 
 
 async def start(party: Party, config: Path) -> PartyDaemon:

@@ -8,7 +8,6 @@ import numpy as np
 
 from common.mpc.fixedpoint import Reals
 from common.stages import metrics
-from common.stages.local_model import fit_logistic
 from common.stages.metrics import Interval, Metrics
 
 
@@ -22,13 +21,10 @@ class Evaluation:
     largest_u: float
 
 
-def evaluate(u: Reals, label: Reals, bank: Reals, train_rows: int, ridge: float) -> Evaluation:
-    """u: joint, of held-out rows. label, bank: of all matched rows, training first; bank has no intercept column."""
-    own = fit_logistic(bank[:train_rows], label[:train_rows], ridge)
-    alone = own[0] + bank[train_rows:] @ own[1:]
-    held = label[train_rows:]
+def evaluate(u: Reals, alone: Reals, label: Reals) -> Evaluation:
+    """Of held-out rows (n,): log-odds of the joint and of the bank-only model, and labels."""
     return Evaluation(
-        metrics.evaluate(held, u), metrics.evaluate(held, alone), metrics.delong(held, u, alone), float(np.abs(u).max())
+        metrics.evaluate(label, u), metrics.evaluate(label, alone), metrics.delong(label, u, alone), float(np.abs(u).max())
     )
 
 

@@ -41,6 +41,19 @@ def fit_logistic(x: Array, y: Array, ridge: float) -> Array:
     raise _no_optimum("the fit did not converge")
 
 
+def standard_errors(x: Array, beta: Array, ridge: float) -> Array:
+    """Of what `fit_logistic` gave, (m + 1,), by the curvature at the optimum; NaN where that determines none."""
+    design = np.column_stack([np.ones(len(x)), x])
+    p = sigmoid(design @ beta)
+    penalty = np.full(len(beta), ridge * len(x))
+    penalty[0] = 0.0
+    try:
+        spread = np.diag(np.linalg.inv((design.T * (p * (1 - p))) @ design + np.diag(penalty)))
+    except np.linalg.LinAlgError:
+        return np.full(len(beta), np.nan)
+    return np.sqrt(np.where(spread > 0, spread, np.nan))
+
+
 def _newton_step(design: Array, p: Array, penalty: Array, gradient: Array) -> Array:
     hessian = (design.T * (p * (1 - p))) @ design / len(p) + np.diag(penalty)
     try:
