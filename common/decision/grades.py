@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +37,8 @@ class Grade(StrictModel):
 def cut(score: Scores, y: Vector, count: int, least: int) -> tuple[int, ...]:
     """The lowest score of each grade but the last, falling, at most count - 1 of them.
 
-    Bands of equal numbers of rows; neighbours are merged while one holds fewer than `least` rows, or the observed rate
-    does not rise from the better to the worse.
+    Bands of equal numbers of rows; neighbours are merged where the observed rate does not rise from the better to the
+    worse, and then, while one holds fewer than `least` rows, with the neighbour of the closest rate.
     """
     ordered = np.sort(score)
     lows = {int(ordered[min(len(score) - 1, -(-len(score) * k // count))]) for k in range(1, count)}
@@ -44,17 +46,38 @@ def cut(score: Scores, y: Vector, count: int, least: int) -> tuple[int, ...]:
     band = np.searchsorted(-np.array(starts, np.int64), -score.astype(np.int64), side="left")
     rows = np.bincount(band, minlength=len(starts) + 1)
     bad = np.bincount(band, weights=y, minlength=len(starts) + 1)
-    pools: list[tuple[int, float, int | None]] = []  # rows, overdue, lowest score
-    for n, k, start in zip(rows.tolist(), bad.tolist(), [*starts, None], strict=True):
-        pools.append((n, k, start))
-        while len(pools) > 1 and _merges(pools[-2], pools[-1], least):
-            worse, better = pools.pop(), pools.pop()
-            pools.append((better[0] + worse[0], better[1] + worse[1], worse[2]))
-    return tuple(start for _, _, start in pools[:-1] if start is not None)
+    pools: list[_Pool] = []
+    for pool in map(_Pool, rows.tolist(), bad.tolist(), [*starts, None]):
+        pools.append(pool)
+        while len(pools) > 1 and pools[-2].rate >= pools[-1].rate:
+            _merge(pools, len(pools) - 2)
+    while len(pools) > 1 and pools[small := min(range(len(pools)), key=lambda k: pools[k].rows)].rows < least:
+        _merge(pools, _nearest(pools, small))
+    return tuple(pool.low for pool in pools if pool.low is not None)
 
 
-def _merges(better: tuple[int, float, int | None], worse: tuple[int, float, int | None], least: int) -> bool:
-    return min(better[0], worse[0]) < least or better[1] * worse[0] >= worse[1] * better[0]
+@dataclass(frozen=True)
+class _Pool:
+    """Neighbouring bands: rows, how many overdue, the lowest score (None for the worst band, which has no bound)."""
+
+    rows: int
+    bad: float
+    low: int | None
+
+    @property
+    def rate(self) -> Fraction:
+        return Fraction(int(self.bad), self.rows)
+
+
+def _nearest(pools: list[_Pool], small: int) -> int:
+    """The better one of `small` and that neighbour whose rate is closest."""
+    pairs = [k for k in (small - 1, small) if 0 <= k < len(pools) - 1]
+    return min(pairs, key=lambda k: pools[k + 1].rate - pools[k].rate)
+
+
+def _merge(pools: list[_Pool], better: int) -> None:
+    one, two = pools[better : better + 2]
+    pools[better : better + 2] = [_Pool(one.rows + two.rows, one.bad + two.bad, two.low)]
 
 
 def grade_of(score: Scores, starts: Sequence[int]) -> npt.NDArray[np.int32]:

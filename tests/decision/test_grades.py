@@ -44,7 +44,8 @@ def test_where_the_rate_does_not_rise_neighbours_are_one() -> None:
     y = (np.tile(np.arange(100), 4) < bad).astype(np.float64)
     starts = cut(score, y, 4, 1)
     assert starts == (500, 480)
-    assert cut(score, y, 4, 101) == (490,)
+    rising = (np.tile(np.arange(100), 4) < np.repeat([5, 20, 30, 40], 100)).astype(np.float64)
+    assert cut(score, rising, 4, 101) == (490,)  # 480 joins 470, whose rate is closer
     assert cut(score, np.zeros(400), 4, 1) == ()
 
 
