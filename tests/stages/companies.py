@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from common.dataset import DatasetConfig
+from common.decision.config import DecisionConfig
 from common.mpc.correlation import DealtCorrelations, TrainingDemand
 from common.mpc.dealer import Work
 from common.mpc.session import Session, Silent
@@ -72,6 +73,8 @@ class Companies:
     folder: Path
     monthly: bool = False
     policy: Policy = POLICY
+    decision: DecisionConfig = field(default_factory=DecisionConfig)
+    columns: dict[Party, dict[str, Any]] = field(default_factory=dict)  # declared ones
     reporters: dict[Party, Recorder] = field(default_factory=dict)
     trio: Trio = field(default_factory=Trio)
 
@@ -89,14 +92,14 @@ class Companies:
             raw["period"] = "month"
         if party is Party.BANK:
             raw["label"] = "overdue"
-        return DatasetConfig.model_validate(raw)
+        return DatasetConfig.model_validate({**raw, "columns": self.columns.get(party, {})})
 
     def models(self, party: Party) -> ModelStore:
         return ModelStore(self.home(party) / "models")
 
     def opened_home(self, party: Party) -> Home:
         folder = self.home(party)
-        return Home(self.models(party), Ledger(folder / "ledger"), folder / "scores", self.policy)
+        return Home(self.models(party), Ledger(folder / "ledger"), folder / "scores", self.policy, self.decision)
 
     def plan(self, **more: Any) -> TrainPlan | ScorePlan:
         raw: dict[str, Any] = {"grid": {"dataset": "rows"}, "bank": {"dataset": "rows"}}
