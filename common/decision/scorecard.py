@@ -141,32 +141,33 @@ def _attributes(
 ) -> list[tuple[str, float]]:
     """(label, points) of a column's bins, categories or representative values, and of a missing value if one is imputed."""
     own = [(column, rates[j], means[j]) for j, column in enumerate(columns) if column.source == source]
-    found = []
-    for label, value in _values(source, own[0][0], train):
+    numeric = source in train.numeric
+    found: list[tuple[str, float]] = []
+    for labelled in (_values(source, own[0][0], train), [(MISSING_LEVEL, np.nan if numeric else None)]):
+        rows = _rows(source, [value for _, value in labelled], numeric=numeric)
         try:
-            row = _one_row(source, value, numeric=source in train.numeric)
-            points = sum(float(rate * (column.apply(row)[0] - mean)) for column, rate, mean in own)
+            points = sum((rate * (column.apply(rows) - mean) for column, rate, mean in own), np.zeros(len(labelled)))
         except DataError:  # the missing value of a column that imputes none
             continue
-        found.append((label, points))
+        found += zip((label for label, _ in labelled), points.tolist(), strict=True)
     return found
 
 
 def _values(source: str, column: FittedColumn, train: FeatureTable) -> list[tuple[str, Any]]:
-    """(label, value) of each attribute of a column, the missing value last."""
+    """(label, value) of each attribute of a column, the missing value apart."""
     edges: Sequence[float] | None = getattr(column, "edges", None)
     if source not in train.numeric:
         levels = sorted({str(level) for level in train.categorical[source] if level is not None})
-        return [*((level, level) for level in levels), (MISSING_LEVEL, None)]
+        return [(level, level) for level in levels]
     if edges is not None:
-        return [*_bins(list(edges)), (MISSING_LEVEL, np.nan)]
+        return _bins(list(edges))
     values = train.numeric[source]
     values = values[~np.isnan(values)]
     if not values.size:
-        return [(MISSING_LEVEL, np.nan)]
+        return []
     distinct = np.unique(values)
     shown = distinct if len(distinct) <= _FEW else np.unique(np.quantile(values, _SHOWN, method="inverted_cdf"))
-    return [*((f"{value:.6g}", float(value)) for value in shown), (MISSING_LEVEL, np.nan)]
+    return [(f"{value:.6g}", float(value)) for value in shown]
 
 
 def _bins(edges: list[float]) -> list[tuple[str, Any]]:
@@ -182,10 +183,11 @@ def _bins(edges: list[float]) -> list[tuple[str, Any]]:
     ]
 
 
-def _one_row(source: str, value: Any, *, numeric: bool) -> FeatureTable:
+def _rows(source: str, values: list[Any], *, numeric: bool) -> FeatureTable:
+    """A table of this one column."""
     return FeatureTable(
-        ids=np.array([""], object),
+        ids=np.array([""] * len(values), object),
         periods=None,
-        numeric={source: np.array([value], np.float64)} if numeric else {},
-        categorical={} if numeric else {source: np.array([value], object)},
+        numeric={source: np.array(values, np.float64)} if numeric else {},
+        categorical={} if numeric else {source: np.array(values, object)},
     )

@@ -182,6 +182,8 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
         named = None
         if plan.grid_reasons:
             texts = {name: job.dataset.columns.get(name, column).reason for name, column in model.source.items()}
+            if job.party is Party.GRID and not any(texts.values()):
+                job.warn("the plan asks for reasons, and no column of this dataset declares one: none are told")
             threshold = job.home.policy.reason_threshold
             named = await open_reasons(job.session, model, table, texts, plan.grid_reasons, threshold)
         if u is not None and rules is not None:

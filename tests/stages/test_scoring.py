@@ -76,6 +76,16 @@ async def test_texts_are_those_declared_today(companies: Companies) -> None:
     assert "Peaks" in found and "High peak use" not in found and "Late payments" not in found
 
 
+async def test_a_grid_without_texts_tells_nothing_and_is_warned(companies: Companies) -> None:
+    companies.columns = {Party.GRID: {name: {**column, "reason": None} for name, column in GRID.items()}}
+    outcomes = await companies.run("score-1", companies.plan(kind="score", model="job-1", grid_reasons=1))
+    assert outcomes[Party.GRID].warnings == [
+        "the plan asks for reasons, and no column of this dataset declares one: none are told"
+    ]
+    found = (companies.home(Party.BANK) / "scores" / "score-1.csv").read_text()
+    assert "Late payments" not in found
+
+
 async def test_parquet_and_todays_cut_offs(companies: Companies) -> None:
     companies.decision = DecisionConfig(output="parquet", cutoff="score", approve=480, decline=480)
     await companies.run("score-1", companies.plan(kind="score", model="job-1"))
