@@ -66,6 +66,7 @@ def train(plan: Path, watch: bool, config: Path, as_json: bool) -> None:
 @click.option("--grid-dataset", required=True, help="The grid's dataset to score.")
 @click.option("--bank-dataset", required=True, help="The bank's dataset to score.")
 @click.option("--by-period", is_flag=True, help="Rows are (enterprise, period).")
+@click.option("--grid-reasons", default=0, help="Most reasons of the grid told for each row, up to 2.")
 @click.option("--name", default="", help="A name for people.")
 @click.option("--watch", is_flag=True, help="Follow the job until it is over.")
 @_config
@@ -75,18 +76,20 @@ def score(
     grid_dataset: str,
     bank_dataset: str,
     by_period: bool,
+    grid_reasons: int,
     name: str,
     watch: bool,
     config: Path,
     as_json: bool,
 ) -> None:
-    """Score rows of two datasets; the bank finds the scores in its data folder, scores/JOB.csv."""
+    """Score rows of two datasets; the bank finds scores, grades, decisions and reasons in its data folder, scores/JOB.csv."""
     raw = {
         "name": name,
         "model": model,
         "grid": {"dataset": grid_dataset},
         "bank": {"dataset": bank_dataset},
         "keys": ("id", "period") if by_period else ("id",),
+        "grid_reasons": grid_reasons,
     }
     plan = validate(ScorePlan, raw, "options", PlanError)
     with Client.from_config(config) as client:

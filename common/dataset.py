@@ -33,6 +33,14 @@ _PERIOD = r"^\d{4}((0[1-9]|1[0-2])|-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)$"
 _STRAY = 9  # numbers for each value that is none, above which an inferred column is numeric with errors in it
 
 
+_REASON = 60  # characters of a reason's text: at most 240 bytes
+
+
+def is_reason(text: str) -> bool:
+    """Whether `text` may stand in a list of reasons, whoever wrote it: nothing a terminal or a spreadsheet would run."""
+    return 0 < len(text) <= _REASON and text[0].isalnum() and text.isprintable() and ";" not in text
+
+
 class ColumnConfig(StrictModel):
     """How one feature column is read and prepared."""
 
@@ -55,6 +63,11 @@ class ColumnConfig(StrictModel):
         default="none",
         description="signed_log maps x to sign(x) * log(1 + |x|); auto does so for a heavy-tailed numeric column only.",
     )
+    reason: str | None = Field(
+        default=None,
+        description="What to tell an applicant against whom this column speaks; columns of one text count as one."
+        " The grid never names a column without it.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -73,6 +86,8 @@ class ColumnConfig(StrictModel):
             raise ValueError("transform is for numeric columns")
         if self.kind == "numeric" and self.categories is not None:
             raise ValueError("categories are for categorical columns")
+        if self.reason is not None and not is_reason(self.reason):
+            raise ValueError("reason must be at most 60 printable characters, the first a letter or digit, without ';'")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError("min is above max")
         return self

@@ -19,6 +19,7 @@ class Opened(Enum):
     BANK_WEIGHTS = "bank_weights"
     TEST_SCORES = "test_scores"
     SCORES = "scores"
+    GRID_REASONS = "grid_reasons"
     METRICS = "metrics"
 
 
@@ -58,6 +59,12 @@ CATALOGUE: dict[Opened, Disclosure] = {
         Disclosure(Opened.BANK_WEIGHTS, ("bank",), "the bank's own weights, on the plan's grid", "the bank scores with them"),
         Disclosure(Opened.TEST_SCORES, ("bank",), "the joint score of each test row", "quality is measured where the label is"),
         Disclosure(Opened.SCORES, ("bank",), "the joint score of each row asked for", "the bank decides with it"),
+        Disclosure(
+            Opened.GRID_REASONS,
+            ("bank",),
+            "up to two reasons of the grid for each row asked for, from a list of texts",
+            "an applicant may ask why",
+        ),
         Disclosure(
             Opened.METRICS,
             ("coordinator", "client"),

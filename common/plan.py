@@ -260,10 +260,11 @@ class ScorePlan(Plan):
     kind: Literal["score"] = "score"
     model: str = Field(description="The training job whose model scores.")
     min_matched: int = Field(default=1, ge=1, description="Matched enterprises.")
+    grid_reasons: int = Field(default=0, ge=0, le=2, description="Most reasons of the grid's columns told for each row.")
 
     @property
     def needs(self) -> frozenset[Opened]:
-        return super().needs | {Opened.SCORES}
+        return super().needs | {Opened.SCORES} | ({Opened.GRID_REASONS} if self.grid_reasons else set())
 
 
 class PredealPlan(Request):

@@ -7,7 +7,7 @@ from pydantic import Field
 from common.config import StrictModel
 from common.disclosure import Opened
 from common.errors import PolicyError
-from common.plan import Plan, Request, TrainPlan
+from common.plan import Plan, Request, ScorePlan, TrainPlan
 
 
 class Policy(StrictModel):
@@ -32,17 +32,29 @@ class Policy(StrictModel):
         default=8, ge=1, description="Models that may score one row; at most half this side's columns in any case."
     )
     stock_mib: int = Field(default=4096, ge=0, description="Disk in MiB for randomness dealt ahead; 0: none is taken.")
+    reasons_per_row: int = Field(
+        default=0, ge=0, le=2, description="Most reasons of the grid told for each row; 0: none, whatever may_open says."
+    )
+    reason_threshold: float = Field(
+        default=0.2,
+        ge=0.0,
+        le=10.0,
+        description="Log-odds by which columns of one text must speak against a row to be told as a reason.",
+    )
     may_open: tuple[Opened, ...] = Field(
-        default=tuple(o for o in Opened if o is not Opened.GRADIENTS),
+        default=tuple(o for o in Opened if o not in (Opened.GRADIENTS, Opened.GRID_REASONS)),
         description="What plans may open (protos/PROTOCOL.md section 7).",
     )
 
     def check(self, plan: Request) -> None:
         """Raises PolicyError naming everything this party does not allow in `plan`."""
         may_open = set(self.may_open) | ({Opened.GRADIENTS} if self.owned_weights else set())
+        may_open |= {Opened.GRID_REASONS} if self.reasons_per_row else set()
         wrong = [f"opening {o.value!r}" for o in sorted(plan.allowed, key=lambda o: o.value) if o not in may_open]
         if isinstance(plan, Plan) and plan.score_bits > self.finest_score_bits:
             wrong.append(f"score_bits = {plan.score_bits} (at most {self.finest_score_bits})")
+        if isinstance(plan, ScorePlan) and plan.grid_reasons > self.reasons_per_row:
+            wrong.append(f"grid_reasons = {plan.grid_reasons} (at most {self.reasons_per_row})")
         if isinstance(plan, TrainPlan):
             wrong += self._check_training(plan)
         if wrong:

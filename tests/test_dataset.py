@@ -302,6 +302,7 @@ def test_bad_parquet_values_are_refused_by_row(parquet: Any) -> None:
         {"kind": "categorical", "missing": "median"},
         {"kind": "categorical", "min": 0},
         {"kind": "categorical", "transform": "signed_log"},
+        *({"kind": "numeric", "reason": text} for text in ("", "=cmd", "a;b", "a\nb", "x" * 61, "a\u202eb")),
         {"kind": "numeric", "categories": ["a"]},
         {"kind": "numeric", "min": 2, "max": 1},
         {"kind": "number"},

@@ -24,6 +24,7 @@ GROUPS: dict[str, str] = {
     "features": "features",
     "records": "records",  # a party's monthly records, cleaned and made into features, by itself
     "plan": "plan policy",
+    "decision": "decision",  # a score into points, a grade, a decision and reasons, at the bank
     "stages": "stages",  # one verb a file, read top to bottom by stages.pipeline
     "wire": "wire",  # gRPC and protobuf, and nothing of what is computed
     "settings": "settings",
@@ -40,9 +41,10 @@ MAY_IMPORT: dict[str, str] = {
     "features": "ground",
     "records": "ground",
     "plan": "ground mpc features",
-    "stages": "ground mpc features plan",
+    "decision": "ground features stages.metrics",
+    "stages": "ground mpc features plan decision",
     "wire": "errors party config certificates disclosure mpc.session mpc.correlation",
-    "settings": "ground plan wire",
+    "settings": "ground plan wire decision.config",
     "jobs": "ground mpc plan stages wire settings",
     "coordinator": (
         "errors party config wire plan settings serve jobs.state jobs.journal jobs.memory"

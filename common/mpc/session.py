@@ -46,6 +46,7 @@ class Kind(Enum):
     TEST_SCORES = "test_scores"
     SCORES = "scores"
     STOCK = "stock"
+    GRID_REASONS = "grid_reasons"
     # from the dealer
     SEED = "seed"
     DEALT_PERIODS = "dealt_periods"
@@ -68,6 +69,7 @@ OPENS: dict[Kind, Opened] = {
     Kind.TEST_SCORES: Opened.TEST_SCORES,
     Kind.SCORES: Opened.SCORES,
     Kind.STOCK: Opened.COUNTS,
+    Kind.GRID_REASONS: Opened.GRID_REASONS,
 }
 """What a round of each kind opens. Kinds that are not here carry only masked values: each is uniform by itself."""
 

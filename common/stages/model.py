@@ -92,6 +92,10 @@ class ModelStore:
     def has(self, job: str) -> bool:
         return (self._place(job) / "model.json").exists()
 
+    def folder(self, job: str) -> Path:
+        """Where a model is kept; what else belongs to it may stand beside it."""
+        return self._place(job)
+
     def load(self, job: str) -> PartyModel:
         """Raises JobNotFound for an unknown job, DataError for files that are not what was written."""
         folder = self._place(job)

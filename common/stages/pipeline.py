@@ -15,6 +15,9 @@ import numpy as np
 
 from common import __version__
 from common.dataset import ColumnConfig, DatasetConfig, Loaded, fingerprint, infer_columns, read_table
+from common.decision import bundle
+from common.decision.bundle import HeldOut
+from common.decision.config import DecisionConfig
 from common.disclosure import Opened
 from common.errors import DataError, PlanError, PolicyError
 from common.mpc.correlation import Correlations
@@ -28,12 +31,14 @@ from common.stages import evaluate as quality
 from common.stages import split
 from common.stages.ahead import train_ahead
 from common.stages.align import align
+from common.stages.decide import decide, make_rules
 from common.stages.evaluate import Evaluation
 from common.stages.ledger import Ledger
 from common.stages.match import MatchLimits
 from common.stages.model import ModelStore, PartyModel, linear_scores
 from common.stages.output import write_scores
 from common.stages.prepare import Prepared, agree_on_sizes, prepare
+from common.stages.reasons import open_reasons
 from common.stages.score import open_scores
 from common.stages.stocks import Stocks
 from common.stages.train import train
@@ -57,13 +62,15 @@ class Home:
     scores: Path
     policy: Policy
     stocks: Stocks
+    decision: DecisionConfig = field(default_factory=DecisionConfig)
 
     def knows(self, job: str) -> bool:
         """Whether a job of this name has left something here."""
-        return self.models.has(job) or self.scores_of(job).exists() or self.stocks.has(job)
+        scored = any((self.scores / f"{job}.{kind}").exists() for kind in ("csv", "parquet"))
+        return scored or self.models.has(job) or self.stocks.has(job)
 
     def scores_of(self, job: str) -> Path:
-        return self.scores / f"{job}.csv"
+        return self.scores / f"{job}.{self.decision.output}"
 
 
 @dataclass
@@ -168,15 +175,18 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         weights = prepared.whiten @ whitened
         model = PartyModel(job.id, job.party, prepared.fitted, weights, columns, about(job, data))
     with job.stage("evaluate"):
-        await evaluate(job, plan, model, prepared, words, table, rows)
+        held = await evaluate(job, plan, model, prepared, words, table, rows)
         await job.session.exchange(Kind.SHAPE, np.ones(1, np.uint64))  # both are through
+    if held is not None:
+        bundle.save(held, job.home.models.folder(job.id))
     job.outcome.model_digest = job.home.models.save(model)  # last: of a job that fails nothing is kept
 
 
 async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
-    """Load, align, score; the bank writes them down."""
+    """Load, align, score; the bank decides and writes it down."""
     with job.stage("load"):
         model = job.home.models.load(plan.model)
+        rules = bundle.load_decision(plan.model, job.home.models.folder(plan.model)) if job.party is Party.BANK else None
         loaded = await load(job, require_label=False, columns=model.source)
     with job.stage("align"):
         rows = await align_rows(job, loaded.table, plan.min_matched)
@@ -184,8 +194,16 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
         del loaded, rows
     with job.stage("score"):
         u = await open_scores(job.session, model, table, Kind.SCORES, plan.score_bits, book(job, len(model.weights)))
-        if u is not None:
-            await job.session.compute(lambda: write_scores(job.home.scores_of(job.id), table, u), table.rows * 64)
+        named = None
+        if plan.grid_reasons:
+            texts = {name: job.dataset.columns.get(name, column).reason for name, column in model.source.items()}
+            if job.party is Party.GRID and not any(texts.values()):
+                job.warn("the plan asks for reasons, and no column of this dataset declares one: none are told")
+            threshold = job.home.policy.reason_threshold
+            named = await open_reasons(job.session, model, table, texts, plan.grid_reasons, threshold)
+        if u is not None and rules is not None:
+            decided = await asyncio.to_thread(decide, rules, job.home.decision, model, table, u, named)
+            await asyncio.to_thread(write_scores, job.home.scores_of(job.id), table, decided)
 
 
 async def load(job: PartyJob, *, require_label: bool, columns: dict[str, ColumnConfig] | None = None) -> Loaded:
@@ -277,19 +295,25 @@ def about(job: PartyJob, data: str) -> dict[str, Any]:
 
 async def evaluate(
     job: PartyJob, plan: TrainPlan, model: PartyModel, prepared: Prepared, words: Rows, table: FeatureTable, rows: int
-) -> None:
-    """Held-out scores to the bank, which measures them beside its own columns alone."""
+) -> HeldOut | None:
+    """Held-out scores to the bank, which measures them beside its own columns alone and makes its decision rules of them."""
     held = table.part(rows, table.rows)
     u = await open_scores(job.session, model, held, Kind.TEST_SCORES, plan.score_bits, book(job, len(model.weights)))
     if u is None or table.label is None:
-        return
+        return None
     job.session.open(Opened.METRICS)
-    own = await asyncio.to_thread(quality.bank_only, prepared, words, table.label, plan.model.ridge)
+    own, errors = await asyncio.to_thread(quality.bank_only, prepared, words, table.label, plan.model.ridge)
     alone = linear_scores(lambda low, high: prepared.matrix(rows + low, rows + high), held.rows, own)
     result = await asyncio.to_thread(quality.evaluate, u, alone, table.label[rows:])
     job.outcome.evaluation = result
     if (warning := quality.reach_warning(result.largest_u, plan.model.make_link().reach)) is not None:
         job.warn(warning, public=warning)
+    bank_only = (own, errors, alone)
+    made, warnings = await asyncio.to_thread(
+        make_rules, job.home.decision, model, prepared, rows, u, bank_only, seed=plan.split.seed
+    )
+    job.warn(*warnings)
+    return made
 
 
 def book(job: PartyJob, columns: int) -> tuple[Ledger, int]:

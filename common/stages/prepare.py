@@ -51,6 +51,13 @@ class Prepared:
         """Rows low to high standardised, float64 (high - low, m); at the bank with a last column of ones."""
         return design(self.fitted, self.table.part(low, high), self.party)
 
+    def means(self, rows: int) -> Reals:
+        """Of each column of the matrix over the first `rows` rows, (m,)."""
+        total = np.zeros(len(self.columns))
+        for low in range(0, rows, _BLOCK):
+            total += self.matrix(low, min(rows, low + _BLOCK)).sum(axis=0)
+        return total / rows
+
     @property
     def penalty(self) -> Reals:
         """W^T D W, (m, m): what the ridge is on whitened weights."""
