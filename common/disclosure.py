@@ -20,6 +20,7 @@ class Opened(Enum):
     TEST_SCORES = "test_scores"
     SCORES = "scores"
     METRICS = "metrics"
+    BIN_COUNTS = "bin_counts"
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ CATALOGUE: dict[Opened, Disclosure] = {
         Disclosure(
             Opened.COUNTS,
             _ALL,
-            "rows and columns of each side; rows matched, trained and tested",
+            "rows, columns and bins of each side; rows matched, trained and tested",
             "the dealer must know what to deal",
         ),
         Disclosure(Opened.SPLIT, ("grid",), "which matched rows train and which test", "both must train on the same rows"),
@@ -63,6 +64,12 @@ CATALOGUE: dict[Opened, Disclosure] = {
             ("coordinator", "client"),
             "AUC and its gain, KS, Gini, log-loss, Brier, largest |u|",
             "the client must see the result",
+        ),
+        Disclosure(
+            Opened.BIN_COUNTS,
+            ("grid",),
+            "which bins of the grid's columns hold too few labels of a class; training labels of each class in the others",
+            "the grid codes its bins by weight of evidence",
         ),
     )
 }

@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, str] = {
     "records": "ground",
     "plan": "ground mpc features",
     "stages": "ground mpc features plan",
-    "wire": "errors party config certificates disclosure mpc.session mpc.correlation",
+    "wire": "errors party config certificates disclosure mpc.session mpc.correlation mpc.count_masks",
     "settings": "ground plan wire",
     "jobs": "ground mpc plan stages wire settings",
     "coordinator": (

@@ -20,7 +20,7 @@ SIDES: dict[str, Any] = {"grid": {"dataset": "meters"}, "bank": {"dataset": "loa
 WEIGHTS = {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS}
 TRAINING = {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SPLIT, Opened.TEST_SCORES, Opened.METRICS} | WEIGHTS
 # The canonical bytes of a plan of defaults. A change here breaks every stored digest and needs a new protocol version.
-TRAIN_DIGEST = "55d4f21fb4470c293aac1c53b6fc5800fe8c0b37149ea9a427ff5d3d0ddb8ee2"
+TRAIN_DIGEST = "239327e3ae061500f210cff8807d5d61144cd7170fc4e81fe98575ce0cfdde6e"
 SCORE_DIGEST = "5c7cb16e93275bd11de06a63ff3a11117e5b6aaa1710681d226bc0243738ca0b"
 
 
@@ -64,6 +64,8 @@ def test_a_plan_needs_what_its_computation_opens_and_allows_no_more_by_default()
     owned = train(model={"weights": "owned", "optimiser": "sgd"})
     assert owned.needs == TRAINING - WEIGHTS | {Opened.GRADIENTS}
     assert score().needs == {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SCORES}
+    assert train(preparation={"coding": "bins"}).needs == TRAINING
+    assert train(preparation={"coding": "woe"}).needs == TRAINING | {Opened.BIN_COUNTS}
     assert score(keys=["id", "period"]).needs == score().needs | periods
 
 
@@ -157,6 +159,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model": {"ridge": float("nan")}}, "model.ridge: "),
     ({"model": {"step": 0}}, "model.step: "),
     ({"preparation": {"clip": float("inf")}}, "preparation.clip: "),
+    ({"preparation": {"monotone": True}}, "monotone bins go with coding = 'woe'"),
+    ({"preparation": {"bins": 1}}, "preparation.bins: "),
+    ({"preparation": {"coding": "woe", "min_bin_class": 0}}, "preparation.min_bin_class: "),
     ({"split": {"test": 0}}, "split.test: "),
     ({"split": {"test": 1}}, "split.test: "),
     ({"split": {"seed": -1}}, "split.seed: "),

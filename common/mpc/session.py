@@ -45,12 +45,17 @@ class Kind(Enum):
     BANK_WEIGHT_SHARE = "bank_weight_share"
     TEST_SCORES = "test_scores"
     SCORES = "scores"
+    MASKED_BINS = "masked_bins"
+    MASKED_COUNTS = "masked_counts"
+    BIN_TESTS = "bin_tests"
+    BIN_COUNTS = "bin_counts"
     # from the dealer
     SEED = "seed"
     DEALT_PERIODS = "dealt_periods"
     DEALT_LINK = "dealt_link"
     DEALT_TRUNCATION = "dealt_truncation"
     DEALT_GRADIENT = "dealt_gradient"
+    DEALT_COUNTS = "dealt_counts"
 
 
 OPENS: dict[Kind, Opened] = {
@@ -66,6 +71,8 @@ OPENS: dict[Kind, Opened] = {
     Kind.BANK_WEIGHT_SHARE: Opened.BANK_WEIGHTS,
     Kind.TEST_SCORES: Opened.TEST_SCORES,
     Kind.SCORES: Opened.SCORES,
+    Kind.BIN_TESTS: Opened.BIN_COUNTS,
+    Kind.BIN_COUNTS: Opened.BIN_COUNTS,
 }
 """What a round of each kind opens. Kinds that are not here carry only masked values: each is uniform by itself."""
 

@@ -17,6 +17,8 @@ from common import __version__
 from common.dataset import ColumnConfig, DatasetConfig, Loaded, fingerprint, infer_columns, read_table
 from common.disclosure import Opened
 from common.errors import DataError, PlanError, PolicyError
+from common.features.binning import Binning, binned_columns
+from common.features.selection import selection
 from common.mpc.correlation import Correlations
 from common.mpc.session import Kind, Reporter, Session
 from common.party import Party
@@ -25,8 +27,9 @@ from common.policy import Policy
 from common.stages import evaluate as quality
 from common.stages import split
 from common.stages.align import align
+from common.stages.counts import Allowance, bin_columns
 from common.stages.evaluate import Evaluation
-from common.stages.ledger import Ledger
+from common.stages.ledger import CountedLedger, Ledger
 from common.stages.match import MatchLimits
 from common.stages.model import ModelStore, PartyModel
 from common.stages.output import write_scores
@@ -52,6 +55,11 @@ class Home:
     ledger: Ledger
     scores: Path
     policy: Policy
+
+    @property
+    def counted(self) -> CountedLedger:
+        """The bank's book of rows whose labels were counted for the grid."""
+        return CountedLedger(self.scores.parent / "counted.sqlite")
 
     def knows(self, job: str) -> bool:
         """Whether a job of this name has left something here."""
@@ -138,7 +146,8 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         table = table.take(np.concatenate([np.flatnonzero(~test), np.flatnonzero(test)]))
         rows = table.rows - int(test.sum())
     with job.stage("prepare"):
-        prepared = await prepare_columns(job, plan, loaded, table, rows)
+        binnings = await bin_own_columns(job, plan, loaded, table, rows)
+        prepared = await prepare_columns(job, plan, loaded, table, rows, binnings)
         other = await agree_on_sizes(job.session, table.rows, rows, len(prepared.columns), plan.limits)
         check_columns(job, len(prepared.columns))
         await check_budget(job, table, rows, len(prepared.columns))
@@ -158,6 +167,8 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         await evaluate(job, plan, model, prepared, table, rows)
         await job.session.exchange(Kind.SHAPE, np.ones(1, np.uint64))  # both are through
     job.outcome.model_digest = job.home.models.save(model)  # last: of a job that fails nothing is kept
+    if binnings:
+        job.home.models.attach(job.id, "features.json", selection(binnings, model.fitted.sources, plan.preparation))
 
 
 async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
@@ -216,9 +227,23 @@ async def align_rows(job: PartyJob, table: FeatureTable, min_matched: int) -> Fe
     return table.take(rows)
 
 
-async def prepare_columns(job: PartyJob, plan: TrainPlan, loaded: Loaded, table: FeatureTable, rows: int) -> Prepared:
-    ridge = plan.model.ridge
-    prepared, warnings = await asyncio.to_thread(prepare, table, loaded.columns, plan.preparation, rows, ridge, job.party)
+async def bin_own_columns(job: PartyJob, plan: TrainPlan, loaded: Loaded, table: FeatureTable, rows: int) -> list[Binning]:
+    """This party's columns in bins, where the plan codes them so; none otherwise."""
+    if plan.preparation.coding == "linear":
+        return []
+    limit = job.home.policy.counts_per_row
+    allowance = Allowance(plan.limits.rows_per_column, lambda counted: job.home.counted.charge(counted, job.id, limit))
+    binnings = await bin_columns(job.session, job.correlations, table, loaded.columns, plan.preparation, rows, allowance)
+    job.warn(*(f"left out {b.cells.source!r}: {b.left_out}" for b in binnings if b.left_out))
+    return binnings
+
+
+async def prepare_columns(
+    job: PartyJob, plan: TrainPlan, loaded: Loaded, table: FeatureTable, rows: int, binnings: list[Binning]
+) -> Prepared:
+    ridge, options = plan.model.ridge, plan.preparation
+    binned = binned_columns(binnings, options)
+    prepared, warnings = await asyncio.to_thread(prepare, table, loaded.columns, options, rows, ridge, job.party, binned)
     job.warn(*warnings)
     return prepared
 
