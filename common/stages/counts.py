@@ -16,6 +16,7 @@ from common.disclosure import Opened
 from common.errors import PeerProtocolError, PolicyError
 from common.features import binning
 from common.features.binning import Binning, Groups
+from common.features.bins import BinnedColumn
 from common.features.options import Preparation
 from common.mpc.correlation import Correlations
 from common.mpc.count_masks import MAX_BINS, CountsDemand
@@ -60,6 +61,22 @@ async def bin_columns(
     label = table.label[:train_rows]
     rows = table.take(np.flatnonzero(train))
     await _answer(session, correlations, label, options, allowance, lambda: allowance.charge(rows))
+    return _count_own(cut, label, options)
+
+
+def columns_in_clear(
+    table: FeatureTable, columns: Mapping[str, ColumnConfig], options: Preparation, label: npt.NDArray[np.float64]
+) -> list[BinnedColumn]:
+    """The binned columns where the label of the training rows, which are the first, is at hand; none for linear coding."""
+    if options.coding == "linear":
+        return []
+    found = binning.cut(table, columns, options, np.arange(table.rows) < len(label))
+    if options.coding == "woe":
+        found = _count_own(found, label, options)
+    return binning.binned_columns(found, options)
+
+
+def _count_own(cut: Sequence[Binning], label: npt.NDArray[np.float64], options: Preparation) -> list[Binning]:
     return [b if b.left_out else binning.count_own(b, label, options) for b in cut]
 
 
