@@ -21,6 +21,7 @@ class Opened(Enum):
     SCORES = "scores"
     GRID_REASONS = "grid_reasons"
     METRICS = "metrics"
+    BIN_COUNTS = "bin_counts"
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ CATALOGUE: dict[Opened, Disclosure] = {
         Disclosure(
             Opened.COUNTS,
             _ALL,
-            "rows and columns of each side; rows matched, trained and tested; stocks dealt ahead",
+            "rows, columns and bins of each side; rows matched, trained and tested; stocks dealt ahead",
             "the dealer must know what to deal",
         ),
         Disclosure(Opened.SPLIT, ("grid",), "which matched rows train and which test", "both must train on the same rows"),
@@ -70,6 +71,12 @@ CATALOGUE: dict[Opened, Disclosure] = {
             ("coordinator", "client"),
             "AUC and its gain, KS, Gini, log-loss, Brier, largest |u|",
             "the client must see the result",
+        ),
+        Disclosure(
+            Opened.BIN_COUNTS,
+            ("grid",),
+            "which bins of the grid's columns hold too few labels of a class; training labels of each class in the others",
+            "the grid codes its bins by weight of evidence",
         ),
     )
 }

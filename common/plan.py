@@ -251,7 +251,8 @@ class TrainPlan(Plan):
     @property
     def needs(self) -> frozenset[Opened]:
         weights = {Opened.GRADIENTS} if self.model.weights == "owned" else {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS}
-        return super().needs | weights | {Opened.SPLIT, Opened.TEST_SCORES, Opened.METRICS}
+        counts = {Opened.BIN_COUNTS} if self.preparation.coding == "woe" else set()
+        return super().needs | weights | counts | {Opened.SPLIT, Opened.TEST_SCORES, Opened.METRICS}
 
 
 class ScorePlan(Plan):

@@ -19,6 +19,11 @@ class Policy(StrictModel):
     min_per_class: int = Field(default=100, ge=1, description="Fewest training labels of each class.")
     min_test_per_class: int = Field(default=20, ge=2, description="Fewest held-out labels of each class.")
     min_binary: int = Field(default=50, ge=0, description="Fewest ones and zeros of a binary column.")
+    min_bin_rows: int = Field(default=50, ge=1, description="Fewest training rows of a bin.")
+    min_bin_class: int = Field(default=5, ge=1, description="Fewest training rows of each class in a bin that is counted.")
+    counts_per_row: int = Field(
+        default=3, ge=0, description="Training jobs that may open to the grid counts in which this bank's label of a row is."
+    )
     max_ids: int = Field(default=20_000_000, ge=1, description="Most ids either side may bring to an alignment.")
     owned_weights: bool = Field(
         default=False, description="Allow weights = 'owned': each step opens this side's gradient to itself."
@@ -66,7 +71,7 @@ class Policy(StrictModel):
     def _check_training(self, plan: TrainPlan) -> list[str]:
         wrong = []
         floors = {name: getattr(plan.limits, name) for name in type(plan.limits).model_fields}
-        floors["min_binary"] = plan.preparation.min_binary
+        floors |= {name: getattr(plan.preparation, name) for name in ("min_binary", "min_bin_rows", "min_bin_class")}
         for name, value in floors.items():
             if value < (least := getattr(self, name)):
                 wrong.append(f"{name} = {value} (at least {least})")

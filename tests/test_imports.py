@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, str] = {
     "plan": "ground mpc features",
     "decision": "ground features stages.metrics",
     "stages": "ground mpc features plan decision",
-    "wire": "errors party config certificates disclosure mpc.session mpc.correlation",
+    "wire": "errors party config certificates disclosure mpc.session mpc.correlation mpc.count_masks",
     "settings": "ground plan wire decision.config",
     "jobs": "ground mpc plan stages wire settings",
     "coordinator": (

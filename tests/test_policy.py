@@ -32,10 +32,10 @@ def test_plans_of_defaults_pass_a_policy_of_defaults() -> None:
     check(Policy(), kind="score", model="job-1")
 
 
-@pytest.mark.parametrize("name", [*Limits.model_fields, "min_binary"])
+@pytest.mark.parametrize("name", [*Limits.model_fields, "min_binary", "min_bin_rows", "min_bin_class"])
 def test_a_plan_below_a_floor_is_refused_and_one_on_it_is_not(name: str) -> None:
     least = getattr(Policy(), name)
-    section = "preparation" if name == "min_binary" else "limits"
+    section = "limits" if name in Limits.model_fields else "preparation"
     expected = f"this party's policy does not allow: {name} = {least - 1} (at least {least})"
     assert refusal(Policy(), **{section: {name: least - 1}}) == expected
     check(Policy(), **{section: {name: least}})

@@ -14,7 +14,7 @@ from common.decision.calibrate import calibrate, calibration_error, reliability
 from common.decision.config import DecisionConfig
 from common.decision.scorecard import make_scorecard
 from common.decision.table import make_table
-from common.features.column import FittedColumn
+from common.features.bins import Column
 from common.stages.metrics import sigmoid
 from common.table import FeatureTable
 
@@ -29,7 +29,7 @@ class Trained:
     alone: the bank-only model's, in the same order; alone_error: its standard errors.
     """
 
-    columns: Sequence[FittedColumn]
+    columns: Sequence[Column]
     weights: Vector
     means: Vector
     alone: Vector

@@ -14,7 +14,8 @@ from common.config import StrictModel
 from common.decision.calibrate import Calibration
 from common.decision.config import DecisionConfig
 from common.errors import DataError
-from common.features.column import MISSING_LEVEL, FittedColumn
+from common.features.bins import BinnedColumn, Column
+from common.features.column import MISSING_LEVEL
 from common.table import FeatureTable, Ids
 
 Vector = npt.NDArray[np.float64]
@@ -84,7 +85,7 @@ def whole(points: Vector) -> npt.NDArray[np.int32]:
     return np.asarray(floor + (place < short[:, None]), np.int32)
 
 
-def sources(columns: Sequence[FittedColumn]) -> tuple[str, ...]:
+def sources(columns: Sequence[Column]) -> tuple[str, ...]:
     """The columns of the table that the prepared ones are made of, each once, in their order."""
     return tuple(dict.fromkeys(column.source for column in columns))
 
@@ -98,7 +99,7 @@ def contributions(matrix: Vector, weights: Vector, means: Vector, groups: Sequen
     return out
 
 
-def own_contributions(card: Scorecard, columns: Sequence[FittedColumn], matrix: Vector, weights: Vector) -> Vector:
+def own_contributions(card: Scorecard, columns: Sequence[Column], matrix: Vector, weights: Vector) -> Vector:
     """Of the bank's prepared rows (n, m), without the intercept: log-odds by column of the table, (n, columns)."""
     place = {name: k for k, name in enumerate(card.columns)}
     groups = [place[column.source] for column in columns]
@@ -108,7 +109,7 @@ def own_contributions(card: Scorecard, columns: Sequence[FittedColumn], matrix: 
 def make_scorecard(
     config: DecisionConfig,
     calibration: Calibration,
-    columns: Sequence[FittedColumn],
+    columns: Sequence[Column],
     weights: Vector,
     means: Vector,
     train: FeatureTable,
@@ -137,7 +138,7 @@ def make_scorecard(
 
 
 def _attributes(
-    source: str, columns: Sequence[FittedColumn], rates: Vector, means: Vector, train: FeatureTable
+    source: str, columns: Sequence[Column], rates: Vector, means: Vector, train: FeatureTable
 ) -> list[tuple[str, float]]:
     """(label, points) of a column's bins, categories or representative values, and of a missing value if one is imputed."""
     own = [(column, rates[j], means[j]) for j, column in enumerate(columns) if column.source == source]
@@ -153,14 +154,13 @@ def _attributes(
     return found
 
 
-def _values(source: str, column: FittedColumn, train: FeatureTable) -> list[tuple[str, Any]]:
+def _values(source: str, column: Column, train: FeatureTable) -> list[tuple[str, Any]]:
     """(label, value) of each attribute of a column, the missing value apart."""
-    edges: Sequence[float] | None = getattr(column, "edges", None)
     if source not in train.numeric:
         levels = sorted({str(level) for level in train.categorical[source] if level is not None})
         return [(level, level) for level in levels]
-    if edges is not None:
-        return _bins(list(edges))
+    if isinstance(column, BinnedColumn):
+        return _bins(list(column.cells.edges))
     values = train.numeric[source]
     values = values[~np.isnan(values)]
     if not values.size:

@@ -89,6 +89,12 @@ class ModelStore:
             part.replace(folder / name)
         return hashlib.sha256(text).hexdigest()
 
+    def attach(self, job: str, name: str, content: dict[str, Any]) -> None:
+        """Writes a JSON report of the job's model beside it, for its owner."""
+        folder = self._place(job)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+
     def has(self, job: str) -> bool:
         return (self._place(job) / "model.json").exists()
 

@@ -20,6 +20,8 @@ from common.decision.bundle import HeldOut
 from common.decision.config import DecisionConfig
 from common.disclosure import Opened
 from common.errors import DataError, PlanError, PolicyError
+from common.features.binning import Binning, binned_columns
+from common.features.selection import selection
 from common.mpc.correlation import Correlations
 from common.mpc.product import Rows
 from common.mpc.session import Kind, Reporter, Session
@@ -31,9 +33,10 @@ from common.stages import evaluate as quality
 from common.stages import split
 from common.stages.ahead import train_ahead
 from common.stages.align import align
+from common.stages.counts import Allowance, bin_columns
 from common.stages.decide import decide, make_rules
 from common.stages.evaluate import Evaluation
-from common.stages.ledger import Ledger
+from common.stages.ledger import CountedLedger, Ledger
 from common.stages.match import MatchLimits
 from common.stages.model import ModelStore, PartyModel, linear_scores
 from common.stages.output import write_scores
@@ -63,6 +66,11 @@ class Home:
     policy: Policy
     stocks: Stocks
     decision: DecisionConfig = field(default_factory=DecisionConfig)
+
+    @property
+    def counted(self) -> CountedLedger:
+        """The bank's book of rows whose labels were counted for the grid."""
+        return CountedLedger(self.scores.parent / "counted.sqlite")
 
     def knows(self, job: str) -> bool:
         """Whether a job of this name has left something here."""
@@ -154,7 +162,8 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         table, columns = await asyncio.to_thread(loaded.table.take, order, job.scratch), loaded.columns
         del loaded, matched, test, order
     with job.stage("prepare"):
-        prepared = await prepare_columns(job, plan, columns, table, rows)
+        binnings = await bin_own_columns(job, plan, columns, table, rows)
+        prepared = await prepare_columns(job, plan, columns, table, rows, binnings)
         other = await agree_on_sizes(job.session, table.rows, rows, len(prepared.columns), plan.limits)
         check_columns(job, len(prepared.columns))
         await check_budget(job, table, rows, len(prepared.columns))
@@ -180,6 +189,8 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
     if held is not None:
         bundle.save(held, job.home.models.folder(job.id))
     job.outcome.model_digest = job.home.models.save(model)  # last: of a job that fails nothing is kept
+    if binnings:
+        job.home.models.attach(job.id, "features.json", selection(binnings, model.fitted.sources, plan.preparation))
 
 
 async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
@@ -251,11 +262,30 @@ async def align_rows(job: PartyJob, table: FeatureTable, min_matched: int) -> In
     return rows
 
 
-async def prepare_columns(
+async def bin_own_columns(
     job: PartyJob, plan: TrainPlan, columns: dict[str, ColumnConfig], table: FeatureTable, rows: int
+) -> list[Binning]:
+    """This party's columns in bins, where the plan codes them so; none otherwise."""
+    if plan.preparation.coding == "linear":
+        return []
+    limit = job.home.policy.counts_per_row
+    allowance = Allowance(plan.limits.rows_per_column, lambda counted: job.home.counted.charge(counted, job.id, limit))
+    binnings = await bin_columns(job.session, job.correlations, table, columns, plan.preparation, rows, allowance)
+    job.warn(*(f"left out {b.cells.source!r}: {b.left_out}" for b in binnings if b.left_out))
+    return binnings
+
+
+async def prepare_columns(
+    job: PartyJob,
+    plan: TrainPlan,
+    columns: dict[str, ColumnConfig],
+    table: FeatureTable,
+    rows: int,
+    binnings: list[Binning],
 ) -> Prepared:
-    ridge = plan.model.ridge
-    prepared, warnings = await asyncio.to_thread(prepare, table, columns, plan.preparation, rows, ridge, job.party)
+    ridge, options = plan.model.ridge, plan.preparation
+    binned = binned_columns(binnings, options)
+    prepared, warnings = await asyncio.to_thread(prepare, table, columns, options, rows, ridge, job.party, binned)
     job.warn(*warnings)
     return prepared
 

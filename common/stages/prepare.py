@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from common.dataset import ColumnConfig
 from common.errors import PeerProtocolError, PolicyError
+from common.features.bins import BinnedColumn
 from common.features.options import Preparation
 from common.features.prepare import FittedPreparation, fit
 from common.features.whiten import whitening
@@ -117,10 +118,14 @@ def prepare(
     train_rows: int,
     ridge: float,
     party: Party,
+    binned: Sequence[BinnedColumn] = (),
 ) -> tuple[Prepared, list[str]]:
-    """`table`: matched rows, training rows first. Warnings name the columns left out."""
+    """`table`: matched rows, training rows first. Warnings name the columns left out.
+
+    binned: the columns to train on, where the coding is not linear.
+    """
     train = np.arange(table.rows) < train_rows
-    fitted, warnings = fit(table, columns, options, train)
+    fitted, warnings = fit(table, columns, options, train, binned)
     names = (*fitted.columns, INTERCEPT) if party is Party.BANK else fitted.columns
     lows = range(0, train_rows, _BLOCK)
     parts = (design(fitted, table.part(low, min(train_rows, low + _BLOCK)), party) for low in lows)

@@ -14,10 +14,10 @@ from hypothesis.extra import numpy as hnp
 from common.decision.calibrate import Calibration, calibrate
 from common.decision.config import DecisionConfig
 from common.decision.scorecard import Scorecard, make_scorecard, own_contributions, sources, whole
+from common.features.bins import BinnedColumn, Cells
 from common.features.column import MISSING_LEVEL
 from common.features.prepare import FittedPreparation
 from common.stages.metrics import sigmoid
-from common.table import FeatureTable
 from tests.decision.worlds import bank, prepared
 
 TABLE, GRID = bank(600)
@@ -113,13 +113,9 @@ def test_attributes_are_what_a_row_of_that_value_gets() -> None:
     np.testing.assert_allclose(values, np.quantile(TABLE.numeric["debt"], (0.05, 0.25, 0.5, 0.75, 0.95)), atol=0.03)
 
 
-class Binned:
-    """A column by bins, as weight of evidence makes it: edges and a value a bin."""
-
-    source, name, edges = "debt", "debt", (-0.5, 0.5)
-
-    def apply(self, table: FeatureTable) -> np.ndarray:
-        return np.array([-1.0, 0.25, 2.0])[np.searchsorted(self.edges, table.numeric["debt"])]
+BINNED = BinnedColumn(
+    name="debt", cells=Cells(source="debt", edges=(-0.5, 0.5)), values=(-1.0, 0.25, 2.0, 0.5), centre=0.0, spread=1.0
+)
 
 
 def test_a_binned_column_has_points_a_bin() -> None:
@@ -127,10 +123,10 @@ def test_a_binned_column_has_points_a_bin() -> None:
     made = make_scorecard(
         DecisionConfig(),
         Calibration(method="none"),
-        [Binned()],
+        [BINNED],
         weights,
         np.array([0.1]),
-        TABLE,  # type: ignore[list-item]
+        TABLE,
     )
     shown = [(a.label, a.points) for a in made.attributes][:3]
     factor = 20 / math.log(2)
