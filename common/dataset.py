@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 
 from common.config import StrictModel
 from common.errors import ConfigError
+from common.keys import months, normal_ids
 from common.party import Party
 from common.table import FeatureTable
 from common.tablefile import Format, Mask, TableFile, read_numbers, read_text, unreadable
@@ -27,8 +28,6 @@ _ALLOWED_MISSING: dict[str, tuple[str, ...]] = {
     "numeric": ("median", "mean", "zero", "mode", "drop", "refuse"),
     "categorical": ("category", "mode", "drop", "refuse"),
 }
-_PERIOD = r"^\d{4}((0[1-9]|1[0-2])|-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)$"
-
 _STRAY = 9  # numbers for each value that is none, above which an inferred column is numeric with errors in it
 
 
@@ -195,8 +194,7 @@ def _ids(file: TableFile, column: str, data: pa.Table) -> npt.NDArray[np.object_
     """Ids in the form in which both companies compare them: full width to ASCII (NFKC), upper case, no spaces."""
     if pa.types.is_floating(data[column].type):
         raise file.fault(f"column {column!r}: ids are stored as floating-point numbers", remedy="Store ids as text.")
-    text = pc.utf8_upper(pc.utf8_normalize(read_text(file, column, data), form="NFKC"))
-    ids = pc.replace_substring_regex(text, r"[\s\p{Z}]+", "")
+    ids = normal_ids(read_text(file, column, data))
     empty = np.asarray(pc.equal(ids, "").fill_null(True))
     if empty.any():
         raise file.bad_rows(column, empty, "the id is empty", "Remove the row or give it an id.")
@@ -207,17 +205,12 @@ def _ids(file: TableFile, column: str, data: pa.Table) -> npt.NDArray[np.object_
 def _periods(file: TableFile, column: str, data: pa.Table) -> npt.NDArray[np.int32]:
     """Months counted from year 0: year * 12 + month - 1."""
     values = data[column]
-    if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
-        years, months, bad = pc.year(values), pc.month(values), np.asarray(values.is_null())
-    else:
+    if not (pa.types.is_date(values.type) or pa.types.is_timestamp(values.type)):
         values = read_text(file, column, data)
-        bad = ~np.asarray(pc.match_substring_regex(values, _PERIOD).fill_null(False))
-        digits = pc.replace_substring(values, "-", "")
-        years, months = pc.utf8_slice_codeunits(digits, 0, 4), pc.utf8_slice_codeunits(digits, 4, 6)
+    counted, bad = months(values)
     if bad.any():
         raise file.bad_rows(column, bad, "not a month", "Write periods as YYYY-MM, YYYYMM or YYYY-MM-DD.", values)
-    result: npt.NDArray[np.int32] = years.cast(pa.int32()).to_numpy() * 12 + months.cast(pa.int32()).to_numpy() - 1
-    return result
+    return counted
 
 
 def _label(file: TableFile, column: str, data: pa.Table, *, both: bool) -> npt.NDArray[np.float64]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import difflib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,12 @@ def unreadable(path: Path, name: str, error: OSError) -> DataError:
         public=f"dataset {name}: the file cannot be read",
         remedy="Check the path and its permissions.",
     )
+
+
+class Origin(Protocol):
+    """Where columns come from, as far as reading one needs to know: how to say what is wrong."""
+
+    def fault(self, what: str, *, local: str | None = None, remedy: str = "") -> DataError: ...
 
 
 @dataclass(frozen=True)
@@ -78,12 +84,20 @@ class TableFile:
 
     def where(self, row: int) -> str:
         """`line 17` of a CSV file, `row 16` (from 1) of a Parquet file, for a data row counted from 0."""
-        if self.parquet:
-            return f"row {row + 1}"
+        return self.places([row])[row]
+
+    def places(self, rows: Collection[int]) -> dict[int, str]:
+        """`where` of many rows in one pass."""
+        found = {row: f"row {row + 1}" for row in rows}
+        if self.parquet or not rows:
+            return found
+        last = max(rows)
         for index, (line, _) in enumerate(self._rows()):
-            if index == row + 1:
-                return f"line {line}"
-        return f"row {row + 1}"
+            if index - 1 in found:
+                found[index - 1] = f"line {line}"
+            if index > last:
+                break
+        return found
 
     def require(self, columns: list[str]) -> None:
         """Raises DataError, with close names, unless the file has these columns."""
@@ -152,17 +166,19 @@ class TableFile:
             raise self.fault("the file is not valid Parquet", remedy="Write it again, or set `format`.") from None
 
 
-def read_text(file: TableFile, column: str, data: pa.Table) -> Any:
+def read_text(file: Origin, column: str, data: pa.Table) -> Any:
     """The column as trimmed text (a chunked array), missing as null."""
     values = data[column]
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
+    if pa.types.is_null(values.type):  # nothing is known of it, so nothing is wrong with it
+        values = values.cast(pa.string())
     if not (is_number(values.type) or pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
         raise file.fault(f"column {column!r}: its type, {values.type}, is neither text nor number")
     return pc.utf8_trim_whitespace(values.cast(pa.string()))
 
 
-def read_numbers(file: TableFile, column: str, data: pa.Table) -> tuple[npt.NDArray[np.float64], Mask]:
+def read_numbers(file: Origin, column: str, data: pa.Table) -> tuple[npt.NDArray[np.float64], Mask]:
     """(values as float64 (n,), NaN where missing or malformed; where malformed (n,)).
 
     Missing is an empty value, or na, n/a, nan, null, none in any case; malformed is other text, or an infinite number.
