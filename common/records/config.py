@@ -10,7 +10,9 @@ from pydantic import Field, field_validator, model_validator
 
 from common.config import StrictModel, read_toml, validate
 from common.errors import ConfigError
+from common.records.entries import Entries
 from common.records.fields import KNOWN
+from common.records.samples import Samples
 from common.tablefile import Format
 
 Rule = Literal["drop", "null", "refuse"]
@@ -200,6 +202,14 @@ class Cleaning(StrictModel):
     )
 
 
+class Output(StrictModel):
+    """Names of the columns of the feature file that are no features."""
+
+    id: str = Field(default="enterprise_id", min_length=1, description="Of the ids.")
+    month: str = Field(default="month", min_length=1, description="Of the samples' months.")
+    label: str = Field(default="overdue_label", min_length=1, description="Of the label, where there is one.")
+
+
 class RecordsConfig(StrictModel):
     """`wattscore features`: one party's records, made into features by itself."""
 
@@ -210,6 +220,9 @@ class RecordsConfig(StrictModel):
         min_length=1, description="The fields by name; a known name has defaults of its own."
     )
     cleaning: Cleaning = Field(default=Cleaning(), description="Rules over rows.")
+    samples: Samples = Field(default=Samples(), description="Which enterprises and months become rows.")
+    recipes: Entries = Field(default=(), description="How features are made; a default set for the party when there is none.")
+    output: Output = Field(default=Output(), description="Names of columns in the feature file.")
 
     @model_validator(mode="before")
     @classmethod
