@@ -12,15 +12,16 @@ import pyarrow.compute as pc
 
 from common.keys import are_credit_codes, month_text, months, normal_ids
 from common.records.columns import At, Values, bound_outliers, categories, numbers, outlier_bounds
-from common.records.config import FieldConfig, RecordsConfig, month_number
+from common.records.config import FieldConfig, RecordsConfig
 from common.records.journal import Finding, Journal
 from common.records.origin import Raw
 from common.records.panel import Panel
 from common.records.rows import Records, to_panel, without_duplicates, without_gaps
+from common.records.samples import month_number
 from common.tablefile import Mask, read_text
 
-_MANY = 0.05
-"""A rule other than `empty` that touches more than this share of what it looked at is worth a warning."""
+_QUIET, _MANY = ("empty", "unit", "gap", "duplicate"), 0.05
+"""A rule, other than these, that touches more than this share of the records is worth a warning."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -34,16 +35,22 @@ class Cleaned:
     bounds: Mapping[str, tuple[float, float]]
 
     @property
+    def loud(self) -> tuple[Finding, ...]:
+        """The findings worth a look: rules that touched many records."""
+        return tuple(f for f in self.findings if f.rule not in _QUIET and f.rows > _MANY * self.records)
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Months between the first and the last record in which nobody has one."""
+        months = np.flatnonzero(self.panel.present.any(axis=0))
+        inner = np.setdiff1d(np.arange(months[-1]), months)
+        return tuple(month_text(self.panel.first + int(m)) for m in inner)
+
+    @property
     def warnings(self) -> tuple[str, ...]:
-        """What the owner should look at: counts, no values."""
-        quiet = ("empty", "unit", "gap", "duplicate")
-        found = [f for f in self.findings if f.rule not in quiet and f.rows > _MANY * self.records]
-        texts = [
-            f"{f.field + ': ' if f.field else ''}{f.rule} ({f.action}) in {f.rows / self.records:.1%} of records" for f in found
-        ]
-        absent = np.flatnonzero(~self.panel.present.any(axis=0))
-        inner = [month_text(self.panel.first + int(m)) for m in absent if self.panel.present[:, m:].any()]
-        return (*texts, *([f"no record of anybody in {', '.join(inner[:6])}"] if inner else []))
+        """What the owner should look at, as text: counts, no values."""
+        texts = [f"{f.field or 'rows'}: {f.rule} ({f.action}) in {f.rows / self.records:.1%} of records" for f in self.loud]
+        return (*texts, *([f"no record of anybody in {', '.join(self.absent)}"] if self.absent else []))
 
 
 def clean(config: RecordsConfig, raw: Raw) -> Cleaned:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,49 +12,47 @@ from common.config import StrictModel, read_toml, validate
 from common.errors import ConfigError
 from common.records.entries import Entries
 from common.records.fields import KNOWN
-from common.records.samples import Samples
+from common.records.samples import Month, Samples
 from common.tablefile import Format
 
 Rule = Literal["drop", "null", "refuse"]
 RangeRule = Literal["drop", "clip", "null", "refuse"]
 OutlierRule = Literal["keep", "drop", "clip", "null", "refuse"]
-Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
-
-
-def month_number(text: str) -> int:
-    """A `Month` counted from year 0: year * 12 + month - 1."""
-    return int(text[:4]) * 12 + int(text[5:]) - 1
 
 
 class Sql(StrictModel):
     """A database, read through SQLAlchemy. Its URL holds a password, so it is never in this file, a message or a report."""
 
     url_env: str | None = Field(default=None, description="The environment variable that holds the URL.")
-    url_file: Path | None = Field(default=None, description="Or the file that holds it, readable by its owner only (0600).")
+    url_file: Path | None = Field(
+        default=None, description="The file that holds it (0600), read where url_env is not given or not set."
+    )
+        default=None, description="The file that holds it (0600), read where url_env is not given or not set."
+    )
     table: str | None = Field(default=None, description="The table or view to read, as NAME or SCHEMA.NAME.")
     query: str | None = Field(default=None, description="Or a query.")
     chunk: int = Field(default=50_000, ge=1, description="Rows fetched at a time.")
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Sql:
-        if (self.url_env is None) == (self.url_file is None):
-            raise ValueError("give either url_env or url_file")
+        if self.url_env is None and self.url_file is None:
+            raise ValueError("give url_env or url_file")
         if (self.table is None) == (self.query is None):
             raise ValueError("give either table or query")
         return self
 
     def url(self) -> str:
         """The URL itself. Raises ConfigError where there is none, or a file others may read."""
+        text, where = "", f"source.sql.url_env: the environment variable {self.url_env}"
         if self.url_env is not None:
-            text = os.environ.get(self.url_env, "")
-            remedy = f"Set it to a URL such as postgresql+psycopg://USER:PASSWORD@HOST/DATABASE, then: export {self.url_env}"
-            where = f"source.sql.url_env: the environment variable {self.url_env}"
-        else:
-            text, where = _secret(self.url_file or Path()), f"source.sql.url_file: {self.url_file}"
-            remedy = "Write one line to it: postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
-        if not text.strip():
-            raise ConfigError(f"{where} is empty or not set", remedy=remedy)
-        return text.strip()
+            text = os.environ.get(self.url_env, "").strip()
+        if not text and self.url_file is not None:
+            text, where = _secret(self.url_file).strip(), f"source.sql.url_file: {self.url_file}"
+        if not text:
+            raise ConfigError(
+                f"{where} is empty or not set", remedy="It holds a URL: postgresql+psycopg://USER:PASSWORD@HOST/DATABASE."
+            )
+        return text
 
 
 def _secret(path: Path) -> str:
@@ -207,7 +205,7 @@ class Output(StrictModel):
 
     id: str = Field(default="enterprise_id", min_length=1, description="Of the ids.")
     month: str = Field(default="month", min_length=1, description="Of the samples' months.")
-    label: str = Field(default="overdue_label", min_length=1, description="Of the label, where there is one.")
+    label: str = Field(default="overdue", min_length=1, description="Of the label, where there is one.")
 
 
 class RecordsConfig(StrictModel):

@@ -62,12 +62,12 @@ def without_duplicates(records: Records, rule: str, journal: Journal) -> Records
     unlike = {name: _unlike(values, again, group) for name, values in records.numeric.items()}
     unlike |= {name: _unlike(values, again, group) for name, values in records.codes.items()}
     conflict = np.logical_or.reduce(list(unlike.values()))[group]  # of each record, whether its group disagrees
-    _note(records, journal, "duplicate", "drop", again & ~conflict, "the same again")
+    _note(records, journal, "duplicate", "drop", again & ~conflict, "")
     if conflict.any():
         fields = ", ".join(name for name, differs in unlike.items() if differs.any())
         if rule == "refuse":
             _refuse(records, journal, again & conflict, fields)
-        _note(records, journal, "conflict", rule, conflict if rule == "drop" else again & conflict, f"other {fields}")
+        _note(records, journal, "conflict", rule, conflict if rule == "drop" else again & conflict, fields)
     if rule == "null":
         records = _nulled(records, unlike, group)
     last = np.append(~again[1:], True)
@@ -125,13 +125,13 @@ def without_gaps(records: Records, rules: Cleaning, journal: Journal) -> Records
         return records
 
     def between(i: int) -> str:
-        return f"nothing between {month_text(int(records.month[after[i] - 1]))} and {month_text(int(records.month[after[i]]))}"
+        return f"{month_text(int(records.month[after[i] - 1]))} ... {month_text(int(records.month[after[i]]))}"
 
     if rules.gaps == "refuse":
         row, name = int(records.row[after[0]]), str(records.ids[records.id[after[0]]])[:40]
         raise journal.origin.fault(
             f"enterprises with gaps in their months ({len(after)} gaps)",
-            local=f"{journal.origin.places([row])[row]}: id {name!r} has {between(0)} ({len(after)} such gaps)",
+            local=f"{journal.origin.places([row])[row]}: id {name!r} has no record within {between(0)} ({len(after)} gaps)",
             remedy="Add the records, or set cleaning.gaps = 'null' or 'drop', or cleaning.max_gap.",
         )
     journal.note("gap", "", "", rules.gaps, records.row[after], between, lambda i: int(records.month[after[i]]))
