@@ -27,8 +27,6 @@ class Sql(StrictModel):
     url_file: Path | None = Field(
         default=None, description="The file that holds it (0600), read where url_env is not given or not set."
     )
-        default=None, description="The file that holds it (0600), read where url_env is not given or not set."
-    )
     table: str | None = Field(default=None, description="The table or view to read, as NAME or SCHEMA.NAME.")
     query: str | None = Field(default=None, description="Or a query.")
     chunk: int = Field(default=50_000, ge=1, description="Rows fetched at a time.")
