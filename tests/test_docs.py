@@ -104,6 +104,7 @@ def missing(model: type[StrictModel], raw: dict[str, Any], at: str = "") -> Iter
         for inner in (k for k in kinds if isinstance(k, type) and issubclass(k, StrictModel)):
             named = field.annotation is not inner and "dict" in str(field.annotation)
             tables = list(raw[name].values()) if named else [raw[name]]
+            tables = [table for table in tables if isinstance(table, dict)]  # a field may be written as its column alone
             yield from missing(inner, merged(tables), f"{at}{name}.")
 
 

@@ -268,7 +268,12 @@ class RecordsConfig(StrictModel):
 
 def _filled(name: str, field: Any, known: dict[str, Any]) -> Any:
     given = {"column": field} if isinstance(field, str | list | tuple) else field
-    return {"column": name, **known, **given} if isinstance(given, dict) else field
+    if not isinstance(given, dict):
+        return field
+    if isinstance(known.get("outliers"), dict) and isinstance(given.get("outliers"), dict):
+        given = {**given, "outliers": {**known["outliers"], **given["outliers"]}}
+    known = {} if given.get("kind", known.get("kind")) != known.get("kind") else known
+    return {"column": name, **known, **given}
 
 
 def load_records(path: Path) -> RecordsConfig:
