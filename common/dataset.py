@@ -168,6 +168,9 @@ def _check_roles(config: DatasetConfig, name: str, party: Party, require_label: 
 def _infer(file: TableFile, data: pa.Table, features: list[str], warnings: list[str]) -> dict[str, ColumnConfig]:
     columns = {}
     for column in features:
+        if pa.types.is_dictionary(data[column].type):  # who wrote the file says that these are categories
+            columns[column] = ColumnConfig(kind="categorical", transform="auto")
+            continue
         values, malformed = read_numbers(file, column, data)
         numeric = not malformed.any()
         if not numeric and np.isfinite(values).sum() > _STRAY * malformed.sum():

@@ -24,7 +24,7 @@ class Origin(ABC):
 
     @abstractmethod
     def places(self, rows: Collection[int]) -> dict[int, str]:
-        """Where each of these rows, counted from 0, is found."""
+        """Where, under `label`, each of these rows, counted from 0, is found."""
 
     def fault(self, what: str, *, local: str | None = None, remedy: str = "") -> DataError:
         """`what` holds no value; `local`, which may, replaces it for the owner."""
@@ -34,7 +34,7 @@ class Origin(ABC):
         """The error that names the first of `count` bad rows, and the value it holds."""
         quoted = "" if value is None else f" {value[:_SHOWN]!r}:"
         text = f"{self.places([row])[row]}, column {column!r}:{quoted} {what}" + (f" ({count} such rows)" if count > 1 else "")
-        return DataError(text, public=f"{self.name} records: column {column!r}: {what} ({count} rows)", remedy=remedy)
+        return self.fault(f"column {column!r}: {what} ({count} rows)", local=text, remedy=remedy)
 
 
 @dataclass(frozen=True)

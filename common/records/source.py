@@ -30,7 +30,8 @@ class Files(Origin):
         for index in sorted(set(owner.tolist())):
             file, start = self.files[index], self.starts[index]
             own = file.places([row - start for row, o in zip(rows, owner.tolist(), strict=True) if o == index])
-            found |= {row + start: f"{file.path}, {place}" for row, place in own.items()}
+            which = f"{file.path}, " if len(self.files) > 1 else ""
+            found |= {row + start: which + place for row, place in own.items()}
         return found
 
 
@@ -54,7 +55,7 @@ def _read_files(paths: tuple[str, ...], format: Format, party: str, columns: lis
             raise file.fault(f"column {id!r}: ids are stored as floating-point numbers", remedy="Store ids as text.")
         tables.append(table.select(columns))
     starts = (0, *accumulate(table.num_rows for table in tables[:-1]))
-    label = str(files[0].path) + (f" and {len(files) - 1} more" if len(files) > 1 else "")
+    label = str(files[0].path) if len(files) == 1 else f"{len(files)} files"
     return Raw(joined(tables), Files(label, party, tuple(files), starts))
 
 

@@ -24,7 +24,7 @@ class SqlRows(Origin):
     """Rows of a table or query, in the order in which the database gave them."""
 
     def places(self, rows: Collection[int]) -> dict[int, str]:
-        return {row: f"{self.label}, row {row + 1}" for row in rows}
+        return {row: f"row {row + 1}" for row in rows}
 
 
 def read_sql(sql: Sql, party: str, columns: list[str], id: str) -> tuple[pa.Table, SqlRows]:
@@ -75,7 +75,8 @@ def _check_file(url: sa.URL, origin: SqlRows) -> None:
 def _cause(error: SQLAlchemyError, url: sa.URL) -> str:
     """The driver's words without the statement, and without what the URL holds."""
     text = str(error.orig) if isinstance(error, DBAPIError) else type(error).__name__
-    for secret in (url.render_as_string(hide_password=False), url.password, url.username, url.host, url.database):
+    query = [text for value in url.query.values() for text in ([value] if isinstance(value, str) else value)]
+    for secret in (url.render_as_string(hide_password=False), url.password, url.username, url.host, url.database, *query):
         text = text.replace(str(secret), "***") if secret else text
     return "the database refused: " + " ".join(text.split())
 
@@ -83,7 +84,9 @@ def _cause(error: SQLAlchemyError, url: sa.URL) -> str:
 def _chunks(engine: sa.Engine, sql: Sql, columns: list[str], id: str, origin: SqlRows) -> Iterator[pa.Table]:
     options = {"stream_results": True, "yield_per": sql.chunk, "postgresql_readonly": True}
     with engine.connect() as connection:
-        statement = _select(connection, sql.table, columns, origin) if sql.table else sa.text(sql.query or "")
+        statement = (
+            _select(connection, sql.table, columns, origin) if sql.table else sa.text((sql.query or "").replace(":", r"\:"))
+        )
         connection = connection.execution_options(**options)
         result = connection.execute(statement)
         _require(columns, list(result.keys()), origin)
