@@ -41,6 +41,14 @@ def features(config: Path, out: Path, report: Path | None, lang: str) -> None:
     print_section(made, settings, out)
 
 
+def world_config(party: Party, folder: Path) -> Path:
+    """The configuration for one side of a `common.world`, written beside its monthly records in `folder`."""
+    name = f"records-{party.value}.toml"
+    text = (Path(__file__).parent / "records" / f"world-{party.value}.toml").read_text(encoding="utf-8")
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder / name
+
+
 def make_features(
     config: Path, out: Path, report: Path | None = None, lang: Lang = "en"
 ) -> tuple[Features, Cleaned, RecordsConfig]:

@@ -15,6 +15,8 @@ from common.cli import main
 from common.config import validate
 from common.dataset import DatasetConfig, read_table
 from common.party import Party
+from common.records.config import load_records
+from common.records_cli import make_features, world_config
 from common.world import ID, LABEL, MONTH, make_world
 
 SAMPLES = Path(__file__).parents[1] / "deploy" / "samples"
@@ -94,3 +96,13 @@ def test_outputs_that_cannot_be_are_refused_before_the_work(world: Path, tmp_pat
     ):
         result = run(config, *arguments)
         assert result.exit_code == 2 and message in result.output
+
+
+@pytest.mark.parametrize("party", Party)
+def test_the_demos_configurations_say_what_the_samples_say(party: Party, world: Path, tmp_path: Path) -> None:
+    for name in ("grid_monthly.csv", "bank_monthly.csv"):
+        (tmp_path / name).symlink_to(world / name)
+    features, cleaned, settings = make_features(world_config(party, tmp_path), tmp_path / "made.parquet")
+    sample = load_records(world / f"records-{party.value}.toml")
+    assert settings.model_dump(exclude={"source"}) == sample.model_dump(exclude={"source"})
+    assert (tmp_path / "made.parquet").exists() and features.count > 1000 and cleaned.warnings == ()

@@ -91,11 +91,13 @@ def test_what_does_not_fit_is_refused_by_key(base: dict[str, Any], changes: dict
 @pytest.mark.parametrize("path", ['"data/*.csv"', '["data/a.csv", "/abs/b.csv"]'])
 def test_paths_are_relative_to_the_file(path: str, tmp_path: Path) -> None:
     file = tmp_path / "records.toml"
-    file.write_text(
-        f'party = "grid"\nsource = {{ path = {path} }}\nkeys = {{ id = "i", month = "m" }}\nfields = {{ x = "x" }}\n'
-    )
+    head, keys = 'party = "grid"\n', 'keys = { id = "i", month = "m" }\n'
+    file.write_text(f'{head}source = {{ path = {path} }}\n{keys}fields = {{ x = "x" }}\n')
     found = load_records(file).source.path
     assert found[0].startswith(f"{tmp_path}/data/") and found[1:] in ((), ("/abs/b.csv",))
-    file.write_text('party = "grid"\nsource = { sql = { url_file = "u", table = "t" } }\nkeys = { id = "i", month = "m" }\n')
+    file.write_text(f'{head}source = {{ sql = {{ url_file = "u", table = "t" }} }}\n{keys}fields = {{ x = "x" }}\n')
+    sql = load_records(file).source.sql
+    assert sql is not None and sql.url_file == tmp_path / "u"
+    file.write_text(f"{head}source = {{ path = {path} }}\n{keys}")
     with pytest.raises(ConfigError, match="missing key 'fields'"):
         load_records(file)
