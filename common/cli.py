@@ -1,4 +1,4 @@
-"""`wattscore`: train, score, jobs, show, cancel, certs, try, demo, features."""
+"""`wattscore`: train, score, predeal, jobs, show, cancel, certs, try, demo, features."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from common.certs_cli import certs
 from common.client import Client, as_dict, failure
 from common.config import validate
 from common.errors import PlanError, WattScoreError
-from common.plan import ScorePlan, TrainPlan, load_plan
+from common.plan import AnyPlan, PredealPlan, ScorePlan, TrainPlan, load_plan, parse_plan
 from common.records_cli import features
 from common.show import follow, print_job, print_jobs
 from common.trial_cli import demo, try_
@@ -95,6 +95,46 @@ def score(
 
 
 @main.command()
+@click.argument("plan", type=click.Path(path_type=Path), required=False)
+@click.option("--rows", type=int, help="Training rows, at least as many as there will be and at most 1.25 times.")
+@click.option("--grid", type=int, help="The grid's trained columns, or a few more.")
+@click.option("--bank", type=int, help="The bank's, its intercept included.")
+@click.option("--like", help="A finished training job: its sizes, 5 % more rows, and its model if no PLAN is given.")
+@_config
+@_json
+def predeal(
+    plan: Path | None, rows: int | None, grid: int | None, bank: int | None, like: str | None, config: Path, as_json: bool
+) -> None:
+    """Deal ahead what one training of PLAN, or of a finished one's kind, consumes; both parties store it for one use."""
+    with Client.from_config(config) as client:
+        raw: dict[str, Any] = _as_before(client.show(like)) if like else {}
+        if plan is not None:
+            raw["model"] = _training(load_plan(plan), str(plan)).model
+        raw |= {k: v for k, v in {"rows": rows, "grid_columns": grid, "bank_columns": bank}.items() if v is not None}
+        if missing := [k for k in ("model", "rows", "grid_columns", "bank_columns") if k not in raw]:
+            raise PlanError(
+                f"nothing says the {', '.join(missing)} to deal for",
+                remedy="Give PLAN, --rows, --grid and --bank, or --like JOB.",
+            )
+        _submit(client, validate(PredealPlan, raw, "options", PlanError), True, as_json)
+
+
+def _as_before(job: wire.Job) -> dict[str, Any]:
+    """A predeal plan's keys for a training like this one."""
+    grid, bank = job.grid.report.counts, job.bank.report.counts
+    if job.kind != "train" or not (grid.trained_columns and bank.trained_columns):
+        raise PlanError(f"job {job.id} has trained nothing", remedy="Name a training job that succeeded.")
+    sizes = {"rows": grid.train_rows + grid.train_rows // 20, "grid_columns": grid.trained_columns}
+    return {"model": _training(parse_plan(job.plan), job.id).model, **sizes, "bank_columns": bank.trained_columns}
+
+
+def _training(plan: AnyPlan, source: str) -> TrainPlan:
+    if not isinstance(plan, TrainPlan):
+        raise PlanError(f"{source}: a plan of kind {plan.kind!r} trains nothing", remedy="Give a training plan.")
+    return plan
+
+
+@main.command()
 @_config
 @_json
 def jobs(config: Path, as_json: bool) -> None:
@@ -127,7 +167,7 @@ def cancel(job: str, config: Path, as_json: bool) -> None:
         _print(client.cancel(job), as_json)
 
 
-def _submit(client: Client, plan: TrainPlan | ScorePlan, watch: bool, as_json: bool) -> None:
+def _submit(client: Client, plan: AnyPlan, watch: bool, as_json: bool) -> None:
     job = client.submit(plan)
     if watch:
         updates = client.watch(job.id)

@@ -9,7 +9,7 @@ from typing import Any
 
 from common.errors import ConfigError, WattScoreError
 from common.jobs.state import State
-from common.plan import ScorePlan, TrainPlan
+from common.plan import AnyPlan
 from common.settings import ClientSettings, load_settings
 from common.wire import coordinator_pb2 as wire
 from common.wire import plain
@@ -53,7 +53,7 @@ class Client:
         self._runner.run(self._connection.close())
         self._runner.close()
 
-    def submit(self, plan: TrainPlan | ScorePlan) -> wire.Job:
+    def submit(self, plan: AnyPlan) -> wire.Job:
         """Queues a plan; the job as it stands."""
         job: wire.Job = self._call(SUBMIT, wire.SubmitRequest(plan=plan.canonical()))
         return job

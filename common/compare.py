@@ -27,7 +27,8 @@ def pooled(plan: TrainPlan, grid: DatasetConfig, bank: DatasetConfig) -> Metrics
     order = np.concatenate([np.flatnonzero(~test), np.flatnonzero(test)])
     train = int((~test).sum())
     parts = [
-        prepare(rows[p].take(order), tables[p].columns, plan.preparation, train, plan.model.ridge, p)[0].matrix for p in Party
+        prepare(rows[p].take(order), tables[p].columns, plan.preparation, train, plan.model.ridge, p)[0].matrix(0, len(order))
+        for p in Party
     ]
     label = rows[Party.BANK].label
     assert label is not None  # noqa: S101
@@ -48,7 +49,7 @@ def _fit(x: Reals, y: Reals, ridge: float, held: Reals) -> Reals:
 def _matched(grid: FeatureTable, bank: FeatureTable) -> tuple[Index, Index]:
     """Rows of the same (id, period) at both."""
     keys = [_keys(table) for table in (grid, bank)]
-    _, first, second = np.intersect1d(keys[0], keys[1], return_indices=True)
+    _, first, second = np.intersect1d(keys[0], keys[1], assume_unique=True, return_indices=True)
     return first.astype(np.int64), second.astype(np.int64)
 
 

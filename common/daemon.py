@@ -16,6 +16,7 @@ from common.settings import PartySettings, check_party, load_settings
 from common.stages.ledger import Ledger
 from common.stages.model import ModelStore
 from common.stages.pipeline import Home
+from common.stages.stocks import Stocks
 from common.wire import party_pb2 as wire
 from common.wire.client import Connection, Stream
 from common.wire.methods import ATTEND, PEER
@@ -98,7 +99,8 @@ def open_home(settings: PartySettings) -> Home:
     """The party's data folder, made if it is new."""
     data = settings.data
     ledger = Ledger(data / "ledger.sqlite")
-    return Home(ModelStore(data / "models"), ledger, data / "scores", settings.policy)
+    stocks = Stocks(data / "stock", data / "spent.sqlite", settings.coordinator.identity, settings.policy.stock_mib)
+    return Home(ModelStore(data / "models"), ledger, data / "scores", settings.policy, stocks)
 
 
 async def start(party: Party, config: Path) -> PartyDaemon:

@@ -18,8 +18,9 @@ from common.config import StrictModel
 from common.errors import ConfigError
 from common.keys import months, normal_ids
 from common.party import Party
-from common.table import FeatureTable
-from common.tablefile import Format, Mask, TableFile, read_numbers, read_text, unreadable
+from common.scratch import Scratch
+from common.table import Coded, Columns, FeatureTable, Ids
+from common.tablefile import Data, Format, Mask, TableFile, read_coded, read_numbers, unreadable
 
 Kind = Literal["numeric", "categorical"]
 Missing = Literal["median", "mean", "zero", "mode", "category", "drop", "refuse"]
@@ -110,11 +111,14 @@ class Loaded:
     warnings: tuple[str, ...] = ()
 
 
-def read_table(config: DatasetConfig, *, name: str, party: Party, require_label: bool = False) -> Loaded:
+def read_table(
+    config: DatasetConfig, *, name: str, party: Party, require_label: bool = False, scratch: Scratch | None = None
+) -> Loaded:
     """The file of `config`, checked; `name` is the dataset's name in messages.
 
     The label is read where it is declared. With `require_label` (training at the bank) it must be declared, be in the
     file and hold both classes; without, a file lacking the label column gives a table without label.
+    Columns that do not fit in memory go to `scratch`; each is read, checked and put there by itself.
     Raises ConfigError for a label at the grid or none declared where required, DataError for what is wrong in the file.
     """
     _check_roles(config, name, party, require_label)
@@ -123,7 +127,8 @@ def read_table(config: DatasetConfig, *, name: str, party: Party, require_label:
     keys = [key for key in (config.id, config.period, label) if key is not None]
     features = list(config.columns) or [c for c in file.header if c not in (*keys, config.label)]
     file.require([*keys, *features])
-    data = file.read([*keys, *features])
+    where = scratch or Scratch()
+    data = file.read([*keys, *features], where)
     warnings: list[str] = []
     columns = dict(config.columns) or _infer(file, data, features, warnings)
     ids = _ids(file, config.id, data)
@@ -132,12 +137,16 @@ def read_table(config: DatasetConfig, *, name: str, party: Party, require_label:
     table = FeatureTable(
         ids=ids,
         periods=periods,
-        numeric={c: _numeric(file, c, columns[c], data, warnings) for c in features if columns[c].kind == "numeric"},
-        categorical={c: _categories(file, c, columns[c], data, warnings) for c in features if columns[c].kind != "numeric"},
+        numeric=Columns(
+            {c: where.keep(_numeric(file, c, columns[c], data, warnings)) for c in features if columns[c].kind == "numeric"}
+        ),
+        categorical=Columns(
+            {c: _categories(file, c, columns[c], data, warnings, where) for c in features if columns[c].kind != "numeric"}
+        ),
         label=None if label is None else _label(file, label, data, both=require_label),
         order=tuple(c for c in file.header if c in columns),
     )
-    return Loaded(_drop_missing(table, columns, file, warnings), columns, tuple(warnings))
+    return Loaded(_drop_missing(table, columns, file, warnings, where), columns, tuple(warnings))
 
 
 def infer_columns(
@@ -165,10 +174,10 @@ def _check_roles(config: DatasetConfig, name: str, party: Party, require_label: 
         raise ConfigError(f"dataset {name}: no label is declared", remedy="Set `label` to the column of 0/1 outcomes.")
 
 
-def _infer(file: TableFile, data: pa.Table, features: list[str], warnings: list[str]) -> dict[str, ColumnConfig]:
-    columns = {}
+def _infer(file: TableFile, data: Data, features: list[str], warnings: list[str]) -> dict[str, ColumnConfig]:
+    columns, coded = {}, file.coded()
     for column in features:
-        if pa.types.is_dictionary(data[column].type):  # who wrote the file says that these are categories
+        if column in coded:  # who wrote the file says that these are categories
             columns[column] = ColumnConfig(kind="categorical", transform="auto")
             continue
         values, malformed = read_numbers(file, column, data)
@@ -193,30 +202,34 @@ def _infer(file: TableFile, data: pa.Table, features: list[str], warnings: list[
     return columns
 
 
-def _ids(file: TableFile, column: str, data: pa.Table) -> npt.NDArray[np.object_]:
+def _ids(file: TableFile, column: str, data: Data) -> Ids:
     """Ids in the form in which both companies compare them: full width to ASCII (NFKC), upper case, no spaces."""
     if pa.types.is_floating(data[column].type):
         raise file.fault(f"column {column!r}: ids are stored as floating-point numbers", remedy="Store ids as text.")
-    ids = normal_ids(read_text(file, column, data))
-    empty = np.asarray(pc.equal(ids, "").fill_null(True))
-    if empty.any():
+    codes, texts = read_coded(file, column, data)
+    normal = normal_ids(texts)
+    empty_text = np.append(np.asarray(pc.equal(normal, "").fill_null(True)), True)  # code -1 is missing
+    if empty_text.any() and (empty := empty_text[codes]).any():
         raise file.bad_rows(column, empty, "the id is empty", "Remove the row or give it an id.")
-    result: npt.NDArray[np.object_] = np.asarray(ids.to_numpy(zero_copy_only=False), dtype=object)
-    return result
+    distinct = Ids.of(pa.chunked_array([normal]))
+    return Ids(distinct.codes[codes], distinct.levels)
 
 
-def _periods(file: TableFile, column: str, data: pa.Table) -> npt.NDArray[np.int32]:
+def _periods(file: TableFile, column: str, data: Data) -> npt.NDArray[np.int32]:
     """Months counted from year 0: year * 12 + month - 1."""
     values = data[column]
-    if not (pa.types.is_date(values.type) or pa.types.is_timestamp(values.type)):
-        values = read_text(file, column, data)
-    counted, bad = months(values)
+    if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
+        counted, bad = months(values)
+    else:
+        codes, texts = read_coded(file, column, data)
+        of_text, wrong = months(texts)
+        bad, counted = np.append(wrong, True)[codes], np.append(of_text, 0)[codes].astype(np.int32)
     if bad.any():
-        raise file.bad_rows(column, bad, "not a month", "Write periods as YYYY-MM, YYYYMM or YYYY-MM-DD.", values)
+        raise file.bad_rows(column, bad, "not a month", "Write periods as YYYY-MM, YYYYMM or YYYY-MM-DD.", data[column])
     return counted
 
 
-def _label(file: TableFile, column: str, data: pa.Table, *, both: bool) -> npt.NDArray[np.float64]:
+def _label(file: TableFile, column: str, data: Data, *, both: bool) -> npt.NDArray[np.float64]:
     values, malformed = read_numbers(file, column, data)
     missing = np.isnan(values) & ~malformed
     if missing.any():
@@ -229,13 +242,15 @@ def _label(file: TableFile, column: str, data: pa.Table, *, both: bool) -> npt.N
     return values
 
 
-def _check_unique(file: TableFile, ids: npt.NDArray[np.object_], periods: npt.NDArray[np.int32] | None) -> None:
-    frame = pd.DataFrame({"id": pd.factorize(ids)[0], "period": 0 if periods is None else periods})
-    duplicate = frame.duplicated().to_numpy()
+def _check_unique(file: TableFile, ids: Ids, periods: npt.NDArray[np.int32] | None) -> None:
+    keys = ids.codes.astype(np.int64) << 32
+    if periods is not None:
+        keys |= periods
+    duplicate = pd.Series(keys, copy=False).duplicated().to_numpy()
     if not duplicate.any():
         return
     second = int(duplicate.argmax())
-    first = int((frame == frame.iloc[second]).all(axis=1).to_numpy().argmax())
+    first = int((keys == keys[second]).argmax())
     what = "more than one row for the same id" + ("" if periods is None else " and period")
     raise file.fault(
         f"{what} ({int(duplicate.sum())} rows too many)",
@@ -244,9 +259,7 @@ def _check_unique(file: TableFile, ids: npt.NDArray[np.object_], periods: npt.ND
     )
 
 
-def _numeric(
-    file: TableFile, column: str, config: ColumnConfig, data: pa.Table, warnings: list[str]
-) -> npt.NDArray[np.float64]:
+def _numeric(file: TableFile, column: str, config: ColumnConfig, data: Data, warnings: list[str]) -> npt.NDArray[np.float64]:
     values, malformed = read_numbers(file, column, data)
     low = -np.inf if config.min is None else config.min
     high = np.inf if config.max is None else config.max
@@ -258,24 +271,23 @@ def _numeric(
     return values
 
 
-def _categories(
-    file: TableFile, column: str, config: ColumnConfig, data: pa.Table, warnings: list[str]
-) -> npt.NDArray[np.object_]:
-    text = read_text(file, column, data)
-    text = pc.if_else(pc.equal(text, ""), None, text)
+def _categories(file: TableFile, column: str, config: ColumnConfig, data: Data, warnings: list[str], scratch: Scratch) -> Coded:
+    codes, texts = read_coded(file, column, data)
+    known = ~np.asarray(pc.equal(texts, ""))
     if config.categories is not None:
-        known = pc.is_in(text, value_set=pa.array(config.categories, pa.string()))
-        unknown = np.asarray(pc.and_(pc.invert(known), text.is_valid()))
+        declared = np.asarray(pc.is_in(texts, value_set=pa.array(config.categories, pa.string())))
+        unknown = np.append(known & ~declared, False)[codes]
         _settle(file, column, config, unknown, "not a declared category", data, warnings)
-        text = pc.if_else(known, text, None)
-    _refuse_missing(file, column, config, np.asarray(text.is_null()))
-    values: npt.NDArray[np.object_] = np.asarray(text.to_numpy(zero_copy_only=False), dtype=object)
-    return values
+        known &= declared
+    levels, level_of = np.unique(np.asarray(texts.to_numpy(zero_copy_only=False), dtype=object)[known], return_inverse=True)
+    place = np.full(len(texts) + 1, len(levels), np.int32)  # missing, at the end
+    place[np.flatnonzero(known)] = level_of
+    coded = place[codes]
+    _refuse_missing(file, column, config, coded == len(levels))
+    return Coded(scratch.keep(coded), np.append(levels, [None]))
 
 
-def _settle(
-    file: TableFile, column: str, config: ColumnConfig, bad: Mask, what: str, data: pa.Table, warnings: list[str]
-) -> None:
+def _settle(file: TableFile, column: str, config: ColumnConfig, bad: Mask, what: str, data: Data, warnings: list[str]) -> None:
     """Raises for malformed values, or reports that they are read as missing."""
     if not bad.any():
         return
@@ -290,7 +302,9 @@ def _refuse_missing(file: TableFile, column: str, config: ColumnConfig, missing:
         raise file.bad_rows(column, missing, "a value is missing", "Fill it, or declare how `missing` is imputed.")
 
 
-def _drop_missing(table: FeatureTable, columns: dict[str, ColumnConfig], file: TableFile, warnings: list[str]) -> FeatureTable:
+def _drop_missing(
+    table: FeatureTable, columns: dict[str, ColumnConfig], file: TableFile, warnings: list[str], scratch: Scratch
+) -> FeatureTable:
     """The table without the rows that miss a value of a column declared missing = "drop"."""
     keep = np.ones(table.rows, dtype=np.bool_)
     for column in (c for c in table.order if columns[c].missing == "drop"):
@@ -300,4 +314,4 @@ def _drop_missing(table: FeatureTable, columns: dict[str, ColumnConfig], file: T
         keep &= ~missing
     if not keep.any():
         raise file.fault("every row misses a value of a column declared missing = 'drop'")
-    return table if keep.all() else table.take(np.flatnonzero(keep))
+    return table if keep.all() else table.take(np.flatnonzero(keep), scratch)

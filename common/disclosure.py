@@ -49,7 +49,7 @@ CATALOGUE: dict[Opened, Disclosure] = {
         Disclosure(
             Opened.COUNTS,
             _ALL,
-            "rows and columns of each side; rows matched, trained and tested",
+            "rows and columns of each side; rows matched, trained and tested; stocks dealt ahead",
             "the dealer must know what to deal",
         ),
         Disclosure(Opened.SPLIT, ("grid",), "which matched rows train and which test", "both must train on the same rows"),

@@ -1,4 +1,4 @@
-"""What a client asks for: a training or a scoring plan. Frozen, unknown keys refused, the same bytes for both parties.
+"""What a client asks for: training, scoring or predealing. Frozen, unknown keys refused, the same bytes for both parties.
 
 Beside `jobs` and not in it, because stages, coordinator and client all read plans and stages may not see jobs.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,8 @@ from common.config import StrictModel, read_toml, validate
 from common.disclosure import Opened
 from common.errors import PlanError, RangeError
 from common.features.options import Preparation
+from common.mpc.correlation import TrainingDemand
+from common.mpc.dealer import Work
 from common.mpc.descent import Step, nesterov, sgd
 from common.mpc.fixedpoint import WEIGHT_LIMIT, WEIGHT_SCALE, X_LIMIT, LinkScales
 from common.mpc.link import Fourier, Link, Taylor, fourier_coefficients
@@ -40,9 +43,13 @@ class Side(StrictModel):
 class Split(StrictModel):
     """Which matched rows are held out: drawn by the bank from a keyed hash of id and period."""
 
-    test: float = Field(default=0.3, gt=0.0, lt=1.0, description="Share of rows held out to measure the model on.")
+    by: Literal["row", "enterprise", "time"] = Field(
+        default="row", description="Hold out single rows, whole enterprises, or the last months (keys with period)."
+    )
+    test: float = Field(default=0.3, gt=0.0, lt=1.0, description="Share of rows or enterprises held out to measure on.")
+    months: int = Field(default=3, ge=1, le=1200, description="How many of the last months are held out by time.")
     seed: int = Field(default=42, ge=0, lt=2**63, description="The same seed holds out the same rows.")
-    stratify: bool = Field(default=True, description="Hold out this share of each class.")
+    stratify: bool = Field(default=True, description="Hold out this share of each class; not by time.")
 
 
 class Model(StrictModel):
@@ -90,8 +97,16 @@ class Model(StrictModel):
             return Taylor(self.period or 128)
         return Fourier(self.period or 32, self.terms)
 
-    def steps(self, rows: int) -> list[Step]:
-        """All steps over `rows` training rows. Raises PlanError when their numbers do not fit the fixed-point budget."""
+    def work(self, demand: TrainingDemand) -> Work:
+        """What is dealt for a training of this size."""
+        columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
+        return Work(self.steps(demand.rows), self.make_link(), demand.rows, columns, self.revealed_bits)
+
+    def steps(self, rows: int, data_rows: int | None = None) -> list[Step]:
+        """All steps over `rows` training rows, of which the first `data_rows` (default: all) are not zeros, if nesterov.
+
+        Raises PlanError when their numbers do not fit the fixed-point budget.
+        """
         self._check_steps(rows)
         if self.optimiser == "nesterov":
             steps = nesterov(rows, self.iterations, self.step or 2.5)
@@ -101,7 +116,7 @@ class Model(StrictModel):
             LinkScales.choose(steps[0].size, max(step.rows for step in steps))
         except RangeError as error:
             raise PlanError(error.message, expected=error.expected, got=error.got, remedy=error.remedy) from None
-        return steps
+        return steps if data_rows is None else [replace(step, data_rows=data_rows) for step in steps]
 
     def _check_steps(self, rows: int) -> None:
         """Refuses, before they are made, too many steps and steps that could leave the ring."""
@@ -150,10 +165,27 @@ class Limits(StrictModel):
     )
 
 
-class Plan(StrictModel):
-    """What both kinds of plan share."""
+class Request(StrictModel):
+    """What all kinds of plan share."""
 
     name: str = Field(default="", max_length=100, description="For people; appears in lists.")
+
+    @property
+    def allowed(self) -> frozenset[Opened]:
+        """What the computation may open."""
+        return frozenset({Opened.COUNTS})
+
+    def canonical(self) -> str:
+        """JSON with every field, keys sorted: what both parties are offered and hash."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    def digest(self) -> bytes:
+        return hashlib.sha256(self.canonical().encode()).digest()
+
+
+class Plan(Request):
+    """A plan on both parties' rows."""
+
     grid: Side
     bank: Side
     keys: tuple[Literal["id", "period"], ...] = Field(
@@ -190,13 +222,6 @@ class Plan(StrictModel):
     def side(self, party: Party) -> Side:
         return self.grid if party is Party.GRID else self.bank
 
-    def canonical(self) -> str:
-        """JSON with every field, keys sorted: what both parties are offered and hash."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-    def digest(self) -> bytes:
-        return hashlib.sha256(self.canonical().encode()).digest()
-
 
 class TrainPlan(Plan):
     """Align, prepare, train, reveal, evaluate."""
@@ -206,6 +231,22 @@ class TrainPlan(Plan):
     preparation: Preparation = Preparation()
     model: Model = Model()
     limits: Limits = Limits()
+    dealt: Literal["online", "ahead"] = Field(
+        default="online",
+        description="When training is dealt its randomness: while it runs, or before, by `wattscore predeal`.",
+    )
+
+    @model_validator(mode="after")
+    def _can_be_dealt(self) -> TrainPlan:
+        if self.dealt == "ahead":
+            _check_full_batch(self.model)
+        return self
+
+    @model_validator(mode="after")
+    def _time_needs_periods(self) -> TrainPlan:
+        if self.split.by == "time" and "period" not in self.keys:
+            raise ValueError('split.by = "time" needs keys = ["id", "period"]')
+        return self
 
     @property
     def needs(self) -> frozenset[Opened]:
@@ -225,12 +266,40 @@ class ScorePlan(Plan):
         return super().needs | {Opened.SCORES}
 
 
-AnyPlan = Annotated[TrainPlan | ScorePlan, Field(discriminator="kind")]
-_ADAPTER: TypeAdapter[TrainPlan | ScorePlan] = TypeAdapter(AnyPlan)
-_KINDS: dict[str, type[TrainPlan] | type[ScorePlan]] = {"train": TrainPlan, "score": ScorePlan}
+class PredealPlan(Request):
+    """Deal ahead what one training of this size consumes; both parties store it and use it once."""
+
+    kind: Literal["predeal"] = "predeal"
+    model: Model = Field(default=Model(), description="How to train, as in the training plan.")
+    rows: int = Field(ge=1, le=2**31, description="Training rows, at least as many as there will be.")
+    grid_columns: int = Field(ge=1, le=100_000, description="The grid's trained columns, at least as many as there will be.")
+    bank_columns: int = Field(ge=1, le=100_000, description="The bank's likewise, its intercept included.")
+
+    @model_validator(mode="after")
+    def _can_be_dealt(self) -> PredealPlan:
+        _check_full_batch(self.model)
+        return self
+
+    @property
+    def demand(self) -> TrainingDemand:
+        return TrainingDemand(self.rows, self.grid_columns, self.bank_columns)
 
 
-def make_plan(raw: dict[str, Any], source: str) -> TrainPlan | ScorePlan:
+def _check_full_batch(model: Model) -> None:
+    if model.optimiser != "nesterov":
+        raise ValueError("only optimiser = 'nesterov' can be dealt ahead: rows to spare would fill whole batches of sgd")
+
+
+AnyPlan = Annotated[TrainPlan | ScorePlan | PredealPlan, Field(discriminator="kind")]
+_ADAPTER: TypeAdapter[AnyPlan] = TypeAdapter(AnyPlan)
+_KINDS: dict[str, type[TrainPlan] | type[ScorePlan] | type[PredealPlan]] = {
+    "train": TrainPlan,
+    "score": ScorePlan,
+    "predeal": PredealPlan,
+}
+
+
+def make_plan(raw: dict[str, Any], source: str) -> AnyPlan:
     """A plan from parsed TOML or JSON; `kind` defaults to train. Raises PlanError naming each wrong key."""
     kind = raw.get("kind", "train")
     if not isinstance(kind, str) or kind not in _KINDS:
@@ -238,11 +307,11 @@ def make_plan(raw: dict[str, Any], source: str) -> TrainPlan | ScorePlan:
     return validate(_KINDS[kind], raw, source, PlanError)
 
 
-def load_plan(path: Path) -> TrainPlan | ScorePlan:
+def load_plan(path: Path) -> AnyPlan:
     return make_plan(read_toml(path), str(path))
 
 
-def parse_plan(text: str, source: str = "plan") -> TrainPlan | ScorePlan:
+def parse_plan(text: str, source: str = "plan") -> AnyPlan:
     """A plan from its canonical JSON, as it crosses the network."""
     try:
         return _ADAPTER.validate_json(text)

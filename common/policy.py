@@ -7,7 +7,7 @@ from pydantic import Field
 from common.config import StrictModel
 from common.disclosure import Opened
 from common.errors import PolicyError
-from common.plan import Plan, TrainPlan
+from common.plan import Plan, Request, TrainPlan
 
 
 class Policy(StrictModel):
@@ -31,16 +31,17 @@ class Policy(StrictModel):
     scores_per_row: int = Field(
         default=8, ge=1, description="Models that may score one row; at most half this side's columns in any case."
     )
+    stock_mib: int = Field(default=4096, ge=0, description="Disk in MiB for randomness dealt ahead; 0: none is taken.")
     may_open: tuple[Opened, ...] = Field(
         default=tuple(o for o in Opened if o is not Opened.GRADIENTS),
         description="What plans may open (protos/PROTOCOL.md section 7).",
     )
 
-    def check(self, plan: Plan) -> None:
+    def check(self, plan: Request) -> None:
         """Raises PolicyError naming everything this party does not allow in `plan`."""
         may_open = set(self.may_open) | ({Opened.GRADIENTS} if self.owned_weights else set())
         wrong = [f"opening {o.value!r}" for o in sorted(plan.allowed, key=lambda o: o.value) if o not in may_open]
-        if plan.score_bits > self.finest_score_bits:
+        if isinstance(plan, Plan) and plan.score_bits > self.finest_score_bits:
             wrong.append(f"score_bits = {plan.score_bits} (at most {self.finest_score_bits})")
         if isinstance(plan, TrainPlan):
             wrong += self._check_training(plan)

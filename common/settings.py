@@ -64,6 +64,9 @@ class PartySettings(Process):
     peer: Remote = Field(description="The other party; its address at the bank, which dials.")
     datasets: dict[str, DatasetConfig] = Field(default_factory=dict, description="What plans may ask for, by name.")
     policy: Policy = Field(default=Policy(), description="What this party allows.")
+    memory_mib: int = Field(
+        default=1024, ge=0, description="What a job may hold in memory of its columns; larger ones go to files in data/scratch."
+    )
 
 
 class CoordinatorSettings(Process):
@@ -75,6 +78,9 @@ class CoordinatorSettings(Process):
     clients: tuple[IdentityText, ...] = Field(min_length=1, description="Who may submit, watch and cancel jobs.")
     deal_ahead: int = Field(default=8, ge=2, le=1024, description="Arrays dealt before the first is consumed, for each party.")
     deal_ahead_mib: int = Field(default=256, ge=1, description="The same bound in MiB.")
+    memory_mib: int = Field(
+        default=1024, ge=0, description="What dealing may hold in memory of the matrices' masks; larger ones are expanded anew."
+    )
     stall_timeout: float = Field(
         default=600.0, gt=0, description="Seconds of a running job in which no party reports anything."
     )

@@ -15,7 +15,7 @@ from common.disclosure import CATALOGUE, Opened
 from common.jobs.state import State
 from common.wire import coordinator_pb2 as wire
 
-_STAGES = ("connect", "load", "align", "prepare", "train", "reveal", "evaluate", "score")
+_STAGES = ("connect", "load", "align", "prepare", "train", "reveal", "evaluate", "score", "predeal")
 
 
 def follow(updates: Iterable[wire.Job], console: Console) -> wire.Job:
@@ -49,7 +49,7 @@ def _draw(job: wire.Job, bars: Progress, shown: dict[str, TaskID]) -> None:
             bars.stop_task(task)
         shown[stage] = bars.add_task(stage, total=None, note="")
     total = furthest.total or None
-    unit = {"align": "points", "train": "rounds", "score": "rows"}.get(stage, "")
+    unit = {"align": "points", "train": "rounds", "score": "rows", "predeal": "arrays"}.get(stage, "")
     count = f"{furthest.done}/{furthest.total} {unit} " if total and unit else ""
     sent = f"{(job.grid.progress.bytes + job.bank.progress.bytes) / 1e6:.1f} MB" if furthest.bytes else ""
     rows = f"{furthest.rows:,} rows " if furthest.rows else ""

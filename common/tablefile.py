@@ -17,11 +17,13 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from common.errors import DataError
+from common.scratch import Scratch
 
 Format = Literal["auto", "csv", "parquet"]
 Mask = npt.NDArray[np.bool_]
 
 _MISSING_NUMBERS = ("", "na", "n/a", "nan", "null", "none")  # compared in lower case
+_EXPANSION = 4  # bytes of memory that reading a CSV file as text takes for each of the file
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 
@@ -43,6 +45,42 @@ class Origin(Protocol):
     """Where columns come from, as far as reading one needs to know: how to say what is wrong."""
 
     def fault(self, what: str, *, local: str | None = None, remedy: str = "") -> DataError: ...
+
+
+class Data(Protocol):
+    """Columns of a file by name."""
+
+    @property
+    def num_rows(self) -> int: ...
+
+    def __getitem__(self, column: str) -> pa.ChunkedArray: ...
+
+
+class _ParquetColumns:
+    """One column of a Parquet file at a time; text as a dictionary, so that a repeated value is held once."""
+
+    def __init__(self, file: TableFile, source: Any) -> None:
+        self._file, self._source = file, source
+        schema = pa.parquet.read_schema(source)
+        self._text = [f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
+        self.num_rows: int = pa.parquet.read_metadata(source).num_rows
+
+    def __getitem__(self, column: str) -> pa.ChunkedArray:
+        def read() -> pa.ChunkedArray:
+            file = pa.parquet.ParquetFile(self._source, read_dictionary=self._text)
+            return file.read(columns=[column]).column(0)
+
+        values: pa.ChunkedArray = self._file._guard_parquet(read)
+        return values
+
+
+def _copy(batches: Any, scratch: Scratch) -> Any:
+    """The same columns as a nameless Parquet file."""
+    file = scratch.file()
+    with pa.parquet.ParquetWriter(file, batches.schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    return file
 
 
 @dataclass(frozen=True)
@@ -99,6 +137,13 @@ class TableFile:
                 break
         return found
 
+    def coded(self) -> frozenset[str]:
+        """The columns that a Parquet file holds as dictionaries: categories, by the word of who wrote it."""
+        if not self.parquet:
+            return frozenset()
+        schema = self._guard_parquet(lambda: pa.parquet.read_schema(self.path))
+        return frozenset(field.name for field in schema if pa.types.is_dictionary(field.type))
+
     def require(self, columns: list[str]) -> None:
         """Raises DataError, with close names, unless the file has these columns."""
         missing = [c for c in columns if c not in self.header]
@@ -112,23 +157,31 @@ class TableFile:
             remedy = "The header has one column only: separate the columns by commas."
         raise self.fault(what, local=what + names, remedy=remedy)
 
-    def read(self, columns: list[str]) -> pa.Table:
-        """These columns; of a CSV file as text, so that a malformed value can be found and named."""
+    def read(self, columns: list[str], scratch: Scratch | None = None) -> Data:
+        """These columns, each read when asked for; of a CSV file as text, so that a malformed value can be found and named.
+
+        A CSV file that does not fit in memory is first copied to `scratch`, a column after the other.
+        """
+        data: Data
         if self.parquet:
-            data = self._guard_parquet(lambda: pa.parquet.ParquetFile(self.path).read(columns=columns))
+            data = self._guard_parquet(lambda: _ParquetColumns(self, self.path))
         else:
-            data = self._read_csv(columns)
+            data = self._read_csv(columns, scratch)
         if not data.num_rows:
             raise self.fault("the file has a header and no rows")
         return data
 
-    def _read_csv(self, columns: list[str]) -> pa.Table:
+    def _read_csv(self, columns: list[str], scratch: Scratch | None) -> Data:
         convert = pa.csv.ConvertOptions(
             include_columns=columns, column_types={c: pa.string() for c in columns}, strings_can_be_null=False
         )
         parse = pa.csv.ParseOptions(newlines_in_values=True)
         try:
-            return pa.csv.read_csv(self.path, parse_options=parse, convert_options=convert)
+            if scratch is None or scratch.fits(_EXPANSION * self.path.stat().st_size):
+                table: Data = pa.csv.read_csv(self.path, parse_options=parse, convert_options=convert)
+                return table
+            with pa.csv.open_csv(self.path, parse_options=parse, convert_options=convert) as batches:
+                return _ParquetColumns(self, _copy(batches, scratch))
         except (pa.ArrowInvalid, OSError, UnicodeDecodeError):
             raise self._csv_fault() from None
 
@@ -166,24 +219,37 @@ class TableFile:
             raise self.fault("the file is not valid Parquet", remedy="Write it again, or set `format`.") from None
 
 
-def read_text(file: Origin, column: str, data: pa.Table) -> Any:
+def read_text(file: Origin, column: str, data: Data) -> Any:
     """The column as trimmed text (a chunked array), missing as null."""
-    values = data[column]
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    if pa.types.is_null(values.type):  # nothing is known of it, so nothing is wrong with it
-        values = values.cast(pa.string())
+    values = plain(data[column])
     if not (is_number(values.type) or pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
         raise file.fault(f"column {column!r}: its type, {values.type}, is neither text nor number")
     return pc.utf8_trim_whitespace(values.cast(pa.string()))
 
 
-def read_numbers(file: Origin, column: str, data: pa.Table) -> tuple[npt.NDArray[np.float64], Mask]:
+def read_coded(file: Origin, column: str, data: Data) -> tuple[npt.NDArray[np.int32], Any]:
+    """The column as text, coded: (int32 (n,), -1 where missing; the distinct texts as an Arrow array)."""
+    values = data[column]
+    if not pa.types.is_dictionary(values.type):
+        values = read_text(file, column, data)
+    coded = values.unify_dictionaries() if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+    whole = coded.combine_chunks()
+    codes: npt.NDArray[np.int32] = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    return codes, pc.utf8_trim_whitespace(whole.dictionary.cast(pa.string()))
+
+
+def plain(values: Any) -> Any:
+    """A column (a chunked array) without coding; one of which nothing is known is text, since nothing is wrong with it."""
+    values = values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
+    return values.cast(pa.string()) if pa.types.is_null(values.type) else values
+
+
+def read_numbers(file: Origin, column: str, data: Data) -> tuple[npt.NDArray[np.float64], Mask]:
     """(values as float64 (n,), NaN where missing or malformed; where malformed (n,)).
 
     Missing is an empty value, or na, n/a, nan, null, none in any case; malformed is other text, or an infinite number.
     """
-    given = data[column]
+    given = plain(data[column])
     if is_number(given.type):
         given = given.cast(pa.int8()) if pa.types.is_boolean(given.type) else given
         given = given.cast(pa.float64(), safe=False)

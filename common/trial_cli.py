@@ -202,6 +202,7 @@ def as_json(job: wire.Job, total: float, exact: Any) -> dict[str, Any]:
         "largest_u": found.largest_u,
         "iterations": bank.counts.iterations,
         "seconds": {**seconds, "total": total},
+        "rounds": {s.stage: s.rounds for s in bank.seconds},
         "bytes": {
             "grid_bank": {"grid_to_bank": grid.peer.sent, "bank_to_grid": bank.peer.sent},
             "coordinator_grid": {"coordinator_to_grid": dealer.grid.sent, "grid_to_coordinator": dealer.grid.received},

@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from common import trial_cli
+from common import cli, trial_cli
 from common.cli import main
+from common.plan import AnyPlan, PredealPlan, make_plan
 from common.show import follow, print_job, print_jobs
 from common.wire import coordinator_pb2 as wire
 from common.wire.party_pb2 import Progress, Report
@@ -107,3 +108,77 @@ def test_warnings_that_come_with_the_report_only_are_shown_once() -> None:
     said = console.file.getvalue()  # type: ignore[attr-defined]
     assert said.count(f"bank: {early}") == said.count(f"bank: {late}") == 1
     assert f"bank: {late}" in printed(ended)
+
+
+# predeal
+
+
+TRAINING = '[grid]\ndataset = "m"\n[bank]\ndataset = "l"\n[model]\niterations = 9\n'
+
+
+class Desk:
+    """A client that keeps what is submitted, and knows one finished training job."""
+
+    def __init__(self) -> None:
+        self.plans: list[AnyPlan] = []
+
+    def __enter__(self) -> Desk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def show(self, job: str) -> wire.Job:
+        plan = make_plan({"grid": {"dataset": "m"}, "bank": {"dataset": "l"}, "model": {"iterations": 7}}, "before")
+        found = wire.Job(id=job, kind="score" if job == "score-1" else "train", plan=plan.canonical(), state="succeeded")
+        if job == "train-1":
+            for party, columns in ((found.grid, 12), (found.bank, 4)):
+                party.report.counts.train_rows, party.report.counts.trained_columns = 1050, columns
+        return found
+
+    def submit(self, plan: AnyPlan) -> wire.Job:
+        self.plans.append(plan)
+        return wire.Job(id="predeal-1", kind="predeal", state="queued")
+
+    def watch(self, job: str) -> list[wire.Job]:
+        return [wire.Job(id=job, kind="predeal", state="succeeded")]
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
+    desk = Desk()
+    monkeypatch.setattr(cli.Client, "from_config", lambda _: desk)
+    return desk
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("PLAN", "--rows", "2000", "--grid", "13", "--bank", "5"), (9, 2000, 13, 5)),
+        (("--like", "train-1"), (7, 1102, 12, 4)),
+        (("PLAN", "--like", "train-1", "--grid", "14"), (9, 1102, 14, 4)),
+    ],
+)
+def test_predeal_takes_sizes_and_model_from_options_or_a_finished_job(
+    desk: Desk, tmp_path: Path, words: tuple[str, ...], expected: tuple[int, ...]
+) -> None:
+    (tmp_path / "plan.toml").write_text(TRAINING)
+    ended = run("predeal", *(str(tmp_path / "plan.toml") if word == "PLAN" else word for word in words), "--json")
+    assert ended.exit_code == 0, ended.output
+    (plan,) = desk.plans
+    assert isinstance(plan, PredealPlan)
+    assert (plan.model.iterations, plan.rows, plan.grid_columns, plan.bank_columns) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((), "nothing says the model, rows, grid_columns, bank_columns"),
+        (("--like", "score-1"), "job score-1 has trained nothing"),
+        (("--like", "train-2"), "job train-2 has trained nothing"),
+        (("--like", "train-1", "--rows", "0"), "options: rows: "),
+    ],
+)
+def test_predeal_says_what_it_lacks(desk: Desk, words: tuple[str, ...], says: str) -> None:
+    ended = run("predeal", *words)
+    assert ended.exit_code == 2 and says in ended.stderr and not desk.plans

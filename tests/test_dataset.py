@@ -51,7 +51,7 @@ def test_reads_types_labels_and_order(csv: Any) -> None:
     loaded = csv(text, label="y", period="month", columns={"income": NUMERIC, "region": CATEGORY}, require_label=True)
     table = loaded.table
     assert table.order == ("region", "income") and loaded.warnings == ()
-    assert table.ids.tolist() == ["A", "B", "C"] and table.ids.dtype == object
+    assert table.ids.tolist() == ["A", "B", "C"]
     assert table.periods is not None and table.periods.dtype == np.int32
     assert table.periods.tolist() == [2024 * 12, 2024 * 12 + 1, 2024 * 12 + 2]
     np.testing.assert_array_equal(table.numeric["income"], [1.5, np.nan, -2000.0])
@@ -75,6 +75,14 @@ def test_a_mostly_numeric_column_read_as_categories_is_reported(csv: Any) -> Non
     loaded = csv("id,x\na,1\nb,2\nc,oops\n")
     assert loaded.columns["x"].kind == "categorical"
     assert "line 4" in loaded.warnings[0] and "oops" not in loaded.warnings[0]
+
+
+def test_a_parquet_column_held_as_a_dictionary_is_categories_even_of_digits(tmp_path: Path) -> None:
+    digits = pa.array(["1", "2", "3+"])
+    path = tmp_path / "made.parquet"
+    pq.write_table(pa.table({"id": ["a", "b", "c"], "bucket": digits.dictionary_encode(), "text": ["1", "2", "3"]}), path)
+    columns = infer_columns(path, "auto", "id")
+    assert {name: column.kind for name, column in columns.items()} == {"bucket": "categorical", "text": "numeric"}
 
 
 @pytest.mark.parametrize("stray", ["abc", "inf"])

@@ -27,7 +27,7 @@ from common.mpc.descent import nesterov
 from common.mpc.link import Fourier
 from common.mpc.session import OPENS, Kind
 from common.party import Party
-from common.plan import Limits, Plan, ScorePlan, TrainPlan, load_plan
+from common.plan import Limits, PredealPlan, Request, ScorePlan, TrainPlan, load_plan
 from common.policy import Policy
 from common.records.config import RecordsConfig, load_records
 from common.settings import ClientSettings, CoordinatorSettings, PartySettings, check_party, load_settings
@@ -57,6 +57,7 @@ MODELS: dict[str, type[StrictModel]] = {
     "records-bank.toml": RecordsConfig,
     "records-sql.toml": RecordsConfig,
     "records-wide.toml": RecordsConfig,
+    "predeal.toml": PredealPlan,
 }
 TOGETHER = [("grid.toml", "bank.toml"), tuple(name for name, model in MODELS.items() if model is RecordsConfig)]
 
@@ -76,7 +77,7 @@ def load(name: str, text: str, folder: Path) -> StrictModel:
     model = MODELS[name]
     if model is RecordsConfig:
         return load_records(file)
-    return load_plan(file) if issubclass(model, Plan) else load_settings(model, file)
+    return load_plan(file) if issubclass(model, Request) else load_settings(model, file)
 
 
 def test_there_is_a_sample_of_everything() -> None:
@@ -165,7 +166,8 @@ def test_the_configurations_in_a_readme_are_valid(language: str, tmp_path: Path)
         name = code.splitlines()[0].removeprefix("# ")
         load(name, code, tmp_path)
         found.add(name)
-    assert found == MODELS.keys() - {"score.toml", "records-bank.toml", "records-sql.toml", "records-wide.toml"}
+    others = {"score.toml", "predeal.toml", "records-bank.toml", "records-sql.toml", "records-wide.toml"}
+    assert found == MODELS.keys() - others
 
 
 def test_parties_of_the_readme_and_of_the_samples_would_start(tmp_path: Path) -> None:
@@ -195,7 +197,7 @@ def test_every_command_in_a_readme_exists(language: str) -> None:
         elif name != "python3":
             seen.add(check_command(name.removeprefix(".venv/bin/"), words))
     assert COMMANDS.keys() - {"wattscore"} <= seen
-    assert {"try", "train", "jobs", "show", "cancel", "score", "init", "issue", "bundle", "trust"} <= seen
+    assert {"try", "train", "jobs", "show", "cancel", "score", "predeal", "init", "issue", "bundle", "trust"} <= seen
 
 
 def check_command(name: str, words: list[str]) -> str:

@@ -19,7 +19,7 @@ PACKAGES = ("common", "grid_party", "bank_party")
 
 # Groups of modules of `common`, lowest first. Names are modules, or packages with all in them.
 GROUPS: dict[str, str] = {
-    "ground": "errors disclosure party config keys table tablefile dataset certificates world",
+    "ground": "errors disclosure party config keys scratch table rowhash tablefile dataset certificates world",
     "mpc": "mpc",  # secret-shared arithmetic: no socket, no file, no clock
     "features": "features",
     "records": "records",  # a party's monthly records, cleaned and made into features, by itself

@@ -14,13 +14,14 @@ from common.disclosure import Opened
 from common.errors import ConfigError, PlanError
 from common.mpc.link import Fourier, Taylor
 from common.party import Party
-from common.plan import Model, Plan, ScorePlan, TrainPlan, load_plan, make_plan, parse_plan
+from common.plan import Model, PredealPlan, Request, ScorePlan, TrainPlan, load_plan, make_plan, parse_plan
 
 SIDES: dict[str, Any] = {"grid": {"dataset": "meters"}, "bank": {"dataset": "loans"}}
 WEIGHTS = {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS}
 TRAINING = {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SPLIT, Opened.TEST_SCORES, Opened.METRICS} | WEIGHTS
 # The canonical bytes of a plan of defaults. A change here breaks every stored digest and needs a new protocol version.
-TRAIN_DIGEST = "55d4f21fb4470c293aac1c53b6fc5800fe8c0b37149ea9a427ff5d3d0ddb8ee2"
+TRAIN_DIGEST = "fd01065ea706eaefcdc3badfb89495573787529b60b4e100ef6e6cce89f812fe"
+PREDEAL_DIGEST = "2c313884c50a1b0e008d1303b690ac76eacb2ec1aeb1ba1dff9bb1136c728ba5"
 SCORE_DIGEST = "5c7cb16e93275bd11de06a63ff3a11117e5b6aaa1710681d226bc0243738ca0b"
 
 
@@ -33,6 +34,12 @@ def train(**more: Any) -> TrainPlan:
 def score(**more: Any) -> ScorePlan:
     plan = make_plan({**SIDES, "kind": "score", "model": "job-1", **more}, "plan")
     assert isinstance(plan, ScorePlan)
+    return plan
+
+
+def predeal(**more: Any) -> PredealPlan:
+    plan = make_plan({"kind": "predeal", "rows": 1000, "grid_columns": 10, "bank_columns": 4, **more}, "plan")
+    assert isinstance(plan, PredealPlan)
     return plan
 
 
@@ -79,9 +86,12 @@ def test_disclosures_that_lack_a_needed_value_are_refused(lacking: Opened) -> No
         train(disclosures=[opened.value for opened in TRAINING - {lacking}])
 
 
-@pytest.mark.parametrize("plan", [train(), score()], ids=["train", "score"])
-def test_the_canonical_bytes_are_pinned(plan: Plan) -> None:
-    assert plan.digest().hex() == {"train": TRAIN_DIGEST, "score": SCORE_DIGEST}[plan.model_dump()["kind"]]
+@pytest.mark.parametrize("plan", [train(), score(), predeal()], ids=["train", "score", "predeal"])
+def test_the_canonical_bytes_are_pinned(plan: Request) -> None:
+    assert (
+        plan.digest().hex()
+        == {"train": TRAIN_DIGEST, "score": SCORE_DIGEST, "predeal": PREDEAL_DIGEST}[plan.model_dump()["kind"]]
+    )
 
 
 def test_the_canonical_json_names_every_field_in_order() -> None:
@@ -164,9 +174,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"limits": {"min_matched": 0}}, "limits.min_matched: "),
     ({"limits": {"min_test_per_class": 0}}, "limits.min_test_per_class: "),
     ({"name": "x" * 101}, "name: "),
-    ({"kind": "scoring"}, "kind 'scoring' is not known. Use one of: train, score."),
+    ({"kind": "scoring"}, "kind 'scoring' is not known. Use one of: train, score, predeal."),
     ({"kind": ["train"]}, "kind ['train'] is not known"),
     ({"kind": "score"}, "missing key 'model'"),
+    ({"dealt": "ahead", "model": {"optimiser": "sgd"}}, "only optimiser = 'nesterov' can be dealt ahead"),
+    ({"kind": "predeal", "rows": 9, "grid_columns": 2, "bank_columns": 2}, "unknown key 'grid'"),
     ({"kind": "score", "model": "j", "split": {}}, "unknown key 'split'"),
 ]
 
@@ -230,6 +242,23 @@ def test_the_steps_of_both_optimisers() -> None:
 def test_sizes_beyond_the_fixed_point_budget_are_the_plans_fault() -> None:
     with pytest.raises(PlanError, match="fractional bits"):
         Model().steps(2**40)
+
+
+def test_a_predealing_plan_is_of_one_trainings_size_and_opens_counts() -> None:
+    plan = predeal(model={"iterations": 6})
+    assert parse_plan(plan.canonical()) == plan
+    assert plan.allowed == {Opened.COUNTS}
+    work = plan.model.work(plan.demand)
+    assert (work.rows, work.columns, len(work.steps)) == (1000, {Party.GRID: 10, Party.BANK: 4}, 6)
+    for wrong in ({"rows": 0}, {"bank_columns": 0}, {"model": {"optimiser": "sgd"}}):
+        with pytest.raises(PlanError):
+            predeal(**wrong)
+
+
+def test_steps_over_zero_rows_average_over_those_of_data() -> None:
+    for step in Model(iterations=8).steps(1250, 1000):
+        assert step.rows == 1250
+        assert step.scales.step_over_n == pytest.approx(2.5 / 1000)
 
 
 def test_only_shared_weights_are_rounded_before_they_are_opened() -> None:

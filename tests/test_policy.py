@@ -8,7 +8,7 @@ import pytest
 
 from common.disclosure import Opened
 from common.errors import PolicyError
-from common.plan import Limits, make_plan
+from common.plan import Limits, PredealPlan, make_plan
 from common.policy import Policy
 
 SIDES: dict[str, Any] = {"grid": {"dataset": "meters"}, "bank": {"dataset": "loans"}}
@@ -119,3 +119,10 @@ def test_a_policy_of_unknown_or_senseless_keys_is_refused() -> None:
     ):
         with pytest.raises(ValueError, match=next(iter(raw))):
             Policy.model_validate(raw)
+
+
+def test_a_predealing_plan_opens_counts_and_nothing_else() -> None:
+    plan = PredealPlan.model_validate({"rows": 2000, "grid_columns": 10, "bank_columns": 4})
+    Policy().check(plan)
+    with pytest.raises(PolicyError, match="opening 'counts'"):
+        Policy(may_open=(Opened.MATCHED_IDS,)).check(plan)

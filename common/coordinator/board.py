@@ -12,7 +12,7 @@ from common.errors import JobNotFound, WattScoreError
 from common.jobs.journal import Journal
 from common.jobs.state import Event, State, after
 from common.party import Identity, Party
-from common.plan import ScorePlan, TrainPlan
+from common.plan import AnyPlan
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2, peer_pb2
 from common.wire.status import to_fault
@@ -23,7 +23,7 @@ _QUIET = 0.1  # seconds between two messages to a watcher
 class JobRecord:
     """One job: its message as clients see it, the parsed plan, and a condition that fires when it changes."""
 
-    def __init__(self, message: wire.Job, plan: TrainPlan | ScorePlan | None) -> None:
+    def __init__(self, message: wire.Job, plan: AnyPlan | None) -> None:
         self.message, self.plan = message, plan
         self._changed = asyncio.Condition()
         self._version = 0
@@ -79,7 +79,7 @@ class Board:
                     ),
                 )
 
-    async def add(self, plan: TrainPlan | ScorePlan, submitter: Identity) -> JobRecord:
+    async def add(self, plan: AnyPlan, submitter: Identity) -> JobRecord:
         now = time.time()
         message = wire.Job(
             id=f"{plan.kind}-{time.strftime('%Y%m%d', time.gmtime(now))}-{secrets.token_hex(4)}",

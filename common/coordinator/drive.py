@@ -14,7 +14,7 @@ from common.jobs.state import Event
 from common.mpc.correlation import TrainingDemand
 from common.mpc.dealer import Dealer, Work
 from common.party import Party
-from common.plan import TrainPlan
+from common.plan import PredealPlan, TrainPlan
 from common.settings import CoordinatorSettings
 from common.wire import coordinator_pb2, party_pb2
 from common.wire.peer import Counter, DealtChannel
@@ -182,15 +182,13 @@ class Drive:
         await self._within(joined, "a party did not ask for its correlations in time")
         channels: dict[Party, DealtChannel] = {party: self._joined[party].result() for party in Party}
         demands = {party: channel.demands() for party, channel in channels.items()}
-        await Dealer(dict(channels)).serve(demands, self._work)
+        await Dealer(dict(channels), memory=self._settings.memory_mib << 20).serve(demands, self._work)
 
     def _work(self, demand: TrainingDemand) -> Work:
         plan = self.record.plan
-        if not isinstance(plan, TrainPlan):
+        if not isinstance(plan, TrainPlan | PredealPlan):
             raise PlanError("a scoring job trains nothing")
-        model = plan.model
-        columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
-        return Work(model.steps(demand.rows), model.make_link(), demand.rows, columns, model.revealed_bits)
+        return plan.model.work(demand)
 
     def _keep_reports(self) -> None:
         for party, done in self._done.items():

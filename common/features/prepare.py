@@ -24,6 +24,7 @@ Mask = npt.NDArray[np.bool_]
 
 _HEAVY_TAIL = 10.0  # deviations: transform "auto" takes the signed log of a column reaching further
 _CONSTANT = 1e-12  # deviation over magnitude: below, a column's variation is rounding error
+_BLOCK = 1 << 16  # rows transformed at a time
 _NAMED = 20  # names a warning lists
 
 
@@ -229,8 +230,11 @@ def _independent(
 
     After its steps for the columns kept before j, residual[j, j] is the share of j's variance that they do not explain.
     """
-    matrix = FittedPreparation(fitted=tuple(columns)).transform(table.take(np.flatnonzero(train)))
-    residual = matrix.T @ matrix / max(1, len(matrix))
+    whole, residual = FittedPreparation(fitted=tuple(columns)), np.zeros((len(columns), len(columns)))
+    for low in range(0, table.rows, _BLOCK):
+        part = whole.transform(table.part(low, min(table.rows, low + _BLOCK)))[train[low : low + _BLOCK]]
+        residual += part.T @ part
+    residual /= max(1, int(train.sum()))
     kept: list[FittedColumn] = []
     dependent: list[str] = []
     for j, column in enumerate(columns):

@@ -14,10 +14,12 @@ from common.jobs.report import ProgressReporter, report
 from common.mpc.correlation import DealtCorrelations
 from common.mpc.session import Session
 from common.party import Party
-from common.plan import ScorePlan, TrainPlan, parse_plan
+from common.plan import AnyPlan, PredealPlan, ScorePlan, parse_plan
+from common.scratch import Scratch
 from common.settings import PartySettings
 from common.stages.model import is_job_name
-from common.stages.pipeline import Home, PartyJob, check_offer, run
+from common.stages.pipeline import Home, Outcome, PartyJob, check_offer, run
+from common.stages.predeal import predeal
 from common.wire import party_pb2 as wire
 from common.wire.client import Connection
 from common.wire.methods import DEAL
@@ -33,7 +35,7 @@ Send = Callable[[wire.FromParty], Awaitable[None]]
 class _Running:
     """A job this party has accepted."""
 
-    plan: TrainPlan | ScorePlan
+    plan: AnyPlan
     task: asyncio.Task[None] | None = None
     cause: WattScoreError | None = None  # why it was told to stop
     peer: Counter = field(default_factory=Counter)
@@ -80,7 +82,12 @@ class Runner:
         try:
             self._check_name(offer.job)
             plan = parse_plan(offer.plan, f"job {offer.job}")
-            check_offer(plan, self.party, self._settings.datasets, self._home.policy)
+            if isinstance(plan, PredealPlan):
+                self._home.policy.check(plan)
+            else:
+                check_offer(plan, self.party, self._settings.datasets, self._home.policy)
+            if not isinstance(plan, ScorePlan):
+                self._home.stocks.check(plan, self.party)
         except Exception as error:  # of any kind: an offer must not end the daemon
             if isinstance(error, WattScoreError):
                 _log.warning("job %s refused: %s", offer.job, error)
@@ -139,10 +146,8 @@ class Runner:
             dealer.start()
             peer = await self._meeting.meet(job, running.plan.digest(), running.peer)
             session = Session(self.party, peer, reporter, allowed=running.plan.allowed)
-            correlations = await DealtCorrelations.start(self.party, dealer)
-            dataset = self._settings.datasets[running.plan.side(self.party).dataset]
-            work = PartyJob(job, running.plan, dataset, session, correlations, reporter, self._home)
-            return report(await run(work), running.peer, running.coordinator)
+            outcome = await self._outcome(job, running.plan, session, dealer, reporter)
+            return report(outcome, running.peer, running.coordinator)
         except (Exception, asyncio.CancelledError) as error:
             if peer is not None:
                 cause = running.cause or (
@@ -155,3 +160,13 @@ class Runner:
             await stream.close()
             if peer is not None:
                 await peer.stop()
+
+    async def _outcome(
+        self, job: str, plan: AnyPlan, session: Session, dealer: DealerChannel, reporter: ProgressReporter
+    ) -> Outcome:
+        if isinstance(plan, PredealPlan):
+            return await predeal(job, plan, session, dealer, self._home.stocks, reporter)
+        correlations = await DealtCorrelations.start(self.party, dealer)
+        dataset = self._settings.datasets[plan.side(self.party).dataset]
+        scratch = Scratch(self._settings.data / "scratch", self._settings.memory_mib << 20)
+        return await run(PartyJob(job, plan, dataset, session, correlations, reporter, self._home, scratch))

@@ -98,6 +98,34 @@ def matrix_mask(prg: Prg, rows: int, columns: int) -> Words:
     return out
 
 
+class MaskRows:
+    """The same mask, read by slices of rows and expanded again, a block at a time, whenever rows are read."""
+
+    def __init__(self, prg: Prg, rows: int, columns: int) -> None:
+        self._prg, self._rows, self._columns = prg, rows, columns
+        self._blocks: dict[int, Words] = {}  # the last two, (columns, rows of the block)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self._rows, self._columns
+
+    def __getitem__(self, rows: slice) -> Words:
+        low, high, _ = rows.indices(self._rows)
+        parts = [np.empty((self._columns, 0), np.uint64)]
+        for block in range(low // MATRIX_BLOCK, -(-high // MATRIX_BLOCK)):
+            first = block * MATRIX_BLOCK
+            parts.append(self._block(block)[:, max(low - first, 0) : high - first])
+        return (parts[1] if len(parts) == 2 else np.concatenate(parts, axis=1)).T
+
+    def _block(self, block: int) -> Words:
+        if block not in self._blocks:
+            if len(self._blocks) == 2:
+                del self._blocks[next(iter(self._blocks))]
+            size = min(MATRIX_BLOCK, self._rows - block * MATRIX_BLOCK)
+            self._blocks[block] = self._prg.words(Purpose.MATRIX, block, self._columns * size).reshape(self._columns, size)
+        return self._blocks[block]
+
+
 def ridge_mask(prg: Prg, columns: int) -> Words:
     """The mask of the ridge matrix, (columns, columns) column-major."""
     return prg.words(Purpose.RIDGE_MATRIX, 0, columns * columns).reshape(columns, columns).T
@@ -106,6 +134,29 @@ def ridge_mask(prg: Prg, columns: int) -> Words:
 def dealt_tables(link: Link, party: Party) -> list[int]:
     """The tables whose share this party is dealt; it expands the others from its seed. Halved, so both lines carry the same."""
     return [j for j in range(link.tables) if j % 2 == party.index]
+
+
+async def take_seed(dealer: Channel) -> bytes:
+    """This party's seed, the first thing dealt in a job."""
+    label = Round(Kind.SEED, 0)
+    seed = await dealer.receive(label)
+    if seed.dtype != np.uint8 or seed.shape != (SEED_BYTES,):
+        got = f"{seed.dtype} {seed.shape}"
+        raise PeerProtocolError("the coordinator dealt a seed of another size", round=label, expected=SEED_BYTES, got=got)
+    return seed.tobytes()
+
+
+async def take_dealt(dealer: Channel, label: Round, shape: tuple[int, ...]) -> Array:
+    """The next dealt array, which must be of this label and shape."""
+    values = await dealer.receive(label)
+    if values.dtype != np.uint64 or values.shape != shape:
+        raise PeerProtocolError(
+            "the coordinator dealt an array of another shape",
+            round=label,
+            expected=f"uint64 {shape}",
+            got=f"{values.dtype} {values.shape}",
+        )
+    return values
 
 
 class DealtCorrelations:
@@ -118,12 +169,7 @@ class DealtCorrelations:
     @classmethod
     async def start(cls, party: Party, dealer: DealerLink) -> DealtCorrelations:
         """Waits for this party's seed."""
-        label = Round(Kind.SEED, 0)
-        seed = await dealer.receive(label)
-        if seed.dtype != np.uint8 or seed.shape != (SEED_BYTES,):
-            got = f"{seed.dtype} {seed.shape}"
-            raise PeerProtocolError("the coordinator dealt a seed of another size", round=label, expected=SEED_BYTES, got=got)
-        return cls(party, seed.tobytes(), dealer)
+        return cls(party, await take_seed(dealer), dealer)
 
     async def order(self, demand: Demand) -> None:
         # A second one would expand the same key streams: a mask would hide two values.
@@ -133,16 +179,7 @@ class DealtCorrelations:
         await self._dealer.demand(demand)
 
     async def _dealt(self, kind: Kind, number: int, shape: tuple[int, ...]) -> Array:
-        label = Round(kind, number)
-        values = await self._dealer.receive(label)
-        if values.dtype != np.uint64 or values.shape != shape:
-            raise PeerProtocolError(
-                "the coordinator dealt an array of another shape",
-                round=label,
-                expected=f"uint64 {shape}",
-                got=f"{values.dtype} {values.shape}",
-            )
-        return values
+        return await take_dealt(self._dealer, Round(kind, number), shape)
 
     def matrix_mask(self, block: int, rows: int, columns: int) -> Words:
         return self._prg.words(Purpose.MATRIX, block, columns * rows).reshape(columns, rows)

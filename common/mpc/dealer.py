@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.errors import PeerProtocolError
-from common.mpc.correlation import Demand, PeriodDemand, TrainingDemand, dealt_tables, matrix_mask, ridge_mask
+from common.mpc.correlation import Demand, MaskRows, PeriodDemand, TrainingDemand, dealt_tables, matrix_mask, ridge_mask
 from common.mpc.descent import CACHE_ROWS, Span, Step
 from common.mpc.fixedpoint import UPDATE_SHIFT, WEIGHT_SCALE, Words, encode, top32
 from common.mpc.link import Link
@@ -21,6 +21,7 @@ from common.mpc.product import backward, forward
 from common.mpc.session import Channel, Kind, Round
 from common.party import Party
 
+KEPT_BYTES = 1 << 30
 _LOW63 = np.uint64((1 << 63) - 1)
 
 
@@ -36,10 +37,15 @@ class Work:
 
 
 class Dealer:
-    """One job's dealer. Channels: one to each party; `send` waits while a party is a window behind, which drives the rounds."""
+    """One job's dealer. Channels: one to each party; `send` waits while a party is a window behind, which drives the rounds.
 
-    def __init__(self, channels: dict[Party, Channel], fresh_seed: Callable[[], bytes] = Prg.fresh_seed) -> None:
-        self._channels = channels
+    memory: bytes of matrix masks it may keep; of larger ones each block is expanded anew at each step.
+    """
+
+    def __init__(
+        self, channels: dict[Party, Channel], fresh_seed: Callable[[], bytes] = Prg.fresh_seed, memory: int = KEPT_BYTES
+    ) -> None:
+        self._channels, self._memory = channels, memory
         self._seeds = {party: fresh_seed() for party in Party}
         self._prg = {party: Prg(seed) for party, seed in self._seeds.items()}
 
@@ -78,7 +84,7 @@ class Dealer:
 
     async def training(self, work: Work) -> None:
         """All steps of a job, then the truncation before the weights are opened."""
-        masks = await asyncio.to_thread(_Masks, self._prg, work)
+        masks = await asyncio.to_thread(_Masks, self._prg, work, self._memory)
         dealing = masks.deal()
         ready = await asyncio.to_thread(next, dealing, None)
         while ready is not None:
@@ -98,9 +104,11 @@ Dealt = list[tuple[Party, Round, Words]]
 class _Masks:
     """The matrices' masks and the computation on masks, for one job."""
 
-    def __init__(self, prg: dict[Party, Prg], work: Work) -> None:
+    def __init__(self, prg: dict[Party, Prg], work: Work, memory: int) -> None:
         self._prg, self._work = prg, work
-        self._matrix = {party: matrix_mask(prg[party], work.rows, work.columns[party]) for party in Party}
+        kept = 8 * work.rows * sum(work.columns.values()) <= memory
+        mask = matrix_mask if kept else MaskRows
+        self._matrix = {party: mask(prg[party], work.rows, work.columns[party]) for party in Party}
         self._ridge = {party: ridge_mask(prg[party], work.columns[party]) for party in Party}
 
     def deal(self) -> Iterator[Dealt]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -65,6 +65,7 @@ class Step:
     size: float
     momentum: int
     coarse: bool = False  # by the link's coarser form
+    data_rows: int | None = None  # rows of data among its rows, the rest being zeros; None: all
 
     @property
     def rows(self) -> int:
@@ -83,7 +84,9 @@ class Step:
 
     @property
     def scales(self) -> LinkScales:
-        return LinkScales.choose(self.size, self.rows)
+        """The split is that of all rows, for which tables were dealt; the step averages over those of data."""
+        split = LinkScales.choose(self.size, self.rows)
+        return split if self.data_rows is None else replace(split, step_over_n=self.size / self.data_rows)
 
 
 def nesterov(rows: int, iterations: int, size: float = 2.5) -> list[Step]:

@@ -6,58 +6,93 @@ of the vector's length and one matrix-vector product a side; what is missing of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from common.mpc.correlation import MATRIX_BLOCK, Correlations
 from common.mpc.fixedpoint import Words
 from common.mpc.session import Kind, Session
+
+# The 64-bit type that holds a matrix's numbers: signed ones stay themselves when widened.
+_SAME_WORDS: dict[Any, Any] = {np.dtype(np.int32): np.int64, np.dtype(np.uint64): np.uint64}
+
+
+class Rows(Protocol):
+    """A matrix (n, m) read and written by slices of rows, column-major: an array, or one that is not in memory."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, rows: slice, /) -> npt.NDArray[Any]: ...
+
+    def __setitem__(self, rows: slice, values: npt.NDArray[Any], /) -> None: ...
 
 
 @dataclass(frozen=True, repr=False)
 class Matrices:
     """`own`, (n, m_own), in clear; `masked`, (n, m_other), the other's minus its mask. The ridge matrices likewise, (m, m).
 
-    All are uint64, column-major: both A @ v and A.T @ w then run at memory speed.
+    All are column-major, own int32 and the others uint64: both A @ v and A.T @ w then run at memory speed.
     """
 
-    own: Words
+    own: Rows
     own_ridge: Words
-    masked: Words
+    masked: Rows
     masked_ridge: Words
 
 
+def in_memory(shape: tuple[int, int]) -> Rows:
+    """Where share_matrices puts the other's matrix unless told otherwise."""
+    words: Words = np.empty(shape, np.uint64, order="F")
+    return words
+
+
 async def share_matrices(
-    session: Session, correlations: Correlations, own: Words, own_ridge: Words, other_columns: int
+    session: Session,
+    correlations: Correlations,
+    own: Rows,
+    own_ridge: Words,
+    other_columns: int,
+    room: Callable[[tuple[int, int]], Rows] = in_memory,
 ) -> Matrices:
-    """Each party sends E = X - U and keeps X; the other keeps E. 8 (n + m) m bytes from each, in blocks of 65,536 rows."""
+    """Each party sends E = X - U and keeps X; the other keeps E. 8 (n + m) m bytes from each, in blocks of 65,536 rows.
+
+    own: int32 or uint64. room: gives the place for E.
+    """
     rows, columns = own.shape
-    masked: Words = np.empty((rows, other_columns), np.uint64, order="F")
+    masked = room((rows, other_columns))
     for block, low in enumerate(range(0, rows, MATRIX_BLOCK)):
         part = own[low : low + MATRIX_BLOCK].T  # (columns, rows), row-major as it is sent
         mine = await session.compute(partial(_masked, correlations, block, part), part.size)
         await session.post(Kind.MASKED_MATRIX, mine)
         theirs = await session.collect(Kind.MASKED_MATRIX, np.uint64, (other_columns, part.shape[1]))
-        masked.T[:, low : low + MATRIX_BLOCK] = theirs
+        masked[low : low + MATRIX_BLOCK] = theirs.T
     mine = np.ascontiguousarray((own_ridge - correlations.ridge_mask(columns)).T)
     theirs = await session.exchange(Kind.MASKED_MATRIX, mine, shape=(other_columns, other_columns))
     return Matrices(own, own_ridge, masked, np.asfortranarray(theirs.T))
 
 
-def _masked(correlations: Correlations, block: int, part: Words) -> Words:
+def _masked(correlations: Correlations, block: int, part: npt.NDArray[Any]) -> Words:
     columns, rows = part.shape
-    return part - correlations.matrix_mask(block, rows, columns)
+    hidden: Words = part.astype(_SAME_WORDS[part.dtype]).view(np.uint64) - correlations.matrix_mask(block, rows, columns)
+    return hidden
 
 
-def forward(matrix: Words, vector: Words) -> Words:
-    """matrix @ vector modulo 2^64."""
-    result: Words = matrix @ vector
+def forward(matrix: npt.NDArray[Any], vector: Words) -> Words:
+    """matrix @ vector modulo 2^64, for a matrix of int32 or uint64.
+
+    einsum's integer loops are vectorised; those of `@` are not, and take seven times as long.
+    """
+    result: Words = np.einsum("ij,j->i", matrix, vector.view(_SAME_WORDS[matrix.dtype])).view(np.uint64)
     return result
 
 
-def backward(matrix: Words, vector: Words) -> Words:
+def backward(matrix: npt.NDArray[Any], vector: Words) -> Words:
     """matrix.T @ vector modulo 2^64."""
-    result: Words = matrix.T @ vector
+    result: Words = np.einsum("ij,i->j", matrix, vector.view(_SAME_WORDS[matrix.dtype])).view(np.uint64)
     return result

@@ -45,6 +45,7 @@ class Kind(Enum):
     BANK_WEIGHT_SHARE = "bank_weight_share"
     TEST_SCORES = "test_scores"
     SCORES = "scores"
+    STOCK = "stock"
     # from the dealer
     SEED = "seed"
     DEALT_PERIODS = "dealt_periods"
@@ -66,6 +67,7 @@ OPENS: dict[Kind, Opened] = {
     Kind.BANK_WEIGHT_SHARE: Opened.BANK_WEIGHTS,
     Kind.TEST_SCORES: Opened.TEST_SCORES,
     Kind.SCORES: Opened.SCORES,
+    Kind.STOCK: Opened.COUNTS,
 }
 """What a round of each kind opens. Kinds that are not here carry only masked values: each is uniform by itself."""
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from common.errors import DataError
 from common.records.config import RecordsConfig
 from common.records.origin import Origin, Raw, joined
-from common.tablefile import Format, TableFile
+from common.tablefile import Format, TableFile, plain
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,11 @@ def _read_files(paths: tuple[str, ...], format: Format, party: str, columns: lis
     tables = []
     for file in files:
         file.require(columns)
-        table = file.read(columns)
+        data = file.read(columns)
+        table = pa.table({column: plain(data[column]) for column in columns})
         if pa.types.is_floating(table[id].type):
             raise file.fault(f"column {id!r}: ids are stored as floating-point numbers", remedy="Store ids as text.")
-        tables.append(table.select(columns))
+        tables.append(table)
     starts = (0, *accumulate(table.num_rows for table in tables[:-1]))
     label = str(files[0].path) if len(files) == 1 else f"{len(files)} files"
     return Raw(joined(tables), Files(label, party, tuple(files), starts))

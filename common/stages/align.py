@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from common.errors import DataError, PolicyError
 from common.mpc.correlation import Correlations, PeriodDemand
@@ -33,15 +36,17 @@ async def align(
     """
     if by_period and table.periods is None:
         raise _no_periods()
-    ids, first = np.unique(table.ids.astype(str), return_index=True)
+    codes = np.unique(table.ids.codes)
+    if not by_period and len(codes) < table.rows:
+        raise _repeated(table.rows - len(codes))
+    ids = await asyncio.to_thread(table.ids.levels.take(pa.array(codes)).to_pylist)
+    matched = codes[await match_ids(session, ids, domain=domain, limits=limits)]
     if not by_period:
-        if len(ids) < table.rows:
-            raise _repeated(table.rows - len(ids))
-        matched = await match_ids(session, ids.tolist(), domain=domain, limits=limits)
-        return first[matched].astype(np.int64), len(matched)
-    matched = await match_ids(session, ids.tolist(), domain=domain, limits=limits)
+        row_of = np.empty(len(table.ids.levels), np.int64)
+        row_of[table.ids.codes] = np.arange(table.rows)
+        return row_of[matched], len(matched)
     low, high = await _common_periods(session, table)
-    where = _places(table, ids, matched, low, high)
+    where = _places(table, matched, low, high)
     both = await _open_common(session, correlations, where >= 0)
     rows = where[both]
     if not len(rows):
@@ -62,12 +67,12 @@ async def _common_periods(session: Session, table: FeatureTable) -> tuple[int, i
     return low, high
 
 
-def _places(table: FeatureTable, ids: npt.NDArray[np.str_], matched: Index, low: int, high: int) -> npt.NDArray[np.int64]:
-    """Row of each (matched enterprise, month), (matched, months), -1 where there is none."""
+def _places(table: FeatureTable, matched: npt.NDArray[np.int32], low: int, high: int) -> npt.NDArray[np.int64]:
+    """Row of each (matched enterprise, month), (matched, months), -1 where there is none. matched: codes of ids."""
     assert table.periods is not None  # noqa: S101
-    rank = np.full(len(ids), -1, np.int64)
+    rank = np.full(len(table.ids.levels), -1, np.int64)
     rank[matched] = np.arange(len(matched))
-    enterprise = rank[np.searchsorted(ids, table.ids.astype(str))]
+    enterprise = rank[table.ids.codes]
     inside = (enterprise >= 0) & (table.periods >= low) & (table.periods <= high)
     where = np.full((len(matched), high - low + 1), -1, np.int64)
     where[enterprise[inside], table.periods[inside] - low] = np.flatnonzero(inside)

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.mpc.fixedpoint import Reals
+from common.mpc.fixedpoint import X_SCALE, Reals
+from common.mpc.product import Rows
 from common.stages import metrics
-from common.stages.local_model import fit_logistic
+from common.stages.local_model import Design, fit_design
 from common.stages.metrics import Interval, Metrics
+from common.stages.prepare import Prepared
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,17 @@ class Evaluation:
     largest_u: float
 
 
-def evaluate(u: Reals, label: Reals, bank: Reals, train_rows: int, ridge: float) -> Evaluation:
-    """u: joint, of held-out rows. label, bank: of all matched rows, training first; bank has no intercept column."""
-    own = fit_logistic(bank[:train_rows], label[:train_rows], ridge)
-    alone = own[0] + bank[train_rows:] @ own[1:]
-    held = label[train_rows:]
+def bank_only(prepared: Prepared, own: Rows, label: Reals, ridge: float) -> Reals:
+    """The bank's own model: its coefficients on prepared columns, (m,), fitted on the training rows as they are encoded."""
+    unit = 2.0**-X_SCALE
+    rows, columns = own.shape
+    design = Design(rows, columns, lambda low, high: own[low:high] * unit)
+    found: Reals = prepared.whiten @ fit_design(design, label[:rows], ridge * prepared.penalty)
+    return found
+
+
+def evaluate(u: Reals, alone: Reals, held: Reals) -> Evaluation:
+    """u: joint, alone: by the bank's own model, held: labels; of held-out rows, (n,)."""
     return Evaluation(
         metrics.evaluate(held, u), metrics.evaluate(held, alone), metrics.delong(held, u, alone), float(np.abs(u).max())
     )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from hashlib import blake2b
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from common.errors import PolicyError
+from common.rowhash import hash_rows
 from common.table import FeatureTable
 
 Keys = npt.NDArray[np.uint64]
@@ -62,7 +63,4 @@ class Ledger:
         return own
 
 
-def _keys(table: FeatureTable) -> Keys:
-    periods = [0] * table.rows if table.periods is None else table.periods.tolist()
-    rows = zip(table.ids, periods, strict=True)
-    return np.frombuffer(b"".join(blake2b(f"{i}|{p}".encode(), digest_size=8).digest() for i, p in rows), np.uint64)
+_keys = partial(hash_rows, key=b"wattscore ledger")

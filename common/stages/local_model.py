@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,6 +16,33 @@ Array = npt.NDArray[np.float64]
 _TOLERANCE = 1e-10
 _ITERATIONS = 200
 _HALVINGS = 60
+_BLOCK = 1 << 14
+
+
+@dataclass(frozen=True, repr=False)
+class Design:
+    """A matrix of `rows` rows and `columns` columns, read in blocks: `at(low, high)` gives float64 (high - low, columns)."""
+
+    rows: int
+    columns: int
+    at: Callable[[int, int], Array]
+
+    def times(self, beta: Array) -> Array:
+        out = np.empty(self.rows)
+        for low in range(0, self.rows, _BLOCK):
+            out[low : low + _BLOCK] = self.at(low, min(self.rows, low + _BLOCK)) @ beta
+        return out
+
+    def curvature(self, p: Array, y: Array) -> tuple[Array, Array, float]:
+        """(gradient (m,), Hessian (m, m)) of the mean log-loss where the probabilities are p; the largest |x|."""
+        gradient, hessian, largest = np.zeros(self.columns), np.zeros((self.columns, self.columns)), 0.0
+        for low in range(0, self.rows, _BLOCK):
+            rows = slice(low, low + _BLOCK)
+            x, q = self.at(low, min(self.rows, low + _BLOCK)), p[rows]
+            gradient += x.T @ (q - y[rows])
+            hessian += (x.T * (q * (1 - q))) @ x
+            largest = max(largest, float(np.abs(x).max(initial=0.0)))
+        return gradient / self.rows, hessian / self.rows, largest
 
 
 def fit_logistic(x: Array, y: Array, ridge: float) -> Array:
@@ -27,48 +57,51 @@ def fit_logistic(x: Array, y: Array, ridge: float) -> Array:
     if not ridge >= 0:
         raise PlanError(f"a ridge of {ridge} is negative", remedy="Set ridge to 0 or more, for example 0.0001.")
     _check(x, y)
-    design = np.column_stack([np.ones(len(y)), x])
-    penalty = np.full(design.shape[1], ridge)
+    whole = np.column_stack([np.ones(len(y)), x])
+    penalty = np.full(whole.shape[1], ridge)
     penalty[0] = 0.0
-    beta = np.zeros(design.shape[1])
-    tolerance = _TOLERANCE * float(np.abs(design).max())
+    return fit_design(Design(len(whole), whole.shape[1], lambda low, high: whole[low:high]), y, np.diag(penalty))
+
+
+def fit_design(design: Design, y: Array, penalty: Array) -> Array:
+    """beta (m,) minimising mean log-loss + beta^T penalty beta / 2 over a design of any size; as `fit_logistic` otherwise."""
+    _check_label(y)
+    beta, u = np.zeros(design.columns), np.zeros(design.rows)
     for _ in range(_ITERATIONS):
-        p = sigmoid(design @ beta)
-        gradient = design.T @ (p - y) / len(y) + penalty * beta
-        if np.linalg.norm(gradient) <= tolerance:
-            return _unless_separated(design, y, beta, ridge)
-        beta = _damped(design, y, penalty, beta, _newton_step(design, p, penalty, gradient))
+        gradient, hessian, largest = design.curvature(sigmoid(u), y)
+        gradient += penalty @ beta
+        if np.linalg.norm(gradient) <= _TOLERANCE * max(1.0, largest):
+            return _unless_separated(u, y, beta, penalty)
+        beta, u = _damped(design, y, penalty, beta, u, _newton_step(hessian + penalty, gradient))
     raise _no_optimum("the fit did not converge")
 
 
-def _newton_step(design: Array, p: Array, penalty: Array, gradient: Array) -> Array:
-    hessian = (design.T * (p * (1 - p))) @ design / len(p) + np.diag(penalty)
+def _newton_step(hessian: Array, gradient: Array) -> Array:
     try:
         return np.asarray(-np.linalg.solve(hessian, gradient), dtype=np.float64)
     except np.linalg.LinAlgError:
         raise _no_optimum("the columns are collinear or the classes separated") from None
 
 
-def _damped(design: Array, y: Array, penalty: Array, beta: Array, step: Array) -> Array:
-    """beta + step, the step halved until the objective does not rise."""
-    start = _objective(design, y, penalty, beta)
+def _damped(design: Design, y: Array, penalty: Array, beta: Array, u: Array, step: Array) -> tuple[Array, Array]:
+    """beta + step and its u, the step halved until the objective does not rise."""
+    start, along = _objective(u, y, penalty, beta), design.times(step)
     # Close to the optimum a good step changes the objective by less than its rounding: that much may rise.
-    allowed = start + 1e-13 * (1 + abs(start))
+    allowed, size = start + 1e-13 * (1 + abs(start)), 1.0
     for _ in range(_HALVINGS):
-        if _objective(design, y, penalty, beta + step) <= allowed:
-            return beta + step
-        step = step / 2
+        if _objective(u + size * along, y, penalty, beta + size * step) <= allowed:
+            return beta + size * step, u + size * along
+        size = size / 2
     raise _no_optimum("no step lowers the objective")
 
 
-def _objective(design: Array, y: Array, penalty: Array, beta: Array) -> float:
-    u = design @ beta
-    return float(np.mean(np.logaddexp(0.0, u) - y * u) + penalty @ np.square(beta) / 2)
+def _objective(u: Array, y: Array, penalty: Array, beta: Array) -> float:
+    return float(np.mean(np.logaddexp(0.0, u) - y * u) + beta @ penalty @ beta / 2)
 
 
-def _unless_separated(design: Array, y: Array, beta: Array, ridge: float) -> Array:
+def _unless_separated(u: Array, y: Array, beta: Array, penalty: Array) -> Array:
     # Without a ridge, separated classes drive the gradient to 0 as the weights grow without end.
-    if ridge == 0 and np.all((design @ beta > 0) == (y == 1)):
+    if not penalty.any() and np.all((u > 0) == (y == 1)):
         raise _no_optimum("the columns separate the classes completely")
     return beta
 
@@ -78,6 +111,9 @@ def _check(x: Array, y: Array) -> None:
         raise _refuse(f"columns {x.shape} and labels {y.shape} are not of the same rows")
     if not np.isfinite(x).all():
         raise _refuse(f"{int((~np.isfinite(x)).sum())} values are not finite")
+
+
+def _check_label(y: Array) -> None:
     if not np.isin(y, (0.0, 1.0)).all():
         raise _refuse("a label is neither 0 nor 1")
     if len(np.unique(y)) < 2:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from common.stages.prepare import INTERCEPT, design
 from common.table import FeatureTable
 
 FORMAT = 1
+_BLOCK = 1 << 16
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -43,12 +45,19 @@ class PartyModel:
 
     def partial_scores(self, table: FeatureTable) -> Reals:
         """This party's part of u for each row, (n,); the same bytes for the same rows, before and after a reload."""
-        scores: Reals = design(self.fitted, table, self.party) @ self.weights
-        return scores
+        return linear_scores(lambda low, high: design(self.fitted, table.part(low, high), self.party), table.rows, self.weights)
 
     @property
     def columns(self) -> tuple[str, ...]:
         return (*self.fitted.columns, INTERCEPT) if self.party is Party.BANK else self.fitted.columns
+
+
+def linear_scores(matrix: Callable[[int, int], Reals], rows: int, weights: Reals) -> Reals:
+    """matrix times weights, (rows,), a block of rows at a time; `matrix(low, high)` gives rows low to high."""
+    scores = np.empty(rows)
+    for low in range(0, rows, _BLOCK):
+        scores[low : low + _BLOCK] = matrix(low, min(rows, low + _BLOCK)) @ weights
+    return scores
 
 
 class ModelStore:

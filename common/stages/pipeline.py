@@ -18,22 +18,26 @@ from common.dataset import ColumnConfig, DatasetConfig, Loaded, fingerprint, inf
 from common.disclosure import Opened
 from common.errors import DataError, PlanError, PolicyError
 from common.mpc.correlation import Correlations
+from common.mpc.product import Rows
 from common.mpc.session import Kind, Reporter, Session
 from common.party import Party
 from common.plan import Plan, ScorePlan, TrainPlan
 from common.policy import Policy
+from common.scratch import Scratch
 from common.stages import evaluate as quality
 from common.stages import split
+from common.stages.ahead import train_ahead
 from common.stages.align import align
 from common.stages.evaluate import Evaluation
 from common.stages.ledger import Ledger
 from common.stages.match import MatchLimits
-from common.stages.model import ModelStore, PartyModel
+from common.stages.model import ModelStore, PartyModel, linear_scores
 from common.stages.output import write_scores
 from common.stages.prepare import Prepared, agree_on_sizes, prepare
 from common.stages.score import open_scores
+from common.stages.stocks import Stocks
 from common.stages.train import train
-from common.table import FeatureTable
+from common.table import FeatureTable, Index
 
 _log = logging.getLogger(__name__)
 
@@ -52,10 +56,11 @@ class Home:
     ledger: Ledger
     scores: Path
     policy: Policy
+    stocks: Stocks
 
     def knows(self, job: str) -> bool:
         """Whether a job of this name has left something here."""
-        return self.models.has(job) or self.scores_of(job).exists()
+        return self.models.has(job) or self.scores_of(job).exists() or self.stocks.has(job)
 
     def scores_of(self, job: str) -> Path:
         return self.scores / f"{job}.csv"
@@ -67,6 +72,7 @@ class Outcome:
 
     counts: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    rounds: dict[str, int] = field(default_factory=dict)  # of each stage, as its session counted them
     warnings: list[str] = field(default_factory=list)  # for this party: they may name what its columns hold
     public_warnings: list[str] = field(default_factory=list)
     opened: list[str] = field(default_factory=list)
@@ -85,6 +91,7 @@ class PartyJob:
     correlations: Correlations
     reporter: StageReporter
     home: Home
+    scratch: Scratch = field(default_factory=Scratch)
     outcome: Outcome = field(default_factory=Outcome)
     _stage: str = ""
 
@@ -96,9 +103,10 @@ class PartyJob:
     def stage(self, name: str) -> Iterator[None]:
         self.reporter.stage(name)
         self._stage = name
-        start = time.monotonic()
+        start, rounds = time.monotonic(), self.session.traffic.rounds
         yield
         self.outcome.seconds[name] = time.monotonic() - start
+        self.outcome.rounds[name] = self.session.traffic.rounds - rounds
 
     def warn(self, *texts: str, public: str | None = None) -> None:
         """Tells this party's log; others hear `public`, by default only that there is something to read there."""
@@ -133,12 +141,13 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         loaded = await load(job, require_label=job.party is Party.BANK)
         data = await asyncio.to_thread(fingerprint, job.dataset.path)
     with job.stage("align"):
-        table = await align_rows(job, loaded.table, max(plan.limits.min_matched, job.home.policy.min_matched))
-        test = await split.agree(job.session, table, plan.split, plan.limits)
-        table = table.take(np.concatenate([np.flatnonzero(~test), np.flatnonzero(test)]))
-        rows = table.rows - int(test.sum())
+        matched = await align_rows(job, loaded.table, max(plan.limits.min_matched, job.home.policy.min_matched))
+        test = await split.agree(job.session, loaded.table.keys(matched), plan.split, plan.limits)
+        order, rows = matched[np.argsort(test, kind="stable")], len(test) - int(test.sum())
+        table, columns = await asyncio.to_thread(loaded.table.take, order, job.scratch), loaded.columns
+        del loaded, matched, test, order
     with job.stage("prepare"):
-        prepared = await prepare_columns(job, plan, loaded, table, rows)
+        prepared = await prepare_columns(job, plan, columns, table, rows)
         other = await agree_on_sizes(job.session, table.rows, rows, len(prepared.columns), plan.limits)
         check_columns(job, len(prepared.columns))
         await check_budget(job, table, rows, len(prepared.columns))
@@ -146,16 +155,20 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         job.count(train_rows=rows, test_rows=table.rows - rows, trained_columns=len(prepared.columns))
     with job.stage("train"):
         steps = plan.model.steps(rows)
-        words, ridge, warnings = await asyncio.to_thread(prepared.encoded, rows, plan.model.ridge, steps[0].size)
+        words, ridge, warnings = await asyncio.to_thread(prepared.encoded, rows, plan.model.ridge, steps[0].size, job.scratch)
         job.warn(*warnings)
         label = table.label[:rows] if table.label is not None else None
-        whitened = await train(job.session, job.correlations, plan.model, words, ridge, other, label, prepared.start(label))
+        inputs = (plan.model, words, ridge, other, label, prepared.start(label))
+        if plan.dealt == "ahead":
+            whitened = await train_ahead(job.session, job.home.stocks, *inputs, job.scratch)
+        else:
+            whitened = await train(job.session, job.correlations, *inputs, job.scratch)
         job.count(iterations=len(steps))
     with job.stage("reveal"):
         weights = prepared.whiten @ whitened
-        model = PartyModel(job.id, job.party, prepared.fitted, weights, loaded.columns, about(job, data))
+        model = PartyModel(job.id, job.party, prepared.fitted, weights, columns, about(job, data))
     with job.stage("evaluate"):
-        await evaluate(job, plan, model, prepared, table, rows)
+        await evaluate(job, plan, model, prepared, words, table, rows)
         await job.session.exchange(Kind.SHAPE, np.ones(1, np.uint64))  # both are through
     job.outcome.model_digest = job.home.models.save(model)  # last: of a job that fails nothing is kept
 
@@ -166,7 +179,9 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
         model = job.home.models.load(plan.model)
         loaded = await load(job, require_label=False, columns=model.source)
     with job.stage("align"):
-        table = await align_rows(job, loaded.table, plan.min_matched)
+        rows = await align_rows(job, loaded.table, plan.min_matched)
+        table = await asyncio.to_thread(loaded.table.take, rows, job.scratch)
+        del loaded, rows
     with job.stage("score"):
         u = await open_scores(job.session, model, table, Kind.SCORES, plan.score_bits, book(job, len(model.weights)))
         if u is not None:
@@ -185,7 +200,9 @@ async def load(job: PartyJob, *, require_label: bool, columns: dict[str, ColumnC
         dataset = dataset.model_copy(update={"columns": columns})
     if not isinstance(job.plan, ScorePlan):
         dataset = select(dataset, side.columns, side.dataset)
-    loaded = await asyncio.to_thread(read_table, dataset, name=side.dataset, party=job.party, require_label=require_label)
+    loaded = await asyncio.to_thread(
+        read_table, dataset, name=side.dataset, party=job.party, require_label=require_label, scratch=job.scratch
+    )
     job.warn(*loaded.warnings)
     job.count(own_rows=loaded.table.rows, own_columns=len(loaded.columns))
     return loaded
@@ -205,20 +222,22 @@ def select(dataset: DatasetConfig, asked: tuple[str, ...], name: str) -> Dataset
     return dataset.model_copy(update={"columns": {c: dataset.columns[c] for c in asked}})
 
 
-async def align_rows(job: PartyJob, table: FeatureTable, min_matched: int) -> FeatureTable:
-    """The rows both hold, in the same order on both sides."""
+async def align_rows(job: PartyJob, table: FeatureTable, min_matched: int) -> Index:
+    """The rows of `table` that both hold, in the same order on both sides."""
     by_period = "period" in job.plan.keys
     limits = MatchLimits(max_ids=job.home.policy.max_ids, min_matched=min_matched)
     rows, enterprises = await align(
         job.session, job.correlations, table, by_period=by_period, domain=job.id.encode(), limits=limits
     )
     job.count(matched_ids=enterprises, matched_rows=len(rows))
-    return table.take(rows)
+    return rows
 
 
-async def prepare_columns(job: PartyJob, plan: TrainPlan, loaded: Loaded, table: FeatureTable, rows: int) -> Prepared:
+async def prepare_columns(
+    job: PartyJob, plan: TrainPlan, columns: dict[str, ColumnConfig], table: FeatureTable, rows: int
+) -> Prepared:
     ridge = plan.model.ridge
-    prepared, warnings = await asyncio.to_thread(prepare, table, loaded.columns, plan.preparation, rows, ridge, job.party)
+    prepared, warnings = await asyncio.to_thread(prepare, table, columns, plan.preparation, rows, ridge, job.party)
     job.warn(*warnings)
     return prepared
 
@@ -257,16 +276,17 @@ def about(job: PartyJob, data: str) -> dict[str, Any]:
 
 
 async def evaluate(
-    job: PartyJob, plan: TrainPlan, model: PartyModel, prepared: Prepared, table: FeatureTable, rows: int
+    job: PartyJob, plan: TrainPlan, model: PartyModel, prepared: Prepared, words: Rows, table: FeatureTable, rows: int
 ) -> None:
     """Held-out scores to the bank, which measures them beside its own columns alone."""
-    held = table.take(np.arange(rows, table.rows))
+    held = table.part(rows, table.rows)
     u = await open_scores(job.session, model, held, Kind.TEST_SCORES, plan.score_bits, book(job, len(model.weights)))
     if u is None or table.label is None:
         return
     job.session.open(Opened.METRICS)
-    own = prepared.matrix[:, :-1]
-    result = await asyncio.to_thread(quality.evaluate, u, table.label, own, rows, plan.model.ridge)
+    own = await asyncio.to_thread(quality.bank_only, prepared, words, table.label, plan.model.ridge)
+    alone = linear_scores(lambda low, high: prepared.matrix(rows + low, rows + high), held.rows, own)
+    result = await asyncio.to_thread(quality.evaluate, u, alone, table.label[rows:])
     job.outcome.evaluation = result
     if (warning := quality.reach_warning(result.largest_u, plan.model.make_link().reach)) is not None:
         job.warn(warning, public=warning)
@@ -281,7 +301,7 @@ async def check_budget(job: PartyJob, table: FeatureTable, rows: int, columns: i
     """Before anything is trained: may the held-out rows be scored by one more model?"""
     if job.party is Party.GRID:
         ledger, limit = book(job, columns)
-        await asyncio.to_thread(ledger.check, table.take(np.arange(rows, table.rows)), job.id, limit)
+        await asyncio.to_thread(ledger.check, table.keys(slice(rows, None)), job.id, limit)
 
 
 def check_offer(plan: Plan, party: Party, datasets: dict[str, DatasetConfig], policy: Policy) -> DatasetConfig:

@@ -23,9 +23,11 @@ from common.mpc.fixedpoint import (
     check_range,
     encode,
 )
+from common.mpc.product import Rows
 from common.mpc.session import Kind, Session
 from common.party import Party
 from common.plan import Limits
+from common.scratch import Scratch
 from common.table import FeatureTable
 
 _BLOCK = 1 << 14  # rows encoded at a time, so that temporaries stay in the cache
@@ -34,30 +36,44 @@ RIDGE_SCALE = UPDATE_SCALE - WEIGHT_SCALE - MOMENTUM_SCALE
 
 @dataclass(frozen=True, repr=False)
 class Prepared:
-    """One party's prepared matrix over all matched rows, and its whitening over training rows.
+    """One party's preparation of all matched rows, training rows first, and its whitening over those.
 
-    matrix: float64 (n, m) standardised, at the bank with a last column of ones. whiten: (m, m). columns: m names.
+    whiten: (m, m). columns: m names, the bank's intercept last.
     """
 
     fitted: FittedPreparation
-    matrix: Reals
+    table: FeatureTable
+    party: Party
     whiten: Reals
     columns: tuple[str, ...]
 
-    def encoded(self, rows: int, ridge: float, step: float) -> tuple[Words, Words, list[str]]:
-        """The first `rows` rows whitened at X_SCALE, step * ridge * W^T D W at RIDGE_SCALE, both column-major; warnings."""
-        words: Words = np.empty((rows, len(self.columns)), np.uint64, order="F")
+    def matrix(self, low: int, high: int) -> Reals:
+        """Rows low to high standardised, float64 (high - low, m); at the bank with a last column of ones."""
+        return design(self.fitted, self.table.part(low, high), self.party)
+
+    @property
+    def penalty(self) -> Reals:
+        """W^T D W, (m, m): what the ridge is on whitened weights."""
+        found: Reals = self.whiten.T @ np.diag(penalised(self.columns).astype(np.float64)) @ self.whiten
+        return found
+
+    def encoded(self, rows: int, ridge: float, step: float, scratch: Scratch | None = None) -> tuple[Rows, Words, list[str]]:
+        """The first `rows` rows whitened at X_SCALE, int32 (rows, m), and step * ridge * W^T D W at RIDGE_SCALE; warnings.
+
+        Both are column-major; the rows may be in a file of `scratch`.
+        """
+        words = (scratch or Scratch()).empty((rows, len(self.columns)), np.int32)
         beyond, warnings = 0, []
         for low in range(0, rows, _BLOCK):
-            whitened, held = check_range(self.matrix[low : min(rows, low + _BLOCK)] @ self.whiten, X_LIMIT)
-            words[low : low + _BLOCK] = encode(whitened, X_SCALE)
+            high = min(rows, low + _BLOCK)
+            whitened, held = check_range(self.matrix(low, high) @ self.whiten, X_LIMIT)
+            words[low:high] = encode(whitened, X_SCALE).view(np.int64)
             beyond += held
         if beyond:
             warnings.append(
                 f"{beyond} whitened values lay beyond {X_LIMIT:.0f} and were held there; clip or log the columns they come from"
             )
-        penalty = self.whiten.T @ np.diag(penalised(self.columns).astype(np.float64)) @ self.whiten
-        pull = np.asfortranarray(encode(step * ridge * penalty, RIDGE_SCALE))
+        pull = np.asfortranarray(encode(step * ridge * self.penalty, RIDGE_SCALE))
         return words, pull, warnings
 
     def start(self, label: Reals | None) -> Reals:
@@ -99,8 +115,9 @@ def prepare(
     train = np.arange(table.rows) < train_rows
     fitted, warnings = fit(table, columns, options, train)
     names = (*fitted.columns, INTERCEPT) if party is Party.BANK else fitted.columns
-    matrix = design(fitted, table, party)
-    return Prepared(fitted, matrix, whitening(matrix[:train_rows], penalised(names), ridge), names), warnings
+    lows = range(0, train_rows, _BLOCK)
+    parts = (design(fitted, table.part(low, min(train_rows, low + _BLOCK)), party) for low in lows)
+    return Prepared(fitted, table, party, whitening(parts, penalised(names), ridge), names), warnings
 
 
 async def agree_on_sizes(session: Session, rows: int, train_rows: int, columns: int, limits: Limits) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from hashlib import blake2b
 
 import numpy as np
@@ -12,6 +11,7 @@ from common.errors import LocalProtocolError, PolicyError
 from common.mpc.session import Kind, Session
 from common.party import Party
 from common.plan import Limits, Split
+from common.rowhash import hash_rows
 from common.table import FeatureTable
 
 Mask = npt.NDArray[np.bool_]
@@ -20,26 +20,44 @@ Mask = npt.NDArray[np.bool_]
 def draw(table: FeatureTable, split: Split) -> Mask:
     """True (n,) for rows held out: those of smallest keyed hash of (id, period), in each class alike if stratified.
 
-    The key comes from the seed and all labels, so the draw is the same for the same data whatever their order, and only
-    who knows every label can repeat it: the grid must not, or it could see where each class is cut and read the labels
-    of the rows between the two cuts. Raises LocalProtocolError for a table without labels.
+    By enterprise: all rows of the enterprises of smallest keyed hash; stratified by whether one was ever overdue. By time:
+    all rows of the last months, no hash. The key comes from the seed and all labels, so the draw is the same for the same
+    data whatever their order, and only who knows every label can repeat it: the grid must not, or it could see where each
+    class is cut and read the labels of the rows between the two cuts. Raises LocalProtocolError for a table without labels.
     """
     if table.label is None:
         raise LocalProtocolError("only the bank, which has the label, draws the split")
-    key = blake2b(np.sort(_hashes(table, split.seed.to_bytes(8, "little"), table.label.tolist())).tobytes()).digest()
-    order = _hashes(table, key, [""] * table.rows)
-    test = np.zeros(table.rows, np.bool_)
-    for members in [table.label == value for value in (0.0, 1.0)] if split.stratify else [~test]:
+    if split.by == "time":
+        return _last_months(table, split.months)
+    key = blake2b(np.sort(hash_rows(table, split.seed.to_bytes(8, "little"), table.label)).tobytes()).digest()
+    if split.by == "row":
+        return _smallest(hash_rows(table, key), table.label, split)
+    codes = table.ids.codes
+    firms, first, firm_of = np.unique(codes, return_index=True, return_inverse=True)
+    ever = np.zeros(len(firms))
+    np.maximum.at(ever, firm_of, table.label)
+    whole = FeatureTable(table.ids[first], None, {}, {})
+    return _smallest(hash_rows(whole, key), ever, split)[firm_of]
+
+
+def _smallest(order: npt.NDArray[np.uint64], label: npt.NDArray[np.float64], split: Split) -> Mask:
+    test = np.zeros(len(order), np.bool_)
+    for members in [label == value for value in (0.0, 1.0)] if split.stratify else [~test]:
         rows = np.flatnonzero(members)
         test[rows[np.argsort(order[rows], kind="stable")[: round(split.test * len(rows))]]] = True
     return test
 
 
-def _hashes(table: FeatureTable, key: bytes, values: Sequence[object]) -> npt.NDArray[np.uint64]:
-    periods = table.periods.tolist() if table.periods is not None else [0] * table.rows
-    rows = zip(table.ids, periods, values, strict=True)
-    digests = b"".join(blake2b(f"{i}|{p}|{v}".encode(), key=key, digest_size=8).digest() for i, p, v in rows)
-    return np.frombuffer(digests, np.uint64)
+def _last_months(table: FeatureTable, months: int) -> Mask:
+    if table.periods is None:
+        raise LocalProtocolError("a split by time needs periods")
+    test: Mask = table.periods > table.periods.max() - months
+    if test.all():
+        raise PolicyError(
+            f"all matched rows lie in the last {months} months, which are held out",
+            remedy="Hold out fewer months, or bring more of them.",
+        )
+    return test
 
 
 async def agree(session: Session, table: FeatureTable, split: Split, limits: Limits) -> Mask:

@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
 from common.mpc.correlation import Correlations, TrainingDemand
 from common.mpc.descent import Descent
 from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, Words, decode, encode
-from common.mpc.product import share_matrices
+from common.mpc.product import Rows, share_matrices
 from common.mpc.reveal import reveal_weights
 from common.mpc.session import Session
 from common.party import Party
 from common.plan import Model
+from common.scratch import Scratch
 
 
 async def train(
     session: Session,
     correlations: Correlations,
     model: Model,
-    own: Words,
+    own: Rows,
     own_ridge: Words,
     other_columns: int,
     label: Reals | None,
     start: Reals,
+    scratch: Scratch | None = None,
+    data_rows: int | None = None,
 ) -> Reals:
     """This party's own weights on whitened columns, (m_own,), rounded as the plan says; nothing else is opened.
 
-    own: (n, m_own) at X_SCALE. label: (n,) of 0.0 and 1.0 at the bank, None at the grid. start: where own weights begin.
+    own: int32 (n, m_own) at X_SCALE. label: (n,) of 0.0 and 1.0 at the bank, None at the grid. start: where own weights
+    begin. What does not fit in memory goes to `scratch`. data_rows: how many rows come first that are data, if the
+    others are zeros; None: all.
     """
     rows, columns = own.shape
-    steps, link = model.steps(rows), model.make_link()
+    steps, link = model.steps(rows, data_rows), model.make_link()
     grid, bank = (columns, other_columns) if session.party is Party.GRID else (other_columns, columns)
     await correlations.order(TrainingDemand(rows, grid, bank))
-    matrices = await share_matrices(session, correlations, own, own_ridge, other_columns)
+    room = scratch or Scratch()
+    matrices = await share_matrices(
+        session, correlations, own, own_ridge, other_columns, lambda shape: cast(Rows, room.empty(shape, np.uint64))
+    )
     descent = Descent(session, correlations, matrices, link, None if label is None else label.astype(np.uint64))
     first = encode(start, WEIGHT_SCALE)
     if model.weights == "owned":

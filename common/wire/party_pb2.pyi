@@ -163,12 +163,14 @@ class Counts(_message.Message):
     def __init__(self, own_rows: _Optional[int] = ..., matched_ids: _Optional[int] = ..., matched_rows: _Optional[int] = ..., train_rows: _Optional[int] = ..., test_rows: _Optional[int] = ..., own_columns: _Optional[int] = ..., trained_columns: _Optional[int] = ..., iterations: _Optional[int] = ...) -> None: ...
 
 class StageSeconds(_message.Message):
-    __slots__ = ("stage", "seconds")
+    __slots__ = ("stage", "seconds", "rounds")
     STAGE_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
+    ROUNDS_FIELD_NUMBER: _ClassVar[int]
     stage: str
     seconds: float
-    def __init__(self, stage: _Optional[str] = ..., seconds: _Optional[float] = ...) -> None: ...
+    rounds: int
+    def __init__(self, stage: _Optional[str] = ..., seconds: _Optional[float] = ..., rounds: _Optional[int] = ...) -> None: ...
 
 class LinkBytes(_message.Message):
     __slots__ = ("sent", "received")

@@ -16,7 +16,7 @@ from common.dataset import ColumnConfig
 from common.errors import ConfigError, DataError, PolicyError
 from common.features.options import Preparation
 from common.features.prepare import FittedPreparation, fit
-from common.table import FeatureTable
+from common.table import FeatureTable, Ids
 
 SMALL = Preparation(min_binary=0)
 N = 400
@@ -29,7 +29,7 @@ def table(**columns: Any) -> FeatureTable:
     arrays = {name: np.asarray(values) for name, values in columns.items()}
     rows = len(next(iter(arrays.values())))
     return FeatureTable(
-        ids=np.array([str(i) for i in range(rows)], dtype=object),
+        ids=Ids.of([str(i) for i in range(rows)]),
         periods=None,
         numeric={c: v.astype(np.float64) for c, v in arrays.items() if v.dtype.kind in "fiub"},
         categorical={c: v.astype(object) for c, v in arrays.items() if v.dtype.kind in "OU"},

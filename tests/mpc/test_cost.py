@@ -14,7 +14,7 @@ from common.mpc.session import Session
 from common.party import Party
 from common.stages.align import align
 from common.stages.match import MatchLimits
-from common.table import FeatureTable
+from common.table import FeatureTable, Ids
 from tests.mpc.problems import make_problem, train
 from tests.peers import Trio, coordinate
 
@@ -55,7 +55,7 @@ async def test_alignment(by_period: bool) -> None:
     def table(party: Party) -> FeatureTable:
         rows = [(str(i), m) for i in ids[party] for m in (months if by_period else [0])]
         return FeatureTable(
-            np.array([i for i, _ in rows]),
+            Ids.of([i for i, _ in rows]),
             np.array([m for _, m in rows], np.int32) if by_period else None,
             {},
             {},

@@ -148,3 +148,13 @@ async def test_final_truncation_is_dealt_when_it_rounds(bits: int) -> None:
         dealt = [str(round) for round, _ in trio.to_party[party].log]
         expected = ["dealt_link/0", "dealt_truncation/0", f"dealt_link/{steps[1].spans()[0].number}", "dealt_truncation/1"]
         assert dealt == expected + (["dealt_truncation/2"] if bits < WEIGHT_SCALE else [])
+
+
+async def test_a_dealer_short_of_memory_deals_the_same() -> None:
+    logs = []
+    for memory in (1 << 30, 0):
+        trio = Trio(seed=7)
+        trio.dealer._memory = memory
+        await trio.dealer.training(PROBLEM.work(nesterov(300, 2), Fourier(), 8))
+        logs.append({party: [(str(r), v.tobytes()) for r, v in trio.to_party[party].log] for party in Party})
+    assert logs[0] == logs[1]

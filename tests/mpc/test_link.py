@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from common.mpc.correlation import DealtCorrelations
 from common.mpc.cost import link_round
-from common.mpc.dealer import Dealer, _Masks
+from common.mpc.dealer import KEPT_BYTES, Dealer, _Masks
 from common.mpc.descent import Descent, Step
 from common.mpc.fixedpoint import RESIDUAL_SCALE, U_SCALE, Reals, Words, decode, encode
 from common.mpc.link import Fourier, Link, Taylor, Turns, unit_circle
@@ -93,7 +93,7 @@ async def residual(trio: Trio, link: Link, u: Reals, y: Reals, step: Step, offse
         return (await descent._send_residual(step, span, masked))[1]
 
     async def deal(dealer: Dealer) -> None:
-        masks = _Masks(dealer._prg, make_problem(20, 1, 1).work([step], link, None))
+        masks = _Masks(dealer._prg, make_problem(20, 1, 1).work([step], link, None), KEPT_BYTES)
         for party, dealt, values in masks._link(step, step.spans()[0], offset):
             await trio.to_party[party].send(dealt, values)
 

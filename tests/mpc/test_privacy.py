@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers import CipherContext
 from scipy import stats
 
 from common.mpc.correlation import DealtCorrelations
-from common.mpc.dealer import _Masks
+from common.mpc.dealer import KEPT_BYTES, _Masks
 from common.mpc.descent import Step, nesterov, sgd
 from common.mpc.link import Fourier, Link, Taylor
 from common.mpc.prg import Prg, Purpose
@@ -302,5 +302,5 @@ async def test_no_key_stream_is_used_twice(
 
 def test_dealer_and_party_agree_on_what_is_private() -> None:
     """The dealer's working state never prints its masks."""
-    masks = _Masks(Trio(seed=0).dealer._prg, PROBLEM.work([], Taylor(), 8))
+    masks = _Masks(Trio(seed=0).dealer._prg, PROBLEM.work([], Taylor(), 8), KEPT_BYTES)
     assert "array" not in repr(masks)

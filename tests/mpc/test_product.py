@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from common.mpc import correlation, product
-from common.mpc.correlation import DealtCorrelations, matrix_mask, ridge_mask
+from common.mpc.correlation import MATRIX_BLOCK, DealtCorrelations, MaskRows, matrix_mask, ridge_mask
 from common.mpc.cost import matrices
 from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import Words
@@ -93,3 +93,20 @@ def test_each_block_of_rows_has_a_key_of_its_own() -> None:
         words = prg.words(Purpose.MATRIX, block, 3 * len(mask[low : low + 4]))
         assert (mask[low : low + 4].T.ravel() == words).all()
     assert len(np.unique(mask)) == mask.size
+
+
+def test_a_mask_expanded_block_by_block_is_the_mask() -> None:
+    prg, rows = Prg(bytes(32)), MATRIX_BLOCK + 1000
+    whole, read = matrix_mask(prg, rows, 3), MaskRows(prg, rows, 3)
+    assert read.shape == whole.shape
+    for low, high in [(0, 10), (0, rows), (MATRIX_BLOCK - 5, MATRIX_BLOCK + 5), (MATRIX_BLOCK, rows), (7, 8), (0, 0)]:
+        np.testing.assert_array_equal(read[low:high], whole[low:high])
+
+
+def test_signed_numbers_multiply_as_ring_words() -> None:
+    rng = np.random.default_rng(3)
+    small = rng.integers(-(2**16), 2**16, (50, 4)).astype(np.int32)
+    words = small.astype(np.int64).view(np.uint64)
+    across, down = rng.integers(0, 2**63, 4).astype(np.uint64), rng.integers(0, 2**63, 50).astype(np.uint64)
+    np.testing.assert_array_equal(forward(small, across), words @ across)
+    np.testing.assert_array_equal(backward(small, down), words.T @ down)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.mpc.correlation import DealtCorrelations
-from common.mpc.dealer import Dealer, _Masks
+from common.mpc.dealer import KEPT_BYTES, Dealer, _Masks
 from common.mpc.fixedpoint import UPDATE_SHIFT, WEIGHT_SCALE, Words, as_words
 from common.mpc.link import Taylor
 from common.mpc.session import Kind, Session
@@ -32,7 +32,7 @@ async def truncated(trio: Trio, x: Words, offset: Words, shift: int, seed: int =
         return await truncate(session, await correlations.truncation(3, len(x)), shares[session.party], shift)
 
     async def deal(dealer: Dealer) -> None:
-        masks = _Masks(dealer._prg, make_problem(20, 1, 1).work([], Taylor(), None))
+        masks = _Masks(dealer._prg, make_problem(20, 1, 1).work([], Taylor(), None), KEPT_BYTES)
         for party, label, values in masks.truncation(3, offset, shift):
             await trio.to_party[party].send(label, values)
 

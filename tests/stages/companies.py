@@ -16,9 +16,11 @@ from common.mpc.session import Session, Silent
 from common.party import Party
 from common.plan import ScorePlan, TrainPlan, make_plan
 from common.policy import Policy
+from common.scratch import Scratch
 from common.stages.ledger import Ledger
 from common.stages.model import ModelStore
 from common.stages.pipeline import Home, Outcome, PartyJob, run
+from common.stages.stocks import Stocks
 from tests.peers import Trio, coordinate, no_training
 
 COMMON, GRID_ONLY, BANK_ONLY, MONTHS = 500, 60, 40, 3
@@ -72,6 +74,7 @@ class Companies:
     folder: Path
     monthly: bool = False
     policy: Policy = POLICY
+    memory: int = 1 << 30  # bytes of columns a job may hold
     reporters: dict[Party, Recorder] = field(default_factory=dict)
     trio: Trio = field(default_factory=Trio)
 
@@ -91,12 +94,18 @@ class Companies:
             raw["label"] = "overdue"
         return DatasetConfig.model_validate(raw)
 
+    def scratch(self, party: Party) -> Scratch:
+        return Scratch(self.home(party) / "scratch", self.memory)
+
     def models(self, party: Party) -> ModelStore:
         return ModelStore(self.home(party) / "models")
 
+    def stocks(self, party: Party) -> Stocks:
+        return Stocks(self.home(party) / "stock", self.home(party) / "spent.sqlite", "wattscore://neutral/coordinator", 64)
+
     def opened_home(self, party: Party) -> Home:
         folder = self.home(party)
-        return Home(self.models(party), Ledger(folder / "ledger"), folder / "scores", self.policy)
+        return Home(self.models(party), Ledger(folder / "ledger"), folder / "scores", self.policy, self.stocks(party))
 
     def plan(self, **more: Any) -> TrainPlan | ScorePlan:
         raw: dict[str, Any] = {"grid": {"dataset": "rows"}, "bank": {"dataset": "rows"}}
@@ -111,13 +120,20 @@ class Companies:
         async def party(session: Session, correlations: DealtCorrelations) -> Outcome:
             own = session.party
             return await run(
-                PartyJob(job, plan, self.dataset(own), session, correlations, self.reporters[own], self.opened_home(own))
+                PartyJob(
+                    job,
+                    plan,
+                    self.dataset(own),
+                    session,
+                    correlations,
+                    self.reporters[own],
+                    self.opened_home(own),
+                    self.scratch(own),
+                )
             )
 
         def work(demand: TrainingDemand) -> Work:
             assert isinstance(plan, TrainPlan)
-            columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
-            model = plan.model
-            return Work(model.steps(demand.rows), model.make_link(), demand.rows, columns, model.revealed_bits)
+            return plan.model.work(demand)
 
         return await coordinate(self.trio, party, work if isinstance(plan, TrainPlan) else no_training)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from common.plan import Limits
-from common.table import FeatureTable
+from common.table import FeatureTable, Ids
 
 LOW = Limits(min_matched=1, min_rows=1, rows_per_column=1, min_per_class=1, min_test_per_class=2)
 
@@ -17,7 +17,7 @@ def table(ids: Sequence[str], periods: Sequence[int] | None = None, label: Any =
     """A table of numeric columns."""
     numeric = {name: np.asarray(values, np.float64) for name, values in columns.items()}
     return FeatureTable(
-        ids=np.array(ids, dtype=object),
+        ids=Ids.of(ids),
         periods=None if periods is None else np.array(periods, np.int32),
         numeric=numeric,
         categorical={},

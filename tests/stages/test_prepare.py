@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from common.dataset import ColumnConfig
 from common.disclosure import Opened
 from common.errors import PeerProtocolError, PolicyError, WattScoreError
 from common.features.options import Preparation
-from common.mpc.fixedpoint import X_LIMIT, X_SCALE, decode
+from common.mpc.fixedpoint import X_LIMIT, X_SCALE, Reals, decode
 from common.mpc.session import Kind
 from common.party import Party
 from common.plan import Limits
@@ -35,13 +36,17 @@ def prepared(party: Party, data: FeatureTable | None = None, options: Preparatio
     return prepare(data or world(), NUMERIC, options or Preparation(), TRAIN, RIDGE, party)[0]
 
 
+def whole(made: Prepared) -> Reals:
+    return made.matrix(0, ROWS)
+
+
 def test_the_intercept_is_the_banks_last_column_and_nobody_elses() -> None:
     grid, bank = prepared(Party.GRID), prepared(Party.BANK)
     assert grid.columns == ("kwh", "peak")
     assert bank.columns == ("kwh", "peak", INTERCEPT)
-    assert grid.matrix.shape == (ROWS, 2)
-    np.testing.assert_array_equal(bank.matrix[:, -1], np.ones(ROWS))
-    np.testing.assert_array_equal(bank.matrix[:, :-1], grid.matrix)
+    assert whole(grid).shape == (ROWS, 2)
+    np.testing.assert_array_equal(whole(bank)[:, -1], np.ones(ROWS))
+    np.testing.assert_array_equal(whole(bank)[:, :-1], whole(grid))
     assert penalised(bank.columns).tolist() == [True, True, False]
     assert penalised(grid.columns).tolist() == [True, True]
 
@@ -49,14 +54,14 @@ def test_the_intercept_is_the_banks_last_column_and_nobody_elses() -> None:
 def test_the_design_is_a_function_of_the_fit_and_the_rows() -> None:
     made = prepared(Party.BANK)
     some = world().take(np.array([7, 3]))
-    np.testing.assert_array_equal(design(made.fitted, some, Party.BANK), made.matrix[[7, 3]])
+    np.testing.assert_array_equal(design(made.fitted, some, Party.BANK), whole(made)[[7, 3]])
 
 
 def test_statistics_come_from_training_rows_only() -> None:
     data = world()
     changed = {name: np.where(np.arange(ROWS) < TRAIN, values, values + 1e3) for name, values in data.numeric.items()}
     again = prepared(Party.GRID, table([str(i) for i in data.ids], **changed))
-    np.testing.assert_array_equal(again.matrix[:TRAIN], prepared(Party.GRID).matrix[:TRAIN])
+    np.testing.assert_array_equal(again.matrix(0, TRAIN), prepared(Party.GRID).matrix(0, TRAIN))
     np.testing.assert_array_equal(again.whiten, prepared(Party.GRID).whiten)
 
 
@@ -65,11 +70,12 @@ def test_training_rows_are_whitened_and_encoded_at_the_stated_scales(party: Part
     made = prepared(party)
     words, pull, warnings = made.encoded(TRAIN, RIDGE, STEP)
     assert warnings == []
-    assert words.dtype == pull.dtype == np.uint64
+    assert words.dtype == np.int32
+    assert pull.dtype == np.uint64
     assert words.flags.f_contiguous
     assert pull.flags.f_contiguous
-    whitened = made.matrix[:TRAIN] @ made.whiten
-    np.testing.assert_allclose(decode(words, X_SCALE), whitened, rtol=0, atol=2.0**-X_SCALE)
+    whitened = made.matrix(0, TRAIN) @ made.whiten
+    np.testing.assert_allclose(words * 2.0**-X_SCALE, whitened, rtol=0, atol=2.0**-X_SCALE)
     penalty = np.diag(penalised(made.columns).astype(float))
     curvature = whitened.T @ whitened / TRAIN + 4 * RIDGE * made.whiten.T @ penalty @ made.whiten
     np.testing.assert_allclose(curvature, np.eye(len(made.columns)), atol=1e-6)
@@ -80,12 +86,12 @@ def test_training_rows_are_whitened_and_encoded_at_the_stated_scales(party: Part
 def test_values_beyond_the_guard_are_held_there_and_counted() -> None:
     data = world()
     kwh = data.numeric["kwh"].copy()
-    kwh[0] = 1e9
-    made = prepared(Party.GRID, table([str(i) for i in data.ids], kwh=kwh, peak=data.numeric["peak"]), Preparation(clip=1e6))
-    made.matrix[1, 0] = -1e6
+    kwh[:2] = 1e9, -1e9
+    far = table([str(i) for i in data.ids], kwh=kwh, peak=data.numeric["peak"])
+    made = replace(prepared(Party.GRID, data, Preparation(clip=1e6)), table=far)
     words, _, (warning,) = made.encoded(TRAIN, RIDGE, STEP)
-    assert np.abs(decode(words, X_SCALE)).max() == X_LIMIT
-    beyond = int((np.abs(made.matrix[:TRAIN] @ made.whiten) > X_LIMIT).sum())
+    assert np.abs(words * 2.0**-X_SCALE).max() == X_LIMIT
+    beyond = int((np.abs(made.matrix(0, TRAIN) @ made.whiten) > X_LIMIT).sum())
     assert beyond > 0
     assert warning.startswith(f"{beyond} whitened values lay beyond 64 and were held there")
 

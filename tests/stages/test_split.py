@@ -142,3 +142,40 @@ def test_who_does_not_know_every_label_cannot_repeat_the_draw() -> None:
 def test_a_table_without_labels_is_not_split() -> None:
     with pytest.raises(LocalProtocolError, match="only the bank"):
         draw(table(["A"]), Split())
+
+
+def firms(count: int, months: int) -> FeatureTable:
+    ids = [f"F{k // months}" for k in range(count * months)]
+    periods = [24000 + k % months for k in range(count * months)]
+    return table(ids, periods, label=np.arange(count * months) % 7 == 0)
+
+
+@pytest.mark.parametrize("stratify", [True, False])
+def test_by_enterprise_no_enterprise_is_on_both_sides(stratify: bool) -> None:
+    data = firms(200, 6)
+    mask = draw(data, Split(by="enterprise", test=0.25, stratify=stratify))
+    names = np.array(data.ids.tolist())
+    assert not set(names[mask]) & set(names[~mask])
+    assert len(set(names[mask])) == pytest.approx(50, abs=1)
+    assert data.label is not None
+    ever = set(names[data.label == 1])
+    if stratify:
+        assert len(ever & set(names[mask])) == round(0.25 * len(ever))
+    shuffled = data.take(np.random.default_rng(2).permutation(data.rows))
+    again = draw(shuffled, Split(by="enterprise", test=0.25, stratify=stratify))
+    assert {str(i) for i in np.array(shuffled.ids.tolist())[again]} == set(names[mask])
+
+
+def test_by_time_the_last_months_are_held_out() -> None:
+    data = firms(50, 6)
+    mask = draw(data, Split(by="time", months=2))
+    assert data.periods is not None
+    np.testing.assert_array_equal(mask, data.periods >= 24004)
+    with pytest.raises(PolicyError, match="last 6 months"):
+        draw(data, Split(by="time", months=6))
+
+
+async def test_both_parties_hold_out_the_same_months() -> None:
+    mine, theirs = await agreed(firms(50, 6), Split(by="time", months=1))
+    np.testing.assert_array_equal(mine, theirs)
+    assert theirs.sum() == 50

@@ -1,0 +1,131 @@
+"""Training with randomness dealt ahead: both parties agree on one stock, spend it, fill what it has to spare with zeros.
+
+PROTOCOL.md sections 6 and 10.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+
+import numpy as np
+
+from common.errors import LocalProtocolError, PeerProtocolError, PolicyError
+from common.mpc.ahead import Widened
+from common.mpc.correlation import DealtCorrelations, TrainingDemand
+from common.mpc.fixedpoint import Reals, Words
+from common.mpc.product import Rows
+from common.mpc.session import Kind, Session
+from common.party import Party
+from common.plan import Model
+from common.scratch import Scratch
+from common.stages.stockfile import StockFile, StockLabel, StoredArrays, dealing
+from common.stages.stocks import MOST, Stocks, describe
+from common.stages.train import train
+
+MOST_ROWS, MOST_COLUMNS = 1.25, 2.0  # of a stock, for each that there is: zeros cost bytes and time as data does
+
+
+async def train_ahead(
+    session: Session,
+    stocks: Stocks,
+    model: Model,
+    own: Rows,
+    own_ridge: Words,
+    other_columns: int,
+    label: Reals | None,
+    start: Reals,
+    scratch: Scratch | None = None,
+) -> Reals:
+    """As `train`, whose arguments these are, with a stock that both parties hold. Raises PolicyError if none fits."""
+    rows, columns = own.shape
+    grid, bank = (columns, other_columns) if session.party is Party.GRID else (other_columns, columns)
+    stock = await _take(session, stocks, model, TrainingDemand(rows, grid, bank))
+    with closing(stock):
+        size, work = stock.label.demand, model.work(stock.label.demand)
+        correlations = DealtCorrelations(session.party, stock.seed, StoredArrays(stock, session.party, work))
+        wide = work.columns[session.party]
+        weights = await train(
+            session,
+            correlations,
+            model,
+            Widened(own, size.rows, wide),
+            np.asfortranarray(np.pad(own_ridge, (0, wide - columns))),
+            work.columns[session.party.other],
+            None if label is None else np.pad(label, (0, size.rows - rows)),
+            np.pad(start, (0, wide - columns)),
+            scratch,
+            data_rows=rows,
+        )
+    if weights[columns:].any():
+        raise LocalProtocolError("a column of zeros was given a weight")
+    return weights[:columns]
+
+
+async def _take(session: Session, stocks: Stocks, model: Model, demand: TrainingDemand) -> StockFile:
+    """The stock both use, spent at both.
+
+    1. exchange the list of what each holds; what only one holds is discarded
+    2. both choose the smallest that fits, and say so: both have discarded by then
+    3. both spend it, and say so
+    """
+    held = await asyncio.to_thread(stocks.unspent)
+    common = await _held_by_both(session, stocks, held)
+    chosen = choose(common, dealing(model), demand)
+    await confirm(session, chosen)
+    if chosen is None:
+        raise _none_fits(common, model, demand)
+    stock = await asyncio.to_thread(stocks.spend, chosen)
+    try:
+        await confirm(session, chosen)
+    except BaseException:
+        stock.close()
+        raise
+    return stock
+
+
+async def _held_by_both(session: Session, stocks: Stocks, held: list[StockLabel]) -> list[StockLabel]:
+    mine = np.zeros((MOST, 2), np.uint64)
+    for row, label in zip(mine, held[:MOST], strict=False):
+        row[:] = label.digest()
+    theirs = {bytes(row) for row in await session.exchange(Kind.STOCK, mine)}
+    for label in held:
+        if bytes(label.digest()) not in theirs:
+            await asyncio.to_thread(stocks.discard, label)
+    return [label for label in held if bytes(label.digest()) in theirs]
+
+
+def choose(labels: list[StockLabel], deals: str, demand: TrainingDemand) -> StockLabel | None:
+    """The stock with fewest cells of those that serve a training of this size; the same at both parties."""
+
+    def fits(label: StockLabel) -> bool:
+        columns = ((demand.grid_columns, label.grid_columns), (demand.bank_columns, label.bank_columns))
+        return (
+            label.dealing == deals
+            and demand.rows <= label.rows <= MOST_ROWS * demand.rows
+            and all(needed <= dealt <= MOST_COLUMNS * needed for needed, dealt in columns)
+        )
+
+    def cost(label: StockLabel) -> tuple[int, str]:
+        return label.rows * (label.grid_columns + label.bank_columns), label.name
+
+    return min(filter(fits, labels), key=cost, default=None)
+
+
+def _none_fits(common: list[StockLabel], model: Model, demand: TrainingDemand) -> PolicyError:
+    others = sum(label.dealing != dealing(model) for label in common)
+    size = f"{demand.rows} training rows x ({demand.grid_columns} + {demand.bank_columns}) columns"
+    options = f"--rows {demand.rows} --grid {demand.grid_columns} --bank {demand.bank_columns}"
+    return PolicyError(
+        f"no stock that both parties hold fits {size}: {describe(common)}, {others} for other models",
+        expected=f"rows from 1 to {MOST_ROWS} times, columns from 1 to {MOST_COLUMNS:.0f} times as many",
+        remedy=f"Deal one: `wattscore predeal PLAN {options}`, or train with dealt = 'online'.",
+    )
+
+
+async def confirm(session: Session, label: StockLabel | None) -> None:
+    """One round: both have come as far with the same stock, or with none. Raises PeerProtocolError when they have not."""
+    mine = np.zeros(2, np.uint64) if label is None else label.digest()
+    theirs = await session.exchange(Kind.STOCK, mine)
+    if not np.array_equal(mine, theirs):
+        raise PeerProtocolError("the other party is at another stock", remedy="Both sides must run the same version and plan.")

@@ -1,0 +1,53 @@
+"""A predealing job at one party: all that one training will consume comes in from the dealer and is written to a stock."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from common.errors import DataError
+from common.mpc.ahead import dealt_arrays
+from common.mpc.correlation import DealerLink, take_dealt, take_seed
+from common.mpc.session import Session
+from common.plan import PredealPlan
+from common.stages.ahead import confirm
+from common.stages.pipeline import Outcome, StageReporter
+from common.stages.stockfile import StockWriter
+from common.stages.stocks import Stocks
+
+
+async def predeal(
+    job: str, plan: PredealPlan, session: Session, dealer: DealerLink, stocks: Stocks, reporter: StageReporter
+) -> Outcome:
+    """Both parties hold the stock at the end, or neither uses it: one that only one of them holds is never chosen.
+
+    1. order; write each array as it comes   2. all on disk: say so   3. give it its name: say so
+    Raises PolicyError when there is no room, DataError when the disk fails.
+    """
+    reporter.stage("predeal")
+    reporter.rows(plan.rows)
+    start = time.monotonic()
+    stocks.check(plan, session.party)
+    try:
+        with stocks.create(job, plan, await take_seed(dealer)) as writer:
+            await _receive(plan, session, dealer, writer)
+            await confirm(session, writer.label)
+            await asyncio.to_thread(writer.commit)
+    except OSError as error:
+        public = f"the stock could not be written ({error.strerror})"
+        raise DataError(f"{public}: {error.filename}", public=public, remedy="See to the disk of the data folder.") from None
+    await confirm(session, writer.label)
+    own = plan.model.work(plan.demand).columns[session.party]
+    counts = {"train_rows": plan.rows, "trained_columns": own, "iterations": plan.model.iterations}
+    opened = sorted(value.value for value in session.opened)
+    return Outcome(counts=counts, seconds={"predeal": time.monotonic() - start}, opened=opened)
+
+
+async def _receive(plan: PredealPlan, session: Session, dealer: DealerLink, writer: StockWriter) -> None:
+    await dealer.demand(plan.demand)
+    arrays = list(dealt_arrays(session.party, plan.model.work(plan.demand)))
+    for done, (label, shape) in enumerate(arrays, 1):
+        values = await take_dealt(dealer, label, shape)
+        await asyncio.to_thread(writer.add, label, values)
+        session.reporter.progress(done, len(arrays))
+    await asyncio.to_thread(writer.finish)
