@@ -1,4 +1,4 @@
-"""`wattscore`: train, score, predeal, jobs, show, cancel, certs, try, demo."""
+"""`wattscore`: train, score, predeal, jobs, show, cancel, certs, try, demo, features."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from common.client import Client, as_dict, failure
 from common.config import validate
 from common.errors import PlanError, WattScoreError
 from common.plan import AnyPlan, PredealPlan, ScorePlan, TrainPlan, load_plan, parse_plan
+from common.records_cli import features
 from common.show import follow, print_job, print_jobs
 from common.trial_cli import demo, try_
 from common.wire import coordinator_pb2 as wire
@@ -192,6 +193,7 @@ def _print(job: wire.Job, as_json: bool) -> None:
 
 main.add_command(certs)
 main.add_command(try_)
+main.add_command(features)
 main.add_command(demo)
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ PACKAGES = ("common", "grid_party", "bank_party")
 
 # Groups of modules of `common`, lowest first. Names are modules, or packages with all in them.
 GROUPS: dict[str, str] = {
-    "ground": "errors disclosure party config scratch table rowhash tablefile dataset certificates world",
+    "ground": "errors disclosure party config keys scratch table rowhash tablefile dataset certificates world",
     "mpc": "mpc",  # secret-shared arithmetic: no socket, no file, no clock
     "features": "features",
     "records": "records",  # a party's monthly records, cleaned and made into features, by itself
@@ -31,7 +31,7 @@ GROUPS: dict[str, str] = {
     "jobs": "jobs",
     "coordinator": "coordinator",
     "daemon": "daemon serve",  # a party's process
-    "client": "client show cli trial trial_cli certs_cli compare",  # a person's process
+    "client": "client show cli trial trial_cli certs_cli records_cli compare",  # a person's process
 }
 
 # What a group may import besides itself: groups, or modules by name. Everybody may import `common` (its version).
