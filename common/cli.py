@@ -1,4 +1,4 @@
-"""`wattscore`: train, score, jobs, show, cancel, certs, try, demo."""
+"""`wattscore`: train, score, jobs, show, cancel, certs, try, demo, setup-demo."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from common import __version__
 from common.certs_cli import certs
 from common.client import Client, as_dict, failure
 from common.config import validate
+from common.demo_setup import setup_demo
 from common.errors import PlanError, WattScoreError
 from common.plan import ScorePlan, TrainPlan, load_plan
 from common.show import follow, print_job, print_jobs
@@ -150,6 +151,7 @@ def _print(job: wire.Job, as_json: bool) -> None:
 main.add_command(certs)
 main.add_command(try_)
 main.add_command(demo)
+main.add_command(setup_demo)
 
 if __name__ == "__main__":
     main()
