@@ -9,7 +9,7 @@ for pattern in $surplus; do
 done >/tmp/surplus
 # Nothing is configured afterwards: packages that would need perl for that have been.
 if [ -s /tmp/surplus ]; then
-  xargs dpkg --purge --force-depends --force-remove-essential --force-remove-protected </tmp/surplus >/dev/null 2>&1
+  xargs dpkg --purge --force-depends --force-remove-essential --force-remove-protected </tmp/surplus >/dev/null
 fi
 for folder in /usr/lib/python3*/ /usr/local/lib/python3*/; do
   [ -d "$folder" ] || continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,15 @@ CLOSED = "127.0.0.1:1"
 def health(config: Path, *words: str) -> tuple[int, str]:
     ended = CliRunner().invoke(main, ["--config", str(config), *words])
     return ended.exit_code, ended.output
+
+
+def moved(lab: Lab, name: str, address: str, folder: Path) -> Path:
+    """A daemon's configuration as if it listened at that address."""
+    config = folder / f"{name}.toml"
+    text, found = re.subn(r'"listen" = ".*"', f'"listen" = "{address}"', (lab.folder / f"{name}.toml").read_text())
+    assert found == 1
+    config.write_text(text)
+    return config
 
 
 def test_a_job_through_running_daemons(lab: Lab, client: Client) -> None:
@@ -56,24 +66,17 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path: Pa
 
 @pytest.mark.parametrize("name", ["coordinator", "grid", "bank"])
 def test_a_daemon_is_healthy_by_its_own_certificate(lab: Lab, tmp_path: Path, name: str) -> None:
-    config = tmp_path / f"{name}.toml"
-    text = (lab.folder / f"{name}.toml").read_text()
-    config.write_text(text.replace('"127.0.0.1:0"', f'"0.0.0.0:{lab.ports[name]}"'))  # as started: any port
-    code, said = health(config)
+    code, said = health(moved(lab, name, f"0.0.0.0:{lab.ports[name]}", tmp_path))
     assert (code, said.split(" ", 1)[1]) == (0, f"serves at 127.0.0.1:{lab.ports[name]}\n")
 
 
 def test_a_daemon_that_is_not_there_is_not_healthy(lab: Lab, tmp_path: Path) -> None:
-    config = tmp_path / "grid.toml"
-    config.write_text((lab.folder / "grid.toml").read_text().replace('"127.0.0.1:0"', f'"{CLOSED}"'))
-    code, said = health(config, "--timeout", "2")
+    code, said = health(moved(lab, "grid", CLOSED, tmp_path), "--timeout", "2")
     assert code == 1 and "no connection to wattscore://try-grid/grid-party" in said
 
 
 def test_another_process_at_the_address_is_not_this_ones_health(lab: Lab, tmp_path: Path) -> None:
-    config = tmp_path / "bank.toml"
-    config.write_text((lab.folder / "bank.toml").read_text().replace('"127.0.0.1:0"', f'"{lab.address("grid")}"'))
-    code, said = health(config, "--timeout", "2")
+    code, said = health(moved(lab, "bank", lab.address("grid"), tmp_path), "--timeout", "2")
     assert code == 1 and str(Identity("try-bank", "bank-party")) in said
 
 
