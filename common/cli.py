@@ -1,4 +1,4 @@
-"""`wattscore`: train, score, predeal, jobs, show, cancel, certs, try, demo, features."""
+"""`wattscore`: train, score, predeal, jobs, show, cancel, certs, try, demo, setup-demo, features."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from common import __version__
 from common.certs_cli import certs
 from common.client import Client, as_dict, failure
 from common.config import validate
+from common.demo_setup import setup_demo
 from common.errors import PlanError, WattScoreError
 from common.plan import AnyPlan, PredealPlan, ScorePlan, TrainPlan, load_plan, parse_plan
 from common.records_cli import features
@@ -195,6 +196,7 @@ main.add_command(certs)
 main.add_command(try_)
 main.add_command(features)
 main.add_command(demo)
+main.add_command(setup_demo)
 
 if __name__ == "__main__":
     main()

@@ -189,15 +189,26 @@ def command_lines(text: str) -> Iterator[str]:
 @pytest.mark.parametrize("language", READMES)
 def test_every_command_in_a_readme_exists(language: str) -> None:
     seen = set()
-    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     for line in command_lines(READMES[language].read_text(encoding="utf-8")):
         name, *words = shlex.split(line)
         if name == "make":
             assert set(words) <= set(targets)
+        elif name == "docker":
+            check_compose(words)
         elif name != "python3":
             seen.add(check_command(name.removeprefix(".venv/bin/"), words))
     assert COMMANDS.keys() - {"wattscore"} <= seen
     assert {"try", "train", "jobs", "show", "cancel", "score", "predeal", "init", "issue", "bundle", "trust"} <= seen
+
+
+def check_compose(words: list[str]) -> None:
+    """Raises unless a `docker compose run` is of a service of the demo and gives it a command of `wattscore`."""
+    assert words[0] == "compose" and words[1] in ("up", "run", "down", "cp", "logs")
+    if words[1] == "run":
+        service, command, *rest = [word for word in words[2:] if word != "--rm"]
+        assert f"\n  {service}:\n" in (ROOT / "deploy" / "compose.yaml").read_text(encoding="utf-8")
+        check_command("wattscore", [command, *rest])
 
 
 def check_command(name: str, words: list[str]) -> str:

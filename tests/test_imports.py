@@ -30,8 +30,8 @@ GROUPS: dict[str, str] = {
     "settings": "settings",
     "jobs": "jobs",
     "coordinator": "coordinator",
-    "daemon": "daemon serve",  # a party's process
-    "client": "client show cli trial trial_cli certs_cli records_cli compare",  # a person's process
+    "daemon": "daemon serve health",  # a party's process
+    "client": "client show cli trial trial_cli demo_setup remote certs_cli records_cli compare",  # a person's process
 }
 
 # What a group may import besides itself: groups, or modules by name. Everybody may import `common` (its version).

@@ -42,7 +42,7 @@ async def start(config: Path) -> CoordinatorDaemon:
             )
     clients = [Identity.parse(client) for client in settings.clients]
     coordinator = Coordinator(settings, Board(settings.data))
-    orgs = {identity.org for identity in (*parties, *clients)}
+    orgs = {identity.org for identity in (credentials.identity, *parties, *clients)}  # its own: for health checks
     server = await serve(
         settings.listen, credentials, orgs, coordinator.services(), origin="coordinator", reflect=settings.reflection
     )
