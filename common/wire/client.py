@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 
 from common.errors import PeerLost
 from common.party import Identity
+from common.wire.frames import Piece, codec
 from common.wire.server import KEEPALIVE
 from common.wire.status import from_rpc
 from common.wire.tls import Credentials
@@ -39,7 +40,7 @@ class Stream:
             raise
         return None if message is grpc.aio.EOF else message
 
-    async def write(self, message: Message) -> None:
+    async def write(self, message: Message | Piece) -> None:
         try:
             await self._call.write(message)
         except grpc.aio.AioRpcError as error:
@@ -120,6 +121,5 @@ def _path(method: MethodDescriptor) -> str:
 
 
 def _codec(method: MethodDescriptor) -> tuple[Any, Any]:
-    request: Any = message_factory.GetMessageClass(method.input_type)
-    reply: Any = message_factory.GetMessageClass(method.output_type)
-    return request.SerializeToString, reply.FromString
+    request, reply = (codec(message_factory.GetMessageClass(kind)) for kind in (method.input_type, method.output_type))
+    return request[0], reply[1]

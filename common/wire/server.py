@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha import reflection
 
 from common.errors import ConfigError, PeerLost, WattScoreError
 from common.party import Identity
+from common.wire.frames import Piece, codec
 from common.wire.status import FAULT_KEY, code_of, to_fault
 from common.wire.tls import Credentials, peer_identity
 
@@ -50,7 +51,7 @@ class Call:
             raise PeerLost(f"the connection from {self.identity} broke") from error
         return None if message is grpc.aio.EOF else message
 
-    async def write(self, message: Message) -> None:
+    async def write(self, message: Message | Piece) -> None:
         try:
             await self._context.write(message)
         except _BROKEN as error:
@@ -122,9 +123,8 @@ async def serve(
 def _method(
     method: MethodDescriptor, handler: Handler, credentials: Credentials, origin: str
 ) -> grpc.RpcMethodHandler[Any, Any]:
-    request: Any = message_factory.GetMessageClass(method.input_type)
-    reply: Any = message_factory.GetMessageClass(method.output_type)
-    codec = {"request_deserializer": request.FromString, "response_serializer": reply.SerializeToString}
+    request, reply = (codec(message_factory.GetMessageClass(kind)) for kind in (method.input_type, method.output_type))
+    coding = {"request_deserializer": request[1], "response_serializer": reply[0]}
 
     async def run(message: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         try:
@@ -136,10 +136,10 @@ def _method(
         await run(None if method.client_streaming else messages, context)
 
     if method.client_streaming:
-        return grpc.stream_stream_rpc_method_handler(run_stream, **codec)
+        return grpc.stream_stream_rpc_method_handler(run_stream, **coding)
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(run_stream, **codec)
-    return grpc.unary_unary_rpc_method_handler(run, **codec)
+        return grpc.unary_stream_rpc_method_handler(run_stream, **coding)
+    return grpc.unary_unary_rpc_method_handler(run, **coding)
 
 
 async def _refuse(context: grpc.aio.ServicerContext[Any, Any], error: Exception, what: str, origin: str) -> None:
