@@ -7,7 +7,7 @@ from pydantic import Field
 from common.config import StrictModel
 from common.disclosure import Opened
 from common.errors import PolicyError
-from common.plan import Plan, TrainPlan
+from common.plan import Matching, Plan, TrainPlan
 
 
 class Policy(StrictModel):
@@ -20,6 +20,9 @@ class Policy(StrictModel):
     min_test_per_class: int = Field(default=20, ge=2, description="Fewest held-out labels of each class.")
     min_binary: int = Field(default=50, ge=0, description="Fewest ones and zeros of a binary column.")
     max_ids: int = Field(default=20_000_000, ge=1, description="Most ids either side may bring to an alignment.")
+    matching: tuple[Matching, ...] = Field(
+        default=("ecdh",), description="How ids may be matched; rr22 assumes more than ecdh (protos/PROTOCOL.md section 8)."
+    )
     owned_weights: bool = Field(
         default=False, description="Allow weights = 'owned': each step opens this side's gradient to itself."
     )
@@ -40,6 +43,8 @@ class Policy(StrictModel):
         """Raises PolicyError naming everything this party does not allow in `plan`."""
         may_open = set(self.may_open) | ({Opened.GRADIENTS} if self.owned_weights else set())
         wrong = [f"opening {o.value!r}" for o in sorted(plan.allowed, key=lambda o: o.value) if o not in may_open]
+        if plan.matching not in self.matching:
+            wrong.append(f"matching = {plan.matching!r}")
         if plan.score_bits > self.finest_score_bits:
             wrong.append(f"score_bits = {plan.score_bits} (at most {self.finest_score_bits})")
         if isinstance(plan, TrainPlan):

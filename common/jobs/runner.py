@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from common.errors import JobCancelled, JobStateError, PeerProtocolError, WattScoreError
 from common.jobs.meet import Meeting
 from common.jobs.report import ProgressReporter, report
+from common.matching.matcher import check_matcher, choose_match
 from common.mpc.correlation import DealtCorrelations
 from common.mpc.session import Session
 from common.party import Party
@@ -81,6 +82,7 @@ class Runner:
             self._check_name(offer.job)
             plan = parse_plan(offer.plan, f"job {offer.job}")
             check_offer(plan, self.party, self._settings.datasets, self._home.policy)
+            check_matcher(plan, self._settings.matcher)
         except Exception as error:  # of any kind: an offer must not end the daemon
             if isinstance(error, WattScoreError):
                 _log.warning("job %s refused: %s", offer.job, error)
@@ -141,7 +143,8 @@ class Runner:
             session = Session(self.party, peer, reporter, allowed=running.plan.allowed)
             correlations = await DealtCorrelations.start(self.party, dealer)
             dataset = self._settings.datasets[running.plan.side(self.party).dataset]
-            work = PartyJob(job, running.plan, dataset, session, correlations, reporter, self._home)
+            match = choose_match(running.plan, self._settings.matcher)
+            work = PartyJob(job, running.plan, dataset, session, correlations, reporter, self._home, match)
             return report(await run(work), running.peer, running.coordinator)
         except (Exception, asyncio.CancelledError) as error:
             if peer is not None:

@@ -10,7 +10,7 @@ from common.mpc.correlation import Correlations, PeriodDemand
 from common.mpc.fixedpoint import Words
 from common.mpc.session import Kind, Session
 from common.party import Party
-from common.stages.match import MatchLimits, match_ids
+from common.stages.match import Match, MatchLimits, match_ids
 from common.table import FeatureTable, Index
 
 
@@ -22,10 +22,11 @@ async def align(
     by_period: bool,
     domain: bytes,
     limits: MatchLimits,
+    match: Match = match_ids,
 ) -> tuple[Index, int]:
     """Rows of `table`, int64 (n,), row k being the same (enterprise, period) at both parties; and the matched enterprises.
 
-    1. match ids once
+    1. match ids once, by `match`
     2. by period: exchange first and last period, so that both know the months to compare
     3. open, for matched enterprises, the months that both hold, and not those that only one holds
 
@@ -37,9 +38,9 @@ async def align(
     if not by_period:
         if len(ids) < table.rows:
             raise _repeated(table.rows - len(ids))
-        matched = await match_ids(session, ids.tolist(), domain=domain, limits=limits)
+        matched = await match(session, ids.tolist(), domain=domain, limits=limits)
         return first[matched].astype(np.int64), len(matched)
-    matched = await match_ids(session, ids.tolist(), domain=domain, limits=limits)
+    matched = await match(session, ids.tolist(), domain=domain, limits=limits)
     low, high = await _common_periods(session, table)
     where = _places(table, ids, matched, low, high)
     both = await _open_common(session, correlations, where >= 0)

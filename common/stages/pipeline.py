@@ -27,7 +27,7 @@ from common.stages import split
 from common.stages.align import align
 from common.stages.evaluate import Evaluation
 from common.stages.ledger import Ledger
-from common.stages.match import MatchLimits
+from common.stages.match import Match, MatchLimits, match_ids
 from common.stages.model import ModelStore, PartyModel
 from common.stages.output import write_scores
 from common.stages.prepare import Prepared, agree_on_sizes, prepare
@@ -85,6 +85,7 @@ class PartyJob:
     correlations: Correlations
     reporter: StageReporter
     home: Home
+    match: Match = match_ids
     outcome: Outcome = field(default_factory=Outcome)
     _stage: str = ""
 
@@ -210,7 +211,7 @@ async def align_rows(job: PartyJob, table: FeatureTable, min_matched: int) -> Fe
     by_period = "period" in job.plan.keys
     limits = MatchLimits(max_ids=job.home.policy.max_ids, min_matched=min_matched)
     rows, enterprises = await align(
-        job.session, job.correlations, table, by_period=by_period, domain=job.id.encode(), limits=limits
+        job.session, job.correlations, table, by_period=by_period, domain=job.id.encode(), limits=limits, match=job.match
     )
     job.count(matched_ids=enterprises, matched_rows=len(rows))
     return table.take(rows)
