@@ -21,7 +21,7 @@ from common.stages.match import Match, match_ids
 from common.stages.match_tags import TAG_BYTES, Tags, match_tags
 
 _NAME_BYTES = 32  # the helpers' names and versions, as exchanged
-_BYTES_PER_ID = 50  # through the tunnel, both ways, for progress only
+_BYTES_PER_ID = 20  # through the tunnel, both ways, for progress only
 _TICK = 0.2  # seconds between looks at progress
 
 
@@ -58,7 +58,7 @@ class Finder:
     async def __call__(self, session: Session, tags: Tags, most: int) -> Tags:
         """The tags the other party has too, uint8 (common, 16), sorted. `most`: the larger number of tags, as both know it.
 
-        Bytes: some 50 an id in all. Raises HelperFailed, ConfigError, PeerProtocolError, PeerLost or PeerFailed.
+        Bytes: some 20 an id of both, and 1 MB. Raises HelperFailed, ConfigError, PeerProtocolError, PeerLost or PeerFailed.
         """
         folder = Path(tempfile.mkdtemp(prefix="wattscore-"))  # mode 0700
         tunnel: Tunnel | None = None
