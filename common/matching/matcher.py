@@ -13,7 +13,7 @@ import numpy as np
 
 from common.errors import ConfigError, HelperFailed, PlanError
 from common.matching.process import Helper
-from common.matching.tunnel import Tunnel
+from common.matching.tunnel import Part, Tunnel
 from common.mpc.session import Kind, Session
 from common.plan import Plan
 from common.settings import MatcherSettings
@@ -93,8 +93,7 @@ class Finder:
             )
 
     async def _run(self, session: Session, helper: Helper, tunnel: Tunnel, ids: int) -> int:
-        helper.go()
-        found = asyncio.create_task(helper.ended())
+        found = asyncio.create_task(_converse(helper, tunnel))
         carrying = asyncio.create_task(tunnel.carry(found))
         watching = asyncio.create_task(self._watch(session, tunnel, ids * _BYTES_PER_ID))
         try:
@@ -121,6 +120,17 @@ class Finder:
             f"the matchers exchanged nothing for {self._timeout:.0f} s",
             remedy="See both parties' logs; for very large tables raise matcher.timeout.",
         )
+
+
+async def _converse(helper: Helper, tunnel: Tunnel) -> int:
+    """Lets the helper connect, begin once both have, and end once both are done; the number of common tags."""
+    helper.go()
+    await helper.linked()
+    await tunnel.meet(Part.LINKED)
+    helper.go()
+    count = await helper.done()
+    await tunnel.meet(Part.DONE)
+    return count
 
 
 async def _clean(tunnel: Tunnel | None, helper: Helper | None, folder: Path) -> None:

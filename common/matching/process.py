@@ -18,7 +18,7 @@ _LAST_LINES = 10  # of what it printed, for the log of a failure
 
 
 class Helper:
-    """A running matcher. Use `start`, `ready`, `go`, then await `ended`; `stop` at the end, whatever happened."""
+    """A running matcher. Use `start`, `ready`, `go`, `linked`, `go`, `done`; `stop` at the end, whatever happened."""
 
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self._process, self._log = process, log
@@ -55,10 +55,14 @@ class Helper:
         assert self._process.stdin is not None  # noqa: S101
         self._process.stdin.write(b"go\n")
 
-    async def ended(self) -> int:
-        """The number of common ids it reports, once it has ended well. Raises HelperFailed."""
+    async def linked(self) -> None:
+        """Returns once it is connected with the other side's; `go` lets it begin."""
+        await self._line("linked")
+
+    async def done(self) -> int:
+        """The number of common ids it has found. It stays until `stop`, to answer the other side's."""
         count = await self._line("done")
-        if await self._exit() or not isinstance(count, int):
+        if not isinstance(count, int):
             raise await self._failure()
         return count
 

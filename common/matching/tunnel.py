@@ -2,8 +2,8 @@
 
 Each helper calls the other once. A party's tunnel takes its helper's call on the Unix socket `peer.sock`, and calls its helper
 on `own.sock` once the other's call arrives. What either socket gives is sent as `psi_tunnel`: one byte that says which of the
-two connections it is of, then the bytes. `DONE` comes last, when the helper has ended well; a connection that ends before tells
-the other side nothing, so that of two helpers the one that failed first is the one that is heard of.
+two connections it is of, then the bytes. A connection that ends tells the other side nothing, so that of two helpers the one
+that failed first is the one that is heard of.
 
 The transport bounds what is under way: a socket is read when the piece before has been handed to the stream, and the stream
 when the socket has taken the piece before. Both connections share the stream, so helpers must read both at all times.
@@ -30,7 +30,9 @@ class Part(IntEnum):
 
     CALL = 0  # what the sender's helper says to the other one, which it has called
     ANSWER = 1  # what the sender's helper says to the other one, which has called it
-    DONE = 2  # the sender's helper has ended
+    LINKED = 2  # the sender's helper is connected with the other one
+    DONE = 3  # the sender's helper has its result; the other one's may still want answers
+    END = 4  # both have, and this is the last piece
 
 
 class Tunnel:
@@ -39,6 +41,7 @@ class Tunnel:
     def __init__(self, session: Session, folder: Path) -> None:
         self._session, self._folder = session, folder
         self.moved = 0
+        self.heard = {Part.LINKED: asyncio.Event(), Part.DONE: asyncio.Event()}  # of the other side's helper
         self._outbox: asyncio.Queue[bytes] = asyncio.Queue(2)
         self._server: asyncio.Server | None = None
         self._called: asyncio.Future[asyncio.StreamWriter] = asyncio.get_running_loop().create_future()
@@ -59,7 +62,7 @@ class Tunnel:
             ) from None
 
     async def carry(self, helper: asyncio.Future[int]) -> None:
-        """Until both helpers have ended. Raises what `helper` raises, PeerProtocolError, PeerLost or PeerFailed."""
+        """Until `helper`, which ends when both helpers are done. Raises what it raises, PeerProtocolError, PeerLost ..."""
         sending = asyncio.create_task(self._send())
         receiving = asyncio.create_task(self._receive())
         finishing = asyncio.create_task(self._finish(helper))
@@ -68,15 +71,17 @@ class Tunnel:
         finally:
             await _cancel(sending, receiving, finishing)
 
+    async def meet(self, part: Part) -> None:
+        """Says that this side's helper is LINKED or DONE, and waits until the other side's is."""
+        await self._outbox.put(bytes([part]))
+        await self.heard[part].wait()
+
     async def close(self) -> None:
         """Closes the sockets, whatever happened before."""
         self._ended = True
         await _cancel(*self._pumps)
         if self._server is not None:
             self._server.close()
-        self._hang_up()
-
-    def _hang_up(self) -> None:
         called = self._called.result() if self._called.done() and not self._called.cancelled() else None
         for writer in (called, self._calling):
             if writer is not None:
@@ -85,8 +90,8 @@ class Tunnel:
     async def _finish(self, helper: asyncio.Future[int]) -> None:
         await helper
         self._ended = True
-        await asyncio.gather(*self._pumps)
-        await self._outbox.put(bytes([Part.DONE]))
+        await _cancel(*self._pumps)
+        await self._outbox.put(bytes([Part.END]))
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """The helper's call. There is one; the listener closes behind it."""
@@ -109,7 +114,7 @@ class Tunnel:
 
     async def _send(self) -> None:
         piece = b"-"
-        while piece[0] != Part.DONE:
+        while piece[0] != Part.END:
             piece = await self._outbox.get()
             await self._session.send(Kind.PSI_TUNNEL, np.frombuffer(piece, np.uint8))
             self.moved += len(piece)
@@ -120,9 +125,13 @@ class Tunnel:
             self.moved += len(piece)
             if not piece or piece[0] not in set(Part):
                 raise PeerProtocolError("the other party sent a piece of no connection through the tunnel")
-            if piece[0] == Part.DONE:
-                return self._hang_up()
-            await self._deliver(Part(piece[0]), piece[1:])
+            part = Part(piece[0])
+            if part is Part.END:
+                return
+            if part in self.heard:
+                self.heard[part].set()
+            else:
+                await self._deliver(part, piece[1:])
 
     async def _deliver(self, part: Part, data: bytes) -> None:
         """To the helper: the other's call arrives at its own socket, the other's answers on its own call."""

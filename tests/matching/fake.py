@@ -39,6 +39,8 @@ listener.listen()
 time.sleep(pause)
 call = socket.socket(socket.AF_UNIX)
 call.connect(str(folder / "peer.sock"))
+say(linked=True)
+assert sys.stdin.buffer.readline() == b"go\\n"
 mine = (folder / "ids.csv").read_bytes().split()[1:]
 assert len(mine) <= most
 message = b"\\n".join(mine) + b"\\n" + b"x" * padding + b"."
@@ -74,6 +76,7 @@ child.kill()
 if fail == "end":
     sys.exit(9)
 say(done=count)
+sys.stdin.buffer.read()
 """
 
 

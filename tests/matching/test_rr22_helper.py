@@ -19,8 +19,6 @@ class Any:
         self.__dict__.update(named, values=values, parties=[])
     def add_party(self, name, address):
         self.parties.append([name, address])
-    def stop_link(self):
-        pass
 def psi_execute(config, context):
     protocol, read, write = config.values
     if {block!r}:
@@ -78,9 +76,16 @@ def test_it_speaks_its_lines_and_asks_for_one_bucket_without_a_port(folder: Path
         assert json.loads(at.said.readline()) == {"ready": "spu 9.9"}
         at.to.write(b"go\n")
         at.to.flush()
+        assert json.loads(at.said.readline()) == {"linked": True}
+        assert not (folder / "facts").exists()
+        at.to.write(b"go\n")
+        at.to.flush()
         assert json.loads(at.said.readline()) == {"done": 7}
-        assert process.wait(10) == 0
-    assert json.loads((folder / "facts").read_text()) == {
+        facts = json.loads((folder / "facts").read_text())
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.2)
+        process.kill()
+    assert facts == {
         "parties": [["grid", f"unix:{folder}/peer.sock"], ["bank", f"unix:{folder}/own.sock"]],
         "rank": 1,
         "bucket": 301,
@@ -97,7 +102,9 @@ def test_it_ends_when_its_daemon_is_gone_and_leaves_no_file(folder: Path, starte
         at = pipes(process)
         at.said.readline()
         if started:
-            at.to.write(b"go\n")
+            at.to.write(b"go\ngo\n")
+            at.to.flush()
+            at.said.readline()
         at.to.close()
         assert process.wait(10) == 3
     assert not folder.exists()
