@@ -85,3 +85,23 @@ async def test_what_is_sent_to_a_helper_that_has_ended_is_dropped(tmp_path: Path
     await other.send(Kind.PSI_TUNNEL, np.array([Part.END], np.uint8))
     await asyncio.wait_for(carrying, 5.0)
     await tunnel.close()
+
+
+@pytest.mark.parametrize("part", [Part.LINKED, Part.DONE])
+async def test_neither_begins_nor_ends_before_the_other(tmp_path: Path, part: Part) -> None:
+    """The real matcher hung, or failed at its end, when one of the two was quicker."""
+    one, two = memory_pair()
+    tunnel = Tunnel(Session(Party.GRID, one, allowed=ALL), tmp_path)
+    helper: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    carrying = asyncio.create_task(tunnel.carry(helper))
+    meeting = asyncio.create_task(tunnel.meet(part))
+    other = Session(Party.BANK, two, allowed=ALL)
+    assert (await other.receive_some(Kind.PSI_TUNNEL, np.uint8, 1)).tobytes() == bytes([part])
+    done, _ = await asyncio.wait([meeting], timeout=0.05)
+    assert not done
+    await other.send(Kind.PSI_TUNNEL, np.array([part], np.uint8))
+    await asyncio.wait_for(meeting, 5.0)
+    helper.set_result(1)
+    await other.send(Kind.PSI_TUNNEL, np.array([Part.END], np.uint8))
+    await asyncio.wait_for(carrying, 5.0)
+    await tunnel.close()
