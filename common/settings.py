@@ -54,6 +54,15 @@ class Process(StrictModel):
     reflection: bool = Field(default=False, description="Serve gRPC reflection (still over mTLS).")
 
 
+class MatcherSettings(StrictModel):
+    """The program that matches ids where a plan has matching = "rr22": another Python, which has `spu`."""
+
+    python: Path | None = Field(
+        default=None, description="The python of an environment of its own in which spu is installed. None: no such plans."
+    )
+    timeout: float = Field(default=300.0, ge=1, le=86_400, description="Seconds without a byte after which matching fails.")
+
+
 class PartySettings(Process):
     """`grid-party serve` and `bank-party serve`."""
 
@@ -71,6 +80,7 @@ class PartySettings(Process):
     decision: DecisionConfig = Field(
         default=DecisionConfig(), description="At the bank: how a score becomes points, a grade and a decision."
     )
+    matcher: MatcherSettings = Field(default=MatcherSettings(), description="For faster matching, if plans ask for it.")
 
 
 class CoordinatorSettings(Process):
@@ -110,7 +120,7 @@ def _rooted(raw: Any, folder: Path) -> Any:
     """`raw` with its relative paths made absolute, so that a daemon may be started from anywhere."""
     if not isinstance(raw, dict):
         return raw
-    names = {"certificate", "key", "trust", "data", "path"}
+    names = {"certificate", "key", "trust", "data", "path", "python"}
     return {
         key: str(folder / value) if key in names and isinstance(value, str) else _rooted(value, folder)
         for key, value in raw.items()

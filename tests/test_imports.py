@@ -28,6 +28,7 @@ GROUPS: dict[str, str] = {
     "stages": "stages",  # one verb a file, read top to bottom by stages.pipeline
     "wire": "wire",  # gRPC and protobuf, and nothing of what is computed
     "settings": "settings",
+    "matching": "matching",  # ids matched by a program beside the daemon; the only one that starts processes
     "jobs": "jobs",
     "coordinator": "coordinator",
     "daemon": "daemon serve health",  # a party's process
@@ -45,7 +46,8 @@ MAY_IMPORT: dict[str, str] = {
     "stages": "ground mpc features plan decision",
     "wire": "errors party config certificates disclosure mpc.session mpc.correlation mpc.count_masks",
     "settings": "ground plan wire decision.config",
-    "jobs": "ground mpc plan stages wire settings",
+    "matching": "errors mpc.session plan stages settings",
+    "jobs": "ground mpc plan stages wire settings matching",
     "coordinator": (
         "errors party config wire plan settings serve jobs.state jobs.journal jobs.memory"
         " mpc.dealer mpc.correlation mpc.session"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from common.errors import JobCancelled, JobStateError, PeerProtocolError, WattScoreError
 from common.jobs.meet import Meeting
 from common.jobs.report import ProgressReporter, report
+from common.matching.matcher import check_matcher, choose_match
 from common.mpc.correlation import DealtCorrelations
 from common.mpc.session import Session
 from common.party import Party
@@ -86,6 +87,7 @@ class Runner:
                 self._home.policy.check(plan)
             else:
                 check_offer(plan, self.party, self._settings.datasets, self._home.policy)
+                check_matcher(plan, self._settings.matcher)
             if not isinstance(plan, ScorePlan):
                 self._home.stocks.check(plan, self.party)
         except Exception as error:  # of any kind: an offer must not end the daemon
@@ -169,4 +171,5 @@ class Runner:
         correlations = await DealtCorrelations.start(self.party, dealer)
         dataset = self._settings.datasets[plan.side(self.party).dataset]
         scratch = Scratch(self._settings.data / "scratch", self._settings.memory_mib << 20)
-        return await run(PartyJob(job, plan, dataset, session, correlations, reporter, self._home, scratch))
+        match = choose_match(plan, self._settings.matcher)
+        return await run(PartyJob(job, plan, dataset, session, correlations, reporter, self._home, scratch, match))

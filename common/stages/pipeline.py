@@ -37,7 +37,7 @@ from common.stages.counts import Allowance, bin_columns
 from common.stages.decide import decide, make_rules
 from common.stages.evaluate import Evaluation
 from common.stages.ledger import CountedLedger, Ledger
-from common.stages.match import MatchLimits
+from common.stages.match import Match, MatchLimits, match_ids
 from common.stages.model import ModelStore, PartyModel, linear_scores
 from common.stages.output import write_scores
 from common.stages.prepare import Prepared, agree_on_sizes, prepare
@@ -107,6 +107,7 @@ class PartyJob:
     reporter: StageReporter
     home: Home
     scratch: Scratch = field(default_factory=Scratch)
+    match: Match = match_ids
     outcome: Outcome = field(default_factory=Outcome)
     _stage: str = ""
 
@@ -256,7 +257,7 @@ async def align_rows(job: PartyJob, table: FeatureTable, min_matched: int) -> In
     by_period = "period" in job.plan.keys
     limits = MatchLimits(max_ids=job.home.policy.max_ids, min_matched=min_matched)
     rows, enterprises = await align(
-        job.session, job.correlations, table, by_period=by_period, domain=job.id.encode(), limits=limits
+        job.session, job.correlations, table, by_period=by_period, domain=job.id.encode(), limits=limits, match=job.match
     )
     job.count(matched_ids=enterprises, matched_rows=len(rows))
     return rows
