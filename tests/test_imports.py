@@ -31,7 +31,9 @@ GROUPS: dict[str, str] = {
     "jobs": "jobs",
     "coordinator": "coordinator",
     "daemon": "daemon serve health",  # a party's process
-    "client": "client show cli trial trial_cli demo_setup remote certs_cli records_cli compare",  # a person's process
+    "client": (  # a person's process
+        "client show cli trial trial_cli demo demo_cli demo_setup remote certs_cli records_cli compare"
+    ),
 }
 
 # What a group may import besides itself: groups, or modules by name. Everybody may import `common` (its version).
