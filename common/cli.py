@@ -1,4 +1,4 @@
-"""`wattscore`: train, score, jobs, show, cancel, certs, try, demo."""
+"""`wattscore`: train, score, jobs, show, cancel, certs, try, demo, report."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from common.client import Client, as_dict, failure
 from common.config import validate
 from common.errors import PlanError, WattScoreError
 from common.plan import ScorePlan, TrainPlan, load_plan
+from common.report_cli import report
 from common.show import follow, print_job, print_jobs
 from common.trial_cli import demo, try_
 from common.wire import coordinator_pb2 as wire
@@ -153,6 +154,7 @@ def _print(job: wire.Job, as_json: bool) -> None:
 main.add_command(certs)
 main.add_command(try_)
 main.add_command(demo)
+main.add_command(report)
 
 if __name__ == "__main__":
     main()

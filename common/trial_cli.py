@@ -55,6 +55,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--json", "out", type=click.Path(path_type=Path), help="Write the result here.")
 @click.option("--compare", is_flag=True, help="For development: also fit scikit-learn on the pooled tables.")
 @click.option("--allow-small", is_flag=True, help="Lower the minimum sizes, openly, for trials on tiny tables.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write the bank's report, an HTML page, here.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep configurations, logs and models in this new folder.")
 def try_(**options: Any) -> None:
     """Train on your own two files: throw-away certificates, the three real daemons on this machine, a real client."""
@@ -82,6 +83,7 @@ def demo(out: Path, enterprises: int, seed: int) -> None:
     )
     grid, bank = build_tables(make_world(out, enterprises=enterprises, seed=seed))
     options: dict[str, Any] = dict.fromkeys(("out", "keep", "link_period"))
+    options |= {"report": out / "report.html", "decision": {"segments": ["region"], "exposure": "loan_amount_last"}}
     options |= {
         p.name: p.default for p in try_.params if p.name in ("test", "seed", "link", "link_terms", "ridge", "iterations")
     }
@@ -97,7 +99,9 @@ def demo(out: Path, enterprises: int, seed: int) -> None:
     result = run_trial(options, Console(stderr=True))
     (out / "result.json").write_text(json.dumps(result["json"], indent=1) + "\n", encoding="utf-8")
     _print_demo(result["json"], console)
-    console.print(f"\nTables and result.json are in {out}/. The world is synthetic: the gain says nothing of real data.")
+    console.print(
+        f"\nAll is in {out}/; report.html is the bank's report. The world is synthetic: the gain says nothing of real data."
+    )
 
 
 def make_plan(options: dict[str, Any]) -> TrainPlan:
@@ -126,10 +130,11 @@ def _check_outputs(options: dict[str, Any]) -> None:
     """What would otherwise be found out after training."""
     if options["keep"] and options["keep"].exists():
         raise ConfigError(f"{options['keep']}: exists already", remedy="Name a new folder for --keep.")
-    if options["out"] and options["out"].is_dir():
-        raise ConfigError(f"{options['out']}: is a folder", remedy="Name a file for --json.")
-    if options["out"] and not options["out"].resolve().parent.is_dir():
-        raise ConfigError(f"{options['out']}: its folder does not exist", remedy="Make it first.")
+    for option, path in (("--json", options["out"]), ("--report", options["report"])):
+        if path and path.is_dir():
+            raise ConfigError(f"{path}: is a folder", remedy=f"Name a file for {option}.")
+        if path and not path.resolve().parent.is_dir():
+            raise ConfigError(f"{path}: its folder does not exist", remedy="Make it first.")
 
 
 def run_trial(options: dict[str, Any], console: Console) -> dict[str, Any]:
@@ -143,13 +148,14 @@ def run_trial(options: dict[str, Any], console: Console) -> dict[str, Any]:
     bank = {"path": options["bank"].resolve(), "label": options["label"], **keys}
     for name, dataset in (("--grid", grid), ("--bank", bank)):
         validate(DatasetConfig, dataset, name)
+    decision = options.get("decision")
     policy = {**_SMALL, "min_binary": 5, "min_columns": 1} if options["allow_small"] else {}
     if options["keep"]:
         options["keep"] = options["keep"].resolve()
         options["keep"].mkdir(parents=True, mode=0o700)
     with nullcontext(options["keep"]) if options["keep"] else tempfile.TemporaryDirectory(prefix="wattscore-") as folder:
         with (
-            Trial(Path(folder), {"grid": {"table": grid}, "bank": {"table": bank}}, policy) as trial,
+            Trial(Path(folder), {"grid": {"table": grid}, "bank": {"table": bank}}, policy, decision=decision) as trial,
             trial.client() as client,
         ):
             job = follow(client.watch(client.submit(plan).id), console)
@@ -160,6 +166,10 @@ def run_trial(options: dict[str, Any], console: Console) -> dict[str, Any]:
             if error.origin in ("grid", "bank"):
                 _print_cause(error, trial.log(error.origin), job.id, console)
             raise error
+        if options["report"]:
+            from common.report.write import write_report  # draws charts: other commands need not wait for that library
+
+            write_report(trial.folder / "bank-data", job.id, options["report"])
     total = time.monotonic() - start
     exact = None
     if options["compare"]:

@@ -26,12 +26,13 @@ GROUPS: dict[str, str] = {
     "plan": "plan policy",
     "decision": "decision",  # a score into points, a grade, a decision and reasons, at the bank
     "stages": "stages",  # one verb a file, read top to bottom by stages.pipeline
+    "report": "report",  # a training job on one page, from its owner's files
     "wire": "wire",  # gRPC and protobuf, and nothing of what is computed
     "settings": "settings",
     "jobs": "jobs",
     "coordinator": "coordinator",
     "daemon": "daemon serve",  # a party's process
-    "client": "client show cli trial trial_cli certs_cli compare",  # a person's process
+    "client": "client show cli trial trial_cli certs_cli report_cli compare",  # a person's process
 }
 
 # What a group may import besides itself: groups, or modules by name. Everybody may import `common` (its version).
@@ -43,6 +44,7 @@ MAY_IMPORT: dict[str, str] = {
     "plan": "ground mpc features",
     "decision": "ground features stages.metrics",
     "stages": "ground mpc features plan decision",
+    "report": "ground features plan decision stages",
     "wire": "errors party config certificates disclosure mpc.session mpc.correlation",
     "settings": "ground plan wire decision.config",
     "jobs": "ground mpc plan stages wire settings",
@@ -51,7 +53,7 @@ MAY_IMPORT: dict[str, str] = {
         " mpc.dealer mpc.correlation mpc.session"
     ),
     "daemon": "ground mpc plan stages wire settings jobs",
-    "client": "ground mpc records plan stages wire settings jobs",
+    "client": "ground mpc records plan stages report wire settings jobs",
 }
 
 # A party's package may import all of `common` but the other processes, and never the other party's.
