@@ -27,7 +27,7 @@ from common.trial import Trial
 from common.trial_cli import as_json, disclosures, end_in_order, print_costs, settle
 from common.wire import coordinator_pb2 as wire
 
-RESULT, DECISIONS = "result.json", "decisions.csv"
+RESULT, DECISIONS, REPORT = "result.json", "decisions.csv", "report.html"
 
 _OUT = click.option(
     "--out", type=click.Path(path_type=Path), default=Path("demo-out"), show_default=True, help="Folder for all it makes."
@@ -48,7 +48,7 @@ def demo(out: Path, enterprises: int, seed: int, through: Path | None) -> None:
     """A SYNTHETIC world's dirty monthly records of both companies, made into features, a joint model and decisions."""
     console = Console()
     check_folder(out)
-    for name in (RESULT, DECISIONS):  # of an earlier run: none may pass for this one's
+    for name in (RESULT, DECISIONS, REPORT):  # of an earlier run: none may pass for this one's
         (out / name).unlink(missing_ok=True)
     if through is None:
         _demo_here(out, enterprises, seed, console)
@@ -78,7 +78,7 @@ def _demo_here(out: Path, enterprises: int, seed: int, console: Console) -> None
         _print_decided(collect(trial.folder / "bank-data", out), console)
     _print_result(values, console)
     qualities = " and ".join(f"{home}/quality.html" for home in homes.values())
-    console.print(f"\nIn {out}/: {DECISIONS}, {RESULT}. What cleaning did: {qualities}.", highlight=False)
+    console.print(f"\nIn {out}/: {REPORT}, {DECISIONS}, {RESULT}. What cleaning did: {qualities}.", highlight=False)
 
 
 def _demo_through(out: Path, config: Path, console: Console) -> None:
@@ -88,23 +88,27 @@ def _demo_through(out: Path, config: Path, console: Console) -> None:
         trained = run_through(client, training_plan(), progress)
         scored = run_through(client, scoring_plan(trained.id), progress)
     _print_result(_result(trained, scored, time.monotonic() - start, out), console)
-    console.print(f"\n{RESULT} is in {out}/. Decisions are the bank's: `collect-demo` there.", highlight=False)
+    console.print(f"\n{RESULT} is in {out}/. Report and decisions are the bank's: `collect-demo` there.", highlight=False)
 
 
 @click.command("collect-demo")
 @click.option("--config", type=click.Path(path_type=Path), default=Path("bank.toml"), show_default=True, help="The bank's.")
 @_OUT
 def collect_demo(config: Path, out: Path) -> None:
-    """At the bank: the decisions made last, into OUT."""
+    """At the bank: the report of the model trained last and the decisions made last, into OUT."""
     check_folder(out)
     console = Console()
     _print_decided(collect(load_settings(PartySettings, config).data, out), console)
-    (out / DECISIONS).chmod(0o644)  # synthetic, and to be read by another user of the container's host
-    console.print(f"{DECISIONS} is in {out}/.", highlight=False)
+    for name in (DECISIONS, REPORT):
+        (out / name).chmod(0o644)  # synthetic, and to be read by another user of the container's host
+    console.print(f"{REPORT} and {DECISIONS} are in {out}/.", highlight=False)
 
 
 def collect(bank: Path, out: Path) -> Counter[str]:
     """From the bank's data folder; how many rows were approved, referred and declined."""
+    from common.report.write import write_report  # draws charts: other commands need not wait for that library
+
+    write_report(bank, _newest(bank, "models/*/model.json").parent.name, out / REPORT)
     shutil.copyfile(_newest(bank, "scores/*.csv"), out / DECISIONS)
     with (out / DECISIONS).open(encoding="utf-8", newline="") as stream:
         return Counter(row["decision"] for row in csv.DictReader(stream))

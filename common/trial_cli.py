@@ -53,6 +53,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--json", "out", type=click.Path(path_type=Path), help="Write the result here.")
 @click.option("--compare", is_flag=True, help="For development: also fit scikit-learn on the pooled tables.")
 @click.option("--allow-small", is_flag=True, help="Lower the minimum sizes, openly, for trials on tiny tables.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write the bank's report, an HTML page, here.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep configurations, logs and models in this new folder.")
 def try_(**options: Any) -> None:
     """Train on your own two files: throw-away certificates, the three real daemons on this machine, a real client."""
@@ -93,10 +94,11 @@ def _check_outputs(options: dict[str, Any]) -> None:
     """What would otherwise be found out after training."""
     if options["keep"] and options["keep"].exists():
         raise ConfigError(f"{options['keep']}: exists already", remedy="Name a new folder for --keep.")
-    if options["out"] and options["out"].is_dir():
-        raise ConfigError(f"{options['out']}: is a folder", remedy="Name a file for --json.")
-    if options["out"] and not options["out"].resolve().parent.is_dir():
-        raise ConfigError(f"{options['out']}: its folder does not exist", remedy="Make it first.")
+    for option, path in (("--json", options["out"]), ("--report", options["report"])):
+        if path and path.is_dir():
+            raise ConfigError(f"{path}: is a folder", remedy=f"Name a file for {option}.")
+        if path and not path.resolve().parent.is_dir():
+            raise ConfigError(f"{path}: its folder does not exist", remedy="Make it first.")
 
 
 def run_trial(options: dict[str, Any], console: Console) -> dict[str, Any]:
@@ -121,6 +123,10 @@ def run_trial(options: dict[str, Any], console: Console) -> dict[str, Any]:
         ):
             job = follow(client.watch(client.submit(plan).id), console)
         settle(trial, job, console)
+        if options["report"]:
+            from common.report.write import write_report  # draws charts: other commands need not wait for that library
+
+            write_report(trial.folder / "bank-data", job.id, options["report"])
     total = time.monotonic() - start
     exact = None
     if options["compare"]:

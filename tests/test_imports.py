@@ -26,13 +26,14 @@ GROUPS: dict[str, str] = {
     "plan": "plan policy",
     "decision": "decision",  # a score into points, a grade, a decision and reasons, at the bank
     "stages": "stages",  # one verb a file, read top to bottom by stages.pipeline
+    "report": "report",  # a training job on one page, from its owner's files
     "wire": "wire",  # gRPC and protobuf, and nothing of what is computed
     "settings": "settings",
     "jobs": "jobs",
     "coordinator": "coordinator",
     "daemon": "daemon serve health",  # a party's process
     "client": (  # a person's process
-        "client show cli trial trial_cli demo demo_cli demo_setup remote certs_cli records_cli compare"
+        "client show cli trial trial_cli demo demo_cli demo_setup remote certs_cli records_cli report_cli compare"
     ),
 }
 
@@ -45,6 +46,7 @@ MAY_IMPORT: dict[str, str] = {
     "plan": "ground mpc features",
     "decision": "ground features stages.metrics",
     "stages": "ground mpc features plan decision",
+    "report": "ground features plan decision stages",
     "wire": "errors party config certificates disclosure mpc.session mpc.correlation mpc.count_masks",
     "settings": "ground plan wire decision.config",
     "jobs": "ground mpc plan stages wire settings",
@@ -53,7 +55,7 @@ MAY_IMPORT: dict[str, str] = {
         " mpc.dealer mpc.correlation mpc.session"
     ),
     "daemon": "ground mpc plan stages wire settings jobs",
-    "client": "ground mpc records plan stages wire settings jobs",
+    "client": "ground mpc records plan stages report wire settings jobs",
 }
 
 # A party's package may import all of `common` but the other processes, and never the other party's.

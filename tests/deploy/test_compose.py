@@ -50,12 +50,12 @@ def test_the_demo_trains_and_leaves_its_result_on_the_host(demo: Demo) -> None:
     assert f"{result['auc']['joint']:.3f} ({result['auc_difference']['value']:+.3f}, 95 %" in said
 
 
-def test_the_bank_leaves_its_decisions_on_the_host(demo: Demo) -> None:
+def test_the_bank_leaves_report_and_decisions_on_the_host(demo: Demo) -> None:
     said = demo.compose("run", "--rm", "-T", "report")
     decided = pd.read_csv(demo.out / "decisions.csv")
     assert set(decided["period"]) == {"2025-12"} and f"{len(decided):,} enterprises" in said
     assert b"Electricity paid late" in (demo.out / "decisions.csv").read_bytes()
-    assert (demo.out / "decisions.csv").stat().st_mode & 0o777 == 0o644
+    assert {(demo.out / name).stat().st_mode & 0o777 for name in ("decisions.csv", "report.html")} == {0o644}
 
 
 def test_its_world_is_that_of_the_demo_on_one_machine(demo: Demo, tmp_path: Path) -> None:

@@ -41,6 +41,8 @@ def test_from_dirty_records_to_decisions(tmp_path: Path) -> None:
     assert (decided["reasons"].str.split("; ").map(lambda r: len(r) == len(set(r)))).all()
     assert np.corrcoef(decided["u"], decided["score"])[0, 1] < -0.99
     assert all((out / side / "quality.html").exists() for side in ("grid", "bank"))
+    page = (out / "report.html").read_text()
+    assert result["job"] in page and f"{result['auc']['joint']:.3f}" in page and "2025-09" in page
     assert f"{result['auc']['joint']:.3f}" in run.output and "1,190 enterprises" in run.output
 
 
@@ -59,7 +61,8 @@ def test_through_daemons_that_run_the_bank_alone_has_the_decisions(tmp_path: Pat
     assert run.exit_code == 0 and "1,190 enterprises" in run.output
     scores = trial.folder / "bank-data" / "scores" / f"{json.loads((out / 'result.json').read_text())['decisions']}.csv"
     assert (out / "decisions.csv").read_bytes() == scores.read_bytes()
-    assert (out / "decisions.csv").stat().st_mode & 0o777 == 0o644
+    assert {(out / name).stat().st_mode & 0o777 for name in ("decisions.csv", "report.html")} == {0o644}
+    assert scores.stem not in (page := (out / "report.html").read_text()) and page.count("train-") > 0
 
 
 def test_nothing_to_collect_is_said(tmp_path: Path) -> None:
