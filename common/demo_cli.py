@@ -36,7 +36,9 @@ _OUT = click.option(
 
 @click.command()
 @_OUT
-@click.option("--enterprises", default=4000, show_default=True, help="Size of the synthetic world.")
+@click.option(
+    "--enterprises", type=click.IntRange(min=1200), default=4000, show_default=True, help="Size of the synthetic world."
+)
 @click.option("--seed", default=7, show_default=True, help="Of the synthetic world.")
 @click.option(
     "--through",
@@ -73,7 +75,7 @@ def _demo_here(out: Path, enterprises: int, seed: int, console: Console) -> None
     with tempfile.TemporaryDirectory(prefix="wattscore-") as folder:
         trial = Trial(Path(folder), datasets, POLICY, decision=DECISION)
         trained, scored = _run(trial, Console(stderr=True))
-        _say(console, "[bold]4.[/] The bank's files")
+        _say(console, "[bold]4.[/] The bank's report and decisions")
         values = _result(trained, scored, time.monotonic() - start, out)
         _print_decided(collect(trial.folder / "bank-data", out), console)
     _print_result(values, console)
