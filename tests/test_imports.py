@@ -26,13 +26,16 @@ GROUPS: dict[str, str] = {
     "plan": "plan policy",
     "decision": "decision",  # a score into points, a grade, a decision and reasons, at the bank
     "stages": "stages",  # one verb a file, read top to bottom by stages.pipeline
+    "report": "report",  # a training job on one page, from its owner's files
     "wire": "wire",  # gRPC and protobuf, and nothing of what is computed
     "settings": "settings",
     "matching": "matching",  # ids matched by a program beside the daemon; the only one that starts processes
     "jobs": "jobs",
     "coordinator": "coordinator",
     "daemon": "daemon serve health",  # a party's process
-    "client": "client show cli trial trial_cli demo_setup remote certs_cli records_cli compare",  # a person's process
+    "client": (  # a person's process
+        "client show cli trial trial_cli demo demo_cli demo_setup remote certs_cli records_cli report_cli compare"
+    ),
 }
 
 # What a group may import besides itself: groups, or modules by name. Everybody may import `common` (its version).
@@ -44,6 +47,7 @@ MAY_IMPORT: dict[str, str] = {
     "plan": "ground mpc features",
     "decision": "ground features stages.metrics",
     "stages": "ground mpc features plan decision",
+    "report": "ground features plan decision stages",
     "wire": "errors party config certificates disclosure mpc.session mpc.correlation mpc.count_masks",
     "settings": "ground plan wire decision.config",
     "matching": "errors mpc.session plan stages settings",
@@ -53,7 +57,7 @@ MAY_IMPORT: dict[str, str] = {
         " mpc.dealer mpc.correlation mpc.session"
     ),
     "daemon": "ground mpc plan stages wire settings jobs",
-    "client": "ground mpc records plan stages wire settings jobs",
+    "client": "ground mpc records plan stages report wire settings jobs",
 }
 
 # A party's package may import all of `common` but the other processes, and never the other party's.

@@ -42,6 +42,8 @@ from common.stages.model import ModelStore, PartyModel, linear_scores
 from common.stages.output import write_scores
 from common.stages.prepare import Prepared, agree_on_sizes, prepare
 from common.stages.reasons import open_reasons
+from common.stages.record import Seen, make_record, save_record
+from common.stages.refit import refit
 from common.stages.score import open_scores
 from common.stages.stocks import Stocks
 from common.stages.train import train
@@ -187,8 +189,14 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
     with job.stage("evaluate"):
         held = await evaluate(job, plan, model, prepared, words, table, rows)
         await job.session.exchange(Kind.SHAPE, np.ones(1, np.uint64))  # both are through
+    folder = job.home.models.folder(job.id)
     if held is not None:
-        bundle.save(held, job.home.models.folder(job.id))
+        bundle.save(held, folder)
+    seen = Seen(job.outcome.counts, job.outcome.seconds, tuple(sorted(o.value for o in job.session.opened)))
+    refits = await asyncio.to_thread(
+        refit, model, held, lambda low, high: prepared.matrix(rows + low, rows + high), plan.model.ridge
+    )
+    await asyncio.to_thread(lambda: save_record(make_record(model, table, rows, seen, refits), folder))
     job.outcome.model_digest = job.home.models.save(model)  # last: of a job that fails nothing is kept
     if binnings:
         job.home.models.attach(job.id, "features.json", selection(binnings, model.fitted.sources, plan.preparation))
