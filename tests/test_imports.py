@@ -19,7 +19,10 @@ PACKAGES = ("common", "grid_party", "bank_party")
 
 # Groups of modules of `common`, lowest first. Names are modules, or packages with all in them.
 GROUPS: dict[str, str] = {
-    "ground": "errors disclosure party config scratch table rowhash tablefile dataset certificates world",
+    "ground": (
+        "errors disclosure party config scratch table rowhash tablefile dataset"
+        " certificate_forms revoked certificates world"
+    ),
     "mpc": "mpc",  # secret-shared arithmetic: no socket, no file, no clock
     "features": "features",
     "records": "records",  # a party's monthly records, cleaned and made into features, by itself
@@ -41,7 +44,7 @@ MAY_IMPORT: dict[str, str] = {
     "records": "ground",
     "plan": "ground mpc features",
     "stages": "ground mpc features plan",
-    "wire": "errors party config certificates disclosure mpc.session mpc.correlation",
+    "wire": "errors party config revoked certificates disclosure mpc.session mpc.correlation",
     "settings": "ground plan wire",
     "jobs": "ground mpc plan stages wire settings",
     "coordinator": (

@@ -155,15 +155,15 @@ class Drive:
         elif what == "done" and not self._done[party].done():
             self._done[party].set_result(message.done.report)
 
-    def lost(self, party: Party) -> None:
-        """A party's stream to the coordinator has ended."""
+    def lost(self, party: Party, cause: WattScoreError | None = None) -> None:
+        """A party's stream to the coordinator has ended; `cause`: why the coordinator has cut it."""
         if not self._done[party].done() or self._done[party].cancelled():  # cancelled: the job has just failed
-            error = PeerLost(
+            error = cause or PeerLost(
                 f"the {party.value} lost its connection to the coordinator",
                 remedy=f"See whether the {party.value} still runs, and its log.",
             )
             self._lost.add(party)
-            self.fail(self._faults.setdefault(party, to_fault(error, party.value)))
+            self.fail(self._faults.setdefault(party, to_fault(error, "coordinator" if cause else party.value)))
 
     async def deal(self, party: Party, call: Call, greeted: int) -> None:
         """Serves one party's dealer stream, of which `greeted` bytes were read to know the job, until the party closes it."""

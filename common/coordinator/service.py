@@ -11,7 +11,7 @@ from typing import Any
 from common import __version__
 from common.coordinator.board import Board, JobRecord
 from common.coordinator.drive import ANSWER, Drive
-from common.errors import IdentityError, JobStateError, PeerLost, PeerProtocolError, PolicyError
+from common.errors import IdentityError, JobStateError, PeerLost, PeerProtocolError, PolicyError, WattScoreError
 from common.jobs.state import Event, State
 from common.party import Identity, Party
 from common.plan import parse_plan
@@ -34,6 +34,7 @@ class Coordinator:
         self._party = {Identity.parse(settings.grid): Party.GRID, Identity.parse(settings.bank): Party.BANK}
         self._clients = {Identity.parse(client) for client in settings.clients}
         self._attending: dict[Party, Call] = {}
+        self._cut: dict[Party, WattScoreError] = {}  # parties that are gone because they were refused
         self._arrivals = asyncio.Condition()
         self._queue: deque[JobRecord] = deque()
         self._queued = asyncio.Event()
@@ -98,7 +99,8 @@ class Coordinator:
                 f"the {names} did not connect to the coordinator within {self._settings.attend_timeout:.0f} s",
                 remedy="Start it, check its coordinator address and its log, and submit again.",
             )
-            await self._board.move(record, Event.FAIL, error)
+            cut = [self._cut[party] for party in missing() if party in self._cut]
+            await self._board.move(record, Event.FAIL, cut[0] if cut else error)
         return not record.state.final
 
     # -- parties ---------------------------------------------------------------------------------------------------
@@ -121,6 +123,7 @@ class Coordinator:
             if party in self._attending and self._drive is not None:
                 self._drive.lost(party)  # it came back before its old connection was seen to break
             self._attending[party] = call
+            self._cut.pop(party, None)
             self._arrivals.notify_all()
         _log.info("the %s attends as %s", party.value, call.identity)
         listening, leaving = asyncio.ensure_future(self._listen(party, call)), asyncio.ensure_future(self._let_go.wait())
@@ -133,8 +136,10 @@ class Coordinator:
             leaving.cancel()
             if self._attending.get(party) is call:
                 del self._attending[party]
+                if call.cause is not None:
+                    self._cut[party] = call.cause
                 if self._drive is not None:
-                    self._drive.lost(party)
+                    self._drive.lost(party, call.cause)
             _log.info("the %s left", party.value)
 
     async def _listen(self, party: Party, call: Call) -> None:
