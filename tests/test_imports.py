@@ -20,7 +20,7 @@ PACKAGES = ("common", "grid_party", "bank_party")
 # Groups of modules of `common`, lowest first. Names are modules, or packages with all in them.
 GROUPS: dict[str, str] = {
     "ground": (
-        "errors disclosure party config scratch table rowhash tablefile dataset"
+        "errors logs expand disclosure party config scratch table rowhash tablefile dataset"
         " certificate_forms revoked certificates world"
     ),
     "mpc": "mpc",  # secret-shared arithmetic: no socket, no file, no clock
@@ -30,6 +30,7 @@ GROUPS: dict[str, str] = {
     "stages": "stages",  # one verb a file, read top to bottom by stages.pipeline
     "wire": "wire",  # gRPC and protobuf, and nothing of what is computed
     "settings": "settings",
+    "metrics": "metrics",
     "jobs": "jobs",
     "coordinator": "coordinator",
     "daemon": "daemon serve",  # a party's process
@@ -46,12 +47,13 @@ MAY_IMPORT: dict[str, str] = {
     "stages": "ground mpc features plan",
     "wire": "errors party config revoked certificates disclosure mpc.session mpc.correlation",
     "settings": "ground plan wire",
-    "jobs": "ground mpc plan stages wire settings",
+    "metrics": "errors logs certificates mpc.session wire",
+    "jobs": "ground mpc plan stages wire settings metrics",
     "coordinator": (
-        "errors party config wire plan settings serve jobs.state jobs.journal jobs.memory"
+        "errors logs party config wire plan settings metrics serve jobs.state jobs.journal jobs.memory"
         " mpc.dealer mpc.correlation mpc.session"
     ),
-    "daemon": "ground mpc plan stages wire settings jobs",
+    "daemon": "ground mpc plan stages wire settings metrics jobs",
     "client": "ground mpc records plan stages wire settings jobs",
 }
 

@@ -11,8 +11,11 @@ from typing import Any
 from common import __version__
 from common.coordinator.board import Board, JobRecord
 from common.coordinator.drive import ANSWER, Drive
+from common.coordinator.metrics import LINKS
 from common.errors import IdentityError, JobStateError, PeerLost, PeerProtocolError, PolicyError, WattScoreError
 from common.jobs.state import Event, State
+from common.logs import within
+from common.metrics import Links
 from common.party import Identity, Party
 from common.plan import parse_plan
 from common.settings import CoordinatorSettings
@@ -36,6 +39,7 @@ class Coordinator:
         self._attending: dict[Party, Call] = {}
         self._cut: dict[Party, WattScoreError] = {}  # parties that are gone because they were refused
         self._arrivals = asyncio.Condition()
+        self.links = Links(LINKS)
         self._queue: deque[JobRecord] = deque()
         self._queued = asyncio.Event()
         self._drive: Drive | None = None
@@ -67,13 +71,22 @@ class Coordinator:
     async def _run(self, record: JobRecord) -> None:
         self._drive = Drive(record, self._board, self._settings, self._tell)
         self._idle.clear()
-        _log.info("job %s begins", record.id)
-        try:
-            await self._drive.run()
-        finally:
-            self._drive = None
-            self._idle.set()
-        _log.info("job %s %s", record.id, record.message.state)
+        with within(self._drive.place), self.links.counting(**self._drive.counters):
+            _log.info("job %s begins", record.id)
+            try:
+                await self._drive.run()
+            finally:
+                self._drive = None
+                self._idle.set()
+            kind = record.message.fault.kind or None
+            _log.info("job %s %s", record.id, record.message.state, extra={"error": kind})
+
+    def attends(self, party: Party) -> bool:
+        return party in self._attending
+
+    def outstanding(self, party: Party) -> int:
+        """Arrays dealt to this party for the running job and not yet consumed."""
+        return self._drive.outstanding(party) if self._drive is not None else 0
 
     async def stop(self, reason: str) -> None:
         """Fails the running job, so that parties and watchers hear why, then lets the parties go."""

@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from common.certificates import TrustStore, verify_peer
+from common.certificates import TrustStore, fingerprint, verify_peer
 from common.errors import ConfigError, PeerLost, WattScoreError
 from common.party import Identity
 from common.wire.proof import prove
@@ -176,6 +176,8 @@ def _method(
         try:
             call, certificate = Call(context, peer_identity(context, credentials.trust)), caller_certificate(context)
             await context.send_initial_metadata(prove(context.invocation_metadata(), path, certificate, credentials.own()))
+            if method.client_streaming:
+                _log.info("%s by %s, certificate %s", method.name, call.identity, fingerprint(certificate)[:23])
             async with call.trusted(certificate, credentials.trust):
                 return await handler(message, call)
         except Exception as error:
