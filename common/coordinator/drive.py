@@ -162,12 +162,14 @@ class Drive:
     def lost(self, party: Party, cause: WattScoreError | None = None) -> None:
         """A party's stream to the coordinator has ended; `cause`: why the coordinator has cut it."""
         if not self._done[party].done() or self._done[party].cancelled():  # cancelled: the job has just failed
-            error = cause or PeerLost(
+            error = PeerLost(
                 f"the {party.value} lost its connection to the coordinator",
                 remedy=f"See whether the {party.value} still runs, and its log.",
             )
             self._lost.add(party)
-            self.fail(self._faults.setdefault(party, to_fault(error, "coordinator" if cause else party.value)))
+            if cause is not None:  # whatever the party has said, it was this
+                self._faults[party] = to_fault(cause, "coordinator")
+            self.fail(self._faults.setdefault(party, to_fault(error, party.value)))
 
     async def deal(self, party: Party, call: Call, greeted: int) -> None:
         """Serves one party's dealer stream, of which `greeted` bytes were read to know the job, until the party closes it."""

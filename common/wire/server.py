@@ -49,26 +49,32 @@ class Call:
     def __init__(self, context: grpc.aio.ServicerContext[Any, Any], identity: Identity) -> None:
         self._context, self.identity = context, identity
         self.cause: WattScoreError | None = None
+        self._distrust: Callable[[], WattScoreError | None] = lambda: None
 
     async def read(self) -> Any:
         """The next message, None at the end of the stream; raises PeerLost when the connection broke."""
         try:
             message = await self._context.read()
         except _BROKEN as error:
-            raise self.cause or PeerLost(f"the connection from {self.identity} broke") from error
+            raise self._broken() from error
         return None if message is grpc.aio.EOF else message
 
     async def write(self, message: Message) -> None:
         try:
             await self._context.write(message)
         except _BROKEN as error:
-            raise self.cause or PeerLost(f"the connection from {self.identity} broke") from error
+            raise self._broken() from error
+
+    def _broken(self) -> WattScoreError:
+        """Why: a caller that is trusted no more may have been cut by others before it was here."""
+        return self.cause or self._distrust() or PeerLost(f"the connection from {self.identity} broke")
 
     @asynccontextmanager
     async def trusted(self, certificate: bytes, trust: TrustStore) -> AsyncIterator[None]:
         """Ends what runs within, with IdentityError, as soon as the caller's certificate (PEM) is trusted no more."""
         within = asyncio.current_task()
         assert within is not None  # noqa: S101
+        self._distrust = lambda: distrust(certificate, trust)
 
         def cut(error: WattScoreError) -> None:
             self.cause = error
@@ -85,20 +91,26 @@ class Call:
             watch.cancel()
 
 
-async def distrusted(certificate: bytes, trust: TrustStore, then: Callable[[WattScoreError], None]) -> None:
-    """Waits until `certificate` (PEM), at the other end of an open connection, is revoked or its CA removed; then `then`.
+def distrust(certificate: bytes, trust: TrustStore) -> WattScoreError | None:
+    """Why `certificate` (PEM), at the other end of an open connection, is trusted no more: revoked, or its CA removed.
 
-    A certificate that merely expires cuts nothing, and neither does a list of revoked ones that cannot be read.
+    One that merely expires is, and so are all while the list of revoked ones cannot be read: None.
     """
-    while True:
+    try:
+        verify_peer(certificate, trust, None)
+    except ConfigError as error:
+        _log.error("whether certificates are revoked cannot be told: %s", error)
+    except WattScoreError as error:
+        return error
+    return None
+
+
+async def distrusted(certificate: bytes, trust: TrustStore, then: Callable[[WattScoreError], None]) -> None:
+    """Waits until `certificate` is trusted no more, and says why to `then`."""
+    await asyncio.sleep(LOOK)  # it has just been verified
+    while (error := distrust(certificate, trust)) is None:
         await asyncio.sleep(LOOK)
-        try:
-            verify_peer(certificate, trust, None)
-        except ConfigError as error:
-            _log.error("whether certificates are revoked cannot be told: %s", error)
-        except WattScoreError as error:
-            then(error)
-            return
+    then(error)
 
 
 Handler = Callable[[Any, Call], Awaitable[Any]]
