@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from common.config import StrictModel, read_toml, validate
 from common.dataset import DatasetConfig
 from common.decision.config import DecisionConfig
 from common.errors import ConfigError, IdentityError, PolicyError
+from common.expand import expand
+from common.logs import LogFormat
 from common.party import Identity
 from common.policy import Policy
 from common.wire.tls import TlsConfig
@@ -28,6 +31,14 @@ def _address(text: str) -> str:
     if not host or not colon or not port.isdigit() or int(port) > 65535:
         raise ValueError("must be HOST:PORT")
     return text
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 IdentityText = Annotated[str, AfterValidator(_identity)]
@@ -51,7 +62,18 @@ class Process(StrictModel):
     tls: TlsConfig = Field(description="This process's certificate, key and trusted organisations.")
     data: Path = Field(description="Folder for what outlives a job: models, ledger, scores or the job list.")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="How much is logged.")
+    log_format: LogFormat = Field(
+        default="text", description="json: one object a line without row data; the whole text is then in data/local.log."
+    )
+    metrics: Address | None = Field(default=None, description="HOST:PORT to serve Prometheus metrics on (HTTP, no login).")
+    metrics_exposed: bool = Field(default=False, description="Allow `metrics` on another address than loopback.")
     reflection: bool = Field(default=False, description="Serve gRPC reflection (still over mTLS).")
+
+    @model_validator(mode="after")
+    def _metrics_stay_here(self) -> Self:
+        if self.metrics is not None and not self.metrics_exposed and not _is_loopback(self.metrics):
+            raise ValueError("metrics: not a loopback address; whoever reaches it reads them: state metrics_exposed = true")
+        return self
 
 
 class MatcherSettings(StrictModel):
@@ -109,20 +131,20 @@ class ClientSettings(StrictModel):
 
 
 S = TypeVar("S", bound=StrictModel)
+PATHS = frozenset({"certificate", "key", "trust", "data", "path", "python"})  # keys whose values are paths
 
 
 def load_settings(model: type[S], path: Path) -> S:
     """The configuration at `path`; paths in it are relative to its folder. Raises ConfigError."""
-    return validate(model, _rooted(read_toml(path), path.resolve().parent), str(path))
+    return validate(model, _rooted(expand(read_toml(path), PATHS, str(path)), path.resolve().parent), str(path))
 
 
 def _rooted(raw: Any, folder: Path) -> Any:
     """`raw` with its relative paths made absolute, so that a daemon may be started from anywhere."""
     if not isinstance(raw, dict):
         return raw
-    names = {"certificate", "key", "trust", "data", "path", "python"}
     return {
-        key: str(folder / value) if key in names and isinstance(value, str) else _rooted(value, folder)
+        key: str(folder / value) if key in PATHS and isinstance(value, str) else _rooted(value, folder)
         for key, value in raw.items()
     }
 

@@ -19,7 +19,10 @@ PACKAGES = ("common", "grid_party", "bank_party")
 
 # Groups of modules of `common`, lowest first. Names are modules, or packages with all in them.
 GROUPS: dict[str, str] = {
-    "ground": "errors disclosure party config keys scratch table rowhash tablefile dataset certificates world",
+    "ground": (
+        "errors logs expand disclosure party config keys scratch table rowhash tablefile dataset"
+        " certificate_forms revoked certificates world"
+    ),
     "mpc": "mpc",  # secret-shared arithmetic: no socket, no file, no clock
     "features": "features",
     "records": "records",  # a party's monthly records, cleaned and made into features, by itself
@@ -30,6 +33,7 @@ GROUPS: dict[str, str] = {
     "wire": "wire",  # gRPC and protobuf, and nothing of what is computed
     "settings": "settings",
     "matching": "matching",  # ids matched by a program beside the daemon; the only one that starts processes
+    "metrics": "metrics",
     "jobs": "jobs",
     "coordinator": "coordinator",
     "daemon": "daemon serve health",  # a party's process
@@ -48,15 +52,16 @@ MAY_IMPORT: dict[str, str] = {
     "decision": "ground features stages.metrics",
     "stages": "ground mpc features plan decision",
     "report": "ground features plan decision stages",
-    "wire": "errors party config certificates disclosure mpc.session mpc.correlation mpc.count_masks",
+    "wire": "errors party config revoked certificates disclosure mpc.session mpc.correlation mpc.count_masks",
     "settings": "ground plan wire decision.config",
+    "metrics": "errors logs certificates mpc.session wire",
     "matching": "errors mpc.session plan stages settings",
-    "jobs": "ground mpc plan stages wire settings matching",
+    "jobs": "ground mpc plan stages wire settings matching metrics",
     "coordinator": (
-        "errors party config wire plan settings serve jobs.state jobs.journal jobs.memory"
+        "errors logs party config wire plan settings metrics serve jobs.state jobs.journal jobs.memory"
         " mpc.dealer mpc.correlation mpc.session"
     ),
-    "daemon": "ground mpc plan stages wire settings jobs",
+    "daemon": "ground mpc plan stages wire settings metrics jobs",
     "client": "ground mpc records plan stages report wire settings jobs",
 }
 

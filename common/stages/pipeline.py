@@ -128,11 +128,11 @@ class PartyJob:
 
     def warn(self, *texts: str, public: str | None = None) -> None:
         """Tells this party's log; others hear `public`, by default only that there is something to read there."""
-        for text in texts:
-            _log.warning("job %s: %s", self.id, text)
-            self.outcome.warnings.append(text)
         if texts:
             heard = public or f"{len(texts)} warning(s) while in stage {self._stage!r}: see the log of the {self.party.value}"
+            for text in texts:
+                _log.warning("job %s: %s", self.id, text, extra={"public": f"job {self.id}: {heard}"})
+            self.outcome.warnings.extend(texts)
             self.outcome.public_warnings.append(heard)
             self.reporter.warn(heard)
 
