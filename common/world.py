@@ -14,7 +14,7 @@
 sides. Consumption, arrears and delays show the health of the month itself; taxes and loans show that of two or three
 months ago; a repayment is overdue more often when last month's health was bad, or the debt is heavy for the
 enterprise's size. So the electricity signals lead the overdue, and a joint model beats the bank's own. About 10 % of
-repayments are overdue. The strengths are chosen for an AUC near 0.65 of the bank alone and 0.78 of both: they show what
+repayments are overdue, unless another rate is asked for. The strengths are chosen for an AUC near 0.65 of the bank alone and 0.78 of both: they show what
 the system does, and say nothing of what real electricity records are worth.
 
 **Dirt**, in the raw records: of the cells of every measured column (all but id, month, category and overdue) 2 % are
@@ -97,17 +97,21 @@ def make_world(
     seed: int = 7,
     grid_only: float = 0.10,
     bank_only: float = 0.05,
+    overdue: float = OVERDUE_RATE,
 ) -> World:
     """Write the monthly records of a synthetic world into `folder`, made if absent; equal arguments give equal bytes.
 
-    grid_only, bank_only: shares of the enterprises known to one company alone. Raises PlanError for a world with no
-    enterprise, too few months for one sample, or shares that leave nobody to match.
+    grid_only, bank_only: shares of the enterprises known to one company alone. overdue: share of the repayments. Raises
+    PlanError for a world with no enterprise, too few months for one sample, shares that leave nobody to match, or an
+    overdue rate that is none.
     """
     if enterprises < 1 or months <= WINDOW or min(grid_only, bank_only) < 0 or grid_only + bank_only >= 1:
         raise PlanError(
             f"no such world: {enterprises} enterprises, {months} months, shares {grid_only} and {bank_only}",
             remedy=f"Ask for an enterprise or more, more than {WINDOW} months, and shares that sum to less than 1.",
         )
+    if not 0 < overdue < 1:
+        raise PlanError(f"no such world: {overdue} of the repayments overdue", remedy="Ask for a share between 0 and 1.")
     folder.mkdir(parents=True, exist_ok=True)
     world = World(folder, folder / "grid_monthly.csv", folder / "bank_monthly.csv")
     latent, grid, bank, grid_dirt, bank_dirt = np.random.default_rng(seed).spawn(5)
@@ -115,7 +119,7 @@ def make_world(
     first, second = round(enterprises * grid_only), round(enterprises * (grid_only + bank_only))
     at_grid, at_bank = np.r_[0:first, second:enterprises], np.r_[first:enterprises]
     _write_dirty(_grid_records(truth, grid), at_grid, grid_dirt, world.grid_monthly)
-    _write_dirty(_bank_records(truth, bank), at_bank, bank_dirt, world.bank_monthly)
+    _write_dirty(_bank_records(truth, bank, overdue), at_bank, bank_dirt, world.bank_monthly)
     return world
 
 
@@ -196,7 +200,7 @@ def _grid_records(truth: _Latent, rng: np.random.Generator) -> pd.DataFrame:
     )
 
 
-def _bank_records(truth: _Latent, rng: np.random.Generator) -> pd.DataFrame:
+def _bank_records(truth: _Latent, rng: np.random.Generator, rate: float) -> pd.DataFrame:
     shape = _ago(truth, 0).shape
     region = rng.integers(len(_REGIONS), size=(len(truth.ids), 1))
     tax = np.exp(9.0 + 0.8 * truth.size + 0.25 * _ago(truth, 3) + 0.4 * rng.normal(size=shape))
@@ -212,7 +216,7 @@ def _bank_records(truth: _Latent, rng: np.random.Generator) -> pd.DataFrame:
         loan_record=drawn,
         loan_amount=loan.round(2),
         repayment_due=(loan * rng.uniform(0.03, 0.06, size=shape)).round(2),
-        overdue=_happens(logit + _intercept(logit, OVERDUE_RATE), rng),
+        overdue=_happens(logit + _intercept(logit, rate), rng),
     )
 
 
