@@ -14,8 +14,8 @@
 sides. Consumption, arrears and delays show the health of the month itself; taxes and loans show that of two or three
 months ago; a repayment is overdue more often when last month's health was bad, or the debt is heavy for the
 enterprise's size. So the electricity signals lead the overdue, and a joint model beats the bank's own. About 10 % of
-repayments are overdue, unless another rate is asked for. The strengths are chosen for an AUC near 0.65 of the bank alone and 0.78 of both: they show what
-the system does, and say nothing of what real electricity records are worth.
+repayments are overdue, unless another rate is asked for. The strengths are chosen for an AUC near 0.65 of the bank alone
+and 0.78 of both: they show what the system does, and say nothing of what real electricity records are worth.
 
 **Dirt**, in the raw records: of the cells of every measured column (all but id, month, category and overdue) 2 % are
 blank and 1 % hold the text `n/a`; 0.5 % of consumptions are negative; 3 % of ids have spaces around them or are in

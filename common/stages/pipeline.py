@@ -338,7 +338,7 @@ async def evaluate(
     job.outcome.evaluation = result
     if (warning := quality.reach_warning(result.largest_u, plan.model.make_link().reach)) is not None:
         job.warn(warning, public=warning)
-    if (warning := converged.convergence_warning(u, table.label[rows:])) is not None:
+    if (warning := converged.convergence_warning(u, table.label[rows:], plan.model.link)) is not None:
         job.warn(warning, public=converged.PUBLIC)
     bank_only = (own, errors, alone)
     made, warnings = await asyncio.to_thread(

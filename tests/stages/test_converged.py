@@ -42,6 +42,10 @@ def test_few_rows_show_nothing() -> None:
     assert not [seed for seed in range(200) if convergence_warning(*scores(300, 0.1, 1.0, seed))]
 
 
+def test_the_taylor_link_has_an_optimum_of_another_slope() -> None:
+    assert convergence_warning(*scores(30_000, 0.3, 0.7), link="taylor") is None
+
+
 @pytest.mark.parametrize(("iterations", "warned"), [(1, True), (15, False)])
 async def test_a_job_tells_its_client_without_a_number(tmp_path: Path, iterations: int, warned: bool) -> None:
     companies = Companies(tmp_path, monthly=True)
