@@ -15,6 +15,7 @@ from common import __version__
 from common.certs_cli import certs
 from common.client import Client, as_dict, failure
 from common.config import validate
+from common.doctor_cli import doctor
 from common.errors import PlanError, WattScoreError
 from common.plan import AnyPlan, PredealPlan, ScorePlan, TrainPlan, load_plan, parse_plan
 from common.show import follow, print_job, print_jobs
@@ -190,6 +191,7 @@ def _print(job: wire.Job, as_json: bool) -> None:
 main.add_command(certs)
 main.add_command(try_)
 main.add_command(demo)
+main.add_command(doctor)
 
 if __name__ == "__main__":
     main()

@@ -30,7 +30,7 @@ GROUPS: dict[str, str] = {
     "jobs": "jobs",
     "coordinator": "coordinator",
     "daemon": "daemon serve",  # a party's process
-    "client": "client show cli trial trial_cli certs_cli compare",  # a person's process
+    "client": "client show cli trial trial_cli doctor doctor_cli certs_cli compare",  # a person's process
 }
 
 # What a group may import besides itself: groups, or modules by name. Everybody may import `common` (its version).

@@ -41,8 +41,8 @@ async def start(config: Path) -> CoordinatorDaemon:
                 remedy="Run it at a third organisation: a dealer and one party together can read the other's data.",
             )
     clients = [Identity.parse(client) for client in settings.clients]
-    coordinator = Coordinator(settings, Board(settings.data))
-    orgs = {identity.org for identity in (*parties, *clients)}
+    coordinator = Coordinator(settings, Board(settings.data), credentials.identity)
+    orgs = {identity.org for identity in (credentials.identity, *parties, *clients)}  # its own: for health checks
     server = await serve(
         settings.listen, credentials, orgs, coordinator.services(), origin="coordinator", reflect=settings.reflection
     )
