@@ -45,7 +45,8 @@ def as_dict(report: Report) -> dict[str, Any]:
 
 
 def print_report(report: Report, console: Console) -> None:
-    table = Table("", Column("check", no_wrap=True), "found", "what to do", box=None)
+    found, remedy = Column("found", overflow="fold"), Column("what to do", overflow="fold")
+    table = Table("", Column("check", no_wrap=True), found, remedy, box=None)
     for finding in report.findings:
         colour = _COLOURS[finding.status]
         table.add_row(f"[{colour}]{finding.status.value}[/]", finding.check, escape(finding.found), escape(finding.remedy))

@@ -18,7 +18,7 @@ from common.wire.client import Connection
 from common.wire.probe import certificate_at, connect
 from common.wire.tls import Credentials
 
-CONNECT, GREET, ANSWER = 2.5, 1.0, 1.0  # seconds of a step: together under 5
+CONNECT, GREET, ANSWER = 2.5, 1.5, 3.0  # seconds of a step; who is not there is known after the first two
 _CLOSE, _FAR = 5.0, 300.0  # seconds clocks may differ; beyond the second, new certificates are not valid yet at the other
 
 
@@ -115,7 +115,7 @@ async def _question(
             f"Have {who.org} `wattscore certs trust` this organisation's bundle and list {own.identity} in its configuration;"
             " its log says why it refuses."
         )
-        found.findings.append(failed(f"{name} takes us", f"it closes the connection: {error.message}", remedy))
+        found.findings.append(failed(f"{name} takes us", f"it does not answer a call: {error.message}", remedy))
     else:
         found.about = answer.about
         found.findings += _answered(side, name, own.identity, answer, machine)

@@ -56,7 +56,7 @@ async def connect(address: str, seconds: float) -> socket.socket:
         ) from None
     except TimeoutError:
         raise PeerLost(
-            f"no answer from {address} within {seconds:.0f} s: packets are lost on the way",
+            f"no answer from {address} within {seconds:g} s: packets are lost on the way",
             remedy=f"Open TCP port {port} to this machine in the firewalls on the way, or correct the address.",
         ) from None
     except OSError as error:
@@ -96,7 +96,7 @@ async def certificate_at(link: socket.socket, server: Identity, seconds: float) 
     except TimeoutError:
         link.close()
         raise PeerLost(
-            f"the port is open, but says nothing within {seconds:.0f} s",
+            f"the port is open, but says nothing within {seconds:g} s",
             remedy="Look for a proxy on the way, or a process there that hangs.",
         ) from None
     except OSError as error:  # ssl.SSLError is one
