@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SPU_PYTHON ?= $(WATTSCORE_BENCH_SPU_PYTHON)
 
-.PHONY: setup demo test check protos bench lock clean
+.PHONY: setup demo test test-containers check protos bench bench-full lock clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=...") if sys.version_info < (3, 11) else None'
@@ -17,8 +18,11 @@ setup: $(READY)  ## make .venv with everything in it
 demo: $(READY)  ## a synthetic world, three real processes, into demo-out/
 	$(BIN)/wattscore demo --out demo-out
 
-test: $(READY)  ## all tests
-	$(BIN)/python -m pytest
+test: $(READY)  ## all tests that need no container engine
+	$(BIN)/python -m pytest -m "not containers"
+
+test-containers: $(READY)  ## the image and the demo in containers, on a running engine with Compose
+	$(BIN)/python -m pytest -m containers tests/deploy
 
 check: $(READY)  ## style, types, imports, stubs
 	$(BIN)/ruff check .
@@ -31,7 +35,10 @@ protos: $(READY)  ## write the stubs in common/wire from protos/
 	$(BIN)/python -m common.wire.protos
 
 bench: $(READY)  ## a few minutes of measurements into bench-out/
-	$(BIN)/python -m tests.bench
+	WATTSCORE_BENCH_SPU_PYTHON=$(SPU_PYTHON) $(BIN)/python -m tests.bench
+
+bench-full: $(READY)  ## the large sizes too: long, and what does not fit the memory is left out
+	WATTSCORE_BENCH_SPU_PYTHON=$(SPU_PYTHON) $(BIN)/python -m tests.bench full
 
 lock: $(READY)  ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt

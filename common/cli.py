@@ -1,4 +1,4 @@
-"""`wattscore`: train, score, predeal, jobs, show, cancel, certs, try, demo."""
+"""`wattscore`: train, score, predeal, jobs, show, cancel, certs, try, demo, setup-demo, features."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from common import __version__
 from common.certs_cli import certs
 from common.client import Client, as_dict, failure
 from common.config import validate
-from common.doctor_cli import doctor
+from common.demo_setup import setup_demo
+from common.doctor.cli import doctor
 from common.errors import PlanError, WattScoreError
 from common.plan import AnyPlan, PredealPlan, ScorePlan, TrainPlan, load_plan, parse_plan
+from common.records_cli import features
 from common.show import follow, print_job, print_jobs
 from common.trial_cli import demo, try_
 from common.wire import coordinator_pb2 as wire
@@ -67,6 +69,7 @@ def train(plan: Path, watch: bool, config: Path, as_json: bool) -> None:
 @click.option("--grid-dataset", required=True, help="The grid's dataset to score.")
 @click.option("--bank-dataset", required=True, help="The bank's dataset to score.")
 @click.option("--by-period", is_flag=True, help="Rows are (enterprise, period).")
+@click.option("--grid-reasons", default=0, help="Most reasons of the grid told for each row, up to 2.")
 @click.option("--name", default="", help="A name for people.")
 @click.option("--watch", is_flag=True, help="Follow the job until it is over.")
 @_config
@@ -76,18 +79,20 @@ def score(
     grid_dataset: str,
     bank_dataset: str,
     by_period: bool,
+    grid_reasons: int,
     name: str,
     watch: bool,
     config: Path,
     as_json: bool,
 ) -> None:
-    """Score rows of two datasets; the bank finds the scores in its data folder, scores/JOB.csv."""
+    """Score rows of two datasets; the bank finds scores, grades, decisions and reasons in its data folder, scores/JOB.csv."""
     raw = {
         "name": name,
         "model": model,
         "grid": {"dataset": grid_dataset},
         "bank": {"dataset": bank_dataset},
         "keys": ("id", "period") if by_period else ("id",),
+        "grid_reasons": grid_reasons,
     }
     plan = validate(ScorePlan, raw, "options", PlanError)
     with Client.from_config(config) as client:
@@ -190,8 +195,10 @@ def _print(job: wire.Job, as_json: bool) -> None:
 
 main.add_command(certs)
 main.add_command(try_)
+main.add_command(features)
 main.add_command(demo)
 main.add_command(doctor)
+main.add_command(setup_demo)
 
 if __name__ == "__main__":
     main()

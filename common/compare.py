@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from common.dataset import DatasetConfig, read_table
+from common.dataset import ColumnConfig, DatasetConfig, read_table
 from common.errors import ConfigError
 from common.mpc.fixedpoint import Reals
 from common.party import Party
 from common.plan import TrainPlan
 from common.stages import split
+from common.stages.counts import columns_in_clear
 from common.stages.metrics import Metrics, evaluate
 from common.stages.prepare import prepare
 from common.table import FeatureTable, Index
@@ -26,14 +27,16 @@ def pooled(plan: TrainPlan, grid: DatasetConfig, bank: DatasetConfig) -> Metrics
     test = split.draw(rows[Party.BANK], plan.split)
     order = np.concatenate([np.flatnonzero(~test), np.flatnonzero(test)])
     train = int((~test).sum())
-    parts = [
-        prepare(rows[p].take(order), tables[p].columns, plan.preparation, train, plan.model.ridge, p)[0].matrix(0, len(order))
-        for p in Party
-    ]
     label = rows[Party.BANK].label
     assert label is not None  # noqa: S101
+    parts = [_prepared(plan, rows[p].take(order), tables[p].columns, label[order][:train], p) for p in Party]
     x, y = np.column_stack([parts[0], parts[1][:, :-1]]), label[order]
     return evaluate(y[train:], _fit(x[:train], y[:train], plan.model.ridge, x[train:]))
+
+
+def _prepared(plan: TrainPlan, table: FeatureTable, columns: dict[str, ColumnConfig], label: Reals, party: Party) -> Reals:
+    binned = columns_in_clear(table, columns, plan.preparation, label)
+    return prepare(table, columns, plan.preparation, len(label), plan.model.ridge, party, binned)[0].matrix(0, table.rows)
 
 
 def _fit(x: Reals, y: Reals, ridge: float, held: Reals) -> Reals:

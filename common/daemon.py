@@ -104,7 +104,7 @@ def open_home(settings: PartySettings) -> Home:
     data = settings.data
     ledger = Ledger(data / "ledger.sqlite")
     stocks = Stocks(data / "stock", data / "spent.sqlite", settings.coordinator.identity, settings.policy.stock_mib)
-    return Home(ModelStore(data / "models"), ledger, data / "scores", settings.policy, stocks)
+    return Home(ModelStore(data / "models"), ledger, data / "scores", settings.policy, stocks, settings.decision)
 
 
 async def start(party: Party, config: Path) -> PartyDaemon:

@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 
 from common.config import StrictModel
 from common.errors import ConfigError
+from common.keys import months, normal_ids
 from common.party import Party
 from common.scratch import Scratch
 from common.table import Coded, Columns, FeatureTable, Ids
@@ -28,9 +29,15 @@ _ALLOWED_MISSING: dict[str, tuple[str, ...]] = {
     "numeric": ("median", "mean", "zero", "mode", "drop", "refuse"),
     "categorical": ("category", "mode", "drop", "refuse"),
 }
-_PERIOD = r"^\d{4}((0[1-9]|1[0-2])|-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)$"
-
 _STRAY = 9  # numbers for each value that is none, above which an inferred column is numeric with errors in it
+
+
+_REASON = 60  # characters of a reason's text: at most 240 bytes
+
+
+def is_reason(text: str) -> bool:
+    """Whether `text` may stand in a list of reasons, whoever wrote it: nothing a terminal or a spreadsheet would run."""
+    return 0 < len(text) <= _REASON and text[0].isalnum() and text.isprintable() and ";" not in text
 
 
 class ColumnConfig(StrictModel):
@@ -55,6 +62,11 @@ class ColumnConfig(StrictModel):
         default="none",
         description="signed_log maps x to sign(x) * log(1 + |x|); auto does so for a heavy-tailed numeric column only.",
     )
+    reason: str | None = Field(
+        default=None,
+        description="What to tell an applicant against whom this column speaks; columns of one text count as one."
+        " The grid never names a column without it.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -73,6 +85,8 @@ class ColumnConfig(StrictModel):
             raise ValueError("transform is for numeric columns")
         if self.kind == "numeric" and self.categories is not None:
             raise ValueError("categories are for categorical columns")
+        if self.reason is not None and not is_reason(self.reason):
+            raise ValueError("reason must be at most 60 printable characters, the first a letter or digit, without ';'")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError("min is above max")
         return self
@@ -187,8 +201,11 @@ def _check_roles(config: DatasetConfig, name: str, party: Party, require_label: 
 
 
 def _infer(file: TableFile, data: Data, features: list[str], warnings: list[str]) -> dict[str, ColumnConfig]:
-    columns = {}
+    columns, coded = {}, file.coded()
     for column in features:
+        if column in coded:  # who wrote the file says that these are categories
+            columns[column] = ColumnConfig(kind="categorical", transform="auto")
+            continue
         values, malformed = read_numbers(file, column, data)
         numeric = not malformed.any()
         if not numeric and np.isfinite(values).sum() > _STRAY * malformed.sum():
@@ -216,7 +233,7 @@ def _ids(file: TableFile, column: str, data: Data) -> Ids:
     if pa.types.is_floating(data[column].type):
         raise file.fault(f"column {column!r}: ids are stored as floating-point numbers", remedy="Store ids as text.")
     codes, texts = read_coded(file, column, data)
-    normal = pc.replace_substring_regex(pc.utf8_upper(pc.utf8_normalize(texts, form="NFKC")), r"[\s\p{Z}]+", "")
+    normal = normal_ids(texts)
     empty_text = np.append(np.asarray(pc.equal(normal, "").fill_null(True)), True)  # code -1 is missing
     if empty_text.any() and (empty := empty_text[codes]).any():
         raise file.bad_rows(column, empty, "the id is empty", "Remove the row or give it an id.")
@@ -228,25 +245,13 @@ def _periods(file: TableFile, column: str, data: Data) -> npt.NDArray[np.int32]:
     """Months counted from year 0: year * 12 + month - 1."""
     values = data[column]
     if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
-        years, months, bad = pc.year(values), pc.month(values), np.asarray(values.is_null())
-        counted = _count_months(years, months)
+        counted, bad = months(values)
     else:
         codes, texts = read_coded(file, column, data)
-        wrong = ~np.asarray(pc.match_substring_regex(texts, _PERIOD).fill_null(False))
-        digits = pc.replace_substring(pc.if_else(wrong, "000001", texts), "-", "")
-        of_text = _count_months(pc.utf8_slice_codeunits(digits, 0, 4), pc.utf8_slice_codeunits(digits, 4, 6))
+        of_text, wrong = months(texts)
         bad, counted = np.append(wrong, True)[codes], np.append(of_text, 0)[codes].astype(np.int32)
     if bad.any():
         raise file.bad_rows(column, bad, "not a month", "Write periods as YYYY-MM, YYYYMM or YYYY-MM-DD.", data[column])
-    return counted
-
-
-def _count_months(years: Any, months: Any) -> npt.NDArray[np.int32]:
-    counted: npt.NDArray[np.int32] = np.asarray(
-        years.cast(pa.int32()).fill_null(0).to_numpy(zero_copy_only=False) * 12
-        + months.cast(pa.int32()).fill_null(1).to_numpy(zero_copy_only=False)
-        - 1
-    ).astype(np.int32)
     return counted
 
 

@@ -19,7 +19,9 @@ class Opened(Enum):
     BANK_WEIGHTS = "bank_weights"
     TEST_SCORES = "test_scores"
     SCORES = "scores"
+    GRID_REASONS = "grid_reasons"
     METRICS = "metrics"
+    BIN_COUNTS = "bin_counts"
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ CATALOGUE: dict[Opened, Disclosure] = {
         Disclosure(
             Opened.COUNTS,
             _ALL,
-            "rows and columns of each side; rows matched, trained and tested; stocks dealt ahead",
+            "rows, columns and bins of each side; rows matched, trained and tested; stocks dealt ahead",
             "the dealer must know what to deal",
         ),
         Disclosure(Opened.SPLIT, ("grid",), "which matched rows train and which test", "both must train on the same rows"),
@@ -59,10 +61,22 @@ CATALOGUE: dict[Opened, Disclosure] = {
         Disclosure(Opened.TEST_SCORES, ("bank",), "the joint score of each test row", "quality is measured where the label is"),
         Disclosure(Opened.SCORES, ("bank",), "the joint score of each row asked for", "the bank decides with it"),
         Disclosure(
+            Opened.GRID_REASONS,
+            ("bank",),
+            "up to two reasons of the grid for each row asked for, from a list of texts",
+            "an applicant may ask why",
+        ),
+        Disclosure(
             Opened.METRICS,
             ("coordinator", "client"),
             "AUC and its gain, KS, Gini, log-loss, Brier, largest |u|",
             "the client must see the result",
+        ),
+        Disclosure(
+            Opened.BIN_COUNTS,
+            ("grid",),
+            "which bins of the grid's columns hold too few labels of a class; training labels of each class in the others",
+            "the grid codes its bins by weight of evidence",
         ),
     )
 }

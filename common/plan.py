@@ -251,7 +251,8 @@ class TrainPlan(Plan):
     @property
     def needs(self) -> frozenset[Opened]:
         weights = {Opened.GRADIENTS} if self.model.weights == "owned" else {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS}
-        return super().needs | weights | {Opened.SPLIT, Opened.TEST_SCORES, Opened.METRICS}
+        counts = {Opened.BIN_COUNTS} if self.preparation.coding == "woe" else set()
+        return super().needs | weights | counts | {Opened.SPLIT, Opened.TEST_SCORES, Opened.METRICS}
 
 
 class ScorePlan(Plan):
@@ -260,10 +261,11 @@ class ScorePlan(Plan):
     kind: Literal["score"] = "score"
     model: str = Field(description="The training job whose model scores.")
     min_matched: int = Field(default=1, ge=1, description="Matched enterprises.")
+    grid_reasons: int = Field(default=0, ge=0, le=2, description="Most reasons of the grid's columns told for each row.")
 
     @property
     def needs(self) -> frozenset[Opened]:
-        return super().needs | {Opened.SCORES}
+        return super().needs | {Opened.SCORES} | ({Opened.GRID_REASONS} if self.grid_reasons else set())
 
 
 class PredealPlan(Request):

@@ -7,7 +7,7 @@ from pydantic import Field
 from common.config import StrictModel
 from common.disclosure import Opened
 from common.errors import PolicyError
-from common.plan import Plan, Request, TrainPlan
+from common.plan import Plan, Request, ScorePlan, TrainPlan
 
 
 class Policy(StrictModel):
@@ -19,6 +19,11 @@ class Policy(StrictModel):
     min_per_class: int = Field(default=100, ge=1, description="Fewest training labels of each class.")
     min_test_per_class: int = Field(default=20, ge=2, description="Fewest held-out labels of each class.")
     min_binary: int = Field(default=50, ge=0, description="Fewest ones and zeros of a binary column.")
+    min_bin_rows: int = Field(default=50, ge=1, description="Fewest training rows of a bin.")
+    min_bin_class: int = Field(default=5, ge=1, description="Fewest training rows of each class in a bin that is counted.")
+    counts_per_row: int = Field(
+        default=3, ge=0, description="Training jobs that may open to the grid counts in which this bank's label of a row is."
+    )
     max_ids: int = Field(default=20_000_000, ge=1, description="Most ids either side may bring to an alignment.")
     owned_weights: bool = Field(
         default=False, description="Allow weights = 'owned': each step opens this side's gradient to itself."
@@ -32,17 +37,29 @@ class Policy(StrictModel):
         default=8, ge=1, description="Models that may score one row; at most half this side's columns in any case."
     )
     stock_mib: int = Field(default=4096, ge=0, description="Disk in MiB for randomness dealt ahead; 0: none is taken.")
+    reasons_per_row: int = Field(
+        default=0, ge=0, le=2, description="Most reasons of the grid told for each row; 0: none, whatever may_open says."
+    )
+    reason_threshold: float = Field(
+        default=0.2,
+        ge=0.0,
+        le=10.0,
+        description="Log-odds by which columns of one text must speak against a row to be told as a reason.",
+    )
     may_open: tuple[Opened, ...] = Field(
-        default=tuple(o for o in Opened if o is not Opened.GRADIENTS),
+        default=tuple(o for o in Opened if o not in (Opened.GRADIENTS, Opened.GRID_REASONS)),
         description="What plans may open (protos/PROTOCOL.md section 7).",
     )
 
     def check(self, plan: Request) -> None:
         """Raises PolicyError naming everything this party does not allow in `plan`."""
         may_open = set(self.may_open) | ({Opened.GRADIENTS} if self.owned_weights else set())
+        may_open |= {Opened.GRID_REASONS} if self.reasons_per_row else set()
         wrong = [f"opening {o.value!r}" for o in sorted(plan.allowed, key=lambda o: o.value) if o not in may_open]
         if isinstance(plan, Plan) and plan.score_bits > self.finest_score_bits:
             wrong.append(f"score_bits = {plan.score_bits} (at most {self.finest_score_bits})")
+        if isinstance(plan, ScorePlan) and plan.grid_reasons > self.reasons_per_row:
+            wrong.append(f"grid_reasons = {plan.grid_reasons} (at most {self.reasons_per_row})")
         if isinstance(plan, TrainPlan):
             wrong += self._check_training(plan)
         if wrong:
@@ -54,7 +71,7 @@ class Policy(StrictModel):
     def _check_training(self, plan: TrainPlan) -> list[str]:
         wrong = []
         floors = {name: getattr(plan.limits, name) for name in type(plan.limits).model_fields}
-        floors["min_binary"] = plan.preparation.min_binary
+        floors |= {name: getattr(plan.preparation, name) for name in ("min_binary", "min_bin_rows", "min_bin_class")}
         for name, value in floors.items():
             if value < (least := getattr(self, name)):
                 wrong.append(f"{name} = {value} (at least {least})")

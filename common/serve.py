@@ -43,7 +43,13 @@ def command(name: str, start: Start) -> click.Group:
         pass
 
     @group.command()
-    @click.option("--config", type=click.Path(path_type=Path), required=True, help="Configuration file (TOML).")
+    @click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        required=True,
+        envvar="WATTSCORE_CONFIG",
+        help="Configuration file (TOML).",
+    )
     @click.option("--ready-file", type=click.Path(path_type=Path), help="Write a JSON line with the port here once ready.")
     def serve(config: Path, ready_file: Path | None) -> None:
         """Serve until SIGTERM or Ctrl-C, then end running jobs in order."""

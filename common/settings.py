@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from common.config import StrictModel, read_toml, validate
 from common.dataset import DatasetConfig
+from common.decision.config import DecisionConfig
 from common.errors import ConfigError, IdentityError, PolicyError
 from common.party import Identity
 from common.policy import Policy
@@ -66,6 +67,9 @@ class PartySettings(Process):
     policy: Policy = Field(default=Policy(), description="What this party allows.")
     memory_mib: int = Field(
         default=1024, ge=0, description="What a job may hold in memory of its columns; larger ones go to files in data/scratch."
+    )
+    decision: DecisionConfig = Field(
+        default=DecisionConfig(), description="At the bank: how a score becomes points, a grade and a decision."
     )
 
 
@@ -128,6 +132,8 @@ def check_party(own: Identity, settings: PartySettings, *, listens: bool) -> Non
     check_separate(own, settings)
     if listens and settings.listen is None:
         raise ConfigError("missing key 'listen'", remedy="The grid listens; the bank dials it.")
+    if listens and "decision" in settings.model_fields_set:
+        raise ConfigError("the grid has a section [decision]", remedy="Remove it: only the bank decides.")
     if not listens and settings.peer.address is None:
         raise ConfigError("missing key 'peer.address'", remedy="The bank dials the grid; say where.")
     if settings.coordinator.address is None:

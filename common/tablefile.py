@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import difflib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -39,6 +39,12 @@ def unreadable(path: Path, name: str, error: OSError) -> DataError:
         public=f"dataset {name}: the file cannot be read",
         remedy="Check the path and its permissions.",
     )
+
+
+class Origin(Protocol):
+    """Where columns come from, as far as reading one needs to know: how to say what is wrong."""
+
+    def fault(self, what: str, *, local: str | None = None, remedy: str = "") -> DataError: ...
 
 
 class Data(Protocol):
@@ -116,12 +122,27 @@ class TableFile:
 
     def where(self, row: int) -> str:
         """`line 17` of a CSV file, `row 16` (from 1) of a Parquet file, for a data row counted from 0."""
-        if self.parquet:
-            return f"row {row + 1}"
+        return self.places([row])[row]
+
+    def places(self, rows: Collection[int]) -> dict[int, str]:
+        """`where` of many rows in one pass."""
+        found = {row: f"row {row + 1}" for row in rows}
+        if self.parquet or not rows:
+            return found
+        last = max(rows)
         for index, (line, _) in enumerate(self._rows()):
-            if index == row + 1:
-                return f"line {line}"
-        return f"row {row + 1}"
+            if index - 1 in found:
+                found[index - 1] = f"line {line}"
+            if index > last:
+                break
+        return found
+
+    def coded(self) -> frozenset[str]:
+        """The columns that a Parquet file holds as dictionaries: categories, by the word of who wrote it."""
+        if not self.parquet:
+            return frozenset()
+        schema = self._guard_parquet(lambda: pa.parquet.read_schema(self.path))
+        return frozenset(field.name for field in schema if pa.types.is_dictionary(field.type))
 
     def require(self, columns: list[str]) -> None:
         """Raises DataError, with close names, unless the file has these columns."""
@@ -198,15 +219,15 @@ class TableFile:
             raise self.fault("the file is not valid Parquet", remedy="Write it again, or set `format`.") from None
 
 
-def read_text(file: TableFile, column: str, data: Data) -> Any:
+def read_text(file: Origin, column: str, data: Data) -> Any:
     """The column as trimmed text (a chunked array), missing as null."""
-    values = _plain(data[column])
+    values = plain(data[column])
     if not (is_number(values.type) or pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
         raise file.fault(f"column {column!r}: its type, {values.type}, is neither text nor number")
     return pc.utf8_trim_whitespace(values.cast(pa.string()))
 
 
-def read_coded(file: TableFile, column: str, data: Data) -> tuple[npt.NDArray[np.int32], Any]:
+def read_coded(file: Origin, column: str, data: Data) -> tuple[npt.NDArray[np.int32], Any]:
     """The column as text, coded: (int32 (n,), -1 where missing; the distinct texts as an Arrow array)."""
     values = data[column]
     if not pa.types.is_dictionary(values.type):
@@ -217,16 +238,18 @@ def read_coded(file: TableFile, column: str, data: Data) -> tuple[npt.NDArray[np
     return codes, pc.utf8_trim_whitespace(whole.dictionary.cast(pa.string()))
 
 
-def _plain(values: Any) -> Any:
-    return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
+def plain(values: Any) -> Any:
+    """A column (a chunked array) without coding; one of which nothing is known is text, since nothing is wrong with it."""
+    values = values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
+    return values.cast(pa.string()) if pa.types.is_null(values.type) else values
 
 
-def read_numbers(file: TableFile, column: str, data: Data) -> tuple[npt.NDArray[np.float64], Mask]:
+def read_numbers(file: Origin, column: str, data: Data) -> tuple[npt.NDArray[np.float64], Mask]:
     """(values as float64 (n,), NaN where missing or malformed; where malformed (n,)).
 
     Missing is an empty value, or na, n/a, nan, null, none in any case; malformed is other text, or an infinite number.
     """
-    given = _plain(data[column])
+    given = plain(data[column])
     if is_number(given.type):
         given = given.cast(pa.int8()) if pa.types.is_boolean(given.type) else given
         given = given.cast(pa.float64(), safe=False)

@@ -116,7 +116,7 @@ class Trial:
         ready.unlink(missing_ok=True)
         with self.log(name).open("ab") as log, undisturbed():
             self.processes[name] = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", _MODULES[name], "serve", "--config", str(config), "--ready-file", str(ready)],
+                [*self.command(name), "serve", "--config", str(config), "--ready-file", str(ready)],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
@@ -124,6 +124,10 @@ class Trial:
                 env={**os.environ, **_ENVIRONMENT},
             )
         self.ports[name] = self._wait_ready(name, ready)
+
+    def command(self, name: str) -> list[str]:
+        """What runs the daemon `name`, without its options; a benchmark puts a profiler in front."""
+        return [sys.executable, "-m", _MODULES[name]]
 
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"

@@ -22,6 +22,7 @@ from common.dataset import DatasetConfig
 from common.disclosure import CATALOGUE, Opened
 from common.errors import ConfigError, PlanError, WattScoreError
 from common.plan import TrainPlan
+from common.remote import check_folder, train_through
 from common.show import follow, print_evaluation, print_opened
 from common.trial import Trial
 from common.wire import coordinator_pb2 as wire
@@ -74,30 +75,49 @@ def try_(**options: Any) -> None:
 )
 @click.option("--enterprises", default=4000, show_default=True, help="Size of the synthetic world.")
 @click.option("--seed", default=7, show_default=True, help="Of the synthetic world.")
-def demo(out: Path, enterprises: int, seed: int) -> None:
+@click.option(
+    "--through",
+    type=click.Path(path_type=Path),
+    envvar="WATTSCORE_DEMO_THROUGH",
+    help="Start nothing: train through the daemons of `setup-demo` by this client configuration.",
+)
+def demo(out: Path, enterprises: int, seed: int, through: Path | None) -> None:
     """Make a SYNTHETIC world of enterprises and months and train on it, as `wattscore try` would."""
     console = Console()
+    values = _demo_here(out, enterprises, seed, console) if through is None else _demo_through(out, through)
+    (out / "result.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    _print_demo(values, console)
+    made = "Tables and result.json are" if through is None else "result.json is"
+    console.print(f"\n{made} in {out}/. The world is synthetic: the gain says nothing of real data.")
+
+
+def _demo_here(out: Path, enterprises: int, seed: int, console: Console) -> dict[str, Any]:
     console.print(
         f"Making a [bold]synthetic[/] world of {enterprises} enterprises in {out}/ (no real data) ...", highlight=False
     )
     grid, bank = build_tables(make_world(out, enterprises=enterprises, seed=seed))
-    options: dict[str, Any] = dict.fromkeys(("out", "keep", "link_period"))
-    options |= {
-        p.name: p.default for p in try_.params if p.name in ("test", "seed", "link", "link_terms", "ridge", "iterations")
-    }
-    options |= {
-        "grid": grid,
-        "bank": bank,
-        "key": ID,
-        "label": LABEL,
-        "period": MONTH,
-        "compare": False,
-        "allow_small": False,
-    }
-    result = run_trial(options, Console(stderr=True))
-    (out / "result.json").write_text(json.dumps(result["json"], indent=1) + "\n", encoding="utf-8")
-    _print_demo(result["json"], console)
-    console.print(f"\nTables and result.json are in {out}/. The world is synthetic: the gain says nothing of real data.")
+    values: dict[str, Any] = run_trial(_demo_options() | {"grid": grid, "bank": bank}, Console(stderr=True))["json"]
+    return values
+
+
+def _demo_through(out: Path, config: Path) -> dict[str, Any]:
+    check_folder(out)
+    start = time.monotonic()
+    job = train_through(config, demo_plan(), Console(stderr=True))
+    return as_json(job, time.monotonic() - start, None)
+
+
+def demo_plan() -> TrainPlan:
+    """What the demo trains, on one machine or on several."""
+    return make_plan(_demo_options())
+
+
+def _demo_options() -> dict[str, Any]:
+    """Those of `wattscore try` for the synthetic world, without its two files."""
+    names = ("test", "seed", "link", "link_terms", "ridge", "iterations")
+    defaults = {p.name: p.default for p in try_.params if p.name in names}
+    unset = dict.fromkeys(("out", "keep", "link_period"))
+    return unset | defaults | {"key": ID, "label": LABEL, "period": MONTH, "compare": False, "allow_small": False}
 
 
 def make_plan(options: dict[str, Any]) -> TrainPlan:
@@ -202,6 +222,7 @@ def as_json(job: wire.Job, total: float, exact: Any) -> dict[str, Any]:
         "largest_u": found.largest_u,
         "iterations": bank.counts.iterations,
         "seconds": {**seconds, "total": total},
+        "rounds": {s.stage: s.rounds for s in bank.seconds},
         "bytes": {
             "grid_bank": {"grid_to_bank": grid.peer.sent, "bank_to_grid": bank.peer.sent},
             "coordinator_grid": {"coordinator_to_grid": dealer.grid.sent, "grid_to_coordinator": dealer.grid.received},

@@ -35,6 +35,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from common.errors import PlanError
+from common.keys import CODE_ALPHABET, credit_code_check_digit
 
 ID, MONTH, LABEL = "enterprise_id", "month", "overdue_next_month"
 OVERDUE_RATE = 0.10
@@ -45,7 +46,6 @@ WINDOW, SAMPLE_EVERY = 6, 3
 Panel = npt.NDArray[np.float64]
 """One value per enterprise and month: (enterprises, months), missing as NaN."""
 
-_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _LAG, _HEALTH_MEMORY, _FIRST_YEAR = 3, 0.7, 2023
 _INDUSTRIES = ("manufacturing", "commerce", "construction", "services", "agriculture")
 _REGIONS = ("east", "west", "north", "south")
@@ -137,21 +137,11 @@ def build_tables(world: World) -> tuple[Path, Path]:
     return paths
 
 
-def credit_code_check_digit(code17: str) -> str:
-    """The 18th character of a unified social credit code, from the 17 before it (GB 32100-2015: weights 3^i modulo 31).
-
-    Raises ValueError for another length, or a character outside 0-9 and A-Z without I, O, S, V, Z.
-    """
-    if len(code17) != 17 or not set(code17) <= set(_ALPHABET):
-        raise ValueError("a credit code is checked on 17 of the characters 0-9 and A-Z without I, O, S, V and Z")
-    return _ALPHABET[-sum(_ALPHABET.index(c) * pow(3, i, 31) for i, c in enumerate(code17)) % 31]
-
-
 def _credit_codes(count: int, rng: np.random.Generator) -> list[str]:
     """Distinct codes of enterprises (91) in the unassigned division 990000."""
     codes = []
     for number in rng.choice(31**6, size=count, replace=False).tolist():
-        body = "MA" + "".join(_ALPHABET[number // 31**k % 31] for k in range(6))
+        body = "MA" + "".join(CODE_ALPHABET[number // 31**k % 31] for k in range(6))
         check = -sum(int(c, 36) * w for c, w in zip(body, (3, 7, 9, 10, 5, 8, 4, 2), strict=True)) % 11
         code = f"91990000{body}{'0123456789X'[check]}"
         codes.append(code + credit_code_check_digit(code))

@@ -31,3 +31,11 @@ def descend(
         ahead = now + step.momentum / ONE * (now - weights)
         weights = now
     return weights
+
+
+def standard_errors(x: np.ndarray, beta: np.ndarray, ridge: float) -> np.ndarray:
+    """Of a logistic fit with the intercept first, (m + 1,), by the curvature at its optimum."""
+    design = np.column_stack([np.ones(len(x)), x])
+    p = 1.0 / (1.0 + np.exp(-design @ beta))
+    penalty = np.diag([0.0, *[ridge] * x.shape[1]])
+    return np.sqrt(np.diag(np.linalg.inv((design.T * (p * (1.0 - p))) @ design + len(x) * penalty)))

@@ -77,6 +77,14 @@ def test_a_mostly_numeric_column_read_as_categories_is_reported(csv: Any) -> Non
     assert "line 4" in loaded.warnings[0] and "oops" not in loaded.warnings[0]
 
 
+def test_a_parquet_column_held_as_a_dictionary_is_categories_even_of_digits(tmp_path: Path) -> None:
+    digits = pa.array(["1", "2", "3+"])
+    path = tmp_path / "made.parquet"
+    pq.write_table(pa.table({"id": ["a", "b", "c"], "bucket": digits.dictionary_encode(), "text": ["1", "2", "3"]}), path)
+    columns = infer_columns(path, "auto", "id")
+    assert {name: column.kind for name, column in columns.items()} == {"bucket": "categorical", "text": "numeric"}
+
+
 @pytest.mark.parametrize("stray", ["abc", "inf"])
 def test_one_value_among_many_numbers_that_is_none_is_refused(csv: Any, stray: str) -> None:
     cells = [*map(str, range(100, 129)), stray, "150"]
@@ -302,6 +310,7 @@ def test_bad_parquet_values_are_refused_by_row(parquet: Any) -> None:
         {"kind": "categorical", "missing": "median"},
         {"kind": "categorical", "min": 0},
         {"kind": "categorical", "transform": "signed_log"},
+        *({"kind": "numeric", "reason": text} for text in ("", "=cmd", "a;b", "a\nb", "x" * 61, "a\u202eb")),
         {"kind": "numeric", "categories": ["a"]},
         {"kind": "numeric", "min": 2, "max": 1},
         {"kind": "number"},

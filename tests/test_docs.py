@@ -29,6 +29,7 @@ from common.mpc.session import OPENS, Kind
 from common.party import Party
 from common.plan import Limits, PredealPlan, Request, ScorePlan, TrainPlan, load_plan
 from common.policy import Policy
+from common.records.config import RecordsConfig, load_records
 from common.settings import ClientSettings, CoordinatorSettings, PartySettings, check_party, load_settings
 from common.trial_cli import as_json
 from common.wire import coordinator_pb2
@@ -52,8 +53,13 @@ MODELS: dict[str, type[StrictModel]] = {
     "client.toml": ClientSettings,
     "plan.toml": TrainPlan,
     "score.toml": ScorePlan,
+    "records-grid.toml": RecordsConfig,
+    "records-bank.toml": RecordsConfig,
+    "records-sql.toml": RecordsConfig,
+    "records-wide.toml": RecordsConfig,
     "predeal.toml": PredealPlan,
 }
+TOGETHER = [("grid.toml", "bank.toml"), tuple(name for name, model in MODELS.items() if model is RecordsConfig)]
 
 
 # Samples
@@ -69,6 +75,8 @@ def load(name: str, text: str, folder: Path) -> StrictModel:
     file = folder / name
     file.write_text(text, encoding="utf-8")
     model = MODELS[name]
+    if model is RecordsConfig:
+        return load_records(file)
     return load_plan(file) if issubclass(model, Request) else load_settings(model, file)
 
 
@@ -97,6 +105,7 @@ def missing(model: type[StrictModel], raw: dict[str, Any], at: str = "") -> Iter
         for inner in (k for k in kinds if isinstance(k, type) and issubclass(k, StrictModel)):
             named = field.annotation is not inner and "dict" in str(field.annotation)
             tables = list(raw[name].values()) if named else [raw[name]]
+            tables = [table for table in tables if isinstance(table, dict)]  # a field may be written as its column alone
             yield from missing(inner, merged(tables), f"{at}{name}.")
 
 
@@ -108,7 +117,7 @@ def merged(tables: list[dict[str, Any]]) -> dict[str, Any]:
     return out
 
 
-@pytest.mark.parametrize("names", [("grid.toml", "bank.toml"), *((n,) for n in MODELS if n not in ("grid.toml", "bank.toml"))])
+@pytest.mark.parametrize("names", [*TOGETHER, *((n,) for n in MODELS if n not in sum(TOGETHER, ()))])
 def test_every_key_is_in_a_sample(names: tuple[str, ...]) -> None:
     raw = merged([tomllib.loads(sample(name, 2)) for name in names])
     assert list(missing(MODELS[names[0]], raw)) == []
@@ -157,7 +166,8 @@ def test_the_configurations_in_a_readme_are_valid(language: str, tmp_path: Path)
         name = code.splitlines()[0].removeprefix("# ")
         load(name, code, tmp_path)
         found.add(name)
-    assert found == MODELS.keys() - {"score.toml", "predeal.toml"}
+    others = {"score.toml", "predeal.toml", "records-bank.toml", "records-sql.toml", "records-wide.toml"}
+    assert found == MODELS.keys() - others
 
 
 def test_parties_of_the_readme_and_of_the_samples_would_start(tmp_path: Path) -> None:
@@ -179,15 +189,26 @@ def command_lines(text: str) -> Iterator[str]:
 @pytest.mark.parametrize("language", READMES)
 def test_every_command_in_a_readme_exists(language: str) -> None:
     seen = set()
-    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     for line in command_lines(READMES[language].read_text(encoding="utf-8")):
         name, *words = shlex.split(line)
         if name == "make":
             assert set(words) <= set(targets)
+        elif name == "docker":
+            check_compose(words)
         elif name != "python3":
             seen.add(check_command(name.removeprefix(".venv/bin/"), words))
     assert COMMANDS.keys() - {"wattscore"} <= seen
     assert {"try", "train", "jobs", "show", "cancel", "score", "predeal", "init", "issue", "bundle", "trust"} <= seen
+
+
+def check_compose(words: list[str]) -> None:
+    """Raises unless a `docker compose run` is of a service of the demo and gives it a command of `wattscore`."""
+    assert words[0] == "compose" and words[1] in ("up", "run", "down", "cp", "logs")
+    if words[1] == "run":
+        service, command, *rest = [word for word in words[2:] if word != "--rm"]
+        assert f"\n  {service}:\n" in (ROOT / "deploy" / "compose.yaml").read_text(encoding="utf-8")
+        check_command("wattscore", [command, *rest])
 
 
 def check_command(name: str, words: list[str]) -> str:

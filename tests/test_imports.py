@@ -19,18 +19,19 @@ PACKAGES = ("common", "grid_party", "bank_party")
 
 # Groups of modules of `common`, lowest first. Names are modules, or packages with all in them.
 GROUPS: dict[str, str] = {
-    "ground": "errors disclosure party config scratch table rowhash tablefile dataset certificates world",
+    "ground": "errors disclosure party config keys scratch table rowhash tablefile dataset certificates world",
     "mpc": "mpc",  # secret-shared arithmetic: no socket, no file, no clock
     "features": "features",
     "records": "records",  # a party's monthly records, cleaned and made into features, by itself
     "plan": "plan policy",
+    "decision": "decision",  # a score into points, a grade, a decision and reasons, at the bank
     "stages": "stages",  # one verb a file, read top to bottom by stages.pipeline
     "wire": "wire",  # gRPC and protobuf, and nothing of what is computed
     "settings": "settings",
     "jobs": "jobs",
     "coordinator": "coordinator",
-    "daemon": "daemon serve",  # a party's process
-    "client": "client show cli trial trial_cli doctor doctor_cli certs_cli compare",  # a person's process
+    "daemon": "daemon serve health",  # a party's process
+    "client": "client show cli trial trial_cli demo_setup remote doctor certs_cli records_cli compare",  # a person's process
 }
 
 # What a group may import besides itself: groups, or modules by name. Everybody may import `common` (its version).
@@ -40,9 +41,10 @@ MAY_IMPORT: dict[str, str] = {
     "features": "ground",
     "records": "ground",
     "plan": "ground mpc features",
-    "stages": "ground mpc features plan",
-    "wire": "errors party config certificates disclosure mpc.session mpc.correlation",
-    "settings": "ground plan wire",
+    "decision": "ground features stages.metrics",
+    "stages": "ground mpc features plan decision",
+    "wire": "errors party config certificates disclosure mpc.session mpc.correlation mpc.count_masks",
+    "settings": "ground plan wire decision.config",
     "jobs": "ground mpc plan stages wire settings",
     "coordinator": (
         "errors party config wire plan settings serve jobs.state jobs.journal jobs.memory"

@@ -20,9 +20,9 @@ SIDES: dict[str, Any] = {"grid": {"dataset": "meters"}, "bank": {"dataset": "loa
 WEIGHTS = {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS}
 TRAINING = {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SPLIT, Opened.TEST_SCORES, Opened.METRICS} | WEIGHTS
 # The canonical bytes of a plan of defaults. A change here breaks every stored digest and needs a new protocol version.
-TRAIN_DIGEST = "fd01065ea706eaefcdc3badfb89495573787529b60b4e100ef6e6cce89f812fe"
+TRAIN_DIGEST = "f20b802faa04407347c8ce5bd8aaf2de09bb078d218a1123ad139c08b50d42c9"
 PREDEAL_DIGEST = "2c313884c50a1b0e008d1303b690ac76eacb2ec1aeb1ba1dff9bb1136c728ba5"
-SCORE_DIGEST = "5c7cb16e93275bd11de06a63ff3a11117e5b6aaa1710681d226bc0243738ca0b"
+SCORE_DIGEST = "2b03f6a367e74fa410b9c55c3c895444ee6770f215586b3d13d183bb2dbdf823"
 
 
 def train(**more: Any) -> TrainPlan:
@@ -71,6 +71,8 @@ def test_a_plan_needs_what_its_computation_opens_and_allows_no_more_by_default()
     owned = train(model={"weights": "owned", "optimiser": "sgd"})
     assert owned.needs == TRAINING - WEIGHTS | {Opened.GRADIENTS}
     assert score().needs == {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SCORES}
+    assert train(preparation={"coding": "bins"}).needs == TRAINING
+    assert train(preparation={"coding": "woe"}).needs == TRAINING | {Opened.BIN_COUNTS}
     assert score(keys=["id", "period"]).needs == score().needs | periods
 
 
@@ -167,6 +169,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model": {"ridge": float("nan")}}, "model.ridge: "),
     ({"model": {"step": 0}}, "model.step: "),
     ({"preparation": {"clip": float("inf")}}, "preparation.clip: "),
+    ({"preparation": {"monotone": True}}, "monotone bins go with coding = 'woe'"),
+    ({"preparation": {"bins": 1}}, "preparation.bins: "),
+    ({"preparation": {"coding": "woe", "min_bin_class": 0}}, "preparation.min_bin_class: "),
     ({"split": {"test": 0}}, "split.test: "),
     ({"split": {"test": 1}}, "split.test: "),
     ({"split": {"seed": -1}}, "split.seed: "),

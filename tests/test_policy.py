@@ -32,10 +32,10 @@ def test_plans_of_defaults_pass_a_policy_of_defaults() -> None:
     check(Policy(), kind="score", model="job-1")
 
 
-@pytest.mark.parametrize("name", [*Limits.model_fields, "min_binary"])
+@pytest.mark.parametrize("name", [*Limits.model_fields, "min_binary", "min_bin_rows", "min_bin_class"])
 def test_a_plan_below_a_floor_is_refused_and_one_on_it_is_not(name: str) -> None:
     least = getattr(Policy(), name)
-    section = "preparation" if name == "min_binary" else "limits"
+    section = "limits" if name in Limits.model_fields else "preparation"
     expected = f"this party's policy does not allow: {name} = {least - 1} (at least {least})"
     assert refusal(Policy(), **{section: {name: least - 1}}) == expected
     check(Policy(), **{section: {name: least}})
@@ -79,6 +79,15 @@ def test_scores_are_opened_no_finer_than_allowed_in_both_kinds_of_plan() -> None
         assert "score_bits = 7 (at most 6)" in refusal(Policy(finest_score_bits=6), score_bits=7, **kind)
 
 
+def test_reasons_of_the_grid_are_refused_by_default_and_so_many_allowed() -> None:
+    asked = {"kind": "score", "model": "job-1", "grid_reasons": 1}
+    text = refusal(Policy(), **asked)
+    assert "opening 'grid_reasons'" in text and "grid_reasons = 1 (at most 0)" in text
+    assert refusal(Policy(may_open=tuple(Opened)), **asked).endswith(": grid_reasons = 1 (at most 0)")
+    check(Policy(reasons_per_row=1), **asked)
+    assert refusal(Policy(reasons_per_row=1), **{**asked, "grid_reasons": 2}).endswith(": grid_reasons = 2 (at most 1)")
+
+
 @pytest.mark.parametrize("opened", [o for o in Opened if o is not Opened.GRADIENTS])
 def test_nothing_is_opened_that_the_policy_does_not_list(opened: Opened) -> None:
     every = [o.value for o in Opened if o is not Opened.GRADIENTS]
@@ -89,7 +98,7 @@ def test_nothing_is_opened_that_the_policy_does_not_list(opened: Opened) -> None
 
 def test_a_disclosure_listed_without_need_is_refused_too() -> None:
     every = [o.value for o in Opened]
-    assert refusal(Policy(), disclosures=every).endswith(": opening 'gradients'")
+    assert refusal(Policy(), disclosures=every).endswith(": opening 'gradients'; opening 'grid_reasons'")
 
 
 def test_the_message_names_all_problems() -> None:

@@ -153,6 +153,8 @@ def test_a_bank_dials_and_a_grid_listens() -> None:
 def test_what_a_party_of_each_role_must_say() -> None:
     with pytest.raises(ConfigError, match="missing key 'listen'"):
         check_party(GRID, bank(peer={"identity": "wattscore://acme/bank"}), listens=True)
+    with pytest.raises(ConfigError, match=r"the grid has a section \[decision\].*only the bank decides"):
+        check_party(GRID, bank(listen="a:1", peer={"identity": "wattscore://acme/bank"}, decision={}), listens=True)
     with pytest.raises(ConfigError, match=r"missing key 'peer\.address'"):
         check_party(BANK, bank(peer={"identity": "wattscore://volt/grid"}), listens=False)
     with pytest.raises(ConfigError, match=r"missing key 'coordinator\.address'"):

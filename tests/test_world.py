@@ -59,7 +59,7 @@ def test_check_digit_refuses_what_is_no_code(code):
 def test_check_digit_catches_every_single_error():
     code = "91350100M000100Y4"
     for at in range(17):
-        wrong = {credit_code_check_digit(code[:at] + c + code[at + 1 :]) for c in module._ALPHABET if c != code[at]}
+        wrong = {credit_code_check_digit(code[:at] + c + code[at + 1 :]) for c in module.CODE_ALPHABET if c != code[at]}
         assert "3" not in wrong
 
 

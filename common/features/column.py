@@ -42,14 +42,14 @@ class FittedColumn(StrictModel):
 
     def _numbers(self, table: FeatureTable) -> Vector:
         if self.source not in table.numeric:
-            raise _absent(self.source, "numeric")
+            raise absent(self.source, "numeric")
         values = impute(table.numeric[self.source], self.fill)
         check_imputed(self.source, np.isnan(values))
         return signed_log(values) if self.signed_log else values
 
     def _indicator(self, table: FeatureTable) -> Vector:
         if self.source not in table.categorical:
-            raise _absent(self.source, "categorical")
+            raise absent(self.source, "categorical")
         values = table.categorical[self.source]
         ones: npt.NDArray[np.bool_] = np.asarray(values == self.level, dtype=np.bool_)
         missing = np.asarray(pd.isna(values))
@@ -60,7 +60,8 @@ class FittedColumn(StrictModel):
         return ones.astype(np.float64)
 
 
-def _absent(source: str, kind: str) -> DataError:
+def absent(source: str, kind: str) -> DataError:
+    """For a table without the column."""
     message = f"the table has no {kind} column {source!r}, which the preparation needs"
     return DataError(message, public=message, remedy="Declare the columns as they were in training.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from common.config import StrictModel
 
@@ -28,3 +28,30 @@ class Preparation(StrictModel):
         lt=1,
         description="A column is left out if the columns before it leave less than this share of its variance.",
     )
+    coding: Literal["linear", "bins", "woe"] = Field(
+        default="linear",
+        description="linear: numbers standardised, categories one-hot; bins: every column cut into bins, one-hot; woe: a"
+        " column's bins as weights of evidence, for which the grid learns labels of each class by bin.",
+    )
+    bins: int = Field(
+        default=10,
+        ge=2,
+        le=50,
+        description="Bins of a column at most, of about equally many rows; missing values come on top.",
+    )
+    monotone: bool = Field(
+        default=False, description="Neighbouring bins of a numeric column are pooled until the weight of evidence is monotone."
+    )
+    min_bin_rows: int = Field(default=50, ge=1, description="Training rows of a bin; smaller ones are merged with a neighbour.")
+    min_bin_class: int = Field(
+        default=5,
+        ge=1,
+        le=20,
+        description="Training rows of each class in a bin, for woe; smaller ones are merged unopened.",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Preparation:
+        if self.monotone and self.coding != "woe":
+            raise ValueError("monotone bins go with coding = 'woe'")
+        return self

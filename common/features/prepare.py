@@ -5,7 +5,7 @@ Every statistic comes from training rows. Only the counts behind `min_binary` ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ import pandas as pd
 from common.config import StrictModel, validate
 from common.dataset import ColumnConfig
 from common.errors import DataError, PolicyError
+from common.features.bins import BinnedColumn
 from common.features.column import MISSING_LEVEL, FittedColumn, Vector, check_imputed, impute, signed_log, squash
 from common.features.options import Preparation
 from common.table import FeatureTable
@@ -32,12 +33,17 @@ class FittedPreparation(StrictModel):
     """A fitted preparation: the same table always gives the same bytes, also after a JSON round trip."""
 
     version: Literal[1] = 1
-    fitted: tuple[FittedColumn, ...]
+    fitted: tuple[FittedColumn | BinnedColumn, ...]
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names as trained, in the matrix's order: `income`, or `region=north` for a category."""
         return tuple(column.name for column in self.fitted)
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """The table's columns that are used."""
+        return frozenset(column.source for column in self.fitted)
 
     def transform(self, table: FeatureTable) -> Vector:
         """float64 (n, m), column-major; of mean 0 and deviation 1 on training rows.
@@ -64,7 +70,7 @@ class FittedPreparation(StrictModel):
 class _Found:
     """Candidates in order, and the names of columns left out, by reason."""
 
-    kept: list[FittedColumn] = field(default_factory=list)
+    kept: list[FittedColumn | BinnedColumn] = field(default_factory=list)
     constant: list[str] = field(default_factory=list)
     rare: list[str] = field(default_factory=list)
     rare_sources: dict[str, int] = field(default_factory=dict)
@@ -75,14 +81,19 @@ class _Found:
 
 
 def fit(
-    table: FeatureTable, columns: Mapping[str, ColumnConfig], options: Preparation, train: Mask
+    table: FeatureTable,
+    columns: Mapping[str, ColumnConfig],
+    options: Preparation,
+    train: Mask,
+    binned: Sequence[BinnedColumn] = (),
 ) -> tuple[FittedPreparation, list[str]]:
     """The preparation of `columns` fitted on the rows where `train` (n,), and warnings naming the columns left out.
 
-    Raises PolicyError for rare columns if `options.rare` is refuse, DataError if no column is left.
+    binned: the candidates when `options.coding` is not linear. Raises PolicyError for rare columns if `options.rare` is
+    refuse, DataError if no column is left.
     """
-    found = _Found()
-    for name, config in columns.items():
+    found = _Found(list(binned))
+    for name, config in columns.items() if options.coding == "linear" else ():
         if config.kind == "numeric":
             _fit_numeric(found, name, _column(table.numeric, name), config, options, train)
         else:
@@ -224,8 +235,8 @@ def _most_frequent(counts: pd.Series[int]) -> str:
 
 
 def _independent(
-    columns: list[FittedColumn], table: FeatureTable, train: Mask, least: float
-) -> tuple[list[FittedColumn], list[str]]:
+    columns: list[FittedColumn | BinnedColumn], table: FeatureTable, train: Mask, least: float
+) -> tuple[list[FittedColumn | BinnedColumn], list[str]]:
     """(columns kept, names left out): Gram-Schmidt in column order on the training correlations, as a Cholesky factor.
 
     After its steps for the columns kept before j, residual[j, j] is the share of j's variance that they do not explain.
@@ -235,7 +246,7 @@ def _independent(
         part = whole.transform(table.part(low, min(table.rows, low + _BLOCK)))[train[low : low + _BLOCK]]
         residual += part.T @ part
     residual /= max(1, int(train.sum()))
-    kept: list[FittedColumn] = []
+    kept: list[FittedColumn | BinnedColumn] = []
     dependent: list[str] = []
     for j, column in enumerate(columns):
         if residual[j, j] < least:

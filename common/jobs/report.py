@@ -21,7 +21,10 @@ def report(outcome: Outcome, peer: Counter, coordinator: Counter) -> wire.Report
     """The typed message of a finished job."""
     message = wire.Report(
         counts=wire.Counts(**outcome.counts),
-        seconds=[wire.StageSeconds(stage=stage, seconds=seconds) for stage, seconds in outcome.seconds.items()],
+        seconds=[
+            wire.StageSeconds(stage=stage, seconds=seconds, rounds=outcome.rounds.get(stage, 0))
+            for stage, seconds in outcome.seconds.items()
+        ],
         peer=wire.LinkBytes(sent=peer.sent, received=peer.received),
         coordinator=wire.LinkBytes(sent=coordinator.sent, received=coordinator.received),
         peak_mib=peak_mib(),

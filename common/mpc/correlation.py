@@ -7,12 +7,14 @@ mask absorbs the difference, so only the link's tables and the truncations are d
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from common.errors import LocalProtocolError, PeerProtocolError
+from common.mpc.count_masks import Counting, CountMasks, CountsDemand
 from common.mpc.fixedpoint import Words
 from common.mpc.link import Link
 from common.mpc.prg import SEED_BYTES, Prg, Purpose
@@ -38,7 +40,7 @@ class TrainingDemand:
     bank_columns: int
 
 
-Demand = PeriodDemand | TrainingDemand
+Demand = PeriodDemand | TrainingDemand | CountsDemand
 
 
 class DealerLink(Channel, Protocol):
@@ -88,6 +90,9 @@ class Correlations(Protocol):
 
     async def period_product(self, words: int) -> tuple[Words, Words]:
         """A mask x and a share (by exclusive or) of x_grid & x_bank, bitwise over `words` words."""
+
+    async def bin_counts(self, demand: CountsDemand) -> Counting:
+        """Orders and gives all that counting labels by bin consumes."""
 
 
 def matrix_mask(prg: Prg, rows: int, columns: int) -> Words:
@@ -146,14 +151,14 @@ async def take_seed(dealer: Channel) -> bytes:
     return seed.tobytes()
 
 
-async def take_dealt(dealer: Channel, label: Round, shape: tuple[int, ...]) -> Array:
-    """The next dealt array, which must be of this label and shape."""
+async def take_dealt(dealer: Channel, label: Round, shape: tuple[int, ...], dtype: npt.DTypeLike = np.uint64) -> Array:
+    """The next dealt array, which must be of this label, shape and dtype."""
     values = await dealer.receive(label)
-    if values.dtype != np.uint64 or values.shape != shape:
+    if values.dtype != dtype or values.shape != shape:
         raise PeerProtocolError(
             "the coordinator dealt an array of another shape",
             round=label,
-            expected=f"uint64 {shape}",
+            expected=f"{np.dtype(dtype)} {shape}",
             got=f"{values.dtype} {values.shape}",
         )
     return values
@@ -178,8 +183,8 @@ class DealtCorrelations:
         self._ordered.add(type(demand))
         await self._dealer.demand(demand)
 
-    async def _dealt(self, kind: Kind, number: int, shape: tuple[int, ...]) -> Array:
-        return await take_dealt(self._dealer, Round(kind, number), shape)
+    async def _dealt(self, kind: Kind, number: int, shape: tuple[int, ...], dtype: npt.DTypeLike = np.uint64) -> Array:
+        return await take_dealt(self._dealer, Round(kind, number), shape, dtype)
 
     def matrix_mask(self, block: int, rows: int, columns: int) -> Words:
         return self._prg.words(Purpose.MATRIX, block, columns * rows).reshape(columns, rows)
@@ -219,3 +224,8 @@ class DealtCorrelations:
         if self._party is Party.BANK:
             return mask, await self._dealt(Kind.DEALT_PERIODS, 0, (words,))
         return mask, self._prg.words(Purpose.PERIOD_PRODUCT, 0, words)
+
+    async def bin_counts(self, demand: CountsDemand) -> Counting:
+        await self.order(demand)
+        fetch = partial(self._dealt, Kind.DEALT_COUNTS, dtype=np.uint32)
+        return Counting(self._party, CountMasks(self._prg, demand), fetch)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from common.mpc.correlation import dealt_tables
+from common.mpc.count_masks import CountsDemand
 from common.mpc.dealer import Work
 from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.link import Link
@@ -62,6 +63,16 @@ def matrices(rows: int, own_columns: int) -> int:
 def link_round(rows: int) -> int:
     """32 bits a row, whatever the link. Section 5."""
     return 4 * rows
+
+
+def bin_counts(party: Party, asked: CountsDemand) -> Cost:
+    """Counting labels by bin: indicators and label masked, then as many regroupings as tests and one more. Section 13."""
+    bins, rounds, groups = asked.bins, asked.rounds, asked.rounds + 1
+    grid = 8 + 4 * asked.rows * bins + 4 * bins * bins * groups + 8 * bins * rounds
+    bank = 4 * asked.rows + 4 * bins * groups + 8 * bins * rounds + 4 * bins * groups
+    if party is Party.GRID:
+        return Cost(grid, bank)
+    return Cost(bank, grid, 4 * bins * (1 + groups + rounds * (asked.least + 1) ** 2))
 
 
 def truncation(values: int) -> int:

@@ -13,6 +13,8 @@ import numpy as np
 
 from common.errors import PeerProtocolError
 from common.mpc.correlation import Demand, MaskRows, PeriodDemand, TrainingDemand, dealt_tables, matrix_mask, ridge_mask
+from common.mpc.count_dealer import deal_counts
+from common.mpc.count_masks import CountsDemand
 from common.mpc.descent import CACHE_ROWS, Span, Step
 from common.mpc.fixedpoint import UPDATE_SHIFT, WEIGHT_SCALE, Words, encode, top32
 from common.mpc.link import Link
@@ -68,6 +70,8 @@ class Dealer:
             served.add(type(grid))
             if isinstance(grid, PeriodDemand):
                 await self.periods(grid.words)
+            elif isinstance(grid, CountsDemand):
+                await self.counts(grid)
             else:
                 await self.training(work(grid))
 
@@ -81,6 +85,14 @@ class Dealer:
         masks = [self._prg[party].words(Purpose.PERIODS, 0, words) for party in Party]
         mine = self._prg[Party.GRID].words(Purpose.PERIOD_PRODUCT, 0, words)
         await self._channels[Party.BANK].send(Round(Kind.DEALT_PERIODS, 0), (masks[0] & masks[1]) ^ mine)
+
+    async def counts(self, demand: CountsDemand) -> None:
+        """The bank's shares of all that counting labels by bin needs."""
+        if not demand.fits:
+            raise PeerProtocolError("the parties ask the dealer for too many bins or rows", got=demand)
+        dealing = deal_counts(self._prg, demand)
+        while (ready := await asyncio.to_thread(next, dealing, None)) is not None:
+            await self._channels[Party.BANK].send(Round(Kind.DEALT_COUNTS, ready[0]), ready[1])
 
     async def training(self, work: Work) -> None:
         """All steps of a job, then the truncation before the weights are opened."""

@@ -31,6 +31,15 @@ class Purpose(Enum):
     GRADIENT = 10
     PERIODS = 11
     PERIOD_PRODUCT = 12
+    # of counting labels by bin
+    BIN_MATRIX = 30
+    BIN_LABELS = 31
+    GROUP_MATRIX = 32
+    GROUP_COUNTS = 33
+    GROUP_OFFSET = 34
+    COUNT_MASK = 35
+    COUNT_TABLES = 36
+    COUNT_FACTOR = 37
 
 
 class Prg:

@@ -46,12 +46,18 @@ class Kind(Enum):
     TEST_SCORES = "test_scores"
     SCORES = "scores"
     STOCK = "stock"
+    GRID_REASONS = "grid_reasons"
+    MASKED_BINS = "masked_bins"
+    MASKED_COUNTS = "masked_counts"
+    BIN_TESTS = "bin_tests"
+    BIN_COUNTS = "bin_counts"
     # from the dealer
     SEED = "seed"
     DEALT_PERIODS = "dealt_periods"
     DEALT_LINK = "dealt_link"
     DEALT_TRUNCATION = "dealt_truncation"
     DEALT_GRADIENT = "dealt_gradient"
+    DEALT_COUNTS = "dealt_counts"
 
 
 OPENS: dict[Kind, Opened] = {
@@ -68,6 +74,9 @@ OPENS: dict[Kind, Opened] = {
     Kind.TEST_SCORES: Opened.TEST_SCORES,
     Kind.SCORES: Opened.SCORES,
     Kind.STOCK: Opened.COUNTS,
+    Kind.GRID_REASONS: Opened.GRID_REASONS,
+    Kind.BIN_TESTS: Opened.BIN_COUNTS,
+    Kind.BIN_COUNTS: Opened.BIN_COUNTS,
 }
 """What a round of each kind opens. Kinds that are not here carry only masked values: each is uniform by itself."""
 

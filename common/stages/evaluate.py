@@ -9,7 +9,7 @@ import numpy as np
 from common.mpc.fixedpoint import X_SCALE, Reals
 from common.mpc.product import Rows
 from common.stages import metrics
-from common.stages.local_model import Design, fit_design
+from common.stages.local_model import Design, covariance, fit_design
 from common.stages.metrics import Interval, Metrics
 from common.stages.prepare import Prepared
 
@@ -24,19 +24,21 @@ class Evaluation:
     largest_u: float
 
 
-def bank_only(prepared: Prepared, own: Rows, label: Reals, ridge: float) -> Reals:
-    """The bank's own model: its coefficients on prepared columns, (m,), fitted on the training rows as they are encoded."""
+def bank_only(prepared: Prepared, own: Rows, label: Reals, ridge: float) -> tuple[Reals, Reals]:
+    """The bank's own model of the training rows as encoded: coefficients on prepared columns, (m,), and standard errors."""
     unit = 2.0**-X_SCALE
     rows, columns = own.shape
-    design = Design(rows, columns, lambda low, high: own[low:high] * unit)
-    found: Reals = prepared.whiten @ fit_design(design, label[:rows], ridge * prepared.penalty)
-    return found
+    design, penalty = Design(rows, columns, lambda low, high: own[low:high] * unit), ridge * prepared.penalty
+    whitened = fit_design(design, label[:rows], penalty)
+    spread = np.diag(prepared.whiten @ covariance(design, whitened, penalty) @ prepared.whiten.T)
+    found: Reals = prepared.whiten @ whitened
+    return found, np.sqrt(np.where(spread > 0, spread, np.nan))
 
 
-def evaluate(u: Reals, alone: Reals, held: Reals) -> Evaluation:
-    """u: joint, alone: by the bank's own model, held: labels; of held-out rows, (n,)."""
+def evaluate(u: Reals, alone: Reals, label: Reals) -> Evaluation:
+    """Of held-out rows (n,): log-odds of the joint and of the bank-only model, and labels."""
     return Evaluation(
-        metrics.evaluate(held, u), metrics.evaluate(held, alone), metrics.delong(held, u, alone), float(np.abs(u).max())
+        metrics.evaluate(label, u), metrics.evaluate(label, alone), metrics.delong(label, u, alone), float(np.abs(u).max())
     )
 
 

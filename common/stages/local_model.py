@@ -76,6 +76,15 @@ def fit_design(design: Design, y: Array, penalty: Array) -> Array:
     raise _no_optimum("the fit did not converge")
 
 
+def covariance(design: Design, beta: Array, penalty: Array) -> Array:
+    """(m, m), of what `fit_design` gave, by the curvature at the optimum; NaN where that determines none."""
+    hessian = design.curvature(sigmoid(design.times(beta)), np.zeros(design.rows))[1]
+    try:
+        return np.asarray(np.linalg.inv(design.rows * (hessian + penalty)), np.float64)
+    except np.linalg.LinAlgError:
+        return np.full_like(penalty, np.nan)
+
+
 def _newton_step(hessian: Array, gradient: Array) -> Array:
     try:
         return np.asarray(-np.linalg.solve(hessian, gradient), dtype=np.float64)

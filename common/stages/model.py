@@ -89,8 +89,18 @@ class ModelStore:
             part.replace(folder / name)
         return hashlib.sha256(text).hexdigest()
 
+    def attach(self, job: str, name: str, content: dict[str, Any]) -> None:
+        """Writes a JSON report of the job's model beside it, for its owner."""
+        folder = self._place(job)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+
     def has(self, job: str) -> bool:
         return (self._place(job) / "model.json").exists()
+
+    def folder(self, job: str) -> Path:
+        """Where a model is kept; what else belongs to it may stand beside it."""
+        return self._place(job)
 
     def load(self, job: str) -> PartyModel:
         """Raises JobNotFound for an unknown job, DataError for files that are not what was written."""

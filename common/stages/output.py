@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
 
-from common.mpc.fixedpoint import Reals
-from common.stages.metrics import sigmoid
 from common.table import FeatureTable
 
 
-def write_scores(path: Path, table: FeatureTable, u: Reals) -> None:
-    """id, period if there is one, log-odds u and probability of each row as CSV; the file appears whole or not at all."""
+def write_scores(path: Path, table: FeatureTable, columns: Mapping[str, Any]) -> None:
+    """id, period if there is one, and these columns (n,) as CSV or, by its suffix, Parquet; whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    frame = pd.DataFrame({"id": table.ids.tolist()})
-    if table.periods is not None:
-        frame["period"] = [f"{p // 12:04d}-{p % 12 + 1:02d}" for p in table.periods.tolist()]
-    frame["u"] = u
-    frame["probability"] = sigmoid(u)
+    months = {} if table.periods is None else {"period": _months(table.periods)}
+    ids = table.ids.levels.take(pa.array(table.ids.codes))
+    rows = pa.table({"id": ids, **months, **columns})
     part = path.with_suffix(".part")
-    frame.to_csv(part, index=False)
+    if path.suffix == ".parquet":
+        pa.parquet.write_table(rows, part)
+    else:
+        pa.csv.write_csv(_spelled(rows), part)
     part.replace(path)
+
+
+def _months(periods: Any) -> pa.DictionaryArray:
+    """YYYY-MM of months counted from year 0."""
+    distinct, place = np.unique(periods, return_inverse=True)
+    texts = [f"{p // 12:04d}-{p % 12 + 1:02d}" for p in distinct.tolist()]
+    return pa.DictionaryArray.from_arrays(pa.array(place.astype(np.int32)), pa.array(texts, pa.string()))
+
+
+def _spelled(rows: pa.Table) -> pa.Table:
+    """CSV has no dictionaries."""
+    plain = [column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column for column in rows.columns]
+    return pa.table(plain, names=rows.column_names)

@@ -15,8 +15,13 @@ import numpy as np
 
 from common import __version__
 from common.dataset import ColumnConfig, DatasetConfig, Loaded, fingerprint, infer_columns, read_table
+from common.decision import bundle
+from common.decision.bundle import HeldOut
+from common.decision.config import DecisionConfig
 from common.disclosure import Opened
 from common.errors import DataError, PlanError, PolicyError
+from common.features.binning import Binning, binned_columns
+from common.features.selection import selection
 from common.mpc.correlation import Correlations
 from common.mpc.product import Rows
 from common.mpc.session import Kind, Reporter, Session
@@ -28,12 +33,15 @@ from common.stages import evaluate as quality
 from common.stages import split
 from common.stages.ahead import train_ahead
 from common.stages.align import align
+from common.stages.counts import Allowance, bin_columns
+from common.stages.decide import decide, make_rules
 from common.stages.evaluate import Evaluation
-from common.stages.ledger import Ledger
+from common.stages.ledger import CountedLedger, Ledger
 from common.stages.match import MatchLimits
 from common.stages.model import ModelStore, PartyModel, linear_scores
 from common.stages.output import write_scores
 from common.stages.prepare import Prepared, agree_on_sizes, prepare
+from common.stages.reasons import open_reasons
 from common.stages.score import open_scores
 from common.stages.stocks import Stocks
 from common.stages.train import train
@@ -57,13 +65,20 @@ class Home:
     scores: Path
     policy: Policy
     stocks: Stocks
+    decision: DecisionConfig = field(default_factory=DecisionConfig)
+
+    @property
+    def counted(self) -> CountedLedger:
+        """The bank's book of rows whose labels were counted for the grid."""
+        return CountedLedger(self.scores.parent / "counted.sqlite")
 
     def knows(self, job: str) -> bool:
         """Whether a job of this name has left something here."""
-        return self.models.has(job) or self.scores_of(job).exists() or self.stocks.has(job)
+        scored = any((self.scores / f"{job}.{kind}").exists() for kind in ("csv", "parquet"))
+        return scored or self.models.has(job) or self.stocks.has(job)
 
     def scores_of(self, job: str) -> Path:
-        return self.scores / f"{job}.csv"
+        return self.scores / f"{job}.{self.decision.output}"
 
 
 @dataclass
@@ -72,6 +87,7 @@ class Outcome:
 
     counts: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    rounds: dict[str, int] = field(default_factory=dict)  # of each stage, as its session counted them
     warnings: list[str] = field(default_factory=list)  # for this party: they may name what its columns hold
     public_warnings: list[str] = field(default_factory=list)
     opened: list[str] = field(default_factory=list)
@@ -102,9 +118,10 @@ class PartyJob:
     def stage(self, name: str) -> Iterator[None]:
         self.reporter.stage(name)
         self._stage = name
-        start = time.monotonic()
+        start, rounds = time.monotonic(), self.session.traffic.rounds
         yield
         self.outcome.seconds[name] = time.monotonic() - start
+        self.outcome.rounds[name] = self.session.traffic.rounds - rounds
 
     def warn(self, *texts: str, public: str | None = None) -> None:
         """Tells this party's log; others hear `public`, by default only that there is something to read there."""
@@ -145,7 +162,8 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         table, columns = await asyncio.to_thread(loaded.table.take, order, job.scratch), loaded.columns
         del loaded, matched, test, order
     with job.stage("prepare"):
-        prepared = await prepare_columns(job, plan, columns, table, rows)
+        binnings = await bin_own_columns(job, plan, columns, table, rows)
+        prepared = await prepare_columns(job, plan, columns, table, rows, binnings)
         other = await agree_on_sizes(job.session, table.rows, rows, len(prepared.columns), plan.limits)
         check_columns(job, len(prepared.columns))
         await check_budget(job, table, rows, len(prepared.columns))
@@ -166,15 +184,20 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         weights = prepared.whiten @ whitened
         model = PartyModel(job.id, job.party, prepared.fitted, weights, columns, about(job, data))
     with job.stage("evaluate"):
-        await evaluate(job, plan, model, prepared, words, table, rows)
+        held = await evaluate(job, plan, model, prepared, words, table, rows)
         await job.session.exchange(Kind.SHAPE, np.ones(1, np.uint64))  # both are through
+    if held is not None:
+        bundle.save(held, job.home.models.folder(job.id))
     job.outcome.model_digest = job.home.models.save(model)  # last: of a job that fails nothing is kept
+    if binnings:
+        job.home.models.attach(job.id, "features.json", selection(binnings, model.fitted.sources, plan.preparation))
 
 
 async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
-    """Load, align, score; the bank writes them down."""
+    """Load, align, score; the bank decides and writes it down."""
     with job.stage("load"):
         model = job.home.models.load(plan.model)
+        rules = bundle.load_decision(plan.model, job.home.models.folder(plan.model)) if job.party is Party.BANK else None
         loaded = await load(job, require_label=False, columns=model.source)
     with job.stage("align"):
         rows = await align_rows(job, loaded.table, plan.min_matched)
@@ -182,8 +205,16 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
         del loaded, rows
     with job.stage("score"):
         u = await open_scores(job.session, model, table, Kind.SCORES, plan.score_bits, book(job, len(model.weights)))
-        if u is not None:
-            await job.session.compute(lambda: write_scores(job.home.scores_of(job.id), table, u), table.rows * 64)
+        named = None
+        if plan.grid_reasons:
+            texts = {name: job.dataset.columns.get(name, column).reason for name, column in model.source.items()}
+            if job.party is Party.GRID and not any(texts.values()):
+                job.warn("the plan asks for reasons, and no column of this dataset declares one: none are told")
+            threshold = job.home.policy.reason_threshold
+            named = await open_reasons(job.session, model, table, texts, plan.grid_reasons, threshold)
+        if u is not None and rules is not None:
+            decided = await asyncio.to_thread(decide, rules, job.home.decision, model, table, u, named)
+            await asyncio.to_thread(write_scores, job.home.scores_of(job.id), table, decided)
 
 
 async def load(job: PartyJob, *, require_label: bool, columns: dict[str, ColumnConfig] | None = None) -> Loaded:
@@ -231,11 +262,30 @@ async def align_rows(job: PartyJob, table: FeatureTable, min_matched: int) -> In
     return rows
 
 
-async def prepare_columns(
+async def bin_own_columns(
     job: PartyJob, plan: TrainPlan, columns: dict[str, ColumnConfig], table: FeatureTable, rows: int
+) -> list[Binning]:
+    """This party's columns in bins, where the plan codes them so; none otherwise."""
+    if plan.preparation.coding == "linear":
+        return []
+    limit = job.home.policy.counts_per_row
+    allowance = Allowance(plan.limits.rows_per_column, lambda counted: job.home.counted.charge(counted, job.id, limit))
+    binnings = await bin_columns(job.session, job.correlations, table, columns, plan.preparation, rows, allowance)
+    job.warn(*(f"left out {b.cells.source!r}: {b.left_out}" for b in binnings if b.left_out))
+    return binnings
+
+
+async def prepare_columns(
+    job: PartyJob,
+    plan: TrainPlan,
+    columns: dict[str, ColumnConfig],
+    table: FeatureTable,
+    rows: int,
+    binnings: list[Binning],
 ) -> Prepared:
-    ridge = plan.model.ridge
-    prepared, warnings = await asyncio.to_thread(prepare, table, columns, plan.preparation, rows, ridge, job.party)
+    ridge, options = plan.model.ridge, plan.preparation
+    binned = binned_columns(binnings, options)
+    prepared, warnings = await asyncio.to_thread(prepare, table, columns, options, rows, ridge, job.party, binned)
     job.warn(*warnings)
     return prepared
 
@@ -275,19 +325,25 @@ def about(job: PartyJob, data: str) -> dict[str, Any]:
 
 async def evaluate(
     job: PartyJob, plan: TrainPlan, model: PartyModel, prepared: Prepared, words: Rows, table: FeatureTable, rows: int
-) -> None:
-    """Held-out scores to the bank, which measures them beside its own columns alone."""
+) -> HeldOut | None:
+    """Held-out scores to the bank, which measures them beside its own columns alone and makes its decision rules of them."""
     held = table.part(rows, table.rows)
     u = await open_scores(job.session, model, held, Kind.TEST_SCORES, plan.score_bits, book(job, len(model.weights)))
     if u is None or table.label is None:
-        return
+        return None
     job.session.open(Opened.METRICS)
-    own = await asyncio.to_thread(quality.bank_only, prepared, words, table.label, plan.model.ridge)
+    own, errors = await asyncio.to_thread(quality.bank_only, prepared, words, table.label, plan.model.ridge)
     alone = linear_scores(lambda low, high: prepared.matrix(rows + low, rows + high), held.rows, own)
     result = await asyncio.to_thread(quality.evaluate, u, alone, table.label[rows:])
     job.outcome.evaluation = result
     if (warning := quality.reach_warning(result.largest_u, plan.model.make_link().reach)) is not None:
         job.warn(warning, public=warning)
+    bank_only = (own, errors, alone)
+    made, warnings = await asyncio.to_thread(
+        make_rules, job.home.decision, model, prepared, rows, u, bank_only, seed=plan.split.seed
+    )
+    job.warn(*warnings)
+    return made
 
 
 def book(job: PartyJob, columns: int) -> tuple[Ledger, int]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from common.dataset import ColumnConfig
 from common.errors import PeerProtocolError, PolicyError
+from common.features.bins import BinnedColumn
 from common.features.options import Preparation
 from common.features.prepare import FittedPreparation, fit
 from common.features.whiten import whitening
@@ -50,6 +51,13 @@ class Prepared:
     def matrix(self, low: int, high: int) -> Reals:
         """Rows low to high standardised, float64 (high - low, m); at the bank with a last column of ones."""
         return design(self.fitted, self.table.part(low, high), self.party)
+
+    def means(self, rows: int) -> Reals:
+        """Of each column of the matrix over the first `rows` rows, (m,)."""
+        total = np.zeros(len(self.columns))
+        for low in range(0, rows, _BLOCK):
+            total += self.matrix(low, min(rows, low + _BLOCK)).sum(axis=0)
+        return total / rows
 
     @property
     def penalty(self) -> Reals:
@@ -110,10 +118,14 @@ def prepare(
     train_rows: int,
     ridge: float,
     party: Party,
+    binned: Sequence[BinnedColumn] = (),
 ) -> tuple[Prepared, list[str]]:
-    """`table`: matched rows, training rows first. Warnings name the columns left out."""
+    """`table`: matched rows, training rows first. Warnings name the columns left out.
+
+    binned: the columns to train on, where the coding is not linear.
+    """
     train = np.arange(table.rows) < train_rows
-    fitted, warnings = fit(table, columns, options, train)
+    fitted, warnings = fit(table, columns, options, train, binned)
     names = (*fitted.columns, INTERCEPT) if party is Party.BANK else fitted.columns
     lows = range(0, train_rows, _BLOCK)
     parts = (design(fitted, table.part(low, min(train_rows, low + _BLOCK)), party) for low in lows)

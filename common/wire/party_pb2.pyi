@@ -165,12 +165,14 @@ class Counts(_message.Message):
     def __init__(self, own_rows: _Optional[int] = ..., matched_ids: _Optional[int] = ..., matched_rows: _Optional[int] = ..., train_rows: _Optional[int] = ..., test_rows: _Optional[int] = ..., own_columns: _Optional[int] = ..., trained_columns: _Optional[int] = ..., iterations: _Optional[int] = ...) -> None: ...
 
 class StageSeconds(_message.Message):
-    __slots__ = ("stage", "seconds")
+    __slots__ = ("stage", "seconds", "rounds")
     STAGE_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
+    ROUNDS_FIELD_NUMBER: _ClassVar[int]
     stage: str
     seconds: float
-    def __init__(self, stage: _Optional[str] = ..., seconds: _Optional[float] = ...) -> None: ...
+    rounds: int
+    def __init__(self, stage: _Optional[str] = ..., seconds: _Optional[float] = ..., rounds: _Optional[int] = ...) -> None: ...
 
 class LinkBytes(_message.Message):
     __slots__ = ("sent", "received")
@@ -219,16 +221,18 @@ class Interval(_message.Message):
     def __init__(self, difference: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., p_value: _Optional[float] = ...) -> None: ...
 
 class Demand(_message.Message):
-    __slots__ = ("join", "periods", "training", "consumed")
+    __slots__ = ("join", "periods", "training", "consumed", "counts")
     JOIN_FIELD_NUMBER: _ClassVar[int]
     PERIODS_FIELD_NUMBER: _ClassVar[int]
     TRAINING_FIELD_NUMBER: _ClassVar[int]
     CONSUMED_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
     join: Join
     periods: PeriodProduct
     training: Training
     consumed: Consumed
-    def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., periods: _Optional[_Union[PeriodProduct, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., consumed: _Optional[_Union[Consumed, _Mapping]] = ...) -> None: ...
+    counts: BinCounts
+    def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., periods: _Optional[_Union[PeriodProduct, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., consumed: _Optional[_Union[Consumed, _Mapping]] = ..., counts: _Optional[_Union[BinCounts, _Mapping]] = ...) -> None: ...
 
 class Join(_message.Message):
     __slots__ = ("job",)
@@ -251,6 +255,18 @@ class Training(_message.Message):
     grid_columns: int
     bank_columns: int
     def __init__(self, rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ...) -> None: ...
+
+class BinCounts(_message.Message):
+    __slots__ = ("rows", "bins", "least", "rounds")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    BINS_FIELD_NUMBER: _ClassVar[int]
+    LEAST_FIELD_NUMBER: _ClassVar[int]
+    ROUNDS_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    bins: int
+    least: int
+    rounds: int
+    def __init__(self, rows: _Optional[int] = ..., bins: _Optional[int] = ..., least: _Optional[int] = ..., rounds: _Optional[int] = ...) -> None: ...
 
 class Consumed(_message.Message):
     __slots__ = ("arrays", "bytes")

@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from common import __version__
 from common.errors import PeerFailed, PeerLost, PeerProtocolError, PlanError, WattScoreError
 from common.mpc.correlation import Demand, PeriodDemand, TrainingDemand
+from common.mpc.count_masks import CountsDemand
 from common.mpc.session import Array, Round
 from common.wire import party_pb2 as party
 from common.wire.codec import Assembler, encode
@@ -234,6 +235,9 @@ class DealtChannel:
         elif what == "training":
             asked = message.training
             await self._demands.put(TrainingDemand(asked.rows, asked.grid_columns, asked.bank_columns))
+        elif what == "counts":
+            counts = message.counts
+            await self._demands.put(CountsDemand(counts.rows, counts.bins, counts.least, counts.rounds))
         else:
             raise PeerProtocolError(f"{self._whom} sent a demand out of place")
 
@@ -246,6 +250,9 @@ class DealtChannel:
 def demand_message(demand: Demand) -> party.Demand:
     if isinstance(demand, PeriodDemand):
         return party.Demand(periods=party.PeriodProduct(words=demand.words))
+    if isinstance(demand, CountsDemand):
+        asked = party.BinCounts(rows=demand.rows, bins=demand.bins, least=demand.least, rounds=demand.rounds)
+        return party.Demand(counts=asked)
     return party.Demand(
         training=party.Training(rows=demand.rows, grid_columns=demand.grid_columns, bank_columns=demand.bank_columns)
     )

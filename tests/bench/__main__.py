@@ -1,98 +1,121 @@
-"""`python -m tests.bench`: a few minutes; `train`: one workload; `full`: all of them."""
+"""`python -m tests.bench`: a few minutes; `full`: all workloads; and each workload by itself. See README.md here."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from tests.bench.train import bench_train
+from tests.bench import report
+from tests.bench.align import bench_align
+from tests.bench.machine import machine
+from tests.bench.peers import VARIABLE, Spu
+from tests.bench.score import bench_score
+from tests.bench.suite import FULL, QUICK, run_suite
+from tests.bench.train import Workload, bench_train
 
-QUICK = [
-    (30_000, 13, 10, 12, "fourier"),
-    (30_000, 13, 10, 12, "taylor"),
-    (200_000, 25, 25, 15, "fourier"),
-    (100_000, 10, 10, 12, "fourier"),
-]
-FULL = [*QUICK, (1_000_000, 20, 20, 12, "fourier"), (1_000_000, 20, 20, 12, "taylor"), (100_000, 30, 300, 12, "fourier")]
+_JSON = click.option("--json", "out", type=click.Path(path_type=Path), help="Write the result here.")
+_REPEAT = click.option("--repeat", default=1, show_default=True, help="Jobs to take medians of.")
+_LINE = click.option("--line", help="Put a line between the processes: 20mbit,20ms.")
+_SPU = click.option(
+    "--spu-python", help=f"A Python that has the package spu, to run it on the same rows. Default: ${VARIABLE}."
+)
+_OUT = click.option("--out", type=click.Path(path_type=Path), default=Path("bench-out"), show_default=True, help="A folder.")
+_PROFILED = click.option("--profile", "profiled", is_flag=True, help="Also where the stage's time goes. It costs a little.")
 
 
 @click.group(invoke_without_command=True)
-@click.option("--out", type=click.Path(path_type=Path), default=Path("bench-out"), show_default=True)
+@_OUT
+@_SPU
 @click.pass_context
-def main(context: click.Context, out: Path) -> None:
-    """Measure training through the three real daemons beside plaintext fits of the same rows."""
+def main(context: click.Context, out: Path, spu_python: str | None) -> None:
+    """Measure the three real daemons beside plaintext on the same rows."""
     if context.invoked_subcommand is None:
-        _suite(QUICK, 5, out)
+        run_suite(QUICK, out, Spu.find(spu_python))
 
 
 @main.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("bench-out"), show_default=True)
-def full(out: Path) -> None:
-    """The quick workloads and the large ones."""
-    _suite(FULL, 5, out)
+@_OUT
+@_SPU
+def full(out: Path, spu_python: str | None) -> None:
+    """The quick workloads and the large ones, over a thin line too."""
+    run_suite(FULL, out, Spu.find(spu_python))
+
+
+def _sizes(command: Any) -> Any:
+    for option in (
+        click.option("--bank", type=int, required=True, help="The bank's columns."),
+        click.option("--grid", type=int, required=True, help="The grid's columns."),
+        click.option("--rows", type=int, required=True),
+    ):
+        command = option(command)
+    return command
+
+
+def _training(command: Any) -> Any:
+    link = click.option("--link", type=click.Choice(["fourier", "taylor"]), default="fourier", show_default=True)
+    return _sizes(click.option("--iterations", default=12, show_default=True)(link(command)))
 
 
 @main.command()
-@click.option("--rows", type=int, required=True)
-@click.option("--grid", type=int, required=True, help="The grid's columns.")
-@click.option("--bank", type=int, required=True, help="The bank's columns.")
-@click.option("--iterations", default=12, show_default=True)
-@click.option("--link", type=click.Choice(["fourier", "taylor"]), default="fourier", show_default=True)
-@click.option("--repeat", default=1, show_default=True, help="Jobs to take medians of.")
-@click.option("--line", help="Put a line between the processes: 20mbit,20ms.")
+@_training
+@_REPEAT
+@_LINE
 @click.option("--predeal", is_flag=True, help="Deal ahead what training consumes.")
-@click.option("--json", "out", type=click.Path(path_type=Path))
+@_SPU
+@_JSON
 def train(
-    rows: int, grid: int, bank: int, iterations: int, link: str, repeat: int, line: str | None, predeal: bool, out: Path | None
+    rows: int, grid: int, bank: int, iterations: int, link: Literal["fourier", "taylor"], repeat: int, line: str | None,
+    predeal: bool, spu_python: str | None, out: Path | None,
+) -> None:  # fmt: skip
+    """One training workload."""
+    found = bench_train(Workload(rows, grid, bank, iterations, link, predeal), repeat, line, spu=Spu.find(spu_python))
+    _tell(found, out, report.training([found]), report.spu([found]))
+
+
+@main.command()
+@_training
+@_LINE
+@_JSON
+def profile(
+    rows: int, grid: int, bank: int, iterations: int, link: Literal["fourier", "taylor"], line: str | None, out: Path | None
 ) -> None:
-    """One workload."""
-    result = bench_train(rows, grid, bank, iterations, link, repeat, line, predeal)
-    _print([result])
+    """Where the training stage's time goes in each process. The second of two jobs, so that nothing is new."""
+    found = bench_train(Workload(rows, grid, bank, iterations, link), 2, line, profiled=True)
+    _tell(found, out, report.training([found]), report.profile("Training stage", found["profile"]))
+
+
+@main.command()
+@_sizes
+@_REPEAT
+@_PROFILED
+@_JSON
+def score(rows: int, grid: int, bank: int, repeat: int, profiled: bool, out: Path | None) -> None:
+    """Score `rows` aligned rows with a small model."""
+    found = bench_score(rows, grid, bank, repeat, profiled=profiled)
+    tables = [report.profile("Score stage", found["profile"])] if profiled else []
+    _tell(found, out, report.stage("Batch scoring", [found], "score"), *tables)
+
+
+@main.command()
+@click.option("--ids", type=int, required=True, help="Ids at each side; nine of ten at both.")
+@_REPEAT
+@_LINE
+@_JSON
+def align(ids: int, repeat: int, line: str | None, out: Path | None) -> None:
+    """Match ids."""
+    found = bench_align(ids, repeat, line)
+    _tell(found, out, report.stage("Alignment", [found], "align"))
+
+
+def _tell(found: dict[str, Any], out: Path | None, *tables: report.Text | None) -> None:
+    for table in tables:
+        if table is not None:
+            table.show()
     if out:
-        out.write_text(json.dumps(result, indent=1) + "\n")
-
-
-def _suite(workloads: list[tuple[int, int, int, int, str]], repeat: int, out: Path) -> None:
-    results = []
-    for rows, grid, bank, iterations, link in workloads:
-        results.append(bench_train(rows, grid, bank, iterations, link, repeat))
-        _print(results[-1:])
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "bench.json").write_text(json.dumps(results, indent=1) + "\n")
-    _print(results)
-
-
-def _print(results: list[dict[str, Any]]) -> None:
-    table = Table(
-        "rows",
-        "columns",
-        "link",
-        "train s",
-        "spread",
-        "lbfgs s",
-        "ratio",
-        "MB peer",
-        "MB dealt",
-        "peak MiB",
-        "log-loss",
-        "pooled",
-        box=None,
-    )
-    for r in results:
-        low, high = r["spread"]["train"]
-        links = {name: sum(ways.values()) / 1e6 for name, ways in r["bytes"].items()}
-        table.add_row(
-            f"{r['rows']:,}", f"{r['grid']}+{r['bank']}", r["link"], f"{r['seconds']['train']:.2f}", f"{low:.2f}-{high:.2f}",
-            f"{r['seconds']['plaintext_lbfgs']:.2f}", f"{r['ratio_to_lbfgs']:.1f}", f"{links['grid_bank']:.0f}",
-            f"{links['coordinator_grid'] + links['coordinator_bank']:.0f}", f"{max(r['peak_mib'].values()):.0f}",
-            f"{r['logloss']['joint']:.5f}", f"{r['logloss']['pooled']:.5f}",
-        )  # fmt: skip
-    Console(width=150).print(table)
+        out.write_text(json.dumps({"machine": machine(), **found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

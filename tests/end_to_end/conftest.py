@@ -22,6 +22,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     for side, name in (("grid", "g"), ("bank", "b")):
         declared = {"columns": {f"{name}0": column, f"{name}1": column, f"{name}2": column}}
         datasets[side]["declared"] = {**datasets[side]["scratch"], "path": folder / side / "declared.csv", **declared}
+    spoken = {"columns": {"g0": {**column, "reason": "Falling use"}}}
+    datasets["grid"]["spoken"], datasets["bank"]["spoken"] = {**datasets["grid"]["new"], **spoken}, datasets["bank"]["new"]
     settings = {"coordinator": {"attend_timeout": ATTEND}, "grid": {"policy": GRID_POLICY}, "bank": {"policy": BANK_POLICY}}
     with Lab(folder, datasets, settings) as lab:
         for prefix, name in (("M", "main"), ("S", "spare")):

@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PAST = datetime.now(UTC) - timedelta(days=30)
 ROWS, GRID_COLUMNS, BANK_COLUMNS = 1500, 12, 3
 ATTEND = 5.0  # seconds the coordinator of a lab waits for parties
-GRID_POLICY = {"finest_score_bits": 12, "owned_weights": True}
-BANK_POLICY = {"finest_score_bits": 10, "min_per_class": 50}
+GRID_POLICY = {"finest_score_bits": 12, "owned_weights": True, "reasons_per_row": 1}
+BANK_POLICY = {"finest_score_bits": 10, "min_per_class": 50, "reasons_per_row": 1}
 EVIL = Identity("evil", "bank-party")  # of an organisation that nobody trusts
 
 

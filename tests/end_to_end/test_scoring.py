@@ -8,6 +8,7 @@ import pytest
 
 from common.client import Client
 from common.dataset import DatasetConfig, read_table
+from common.decision import bundle
 from common.party import Party
 from common.plan import ScorePlan
 from common.stages.model import ModelStore
@@ -40,7 +41,7 @@ def score(model: str, dataset: str, **fields: object) -> ScorePlan:
 
 
 def read_scores(lab: Lab, job: str) -> pd.DataFrame:
-    return pd.read_csv(lab.data("bank") / "scores" / f"{job}.csv").set_index("id").sort_index()
+    return pd.read_csv(lab.data("bank") / "scores" / f"{job}.csv", keep_default_na=False).set_index("id").sort_index()
 
 
 def in_the_clear(lab: Lab, model: str, dataset: str) -> pd.Series[float]:
@@ -60,8 +61,31 @@ def test_the_bank_finds_the_scores_of_the_common_companies(scored: wire.Job, mod
     assert list(found.index) == list(exact.index) and len(found) == NEW
     step = 2.0 ** -score(model, "new").score_bits  # of the grid's part; the bank adds its own in full
     assert np.abs(found["u"] - exact).max() <= step / 2 + 1e-9
-    assert np.allclose(found["probability"], 1.0 / (1.0 + np.exp(-found["u"])))
     assert found["u"].std() > 0.3
+
+
+def test_the_bank_finds_calibrated_probabilities_scores_grades_and_decisions(scored: wire.Job, model: str, lab: Lab) -> None:
+    found = read_scores(lab, scored.id)
+    folder = lab.data("bank") / "models" / model
+    held = bundle.load(model, folder)
+    assert len(held.ids) == 450 and {f.stat().st_mode & 0o777 for f in folder.iterdir()} == {0o600}
+    line = held.decision.calibration
+    assert np.allclose(found["probability"], 1.0 / (1.0 + np.exp(-line.slope * found["u"] - line.intercept)))
+    exact = 600 + 20 * np.log2((1 / found["probability"] - 1) / 50)
+    assert (found["score"] == np.rint(exact)).all()
+    assert found.groupby("grade")["score"].max().is_monotonic_decreasing
+    assert set(found["decision"]) == {"approve", "refer", "decline"}
+    assert set(found["reasons"].str.split("; ").explode()) == {"", "b0", "b1", "b2"}
+
+
+def test_the_grids_reasons_are_told_where_both_policies_allow(client: Client, lab: Lab, model: str, scored: wire.Job) -> None:
+    job = succeed(client, score(model, "spoken", grid_reasons=1))
+    assert "grid_reasons" in job.grid.report.opened and "grid_reasons" in job.bank.report.opened
+    found, before = read_scores(lab, job.id), read_scores(lab, scored.id)
+    said = found["reasons"].str.contains("Falling use")
+    assert 30 < said.sum() < NEW and (found["reasons"][~said] == before["reasons"][~said]).all()
+    assert (found["u"] == before["u"]).all() and found["u"][said].mean() > found["u"][~said].mean()
+    assert fail(client, score(model, "spoken", grid_reasons=2))[1] == "PolicyError"
 
 
 def test_the_grid_gets_no_scores_and_nobody_metrics(scored: wire.Job, model: str, lab: Lab) -> None:

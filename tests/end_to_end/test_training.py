@@ -102,6 +102,18 @@ def test_both_links_and_sgd_train_too(client: Client, lab: Lab) -> None:
         assert job.bank.report.evaluation.joint.auc == pytest.approx(exact.auc, abs=within)
 
 
+def test_weights_of_evidence_are_counted_together(client: Client, lab: Lab) -> None:
+    plan = make_plan("main", preparation={"coding": "woe", "bins": 4})
+    job = succeed(client, plan)
+    assert opened(job) == plan.needs >= {Opened.BIN_COUNTS}
+    assert job.bank.report.evaluation.joint.auc == pytest.approx(in_the_clear(lab, plan).auc, abs=0.003)
+    found = json.loads((lab.data("grid") / "models" / job.id / "features.json").read_text())["columns"]
+    for column in found:
+        assert sum(b["ones"] + b["zeros"] for b in column["bins"]) == ROWS - TEST
+        assert min(min(b["ones"], b["zeros"]) for b in column["bins"]) >= 5
+    assert len(found) == GRID_COLUMNS and found[0]["iv"] > 0.02
+
+
 def test_monthly_rows_are_matched_by_company_and_month(client: Client, lab: Lab) -> None:
     grid, bank = make_tables("P", 3300)
     lab.write("monthly", monthly(grid, ["2024-01", "2024-02", "2024-03"]), monthly(bank, ["202402", "202403", "202404"]))

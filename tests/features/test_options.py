@@ -20,5 +20,15 @@ def test_options_out_of_bounds_are_refused(raw: dict[str, Any]) -> None:
 
 
 def test_defaults() -> None:
-    assert Preparation().model_dump() == {"clip": 4.0, "rare": "drop", "min_binary": 50, "collinear": 1e-6}
+    assert Preparation().model_dump() == {
+        "clip": 4.0,
+        "rare": "drop",
+        "min_binary": 50,
+        "collinear": 1e-6,
+        "coding": "linear",
+        "bins": 10,
+        "monotone": False,
+        "min_bin_rows": 50,
+        "min_bin_class": 5,
+    }
     assert all(field.description for field in Preparation.model_fields.values())

@@ -59,7 +59,8 @@ def test_who_measures_nothing_reports_no_evaluation() -> None:
 def test_counts_costs_and_openings_are_reported_as_they_are() -> None:
     outcome = Outcome(
         counts={"own_rows": 12345, "trained_columns": 7},
-        seconds={"load": 0.25},
+        seconds={"load": 0.25, "train": 1.5},
+        rounds={"load": 0, "train": 51},
         warnings=["left out 'secret_flag'"],
         public_warnings=["1 warning(s)"],
         opened=["counts"],
@@ -67,7 +68,7 @@ def test_counts_costs_and_openings_are_reported_as_they_are() -> None:
     )
     message = report(outcome, Counter(sent=1, received=2), Counter(sent=3, received=4))
     assert (message.counts.own_rows, message.counts.trained_columns) == (12345, 7)
-    assert [(entry.stage, entry.seconds) for entry in message.seconds] == [("load", 0.25)]
+    assert [(entry.stage, entry.seconds, entry.rounds) for entry in message.seconds] == [("load", 0.25, 0), ("train", 1.5, 51)]
     assert [(link.sent, link.received) for link in (message.peer, message.coordinator)] == [(1, 2), (3, 4)]
     assert [*message.warnings, *message.opened, message.model_digest] == ["1 warning(s)", "counts", "ab" * 32]
     assert message.peak_mib > 1.0

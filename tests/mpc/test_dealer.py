@@ -9,6 +9,7 @@ import pytest
 
 from common.errors import LocalProtocolError, PeerProtocolError
 from common.mpc.correlation import DealtCorrelations, Demand, PeriodDemand, TrainingDemand, dealt_tables
+from common.mpc.count_masks import CountsDemand
 from common.mpc.dealer import Dealer, Work
 from common.mpc.descent import Step, nesterov, sgd
 from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, Words, decode
@@ -21,6 +22,7 @@ from tests.peers import DealerEnd, Trio, coordinate
 
 PROBLEM = make_problem(300, 3, 2)
 TRAINING = TrainingDemand(300, 3, 2)
+COUNTS = CountsDemand(40, 3, 5, 2)
 
 
 @pytest.mark.parametrize("bits", [20, None], ids=["shared", "owned"])
@@ -78,6 +80,7 @@ async def test_nothing_asked_for() -> None:
         ([PeriodDemand(4)], [PeriodDemand(5)]),
         ([PeriodDemand(4)], [TRAINING]),
         ([TRAINING], [TrainingDemand(300, 2, 3)]),
+        ([COUNTS], [CountsDemand(40, 3, 4, 2)]),
         ([PeriodDemand(4)], []),
         ([], [TRAINING]),
     ],
@@ -88,7 +91,7 @@ async def test_demands_that_differ(grid: list[Demand], bank: list[Demand]) -> No
     assert served[-1] == {party: [Kind.SEED] for party in Party}
 
 
-@pytest.mark.parametrize("demand", [PeriodDemand(4), TRAINING], ids=["periods", "training"])
+@pytest.mark.parametrize("demand", [PeriodDemand(4), COUNTS, TRAINING], ids=["periods", "counts", "training"])
 async def test_the_same_demand_twice(demand: Demand) -> None:
     """A second training or product would expand the same masks again."""
     with pytest.raises(PeerProtocolError, match="twice"):
@@ -97,7 +100,7 @@ async def test_the_same_demand_twice(demand: Demand) -> None:
     assert served[-1] == served[-2]
 
 
-@pytest.mark.parametrize("demand", [PeriodDemand(4), TRAINING], ids=["periods", "training"])
+@pytest.mark.parametrize("demand", [PeriodDemand(4), COUNTS, TRAINING], ids=["periods", "counts", "training"])
 async def test_a_party_does_not_order_twice(demand: Demand) -> None:
     end = DealerEnd(memory_pair()[0])
     correlations = DealtCorrelations(Party.GRID, bytes(32), end)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from common.dataset import DatasetConfig
+from common.decision.config import DecisionConfig
 from common.mpc.correlation import DealtCorrelations, TrainingDemand
 from common.mpc.dealer import Work
 from common.mpc.session import Session, Silent
@@ -75,6 +76,8 @@ class Companies:
     monthly: bool = False
     policy: Policy = POLICY
     memory: int = 1 << 30  # bytes of columns a job may hold
+    decision: DecisionConfig = field(default_factory=DecisionConfig)
+    columns: dict[Party, dict[str, Any]] = field(default_factory=dict)  # declared ones
     reporters: dict[Party, Recorder] = field(default_factory=dict)
     trio: Trio = field(default_factory=Trio)
 
@@ -92,7 +95,7 @@ class Companies:
             raw["period"] = "month"
         if party is Party.BANK:
             raw["label"] = "overdue"
-        return DatasetConfig.model_validate(raw)
+        return DatasetConfig.model_validate({**raw, "columns": self.columns.get(party, {})})
 
     def scratch(self, party: Party) -> Scratch:
         return Scratch(self.home(party) / "scratch", self.memory)
@@ -105,7 +108,9 @@ class Companies:
 
     def opened_home(self, party: Party) -> Home:
         folder = self.home(party)
-        return Home(self.models(party), Ledger(folder / "ledger"), folder / "scores", self.policy, self.stocks(party))
+        folder = self.home(party)
+        stocks = Stocks(folder / "stock", folder / "spent.sqlite", "wattscore://neutral/coordinator", self.policy.stock_mib)
+        return Home(self.models(party), Ledger(folder / "ledger"), folder / "scores", self.policy, stocks, self.decision)
 
     def plan(self, **more: Any) -> TrainPlan | ScorePlan:
         raw: dict[str, Any] = {"grid": {"dataset": "rows"}, "bank": {"dataset": "rows"}}

@@ -6,24 +6,31 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from common.stages.metrics import sigmoid
 from common.stages.output import write_scores
 from tests.stages.tables import table
 
-U = np.array([0.0, -1.25, 1 / 3])
+U = {"u": np.array([0.0, -1.25, 1 / 3])}
+SPOKEN = pa.DictionaryArray.from_arrays(pa.array([1, 0, 1]), pa.array(['late; "owes", a lot', ""]))
 
 
 def test_scores_by_id(tmp_path: Path) -> None:
     file = tmp_path / "scores" / "job-1.csv"
-    write_scores(file, table(["007", 'A,"B"', "Ä"]), U)
-    read = pd.read_csv(file, dtype={"id": str})
-    assert list(read.columns) == ["id", "u", "probability"]
+    write_scores(file, table(["007", 'A,"B"', "Ä"]), {**U, "reasons": SPOKEN})
+    read = pd.read_csv(file, dtype={"id": str}, keep_default_na=False)
+    assert list(read.columns) == ["id", "u", "reasons"]
     assert read["id"].tolist() == ["007", 'A,"B"', "Ä"]
-    np.testing.assert_array_equal(read["u"], U)
-    np.testing.assert_array_equal(read["probability"], sigmoid(U))
-    assert read["probability"][0] == 0.5
+    np.testing.assert_array_equal(read["u"], U["u"])
+    assert read["reasons"].tolist() == ["", 'late; "owes", a lot', ""]
+
+
+def test_parquet_holds_the_same(tmp_path: Path) -> None:
+    for kind in ("csv", "parquet"):
+        write_scores(tmp_path / f"s.{kind}", table(["A", "B", "C"], [24000, 24001, 24000]), {**U, "reasons": SPOKEN})
+    read = pd.read_parquet(tmp_path / "s.parquet").astype({"period": str, "reasons": str})
+    pd.testing.assert_frame_equal(read, pd.read_csv(tmp_path / "s.csv", keep_default_na=False), check_dtype=False)
 
 
 def test_months_are_written_as_months(tmp_path: Path) -> None:
@@ -35,7 +42,7 @@ def test_months_are_written_as_months(tmp_path: Path) -> None:
 def test_a_file_is_replaced_whole_and_leaves_no_part(tmp_path: Path) -> None:
     file = tmp_path / "s.csv"
     write_scores(file, table(["A", "B", "C"]), U)
-    write_scores(file, table(["D"]), U[:1])
+    write_scores(file, table(["D"]), {"u": U["u"][:1]})
     assert pd.read_csv(file)["id"].tolist() == ["D"]
     assert [f.name for f in tmp_path.iterdir()] == ["s.csv"]
 
@@ -44,6 +51,6 @@ def test_a_failure_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     file = tmp_path / "s.csv"
     write_scores(file, table(["A", "B", "C"]), U)
     before = file.read_bytes()
-    with pytest.raises(ValueError, match="Length of values"):
+    with pytest.raises(ValueError, match="expected length"):
         write_scores(file, table(["A"]), U)
     assert file.read_bytes() == before

@@ -16,7 +16,6 @@ from common.mpc.session import Kind
 from common.party import Party
 from common.plan import Plan, TrainPlan, make_plan
 from common.policy import Policy
-from common.scratch import Stored
 from common.stages import split
 from common.stages.local_model import fit_logistic
 from common.stages.metrics import auc
@@ -117,7 +116,8 @@ async def test_counts_stages_and_digest_are_reported(companies: Companies, train
     for party, outcome in trained.items():
         rows = [outcome.counts[name] for name in ("own_rows", "matched_rows", "train_rows")]
         assert companies.reporters[party].counted == rows
-        assert companies.reporters[party].stages == STAGES == list(outcome.seconds)
+        assert companies.reporters[party].stages == STAGES == list(outcome.seconds) == list(outcome.rounds)
+        assert outcome.rounds["load"] == 0 and outcome.rounds["train"] == 4 * outcome.counts["iterations"] + 5
         assert len(outcome.model_digest) == 64
     assert grid.model_digest != bank.model_digest
 
@@ -376,24 +376,3 @@ async def test_a_column_that_is_not_in_the_file_is_the_plans_fault(companies: Co
     job = party_job(companies, grid={"dataset": "rows", "columns": ["peak", "kwhs", "id"]})
     with pytest.raises(PlanError, match=r"no column 'kwhs', 'id'\. .* It declares: kwh, peak, late, branch\."):
         await load(job, require_label=False)
-
-
-async def test_a_job_short_of_memory_ends_as_one_that_is_not(companies: Companies, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Columns, own rows and the masked matrix in files, a CSV copied first; the model is the same to its rounding."""
-    read: list[tuple[int, ...]] = []
-    take = Stored.__getitem__
-    monkeypatch.setattr(Stored, "__getitem__", lambda self, rows: read.append(self.shape) or take(self, rows))
-    one = await companies.run("job-1", companies.plan())
-    assert not read
-    companies.memory = 0
-    two = await companies.run("job-2", companies.plan())
-    assert {len(shape) for shape in read} == {1, 2}
-    first, second = one[Party.BANK].evaluation, two[Party.BANK].evaluation
-    assert first is not None and second is not None
-    assert second.joint.auc == pytest.approx(first.joint.auc, abs=0.002)
-    assert second.bank_only.auc == pytest.approx(first.bank_only.auc, abs=1e-9)
-    for party in Party:
-        old, new = (companies.models(party).load(job) for job in ("job-1", "job-2"))
-        assert old.columns == new.columns
-        np.testing.assert_allclose(old.weights, new.weights, atol=0.02)
-        assert list((companies.home(party) / "scratch").iterdir()) == []

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from common.errors import PeerFailed, PeerLost, PeerProtocolError, PlanError
 from common.mpc.correlation import PeriodDemand, TrainingDemand
+from common.mpc.count_masks import CountsDemand
 from common.mpc.session import Array, Kind, Round
 from common.wire import party_pb2
 from common.wire.codec import encode
@@ -162,7 +163,7 @@ async def test_a_read_that_is_cancelled_wakes_a_waiting_sender_and_whoever_reads
 
 async def test_demands_arrive_in_order_until_the_party_closes() -> None:
     async with line() as channels:
-        asked = [PeriodDemand(2**40), TrainingDemand(rows=2**33, grid_columns=3, bank_columns=4)]
+        asked = [PeriodDemand(2**40), CountsDemand(2**30, 40, 5, 4), TrainingDemand(rows=2**33, grid_columns=3, bank_columns=4)]
         for demand in asked:
             await channels.party.demand(demand)
         await channels.near.close()
@@ -218,5 +219,7 @@ async def test_a_dealer_receives_no_arrays() -> None:
 
 def test_demand_messages_keep_every_number() -> None:
     assert demand_message(PeriodDemand(7)).periods.words == 7
+    counts = demand_message(CountsDemand(1, 2, 3, 4)).counts
+    assert (counts.rows, counts.bins, counts.least, counts.rounds) == (1, 2, 3, 4)
     training = demand_message(TrainingDemand(1, 2, 3)).training
     assert (training.rows, training.grid_columns, training.bank_columns) == (1, 2, 3)

@@ -1,0 +1,174 @@
+"""From a panel to features: one recipe at a time over all months, then the samples' cells; and the Parquet file of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from common import __version__
+from common.config import StrictModel
+from common.dataset import ColumnConfig
+from common.errors import ConfigError, DataError
+from common.records.entries import check
+from common.records.panel import Codes, Panel
+from common.records.recipe import Recipe
+from common.records.samples import Samples, chosen, month_text
+
+Column = npt.NDArray[np.float32] | Codes
+METADATA = b"wattscore"
+"""The key of a feature file's metadata."""
+
+
+class Keys(StrictModel):
+    """Names of the columns of a feature file that are no features."""
+
+    id: str = "enterprise_id"
+    month: str = "month"
+    label: str = "overdue"
+
+
+@dataclass(frozen=True, repr=False)
+class Features:
+    """n samples, by enterprise and then by month.
+
+    enterprises: object (E,), ids ascending.  rows: int32 (n,) into them.  periods: int32 (n,), months from year 0.
+    columns: name -> float32 (n,), missing as NaN, or Codes with codes (n,); in order.  label: int8 (n,) or None.
+    made: how they were made, JSON-safe: version, recipes, samples, digest.
+    """
+
+    enterprises: npt.NDArray[np.object_]
+    rows: npt.NDArray[np.int32]
+    periods: npt.NDArray[np.int32]
+    columns: Mapping[str, Column]
+    label: npt.NDArray[np.int8] | None
+    made: Mapping[str, Any]
+
+    @property
+    def count(self) -> int:
+        return len(self.rows)
+
+    @property
+    def ids(self) -> npt.NDArray[np.object_]:
+        return self.enterprises[self.rows]
+
+    def configs(self) -> dict[str, ColumnConfig]:
+        """How a dataset of this file declares its columns: gaps filled by the median, heavy tails by their logarithm."""
+        return {
+            name: ColumnConfig(kind="categorical", categories=values.levels)
+            if isinstance(values, Codes)
+            else ColumnConfig(kind="numeric", transform="auto")
+            for name, values in self.columns.items()
+        }
+
+    def __repr__(self) -> str:
+        return f"Features({self.count} samples, {len(self.columns)} columns)"
+
+
+def build(panel: Panel, recipes: Iterable[Recipe], samples: Samples, *, source: str = "recipes") -> Features:
+    """The features of every sample of `panel`, each strictly as of its month.
+
+    source: names the configuration in messages. Raises ConfigError for a recipe that the panel cannot serve or that
+    looks at the label's own month, DataError if there is no sample or a feature is beyond float32.
+    """
+    recipes = tuple(recipes)
+    check(
+        recipes, numeric=panel.numeric, categorical=panel.categorical, label=panel.label is not None,
+        ahead=samples.ahead, outcomes=samples.outcomes, source=source,
+    )  # fmt: skip
+    mask, label = chosen(panel, samples)
+    rows, months = np.nonzero(mask)
+    return Features(
+        enterprises=panel.ids,
+        rows=rows.astype(np.int32),
+        periods=(panel.first + months).astype(np.int32),
+        columns={recipe.column: _column(recipe, panel, mask) for recipe in recipes},
+        label=None if label is None else label[mask].astype(np.int8),
+        made=made(recipes, samples),
+    )
+
+
+def made(recipes: Iterable[Recipe], samples: Samples) -> dict[str, Any]:
+    """What a file of features says of its making; `digest` is the SHA-256 of recipes and samples as canonical JSON."""
+    what = {"recipes": [r.model_dump(mode="json") for r in recipes], "samples": samples.model_dump(mode="json")}
+    text = json.dumps(what, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return {"version": __version__, "digest": hashlib.sha256(text.encode()).hexdigest(), **what}
+
+
+def _column(recipe: Recipe, panel: Panel, mask: npt.NDArray[np.bool_]) -> Column:
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = recipe.evaluate(panel)
+        if isinstance(values, Codes):
+            return Codes(values.codes[mask], values.levels)
+        result = values[mask].astype(np.float32)
+    if np.isinf(result).any():
+        message = f"recipe {recipe.column!r} gives numbers beyond float32"
+        raise DataError(message, public=message, remedy="Declare a largest value of its field, or another unit.")
+    return result
+
+
+def write(features: Features, path: Path, *, keys: Keys | None = None, origin: Mapping[str, Any] | None = None) -> str:
+    """Write `features` as Parquet, readable by its owner only; the file appears whole or not at all. Returns its SHA-256.
+
+    Ids and months (YYYY-MM) are dictionary-encoded text, features float or dictionary-encoded text, the label int8.
+    origin: what the caller knows of the records, such as their fingerprint; JSON-safe, recorded beside `made`. The same
+    features, names and origin give the same bytes. Raises ConfigError if a feature has the name of a key.
+    """
+    table = _arrow(features, keys or Keys()).replace_schema_metadata(
+        {METADATA: json.dumps({**features.made, "origin": dict(origin or {})}, sort_keys=True, ensure_ascii=False)}
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        pq.write_table(table, stream, compression="zstd", row_group_size=1 << 17)
+        stream.flush()
+        os.fsync(stream.fileno())
+    with part.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    part.replace(path)
+    return digest
+
+
+def read_made(path: Path) -> dict[str, Any]:
+    """How a feature file was made: `Features.made`, and `origin`. Raises DataError for a file that does not say."""
+    try:
+        found: dict[str, Any] = json.loads(pq.read_schema(path).metadata[METADATA])
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
+        message = f"{path}: not a feature file of wattscore"
+        raise DataError(message, public="not a feature file of wattscore", remedy="Write it with `build`.") from None
+    return found
+
+
+def _arrow(features: Features, keys: Keys) -> pa.Table:
+    names = [keys.id, keys.month, *([] if features.label is None else [keys.label])]
+    if clash := [name for name in features.columns if name in names]:
+        raise ConfigError(f"a recipe makes {clash[0]!r}, the name of a key column", remedy="Give it another `name`.")
+    months = np.unique(features.periods)
+    arrays = [
+        _dictionary(features.rows, features.enterprises.tolist()),
+        _dictionary(np.searchsorted(months, features.periods).astype(np.int32), [month_text(m) for m in months.tolist()]),
+        *([] if features.label is None else [pa.array(features.label)]),
+        *(_feature(values) for values in features.columns.values()),
+    ]
+    return pa.table(arrays, names=[*names, *features.columns])
+
+
+def _feature(values: Column) -> Any:
+    if isinstance(values, Codes):
+        return _dictionary(values.codes, values.levels)
+    return pa.array(values, from_pandas=True)
+
+
+def _dictionary(codes: npt.NDArray[Any], levels: Iterable[str]) -> Any:
+    indices = pa.array(codes, mask=codes < 0)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(levels, pa.string()))

@@ -1,0 +1,186 @@
+"""Raw records into a clean panel: keys, then each field, then rules over rows. Every rule that touches a row is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from common.keys import are_credit_codes, month_text, months, normal_ids
+from common.records.columns import At, Values, bound_outliers, categories, numbers, outlier_bounds
+from common.records.config import FieldConfig, RecordsConfig
+from common.records.journal import Finding, Journal
+from common.records.origin import Raw
+from common.records.panel import Panel
+from common.records.rows import Records, to_panel, without_duplicates, without_gaps
+from common.records.samples import month_number
+from common.tablefile import Mask, read_text
+
+_QUIET, _MANY = ("empty", "unit", "gap", "duplicate"), 0.05
+"""A rule, other than these, that touches more than this share of the records is worth a warning."""
+
+
+@dataclass(frozen=True, repr=False)
+class Cleaned:
+    """A panel and how it came about. rows: of the source. records: (id, month) pairs looked at. bounds: of outliers."""
+
+    panel: Panel
+    rows: int
+    records: int
+    findings: tuple[Finding, ...]
+    bounds: Mapping[str, tuple[float, float]]
+
+    @property
+    def loud(self) -> tuple[Finding, ...]:
+        """The findings worth a look: rules that touched many records."""
+        return tuple(f for f in self.findings if f.rule not in _QUIET and f.rows > _MANY * self.records)
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Months between the first and the last record in which nobody has one."""
+        months = np.flatnonzero(self.panel.present.any(axis=0))
+        inner = np.setdiff1d(np.arange(months[-1]), months)
+        return tuple(month_text(self.panel.first + int(m)) for m in inner)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the owner should look at, as text: counts, no values."""
+        texts = [f"{f.field or 'rows'}: {f.rule} ({f.action}) in {f.rows / self.records:.1%} of records" for f in self.loud]
+        return (*texts, *([f"no record of anybody in {', '.join(self.absent)}"] if self.absent else []))
+
+
+def clean(config: RecordsConfig, raw: Raw) -> Cleaned:
+    """Raises DataError for what a rule refuses, and where nothing is left."""
+    return _Cleaner(config, raw, Journal(raw.origin)).run()
+
+
+@dataclass
+class _Cleaner:
+    """State of one cleaning. A source of R rows has P places: 1, or the months of a wide one; arrays are (P, R) or (1, R)."""
+
+    config: RecordsConfig
+    raw: Raw
+    journal: Journal
+    bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def run(self) -> Cleaned:
+        ids, of_row, alive = self._ids()
+        when, alive = self._months(alive)
+        shape = len(when), self.raw.data.num_rows
+        keep = np.broadcast_to(alive, shape).copy()
+        numeric, codes, levels = self._fields(when, alive, keep)
+        flat = {name: np.broadcast_to(v, shape)[keep] for name, v in numeric.items()}
+        row = np.broadcast_to(np.arange(shape[1]), shape)[keep]
+        month = np.broadcast_to(when if shape[0] == 1 else when[:, :1], shape)[keep]
+        flat_codes = {name: np.broadcast_to(v, shape)[keep] for name, v in codes.items()}
+        records = Records(ids, row, of_row[row], month, flat, flat_codes, levels).sorted()
+        self._check_left(records)
+        records = without_duplicates(records, self.config.cleaning.duplicates, self.journal)
+        self._check_left(records)
+        records = without_gaps(records, self.config.cleaning, self.journal)
+        self._check_left(records)
+        panel = to_panel(records, self.config.label, self._label_month(), self.journal)
+        return Cleaned(panel, shape[1], keep.size, self.journal.findings(), self.bounds)
+
+    def _check_left(self, records: Records) -> None:
+        if not records.count:
+            raise self.raw.origin.fault("no record is left after cleaning", remedy="Look at rules that say 'drop'.")
+
+    def _label_month(self) -> int | None:
+        name = self.config.label
+        month = self.config.fields[name].label_month if name else None
+        return month_number(month) if month else None
+
+    def _ids(self) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int32], Mask]:
+        """(distinct ids ascending, (R,) each row's place among them, (R,) whether it is one)."""
+        keys, origin = self.config.keys, self.raw.origin
+        given = pc.dictionary_encode(read_text(origin, keys.id, self.raw.data).combine_chunks())
+        normal = normal_ids(given.dictionary)
+        good = np.append(~np.asarray(pc.equal(normal, "").fill_null(True)), False)
+        at = given.indices.fill_null(len(given.dictionary)).to_numpy()
+        texts = np.append(normal.to_numpy(zero_copy_only=False).astype(object), "")
+        self.journal.ids = lambda row: str(texts[at[row]])
+        self._settle_key("id", keys.id, keys.bad_id, ~good[at], "the id is empty", "keys.bad_id = 'drop'")
+        if keys.id_check == "uscc":
+            right = good & np.append(are_credit_codes(normal), False)
+            what = "not a unified social credit code with a right check digit"
+            self._settle_key("id", keys.id, keys.bad_id, (good & ~right)[at], what, "keys.bad_id = 'drop'")
+            good = right
+        ids, place = np.unique(texts[good].astype(str), return_inverse=True)
+        code = np.full(len(texts), -1, dtype=np.int32)
+        code[good] = place
+        return ids.astype(object), code[at], good[at]
+
+    def _settle_key(self, rule: str, column: str, action: str, bad: Mask, what: str, set_to: str) -> None:
+        remedy = f"Correct it, or set {set_to}."
+        given = self.raw.data[column]
+        self.journal.settle(rule, "", column, action, bad, what, remedy, lambda row: given[row].as_py())
+
+    def _months(self, alive: Mask) -> tuple[npt.NDArray[np.int32], Mask]:
+        """(months (1, R), or (P, 1) of a wide source; (R,) which rows are left)."""
+        keys, places = self.config.keys, self.config.source.months
+        if keys.month is None:
+            return np.array([[month_number(text)] for text in places], dtype=np.int32), alive
+        values = self.raw.data[keys.month]
+        if not (pa.types.is_date(values.type) or pa.types.is_timestamp(values.type)):
+            values = read_text(self.raw.origin, keys.month, self.raw.data)
+        when, bad = months(values)
+        self._settle_key("month", keys.month, keys.bad_month, bad & alive, "not a month", "keys.bad_month = 'drop'")
+        early, late = when < month_number(keys.first), when > month_number(keys.last)
+        out = (early | late) & ~bad
+        what = f"out of keys.first to keys.last, {keys.first} to {keys.last}"
+        self._settle_key("month", keys.month, keys.bad_month, out & alive, what, "keys.bad_month = 'drop'")
+        return when[None, :], alive & ~bad & ~out
+
+    def _fields(
+        self, when: npt.NDArray[np.int32], alive: Mask, keep: Mask
+    ) -> tuple[dict[str, Values], dict[str, npt.NDArray[np.int32]], dict[str, tuple[str, ...]]]:
+        """(field -> values (P or 1, R), field -> codes, field -> levels); `keep` (P, R) loses what rules drop."""
+        numeric, codes, levels = {}, {}, {}
+        for name, config in self.config.fields.items():
+            columns = self._columns(name, config, when, alive)
+            if config.kind == "categorical":
+                codes[name], levels[name] = self._categorical(columns, keep)
+            else:
+                numeric[name] = self._numeric(columns, keep)
+        return numeric, codes, levels
+
+    def _columns(self, name: str, config: FieldConfig, when: npt.NDArray[np.int32], alive: Mask) -> list[At]:
+        """One `At` for each column; a column that holds for all months of a wide source is of the last one."""
+        many = not isinstance(config.column, str)
+        month = when if many or len(when) == 1 else when.max(axis=0, keepdims=True)
+        return [
+            At(self.raw, self.journal, name, config, column, alive, month[place]) for place, column in enumerate(config.columns)
+        ]
+
+    def _numeric(self, columns: list[At], keep: Mask) -> Values:
+        parts = [numbers(at) for at in columns]
+        values, drop = np.stack([v for v, _ in parts]), np.stack([d for _, d in parts])
+        keep &= ~drop
+        config = columns[0].field
+        if config.outliers.rule != "keep":
+            judged = np.where(self._until(columns) & columns[0].alive & ~drop, values, np.nan)
+            bounds = outlier_bounds(judged, config.outliers)
+            if bounds is not None:
+                self.bounds[columns[0].name] = bounds
+                keep &= ~np.stack([bound_outliers(at, row, bounds) for at, row in zip(columns, values, strict=True)])
+        return values
+
+    def _until(self, columns: list[At]) -> Mask:
+        """Which values outliers' bounds are made from: (P, 1) or (1, R)."""
+        until = self.config.cleaning.outliers_until
+        last = month_number(until) if until else month_number("9999-12")
+        return np.stack([at.months <= last for at in columns])
+
+    @staticmethod
+    def _categorical(columns: list[At], keep: Mask) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:
+        parts = [categories(at) for at in columns]
+        keep &= ~np.stack([drop for _, _, drop in parts])
+        levels = sorted({level for _, names, _ in parts for level in names})
+        place = {level: code for code, level in enumerate(levels)}
+        coded = [np.append([place[level] for level in names], -1).astype(np.int32)[codes] for codes, names, _ in parts]
+        return np.stack(coded), tuple(levels)

@@ -1,0 +1,123 @@
+"""The data-quality report of one party, for itself: what cleaning did, and how the fields look after it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from common import __version__
+from common.keys import month_text
+from common.records.clean import Cleaned
+from common.records.config import RecordsConfig
+from common.records.journal import Finding
+
+_BINS = 40
+_LEVELS = 12  # of a categorical field, shown one by one; the rest together
+_QUANTILES = {"min": 0.0, "p1": 0.01, "p25": 0.25, "median": 0.5, "p75": 0.75, "p99": 0.99, "max": 1.0}
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The report as plain data (JSON-safe). It holds values of single rows: it is for the owner of the records only."""
+
+    data: Mapping[str, Any]
+
+    def as_json(self) -> str:
+        return json.dumps(self.data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def quality(config: RecordsConfig, cleaned: Cleaned) -> Quality:
+    """The report of one cleaning."""
+    panel = cleaned.panel
+    names = [month_text(panel.first + m) for m in range(panel.months)]
+    flags = {name for name, field in config.fields.items() if field.kind == "flag"}
+    fields = {name: _numeric(values, panel.present, name in flags) for name, values in panel.numeric.items()}
+    fields |= {name: _categorical(field.codes, field.levels, panel.present) for name, field in panel.categorical.items()}
+    if panel.label is not None and config.label is not None:
+        known = panel.present if config.fields[config.label].label_month is None else ~np.isnan(panel.label)
+        fields[config.label] = _numeric(panel.label, known, True)
+    for name, field in fields.items():
+        field["label"] = name == config.label
+        field["columns"] = list(config.fields[name].columns)
+        field["outliers_outside"] = [_finite(b) for b in cleaned.bounds[name]] if name in cleaned.bounds else None
+    return Quality(
+        {
+            "version": __version__,
+            "party": config.party,
+            "rows": cleaned.rows,
+            "records_read": cleaned.records,
+            "records_kept": int(panel.present.sum()),
+            "enterprises": panel.enterprises,
+            "months": names,
+            "records_by_month": panel.present.sum(axis=0).tolist(),
+            "warnings": list(cleaned.warnings),
+            "absent_months": list(cleaned.absent),
+            "rules": [_rule(f, cleaned) for f in cleaned.findings],
+            "fields": fields,
+        }
+    )
+
+
+def _rule(finding: Finding, cleaned: Cleaned) -> dict[str, Any]:
+    return asdict(finding) | {"share": round(finding.rows / cleaned.records, 6), "loud": finding in cleaned.loud}
+
+
+def _missing(absent: npt.NDArray[np.bool_], present: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """Shares of the records whose value is missing, in all and by month (None in a month without a record)."""
+    records, lost = present.sum(axis=0), (absent & present).sum(axis=0)
+    by_month = [round(int(a) / int(n), 6) if n else None for a, n in zip(lost, records, strict=True)]
+    return {"missing": round(int(lost.sum()) / max(1, int(records.sum())), 6), "missing_by_month": by_month}
+
+
+def _numeric(values: npt.NDArray[np.float64], present: npt.NDArray[np.bool_], flag: bool) -> dict[str, Any]:
+    known = values[~np.isnan(values)]
+    result: dict[str, Any] = {"kind": "flag" if flag else "numeric", "known": len(known), **_missing(np.isnan(values), present)}
+    if not len(known):
+        return result | ({"counts": {}, "levels": 0, "other": 0} if flag else {})
+    if flag:
+        return result | {"counts": {str(v): int((known == v).sum()) for v in (0, 1)}, "levels": 2, "other": 0}
+    found = np.quantile(known, list(_QUANTILES.values()))
+    result |= {name: float(value) for name, value in zip(_QUANTILES, found, strict=True)}
+    return result | {"mean": float(known.mean()), "zero": round(float((known == 0).mean()), 6), "histogram": _histogram(known)}
+
+
+def _histogram(known: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """Counts between edges; `log`: edges are even on a logarithm, of the positive values only."""
+    positive = known[known > 0]
+    low, high = np.quantile(positive, (0.01, 0.99)) if len(positive) else (1.0, 1.0)
+    log = bool(known.min() >= 0 and high > 20 * low and high > 1000)
+    used = np.log10(positive) if log else known
+    counts, edges = np.histogram(used, bins=min(_BINS, max(1, len(np.unique(used[:10_000])))))
+    edges = 10**edges if log else edges
+    return {"log": log, "counts": counts.tolist(), "edges": [float(e) for e in edges]}
+
+
+def _categorical(codes: npt.NDArray[np.int16], levels: tuple[str, ...], present: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    counts = np.bincount(codes[codes >= 0], minlength=len(levels))
+    order = np.argsort(-counts, kind="stable")
+    top = {levels[i]: int(counts[i]) for i in order[:_LEVELS]}
+    rest = {"levels": len(levels), "other": int(counts[order[_LEVELS:]].sum())}
+    known = int(counts.sum())
+    return {"kind": "categorical", "known": known, **_missing(codes < 0, present), "counts": top, **rest}
+
+
+def _finite(bound: float) -> float | None:
+    return float(bound) if np.isfinite(bound) else None
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write `text`, readable by its owner only; the file appears whole or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(path)

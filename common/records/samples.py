@@ -1,0 +1,78 @@
+"""Which (enterprise, month) pairs become rows."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from common.config import StrictModel
+from common.errors import DataError
+from common.records.panel import Panel
+from common.records.windows import Mask, Values
+
+Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
+
+
+class Samples(StrictModel):
+    """A sample is an enterprise in a month of which there is a record, with enough of them before."""
+
+    first: Month | None = Field(default=None, description="The first month of samples, YYYY-MM; default: the first there is.")
+    last: Month | None = Field(default=None, description="The last month of samples; default: the last there is.")
+    every: int = Field(
+        default=1, ge=1, le=12, description="Every so many months of the calendar: 3 is March, June, September and December."
+    )
+    min_history: int = Field(
+        default=6, ge=1, le=120, description="Months with a record that an enterprise needs, the sample's month included."
+    )
+    ahead: int = Field(
+        default=0, ge=0, le=24, description="The label is the repayment record of so many months later; 0: of the same month."
+    )
+    labelled: bool = Field(
+        default=True, description="Where there are labels, only samples with a known one; false, to score, writes none."
+    )
+    outcomes: tuple[str, ...] = Field(
+        default=(),
+        description="Fields known only once the label is, such as days late of the repayment: as it, in the past only.",
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Samples:
+        if self.first and self.last and self.first > self.last:
+            raise ValueError("first is after last")
+        return self
+
+
+def month_number(text: str) -> int:
+    """Months from year 0 of YYYY-MM."""
+    return int(text[:4]) * 12 + int(text[5:]) - 1
+
+
+def month_text(month: int) -> str:
+    return f"{month // 12:04d}-{month % 12 + 1:02d}"
+
+
+def chosen(panel: Panel, samples: Samples) -> tuple[Mask, Values | None]:
+    """((E, M), which pairs are samples; (E, M), their label as of the sample's month, or None).
+
+    Raises DataError if there is none.
+    """
+    months = panel.first + np.arange(panel.months)
+    wanted = (months + 1) % samples.every == 0
+    wanted &= months >= (month_number(samples.first) if samples.first else 0)
+    wanted &= months <= (month_number(samples.last) if samples.last else months[-1:].max(initial=0))
+    mask = panel.present & wanted & (np.cumsum(panel.present, axis=1) >= samples.min_history)
+    label = _ahead(panel.label, samples.ahead) if samples.labelled and panel.label is not None else None
+    if label is not None:
+        mask &= ~np.isnan(label)
+    if not mask.any():
+        message = "no enterprise and month has what a sample needs"
+        raise DataError(message, public=message, remedy="Check first, last and min_history, and that labels are known.")
+    return mask, label
+
+
+def _ahead(label: Values, months: int) -> Values:
+    result = np.full_like(label, np.nan)
+    result[:, : max(0, label.shape[1] - months)] = label[:, months:]
+    return result

@@ -1,0 +1,80 @@
+"""Coded reasons to the bank: for each row the grid's strongest contributions against it, by text. PROTOCOL.md section 7."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from common.dataset import is_reason
+from common.decision.reasons import grouped, strongest
+from common.decision.scorecard import contributions
+from common.errors import ConfigError, PeerProtocolError
+from common.mpc.session import Kind, Session
+from common.party import Party
+from common.stages.model import PartyModel
+from common.table import FeatureTable
+
+TEXTS, TEXT_BYTES = 64, 240
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, repr=False)
+class Named:
+    """The grid's reasons: codes (n, k), 0 for none, else 1 + the place of its text."""
+
+    codes: Bytes
+    texts: tuple[str, ...]
+
+
+async def open_reasons(
+    session: Session, model: PartyModel, table: FeatureTable, texts: Mapping[str, str | None], most: int, threshold: float
+) -> Named | None:
+    """Two messages from the grid: the texts, 64 x 240 bytes whatever they are; a code a row and reason. None at the grid.
+
+    texts: of the grid's columns. A contribution is weight times prepared value, whose mean over training rows is 0.
+    """
+    if session.party is Party.GRID:
+        columns = model.fitted.fitted
+        groups, named = grouped([column.source for column in columns], texts)
+        page = to_page(named)
+
+        def choose() -> Bytes:
+            parts = contributions(model.fitted.transform(table), model.weights, np.zeros(len(columns)), groups, len(named))
+            return strongest(parts, most, threshold).astype(np.uint8)
+
+        codes = await session.compute(choose, table.rows * len(columns))
+        await session.send(Kind.GRID_REASONS, page)
+        await session.send(Kind.GRID_REASONS, codes)
+        return None
+    known = from_page(await session.receive(Kind.GRID_REASONS, np.uint8, (TEXTS, TEXT_BYTES)))
+    codes = await session.receive(Kind.GRID_REASONS, np.uint8, (table.rows, most))
+    if codes.size and int(codes.max()) > len(known):
+        raise PeerProtocolError("the grid sent a reason of no text", expected=f"at most {len(known)}", got=int(codes.max()))
+    return Named(codes, known)
+
+
+def to_page(texts: tuple[str, ...]) -> Bytes:
+    """UTF-8, one text a line, zeros after it. Raises ConfigError for more texts than fit."""
+    if len(texts) > TEXTS:
+        raise ConfigError(f"{len(texts)} different reasons are declared, and {TEXTS} can be told", remedy="Share texts.")
+    page = np.zeros((TEXTS, TEXT_BYTES), np.uint8)
+    for line, text in zip(page, texts, strict=False):
+        data = text.encode()
+        line[: len(data)] = np.frombuffer(data, np.uint8)
+    return page
+
+
+def from_page(page: Bytes) -> tuple[str, ...]:
+    """What `to_page` wrote; raises PeerProtocolError for texts that a column could not declare."""
+    lines = [line.tobytes().rstrip(b"\0") for line in page]
+    count = max((k for k, line in enumerate(lines, start=1) if line), default=0)
+    try:
+        texts = tuple(line.decode() for line in lines[:count])
+    except UnicodeDecodeError:
+        texts = ("",)
+    if not all(is_reason(text) for text in texts):
+        raise PeerProtocolError("the grid sent a reason that is not a plain text", remedy="Both sides must run this version.")
+    return texts

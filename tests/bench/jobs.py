@@ -1,0 +1,81 @@
+"""Jobs through the three real daemons, under the profiler and over a slow line where asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import closing, nullcontext
+from pathlib import Path
+from typing import Any
+
+from common.client import Client
+from common.plan import Limits, Plan
+from common.trial import Trial
+from common.wire import coordinator_pb2 as wire
+from tests.bench.line import Lines, Shape
+from tests.bench.profiled import OUT
+
+SMALL = Limits(min_matched=20, min_rows=200, min_per_class=20, min_test_per_class=5)
+_POLICY = {"min_matched": 20, "min_rows": 200, "min_per_class": 20, "min_test_per_class": 5, "scores_per_row": 1000}
+
+
+class ProfiledTrial(Trial):
+    """A trial whose daemons say, in NAME.profile of its folder, what each measured stage cost them."""
+
+    def start(self, name: str) -> None:
+        os.environ[OUT] = str(self.folder / f"{name}.profile")
+        super().start(name)
+
+    def command(self, name: str) -> list[str]:
+        *_, module = super().command(name)
+        return [sys.executable, "-m", "tests.bench.profiled", module]
+
+    def profile(self, stage: str) -> dict[str, dict[str, Any]]:
+        """The last cost of a stage, by process."""
+        files = {name: self.folder / f"{name}.profile" for name in self.processes}
+        lines = {
+            name: [json.loads(line) for line in file.read_text().splitlines()] for name, file in files.items() if file.exists()
+        }
+        found = {name: [entry for entry in entries if entry["stage"] == stage] for name, entries in lines.items()}
+        return {name: entries[-1] for name, entries in found.items() if entries}
+
+
+def start(
+    folder: Path, datasets: Mapping[str, Mapping[str, Any]], shape: Shape | None = None, profiled: bool = False
+) -> tuple[Trial, Any]:
+    """A trial to enter, and the context that must be entered before it."""
+    lines = Lines(shape) if shape else nullcontext()
+    via = {"via": lines.via} if isinstance(lines, Lines) else {}
+    return (ProfiledTrial if profiled else Trial)(folder / "trial", datasets, _POLICY, **via), lines
+
+
+def run(client: Client, plan: Plan) -> tuple[wire.Job, float]:
+    """A finished job and its seconds from submission; ends the benchmark if it did not succeed."""
+    begin = time.monotonic()
+    job = list(client.watch(client.submit(plan).id))[-1]  # type: ignore[arg-type]
+    if job.state != "succeeded":
+        raise SystemExit(f"the job {job.state}: {job.fault.message}")
+    return job, time.monotonic() - begin
+
+
+def forget_scores(trial: Trial) -> None:
+    """Empties the grid's book of scored rows, which would rightly refuse to have the same rows scored again and again."""
+    with closing(sqlite3.connect(trial.folder / "grid-data" / "ledger.sqlite", timeout=30.0)) as book, book:
+        book.execute("delete from scored")
+
+
+def stage_seconds(job: wire.Job) -> dict[str, float]:
+    """Of each stage, at the party that took longer."""
+    reports = [job.grid.report, job.bank.report]
+    names = [entry.stage for entry in reports[1].seconds]
+    return {name: max(entry.seconds for report in reports for entry in report.seconds if entry.stage == name) for name in names}
+
+
+def declare(paths: Mapping[str, Path], *, period: bool = True) -> dict[str, dict[str, Any]]:
+    """The tables of `write_tables` as configurations declare them, by party."""
+    keys = {"id": "id", "period": "month"} if period else {"id": "id"}
+    return {side: {"path": path, **keys, **({"label": "y"} if side == "bank" else {})} for side, path in paths.items()}

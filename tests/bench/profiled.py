@@ -1,0 +1,147 @@
+"""A daemon under a profiler: `python -m tests.bench.profiled MODULE serve ...`, as `python -m MODULE serve ...`.
+
+The environment names a file (OUT) to which a line of JSON is added for each stage it measures: seconds by the wall clock,
+processor seconds by kind of work and by kind of thread, seconds spent waiting for others.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import runpy
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from tests.bench.instruments import Meter, threads
+
+OUT = "WATTSCORE_BENCH_PROFILE"
+STAGES = ("train", "score")
+
+
+_FUNCTIONS = {
+    "products": ["descent:forward", "descent:backward", "dealer:forward", "dealer:backward"],
+    "link": [*(f"link:{kind}.{name}" for kind in ("Fourier", "Taylor") for name in ("table_values", "factors", "public"))],
+}
+NAMED = [
+    *((f"common.mpc.{where}", "function", name) for name, places in _FUNCTIONS.items() for where in places),
+    ("common.mpc.descent:_residual", "function", "link"),
+    ("common.mpc.dealer:_Masks._link", "function", "link"),
+    ("common.mpc.dealer:_Masks.__init__", "function", "other arithmetic"),
+    ("common.mpc.dealer:_Masks.deal", "function", "other arithmetic"),
+    ("common.stages.pipeline:train", "coroutine", "other arithmetic"),
+    ("common.mpc.session:Session.compute", "compute", "other arithmetic"),
+    ("common.mpc.prg:_write", "function", "masks (AES)"),
+    ("common.mpc.prg:Prg._stream", "function", "masks (AES)"),
+    ("common.wire.peer:FrameChannel.send", "coroutine", "serialisation"),
+    ("common.wire.peer:DealtChannel.send", "coroutine", "serialisation"),
+    ("common.wire.peer:FrameChannel._read", "coroutine", "serialisation"),
+    ("common.wire.client:_codec", "codec", "serialisation"),
+    ("common.wire.server:grpc.stream_stream_rpc_method_handler", "handler", "serialisation"),
+    ("common.wire.client:Stream.read", "coroutine", "gRPC in Python"),
+    ("common.wire.client:Stream.write", "coroutine", "gRPC in Python"),
+    ("common.wire.server:Call.read", "coroutine", "gRPC in Python"),
+    ("common.wire.server:Call.write", "coroutine", "gRPC in Python"),
+    ("common.mpc.session:Session.collect", "waiting", "the other party"),
+    ("common.mpc.correlation:DealtCorrelations._dealt", "waiting", "the dealer"),
+    ("common.wire.peer:asyncio.Condition.wait_for", "waiting", "the parties"),
+    ("common.mpc.dealer:Dealer.training", "dealing", "train"),
+    ("common.stages.pipeline:PartyJob.stage", "stage", ""),
+    ("common.stages.model:PartyModel.partial_scores", "function", "own part of the score"),
+    ("common.stages.ledger:_keys", "function", "ledger: keys of rows"),
+    ("common.stages.ledger:Ledger.charge", "function", "ledger: the book"),
+    ("common.stages.pipeline:write_scores", "function", "file of scores"),
+]  # fmt: skip
+"""What is measured: where it is found, how it is wrapped (a verb of Meter, or a function below), and its name in the table."""
+
+
+def instrument(meter: Meter) -> None:
+    """Puts the meter around what NAMED lists. What has moved since raises AttributeError by its name."""
+    special = {"compute": _computing, "codec": _codec, "handler": _handler, "dealing": _dealing, "stage": _stage}
+    for where, how, name in NAMED:
+        owner, attribute = locate(where)
+        made = getattr(owner, attribute)
+        setattr(owner, attribute, special[how](meter, name, made) if how in special else getattr(meter, how)(name, made))
+
+
+def locate(where: str) -> tuple[Any, str]:
+    """`package.module:a.b` as the object `a` and the name `b` in it."""
+    module, _, path = where.partition(":")
+    *owners, attribute = path.split(".")
+    return reduce(getattr, owners, importlib.import_module(module)), attribute
+
+
+def _computing(meter: Meter, name: str, compute: Any) -> Any:
+    async def run(self: Any, work: Callable[[], Any], words: int) -> Any:
+        return await compute(self, meter.function(name, work), words)
+
+    return run
+
+
+def _codec(meter: Meter, name: str, made: Any) -> Any:
+    return lambda method: tuple(meter.function(name, work) for work in made(method))
+
+
+def _handler(meter: Meter, name: str, make: Any) -> Any:
+    return lambda run, **codec: make(run, **{key: meter.function(name, work) for key, work in codec.items()})
+
+
+def _stage(meter: Meter, _: str, stage: Any) -> Any:
+    @contextmanager
+    def run(self: Any, name: str) -> Iterator[None]:
+        with measured(meter, name), stage(self, name):
+            yield
+
+    return run
+
+
+def _dealing(meter: Meter, stage: str, training: Any) -> Any:
+    async def run(self: Any, work: Any) -> None:
+        with measured(meter, stage):
+            await training(self, work)
+
+    return run
+
+
+@contextmanager
+def measured(meter: Meter, stage: str) -> Iterator[None]:
+    """Adds a line to OUT on what the block cost, if `stage` is one to measure."""
+    before, start = _now(meter), time.monotonic()
+    yield
+    if stage not in STAGES:
+        return
+    seconds, after = time.monotonic() - start, _now(meter)
+    spent = {name: _difference(after[name], before[name]) for name in after}
+    with Path(os.environ[OUT]).open("a") as out:
+        out.write(json.dumps({"stage": stage, "seconds": seconds, "cores": os.cpu_count(), **spent}) + "\n")
+
+
+def _now(meter: Meter) -> dict[str, Counter[str]]:
+    kinds = threads()
+    return {
+        "named": meter.totals(),
+        "waited": Counter(meter.waited),
+        "threads": Counter({kind: times["ran"] for kind, times in kinds.items()}),
+        "ready": Counter({kind: times["ready"] for kind, times in kinds.items()}),
+        "process": Counter(total=time.process_time_ns()),
+    }
+
+
+def _difference(after: Counter[str], before: Counter[str]) -> dict[str, float]:
+    return {name: (value - before[name]) / 1e9 for name, value in after.items() if value > before[name]}
+
+
+def main() -> None:
+    module, sys.argv = sys.argv[1], sys.argv[1:]
+    instrument(Meter())
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

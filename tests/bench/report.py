@@ -1,0 +1,131 @@
+"""Results as tables: on the terminal, and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Text:
+    """A titled table of ready text."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def show(self) -> None:
+        table = Table(*self.columns, title=self.title, title_justify="left", box=None)
+        for row in self.rows:
+            table.add_row(*row)
+        Console(width=170).print(table)
+
+    def markdown(self) -> str:
+        lines = [self.columns, ["---"] * len(self.columns), *self.rows]
+        return f"### {self.title}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def training(results: list[dict[str, Any]]) -> Text:
+    columns = (
+        "rows|columns|link|line|train s|spread|lbfgs s|x lbfgs|SGD s|x SGD|MB peer|MB dealt|rounds|peak MiB|log-loss|pooled"
+    )
+    return Text(
+        "Training: seconds of the stage, beside plaintext fits of the same rows",
+        columns.split("|"),
+        [_training(r) for r in results],
+    )
+
+
+def _training(r: dict[str, Any]) -> list[str]:
+    (low, high), seconds, line = r["spread"]["train"], r["seconds"], r.get("line")
+    links = megabytes(r)
+    return [
+        f"{r['rows']:,}", f"{r['grid']}+{r['bank']}", r["link"],
+        f"{line['mbit']:.0f} Mbit/s {line['rtt_ms']:.0f} ms {line['congestion_control']}" if line else "loopback",
+        f"{seconds['train']:.2f}", f"{low:.2f}-{high:.2f}", f"{seconds['plaintext_lbfgs']:.3f}", f"{r['ratio_to_lbfgs']:.1f}",
+        f"{seconds['plaintext_sgd']:.3f}", f"{r['ratio_to_sgd']:.1f}", f"{links['peer']:.0f}", f"{links['dealt']:.0f}",
+        str(r["rounds"]), f"{max(r['peak_mib'].values()):.0f}", f"{r['logloss']['joint']:.5f}", f"{r['logloss']['pooled']:.5f}",
+    ]  # fmt: skip
+
+
+def megabytes(r: dict[str, Any]) -> dict[str, float]:
+    """Of a result: between the parties, and of the dealer."""
+    links = {name: sum(ways.values()) / 1e6 for name, ways in r["bytes"].items()}
+    return {"peer": links["grid_bank"], "dealt": links["coordinator_grid"] + links["coordinator_bank"]}
+
+
+def profile(title: str, found: dict[str, Any]) -> Text:
+    """Core-seconds and shares of each kind of work, a column a process; then waiting in seconds."""
+    kinds = sorted({kind for one in found.values() for kind in one["work"]}, key=lambda kind: -_sum(found, "work", kind))
+    waits = sorted({cause for one in found.values() for cause in one["waiting"]})
+    rows = [[kind, *(_share(one, kind) for one in found.values())] for kind in kinds]
+    rows.append(["all, core-seconds", *(f"{one['core_seconds']:.2f}" for one in found.values())])
+    rows.append(["of which encryption (estimate)", *(f"{one['encryption_estimate']:.2f}" for one in found.values())])
+    rows.append(["stage, seconds", *(f"{one['seconds']:.2f}" for one in found.values())])
+    rows += [
+        [f"waiting for {cause}, seconds", *(f"{one['waiting'].get(cause, 0.0):.2f}" for one in found.values())]
+        for cause in waits
+    ]
+    return Text(title, ["core-seconds (share)", *found], rows)
+
+
+def _sum(found: dict[str, Any], what: str, name: str) -> float:
+    return float(sum(one[what].get(name, 0.0) for one in found.values()))
+
+
+def _share(one: dict[str, Any], kind: str) -> str:
+    return f"{one['work'][kind]:.2f} ({one['share'][kind]:.0%})" if kind in one["work"] else ""
+
+
+def spu(results: list[dict[str, Any]]) -> Text | None:
+    """Every run of SPU in the results, None if there was none."""
+    rows = [
+        [
+            f"{r['rows']:,}", f"{r['grid']}+{r['bank']}", f"{run['protocol']}, {run['sigmoid']}",
+            *([f"failed: {run['error']}", "", "", "", ""] if "error" in run else [
+                f"{run['train']:.2f}", f"{run['whole']:.1f}", f"{r['seconds']['train']:.2f}", f"{run['ratio_to_ours']:.1f}",
+                f"{run['logloss']:.5f}"]),
+            f"{r['logloss']['joint']:.5f}",
+        ]
+        for r in results for run in r.get("spu", [])
+    ]  # fmt: skip
+    columns = "rows|columns|SPU, sigmoid|train s|whole s|our train s|SPU / ours|SPU log-loss|our log-loss"
+    return (
+        Text("SPU on the same rows, 5 epochs of SGD, two processes over loopback without TLS", columns.split("|"), rows)
+        if rows
+        else None
+    )
+
+
+def growth(found: dict[str, Any]) -> Text:
+    rows = [
+        [
+            axis,
+            what,
+            f"{fit['slope']:.2f}",
+            f"{fit['fixed']:.3g}",
+            f"{fit['per_unit']:.3g}",
+            ", ".join(f"{n:,}" for n in series["sizes"]),
+        ]
+        for axis, series in found.items()
+        for what, fit in series["fit"].items()
+    ]
+    return Text("Growth: value = fixed + c size^slope", ["against", "value", "slope", "fixed", "c", "sizes"], rows)
+
+
+def stage(title: str, results: list[dict[str, Any]], name: str) -> Text:
+    """A workload of one stage: score, align."""
+    columns = ["rows", "seconds", "spread", "plaintext s", "x plaintext", "MB peer", "peak MiB"]
+    rows = [
+        [
+            f"{r['rows']:,}", f"{r['seconds'][name]:.2f}", "{:.2f}-{:.2f}".format(*r["spread"][name]),
+            f"{r['seconds']['plaintext']:.3f}", f"{r['ratio_to_plaintext']:.1f}", f"{r['megabytes']:.0f}",
+            f"{max(r['peak_mib'].values()):.0f}",
+        ]
+        for r in results
+    ]  # fmt: skip
+    return Text(title, columns, rows)

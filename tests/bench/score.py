@@ -1,0 +1,64 @@
+"""Batch scoring: a model trained on a part, then a scoring plan over every aligned row of (enterprise, month)."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from common.plan import Model, ScorePlan, Side, Split, TrainPlan
+from common.stages.metrics import sigmoid
+from tests.bench import jobs
+from tests.bench.anatomy import anatomy
+from tests.bench.plaintext import timed
+from tests.bench.stage import outcome
+from tests.bench.tables import write_tables
+
+_TRAIN_ROWS = 20_000
+_KEYS: tuple[Literal["id", "period"], ...] = ("id", "period")
+
+
+def bench_score(rows: int, grid: int, bank: int, repeat: int = 1, *, profiled: bool = False) -> dict[str, Any]:
+    """Seconds of the score stage, medians over `repeat` jobs; beside the same rows scored and written by one process."""
+    with tempfile.TemporaryDirectory(prefix="wattscore-bench-") as name:
+        folder = Path(name)
+        part = jobs.declare(write_tables(folder / "part", min(rows, _TRAIN_ROWS), grid, bank))
+        whole = jobs.declare(write_tables(folder / "all", rows, grid, bank, seed=2))
+        datasets = {side: {"part": part[side], "all": whole[side]} for side in part}
+        runs, profile = _secure(folder, datasets, repeat, profiled)
+        plain = _plaintext(whole["grid"]["path"], whole["bank"]["path"], folder / "scores.csv")
+        result = outcome({"rows": rows, "grid": grid, "bank": bank}, "score", runs, plain)
+        if profiled:
+            result["profile"] = anatomy(profile, result["bytes"])
+    return result
+
+
+def _secure(folder: Path, datasets: dict[str, Any], repeat: int, profiled: bool) -> tuple[list[Any], dict[str, dict[str, Any]]]:
+    side = Side(dataset="part")
+    split, model = Split(test=0.3), Model(iterations=6)
+    plan = TrainPlan(grid=side, bank=side, keys=_KEYS, split=split, model=model, limits=jobs.SMALL)
+    side, runs = Side(dataset="all"), []
+    daemons, lines = jobs.start(folder, datasets, None, profiled)
+    with lines, daemons as trial, trial.client() as client:
+        trained, _ = jobs.run(client, plan)
+        jobs.forget_scores(trial)  # the held-out rows' keys may be among those to score
+        for _ in range(repeat):
+            runs.append(jobs.run(client, ScorePlan(grid=side, bank=side, keys=_KEYS, model=trained.id)))
+        profile = trial.profile("score") if isinstance(trial, jobs.ProfiledTrial) else {}
+    return runs, profile
+
+
+def _plaintext(grid: Path, bank: Path, out: Path) -> float:
+    """Seconds to score joined tables in one process and write the same file; reading and joining are not in it."""
+    tables = [pd.read_parquet(path).sort_values(["id", "month"], ignore_index=True) for path in (grid, bank)]
+    x = np.column_stack([table.drop(columns=["id", "month", "y"], errors="ignore").to_numpy(np.float64) for table in tables])
+    keys, weights = tables[0][["id", "month"]], np.full(x.shape[1], 0.1)
+
+    def score() -> None:
+        u = x @ weights
+        keys.assign(u=u, probability=sigmoid(u)).to_csv(out, index=False)
+
+    return timed(score)[0]

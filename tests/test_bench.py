@@ -1,0 +1,99 @@
+"""The benchmark still runs against the product as it is: what it measures, what its profiler looks for, its fit of growth."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests.bench import report
+from tests.bench.__main__ import main
+from tests.bench.chart import draw
+from tests.bench.growth import fit
+from tests.bench.instruments import Meter
+from tests.bench.profiled import NAMED, locate
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    out = tmp_path_factory.mktemp("bench") / "result.json"
+    asked = ["profile", "--rows", "3000", "--grid", "4", "--bank", "4", "--iterations", "6", "--json", str(out)]
+    done = CliRunner().invoke(main, asked)
+    assert done.exit_code == 0, done.output
+    found: dict[str, object] = json.loads(out.read_text())
+    return found
+
+
+def test_a_workload_gives_every_figure_beside_plaintext(result: dict[str, dict[str, float]]) -> None:
+    stages = {"load", "align", "prepare", "train", "reveal", "evaluate", "total", "plaintext_lbfgs", "plaintext_sgd"}
+    assert set(result["seconds"]) == stages and min(result["seconds"].values()) >= 0.0
+    assert result["ratio_to_lbfgs"] == pytest.approx(result["seconds"]["train"] / result["seconds"]["plaintext_lbfgs"])
+    assert result["ratio_to_sgd"] == pytest.approx(result["seconds"]["train"] / result["seconds"]["plaintext_sgd"])
+    assert result["rounds"] == result["rounds_by_stage"]["train"] == 4 * 6 + 5  # matrices 2, a step 4, weights 3
+    assert result["logloss"]["joint"] == pytest.approx(result["logloss"]["pooled"], abs=0.01)
+    assert set(result["bytes"]) == {"grid_bank", "coordinator_grid", "coordinator_bank"}
+
+
+def test_the_profile_accounts_for_each_process(result: dict[str, dict[str, dict[str, dict[str, float]]]]) -> None:
+    profile = result["profile"]
+    assert set(profile) == {"coordinator", "grid", "bank"}
+    for one in profile.values():
+        assert {"products", "link", "masks (AES)", "serialisation", "gRPC in Python"} <= set(one["work"])
+        assert sum(one["work"].values()) == pytest.approx(one["core_seconds"], rel=0.1)
+    assert "the dealer" in profile["bank"]["waiting"] and "the other party" in profile["grid"]["waiting"]
+
+
+@pytest.mark.parametrize("where", [where for where, _, _ in NAMED])
+def test_the_profiler_finds_what_it_measures(where: str) -> None:
+    owner, name = locate(where)
+    assert callable(getattr(owner, name))
+
+
+def test_a_thread_is_charged_for_the_innermost_piece_of_work() -> None:
+    meter = Meter()
+
+    def busy(count: int) -> int:
+        return sum(range(count))
+
+    inner = meter.function("inner", busy)
+    meter.function("outer", lambda: inner(2_000_000) + busy(10))()
+    spent = meter.totals()
+    assert spent["inner"] > 10 * spent["outer"] > 0
+
+
+async def test_a_coroutine_is_not_charged_while_it_waits() -> None:
+    meter = Meter()
+    await meter.coroutine("waits", lambda: asyncio.sleep(0.05))()
+    assert 0 < meter.totals()["waits"] < 25e6
+
+
+async def test_what_a_measured_coroutine_raises_and_catches_is_unchanged() -> None:
+    async def fails() -> None:
+        try:
+            await asyncio.wait_for(asyncio.sleep(10), 0.01)
+        except TimeoutError:
+            raise ValueError("late") from None
+
+    with pytest.raises(ValueError, match="late"):
+        await Meter().coroutine("name", fails)()
+
+
+def test_the_fit_finds_the_law_it_was_drawn_from() -> None:
+    sizes = [10_000, 30_000, 100_000, 300_000, 1_000_000]
+    found = fit(sizes, [0.2 + 4e-6 * n**1.05 for n in sizes])
+    assert (found["slope"], found["fixed"]) == (pytest.approx(1.05, abs=0.01), pytest.approx(0.2, abs=0.01))
+    assert fit(sizes, [3e-6 * n for n in sizes])["slope"] == pytest.approx(1.0, abs=0.01)
+
+
+def test_the_chart_and_tables_are_drawn(tmp_path: Path, result: dict[str, object]) -> None:
+    sizes = [10, 30, 100]
+    law = fit(sizes, [1.0 + 2.0 * n for n in sizes])
+    series = {"sizes": sizes, "seconds": [1.0 + 2.0 * n for n in sizes], "bytes": [1.0 + 2.0 * n for n in sizes]}
+    series |= {"lbfgs": [1.0] * 3, "sgd": [2.0] * 3, "fit": {"seconds": law, "bytes": law}, "results": [result]}
+    growth = {"rows": series, "columns": series}
+    assert all(path.stat().st_size > 10_000 for path in draw(growth, tmp_path))
+    assert "| rows | seconds | 1.00 |" in report.growth(growth).markdown()
+    assert report.training([result]).markdown().count("\n") == 5  # type: ignore[list-item]
