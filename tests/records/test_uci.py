@@ -22,7 +22,7 @@ from common.records.entries import Entries, flatten
 from common.records.panel import Codes, Panel
 from common.records.samples import Samples, month_number
 from common.stages.split import draw
-from common.table import FeatureTable
+from common.table import FeatureTable, Ids
 from tests.end_to_end.test_uci import SOURCE
 from tests.records.test_defaults import table
 
@@ -87,7 +87,7 @@ def test_raw_columns_and_recipes_reach_the_prepared_tables() -> None:
     assert bank.label is not None
     label = bank.label.astype(np.float64)
     # As in tests/end_to_end/test_uci.py: the split of these ids and labels, without months.
-    test = draw(FeatureTable(bank.ids, None, {}, {}, label), Split())
+    test = draw(FeatureTable(Ids.of(bank.ids), None, {}, {}, label), Split())
     tables = {party: (table(f), f.configs()) for party, f in ((Party.GRID, grid), (Party.BANK, bank))}
     parts = [fit(rows, configs, Preparation(), ~test)[0].transform(rows) for rows, configs in tables.values()]
     x = np.column_stack(parts)
