@@ -1,4 +1,4 @@
-"""`wattscore`: train, score, predeal, jobs, show, cancel, certs, try, demo, setup-demo, features."""
+"""`wattscore`: train, score, predeal, jobs, show, cancel, models, promote, rollback, monitor, and the rest of the commands."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from common.client import Client, as_dict, failure
 from common.config import validate
 from common.demo_setup import setup_demo
 from common.errors import PlanError, WattScoreError
+from common.monitor_cli import models, monitor, promote, rollback
 from common.plan import AnyPlan, PredealPlan, ScorePlan, TrainPlan, load_plan, parse_plan
 from common.records_cli import features
 from common.show import follow, print_job, print_jobs
@@ -64,7 +65,7 @@ def train(plan: Path, watch: bool, config: Path, as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--model", required=True, help="The training job whose model scores.")
+@click.option("--model", required=True, help="The training job whose model scores, or champion.")
 @click.option("--grid-dataset", required=True, help="The grid's dataset to score.")
 @click.option("--bank-dataset", required=True, help="The bank's dataset to score.")
 @click.option("--by-period", is_flag=True, help="Rows are (enterprise, period).")
@@ -192,6 +193,8 @@ def _print(job: wire.Job, as_json: bool) -> None:
         print_job(job, Console())
 
 
+for command in (models, promote, rollback, monitor):
+    main.add_command(command)
 main.add_command(certs)
 main.add_command(try_)
 main.add_command(features)

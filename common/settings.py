@@ -11,6 +11,7 @@ from common.config import StrictModel, read_toml, validate
 from common.dataset import DatasetConfig
 from common.decision.config import DecisionConfig
 from common.errors import ConfigError, IdentityError, PolicyError
+from common.monitor.config import MonitorConfig
 from common.party import Identity
 from common.policy import Policy
 from common.wire.tls import TlsConfig
@@ -71,6 +72,7 @@ class PartySettings(Process):
     decision: DecisionConfig = Field(
         default=DecisionConfig(), description="At the bank: how a score becomes points, a grade and a decision."
     )
+    monitor: MonitorConfig = Field(default=MonitorConfig(), description="From where on a change of the data is an alarm.")
 
 
 class CoordinatorSettings(Process):

@@ -25,13 +25,16 @@ GROUPS: dict[str, str] = {
     "records": "records",  # a party's monthly records, cleaned and made into features, by itself
     "plan": "plan policy",
     "decision": "decision",  # a score into points, a grade, a decision and reasons, at the bank
+    "monitor": "monitor",  # a party's history of what it scored, and what of it is an alarm
     "stages": "stages",  # one verb a file, read top to bottom by stages.pipeline
     "wire": "wire",  # gRPC and protobuf, and nothing of what is computed
     "settings": "settings",
     "jobs": "jobs",
     "coordinator": "coordinator",
     "daemon": "daemon serve health",  # a party's process
-    "client": "client show cli trial trial_cli demo_setup remote certs_cli records_cli compare",  # a person's process
+    "client": (  # a person's process
+        "client show cli trial trial_cli demo_setup remote certs_cli records_cli monitor_cli compare"
+    ),
 }
 
 # What a group may import besides itself: groups, or modules by name. Everybody may import `common` (its version).
@@ -42,16 +45,17 @@ MAY_IMPORT: dict[str, str] = {
     "records": "ground",
     "plan": "ground mpc features",
     "decision": "ground features stages.metrics",
-    "stages": "ground mpc features plan decision",
+    "monitor": "ground decision stages.metrics",
+    "stages": "ground mpc features plan decision monitor",
     "wire": "errors party config certificates disclosure mpc.session mpc.correlation mpc.count_masks",
-    "settings": "ground plan wire decision.config",
+    "settings": "ground plan wire decision.config monitor.config",
     "jobs": "ground mpc plan stages wire settings",
     "coordinator": (
         "errors party config wire plan settings serve jobs.state jobs.journal jobs.memory"
         " mpc.dealer mpc.correlation mpc.session"
     ),
-    "daemon": "ground mpc plan stages wire settings jobs",
-    "client": "ground mpc records plan stages wire settings jobs",
+    "daemon": "ground mpc plan stages wire settings jobs monitor",
+    "client": "ground mpc records plan stages wire settings jobs monitor decision",
 }
 
 # A party's package may import all of `common` but the other processes, and never the other party's.

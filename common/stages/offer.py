@@ -1,0 +1,47 @@
+"""What a party looks at before it accepts a job."""
+
+from __future__ import annotations
+
+from common.dataset import DatasetConfig
+from common.errors import DataError, PlanError
+from common.party import Party
+from common.plan import Plan, TrainPlan
+from common.policy import Policy
+
+
+def check_offer(plan: Plan, party: Party, datasets: dict[str, DatasetConfig], policy: Policy) -> DatasetConfig:
+    """What a party looks at before it accepts a job: its policy, and that the dataset and columns exist as declared."""
+    policy.check(plan)
+    side = plan.side(party)
+    if side.dataset not in datasets:
+        raise PlanError(
+            f"the {party.value} has no dataset {side.dataset!r}",
+            remedy="Ask its owner for the names of its datasets.",
+            local=f"It has: {', '.join(sorted(datasets)) or 'none'}.",
+        )
+    dataset = datasets[side.dataset]
+    if isinstance(plan, TrainPlan):
+        select(dataset, side.columns, side.dataset)
+    if "period" in plan.keys and dataset.period is None:
+        raise PlanError(
+            f"dataset {side.dataset!r} of the {party.value} has no period",
+            remedy='Use keys = ["id"], or declare its period column.',
+        )
+    if not dataset.path.exists():
+        message = f"the file of dataset {side.dataset!r} is missing"
+        raise DataError(f"{message}: {dataset.path}", public=message, remedy="Put it where the configuration says.")
+    return dataset
+
+
+def select(dataset: DatasetConfig, asked: tuple[str, ...], name: str) -> DatasetConfig:
+    """`dataset` with the columns a plan names, or all for *; raises PlanError for a column it does not declare."""
+    if asked == ("*",) or not dataset.columns:
+        return dataset
+    unknown = [c for c in asked if c not in dataset.columns]
+    if unknown:
+        raise PlanError(
+            f"dataset {name!r} declares no column {', '.join(map(repr, unknown))}",
+            remedy="Ask its owner what it declares.",
+            local=f"It declares: {', '.join(dataset.columns)}.",
+        )
+    return dataset.model_copy(update={"columns": {c: dataset.columns[c] for c in asked}})
