@@ -61,11 +61,23 @@ def _read(
     size = len(months), known.bins
     counts = np.bincount(place * known.bins + known.places(values), minlength=size[0] * size[1]).reshape(size)
     before = np.array(known.counts, np.int64)
-    index, chance, rows, m = psi(before, counts), floor(before, counts), counts.sum(axis=1), int(before.sum())
+    rows, m = counts.sum(axis=1), int(before.sum())
     for k, month in enumerate(months):
+        index, chance = _index(known, month, counts[k : k + 1])
         missing = float(counts[k, -1] / max(int(rows[k]), 1))
         share = float(before[-1] / max(m, 1))
-        yield Reading(model, month, name, float(index[k]), float(chance[k]), missing, share, int(rows[k]), m)
+        yield Reading(model, month, name, index, chance, missing, share, int(rows[k]), m)
+
+
+def _index(known: Distribution, month: str, counts: npt.NDArray[np.int64]) -> tuple[float, float]:
+    """The index and what chance explains of it: against all of the training or its months of the same season, if closer.
+
+    Without the latter every seasonal column would be an alarm each year.
+    """
+    season = known.seasons.get(int(month[5:])) if known.seasons else None
+    pairs = [(psi(before, counts), floor(before, counts)) for before in map(np.array, (known.counts, season)) if before.ndim]
+    index, chance = min(pairs, key=lambda pair: float(pair[0][0]))
+    return float(index[0]), float(chance[0])
 
 
 def alarms(readings: Iterable[Reading], config: MonitorConfig) -> list[Alarm]:

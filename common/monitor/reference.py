@@ -22,11 +22,15 @@ Places = npt.NDArray[np.int64]
 
 
 class Distribution(StrictModel):
-    """Rows by bin. Numeric: cut at `edges`, rising; categorical: `levels`, then all others. Missing values come last."""
+    """Rows by bin. Numeric: cut at `edges`, rising; categorical: `levels`, then all others. Missing values come last.
+
+    seasons: the same by month of the year, 1 to 12, where rows have periods.
+    """
 
     edges: tuple[float, ...] = ()
     levels: tuple[str, ...] | None = None
     counts: tuple[int, ...]
+    seasons: dict[int, tuple[int, ...]] = {}
 
     @property
     def bins(self) -> int:
@@ -49,9 +53,11 @@ class Reference(StrictModel):
 
 
 def describe(table: FeatureTable, rows: int, score: npt.NDArray[np.float64] | None = None) -> Reference:
-    """Of the first `rows` rows, and of held-out scores. Numbers are cut at deciles, categories by the most frequent."""
-    columns = {name: _distribution(values) for name, values in named(table, slice(rows))}
-    return Reference(columns=columns | ({} if score is None else {SCORE: _distribution(score)}))
+    """Of the first `rows` rows, and of the scores of the others, held out. Numbers are cut at deciles, categories by the most frequent."""
+    periods = None if table.periods is None else table.periods[:rows]
+    columns = {name: _distribution(values, periods) for name, values in named(table, slice(rows))}
+    held = None if table.periods is None else table.periods[rows:]
+    return Reference(columns=columns | ({} if score is None else {SCORE: _distribution(score, held)}))
 
 
 def named(table: FeatureTable, rows: slice = slice(None)) -> Iterator[tuple[str, npt.NDArray[Any]]]:
@@ -61,7 +67,7 @@ def named(table: FeatureTable, rows: slice = slice(None)) -> Iterator[tuple[str,
             yield name, columns[name][rows]
 
 
-def _distribution(values: npt.NDArray[Any]) -> Distribution:
+def _distribution(values: npt.NDArray[Any], periods: npt.NDArray[np.int32] | None) -> Distribution:
     if values.dtype == object:
         levels, counts = np.unique([str(value) for value in values if value is not None], return_counts=True)
         frequent = sorted(levels[np.argsort(-counts, kind="stable")][:_LEVELS].tolist())
@@ -72,8 +78,15 @@ def _distribution(values: npt.NDArray[Any]) -> Distribution:
         edges = np.unique(np.quantile(present, inner, method="inverted_cdf")) if present.size else np.empty(0)
         # The last edge at the greatest value would leave a bin above it that nothing fills.
         bare = Distribution(edges=tuple(edges[edges < present.max(initial=-np.inf)].tolist()), counts=())
-    counts = np.bincount(bare.places(values), minlength=bare.bins)
-    return bare.model_copy(update={"counts": tuple(counts.tolist())})
+    places, seasons = bare.places(values), dict[int, tuple[int, ...]]()
+    if periods is not None:
+        year = periods % 12 + 1
+        seasons = {int(month): _count(places[year == month], bare.bins) for month in np.unique(year)}
+    return bare.model_copy(update={"counts": _count(places, bare.bins), "seasons": seasons})
+
+
+def _count(places: Places, bins: int) -> tuple[int, ...]:
+    return tuple(np.bincount(places, minlength=bins).tolist())
 
 
 def save(reference: Reference, folder: Path) -> None:
