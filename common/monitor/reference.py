@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from common.config import StrictModel
 from common.decision.bundle import write_private
@@ -30,7 +30,7 @@ class Distribution(StrictModel):
     edges: tuple[float, ...] = ()
     levels: tuple[str, ...] | None = None
     counts: tuple[int, ...]
-    seasons: dict[int, tuple[int, ...]] = {}
+    seasons: dict[int, tuple[int, ...]] = Field(default_factory=dict)
 
     @property
     def bins(self) -> int:
@@ -53,7 +53,7 @@ class Reference(StrictModel):
 
 
 def describe(table: FeatureTable, rows: int, score: npt.NDArray[np.float64] | None = None) -> Reference:
-    """Of the first `rows` rows, and of the scores of the others, held out. Numbers are cut at deciles, categories by the most frequent."""
+    """Of the first `rows` rows, and of the scores of the others, held out; numbers cut at deciles, the 20 commonest levels."""
     periods = None if table.periods is None else table.periods[:rows]
     columns = {name: _distribution(values, periods) for name, values in named(table, slice(rows))}
     held = None if table.periods is None else table.periods[rows:]
