@@ -14,15 +14,16 @@ from common.disclosure import Opened
 from common.errors import ConfigError, PlanError
 from common.mpc.link import Fourier, Taylor
 from common.party import Party
-from common.plan import Model, PredealPlan, Request, ScorePlan, TrainPlan, load_plan, make_plan, parse_plan
+from common.plan import Model, PredealPlan, PromotePlan, Request, ScorePlan, TrainPlan, load_plan, make_plan, parse_plan
 
 SIDES: dict[str, Any] = {"grid": {"dataset": "meters"}, "bank": {"dataset": "loans"}}
 WEIGHTS = {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS}
 TRAINING = {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SPLIT, Opened.TEST_SCORES, Opened.METRICS} | WEIGHTS
 # The canonical bytes of a plan of defaults. A change here breaks every stored digest and needs a new protocol version.
-TRAIN_DIGEST = "f20b802faa04407347c8ce5bd8aaf2de09bb078d218a1123ad139c08b50d42c9"
+TRAIN_DIGEST = "720a48b2444c116584513fbb5fbde31782088d86dbb57d82cebda9ccafa487b4"
 PREDEAL_DIGEST = "2c313884c50a1b0e008d1303b690ac76eacb2ec1aeb1ba1dff9bb1136c728ba5"
-SCORE_DIGEST = "2b03f6a367e74fa410b9c55c3c895444ee6770f215586b3d13d183bb2dbdf823"
+SCORE_DIGEST = "c538dd86ca03d5339d2129a5e643b3bd476ad2c879064cdffeade353672d04f3"
+PROMOTE_DIGEST = "0f098cb4915c7347a20daf9cffc793735b21401edfbe9b64d537fb394c1fc60e"
 
 
 def train(**more: Any) -> TrainPlan:
@@ -70,7 +71,8 @@ def test_a_plan_needs_what_its_computation_opens_and_allows_no_more_by_default()
     assert train(keys=["id", "period"]).needs == TRAINING | periods
     owned = train(model={"weights": "owned", "optimiser": "sgd"})
     assert owned.needs == TRAINING - WEIGHTS | {Opened.GRADIENTS}
-    assert score().needs == {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SCORES}
+    assert score().needs == {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SCORES, Opened.DRIFT}
+    assert score(drift=False).needs == {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SCORES}
     assert train(preparation={"coding": "bins"}).needs == TRAINING
     assert train(preparation={"coding": "woe"}).needs == TRAINING | {Opened.BIN_COUNTS}
     assert score(keys=["id", "period"]).needs == score().needs | periods
@@ -88,12 +90,18 @@ def test_disclosures_that_lack_a_needed_value_are_refused(lacking: Opened) -> No
         train(disclosures=[opened.value for opened in TRAINING - {lacking}])
 
 
-@pytest.mark.parametrize("plan", [train(), score(), predeal()], ids=["train", "score", "predeal"])
+@pytest.mark.parametrize("plan", [train(), score(), predeal(), PromotePlan(model="job-1")], ids=lambda plan: plan.kind)
 def test_the_canonical_bytes_are_pinned(plan: Request) -> None:
-    assert (
-        plan.digest().hex()
-        == {"train": TRAIN_DIGEST, "score": SCORE_DIGEST, "predeal": PREDEAL_DIGEST}[plan.model_dump()["kind"]]
-    )
+    pinned = {"train": TRAIN_DIGEST, "score": SCORE_DIGEST, "predeal": PREDEAL_DIGEST, "promote": PROMOTE_DIGEST}
+    assert plan.digest().hex() == pinned[plan.model_dump()["kind"]]
+
+
+def test_a_move_names_a_model_or_rolls_back() -> None:
+    for raw in ({}, {"action": "rollback", "model": "job-1"}, {"action": "rollback", "anew": True}):
+        with pytest.raises(PlanError, match=r"promote needs a model|anew begins"):
+            make_plan({"kind": "promote", **raw}, "plan")
+    plan = make_plan({"kind": "promote", "action": "rollback"}, "plan")
+    assert plan.allowed == {Opened.COUNTS, Opened.METRICS} and parse_plan(plan.canonical()) == plan
 
 
 def test_the_canonical_json_names_every_field_in_order() -> None:
@@ -179,7 +187,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"limits": {"min_matched": 0}}, "limits.min_matched: "),
     ({"limits": {"min_test_per_class": 0}}, "limits.min_test_per_class: "),
     ({"name": "x" * 101}, "name: "),
-    ({"kind": "scoring"}, "kind 'scoring' is not known. Use one of: train, score, predeal."),
+    ({"kind": "scoring"}, "kind 'scoring' is not known. Use one of: train, score, predeal, promote."),
     ({"kind": ["train"]}, "kind ['train'] is not known"),
     ({"kind": "score"}, "missing key 'model'"),
     ({"dealt": "ahead", "model": {"optimiser": "sgd"}}, "only optimiser = 'nesterov' can be dealt ahead"),

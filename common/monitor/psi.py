@@ -45,7 +45,7 @@ def _shares(counts: Counts) -> Shares:
 
 
 def _chi_squared(freedom: npt.NDArray[np.int64]) -> Shares:
-    """Its upper `CHANCE` quantile, by Wilson and Hilferty's cube: never below it, 3 % above from ten degrees of freedom, 30 % at one."""
+    """Its upper `CHANCE` quantile by Wilson and Hilferty's cube: above the exact one, by 3 % at ten degrees, 30 % at one."""
     part = 2.0 / (9.0 * freedom)
     found: Shares = freedom * (1.0 - part + _Z * np.sqrt(part)) ** 3
     return found
