@@ -2,20 +2,25 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 SPU_PYTHON ?= $(WATTSCORE_BENCH_SPU_PYTHON)
 
 .PHONY: setup demo test test-containers check protos bench bench-full lock clean
 
-$(READY): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=...") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $(INSTALLED)
+
+$(READY): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $(READY)
 
 setup: $(READY)  ## make .venv with everything in it
 
-demo: $(READY)  ## a synthetic world, three real processes, into demo-out/
+demo: $(INSTALLED)  ## from synthetic dirty records to a report and decisions, into demo-out/; installs no tool for tests
 	$(BIN)/wattscore demo --out demo-out
 
 test: $(READY)  ## all tests that need no container engine

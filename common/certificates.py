@@ -17,14 +17,13 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.x509.oid import NameOID
 
+from common.certificate_forms import USAGES, ca_certificate, key_pem, leaf_certificate, subtrees
 from common.errors import ConfigError, IdentityError
 from common.party import Identity
-
-_BACKDATE = timedelta(minutes=5)  # the other organisations' clocks may be slow
-_USAGES = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH)
+from common.revoked import read_revoked
 
 E = TypeVar("E", bound=x509.ExtensionType)
 
@@ -41,8 +40,8 @@ def make_ca(org: str, folder: Path, days: int = 3650, *, now: datetime | None = 
     key_file, file = folder / "ca.key", folder / "ca.pem"
     _refuse_existing(key_file, file)
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = _ca_certificate(org, key, now or datetime.now(UTC), timedelta(days=days))
-    _write_new(key_file, _key_pem(key), 0o600)
+    certificate = ca_certificate(org, key, now or datetime.now(UTC), timedelta(days=days))
+    _write_new(key_file, key_pem(key), 0o600)
     _write_new(file, certificate.public_bytes(Encoding.PEM), 0o644)
     return file
 
@@ -53,20 +52,44 @@ def issue(ca: Path, identity: Identity, folder: Path, days: int = 365, *, now: d
     It never outlives the CA. Raises IdentityError if the CA is of another organisation or outside its dates,
     ConfigError if either file exists or cannot be written, or the CA's files cannot be read.
     """
-    now = now or datetime.now(UTC)
+    key, certificate = _signed(ca, identity, days, now or datetime.now(UTC))
+    key_file, file = folder / f"{identity.role}.key", folder / f"{identity.role}.pem"
+    _refuse_existing(key_file, file)
+    _write_new(key_file, key, 0o600)
+    _write_new(file, certificate, 0o644)
+    return file
+
+
+def renew(ca: Path, identity: Identity, folder: Path, days: int = 365, *, now: datetime | None = None) -> Path:
+    """Puts a new key and certificate of `identity` in the place of those in `folder`, each file whole at any moment.
+
+    A running process keeps the pair it has until both are there. Raises as `issue`, and IdentityError if ROLE.pem is
+    another's.
+    """
+    key_file, file = folder / f"{identity.role}.key", folder / f"{identity.role}.pem"
+    if (got := identity_of(read_certificate(file))) != identity:
+        raise IdentityError(f"{file} is of another", expected=identity, got=got)
+    key, certificate = _signed(ca, identity, days, now or datetime.now(UTC))
+    parts = [(target.with_name(f".{target.name}.new"), target) for target in (key_file, file)]
+    for (part, _), data, mode in zip(parts, (key, certificate), (0o600, 0o644), strict=True):
+        part.unlink(missing_ok=True)
+        _write_new(part, data, mode)
+    for part, target in parts:
+        part.replace(target)
+    return file
+
+
+def _signed(ca: Path, identity: Identity, days: int, now: datetime) -> tuple[bytes, bytes]:
+    """A new key and a certificate for it by the CA in `ca`, PEM."""
     authority, authority_key = _read_ca(ca)
     if org_of(authority) != identity.org:
         raise IdentityError(
             f"the CA in {ca} cannot issue {identity}", expected=f"an identity of {org_of(authority)}", got=identity.org
         )
     check_dates(authority, now, f"the CA in {ca}")
-    key_file, file = folder / f"{identity.role}.key", folder / f"{identity.role}.pem"
-    _refuse_existing(key_file, file)
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = _leaf_certificate(identity, key, authority, authority_key, now, timedelta(days=days))
-    _write_new(key_file, _key_pem(key), 0o600)
-    _write_new(file, certificate.public_bytes(Encoding.PEM), 0o644)
-    return file
+    certificate = leaf_certificate(identity, key, authority, authority_key, now, timedelta(days=days))
+    return key_pem(key), certificate.public_bytes(Encoding.PEM)
 
 
 def export_bundle(ca: Path, out: Path | None = None) -> Path:
@@ -112,7 +135,12 @@ def import_bundle(bundle: Path, trust: Path, expected_org: str, *, now: datetime
 
 def fingerprint(pem: bytes) -> str:
     """The SHA-256 of the certificate in `pem` as `AB:CD:...` (32 bytes), to compare by telephone."""
-    return parse_certificate(pem, "the certificate").fingerprint(SHA256()).hex(":").upper()
+    return shown_fingerprint(parse_certificate(pem, "the certificate"))
+
+
+def shown_fingerprint(certificate: x509.Certificate) -> str:
+    """The SHA-256 of `certificate` as `AB:CD:...` (32 bytes)."""
+    return certificate.fingerprint(SHA256()).hex(":").upper()
 
 
 def days_left(certificate: x509.Certificate, now: datetime | None = None) -> int:
@@ -185,11 +213,12 @@ class TrustStore:
         return b"".join(c.public_bytes(Encoding.PEM) for c in certificates)
 
 
-def verify_peer(leaf_pem: bytes, trust: TrustStore, now: datetime) -> Identity:
-    """The identity proven by `leaf_pem` at `now` (with a time zone).
+def verify_peer(leaf_pem: bytes, trust: TrustStore, now: datetime | None) -> Identity:
+    """The identity proven by `leaf_pem` at `now` (with a time zone; None: whenever its connection was made).
 
-    Raises IdentityError unless the CA of the very organisation it claims is trusted and directly issued it, both are
-    within their dates, and it is a leaf for TLS clients and servers.
+    Raises IdentityError unless the CA of the very organisation it claims is trusted and directly issued it, it is not
+    revoked, both are within their dates, and it is a leaf for TLS clients and servers; ConfigError if the list of revoked
+    certificates cannot be read.
     """
     leaf = parse_certificate(leaf_pem, "the peer's certificate")
     identity = identity_of(leaf)
@@ -202,9 +231,12 @@ def verify_peer(leaf_pem: bytes, trust: TrustStore, now: datetime) -> Identity:
             expected=f"the trusted CA of {identity.org}",
             got=leaf.issuer.rfc4514_string() or "no issuer",
         ) from None
-    check_dates(authority, now, f"the CA certificate of {identity.org}")
-    check_dates(leaf, now, f"the certificate of {identity}")
+    if now is not None:
+        check_dates(authority, now, f"the CA certificate of {identity.org}")
+        check_dates(leaf, now, f"the certificate of {identity}")
     check_leaf(leaf, identity)
+    if read_revoked(trust.folder).holds(leaf, identity.org):
+        raise IdentityError(f"the certificate of {identity} is revoked", remedy="Its organisation must renew it.")
     return identity
 
 
@@ -214,7 +246,7 @@ def check_leaf(leaf: x509.Certificate, identity: Identity) -> None:
     if constraints is not None and constraints.ca:
         raise IdentityError(f"the certificate of {identity} is a CA's", remedy="Issue one for this role.")
     usages = _extension(leaf, x509.ExtendedKeyUsage) or ()
-    if not all(usage in usages for usage in _USAGES):
+    if not all(usage in usages for usage in USAGES):
         raise IdentityError(f"the certificate of {identity} lacks the extended key usage of a TLS client and server")
 
 
@@ -294,7 +326,7 @@ def _check_ca(certificate: x509.Certificate, org: str, what: str) -> None:
     if not (basic and basic.ca and basic.path_length == 0 and usage and usage.key_cert_sign):
         raise IdentityError(f"{what} is not a CA certificate of path length 0")
     limits = _extension(certificate, x509.NameConstraints, critical=True)
-    if limits is None or set(limits.permitted_subtrees or ()) != set(_subtrees(org)):
+    if limits is None or set(limits.permitted_subtrees or ()) != set(subtrees(org)):
         raise IdentityError(
             f"{what} is not limited to the names of {org}",
             remedy=f"{org} must make its CA with `wattscore certs init`.",
@@ -302,80 +334,6 @@ def _check_ca(certificate: x509.Certificate, org: str, what: str) -> None:
 
 
 # Writing
-
-
-def _subtrees(org: str) -> list[x509.GeneralName]:
-    return [x509.DNSName(f"{org}.wattscore"), x509.UniformResourceIdentifier(org)]
-
-
-def _ca_certificate(org: str, key: ec.EllipticCurvePrivateKey, now: datetime, life: timedelta) -> x509.Certificate:
-    name = _name(org, "WattScore CA")
-    return (
-        _builder(name, name, key, key, now, now + life)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(ca=True), critical=True)
-        .add_extension(x509.NameConstraints(_subtrees(org), None), critical=True)
-        .sign(key, SHA256())
-    )
-
-
-def _leaf_certificate(
-    identity: Identity,
-    key: ec.EllipticCurvePrivateKey,
-    authority: x509.Certificate,
-    authority_key: ec.EllipticCurvePrivateKey,
-    now: datetime,
-    life: timedelta,
-) -> x509.Certificate:
-    end = min(now + life, authority.not_valid_after_utc)
-    names = [x509.UniformResourceIdentifier(str(identity)), x509.DNSName(identity.dns)]
-    return (
-        _builder(_name(identity.org, identity.role), authority.subject, key, authority_key, now, end)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(ca=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage(_USAGES), critical=False)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(authority_key, SHA256())
-    )
-
-
-def _builder(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
-    issuer_key: ec.EllipticCurvePrivateKey,
-    now: datetime,
-    end: datetime,
-) -> x509.CertificateBuilder:
-    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    issuer_identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
-    return (
-        x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number(), now - _BACKDATE, end)
-        .add_extension(identifier, critical=False)
-        .add_extension(issuer_identifier, critical=False)
-    )
-
-
-def _name(org: str, common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, org), x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
-def _key_usage(*, ca: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not ca,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=ca,
-        crl_sign=ca,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def _refuse_existing(*files: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from common import certificates
+from common import certificates, revoked
 from common.errors import IdentityError
 from common.party import Identity
 
@@ -47,6 +47,34 @@ def issue(roles: tuple[str, ...], days: int, out: Path | None, folder: Path) -> 
 
 
 @certs.command()
+@click.option("--role", "roles", required=True, multiple=True, help="A process, as in wattscore://org/ROLE; repeatable.")
+@click.option("--days", type=click.IntRange(1), default=365, show_default=True, help="How long the new ones are valid.")
+@click.option("--out", type=_FOLDER, help="Where the old ones are (default: DIR).")
+@_folder
+def renew(roles: tuple[str, ...], days: int, out: Path | None, folder: Path) -> None:
+    """Replace ROLE.key and ROLE.pem by new ones; running processes take them up, and running jobs go on."""
+    org = certificates.org_of(certificates.read_certificate(folder / "ca.pem"))
+    for identity in [Identity.parse(f"wattscore://{org}/{role}") for role in roles]:
+        old = certificates.read_certificate(target := (out or folder) / f"{identity.role}.pem")
+        certificates.renew(folder, identity, target.parent, days)
+        click.echo(f"{target}\nreplaces fingerprint {certificates.shown_fingerprint(old)}")
+
+
+@certs.command()
+@click.argument("certificate")
+@click.option("--note", default="", help="Why, for whoever reads the list.")
+@_folder
+def revoke(certificate: str, note: str, folder: Path) -> None:
+    """Refuse a CERTIFICATE (a file, a fingerprint, or "ORG SERIAL") from now on: list it in DIR/trust/revoked.txt.
+
+    Every organisation that must refuse it does so in its own folder; open connections are cut within seconds.
+    """
+    file = Path(certificate)
+    entry = certificates.fingerprint(file.read_bytes()) if file.is_file() else certificate
+    click.echo(f"{revoked.revoke(folder / 'trust', entry, note)}\nrevoked {entry}")
+
+
+@certs.command()
 @click.option("--out", type=_FILE, help="The file to write (default: DIR/ORG.pem).")
 @_folder
 def bundle(out: Path | None, folder: Path) -> None:
@@ -80,4 +108,5 @@ def show(file: Path) -> None:
     click.echo(f"issuer       {certificate.issuer.rfc4514_string()}")
     click.echo(f"valid from   {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC")
     click.echo(f"valid until  {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC ({days} days left)")
-    click.echo(f"fingerprint  {certificates.fingerprint(file.read_bytes())}")
+    click.echo(f"serial       {certificate.serial_number:X}")
+    click.echo(f"fingerprint  {certificates.shown_fingerprint(certificate)}")

@@ -15,13 +15,15 @@ from common import __version__
 from common.certs_cli import certs
 from common.client import Client, as_dict, failure
 from common.config import validate
+from common.demo_cli import collect_demo, demo
 from common.demo_setup import setup_demo
 from common.errors import PlanError, WattScoreError
 from common.monitor_cli import models, monitor, promote, rollback
 from common.plan import AnyPlan, PredealPlan, ScorePlan, TrainPlan, load_plan, parse_plan
 from common.records_cli import features
+from common.report_cli import report
 from common.show import follow, print_job, print_jobs
-from common.trial_cli import demo, try_
+from common.trial_cli import try_
 from common.wire import coordinator_pb2 as wire
 
 _config = click.option(
@@ -199,7 +201,9 @@ main.add_command(certs)
 main.add_command(try_)
 main.add_command(features)
 main.add_command(demo)
+main.add_command(collect_demo)
 main.add_command(setup_demo)
+main.add_command(report)
 
 if __name__ == "__main__":
     main()

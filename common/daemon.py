@@ -6,13 +6,17 @@ import asyncio
 import logging
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
 from common import __version__
 from common.errors import IdentityError, PeerLost, PeerProtocolError, WattScoreError
-from common.jobs.meet import Dial, Door
+from common.jobs.meet import Dial, Door, Meeting
 from common.jobs.runner import Runner
+from common.logs import set_logging
+from common.metrics import MetricsServer, PartyMetrics, watch_process, watch_stock
 from common.monitor.book import Book
 from common.party import Party
-from common.serve import set_logging
+from common.serve import serve_metrics
 from common.settings import PartySettings, check_party, load_settings
 from common.stages.ledger import Ledger
 from common.stages.model import ModelStore
@@ -34,7 +38,16 @@ _RETRY = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between attempts to reach the coor
 class PartyDaemon:
     """One party. Both roles run this; the grid also listens for the bank."""
 
-    def __init__(self, party: Party, runner: Runner, connections: list[Connection], server: Server | None) -> None:
+    def __init__(
+        self,
+        party: Party,
+        runner: Runner,
+        connections: list[Connection],
+        server: Server | None,
+        metrics: PartyMetrics | None = None,
+        metrics_server: MetricsServer | None = None,
+    ) -> None:
+        self._metrics, self._metrics_server = metrics or PartyMetrics(CollectorRegistry()), metrics_server
         self.party, self._runner, self._connections, self._server = party, runner, connections, server
         self.port: int | None = server.port if server else None
         self._coordinator = connections[0]
@@ -51,6 +64,7 @@ class PartyDaemon:
                 cause: WattScoreError = PeerLost("the coordinator closed the connection")
             except WattScoreError as error:
                 cause = error
+            self._metrics.attending.set(0)
             if self._stopping:
                 return
             if self._stream is not None:
@@ -72,6 +86,7 @@ class PartyDaemon:
         if first is None or first.WhichOneof("message") != "welcome":
             raise PeerProtocolError("the coordinator did not welcome this party")
         self._stream = stream
+        self._metrics.attending.set(1)
         _log.info("attending %s", self._coordinator.server)
         while (message := await stream.read()) is not None:
             await self._runner.take(message, self._send)
@@ -95,6 +110,8 @@ class PartyDaemon:
             await self._server.stop()
         for connection in self._connections:
             await connection.close()
+        if self._metrics_server is not None:
+            self._metrics_server.stop()
 
 
 def open_home(settings: PartySettings) -> Home:
@@ -118,10 +135,14 @@ def open_home(settings: PartySettings) -> Home:
 async def start(party: Party, config: Path) -> PartyDaemon:
     """Reads the configuration, checks identities, binds the port."""
     settings = load_settings(PartySettings, config)
-    set_logging(settings.log_level)
+    set_logging(settings.log_level, settings.log_format, settings.data)
     credentials = Credentials.load(settings.tls)
     check_party(credentials.identity, settings, listens=party is Party.GRID)
     home = open_home(settings)
+    metrics = PartyMetrics(registry := CollectorRegistry())
+    watch_process(registry, party.value, credentials)
+    watch_stock(registry, settings.data / "stock")
+    metrics_server = serve_metrics(settings, registry)
     coordinator = Connection(str(settings.coordinator.address), settings.coordinator.who, credentials)
     door, connections = Door(settings.peer.who), [coordinator]
     services = [Service(PEER, {"Exchange": door.exchange})] if party is Party.GRID else []
@@ -129,7 +150,9 @@ async def start(party: Party, config: Path) -> PartyDaemon:
     if settings.listen is not None:
         orgs = {settings.peer.who.org, credentials.identity.org}
         server = await serve(settings.listen, credentials, orgs, services, origin=party.value, reflect=settings.reflection)
-    if party is Party.GRID:
-        return PartyDaemon(party, Runner(party, settings, home, door, coordinator), connections, server)
-    grid = Connection(str(settings.peer.address), settings.peer.who, credentials)
-    return PartyDaemon(party, Runner(party, settings, home, Dial(grid), coordinator), [coordinator, grid], server)
+    meeting: Meeting = door
+    if party is Party.BANK:
+        connections.append(grid := Connection(str(settings.peer.address), settings.peer.who, credentials))
+        meeting = Dial(grid)
+    runner = Runner(party, settings, home, meeting, coordinator, metrics)
+    return PartyDaemon(party, runner, connections, server, metrics, metrics_server)

@@ -1,7 +1,8 @@
 """`wattscore setup-demo`: what each process of the demo in containers finds in its own volume, and nobody else's.
 
 FOLDER/grid, FOLDER/bank, FOLDER/coordinator and FOLDER/client are the volumes. Each gets its configuration, its own
-certificate and key with the CA certificates it trusts, and the parties their synthetic table. The CAs' keys are not kept.
+certificate and key with the CA certificates it trusts, and the parties their synthetic records, the features made of them and
+the report on their quality. The CAs' keys are not kept.
 """
 
 from __future__ import annotations
@@ -14,11 +15,10 @@ from typing import Any
 
 import click
 
+from common.demo import DECISION, POLICY, build_side, lay_out, training_plan
 from common.errors import ConfigError
-from common.party import Identity
+from common.party import Identity, Party
 from common.trial import BANK, CLIENT, COORDINATOR, GRID, make_certificates, to_toml
-from common.trial_cli import demo_plan
-from common.world import ID, LABEL, MONTH, build_tables, make_world
 
 WHO: Mapping[str, Identity] = {"grid": GRID, "bank": BANK, "coordinator": COORDINATOR, "client": CLIENT}
 GRID_PORT, COORDINATOR_PORT, HEALTH_PORT = 7001, 7000, 7002
@@ -39,18 +39,20 @@ def setup_demo(folder: Path, enterprises: int, seed: int) -> None:
         raise ConfigError(f"{folder}: only {', '.join(done)} is set up", remedy="Remove all the volumes and set up again.")
     with tempfile.TemporaryDirectory(prefix="wattscore-") as scratch:
         _place_certificates(Path(scratch), homes)
-        _place_tables(Path(scratch), homes, enterprises, seed)
-    plan = demo_plan().model_dump(mode="json", exclude_defaults=True)
+    datasets = _place_features(homes, enterprises, seed)
+    plan = training_plan().model_dump(mode="json", exclude_defaults=True)
     (homes["client"] / "plan.toml").write_text(to_toml(plan), encoding="utf-8")
-    for name, values in configurations().items():  # last: a configuration says that all else is there
+    for name, values in configurations(datasets).items():  # last: a configuration says that all else is there
         _config(homes[name], name).write_text(to_toml(values), encoding="utf-8")
     click.echo(f"a synthetic world of {enterprises} enterprises, certificates and configurations are in {folder}")
 
 
-def configurations() -> dict[str, dict[str, Any]]:
-    """Each process's configuration as a mapping; paths are relative to its home, hosts are the services' names."""
+def configurations(datasets: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Each process's configuration as a mapping; paths are relative to its home, hosts are the services' names.
+
+    datasets: those of each party.
+    """
     coordinator = {"identity": str(COORDINATOR), "address": f"coordinator:{COORDINATOR_PORT}"}
-    table = {"id": ID, "period": MONTH}
     return {
         "coordinator": {
             "listen": f"0.0.0.0:{COORDINATOR_PORT}",
@@ -66,7 +68,8 @@ def configurations() -> dict[str, dict[str, Any]]:
             "tls": _tls("grid"),
             "coordinator": coordinator,
             "peer": {"identity": str(BANK)},
-            "datasets": {"table": {"path": "grid.csv", **table}},
+            "policy": POLICY,
+            "datasets": datasets["grid"],
         },
         "bank": {
             "listen": f"127.0.0.1:{HEALTH_PORT}",  # for its own health check; nobody can dial the bank
@@ -74,7 +77,9 @@ def configurations() -> dict[str, dict[str, Any]]:
             "tls": _tls("bank"),
             "coordinator": coordinator,
             "peer": {"identity": str(GRID), "address": f"grid:{GRID_PORT}"},
-            "datasets": {"table": {"path": "bank.csv", "label": LABEL, **table}},
+            "policy": POLICY,
+            "decision": DECISION,
+            "datasets": datasets["bank"],
         },
         "client": {"tls": _tls("client"), "coordinator": coordinator},
     }
@@ -99,7 +104,11 @@ def _place_certificates(scratch: Path, homes: Mapping[str, Path]) -> None:
             shutil.copy2(source / file, target / file)
 
 
-def _place_tables(scratch: Path, homes: Mapping[str, Path], enterprises: int, seed: int) -> None:
-    grid, bank = build_tables(make_world(scratch / "world", enterprises=enterprises, seed=seed))
-    shutil.copyfile(grid, homes["grid"] / "grid.csv")
-    shutil.copyfile(bank, homes["bank"] / "bank.csv")
+def _place_features(homes: Mapping[str, Path], enterprises: int, seed: int) -> dict[str, Any]:
+    """Each party's records and features into its own home; its datasets, paths relative to that."""
+    lay_out({party: homes[party.value] for party in Party}, enterprises, seed)
+    sides = [build_side(party, homes[party.value]) for party in Party]
+    return {
+        side.party.value: {name: {**found, "path": Path(found["path"]).name} for name, found in side.datasets.items()}
+        for side in sides
+    }

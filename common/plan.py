@@ -27,6 +27,7 @@ from common.mpc.link import Fourier, Link, Taylor, fourier_coefficients
 from common.party import Party
 
 MAX_STEPS = 100_000
+Matching = Literal["ecdh", "rr22"]
 _BASE = frozenset({Opened.MATCHED_IDS, Opened.COUNTS})
 _PERIODS = frozenset({Opened.PERIOD_RANGE, Opened.MATCHED_ROWS})
 
@@ -190,6 +191,10 @@ class Plan(Request):
     bank: Side
     keys: tuple[Literal["id", "period"], ...] = Field(
         default=("id",), description='What a row is: ["id"], or ["id", "period"] for monthly rows.'
+    )
+    matching: Matching = Field(
+        default="ecdh",
+        description="How ids are matched. ecdh: Diffie-Hellman; rr22: faster, by spu, assumes more (PROTOCOL.md section 8).",
     )
     score_bits: int = Field(
         default=5,

@@ -7,7 +7,7 @@ from pydantic import Field
 from common.config import StrictModel
 from common.disclosure import Opened
 from common.errors import PolicyError
-from common.plan import Plan, PromotePlan, Request, ScorePlan, TrainPlan
+from common.plan import Matching, Plan, PromotePlan, Request, ScorePlan, TrainPlan
 
 
 class Policy(StrictModel):
@@ -25,6 +25,9 @@ class Policy(StrictModel):
         default=3, ge=0, description="Training jobs that may open to the grid counts in which this bank's label of a row is."
     )
     max_ids: int = Field(default=20_000_000, ge=1, description="Most ids either side may bring to an alignment.")
+    matching: tuple[Matching, ...] = Field(
+        default=("ecdh",), description="How ids may be matched; rr22 assumes more than ecdh (protos/PROTOCOL.md section 8)."
+    )
     owned_weights: bool = Field(
         default=False, description="Allow weights = 'owned': each step opens this side's gradient to itself."
     )
@@ -57,6 +60,8 @@ class Policy(StrictModel):
         may_open = set(self.may_open) | ({Opened.GRADIENTS} if self.owned_weights else set())
         may_open |= {Opened.GRID_REASONS} if self.reasons_per_row else set()
         wrong = [f"opening {o.value!r}" for o in sorted(plan.allowed, key=lambda o: o.value) if o not in may_open]
+        if isinstance(plan, Plan) and plan.matching not in self.matching:
+            wrong.append(f"matching = {plan.matching!r}")
         if isinstance(plan, Plan) and plan.score_bits > self.finest_score_bits:
             wrong.append(f"score_bits = {plan.score_bits} (at most {self.finest_score_bits})")
         if isinstance(plan, ScorePlan) and plan.grid_reasons > self.reasons_per_row:

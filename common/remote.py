@@ -1,4 +1,4 @@
-"""Training through daemons that run already, elsewhere: what the demo in containers does."""
+"""Jobs through daemons that run already, elsewhere: what the demo in containers does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import Console
 
 from common.client import Client, failure
 from common.errors import ConfigError, PeerLost
-from common.plan import TrainPlan
+from common.plan import AnyPlan
 from common.show import follow
 from common.wire import coordinator_pb2 as wire
 
@@ -18,14 +18,9 @@ _PATIENCE = 60.0  # seconds in which a coordinator that starts at the same time 
 _PAUSE = 0.5
 
 
-def train_through(config: Path, plan: TrainPlan, console: Console) -> wire.Job:
-    """The job of `plan`, submitted to the coordinator of the client configuration `config`, once it has succeeded.
-
-    Raises the job's failure, ConfigError, or PeerLost if no coordinator answers.
-    """
-    with Client.from_config(config) as client:
-        await_coordinator(client)
-        job = follow(client.watch(client.submit(plan).id), console)
+def run_through(client: Client, plan: AnyPlan, console: Console) -> wire.Job:
+    """The job of `plan` once it has succeeded. Raises its failure."""
+    job = follow(client.watch(client.submit(plan).id), console)
     if (error := failure(job)) is not None:
         raise error
     return job

@@ -13,10 +13,16 @@ from pathlib import Path
 from typing import Protocol
 
 import click
+from prometheus_client import CollectorRegistry
 
 from common import __version__
 from common.errors import WattScoreError
 from common.jobs.memory import keep_freed_memory
+from common.logs import fatal
+from common.metrics import MetricsServer
+from common.settings import Process
+
+_log = logging.getLogger(__name__)
 
 
 class Daemon(Protocol):
@@ -44,11 +50,7 @@ def command(name: str, start: Start) -> click.Group:
 
     @group.command()
     @click.option(
-        "--config",
-        type=click.Path(path_type=Path),
-        required=True,
-        envvar="WATTSCORE_CONFIG",
-        help="Configuration file (TOML).",
+        "--config", type=click.Path(path_type=Path), required=True, envvar="WATTSCORE_CONFIG", help="Configuration file (TOML)."
     )
     @click.option("--ready-file", type=click.Path(path_type=Path), help="Write a JSON line with the port here once ready.")
     def serve(config: Path, ready_file: Path | None) -> None:
@@ -56,14 +58,19 @@ def command(name: str, start: Start) -> click.Group:
         try:
             asyncio.run(_serve(name, start, config, ready_file))
         except WattScoreError as error:
-            click.echo(f"{name}: {error}", err=True)
+            fatal(name, error)
             sys.exit(2)
 
     return group
 
 
-def set_logging(level: str) -> None:
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr, force=True)
+def serve_metrics(settings: Process, registry: CollectorRegistry) -> MetricsServer | None:
+    """If the configuration asks for it. Raises ConfigError when the address cannot be bound."""
+    if settings.metrics is None:
+        return None
+    server = MetricsServer(settings.metrics, registry)
+    _log.info("metrics at http://%s/metrics", server.address)
+    return server
 
 
 async def _serve(name: str, start: Start, config: Path, ready_file: Path | None) -> None:

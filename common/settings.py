@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from common.config import StrictModel, read_toml, validate
 from common.dataset import DatasetConfig
 from common.decision.config import DecisionConfig
 from common.errors import ConfigError, IdentityError, PolicyError
+from common.expand import expand
+from common.logs import LogFormat
 from common.monitor.config import MonitorConfig
 from common.party import Identity
 from common.policy import Policy
@@ -29,6 +32,14 @@ def _address(text: str) -> str:
     if not host or not colon or not port.isdigit() or int(port) > 65535:
         raise ValueError("must be HOST:PORT")
     return text
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 IdentityText = Annotated[str, AfterValidator(_identity)]
@@ -52,7 +63,27 @@ class Process(StrictModel):
     tls: TlsConfig = Field(description="This process's certificate, key and trusted organisations.")
     data: Path = Field(description="Folder for what outlives a job: models, ledger, scores or the job list.")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="How much is logged.")
+    log_format: LogFormat = Field(
+        default="text", description="json: one object a line without row data; the whole text is then in data/local.log."
+    )
+    metrics: Address | None = Field(default=None, description="HOST:PORT to serve Prometheus metrics on (HTTP, no login).")
+    metrics_exposed: bool = Field(default=False, description="Allow `metrics` on another address than loopback.")
     reflection: bool = Field(default=False, description="Serve gRPC reflection (still over mTLS).")
+
+    @model_validator(mode="after")
+    def _metrics_stay_here(self) -> Self:
+        if self.metrics is not None and not self.metrics_exposed and not _is_loopback(self.metrics):
+            raise ValueError("metrics: not a loopback address; whoever reaches it reads them: state metrics_exposed = true")
+        return self
+
+
+class MatcherSettings(StrictModel):
+    """The program that matches ids where a plan has matching = "rr22": another Python, which has `spu`."""
+
+    python: Path | None = Field(
+        default=None, description="The python of an environment of its own in which spu is installed. None: no such plans."
+    )
+    timeout: float = Field(default=300.0, ge=1, le=86_400, description="Seconds without a byte after which matching fails.")
 
 
 class PartySettings(Process):
@@ -73,6 +104,7 @@ class PartySettings(Process):
         default=DecisionConfig(), description="At the bank: how a score becomes points, a grade and a decision."
     )
     monitor: MonitorConfig = Field(default=MonitorConfig(), description="From where on a change of the data is an alarm.")
+    matcher: MatcherSettings = Field(default=MatcherSettings(), description="For faster matching, if plans ask for it.")
 
 
 class CoordinatorSettings(Process):
@@ -101,20 +133,20 @@ class ClientSettings(StrictModel):
 
 
 S = TypeVar("S", bound=StrictModel)
+PATHS = frozenset({"certificate", "key", "trust", "data", "path", "python"})  # keys whose values are paths
 
 
 def load_settings(model: type[S], path: Path) -> S:
     """The configuration at `path`; paths in it are relative to its folder. Raises ConfigError."""
-    return validate(model, _rooted(read_toml(path), path.resolve().parent), str(path))
+    return validate(model, _rooted(expand(read_toml(path), PATHS, str(path)), path.resolve().parent), str(path))
 
 
 def _rooted(raw: Any, folder: Path) -> Any:
     """`raw` with its relative paths made absolute, so that a daemon may be started from anywhere."""
     if not isinstance(raw, dict):
         return raw
-    names = {"certificate", "key", "trust", "data", "path"}
     return {
-        key: str(folder / value) if key in names and isinstance(value, str) else _rooted(value, folder)
+        key: str(folder / value) if key in PATHS and isinstance(value, str) else _rooted(value, folder)
         for key, value in raw.items()
     }
 

@@ -85,13 +85,16 @@ class Trial:
         datasets: Mapping[str, Mapping[str, Any]],
         policy: Mapping[str, Any] | None = None,
         via: Callable[[int], int] = lambda port: port,
+        decision: Mapping[str, Any] | None = None,
     ) -> None:
         """datasets: party name -> dataset name -> DatasetConfig as a mapping. policy: both parties' policy.
+
+        decision: the bank's section of that name.
 
         via: the local port by which a party reaches another process's port; a benchmark puts a slow line there.
         """
         self.folder, self._datasets, self._policy = folder, datasets, policy or {}
-        self._via = via
+        self._via, self._decision = via, decision
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.ports: dict[str, int | None] = {}
 
@@ -184,4 +187,4 @@ class Trial:
         coordinator = {"identity": str(COORDINATOR), "address": self._dialled("coordinator")}
         peer = {"identity": str(BANK)} if name == "grid" else {"identity": str(GRID), "address": self._dialled("grid")}
         party = {"coordinator": coordinator, "peer": peer, "datasets": self._datasets[name], "policy": self._policy}
-        return common | party
+        return common | party | ({"decision": self._decision} if name == "bank" and self._decision else {})

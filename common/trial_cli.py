@@ -1,4 +1,4 @@
-"""`wattscore try`: your own two files, three real processes, one command. `wattscore demo`: the same on a synthetic world."""
+"""`wattscore try`: your own two files, three real processes, one command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from common.client import failure
 from common.compare import pooled
@@ -22,11 +21,9 @@ from common.dataset import DatasetConfig
 from common.disclosure import CATALOGUE, Opened
 from common.errors import ConfigError, PlanError, WattScoreError
 from common.plan import TrainPlan
-from common.remote import check_folder, train_through
 from common.show import follow, print_evaluation, print_opened
 from common.trial import Trial
 from common.wire import coordinator_pb2 as wire
-from common.world import ID, LABEL, MONTH, build_tables, make_world
 
 _SMALL: dict[str, int] = {"min_matched": 20, "min_rows": 20, "rows_per_column": 2, "min_per_class": 5, "min_test_per_class": 2}
 
@@ -56,6 +53,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--json", "out", type=click.Path(path_type=Path), help="Write the result here.")
 @click.option("--compare", is_flag=True, help="For development: also fit scikit-learn on the pooled tables.")
 @click.option("--allow-small", is_flag=True, help="Lower the minimum sizes, openly, for trials on tiny tables.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write the bank's report, an HTML page, here.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep configurations, logs and models in this new folder.")
 def try_(**options: Any) -> None:
     """Train on your own two files: throw-away certificates, the three real daemons on this machine, a real client."""
@@ -65,59 +63,9 @@ def try_(**options: Any) -> None:
         options["out"].write_text(json.dumps(result["json"], indent=1) + "\n", encoding="utf-8")
 
 
-@click.command()
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("demo-out"),
-    show_default=True,
-    help="Folder for all it makes.",
-)
-@click.option("--enterprises", default=4000, show_default=True, help="Size of the synthetic world.")
-@click.option("--seed", default=7, show_default=True, help="Of the synthetic world.")
-@click.option(
-    "--through",
-    type=click.Path(path_type=Path),
-    envvar="WATTSCORE_DEMO_THROUGH",
-    help="Start nothing: train through the daemons of `setup-demo` by this client configuration.",
-)
-def demo(out: Path, enterprises: int, seed: int, through: Path | None) -> None:
-    """Make a SYNTHETIC world of enterprises and months and train on it, as `wattscore try` would."""
-    console = Console()
-    values = _demo_here(out, enterprises, seed, console) if through is None else _demo_through(out, through)
-    (out / "result.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    _print_demo(values, console)
-    made = "Tables and result.json are" if through is None else "result.json is"
-    console.print(f"\n{made} in {out}/. The world is synthetic: the gain says nothing of real data.")
-
-
-def _demo_here(out: Path, enterprises: int, seed: int, console: Console) -> dict[str, Any]:
-    console.print(
-        f"Making a [bold]synthetic[/] world of {enterprises} enterprises in {out}/ (no real data) ...", highlight=False
-    )
-    grid, bank = build_tables(make_world(out, enterprises=enterprises, seed=seed))
-    values: dict[str, Any] = run_trial(_demo_options() | {"grid": grid, "bank": bank}, Console(stderr=True))["json"]
-    return values
-
-
-def _demo_through(out: Path, config: Path) -> dict[str, Any]:
-    check_folder(out)
-    start = time.monotonic()
-    job = train_through(config, demo_plan(), Console(stderr=True))
-    return as_json(job, time.monotonic() - start, None)
-
-
-def demo_plan() -> TrainPlan:
-    """What the demo trains, on one machine or on several."""
-    return make_plan(_demo_options())
-
-
-def _demo_options() -> dict[str, Any]:
-    """Those of `wattscore try` for the synthetic world, without its two files."""
-    names = ("test", "seed", "link", "link_terms", "ridge", "iterations")
-    defaults = {p.name: p.default for p in try_.params if p.name in names}
-    unset = dict.fromkeys(("out", "keep", "link_period"))
-    return unset | defaults | {"key": ID, "label": LABEL, "period": MONTH, "compare": False, "allow_small": False}
+def end_in_order() -> None:
+    """From now on SIGTERM ends this process as Ctrl-C does, by leaving every context."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 def make_plan(options: dict[str, Any]) -> TrainPlan:
@@ -146,16 +94,17 @@ def _check_outputs(options: dict[str, Any]) -> None:
     """What would otherwise be found out after training."""
     if options["keep"] and options["keep"].exists():
         raise ConfigError(f"{options['keep']}: exists already", remedy="Name a new folder for --keep.")
-    if options["out"] and options["out"].is_dir():
-        raise ConfigError(f"{options['out']}: is a folder", remedy="Name a file for --json.")
-    if options["out"] and not options["out"].resolve().parent.is_dir():
-        raise ConfigError(f"{options['out']}: its folder does not exist", remedy="Make it first.")
+    for option, path in (("--json", options["out"]), ("--report", options["report"])):
+        if path and path.is_dir():
+            raise ConfigError(f"{path}: is a folder", remedy=f"Name a file for {option}.")
+        if path and not path.resolve().parent.is_dir():
+            raise ConfigError(f"{path}: its folder does not exist", remedy="Make it first.")
 
 
 def run_trial(options: dict[str, Any], console: Console) -> dict[str, Any]:
     """Starts everything, trains, stops everything. Raises the job's failure."""
     start = time.monotonic()
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # ends as by Ctrl-C: in order
+    end_in_order()
     plan = make_plan(options)
     _check_outputs(options)
     keys = {"id": options["key"], "period": options["period"]}
@@ -173,19 +122,28 @@ def run_trial(options: dict[str, Any], console: Console) -> dict[str, Any]:
             trial.client() as client,
         ):
             job = follow(client.watch(client.submit(plan).id), console)
-        for name in ("grid", "bank"):
-            model = trial.folder / f"{name}-data" / "models" / job.id / "model.json"
-            _print_warnings(name, model, set(getattr(job, name).report.warnings), console)
-        if (error := failure(job)) is not None:
-            if error.origin in ("grid", "bank"):
-                _print_cause(error, trial.log(error.origin), job.id, console)
-            raise error
+        settle(trial, job, console)
+        if options["report"]:
+            from common.report.write import write_report  # draws charts: other commands need not wait for that library
+
+            write_report(trial.folder / "bank-data", job.id, options["report"])
     total = time.monotonic() - start
     exact = None
     if options["compare"]:
         console.print("--compare pools both tables in one process: for development only, never in production.")
         exact = pooled(plan, DatasetConfig.model_validate(grid), DatasetConfig.model_validate(bank))
     return {"job": job, "json": as_json(job, total, exact)}
+
+
+def settle(trial: Trial, job: wire.Job, console: Console) -> None:
+    """After the daemons have ended: prints what each party alone knows of `job`. Raises its failure."""
+    for name in ("grid", "bank"):
+        model = trial.folder / f"{name}-data" / "models" / job.id / "model.json"
+        _print_warnings(name, model, set(getattr(job, name).report.warnings), console)
+    if (error := failure(job)) is not None:
+        if error.origin in ("grid", "bank"):
+            _print_cause(error, trial.log(error.origin), job.id, console)
+        raise error
 
 
 def as_json(job: wire.Job, total: float, exact: Any) -> dict[str, Any]:
@@ -230,11 +188,15 @@ def as_json(job: wire.Job, total: float, exact: Any) -> dict[str, Any]:
         },
         "peak_mib": {"grid": grid.peak_mib, "bank": bank.peak_mib, "coordinator": dealer.peak_mib},
         "warnings": {"grid": list(grid.warnings), "bank": list(bank.warnings)},
-        "disclosures": [
-            {"value": d.value.value, "to": list(d.to), "what": d.what, "why": d.why}
-            for d in (CATALOGUE[Opened(value)] for value in sorted({*grid.opened, *bank.opened}))
-        ],
+        "disclosures": disclosures(job),
     }
+
+
+def disclosures(*jobs: wire.Job) -> list[dict[str, Any]]:
+    """All that these jobs opened, once each."""
+    opened = {value for job in jobs for side in (job.grid, job.bank) for value in side.report.opened}
+    found = [CATALOGUE[Opened(value)] for value in sorted(opened)]
+    return [{"value": d.value.value, "to": list(d.to), "what": d.what, "why": d.why} for d in found]
 
 
 def _print_warnings(name: str, model: Path, told: set[str], console: Console) -> None:
@@ -261,31 +223,13 @@ def _print_result(result: dict[str, Any], console: Console) -> None:
             highlight=False,
         )
     print_opened(result["job"], console)
-    _print_costs(values, console)
+    print_costs(values, console)
 
 
-def _print_costs(values: dict[str, Any], console: Console) -> None:
+def print_costs(values: dict[str, Any], console: Console) -> None:
     seconds = ", ".join(f"{name} {value:.2f}" for name, value in values["seconds"].items())
     console.print(f"seconds: {seconds}", highlight=False)
     links = ", ".join(f"{link.replace('_', '-')} {sum(ways.values()) / 1e6:.1f}" for link, ways in values["bytes"].items())
     console.print(
         f"MB: {links}; peak MiB: " + ", ".join(f"{k} {v:.0f}" for k, v in values["peak_mib"].items()), highlight=False
     )
-
-
-def _print_demo(values: dict[str, Any], console: Console) -> None:
-    auc, gained = values["auc"], values["auc_difference"]
-    known = Table("who", "knew", "held-out AUC", title="What each side knew, and what the joint model gained (synthetic)")
-    known.add_row("bank alone", f"{values['columns']['bank']} columns of tax and loans, the label", f"{auc['bank_only']:.3f}")
-    known.add_row("grid", f"{values['columns']['grid']} columns of consumption and arrears, no label", "")
-    known.add_row(
-        "joint",
-        "both, neither seeing the other's rows",
-        f"{auc['joint']:.3f}  ({gained['value']:+.3f}, 95 %: {gained['low']:+.3f} to {gained['high']:+.3f})",
-    )
-    console.print(known)
-    learned = Table("what was opened", "to whom", title="Who learned what, all of it")
-    for d in values["disclosures"]:
-        learned.add_row(d["what"], ", ".join(d["to"]))
-    console.print(learned)
-    _print_costs(values, console)

@@ -1,21 +1,19 @@
 """A SYNTHETIC world of enterprises and months, for the demo and the tests: no record in it is of a real enterprise.
 
-`make_world` writes what the two companies would export, one row per enterprise and month, as two dirty CSV files:
+`make_world` writes what the two companies would export, one row per enterprise and month, as dirty CSV files:
 
 - `grid_monthly.csv`: enterprise_id, month (YYYY-MM), industry, consumption (kWh), arrears_record (0/1: fees owed or
   paid late), arrears_amount (yuan), days_late (days).
 - `bank_monthly.csv`: enterprise_id, month, region, tax_record (0/1: filed in time), tax_amount (yuan), loan_record
   (0/1: a loan drawn), loan_amount (yuan outstanding), repayment_due (yuan), overdue (0/1: the month's repayment was not
   made in time; from it comes the label).
-
-`build_tables` makes one training table of each, `grid.csv` and `bank.csv`, each from its own records only.
+- `grid_later.csv`, `bank_later.csv`: the same of the months after, where asked; there a `Drift` may have set in.
 
 **How it works.** A latent monthly health (AR(1) per enterprise, unit variance, correlation 0.7 a month) drives both
 sides. Consumption, arrears and delays show the health of the month itself; taxes and loans show that of two or three
 months ago; a repayment is overdue more often when last month's health was bad, or the debt is heavy for the
 enterprise's size. So the electricity signals lead the overdue, and a joint model beats the bank's own. About 10 % of
-repayments are overdue. The strengths are chosen for an AUC near 0.65 of the bank alone and 0.78 of both: they show what
-the system does, and say nothing of what real electricity records are worth.
+repayments are overdue. The strengths show what the system does, and say nothing of what real electricity records are worth.
 
 **Dirt**, in the raw records: of the cells of every measured column (all but id, month, category and overdue) 2 % are
 blank and 1 % hold the text `n/a`; 0.5 % of consumptions are negative; 3 % of ids have spaces around them or are in
@@ -27,6 +25,7 @@ the administrative division 990000, which is not assigned: they can belong to no
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,53 +39,53 @@ from common.keys import CODE_ALPHABET, credit_code_check_digit
 ID, MONTH, LABEL = "enterprise_id", "month", "overdue_next_month"
 OVERDUE_RATE = 0.10
 BLANK_RATE, NA_TEXT_RATE, NEGATIVE_RATE, ID_RATE, DUPLICATE_RATE = 0.02, 0.01, 0.005, 0.03, 0.01
-WINDOW, SAMPLE_EVERY = 6, 3
-"""A sample looks back on this many months, itself included; an enterprise has a sample every so many months."""
+MEASURED = {
+    "grid": ("consumption", "arrears_record", "arrears_amount", "days_late"),
+    "bank": ("tax_record", "tax_amount", "loan_record", "loan_amount", "repayment_due"),
+}
 
 Panel = npt.NDArray[np.float64]
-"""One value per enterprise and month: (enterprises, months), missing as NaN."""
+"""One value per enterprise and month: (enterprises, months)."""
 
 _LAG, _HEALTH_MEMORY, _FIRST_YEAR = 3, 0.7, 2023
 _INDUSTRIES = ("manufacturing", "commerce", "construction", "services", "agriculture")
 _REGIONS = ("east", "west", "north", "south")
 
-# Feature, its column, its operation over how many months up to and including the sample's.
-_GRID_RECIPE = (
-    ("consumption_last", "consumption", "last", 1),
-    ("consumption_mean_3", "consumption", "mean", 3),
-    ("consumption_mean_6", "consumption", "mean", 6),
-    ("consumption_max_6", "consumption", "max", 6),
-    ("consumption_ratio_6", "consumption", "ratio", 6),
-    ("arrears_last", "arrears_record", "last", 1),
-    ("arrears_count_3", "arrears_record", "count", 3),
-    ("arrears_count_6", "arrears_record", "count", 6),
-    ("arrears_amount_last", "arrears_amount", "last", 1),
-    ("arrears_amount_mean_6", "arrears_amount", "mean", 6),
-    ("days_late_last", "days_late", "last", 1),
-    ("days_late_mean_3", "days_late", "mean", 3),
-    ("days_late_max_6", "days_late", "max", 6),
-)
-_BANK_RECIPE = (
-    ("tax_count_6", "tax_record", "count", 6),
-    ("tax_amount_last", "tax_amount", "last", 1),
-    ("tax_amount_mean_3", "tax_amount", "mean", 3),
-    ("tax_amount_mean_6", "tax_amount", "mean", 6),
-    ("loan_count_6", "loan_record", "count", 6),
-    ("loan_amount_last", "loan_amount", "last", 1),
-    ("loan_amount_max_6", "loan_amount", "max", 6),
-    ("repayment_due_last", "repayment_due", "last", 1),
-    ("repayment_due_mean_6", "repayment_due", "mean", 6),
-    ("overdue_count_6", "overdue", "count", 6),
-)
+
+@dataclass(frozen=True)
+class Drift:
+    """From `month` (YYYY-MM) on, one measured field is exported otherwise, in every enterprise alike.
+
+    factor: its numbers are multiplied, as by a new tariff or unit. missing: this share of its cells is blank, dirt apart.
+    """
+
+    field: str
+    month: str
+    factor: float = 1.0
+    missing: float = 0.0
 
 
 @dataclass(frozen=True)
 class World:
-    """Where a world's monthly records are; `build_tables` writes into `folder`."""
+    """Where a world's monthly records are; the later ones are written only if asked for."""
 
     folder: Path
-    grid_monthly: Path
-    bank_monthly: Path
+
+    @property
+    def grid_monthly(self) -> Path:
+        return self.folder / "grid_monthly.csv"
+
+    @property
+    def bank_monthly(self) -> Path:
+        return self.folder / "bank_monthly.csv"
+
+    @property
+    def grid_later(self) -> Path:
+        return self.folder / "grid_later.csv"
+
+    @property
+    def bank_later(self) -> Path:
+        return self.folder / "bank_later.csv"
 
 
 def make_world(
@@ -94,47 +93,39 @@ def make_world(
     *,
     enterprises: int = 4000,
     months: int = 24,
+    later: int = 0,
+    drift: Sequence[Drift] = (),
     seed: int = 7,
     grid_only: float = 0.10,
     bank_only: float = 0.05,
 ) -> World:
     """Write the monthly records of a synthetic world into `folder`, made if absent; equal arguments give equal bytes.
 
+    later: months after `months`, written to files of their own. drift: changes nothing but its fields from its months on.
     grid_only, bank_only: shares of the enterprises known to one company alone. Raises PlanError for a world with no
-    enterprise, too few months for one sample, or shares that leave nobody to match.
+    enterprise or no later month for a label, shares that leave nobody to match, or a drift of nothing in it.
     """
-    if enterprises < 1 or months <= WINDOW or min(grid_only, bank_only) < 0 or grid_only + bank_only >= 1:
+    if enterprises < 1 or months < 2 or later < 0 or min(grid_only, bank_only) < 0 or grid_only + bank_only >= 1:
         raise PlanError(
-            f"no such world: {enterprises} enterprises, {months} months, shares {grid_only} and {bank_only}",
-            remedy=f"Ask for an enterprise or more, more than {WINDOW} months, and shares that sum to less than 1.",
+            f"no such world: {enterprises} enterprises, {months} + {later} months, shares {grid_only} and {bank_only}",
+            remedy="Ask for an enterprise or more, two months or more, and shares that sum to less than 1.",
         )
+    latent, grid, bank, grid_dirt, bank_dirt, grid_drift, bank_drift = np.random.default_rng(seed).spawn(7)
+    truth = _latent(enterprises, months + later, latent)
+    _check_drift(drift, truth.months)
     folder.mkdir(parents=True, exist_ok=True)
-    world = World(folder, folder / "grid_monthly.csv", folder / "bank_monthly.csv")
-    latent, grid, bank, grid_dirt, bank_dirt = np.random.default_rng(seed).spawn(5)
-    truth = _latent(enterprises, months, latent)
+    world = World(folder)
     first, second = round(enterprises * grid_only), round(enterprises * (grid_only + bank_only))
     at_grid, at_bank = np.r_[0:first, second:enterprises], np.r_[first:enterprises]
-    _write_dirty(_grid_records(truth, grid), at_grid, grid_dirt, world.grid_monthly)
-    _write_dirty(_bank_records(truth, bank), at_bank, bank_dirt, world.bank_monthly)
-    return world
-
-
-def build_tables(world: World) -> tuple[Path, Path]:
-    """Write `grid.csv` and `bank.csv`: one row per (enterprise_id, month) sample, sorted; returns their paths.
-
-    Samples are of every third month from the sixth on. Each table is made from its own company's records only, and a
-    sample's features from the records of its month and the five before: last values, trailing means, maxima and counts.
-    A sample's label, at the bank, is `overdue_next_month`. Cleaning makes ids upper case without spaces, keeps one
-    record per enterprise and month, and takes malformed and negative values as missing; a feature is blank where it has
-    none.
-    """
-    paths = world.folder / "grid.csv", world.folder / "bank.csv"
-    for source, path, recipe, category in (
-        (world.grid_monthly, paths[0], _GRID_RECIPE, "industry"),
-        (world.bank_monthly, paths[1], _BANK_RECIPE, "region"),
+    for records, known, dirt, change, paths in (
+        (_grid_records(truth, grid), at_grid, grid_dirt, grid_drift, (world.grid_monthly, world.grid_later)),
+        (_bank_records(truth, bank), at_bank, bank_dirt, bank_drift, (world.bank_monthly, world.bank_later)),
     ):
-        _build(_clean(source, recipe), recipe, category).to_csv(path, index=False, lineterminator="\n")
-    return paths
+        rows = _drifted(_dirty(records, known, dirt), drift, change)
+        recent = (rows[MONTH] >= truth.months[months]).to_numpy() if later else np.zeros(len(rows), np.bool_)
+        for part, path in ((~recent, paths[0]), (recent, paths[1]))[: 2 if later else 1]:
+            rows[part].to_csv(path, index=False, lineterminator="\n")
+    return world
 
 
 def _credit_codes(count: int, rng: np.random.Generator) -> list[str]:
@@ -232,8 +223,8 @@ def _records(truth: _Latent, **columns: npt.NDArray[np.generic]) -> pd.DataFrame
     return pd.DataFrame(keys | {name: np.broadcast_to(values, shape).ravel() for name, values in columns.items()})
 
 
-def _write_dirty(records: pd.DataFrame, known: npt.NDArray[np.intp], rng: np.random.Generator, path: Path) -> None:
-    """Write the records of the `known` enterprises to `path`, dirty as the module's docstring states."""
+def _dirty(records: pd.DataFrame, known: npt.NDArray[np.intp], rng: np.random.Generator) -> pd.DataFrame:
+    """The records of the `known` enterprises in no order, dirty as the module's docstring states; a cell is text or number."""
     months = records[MONTH].nunique()
     rows = (known[:, None] * months + np.arange(months)).ravel()
     dirty = records.iloc[rows].reset_index(drop=True)
@@ -246,7 +237,7 @@ def _write_dirty(records: pd.DataFrame, known: npt.NDArray[np.intp], rng: np.ran
         elif dirty[name].dtype == np.float64:
             dirty[name] = _dirty_cells(dirty[name].to_numpy(), draw, clean=name == "overdue")
     order = np.append(np.arange(len(dirty)), np.flatnonzero(rng.random(len(dirty)) < DUPLICATE_RATE))
-    dirty.iloc[rng.permutation(order)].to_csv(path, index=False, lineterminator="\n")
+    return dirty.iloc[rng.permutation(order)]
 
 
 def _dirty_ids(ids: npt.NDArray[np.object_], draw: npt.NDArray[np.float64]) -> npt.NDArray[np.object_]:
@@ -265,49 +256,23 @@ def _dirty_cells(values: npt.NDArray[np.float64], draw: npt.NDArray[np.float64],
     return result
 
 
-def _clean(source: Path, recipe: tuple[tuple[str, str, str, int], ...]) -> pd.DataFrame:
-    """A company's monthly records, one per enterprise and month, sorted; anything but a number from 0 up is missing."""
-    records = pd.read_csv(source, dtype=str, keep_default_na=False)
-    records[ID] = records[ID].str.strip().str.upper()
-    records = records.drop_duplicates([ID, MONTH]).sort_values([ID, MONTH], ignore_index=True)
-    for name in dict.fromkeys(column for _, column, _, _ in recipe):
-        number = pd.to_numeric(records[name], errors="coerce").astype(np.float64)
-        records[name] = number.where(number >= 0)
-    return records
+def _check_drift(drift: Sequence[Drift], months: list[str]) -> None:
+    measured = [name for names in MEASURED.values() for name in names]
+    for d in drift:
+        if d.field not in measured or d.month not in months or d.factor <= 0 or not 0 <= d.missing <= 1:
+            raise PlanError(
+                f"no such drift: {d}",
+                expected=f"one of {', '.join(measured)}; a month from {months[0]} to {months[-1]}",
+                remedy="Its factor is above 0, its share of missing cells from 0 to 1.",
+            )
 
 
-def _build(records: pd.DataFrame, recipe: tuple[tuple[str, str, str, int], ...], category: str) -> pd.DataFrame:
-    rows, ids = pd.factorize(records[ID], sort=True)
-    columns, months = pd.factorize(records[MONTH], sort=True)
-
-    def panel(name: str) -> Panel:
-        values = np.full((len(ids), len(months)), np.nan)
-        values[rows, columns] = records[name].to_numpy(dtype=np.float64)
-        return values
-
-    # Not the last month: it has no next one to take a label from.
-    sampled = np.arange(WINDOW - 1, len(months) - 1, SAMPLE_EVERY)
-    table = {ID: np.repeat(np.asarray(ids), len(sampled)), MONTH: np.tile(np.asarray(months)[sampled], len(ids))}
-    table[category] = np.repeat(records.groupby(ID, sort=True)[category].first().to_numpy(), len(sampled))
-    for feature, column, operation, window in recipe:
-        table[feature] = _trailing(panel(column), operation, window)[:, sampled].ravel().round(4)
-    if "overdue" not in records:
-        return pd.DataFrame(table)
-    table[LABEL] = panel("overdue")[:, sampled + 1].ravel()
-    return pd.DataFrame(table).dropna(subset=[LABEL]).astype({LABEL: np.int64})
-
-
-def _trailing(panel: Panel, operation: str, window: int) -> Panel:
-    """`operation` over `window` months up to and including each one, without missing values; (enterprises, months)."""
-    if operation == "last":
-        return panel
-    before = np.full((len(panel), window - 1), np.nan)
-    windows = np.lib.stride_tricks.sliding_window_view(np.hstack([before, panel]), window, axis=1)
-    known = (~np.isnan(windows)).sum(axis=2)
-    if operation == "max":
-        return np.where(known, np.fmax.reduce(windows, axis=2), np.nan)
-    total = np.nansum(windows, axis=2)
-    if operation == "count":
-        return np.where(known, total, np.nan)
-    mean = np.where(known, total / np.maximum(known, 1), np.nan)
-    return mean if operation == "mean" else panel / np.where(mean > 0, mean, np.nan)
+def _drifted(dirty: pd.DataFrame, drift: Sequence[Drift], rng: np.random.Generator) -> pd.DataFrame:
+    rows = dirty.reset_index(drop=True)
+    for d in (d for d in drift if d.field in rows):
+        cells, since = rows[d.field].to_numpy(dtype=object, copy=True), (rows[MONTH] >= d.month).to_numpy()
+        numbers = since & np.array([not isinstance(cell, str) for cell in cells])
+        cells[numbers] = (cells[numbers].astype(np.float64) * d.factor).round(4)
+        cells[since & (rng.random(len(cells)) < d.missing)] = ""
+        rows[d.field] = cells
+    return rows

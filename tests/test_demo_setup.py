@@ -9,10 +9,10 @@ from click.testing import CliRunner, Result
 
 from common.certificates import TrustStore
 from common.cli import main
+from common.demo import HISTORY, NEW, REASONS, scoring_plan, training_plan
 from common.demo_setup import WHO
 from common.plan import load_plan
 from common.settings import ClientSettings, CoordinatorSettings, PartySettings, check_party, load_settings
-from common.trial_cli import demo_plan
 from common.wire.tls import Credentials
 
 
@@ -38,7 +38,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_volume_holds_its_owners_key_and_no_other(volumes: Path, name: str) -> None:
     files = contents(volumes / name)
     assert [file for file, data in files.items() if b"PRIVATE KEY" in data] == [f"certs/{WHO[name].role}.key"]
-    assert {file for file in files if file.endswith(".csv")} == ({f"{name}.csv"} if name in ("grid", "bank") else set())
+    data = {file for file in files if file.endswith((".csv", ".parquet", ".html"))}
+    assert data == (
+        {f"{name}_monthly.csv", "history.parquet", "new.parquet", "quality.html"} if name in ("grid", "bank") else set()
+    )
 
 
 def test_the_configurations_fit_each_other(volumes: Path) -> None:
@@ -52,8 +55,17 @@ def test_the_configurations_fit_each_other(volumes: Path) -> None:
     check_party(WHO["bank"], bank, listens=False)
     assert str(bank.listen).startswith("127.0.0.1:")  # nobody reaches the bank
     assert (neutral.grid, neutral.bank, neutral.clients) == (str(WHO["grid"]), str(WHO["bank"]), (str(WHO["client"]),))
-    assert load_plan(volumes / "client" / "plan.toml") == demo_plan()
-    assert {demo_plan().grid.dataset} == grid.datasets.keys() == bank.datasets.keys()
+    assert load_plan(volumes / "client" / "plan.toml") == training_plan()
+    assert {HISTORY, NEW} == grid.datasets.keys() == bank.datasets.keys()
+    assert all(d.path.exists() for settings in (grid, bank) for d in settings.datasets.values())
+
+
+def test_both_policies_allow_what_the_demo_asks(volumes: Path) -> None:
+    for name in ("grid", "bank"):
+        policy = load_settings(PartySettings, volumes / name / f"{name}.toml").policy
+        policy.check(training_plan())
+        policy.check(scoring_plan("train-1"))
+        assert policy.reasons_per_row == REASONS
 
 
 def test_it_is_done_once(volumes: Path) -> None:

@@ -19,7 +19,10 @@ PACKAGES = ("common", "grid_party", "bank_party")
 
 # Groups of modules of `common`, lowest first. Names are modules, or packages with all in them.
 GROUPS: dict[str, str] = {
-    "ground": "errors disclosure party config keys scratch table rowhash tablefile dataset certificates world",
+    "ground": (
+        "errors logs expand disclosure party config keys scratch table rowhash tablefile dataset"
+        " certificate_forms revoked certificates world"
+    ),
     "mpc": "mpc",  # secret-shared arithmetic: no socket, no file, no clock
     "features": "features",
     "records": "records",  # a party's monthly records, cleaned and made into features, by itself
@@ -27,13 +30,16 @@ GROUPS: dict[str, str] = {
     "decision": "decision",  # a score into points, a grade, a decision and reasons, at the bank
     "monitor": "monitor",  # a party's history of what it scored, and what of it is an alarm
     "stages": "stages",  # one verb a file, read top to bottom by stages.pipeline
+    "report": "report",  # a training job on one page, from its owner's files
     "wire": "wire",  # gRPC and protobuf, and nothing of what is computed
     "settings": "settings",
+    "matching": "matching",  # ids matched by a program beside the daemon; the only one that starts processes
+    "metrics": "metrics",
     "jobs": "jobs",
     "coordinator": "coordinator",
     "daemon": "daemon serve health",  # a party's process
     "client": (  # a person's process
-        "client show cli trial trial_cli demo_setup remote certs_cli records_cli monitor_cli compare"
+        "client show cli trial trial_cli demo demo_cli demo_setup remote certs_cli records_cli report_cli monitor_cli compare"
     ),
 }
 
@@ -47,15 +53,18 @@ MAY_IMPORT: dict[str, str] = {
     "decision": "ground features stages.metrics",
     "monitor": "ground decision stages.metrics",
     "stages": "ground mpc features plan decision monitor",
-    "wire": "errors party config certificates disclosure mpc.session mpc.correlation mpc.count_masks",
+    "report": "ground features plan decision stages",
+    "wire": "errors party config revoked certificates disclosure mpc.session mpc.correlation mpc.count_masks",
     "settings": "ground plan wire decision.config monitor.config",
-    "jobs": "ground mpc plan stages wire settings",
+    "metrics": "errors logs certificates mpc.session wire",
+    "matching": "errors mpc.session plan stages settings",
+    "jobs": "ground mpc plan stages wire settings matching metrics",
     "coordinator": (
-        "errors party config wire plan settings serve jobs.state jobs.journal jobs.memory"
+        "errors logs party config wire plan settings metrics serve jobs.state jobs.journal jobs.memory"
         " mpc.dealer mpc.correlation mpc.session"
     ),
-    "daemon": "ground mpc plan stages wire settings jobs monitor",
-    "client": "ground mpc records plan stages wire settings jobs monitor decision",
+    "daemon": "ground mpc plan stages wire settings metrics jobs monitor",
+    "client": "ground mpc records plan stages report wire settings jobs monitor decision",
 }
 
 # A party's package may import all of `common` but the other processes, and never the other party's.

@@ -20,9 +20,9 @@ SIDES: dict[str, Any] = {"grid": {"dataset": "meters"}, "bank": {"dataset": "loa
 WEIGHTS = {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS}
 TRAINING = {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SPLIT, Opened.TEST_SCORES, Opened.METRICS} | WEIGHTS
 # The canonical bytes of a plan of defaults. A change here breaks every stored digest and needs a new protocol version.
-TRAIN_DIGEST = "720a48b2444c116584513fbb5fbde31782088d86dbb57d82cebda9ccafa487b4"
+TRAIN_DIGEST = "c75bbbc86b591b798d10e639bbe4e9aba05aa99b86d2ead38f7e732677c53c2b"
 PREDEAL_DIGEST = "2c313884c50a1b0e008d1303b690ac76eacb2ec1aeb1ba1dff9bb1136c728ba5"
-SCORE_DIGEST = "c538dd86ca03d5339d2129a5e643b3bd476ad2c879064cdffeade353672d04f3"
+SCORE_DIGEST = "e97dcaed1419e3b46b348097fdf8e0a5aa2ab41323c43af3067e93e45c9a1c5b"
 PROMOTE_DIGEST = "0f098cb4915c7347a20daf9cffc793735b21401edfbe9b64d537fb394c1fc60e"
 
 

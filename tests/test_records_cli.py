@@ -24,7 +24,7 @@ SAMPLES = Path(__file__).parents[1] / "deploy" / "samples"
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = make_world(tmp_path_factory.mktemp("world"), enterprises=300).folder
+    folder = make_world(tmp_path_factory.mktemp("world"), enterprises=300, months=36).folder
     for party in Party:
         shutil.copy(SAMPLES / f"records-{party.value}.toml", folder)
     return folder
@@ -49,7 +49,7 @@ def test_from_the_worlds_dirty_records_to_a_dataset_the_daemon_reads(party: Part
     raw_ids = pd.read_csv(world / f"{party.value}_monthly.csv")[ID].str.strip().str.upper()
     assert set(table.ids) == set(raw_ids)
     data = json.loads((report / "quality.json").read_text(encoding="utf-8"))
-    assert data["records_kept"] == raw_ids.nunique() * 24 and "数据质量报告" in (report / "quality.html").read_text()
+    assert data["records_kept"] == raw_ids.nunique() * 36 and "数据质量报告" in (report / "quality.html").read_text()
     duplicates = next(rule for rule in data["rules"] if rule["rule"] == "duplicate")
     assert duplicates["rows"] == len(raw_ids) - data["records_kept"]
 

@@ -177,3 +177,9 @@ def test_an_address_is_optional_and_an_identity_is_not() -> None:
     assert Remote(identity="wattscore://volt/grid").address is None
     with pytest.raises(ValueError, match="identity"):
         Remote.model_validate({"address": "a:1"})
+
+
+def test_a_matcher_is_named_beside_the_file_and_is_none_by_default(tmp_path: Path) -> None:
+    assert read(PartySettings, PARTY, tmp_path).matcher.python is None
+    named = read(PartySettings, PARTY + '[matcher]\npython = "env/bin/python"\n', tmp_path)
+    assert (named.matcher.python, named.matcher.timeout) == (tmp_path / "env/bin/python", 300.0)

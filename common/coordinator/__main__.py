@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
 from common.coordinator.board import Board
+from common.coordinator.metrics import watch_coordinator
 from common.coordinator.service import Coordinator
 from common.errors import PolicyError
+from common.logs import set_logging
+from common.metrics import MetricsServer, watch_process
 from common.party import Identity
-from common.serve import command, set_logging
+from common.serve import command, serve_metrics
 from common.settings import CoordinatorSettings, load_settings
 from common.wire.server import Server, serve
 from common.wire.tls import Credentials
@@ -17,8 +22,8 @@ from common.wire.tls import Credentials
 class CoordinatorDaemon:
     """The coordinator process."""
 
-    def __init__(self, coordinator: Coordinator, server: Server) -> None:
-        self._coordinator, self._server = coordinator, server
+    def __init__(self, coordinator: Coordinator, server: Server, metrics: MetricsServer | None = None) -> None:
+        self._coordinator, self._server, self._metrics = coordinator, server, metrics
         self.port: int | None = server.port
 
     async def run(self) -> None:
@@ -27,11 +32,13 @@ class CoordinatorDaemon:
     async def stop(self, reason: str) -> None:
         await self._coordinator.stop(reason)
         await self._server.stop()
+        if self._metrics is not None:
+            self._metrics.stop()
 
 
 async def start(config: Path) -> CoordinatorDaemon:
     settings = load_settings(CoordinatorSettings, config)
-    set_logging(settings.log_level)
+    set_logging(settings.log_level, settings.log_format, settings.data)
     credentials = Credentials.load(settings.tls)
     parties = [Identity.parse(settings.grid), Identity.parse(settings.bank)]
     for party in parties:
@@ -41,12 +48,15 @@ async def start(config: Path) -> CoordinatorDaemon:
                 remedy="Run it at a third organisation: a dealer and one party together can read the other's data.",
             )
     clients = [Identity.parse(client) for client in settings.clients]
-    coordinator = Coordinator(settings, Board(settings.data))
+    coordinator = Coordinator(settings, board := Board(settings.data))
+    watch_process(registry := CollectorRegistry(), "coordinator", credentials)
+    watch_coordinator(registry, board, coordinator)
+    metrics = serve_metrics(settings, registry)
     orgs = {identity.org for identity in (credentials.identity, *parties, *clients)}  # its own: for health checks
     server = await serve(
         settings.listen, credentials, orgs, coordinator.services(), origin="coordinator", reflect=settings.reflection
     )
-    return CoordinatorDaemon(coordinator, server)
+    return CoordinatorDaemon(coordinator, server, metrics)
 
 
 main = command("wattscore-coordinator", start)

@@ -11,6 +11,7 @@ from common.coordinator.board import Board, JobRecord
 from common.errors import PeerLost, PlanError, WattScoreError
 from common.jobs.memory import peak_mib
 from common.jobs.state import Event
+from common.logs import Place, within
 from common.mpc.correlation import TrainingDemand
 from common.mpc.dealer import Dealer, Work
 from common.party import Party
@@ -45,6 +46,8 @@ class Drive:
         self._heard = 0  # messages of either party
         self._joined = {party: loop.create_future() for party in Party}
         self._counters = {party: Counter() for party in Party}
+        self._channels: dict[Party, DealtChannel] = {}
+        self.place = Place(record.id)
 
     async def run(self) -> None:
         """Until the job is done, failed or cancelled; the record then says which."""
@@ -151,18 +154,21 @@ class Drive:
         elif what == "failed":
             self.fail(message.failed.fault, party)
         elif what == "progress":
+            self.place.stage = message.progress.stage
             await self._board.progress(self.record, party, message.progress)
         elif what == "done" and not self._done[party].done():
             self._done[party].set_result(message.done.report)
 
-    def lost(self, party: Party) -> None:
-        """A party's stream to the coordinator has ended."""
+    def lost(self, party: Party, cause: WattScoreError | None = None) -> None:
+        """A party's stream to the coordinator has ended; `cause`: why the coordinator has cut it."""
         if not self._done[party].done() or self._done[party].cancelled():  # cancelled: the job has just failed
             error = PeerLost(
                 f"the {party.value} lost its connection to the coordinator",
                 remedy=f"See whether the {party.value} still runs, and its log.",
             )
             self._lost.add(party)
+            if cause is not None:  # whatever the party has said, it was this
+                self._faults[party] = to_fault(cause, "coordinator")
             self.fail(self._faults.setdefault(party, to_fault(error, party.value)))
 
     async def deal(self, party: Party, call: Call, greeted: int) -> None:
@@ -175,7 +181,18 @@ class Drive:
         if self._joined[party].done():
             raise PlanError(f"the {party.value} joined job {self.record.id} twice")
         self._joined[party].set_result(channel)
-        await channel.read()
+        self._channels[party] = channel
+        with within(Place(self.record.id, f"deal to the {party.value}")):
+            await channel.read()
+
+    @property
+    def counters(self) -> dict[str, Counter]:
+        """Bytes to and from each party, by its name."""
+        return {party.value: counter for party, counter in self._counters.items()}
+
+    def outstanding(self, party: Party) -> int:
+        """Arrays dealt to this party and not yet consumed."""
+        return self._channels[party].outstanding if party in self._channels else 0
 
     async def _deal_all(self) -> None:
         joined = asyncio.gather(*self._joined.values())

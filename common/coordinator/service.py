@@ -11,8 +11,11 @@ from typing import Any
 from common import __version__
 from common.coordinator.board import Board, JobRecord
 from common.coordinator.drive import ANSWER, Drive
-from common.errors import IdentityError, JobStateError, PeerLost, PeerProtocolError, PolicyError
+from common.coordinator.metrics import LINKS
+from common.errors import IdentityError, JobStateError, PeerLost, PeerProtocolError, PolicyError, WattScoreError
 from common.jobs.state import Event, State
+from common.logs import within
+from common.metrics import Links
 from common.party import Identity, Party
 from common.plan import parse_plan
 from common.settings import CoordinatorSettings
@@ -34,7 +37,9 @@ class Coordinator:
         self._party = {Identity.parse(settings.grid): Party.GRID, Identity.parse(settings.bank): Party.BANK}
         self._clients = {Identity.parse(client) for client in settings.clients}
         self._attending: dict[Party, Call] = {}
+        self._cut: dict[Party, WattScoreError] = {}  # parties that are gone because they were refused
         self._arrivals = asyncio.Condition()
+        self.links = Links(LINKS)
         self._queue: deque[JobRecord] = deque()
         self._queued = asyncio.Event()
         self._drive: Drive | None = None
@@ -66,13 +71,22 @@ class Coordinator:
     async def _run(self, record: JobRecord) -> None:
         self._drive = Drive(record, self._board, self._settings, self._tell)
         self._idle.clear()
-        _log.info("job %s begins", record.id)
-        try:
-            await self._drive.run()
-        finally:
-            self._drive = None
-            self._idle.set()
-        _log.info("job %s %s", record.id, record.message.state)
+        with within(self._drive.place), self.links.counting(**self._drive.counters):
+            _log.info("job %s begins", record.id)
+            try:
+                await self._drive.run()
+            finally:
+                self._drive = None
+                self._idle.set()
+            kind = record.message.fault.kind or None
+            _log.info("job %s %s", record.id, record.message.state, extra={"error": kind})
+
+    def attends(self, party: Party) -> bool:
+        return party in self._attending
+
+    def outstanding(self, party: Party) -> int:
+        """Arrays dealt to this party for the running job and not yet consumed."""
+        return self._drive.outstanding(party) if self._drive is not None else 0
 
     async def stop(self, reason: str) -> None:
         """Fails the running job, so that parties and watchers hear why, then lets the parties go."""
@@ -98,7 +112,8 @@ class Coordinator:
                 f"the {names} did not connect to the coordinator within {self._settings.attend_timeout:.0f} s",
                 remedy="Start it, check its coordinator address and its log, and submit again.",
             )
-            await self._board.move(record, Event.FAIL, error)
+            cut = [self._cut[party] for party in missing() if party in self._cut]
+            await self._board.move(record, Event.FAIL, cut[0] if cut else error)
         return not record.state.final
 
     # -- parties ---------------------------------------------------------------------------------------------------
@@ -121,6 +136,7 @@ class Coordinator:
             if party in self._attending and self._drive is not None:
                 self._drive.lost(party)  # it came back before its old connection was seen to break
             self._attending[party] = call
+            self._cut.pop(party, None)
             self._arrivals.notify_all()
         _log.info("the %s attends as %s", party.value, call.identity)
         listening, leaving = asyncio.ensure_future(self._listen(party, call)), asyncio.ensure_future(self._let_go.wait())
@@ -133,8 +149,10 @@ class Coordinator:
             leaving.cancel()
             if self._attending.get(party) is call:
                 del self._attending[party]
+                if call.cause is not None:
+                    self._cut[party] = call.cause
                 if self._drive is not None:
-                    self._drive.lost(party)
+                    self._drive.lost(party, call.cause)
             _log.info("the %s left", party.value)
 
     async def _listen(self, party: Party, call: Call) -> None:

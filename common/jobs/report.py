@@ -61,13 +61,20 @@ def _rounded(found: Metrics | Interval) -> dict[str, float]:
 class ProgressReporter:
     """Keeps the latest progress of a job and sends it a few times a second, so that computing never waits for it."""
 
-    def __init__(self, job: str, send: Callable[[wire.FromParty], Awaitable[None]], counters: tuple[Counter, ...]) -> None:
-        self._send, self._counters = send, counters
+    def __init__(
+        self,
+        job: str,
+        send: Callable[[wire.FromParty], Awaitable[None]],
+        counters: tuple[Counter, ...],
+        on_stage: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        self._send, self._counters, self._on_stage = send, counters, on_stage
         self._latest = wire.Progress(job=job)
         self._changed = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 
     def stage(self, name: str) -> None:
+        self._on_stage(name)
         self._latest.stage, self._latest.done, self._latest.total = name, 0, 0
         self._changed.set()
 

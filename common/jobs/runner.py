@@ -8,9 +8,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from prometheus_client import CollectorRegistry
+
 from common.errors import JobCancelled, JobStateError, PeerProtocolError, WattScoreError
 from common.jobs.meet import Meeting
 from common.jobs.report import ProgressReporter, report
+from common.matching.matcher import check_matcher, choose_match
+from common.metrics import JobWatch, PartyMetrics
 from common.mpc.correlation import DealtCorrelations
 from common.mpc.session import Session
 from common.party import Party
@@ -38,6 +42,7 @@ class _Running:
     """A job this party has accepted."""
 
     plan: AnyPlan
+    watch: JobWatch
     task: asyncio.Task[None] | None = None
     cause: WattScoreError | None = None  # why it was told to stop
     peer: Counter = field(default_factory=Counter)
@@ -47,7 +52,16 @@ class _Running:
 class Runner:
     """The jobs of one party. `send` delivers messages to the coordinator."""
 
-    def __init__(self, party: Party, settings: PartySettings, home: Home, meeting: Meeting, coordinator: Connection) -> None:
+    def __init__(
+        self,
+        party: Party,
+        settings: PartySettings,
+        home: Home,
+        meeting: Meeting,
+        coordinator: Connection,
+        metrics: PartyMetrics | None = None,
+    ) -> None:
+        self._metrics = metrics or PartyMetrics(CollectorRegistry())
         self.party, self._settings, self._home = party, settings, home
         self._meeting, self._coordinator = meeting, coordinator
         self._jobs: dict[str, _Running] = {}
@@ -81,12 +95,15 @@ class Runner:
             await asyncio.wait(tasks, timeout=5.0)
 
     async def _offered(self, offer: wire.Offer, send: Send) -> None:
+        kind = ""
         try:
             self._check_name(offer.job)
             plan = parse_plan(offer.plan, f"job {offer.job}")
+            kind = plan.kind
             self._home.policy.check(plan)
             if isinstance(plan, Plan):
                 check_offer(plan, self.party, self._settings.datasets, self._home.policy)
+                check_matcher(plan, self._settings.matcher)
             if isinstance(plan, TrainPlan | PredealPlan):
                 self._home.stocks.check(plan, self.party)
             if isinstance(plan, PromotePlan) and plan.model is not None:
@@ -96,9 +113,10 @@ class Runner:
                 _log.warning("job %s refused: %s", offer.job, error)
             else:
                 _log.exception("job %s refused", offer.job)
+            self._metrics.refused(kind, type(error).__name__)
             await send(wire.FromParty(refuse=wire.Refuse(job=offer.job, fault=to_fault(error, self.party.value))))
             return
-        self._jobs[offer.job] = _Running(plan)
+        self._jobs[offer.job] = _Running(plan, JobWatch(self._metrics, offer.job, plan.kind))
         self._meeting.expect(offer.job)
         await send(wire.FromParty(accept=wire.Accept(job=offer.job)))
 
@@ -113,21 +131,29 @@ class Runner:
         running = self._jobs.get(job)
         if running is None or running.task is not None:
             raise JobStateError(f"job {job} cannot start: it was not accepted, or runs already", job=job)
-        running.task = asyncio.create_task(self._run(job, running, send))
+        running.task = asyncio.create_task(self._watched(job, running, send))
 
     def _forget(self, job: str) -> None:
         self._jobs.pop(job, None)
         self._meeting.forget(job)
 
+    async def _watched(self, job: str, running: _Running, send: Send) -> None:
+        """`_run`, counted and with its place in the job in all that is logged."""
+        with running.watch:
+            running.watch.counting(running.peer, running.coordinator)
+            await self._run(job, running, send)
+
     async def _run(self, job: str, running: _Running, send: Send) -> None:
-        reporter = ProgressReporter(job, send, (running.peer, running.coordinator))
+        reporter = ProgressReporter(job, send, (running.peer, running.coordinator), running.watch.stage)
         try:
             done = await self._compute(job, running, reporter)
             reporter.stop()
             await send(wire.FromParty(done=wire.Done(job=job, report=done)))
+            running.watch.ended()
             _log.info("job %s done", job)
         except (Exception, asyncio.CancelledError) as error:
             cause = running.cause or error
+            running.watch.ended(type(cause).__name__)
             if isinstance(cause, WattScoreError):
                 _log.warning("job %s ended: %s", job, cause)
             else:
@@ -148,7 +174,7 @@ class Runner:
             await dealer.join(job)
             dealer.start()
             peer = await self._meeting.meet(job, running.plan.digest(), running.peer)
-            session = Session(self.party, peer, reporter, allowed=running.plan.allowed)
+            session = Session(self.party, running.watch.channel(peer), reporter, allowed=running.plan.allowed)
             outcome = await self._outcome(job, running.plan, session, dealer, reporter)
             return report(outcome, running.peer, running.coordinator)
         except (Exception, asyncio.CancelledError) as error:
@@ -174,4 +200,5 @@ class Runner:
         correlations = await DealtCorrelations.start(self.party, dealer)
         dataset = self._settings.datasets[plan.side(self.party).dataset]
         scratch = Scratch(self._settings.data / "scratch", self._settings.memory_mib << 20)
-        return await run(PartyJob(job, plan, dataset, session, correlations, reporter, self._home, scratch))
+        match = choose_match(plan, self._settings.matcher)
+        return await run(PartyJob(job, plan, dataset, session, correlations, reporter, self._home, scratch, match))

@@ -47,7 +47,7 @@ def hash_to_curve(ids: Sequence[str], domain: bytes, progress: Progress | None =
     key = blake2b(domain, digest_size=64, person=b"wattscore-psi").digest()
 
     def chunk(start: int, stop: int) -> bytes:
-        return _map_to_curve([blake2b(_encode(i), digest_size=32, key=key).digest() for i in ids[start:stop]])
+        return _map_to_curve([blake2b(encode_id(i), digest_size=32, key=key).digest() for i in ids[start:stop]])
 
     return _in_chunks(chunk, len(ids), progress)
 
@@ -109,7 +109,7 @@ def sort_keys(points: Points) -> npt.NDArray[np.bytes_]:
     return np.ascontiguousarray(points).view("S32").reshape(-1)
 
 
-def _encode(id: str) -> bytes:
+def encode_id(id: str) -> bytes:
     try:
         return id.encode("utf-8")
     except UnicodeEncodeError:

@@ -13,7 +13,7 @@ from common.mpc.correlation import Correlations, PeriodDemand
 from common.mpc.fixedpoint import Words
 from common.mpc.session import Kind, Session
 from common.party import Party
-from common.stages.match import MatchLimits, match_ids
+from common.stages.match import Match, MatchLimits, match_ids
 from common.table import FeatureTable, Index
 
 
@@ -25,10 +25,11 @@ async def align(
     by_period: bool,
     domain: bytes,
     limits: MatchLimits,
+    match: Match = match_ids,
 ) -> tuple[Index, int]:
     """Rows of `table`, int64 (n,), row k being the same (enterprise, period) at both parties; and the matched enterprises.
 
-    1. match ids once
+    1. match ids once, by `match`
     2. by period: exchange first and last period, so that both know the months to compare
     3. open, for matched enterprises, the months that both hold, and not those that only one holds
 
@@ -40,7 +41,7 @@ async def align(
     if not by_period and len(codes) < table.rows:
         raise _repeated(table.rows - len(codes))
     ids = await asyncio.to_thread(table.ids.levels.take(pa.array(codes)).to_pylist)
-    matched = codes[await match_ids(session, ids, domain=domain, limits=limits)]
+    matched = codes[await match(session, ids, domain=domain, limits=limits)]
     if not by_period:
         row_of = np.empty(len(table.ids.levels), np.int64)
         row_of[table.ids.codes] = np.arange(table.rows)

@@ -13,7 +13,7 @@ from common.decision.build import Scores, Trained, build
 from common.decision.bundle import Decision, HeldOut
 from common.decision.config import DecisionConfig
 from common.decision.grades import grade_of
-from common.decision.scorecard import own_contributions
+from common.decision.scorecard import contributions
 from common.decision.table import VERDICTS, verdict
 from common.mpc.fixedpoint import Reals
 from common.plan import Split
@@ -85,10 +85,12 @@ def _reasons(
     rules: Decision, config: DecisionConfig, model: PartyModel, table: FeatureTable, named: Named | None
 ) -> pa.DictionaryArray:
     """The bank's by text or name, strongest first, then the grid's likewise: the bank cannot compare the two."""
-    card, columns = rules.scorecard, model.fitted.fitted
-    own = own_contributions(card, columns, model.fitted.transform(table), model.weights[:-1])
-    codes = reasons.strongest(own, config.reasons, config.reason_threshold)
-    texts = [model.source[name].reason or name if name in model.source else name for name in card.columns]
+    columns = model.fitted.fitted
+    words = {c.source: c.source for c in columns} | {name: c.reason or name for name, c in model.source.items()}
+    groups, told = reasons.grouped([column.source for column in columns], words)
+    means = np.array(rules.scorecard.means)
+    own = contributions(model.fitted.transform(table), model.weights[:-1], means, groups, len(told))
+    codes, texts = reasons.strongest(own, config.reasons, config.reason_threshold), list(told)
     if named is not None:
         theirs = named.codes.astype(np.uint16)
         codes = np.column_stack([codes, np.where(theirs > 0, theirs + len(texts), 0).astype(np.uint16)])

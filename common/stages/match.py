@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 from hashlib import blake2b
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,12 @@ class MatchLimits(StrictModel):
     min_matched: int = Field(default=1000, ge=1, description="smallest number of common ids to go on with")
 
 
+class Match(Protocol):
+    """A way to match ids: `match_ids`, or `match_tags.match_tags` with a program beside the daemon."""
+
+    async def __call__(self, session: Session, ids: Sequence[str], *, domain: bytes, limits: MatchLimits) -> Rows: ...
+
+
 async def match_ids(session: Session, ids: Sequence[str], *, domain: bytes, limits: MatchLimits) -> Rows:
     """The rows of `ids` that the other party holds too, int64 (matched,), in an order that both parties know.
 
@@ -47,19 +54,19 @@ async def match_ids(session: Session, ids: Sequence[str], *, domain: bytes, limi
     Raises LocalProtocolError (an id twice), DataError (an id without a UTF-8 form), PolicyError (a limit, no common id,
     or a plan that does not disclose matched_ids), PeerProtocolError.
     """
-    await asyncio.to_thread(_check_ids, ids, limits)
+    await asyncio.to_thread(check_ids, ids, limits)
     theirs = int((await session.exchange(Kind.PSI_COUNT, np.array([len(ids)], np.uint64)))[0])
-    _check_sizes(len(ids), theirs, limits)
+    check_sizes(len(ids), theirs, limits)
 
     secret, done = Secret(), _Done(session, len(ids) + theirs)
-    order = await asyncio.to_thread(_random_order, len(ids))
+    order = await asyncio.to_thread(random_order, len(ids))
     points = await _exchange_points(session, [ids[row] for row in order.tolist()], theirs, domain, secret, done)
     await asyncio.to_thread(validate, points)
     replies, doubled = await _exchange_replies(session, points, len(ids), secret, done)
 
     common, places = await asyncio.to_thread(_intersect, replies, doubled)
-    await _confirm(session, common)
-    _check_matched(len(common), limits)
+    await confirm(session, common)
+    check_matched(len(common), limits)
     rows: Rows = order[places]
     return rows
 
@@ -81,14 +88,14 @@ class _Done:
         return report
 
 
-def _check_ids(ids: Sequence[str], limits: MatchLimits) -> None:
+def check_ids(ids: Sequence[str], limits: MatchLimits) -> None:
     if len(ids) > limits.max_ids:
         raise _too_many("this party", len(ids), limits)
     if len(set(ids)) != len(ids):
         raise LocalProtocolError("the ids to match must be distinct")
 
 
-def _check_sizes(mine: int, theirs: int, limits: MatchLimits) -> None:
+def check_sizes(mine: int, theirs: int, limits: MatchLimits) -> None:
     if theirs > limits.max_ids:
         raise _too_many("the other party", theirs, limits)
     if min(mine, theirs) < limits.min_matched:
@@ -105,7 +112,7 @@ def _too_many(who: str, count: int, limits: MatchLimits) -> PolicyError:
     )
 
 
-def _random_order(count: int) -> Rows:
+def random_order(count: int) -> Rows:
     # a tie of two 64-bit keys (10^-5 at 2 * 10^7 ids) only leaves that pair in its old order
     return np.argsort(np.frombuffer(os.urandom(8 * count), np.uint64), kind="stable").astype(np.int64)
 
@@ -144,7 +151,7 @@ def _intersect(replies: Points, doubled: Points) -> tuple[npt.NDArray[np.bytes_]
     return common, places.astype(np.int64)
 
 
-async def _confirm(session: Session, common: npt.NDArray[np.bytes_]) -> None:
+async def confirm(session: Session, common: npt.NDArray[np.bytes_]) -> None:
     digest = np.frombuffer(blake2b(common.tobytes(), digest_size=32).digest(), "<u8")
     mine = np.concatenate([[len(common)], digest], dtype=np.uint64, casting="unsafe")
     theirs = await session.exchange(Kind.PSI_COUNT, mine)
@@ -154,7 +161,7 @@ async def _confirm(session: Session, common: npt.NDArray[np.bytes_]) -> None:
         )
 
 
-def _check_matched(count: int, limits: MatchLimits) -> None:
+def check_matched(count: int, limits: MatchLimits) -> None:
     if count < limits.min_matched:
         found = f"only {count} ids are" if count else "no id is"
         raise PolicyError(

@@ -41,12 +41,14 @@ from common.stages.counts import Allowance, bin_columns
 from common.stages.decide import decide, make_rules
 from common.stages.evaluate import Evaluation
 from common.stages.ledger import CountedLedger, Ledger
-from common.stages.match import MatchLimits
+from common.stages.match import Match, MatchLimits, match_ids
 from common.stages.model import ModelStore, Packed, PartyModel, linear_scores, pack
-from common.stages.offer import select
+from common.stages.offer import check_batch, select
 from common.stages.output import write_scores
 from common.stages.prepare import Prepared, agree_on_sizes, prepare
 from common.stages.reasons import open_reasons
+from common.stages.record import Seen, make_record, save_record
+from common.stages.refit import refit
 from common.stages.registry import Registry
 from common.stages.score import open_scores
 from common.stages.settle import as_words, resolve
@@ -121,6 +123,7 @@ class PartyJob:
     reporter: StageReporter
     home: Home
     scratch: Scratch = field(default_factory=Scratch)
+    match: Match = match_ids
     outcome: Outcome = field(default_factory=Outcome)
     _stage: str = ""
 
@@ -139,11 +142,11 @@ class PartyJob:
 
     def warn(self, *texts: str, public: str | None = None) -> None:
         """Tells this party's log; others hear `public`, by default only that there is something to read there."""
-        for text in texts:
-            _log.warning("job %s: %s", self.id, text)
-            self.outcome.warnings.append(text)
         if texts:
             heard = public or f"{len(texts)} warning(s) while in stage {self._stage!r}: see the log of the {self.party.value}"
+            for text in texts:
+                _log.warning("job %s: %s", self.id, text, extra={"public": f"job {self.id}: {heard}"})
+            self.outcome.warnings.extend(texts)
             self.outcome.public_warnings.append(heard)
             self.reporter.warn(heard)
 
@@ -207,6 +210,12 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         known = await asyncio.to_thread(reference.describe, table, rows, held.u_joint if held else None)
         packed = pack(model)
         theirs = await job.session.exchange(Kind.REGISTRY, as_words(bytes.fromhex(packed.digest)))  # both are through
+    seen = Seen(job.outcome.counts, job.outcome.seconds, tuple(sorted(o.value for o in job.session.opened)))
+    refits = await asyncio.to_thread(
+        refit, model, held, lambda low, high: prepared.matrix(rows + low, rows + high), plan.model.ridge
+    )
+    folder = job.home.models.folder(job.id)
+    await asyncio.to_thread(lambda: save_record(make_record(model, table, rows, seen, refits), folder))
     keep(job, packed, theirs.tobytes().hex(), known, held)
     if binnings:
         job.home.models.attach(job.id, "features.json", selection(binnings, model.fitted.sources, plan.preparation))
@@ -282,7 +291,7 @@ async def align_rows(job: PartyJob, table: FeatureTable, min_matched: int) -> In
     by_period = "period" in job.plan.keys
     limits = MatchLimits(max_ids=job.home.policy.max_ids, min_matched=min_matched)
     rows, enterprises = await align(
-        job.session, job.correlations, table, by_period=by_period, domain=job.id.encode(), limits=limits
+        job.session, job.correlations, table, by_period=by_period, domain=job.id.encode(), limits=limits, match=job.match
     )
     job.count(matched_ids=enterprises, matched_rows=len(rows))
     return rows
@@ -324,17 +333,6 @@ def check_column_count(job: PartyJob, columns: int) -> None:
             expected=f"at least {job.home.policy.min_columns}",
             got=columns,
             remedy="Train on more of the grid's columns.",
-        )
-
-
-def check_batch(plan: TrainPlan, rows: int, columns: int) -> None:
-    """With owned weights a small batch's gradient gives its owner equations in the other's labels."""
-    if plan.model.weights == "owned" and min(plan.model.batch, rows) < 20 * columns:
-        raise PolicyError(
-            f"a batch of {plan.model.batch} is too small for {columns} columns with owned weights",
-            expected=f"at least {20 * columns}",
-            got=plan.model.batch,
-            remedy="Use a larger batch, or shared weights.",
         )
 
 

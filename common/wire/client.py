@@ -12,9 +12,12 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
-from common.errors import PeerLost
+from common.certificates import TrustStore
+from common.errors import PeerLost, WattScoreError
 from common.party import Identity
-from common.wire.server import KEEPALIVE
+from common.wire.frames import Piece, codec
+from common.wire.proof import Challenge
+from common.wire.server import KEEPALIVE, distrusted
 from common.wire.status import from_rpc
 from common.wire.tls import Credentials
 
@@ -23,23 +26,30 @@ _OPTIONS = [*KEEPALIVE, ("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_r
 
 
 class Stream:
-    """A bidirectional call. `read` gives None at the end; a broken connection or a refusal raises its cause."""
+    """A bidirectional call. `read` gives None at the end; a broken connection or a refusal raises its cause.
 
-    def __init__(self, call: Any, server: Identity) -> None:
-        self._call, self._server = call, server
+    Nothing is written before the server has proven who it is; once its certificate is trusted no more, the stream is cut.
+    """
+
+    def __init__(self, call: Any, server: Identity, challenge: Challenge, trust: TrustStore) -> None:
+        self._call, self._server, self._challenge, self._trust = call, server, challenge, trust
+        self._proof: asyncio.Task[None] | None = None
+        self._cut: WattScoreError | None = None
 
     async def read(self) -> Any:
+        await self._proven()
         try:
             message = await self._call.read()
         except grpc.aio.AioRpcError as error:
             raise from_rpc(error, self._server) from None
         except asyncio.CancelledError:
             if self._call.cancelled() and not asyncio.current_task().cancelling():  # type: ignore[union-attr]
-                raise PeerLost(f"the stream to {self._server} was closed") from None
+                raise self._cut or PeerLost(f"the stream to {self._server} was closed") from None
             raise
         return None if message is grpc.aio.EOF else message
 
-    async def write(self, message: Message) -> None:
+    async def write(self, message: Message | Piece) -> None:
+        await self._proven()
         try:
             await self._call.write(message)
         except grpc.aio.AioRpcError as error:
@@ -48,7 +58,31 @@ class Stream:
                 raise PeerLost(f"{self._server} has ended the stream", remedy="See its log.") from None
             raise from_rpc(error, self._server) from None
         except asyncio.InvalidStateError:
-            raise await self._cause() from None
+            raise self._cut or await self._cause() from None
+
+    async def _proven(self) -> None:
+        """Returns once the server has proven who it is: reader and writer may both come first."""
+        if self._proof is None:
+            self._proof = asyncio.create_task(self._check())
+        if not self._proof.done() or self._proof.exception():
+            await asyncio.shield(self._proof)
+
+    async def _check(self) -> None:
+        answer = await self._call.initial_metadata()
+        if not answer:  # refused, or never connected: the status says why
+            with contextlib.suppress(TimeoutError):
+                raise await asyncio.wait_for(self._cause(), 2.0)
+        try:
+            certificate = self._challenge.check(answer, self._server, self._trust)
+        except WattScoreError:
+            self._call.cancel()
+            raise
+        watch = asyncio.create_task(distrusted(certificate, self._trust, self._distrust))
+        self._call.add_done_callback(lambda _: watch.cancel())
+
+    def _distrust(self, cause: WattScoreError) -> None:
+        self._cut = cause
+        self._call.cancel()
 
     async def close(self) -> None:
         """Says that nothing more will be written, and waits a moment for the other to finish."""
@@ -76,30 +110,41 @@ class Connection:
         self._stamp = credentials.stamp(server)
         self._channels = [self._connect()]
 
-    def _connect(self) -> grpc.aio.Channel:
-        channel_credentials, options = self._credentials.channel(self.server)
-        return grpc.aio.secure_channel(self._address, channel_credentials, options=[*_OPTIONS, *options])
+    def _connect(self) -> tuple[grpc.aio.Channel, bytes]:
+        own = self._credentials.own()
+        channel_credentials, options = self._credentials.channel(self.server, own)
+        channel = grpc.aio.secure_channel(self._address, channel_credentials, options=[*_OPTIONS, *options])
+        return channel, own.certificate
 
-    @property
-    def _channel(self) -> grpc.aio.Channel:
-        """The channel for new calls. When files of the credentials were replaced, a new one; running calls keep theirs."""
+    def _use(self, method: MethodDescriptor) -> tuple[grpc.aio.Channel, Challenge]:
+        """The channel for a new call. When files of the credentials were replaced, a new one; running calls keep theirs."""
         if (stamp := self._credentials.stamp(self.server)) != self._stamp:
             self._channels.append(self._connect())
             self._stamp = stamp
-        return self._channels[-1]
+        channel, certificate = self._channels[-1]
+        return channel, Challenge.new(_path(method), certificate)
 
     async def call(self, method: MethodDescriptor, request: Message, timeout: float = 10.0) -> Any:
         """One request, one reply; raises the error the server reported, IdentityError or PeerLost."""
+        channel, challenge = self._use(method)
+        call = channel.unary_unary(_path(method), *_codec(method))(request, timeout=timeout, metadata=challenge.metadata)
         try:
-            return await self._channel.unary_unary(_path(method), *_codec(method))(request, timeout=timeout)
+            reply = await call
+            challenge.check(await call.initial_metadata(), self.server, self._credentials.trust)
         except grpc.aio.AioRpcError as error:
             raise from_rpc(error, self.server) from None
+        return reply
 
     async def subscribe(self, method: MethodDescriptor, request: Message) -> AsyncIterator[Any]:
         """One request, a stream of replies."""
-        call = self._channel.unary_stream(_path(method), *_codec(method))(request)
+        channel, challenge = self._use(method)
+        call = channel.unary_stream(_path(method), *_codec(method))(request, metadata=challenge.metadata)
+        proven = False
         try:
             async for reply in call:
+                if not proven:
+                    challenge.check(await call.initial_metadata(), self.server, self._credentials.trust)
+                    proven = True
                 yield reply
         except grpc.aio.AioRpcError as error:
             raise from_rpc(error, self.server) from None
@@ -108,10 +153,12 @@ class Connection:
 
     def stream(self, method: MethodDescriptor) -> Stream:
         """A bidirectional stream."""
-        return Stream(self._channel.stream_stream(_path(method), *_codec(method))(), self.server)
+        channel, challenge = self._use(method)
+        call = channel.stream_stream(_path(method), *_codec(method))(metadata=challenge.metadata)
+        return Stream(call, self.server, challenge, self._credentials.trust)
 
     async def close(self) -> None:
-        for channel in self._channels:
+        for channel, _ in self._channels:
             await channel.close()
 
 
@@ -120,6 +167,5 @@ def _path(method: MethodDescriptor) -> str:
 
 
 def _codec(method: MethodDescriptor) -> tuple[Any, Any]:
-    request: Any = message_factory.GetMessageClass(method.input_type)
-    reply: Any = message_factory.GetMessageClass(method.output_type)
-    return request.SerializeToString, reply.FromString
+    request, reply = (codec(message_factory.GetMessageClass(kind)) for kind in (method.input_type, method.output_type))
+    return request[0], reply[1]

@@ -10,6 +10,7 @@ import numpy as np
 
 from common.errors import PeerProtocolError
 from common.mpc.session import Array, Kind, Round
+from common.wire.frames import Piece
 from common.wire.peer_pb2 import Block, Frame
 
 CHUNK_BYTES = 1 << 20
@@ -24,19 +25,13 @@ _DTYPES = {element: dtype.newbyteorder("<") for dtype, element in _ELEMENTS.item
 _KINDS = {kind.value: kind for kind in Kind}
 
 
-def encode(label: Round, values: Array) -> Iterator[Frame]:
+def encode(label: Round, values: Array) -> Iterator[Piece]:
     """Frames of a one- or two-dimensional array of uint8, uint32 or uint64; at least one frame, an empty array included."""
     flat = memoryview(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data) if values.size else memoryview(b"")
     chunks = max(1, -(-len(flat) // CHUNK_BYTES))
     for chunk in range(chunks):
-        block = Block(
-            element=_ELEMENTS[values.dtype],
-            shape=values.shape,
-            chunk=chunk,
-            chunks=chunks,
-            data=bytes(flat[chunk * CHUNK_BYTES : (chunk + 1) * CHUNK_BYTES]),
-        )
-        yield Frame(number=label.number, **{label.kind.value: block})  # type: ignore[arg-type]
+        block = Block(element=_ELEMENTS[values.dtype], shape=values.shape, chunk=chunk, chunks=chunks)
+        yield Piece(label.kind.value, label.number, block, flat[chunk * CHUNK_BYTES : (chunk + 1) * CHUNK_BYTES])
 
 
 class Assembler:
@@ -47,19 +42,22 @@ class Assembler:
         self._values: Array = np.empty(0, np.uint8)
         self._chunk = self._chunks = 0
 
-    def add(self, frame: Frame) -> tuple[Round, Array] | None:
+    def add(self, frame: Frame | Piece) -> tuple[Round, Array] | None:
         """The array that this frame completes, if it does."""
-        kind = _KINDS.get(frame.WhichOneof("payload") or "")
+        name = frame.kind if isinstance(frame, Piece) else frame.WhichOneof("payload") or ""
+        kind = _KINDS.get(name)
         if kind is None:
             raise PeerProtocolError(
                 "a frame without a known payload arrived", remedy="Both sides must run the same protocol version."
             )
-        label, block = Round(kind, frame.number), getattr(frame, kind.value)
+        label = Round(kind, frame.number)
+        block = frame.block if isinstance(frame, Piece) else getattr(frame, name)
+        data = frame.data if isinstance(frame, Piece) else block.data
         if self._label is None:
             self._begin(label, block)
-        self._check(label, block)
+        self._check(label, block, len(data))
         start = block.chunk * CHUNK_BYTES
-        self._flat()[start : start + len(block.data)] = np.frombuffer(block.data, np.uint8)
+        self._flat()[start : start + len(data)] = np.frombuffer(data, np.uint8)
         self._chunk += 1
         if self._chunk < self._chunks:
             return None
@@ -84,14 +82,14 @@ class Assembler:
         self._label, self._chunk, self._chunks = label, 0, block.chunks
         self._values = np.empty(tuple(block.shape), dtype)
 
-    def _check(self, label: Round, block: Block) -> None:
+    def _check(self, label: Round, block: Block, size: int) -> None:
         want = min(CHUNK_BYTES, self._values.nbytes - self._chunk * CHUNK_BYTES)
         same = label == self._label and block.chunk == self._chunk and block.chunks == self._chunks
         same = same and tuple(block.shape) == self._values.shape and _DTYPES.get(block.element) == self._values.dtype
-        if not same or len(block.data) != want:
+        if not same or size != want:
             raise PeerProtocolError(
                 "a truncated, oversized or misplaced frame arrived",
                 round=label,
                 expected=f"chunk {self._chunk} of {self._chunks} of {self._label}, {want} bytes",
-                got=f"chunk {block.chunk} of {block.chunks}, {len(block.data)} bytes",
+                got=f"chunk {block.chunk} of {block.chunks}, {size} bytes",
             )

@@ -17,6 +17,7 @@ from common.mpc.count_masks import CountsDemand
 from common.mpc.session import Array, Round
 from common.wire import party_pb2 as party
 from common.wire.codec import Assembler, encode
+from common.wire.frames import Piece
 from common.wire.peer_pb2 import Abort, Fault, Frame, Hello
 from common.wire.status import from_fault
 
@@ -29,7 +30,7 @@ class Duplex(Protocol):
 
     async def read(self) -> Any: ...
 
-    async def write(self, message: Message) -> None: ...
+    async def write(self, message: Message | Piece) -> None: ...
 
 
 @dataclass
@@ -95,7 +96,7 @@ class FrameChannel:
                 if frame is None:
                     raise PeerLost(f"{self._whom} closed the connection", remedy=f"See the log of {self._whom}.")
                 self._counter.received += frame.ByteSize()
-                if frame.WhichOneof("payload") == "abort":
+                if isinstance(frame, Frame) and frame.WhichOneof("payload") == "abort":
                     raise _failed(frame.abort.fault, self._whom)
                 if (done := assembler.add(frame)) is not None:
                     await self._arrived.put(done)
@@ -123,9 +124,9 @@ async def read_greeting(stream: Duplex, whom: str, timeout: float) -> Hello:
         frame = await asyncio.wait_for(stream.read(), timeout)
     except TimeoutError:
         raise PeerLost(f"{whom} did not greet within {timeout:.0f} s") from None
-    if frame is not None and frame.WhichOneof("payload") == "abort":
+    if isinstance(frame, Frame) and frame.WhichOneof("payload") == "abort":
         raise _failed(frame.abort.fault, whom)
-    if frame is None or frame.WhichOneof("payload") != "hello":
+    if not isinstance(frame, Frame) or frame.WhichOneof("payload") != "hello":
         raise PeerProtocolError(f"{whom} did not begin with a greeting")
     hello: Hello = frame.hello
     if hello.protocol != PROTOCOL:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +16,13 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from common.certificates import TrustStore, fingerprint, verify_peer
 from common.errors import ConfigError, PeerLost, WattScoreError
 from common.party import Identity
+from common.wire.frames import Piece, codec
+from common.wire.proof import prove
 from common.wire.status import FAULT_KEY, code_of, to_fault
-from common.wire.tls import Credentials, peer_identity
+from common.wire.tls import Credentials, caller_certificate, peer_identity
 
 _log = logging.getLogger(__name__)
 
@@ -36,25 +41,77 @@ _SERVER_OPTIONS = [*KEEPALIVE, ("grpc.http2.max_ping_strikes", 0), ("grpc.so_reu
 _BROKEN = (grpc.RpcError, grpc.aio.BaseError)
 
 
+LOOK = 1.0  # seconds between two looks at whether the other end of an open stream is still trusted
+
+
 class Call:
-    """One incoming call: who calls, and its stream."""
+    """One incoming call: who calls, its stream, and why it was cut off, if it was."""
 
     def __init__(self, context: grpc.aio.ServicerContext[Any, Any], identity: Identity) -> None:
         self._context, self.identity = context, identity
+        self.cause: WattScoreError | None = None
+        self._distrust: Callable[[], WattScoreError | None] = lambda: None
 
     async def read(self) -> Any:
         """The next message, None at the end of the stream; raises PeerLost when the connection broke."""
         try:
             message = await self._context.read()
         except _BROKEN as error:
-            raise PeerLost(f"the connection from {self.identity} broke") from error
+            raise self._broken() from error
         return None if message is grpc.aio.EOF else message
 
-    async def write(self, message: Message) -> None:
+    async def write(self, message: Message | Piece) -> None:
         try:
             await self._context.write(message)
         except _BROKEN as error:
-            raise PeerLost(f"the connection from {self.identity} broke") from error
+            raise self._broken() from error
+
+    def _broken(self) -> WattScoreError:
+        """Why: a caller that is trusted no more may have been cut by others before it was here."""
+        return self.cause or self._distrust() or PeerLost(f"the connection from {self.identity} broke")
+
+    @asynccontextmanager
+    async def trusted(self, certificate: bytes, trust: TrustStore) -> AsyncIterator[None]:
+        """Ends what runs within, with IdentityError, as soon as the caller's certificate (PEM) is trusted no more."""
+        within = asyncio.current_task()
+        assert within is not None  # noqa: S101
+        self._distrust = lambda: distrust(certificate, trust)
+
+        def cut(error: WattScoreError) -> None:
+            self.cause = error
+            within.cancel()
+
+        watch = asyncio.create_task(distrusted(certificate, trust, cut))
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self.cause is None or within.uncancel() > 0:
+                raise
+            raise self.cause from None
+        finally:
+            watch.cancel()
+
+
+def distrust(certificate: bytes, trust: TrustStore) -> WattScoreError | None:
+    """Why `certificate` (PEM), at the other end of an open connection, is trusted no more: revoked, or its CA removed.
+
+    One that merely expires is, and so are all while the list of revoked ones cannot be read: None.
+    """
+    try:
+        verify_peer(certificate, trust, None)
+    except ConfigError as error:
+        _log.error("whether certificates are revoked cannot be told: %s", error)
+    except WattScoreError as error:
+        return error
+    return None
+
+
+async def distrusted(certificate: bytes, trust: TrustStore, then: Callable[[WattScoreError], None]) -> None:
+    """Waits until `certificate` is trusted no more, and says why to `then`."""
+    await asyncio.sleep(LOOK)  # it has just been verified
+    while (error := distrust(certificate, trust)) is None:
+        await asyncio.sleep(LOOK)
+    then(error)
 
 
 Handler = Callable[[Any, Call], Awaitable[Any]]
@@ -122,13 +179,19 @@ async def serve(
 def _method(
     method: MethodDescriptor, handler: Handler, credentials: Credentials, origin: str
 ) -> grpc.RpcMethodHandler[Any, Any]:
-    request: Any = message_factory.GetMessageClass(method.input_type)
-    reply: Any = message_factory.GetMessageClass(method.output_type)
-    codec = {"request_deserializer": request.FromString, "response_serializer": reply.SerializeToString}
+    request, reply = (codec(message_factory.GetMessageClass(kind)) for kind in (method.input_type, method.output_type))
+    coding = {"request_deserializer": request[1], "response_serializer": reply[0]}
+
+    path = f"/{method.containing_service.full_name}/{method.name}"
 
     async def run(message: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         try:
-            return await handler(message, Call(context, peer_identity(context, credentials.trust)))
+            call, certificate = Call(context, peer_identity(context, credentials.trust)), caller_certificate(context)
+            await context.send_initial_metadata(prove(context.invocation_metadata(), path, certificate, credentials.own()))
+            if method.client_streaming:
+                _log.info("%s by %s, certificate %s", method.name, call.identity, fingerprint(certificate)[:23])
+            async with call.trusted(certificate, credentials.trust):
+                return await handler(message, call)
         except Exception as error:
             await _refuse(context, error, f"{method.full_name}", origin)
 
@@ -136,10 +199,10 @@ def _method(
         await run(None if method.client_streaming else messages, context)
 
     if method.client_streaming:
-        return grpc.stream_stream_rpc_method_handler(run_stream, **codec)
+        return grpc.stream_stream_rpc_method_handler(run_stream, **coding)
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(run_stream, **codec)
-    return grpc.unary_unary_rpc_method_handler(run, **codec)
+        return grpc.unary_stream_rpc_method_handler(run_stream, **coding)
+    return grpc.unary_unary_rpc_method_handler(run, **coding)
 
 
 async def _refuse(context: grpc.aio.ServicerContext[Any, Any], error: Exception, what: str, origin: str) -> None:

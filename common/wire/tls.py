@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import Field
 
@@ -31,6 +32,7 @@ from common.certificates import (
 from common.config import StrictModel
 from common.errors import ConfigError, IdentityError, PeerLost, WattScoreError
 from common.party import Identity
+from common.revoked import read_revoked
 
 _SETTING, _UNUSABLE_SUITE = "GRPC_SSL_CIPHER_SUITES", "ECDHE-PSK-AES128-CBC-SHA"
 if "grpc" not in sys.modules:
@@ -42,6 +44,8 @@ import grpc.aio  # noqa: E402
 
 _log = logging.getLogger(__name__)
 
+_Stamp = list[tuple[int, int, int] | None]  # of files: when last written, size, inode; None for one that is missing
+
 
 class TlsConfig(StrictModel):
     """Where a process finds its certificate, its key and the organisations it trusts."""
@@ -52,20 +56,22 @@ class TlsConfig(StrictModel):
 
 
 @dataclass(frozen=True, repr=False)
-class _Own:
-    """What this process shows others: its identity, its certificate and its private key (both PEM)."""
+class Own:
+    """What this process shows others: its identity, its certificate and its private key (both PEM; the key for signing too)."""
 
     identity: Identity
     certificate: bytes
     key: bytes
+    signer: ec.EllipticCurvePrivateKey
 
 
 class Credentials:
-    """This process's identity and whom it trusts. Files are read anew at each use, so that they may be replaced."""
+    """This process's identity and whom it trusts. Files are looked at anew at each use, so that they may be replaced."""
 
-    def __init__(self, config: TlsConfig, identity: Identity) -> None:
-        self.identity, self.trust = identity, TrustStore(config.trust)
+    def __init__(self, config: TlsConfig, own: Own) -> None:
+        self.identity, self.trust = own.identity, TrustStore(config.trust)
         self._config = config
+        self._held, self._seen = own, _Stamp()
 
     @classmethod
     def load(cls, config: TlsConfig) -> Credentials:
@@ -76,8 +82,9 @@ class Credentials:
                 "grpc was imported before common.wire.tls, so connections older than TLS 1.3 would be possible",
                 remedy="Import common.wire.tls first.",
             )
-        credentials = cls(config, _read_own(config).identity)
+        credentials = cls(config, _read_own(config))
         _ = credentials.trust.orgs  # raises if the folder is missing
+        read_revoked(config.trust)
         return credentials
 
     def __repr__(self) -> str:
@@ -97,9 +104,9 @@ class Credentials:
             if stamp == seen:
                 return None
             try:
-                configuration = self._server_configuration(allowed)
+                configuration = self._server_configuration([org for org in allowed if org in self.trust.orgs])
             except WattScoreError as error:
-                _log.error("the replaced TLS files are not used: %s", error)
+                _log.error("the changed trust is not used for new connections: %s", error)
                 return None
             seen = stamp
             return configuration
@@ -112,36 +119,52 @@ class Credentials:
         """Changes when a file that `channel` reads for `server` is replaced."""
         return self._stamp([server.org])
 
-    def channel(self, server: Identity) -> tuple[grpc.ChannelCredentials, list[tuple[str, str]]]:
-        """Credentials and channel options with which TLS connects to `server` and to nobody else.
+    def channel(self, server: Identity, own: Own | None = None) -> tuple[grpc.ChannelCredentials, list[tuple[str, str]]]:
+        """Credentials and channel options with which TLS connects, as `own`, to `server` and to nobody else.
 
-        Raises IdentityError for an unknown organisation, and what `load` raises.
+        Raises IdentityError for an unknown organisation.
         """
-        own, root = self._own(), self.trust.bundle_for([server.org])
+        own, root = own or self.own(), self.trust.bundle_for([server.org])
         credentials = grpc.ssl_channel_credentials(root, own.key, own.certificate)
         return credentials, [("grpc.ssl_target_name_override", server.dns)]
 
-    def _own(self) -> _Own:
+    def own(self) -> Own:
+        """The pair in the files; while they hold none of this identity, as in the middle of a replacement, the last one."""
+        stamp = self._stamp([])
+        if stamp != self._seen:
+            try:
+                self._held = self._read_own()
+            except WattScoreError as error:
+                _log.warning("the replaced TLS files are not used: %s", error)
+            self._seen = stamp  # taken before reading: what changes meanwhile is read at the next use
+        return self._held
+
+    def _read_own(self) -> Own:
         own = _read_own(self._config)
         if own.identity != self.identity:
             raise IdentityError(f"{self._config.certificate} is of another", expected=self.identity, got=own.identity)
         return own
 
     def _server_configuration(self, orgs: list[str]) -> grpc.ServerCertificateConfiguration:
-        own = self._own()
+        own = self.own()
         return grpc.ssl_server_certificate_configuration([(own.key, own.certificate)], self.trust.bundle_for(orgs))
 
-    def _stamp(self, orgs: list[str]) -> list[tuple[int, int, int] | None]:
+    def _stamp(self, orgs: list[str]) -> _Stamp:
         files = [self._config.certificate, self._config.key, *(self._config.trust / f"{org}.pem" for org in orgs)]
         return [_file_stamp(file) for file in files]
 
 
-def peer_identity(context: grpc.aio.ServicerContext[Any, Any], trust: TrustStore) -> Identity:
-    """Who called, by the connection's certificate. Raises IdentityError as `verify_peer` does, or if there is none."""
+def caller_certificate(context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+    """The certificate (PEM) of who called. Raises IdentityError if the connection has none."""
     certificates = list(context.auth_context().get("x509_pem_cert", ()))
     if len(certificates) != 1:
         raise IdentityError("the connection has no client certificate", remedy="Connect with TLS and a certificate.")
-    return verify_peer(certificates[0], trust, datetime.now(UTC))
+    return bytes(certificates[0])
+
+
+def peer_identity(context: grpc.aio.ServicerContext[Any, Any], trust: TrustStore) -> Identity:
+    """Who called, by the connection's certificate. Raises IdentityError as `verify_peer` does, or if there is none."""
+    return verify_peer(caller_certificate(context), trust, datetime.now(UTC))
 
 
 def connection_failure(error: grpc.aio.AioRpcError, server: Identity) -> IdentityError | PeerLost:
@@ -161,15 +184,16 @@ def connection_failure(error: grpc.aio.AioRpcError, server: Identity) -> Identit
     )
 
 
-def _read_own(config: TlsConfig) -> _Own:
+def _read_own(config: TlsConfig) -> Own:
     certificate = read_certificate(config.certificate)
     pem = _read_key(config.key)
-    if parse_key(pem, str(config.key)).public_key() != certificate.public_key():
+    key = parse_key(pem, str(config.key))
+    if key.public_key() != certificate.public_key():
         raise IdentityError(f"{config.key} is not the key of {config.certificate}", remedy="Name the two of one role.")
     identity = identity_of(certificate)
     check_dates(certificate, datetime.now(UTC), f"the certificate {config.certificate}")
     check_leaf(certificate, identity)
-    return _Own(identity, certificate.public_bytes(Encoding.PEM), pem)
+    return Own(identity, certificate.public_bytes(Encoding.PEM), pem, key)
 
 
 def _read_key(file: Path) -> bytes:

@@ -40,7 +40,7 @@ identity = "wattscore://volt/grid-party"
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """The daemon would send this process's log to a stream that ends with the test."""
-    monkeypatch.setattr("common.daemon.set_logging", lambda level: None)
+    monkeypatch.setattr("common.daemon.set_logging", lambda *args: None)
 
 
 @pytest.mark.parametrize(

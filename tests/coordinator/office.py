@@ -16,7 +16,9 @@ from common.plan import TrainPlan
 from common.settings import CoordinatorSettings
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2
+from common.wire.frames import Piece, pack
 from common.wire.peer import PROTOCOL
+from common.wire.peer_pb2 import Frame
 
 PARTY = {Party.GRID: Identity("volt", "grid-party"), Party.BANK: Identity("acme", "bank-party")}
 CLIENT = Identity("acme", "client")
@@ -35,7 +37,7 @@ class Caller:
     """A call as a handler sees it: `say` puts what it reads, None to end; `heard` is what it wrote."""
 
     def __init__(self, identity: Identity) -> None:
-        self.identity, self.heard = identity, list[Any]()
+        self.identity, self.heard, self.cause = identity, list[Any](), None
         self._said: asyncio.Queue[Any] = asyncio.Queue()
         self._news = asyncio.Event()
 
@@ -49,9 +51,8 @@ class Caller:
         return message
 
     async def write(self, message: Any) -> None:
-        copy = type(message)()
-        copy.CopyFrom(message)
-        self.heard.append(copy)
+        framed = isinstance(message, Piece)
+        self.heard.append(Frame.FromString(pack(message)) if framed else type(message).FromString(message.SerializeToString()))
         self._news.set()
 
     async def hears(self, what: str) -> Any:

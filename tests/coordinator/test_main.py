@@ -34,7 +34,7 @@ trust = "trust"
     ],
 )
 def test_a_configuration_it_cannot_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, says: str) -> None:
-    monkeypatch.setattr(module, "set_logging", lambda level: None)
+    monkeypatch.setattr(module, "set_logging", lambda *args: None)
     make_ca("acme", tmp_path)
     issue(tmp_path, Identity("acme", "coordinator"), tmp_path)
     (tmp_path / "trust").mkdir()

@@ -7,10 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
+from common.demo import lay_out
 from common.demo_setup import WHO
-from common.world import build_tables, make_world
+from common.party import Party
 from tests.deploy.engine import DAEMONS, Demo, eventually
 
 pytestmark = pytest.mark.containers
@@ -48,11 +50,24 @@ def test_the_demo_trains_and_leaves_its_result_on_the_host(demo: Demo) -> None:
     assert f"{result['auc']['joint']:.3f} ({result['auc_difference']['value']:+.3f}, 95 %" in said
 
 
+def test_the_bank_leaves_report_and_decisions_on_the_host(demo: Demo) -> None:
+    said = demo.compose("run", "--rm", "-T", "report")
+    decided = pd.read_csv(demo.out / "decisions.csv")
+    assert set(decided["period"]) == {"2025-12"} and f"{len(decided):,} enterprises" in said
+    assert b"Electricity paid late" in (demo.out / "decisions.csv").read_bytes()
+    assert {(demo.out / name).stat().st_mode & 0o777 for name in ("decisions.csv", "report.html")} == {0o644}
+
+
 def test_its_world_is_that_of_the_demo_on_one_machine(demo: Demo, tmp_path: Path) -> None:
-    for service, table in zip(("grid", "bank"), build_tables(make_world(tmp_path)), strict=True):
-        assert (
-            demo.run(service, "sha256sum", f"/data/{table.name}").split()[0] == hashlib.sha256(table.read_bytes()).hexdigest()
-        )
+    homes = {party: tmp_path / party.value for party in Party}
+    for home in homes.values():
+        home.mkdir()
+    lay_out(homes, 4000, 7)
+    for party, home in homes.items():
+        (records,) = home.iterdir()
+        found = demo.run(party.value, "sha256sum", f"/data/{records.name}").split()[0]
+        assert found == hashlib.sha256(records.read_bytes()).hexdigest()
+        demo.run(party.value, "sh", "-c", "test -s /data/quality.html && test -s /data/history.parquet")
 
 
 @pytest.mark.parametrize("service", DAEMONS)

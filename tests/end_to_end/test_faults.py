@@ -34,7 +34,8 @@ def test_a_party_killed_while_training(lab: Lab, client: Client, name: str) -> N
     waiting = client.submit(make_plan("after")).id
     assert (getattr(client.show(waiting), name).connected, client.show(waiting).state) == (False, "queued")
     lab.start(name)
-    assert finish(client, waiting).state == "succeeded"
+    done = finish(client, waiting)
+    assert done.state == "succeeded", done.fault.message
 
 
 def test_a_party_that_falls_silent(lab: Lab, client: Client) -> None:

@@ -1,4 +1,4 @@
-"""Training through daemons that run already, and asking them for their health, as containers do."""
+"""Jobs through daemons that run already, and asking them for their health, as containers do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from common.client import Client
 from common.errors import ConfigError, DataError, PeerLost
 from common.health import main, read_daemon
 from common.party import Identity
-from common.remote import await_coordinator, check_folder, train_through
+from common.remote import await_coordinator, check_folder, run_through
 from common.settings import ClientSettings
 from common.trial import CLIENT, COORDINATOR
 from tests.end_to_end.lab import Lab, make_plan, make_tables
@@ -40,11 +40,12 @@ def moved(lab: Lab, name: str, address: str, folder: Path) -> Path:
 
 def test_a_job_through_running_daemons(lab: Lab, client: Client) -> None:
     lab.write("scratch", *make_tables("Rm"))
-    job = train_through(lab.folder / "client.toml", make_plan("scratch"), Console(quiet=True))
+    await_coordinator(client)
+    job = run_through(client, make_plan("scratch"), Console(quiet=True))
     assert job.state == "succeeded" and client.show(job.id) == job
     lab.table("bank", "scratch").write_text("id,b0\nX,1\n")
     with pytest.raises(DataError):
-        train_through(lab.folder / "client.toml", make_plan("scratch"), Console(quiet=True))
+        run_through(client, make_plan("scratch"), Console(quiet=True))
 
 
 def test_patience_with_a_coordinator_that_is_not_there_ends(lab: Lab) -> None:

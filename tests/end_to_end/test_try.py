@@ -62,9 +62,10 @@ def gone(pid: int) -> bool:
 
 
 def test_the_result(tmp_path: Path) -> None:
-    run = Try(tmp_path, make_tables("T"), "--compare")
+    run = Try(tmp_path, make_tables("T"), "--compare", "--report", "report.html")
     said, erred = run.end()
     found = run.result()
+    assert f"<b>{found['auc']['joint']:.4f}</b>" in (tmp_path / "report.html").read_text()
     assert found["rows"] == {"grid": ROWS, "bank": ROWS, "matched": ROWS, "train": 1050, "test": 450}
     assert found["columns"] == {"grid": 12, "bank": 3} and found["iterations"] == 15
     for name, within in (("auc", 0.002), ("logloss", 0.002), ("ks", 0.02)):

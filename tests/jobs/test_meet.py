@@ -67,7 +67,7 @@ async def test_they_meet_and_the_stream_lasts_as_long_as_the_job() -> None:
     channel = await door.meet("j", DIGEST, Counter())
     assert caller.written == [greeting("j", DIGEST)]
     await channel.send(Round(Kind.SHAPE, 1), np.ones(2, np.uint64))
-    assert caller.written[1].shape.shape == [2] and not serving.done()
+    assert caller.written[1].kind == "shape" and caller.written[1].block.shape == [2] and not serving.done()
     await channel.stop()
     door.forget("j")
     await asyncio.wait_for(serving, 5)

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from common.dataset import DatasetConfig, read_table
@@ -17,8 +16,9 @@ from common.monitor.config import MonitorConfig
 from common.monitor.drift import Alarm, alarms, observe
 from common.monitor.reference import SCORE, Distribution, describe
 from common.party import Party
+from common.records_cli import make_features, world_config
 from common.table import FeatureTable
-from common.world import ID, LABEL, MONTH, build_tables, make_world
+from common.world import ID, LABEL, MONTH, Drift, make_world
 from tests.monitor.worlds import FIRST, party, since, split
 
 YEAR = 12
@@ -36,46 +36,37 @@ def test_no_alarm_in_twenty_worlds_without_drift(rows: int) -> None:
         assert found(party(rows, 24, seed)) == []
 
 
-def demo_world(folder: Path, seed: int) -> dict[Party, pd.DataFrame]:
-    build_tables(make_world(folder, enterprises=250, months=24, seed=seed))
-    return {side: pd.read_csv(folder / f"{side.value}.csv", dtype={ID: str}) for side in Party}
+LAST = 2025 * 12 + 8  # September, the demo's last quarter but one: the bank's last with a label
 
 
-def demo_alarms(folder: Path, frames: dict[Party, pd.DataFrame]) -> list[tuple[Party, str, str, str]]:
-    """By a reference of the first year of samples, in the months after."""
-    named = []
-    for side, frame in frames.items():
-        frame.to_csv(folder / "rows.csv", index=False)
+def demo_alarms(folder: Path, seed: int, drift: tuple[Drift, ...] = ()) -> set[tuple[Party, str, str]]:
+    """In features of the demo's raw records from 2025-06 on, by those of the quarters before."""
+    make_world(folder, enterprises=250, months=36, seed=seed, drift=drift)
+    named = set()
+    for side in Party:
+        make_features(world_config(side, folder), folder / "rows.parquet")
         label = LABEL if side is Party.BANK else None
-        config = DatasetConfig(path=folder / "rows.csv", id=ID, period=MONTH, label=label)
+        config = DatasetConfig(path=folder / "rows.parquet", id=ID, period=MONTH, label=label)
         table = read_table(config, name="rows", party=side).table
-        named += [(side, a.what, a.month, a.feature) for a in found(table, YEAR + 6)]
+        assert table.periods is not None and len(table.order) > 20
+        before, after = (table.take(np.flatnonzero(at)) for at in (table.periods < LAST - 3, table.periods >= LAST - 3))
+        readings = observe("score-1", "job-1", describe(before, before.rows), after, None)
+        named |= {(side, a.month, a.feature) for a in alarms(readings, MonitorConfig())}
     return named
 
 
 def test_no_alarm_in_worlds_of_the_demo(tmp_path: Path) -> None:
-    for seed in range(3):
-        assert demo_alarms(tmp_path, demo_world(tmp_path, seed)) == []
+    for seed in range(4):
+        assert demo_alarms(tmp_path, seed) == set()
 
 
 def test_drift_in_the_demos_later_months_is_named_by_column_and_month_at_its_owner(tmp_path: Path) -> None:
-    frames = demo_world(tmp_path, 5)
-    months = sorted(frames[Party.GRID][MONTH].unique())
-    last = months[-1]
-    for side, column, change in (
-        (Party.GRID, "consumption_mean_3", lambda v: 0.4 * v),
-        (Party.GRID, "days_late_max_6", lambda v: v + 10),
-        (Party.BANK, "tax_amount_last", lambda v: v.where(np.arange(len(v)) % 3 > 0)),
-    ):
-        late = frames[side][MONTH] == last
-        frames[side].loc[late, column] = change(frames[side].loc[late, column])
-    named = demo_alarms(tmp_path, frames)
-    assert {(side, month, feature) for side, _, month, feature in named} == {
-        (Party.GRID, last, "consumption_mean_3"),
-        (Party.GRID, last, "days_late_max_6"),
-        (Party.BANK, last, "tax_amount_last"),
-    }
-    assert (Party.BANK, "missing", last, "tax_amount_last") in named
+    drift = (Drift("consumption", "2025-09", factor=0.3), Drift("tax_amount", "2025-09", factor=3.0))
+    named = demo_alarms(tmp_path, 5, drift)
+    assert {(Party.GRID, "2025-09", "consumption_last"), (Party.BANK, "2025-09", "tax_amount_last")} <= named
+    assert {month for _, month, _ in named} <= {"2025-09", "2025-12"}  # and not the quarter before
+    for side, _, feature in named:
+        assert ("consumption" if side is Party.GRID else "tax_amount") in feature
 
 
 def test_each_kind_of_change_is_named_in_its_month_alone() -> None:

@@ -104,6 +104,14 @@ def test_reasons_are_the_banks_by_text_or_name_and_then_the_grids() -> None:
         assert said[row] == "; ".join(want)
 
 
+def test_columns_of_one_text_are_one_reason() -> None:
+    one = {name: config.model_copy(update={"reason": "Money"}) for name, config in COLUMNS.items()}
+    model = PartyModel("job-1", Party.BANK, FITTED, MODEL.weights, one, {})
+    said = np.asarray(decide(rules().decision, CONFIG, model, TABLE, U, None)["reasons"])
+    against = (OWN - OWN[:TRAIN].mean(axis=0)) @ MODEL.weights[:-1] > CONFIG.reason_threshold
+    assert 0.2 < against.mean() < 0.8 and said.tolist() == np.where(against, "Money", "").tolist()
+
+
 def test_cut_offs_and_reasons_are_those_of_today_and_grades_those_of_the_training() -> None:
     before = decided()
     after = decided(DecisionConfig(approve=0.3, decline=0.3, reasons=0, grades=2, pdo=40))

@@ -145,7 +145,7 @@ async def test_what_is_sent_is_neither_hashes_nor_repeated() -> None:
 
 
 def test_ids_are_sent_in_a_random_order() -> None:
-    one, two = match._random_order(500), match._random_order(500)
+    one, two = match.random_order(500), match.random_order(500)
     assert sorted(one.tolist()) == list(range(500))
     assert one.tolist() not in (two.tolist(), list(range(500)))
 
@@ -157,7 +157,7 @@ async def test_points_are_sent_in_that_order(monkeypatch: pytest.MonkeyPatch) ->
         asked.append(list(part))
         return hash_to_curve(part, domain)
 
-    monkeypatch.setattr(match, "_random_order", lambda count: np.arange(count)[::-1])
+    monkeypatch.setattr(match, "random_order", lambda count: np.arange(count)[::-1])
     monkeypatch.setattr(match, "hash_to_curve", spy)
     one, two = await run(names(0, 8), names(4, 20))
     assert names(0, 8)[::-1] in asked and names(4, 20)[::-1] in asked

@@ -18,7 +18,8 @@ from common.plan import TrainPlan
 from common.stages import split
 from common.stages.local_model import fit_logistic
 from common.stages.metrics import auc
-from common.stages.pipeline import Outcome, PartyJob, check_batch, load
+from common.stages.offer import check_batch
+from common.stages.pipeline import Outcome, PartyJob, load
 from common.stages.prepare import INTERCEPT
 from common.table import FeatureTable
 from tests.peers import Trio

@@ -7,6 +7,9 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from common.wire.frames import Piece, pack, unpack
+from common.wire.peer_pb2 import Frame
+
 
 class End:
     """One end; what is written is serialised and parsed again. Put None in `out` to close, an exception to break."""
@@ -14,8 +17,9 @@ class End:
     def __init__(self, out: asyncio.Queue[Any], into: asyncio.Queue[Any]) -> None:
         self.out, self._in = out, into
 
-    async def write(self, message: Message) -> None:
-        await self.out.put(type(message).FromString(message.SerializeToString()))
+    async def write(self, message: Message | Piece) -> None:
+        framed = isinstance(message, (Frame, Piece))
+        await self.out.put(unpack(pack(message)) if framed else type(message).FromString(message.SerializeToString()))
 
     async def read(self) -> Any:
         message = await self._in.get()

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from common.errors import PeerProtocolError
 from common.mpc.session import Array, Kind, Round
-from common.wire.codec import CHUNK_BYTES, Assembler, encode
+from common.wire.codec import CHUNK_BYTES, Assembler
+from common.wire.frames import unpack
 from common.wire.peer_pb2 import Abort, Block, Fault, Frame, Hello
+from tests.wire.framed import encode
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[1] / "vectors" / "frames.json").read_text())
 LABEL = Round(Kind.MASKED_MATRIX, 7)
@@ -25,7 +27,7 @@ BIG = np.arange(3 * CHUNK_BYTES // 8 - 5, dtype=np.uint64)  # three chunks, the 
 def decode(*frames: Frame) -> tuple[Round, Array]:
     """What the frames give, which must come with the last of them."""
     assembler = Assembler()
-    done = [assembler.add(Frame.FromString(frame.SerializeToString())) for frame in frames]
+    done = [assembler.add(unpack(frame.SerializeToString())) for frame in frames]
     assert all(early is None for early in done[:-1])
     assert done[-1] is not None
     return done[-1]
@@ -164,7 +166,7 @@ def test_arrays_of_any_shape_survive_one_after_another(arrays: list[Any], kind: 
     for dtype, shape, seed in arrays:
         values = np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
         (frame,) = encode(Round(kind, number), values)
-        done = assembler.add(Frame.FromString(frame.SerializeToString()))
+        done = assembler.add(unpack(frame.SerializeToString()))
         assert done is not None
         assert done[0] == Round(kind, number)
         np.testing.assert_array_equal(done[1], values, strict=True)

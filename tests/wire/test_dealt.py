@@ -16,10 +16,10 @@ from common.mpc.correlation import PeriodDemand, TrainingDemand
 from common.mpc.count_masks import CountsDemand
 from common.mpc.session import Array, Kind, Round
 from common.wire import party_pb2
-from common.wire.codec import encode
 from common.wire.peer import Counter, DealerChannel, DealtChannel, demand_message
 from common.wire.peer_pb2 import Abort, Frame
 from common.wire.status import to_fault
+from tests.wire.framed import encode
 from tests.wire.streams import duplex
 
 DEALT = Round(Kind.DEALT_LINK, 0)

@@ -20,7 +20,7 @@ from common.errors import (
     WattScoreError,
 )
 from common.mpc.session import Kind, Round
-from common.wire.codec import CHUNK_BYTES, encode
+from common.wire.codec import CHUNK_BYTES
 from common.wire.peer import (
     PROTOCOL,
     Counter,
@@ -31,6 +31,7 @@ from common.wire.peer import (
 )
 from common.wire.peer_pb2 import Abort, Frame
 from common.wire.status import to_fault
+from tests.wire.framed import encode
 from tests.wire.streams import End, duplex
 
 SPLIT, SHAPE = Round(Kind.SPLIT, 1), Round(Kind.SHAPE, 2)

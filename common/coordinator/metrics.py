@@ -1,0 +1,64 @@
+"""What the coordinator tells Prometheus, looked up on its board and in the running job when asked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from common.coordinator.board import Board
+from common.jobs.state import State
+from common.metrics import ENDS, KINDS, Callback, Links
+from common.party import Party
+
+LINKS = tuple(party.value for party in Party)
+
+
+class Watched(Protocol):
+    """What a coordinator at work shows."""
+
+    links: Links
+
+    def attends(self, party: Party) -> bool: ...
+
+    def outstanding(self, party: Party) -> int: ...
+
+
+def watch_coordinator(registry: CollectorRegistry, board: Board, coordinator: Watched) -> None:
+    registry.register(Callback(lambda: [*jobs(board), *now(coordinator)]))
+    registry.register(coordinator.links)
+
+
+def jobs(board: Board) -> Iterable[Metric]:
+    """Of all jobs the coordinator knows, those before its last start too."""
+    over = CounterMetricFamily("wattscore_jobs", "Jobs that are over.", labels=("kind", "state"))
+    errors = CounterMetricFamily("wattscore_job_errors", "Jobs that ended badly, by kind of error.", labels=("error",))
+    records = [record.message for record in board.all()]
+    found = Counter((job.kind, job.state) for job in records)
+    for kind in KINDS:
+        for state in ENDS:
+            over.add_metric((kind, state), found[kind, state])
+    for error, count in Counter(job.fault.kind for job in records if job.HasField("fault")).items():
+        errors.add_metric((error,), count)
+    states = Counter(job.state for job in records)
+    running = states[State.OFFERED.value] + states[State.RUNNING.value]
+    return [
+        over,
+        errors,
+        GaugeMetricFamily("wattscore_jobs_running", "Jobs that run.", running),
+        GaugeMetricFamily("wattscore_jobs_queued", "Jobs that wait.", states[State.QUEUED.value]),
+    ]
+
+
+def now(coordinator: Watched) -> Iterable[Metric]:
+    attending = GaugeMetricFamily("wattscore_party_attending", "1 while the party is connected.", labels=("party",))
+    waiting = GaugeMetricFamily(
+        "wattscore_dealt_outstanding_arrays", "Arrays dealt to the party and not yet consumed.", labels=("party",)
+    )
+    for party in Party:
+        attending.add_metric((party.value,), coordinator.attends(party))
+        waiting.add_metric((party.value,), coordinator.outstanding(party))
+    return [attending, waiting]

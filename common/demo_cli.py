@@ -1,0 +1,177 @@
+"""`wattscore demo`: from both companies' dirty monthly records to a report and decisions. `collect-demo`: the bank's part."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from common.client import Client, failure
+from common.demo import DECISION, POLICY, Side, build_side, lay_out, scoring_plan, training_plan
+from common.errors import ConfigError
+from common.party import Party
+from common.remote import await_coordinator, check_folder, run_through
+from common.settings import PartySettings, load_settings
+from common.show import follow
+from common.trial import Trial
+from common.trial_cli import as_json, disclosures, end_in_order, print_costs, settle
+from common.wire import coordinator_pb2 as wire
+
+RESULT, DECISIONS, REPORT = "result.json", "decisions.csv", "report.html"
+
+_OUT = click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("demo-out"), show_default=True, help="Folder for all it makes."
+)
+
+
+@click.command()
+@_OUT
+@click.option(
+    "--enterprises", type=click.IntRange(min=1200), default=4000, show_default=True, help="Size of the synthetic world."
+)
+@click.option("--seed", default=7, show_default=True, help="Of the synthetic world.")
+@click.option(
+    "--through",
+    type=click.Path(path_type=Path),
+    envvar="WATTSCORE_DEMO_THROUGH",
+    help="Start nothing: train and score through the daemons of `setup-demo` by this client configuration.",
+)
+def demo(out: Path, enterprises: int, seed: int, through: Path | None) -> None:
+    """A SYNTHETIC world's dirty monthly records of both companies, made into features, a joint model and decisions."""
+    console = Console()
+    check_folder(out)
+    for name in (RESULT, DECISIONS, REPORT):  # of an earlier run: none may pass for this one's
+        (out / name).unlink(missing_ok=True)
+    if through is None:
+        _demo_here(out, enterprises, seed, console)
+    else:
+        _demo_through(out, through, console)
+    console.print("The world is synthetic: the gain says nothing of real data.")
+
+
+def _demo_here(out: Path, enterprises: int, seed: int, console: Console) -> None:
+    start = time.monotonic()
+    end_in_order()
+    homes = {party: out / party.value for party in Party}
+    for home in homes.values():
+        home.mkdir(exist_ok=True)
+    _say(console, f"[bold]1.[/] A synthetic world of {enterprises:,} enterprises, as each company would export it")
+    lay_out(homes, enterprises, seed)
+    _say(console, "[bold]2.[/] Each company cleans its own records and makes features of them")
+    sides = {party: build_side(party, home.resolve()) for party, home in homes.items()}
+    _print_sides(sides.values(), console)
+    _say(console, "[bold]3.[/] Three processes train on history, then score the newest month")
+    datasets = {party.value: side.datasets for party, side in sides.items()}
+    with tempfile.TemporaryDirectory(prefix="wattscore-") as folder:
+        trial = Trial(Path(folder), datasets, POLICY, decision=DECISION)
+        trained, scored = _run(trial, Console(stderr=True))
+        _say(console, "[bold]4.[/] The bank's report and decisions")
+        values = _result(trained, scored, time.monotonic() - start, out)
+        _print_decided(collect(trial.folder / "bank-data", out), console)
+    _print_result(values, console)
+    qualities = " and ".join(f"{home}/quality.html" for home in homes.values())
+    console.print(f"\nIn {out}/: {REPORT}, {DECISIONS}, {RESULT}. What cleaning did: {qualities}.", highlight=False)
+
+
+def _demo_through(out: Path, config: Path, console: Console) -> None:
+    start, progress = time.monotonic(), Console(stderr=True)
+    with Client.from_config(config) as client:
+        await_coordinator(client)
+        trained = run_through(client, training_plan(), progress)
+        scored = run_through(client, scoring_plan(trained.id), progress)
+    _print_result(_result(trained, scored, time.monotonic() - start, out), console)
+    console.print(f"\n{RESULT} is in {out}/. Report and decisions are the bank's: `collect-demo` there.", highlight=False)
+
+
+@click.command("collect-demo")
+@click.option("--config", type=click.Path(path_type=Path), default=Path("bank.toml"), show_default=True, help="The bank's.")
+@_OUT
+def collect_demo(config: Path, out: Path) -> None:
+    """At the bank: the report of the model trained last and the decisions made last, into OUT."""
+    check_folder(out)
+    console = Console()
+    _print_decided(collect(load_settings(PartySettings, config).data, out), console)
+    for name in (DECISIONS, REPORT):
+        (out / name).chmod(0o644)  # synthetic, and to be read by another user of the container's host
+    console.print(f"{REPORT} and {DECISIONS} are in {out}/.", highlight=False)
+
+
+def collect(bank: Path, out: Path) -> Counter[str]:
+    """From the bank's data folder; how many rows were approved, referred and declined."""
+    from common.report.write import write_report  # draws charts: other commands need not wait for that library
+
+    write_report(bank, _newest(bank, "models/*/model.json").parent.name, out / REPORT)
+    shutil.copyfile(_newest(bank, "scores/*.csv"), out / DECISIONS)
+    with (out / DECISIONS).open(encoding="utf-8", newline="") as stream:
+        return Counter(row["decision"] for row in csv.DictReader(stream))
+
+
+def _newest(folder: Path, pattern: str) -> Path:
+    found = max(folder.glob(pattern), key=lambda file: file.stat().st_mtime_ns, default=None)
+    if found is None:
+        raise ConfigError(f"{folder} has no {pattern}", remedy="Run the demo first: it trains, then scores.")
+    return found
+
+
+def _run(trial: Trial, console: Console) -> tuple[wire.Job, wire.Job]:
+    """Trained and scored. Raises the first failure, after the daemons have ended."""
+    with trial, trial.client() as client:
+        jobs = [follow(client.watch(client.submit(training_plan()).id), console)]
+        if failure(jobs[0]) is None:
+            jobs.append(follow(client.watch(client.submit(scoring_plan(jobs[0].id)).id), console))
+    for job in jobs:
+        settle(trial, job, console)
+    return jobs[0], jobs[1]
+
+
+def _result(trained: wire.Job, scored: wire.Job, seconds: float, out: Path) -> dict[str, Any]:
+    """As `wattscore try --json`, but disclosures are of both jobs; `decisions` is the scoring job. Written to `out`."""
+    values = as_json(trained, seconds, None) | {"disclosures": disclosures(trained, scored), "decisions": scored.id}
+    (out / RESULT).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    return values
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False)
+
+
+def _print_sides(sides: Iterable[Side], console: Console) -> None:
+    table = Table("", "rows read", "cleaned", "samples", "features", box=None)
+    for side in sides:
+        touched = sum(finding.rows for finding in side.cleaned.findings)
+        rows = f"{side.cleaned.rows:,}", f"{touched:,}", f"{side.history.count:,} + {side.new.count:,} new"
+        table.add_row(side.party.value, *rows, str(len(side.history.columns)))
+    console.print(table)
+
+
+def _print_decided(found: Counter[str], console: Console) -> None:
+    told = ", ".join(f"{found[verdict]:,} {verdict}" for verdict in ("approve", "refer", "decline"))
+    _say(console, f"decisions of {found.total():,} enterprises: {told}")
+
+
+def _print_result(values: Mapping[str, Any], console: Console) -> None:
+    auc, gained = values["auc"], values["auc_difference"]
+    known = Table("who", "knew", "held-out AUC", title="What each side knew, and what the joint model gained (synthetic)")
+    known.add_row("bank alone", f"{values['columns']['bank']} columns of tax and loans, the label", f"{auc['bank_only']:.3f}")
+    known.add_row("grid", f"{values['columns']['grid']} columns of consumption and arrears, no label", "")
+    known.add_row(
+        "joint",
+        "both, neither seeing the other's rows",
+        f"{auc['joint']:.3f}  ({gained['value']:+.3f}, 95 %: {gained['low']:+.3f} to {gained['high']:+.3f})",
+    )
+    console.print(known)
+    learned = Table("what was opened", "to whom", title="Who learned what, all of it")
+    for d in values["disclosures"]:
+        learned.add_row(d["what"], ", ".join(d["to"]))
+    console.print(learned)
+    print_costs(dict(values), console)

@@ -1,0 +1,128 @@
+"""Logs: text for people, or one JSON object a line for machines. JSON leaves the machine, so no row's data is in it.
+
+Of an error, JSON shows the public text; of a traceback, the places and not the values; of a warning that quotes a dataset,
+what its `public` extra says. The whole text of warnings and errors is then in `local.log` in the data folder, for its owner.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+from common.errors import WattScoreError
+
+LogFormat = Literal["text", "json"]
+
+_TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+_LOCAL_BYTES, _LOCAL_FILES = 1 << 20, 3
+_OURS = ("common", "wattscore", "grid-party", "bank-party")
+
+
+@dataclass
+class Place:
+    """Where in which job a task is. Tasks and threads that it starts share the object, so that they are where it is."""
+
+    job: str
+    stage: str = ""
+    round: int | None = None
+
+
+_place: ContextVar[Place | None] = ContextVar("place", default=None)
+
+
+@contextmanager
+def within(place: Place) -> Iterator[None]:
+    """What is logged inside, and by tasks begun inside, is from there."""
+    token = _place.set(place)
+    try:
+        yield
+    finally:
+        _place.reset(token)
+
+
+class JsonFormatter(logging.Formatter):
+    """time (UTC), level, logger, message; where there is one: job, stage, round, error (its kind), trace (places)."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        shown: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": _public(record),
+        }
+        if (place := _place.get()) is not None:
+            shown |= {"job": place.job, "stage": place.stage, "round": place.round}
+        shown["error"] = _kind(record)
+        if record.exc_info and record.exc_info[2]:
+            frames = traceback.extract_tb(record.exc_info[2])
+            shown["trace"] = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
+        return json.dumps({key: value for key, value in shown.items() if value not in (None, "")}, ensure_ascii=False)
+
+
+def _public(record: logging.LogRecord) -> str:
+    if (public := getattr(record, "public", None)) is not None:
+        return str(public)
+    if not record.name.startswith(_OURS):
+        return record.getMessage().split("\n")[0]  # what follows, of asyncio's, may be the text of an error
+    if isinstance(record.args, tuple):
+        return record.msg % tuple(map(_shown, record.args)) if record.args else str(record.msg)
+    return record.getMessage()
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, WattScoreError):
+        return f"{value.public.rstrip('.')}. {value.remedy}".rstrip() if value.remedy else value.public
+    return type(value).__name__ if isinstance(value, BaseException) else value
+
+
+def _kind(record: logging.LogRecord) -> str:
+    """The class of the error a record tells of: given as `error`, being logged, or among what the message shows."""
+    if (given := getattr(record, "error", None)) is not None:
+        return str(given)
+    if record.exc_info and record.exc_info[0]:
+        return record.exc_info[0].__name__
+    shown = record.args if isinstance(record.args, tuple) else ()
+    return next((type(value).__name__ for value in shown if isinstance(value, BaseException)), "")
+
+
+def set_logging(level: str, kind: LogFormat = "text", data: Path | None = None) -> None:
+    """Logs to the standard error output. With JSON, `data` is the folder of local.log."""
+    stream = logging.StreamHandler(sys.stderr)
+    stream.setFormatter(JsonFormatter() if kind == "json" else logging.Formatter(_TEXT))
+    handlers: list[logging.Handler] = [stream]
+    if kind == "json":
+        sys.excepthook = _log_bug
+        if data is not None:
+            handlers.append(_local(data))
+    logging.basicConfig(level=level, handlers=handlers, force=True)
+
+
+def _local(data: Path) -> logging.Handler:
+    data.mkdir(parents=True, exist_ok=True)
+    handler = RotatingFileHandler(data / "local.log", maxBytes=_LOCAL_BYTES, backupCount=_LOCAL_FILES, encoding="utf-8")
+    handler.setFormatter(logging.Formatter(_TEXT))
+    handler.setLevel(logging.WARNING)
+    return handler
+
+
+def fatal(name: str, error: WattScoreError) -> None:
+    """Why a process does not start or cannot go on: a line of the log's kind."""
+    if any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers):
+        logging.getLogger(name).critical("%s", error)
+    else:
+        sys.stderr.write(f"{name}: {error}\n")
+
+
+def _log_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    logging.getLogger("common").critical("ended by a bug", exc_info=(kind, error, trace))

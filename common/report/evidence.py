@@ -1,0 +1,61 @@
+"""Everything a report is made of, read from one party's own folder; nothing is asked of the other party."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common.decision import bundle
+from common.decision.bundle import HeldOut
+from common.errors import DataError
+from common.party import Party
+from common.plan import TrainPlan, parse_plan
+from common.stages.model import ModelStore, PartyModel
+from common.stages.record import Record, load_record
+
+SELECTION = "features.json"  # bins and information values, where the plan codes columns in bins
+
+
+@dataclass(frozen=True, repr=False)
+class Evidence:
+    """One training job at one party. held: at the bank only; selection: see `features.selection`, if the job left one."""
+
+    model: PartyModel
+    plan: TrainPlan
+    record: Record
+    held: HeldOut | None
+    selection: dict[str, Any] | None
+    digests: dict[str, str]
+
+    @property
+    def party(self) -> Party:
+        return self.model.party
+
+
+def gather(data: Path, job: str) -> Evidence:
+    """From a party's data folder. Raises JobNotFound if `job` trained nothing here, DataError for damaged files."""
+    store = ModelStore(data / "models")
+    model = store.load(job)
+    folder = store.folder(job)
+    plan = parse_plan(model.about["plan"], f"job {job}")
+    assert isinstance(plan, TrainPlan)  # noqa: S101
+    held = bundle.load(job, folder) if model.party is Party.BANK else None
+    names = ("model.json", *((bundle.RULES,) if held is not None else ()))
+    digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+    return Evidence(model, plan, load_record(job, folder), held, _selection(job, folder / SELECTION), digests)
+
+
+def _selection(job: str, file: Path) -> dict[str, Any] | None:
+    if not file.exists():
+        return None
+    try:
+        found = json.loads(file.read_bytes())
+        if all({"name", "iv", "kept", "reason", "bins"} <= column.keys() for column in found["columns"]):
+            return dict(found)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    message = f"the stored {SELECTION} of job {job} is damaged or of another format"
+    raise DataError(message, public=message, remedy="Restore it from a back-up, or train again.")

@@ -1,0 +1,59 @@
+"""Numbers as the report writes them; a missing or hidden one is a dash."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from common.report.figures import month_text
+from common.report.small import LEAST
+
+DASH = "–"
+
+
+def count(value: float | None) -> str:
+    return DASH if value is None else f"{value:,.0f}"
+
+
+def share(value: float | None, digits: int = 1) -> str:
+    return DASH if value is None else f"{100 * value:.{digits}f}%"
+
+
+def real(value: float | None, digits: int = 4) -> str:
+    return DASH if value is None else f"{value:.{digits}f}".replace("-", "−")
+
+
+def signed(value: float | None, digits: int = 4) -> str:
+    text = DASH if value is None else f"{value:+.{digits}f}".replace("-", "−")
+    return text if text.strip("+−0.") else text.lstrip("+−")
+
+
+def brief(value: float | None) -> str:
+    """Three figures: enough to place a value, too few to name a row's."""
+    if value is None or abs(value) == float("inf"):
+        return "" if value is not None else DASH
+    return f"{float(f'{value:.3g}'):,.6g}".replace("-", "−")
+
+
+def money(value: float | None) -> str:
+    """Whole units where there are many of them."""
+    digits = 0 if value is None or abs(value) >= 1000 else 1
+    return DASH if value is None else f"{value:,.{digits}f}".replace("-", "−")
+
+
+def shown(value: float | None, rows: int) -> float | None:
+    """None for a figure of fewer than five rows."""
+    return value if rows >= LEAST else None
+
+
+def p_value(value: float) -> str:
+    return "< 0.0001" if value < 1e-4 else f"= {value:.4f}"
+
+
+def moment(value: datetime) -> str:
+    return value.strftime("%Y-%m-%d %H:%M:%S")
+
+
+FILTERS = {
+    "count": count, "share": share, "real": real, "signed": signed, "brief": brief, "p_value": p_value, "moment": moment,
+    "money": money, "month": month_text,
+}  # fmt: skip

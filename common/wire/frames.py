@@ -1,0 +1,114 @@
+"""Frames as they cross the network: an array's bytes go from its memory into the message and back with one copy each way.
+
+protobuf copies a payload three times on either side. So the bytes around it are made by protobuf and the payload is joined
+to them by hand; what arrives is taken apart the same way if it is laid out exactly so, and is parsed by protobuf otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import DecodeError, Message
+
+from common.wire.peer_pb2 import Block, Frame
+
+_LARGE = 1 << 15  # below this, parsing by hand gains nothing
+_NUMBER, _DATA = 0x08, 0x2A  # keys: Frame.number is a varint, Block.data is delimited
+_NAMES = {field.number: field.name for field in Frame.DESCRIPTOR.fields if field.message_type is Block.DESCRIPTOR}
+_NUMBERS = {name: number for number, name in _NAMES.items()}
+
+
+@dataclass(frozen=True, repr=False)
+class Piece:
+    """A frame that carries part of an array: the field's name, the round's number, the block but its data, and the data."""
+
+    kind: str
+    number: int
+    block: Block
+    data: memoryview
+
+    def head(self) -> bytes:
+        """What stands before the data."""
+        block = self.block.SerializeToString()
+        if len(self.data):
+            block += bytes([_DATA]) + _varint(len(self.data))
+        number = bytes([_NUMBER]) + _varint(self.number) if self.number else b""
+        return number + _varint(_NUMBERS[self.kind] << 3 | 2) + _varint(len(block) + len(self.data)) + block
+
+    def ByteSize(self) -> int:  # noqa: N802 - as of a protobuf message
+        return len(self.head()) + len(self.data)
+
+    def __repr__(self) -> str:
+        return f"Piece({self.kind}/{self.number}, {len(self.data)} bytes)"
+
+
+def pack(message: Message | Piece) -> bytes:
+    """The bytes of a message."""
+    if isinstance(message, Piece):
+        return b"".join((message.head(), message.data))
+    return message.SerializeToString()
+
+
+def unpack(data: bytes) -> Frame | Piece:
+    """The frame of these bytes; raises DecodeError for what is none."""
+    if len(data) >= _LARGE:
+        try:
+            return _unpack(memoryview(data))
+        except (_Unusual, IndexError, DecodeError):
+            pass
+    frame: Frame = Frame.FromString(data)
+    return frame
+
+
+class _Unusual(Exception):
+    """Not laid out as `pack` does; it may be a frame all the same."""
+
+
+def _unpack(data: memoryview) -> Piece:
+    place, number = 0, 0
+    if data[0] == _NUMBER:
+        number, place = _read(data, 1)
+    key, place = _read(data, place)
+    size, place = _read(data, place)
+    name = _NAMES.get(key >> 3)
+    if key & 7 != 2 or name is None or place + size != len(data):
+        raise _Unusual
+    begin = place
+    while data[place] != _DATA:
+        key, place = _read(data, place)
+        if key & 7 not in (0, 2):
+            raise _Unusual
+        value, place = _read(data, place)
+        place += value if key & 7 == 2 else 0
+    end = place
+    size, place = _read(data, place + 1)
+    if place + size != len(data):
+        raise _Unusual
+    return Piece(name, number, Block.FromString(bytes(data[begin:end])), data[place:])
+
+
+def _read(data: memoryview, place: int) -> tuple[int, int]:
+    """A varint of at most ten bytes, and the place after it."""
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = data[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, place
+    raise _Unusual
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def codec(kind: Any) -> tuple[Any, Any]:
+    """(from message to bytes, from bytes to message) of a protobuf message class."""
+    return (pack, unpack) if kind is Frame else (kind.SerializeToString, kind.FromString)

@@ -1,0 +1,141 @@
+"""JSON logs: one object a line, where it is from, and nothing in it that names what a dataset holds."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.errors import DataError, PlanError
+from common.logs import Place, fatal, set_logging, within
+
+SECRET = "ACME-0042"
+ROW = DataError(f"row 17: {SECRET!r} is no number", public="a value of column 'debt' is no number", remedy="Correct it.")
+
+
+@pytest.fixture
+def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What a process with JSON logs writes; local.log is in tmp_path."""
+    root = logging.getLogger()
+    before, level, hook = root.handlers[:], root.level, sys.excepthook
+    written = io.StringIO()
+    monkeypatch.setattr("sys.stderr", written)
+    set_logging("DEBUG", "json", tmp_path)
+    yield written
+    for handler in root.handlers:
+        handler.close()
+    root.handlers[:] = before
+    root.setLevel(level)
+    monkeypatch.setattr("sys.excepthook", hook)
+
+
+def read(lines: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in lines.getvalue().splitlines()]
+
+
+def test_a_line_says_when_where_and_what(lines: io.StringIO) -> None:
+    logging.getLogger("common.x").info("job %s: 中\n%d", "a", 2)
+    with within(Place("train-1", "train", 7)):
+        logging.getLogger("common.x").warning("slow", extra={"error": "PeerLost"})
+    first, second = read(lines)
+    assert first.pop("time").endswith("+00:00")
+    assert first == {"level": "INFO", "logger": "common.x", "message": "job a: 中\n2"}
+    second.pop("time")
+    place = {"job": "train-1", "stage": "train", "round": 7, "error": "PeerLost"}
+    assert second == {"level": "WARNING", "logger": "common.x", "message": "slow", **place}
+
+
+async def test_tasks_and_threads_of_a_job_are_where_it_is_and_others_are_not(lines: io.StringIO) -> None:
+    log = logging.getLogger("common.x")
+
+    async def job(name: str) -> None:
+        with within(place := Place(name)):
+            begun, go_on = asyncio.Event(), asyncio.Event()
+
+            async def inner() -> None:
+                begun.set()
+                await go_on.wait()
+                log.info("inner %s", name)
+
+            task = asyncio.create_task(inner())
+            await begun.wait()
+            place.stage = f"stage of {name}"  # after the task was begun
+            go_on.set()
+            await task
+            await asyncio.to_thread(log.info, "thread %s", name)
+
+    await asyncio.gather(job("a"), job("b"))
+    log.info("outside")
+    found = [(line["message"], line.get("job"), line.get("stage")) for line in read(lines)]
+    assert found[-1] == ("outside", None, None)
+    for name in "ab":
+        assert {(f"{what} {name}", name, f"stage of {name}") for what in ("inner", "thread")} <= set(found)
+
+
+def test_an_error_is_its_public_text_and_its_kind_and_whole_in_the_local_log(lines: io.StringIO, tmp_path: Path) -> None:
+    log = logging.getLogger("common.x")
+    log.warning("job %s ended: %s", "j", ROW)
+    log.warning("%s", PlanError("no such column", local=f"It declares {SECRET}."))
+    log.warning("job j: category %s is rare", SECRET, extra={"public": "job j: a warning"})
+    found = read(lines)
+    assert [line["message"] for line in found] == [
+        "job j ended: a value of column 'debt' is no number. Correct it.",
+        "no such column",
+        "job j: a warning",
+    ]
+    assert [line.get("error") for line in found] == ["DataError", "PlanError", None]
+    assert SECRET not in lines.getvalue()
+    assert (tmp_path / "local.log").read_text().count(SECRET) == 3
+
+
+def test_a_surprise_shows_places_and_no_values(lines: io.StringIO, tmp_path: Path) -> None:
+    try:
+        try:
+            int(SECRET)
+        except ValueError as error:
+            raise RuntimeError(f"of {SECRET}") from error
+    except RuntimeError as error:
+        logging.getLogger("common.x").exception("job %s failed", "j")
+        logging.getLogger("common.x").error("because %s", error)
+        logging.getLogger("asyncio").error("Task exception was never retrieved\nfuture: <Task %s>", SECRET)
+    first, second, third = read(lines)
+    assert (first["message"], first["error"]) == ("job j failed", "RuntimeError")
+    assert first["trace"][0].startswith("test_logs.py:") and first["trace"][0].endswith(
+        " test_a_surprise_shows_places_and_no_values"
+    )
+    assert (second["message"], second["error"]) == ("because RuntimeError", "RuntimeError")
+    assert third["message"] == "Task exception was never retrieved"
+    assert SECRET not in lines.getvalue()
+    assert SECRET in (tmp_path / "local.log").read_text()
+
+
+def test_why_a_process_ends_is_a_line_too(lines: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    fatal("bank-party", ROW)
+    sys.excepthook(ValueError, ValueError(SECRET), None)
+    first, second = read(lines)
+    assert (first["level"], first["logger"], first["error"]) == ("CRITICAL", "bank-party", "DataError")
+    assert (second["message"], second["error"]) == ("ended by a bug", "ValueError")
+    assert SECRET not in lines.getvalue()
+
+
+def test_text_is_as_it_was(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    try:
+        set_logging("INFO")
+        logging.getLogger("common.x").warning("%s", ROW)
+        logging.getLogger("common.x").debug("not shown")
+        fatal("bank-party", ROW)
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.endswith(f" WARNING common.x {ROW}")
+    assert second == f"bank-party: {ROW}"
