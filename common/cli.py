@@ -1,4 +1,4 @@
-"""`wattscore`: train, score, predeal, jobs, show, cancel, certs, try, demo, setup-demo, collect-demo, features, report."""
+"""`wattscore`: train, score, predeal, jobs, show, cancel, models, promote, rollback, monitor, and the rest of the commands."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from common.demo_cli import collect_demo, demo
 from common.demo_setup import setup_demo
 from common.doctor.cli import doctor
 from common.errors import PlanError, WattScoreError
+from common.monitor_cli import models, monitor, promote, rollback
 from common.plan import AnyPlan, PredealPlan, ScorePlan, TrainPlan, load_plan, parse_plan
 from common.records_cli import features
 from common.report_cli import report
@@ -67,7 +68,7 @@ def train(plan: Path, watch: bool, config: Path, as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--model", required=True, help="The training job whose model scores.")
+@click.option("--model", required=True, help="The training job whose model scores, or champion.")
 @click.option("--grid-dataset", required=True, help="The grid's dataset to score.")
 @click.option("--bank-dataset", required=True, help="The bank's dataset to score.")
 @click.option("--by-period", is_flag=True, help="Rows are (enterprise, period).")
@@ -195,6 +196,8 @@ def _print(job: wire.Job, as_json: bool) -> None:
         print_job(job, Console())
 
 
+for command in (models, promote, rollback, monitor):
+    main.add_command(command)
 main.add_command(certs)
 main.add_command(try_)
 main.add_command(features)

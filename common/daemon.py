@@ -15,12 +15,14 @@ from common.jobs.meet import Dial, Door, Meeting
 from common.jobs.runner import Runner
 from common.logs import set_logging
 from common.metrics import MetricsServer, PartyMetrics, watch_process, watch_stock
+from common.monitor.book import Book
 from common.party import Party
 from common.serve import serve_metrics
 from common.settings import PartySettings, check_party, load_settings
 from common.stages.ledger import Ledger
 from common.stages.model import ModelStore
 from common.stages.pipeline import Home
+from common.stages.registry import Registry
 from common.stages.stocks import Stocks
 from common.wire import party_pb2 as wire
 from common.wire.about import info_service
@@ -121,7 +123,17 @@ def open_home(settings: PartySettings) -> Home:
     data = settings.data
     ledger = Ledger(data / "ledger.sqlite")
     stocks = Stocks(data / "stock", data / "spent.sqlite", settings.coordinator.identity, settings.policy.stock_mib)
-    return Home(ModelStore(data / "models"), ledger, data / "scores", settings.policy, stocks, settings.decision)
+    books = Registry(data / "registry.sqlite"), Book(data / "monitor.sqlite")
+    return Home(
+        ModelStore(data / "models"),
+        ledger,
+        data / "scores",
+        settings.policy,
+        stocks,
+        *books,
+        settings.decision,
+        settings.monitor,
+    )
 
 
 async def start(party: Party, config: Path) -> PartyDaemon:

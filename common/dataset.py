@@ -184,6 +184,26 @@ def infer_columns(
     return _infer(file, file.read(features), features, [])
 
 
+def read_labels(config: DatasetConfig, *, name: str) -> pd.DataFrame:
+    """id, period (YYYY-MM, if one is declared) and label of the rows whose outcome is known: an empty label is not yet.
+
+    No rows if the file lacks the label's column or is not there. Raises DataError as `read_table` does.
+    """
+    if config.label is None or not config.path.exists():
+        return pd.DataFrame()
+    file = TableFile.open(config.path, config.format, name)
+    if config.label not in file.header:
+        return pd.DataFrame()
+    keys = [config.id, *([config.period] if config.period is not None else [])]
+    file.require(keys)
+    data = file.read([*keys, config.label])
+    found = {"id": _ids(file, config.id, data).tolist()}
+    if config.period is not None:
+        found["period"] = [f"{p // 12:04d}-{p % 12 + 1:02d}" for p in _periods(file, config.period, data).tolist()]
+    label = _known_labels(file, config.label, data)
+    return pd.DataFrame({**found, "label": label})[~np.isnan(label)]
+
+
 def fingerprint(path: Path) -> str:
     """The SHA-256 of the file, in hexadecimal; raises DataError if it cannot be read."""
     try:
@@ -256,15 +276,20 @@ def _periods(file: TableFile, column: str, data: Data) -> npt.NDArray[np.int32]:
 
 
 def _label(file: TableFile, column: str, data: Data, *, both: bool) -> npt.NDArray[np.float64]:
-    values, malformed = read_numbers(file, column, data)
-    missing = np.isnan(values) & ~malformed
-    if missing.any():
+    values = _known_labels(file, column, data)
+    if (missing := np.isnan(values)).any():
         raise file.bad_rows(column, missing, "the label is missing", "Remove rows whose outcome is not known.")
-    bad = malformed | ((values != 0) & (values != 1))
-    if bad.any():
-        raise file.bad_rows(column, bad, "the label is not 0 or 1", "Write 1 for overdue and 0 for not.", data[column])
     if both and values.min() == values.max():
         raise file.fault(f"column {column!r}: every label is the same", remedy="Training needs rows of both classes.")
+    return values
+
+
+def _known_labels(file: TableFile, column: str, data: Data) -> npt.NDArray[np.float64]:
+    """0.0, 1.0, or NaN where it is missing."""
+    values, malformed = read_numbers(file, column, data)
+    bad = malformed | ~(np.isnan(values) | (values == 0) | (values == 1))
+    if bad.any():
+        raise file.bad_rows(column, bad, "the label is not 0 or 1", "Write 1 for overdue and 0 for not.", data[column])
     return values
 
 

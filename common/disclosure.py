@@ -22,6 +22,7 @@ class Opened(Enum):
     GRID_REASONS = "grid_reasons"
     METRICS = "metrics"
     BIN_COUNTS = "bin_counts"
+    DRIFT = "drift"
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,19 @@ CATALOGUE: dict[Opened, Disclosure] = {
         Disclosure(
             Opened.COUNTS,
             _ALL,
-            "rows, columns and bins of each side; rows matched, trained and tested; stocks dealt ahead",
+            "rows, columns and bins of each side; rows matched, trained and tested; stocks dealt ahead; fingerprints of models",
             "the dealer must know what to deal",
         ),
         Disclosure(Opened.SPLIT, ("grid",), "which matched rows train and which test", "both must train on the same rows"),
         Disclosure(Opened.GRADIENTS, _BOTH, "each side's own gradient in each step", "owned weights are stepped in clear"),
         Disclosure(Opened.GRID_WEIGHTS, ("grid",), "the grid's own weights, on the plan's grid", "the grid scores with them"),
         Disclosure(Opened.BANK_WEIGHTS, ("bank",), "the bank's own weights, on the plan's grid", "the bank scores with them"),
-        Disclosure(Opened.TEST_SCORES, ("bank",), "the joint score of each test row", "quality is measured where the label is"),
+        Disclosure(
+            Opened.TEST_SCORES,
+            ("bank",),
+            "the joint score of each test row, a challenged champion's too",
+            "quality is measured where the label is",
+        ),
         Disclosure(Opened.SCORES, ("bank",), "the joint score of each row asked for", "the bank decides with it"),
         Disclosure(
             Opened.GRID_REASONS,
@@ -77,6 +83,12 @@ CATALOGUE: dict[Opened, Disclosure] = {
             ("grid",),
             "which bins of the grid's columns hold too few labels of a class; training labels of each class in the others",
             "the grid codes its bins by weight of evidence",
+        ),
+        Disclosure(
+            Opened.DRIFT,
+            ("coordinator", "client"),
+            "each side's largest stability index and number of alarms",
+            "the client must know when to look",
         ),
     )
 }

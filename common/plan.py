@@ -1,4 +1,4 @@
-"""What a client asks for: training, scoring or predealing. Frozen, unknown keys refused, the same bytes for both parties.
+"""What a client asks for: training, scoring, predealing or promoting. Frozen, strict, the same bytes for both parties.
 
 Beside `jobs` and not in it, because stages, coordinator and client all read plans and stages may not see jobs.
 """
@@ -239,6 +239,10 @@ class TrainPlan(Plan):
     preparation: Preparation = Preparation()
     model: Model = Model()
     limits: Limits = Limits()
+    challenge: bool = Field(
+        default=False,
+        description="Measure the champion on the same held-out rows; these are then scored by one more model.",
+    )
     dealt: Literal["online", "ahead"] = Field(
         default="online",
         description="When training is dealt its randomness: while it runs, or before, by `wattscore predeal`.",
@@ -267,13 +271,15 @@ class ScorePlan(Plan):
     """Align, prepare as the model did, score; the scores go to the bank."""
 
     kind: Literal["score"] = "score"
-    model: str = Field(description="The training job whose model scores.")
+    model: str = Field(description="The training job whose model scores, or champion: the one both parties promoted.")
     min_matched: int = Field(default=1, ge=1, description="Matched enterprises.")
     grid_reasons: int = Field(default=0, ge=0, le=2, description="Most reasons of the grid's columns told for each row.")
+    drift: bool = Field(default=True, description="Each side reports its largest stability index and its number of alarms.")
 
     @property
     def needs(self) -> frozenset[Opened]:
-        return super().needs | {Opened.SCORES} | ({Opened.GRID_REASONS} if self.grid_reasons else set())
+        asked = {Opened.GRID_REASONS: self.grid_reasons, Opened.DRIFT: self.drift}
+        return super().needs | {Opened.SCORES} | {opened for opened, wanted in asked.items() if wanted}
 
 
 class PredealPlan(Request):
@@ -295,17 +301,42 @@ class PredealPlan(Request):
         return TrainingDemand(self.rows, self.grid_columns, self.bank_columns)
 
 
+class PromotePlan(Request):
+    """Make a model the champion at both parties, or the one before it again."""
+
+    kind: Literal["promote"] = "promote"
+    action: Literal["promote", "rollback"] = Field(default="promote", description="Promote `model`, or undo the last time.")
+    model: str | None = Field(default=None, description="The training job whose model becomes the champion.")
+    force: bool = Field(default=False, description="Also a model that is significantly worse than the champion.")
+    anew: bool = Field(
+        default=False, description="Where the parties' histories differ, as after a restored back-up, begin a new one."
+    )
+
+    @model_validator(mode="after")
+    def _one_model(self) -> PromotePlan:
+        if (self.action == "promote") != (self.model is not None):
+            raise ValueError("promote needs a model, and rollback takes none")
+        if self.anew and self.model is None:
+            raise ValueError("anew begins with a promotion")
+        return self
+
+    @property
+    def allowed(self) -> frozenset[Opened]:
+        return frozenset({Opened.COUNTS, Opened.METRICS})
+
+
 def _check_full_batch(model: Model) -> None:
     if model.optimiser != "nesterov":
         raise ValueError("only optimiser = 'nesterov' can be dealt ahead: rows to spare would fill whole batches of sgd")
 
 
-AnyPlan = Annotated[TrainPlan | ScorePlan | PredealPlan, Field(discriminator="kind")]
+AnyPlan = Annotated[TrainPlan | ScorePlan | PredealPlan | PromotePlan, Field(discriminator="kind")]
 _ADAPTER: TypeAdapter[AnyPlan] = TypeAdapter(AnyPlan)
-_KINDS: dict[str, type[TrainPlan] | type[ScorePlan] | type[PredealPlan]] = {
+_KINDS: dict[str, type[TrainPlan] | type[ScorePlan] | type[PredealPlan] | type[PromotePlan]] = {
     "train": TrainPlan,
     "score": ScorePlan,
     "predeal": PredealPlan,
+    "promote": PromotePlan,
 }
 
 

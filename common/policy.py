@@ -7,7 +7,7 @@ from pydantic import Field
 from common.config import StrictModel
 from common.disclosure import Opened
 from common.errors import PolicyError
-from common.plan import Matching, Plan, Request, ScorePlan, TrainPlan
+from common.plan import Matching, Plan, PromotePlan, Request, ScorePlan, TrainPlan
 
 
 class Policy(StrictModel):
@@ -49,6 +49,7 @@ class Policy(StrictModel):
         le=10.0,
         description="Log-odds by which columns of one text must speak against a row to be told as a reason.",
     )
+    promotions: bool = Field(default=True, description="Let plans change which model is the champion here.")
     may_open: tuple[Opened, ...] = Field(
         default=tuple(o for o in Opened if o not in (Opened.GRADIENTS, Opened.GRID_REASONS)),
         description="What plans may open (protos/PROTOCOL.md section 7).",
@@ -65,6 +66,8 @@ class Policy(StrictModel):
             wrong.append(f"score_bits = {plan.score_bits} (at most {self.finest_score_bits})")
         if isinstance(plan, ScorePlan) and plan.grid_reasons > self.reasons_per_row:
             wrong.append(f"grid_reasons = {plan.grid_reasons} (at most {self.reasons_per_row})")
+        if isinstance(plan, PromotePlan) and not self.promotions:
+            wrong.append("a promotion or rollback (promotions = false)")
         if isinstance(plan, TrainPlan):
             wrong += self._check_training(plan)
         if wrong:

@@ -14,6 +14,7 @@ from common.decision.config import DecisionConfig
 from common.errors import ConfigError, IdentityError, PolicyError
 from common.expand import expand
 from common.logs import LogFormat
+from common.monitor.config import MonitorConfig
 from common.party import Identity
 from common.policy import Policy
 from common.wire.tls import TlsConfig
@@ -102,6 +103,7 @@ class PartySettings(Process):
     decision: DecisionConfig = Field(
         default=DecisionConfig(), description="At the bank: how a score becomes points, a grade and a decision."
     )
+    monitor: MonitorConfig = Field(default=MonitorConfig(), description="From where on a change of the data is an alarm.")
     matcher: MatcherSettings = Field(default=MatcherSettings(), description="For faster matching, if plans ask for it.")
 
 

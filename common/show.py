@@ -15,7 +15,7 @@ from common.disclosure import CATALOGUE, Opened
 from common.jobs.state import State
 from common.wire import coordinator_pb2 as wire
 
-_STAGES = ("connect", "load", "align", "prepare", "train", "reveal", "evaluate", "score", "predeal")
+_STAGES = ("connect", "load", "align", "prepare", "train", "reveal", "evaluate", "score", "watch", "predeal", "promote")
 
 
 def follow(updates: Iterable[wire.Job], console: Console) -> wire.Job:
@@ -82,6 +82,7 @@ def print_job(job: wire.Job, console: Console) -> None:
     if State(job.state) is State.SUCCEEDED:
         if job.bank.report.HasField("evaluation"):
             print_evaluation(job, console)
+        print_production(job, console)
         print_opened(job, console)
 
 
@@ -99,6 +100,25 @@ def print_evaluation(job: wire.Job, console: Console) -> None:
     console.print(table)
     d = found.auc_difference
     console.print(f"AUC gained: {d.difference:+.4f} (95 % interval {d.low:+.4f} to {d.high:+.4f}, DeLong)", highlight=False)
+
+
+def print_production(job: wire.Job, console: Console) -> None:
+    """What a promotion, a challenge or a scoring job's drift came to."""
+    if job.bank.report.champion:
+        console.print(f"the champion is now [bold]{job.bank.report.champion}[/]", highlight=False)
+    if job.bank.report.HasField("challenge"):
+        found = job.bank.report.challenge
+        d = found.auc_difference
+        console.print(
+            f"AUC {found.auc:.4f}, the champion {found.champion} {found.champion_auc:.4f}, on {found.rows} held-out rows:"
+            f" {d.difference:+.4f} (95 % interval {d.low:+.4f} to {d.high:+.4f}, DeLong)",
+            highlight=False,
+        )
+    for who, report in (("grid", job.grid.report), ("bank", job.bank.report)):
+        if report.HasField("drift"):
+            alarms, psi = report.drift.alarms, report.drift.largest_psi
+            look = f"; see `wattscore monitor` at the {who}" if alarms else ""
+            console.print(f"{who}: {alarms} drift alarms, largest stability index {psi:.2f}{look}", highlight=False)
 
 
 def print_opened(job: wire.Job, console: Console) -> None:

@@ -27,7 +27,7 @@ from common.mpc.descent import nesterov
 from common.mpc.link import Fourier
 from common.mpc.session import OPENS, Kind
 from common.party import Party
-from common.plan import Limits, PredealPlan, Request, ScorePlan, TrainPlan, load_plan
+from common.plan import Limits, PredealPlan, PromotePlan, Request, ScorePlan, TrainPlan, load_plan
 from common.policy import Policy
 from common.records.config import RecordsConfig, load_records
 from common.settings import ClientSettings, CoordinatorSettings, PartySettings, check_party, load_settings
@@ -58,6 +58,7 @@ MODELS: dict[str, type[StrictModel]] = {
     "records-sql.toml": RecordsConfig,
     "records-wide.toml": RecordsConfig,
     "predeal.toml": PredealPlan,
+    "promote.toml": PromotePlan,
 }
 TOGETHER = [("grid.toml", "bank.toml"), tuple(name for name, model in MODELS.items() if model is RecordsConfig)]
 
@@ -166,7 +167,7 @@ def test_the_configurations_in_a_readme_are_valid(language: str, tmp_path: Path)
         name = code.splitlines()[0].removeprefix("# ")
         load(name, code, tmp_path)
         found.add(name)
-    others = {"score.toml", "predeal.toml", "records-bank.toml", "records-sql.toml", "records-wide.toml"}
+    others = {"score.toml", "predeal.toml", "promote.toml", "records-bank.toml", "records-sql.toml", "records-wide.toml"}
     assert found == MODELS.keys() - others
 
 

@@ -28,6 +28,7 @@ GROUPS: dict[str, str] = {
     "records": "records",  # a party's monthly records, cleaned and made into features, by itself
     "plan": "plan policy",
     "decision": "decision",  # a score into points, a grade, a decision and reasons, at the bank
+    "monitor": "monitor",  # a party's history of what it scored, and what of it is an alarm
     "stages": "stages",  # one verb a file, read top to bottom by stages.pipeline
     "report": "report",  # a training job on one page, from its owner's files
     "wire": "wire",  # gRPC and protobuf, and nothing of what is computed
@@ -38,7 +39,8 @@ GROUPS: dict[str, str] = {
     "coordinator": "coordinator",
     "daemon": "daemon serve health",  # a party's process
     "client": (  # a person's process
-        "client show cli trial trial_cli demo demo_cli demo_setup remote doctor certs_cli records_cli report_cli compare"
+        "client show cli trial trial_cli demo demo_cli demo_setup remote doctor certs_cli records_cli report_cli monitor_cli"
+        " compare"
     ),
 }
 
@@ -50,10 +52,11 @@ MAY_IMPORT: dict[str, str] = {
     "records": "ground",
     "plan": "ground mpc features",
     "decision": "ground features stages.metrics",
-    "stages": "ground mpc features plan decision",
+    "monitor": "ground decision stages.metrics",
+    "stages": "ground mpc features plan decision monitor",
     "report": "ground features plan decision stages",
     "wire": "errors party config revoked certificates disclosure mpc.session mpc.correlation mpc.count_masks",
-    "settings": "ground plan wire decision.config",
+    "settings": "ground plan wire decision.config monitor.config",
     "metrics": "errors logs certificates mpc.session wire",
     "matching": "errors mpc.session plan stages settings",
     "jobs": "ground mpc plan stages wire settings matching metrics",
@@ -61,8 +64,8 @@ MAY_IMPORT: dict[str, str] = {
         "errors logs party config wire plan settings metrics serve jobs.state jobs.journal jobs.memory"
         " mpc.dealer mpc.correlation mpc.session"
     ),
-    "daemon": "ground mpc plan stages wire settings metrics jobs",
-    "client": "ground mpc records plan stages report wire settings jobs",
+    "daemon": "ground mpc plan stages wire settings metrics jobs monitor",
+    "client": "ground mpc records plan stages report wire settings jobs monitor decision",
 }
 
 # A party's package may import all of `common` but the other processes, and never the other party's.

@@ -14,15 +14,16 @@ from common.disclosure import Opened
 from common.errors import ConfigError, PlanError
 from common.mpc.link import Fourier, Taylor
 from common.party import Party
-from common.plan import Model, PredealPlan, Request, ScorePlan, TrainPlan, load_plan, make_plan, parse_plan
+from common.plan import Model, PredealPlan, PromotePlan, Request, ScorePlan, TrainPlan, load_plan, make_plan, parse_plan
 
 SIDES: dict[str, Any] = {"grid": {"dataset": "meters"}, "bank": {"dataset": "loans"}}
 WEIGHTS = {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS}
 TRAINING = {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SPLIT, Opened.TEST_SCORES, Opened.METRICS} | WEIGHTS
 # The canonical bytes of a plan of defaults. A change here breaks every stored digest and needs a new protocol version.
-TRAIN_DIGEST = "98a42f50b7bbf82796ca69f3cd49fc2ae137fd06a15f5f9e0d45516a35bec80a"
+TRAIN_DIGEST = "c75bbbc86b591b798d10e639bbe4e9aba05aa99b86d2ead38f7e732677c53c2b"
 PREDEAL_DIGEST = "2c313884c50a1b0e008d1303b690ac76eacb2ec1aeb1ba1dff9bb1136c728ba5"
-SCORE_DIGEST = "d1509a71c8eeecf5072da8065de7c705c02d8c613787cd7efee13a5b9c8858b9"
+SCORE_DIGEST = "e97dcaed1419e3b46b348097fdf8e0a5aa2ab41323c43af3067e93e45c9a1c5b"
+PROMOTE_DIGEST = "0f098cb4915c7347a20daf9cffc793735b21401edfbe9b64d537fb394c1fc60e"
 
 
 def train(**more: Any) -> TrainPlan:
@@ -70,7 +71,8 @@ def test_a_plan_needs_what_its_computation_opens_and_allows_no_more_by_default()
     assert train(keys=["id", "period"]).needs == TRAINING | periods
     owned = train(model={"weights": "owned", "optimiser": "sgd"})
     assert owned.needs == TRAINING - WEIGHTS | {Opened.GRADIENTS}
-    assert score().needs == {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SCORES}
+    assert score().needs == {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SCORES, Opened.DRIFT}
+    assert score(drift=False).needs == {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SCORES}
     assert train(preparation={"coding": "bins"}).needs == TRAINING
     assert train(preparation={"coding": "woe"}).needs == TRAINING | {Opened.BIN_COUNTS}
     assert score(keys=["id", "period"]).needs == score().needs | periods
@@ -88,12 +90,18 @@ def test_disclosures_that_lack_a_needed_value_are_refused(lacking: Opened) -> No
         train(disclosures=[opened.value for opened in TRAINING - {lacking}])
 
 
-@pytest.mark.parametrize("plan", [train(), score(), predeal()], ids=["train", "score", "predeal"])
+@pytest.mark.parametrize("plan", [train(), score(), predeal(), PromotePlan(model="job-1")], ids=lambda plan: plan.kind)
 def test_the_canonical_bytes_are_pinned(plan: Request) -> None:
-    assert (
-        plan.digest().hex()
-        == {"train": TRAIN_DIGEST, "score": SCORE_DIGEST, "predeal": PREDEAL_DIGEST}[plan.model_dump()["kind"]]
-    )
+    pinned = {"train": TRAIN_DIGEST, "score": SCORE_DIGEST, "predeal": PREDEAL_DIGEST, "promote": PROMOTE_DIGEST}
+    assert plan.digest().hex() == pinned[plan.model_dump()["kind"]]
+
+
+def test_a_move_names_a_model_or_rolls_back() -> None:
+    for raw in ({}, {"action": "rollback", "model": "job-1"}, {"action": "rollback", "anew": True}):
+        with pytest.raises(PlanError, match=r"promote needs a model|anew begins"):
+            make_plan({"kind": "promote", **raw}, "plan")
+    plan = make_plan({"kind": "promote", "action": "rollback"}, "plan")
+    assert plan.allowed == {Opened.COUNTS, Opened.METRICS} and parse_plan(plan.canonical()) == plan
 
 
 def test_the_canonical_json_names_every_field_in_order() -> None:
@@ -179,7 +187,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"limits": {"min_matched": 0}}, "limits.min_matched: "),
     ({"limits": {"min_test_per_class": 0}}, "limits.min_test_per_class: "),
     ({"name": "x" * 101}, "name: "),
-    ({"kind": "scoring"}, "kind 'scoring' is not known. Use one of: train, score, predeal."),
+    ({"kind": "scoring"}, "kind 'scoring' is not known. Use one of: train, score, predeal, promote."),
     ({"kind": ["train"]}, "kind ['train'] is not known"),
     ({"kind": "score"}, "missing key 'model'"),
     ({"dealt": "ahead", "model": {"optimiser": "sgd"}}, "only optimiser = 'nesterov' can be dealt ahead"),

@@ -8,7 +8,7 @@ import pytest
 
 from common.disclosure import Opened
 from common.errors import PolicyError
-from common.plan import Limits, PredealPlan, make_plan
+from common.plan import Limits, PredealPlan, PromotePlan, make_plan
 from common.policy import Policy
 
 SIDES: dict[str, Any] = {"grid": {"dataset": "meters"}, "bank": {"dataset": "loans"}}
@@ -48,6 +48,16 @@ def test_a_plan_below_a_floor_is_refused_and_one_on_it_is_not(name: str) -> None
     assert refusal(Policy(), **{section: {name: least - 1}}) == expected
     check(Policy(), **{section: {name: least}})
     check(Policy(**{name: 2}), **{section: {name: 2}})
+
+
+def test_a_party_may_refuse_promotions_and_what_scoring_tells_of_drift() -> None:
+    plan = PromotePlan(model="job-1")
+    Policy().check(plan)
+    with pytest.raises(PolicyError, match="promotions = false"):
+        Policy(promotions=False).check(plan)
+    silent = Policy(may_open=tuple(set(Opened) - {Opened.DRIFT, Opened.GRADIENTS}))
+    assert "opening 'drift'" in refusal(silent, kind="score", model="job-1")
+    check(silent, kind="score", model="job-1", drift=False)
 
 
 def test_every_limit_of_a_plan_has_a_floor() -> None:

@@ -204,7 +204,7 @@ class Drive:
     def _work(self, demand: TrainingDemand) -> Work:
         plan = self.record.plan
         if not isinstance(plan, TrainPlan | PredealPlan):
-            raise PlanError("a scoring job trains nothing")
+            raise PlanError("this job trains nothing")
         return plan.model.work(demand)
 
     def _keep_reports(self) -> None:

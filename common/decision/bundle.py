@@ -101,8 +101,8 @@ def save(held: HeldOut, folder: Path) -> None:
         "rows_sha256": hashlib.sha256(data).hexdigest(),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / ROWS, data)
-    _write(folder / RULES, json.dumps(head, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False).encode())
+    write_private(folder / ROWS, data)
+    write_private(folder / RULES, json.dumps(head, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False).encode())
 
 
 def load(job: str, folder: Path) -> HeldOut:
@@ -170,7 +170,8 @@ def _from_table(job: str, rows: pa.Table, decision: Decision) -> HeldOut:
     )
 
 
-def _write(file: Path, data: bytes) -> None:
+def write_private(file: Path, data: bytes) -> None:
+    """Mode 0600, whole or not at all."""
     part = file.with_name(f".{file.name}.part")
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:

@@ -14,9 +14,9 @@ from common.dataset import DatasetConfig, check_declared
 from common.doctor.finding import Finding, Machine, failed, passed, warned
 from common.errors import WattScoreError
 from common.party import Party
-from common.plan import AnyPlan, PredealPlan
+from common.plan import AnyPlan, Plan, PredealPlan
 from common.settings import CoordinatorSettings, PartySettings
-from common.stages.pipeline import check_offer
+from common.stages.offer import check_offer
 from common.stages.stockfile import stock_bytes
 from common.tablefile import TableFile
 
@@ -76,7 +76,7 @@ def check_plan(plan: AnyPlan, settings: PartySettings, party: Party) -> Finding:
     """What the party would answer to an offer of this plan."""
     try:
         settings.policy.check(plan)
-        if not isinstance(plan, PredealPlan):
+        if isinstance(plan, Plan):
             check_offer(plan, party, settings.datasets, settings.policy)
     except WattScoreError as error:
         return failed("plan", error)
@@ -104,7 +104,7 @@ def party_needs(settings: PartySettings, party: Party, sizes: Mapping[str, Size]
     if isinstance(plan, PredealPlan):
         stock = stock_bytes(party, plan.model.work(plan.demand))
         return Needs(stock + _SPARE, _BASE, f"a stock for {plan.rows:,} rows")
-    chosen = sizes.get(plan.side(party).dataset) if plan else None
+    chosen = sizes.get(plan.side(party).dataset) if isinstance(plan, Plan) else None
     size = chosen or max(sizes.values(), key=lambda s: s.rows * s.columns, default=Size(0, 0))
     memory, scratch = job_memory(size.rows, size.columns, size.columns, settings.memory_mib * _MIB)
     what = f"a job on {size.rows:,} rows, {size.columns} columns of each side"

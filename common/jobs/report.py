@@ -31,7 +31,16 @@ def report(outcome: Outcome, peer: Counter, coordinator: Counter) -> wire.Report
         warnings=outcome.public_warnings,
         opened=outcome.opened,
         model_digest=outcome.model_digest,
+        champion=outcome.champion,
     )
+    if outcome.drift is not None:
+        message.drift.CopyFrom(wire.Drift(largest_psi=round(outcome.drift[0], 2), alarms=outcome.drift[1]))
+    if (rival := outcome.challenge) is not None:
+        auc, before = round(rival.auc, 5), round(rival.champion_auc, 5)
+        interval = wire.Interval(**_rounded(rival.auc_difference))
+        message.challenge.CopyFrom(
+            wire.Challenge(champion=rival.champion, auc=auc, champion_auc=before, auc_difference=interval, rows=rival.rows)
+        )
     if (found := outcome.evaluation) is not None:
         message.evaluation.CopyFrom(
             wire.Evaluation(

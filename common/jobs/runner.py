@@ -18,12 +18,14 @@ from common.metrics import JobWatch, PartyMetrics
 from common.mpc.correlation import DealtCorrelations
 from common.mpc.session import Session
 from common.party import Party
-from common.plan import AnyPlan, PredealPlan, ScorePlan, parse_plan
+from common.plan import AnyPlan, Plan, PredealPlan, PromotePlan, TrainPlan, parse_plan
 from common.scratch import Scratch
 from common.settings import PartySettings
 from common.stages.model import is_job_name
-from common.stages.pipeline import Home, Outcome, PartyJob, check_offer, run
+from common.stages.offer import check_offer
+from common.stages.pipeline import Home, Outcome, PartyJob, run
 from common.stages.predeal import predeal
+from common.stages.promote import promote
 from common.wire import party_pb2 as wire
 from common.wire.client import Connection
 from common.wire.methods import DEAL
@@ -98,13 +100,14 @@ class Runner:
             self._check_name(offer.job)
             plan = parse_plan(offer.plan, f"job {offer.job}")
             kind = plan.kind
-            if isinstance(plan, PredealPlan):
-                self._home.policy.check(plan)
-            else:
+            self._home.policy.check(plan)
+            if isinstance(plan, Plan):
                 check_offer(plan, self.party, self._settings.datasets, self._home.policy)
                 check_matcher(plan, self._settings.matcher)
-            if not isinstance(plan, ScorePlan):
+            if isinstance(plan, TrainPlan | PredealPlan):
                 self._home.stocks.check(plan, self.party)
+            if isinstance(plan, PromotePlan) and plan.model is not None:
+                self._home.registry.version(plan.model)
         except Exception as error:  # of any kind: an offer must not end the daemon
             if isinstance(error, WattScoreError):
                 _log.warning("job %s refused: %s", offer.job, error)
@@ -192,6 +195,8 @@ class Runner:
     ) -> Outcome:
         if isinstance(plan, PredealPlan):
             return await predeal(job, plan, session, dealer, self._home.stocks, reporter)
+        if isinstance(plan, PromotePlan):
+            return await promote(job, plan, session, dealer, self._home, reporter)
         correlations = await DealtCorrelations.start(self.party, dealer)
         dataset = self._settings.datasets[plan.side(self.party).dataset]
         scratch = Scratch(self._settings.data / "scratch", self._settings.memory_mib << 20)

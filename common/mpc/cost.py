@@ -15,7 +15,7 @@ from common.mpc.link import Link
 from common.mpc.prg import SEED_BYTES
 from common.party import Party
 
-SIZES = 32  # rows, training rows and columns, agreed before training; and a word when both are through
+SIZES = 56  # rows, training rows and columns, agreed before training; and the model's fingerprint when both are through
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ class Kind(Enum):
     MASKED_COUNTS = "masked_counts"
     BIN_TESTS = "bin_tests"
     BIN_COUNTS = "bin_counts"
+    REGISTRY = "registry"
     # from the dealer
     SEED = "seed"
     DEALT_PERIODS = "dealt_periods"
@@ -79,6 +80,7 @@ OPENS: dict[Kind, Opened] = {
     Kind.GRID_REASONS: Opened.GRID_REASONS,
     Kind.BIN_TESTS: Opened.BIN_COUNTS,
     Kind.BIN_COUNTS: Opened.BIN_COUNTS,
+    Kind.REGISTRY: Opened.COUNTS,
 }
 """What a round of each kind opens. Kinds that are not here carry only masked values: each is uniform by itself."""
 

@@ -37,7 +37,7 @@ class Ledger:
         return sqlite3.connect(self._file, timeout=30.0)
 
     def check(self, table: FeatureTable, model: str, limit: int) -> None:
-        """Raises PolicyError if `charge` would."""
+        """Raises PolicyError if `charge` would; with a limit less one, if it would after another model's."""
         with closing(self._open()) as book:
             self._check(book, _distinct(_keys(table)), model, limit)
 
@@ -59,6 +59,7 @@ class Ledger:
         """The rows that `model` has scored before, if `asked` are within the limit."""
         scored = {name: np.frombuffer(rows, np.uint64) for name, rows in book.execute("select model, rows from scored")}
         own = scored.pop(model, np.empty(0, np.uint64))
+        asked = np.setdiff1d(asked, own, assume_unique=True)
         times = sum((np.isin(asked, rows, assume_unique=True).astype(np.int64) for rows in scored.values()), start=np.int64(0))
         if over := int(np.count_nonzero(times >= limit)):
             raise PolicyError(f"{over} of {len(asked)} rows {cls._FULL.format(limit=limit)}", remedy=cls._REMEDY)

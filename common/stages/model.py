@@ -23,13 +23,14 @@ from common.stages.prepare import INTERCEPT, design
 from common.table import FeatureTable
 
 FORMAT = 1
+CHAMPION = "champion"  # stands for a job's name
 _BLOCK = 1 << 16
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 def is_job_name(text: str) -> bool:
     """Whether `text` may name a job, and so a file: letters, digits, - and _."""
-    return _NAME.fullmatch(text) is not None
+    return _NAME.fullmatch(text) is not None and text != CHAMPION
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,6 +61,35 @@ def linear_scores(matrix: Callable[[int, int], Reals], rows: int, weights: Reals
     return scores
 
 
+@dataclass(frozen=True, repr=False)
+class Packed:
+    """The bytes of a model's two files."""
+
+    text: bytes
+    arrays: bytes
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 in hexadecimal: of the text, which holds that of the arrays."""
+        return hashlib.sha256(self.text).hexdigest()
+
+
+def pack(model: PartyModel) -> Packed:
+    arrays = io.BytesIO()
+    np.savez(arrays, weights=model.weights)
+    head = {
+        "format": FORMAT,
+        "job": model.job,
+        "party": model.party.value,
+        "columns": list(model.columns),
+        "preparation": model.fitted.to_dict(),
+        "source": {name: column.model_dump(mode="json") for name, column in model.source.items()},
+        "about": model.about,
+        "arrays_sha256": hashlib.sha256(arrays.getvalue()).hexdigest(),
+    }
+    return Packed(json.dumps(head, indent=1, sort_keys=True, ensure_ascii=False).encode(), arrays.getvalue())
+
+
 class ModelStore:
     """Models under one folder, one sub-folder a training job."""
 
@@ -68,26 +98,21 @@ class ModelStore:
 
     def save(self, model: PartyModel) -> str:
         """Writes the model; its digest, SHA-256 in hexadecimal, covers every byte of it."""
-        arrays = io.BytesIO()
-        np.savez(arrays, weights=model.weights)
-        head = {
-            "format": FORMAT,
-            "job": model.job,
-            "party": model.party.value,
-            "columns": list(model.columns),
-            "preparation": model.fitted.to_dict(),
-            "source": {name: column.model_dump(mode="json") for name, column in model.source.items()},
-            "about": model.about,
-            "arrays_sha256": hashlib.sha256(arrays.getvalue()).hexdigest(),
-        }
-        text = json.dumps(head, indent=1, sort_keys=True, ensure_ascii=False).encode()
-        folder = self._place(model.job)
+        return self.write(model.job, pack(model))
+
+    def write(self, job: str, packed: Packed) -> str:
+        folder = self._place(job)
         folder.mkdir(parents=True, exist_ok=True)
-        for name, data in (("arrays.npz", arrays.getvalue()), ("model.json", text)):
+        for name, data in (("arrays.npz", packed.arrays), ("model.json", packed.text)):
             part = folder / f".{name}.part"
             part.write_bytes(data)
             part.replace(folder / name)
-        return hashlib.sha256(text).hexdigest()
+        return packed.digest
+
+    def digest(self, job: str) -> str:
+        """The digest of what is stored, after checking that it can be loaded; raises as `load` does."""
+        self.load(job)
+        return hashlib.sha256((self._place(job) / "model.json").read_bytes()).hexdigest()
 
     def attach(self, job: str, name: str, content: dict[str, Any]) -> None:
         """Writes a JSON report of the job's model beside it, for its owner."""

@@ -19,34 +19,42 @@ from common.decision import bundle
 from common.decision.bundle import HeldOut
 from common.decision.config import DecisionConfig
 from common.disclosure import Opened
-from common.errors import DataError, PlanError, PolicyError
+from common.errors import PolicyError
 from common.features.binning import Binning, binned_columns
 from common.features.selection import selection
+from common.monitor import reference
+from common.monitor.book import Book
+from common.monitor.config import MonitorConfig
 from common.mpc.correlation import Correlations
 from common.mpc.product import Rows
 from common.mpc.session import Kind, Reporter, Session
 from common.party import Party
-from common.plan import Plan, ScorePlan, TrainPlan
+from common.plan import ScorePlan, TrainPlan
 from common.policy import Policy
 from common.scratch import Scratch
-from common.stages import converged, split
+from common.stages import challenge, converged, split
 from common.stages import evaluate as quality
 from common.stages.ahead import train_ahead
 from common.stages.align import align
+from common.stages.challenge import Challenge, compare, find_champion
 from common.stages.counts import Allowance, bin_columns
 from common.stages.decide import decide, make_rules
 from common.stages.evaluate import Evaluation
 from common.stages.ledger import CountedLedger, Ledger
 from common.stages.match import Match, MatchLimits, match_ids
-from common.stages.model import ModelStore, PartyModel, linear_scores
+from common.stages.model import ModelStore, Packed, PartyModel, linear_scores, pack
+from common.stages.offer import check_batch, select
 from common.stages.output import write_scores
 from common.stages.prepare import Prepared, agree_on_sizes, prepare
 from common.stages.reasons import open_reasons
 from common.stages.record import Seen, make_record, save_record
 from common.stages.refit import refit
+from common.stages.registry import Registry
 from common.stages.score import open_scores
+from common.stages.settle import as_words, resolve
 from common.stages.stocks import Stocks
 from common.stages.train import train
+from common.stages.watch import watch
 from common.table import FeatureTable, Index
 
 _log = logging.getLogger(__name__)
@@ -67,7 +75,10 @@ class Home:
     scores: Path
     policy: Policy
     stocks: Stocks
+    registry: Registry
+    history: Book
     decision: DecisionConfig = field(default_factory=DecisionConfig)
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
 
     @property
     def counted(self) -> CountedLedger:
@@ -95,6 +106,9 @@ class Outcome:
     opened: list[str] = field(default_factory=list)
     model_digest: str = ""
     evaluation: Evaluation | None = None
+    drift: tuple[float, int] | None = None  # the largest stability index, how many alarms
+    champion: str = ""
+    challenge: Challenge | None = None
 
 
 @dataclass
@@ -168,8 +182,11 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         binnings = await bin_own_columns(job, plan, columns, table, rows)
         prepared = await prepare_columns(job, plan, columns, table, rows, binnings)
         other = await agree_on_sizes(job.session, table.rows, rows, len(prepared.columns), plan.limits)
-        check_columns(job, len(prepared.columns))
-        await check_budget(job, table, rows, len(prepared.columns))
+        check_column_count(job, len(prepared.columns))
+        rival = await find_champion(job.session, job.home.registry, job.home.models, table) if plan.challenge else None
+        if plan.challenge and rival is None:
+            job.warn("the plan challenges the champion, and there is none yet")
+        await check_budget(job, table, rows, len(prepared.columns), rival)
         check_batch(plan, rows, len(prepared.columns) + other)
         job.count(train_rows=rows, test_rows=table.rows - rows, trained_columns=len(prepared.columns))
     with job.stage("train"):
@@ -188,25 +205,39 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         model = PartyModel(job.id, job.party, prepared.fitted, weights, columns, about(job, data))
     with job.stage("evaluate"):
         held = await evaluate(job, plan, model, prepared, words, table, rows)
-        await job.session.exchange(Kind.SHAPE, np.ones(1, np.uint64))  # both are through
-    folder = job.home.models.folder(job.id)
-    if held is not None:
-        bundle.save(held, folder)
+        if rival is not None:
+            await challenge_champion(job, plan, rival, held, table.part(rows, table.rows))
+        known = await asyncio.to_thread(reference.describe, table, rows, held.u_joint if held else None)
+        packed = pack(model)
+        theirs = await job.session.exchange(Kind.REGISTRY, as_words(bytes.fromhex(packed.digest)))  # both are through
     seen = Seen(job.outcome.counts, job.outcome.seconds, tuple(sorted(o.value for o in job.session.opened)))
     refits = await asyncio.to_thread(
         refit, model, held, lambda low, high: prepared.matrix(rows + low, rows + high), plan.model.ridge
     )
+    folder = job.home.models.folder(job.id)
     await asyncio.to_thread(lambda: save_record(make_record(model, table, rows, seen, refits), folder))
-    job.outcome.model_digest = job.home.models.save(model)  # last: of a job that fails nothing is kept
+    keep(job, packed, theirs.tobytes().hex(), known, held)
     if binnings:
         job.home.models.attach(job.id, "features.json", selection(binnings, model.fitted.sources, plan.preparation))
+
+
+def keep(job: PartyJob, packed: Packed, peer_digest: str, known: reference.Reference, held: HeldOut | None) -> None:
+    """What a training leaves behind, once nothing of it can fail any more: the model after what stands beside it."""
+    folder = job.home.models.folder(job.id)
+    if held is not None:
+        bundle.save(held, folder)
+    if job.outcome.challenge is not None:
+        challenge.save(job.outcome.challenge, folder)
+    reference.save(known, folder)
+    job.outcome.model_digest = job.home.models.write(job.id, packed)
+    job.home.registry.enter(job.id, packed.digest, peer_digest, job.plan.digest().hex())
 
 
 async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
     """Load, align, score; the bank decides and writes it down."""
     with job.stage("load"):
-        model = job.home.models.load(plan.model)
-        rules = bundle.load_decision(plan.model, job.home.models.folder(plan.model)) if job.party is Party.BANK else None
+        model = job.home.models.load(await resolve(job.session, job.home.registry, plan.model))
+        rules = bundle.load_decision(model.job, job.home.models.folder(model.job)) if job.party is Party.BANK else None
         loaded = await load(job, require_label=False, columns=model.source)
     with job.stage("align"):
         rows = await align_rows(job, loaded.table, plan.min_matched)
@@ -224,6 +255,15 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
         if u is not None and rules is not None:
             decided = await asyncio.to_thread(decide, rules, job.home.decision, model, table, u, named)
             await asyncio.to_thread(write_scores, job.home.scores_of(job.id), table, decided)
+            job.home.history.enter_scores(job.id, model.job, job.home.scores_of(job.id))
+    with job.stage("watch"):
+        home, folder = job.home, job.home.models.folder(model.job)
+        told = await asyncio.to_thread(watch, job.id, model.job, folder, home.history, home.monitor, table, u)
+        if told is None:
+            job.warn(f"model {model.job} was trained before distributions were kept: its drift cannot be told")
+        elif plan.drift:
+            job.session.open(Opened.DRIFT)
+            job.outcome.drift = told
 
 
 async def load(job: PartyJob, *, require_label: bool, columns: dict[str, ColumnConfig] | None = None) -> Loaded:
@@ -244,20 +284,6 @@ async def load(job: PartyJob, *, require_label: bool, columns: dict[str, ColumnC
     job.warn(*loaded.warnings)
     job.count(own_rows=loaded.table.rows, own_columns=len(loaded.columns))
     return loaded
-
-
-def select(dataset: DatasetConfig, asked: tuple[str, ...], name: str) -> DatasetConfig:
-    """`dataset` with the columns a plan names, or all for *; raises PlanError for a column it does not declare."""
-    if asked == ("*",) or not dataset.columns:
-        return dataset
-    unknown = [c for c in asked if c not in dataset.columns]
-    if unknown:
-        raise PlanError(
-            f"dataset {name!r} declares no column {', '.join(map(repr, unknown))}",
-            remedy="Ask its owner what it declares.",
-            local=f"It declares: {', '.join(dataset.columns)}.",
-        )
-    return dataset.model_copy(update={"columns": {c: dataset.columns[c] for c in asked}})
 
 
 async def align_rows(job: PartyJob, table: FeatureTable, min_matched: int) -> Index:
@@ -299,7 +325,7 @@ async def prepare_columns(
     return prepared
 
 
-def check_columns(job: PartyJob, columns: int) -> None:
+def check_column_count(job: PartyJob, columns: int) -> None:
     """A joint score is one equation in the grid's columns: with very few, it is the columns."""
     if job.party is Party.GRID and columns < job.home.policy.min_columns:
         raise PolicyError(
@@ -307,17 +333,6 @@ def check_columns(job: PartyJob, columns: int) -> None:
             expected=f"at least {job.home.policy.min_columns}",
             got=columns,
             remedy="Train on more of the grid's columns.",
-        )
-
-
-def check_batch(plan: TrainPlan, rows: int, columns: int) -> None:
-    """With owned weights a small batch's gradient gives its owner equations in the other's labels."""
-    if plan.model.weights == "owned" and min(plan.model.batch, rows) < 20 * columns:
-        raise PolicyError(
-            f"a batch of {plan.model.batch} is too small for {columns} columns with owned weights",
-            expected=f"at least {20 * columns}",
-            got=plan.model.batch,
-            remedy="Use a larger batch, or shared weights.",
         )
 
 
@@ -362,32 +377,21 @@ def book(job: PartyJob, columns: int) -> tuple[Ledger, int]:
     return job.home.ledger, min(job.home.policy.scores_per_row, max(1, columns // 2))
 
 
-async def check_budget(job: PartyJob, table: FeatureTable, rows: int, columns: int) -> None:
-    """Before anything is trained: may the held-out rows be scored by one more model?"""
+async def challenge_champion(
+    job: PartyJob, plan: TrainPlan, rival: PartyModel, held: HeldOut | None, table: FeatureTable
+) -> None:
+    """The champion's scores of the held-out rows, to the bank, which measures both models on them."""
+    u = await open_scores(job.session, rival, table, Kind.TEST_SCORES, plan.score_bits, book(job, len(rival.weights)))
+    if u is not None and held is not None:
+        job.outcome.challenge = await asyncio.to_thread(compare, rival.job, held.label, held.u_joint, u)
+
+
+async def check_budget(job: PartyJob, table: FeatureTable, rows: int, columns: int, rival: PartyModel | None) -> None:
+    """Before anything is trained: may the held-out rows be scored by one more model, or by the champion after that?"""
     if job.party is Party.GRID:
         ledger, limit = book(job, columns)
-        await asyncio.to_thread(ledger.check, table.keys(slice(rows, None)), job.id, limit)
-
-
-def check_offer(plan: Plan, party: Party, datasets: dict[str, DatasetConfig], policy: Policy) -> DatasetConfig:
-    """What a party looks at before it accepts a job: its policy, and that the dataset and columns exist as declared."""
-    policy.check(plan)
-    side = plan.side(party)
-    if side.dataset not in datasets:
-        raise PlanError(
-            f"the {party.value} has no dataset {side.dataset!r}",
-            remedy="Ask its owner for the names of its datasets.",
-            local=f"It has: {', '.join(sorted(datasets)) or 'none'}.",
-        )
-    dataset = datasets[side.dataset]
-    if isinstance(plan, TrainPlan):
-        select(dataset, side.columns, side.dataset)
-    if "period" in plan.keys and dataset.period is None:
-        raise PlanError(
-            f"dataset {side.dataset!r} of the {party.value} has no period",
-            remedy='Use keys = ["id"], or declare its period column.',
-        )
-    if not dataset.path.exists():
-        message = f"the file of dataset {side.dataset!r} is missing"
-        raise DataError(f"{message}: {dataset.path}", public=message, remedy="Put it where the configuration says.")
-    return dataset
+        held = table.keys(slice(rows, None))
+        await asyncio.to_thread(ledger.check, held, job.id, limit)
+        if rival is not None:
+            ledger, limit = book(job, len(rival.weights))
+            await asyncio.to_thread(ledger.check, held, rival.job, limit - 1)

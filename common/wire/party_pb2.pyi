@@ -123,7 +123,7 @@ class Done(_message.Message):
     def __init__(self, job: _Optional[str] = ..., report: _Optional[_Union[Report, _Mapping]] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("counts", "seconds", "peer", "coordinator", "peak_mib", "warnings", "opened", "model_digest", "evaluation")
+    __slots__ = ("counts", "seconds", "peer", "coordinator", "peak_mib", "warnings", "opened", "model_digest", "evaluation", "drift", "champion", "challenge")
     COUNTS_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
     PEER_FIELD_NUMBER: _ClassVar[int]
@@ -133,6 +133,9 @@ class Report(_message.Message):
     OPENED_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
     EVALUATION_FIELD_NUMBER: _ClassVar[int]
+    DRIFT_FIELD_NUMBER: _ClassVar[int]
+    CHAMPION_FIELD_NUMBER: _ClassVar[int]
+    CHALLENGE_FIELD_NUMBER: _ClassVar[int]
     counts: Counts
     seconds: _containers.RepeatedCompositeFieldContainer[StageSeconds]
     peer: LinkBytes
@@ -142,7 +145,32 @@ class Report(_message.Message):
     opened: _containers.RepeatedScalarFieldContainer[str]
     model_digest: str
     evaluation: Evaluation
-    def __init__(self, counts: _Optional[_Union[Counts, _Mapping]] = ..., seconds: _Optional[_Iterable[_Union[StageSeconds, _Mapping]]] = ..., peer: _Optional[_Union[LinkBytes, _Mapping]] = ..., coordinator: _Optional[_Union[LinkBytes, _Mapping]] = ..., peak_mib: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., opened: _Optional[_Iterable[str]] = ..., model_digest: _Optional[str] = ..., evaluation: _Optional[_Union[Evaluation, _Mapping]] = ...) -> None: ...
+    drift: Drift
+    champion: str
+    challenge: Challenge
+    def __init__(self, counts: _Optional[_Union[Counts, _Mapping]] = ..., seconds: _Optional[_Iterable[_Union[StageSeconds, _Mapping]]] = ..., peer: _Optional[_Union[LinkBytes, _Mapping]] = ..., coordinator: _Optional[_Union[LinkBytes, _Mapping]] = ..., peak_mib: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., opened: _Optional[_Iterable[str]] = ..., model_digest: _Optional[str] = ..., evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., drift: _Optional[_Union[Drift, _Mapping]] = ..., champion: _Optional[str] = ..., challenge: _Optional[_Union[Challenge, _Mapping]] = ...) -> None: ...
+
+class Drift(_message.Message):
+    __slots__ = ("largest_psi", "alarms")
+    LARGEST_PSI_FIELD_NUMBER: _ClassVar[int]
+    ALARMS_FIELD_NUMBER: _ClassVar[int]
+    largest_psi: float
+    alarms: int
+    def __init__(self, largest_psi: _Optional[float] = ..., alarms: _Optional[int] = ...) -> None: ...
+
+class Challenge(_message.Message):
+    __slots__ = ("champion", "auc", "champion_auc", "auc_difference", "rows")
+    CHAMPION_FIELD_NUMBER: _ClassVar[int]
+    AUC_FIELD_NUMBER: _ClassVar[int]
+    CHAMPION_AUC_FIELD_NUMBER: _ClassVar[int]
+    AUC_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    champion: str
+    auc: float
+    champion_auc: float
+    auc_difference: Interval
+    rows: int
+    def __init__(self, champion: _Optional[str] = ..., auc: _Optional[float] = ..., champion_auc: _Optional[float] = ..., auc_difference: _Optional[_Union[Interval, _Mapping]] = ..., rows: _Optional[int] = ...) -> None: ...
 
 class Counts(_message.Message):
     __slots__ = ("own_rows", "matched_ids", "matched_rows", "train_rows", "test_rows", "own_columns", "trained_columns", "iterations")

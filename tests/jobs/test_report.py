@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.jobs.report import report
+from common.stages.challenge import Challenge
 from common.stages.evaluate import Evaluation
 from common.stages.metrics import Interval, Metrics
 from common.stages.pipeline import Outcome
@@ -73,3 +74,12 @@ def test_counts_costs_and_openings_are_reported_as_they_are() -> None:
     assert [*message.warnings, *message.opened, message.model_digest] == ["1 warning(s)", "counts", "ab" * 32]
     assert message.peak_mib > 1.0
     assert "secret_flag" not in str(message)
+
+
+def test_drift_and_a_challenge_leave_rounded_and_without_a_name_of_a_column() -> None:
+    rival = Challenge("job-1", 0.7123456, 0.7, Interval(0.0123456, -0.01, 0.03, 0.2), 500)
+    message = report(Outcome(drift=(0.34567, 3), challenge=rival, champion="job-2"), Counter(), Counter())
+    assert (message.drift.largest_psi, message.drift.alarms, message.champion) == (0.35, 3, "job-2")
+    assert (message.challenge.auc, message.challenge.auc_difference.difference) == (0.71235, 0.01235)
+    assert {field.name for field in message.drift.DESCRIPTOR.fields} == {"largest_psi", "alarms"}
+    assert not report(Outcome(), Counter(), Counter()).HasField("drift")

@@ -17,7 +17,7 @@ from common.jobs.runner import Runner
 from common.party import Identity, Party
 from common.plan import TrainPlan
 from common.settings import PartySettings
-from common.stages.pipeline import check_offer
+from common.stages.offer import check_offer
 from common.wire import party_pb2 as wire
 
 BANK = Identity("acme", "bank-party")

@@ -81,12 +81,12 @@ def test_the_formulas_as_documented() -> None:
     assert [cost.reveal(20, 21, bits) for bits in (8, 20)] == [8 * 41 + 8 * 21, 8 * 21]
     # eight words a row for each party at K = 8: the dealer's largest flow
     assert cost.dealt_step(10**6, 41, Fourier(), Party.GRID) == 64 * 10**6 + 8 * 41
-    assert (cost.split(17), cost.scores(17), cost.SIZES) == (3, 136, 32)
+    assert (cost.split(17), cost.scores(17), cost.SIZES) == (3, 136, 56)
 
 
 def test_a_training_is_the_sum_of_its_parts() -> None:
     work = make_problem(70, 3, 2).work(nesterov(70, 2), Taylor(), 8)
     aligned = Cost(1000, 2000, 300)
-    around = {Party.GRID: Cost(32 + 8 * 30, 32 + 13, 32), Party.BANK: Cost(32 + 13, 32 + 8 * 30, 32)}
+    around = {Party.GRID: Cost(56 + 8 * 30, 56 + 13, 32), Party.BANK: Cost(56 + 13, 56 + 8 * 30, 32)}
     for party in Party:
         assert training(party, work, 30, aligned) == aligned + around[party] + descent(party, work)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from common.dataset import DatasetConfig
 from common.decision.config import DecisionConfig
+from common.monitor.book import Book
 from common.mpc.correlation import DealtCorrelations, TrainingDemand
 from common.mpc.dealer import Work
 from common.mpc.session import Session, Silent
@@ -21,6 +22,7 @@ from common.scratch import Scratch
 from common.stages.ledger import Ledger
 from common.stages.model import ModelStore
 from common.stages.pipeline import Home, Outcome, PartyJob, run
+from common.stages.registry import Registry
 from common.stages.stocks import Stocks
 from tests.peers import Trio, coordinate, no_training
 
@@ -108,9 +110,11 @@ class Companies:
 
     def opened_home(self, party: Party) -> Home:
         folder = self.home(party)
-        folder = self.home(party)
         stocks = Stocks(folder / "stock", folder / "spent.sqlite", "wattscore://neutral/coordinator", self.policy.stock_mib)
-        return Home(self.models(party), Ledger(folder / "ledger"), folder / "scores", self.policy, stocks, self.decision)
+        books = Registry(folder / "registry.sqlite"), Book(folder / "monitor.sqlite")
+        return Home(
+            self.models(party), Ledger(folder / "ledger"), folder / "scores", self.policy, stocks, *books, self.decision
+        )
 
     def plan(self, **more: Any) -> TrainPlan | ScorePlan:
         raw: dict[str, Any] = {"grid": {"dataset": "rows"}, "bank": {"dataset": "rows"}}

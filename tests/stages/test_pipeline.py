@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common.dataset import DatasetConfig, read_table
+from common.dataset import read_table
 from common.disclosure import Opened
 from common.errors import DataError, JobNotFound, PlanError, PolicyError
 from common.mpc.session import Kind
 from common.party import Party
-from common.plan import Plan, TrainPlan, make_plan
-from common.policy import Policy
+from common.plan import TrainPlan
 from common.stages import split
 from common.stages.local_model import fit_logistic
 from common.stages.metrics import auc
-from common.stages.pipeline import Outcome, PartyJob, check_batch, check_offer, load, select
+from common.stages.offer import check_batch
+from common.stages.pipeline import Outcome, PartyJob, load
 from common.stages.prepare import INTERCEPT
 from common.table import FeatureTable
 from tests.peers import Trio
@@ -148,7 +148,7 @@ async def test_a_scoring_job_gives_x_beta_of_new_rows(companies: Companies, trai
     for party, outcome in outcomes.items():
         assert set(outcome.opened) == {opened.value for opened in plan.needs}
         assert outcome.counts["matched_rows"] == COMMON
-        assert companies.reporters[party].stages == ["load", "align", "score"]
+        assert companies.reporters[party].stages == ["load", "align", "score", "watch"]
     assert not (companies.home(Party.GRID) / "scores").exists()
 
 
@@ -307,60 +307,6 @@ def test_counts_are_reported_only_where_the_plan_opens_them(companies: Companies
         job.count(own_rows=1)
     assert isinstance(job.reporter, Recorder)
     assert (job.outcome.counts, job.reporter.counted) == ({}, [])
-
-
-# What a party looks at before it accepts
-
-
-def dataset(path: Path, **more: Any) -> DatasetConfig:
-    return DatasetConfig.model_validate({"path": path, "id": "id", **more})
-
-
-def plan(**more: Any) -> Plan:
-    return make_plan({"grid": {"dataset": "meters"}, "bank": {"dataset": "loans"}, **more}, "plan")
-
-
-@pytest.fixture
-def declared(tmp_path: Path) -> DatasetConfig:
-    (tmp_path / "rows.csv").write_text("id,a\nx,1\n")
-    return dataset(tmp_path / "rows.csv", columns={"a": {"kind": "numeric", "min": 0}, "b": {"kind": "categorical"}})
-
-
-def test_an_offer_that_fits_gives_the_dataset(declared: DatasetConfig) -> None:
-    assert check_offer(plan(), Party.GRID, {"meters": declared}, Policy()) is declared
-    assert check_offer(plan(), Party.BANK, {"loans": declared}, Policy()) is declared
-
-
-def test_an_offer_against_the_policy_is_refused_first(declared: DatasetConfig) -> None:
-    with pytest.raises(PolicyError, match="min_rows"):
-        check_offer(plan(limits={"min_rows": 1}), Party.GRID, {}, Policy())
-
-
-def test_an_offer_of_an_unknown_dataset_column_or_period_is_refused(declared: DatasetConfig) -> None:
-    with pytest.raises(PlanError, match=r"the grid has no dataset 'meters'\. .* It has: bills, water\."):
-        check_offer(plan(), Party.GRID, {"water": declared, "bills": declared}, Policy())
-    with pytest.raises(PlanError, match=r"It has: none\."):
-        check_offer(plan(), Party.GRID, {}, Policy())
-    asks = plan(grid={"dataset": "meters", "columns": ["a", "c", "d"]})
-    with pytest.raises(PlanError, match=r"dataset 'meters' declares no column 'c', 'd'\. .* It declares: a, b\."):
-        check_offer(asks, Party.GRID, {"meters": declared}, Policy())
-    with pytest.raises(PlanError, match="dataset 'meters' of the grid has no period"):
-        check_offer(plan(keys=["id", "period"]), Party.GRID, {"meters": declared}, Policy())
-
-
-def test_a_missing_file_is_named_to_its_owner_only(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="absent") as caught:
-        check_offer(plan(), Party.GRID, {"meters": dataset(tmp_path / "absent.csv")}, Policy())
-    assert caught.value.public == "the file of dataset 'meters' is missing"
-
-
-def test_a_plan_selects_declared_columns_as_they_are_declared(declared: DatasetConfig) -> None:
-    assert select(declared, ("*",), "rows") is declared
-    chosen = select(declared, ("b", "a"), "rows")
-    assert list(chosen.columns) == ["b", "a"]
-    assert chosen.columns["a"] == declared.columns["a"]
-    bare = dataset(Path("rows.csv"))
-    assert select(bare, ("a",), "rows") is bare  # what its columns are is known once the file is read
 
 
 async def test_a_plan_selects_columns_that_are_not_declared_as_they_are_inferred(companies: Companies) -> None:

@@ -14,7 +14,7 @@ from common.decision.config import DecisionConfig
 from common.disclosure import Opened
 from common.errors import JobNotFound, PolicyError
 from common.party import Party
-from common.stages.pipeline import check_offer
+from common.stages.offer import check_offer
 from tests.stages.companies import POLICY, Companies, frames
 
 NUMERIC: dict[str, Any] = {"kind": "numeric", "transform": "auto"}
@@ -43,7 +43,7 @@ def folder(companies: Companies, party: Party = Party.BANK) -> Path:
 async def test_the_bank_keeps_held_out_rows_and_the_grid_does_not(companies: Companies) -> None:
     held = bundle.load("job-1", folder(companies))
     assert len(held.ids) == 150 and held.validation.sum() == 60
-    halves = {"arrays.npz", "model.json", "record.json"}
+    halves = {"arrays.npz", "model.json", "record.json", "reference.json"}
     assert {file.name for file in folder(companies).iterdir()} == halves | {"decision.json", "heldout.parquet"}
     assert {file.name for file in folder(companies, Party.GRID).iterdir()} == halves
     assert list(held.segments) == ["debt"] and held.decision.config == companies.decision

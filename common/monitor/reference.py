@@ -1,0 +1,105 @@
+"""How a party's columns, and at the bank the score, were distributed when a model was trained: `reference.json` beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, ValidationError
+
+from common.config import StrictModel
+from common.decision.bundle import write_private
+from common.errors import DataError
+from common.table import FeatureTable
+
+FILE, SCORE = "reference.json", "(score)"
+_BINS, _LEVELS = 10, 20
+
+Places = npt.NDArray[np.int64]
+
+
+class Distribution(StrictModel):
+    """Rows by bin. Numeric: cut at `edges`, rising; categorical: `levels`, then all others. Missing values come last.
+
+    seasons: the same by month of the year, 1 to 12, where rows have periods.
+    """
+
+    edges: tuple[float, ...] = ()
+    levels: tuple[str, ...] | None = None
+    counts: tuple[int, ...]
+    seasons: dict[int, tuple[int, ...]] = Field(default_factory=dict)
+
+    @property
+    def bins(self) -> int:
+        return 2 + len(self.edges if self.levels is None else self.levels)
+
+    def places(self, values: npt.NDArray[Any]) -> Places:
+        """The bin of each value, (n,)."""
+        if self.levels is not None:
+            place = {level: k for k, level in enumerate(self.levels)} | {None: self.bins - 1}
+            return np.array([place.get(value, self.bins - 2) for value in values.tolist()], np.int64)
+        found = np.searchsorted(np.array(self.edges), values, side="left")
+        return np.where(np.isnan(values), self.bins - 1, found)
+
+
+class Reference(StrictModel):
+    """By column of the dataset, as read; the score's under `SCORE`."""
+
+    version: Literal[1] = 1
+    columns: dict[str, Distribution]
+
+
+def describe(table: FeatureTable, rows: int, score: npt.NDArray[np.float64] | None = None) -> Reference:
+    """Of the first `rows` rows, and of the scores of the others, held out; numbers cut at deciles, the 20 commonest levels."""
+    periods = None if table.periods is None else table.periods[:rows]
+    columns = {name: _distribution(values, periods) for name, values in named(table, slice(rows))}
+    held = None if table.periods is None else table.periods[rows:]
+    return Reference(columns=columns | ({} if score is None else {SCORE: _distribution(score, held)}))
+
+
+def named(table: FeatureTable, rows: slice = slice(None)) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """Each column's values, one column in memory at a time."""
+    for columns in (table.numeric, table.categorical):
+        for name in columns:
+            yield name, columns[name][rows]
+
+
+def _distribution(values: npt.NDArray[Any], periods: npt.NDArray[np.int32] | None) -> Distribution:
+    if values.dtype == object:
+        levels, counts = np.unique([str(value) for value in values if value is not None], return_counts=True)
+        frequent = sorted(levels[np.argsort(-counts, kind="stable")][:_LEVELS].tolist())
+        bare = Distribution(levels=tuple(frequent), counts=())
+    else:
+        present = values[~np.isnan(values)]
+        inner = np.arange(1, _BINS) / _BINS
+        edges = np.unique(np.quantile(present, inner, method="inverted_cdf")) if present.size else np.empty(0)
+        # The last edge at the greatest value would leave a bin above it that nothing fills.
+        bare = Distribution(edges=tuple(edges[edges < present.max(initial=-np.inf)].tolist()), counts=())
+    places, seasons = bare.places(values), dict[int, tuple[int, ...]]()
+    if periods is not None:
+        year = periods % 12 + 1
+        seasons = {int(month): _count(places[year == month], bare.bins) for month in np.unique(year)}
+    return bare.model_copy(update={"counts": _count(places, bare.bins), "seasons": seasons})
+
+
+def _count(places: Places, bins: int) -> tuple[int, ...]:
+    return tuple(np.bincount(places, minlength=bins).tolist())
+
+
+def save(reference: Reference, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_private(folder / FILE, reference.model_dump_json().encode())
+
+
+def load(job: str, folder: Path) -> Reference | None:
+    """None for a model that was trained without; raises DataError for a file that is not what was written."""
+    try:
+        return Reference.model_validate_json((folder / FILE).read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError:
+        message = f"the stored reference distributions of job {job} are damaged"
+        raise DataError(message, public=message, remedy="Restore them from a back-up, or train again.") from None

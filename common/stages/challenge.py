@@ -1,0 +1,112 @@
+"""A model beside the champion, at the bank: on the same held-out rows of its training, or on rows both held out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from common.config import StrictModel
+from common.decision import bundle
+from common.decision.bundle import HeldOut, write_private
+from common.errors import DataError, JobNotFound, PlanError
+from common.mpc.fixedpoint import Reals
+from common.mpc.session import Session
+from common.stages import metrics
+from common.stages.metrics import Interval
+from common.stages.model import ModelStore, PartyModel
+from common.stages.registry import Registry
+from common.stages.settle import champion_of_both
+from common.table import FeatureTable
+
+FILE = "challenge.json"
+_LEAST = 20  # rows of each class
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """auc_difference: of the model less the champion, with DeLong's interval; rows: held-out ones."""
+
+    champion: str
+    auc: float
+    champion_auc: float
+    auc_difference: Interval
+    rows: int
+
+
+class _Stored(StrictModel):
+    champion: str
+    auc: float
+    champion_auc: float
+    auc_difference: dict[str, float]
+    rows: int
+
+
+async def find_champion(session: Session, registry: Registry, models: ModelStore, table: FeatureTable) -> PartyModel | None:
+    """What the champion needs to score `table` too; the same job at both parties, or None at both."""
+    job = await champion_of_both(session, registry)
+    if job is None:
+        return None
+    model = models.load(job)
+    _check_columns(model, table)
+    return model
+
+
+def _check_columns(champion: PartyModel, table: FeatureTable) -> None:
+    """Raises PlanError unless `table` has the champion's columns, read in the same way."""
+    lacks = [
+        name
+        for name, column in champion.source.items()
+        if name not in (table.numeric if column.kind == "numeric" else table.categorical)
+    ]
+    if lacks:
+        raise PlanError(
+            f"this dataset lacks columns of the champion {champion.job}",
+            remedy="Train without challenge: promotion then compares on rows that both trainings held out.",
+            local=f"They are: {', '.join(lacks)}.",
+        )
+
+
+def compare(champion: str, label: Reals, u: Reals, champion_u: Reals) -> Challenge:
+    """Of held-out rows (n,): labels, log-odds of the model and of the champion."""
+    return Challenge(
+        champion, metrics.auc(label, u), metrics.auc(label, champion_u), metrics.delong(label, u, champion_u), len(label)
+    )
+
+
+def save(found: Challenge, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_private(folder / FILE, _Stored.model_validate(asdict(found)).model_dump_json().encode())
+
+
+def measured(store: ModelStore, job: str, champion: str) -> Challenge | None:
+    """What the training of `job` measured against this champion, or what rows held out by both say; None if too few are."""
+    try:
+        raw = _Stored.model_validate_json((store.folder(job) / FILE).read_bytes())
+        if raw.champion == champion:
+            return Challenge(raw.champion, raw.auc, raw.champion_auc, Interval(**raw.auc_difference), raw.rows)
+    except FileNotFoundError:
+        pass
+    except ValueError:
+        message = f"the stored comparison of job {job} is damaged"
+        raise DataError(message, public=message, remedy="Restore it from a back-up, or train again.") from None
+    try:
+        return on_common_rows(champion, bundle.load(job, store.folder(job)), bundle.load(champion, store.folder(champion)))
+    except JobNotFound:
+        return None
+
+
+def on_common_rows(champion: str, mine: HeldOut, theirs: HeldOut) -> Challenge | None:
+    """On rows that both trainings held out with the same label; None if there are fewer than 20 of either class."""
+    rows = pd.merge(_frame(mine), _frame(theirs), on=["id", "period", "label"], suffixes=("", "_champion"))
+    label = rows["label"].to_numpy(np.float64)
+    if min(label.sum(), (1 - label).sum()) < _LEAST:
+        return None
+    return compare(champion, label, rows["u"].to_numpy(np.float64), rows["u_champion"].to_numpy(np.float64))
+
+
+def _frame(held: HeldOut) -> pd.DataFrame:
+    periods = np.zeros(len(held.ids), np.int32) if held.periods is None else held.periods
+    return pd.DataFrame({"id": held.ids, "period": periods, "label": held.label, "u": held.u_joint})

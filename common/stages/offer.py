@@ -1,0 +1,58 @@
+"""What a party holds a plan against: before it accepts a job, and once it knows the sizes."""
+
+from __future__ import annotations
+
+from common.dataset import DatasetConfig
+from common.errors import DataError, PlanError, PolicyError
+from common.party import Party
+from common.plan import Plan, TrainPlan
+from common.policy import Policy
+
+
+def check_offer(plan: Plan, party: Party, datasets: dict[str, DatasetConfig], policy: Policy) -> DatasetConfig:
+    """What a party looks at before it accepts a job: its policy, and that the dataset and columns exist as declared."""
+    policy.check(plan)
+    side = plan.side(party)
+    if side.dataset not in datasets:
+        raise PlanError(
+            f"the {party.value} has no dataset {side.dataset!r}",
+            remedy="Ask its owner for the names of its datasets.",
+            local=f"It has: {', '.join(sorted(datasets)) or 'none'}.",
+        )
+    dataset = datasets[side.dataset]
+    if isinstance(plan, TrainPlan):
+        select(dataset, side.columns, side.dataset)
+    if "period" in plan.keys and dataset.period is None:
+        raise PlanError(
+            f"dataset {side.dataset!r} of the {party.value} has no period",
+            remedy='Use keys = ["id"], or declare its period column.',
+        )
+    if not dataset.path.exists():
+        message = f"the file of dataset {side.dataset!r} is missing"
+        raise DataError(f"{message}: {dataset.path}", public=message, remedy="Put it where the configuration says.")
+    return dataset
+
+
+def select(dataset: DatasetConfig, asked: tuple[str, ...], name: str) -> DatasetConfig:
+    """`dataset` with the columns a plan names, or all for *; raises PlanError for a column it does not declare."""
+    if asked == ("*",) or not dataset.columns:
+        return dataset
+    unknown = [c for c in asked if c not in dataset.columns]
+    if unknown:
+        raise PlanError(
+            f"dataset {name!r} declares no column {', '.join(map(repr, unknown))}",
+            remedy="Ask its owner what it declares.",
+            local=f"It declares: {', '.join(dataset.columns)}.",
+        )
+    return dataset.model_copy(update={"columns": {c: dataset.columns[c] for c in asked}})
+
+
+def check_batch(plan: TrainPlan, rows: int, columns: int) -> None:
+    """With owned weights a small batch's gradient gives its owner equations in the other's labels."""
+    if plan.model.weights == "owned" and min(plan.model.batch, rows) < 20 * columns:
+        raise PolicyError(
+            f"a batch of {plan.model.batch} is too small for {columns} columns with owned weights",
+            expected=f"at least {20 * columns}",
+            got=plan.model.batch,
+            remedy="Use a larger batch, or shared weights.",
+        )

@@ -1,0 +1,81 @@
+"""Promotion and rollback, by agreement of both parties: they stand at the same move, hold the halves of the same model,
+both prepare, then both commit. PROTOCOL.md section 10.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import numpy as np
+
+from common.errors import DataError, PeerProtocolError, PolicyError
+from common.mpc.correlation import DealerLink, take_seed
+from common.mpc.session import Array, Kind, Session
+from common.party import Party
+from common.plan import PromotePlan
+from common.stages.challenge import Challenge, measured
+from common.stages.pipeline import Home, Outcome, StageReporter
+from common.stages.registry import Version
+from common.stages.settle import as_words, settle
+
+
+async def promote(
+    job: str, plan: PromotePlan, session: Session, dealer: DealerLink, home: Home, reporter: StageReporter
+) -> Outcome:
+    """1. settle what a crash left   2. both hold what both were told of at its training   3. the bank compares
+    4. prepare: say so   5. commit: say so
+
+    Whoever has heard that the other prepared may commit; a crash after that is settled by the next job that asks for the
+    champion. Raises PolicyError when the histories differ, the model is not the same, or is worse than the champion.
+    """
+    reporter.stage("promote")
+    start = time.monotonic()
+    await take_seed(dealer)
+    registry = home.registry
+    anew = not await settle(session, registry, differ=plan.anew)
+    version = registry.version(registry.target(plan))
+    await _same_model(session, version, await asyncio.to_thread(home.models.digest, version.job))
+    challenge = await asyncio.to_thread(_compare, plan, home, version) if session.party is Party.BANK else None
+    move = registry.prepare(job, plan, version.job, anew=anew)
+    await _both_at(session, move.position)
+    registry.commit()
+    await _both_at(session, registry.position)
+    opened = sorted(value.value for value in session.opened)
+    seconds = {"promote": time.monotonic() - start}
+    return Outcome(seconds=seconds, opened=opened, model_digest=version.digest, champion=version.job, challenge=challenge)
+
+
+async def _same_model(session: Session, version: Version, digest: str) -> None:
+    """One round: each party's half is what it told the other when it was trained."""
+    if digest != version.digest:
+        message = f"the stored model of job {version.job} is not the one that was trained"
+        raise DataError(message, public=message, remedy="Restore it from a back-up, or train again.")
+    mine = np.stack([as_words(bytes.fromhex(version.digest)), as_words(bytes.fromhex(version.peer_digest))])
+    theirs = await session.exchange(Kind.REGISTRY, mine)
+    if not np.array_equal(mine, theirs[::-1]):
+        raise PolicyError(
+            f"the two parties hold halves of different models under the name {version.job}", remedy="Train it again."
+        )
+
+
+async def _both_at(session: Session, position: bytes) -> None:
+    mine: Array = as_words(position)
+    if not np.array_equal(mine, await session.exchange(Kind.REGISTRY, mine)):
+        raise PeerProtocolError("the other party is at another move", remedy="Both sides must run the same version and plan.")
+
+
+def _compare(plan: PromotePlan, home: Home, version: Version) -> Challenge | None:
+    """At the bank: the model beside the champion. Raises PolicyError for one that is significantly worse."""
+    champion = home.registry.champion
+    if plan.action == "rollback" or champion is None or champion == version.job:
+        return None
+    found = measured(home.models, version.job, champion)
+    if found is not None and found.auc_difference.high < 0 and not plan.force:
+        difference = found.auc_difference
+        raise PolicyError(
+            f"{version.job} is worse than the champion {champion}: AUC {found.auc:.4f} against {found.champion_auc:.4f}"
+            f" on {found.rows} held-out rows, 95 % interval {difference.low:+.4f} to {difference.high:+.4f}",
+            remedy="Promote it all the same with force = true (--force).",
+        )
+    return found
