@@ -17,6 +17,7 @@ from common.client import Client, as_dict, failure
 from common.config import validate
 from common.demo_cli import collect_demo, demo
 from common.demo_setup import setup_demo
+from common.doctor.cli import doctor
 from common.errors import PlanError, WattScoreError
 from common.plan import AnyPlan, PredealPlan, ScorePlan, TrainPlan, load_plan, parse_plan
 from common.records_cli import features
@@ -199,6 +200,7 @@ main.add_command(try_)
 main.add_command(features)
 main.add_command(demo)
 main.add_command(collect_demo)
+main.add_command(doctor)
 main.add_command(setup_demo)
 main.add_command(report)
 

@@ -47,7 +47,7 @@ def _explain(model: type[BaseModel], item: Any) -> str:
         return f"unknown key {where!r}" + (f", did you mean {close[0]!r}?" if close else "")
     if item["type"] == "missing":
         return f"missing key {where!r}"
-    return f"{where}: {item['msg']}"
+    return f"{where}: {item['msg'].removeprefix('Value error, ')}"
 
 
 def _known_keys(model: type[BaseModel], seen: frozenset[type] = frozenset()) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -22,6 +23,7 @@ from common.stages.model import ModelStore
 from common.stages.pipeline import Home
 from common.stages.stocks import Stocks
 from common.wire import party_pb2 as wire
+from common.wire.about import info_service
 from common.wire.client import Connection, Stream
 from common.wire.methods import ATTEND, PEER
 from common.wire.peer import PROTOCOL
@@ -78,7 +80,9 @@ class PartyDaemon:
     async def _attend(self) -> None:
         stream = self._coordinator.stream(ATTEND)
         await stream.write(
-            wire.FromParty(register=wire.Register(party=self.party.value, protocol=PROTOCOL, software=__version__))
+            wire.FromParty(
+                register=wire.Register(party=self.party.value, protocol=PROTOCOL, software=__version__, time=time.time())
+            )
         )
         first = await stream.read()
         if first is None or first.WhichOneof("message") != "welcome":
@@ -134,6 +138,8 @@ async def start(party: Party, config: Path) -> PartyDaemon:
     coordinator = Connection(str(settings.coordinator.address), settings.coordinator.who, credentials)
     door, connections = Door(settings.peer.who), [coordinator]
     services = [Service(PEER, {"Exchange": door.exchange})] if party is Party.GRID else []
+    known = {credentials.identity: party.value, settings.peer.who: party.other.value}
+    services.append(info_service(known))
     server = None
     if settings.listen is not None:
         orgs = {settings.peer.who.org, credentials.identity.org}

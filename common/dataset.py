@@ -164,6 +164,17 @@ def read_table(
     return Loaded(_drop_missing(table, columns, file, warnings, where), columns, tuple(warnings))
 
 
+def check_declared(config: DatasetConfig, *, name: str, party: Party) -> TableFile:
+    """The file of `config`, its header held against the declaration; no row is read. A label may be lacking: see there.
+
+    Raises ConfigError for a label at the grid, DataError for a file that cannot be read or lacks another column.
+    """
+    _check_roles(config, name, party, require_label=False)
+    file = TableFile.open(config.path, config.format, name)
+    file.require([config.id, *([config.period] if config.period else []), *config.columns])
+    return file
+
+
 def infer_columns(
     path: Path, format: Format, id: str, period: str | None = None, label: str | None = None
 ) -> dict[str, ColumnConfig]:

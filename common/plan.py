@@ -74,7 +74,10 @@ class Model(StrictModel):
     epochs: int = Field(default=5, ge=1, le=1000, description="Passes of sgd.")
     batch: int = Field(default=1024, ge=1, description="Rows of an sgd step.")
     step: float | None = Field(
-        default=None, gt=0.0, le=4.0, description="Step size. Default 2.5 (nesterov), 1 (sgd), on whitened columns."
+        default=None,
+        gt=0.0,
+        le=16.0,
+        description="Step size. Default 2.5 (nesterov), 1 (sgd), on whitened columns; above 2.6 only where few are overdue.",
     )
     ridge: float = Field(
         default=1e-4, ge=0.0, le=10.0, description="L2 penalty on standardised coefficients: mean log-loss + ridge/2 |beta|^2."

@@ -32,7 +32,7 @@ def features(config: Path, out: Path, report: Path | None, lang: str) -> None:
     console = Console()
     made, cleaned, settings = make_features(config, out, report, cast(Lang, lang))
     _print_cleaning(cleaned, console)
-    for text in cleaned.warnings:
+    for text in (*cleaned.warnings, *_unlabelled(cleaned, settings)):
         console.print(f"[yellow]look at:[/] {escape(text)}", highlight=False)
     console.print(f"{made.count:,} samples of {len(set(made.rows.tolist())):,} enterprises, {len(made.columns)} features")
     if report:
@@ -88,6 +88,13 @@ def _check_outputs(out: Path, report: Path | None) -> None:
 
 def _keys(output: Output) -> Keys:
     return Keys(id=output.id, month=output.month, label=output.label)
+
+
+def _unlabelled(cleaned: Cleaned, settings: RecordsConfig) -> list[str]:
+    """What a bank is told whose features cannot be trained on, unless it says that they are to be scored."""
+    if settings.party != "bank" or cleaned.panel.label is not None or not settings.samples.labelled:
+        return []
+    return ['no field is the label: these features can be scored and not trained on; give one role = "label"']
 
 
 def _print_cleaning(cleaned: Cleaned, console: Console) -> None:

@@ -13,7 +13,8 @@
 sides. Consumption, arrears and delays show the health of the month itself; taxes and loans show that of two or three
 months ago; a repayment is overdue more often when last month's health was bad, or the debt is heavy for the
 enterprise's size. So the electricity signals lead the overdue, and a joint model beats the bank's own. About 10 % of
-repayments are overdue. The strengths show what the system does, and say nothing of what real electricity records are worth.
+repayments are overdue, unless another rate is asked for. The strengths show what the system does, and say nothing of what
+real electricity records are worth.
 
 **Dirt**, in the raw records: of the cells of every measured column (all but id, month, category and overdue) 2 % are
 blank and 1 % hold the text `n/a`; 0.5 % of consumptions are negative; 3 % of ids have spaces around them or are in
@@ -98,18 +99,22 @@ def make_world(
     seed: int = 7,
     grid_only: float = 0.10,
     bank_only: float = 0.05,
+    overdue: float = OVERDUE_RATE,
 ) -> World:
     """Write the monthly records of a synthetic world into `folder`, made if absent; equal arguments give equal bytes.
 
     later: months after `months`, written to files of their own. drift: changes nothing but its fields from its months on.
-    grid_only, bank_only: shares of the enterprises known to one company alone. Raises PlanError for a world with no
-    enterprise or no later month for a label, shares that leave nobody to match, or a drift of nothing in it.
+    grid_only, bank_only: shares of the enterprises known to one company alone. overdue: share of the repayments. Raises
+    PlanError for a world with no enterprise or no later month for a label, shares that leave nobody to match, an overdue
+    rate that is none, or a drift of nothing in it.
     """
     if enterprises < 1 or months < 2 or later < 0 or min(grid_only, bank_only) < 0 or grid_only + bank_only >= 1:
         raise PlanError(
             f"no such world: {enterprises} enterprises, {months} + {later} months, shares {grid_only} and {bank_only}",
             remedy="Ask for an enterprise or more, two months or more, and shares that sum to less than 1.",
         )
+    if not 0 < overdue < 1:
+        raise PlanError(f"no such world: {overdue} of the repayments overdue", remedy="Ask for a share between 0 and 1.")
     latent, grid, bank, grid_dirt, bank_dirt, grid_drift, bank_drift = np.random.default_rng(seed).spawn(7)
     truth = _latent(enterprises, months + later, latent)
     _check_drift(drift, truth.months)
@@ -119,7 +124,7 @@ def make_world(
     at_grid, at_bank = np.r_[0:first, second:enterprises], np.r_[first:enterprises]
     for records, known, dirt, change, paths in (
         (_grid_records(truth, grid), at_grid, grid_dirt, grid_drift, (world.grid_monthly, world.grid_later)),
-        (_bank_records(truth, bank), at_bank, bank_dirt, bank_drift, (world.bank_monthly, world.bank_later)),
+        (_bank_records(truth, bank, overdue), at_bank, bank_dirt, bank_drift, (world.bank_monthly, world.bank_later)),
     ):
         rows = _drifted(_dirty(records, known, dirt), drift, change)
         recent = (rows[MONTH] >= truth.months[months]).to_numpy() if later else np.zeros(len(rows), np.bool_)
@@ -187,7 +192,7 @@ def _grid_records(truth: _Latent, rng: np.random.Generator) -> pd.DataFrame:
     )
 
 
-def _bank_records(truth: _Latent, rng: np.random.Generator) -> pd.DataFrame:
+def _bank_records(truth: _Latent, rng: np.random.Generator, rate: float) -> pd.DataFrame:
     shape = _ago(truth, 0).shape
     region = rng.integers(len(_REGIONS), size=(len(truth.ids), 1))
     tax = np.exp(9.0 + 0.8 * truth.size + 0.25 * _ago(truth, 3) + 0.4 * rng.normal(size=shape))
@@ -203,7 +208,7 @@ def _bank_records(truth: _Latent, rng: np.random.Generator) -> pd.DataFrame:
         loan_record=drawn,
         loan_amount=loan.round(2),
         repayment_due=(loan * rng.uniform(0.03, 0.06, size=shape)).round(2),
-        overdue=_happens(logit + _intercept(logit, OVERDUE_RATE), rng),
+        overdue=_happens(logit + _intercept(logit, rate), rng),
     )
 
 

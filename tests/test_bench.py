@@ -46,6 +46,15 @@ def test_the_profile_accounts_for_each_process(result: dict[str, dict[str, dict[
     assert "the dealer" in profile["bank"]["waiting"] and "the other party" in profile["grid"]["waiting"]
 
 
+def test_features_are_measured_at_both_parties_from_both_formats(tmp_path: Path) -> None:
+    out = tmp_path / "features.json"
+    done = CliRunner().invoke(main, ["features", "--rows", "2000", "--json", str(out)])
+    assert done.exit_code == 0, done.output
+    runs = json.loads(out.read_text())["runs"]
+    assert [(r["party"], r["source"]) for r in runs] == [(p, s) for p in ("grid", "bank") for s in ("csv", "parquet")]
+    assert all(r["rows_read"] >= 2000 > r["samples"] > 1000 and 50 < r["peak_mib"] < 1000 and r["seconds"] > 0 for r in runs)
+
+
 @pytest.mark.parametrize("where", [where for where, _, _ in NAMED])
 def test_the_profiler_finds_what_it_measures(where: str) -> None:
     owner, name = locate(where)

@@ -38,7 +38,7 @@ GROUPS: dict[str, str] = {
     "coordinator": "coordinator",
     "daemon": "daemon serve health",  # a party's process
     "client": (  # a person's process
-        "client show cli trial trial_cli demo demo_cli demo_setup remote certs_cli records_cli report_cli compare"
+        "client show cli trial trial_cli demo demo_cli demo_setup remote doctor certs_cli records_cli report_cli compare"
     ),
 }
 

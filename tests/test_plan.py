@@ -110,7 +110,7 @@ models = st.fixed_dictionaries(
         "period": st.none() | st.sampled_from([8, 16, 32]),
         "terms": st.integers(4, 32),
         "iterations": st.integers(1, 1000),
-        "step": st.none() | st.floats(0.0, 4.0, exclude_min=True),
+        "step": st.none() | st.floats(0.0, 16.0, exclude_min=True),
         "ridge": st.floats(0.0, 10.0),
         "weight_bits": st.integers(4, 20),
     }

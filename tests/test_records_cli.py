@@ -106,3 +106,15 @@ def test_the_demos_configurations_say_what_the_samples_say(party: Party, world: 
     sample = load_records(world / f"records-{party.value}.toml")
     assert settings.model_dump(exclude={"source"}) == sample.model_dump(exclude={"source"})
     assert (tmp_path / "made.parquet").exists() and features.count > 1000 and cleaned.warnings == ()
+
+
+@pytest.mark.parametrize(("samples", "told"), [("every = 3", True), ("every = 3\nlabelled = false", False)])
+def test_a_bank_without_a_label_is_told_what_its_features_are_for(
+    samples: str, told: bool, world: Path, tmp_path: Path
+) -> None:
+    text = (world / "records-bank.toml").read_text(encoding="utf-8")
+    start, end = text.index("[fields.overdue]"), text.index("[samples]")
+    config = world / f"bank-{tmp_path.name}.toml"
+    config.write_text((text[:start] + text[end:]).replace("every = 3", samples, 1), encoding="utf-8")
+    result = run(config, "--out", tmp_path / "made.parquet")
+    assert result.exit_code == 0 and ("can be scored and not trained on" in " ".join(result.output.split())) is told

@@ -166,8 +166,22 @@ def features(world, party):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"enterprises": 0}, {"months": 1}, {"later": -1}, {"grid_only": -0.1}, {"grid_only": 0.5, "bank_only": 0.5}]
+    "wrong",
+    [
+        {"enterprises": 0},
+        {"months": 1},
+        {"later": -1},
+        {"grid_only": -0.1},
+        {"grid_only": 0.5, "bank_only": 0.5},
+        {"overdue": 0.0},
+    ],
 )
 def test_refuses_worlds_without_a_sample(tmp_path, wrong):
     with pytest.raises(PlanError, match="no such world"):
         make_world(tmp_path, **wrong)
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.03])
+def test_the_overdue_rate_is_as_asked(tmp_path, rate):
+    records = pd.read_csv(make_world(tmp_path, enterprises=1000, overdue=rate).bank_monthly)
+    assert records["overdue"].mean() == pytest.approx(rate, abs=0.003)

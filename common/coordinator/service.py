@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from contextlib import suppress
 from typing import Any
@@ -19,8 +20,9 @@ from common.metrics import Links
 from common.party import Identity, Party
 from common.plan import parse_plan
 from common.settings import CoordinatorSettings
+from common.wire import about_pb2, party_pb2
 from common.wire import coordinator_pb2 as wire
-from common.wire import party_pb2
+from common.wire.about import arrival, info_service
 from common.wire.methods import COORDINATOR, PARTIES
 from common.wire.peer import PROTOCOL
 from common.wire.server import Call, Handler, Service
@@ -32,12 +34,15 @@ _log = logging.getLogger(__name__)
 class Coordinator:
     """State of the coordinator process and the handlers of its two services."""
 
-    def __init__(self, settings: CoordinatorSettings, board: Board) -> None:
+    def __init__(self, settings: CoordinatorSettings, board: Board, own: Identity | None = None) -> None:
         self._settings, self._board = settings, board
         self._party = {Identity.parse(settings.grid): Party.GRID, Identity.parse(settings.bank): Party.BANK}
         self._clients = {Identity.parse(client) for client in settings.clients}
+        self._known = dict.fromkeys(self._clients, "client") | {who: party.value for who, party in self._party.items()}
+        self._known |= {own: "coordinator"} if own else {}
         self._attending: dict[Party, Call] = {}
         self._cut: dict[Party, WattScoreError] = {}  # parties that are gone because they were refused
+        self._came: dict[Party, about_pb2.Attendance] = {}
         self._arrivals = asyncio.Condition()
         self.links = Links(LINKS)
         self._queue: deque[JobRecord] = deque()
@@ -55,7 +60,7 @@ class Coordinator:
             "List": self.list,
             "Cancel": self.cancel,
         }
-        return [Service(PARTIES, parties), Service(COORDINATOR, clients)]
+        return [Service(PARTIES, parties), Service(COORDINATOR, clients), info_service(self._known, self._attendances)]
 
     async def run(self) -> None:
         """Takes jobs off the queue, one at a time, until told to stop."""
@@ -167,6 +172,7 @@ class Coordinator:
             raise IdentityError(
                 "a party calls itself by another role than its certificate", expected=party.value, got=asked.party
             )
+        self._came[party] = arrival(asked, time.time())
         if asked.protocol != PROTOCOL:
             raise PeerProtocolError(
                 f"the {party.value} speaks another protocol version",
@@ -198,6 +204,12 @@ class Coordinator:
         if call is None:
             raise PeerLost(f"the {party.value} is not connected to the coordinator")
         await call.write(message)
+
+    def _attendances(self) -> list[about_pb2.Attendance]:
+        found = [self._came.get(party, about_pb2.Attendance(party=party.value)) for party in Party]
+        for party, attendance in zip(Party, found, strict=True):
+            attendance.attends = party in self._attending
+        return found
 
     # -- clients ---------------------------------------------------------------------------------------------------
 

@@ -29,8 +29,8 @@ from common.party import Party
 from common.plan import Plan, ScorePlan, TrainPlan
 from common.policy import Policy
 from common.scratch import Scratch
+from common.stages import converged, split
 from common.stages import evaluate as quality
-from common.stages import split
 from common.stages.ahead import train_ahead
 from common.stages.align import align
 from common.stages.counts import Allowance, bin_columns
@@ -347,6 +347,8 @@ async def evaluate(
     job.outcome.evaluation = result
     if (warning := quality.reach_warning(result.largest_u, plan.model.make_link().reach)) is not None:
         job.warn(warning, public=warning)
+    if (warning := converged.convergence_warning(u, table.label[rows:], plan.model.link)) is not None:
+        job.warn(warning, public=converged.PUBLIC)
     bank_only = (own, errors, alone)
     made, warnings = await asyncio.to_thread(
         make_rules, job.home.decision, model, prepared, rows, u, bank_only, seed=plan.split.seed

@@ -37,14 +37,16 @@ class ToParty(_message.Message):
     def __init__(self, offer: _Optional[_Union[Offer, _Mapping]] = ..., start: _Optional[_Union[Start, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ...) -> None: ...
 
 class Register(_message.Message):
-    __slots__ = ("party", "protocol", "software")
+    __slots__ = ("party", "protocol", "software", "time")
     PARTY_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     SOFTWARE_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
     party: str
     protocol: int
     software: str
-    def __init__(self, party: _Optional[str] = ..., protocol: _Optional[int] = ..., software: _Optional[str] = ...) -> None: ...
+    time: float
+    def __init__(self, party: _Optional[str] = ..., protocol: _Optional[int] = ..., software: _Optional[str] = ..., time: _Optional[float] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ()

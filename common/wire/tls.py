@@ -30,7 +30,7 @@ from common.certificates import (
     verify_peer,
 )
 from common.config import StrictModel
-from common.errors import ConfigError, IdentityError, PeerLost, WattScoreError
+from common.errors import ConfigError, IdentityError, PeerLost, PeerProtocolError, WattScoreError
 from common.party import Identity
 from common.revoked import read_revoked
 
@@ -167,12 +167,14 @@ def peer_identity(context: grpc.aio.ServicerContext[Any, Any], trust: TrustStore
     return verify_peer(caller_certificate(context), trust, datetime.now(UTC))
 
 
-def connection_failure(error: grpc.aio.AioRpcError, server: Identity) -> IdentityError | PeerLost:
+def connection_failure(error: grpc.aio.AioRpcError, server: Identity) -> WattScoreError:
     """What an UNAVAILABLE `error` of a call to `server` means: it was not `server` that answered, or nobody usable did.
 
     A server that refuses this process's certificate closes the connection without a reason: that is a PeerLost.
     """
     details = error.details() or ""
+    if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+        return PeerProtocolError(f"{server} does not know this call", remedy="Install the same version of WattScore on both.")
     if "Hostname Verification" in details:
         return IdentityError(f"the server reached is not {server}", remedy="Check the address and the role.")
     if "CERTIFICATE_VERIFY_FAILED" in details:
@@ -186,7 +188,7 @@ def connection_failure(error: grpc.aio.AioRpcError, server: Identity) -> Identit
 
 def _read_own(config: TlsConfig) -> Own:
     certificate = read_certificate(config.certificate)
-    pem = _read_key(config.key)
+    pem = read_key(config.key)
     key = parse_key(pem, str(config.key))
     if key.public_key() != certificate.public_key():
         raise IdentityError(f"{config.key} is not the key of {config.certificate}", remedy="Name the two of one role.")
@@ -196,7 +198,8 @@ def _read_own(config: TlsConfig) -> Own:
     return Own(identity, certificate.public_bytes(Encoding.PEM), pem, key)
 
 
-def _read_key(file: Path) -> bytes:
+def read_key(file: Path) -> bytes:
+    """A private key (PEM). Raises ConfigError for a file that cannot be read, or that others than its owner may read."""
     try:
         if file.stat().st_mode & 0o077:
             raise ConfigError(f"{file}: other users may read or change this key", remedy=f"Run `chmod 600 {file}`.")

@@ -10,8 +10,10 @@ import click
 
 from tests.bench import report
 from tests.bench.align import bench_align
+from tests.bench.features import bench_features
 from tests.bench.machine import machine
 from tests.bench.peers import VARIABLE, Spu
+from tests.bench.rare import bench_rare
 from tests.bench.score import bench_score
 from tests.bench.suite import FULL, QUICK, run_suite
 from tests.bench.train import Workload, bench_train
@@ -108,6 +110,30 @@ def align(ids: int, repeat: int, line: str | None, out: Path | None) -> None:
     """Match ids."""
     found = bench_align(ids, repeat, line)
     _tell(found, out, report.stage("Alignment", [found], "align"))
+
+
+@main.command()
+@click.option("--rows", type=int, required=True, help="Enterprise-months that the bank has records of; the grid has more.")
+@_REPEAT
+@_JSON
+def features(rows: int, repeat: int, out: Path | None) -> None:
+    """Monthly records into features by `wattscore features`, at both parties, from CSV and Parquet."""
+    found = bench_features(rows, repeat)
+    _tell(found, out, report.features(found))
+
+
+@main.command()
+@click.option("--rows", default=200_000, show_default=True, help="Matched enterprise-months, about.")
+@click.option("--overdue", default=0.03, show_default=True, help="Share of repayments overdue.")
+@click.option(
+    "--iterations", multiple=True, type=int, default=(15,), show_default=True, help="Of each job; give it many times."
+)
+@click.option("--step", type=float, help="Step size; default: the plan's.")
+@_JSON
+def rare(rows: int, overdue: float, iterations: tuple[int, ...], step: float | None, out: Path | None) -> None:
+    """Few rows overdue, the last months held out, beside the pooled optimum."""
+    found = bench_rare(rows, overdue, iterations, step)
+    _tell(found, out, report.rare(found))
 
 
 def _tell(found: dict[str, Any], out: Path | None, *tables: report.Text | None) -> None:

@@ -129,3 +129,32 @@ def stage(title: str, results: list[dict[str, Any]], name: str) -> Text:
         for r in results
     ]  # fmt: skip
     return Text(title, columns, rows)
+
+
+def features(found: dict[str, Any]) -> Text:
+    columns = ["party", "from", "records", "samples", "features", "seconds", "peak MiB"]
+    rows = [
+        [
+            r["party"], r["source"], f"{r['rows_read']:,}", f"{r['samples']:,}", str(r["features"]), f"{r['seconds']:.1f}",
+            f"{r['peak_mib']:.0f}",
+        ]
+        for r in found["runs"]
+    ]  # fmt: skip
+    return Text("Features from monthly records, default recipes, quality report included", columns, rows)
+
+
+def rare(found: dict[str, Any]) -> Text:
+    best = found["exact"]
+    columns = ["iterations", "seconds", "AUC", "less exact", "log-loss", "less exact", "calibration error", "warned"]
+    rows = [
+        [
+            str(r["iterations"]), f"{r['seconds']:.1f}", f"{r['auc']:.4f}", f"{r['auc'] - best['auc']:+.4f}",
+            f"{r['logloss']:.5f}", f"{r['logloss'] - best['logloss']:+.5f}", f"{r['calibration_error']:.4f}",
+            "yes" if r["warnings"] else "no",
+        ]
+        for r in found["jobs"]
+    ]  # fmt: skip
+    made = found["jobs"][0]
+    title = f"{found['overdue']:.1%} overdue, {made['rows']:,} rows, of which {made['test_rows']:,} of the last months held out"
+    title += f"; step {found['step'] or 'default'}"
+    return Text(f"{title}; exact AUC {best['auc']:.4f}, log-loss {best['logloss']:.5f}", columns, rows)

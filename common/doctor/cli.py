@@ -1,0 +1,59 @@
+"""`wattscore doctor`: is this side ready, and is the other?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from common.doctor.examine import examine
+from common.doctor.finding import Report, Status
+
+_COLOURS = {Status.PASS: "green", Status.WARN: "yellow", Status.FAIL: "red"}
+
+
+@click.command()
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    required=True,
+    envvar="WATTSCORE_CONFIG",
+    help="Configuration of a party, the coordinator or a client (TOML).",
+)
+@click.option("--plan", type=click.Path(path_type=Path), help="Also: would this side accept this plan, and has it room for it?")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def doctor(config: Path, plan: Path | None, as_json: bool) -> None:
+    """Check this side, and through it the other; exit code 1 if anything fails. It changes nothing and takes seconds."""
+    report = asyncio.run(examine(config, plan))
+    if as_json:
+        click.echo(json.dumps(as_dict(report), indent=1))
+    else:
+        print_report(report, Console())
+    sys.exit(0 if report.ok else 1)
+
+
+def as_dict(report: Report) -> dict[str, Any]:
+    checks = [{"check": f.check, "status": f.status.value, "found": f.found, "remedy": f.remedy} for f in report.findings]
+    return {"role": report.role, "identity": report.identity, "ok": report.ok, "checks": checks}
+
+
+def print_report(report: Report, console: Console) -> None:
+    found, remedy = Column("found", overflow="fold"), Column("what to do", overflow="fold")
+    table = Table("", Column("check", no_wrap=True), found, remedy, box=None)
+    for finding in report.findings:
+        colour = _COLOURS[finding.status]
+        table.add_row(f"[{colour}]{finding.status.value}[/]", finding.check, escape(finding.found), escape(finding.remedy))
+    console.print(table)
+    counts = {status: sum(f.status is status for f in report.findings) for status in Status}
+    console.print(
+        f"{report.role} {report.identity}: {counts[Status.FAIL]} failed, {counts[Status.WARN]} warnings,"
+        f" {counts[Status.PASS]} passed",
+        highlight=False,
+    )

@@ -1,0 +1,134 @@
+"""A party's datasets by their headers, and whether disk and memory suffice for a plan on them. No row is read.
+
+Estimates, from `peak_mib` of real jobs at 5,000 to 150,000 rows and 20 to 40 columns: see tests/doctor/test_data.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import pyarrow.parquet
+
+from common.dataset import DatasetConfig, check_declared
+from common.doctor.finding import Finding, Machine, failed, passed, warned
+from common.errors import WattScoreError
+from common.party import Party
+from common.plan import AnyPlan, PredealPlan
+from common.settings import CoordinatorSettings, PartySettings
+from common.stages.pipeline import check_offer
+from common.stages.stockfile import stock_bytes
+from common.tablefile import TableFile
+
+_MIB = 1 << 20
+_BASE = 240 * _MIB  # a daemon that has run a small job
+_OWN, _OTHERS = 32, 16  # bytes of memory for each row and trained column, of the own side and of the other
+_ROW = 450  # bytes for each row besides: ids, masks of u and of the residual, link
+_KEPT = 60  # bytes on disk that a job leaves for each row: scores, ledger
+_SPARE = 256 * _MIB  # disk for models, journals and the rest
+_SAMPLE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of one dataset: rows, about, and feature columns."""
+
+    rows: int
+    columns: int
+
+
+def check_datasets(settings: PartySettings, party: Party) -> tuple[list[Finding], dict[str, Size]]:
+    """Each declared dataset, and the size of those that can be read."""
+    findings, sizes = [], {}
+    if not settings.datasets:
+        findings.append(warned("datasets", "none is declared", "Declare one under [datasets.NAME]; plans name them."))
+    for name, config in settings.datasets.items():
+        try:
+            file = check_declared(config, name=name, party=party)
+        except WattScoreError as error:
+            findings.append(failed(f"dataset {name}", error))
+            continue
+        size = sizes[name] = size_of(file, config)
+        findings.append(_describe(name, config, file, size))
+    return findings, sizes
+
+
+def _describe(name: str, config: DatasetConfig, file: TableFile, size: Size) -> Finding:
+    if config.label is not None and config.label not in file.header:
+        remedy = "It can be scored, not trained on: declare the label's name, or add the column."
+        return warned(f"dataset {name}", f"no label column {config.label!r} in the file", remedy)
+    return passed(f"dataset {name}", f"about {size.rows:,} rows, {size.columns} columns as declared")
+
+
+def size_of(file: TableFile, config: DatasetConfig) -> Size:
+    """Rows of a Parquet file by its footer; of a CSV file by the length of the lines in its first MiB."""
+    keys = {config.id, config.period, config.label}
+    columns = len(config.columns) or len([c for c in file.header if c not in keys])
+    if file.parquet:
+        return Size(pyarrow.parquet.read_metadata(file.path).num_rows, columns)
+    with file.path.open("rb") as stream:
+        sample = stream.read(_SAMPLE)
+    length, lines = file.path.stat().st_size, sample.count(b"\n") + (not sample.endswith(b"\n"))
+    return Size(max(0, round(length * lines / len(sample)) - 1), columns)
+
+
+def check_plan(plan: AnyPlan, settings: PartySettings, party: Party) -> Finding:
+    """What the party would answer to an offer of this plan."""
+    try:
+        settings.policy.check(plan)
+        if not isinstance(plan, PredealPlan):
+            check_offer(plan, party, settings.datasets, settings.policy)
+    except WattScoreError as error:
+        return failed("plan", error)
+    return passed("plan", "this side would accept it")
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Bytes that a job takes at most."""
+
+    disk: int
+    memory: int
+    what: str
+
+
+def job_memory(rows: int, own: int, other: int, budget: int | None = None) -> tuple[int, int]:
+    """Bytes of memory and of scratch files that a job takes at a party; `budget`: its bytes for matrices in memory."""
+    matrices = rows * (_OWN * own + _OTHERS * other)
+    held = matrices if budget is None else min(matrices, budget)
+    return _BASE + _ROW * rows + held, matrices - held
+
+
+def party_needs(settings: PartySettings, party: Party, sizes: Mapping[str, Size], plan: AnyPlan | None) -> Needs:
+    """For `plan`, or for training on the largest dataset. The other side is taken to have as many columns as this one."""
+    if isinstance(plan, PredealPlan):
+        stock = stock_bytes(party, plan.model.work(plan.demand))
+        return Needs(stock + _SPARE, _BASE, f"a stock for {plan.rows:,} rows")
+    chosen = sizes.get(plan.side(party).dataset) if plan else None
+    size = chosen or max(sizes.values(), key=lambda s: s.rows * s.columns, default=Size(0, 0))
+    memory, scratch = job_memory(size.rows, size.columns, size.columns, settings.memory_mib * _MIB)
+    what = f"a job on {size.rows:,} rows, {size.columns} columns of each side"
+    return Needs(_SPARE + _KEPT * size.rows + scratch, memory, what)
+
+
+def dealer_needs(settings: CoordinatorSettings) -> Needs:
+    """The coordinator holds no rows; what it may hold of masks is what its settings allow."""
+    held = settings.memory_mib + 2 * settings.deal_ahead_mib
+    return Needs(_SPARE, _BASE + held * _MIB, "what it may hold while it deals")
+
+
+def check_room(settings: PartySettings | CoordinatorSettings, needs: Needs, machine: Machine) -> Iterator[Finding]:
+    """Disk where the data folder is, and memory."""
+    free = machine.free_disk(settings.data)
+    text = f"{_mib(free)} free where {settings.data} is, {_mib(needs.disk)} needed for {needs.what}"
+    yield passed("disk", text) if free >= needs.disk else failed("disk", text, "Free some, or move `data` to a larger disk.")
+    free = machine.free_memory()
+    text = f"{_mib(free)} free, about {_mib(needs.memory)} needed for {needs.what}"
+    if free >= needs.memory:
+        yield passed("memory", text)
+    else:
+        yield warned("memory", text, "Add memory, end other processes, or lower `memory_mib`: the rest goes to files.")
+
+
+def _mib(count: int) -> str:
+    return f"{count / _MIB:,.0f} MiB"

@@ -1,0 +1,116 @@
+"""What a doctor says: one line a check, and what it takes for true of this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+
+from common import __version__
+from common.errors import WattScoreError
+from common.wire.peer import PROTOCOL
+
+SOON = 30  # days of a certificate that are few
+
+
+class Status(Enum):
+    PASS = "pass"  # noqa: S105
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line. `check` is the same text for the same question on every machine; `remedy` is empty only for a pass."""
+
+    check: str
+    status: Status
+    found: str
+    remedy: str = ""
+
+
+def passed(check: str, found: str) -> Finding:
+    return Finding(check, Status.PASS, found)
+
+
+def warned(check: str, found: str, remedy: str) -> Finding:
+    return Finding(check, Status.WARN, found, remedy)
+
+
+def failed(check: str, error: WattScoreError | str, remedy: str = "") -> Finding:
+    """`error` with its own remedy, or with `remedy` where it has none."""
+    if isinstance(error, str):
+        return Finding(check, Status.FAIL, error, remedy)
+    own = " ".join(part for part in (error.remedy or remedy, error.local) if part)
+    found = str(error).removesuffix(own).strip().removesuffix(".") if own else str(error)
+    return Finding(check, Status.FAIL, found, own or "See the message.")
+
+
+def lifetime(check: str, end: datetime, now: datetime, remedy: str) -> Finding:
+    """Whether a certificate that ends at `end` lasts: none left fails, less than 30 days warns."""
+    left = (end - now).days
+    if end < now:
+        return failed(check, f"expired on {end:%Y-%m-%d}", remedy)
+    if left < SOON:
+        return warned(check, f"{left} days left, until {end:%Y-%m-%d}", remedy)
+    return passed(check, f"{left} days left")
+
+
+@dataclass(frozen=True)
+class Report:
+    """All findings about one configuration; `role` is grid, bank, coordinator or client, `identity` empty if unknown."""
+
+    role: str
+    identity: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(finding.status is not Status.FAIL for finding in self.findings)
+
+
+def free_disk(folder: Path) -> int:
+    """Bytes that this user may still write where `folder` is, or will be."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def free_memory() -> int:
+    """Bytes that a process may still take: what Linux calls available, or what is left of its control group's limit."""
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")]
+    try:
+        line = next(t for t in Path("/proc/meminfo").read_text(encoding="ascii").splitlines() if t.startswith("MemAvailable:"))
+        found = [int(line.split()[1]) << 10]
+    except (OSError, StopIteration):
+        pass
+    try:
+        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text(encoding="ascii") for name in ("max", "current"))
+        found.append(int(limit) - int(used))
+    except (OSError, ValueError):  # no such group, or its limit is "max"
+        pass
+    return max(0, min(found))
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the checks ask of their surroundings."""
+
+    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    free_disk: Callable[[Path], int] = free_disk
+    free_memory: Callable[[], int] = free_memory
+    software: str = __version__
+    protocol: int = PROTOCOL
+
+    def seconds(self) -> float:
+        """Since 1970."""
+        return self.now().timestamp()
+
+
+def worst(findings: Iterable[Finding]) -> Status:
+    order = list(Status)
+    return max((finding.status for finding in findings), key=order.index, default=Status.PASS)
