@@ -19,9 +19,9 @@ from common.monitor.book import Book
 from common.party import Party
 from common.serve import serve_metrics
 from common.settings import PartySettings, check_party, load_settings
+from common.stages.home import Home
 from common.stages.ledger import Ledger
 from common.stages.model import ModelStore
-from common.stages.pipeline import Home
 from common.stages.registry import Registry
 from common.stages.stocks import Stocks
 from common.wire import party_pb2 as wire

@@ -23,7 +23,7 @@ from common.party import Party
 from common.remote import await_coordinator, check_folder, run_through
 from common.settings import PartySettings, load_settings
 from common.show import follow
-from common.trial import Trial
+from common.trial import COORDINATOR, Trial
 from common.trial_cli import as_json, disclosures, end_in_order, print_costs, settle
 from common.wire import coordinator_pb2 as wire
 
@@ -100,7 +100,10 @@ def collect_demo(config: Path, out: Path) -> None:
     """At the bank: the report of the model trained last and the decisions made last, into OUT."""
     check_folder(out)
     console = Console()
-    _print_decided(collect(load_settings(PartySettings, config).data, out), console)
+    settings = load_settings(PartySettings, config)
+    if settings.coordinator.who != COORDINATOR:
+        raise ConfigError(f"{config}: not the demo's bank", remedy="Use `wattscore report`, whose file stays private.")
+    _print_decided(collect(settings.data, out), console)
     for name in (DECISIONS, REPORT):
         (out / name).chmod(0o644)  # synthetic, and to be read by another user of the container's host
     console.print(f"{REPORT} and {DECISIONS} are in {out}/.", highlight=False)

@@ -52,7 +52,7 @@ def test_features_are_measured_at_both_parties_from_both_formats(tmp_path: Path)
     assert done.exit_code == 0, done.output
     runs = json.loads(out.read_text())["runs"]
     assert [(r["party"], r["source"]) for r in runs] == [(p, s) for p in ("grid", "bank") for s in ("csv", "parquet")]
-    assert all(r["rows_read"] >= 2000 > r["samples"] > 1000 and 50 < r["peak_mib"] < 1000 and r["seconds"] > 0 for r in runs)
+    assert all(r["rows_read"] >= 2000 > r["samples"] > 400 and 50 < r["peak_mib"] < 1000 and r["seconds"] > 0 for r in runs)
 
 
 @pytest.mark.parametrize("where", [where for where, _, _ in NAMED])

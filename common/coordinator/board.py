@@ -81,8 +81,10 @@ class Board:
 
     async def add(self, plan: AnyPlan, submitter: Identity) -> JobRecord:
         now = time.time()
+        day = time.strftime("%Y%m%d", time.gmtime(now))
+        names = (f"{plan.kind}-{day}-{secrets.token_hex(4)}" for _ in iter(int, 1))
         message = wire.Job(
-            id=f"{plan.kind}-{time.strftime('%Y%m%d', time.gmtime(now))}-{secrets.token_hex(4)}",
+            id=next(name for name in names if name not in self._records),
             name=plan.name,
             kind=plan.kind,
             state=State.QUEUED.value,

@@ -9,8 +9,8 @@ from dataclasses import asdict
 
 from common.errors import WattScoreError
 from common.jobs.memory import peak_mib
+from common.stages.home import Outcome
 from common.stages.metrics import Interval, Metrics
-from common.stages.pipeline import Outcome
 from common.wire import party_pb2 as wire
 from common.wire.peer import Counter
 

@@ -21,9 +21,10 @@ from common.party import Party
 from common.plan import AnyPlan, Plan, PredealPlan, PromotePlan, TrainPlan, parse_plan
 from common.scratch import Scratch
 from common.settings import PartySettings
+from common.stages.home import Home, Outcome
 from common.stages.model import is_job_name
 from common.stages.offer import check_offer
-from common.stages.pipeline import Home, Outcome, PartyJob, run
+from common.stages.pipeline import PartyJob, run
 from common.stages.predeal import predeal
 from common.stages.promote import promote
 from common.wire import party_pb2 as wire

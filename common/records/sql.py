@@ -41,6 +41,10 @@ def read_sql(sql: Sql, party: str, columns: list[str], id: str) -> tuple[pa.Tabl
             f"source.sql: there is no driver for {url.drivername!r} here",
             remedy="Install it, for PostgreSQL by pip install 'wattscore[postgres]', with a URL postgresql+psycopg://...",
         ) from None
+    except (SQLAlchemyError, ValueError, TypeError):  # their texts quote parts of the URL
+        raise ConfigError(
+            f"source.sql: the URL is not one that {url.get_backend_name()!r} takes", remedy="Check its form and its options."
+        ) from None
     try:
         _check_file(url, origin)
         tables = list(_chunks(engine, sql, columns, id, origin))

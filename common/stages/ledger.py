@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from common.errors import PolicyError
+from common.errors import ConfigError, PolicyError
 from common.rowhash import hash_rows
 from common.table import FeatureTable
 
 Keys = npt.NDArray[np.uint64]
+_VERSION = 1  # of how rows are hashed
 
 
 class Ledger:
@@ -31,10 +32,22 @@ class Ledger:
         self._file = file
         file.parent.mkdir(parents=True, exist_ok=True)
         with closing(self._open()) as book, book:
+            (version,) = book.execute("pragma user_version").fetchone()
+            if version == 0 and book.execute("select count(*) from sqlite_master where name = 'scored'").fetchone()[0]:
+                raise ConfigError(
+                    f"{file}: a book of an earlier version, whose rows this version cannot tell",
+                    remedy="Keep it apart, and score rows that are not in it, or none until both sides agree to begin anew.",
+                )
+            book.execute(f"pragma user_version = {_VERSION}")
             book.execute("create table if not exists scored (model text primary key, rows blob not null)")
 
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self._file, timeout=30.0)
+
+    def knows(self, model: str) -> bool:
+        """Whether rows were entered under this name."""
+        with closing(self._open()) as book:
+            return book.execute("select 1 from scored where model = ?", (model,)).fetchone() is not None
 
     def check(self, table: FeatureTable, model: str, limit: int) -> None:
         """Raises PolicyError if `charge` would; with a limit less one, if it would after another model's."""

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,42 +16,36 @@ from common import __version__
 from common.dataset import ColumnConfig, DatasetConfig, Loaded, fingerprint, infer_columns, read_table
 from common.decision import bundle
 from common.decision.bundle import HeldOut
-from common.decision.config import DecisionConfig
 from common.disclosure import Opened
 from common.errors import PolicyError
 from common.features.binning import Binning, binned_columns
 from common.features.selection import selection
 from common.monitor import reference
-from common.monitor.book import Book
-from common.monitor.config import MonitorConfig
 from common.mpc.correlation import Correlations
 from common.mpc.product import Rows
 from common.mpc.session import Kind, Reporter, Session
 from common.party import Party
 from common.plan import ScorePlan, TrainPlan
-from common.policy import Policy
 from common.scratch import Scratch
 from common.stages import challenge, converged, split
 from common.stages import evaluate as quality
 from common.stages.ahead import train_ahead
 from common.stages.align import align
-from common.stages.challenge import Challenge, compare, find_champion
+from common.stages.challenge import compare, find_champion
 from common.stages.counts import Allowance, bin_columns
 from common.stages.decide import decide, make_rules
-from common.stages.evaluate import Evaluation
-from common.stages.ledger import CountedLedger, Ledger
+from common.stages.home import Home, Outcome
+from common.stages.ledger import Ledger
 from common.stages.match import Match, MatchLimits, match_ids
-from common.stages.model import ModelStore, Packed, PartyModel, linear_scores, pack
+from common.stages.model import Packed, PartyModel, linear_scores, pack
 from common.stages.offer import check_batch, select
 from common.stages.output import write_scores
 from common.stages.prepare import Prepared, agree_on_sizes, prepare
 from common.stages.reasons import open_reasons
-from common.stages.record import Seen, make_record, save_record
+from common.stages.record import Record, Seen, make_record, save_record
 from common.stages.refit import refit
-from common.stages.registry import Registry
 from common.stages.score import open_scores
 from common.stages.settle import as_words, resolve
-from common.stages.stocks import Stocks
 from common.stages.train import train
 from common.stages.watch import watch
 from common.table import FeatureTable, Index
@@ -64,51 +57,6 @@ class StageReporter(Reporter, Protocol):
     def stage(self, name: str) -> None: ...
 
     def rows(self, count: int) -> None: ...
-
-
-@dataclass(frozen=True)
-class Home:
-    """Where a party keeps what outlives a job, and what it allows."""
-
-    models: ModelStore
-    ledger: Ledger
-    scores: Path
-    policy: Policy
-    stocks: Stocks
-    registry: Registry
-    history: Book
-    decision: DecisionConfig = field(default_factory=DecisionConfig)
-    monitor: MonitorConfig = field(default_factory=MonitorConfig)
-
-    @property
-    def counted(self) -> CountedLedger:
-        """The bank's book of rows whose labels were counted for the grid."""
-        return CountedLedger(self.scores.parent / "counted.sqlite")
-
-    def knows(self, job: str) -> bool:
-        """Whether a job of this name has left something here."""
-        scored = any((self.scores / f"{job}.{kind}").exists() for kind in ("csv", "parquet"))
-        return scored or self.models.has(job) or self.stocks.has(job)
-
-    def scores_of(self, job: str) -> Path:
-        return self.scores / f"{job}.{self.decision.output}"
-
-
-@dataclass
-class Outcome:
-    """What a party may say of a finished job: counts, seconds, warnings, what was opened, at the bank the evaluation."""
-
-    counts: dict[str, int] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    rounds: dict[str, int] = field(default_factory=dict)  # of each stage, as its session counted them
-    warnings: list[str] = field(default_factory=list)  # for this party: they may name what its columns hold
-    public_warnings: list[str] = field(default_factory=list)
-    opened: list[str] = field(default_factory=list)
-    model_digest: str = ""
-    evaluation: Evaluation | None = None
-    drift: tuple[float, int] | None = None  # the largest stability index, how many alarms
-    champion: str = ""
-    challenge: Challenge | None = None
 
 
 @dataclass
@@ -209,21 +157,31 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
             await challenge_champion(job, plan, rival, held, table.part(rows, table.rows))
         known = await asyncio.to_thread(reference.describe, table, rows, held.u_joint if held else None)
         packed = pack(model)
+        refits = await asyncio.to_thread(
+            refit, model, held, lambda low, high: prepared.matrix(rows + low, rows + high), plan.model.ridge
+        )
+        seen = Seen(job.outcome.counts, job.outcome.seconds, tuple(sorted(o.value for o in job.session.opened)))
+        record = await asyncio.to_thread(make_record, model, table, rows, seen, refits)
+        chosen = selection(binnings, model.fitted.sources, plan.preparation) if binnings else None
         theirs = await job.session.exchange(Kind.REGISTRY, as_words(bytes.fromhex(packed.digest)))  # both are through
-    seen = Seen(job.outcome.counts, job.outcome.seconds, tuple(sorted(o.value for o in job.session.opened)))
-    refits = await asyncio.to_thread(
-        refit, model, held, lambda low, high: prepared.matrix(rows + low, rows + high), plan.model.ridge
-    )
-    folder = job.home.models.folder(job.id)
-    await asyncio.to_thread(lambda: save_record(make_record(model, table, rows, seen, refits), folder))
-    keep(job, packed, theirs.tobytes().hex(), known, held)
-    if binnings:
-        job.home.models.attach(job.id, "features.json", selection(binnings, model.fitted.sources, plan.preparation))
+    # The other party keeps its half now: a job that is stopped meanwhile must not leave this one without.
+    await asyncio.shield(asyncio.to_thread(keep, job, packed, theirs.tobytes().hex(), known, held, record, chosen))
 
 
-def keep(job: PartyJob, packed: Packed, peer_digest: str, known: reference.Reference, held: HeldOut | None) -> None:
-    """What a training leaves behind, once nothing of it can fail any more: the model after what stands beside it."""
+def keep(
+    job: PartyJob,
+    packed: Packed,
+    peer_digest: str,
+    known: reference.Reference,
+    held: HeldOut | None,
+    record: Record,
+    chosen: Any,
+) -> None:
+    """What a training leaves behind, once all of it is made: the model after what stands beside it."""
     folder = job.home.models.folder(job.id)
+    save_record(record, folder)
+    if chosen is not None:
+        job.home.models.attach(job.id, "features.json", chosen)
     if held is not None:
         bundle.save(held, folder)
     if job.outcome.challenge is not None:

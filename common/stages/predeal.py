@@ -11,7 +11,8 @@ from common.mpc.correlation import DealerLink, take_dealt, take_seed
 from common.mpc.session import Session
 from common.plan import PredealPlan
 from common.stages.ahead import confirm
-from common.stages.pipeline import Outcome, StageReporter
+from common.stages.home import Outcome
+from common.stages.pipeline import StageReporter
 from common.stages.stockfile import StockWriter
 from common.stages.stocks import Stocks
 

@@ -15,7 +15,8 @@ from common.mpc.session import Array, Kind, Session
 from common.party import Party
 from common.plan import PromotePlan
 from common.stages.challenge import Challenge, measured
-from common.stages.pipeline import Home, Outcome, StageReporter
+from common.stages.home import Home, Outcome
+from common.stages.pipeline import StageReporter
 from common.stages.registry import Version
 from common.stages.settle import as_words, settle
 

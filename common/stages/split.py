@@ -21,15 +21,17 @@ def draw(table: FeatureTable, split: Split) -> Mask:
     """True (n,) for rows held out: those of smallest keyed hash of (id, period), in each class alike if stratified.
 
     By enterprise: all rows of the enterprises of smallest keyed hash; stratified by whether one was ever overdue. By time:
-    all rows of the last months, no hash. The key comes from the seed and all labels, so the draw is the same for the same
-    data whatever their order, and only who knows every label can repeat it: the grid must not, or it could see where each
-    class is cut and read the labels of the rows between the two cuts. Raises LocalProtocolError for a table without labels.
+    all rows of the last months, no hash. The key comes from all options of the split and all labels, so the draw is the same
+    for the same data whatever their order, and only who knows every label can repeat it: the grid must not, or it could
+    see where each class is cut and read the labels of the rows between the two cuts. Of two plans that cut one order
+    differently it could do so too, so another option is another order. Raises LocalProtocolError for a table without labels.
     """
     if table.label is None:
         raise LocalProtocolError("only the bank, which has the label, draws the split")
     if split.by == "time":
         return _last_months(table, split.months)
-    key = blake2b(np.sort(hash_rows(table, split.seed.to_bytes(8, "little"), table.label)).tobytes()).digest()
+    options = blake2b(split.model_dump_json().encode(), digest_size=32, person=b"split").digest()
+    key = blake2b(np.sort(hash_rows(table, options, table.label)).tobytes()).digest()
     if split.by == "row":
         return _smallest(hash_rows(table, key), table.label, split)
     codes = table.ids.codes

@@ -57,10 +57,22 @@ class StockLabel:
         return np.frombuffer(hashlib.blake2b(text, digest_size=16, person=b"wattscore.label").digest(), np.uint64)
 
 
+DEALING = 1  # raised when what is dealt for the same model changes: tables, scales, spans, their order
+
+
 def dealing(model: Model) -> str:
     """What of a model, and of this software, decides which arrays are dealt: two models with the same can share a stock."""
     steps = model.steps(1 << 16)
-    what = [__version__, repr(model.make_link()), len(steps), steps[0].size, model.weight_bits, model.weights, model.optimiser]
+    what = [
+        __version__,
+        DEALING,
+        repr(model.make_link()),
+        len(steps),
+        steps[0].size,
+        model.weight_bits,
+        model.weights,
+        model.optimiser,
+    ]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 

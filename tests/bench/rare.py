@@ -29,7 +29,10 @@ def rare_datasets(folder: Path, rows: int, overdue: float, seed: int = 11) -> di
     found: dict[str, dict[str, Any]] = {}
     for party in Party:
         config, out = world_config(party, folder), folder / f"{party.value}.parquet"
-        config.write_text(config.read_text(encoding="utf-8").replace("every = 3", "every = 1"), encoding="utf-8")
+        text = (
+            config.read_text(encoding="utf-8").replace("every = 3", "every = 1").replace("min_history = 15", "min_history = 6")
+        )
+        config.write_text(text, encoding="utf-8")
         make_features(config, out)
         label = {"label": LABEL} if party is Party.BANK else {}
         found[party.value] = {"rows": {"path": out, "id": ID, "period": MONTH, **label}}

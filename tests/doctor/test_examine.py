@@ -246,7 +246,9 @@ async def test_a_key_of_another_user(tmp_path: Path) -> None:
         await here.examine("bank")  # writes the file
         with nobody(tmp_path):
             report = await examine(tmp_path / "bank.toml", machine=ROOMY)
-        assert "bank-party.key: cannot be read (Permission denied)" in of(report, Status.FAIL)["key"].found
+        failures = of(report, Status.FAIL)
+        assert "key" in failures, failures
+        assert "bank-party.key: cannot be read (Permission denied)" in failures["key"].found
 
 
 async def test_an_unknown_key(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from common.jobs.report import report
 from common.stages.challenge import Challenge
 from common.stages.evaluate import Evaluation
+from common.stages.home import Outcome
 from common.stages.metrics import Interval, Metrics
-from common.stages.pipeline import Outcome
 from common.wire import party_pb2 as wire
 from common.wire.peer import Counter
 

@@ -9,7 +9,7 @@ import pytest
 
 from common.decision.config import DecisionConfig
 from common.party import Party
-from common.stages.pipeline import Outcome
+from common.stages.home import Outcome
 from tests.stages.companies import Companies, frames
 
 JOB = "train-1"

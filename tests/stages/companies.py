@@ -19,9 +19,10 @@ from common.party import Party
 from common.plan import ScorePlan, TrainPlan, make_plan
 from common.policy import Policy
 from common.scratch import Scratch
+from common.stages.home import Home, Outcome
 from common.stages.ledger import Ledger
 from common.stages.model import ModelStore
-from common.stages.pipeline import Home, Outcome, PartyJob, run
+from common.stages.pipeline import PartyJob, run
 from common.stages.registry import Registry
 from common.stages.stocks import Stocks
 from tests.peers import Trio, coordinate, no_training

@@ -17,7 +17,7 @@ from common.mpc.session import Kind, Session
 from common.party import Party
 from common.plan import PredealPlan
 from common.stages.ahead import choose, confirm, train_ahead
-from common.stages.pipeline import Outcome
+from common.stages.home import Outcome
 from common.stages.predeal import predeal
 from common.stages.stockfile import StockLabel, dealing
 from common.stages.stocks import Stocks

@@ -24,8 +24,8 @@ from common.plan import TrainPlan
 from common.policy import Policy
 from common.stages import split
 from common.stages.counts import Allowance, bin_columns, without_close
+from common.stages.home import Outcome
 from common.stages.ledger import CountedLedger
-from common.stages.pipeline import Outcome
 from tests.features.test_prepare import configs
 from tests.mpc.test_cost import measured
 from tests.peers import Trio, coordinate

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.errors import PolicyError
+from common.errors import ConfigError, PolicyError
 from common.stages.ledger import Ledger
 from tests.stages.tables import table
 
@@ -100,3 +101,17 @@ def test_no_sequence_of_charges_scores_a_row_by_more_models(
             with pytest.raises(PolicyError):
                 Ledger(file).charge(table(sorted(ids)), model, limit)
     assert all(len(models) <= limit for models in scored.values())
+
+
+def test_a_book_of_an_earlier_version_is_not_read_as_an_empty_one(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "book")) as book, book:
+        book.execute("create table scored (model text primary key, rows blob not null)")
+    with pytest.raises(ConfigError, match="earlier version"):
+        Ledger(tmp_path / "book")
+
+
+def test_a_name_is_known_once_it_was_charged(tmp_path: Path) -> None:
+    book = Ledger(tmp_path / "book")
+    assert not book.knows("m")
+    book.charge(table(["a"]), "m", 1)
+    assert book.knows("m") and Ledger(tmp_path / "book").knows("m")

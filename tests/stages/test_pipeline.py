@@ -16,10 +16,11 @@ from common.mpc.session import Kind
 from common.party import Party
 from common.plan import TrainPlan
 from common.stages import split
+from common.stages.home import Outcome
 from common.stages.local_model import fit_logistic
 from common.stages.metrics import auc
 from common.stages.offer import check_batch
-from common.stages.pipeline import Outcome, PartyJob, load
+from common.stages.pipeline import PartyJob, load
 from common.stages.prepare import INTERCEPT
 from common.table import FeatureTable
 from tests.peers import Trio

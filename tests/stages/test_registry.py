@@ -17,8 +17,8 @@ from common.party import Party
 from common.plan import PromotePlan, TrainPlan
 from common.stages import challenge
 from common.stages.challenge import Challenge
+from common.stages.home import Home, Outcome
 from common.stages.metrics import Interval
-from common.stages.pipeline import Home, Outcome
 from common.stages.promote import promote
 from common.stages.registry import Registry, Stage
 from common.stages.settle import resolve, settle

@@ -179,3 +179,11 @@ async def test_both_parties_hold_out_the_same_months() -> None:
     mine, theirs = await agreed(firms(50, 6), Split(by="time", months=1))
     np.testing.assert_array_equal(mine, theirs)
     assert theirs.sum() == 50
+
+
+@pytest.mark.parametrize("other", [{"stratify": False}, {"test": 0.31}, {"by": "enterprise"}, {"months": 4}])
+def test_another_option_of_the_split_is_another_draw(other: dict[str, object]) -> None:
+    """Two cuts of one order would show the grid the labels of the rows between them."""
+    data = labelled(1000, 70)
+    one, two = draw(data, Split(test=0.3)), draw(data, Split.model_validate({"test": 0.3, **other}))
+    assert abs(np.corrcoef(one, two)[0, 1]) < 0.12
