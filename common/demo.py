@@ -27,8 +27,8 @@ from common.world import ID, LABEL, MONTH, Drift, make_world
 
 MONTHS, LATER_MONTHS = 36, 6
 NEWEST = "2025-12"  # the last of MONTHS, to decide on
-DRIFT = (Drift("arrears_amount", "2026-04", factor=4.0), Drift("loan_amount", "2026-05", factor=0.001))
-"""Set in between the quarters 2026-03 and 2026-06: dearer arrears at the grid, thousands of yuan for yuan at the bank."""
+DRIFT = (Drift("arrears_amount", "2026-04", factor=4.0), Drift("loan_amount", "2026-05", factor=0.14))
+"""Set in between the quarters 2026-03 and 2026-06: greater arrears at the grid, dollars for yuan at the bank."""
 HISTORY, NEW, LATER = "history", "new", "later"  # datasets of both parties
 CHAMPION = "champion"
 HELD_OUT = 6  # months: two quarters of samples
