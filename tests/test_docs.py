@@ -205,7 +205,7 @@ def test_every_command_in_a_readme_exists(language: str) -> None:
 
 
 def check_compose(words: list[str]) -> None:
-    """Raises unless a `docker compose run` or `exec` is of a service of the demo, and gives it its own or a command of `wattscore`."""
+    """Raises unless a `docker compose run` or `exec` is of a service of the demo, with a command of `wattscore` if any."""
     assert words[0] == "compose" and words[1] in ("up", "run", "exec", "down", "cp", "logs")
     if words[1] == "run":
         service, *command = [word for word in words[2:] if word != "--rm"]
