@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,30 @@ from rich.console import Console
 from rich.table import Table
 
 from common.client import Client, failure
-from common.demo import DECISION, POLICY, Side, build_side, lay_out, scoring_plan, training_plan
+from common.demo import (
+    DECISION,
+    NEWEST,
+    POLICY,
+    Side,
+    build_side,
+    lay_out,
+    promotion,
+    scoring_plan,
+    training_plan,
+    watching_plan,
+)
+from common.demo_watch import as_values, heard, look, print_alarms
 from common.errors import ConfigError
 from common.party import Party
+from common.plan import AnyPlan
 from common.remote import await_coordinator, check_folder, run_through
 from common.settings import PartySettings, load_settings
-from common.show import follow
+from common.show import follow, print_production
 from common.trial import COORDINATOR, Trial
 from common.trial_cli import as_json, disclosures, end_in_order, print_costs, settle
 from common.wire import coordinator_pb2 as wire
 
-RESULT, DECISIONS, REPORT = "result.json", "decisions.csv", "report.html"
+RESULT, DECISIONS, REPORT, MONITOR = "result.json", "decisions.csv", "report.html", "monitor.html"
 
 _OUT = click.option(
     "--out", type=click.Path(path_type=Path), default=Path("demo-out"), show_default=True, help="Folder for all it makes."
@@ -50,7 +63,13 @@ def demo(out: Path, enterprises: int, seed: int, through: Path | None) -> None:
     """A SYNTHETIC world's dirty monthly records of both companies, made into features, a joint model and decisions."""
     console = Console()
     check_folder(out)
-    for name in (RESULT, DECISIONS, REPORT):  # of an earlier run: none may pass for this one's
+    for name in (
+        RESULT,
+        DECISIONS,
+        REPORT,
+        MONITOR,
+        *(f"{party.value}/{MONITOR}" for party in Party),
+    ):  # of an earlier run: none may pass for this one's
         (out / name).unlink(missing_ok=True)
     if through is None:
         _demo_here(out, enterprises, seed, console)
@@ -70,76 +89,102 @@ def _demo_here(out: Path, enterprises: int, seed: int, console: Console) -> None
     _say(console, "[bold]2.[/] Each company cleans its own records and makes features of them")
     sides = {party: build_side(party, home.resolve()) for party, home in homes.items()}
     _print_sides(sides.values(), console)
-    _say(console, "[bold]3.[/] Three processes train on history, then score the newest month")
+    _say(console, "[bold]3.[/] Three processes train on history, then score the newest month, then two quarters more")
     datasets = {party.value: side.datasets for party, side in sides.items()}
     with tempfile.TemporaryDirectory(prefix="wattscore-") as folder:
         trial = Trial(Path(folder), datasets, POLICY, decision=DECISION)
-        trained, scored = _run(trial, Console(stderr=True))
+        jobs = _run(trial, Console(stderr=True))
         _say(console, "[bold]4.[/] The bank's report and decisions")
-        values = _result(trained, scored, time.monotonic() - start, out)
         _print_decided(collect(trial.folder / "bank-data", out), console)
+        _say(console, "[bold]5.[/] Each side watches its own columns: in the last quarter something has drifted")
+        found = {party.value: look(trial.folder / f"{party.value}.toml", homes[party] / MONITOR) for party in Party}
+        print_alarms(found, console)
+        values = _result(jobs, time.monotonic() - start, out, alarms=as_values(found))
     _print_result(values, console)
-    qualities = " and ".join(f"{home}/quality.html" for home in homes.values())
-    console.print(f"\nIn {out}/: {REPORT}, {DECISIONS}, {RESULT}. What cleaning did: {qualities}.", highlight=False)
+    console.print(f"\nIn {out}/: {REPORT}, {DECISIONS}, {RESULT}.", highlight=False)
+    for what, name in (("What cleaning did", "quality.html"), ("What drifted", MONITOR)):
+        console.print(f"{what}: {' and '.join(f'{home}/{name}' for home in homes.values())}.", highlight=False)
 
 
 def _demo_through(out: Path, config: Path, console: Console) -> None:
     start, progress = time.monotonic(), Console(stderr=True)
     with Client.from_config(config) as client:
         await_coordinator(client)
-        trained = run_through(client, training_plan(), progress)
-        scored = run_through(client, scoring_plan(trained.id), progress)
-    _print_result(_result(trained, scored, time.monotonic() - start, out), console)
-    console.print(f"\n{RESULT} is in {out}/. Report and decisions are the bank's: `collect-demo` there.", highlight=False)
+        jobs = [run_through(client, training_plan(), progress)]
+        for plan in _plans_after(jobs[0]):
+            jobs.append(run_through(client, plan, progress))
+    print_production(jobs[-1], console)
+    _print_result(_result(jobs, time.monotonic() - start, out), console)
+    console.print(
+        f"\n{RESULT} is in {out}/. Report, decisions and alarms are the bank's: `collect-demo` there.", highlight=False
+    )
+
+
+def _plans_after(trained: wire.Job) -> Sequence[AnyPlan]:
+    """The model becomes the champion, which scores the newest month and then the later ones."""
+    return promotion(trained.id), scoring_plan(), watching_plan()
 
 
 @click.command("collect-demo")
 @click.option("--config", type=click.Path(path_type=Path), default=Path("bank.toml"), show_default=True, help="The bank's.")
 @_OUT
 def collect_demo(config: Path, out: Path) -> None:
-    """At the bank: the report of the model trained last and the decisions made last, into OUT."""
+    """At the bank: the report of the model trained last, the decisions made last and what has drifted since, into OUT."""
     check_folder(out)
     console = Console()
     settings = load_settings(PartySettings, config)
     if settings.coordinator.who != COORDINATOR:
         raise ConfigError(f"{config}: not the demo's bank", remedy="Use `wattscore report`, whose file stays private.")
     _print_decided(collect(settings.data, out), console)
-    for name in (DECISIONS, REPORT):
+    print_alarms({Party.BANK.value: look(config, out / MONITOR)}, console)
+    for name in (DECISIONS, REPORT, MONITOR):
         (out / name).chmod(0o644)  # synthetic, and to be read by another user of the container's host
-    console.print(f"{REPORT} and {DECISIONS} are in {out}/.", highlight=False)
+    console.print(f"{REPORT}, {DECISIONS} and {MONITOR} are in {out}/.", highlight=False)
 
 
 def collect(bank: Path, out: Path) -> Counter[str]:
     """From the bank's data folder; how many rows were approved, referred and declined."""
     from common.report.write import write_report  # draws charts: other commands need not wait for that library
 
-    write_report(bank, _newest(bank, "models/*/model.json").parent.name, out / REPORT)
-    shutil.copyfile(_newest(bank, "scores/*.csv"), out / DECISIONS)
+    write_report(bank, _newest(bank, bank.glob("models/*/model.json"), "model").parent.name, out / REPORT)
+    shutil.copyfile(_newest(bank, filter(_decides, bank.glob("scores/*.csv")), "decisions"), out / DECISIONS)
     with (out / DECISIONS).open(encoding="utf-8", newline="") as stream:
         return Counter(row["decision"] for row in csv.DictReader(stream))
 
 
-def _newest(folder: Path, pattern: str) -> Path:
-    found = max(folder.glob(pattern), key=lambda file: file.stat().st_mtime_ns, default=None)
+def _decides(scores: Path) -> bool:
+    """Of the newest month, and not of the later quarters, whose rows are scored by month."""
+    with scores.open(encoding="utf-8", newline="") as stream:
+        return next((row["period"] for row in csv.DictReader(stream)), None) == NEWEST
+
+
+def _newest(folder: Path, files: Iterable[Path], what: str) -> Path:
+    found = max(files, key=lambda file: file.stat().st_mtime_ns, default=None)
     if found is None:
-        raise ConfigError(f"{folder} has no {pattern}", remedy="Run the demo first: it trains, then scores.")
+        raise ConfigError(f"{folder} has no {what}", remedy="Run the demo first: it trains, then scores.")
     return found
 
 
-def _run(trial: Trial, console: Console) -> tuple[wire.Job, wire.Job]:
-    """Trained and scored. Raises the first failure, after the daemons have ended."""
+def _run(trial: Trial, console: Console) -> list[wire.Job]:
+    """Trained, promoted, scored, watched. Raises the first failure, after the daemons have ended."""
     with trial, trial.client() as client:
         jobs = [follow(client.watch(client.submit(training_plan()).id), console)]
-        if failure(jobs[0]) is None:
-            jobs.append(follow(client.watch(client.submit(scoring_plan(jobs[0].id)).id), console))
+        for plan in _plans_after(jobs[0]):
+            if failure(jobs[-1]) is None:
+                jobs.append(follow(client.watch(client.submit(plan).id), console))
     for job in jobs:
         settle(trial, job, console)
-    return jobs[0], jobs[1]
+    return jobs
 
 
-def _result(trained: wire.Job, scored: wire.Job, seconds: float, out: Path) -> dict[str, Any]:
-    """As `wattscore try --json`, but disclosures are of both jobs; `decisions` is the scoring job. Written to `out`."""
-    values = as_json(trained, seconds, None) | {"disclosures": disclosures(trained, scored), "decisions": scored.id}
+def _result(jobs: Sequence[wire.Job], seconds: float, out: Path, **more: Any) -> dict[str, Any]:
+    """As `wattscore try --json`, but disclosures are of all jobs. Written to `out`.
+
+    decisions: the scoring job of the newest month; monitored: of the later quarters; drift: what the client hears of these.
+    """
+    trained, _, scored, watched = jobs
+    own = {"disclosures": disclosures(*jobs), "decisions": scored.id, "monitored": watched.id, "drift": heard(watched)}
+    values = as_json(trained, seconds, None) | own | more
     (out / RESULT).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     return values
 

@@ -17,6 +17,7 @@ from common.client import Client, as_dict, failure
 from common.config import validate
 from common.errors import PlanError
 from common.monitor.book import Book
+from common.monitor.config import MonitorConfig
 from common.monitor.history import History, read_history
 from common.monitor.page import make_page
 from common.monitor.reference import SCORE
@@ -104,9 +105,7 @@ def monitor(config: Path, out: Path | None, lang: str, retrain: Path | None, cli
     settings = load_settings(PartySettings, config)
     history = read_history(settings.data, settings.datasets, settings.monitor)
     if out is not None:
-        when = time.strftime("%Y-%m-%d %H:%M")
-        page = make_page(history, settings.monitor, title=config.stem, when=when, lang=lang)
-        out.write_text(page, encoding="utf-8")
+        write_page(history, settings.monitor, out, title=config.stem, lang=lang)
     job = None
     if retrain is not None and client_config is not None:
         job = _retrain(Book(settings.data / "monitor.sqlite"), history, retrain, client_config)
@@ -116,6 +115,12 @@ def monitor(config: Path, out: Path | None, lang: str, retrain: Path | None, cli
         _print(history, job, Console())
     if history.alarms:
         sys.exit(ALARM)
+
+
+def write_page(history: History, config: MonitorConfig, out: Path, *, title: str, lang: str = "en") -> None:
+    """The history as an HTML page, in the file `out`. lang: en or zh."""
+    page = make_page(history, config, title=title, when=time.strftime("%Y-%m-%d %H:%M"), lang=lang)
+    out.write_text(page, encoding="utf-8")
 
 
 def _retrain(book: Book, history: History, plan: Path, config: Path) -> wire.Job | None:

@@ -9,12 +9,12 @@ import pytest
 
 from common.config import validate
 from common.dataset import DatasetConfig, read_table
-from common.demo import HISTORY, MONTHS, NEW, Side, build_side, lay_out
+from common.demo import HISTORY, LATER, MONTHS, NEW, NEWEST, Side, build_side, lay_out
 from common.party import Party
+from common.records import quality_html
 from common.records.build import read_made
 from common.world import ID, LABEL, MONTH
-
-NEWEST = "2025-12"
+from tests.demo_alarms import named
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,8 @@ def test_the_newest_month_is_scored_and_never_trained_on(party: Party, sides: di
     history, new = (pd.read_parquet(home / f"{name}.parquet").astype({MONTH: str}) for name in (HISTORY, NEW))
     last = "2025-09" if party is Party.BANK else NEWEST  # a row without a label at the bank is matched with none
     assert set(new[MONTH]) == {NEWEST} and (history[MONTH].min(), history[MONTH].max()) == ("2024-03", last)
+    later = pd.read_parquet(home / f"{LATER}.parquet").astype({MONTH: str})
+    assert set(later[MONTH]) == {"2026-03", "2026-06"} and list(later) == list(new) and set(later[ID]) == set(new[ID])
     assert (LABEL in history) is (party is Party.BANK) and LABEL not in new
     assert list(history.drop(columns=LABEL, errors="ignore")) == list(new)
     assert new[ID].is_unique and set(new[ID]) == set(history[ID])
@@ -42,8 +44,9 @@ def test_the_newest_month_is_scored_and_never_trained_on(party: Party, sides: di
 def test_a_home_holds_its_own_records_and_their_report_alone(party: Party, sides: dict[Party, tuple[Path, Side]]) -> None:
     home, side = sides[party]
     assert {file.name for file in home.iterdir()} == {
-        f"{party.value}_monthly.csv", f"records-{party.value}.toml", f"records-{party.value}-new.toml",
-        "history.parquet", "new.parquet", "quality.html", "quality.json",
+        f"{party.value}_monthly.csv", f"{party.value}_later.csv", f"records-{party.value}.toml",
+        f"records-{party.value}-new.toml", f"records-{party.value}-later.toml",
+        "history.parquet", "new.parquet", "later.parquet", "quality.html", "quality.json",
     }  # fmt: skip
     assert pd.read_csv(home / f"{party.value}_monthly.csv")[MONTH].nunique() == MONTHS
     assert {finding.rule for finding in side.cleaned.findings} >= {"duplicate", "empty"}
@@ -61,3 +64,16 @@ def test_the_datasets_are_valid_and_every_column_is_declared(party: Party, sides
         assert len(made) == len(found.columns) == len(dataset.columns) > 20
         silent = {column for column, config in dataset.columns.items() if config.reason is None}
         assert silent == {"industry_static" if party is Party.GRID else "region_static"}
+
+
+def test_alarms_name_what_drifts_in_its_quarter_and_twenty_worlds_without_drift_have_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quality_html, "as_html", lambda *_: "")  # its charts would take most of the time
+    for seed in (3, 7):
+        found = named(tmp_path, 300, seed)
+        assert {month for _, month, _ in found} == {"2026-06"}
+        assert {f for side, _, f in found if side == "grid"} >= {"arrears_amount_mean_3", "arrears_amount_3_over_consumption_3"}
+        assert {f for side, _, f in found if side == "bank"} >= {"loan_amount_last", "repayment_due_over_loan_amount"}
+        assert all(("arrears_amount" if side == "grid" else "loan_amount") in f for side, _, f in found)
+    assert {seed: found for seed in range(20) if (found := named(tmp_path, 120, seed, ()))} == {}

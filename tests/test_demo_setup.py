@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from common.certificates import TrustStore
 from common.cli import main
-from common.demo import HISTORY, NEW, REASONS, scoring_plan, training_plan
+from common.demo import HISTORY, LATER, NEW, REASONS, promotion, scoring_plan, training_plan, watching_plan
 from common.demo_setup import WHO
 from common.plan import load_plan
 from common.settings import ClientSettings, CoordinatorSettings, PartySettings, check_party, load_settings
@@ -40,7 +40,10 @@ def test_a_volume_holds_its_owners_key_and_no_other(volumes: Path, name: str) ->
     assert [file for file, data in files.items() if b"PRIVATE KEY" in data] == [f"certs/{WHO[name].role}.key"]
     data = {file for file in files if file.endswith((".csv", ".parquet", ".html"))}
     assert data == (
-        {f"{name}_monthly.csv", "history.parquet", "new.parquet", "quality.html"} if name in ("grid", "bank") else set()
+        {f"{name}_{part}.csv" for part in ("monthly", "later")}
+        | {"history.parquet", "new.parquet", "later.parquet", "quality.html"}
+        if name in ("grid", "bank")
+        else set()
     )
 
 
@@ -56,15 +59,15 @@ def test_the_configurations_fit_each_other(volumes: Path) -> None:
     assert str(bank.listen).startswith("127.0.0.1:")  # nobody reaches the bank
     assert (neutral.grid, neutral.bank, neutral.clients) == (str(WHO["grid"]), str(WHO["bank"]), (str(WHO["client"]),))
     assert load_plan(volumes / "client" / "plan.toml") == training_plan()
-    assert {HISTORY, NEW} == grid.datasets.keys() == bank.datasets.keys()
+    assert {HISTORY, NEW, LATER} == grid.datasets.keys() == bank.datasets.keys()
     assert all(d.path.exists() for settings in (grid, bank) for d in settings.datasets.values())
 
 
 def test_both_policies_allow_what_the_demo_asks(volumes: Path) -> None:
     for name in ("grid", "bank"):
         policy = load_settings(PartySettings, volumes / name / f"{name}.toml").policy
-        policy.check(training_plan())
-        policy.check(scoring_plan("train-1"))
+        for plan in (training_plan(), promotion("train-1"), scoring_plan(), watching_plan()):
+            policy.check(plan)
         assert policy.reasons_per_row == REASONS
 
 

@@ -205,13 +205,17 @@ def test_every_command_in_a_readme_exists(language: str) -> None:
 
 
 def check_compose(words: list[str]) -> None:
-    """Raises unless a `docker compose run` is of a service of the demo, and gives it its own or a command of `wattscore`."""
-    assert words[0] == "compose" and words[1] in ("up", "run", "down", "cp", "logs")
+    """Raises unless a `docker compose run` or `exec` is of a service of the demo, with a command of `wattscore` if any."""
+    assert words[0] == "compose" and words[1] in ("up", "run", "exec", "down", "cp", "logs")
     if words[1] == "run":
         service, *command = [word for word in words[2:] if word != "--rm"]
         assert f"\n  {service}:\n" in (ROOT / "deploy" / "compose.yaml").read_text(encoding="utf-8")
         if command:
             check_command("wattscore", command)
+    if words[1] == "exec":
+        service, name, *command = words[2:]
+        assert f"\n  {service}:\n" in (ROOT / "deploy" / "compose.yaml").read_text(encoding="utf-8")
+        check_command(name, command)
 
 
 def check_command(name: str, words: list[str]) -> str:

@@ -40,7 +40,7 @@ GROUPS: dict[str, str] = {
     "daemon": "daemon serve health",  # a party's process
     "client": (  # a person's process
         "client show cli trial trial_cli demo demo_cli demo_setup remote doctor certs_cli records_cli report_cli monitor_cli"
-        " compare"
+        " demo_watch compare"
     ),
 }
 

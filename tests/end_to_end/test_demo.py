@@ -42,6 +42,13 @@ def test_from_dirty_records_to_decisions(tmp_path: Path) -> None:
     assert (decided["reasons"].str.split("; ").map(lambda r: len(r) == len(set(r)))).all()
     assert np.corrcoef(decided["u"], decided["score"])[0, 1] < -0.99
     assert all((out / side / "quality.html").exists() for side in ("grid", "bank"))
+    for side, field in (("grid", "arrears_amount"), ("bank", "loan_amount")):
+        alarms, heard = result["alarms"][side], result["drift"][side]
+        assert {(a["what"], a["month"], a["model"]) for a in alarms} == {("psi", "2026-06", result["job"])}
+        assert len(alarms) >= 3 and all(field in a["feature"] for a in alarms)
+        assert heard == {"largest_psi": round(max(a["value"] for a in alarms), 2), "alarms": len(alarms)}
+        watched = (out / side / "monitor.html").read_text()
+        assert all(a["feature"] in watched and a["feature"] in run.output for a in alarms) and "2026-06" in watched
     page = (out / "report.html").read_text()
     assert result["job"] in page and "2025-09" in page
     shown = np.array([float(text) for text in re.findall(r"\b0\.\d{4}\b", page)])
@@ -59,12 +66,15 @@ def test_through_daemons_that_run_the_bank_alone_has_the_decisions(tmp_path: Pat
     with Trial(tmp_path / "trial", datasets, POLICY, decision=DECISION) as trial, trial.client():
         run = CliRunner().invoke(main, ["demo", "--out", str(out), "--through", str(trial.folder / "client.toml")])
         assert run.exit_code == 0, run.output
+        assert "drift alarms" in run.output and "loan_amount" not in run.output
     assert {file.name for file in out.iterdir()} == {"result.json"}
     run = CliRunner().invoke(main, ["collect-demo", "--config", str(trial.folder / "bank.toml"), "--out", str(out)])
     assert run.exit_code == 0 and "1,190 enterprises" in run.output
+    assert "loan_amount_last" in run.output and "arrears_amount" not in run.output  # the grid's names stay there
+    assert "2026-06" in (out / "monitor.html").read_text()
     scores = trial.folder / "bank-data" / "scores" / f"{json.loads((out / 'result.json').read_text())['decisions']}.csv"
     assert (out / "decisions.csv").read_bytes() == scores.read_bytes()
-    assert {(out / name).stat().st_mode & 0o777 for name in ("decisions.csv", "report.html")} == {0o644}
+    assert {(out / name).stat().st_mode & 0o777 for name in ("decisions.csv", "report.html", "monitor.html")} == {0o644}
     assert scores.stem not in (page := (out / "report.html").read_text()) and page.count("train-") > 0
 
 

@@ -55,11 +55,6 @@ def demo_alarms(folder: Path, seed: int, drift: tuple[Drift, ...] = ()) -> set[t
     return named
 
 
-def test_no_alarm_in_worlds_of_the_demo(tmp_path: Path) -> None:
-    for seed in range(4):
-        assert demo_alarms(tmp_path, seed) == set()
-
-
 def test_drift_in_the_demos_later_months_is_named_by_column_and_month_at_its_owner(tmp_path: Path) -> None:
     drift = (Drift("consumption", "2025-09", factor=0.3), Drift("tax_amount", "2025-09", factor=3.0))
     named = demo_alarms(tmp_path, 5, drift)
