@@ -48,6 +48,14 @@ def test_nothing_that_is_needed_was_trimmed(image: Any) -> None:
     assert inside(image, "python", "-c", act, stderr=True, tmpfs={"/tmp": "mode=1777"}) == ""
 
 
+def test_what_starts_is_compiled(image: Any) -> None:
+    """Byte code is there of what is imported, of the package itself too: it cannot be written on a read-only root."""
+    act = """import os, sys, common.cli
+places = {str(getattr(module, "__cached__", None)) for module in sys.modules.values()}
+print(*(place for place in places if "site-packages" in place and not os.path.exists(place)))"""
+    assert inside(image, "python", "-c", act).strip() == ""
+
+
 def test_no_development_package_is_inside(image: Any) -> None:
     names = {component["name"] for component in sbom(image)["components"]}
     assert names & {"scikit-learn", "scipy", "pytest", "docker", "mypy", "ruff", "grpcio-tools", "setuptools", "pip"} == set()
