@@ -43,3 +43,4 @@ json.dump(
     sys.stdout,
     indent=1,
 )
+print()  # a reader by lines must not lose the last

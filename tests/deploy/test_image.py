@@ -42,6 +42,20 @@ def test_every_role_starts_on_a_read_only_root(image: Any) -> None:
         assert __version__ in inside(image, *words, "--version")
 
 
+def test_nothing_that_is_needed_was_trimmed(image: Any) -> None:
+    """Charts, Parquet and SQLite, every module, with warnings as errors: unprivileged, and only /tmp to write to."""
+    act = (ROOT / "deploy" / "image" / "warm.py").read_text(encoding="utf-8")
+    assert inside(image, "python", "-c", act, stderr=True, tmpfs={"/tmp": "mode=1777"}) == ""
+
+
+def test_what_starts_is_compiled(image: Any) -> None:
+    """Byte code is there of what is imported, of the package itself too: it cannot be written on a read-only root."""
+    act = """import os, sys, common.cli
+places = {str(getattr(module, "__cached__", None)) for module in sys.modules.values()}
+print(*(place for place in places if "site-packages" in place and not os.path.exists(place)))"""
+    assert inside(image, "python", "-c", act).strip() == ""
+
+
 def test_no_development_package_is_inside(image: Any) -> None:
     names = {component["name"] for component in sbom(image)["components"]}
     assert names & {"scikit-learn", "scipy", "pytest", "docker", "mypy", "ruff", "grpcio-tools", "setuptools", "pip"} == set()
@@ -53,7 +67,8 @@ def test_its_list_of_contents_names_every_package_and_its_licence(image: Any) ->
     python = [c for c in listed["components"] if c["purl"].startswith("pkg:pypi/")]
     assert [c["name"] for c in python if not c.get("licenses")] == []
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    pinned = dict(line.lower().split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+    constraints = (ROOT / "constraints.txt").read_text().lower().replace("_", "-")
+    pinned = dict(line.split("==") for line in constraints.splitlines() if "==" in line)
     versions = {c["name"]: c["version"] for c in python}
     for name in (text.split(">")[0].split("[")[0] for text in needed):
         assert versions[name] == pinned[name], name

@@ -135,9 +135,12 @@ def test_a_compose_file_runs_one_contained_process(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_the_configuration_in_kubernetes_is_the_same_file(role: str) -> None:
-    overlay = DEPLOY / "k8s" / "overlays" / role
-    assert (overlay / f"{role}.toml").read_bytes() == (DEPLOY / role / f"{role}.toml").read_bytes()
+def test_the_configuration_in_kubernetes_is_the_same_but_for_logs_as_json(role: str, tmp_path: Path) -> None:
+    overlay = (DEPLOY / "k8s" / "overlays" / role / f"{role}.toml").read_text(encoding="utf-8")
+    differing = set(overlay.splitlines()) ^ set(text(role, f"{role}.toml").splitlines())
+    assert len(differing) == 2 and all("log_format" in line for line in differing)
+    there, here = load(f"{role}.toml", overlay, tmp_path), load(f"{role}.toml", text(role, f"{role}.toml"), tmp_path)
+    assert (there.log_format, here.log_format) == ("json", "text")
 
 
 @pytest.mark.parametrize("role", ROLES)
