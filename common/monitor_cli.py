@@ -15,6 +15,7 @@ from rich.table import Column, Table
 
 from common.client import Client, as_dict, failure
 from common.config import validate
+from common.decision.bundle import write_private
 from common.errors import PlanError
 from common.monitor.book import Book
 from common.monitor.history import History, read_history
@@ -106,7 +107,7 @@ def monitor(config: Path, out: Path | None, lang: str, retrain: Path | None, cli
     if out is not None:
         when = time.strftime("%Y-%m-%d %H:%M")
         page = make_page(history, settings.monitor, title=config.stem, when=when, lang=lang)
-        out.write_text(page, encoding="utf-8")
+        write_private(out, page.encode())
     job = None
     if retrain is not None and client_config is not None:
         job = _retrain(Book(settings.data / "monitor.sqlite"), history, retrain, client_config)
@@ -140,6 +141,8 @@ def _print(history: History, job: wire.Job | None, console: Console) -> None:
         console.print(table)
     else:
         console.print("[green]no alarm[/]")
+    if history.unread:
+        console.print(f"[yellow]labels not read[/] of {escape(', '.join(history.unread))}: see the log", highlight=False)
     if job is not None:
         console.print(f"retraining: {job.id}", highlight=False)
 
