@@ -15,6 +15,7 @@ from rich.table import Column, Table
 
 from common.client import Client, as_dict, failure
 from common.config import validate
+from common.decision.bundle import write_private
 from common.errors import PlanError
 from common.monitor.book import Book
 from common.monitor.config import MonitorConfig
@@ -118,9 +119,9 @@ def monitor(config: Path, out: Path | None, lang: str, retrain: Path | None, cli
 
 
 def write_page(history: History, config: MonitorConfig, out: Path, *, title: str, lang: str = "en") -> None:
-    """The history as an HTML page, in the file `out`. lang: en or zh."""
+    """The history as an HTML page, in the file `out`, mode 0600. lang: en or zh."""
     page = make_page(history, config, title=title, when=time.strftime("%Y-%m-%d %H:%M"), lang=lang)
-    out.write_text(page, encoding="utf-8")
+    write_private(out, page.encode())
 
 
 def _retrain(book: Book, history: History, plan: Path, config: Path) -> wire.Job | None:
@@ -145,6 +146,8 @@ def _print(history: History, job: wire.Job | None, console: Console) -> None:
         console.print(table)
     else:
         console.print("[green]no alarm[/]")
+    if history.unread:
+        console.print(f"[yellow]labels not read[/] of {escape(', '.join(history.unread))}: see the log", highlight=False)
     if job is not None:
         console.print(f"retraining: {job.id}", highlight=False)
 

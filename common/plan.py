@@ -322,7 +322,8 @@ class PromotePlan(Request):
 
     @property
     def allowed(self) -> frozenset[Opened]:
-        return frozenset({Opened.COUNTS, Opened.METRICS})
+        compared = {Opened.METRICS} if self.action == "promote" else set()  # with the champion, at the bank
+        return frozenset({Opened.COUNTS} | compared)
 
 
 def _check_full_batch(model: Model) -> None:

@@ -99,8 +99,10 @@ def test_a_retraining_is_submitted_once_for_each_new_alarm(config: Path, monkeyp
 
 def test_a_page_is_written_in_the_language_asked_for(config: Path) -> None:
     page = config.parent / "monitor.html"
+    page.write_text("of before")
+    page.chmod(0o644)
     assert run("monitor", "--config", config, "--out", page, "--lang", "zh").exit_code == 0
-    assert "模型监控" in page.read_text(encoding="utf-8")
+    assert "模型监控" in page.read_text(encoding="utf-8") and page.stat().st_mode & 0o777 == 0o600
 
 
 def test_models_lists_versions_stages_and_moves(config: Path) -> None:

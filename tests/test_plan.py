@@ -101,7 +101,8 @@ def test_a_move_names_a_model_or_rolls_back() -> None:
         with pytest.raises(PlanError, match=r"promote needs a model|anew begins"):
             make_plan({"kind": "promote", **raw}, "plan")
     plan = make_plan({"kind": "promote", "action": "rollback"}, "plan")
-    assert plan.allowed == {Opened.COUNTS, Opened.METRICS} and parse_plan(plan.canonical()) == plan
+    assert PromotePlan(model="job-1").allowed == {Opened.COUNTS, Opened.METRICS}
+    assert plan.allowed == {Opened.COUNTS} and parse_plan(plan.canonical()) == plan
 
 
 def test_the_canonical_json_names_every_field_in_order() -> None:

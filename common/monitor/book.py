@@ -14,6 +14,12 @@ create table if not exists readings (model text, month text, feature text, psi r
 create table if not exists scored (job text primary key, model text, file text);
 create table if not exists answered (alarm text primary key, job text);
 """
+_ENTER = """
+insert into readings values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (model, month, feature) do update set
+  psi = excluded.psi, floor = excluded.floor, missing = excluded.missing, before = excluded.before, rows = excluded.rows,
+  reference_rows = excluded.reference_rows, job = excluded.job
+  where excluded.rows >= readings.rows
+"""
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,7 @@ class Reading:
 
 
 class Book:
-    """A month that is scored again replaces what was known of it."""
+    """A month scored again replaces what was known of it, unless it is of fewer rows: one late row is not a month."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -47,9 +53,7 @@ class Book:
 
     def enter(self, job: str, readings: Iterable[Reading]) -> None:
         with self._open() as book:
-            book.executemany(
-                "insert or replace into readings values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [(*astuple(r), job) for r in readings]
-            )
+            book.executemany(_ENTER, [(*astuple(r), job) for r in readings])
 
     def readings(self) -> list[Reading]:
         """By model and month, oldest first."""

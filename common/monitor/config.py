@@ -23,7 +23,7 @@ class MonitorConfig(StrictModel):
         default=0.02, gt=0.0, le=1.0, description="At the bank: distance of a month's overdue rate from the expected one."
     )
     min_labels: int = Field(
-        default=20, ge=2, description="At the bank: labels of each class that a month needs before it is measured."
+        default=20, ge=2, description="At the bank: labels of each class that a month needs before it is measured or an alarm."
     )
     labels: tuple[str, ...] = Field(
         default=(), description="At the bank: datasets to look for matured labels in; default: all that declare a label."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from common.decision.bundle import HeldOut
 from common.errors import DataError
 from common.monitor.config import MonitorConfig
 from common.monitor.drift import Alarm
+from common.monitor.small import Counts, hidden
 from common.stages import metrics
 
 _SIGMAS = 4.0
@@ -29,10 +30,12 @@ Vector = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class GradeRate:
+    """observed: None if it is of too few rows to be shown (`monitor.small`)."""
+
     grade: int
     rows: int
     expected: float
-    observed: float
+    observed: float | None
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ class Matured:
     """One month under one model. auc and ks are None while a class has fewer than `min_labels` rows.
 
     error: AUC's standard error (DeLong); before: AUC of the model's held-out test rows, before_error likewise. expected: the
-    mean calibrated probability, with the standard deviation `spread` that the observed rate then has.
+    mean calibrated probability, with the standard deviation `spread` that the observed rate then has. observed: None if it
+    is of too few rows to be shown (`monitor.small`).
     """
 
     model: str
@@ -53,7 +57,7 @@ class Matured:
     ks: float | None
     expected: float
     spread: float
-    observed: float
+    observed: float | None
     grades: tuple[GradeRate, ...]
 
 
@@ -90,9 +94,21 @@ def _read(file: Path, columns: list[str]) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(text, object))
 
 
-def known_labels(datasets: dict[str, DatasetConfig], names: Sequence[str]) -> pd.DataFrame:
-    """id, period (if months are kept) and label of all rows whose outcome is known; a later dataset's counts."""
-    parts = [read_labels(config, name=name) for name, config in datasets.items() if name in names]
+def known_labels(
+    datasets: dict[str, DatasetConfig], names: Sequence[str], on_fault: Callable[[str, DataError], None] | None = None
+) -> pd.DataFrame:
+    """id, period (if months are kept) and label of all rows whose outcome is known; a later dataset's counts.
+
+    Raises DataError for a dataset that is not as declared, or leaves it out and calls on_fault(name, error).
+    """
+    parts = []
+    for name in (name for name in datasets if name in names):
+        try:
+            parts.append(read_labels(datasets[name], name=name))
+        except DataError as error:
+            if on_fault is None:
+                raise
+            on_fault(name, error)
     frames = [part for part in parts if len(part)]
     if not frames:
         return pd.DataFrame({"id": [], "label": []})
@@ -100,15 +116,20 @@ def known_labels(datasets: dict[str, DatasetConfig], names: Sequence[str]) -> pd
 
 
 def mature(scores: pd.DataFrame, labels: pd.DataFrame, held: dict[str, HeldOut], config: MonitorConfig) -> list[Matured]:
-    """By model and month; a score without period meets the label of an id that has none either."""
-    by_month = "period" in labels and "period" in scores
-    keys = _KEYS if by_month else ["id"]
-    rows = scores.merge(labels.drop_duplicates(keys, keep="last"), on=keys, how="inner")
+    """By model and month; a score without period meets the label of an id that has none either, and no other."""
+    known = _with_period(labels).drop_duplicates(_KEYS, keep="last")
+    rows = _with_period(scores).merge(known, on=_KEYS, how="inner")
     found = []
     for (model, month), part in rows.groupby(["model", "month"], sort=True):
         if model in held:
             found.append(_measure(str(model), str(month), part, held[str(model)], config))
     return found
+
+
+def _with_period(frame: pd.DataFrame) -> pd.DataFrame:
+    """Its periods, empty where there is none: an outcome of no month is not that of any."""
+    periods = frame["period"] if "period" in frame else pd.Series(index=frame.index, dtype=object)
+    return frame.assign(id=frame["id"].astype(object), period=periods.astype(object).fillna(""))
 
 
 def _measure(model: str, month: str, part: pd.DataFrame, held: HeldOut, config: MonitorConfig) -> Matured:
@@ -117,10 +138,6 @@ def _measure(model: str, month: str, part: pd.DataFrame, held: HeldOut, config: 
     test = ~held.validation
     before, before_error = area(held.label[test], held.u_joint[test])
     auc, error = area(y, u) if enough else (None, math.nan)
-    grades = [
-        GradeRate(int(str(grade)), len(rows), float(rows["probability"].mean()), float(rows["label"].mean()))
-        for grade, rows in part.groupby("grade", sort=True)
-    ]
     return Matured(
         model=model,
         month=month,
@@ -132,9 +149,25 @@ def _measure(model: str, month: str, part: pd.DataFrame, held: HeldOut, config: 
         ks=metrics.ks(y, u) if enough else None,
         expected=float(p.mean()),
         spread=math.sqrt(float((p * (1 - p)).sum())) / len(y),
-        observed=float(y.mean()),
-        grades=tuple(grades),
+        observed=None if hidden(*_classes(y)).any() else float(y.mean()),
+        grades=_grades(part),
     )
+
+
+def _grades(part: pd.DataFrame) -> tuple[GradeRate, ...]:
+    groups = [(int(str(grade)), rows) for grade, rows in part.groupby("grade", sort=True)]
+    labels = [rows["label"].to_numpy(np.float64) for _, rows in groups]
+    off = hidden(*_classes(*labels))
+    return tuple(
+        GradeRate(grade, len(y), float(rows["probability"].mean()), None if hide else float(y.mean()))
+        for (grade, rows), y, hide in zip(groups, labels, off, strict=True)
+    )
+
+
+def _classes(*labels: Vector) -> tuple[Counts, Counts]:
+    """Overdue and other rows of each, (len(labels),)."""
+    bad = np.array([y.sum() for y in labels], np.int64)
+    return bad, np.array([len(y) for y in labels], np.int64) - bad
 
 
 def area(y: Vector, u: Vector) -> tuple[float, float]:
@@ -144,13 +177,14 @@ def area(y: Vector, u: Vector) -> tuple[float, float]:
 
 
 def alarms(months: Iterable[Matured], config: MonitorConfig) -> list[Alarm]:
-    """Falls of the AUC and wrong rates that pass a threshold and four standard errors."""
+    """Falls of the AUC and wrong rates that pass a threshold and four standard errors, in months with enough of each class."""
     found = []
     for m in months:
-        if m.auc is not None:
-            limit = m.before - max(config.auc_fall, _SIGMAS * math.hypot(m.error, m.before_error))
-            if m.auc < limit:
-                found.append(Alarm("auc", m.model, m.month, "", m.auc, limit))
+        if m.auc is None or m.observed is None:
+            continue  # of so few rows the rate is not normal, and four errors are no rare chance
+        limit = m.before - max(config.auc_fall, _SIGMAS * math.hypot(m.error, m.before_error))
+        if m.auc < limit:
+            found.append(Alarm("auc", m.model, m.month, "", m.auc, limit))
         allowed = max(config.calibration, _SIGMAS * m.spread)
         if abs(m.observed - m.expected) > allowed:
             sign = 1 if m.observed > m.expected else -1

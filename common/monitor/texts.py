@@ -32,6 +32,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "before": "AUC at training",
         "ks": "KS",
         "grades": "By grade: observed (expected), rows",
+        "hidden": "A rate of fewer than 5 rows of either class is not shown, nor what would tell of it.",
+        "unread": "Datasets whose labels could not be read",
         "nothing": "Nothing was scored yet.",
         "thresholds": "Thresholds",
         "explain": "A month is an alarm if it passes its threshold and chance explains less: the index passes what an "
@@ -67,6 +69,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "before": "训练时 AUC",
         "ks": "KS",
         "grades": "按等级：实际（预期），行数",
+        "hidden": "任一类不足 5 行的比率不显示，能由此推出它的比率也不显示。",
+        "unread": "无法读取标签的数据集",
         "nothing": "尚无评分记录。",
         "thresholds": "阈值",
         "explain": "某月只有在越过阈值、且无法用随机波动解释时才告警：指数须超过无变化月份"

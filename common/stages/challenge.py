@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from common.config import StrictModel
+from common.dataset import ColumnConfig
 from common.decision import bundle
 from common.decision.bundle import HeldOut, write_private
 from common.errors import DataError, JobNotFound, PlanError
@@ -19,10 +21,11 @@ from common.stages.metrics import Interval
 from common.stages.model import ModelStore, PartyModel
 from common.stages.registry import Registry
 from common.stages.settle import champion_of_both
-from common.table import FeatureTable
 
 FILE = "challenge.json"
-_LEAST = 20  # rows of each class
+LEAST = 20  # rows of each class, whatever a policy says
+
+Columns = Mapping[str, ColumnConfig]
 
 
 @dataclass(frozen=True)
@@ -44,29 +47,29 @@ class _Stored(StrictModel):
     rows: int
 
 
-async def find_champion(session: Session, registry: Registry, models: ModelStore, table: FeatureTable) -> PartyModel | None:
-    """What the champion needs to score `table` too; the same job at both parties, or None at both."""
+async def find_champion(session: Session, registry: Registry, models: ModelStore, columns: Columns) -> PartyModel | None:
+    """What the champion needs to score a table of `columns` too; the same job at both parties, or None at both."""
     job = await champion_of_both(session, registry)
     if job is None:
         return None
     model = models.load(job)
-    _check_columns(model, table)
+    _check_columns(model, columns)
     return model
 
 
-def _check_columns(champion: PartyModel, table: FeatureTable) -> None:
-    """Raises PlanError unless `table` has the champion's columns, read in the same way."""
-    lacks = [
-        name
-        for name, column in champion.source.items()
-        if name not in (table.numeric if column.kind == "numeric" else table.categorical)
-    ]
-    if lacks:
+def _check_columns(champion: PartyModel, columns: Columns) -> None:
+    """Raises PlanError unless the champion's columns are among these, read in the same way; texts of reasons may differ."""
+    differ = [name for name, column in champion.source.items() if name not in columns or _read(column) != _read(columns[name])]
+    if differ:
         raise PlanError(
-            f"this dataset lacks columns of the champion {champion.job}",
+            f"this dataset lacks columns of the champion {champion.job}, or declares them otherwise",
             remedy="Train without challenge: promotion then compares on rows that both trainings held out.",
-            local=f"They are: {', '.join(lacks)}.",
+            local=f"They are: {', '.join(differ)}.",
         )
+
+
+def _read(column: ColumnConfig) -> dict[str, object]:
+    return column.model_dump(exclude={"reason"})
 
 
 def compare(champion: str, label: Reals, u: Reals, champion_u: Reals) -> Challenge:
@@ -81,8 +84,11 @@ def save(found: Challenge, folder: Path) -> None:
     write_private(folder / FILE, _Stored.model_validate(asdict(found)).model_dump_json().encode())
 
 
-def measured(store: ModelStore, job: str, champion: str) -> Challenge | None:
-    """What the training of `job` measured against this champion, or what rows held out by both say; None if too few are."""
+def measured(store: ModelStore, job: str, champion: str, least: int = LEAST) -> Challenge | None:
+    """What the training of `job` measured against this champion, or what rows held out by both say.
+
+    None if these are fewer than `least`, or 20, of either class; the training had floors of its own.
+    """
     try:
         raw = _Stored.model_validate_json((store.folder(job) / FILE).read_bytes())
         if raw.champion == champion:
@@ -93,16 +99,17 @@ def measured(store: ModelStore, job: str, champion: str) -> Challenge | None:
         message = f"the stored comparison of job {job} is damaged"
         raise DataError(message, public=message, remedy="Restore it from a back-up, or train again.") from None
     try:
-        return on_common_rows(champion, bundle.load(job, store.folder(job)), bundle.load(champion, store.folder(champion)))
+        mine, theirs = bundle.load(job, store.folder(job)), bundle.load(champion, store.folder(champion))
     except JobNotFound:
         return None
+    return on_common_rows(champion, mine, theirs, least)
 
 
-def on_common_rows(champion: str, mine: HeldOut, theirs: HeldOut) -> Challenge | None:
-    """On rows that both trainings held out with the same label; None if there are fewer than 20 of either class."""
+def on_common_rows(champion: str, mine: HeldOut, theirs: HeldOut, least: int = LEAST) -> Challenge | None:
+    """On rows that both trainings held out with the same label; None if fewer than `least`, or 20, are of either class."""
     rows = pd.merge(_frame(mine), _frame(theirs), on=["id", "period", "label"], suffixes=("", "_champion"))
     label = rows["label"].to_numpy(np.float64)
-    if min(label.sum(), (1 - label).sum()) < _LEAST:
+    if min(label.sum(), (1 - label).sum()) < max(LEAST, least):
         return None
     return compare(champion, label, rows["u"].to_numpy(np.float64), rows["u_champion"].to_numpy(np.float64))
 

@@ -47,7 +47,7 @@ from common.stages.refit import refit
 from common.stages.score import open_scores
 from common.stages.settle import as_words, resolve
 from common.stages.train import train
-from common.stages.watch import watch
+from common.stages.watch import told, watch
 from common.table import FeatureTable, Index
 
 _log = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         prepared = await prepare_columns(job, plan, columns, table, rows, binnings)
         other = await agree_on_sizes(job.session, table.rows, rows, len(prepared.columns), plan.limits)
         check_column_count(job, len(prepared.columns))
-        rival = await find_champion(job.session, job.home.registry, job.home.models, table) if plan.challenge else None
+        rival = await find_champion(job.session, job.home.registry, job.home.models, columns) if plan.challenge else None
         if plan.challenge and rival is None:
             job.warn("the plan challenges the champion, and there is none yet")
         await check_budget(job, table, rows, len(prepared.columns), rival)
@@ -216,12 +216,12 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
             job.home.history.enter_scores(job.id, model.job, job.home.scores_of(job.id))
     with job.stage("watch"):
         home, folder = job.home, job.home.models.folder(model.job)
-        told = await asyncio.to_thread(watch, job.id, model.job, folder, home.history, home.monitor, table, u)
-        if told is None:
+        readings = await asyncio.to_thread(watch, job.id, model.job, folder, home.history, home.monitor, table, u)
+        if readings is None:
             job.warn(f"model {model.job} was trained before distributions were kept: its drift cannot be told")
-        elif plan.drift:
+        elif plan.drift and (heard := told(readings, home.monitor, home.policy.min_matched)) is not None:
             job.session.open(Opened.DRIFT)
-            job.outcome.drift = told
+            job.outcome.drift = heard
 
 
 async def load(job: PartyJob, *, require_label: bool, columns: dict[str, ColumnConfig] | None = None) -> Loaded:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from common.monitor import reference
-from common.monitor.book import Book
+from common.monitor.book import Book, Reading
 from common.monitor.config import MonitorConfig
 from common.monitor.drift import alarms, observe
 from common.mpc.fixedpoint import Reals
@@ -17,8 +18,8 @@ _log = logging.getLogger(__name__)
 
 def watch(
     job: str, model: str, folder: Path, history: Book, config: MonitorConfig, table: FeatureTable, u: Reals | None
-) -> tuple[float, int] | None:
-    """The largest stability index and the number of alarms; all else stays in `history`. None: the model has no reference.
+) -> list[Reading] | None:
+    """What is entered into `history`, which stays here; see `told`. None: the model has no reference.
 
     folder: the model's; u: scores of the rows, at the bank.
     """
@@ -27,7 +28,17 @@ def watch(
         return None
     readings = observe(job, model, known, table, u)
     history.enter(job, readings)
-    found = alarms(readings, config)
-    for alarm in found:
+    for alarm in alarms(readings, config):
         _log.warning("job %s: alarm %s: %s is %.3f, above %.3f", job, alarm.key, alarm.what, alarm.value, alarm.limit)
-    return max((reading.psi for reading in readings), default=0.0), len(found)
+    return readings
+
+
+def told(readings: Sequence[Reading], config: MonitorConfig, least: int) -> tuple[float, int] | None:
+    """What others may hear: the largest stability index beyond chance, 0 if none is, and the number of alarms.
+
+    Of months with at least `least` rows only, as an index of one row tells in which bin it is; None without such a month.
+    """
+    large = [reading for reading in readings if reading.rows >= least]
+    if not large:
+        return None
+    return max((reading.psi for reading in large if reading.psi > reading.floor), default=0.0), len(alarms(large, config))

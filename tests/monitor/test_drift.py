@@ -129,5 +129,9 @@ def test_the_book_keeps_a_month_once_and_remembers_what_was_answered(tmp_path: P
     book.enter("score-1", [one])
     book.enter("score-2", [again := replace(one, psi=0.4)])
     assert Book(tmp_path / "m.sqlite").readings() == [again]
+    book.enter("score-3", [replace(one, psi=9.0, rows=1)])  # a row that came late
+    assert book.readings() == [again]
+    book.enter("score-4", [more := replace(one, psi=0.3, rows=11)])
+    assert book.readings() == [more]
     book.answer(["psi/job-1/2024-01/tax"], "train-1")
     assert book.answered() == {"psi/job-1/2024-01/tax"}

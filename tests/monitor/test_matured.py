@@ -74,6 +74,37 @@ def test_a_month_is_measured_on_the_rows_whose_outcome_is_known(held: HeldOut) -
     assert few[0].auc is None and few[0].ks is None and named(few) == []
 
 
+def test_scores_and_labels_meet_by_period_or_where_neither_has_one(held: HeldOut) -> None:
+    frame = scores(1)
+    dated, undated = labels(frame, 2), labels(frame, 3).iloc[:ROWS].drop(columns="period")
+    alone = frame.iloc[:ROWS].drop(columns="period").assign(month="score-1")
+    found = {
+        (kind, which): {m.month: m.rows for m in mature(known, outcome, {"job-1": held}, MonitorConfig())}
+        for kind, known in (("dated", frame), ("undated", alone))
+        for which, outcome in (("dated", dated), ("undated", undated), ("both", pd.concat([dated, undated])))
+    }
+    whole = dict.fromkeys(MONTHS, ROWS)
+    assert found["dated", "dated"] == found["dated", "both"] == whole and found["dated", "undated"] == {}
+    assert found["undated", "undated"] == found["undated", "both"] == {"score-1": ROWS} and found["undated", "dated"] == {}
+    assert mature(frame, pd.DataFrame({"id": [], "label": []}), {"job-1": held}, MonitorConfig()) == []
+
+
+def test_a_tiny_month_is_no_alarm_and_its_rates_are_not_shown(held: HeldOut) -> None:
+    frame = scores(1)
+    safe = frame.sort_values("probability").head(3)
+    one = pd.DataFrame({"id": safe["id"], "period": safe["period"], "label": [1.0, 0.0, 0.0]})  # 33 % instead of about 0
+    months = mature(frame, one, {"job-1": held}, MonitorConfig(min_labels=2))
+    assert months and all(month.observed is None for month in months) and named(months) == []
+    assert all(grade.observed is None for month in months for grade in month.grades)
+    known = labels(frame, 2).iloc[:ROWS]
+    grade = frame["grade"].to_numpy()[:ROWS]
+    known.loc[grade == 1, "label"] = (np.cumsum(grade == 1) <= 3)[grade == 1].astype(float)  # three overdue in the best
+    (month,) = mature(frame, known, {"job-1": held}, MonitorConfig())
+    assert month.observed == known["label"].mean()
+    assert [grade.observed is None for grade in month.grades].count(True) == 2  # and one more, or the rate told of the best
+    assert month.grades[0].observed is None
+
+
 def test_a_score_that_ranks_no_more_and_a_rate_that_rose_are_named_by_month(held: HeldOut) -> None:
     frame = scores(3)
     flat = np.full(len(frame), frame["probability"].mean())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from common.monitor.config import MonitorConfig
 from common.monitor.drift import Alarm, alarms, observe
 from common.monitor.history import History
+from common.monitor.matured import GradeRate, Matured
 from common.monitor.page import lines, make_page
 from common.monitor.reference import SCORE, describe
 from common.monitor.texts import TEXTS
@@ -33,6 +36,14 @@ def test_a_page_names_the_alarm_and_is_whole_by_itself(lang: str) -> None:
     assert text.count("<polyline") == 8 and text.count("#c0392b'") == 0 and text.count('fill="#c0392b"') == 1
     for outside in ("http", "<script", "<link", "<img", "url("):
         assert outside not in text
+
+
+def test_a_rate_of_few_rows_is_a_dash_and_a_dataset_that_could_not_be_read_is_named() -> None:
+    grades = GradeRate(1, 700, 0.01, None), GradeRate(2, 300, 0.2, 0.254)
+    month = Matured("job-1", "2024-01", 1000, None, math.nan, 0.7, 0.01, None, 0.067, 0.008, None, grades)
+    text = make_page(History([], [month], [], ["loans"]), MonitorConfig(), title="bank", when="2026-01-01", lang="en")
+    assert "1: – (1.0) %, 700 · 2: 25.4 (20.0) %, 300" in text and '6.7 %</td><td class="n">–</td>' in text
+    assert TEXTS["en"]["hidden"] in text and f"{TEXTS['en']['unread']}: loans" in text
 
 
 def test_the_score_stands_first_then_what_has_an_alarm() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from common.decision import bundle
-from common.errors import DataError, JobNotFound, PolicyError
+from common.errors import DataError, JobNotFound, PlanError, PolicyError
 from common.party import Party
 from common.plan import PromotePlan, TrainPlan
 from common.stages import challenge
@@ -205,11 +205,19 @@ async def test_a_model_that_is_worse_needs_force(homes: dict[Party, Home]) -> No
     worse = Challenge("job-1", 0.70, 0.75, Interval(-0.05, -0.08, -0.02, 0.001), 500)
     challenge.save(worse, folder)
     try:
-        with pytest.raises(PolicyError, match=r"job-2 is worse than the champion job-1: AUC 0\.7000 against 0\.7500"):
+        with pytest.raises(
+            PolicyError, match=r"job-2 is worse than the champion job-1: AUC 0\.7000 against 0\.7500"
+        ) as refused:
             await move(homes, "p-2", "job-2")
+        assert "is worse than the champion job-1" in refused.value.public and "0." not in refused.value.public
         assert champions(homes) == {"job-1"}
         done = await move(homes, "p-3", "job-2", force=True)
         assert done[Party.BANK].challenge == worse and done[Party.GRID].challenge is None
+        assert {party: outcome.opened for party, outcome in done.items()} == {
+            Party.GRID: ["counts"],
+            Party.BANK: ["counts", "metrics"],
+        }
+        assert (await move(homes, "p-4"))[Party.BANK].opened == ["counts"]  # a rollback compares nothing
     finally:
         (folder / challenge.FILE).unlink()
 
@@ -225,7 +233,32 @@ def test_without_a_challenge_rows_that_both_held_out_are_compared(homes: dict[Pa
     assert found.auc_difference.high < 0
     few = replace(held, ids=np.where(np.arange(150) < 40, held.ids, "x"))
     assert challenge.on_common_rows("job-1", few, held) is None
+    fewer = int(min(held.label.sum(), (1 - held.label).sum()))
+    for least, compared in ((2, True), (fewer, True), (fewer + 1, False)):
+        assert (challenge.on_common_rows("job-1", noisy, held, least) is not None) is compared
+    assert challenge.on_common_rows("job-1", few, held, 2) is None  # a policy may raise the floor, not lower it
     assert challenge.measured(models, "job-2", "job-1") is None  # some 45 rows, and 20 of each class are asked for
+
+
+async def test_a_challenger_reads_the_champions_columns_as_it_did(homes: dict[Party, Home]) -> None:
+    await move(homes, "p-1", "job-1")
+    source = homes[Party.GRID].models.load("job-1").source
+
+    async def found(columns: dict[str, Any]) -> Any:
+        trio = Trio()
+        home = homes[Party.GRID]
+        sides = [challenge.find_champion(trio.session[Party.GRID], home.registry, home.models, columns)]
+        sides.append(challenge.champion_of_both(trio.session[Party.BANK], homes[Party.BANK].registry))  # type: ignore[arg-type]
+        return (await both(sides))[0]
+
+    kwh = source["kwh"]
+    assert (await found({**source, "kwh": kwh.model_copy(update={"reason": "Falling use"})})).job == "job-1"
+    changes = {"missing": "zero"}, {"malformed": "null"}, {"min": 0.0}, {"transform": "none"}
+    for columns in ({**source, "kwh": kwh.model_copy(update=change)} for change in changes):
+        with pytest.raises(PlanError, match=r"or declares them otherwise.*kwh"):
+            await found(columns)
+    with pytest.raises(PlanError, match="lacks columns of the champion job-1"):
+        await found({name: column for name, column in source.items() if name != "kwh"})
 
 
 async def test_a_challenge_scores_the_champion_on_the_new_held_out_rows(tmp_path: Path) -> None:
