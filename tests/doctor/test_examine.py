@@ -244,6 +244,7 @@ async def test_an_unreadable_key(tmp_path: Path) -> None:
 async def test_a_key_of_another_user(tmp_path: Path) -> None:
     async with town(tmp_path) as here:
         await here.examine("bank")  # writes the file
+        (tmp_path / "bank.toml").chmod(0o644)  # whatever umask a daemon's command left in this process
         with nobody(tmp_path):
             report = await examine(tmp_path / "bank.toml", machine=ROOMY)
         failures = of(report, Status.FAIL)
