@@ -187,10 +187,14 @@ class TrustStore:
 
     @property
     def orgs(self) -> tuple[str, ...]:
-        """The trusted organisations, sorted. Raises ConfigError if the folder is missing."""
-        if not self.folder.is_dir():
-            raise ConfigError(f"{self.folder}: not a folder", remedy="Fill it with `wattscore certs trust`.")
-        return tuple(sorted(file.stem for file in self.folder.glob("*.pem")))
+        """The trusted organisations, sorted. Raises ConfigError if the folder is missing or cannot be read."""
+        try:
+            files = list(self.folder.iterdir())
+        except (NotADirectoryError, FileNotFoundError):
+            raise ConfigError(f"{self.folder}: not a folder", remedy="Fill it with `wattscore certs trust`.") from None
+        except OSError as error:
+            raise ConfigError(f"{self.folder}: cannot be read ({error.strerror})", remedy="Check its permissions.") from None
+        return tuple(sorted(file.stem for file in files if file.suffix == ".pem"))
 
     def certificate(self, org: str) -> x509.Certificate:
         """The CA certificate of `org`. Raises IdentityError if there is none, or it is not limited to `org`."""

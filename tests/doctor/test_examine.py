@@ -242,14 +242,15 @@ async def test_an_unreadable_key(tmp_path: Path) -> None:
 
 
 async def test_a_key_of_another_user(tmp_path: Path) -> None:
+    before = os.umask(0o022)  # a daemon's command, run in this process by another test, leaves one of its own
     async with town(tmp_path) as here:
         await here.examine("bank")  # writes the file
-        (tmp_path / "bank.toml").chmod(0o644)  # whatever umask a daemon's command left in this process
         with nobody(tmp_path):
             report = await examine(tmp_path / "bank.toml", machine=ROOMY)
         failures = of(report, Status.FAIL)
         assert "key" in failures, failures
         assert "bank-party.key: cannot be read (Permission denied)" in failures["key"].found
+    os.umask(before)
 
 
 async def test_an_unknown_key(tmp_path: Path) -> None:
@@ -328,3 +329,14 @@ def test_the_time_limits_add_up() -> None:
 
     assert remote.CONNECT + remote.GREET < 5 and remote.CONNECT + remote.GREET + remote.ANSWER < 8
     assert all_checks._DISK <= 5
+
+
+async def test_a_trust_folder_of_another_user(tmp_path: Path) -> None:
+    async with town(tmp_path) as here:
+        await here.examine("bank")
+        (tmp_path / "bank.toml").chmod(0o644)
+        (tmp_path / "acme").chmod(0o755)
+        (tmp_path / "acme" / "trust").chmod(0o700)
+        with nobody(tmp_path):
+            report = await examine(tmp_path / "bank.toml", machine=ROOMY)
+        assert any("cannot be read (Permission denied)" in finding.found for finding in of(report, Status.FAIL).values())
