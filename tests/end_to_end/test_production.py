@@ -51,7 +51,8 @@ def models(shared: Lab) -> tuple[str, str]:
         good = succeed(client, make_plan("monthly", keys=("id", "period"))).id
         config = ("--config", shared.folder / "client.toml")
         wattscore("promote", good, *config)
-        plan = make_plan("monthly", keys=("id", "period"), challenge=True, model={"iterations": 2, "step": 0.05, "weight_bits": 4})
+        hasty = {"iterations": 2, "step": 0.05, "weight_bits": 4}
+        plan = make_plan("monthly", keys=("id", "period"), challenge=True, model=hasty)
         return good, succeed(client, plan).id
 
 
