@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from common.config import StrictModel
 from common.errors import ConfigError
-from common.keys import months, normal_ids
+from common.keys import month_text, months, normal_ids
 from common.party import Party
 from common.scratch import Scratch
 from common.table import Coded, Columns, FeatureTable, Ids
@@ -199,7 +199,7 @@ def read_labels(config: DatasetConfig, *, name: str) -> pd.DataFrame:
     data = file.read([*keys, config.label])
     found = {"id": _ids(file, config.id, data).tolist()}
     if config.period is not None:
-        found["period"] = [f"{p // 12:04d}-{p % 12 + 1:02d}" for p in _periods(file, config.period, data).tolist()]
+        found["period"] = [month_text(p) for p in _periods(file, config.period, data).tolist()]
     label = _known_labels(file, config.label, data)
     return pd.DataFrame({**found, "label": label})[~np.isnan(label)]
 

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.keys import month_text
 from common.party import Party
 from common.plan import PromotePlan, ScorePlan, TrainPlan
 from common.records.build import Features
 from common.records.clean import Cleaned
 from common.records.entries import make
-from common.records.samples import month_number, month_text
+from common.records.samples import month_number
 from common.records_cli import make_features, world_config
 from common.trial import to_toml
 from common.world import ID, LABEL, MONTH, Drift, make_world

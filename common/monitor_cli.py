@@ -15,7 +15,6 @@ from rich.table import Column, Table
 
 from common.client import Client, as_dict, failure
 from common.config import validate
-from common.decision.bundle import write_private
 from common.errors import PlanError
 from common.monitor.book import Book
 from common.monitor.config import MonitorConfig
@@ -23,6 +22,7 @@ from common.monitor.history import History, read_history
 from common.monitor.page import make_page
 from common.monitor.reference import SCORE
 from common.plan import PromotePlan, load_plan
+from common.private import write_private
 from common.settings import PartySettings, load_settings
 from common.show import follow, print_job
 from common.stages.registry import Registry

@@ -12,12 +12,13 @@ from rich.table import Table
 
 from common.errors import ConfigError
 from common.party import Party
+from common.private import write_private
 from common.records.build import Features, Keys, build, write
 from common.records.clean import Cleaned, clean
 from common.records.config import Output, RecordsConfig, load_records
 from common.records.defaults import default_recipes
 from common.records.entries import flatten
-from common.records.quality import quality, write_private
+from common.records.quality import quality
 from common.records.quality_words import Lang
 from common.records.source import read
 
@@ -67,7 +68,7 @@ def make_features(
         if report:
             report.mkdir(parents=True, exist_ok=True, mode=0o700)
             for name, text in texts.items():
-                write_private(report / name, text)
+                write_private(report / name, text.encode())
         write(made, out, keys=_keys(settings.output))
     except OSError as error:
         raise ConfigError(

@@ -20,7 +20,7 @@ PACKAGES = ("common", "grid_party", "bank_party")
 # Groups of modules of `common`, lowest first. Names are modules, or packages with all in them.
 GROUPS: dict[str, str] = {
     "ground": (
-        "errors logs expand disclosure party config keys scratch table rowhash tablefile dataset"
+        "errors logs expand disclosure party config private keys scratch table rowhash tablefile dataset"
         " certificate_forms revoked certificates world"
     ),
     "mpc": "mpc",  # secret-shared arithmetic: no socket, no file, no clock

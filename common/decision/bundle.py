@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +24,7 @@ from common.decision.grades import Grade
 from common.decision.scorecard import Scorecard
 from common.decision.table import DecisionTable
 from common.errors import ConfigError, DataError, JobNotFound
+from common.private import write_private
 
 Vector = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -168,15 +168,6 @@ def _from_table(job: str, rows: pa.Table, decision: Decision) -> HeldOut:
         decision=decision,
         segments=segments,
     )
-
-
-def write_private(file: Path, data: bytes) -> None:
-    """Mode 0600, whole or not at all."""
-    part = file.with_name(f".{file.name}.part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-        stream.write(data)
-    part.replace(file)
 
 
 def _damaged(job: str) -> DataError:

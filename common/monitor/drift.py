@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from common.keys import month_text
 from common.monitor.book import Reading
 from common.monitor.config import MonitorConfig
 from common.monitor.psi import floor, psi
@@ -52,7 +53,7 @@ def months_of(table: FeatureTable, job: str) -> tuple[list[str], Places]:
     if table.periods is None:
         return [job], np.zeros(table.rows, np.int64)
     distinct, place = np.unique(table.periods, return_inverse=True)
-    return [f"{p // 12:04d}-{p % 12 + 1:02d}" for p in distinct.tolist()], place
+    return [month_text(p) for p in distinct.tolist()], place
 
 
 def _read(

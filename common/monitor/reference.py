@@ -11,8 +11,8 @@ import numpy.typing as npt
 from pydantic import Field, ValidationError
 
 from common.config import StrictModel
-from common.decision.bundle import write_private
 from common.errors import DataError
+from common.private import write_private
 from common.table import FeatureTable
 
 FILE, SCORE = "reference.json", "(score)"

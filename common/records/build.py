@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,12 @@ from common import __version__
 from common.config import StrictModel
 from common.dataset import ColumnConfig
 from common.errors import ConfigError, DataError
+from common.keys import month_text
+from common.private import private_file
 from common.records.entries import check
 from common.records.panel import Codes, Panel
 from common.records.recipe import Recipe
-from common.records.samples import Samples, chosen, month_text
+from common.records.samples import Samples, chosen
 
 Column = npt.NDArray[np.float32] | Codes
 METADATA = b"wattscore"
@@ -127,16 +128,10 @@ def write(features: Features, path: Path, *, keys: Keys | None = None, origin: M
         {METADATA: json.dumps({**features.made, "origin": dict(origin or {})}, sort_keys=True, ensure_ascii=False)}
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+    with private_file(path) as stream:
         pq.write_table(table, stream, compression="zstd", row_group_size=1 << 17)
-        stream.flush()
-        os.fsync(stream.fileno())
-    with part.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    part.replace(path)
-    return digest
+        stream.seek(0)
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_made(path: Path) -> dict[str, Any]:

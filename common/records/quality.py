@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -110,14 +108,3 @@ def _categorical(codes: npt.NDArray[np.int16], levels: tuple[str, ...], present:
 
 def _finite(bound: float) -> float | None:
     return float(bound) if np.isfinite(bound) else None
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write `text`, readable by its owner only; the file appears whole or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(path)

@@ -49,10 +49,6 @@ def month_number(text: str) -> int:
     return int(text[:4]) * 12 + int(text[5:]) - 1
 
 
-def month_text(month: int) -> str:
-    return f"{month // 12:04d}-{month % 12 + 1:02d}"
-
-
 def chosen(panel: Panel, samples: Samples) -> tuple[Mask, Values | None]:
     """((E, M), which pairs are samples; (E, M), their label as of the sample's month, or None).
 

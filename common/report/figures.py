@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from common.decision.bundle import Coefficient, Decision
 from common.features.univariate import Feature
+from common.keys import month_text
 from common.report.charts import BLUE, GREEN, GREY, HALF, PERCENT, RED, SKY, WIDE, Chart, room
 from common.report.curves import Curve, Histogram, Lift
 from common.report.parts import Part
@@ -19,11 +20,6 @@ from common.stages.refit import Refit
 
 _BARS = 15  # most rows of a bar chart
 _HALF = (0.5, 0.15, 0.35, 0.5)
-
-
-def month_text(period: int) -> str:
-    """YYYY-MM of a month counted from year 0."""
-    return f"{period // 12:04d}-{period % 12 + 1:02d}"
 
 
 def months(words: Words, found: Sequence[Month], hide: Sequence[bool]) -> str:

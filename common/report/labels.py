@@ -8,7 +8,7 @@ import re
 from markupsafe import Markup
 
 from common.features.column import MISSING_LEVEL
-from common.report.figures import month_text
+from common.keys import month_text
 from common.report.judge import Judged
 from common.report.numbers import brief
 from common.report.parts import Part

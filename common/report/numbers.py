@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from common.report.figures import month_text
+from common.keys import month_text
 from common.report.small import LEAST
 
 DASH = "–"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from common.errors import ConfigError
+from common.private import write_private
 from common.report.evidence import gather
 from common.report.page import render
 from common.report.texts import Choice
@@ -17,11 +17,7 @@ def write_report(data: Path, job: str, out: Path, lang: Choice = "both") -> None
     Raises JobNotFound and DataError as `gather` does, ConfigError if `out` cannot be written.
     """
     page = render(gather(data, job), lang).encode()
-    part = out.with_name(f".{out.name}.part")
     try:
-        part.unlink(missing_ok=True)
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-            stream.write(page)
-        part.replace(out)
+        write_private(out, page)
     except OSError as error:
         raise ConfigError(f"{out}: cannot be written ({error.strerror})", remedy="Name a file in a folder of yours.") from None

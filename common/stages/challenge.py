@@ -12,10 +12,11 @@ import pandas as pd
 from common.config import StrictModel
 from common.dataset import ColumnConfig
 from common.decision import bundle
-from common.decision.bundle import HeldOut, write_private
+from common.decision.bundle import HeldOut
 from common.errors import DataError, JobNotFound, PlanError
 from common.mpc.fixedpoint import Reals
 from common.mpc.session import Session
+from common.private import write_private
 from common.stages import metrics
 from common.stages.metrics import Interval
 from common.stages.model import ModelStore, PartyModel

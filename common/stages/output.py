@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from common.keys import month_text
 from common.table import FeatureTable
 
 
@@ -31,7 +32,7 @@ def write_scores(path: Path, table: FeatureTable, columns: Mapping[str, Any]) ->
 def _months(periods: Any) -> pa.DictionaryArray:
     """YYYY-MM of months counted from year 0."""
     distinct, place = np.unique(periods, return_inverse=True)
-    texts = [f"{p // 12:04d}-{p % 12 + 1:02d}" for p in distinct.tolist()]
+    texts = [month_text(p) for p in distinct.tolist()]
     return pa.DictionaryArray.from_arrays(pa.array(place.astype(np.int32)), pa.array(texts, pa.string()))
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from common.dataset import ColumnConfig
 from common.errors import DataError, JobNotFound
 from common.features.univariate import Feature, describe
 from common.party import Party
+from common.private import write_private
 from common.stages.model import PartyModel
 from common.stages.refit import Refit
 from common.table import FeatureTable
@@ -86,11 +86,7 @@ def make_record(
 def save_record(record: Record, folder: Path) -> None:
     """Into `folder`, made if need be; whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f".{FILE}.part"
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-        stream.write(record.model_dump_json(indent=1).encode())
-    part.replace(folder / FILE)
+    write_private(folder / FILE, record.model_dump_json(indent=1).encode())
 
 
 def load_record(job: str, folder: Path) -> Record:

@@ -11,9 +11,10 @@ import pytest
 
 from common.config import validate
 from common.keys import masked
+from common.private import write_private
 from common.records.clean import clean
 from common.records.config import RecordsConfig
-from common.records.quality import Quality, quality, write_private
+from common.records.quality import Quality, quality
 from common.records.quality_html import as_html
 from common.records.quality_words import _BOTH, Lang
 from common.records.source import read
@@ -96,6 +97,6 @@ def test_files_are_for_their_owner_only_and_whole(tmp_path: Path) -> None:
     path = tmp_path / "quality.html"
     path.write_text("old")
     path.chmod(0o644)
-    write_private(path, "new")
+    write_private(path, b"new")
     assert path.read_text() == "new" and path.stat().st_mode & 0o777 == 0o600
     assert [p.name for p in tmp_path.iterdir()] == ["quality.html"]

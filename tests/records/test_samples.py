@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from common.config import validate
 from common.errors import ConfigError, DataError
+from common.keys import month_text
 from common.records.panel import Panel
-from common.records.samples import Samples, chosen, month_number, month_text
+from common.records.samples import Samples, chosen, month_number
 from tests.records.panels import FIRST, panels
 
 
