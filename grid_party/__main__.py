@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from common.daemon import start
+from common.daemon.daemon import start
 from common.party import Party
-from common.serve import command
+from common.process.serve import command
 
 main = command("grid-party", partial(start, Party.GRID))
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 from common.disclosure import Opened
-from common.mpc.correlation import DealtCorrelations, Demand, TrainingDemand
+from common.mpc.correlations import DealtCorrelations, Demand, TrainingDemand
 from common.mpc.dealer import Dealer, Work
 from common.mpc.session import MemoryChannel, Session, memory_pair
 from common.party import Party

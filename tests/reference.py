@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from common.mpc.descent import ONE, Step
+from common.learn.linear.descent import ONE, Step
 from common.mpc.link import Link
 
 Reals = npt.NDArray[np.float64]

@@ -6,6 +6,8 @@ import ast
 import gc
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
+
 
 def parse(path: Path) -> ast.Module:
     """The module at `path`. No garbage is collected meanwhile: a finaliser whose traceback is formatted parses source too, and

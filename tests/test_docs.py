@@ -15,28 +15,27 @@ import numpy as np
 import pytest
 
 from bank_party.__main__ import main as bank_party
-from common.cli import main as wattscore
 from common.config import StrictModel
 from common.coordinator.__main__ import main as coordinator
 from common.disclosure import CATALOGUE
 from common.features.options import Preparation
-from common.jobs.state import TRANSITIONS, State
+from common.learn.linear.descent import nesterov
 from common.mpc.cost import SIZES, Cost, alignment, descent, matrices, scores, split, training
 from common.mpc.dealer import Work
-from common.mpc.descent import nesterov
 from common.mpc.link import Fourier
 from common.mpc.session import OPENS, Kind
 from common.party import Party
-from common.plan import Limits, PredealPlan, PromotePlan, Request, ScorePlan, TrainPlan, load_plan
-from common.policy import Policy
+from common.plan.plans import Limits, PredealPlan, PromotePlan, Request, ScorePlan, TrainPlan, load_plan
+from common.plan.policy import Policy
+from common.plan.state import TRANSITIONS, State
+from common.process.settings import ClientSettings, CoordinatorSettings, PartySettings, check_party, load_settings
 from common.records.config import RecordsConfig, load_records
-from common.settings import ClientSettings, CoordinatorSettings, PartySettings, check_party, load_settings
-from common.trial_cli import as_json
+from common.trial.try_cli import as_json
+from common.wattscore import main as wattscore
 from common.wire import coordinator_pb2
 from grid_party.__main__ import main as grid_party
-from tests.source import parse
+from tests.source import ROOT, parse
 
-ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "deploy" / "samples"
 READMES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh-CN.md"}
 PROTOCOL = (ROOT / "protos" / "PROTOCOL.md").read_text(encoding="utf-8")

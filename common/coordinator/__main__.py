@@ -11,10 +11,10 @@ from common.coordinator.metrics import watch_coordinator
 from common.coordinator.service import Coordinator
 from common.errors import PolicyError
 from common.logs import set_logging
-from common.metrics import MetricsServer, watch_process
 from common.party import Identity
-from common.serve import command, serve_metrics
-from common.settings import CoordinatorSettings, load_settings
+from common.process.metrics import MetricsServer, watch_process
+from common.process.serve import command, serve_metrics
+from common.process.settings import CoordinatorSettings, load_settings
 from common.wire.server import Server, serve
 from common.wire.tls import Credentials
 

@@ -8,11 +8,11 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from common.coordinator.journal import Journal
 from common.errors import JobNotFound, WattScoreError
-from common.jobs.journal import Journal
-from common.jobs.state import Event, State, after
 from common.party import Identity, Party
-from common.plan import AnyPlan
+from common.plan.plans import AnyPlan
+from common.plan.state import Event, State, after
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2, peer_pb2
 from common.wire.status import to_fault

@@ -9,14 +9,14 @@ from contextlib import suppress
 
 from common.coordinator.board import Board, JobRecord
 from common.errors import PeerLost, PlanError, WattScoreError
-from common.jobs.memory import peak_mib
-from common.jobs.state import Event
 from common.logs import Place, within
-from common.mpc.correlation import TrainingDemand
+from common.mpc.correlations import TrainingDemand
 from common.mpc.dealer import Dealer, Work
 from common.party import Party
-from common.plan import PredealPlan, TrainPlan
-from common.settings import CoordinatorSettings
+from common.plan.plans import PredealPlan, TrainPlan
+from common.plan.state import Event
+from common.process.memory import peak_mib
+from common.process.settings import CoordinatorSettings
 from common.wire import coordinator_pb2, party_pb2
 from common.wire.peer import Counter, DealtChannel
 from common.wire.peer_pb2 import Fault

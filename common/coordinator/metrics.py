@@ -10,9 +10,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from common.coordinator.board import Board
-from common.jobs.state import State
-from common.metrics import ENDS, KINDS, Callback, Links
 from common.party import Party
+from common.plan.state import State
+from common.process.metrics import ENDS, KINDS, Callback, Links
 
 LINKS = tuple(party.value for party in Party)
 

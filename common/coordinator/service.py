@@ -14,12 +14,12 @@ from common.coordinator.board import Board, JobRecord
 from common.coordinator.drive import ANSWER, Drive
 from common.coordinator.metrics import LINKS
 from common.errors import IdentityError, JobStateError, PeerLost, PeerProtocolError, PolicyError, WattScoreError
-from common.jobs.state import Event, State
 from common.logs import within
-from common.metrics import Links
 from common.party import Identity, Party
-from common.plan import parse_plan
-from common.settings import CoordinatorSettings
+from common.plan.plans import parse_plan
+from common.plan.state import Event, State
+from common.process.metrics import Links
+from common.process.settings import CoordinatorSettings
 from common.wire import about_pb2, party_pb2
 from common.wire import coordinator_pb2 as wire
 from common.wire.about import arrival, info_service

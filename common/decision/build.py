@@ -15,8 +15,8 @@ from common.decision.config import DecisionConfig
 from common.decision.scorecard import make_scorecard
 from common.decision.table import make_table
 from common.features.bins import Column
-from common.stages.metrics import sigmoid
-from common.table import FeatureTable
+from common.rows.table import FeatureTable
+from common.stats.measures import sigmoid
 
 Vector = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

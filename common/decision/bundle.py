@@ -23,8 +23,8 @@ from common.decision.config import DecisionConfig
 from common.decision.grades import Grade
 from common.decision.scorecard import Scorecard
 from common.decision.table import DecisionTable
+from common.disk.files import write_private
 from common.errors import ConfigError, DataError, JobNotFound
-from common.private import write_private
 
 Vector = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pydantic import model_validator
 
 from common.config import StrictModel
-from common.stages.metrics import sigmoid
+from common.stats.measures import sigmoid
 
 Vector = npt.NDArray[np.float64]
 

@@ -16,7 +16,7 @@ from common.decision.config import DecisionConfig
 from common.errors import DataError
 from common.features.bins import BinnedColumn, Column
 from common.features.column import MISSING_LEVEL
-from common.table import FeatureTable, Ids
+from common.rows.table import FeatureTable, Ids
 
 Vector = npt.NDArray[np.float64]
 

@@ -1,6 +1,6 @@
 """A party's datasets by their headers, and whether disk and memory suffice for a plan on them. No row is read.
 
-Estimates, from `peak_mib` of real jobs at 5,000 to 150,000 rows and 20 to 40 columns: see tests/doctor/test_data.py.
+Estimates, from `peak_mib` of real jobs at 5,000 to 150,000 rows and 20 to 40 columns: see tests/common/doctor/test_data.py.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 import pyarrow.parquet
 
-from common.dataset import DatasetConfig, check_declared
 from common.doctor.finding import Finding, Machine, failed, passed, warned
 from common.errors import WattScoreError
+from common.home.stock import stock_bytes
 from common.party import Party
-from common.plan import AnyPlan, Plan, PredealPlan
-from common.settings import CoordinatorSettings, PartySettings
+from common.plan.plans import AnyPlan, Plan, PredealPlan
+from common.process.settings import CoordinatorSettings, PartySettings
+from common.rows.dataset import DatasetConfig, check_declared
+from common.rows.tablefile import TableFile
 from common.stages.offer import check_offer
-from common.stages.stockfile import stock_bytes
-from common.tablefile import TableFile
 
 _MIB = 1 << 20
 _BASE = 240 * _MIB  # a daemon that has run a small job

@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from common.certificates import TrustStore, check_leaf, identity_of, parse_key, read_certificate, verify_peer
 from common.doctor.finding import Finding, Machine, failed, lifetime, passed, warned
 from common.doctor.side import Side, orgs
 from common.errors import ConfigError, IdentityError, WattScoreError
 from common.party import Identity
-from common.settings import CoordinatorSettings, PartySettings, check_party
+from common.process.settings import CoordinatorSettings, PartySettings, check_party
+from common.trust.authority import TrustStore, check_leaf, identity_of, parse_key, read_certificate, verify_peer
 from common.wire.tls import TlsConfig, read_key
 
 _REISSUE = "Issue a new one with `wattscore certs issue` and put it in place of the old: no restart is needed."

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from common.certificates import TrustStore, check_leaf, identity_of, parse_certificate, verify_peer
 from common.doctor.finding import Finding, Machine, failed, lifetime, passed, warned
 from common.doctor.side import Side
 from common.errors import IdentityError, PeerProtocolError, WattScoreError
 from common.party import Identity
+from common.trust.authority import TrustStore, check_leaf, identity_of, parse_certificate, verify_peer
 from common.wire.about import Answer, ask
 from common.wire.about_pb2 import AboutReply, Attendance
 from common.wire.client import Connection

@@ -9,7 +9,7 @@ from typing import Any
 
 from common.config import StrictModel, read_toml
 from common.party import Identity, Party
-from common.settings import ClientSettings, CoordinatorSettings, PartySettings, load_settings
+from common.process.settings import ClientSettings, CoordinatorSettings, PartySettings, load_settings
 from common.wire.tls import TlsConfig
 
 Settings = PartySettings | CoordinatorSettings | ClientSettings

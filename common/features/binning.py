@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from common.dataset import ColumnConfig
 from common.errors import DataError
 from common.features.bins import BinnedColumn, Cells, Codes, Missing
 from common.features.column import MISSING_LEVEL, Vector, absent
 from common.features.options import Preparation
-from common.table import FeatureTable
+from common.rows.dataset import ColumnConfig
+from common.rows.table import FeatureTable
 
 Groups = tuple[tuple[int, ...], ...]  # cells of each bin, in order
 Flags = npt.NDArray[np.bool_]

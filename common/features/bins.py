@@ -11,7 +11,7 @@ from pydantic import FiniteFloat, model_validator
 
 from common.config import StrictModel
 from common.features.column import MISSING_LEVEL, FittedColumn, Vector, absent, check_imputed
-from common.table import FeatureTable
+from common.rows.table import FeatureTable
 
 Codes = npt.NDArray[np.int16]
 Missing = Literal["bin", "refuse"]

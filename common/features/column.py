@@ -9,7 +9,7 @@ from pydantic import FiniteFloat
 
 from common.config import StrictModel
 from common.errors import DataError
-from common.table import FeatureTable
+from common.rows.table import FeatureTable
 
 Vector = npt.NDArray[np.float64]
 MISSING_LEVEL = "(missing)"

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from common.keys import month_text
 from common.monitor.book import Reading
 from common.monitor.config import MonitorConfig
-from common.monitor.psi import floor, psi
 from common.monitor.reference import SCORE, Distribution, Places, Reference, named
-from common.table import FeatureTable
+from common.rows.keys import month_text
+from common.rows.table import FeatureTable
+from common.stats.psi import floor, psi
 
 _SIGMAS = 5.0  # of a share of missing values, beyond which chance is no explanation
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-from common.dataset import DatasetConfig
 from common.decision import bundle
 from common.errors import DataError, JobNotFound
 from common.monitor import drift, matured
@@ -18,6 +17,7 @@ from common.monitor.book import Book, Reading
 from common.monitor.config import MonitorConfig
 from common.monitor.drift import Alarm
 from common.monitor.matured import Matured
+from common.rows.dataset import DatasetConfig
 
 _log = logging.getLogger(__name__)
 

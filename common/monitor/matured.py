@@ -13,13 +13,13 @@ import pandas as pd
 import pyarrow.csv
 import pyarrow.parquet
 
-from common.dataset import DatasetConfig, read_labels
 from common.decision.bundle import HeldOut
 from common.errors import DataError
 from common.monitor.config import MonitorConfig
 from common.monitor.drift import Alarm
 from common.monitor.small import Counts, hidden
-from common.stages import metrics
+from common.rows.dataset import DatasetConfig, read_labels
+from common.stats import measures
 
 _SIGMAS = 4.0
 _KEYS = ["id", "period"]
@@ -146,7 +146,7 @@ def _measure(model: str, month: str, part: pd.DataFrame, held: HeldOut, config: 
         error=error,
         before=before,
         before_error=before_error,
-        ks=metrics.ks(y, u) if enough else None,
+        ks=measures.ks(y, u) if enough else None,
         expected=float(p.mean()),
         spread=math.sqrt(float((p * (1 - p)).sum())) / len(y),
         observed=None if hidden(*_classes(y)).any() else float(y.mean()),
@@ -172,7 +172,7 @@ def _classes(*labels: Vector) -> tuple[Counts, Counts]:
 
 def area(y: Vector, u: Vector) -> tuple[float, float]:
     """AUC and its standard error by DeLong: against a constant, whose AUC is exactly one half."""
-    interval = metrics.delong(y, u, np.zeros_like(u))
+    interval = measures.delong(y, u, np.zeros_like(u))
     return 0.5 + interval.difference, (interval.high - interval.low) / (2 * _Z95)
 
 

@@ -40,7 +40,7 @@ class Line:
 def make_page(history: History, config: MonitorConfig, *, title: str, when: str, lang: str) -> str:
     """when: the time it was made, as text. lang: en or zh."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(resources.files("common.monitor").joinpath("page.html").read_text(encoding="utf-8"))
+    template = environment.from_string(resources.files("common.monitor").joinpath("page.html.j2").read_text(encoding="utf-8"))
     return template.render(
         t=TEXTS[lang],
         lang=lang,

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from pydantic import Field, ValidationError
 
 from common.config import StrictModel
+from common.disk.files import write_private
 from common.errors import DataError
-from common.private import write_private
-from common.table import FeatureTable
+from common.rows.table import FeatureTable
 
 FILE, SCORE = "reference.json", "(score)"
 _BINS, _LEVELS = 10, 20

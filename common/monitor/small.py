@@ -1,4 +1,4 @@
-"""Which overdue rates are not shown: those that would tell of single enterprises, as `report.small` does for cells."""
+"""Which overdue rates are not shown: those that would tell of single enterprises, as `stats.few` does for cells."""
 
 from __future__ import annotations
 

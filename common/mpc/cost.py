@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from common.mpc.correlation import dealt_tables
-from common.mpc.count_masks import CountsDemand
+from common.mpc.correlations import dealt_tables
+from common.mpc.counting.masks import CountsDemand
 from common.mpc.dealer import Work
 from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.link import Link

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.errors import PeerProtocolError
-from common.mpc.correlation import Demand, MaskRows, PeriodDemand, TrainingDemand, dealt_tables, matrix_mask, ridge_mask
-from common.mpc.count_dealer import deal_counts
-from common.mpc.count_masks import CountsDemand
-from common.mpc.descent import CACHE_ROWS, Span, Step
+from common.learn.linear.descent import CACHE_ROWS, Span, Step
+from common.mpc.correlations import Demand, MaskRows, PeriodDemand, TrainingDemand, dealt_tables, matrix_mask, ridge_mask
+from common.mpc.counting.dealer import deal_counts
+from common.mpc.counting.masks import CountsDemand
 from common.mpc.fixedpoint import UPDATE_SHIFT, WEIGHT_SCALE, Words, encode, top32
 from common.mpc.link import Link
 from common.mpc.prg import Prg, Purpose

@@ -13,7 +13,7 @@ from common.mpc.fixedpoint import Words
 class Share:
     """This party's half of a secret vector at a scale. It says nothing by itself and shows nothing by accident.
 
-    words: uint64, wrapping. Linear operations with public integers are local. The only way out is `mpc.reveal`.
+    words: uint64, wrapping. Linear operations with public integers are local. The only way out is `learn.linear.reveal`.
     """
 
     __slots__ = ("scale", "words")

@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 
 from common import __version__
 from common.config import StrictModel
-from common.dataset import ColumnConfig
+from common.disk.files import private_file
 from common.errors import ConfigError, DataError
-from common.keys import month_text
-from common.private import private_file
 from common.records.entries import check
 from common.records.panel import Codes, Panel
 from common.records.recipe import Recipe
 from common.records.samples import Samples, chosen
+from common.rows.dataset import ColumnConfig
+from common.rows.keys import month_text
 
 Column = npt.NDArray[np.float32] | Codes
 METADATA = b"wattscore"

@@ -10,15 +10,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from common.keys import are_credit_codes, month_text, months, normal_ids
 from common.records.columns import At, Values, bound_outliers, categories, numbers, outlier_bounds
 from common.records.config import FieldConfig, RecordsConfig
-from common.records.journal import Finding, Journal
+from common.records.findings import Finding, Journal
 from common.records.origin import Raw
 from common.records.panel import Panel
 from common.records.rows import Records, to_panel, without_duplicates, without_gaps
 from common.records.samples import month_number
-from common.tablefile import Mask, read_text
+from common.rows.keys import are_credit_codes, month_text, months, normal_ids
+from common.rows.tablefile import Mask, read_text
 
 _QUIET, _MANY = ("empty", "unit", "gap", "duplicate"), 0.05
 """A rule, other than these, that touches more than this share of the records is worth a warning."""

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from common.records.config import FieldConfig, Outliers
-from common.records.journal import Journal
+from common.records.findings import Journal
 from common.records.origin import Raw
-from common.tablefile import Mask, read_numbers, read_text
+from common.rows.tablefile import Mask, read_numbers, read_text
 
 Values = npt.NDArray[np.float64]
 MOST_LEVELS = 1000

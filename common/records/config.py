@@ -13,7 +13,7 @@ from common.errors import ConfigError
 from common.records.entries import Entries
 from common.records.fields import KNOWN
 from common.records.samples import Month, Samples
-from common.tablefile import Format
+from common.rows.tablefile import Format
 
 Rule = Literal["drop", "null", "refuse"]
 RangeRule = Literal["drop", "clip", "null", "refuse"]

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from common import __version__
-from common.keys import month_text
 from common.records.clean import Cleaned
 from common.records.config import RecordsConfig
-from common.records.journal import Finding
+from common.records.findings import Finding
+from common.rows.keys import month_text
 
 _BINS = 40
 _LEVELS = 12  # of a categorical field, shown one by one; the rest together

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from common.keys import month_text
 from common.records.config import Cleaning
-from common.records.journal import Journal
+from common.records.findings import Journal
 from common.records.panel import Codes, Panel
-from common.tablefile import Mask
+from common.rows.keys import month_text
+from common.rows.tablefile import Mask
 
 Values = npt.NDArray[np.float64]
 _SPARSE, _ALWAYS_FITS = 30, 5_000_000  # cells of a panel for each record, and cells that are no matter

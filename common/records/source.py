@@ -14,7 +14,7 @@ import pyarrow as pa
 from common.errors import DataError
 from common.records.config import RecordsConfig
 from common.records.origin import Origin, Raw, joined
-from common.tablefile import Format, TableFile, plain
+from common.rows.tablefile import Format, TableFile, plain
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from common.stages.metrics import sigmoid
+from common.stats.measures import sigmoid
 
 Vector = npt.NDArray[np.float64]
 Groups = npt.NDArray[np.intp]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from common.report.small import LEAST
+from common.stats.few import LEAST
 
 Vector = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]

@@ -11,10 +11,10 @@ from typing import Any
 from common.decision import bundle
 from common.decision.bundle import HeldOut
 from common.errors import DataError
+from common.home.record import Record, load_record
+from common.learn.linear.half import ModelStore, PartyModel
 from common.party import Party
-from common.plan import TrainPlan, parse_plan
-from common.stages.model import ModelStore, PartyModel
-from common.stages.record import Record, load_record
+from common.plan.plans import TrainPlan, parse_plan
 
 SELECTION = "features.json"  # bins and information values, where the plan codes columns in bins
 

@@ -9,14 +9,14 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from common.decision.bundle import Coefficient, Decision
 from common.features.univariate import Feature
-from common.keys import month_text
+from common.home.record import Month
 from common.report.charts import BLUE, GREEN, GREY, HALF, PERCENT, RED, SKY, WIDE, Chart, room
 from common.report.curves import Curve, Histogram, Lift
 from common.report.parts import Part
-from common.report.small import LEAST
 from common.report.texts import Words
-from common.stages.record import Month
+from common.rows.keys import month_text
 from common.stages.refit import Refit
+from common.stats.few import LEAST
 
 _BARS = 15  # most rows of a bar chart
 _HALF = (0.5, 0.15, 0.35, 0.5)

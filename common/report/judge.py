@@ -12,7 +12,7 @@ from common.report import parts
 from common.report.bootstrap import Bands, bootstrap
 from common.report.curves import Curve, Histogram, Lift, curve, histogram, lifts
 from common.report.parts import Part, Shares
-from common.stages.metrics import Interval, Metrics, delong, evaluate
+from common.stats.measures import Interval, Metrics, delong, evaluate
 
 
 @dataclass(frozen=True, repr=False)

@@ -8,11 +8,11 @@ import re
 from markupsafe import Markup
 
 from common.features.column import MISSING_LEVEL
-from common.keys import month_text
 from common.report.judge import Judged
 from common.report.numbers import brief
 from common.report.parts import Part
 from common.report.texts import Words
+from common.rows.keys import month_text
 
 _NUMBER = r"(-?[\d.]+(?:e[+-]?\d+)?)"
 

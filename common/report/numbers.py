@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from common.keys import month_text
-from common.report.small import LEAST
+from common.rows.keys import month_text
+from common.stats.few import LEAST
 
 DASH = "–"
 

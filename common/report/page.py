@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from common.decision.bundle import Decision
 from common.disclosure import CATALOGUE
+from common.home.record import Record
 from common.party import Party
 from common.report import figures, labels, numbers
 from common.report.charts import style
@@ -20,10 +21,9 @@ from common.report.columns import remarks
 from common.report.evidence import Evidence
 from common.report.judge import Judged, judge
 from common.report.parts import FEW
-from common.report.small import LEAST, hidden
 from common.report.texts import TAGS, Choice, Words
-from common.stages.record import Record
 from common.stages.refit import Refit
+from common.stats.few import LEAST, hidden
 
 BANK = (
     "summary", "identity", "data", "features", "model", "stability", "ranking", "lift", "calibration", "grades", "comparison",

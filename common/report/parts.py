@@ -12,8 +12,8 @@ import pandas as pd
 
 from common.decision.bundle import HeldOut
 from common.features.univariate import divergence
-from common.report.small import LEAST, hidden
-from common.stages.metrics import Interval, auc, delong, ks
+from common.stats.few import LEAST, hidden
+from common.stats.measures import Interval, auc, delong, ks
 
 Vector = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

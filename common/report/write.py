@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from common.disk.files import write_private
 from common.errors import ConfigError
-from common.private import write_private
 from common.report.evidence import gather
 from common.report.page import render
 from common.report.texts import Choice

@@ -10,18 +10,18 @@ from contextlib import closing
 
 import numpy as np
 
+from common.disk.scratch import Scratch
 from common.errors import LocalProtocolError, PeerProtocolError, PolicyError
-from common.mpc.ahead import Widened
-from common.mpc.correlation import DealtCorrelations, TrainingDemand
+from common.home.stock import StockFile, StockLabel, StoredArrays, dealing
+from common.home.stocks import MOST, Stocks, describe
+from common.learn.linear.ahead import Widened
+from common.learn.linear.train import train
+from common.mpc.correlations import DealtCorrelations, TrainingDemand
 from common.mpc.fixedpoint import Reals, Words
 from common.mpc.product import Rows
 from common.mpc.session import Kind, Session
 from common.party import Party
-from common.plan import Model
-from common.scratch import Scratch
-from common.stages.stockfile import StockFile, StockLabel, StoredArrays, dealing
-from common.stages.stocks import MOST, Stocks, describe
-from common.stages.train import train
+from common.plan.plans import Model
 
 MOST_ROWS, MOST_COLUMNS = 1.25, 2.0  # of a stock, for each that there is: zeros cost bytes and time as data does
 

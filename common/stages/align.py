@@ -9,12 +9,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from common.errors import DataError, PolicyError
-from common.mpc.correlation import Correlations, PeriodDemand
+from common.match.ecdh import Match, MatchLimits, match_ids
+from common.mpc.correlations import Correlations, PeriodDemand
 from common.mpc.fixedpoint import Words
 from common.mpc.session import Kind, Session
 from common.party import Party
-from common.stages.match import Match, MatchLimits, match_ids
-from common.table import FeatureTable, Index
+from common.rows.table import FeatureTable, Index
 
 
 async def align(

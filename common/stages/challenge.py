@@ -10,18 +10,18 @@ import numpy as np
 import pandas as pd
 
 from common.config import StrictModel
-from common.dataset import ColumnConfig
 from common.decision import bundle
 from common.decision.bundle import HeldOut
+from common.disk.files import write_private
 from common.errors import DataError, JobNotFound, PlanError
+from common.home.registry import Registry
+from common.learn.linear.half import ModelStore, PartyModel
 from common.mpc.fixedpoint import Reals
 from common.mpc.session import Session
-from common.private import write_private
-from common.stages import metrics
-from common.stages.metrics import Interval
-from common.stages.model import ModelStore, PartyModel
-from common.stages.registry import Registry
-from common.stages.settle import champion_of_both
+from common.rows.dataset import ColumnConfig
+from common.stages.champion import champion_of_both
+from common.stats import measures
+from common.stats.measures import Interval
 
 FILE = "challenge.json"
 LEAST = 20  # rows of each class, whatever a policy says
@@ -76,7 +76,7 @@ def _read(column: ColumnConfig) -> dict[str, object]:
 def compare(champion: str, label: Reals, u: Reals, champion_u: Reals) -> Challenge:
     """Of held-out rows (n,): labels, log-odds of the model and of the champion."""
     return Challenge(
-        champion, metrics.auc(label, u), metrics.auc(label, champion_u), metrics.delong(label, u, champion_u), len(label)
+        champion, measures.auc(label, u), measures.auc(label, champion_u), measures.delong(label, u, champion_u), len(label)
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from common.decision.calibrate import platt
 from common.mpc.fixedpoint import Reals
-from common.stages.metrics import sigmoid
+from common.stats.measures import sigmoid
 
 PUBLIC = "held-out scores suggest that training has not converged: raise iterations (for nesterov) or epochs (for sgd)"
 """What others hear: that it happened, and no number."""

@@ -11,20 +11,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from common.dataset import ColumnConfig
 from common.disclosure import Opened
 from common.errors import PeerProtocolError, PolicyError
 from common.features import binning
 from common.features.binning import Binning, Groups
 from common.features.bins import BinnedColumn
 from common.features.options import Preparation
-from common.mpc.correlation import Correlations
-from common.mpc.count_masks import MAX_BINS, CountsDemand
-from common.mpc.counts import BinCounts
+from common.mpc.correlations import Correlations
+from common.mpc.counting.counts import BinCounts
+from common.mpc.counting.masks import MAX_BINS, CountsDemand
 from common.mpc.field import Elements
 from common.mpc.session import Kind, Session
 from common.party import Party
-from common.table import FeatureTable
+from common.rows.dataset import ColumnConfig
+from common.rows.table import FeatureTable
 
 Counts = npt.NDArray[np.int64]
 _FEW = "its bins hold too few labels of a class"

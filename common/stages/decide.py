@@ -15,14 +15,14 @@ from common.decision.config import DecisionConfig
 from common.decision.grades import grade_of
 from common.decision.scorecard import contributions
 from common.decision.table import VERDICTS, verdict
+from common.learn.linear.design import Prepared
+from common.learn.linear.half import PartyModel
 from common.mpc.fixedpoint import Reals
-from common.plan import Split
+from common.plan.plans import Split
+from common.rows.table import FeatureTable
 from common.stages import split
-from common.stages.metrics import sigmoid
-from common.stages.model import PartyModel
-from common.stages.prepare import Prepared
 from common.stages.reasons import Named
-from common.table import FeatureTable
+from common.stats.measures import sigmoid
 
 _SHOWN = 100_000  # training rows, in the random order of the alignment, from which representative values are taken
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.learn.linear.design import Prepared
 from common.mpc.fixedpoint import X_SCALE, Reals
 from common.mpc.product import Rows
-from common.stages import metrics
-from common.stages.local_model import Design, covariance, fit_design
-from common.stages.metrics import Interval, Metrics
-from common.stages.prepare import Prepared
+from common.stats import measures
+from common.stats.logistic import Design, covariance, fit_design
+from common.stats.measures import Interval, Metrics
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def bank_only(prepared: Prepared, own: Rows, label: Reals, ridge: float) -> tupl
 def evaluate(u: Reals, alone: Reals, label: Reals) -> Evaluation:
     """Of held-out rows (n,): log-odds of the joint and of the bank-only model, and labels."""
     return Evaluation(
-        metrics.evaluate(label, u), metrics.evaluate(label, alone), metrics.delong(label, u, alone), float(np.abs(u).max())
+        measures.evaluate(label, u), measures.evaluate(label, alone), measures.delong(label, u, alone), float(np.abs(u).max())
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from common.dataset import DatasetConfig
 from common.errors import DataError, PlanError, PolicyError
 from common.party import Party
-from common.plan import Plan, TrainPlan
-from common.policy import Policy
+from common.plan.plans import Plan, TrainPlan
+from common.plan.policy import Policy
+from common.rows.dataset import DatasetConfig
 
 
 def check_offer(plan: Plan, party: Party, datasets: dict[str, DatasetConfig], policy: Policy) -> DatasetConfig:

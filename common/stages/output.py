@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from common.keys import month_text
-from common.table import FeatureTable
+from common.rows.keys import month_text
+from common.rows.table import FeatureTable
 
 
 def write_scores(path: Path, table: FeatureTable, columns: Mapping[str, Any]) -> None:

@@ -13,42 +13,42 @@ from typing import Any, Protocol
 import numpy as np
 
 from common import __version__
-from common.dataset import ColumnConfig, DatasetConfig, Loaded, fingerprint, infer_columns, read_table
 from common.decision import bundle
 from common.decision.bundle import HeldOut
 from common.disclosure import Opened
+from common.disk.scratch import Scratch
 from common.errors import PolicyError
 from common.features.binning import Binning, binned_columns
 from common.features.selection import selection
+from common.home.home import Home, Outcome
+from common.home.record import Record, Seen, make_record, save_record
+from common.home.rowbook import Ledger
+from common.learn.linear.design import Prepared, agree_on_sizes, prepare
+from common.learn.linear.half import Packed, PartyModel, linear_scores, pack
+from common.learn.linear.train import train
+from common.match.ecdh import Match, MatchLimits, match_ids
 from common.monitor import reference
-from common.mpc.correlation import Correlations
+from common.mpc.correlations import Correlations
 from common.mpc.product import Rows
 from common.mpc.session import Kind, Reporter, Session
 from common.party import Party
-from common.plan import ScorePlan, TrainPlan
-from common.scratch import Scratch
+from common.plan.plans import ScorePlan, TrainPlan
+from common.rows.dataset import ColumnConfig, DatasetConfig, Loaded, fingerprint, infer_columns, read_table
+from common.rows.table import FeatureTable, Index
 from common.stages import challenge, converged, split
 from common.stages import evaluate as quality
 from common.stages.ahead import train_ahead
 from common.stages.align import align
 from common.stages.challenge import compare, find_champion
+from common.stages.champion import as_words, resolve
 from common.stages.counts import Allowance, bin_columns
 from common.stages.decide import decide, make_rules
-from common.stages.home import Home, Outcome
-from common.stages.ledger import Ledger
-from common.stages.match import Match, MatchLimits, match_ids
-from common.stages.model import Packed, PartyModel, linear_scores, pack
 from common.stages.offer import check_batch, select
 from common.stages.output import write_scores
-from common.stages.prepare import Prepared, agree_on_sizes, prepare
 from common.stages.reasons import open_reasons
-from common.stages.record import Record, Seen, make_record, save_record
 from common.stages.refit import refit
 from common.stages.score import open_scores
-from common.stages.settle import as_words, resolve
-from common.stages.train import train
 from common.stages.watch import told, watch
-from common.table import FeatureTable, Index
 
 _log = logging.getLogger(__name__)
 

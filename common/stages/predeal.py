@@ -6,15 +6,15 @@ import asyncio
 import time
 
 from common.errors import DataError
-from common.mpc.ahead import dealt_arrays
-from common.mpc.correlation import DealerLink, take_dealt, take_seed
+from common.home.home import Outcome
+from common.home.stock import StockWriter
+from common.home.stocks import Stocks
+from common.learn.linear.ahead import dealt_arrays
+from common.mpc.correlations import DealerLink, take_dealt, take_seed
 from common.mpc.session import Session
-from common.plan import PredealPlan
+from common.plan.plans import PredealPlan
 from common.stages.ahead import confirm
-from common.stages.home import Outcome
 from common.stages.pipeline import StageReporter
-from common.stages.stockfile import StockWriter
-from common.stages.stocks import Stocks
 
 
 async def predeal(

@@ -11,15 +11,15 @@ import numpy as np
 
 from common.disclosure import Opened
 from common.errors import DataError, PeerProtocolError, PolicyError
-from common.mpc.correlation import DealerLink, take_seed
+from common.home.home import Home, Outcome
+from common.home.registry import Version
+from common.mpc.correlations import DealerLink, take_seed
 from common.mpc.session import Array, Kind, Session
 from common.party import Party
-from common.plan import PromotePlan
+from common.plan.plans import PromotePlan
 from common.stages.challenge import Challenge, measured
-from common.stages.home import Home, Outcome
+from common.stages.champion import as_words, settle
 from common.stages.pipeline import StageReporter
-from common.stages.registry import Version
-from common.stages.settle import as_words, settle
 
 
 async def promote(

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from common.dataset import is_reason
 from common.decision.reasons import grouped, strongest
 from common.decision.scorecard import contributions
 from common.errors import ConfigError, PeerProtocolError
+from common.learn.linear.half import PartyModel
 from common.mpc.session import Kind, Session
 from common.party import Party
-from common.stages.model import PartyModel
-from common.table import FeatureTable
+from common.rows.dataset import is_reason
+from common.rows.table import FeatureTable
 
 TEXTS, TEXT_BYTES = 64, 240
 Bytes = npt.NDArray[np.uint8]

@@ -10,9 +10,9 @@ import pandas as pd
 
 from common.config import StrictModel
 from common.decision.bundle import HeldOut
+from common.learn.linear.half import PartyModel
 from common.mpc.fixedpoint import Reals
-from common.stages.metrics import sigmoid
-from common.stages.model import PartyModel
+from common.stats.measures import sigmoid
 
 Groups = npt.NDArray[np.intp]
 Block = Callable[[int, int], Reals]  # prepared columns of held-out rows low to high, the intercept last

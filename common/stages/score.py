@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from common.home.rowbook import Ledger
+from common.learn.linear.half import PartyModel
 from common.mpc.fixedpoint import Reals, decode, encode
 from common.mpc.session import Kind, Session
 from common.party import Party
-from common.stages.ledger import Ledger
-from common.stages.model import PartyModel
-from common.table import FeatureTable
+from common.rows.table import FeatureTable
 
 
 async def open_scores(

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from common.errors import LocalProtocolError, PolicyError
 from common.mpc.session import Kind, Session
 from common.party import Party
-from common.plan import Limits, Split
-from common.rowhash import hash_rows
-from common.table import FeatureTable
+from common.plan.plans import Limits, Split
+from common.rows.hashes import hash_rows
+from common.rows.table import FeatureTable
 
 Mask = npt.NDArray[np.bool_]
 

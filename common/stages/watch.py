@@ -11,7 +11,7 @@ from common.monitor.book import Book, Reading
 from common.monitor.config import MonitorConfig
 from common.monitor.drift import alarms, observe
 from common.mpc.fixedpoint import Reals
-from common.table import FeatureTable
+from common.rows.table import FeatureTable
 
 _log = logging.getLogger(__name__)
 

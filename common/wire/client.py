@@ -12,9 +12,9 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
-from common.certificates import TrustStore
 from common.errors import PeerLost, WattScoreError
 from common.party import Identity
+from common.trust.authority import TrustStore
 from common.wire.frames import Piece, codec
 from common.wire.proof import Challenge
 from common.wire.server import KEEPALIVE, distrusted

@@ -12,8 +12,8 @@ from google.protobuf.message import Message
 
 from common import __version__
 from common.errors import PeerFailed, PeerLost, PeerProtocolError, PlanError, WattScoreError
-from common.mpc.correlation import Demand, PeriodDemand, TrainingDemand
-from common.mpc.count_masks import CountsDemand
+from common.mpc.correlations import Demand, PeriodDemand, TrainingDemand
+from common.mpc.counting.masks import CountsDemand
 from common.mpc.session import Array, Round
 from common.wire import party_pb2 as party
 from common.wire.codec import Assembler, encode

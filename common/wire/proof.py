@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from common.certificates import TrustStore, parse_certificate, verify_peer
 from common.errors import IdentityError
 from common.party import Identity
+from common.trust.authority import TrustStore, parse_certificate, verify_peer
 from common.wire.tls import Own
 
 _NONCE, _CERTIFICATE, _SIGNATURE = "wattscore-nonce-bin", "wattscore-certificate-bin", "wattscore-signature-bin"

@@ -16,9 +16,9 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from common.certificates import TrustStore, fingerprint, verify_peer
 from common.errors import ConfigError, PeerLost, WattScoreError
 from common.party import Identity
+from common.trust.authority import TrustStore, fingerprint, verify_peer
 from common.wire.frames import Piece, codec
 from common.wire.proof import prove
 from common.wire.status import FAULT_KEY, code_of, to_fault

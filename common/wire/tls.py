@@ -20,19 +20,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import Field
 
-from common.certificates import (
-    TrustStore,
-    check_dates,
-    check_leaf,
-    identity_of,
-    parse_key,
-    read_certificate,
-    verify_peer,
-)
 from common.config import StrictModel
 from common.errors import ConfigError, IdentityError, PeerLost, PeerProtocolError, WattScoreError
 from common.party import Identity
-from common.revoked import read_revoked
+from common.trust.authority import TrustStore, check_dates, check_leaf, identity_of, parse_key, read_certificate, verify_peer
+from common.trust.revoked import read_revoked
 
 _SETTING, _UNUSABLE_SUITE = "GRPC_SSL_CIPHER_SUITES", "ECDHE-PSK-AES128-CBC-SHA"
 if "grpc" not in sys.modules:

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from bank_party.__main__ import main
-from common.certificates import issue, make_ca
 from common.party import Identity
+from common.trust.authority import issue, make_ca
 
 BANK = Identity("acme", "bank-party")
 
@@ -40,7 +40,7 @@ identity = "wattscore://volt/grid-party"
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """The daemon would send this process's log to a stream that ends with the test."""
-    monkeypatch.setattr("common.daemon.set_logging", lambda *args: None)
+    monkeypatch.setattr("common.daemon.daemon.set_logging", lambda *args: None)
 
 
 @pytest.mark.parametrize(

@@ -14,16 +14,16 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from common.party import Party
-from common.records_cli import world_config
-from common.world import make_world
+from common.records.cli import world_config
+from common.trial.world import make_world
 
 MONTHS = 24
 FORMATS = ("csv", "parquet")
 _KNOWN = 0.9  # of the world's enterprises, at the party that knows fewer of them
 _PROGRAM = """
 import atexit, sys
-from common.cli import main
-from common.jobs.memory import peak_mib
+from common.wattscore import main
+from common.process.memory import peak_mib
 atexit.register(lambda: print(peak_mib(), file=sys.stderr))
 main()
 """  # the kernel's own figure of a child's memory has its parent's in it

@@ -12,9 +12,9 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
-from common.client import Client
-from common.plan import Limits, Plan
-from common.trial import Trial
+from common.client.client import Client
+from common.plan.plans import Limits, Plan
+from common.trial.processes import Trial
 from common.wire import coordinator_pb2 as wire
 from tests.bench.line import Lines, Shape
 from tests.bench.profiled import OUT

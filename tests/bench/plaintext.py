@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from common.dataset import DatasetConfig, read_table
+from common.learn.linear.design import prepare
 from common.party import Party
-from common.plan import TrainPlan
-from common.rowhash import hash_rows
+from common.plan.plans import TrainPlan
+from common.rows.dataset import DatasetConfig, read_table
+from common.rows.hashes import hash_rows
+from common.rows.table import FeatureTable
 from common.stages import split
-from common.stages.metrics import evaluate
-from common.stages.prepare import prepare
-from common.table import FeatureTable
+from common.stats.measures import evaluate
 
 EPOCHS, BATCH, RATE = 5, 1024, 0.1
 

@@ -31,7 +31,7 @@ _FUNCTIONS = {
 }
 NAMED = [
     *((f"common.mpc.{where}", "function", name) for name, places in _FUNCTIONS.items() for where in places),
-    ("common.mpc.descent:_residual", "function", "link"),
+    ("common.learn.linear.descent:_residual", "function", "link"),
     ("common.mpc.dealer:_Masks._link", "function", "link"),
     ("common.mpc.dealer:_Masks.__init__", "function", "other arithmetic"),
     ("common.mpc.dealer:_Masks.deal", "function", "other arithmetic"),
@@ -49,13 +49,13 @@ NAMED = [
     ("common.wire.server:Call.read", "coroutine", "gRPC in Python"),
     ("common.wire.server:Call.write", "coroutine", "gRPC in Python"),
     ("common.mpc.session:Session.collect", "waiting", "the other party"),
-    ("common.mpc.correlation:DealtCorrelations._dealt", "waiting", "the dealer"),
+    ("common.mpc.correlations:DealtCorrelations._dealt", "waiting", "the dealer"),
     ("common.wire.peer:asyncio.Condition.wait_for", "waiting", "the parties"),
     ("common.mpc.dealer:Dealer.training", "dealing", "train"),
     ("common.stages.pipeline:PartyJob.stage", "stage", ""),
-    ("common.stages.model:PartyModel.partial_scores", "function", "own part of the score"),
-    ("common.stages.ledger:_keys", "function", "ledger: keys of rows"),
-    ("common.stages.ledger:Ledger.charge", "function", "ledger: the book"),
+    ("common.learn.linear.half:PartyModel.partial_scores", "function", "own part of the score"),
+    ("common.home.rowbook:_keys", "function", "ledger: keys of rows"),
+    ("common.home.rowbook:Ledger.charge", "function", "ledger: the book"),
     ("common.stages.pipeline:write_scores", "function", "file of scores"),
 ]  # fmt: skip
 """What is measured: where it is found, how it is wrapped (a verb of Meter, or a function below), and its name in the table."""

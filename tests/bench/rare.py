@@ -9,15 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from common.compare import pooled
-from common.dataset import DatasetConfig
 from common.decision.bundle import load_decision
 from common.party import Party
-from common.plan import TrainPlan
-from common.records_cli import make_features, world_config
-from common.trial import Trial
+from common.plan.plans import TrainPlan
+from common.records.cli import make_features, world_config
+from common.rows.dataset import DatasetConfig
+from common.trial.compare import pooled
+from common.trial.processes import Trial
+from common.trial.world import ID, LABEL, MONTH, make_world
 from common.wire import coordinator_pb2 as wire
-from common.world import ID, LABEL, MONTH, make_world
 from tests.bench.jobs import forget_scores, run
 
 _ROWS = 15.3  # matched rows of each enterprise of the world: 18 months, 85 % known to both

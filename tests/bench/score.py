@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from common.plan import Model, ScorePlan, Side, Split, TrainPlan
-from common.stages.metrics import sigmoid
+from common.plan.plans import Model, ScorePlan, Side, Split, TrainPlan
+from common.stats.measures import sigmoid
 from tests.bench import jobs
 from tests.bench.anatomy import anatomy
 from tests.bench.plaintext import timed

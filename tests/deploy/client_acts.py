@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from common.client import Client, as_dict
+from common.client.client import Client, as_dict
 from common.errors import PeerLost
-from common.jobs.state import State
-from common.plan import TrainPlan, load_plan
+from common.plan.plans import TrainPlan, load_plan
+from common.plan.state import State
 
 CONFIG, PLAN = Path("/data/client.toml"), Path("/data/plan.toml")
 PATIENCE = 60.0  # seconds

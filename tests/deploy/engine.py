@@ -14,7 +14,8 @@ from typing import Any
 import docker
 from docker.errors import DockerException
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.source import ROOT
+
 DAEMONS = ("coordinator", "grid", "bank")
 IMAGE = "wattscore:test"
 _ACTS = (Path(__file__).parent / "client_acts.py").read_text(encoding="utf-8")

@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from common.demo import lay_out
-from common.demo_setup import WHO
 from common.party import Party
+from common.trial.demo import lay_out
+from common.trial.demo_setup import WHO
 from tests.deploy.engine import DAEMONS, Demo, eventually
 
 pytestmark = pytest.mark.containers

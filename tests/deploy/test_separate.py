@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.engine import IMAGE, ROOT, eventually
-from tests.separate.pages import CONFIGURATION, DATA, KEYS, ROLES, TRUST, blocks
-from tests.separate.test_follow import ORGS, exports
+from tests.deploy.engine import IMAGE, eventually
+from tests.scenarios.separate.pages import CONFIGURATION, DATA, KEYS, ROLES, TRUST, blocks
+from tests.scenarios.separate.test_follow import ORGS, exports
+from tests.source import ROOT
 
 pytestmark = pytest.mark.containers
 

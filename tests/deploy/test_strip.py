@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.deploy.engine import ROOT
+from tests.source import ROOT
 
 LIBRARIES = Path(pa.__file__).parent, Path(np.__file__).parents[1] / "numpy.libs"
 

@@ -1,0 +1,106 @@
+"""The Python client: submit plans, watch, list, show and cancel jobs. The command line is made of these calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from common.errors import ConfigError, WattScoreError
+from common.plan.plans import AnyPlan
+from common.plan.state import State
+from common.process.settings import ClientSettings, load_settings
+from common.wire import coordinator_pb2 as wire
+from common.wire import plain
+from common.wire.client import Connection
+from common.wire.methods import CANCEL, LIST, SHOW, SUBMIT, WATCH
+from common.wire.status import from_fault
+from common.wire.tls import Credentials
+
+
+class Client:
+    """A synchronous client of one coordinator; use it as a context manager.
+
+        with Client.from_config(Path("client.toml")) as client:
+            job = client.submit(load_plan(Path("plan.toml")))
+            for job in client.watch(job.id): print(job.state)
+
+    Calls raise the error the coordinator reported (PlanError, JobNotFound, ...), IdentityError or PeerLost.
+    """
+
+    def __init__(self, settings: ClientSettings) -> None:
+        if settings.coordinator.address is None:
+            raise ConfigError("missing key 'coordinator.address'")
+        self._runner = asyncio.Runner()
+        try:
+            self._connection = self._runner.run(_connect(settings))
+        except BaseException:
+            self._runner.close()
+            raise
+
+    @classmethod
+    def from_config(cls, path: Path) -> Client:
+        return cls(load_settings(ClientSettings, path))
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._runner.run(self._connection.close())
+        self._runner.close()
+
+    def submit(self, plan: AnyPlan) -> wire.Job:
+        """Queues a plan; the job as it stands."""
+        job: wire.Job = self._call(SUBMIT, wire.SubmitRequest(plan=plan.canonical()))
+        return job
+
+    def watch(self, job: str) -> Iterator[wire.Job]:
+        """The job now, and again whenever it changes, until it is over."""
+        updates = self._connection.subscribe(WATCH, wire.JobRequest(job=job))
+        try:
+            while (update := self._runner.run(_next(updates))) is not None:
+                yield update
+        finally:
+            self._runner.run(updates.aclose())  # type: ignore[attr-defined]
+
+    def show(self, job: str) -> wire.Job:
+        found: wire.Job = self._call(SHOW, wire.JobRequest(job=job))
+        return found
+
+    def jobs(self) -> list[wire.Job]:
+        """Every job of this coordinator, oldest first, in short: without plan, progress and reports."""
+        return list(self._call(LIST, wire.ListRequest()).jobs)
+
+    def cancel(self, job: str) -> wire.Job:
+        """Ends a job that is queued or running; raises JobStateError for one that is over."""
+        ended: wire.Job = self._call(CANCEL, wire.JobRequest(job=job))
+        return ended
+
+    def _call(self, method: Any, request: Any) -> Any:
+        return self._runner.run(self._connection.call(method, request))
+
+
+async def _connect(settings: ClientSettings) -> Connection:
+    return Connection(str(settings.coordinator.address), settings.coordinator.who, Credentials.load(settings.tls))
+
+
+async def _next(updates: Any) -> wire.Job | None:
+    found: wire.Job | None = await anext(updates, None)
+    return found
+
+
+def failure(job: wire.Job) -> WattScoreError | None:
+    """Why a job did not succeed, with the process it happened at; None if it did or is not over."""
+    state = State(job.state)
+    if not state.final or state is State.SUCCEEDED:
+        return None
+    return from_fault(job.fault)
+
+
+def as_dict(job: wire.Job) -> dict[str, Any]:
+    """A job as JSON-safe data, every field present."""
+    return plain.as_dict(job)

@@ -1,0 +1,164 @@
+"""A party's process: attends the coordinator, runs the jobs it is offered, and at the grid serves the bank's streams."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from common import __version__
+from common.daemon.meet import Dial, Door, Meeting
+from common.daemon.runner import Runner
+from common.errors import IdentityError, PeerLost, PeerProtocolError, WattScoreError
+from common.home.home import Home
+from common.home.registry import Registry
+from common.home.rowbook import Ledger
+from common.home.stocks import Stocks
+from common.learn.linear.half import ModelStore
+from common.logs import set_logging
+from common.monitor.book import Book
+from common.party import Party
+from common.process.metrics import MetricsServer, PartyMetrics, watch_process, watch_stock
+from common.process.serve import serve_metrics
+from common.process.settings import PartySettings, check_party, load_settings
+from common.wire import party_pb2 as wire
+from common.wire.about import info_service
+from common.wire.client import Connection, Stream
+from common.wire.methods import ATTEND, PEER
+from common.wire.peer import PROTOCOL
+from common.wire.server import Server, Service, serve
+from common.wire.tls import Credentials
+
+_log = logging.getLogger(__name__)
+
+_RETRY = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between attempts to reach the coordinator
+
+
+class PartyDaemon:
+    """One party. Both roles run this; the grid also listens for the bank."""
+
+    def __init__(
+        self,
+        party: Party,
+        runner: Runner,
+        connections: list[Connection],
+        server: Server | None,
+        metrics: PartyMetrics | None = None,
+        metrics_server: MetricsServer | None = None,
+    ) -> None:
+        self._metrics, self._metrics_server = metrics or PartyMetrics(CollectorRegistry()), metrics_server
+        self.party, self._runner, self._connections, self._server = party, runner, connections, server
+        self.port: int | None = server.port if server else None
+        self._coordinator = connections[0]
+        self._writing = asyncio.Lock()
+        self._stream: Stream | None = None
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Attends the coordinator until told to stop, coming back after every loss."""
+        failures = 0
+        while not self._stopping:
+            try:
+                await self._attend()
+                cause: WattScoreError = PeerLost("the coordinator closed the connection")
+            except WattScoreError as error:
+                cause = error
+            self._metrics.attending.set(0)
+            if self._stopping:
+                return
+            if self._stream is not None:
+                failures, self._stream = 0, None
+                lost = PeerLost(f"the {self.party.value} lost the coordinator: {cause.public}", remedy=cause.remedy)
+                await self._runner.stop_all(lost)
+            wait = _RETRY[min(failures, len(_RETRY) - 1)]
+            level = logging.WARNING if failures in (0, 4) or isinstance(cause, IdentityError) else logging.DEBUG
+            _log.log(level, "not attending the coordinator: %s; again in %.1f s", cause, wait)
+            failures += 1
+            await asyncio.sleep(wait)
+
+    async def _attend(self) -> None:
+        stream = self._coordinator.stream(ATTEND)
+        await stream.write(
+            wire.FromParty(
+                register=wire.Register(party=self.party.value, protocol=PROTOCOL, software=__version__, time=time.time())
+            )
+        )
+        first = await stream.read()
+        if first is None or first.WhichOneof("message") != "welcome":
+            raise PeerProtocolError("the coordinator did not welcome this party")
+        self._stream = stream
+        self._metrics.attending.set(1)
+        _log.info("attending %s", self._coordinator.server)
+        while (message := await stream.read()) is not None:
+            await self._runner.take(message, self._send)
+
+    async def _send(self, message: wire.FromParty) -> None:
+        # A write that is cancelled, as a job's last progress is, would take the whole stream with it.
+        await asyncio.shield(asyncio.ensure_future(self._write(message)))
+
+    async def _write(self, message: wire.FromParty) -> None:
+        async with self._writing:
+            if self._stream is None:
+                raise PeerLost("not connected to the coordinator")
+            await self._stream.write(message)
+
+    async def stop(self, reason: str) -> None:
+        self._stopping = True
+        await self._runner.stop_all(PeerLost(reason))
+        if self._stream is not None:
+            await self._stream.close()
+        if self._server is not None:
+            await self._server.stop()
+        for connection in self._connections:
+            await connection.close()
+        if self._metrics_server is not None:
+            self._metrics_server.stop()
+
+
+def open_home(settings: PartySettings) -> Home:
+    """The party's data folder, made if it is new."""
+    data = settings.data
+    ledger = Ledger(data / "ledger.sqlite")
+    stocks = Stocks(data / "stock", data / "spent.sqlite", settings.coordinator.identity, settings.policy.stock_mib)
+    books = Registry(data / "registry.sqlite"), Book(data / "monitor.sqlite")
+    return Home(
+        ModelStore(data / "models"),
+        ledger,
+        data / "scores",
+        settings.policy,
+        stocks,
+        *books,
+        settings.decision,
+        settings.monitor,
+    )
+
+
+async def start(party: Party, config: Path) -> PartyDaemon:
+    """Reads the configuration, checks identities, binds the port."""
+    settings = load_settings(PartySettings, config)
+    set_logging(settings.log_level, settings.log_format, settings.data)
+    credentials = Credentials.load(settings.tls)
+    check_party(credentials.identity, settings, listens=party is Party.GRID)
+    home = open_home(settings)
+    metrics = PartyMetrics(registry := CollectorRegistry())
+    watch_process(registry, party.value, credentials)
+    watch_stock(registry, settings.data / "stock")
+    metrics_server = serve_metrics(settings, registry)
+    coordinator = Connection(str(settings.coordinator.address), settings.coordinator.who, credentials)
+    door, connections = Door(settings.peer.who), [coordinator]
+    services = [Service(PEER, {"Exchange": door.exchange})] if party is Party.GRID else []
+    known = {credentials.identity: party.value, settings.peer.who: party.other.value}
+    services.append(info_service(known))
+    server = None
+    if settings.listen is not None:
+        orgs = {settings.peer.who.org, credentials.identity.org}
+        server = await serve(settings.listen, credentials, orgs, services, origin=party.value, reflect=settings.reflection)
+    meeting: Meeting = door
+    if party is Party.BANK:
+        connections.append(grid := Connection(str(settings.peer.address), settings.peer.who, credentials))
+        meeting = Dial(grid)
+    runner = Runner(party, settings, home, meeting, coordinator, metrics)
+    return PartyDaemon(party, runner, connections, server, metrics, metrics_server)

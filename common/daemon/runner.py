@@ -1,0 +1,205 @@
+"""Runs offered jobs at one party: looks at the offer, meets the other party, runs the pipeline, reports."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry
+
+from common.daemon.meet import Meeting
+from common.daemon.outcome import ProgressReporter, report
+from common.disk.scratch import Scratch
+from common.errors import JobCancelled, JobStateError, PeerProtocolError, WattScoreError
+from common.home.home import Home, Outcome
+from common.learn.linear.half import is_job_name
+from common.match.choose import check_matcher, choose_match
+from common.mpc.correlations import DealtCorrelations
+from common.mpc.session import Session
+from common.party import Party
+from common.plan.plans import AnyPlan, Plan, PredealPlan, PromotePlan, TrainPlan, parse_plan
+from common.process.metrics import JobWatch, PartyMetrics
+from common.process.settings import PartySettings
+from common.stages.offer import check_offer
+from common.stages.pipeline import PartyJob, run
+from common.stages.predeal import predeal
+from common.stages.promote import promote
+from common.wire import party_pb2 as wire
+from common.wire.client import Connection
+from common.wire.methods import DEAL
+from common.wire.peer import Counter, DealerChannel, FrameChannel
+from common.wire.status import from_fault, to_fault
+
+_log = logging.getLogger(__name__)
+
+Send = Callable[[wire.FromParty], Awaitable[None]]
+
+
+@dataclass
+class _Running:
+    """A job this party has accepted."""
+
+    plan: AnyPlan
+    watch: JobWatch
+    task: asyncio.Task[None] | None = None
+    cause: WattScoreError | None = None  # why it was told to stop
+    peer: Counter = field(default_factory=Counter)
+    coordinator: Counter = field(default_factory=Counter)
+
+
+class Runner:
+    """The jobs of one party. `send` delivers messages to the coordinator."""
+
+    def __init__(
+        self,
+        party: Party,
+        settings: PartySettings,
+        home: Home,
+        meeting: Meeting,
+        coordinator: Connection,
+        metrics: PartyMetrics | None = None,
+    ) -> None:
+        self._metrics = metrics or PartyMetrics(CollectorRegistry())
+        self.party, self._settings, self._home = party, settings, home
+        self._meeting, self._coordinator = meeting, coordinator
+        self._jobs: dict[str, _Running] = {}
+
+    async def take(self, message: wire.ToParty, send: Send) -> None:
+        """Acts on one message of the coordinator."""
+        what = message.WhichOneof("message")
+        if what == "offer":
+            await self._offered(message.offer, send)
+        elif what == "start":
+            self._start(message.start.job, send)
+        elif what == "stop":
+            self.stop(message.stop.job, from_fault(message.stop.fault))
+
+    def stop(self, job: str, cause: WattScoreError) -> None:
+        """Ends a job if it is here; the other party hears why."""
+        running = self._jobs.get(job)
+        if running is None:
+            return
+        running.cause = cause
+        if running.task is not None:
+            running.task.cancel()
+        else:
+            self._forget(job)
+
+    async def stop_all(self, cause: WattScoreError) -> None:
+        tasks = [running.task for running in self._jobs.values() if running.task is not None]
+        for job in list(self._jobs):
+            self.stop(job, cause)
+        if tasks:
+            await asyncio.wait(tasks, timeout=5.0)
+
+    async def _offered(self, offer: wire.Offer, send: Send) -> None:
+        kind = ""
+        try:
+            self._check_name(offer.job)
+            plan = parse_plan(offer.plan, f"job {offer.job}")
+            kind = plan.kind
+            self._home.policy.check(plan)
+            if isinstance(plan, Plan):
+                check_offer(plan, self.party, self._settings.datasets, self._home.policy)
+                check_matcher(plan, self._settings.matcher)
+            if isinstance(plan, TrainPlan | PredealPlan):
+                self._home.stocks.check(plan, self.party)
+            if isinstance(plan, PromotePlan) and plan.model is not None:
+                self._home.registry.version(plan.model)
+        except Exception as error:  # of any kind: an offer must not end the daemon
+            if isinstance(error, WattScoreError):
+                _log.warning("job %s refused: %s", offer.job, error)
+            else:
+                _log.exception("job %s refused", offer.job)
+            self._metrics.refused(kind, type(error).__name__)
+            await send(wire.FromParty(refuse=wire.Refuse(job=offer.job, fault=to_fault(error, self.party.value))))
+            return
+        self._jobs[offer.job] = _Running(plan, JobWatch(self._metrics, offer.job, plan.kind))
+        self._meeting.expect(offer.job)
+        await send(wire.FromParty(accept=wire.Accept(job=offer.job)))
+
+    def _check_name(self, job: str) -> None:
+        """The coordinator names jobs, and files are named after them: a name must be one, and new here."""
+        if not is_job_name(job):
+            raise PeerProtocolError("the coordinator offered a job under a name that is none", remedy="Do not trust it.")
+        if job in self._jobs or self._home.knows(job):
+            raise PeerProtocolError(f"the coordinator offered job {job} again", remedy="Do not trust it.")
+
+    def _start(self, job: str, send: Send) -> None:
+        running = self._jobs.get(job)
+        if running is None or running.task is not None:
+            raise JobStateError(f"job {job} cannot start: it was not accepted, or runs already", job=job)
+        running.task = asyncio.create_task(self._watched(job, running, send))
+
+    def _forget(self, job: str) -> None:
+        self._jobs.pop(job, None)
+        self._meeting.forget(job)
+
+    async def _watched(self, job: str, running: _Running, send: Send) -> None:
+        """`_run`, counted and with its place in the job in all that is logged."""
+        with running.watch:
+            running.watch.counting(running.peer, running.coordinator)
+            await self._run(job, running, send)
+
+    async def _run(self, job: str, running: _Running, send: Send) -> None:
+        reporter = ProgressReporter(job, send, (running.peer, running.coordinator), running.watch.stage)
+        try:
+            done = await self._compute(job, running, reporter)
+            reporter.stop()
+            await send(wire.FromParty(done=wire.Done(job=job, report=done)))
+            running.watch.ended()
+            _log.info("job %s done", job)
+        except (Exception, asyncio.CancelledError) as error:
+            cause = running.cause or error
+            running.watch.ended(type(cause).__name__)
+            if isinstance(cause, WattScoreError):
+                _log.warning("job %s ended: %s", job, cause)
+            else:
+                _log.exception("job %s failed", job)
+            reporter.stop()
+            with suppress(WattScoreError):
+                await send(wire.FromParty(failed=wire.Failed(job=job, fault=to_fault(cause, self.party.value))))
+        finally:
+            reporter.stop()
+            self._forget(job)
+
+    async def _compute(self, job: str, running: _Running, reporter: ProgressReporter) -> wire.Report:
+        reporter.stage("connect")
+        stream = self._coordinator.stream(DEAL)
+        dealer = DealerChannel(stream, "the coordinator", running.coordinator)
+        peer: FrameChannel | None = None
+        try:
+            await dealer.join(job)
+            dealer.start()
+            peer = await self._meeting.meet(job, running.plan.digest(), running.peer)
+            session = Session(self.party, running.watch.channel(peer), reporter, allowed=running.plan.allowed)
+            outcome = await self._outcome(job, running.plan, session, dealer, reporter)
+            return report(outcome, running.peer, running.coordinator)
+        except (Exception, asyncio.CancelledError) as error:
+            if peer is not None:
+                cause = running.cause or (
+                    JobCancelled("the job was stopped") if isinstance(error, asyncio.CancelledError) else error
+                )
+                await peer.abort(to_fault(cause, self.party.value))
+            raise
+        finally:
+            await dealer.stop()
+            await stream.close()
+            if peer is not None:
+                await peer.stop()
+
+    async def _outcome(
+        self, job: str, plan: AnyPlan, session: Session, dealer: DealerChannel, reporter: ProgressReporter
+    ) -> Outcome:
+        if isinstance(plan, PredealPlan):
+            return await predeal(job, plan, session, dealer, self._home.stocks, reporter)
+        if isinstance(plan, PromotePlan):
+            return await promote(job, plan, session, dealer, self._home, reporter)
+        correlations = await DealtCorrelations.start(self.party, dealer)
+        dataset = self._settings.datasets[plan.side(self.party).dataset]
+        scratch = Scratch(self._settings.data / "scratch", self._settings.memory_mib << 20)
+        match = choose_match(plan, self._settings.matcher)
+        return await run(PartyJob(job, plan, dataset, session, correlations, reporter, self._home, scratch, match))

@@ -1,0 +1,63 @@
+"""Where a party keeps what outlives a job, and what it may say of one that is over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from common.decision.config import DecisionConfig
+from common.home.registry import Registry
+from common.home.rowbook import CountedLedger, Ledger
+from common.home.stocks import Stocks
+from common.learn.linear.half import ModelStore
+from common.monitor.book import Book
+from common.monitor.config import MonitorConfig
+from common.plan.policy import Policy
+from common.stages.challenge import Challenge
+from common.stages.evaluate import Evaluation
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where a party keeps what outlives a job, and what it allows."""
+
+    models: ModelStore
+    ledger: Ledger
+    scores: Path
+    policy: Policy
+    stocks: Stocks
+    registry: Registry
+    history: Book
+    decision: DecisionConfig = field(default_factory=DecisionConfig)
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
+
+    @property
+    def counted(self) -> CountedLedger:
+        """The bank's book of rows whose labels were counted for the grid."""
+        return CountedLedger(self.scores.parent / "counted.sqlite")
+
+    def knows(self, job: str) -> bool:
+        """Whether a job of this name has left something here."""
+        scored = any((self.scores / f"{job}.{kind}").exists() for kind in ("csv", "parquet"))
+        booked = self.ledger.knows(job) or self.counted.knows(job)
+        return scored or booked or self.models.has(job) or self.stocks.has(job)
+
+    def scores_of(self, job: str) -> Path:
+        return self.scores / f"{job}.{self.decision.output}"
+
+
+@dataclass
+class Outcome:
+    """What a party may say of a finished job: counts, seconds, warnings, what was opened, at the bank the evaluation."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    rounds: dict[str, int] = field(default_factory=dict)  # of each stage, as its session counted them
+    warnings: list[str] = field(default_factory=list)  # for this party: they may name what its columns hold
+    public_warnings: list[str] = field(default_factory=list)
+    opened: list[str] = field(default_factory=list)
+    model_digest: str = ""
+    evaluation: Evaluation | None = None
+    drift: tuple[float, int] | None = None  # the largest stability index, how many alarms
+    champion: str = ""
+    challenge: Challenge | None = None

@@ -1,0 +1,143 @@
+"""What a training job leaves for those who review it, beside its model: counts by month, columns, fingerprints, refits.
+
+`record.json`, mode 0600. Aggregates of the party's own rows only, for itself: nothing of it is sent.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import ValidationError
+
+from common.config import StrictModel
+from common.disk.files import write_private
+from common.errors import DataError, JobNotFound
+from common.features.univariate import Feature, describe
+from common.learn.linear.half import PartyModel
+from common.party import Party
+from common.rows.dataset import ColumnConfig
+from common.rows.table import FeatureTable
+from common.stages.refit import Refit
+
+FILE = "record.json"
+
+
+class Month(StrictModel):
+    """Matched rows of a period (None: the plan knows none), in months from year 0; overdue ones at the bank only."""
+
+    period: int | None
+    train: int
+    held: int
+    train_bad: int | None
+    held_bad: int | None
+
+
+class Record(StrictModel):
+    """One training job as one party saw it."""
+
+    version: Literal[1] = 1
+    job: str
+    party: Literal["grid", "bank"]
+    finished: datetime  # UTC
+    code_sha256: str
+    counts: dict[str, int]
+    seconds: dict[str, float]
+    opened: tuple[str, ...]
+    months: tuple[Month, ...]
+    features: tuple[Feature, ...]
+    refits: tuple[Refit, ...] = ()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the job's outcome knows: counts, seconds of each stage, names of what was opened."""
+
+    counts: Mapping[str, int]
+    seconds: Mapping[str, float]
+    opened: tuple[str, ...]
+
+
+def make_record(
+    model: PartyModel, table: FeatureTable, rows: int, seen: Seen, refits: tuple[Refit, ...], now: datetime | None = None
+) -> Record:
+    """table: all matched rows, training rows first, `rows` of them."""
+    return Record(
+        job=model.job,
+        party="grid" if model.party is Party.GRID else "bank",
+        finished=now or datetime.now(UTC).replace(microsecond=0),
+        code_sha256=code_fingerprint(),
+        counts=dict(seen.counts),
+        seconds=dict(seen.seconds),
+        opened=seen.opened,
+        months=_months(table, rows),
+        features=_features(model, table, rows),
+        refits=refits,
+    )
+
+
+def save_record(record: Record, folder: Path) -> None:
+    """Into `folder`, made if need be; whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_private(folder / FILE, record.model_dump_json(indent=1).encode())
+
+
+def load_record(job: str, folder: Path) -> Record:
+    """Raises JobNotFound if the job left none, DataError for a file that is not what was written."""
+    try:
+        record = Record.model_validate_json((folder / FILE).read_bytes())
+    except FileNotFoundError:
+        message = f"no record of job {job} is stored here"
+        raise JobNotFound(message, remedy="Train it again: a training job leaves one since this version.") from None
+    except (OSError, ValidationError):
+        record = None
+    if record is None or record.job != job:
+        message = f"the stored record of job {job} is damaged or of another format"
+        raise DataError(message, public=message, remedy="Restore it from a back-up, or train again.")
+    return record
+
+
+@functools.cache
+def code_fingerprint() -> str:
+    """SHA-256 of what `find . -name '*.py' | LC_ALL=C sort | xargs sha256sum` prints in the folder of `common`."""
+    root = Path(__file__).parents[1]
+    names = sorted(f"./{file.relative_to(root).as_posix()}" for file in root.rglob("*.py"))
+    lines = (f"{hashlib.sha256((root / name).read_bytes()).hexdigest()}  {name}\n" for name in names)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _months(table: FeatureTable, rows: int) -> tuple[Month, ...]:
+    if table.periods is None:
+        return (_month(table, rows, None),)
+    return tuple(_month(table, rows, period) for period in np.unique(table.periods).tolist())
+
+
+def _month(table: FeatureTable, rows: int, period: int | None) -> Month:
+    here = np.ones(table.rows, np.bool_) if period is None or table.periods is None else table.periods == period
+    train, held = here[:rows], here[rows:]
+    return Month(
+        period=period,
+        train=int(train.sum()),
+        held=int(held.sum()),
+        train_bad=None if table.label is None else int(table.label[:rows][train].sum()),
+        held_bad=None if table.label is None else int(table.label[rows:][held].sum()),
+    )
+
+
+def _features(model: PartyModel, table: FeatureTable, rows: int) -> tuple[Feature, ...]:
+    """Every column that the dataset gave, in its order, whether trained or left out."""
+    made = Counter(column.source for column in model.fitted.fitted)
+    label = None if table.label is None else table.label[:rows]
+
+    def one(name: str, column: ColumnConfig) -> Feature:
+        values = table.numeric[name] if column.kind == "numeric" else table.categorical[name]
+        return describe(name, column.kind, values, rows, label, made[name])
+
+    return tuple(one(name, column) for name, column in model.source.items())

@@ -1,0 +1,171 @@
+"""A party's registry of models: every version, its stage, and the moves both parties agreed on.
+
+A move makes one model the champion: a promotion, or a rollback to the champion before. Moves are chained by hash, so two
+registries stand at the same place exactly if they went the same way. A move is first prepared, on disk, and committed
+once the other party has prepared it too; `stages.promote` drives both, and settles what a crash between left behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from common.errors import JobNotFound, PolicyError
+from common.plan.plans import PromotePlan
+
+ORIGIN = hashlib.blake2b(b"no model was promoted yet", digest_size=32, person=b"wattscore.move").digest()
+_TABLES = """
+create table if not exists models (version integer primary key autoincrement, job text not null unique, digest text not null,
+  peer_digest text not null, plan_digest text not null, at real not null, stage text not null);
+create table if not exists moves (number integer primary key autoincrement, job text not null, action text not null,
+  champion text not null, anew integer not null, at real not null, position blob not null, committed integer not null);
+"""
+
+
+class Stage(Enum):
+    CANDIDATE = "candidate"
+    CHAMPION = "champion"
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One model: SHA-256 of this party's half and of the other's, as told at its training. at: seconds since 1970."""
+
+    number: int
+    job: str
+    digest: str
+    peer_digest: str
+    plan_digest: str
+    at: float
+    stage: Stage
+
+
+@dataclass(frozen=True)
+class Move:
+    """job: the one that moved; champion: the model that scores after it; anew: no move before this one counts."""
+
+    job: str
+    action: str
+    champion: str
+    anew: bool
+    at: float
+    position: bytes
+
+
+class Registry:
+    """One SQLite file, each commit durable."""
+
+    def __init__(self, file: Path, clock: Callable[[], float] = time.time) -> None:
+        self._file, self._clock = file, clock
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with self._book() as book:
+            book.executescript(_TABLES)
+
+    @contextmanager
+    def _book(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self._file, timeout=30.0)) as book, book:
+            book.execute("pragma synchronous = extra")
+            yield book
+
+    def enter(self, job: str, digest: str, peer_digest: str, plan_digest: str) -> None:
+        """A model that was just stored, as a candidate."""
+        row = (job, digest, peer_digest, plan_digest, self._clock(), Stage.CANDIDATE.value)
+        with self._book() as book:
+            book.execute("insert into models (job, digest, peer_digest, plan_digest, at, stage) values (?, ?, ?, ?, ?, ?)", row)
+
+    def versions(self) -> list[Version]:
+        """All models, oldest first."""
+        with self._book() as book:
+            found = book.execute("select version, job, digest, peer_digest, plan_digest, at, stage from models order by 1")
+            return [Version(n, job, own, other, plan, at, Stage(stage)) for n, job, own, other, plan, at, stage in found]
+
+    def version(self, job: str) -> Version:
+        """Raises JobNotFound for a model that is not in the registry."""
+        for version in self.versions():
+            if version.job == job:
+                return version
+        raise JobNotFound(f"no model of job {job} is registered here", remedy="See `wattscore models`, or train again.")
+
+    def moves(self) -> list[Move]:
+        """All that were committed, oldest first."""
+        return self._moves(committed=1)
+
+    def prepared(self) -> Move | None:
+        """The move that was prepared and not committed, if any."""
+        return next(iter(self._moves(committed=0)), None)
+
+    def _moves(self, *, committed: int) -> list[Move]:
+        with self._book() as book:
+            found = book.execute(
+                "select job, action, champion, anew, at, position from moves where committed = ? order by number", (committed,)
+            )
+            return [Move(job, action, model, bool(anew), at, position) for job, action, model, anew, at, position in found]
+
+    @property
+    def position(self) -> bytes:
+        """Where this registry stands, 32 bytes: the hash of the chain of its moves."""
+        moves = self.moves()
+        return moves[-1].position if moves else ORIGIN
+
+    @property
+    def champion(self) -> str | None:
+        moves = self.moves()
+        return moves[-1].champion if moves else None
+
+    def champions(self) -> list[str]:
+        """The champion last, before it those to which rollbacks would lead."""
+        found: list[str] = []
+        for move in self.moves():
+            found = [] if move.anew else found
+            if move.action == "rollback":
+                found.pop()
+            else:
+                found.append(move.champion)
+        return found
+
+    def target(self, plan: PromotePlan) -> str:
+        """The model that `plan` makes the champion. Raises PolicyError or JobNotFound for a plan that cannot be followed."""
+        former = self.champions()
+        if plan.model is None:
+            if len(former) < 2:
+                raise PolicyError("there is no champion to roll back to", remedy="Promote a model instead.")
+            return former[-2]
+        if self.version(plan.model).job == self.champion and not plan.anew:
+            raise PolicyError(f"{plan.model} is the champion already")
+        return plan.model
+
+    def prepare(self, job: str, plan: PromotePlan, champion: str, *, anew: bool) -> Move:
+        """Writes the move down, to be committed or dropped; one at a time."""
+        before = ORIGIN if anew else self.position
+        step = json.dumps([job, plan.action, champion, anew]).encode()
+        position = hashlib.blake2b(before + step, digest_size=32, person=b"wattscore.move").digest()
+        move = Move(job, plan.action, champion, anew, self._clock(), position)
+        with self._book() as book:
+            book.execute("delete from moves where not committed")
+            book.execute(
+                "insert into moves (job, action, champion, anew, at, position, committed) values (?, ?, ?, ?, ?, ?, 0)",
+                (move.job, move.action, move.champion, move.anew, move.at, move.position),
+            )
+        return move
+
+    def commit(self) -> None:
+        """The prepared move counts from now on; all or nothing of it."""
+        move = self.prepared()
+        assert move is not None  # noqa: S101
+        with self._book() as book:
+            book.execute("update models set stage = ? where stage = ?", (Stage.RETIRED.value, Stage.CHAMPION.value))
+            book.execute("update models set stage = ? where job = ?", (Stage.CHAMPION.value, move.champion))
+            book.execute("update moves set committed = 1")
+
+    def drop(self) -> None:
+        """Forgets a prepared move."""
+        with self._book() as book:
+            book.execute("delete from moves where not committed")

@@ -1,0 +1,209 @@
+"""One stock on disk: a label, this party's seed, the dealt arrays in the order of their use. Read once, seed erased first.
+
+Layout: MAGIC, the label's length (4 bytes) and JSON, the seed, then for each array its words, little-endian, and a tag: BLAKE2b
+keyed by the seed over its round and its words, so that a damaged file is found before it spoils a model. Without the seed
+the arrays are uniform to whoever holds them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import math
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from common import __version__
+from common.errors import DataError, LocalProtocolError
+from common.learn.linear.ahead import dealt_arrays
+from common.mpc.correlations import Demand, TrainingDemand
+from common.mpc.dealer import Work
+from common.mpc.fixedpoint import Words
+from common.mpc.prg import SEED_BYTES
+from common.mpc.session import Array, Round
+from common.party import Party
+from common.plan.plans import Model
+
+MAGIC = b"WSSTOCK1"
+TAG_BYTES = 16
+_LENGTH = 4
+_LONGEST_LABEL = 1 << 16
+_ERASED = bytes(SEED_BYTES)
+
+
+@dataclass(frozen=True)
+class StockLabel:
+    """What a stock is and what it serves: the same at both parties. name: the job that dealt it. dealer: who dealt."""
+
+    name: str
+    dealer: str
+    dealing: str
+    rows: int
+    grid_columns: int
+    bank_columns: int
+
+    @property
+    def demand(self) -> TrainingDemand:
+        return TrainingDemand(self.rows, self.grid_columns, self.bank_columns)
+
+    def digest(self) -> Words:
+        """Two words by which the parties compare stocks."""
+        text = json.dumps(asdict(self), sort_keys=True).encode()
+        return np.frombuffer(hashlib.blake2b(text, digest_size=16, person=b"wattscore.label").digest(), np.uint64)
+
+
+DEALING = 1  # raised when what is dealt for the same model changes: tables, scales, spans, their order
+
+
+def dealing(model: Model) -> str:
+    """What of a model, and of this software, decides which arrays are dealt: two models with the same can share a stock."""
+    steps = model.steps(1 << 16)
+    what = [
+        __version__,
+        DEALING,
+        repr(model.make_link()),
+        len(steps),
+        steps[0].size,
+        model.weight_bits,
+        model.weights,
+        model.optimiser,
+    ]
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()
+
+
+def stock_bytes(party: Party, work: Work) -> int:
+    """The size of a stock's file, but for some hundred bytes of its label."""
+    return sum(8 * math.prod(shape) + TAG_BYTES for _, shape in dealt_arrays(party, work))
+
+
+def _tag(seed: bytes, label: Round, data: memoryview) -> bytes:
+    digest = hashlib.blake2b(str(label).encode() + b":", key=seed, digest_size=TAG_BYTES, person=b"wattscore.stock")
+    digest.update(data)
+    return digest.digest()
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes what was created, renamed or unlinked in `folder` outlast a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class StockWriter:
+    """Writes a stock as it is dealt, to NAME.part; `commit` gives it its name. Leaving it removes a part."""
+
+    def __init__(self, path: Path, label: StockLabel, seed: bytes) -> None:
+        self.label, self._path, self._part, self._seed = label, path, path.with_suffix(".part"), seed
+        text = json.dumps(asdict(label)).encode()
+        self._file = os.fdopen(os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0)
+        self._write(MAGIC + len(text).to_bytes(_LENGTH, "little") + text + seed)
+
+    def _write(self, data: bytes | memoryview) -> None:
+        left = memoryview(data)
+        while left:
+            left = left[self._file.write(left) or 0 :]
+
+    def add(self, label: Round, values: Array) -> None:
+        data = memoryview(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+        self._write(data)
+        self._write(_tag(self._seed, label, data))
+
+    def finish(self) -> None:
+        """All is on disk, under the name of a part."""
+        os.fsync(self._file.fileno())
+
+    def commit(self) -> None:
+        """From here on it is a stock, after a power cut too."""
+        self._part.rename(self._path)
+        sync_folder(self._path.parent)
+
+    def __enter__(self) -> StockWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._part.unlink(missing_ok=True)
+
+
+class StockFile:
+    """A stored stock, opened: its label, its seed, and its arrays in order."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises DataError for a file that is none, or is not whole; OSError."""
+        self._path = path
+        self._file = path.open("r+b", buffering=0)
+        try:
+            self.label, self._seed_at = self._head()
+            self.seed = bytes(self._exactly(SEED_BYTES))
+            self.erased = self.seed == _ERASED
+        except BaseException:
+            self.close()
+            raise
+
+    def _head(self) -> tuple[StockLabel, int]:
+        head = self._file.read(len(MAGIC) + _LENGTH)
+        length = int.from_bytes(head[len(MAGIC) :], "little")
+        if head[: len(MAGIC)] != MAGIC or not 0 < length < _LONGEST_LABEL:
+            raise damaged(self._path)
+        try:
+            label = StockLabel(**json.loads(self._exactly(length)))
+        except (ValueError, TypeError):
+            raise damaged(self._path) from None
+        return label, len(head) + length
+
+    def _exactly(self, size: int) -> bytearray:
+        data = bytearray(size)
+        view = memoryview(data)
+        while view:
+            if not (got := self._file.readinto(view)):
+                raise damaged(self._path)
+            view = view[got:]
+        return data
+
+    def erase(self) -> None:
+        """Takes the seed off the disk; the arrays can still be read through this object."""
+        os.pwrite(self._file.fileno(), _ERASED, self._seed_at)
+        os.fsync(self._file.fileno())
+        self.erased = True
+
+    def read(self, label: Round, shape: tuple[int, ...]) -> Array:
+        """The next array, of words; raises DataError when it is not what was stored here."""
+        data = self._exactly(8 * math.prod(shape))
+        if not hmac.compare_digest(self._exactly(TAG_BYTES), _tag(self.seed, label, memoryview(data))):
+            raise damaged(self._path)
+        return np.frombuffer(data, np.uint64).reshape(shape)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class StoredArrays:
+    """A dealer's link, for DealtCorrelations, that reads an erased stock in place of a stream."""
+
+    def __init__(self, stock: StockFile, party: Party, work: Work) -> None:
+        self._stock, self._arrays = stock, dealt_arrays(party, work)
+
+    async def demand(self, demand: Demand) -> None:
+        if not self._stock.erased or demand != self._stock.label.demand:
+            raise LocalProtocolError("a stock serves once what it was dealt for", expected=self._stock.label.demand, got=demand)
+
+    async def send(self, round: Round, values: Array) -> None:
+        raise LocalProtocolError("a stock takes no arrays", round=round)
+
+    async def receive(self, round: Round) -> Array:
+        label, shape = next(self._arrays, (None, ()))
+        if label is None or label != round:
+            raise LocalProtocolError("a stock was read out of order", expected=label, got=round)
+        return await asyncio.to_thread(self._stock.read, label, shape)
+
+
+def damaged(path: Path) -> DataError:
+    public = "a stock dealt ahead is damaged or of another format"
+    return DataError(f"{public}: {path.name}", public=public, remedy="Train again with another, or deal a new one.")

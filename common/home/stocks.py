@@ -1,0 +1,156 @@
+"""A party's stocks of randomness dealt ahead: a folder within a disk budget, and a book of those that are spent.
+
+A mask that hides two values shows their difference, so a stock serves one training at most, whatever crashes, restarts or is
+restored. Before its first use it is entered in the book, its seed is erased from the file and the file unlinked, each step on
+disk before the next. The book stands apart from the files and knows seeds by their hash: a file that comes back, under
+another name too, is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from common.errors import DataError, PolicyError
+from common.home.stock import StockFile, StockLabel, StockWriter, dealing, stock_bytes, sync_folder
+from common.party import Party
+from common.plan.plans import PredealPlan, TrainPlan
+
+_log = logging.getLogger(__name__)
+
+MOST = 64  # stocks a party keeps: their list is one message
+_SUFFIX = ".stock"
+_MIB = 1 << 20
+
+
+class Stocks:
+    """dealer: the coordinator's identity; stocks of another one are not used. budget_mib: disk for all of them."""
+
+    def __init__(self, folder: Path, book: Path, dealer: str, budget_mib: int) -> None:
+        self._folder, self._book, self._dealer, self._budget = folder, book, dealer, budget_mib * _MIB
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for part in folder.glob("*.part"):  # of a predealing that did not end well
+            part.unlink()
+        with closing(self._open()) as spent, spent:
+            spent.execute("create table if not exists spent (stock text not null, seed blob not null unique)")
+
+    def _open(self) -> sqlite3.Connection:
+        book = sqlite3.connect(self._book, timeout=30.0)
+        book.execute("pragma synchronous = extra")  # a commit outlasts a power cut
+        return book
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}{_SUFFIX}"
+
+    def has(self, job: str) -> bool:
+        """Whether a predealing job of this name has left a stock here, spent or not."""
+        with closing(self._open()) as book:
+            found = book.execute("select 1 from spent where stock = ?", (job,)).fetchone()
+        return found is not None or self._path(job).exists()
+
+    def unspent(self) -> list[StockLabel]:
+        """What can be used, oldest first. Files that cannot, such as restored ones, are removed."""
+        labels = []
+        for path in sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime_ns):
+            try:
+                with closing(StockFile(path)) as stock:
+                    usable = stock.label.name == path.stem and stock.label.dealer == self._dealer and not self._is_spent(stock)
+            except DataError:
+                usable = False
+            if usable:
+                labels.append(stock.label)
+            else:
+                _log.warning("stock %s is spent, damaged or of another coordinator: removed", path.stem)
+                path.unlink()
+        return labels
+
+    def _is_spent(self, stock: StockFile) -> bool:
+        with closing(self._open()) as book:
+            return stock.erased or bool(book.execute("select 1 from spent where seed = ?", (_known_by(stock.seed),)).fetchone())
+
+    def check(self, plan: PredealPlan | TrainPlan, party: Party) -> None:
+        """Raises PolicyError for a plan that this party has no room, or no stock, for."""
+        if isinstance(plan, PredealPlan):
+            self._check_room(stock_bytes(party, plan.model.work(plan.demand)))
+        elif plan.dealt == "ahead" and not any(label.dealing == dealing(plan.model) for label in self.unspent()):
+            raise PolicyError(
+                f"the {party.value} has no unspent stock for this model: {describe(self.unspent())}",
+                remedy="Deal one with `wattscore predeal`, or train with dealt = 'online'.",
+            )
+
+    def _check_room(self, size: int) -> None:
+        held = [path.stat().st_size for path in self._folder.glob(f"*{_SUFFIX}")]
+        free, left = shutil.disk_usage(self._folder).free, self._budget - sum(held)
+        if size > left or size > free or len(held) >= MOST:
+            raise PolicyError(
+                f"no room for a stock of {_mib(size)} MiB beside {len(held)} others of {_mib(sum(held))} MiB",
+                expected=f"at most {MOST} stocks of {self._budget // _MIB} MiB in all (stock_mib), on a disk with room",
+                got=f"{_mib(size)} MiB",
+                remedy="Use a stock by training with dealt = 'ahead', deal a smaller one, or raise stock_mib.",
+            )
+
+    def create(self, name: str, plan: PredealPlan, seed: bytes) -> StockWriter:
+        """Where the stock that job `name` is dealt will be written."""
+        label = StockLabel(name, self._dealer, dealing(plan.model), plan.rows, plan.grid_columns, plan.bank_columns)
+        return StockWriter(self._path(name), label, seed)
+
+    def spend(self, label: StockLabel) -> StockFile:
+        """Makes this stock used up, durably, then hands it out: nobody gets it again. Close it after use.
+
+        1. enter it in the book  2. erase its seed  3. unlink it: a crash after that frees the disk
+        Raises PolicyError for one that is spent, DataError for one that is damaged.
+        """
+        path = self._path(label.name)
+        try:
+            stock = StockFile(path)
+        except FileNotFoundError:
+            raise _gone(label) from None
+        try:
+            if stock.label != label or stock.erased:
+                raise _gone(label)
+            self._enter(label.name, stock.seed)
+            stock.erase()
+            path.unlink()
+            sync_folder(self._folder)
+        except BaseException:
+            stock.close()
+            raise
+        return stock
+
+    def _enter(self, name: str, seed: bytes) -> None:
+        try:
+            with closing(self._open()) as book, book:
+                book.execute("insert into spent values (?, ?)", (name, _known_by(seed)))
+        except sqlite3.IntegrityError:
+            raise PolicyError(f"stock {name} is spent: it is a copy", remedy="Deal a new one.") from None
+
+    def discard(self, label: StockLabel) -> None:
+        """Spends a stock that the other party does not hold."""
+        _log.warning("stock %s is not at the other party: discarded", label.name)
+        try:
+            self.spend(label).close()
+        except (PolicyError, DataError, OSError):
+            self._path(label.name).unlink(missing_ok=True)
+
+
+def _known_by(seed: bytes) -> bytes:
+    """By this the book knows a seed, from which it cannot be told."""
+    return hashlib.blake2b(seed, digest_size=32, person=b"wattscore.spent").digest()
+
+
+def _gone(label: StockLabel) -> PolicyError:
+    return PolicyError(f"stock {label.name} is spent", remedy="Deal a new one with `wattscore predeal`.")
+
+
+def _mib(size: int) -> int:
+    return -(-size // _MIB)
+
+
+def describe(labels: list[StockLabel]) -> str:
+    """What there is, in public terms."""
+    sizes = [f"{label.name} for {label.rows} rows x ({label.grid_columns} + {label.bank_columns})" for label in labels]
+    return f"there is {', '.join(sizes)}" if sizes else "there is none"

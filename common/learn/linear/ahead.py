@@ -1,0 +1,54 @@
+"""What training is dealt, as a list known beforehand: none of it depends on the data, so it can be dealt and stored ahead.
+
+Zero rows and columns fill what a stock has to spare. A zero row of X is masked like any other and adds nothing to X^T r; the
+weight of a zero column starts at zero, is pulled by nothing and truncated without remainder, so it stays zero.
+PROTOCOL.md section 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from common.errors import LocalProtocolError
+from common.mpc.correlations import dealt_tables
+from common.mpc.dealer import Work
+from common.mpc.fixedpoint import WEIGHT_SCALE
+from common.mpc.product import Rows
+from common.mpc.session import Kind, Round
+from common.party import Party
+
+
+def dealt_arrays(party: Party, work: Work) -> Iterator[tuple[Round, tuple[int, ...]]]:
+    """Label and shape of each array of words that a training with shared weights is dealt, in the order of its use."""
+    if work.revealed_bits is None:
+        raise LocalProtocolError("owned weights are not dealt ahead")
+    columns = sum(work.columns.values())
+    for step in work.steps:
+        tables = len(dealt_tables(step.link(work.link), party))
+        yield from ((Round(Kind.DEALT_LINK, span.number), (tables, span.rows)) for span in step.spans())
+        yield Round(Kind.DEALT_TRUNCATION, step.number), (columns,)
+    if work.revealed_bits < WEIGHT_SCALE:
+        yield Round(Kind.DEALT_TRUNCATION, len(work.steps)), (columns,)
+
+
+class Widened:
+    """A matrix with zero rows below and zero columns to the right, added whenever rows are read."""
+
+    def __init__(self, matrix: Rows, rows: int, columns: int) -> None:
+        self._matrix, self.shape = matrix, (rows, columns)
+
+    def __getitem__(self, rows: slice) -> npt.NDArray[Any]:
+        low, high, _ = rows.indices(self.shape[0])
+        part = self._matrix[low : min(high, self._matrix.shape[0])]
+        if part.shape == (high - low, self.shape[1]):
+            return part
+        out: npt.NDArray[Any] = np.zeros((high - low, self.shape[1]), part.dtype, order="F")
+        out[: part.shape[0], : part.shape[1]] = part
+        return out
+
+    def __setitem__(self, rows: slice, values: npt.NDArray[Any]) -> None:
+        raise LocalProtocolError("a widened matrix is only read")

@@ -1,0 +1,266 @@
+"""One training step on shared or owned weights, and the loop over steps. PROTOCOL.md section 6.
+
+Weights stand in two blocks, the grid's columns and the bank's. With `shared` weights each party holds one additive share of
+both blocks; with `owned` weights (the published method's literal flow) each holds its own block in clear.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from common.mpc.correlations import Correlations
+from common.mpc.fixedpoint import (
+    MOMENTUM_SCALE,
+    RESIDUAL_SCALE,
+    UPDATE_SHIFT,
+    WEIGHT_SCALE,
+    LinkScales,
+    Words,
+    encode,
+    top32,
+)
+from common.mpc.link import Link, Turns
+from common.mpc.product import Matrices, backward, forward
+from common.mpc.session import Kind, Session
+from common.mpc.share import Share
+from common.mpc.truncate import truncate
+from common.party import Party
+
+_LOOKAHEAD = WEIGHT_SCALE + MOMENTUM_SCALE
+_TO_UPDATE = np.uint64(WEIGHT_SCALE + UPDATE_SHIFT - _LOOKAHEAD)
+ONE = 1 << MOMENTUM_SCALE
+SPAN_ROWS = 1 << 16  # rows that go through a step together
+CACHE_ROWS = 1 << 14  # rows whose temporaries stay in the processor's cache
+_SPAN_BITS = 24
+
+
+@dataclass(frozen=True)
+class Span:
+    """Rows low to high of one step, and the number that keys their randomness."""
+
+    number: int
+    low: int
+    high: int
+
+    @property
+    def rows(self) -> int:
+        return self.high - self.low
+
+    @property
+    def slice(self) -> slice:
+        return slice(self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Step `number` of a job: rows low to high, step size, and the momentum that follows it as a numerator over 256."""
+
+    number: int
+    low: int
+    high: int
+    size: float
+    momentum: int
+    coarse: bool = False  # by the link's coarser form
+    data_rows: int | None = None  # rows of data among its rows, the rest being zeros; None: all
+
+    @property
+    def rows(self) -> int:
+        return self.high - self.low
+
+    def link(self, link: Link) -> Link:
+        """The form of a job's link that this step uses."""
+        return link.coarser() if self.coarse else link
+
+    def spans(self) -> list[Span]:
+        """Its rows in pieces of about SPAN_ROWS, alike in size."""
+        pieces = max(1, round(self.rows / SPAN_ROWS))
+        size = -(-self.rows // pieces)
+        lows = range(self.low, self.high, size)
+        return [Span(self.number << _SPAN_BITS | i, low, min(self.high, low + size)) for i, low in enumerate(lows)]
+
+    @property
+    def scales(self) -> LinkScales:
+        """The split is that of all rows, for which tables were dealt; the step averages over those of data."""
+        split = LinkScales.choose(self.size, self.rows)
+        return split if self.data_rows is None else replace(split, step_over_n=self.size / self.data_rows)
+
+
+def nesterov(rows: int, iterations: int, size: float = 2.5) -> list[Step]:
+    """Full-batch accelerated descent.
+
+    size: whitened columns curve by at most 1/2 (PROTOCOL.md section 6), and with that curvature steps below 8/3 are
+    stable whatever the momentum. While u is still small and its gradient need not be exact, a coarser link does: it halves
+    what the first six steps are dealt, and five exact ones at least undo its error.
+    """
+    coarse = min(6, iterations - 5)
+    return [Step(t, 0, rows, size, round(ONE * t / (t + 3)), t < coarse) for t in range(iterations)]
+
+
+def sgd(rows: int, batch: int, epochs: int, size: float) -> list[Step]:
+    """Mini-batches over rows that alignment has already put in random order; rows left over join an epoch's last batch.
+
+    So no batch is shorter than min(batch, rows): with owned weights, a batch of a few rows would open their labels.
+    """
+    lows = list(range(0, max(1, rows - batch + 1), batch))
+    bounds = list(zip(lows, [*lows[1:], rows], strict=True))
+    return [Step(t, low, high, size, 0) for t, (low, high) in enumerate(bounds * epochs)]
+
+
+@dataclass(repr=False)
+class Blocks:
+    """A pair of vectors of ring words: `own` for this party's columns, `other` for the other's."""
+
+    own: Words
+    other: Words
+
+    @classmethod
+    def zero(cls, own: int, other: int) -> Blocks:
+        return cls(np.zeros(own, np.uint64), np.zeros(other, np.uint64))
+
+    def joined(self, party: Party) -> Words:
+        """Both blocks in the order the two parties agree on: grid, bank."""
+        return np.concatenate([self.own, self.other] if party is Party.GRID else [self.other, self.own])
+
+    def split(self, party: Party, words: Words) -> Blocks:
+        """The inverse of `joined` for blocks of these sizes."""
+        first = len(self.own if party is Party.GRID else self.other)
+        head, tail = words[:first], words[first:]
+        return Blocks(head, tail) if party is Party.GRID else Blocks(tail, head)
+
+
+@dataclass(frozen=True, repr=False)
+class Descent:
+    """What both parties need to run the steps: their matrices, the link, the label (at the bank, else None)."""
+
+    session: Session
+    correlations: Correlations
+    matrices: Matrices
+    link: Link
+    label: Words | None  # 0 or 1 as a ring word, (n,)
+
+    async def shared(self, steps: list[Step], start: Words | None = None) -> tuple[Share, Share]:
+        """Trains on shared weights: this party's shares of its own and of the other's final weights, WEIGHT_SCALE.
+
+        start: this party's first share of its own weights (m_own,), zero by default; the other's share of them is zero.
+        Four rounds a step: 8 m_other bytes, 4 n, 8 n and 8 (m_own + m_other) from each party.
+        """
+        own, other = self.matrices.own.shape[1], self.matrices.masked.shape[1]
+        weights = Blocks(np.zeros(own, np.uint64) if start is None else start, np.zeros(other, np.uint64))
+        ahead = Blocks(weights.own << np.uint64(MOMENTUM_SCALE), weights.other)
+        for step in steps:
+            update = await self._shared_step(step, ahead)
+            part = await self.correlations.truncation(step.number, own + other)
+            moved = Blocks((ahead.own << _TO_UPDATE) - update.own, (ahead.other << _TO_UPDATE) - update.other).joined(
+                self.session.party
+            )
+            now = weights.split(self.session.party, await truncate(self.session, part, moved, UPDATE_SHIFT))
+            forth, back = np.uint64(ONE + step.momentum), np.uint64(step.momentum)
+            ahead = Blocks(now.own * forth - weights.own * back, now.other * forth - weights.other * back)
+            weights = now
+            self._progress(step, len(steps))
+        return Share(weights.own, WEIGHT_SCALE), Share(weights.other, WEIGHT_SCALE)
+
+    async def _shared_step(self, step: Step, ahead: Blocks) -> Blocks:
+        """Shares of step / n times X^T r plus the ridge's pull, at UPDATE_SCALE, off by what the dealer knows.
+
+        1. hide the share of the other's weights, exchange; every product of this step's weights is then local
+        2. u, and the ridge rows, from own matrix times (own share + received) plus masked matrix times mask
+        3. residual by the link
+        4. hide the residual's share, exchange; X^T r from own matrix times (own share + received) plus masked times mask
+        """
+        mask = self.correlations.weight_mask(step.number, len(ahead.other))
+        received = await self.session.exchange(Kind.MASKED_WEIGHTS, ahead.other - mask, shape=ahead.own.shape)
+        point, m = ahead.own + received, self.matrices
+        pulled = await self._sweep(step, lambda rows: forward(m.own[rows], point) + forward(m.masked[rows], mask))
+        return Blocks(pulled.own + forward(m.own_ridge, point), pulled.other + forward(m.masked_ridge, mask))
+
+    async def _sweep(self, step: Step, u_of: Callable[[slice], Words]) -> Blocks:
+        """X^T r over the step's rows, own and other block, each off by what the dealer knows.
+
+        Spans of rows go through three stages, each one span behind the one before: the u of a span is masked and sent,
+        while the residual of the last is computed and sent, and the one before that is pulled back. Each party sends and
+        takes the arrays in the same order, so the network works while this side computes.
+        """
+        spans, link = step.spans(), step.link(self.link)
+        opened, hidden = deque[tuple[Span, Turns]](), deque[tuple[Span, Words, Words]]()
+        total = Blocks.zero(self.matrices.own.shape[1], self.matrices.masked.shape[1])
+        for turn in range(len(spans) + 2):
+            if turn < len(spans):
+                opened.append((spans[turn], await self._send_u(link, spans[turn], u_of)))
+            if 0 < turn <= len(spans):
+                hidden.append(await self._send_residual(step, *opened.popleft()))
+            if turn > 1:
+                await self._pull(total, *hidden.popleft())
+        return total
+
+    async def _send_u(self, link: Link, span: Span, u_of: Callable[[slice], Words]) -> Turns:
+        def mask() -> Turns:
+            return top32(u_of(span.slice), link.bits) - self.correlations.angle_mask(span.number, span.rows)
+
+        masked = await self.session.compute(mask, span.rows * self.matrices.own.shape[1])
+        await self.session.post(Kind.MASKED_U, masked)
+        return masked
+
+    async def _send_residual(self, step: Step, span: Span, masked: Turns) -> tuple[Span, Words, Words]:
+        """A share of (sigma(u) - y) step / n at RESIDUAL_SCALE, 4 bytes a row; what hides it goes with it."""
+        c = masked + await self.session.collect(Kind.MASKED_U, np.uint32, masked.shape)
+        link = step.link(self.link)
+        shares = await self.correlations.link_shares(span.number, link, span.rows)
+        label = None if self.label is None else self.label[span.slice]
+        residual = await self.session.compute(lambda: _residual(link, step.scales, c, shares, label), span.rows * link.tables)
+        hide = self.correlations.residual_mask(span.number, span.rows)
+        await self.session.post(Kind.MASKED_RESIDUAL, residual - hide)
+        return span, residual, hide
+
+    async def _pull(self, total: Blocks, span: Span, residual: Words, hide: Words) -> None:
+        whole = residual + await self.session.collect(Kind.MASKED_RESIDUAL, np.uint64, residual.shape)
+        m = self.matrices
+        own, other = await self.session.compute(
+            lambda: (backward(m.own[span.slice], whole), backward(m.masked[span.slice], hide)), span.rows * m.own.shape[1]
+        )
+        total.own += own
+        total.other += other
+
+    async def owned(self, steps: list[Step], start: Words | None = None) -> Words:
+        """Trains with each party's weights in clear at their owner: this party's own, at WEIGHT_SCALE.
+
+        The published method's step 6: u-values are masked, each gradient is opened to its owner and to nobody else.
+        Three rounds a step: 4 n bytes, 8 n and 8 m_other from each party.
+        """
+        own, other = self.matrices.own.shape[1], self.matrices.masked.shape[1]
+        weights: Words = np.zeros(own, np.uint64) if start is None else start
+        for step in steps:
+            gradient = await self._owned_gradient(step, weights, other)
+            moved = (weights << np.uint64(UPDATE_SHIFT)) - gradient + np.uint64(1 << (UPDATE_SHIFT - 1))
+            weights = (moved.view(np.int64) >> UPDATE_SHIFT).view(np.uint64)
+            self._progress(step, len(steps))
+        return weights
+
+    async def _owned_gradient(self, step: Step, weights: Words, other: int) -> Words:
+        m, point = self.matrices, weights << np.uint64(MOMENTUM_SCALE)
+        pulled = await self._sweep(step, lambda rows: forward(m.own[rows], point))
+        mine, theirs = await self.correlations.gradient_mask(step.number, len(weights), other)
+        rest = await self.session.exchange(Kind.GRADIENT_SHARE, pulled.other + theirs, shape=weights.shape)
+        return pulled.own + mine + rest + forward(m.own_ridge, point)
+
+    def _progress(self, step: Step, total: int) -> None:
+        self.session.reporter.progress(step.number + 1, total)
+
+
+def _residual(link: Link, scales: LinkScales, c: Turns, shares: list[Words], label: Words | None) -> Words:
+    """sum of tables times public factors; at the bank also the public part, less the label. In parts that fit the cache."""
+    total: Words = np.empty(len(c), np.uint64)
+    for low in range(0, len(c), CACHE_ROWS):
+        part = slice(low, low + CACHE_ROWS)
+        summed = np.zeros(len(c[part]), np.uint64)
+        for share, factor in zip(shares, link.factors(c[part], scales), strict=True):
+            summed += share[part] * factor
+        total[part] = summed
+    if label is not None:
+        total += link.public(c, scales)
+        total -= label * encode(link.step_over_n(scales), RESIDUAL_SCALE)
+    return total

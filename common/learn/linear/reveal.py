@@ -1,0 +1,35 @@
+"""The only way out of secret sharing: weights, rounded under the sharing, each block to its owner."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from common.mpc.correlations import Correlations
+from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, decode
+from common.mpc.session import Kind, Session
+from common.mpc.share import Share
+from common.mpc.truncate import truncate
+from common.party import Party
+
+
+async def reveal_weights(
+    session: Session, correlations: Correlations, number: int, own: Share, other: Share, bits: int
+) -> Reals:
+    """This party's own weights, whitened, (m_own,), on the grid 2^-bits; the other learns its own and nothing else.
+
+    1. round both blocks to the grid while shared (one truncation: one round), so that no finer bit is opened; up or
+       down at random, in proportion: unbiased, so nothing is added before it
+    2. send each block's share to its owner (one round)
+    """
+    blocks = [own, other] if session.party is Party.GRID else [other, own]
+    words = np.concatenate([block.words for block in blocks])
+    shift = WEIGHT_SCALE - bits
+    if shift:
+        words = await truncate(session, await correlations.truncation(number, len(words)), words, shift)
+    grid, bank = words[: len(blocks[0])], words[len(blocks[0]) :]
+    if session.party is Party.GRID:
+        await session.send(Kind.BANK_WEIGHT_SHARE, bank)
+        return decode(grid + await session.receive(Kind.GRID_WEIGHT_SHARE, np.uint64, grid.shape), bits)
+    mine = bank + await session.receive(Kind.BANK_WEIGHT_SHARE, np.uint64, bank.shape)
+    await session.send(Kind.GRID_WEIGHT_SHARE, grid)
+    return decode(mine, bits)

@@ -1,0 +1,53 @@
+"""Training on both parties' columns without either seeing the other's. PROTOCOL.md sections 3 to 6."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+
+from common.disk.scratch import Scratch
+from common.learn.linear.descent import Descent
+from common.learn.linear.reveal import reveal_weights
+from common.mpc.correlations import Correlations, TrainingDemand
+from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, Words, decode, encode
+from common.mpc.product import Rows, share_matrices
+from common.mpc.session import Session
+from common.party import Party
+from common.plan.plans import Model
+
+
+async def train(
+    session: Session,
+    correlations: Correlations,
+    model: Model,
+    own: Rows,
+    own_ridge: Words,
+    other_columns: int,
+    label: Reals | None,
+    start: Reals,
+    scratch: Scratch | None = None,
+    data_rows: int | None = None,
+) -> Reals:
+    """This party's own weights on whitened columns, (m_own,), rounded as the plan says; nothing else is opened.
+
+    own: int32 (n, m_own) at X_SCALE. label: (n,) of 0.0 and 1.0 at the bank, None at the grid. start: where own weights
+    begin. What does not fit in memory goes to `scratch`. data_rows: how many rows come first that are data, if the
+    others are zeros; None: all.
+    """
+    rows, columns = own.shape
+    steps, link = model.steps(rows, data_rows), model.make_link()
+    grid, bank = (columns, other_columns) if session.party is Party.GRID else (other_columns, columns)
+    await correlations.order(TrainingDemand(rows, grid, bank))
+    room = scratch or Scratch()
+    matrices = await share_matrices(
+        session, correlations, own, own_ridge, other_columns, lambda shape: cast(Rows, room.empty(shape, np.uint64))
+    )
+    descent = Descent(session, correlations, matrices, link, None if label is None else label.astype(np.uint64))
+    first = encode(start, WEIGHT_SCALE)
+    if model.weights == "owned":
+        unit = 2.0**-model.weight_bits
+        weights: Reals = np.rint(decode(await descent.owned(steps, first), WEIGHT_SCALE) / unit) * unit
+        return weights
+    mine, theirs = await descent.shared(steps, first)
+    return await reveal_weights(session, correlations, len(steps), mine, theirs, model.weight_bits)

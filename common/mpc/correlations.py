@@ -1,0 +1,231 @@
+"""The single-use randomness a party consumes: expanded from its own seed where it can be, dealt where it cannot.
+
+Masks are chained. A local product is off by what the dealer knows (mask times mask); nobody corrects it. The next opening's
+mask absorbs the difference, so only the link's tables and the truncations are dealt. PROTOCOL.md sections 3 to 6.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from common.errors import LocalProtocolError, PeerProtocolError
+from common.mpc.counting.masks import Counting, CountMasks, CountsDemand
+from common.mpc.fixedpoint import Words
+from common.mpc.link import Link
+from common.mpc.prg import SEED_BYTES, Prg, Purpose
+from common.mpc.session import Array, Channel, Kind, Round
+from common.party import Party
+
+MATRIX_BLOCK = 1 << 16  # rows masked under one key
+
+
+@dataclass(frozen=True)
+class PeriodDemand:
+    """Asks the dealer for a bitwise product over `words` words."""
+
+    words: int
+
+
+@dataclass(frozen=True)
+class TrainingDemand:
+    """Asks the dealer for all that training consumes; the plan says the rest."""
+
+    rows: int
+    grid_columns: int
+    bank_columns: int
+
+
+Demand = PeriodDemand | TrainingDemand | CountsDemand
+
+
+class DealerLink(Channel, Protocol):
+    """A party's channel to its dealer: dealt arrays come in, demands go out. Both parties must ask the same, in order."""
+
+    async def demand(self, demand: Demand) -> None: ...
+
+
+@dataclass(frozen=True, repr=False)
+class TruncationPart:
+    """One party's part of a truncation: its mask r, and its shares of (r mod 2^63) >> shift and of r's top bit; each (m,)."""
+
+    mask: Words
+    body: Words
+    top: Words
+
+
+class Correlations(Protocol):
+    """Where a party's single-use randomness comes from; `number` is the step it is for. A dealer today."""
+
+    async def order(self, demand: Demand) -> None:
+        """Says what the next rounds will consume."""
+
+    def matrix_mask(self, block: int, rows: int, columns: int) -> Words:
+        """U, uniform, of one block of MATRIX_BLOCK rows (the last may be shorter), (columns, rows): hides own rows."""
+
+    def ridge_mask(self, columns: int) -> Words:
+        """The same for the (columns, columns) ridge matrix."""
+
+    def weight_mask(self, number: int, count: int) -> Words:
+        """v: hides this party's share of the other's weights."""
+
+    def angle_mask(self, number: int, rows: int) -> npt.NDArray[np.uint32]:
+        """This party's half of the angle's mask."""
+
+    async def link_shares(self, number: int, link: Link, rows: int) -> list[Words]:
+        """Shares of the link's tables at the angle, one array of `rows` words for each."""
+
+    def residual_mask(self, number: int, rows: int) -> Words:
+        """Hides this party's share of the residual."""
+
+    async def truncation(self, number: int, count: int) -> TruncationPart:
+        """What one truncation of `count` values consumes."""
+
+    async def gradient_mask(self, number: int, own: int, other: int) -> tuple[Words, Words]:
+        """Shares of U^T v for this party's own gradient (own,) and for the other's (other,); `owned` weights only."""
+
+    async def period_product(self, words: int) -> tuple[Words, Words]:
+        """A mask x and a share (by exclusive or) of x_grid & x_bank, bitwise over `words` words."""
+
+    async def bin_counts(self, demand: CountsDemand) -> Counting:
+        """Orders and gives all that counting labels by bin consumes."""
+
+
+def matrix_mask(prg: Prg, rows: int, columns: int) -> Words:
+    """The mask of a static matrix, (rows, columns) column-major; each block of MATRIX_BLOCK rows has a key of its own."""
+    out: Words = np.empty((rows, columns), np.uint64, order="F")
+    for block, low in enumerate(range(0, rows, MATRIX_BLOCK)):
+        prg.fill(Purpose.MATRIX, block, out.T[:, low : low + MATRIX_BLOCK])
+    return out
+
+
+class MaskRows:
+    """The same mask, read by slices of rows and expanded again, a block at a time, whenever rows are read."""
+
+    def __init__(self, prg: Prg, rows: int, columns: int) -> None:
+        self._prg, self._rows, self._columns = prg, rows, columns
+        self._blocks: dict[int, Words] = {}  # the last two, (columns, rows of the block)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self._rows, self._columns
+
+    def __getitem__(self, rows: slice) -> Words:
+        low, high, _ = rows.indices(self._rows)
+        parts = [np.empty((self._columns, 0), np.uint64)]
+        for block in range(low // MATRIX_BLOCK, -(-high // MATRIX_BLOCK)):
+            first = block * MATRIX_BLOCK
+            parts.append(self._block(block)[:, max(low - first, 0) : high - first])
+        return (parts[1] if len(parts) == 2 else np.concatenate(parts, axis=1)).T
+
+    def _block(self, block: int) -> Words:
+        if block not in self._blocks:
+            if len(self._blocks) == 2:
+                del self._blocks[next(iter(self._blocks))]
+            size = min(MATRIX_BLOCK, self._rows - block * MATRIX_BLOCK)
+            self._blocks[block] = self._prg.words(Purpose.MATRIX, block, self._columns * size).reshape(self._columns, size)
+        return self._blocks[block]
+
+
+def ridge_mask(prg: Prg, columns: int) -> Words:
+    """The mask of the ridge matrix, (columns, columns) column-major."""
+    return prg.words(Purpose.RIDGE_MATRIX, 0, columns * columns).reshape(columns, columns).T
+
+
+def dealt_tables(link: Link, party: Party) -> list[int]:
+    """The tables whose share this party is dealt; it expands the others from its seed. Halved, so both lines carry the same."""
+    return [j for j in range(link.tables) if j % 2 == party.index]
+
+
+async def take_seed(dealer: Channel) -> bytes:
+    """This party's seed, the first thing dealt in a job."""
+    label = Round(Kind.SEED, 0)
+    seed = await dealer.receive(label)
+    if seed.dtype != np.uint8 or seed.shape != (SEED_BYTES,):
+        got = f"{seed.dtype} {seed.shape}"
+        raise PeerProtocolError("the coordinator dealt a seed of another size", round=label, expected=SEED_BYTES, got=got)
+    return seed.tobytes()
+
+
+async def take_dealt(dealer: Channel, label: Round, shape: tuple[int, ...], dtype: npt.DTypeLike = np.uint64) -> Array:
+    """The next dealt array, which must be of this label, shape and dtype."""
+    values = await dealer.receive(label)
+    if values.dtype != dtype or values.shape != shape:
+        raise PeerProtocolError(
+            "the coordinator dealt an array of another shape",
+            round=label,
+            expected=f"{np.dtype(dtype)} {shape}",
+            got=f"{values.dtype} {values.shape}",
+        )
+    return values
+
+
+class DealtCorrelations:
+    """Correlations from the coordinator's dealer: a seed once, then per step what the seed cannot give."""
+
+    def __init__(self, party: Party, seed: bytes, dealer: DealerLink) -> None:
+        self._party, self._prg, self._dealer = party, Prg(seed), dealer
+        self._ordered: set[type[Demand]] = set()
+
+    @classmethod
+    async def start(cls, party: Party, dealer: DealerLink) -> DealtCorrelations:
+        """Waits for this party's seed."""
+        return cls(party, await take_seed(dealer), dealer)
+
+    async def order(self, demand: Demand) -> None:
+        # A second one would expand the same key streams: a mask would hide two values.
+        if type(demand) in self._ordered:
+            raise LocalProtocolError("the same kind of randomness was ordered twice in one job", got=demand)
+        self._ordered.add(type(demand))
+        await self._dealer.demand(demand)
+
+    async def _dealt(self, kind: Kind, number: int, shape: tuple[int, ...], dtype: npt.DTypeLike = np.uint64) -> Array:
+        return await take_dealt(self._dealer, Round(kind, number), shape, dtype)
+
+    def matrix_mask(self, block: int, rows: int, columns: int) -> Words:
+        return self._prg.words(Purpose.MATRIX, block, columns * rows).reshape(columns, rows)
+
+    def ridge_mask(self, columns: int) -> Words:
+        return ridge_mask(self._prg, columns)
+
+    def weight_mask(self, number: int, count: int) -> Words:
+        return self._prg.words(Purpose.WEIGHTS, number, count)
+
+    def angle_mask(self, number: int, rows: int) -> npt.NDArray[np.uint32]:
+        return self._prg.half_words(Purpose.ANGLE, number, rows)
+
+    async def link_shares(self, number: int, link: Link, rows: int) -> list[Words]:
+        mine = dealt_tables(link, self._party)
+        dealt = await self._dealt(Kind.DEALT_LINK, number, (len(mine), rows))
+        seeded = self._prg.words(Purpose.LINK, number, (link.tables - len(mine)) * rows).reshape(-1, rows)
+        rest, own = iter(seeded), iter(dealt)
+        return [next(own) if j in mine else next(rest) for j in range(link.tables)]
+
+    def residual_mask(self, number: int, rows: int) -> Words:
+        return self._prg.words(Purpose.RESIDUAL, number, rows)
+
+    async def truncation(self, number: int, count: int) -> TruncationPart:
+        dealt = await self._dealt(Kind.DEALT_TRUNCATION, number, (count,))
+        mask = self._prg.words(Purpose.TRUNCATION, number, count)
+        if self._party is Party.BANK:
+            return TruncationPart(mask, dealt, self._prg.words(Purpose.TRUNCATION_TOP, number, count))
+        return TruncationPart(mask, self._prg.words(Purpose.TRUNCATION_BODY, number, count), dealt)
+
+    async def gradient_mask(self, number: int, own: int, other: int) -> tuple[Words, Words]:
+        dealt = await self._dealt(Kind.DEALT_GRADIENT, number, (other,))
+        return self._prg.words(Purpose.GRADIENT, number, own), dealt
+
+    async def period_product(self, words: int) -> tuple[Words, Words]:
+        mask = self._prg.words(Purpose.PERIODS, 0, words)
+        if self._party is Party.BANK:
+            return mask, await self._dealt(Kind.DEALT_PERIODS, 0, (words,))
+        return mask, self._prg.words(Purpose.PERIOD_PRODUCT, 0, words)
+
+    async def bin_counts(self, demand: CountsDemand) -> Counting:
+        await self.order(demand)
+        fetch = partial(self._dealt, Kind.DEALT_COUNTS, dtype=np.uint32)
+        return Counting(self._party, CountMasks(self._prg, demand), fetch)

@@ -1,0 +1,93 @@
+"""What a party allows, whatever a plan asks: floors of size, kinds of weights, what may be opened."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from common.config import StrictModel
+from common.disclosure import Opened
+from common.errors import PolicyError
+from common.plan.plans import Matching, Plan, PromotePlan, Request, ScorePlan, TrainPlan
+
+
+class Policy(StrictModel):
+    """Each default is the safe one; a floor may be lowered here for trials, never by a plan alone."""
+
+    min_matched: int = Field(default=1000, ge=1, description="Fewest matched enterprises to go on with.")
+    min_rows: int = Field(default=1000, ge=1, description="Fewest training rows.")
+    rows_per_column: int = Field(default=20, ge=1, description="Fewest training rows for each trained column.")
+    min_per_class: int = Field(default=100, ge=1, description="Fewest training labels of each class.")
+    min_test_per_class: int = Field(default=20, ge=2, description="Fewest held-out labels of each class.")
+    min_binary: int = Field(default=50, ge=0, description="Fewest ones and zeros of a binary column.")
+    min_bin_rows: int = Field(default=50, ge=1, description="Fewest training rows of a bin.")
+    min_bin_class: int = Field(default=5, ge=1, description="Fewest training rows of each class in a bin that is counted.")
+    counts_per_row: int = Field(
+        default=3, ge=0, description="Training jobs that may open to the grid counts in which this bank's label of a row is."
+    )
+    max_ids: int = Field(default=20_000_000, ge=1, description="Most ids either side may bring to an alignment.")
+    matching: tuple[Matching, ...] = Field(
+        default=("ecdh",), description="How ids may be matched; rr22 assumes more than ecdh (protos/PROTOCOL.md section 8)."
+    )
+    owned_weights: bool = Field(
+        default=False, description="Allow weights = 'owned': each step opens this side's gradient to itself."
+    )
+    finest_weight_bits: int = Field(default=8, ge=4, le=20, description="Finest grid on which weights are opened: 2^-bits.")
+    finest_score_bits: int = Field(default=5, ge=0, le=20, description="Finest step of the grid's part of a score: 2^-bits.")
+    min_columns: int = Field(
+        default=3, ge=1, description="Fewest trained columns of the grid: a joint score is one equation in them."
+    )
+    scores_per_row: int = Field(
+        default=8, ge=1, description="Models that may score one row; at most half this side's columns in any case."
+    )
+    stock_mib: int = Field(default=4096, ge=0, description="Disk in MiB for randomness dealt ahead; 0: none is taken.")
+    reasons_per_row: int = Field(
+        default=0, ge=0, le=2, description="Most reasons of the grid told for each row; 0: none, whatever may_open says."
+    )
+    reason_threshold: float = Field(
+        default=0.2,
+        ge=0.0,
+        le=10.0,
+        description="Log-odds by which columns of one text must speak against a row to be told as a reason.",
+    )
+    promotions: bool = Field(default=True, description="Let plans change which model is the champion here.")
+    may_open: tuple[Opened, ...] = Field(
+        default=tuple(o for o in Opened if o not in (Opened.GRADIENTS, Opened.GRID_REASONS)),
+        description="What plans may open (protos/PROTOCOL.md section 7).",
+    )
+
+    def check(self, plan: Request) -> None:
+        """Raises PolicyError naming everything this party does not allow in `plan`."""
+        may_open = set(self.may_open) | ({Opened.GRADIENTS} if self.owned_weights else set())
+        may_open |= {Opened.GRID_REASONS} if self.reasons_per_row else set()
+        wrong = [f"opening {o.value!r}" for o in sorted(plan.allowed, key=lambda o: o.value) if o not in may_open]
+        if isinstance(plan, Plan) and plan.matching not in self.matching:
+            wrong.append(f"matching = {plan.matching!r}")
+        if isinstance(plan, Plan) and plan.score_bits > self.finest_score_bits:
+            wrong.append(f"score_bits = {plan.score_bits} (at most {self.finest_score_bits})")
+        if isinstance(plan, ScorePlan) and plan.grid_reasons > self.reasons_per_row:
+            wrong.append(f"grid_reasons = {plan.grid_reasons} (at most {self.reasons_per_row})")
+        if isinstance(plan, PromotePlan) and not self.promotions:
+            wrong.append("a promotion or rollback (promotions = false)")
+        if isinstance(plan, TrainPlan):
+            wrong += self._check_training(plan)
+        if wrong:
+            raise PolicyError(
+                "this party's policy does not allow: " + "; ".join(wrong),
+                remedy="Change the plan, or agree with this party on its policy.",
+            )
+
+    def _check_training(self, plan: TrainPlan) -> list[str]:
+        wrong = []
+        floors = {name: getattr(plan.limits, name) for name in type(plan.limits).model_fields}
+        floors |= {name: getattr(plan.preparation, name) for name in ("min_binary", "min_bin_rows", "min_bin_class")}
+        for name, value in floors.items():
+            if value < (least := getattr(self, name)):
+                wrong.append(f"{name} = {value} (at least {least})")
+        if plan.model.weights == "owned":
+            if not self.owned_weights:
+                wrong.append("weights = 'owned'")
+            if plan.model.batch < 1000:
+                wrong.append(f"batch = {plan.model.batch} with owned weights (at least 1000 and 20 for each column)")
+        if plan.model.weight_bits > self.finest_weight_bits:
+            wrong.append(f"weight_bits = {plan.model.weight_bits} (at most {self.finest_weight_bits})")
+        return wrong

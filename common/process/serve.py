@@ -1,0 +1,98 @@
+"""What the three daemons' command lines share: configuration, logs, signals, a file that says when they are ready."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Protocol
+
+import click
+from prometheus_client import CollectorRegistry
+
+from common import __version__
+from common.errors import WattScoreError
+from common.logs import fatal
+from common.process.memory import keep_freed_memory
+from common.process.metrics import MetricsServer
+from common.process.settings import Process
+
+_log = logging.getLogger(__name__)
+
+
+class Daemon(Protocol):
+    """A running process: `port` is what it listens on, None if nothing."""
+
+    port: int | None
+
+    async def run(self) -> None:
+        """Until cancelled; raises what it cannot recover from."""
+
+    async def stop(self, reason: str) -> None:
+        """Ends running jobs with this cause, tells the others, closes."""
+
+
+Start = Callable[[Path], Awaitable[Daemon]]
+
+
+def command(name: str, start: Start) -> click.Group:
+    """The command `name`, with `serve`."""
+
+    @click.group(name=name)
+    @click.version_option(__version__, prog_name=name)
+    def group() -> None:
+        pass
+
+    @group.command()
+    @click.option(
+        "--config", type=click.Path(path_type=Path), required=True, envvar="WATTSCORE_CONFIG", help="Configuration file (TOML)."
+    )
+    @click.option("--ready-file", type=click.Path(path_type=Path), help="Write a JSON line with the port here once ready.")
+    def serve(config: Path, ready_file: Path | None) -> None:
+        """Serve until SIGTERM or Ctrl-C, then end running jobs in order."""
+        try:
+            asyncio.run(_serve(name, start, config, ready_file))
+        except WattScoreError as error:
+            fatal(name, error)
+            sys.exit(2)
+
+    return group
+
+
+def serve_metrics(settings: Process, registry: CollectorRegistry) -> MetricsServer | None:
+    """If the configuration asks for it. Raises ConfigError when the address cannot be bound."""
+    if settings.metrics is None:
+        return None
+    server = MetricsServer(settings.metrics, registry)
+    _log.info("metrics at http://%s/metrics", server.address)
+    return server
+
+
+async def _serve(name: str, start: Start, config: Path, ready_file: Path | None) -> None:
+    keep_freed_memory()
+    os.umask(0o077)  # models, scores and ledgers are for this user alone
+    log = logging.getLogger(name)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    daemon = await start(config)
+    if ready_file is not None:
+        part = ready_file.with_name(f".{ready_file.name}.part")
+        part.write_text(json.dumps({"port": daemon.port, "pid": os.getpid()}) + "\n")
+        part.replace(ready_file)
+    log.info("ready%s", f" on port {daemon.port}" if daemon.port else "")
+    running = asyncio.ensure_future(daemon.run())
+    waiting = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    log.info("stopping")
+    await daemon.stop(f"the {name} is shutting down")
+    if running.done():
+        running.result()
+    running.cancel()

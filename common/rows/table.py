@@ -1,0 +1,151 @@
+"""A party's own rows, as loaded: ids, periods, typed columns, at the bank a label. Never sent anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from common.disk.scratch import Scratch, Stored
+
+Index = npt.NDArray[np.int64]
+Rows = Index | slice
+
+
+class Ids:
+    """n ids, each a number among the distinct ones: `codes` int32 (n,) into `levels`, an Arrow array of strings."""
+
+    def __init__(self, codes: npt.NDArray[np.int32], levels: pa.StringArray) -> None:
+        self.codes, self.levels = codes, levels
+
+    @classmethod
+    def of(cls, values: Sequence[str] | pa.Array | pa.ChunkedArray) -> Ids:
+        """Distinct ids are numbered as they come."""
+        array = values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([pa.array(values, pa.string())])
+        coded = array.dictionary_encode().combine_chunks()
+        if isinstance(coded, pa.ChunkedArray):  # of no rows
+            return cls(np.empty(0, np.int32), pa.array([], pa.string()))
+        return cls(coded.indices.to_numpy().astype(np.int32, copy=False), coded.dictionary)
+
+    def tolist(self) -> list[str]:
+        found: list[str] = self.levels.take(pa.array(self.codes)).to_pylist()
+        return found
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tolist())
+
+    def __getitem__(self, rows: Any) -> Any:
+        """One id by number, or the `Ids` of these rows."""
+        if isinstance(rows, (int, np.integer)):
+            return self.levels[int(self.codes[rows])].as_py()
+        return Ids(self.codes[rows], self.levels)
+
+    def __repr__(self) -> str:
+        return f"Ids({len(self)})"
+
+
+class Coded:
+    """A categorical column: `codes` int32 (n,) into `levels`, an object array whose last entry is None, for missing."""
+
+    def __init__(self, codes: Any, levels: npt.NDArray[np.object_]) -> None:
+        self.codes, self.levels = codes, levels
+
+    def __getitem__(self, rows: Rows) -> npt.NDArray[np.object_]:
+        found: npt.NDArray[np.object_] = self.levels[self.codes[rows]]
+        return found
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+Held = npt.NDArray[Any] | Stored | Coded
+
+
+class Columns(Mapping[str, Any]):
+    """Columns by name, each read as an array when asked for: in memory, in a file, or as codes."""
+
+    def __init__(self, held: Mapping[str, Held]) -> None:
+        self.held = dict(held)
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        return self.held[name][:]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.held)
+
+    def __len__(self) -> int:
+        return len(self.held)
+
+    def part(self, rows: slice) -> Columns:
+        return Columns({name: values[rows] for name, values in self.held.items()})
+
+    def take(self, rows: Index, scratch: Scratch) -> Columns:
+        """One column at a time."""
+        return Columns({name: _take(values, rows, scratch) for name, values in self.held.items()})
+
+
+def _take(values: Held, rows: Index, scratch: Scratch) -> Held:
+    if isinstance(values, Coded):
+        return Coded(scratch.keep(values.codes[:][rows]), values.levels)
+    kept: Held = scratch.keep(values[:][rows])
+    return kept
+
+
+@dataclass(frozen=True, repr=False)
+class FeatureTable:
+    """n rows of one party.
+
+    ids: n strings, normalised.  periods: n months counted from year 0 (year * 12 + month - 1), or None.
+    numeric: column name -> float64 (n,), missing as NaN.  categorical: column name -> object (n,) of str, missing as None.
+    label: float64 (n,) of 0.0 and 1.0, at the bank only.  Columns keep the order of the file in `order`.
+    """
+
+    ids: Ids
+    periods: npt.NDArray[np.int32] | None
+    numeric: Mapping[str, npt.NDArray[np.float64]]
+    categorical: Mapping[str, npt.NDArray[np.object_]]
+    label: npt.NDArray[np.float64] | None = None
+    order: tuple[str, ...] = field(default=())
+
+    @property
+    def rows(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: Index, scratch: Scratch | None = None) -> FeatureTable:
+        """The table with these rows, in this order; columns that do not fit in memory go to `scratch`."""
+        where = scratch or Scratch()
+        return replace(
+            self.keys(rows),
+            numeric=_columns(self.numeric).take(rows, where),
+            categorical=_columns(self.categorical).take(rows, where),
+            order=self.order,
+        )
+
+    def part(self, low: int, high: int) -> FeatureTable:
+        """Rows low to high, in memory."""
+        rows = slice(low, high)
+        return replace(
+            self.keys(rows),
+            numeric=_columns(self.numeric).part(rows),
+            categorical=_columns(self.categorical).part(rows),
+            order=self.order,
+        )
+
+    def keys(self, rows: Rows = slice(None)) -> FeatureTable:
+        """These rows without their features: ids, periods, label."""
+        periods = None if self.periods is None else self.periods[rows]
+        return FeatureTable(self.ids[rows], periods, {}, {}, None if self.label is None else self.label[rows])
+
+    def __repr__(self) -> str:
+        return f"FeatureTable({self.rows} rows, {len(self.order)} columns)"
+
+
+def _columns(columns: Mapping[str, npt.NDArray[Any]]) -> Columns:
+    return columns if isinstance(columns, Columns) else Columns(columns)

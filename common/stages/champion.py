@@ -1,0 +1,61 @@
+"""Where two registries stand, and what a crash between preparing and committing a move left behind: settled in one round."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from common.errors import PolicyError
+from common.home.registry import Registry
+from common.learn.linear.half import CHAMPION
+from common.mpc.session import Array, Kind, Session
+
+_NOWHERE = bytes(32)
+
+
+async def settle(session: Session, registry: Registry, *, differ: bool = False) -> bool:
+    """Both stand at the same move afterwards, and nothing is prepared; or False, if `differ` allows that they do not.
+
+    Each tells where it stands and where its prepared move would lead. At the same place: neither had committed, so both
+    drop what is prepared. The other stands where my prepared move leads: it committed, which it does only once both have
+    prepared, so I commit too. Raises PolicyError when the histories differ and may not.
+    """
+    move = registry.prepared()
+    mine = np.stack([as_words(registry.position), as_words(move.position if move else _NOWHERE)])
+    theirs = await session.exchange(Kind.REGISTRY, mine)
+    if np.array_equal(mine[1], theirs[0]):
+        registry.commit()
+    elif np.array_equal(mine[0], theirs[0]):
+        registry.drop()
+    elif not np.array_equal(theirs[1], mine[0]):  # else the other commits now
+        if not differ:
+            raise _differ()
+        registry.drop()
+        return False
+    return True
+
+
+async def resolve(session: Session, registry: Registry, model: str) -> str:
+    """The job that `model` names; of the champion both parties make sure that it is the same one, in one round."""
+    if model != CHAMPION:
+        return model
+    champion = await champion_of_both(session, registry)
+    if champion is None:
+        raise PolicyError("there is no champion yet", remedy="Promote a model: wattscore promote JOB.")
+    return champion
+
+
+async def champion_of_both(session: Session, registry: Registry) -> str | None:
+    await settle(session, registry)
+    return registry.champion
+
+
+def as_words(digest: bytes) -> Array:
+    """32 bytes as uint64 (4,)."""
+    return np.frombuffer(digest, np.uint64).copy()
+
+
+def _differ() -> PolicyError:
+    return PolicyError(
+        "the two parties' registries tell different histories of the champion: one may be a restored back-up",
+        remedy="Agree on a model and promote it anew at both: wattscore promote JOB --anew.",
+    )

@@ -1,0 +1,139 @@
+"""A party's own logistic regression, in plaintext on its own rows: what the joint model is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from common.errors import DataError, PlanError
+from common.stats.measures import sigmoid
+
+Array = npt.NDArray[np.float64]
+
+_TOLERANCE = 1e-10
+_ITERATIONS = 200
+_HALVINGS = 60
+_BLOCK = 1 << 14
+
+
+@dataclass(frozen=True, repr=False)
+class Design:
+    """A matrix of `rows` rows and `columns` columns, read in blocks: `at(low, high)` gives float64 (high - low, columns)."""
+
+    rows: int
+    columns: int
+    at: Callable[[int, int], Array]
+
+    def times(self, beta: Array) -> Array:
+        out = np.empty(self.rows)
+        for low in range(0, self.rows, _BLOCK):
+            out[low : low + _BLOCK] = self.at(low, min(self.rows, low + _BLOCK)) @ beta
+        return out
+
+    def curvature(self, p: Array, y: Array) -> tuple[Array, Array, float]:
+        """(gradient (m,), Hessian (m, m)) of the mean log-loss where the probabilities are p; the largest |x|."""
+        gradient, hessian, largest = np.zeros(self.columns), np.zeros((self.columns, self.columns)), 0.0
+        for low in range(0, self.rows, _BLOCK):
+            rows = slice(low, low + _BLOCK)
+            x, q = self.at(low, min(self.rows, low + _BLOCK)), p[rows]
+            gradient += x.T @ (q - y[rows])
+            hessian += (x.T * (q * (1 - q))) @ x
+            largest = max(largest, float(np.abs(x).max(initial=0.0)))
+        return gradient / self.rows, hessian / self.rows, largest
+
+
+def fit_logistic(x: Array, y: Array, ridge: float) -> Array:
+    """The weights minimising mean log-loss + ridge / 2 * |beta_1..m|^2, by damped Newton.
+
+    x: (n, m) without an intercept column, standardised or at least of similar scales.  y: (n,) of 0.0 and 1.0.
+    Returns beta (m + 1,), the unpenalised intercept first, where the gradient's norm is at most 1e-10 (times the
+    largest |x|, where that exceeds 1). Raises PlanError for a negative ridge, and DataError for values that are not
+    finite, labels not 0/1 or of one class only, and data that determine no optimum (without a ridge: separated classes
+    or collinear columns).
+    """
+    if not ridge >= 0:
+        raise PlanError(f"a ridge of {ridge} is negative", remedy="Set ridge to 0 or more, for example 0.0001.")
+    _check(x, y)
+    whole = np.column_stack([np.ones(len(y)), x])
+    penalty = np.full(whole.shape[1], ridge)
+    penalty[0] = 0.0
+    return fit_design(Design(len(whole), whole.shape[1], lambda low, high: whole[low:high]), y, np.diag(penalty))
+
+
+def fit_design(design: Design, y: Array, penalty: Array) -> Array:
+    """beta (m,) minimising mean log-loss + beta^T penalty beta / 2 over a design of any size; as `fit_logistic` otherwise."""
+    _check_label(y)
+    beta, u = np.zeros(design.columns), np.zeros(design.rows)
+    for _ in range(_ITERATIONS):
+        gradient, hessian, largest = design.curvature(sigmoid(u), y)
+        gradient += penalty @ beta
+        if np.linalg.norm(gradient) <= _TOLERANCE * max(1.0, largest):
+            return _unless_separated(u, y, beta, penalty)
+        beta, u = _damped(design, y, penalty, beta, u, _newton_step(hessian + penalty, gradient))
+    raise _no_optimum("the fit did not converge")
+
+
+def covariance(design: Design, beta: Array, penalty: Array) -> Array:
+    """(m, m), of what `fit_design` gave, by the curvature at the optimum; NaN where that determines none."""
+    hessian = design.curvature(sigmoid(design.times(beta)), np.zeros(design.rows))[1]
+    try:
+        return np.asarray(np.linalg.inv(design.rows * (hessian + penalty)), np.float64)
+    except np.linalg.LinAlgError:
+        return np.full_like(penalty, np.nan)
+
+
+def _newton_step(hessian: Array, gradient: Array) -> Array:
+    try:
+        return np.asarray(-np.linalg.solve(hessian, gradient), dtype=np.float64)
+    except np.linalg.LinAlgError:
+        raise _no_optimum("the columns are collinear or the classes separated") from None
+
+
+def _damped(design: Design, y: Array, penalty: Array, beta: Array, u: Array, step: Array) -> tuple[Array, Array]:
+    """beta + step and its u, the step halved until the objective does not rise."""
+    start, along = _objective(u, y, penalty, beta), design.times(step)
+    # Close to the optimum a good step changes the objective by less than its rounding: that much may rise.
+    allowed, size = start + 1e-13 * (1 + abs(start)), 1.0
+    for _ in range(_HALVINGS):
+        if _objective(u + size * along, y, penalty, beta + size * step) <= allowed:
+            return beta + size * step, u + size * along
+        size = size / 2
+    raise _no_optimum("no step lowers the objective")
+
+
+def _objective(u: Array, y: Array, penalty: Array, beta: Array) -> float:
+    return float(np.mean(np.logaddexp(0.0, u) - y * u) + beta @ penalty @ beta / 2)
+
+
+def _unless_separated(u: Array, y: Array, beta: Array, penalty: Array) -> Array:
+    # Without a ridge, separated classes drive the gradient to 0 as the weights grow without end.
+    if not penalty.any() and np.all((u > 0) == (y == 1)):
+        raise _no_optimum("the columns separate the classes completely")
+    return beta
+
+
+def _check(x: Array, y: Array) -> None:
+    if x.ndim != 2 or y.shape != x.shape[:1]:
+        raise _refuse(f"columns {x.shape} and labels {y.shape} are not of the same rows")
+    if not np.isfinite(x).all():
+        raise _refuse(f"{int((~np.isfinite(x)).sum())} values are not finite")
+
+
+def _check_label(y: Array) -> None:
+    if not np.isin(y, (0.0, 1.0)).all():
+        raise _refuse("a label is neither 0 nor 1")
+    if len(np.unique(y)) < 2:
+        raise _refuse("the label has one class only")
+
+
+def _refuse(why: str) -> DataError:
+    text = f"Cannot fit a local model: {why}"
+    return DataError(text, public=text, remedy="Check the label column, the preparation and the size of the training rows.")
+
+
+def _no_optimum(why: str) -> DataError:
+    text = f"Cannot fit a local model: {why}"
+    return DataError(text, public=text, remedy="Set a ridge above 0, or remove the columns at fault.")

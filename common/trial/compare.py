@@ -1,0 +1,61 @@
+"""The pooled plaintext fit, for development only: it puts both tables into one process, as WattScore exists not to."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from common.errors import ConfigError
+from common.learn.linear.design import prepare
+from common.mpc.fixedpoint import Reals
+from common.party import Party
+from common.plan.plans import TrainPlan
+from common.rows.dataset import ColumnConfig, DatasetConfig, read_table
+from common.rows.table import FeatureTable, Index
+from common.stages import split
+from common.stages.counts import columns_in_clear
+from common.stats.measures import Metrics, evaluate
+
+
+def pooled(plan: TrainPlan, grid: DatasetConfig, bank: DatasetConfig) -> Metrics:
+    """Held-out metrics of scikit-learn's exact fit on pooled data: same rows, split, preparation."""
+    tables = {
+        Party.GRID: read_table(grid, name=plan.grid.dataset, party=Party.GRID),
+        Party.BANK: read_table(bank, name=plan.bank.dataset, party=Party.BANK, require_label=True),
+    }
+    grid_rows, bank_rows = _matched(tables[Party.GRID].table, tables[Party.BANK].table)
+    rows = {Party.GRID: tables[Party.GRID].table.take(grid_rows), Party.BANK: tables[Party.BANK].table.take(bank_rows)}
+    test = split.draw(rows[Party.BANK], plan.split)
+    order = np.concatenate([np.flatnonzero(~test), np.flatnonzero(test)])
+    train = int((~test).sum())
+    label = rows[Party.BANK].label
+    assert label is not None  # noqa: S101
+    parts = [_prepared(plan, rows[p].take(order), tables[p].columns, label[order][:train], p) for p in Party]
+    x, y = np.column_stack([parts[0], parts[1][:, :-1]]), label[order]
+    return evaluate(y[train:], _fit(x[:train], y[:train], plan.model.ridge, x[train:]))
+
+
+def _prepared(plan: TrainPlan, table: FeatureTable, columns: dict[str, ColumnConfig], label: Reals, party: Party) -> Reals:
+    binned = columns_in_clear(table, columns, plan.preparation, label)
+    return prepare(table, columns, plan.preparation, len(label), plan.model.ridge, party, binned)[0].matrix(0, table.rows)
+
+
+def _fit(x: Reals, y: Reals, ridge: float, held: Reals) -> Reals:
+    try:
+        from sklearn.linear_model import LogisticRegression
+    except ImportError:
+        raise ConfigError("--compare needs scikit-learn", remedy="pip install 'wattscore[compare]'") from None
+    model = LogisticRegression(C=1.0 / (len(y) * ridge) if ridge else np.inf, tol=1e-8, max_iter=10_000)
+    scores: Reals = model.fit(x, y).decision_function(held)
+    return scores
+
+
+def _matched(grid: FeatureTable, bank: FeatureTable) -> tuple[Index, Index]:
+    """Rows of the same (id, period) at both."""
+    keys = [_keys(table) for table in (grid, bank)]
+    _, first, second = np.intersect1d(keys[0], keys[1], assume_unique=True, return_indices=True)
+    return first.astype(np.int64), second.astype(np.int64)
+
+
+def _keys(table: FeatureTable) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
+    periods = np.zeros(table.rows, np.int32) if table.periods is None else table.periods
+    return np.array([f"{i}|{p}" for i, p in zip(table.ids, periods, strict=True)])

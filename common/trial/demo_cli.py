@@ -1,0 +1,225 @@
+"""`wattscore demo`: from both companies' dirty monthly records to a report and decisions. `collect-demo`: the bank's part."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from common.client.client import Client, failure
+from common.client.show import follow, print_production
+from common.errors import ConfigError
+from common.party import Party
+from common.plan.plans import AnyPlan
+from common.process.settings import PartySettings, load_settings
+from common.trial.demo import (
+    DECISION,
+    NEWEST,
+    POLICY,
+    Side,
+    build_side,
+    lay_out,
+    promotion,
+    scoring_plan,
+    training_plan,
+    watching_plan,
+)
+from common.trial.demo_watch import as_values, heard, look, print_alarms
+from common.trial.processes import COORDINATOR, Trial
+from common.trial.remote import await_coordinator, check_folder, run_through
+from common.trial.try_cli import as_json, disclosures, end_in_order, print_costs, settle
+from common.wire import coordinator_pb2 as wire
+
+RESULT, DECISIONS, REPORT, MONITOR = "result.json", "decisions.csv", "report.html", "monitor.html"
+
+_OUT = click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("demo-out"), show_default=True, help="Folder for all it makes."
+)
+
+
+@click.command()
+@_OUT
+@click.option(
+    "--enterprises", type=click.IntRange(min=1200), default=4000, show_default=True, help="Size of the synthetic world."
+)
+@click.option("--seed", default=7, show_default=True, help="Of the synthetic world.")
+@click.option(
+    "--through",
+    type=click.Path(path_type=Path),
+    envvar="WATTSCORE_DEMO_THROUGH",
+    help="Start nothing: train and score through the daemons of `setup-demo` by this client configuration.",
+)
+def demo(out: Path, enterprises: int, seed: int, through: Path | None) -> None:
+    """A SYNTHETIC world's dirty monthly records of both companies, made into features, a joint model and decisions."""
+    console = Console()
+    check_folder(out)
+    for name in (
+        RESULT,
+        DECISIONS,
+        REPORT,
+        MONITOR,
+        *(f"{party.value}/{MONITOR}" for party in Party),
+    ):  # of an earlier run: none may pass for this one's
+        (out / name).unlink(missing_ok=True)
+    if through is None:
+        _demo_here(out, enterprises, seed, console)
+    else:
+        _demo_through(out, through, console)
+    console.print("The world is synthetic: the gain says nothing of real data.")
+
+
+def _demo_here(out: Path, enterprises: int, seed: int, console: Console) -> None:
+    start = time.monotonic()
+    end_in_order()
+    homes = {party: out / party.value for party in Party}
+    for home in homes.values():
+        home.mkdir(exist_ok=True)
+    _say(console, f"[bold]1.[/] A synthetic world of {enterprises:,} enterprises, as each company would export it")
+    lay_out(homes, enterprises, seed)
+    _say(console, "[bold]2.[/] Each company cleans its own records and makes features of them")
+    sides = {party: build_side(party, home.resolve()) for party, home in homes.items()}
+    _print_sides(sides.values(), console)
+    _say(console, "[bold]3.[/] Three processes train on history, then score the newest month, then two quarters more")
+    datasets = {party.value: side.datasets for party, side in sides.items()}
+    with tempfile.TemporaryDirectory(prefix="wattscore-") as folder:
+        trial = Trial(Path(folder), datasets, POLICY, decision=DECISION)
+        jobs = _run(trial, Console(stderr=True))
+        _say(console, "[bold]4.[/] The bank's report and decisions")
+        _print_decided(collect(trial.folder / "bank-data", out), console)
+        _say(console, "[bold]5.[/] Each side watches its own columns: in the last quarter something has drifted")
+        found = {party.value: look(trial.folder / f"{party.value}.toml", homes[party] / MONITOR) for party in Party}
+        print_alarms(found, console)
+        values = _result(jobs, time.monotonic() - start, out, alarms=as_values(found))
+    _print_result(values, console)
+    console.print(f"\nIn {out}/: {REPORT}, {DECISIONS}, {RESULT}.", highlight=False)
+    for what, name in (("What cleaning did", "quality.html"), ("What drifted", MONITOR)):
+        console.print(f"{what}: {' and '.join(f'{home}/{name}' for home in homes.values())}.", highlight=False)
+
+
+def _demo_through(out: Path, config: Path, console: Console) -> None:
+    start, progress = time.monotonic(), Console(stderr=True)
+    with Client.from_config(config) as client:
+        await_coordinator(client)
+        jobs = [run_through(client, training_plan(), progress)]
+        for plan in _plans_after(jobs[0]):
+            jobs.append(run_through(client, plan, progress))
+    print_production(jobs[-1], console)
+    _print_result(_result(jobs, time.monotonic() - start, out), console)
+    console.print(
+        f"\n{RESULT} is in {out}/. Report, decisions and alarms are the bank's: `collect-demo` there.", highlight=False
+    )
+
+
+def _plans_after(trained: wire.Job) -> Sequence[AnyPlan]:
+    """The model becomes the champion, which scores the newest month and then the later ones."""
+    return promotion(trained.id), scoring_plan(), watching_plan()
+
+
+@click.command("collect-demo")
+@click.option("--config", type=click.Path(path_type=Path), default=Path("bank.toml"), show_default=True, help="The bank's.")
+@_OUT
+def collect_demo(config: Path, out: Path) -> None:
+    """At the bank: the report of the model trained last, the decisions made last and what has drifted since, into OUT."""
+    check_folder(out)
+    console = Console()
+    settings = load_settings(PartySettings, config)
+    if settings.coordinator.who != COORDINATOR:
+        raise ConfigError(f"{config}: not the demo's bank", remedy="Use `wattscore report`, whose file stays private.")
+    _print_decided(collect(settings.data, out), console)
+    print_alarms({Party.BANK.value: look(config, out / MONITOR)}, console)
+    for name in (DECISIONS, REPORT, MONITOR):
+        (out / name).chmod(0o644)  # synthetic, and to be read by another user of the container's host
+    console.print(f"{REPORT}, {DECISIONS} and {MONITOR} are in {out}/.", highlight=False)
+
+
+def collect(bank: Path, out: Path) -> Counter[str]:
+    """From the bank's data folder; how many rows were approved, referred and declined."""
+    from common.report.write import write_report  # draws charts: other commands need not wait for that library
+
+    write_report(bank, _newest(bank, bank.glob("models/*/model.json"), "model").parent.name, out / REPORT)
+    shutil.copyfile(_newest(bank, filter(_decides, bank.glob("scores/*.csv")), "decisions"), out / DECISIONS)
+    with (out / DECISIONS).open(encoding="utf-8", newline="") as stream:
+        return Counter(row["decision"] for row in csv.DictReader(stream))
+
+
+def _decides(scores: Path) -> bool:
+    """Of the newest month, and not of the later quarters, whose rows are scored by month."""
+    with scores.open(encoding="utf-8", newline="") as stream:
+        return next((row["period"] for row in csv.DictReader(stream)), None) == NEWEST
+
+
+def _newest(folder: Path, files: Iterable[Path], what: str) -> Path:
+    found = max(files, key=lambda file: file.stat().st_mtime_ns, default=None)
+    if found is None:
+        raise ConfigError(f"{folder} has no {what}", remedy="Run the demo first: it trains, then scores.")
+    return found
+
+
+def _run(trial: Trial, console: Console) -> list[wire.Job]:
+    """Trained, promoted, scored, watched. Raises the first failure, after the daemons have ended."""
+    with trial, trial.client() as client:
+        jobs = [follow(client.watch(client.submit(training_plan()).id), console)]
+        for plan in _plans_after(jobs[0]):
+            if failure(jobs[-1]) is None:
+                jobs.append(follow(client.watch(client.submit(plan).id), console))
+    for job in jobs:
+        settle(trial, job, console)
+    return jobs
+
+
+def _result(jobs: Sequence[wire.Job], seconds: float, out: Path, **more: Any) -> dict[str, Any]:
+    """As `wattscore try --json`, but disclosures are of all jobs. Written to `out`.
+
+    decisions: the scoring job of the newest month; monitored: of the later quarters; drift: what the client hears of these.
+    """
+    trained, _, scored, watched = jobs
+    own = {"disclosures": disclosures(*jobs), "decisions": scored.id, "monitored": watched.id, "drift": heard(watched)}
+    values = as_json(trained, seconds, None) | own | more
+    (out / RESULT).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    return values
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False)
+
+
+def _print_sides(sides: Iterable[Side], console: Console) -> None:
+    table = Table("", "rows read", "cleaned", "samples", "features", box=None)
+    for side in sides:
+        touched = sum(finding.rows for finding in side.cleaned.findings)
+        rows = f"{side.cleaned.rows:,}", f"{touched:,}", f"{side.history.count:,} + {side.new.count:,} new"
+        table.add_row(side.party.value, *rows, str(len(side.history.columns)))
+    console.print(table)
+
+
+def _print_decided(found: Counter[str], console: Console) -> None:
+    told = ", ".join(f"{found[verdict]:,} {verdict}" for verdict in ("approve", "refer", "decline"))
+    _say(console, f"decisions of {found.total():,} enterprises: {told}")
+
+
+def _print_result(values: Mapping[str, Any], console: Console) -> None:
+    auc, gained = values["auc"], values["auc_difference"]
+    known = Table("who", "knew", "held-out AUC", title="What each side knew, and what the joint model gained (synthetic)")
+    known.add_row("bank alone", f"{values['columns']['bank']} columns of tax and loans, the label", f"{auc['bank_only']:.3f}")
+    known.add_row("grid", f"{values['columns']['grid']} columns of consumption and arrears, no label", "")
+    known.add_row(
+        "joint",
+        "both, neither seeing the other's rows",
+        f"{auc['joint']:.3f}  ({gained['value']:+.3f}, 95 %: {gained['low']:+.3f} to {gained['high']:+.3f})",
+    )
+    console.print(known)
+    learned = Table("what was opened", "to whom", title="Who learned what, all of it")
+    for d in values["disclosures"]:
+        learned.add_row(d["what"], ", ".join(d["to"]))
+    console.print(learned)
+    print_costs(dict(values), console)

@@ -1,0 +1,190 @@
+"""The three real daemons on loopback with throw-away certificates: what `wattscore try`, the demo, tests and benchmarks run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from common.client.client import Client
+from common.errors import PeerLost
+from common.party import Identity
+from common.process.settings import ClientSettings, load_settings
+from common.trust.authority import export_bundle, import_bundle, issue, make_ca
+
+GRID, BANK = Identity("try-grid", "grid-party"), Identity("try-bank", "bank-party")
+COORDINATOR, CLIENT = Identity("try-neutral", "coordinator"), Identity("try-bank", "client")
+_MODULES = {"coordinator": "common.coordinator", "grid": "grid_party", "bank": "bank_party"}
+_ROLES = {"coordinator": COORDINATOR, "grid": GRID, "bank": BANK, "client": CLIENT}
+# Three processes share this machine: spinning linear-algebra threads of one would hold up the others.
+_ENVIRONMENT = {"GRPC_VERBOSITY": "NONE", "OPENBLAS_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 2))}
+_START = 30.0  # seconds a daemon has to be ready
+
+
+def make_certificates(folder: Path) -> None:
+    """Three organisations' CAs, four certificates, and the bundles handed to each other."""
+    for org in sorted({identity.org for identity in _ROLES.values()}):
+        make_ca(org, folder / org)
+    for identity in _ROLES.values():
+        issue(folder / identity.org, identity, folder / identity.org)
+    for holder in {identity.org for identity in _ROLES.values()}:
+        for org in {identity.org for identity in _ROLES.values()}:
+            if not (folder / holder / "trust" / f"{org}.pem").exists():
+                import_bundle(export_bundle(folder / org), folder / holder / "trust", org)
+
+
+def to_toml(values: Mapping[str, Any], prefix: str = "") -> str:
+    """Nested mappings of strings, numbers, booleans and lists as TOML; None is left out."""
+    lines, tables = [], []
+    for key, value in values.items():
+        name = f"{prefix}{_quoted(key)}"
+        if isinstance(value, Mapping):
+            tables.append(f"\n[{name}]\n{to_toml(value, name + '.')}")
+        elif value is not None:
+            text = str(value) if isinstance(value, Path) else value
+            lines.append(f"{_quoted(key)} = {_quoted(text)}\n")
+    return "".join(lines) + "".join(tables)
+
+
+def _quoted(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str).replace("\x7f", "\\u007f")  # which TOML wants escaped
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Holds SIGINT and SIGTERM back, so that no daemon is left behind between its start or stop and the book of it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    before = {number: signal.signal(number, lambda got, _: held.append(got)) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for got in held[:1]:
+            signal.raise_signal(got)
+
+
+class Trial:
+    """Use as a context manager: entering starts the daemons, leaving stops them, whatever happened in between."""
+
+    def __init__(
+        self,
+        folder: Path,
+        datasets: Mapping[str, Mapping[str, Any]],
+        policy: Mapping[str, Any] | None = None,
+        via: Callable[[int], int] = lambda port: port,
+        decision: Mapping[str, Any] | None = None,
+    ) -> None:
+        """datasets: party name -> dataset name -> DatasetConfig as a mapping. policy: both parties' policy.
+
+        decision: the bank's section of that name.
+
+        via: the local port by which a party reaches another process's port; a benchmark puts a slow line there.
+        """
+        self.folder, self._datasets, self._policy = folder, datasets, policy or {}
+        self._via, self._decision = via, decision
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.ports: dict[str, int | None] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            if not (self.folder / "certs").exists():
+                make_certificates(self.folder / "certs")
+            for name in _MODULES:
+                self.start(name)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def start(self, name: str) -> None:
+        """Starts one daemon (again), on its former port if it had one, and waits until it is ready."""
+        config, ready = self.folder / f"{name}.toml", self.folder / f"{name}.ready"
+        config.write_text(to_toml(self._config(name)), encoding="utf-8")
+        ready.unlink(missing_ok=True)
+        with self.log(name).open("ab") as log, undisturbed():
+            self.processes[name] = subprocess.Popen(  # noqa: S603
+                [*self.command(name), "serve", "--config", str(config), "--ready-file", str(ready)],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C reaches this process, which then stops them in order
+                env={**os.environ, **_ENVIRONMENT},
+            )
+        self.ports[name] = self._wait_ready(name, ready)
+
+    def command(self, name: str) -> list[str]:
+        """What runs the daemon `name`, without its options; a benchmark puts a profiler in front."""
+        return [sys.executable, "-m", _MODULES[name]]
+
+    def log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+    def kill(self, name: str) -> None:
+        """Ends a daemon at once, as a crash would."""
+        self.processes[name].kill()
+        self.processes[name].wait()
+
+    def stop(self) -> None:
+        """Ends all daemons: SIGTERM, then after 5 s SIGKILL. A second Ctrl-C is heard after that."""
+        with undisturbed():
+            for process in self.processes.values():
+                if process.poll() is None:
+                    process.send_signal(signal.SIGTERM)
+            end = time.monotonic() + 5.0
+            for process in self.processes.values():
+                try:
+                    process.wait(max(0.1, end - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+    def client(self) -> Client:
+        path = self.folder / "client.toml"
+        address = f"127.0.0.1:{self.ports['coordinator']}"
+        path.write_text(to_toml({"tls": self._tls(CLIENT), "coordinator": {"identity": str(COORDINATOR), "address": address}}))
+        return Client(load_settings(ClientSettings, path))
+
+    def _wait_ready(self, name: str, ready: Path) -> int | None:
+        end = time.monotonic() + _START
+        while not ready.exists():
+            if self.processes[name].poll() is not None or time.monotonic() > end:
+                tail = self.log(name).read_text(errors="replace").strip().splitlines()[-3:]
+                raise PeerLost(f"the {name} did not start: " + " | ".join(tail), remedy=f"Its log is {self.log(name)}.")
+            time.sleep(0.02)
+        port: int | None = json.loads(ready.read_text())["port"]
+        return port
+
+    def _tls(self, who: Identity) -> dict[str, Path]:
+        home = self.folder / "certs" / who.org
+        return {"certificate": home / f"{who.role}.pem", "key": home / f"{who.role}.key", "trust": home / "trust"}
+
+    def _dialled(self, name: str) -> str:
+        port = self.ports[name]
+        assert port is not None  # noqa: S101
+        return f"127.0.0.1:{self._via(port)}"
+
+    def _config(self, name: str) -> dict[str, Any]:
+        listen = f"127.0.0.1:{self.ports.get(name) or 0}"
+        common = {"listen": listen, "data": self.folder / f"{name}-data", "tls": self._tls(_ROLES[name])}
+        if name == "coordinator":
+            return {"grid": str(GRID), "bank": str(BANK), "clients": [str(CLIENT)], **common}
+        coordinator = {"identity": str(COORDINATOR), "address": self._dialled("coordinator")}
+        peer = {"identity": str(BANK)} if name == "grid" else {"identity": str(GRID), "address": self._dialled("grid")}
+        party = {"coordinator": coordinator, "peer": peer, "datasets": self._datasets[name], "policy": self._policy}
+        return common | party | ({"decision": self._decision} if name == "bank" and self._decision else {})

@@ -1,0 +1,134 @@
+"""A coordinator in this process, and callers who are played by tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from common.coordinator.board import Board
+from common.coordinator.service import Coordinator
+from common.errors import WattScoreError
+from common.party import Identity, Party
+from common.plan.plans import TrainPlan
+from common.process.settings import CoordinatorSettings
+from common.wire import coordinator_pb2 as wire
+from common.wire import party_pb2
+from common.wire.frames import Piece, pack
+from common.wire.peer import PROTOCOL
+from common.wire.peer_pb2 import Frame
+
+PARTY = {Party.GRID: Identity("volt", "grid-party"), Party.BANK: Identity("acme", "bank-party")}
+CLIENT = Identity("acme", "client")
+PLAN = TrainPlan.model_validate({"grid": {"dataset": "a"}, "bank": {"dataset": "b"}})
+
+
+def make_settings(folder: Path, **values: Any) -> CoordinatorSettings:
+    tls = {"certificate": folder / "x.pem", "key": folder / "x.key", "trust": folder}
+    parties = {party.value: str(identity) for party, identity in PARTY.items()}
+    return CoordinatorSettings.model_validate(
+        {"tls": tls, "data": folder, "listen": "127.0.0.1:0", "clients": [str(CLIENT)], **parties, **values}
+    )
+
+
+class Caller:
+    """A call as a handler sees it: `say` puts what it reads, None to end; `heard` is what it wrote."""
+
+    def __init__(self, identity: Identity) -> None:
+        self.identity, self.heard, self.cause = identity, list[Any](), None
+        self._said: asyncio.Queue[Any] = asyncio.Queue()
+        self._news = asyncio.Event()
+
+    def say(self, message: Any) -> None:
+        self._said.put_nowait(message)
+
+    async def read(self) -> Any:
+        message = await self._said.get()
+        if isinstance(message, Exception):
+            raise message
+        return message
+
+    async def write(self, message: Any) -> None:
+        framed = isinstance(message, Piece)
+        self.heard.append(Frame.FromString(pack(message)) if framed else type(message).FromString(message.SerializeToString()))
+        self._news.set()
+
+    async def hears(self, what: str) -> Any:
+        """The next message of this kind, or one that was heard and not asked for yet."""
+
+        async def wait() -> Any:
+            while True:
+                for place, message in enumerate(self.heard):
+                    if message.WhichOneof("message") == what:
+                        return self.heard.pop(place)
+                self._news.clear()
+                await self._news.wait()
+
+        return await asyncio.wait_for(wait(), 5)
+
+
+class Office:
+    """The coordinator at work."""
+
+    def __init__(self, coordinator: Coordinator, board: Board) -> None:
+        self.coordinator, self.board = coordinator, board
+        self.ended: dict[Caller, asyncio.Task[Any]] = {}
+
+    async def attend(self, party: Party) -> Caller:
+        """A party that has been welcomed; its handler's task is in `ended`."""
+        caller: Any = Caller(PARTY[party])
+        caller.say(party_pb2.FromParty(register=party_pb2.Register(party=party.value, protocol=PROTOCOL)))
+        self.ended[caller] = asyncio.create_task(self.coordinator.attend(None, caller))
+        await caller.hears("welcome")
+        await asyncio.sleep(0)
+        return caller  # type: ignore[no-any-return]
+
+    async def submit(self) -> str:
+        return (await self.coordinator.submit(wire.SubmitRequest(plan=PLAN.canonical()), client())).id
+
+    def shown(self, job: str) -> wire.Job:
+        return self.board.get(job).message
+
+    async def until(self, good: Callable[[], bool]) -> None:
+        async def wait() -> None:
+            while not good():
+                await asyncio.sleep(0.005)
+
+        await asyncio.wait_for(wait(), 5)
+
+    async def running(self) -> tuple[str, Caller, Caller]:
+        """A job that both parties have been told to start."""
+        grid, bank = await self.attend(Party.GRID), await self.attend(Party.BANK)
+        job = await self.submit()
+        for caller in (grid, bank):
+            assert (await caller.hears("offer")).offer.job == job
+            caller.say(party_pb2.FromParty(accept=party_pb2.Accept(job=job)))
+        for caller in (grid, bank):
+            await caller.hears("start")
+        return job, grid, bank
+
+    async def final(self, job: str) -> wire.Job:
+        await self.until(lambda: self.board.get(job).state.final)
+        return self.shown(job)
+
+
+def client(who: Identity = CLIENT) -> Any:
+    return Caller(who)
+
+
+@asynccontextmanager
+async def office(folder: Path, **settings: Any) -> AsyncIterator[Office]:
+    """A working coordinator; its `run` must not have ended by the time the test has."""
+    board = Board(folder)
+    found = Office(Coordinator(make_settings(folder, **settings), board), board)
+    work = asyncio.create_task(found.coordinator.run())
+    try:
+        yield found
+        assert not work.done() or found.coordinator._stopping.is_set(), "the coordinator has died"
+    finally:
+        for task in (work, *found.ended.values()):
+            task.cancel()
+            with suppress(asyncio.CancelledError, WattScoreError):
+                await task

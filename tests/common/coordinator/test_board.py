@@ -1,0 +1,73 @@
+"""Records of jobs: what watchers see, what a restart leaves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from common.coordinator.board import Board
+from common.errors import JobNotFound, JobStateError, PeerLost
+from common.party import Party
+from common.plan.state import Event, State
+from common.wire import party_pb2
+from tests.common.coordinator.office import CLIENT, PLAN
+
+
+async def test_a_watcher_sees_the_end_even_of_a_job_that_ends_while_it_is_written_to(tmp_path: Path) -> None:
+    board = Board(tmp_path)
+    record = await board.add(PLAN, CLIENT)
+    seen = []
+    async for message in record.versions():
+        seen.append(message.state)
+        if len(seen) == 1:  # a slow watcher: meanwhile the job ends
+            await board.move(record, Event.FAIL, PeerLost("gone"))
+    assert seen == ["queued", "failed"]
+
+
+async def test_a_watcher_of_a_job_that_is_over_sees_it_once(tmp_path: Path) -> None:
+    board = Board(tmp_path)
+    record = await board.add(PLAN, CLIENT)
+    await board.move(record, Event.CANCEL)
+    assert [message.state async for message in record.versions()] == ["cancelled"]
+
+
+async def test_quick_changes_are_seen_together(tmp_path: Path) -> None:
+    board = Board(tmp_path)
+    record = await board.add(PLAN, CLIENT)
+    seen = []
+    async for message in record.versions():
+        seen.append(message.grid.progress.done)
+        if len(seen) == 1:
+            for done in range(50):
+                await board.progress(record, Party.GRID, party_pb2.Progress(done=done))
+            await board.move(record, Event.CANCEL)
+    assert seen == [0, 49]
+
+
+async def test_an_event_out_of_place_changes_nothing(tmp_path: Path) -> None:
+    board = Board(tmp_path)
+    record = await board.add(PLAN, CLIENT)
+    await board.move(record, Event.CANCEL)
+    before = record.message.SerializeToString()
+    with pytest.raises(JobStateError):
+        await board.move(record, Event.FAIL, PeerLost("gone"))
+    assert record.message.SerializeToString() == before
+
+
+async def test_what_a_restart_leaves(tmp_path: Path) -> None:
+    board = Board(tmp_path)
+    over, waiting = await board.add(PLAN, CLIENT), await board.add(PLAN, CLIENT)
+    for event in (Event.OFFER, Event.ACCEPTED, Event.DONE):
+        await board.move(over, event)
+    again = Board(tmp_path)
+    assert [record.id for record in again.all()] == [over.id, waiting.id]
+    assert again.get(over.id).message == over.message
+    found = again.get(waiting.id)
+    assert found.state is State.FAILED and found.message.fault.message == "the coordinator restarted"
+    assert Board(tmp_path).get(waiting.id).message == found.message
+
+
+async def test_an_unknown_job(tmp_path: Path) -> None:
+    with pytest.raises(JobNotFound, match="no job 'x'"):
+        Board(tmp_path).get("x")

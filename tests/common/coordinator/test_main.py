@@ -1,0 +1,45 @@
+"""`wattscore-coordinator serve`: what it refuses to start with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from common.coordinator import __main__ as module
+from common.party import Identity
+from common.trust.authority import issue, make_ca
+
+GOOD = """
+listen = "127.0.0.1:0"
+data = "data"
+grid = "wattscore://volt/grid-party"
+bank = "wattscore://acme/bank-party"
+clients = ["wattscore://acme/client"]
+[tls]
+certificate = "coordinator.pem"
+key = "coordinator.key"
+trust = "trust"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (GOOD, "the coordinator wattscore://acme/coordinator belongs to the organisation of wattscore://acme/bank-party"),
+        (GOOD.replace("clients", "client"), "unknown key 'client', did you mean 'clients'?"),
+        (GOOD.replace('["wattscore://acme/client"]', "[]"), "clients"),
+        (GOOD.replace("wattscore://volt/grid-party", "volt"), "'volt' is not an identity"),
+    ],
+)
+def test_a_configuration_it_cannot_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, says: str) -> None:
+    monkeypatch.setattr(module, "set_logging", lambda *args: None)
+    make_ca("acme", tmp_path)
+    issue(tmp_path, Identity("acme", "coordinator"), tmp_path)
+    (tmp_path / "trust").mkdir()
+    file = tmp_path / "coordinator.toml"
+    file.write_text(text)
+    ended = CliRunner().invoke(module.main, ["serve", "--config", str(file)])
+    assert ended.exit_code == 2
+    assert ended.stderr.startswith("wattscore-coordinator: ") and says in ended.stderr

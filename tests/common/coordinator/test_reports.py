@@ -1,0 +1,89 @@
+"""When a job is done: both reports count, and how the dealer's streams end does not; streams that say nothing are ended."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.coordinator import drive, service
+from common.errors import PeerLost
+from common.party import Party
+from common.wire import party_pb2
+from tests.common.coordinator.office import PARTY, Caller, Office, office
+
+
+async def dealt(here: Office, job: str) -> list[Caller]:
+    """Both parties' dealer streams, on which seeds have come; their handlers' tasks are in `ended`."""
+    callers = []
+    for party in Party:
+        caller: Any = Caller(PARTY[party])
+        caller.say(party_pb2.Demand(join=party_pb2.Join(job=job)))
+        here.ended[caller] = asyncio.create_task(here.coordinator.deal(None, caller))
+        callers.append(caller)
+    await here.until(lambda: all(caller.heard for caller in callers))
+    return callers
+
+
+def report(*parties: Caller, job: str) -> None:
+    for caller in parties:
+        caller.say(party_pb2.FromParty(done=party_pb2.Done(job=job)))
+
+
+async def test_both_reports_end_a_job_though_dealing_does_not(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        job, grid, bank = await here.running()
+        await dealt(here, job)
+        report(grid, bank, job=job)
+        assert (await here.final(job)).state == "succeeded"
+
+
+async def test_reports_that_come_soon_after_a_dealer_stream_broke_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drive, "_BETTER_CAUSE", 4.0)
+    async with office(tmp_path) as here:
+        job, grid, bank = await here.running()
+        for caller in await dealt(here, job):
+            caller.say(PeerLost("the connection broke"))
+            await here.until(here.ended[caller].done)
+        await asyncio.sleep(0.05)  # dealing has failed by now
+        report(grid, bank, job=job)
+        assert (await here.final(job)).state == "succeeded"
+
+
+async def test_a_broken_dealer_stream_fails_the_job_when_no_reports_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drive, "_BETTER_CAUSE", 0.05)
+    async with office(tmp_path) as here:
+        job, grid, _ = await here.running()
+        report(grid, job=job)
+        for caller in await dealt(here, job):
+            caller.say(PeerLost("the connection broke"))
+        ended = await here.final(job)
+        assert (ended.state, ended.fault.kind) == ("failed", "PeerLost")
+
+
+@pytest.mark.parametrize("method", ["attend", "deal"])
+async def test_a_stream_that_says_nothing_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    monkeypatch.setattr(service, "ANSWER", 0.02)
+    async with office(tmp_path) as here:
+        silent: Any = Caller(PARTY[Party.GRID])
+        with pytest.raises(PeerLost, match="opened a stream and said nothing"):
+            await asyncio.wait_for(getattr(here.coordinator, method)(None, silent), 5)
+        assert not silent.heard
+
+
+async def test_a_job_of_which_nobody_says_anything_ends(tmp_path: Path) -> None:
+    """A process that is stuck still answers pings: only its silence tells."""
+    async with office(tmp_path, stall_timeout=0.2) as here:
+        job, grid, _ = await here.running()
+        for _ in range(4):
+            grid.say(party_pb2.FromParty(progress=party_pb2.Progress(job=job, stage="align")))
+            await asyncio.sleep(0.1)
+        assert here.shown(job).state == "running"
+        ended = await here.final(job)
+        assert ended.state == "failed" and "no party has reported anything" in ended.fault.message

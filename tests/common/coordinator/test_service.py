@@ -1,0 +1,217 @@
+"""The coordinator's handlers, with parties and clients played by the test."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.errors import IdentityError, JobStateError, PeerLost, PeerProtocolError, PolicyError
+from common.party import Identity, Party
+from common.wire import coordinator_pb2 as wire
+from common.wire import party_pb2
+from common.wire.peer_pb2 import Fault
+from tests.common.coordinator.office import CLIENT, PARTY, Caller, client, office
+
+
+async def test_a_job_waits_for_both_parties_and_names_who_did_not_come(tmp_path: Path) -> None:
+    async with office(tmp_path, attend_timeout=0.05) as here:
+        both = await here.final(await here.submit())
+        assert both.fault.message == "the grid and the bank did not connect to the coordinator within 0 s"
+        await here.attend(Party.GRID)
+        one = await here.final(await here.submit())
+        assert one.fault.message == "the bank did not connect to the coordinator within 0 s"
+        assert "submit again" in one.fault.remedy and one.fault.origin == "coordinator"
+
+
+async def test_both_must_accept_before_either_starts(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        grid, bank = await here.attend(Party.GRID), await here.attend(Party.BANK)
+        job = await here.submit()
+        assert (await grid.hears("offer")).offer.plan == here.shown(job).plan
+        grid.say(party_pb2.FromParty(accept=party_pb2.Accept(job=job)))
+        await bank.hears("offer")
+        fault = Fault(kind="PolicyError", message="not with us", origin="bank")
+        bank.say(party_pb2.FromParty(refuse=party_pb2.Refuse(job=job, fault=fault)))
+        ended = await here.final(job)
+        assert (ended.state, ended.fault) == ("failed", fault)
+        assert (await grid.hears("stop")).stop.fault == fault
+        assert not [message for message in grid.heard if message.WhichOneof("message") == "start"]
+
+
+async def test_a_job_is_cancelled_before_and_after_its_turn(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        queued = await here.submit()  # nobody attends yet
+        assert (await here.coordinator.cancel(wire.JobRequest(job=queued), client())).state == "cancelled"
+        running, grid, bank = await here.running()
+        assert (await here.coordinator.cancel(wire.JobRequest(job=running), client())).state == "cancelled"
+        for caller in (grid, bank):
+            assert (await caller.hears("stop")).stop.fault.message == f"cancelled by {CLIENT}"
+        with pytest.raises(JobStateError):
+            await here.coordinator.cancel(wire.JobRequest(job=running), client())
+
+
+async def test_the_coordinator_survives_a_cancel_at_the_moment_it_gives_up_waiting(tmp_path: Path) -> None:
+    async with office(tmp_path, attend_timeout=0.05) as here:
+        for _ in range(4):
+            job = await here.submit()
+            await asyncio.sleep(0.049)
+            try:
+                await here.coordinator.cancel(wire.JobRequest(job=job), client())
+            except JobStateError:  # it had just failed
+                assert here.shown(job).state == "failed"
+        assert len(here.board.all()) == 4
+
+
+async def test_a_party_that_leaves_ends_the_job_and_its_own_words_count(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        job, grid, bank = await here.running()
+        bank.say(
+            party_pb2.FromParty(failed=party_pb2.Failed(job=job, fault=Fault(kind="PeerLost", message="the grid is away")))
+        )
+        grid.say(None)
+        ended = await here.final(job)
+        assert ended.fault.message == "the grid lost its connection to the coordinator"
+        assert ended.fault.origin == "grid"
+        assert (await bank.hears("stop")).stop.job == job
+
+
+async def test_a_party_that_comes_back_before_it_was_missed_ends_its_job(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        job, grid, _ = await here.running()
+        again = await here.attend(Party.GRID)
+        assert (await here.final(job)).fault.message == "the grid lost its connection to the coordinator"
+        grid.say(None)  # the old connection ends at last, and takes nothing with it
+        await here.until(here.ended[grid].done)
+        await here.submit()
+        await again.hears("offer")
+
+
+async def test_first_hand_causes_win_over_their_consequences(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        job, grid, bank = await here.running()
+        grid.say(
+            party_pb2.FromParty(failed=party_pb2.Failed(job=job, fault=Fault(kind="PeerFailed", message="the bank ended it")))
+        )
+        await asyncio.sleep(0.02)
+        cause = Fault(kind="DataError", message="column 'x': not a number", origin="bank")
+        bank.say(party_pb2.FromParty(failed=party_pb2.Failed(job=job, fault=cause)))
+        assert (await here.final(job)).fault == cause
+
+
+async def test_what_the_dealer_sees_of_a_failure_is_not_its_cause(tmp_path: Path) -> None:
+    """A party that fails ends its dealer stream first, while the other asks for more; its words come a moment later."""
+    async with office(tmp_path) as here:
+        job, grid, bank = await here.running()
+        deals = {caller: Caller(caller.identity) for caller in (grid, bank)}
+        for deal in deals.values():
+            deal.say(party_pb2.Demand(join=party_pb2.Join(job=job)))
+            here.ended[deal] = asyncio.create_task(here.coordinator.deal(None, deal))  # type: ignore[arg-type]
+        await here.until(lambda: all(deal.heard for deal in deals.values()))
+        deals[grid].say(None)
+        deals[bank].say(party_pb2.Demand(training=party_pb2.Training(rows=1050, grid_columns=12, bank_columns=4)))
+        await asyncio.sleep(0.02)
+        cause = Fault(kind="PolicyError", message="the rows have been scored already", origin="grid")
+        grid.say(party_pb2.FromParty(failed=party_pb2.Failed(job=job, fault=cause)))
+        assert (await here.final(job)).fault == cause
+    async with office(tmp_path / "mute") as here:  # and where nobody has anything to say, it is what there is
+        job, grid, bank = await here.running()
+        for caller, words in ((grid, 1), (bank, 2)):
+            deal = Caller(caller.identity)
+            deal.say(party_pb2.Demand(join=party_pb2.Join(job=job)))
+            deal.say(party_pb2.Demand(periods=party_pb2.PeriodProduct(words=words)))
+            here.ended[deal] = asyncio.create_task(here.coordinator.deal(None, deal))  # type: ignore[arg-type]
+        ended = await here.final(job)
+        assert "the parties ask the dealer for different things" in ended.fault.message
+
+
+async def test_a_job_that_is_done_stays_done(tmp_path: Path) -> None:
+    """A party's stream breaks at the moment at which the job ends."""
+    async with office(tmp_path) as here:
+        job, grid, bank = await here.running()
+        drive = here.coordinator._drive
+        assert drive is not None
+        deals: list[Caller] = []
+        for caller in (grid, bank):
+            deal = Caller(caller.identity)
+            deal.say(party_pb2.Demand(join=party_pb2.Join(job=job)))
+            here.ended[deal] = asyncio.create_task(here.coordinator.deal(None, deal))  # type: ignore[arg-type]
+            deals.append(deal)
+        await here.until(lambda: all(deal.heard for deal in deals))  # both have their seeds
+        for deal in deals:
+            deal.say(None)
+        held = here.board.get(job)._changed
+        await held.acquire()  # somebody is being told of the job: `move` waits
+        for caller in (grid, bank):
+            caller.say(party_pb2.FromParty(done=party_pb2.Done(job=job)))
+        await here.until(lambda: here.shown(job).state == "succeeded")
+        drive.fail(Fault(kind="PeerLost", message="too late", origin="grid"))
+        await asyncio.sleep(0.01)
+        held.release()
+        await here.until(lambda: here.coordinator._drive is None)
+        assert here.shown(job).state == "succeeded" and not here.shown(job).HasField("fault")
+
+
+async def test_stopping_fails_the_running_job_and_lets_the_parties_go(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        job, grid, bank = await here.running()
+        waiting = await here.submit()
+        await here.coordinator.stop("the coordinator is shutting down")
+        assert here.shown(job).fault.message == "the coordinator is shutting down"
+        assert here.shown(waiting).state == "queued"
+        for caller in (grid, bank):
+            await asyncio.wait_for(here.ended[caller], 5)
+            assert (await caller.hears("stop")).stop.fault.message == "the coordinator is shutting down"
+
+
+async def test_who_may_call_what(tmp_path: Path) -> None:
+    stranger = Identity("acme", "auditor")
+    async with office(tmp_path) as here:
+        calls: tuple[tuple[Any, Any], ...] = (
+            (here.coordinator.submit, wire.SubmitRequest()),
+            (here.coordinator.show, wire.JobRequest()),
+            (here.coordinator.list, wire.ListRequest()),
+            (here.coordinator.cancel, wire.JobRequest()),
+            (here.coordinator.watch, wire.JobRequest()),
+        )
+        for handler, request in calls:
+            with pytest.raises(PolicyError, match="wattscore://acme/auditor may not use this coordinator"):
+                await handler(request, client(stranger))
+        for stream in (here.coordinator.attend, here.coordinator.deal):
+            caller = client(stranger)
+            caller.say(party_pb2.FromParty())
+            with pytest.raises(IdentityError, match="is not a party here"):
+                await stream(None, caller)
+
+
+async def test_a_dealer_stream_for_no_job(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        caller = client(PARTY[Party.GRID])
+        caller.say(party_pb2.Demand(consumed=party_pb2.Consumed()))
+        with pytest.raises(PeerProtocolError, match="did not begin by joining"):
+            await here.coordinator.deal(None, caller)
+        caller.say(party_pb2.Demand(join=party_pb2.Join(job="train-1")))
+        with pytest.raises(JobStateError, match="job train-1 is not running"):
+            await here.coordinator.deal(None, caller)
+
+
+async def test_a_broken_attending_stream_is_no_end_of_the_coordinator(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        job, grid, _ = await here.running()
+        grid.say(PeerLost("the connection from the grid broke"))
+        with pytest.raises(PeerLost):
+            await asyncio.wait_for(here.ended.pop(grid), 5)
+        assert (await here.final(job)).fault.origin == "grid"
+
+
+async def test_ten_thousand_jobs_are_listed_in_one_message(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        record = here.board.get(await here.submit())
+        record.message.bank.report.warnings.extend(["w" * 200] * 10)
+        full = record.message.ByteSize()
+        reply = await here.coordinator.list(wire.ListRequest(), client())
+        (short,) = reply.jobs
+        assert (short.id, short.state, short.submitter) == (record.id, "queued", str(CLIENT))
+        assert short.ByteSize() * 10_000 < 4 << 20 < full * 10_000

@@ -1,0 +1,121 @@
+"""`wattscore monitor` and `models` at one party, without any daemon: output, exit codes, the page, what is remembered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from common.daemon import monitor_commands
+from common.home.registry import Registry
+from common.monitor.book import Book, Reading
+from common.plan.plans import PromotePlan
+from common.wattscore import main
+
+PARTY = """
+data = "var"
+[tls]
+certificate = "p.pem"
+key = "p.key"
+trust = "trust"
+[coordinator]
+identity = "wattscore://neutral/coordinator"
+address = "neutral.example:7000"
+[peer]
+identity = "wattscore://acme/bank"
+"""
+PLAN = 'grid = { dataset = "m" }\nbank = { dataset = "l" }\n'
+CALM = Reading("job-1", "2024-01", "kwh", 0.05, 0.1, 0.0, 0.0, 900, 5000)
+DRIFTED = Reading("job-1", "2024-02", "kwh", 0.5, 0.1, 0.0, 0.0, 900, 5000)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    (tmp_path / "grid.toml").write_text(PARTY)
+    (tmp_path / "plan.toml").write_text(PLAN)
+    return tmp_path / "grid.toml"
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def test_without_an_alarm_the_exit_code_is_0_and_with_one_3(config: Path) -> None:
+    book = Book(config.parent / "var" / "monitor.sqlite")
+    assert run("monitor", "--config", config).exit_code == 0
+    book.enter("score-1", [CALM])
+    done = run("monitor", "--config", config)
+    assert (done.exit_code, "no alarm" in done.output) == (0, True)
+    book.enter("score-2", [DRIFTED])
+    done = run("monitor", "--config", config)
+    assert done.exit_code == 3 and "kwh" in done.output and "2024-02" in done.output
+    (alarm,) = json.loads(run("monitor", "--config", config, "--json").stdout)["alarms"]
+    assert alarm == {"what": "psi", "model": "job-1", "month": "2024-02", "feature": "kwh", "value": 0.5, "limit": 0.2}
+
+
+def test_thresholds_are_those_of_the_configuration(config: Path) -> None:
+    Book(config.parent / "var" / "monitor.sqlite").enter("score-1", [DRIFTED])
+    config.write_text(PARTY + "[monitor]\npsi = 0.6\n")
+    assert run("monitor", "--config", config).exit_code == 0
+    config.write_text(PARTY + "[monitor]\npsy = 0.6\n")
+    done = run("monitor", "--config", config)
+    assert done.exit_code == 2 and "did you mean 'psi'" in done.output
+
+
+class FakeClient:
+    """Counts what is submitted."""
+
+    def __init__(self) -> None:
+        self.submitted: list[Any] = []
+
+    def submit(self, plan: Any) -> SimpleNamespace:
+        self.submitted.append(plan)
+        return SimpleNamespace(id=f"train-{len(self.submitted)}")
+
+    @contextmanager
+    def from_config(self, path: Path) -> Iterator[FakeClient]:
+        yield self
+
+
+def test_a_retraining_is_submitted_once_for_each_new_alarm(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monitor_commands, "Client", client := FakeClient())
+    book = Book(config.parent / "var" / "monitor.sqlite")
+    words = ("monitor", "--config", config, "--retrain", config.parent / "plan.toml", "--client", "client.toml")
+    book.enter("score-1", [CALM])
+    assert run(*words).exit_code == 0 and not client.submitted
+    book.enter("score-2", [DRIFTED])
+    assert "retraining: train-1" in run(*words).output
+    assert "retraining" not in run(*words).output
+    book.enter("score-3", [Reading("job-1", "2024-03", "kwh", 0.5, 0.1, 0.0, 0.0, 900, 5000)])
+    assert "retraining: train-2" in run(*words).output
+    assert [plan.kind for plan in client.submitted] == ["train", "train"]
+
+
+def test_a_page_is_written_in_the_language_asked_for(config: Path) -> None:
+    page = config.parent / "monitor.html"
+    page.write_text("of before")
+    page.chmod(0o644)
+    assert run("monitor", "--config", config, "--out", page, "--lang", "zh").exit_code == 0
+    assert "模型监控" in page.read_text(encoding="utf-8") and page.stat().st_mode & 0o777 == 0o600
+
+
+def test_models_lists_versions_stages_and_moves(config: Path) -> None:
+    registry = Registry(config.parent / "var" / "registry.sqlite", lambda: 1e9)
+    for job in ("job-1", "job-2"):
+        registry.enter(job, "ab" * 32, "cd" * 32, "ef" * 32)
+    registry.prepare("promote-1", PromotePlan(model="job-2"), "job-2", anew=False)
+    registry.commit()
+    listed = json.loads(run("models", "--config", config, "--json").stdout)
+    assert [(m["number"], m["job"], m["stage"]) for m in listed["models"]] == [
+        (1, "job-1", "candidate"),
+        (2, "job-2", "champion"),
+    ]
+    assert [(m["job"], m["champion"]) for m in listed["moves"]] == [("promote-1", "job-2")]
+    shown = run("models", "--config", config).output
+    assert "champion" in shown and "promote: job-2" in shown

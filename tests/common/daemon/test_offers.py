@@ -1,0 +1,65 @@
+"""Names under which jobs are offered: files are named after them, so a party takes none that is no name or known here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from common.plan.plans import PredealPlan
+from common.wire import party_pb2 as wire
+from tests.common.daemon.test_runner import Desk, plan
+from tests.common.home.test_stocks import store
+
+
+def refused(answer: wire.FromParty) -> str:
+    fault = answer.refuse.fault
+    assert (fault.kind, fault.origin) == ("PeerProtocolError", "grid")
+    return fault.message
+
+
+@pytest.mark.parametrize("job", ["../../victim", "a/b", "", "a" * 65, ".", "-a", "a\n"])
+async def test_a_job_whose_name_is_none_is_refused(tmp_path: Path, job: str) -> None:
+    desk = Desk(tmp_path)
+    assert "a name that is none" in refused(await desk.offer(plan(), job))
+    assert not desk.runner._jobs and not desk.door._arrived
+    assert (await desk.offer(plan(), "a" * 64)).accept.job == "a" * 64
+
+
+async def test_a_job_that_is_here_already_is_refused_and_goes_on(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    await desk.offer(plan(), "train-1")
+    running = desk.runner._jobs["train-1"]
+    assert "offered job train-1 again" in refused(await desk.offer(plan(), "train-1"))
+    assert desk.runner._jobs["train-1"] is running and "train-1" in desk.door._arrived
+
+
+@pytest.mark.parametrize("left", ["models/train-1/model.json", "scores/train-1.csv"])
+async def test_a_job_that_has_left_a_file_is_refused(tmp_path: Path, left: str) -> None:
+    desk = Desk(tmp_path)
+    file = tmp_path / "data" / left
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("kept")
+    assert "offered job train-1 again" in refused(await desk.offer(plan(), "train-1"))
+    assert not desk.runner._jobs and file.read_text() == "kept"
+
+
+STOCK = {"rows": 2000, "grid_columns": 10, "bank_columns": 4}
+
+
+async def test_a_stock_is_taken_within_the_budget_and_under_a_new_name(tmp_path: Path) -> None:
+    desk, fits = Desk(tmp_path), PredealPlan.model_validate(STOCK)
+    assert (await desk.offer(fits.canonical(), "predeal-1")).accept.job == "predeal-1"
+    large = PredealPlan.model_validate({**STOCK, "rows": 10**8})
+    fault = (await desk.offer(large.canonical(), "predeal-2")).refuse.fault
+    assert fault.kind == "PolicyError" and "stock_mib" in fault.message
+    store(desk.runner._home.stocks, "predeal-3", plan=fits)
+    assert "offered job predeal-3 again" in refused(await desk.offer(fits.canonical(), "predeal-3"))
+
+
+async def test_a_training_that_needs_a_stock_is_refused_where_there_is_none(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    fault = (await desk.offer(plan(dealt="ahead"), "train-1")).refuse.fault
+    assert fault.kind == "PolicyError" and "the grid has no unspent stock for this model: there is none" in fault.message
+    store(desk.runner._home.stocks, "predeal-1", plan=PredealPlan.model_validate(STOCK))
+    assert (await desk.offer(plan(dealt="ahead"), "train-2")).accept.job == "train-2"

@@ -1,0 +1,85 @@
+"""What a party reports of a finished job: its counts and costs as they are, its metrics no finer than they mean anything."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.daemon.outcome import report
+from common.home.home import Outcome
+from common.stages.challenge import Challenge
+from common.stages.evaluate import Evaluation
+from common.stats.measures import Interval, Metrics
+from common.wire import party_pb2 as wire
+from common.wire.peer import Counter
+
+shares = st.floats(-1.0, 1.0)
+found = st.builds(
+    Evaluation,
+    joint=st.builds(Metrics, *[shares] * 5),
+    bank_only=st.builds(Metrics, *[shares] * 5),
+    auc_difference=st.builds(Interval, *[shares] * 4),
+    largest_u=st.floats(0.0, 64.0),
+)
+
+
+def told(evaluation: Evaluation | None) -> wire.Report:
+    """As the coordinator reads it."""
+    sent = report(Outcome(evaluation=evaluation), Counter(), Counter())
+    return wire.Report.FromString(sent.SerializeToString())
+
+
+@given(found)
+def test_metrics_leave_the_bank_rounded_to_five_places_and_the_largest_u_to_one(evaluation: Evaluation) -> None:
+    message = told(evaluation).evaluation
+    for part in ("joint", "bank_only", "auc_difference"):
+        for name, exact in asdict(getattr(evaluation, part)).items():
+            value = getattr(getattr(message, part), name)
+            assert value == round(value, 5) == pytest.approx(exact, abs=0.51e-5), (part, name)
+    assert message.largest_u == round(message.largest_u, 1) == pytest.approx(evaluation.largest_u, abs=0.051)
+
+
+def test_two_results_that_differ_by_less_look_the_same() -> None:
+    def result(more: float) -> Evaluation:
+        metrics = Metrics(*(0.123453 + more for _ in fields(Metrics)))
+        return Evaluation(metrics, metrics, Interval(*(0.123453 + more for _ in fields(Interval))), 12.34 + 1000 * more)
+
+    def sent(more: float) -> bytes:
+        return told(result(more)).evaluation.SerializeToString()
+
+    assert sent(0.0) == sent(1e-6) != sent(1e-5)
+
+
+def test_who_measures_nothing_reports_no_evaluation() -> None:
+    assert not told(None).HasField("evaluation")
+
+
+def test_counts_costs_and_openings_are_reported_as_they_are() -> None:
+    outcome = Outcome(
+        counts={"own_rows": 12345, "trained_columns": 7},
+        seconds={"load": 0.25, "train": 1.5},
+        rounds={"load": 0, "train": 51},
+        warnings=["left out 'secret_flag'"],
+        public_warnings=["1 warning(s)"],
+        opened=["counts"],
+        model_digest="ab" * 32,
+    )
+    message = report(outcome, Counter(sent=1, received=2), Counter(sent=3, received=4))
+    assert (message.counts.own_rows, message.counts.trained_columns) == (12345, 7)
+    assert [(entry.stage, entry.seconds, entry.rounds) for entry in message.seconds] == [("load", 0.25, 0), ("train", 1.5, 51)]
+    assert [(link.sent, link.received) for link in (message.peer, message.coordinator)] == [(1, 2), (3, 4)]
+    assert [*message.warnings, *message.opened, message.model_digest] == ["1 warning(s)", "counts", "ab" * 32]
+    assert message.peak_mib > 1.0
+    assert "secret_flag" not in str(message)
+
+
+def test_drift_and_a_challenge_leave_rounded_and_without_a_name_of_a_column() -> None:
+    rival = Challenge("job-1", 0.7123456, 0.7, Interval(0.0123456, -0.01, 0.03, 0.2), 500)
+    message = report(Outcome(drift=(0.34567, 3), challenge=rival, champion="job-2"), Counter(), Counter())
+    assert (message.drift.largest_psi, message.drift.alarms, message.champion) == (0.35, 3, "job-2")
+    assert (message.challenge.auc, message.challenge.auc_difference.difference) == (0.71235, 0.01235)
+    assert {field.name for field in message.drift.DESCRIPTOR.fields} == {"largest_psi", "alarms"}
+    assert not report(Outcome(), Counter(), Counter()).HasField("drift")

@@ -1,0 +1,134 @@
+"""A party's answers to the coordinator, without a network: what it refuses, and that nothing ends it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from common.daemon import runner as module
+from common.daemon.daemon import open_home
+from common.daemon.meet import Door
+from common.daemon.runner import Runner
+from common.errors import JobStateError, PeerLost
+from common.party import Identity, Party
+from common.plan.plans import TrainPlan
+from common.process.settings import PartySettings
+from common.stages.offer import check_offer
+from common.wire import party_pb2 as wire
+
+BANK = Identity("acme", "bank-party")
+
+
+class Desk:
+    """The grid's runner, and what it has sent."""
+
+    def __init__(self, folder: Path) -> None:
+        pd.DataFrame({"id": ["a"], "x": [1.0]}).to_csv(folder / "t.csv", index=False)
+        tls = {"certificate": folder / "x.pem", "key": folder / "x.key", "trust": folder}
+        settings = PartySettings.model_validate(
+            {
+                "tls": tls,
+                "data": folder / "data",
+                "coordinator": {"identity": "wattscore://neutral/coordinator"},
+                "peer": {"identity": str(BANK)},
+                "datasets": {"t": {"path": folder / "t.csv", "id": "id"}},
+            }
+        )
+        self.door, self.sent = Door(BANK), list[wire.FromParty]()
+        nobody: Any = None
+        self.runner = Runner(Party.GRID, settings, open_home(settings), self.door, nobody)
+
+    async def send(self, message: wire.FromParty) -> None:
+        self.sent.append(message)
+
+    async def offer(self, plan: str, job: str = "train-1") -> wire.FromParty:
+        await self.runner.take(wire.ToParty(offer=wire.Offer(job=job, plan=plan)), self.send)
+        return self.sent.pop()
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def plan(dataset: str = "t", **fields: Any) -> str:
+    return TrainPlan.model_validate({"grid": {"dataset": dataset}, "bank": {"dataset": "b"}, **fields}).canonical()
+
+
+async def test_a_good_offer_is_accepted_and_the_bank_expected(desk: Desk) -> None:
+    assert (await desk.offer(plan())).accept.job == "train-1"
+    assert "train-1" in desk.door._arrived
+    stop = wire.ToParty(stop=wire.Stop(job="train-1"))
+    await desk.runner.take(stop, desk.send)
+    assert not desk.door._arrived and not desk.sent
+    await desk.runner.take(stop, desk.send)  # of a job that is not here: nothing
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "says"),
+    [
+        (plan("elsewhere"), "PlanError", "the grid has no dataset 'elsewhere'"),
+        (plan(limits={"min_rows": 5}), "PolicyError", "min_rows = 5 (at least 1000)"),
+        (plan(keys=["id", "period"]), "PlanError", "dataset 't' of the grid has no period"),
+        ("{", "PlanError", "job train-1: not valid JSON"),
+        (plan()[:-1] + ',"more":1}', "PlanError", "unknown key 'more'"),
+    ],
+)
+async def test_a_bad_offer_is_refused(desk: Desk, text: str, kind: str, says: str) -> None:
+    fault = (await desk.offer(text)).refuse.fault
+    assert (fault.kind, fault.origin) == (kind, "grid") and says in fault.message
+    assert not desk.door._arrived
+
+
+async def test_a_surprise_while_looking_at_an_offer_is_a_refusal(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that this user may not enter, for one. The daemon must live, and not say which."""
+    good = check_offer
+
+    def bad(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied", "/secret/place")
+
+    monkeypatch.setattr(module, "check_offer", bad)
+    fault = (await desk.offer(plan())).refuse.fault
+    assert (fault.kind, fault.message) == ("InternalError", "an unexpected PermissionError at the grid")
+    monkeypatch.setattr(module, "check_offer", good)
+    assert (await desk.offer(plan(), "train-2")).accept.job == "train-2"
+
+
+@pytest.mark.parametrize("job", ["train-1", ""])
+async def test_only_an_accepted_job_starts(desk: Desk, job: str) -> None:
+    with pytest.raises(JobStateError, match="cannot start: it was not accepted"):
+        await desk.runner.take(wire.ToParty(start=wire.Start(job=job)), desk.send)
+
+
+async def test_accepted_jobs_are_forgotten_when_the_coordinator_is_lost(desk: Desk) -> None:
+    await desk.offer(plan())
+    await desk.runner.stop_all(PeerLost("the grid lost the coordinator"))
+    assert not desk.door._arrived and not desk.runner._jobs
+
+
+async def test_a_surprise_while_running_is_reported_without_its_words(desk: Desk) -> None:
+    class Broken:
+        def stream(self, _: Any) -> Any:
+            raise ZeroDivisionError("a value of a row")
+
+    desk.runner._coordinator = Broken()  # type: ignore[assignment]
+    await desk.offer(plan())
+    await desk.runner.take(wire.ToParty(start=wire.Start(job="train-1")), desk.send)
+    task = desk.runner._jobs["train-1"].task
+    assert task is not None
+    await task
+    fault = desk.sent[-1].failed.fault
+    assert (fault.kind, fault.message) == ("InternalError", "an unexpected ZeroDivisionError at the grid")
+    assert not desk.runner._jobs and not desk.door._arrived
+
+
+async def test_a_plan_for_a_matcher_this_party_has_not_is_refused(desk: Desk) -> None:
+    policy = desk.runner._home.policy.model_copy(update={"matching": ("rr22",)})
+    desk.runner._home = replace(desk.runner._home, policy=policy)
+    refused = (await desk.offer(plan(matching="rr22"))).refuse
+    assert refused.fault.kind == "PlanError" and "this party has no matcher" in refused.fault.message
+    assert "Set matcher.python" in refused.fault.remedy

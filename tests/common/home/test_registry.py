@@ -1,0 +1,279 @@
+"""Promotion and rollback at both parties in one process: agreed, compared, and whole after a crash at any step."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from common.decision import bundle
+from common.errors import DataError, JobNotFound, PlanError, PolicyError
+from common.home.home import Home, Outcome
+from common.home.registry import Registry, Stage
+from common.party import Party
+from common.plan.plans import PromotePlan, TrainPlan
+from common.stages import challenge
+from common.stages.challenge import Challenge
+from common.stages.champion import resolve, settle
+from common.stages.promote import promote
+from common.stats.measures import Interval
+from tests.common.stages.companies import Companies, Recorder, frames
+from tests.peers import Trio
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Companies:
+    """Two models, of different split seeds; nothing promoted. Tests copy its homes."""
+    made = Companies(tmp_path_factory.mktemp("homes"))
+    made.write(frames(seed=1, monthly=False))
+    for k, seed in ((1, 42), (2, 43)):
+        asyncio.run(made.run(f"job-{k}", made.plan(split={"seed": seed}, model={"iterations": 6})))
+    return made
+
+
+@pytest.fixture
+def homes(trained: Companies, tmp_path: Path) -> dict[Party, Home]:
+    """Both parties' homes, with registries of their own."""
+    homes = {}
+    for party in Party:
+        home, registry = trained.opened_home(party), Registry(tmp_path / f"{party.value}.sqlite", lambda: 1.0)
+        for version in home.registry.versions():
+            registry.enter(version.job, version.digest, version.peer_digest, version.plan_digest)
+        homes[party] = replace(home, registry=registry)
+    return homes
+
+
+async def both(sides: list[Any]) -> list[Any]:
+    """The results of all, or the first error after the others were stopped."""
+    tasks = [asyncio.create_task(side) for side in sides]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def move(homes: dict[Party, Home], job: str, model: str | None = None, **more: Any) -> dict[Party, Outcome]:
+    plan = PromotePlan.model_validate({"model": model, "action": "promote" if model else "rollback", **more})
+    trio = Trio(plan.allowed)
+    ends = {p: promote(job, plan, trio.session[p], trio.from_dealer[p], homes[p], Recorder()) for p in Party}  # type: ignore[arg-type]
+    grid, bank, _ = await both([ends[Party.GRID], ends[Party.BANK], trio.dealer.seeds()])
+    return {Party.GRID: grid, Party.BANK: bank}
+
+
+def stages(homes: dict[Party, Home]) -> dict[Party, list[str]]:
+    return {party: [version.stage.value for version in home.registry.versions()] for party, home in homes.items()}
+
+
+def champions(homes: dict[Party, Home]) -> set[str | None]:
+    return {home.registry.champion for home in homes.values()}
+
+
+async def settled(homes: dict[Party, Home]) -> None:
+    trio = Trio()
+    await both([settle(trio.session[party], homes[party].registry) for party in Party])
+
+
+def test_a_training_enters_a_candidate_that_knows_both_halves(homes: dict[Party, Home]) -> None:
+    grid, bank = (homes[party].registry.versions() for party in Party)
+    for mine, theirs in zip(grid, bank, strict=True):
+        assert mine.stage is theirs.stage is Stage.CANDIDATE
+        assert (mine.digest, mine.peer_digest) == (theirs.peer_digest, theirs.digest)
+        assert homes[Party.GRID].models.digest(mine.job) == mine.digest != theirs.digest
+    assert [(v.number, v.job) for v in grid] == [(1, "job-1"), (2, "job-2")]
+
+
+async def test_promotions_and_a_rollback_move_both_parties(homes: dict[Party, Home]) -> None:
+    done = await move(homes, "p-1", "job-1")
+    assert {outcome.champion for outcome in done.values()} == champions(homes) == {"job-1"}
+    await move(homes, "p-2", "job-2", force=True)
+    assert stages(homes) == {party: ["retired", "champion"] for party in Party}
+    await move(homes, "p-3")
+    assert stages(homes) == {party: ["champion", "retired"] for party in Party}
+    told = [(m.job, m.action, m.champion) for m in homes[Party.BANK].registry.moves()]
+    assert told == [("p-1", "promote", "job-1"), ("p-2", "promote", "job-2"), ("p-3", "rollback", "job-1")]
+    with pytest.raises(PolicyError, match="no champion to roll back to"):
+        await move(homes, "p-4")
+    with pytest.raises(PolicyError, match="champion already"):
+        await move(homes, "p-5", "job-1")
+    with pytest.raises(JobNotFound, match="job-9"):
+        await move(homes, "p-6", "job-9")
+
+
+async def resolved(homes: dict[Party, Home], model: str) -> set[str]:
+    trio = Trio()
+    return set(await both([resolve(trio.session[party], homes[party].registry, model) for party in Party]))
+
+
+async def test_the_champion_resolves_to_one_job_at_both(homes: dict[Party, Home]) -> None:
+    with pytest.raises(PolicyError, match="no champion yet"):
+        await resolved(homes, "champion")
+    await move(homes, "p-1", "job-1")
+    assert await resolved(homes, "champion") == {"job-1"}
+    assert await resolved(homes, "job-2") == {"job-2"}
+
+
+def crash(homes: dict[Party, Home], party: Party, verb: str, *, after: bool) -> Callable[[], None]:
+    """Makes `verb` of this party's registry end its process before or after it has acted; gives back what heals it."""
+    registry = homes[party].registry
+    real = getattr(registry, verb)
+
+    def dying(*args: Any, **more: Any) -> Any:
+        if after:
+            real(*args, **more)
+        raise KeyError("crash")
+
+    setattr(registry, verb, dying)
+    return lambda: delattr(registry, verb)
+
+
+@pytest.mark.parametrize("party", Party)
+@pytest.mark.parametrize(("verb", "after"), [("prepare", False), ("prepare", True), ("commit", False), ("commit", True)])
+async def test_a_crash_leaves_both_at_one_champion(homes: dict[Party, Home], party: Party, verb: str, after: bool) -> None:
+    await move(homes, "p-1", "job-1")
+    heal = crash(homes, party, verb, after=after)
+    with pytest.raises(KeyError):
+        await move(homes, "p-2", "job-2", force=True)
+    heal()
+    await settled(homes)
+    assert champions(homes) == ({"job-1"} if verb == "prepare" else {"job-2"}) or (verb, after) == ("commit", False)
+    assert len(champions(homes)) == 1
+    assert all(home.registry.prepared() is None for home in homes.values())
+    await move(homes, "p-3", "job-1" if champions(homes) == {"job-2"} else "job-2", force=True)
+    assert len({home.registry.position for home in homes.values()}) == 1
+
+
+@pytest.mark.parametrize("party", Party)
+async def test_one_that_committed_is_followed_by_one_that_only_prepared(homes: dict[Party, Home], party: Party) -> None:
+    await move(homes, "p-1", "job-1")
+    plan = PromotePlan(model="job-2")
+    for home in homes.values():
+        home.registry.prepare("p-2", plan, "job-2", anew=False)
+    homes[party].registry.commit()
+    assert champions(homes) == {"job-1", "job-2"}
+    await settled(homes)
+    assert champions(homes) == {"job-2"}
+    assert stages(homes) == {party: ["retired", "champion"] for party in Party}
+
+
+async def test_different_histories_are_refused_until_both_begin_anew(homes: dict[Party, Home], tmp_path: Path) -> None:
+    await move(homes, "p-1", "job-1")
+    grid = homes[Party.GRID].registry
+    old = Registry(tmp_path / "restored.sqlite")
+    for version in grid.versions():
+        old.enter(version.job, version.digest, version.peer_digest, version.plan_digest)
+    homes[Party.GRID] = replace(homes[Party.GRID], registry=old)
+    for act in (lambda: resolved(homes, "champion"), lambda: move(homes, "p-2", "job-2")):
+        with pytest.raises(PolicyError, match="different histories"):
+            await act()
+    await move(homes, "p-3", "job-2", anew=True, force=True)
+    assert champions(homes) == {"job-2"}
+    with pytest.raises(PolicyError, match="no champion to roll back to"):
+        await move(homes, "p-4")
+
+
+async def test_an_altered_model_is_not_promoted(homes: dict[Party, Home], trained: Companies) -> None:
+    file = homes[Party.BANK].models.folder("job-1") / "model.json"
+    whole = file.read_bytes()
+    try:
+        file.write_bytes(whole + b" ")  # still valid JSON
+        with pytest.raises(DataError, match="is not the one that was trained"):
+            await move(homes, "p-1", "job-1")
+    finally:
+        file.write_bytes(whole)
+    assert champions(homes) == {None}
+
+
+async def test_halves_of_different_trainings_are_not_promoted(homes: dict[Party, Home], tmp_path: Path) -> None:
+    other = Registry(tmp_path / "other.sqlite")
+    version = homes[Party.GRID].registry.version("job-1")
+    other.enter("job-1", version.digest, "00" * 32, version.plan_digest)
+    homes[Party.GRID] = replace(homes[Party.GRID], registry=other)
+    with pytest.raises(PolicyError, match="halves of different models"):
+        await move(homes, "p-1", "job-1")
+
+
+async def test_a_model_that_is_worse_needs_force(homes: dict[Party, Home]) -> None:
+    await move(homes, "p-1", "job-1")
+    folder = homes[Party.BANK].models.folder("job-2")
+    worse = Challenge("job-1", 0.70, 0.75, Interval(-0.05, -0.08, -0.02, 0.001), 500)
+    challenge.save(worse, folder)
+    try:
+        with pytest.raises(
+            PolicyError, match=r"job-2 is worse than the champion job-1: AUC 0\.7000 against 0\.7500"
+        ) as refused:
+            await move(homes, "p-2", "job-2")
+        assert "is worse than the champion job-1" in refused.value.public and "0." not in refused.value.public
+        assert champions(homes) == {"job-1"}
+        done = await move(homes, "p-3", "job-2", force=True)
+        assert done[Party.BANK].challenge == worse and done[Party.GRID].challenge is None
+        assert {party: outcome.opened for party, outcome in done.items()} == {
+            Party.GRID: ["counts"],
+            Party.BANK: ["counts", "metrics"],
+        }
+        assert (await move(homes, "p-4"))[Party.BANK].opened == ["counts"]  # a rollback compares nothing
+    finally:
+        (folder / challenge.FILE).unlink()
+
+
+def test_without_a_challenge_rows_that_both_held_out_are_compared(homes: dict[Party, Home]) -> None:
+    models = homes[Party.BANK].models
+    held = bundle.load("job-1", models.folder("job-1"))
+    order = np.random.default_rng(1).permutation(150)
+    noisy = replace(held, ids=held.ids[order], label=held.label[order], u_joint=-held.u_joint[order])
+    found = challenge.on_common_rows("job-1", noisy, held)
+    assert found is not None and found.rows == 150
+    assert found.auc == pytest.approx(1 - found.champion_auc) and found.champion_auc > 0.7
+    assert found.auc_difference.high < 0
+    few = replace(held, ids=np.where(np.arange(150) < 40, held.ids, "x"))
+    assert challenge.on_common_rows("job-1", few, held) is None
+    fewer = int(min(held.label.sum(), (1 - held.label).sum()))
+    for least, compared in ((2, True), (fewer, True), (fewer + 1, False)):
+        assert (challenge.on_common_rows("job-1", noisy, held, least) is not None) is compared
+    assert challenge.on_common_rows("job-1", few, held, 2) is None  # a policy may raise the floor, not lower it
+    assert challenge.measured(models, "job-2", "job-1") is None  # some 45 rows, and 20 of each class are asked for
+
+
+async def test_a_challenger_reads_the_champions_columns_as_it_did(homes: dict[Party, Home]) -> None:
+    await move(homes, "p-1", "job-1")
+    source = homes[Party.GRID].models.load("job-1").source
+
+    async def found(columns: dict[str, Any]) -> Any:
+        trio = Trio()
+        home = homes[Party.GRID]
+        sides = [challenge.find_champion(trio.session[Party.GRID], home.registry, home.models, columns)]
+        sides.append(challenge.champion_of_both(trio.session[Party.BANK], homes[Party.BANK].registry))  # type: ignore[arg-type]
+        return (await both(sides))[0]
+
+    kwh = source["kwh"]
+    assert (await found({**source, "kwh": kwh.model_copy(update={"reason": "Falling use"})})).job == "job-1"
+    changes = {"missing": "zero"}, {"malformed": "null"}, {"min": 0.0}, {"transform": "none"}
+    for columns in ({**source, "kwh": kwh.model_copy(update=change)} for change in changes):
+        with pytest.raises(PlanError, match=r"or declares them otherwise.*kwh"):
+            await found(columns)
+    with pytest.raises(PlanError, match="lacks columns of the champion job-1"):
+        await found({name: column for name, column in source.items() if name != "kwh"})
+
+
+async def test_a_challenge_scores_the_champion_on_the_new_held_out_rows(tmp_path: Path) -> None:
+    made = Companies(tmp_path)
+    made.write(frames(seed=1, monthly=False))
+    first = await made.run("job-1", made.plan(model={"iterations": 6}, challenge=True))
+    assert first[Party.BANK].challenge is None and any("none yet" in text for text in first[Party.BANK].warnings)
+    homes = {party: made.opened_home(party) for party in Party}
+    await move(homes, "p-1", "job-1")
+    plan = made.plan(split={"seed": 7}, model={"iterations": 6}, challenge=True)
+    assert isinstance(plan, TrainPlan)
+    outcomes = await made.run("job-2", plan)  # a row of both held-out parts: job-1 and job-2, the limit of five columns
+    found = outcomes[Party.BANK].challenge
+    assert found is not None and (found.champion, found.rows) == ("job-1", 150)
+    assert outcomes[Party.GRID].challenge is None
+    assert found.auc == outcomes[Party.BANK].evaluation.joint.auc  # type: ignore[union-attr]
+    assert challenge.measured(homes[Party.BANK].models, "job-2", "job-1") == found
+    assert set(outcomes[Party.BANK].opened) == {opened.value for opened in plan.needs}

@@ -1,0 +1,70 @@
+"""What is dealt is known beforehand, to the word; and zeros that fill a stock change nothing but the rounding."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from common.errors import LocalProtocolError
+from common.learn.linear.ahead import Widened, dealt_arrays
+from common.learn.linear.descent import SPAN_ROWS, nesterov
+from common.mpc.cost import descent
+from common.mpc.dealer import Work
+from common.mpc.link import Fourier, Link, Taylor
+from common.party import Party
+from common.plan.plans import Model
+from tests.common.mpc.problems import Problem, make_problem, train
+from tests.peers import Trio
+
+COLUMNS = {Party.GRID: 2, Party.BANK: 3}
+
+
+@pytest.mark.parametrize("rows", [50, 2 * SPAN_ROWS])
+@pytest.mark.parametrize(("link", "bits"), [(Fourier(), 8), (Taylor(), 20)])
+async def test_the_list_is_what_the_dealer_deals_and_what_it_costs(rows: int, link: Link, bits: int) -> None:
+    work = Work(nesterov(rows, 7), link, rows, COLUMNS, bits)
+    trio = Trio()
+    await trio.dealer.training(work)
+    for party in Party:
+        dealt = [(label, values.shape) for label, values in trio.to_party[party].log]
+        assert list(dealt_arrays(party, work)) == dealt
+        assert sum(values.nbytes for _, values in trio.to_party[party].log) == descent(party, work).dealt
+
+
+def test_owned_weights_are_not_listed() -> None:
+    with pytest.raises(LocalProtocolError):
+        list(dealt_arrays(Party.GRID, Work(nesterov(50, 7), Fourier(), 50, COLUMNS, None)))
+
+
+def test_widening_keeps_the_numbers_and_adds_zeros() -> None:
+    small = np.asfortranarray(np.arange(1, 7, dtype=np.int32).reshape(3, 2))
+    wide, whole = Widened(small, 5, 3), np.zeros((5, 3), np.int32)
+    whole[:3, :2] = small
+    assert wide.shape == (5, 3)
+    for low, high in [(0, 5), (1, 2), (2, 4), (3, 5), (4, 5), (0, 3)]:
+        part = wide[low:high]
+        assert part.dtype == np.int32 and part.flags.f_contiguous
+        np.testing.assert_array_equal(part, whole[low:high])
+    assert Widened(small, 3, 2)[1:3].base is small
+    with pytest.raises(LocalProtocolError):
+        wide[0:1] = small[0:1]
+
+
+@pytest.mark.parametrize("link", ["fourier", "taylor"])
+async def test_zero_rows_and_columns_leave_the_descent_what_it_is(link: str) -> None:
+    """A quarter more rows: the step averages over those of data, whatever the tables' scale; zero columns get no weight."""
+    problem, model = make_problem(2100, 3, 4), Model.model_validate({"link": link, "iterations": 12})
+    steps = model.steps(2600, 2100)
+    assert {step.scales.table for step in steps} != {step.scales.table for step in model.steps(2100)}
+    found = (await train(Trio(), wide(problem, 2600, 2), steps, model.make_link())).weights
+    grid, bank = found[:5], found[5:]
+    assert not grid[3:].any() and not bank[4:].any()
+    exact = problem.twin(model.steps(2100), model.make_link())
+    np.testing.assert_allclose(np.r_[grid[:3], bank[:4]], exact, rtol=0, atol=2e-4)
+
+
+def wide(problem: Problem, rows: int, more: int) -> Problem:
+    """The same problem with zero rows and `more` zero columns at each side."""
+    x = {party: np.pad(x, ((0, rows - problem.rows), (0, more))) for party, x in problem.x.items()}
+    ridge = {party: np.pad(ridge, (0, more)) for party, ridge in problem.ridge.items()}
+    return Problem(x, ridge, np.pad(problem.y, (0, rows - problem.rows)))

@@ -1,0 +1,61 @@
+"""The history page: what it names, in both languages, and that it loads nothing and runs nothing."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from common.monitor.config import MonitorConfig
+from common.monitor.drift import Alarm, alarms, observe
+from common.monitor.history import History
+from common.monitor.matured import GradeRate, Matured
+from common.monitor.page import lines, make_page
+from common.monitor.reference import SCORE, describe
+from common.monitor.texts import TEXTS
+from tests.common.monitor.worlds import party, since, split
+
+
+def history() -> History:
+    table = party(300, 15, 3)
+    before, after = split(since(table, 14, amount=table.numeric["amount"] * 3), 12)
+    known = describe(before, before.rows - 900, before.numeric["steady"][-900:])
+    readings = observe("score-1", "job-1", known, after, after.numeric["steady"])
+    return History(readings, [], alarms(readings, MonitorConfig()))
+
+
+def test_both_languages_have_the_same_words() -> None:
+    assert TEXTS["en"].keys() == TEXTS["zh"].keys()
+
+
+@pytest.mark.parametrize("lang", TEXTS)
+def test_a_page_names_the_alarm_and_is_whole_by_itself(lang: str) -> None:
+    text = make_page(history(), MonitorConfig(), title="grid", when="2026-01-01", lang=lang)
+    assert text.count('class="bad">amount</td>') == 2 and "2024-03" in text
+    assert TEXTS[lang]["alarms"] in text and TEXTS[lang]["none"] not in text
+    assert text.count("<polyline") == 8 and text.count("#c0392b'") == 0 and text.count('fill="#c0392b"') == 1
+    for outside in ("http", "<script", "<link", "<img", "url("):
+        assert outside not in text
+
+
+def test_a_rate_of_few_rows_is_a_dash_and_a_dataset_that_could_not_be_read_is_named() -> None:
+    grades = GradeRate(1, 700, 0.01, None), GradeRate(2, 300, 0.2, 0.254)
+    month = Matured("job-1", "2024-01", 1000, None, math.nan, 0.7, 0.01, None, 0.067, 0.008, None, grades)
+    text = make_page(History([], [month], [], ["loans"]), MonitorConfig(), title="bank", when="2026-01-01", lang="en")
+    assert "1: – (1.0) %, 700 · 2: 25.4 (20.0) %, 300" in text and '6.7 %</td><td class="n">–</td>' in text
+    assert TEXTS["en"]["hidden"] in text and f"{TEXTS['en']['unread']}: loans" in text
+
+
+def test_the_score_stands_first_then_what_has_an_alarm() -> None:
+    found = lines(history(), "job-1", MonitorConfig())
+    assert [line.feature for line in found[:2]] == [SCORE, "amount"]
+    rest = [line.worst.psi for line in found[2:]]
+    assert rest == sorted(rest, reverse=True) and not any(line.alarmed for line in found[2:])
+    assert all(0 <= y <= 36 for line in found for _, y, _ in line.dots)
+
+
+def test_an_empty_history_says_so_and_names_are_escaped() -> None:
+    empty = make_page(History([], [], []), MonitorConfig(), title="<b>", when="now", lang="en")
+    assert TEXTS["en"]["nothing"] in empty and "<b>" not in empty
+    odd = History([], [], [Alarm("psi", "job-1", "2024-01", "<script>", 1.0, 0.2)])
+    assert "<script>" not in make_page(odd, MonitorConfig(), title="grid", when="now", lang="en")

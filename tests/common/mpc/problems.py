@@ -1,0 +1,123 @@
+"""Small joint training problems, their secure solution in one process, and their plaintext twin."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from common.learn.linear.descent import Descent, Step
+from common.learn.linear.reveal import reveal_weights
+from common.mpc.correlations import DealtCorrelations
+from common.mpc.dealer import Dealer, Work
+from common.mpc.fixedpoint import MOMENTUM_SCALE, UPDATE_SCALE, WEIGHT_SCALE, X_SCALE, Reals, Words, decode, encode
+from common.mpc.link import Link
+from common.mpc.product import share_matrices
+from common.mpc.session import Session
+from common.mpc.share import Share
+from common.party import Party
+from tests.peers import Trio
+from tests.reference import descend, sigmoid
+
+RIDGE_SCALE = UPDATE_SCALE - WEIGHT_SCALE - MOMENTUM_SCALE
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Whitened columns and the ridge in their coordinates at each party; the label, 0.0 or 1.0, at the bank."""
+
+    x: dict[Party, Reals]
+    ridge: dict[Party, Reals]
+    y: Reals
+
+    @property
+    def rows(self) -> int:
+        return len(self.y)
+
+    @property
+    def columns(self) -> dict[Party, int]:
+        return {party: x.shape[1] for party, x in self.x.items()}
+
+    def twin(self, steps: list[Step], link: Link) -> Reals:
+        """The plaintext descent, (m_grid + m_bank,)."""
+        grid, bank = self.ridge[Party.GRID], self.ridge[Party.BANK]
+        ridge = np.zeros((len(grid) + len(bank),) * 2)
+        ridge[: len(grid), : len(grid)], ridge[len(grid) :, len(grid) :] = grid, bank
+        return descend(np.column_stack([self.x[p] for p in Party]), self.y, ridge, steps, link)
+
+    def work(self, steps: list[Step], link: Link, bits: int | None) -> Work:
+        return Work(steps, link, self.rows, self.columns, bits)
+
+
+def make_problem(rows: int, grid: int, bank: int, ridge: float = 1e-3, seed: int = 0) -> Problem:
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((rows, grid + bank))
+    x[:, -1] = 1.0
+    beta = rng.standard_normal(grid + bank) / 2
+    y = (rng.random(rows) < sigmoid(x @ beta - 0.5)).astype(np.float64)
+    whitened, pull = {}, {}
+    for party, part, penalty in (
+        (Party.GRID, x[:, :grid], np.ones(grid)),
+        (Party.BANK, x[:, grid:], np.r_[np.ones(bank - 1), 0.0]),
+    ):
+        factor = np.linalg.cholesky(part.T @ part / rows + 4 * ridge * np.diag(penalty) + 1e-9 * np.eye(len(penalty)))
+        whiten = np.linalg.inv(factor).T
+        whitened[party], pull[party] = part @ whiten, ridge * whiten.T @ np.diag(penalty) @ whiten
+    return Problem(whitened, pull, y)
+
+
+async def begin(session: Session, correlations: DealtCorrelations, problem: Problem, link: Link, step_size: float) -> Descent:
+    """Encodes and shares this party's matrices."""
+    own = np.asfortranarray(encode(problem.x[session.party], X_SCALE))
+    pull = np.asfortranarray(encode(step_size * problem.ridge[session.party], RIDGE_SCALE))
+    matrices = await share_matrices(session, correlations, own, pull, problem.columns[session.party.other])
+    label = problem.y.astype(np.uint64) if session.party is Party.BANK else None
+    return Descent(session, correlations, matrices, link, label)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Weights (m_grid + m_bank,), and the final shares at each party, own block then the other's, before opening."""
+
+    weights: Reals
+    shares: dict[Party, tuple[Share, Share]]
+
+
+async def train(
+    trio: Trio,
+    problem: Problem,
+    steps: list[Step],
+    link: Link,
+    bits: int | None = WEIGHT_SCALE,
+    start: dict[Party, Reals] | None = None,
+) -> Trained:
+    """A whole training; `bits` None for owned weights; `start` each party's own first weights."""
+    shares: dict[Party, tuple[Share, Share]] = {}
+
+    async def side(session: Session, correlations: DealtCorrelations) -> Reals:
+        descent = await begin(session, correlations, problem, link, steps[0].size)
+        first = None if start is None else encode(start[session.party], WEIGHT_SCALE)
+        if bits is None:
+            return decode(await descent.owned(steps, first), WEIGHT_SCALE)
+        shares[session.party] = await descent.shared(steps, first)
+        return await reveal_weights(session, correlations, len(steps), *shares[session.party], bits)
+
+    async def deal(dealer: Dealer) -> None:
+        await dealer.training(problem.work(steps, link, bits))
+
+    weights = await trio.run(side, deal)
+    return Trained(np.concatenate([weights[p] for p in Party]), shares)
+
+
+def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """For hypothesis, whose tests are not coroutines."""
+    return asyncio.run(coroutine)
+
+
+def halves(words: Words, rng: np.random.Generator) -> dict[Party, Words]:
+    """Two words a word that sum to it."""
+    first = rng.integers(0, 2**64, words.shape, dtype=np.uint64)
+    return {Party.GRID: first, Party.BANK: words - first}

@@ -1,0 +1,92 @@
+"""The byte formulas against what the sessions and the dealer really sent."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from common.learn.linear.descent import nesterov, sgd
+from common.match.ecdh import MatchLimits
+from common.mpc import cost
+from common.mpc.correlations import DealtCorrelations
+from common.mpc.cost import Cost, alignment, descent, matching, periods, training
+from common.mpc.link import Fourier, Link, Taylor
+from common.mpc.session import Session
+from common.party import Party
+from common.rows.table import FeatureTable, Ids
+from common.stages.align import align
+from tests.common.mpc.problems import make_problem, train
+from tests.peers import Trio, coordinate
+
+
+def measured(trio: Trio, party: Party) -> Cost:
+    """Payload bytes on this party's channels; all it receives was logged where it was sent."""
+
+    def total(sender: Party | None) -> int:
+        channel = trio.to_party[party] if sender is None else trio.peer[sender]
+        return sum(values.nbytes for _, values in channel.log)
+
+    return Cost(total(party), total(party.other), total(None))
+
+
+@pytest.mark.parametrize("bits", [8, 20, None], ids=["8 bits", "20 bits", "owned"])
+@pytest.mark.parametrize("link", [Fourier(32, 5), Taylor()], ids=str)
+async def test_descent(link: Link, bits: int | None) -> None:
+    problem, trio = make_problem(70, 3, 2), Trio()
+    steps = nesterov(70, 2) if bits else sgd(70, 20, 2, 1.0)
+    await train(trio, problem, steps, link, bits)
+    for party in Party:
+        expected = descent(party, problem.work(steps, link, bits)) + Cost(dealt=32)
+        assert measured(trio, party) == expected
+
+
+async def test_receiving_is_sending_with_sides_swapped() -> None:
+    work = make_problem(70, 3, 2).work(nesterov(70, 2), Fourier(), 8)
+    grid, bank = (training(party, work, 30, alignment(party, 500, 400, 100, 3)) for party in Party)
+    assert grid.peer_sent == bank.peer_received and bank.peer_sent == grid.peer_received
+
+
+@pytest.mark.parametrize("by_period", [False, True])
+async def test_alignment(by_period: bool) -> None:
+    ids = {Party.GRID: range(0, 90), Party.BANK: range(40, 110)}
+    months = range(24290, 24297)
+    trio = Trio()
+
+    def table(party: Party) -> FeatureTable:
+        rows = [(str(i), m) for i in ids[party] for m in (months if by_period else [0])]
+        return FeatureTable(
+            Ids.of([i for i, _ in rows]),
+            np.array([m for _, m in rows], np.int32) if by_period else None,
+            {},
+            {},
+        )
+
+    async def side(session: Session, correlations: DealtCorrelations) -> int:
+        mine, limits = table(session.party), MatchLimits(min_matched=1)
+        return (await align(session, correlations, mine, by_period=by_period, domain=b"job", limits=limits))[1]
+
+    assert set((await coordinate(trio, side)).values()) == {50}
+    for party in Party:
+        own, other = len(ids[party]), len(ids[party.other])
+        expected = alignment(party, own, other, 50, len(months) if by_period else 0)
+        assert measured(trio, party) == expected + Cost(dealt=32)
+
+
+def test_the_formulas_as_documented() -> None:
+    assert matching(1000, 2000) == matching(2000, 1000) == 48 + 32 * 3000
+    assert periods(50, 7) == 16 + 2 * 48  # 350 bits in 6 words
+    assert cost.matrices(10**6, 20) == 8 * (10**6 + 20) * 20
+    assert cost.shared_step(10**6, 20, 21) == 8 * 21 + 12 * 10**6 + 8 * 41
+    assert cost.owned_step(1024, 20, 21) == 12 * 1024 + 8 * 21
+    assert [cost.reveal(20, 21, bits) for bits in (8, 20)] == [8 * 41 + 8 * 21, 8 * 21]
+    # eight words a row for each party at K = 8: the dealer's largest flow
+    assert cost.dealt_step(10**6, 41, Fourier(), Party.GRID) == 64 * 10**6 + 8 * 41
+    assert (cost.split(17), cost.scores(17), cost.SIZES) == (3, 136, 56)
+
+
+def test_a_training_is_the_sum_of_its_parts() -> None:
+    work = make_problem(70, 3, 2).work(nesterov(70, 2), Taylor(), 8)
+    aligned = Cost(1000, 2000, 300)
+    around = {Party.GRID: Cost(56 + 8 * 30, 56 + 13, 32), Party.BANK: Cost(56 + 13, 56 + 8 * 30, 32)}
+    for party in Party:
+        assert training(party, work, 30, aligned) == aligned + around[party] + descent(party, work)

@@ -1,0 +1,138 @@
+"""The links: what they claim of sigma in plaintext, and the secure residual against the plaintext link."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.learn.linear.descent import Descent, Step
+from common.mpc.correlations import DealtCorrelations
+from common.mpc.cost import link_round
+from common.mpc.dealer import KEPT_BYTES, Dealer, _Masks
+from common.mpc.fixedpoint import RESIDUAL_SCALE, U_SCALE, Reals, Words, decode, encode
+from common.mpc.link import Fourier, Link, Taylor, Turns, unit_circle
+from common.mpc.product import Matrices
+from common.mpc.session import Kind, Session
+from common.party import Party
+from tests.common.mpc.problems import halves, make_problem
+from tests.peers import Trio
+from tests.reference import sigmoid
+
+NOTHING = Matrices(*(np.zeros((0, 0), np.uint64) for _ in range(4)))
+
+
+@pytest.mark.parametrize(
+    ("link", "reach", "error"),
+    [
+        (Fourier(), 12.0, 0.0031),
+        (Fourier(32, 12), 12.0, 0.00023),
+        (Fourier(64, 12), 24.0, 0.0097),
+        (Fourier(64, 16), 24.0, 0.003),
+    ],
+)
+def test_fourier_is_close_to_sigma(link: Fourier, reach: float, error: float) -> None:
+    u = np.linspace(-reach, reach, 20_001)
+    assert link.reach == reach
+    assert np.abs(link(u) - sigmoid(u)).max() <= error
+
+
+def test_fourier_wraps_beyond_its_period() -> None:
+    u = np.array([1.0, -5.0])
+    assert np.allclose(Fourier()(u + 32.0), Fourier()(u))
+
+
+def test_taylor_is_the_second_order_expansion() -> None:
+    u = np.linspace(-0.1, 0.1, 101)
+    assert Taylor().reach == 32.0
+    assert np.abs(Taylor()(u) - sigmoid(u)).max() < np.abs(u).max() ** 3 / 48 + 1e-12
+
+
+ENDS = np.arange(2**11, dtype=np.uint32) << np.uint32(21)  # the places of the circle's table
+
+
+def off_the_circle(turns: Turns) -> float:
+    return float(np.abs(unit_circle(turns) - np.exp(2j * np.pi * turns.astype(np.float64) / 2.0**32)).max())
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=50))
+def test_the_unit_circle_is_accurate(turns: list[int]) -> None:
+    assert off_the_circle(np.array(turns, np.uint32)) < 1e-11
+
+
+def test_the_unit_circle_is_accurate_where_its_series_is_longest() -> None:
+    assert off_the_circle(ENDS) < 1e-15
+    assert 1e-12 < off_the_circle(ENDS - np.uint32(1)) < 1e-11
+
+
+@pytest.mark.parametrize("link", [Fourier(), Fourier(64, 16), Taylor()])
+def test_tables_match_factors(link: Link) -> None:
+    """Angle addition itself, without a share: tables of a times factors of c, plus the public part."""
+    rng = np.random.default_rng(2)
+    step = Step(0, 0, 500, 2.0, 0)
+    u = rng.uniform(-link.reach, link.reach, 500)
+    a = rng.integers(0, 2**32, 500, dtype=np.uint32)
+    c = np.rint(u / link.period * 2**32).astype(np.int64).astype(np.uint32) - a
+    tables = [encode(table, step.scales.table) for table in link.table_values(a)]
+    factors = list(link.factors(c, step.scales))
+    assert len(tables) == len(factors) == link.tables
+    total = link.public(c, step.scales) + sum(t * f for t, f in zip(tables, factors, strict=True))
+    value = decode(np.asarray(total), RESIDUAL_SCALE) / link.step_over_n(step.scales)
+    assert np.abs(value - link(u)).max() < 2.0**-13
+
+
+async def residual(trio: Trio, link: Link, u: Reals, y: Reals, step: Step, offset: Words) -> Reals:
+    """What the two parties' shares of the residual sum to, over step / n; their shares of u lack `offset`."""
+    shares = halves(encode(u, U_SCALE) - offset, np.random.default_rng(5))
+
+    async def side(session: Session, correlations: DealtCorrelations) -> Words:
+        label = y.astype(np.uint64) if session.party is Party.BANK else None
+        descent, (span,) = Descent(session, correlations, NOTHING, link, label), step.spans()
+        masked = await descent._send_u(link, span, lambda _: shares[session.party])
+        return (await descent._send_residual(step, span, masked))[1]
+
+    async def deal(dealer: Dealer) -> None:
+        masks = _Masks(dealer._prg, make_problem(20, 1, 1).work([step], link, None), KEPT_BYTES)
+        for party, dealt, values in masks._link(step, step.spans()[0], offset):
+            await trio.to_party[party].send(dealt, values)
+
+    result = await trio.run(side, deal)
+    return decode(result[Party.GRID] + result[Party.BANK], RESIDUAL_SCALE) / link.step_over_n(step.scales)
+
+
+@pytest.mark.parametrize("equivalent", [10, 3_000, 10**6], ids=lambda rows: f"as over {rows} rows")
+@pytest.mark.parametrize("link", [Fourier(), Fourier(64, 12), Fourier(64, 16), Taylor(), Taylor(32)], ids=str)
+async def test_secure_residual(link: Link, equivalent: int) -> None:
+    """Over the whole claimed range, both ends included: within 2^-10 of the plaintext link, and unbiased."""
+    rng = np.random.default_rng(0)
+    inside = link.reach - 2.0**-20 * link.period  # Taylor's range is open
+    u = np.concatenate([np.linspace(-inside, inside, 2001), [0.0, 2.0**-30, -(2.0**-30)]])
+    y = rng.integers(0, 2, len(u)).astype(np.float64)
+    step = Step(0, 0, len(u), 2.0 * len(u) / equivalent, 0)
+    assert step.scales.step_over_n == pytest.approx(2.0 / equivalent)
+    offset = rng.integers(0, 2**64, len(u), dtype=np.uint64)
+    error = await residual(Trio(seed=7), link, u, y, step, offset) - (link(u) - y)
+    assert np.abs(error).max() < 2.0**-10
+    assert abs(error.mean()) < 2.0**-14
+
+
+def test_step_size_is_kept() -> None:
+    """Taylor's factor is one rounded integer: the step it stands for is within a thousandth of the plan's at 10^6 rows."""
+    scales = Step(0, 0, 10**6, 2.0, 0).scales
+    assert Taylor().step_over_n(scales) == pytest.approx(scales.step_over_n, rel=1e-3)
+    assert Fourier().step_over_n(scales) == scales.step_over_n
+
+
+@pytest.mark.parametrize("link", [Fourier(), Fourier(64, 16), Taylor()], ids=str)
+async def test_cost(link: Link) -> None:
+    trio, rows = Trio(), 33
+    zeros = np.zeros(rows)
+    await residual(trio, link, zeros, zeros, Step(0, 0, rows, 1.0, 0), np.zeros(rows, np.uint64))
+    for party in Party:
+        traffic = trio.session[party].traffic
+        assert traffic.rounds == 2  # the link's own, and the residual that leaves in the same breath
+        assert traffic.sent == {Kind.MASKED_U: 4 * rows, Kind.MASKED_RESIDUAL: 8 * rows}
+        assert link_round(rows) == traffic.sent[Kind.MASKED_U]
+        seed, dealt = (values for _, values in trio.to_party[party].log)
+        assert seed.nbytes == 32 and dealt.nbytes == 8 * rows * link.tables // 2

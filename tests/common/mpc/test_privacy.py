@@ -1,0 +1,307 @@
+"""Statistics of everything that is sent and opens nothing: over many jobs on one input, each word is uniform.
+
+A job here is tiny, so that a thousand run in seconds; all randomness comes from fixed seeds, so a result is repeatable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.ciphers import CipherContext
+from scipy import stats
+
+from common.learn.linear.descent import Step, nesterov, sgd
+from common.mpc.correlations import DealtCorrelations
+from common.mpc.dealer import KEPT_BYTES, _Masks
+from common.mpc.link import Fourier, Link, Taylor
+from common.mpc.prg import Prg, Purpose
+from common.mpc.session import OPENS, Array, Kind
+from common.party import Party
+from tests.common.mpc.problems import Problem, make_problem, run, train
+from tests.peers import Trio
+
+JOBS = 1000
+SURE = 1e-6  # a p-value below this, among some hundreds of tests, is no accident
+PROBLEM = make_problem(5, 2, 2, ridge=0.1)
+FINAL = "shares"  # not a message: a party's own share of the final weights
+
+Column = tuple[str, str, int]  # from, label, place in the array
+Sample = dict[Column, Array]  # that word over all jobs
+
+
+@dataclass(frozen=True)
+class Setting:
+    steps: list[Step]
+    link: Link
+    bits: int | None
+
+
+SETTINGS = {
+    "shared fourier": Setting(nesterov(5, 2), Fourier(32, 2), 8),
+    "shared taylor": Setting(nesterov(5, 1), Taylor(), 8),
+    "owned fourier": Setting(sgd(5, 5, 1, 1.0), Fourier(32, 2), None),
+    "owned taylor": Setting(sgd(5, 5, 1, 1.0), Taylor(), None),
+}
+
+
+async def one_job(seed: int, problem: Problem, setting: Setting) -> Iterable[tuple[str, str, Array]]:
+    trio = Trio(seed=seed)
+    trained = await train(trio, problem, setting.steps, setting.link, setting.bits)
+    messages = [(party.value, *entry) for party in Party for entry in trio.peer[party].log]
+    dealt = [(f"dealer to {party.value}", *entry) for party in Party for entry in trio.to_party[party].log]
+    found = [(who, str(label), values) for who, label, values in messages + dealt if label.kind not in OPENS]
+    for party, blocks in trained.shares.items():
+        found.append((party.value, FINAL, np.concatenate([block.words for block in blocks])))
+    return found
+
+
+def collect(problem: Problem, setting: Setting, seeds: Iterable[int]) -> Sample:
+    """Every word that opens nothing, by where it is sent and where it stands, over one job a seed."""
+
+    async def all_jobs() -> Sample:
+        words: dict[tuple[str, str], list[Array]] = defaultdict(list)
+        for seed in seeds:
+            for who, label, values in await one_job(seed, problem, setting):
+                words[who, label].append(values.ravel())
+        stacked = {key: np.stack(values) for key, values in words.items()}
+        return {(*key, i): column for key, block in stacked.items() for i, column in enumerate(block.T)}
+
+    async def in_place(work: Callable[..., Any], *args: Any) -> Any:
+        return work(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asyncio, "to_thread", in_place)  # a hop to a thread costs more than the work
+        result: Sample = run(all_jobs())
+    return result
+
+
+def uneven(column: Array) -> float:
+    """The smallest p-value that a column's top and low bits are uniform, by chi-square over 16 values each."""
+    bits = 8 * column.itemsize
+    low, top = (column & column.dtype.type(15)), (column >> column.dtype.type(bits - 4))
+    return min(float(stats.chisquare(np.bincount(part.astype(np.int64), minlength=16)).pvalue) for part in (low, top))
+
+
+def uneven_bytes(columns: list[Array]) -> float:
+    """The same over whole top and low bytes, all places of an array together."""
+    words = np.concatenate(columns)
+    each = words.view(np.uint8).reshape(len(words), words.itemsize)
+    return min(float(stats.chisquare(np.bincount(each[:, k], minlength=256)).pvalue) for k in (0, -1))
+
+
+def suspicious(sample: Sample) -> set[tuple[str, str]]:
+    """The (sender, label) that are not uniform."""
+    together: dict[tuple[str, str], list[Array]] = defaultdict(list)
+    found = set()
+    for (who, label, _), column in sample.items():
+        together[who, label].append(column)
+        if uneven(column) < SURE:
+            found.add((who, label))
+    return found | {key for key, columns in together.items() if uneven_bytes(columns) < SURE}
+
+
+@pytest.fixture(scope="module")
+def samples() -> dict[str, Sample]:
+    """One input, a thousand seeds; half as many where a setting only repeats the masks of another."""
+    jobs = {name: JOBS if name.startswith("shared") else JOBS // 2 for name in SETTINGS}
+    return {name: collect(PROBLEM, setting, range(jobs[name])) for name, setting in SETTINGS.items()}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_what_opens_nothing_is_uniform(samples: dict[str, Sample], name: str) -> None:
+    assert suspicious(samples[name]) == set()
+
+
+def test_every_masked_kind_was_looked_at(samples: dict[str, Sample]) -> None:
+    seen = {label.split("/")[0] for sample in samples.values() for _, label, _ in sample} - {FINAL}
+    elsewhere = {Kind.PERIOD_BITS, Kind.DEALT_PERIODS}  # of the alignment: test_period_products_are_uniform
+    elsewhere |= {Kind.MASKED_BINS, Kind.MASKED_COUNTS, Kind.DEALT_COUNTS}  # test_counts.py
+    assert seen == {kind.value for kind in Kind if kind not in OPENS} - {kind.value for kind in elsewhere}
+    for name, sample in samples.items():
+        assert {who for who, label, _ in sample if label == FINAL} == (
+            {p.value for p in Party} if name.startswith("shared") else set()
+        )
+
+
+def test_same_input_other_seed_other_messages(samples: dict[str, Sample]) -> None:
+    for sample in samples.values():
+        for key, column in sample.items():
+            if column.dtype != np.uint8:
+                assert len(np.unique(column)) > 0.99 * len(column), key
+
+
+def received(key: Column, party: Party) -> bool:
+    """Whether a word reaches `party`; its own share of the weights counts."""
+    who, label, _ = key
+    return who == f"dealer to {party.value}" or who == (party if label == FINAL else party.other).value
+
+
+def test_what_the_bank_receives_does_not_depend_on_a_row_of_the_grid(samples: dict[str, Sample]) -> None:
+    x = PROBLEM.x[Party.GRID].copy()
+    x[2] = [40.0, -40.0]
+    changed = replace(PROBLEM, x={**PROBLEM.x, Party.GRID: x})
+    name = "shared fourier"
+    before, after = samples[name], collect(changed, SETTINGS[name], range(JOBS, JOBS + 300))
+    to_bank = [key for key in before if received(key, Party.BANK)]
+    assert len(to_bank) > 60
+    worst = min(float(stats.ks_2samp(before[key], after[key], method="asymp").pvalue) for key in to_bank)
+    assert worst > SURE
+
+
+def test_what_the_grid_receives_does_not_depend_on_the_labels(samples: dict[str, Sample]) -> None:
+    flipped = replace(PROBLEM, y=1.0 - PROBLEM.y)
+    name = "owned taylor"
+    before, after = samples[name], collect(flipped, SETTINGS[name], range(JOBS, JOBS + 300))
+    to_grid = [key for key in before if received(key, Party.GRID)]
+    assert len(to_grid) > 30
+    worst = min(float(stats.ks_2samp(before[key], after[key], method="asymp").pvalue) for key in to_grid)
+    assert worst > SURE
+
+
+# A test that finds nothing must be able to find something: each mask in turn is left out, or is too short.
+
+
+def zeros(*shape: int, dtype: Any = np.uint64) -> Array:
+    return np.zeros(shape, dtype, order="F")
+
+
+def leave_out_matrix(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(DealtCorrelations, "matrix_mask", lambda self, block, rows, columns: zeros(columns, rows))
+
+
+def leave_out_ridge(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(DealtCorrelations, "ridge_mask", lambda self, columns: zeros(columns, columns))
+
+
+def leave_out_weights(patch: pytest.MonkeyPatch) -> None:
+    # Before the first step the shares are zero, so there the mask is all there is.
+    patch.setattr(DealtCorrelations, "weight_mask", lambda self, number, count: zeros(count))
+
+
+def short_update(patch: pytest.MonkeyPatch) -> None:
+    original = Prg.words
+
+    def words(self: Prg, purpose: Purpose, counter: int, count: int) -> Array:
+        out = original(self, purpose, counter, count)
+        return out & np.uint64(2**60 - 1) if purpose is Purpose.TRUNCATION_BODY else out
+
+    patch.setattr(Prg, "words", words)
+
+
+def clear_top(patch: pytest.MonkeyPatch) -> None:
+    original = Prg.words
+
+    def words(self: Prg, purpose: Purpose, counter: int, count: int) -> Array:
+        out = original(self, purpose, counter, count)
+        return out * np.uint64(0) if purpose in (Purpose.TRUNCATION_TOP, Purpose.LINK) else out
+
+    patch.setattr(Prg, "words", words)
+
+
+CONTROLS = [
+    (leave_out_matrix, {"masked_matrix/1"}),
+    (leave_out_ridge, {"masked_matrix/2"}),
+    (leave_out_weights, {"masked_weights/3"}),
+    (short_update, {"dealt_truncation/0", "dealt_truncation/1"}),
+    (clear_top, {"dealt_truncation/0", "dealt_truncation/1", "dealt_link/0"}),
+]
+
+
+@pytest.mark.parametrize(("spoil", "labels"), CONTROLS, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_missing_mask_is_found(
+    monkeypatch: pytest.MonkeyPatch, spoil: Callable[[pytest.MonkeyPatch], None], labels: set[str]
+) -> None:
+    spoil(monkeypatch)
+    found = {label for _, label in suspicious(collect(PROBLEM, SETTINGS["shared taylor"], range(100)))}
+    assert labels <= found
+    untouched = {"masked_update/6", "masked_residual/5", "seed/0"}
+    assert not found & untouched
+
+
+def test_one_biased_word_is_found(samples: dict[str, Sample]) -> None:
+    """One place of one array, off by a little in distribution only."""
+    sample = dict(samples["shared taylor"])
+    key = next(key for key in sample if key[1].startswith("masked_u"))
+    biased = sample[key].copy()
+    biased[::6] >>= np.uint32(4)
+    assert suspicious(sample | {key: biased}) == {key[:2]}
+
+
+def test_period_products_are_uniform() -> None:
+    """The alignment's masks: a party's bits xor its mask, and the dealt share of mask and mask."""
+
+    async def one(seed: int) -> dict[str, Array]:
+        trio = Trio(seed=seed)
+        await trio.dealer.seeds()
+        await trio.dealer.periods(3)
+        result = {}
+        for party in Party:
+            correlations = await DealtCorrelations.start(party, trio.from_dealer[party])
+            mask, share = await correlations.period_product(3)
+            result |= {f"{party.value} masked": mask ^ np.uint64(2**64 - 1), f"{party.value} share": share}
+        return result
+
+    async def every() -> list[dict[str, Array]]:
+        return [await one(seed) for seed in range(JOBS)]
+
+    jobs = run(every())
+    for what in jobs[0]:
+        block = np.stack([job[what] for job in jobs])
+        assert min(uneven(column) for column in block.T) > SURE and uneven_bytes(list(block.T)) > SURE
+
+
+# No key stream twice.
+
+
+@pytest.fixture
+def streams(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[Prg, list[tuple[bytes, Purpose, int]]]]:
+    """Every expansion of every Prg, in order."""
+    record: dict[Prg, list[tuple[bytes, Purpose, int]]] = defaultdict(list)
+    original = Prg._stream
+
+    def stream(self: Prg, purpose: Purpose, counter: int) -> CipherContext:
+        record[self].append((self._seed, purpose, counter))
+        return original(self, purpose, counter)
+
+    monkeypatch.setattr(Prg, "_stream", stream)
+    yield record
+
+
+@pytest.mark.parametrize("bits", [8, 20, None])
+async def test_no_key_stream_is_used_twice(
+    streams: dict[Prg, list[tuple[bytes, Purpose, int]]], monkeypatch: pytest.MonkeyPatch, bits: int | None
+) -> None:
+    for module in ("correlations", "product"):
+        monkeypatch.setattr(f"common.mpc.{module}.MATRIX_BLOCK", 16)
+    monkeypatch.setattr("common.learn.linear.descent.SPAN_ROWS", 8)
+    problem = make_problem(50, 3, 2)
+    steps = nesterov(50, 5) if bits else sgd(50, 15, 3, 1.0)
+    await train(Trio(), problem, steps, Fourier(32, 2), bits)
+    assert len(streams) == 4  # each party's, and the dealer's of each
+    for used in streams.values():
+        assert Counter(used).most_common(1)[0][1] == 1
+    # What a party hides with, the dealer knows of, and nothing else: no stream stands for two things.
+    seeds = {used[0][0] for used in streams.values()}
+    assert len(seeds) == 2
+    for seed in seeds:
+        party, dealer = (set(used) for used in streams.values() if used[0][0] == seed)
+        assert party == dealer
+    both = set(chain(*streams.values()))
+    assert sorted(counter for _, purpose, counter in both if purpose is Purpose.MATRIX) == [0, 0, 1, 1, 2, 2, 3, 3]
+    spans = sorted(span.number for step in steps for span in step.spans())
+    assert len(spans) > 1.5 * len(steps)
+    for each in (Purpose.ANGLE, Purpose.LINK, Purpose.RESIDUAL):
+        assert sorted(counter for _, purpose, counter in both if purpose is each) == sorted(2 * spans)
+
+
+def test_dealer_and_party_agree_on_what_is_private() -> None:
+    """The dealer's working state never prints its masks."""
+    masks = _Masks(Trio(seed=0).dealer._prg, PROBLEM.work([], Taylor(), 8), KEPT_BYTES)
+    assert "array" not in repr(masks)

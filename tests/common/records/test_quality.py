@@ -1,0 +1,102 @@
+"""The data-quality report: what it says, that it needs nothing from elsewhere, and that it is private."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from common.config import validate
+from common.disk.files import write_private
+from common.records.clean import clean
+from common.records.config import RecordsConfig
+from common.records.quality import Quality, quality
+from common.records.quality_page import as_html
+from common.records.quality_words import _BOTH, Lang
+from common.records.source import read
+from common.rows.keys import masked
+
+ID = "91350100M000100Y43"
+FIELDS = {"tax_amount": "tax", "用电量": "kwh", "region": "region", "overdue": {}, "nothing": "nothing"}
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Quality:
+    lines = [f"E{i:03d},2024-{m:02d},{10 ** (i % 5)},{i},r{i % 15},{i % 2}," for i in range(60) for m in (1, 2, 4)]
+    lines += [f"{ID},2024-01,-77,<b>&amp,east,0,", f"{ID},2024-02,,1,east,1,", f"{ID},2024-02,,1,east,1,"]
+    path = tmp_path / "bank.csv"
+    path.write_text("id,month,tax,kwh,region,overdue,nothing\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    raw = {"party": "bank", "source": {"path": str(path)}, "keys": {"id": "id", "month": "month"}, "fields": FIELDS}
+    settings = validate(RecordsConfig, raw, "records.toml")
+    return quality(settings, clean(settings, read(settings)))
+
+
+def test_it_counts_rules_missing_and_distributions(report: Quality) -> None:
+    data = json.loads(report.as_json())
+    assert (data["rows"], data["records_kept"], data["enterprises"]) == (183, 182, 61)
+    assert data["months"] == ["2024-01", "2024-02", "2024-03", "2024-04"] and data["records_by_month"] == [61, 61, 0, 60]
+    rules = {(r["rule"], r["field"]): r for r in data["rules"]}
+    assert rules["impossible", "tax_amount"]["rows"] == rules["malformed", "用电量"]["rows"] == 1
+    assert rules["duplicate", ""]["rows"] == 1 and rules["empty", "nothing"]["rows"] == 183
+    assert rules["impossible", "tax_amount"]["examples"][0] | {"place": ""} == {
+        "place": "", "id": masked(ID), "month": "2024-01", "value": "-77",
+    }  # fmt: skip
+    tax = data["fields"]["tax_amount"]
+    assert tax["missing_by_month"] == [round(1 / 61, 6), round(1 / 61, 6), None, 0.0]
+    assert (tax["known"], tax["median"], tax["max"], tax["histogram"]["log"]) == (180, 100.0, 10_000.0, True)
+    assert sum(tax["histogram"]["counts"]) == 180 and len(tax["histogram"]["edges"]) == len(tax["histogram"]["counts"]) + 1
+    assert data["fields"]["overdue"]["label"] and data["fields"]["overdue"]["counts"] == {"0": 91, "1": 91}
+    region = data["fields"]["region"]
+    assert region["levels"] == 16 and region["other"] == 182 - sum(region["counts"].values()) > 0
+    assert data["fields"]["nothing"]["known"] == 0 and data["fields"]["nothing"]["missing"] == 1.0
+
+
+class Reader(HTMLParser):
+    """Collects what a page would load or run, and checks that elements nest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in ("script", "link", "img", "iframe", "object", "embed", "base", "form"):
+            self.loads.append(tag)
+        self.loads += [f"{k}={v}" for k, v in attrs if k.startswith("on") or k in ("src", "srcset", "action")]
+        self.loads += [f"{k}={v}" for k, v in attrs if k in ("href", "xlink:href") and not str(v).startswith("#")]
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_the_page_stands_alone_and_escapes_what_it_shows(report: Quality, lang: Lang) -> None:
+    page = as_html(report, lang)
+    reader = Reader()
+    reader.feed(page)
+    assert reader.loads == [] and reader.open == []
+    assert not re.search(r"url\((?!#)|@import", page) and "default-src 'none'" in page
+    assert "&lt;b&gt;&amp;amp" in page and "<b>&amp" not in page
+    assert ID not in page and masked(ID) in page and ID not in report.as_json()
+    assert page.count("<svg") == 2 and "用电量" in page
+    assert ("数据质量报告" in page) is (lang == "zh") and ("What cleaning did" in page) is (lang == "en")
+    assert page == as_html(report, lang)
+
+
+def test_every_word_has_both_languages() -> None:
+    for key, (en, zh) in _BOTH.items():
+        assert en and re.search(r"[\u4e00-\u9fff]", zh), key
+
+
+def test_files_are_for_their_owner_only_and_whole(tmp_path: Path) -> None:
+    path = tmp_path / "quality.html"
+    path.write_text("old")
+    path.chmod(0o644)
+    write_private(path, b"new")
+    assert path.read_text() == "new" and path.stat().st_mode & 0o777 == 0o600
+    assert [p.name for p in tmp_path.iterdir()] == ["quality.html"]

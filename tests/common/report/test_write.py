@@ -1,0 +1,64 @@
+"""From the command line to the file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from common.errors import ConfigError, DataError, JobNotFound
+from common.party import Party
+from common.process.settings import PartySettings
+from common.report.write import write_report
+from common.trial.processes import to_toml
+from common.wattscore import main
+from tests.common.report.conftest import JOB, Job
+
+
+def config(folder: Path, data: Path) -> Path:
+    tls = {"certificate": "own.pem", "key": "own.key", "trust": "trust"}
+    who = {"identity": "wattscore://acme-grid/grid-party", "address": "grid.example:7001"}
+    coordinator = {"identity": "wattscore://neutral/coordinator", "address": "coordinator.example:7000"}
+    file = folder / "bank.toml"
+    file.write_text(to_toml({"data": data, "tls": tls, "peer": who, "coordinator": coordinator}))
+    return file
+
+
+@pytest.mark.parametrize("party", Party)
+def test_the_command_writes_a_private_file(job: Job, party: Party, tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    out.write_text("an earlier one, readable by all")
+    out.chmod(0o644)
+    arguments = ["report", JOB, "--config", str(config(tmp_path, job.data(party))), "--out", str(out), "--lang", "zh"]
+    result = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert out.read_text(encoding="utf-8").startswith('<!doctype html>\n<html lang="zh-CN">')
+    assert [file.name for file in tmp_path.iterdir() if ".part" in file.name] == []
+    assert PartySettings.model_fields["data"].is_required()
+
+
+def test_an_unknown_job_and_a_folder_that_is_not_there_are_told(job: Job, tmp_path: Path) -> None:
+    with pytest.raises(JobNotFound):
+        write_report(job.data(Party.BANK), "train-2", tmp_path / "report.html")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        write_report(job.data(Party.GRID), JOB, tmp_path / "no" / "report.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["record.json", "decision.json", "features.json", "model.json"])
+def test_a_damaged_file_is_named(job: Job, tmp_path: Path, name: str) -> None:
+    shutil.copytree(job.data(Party.BANK) / "models", tmp_path / "models")
+    (tmp_path / "models" / JOB / name).write_text(json.dumps({"columns": [{"name": "x"}]}))
+    with pytest.raises(DataError, match="damaged"):
+        write_report(tmp_path, JOB, tmp_path / "report.html")
+
+
+def test_a_model_of_an_earlier_version_is_told_to_be_trained_again(job: Job, tmp_path: Path) -> None:
+    shutil.copytree(job.data(Party.GRID) / "models", tmp_path / "models")
+    (tmp_path / "models" / JOB / "record.json").unlink()
+    with pytest.raises(JobNotFound, match="Train it again"):
+        write_report(tmp_path, JOB, tmp_path / "report.html")

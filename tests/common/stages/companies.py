@@ -1,0 +1,149 @@
+"""Two small companies on disk, and whole jobs between them in one process with a real dealer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from common.decision.config import DecisionConfig
+from common.disk.scratch import Scratch
+from common.home.home import Home, Outcome
+from common.home.registry import Registry
+from common.home.rowbook import Ledger
+from common.home.stocks import Stocks
+from common.learn.linear.half import ModelStore
+from common.monitor.book import Book
+from common.mpc.correlations import DealtCorrelations, TrainingDemand
+from common.mpc.dealer import Work
+from common.mpc.session import Session, Silent
+from common.party import Party
+from common.plan.plans import ScorePlan, TrainPlan, make_plan
+from common.plan.policy import Policy
+from common.rows.dataset import DatasetConfig
+from common.stages.pipeline import PartyJob, run
+from tests.peers import Trio, coordinate, no_training
+
+COMMON, GRID_ONLY, BANK_ONLY, MONTHS = 500, 60, 40, 3
+FLOORS = {"min_matched": 50, "min_rows": 100, "min_per_class": 20}
+LIMITS: dict[str, Any] = {"limits": FLOORS, "preparation": {"min_binary": 20}}
+POLICY = Policy(**FLOORS, min_binary=20)
+
+
+class Recorder(Silent):
+    """Keeps the stages, warnings and counts of rows that others hear of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stages: list[str] = []
+        self.counted: list[int] = []
+
+    def stage(self, name: str) -> None:
+        self.stages.append(name)
+
+    def rows(self, count: int) -> None:
+        self.counted.append(count)
+
+
+def frames(seed: int, monthly: bool) -> dict[Party, pd.DataFrame]:
+    """Both companies' rows, each shuffled; the grid's columns tell much of the label and the bank's little."""
+    rng = np.random.default_rng(seed)
+    firms = COMMON + GRID_ONLY + BANK_ONLY
+    repeat = MONTHS if monthly else 1
+    ids = np.repeat([f"F{k:04d}" for k in rng.permutation(firms)], repeat)
+    count = len(ids)
+    kwh, peak, late = rng.lognormal(3.0, 0.5, count), rng.normal(0.0, 1.0, count), rng.normal(0.0, 1.0, count)
+    branch = rng.choice(["mill", "shop", "farm"], count, p=[0.4, 0.4, 0.2])
+    income, debt = rng.normal(50.0, 10.0, count), rng.normal(0.0, 1.0, count)
+    u = 1.4 * peak - 1.2 * late + 0.9 * (branch == "farm") - 0.03 * (income - 50) + 0.5 * debt - 0.8
+    label = (rng.random(count) < 1.0 / (1.0 + np.exp(-u))).astype(int)
+    grid = pd.DataFrame({"id": ids, "kwh": kwh, "peak": peak, "late": late, "branch": branch})
+    bank = pd.DataFrame({"firm": ids, "income": income, "debt": debt, "overdue": label})
+    if monthly:
+        months = np.tile([f"2024-{m + 1:02d}" for m in range(MONTHS)], firms)
+        grid.insert(1, "month", months)
+        bank.insert(1, "month", months)
+    shared, alone = COMMON * repeat, GRID_ONLY * repeat
+    mine, theirs = grid.iloc[: shared + alone], pd.concat([bank.iloc[:shared], bank.iloc[shared + alone :]])
+    return {Party.GRID: mine.sample(frac=1, random_state=1), Party.BANK: theirs.sample(frac=1, random_state=2)}
+
+
+@dataclass
+class Companies:
+    """Both parties' homes under one folder, kept across jobs."""
+
+    folder: Path
+    monthly: bool = False
+    policy: Policy = POLICY
+    memory: int = 1 << 30  # bytes of columns a job may hold
+    decision: DecisionConfig = field(default_factory=DecisionConfig)
+    columns: dict[Party, dict[str, Any]] = field(default_factory=dict)  # declared ones
+    reporters: dict[Party, Recorder] = field(default_factory=dict)
+    trio: Trio = field(default_factory=Trio)
+
+    def write(self, data: dict[Party, pd.DataFrame]) -> None:
+        for party, rows in data.items():
+            self.home(party).mkdir(parents=True, exist_ok=True)
+            rows.to_csv(self.dataset(party).path, index=False)
+
+    def home(self, party: Party) -> Path:
+        return self.folder / party.value
+
+    def dataset(self, party: Party) -> DatasetConfig:
+        raw: dict[str, Any] = {"path": self.home(party) / "rows.csv", "id": "id" if party is Party.GRID else "firm"}
+        if self.monthly:
+            raw["period"] = "month"
+        if party is Party.BANK:
+            raw["label"] = "overdue"
+        return DatasetConfig.model_validate({**raw, "columns": self.columns.get(party, {})})
+
+    def scratch(self, party: Party) -> Scratch:
+        return Scratch(self.home(party) / "scratch", self.memory)
+
+    def models(self, party: Party) -> ModelStore:
+        return ModelStore(self.home(party) / "models")
+
+    def stocks(self, party: Party) -> Stocks:
+        return Stocks(self.home(party) / "stock", self.home(party) / "spent.sqlite", "wattscore://neutral/coordinator", 64)
+
+    def opened_home(self, party: Party) -> Home:
+        folder = self.home(party)
+        stocks = Stocks(folder / "stock", folder / "spent.sqlite", "wattscore://neutral/coordinator", self.policy.stock_mib)
+        books = Registry(folder / "registry.sqlite"), Book(folder / "monitor.sqlite")
+        return Home(
+            self.models(party), Ledger(folder / "ledger"), folder / "scores", self.policy, stocks, *books, self.decision
+        )
+
+    def plan(self, **more: Any) -> TrainPlan | ScorePlan:
+        raw: dict[str, Any] = {"grid": {"dataset": "rows"}, "bank": {"dataset": "rows"}}
+        raw |= {"keys": ["id", "period"]} if self.monthly else {}
+        return make_plan({**raw, **({} if more.get("kind") == "score" else LIMITS), **more}, "plan")
+
+    async def run(self, job: str, plan: TrainPlan | ScorePlan) -> dict[Party, Outcome]:
+        """The whole job at both parties and the dealer; raises the first error of any."""
+        self.trio = Trio(plan.allowed)
+        self.reporters = {party: Recorder() for party in Party}
+
+        async def party(session: Session, correlations: DealtCorrelations) -> Outcome:
+            own = session.party
+            return await run(
+                PartyJob(
+                    job,
+                    plan,
+                    self.dataset(own),
+                    session,
+                    correlations,
+                    self.reporters[own],
+                    self.opened_home(own),
+                    self.scratch(own),
+                )
+            )
+
+        def work(demand: TrainingDemand) -> Work:
+            assert isinstance(plan, TrainPlan)
+            return plan.model.work(demand)
+
+        return await coordinate(self.trio, party, work if isinstance(plan, TrainPlan) else no_training)

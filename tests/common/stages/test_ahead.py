@@ -1,0 +1,223 @@
+"""Training with a stock: the same model as online, on zeros to spare too; one that a party lacks is used by neither."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from common.errors import DataError, PeerProtocolError, PolicyError
+from common.home.home import Outcome
+from common.home.stock import StockLabel, dealing
+from common.home.stocks import Stocks
+from common.learn.linear.train import train
+from common.mpc.correlations import DealtCorrelations, TrainingDemand
+from common.mpc.fixedpoint import X_SCALE, Reals, encode
+from common.mpc.session import Kind, Session
+from common.party import Party
+from common.plan.plans import PredealPlan
+from common.stages.ahead import choose, confirm, train_ahead
+from common.stages.predeal import predeal
+from tests.common.mpc.problems import RIDGE_SCALE, Problem, make_problem
+from tests.common.stages.companies import Companies, Recorder, frames
+from tests.peers import DealerEnd, Trio, coordinate
+
+PROBLEM = make_problem(2100, 3, 4)
+EXACT = PredealPlan.model_validate({"model": {"iterations": 8}, "rows": 2100, "grid_columns": 3, "bank_columns": 4})
+SPARE = EXACT.model_copy(update={"rows": 2600, "grid_columns": 5, "bank_columns": 6})
+MODEL = EXACT.model
+
+
+def shelf(folder: Path, party: Party) -> Stocks:
+    """As the daemon opens it."""
+    home = folder / party.value
+    return Stocks(home / "stock", home / "spent.sqlite", "wattscore://neutral/coordinator", 64)
+
+
+def names(folder: Path) -> dict[str, list[str]]:
+    return {party.value: [label.name for label in shelf(folder, party).unspent()] for party in Party}
+
+
+async def deal(folder: Path, plan: PredealPlan, job: str = "predeal-1", seed: int | None = None) -> dict[Party, Outcome]:
+    """A predealing job at both parties and the dealer."""
+    trio = Trio(plan.allowed, seed=seed)
+    ends = {party: DealerEnd(trio.from_dealer[party]) for party in Party}
+
+    async def side(party: Party) -> Outcome:
+        outcome = await predeal(job, plan, trio.session[party], ends[party], shelf(folder, party), Recorder())
+        await ends[party].asked.put(None)
+        return outcome
+
+    serving = trio.dealer.serve({party: ends[party].demands() for party in Party}, plan.model.work)
+    grid, bank, _ = await asyncio.gather(side(Party.GRID), side(Party.BANK), serving)
+    return {Party.GRID: grid, Party.BANK: bank}
+
+
+def inputs(problem: Problem, party: Party) -> tuple[Any, ...]:
+    """What `train` takes after its correlations."""
+    x, pull = problem.x[party], MODEL.steps(problem.rows)[0].size * problem.ridge[party]
+    label = problem.y if party is Party.BANK else None
+    words = np.asfortranarray(encode(x, X_SCALE)), np.asfortranarray(encode(pull, RIDGE_SCALE))
+    return MODEL, *words, problem.columns[party.other], label, np.full(x.shape[1], 0.125)
+
+
+async def online(seed: int | None = None) -> dict[Party, Reals]:
+    def side(session: Session, correlations: DealtCorrelations) -> Any:
+        return train(session, correlations, *inputs(PROBLEM, session.party))
+
+    return await coordinate(Trio(seed=seed), side, MODEL.work)
+
+
+async def ahead(folder: Path, trio: Trio | None = None) -> dict[Party, Reals]:
+    """Both parties' weights; raises the first error, after both have ended."""
+    trio = trio or Trio()
+    sides = [
+        asyncio.create_task(train_ahead(trio.session[party], shelf(folder, party), *inputs(PROBLEM, party))) for party in Party
+    ]
+    try:
+        return dict(zip(Party, await asyncio.gather(*sides), strict=True))
+    finally:
+        for task in sides:
+            task.cancel()
+        await asyncio.gather(*sides, return_exceptions=True)
+
+
+async def test_with_the_same_seeds_the_weights_are_those_of_training_online(tmp_path: Path) -> None:
+    outcomes = await deal(tmp_path, EXACT, seed=7)
+    for party, outcome in outcomes.items():
+        columns = {Party.GRID: 3, Party.BANK: 4}[party]
+        assert outcome.counts == {"train_rows": 2100, "trained_columns": columns, "iterations": 8}
+        assert outcome.opened == ["counts"] and outcome.seconds.keys() == {"predeal"}
+    found, expected = await ahead(tmp_path), await online(seed=7)
+    for party in Party:
+        np.testing.assert_array_equal(found[party], expected[party])
+
+
+async def test_rows_and_columns_to_spare_change_the_rounding_only(tmp_path: Path) -> None:
+    await deal(tmp_path, SPARE)
+    found, expected = await ahead(tmp_path), await online()
+    for party in Party:
+        np.testing.assert_allclose(found[party], expected[party], rtol=0, atol=2.1 * 2.0**-MODEL.weight_bits)
+
+
+async def test_a_stock_serves_one_training(tmp_path: Path) -> None:
+    await deal(tmp_path, EXACT)
+    await ahead(tmp_path)
+    assert names(tmp_path) == {"grid": [], "bank": []}
+    with pytest.raises(PolicyError, match=r"no stock that both parties hold fits 2100 training rows x \(3 \+ 4\)") as caught:
+        await ahead(tmp_path)
+    assert "wattscore predeal PLAN --rows 2100 --grid 3 --bank 4" in caught.value.remedy
+
+
+async def test_the_smallest_that_fits_is_used_and_the_other_kept(tmp_path: Path) -> None:
+    for job, plan in (("predeal-1", SPARE), ("predeal-2", EXACT)):
+        await deal(tmp_path, plan, job)
+    await ahead(tmp_path)
+    assert names(tmp_path) == {"grid": ["predeal-1"], "bank": ["predeal-1"]}
+
+
+@pytest.mark.parametrize("spent_at", list(Party))
+async def test_a_stock_that_one_has_spent_is_discarded_at_both(tmp_path: Path, spent_at: Party) -> None:
+    for job in ("predeal-1", "predeal-2"):
+        await deal(tmp_path, EXACT, job)
+    other = spent_at.other
+    back_up = tmp_path / "back-up"
+    shutil.copytree(tmp_path / other.value / "stock", back_up)
+    used = shelf(tmp_path, spent_at)
+    used.spend(used.unspent()[0]).close()
+    await ahead(tmp_path)
+    assert names(tmp_path) == {"grid": [], "bank": []}
+    shutil.copytree(back_up, tmp_path / other.value / "stock", dirs_exist_ok=True)  # the discarded one is spent as well
+    assert names(tmp_path) == {"grid": [], "bank": []}
+
+
+async def test_a_party_restored_with_its_book_is_stopped_by_the_other(tmp_path: Path) -> None:
+    await deal(tmp_path, EXACT)
+    shutil.copytree(tmp_path / "grid", tmp_path / "back-up")
+    await ahead(tmp_path)
+    shutil.rmtree(tmp_path / "grid")
+    shutil.copytree(tmp_path / "back-up", tmp_path / "grid")
+    assert names(tmp_path) == {"grid": ["predeal-1"], "bank": []}
+    trio = Trio()
+    with pytest.raises(PolicyError, match="there is none"):
+        await ahead(tmp_path, trio)
+    assert Kind.MASKED_MATRIX not in trio.session[Party.GRID].traffic.sent
+    assert names(tmp_path) == {"grid": [], "bank": []}
+
+
+async def test_a_party_that_dies_after_spending_takes_the_stock_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the two parties' spending: the other may have spent it or not, and neither uses it later."""
+    await deal(tmp_path, EXACT)
+    spend = Stocks.spend
+
+    def dies(self: Stocks, label: StockLabel) -> Any:
+        spend(self, label).close()
+        raise ConnectionError("killed")
+
+    monkeypatch.setattr(Stocks, "spend", dies)
+    with pytest.raises(ConnectionError):
+        await ahead(tmp_path)
+    monkeypatch.undo()
+    with pytest.raises(PolicyError):
+        await ahead(tmp_path)
+    assert names(tmp_path) == {"grid": [], "bank": []}
+
+
+async def test_of_a_predealing_in_which_one_fails_neither_has_a_stock_to_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("common.home.stock.StockWriter.finish", full)
+    with pytest.raises(DataError, match="No space left") as caught:
+        await deal(tmp_path, EXACT)
+    assert caught.value.public == "the stock could not be written (No space left on device)"
+    assert names(tmp_path) == {"grid": [], "bank": []}
+    assert not list(tmp_path.glob("*/stock/*"))
+
+
+async def test_parties_that_are_at_different_stocks_stop() -> None:
+    trio = Trio()
+    label = StockLabel("predeal-1", "d", dealing(MODEL), 10, 2, 3)
+    other = StockLabel("predeal-1", "d", dealing(MODEL), 10, 3, 2)
+    found = await asyncio.gather(
+        *(confirm(trio.session[p], own) for p, own in zip(Party, (label, other), strict=True)), return_exceptions=True
+    )
+    assert [type(error) for error in found] == [PeerProtocolError] * 2
+
+
+def test_what_fits_has_all_that_is_needed_and_not_much_more() -> None:
+    demand, deals = TrainingDemand(1000, 10, 4), dealing(MODEL)
+
+    def fits(rows: int, grid: int, bank: int, kind: str = deals) -> bool:
+        return choose([StockLabel("s", "d", kind, rows, grid, bank)], kind if kind is deals else deals, demand) is not None
+
+    assert fits(1000, 10, 4) and fits(1250, 20, 8)
+    for size in ((999, 10, 4), (1251, 10, 4), (1000, 9, 4), (1000, 21, 4), (1000, 10, 3), (1000, 10, 9)):
+        assert not fits(*size), size
+    assert not fits(1000, 10, 4, "another")
+
+
+async def test_a_whole_job_trains_with_a_stock_and_its_months_are_dealt_online(tmp_path: Path) -> None:
+    companies = Companies(tmp_path, monthly=True)
+    companies.write(frames(seed=3, monthly=True))
+    model = {"iterations": 8}
+    plan = companies.plan(model=model, dealt="ahead")
+    with pytest.raises(PolicyError, match=r"fits 1050 training rows x \(5 \+ 3\)"):
+        await companies.run("job-0", plan)
+    sizes = {"rows": 1100, "grid_columns": 6, "bank_columns": 4}
+    await deal(tmp_path, PredealPlan.model_validate({"model": model, **sizes}))
+    outcomes = await companies.run("job-1", plan)
+    dealt = {party: [label.kind for label, _ in companies.trio.to_party[party].log] for party in Party}
+    assert dealt == {Party.GRID: [Kind.SEED], Party.BANK: [Kind.SEED, Kind.DEALT_PERIODS]}
+    assert outcomes[Party.GRID].counts["trained_columns"] == 5 and outcomes[Party.BANK].counts["train_rows"] == 1050
+    result = outcomes[Party.BANK].evaluation
+    assert result is not None
+    assert result.joint.auc > result.bank_only.auc + 0.08

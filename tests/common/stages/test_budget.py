@@ -1,0 +1,62 @@
+"""What stops a job late or early: a spent budget before anything is trained, a failing evaluation before anything is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.errors import DataError, PolicyError
+from common.home.rowbook import Ledger
+from common.mpc.session import Kind
+from common.party import Party
+from common.stages import evaluate
+from tests.common.stages.companies import POLICY, Companies, frames
+from tests.common.stages.tables import table
+
+
+@pytest.fixture
+def companies(tmp_path: Path) -> Companies:
+    made = Companies(tmp_path, policy=POLICY.model_copy(update={"scores_per_row": 1}))
+    made.write(frames(seed=1, monthly=False))
+    return made
+
+
+async def test_a_row_over_budget_is_refused_before_training(companies: Companies) -> None:
+    await companies.run("job-1", companies.plan())
+    assert Kind.MASKED_MATRIX in companies.trio.session[Party.GRID].traffic.sent
+    with pytest.raises(PolicyError, match="150 of 150 rows have been scored by 1 models already"):
+        await companies.run("job-2", companies.plan())
+    assert "train" not in companies.reporters[Party.GRID].stages
+    assert Kind.MASKED_MATRIX not in companies.trio.session[Party.GRID].traffic.sent
+
+
+def test_a_check_raises_as_a_charge_would_and_enters_nothing(tmp_path: Path) -> None:
+    ledger, rows, one, other = Ledger(tmp_path / "ledger"), table(["A", "B"]), table(["A"]), table(["B"])
+    ledger.charge(one, "m1", 1)
+    texts = []
+    for ask in (ledger.check, ledger.charge):
+        with pytest.raises(PolicyError) as caught:
+            ask(rows, "m2", 1)
+        texts.append(str(caught.value))
+    assert texts[0] == texts[1]
+    ledger.check(rows, "m1", 2)
+    ledger.check(other, "m2", 1)
+    ledger.charge(other, "m3", 1)  # of which no check has left a trace
+
+
+async def test_a_job_that_fails_in_the_banks_evaluation_leaves_no_model(
+    companies: Companies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def separable(*_: Any) -> None:
+        raise DataError("the labels are separable", public="the labels are separable")
+
+    monkeypatch.setattr(evaluate, "evaluate", separable)
+    with pytest.raises(DataError, match="separable"):
+        await companies.run("job-1", companies.plan())
+    assert companies.reporters[Party.GRID].stages[-1] == "evaluate"
+    assert [party for party in Party if companies.models(party).has("job-1")] == []
+    monkeypatch.undo()
+    await companies.run("job-1", companies.plan())  # the same model again costs nothing
+    assert [party for party in Party if companies.models(party).has("job-1")] == list(Party)

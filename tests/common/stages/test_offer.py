@@ -1,0 +1,66 @@
+"""What a party looks at before it accepts: its policy, the dataset, its columns, that the file is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.errors import DataError, PlanError, PolicyError
+from common.party import Party
+from common.plan.plans import Plan, make_plan
+from common.plan.policy import Policy
+from common.rows.dataset import DatasetConfig
+from common.stages.offer import check_offer, select
+
+
+def dataset(path: Path, **more: Any) -> DatasetConfig:
+    return DatasetConfig.model_validate({"path": path, "id": "id", **more})
+
+
+def plan(**more: Any) -> Plan:
+    return make_plan({"grid": {"dataset": "meters"}, "bank": {"dataset": "loans"}, **more}, "plan")
+
+
+@pytest.fixture
+def declared(tmp_path: Path) -> DatasetConfig:
+    (tmp_path / "rows.csv").write_text("id,a\nx,1\n")
+    return dataset(tmp_path / "rows.csv", columns={"a": {"kind": "numeric", "min": 0}, "b": {"kind": "categorical"}})
+
+
+def test_an_offer_that_fits_gives_the_dataset(declared: DatasetConfig) -> None:
+    assert check_offer(plan(), Party.GRID, {"meters": declared}, Policy()) is declared
+    assert check_offer(plan(), Party.BANK, {"loans": declared}, Policy()) is declared
+
+
+def test_an_offer_against_the_policy_is_refused_first(declared: DatasetConfig) -> None:
+    with pytest.raises(PolicyError, match="min_rows"):
+        check_offer(plan(limits={"min_rows": 1}), Party.GRID, {}, Policy())
+
+
+def test_an_offer_of_an_unknown_dataset_column_or_period_is_refused(declared: DatasetConfig) -> None:
+    with pytest.raises(PlanError, match=r"the grid has no dataset 'meters'\. .* It has: bills, water\."):
+        check_offer(plan(), Party.GRID, {"water": declared, "bills": declared}, Policy())
+    with pytest.raises(PlanError, match=r"It has: none\."):
+        check_offer(plan(), Party.GRID, {}, Policy())
+    asks = plan(grid={"dataset": "meters", "columns": ["a", "c", "d"]})
+    with pytest.raises(PlanError, match=r"dataset 'meters' declares no column 'c', 'd'\. .* It declares: a, b\."):
+        check_offer(asks, Party.GRID, {"meters": declared}, Policy())
+    with pytest.raises(PlanError, match="dataset 'meters' of the grid has no period"):
+        check_offer(plan(keys=["id", "period"]), Party.GRID, {"meters": declared}, Policy())
+
+
+def test_a_missing_file_is_named_to_its_owner_only(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="absent") as caught:
+        check_offer(plan(), Party.GRID, {"meters": dataset(tmp_path / "absent.csv")}, Policy())
+    assert caught.value.public == "the file of dataset 'meters' is missing"
+
+
+def test_a_plan_selects_declared_columns_as_they_are_declared(declared: DatasetConfig) -> None:
+    assert select(declared, ("*",), "rows") is declared
+    chosen = select(declared, ("b", "a"), "rows")
+    assert list(chosen.columns) == ["b", "a"]
+    assert chosen.columns["a"] == declared.columns["a"]
+    bare = dataset(Path("rows.csv"))
+    assert select(bare, ("a",), "rows") is bare  # what its columns are is known once the file is read

@@ -1,0 +1,65 @@
+"""The harness of three daemons: its configuration files, its certificates, and signals at a bad moment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import PeerLost
+from common.trial.processes import BANK, COORDINATOR, GRID, Trial, make_certificates, to_toml, undisturbed
+from common.trust.authority import TrustStore
+
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+plain = st.one_of(st.booleans(), st.integers(-(2**62), 2**62), st.floats(allow_nan=False, allow_infinity=False), text)
+values = st.one_of(plain, st.lists(plain, max_size=3))
+tables = st.recursive(
+    st.dictionaries(text, values, max_size=4), lambda inner: st.dictionaries(text, st.one_of(values, inner), max_size=4)
+)
+
+
+@given(tables)
+def test_toml_is_read_back_as_it_was(table: dict[str, Any]) -> None:
+    assert tomllib.loads(to_toml(table)) == table
+
+
+def test_toml_leaves_out_none_and_writes_paths() -> None:
+    assert tomllib.loads(to_toml({"a": None, "b": Path("/x/y"), "c": {"d": None}})) == {"b": "/x/y", "c": {}}
+
+
+def test_every_organisation_trusts_every_other(tmp_path: Path) -> None:
+    make_certificates(tmp_path)
+    orgs = {identity.org for identity in (GRID, BANK, COORDINATOR)}
+    for org in orgs:
+        assert set(TrustStore(tmp_path / org / "trust").orgs) == orgs
+        assert (tmp_path / org / "ca.key").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_held_back_and_heard_once(number: signal.Signals) -> None:
+    heard: list[int] = []
+    before = signal.signal(number, lambda got, _: heard.append(got))
+    try:
+        with undisturbed():
+            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), number)
+            assert heard == []
+        assert heard == [number]
+    finally:
+        signal.signal(number, before)
+
+
+def test_a_daemon_that_does_not_start_says_why_and_leaves_none(tmp_path: Path) -> None:
+    table = {"path": tmp_path / "t.csv", "id": "id", "period": "id"}
+    trial = Trial(tmp_path, {"grid": {"table": table}, "bank": {}})
+    with pytest.raises(PeerLost, match=r"the grid did not start: .*id, period and label must be different"), trial:
+        raise AssertionError("it started")
+    assert set(trial.processes) == {"coordinator", "grid"}
+    assert all(process.poll() is not None for process in trial.processes.values())
+    assert "grid-party: " in trial.log("grid").read_text()

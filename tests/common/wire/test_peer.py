@@ -1,0 +1,236 @@
+"""The channel between the parties: labels, greetings, and how each end learns why the other ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+
+from common.errors import (
+    DataError,
+    JobCancelled,
+    PeerFailed,
+    PeerLost,
+    PeerProtocolError,
+    PlanError,
+    WattScoreError,
+)
+from common.mpc.session import Kind, Round
+from common.wire.codec import CHUNK_BYTES
+from common.wire.peer import (
+    PROTOCOL,
+    Counter,
+    FrameChannel,
+    check_plan,
+    greeting,
+    read_greeting,
+)
+from common.wire.peer_pb2 import Abort, Frame
+from common.wire.status import to_fault
+from tests.common.wire.framed import encode
+from tests.common.wire.streams import End, duplex
+
+SPLIT, SHAPE = Round(Kind.SPLIT, 1), Round(Kind.SHAPE, 2)
+BITS = np.arange(5, dtype=np.uint8)
+SOON = 5.0  # how long what should happen at once may take; only a failing test waits for it
+
+
+@asynccontextmanager
+async def pair() -> AsyncIterator[tuple[FrameChannel, FrameChannel]]:
+    """The bank's channel to the grid and the grid's to the bank."""
+    one, two = duplex()
+    channels = FrameChannel(one, "the grid", Counter()), FrameChannel(two, "the bank", Counter())
+    for channel in channels:
+        channel.start()
+    try:
+        yield channels
+    finally:
+        for channel in channels:
+            await channel.stop()
+
+
+@asynccontextmanager
+async def lone(*incoming: Any) -> AsyncIterator[FrameChannel]:
+    """A channel to the grid on which these messages are waiting."""
+    near, far = duplex()
+    for message in incoming:
+        await far.out.put(message)
+    channel = FrameChannel(near, "the grid", Counter())
+    channel.start()
+    try:
+        yield channel
+    finally:
+        await channel.stop()
+
+
+async def failure(channel: FrameChannel, round: Round = SPLIT) -> WattScoreError:
+    with pytest.raises(WattScoreError) as caught:
+        await asyncio.wait_for(channel.receive(round), SOON)
+    return caught.value
+
+
+async def test_arrays_arrive_in_order_and_are_counted_on_both_sides() -> None:
+    async with pair() as (bank, grid):
+        large = np.arange(CHUNK_BYTES // 4, dtype=np.uint64)
+        await bank.send(SPLIT, BITS)
+        await bank.send(SHAPE, large)
+        await grid.send(SPLIT, np.empty(0, np.uint8))
+        np.testing.assert_array_equal(await grid.receive(SPLIT), BITS, strict=True)
+        np.testing.assert_array_equal(await grid.receive(SHAPE), large, strict=True)
+        assert (await bank.receive(SPLIT)).size == 0
+        frames = [*encode(SPLIT, BITS), *encode(SHAPE, large)]
+        assert len(frames) == 3
+        assert bank._counter.sent == grid._counter.received == sum(frame.ByteSize() for frame in frames)
+        assert grid._counter.sent == bank._counter.received > 0
+
+
+async def test_an_array_of_another_round_is_refused_with_both_labels() -> None:
+    for wrong in (Round(Kind.SPLIT, 2), Round(Kind.SHAPE, 1)):
+        async with pair() as (bank, grid):
+            await bank.send(wrong, BITS)
+            error = await failure(grid)
+            assert type(error) is PeerProtocolError
+            assert f"expected split/1, got {wrong}" in str(error)
+
+
+async def test_an_abort_reaches_the_other_side_with_cause_and_origin() -> None:
+    async with pair() as (bank, grid):
+        cause = DataError("row 17: income 12345.67", public="a value is out of range", remedy="Mend it.")
+        await bank.abort(to_fault(cause, "bank"))
+        error = await failure(grid)
+        assert type(error) is PeerFailed
+        assert str(error) == "the bank ended the job: a value is out of range. Mend it."
+        assert error.origin == "bank"
+        assert await failure(grid) is error
+
+
+@pytest.mark.parametrize("cause", [JobCancelled("cancelled"), PeerFailed("ended"), PeerLost("fell silent")])
+async def test_a_cause_that_already_tells_whose_fault_it_is_stays_what_it_is(cause: WattScoreError) -> None:
+    async with pair() as (bank, grid):
+        await bank.abort(to_fault(cause, "coordinator"))
+        error = await failure(grid)
+        assert type(error) is type(cause)
+        assert (error.message, error.origin) == (cause.message, "coordinator")
+
+
+async def test_what_was_sent_before_an_abort_still_arrives() -> None:
+    async with pair() as (bank, grid):
+        await bank.send(SPLIT, BITS)
+        await bank.abort(to_fault(JobCancelled("cancelled"), "client"))
+        assert (await grid.receive(SPLIT)).tolist() == BITS.tolist()
+        assert type(await failure(grid, SHAPE)) is JobCancelled
+
+
+async def test_a_closed_stream_is_a_lost_peer_however_often_one_asks() -> None:
+    async with lone(None) as channel:
+        for _ in range(2):
+            error = await failure(channel)
+            assert type(error) is PeerLost
+            assert "the grid closed the connection" in str(error)
+
+
+async def test_a_stream_that_closes_or_breaks_wakes_whoever_waits() -> None:
+    for end in (None, PeerLost("the connection broke")):
+        near, far = duplex()
+        channel = FrameChannel(near, "the grid", Counter())
+        channel.start()
+        waiting = asyncio.create_task(channel.receive(SPLIT))
+        await asyncio.sleep(0)
+        await far.out.put(end)
+        with pytest.raises(PeerLost):
+            await asyncio.wait_for(waiting, SOON)
+        await channel.stop()
+
+
+async def test_a_surprise_in_the_reader_does_not_leave_the_owner_waiting() -> None:
+    async with lone(MemoryError("too large")) as channel:
+        with pytest.raises(MemoryError):
+            await asyncio.wait_for(channel.receive(SPLIT), SOON)
+
+
+@pytest.mark.parametrize("bad", [Frame(), greeting("job-1", b"")])
+async def test_a_frame_that_does_not_belong_here_is_refused(bad: Frame) -> None:
+    async with lone(bad) as channel:
+        assert type(await failure(channel)) is PeerProtocolError
+
+
+async def test_an_abort_on_a_broken_stream_is_silent() -> None:
+    class Broken(End):
+        async def write(self, message: Any) -> None:
+            raise PeerLost("the connection broke")
+
+    channel = FrameChannel(Broken(asyncio.Queue(), asyncio.Queue()), "the grid", Counter())
+    await channel.abort(to_fault(JobCancelled("cancelled"), "client"))
+    await channel.stop()
+
+
+async def test_a_reader_takes_few_arrays_off_the_stream_before_they_are_asked_for() -> None:
+    near, far = duplex()
+    channel = FrameChannel(near, "the grid", Counter())
+    channel.start()
+    for number in range(50):
+        for frame in encode(Round(Kind.SPLIT, number), BITS):
+            await far.write(frame)
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert far.out.qsize() >= 40
+    for number in range(50):
+        await channel.receive(Round(Kind.SPLIT, number))
+    await channel.stop()
+
+
+# Greetings
+
+
+async def greet(*incoming: Any, timeout: float = SOON) -> Any:
+    near, far = duplex()
+    for message in incoming:
+        await far.out.put(message)
+    return await read_greeting(near, "the grid", timeout)
+
+
+async def test_a_greeting_names_job_plan_and_software() -> None:
+    hello = await greet(greeting("job-1", b"\x01" * 32))
+    assert (hello.protocol, hello.job, hello.plan_digest) == (PROTOCOL, "job-1", b"\x01" * 32)
+    check_plan(hello, b"\x01" * 32, "the grid")
+
+
+async def test_another_plan_is_a_plan_error_that_shows_both_digests() -> None:
+    hello = await greet(greeting("job-1", b"\x01" * 32))
+    with pytest.raises(PlanError, match=r"another plan for job job-1 \(expected 0202020202020202, got 0101010101010101\)"):
+        check_plan(hello, b"\x02" * 32, "the grid")
+    with pytest.raises(PlanError):
+        check_plan(await greet(greeting("job-1", b"")), b"\x02" * 32, "the grid")
+
+
+async def test_another_protocol_version_is_refused() -> None:
+    frame = greeting("job-1", b"")
+    frame.hello.protocol, frame.hello.software = PROTOCOL + 1, "9.9"
+    with pytest.raises(PeerProtocolError, match=rf"expected {PROTOCOL}, got {PROTOCOL + 1}.*It runs WattScore 9\.9"):
+        await greet(frame)
+
+
+@pytest.mark.parametrize("first", [Frame(), next(encode(SPLIT, BITS)), None])
+async def test_anything_else_in_place_of_a_greeting_is_refused(first: Frame | None) -> None:
+    with pytest.raises(PeerProtocolError, match="did not begin with a greeting"):
+        await greet(first)
+
+
+async def test_an_abort_in_place_of_a_greeting_raises_with_its_cause() -> None:
+    cause = DataError("row 17: income 12345.67", public="a value is out of range", remedy="Mend it.")
+    with pytest.raises(PeerFailed) as caught:
+        await greet(Frame(abort=Abort(fault=to_fault(cause, "grid"))))
+    assert str(caught.value) == "the grid ended the job: a value is out of range. Mend it."
+    assert caught.value.origin == "grid"
+    with pytest.raises(JobCancelled, match="cancelled by") as cancelled:
+        await greet(Frame(abort=Abort(fault=to_fault(JobCancelled("cancelled by its client"), "client"))))
+    assert cancelled.value.origin == "client"
+
+
+async def test_a_silent_peer_is_a_lost_one() -> None:
+    with pytest.raises(PeerLost, match="did not greet"):
+        await greet(timeout=0.0)

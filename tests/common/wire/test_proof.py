@@ -1,0 +1,193 @@
+"""A server's proof, and what both sides do once the other's certificate is revoked: new calls refused, open ones cut."""
+
+from __future__ import annotations
+
+# isort: split
+from common.wire.tls import Credentials
+
+# isort: split
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.errors import ConfigError, IdentityError
+from common.party import Identity
+from common.trust.authority import fingerprint, issue, renew
+from common.trust.revoked import revoke
+from common.wire import coordinator_pb2, party_pb2
+from common.wire.client import Connection
+from common.wire.methods import ATTEND, COORDINATOR, PARTIES, SHOW
+from common.wire.proof import Challenge, prove
+from common.wire.server import Call, Service, serve
+from tests.common.wire.test_client import HERE, THERE, certificates, load
+
+METHOD = "/wattscore.v1.Parties/Attend"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    certificates(tmp_path)
+    return tmp_path
+
+
+def asked(folder: Path) -> tuple[Credentials, Credentials, Challenge]:
+    here, there = load(folder, HERE), load(folder, THERE)
+    return here, there, Challenge.new(METHOD, there.own().certificate)
+
+
+def test_a_proof_is_good_for_its_challenge_alone(folder: Path) -> None:
+    here, there, challenge = asked(folder)
+    answer = prove(challenge.metadata, METHOD, challenge.own, here.own())
+    assert challenge.check(answer, HERE, there.trust) == here.own().certificate
+    others = [
+        Challenge.new(METHOD, challenge.own),
+        replace(challenge, method="/wattscore.v1.Parties/Deal"),
+        replace(challenge, own=here.own().certificate),
+    ]
+    for other in others:
+        with pytest.raises(IdentityError, match="did not prove that it holds the key"):
+            other.check(answer, HERE, there.trust)
+
+
+def test_a_relayed_challenge_is_signed_for_the_relay_and_not_for_the_client(folder: Path) -> None:
+    """Somebody in between hands the client's challenge on, under a certificate of its own."""
+    here, there, challenge = asked(folder)
+    issue(folder / THERE.org, Identity(THERE.org, "relay"), folder / THERE.org)
+    relay = load(folder, Identity(THERE.org, "relay"))
+    with pytest.raises(IdentityError, match="did not prove that it holds the key"):
+        challenge.check(prove(challenge.metadata, METHOD, relay.own().certificate, here.own()), HERE, there.trust)
+
+
+def test_no_proof_another_identity_and_a_revoked_certificate(folder: Path) -> None:
+    here, there, challenge = asked(folder)
+    answer = prove(challenge.metadata, METHOD, challenge.own, here.own())
+    for missing in (None, (), answer[:1], answer[1:]):
+        with pytest.raises(IdentityError, match="did not prove who it is"):
+            challenge.check(missing, HERE, there.trust)
+    with pytest.raises(IdentityError, match="is another"):
+        challenge.check(answer, Identity("volt", "other"), there.trust)
+    revoke(there.trust.folder, fingerprint(here.own().certificate))
+    with pytest.raises(IdentityError, match="is revoked"):
+        challenge.check(answer, HERE, there.trust)
+
+
+@pytest.mark.parametrize("nonce", [(), (("wattscore-nonce-bin", b"short"),), (("wattscore-nonce-bin", "0" * 32),)])
+def test_who_asks_for_no_proof_gets_none(folder: Path, nonce: Any) -> None:
+    here, _, challenge = asked(folder)
+    assert prove(nonce, METHOD, challenge.own, here.own()) == ()
+
+
+# Over real connections
+
+
+class Place:
+    """A server that echoes what attends it, and counts messages; a connection to it."""
+
+    def __init__(self) -> None:
+        self.read, self.causes = 0, list[object]()
+
+    async def attend(self, _: Any, call: Call) -> None:
+        try:
+            while await call.read() is not None:
+                self.read += 1
+                await call.write(party_pb2.ToParty())
+        finally:
+            self.causes.append(call.cause)
+
+    async def show(self, _: Any, call: Call) -> coordinator_pb2.Job:
+        return coordinator_pb2.Job(name="shown")
+
+
+@asynccontextmanager
+async def place(folder: Path) -> AsyncIterator[tuple[Place, Connection]]:
+    found = Place()
+    services = [Service(PARTIES, {"Attend": found.attend}), Service(COORDINATOR, {"Show": found.show})]
+    server = await serve("127.0.0.1:0", load(folder, HERE), [THERE.org], services, origin="here")
+    connection = Connection(f"127.0.0.1:{server.port}", HERE, load(folder, THERE))
+    try:
+        yield found, connection
+    finally:
+        await connection.close()
+        await server.stop(0.0)
+
+
+async def ask(stream: Any) -> None:
+    await stream.write(party_pb2.FromParty())
+    assert await stream.read() is not None
+
+
+def own_file(folder: Path, who: Identity) -> bytes:
+    return (folder / who.org / f"{who.role}.pem").read_bytes()
+
+
+@pytest.mark.parametrize(("where", "who"), [(HERE, THERE), (THERE, HERE)], ids=["by the server", "by the client"])
+async def test_an_open_stream_is_cut_and_new_calls_are_refused_until_renewed(
+    folder: Path, where: Identity, who: Identity
+) -> None:
+    async with place(folder) as (found, connection):
+        stream = connection.stream(ATTEND)
+        await ask(stream)
+        revoke(folder / where.org / "trust", fingerprint(own_file(folder, who)))
+        with pytest.raises(IdentityError, match=f"the certificate of {who} is revoked"):
+            await asyncio.wait_for(stream.read(), 15)
+        if where == HERE:
+            assert [type(cause) for cause in found.causes] == [IdentityError]
+        before = found.read
+        for _ in range(2):
+            fresh = connection.stream(ATTEND)
+            with pytest.raises(IdentityError, match="is revoked"):
+                await fresh.write(party_pb2.FromParty())
+            with pytest.raises(IdentityError, match="is revoked"):
+                await connection.call(SHOW, coordinator_pb2.JobRequest())
+        assert found.read == before  # nothing was sent to one that is revoked, nothing taken from one
+        renew(folder / who.org, who, folder / who.org)
+        await ask(connection.stream(ATTEND))
+        assert (await connection.call(SHOW, coordinator_pb2.JobRequest())).name == "shown"
+
+
+async def test_an_organisation_that_is_trusted_no_more_is_cut(folder: Path) -> None:
+    async with place(folder) as (_, connection):
+        stream = connection.stream(ATTEND)
+        await ask(stream)
+        (folder / HERE.org / "trust" / f"{THERE.org}.pem").unlink()
+        with pytest.raises(IdentityError, match="organisation 'acme' is unknown here"):
+            await asyncio.wait_for(stream.read(), 15)
+        with pytest.raises(IdentityError, match="is unknown here"):
+            await ask(connection.stream(ATTEND))
+
+
+async def test_a_list_that_cannot_be_read_cuts_nothing_and_lets_nobody_in(folder: Path) -> None:
+    async with place(folder) as (_, connection):
+        stream = connection.stream(ATTEND)
+        await ask(stream)
+        (folder / HERE.org / "trust" / "revoked.txt").write_text("somebody\n")
+        await asyncio.sleep(1.5)  # longer than a look takes
+        await ask(stream)
+        with pytest.raises(ConfigError, match="the list of revoked certificates cannot be read"):
+            await ask(connection.stream(ATTEND))
+
+
+async def test_half_a_replacement_leaves_both_sides_with_the_pair_they_have(folder: Path) -> None:
+    async with place(folder) as (_, connection):
+        for who in (HERE, THERE):
+            home, kept = folder / who.org, own_file(folder, who)
+            renew(home, who, home)
+            new = own_file(folder, who)
+            (home / f"{who.role}.pem").write_bytes(kept)  # the key alone has been replaced
+            await ask(connection.stream(ATTEND))
+            assert load_again(connection, who, kept)
+            (home / f"{who.role}.pem").write_bytes(new[: len(new) // 2])  # a copy that is under way
+            await ask(connection.stream(ATTEND))
+            (home / f"{who.role}.pem").write_bytes(new)
+            await ask(connection.stream(ATTEND))
+            assert load_again(connection, who, new)
+
+
+def load_again(connection: Connection, who: Identity, expected: bytes) -> bool:
+    """What the dialling side shows; the server's is what its proof was checked with."""
+    return who == HERE or connection._credentials.own().certificate == expected

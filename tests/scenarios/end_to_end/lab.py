@@ -1,0 +1,213 @@
+"""Three real daemons that the tests of this folder share, and synthetic tables for them."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from common.client.client import Client
+from common.party import Identity
+from common.plan.plans import TrainPlan
+from common.plan.state import State
+from common.trial.processes import BANK, CLIENT, COORDINATOR, GRID, Trial
+from common.trust.authority import export_bundle, import_bundle, issue, make_ca
+from common.wire import coordinator_pb2 as wire
+from common.wire.tls import Credentials, TlsConfig
+
+PAST = datetime.now(UTC) - timedelta(days=30)
+ROWS, GRID_COLUMNS, BANK_COLUMNS = 1500, 12, 3
+ATTEND = 5.0  # seconds the coordinator of a lab waits for parties
+GRID_POLICY = {"finest_score_bits": 12, "owned_weights": True, "reasons_per_row": 1}
+BANK_POLICY = {"finest_score_bits": 10, "min_per_class": 50, "reasons_per_row": 1}
+EVIL = Identity("evil", "bank-party")  # of an organisation that nobody trusts
+
+
+class Lab(Trial):
+    """A trial whose CAs are 30 days old, whose settings each test may override, and whose datasets tests write themselves."""
+
+    def __init__(self, folder: Path, datasets: Mapping[str, Mapping[str, Any]], extra: Mapping[str, Any] | None = None) -> None:
+        super().__init__(folder, datasets)
+        self.extra: dict[str, dict[str, Any]] = {name: dict(values) for name, values in (extra or {}).items()}
+        self._altered: set[str] = set()
+        _make_certificates(folder / "certs")
+
+    def _config(self, name: str) -> dict[str, Any]:
+        own = super()._config(name)
+        for key, value in self.extra.get(name, {}).items():
+            own[key] = {**own.get(key, {}), **value} if isinstance(value, Mapping) else value
+        return own
+
+    def restart(self, name: str, **settings: Any) -> None:
+        """Ends a daemon if it runs and starts it with these settings on top of its own, until the next start."""
+        if self.processes[name].poll() is None:
+            self.processes[name].terminate()
+            self.processes[name].wait(15)
+        self._altered |= {name} if settings else set()
+        before = self.extra.get(name, {})
+        self.extra[name] = {**before, **settings}
+        try:
+            self.start(name)
+        finally:
+            self.extra[name] = before
+
+    def heal(self) -> None:
+        """Starts what a test has ended or altered; the coordinator first."""
+        for name in tuple(self.processes):
+            if name in self._altered or self.processes[name].poll() is not None:
+                self._altered.discard(name)
+                self.restart(name)
+
+    def alive(self) -> dict[str, bool]:
+        return {name: process.poll() is None for name, process in self.processes.items()}
+
+    def written(self, name: str, since: int = 0) -> str:
+        """The log of a daemon from character `since` on."""
+        return self.log(name).read_text(encoding="utf-8", errors="replace")[since:]
+
+    def data(self, name: str) -> Path:
+        return self.folder / f"{name}-data"
+
+    def table(self, side: str, name: str) -> Path:
+        return Path(self._datasets[side][name]["path"])
+
+    def write(self, name: str, grid: pd.DataFrame, bank: pd.DataFrame) -> None:
+        for side, frame in (("grid", grid), ("bank", bank)):
+            self.table(side, name).parent.mkdir(parents=True, exist_ok=True)
+            frame.to_csv(self.table(side, name), index=False)
+
+    def tls(self, who: Identity) -> TlsConfig:
+        return TlsConfig.model_validate(self._tls(who))
+
+    def credentials(self, who: Identity) -> Credentials:
+        return Credentials.load(self.tls(who))
+
+    def address(self, name: str) -> str:
+        return f"127.0.0.1:{self.ports[name]}"
+
+
+def _make_certificates(folder: Path) -> None:
+    identities = (GRID, BANK, COORDINATOR, CLIENT, EVIL, Identity(BANK.org, "auditor"), Identity(BANK.org, "coordinator"))
+    orgs = {identity.org for identity in identities}
+    for org in orgs:
+        make_ca(org, folder / org, now=PAST)
+    for identity in identities:
+        issue(folder / identity.org, identity, folder / identity.org)
+    for holder in orgs:
+        for org in orgs - {EVIL.org}:
+            import_bundle(export_bundle(folder / org), folder / holder / "trust", org)
+
+
+def dataset_files(folder: Path, names: Iterable[str], **keys: Any) -> dict[str, dict[str, dict[str, Any]]]:
+    """Datasets of both sides that are not written yet, columns inferred."""
+    return {
+        side: {name: {"path": folder / side / f"{name}.csv", "id": "id", **keys, **label} for name in names}
+        for side, label in (("grid", {}), ("bank", {"label": "y"}))
+    }
+
+
+def make_tables(
+    prefix: str, rows: int = ROWS, *, grid_columns: int = GRID_COLUMNS, bank_columns: int = BANK_COLUMNS, seed: int = 1
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Ids `prefix`00000 and on; a latent health drives the columns of both sides and the label. Rows in no order.
+
+    No column comes near a heavy tail; 30 % of labels are 1; the last column of each side is an indicator.
+    """
+    draw = np.random.default_rng([seed, *prefix.encode()])
+    health = draw.standard_normal(rows)
+    ids = [f"{prefix}{i:05d}" for i in range(rows)]
+    overdue = draw.random(rows) < 1.0 / (1.0 + np.exp(1.2 - 1.5 * health))
+
+    def side(name: str, count: int, signal: float) -> pd.DataFrame:
+        numbers = {f"{name}{j}": (signal * health + draw.standard_normal(rows)).round(6) for j in range(count - 1)}
+        numbers[f"{name}{count - 1}"] = (draw.random(rows) < 0.4).astype(int)
+        return pd.DataFrame({"id": ids, **numbers})
+
+    grid, bank = side("g", grid_columns, 0.6), side("b", bank_columns, 0.3)
+    bank["y"] = overdue.astype(int)
+    return grid.sample(frac=1, random_state=1), bank.sample(frac=1, random_state=2)
+
+
+def monthly(frame: pd.DataFrame, months: list[str]) -> pd.DataFrame:
+    """The rows of `frame` as those of a third as many companies, at up to three months each."""
+    ordered = frame.sort_values("id").reset_index(drop=True)
+    place = np.arange(len(ordered))
+    ordered["id"] = ordered["id"].iloc[place // 3 * 3].to_numpy()
+    ordered.insert(1, "month", [months[i % 3] for i in place])
+    return ordered.sample(frac=1, random_state=3)
+
+
+def make_plan(dataset: str, **fields: Any) -> TrainPlan:
+    side = {"dataset": dataset}
+    return TrainPlan.model_validate({"grid": side, "bank": side, **fields})
+
+
+LONG: dict[str, Any] = {"iterations": 1000}
+"""A model whose training takes far longer than any test waits: for jobs that are not to end by themselves."""
+
+
+def finish(client: Client, job: str, seconds: float = 30.0) -> wire.Job:
+    """The job once it is over; fails if that takes longer."""
+    return wait(client, job, lambda found: State(found.state).final, seconds)
+
+
+def run(client: Client, plan: Any) -> wire.Job:
+    return finish(client, client.submit(plan).id)
+
+
+def succeed(client: Client, plan: Any) -> wire.Job:
+    job = run(client, plan)
+    assert job.state == "succeeded", f"{job.fault.origin}: {job.fault.message}"
+    return job
+
+
+def fail(client: Client, plan: Any) -> tuple[str, str, str]:
+    """(origin, kind, message) of the failure of a plan that must fail."""
+    job = run(client, plan)
+    assert job.state == "failed"
+    return job.fault.origin, job.fault.kind, job.fault.message
+
+
+def until_training(client: Client, plan: Any) -> str:
+    """Submits and returns once both sides train."""
+    job = client.submit(plan).id
+    found = wait(
+        client,
+        job,
+        lambda j: State(j.state).final or all(p.progress.stage == "train" and p.progress.done > 2 for p in (j.grid, j.bank)),
+        30.0,
+    )
+    assert found.state == "running", found.fault.message
+    return job
+
+
+def wait(client: Client, job: str, good: Callable[[wire.Job], bool], seconds: float) -> wire.Job:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if good(found := client.show(job)):
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"after {seconds} s job {job} is still {client.show(job)}")
+
+
+_FRESH = itertools.count()
+
+
+def works(lab: Lab, client: Client) -> None:
+    """A new job on companies that no model has scored yet succeeds, with all three processes alive."""
+    lab.write("after", *make_tables(f"F{next(_FRESH)}-"))
+    succeed(client, make_plan("after"))
+    assert all(lab.alive().values())
+
+
+def eventually(good: Callable[[], bool], seconds: float = 15.0) -> None:
+    end = time.monotonic() + seconds
+    while not good():
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.05)

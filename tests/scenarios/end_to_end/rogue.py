@@ -1,0 +1,58 @@
+"""A bank that does not follow the protocol, with the real bank's certificate: its frames reach the real grid."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from common.party import Identity
+from common.plan.plans import parse_plan
+from common.trial.processes import BANK, COORDINATOR, GRID
+from common.wire import party_pb2
+from common.wire.client import Connection, Stream
+from common.wire.methods import ATTEND, DEAL, EXCHANGE
+from common.wire.peer import PROTOCOL, greeting
+from tests.scenarios.end_to_end.lab import Lab
+
+Say = Callable[[str, bytes], Iterable[Any]]
+
+
+def register(party: str = "bank", protocol: int = PROTOCOL) -> party_pb2.FromParty:
+    return party_pb2.FromParty(register=party_pb2.Register(party=party, protocol=protocol, software="0"))
+
+
+async def attend(lab: Lab, who: Identity = BANK, first: party_pb2.FromParty | None = None) -> tuple[Connection, Stream]:
+    """A stream to the coordinator on which it has welcomed `who`; raises why it did not."""
+    connection = Connection(lab.address("coordinator"), COORDINATOR, lab.credentials(who))
+    stream = connection.stream(ATTEND)
+    try:
+        await stream.write(register() if first is None else first)
+        assert (await stream.read()).WhichOneof("message") == "welcome"
+    except BaseException:
+        await connection.close()
+        raise
+    return connection, stream
+
+
+async def play(lab: Lab, say: Say) -> None:
+    """Accepts one job in the bank's name, dials the grid, sends the frames `say(job, digest)`, and waits until told to stop."""
+    coordinator, stream = await attend(lab)
+    grid = Connection(lab.address("grid"), GRID, lab.credentials(BANK))
+    try:
+        offer = (await stream.read()).offer
+        await stream.write(party_pb2.FromParty(accept=party_pb2.Accept(job=offer.job)))
+        assert (await stream.read()).start.job == offer.job
+        dealer = coordinator.stream(DEAL)
+        await dealer.write(party_pb2.Demand(join=party_pb2.Join(job=offer.job)))
+        exchange = grid.stream(EXCHANGE)
+        for frame in say(offer.job, parse_plan(offer.plan).digest()):
+            await exchange.write(frame)
+        assert (await asyncio.wait_for(stream.read(), 20)).stop.job == offer.job
+    finally:
+        await grid.close()
+        await coordinator.close()
+
+
+def after_greeting(*frames: Any) -> Say:
+    return lambda job, digest: (greeting(job, digest), *frames)

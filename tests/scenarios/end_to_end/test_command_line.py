@@ -1,0 +1,103 @@
+"""`wattscore` as a user's shell runs it, against the running daemons."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from common.client.client import Client
+from common.wattscore import main
+from tests.scenarios.end_to_end.lab import Lab, make_tables, works
+from tests.source import ROOT
+
+PLAN = 'name = "[/first]"\n[grid]\ndataset = "scratch"\n[bank]\ndataset = "scratch"\n'
+
+
+class Shell:
+    """Runs `wattscore` with the lab's client configuration: as processes, of which several may run at once, or in this one."""
+
+    def __init__(self, lab: Lab, folder: Path) -> None:
+        lab.client().close()  # writes client.toml
+        self.config, self.folder = lab.folder / "client.toml", folder
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "common.wattscore", *words, "--json", "--config", str(self.config)]
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def end(self, process: subprocess.Popen[str]) -> Any:
+        said, erred = process.communicate(timeout=60)
+        assert (process.returncode, erred) == (0, "")
+        return json.loads(said)
+
+    def here(self, *words: str, code: int = 0) -> tuple[str, str]:
+        """What it prints to standard output and error."""
+        found = CliRunner().invoke(main, [*words, "--config", str(self.config)])
+        assert found.exit_code == code, found.output
+        return " ".join(found.stdout.split()), found.stderr
+
+    def plan(self, text: str) -> str:
+        file = self.folder / "plan.toml"
+        file.write_text(text)
+        return str(file)
+
+
+@pytest.fixture
+def shell(lab: Lab, tmp_path: Path) -> Shell:
+    return Shell(lab, tmp_path)
+
+
+def test_from_training_to_scores(lab: Lab, shell: Shell) -> None:
+    lab.write("scratch", *make_tables("Sh"))
+    job = shell.end(shell.start("train", shell.plan(PLAN), "--watch"))
+    assert (job["state"], job["kind"], job["name"]) == ("succeeded", "train", "[/first]")
+    assert job["bank"]["report"]["evaluation"]["joint"]["auc"] > job["bank"]["report"]["evaluation"]["bank_only"]["auc"]
+    assert json.loads(job["plan"])["model"]["link"] == "fourier"
+    sides = ("--grid-dataset", "scratch", "--bank-dataset", "scratch")
+    running = [
+        shell.start(*words) for words in (("score", "--model", job["id"], *sides, "--watch"), ("show", job["id"]), ("jobs",))
+    ]
+    scored, shown, listed = (shell.end(process) for process in running)
+    assert (scored["state"], scored["kind"]) == ("succeeded", "score")
+    assert (lab.data("bank") / "scores" / f"{scored['id']}.csv").exists()
+    assert shown == job
+    assert {entry["id"]: entry["state"] for entry in listed}[job["id"]] == "succeeded"
+    text, _ = shell.here("show", job["id"])
+    assert f"{job['id']} [/first] succeeded" in text
+    assert "AUC gained: +" in text and "joint" in text and "bank alone" in text and "opened" in text
+    text, _ = shell.here("jobs")
+    assert f"{job['id']} [/first] succeeded" in text and scored["id"] in text
+
+
+def test_a_job_is_cancelled_from_elsewhere(lab: Lab, shell: Shell, client: Client) -> None:
+    lab.write("scratch", *make_tables("Sh"))
+    job = shell.end(shell.start("train", shell.plan(PLAN + "[model]\niterations = 1000\n")))
+    assert job["state"] in ("queued", "offered", "running")
+    assert shell.end(shell.start("cancel", job["id"]))["state"] == "cancelled"
+    said, erred = shell.here("cancel", job["id"], code=2)
+    assert not said and erred == f"wattscore: coordinator: job {job['id']} is cancelled: it cannot cancel\n"
+    works(lab, client)
+
+
+def test_a_job_that_fails_says_why_and_returns_1(lab: Lab, shell: Shell) -> None:
+    grid, bank = make_tables("Sh", 60)
+    lab.write("scratch", grid, bank.assign(y="[red]maybe"))
+    said, erred = shell.here("train", shell.plan(PLAN), "--watch", code=1)
+    assert "[/first] failed bank: dataset scratch: column 'y': the label is not 0 or 1 (60 rows)." in said
+    assert "maybe" not in said + erred
+
+
+def test_what_does_not_exist(lab: Lab, shell: Shell) -> None:
+    for command in ("show", "cancel"):
+        _, erred = shell.here(command, "train-0", code=2)
+        assert erred == "wattscore: coordinator: no job 'train-0'. `wattscore jobs` lists them.\n"
+    shell.config = shell.folder / "nowhere.toml"
+    text = (lab.folder / "client.toml").read_text()
+    shell.config.write_text(text.replace(lab.address("coordinator"), "127.0.0.1:1"))
+    _, erred = shell.here("jobs", code=2)
+    assert erred.startswith("wattscore: no connection to wattscore://try-neutral/coordinator")

@@ -1,0 +1,83 @@
+"""`wattscore demo` with real daemons, on one machine and through others: from dirty records to decisions and report."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from common.errors import ConfigError
+from common.party import Party
+from common.trial.demo import DECISION, POLICY, build_side, lay_out
+from common.trial.demo_cli import collect
+from common.trial.processes import Trial
+from common.wattscore import main
+
+
+def test_from_dirty_records_to_decisions(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "decisions.csv").write_text("of an earlier run")
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        run = CliRunner().invoke(main, ["demo", "--out", str(out), "--enterprises", "1400"])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert run.exit_code == 0, run.output
+    result = json.loads((out / "result.json").read_text())
+    assert result["rows"] | {"grid": 0, "bank": 0} == {"grid": 0, "bank": 0, "matched": 8330, "train": 5950, "test": 2380}
+    assert result["auc_difference"]["low"] > 0.03
+    assert {"test_scores", "scores", "grid_reasons"} <= {d["value"] for d in result["disclosures"]}
+    decided = pd.read_csv(out / "decisions.csv", keep_default_na=False)
+    assert set(decided["period"]) == {"2025-12"} and decided["id"].is_unique and len(decided) == 1190
+    assert set(decided["decision"]) == {"approve", "refer", "decline"}
+    said = decided["reasons"].str.split("; ").explode()
+    assert {"Electricity paid late", "Earlier overdue repayments"} <= set(said)
+    assert (decided["reasons"].str.split("; ").map(lambda r: len(r) == len(set(r)))).all()
+    assert np.corrcoef(decided["u"], decided["score"])[0, 1] < -0.99
+    assert all((out / side / "quality.html").exists() for side in ("grid", "bank"))
+    for side, field in (("grid", "arrears_amount"), ("bank", "loan_amount")):
+        alarms, heard = result["alarms"][side], result["drift"][side]
+        assert {(a["what"], a["month"], a["model"]) for a in alarms} == {("psi", "2026-06", result["job"])}
+        assert len(alarms) >= 3 and all(field in a["feature"] for a in alarms)
+        assert heard == {"largest_psi": round(max(a["value"] for a in alarms), 2), "alarms": len(alarms)}
+        watched = (out / side / "monitor.html").read_text()
+        assert all(a["feature"] in watched and a["feature"] in run.output for a in alarms) and "2026-06" in watched
+    page = (out / "report.html").read_text()
+    assert result["job"] in page and "2025-09" in page
+    shown = np.array([float(text) for text in re.findall(r"\b0\.\d{4}\b", page)])
+    assert np.abs(shown - result["auc"]["joint"]).min() < 1e-4  # rounded to four places here, to five there
+    assert f"{result['auc']['joint']:.3f}" in run.output and "1,190 enterprises" in run.output
+
+
+def test_through_daemons_that_run_the_bank_alone_has_the_decisions(tmp_path: Path) -> None:
+    homes = {party: tmp_path / party.value for party in Party}
+    for home in homes.values():
+        home.mkdir()
+    lay_out(homes, enterprises=1400, seed=3)
+    datasets = {party.value: build_side(party, home).datasets for party, home in homes.items()}
+    out = tmp_path / "out"
+    with Trial(tmp_path / "trial", datasets, POLICY, decision=DECISION) as trial, trial.client():
+        run = CliRunner().invoke(main, ["demo", "--out", str(out), "--through", str(trial.folder / "client.toml")])
+        assert run.exit_code == 0, run.output
+        assert "drift alarms" in run.output and "loan_amount" not in run.output
+    assert {file.name for file in out.iterdir()} == {"result.json"}
+    run = CliRunner().invoke(main, ["collect-demo", "--config", str(trial.folder / "bank.toml"), "--out", str(out)])
+    assert run.exit_code == 0 and "1,190 enterprises" in run.output
+    assert "loan_amount_last" in run.output and "arrears_amount" not in run.output  # the grid's names stay there
+    assert "2026-06" in (out / "monitor.html").read_text()
+    scores = trial.folder / "bank-data" / "scores" / f"{json.loads((out / 'result.json').read_text())['decisions']}.csv"
+    assert (out / "decisions.csv").read_bytes() == scores.read_bytes()
+    assert {(out / name).stat().st_mode & 0o777 for name in ("decisions.csv", "report.html", "monitor.html")} == {0o644}
+    assert scores.stem not in (page := (out / "report.html").read_text()) and page.count("train-") > 0
+
+
+def test_nothing_to_collect_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="Run the demo first"):
+        collect(tmp_path, tmp_path)

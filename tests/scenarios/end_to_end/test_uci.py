@@ -1,0 +1,97 @@
+"""Accuracy on real records: UCI's default of credit card clients, a bank's thin file beside six months of payments."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from common.rows.dataset import DatasetConfig
+from common.stats.measures import Metrics
+from common.trial.compare import pooled
+from common.trial.processes import Trial
+from common.wire import coordinator_pb2 as wire
+from tests.scenarios.end_to_end.lab import dataset_files, finish, make_plan
+from tests.source import ROOT
+
+SOURCE = Path(os.environ.get("WATTSCORE_UCI") or ROOT.parent / "shared/data/uci_default_credit.csv")
+PAY = ["PAY_0", "PAY_2", "PAY_3", "PAY_4", "PAY_5", "PAY_6"]
+MONEY = [f"{name}{month}" for name in ("BILL_AMT", "PAY_AMT") for month in range(1, 7)]
+PLAIN = {"transform": "none", "kind": "numeric"}
+
+pytestmark = pytest.mark.skipif(
+    not SOURCE.exists(), reason=f"UCI's default-of-credit-card-clients table is not at {SOURCE}: set WATTSCORE_UCI to its path"
+)
+
+
+def signed_log(values: Any) -> Any:
+    return np.sign(values) * np.log1p(values.abs())
+
+
+def split_by_company(raw: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The grid's: money in signed logarithms and each PAY column at -2, -1, 1, 2, 3 and more; the bank's: five columns."""
+    ids = raw["ID"].map("E{:06d}".format)
+    delay: Any = raw[PAY].clip(upper=3)
+    grid = {"id": ids, **{c: signed_log(raw[c]) for c in MONEY}}
+    grid |= {f"{c}_{code}": (delay[c] == code).astype(int) for c in PAY for code in (-2, -1, 1, 2, 3)}
+    bank = {"id": ids, "limit": signed_log(raw["LIMIT_BAL"]), **{c: raw[c] for c in ("SEX", "EDUCATION", "MARRIAGE", "AGE")}}
+    bank["y"] = raw["default.payment.next.month"]
+    return pd.DataFrame(grid).sample(frac=1, random_state=1), pd.DataFrame(bank).sample(frac=1, random_state=2)
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
+    folder = tmp_path_factory.mktemp("uci")
+    datasets = dataset_files(folder, ("prepared", "raw"))
+    raw = pd.read_csv(SOURCE).sort_values("ID")
+    some = raw.head(6000).assign(id=raw["ID"].map("R{:06d}".format))
+    for name, (grid, bank) in {
+        "prepared": split_by_company(raw),
+        "raw": (some[["id", *PAY, *MONEY]], some[["id", "LIMIT_BAL", "AGE"]].assign(y=some["default.payment.next.month"])),
+    }.items():
+        for side, table in (("grid", grid), ("bank", bank)):
+            datasets[side][name]["path"].parent.mkdir(exist_ok=True)
+            table.to_csv(datasets[side][name]["path"], index=False)
+            datasets[side]["raw"]["columns"] = {c: PLAIN for c in table.columns if c not in ("id", "y")}
+    with Trial(folder, datasets) as trial:
+        yield trial
+
+
+def train(trial: Trial, dataset: str, **fields: Any) -> wire.Job:
+    with trial.client() as client:
+        job = finish(client, client.submit(make_plan(dataset, **fields)).id, 120.0)
+    assert job.state == "succeeded", job.fault.message
+    return job
+
+
+@pytest.fixture(scope="module")
+def exact(trial: Trial) -> Metrics:
+    configs = [DatasetConfig.model_validate(trial._datasets[side]["prepared"]) for side in ("grid", "bank")]
+    return pooled(make_plan("prepared"), *configs)
+
+
+def test_the_exact_link_reaches_the_pooled_optimum(trial: Trial, exact: Metrics) -> None:
+    job = train(trial, "prepared")
+    found = job.bank.report.evaluation
+    assert job.bank.report.counts.matched_rows == 30_000
+    assert found.joint.auc == pytest.approx(exact.auc, abs=0.002)
+    assert found.joint.logloss == pytest.approx(exact.logloss, abs=0.002)
+    assert found.bank_only.auc < found.joint.auc - 0.1 and found.auc_difference.low > 0.1
+    assert not job.bank.report.warnings
+
+
+def test_the_taylor_link_ranks_as_well(trial: Trial, exact: Metrics) -> None:
+    found = train(trial, "prepared", model={"link": "taylor"}).bank.report.evaluation
+    assert found.joint.auc == pytest.approx(exact.auc, abs=0.003)
+
+
+def test_heavy_tails_without_logarithms_are_warned_of(trial: Trial) -> None:
+    job = train(trial, "raw", preparation={"clip": 100.0}, model={"ridge": 0.0, "period": 16})  # whose reach is 6
+    found = job.bank.report.evaluation
+    assert found.largest_u > 6.0
+    assert [w for w in job.bank.report.warnings if f"reach |u| = {found.largest_u:.1f}, beyond the 6" in w]
