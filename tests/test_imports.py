@@ -34,7 +34,7 @@ NARROW: dict[str, str] = {
     "records": "disk rows",  # a party's monthly records, cleaned and made into features, by itself
     "wire": "trust mpc.session mpc.correlations mpc.counting.masks",  # gRPC and protobuf, and nothing of what is computed
     "match": "mpc plan process",
-    "coordinator": "wire plan process mpc.dealer mpc.correlations mpc.session",  # never rows or shares
+    "coordinator": "disk wire plan process mpc.dealer mpc.correlations mpc.session",  # never rows or shares
 }
 
 # Arrows that still point the wrong way.

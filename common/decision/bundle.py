@@ -23,7 +23,7 @@ from common.decision.config import DecisionConfig
 from common.decision.grades import Grade
 from common.decision.scorecard import Scorecard
 from common.decision.table import DecisionTable
-from common.disk.files import write_private
+from common.disk.files import make_folder, write_private
 from common.errors import ConfigError, DataError, JobNotFound
 
 Vector = npt.NDArray[np.float64]
@@ -100,7 +100,7 @@ def save(held: HeldOut, folder: Path) -> None:
         "decision": held.decision.model_dump(mode="json"),
         "rows_sha256": hashlib.sha256(data).hexdigest(),
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_private(folder / ROWS, data)
     write_private(folder / RULES, json.dumps(head, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False).encode())
 

@@ -10,22 +10,45 @@ from pathlib import Path
 
 
 @contextmanager
-def private_file(path: Path) -> Iterator[BufferedRandom]:
-    """A stream to what becomes `path` when the block ends well; what was there before stays otherwise."""
+def private_file(path: Path, mode: int = 0o600) -> Iterator[BufferedRandom]:
+    """A stream to what becomes `path` when the block ends well; what was there before stays otherwise.
+
+    Once the block has ended well the file outlasts a power cut, under its name. mode: of the file, whatever the umask.
+    """
     part = path.with_name(f".{path.name}.part")
     part.unlink(missing_ok=True)
     try:
         with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as stream:
             yield stream
             stream.flush()
+            os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
         part.replace(path)
+        sync_folder(path.parent)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
 
 
-def write_private(path: Path, data: bytes) -> None:
+def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
     """`data` into `path`, replacing an earlier file."""
-    with private_file(path) as stream:
+    with private_file(path, mode) as stream:
         stream.write(data)
+
+
+def make_folder(folder: Path) -> None:
+    """Makes `folder` and those above it where they are missing, mode 0700, so that they outlast a power cut."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes what was created, renamed or unlinked in `folder` outlast a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

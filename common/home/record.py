@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from common.config import StrictModel
-from common.disk.files import write_private
+from common.disk.files import make_folder, write_private
 from common.errors import DataError, JobNotFound
 from common.features.univariate import Feature, describe
 from common.learn.linear.half import PartyModel
@@ -85,7 +85,7 @@ def make_record(
 
 def save_record(record: Record, folder: Path) -> None:
     """Into `folder`, made if need be; whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_private(folder / FILE, record.model_dump_json(indent=1).encode())
 
 

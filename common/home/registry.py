@@ -11,12 +11,13 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from common.disk.book import open_book
 from common.errors import JobNotFound, PolicyError
 from common.plan.plans import PromotePlan
 
@@ -65,15 +66,11 @@ class Registry:
 
     def __init__(self, file: Path, clock: Callable[[], float] = time.time) -> None:
         self._file, self._clock = file, clock
-        file.parent.mkdir(parents=True, exist_ok=True)
         with self._book() as book:
             book.executescript(_TABLES)
 
-    @contextmanager
-    def _book(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._file, timeout=30.0)) as book, book:
-            book.execute("pragma synchronous = extra")
-            yield book
+    def _book(self) -> AbstractContextManager[sqlite3.Connection]:
+        return open_book(self._file, durable=True)
 
     def enter(self, job: str, digest: str, peer_digest: str, plan_digest: str) -> None:
         """A model that was just stored, as a candidate."""

@@ -7,13 +7,14 @@ section 7.
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from common.disk.book import open_book
 from common.errors import ConfigError, PolicyError
 from common.rows.hashes import hash_rows
 from common.rows.table import FeatureTable
@@ -30,8 +31,7 @@ class Ledger:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with closing(self._open()) as book, book:
+        with self._open() as book:
             (version,) = book.execute("pragma user_version").fetchone()
             if version == 0 and book.execute("select count(*) from sqlite_master where name = 'scored'").fetchone()[0]:
                 raise ConfigError(
@@ -41,17 +41,17 @@ class Ledger:
             book.execute(f"pragma user_version = {_VERSION}")
             book.execute("create table if not exists scored (model text primary key, rows blob not null)")
 
-    def _open(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._file, timeout=30.0)
+    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
+        return open_book(self._file, durable=True)  # what was charged leaves right after
 
     def knows(self, model: str) -> bool:
         """Whether rows were entered under this name."""
-        with closing(self._open()) as book:
+        with self._open() as book:
             return book.execute("select 1 from scored where model = ?", (model,)).fetchone() is not None
 
     def check(self, table: FeatureTable, model: str, limit: int) -> None:
         """Raises PolicyError if `charge` would; with a limit less one, if it would after another model's."""
-        with closing(self._open()) as book:
+        with self._open() as book:
             self._check(book, _distinct(_keys(table)), model, limit)
 
     def charge(self, table: FeatureTable, model: str, limit: int) -> None:
@@ -60,7 +60,7 @@ class Ledger:
         Raises PolicyError when a row has been scored by `limit` other models already.
         """
         asked = _distinct(_keys(table))
-        with closing(self._open()) as book, book:
+        with self._open() as book:
             book.execute("begin immediate")
             own = self._check(book, asked, model, limit)
             book.execute(

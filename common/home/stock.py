@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from common import __version__
+from common.disk.files import sync_folder
 from common.errors import DataError, LocalProtocolError
 from common.learn.linear.ahead import dealt_arrays
 from common.mpc.correlations import Demand, TrainingDemand
@@ -85,15 +86,6 @@ def _tag(seed: bytes, label: Round, data: memoryview) -> bytes:
     digest = hashlib.blake2b(str(label).encode() + b":", key=seed, digest_size=TAG_BYTES, person=b"wattscore.stock")
     digest.update(data)
     return digest.digest()
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes what was created, renamed or unlinked in `folder` outlast a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 class StockWriter:

@@ -12,11 +12,13 @@ import hashlib
 import logging
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
+from common.disk.book import open_book
+from common.disk.files import make_folder, sync_folder
 from common.errors import DataError, PolicyError
-from common.home.stock import StockFile, StockLabel, StockWriter, dealing, stock_bytes, sync_folder
+from common.home.stock import StockFile, StockLabel, StockWriter, dealing, stock_bytes
 from common.party import Party
 from common.plan.plans import PredealPlan, TrainPlan
 
@@ -32,23 +34,21 @@ class Stocks:
 
     def __init__(self, folder: Path, book: Path, dealer: str, budget_mib: int) -> None:
         self._folder, self._book, self._dealer, self._budget = folder, book, dealer, budget_mib * _MIB
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(folder)
         for part in folder.glob("*.part"):  # of a predealing that did not end well
             part.unlink()
-        with closing(self._open()) as spent, spent:
+        with self._open() as spent:
             spent.execute("create table if not exists spent (stock text not null, seed blob not null unique)")
 
-    def _open(self) -> sqlite3.Connection:
-        book = sqlite3.connect(self._book, timeout=30.0)
-        book.execute("pragma synchronous = extra")  # a commit outlasts a power cut
-        return book
+    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
+        return open_book(self._book, durable=True)
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}{_SUFFIX}"
 
     def has(self, job: str) -> bool:
         """Whether a predealing job of this name has left a stock here, spent or not."""
-        with closing(self._open()) as book:
+        with self._open() as book:
             found = book.execute("select 1 from spent where stock = ?", (job,)).fetchone()
         return found is not None or self._path(job).exists()
 
@@ -69,7 +69,7 @@ class Stocks:
         return labels
 
     def _is_spent(self, stock: StockFile) -> bool:
-        with closing(self._open()) as book:
+        with self._open() as book:
             return stock.erased or bool(book.execute("select 1 from spent where seed = ?", (_known_by(stock.seed),)).fetchone())
 
     def check(self, plan: PredealPlan | TrainPlan, party: Party) -> None:
@@ -123,7 +123,7 @@ class Stocks:
 
     def _enter(self, name: str, seed: bytes) -> None:
         try:
-            with closing(self._open()) as book, book:
+            with self._open() as book:
                 book.execute("insert into spent values (?, ?)", (name, _known_by(seed)))
         except sqlite3.IntegrityError:
             raise PolicyError(f"stock {name} is spent: it is a copy", remedy="Deal a new one.") from None

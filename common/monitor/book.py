@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from pathlib import Path
+
+from common.disk.book import open_book
 
 _TABLES = """
 create table if not exists readings (model text, month text, feature text, psi real, floor real, missing real, before real,
@@ -42,41 +42,35 @@ class Book:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with self._open() as book:
+        with open_book(self._file) as book:
             book.executescript(_TABLES)
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._file, timeout=30.0)) as book, book:
-            yield book
-
     def enter(self, job: str, readings: Iterable[Reading]) -> None:
-        with self._open() as book:
+        with open_book(self._file) as book:
             book.executemany(_ENTER, [(*astuple(r), job) for r in readings])
 
     def readings(self) -> list[Reading]:
         """By model and month, oldest first."""
         names = ", ".join(Reading.__dataclass_fields__)
-        with self._open() as book:
+        with open_book(self._file) as book:
             found = book.execute(f"select {names} from readings order by model, month, feature")  # noqa: S608
             return [Reading(*row) for row in found]
 
     def enter_scores(self, job: str, model: str, file: Path) -> None:
         """Where the bank wrote the scores of a job."""
-        with self._open() as book:
+        with open_book(self._file) as book:
             book.execute("insert or replace into scored values (?, ?, ?)", (job, model, file.name))
 
     def scored(self) -> list[tuple[str, str, str]]:
         """(job, model, name of the file) in the order of writing."""
-        with self._open() as book:
+        with open_book(self._file) as book:
             return list(book.execute("select job, model, file from scored order by rowid"))
 
     def answered(self) -> set[str]:
         """Alarms for which a retraining was submitted."""
-        with self._open() as book:
+        with open_book(self._file) as book:
             return {alarm for (alarm,) in book.execute("select alarm from answered")}
 
     def answer(self, alarms: Iterable[str], job: str) -> None:
-        with self._open() as book:
+        with open_book(self._file) as book:
             book.executemany("insert or ignore into answered values (?, ?)", [(alarm, job) for alarm in alarms])

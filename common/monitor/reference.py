@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pydantic import Field, ValidationError
 
 from common.config import StrictModel
-from common.disk.files import write_private
+from common.disk.files import make_folder, write_private
 from common.errors import DataError
 from common.rows.table import FeatureTable
 
@@ -90,7 +90,7 @@ def _count(places: Places, bins: int) -> tuple[int, ...]:
 
 
 def save(reference: Reference, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_private(folder / FILE, reference.model_dump_json().encode())
 
 

@@ -16,6 +16,7 @@ import click
 from prometheus_client import CollectorRegistry
 
 from common import __version__
+from common.disk.files import write_private
 from common.errors import WattScoreError
 from common.logs import fatal
 from common.process.memory import keep_freed_memory
@@ -83,9 +84,7 @@ async def _serve(name: str, start: Start, config: Path, ready_file: Path | None)
         loop.add_signal_handler(number, stopping.set)
     daemon = await start(config)
     if ready_file is not None:
-        part = ready_file.with_name(f".{ready_file.name}.part")
-        part.write_text(json.dumps({"port": daemon.port, "pid": os.getpid()}) + "\n")
-        part.replace(ready_file)
+        write_private(ready_file, (json.dumps({"port": daemon.port, "pid": os.getpid()}) + "\n").encode())
     log.info("ready%s", f" on port {daemon.port}" if daemon.port else "")
     running = asyncio.ensure_future(daemon.run())
     waiting = asyncio.ensure_future(stopping.wait())

@@ -12,7 +12,7 @@ import pandas as pd
 from common.config import StrictModel
 from common.decision import bundle
 from common.decision.bundle import HeldOut
-from common.disk.files import write_private
+from common.disk.files import make_folder, write_private
 from common.errors import DataError, JobNotFound, PlanError
 from common.home.registry import Registry
 from common.learn.linear.half import ModelStore, PartyModel
@@ -81,7 +81,7 @@ def compare(champion: str, label: Reals, u: Reals, champion_u: Reals) -> Challen
 
 
 def save(found: Challenge, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_private(folder / FILE, _Stored.model_validate(asdict(found)).model_dump_json().encode())
 
 

@@ -11,22 +11,22 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from common.disk.files import make_folder, private_file
 from common.rows.keys import month_text
 from common.rows.table import FeatureTable
 
 
 def write_scores(path: Path, table: FeatureTable, columns: Mapping[str, Any]) -> None:
     """id, period if there is one, and these columns (n,) as CSV or, by its suffix, Parquet; whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     months = {} if table.periods is None else {"period": _months(table.periods)}
     ids = table.ids.levels.take(pa.array(table.ids.codes))
     rows = pa.table({"id": ids, **months, **columns})
-    part = path.with_suffix(".part")
-    if path.suffix == ".parquet":
-        pa.parquet.write_table(rows, part)
-    else:
-        pa.csv.write_csv(_spelled(rows), part)
-    part.replace(path)
+    with private_file(path) as stream:
+        if path.suffix == ".parquet":
+            pa.parquet.write_table(rows, stream)
+        else:
+            pa.csv.write_csv(_spelled(rows), stream)
 
 
 def _months(periods: Any) -> pa.DictionaryArray:

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
+from common.disk.files import sync_folder
 from common.errors import ConfigError, IdentityError
 from common.party import Identity
 from common.trust.forms import USAGES, ca_certificate, key_pem, leaf_certificate, subtrees
@@ -76,6 +77,7 @@ def renew(ca: Path, identity: Identity, folder: Path, days: int = 365, *, now: d
         _write_new(part, data, mode)
     for part, target in parts:
         part.replace(target)
+    sync_folder(folder)
     return file
 
 
@@ -351,5 +353,8 @@ def _write_new(file: Path, data: bytes, mode: int) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
             stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        sync_folder(file.parent)
     except OSError as error:
         raise ConfigError(f"{file}: cannot be written ({error.strerror})") from None

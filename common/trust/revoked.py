@@ -13,6 +13,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from common.disk.files import write_private
 from common.errors import ConfigError
 
 FILE = "revoked.txt"
@@ -63,12 +64,11 @@ def revoke(folder: Path, entry: str, note: str = "") -> Path:
     if not (_FINGERPRINT.fullmatch(entry) or _SERIAL.fullmatch(entry)):
         raise _malformed(entry[:100])
     read_revoked(folder)
-    file, part = folder / FILE, folder / f".{FILE}.part"
+    file = folder / FILE
     try:
         before = file.read_text(encoding="utf-8") if file.exists() else ""
-        part.write_text(before + ("\n" if before and not before.endswith("\n") else "") + _line(entry, note), encoding="utf-8")
-        part.chmod(0o644)
-        part.replace(file)
+        text = before + ("\n" if before and not before.endswith("\n") else "") + _line(entry, note)
+        write_private(file, text.encode(), mode=0o644)  # for the daemons' users too: certificates are no secret
     except OSError as error:
         raise ConfigError(f"{file}: cannot be written ({error.strerror})") from None
     return file

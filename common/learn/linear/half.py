@@ -14,6 +14,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from common.disk.files import make_folder, write_private
 from common.errors import ConfigError, DataError, JobNotFound
 from common.features.fit import FittedPreparation
 from common.learn.linear.design import INTERCEPT, design
@@ -101,12 +102,10 @@ class ModelStore:
         return self.write(model.job, pack(model))
 
     def write(self, job: str, packed: Packed) -> str:
-        folder = self._place(job)
-        folder.mkdir(parents=True, exist_ok=True)
+        """As `save`; once it has returned the model outlasts a power cut, and a registry may name it."""
+        make_folder(folder := self._place(job))
         for name, data in (("arrays.npz", packed.arrays), ("model.json", packed.text)):
-            part = folder / f".{name}.part"
-            part.write_bytes(data)
-            part.replace(folder / name)
+            write_private(folder / name, data)
         return packed.digest
 
     def digest(self, job: str) -> str:
@@ -116,9 +115,8 @@ class ModelStore:
 
     def attach(self, job: str, name: str, content: dict[str, Any]) -> None:
         """Writes a JSON report of the job's model beside it, for its owner."""
-        folder = self._place(job)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+        make_folder(folder := self._place(job))
+        write_private(folder / name, json.dumps(content, indent=1, ensure_ascii=False).encode())
 
     def has(self, job: str) -> bool:
         return (self._place(job) / "model.json").exists()

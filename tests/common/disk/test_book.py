@@ -1,0 +1,62 @@
+"""A book: private, all of a block or none of it, and which books outlast a power cut."""
+
+from __future__ import annotations
+
+import ast
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from common.disk.book import open_book
+from tests.source import ROOT, parse
+
+EXTRA, FULL = 3, 2  # pragma synchronous
+DURABLE = {"common/home/registry.py", "common/home/rowbook.py", "common/home/stocks.py"}
+"""Books in which something is entered that the other party acts on, or that leaves, right after."""
+
+
+def synchronous(file: Path, *, durable: bool) -> int:
+    with open_book(file, durable=durable) as book:
+        return int(book.execute("pragma synchronous").fetchone()[0])
+
+
+def test_a_durable_book_waits_for_its_folder_as_well(tmp_path: Path) -> None:
+    assert synchronous(tmp_path / "a", durable=True) == EXTRA
+    assert synchronous(tmp_path / "a", durable=False) == FULL
+
+
+def test_a_new_book_and_its_folder_are_for_their_owner(tmp_path: Path) -> None:
+    with open_book(tmp_path / "var" / "book") as book:
+        book.execute("create table t (x)")
+    found = tmp_path / "var" / "book"
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (found.parent, found)] == [0o700, 0o600]
+
+
+def test_a_block_is_kept_if_it_ends_well(tmp_path: Path) -> None:
+    with open_book(tmp_path / "book") as book:
+        book.execute("create table t (x)")
+    with pytest.raises(RuntimeError), open_book(tmp_path / "book") as book:
+        book.execute("insert into t values (1)")
+        raise RuntimeError
+    with open_book(tmp_path / "book") as book:
+        assert book.execute("select * from t").fetchall() == []
+        book.execute("insert into t values (2)")
+    with pytest.raises(sqlite3.ProgrammingError):
+        book.execute("select 1")
+    with open_book(tmp_path / "book") as book:
+        assert book.execute("select * from t").fetchall() == [(2,)]
+
+
+def test_what_must_outlast_a_power_cut_is_opened_so_and_nobody_opens_a_book_otherwise() -> None:
+    calls: dict[str, list[bool]] = {}
+    for file in (f for p in ("common", "grid_party", "bank_party") for f in (ROOT / p).rglob("*.py")):
+        for node in (node for node in ast.walk(parse(file)) if isinstance(node, ast.Call)):
+            name = str(file.relative_to(ROOT))
+            if isinstance(node.func, ast.Name) and node.func.id == "open_book":
+                calls.setdefault(name, []).append(any(k.arg == "durable" for k in node.keywords))
+            if isinstance(node.func, ast.Attribute) and node.func.attr == "connect" and name != "common/disk/book.py":
+                assert not (isinstance(node.func.value, ast.Name) and node.func.value.id == "sqlite3"), name
+    assert {name for name, found in calls.items() if all(found)} == DURABLE
+    assert calls.keys() - DURABLE == {"common/monitor/book.py", "common/coordinator/journal.py"}

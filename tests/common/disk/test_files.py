@@ -1,0 +1,51 @@
+"""A private file: its mode, whole or not at all, and on disk with its name before anybody goes on."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from common.disk.files import make_folder, private_file, write_private
+from tests.common.disk.diary import Diary
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_file_is_for_its_owner_or_as_asked_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        write_private(tmp_path / "own", b"1")
+        write_private(tmp_path / "shown", b"2", mode=0o644)
+    finally:
+        os.umask(before)
+    assert (mode(tmp_path / "own"), mode(tmp_path / "shown")) == (0o600, 0o644)
+    (tmp_path / "own").chmod(0o644)
+    write_private(tmp_path / "own", b"3")
+    assert mode(tmp_path / "own") == 0o600 and (tmp_path / "own").read_bytes() == b"3"
+
+
+def test_a_file_is_on_disk_before_it_has_its_name_and_its_name_before_the_end(tmp_path: Path) -> None:
+    with Diary() as diary:
+        write_private(tmp_path / "a", b"1")
+    assert diary.entries == [f"sync {tmp_path / '.a.part'}", f"name {tmp_path / 'a'}", f"sync {tmp_path}"]
+
+
+def test_a_failure_leaves_the_file_as_it_was_and_no_part(tmp_path: Path) -> None:
+    write_private(tmp_path / "a", b"1")
+    with pytest.raises(RuntimeError), private_file(tmp_path / "a") as stream:
+        stream.write(b"2")
+        raise RuntimeError
+    assert [(f.name, f.read_bytes()) for f in tmp_path.iterdir()] == [("a", b"1")]
+
+
+def test_folders_are_made_for_their_owner_and_each_is_on_disk(tmp_path: Path) -> None:
+    with Diary() as diary:
+        make_folder(tmp_path / "a" / "b")
+        make_folder(tmp_path / "a" / "b")
+    assert diary.entries == [f"sync {tmp_path}", f"sync {tmp_path / 'a'}"]
+    assert mode(tmp_path / "a") == mode(tmp_path / "a" / "b") == 0o700
