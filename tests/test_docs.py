@@ -30,7 +30,7 @@ from common.plan.policy import Policy
 from common.plan.state import TRANSITIONS, State
 from common.process.settings import ClientSettings, CoordinatorSettings, PartySettings, check_party, load_settings
 from common.records.config import RecordsConfig, load_records
-from common.trial.try_cli import as_json
+from common.trial.result import as_json
 from common.wattscore import main as wattscore
 from common.wire import coordinator_pb2
 from grid_party.__main__ import main as grid_party

@@ -10,17 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from common.disk.files import write_private
-from common.errors import ConfigError
-from common.party import Party
-from common.records.build import Features, Keys, build, write
-from common.records.clean import Cleaned, clean
-from common.records.config import Output, RecordsConfig, load_records
-from common.records.defaults import default_recipes
-from common.records.entries import flatten
-from common.records.quality import quality
+from common.records.build import Features
+from common.records.clean import Cleaned
+from common.records.config import RecordsConfig
+from common.records.make import make_features
 from common.records.quality_words import Lang
-from common.records.source import read
 
 
 @click.command()
@@ -40,55 +34,6 @@ def features(config: Path, out: Path, report: Path | None, lang: str) -> None:
         console.print(f"quality.json and quality.html are in {escape(str(report))}/", highlight=False)
     console.print("\nIn the daemon's configuration:\n", highlight=False)
     print_section(made, settings, out)
-
-
-def world_config(party: Party, folder: Path) -> Path:
-    """The configuration for one side of a `common.trial.world`, written beside its monthly records in `folder`."""
-    name = f"records-{party.value}.toml"
-    text = (Path(__file__).parents[1] / "trial" / f"world-{party.value}.toml").read_text(encoding="utf-8")
-    (folder / name).write_text(text, encoding="utf-8")
-    return folder / name
-
-
-def make_features(
-    config: Path, out: Path, report: Path | None = None, lang: Lang = "en"
-) -> tuple[Features, Cleaned, RecordsConfig]:
-    """Writes `out`, and the report if asked, once all is made. Raises ConfigError and DataError; then nothing is written."""
-    from common.records.quality_page import as_html  # it loads what draws: other commands need not wait for that
-
-    settings = load_records(config)
-    _check_outputs(out, report)
-    cleaned = clean(settings, read(settings))
-    party = Party.GRID if settings.party == "grid" else Party.BANK
-    recipes = flatten(settings.recipes) or default_recipes(party, cleaned.panel, settings.samples)
-    made = build(cleaned.panel, recipes, settings.samples, source=str(config))
-    found = quality(settings, cleaned)
-    texts = {"quality.json": found.as_json(), "quality.html": as_html(found, lang)} if report else {}
-    try:
-        if report:
-            report.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for name, text in texts.items():
-                write_private(report / name, text.encode())
-        write(made, out, keys=_keys(settings.output))
-    except OSError as error:
-        raise ConfigError(
-            f"{error.filename or out}: cannot be written ({error.strerror})", remedy="Check the folder."
-        ) from None
-    return made, cleaned, settings
-
-
-def _check_outputs(out: Path, report: Path | None) -> None:
-    """What would otherwise be found out after the work."""
-    if out.is_dir():
-        raise ConfigError(f"{out}: is a folder", remedy="Name a file for --out.")
-    if not out.resolve().parent.is_dir():
-        raise ConfigError(f"{out}: its folder does not exist", remedy="Make it first.")
-    if report is not None and report.exists() and not report.is_dir():
-        raise ConfigError(f"{report}: is not a folder", remedy="Name a folder for --report.")
-
-
-def _keys(output: Output) -> Keys:
-    return Keys(id=output.id, month=output.month, label=output.label)
 
 
 def _unlabelled(cleaned: Cleaned, settings: RecordsConfig) -> list[str]:

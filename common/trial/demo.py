@@ -19,12 +19,12 @@ from common.party import Party
 from common.plan.plans import PromotePlan, ScorePlan, TrainPlan
 from common.records.build import Features
 from common.records.clean import Cleaned
-from common.records.cli import make_features, world_config
 from common.records.entries import make
+from common.records.make import make_features
 from common.records.samples import month_number
 from common.rows.keys import month_text
 from common.trial.processes import to_toml
-from common.trial.world import ID, LABEL, MONTH, Drift, make_world
+from common.trial.world import ID, LABEL, MONTH, Drift, make_world, world_config
 
 MONTHS, LATER_MONTHS = 36, 6
 NEWEST = "2025-12"  # the last of MONTHS, to decide on
@@ -34,8 +34,14 @@ HISTORY, NEW, LATER = "history", "new", "later"  # datasets of both parties
 CHAMPION = "champion"
 HELD_OUT = 6  # months: two quarters of samples
 REASONS = 2  # of the grid for each scored row, at most
-POLICY: Mapping[str, Any] = {"reasons_per_row": REASONS}
-DECISION: Mapping[str, Any] = {"exposure": "loan_amount_last", "segments": ["region_static"]}
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "grid": {"policy": {"reasons_per_row": REASONS}},
+    "bank": {
+        "policy": {"reasons_per_row": REASONS},
+        "decision": {"exposure": "loan_amount_last", "segments": ["region_static"]},
+    },
+}
+"""Of each party's daemon, beside its datasets."""
 
 _TEXTS = {  # field -> what an applicant is told of the columns made of it
     "consumption": "Electricity use",

@@ -23,9 +23,8 @@ from common.party import Party
 from common.plan.plans import AnyPlan
 from common.process.settings import PartySettings, load_settings
 from common.trial.demo import (
-    DECISION,
     NEWEST,
-    POLICY,
+    SETTINGS,
     Side,
     build_side,
     lay_out,
@@ -37,7 +36,8 @@ from common.trial.demo import (
 from common.trial.demo_watch import as_values, heard, look, print_alarms
 from common.trial.processes import COORDINATOR, Trial
 from common.trial.remote import await_coordinator, check_folder, run_through
-from common.trial.try_cli import as_json, disclosures, end_in_order, print_costs, settle
+from common.trial.result import as_json, disclosures, print_costs, settle
+from common.trial.try_cli import end_in_order
 from common.wire import coordinator_pb2 as wire
 
 RESULT, DECISIONS, REPORT, MONITOR = "result.json", "decisions.csv", "report.html", "monitor.html"
@@ -92,7 +92,7 @@ def _demo_here(out: Path, enterprises: int, seed: int, console: Console) -> None
     _say(console, "[bold]3.[/] Three processes train on history, then score the newest month, then two quarters more")
     datasets = {party.value: side.datasets for party, side in sides.items()}
     with tempfile.TemporaryDirectory(prefix="wattscore-") as folder:
-        trial = Trial(Path(folder), datasets, POLICY, decision=DECISION)
+        trial = Trial(Path(folder), datasets, SETTINGS)
         jobs = _run(trial, Console(stderr=True))
         _say(console, "[bold]4.[/] The bank's report and decisions")
         _print_decided(collect(trial.folder / "bank-data", out), console)

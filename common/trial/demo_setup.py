@@ -17,7 +17,7 @@ import click
 
 from common.errors import ConfigError
 from common.party import Identity, Party
-from common.trial.demo import DECISION, POLICY, build_side, lay_out, training_plan
+from common.trial.demo import SETTINGS, build_side, lay_out, training_plan
 from common.trial.processes import BANK, CLIENT, COORDINATOR, GRID, make_certificates, to_toml
 
 WHO: Mapping[str, Identity] = {"grid": GRID, "bank": BANK, "coordinator": COORDINATOR, "client": CLIENT}
@@ -68,8 +68,8 @@ def configurations(datasets: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             "tls": _tls("grid"),
             "coordinator": coordinator,
             "peer": {"identity": str(BANK)},
-            "policy": POLICY,
             "datasets": datasets["grid"],
+            **SETTINGS["grid"],
         },
         "bank": {
             "listen": f"127.0.0.1:{HEALTH_PORT}",  # for its own health check; nobody can dial the bank
@@ -77,9 +77,8 @@ def configurations(datasets: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             "tls": _tls("bank"),
             "coordinator": coordinator,
             "peer": {"identity": str(GRID), "address": f"grid:{GRID_PORT}"},
-            "policy": POLICY,
-            "decision": DECISION,
             "datasets": datasets["bank"],
+            **SETTINGS["bank"],
         },
         "client": {"tls": _tls("client"), "coordinator": coordinator},
     }

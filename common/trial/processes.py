@@ -83,18 +83,14 @@ class Trial:
         self,
         folder: Path,
         datasets: Mapping[str, Mapping[str, Any]],
-        policy: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
         via: Callable[[int], int] = lambda port: port,
-        decision: Mapping[str, Any] | None = None,
     ) -> None:
-        """datasets: party name -> dataset name -> DatasetConfig as a mapping. policy: both parties' policy.
-
-        decision: the bank's section of that name.
+        """datasets: party name -> dataset name -> DatasetConfig as a mapping. settings: further ones of a process, by its name.
 
         via: the local port by which a party reaches another process's port; a benchmark puts a slow line there.
         """
-        self.folder, self._datasets, self._policy = folder, datasets, policy or {}
-        self._via, self._decision = via, decision
+        self.folder, self._datasets, self._settings, self._via = folder, datasets, settings or {}, via
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.ports: dict[str, int | None] = {}
 
@@ -181,10 +177,10 @@ class Trial:
 
     def _config(self, name: str) -> dict[str, Any]:
         listen = f"127.0.0.1:{self.ports.get(name) or 0}"
-        common = {"listen": listen, "data": self.folder / f"{name}-data", "tls": self._tls(_ROLES[name])}
+        own = {"listen": listen, "data": self.folder / f"{name}-data", "tls": self._tls(_ROLES[name])}
+        own |= self._settings.get(name, {})
         if name == "coordinator":
-            return {"grid": str(GRID), "bank": str(BANK), "clients": [str(CLIENT)], **common}
+            return {"grid": str(GRID), "bank": str(BANK), "clients": [str(CLIENT)], **own}
         coordinator = {"identity": str(COORDINATOR), "address": self._dialled("coordinator")}
         peer = {"identity": str(BANK)} if name == "grid" else {"identity": str(GRID), "address": self._dialled("grid")}
-        party = {"coordinator": coordinator, "peer": peer, "datasets": self._datasets[name], "policy": self._policy}
-        return common | party | ({"decision": self._decision} if name == "bank" and self._decision else {})
+        return {"coordinator": coordinator, "peer": peer, "datasets": self._datasets[name], **own}

@@ -6,29 +6,59 @@ import json
 import signal
 import tempfile
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 from rich.console import Console
-from rich.markup import escape
 
-from common.client.client import failure
 from common.client.show import follow, print_evaluation, print_opened
 from common.config import validate
-from common.disclosure import CATALOGUE, Opened
-from common.errors import ConfigError, PlanError, WattScoreError
+from common.errors import ConfigError, PlanError
 from common.plan.plans import TrainPlan
 from common.rows.dataset import DatasetConfig
 from common.trial.compare import pooled
 from common.trial.processes import Trial
+from common.trial.result import as_json, print_costs, settle
 from common.wire import coordinator_pb2 as wire
 
 _SMALL: dict[str, int] = {"min_matched": 20, "min_rows": 20, "rows_per_column": 2, "min_per_class": 5, "min_test_per_class": 2}
-
-
+_SMALL_POLICY = {**_SMALL, "min_binary": 5}
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@dataclass(frozen=True)
+class TrialOptions:
+    """What `wattscore try` is asked, an option each."""
+
+    grid: Path
+    bank: Path
+    key: str
+    label: str
+    period: str | None
+    test: float
+    seed: int
+    link: Literal["fourier", "taylor"]
+    link_period: int | None
+    link_terms: int
+    ridge: float
+    iterations: int
+    out: Path | None
+    compare: bool
+    allow_small: bool
+    report: Path | None
+    keep: Path | None
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """The job as the client saw it, and what `--json` writes of it."""
+
+    job: wire.Job
+    values: dict[str, Any]
 
 
 @click.command("try")
@@ -55,12 +85,13 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--allow-small", is_flag=True, help="Lower the minimum sizes, openly, for trials on tiny tables.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write the bank's report, an HTML page, here.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep configurations, logs and models in this new folder.")
-def try_(**options: Any) -> None:
+def try_(**given: Any) -> None:
     """Train on your own two files: throw-away certificates, the three real daemons on this machine, a real client."""
+    options = TrialOptions(**given)
     result = run_trial(options, Console(stderr=True))
     _print_result(result, Console())
-    if options["out"]:
-        options["out"].write_text(json.dumps(result["json"], indent=1) + "\n", encoding="utf-8")
+    if options.out:
+        options.out.write_text(json.dumps(result.values, indent=1) + "\n", encoding="utf-8")
 
 
 def end_in_order() -> None:
@@ -68,168 +99,85 @@ def end_in_order() -> None:
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
-def make_plan(options: dict[str, Any]) -> TrainPlan:
+def make_plan(options: TrialOptions) -> TrainPlan:
     """Raises PlanError for options out of range."""
-    small = options["allow_small"]
     raw = {
         "name": "try",
         "grid": {"dataset": "table"},
         "bank": {"dataset": "table"},
-        "keys": ("id", "period") if options["period"] else ("id",),
-        "split": {"test": options["test"], "seed": options["seed"]},
-        "preparation": {"min_binary": 5} if small else {},
+        "keys": ("id", "period") if options.period else ("id",),
+        "split": {"test": options.test, "seed": options.seed},
+        "preparation": {"min_binary": 5} if options.allow_small else {},
         "model": {
-            "link": options["link"],
-            "period": options["link_period"],
-            "terms": options["link_terms"],
-            "ridge": options["ridge"],
-            "iterations": options["iterations"],
+            "link": options.link,
+            "period": options.link_period,
+            "terms": options.link_terms,
+            "ridge": options.ridge,
+            "iterations": options.iterations,
         },
-        "limits": _SMALL if small else {},
+        "limits": _SMALL if options.allow_small else {},
     }
     return validate(TrainPlan, raw, "options", PlanError)
 
 
-def _check_outputs(options: dict[str, Any]) -> None:
+def _check_outputs(options: TrialOptions) -> None:
     """What would otherwise be found out after training."""
-    if options["keep"] and options["keep"].exists():
-        raise ConfigError(f"{options['keep']}: exists already", remedy="Name a new folder for --keep.")
-    for option, path in (("--json", options["out"]), ("--report", options["report"])):
+    if options.keep and options.keep.exists():
+        raise ConfigError(f"{options.keep}: exists already", remedy="Name a new folder for --keep.")
+    for option, path in (("--json", options.out), ("--report", options.report)):
         if path and path.is_dir():
             raise ConfigError(f"{path}: is a folder", remedy=f"Name a file for {option}.")
         if path and not path.resolve().parent.is_dir():
             raise ConfigError(f"{path}: its folder does not exist", remedy="Make it first.")
 
 
-def run_trial(options: dict[str, Any], console: Console) -> dict[str, Any]:
+def _datasets(options: TrialOptions) -> dict[str, DatasetConfig]:
+    """By party; raises ConfigError for names that no column can have."""
+    keys = {"id": options.key, "period": options.period}
+    grid = {"path": options.grid.resolve(), **keys}
+    bank = {"path": options.bank.resolve(), "label": options.label, **keys}
+    return {"grid": validate(DatasetConfig, grid, "--grid"), "bank": validate(DatasetConfig, bank, "--bank")}
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="wattscore-") as made:
+            yield Path(made)
+    else:
+        keep.resolve().mkdir(parents=True, mode=0o700)
+        yield keep.resolve()
+
+
+def run_trial(options: TrialOptions, console: Console) -> TrialResult:
     """Starts everything, trains, stops everything. Raises the job's failure."""
     start = time.monotonic()
     end_in_order()
-    plan = make_plan(options)
+    plan, datasets = make_plan(options), _datasets(options)
     _check_outputs(options)
-    keys = {"id": options["key"], "period": options["period"]}
-    grid = {"path": options["grid"].resolve(), **keys}
-    bank = {"path": options["bank"].resolve(), "label": options["label"], **keys}
-    for name, dataset in (("--grid", grid), ("--bank", bank)):
-        validate(DatasetConfig, dataset, name)
-    policy = {**_SMALL, "min_binary": 5, "min_columns": 1} if options["allow_small"] else {}
-    if options["keep"]:
-        options["keep"] = options["keep"].resolve()
-        options["keep"].mkdir(parents=True, mode=0o700)
-    with nullcontext(options["keep"]) if options["keep"] else tempfile.TemporaryDirectory(prefix="wattscore-") as folder:
-        with (
-            Trial(Path(folder), {"grid": {"table": grid}, "bank": {"table": bank}}, policy) as trial,
-            trial.client() as client,
-        ):
+    tables = {party: {"table": dataset.model_dump(exclude_defaults=True)} for party, dataset in datasets.items()}
+    settings = {"grid": {"policy": _SMALL_POLICY | {"min_columns": 1}}, "bank": {"policy": _SMALL_POLICY}}
+    with _folder(options.keep) as folder:
+        with Trial(folder, tables, settings if options.allow_small else {}) as trial, trial.client() as client:
             job = follow(client.watch(client.submit(plan).id), console)
         settle(trial, job, console)
-        if options["report"]:
+        if options.report:
             from common.report.write import write_report  # draws charts: other commands need not wait for that library
 
-            write_report(trial.folder / "bank-data", job.id, options["report"])
+            write_report(trial.folder / "bank-data", job.id, options.report)
     total = time.monotonic() - start
     exact = None
-    if options["compare"]:
+    if options.compare:
         console.print("--compare pools both tables in one process: for development only, never in production.")
-        exact = pooled(plan, DatasetConfig.model_validate(grid), DatasetConfig.model_validate(bank))
-    return {"job": job, "json": as_json(job, total, exact)}
+        exact = pooled(plan, datasets["grid"], datasets["bank"])
+    return TrialResult(job, as_json(job, total, exact))
 
 
-def settle(trial: Trial, job: wire.Job, console: Console) -> None:
-    """After the daemons have ended: prints what each party alone knows of `job`. Raises its failure."""
-    for name in ("grid", "bank"):
-        model = trial.folder / f"{name}-data" / "models" / job.id / "model.json"
-        _print_warnings(name, model, set(getattr(job, name).report.warnings), console)
-    if (error := failure(job)) is not None:
-        if error.origin in ("grid", "bank"):
-            _print_cause(error, trial.log(error.origin), job.id, console)
-        raise error
-
-
-def as_json(job: wire.Job, total: float, exact: Any) -> dict[str, Any]:
-    """What `--json` writes."""
-    grid, bank, dealer = job.grid.report, job.bank.report, job.dealer
-    found = bank.evaluation
-    quality = {
-        name: {
-            "joint": getattr(found.joint, name),
-            "bank_only": getattr(found.bank_only, name),
-            **({"pooled": getattr(exact, name)} if exact else {}),
-        }
-        for name in ("auc", "ks", "gini", "logloss", "brier")
-    }
-    seconds = {s.stage: max(s.seconds, *(o.seconds for o in grid.seconds if o.stage == s.stage)) for s in bank.seconds}
-    difference = found.auc_difference
-    return {
-        "job": job.id,
-        "rows": {
-            "grid": grid.counts.own_rows,
-            "bank": bank.counts.own_rows,
-            "matched": bank.counts.matched_rows,
-            "train": bank.counts.train_rows,
-            "test": bank.counts.test_rows,
-        },
-        "columns": {"grid": grid.counts.trained_columns, "bank": bank.counts.trained_columns - 1},
-        **quality,
-        "auc_difference": {
-            "value": difference.difference,
-            "low": difference.low,
-            "high": difference.high,
-            "p_value": difference.p_value,
-        },
-        "largest_u": found.largest_u,
-        "iterations": bank.counts.iterations,
-        "seconds": {**seconds, "total": total},
-        "rounds": {s.stage: s.rounds for s in bank.seconds},
-        "bytes": {
-            "grid_bank": {"grid_to_bank": grid.peer.sent, "bank_to_grid": bank.peer.sent},
-            "coordinator_grid": {"coordinator_to_grid": dealer.grid.sent, "grid_to_coordinator": dealer.grid.received},
-            "coordinator_bank": {"coordinator_to_bank": dealer.bank.sent, "bank_to_coordinator": dealer.bank.received},
-        },
-        "peak_mib": {"grid": grid.peak_mib, "bank": bank.peak_mib, "coordinator": dealer.peak_mib},
-        "warnings": {"grid": list(grid.warnings), "bank": list(bank.warnings)},
-        "disclosures": disclosures(job),
-    }
-
-
-def disclosures(*jobs: wire.Job) -> list[dict[str, Any]]:
-    """All that these jobs opened, once each."""
-    opened = {value for job in jobs for side in (job.grid, job.bank) for value in side.report.opened}
-    found = [CATALOGUE[Opened(value)] for value in sorted(opened)]
-    return [{"value": d.value.value, "to": list(d.to), "what": d.what, "why": d.why} for d in found]
-
-
-def _print_warnings(name: str, model: Path, told: set[str], console: Console) -> None:
-    """A party's own warnings name its columns and stay with it; here both parties are this one user."""
-    if model.exists():
-        warnings = json.loads(model.read_text(encoding="utf-8"))["about"]["warnings"]
-        for text in (text for text in warnings if text not in told):
-            console.print(f"[yellow]{name}:[/] {escape(text)}", highlight=False)
-
-
-def _print_cause(error: WattScoreError, log: Path, job: str, console: Console) -> None:
-    """A party's own words on why it ended the job, where they say more: they may name a row, the public text does not."""
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        if (f" job {job} ended: " in line or f" job {job} refused: " in line) and str(error) not in line:
-            console.print(f"[yellow]log of the {error.origin}:[/] {escape(line.split(': ', 1)[1])}", highlight=False)
-
-
-def _print_result(result: dict[str, Any], console: Console) -> None:
-    values = result["json"]
-    print_evaluation(result["job"], console)
-    if "pooled" in values["auc"]:
-        console.print(
-            "pooled plaintext fit: " + ", ".join(f"{k} {values[k]['pooled']:.4f}" for k in ("auc", "ks", "logloss")),
-            highlight=False,
-        )
-    print_opened(result["job"], console)
-    print_costs(values, console)
-
-
-def print_costs(values: dict[str, Any], console: Console) -> None:
-    seconds = ", ".join(f"{name} {value:.2f}" for name, value in values["seconds"].items())
-    console.print(f"seconds: {seconds}", highlight=False)
-    links = ", ".join(f"{link.replace('_', '-')} {sum(ways.values()) / 1e6:.1f}" for link, ways in values["bytes"].items())
-    console.print(
-        f"MB: {links}; peak MiB: " + ", ".join(f"{k} {v:.0f}" for k, v in values["peak_mib"].items()), highlight=False
-    )
+def _print_result(result: TrialResult, console: Console) -> None:
+    auc = result.values["auc"]
+    print_evaluation(result.job, console)
+    if "pooled" in auc:
+        figures = ", ".join(f"{name} {result.values[name]['pooled']:.4f}" for name in ("auc", "ks", "logloss"))
+        console.print(f"pooled plaintext fit: {figures}", highlight=False)
+    print_opened(result.job, console)
+    print_costs(result.values, console)

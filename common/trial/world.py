@@ -35,6 +35,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from common.errors import PlanError
+from common.party import Party
 from common.rows.keys import CODE_ALPHABET, credit_code_check_digit
 
 ID, MONTH, LABEL = "enterprise_id", "month", "overdue_next_month"
@@ -131,6 +132,14 @@ def make_world(
         for part, path in ((~recent, paths[0]), (recent, paths[1]))[: 2 if later else 1]:
             rows[part].to_csv(path, index=False, lineterminator="\n")
     return world
+
+
+def world_config(party: Party, folder: Path) -> Path:
+    """The configuration for one side of a world, written beside its monthly records in `folder`."""
+    name = f"records-{party.value}.toml"
+    text = Path(__file__).with_name(f"world-{party.value}.toml").read_text(encoding="utf-8")
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder / name
 
 
 def _credit_codes(count: int, rng: np.random.Generator) -> list[str]:

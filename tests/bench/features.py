@@ -14,8 +14,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from common.party import Party
-from common.records.cli import world_config
-from common.trial.world import make_world
+from common.trial.world import make_world, world_config
 
 MONTHS = 24
 FORMATS = ("csv", "parquet")

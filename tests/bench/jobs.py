@@ -20,7 +20,13 @@ from tests.bench.line import Lines, Shape
 from tests.bench.profiled import OUT
 
 SMALL = Limits(min_matched=20, min_rows=200, min_per_class=20, min_test_per_class=5)
-_POLICY = {"min_matched": 20, "min_rows": 200, "min_per_class": 20, "min_test_per_class": 5, "scores_per_row": 1000}
+_POLICY = {
+    "min_matched": 20,
+    "min_rows": 200,
+    "min_per_class": 20,
+    "min_test_per_class": 5,
+}
+_SETTINGS = {"grid": {"policy": {**_POLICY, "scores_per_row": 1000}}, "bank": {"policy": _POLICY}}
 
 
 class ProfiledTrial(Trial):
@@ -50,7 +56,7 @@ def start(
     """A trial to enter, and the context that must be entered before it."""
     lines = Lines(shape) if shape else nullcontext()
     via = {"via": lines.via} if isinstance(lines, Lines) else {}
-    return (ProfiledTrial if profiled else Trial)(folder / "trial", datasets, _POLICY, **via), lines
+    return (ProfiledTrial if profiled else Trial)(folder / "trial", datasets, _SETTINGS, **via), lines
 
 
 def run(client: Client, plan: Plan) -> tuple[wire.Job, float]:

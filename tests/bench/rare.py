@@ -12,11 +12,11 @@ from typing import Any
 from common.decision.bundle import load_decision
 from common.party import Party
 from common.plan.plans import TrainPlan
-from common.records.cli import make_features, world_config
+from common.records.make import make_features
 from common.rows.dataset import DatasetConfig
 from common.trial.compare import pooled
 from common.trial.processes import Trial
-from common.trial.world import ID, LABEL, MONTH, make_world
+from common.trial.world import ID, LABEL, MONTH, make_world, world_config
 from common.wire import coordinator_pb2 as wire
 from tests.bench.jobs import forget_scores, run
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from common.plan.plans import Model, PredealPlan, Side, Split, TrainPlan
-from common.trial.try_cli import as_json
+from common.trial.result import as_json
 from tests.bench import jobs, plaintext
 from tests.bench.anatomy import anatomy
 from tests.bench.line import Shape, measure

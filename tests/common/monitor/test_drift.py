@@ -15,10 +15,10 @@ from common.monitor.config import MonitorConfig
 from common.monitor.drift import Alarm, alarms, observe
 from common.monitor.reference import SCORE, Distribution, describe
 from common.party import Party
-from common.records.cli import make_features, world_config
+from common.records.make import make_features
 from common.rows.dataset import DatasetConfig, read_table
 from common.rows.table import FeatureTable
-from common.trial.world import ID, LABEL, MONTH, Drift, make_world
+from common.trial.world import ID, LABEL, MONTH, Drift, make_world, world_config
 from tests.common.monitor.worlds import FIRST, party, since, split
 
 YEAR = 12

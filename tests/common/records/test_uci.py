@@ -14,8 +14,8 @@ from common.features.fit import fit
 from common.features.options import Preparation
 from common.party import Party
 from common.plan.plans import Split
-from common.records.cli import make_features
 from common.records.config import load_records
+from common.records.make import make_features
 from common.rows.dataset import DatasetConfig, Loaded, read_table
 from common.stages.split import draw
 from tests.scenarios.end_to_end.test_uci import SOURCE

@@ -9,9 +9,9 @@ from sklearn.preprocessing import StandardScaler
 
 from common.errors import PlanError
 from common.party import Party
-from common.records.cli import make_features, world_config
+from common.records.make import make_features
 from common.trial import world as module
-from common.trial.world import ID, LABEL, MEASURED, MONTH, Drift, credit_code_check_digit, make_world
+from common.trial.world import ID, LABEL, MEASURED, MONTH, Drift, credit_code_check_digit, make_world, world_config
 
 
 def raw(path):

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from common.errors import ConfigError
 from common.party import Party
-from common.trial.demo import DECISION, POLICY, build_side, lay_out
+from common.trial.demo import SETTINGS, build_side, lay_out
 from common.trial.demo_cli import collect
 from common.trial.processes import Trial
 from common.wattscore import main
@@ -63,7 +63,7 @@ def test_through_daemons_that_run_the_bank_alone_has_the_decisions(tmp_path: Pat
     lay_out(homes, enterprises=1400, seed=3)
     datasets = {party.value: build_side(party, home).datasets for party, home in homes.items()}
     out = tmp_path / "out"
-    with Trial(tmp_path / "trial", datasets, POLICY, decision=DECISION) as trial, trial.client():
+    with Trial(tmp_path / "trial", datasets, SETTINGS) as trial, trial.client():
         run = CliRunner().invoke(main, ["demo", "--out", str(out), "--through", str(trial.folder / "client.toml")])
         assert run.exit_code == 0, run.output
         assert "drift alarms" in run.output and "loan_amount" not in run.output

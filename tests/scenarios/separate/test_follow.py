@@ -19,9 +19,9 @@ import pytest
 
 from common.learn.linear.half import ModelStore, PartyModel
 from common.party import Party
-from common.records.cli import make_features, world_config
+from common.records.make import make_features
 from common.rows.dataset import DatasetConfig, read_table
-from common.trial.world import ID, MONTH, make_world
+from common.trial.world import ID, MONTH, make_world, world_config
 from tests.scenarios.separate.land import Place, land
 from tests.scenarios.separate.pages import CONFIGURATION, DATA, DRY_RUN, KEYS, ROTATE, START, TRAIN, TRUST, blocks
 from tests.source import ROOT

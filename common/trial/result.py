@@ -1,0 +1,108 @@
+"""What a training through the daemons gave: quality, rows, seconds, rounds, bytes, what was opened; as values and as text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from common.client.client import failure
+from common.disclosure import CATALOGUE, Opened
+from common.errors import WattScoreError
+from common.stats.measures import Metrics
+from common.trial.processes import Trial
+from common.wire import coordinator_pb2 as wire
+
+METRICS = ("auc", "ks", "gini", "logloss", "brier")
+
+
+def settle(trial: Trial, job: wire.Job, console: Console) -> None:
+    """After the daemons have ended: prints what each party alone knows of `job`. Raises its failure."""
+    for name in ("grid", "bank"):
+        model = trial.folder / f"{name}-data" / "models" / job.id / "model.json"
+        _print_warnings(name, model, set(getattr(job, name).report.warnings), console)
+    if (error := failure(job)) is not None:
+        if error.origin in ("grid", "bank"):
+            _print_cause(error, trial.log(error.origin), job.id, console)
+        raise error
+
+
+def _print_warnings(name: str, model: Path, told: set[str], console: Console) -> None:
+    """A party's own warnings name its columns and stay with it; here both parties are this one user."""
+    if model.exists():
+        warnings = json.loads(model.read_text(encoding="utf-8"))["about"]["warnings"]
+        for text in (text for text in warnings if text not in told):
+            console.print(f"[yellow]{name}:[/] {escape(text)}", highlight=False)
+
+
+def _print_cause(error: WattScoreError, log: Path, job: str, console: Console) -> None:
+    """A party's own words on why it ended the job, where they say more: they may name a row, the public text does not."""
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        if (f" job {job} ended: " in line or f" job {job} refused: " in line) and str(error) not in line:
+            console.print(f"[yellow]log of the {error.origin}:[/] {escape(line.split(': ', 1)[1])}", highlight=False)
+
+
+def as_json(job: wire.Job, total: float, exact: Metrics | None) -> dict[str, Any]:
+    """What `--json` writes. total: seconds of all of it; exact: of the pooled fit, if it was made."""
+    grid, bank, dealer = job.grid.report, job.bank.report, job.dealer
+    found = bank.evaluation
+    quality = {
+        name: {
+            "joint": getattr(found.joint, name),
+            "bank_only": getattr(found.bank_only, name),
+            **({"pooled": getattr(exact, name)} if exact else {}),
+        }
+        for name in METRICS
+    }
+    seconds = {s.stage: max(s.seconds, *(o.seconds for o in grid.seconds if o.stage == s.stage)) for s in bank.seconds}
+    difference = found.auc_difference
+    return {
+        "job": job.id,
+        "rows": {
+            "grid": grid.counts.own_rows,
+            "bank": bank.counts.own_rows,
+            "matched": bank.counts.matched_rows,
+            "train": bank.counts.train_rows,
+            "test": bank.counts.test_rows,
+        },
+        "columns": {"grid": grid.counts.trained_columns, "bank": bank.counts.trained_columns - 1},
+        **quality,
+        "auc_difference": {
+            "value": difference.difference,
+            "low": difference.low,
+            "high": difference.high,
+            "p_value": difference.p_value,
+        },
+        "largest_u": found.largest_u,
+        "iterations": bank.counts.iterations,
+        "seconds": {**seconds, "total": total},
+        "rounds": {s.stage: s.rounds for s in bank.seconds},
+        "bytes": {
+            "grid_bank": {"grid_to_bank": grid.peer.sent, "bank_to_grid": bank.peer.sent},
+            "coordinator_grid": {"coordinator_to_grid": dealer.grid.sent, "grid_to_coordinator": dealer.grid.received},
+            "coordinator_bank": {"coordinator_to_bank": dealer.bank.sent, "bank_to_coordinator": dealer.bank.received},
+        },
+        "peak_mib": {"grid": grid.peak_mib, "bank": bank.peak_mib, "coordinator": dealer.peak_mib},
+        "warnings": {"grid": list(grid.warnings), "bank": list(bank.warnings)},
+        "disclosures": disclosures(job),
+    }
+
+
+def disclosures(*jobs: wire.Job) -> list[dict[str, Any]]:
+    """All that these jobs opened, once each."""
+    opened = {value for job in jobs for side in (job.grid, job.bank) for value in side.report.opened}
+    found = [CATALOGUE[Opened(value)] for value in sorted(opened)]
+    return [{"value": d.value.value, "to": list(d.to), "what": d.what, "why": d.why} for d in found]
+
+
+def print_costs(values: Mapping[str, Any], console: Console) -> None:
+    seconds = ", ".join(f"{name} {value:.2f}" for name, value in values["seconds"].items())
+    console.print(f"seconds: {seconds}", highlight=False)
+    links = ", ".join(f"{link.replace('_', '-')} {sum(ways.values()) / 1e6:.1f}" for link, ways in values["bytes"].items())
+    console.print(
+        f"MB: {links}; peak MiB: " + ", ".join(f"{k} {v:.0f}" for k, v in values["peak_mib"].items()), highlight=False
+    )
