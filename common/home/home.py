@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bank_party.judge.challenge import Challenge
+from bank_party.judge.evaluation import Evaluation
 from common.decision.config import DecisionConfig
 from common.home.registry import Registry
 from common.home.rowbook import CountedLedger, Ledger
@@ -13,8 +15,6 @@ from common.learn.linear.half import ModelStore
 from common.monitor.book import Book
 from common.monitor.config import MonitorConfig
 from common.plan.policy import Policy
-from common.stages.challenge import Challenge
-from common.stages.evaluate import Evaluation
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 from pydantic import ValidationError
 
+from bank_party.judge.refit import Refit
 from common.config import StrictModel
 from common.disk.files import make_folder, write_private
 from common.errors import DataError, JobNotFound
@@ -25,7 +26,6 @@ from common.learn.linear.half import PartyModel
 from common.party import Party
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
-from common.stages.refit import Refit
 
 FILE = "record.json"
 

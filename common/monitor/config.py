@@ -8,7 +8,7 @@ from common.config import StrictModel
 
 
 class MonitorConfig(StrictModel):
-    """Every alarm also asks that chance does not explain the change: see `stats.psi` and `monitor.matured`."""
+    """Every alarm also asks that chance does not explain the change: see `stats.psi` and `bank_party.monitor.matured`."""
 
     psi: float = Field(
         default=0.2, gt=0.0, le=100.0, description="Stability index of a column or the score, above which a month is an alarm."

@@ -10,13 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from common.decision import bundle
+from bank_party.decision import bundle
+from bank_party.monitor import matured
+from bank_party.monitor.matured import Matured
 from common.errors import DataError, JobNotFound
-from common.monitor import drift, matured
+from common.monitor import drift
 from common.monitor.book import Book, Reading
 from common.monitor.config import MonitorConfig
 from common.monitor.drift import Alarm
-from common.monitor.matured import Matured
 from common.rows.dataset import DatasetConfig
 
 _log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.decision import bundle
-from common.decision.bundle import HeldOut
+from bank_party.decision import bundle
+from bank_party.decision.bundle import HeldOut
 from common.errors import DataError
 from common.home.record import Record, load_record
 from common.learn.linear.half import ModelStore, PartyModel

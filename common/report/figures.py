@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from common.decision.bundle import Coefficient, Decision
+from bank_party.decision.bundle import Coefficient, Decision
+from bank_party.judge.refit import Refit
+from bank_party.report.curves import Curve, Histogram, Lift
+from bank_party.report.parts import Part
 from common.features.univariate import Feature
 from common.home.record import Month
 from common.report.charts import BLUE, GREEN, GREY, HALF, PERCENT, RED, SKY, WIDE, Chart, room
-from common.report.curves import Curve, Histogram, Lift
-from common.report.parts import Part
 from common.report.texts import Words
 from common.rows.keys import month_text
-from common.stages.refit import Refit
 from common.stats.few import LEAST
 
 _BARS = 15  # most rows of a bar chart

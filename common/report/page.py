@@ -11,18 +11,19 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from common.decision.bundle import Decision
+from bank_party.decision.bundle import Decision
+from bank_party.judge.refit import Refit
+from bank_party.report import labels
+from bank_party.report.judged import Judged, judge
+from bank_party.report.parts import FEW
 from common.disclosure import CATALOGUE
 from common.home.record import Record
 from common.party import Party
-from common.report import figures, labels, numbers
+from common.report import figures, numbers
 from common.report.charts import style
 from common.report.columns import remarks
 from common.report.evidence import Evidence
-from common.report.judge import Judged, judge
-from common.report.parts import FEW
 from common.report.texts import TAGS, Choice, Words
-from common.stages.refit import Refit
 from common.stats.few import LEAST, hidden
 
 BANK = (

@@ -12,9 +12,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from bank_party.decision import bundle
+from bank_party.decision.bundle import HeldOut
+from bank_party.decision.decide import decide, make_rules
+from bank_party.decision.scores import write_scores
+from bank_party.judge import challenge, converged
+from bank_party.judge import evaluation as quality
+from bank_party.judge.challenge import compare, find_champion
+from bank_party.judge.refit import refit
 from common import __version__
-from common.decision import bundle
-from common.decision.bundle import HeldOut
 from common.disclosure import Opened
 from common.disk.scratch import Scratch
 from common.errors import PolicyError
@@ -35,18 +41,13 @@ from common.party import Party
 from common.plan.plans import ScorePlan, TrainPlan
 from common.rows.dataset import ColumnConfig, DatasetConfig, Loaded, fingerprint, infer_columns, read_table
 from common.rows.table import FeatureTable, Index
-from common.stages import challenge, converged, split
-from common.stages import evaluate as quality
+from common.stages import split
 from common.stages.ahead import train_ahead
 from common.stages.align import align
-from common.stages.challenge import compare, find_champion
 from common.stages.champion import as_words, resolve
 from common.stages.counts import Allowance, bin_columns
-from common.stages.decide import decide, make_rules
 from common.stages.offer import check_batch, select
-from common.stages.output import write_scores
 from common.stages.reasons import open_reasons
-from common.stages.refit import refit
 from common.stages.score import open_scores
 from common.stages.watch import told, watch
 

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 
+from bank_party.judge.challenge import Challenge, measured
 from common.disclosure import Opened
 from common.errors import DataError, PeerProtocolError, PolicyError
 from common.home.home import Home, Outcome
@@ -17,7 +18,6 @@ from common.mpc.correlations import DealerLink, take_seed
 from common.mpc.session import Array, Kind, Session
 from common.party import Party
 from common.plan.plans import PromotePlan
-from common.stages.challenge import Challenge, measured
 from common.stages.champion import as_words, settle
 from common.stages.pipeline import StageReporter
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from common.decision.reasons import grouped, strongest
-from common.decision.scorecard import contributions
+from bank_party.decision.reasons import grouped, strongest
+from bank_party.decision.scorecard import contributions
 from common.errors import ConfigError, PeerProtocolError
 from common.learn.linear.half import PartyModel
 from common.mpc.session import Kind, Session

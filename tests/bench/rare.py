@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from common.decision.bundle import load_decision
+from bank_party.decision.bundle import load_decision
 from common.party import Party
 from common.plan.plans import TrainPlan
 from common.records.make import make_features

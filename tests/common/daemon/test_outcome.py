@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bank_party.judge.challenge import Challenge
+from bank_party.judge.evaluation import Evaluation
 from common.daemon.outcome import report
 from common.home.home import Outcome
-from common.stages.challenge import Challenge
-from common.stages.evaluate import Evaluation
 from common.stats.measures import Interval, Metrics
 from common.wire import party_pb2 as wire
 from common.wire.peer import Counter

@@ -16,8 +16,8 @@ from common.home import record as module
 from common.home.record import Seen, code_fingerprint, load_record, make_record, save_record
 from common.party import Party
 from common.rows.table import FeatureTable
+from tests.bank_party.decision.test_decide import MODEL
 from tests.common.stages.companies import Companies, frames
-from tests.common.stages.test_decide import MODEL
 
 
 async def test_a_job_leaves_a_record_at_both_parties(tmp_path: Path) -> None:

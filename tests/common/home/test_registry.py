@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.decision import bundle
+from bank_party.decision import bundle
+from bank_party.judge import challenge
+from bank_party.judge.challenge import Challenge
 from common.errors import DataError, JobNotFound, PlanError, PolicyError
 from common.home.home import Home, Outcome
 from common.home.registry import Registry, Stage
 from common.party import Party
 from common.plan.plans import PromotePlan, TrainPlan
-from common.stages import challenge
-from common.stages.challenge import Challenge
 from common.stages.champion import resolve, settle
 from common.stages.promote import promote
 from common.stats.measures import Interval

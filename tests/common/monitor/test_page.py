@@ -6,10 +6,10 @@ import math
 
 import pytest
 
+from bank_party.monitor.matured import GradeRate, Matured
 from common.monitor.config import MonitorConfig
 from common.monitor.drift import Alarm, alarms, observe
 from common.monitor.history import History
-from common.monitor.matured import GradeRate, Matured
 from common.monitor.page import lines, make_page
 from common.monitor.reference import SCORE, describe
 from common.monitor.texts import TEXTS

@@ -7,16 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from common.decision.bundle import HeldOut
-from common.report.bootstrap import MEASURES, _Ranked, bootstrap
+from bank_party.decision.bundle import HeldOut
+from bank_party.report.bootstrap import MEASURES, _Ranked, bootstrap
+from bank_party.report.curves import curve, histogram, lifts
+from bank_party.report.parts import approved_rates, by_month, by_segment, score_psi, shares
 from common.report.charts import Chart, shorten, style
-from common.report.curves import curve, histogram, lifts
 from common.report.numbers import brief, count, money, p_value, real, share, signed
-from common.report.parts import approved_rates, by_month, by_segment, score_psi, shares
 from common.report.texts import Words
 from common.stats import measures
 from common.stats.few import LEAST, hidden
-from tests.common.decision.worlds import held_out
+from tests.bank_party.decision.worlds import held_out
 
 HELD = held_out(4000, segments=["region", "income"])[0]
 Y, U, V = HELD.label, HELD.u_joint, HELD.u_bank

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from common.decision import bundle
+from bank_party.decision import bundle
 from common.party import Party
 from common.report import page
 from common.report.evidence import Evidence, gather

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bank_party.judge.evaluation import reach_warning
 from common.disclosure import CATALOGUE, Opened
 from common.features.fit import fit
 from common.features.options import Preparation
@@ -16,8 +17,7 @@ from common.report import texts
 from common.report.texts import Words, catalogue
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
-from common.stages.evaluate import reach_warning
-from tests.common.decision.worlds import held_out
+from tests.bank_party.decision.worlds import held_out
 
 FOLDER = Path(texts.__file__).parent
 FREE = ("disclosure.", "warning.")

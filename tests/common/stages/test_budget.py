@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from bank_party.judge import evaluation
 from common.errors import DataError, PolicyError
 from common.home.rowbook import Ledger
 from common.mpc.session import Kind
 from common.party import Party
-from common.stages import evaluate
 from tests.common.stages.companies import POLICY, Companies, frames
 from tests.common.stages.tables import table
 
@@ -52,7 +52,7 @@ async def test_a_job_that_fails_in_the_banks_evaluation_leaves_no_model(
     def separable(*_: Any) -> None:
         raise DataError("the labels are separable", public="the labels are separable")
 
-    monkeypatch.setattr(evaluate, "evaluate", separable)
+    monkeypatch.setattr(evaluation, "evaluate", separable)
     with pytest.raises(DataError, match="separable"):
         await companies.run("job-1", companies.plan())
     assert companies.reporters[Party.GRID].stages[-1] == "evaluate"

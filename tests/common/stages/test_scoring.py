@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common.decision import bundle
+from bank_party.decision import bundle
 from common.decision.config import DecisionConfig
 from common.disclosure import Opened
 from common.errors import JobNotFound, PolicyError

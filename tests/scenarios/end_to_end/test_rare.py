@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.stages.converged import PUBLIC
+from bank_party.judge.converged import PUBLIC
 from common.trial.processes import Trial
 from tests.bench.rare import exact, outcome, rare_datasets, rare_plan
 from tests.scenarios.end_to_end.lab import succeed

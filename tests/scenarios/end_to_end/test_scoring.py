@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bank_party.decision import bundle
 from common.client.client import Client
-from common.decision import bundle
 from common.learn.linear.half import ModelStore
 from common.party import Party
 from common.plan.plans import ScorePlan

@@ -1,0 +1,98 @@
+"""Scores into decisions, at the bank: rules from held-out rows when a model is trained, then a decision for each scored row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from bank_party.decision import reasons
+from bank_party.decision.bundle import Decision, HeldOut
+from bank_party.decision.grades import grade_of
+from bank_party.decision.rules import Scores, Trained, build
+from bank_party.decision.scorecard import contributions
+from bank_party.decision.table import VERDICTS, verdict
+from common.decision.config import DecisionConfig
+from common.learn.linear.design import Prepared
+from common.learn.linear.half import PartyModel
+from common.mpc.fixedpoint import Reals
+from common.plan.plans import Split
+from common.rows.table import FeatureTable
+from common.stages import split
+from common.stages.reasons import Named
+from common.stats.measures import sigmoid
+
+_SHOWN = 100_000  # training rows, in the random order of the alignment, from which representative values are taken
+
+
+def make_rules(
+    config: DecisionConfig,
+    model: PartyModel,
+    prepared: Prepared,
+    rows: int,
+    u: Reals,
+    bank_only: tuple[Reals, Reals, Reals],
+    *,
+    seed: int,
+) -> tuple[HeldOut, list[str]]:
+    """What the bank keeps of a training job, and warnings.
+
+    prepared: all matched rows, the `rows` training rows first; u: joint, of held-out rows; bank_only: that model's
+    coefficients (m,) on prepared columns, the intercept last, their standard errors, and its u of held-out rows; seed: of the
+    draw of validation rows.
+    """
+    held = prepared.table.part(rows, prepared.table.rows)
+    coefficients, errors, alone = bank_only
+    trained = Trained(
+        columns=model.fitted.fitted,
+        weights=model.weights,
+        means=prepared.means(rows)[:-1],
+        alone=coefficients,
+        alone_error=errors,
+        train=prepared.table.part(0, min(rows, _SHOWN)),
+    )
+    scores = Scores(joint=u, own=model.partial_scores(held), alone=alone)
+    return build(model.job, config, trained, held, scores, draw_validation(held, config.validation, seed))
+
+
+def draw_validation(held: FeatureTable, share: float, seed: int) -> npt.NDArray[np.bool_]:
+    """Which held-out rows calibrate, (n,): a keyed draw within each class, at least one row on either side."""
+    chosen = split.draw(held, Split(test=share, seed=seed))
+    if chosen.all() or not chosen.any():
+        chosen[0] = not chosen[0]
+    return chosen
+
+
+def decide(
+    rules: Decision, config: DecisionConfig, model: PartyModel, table: FeatureTable, u: Reals, named: Named | None
+) -> dict[str, Any]:
+    """Columns (n,) of the output: u, probability (calibrated), score, grade, decision, reasons. By column, not by row."""
+    log_odds = rules.calibration.log_odds(u)
+    p, score = sigmoid(log_odds), rules.scorecard.score(log_odds)
+    return {
+        "u": u,
+        "probability": p,
+        "score": score,
+        "grade": grade_of(score, rules.starts),
+        "decision": pa.DictionaryArray.from_arrays(pa.array(verdict(config, p, score)), pa.array(VERDICTS)),
+        "reasons": _reasons(rules, config, model, table, named),
+    }
+
+
+def _reasons(
+    rules: Decision, config: DecisionConfig, model: PartyModel, table: FeatureTable, named: Named | None
+) -> pa.DictionaryArray:
+    """The bank's by text or name, strongest first, then the grid's likewise: the bank cannot compare the two."""
+    columns = model.fitted.fitted
+    words = {c.source: c.source for c in columns} | {name: c.reason or name for name, c in model.source.items()}
+    groups, told = reasons.grouped([column.source for column in columns], words)
+    means = np.array(rules.scorecard.means)
+    own = contributions(model.fitted.transform(table), model.weights[:-1], means, groups, len(told))
+    codes, texts = reasons.strongest(own, config.reasons, config.reason_threshold), list(told)
+    if named is not None:
+        theirs = named.codes.astype(np.uint16)
+        codes = np.column_stack([codes, np.where(theirs > 0, theirs + len(texts), 0).astype(np.uint16)])
+        texts += named.texts
+    return reasons.describe(codes, texts)

@@ -1,0 +1,120 @@
+"""A model beside the champion, at the bank: on the same held-out rows of its training, or on rows both held out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bank_party.decision import bundle
+from bank_party.decision.bundle import HeldOut
+from common.config import StrictModel
+from common.disk.files import make_folder, write_private
+from common.errors import DataError, JobNotFound, PlanError
+from common.home.registry import Registry
+from common.learn.linear.half import ModelStore, PartyModel
+from common.mpc.fixedpoint import Reals
+from common.mpc.session import Session
+from common.rows.dataset import ColumnConfig
+from common.stages.champion import champion_of_both
+from common.stats import measures
+from common.stats.measures import Interval
+
+FILE = "challenge.json"
+LEAST = 20  # rows of each class, whatever a policy says
+
+Columns = Mapping[str, ColumnConfig]
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """auc_difference: of the model less the champion, with DeLong's interval; rows: held-out ones."""
+
+    champion: str
+    auc: float
+    champion_auc: float
+    auc_difference: Interval
+    rows: int
+
+
+class _Stored(StrictModel):
+    champion: str
+    auc: float
+    champion_auc: float
+    auc_difference: dict[str, float]
+    rows: int
+
+
+async def find_champion(session: Session, registry: Registry, models: ModelStore, columns: Columns) -> PartyModel | None:
+    """What the champion needs to score a table of `columns` too; the same job at both parties, or None at both."""
+    job = await champion_of_both(session, registry)
+    if job is None:
+        return None
+    model = models.load(job)
+    _check_columns(model, columns)
+    return model
+
+
+def _check_columns(champion: PartyModel, columns: Columns) -> None:
+    """Raises PlanError unless the champion's columns are among these, read in the same way; texts of reasons may differ."""
+    differ = [name for name, column in champion.source.items() if name not in columns or _read(column) != _read(columns[name])]
+    if differ:
+        raise PlanError(
+            f"this dataset lacks columns of the champion {champion.job}, or declares them otherwise",
+            remedy="Train without challenge: promotion then compares on rows that both trainings held out.",
+            local=f"They are: {', '.join(differ)}.",
+        )
+
+
+def _read(column: ColumnConfig) -> dict[str, object]:
+    return column.model_dump(exclude={"reason"})
+
+
+def compare(champion: str, label: Reals, u: Reals, champion_u: Reals) -> Challenge:
+    """Of held-out rows (n,): labels, log-odds of the model and of the champion."""
+    return Challenge(
+        champion, measures.auc(label, u), measures.auc(label, champion_u), measures.delong(label, u, champion_u), len(label)
+    )
+
+
+def save(found: Challenge, folder: Path) -> None:
+    make_folder(folder)
+    write_private(folder / FILE, _Stored.model_validate(asdict(found)).model_dump_json().encode())
+
+
+def measured(store: ModelStore, job: str, champion: str, least: int = LEAST) -> Challenge | None:
+    """What the training of `job` measured against this champion, or what rows held out by both say.
+
+    None if these are fewer than `least`, or 20, of either class; the training had floors of its own.
+    """
+    try:
+        raw = _Stored.model_validate_json((store.folder(job) / FILE).read_bytes())
+        if raw.champion == champion:
+            return Challenge(raw.champion, raw.auc, raw.champion_auc, Interval(**raw.auc_difference), raw.rows)
+    except FileNotFoundError:
+        pass
+    except ValueError:
+        message = f"the stored comparison of job {job} is damaged"
+        raise DataError(message, public=message, remedy="Restore it from a back-up, or train again.") from None
+    try:
+        mine, theirs = bundle.load(job, store.folder(job)), bundle.load(champion, store.folder(champion))
+    except JobNotFound:
+        return None
+    return on_common_rows(champion, mine, theirs, least)
+
+
+def on_common_rows(champion: str, mine: HeldOut, theirs: HeldOut, least: int = LEAST) -> Challenge | None:
+    """On rows that both trainings held out with the same label; None if fewer than `least`, or 20, are of either class."""
+    rows = pd.merge(_frame(mine), _frame(theirs), on=["id", "period", "label"], suffixes=("", "_champion"))
+    label = rows["label"].to_numpy(np.float64)
+    if min(label.sum(), (1 - label).sum()) < max(LEAST, least):
+        return None
+    return compare(champion, label, rows["u"].to_numpy(np.float64), rows["u_champion"].to_numpy(np.float64))
+
+
+def _frame(held: HeldOut) -> pd.DataFrame:
+    periods = np.zeros(len(held.ids), np.int32) if held.periods is None else held.periods
+    return pd.DataFrame({"id": held.ids, "period": periods, "label": held.label, "u": held.u_joint})

@@ -1,0 +1,43 @@
+"""Whether held-out scores look like those of a training that was stopped too early. At the bank."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bank_party.decision.calibrate import platt
+from common.mpc.fixedpoint import Reals
+from common.stats.measures import sigmoid
+
+PUBLIC = "held-out scores suggest that training has not converged: raise iterations (for nesterov) or epochs (for sgd)"
+"""What others hear: that it happened, and no number."""
+
+_SLOPE, _DEVIATIONS = 1.1, 3.0
+
+
+def calibration_slope(u: Reals, label: Reals) -> tuple[float, float]:
+    """The slope of the line in u that predicts the labels best, and its standard error; u and label (n,)."""
+    slope, intercept = platt(u, label)
+    p = sigmoid(slope * u + intercept)
+    design = np.column_stack([u, np.ones(len(u))])
+    information = (design.T * (p * (1.0 - p))) @ design
+    variance = 1.0 / max(1e-12, float(information[0, 0] - information[0, 1] ** 2 / information[1, 1]))
+    return slope, float(np.sqrt(variance))
+
+
+def convergence_warning(u: Reals, label: Reals, link: str = "fourier") -> str | None:
+    """A warning when held-out log-odds u (n,) are too close together for their labels (n,), beyond what chance explains.
+
+    Descent starts from one log-odds for all rows and spreads them: stopped early, they are too close. At the optimum of the
+    training rows they are, if anything, too far apart, so that the slope is below 1. Months that differ from those trained
+    on can raise it too. None for the `taylor` link, whose own optimum has another slope.
+    """
+    if link == "taylor":
+        return None
+    slope, error = calibration_slope(u, label)
+    if slope <= _SLOPE or slope - 1.0 <= _DEVIATIONS * error:
+        return None
+    return (
+        f"held-out log-odds fit their labels better when stretched by {slope:.2f} (standard error {error:.2f}): training was"
+        " probably stopped before it converged, as happens where few rows are overdue; raise iterations (nesterov) or epochs"
+        " (sgd). Held-out months that are unlike the others are the other possible cause"
+    )

@@ -1,0 +1,123 @@
+"""Do other rows give the same coefficients? The bank's own block fitted again on held-out rows, the grid's part held fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bank_party.decision.bundle import HeldOut
+from common.config import StrictModel
+from common.learn.linear.half import PartyModel
+from common.mpc.fixedpoint import Reals
+from common.stats.measures import sigmoid
+
+Groups = npt.NDArray[np.intp]
+Block = Callable[[int, int], Reals]  # prepared columns of held-out rows low to high, the intercept last
+
+_BLOCK, _BLOCKS = 1000, 50  # rows at a time, evenly spread: so many settle two digits, at any size
+_PARTS = 4
+_ROWS_A_COLUMN = 20
+_PER_CLASS = 20
+_STEPS, _TOLERANCE = 50, 1e-9
+
+
+class Refit(StrictModel):
+    """A coefficient fitted again: on all sampled held-out rows, its standard error, and on each part by itself.
+
+    The error is a sandwich over enterprises, as months of one are not independent. parts: () where they would be too small.
+    """
+
+    name: str
+    rows: int  # looked at
+    value: float
+    error: float | None
+    parts: tuple[float, ...]
+
+
+def refit(model: PartyModel, held: HeldOut | None, block: Block, ridge: float) -> tuple[Refit, ...]:
+    """Of the bank's columns and, last, the intercept; () at the grid, for too few rows or labels, and without an optimum.
+
+    held: in the order of the rows that `block` gives.
+    """
+    if held is None:
+        return ()
+    rows = sampled(len(held.label))
+    design = np.concatenate([block(low, high) for low, high in rows])
+    order = np.arange(len(held.label)) % _PARTS if held.periods is None else held.periods
+    whole = (held.label, held.u_joint - held.u_own, np.asarray(order, np.float64), pd.factorize(np.array(list(held.ids)))[0])
+    y, offset, when, who = (np.concatenate([values[low:high] for low, high in rows]) for values in whole)
+    if not _enough(y, design) or (beta := fit_offset(design, y, offset, ridge)) is None:
+        return ()
+    errors = _errors(design, y, offset, beta, ridge, who)
+    parts = _parts(design, y, offset, ridge, when)
+    return tuple(
+        Refit(
+            name=name,
+            rows=len(y),
+            value=float(b),
+            error=float(e) if np.isfinite(e) else None,
+            parts=tuple(float(p[k]) for p in parts),
+        )
+        for k, (name, b, e) in enumerate(zip(model.columns, beta, errors, strict=True))
+    )
+
+
+def sampled(rows: int) -> list[tuple[int, int]]:
+    """(low, high) of the rows that are looked at: all, or evenly spread blocks."""
+    if rows <= _BLOCK * _BLOCKS:
+        return [(0, rows)]
+    return [(low, low + _BLOCK) for low in np.linspace(0, rows - _BLOCK, _BLOCKS).astype(int).tolist()]
+
+
+def fit_offset(design: Reals, y: Reals, offset: Reals, ridge: float) -> Reals | None:
+    """Minimises mean log-loss of offset + design beta, + ridge / 2 |beta|^2 but for the last; None if it does not settle."""
+    beta, penalty = np.zeros(design.shape[1]), np.full(design.shape[1], ridge)
+    penalty[-1] = 0.0
+    for _ in range(_STEPS):
+        p = sigmoid(offset + design @ beta)
+        gradient = design.T @ (p - y) / len(y) + penalty * beta
+        if float(np.abs(gradient).max()) < _TOLERANCE:
+            return beta
+        try:
+            step = np.linalg.solve((design.T * (p * (1 - p))) @ design / len(y) + np.diag(penalty), gradient)
+        except np.linalg.LinAlgError:
+            return None
+        beta = beta - step * min(1.0, 2.0 / float(np.abs(step).max()))
+    return None
+
+
+def _errors(design: Reals, y: Reals, offset: Reals, beta: Reals, ridge: float, who: Groups) -> Reals:
+    """Standard errors, (m,): curvature, times the sum over enterprises of their squared gradients, times curvature."""
+    p = sigmoid(offset + design @ beta)
+    penalty = np.full(len(beta), ridge * len(y))
+    penalty[-1] = 0.0
+    own = np.zeros((int(who.max()) + 1, len(beta)))
+    np.add.at(own, who, design * (y - p)[:, None])
+    try:
+        inverse = np.linalg.inv((design.T * (p * (1 - p))) @ design + np.diag(penalty))
+    except np.linalg.LinAlgError:
+        return np.full(len(beta), np.nan)
+    spread: Reals = np.sqrt(np.maximum(np.diag(inverse @ (own.T @ own) @ inverse), 0.0))
+    return spread
+
+
+def _parts(design: Reals, y: Reals, offset: Reals, ridge: float, when: Reals) -> list[Reals]:
+    """Coefficients on each of four parts by `when`, equal ones together; none if one of them is too small."""
+    edges = np.quantile(when, np.arange(1, _PARTS) / _PARTS)
+    place = np.searchsorted(np.unique(edges), when, side="left")
+    found = []
+    for k in np.unique(place).tolist():
+        rows = place == k
+        beta = fit_offset(design[rows], y[rows], offset[rows], ridge) if _enough(y[rows], design[rows]) else None
+        if beta is None:
+            return []
+        found.append(beta)
+    return found if len(found) > 1 else []
+
+
+def _enough(y: Reals, design: Reals) -> bool:
+    bad = int(y.sum())
+    return len(y) >= _ROWS_A_COLUMN * design.shape[1] and min(bad, len(y) - bad) >= _PER_CLASS

@@ -1,0 +1,56 @@
+"""The file of scores: its columns, that numbers survive it, and that it appears whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from bank_party.decision.scores import write_scores
+from tests.common.stages.tables import table
+
+U = {"u": np.array([0.0, -1.25, 1 / 3])}
+SPOKEN = pa.DictionaryArray.from_arrays(pa.array([1, 0, 1]), pa.array(['late; "owes", a lot', ""]))
+
+
+def test_scores_by_id(tmp_path: Path) -> None:
+    file = tmp_path / "scores" / "job-1.csv"
+    write_scores(file, table(["007", 'A,"B"', "Ä"]), {**U, "reasons": SPOKEN})
+    read = pd.read_csv(file, dtype={"id": str}, keep_default_na=False)
+    assert list(read.columns) == ["id", "u", "reasons"]
+    assert read["id"].tolist() == ["007", 'A,"B"', "Ä"]
+    np.testing.assert_array_equal(read["u"], U["u"])
+    assert read["reasons"].tolist() == ["", 'late; "owes", a lot', ""]
+
+
+def test_parquet_holds_the_same(tmp_path: Path) -> None:
+    for kind in ("csv", "parquet"):
+        write_scores(tmp_path / f"s.{kind}", table(["A", "B", "C"], [24000, 24001, 24000]), {**U, "reasons": SPOKEN})
+    read = pd.read_parquet(tmp_path / "s.parquet").astype({"period": str, "reasons": str})
+    pd.testing.assert_frame_equal(read, pd.read_csv(tmp_path / "s.csv", keep_default_na=False), check_dtype=False)
+
+
+def test_months_are_written_as_months(tmp_path: Path) -> None:
+    file = tmp_path / "s.csv"
+    write_scores(file, table(["A"] * 3, [2024 * 12, 2024 * 12 + 11, 999 * 12 + 8]), U)
+    assert pd.read_csv(file, dtype=str)["period"].tolist() == ["2024-01", "2024-12", "0999-09"]
+
+
+def test_a_file_is_replaced_whole_and_leaves_no_part(tmp_path: Path) -> None:
+    file = tmp_path / "s.csv"
+    write_scores(file, table(["A", "B", "C"]), U)
+    write_scores(file, table(["D"]), {"u": U["u"][:1]})
+    assert pd.read_csv(file)["id"].tolist() == ["D"]
+    assert [f.name for f in tmp_path.iterdir()] == ["s.csv"]
+
+
+def test_a_failure_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "s.csv"
+    write_scores(file, table(["A", "B", "C"]), U)
+    before = file.read_bytes()
+    with pytest.raises(ValueError, match="expected length"):
+        write_scores(file, table(["A"]), U)
+    assert file.read_bytes() == before

@@ -1,0 +1,57 @@
+"""A training that was stopped too early is noticed by its held-out scores, and others are not accused of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bank_party.judge.converged import PUBLIC, calibration_slope, convergence_warning
+from common.party import Party
+from common.stats.measures import sigmoid
+from tests.common.stages.companies import Companies, frames
+
+
+def scores(rows: int, rate: float, stretch: float, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Log-odds `stretch` times as far from their mean as the right ones, and labels."""
+    rng = np.random.default_rng(seed)
+    u = rng.normal(np.log(rate), 1.0, rows)
+    return u.mean() + stretch * (u - u.mean()), (rng.random(rows) < sigmoid(u)).astype(np.float64)
+
+
+@pytest.mark.parametrize(("rate", "stretch", "warned"), [
+    (0.3, 1.0, False), (0.3, 0.7, True), (0.3, 1.5, False), (0.03, 1.0, False), (0.03, 0.7, True), (0.01, 0.5, True),
+])  # fmt: skip
+def test_scores_too_close_together_are_warned_of(rate: float, stretch: float, warned: bool) -> None:
+    u, label = scores(30_000, rate, stretch)
+    slope, error = calibration_slope(u, label)
+    assert slope == pytest.approx(1 / stretch, abs=3 * error) and 0.005 < error < 0.2
+    text = convergence_warning(u, label)
+    assert (text is not None) is warned
+    if text is not None:
+        assert f"stretched by {slope:.2f} (standard error {error:.2f})" in text and "iterations" in text
+
+
+def test_the_error_is_that_of_repeated_draws() -> None:
+    slopes, errors = np.transpose([calibration_slope(*scores(3000, 0.1, 1.0, seed)) for seed in range(200)])
+    assert slopes.std() == pytest.approx(errors.mean(), rel=0.2)
+
+
+def test_few_rows_show_nothing() -> None:
+    assert not [seed for seed in range(200) if convergence_warning(*scores(300, 0.1, 1.0, seed))]
+
+
+def test_the_taylor_link_has_an_optimum_of_another_slope() -> None:
+    assert convergence_warning(*scores(30_000, 0.3, 0.7), link="taylor") is None
+
+
+@pytest.mark.parametrize(("iterations", "warned"), [(1, True), (15, False)])
+async def test_a_job_tells_its_client_without_a_number(tmp_path: Path, iterations: int, warned: bool) -> None:
+    companies = Companies(tmp_path, monthly=True)
+    companies.write(frames(seed=1, monthly=True))
+    outcomes = await companies.run("job-1", companies.plan(model={"iterations": iterations}))
+    told = outcomes[Party.BANK].public_warnings
+    assert (PUBLIC in told) is warned and not outcomes[Party.GRID].public_warnings
+    assert any("stretched by" in text for text in outcomes[Party.BANK].warnings) is warned
+    assert "stretched" not in PUBLIC and not any(letter.isdigit() for letter in PUBLIC)
