@@ -12,48 +12,35 @@ from bank_party.decision import reasons
 from bank_party.decision.bundle import Decision, HeldOut
 from bank_party.decision.grades import grade_of
 from bank_party.decision.rules import Scores, Trained, build
-from bank_party.decision.scorecard import contributions
 from bank_party.decision.table import VERDICTS, verdict
+from bank_party.judge.evaluation import BankOnly
 from common.decision.config import DecisionConfig
-from common.learn.linear.design import Prepared
+from common.features.contributions import contributions, grouped, strongest
 from common.learn.linear.half import PartyModel
 from common.mpc.fixedpoint import Reals
 from common.plan.plans import Split
 from common.rows.table import FeatureTable
 from common.stages import split
+from common.stages.job import Made
 from common.stages.reasons import Named
 from common.stats.measures import sigmoid
 
 _SHOWN = 100_000  # training rows, in the random order of the alignment, from which representative values are taken
 
 
-def make_rules(
-    config: DecisionConfig,
-    model: PartyModel,
-    prepared: Prepared,
-    rows: int,
-    u: Reals,
-    bank_only: tuple[Reals, Reals, Reals],
-    *,
-    seed: int,
-) -> tuple[HeldOut, list[str]]:
-    """What the bank keeps of a training job, and warnings.
-
-    prepared: all matched rows, the `rows` training rows first; u: joint, of held-out rows; bank_only: that model's
-    coefficients (m,) on prepared columns, the intercept last, their standard errors, and its u of held-out rows; seed: of the
-    draw of validation rows.
-    """
-    held = prepared.table.part(rows, prepared.table.rows)
-    coefficients, errors, alone = bank_only
+def make_rules(config: DecisionConfig, made: Made, u: Reals, bank_only: BankOnly, *, seed: int) -> tuple[HeldOut, list[str]]:
+    """What the bank keeps of a training job, and warnings. u: joint, of held-out rows; seed: of the draw of validation rows."""
+    model, prepared, rows = made.model, made.prepared, made.rows
+    held = made.table.part(rows, made.table.rows)
     trained = Trained(
         columns=model.fitted.fitted,
         weights=model.weights,
         means=prepared.means(rows)[:-1],
-        alone=coefficients,
-        alone_error=errors,
-        train=prepared.table.part(0, min(rows, _SHOWN)),
+        alone=bank_only.coefficients,
+        alone_error=bank_only.errors,
+        train=made.table.part(0, min(rows, _SHOWN)),
     )
-    scores = Scores(joint=u, own=model.partial_scores(held), alone=alone)
+    scores = Scores(joint=u, own=model.partial_scores(held), alone=bank_only.u)
     return build(model.job, config, trained, held, scores, draw_validation(held, config.validation, seed))
 
 
@@ -87,10 +74,10 @@ def _reasons(
     """The bank's by text or name, strongest first, then the grid's likewise: the bank cannot compare the two."""
     columns = model.fitted.fitted
     words = {c.source: c.source for c in columns} | {name: c.reason or name for name, c in model.source.items()}
-    groups, told = reasons.grouped([column.source for column in columns], words)
+    groups, told = grouped([column.source for column in columns], words)
     means = np.array(rules.scorecard.means)
     own = contributions(model.fitted.transform(table), model.weights[:-1], means, groups, len(told))
-    codes, texts = reasons.strongest(own, config.reasons, config.reason_threshold), list(told)
+    codes, texts = strongest(own, config.reasons, config.reason_threshold), list(told)
     if named is not None:
         theirs = named.codes.astype(np.uint16)
         codes = np.column_stack([codes, np.where(theirs > 0, theirs + len(texts), 0).astype(np.uint16)])

@@ -16,6 +16,7 @@ from common.decision.config import DecisionConfig
 from common.errors import DataError
 from common.features.bins import BinnedColumn, Column
 from common.features.column import MISSING_LEVEL
+from common.features.contributions import contributions
 from common.rows.table import FeatureTable, Ids
 
 Vector = npt.NDArray[np.float64]
@@ -88,15 +89,6 @@ def whole(points: Vector) -> npt.NDArray[np.int32]:
 def sources(columns: Sequence[Column]) -> tuple[str, ...]:
     """The columns of the table that the prepared ones are made of, each once, in their order."""
     return tuple(dict.fromkeys(column.source for column in columns))
-
-
-def contributions(matrix: Vector, weights: Vector, means: Vector, groups: Sequence[int | None], count: int) -> Vector:
-    """weight (x - mean) summed by group, (n, count), in log-odds; a column of group None counts nowhere."""
-    out = np.zeros((len(matrix), count), np.float64, order="F")
-    for j, group in enumerate(groups):
-        if group is not None:
-            out[:, group] += (matrix[:, j] - means[j]) * weights[j]
-    return out
 
 
 def own_contributions(card: Scorecard, columns: Sequence[Column], matrix: Vector, weights: Vector) -> Vector:

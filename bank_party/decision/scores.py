@@ -1,19 +1,24 @@
-"""Files a job leaves at the bank."""
+"""Files of scores: written when a job has scored rows, read again when their outcomes are known."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
 from common.disk.files import make_folder, private_file
+from common.errors import DataError
 from common.rows.keys import month_text
 from common.rows.table import FeatureTable
+
+_KEYS = ("id", "period")
+_READ = ("u", "probability", "grade")
 
 
 def write_scores(path: Path, table: FeatureTable, columns: Mapping[str, Any]) -> None:
@@ -40,3 +45,36 @@ def _spelled(rows: pa.Table) -> pa.Table:
     """CSV has no dictionaries."""
     plain = [column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column for column in rows.columns]
     return pa.table(plain, names=rows.column_names)
+
+
+def read_scores(folder: Path, scored: Iterable[tuple[str, str, str]]) -> pd.DataFrame:
+    """Rows of all jobs, model by model; of a row scored twice by one model the later score. Missing files are left out."""
+    parts = []
+    for job, model, name in scored:
+        if (file := folder / name).exists():
+            keep = ["id", *(["period"] if "period" in (header := _header(file)) else []), *_READ]
+            if not set(keep) <= set(header):
+                raise DataError(f"{file}: not a file of scores", public=f"the scores of job {job} are damaged")
+            part = _read(file, keep)
+            parts.append(part.assign(model=model, month=part.get("period", job)))
+    if not parts:
+        return pd.DataFrame(columns=["id", "month", *_READ, "model"])
+    return pd.concat(parts).drop_duplicates(["id", "month", "model"], keep="last")
+
+
+def _header(file: Path) -> list[str]:
+    if file.suffix == ".parquet":
+        return list(pa.parquet.read_schema(file).names)
+    with pa.csv.open_csv(file) as stream:
+        return list(stream.schema.names)
+
+
+def _read(file: Path, columns: list[str]) -> pd.DataFrame:
+    text = {name: pa.string() for name in _KEYS if name in columns}
+    if file.suffix == ".parquet":
+        table = pa.parquet.read_table(file, columns=columns)
+    else:
+        options = pa.csv.ConvertOptions(include_columns=columns, column_types=text)
+        table = pa.csv.read_csv(file, convert_options=options)
+    frame: pd.DataFrame = table.to_pandas()
+    return frame.astype(dict.fromkeys(text, object))

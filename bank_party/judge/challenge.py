@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,31 +12,15 @@ from bank_party.decision import bundle
 from bank_party.decision.bundle import HeldOut
 from common.config import StrictModel
 from common.disk.files import make_folder, write_private
-from common.errors import DataError, JobNotFound, PlanError
-from common.home.registry import Registry
-from common.learn.linear.half import ModelStore, PartyModel
+from common.errors import DataError, JobNotFound
+from common.home.outcome import Challenge
+from common.learn.linear.half import ModelStore
 from common.mpc.fixedpoint import Reals
-from common.mpc.session import Session
-from common.rows.dataset import ColumnConfig
-from common.stages.champion import champion_of_both
 from common.stats import measures
 from common.stats.measures import Interval
 
 FILE = "challenge.json"
 LEAST = 20  # rows of each class, whatever a policy says
-
-Columns = Mapping[str, ColumnConfig]
-
-
-@dataclass(frozen=True)
-class Challenge:
-    """auc_difference: of the model less the champion, with DeLong's interval; rows: held-out ones."""
-
-    champion: str
-    auc: float
-    champion_auc: float
-    auc_difference: Interval
-    rows: int
 
 
 class _Stored(StrictModel):
@@ -46,31 +29,6 @@ class _Stored(StrictModel):
     champion_auc: float
     auc_difference: dict[str, float]
     rows: int
-
-
-async def find_champion(session: Session, registry: Registry, models: ModelStore, columns: Columns) -> PartyModel | None:
-    """What the champion needs to score a table of `columns` too; the same job at both parties, or None at both."""
-    job = await champion_of_both(session, registry)
-    if job is None:
-        return None
-    model = models.load(job)
-    _check_columns(model, columns)
-    return model
-
-
-def _check_columns(champion: PartyModel, columns: Columns) -> None:
-    """Raises PlanError unless the champion's columns are among these, read in the same way; texts of reasons may differ."""
-    differ = [name for name, column in champion.source.items() if name not in columns or _read(column) != _read(columns[name])]
-    if differ:
-        raise PlanError(
-            f"this dataset lacks columns of the champion {champion.job}, or declares them otherwise",
-            remedy="Train without challenge: promotion then compares on rows that both trainings held out.",
-            local=f"They are: {', '.join(differ)}.",
-        )
-
-
-def _read(column: ColumnConfig) -> dict[str, object]:
-    return column.model_dump(exclude={"reason"})
 
 
 def compare(champion: str, label: Reals, u: Reals, champion_u: Reals) -> Challenge:

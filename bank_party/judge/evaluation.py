@@ -6,33 +6,36 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.learn.linear.design import Prepared
+from common.home.outcome import Evaluation
+from common.learn.linear.half import linear_scores
 from common.mpc.fixedpoint import X_SCALE, Reals
-from common.mpc.product import Rows
+from common.stages.job import Made
 from common.stats import measures
 from common.stats.logistic import Design, covariance, fit_design
-from common.stats.measures import Interval, Metrics
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Hold-out metrics of the joint and the bank-only model, DeLong's interval of their AUCs, the largest |u|."""
+@dataclass(frozen=True, repr=False)
+class BankOnly:
+    """The bank's own regression: coefficients on prepared columns, the intercept last, (m,), their standard errors, and its
+    log-odds of held-out rows, (n,).
+    """
 
-    joint: Metrics
-    bank_only: Metrics
-    auc_difference: Interval
-    largest_u: float
+    coefficients: Reals
+    errors: Reals
+    u: Reals
 
 
-def bank_only(prepared: Prepared, own: Rows, label: Reals, ridge: float) -> tuple[Reals, Reals]:
-    """The bank's own model of the training rows as encoded: coefficients on prepared columns, (m,), and standard errors."""
-    unit = 2.0**-X_SCALE
+def bank_only(made: Made, label: Reals, ridge: float) -> BankOnly:
+    """The bank's own model of the training rows as encoded; label: of all matched rows."""
+    prepared, own, unit = made.prepared, made.words, 2.0**-X_SCALE
     rows, columns = own.shape
     design, penalty = Design(rows, columns, lambda low, high: own[low:high] * unit), ridge * prepared.penalty
     whitened = fit_design(design, label[:rows], penalty)
     spread = np.diag(prepared.whiten @ covariance(design, whitened, penalty) @ prepared.whiten.T)
     found: Reals = prepared.whiten @ whitened
-    return found, np.sqrt(np.where(spread > 0, spread, np.nan))
+    held = made.table.rows - rows
+    u = linear_scores(lambda low, high: prepared.matrix(rows + low, rows + high), held, found)
+    return BankOnly(found, np.sqrt(np.where(spread > 0, spread, np.nan)), u)
 
 
 def evaluate(u: Reals, alone: Reals, label: Reals) -> Evaluation:

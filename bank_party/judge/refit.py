@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bank_party.decision.bundle import HeldOut
-from common.config import StrictModel
+from common.home.record import Refit
 from common.learn.linear.half import PartyModel
 from common.mpc.fixedpoint import Reals
 from common.stats.measures import sigmoid
@@ -24,26 +24,11 @@ _PER_CLASS = 20
 _STEPS, _TOLERANCE = 50, 1e-9
 
 
-class Refit(StrictModel):
-    """A coefficient fitted again: on all sampled held-out rows, its standard error, and on each part by itself.
-
-    The error is a sandwich over enterprises, as months of one are not independent. parts: () where they would be too small.
-    """
-
-    name: str
-    rows: int  # looked at
-    value: float
-    error: float | None
-    parts: tuple[float, ...]
-
-
-def refit(model: PartyModel, held: HeldOut | None, block: Block, ridge: float) -> tuple[Refit, ...]:
-    """Of the bank's columns and, last, the intercept; () at the grid, for too few rows or labels, and without an optimum.
+def refit(model: PartyModel, held: HeldOut, block: Block, ridge: float) -> tuple[Refit, ...]:
+    """Of the bank's columns and, last, the intercept; () for too few rows or labels, and without an optimum.
 
     held: in the order of the rows that `block` gives.
     """
-    if held is None:
-        return ()
     rows = sampled(len(held.label))
     design = np.concatenate([block(low, high) for low, high in rows])
     order = np.arange(len(held.label)) % _PARTS if held.periods is None else held.periods

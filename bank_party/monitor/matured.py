@@ -4,94 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow.csv
-import pyarrow.parquet
 
 from bank_party.decision.bundle import HeldOut
 from common.errors import DataError
 from common.monitor.config import MonitorConfig
 from common.monitor.drift import Alarm
-from common.monitor.small import Counts, hidden
+from common.monitor.history import GradeRate, Matured
 from common.rows.dataset import DatasetConfig, read_labels
 from common.stats import measures
+from common.stats.few import Counts, hidden_rates
 
 _SIGMAS = 4.0
 _KEYS = ["id", "period"]
 _Z95 = 1.959963984540054
 
 Vector = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class GradeRate:
-    """observed: None if it is of too few rows to be shown (`monitor.small`)."""
-
-    grade: int
-    rows: int
-    expected: float
-    observed: float | None
-
-
-@dataclass(frozen=True)
-class Matured:
-    """One month under one model. auc and ks are None while a class has fewer than `min_labels` rows.
-
-    error: AUC's standard error (DeLong); before: AUC of the model's held-out test rows, before_error likewise. expected: the
-    mean calibrated probability, with the standard deviation `spread` that the observed rate then has. observed: None if it
-    is of too few rows to be shown (`monitor.small`).
-    """
-
-    model: str
-    month: str
-    rows: int
-    auc: float | None
-    error: float
-    before: float
-    before_error: float
-    ks: float | None
-    expected: float
-    spread: float
-    observed: float | None
-    grades: tuple[GradeRate, ...]
-
-
-def read_scores(folder: Path, scored: Iterable[tuple[str, str, str]]) -> pd.DataFrame:
-    """Rows of all jobs, model by model; of a row scored twice by one model the later score. Missing files are left out."""
-    parts = []
-    for job, model, name in scored:
-        if (file := folder / name).exists():
-            keep = ["id", *(["period"] if "period" in (header := _header(file)) else []), "u", "probability", "grade"]
-            if not set(keep) <= set(header):
-                raise DataError(f"{file}: not a file of scores", public=f"the scores of job {job} are damaged")
-            part = _read(file, keep)
-            parts.append(part.assign(model=model, month=part.get("period", job)))
-    if not parts:
-        return pd.DataFrame(columns=["id", "month", "u", "probability", "grade", "model"])
-    return pd.concat(parts).drop_duplicates(["id", "month", "model"], keep="last")
-
-
-def _header(file: Path) -> list[str]:
-    if file.suffix == ".parquet":
-        return list(pyarrow.parquet.read_schema(file).names)
-    with file.open(encoding="utf-8") as stream:
-        return [name.strip('"') for name in stream.readline().rstrip("\n").split(",")]
-
-
-def _read(file: Path, columns: list[str]) -> pd.DataFrame:
-    text = {name: pyarrow.string() for name in _KEYS if name in columns}
-    if file.suffix == ".parquet":
-        table = pyarrow.parquet.read_table(file, columns=columns)
-    else:
-        options = pyarrow.csv.ConvertOptions(include_columns=columns, column_types=text)
-        table = pyarrow.csv.read_csv(file, convert_options=options)
-    frame: pd.DataFrame = table.to_pandas()
-    return frame.astype(dict.fromkeys(text, object))
 
 
 def known_labels(
@@ -149,7 +80,7 @@ def _measure(model: str, month: str, part: pd.DataFrame, held: HeldOut, config: 
         ks=measures.ks(y, u) if enough else None,
         expected=float(p.mean()),
         spread=math.sqrt(float((p * (1 - p)).sum())) / len(y),
-        observed=None if hidden(*_classes(y)).any() else float(y.mean()),
+        observed=None if hidden_rates(*_classes(y)).any() else float(y.mean()),
         grades=_grades(part),
     )
 
@@ -157,7 +88,7 @@ def _measure(model: str, month: str, part: pd.DataFrame, held: HeldOut, config: 
 def _grades(part: pd.DataFrame) -> tuple[GradeRate, ...]:
     groups = [(int(str(grade)), rows) for grade, rows in part.groupby("grade", sort=True)]
     labels = [rows["label"].to_numpy(np.float64) for _, rows in groups]
-    off = hidden(*_classes(*labels))
+    off = hidden_rates(*_classes(*labels))
     return tuple(
         GradeRate(grade, len(y), float(rows["probability"].mean()), None if hide else float(y.mean()))
         for (grade, rows), y, hide in zip(groups, labels, off, strict=True)

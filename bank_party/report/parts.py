@@ -12,7 +12,7 @@ import pandas as pd
 
 from bank_party.decision.bundle import HeldOut
 from common.features.univariate import divergence
-from common.stats.few import LEAST, hidden
+from common.stats.few import LEAST, hidden_cells
 from common.stats.measures import Interval, auc, delong, ks
 
 Vector = npt.NDArray[np.float64]
@@ -82,7 +82,7 @@ def _levels(values: npt.NDArray[Any]) -> list[tuple[Any, Mask, bool]]:
 
 
 def _parts(held: HeldOut, groups: Sequence[tuple[Any, Mask, bool]]) -> tuple[Part, ...]:
-    small = hidden([int(rows.sum()) for _, rows, _ in groups])
+    small = hidden_cells([int(rows.sum()) for _, rows, _ in groups])
     p = held.decision.calibration.probability(held.u_joint)
     score = held.decision.scorecard.exact(held.decision.calibration.log_odds(held.u_joint))
     return tuple(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -24,6 +25,7 @@ from common.party import Party
 from common.process.metrics import MetricsServer, PartyMetrics, watch_process, watch_stock
 from common.process.serve import serve_metrics
 from common.process.settings import PartySettings, check_party, load_settings
+from common.stages.job import Role
 from common.wire import party_pb2 as wire
 from common.wire.about import info_service
 from common.wire.client import Connection, Stream
@@ -136,8 +138,8 @@ def open_home(settings: PartySettings) -> Home:
     )
 
 
-async def start(party: Party, config: Path) -> PartyDaemon:
-    """Reads the configuration, checks identities, binds the port."""
+async def start(party: Party, take: Callable[[Home], Role], config: Path) -> PartyDaemon:
+    """Reads the configuration, checks identities, binds the port. take: from the party's home to its role."""
     settings = load_settings(PartySettings, config)
     set_logging(settings.log_level, settings.log_format, settings.data)
     credentials = Credentials.load(settings.tls)
@@ -160,5 +162,5 @@ async def start(party: Party, config: Path) -> PartyDaemon:
     if party is Party.BANK:
         connections.append(grid := Connection(str(settings.peer.address), settings.peer.who, credentials))
         meeting = Dial(grid)
-    runner = Runner(party, settings, home, meeting, coordinator, metrics)
+    runner = Runner(take(home), settings, home, meeting, coordinator, metrics)
     return PartyDaemon(party, runner, connections, server, metrics, metrics_server)

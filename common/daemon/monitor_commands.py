@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from bank_party.monitor.history import read_history
 from common.client.client import Client, as_dict, failure
 from common.client.show import follow, print_job
 from common.config import validate
@@ -21,7 +22,7 @@ from common.errors import PlanError
 from common.home.registry import Registry
 from common.monitor.book import Book
 from common.monitor.config import MonitorConfig
-from common.monitor.history import History, read_history
+from common.monitor.history import History
 from common.monitor.page import make_page
 from common.monitor.reference import SCORE
 from common.plan.plans import PromotePlan, load_plan

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict
 
 from common.errors import WattScoreError
-from common.home.home import Outcome
+from common.home.outcome import Outcome
 from common.process.memory import peak_mib
 from common.stats.measures import Interval, Metrics
 from common.wire import party_pb2 as wire
@@ -34,7 +34,7 @@ def report(outcome: Outcome, peer: Counter, coordinator: Counter) -> wire.Report
         champion=outcome.champion,
     )
     if outcome.drift is not None:
-        message.drift.CopyFrom(wire.Drift(largest_psi=round(outcome.drift[0], 2), alarms=outcome.drift[1]))
+        message.drift.CopyFrom(wire.Drift(largest_psi=round(outcome.drift.largest_psi, 2), alarms=outcome.drift.alarms))
     if (rival := outcome.challenge) is not None:
         auc, before = round(rival.auc, 5), round(rival.champion_auc, 5)
         interval = wire.Interval(**_rounded(rival.auc_difference))

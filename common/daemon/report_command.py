@@ -27,7 +27,16 @@ from common.report.texts import Choice
 )
 def report(job: str, config: Path, out: Path, lang: Choice) -> None:
     """Write the report of a training JOB for review and signature; needs this party's data folder, no daemon."""
-    from common.report.write import write_report  # draws charts: other commands need not wait for that library
-
-    write_report(load_settings(PartySettings, config).data, job, out, lang)
+    write_of(load_settings(PartySettings, config).data, job, out, lang)
     click.echo(f"{out}: open it in a browser, print it to sign it")
+
+
+def write_of(data: Path, job: str, out: Path, lang: Choice = "both") -> None:
+    from bank_party.report import page as bank  # draws charts: other commands need not wait for that library
+    from common.learn.linear.half import ModelStore
+    from common.party import Party
+    from common.report.write import write_report
+    from grid_party import report as grid
+
+    party = ModelStore(data / "models").load(job).party
+    write_report((grid if party is Party.GRID else bank).make_report(data, job, lang), out)

@@ -14,17 +14,18 @@ from common.daemon.meet import Meeting
 from common.daemon.outcome import ProgressReporter, report
 from common.disk.scratch import Scratch
 from common.errors import JobCancelled, JobStateError, PeerProtocolError, WattScoreError
-from common.home.home import Home, Outcome
+from common.home.home import Home
+from common.home.outcome import Outcome
 from common.learn.linear.half import is_job_name
 from common.match.choose import check_matcher, choose_match
 from common.mpc.correlations import DealtCorrelations
 from common.mpc.session import Session
-from common.party import Party
 from common.plan.plans import AnyPlan, Plan, PredealPlan, PromotePlan, TrainPlan, parse_plan
 from common.process.metrics import JobWatch, PartyMetrics
 from common.process.settings import PartySettings
+from common.stages.job import PartyJob, Role
 from common.stages.offer import check_offer
-from common.stages.pipeline import PartyJob, run
+from common.stages.pipeline import run
 from common.stages.predeal import predeal
 from common.stages.promote import promote
 from common.wire import party_pb2 as wire
@@ -55,7 +56,7 @@ class Runner:
 
     def __init__(
         self,
-        party: Party,
+        role: Role,
         settings: PartySettings,
         home: Home,
         meeting: Meeting,
@@ -63,7 +64,7 @@ class Runner:
         metrics: PartyMetrics | None = None,
     ) -> None:
         self._metrics = metrics or PartyMetrics(CollectorRegistry())
-        self.party, self._settings, self._home = party, settings, home
+        self.party, self._role, self._settings, self._home = role.party, role, settings, home
         self._meeting, self._coordinator = meeting, coordinator
         self._jobs: dict[str, _Running] = {}
 
@@ -197,9 +198,10 @@ class Runner:
         if isinstance(plan, PredealPlan):
             return await predeal(job, plan, session, dealer, self._home.stocks, reporter)
         if isinstance(plan, PromotePlan):
-            return await promote(job, plan, session, dealer, self._home, reporter)
+            return await promote(job, plan, session, dealer, self._home, self._role, reporter)
         correlations = await DealtCorrelations.start(self.party, dealer)
         dataset = self._settings.datasets[plan.side(self.party).dataset]
         scratch = Scratch(self._settings.data / "scratch", self._settings.memory_mib << 20)
         match = choose_match(plan, self._settings.matcher)
-        return await run(PartyJob(job, plan, dataset, session, correlations, reporter, self._home, scratch, match))
+        role, home = self._role, self._home
+        return await run(PartyJob(job, plan, dataset, session, correlations, reporter, home, role, scratch, match))

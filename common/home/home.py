@@ -1,12 +1,10 @@
-"""Where a party keeps what outlives a job, and what it may say of one that is over."""
+"""Where a party keeps what outlives a job."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bank_party.judge.challenge import Challenge
-from bank_party.judge.evaluation import Evaluation
 from common.decision.config import DecisionConfig
 from common.home.registry import Registry
 from common.home.rowbook import CountedLedger, Ledger
@@ -44,20 +42,3 @@ class Home:
 
     def scores_of(self, job: str) -> Path:
         return self.scores / f"{job}.{self.decision.output}"
-
-
-@dataclass
-class Outcome:
-    """What a party may say of a finished job: counts, seconds, warnings, what was opened, at the bank the evaluation."""
-
-    counts: dict[str, int] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    rounds: dict[str, int] = field(default_factory=dict)  # of each stage, as its session counted them
-    warnings: list[str] = field(default_factory=list)  # for this party: they may name what its columns hold
-    public_warnings: list[str] = field(default_factory=list)
-    opened: list[str] = field(default_factory=list)
-    model_digest: str = ""
-    evaluation: Evaluation | None = None
-    drift: tuple[float, int] | None = None  # the largest stability index, how many alarms
-    champion: str = ""
-    challenge: Challenge | None = None

@@ -17,7 +17,6 @@ from typing import Literal
 import numpy as np
 from pydantic import ValidationError
 
-from bank_party.judge.refit import Refit
 from common.config import StrictModel
 from common.disk.files import make_folder, write_private
 from common.errors import DataError, JobNotFound
@@ -28,6 +27,7 @@ from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 
 FILE = "record.json"
+_PACKAGES, _DECIDES = ("common", "grid_party", "bank_party"), (".py", ".j2", ".toml")
 
 
 class Month(StrictModel):
@@ -38,6 +38,19 @@ class Month(StrictModel):
     held: int
     train_bad: int | None
     held_bad: int | None
+
+
+class Refit(StrictModel):
+    """A coefficient fitted again: on all sampled held-out rows, its standard error, and on each part by itself.
+
+    The error is a sandwich over enterprises, as months of one are not independent. parts: () where they would be too small.
+    """
+
+    name: str
+    rows: int  # looked at
+    value: float
+    error: float | None
+    parts: tuple[float, ...]
 
 
 class Record(StrictModel):
@@ -106,9 +119,12 @@ def load_record(job: str, folder: Path) -> Record:
 
 @functools.cache
 def code_fingerprint() -> str:
-    """SHA-256 of what `find . -name '*.py' | LC_ALL=C sort | xargs sha256sum` prints in the folder of `common`."""
-    root = Path(__file__).parents[1]
-    names = sorted(f"./{file.relative_to(root).as_posix()}" for file in root.rglob("*.py"))
+    """SHA-256 of what, in the folder that holds the three packages, this prints: `find common grid_party bank_party -name
+    '*.py' -o -name '*.j2' -o -name '*.toml' | LC_ALL=C sort | xargs sha256sum`.
+    """
+    root = Path(__file__).parents[2]
+    files = (file for package in _PACKAGES for file in (root / package).rglob("*") if file.suffix in _DECIDES)
+    names = sorted(file.relative_to(root).as_posix() for file in files)
     lines = (f"{hashlib.sha256((root / name).read_bytes()).hexdigest()}  {name}\n" for name in names)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bank_party.decision import bundle
-from bank_party.decision.bundle import HeldOut
 from common.errors import DataError
 from common.home.record import Record, load_record
 from common.learn.linear.half import ModelStore, PartyModel
@@ -21,12 +19,11 @@ SELECTION = "features.json"  # bins and information values, where the plan codes
 
 @dataclass(frozen=True, repr=False)
 class Evidence:
-    """One training job at one party. held: at the bank only; selection: see `features.selection`, if the job left one."""
+    """One training job at one party. selection: see `features.selection`, if the job left one; digests: SHA-256 by file."""
 
     model: PartyModel
     plan: TrainPlan
     record: Record
-    held: HeldOut | None
     selection: dict[str, Any] | None
     digests: dict[str, str]
 
@@ -35,17 +32,18 @@ class Evidence:
         return self.model.party
 
 
-def gather(data: Path, job: str) -> Evidence:
-    """From a party's data folder. Raises JobNotFound if `job` trained nothing here, DataError for damaged files."""
+def gather(data: Path, job: str, *files: str) -> Evidence:
+    """From a party's data folder; files: those beside the model that are fingerprinted too.
+
+    Raises JobNotFound if `job` trained nothing here, DataError for damaged files.
+    """
     store = ModelStore(data / "models")
     model = store.load(job)
     folder = store.folder(job)
     plan = parse_plan(model.about["plan"], f"job {job}")
     assert isinstance(plan, TrainPlan)  # noqa: S101
-    held = bundle.load(job, folder) if model.party is Party.BANK else None
-    names = ("model.json", *((bundle.RULES,) if held is not None else ()))
-    digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
-    return Evidence(model, plan, load_record(job, folder), held, _selection(job, folder / SELECTION), digests)
+    digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("model.json", *files)}
+    return Evidence(model, plan, load_record(job, folder), _selection(job, folder / SELECTION), digests)
 
 
 def _selection(job: str, file: Path) -> dict[str, Any] | None:

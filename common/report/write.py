@@ -6,18 +6,11 @@ from pathlib import Path
 
 from common.disk.files import write_private
 from common.errors import ConfigError
-from common.report.evidence import gather
-from common.report.page import render
-from common.report.texts import Choice
 
 
-def write_report(data: Path, job: str, out: Path, lang: Choice = "both") -> None:
-    """From a party's data folder into `out`, mode 0600, whole or not at all; an earlier file is replaced.
-
-    Raises JobNotFound and DataError as `gather` does, ConfigError if `out` cannot be written.
-    """
-    page = render(gather(data, job), lang).encode()
+def write_report(page: str, out: Path) -> None:
+    """`page` into `out`, mode 0600, whole or not at all; an earlier file is replaced. Raises ConfigError if it cannot be."""
     try:
-        write_private(out, page)
+        write_private(out, page.encode())
     except OSError as error:
         raise ConfigError(f"{out}: cannot be written ({error.strerror})", remedy="Name a file in a folder of yours.") from None

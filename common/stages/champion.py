@@ -1,15 +1,20 @@
-"""Where two registries stand, and what a crash between preparing and committing a move left behind: settled in one round."""
+"""The champion of both parties: where two registries stand, and what a crash between preparing and committing a move left."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from common.errors import PolicyError
+from common.errors import PlanError, PolicyError
 from common.home.registry import Registry
-from common.learn.linear.half import CHAMPION
+from common.learn.linear.half import CHAMPION, ModelStore, PartyModel
 from common.mpc.session import Array, Kind, Session
+from common.rows.dataset import ColumnConfig
 
 _NOWHERE = bytes(32)
+
+Columns = Mapping[str, ColumnConfig]
 
 
 async def settle(session: Session, registry: Registry, *, differ: bool = False) -> bool:
@@ -47,6 +52,31 @@ async def resolve(session: Session, registry: Registry, model: str) -> str:
 async def champion_of_both(session: Session, registry: Registry) -> str | None:
     await settle(session, registry)
     return registry.champion
+
+
+async def find_champion(session: Session, registry: Registry, models: ModelStore, columns: Columns) -> PartyModel | None:
+    """What the champion needs to score a table of `columns` too; the same job at both parties, or None at both."""
+    job = await champion_of_both(session, registry)
+    if job is None:
+        return None
+    model = models.load(job)
+    _check_columns(model, columns)
+    return model
+
+
+def _check_columns(champion: PartyModel, columns: Columns) -> None:
+    """Raises PlanError unless the champion's columns are among these, read in the same way; texts of reasons may differ."""
+    differ = [name for name, column in champion.source.items() if name not in columns or _read(column) != _read(columns[name])]
+    if differ:
+        raise PlanError(
+            f"this dataset lacks columns of the champion {champion.job}, or declares them otherwise",
+            remedy="Train without challenge: promotion then compares on rows that both trainings held out.",
+            local=f"They are: {', '.join(differ)}.",
+        )
+
+
+def _read(column: ColumnConfig) -> dict[str, object]:
+    return column.model_dump(exclude={"reason"})
 
 
 def as_words(digest: bytes) -> Array:

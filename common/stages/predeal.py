@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from common.errors import DataError
-from common.home.home import Outcome
+from common.home.outcome import Outcome
 from common.home.stock import StockWriter
 from common.home.stocks import Stocks
 from common.learn.linear.ahead import dealt_arrays
@@ -14,7 +14,7 @@ from common.mpc.correlations import DealerLink, take_dealt, take_seed
 from common.mpc.session import Session
 from common.plan.plans import PredealPlan
 from common.stages.ahead import confirm
-from common.stages.pipeline import StageReporter
+from common.stages.job import StageReporter
 
 
 async def predeal(

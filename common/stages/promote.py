@@ -9,21 +9,21 @@ import time
 
 import numpy as np
 
-from bank_party.judge.challenge import Challenge, measured
 from common.disclosure import Opened
 from common.errors import DataError, PeerProtocolError, PolicyError
-from common.home.home import Home, Outcome
+from common.home.home import Home
+from common.home.outcome import Challenge, Outcome
 from common.home.registry import Version
 from common.mpc.correlations import DealerLink, take_seed
 from common.mpc.session import Array, Kind, Session
 from common.party import Party
 from common.plan.plans import PromotePlan
 from common.stages.champion import as_words, settle
-from common.stages.pipeline import StageReporter
+from common.stages.job import Role, StageReporter
 
 
 async def promote(
-    job: str, plan: PromotePlan, session: Session, dealer: DealerLink, home: Home, reporter: StageReporter
+    job: str, plan: PromotePlan, session: Session, dealer: DealerLink, home: Home, role: Role, reporter: StageReporter
 ) -> Outcome:
     """1. settle what a crash left   2. both hold what both were told of at its training   3. the bank compares
     4. prepare: say so   5. commit: say so
@@ -38,7 +38,7 @@ async def promote(
     anew = not await settle(session, registry, differ=plan.anew)
     version = registry.version(registry.target(plan))
     await _same_model(session, version, await asyncio.to_thread(home.models.digest, version.job))
-    challenge = await _compare(plan, session, home, version) if session.party is Party.BANK else None
+    challenge = await _compare(plan, session, home, role, version)
     move = registry.prepare(job, plan, version.job, anew=anew)
     await _both_at(session, move.position)
     registry.commit()
@@ -67,23 +67,14 @@ async def _both_at(session: Session, position: bytes) -> None:
         raise PeerProtocolError("the other party is at another move", remedy="Both sides must run the same version and plan.")
 
 
-async def _compare(plan: PromotePlan, session: Session, home: Home, version: Version) -> Challenge | None:
-    """At the bank: the model beside the champion. Raises PolicyError for one that is significantly worse.
+async def _compare(plan: PromotePlan, session: Session, home: Home, role: Role, version: Version) -> Challenge | None:
+    """The model beside the champion, at the bank. Raises PolicyError for one that is significantly worse.
 
     Opens METRICS first, as the outcome tells the client: by numbers, or by a refusal, whose numbers stay here.
     """
     champion = home.registry.champion
     if plan.action == "rollback" or champion is None or champion == version.job:
         return None
-    session.open(Opened.METRICS)
-    found = await asyncio.to_thread(measured, home.models, version.job, champion, home.policy.min_test_per_class)
-    if found is not None and found.auc_difference.high < 0 and not plan.force:
-        difference = found.auc_difference
-        public = f"{version.job} is worse than the champion {champion}: the bank's log has the numbers"
-        raise PolicyError(
-            f"{version.job} is worse than the champion {champion}: AUC {found.auc:.4f} against {found.champion_auc:.4f}"
-            f" on {found.rows} held-out rows, 95 % interval {difference.low:+.4f} to {difference.high:+.4f}",
-            remedy="Promote it all the same with force = true (--force).",
-            public=public,
-        )
-    return found
+    if session.party is Party.BANK:
+        session.open(Opened.METRICS)
+    return await asyncio.to_thread(role.compare, plan, version.job, champion)

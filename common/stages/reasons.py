@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bank_party.decision.reasons import grouped, strongest
-from bank_party.decision.scorecard import contributions
 from common.errors import ConfigError, PeerProtocolError
+from common.features.contributions import contributions, grouped, strongest
 from common.learn.linear.half import PartyModel
 from common.mpc.session import Kind, Session
 from common.party import Party

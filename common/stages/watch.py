@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from common.home.outcome import Drift
 from common.monitor import reference
 from common.monitor.book import Book, Reading
 from common.monitor.config import MonitorConfig
@@ -33,7 +34,7 @@ def watch(
     return readings
 
 
-def told(readings: Sequence[Reading], config: MonitorConfig, least: int) -> tuple[float, int] | None:
+def told(readings: Sequence[Reading], config: MonitorConfig, least: int) -> Drift | None:
     """What others may hear: the largest stability index beyond chance, 0 if none is, and the number of alarms.
 
     Of months with at least `least` rows only, as an index of one row tells in which bin it is; None without such a month.
@@ -41,4 +42,5 @@ def told(readings: Sequence[Reading], config: MonitorConfig, least: int) -> tupl
     large = [reading for reading in readings if reading.rows >= least]
     if not large:
         return None
-    return max((reading.psi for reading in large if reading.psi > reading.floor), default=0.0), len(alarms(large, config))
+    largest = max((reading.psi for reading in large if reading.psi > reading.floor), default=0.0)
+    return Drift(largest, len(alarms(large, config)))

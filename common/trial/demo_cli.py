@@ -144,9 +144,9 @@ def collect_demo(config: Path, out: Path) -> None:
 
 def collect(bank: Path, out: Path) -> Counter[str]:
     """From the bank's data folder; how many rows were approved, referred and declined."""
-    from common.report.write import write_report  # draws charts: other commands need not wait for that library
+    from common.daemon.report_command import write_of  # draws charts: other commands need not wait for that library
 
-    write_report(bank, _newest(bank, bank.glob("models/*/model.json"), "model").parent.name, out / REPORT)
+    write_of(bank, _newest(bank, bank.glob("models/*/model.json"), "model").parent.name, out / REPORT)
     shutil.copyfile(_newest(bank, filter(_decides, bank.glob("scores/*.csv")), "decisions"), out / DECISIONS)
     with (out / DECISIONS).open(encoding="utf-8", newline="") as stream:
         return Counter(row["decision"] for row in csv.DictReader(stream))

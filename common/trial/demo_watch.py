@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from bank_party.monitor.history import read_history
 from common.daemon.monitor_commands import write_page
 from common.monitor.drift import Alarm
-from common.monitor.history import read_history
 from common.monitor.reference import SCORE
 from common.process.settings import PartySettings, load_settings
 from common.wire import coordinator_pb2 as wire

@@ -162,9 +162,9 @@ def run_trial(options: TrialOptions, console: Console) -> TrialResult:
             job = follow(client.watch(client.submit(plan).id), console)
         settle(trial, job, console)
         if options.report:
-            from common.report.write import write_report  # draws charts: other commands need not wait for that library
+            from common.daemon.report_command import write_of  # draws charts: other commands need not wait for that library
 
-            write_report(trial.folder / "bank-data", job.id, options.report)
+            write_of(trial.folder / "bank-data", job.id, options.report)
     total = time.monotonic() - start
     exact = None
     if options.compare:

@@ -8,6 +8,7 @@ import pytest
 
 from bank_party.decision.bundle import HeldOut
 from bank_party.decision.decide import decide, draw_validation, make_rules
+from bank_party.judge.evaluation import BankOnly
 from common.decision.config import DecisionConfig
 from common.features.fit import fit
 from common.features.options import Preparation
@@ -16,6 +17,7 @@ from common.learn.linear.half import PartyModel
 from common.party import Party
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
+from common.stages.job import Made
 from common.stages.reasons import Named
 from common.stats.logistic import fit_logistic
 from common.stats.measures import sigmoid
@@ -40,8 +42,9 @@ def rules(config: DecisionConfig = CONFIG) -> HeldOut:
     alone = fit_logistic(OWN[:TRAIN], Y[:TRAIN], RIDGE)
     ready = Prepared(FITTED, TABLE, Party.BANK, np.eye(3), (*FITTED.columns, INTERCEPT))
     errors = np.roll(standard_errors(OWN[:TRAIN], alone, RIDGE), -1)
-    bank_only = np.roll(alone, -1), errors, alone[0] + OWN[TRAIN:] @ alone[1:]
-    return make_rules(config, MODEL, ready, TRAIN, U[TRAIN:], bank_only, seed=42)[0]
+    bank_only = BankOnly(np.roll(alone, -1), errors, alone[0] + OWN[TRAIN:] @ alone[1:])
+    made = Made(MODEL, ready, np.empty((0, 3), np.int32), TABLE, TRAIN)
+    return make_rules(config, made, U[TRAIN:], bank_only, seed=42)[0]
 
 
 def test_the_bundle_holds_three_scores_of_each_held_out_row() -> None:

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bank_party.decision.reasons import describe, grouped, strongest
-from bank_party.decision.scorecard import contributions
+from bank_party.decision.reasons import describe
+from common.features.contributions import contributions, grouped, strongest
 
 PART = st.sampled_from([-1.0, 0.0, 0.1, 0.5, 2.0])
 TEXTS = [f"reason {k}" for k in range(300)]

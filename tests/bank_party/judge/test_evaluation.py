@@ -8,9 +8,11 @@ import pytest
 from bank_party.judge.evaluation import bank_only, evaluate, reach_warning
 from common.features.options import Preparation
 from common.learn.linear.design import Prepared, prepare
+from common.learn.linear.half import PartyModel
 from common.mpc.link import Fourier
 from common.party import Party
 from common.rows.dataset import ColumnConfig
+from common.stages.job import Made
 from common.stats import measures
 from common.stats.logistic import fit_logistic
 from common.stats.measures import sigmoid
@@ -43,11 +45,15 @@ def test_the_joint_model_is_measured_on_held_out_rows() -> None:
 
 def test_the_banks_own_model_is_a_plain_logistic_regression_of_its_training_rows() -> None:
     made = prepared()
-    own, errors = bank_only(made, made.encoded(TRAIN, RIDGE, 1.0)[0], LABEL, RIDGE)
+    words = made.encoded(TRAIN, RIDGE, 1.0)[0]
+    model = PartyModel("job-1", Party.BANK, made.fitted, np.zeros(len(made.columns)), {}, {})
+    found = bank_only(Made(model, made, words, made.table, TRAIN), LABEL, RIDGE)
+    own, errors = found.coefficients, found.errors
     x = made.matrix(0, TRAIN)[:, :-1]
     exact = fit_logistic(x, LABEL[:TRAIN], RIDGE)
     np.testing.assert_allclose(own, np.roll(exact, -1), atol=2e-4)  # the rows are encoded to 2^-10
     np.testing.assert_allclose(errors, np.roll(standard_errors(x, exact, RIDGE), -1), rtol=1e-3)
+    np.testing.assert_allclose(found.u, made.matrix(TRAIN, ROWS) @ own)
 
 
 def test_the_interval_is_of_joint_minus_bank_only() -> None:

@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 
 from bank_party.decision.bundle import HeldOut
-from bank_party.monitor.matured import Matured, alarms, area, known_labels, mature, read_scores
+from bank_party.decision.scores import read_scores
+from bank_party.monitor.matured import alarms, area, known_labels, mature
 from common.errors import DataError
 from common.monitor.config import MonitorConfig
+from common.monitor.history import Matured
 from common.rows.dataset import DatasetConfig, read_labels
 from common.stats import measures
 from common.stats.measures import sigmoid

@@ -8,10 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bank_party.judge.challenge import Challenge
-from bank_party.judge.evaluation import Evaluation
 from common.daemon.outcome import report
-from common.home.home import Outcome
+from common.home.outcome import Challenge, Drift, Evaluation, Outcome
 from common.stats.measures import Interval, Metrics
 from common.wire import party_pb2 as wire
 from common.wire.peer import Counter
@@ -78,7 +76,7 @@ def test_counts_costs_and_openings_are_reported_as_they_are() -> None:
 
 def test_drift_and_a_challenge_leave_rounded_and_without_a_name_of_a_column() -> None:
     rival = Challenge("job-1", 0.7123456, 0.7, Interval(0.0123456, -0.01, 0.03, 0.2), 500)
-    message = report(Outcome(drift=(0.34567, 3), challenge=rival, champion="job-2"), Counter(), Counter())
+    message = report(Outcome(drift=Drift(0.34567, 3), challenge=rival, champion="job-2"), Counter(), Counter())
     assert (message.drift.largest_psi, message.drift.alarms, message.champion) == (0.35, 3, "job-2")
     assert (message.challenge.auc, message.challenge.auc_difference.difference) == (0.71235, 0.01235)
     assert {field.name for field in message.drift.DESCRIPTOR.fields} == {"largest_psi", "alarms"}

@@ -14,11 +14,12 @@ from common.daemon.daemon import open_home
 from common.daemon.meet import Door
 from common.daemon.runner import Runner
 from common.errors import JobStateError, PeerLost
-from common.party import Identity, Party
+from common.party import Identity
 from common.plan.plans import TrainPlan
 from common.process.settings import PartySettings
 from common.stages.offer import check_offer
 from common.wire import party_pb2 as wire
+from grid_party.role import GridRole
 
 BANK = Identity("acme", "bank-party")
 
@@ -40,7 +41,7 @@ class Desk:
         )
         self.door, self.sent = Door(BANK), list[wire.FromParty]()
         nobody: Any = None
-        self.runner = Runner(Party.GRID, settings, open_home(settings), self.door, nobody)
+        self.runner = Runner(GridRole(home := open_home(settings)), settings, home, self.door, nobody)
 
     async def send(self, message: wire.FromParty) -> None:
         self.sent.append(message)

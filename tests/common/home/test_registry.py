@@ -13,17 +13,19 @@ import pytest
 
 from bank_party.decision import bundle
 from bank_party.judge import challenge
-from bank_party.judge.challenge import Challenge
 from common.errors import DataError, JobNotFound, PlanError, PolicyError
-from common.home.home import Home, Outcome
+from common.home.home import Home
+from common.home.outcome import Challenge, Outcome
 from common.home.registry import Registry, Stage
 from common.party import Party
 from common.plan.plans import PromotePlan, TrainPlan
+from common.stages import champion
 from common.stages.champion import resolve, settle
 from common.stages.promote import promote
 from common.stats.measures import Interval
 from tests.common.stages.companies import Companies, Recorder, frames
 from tests.peers import Trio
+from tests.roles import role_of
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,10 @@ async def both(sides: list[Any]) -> list[Any]:
 async def move(homes: dict[Party, Home], job: str, model: str | None = None, **more: Any) -> dict[Party, Outcome]:
     plan = PromotePlan.model_validate({"model": model, "action": "promote" if model else "rollback", **more})
     trio = Trio(plan.allowed)
-    ends = {p: promote(job, plan, trio.session[p], trio.from_dealer[p], homes[p], Recorder()) for p in Party}  # type: ignore[arg-type]
+    ends = {
+        p: promote(job, plan, trio.session[p], trio.from_dealer[p], home, role_of(p, home), Recorder())  # type: ignore[arg-type]
+        for p, home in homes.items()
+    }
     grid, bank, _ = await both([ends[Party.GRID], ends[Party.BANK], trio.dealer.seeds()])
     return {Party.GRID: grid, Party.BANK: bank}
 
@@ -247,8 +252,8 @@ async def test_a_challenger_reads_the_champions_columns_as_it_did(homes: dict[Pa
     async def found(columns: dict[str, Any]) -> Any:
         trio = Trio()
         home = homes[Party.GRID]
-        sides = [challenge.find_champion(trio.session[Party.GRID], home.registry, home.models, columns)]
-        sides.append(challenge.champion_of_both(trio.session[Party.BANK], homes[Party.BANK].registry))  # type: ignore[arg-type]
+        sides = [champion.find_champion(trio.session[Party.GRID], home.registry, home.models, columns)]
+        sides.append(champion.champion_of_both(trio.session[Party.BANK], homes[Party.BANK].registry))  # type: ignore[arg-type]
         return (await both(sides))[0]
 
     kwh = source["kwh"]

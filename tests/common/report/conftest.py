@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from common.decision.config import DecisionConfig
-from common.home.home import Outcome
+from common.home.outcome import Outcome
 from common.party import Party
 from tests.common.stages.companies import Companies, frames
 

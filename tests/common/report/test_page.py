@@ -10,14 +10,18 @@ import pandas as pd
 import pytest
 
 from bank_party.decision import bundle
+from bank_party.report import page as bank
 from common.party import Party
 from common.report import page
 from common.report.evidence import Evidence, gather
 from common.report.numbers import real, share, signed
-from common.report.page import SECTIONS, render
+from common.report.page import Own, render
 from common.report.texts import LANGS, Choice, catalogue
+from grid_party import report as grid
 from tests.common.report.conftest import JOB, Job
 
+SECTIONS = {Party.GRID: grid.SECTIONS, Party.BANK: bank.SECTIONS}
+FILES = {Party.GRID: (), Party.BANK: (bundle.RULES,)}
 VOID = {"meta", "input", "br", "img", "link", "hr"}
 
 
@@ -60,13 +64,14 @@ class Outline(HTMLParser):
 
 @pytest.fixture(scope="module")
 def evidence(job: Job) -> dict[Party, Evidence]:
-    return {party: gather(job.data(party), JOB) for party in Party}
+    return {party: gather(job.data(party), JOB, *FILES[party]) for party in Party}
 
 
 @pytest.fixture(scope="module")
-def pages(evidence: dict[Party, Evidence]) -> dict[tuple[Party, Choice], str]:
+def pages(job: Job) -> dict[tuple[Party, Choice], str]:
     choices: tuple[Choice, ...] = ("en", "zh", "both")
-    return {(party, choice): render(evidence[party], choice) for party in Party for choice in choices}
+    make = {Party.GRID: grid.make_report, Party.BANK: bank.make_report}
+    return {(party, choice): make[party](job.data(party), JOB, choice) for party in Party for choice in choices}
 
 
 @pytest.mark.parametrize("party", Party)
@@ -123,7 +128,7 @@ def test_what_was_opened_is_what_the_job_opened(
     job: Job, pages: dict[tuple[Party, Choice], str], evidence: dict[Party, Evidence]
 ) -> None:
     for party in Party:
-        seen = [entry["seen"] for entry in page._opened(evidence[party], page.Words("en"))]
+        seen = [entry["seen"] for entry in page.opened(evidence[party], page.Words("en"))]
         assert len(seen) == len(evidence[party].plan.allowed)
         assert sum(seen) == len(job.outcomes[party].opened)
         assert Outline(pages[party, "en"]).sections["opened"].count("\nopened\n") == sum(seen)
@@ -176,18 +181,19 @@ def test_counted_bins_are_shown_and_small_ones_are_not(evidence: dict[Party, Evi
     ]
     columns = [{"name": "peak", "iv": 0.4321, "kept": True, "reason": "", "bins": bins}]
     base = evidence[Party.GRID]
-    with_bins = Evidence(base.model, base.plan, base.record, None, {"coding": "woe", "columns": columns}, base.digests)
-    found = Outline(render(with_bins, "en")).sections["features"]
+    with_bins = Evidence(base.model, base.plan, base.record, {"coding": "woe", "columns": columns}, base.digests)
+    found = Outline(render(with_bins, Own(("features",)), "en")).sections["features"]
     assert "Bins of peak" in found and "0.432" in found
     assert "[0, 1)\n500\n20.00%\n−0.111" in found
     assert "0.333" not in found and "75.00%" not in found  # and, as a total would tell it, neither is the next smallest
     assert "0.222" not in found
 
 
-def test_the_page_is_the_same_each_time(evidence: dict[Party, Evidence], pages: dict[tuple[Party, Choice], str]) -> None:
-    assert render(evidence[Party.GRID], "both") == pages[Party.GRID, "both"]
+def test_the_page_is_the_same_each_time(job: Job, pages: dict[tuple[Party, Choice], str]) -> None:
+    assert grid.make_report(job.data(Party.GRID), JOB, "both") == pages[Party.GRID, "both"]
 
 
 def test_templates_name_no_section_that_is_not_there() -> None:
-    folder = Path(page.__file__).parent / "templates" / "sections"
-    assert {file.name.removesuffix(".j2") for file in folder.glob("*.j2")} == set(SECTIONS[Party.BANK])
+    folders = Path(page.__file__).parent / "templates" / "sections", Path(bank.__file__).parent / "sections"
+    found = [file.name.removesuffix(".j2") for folder in folders for file in folder.glob("*.j2")]
+    assert sorted(found) == sorted(bank.SECTIONS) and set(grid.SECTIONS) < set(found)

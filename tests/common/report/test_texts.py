@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import string
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,13 +12,14 @@ from bank_party.judge.evaluation import reach_warning
 from common.disclosure import CATALOGUE, Opened
 from common.features.fit import fit
 from common.features.options import Preparation
-from common.report import texts
 from common.report.texts import Words, catalogue
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 from tests.bank_party.decision.worlds import held_out
+from tests.source import ROOT
 
-FOLDER = Path(texts.__file__).parent
+FOLDERS = [ROOT / package / "report" for package in ("common", "bank_party")]
+FOLDERS.append(ROOT / "grid_party")
 FREE = ("disclosure.", "warning.")
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 SAME = {
@@ -49,7 +49,7 @@ def test_a_text_is_there_in_both_languages_with_the_same_blanks(key: str) -> Non
 
 
 def test_every_key_that_is_used_is_there_and_every_key_is_used() -> None:
-    sources = [*FOLDER.rglob("*.py"), *FOLDER.rglob("*.j2")]
+    sources = [file for folder in FOLDERS for file in (*folder.rglob("*.py"), *folder.rglob("*.j2"))]
     text = "\n".join(file.read_text(encoding="utf-8") for file in sources)
     groups = {key.split(".")[0] for key in catalogue()} - {"warning", "disclosure"}
     files = {"model.json", "decision.json", "features.json"}

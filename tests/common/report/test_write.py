@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from bank_party.report import page as bank
 from common.errors import ConfigError, DataError, JobNotFound
 from common.party import Party
 from common.process.settings import PartySettings
 from common.report.write import write_report
 from common.trial.processes import to_toml
 from common.wattscore import main
+from grid_party import report as grid
 from tests.common.report.conftest import JOB, Job
 
 
@@ -43,9 +45,9 @@ def test_the_command_writes_a_private_file(job: Job, party: Party, tmp_path: Pat
 
 def test_an_unknown_job_and_a_folder_that_is_not_there_are_told(job: Job, tmp_path: Path) -> None:
     with pytest.raises(JobNotFound):
-        write_report(job.data(Party.BANK), "train-2", tmp_path / "report.html")
+        bank.make_report(job.data(Party.BANK), "train-2", "both")
     with pytest.raises(ConfigError, match="cannot be written"):
-        write_report(job.data(Party.GRID), JOB, tmp_path / "no" / "report.html")
+        write_report(grid.make_report(job.data(Party.GRID), JOB, "both"), tmp_path / "no" / "report.html")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -54,11 +56,11 @@ def test_a_damaged_file_is_named(job: Job, tmp_path: Path, name: str) -> None:
     shutil.copytree(job.data(Party.BANK) / "models", tmp_path / "models")
     (tmp_path / "models" / JOB / name).write_text(json.dumps({"columns": [{"name": "x"}]}))
     with pytest.raises(DataError, match="damaged"):
-        write_report(tmp_path, JOB, tmp_path / "report.html")
+        bank.make_report(tmp_path, JOB, "both")
 
 
 def test_a_model_of_an_earlier_version_is_told_to_be_trained_again(job: Job, tmp_path: Path) -> None:
     shutil.copytree(job.data(Party.GRID) / "models", tmp_path / "models")
     (tmp_path / "models" / JOB / "record.json").unlink()
     with pytest.raises(JobNotFound, match="Train it again"):
-        write_report(tmp_path, JOB, tmp_path / "report.html")
+        grid.make_report(tmp_path, JOB, "both")

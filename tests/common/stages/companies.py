@@ -11,7 +11,8 @@ import pandas as pd
 
 from common.decision.config import DecisionConfig
 from common.disk.scratch import Scratch
-from common.home.home import Home, Outcome
+from common.home.home import Home
+from common.home.outcome import Outcome
 from common.home.registry import Registry
 from common.home.rowbook import Ledger
 from common.home.stocks import Stocks
@@ -24,8 +25,10 @@ from common.party import Party
 from common.plan.plans import ScorePlan, TrainPlan, make_plan
 from common.plan.policy import Policy
 from common.rows.dataset import DatasetConfig
-from common.stages.pipeline import PartyJob, run
+from common.stages.job import PartyJob
+from common.stages.pipeline import run
 from tests.peers import Trio, coordinate, no_training
+from tests.roles import role_of
 
 COMMON, GRID_ONLY, BANK_ONLY, MONTHS = 500, 60, 40, 3
 FLOORS = {"min_matched": 50, "min_rows": 100, "min_per_class": 20}
@@ -129,6 +132,7 @@ class Companies:
 
         async def party(session: Session, correlations: DealtCorrelations) -> Outcome:
             own = session.party
+            home = self.opened_home(own)
             return await run(
                 PartyJob(
                     job,
@@ -137,7 +141,8 @@ class Companies:
                     session,
                     correlations,
                     self.reporters[own],
-                    self.opened_home(own),
+                    home,
+                    role_of(own, home),
                     self.scratch(own),
                 )
             )

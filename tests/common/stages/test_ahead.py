@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from common.errors import DataError, PeerProtocolError, PolicyError
-from common.home.home import Outcome
+from common.home.outcome import Outcome
 from common.home.stock import StockLabel, dealing
 from common.home.stocks import Stocks
 from common.learn.linear.train import train

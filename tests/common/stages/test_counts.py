@@ -14,7 +14,7 @@ from common.disclosure import Opened
 from common.errors import PeerProtocolError, PolicyError
 from common.features.binning import Binning, binned_columns, cut
 from common.features.options import Preparation
-from common.home.home import Outcome
+from common.home.outcome import Outcome
 from common.home.rowbook import CountedLedger
 from common.mpc.correlations import DealtCorrelations
 from common.mpc.cost import Cost, bin_counts

@@ -11,7 +11,7 @@ import pytest
 
 from common.disclosure import Opened
 from common.errors import DataError, JobNotFound, PlanError, PolicyError
-from common.home.home import Outcome
+from common.home.outcome import Outcome
 from common.learn.linear.design import INTERCEPT
 from common.mpc.session import Kind
 from common.party import Party
@@ -19,12 +19,14 @@ from common.plan.plans import TrainPlan
 from common.rows.dataset import read_table
 from common.rows.table import FeatureTable
 from common.stages import split
+from common.stages.job import PartyJob
 from common.stages.offer import check_batch
-from common.stages.pipeline import PartyJob, load
+from common.stages.pipeline import load
 from common.stats.logistic import fit_logistic
 from common.stats.measures import auc
 from tests.common.stages.companies import COMMON, MONTHS, POLICY, Companies, Recorder, frames
 from tests.peers import Trio
+from tests.roles import role_of
 
 STAGES = ["load", "align", "prepare", "train", "reveal", "evaluate"]
 
@@ -276,7 +278,7 @@ def party_job(companies: Companies, **more: Any) -> PartyJob:
     """The grid's, of a plan with these keys; nobody is at the other end."""
     plan, home = companies.plan(**more), companies.opened_home(Party.GRID)
     session = Trio(plan.allowed).session[Party.GRID]
-    return PartyJob("job-1", plan, companies.dataset(Party.GRID), session, None, Recorder(), home)  # type: ignore[arg-type]
+    return PartyJob("job-1", plan, companies.dataset(Party.GRID), session, None, Recorder(), home, role_of(Party.GRID, home))  # type: ignore[arg-type]
 
 
 def test_what_a_warning_says_is_for_its_party_and_others_hear_that_there_is_one(companies: Companies) -> None:

@@ -21,6 +21,7 @@ from common.party import Party
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 from common.stages.score import open_scores
+from grid_party.role import Account
 from tests.common.stages.tables import table
 from tests.peers import Trio
 
@@ -97,7 +98,7 @@ async def test_scores_are_not_sent_when_the_plan_does_not_open_them() -> None:
 
 
 async def test_a_row_beyond_its_budget_is_not_sent(tmp_path: Path) -> None:
-    book = (Ledger(tmp_path / "ledger"), 2)
+    book = Account(Ledger(tmp_path / "ledger"), 2)
     for job in ("job-1", "job-2"):
         await score(book=book, job=job)
     trio = Trio()
@@ -108,7 +109,7 @@ async def test_a_row_beyond_its_budget_is_not_sent(tmp_path: Path) -> None:
 
 
 async def test_the_policys_budget_binds_when_it_is_smaller(tmp_path: Path) -> None:
-    book = (Ledger(tmp_path / "ledger"), 1)
+    book = Account(Ledger(tmp_path / "ledger"), 1)
     await score(book=book, at=slice(10))
     await score(book=book, job="job-2", at=slice(10, 20))
     with pytest.raises(PolicyError, match="by 1 models"):
@@ -116,7 +117,7 @@ async def test_the_policys_budget_binds_when_it_is_smaller(tmp_path: Path) -> No
 
 
 async def test_test_scores_count_too(tmp_path: Path) -> None:
-    book = (Ledger(tmp_path / "ledger"), 1)
+    book = Account(Ledger(tmp_path / "ledger"), 1)
     await score(Kind.TEST_SCORES, book=book)
     await score(Kind.SCORES, book=book)
     with pytest.raises(PolicyError):

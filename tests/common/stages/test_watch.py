@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.home.outcome import Drift
 from common.monitor import reference
 from common.monitor.book import Book, Reading
 from common.monitor.config import MonitorConfig
@@ -25,13 +26,13 @@ ONE = Reading("job-1", "2024-01", "kwh", 0.05, 0.04, 0.0, 0.0, 1000, 5000)
     [
         ([], None),
         ([replace(ONE, rows=999, psi=9.0)], None),
-        ([ONE, replace(ONE, month="2024-02", rows=1, psi=9.0, floor=8.0, missing=1.0)], (0.05, 0)),
-        ([ONE, replace(ONE, feature="tax", psi=0.15, floor=0.2)], (0.05, 0)),
-        ([replace(ONE, psi=0.03)], (0.0, 0)),
-        ([ONE, replace(ONE, feature="tax", psi=0.4), replace(ONE, feature="gas", missing=0.5)], (0.4, 2)),
+        ([ONE, replace(ONE, month="2024-02", rows=1, psi=9.0, floor=8.0, missing=1.0)], Drift(0.05, 0)),
+        ([ONE, replace(ONE, feature="tax", psi=0.15, floor=0.2)], Drift(0.05, 0)),
+        ([replace(ONE, psi=0.03)], Drift(0.0, 0)),
+        ([ONE, replace(ONE, feature="tax", psi=0.4), replace(ONE, feature="gas", missing=0.5)], Drift(0.4, 2)),
     ],
 )
-def test_only_large_months_and_more_than_chance_are_told(readings: list[Reading], expected: tuple[float, int] | None) -> None:
+def test_only_large_months_and_more_than_chance_are_told(readings: list[Reading], expected: Drift | None) -> None:
     assert told(readings, MonitorConfig(), 1000) == expected
 
 
@@ -41,7 +42,7 @@ def test_one_row_is_kept_at_its_owner_and_told_to_nobody(tmp_path: Path) -> None
     book, config = Book(tmp_path / "m.sqlite"), MonitorConfig()
     found = [watch(f"score-{n}", "job-1", tmp_path, book, config, after.take(np.arange(n)), None) for n in (300, 1)]
     heard = [told(readings, config, 300) for readings in found if readings is not None]
-    assert heard[0] is not None and heard[0][0] > 1.0 and heard[0][1] >= 1
+    assert heard[0] is not None and heard[0].largest_psi > 1.0 and heard[0].alarms >= 1
     assert heard[1:] == [None] and {reading.rows for reading in book.readings()} == {300}
     assert watch("score-9", "job-2", tmp_path / "none", book, config, after, None) is None
 

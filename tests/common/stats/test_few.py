@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from common.monitor.small import hidden
+from common.stats.few import hidden_rates
 
 
 @pytest.mark.parametrize(
@@ -23,4 +23,4 @@ from common.monitor.small import hidden
 def test_a_rate_needs_five_rows_of_each_class_and_hidden_ones_together_too(
     bad: tuple[int, ...], good: tuple[int, ...], off: tuple[bool, ...]
 ) -> None:
-    assert tuple(hidden(np.array(bad, np.int64), np.array(good, np.int64))) == off
+    assert tuple(hidden_rates(np.array(bad, np.int64), np.array(good, np.int64))) == off

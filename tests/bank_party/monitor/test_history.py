@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bank_party.monitor.history import read_history
 from common.errors import DataError
 from common.monitor.book import Book
 from common.monitor.config import MonitorConfig
-from common.monitor.history import read_history
 from common.rows.dataset import DatasetConfig
 
 

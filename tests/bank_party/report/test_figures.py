@@ -15,7 +15,7 @@ from common.report.charts import Chart, shorten, style
 from common.report.numbers import brief, count, money, p_value, real, share, signed
 from common.report.texts import Words
 from common.stats import measures
-from common.stats.few import LEAST, hidden
+from common.stats.few import LEAST, hidden_cells
 from tests.bank_party.decision.worlds import held_out
 
 HELD = held_out(4000, segments=["region", "income"])[0]
@@ -104,7 +104,7 @@ def test_rows_of_one_enterprise_widen_the_interval() -> None:
     ],
 )
 def test_small_cells_are_hidden_with_what_would_tell_them(rows: list[int], want: list[int]) -> None:
-    found = hidden(rows)
+    found = hidden_cells(rows)
     assert np.flatnonzero(found).tolist() == want
     secret = sum(row for row, hide in zip(rows, found, strict=True) if hide)
     assert secret == 0 or secret >= LEAST or secret == sum(rows)

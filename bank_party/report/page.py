@@ -1,0 +1,86 @@
+"""The bank's page: the frame, and what held-out scores and labels say of the model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from bank_party.decision import bundle
+from bank_party.decision.bundle import Decision, HeldOut
+from bank_party.report import figures, labels
+from bank_party.report.judged import Judged, judge
+from bank_party.report.parts import FEW
+from common.home.record import Record, Refit
+from common.report.evidence import Evidence, gather
+from common.report.page import Chart, Own, render
+from common.report.texts import Choice, Words
+from common.stats.few import LEAST
+
+SECTIONS = (
+    "summary", "identity", "data", "features", "model", "stability", "ranking", "lift", "calibration", "grades", "comparison",
+    "segments", "decision", "swap", "opened", "warnings", "sign",
+)  # fmt: skip
+
+
+def make_report(data: Path, job: str, choice: Choice) -> str:
+    """The page of a training job, from the bank's data folder; raises as `gather` does."""
+    evidence = gather(data, job, bundle.RULES)
+    held = bundle.load(job, data / "models" / job)
+    return render(evidence, own(evidence, held), choice)
+
+
+def own(evidence: Evidence, held: HeldOut) -> Own:
+    """What the bank adds to the frame."""
+    judged = judge(held)
+    return Own(
+        SECTIONS,
+        Path(__file__).parent,
+        lambda words: _values(evidence, held, judged, words),
+        _charts(evidence, held.decision, judged),
+    )
+
+
+def _values(evidence: Evidence, held: HeldOut, judged: Judged, words: Words) -> Mapping[str, Any]:
+    return {
+        "held": held,
+        "judged": judged,
+        "rules": held.decision,
+        "few": FEW,
+        "names": labels.of_parts(judged, words),
+        "values": lambda text: labels.value(text, words),
+        "distance": lambda refit, weight: _distance(refit, weight, evidence.record),
+        "rising": _rising(held.decision),
+    }
+
+
+def _rising(rules: Decision) -> bool:
+    """Whether observed rates rise from grade to grade, of those with enough rows to be shown."""
+    rates = [grade.test.observed for grade in rules.grades if grade.test.rows >= LEAST and grade.test.observed is not None]
+    return all(a < b for a, b in pairwise(rates))
+
+
+def _distance(refit: Refit, weight: float, record: Record) -> float | None:
+    """Of the trained weight, in standard errors of the difference: errors fall with the root of the rows."""
+    if not refit.error:
+        return None
+    return (refit.value - weight) / (refit.error * math.sqrt(1 + refit.rows / record.counts["train_rows"]))
+
+
+def _charts(evidence: Evidence, rules: Decision, judged: Judged) -> dict[str, Chart]:
+    record, weights = evidence.record, evidence.model.weights.tolist()
+    return {
+        "coefficients": lambda words: figures.coefficients(words, rules.coefficients),
+        "refits": lambda words: figures.refits(words, weights, record.refits) if record.refits else None,
+        "roc": lambda words: figures.roc(words, judged.joint_curve, judged.alone_curve),
+        "ks": lambda words: figures.ks(words, judged.joint_curve, judged.joint.ks),
+        "lift": lambda words: figures.lift(words, judged.joint_lifts, judged.alone_lifts),
+        "gain": lambda words: figures.gain(words, judged.joint_lifts, judged.alone_lifts),
+        "reliability": lambda words: figures.reliability(words, rules),
+        "scores": lambda words: figures.scores(words, judged.scores),
+        "grades": lambda words: figures.grades(words, rules),
+        "strategy": lambda words: figures.strategy(words, judged.approved),
+        "month_auc": lambda words: figures.month_auc(words, judged.months),
+    }

@@ -1,0 +1,108 @@
+"""What the bank does with what a job gives it alone: it measures the model, makes rules of its scores, and decides by them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bank_party.decision import bundle
+from bank_party.decision.bundle import HeldOut
+from bank_party.decision.decide import decide, make_rules
+from bank_party.decision.scores import write_scores
+from bank_party.judge import challenge, converged, evaluation
+from bank_party.judge.evaluation import BankOnly
+from bank_party.judge.refit import refit
+from common.disclosure import Opened
+from common.errors import LocalProtocolError, PolicyError
+from common.home.home import Home
+from common.home.outcome import Challenge
+from common.learn.linear.half import PartyModel
+from common.mpc.fixedpoint import Reals
+from common.party import Party
+from common.plan.plans import PromotePlan, TrainPlan
+from common.rows.table import FeatureTable
+from common.stages.job import Heard, Kept, Made, PartyJob
+from common.stages.reasons import Named
+
+
+@dataclass(frozen=True)
+class BankRole:
+    """The bank's side of a job."""
+
+    home: Home
+    party = Party.BANK
+
+    def budget(self, columns: int) -> None:
+        return None
+
+    def charge_counts(self, rows: FeatureTable, job: str) -> None:
+        self.home.counted.charge(rows, job, self.home.policy.counts_per_row)
+
+    async def before_training(self, job: PartyJob, held: FeatureTable, columns: int, champion: PartyModel | None) -> None:
+        pass
+
+    async def trained(self, job: PartyJob, plan: TrainPlan, made: Made, heard: Heard | None) -> Kept:
+        """Measures the joint model beside the bank's own columns alone, and makes its decision rules of held-out scores."""
+        label = made.table.label
+        if heard is None or label is None:
+            raise LocalProtocolError("a training at the bank ended without scores or without labels")
+        job.session.open(Opened.METRICS)
+        alone = await asyncio.to_thread(evaluation.bank_only, made, label, plan.model.ridge)
+        await self._measure(job, plan, heard.u, alone, label[made.rows :])
+        held, warnings = await asyncio.to_thread(make_rules, self.home.decision, made, heard.u, alone, seed=plan.split.seed)
+        job.warn(*warnings)
+        rival = None
+        if heard.champion is not None and heard.champion_u is not None:
+            rival = await asyncio.to_thread(challenge.compare, heard.champion, held.label, held.u_joint, heard.champion_u)
+        job.outcome.challenge = rival
+        refits = await asyncio.to_thread(
+            refit, made.model, held, lambda low, high: made.prepared.matrix(made.rows + low, made.rows + high), plan.model.ridge
+        )
+        return Kept(refits, lambda folder: _save(held, rival, folder))
+
+    async def _measure(self, job: PartyJob, plan: TrainPlan, u: Reals, alone: BankOnly, label: Reals) -> None:
+        """The outcome's evaluation, and warnings that all hear: of scores the link cannot hold, of a training cut short."""
+        found = await asyncio.to_thread(evaluation.evaluate, u, alone.u, label)
+        job.outcome.evaluation = found
+        if (warning := evaluation.reach_warning(found.largest_u, plan.model.make_link().reach)) is not None:
+            job.warn(warning, public=warning)
+        if (warning := converged.convergence_warning(u, label, plan.model.link)) is not None:
+            job.warn(warning, public=converged.PUBLIC)
+
+    def before_scoring(self, model: PartyModel) -> None:
+        """Raises JobNotFound or DataError unless the model's decision rules can be read."""
+        bundle.load_decision(model.job, self.home.models.folder(model.job))
+
+    def reasons(self, job: PartyJob, model: PartyModel) -> Mapping[str, str | None]:
+        return {}
+
+    async def scored(self, job: PartyJob, model: PartyModel, table: FeatureTable, u: Reals | None, named: Named | None) -> None:
+        """A decision for each row, into the file of scores."""
+        if u is None:
+            raise LocalProtocolError("a scoring at the bank ended without scores")
+        rules = bundle.load_decision(model.job, self.home.models.folder(model.job))
+        decided = await asyncio.to_thread(decide, rules, self.home.decision, model, table, u, named)
+        await asyncio.to_thread(write_scores, self.home.scores_of(job.id), table, decided)
+        self.home.history.enter_scores(job.id, model.job, self.home.scores_of(job.id))
+
+    def compare(self, plan: PromotePlan, candidate: str, champion: str) -> Challenge | None:
+        """On held-out rows of both; the numbers of a refusal stay here."""
+        found = challenge.measured(self.home.models, candidate, champion, self.home.policy.min_test_per_class)
+        if found is not None and found.auc_difference.high < 0 and not plan.force:
+            difference = found.auc_difference
+            public = f"{candidate} is worse than the champion {champion}: the bank's log has the numbers"
+            raise PolicyError(
+                f"{candidate} is worse than the champion {champion}: AUC {found.auc:.4f} against {found.champion_auc:.4f}"
+                f" on {found.rows} held-out rows, 95 % interval {difference.low:+.4f} to {difference.high:+.4f}",
+                remedy="Promote it all the same with force = true (--force).",
+                public=public,
+            )
+        return found
+
+
+def _save(held: HeldOut, rival: Challenge | None, folder: Path) -> None:
+    bundle.save(held, folder)
+    if rival is not None:
+        challenge.save(rival, folder)

@@ -1,0 +1,56 @@
+"""What a party may say of a job that is over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from common.stats.measures import Interval, Metrics
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Hold-out metrics of the joint and the bank-only model, DeLong's interval of their AUCs, the largest |u|."""
+
+    joint: Metrics
+    bank_only: Metrics
+    auc_difference: Interval
+    largest_u: float
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """A model beside the champion on the same held-out rows, `rows` of them.
+
+    auc_difference: of the model less the champion, with DeLong's interval.
+    """
+
+    champion: str
+    auc: float
+    champion_auc: float
+    auc_difference: Interval
+    rows: int
+
+
+@dataclass(frozen=True)
+class Drift:
+    """The largest stability index beyond chance among what was scored, 0 if none is, and how many alarms it raised."""
+
+    largest_psi: float
+    alarms: int
+
+
+@dataclass
+class Outcome:
+    """What a party may say of a finished job: counts, seconds, warnings, what was opened, at the bank the evaluation."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    rounds: dict[str, int] = field(default_factory=dict)  # of each stage, as its session counted them
+    warnings: list[str] = field(default_factory=list)  # for this party: they may name what its columns hold
+    public_warnings: list[str] = field(default_factory=list)
+    opened: list[str] = field(default_factory=list)
+    model_digest: str = ""
+    evaluation: Evaluation | None = None
+    drift: Drift | None = None
+    champion: str = ""
+    challenge: Challenge | None = None

@@ -1,0 +1,157 @@
+"""A job as a party holds it, and the role in which it does: what one side does alone, around what both say to each other."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from common.disclosure import Opened
+from common.disk.scratch import Scratch
+from common.home.home import Home
+from common.home.outcome import Challenge, Outcome
+from common.home.record import Refit
+from common.learn.linear.design import Prepared
+from common.learn.linear.half import PartyModel
+from common.match.ecdh import Match, match_ids
+from common.mpc.correlations import Correlations
+from common.mpc.fixedpoint import Reals
+from common.mpc.product import Rows
+from common.mpc.session import Reporter, Session
+from common.party import Party
+from common.plan.plans import PromotePlan, ScorePlan, TrainPlan
+from common.rows.dataset import DatasetConfig
+from common.rows.table import FeatureTable
+from common.stages.reasons import Named
+from common.stages.score import Budget
+
+_log = logging.getLogger(__name__)
+
+
+class StageReporter(Reporter, Protocol):
+    def stage(self, name: str) -> None: ...
+
+    def rows(self, count: int) -> None: ...
+
+
+@dataclass(frozen=True, repr=False)
+class Made:
+    """What a training left at one party: its half of the model, all matched rows prepared, the training rows first.
+
+    words: these, encoded, (rows, m); table: all matched rows as loaded; rows: how many of them trained.
+    """
+
+    model: PartyModel
+    prepared: Prepared
+    words: Rows
+    table: FeatureTable
+    rows: int
+
+
+@dataclass(frozen=True, repr=False)
+class Heard:
+    """Log-odds of held-out rows, (n,), as the bank hears them: the model's, and the champion's if the plan challenges it."""
+
+    u: Reals
+    champion: str | None = None
+    champion_u: Reals | None = None
+
+
+def _nothing(folder: Path) -> None:
+    del folder
+
+
+@dataclass(frozen=True, repr=False)
+class Kept:
+    """What a side keeps of a training beside the model: its coefficients fitted again, and files, once all else is made."""
+
+    refits: tuple[Refit, ...] = ()
+    save: Callable[[Path], None] = _nothing  # into the model's folder
+
+
+class Role(Protocol):
+    """What one side does alone. What the two say to each other is in `stages`; a role is never asked in the middle of that.
+
+    Its hooks exchange nothing with the other party. Both sides run them at the same places, though one may do nothing there.
+    """
+
+    @property
+    def party(self) -> Party: ...
+
+    def budget(self, columns: int) -> Budget | None:
+        """The account charged before scores of a model with so many columns leave; at the bank none."""
+
+    def charge_counts(self, rows: FeatureTable, job: str) -> None:
+        """Before counts of these rows' labels leave. Raises PolicyError when they have been counted too often."""
+
+    async def before_training(self, job: PartyJob, held: FeatureTable, columns: int, champion: PartyModel | None) -> None:
+        """Before anything is trained: raises PolicyError for a model whose scores this side would not let be told."""
+
+    async def trained(self, job: PartyJob, plan: TrainPlan, made: Made, heard: Heard | None) -> Kept:
+        """Of a training that is through; heard: at the bank."""
+
+    def before_scoring(self, model: PartyModel) -> None:
+        """Before any row is matched: raises an error where what follows could not be done."""
+
+    def reasons(self, job: PartyJob, model: PartyModel) -> Mapping[str, str | None]:
+        """The texts that may be told of this side's columns, by column."""
+
+    async def scored(self, job: PartyJob, model: PartyModel, table: FeatureTable, u: Reals | None, named: Named | None) -> None:
+        """Of rows that were scored; u and named: at the bank."""
+
+    def compare(self, plan: PromotePlan, candidate: str, champion: str) -> Challenge | None:
+        """The candidate beside the champion. Raises PolicyError for one that is significantly worse."""
+
+
+@dataclass
+class PartyJob:
+    """One job at one party: its plan, its session, its dealt randomness, its own dataset."""
+
+    id: str
+    plan: TrainPlan | ScorePlan
+    dataset: DatasetConfig
+    session: Session
+    correlations: Correlations
+    reporter: StageReporter
+    home: Home
+    role: Role
+    scratch: Scratch = field(default_factory=Scratch)
+    match: Match = match_ids
+    outcome: Outcome = field(default_factory=Outcome)
+    _stage: str = ""
+
+    @property
+    def party(self) -> Party:
+        return self.session.party
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self.reporter.stage(name)
+        self._stage = name
+        start, rounds = time.monotonic(), self.session.traffic.rounds
+        yield
+        self.outcome.seconds[name] = time.monotonic() - start
+        self.outcome.rounds[name] = self.session.traffic.rounds - rounds
+
+    def warn(self, *texts: str, public: str | None = None) -> None:
+        """Tells this party's log; others hear `public`, by default only that there is something to read there."""
+        if texts:
+            heard = public or f"{len(texts)} warning(s) while in stage {self._stage!r}: see the log of the {self.party.value}"
+            for text in texts:
+                _log.warning("job %s: %s", self.id, text, extra={"public": f"job {self.id}: {heard}"})
+            self.outcome.warnings.extend(texts)
+            self.outcome.public_warnings.append(heard)
+            self.reporter.warn(heard)
+
+    def count(self, **counts: int) -> None:
+        """Keeps counts for the report; the last one given of rows is what progress shows."""
+        self.session.open(Opened.COUNTS)
+        for name in ("train_rows", "matched_rows", "own_rows"):
+            if name in counts:
+                self.reporter.rows(counts[name])
+                break
+        self.outcome.counts.update(counts)

@@ -1,0 +1,20 @@
+"""The grid's page: the frame, and its weights, which it has nothing to compare with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from common.report import figures
+from common.report.evidence import gather
+from common.report.page import Own, render
+from common.report.texts import Choice
+
+SECTIONS = ("summary", "identity", "data", "features", "model", "stability", "opened", "warnings", "sign")
+
+
+def make_report(data: Path, job: str, choice: Choice) -> str:
+    """The page of a training job, from the grid's data folder; raises as `gather` does."""
+    evidence = gather(data, job)
+    model = evidence.model
+    charts = {"weights": lambda words: figures.weights(words, model.columns, model.weights.tolist())}
+    return render(evidence, Own(SECTIONS, charts=charts), choice)
