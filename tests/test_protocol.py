@@ -1,0 +1,92 @@
+"""PROTOCOL.md held against the code: its sections, tables and worked example, and every file and name that it cites."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from common.disclosure import CATALOGUE
+from common.learn.linear.descent import nesterov
+from common.mpc.cost import SIZES, Cost, alignment, descent, matrices, scores, split, training
+from common.mpc.dealer import Work
+from common.mpc.link import Fourier
+from common.mpc.session import OPENS, Kind
+from common.party import Party
+from common.plan.state import TRANSITIONS, State
+from tests.source import ROOT
+
+PROTOCOL = (ROOT / "protos" / "PROTOCOL.md").read_text(encoding="utf-8")
+
+
+def rows(text: str) -> list[list[str]]:
+    lines = re.findall(r"^\| ?(.*)\|$", text, re.MULTILINE)
+    return [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)] for line in lines]
+
+
+def section(number: int) -> str:
+    return PROTOCOL.split(f"\n## {number}. ")[1].split("\n## ")[0]
+
+
+def test_sections_are_numbered_and_code_cites_ones_that_exist() -> None:
+    numbers = [int(n) for n in re.findall(r"^## (\d+)\. ", PROTOCOL, re.MULTILINE)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    sources = [*(ROOT / "common").rglob("*.py"), *(ROOT / "protos").rglob("*.proto")]
+    cited = [c for f in sources for c in re.findall(r"PROTOCOL\.md\s+sections? (\d+)(?: (?:to|and) (\d+))?", f.read_text())]
+    assert len(cited) > 10
+    assert {int(n) for pair in cited for n in pair if n} <= set(numbers)
+
+
+def test_the_protocol_lists_what_may_be_opened_as_the_code_does() -> None:
+    table = {row[0]: row for row in rows(section(7)) if len(row) == 4}
+    for value, disclosure in CATALOGUE.items():
+        _, to, what, by = table[value.value]
+        assert (to, what) == (", ".join(disclosure.to), disclosure.what)
+        assert [kind.value for kind, opened in OPENS.items() if opened is value and kind.value not in by] == []
+    assert len(table) == len(CATALOGUE) + 2  # head and rule
+
+
+def test_every_kind_of_message_is_in_the_protocol() -> None:
+    opening = section(7)
+    assert [k.value for k in Kind if f"`{k.value}`" not in PROTOCOL and f"{k.value}" not in opening] == []
+
+
+def test_the_links_errors_are_as_the_protocol_says() -> None:
+    claimed = [row for row in rows(section(5)) if row[0].isdigit()]
+    assert len(claimed) == 3
+    for period, terms, reach, error in claimed:
+        link = Fourier(int(period), int(terms))
+        u = np.linspace(-link.reach, link.reach, 20_001)
+        found = float(np.abs(link(u) - 0.5 * (1.0 + np.tanh(u / 2.0))).max())
+        assert link.reach == float(reach)
+        assert found == pytest.approx(float(error), abs=6e-5)
+        assert np.gradient(link(u), u).max() < 0.25
+
+
+def test_the_states_are_as_the_protocol_says() -> None:
+    names = {state.value for state in State}
+    claimed: dict[tuple[str, str], str] = {}
+    for froms, event, to in (row for row in rows(section(10)) if row[0].split(", ")[0] in names):
+        claimed |= {(state, event.split(":")[0]): to for state in froms.split(", ")}
+    assert claimed == {(state.value, event.value): to.value for (state, event), to in TRANSITIONS.items()}
+
+
+def test_the_worked_example_adds_up() -> None:
+    columns = {Party.GRID: 17, Party.BANK: 14}
+    work = Work(nesterov(14_280, 15), Fourier(), 14_280, columns, 8)
+    example = section(11).split("**Example**")[1]
+    cells = {row[0]: row[1:] for row in rows(example)[2:]}  # without head and rule
+    table = {name: [int(cell.replace(",", "") or 0) for cell in row] for name, row in cells.items()}
+    parts = [values for name, values in table.items() if name != "total"]
+    assert [sum(column) for column in zip(*parts, strict=True)] == table["total"]
+    aligned = {p: alignment(p, 3800, 3600, 3400, 16) for p in Party}
+    totals = {p: training(p, work, 6120, aligned[p]) for p in Party}
+    grid, bank = totals[Party.GRID], totals[Party.BANK]
+    assert table["total"] == [grid.peer_sent, bank.peer_sent, grid.dealt, bank.dealt]
+    assert table["start, ids, periods"][0] == aligned[Party.GRID].peer_sent
+    assert table["matrices"][:2] == [matrices(14_280, 17), matrices(14_280, 14)]
+    assert table["split, sizes, through"][:2] == [SIZES, SIZES + split(20_400)]
+    assert table["scores"][0] == scores(6120)
+    steps = [table[name] for name in ("matrices", "15 steps, 6 coarse", "reveal")]
+    assert descent(Party.GRID, work) == Cost(*(sum(s[i] for s in steps) for i in (0, 1, 2)))
