@@ -21,7 +21,8 @@ from common.home.outcome import Challenge
 from common.learn.linear.half import PartyModel
 from common.mpc.fixedpoint import Reals
 from common.party import Party
-from common.plan.plans import PromotePlan, TrainPlan
+from common.plan.promote import PromotePlan
+from common.plan.train import TrainPlan
 from common.rows.table import FeatureTable
 from common.stages.job import Heard, Kept, Made, PartyJob
 from common.stages.reasons import Named

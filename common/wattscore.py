@@ -19,7 +19,10 @@ from common.daemon.monitor_commands import models, monitor, promote, rollback
 from common.daemon.report_command import report
 from common.doctor.cli import doctor
 from common.errors import PlanError, WattScoreError
-from common.plan.plans import AnyPlan, PredealPlan, ScorePlan, TrainPlan, load_plan, parse_plan
+from common.plan.predeal import PredealPlan
+from common.plan.read import AnyPlan, load_plan, parse_plan
+from common.plan.score import ScorePlan
+from common.plan.train import TrainPlan
 from common.records.cli import features
 from common.trial.demo_cli import collect_demo, demo
 from common.trial.demo_setup import setup_demo

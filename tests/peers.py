@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from common.disclosure import Opened
-from common.mpc.correlations import DealtCorrelations, Demand, TrainingDemand
-from common.mpc.dealer import Dealer, Work
+from common.learn.linear.deal import KEPT_BYTES, Masks, TrainingDemand, Work
+from common.mpc.correlations import DealtCorrelations, Demand, PeriodDemand
+from common.mpc.counting.dealer import deal_counts
+from common.mpc.counting.masks import CountsDemand
+from common.mpc.dealer import Deal, Dealer, deal_periods
 from common.mpc.session import MemoryChannel, Session, memory_pair
 from common.party import Party
 
@@ -74,18 +77,24 @@ class DealerEnd(MemoryChannel):
             yield demand
 
 
-def no_training(demand: TrainingDemand) -> Work:
-    raise AssertionError("this protocol trains nothing")
+BASE: dict[type[Demand], Deal] = {PeriodDemand: deal_periods, CountsDemand: deal_counts}
+
+
+async def deal_work(dealer: Dealer, work: Work, memory: int = KEPT_BYTES) -> None:
+    """Deals one training of the linear model, without its having been asked for."""
+    await dealer.deal(Masks(dealer._prg, work, memory).deal())
 
 
 async def coordinate(
     trio: Trio,
     protocol: Callable[[Session, DealtCorrelations], Awaitable[T]],
-    work: Callable[[TrainingDemand], Work] = no_training,
+    work: Callable[[TrainingDemand], Work] | None = None,
+    more: Mapping[type[Demand], Deal] | None = None,
 ) -> dict[Party, T]:
     """Runs `protocol` at both parties while the dealer serves what they ask for, as a coordinator would.
 
-    Raises the first error of any of the three, after the others have ended.
+    work: what a training of the linear model is dealt; more: how other demands are dealt. Raises the first error of any of the
+    three, after the others have ended.
     """
     ends = {party: DealerEnd(trio.from_dealer[party]) for party in Party}
 
@@ -95,9 +104,12 @@ async def coordinate(
         await ends[party].asked.put(None)
         return result
 
+    dealt = BASE | dict(more or {})
+    if work is not None:
+        dealt[TrainingDemand] = lambda prg, demand: Masks(prg, work(demand)).deal()
     demands = {party: ends[party].demands() for party in Party}
     sides = [asyncio.create_task(side(party)) for party in Party]
-    tasks = [*sides, asyncio.create_task(trio.dealer.serve(demands, work))]
+    tasks = [*sides, asyncio.create_task(trio.dealer.serve(demands, dealt))]
     try:
         await asyncio.gather(*tasks)
     finally:

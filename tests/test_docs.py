@@ -17,8 +17,13 @@ from bank_party.__main__ import main as bank_party
 from common.config import StrictModel
 from common.coordinator.__main__ import main as coordinator
 from common.features.options import Preparation
-from common.plan.plans import Limits, PredealPlan, PromotePlan, Request, ScorePlan, TrainPlan, load_plan
 from common.plan.policy import Policy
+from common.plan.predeal import PredealPlan
+from common.plan.promote import PromotePlan
+from common.plan.read import load_plan
+from common.plan.request import Request
+from common.plan.score import ScorePlan
+from common.plan.train import Limits, TrainPlan
 from common.process.settings import ClientSettings, CoordinatorSettings, PartySettings, check_party, load_settings
 from common.records.config import RecordsConfig, load_records
 from common.trial.result import as_json

@@ -34,13 +34,11 @@ NARROW: dict[str, str] = {
     "records": "disk rows",  # a party's monthly records, cleaned and made into features, by itself
     "wire": "trust mpc.session mpc.correlations mpc.counting.masks",  # gRPC and protobuf, and nothing of what is computed
     "match": "mpc plan process",
-    "coordinator": "disk wire plan process mpc.dealer mpc.correlations mpc.session",  # never rows or shares
+    "coordinator": "disk wire plan process learn mpc.dealer mpc.correlations mpc.session",  # never rows or shares
 }
 
 # Arrows that still point the wrong way.
 TO_TURN = {
-    "mpc.dealer learn.linear.descent",
-    "plan.plans learn.linear.descent",
     "match.choose process.settings",
     "process.settings decision.config",
     "home.home decision.config",
@@ -49,6 +47,12 @@ TO_TURN = {
     "daemon.report_command grid_party.report",
     "trial.demo_watch bank_party.monitor.history",
 }
+
+# What touches rows or shares: a coordinator must not load it, not even by way of another.
+ROWS_AND_SHARES = (
+    "common.stages", "common.features.fit", "common.daemon.runner", "common.home", "common.learn.linear.design",
+    "common.learn.linear.half", "common.learn.linear.train",
+)  # fmt: skip
 
 # A party's package may import all of `common` but the other processes, and never the other party's.
 PARTY_NEVER = ("common.coordinator", "common.trial", "common.wattscore")
@@ -163,7 +167,21 @@ def test_a_coordinator_loads_neither_stages_nor_what_prepares_rows() -> None:
         if name in MODULES and name not in seen:
             seen.add(name)
             waiting += ours(MODULES[name])
-    assert not [name for name in seen if is_of(name, ["common.stages", "common.features.fit", "common.daemon.runner"])]
+    assert not [
+        name
+        for name in seen
+        if is_of(
+            name,
+            [
+                "common.stages",
+                "common.features.fit",
+                "common.daemon.runner",
+                "common.home",
+                "common.learn.linear.design",
+                "common.learn.linear.half",
+            ],
+        )
+    ]
 
 
 def test_only_wire_knows_the_network() -> None:

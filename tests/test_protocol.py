@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from common.disclosure import CATALOGUE
+from common.learn.linear.cost import descent, matrices, training
+from common.learn.linear.deal import Work
 from common.learn.linear.descent import nesterov
-from common.mpc.cost import SIZES, Cost, alignment, descent, matrices, scores, split, training
-from common.mpc.dealer import Work
+from common.mpc.cost import SIZES, Cost, alignment, scores, split
 from common.mpc.link import Fourier
 from common.mpc.session import OPENS, Kind
 from common.party import Party

@@ -18,7 +18,7 @@ from common.decision.config import DecisionConfig
 from common.features.contributions import contributions, grouped, strongest
 from common.learn.linear.half import PartyModel
 from common.mpc.fixedpoint import Reals
-from common.plan.plans import Split
+from common.plan.train import Split
 from common.rows.table import FeatureTable
 from common.stages import split
 from common.stages.job import Made

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import ConfigError, WattScoreError
-from common.plan.plans import AnyPlan
+from common.plan.read import AnyPlan
 from common.plan.state import State
 from common.process.settings import ClientSettings, load_settings
 from common.wire import coordinator_pb2 as wire

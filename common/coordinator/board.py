@@ -11,7 +11,7 @@ from pathlib import Path
 from common.coordinator.journal import Journal
 from common.errors import JobNotFound, WattScoreError
 from common.party import Identity, Party
-from common.plan.plans import AnyPlan
+from common.plan.read import AnyPlan
 from common.plan.state import Event, State, after
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2, peer_pb2

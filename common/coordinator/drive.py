@@ -9,11 +9,10 @@ from contextlib import suppress
 
 from common.coordinator.board import Board, JobRecord
 from common.errors import PeerLost, PlanError, WattScoreError
+from common.learn.dealings import MESSAGES, dealings
 from common.logs import Place, within
-from common.mpc.correlations import TrainingDemand
-from common.mpc.dealer import Dealer, Work
+from common.mpc.dealer import Dealer
 from common.party import Party
-from common.plan.plans import PredealPlan, TrainPlan
 from common.plan.state import Event
 from common.process.memory import peak_mib
 from common.process.settings import CoordinatorSettings
@@ -176,7 +175,7 @@ class Drive:
         settings = self._settings
         self._counters[party].received += greeted
         channel = DealtChannel(
-            call, f"the {party.value}", self._counters[party], settings.deal_ahead, settings.deal_ahead_mib << 20
+            call, f"the {party.value}", self._counters[party], MESSAGES, settings.deal_ahead, settings.deal_ahead_mib << 20
         )
         if self._joined[party].done():
             raise PlanError(f"the {party.value} joined job {self.record.id} twice")
@@ -199,13 +198,8 @@ class Drive:
         await self._within(joined, "a party did not ask for its correlations in time")
         channels: dict[Party, DealtChannel] = {party: self._joined[party].result() for party in Party}
         demands = {party: channel.demands() for party, channel in channels.items()}
-        await Dealer(dict(channels), memory=self._settings.memory_mib << 20).serve(demands, self._work)
-
-    def _work(self, demand: TrainingDemand) -> Work:
-        plan = self.record.plan
-        if not isinstance(plan, TrainPlan | PredealPlan):
-            raise PlanError("this job trains nothing")
-        return plan.model.work(demand)
+        plan, memory = self.record.plan, self._settings.memory_mib << 20
+        await Dealer(dict(channels)).serve(demands, dealings(plan, memory) if plan is not None else {})
 
     def _keep_reports(self) -> None:
         for party, done in self._done.items():

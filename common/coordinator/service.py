@@ -16,7 +16,7 @@ from common.coordinator.metrics import LINKS
 from common.errors import IdentityError, JobStateError, PeerLost, PeerProtocolError, PolicyError, WattScoreError
 from common.logs import within
 from common.party import Identity, Party
-from common.plan.plans import parse_plan
+from common.plan.read import parse_plan
 from common.plan.state import Event, State
 from common.process.metrics import Links
 from common.process.settings import CoordinatorSettings

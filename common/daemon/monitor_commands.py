@@ -25,7 +25,8 @@ from common.monitor.config import MonitorConfig
 from common.monitor.history import History
 from common.monitor.page import make_page
 from common.monitor.reference import SCORE
-from common.plan.plans import PromotePlan, load_plan
+from common.plan.promote import PromotePlan
+from common.plan.read import load_plan
 from common.process.settings import PartySettings, load_settings
 from common.wire import coordinator_pb2 as wire
 

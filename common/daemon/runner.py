@@ -16,11 +16,16 @@ from common.disk.scratch import Scratch
 from common.errors import JobCancelled, JobStateError, PeerProtocolError, WattScoreError
 from common.home.home import Home
 from common.home.outcome import Outcome
+from common.learn.dealings import MESSAGES
 from common.learn.linear.half import is_job_name
 from common.match.choose import check_matcher, choose_match
 from common.mpc.correlations import DealtCorrelations
 from common.mpc.session import Session
-from common.plan.plans import AnyPlan, Plan, PredealPlan, PromotePlan, TrainPlan, parse_plan
+from common.plan.predeal import PredealPlan
+from common.plan.promote import PromotePlan
+from common.plan.read import AnyPlan, parse_plan
+from common.plan.request import Plan
+from common.plan.train import TrainPlan
 from common.process.metrics import JobWatch, PartyMetrics
 from common.process.settings import PartySettings
 from common.stages.job import PartyJob, Role
@@ -170,7 +175,7 @@ class Runner:
     async def _compute(self, job: str, running: _Running, reporter: ProgressReporter) -> wire.Report:
         reporter.stage("connect")
         stream = self._coordinator.stream(DEAL)
-        dealer = DealerChannel(stream, "the coordinator", running.coordinator)
+        dealer = DealerChannel(stream, "the coordinator", running.coordinator, MESSAGES)
         peer: FrameChannel | None = None
         try:
             await dealer.join(job)

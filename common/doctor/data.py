@@ -13,8 +13,11 @@ import pyarrow.parquet
 from common.doctor.finding import Finding, Machine, failed, passed, warned
 from common.errors import WattScoreError
 from common.home.stock import stock_bytes
+from common.learn.linear.steps import make_work, predealt
 from common.party import Party
-from common.plan.plans import AnyPlan, Plan, PredealPlan
+from common.plan.predeal import PredealPlan
+from common.plan.read import AnyPlan
+from common.plan.request import Plan
 from common.process.settings import CoordinatorSettings, PartySettings
 from common.rows.dataset import DatasetConfig, check_declared
 from common.rows.tablefile import TableFile
@@ -102,7 +105,7 @@ def job_memory(rows: int, own: int, other: int, budget: int | None = None) -> tu
 def party_needs(settings: PartySettings, party: Party, sizes: Mapping[str, Size], plan: AnyPlan | None) -> Needs:
     """For `plan`, or for training on the largest dataset. The other side is taken to have as many columns as this one."""
     if isinstance(plan, PredealPlan):
-        stock = stock_bytes(party, plan.model.work(plan.demand))
+        stock = stock_bytes(party, make_work(plan.model, predealt(plan)))
         return Needs(stock + _SPARE, _BASE, f"a stock for {plan.rows:,} rows")
     chosen = sizes.get(plan.side(party).dataset) if isinstance(plan, Plan) else None
     size = chosen or max(sizes.values(), key=lambda s: s.rows * s.columns, default=Size(0, 0))

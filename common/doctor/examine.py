@@ -14,7 +14,7 @@ from common.doctor.own import check_certificate, check_dealer, check_folder, che
 from common.doctor.remote import Visit, check_attendance, visit
 from common.doctor.side import Side, load_side
 from common.errors import WattScoreError
-from common.plan.plans import AnyPlan, load_plan
+from common.plan.read import AnyPlan, load_plan
 from common.process.settings import ClientSettings, CoordinatorSettings, PartySettings
 from common.wire.probe import unhurried
 from common.wire.tls import Credentials

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from common.disk.book import open_book
 from common.errors import JobNotFound, PolicyError
-from common.plan.plans import PromotePlan
+from common.plan.promote import PromotePlan
 
 ORIGIN = hashlib.blake2b(b"no model was promoted yet", digest_size=32, person=b"wattscore.move").digest()
 _TABLES = """

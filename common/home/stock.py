@@ -22,13 +22,14 @@ from common import __version__
 from common.disk.files import sync_folder
 from common.errors import DataError, LocalProtocolError
 from common.learn.linear.ahead import dealt_arrays
-from common.mpc.correlations import Demand, TrainingDemand
-from common.mpc.dealer import Work
+from common.learn.linear.deal import TrainingDemand, Work
+from common.learn.linear.steps import make_steps
+from common.mpc.correlations import Demand
 from common.mpc.fixedpoint import Words
 from common.mpc.prg import SEED_BYTES
 from common.mpc.session import Array, Round
 from common.party import Party
-from common.plan.plans import Model
+from common.plan.train import Model
 
 MAGIC = b"WSSTOCK1"
 TAG_BYTES = 16
@@ -63,7 +64,7 @@ DEALING = 1  # raised when what is dealt for the same model changes: tables, sca
 
 def dealing(model: Model) -> str:
     """What of a model, and of this software, decides which arrays are dealt: two models with the same can share a stock."""
-    steps = model.steps(1 << 16)
+    steps = make_steps(model, 1 << 16)
     what = [
         __version__,
         DEALING,

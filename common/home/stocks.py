@@ -19,8 +19,10 @@ from common.disk.book import open_book
 from common.disk.files import make_folder, sync_folder
 from common.errors import DataError, PolicyError
 from common.home.stock import StockFile, StockLabel, StockWriter, dealing, stock_bytes
+from common.learn.linear.steps import make_work, predealt
 from common.party import Party
-from common.plan.plans import PredealPlan, TrainPlan
+from common.plan.predeal import PredealPlan
+from common.plan.train import TrainPlan
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +77,7 @@ class Stocks:
     def check(self, plan: PredealPlan | TrainPlan, party: Party) -> None:
         """Raises PolicyError for a plan that this party has no room, or no stock, for."""
         if isinstance(plan, PredealPlan):
-            self._check_room(stock_bytes(party, plan.model.work(plan.demand)))
+            self._check_room(stock_bytes(party, make_work(plan.model, predealt(plan))))
         elif plan.dealt == "ahead" and not any(label.dealing == dealing(plan.model) for label in self.unspent()):
             raise PolicyError(
                 f"the {party.value} has no unspent stock for this model: {describe(self.unspent())}",

@@ -17,7 +17,7 @@ from common.match.process import Helper
 from common.match.tags import TAG_BYTES, Tags, match_tags
 from common.match.tunnel import Part, Tunnel
 from common.mpc.session import Kind, Session
-from common.plan.plans import Plan
+from common.plan.request import Plan
 from common.process.settings import MatcherSettings
 
 _NAME_BYTES = 32  # the helpers' names and versions, as exchanged

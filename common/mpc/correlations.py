@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -31,16 +31,10 @@ class PeriodDemand:
     words: int
 
 
-@dataclass(frozen=True)
-class TrainingDemand:
-    """Asks the dealer for all that training consumes; the plan says the rest."""
+class Demand(Protocol):
+    """What a party asks of the dealer: a frozen dataclass of whole numbers, each kind once a job."""
 
-    rows: int
-    grid_columns: int
-    bank_columns: int
-
-
-Demand = PeriodDemand | TrainingDemand | CountsDemand
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 class DealerLink(Channel, Protocol):

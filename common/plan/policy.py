@@ -7,7 +7,10 @@ from pydantic import Field
 from common.config import StrictModel
 from common.disclosure import Opened
 from common.errors import PolicyError
-from common.plan.plans import Matching, Plan, PromotePlan, Request, ScorePlan, TrainPlan
+from common.plan.promote import PromotePlan
+from common.plan.request import Matching, Plan, Request
+from common.plan.score import ScorePlan
+from common.plan.train import TrainPlan
 
 
 class Policy(StrictModel):

@@ -12,7 +12,8 @@ from common.errors import DataError
 from common.home.record import Record, load_record
 from common.learn.linear.half import ModelStore, PartyModel
 from common.party import Party
-from common.plan.plans import TrainPlan, parse_plan
+from common.plan.read import parse_plan
+from common.plan.train import TrainPlan
 
 SELECTION = "features.json"  # bins and information values, where the plan codes columns in bins
 

@@ -15,13 +15,15 @@ from common.errors import LocalProtocolError, PeerProtocolError, PolicyError
 from common.home.stock import StockFile, StockLabel, StoredArrays, dealing
 from common.home.stocks import MOST, Stocks, describe
 from common.learn.linear.ahead import Widened
+from common.learn.linear.deal import TrainingDemand
+from common.learn.linear.steps import make_work
 from common.learn.linear.train import train
-from common.mpc.correlations import DealtCorrelations, TrainingDemand
+from common.mpc.correlations import DealtCorrelations
 from common.mpc.fixedpoint import Reals, Words
 from common.mpc.product import Rows
 from common.mpc.session import Kind, Session
 from common.party import Party
-from common.plan.plans import Model
+from common.plan.train import Model
 
 MOST_ROWS, MOST_COLUMNS = 1.25, 2.0  # of a stock, for each that there is: zeros cost bytes and time as data does
 
@@ -42,7 +44,7 @@ async def train_ahead(
     grid, bank = (columns, other_columns) if session.party is Party.GRID else (other_columns, columns)
     stock = await _take(session, stocks, model, TrainingDemand(rows, grid, bank))
     with closing(stock):
-        size, work = stock.label.demand, model.work(stock.label.demand)
+        size, work = stock.label.demand, make_work(model, stock.label.demand)
         correlations = DealtCorrelations(session.party, stock.seed, StoredArrays(stock, session.party, work))
         wide = work.columns[session.party]
         weights = await train(

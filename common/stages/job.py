@@ -23,7 +23,9 @@ from common.mpc.fixedpoint import Reals
 from common.mpc.product import Rows
 from common.mpc.session import Reporter, Session
 from common.party import Party
-from common.plan.plans import PromotePlan, ScorePlan, TrainPlan
+from common.plan.promote import PromotePlan
+from common.plan.score import ScorePlan
+from common.plan.train import TrainPlan
 from common.rows.dataset import DatasetConfig
 from common.rows.table import FeatureTable
 from common.stages.reasons import Named

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from common.errors import DataError, PlanError, PolicyError
 from common.party import Party
-from common.plan.plans import Plan, TrainPlan
 from common.plan.policy import Policy
+from common.plan.request import Plan
+from common.plan.train import TrainPlan
 from common.rows.dataset import DatasetConfig
 
 

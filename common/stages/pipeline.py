@@ -15,13 +15,15 @@ from common.home.outcome import Outcome
 from common.home.record import Record, Seen, make_record, save_record
 from common.learn.linear.design import Prepared, agree_on_sizes, prepare
 from common.learn.linear.half import Packed, PartyModel, pack
+from common.learn.linear.steps import make_steps
 from common.learn.linear.train import train
 from common.match.ecdh import MatchLimits
 from common.monitor import reference
 from common.mpc.fixedpoint import Reals
 from common.mpc.session import Kind
 from common.party import Party
-from common.plan.plans import ScorePlan, TrainPlan
+from common.plan.score import ScorePlan
+from common.plan.train import TrainPlan
 from common.rows.dataset import ColumnConfig, Loaded, fingerprint, infer_columns, read_table
 from common.rows.table import FeatureTable, Index
 from common.stages import split
@@ -65,7 +67,7 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         check_batch(plan, rows, len(prepared.columns) + other)
         job.count(train_rows=rows, test_rows=table.rows - rows, trained_columns=len(prepared.columns))
     with job.stage("train"):
-        steps = plan.model.steps(rows)
+        steps = make_steps(plan.model, rows)
         words, ridge, warnings = await asyncio.to_thread(prepared.encoded, rows, plan.model.ridge, steps[0].size, job.scratch)
         job.warn(*warnings)
         label = table.label[:rows] if table.label is not None else None

@@ -10,9 +10,10 @@ from common.home.outcome import Outcome
 from common.home.stock import StockWriter
 from common.home.stocks import Stocks
 from common.learn.linear.ahead import dealt_arrays
+from common.learn.linear.steps import make_work, predealt
 from common.mpc.correlations import DealerLink, take_dealt, take_seed
 from common.mpc.session import Session
-from common.plan.plans import PredealPlan
+from common.plan.predeal import PredealPlan
 from common.stages.ahead import confirm
 from common.stages.job import StageReporter
 
@@ -38,15 +39,15 @@ async def predeal(
         public = f"the stock could not be written ({error.strerror})"
         raise DataError(f"{public}: {error.filename}", public=public, remedy="See to the disk of the data folder.") from None
     await confirm(session, writer.label)
-    own = plan.model.work(plan.demand).columns[session.party]
+    own = make_work(plan.model, predealt(plan)).columns[session.party]
     counts = {"train_rows": plan.rows, "trained_columns": own, "iterations": plan.model.iterations}
     opened = sorted(value.value for value in session.opened)
     return Outcome(counts=counts, seconds={"predeal": time.monotonic() - start}, opened=opened)
 
 
 async def _receive(plan: PredealPlan, session: Session, dealer: DealerLink, writer: StockWriter) -> None:
-    await dealer.demand(plan.demand)
-    arrays = list(dealt_arrays(session.party, plan.model.work(plan.demand)))
+    await dealer.demand(predealt(plan))
+    arrays = list(dealt_arrays(session.party, make_work(plan.model, predealt(plan))))
     for done, (label, shape) in enumerate(arrays, 1):
         values = await take_dealt(dealer, label, shape)
         await asyncio.to_thread(writer.add, label, values)

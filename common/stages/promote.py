@@ -17,7 +17,7 @@ from common.home.registry import Version
 from common.mpc.correlations import DealerLink, take_seed
 from common.mpc.session import Array, Kind, Session
 from common.party import Party
-from common.plan.plans import PromotePlan
+from common.plan.promote import PromotePlan
 from common.stages.champion import as_words, settle
 from common.stages.job import Role, StageReporter
 

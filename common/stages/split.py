@@ -10,7 +10,7 @@ import numpy.typing as npt
 from common.errors import LocalProtocolError, PolicyError
 from common.mpc.session import Kind, Session
 from common.party import Party
-from common.plan.plans import Limits, Split
+from common.plan.train import Limits, Split
 from common.rows.hashes import hash_rows
 from common.rows.table import FeatureTable
 

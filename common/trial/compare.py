@@ -8,7 +8,7 @@ from common.errors import ConfigError
 from common.learn.linear.design import prepare
 from common.mpc.fixedpoint import Reals
 from common.party import Party
-from common.plan.plans import TrainPlan
+from common.plan.train import TrainPlan
 from common.rows.dataset import ColumnConfig, DatasetConfig, read_table
 from common.rows.table import FeatureTable, Index
 from common.stages import split

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from common.party import Party
-from common.plan.plans import PromotePlan, ScorePlan, TrainPlan
+from common.plan.promote import PromotePlan
+from common.plan.score import ScorePlan
+from common.plan.train import TrainPlan
 from common.records.build import Features
 from common.records.clean import Cleaned
 from common.records.entries import make

@@ -20,7 +20,7 @@ from common.client.client import Client, failure
 from common.client.show import follow, print_production
 from common.errors import ConfigError
 from common.party import Party
-from common.plan.plans import AnyPlan
+from common.plan.read import AnyPlan
 from common.process.settings import PartySettings, load_settings
 from common.trial.demo import (
     NEWEST,

@@ -11,7 +11,7 @@ from rich.console import Console
 from common.client.client import Client, failure
 from common.client.show import follow
 from common.errors import ConfigError, PeerLost
-from common.plan.plans import AnyPlan
+from common.plan.read import AnyPlan
 from common.wire import coordinator_pb2 as wire
 
 _PATIENCE = 60.0  # seconds in which a coordinator that starts at the same time must answer

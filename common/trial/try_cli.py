@@ -18,7 +18,7 @@ from rich.console import Console
 from common.client.show import follow, print_evaluation, print_opened
 from common.config import validate
 from common.errors import ConfigError, PlanError
-from common.plan.plans import TrainPlan
+from common.plan.train import TrainPlan
 from common.rows.dataset import DatasetConfig
 from common.trial.compare import pooled
 from common.trial.processes import Trial

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
 from common import __version__
-from common.errors import PeerFailed, PeerLost, PeerProtocolError, PlanError, WattScoreError
-from common.mpc.correlations import Demand, PeriodDemand, TrainingDemand
-from common.mpc.counting.masks import CountsDemand
+from common.errors import LocalProtocolError, PeerFailed, PeerLost, PeerProtocolError, PlanError, WattScoreError
+from common.mpc.correlations import Demand
 from common.mpc.session import Array, Round
 from common.wire import party_pb2 as party
 from common.wire.codec import Assembler, encode
@@ -22,6 +21,8 @@ from common.wire.peer_pb2 import Abort, Fault, Frame, Hello
 from common.wire.status import from_fault
 
 PROTOCOL = 1
+Demands = Mapping[str, type[Demand]]  # what may be asked of a dealer, by its field in the message `Demand`
+
 _READ_AHEAD = 8  # arrays taken off the stream before they are asked for
 
 
@@ -153,11 +154,15 @@ def check_plan(hello: Hello, digest: bytes, whom: str) -> None:
 class DealerChannel(FrameChannel):
     """A party's end of the dealer's stream: acknowledges each array, which lets the dealer go on."""
 
+    def __init__(self, stream: Duplex, whom: str, counter: Counter, kinds: Demands) -> None:
+        super().__init__(stream, whom, counter)
+        self._kinds = kinds
+
     async def join(self, job: str) -> None:
         await self._say(party.Demand(join=party.Join(job=job)))
 
     async def demand(self, demand: Demand) -> None:
-        await self._say(demand_message(demand))
+        await self._say(demand_message(demand, self._kinds))
 
     async def receive(self, round: Round) -> Array:
         values = await super().receive(round)
@@ -172,8 +177,10 @@ class DealerChannel(FrameChannel):
 class DealtChannel:
     """The dealer's end: `send` waits while the party is `window_arrays` arrays or `window_bytes` bytes behind."""
 
-    def __init__(self, stream: Duplex, whom: str, counter: Counter, window_arrays: int, window_bytes: int) -> None:
-        self._stream, self._whom, self._counter = stream, whom, counter
+    def __init__(
+        self, stream: Duplex, whom: str, counter: Counter, kinds: Demands, window_arrays: int, window_bytes: int
+    ) -> None:
+        self._stream, self._whom, self._counter, self._kinds = stream, whom, counter, kinds
         self._window, self._limit = window_arrays, window_bytes
         self._arrays = self._bytes = 0
         self._moved = asyncio.Condition()
@@ -231,14 +238,9 @@ class DealtChannel:
                 if self._arrays < 0 or self._bytes < 0:
                     raise PeerProtocolError(f"{self._whom} acknowledged more than it was dealt")
                 self._moved.notify_all()
-        elif what == "periods":
-            await self._demands.put(PeriodDemand(message.periods.words))
-        elif what == "training":
-            asked = message.training
-            await self._demands.put(TrainingDemand(asked.rows, asked.grid_columns, asked.bank_columns))
-        elif what == "counts":
-            counts = message.counts
-            await self._demands.put(CountsDemand(counts.rows, counts.bins, counts.least, counts.rounds))
+        elif what is not None and (kind := self._kinds.get(what)) is not None:
+            asked: Any = getattr(message, what)
+            await self._demands.put(kind(**{name: getattr(asked, name) for name in kind.__dataclass_fields__}))
         else:
             raise PeerProtocolError(f"{self._whom} sent a demand out of place")
 
@@ -248,12 +250,10 @@ class DealtChannel:
             self._moved.notify_all()
 
 
-def demand_message(demand: Demand) -> party.Demand:
-    if isinstance(demand, PeriodDemand):
-        return party.Demand(periods=party.PeriodProduct(words=demand.words))
-    if isinstance(demand, CountsDemand):
-        asked = party.BinCounts(rows=demand.rows, bins=demand.bins, least=demand.least, rounds=demand.rounds)
-        return party.Demand(counts=asked)
-    return party.Demand(
-        training=party.Training(rows=demand.rows, grid_columns=demand.grid_columns, bank_columns=demand.bank_columns)
-    )
+def demand_message(demand: Demand, kinds: Demands) -> party.Demand:
+    """What asks for it. Raises LocalProtocolError for a kind that is not among these."""
+    for field, kind in kinds.items():
+        if type(demand) is kind:
+            message: Any = {field: asdict(demand)}
+            return party.Demand(**message)
+    raise LocalProtocolError("randomness of an unknown kind was ordered", got=demand)

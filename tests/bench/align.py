@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from common.plan.plans import Model, Side, Split, TrainPlan
+from common.plan.request import Side
+from common.plan.train import Model, Split, TrainPlan
 from tests.bench import jobs
 from tests.bench.line import Shape, measure
 from tests.bench.plaintext import timed

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from common.client.client import Client
-from common.plan.plans import Limits, Plan
+from common.plan.request import Plan
+from common.plan.train import Limits
 from common.trial.processes import Trial
 from common.wire import coordinator_pb2 as wire
 from tests.bench.line import Lines, Shape

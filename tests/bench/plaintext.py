@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 from common.learn.linear.design import prepare
 from common.party import Party
-from common.plan.plans import TrainPlan
+from common.plan.train import TrainPlan
 from common.rows.dataset import DatasetConfig, read_table
 from common.rows.hashes import hash_rows
 from common.rows.table import FeatureTable

@@ -32,9 +32,9 @@ _FUNCTIONS = {
 NAMED = [
     *((f"common.mpc.{where}", "function", name) for name, places in _FUNCTIONS.items() for where in places),
     ("common.learn.linear.descent:_residual", "function", "link"),
-    ("common.mpc.dealer:_Masks._link", "function", "link"),
-    ("common.mpc.dealer:_Masks.__init__", "function", "other arithmetic"),
-    ("common.mpc.dealer:_Masks.deal", "function", "other arithmetic"),
+    ("common.mpc.dealer:Masks._link", "function", "link"),
+    ("common.mpc.dealer:Masks.__init__", "function", "other arithmetic"),
+    ("common.mpc.dealer:Masks.deal", "function", "other arithmetic"),
     ("common.stages.pipeline:train", "coroutine", "other arithmetic"),
     ("common.mpc.session:Session.compute", "compute", "other arithmetic"),
     ("common.mpc.prg:_write", "function", "masks (AES)"),

@@ -11,7 +11,7 @@ from typing import Any
 
 from bank_party.decision.bundle import load_decision
 from common.party import Party
-from common.plan.plans import TrainPlan
+from common.plan.train import TrainPlan
 from common.records.make import make_features
 from common.rows.dataset import DatasetConfig
 from common.trial.compare import pooled

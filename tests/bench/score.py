@@ -9,7 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from common.plan.plans import Model, ScorePlan, Side, Split, TrainPlan
+from common.plan.request import Side
+from common.plan.score import ScorePlan
+from common.plan.train import Model, Split, TrainPlan
 from common.stats.measures import sigmoid
 from tests.bench import jobs
 from tests.bench.anatomy import anatomy

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from common.plan.plans import Model, PredealPlan, Side, Split, TrainPlan
+from common.plan.predeal import PredealPlan
+from common.plan.request import Side
+from common.plan.train import Model, Split, TrainPlan
 from common.trial.result import as_json
 from tests.bench import jobs, plaintext
 from tests.bench.anatomy import anatomy

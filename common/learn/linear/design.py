@@ -27,7 +27,7 @@ from common.mpc.fixedpoint import (
 from common.mpc.product import Rows
 from common.mpc.session import Kind, Session
 from common.party import Party
-from common.plan.plans import Limits
+from common.plan.train import Limits
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 

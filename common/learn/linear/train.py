@@ -7,14 +7,16 @@ from typing import cast
 import numpy as np
 
 from common.disk.scratch import Scratch
+from common.learn.linear.deal import TrainingDemand
 from common.learn.linear.descent import Descent
 from common.learn.linear.reveal import reveal_weights
-from common.mpc.correlations import Correlations, TrainingDemand
+from common.learn.linear.steps import make_steps
+from common.mpc.correlations import Correlations
 from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, Words, decode, encode
 from common.mpc.product import Rows, share_matrices
 from common.mpc.session import Session
 from common.party import Party
-from common.plan.plans import Model
+from common.plan.train import Model
 
 
 async def train(
@@ -36,7 +38,7 @@ async def train(
     others are zeros; None: all.
     """
     rows, columns = own.shape
-    steps, link = model.steps(rows, data_rows), model.make_link()
+    steps, link = make_steps(model, rows, data_rows), model.make_link()
     grid, bank = (columns, other_columns) if session.party is Party.GRID else (other_columns, columns)
     await correlations.order(TrainingDemand(rows, grid, bank))
     room = scratch or Scratch()

@@ -6,15 +6,25 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from common.errors import PeerProtocolError
 from common.mpc import field
 from common.mpc.counting.masks import CountMasks, CountsDemand
+from common.mpc.dealer import Dealt, Prgs
 from common.mpc.field import Elements
-from common.mpc.prg import Prg
+from common.mpc.session import Kind, Round
 from common.party import Party
 
 
-def deal_counts(prg: dict[Party, Prg], demand: CountsDemand) -> Iterator[tuple[int, Elements]]:
-    """Number and values of each array for the bank, in the order in which it asks for them."""
+def deal_counts(prg: Prgs, demand: CountsDemand) -> Iterator[Dealt]:
+    """The bank's arrays, in the order in which it asks for them. Raises PeerProtocolError for sizes that are not counted."""
+    if not demand.fits:
+        raise PeerProtocolError("the parties ask the dealer for too many bins or rows", got=demand)
+    for number, values in counts_dealt(prg, demand):
+        yield [(Party.BANK, Round(Kind.DEALT_COUNTS, number), values)]
+
+
+def counts_dealt(prg: Prgs, demand: CountsDemand) -> Iterator[tuple[int, Elements]]:
+    """The number and the values of each array."""
     grid, bank = (CountMasks(prg[party], demand) for party in Party)
     yield 0, field.subtract(_indicator_offset(grid, bank), grid.offset(0))
     for k in range(1, demand.rounds + 2):

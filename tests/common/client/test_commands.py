@@ -11,7 +11,8 @@ from rich.console import Console
 
 from common import wattscore
 from common.client.show import follow, print_job, print_jobs
-from common.plan.plans import AnyPlan, PredealPlan, make_plan
+from common.plan.predeal import PredealPlan
+from common.plan.read import AnyPlan, make_plan
 from common.trial import try_cli
 from common.wattscore import main
 from common.wire import coordinator_pb2 as wire

@@ -12,7 +12,7 @@ from common.coordinator.board import Board
 from common.coordinator.service import Coordinator
 from common.errors import WattScoreError
 from common.party import Identity, Party
-from common.plan.plans import TrainPlan
+from common.plan.train import TrainPlan
 from common.process.settings import CoordinatorSettings
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from common.daemon import monitor_commands
 from common.home.registry import Registry
 from common.monitor.book import Book, Reading
-from common.plan.plans import PromotePlan
+from common.plan.promote import PromotePlan
 from common.wattscore import main
 
 PARTY = """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from common.plan.plans import PredealPlan
+from common.plan.predeal import PredealPlan
 from common.wire import party_pb2 as wire
 from tests.common.daemon.test_runner import Desk, plan
 from tests.common.home.test_stocks import store

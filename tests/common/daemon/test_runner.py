@@ -15,7 +15,7 @@ from common.daemon.meet import Door
 from common.daemon.runner import Runner
 from common.errors import JobStateError, PeerLost
 from common.party import Identity
-from common.plan.plans import TrainPlan
+from common.plan.train import TrainPlan
 from common.process.settings import PartySettings
 from common.stages.offer import check_offer
 from common.wire import party_pb2 as wire

@@ -10,7 +10,8 @@ import pytest
 from common.doctor.data import Size, check_datasets, dealer_needs, job_memory, party_needs, size_of
 from common.doctor.finding import Status, free_disk, free_memory
 from common.party import Party
-from common.plan.plans import PredealPlan, TrainPlan
+from common.plan.predeal import PredealPlan
+from common.plan.train import TrainPlan
 from common.process.settings import PartySettings
 from common.rows.dataset import DatasetConfig, check_declared
 from tests.common.coordinator.office import make_settings

@@ -18,7 +18,8 @@ from common.home.home import Home
 from common.home.outcome import Challenge, Outcome
 from common.home.registry import Registry, Stage
 from common.party import Party
-from common.plan.plans import PromotePlan, TrainPlan
+from common.plan.promote import PromotePlan
+from common.plan.train import TrainPlan
 from common.stages import champion
 from common.stages.champion import resolve, settle
 from common.stages.promote import promote

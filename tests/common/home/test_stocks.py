@@ -17,14 +17,16 @@ from common.home import stock, stocks
 from common.home.stock import MAGIC, StoredArrays, dealing, stock_bytes
 from common.home.stocks import MOST, Stocks
 from common.learn.linear.ahead import dealt_arrays
-from common.mpc.correlations import TrainingDemand
+from common.learn.linear.deal import TrainingDemand
+from common.learn.linear.steps import make_work, predealt
 from common.mpc.prg import Prg
 from common.party import Party
-from common.plan.plans import PredealPlan, TrainPlan
+from common.plan.predeal import PredealPlan
+from common.plan.train import TrainPlan
 
 DEALER = "wattscore://neutral/coordinator"
 PLAN = PredealPlan.model_validate({"model": {"iterations": 6}, "rows": 300, "grid_columns": 2, "bank_columns": 3})
-WORK = PLAN.model.work(PLAN.demand)
+WORK = make_work(PLAN.model, predealt(PLAN))
 SIDES: dict[str, Any] = {"grid": {"dataset": "g"}, "bank": {"dataset": "b"}}
 
 
@@ -41,7 +43,7 @@ def store(shelf: Stocks, name: str = "predeal-1", seed: bytes | None = None, pla
     """A whole stock of words that say where they stand; its seed."""
     seed = seed or Prg.fresh_seed()
     with shelf.create(name, plan, seed) as writer:
-        for i, (label, shape) in enumerate(dealt_arrays(Party.GRID, plan.model.work(plan.demand))):
+        for i, (label, shape) in enumerate(dealt_arrays(Party.GRID, make_work(plan.model, predealt(plan)))):
             writer.add(label, np.full(shape, i, np.uint64))
         writer.finish()
         writer.commit()
@@ -62,7 +64,7 @@ async def test_a_stock_gives_what_was_dealt_in_order_and_the_seed(tmp_path: Path
     stock = shelf.spend(label)
     assert not path.exists() and stock.seed == seed
     link = StoredArrays(stock, Party.GRID, WORK)
-    await link.demand(PLAN.demand)
+    await link.demand(predealt(PLAN))
     for i, (round, shape) in enumerate(dealt_arrays(Party.GRID, WORK)):
         np.testing.assert_array_equal(await link.receive(round), np.full(shape, i, np.uint64))
     with pytest.raises(LocalProtocolError, match="out of order"):
@@ -256,7 +258,7 @@ def test_words_that_changed_on_the_disk_are_found(tmp_path: Path) -> None:
 
 def test_a_stock_beyond_the_budget_or_the_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = PLAN.model_copy(update={"rows": 4000})
-    size = stock_bytes(Party.GRID, plan.model.work(plan.demand))
+    size = stock_bytes(Party.GRID, make_work(plan.model, predealt(plan)))
     mib = -(-size // (1 << 20))
     shelf = opened(tmp_path, mib=mib)
     shelf.check(plan, Party.GRID)

@@ -19,7 +19,7 @@ from common.match.ecdh import MatchLimits, match_ids
 from common.match.tags import match_tags
 from common.mpc.session import Kind, Session, Silent, memory_pair
 from common.party import Party
-from common.plan.plans import make_plan
+from common.plan.read import make_plan
 from common.process.settings import MatcherSettings
 from tests.common.match.fake import fake_python
 

@@ -9,17 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from common.learn.linear.deal import Work
 from common.learn.linear.descent import Descent, Step
 from common.learn.linear.reveal import reveal_weights
 from common.mpc.correlations import DealtCorrelations
-from common.mpc.dealer import Dealer, Work
+from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import MOMENTUM_SCALE, UPDATE_SCALE, WEIGHT_SCALE, X_SCALE, Reals, Words, decode, encode
 from common.mpc.link import Link
 from common.mpc.product import share_matrices
 from common.mpc.session import Session
 from common.mpc.share import Share
 from common.party import Party
-from tests.peers import Trio
+from tests.peers import Trio, deal_work
 from tests.reference import descend, sigmoid
 
 RIDGE_SCALE = UPDATE_SCALE - WEIGHT_SCALE - MOMENTUM_SCALE
@@ -106,7 +107,7 @@ async def train(
         return await reveal_weights(session, correlations, len(steps), *shares[session.party], bits)
 
     async def deal(dealer: Dealer) -> None:
-        await dealer.training(problem.work(steps, link, bits))
+        await deal_work(dealer, problem.work(steps, link, bits))
 
     weights = await trio.run(side, deal)
     return Trained(np.concatenate([weights[p] for p in Party]), shares)

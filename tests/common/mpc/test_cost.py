@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from common.learn.linear import cost as linear
+from common.learn.linear.cost import descent, training
 from common.learn.linear.descent import nesterov, sgd
 from common.match.ecdh import MatchLimits
 from common.mpc import cost
 from common.mpc.correlations import DealtCorrelations
-from common.mpc.cost import Cost, alignment, descent, matching, periods, training
+from common.mpc.cost import Cost, alignment, matching, periods
 from common.mpc.link import Fourier, Link, Taylor
 from common.mpc.session import Session
 from common.party import Party
@@ -75,12 +77,12 @@ async def test_alignment(by_period: bool) -> None:
 def test_the_formulas_as_documented() -> None:
     assert matching(1000, 2000) == matching(2000, 1000) == 48 + 32 * 3000
     assert periods(50, 7) == 16 + 2 * 48  # 350 bits in 6 words
-    assert cost.matrices(10**6, 20) == 8 * (10**6 + 20) * 20
-    assert cost.shared_step(10**6, 20, 21) == 8 * 21 + 12 * 10**6 + 8 * 41
-    assert cost.owned_step(1024, 20, 21) == 12 * 1024 + 8 * 21
-    assert [cost.reveal(20, 21, bits) for bits in (8, 20)] == [8 * 41 + 8 * 21, 8 * 21]
+    assert linear.matrices(10**6, 20) == 8 * (10**6 + 20) * 20
+    assert linear.shared_step(10**6, 20, 21) == 8 * 21 + 12 * 10**6 + 8 * 41
+    assert linear.owned_step(1024, 20, 21) == 12 * 1024 + 8 * 21
+    assert [linear.reveal(20, 21, bits) for bits in (8, 20)] == [8 * 41 + 8 * 21, 8 * 21]
     # eight words a row for each party at K = 8: the dealer's largest flow
-    assert cost.dealt_step(10**6, 41, Fourier(), Party.GRID) == 64 * 10**6 + 8 * 41
+    assert linear.dealt_step(10**6, 41, Fourier(), Party.GRID) == 64 * 10**6 + 8 * 41
     assert (cost.split(17), cost.scores(17), cost.SIZES) == (3, 136, 56)
 
 

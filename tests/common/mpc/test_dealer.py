@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 
 from common.errors import LocalProtocolError, PeerProtocolError
+from common.learn.linear.deal import Masks, TrainingDemand, Work
 from common.learn.linear.descent import Step, nesterov, sgd
 from common.learn.linear.reveal import reveal_weights
-from common.mpc.correlations import DealtCorrelations, Demand, PeriodDemand, TrainingDemand, dealt_tables
+from common.mpc.correlations import DealtCorrelations, Demand, PeriodDemand, dealt_tables
 from common.mpc.counting.masks import CountsDemand
-from common.mpc.dealer import Dealer, Work
+from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, Words, decode
 from common.mpc.link import Fourier, Taylor
 from common.mpc.session import Array, Kind, Round, Session, memory_pair
 from common.party import Party
 from tests.common.mpc.problems import begin, make_problem
-from tests.peers import DealerEnd, Trio, coordinate
+from tests.peers import BASE, DealerEnd, Trio, coordinate, deal_work
 
 PROBLEM = make_problem(300, 3, 2)
 TRAINING = TrainingDemand(300, 3, 2)
@@ -60,7 +61,7 @@ async def serve(grid: Sequence[Demand], bank: Sequence[Demand]) -> dict[Party, l
     demands = {Party.GRID: asking(*grid), Party.BANK: asking(*bank)}
     work = PROBLEM.work(nesterov(300, 1), Taylor(), 8)
     try:
-        await trio.dealer.serve(demands, lambda _: work)
+        await trio.dealer.serve(demands, BASE | {TrainingDemand: lambda prg, _: Masks(prg, work).deal()})
     finally:
         dealt = {party: [round.kind for round, _ in trio.to_party[party].log] for party in Party}
         served.append(dealt)
@@ -146,7 +147,7 @@ async def test_seeds_are_fresh() -> None:
 async def test_final_truncation_is_dealt_when_it_rounds(bits: int) -> None:
     trio = Trio()
     steps = nesterov(300, 2)
-    await trio.dealer.training(PROBLEM.work(steps, Taylor(), bits))
+    await deal_work(trio.dealer, PROBLEM.work(steps, Taylor(), bits))
     for party in Party:
         dealt = [str(round) for round, _ in trio.to_party[party].log]
         expected = ["dealt_link/0", "dealt_truncation/0", f"dealt_link/{steps[1].spans()[0].number}", "dealt_truncation/1"]
@@ -158,6 +159,6 @@ async def test_a_dealer_short_of_memory_deals_the_same() -> None:
     for memory in (1 << 30, 0):
         trio = Trio(seed=7)
         trio.dealer._memory = memory
-        await trio.dealer.training(PROBLEM.work(nesterov(300, 2), Fourier(), 8))
+        await deal_work(trio.dealer, PROBLEM.work(nesterov(300, 2), Fourier(), 8))
         logs.append({party: [(str(r), v.tobytes()) for r, v in trio.to_party[party].log] for party in Party})
     assert logs[0] == logs[1]

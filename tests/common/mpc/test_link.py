@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.learn.linear.deal import KEPT_BYTES, Masks
 from common.learn.linear.descent import Descent, Step
 from common.mpc.correlations import DealtCorrelations
 from common.mpc.cost import link_round
-from common.mpc.dealer import KEPT_BYTES, Dealer, _Masks
+from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import RESIDUAL_SCALE, U_SCALE, Reals, Words, decode, encode
 from common.mpc.link import Fourier, Link, Taylor, Turns, unit_circle
 from common.mpc.product import Matrices
@@ -93,7 +94,7 @@ async def residual(trio: Trio, link: Link, u: Reals, y: Reals, step: Step, offse
         return (await descent._send_residual(step, span, masked))[1]
 
     async def deal(dealer: Dealer) -> None:
-        masks = _Masks(dealer._prg, make_problem(20, 1, 1).work([step], link, None), KEPT_BYTES)
+        masks = Masks(dealer._prg, make_problem(20, 1, 1).work([step], link, None), KEPT_BYTES)
         for party, dealt, values in masks._link(step, step.spans()[0], offset):
             await trio.to_party[party].send(dealt, values)
 

@@ -17,9 +17,10 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import CipherContext
 from scipy import stats
 
+from common.learn.linear.deal import KEPT_BYTES, Masks
 from common.learn.linear.descent import Step, nesterov, sgd
-from common.mpc.correlations import DealtCorrelations
-from common.mpc.dealer import KEPT_BYTES, _Masks
+from common.mpc.correlations import DealtCorrelations, PeriodDemand
+from common.mpc.dealer import deal_periods
 from common.mpc.link import Fourier, Link, Taylor
 from common.mpc.prg import Prg, Purpose
 from common.mpc.session import OPENS, Array, Kind
@@ -240,7 +241,7 @@ def test_period_products_are_uniform() -> None:
     async def one(seed: int) -> dict[str, Array]:
         trio = Trio(seed=seed)
         await trio.dealer.seeds()
-        await trio.dealer.periods(3)
+        await trio.dealer.deal(deal_periods(trio.dealer._prg, PeriodDemand(3)))
         result = {}
         for party in Party:
             correlations = await DealtCorrelations.start(party, trio.from_dealer[party])
@@ -303,5 +304,5 @@ async def test_no_key_stream_is_used_twice(
 
 def test_dealer_and_party_agree_on_what_is_private() -> None:
     """The dealer's working state never prints its masks."""
-    masks = _Masks(Trio(seed=0).dealer._prg, PROBLEM.work([], Taylor(), 8), KEPT_BYTES)
+    masks = Masks(Trio(seed=0).dealer._prg, PROBLEM.work([], Taylor(), 8), KEPT_BYTES)
     assert "array" not in repr(masks)

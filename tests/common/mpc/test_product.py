@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from common.learn.linear.cost import matrices
 from common.mpc import correlations, product
 from common.mpc.correlations import MATRIX_BLOCK, DealtCorrelations, MaskRows, matrix_mask, ridge_mask
-from common.mpc.cost import matrices
 from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import Words
 from common.mpc.prg import Prg, Purpose

@@ -10,13 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.mpc.correlations import DealtCorrelations
-from common.mpc.dealer import KEPT_BYTES, Dealer, _Masks
+from common.mpc.dealer import Dealer, deal_truncation
 from common.mpc.fixedpoint import UPDATE_SHIFT, WEIGHT_SCALE, Words, as_words
-from common.mpc.link import Taylor
 from common.mpc.session import Kind, Session
 from common.mpc.truncate import truncate
 from common.party import Party
-from tests.common.mpc.problems import halves, make_problem, run
+from tests.common.mpc.problems import halves, run
 from tests.peers import Trio
 
 SHIFTS = [UPDATE_SHIFT, *range(1, WEIGHT_SCALE - 3)]  # the plan opens weights on grids 2^-4 to 2^-20
@@ -32,8 +31,7 @@ async def truncated(trio: Trio, x: Words, offset: Words, shift: int, seed: int =
         return await truncate(session, await correlations.truncation(3, len(x)), shares[session.party], shift)
 
     async def deal(dealer: Dealer) -> None:
-        masks = _Masks(dealer._prg, make_problem(20, 1, 1).work([], Taylor(), None), KEPT_BYTES)
-        for party, label, values in masks.truncation(3, offset, shift):
+        for party, label, values in deal_truncation(dealer._prg, 3, offset, shift):
             await trio.to_party[party].send(label, values)
 
     result = await trio.run(side, deal)

@@ -8,8 +8,11 @@ import pytest
 
 from common.disclosure import Opened
 from common.errors import PolicyError
-from common.plan.plans import Limits, PredealPlan, PromotePlan, make_plan
 from common.plan.policy import Policy
+from common.plan.predeal import PredealPlan
+from common.plan.promote import PromotePlan
+from common.plan.read import make_plan
+from common.plan.train import Limits
 
 SIDES: dict[str, Any] = {"grid": {"dataset": "meters"}, "bank": {"dataset": "loans"}}
 OWNED = {"weights": "owned", "optimiser": "sgd"}

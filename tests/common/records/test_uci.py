@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from common.features.fit import fit
 from common.features.options import Preparation
 from common.party import Party
-from common.plan.plans import Split
+from common.plan.train import Split
 from common.records.config import load_records
 from common.records.make import make_features
 from common.rows.dataset import DatasetConfig, Loaded, read_table

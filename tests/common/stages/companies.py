@@ -16,18 +16,21 @@ from common.home.outcome import Outcome
 from common.home.registry import Registry
 from common.home.rowbook import Ledger
 from common.home.stocks import Stocks
+from common.learn.linear.deal import TrainingDemand, Work
 from common.learn.linear.half import ModelStore
+from common.learn.linear.steps import make_work
 from common.monitor.book import Book
-from common.mpc.correlations import DealtCorrelations, TrainingDemand
-from common.mpc.dealer import Work
+from common.mpc.correlations import DealtCorrelations
 from common.mpc.session import Session, Silent
 from common.party import Party
-from common.plan.plans import ScorePlan, TrainPlan, make_plan
 from common.plan.policy import Policy
+from common.plan.read import make_plan
+from common.plan.score import ScorePlan
+from common.plan.train import TrainPlan
 from common.rows.dataset import DatasetConfig
 from common.stages.job import PartyJob
 from common.stages.pipeline import run
-from tests.peers import Trio, coordinate, no_training
+from tests.peers import Trio, coordinate
 from tests.roles import role_of
 
 COMMON, GRID_ONLY, BANK_ONLY, MONTHS = 500, 60, 40, 3
@@ -149,6 +152,6 @@ class Companies:
 
         def work(demand: TrainingDemand) -> Work:
             assert isinstance(plan, TrainPlan)
-            return plan.model.work(demand)
+            return make_work(plan.model, demand)
 
-        return await coordinate(self.trio, party, work if isinstance(plan, TrainPlan) else no_training)
+        return await coordinate(self.trio, party, work if isinstance(plan, TrainPlan) else None)

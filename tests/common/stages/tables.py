@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from common.plan.plans import Limits
+from common.plan.train import Limits
 from common.rows.table import FeatureTable, Ids
 
 LOW = Limits(min_matched=1, min_rows=1, rows_per_column=1, min_per_class=1, min_test_per_class=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,15 @@ from common.errors import DataError, PeerProtocolError, PolicyError
 from common.home.outcome import Outcome
 from common.home.stock import StockLabel, dealing
 from common.home.stocks import Stocks
+from common.learn.dealings import dealings
+from common.learn.linear.deal import KEPT_BYTES, TrainingDemand
+from common.learn.linear.steps import make_steps, make_work
 from common.learn.linear.train import train
-from common.mpc.correlations import DealtCorrelations, TrainingDemand
+from common.mpc.correlations import DealtCorrelations
 from common.mpc.fixedpoint import X_SCALE, Reals, encode
 from common.mpc.session import Kind, Session
 from common.party import Party
-from common.plan.plans import PredealPlan
+from common.plan.predeal import PredealPlan
 from common.stages.ahead import choose, confirm, train_ahead
 from common.stages.predeal import predeal
 from tests.common.mpc.problems import RIDGE_SCALE, Problem, make_problem
@@ -52,14 +56,14 @@ async def deal(folder: Path, plan: PredealPlan, job: str = "predeal-1", seed: in
         await ends[party].asked.put(None)
         return outcome
 
-    serving = trio.dealer.serve({party: ends[party].demands() for party in Party}, plan.model.work)
+    serving = trio.dealer.serve({party: ends[party].demands() for party in Party}, dealings(plan, KEPT_BYTES))
     grid, bank, _ = await asyncio.gather(side(Party.GRID), side(Party.BANK), serving)
     return {Party.GRID: grid, Party.BANK: bank}
 
 
 def inputs(problem: Problem, party: Party) -> tuple[Any, ...]:
     """What `train` takes after its correlations."""
-    x, pull = problem.x[party], MODEL.steps(problem.rows)[0].size * problem.ridge[party]
+    x, pull = problem.x[party], make_steps(MODEL, problem.rows)[0].size * problem.ridge[party]
     label = problem.y if party is Party.BANK else None
     words = np.asfortranarray(encode(x, X_SCALE)), np.asfortranarray(encode(pull, RIDGE_SCALE))
     return MODEL, *words, problem.columns[party.other], label, np.full(x.shape[1], 0.125)
@@ -69,7 +73,7 @@ async def online(seed: int | None = None) -> dict[Party, Reals]:
     def side(session: Session, correlations: DealtCorrelations) -> Any:
         return train(session, correlations, *inputs(PROBLEM, session.party))
 
-    return await coordinate(Trio(seed=seed), side, MODEL.work)
+    return await coordinate(Trio(seed=seed), side, partial(make_work, MODEL))
 
 
 async def ahead(folder: Path, trio: Trio | None = None) -> dict[Party, Reals]:

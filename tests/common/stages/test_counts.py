@@ -22,8 +22,8 @@ from common.mpc.counting.counts import BinCounts
 from common.mpc.counting.masks import CountsDemand
 from common.mpc.session import Kind, Session
 from common.party import Party
-from common.plan.plans import TrainPlan
 from common.plan.policy import Policy
+from common.plan.train import TrainPlan
 from common.stages import split
 from common.stages.counts import Allowance, bin_columns, without_close
 from tests.common.features.test_fit import configs

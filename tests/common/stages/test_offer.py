@@ -9,8 +9,9 @@ import pytest
 
 from common.errors import DataError, PlanError, PolicyError
 from common.party import Party
-from common.plan.plans import Plan, make_plan
 from common.plan.policy import Policy
+from common.plan.read import make_plan
+from common.plan.request import Plan
 from common.rows.dataset import DatasetConfig
 from common.stages.offer import check_offer, select
 

@@ -15,7 +15,7 @@ from common.home.outcome import Outcome
 from common.learn.linear.design import INTERCEPT
 from common.mpc.session import Kind
 from common.party import Party
-from common.plan.plans import TrainPlan
+from common.plan.train import TrainPlan
 from common.rows.dataset import read_table
 from common.rows.table import FeatureTable
 from common.stages import split

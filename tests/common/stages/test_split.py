@@ -13,7 +13,7 @@ from common.disclosure import Opened
 from common.errors import LocalProtocolError, PolicyError
 from common.mpc.session import Kind
 from common.party import Party
-from common.plan.plans import Limits, Split
+from common.plan.train import Limits, Split
 from common.rows.table import FeatureTable
 from common.stages.split import Mask, agree, draw
 from tests.common.stages.tables import LOW, rows, table

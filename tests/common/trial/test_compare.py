@@ -12,7 +12,7 @@ import pytest
 from scipy.optimize import minimize
 
 from common.errors import ConfigError
-from common.plan.plans import TrainPlan
+from common.plan.train import TrainPlan
 from common.rows.dataset import DatasetConfig
 from common.trial.compare import _fit, pooled
 from tests.scenarios.end_to_end.lab import make_tables, monthly

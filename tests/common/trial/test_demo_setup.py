@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from common.plan.plans import load_plan
+from common.plan.read import load_plan
 from common.process.settings import ClientSettings, CoordinatorSettings, PartySettings, check_party, load_settings
 from common.trial.demo import HISTORY, LATER, NEW, REASONS, promotion, scoring_plan, training_plan, watching_plan
 from common.trial.demo_setup import WHO

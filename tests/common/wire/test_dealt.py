@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.errors import PeerFailed, PeerLost, PeerProtocolError, PlanError
-from common.mpc.correlations import PeriodDemand, TrainingDemand
+from common.errors import LocalProtocolError, PeerFailed, PeerLost, PeerProtocolError, PlanError
+from common.learn.dealings import MESSAGES, TABLE
+from common.learn.linear.deal import TrainingDemand
+from common.mpc.correlations import PeriodDemand
 from common.mpc.counting.masks import CountsDemand
 from common.mpc.session import Array, Kind, Round
 from common.wire import party_pb2
@@ -31,8 +34,8 @@ class Line:
 
     def __init__(self, arrays: int = 3, size: int = 1 << 20) -> None:
         self.far, self.near = duplex()
-        self.dealt = DealtChannel(self.far, "the grid", Counter(), arrays, size)
-        self.party = DealerChannel(self.near, "the coordinator", Counter())
+        self.dealt = DealtChannel(self.far, "the grid", Counter(), MESSAGES, arrays, size)
+        self.party = DealerChannel(self.near, "the coordinator", Counter(), MESSAGES)
         self.reading = asyncio.create_task(self.dealt.read())
         self.party.start()
 
@@ -188,13 +191,13 @@ async def test_a_second_join_or_an_empty_demand_is_refused() -> None:
 
 async def test_joining_is_the_first_message_and_names_the_job() -> None:
     far, near = duplex()
-    await DealerChannel(near, "the coordinator", Counter()).join("job-1")
+    await DealerChannel(near, "the coordinator", Counter(), MESSAGES).join("job-1")
     assert await far.read() == party_pb2.Demand(join=party_pb2.Join(job="job-1"))
 
 
 async def test_a_party_acknowledges_each_array_with_its_size() -> None:
     far, near = duplex()
-    channel = DealerChannel(near, "the coordinator", Counter())
+    channel = DealerChannel(near, "the coordinator", Counter(), MESSAGES)
     channel.start()
     for frame in encode(DEALT, words(5)):
         await far.write(frame)
@@ -218,8 +221,25 @@ async def test_a_dealer_receives_no_arrays() -> None:
 
 
 def test_demand_messages_keep_every_number() -> None:
-    assert demand_message(PeriodDemand(7)).periods.words == 7
-    counts = demand_message(CountsDemand(1, 2, 3, 4)).counts
+    assert demand_message(PeriodDemand(7), MESSAGES).periods.words == 7
+    counts = demand_message(CountsDemand(1, 2, 3, 4), MESSAGES).counts
     assert (counts.rows, counts.bins, counts.least, counts.rounds) == (1, 2, 3, 4)
-    training = demand_message(TrainingDemand(1, 2, 3)).training
+    training = demand_message(TrainingDemand(1, 2, 3), MESSAGES).training
     assert (training.rows, training.grid_columns, training.bank_columns) == (1, 2, 3)
+
+
+def test_a_demand_of_a_kind_that_nobody_deals_is_not_sent() -> None:
+    @dataclass(frozen=True)
+    class Wishes:
+        count: int
+
+    with pytest.raises(LocalProtocolError, match="unknown kind"):
+        demand_message(Wishes(3), MESSAGES)
+
+
+def test_every_row_of_the_table_has_a_message_of_its_fields() -> None:
+    fields = party_pb2.Demand.DESCRIPTOR.fields_by_name
+    for row in TABLE:
+        message = fields[row.message].message_type
+        assert [field.name for field in message.fields] == list(row.demand.__dataclass_fields__)
+    assert set(fields) - {"join", "consumed"} == set(MESSAGES)

@@ -14,8 +14,8 @@ import pandas as pd
 
 from common.client.client import Client
 from common.party import Identity
-from common.plan.plans import TrainPlan
 from common.plan.state import State
+from common.plan.train import TrainPlan
 from common.trial.processes import BANK, CLIENT, COORDINATOR, GRID, Trial
 from common.trust.authority import export_bundle, import_bundle, issue, make_ca
 from common.wire import coordinator_pb2 as wire

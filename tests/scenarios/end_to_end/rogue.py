@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from common.party import Identity
-from common.plan.plans import parse_plan
+from common.plan.read import parse_plan
 from common.trial.processes import BANK, COORDINATOR, GRID
 from common.wire import party_pb2
 from common.wire.client import Connection, Stream

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from common.client.client import Client
-from common.plan.plans import PromotePlan
+from common.plan.promote import PromotePlan
 from common.trial.processes import to_toml
 from common.wattscore import main
 from common.wire import coordinator_pb2 as wire

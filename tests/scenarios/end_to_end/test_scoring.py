@@ -10,7 +10,7 @@ from bank_party.decision import bundle
 from common.client.client import Client
 from common.learn.linear.half import ModelStore
 from common.party import Party
-from common.plan.plans import ScorePlan
+from common.plan.score import ScorePlan
 from common.rows.dataset import DatasetConfig, read_table
 from common.wire import coordinator_pb2 as wire
 from tests.scenarios.end_to_end.lab import Lab, fail, make_plan, make_tables, run, succeed

@@ -14,7 +14,7 @@ import pytest
 from common.learn.linear.half import ModelStore
 from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.party import Party
-from common.plan.plans import ScorePlan
+from common.plan.score import ScorePlan
 from tests.scenarios.end_to_end.lab import Lab, dataset_files, make_plan, make_tables, succeed
 
 PREFIX = "Жираф"

@@ -10,11 +10,12 @@ import pytest
 
 from common.client.client import Client
 from common.disclosure import Opened
+from common.learn.linear.deal import Work
 from common.learn.linear.half import ModelStore
+from common.learn.linear.steps import make_steps
 from common.mpc import cost
-from common.mpc.dealer import Work
 from common.party import Party
-from common.plan.plans import TrainPlan
+from common.plan.train import TrainPlan
 from common.rows.dataset import DatasetConfig
 from common.stats.measures import Metrics
 from common.trial.compare import pooled
@@ -74,7 +75,7 @@ def test_the_report_says_what_a_client_wants_to_know(trained: wire.Job) -> None:
 def test_each_link_carries_what_the_formulas_say(trained: wire.Job) -> None:
     plan = make_plan("main")
     rows, columns = ROWS - TEST, {Party.GRID: GRID_COLUMNS, Party.BANK: BANK_COLUMNS + 1}
-    work = Work(plan.model.steps(rows), plan.model.make_link(), rows, columns, plan.model.revealed_bits)
+    work = Work(make_steps(plan.model, rows), plan.model.make_link(), rows, columns, plan.model.revealed_bits)
     for party, dealt in ((Party.GRID, trained.dealer.grid), (Party.BANK, trained.dealer.bank)):
         expected = cost.training(party, work, TEST, cost.alignment(party, ROWS, ROWS))
         mine: Any = getattr(trained, party.value).report

@@ -7,14 +7,15 @@ import pytest
 
 from common.errors import LocalProtocolError
 from common.learn.linear.ahead import Widened, dealt_arrays
+from common.learn.linear.cost import descent
+from common.learn.linear.deal import Work
 from common.learn.linear.descent import SPAN_ROWS, nesterov
-from common.mpc.cost import descent
-from common.mpc.dealer import Work
+from common.learn.linear.steps import make_steps
 from common.mpc.link import Fourier, Link, Taylor
 from common.party import Party
-from common.plan.plans import Model
+from common.plan.train import Model
 from tests.common.mpc.problems import Problem, make_problem, train
-from tests.peers import Trio
+from tests.peers import Trio, deal_work
 
 COLUMNS = {Party.GRID: 2, Party.BANK: 3}
 
@@ -24,7 +25,7 @@ COLUMNS = {Party.GRID: 2, Party.BANK: 3}
 async def test_the_list_is_what_the_dealer_deals_and_what_it_costs(rows: int, link: Link, bits: int) -> None:
     work = Work(nesterov(rows, 7), link, rows, COLUMNS, bits)
     trio = Trio()
-    await trio.dealer.training(work)
+    await deal_work(trio.dealer, work)
     for party in Party:
         dealt = [(label, values.shape) for label, values in trio.to_party[party].log]
         assert list(dealt_arrays(party, work)) == dealt
@@ -54,12 +55,12 @@ def test_widening_keeps_the_numbers_and_adds_zeros() -> None:
 async def test_zero_rows_and_columns_leave_the_descent_what_it_is(link: str) -> None:
     """A quarter more rows: the step averages over those of data, whatever the tables' scale; zero columns get no weight."""
     problem, model = make_problem(2100, 3, 4), Model.model_validate({"link": link, "iterations": 12})
-    steps = model.steps(2600, 2100)
-    assert {step.scales.table for step in steps} != {step.scales.table for step in model.steps(2100)}
+    steps = make_steps(model, 2600, 2100)
+    assert {step.scales.table for step in steps} != {step.scales.table for step in make_steps(model, 2100)}
     found = (await train(Trio(), wide(problem, 2600, 2), steps, model.make_link())).weights
     grid, bank = found[:5], found[5:]
     assert not grid[3:].any() and not bank[4:].any()
-    exact = problem.twin(model.steps(2100), model.make_link())
+    exact = problem.twin(make_steps(model, 2100), model.make_link())
     np.testing.assert_allclose(np.r_[grid[:3], bank[:4]], exact, rtol=0, atol=2e-4)
 
 

@@ -10,18 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.learn.linear import descent
+from common.learn.linear import deal, descent
+from common.learn.linear.cost import owned_step, shared_step
 from common.learn.linear.descent import ONE, Blocks, Step, nesterov, sgd
-from common.mpc import dealer
 from common.mpc.correlations import DealtCorrelations
-from common.mpc.cost import owned_step, shared_step
 from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.link import Fourier, Link, Taylor
 from common.mpc.session import Kind, MemoryChannel, Session
 from common.party import Party
 from tests.common.mpc.problems import begin, make_problem, train
-from tests.peers import Trio
+from tests.peers import Trio, deal_work
 from tests.reference import descend
 
 ROWS, GRID, BANK = 1500, 5, 4
@@ -131,7 +130,7 @@ async def sent_by_a_step(owned: bool) -> Trio:
         await (begun.owned(step) if owned else begun.shared(step))
 
     async def deal(to: Dealer) -> None:
-        await to.training(PROBLEM.work(step, Fourier(), None if owned else 20))
+        await deal_work(to, PROBLEM.work(step, Fourier(), None if owned else 20))
 
     await trio.run(side, deal)
     return trio
@@ -170,7 +169,7 @@ SPANNED = {"shared": (FULL[:4], 20), "owned": (BATCHES, None)}
 def small_spans(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spans of some 64 rows, at the parties and the dealer alike, and temporaries of less than a span."""
     monkeypatch.setattr(descent, "SPAN_ROWS", 64)
-    for module in (descent, dealer):
+    for module in (descent, deal):
         monkeypatch.setattr(module, "CACHE_ROWS", 23)
 
 

@@ -16,7 +16,7 @@ from common.learn.linear.design import INTERCEPT, RIDGE_SCALE, Prepared, agree_o
 from common.mpc.fixedpoint import X_LIMIT, X_SCALE, Reals, decode
 from common.mpc.session import Kind
 from common.party import Party
-from common.plan.plans import Limits
+from common.plan.train import Limits
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 from tests.common.stages.tables import LOW, table

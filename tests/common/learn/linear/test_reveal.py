@@ -5,17 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from common.learn.linear.cost import reveal
+from common.learn.linear.deal import Work
 from common.learn.linear.reveal import reveal_weights
 from common.mpc.correlations import DealtCorrelations
-from common.mpc.cost import reveal
-from common.mpc.dealer import Dealer, Work
+from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, encode
 from common.mpc.link import Taylor
 from common.mpc.session import Kind, Session
 from common.mpc.share import Share
 from common.party import Party
 from tests.common.mpc.problems import halves
-from tests.peers import Trio
+from tests.peers import Trio, deal_work
 
 
 async def reveal_blocks(trio: Trio, weights: dict[Party, Reals], bits: int) -> dict[Party, Reals]:
@@ -28,7 +29,7 @@ async def reveal_blocks(trio: Trio, weights: dict[Party, Reals], bits: int) -> d
         return await reveal_weights(session, correlations, 0, own, other, bits)
 
     async def deal(dealer: Dealer) -> None:
-        await dealer.training(Work([], Taylor(), 1, {p: len(w) for p, w in weights.items()}, bits))
+        await deal_work(dealer, Work([], Taylor(), 1, {p: len(w) for p, w in weights.items()}, bits))
 
     return await trio.run(side, deal)
 

@@ -146,7 +146,7 @@ async def test_sizes_that_are_not_counted_with_are_refused_by_party_and_dealer(d
     with pytest.raises(RangeError):
         await BinCounts.share(trio.session[Party.GRID], None, demand, None, None)  # type: ignore[arg-type]
     with pytest.raises(PeerProtocolError, match="too many bins"):
-        await trio.dealer.counts(demand)
+        await trio.dealer.deal(deal_counts(trio.dealer._prg, demand))
 
 
 async def test_a_number_beyond_the_field_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,6 +299,6 @@ def test_the_dealer_deals_in_order_and_expands_no_stream_twice(monkeypatch: pyte
 
     monkeypatch.setattr(Prg, "_stream", stream)
     dealt = list(deal_counts(Trio(seed=1).dealer._prg, CountsDemand(50, 4, LEAST, 3)))
-    assert [number for number, _ in dealt] == [0, 2, 3, 4, 5, 6, 7, 8]
-    assert [values.shape for _, values in dealt] == [(4,), (4,), (36, 4), (4,), (36, 4), (4,), (36, 4), (4,)]
+    assert [label.number for ((_, label, _),) in dealt] == [0, 2, 3, 4, 5, 6, 7, 8]
+    assert [values.shape for ((_, _, values),) in dealt] == [(4,), (4,), (36, 4), (4,), (36, 4), (4,), (36, 4), (4,)]
     assert len(used) == len(set(used))

@@ -12,9 +12,15 @@ from hypothesis import strategies as st
 
 from common.disclosure import Opened
 from common.errors import ConfigError, PlanError
+from common.learn.linear.steps import make_steps, make_work, predealt
 from common.mpc.link import Fourier, Taylor
 from common.party import Party
-from common.plan.plans import Model, PredealPlan, PromotePlan, Request, ScorePlan, TrainPlan, load_plan, make_plan, parse_plan
+from common.plan.predeal import PredealPlan
+from common.plan.promote import PromotePlan
+from common.plan.read import load_plan, make_plan, parse_plan
+from common.plan.request import Request
+from common.plan.score import ScorePlan
+from common.plan.train import Model, TrainPlan
 
 SIDES: dict[str, Any] = {"grid": {"dataset": "meters"}, "bank": {"dataset": "loans"}}
 WEIGHTS = {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS}
@@ -225,17 +231,17 @@ def test_a_link_that_is_far_off_or_amplifies_is_refused(period: int, terms: int)
 def test_steps_that_could_leave_the_ring_are_refused_with_the_numbers() -> None:
     model = train(model={"optimiser": "sgd", "batch": 1, "step": 4.0}).model
     with pytest.raises(PlanError, match=r"past what the ring holds \(expected at most 48, got 256\)"):
-        model.steps(10_000)
-    assert len(train(model={"optimiser": "sgd", "batch": 1024, "step": 1.0}).model.steps(100_000)) == 5 * 97
+        make_steps(model, 10_000)
+    assert len(make_steps(train(model={"optimiser": "sgd", "batch": 1024, "step": 1.0}).model, 100_000)) == 5 * 97
 
 
 def test_too_many_steps_are_refused_before_they_are_made() -> None:
     model = Model(optimiser="sgd", epochs=1, batch=1, step=0.01)
-    assert len(model.steps(100_000)) == 100_000
+    assert len(make_steps(model, 100_000)) == 100_000
     with pytest.raises(PlanError, match=r"too many steps .*at most 100000, got 100001"):
-        model.steps(100_001)
+        make_steps(model, 100_001)
     with pytest.raises(PlanError, match=r"too many steps .*got 1000000000"):
-        Model(optimiser="sgd", epochs=1000, batch=1, step=0.01).steps(10**6)
+        make_steps(Model(optimiser="sgd", epochs=1000, batch=1, step=0.01), 10**6)
 
 
 def test_the_links_and_their_default_periods() -> None:
@@ -246,23 +252,23 @@ def test_the_links_and_their_default_periods() -> None:
 
 
 def test_the_steps_of_both_optimisers() -> None:
-    steps = Model(iterations=4).steps(1000)
+    steps = make_steps(Model(iterations=4), 1000)
     assert [(s.number, s.low, s.high, s.size) for s in steps] == [(t, 0, 1000, 2.5) for t in range(4)]
-    batches = Model(optimiser="sgd", epochs=2, batch=400, step=0.5).steps(1000)
+    batches = make_steps(Model(optimiser="sgd", epochs=2, batch=400, step=0.5), 1000)
     assert {s.size for s in batches} == {0.5}
     assert [(s.number, s.low, s.high) for s in batches] == [(0, 0, 400), (1, 400, 1000), (2, 0, 400), (3, 400, 1000)]
 
 
 def test_sizes_beyond_the_fixed_point_budget_are_the_plans_fault() -> None:
     with pytest.raises(PlanError, match="fractional bits"):
-        Model().steps(2**40)
+        make_steps(Model(), 2**40)
 
 
 def test_a_predealing_plan_is_of_one_trainings_size_and_opens_counts() -> None:
     plan = predeal(model={"iterations": 6})
     assert parse_plan(plan.canonical()) == plan
     assert plan.allowed == {Opened.COUNTS}
-    work = plan.model.work(plan.demand)
+    work = make_work(plan.model, predealt(plan))
     assert (work.rows, work.columns, len(work.steps)) == (1000, {Party.GRID: 10, Party.BANK: 4}, 6)
     for wrong in ({"rows": 0}, {"bank_columns": 0}, {"model": {"optimiser": "sgd"}}):
         with pytest.raises(PlanError):
@@ -270,7 +276,7 @@ def test_a_predealing_plan_is_of_one_trainings_size_and_opens_counts() -> None:
 
 
 def test_steps_over_zero_rows_average_over_those_of_data() -> None:
-    for step in Model(iterations=8).steps(1250, 1000):
+    for step in make_steps(Model(iterations=8), 1250, 1000):
         assert step.rows == 1250
         assert step.scales.step_over_n == pytest.approx(2.5 / 1000)
 

@@ -1,0 +1,45 @@
+"""What may be asked of a dealer: one row a kind of demand, with its field in the message and how it is dealt.
+
+A learner adds a row; nothing else of the transport or the dealer knows its demands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from common.learn.linear.deal import TrainingDemand
+from common.learn.linear.steps import deal_training
+from common.mpc.correlations import Demand, PeriodDemand
+from common.mpc.counting.dealer import deal_counts
+from common.mpc.counting.masks import CountsDemand
+from common.mpc.dealer import Deal, Dealt, Prgs, deal_periods
+from common.plan.request import Request
+
+
+@dataclass(frozen=True)
+class Dealing:
+    """message: the field of `Demand` in party.proto, whose fields are those of `demand`; deal: see `dealings`."""
+
+    message: str
+    demand: type[Demand]
+    deal: Callable[[Prgs, Any, Request, int], Iterator[Dealt]]
+
+
+TABLE = (
+    Dealing("periods", PeriodDemand, lambda prg, demand, plan, memory: deal_periods(prg, demand)),
+    Dealing("counts", CountsDemand, lambda prg, demand, plan, memory: deal_counts(prg, demand)),
+    Dealing("training", TrainingDemand, deal_training),
+)
+MESSAGES: Mapping[str, type[Demand]] = {row.message: row.demand for row in TABLE}
+
+
+def dealings(plan: Request, memory: int, table: tuple[Dealing, ...] = TABLE) -> dict[type[Demand], Deal]:
+    """How each kind of demand is dealt in a job of this plan; memory: bytes of masks that dealing may keep."""
+    return {row.demand: partial(_deal, row, plan, memory) for row in table}
+
+
+def _deal(row: Dealing, plan: Request, memory: int, prg: Prgs, demand: Demand) -> Iterator[Dealt]:
+    return row.deal(prg, demand, plan, memory)

@@ -1,0 +1,75 @@
+"""What training the linear model costs in bytes: the formulas of protos/PROTOCOL.md section 11, payload of arrays only.
+
+A function of one step gives the bytes this party sends; it receives as many with `own` and `other` swapped.
+"""
+
+from __future__ import annotations
+
+from common.learn.linear.deal import Work
+from common.mpc.correlations import dealt_tables
+from common.mpc.cost import SIZES, Cost, link_round, scores, split, truncation
+from common.mpc.fixedpoint import WEIGHT_SCALE
+from common.mpc.link import Link
+from common.mpc.prg import SEED_BYTES
+from common.party import Party
+
+
+def matrices(rows: int, own_columns: int) -> int:
+    """The masked matrix and the masked ridge matrix, once a job. Section 3."""
+    return 8 * (rows + own_columns) * own_columns
+
+
+def shared_step(rows: int, own: int, other: int) -> int:
+    """Masked weights, link, masked residual, truncation: four rounds. Section 6."""
+    return 8 * other + link_round(rows) + 8 * rows + truncation(own + other)
+
+
+def owned_step(rows: int, own: int, other: int) -> int:
+    """Link and masked residual, then the share of the other's gradient: three messages. Section 6."""
+    del own  # so that all steps are called alike
+    return link_round(rows) + 8 * rows + 8 * other
+
+
+def reveal(own: int, other: int, bits: int = WEIGHT_SCALE) -> int:
+    """The rounding of both blocks, unless `bits` keeps every bit, then the share of the other's weights. Section 7."""
+    return (truncation(own + other) if bits < WEIGHT_SCALE else 0) + 8 * other
+
+
+def dealt_step(rows: int, columns: int, link: Link, party: Party) -> int:
+    """Half of the link's tables and one half of a truncation over all `columns`: what one shared step is dealt."""
+    return 8 * len(dealt_tables(link, party)) * rows + truncation(columns)
+
+
+def dealt_owned_step(rows: int, other: int, link: Link, party: Party) -> int:
+    """Half of the link's tables and a share of mask times mask for the other's gradient."""
+    return 8 * len(dealt_tables(link, party)) * rows + 8 * other
+
+
+def descent(party: Party, work: Work) -> Cost:
+    """Sharing the matrices, every step, and opening the weights; the seed is not in it."""
+    own, other, rows = work.columns[party], work.columns[party.other], work.rows
+    shared = work.revealed_bits is not None
+    step = shared_step if shared else owned_step
+    sent, received, dealt = matrices(rows, own), matrices(rows, other), 0
+    for s in work.steps:
+        sent += step(s.rows, own, other)
+        received += step(s.rows, other, own)
+        if shared:
+            dealt += dealt_step(s.rows, own + other, s.link(work.link), party)
+        else:
+            dealt += dealt_owned_step(s.rows, other, s.link(work.link), party)
+    if work.revealed_bits is not None:
+        sent += reveal(own, other, work.revealed_bits)
+        received += reveal(other, own, work.revealed_bits)
+        dealt += truncation(own + other) if work.revealed_bits < WEIGHT_SCALE else 0
+    return Cost(sent, received, dealt)
+
+
+def training(party: Party, work: Work, test_rows: int, aligned: Cost) -> Cost:
+    """A whole training job: seed, `aligned` (see `alignment`), split, sizes, descent, scores of the held-out rows."""
+    grid_to_bank, bank_to_grid = scores(test_rows), split(work.rows + test_rows)
+    grid = party is Party.GRID
+    around = Cost(
+        SIZES + (grid_to_bank if grid else bank_to_grid), SIZES + (bank_to_grid if grid else grid_to_bank), SEED_BYTES
+    )
+    return aligned + around + descent(party, work)

@@ -1,0 +1,74 @@
+"""From a plan's section `[model]` and the number of rows to the steps of a training, within the fixed-point budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+from common.errors import PlanError, RangeError
+from common.learn.linear.deal import Masks, TrainingDemand, Work
+from common.learn.linear.descent import Step, nesterov, sgd
+from common.mpc.dealer import Dealt, Prgs
+from common.mpc.fixedpoint import WEIGHT_LIMIT, X_LIMIT, LinkScales
+from common.party import Party
+from common.plan.predeal import PredealPlan
+from common.plan.request import Request
+from common.plan.train import Model, TrainPlan
+
+MAX_STEPS = 100_000
+
+
+def deal_training(prg: Prgs, demand: TrainingDemand, plan: Request, memory: int) -> Iterator[Dealt]:
+    """All that the training of `plan` consumes. Raises PlanError for a plan that trains nothing."""
+    if not isinstance(plan, TrainPlan | PredealPlan):
+        raise PlanError("this job trains nothing")
+    yield from Masks(prg, make_work(plan.model, demand), memory).deal()
+
+
+def predealt(plan: PredealPlan) -> TrainingDemand:
+    """The demand of the largest training that the stock serves."""
+    return TrainingDemand(plan.rows, plan.grid_columns, plan.bank_columns)
+
+
+def make_work(model: Model, demand: TrainingDemand) -> Work:
+    """All that dealing a training of this size depends on."""
+    columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
+    return Work(make_steps(model, demand.rows), model.make_link(), demand.rows, columns, model.revealed_bits)
+
+
+def make_steps(model: Model, rows: int, data_rows: int | None = None) -> list[Step]:
+    """All steps over `rows` training rows, of which the first `data_rows` (default: all) are not zeros, if nesterov.
+
+    Raises PlanError when their numbers do not fit the fixed-point budget.
+    """
+    _check_steps(model, rows)
+    if model.optimiser == "nesterov":
+        found = nesterov(rows, model.iterations, model.step or 2.5)
+    else:
+        found = sgd(rows, model.batch, model.epochs, model.step or 1.0)
+    try:
+        LinkScales.choose(found[0].size, max(step.rows for step in found))
+    except RangeError as error:
+        raise PlanError(error.message, expected=error.expected, got=error.got, remedy=error.remedy) from None
+    return found if data_rows is None else [replace(step, data_rows=data_rows) for step in found]
+
+
+def _check_steps(model: Model, rows: int) -> None:
+    """Refuses, before they are made, too many steps and steps that could leave the ring."""
+    full = model.optimiser == "nesterov"
+    batch = rows if full else min(model.batch, rows)
+    size = model.step or (2.5 if full else 1.0)
+    count = model.iterations if full else max(1, rows // batch) * model.epochs
+    if count > MAX_STEPS:
+        raise PlanError(
+            "too many steps", expected=f"at most {MAX_STEPS}", got=count, remedy="Use larger batches or fewer epochs."
+        )
+    reach = size * min(X_LIMIT, math.sqrt(rows / batch))
+    if reach > 0.75 * WEIGHT_LIMIT:
+        raise PlanError(
+            f"a step of {size} over {batch} of {rows} rows could move a weight past what the ring holds",
+            expected=f"at most {0.75 * WEIGHT_LIMIT:.0f}",
+            got=f"{reach:.0f}",
+            remedy="Use larger batches or a smaller step.",
+        )

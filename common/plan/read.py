@@ -1,0 +1,49 @@
+"""Plans from files, options and the network, of whatever kind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from common.config import read_toml, validate
+from common.errors import PlanError
+from common.plan.predeal import PredealPlan
+from common.plan.promote import PromotePlan
+from common.plan.score import ScorePlan
+from common.plan.train import TrainPlan
+
+AnyPlan = Annotated[TrainPlan | ScorePlan | PredealPlan | PromotePlan, Field(discriminator="kind")]
+_ADAPTER: TypeAdapter[AnyPlan] = TypeAdapter(AnyPlan)
+_KINDS: dict[str, type[TrainPlan] | type[ScorePlan] | type[PredealPlan] | type[PromotePlan]] = {
+    "train": TrainPlan,
+    "score": ScorePlan,
+    "predeal": PredealPlan,
+    "promote": PromotePlan,
+}
+
+
+def make_plan(raw: dict[str, Any], source: str) -> AnyPlan:
+    """A plan from parsed TOML or JSON; `kind` defaults to train. Raises PlanError naming each wrong key."""
+    kind = raw.get("kind", "train")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise PlanError(f"{source}: kind {kind!r} is not known", remedy=f"Use one of: {', '.join(_KINDS)}.")
+    return validate(_KINDS[kind], raw, source, PlanError)
+
+
+def load_plan(path: Path) -> AnyPlan:
+    return make_plan(read_toml(path), str(path))
+
+
+def parse_plan(text: str, source: str = "plan") -> AnyPlan:
+    """A plan from its canonical JSON, as it crosses the network."""
+    try:
+        return _ADAPTER.validate_json(text)
+    except ValidationError:
+        try:
+            raw = json.loads(text)
+        except (ValueError, RecursionError):
+            raise PlanError(f"{source}: not valid JSON") from None
+        return make_plan(raw if isinstance(raw, dict) else {}, source)

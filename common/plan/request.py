@@ -1,0 +1,88 @@
+"""What all plans share: what may be opened, and whose rows it is about. Frozen, strict, the same bytes for both parties."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from common.config import StrictModel
+from common.disclosure import Opened
+from common.party import Party
+
+Matching = Literal["ecdh", "rr22"]
+_BASE = frozenset({Opened.MATCHED_IDS, Opened.COUNTS})
+_PERIODS = frozenset({Opened.PERIOD_RANGE, Opened.MATCHED_ROWS})
+
+
+class Side(StrictModel):
+    """What one party brings."""
+
+    dataset: str = Field(description="The name of a dataset in this party's configuration.")
+    columns: tuple[str, ...] = Field(
+        default=("*",), min_length=1, description="Its feature columns; * for all that the dataset declares."
+    )
+
+
+class Request(StrictModel):
+    """What all kinds of plan share."""
+
+    name: str = Field(default="", max_length=100, description="For people; appears in lists.")
+
+    @property
+    def allowed(self) -> frozenset[Opened]:
+        """What the computation may open."""
+        return frozenset({Opened.COUNTS})
+
+    def canonical(self) -> str:
+        """JSON with every field, keys sorted: what both parties are offered and hash."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    def digest(self) -> bytes:
+        return hashlib.sha256(self.canonical().encode()).digest()
+
+
+class Plan(Request):
+    """A plan on both parties' rows."""
+
+    grid: Side
+    bank: Side
+    keys: tuple[Literal["id", "period"], ...] = Field(
+        default=("id",), description='What a row is: ["id"], or ["id", "period"] for monthly rows.'
+    )
+    matching: Matching = Field(
+        default="ecdh",
+        description="How ids are matched. ecdh: Diffie-Hellman; rr22: faster, by spu, assumes more (PROTOCOL.md section 8).",
+    )
+    score_bits: int = Field(
+        default=5,
+        ge=0,
+        le=20,
+        description="The grid's part of a score is opened in steps of 2^-score_bits log-odds; 5: one point.",
+    )
+    disclosures: tuple[Opened, ...] | None = Field(
+        default=None, description="All that may be opened (protos/PROTOCOL.md section 7). Default: exactly what the plan needs."
+    )
+
+    @model_validator(mode="after")
+    def _opens_enough(self) -> Plan:
+        if "id" not in self.keys or len(set(self.keys)) != len(self.keys):
+            raise ValueError('keys must be ["id"] or ["id", "period"]')
+        missing = sorted(o.value for o in self.needs - self.allowed)
+        if missing:
+            raise ValueError(f"disclosures lack what this plan needs: {', '.join(missing)}")
+        return self
+
+    @property
+    def needs(self) -> frozenset[Opened]:
+        """What the computation asked for cannot do without opening."""
+        return _BASE | (_PERIODS if "period" in self.keys else frozenset())
+
+    @property
+    def allowed(self) -> frozenset[Opened]:
+        return self.needs if self.disclosures is None else frozenset(self.disclosures)
+
+    def side(self, party: Party) -> Side:
+        return self.grid if party is Party.GRID else self.bank

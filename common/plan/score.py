@@ -1,0 +1,25 @@
+"""A plan that scores rows by a trained model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from common.disclosure import Opened
+from common.plan.request import Plan
+
+
+class ScorePlan(Plan):
+    """Align, prepare as the model did, score; the scores go to the bank."""
+
+    kind: Literal["score"] = "score"
+    model: str = Field(description="The training job whose model scores, or champion: the one both parties promoted.")
+    min_matched: int = Field(default=1, ge=1, description="Matched enterprises.")
+    grid_reasons: int = Field(default=0, ge=0, le=2, description="Most reasons of the grid's columns told for each row.")
+    drift: bool = Field(default=True, description="Each side reports its largest stability index and its number of alarms.")
+
+    @property
+    def needs(self) -> frozenset[Opened]:
+        asked = {Opened.GRID_REASONS: self.grid_reasons, Opened.DRIFT: self.drift}
+        return super().needs | {Opened.SCORES} | {opened for opened, wanted in asked.items() if wanted}
