@@ -10,6 +10,7 @@ import pytest
 
 from common.client.client import Client
 from common.disclosure import Opened
+from common.learn.linear.cost import training
 from common.learn.linear.deal import Work
 from common.learn.linear.half import ModelStore
 from common.learn.linear.steps import make_steps
@@ -77,7 +78,7 @@ def test_each_link_carries_what_the_formulas_say(trained: wire.Job) -> None:
     rows, columns = ROWS - TEST, {Party.GRID: GRID_COLUMNS, Party.BANK: BANK_COLUMNS + 1}
     work = Work(make_steps(plan.model, rows), plan.model.make_link(), rows, columns, plan.model.revealed_bits)
     for party, dealt in ((Party.GRID, trained.dealer.grid), (Party.BANK, trained.dealer.bank)):
-        expected = cost.training(party, work, TEST, cost.alignment(party, ROWS, ROWS))
+        expected = training(party, work, TEST, cost.alignment(party, ROWS, ROWS))
         mine: Any = getattr(trained, party.value).report
         assert mine.peer.sent == pytest.approx(expected.peer_sent, rel=0.05)
         assert mine.peer.received == pytest.approx(expected.peer_received, rel=0.05)
