@@ -1,15 +1,10 @@
-"""`bank-party serve --config FILE.toml`."""
+"""`bank-party`: serve, doctor, models, monitor, report."""
 
 from __future__ import annotations
 
-from functools import partial
+from common.daemon.entries import party_group
 
-from bank_party.role import BankRole
-from common.daemon.daemon import start
-from common.party import Party
-from common.process.serve import command
-
-main = command("bank-party", partial(start, Party.BANK, BankRole))
+main = party_group("bank-party", "The bank's side: labels, scores and decisions are here.", "bank_party.commands")
 
 if __name__ == "__main__":
     main()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -16,6 +17,8 @@ class StrictModel(BaseModel):
     """Base of plans and configuration: frozen, no unknown key, only finite numbers, defaults checked too."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+
+    elsewhere: ClassVar[Mapping[str, str]] = {}  # keys that are another's, and what is said to who writes one here
 
 
 M = TypeVar("M", bound=StrictModel)
@@ -42,6 +45,8 @@ def validate(model: type[M], raw: dict[str, Any], source: str, error: type[WattS
 
 def _explain(model: type[BaseModel], item: Any) -> str:
     where = ".".join(str(part) for part in item["loc"]) or "(top level)"
+    if item["type"] == "extra_forbidden" and (why := _elsewhere(model).get(str(item["loc"][-1]))):
+        return f"unknown key {where!r}: {why}"
     if item["type"] == "extra_forbidden":
         close = difflib.get_close_matches(str(item["loc"][-1]), _known_keys(model), n=1)
         return f"unknown key {where!r}" + (f", did you mean {close[0]!r}?" if close else "")
@@ -50,13 +55,21 @@ def _explain(model: type[BaseModel], item: Any) -> str:
     return f"{where}: {item['msg'].removeprefix('Value error, ')}"
 
 
-def _known_keys(model: type[BaseModel], seen: frozenset[type] = frozenset()) -> list[str]:
-    keys = list(model.model_fields)
+def _known_keys(model: type[BaseModel]) -> list[str]:
+    return [key for inner in _inside(model) for key in inner.model_fields]
+
+
+def _elsewhere(model: type[BaseModel]) -> dict[str, str]:
+    return {key: why for inner in _inside(model) if issubclass(inner, StrictModel) for key, why in inner.elsewhere.items()}
+
+
+def _inside(model: type[BaseModel], seen: frozenset[type] = frozenset()) -> Iterator[type[BaseModel]]:
+    """The model, and every one that is in it."""
+    yield model
     for field in model.model_fields.values():
         for inner in _models_in(field.annotation):
             if inner not in seen:
-                keys += _known_keys(inner, seen | {inner})
-    return keys
+                yield from _inside(inner, seen | {inner})
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -23,6 +23,7 @@ from typing import Literal
 from common.errors import WattScoreError
 
 LogFormat = Literal["text", "json"]
+LOCAL = "local.log"  # in the data folder
 
 _TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _LOCAL_BYTES, _LOCAL_FILES = 1 << 20, 3
@@ -110,7 +111,7 @@ def set_logging(level: str, kind: LogFormat = "text", data: Path | None = None) 
 
 def _local(data: Path) -> logging.Handler:
     data.mkdir(parents=True, exist_ok=True)
-    handler = RotatingFileHandler(data / "local.log", maxBytes=_LOCAL_BYTES, backupCount=_LOCAL_FILES, encoding="utf-8")
+    handler = RotatingFileHandler(data / LOCAL, maxBytes=_LOCAL_BYTES, backupCount=_LOCAL_FILES, encoding="utf-8")
     handler.setFormatter(logging.Formatter(_TEXT))
     handler.setLevel(logging.WARNING)
     return handler

@@ -1,15 +1,10 @@
-"""`grid-party serve --config FILE.toml`."""
+"""`grid-party`: serve, doctor, models, monitor, report."""
 
 from __future__ import annotations
 
-from functools import partial
+from common.daemon.entries import party_group
 
-from common.daemon.daemon import start
-from common.party import Party
-from common.process.serve import command
-from grid_party.role import GridRole
-
-main = command("grid-party", partial(start, Party.GRID, GridRole))
+main = party_group("grid-party", "The grid company's side: its columns, and account of what leaves.", "grid_party.commands")
 
 if __name__ == "__main__":
     main()

@@ -14,8 +14,11 @@ import click
 import pytest
 
 from bank_party.__main__ import main as bank_party
+from bank_party.settings import BankSettings
+from common.cli import main as wattscore
 from common.config import StrictModel
 from common.coordinator.__main__ import main as coordinator
+from common.daemon.settings import check_separate
 from common.features.options import Preparation
 from common.plan.policy import Policy
 from common.plan.predeal import PredealPlan
@@ -24,12 +27,12 @@ from common.plan.read import load_plan
 from common.plan.request import Request
 from common.plan.score import ScorePlan
 from common.plan.train import Limits, TrainPlan
-from common.process.settings import ClientSettings, CoordinatorSettings, PartySettings, check_party, load_settings
+from common.process.settings import ClientSettings, CoordinatorSettings, load_settings
 from common.records.config import RecordsConfig, load_records
 from common.trial.result import as_json
-from common.wattscore import main as wattscore
 from common.wire import coordinator_pb2
 from grid_party.__main__ import main as grid_party
+from grid_party.settings import GridSettings
 from tests.source import ROOT, parse
 
 SAMPLES = ROOT / "deploy" / "samples"
@@ -41,8 +44,8 @@ COMMANDS: dict[str, click.Command] = {
     "wattscore-coordinator": coordinator,
 }
 MODELS: dict[str, type[StrictModel]] = {
-    "grid.toml": PartySettings,
-    "bank.toml": PartySettings,
+    "grid.toml": GridSettings,
+    "bank.toml": BankSettings,
     "coordinator.toml": CoordinatorSettings,
     "client.toml": ClientSettings,
     "plan.toml": TrainPlan,
@@ -121,7 +124,7 @@ def test_every_key_is_in_a_sample(names: tuple[str, ...]) -> None:
 def test_the_check_for_missing_keys_finds_nested_ones() -> None:
     raw = merged([tomllib.loads(sample(name, 2)) for name in ("grid.toml", "bank.toml")])
     del raw["datasets"]["meters"]["format"], raw["datasets"]["loans"]["format"], raw["policy"]["max_ids"]
-    assert list(missing(PartySettings, raw)) == ["datasets.format", "policy.max_ids"]
+    assert list(missing(GridSettings, raw)) == ["datasets.format", "policy.max_ids"]
 
 
 # Both READMEs
@@ -170,10 +173,10 @@ def test_parties_of_the_readme_and_of_the_samples_would_start(tmp_path: Path) ->
     for source in (readme, {name: sample(name) for name in MODELS}):
         settings = {n: load(n, source[n], tmp_path) for n in ("grid.toml", "bank.toml", "coordinator.toml")}
         grid, bank, neutral = settings.values()
-        assert isinstance(grid, PartySettings) and isinstance(bank, PartySettings) and isinstance(neutral, CoordinatorSettings)
+        assert isinstance(grid, GridSettings) and isinstance(bank, BankSettings) and isinstance(neutral, CoordinatorSettings)
         assert (str(bank.peer.who), str(grid.peer.who)) == (neutral.grid, neutral.bank)
-        check_party(bank.peer.who, grid, listens=True)
-        check_party(grid.peer.who, bank, listens=False)
+        check_separate(bank.peer.who, grid)
+        check_separate(grid.peer.who, bank)
 
 
 def command_lines(text: str) -> Iterator[str]:
@@ -192,8 +195,9 @@ def test_every_command_in_a_readme_exists(language: str) -> None:
         elif name == "docker":
             check_compose(words)
         elif name != "python3":
-            seen.add(check_command(name.removeprefix(".venv/bin/"), words))
-    assert COMMANDS.keys() - {"wattscore"} <= seen
+            name = name.removeprefix(".venv/bin/")
+            seen |= {name, check_command(name, words)}
+    assert COMMANDS.keys() <= seen
     wanted = "try train jobs show cancel score predeal renew revoke init issue bundle trust"
     assert set(wanted.split()) <= seen
 
@@ -212,26 +216,34 @@ def check_compose(words: list[str]) -> None:
         check_command(name, command)
 
 
+def subcommand(group: click.Command, name: str) -> click.Command:
+    """Raises unless there is one of this name that is listed, and so not one that has moved."""
+    assert isinstance(group, click.Group)
+    context = click.Context(group)
+    assert name in group.list_commands(context), f"{group.name} {name}"
+    found = group.get_command(context, name)
+    assert found is not None
+    return found
+
+
 def check_command(name: str, words: list[str]) -> str:
-    """Raises unless the command exists, has these options, and has all it requires; the name that tells it apart."""
+    """Raises unless the command exists, has these options, and has all it requires; its name within the group."""
     command, shown = COMMANDS[name], name
     while isinstance(command, click.Group):
-        shown, *words = words if name == "wattscore" else [words[0], *words[1:]]
-        command = command.commands[shown]
+        shown, *words = words
+        command = subcommand(command, shown)
     options = {option: p for p in command.params if isinstance(p, click.Option) for option in p.opts}
     given = [word for word in words if word.startswith("--")]
     assert set(given) <= options.keys(), f"{name} {shown} has no {set(given) - options.keys()}"
     required = {p.opts[0] for p in command.params if p.required and isinstance(p, click.Option)}
     assert required <= set(given), f"{name} {shown} needs {required - set(given)}"
-    return shown if name == "wattscore" else name
+    return shown
 
 
 @pytest.mark.parametrize("file", [*READMES.values(), *SAMPLES.glob("*.toml")], ids=lambda file: file.name)
 def test_commands_named_in_prose_exist(file: Path) -> None:
     for name, sub in re.findall(rf"\b({'|'.join(COMMANDS)}) ([a-z]+)\b", file.read_text(encoding="utf-8")):
-        group = COMMANDS[name]
-        assert isinstance(group, click.Group)
-        assert sub in group.commands, f"{name} {sub}"
+        subcommand(COMMANDS[name], sub)
 
 
 @pytest.mark.parametrize("language", READMES)

@@ -11,6 +11,7 @@ import pandas as pd
 from bank_party.decision import bundle
 from bank_party.decision.scores import read_scores
 from bank_party.monitor import matured
+from common.disk.folder import Name
 from common.errors import DataError, JobNotFound
 from common.monitor.book import Book
 from common.monitor.config import MonitorConfig
@@ -25,7 +26,7 @@ def read_history(data: Path, datasets: Mapping[str, DatasetConfig], config: Moni
 
     Raises DataError for a dataset that `[monitor]` names for labels and that is not as declared.
     """
-    book = Book(data / "monitor.sqlite")
+    book = Book(data / Name.HISTORY)
     months, unread = _matured(book, data, datasets, config)
     return make_history(book.readings(), config, months, matured.alarms(months, config), unread)
 
@@ -34,14 +35,14 @@ def _matured(
     book: Book, data: Path, datasets: Mapping[str, DatasetConfig], config: MonitorConfig
 ) -> tuple[list[Matured], tuple[str, ...]]:
     """Months, and datasets that could not be read."""
-    scores = read_scores(data / "scores", book.scored())
+    scores = read_scores(data / Name.SCORES, book.scored())
     if not len(scores):
         return [], ()
     labels, unread = _labels({name: d for name, d in datasets.items() if d.label is not None}, config)
     held = {}
     for model in sorted(set(scores["model"])):
         try:
-            held[model] = bundle.load(model, data / "models" / model)
+            held[model] = bundle.load(model, data / Name.MODELS / model)
         except JobNotFound:  # removed since
             continue
     return matured.mature(scores, labels, held, config), unread

@@ -13,6 +13,7 @@ from bank_party.decision.bundle import Decision, HeldOut
 from bank_party.report import figures, labels
 from bank_party.report.judged import Judged, judge
 from bank_party.report.parts import FEW
+from common.disk.folder import Name
 from common.home.record import Record, Refit
 from common.report.evidence import Evidence, gather
 from common.report.page import Chart, Own, render
@@ -28,7 +29,7 @@ SECTIONS = (
 def make_report(data: Path, job: str, choice: Choice) -> str:
     """The page of a training job, from the bank's data folder; raises as `gather` does."""
     evidence = gather(data, job, bundle.RULES)
-    held = bundle.load(job, data / "models" / job)
+    held = bundle.load(job, data / Name.MODELS / job)
     return render(evidence, own(evidence, held), choice)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from common.errors import ConfigError, WattScoreError
+from common.errors import WattScoreError
 from common.plan.read import AnyPlan
 from common.plan.state import State
 from common.process.settings import ClientSettings, load_settings
@@ -30,8 +30,6 @@ class Client:
     """
 
     def __init__(self, settings: ClientSettings) -> None:
-        if settings.coordinator.address is None:
-            raise ConfigError("missing key 'coordinator.address'")
         self._runner = asyncio.Runner()
         try:
             self._connection = self._runner.run(_connect(settings))
@@ -85,7 +83,7 @@ class Client:
 
 
 async def _connect(settings: ClientSettings) -> Connection:
-    return Connection(str(settings.coordinator.address), settings.coordinator.who, Credentials.load(settings.tls))
+    return Connection(settings.coordinator.address, settings.coordinator.who, Credentials.load(settings.tls))
 
 
 async def _next(updates: Any) -> wire.Job | None:

@@ -117,7 +117,7 @@ def print_production(job: wire.Job, console: Console) -> None:
     for who, report in (("grid", job.grid.report), ("bank", job.bank.report)):
         if report.HasField("drift"):
             alarms, psi = report.drift.alarms, report.drift.largest_psi
-            look = f"; see `wattscore monitor` at the {who}" if alarms else ""
+            look = f"; see `{who}-party monitor` there" if alarms else ""
             console.print(f"{who}: {alarms} drift alarms, largest stability index {psi:.2f}{look}", highlight=False)
 
 

@@ -2,64 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from common.process.group import Entry, LazyGroup
 
-from prometheus_client import CollectorRegistry
-
-from common.coordinator.board import Board
-from common.coordinator.metrics import watch_coordinator
-from common.coordinator.service import Coordinator
-from common.errors import PolicyError
-from common.logs import set_logging
-from common.party import Identity
-from common.process.metrics import MetricsServer, watch_process
-from common.process.serve import command, serve_metrics
-from common.process.settings import CoordinatorSettings, load_settings
-from common.wire.server import Server, serve
-from common.wire.tls import Credentials
-
-
-class CoordinatorDaemon:
-    """The coordinator process."""
-
-    def __init__(self, coordinator: Coordinator, server: Server, metrics: MetricsServer | None = None) -> None:
-        self._coordinator, self._server, self._metrics = coordinator, server, metrics
-        self.port: int | None = server.port
-
-    async def run(self) -> None:
-        await self._coordinator.run()
-
-    async def stop(self, reason: str) -> None:
-        await self._coordinator.stop(reason)
-        await self._server.stop()
-        if self._metrics is not None:
-            self._metrics.stop()
-
-
-async def start(config: Path) -> CoordinatorDaemon:
-    settings = load_settings(CoordinatorSettings, config)
-    set_logging(settings.log_level, settings.log_format, settings.data)
-    credentials = Credentials.load(settings.tls)
-    parties = [Identity.parse(settings.grid), Identity.parse(settings.bank)]
-    for party in parties:
-        if party.org == credentials.identity.org:
-            raise PolicyError(
-                f"the coordinator {credentials.identity} belongs to the organisation of {party}",
-                remedy="Run it at a third organisation: a dealer and one party together can read the other's data.",
-            )
-    clients = [Identity.parse(client) for client in settings.clients]
-    coordinator = Coordinator(settings, board := Board(settings.data), credentials.identity)
-    watch_process(registry := CollectorRegistry(), "coordinator", credentials)
-    watch_coordinator(registry, board, coordinator)
-    metrics = serve_metrics(settings, registry)
-    orgs = {identity.org for identity in (credentials.identity, *parties, *clients)}  # its own: for health checks
-    server = await serve(
-        settings.listen, credentials, orgs, coordinator.services(), origin="coordinator", reflect=settings.reflection
-    )
-    return CoordinatorDaemon(coordinator, server, metrics)
-
-
-main = command("wattscore-coordinator", start)
+main = LazyGroup(
+    "wattscore-coordinator",
+    "The neutral process: it deals randomness, drives jobs, and sees no row.",
+    {"serve": Entry("common.coordinator.daemon:serve", "Serve until SIGTERM or Ctrl-C.")},
+)
 
 if __name__ == "__main__":
     main()

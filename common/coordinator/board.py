@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from common.coordinator.journal import Journal
+from common.disk.folder import Name
 from common.errors import JobNotFound, WattScoreError
 from common.party import Identity, Party
 from common.plan.read import AnyPlan
@@ -62,7 +63,7 @@ class Board:
     """All jobs this coordinator knows. Jobs that a restart interrupted are failed when it is read back."""
 
     def __init__(self, folder: Path) -> None:
-        self._journal = Journal(folder / "jobs.sqlite")
+        self._journal = Journal(folder / Name.JOBS)
         self._records: dict[str, JobRecord] = {}
         for data in self._journal.read():
             record = JobRecord(wire.Job.FromString(data), None)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from common import __version__
-from common.daemon.meet import Dial, Door, Meeting
 from common.daemon.runner import Runner
+from common.daemon.seat import H, S, Seat
+from common.daemon.settings import PartySettings, check_separate
+from common.decision.config import DecisionConfig
+from common.disk.folder import Name
 from common.errors import IdentityError, PeerLost, PeerProtocolError, WattScoreError
 from common.home.home import Home
 from common.home.registry import Registry
@@ -24,14 +26,12 @@ from common.monitor.book import Book
 from common.party import Party
 from common.process.metrics import MetricsServer, PartyMetrics, watch_process, watch_stock
 from common.process.serve import serve_metrics
-from common.process.settings import PartySettings, check_party, load_settings
-from common.stages.job import Role
 from common.wire import party_pb2 as wire
 from common.wire.about import info_service
 from common.wire.client import Connection, Stream
-from common.wire.methods import ATTEND, PEER
+from common.wire.methods import ATTEND
 from common.wire.peer import PROTOCOL
-from common.wire.server import Server, Service, serve
+from common.wire.server import Server, serve
 from common.wire.tls import Credentials
 
 _log = logging.getLogger(__name__)
@@ -120,47 +120,41 @@ class PartyDaemon:
             self._metrics_server.stop()
 
 
-def open_home(settings: PartySettings) -> Home:
+def open_home(settings: PartySettings, decision: DecisionConfig | None = None) -> Home:
     """The party's data folder, made if it is new."""
     data = settings.data
-    ledger = Ledger(data / "ledger.sqlite")
-    stocks = Stocks(data / "stock", data / "spent.sqlite", settings.coordinator.identity, settings.policy.stock_mib)
-    books = Registry(data / "registry.sqlite"), Book(data / "monitor.sqlite")
+    ledger = Ledger(data / Name.LEDGER)
+    stocks = Stocks(data / Name.STOCK, data / Name.SPENT, settings.coordinator.identity, settings.policy.stock_mib)
+    books = Registry(data / Name.REGISTRY), Book(data / Name.HISTORY)
     return Home(
-        ModelStore(data / "models"),
+        ModelStore(data / Name.MODELS),
         ledger,
-        data / "scores",
+        data / Name.SCORES,
         settings.policy,
         stocks,
         *books,
-        settings.decision,
+        decision or DecisionConfig(),
         settings.monitor,
     )
 
 
-async def start(party: Party, take: Callable[[Home], Role], config: Path) -> PartyDaemon:
-    """Reads the configuration, checks identities, binds the port. take: from the party's home to its role."""
-    settings = load_settings(PartySettings, config)
+async def start(seat: Seat[S, H], config: Path) -> PartyDaemon:
+    """Reads the configuration, checks identities, binds the port."""
+    settings, party = seat.load(config), seat.party
     set_logging(settings.log_level, settings.log_format, settings.data)
     credentials = Credentials.load(settings.tls)
-    check_party(credentials.identity, settings, listens=party is Party.GRID)
-    home = open_home(settings)
+    check_separate(credentials.identity, settings)
+    home = seat.home(settings)
     metrics = PartyMetrics(registry := CollectorRegistry())
     watch_process(registry, party.value, credentials)
-    watch_stock(registry, settings.data / "stock")
+    watch_stock(registry, settings.data / Name.STOCK)
     metrics_server = serve_metrics(settings, registry)
-    coordinator = Connection(str(settings.coordinator.address), settings.coordinator.who, credentials)
-    door, connections = Door(settings.peer.who), [coordinator]
-    services = [Service(PEER, {"Exchange": door.exchange})] if party is Party.GRID else []
+    coordinator = Connection(settings.coordinator.address, settings.coordinator.who, credentials)
+    way = seat.approach(settings, credentials)
     known = {credentials.identity: party.value, settings.peer.who: party.other.value}
-    services.append(info_service(known))
     server = None
     if settings.listen is not None:
-        orgs = {settings.peer.who.org, credentials.identity.org}
+        orgs, services = {settings.peer.who.org, credentials.identity.org}, [*way.services, info_service(known)]
         server = await serve(settings.listen, credentials, orgs, services, origin=party.value, reflect=settings.reflection)
-    meeting: Meeting = door
-    if party is Party.BANK:
-        connections.append(grid := Connection(str(settings.peer.address), settings.peer.who, credentials))
-        meeting = Dial(grid)
-    runner = Runner(take(home), settings, home, meeting, coordinator, metrics)
-    return PartyDaemon(party, runner, connections, server, metrics, metrics_server)
+    runner = Runner(seat.role(home), settings, home, way.meeting, coordinator, metrics)
+    return PartyDaemon(party, runner, [coordinator, *way.connections], server, metrics, metrics_server)

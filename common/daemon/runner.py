@@ -12,6 +12,8 @@ from prometheus_client import CollectorRegistry
 
 from common.daemon.meet import Meeting
 from common.daemon.outcome import ProgressReporter, report
+from common.daemon.settings import PartySettings
+from common.disk.folder import Name
 from common.disk.scratch import Scratch
 from common.errors import JobCancelled, JobStateError, PeerProtocolError, WattScoreError
 from common.home.home import Home
@@ -27,7 +29,6 @@ from common.plan.read import AnyPlan, parse_plan
 from common.plan.request import Plan
 from common.plan.train import TrainPlan
 from common.process.metrics import JobWatch, PartyMetrics
-from common.process.settings import PartySettings
 from common.stages.job import PartyJob, Role
 from common.stages.offer import check_offer
 from common.stages.pipeline import run
@@ -206,7 +207,7 @@ class Runner:
             return await promote(job, plan, session, dealer, self._home, self._role, reporter)
         correlations = await DealtCorrelations.start(self.party, dealer)
         dataset = self._settings.datasets[plan.side(self.party).dataset]
-        scratch = Scratch(self._settings.data / "scratch", self._settings.memory_mib << 20)
+        scratch = Scratch(self._settings.data / Name.SCRATCH, self._settings.memory_mib << 20)
         match = choose_match(plan, self._settings.matcher)
         role, home = self._role, self._home
         return await run(PartyJob(job, plan, dataset, session, correlations, reporter, home, role, scratch, match))

@@ -1,4 +1,4 @@
-"""`wattscore doctor`: is this side ready, and is the other?"""
+"""`wattscore doctor`, and a party's own: is this side ready, and is the other?"""
 
 from __future__ import annotations
 
@@ -13,30 +13,37 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from common.doctor.examine import examine
+from common.doctor.examine import Load, examine
 from common.doctor.finding import Report, Status
+from common.doctor.side import load_side
 
 _COLOURS = {Status.PASS: "green", Status.WARN: "yellow", Status.FAIL: "red"}
 
 
-@click.command()
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    required=True,
-    envvar="WATTSCORE_CONFIG",
-    help="Configuration of a party, the coordinator or a client (TOML).",
-)
-@click.option("--plan", type=click.Path(path_type=Path), help="Also: would this side accept this plan, and has it room for it?")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def doctor(config: Path, plan: Path | None, as_json: bool) -> None:
-    """Check this side, and through it the other; exit code 1 if anything fails. It changes nothing and takes seconds."""
-    report = asyncio.run(examine(config, plan))
-    if as_json:
-        click.echo(json.dumps(as_dict(report), indent=1))
-    else:
-        print_report(report, Console())
-    sys.exit(0 if report.ok else 1)
+def doctor_command(load: Load, whose: str) -> click.Command:
+    """`doctor` for the configurations that `load` reads."""
+
+    @click.command()
+    @click.option(
+        "--config", type=click.Path(path_type=Path), required=True, envvar="WATTSCORE_CONFIG", help=f"{whose} (TOML)."
+    )
+    @click.option(
+        "--plan", type=click.Path(path_type=Path), help="Also: would this side accept this plan, and has it room for it?"
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+    def doctor(config: Path, plan: Path | None, as_json: bool) -> None:
+        """Check this side, and through it the other; exit code 1 if anything fails. It changes nothing and takes seconds."""
+        report = asyncio.run(examine(config, load, plan))
+        if as_json:
+            click.echo(json.dumps(as_dict(report), indent=1))
+        else:
+            print_report(report, Console())
+        sys.exit(0 if report.ok else 1)
+
+    return doctor
+
+
+doctor = doctor_command(load_side, "Configuration of a client or of the coordinator")
 
 
 def as_dict(report: Report) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow.parquet
 
+from common.daemon.settings import PartySettings
 from common.doctor.finding import Finding, Machine, failed, passed, warned
 from common.errors import WattScoreError
 from common.home.stock import stock_bytes
@@ -18,7 +19,7 @@ from common.party import Party
 from common.plan.predeal import PredealPlan
 from common.plan.read import AnyPlan
 from common.plan.request import Plan
-from common.process.settings import CoordinatorSettings, PartySettings
+from common.process.settings import CoordinatorSettings
 from common.rows.dataset import DatasetConfig, check_declared
 from common.rows.tablefile import TableFile
 from common.stages.offer import check_offer

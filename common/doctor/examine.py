@@ -5,28 +5,30 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from common.daemon.settings import PartySettings
 from common.doctor.data import Size, check_datasets, check_plan, check_room, dealer_needs, party_needs
 from common.doctor.finding import Finding, Machine, Report, Status, failed, passed, warned, worst
 from common.doctor.own import check_certificate, check_dealer, check_folder, check_trust, own_identity
 from common.doctor.remote import Visit, check_attendance, visit
-from common.doctor.side import Side, load_side
+from common.doctor.side import Side
 from common.errors import WattScoreError
 from common.plan.read import AnyPlan, load_plan
-from common.process.settings import ClientSettings, CoordinatorSettings, PartySettings
+from common.process.settings import ClientSettings, CoordinatorSettings
 from common.wire.probe import unhurried
 from common.wire.tls import Credentials
 
+Load = Callable[[Path], Side]
 _DISK = 4.0  # seconds in which datasets must answer
 
 
-async def examine(config: Path, plan: Path | None = None, machine: Machine | None = None) -> Report:
+async def examine(config: Path, load: Load, plan: Path | None = None, machine: Machine | None = None) -> Report:
     """Everything that can be found out in less than 10 seconds; what is wrong is in the report and never raised."""
     machine = machine or Machine()
     try:
-        side = load_side(config)
+        side = load(config)
         asked = load_plan(plan) if plan else None
     except WattScoreError as error:
         return Report("unknown", "", (failed("configuration", error, "Every key is in deploy/samples, with its default."),))

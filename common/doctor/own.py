@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from common.daemon.settings import PartySettings, check_separate
 from common.doctor.finding import Finding, Machine, failed, lifetime, passed, warned
 from common.doctor.side import Side, orgs
-from common.errors import ConfigError, IdentityError, WattScoreError
+from common.errors import IdentityError, WattScoreError
 from common.party import Identity
-from common.process.settings import CoordinatorSettings, PartySettings, check_party
+from common.process.settings import CoordinatorSettings
 from common.trust.authority import TrustStore, check_leaf, identity_of, parse_key, read_certificate, verify_peer
 from common.wire.tls import TlsConfig, read_key
 
@@ -87,19 +88,17 @@ def _check_chain(tls: TlsConfig, trust: TrustStore, machine: Machine) -> Finding
 
 
 def check_dealer(side: Side) -> Finding | None:
-    """That who deals belongs to neither party, and what else a party's settings mix up. None for a client."""
+    """That who deals belongs to neither party. None for a client."""
     own, settings = own_identity(side.tls), side.settings
     if own is None:
         return None
     try:
         if isinstance(settings, PartySettings):
-            check_party(own, settings, listens=side.role == "grid")
+            check_separate(own, settings)
         elif isinstance(settings, CoordinatorSettings):
             _check_neutral(own, settings)
         else:
             return None
-    except ConfigError as error:
-        return failed("configuration complete", error)
     except WattScoreError as error:
         return failed("dealer separate", error)
     return passed("dealer separate", "the coordinator's organisation is neither party's")

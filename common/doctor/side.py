@@ -1,15 +1,16 @@
-"""Whose configuration a doctor looks at: a party's, the coordinator's or a client's, told by its keys."""
+"""Whose configuration a doctor looks at: a party's, the coordinator's or a client's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from common.config import StrictModel, read_toml
+from common.config import read_toml
+from common.daemon.settings import PartySettings
+from common.errors import ConfigError
 from common.party import Identity, Party
-from common.process.settings import ClientSettings, CoordinatorSettings, PartySettings, load_settings
+from common.process.settings import ClientSettings, CoordinatorSettings, Remote, load_settings
 from common.wire.tls import TlsConfig
 
 Settings = PartySettings | CoordinatorSettings | ClientSettings
@@ -57,8 +58,9 @@ class Side:
         if isinstance(settings, CoordinatorSettings):
             return {}
         remotes = {"coordinator": settings.coordinator}
-        remotes |= {self._peer: settings.peer} if isinstance(settings, PartySettings) else {}
-        return {name: (remote.who, remote.address) for name, remote in remotes.items() if remote.address}
+        if isinstance(settings, PartySettings) and isinstance(settings.peer, Remote):
+            remotes[self._peer] = settings.peer
+        return {name: (remote.who, remote.address) for name, remote in remotes.items()}
 
     @property
     def _peer(self) -> str:
@@ -66,22 +68,13 @@ class Side:
 
 
 def load_side(path: Path) -> Side:
-    """Raises ConfigError that names each wrong key."""
+    """A client's or the coordinator's: what each must have tells them apart. Raises ConfigError, also for a party's."""
     raw = read_toml(path)
-    role = guess_role(raw)
-    models: dict[str, type[StrictModel]] = {"coordinator": CoordinatorSettings, "client": ClientSettings}
-    settings: Any = load_settings(models.get(role, PartySettings), path)
-    return Side(role, settings)
-
-
-def guess_role(raw: dict[str, Any]) -> str:
-    """Of all keys, the ones that only one kind of process has; the bank dials its peer, so it has the address."""
-    if any(key in raw for key in ("grid", "bank", "clients")):
-        return "coordinator"
-    if not any(key in raw for key in ("peer", "datasets", "data", "policy")):
-        return "client"
-    peer = raw.get("peer")
-    return "bank" if isinstance(peer, dict) and "address" in peer else "grid"
+    if "peer" in raw:
+        raise ConfigError(f"{path}: a party's configuration", remedy="Run `grid-party doctor` or `bank-party doctor`.")
+    if "coordinator" in raw:
+        return Side("client", load_settings(ClientSettings, path))
+    return Side("coordinator", load_settings(CoordinatorSettings, path))
 
 
 def orgs(side: Side) -> Iterator[str]:

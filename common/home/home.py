@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.decision.config import DecisionConfig
+from common.disk.folder import Name
 from common.home.registry import Registry
 from common.home.rowbook import CountedLedger, Ledger
 from common.home.stocks import Stocks
@@ -32,7 +33,7 @@ class Home:
     @property
     def counted(self) -> CountedLedger:
         """The bank's book of rows whose labels were counted for the grid."""
-        return CountedLedger(self.scores.parent / "counted.sqlite")
+        return CountedLedger(self.scores.parent / Name.COUNTED)
 
     def knows(self, job: str) -> bool:
         """Whether a job of this name has left something here."""

@@ -89,7 +89,7 @@ class Registry:
         for version in self.versions():
             if version.job == job:
                 return version
-        raise JobNotFound(f"no model of job {job} is registered here", remedy="See `wattscore models`, or train again.")
+        raise JobNotFound(f"no model of job {job} is registered here", remedy="See `models`, or train again.")
 
     def moves(self) -> list[Move]:
         """All that were committed, oldest first."""

@@ -10,7 +10,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from pydantic import Field
 
+from common.config import StrictModel
 from common.errors import ConfigError, HelperFailed, PlanError
 from common.match.ecdh import Match, match_ids
 from common.match.process import Helper
@@ -18,11 +20,19 @@ from common.match.tags import TAG_BYTES, Tags, match_tags
 from common.match.tunnel import Part, Tunnel
 from common.mpc.session import Kind, Session
 from common.plan.request import Plan
-from common.process.settings import MatcherSettings
 
 _NAME_BYTES = 32  # the helpers' names and versions, as exchanged
 _BYTES_PER_ID = 20  # through the tunnel, both ways, for progress only
 _TICK = 0.2  # seconds between looks at progress
+
+
+class MatcherSettings(StrictModel):
+    """The program that matches ids where a plan has matching = "rr22": another Python, which has `spu`."""
+
+    python: Path | None = Field(
+        default=None, description="The python of an environment of its own in which spu is installed. None: no such plans."
+    )
+    timeout: float = Field(default=300.0, ge=1, le=86_400, description="Seconds without a byte after which matching fails.")
 
 
 def check_matcher(plan: Plan, settings: MatcherSettings) -> None:

@@ -15,7 +15,6 @@ from typing import Protocol
 import click
 from prometheus_client import CollectorRegistry
 
-from common import __version__
 from common.disk.files import write_private
 from common.errors import WattScoreError
 from common.logs import fatal
@@ -41,15 +40,10 @@ class Daemon(Protocol):
 Start = Callable[[Path], Awaitable[Daemon]]
 
 
-def command(name: str, start: Start) -> click.Group:
-    """The command `name`, with `serve`."""
+def serve_command(name: str, start: Start) -> click.Command:
+    """`NAME serve`."""
 
-    @click.group(name=name)
-    @click.version_option(__version__, prog_name=name)
-    def group() -> None:
-        pass
-
-    @group.command()
+    @click.command()
     @click.option(
         "--config", type=click.Path(path_type=Path), required=True, envvar="WATTSCORE_CONFIG", help="Configuration file (TOML)."
     )
@@ -62,7 +56,7 @@ def command(name: str, start: Start) -> click.Group:
             fatal(name, error)
             sys.exit(2)
 
-    return group
+    return serve
 
 
 def serve_metrics(settings: Process, registry: CollectorRegistry) -> MetricsServer | None:

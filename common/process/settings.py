@@ -1,4 +1,4 @@
-"""The configuration files of the daemons and the client: every key documented, unknown keys refused, secrets are paths."""
+"""Configuration files: what all daemons have, the coordinator's, the client's. Unknown keys are refused, secrets are paths."""
 
 from __future__ import annotations
 
@@ -9,14 +9,10 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import AfterValidator, Field, model_validator
 
 from common.config import StrictModel, read_toml, validate
-from common.decision.config import DecisionConfig
 from common.disk.expand import expand
-from common.errors import ConfigError, IdentityError, PolicyError
+from common.errors import IdentityError
 from common.logs import LogFormat
-from common.monitor.config import MonitorConfig
 from common.party import Identity
-from common.plan.policy import Policy
-from common.rows.dataset import DatasetConfig
 from common.wire.tls import TlsConfig
 
 
@@ -46,15 +42,20 @@ IdentityText = Annotated[str, AfterValidator(_identity)]
 Address = Annotated[str, AfterValidator(_address)]
 
 
-class Remote(StrictModel):
-    """Another process: who it must prove to be, and where it listens."""
+class Named(StrictModel):
+    """Another process: who it must prove to be."""
 
     identity: IdentityText = Field(description="wattscore://org/role, as in its certificate.")
-    address: Address | None = Field(default=None, description="HOST:PORT it listens on; none for a party that dials.")
 
     @property
     def who(self) -> Identity:
         return Identity.parse(self.identity)
+
+
+class Remote(Named):
+    """One that this process dials, and where it listens."""
+
+    address: Address = Field(description="HOST:PORT it listens on.")
 
 
 class Process(StrictModel):
@@ -75,36 +76,6 @@ class Process(StrictModel):
         if self.metrics is not None and not self.metrics_exposed and not _is_loopback(self.metrics):
             raise ValueError("metrics: not a loopback address; whoever reaches it reads them: state metrics_exposed = true")
         return self
-
-
-class MatcherSettings(StrictModel):
-    """The program that matches ids where a plan has matching = "rr22": another Python, which has `spu`."""
-
-    python: Path | None = Field(
-        default=None, description="The python of an environment of its own in which spu is installed. None: no such plans."
-    )
-    timeout: float = Field(default=300.0, ge=1, le=86_400, description="Seconds without a byte after which matching fails.")
-
-
-class PartySettings(Process):
-    """`grid-party serve` and `bank-party serve`."""
-
-    listen: Address | None = Field(
-        default=None,
-        description="HOST:PORT to serve on. The grid: required, the bank dials it. The bank: only for health checks.",
-    )
-    coordinator: Remote = Field(description="The coordinator this party attends.")
-    peer: Remote = Field(description="The other party; its address at the bank, which dials.")
-    datasets: dict[str, DatasetConfig] = Field(default_factory=dict, description="What plans may ask for, by name.")
-    policy: Policy = Field(default=Policy(), description="What this party allows.")
-    memory_mib: int = Field(
-        default=1024, ge=0, description="What a job may hold in memory of its columns; larger ones go to files in data/scratch."
-    )
-    decision: DecisionConfig = Field(
-        default=DecisionConfig(), description="At the bank: how a score becomes points, a grade and a decision."
-    )
-    monitor: MonitorConfig = Field(default=MonitorConfig(), description="From where on a change of the data is an alarm.")
-    matcher: MatcherSettings = Field(default=MatcherSettings(), description="For faster matching, if plans ask for it.")
 
 
 class CoordinatorSettings(Process):
@@ -149,26 +120,3 @@ def _rooted(raw: Any, folder: Path) -> Any:
         key: str(folder / value) if key in PATHS and isinstance(value, str) else _rooted(value, folder)
         for key, value in raw.items()
     }
-
-
-def check_separate(own: Identity, settings: PartySettings) -> None:
-    """Raises PolicyError when the coordinator, which deals, belongs to a party."""
-    for who, identity in (("this party", own), ("the other party", settings.peer.who)):
-        if settings.coordinator.who.org == identity.org:
-            raise PolicyError(
-                f"the coordinator {settings.coordinator.identity} belongs to {who}",
-                remedy="Use a coordinator of a third organisation: dealer and one party together can read the other's data.",
-            )
-
-
-def check_party(own: Identity, settings: PartySettings, *, listens: bool) -> None:
-    """Raises ConfigError for what one party's file lacks or mixes up, PolicyError for a dealer that is not separate."""
-    check_separate(own, settings)
-    if listens and settings.listen is None:
-        raise ConfigError("missing key 'listen'", remedy="The grid listens; the bank dials it.")
-    if listens and "decision" in settings.model_fields_set:
-        raise ConfigError("the grid has a section [decision]", remedy="Remove it: only the bank decides.")
-    if not listens and settings.peer.address is None:
-        raise ConfigError("missing key 'peer.address'", remedy="The bank dials the grid; say where.")
-    if settings.coordinator.address is None:
-        raise ConfigError("missing key 'coordinator.address'", remedy="Say where the coordinator listens.")

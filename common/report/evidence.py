@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.disk.folder import Name
 from common.errors import DataError
 from common.home.record import Record, load_record
 from common.learn.linear.half import ModelStore, PartyModel
@@ -38,7 +39,7 @@ def gather(data: Path, job: str, *files: str) -> Evidence:
 
     Raises JobNotFound if `job` trained nothing here, DataError for damaged files.
     """
-    store = ModelStore(data / "models")
+    store = ModelStore(data / Name.MODELS)
     model = store.load(job)
     folder = store.folder(job)
     plan = parse_plan(model.about["plan"], f"job {job}")

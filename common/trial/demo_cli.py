@@ -13,15 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import ConfigDict
 from rich.console import Console
 from rich.table import Table
 
 from common.client.client import Client, failure
 from common.client.show import follow, print_production
+from common.config import StrictModel
+from common.disk.folder import Name
 from common.errors import ConfigError
 from common.party import Party
 from common.plan.read import AnyPlan
-from common.process.settings import PartySettings, load_settings
+from common.process.settings import Remote, load_settings
 from common.trial.demo import (
     NEWEST,
     SETTINGS,
@@ -34,6 +37,7 @@ from common.trial.demo import (
     watching_plan,
 )
 from common.trial.demo_watch import as_values, heard, look, print_alarms
+from common.trial.own import read_own, write_report
 from common.trial.processes import COORDINATOR, Trial
 from common.trial.remote import await_coordinator, check_folder, run_through
 from common.trial.result import as_json, disclosures, print_costs, settle
@@ -45,6 +49,18 @@ RESULT, DECISIONS, REPORT, MONITOR = "result.json", "decisions.csv", "report.htm
 _OUT = click.option(
     "--out", type=click.Path(path_type=Path), default=Path("demo-out"), show_default=True, help="Folder for all it makes."
 )
+
+
+_FIRST = "Run the demo first: it trains, then scores."
+
+
+class _Bank(StrictModel):
+    """What is read here of the bank's configuration."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    data: Path
+    coordinator: Remote
 
 
 @click.command()
@@ -60,7 +76,7 @@ _OUT = click.option(
     help="Start nothing: train and score through the daemons of `setup-demo` by this client configuration.",
 )
 def demo(out: Path, enterprises: int, seed: int, through: Path | None) -> None:
-    """A SYNTHETIC world's dirty monthly records of both companies, made into features, a joint model and decisions."""
+    """A SYNTHETIC world made into features, a joint model and decisions, from both companies' dirty monthly records on."""
     console = Console()
     check_folder(out)
     for name in (
@@ -95,9 +111,9 @@ def _demo_here(out: Path, enterprises: int, seed: int, console: Console) -> None
         trial = Trial(Path(folder), datasets, SETTINGS)
         jobs = _run(trial, Console(stderr=True))
         _say(console, "[bold]4.[/] The bank's report and decisions")
-        _print_decided(collect(trial.folder / "bank-data", out), console)
+        _print_decided(collect(trial.folder / "bank.toml", out), console)
         _say(console, "[bold]5.[/] Each side watches its own columns: in the last quarter something has drifted")
-        found = {party.value: look(trial.folder / f"{party.value}.toml", homes[party] / MONITOR) for party in Party}
+        found = {party.value: look(party, trial.folder / f"{party.value}.toml", homes[party] / MONITOR) for party in Party}
         print_alarms(found, console)
         values = _result(jobs, time.monotonic() - start, out, alarms=as_values(found))
     _print_result(values, console)
@@ -129,25 +145,29 @@ def _plans_after(trained: wire.Job) -> Sequence[AnyPlan]:
 @click.option("--config", type=click.Path(path_type=Path), default=Path("bank.toml"), show_default=True, help="The bank's.")
 @_OUT
 def collect_demo(config: Path, out: Path) -> None:
-    """At the bank: the report of the model trained last, the decisions made last and what has drifted since, into OUT."""
+    """At the bank: what the demo has left there, into OUT: the report of its model, its decisions, what has drifted since."""
     check_folder(out)
     console = Console()
-    settings = load_settings(PartySettings, config)
-    if settings.coordinator.who != COORDINATOR:
-        raise ConfigError(f"{config}: not the demo's bank", remedy="Use `wattscore report`, whose file stays private.")
-    _print_decided(collect(settings.data, out), console)
-    print_alarms({Party.BANK.value: look(config, out / MONITOR)}, console)
+    if load_settings(_Bank, config).coordinator.who != COORDINATOR:
+        raise ConfigError(f"{config}: not the demo's bank", remedy="Use `bank-party report`, whose file stays private.")
+    _print_decided(collect(config, out), console)
+    print_alarms({Party.BANK.value: look(Party.BANK, config, out / MONITOR)}, console)
     for name in (DECISIONS, REPORT, MONITOR):
         (out / name).chmod(0o644)  # synthetic, and to be read by another user of the container's host
     console.print(f"{REPORT}, {DECISIONS} and {MONITOR} are in {out}/.", highlight=False)
 
 
-def collect(bank: Path, out: Path) -> Counter[str]:
-    """From the bank's data folder; how many rows were approved, referred and declined."""
-    from common.daemon.report_command import write_of  # draws charts: other commands need not wait for that library
-
-    write_of(bank, _newest(bank, bank.glob("models/*/model.json"), "model").parent.name, out / REPORT)
-    shutil.copyfile(_newest(bank, filter(_decides, bank.glob("scores/*.csv")), "decisions"), out / DECISIONS)
+def collect(config: Path, out: Path) -> Counter[str]:
+    """At the bank whose configuration this is; how many rows were approved, referred and declined."""
+    models = read_own(Party.BANK, "models", "--config", config)["models"]
+    if not models:
+        raise ConfigError(f"{config}: this bank has no model", remedy=_FIRST)
+    write_report(config, models[-1]["job"], out / REPORT)
+    scores = (load_settings(_Bank, config).data / Name.SCORES).glob("*.csv")
+    newest = max(filter(_decides, scores), key=lambda file: file.stat().st_mtime_ns, default=None)
+    if newest is None:
+        raise ConfigError(f"{config}: this bank has decided nothing", remedy=_FIRST)
+    shutil.copyfile(newest, out / DECISIONS)
     with (out / DECISIONS).open(encoding="utf-8", newline="") as stream:
         return Counter(row["decision"] for row in csv.DictReader(stream))
 
@@ -156,13 +176,6 @@ def _decides(scores: Path) -> bool:
     """Of the newest month, and not of the later quarters, whose rows are scored by month."""
     with scores.open(encoding="utf-8", newline="") as stream:
         return next((row["period"] for row in csv.DictReader(stream)), None) == NEWEST
-
-
-def _newest(folder: Path, files: Iterable[Path], what: str) -> Path:
-    found = max(files, key=lambda file: file.stat().st_mtime_ns, default=None)
-    if found is None:
-        raise ConfigError(f"{folder} has no {what}", remedy="Run the demo first: it trains, then scores.")
-    return found
 
 
 def _run(trial: Trial, console: Console) -> list[wire.Job]:

@@ -29,7 +29,7 @@ GRID_PORT, COORDINATOR_PORT, HEALTH_PORT = 7001, 7000, 7002
 @click.option("--enterprises", default=4000, show_default=True, help="Size of the synthetic world.")
 @click.option("--seed", default=7, show_default=True, help="Of the synthetic world.")
 def setup_demo(folder: Path, enterprises: int, seed: int) -> None:
-    """Fill FOLDER/grid, /bank, /coordinator and /client for the demo in containers; once only."""
+    """Fill the volumes in FOLDER for the demo in containers: /grid, /bank, /coordinator and /client; once only."""
     homes = {name: folder / name for name in WHO}
     done = [name for name, home in homes.items() if _config(home, name).exists()]
     if len(done) == len(homes):

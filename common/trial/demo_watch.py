@@ -1,4 +1,4 @@
-"""What each side of the demo sees when its columns drift: its own alarms, and its page of `wattscore monitor`."""
+"""What each side of the demo sees when its columns drift: its own alarms, and its page of `monitor`."""
 
 from __future__ import annotations
 
@@ -11,20 +11,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from bank_party.monitor.history import read_history
-from common.daemon.monitor_commands import write_page
 from common.monitor.drift import Alarm
 from common.monitor.reference import SCORE
-from common.process.settings import PartySettings, load_settings
+from common.party import Party
+from common.trial.own import read_own
 from common.wire import coordinator_pb2 as wire
 
 
-def look(config: Path, page: Path) -> Sequence[Alarm]:
+def look(party: Party, config: Path, page: Path) -> Sequence[Alarm]:
     """The alarms of the party whose configuration this is; its history as `page`."""
-    settings = load_settings(PartySettings, config)
-    history = read_history(settings.data, settings.datasets, settings.monitor)
-    write_page(history, settings.monitor, page, title=config.stem)
-    return history.alarms
+    found = read_own(party, "monitor", "--config", config, "--out", page)
+    return [Alarm(**alarm) for alarm in found["alarms"]]
 
 
 def print_alarms(found: Mapping[str, Sequence[Alarm]], console: Console) -> None:

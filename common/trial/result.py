@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from common.client.client import failure
 from common.disclosure import CATALOGUE, Opened
+from common.disk.folder import Name
 from common.errors import WattScoreError
 from common.stats.measures import Metrics
 from common.trial.processes import Trial
@@ -23,7 +24,7 @@ METRICS = ("auc", "ks", "gini", "logloss", "brier")
 def settle(trial: Trial, job: wire.Job, console: Console) -> None:
     """After the daemons have ended: prints what each party alone knows of `job`. Raises its failure."""
     for name in ("grid", "bank"):
-        model = trial.folder / f"{name}-data" / "models" / job.id / "model.json"
+        model = trial.folder / f"{name}-data" / Name.MODELS / job.id / "model.json"
         _print_warnings(name, model, set(getattr(job, name).report.warnings), console)
     if (error := failure(job)) is not None:
         if error.origin in ("grid", "bank"):

@@ -21,6 +21,7 @@ from common.errors import ConfigError, PlanError
 from common.plan.train import TrainPlan
 from common.rows.dataset import DatasetConfig
 from common.trial.compare import pooled
+from common.trial.own import write_report
 from common.trial.processes import Trial
 from common.trial.result import as_json, print_costs, settle
 from common.wire import coordinator_pb2 as wire
@@ -162,9 +163,7 @@ def run_trial(options: TrialOptions, console: Console) -> TrialResult:
             job = follow(client.watch(client.submit(plan).id), console)
         settle(trial, job, console)
         if options.report:
-            from common.daemon.report_command import write_of  # draws charts: other commands need not wait for that library
-
-            write_of(trial.folder / "bank-data", job.id, options.report)
+            write_report(trial.folder / "bank.toml", job.id, options.report)
     total = time.monotonic() - start
     exact = None
     if options.compare:

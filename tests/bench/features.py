@@ -21,7 +21,7 @@ FORMATS = ("csv", "parquet")
 _KNOWN = 0.9  # of the world's enterprises, at the party that knows fewer of them
 _PROGRAM = """
 import atexit, sys
-from common.wattscore import main
+from common.cli import main
 from common.process.memory import peak_mib
 atexit.register(lambda: print(peak_mib(), file=sys.stderr))
 main()

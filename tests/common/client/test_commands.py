@@ -9,12 +9,12 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from common import wattscore
+from common.cli import main
+from common.client import commands
 from common.client.show import follow, print_job, print_jobs
 from common.plan.predeal import PredealPlan
 from common.plan.read import AnyPlan, make_plan
 from common.trial import try_cli
-from common.wattscore import main
 from common.wire import coordinator_pb2 as wire
 from common.wire.party_pb2 import Progress, Report
 from common.wire.peer_pb2 import Fault
@@ -149,7 +149,7 @@ class Desk:
 @pytest.fixture
 def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
     desk = Desk()
-    monkeypatch.setattr(wattscore.Client, "from_config", lambda _: desk)
+    monkeypatch.setattr(commands.Client, "from_config", lambda _: desk)
     return desk
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from common.coordinator import __main__ as module
+from common.coordinator import daemon
+from common.coordinator.__main__ import main
 from common.party import Identity
 from common.trust.authority import issue, make_ca
 
@@ -34,12 +35,12 @@ trust = "trust"
     ],
 )
 def test_a_configuration_it_cannot_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, says: str) -> None:
-    monkeypatch.setattr(module, "set_logging", lambda *args: None)
+    monkeypatch.setattr(daemon, "set_logging", lambda *args: None)
     make_ca("acme", tmp_path)
     issue(tmp_path, Identity("acme", "coordinator"), tmp_path)
     (tmp_path / "trust").mkdir()
     file = tmp_path / "coordinator.toml"
     file.write_text(text)
-    ended = CliRunner().invoke(module.main, ["serve", "--config", str(file)])
+    ended = CliRunner().invoke(main, ["serve", "--config", str(file)])
     assert ended.exit_code == 2
     assert ended.stderr.startswith("wattscore-coordinator: ") and says in ended.stderr

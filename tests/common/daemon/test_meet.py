@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.daemon import meet
-from common.daemon.meet import Dial, Door
+from bank_party import dial as dialling
+from bank_party.dial import Dial
 from common.errors import IdentityError, PeerLost, PeerProtocolError, PlanError
 from common.mpc.session import Kind, Round
 from common.party import Identity
 from common.wire.peer import Counter, greeting
 from common.wire.peer_pb2 import Frame
+from grid_party import door as waiting
+from grid_party.door import Door
 
 BANK, OTHER = Identity("acme", "bank"), Identity("acme", "auditor")
 DIGEST = bytes(range(32))
@@ -119,7 +121,8 @@ async def test_only_the_bank_and_only_for_a_job_that_waits() -> None:
 
 
 async def test_neither_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(meet, "PATIENCE", 0.01)
+    monkeypatch.setattr(dialling, "PATIENCE", 0.01)
+    monkeypatch.setattr(waiting, "PATIENCE", 0.01)
     door = Door(BANK)
     door.expect("j")
     with pytest.raises(PeerLost, match="the bank did not connect within"):

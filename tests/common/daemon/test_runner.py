@@ -11,15 +11,15 @@ import pytest
 
 from common.daemon import runner as module
 from common.daemon.daemon import open_home
-from common.daemon.meet import Door
 from common.daemon.runner import Runner
 from common.errors import JobStateError, PeerLost
 from common.party import Identity
 from common.plan.train import TrainPlan
-from common.process.settings import PartySettings
 from common.stages.offer import check_offer
 from common.wire import party_pb2 as wire
+from grid_party.door import Door
 from grid_party.role import GridRole
+from grid_party.settings import GridSettings
 
 BANK = Identity("acme", "bank-party")
 
@@ -30,11 +30,12 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         pd.DataFrame({"id": ["a"], "x": [1.0]}).to_csv(folder / "t.csv", index=False)
         tls = {"certificate": folder / "x.pem", "key": folder / "x.key", "trust": folder}
-        settings = PartySettings.model_validate(
+        settings = GridSettings.model_validate(
             {
                 "tls": tls,
                 "data": folder / "data",
-                "coordinator": {"identity": "wattscore://neutral/coordinator"},
+                "listen": "127.0.0.1:0",
+                "coordinator": {"identity": "wattscore://neutral/coordinator", "address": "n:1"},
                 "peer": {"identity": str(BANK)},
                 "datasets": {"t": {"path": folder / "t.csv", "id": "id"}},
             }

@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from common.daemon.settings import PartySettings
 from common.doctor.data import Size, check_datasets, dealer_needs, job_memory, party_needs, size_of
 from common.doctor.finding import Status, free_disk, free_memory
 from common.party import Party
 from common.plan.predeal import PredealPlan
 from common.plan.train import TrainPlan
-from common.process.settings import PartySettings
 from common.rows.dataset import DatasetConfig, check_declared
 from tests.common.coordinator.office import make_settings
 
@@ -57,10 +57,10 @@ def test_rows_are_counted_by_the_footer_or_estimated_by_the_length_of_lines(tmp_
 
 
 def settings(folder: Path, **datasets: DatasetConfig) -> PartySettings:
-    remote = {"identity": "wattscore://x/y"}
+    remote = {"identity": "wattscore://x/y", "address": "x:1"}
     tls = {"certificate": folder / "a", "key": folder / "b", "trust": folder}
     return PartySettings.model_validate(
-        {"tls": tls, "data": folder, "coordinator": remote, "peer": remote, "datasets": datasets}
+        {"tls": tls, "data": folder, "coordinator": remote, "peer": {"identity": "wattscore://z/y"}, "datasets": datasets}
     )
 
 

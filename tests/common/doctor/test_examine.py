@@ -17,7 +17,7 @@ import pytest
 from common.doctor.examine import examine
 from common.doctor.finding import Status
 from common.trust.authority import make_ca
-from tests.common.doctor.town import PAST, ROOMY, WHO, attendance, of, replace, the_failure, town
+from tests.common.doctor.town import LOAD, PAST, ROOMY, WHO, attendance, of, replace, the_failure, town
 
 
 @pytest.mark.parametrize("name", ["grid", "bank", "coordinator", "client"])
@@ -246,7 +246,7 @@ async def test_a_key_of_another_user(tmp_path: Path) -> None:
     async with town(tmp_path) as here:
         await here.examine("bank")  # writes the file
         with nobody(tmp_path):
-            report = await examine(tmp_path / "bank.toml", machine=ROOMY)
+            report = await examine(tmp_path / "bank.toml", LOAD["bank"], machine=ROOMY)
         failures = of(report, Status.FAIL)
         assert "key" in failures, failures
         assert "bank-party.key: cannot be read (Permission denied)" in failures["key"].found
@@ -338,5 +338,5 @@ async def test_a_trust_folder_of_another_user(tmp_path: Path) -> None:
         (tmp_path / "acme").chmod(0o755)
         (tmp_path / "acme" / "trust").chmod(0o700)
         with nobody(tmp_path):
-            report = await examine(tmp_path / "bank.toml", machine=ROOMY)
+            report = await examine(tmp_path / "bank.toml", LOAD["bank"], machine=ROOMY)
         assert any("cannot be read (Permission denied)" in finding.found for finding in of(report, Status.FAIL).values())

@@ -10,8 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from common.doctor.examine import examine
+from bank_party.commands import load_side as bank
+from common.doctor.examine import Load, examine
 from common.doctor.finding import Finding, Machine, Report, Status
+from common.doctor.side import load_side
 from common.party import Identity
 from common.trial.processes import to_toml
 from common.trust.authority import export_bundle, import_bundle, issue, make_ca
@@ -19,6 +21,7 @@ from common.wire.about import info_service
 from common.wire.about_pb2 import Attendance
 from common.wire.server import serve
 from common.wire.tls import Credentials, TlsConfig
+from grid_party.commands import load_side as grid
 
 WHO = {
     "grid": Identity("volt", "grid-party"),
@@ -29,6 +32,7 @@ WHO = {
 PAST = datetime.now(UTC) - timedelta(days=40)
 CSV = "id,month,amount,late\nA,2024-01,1.5,0\nB,2024-01,2.5,1\n"
 GIB = 1 << 30
+LOAD: dict[str, Load] = {"grid": grid, "bank": bank, "coordinator": load_side, "client": load_side}
 ROOMY = Machine(free_disk=lambda _: 100 * GIB, free_memory=lambda: 100 * GIB)
 
 
@@ -74,7 +78,7 @@ class Town:
     ) -> Report:
         file = self.folder / f"{name}.toml"
         file.write_text(to_toml(values or self.values(name)), encoding="utf-8")
-        return await examine(file, machine=machine, **options)
+        return await examine(file, LOAD[name], machine=machine, **options)
 
 
 @asynccontextmanager

@@ -14,13 +14,12 @@ import pytest
 
 from common.disclosure import Opened
 from common.errors import ConfigError, HelperFailed, PlanError, PolicyError
-from common.match.choose import Finder, check_matcher, choose_match
+from common.match.choose import Finder, MatcherSettings, check_matcher, choose_match
 from common.match.ecdh import MatchLimits, match_ids
 from common.match.tags import match_tags
 from common.mpc.session import Kind, Session, Silent, memory_pair
 from common.party import Party
 from common.plan.read import make_plan
-from common.process.settings import MatcherSettings
 from tests.common.match.fake import fake_python
 
 GRID, BANK = [f"E{n:04d}" for n in range(600)], [f"E{n:04d}" for n in range(900, 200, -1)]

@@ -17,6 +17,7 @@ import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bank_party.settings import BankSettings
 from common.coordinator.board import Board
 from common.coordinator.metrics import watch_coordinator
 from common.coordinator.service import Coordinator
@@ -24,7 +25,7 @@ from common.errors import ConfigError
 from common.mpc.session import Array, Kind, Round
 from common.party import Identity
 from common.process.metrics import JobWatch, MetricsServer, PartyMetrics, watch_process, watch_stock
-from common.process.settings import CoordinatorSettings, PartySettings
+from common.process.settings import CoordinatorSettings
 from common.wire.peer import Counter
 from tests.common.coordinator.office import make_settings
 from tests.common.wire.test_client import HERE, certificates, load
@@ -152,15 +153,15 @@ def test_metrics_leave_loopback_only_when_that_is_stated(address: str) -> None:
     for exposed in (False, True):
         values = {**SETTINGS, "metrics": address, "metrics_exposed": exposed}
         if exposed and not address.startswith(":"):
-            assert PartySettings.model_validate(values).metrics == address
+            assert BankSettings.model_validate(values).metrics == address
         else:
             with pytest.raises(ValueError, match="metrics"):
-                PartySettings.model_validate(values)
+                BankSettings.model_validate(values)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9101", "127.1.2.3:0", "localhost:1", "[::1]:9101"])
 def test_loopback_needs_no_more(address: str) -> None:
-    assert PartySettings.model_validate({**SETTINGS, "metrics": address}).metrics == address
+    assert BankSettings.model_validate({**SETTINGS, "metrics": address}).metrics == address
 
 
 # The dashboard and the alerts

@@ -7,17 +7,12 @@ from typing import Any
 
 import pytest
 
+from bank_party.settings import BankSettings
+from common.daemon.settings import check_separate
 from common.errors import ConfigError, PolicyError
 from common.party import Identity
-from common.process.settings import (
-    ClientSettings,
-    CoordinatorSettings,
-    PartySettings,
-    Remote,
-    check_party,
-    check_separate,
-    load_settings,
-)
+from common.process.settings import ClientSettings, CoordinatorSettings, Remote, load_settings
+from grid_party.settings import GridSettings
 
 GRID, BANK = Identity("volt", "grid"), Identity("acme", "bank")
 TLS = '[tls]\ncertificate = "bank.pem"\nkey = "secret/bank.key"\ntrust = "/etc/trust"\n'
@@ -51,7 +46,7 @@ CLIENT = f"""
 identity = "wattscore://neutral/coordinator"
 address = "neutral.example:7000"
 """
-SAMPLES: dict[type[Any], str] = {PartySettings: PARTY, CoordinatorSettings: COORDINATOR, ClientSettings: CLIENT}
+SAMPLES: dict[type[Any], str] = {BankSettings: PARTY, CoordinatorSettings: COORDINATOR, ClientSettings: CLIENT}
 
 
 def read(model: type[Any], text: str, folder: Path) -> Any:
@@ -66,18 +61,18 @@ def message(model: type[Any], text: str, folder: Path) -> str:
     return str(caught.value)
 
 
-def bank(**more: Any) -> PartySettings:
+def bank(**more: Any) -> BankSettings:
     raw: dict[str, Any] = {
         "tls": {"certificate": "a", "key": "b", "trust": "c"},
         "data": "d",
         "coordinator": {"identity": "wattscore://neutral/coordinator", "address": "n:1"},
         "peer": {"identity": "wattscore://volt/grid", "address": "g:2"},
     }
-    return PartySettings.model_validate({**raw, **more})
+    return BankSettings.model_validate({**raw, **more})
 
 
 def test_relative_paths_are_of_the_files_folder_and_absolute_ones_are_kept(tmp_path: Path) -> None:
-    settings = read(PartySettings, PARTY, tmp_path)
+    settings = read(BankSettings, PARTY, tmp_path)
     assert settings.data == tmp_path / "var"
     assert settings.tls.certificate == tmp_path / "bank.pem"
     assert settings.tls.key == tmp_path / "secret" / "bank.key"
@@ -89,16 +84,16 @@ def test_relative_paths_are_of_the_files_folder_and_absolute_ones_are_kept(tmp_p
 def test_a_relative_name_of_the_file_itself_still_gives_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bank.toml").write_text(PARTY)
     monkeypatch.chdir(tmp_path)
-    assert load_settings(PartySettings, Path("bank.toml")).data == tmp_path / "var"
+    assert load_settings(BankSettings, Path("bank.toml")).data == tmp_path / "var"
 
 
 def test_a_dataset_named_like_a_path_is_not_one(tmp_path: Path) -> None:
-    settings = read(PartySettings, PARTY.replace("datasets.loans", "datasets.data"), tmp_path)
+    settings = read(BankSettings, PARTY.replace("datasets.loans", "datasets.data"), tmp_path)
     assert settings.datasets["data"].path == tmp_path / "loans.csv"
 
 
 def test_a_column_named_like_a_path_stays_a_column(tmp_path: Path) -> None:
-    settings = read(PartySettings, PARTY.replace("columns.income", "columns.key"), tmp_path)
+    settings = read(BankSettings, PARTY.replace("columns.income", "columns.key"), tmp_path)
     assert settings.datasets["loans"].columns.keys() == {"key"}
 
 
@@ -113,17 +108,17 @@ def test_the_defaults_of_the_coordinator_and_the_client(tmp_path: Path) -> None:
 
 HOST_PORT = "peer.address: must be HOST:PORT"
 WRONG: list[tuple[type[Any], str, str, str]] = [
-    (PartySettings, "[peer]", "[pear]", "unknown key 'pear', did you mean 'peer'?"),
-    (PartySettings, "label =", "lable =", "unknown key 'datasets.loans.lable', did you mean 'label'?"),
-    (PartySettings, "data =", "log_level = 'LOUD'\ndata =", "log_level: "),
-    (PartySettings, "wattscore://volt/grid", "https://volt/grid", "peer.identity: "),
-    (PartySettings, "wattscore://volt/grid", "wattscore://Volt/grid", "peer.identity: "),
-    (PartySettings, "grid.example:7001", "grid.example", HOST_PORT),
-    (PartySettings, "grid.example:7001", ":7001", HOST_PORT),
-    (PartySettings, "grid.example:7001", "grid.example:", HOST_PORT),
-    (PartySettings, "grid.example:7001", "grid.example:65536", HOST_PORT),
-    (PartySettings, "grid.example:7001", "grid.example:http", HOST_PORT),
-    (PartySettings, "grid.example:7001", "grid.example:\\u00b2", "peer.address: "),
+    (BankSettings, "[peer]", "[pear]", "unknown key 'pear', did you mean 'peer'?"),
+    (BankSettings, "label =", "lable =", "unknown key 'datasets.loans.lable', did you mean 'label'?"),
+    (BankSettings, "data =", "log_level = 'LOUD'\ndata =", "log_level: "),
+    (BankSettings, "wattscore://volt/grid", "https://volt/grid", "peer.identity: "),
+    (BankSettings, "wattscore://volt/grid", "wattscore://Volt/grid", "peer.identity: "),
+    (BankSettings, "grid.example:7001", "grid.example", HOST_PORT),
+    (BankSettings, "grid.example:7001", ":7001", HOST_PORT),
+    (BankSettings, "grid.example:7001", "grid.example:", HOST_PORT),
+    (BankSettings, "grid.example:7001", "grid.example:65536", HOST_PORT),
+    (BankSettings, "grid.example:7001", "grid.example:http", HOST_PORT),
+    (BankSettings, "grid.example:7001", "grid.example:\\u00b2", "peer.address: "),
     (CoordinatorSettings, 'clients = ["wattscore://acme/analyst"]', "clients = []", "clients: "),
     (CoordinatorSettings, "acme/analyst", "acme", "clients.0: "),
     (CoordinatorSettings, "listen", "listens", "missing key 'listen'"),
@@ -145,41 +140,63 @@ def test_the_samples_of_this_test_are_right_as_they_stand(tmp_path: Path) -> Non
         read(model, text, tmp_path)
 
 
-def test_a_bank_dials_and_a_grid_listens() -> None:
-    check_party(BANK, bank(), listens=False)
-    check_party(GRID, bank(listen="0.0.0.0:1", peer={"identity": "wattscore://acme/bank"}), listens=True)
+GRIDS = f"""
+listen = "0.0.0.0:7001"
+data = "var"
+{TLS}
+[coordinator]
+identity = "wattscore://neutral/coordinator"
+address = "neutral.example:7000"
+[peer]
+identity = "wattscore://acme/bank"
+[datasets.meters]
+path = "meters.csv"
+id = "firm"
+"""
 
 
-def test_what_a_party_of_each_role_must_say() -> None:
-    with pytest.raises(ConfigError, match="missing key 'listen'"):
-        check_party(GRID, bank(peer={"identity": "wattscore://acme/bank"}), listens=True)
-    with pytest.raises(ConfigError, match=r"the grid has a section \[decision\].*only the bank decides"):
-        check_party(GRID, bank(listen="a:1", peer={"identity": "wattscore://acme/bank"}, decision={}), listens=True)
-    with pytest.raises(ConfigError, match=r"missing key 'peer\.address'"):
-        check_party(BANK, bank(peer={"identity": "wattscore://volt/grid"}), listens=False)
-    with pytest.raises(ConfigError, match=r"missing key 'coordinator\.address'"):
-        check_party(BANK, bank(coordinator={"identity": "wattscore://neutral/coordinator"}), listens=False)
+def test_each_party_reads_its_own_file(tmp_path: Path) -> None:
+    assert read(GridSettings, GRIDS, tmp_path).peer.who == BANK
+    assert read(BankSettings, PARTY, tmp_path).peer.address == "grid.example:7001"
+
+
+@pytest.mark.parametrize(
+    ("model", "old", "new", "says"),
+    [
+        (GridSettings, "listen", "# listen", "missing key 'listen'"),
+        (GridSettings, "[peer]", "[decision]\n[peer]", "unknown key 'decision': only the bank decides"),
+        (GridSettings, "[peer]", '[peer]\naddress = "b:1"', "unknown key 'peer.address': the bank dials"),
+        (GridSettings, 'id = "firm"', 'id = "firm"\nlabel = "y"', "datasets.meters.label: the grid has no label"),
+        (BankSettings, 'address = "grid.example:7001"', "", "missing key 'peer.address'"),
+        (BankSettings, 'address = "neutral.example:7000"', "", "missing key 'coordinator.address'"),
+    ],
+)
+def test_what_only_the_other_party_has_and_what_its_own_lacks(
+    tmp_path: Path, model: type[Any], old: str, new: str, says: str
+) -> None:
+    whole = GRIDS if model is GridSettings else PARTY
+    assert old in whole
+    assert says in message(model, whole.replace(old, new), tmp_path)
 
 
 @pytest.mark.parametrize(("org", "whose"), [("acme", "this party"), ("volt", "the other party")])
 def test_a_coordinator_of_either_partys_organisation_is_refused(org: str, whose: str) -> None:
     settings = bank(coordinator={"identity": f"wattscore://{org}/coordinator", "address": "n:1"})
-    for check in (lambda: check_separate(BANK, settings), lambda: check_party(BANK, settings, listens=False)):
-        with pytest.raises(PolicyError, match=f"wattscore://{org}/coordinator belongs to {whose}"):
-            check()
+    with pytest.raises(PolicyError, match=f"wattscore://{org}/coordinator belongs to {whose}"):
+        check_separate(BANK, settings)
 
 
 def test_an_organisation_whose_name_only_begins_alike_is_another() -> None:
-    check_separate(BANK, bank(coordinator={"identity": "wattscore://acme-neutral/coordinator"}))
+    check_separate(BANK, bank(coordinator={"identity": "wattscore://acme-neutral/coordinator", "address": "n:1"}))
 
 
-def test_an_address_is_optional_and_an_identity_is_not() -> None:
-    assert Remote(identity="wattscore://volt/grid").address is None
-    with pytest.raises(ValueError, match="identity"):
-        Remote.model_validate({"address": "a:1"})
+def test_whom_one_dials_has_an_identity_and_an_address() -> None:
+    for lacking in ({"identity": "wattscore://volt/grid"}, {"address": "a:1"}):
+        with pytest.raises(ValueError, match="Field required"):
+            Remote.model_validate(lacking)
 
 
 def test_a_matcher_is_named_beside_the_file_and_is_none_by_default(tmp_path: Path) -> None:
-    assert read(PartySettings, PARTY, tmp_path).matcher.python is None
-    named = read(PartySettings, PARTY + '[matcher]\npython = "env/bin/python"\n', tmp_path)
+    assert read(BankSettings, PARTY, tmp_path).matcher.python is None
+    named = read(BankSettings, PARTY + '[matcher]\npython = "env/bin/python"\n', tmp_path)
     assert (named.matcher.python, named.matcher.timeout) == (tmp_path / "env/bin/python", 300.0)

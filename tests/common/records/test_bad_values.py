@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from common.wattscore import main
+from common.cli import main
 
 A, B = "91350100M000100Y43", "914403001922038216"
 HEAD = "id,month,kwh,late,area\n"

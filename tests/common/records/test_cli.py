@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
+from common.cli import main
 from common.config import validate
 from common.party import Party
 from common.records.config import load_records
 from common.records.make import make_features
 from common.rows.dataset import DatasetConfig, read_table
 from common.trial.world import ID, LABEL, MONTH, make_world, world_config
-from common.wattscore import main
 from tests.source import ROOT
 
 SAMPLES = ROOT / "deploy" / "samples"

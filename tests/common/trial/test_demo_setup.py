@@ -7,13 +7,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from bank_party.settings import BankSettings
+from common.cli import main
+from common.daemon.settings import PartySettings, check_separate
 from common.plan.read import load_plan
-from common.process.settings import ClientSettings, CoordinatorSettings, PartySettings, check_party, load_settings
+from common.process.settings import ClientSettings, CoordinatorSettings, load_settings
 from common.trial.demo import HISTORY, LATER, NEW, REASONS, promotion, scoring_plan, training_plan, watching_plan
 from common.trial.demo_setup import WHO
 from common.trust.authority import TrustStore
-from common.wattscore import main
 from common.wire.tls import Credentials
+from grid_party.settings import GridSettings
+
+PARTIES: dict[str, type[PartySettings]] = {"grid": GridSettings, "bank": BankSettings}
 
 
 def setup(folder: Path) -> Result:
@@ -48,14 +53,14 @@ def test_a_volume_holds_its_owners_key_and_no_other(volumes: Path, name: str) ->
 
 
 def test_the_configurations_fit_each_other(volumes: Path) -> None:
-    grid, bank = (load_settings(PartySettings, volumes / name / f"{name}.toml") for name in ("grid", "bank"))
+    grid, bank = (load_settings(model, volumes / name / f"{name}.toml") for name, model in PARTIES.items())
     neutral = load_settings(CoordinatorSettings, volumes / "coordinator" / "coordinator.toml")
     client = load_settings(ClientSettings, volumes / "client" / "client.toml")
     for name, tls in (("grid", grid.tls), ("bank", bank.tls), ("coordinator", neutral.tls), ("client", client.tls)):
         assert Credentials.load(tls).identity == WHO[name]
         assert TrustStore(tls.trust).orgs == tuple(sorted({who.org for who in WHO.values()}))
-    check_party(WHO["grid"], grid, listens=True)
-    check_party(WHO["bank"], bank, listens=False)
+    check_separate(WHO["grid"], grid)
+    check_separate(WHO["bank"], bank)
     assert str(bank.listen).startswith("127.0.0.1:")  # nobody reaches the bank
     assert (neutral.grid, neutral.bank, neutral.clients) == (str(WHO["grid"]), str(WHO["bank"]), (str(WHO["client"]),))
     assert load_plan(volumes / "client" / "plan.toml") == training_plan()
@@ -64,8 +69,8 @@ def test_the_configurations_fit_each_other(volumes: Path) -> None:
 
 
 def test_both_policies_allow_what_the_demo_asks(volumes: Path) -> None:
-    for name in ("grid", "bank"):
-        policy = load_settings(PartySettings, volumes / name / f"{name}.toml").policy
+    for name, model in PARTIES.items():
+        policy = load_settings(model, volumes / name / f"{name}.toml").policy
         for plan in (training_plan(), promotion("train-1"), scoring_plan(), watching_plan()):
             policy.check(plan)
         assert policy.reasons_per_row == REASONS

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from common.cli import main
 from common.client.client import Client
-from common.wattscore import main
 from tests.scenarios.end_to_end.lab import Lab, make_tables, works
 from tests.source import ROOT
 
@@ -27,7 +27,7 @@ class Shell:
         self.config, self.folder = lab.folder / "client.toml", folder
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "common.wattscore", *words, "--json", "--config", str(self.config)]
+        command = [sys.executable, "-m", "common.cli", *words, "--json", "--config", str(self.config)]
         return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def end(self, process: subprocess.Popen[str]) -> Any:

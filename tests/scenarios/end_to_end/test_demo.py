@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from common.cli import main
 from common.errors import ConfigError
 from common.party import Party
 from common.trial.demo import SETTINGS, build_side, lay_out
 from common.trial.demo_cli import collect
-from common.trial.processes import Trial
-from common.wattscore import main
+from common.trial.processes import Trial, to_toml
 
 
 def test_from_dirty_records_to_decisions(tmp_path: Path) -> None:
@@ -79,5 +79,9 @@ def test_through_daemons_that_run_the_bank_alone_has_the_decisions(tmp_path: Pat
 
 
 def test_nothing_to_collect_is_said(tmp_path: Path) -> None:
+    who = {"identity": "wattscore://neutral/coordinator", "address": "127.0.0.1:1"}
+    tls = {"certificate": "own.pem", "key": "own.key", "trust": "trust"}
+    config = tmp_path / "bank.toml"
+    config.write_text(to_toml({"data": "var", "tls": tls, "coordinator": who, "peer": who}))
     with pytest.raises(ConfigError, match="Run the demo first"):
-        collect(tmp_path, tmp_path)
+        collect(config, tmp_path)

@@ -1,4 +1,4 @@
-"""`wattscore doctor` on the three real daemons: what it prints, its exit code, and who attends."""
+"""The doctors of the three real daemons: what it prints, its exit code, and who attends."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from bank_party.__main__ import main as bank
+from common.cli import main
 from common.client.client import Client
-from common.wattscore import main
+from grid_party.__main__ import main as grid
 from tests.scenarios.end_to_end.lab import Lab, eventually
+
+COMMANDS = {"grid": grid, "bank": bank}
 
 
 def doctor(lab: Lab, name: str, *words: str) -> tuple[int, dict[str, dict[str, Any]]]:
@@ -19,7 +23,7 @@ def doctor(lab: Lab, name: str, *words: str) -> tuple[int, dict[str, dict[str, A
     config = lab.folder / f"{name}-doctor.toml"
     port = lab.ports.get(name)
     config.write_text((lab.folder / f"{name}.toml").read_text().replace('"127.0.0.1:0"', f'"127.0.0.1:{port}"'))
-    done = CliRunner().invoke(main, ["doctor", "--config", str(config), "--json", *words])
+    done = CliRunner().invoke(COMMANDS.get(name, main), ["doctor", "--config", str(config), "--json", *words])
     return done.exit_code, {check["check"]: check for check in json.loads(done.stdout)["checks"]}
 
 
@@ -55,6 +59,6 @@ def test_a_bank_that_is_gone_is_missed_through_the_coordinator(lab: Lab, client:
 def test_the_table_names_what_failed_and_the_exit_code_says_so(lab: Lab, tmp_path: Path) -> None:
     config = tmp_path / "bank.toml"
     config.write_text((lab.folder / "bank.toml").read_text() + "\n[polic]\nmin_rows = 5\n")
-    done = CliRunner().invoke(main, ["doctor", "--config", str(config)], env={"COLUMNS": "200"})
+    done = CliRunner().invoke(bank, ["doctor", "--config", str(config)], env={"COLUMNS": "200"})
     assert done.exit_code == 1
     assert "unknown key 'polic', did you mean 'policy'?" in done.stdout and "1 failed" in done.stdout

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
+from common.cli import main
 from common.client.client import Client
 from common.plan.predeal import PredealPlan
 from common.trial.processes import to_toml
-from common.wattscore import main
 from tests.scenarios.end_to_end.lab import LONG, Lab, eventually, fail, finish, make_plan, make_tables, succeed, wait
 
 MODEL = {"iterations": 9}

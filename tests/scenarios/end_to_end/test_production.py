@@ -9,23 +9,32 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from click import Command
 from click.testing import CliRunner, Result
 
+from bank_party.__main__ import main as bank
+from common.cli import main
 from common.client.client import Client
 from common.plan.promote import PromotePlan
 from common.trial.processes import to_toml
-from common.wattscore import main
 from common.wire import coordinator_pb2 as wire
+from grid_party.__main__ import main as grid
 from tests.scenarios.end_to_end.lab import Lab, fail, make_plan, make_tables, succeed
 from tests.scenarios.end_to_end.test_scoring import score
 
 EARLY, LATE = ["2024-01", "2024-02", "2024-03"], ["2024-04", "2024-05"]
 
 
-def wattscore(*words: object, code: int = 0) -> Result:
+def wattscore(*words: object, code: int = 0, main: Command = main) -> Result:
     done = CliRunner().invoke(main, [str(word) for word in words])
     assert done.exit_code == code, done.output
     return done
+
+
+def party(side: str, lab: Lab, name: str, *words: object, code: int = 0) -> Result:
+    """A command of one side's own."""
+    main = {"grid": grid, "bank": bank}[side]
+    return wattscore(name, "--config", lab.folder / f"{side}.toml", *words, code=code, main=main)
 
 
 def months(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
@@ -34,12 +43,8 @@ def months(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return ordered.assign(month=np.array(names)[np.arange(len(ordered)) % len(names)])
 
 
-def party_config(lab: Lab, side: str) -> Path:
-    return lab.folder / f"{side}.toml"
-
-
 def monitored(lab: Lab, side: str, *words: object, code: int) -> Any:
-    return json.loads(wattscore("monitor", "--config", party_config(lab, side), "--json", *words, code=code).stdout)
+    return json.loads(party(side, lab, "monitor", "--json", *words, code=code).stdout)
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +73,11 @@ def test_a_worse_challenger_is_shown_and_refused_until_forced_and_then_rolled_ba
     assert f"the champion is now {poor}" in wattscore("promote", poor, "--force", *config).output
     assert f"the champion is now {good}" in wattscore("rollback", *config).output
     for side in ("grid", "bank"):
-        listed = json.loads(wattscore("models", "--config", party_config(lab, side), "--json").output)
+        listed = json.loads(party(side, lab, "models", "--json").output)
         stages = {model["job"]: model["stage"] for model in listed["models"]}
         assert (stages[good], stages[poor]) == ("champion", "retired")
         assert [move["action"] for move in listed["moves"]] == ["promote", "promote", "rollback"]
-        assert good in wattscore("models", "--config", party_config(lab, side)).output
+        assert good in party(side, lab, "models").output
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +130,7 @@ def test_a_retraining_is_submitted_once_for_an_alarm(lab: Lab, client: Client, d
     job = monitored(lab, "grid", *words, code=3)["retraining"]
     assert [*client.watch(job)][-1].state == "succeeded"
     assert monitored(lab, "grid", *words, code=3)["retraining"] is None
-    assert wattscore("monitor", "--config", party_config(lab, "grid"), "--retrain", plan, code=2)
+    assert party("grid", lab, "monitor", "--retrain", plan, code=2)
 
 
 def test_an_unknown_model_is_not_promoted(lab: Lab, client: Client) -> None:

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from common.wattscore import main
+from common.cli import main
 from tests.scenarios.end_to_end.lab import ROWS, eventually, make_tables, monthly
 from tests.source import ROOT
 
@@ -29,7 +29,7 @@ class Try:
         self.temporary.mkdir()
         for name, table in zip(("grid", "bank"), tables, strict=True):
             table.to_csv(folder / f"{name}.csv", index=False)
-        command = [sys.executable, "-m", "common.wattscore", "try", "--grid", "grid.csv", "--bank", "bank.csv"]
+        command = [sys.executable, "-m", "common.cli", "try", "--grid", "grid.csv", "--bank", "bank.csv"]
         self.process = subprocess.Popen(
             [*command, "--key", "id", "--label", "y", "--json", str(self.out), *words],
             cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from common.wattscore import main
+from common.cli import main
 from tests.scenarios.end_to_end.test_uci import SOURCE
 from tests.source import ROOT
 

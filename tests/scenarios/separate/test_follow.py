@@ -36,7 +36,7 @@ FINGERPRINT = re.compile(r"fingerprint +((?:[0-9A-F]{2}:){31}[0-9A-F]{2})")
 def test_the_pages_lead_to_the_model_of_try(tmp_path: Path) -> None:
     tables = exports(tmp_path)
     alone = subprocess.Popen(
-        [sys.executable, "-m", "common.wattscore", "try", "--grid", tables["grid"], "--bank", tables["bank"], "--key", ID,
+        [sys.executable, "-m", "common.cli", "try", "--grid", tables["grid"], "--bank", tables["bank"], "--key", ID,
          "--label", "overdue_next_month", "--period", MONTH, "--keep", tmp_path / "kept", "--json", tmp_path / "try.json"],
         cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""`wattscore`: train, score, predeal, jobs, show, cancel, models, promote, rollback, monitor, and the rest of the commands."""
+"""The client's commands of `wattscore`: train, score, predeal, jobs, show, cancel, promote, rollback."""
 
 from __future__ import annotations
 
@@ -11,23 +11,15 @@ from typing import Any
 import click
 from rich.console import Console
 
-from common import __version__
 from common.client.client import Client, as_dict, failure
 from common.client.show import follow, print_job, print_jobs
 from common.config import validate
-from common.daemon.monitor_commands import models, monitor, promote, rollback
-from common.daemon.report_command import report
-from common.doctor.cli import doctor
-from common.errors import PlanError, WattScoreError
+from common.errors import PlanError
 from common.plan.predeal import PredealPlan
+from common.plan.promote import PromotePlan
 from common.plan.read import AnyPlan, load_plan, parse_plan
 from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
-from common.records.cli import features
-from common.trial.demo_cli import collect_demo, demo
-from common.trial.demo_setup import setup_demo
-from common.trial.try_cli import try_
-from common.trust.cli import certs
 from common.wire import coordinator_pb2 as wire
 
 _config = click.option(
@@ -41,25 +33,7 @@ _config = click.option(
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 
 
-class _Group(click.Group):
-    """Prints our errors as one line with the remedy; exit code 2 for them, 1 for a job that did not succeed."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except WattScoreError as error:
-            where = f"{error.origin}: " if error.origin else ""
-            click.echo(f"wattscore: {where}{error}", err=True)
-            sys.exit(2)
-
-
-@click.group(cls=_Group)
-@click.version_option(__version__, prog_name="wattscore")
-def main() -> None:
-    """Joint credit-risk models between a grid company and a bank, neither showing the other a row."""
-
-
-@main.command()
+@click.command()
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option("--watch", is_flag=True, help="Follow the job until it is over.")
 @_config
@@ -70,7 +44,7 @@ def train(plan: Path, watch: bool, config: Path, as_json: bool) -> None:
         _submit(client, load_plan(plan), watch, as_json)
 
 
-@main.command()
+@click.command()
 @click.option("--model", required=True, help="The training job whose model scores, or champion.")
 @click.option("--grid-dataset", required=True, help="The grid's dataset to score.")
 @click.option("--bank-dataset", required=True, help="The bank's dataset to score.")
@@ -105,7 +79,7 @@ def score(
         _submit(client, plan, watch, as_json)
 
 
-@main.command()
+@click.command()
 @click.argument("plan", type=click.Path(path_type=Path), required=False)
 @click.option("--rows", type=int, help="Training rows, at least as many as there will be and at most 1.25 times.")
 @click.option("--grid", type=int, help="The grid's trained columns, or a few more.")
@@ -145,7 +119,7 @@ def _training(plan: AnyPlan, source: str) -> TrainPlan:
     return plan
 
 
-@main.command()
+@click.command()
 @_config
 @_json
 def jobs(config: Path, as_json: bool) -> None:
@@ -158,7 +132,7 @@ def jobs(config: Path, as_json: bool) -> None:
         print_jobs(found, Console())
 
 
-@main.command()
+@click.command()
 @click.argument("job")
 @_config
 @_json
@@ -168,7 +142,7 @@ def show(job: str, config: Path, as_json: bool) -> None:
         _print(client.show(job), as_json)
 
 
-@main.command()
+@click.command()
 @click.argument("job")
 @_config
 @_json
@@ -176,6 +150,31 @@ def cancel(job: str, config: Path, as_json: bool) -> None:
     """End a JOB that is queued or running."""
     with Client.from_config(config) as client:
         _print(client.cancel(job), as_json)
+
+
+@click.command()
+@click.argument("job")
+@click.option("--force", is_flag=True, help="Also if it is significantly worse than the champion.")
+@click.option("--anew", is_flag=True, help="Where the parties' histories differ, begin a new one.")
+@_config
+@_json
+def promote(job: str, force: bool, anew: bool, config: Path, as_json: bool) -> None:
+    """Make the model of training JOB the champion at both parties, unless it is worse than the one before."""
+    plan = validate(PromotePlan, {"model": job, "force": force, "anew": anew}, "options", PlanError)
+    _move(plan, config, as_json)
+
+
+@click.command()
+@_config
+@_json
+def rollback(config: Path, as_json: bool) -> None:
+    """Make the champion before the present one the champion again, at both parties."""
+    _move(PromotePlan(action="rollback"), config, as_json)
+
+
+def _move(plan: PromotePlan, config: Path, as_json: bool) -> None:
+    with Client.from_config(config) as client:
+        _submit(client, plan, True, as_json)
 
 
 def _submit(client: Client, plan: AnyPlan, watch: bool, as_json: bool) -> None:
@@ -197,18 +196,3 @@ def _print(job: wire.Job, as_json: bool) -> None:
         click.echo(json.dumps(as_dict(job), indent=1))
     else:
         print_job(job, Console())
-
-
-for command in (models, promote, rollback, monitor):
-    main.add_command(command)
-main.add_command(certs)
-main.add_command(try_)
-main.add_command(features)
-main.add_command(demo)
-main.add_command(collect_demo)
-main.add_command(doctor)
-main.add_command(setup_demo)
-main.add_command(report)
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""`wattscore monitor` and `models` at one party, without any daemon: output, exit codes, the page, what is remembered."""
+"""`grid-party monitor` and `models`, without any daemon: output, exit codes, the page, what is remembered."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from common.daemon import monitor_commands
+from common.daemon import commands
 from common.home.registry import Registry
 from common.monitor.book import Book, Reading
 from common.plan.promote import PromotePlan
-from common.wattscore import main
+from grid_party.__main__ import main
 
 PARTY = """
 data = "var"
+listen = "127.0.0.1:0"
 [tls]
 certificate = "p.pem"
 key = "p.key"
@@ -84,7 +85,7 @@ class FakeClient:
 
 
 def test_a_retraining_is_submitted_once_for_each_new_alarm(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(monitor_commands, "Client", client := FakeClient())
+    monkeypatch.setattr(commands, "Client", client := FakeClient())
     book = Book(config.parent / "var" / "monitor.sqlite")
     words = ("monitor", "--config", config, "--retrain", config.parent / "plan.toml", "--client", "client.toml")
     book.enter("score-1", [CALM])

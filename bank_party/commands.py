@@ -1,0 +1,44 @@
+"""The commands of `bank-party`: those that both parties have, at the bank's seat."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from bank_party.dial import approach
+from bank_party.monitor.history import read_history
+from bank_party.role import BankRole
+from bank_party.settings import BankSettings
+from common.daemon.commands import models_command, monitor_command, report_command
+from common.daemon.daemon import open_home, start
+from common.daemon.seat import Seat
+from common.doctor.cli import doctor_command
+from common.doctor.side import Side
+from common.monitor.history import History
+from common.party import Party
+from common.process.serve import serve_command
+from common.report.texts import Choice
+
+SEAT = Seat(Party.BANK, BankSettings, lambda settings: open_home(settings, settings.decision), BankRole, approach)
+
+
+def load_side(config: Path) -> Side:
+    """This party's, for its doctor."""
+    return Side(SEAT.party.value, SEAT.load(config))
+
+
+def _history(settings: BankSettings) -> History:
+    return read_history(settings.data, settings.datasets, settings.monitor)
+
+
+def _page(data: Path, job: str, lang: Choice) -> str:
+    from bank_party.report.page import make_report  # draws charts: the other commands need not wait for that library
+
+    return make_report(data, job, lang)
+
+
+serve = serve_command(SEAT.name, partial(start, SEAT))
+models = models_command(SEAT)
+monitor = monitor_command(SEAT, _history)
+report = report_command(SEAT, _page)
+doctor = doctor_command(load_side, "This party's configuration")

@@ -1,0 +1,34 @@
+"""`wattscore`: a client's commands, and those for whoever sets up, tries or checks. A party has its own commands."""
+
+from __future__ import annotations
+
+from common.process.group import Entry, LazyGroup, entries
+
+main = LazyGroup(
+    "wattscore",
+    "Joint credit-risk models between a grid company and a bank, neither showing the other a row.",
+    entries(
+        "common.client.commands",
+        train="Submit the training or scoring PLAN (TOML).",
+        score="Score rows of two datasets.",
+        predeal="Deal ahead what one training of PLAN, or of a finished one's kind, consumes.",
+        jobs="List the coordinator's jobs.",
+        show="Show one JOB: state, cause, results, what was opened to whom.",
+        cancel="End a JOB that is queued or running.",
+        promote="Make the model of training JOB the champion at both parties.",
+        rollback="Make the champion before the present one the champion again.",
+    )
+    | entries("common.doctor.cli", doctor="Check this side, and through it the other.")
+    | entries("common.records.cli", features="Read, clean and turn into features the monthly records that CONFIG (TOML) names.")
+    | entries("common.trust.cli", certs="Make certificates and exchange trust with other organisations.")
+    | {
+        "try": Entry("common.trial.try_cli:try_", "Train on your own two files."),
+        "demo": Entry("common.trial.demo_cli:demo", "A SYNTHETIC world made into features, a joint model and decisions."),
+        "collect-demo": Entry("common.trial.demo_cli:collect_demo", "At the bank: what the demo has left there, into OUT."),
+        "setup-demo": Entry("common.trial.demo_setup:setup_demo", "Fill the volumes in FOLDER for the demo in containers."),
+    }
+    | entries("common.client.moved", models=None, monitor=None, report=None),
+)
+
+if __name__ == "__main__":
+    main()

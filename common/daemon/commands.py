@@ -1,0 +1,152 @@
+"""`models`, `monitor`, `report`: what a party reads in its own data folder, without a daemon."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from common.client.client import Client
+from common.daemon.seat import S, Seat
+from common.disk.files import write_private
+from common.disk.folder import Name
+from common.errors import PlanError
+from common.home.registry import Registry
+from common.monitor.book import Book
+from common.monitor.history import History
+from common.monitor.page import make_page
+from common.monitor.reference import SCORE
+from common.plan.read import load_plan
+from common.report.texts import Choice
+from common.report.write import write_report
+from common.wire import coordinator_pb2 as wire
+
+ALARM = 3  # exit code
+_config = click.option(
+    "--config", type=click.Path(path_type=Path), required=True, envvar="WATTSCORE_CONFIG", help="This party's configuration."
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+
+
+def models_command(seat: Seat[Any, Any]) -> click.Command:
+    @click.command()
+    @_config
+    @_json
+    def models(config: Path, as_json: bool) -> None:
+        """List this party's models: version, stage, and how the champion changed."""
+        _print_models(Registry(seat.load(config).data / Name.REGISTRY), as_json)
+
+    return models
+
+
+def _print_models(registry: Registry, as_json: bool) -> None:
+    versions, moves = registry.versions(), registry.moves()
+    if as_json:
+        shown = [{**asdict(version), "stage": version.stage.value} for version in versions]
+        click.echo(
+            json.dumps({"models": shown, "moves": [{**asdict(m), "position": m.position.hex()} for m in moves]}, indent=1)
+        )
+        return
+    console, table = Console(), Table("version", Column("job", no_wrap=True), "stage", "trained", "SHA-256", box=None)
+    for v in versions:
+        table.add_row(str(v.number), v.job, v.stage.value, _when(v.at), v.digest[:16])
+    console.print(table)
+    for m in moves:
+        console.print(f"{_when(m.at)}  {m.action}: {m.champion}  ({m.job})", highlight=False)
+
+
+def monitor_command(seat: Seat[S, Any], read: Callable[[S], History]) -> click.Command:
+    """read: this party's history, from its data folder."""
+
+    @click.command()
+    @_config
+    @click.option("--out", type=click.Path(path_type=Path), help="Write the history to this HTML page.")
+    @click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of the page.")
+    @click.option("--retrain", type=click.Path(path_type=Path), help="Submit this training plan if there is a new alarm.")
+    @click.option("--client", type=click.Path(path_type=Path), help="Client configuration, for --retrain.")
+    @_json
+    def monitor(config: Path, out: Path | None, lang: str, retrain: Path | None, client: Path | None, as_json: bool) -> None:
+        """Show how what was scored has changed since training; exit code 3 if there is an alarm."""
+        if retrain is not None and client is None:
+            raise PlanError("--retrain needs --client", remedy="Name the client's configuration.")
+        settings = seat.load(config)
+        history = read(settings)
+        if out is not None:
+            page = make_page(history, settings.monitor, title=config.stem, when=_when(time.time()), lang=lang)
+            write_private(out, page.encode())
+        job = None
+        if retrain is not None and client is not None:
+            job = _retrain(Book(settings.data / Name.HISTORY), history, retrain, client)
+        if as_json:
+            click.echo(json.dumps({**history.as_dict(), "retraining": job.id if job else None}, indent=1))
+        else:
+            _print_history(history, job, Console())
+        if history.alarms:
+            sys.exit(ALARM)
+
+    return monitor
+
+
+def _retrain(book: Book, history: History, plan: Path, config: Path) -> wire.Job | None:
+    """Submits once for each alarm: one that led to a retraining does not lead to another."""
+    new = {alarm.key for alarm in history.alarms} - book.answered()
+    if not new:
+        return None
+    with Client.from_config(config) as client:
+        job = client.submit(load_plan(plan))
+    book.answer(new, job.id)
+    return job
+
+
+def _print_history(history: History, job: wire.Job | None, console: Console) -> None:
+    months = sorted({reading.month for reading in history.readings})
+    console.print(f"{len(months)} months scored, {len(history.matured)} with known outcomes", highlight=False)
+    if history.alarms:
+        table = Table("month", "alarm", "column", Column("value", justify="right"), Column("limit", justify="right"), "model")
+        for a in history.alarms:
+            name = "score" if a.feature == SCORE else a.feature
+            table.add_row(a.month, a.what, f"[bold red]{escape(name)}[/]", f"{a.value:.3f}", f"{a.limit:.3f}", a.model)
+        console.print(table)
+    else:
+        console.print("[green]no alarm[/]")
+    if history.unread:
+        console.print(f"[yellow]labels not read[/] of {escape(', '.join(history.unread))}: see the log", highlight=False)
+    if job is not None:
+        console.print(f"retraining: {job.id}", highlight=False)
+
+
+def report_command(seat: Seat[Any, Any], make: Callable[[Path, str, Choice], str]) -> click.Command:
+    """make: this party's page of a job, from its data folder."""
+
+    @click.command()
+    @click.argument("job")
+    @_config
+    @click.option(
+        "--out", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True, help="The page to write."
+    )
+    @click.option(
+        "--lang",
+        type=click.Choice(["en", "zh", "both"]),
+        default="both",
+        show_default=True,
+        help="Its language; both: with a switch.",
+    )
+    def report(job: str, config: Path, out: Path, lang: Choice) -> None:
+        """Write the report of a training JOB for review and signature."""
+        write_report(make(seat.load(config).data, job, lang), out)
+        click.echo(f"{out}: open it in a browser, print it to sign it")
+
+    return report
+
+
+def _when(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))

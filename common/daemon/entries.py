@@ -1,0 +1,18 @@
+"""What a party's command line lists; nothing of it is imported before it is called."""
+
+from __future__ import annotations
+
+from common.process.group import LazyGroup, entries
+
+
+def party_group(name: str, about: str, module: str) -> LazyGroup:
+    """The command `name`; `module` has each of these."""
+    listed = entries(
+        module,
+        serve="Serve until SIGTERM or Ctrl-C, then end running jobs in order.",
+        doctor="Check this side, and through it the other.",
+        models="List this party's models: version, stage, and how the champion changed.",
+        monitor="Show how what was scored has changed since training.",
+        report="Write the report of a training JOB for review and signature.",
+    )
+    return LazyGroup(name, about, listed)

@@ -1,0 +1,38 @@
+"""What both parties' configuration files have; each party's own package says what its own has besides."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from common.errors import PolicyError
+from common.match.choose import MatcherSettings
+from common.monitor.config import MonitorConfig
+from common.party import Identity
+from common.plan.policy import Policy
+from common.process.settings import Address, Named, Process, Remote
+from common.rows.dataset import DatasetConfig
+
+
+class PartySettings(Process):
+    """What `grid-party` and `bank-party` both have."""
+
+    listen: Address | None = Field(default=None, description="HOST:PORT to serve on.")
+    coordinator: Remote = Field(description="The coordinator this party attends.")
+    peer: Named = Field(description="The other party.")
+    datasets: dict[str, DatasetConfig] = Field(default_factory=dict, description="What plans may ask for, by name.")
+    policy: Policy = Field(default=Policy(), description="What this party allows.")
+    memory_mib: int = Field(
+        default=1024, ge=0, description="What a job may hold in memory of its columns; larger ones go to files in data/scratch."
+    )
+    monitor: MonitorConfig = Field(default=MonitorConfig(), description="From where on a change of the data is an alarm.")
+    matcher: MatcherSettings = Field(default=MatcherSettings(), description="For faster matching, if plans ask for it.")
+
+
+def check_separate(own: Identity, settings: PartySettings) -> None:
+    """Raises PolicyError when the coordinator, which deals, belongs to a party."""
+    for who, identity in (("this party", own), ("the other party", settings.peer.who)):
+        if settings.coordinator.who.org == identity.org:
+            raise PolicyError(
+                f"the coordinator {settings.coordinator.identity} belongs to {who}",
+                remedy="Use a coordinator of a third organisation: dealer and one party together can read the other's data.",
+            )

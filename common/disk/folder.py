@@ -1,0 +1,126 @@
+"""What stands in a process's data folder: every name, who writes it, whether it is backed up. Nobody else spells them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+from common.logs import LOCAL
+
+
+class Name(StrEnum):
+    MODELS = "models"
+    SCORES = "scores"
+    LEDGER = "ledger.sqlite"
+    COUNTED = "counted.sqlite"
+    REGISTRY = "registry.sqlite"
+    HISTORY = "monitor.sqlite"
+    SPENT = "spent.sqlite"
+    STOCK = "stock"
+    SCRATCH = "scratch"
+    JOBS = "jobs.sqlite"
+    LOG = LOCAL
+
+
+class BackUp(Enum):
+    """As the pages for operators say it."""
+
+    DAILY = "yes, daily"
+    YES = "yes"
+    NO = "no"
+    NEVER = "**never**"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One name: what is in it, what writes it, whether it is backed up and why, and what is lost if it is deleted."""
+
+    name: Name
+    what: str
+    writer: str
+    back_up: BackUp
+    why: str
+    lost: str
+
+
+_MODELS = Kept(
+    Name.MODELS,
+    "a folder for each training job: this side's half of the model, and what reviewers need",
+    "the daemon",
+    BackUp.YES,
+    "this side's half of every model; without it nothing can be scored",
+    "the models: train again",
+)
+_REGISTRY = Kept(
+    Name.REGISTRY,
+    "versions of models, and each promotion and rollback",
+    "the daemon",
+    BackUp.DAILY,
+    "which model is the champion; an older copy is refused until both sides begin anew",
+    "the champion, and all that led to it: both sides promote anew",
+)
+_HISTORY = Kept(
+    Name.HISTORY,
+    "what was scored, month by month, and which alarms were answered",
+    "the daemon; `monitor --retrain`",
+    BackUp.YES,
+    "the history of drift; what was scored is not scored again for it",
+    "the history of drift",
+)
+_SPENT = Kept(
+    Name.SPENT,
+    "hashes of stocks that were used",
+    "the daemon",
+    BackUp.DAILY,
+    "which stocks of randomness are spent",
+    "the certainty that no stock is used twice: delete `stock` with it",
+)
+_STOCK = Kept(
+    Name.STOCK,
+    "randomness dealt ahead, each file for one training",
+    "the daemon",
+    BackUp.NEVER,
+    "a stock that comes back could be used twice, and shows data",
+    "stocks: deal new ones",
+)
+_SCRATCH = Kept(
+    Name.SCRATCH, "columns of the job that runs, in files without a name", "the daemon", BackUp.NO, "temporary", "nothing"
+)
+_LOG = Kept(
+    Name.LOG,
+    "warnings in full, where the log is JSON without row data",
+    "the daemon",
+    BackUp.NO,
+    "a log, for this side's eyes alone: it may name rows",
+    "warnings of the past",
+)
+_LEDGER = Kept(
+    Name.LEDGER,
+    "hashes of the rows each model has scored",
+    "the daemon",
+    BackUp.DAILY,
+    "which rows were scored; an older copy would allow more scores than agreed",
+    "the budget of scores: never delete it",
+)
+_COUNTED = Kept(
+    Name.COUNTED,
+    "hashes of the rows whose labels were counted, by training job",
+    "the daemon",
+    BackUp.DAILY,
+    "which rows' labels were counted for the grid; an older copy would allow more counts than agreed",
+    "the budget of labels: never delete it",
+)
+_SCORES = Kept(
+    Name.SCORES,
+    "a file for each scoring job: scores, grades, decisions, reasons",
+    "the daemon",
+    BackUp.YES,
+    "the results, which matured outcomes are compared with",
+    "the results",
+)
+_JOBS = Kept(Name.JOBS, "every job", "the daemon", BackUp.YES, "the list of jobs, with plans and results", "the list of jobs")
+
+GRID: Sequence[Kept] = (_MODELS, _LEDGER, _REGISTRY, _SPENT, _HISTORY, _STOCK, _SCRATCH, _LOG)
+BANK: Sequence[Kept] = (_MODELS, _SCORES, _COUNTED, _REGISTRY, _SPENT, _HISTORY, _STOCK, _SCRATCH, _LOG)
+COORDINATOR: Sequence[Kept] = (_JOBS, _LOG)

@@ -1,0 +1,35 @@
+"""A party's own commands, run as that party runs them: nobody else reads its folder."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from common.errors import ConfigError
+from common.party import Party
+
+_ALARM = 3  # exit code of `monitor`: it has found something, and has said it
+
+
+def run_own(party: Party, *words: str | Path) -> str:
+    """What `grid-party WORDS` or `bank-party WORDS` prints. Raises ConfigError with what it says if it cannot do it."""
+    command = [sys.executable, "-m", f"{party.value}_party", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode not in (0, _ALARM):
+        raise ConfigError(done.stderr.strip() or f"{party.value}-party {words[0]} ended with code {done.returncode}")
+    return done.stdout
+
+
+def read_own(party: Party, *words: str | Path) -> Mapping[str, Any]:
+    """The same of a command that prints JSON if asked."""
+    found: Mapping[str, Any] = json.loads(run_own(party, *words, "--json"))
+    return found
+
+
+def write_report(config: Path, job: str, out: Path) -> None:
+    """The bank's report of a training job; `config` is its daemon's."""
+    run_own(Party.BANK, "report", job, "--config", config, "--out", out)

@@ -1,0 +1,45 @@
+"""The commands of `grid-party`: those that both parties have, at the grid's seat."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from common.daemon.commands import models_command, monitor_command, report_command
+from common.daemon.daemon import open_home, start
+from common.daemon.seat import Seat
+from common.disk.folder import Name
+from common.doctor.cli import doctor_command
+from common.doctor.side import Side
+from common.monitor.book import Book
+from common.monitor.history import History, make_history
+from common.party import Party
+from common.process.serve import serve_command
+from common.report.texts import Choice
+from grid_party.door import approach
+from grid_party.role import GridRole
+from grid_party.settings import GridSettings
+
+SEAT = Seat(Party.GRID, GridSettings, open_home, GridRole, approach)
+
+
+def load_side(config: Path) -> Side:
+    """This party's, for its doctor."""
+    return Side(SEAT.party.value, SEAT.load(config))
+
+
+def _history(settings: GridSettings) -> History:
+    return make_history(Book(settings.data / Name.HISTORY).readings(), settings.monitor)
+
+
+def _page(data: Path, job: str, lang: Choice) -> str:
+    from grid_party.report import make_report  # draws charts: the other commands need not wait for that library
+
+    return make_report(data, job, lang)
+
+
+serve = serve_command(SEAT.name, partial(start, SEAT))
+models = models_command(SEAT)
+monitor = monitor_command(SEAT, _history)
+report = report_command(SEAT, _page)
+doctor = doctor_command(load_side, "This party's configuration")

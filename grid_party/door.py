@@ -1,0 +1,64 @@
+"""The grid's side of a meeting: it serves `Peer.Exchange`, and jobs wait for the bank."""
+
+from __future__ import annotations
+
+import asyncio
+
+from common.daemon.meet import PATIENCE, Approach
+from common.errors import IdentityError, PeerLost, PeerProtocolError
+from common.party import Identity
+from common.wire.methods import PEER
+from common.wire.peer import Counter, FrameChannel, check_plan, greeting, read_greeting
+from common.wire.peer_pb2 import Hello
+from common.wire.server import Call, Service
+from common.wire.tls import Credentials
+from grid_party.settings import GridSettings
+
+
+def approach(settings: GridSettings, credentials: Credentials) -> Approach:
+    door = Door(settings.peer.who)
+    return Approach(door, services=(Service(PEER, {"Exchange": door.exchange}),))
+
+
+class Door:
+    """The handler of `Peer.Exchange`, and where jobs wait for it."""
+
+    def __init__(self, bank: Identity) -> None:
+        self._bank = bank
+        self._arrived: dict[str, asyncio.Future[tuple[Call, Hello]]] = {}
+        self._over: dict[str, asyncio.Event] = {}
+
+    def expect(self, job: str) -> None:
+        self._arrived[job] = asyncio.get_running_loop().create_future()
+        self._over[job] = asyncio.Event()
+
+    def forget(self, job: str) -> None:
+        if (arrived := self._arrived.pop(job, None)) is not None:
+            arrived.cancel()
+        if (over := self._over.pop(job, None)) is not None:
+            over.set()
+
+    async def exchange(self, _: None, call: Call) -> None:
+        """Serves one stream for as long as its job runs. Raises IdentityError unless the bank calls."""
+        hello = await read_greeting(call, "the bank", PATIENCE)  # first: a refusal before it could cross it, and be lost
+        if call.identity != self._bank:
+            raise IdentityError("only the bank may exchange", expected=self._bank, got=call.identity)
+        arrived, over = self._arrived.get(hello.job), self._over.get(hello.job)
+        if arrived is None or over is None or arrived.done():
+            raise PeerProtocolError(f"no job {hello.job} waits for the bank here", remedy="Submit it through the coordinator.")
+        arrived.set_result((call, hello))
+        await over.wait()
+
+    async def meet(self, job: str, digest: bytes, counter: Counter) -> FrameChannel:
+        try:
+            call, theirs = await asyncio.wait_for(asyncio.shield(self._arrived[job]), PATIENCE)
+        except TimeoutError:
+            raise PeerLost(
+                f"the bank did not connect within {PATIENCE:.0f} s",
+                remedy="Check at the bank that it can reach this address.",
+            ) from None
+        await call.write(greeting(job, digest))
+        check_plan(theirs, digest, "the bank")
+        channel = FrameChannel(call, "the bank", counter)
+        channel.start()
+        return channel

@@ -1,0 +1,91 @@
+"""Command lines that start at once: what they load, what they list, how they end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from bank_party.__main__ import main as bank
+from common import __version__
+from common.cli import main as wattscore
+from common.coordinator.__main__ import main as coordinator
+from common.errors import PlanError
+from common.process.group import LazyGroup
+from grid_party.__main__ import main as grid
+
+GROUPS: dict[str, LazyGroup] = {
+    "common.cli": wattscore,
+    "grid_party.__main__": grid,
+    "bank_party.__main__": bank,
+    "common.coordinator.__main__": coordinator,
+}
+HEAVY = {
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "grpc",
+    "matplotlib",
+    "google.protobuf",
+    "cryptography",
+    "pydantic",
+    "rich",
+    "sqlalchemy",
+}
+
+
+@pytest.mark.parametrize("module", GROUPS)
+@pytest.mark.parametrize("word", ["--help", "--version"])
+def test_asking_for_its_version_or_help_loads_no_library_but_clicks(module: str, word: str) -> None:
+    code = f"import sys; from {module} import main; main([{word!r}], standalone_mode=False); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert {"click", "common.process.group"} <= loaded and HEAVY & loaded == set()
+    assert {name for name in loaded if name.startswith("common")} <= {
+        "common", "common.cli", "common.errors", "common.process", "common.process.group", "common.daemon",
+        "common.daemon.entries", "common.coordinator", "common.coordinator.__main__",
+    }  # fmt: skip
+    assert __version__ in done.stdout or word == "--help"
+
+
+@pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)
+def test_the_list_says_what_each_command_says_of_itself(group: LazyGroup) -> None:
+    context = click.Context(group)
+    shown = " ".join(CliRunner().invoke(group, ["--help"]).stdout.split())
+    for name in group.list_commands(context):
+        command, about = group.get_command(context, name), group.entries[name].about
+        assert command is not None and about is not None and about in shown
+        said = " ".join((command.help or "").split())
+        assert said.startswith(about.removesuffix(".")), f"{name}: {said}"
+
+
+def test_an_unknown_command_is_said(group: LazyGroup = wattscore) -> None:
+    ended = CliRunner().invoke(group, ["trian"])
+    assert ended.exit_code == 2 and "No such command 'trian'" in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["models", "monitor", "report"])
+def test_a_command_that_has_moved_says_where_and_ends_with_2(name: str) -> None:
+    ended = CliRunner().invoke(wattscore, [name, "train-1", "--config", "my bank.toml", "--help"])
+    assert ended.exit_code == 2
+    line = f"{name} train-1 --config 'my bank.toml' --help"
+    assert f"Run `bank-party {line}` at the bank, `grid-party {line}` at the grid." in ended.stderr
+    assert name not in wattscore.list_commands(click.Context(wattscore))
+    for group in (grid, bank):
+        assert name in group.list_commands(click.Context(group))
+
+
+def test_an_error_of_ours_is_one_line_and_names_where_it_is_from() -> None:
+    @click.command()
+    def failing() -> None:
+        error = PlanError("no such column", remedy="Name another.")
+        error.origin = "grid"
+        raise error
+
+    group = LazyGroup("tool", "A tool.", {})
+    group.get_command = lambda ctx, cmd_name: failing  # type: ignore[method-assign]
+    ended = CliRunner().invoke(group, ["failing"])
+    assert (ended.exit_code, ended.stderr) == (2, "tool: grid: no such column. Name another.\n")
