@@ -242,7 +242,7 @@ def check_command(name: str, words: list[str]) -> str:
 
 @pytest.mark.parametrize("file", [*READMES.values(), *SAMPLES.glob("*.toml")], ids=lambda file: file.name)
 def test_commands_named_in_prose_exist(file: Path) -> None:
-    for name, sub in re.findall(rf"\b({'|'.join(COMMANDS)}) ([a-z]+)\b", file.read_text(encoding="utf-8")):
+    for name, sub in re.findall(rf"(?<!from )\b({'|'.join(COMMANDS)}) ([a-z]+)\b", file.read_text(encoding="utf-8")):
         subcommand(COMMANDS[name], sub)
 
 

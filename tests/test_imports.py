@@ -14,7 +14,7 @@ import pytest
 from tests.common.test_errors import tree
 from tests.source import ROOT, parse
 
-PACKAGES = ("common", "grid_party", "bank_party")
+PACKAGES = ("common", "grid_party", "bank_party", "wattscore")
 
 # The folders of `common` in order: one may import those before it and nothing else. The first line are loose modules.
 WORDS = "errors disclosure config party logs"
@@ -147,6 +147,14 @@ def test_a_partys_package_imports_neither_another_process_nor_the_other_party() 
                 assert not is_of(name, [other, *PARTY_NEVER]), f"{module.name} imports {name}"
     for module in sources("common"):
         assert not [name for name in ours(module) if is_of(name, ["grid_party", "bank_party"])], module.name
+
+
+def test_the_public_face_knows_the_client_and_its_command_alone() -> None:
+    allowed = ["common.client", "common.plan", "common.errors", "common.wire.coordinator_pb2", "common.cli"]
+    for module in sources("wattscore"):
+        assert [name for name in ours(module) if not is_of(name, allowed)] == []
+    for module in sources("common", "grid_party", "bank_party"):
+        assert not [name for name in ours(module) if is_of(name, ["wattscore"])], module.name
 
 
 def test_there_is_no_cycle() -> None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 from matplotlib.figure import Figure
 
-PACKAGES = ("common", "grid_party", "bank_party")
+PACKAGES = ("common", "grid_party", "bank_party", "wattscore")
 
 
 def every_module() -> None:

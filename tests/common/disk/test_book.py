@@ -51,7 +51,7 @@ def test_a_block_is_kept_if_it_ends_well(tmp_path: Path) -> None:
 
 def test_what_must_outlast_a_power_cut_is_opened_so_and_nobody_opens_a_book_otherwise() -> None:
     calls: dict[str, list[bool]] = {}
-    for file in (f for p in ("common", "grid_party", "bank_party") for f in (ROOT / p).rglob("*.py")):
+    for file in (f for p in ("common", "grid_party", "bank_party", "wattscore") for f in (ROOT / p).rglob("*.py")):
         for node in (node for node in ast.walk(parse(file)) if isinstance(node, ast.Call)):
             name = str(file.relative_to(ROOT))
             if isinstance(node.func, ast.Name) and node.func.id == "open_book":
