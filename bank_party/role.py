@@ -13,12 +13,13 @@ from bank_party.decision.decide import decide, make_rules
 from bank_party.decision.scores import write_scores
 from bank_party.judge import challenge, converged, evaluation
 from bank_party.judge.evaluation import BankOnly
-from bank_party.judge.refit import refit
+from bank_party.judge.refit import explained, refit
 from common.disclosure import Opened
 from common.errors import LocalProtocolError, PolicyError
 from common.home.home import Home
 from common.home.outcome import Challenge
-from common.learn.linear.half import PartyModel
+from common.home.record import Refit
+from common.learn.learner import Half
 from common.mpc.fixedpoint import Reals
 from common.party import Party
 from common.plan.promote import PromotePlan
@@ -41,7 +42,7 @@ class BankRole:
     def charge_counts(self, rows: FeatureTable, job: str) -> None:
         self.home.counted.charge(rows, job, self.home.policy.counts_per_row)
 
-    async def before_training(self, job: PartyJob, held: FeatureTable, columns: int, champion: PartyModel | None) -> None:
+    async def before_training(self, job: PartyJob, held: FeatureTable, columns: int, champion: Half | None) -> None:
         pass
 
     async def trained(self, job: PartyJob, plan: TrainPlan, made: Made, heard: Heard | None) -> Kept:
@@ -58,9 +59,7 @@ class BankRole:
         if heard.champion is not None and heard.champion_u is not None:
             rival = await asyncio.to_thread(challenge.compare, heard.champion, held.label, held.u_joint, heard.champion_u)
         job.outcome.challenge = rival
-        refits = await asyncio.to_thread(
-            refit, made.model, held, lambda low, high: made.prepared.matrix(made.rows + low, made.rows + high), plan.model.ridge
-        )
+        refits = await asyncio.to_thread(_again, made, held, plan.model.ridge)
         return Kept(refits, lambda folder: _save(held, rival, folder))
 
     async def _measure(self, job: PartyJob, plan: TrainPlan, u: Reals, alone: BankOnly, label: Reals) -> None:
@@ -72,14 +71,14 @@ class BankRole:
         if (warning := converged.convergence_warning(u, label, plan.model.link)) is not None:
             job.warn(warning, public=converged.PUBLIC)
 
-    def before_scoring(self, model: PartyModel) -> None:
+    def before_scoring(self, model: Half) -> None:
         """Raises JobNotFound or DataError unless the model's decision rules can be read."""
         bundle.load_decision(model.job, self.home.models.folder(model.job))
 
-    def reasons(self, job: PartyJob, model: PartyModel) -> Mapping[str, str | None]:
+    def reasons(self, job: PartyJob, model: Half) -> Mapping[str, str | None]:
         return {}
 
-    async def scored(self, job: PartyJob, model: PartyModel, table: FeatureTable, u: Reals | None, named: Named | None) -> None:
+    async def scored(self, job: PartyJob, model: Half, table: FeatureTable, u: Reals | None, named: Named | None) -> None:
         """A decision for each row, into the file of scores."""
         if u is None:
             raise LocalProtocolError("a scoring at the bank ended without scores")
@@ -101,6 +100,15 @@ class BankRole:
                 public=public,
             )
         return found
+
+
+def _again(made: Made, held: HeldOut, ridge: float) -> tuple[Refit, ...]:
+    """The bank's weights on held-out rows: fitted to their labels where the model is open, to its scores where it is closed."""
+
+    def block(low: int, high: int) -> Reals:
+        return made.prepared.matrix(made.rows + low, made.rows + high)
+
+    return explained(made.model, held, block) if made.model.closed else refit(made.model, held, block, ridge)
 
 
 def _save(held: HeldOut, rival: Challenge | None, folder: Path) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from common.learn.linear.half import PartyModel
 from common.report import figures
 from common.report.evidence import gather
-from common.report.page import Own, render
+from common.report.page import Chart, Own, render
 from common.report.texts import Choice
 
 SECTIONS = ("summary", "identity", "data", "features", "model", "stability", "opened", "warnings", "sign")
@@ -16,5 +17,6 @@ def make_report(data: Path, job: str, choice: Choice) -> str:
     """The page of a training job, from the grid's data folder; raises as `gather` does."""
     evidence = gather(data, job)
     model = evidence.model
-    charts = {"weights": lambda words: figures.weights(words, model.columns, model.weights.tolist())}
-    return render(evidence, Own(SECTIONS, charts=charts), choice)
+    weights = model.weights.tolist() if isinstance(model, PartyModel) else []
+    charts: dict[str, Chart] = {"weights": lambda words: figures.weights(words, model.columns, weights) if weights else None}
+    return render(evidence, Own(SECTIONS, values=lambda words: {"weights": weights}, charts=charts), choice)

@@ -10,7 +10,7 @@ from common.errors import LocalProtocolError, PolicyError
 from common.home.home import Home
 from common.home.outcome import Challenge
 from common.home.rowbook import Ledger
-from common.learn.linear.half import PartyModel
+from common.learn.learner import Half
 from common.mpc.fixedpoint import Reals
 from common.party import Party
 from common.plan.promote import PromotePlan
@@ -45,13 +45,13 @@ class GridRole:
     def charge_counts(self, rows: FeatureTable, job: str) -> None:
         raise LocalProtocolError("the grid has no labels to count")
 
-    async def before_training(self, job: PartyJob, held: FeatureTable, columns: int, champion: PartyModel | None) -> None:
+    async def before_training(self, job: PartyJob, held: FeatureTable, columns: int, champion: Half | None) -> None:
         """May the held-out rows be scored by a model of so many columns, and by the champion after that?"""
         self._check_columns(columns)
         account = self.budget(columns)
         await asyncio.to_thread(account.ledger.check, held, job.id, account.limit)
         if champion is not None:
-            account = self.budget(len(champion.weights))
+            account = self.budget(len(champion.columns))
             await asyncio.to_thread(account.ledger.check, held, champion.job, account.limit - 1)
 
     def _check_columns(self, columns: int) -> None:
@@ -67,17 +67,17 @@ class GridRole:
     async def trained(self, job: PartyJob, plan: TrainPlan, made: Made, heard: Heard | None) -> Kept:
         return Kept()
 
-    def before_scoring(self, model: PartyModel) -> None:
+    def before_scoring(self, model: Half) -> None:
         pass
 
-    def reasons(self, job: PartyJob, model: PartyModel) -> Mapping[str, str | None]:
+    def reasons(self, job: PartyJob, model: Half) -> Mapping[str, str | None]:
         """As the dataset declares them today, or as they were when the model was trained."""
         texts = {name: job.dataset.columns.get(name, column).reason for name, column in model.source.items()}
         if not any(texts.values()):
             job.warn("the plan asks for reasons, and no column of this dataset declares one: none are told")
         return texts
 
-    async def scored(self, job: PartyJob, model: PartyModel, table: FeatureTable, u: Reals | None, named: Named | None) -> None:
+    async def scored(self, job: PartyJob, model: Half, table: FeatureTable, u: Reals | None, named: Named | None) -> None:
         pass
 
     def compare(self, plan: PromotePlan, candidate: str, champion: str) -> Challenge | None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from common.disclosure import Opened
-from common.learn.linear.deal import KEPT_BYTES, Masks, TrainingDemand, Work
+from common.learn.linear.deal import KEPT_BYTES, Masks, ScoreDemand, TrainingDemand, Work, deal_scores
 from common.mpc.correlations import DealtCorrelations, Demand, PeriodDemand
 from common.mpc.counting.dealer import deal_counts
 from common.mpc.counting.masks import CountsDemand
@@ -77,7 +77,7 @@ class DealerEnd(MemoryChannel):
             yield demand
 
 
-BASE: dict[type[Demand], Deal] = {PeriodDemand: deal_periods, CountsDemand: deal_counts}
+BASE: dict[type[Demand], Deal] = {PeriodDemand: deal_periods, CountsDemand: deal_counts, ScoreDemand: deal_scores}
 
 
 async def deal_work(dealer: Dealer, work: Work, memory: int = KEPT_BYTES) -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from common.disclosure import CATALOGUE
-from common.learn.linear.cost import descent, matrices, training
+from common.learn.linear.cost import descent, matrices, scoring, training
 from common.learn.linear.deal import Work
 from common.learn.linear.descent import nesterov
-from common.mpc.cost import SIZES, Cost, alignment, scores, split
+from common.mpc.cost import SIZES, Cost, alignment, split
 from common.mpc.link import Fourier
 from common.mpc.session import OPENS, Kind
 from common.party import Party
@@ -75,7 +75,7 @@ def test_the_states_are_as_the_protocol_says() -> None:
 
 def test_the_worked_example_adds_up() -> None:
     columns = {Party.GRID: 17, Party.BANK: 14}
-    work = Work(nesterov(14_280, 15), Fourier(), 14_280, columns, 8)
+    work = Work(nesterov(14_280, 15), Fourier(), 14_280, columns, 20, closed=True)
     example = section(11).split("**Example**")[1]
     cells = {row[0]: row[1:] for row in rows(example)[2:]}  # without head and rule
     table = {name: [int(cell.replace(",", "") or 0) for cell in row] for name, row in cells.items()}
@@ -88,6 +88,7 @@ def test_the_worked_example_adds_up() -> None:
     assert table["start, ids, periods"][0] == aligned[Party.GRID].peer_sent
     assert table["matrices"][:2] == [matrices(14_280, 17), matrices(14_280, 14)]
     assert table["split, sizes, through"][:2] == [SIZES, SIZES + split(20_400)]
-    assert table["scores"][0] == scores(6120)
-    steps = [table[name] for name in ("matrices", "15 steps, 6 coarse", "reveal")]
+    scored = scoring(Party.GRID, 6120, 17, 14)
+    assert table["scores"][:3] == [scored.peer_sent, scored.peer_received, scored.dealt]
+    steps = [table[name] for name in ("matrices", "15 steps, 6 coarse")]
     assert descent(Party.GRID, work) == Cost(*(sum(s[i] for s in steps) for i in (0, 1, 2)))

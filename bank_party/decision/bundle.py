@@ -35,13 +35,17 @@ _SEGMENT = "segment."
 
 
 class Coefficient(StrictModel):
-    """A prepared column of the bank: its weight in the joint and in the bank-only model, with that one's standard error."""
+    """A prepared column of the bank: its weight in the joint and in the bank-only model, with that one's standard error.
+
+    joint: the trained weight, or of a closed model the one that explains its scores; share: of the variance of u.
+    """
 
     name: str
     source: str
     joint: float
     alone: float
     alone_error: float | None
+    share: float | None = None
 
 
 class Decision(StrictModel):
@@ -58,6 +62,11 @@ class Decision(StrictModel):
     error_before: float  # expected calibration error
     error_after: float
     coefficients: tuple[Coefficient, ...]
+
+    @property
+    def weights(self) -> Vector:
+        """Of the bank's prepared columns, the intercept last, (m,): what points and reasons are made of."""
+        return np.array([c.joint for c in self.coefficients])
 
     @property
     def starts(self) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bank_party.decision import reasons
+from bank_party.decision.additive import own_weights, shares
 from bank_party.decision.bundle import Decision, HeldOut
 from bank_party.decision.grades import grade_of
 from bank_party.decision.rules import Scores, Trained, build
@@ -16,7 +17,8 @@ from bank_party.decision.table import VERDICTS, verdict
 from bank_party.judge.evaluation import BankOnly
 from common.decision.config import DecisionConfig
 from common.features.contributions import contributions, grouped, strongest
-from common.learn.linear.half import PartyModel
+from common.learn.learner import Half
+from common.learn.linear.half import linear_scores
 from common.mpc.fixedpoint import Reals
 from common.plan.train import Split
 from common.rows.table import FeatureTable
@@ -32,15 +34,21 @@ def make_rules(config: DecisionConfig, made: Made, u: Reals, bank_only: BankOnly
     """What the bank keeps of a training job, and warnings. u: joint, of held-out rows; seed: of the draw of validation rows."""
     model, prepared, rows = made.model, made.prepared, made.rows
     held = made.table.part(rows, made.table.rows)
+
+    def block(low: int, high: int) -> Reals:
+        return prepared.matrix(rows + low, rows + high)
+
+    weights = own_weights(model, block, u)
     trained = Trained(
         columns=model.fitted.fitted,
-        weights=model.weights,
+        weights=weights,
         means=prepared.means(rows)[:-1],
         alone=bank_only.coefficients,
         alone_error=bank_only.errors,
+        shares=shares(block, weights, u),
         train=made.table.part(0, min(rows, _SHOWN)),
     )
-    scores = Scores(joint=u, own=model.partial_scores(held), alone=bank_only.u)
+    scores = Scores(joint=u, own=linear_scores(block, held.rows, weights), alone=bank_only.u)
     return build(model.job, config, trained, held, scores, draw_validation(held, config.validation, seed))
 
 
@@ -53,7 +61,7 @@ def draw_validation(held: FeatureTable, share: float, seed: int) -> npt.NDArray[
 
 
 def decide(
-    rules: Decision, config: DecisionConfig, model: PartyModel, table: FeatureTable, u: Reals, named: Named | None
+    rules: Decision, config: DecisionConfig, model: Half, table: FeatureTable, u: Reals, named: Named | None
 ) -> dict[str, Any]:
     """Columns (n,) of the output: u, probability (calibrated), score, grade, decision, reasons. By column, not by row."""
     log_odds = rules.calibration.log_odds(u)
@@ -69,14 +77,14 @@ def decide(
 
 
 def _reasons(
-    rules: Decision, config: DecisionConfig, model: PartyModel, table: FeatureTable, named: Named | None
+    rules: Decision, config: DecisionConfig, model: Half, table: FeatureTable, named: Named | None
 ) -> pa.DictionaryArray:
     """The bank's by text or name, strongest first, then the grid's likewise: the bank cannot compare the two."""
     columns = model.fitted.fitted
     words = {c.source: c.source for c in columns} | {name: c.reason or name for name, c in model.source.items()}
     groups, told = grouped([column.source for column in columns], words)
     means = np.array(rules.scorecard.means)
-    own = contributions(model.fitted.transform(table), model.weights[:-1], means, groups, len(told))
+    own = contributions(model.fitted.transform(table), rules.weights[:-1], means, groups, len(told))
     codes, texts = strongest(own, config.reasons, config.reason_threshold), list(told)
     if named is not None:
         theirs = named.codes.astype(np.uint16)

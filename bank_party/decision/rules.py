@@ -24,9 +24,9 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, repr=False)
 class Trained:
-    """The bank's half of a fresh model: prepared columns (m), weights (m + 1,) with the intercept last, training means (m,).
+    """The bank's side of a fresh model: prepared columns (m), weights (m + 1,) with the intercept last, training means (m,).
 
-    alone: the bank-only model's, in the same order; alone_error: its standard errors.
+    alone: the bank-only model's, in the same order; alone_error: its standard errors; shares: of the variance of u.
     """
 
     columns: Sequence[Column]
@@ -34,15 +34,22 @@ class Trained:
     means: Vector
     alone: Vector
     alone_error: Vector
+    shares: Vector
     train: FeatureTable
 
     def coefficients(self) -> tuple[Coefficient, ...]:
         names = [*((c.name, c.source) for c in self.columns), ("(intercept)", "(intercept)")]
+        columns = self.weights, self.alone, self.alone_error, self.shares
         return tuple(
-            Coefficient(name=name, source=source, joint=joint, alone=alone, alone_error=error if np.isfinite(error) else None)
-            for (name, source), joint, alone, error in zip(
-                names, self.weights.tolist(), self.alone.tolist(), self.alone_error.tolist(), strict=True
+            Coefficient(
+                name=name,
+                source=source,
+                joint=joint,
+                alone=alone,
+                alone_error=error if np.isfinite(error) else None,
+                share=share,
             )
+            for (name, source), joint, alone, error, share in zip(names, *map(np.ndarray.tolist, columns), strict=True)
         )
 
 

@@ -13,8 +13,8 @@ from bank_party.decision.bundle import HeldOut
 from common.config import StrictModel
 from common.disk.files import make_folder, write_private
 from common.errors import DataError, JobNotFound
+from common.home.models import ModelStore
 from common.home.outcome import Challenge
-from common.learn.linear.half import ModelStore
 from common.mpc.fixedpoint import Reals
 from common.stats import measures
 from common.stats.measures import Interval

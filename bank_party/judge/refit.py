@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bank_party.decision.additive import explain
 from bank_party.decision.bundle import HeldOut
 from common.home.record import Refit
-from common.learn.linear.half import PartyModel
+from common.learn.learner import Half
 from common.mpc.fixedpoint import Reals
 from common.stats.measures import sigmoid
 
@@ -24,7 +25,7 @@ _PER_CLASS = 20
 _STEPS, _TOLERANCE = 50, 1e-9
 
 
-def refit(model: PartyModel, held: HeldOut, block: Block, ridge: float) -> tuple[Refit, ...]:
+def refit(model: Half, held: HeldOut, block: Block, ridge: float) -> tuple[Refit, ...]:
     """Of the bank's columns and, last, the intercept; () for too few rows or labels, and without an optimum.
 
     held: in the order of the rows that `block` gives.
@@ -48,6 +49,39 @@ def refit(model: PartyModel, held: HeldOut, block: Block, ridge: float) -> tuple
         )
         for k, (name, b, e) in enumerate(zip(model.columns, beta, errors, strict=True))
     )
+
+
+def explained(model: Half, held: HeldOut, block: Block) -> tuple[Refit, ...]:
+    """The weights that explain a closed model's scores, on the rows that did not calibrate, their errors, and on four parts.
+
+    Of the bank's columns and, last, the intercept; () for too few rows. The errors are sandwiches over enterprises.
+    """
+    rows = sampled(len(held.label))
+    design = np.concatenate([block(low, high) for low, high in rows])
+    order = np.arange(len(held.label)) % _PARTS if held.periods is None else held.periods
+    whole = (held.u_joint, ~held.validation, np.asarray(order, np.float64), pd.factorize(np.array(list(held.ids)))[0])
+    u, test, when, who = (np.concatenate([values[low:high] for low, high in rows]) for values in whole)
+    if int(test.sum()) < _ROWS_A_COLUMN * design.shape[1]:
+        return ()
+    value = explain(lambda low, high: design[low:high], u, test)
+    errors = _spread(design[test], (u - design @ value)[test], who[test])
+    places = np.searchsorted(np.unique(np.quantile(when, np.arange(1, _PARTS) / _PARTS)), when, side="left")
+    chosen = [places == k for k in np.unique(places).tolist()]
+    enough = len(chosen) > 1 and all(int(part.sum()) >= _ROWS_A_COLUMN * design.shape[1] for part in chosen)
+    parts = [explain(lambda low, high: design[low:high], u, part) for part in chosen] if enough else []
+    return tuple(
+        Refit(name=name, rows=int(test.sum()), value=float(b), error=float(e), parts=tuple(float(p[k]) for p in parts))
+        for k, (name, b, e) in enumerate(zip(model.columns, value, errors, strict=True))
+    )
+
+
+def _spread(design: Reals, rest: Reals, who: Groups) -> Reals:
+    """Standard errors of a least-squares fit, (m,): the sum over enterprises of squared gradients between two inverses."""
+    own = np.zeros((int(who.max()) + 1, design.shape[1]))
+    np.add.at(own, who, design * rest[:, None])
+    inverse = np.linalg.pinv(design.T @ design)
+    spread: Reals = np.sqrt(np.maximum(np.diag(inverse @ (own.T @ own) @ inverse), 0.0))
+    return spread
 
 
 def sampled(rows: int) -> list[tuple[int, int]]:

@@ -71,7 +71,7 @@ def _distance(refit: Refit, weight: float, record: Record) -> float | None:
 
 
 def _charts(evidence: Evidence, rules: Decision, judged: Judged) -> dict[str, Chart]:
-    record, weights = evidence.record, evidence.model.weights.tolist()
+    record, weights = evidence.record, rules.weights.tolist()
     return {
         "coefficients": lambda words: figures.coefficients(words, rules.coefficients),
         "refits": lambda words: figures.refits(words, weights, record.refits) if record.refits else None,

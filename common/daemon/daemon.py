@@ -17,10 +17,10 @@ from common.decision.config import DecisionConfig
 from common.disk.folder import Name
 from common.errors import IdentityError, PeerLost, PeerProtocolError, WattScoreError
 from common.home.home import Home
+from common.home.models import ModelStore
 from common.home.registry import Registry
 from common.home.rowbook import Ledger
 from common.home.stocks import Stocks
-from common.learn.linear.half import ModelStore
 from common.logs import set_logging
 from common.monitor.book import Book
 from common.party import Party

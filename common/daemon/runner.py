@@ -17,9 +17,9 @@ from common.disk.folder import Name
 from common.disk.scratch import Scratch
 from common.errors import JobCancelled, JobStateError, PeerProtocolError, WattScoreError
 from common.home.home import Home
+from common.home.models import is_job_name
 from common.home.outcome import Outcome
 from common.learn.dealings import MESSAGES
-from common.learn.linear.half import is_job_name
 from common.match.choose import check_matcher, choose_match
 from common.mpc.correlations import DealtCorrelations
 from common.mpc.session import Session

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from common.decision.config import DecisionConfig
 from common.disk.folder import Name
+from common.home.models import ModelStore
 from common.home.registry import Registry
 from common.home.rowbook import CountedLedger, Ledger
 from common.home.stocks import Stocks
-from common.learn.linear.half import ModelStore
 from common.monitor.book import Book
 from common.monitor.config import MonitorConfig
 from common.plan.policy import Policy

@@ -21,7 +21,7 @@ from common.config import StrictModel
 from common.disk.files import make_folder, write_private
 from common.errors import DataError, JobNotFound
 from common.features.univariate import Feature, describe
-from common.learn.linear.half import PartyModel
+from common.learn.learner import Half
 from common.party import Party
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
@@ -79,7 +79,7 @@ class Seen:
 
 
 def make_record(
-    model: PartyModel, table: FeatureTable, rows: int, seen: Seen, refits: tuple[Refit, ...], now: datetime | None = None
+    model: Half, table: FeatureTable, rows: int, seen: Seen, refits: tuple[Refit, ...], now: datetime | None = None
 ) -> Record:
     """table: all matched rows, training rows first, `rows` of them."""
     return Record(
@@ -147,7 +147,7 @@ def _month(table: FeatureTable, rows: int, period: int | None) -> Month:
     )
 
 
-def _features(model: PartyModel, table: FeatureTable, rows: int) -> tuple[Feature, ...]:
+def _features(model: Half, table: FeatureTable, rows: int) -> tuple[Feature, ...]:
     """Every column that the dataset gave, in its order, whether trained or left out."""
     made = Counter(column.source for column in model.fitted.fitted)
     label = None if table.label is None else table.label[:rows]

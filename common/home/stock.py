@@ -71,7 +71,7 @@ def dealing(model: Model) -> str:
         repr(model.make_link()),
         len(steps),
         steps[0].size,
-        model.weight_bits,
+        model.revealed_bits,
         model.weights,
         model.optimiser,
     ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from common.learn.linear.deal import TrainingDemand
+from common.learn.linear.deal import ScoreDemand, TrainingDemand, deal_scores
 from common.learn.linear.steps import deal_training
 from common.mpc.correlations import Demand, PeriodDemand
 from common.mpc.counting.dealer import deal_counts
@@ -32,6 +32,7 @@ TABLE = (
     Dealing("periods", PeriodDemand, lambda prg, demand, plan, memory: deal_periods(prg, demand)),
     Dealing("counts", CountsDemand, lambda prg, demand, plan, memory: deal_counts(prg, demand)),
     Dealing("training", TrainingDemand, deal_training),
+    Dealing("scores", ScoreDemand, lambda prg, demand, plan, memory: deal_scores(prg, demand)),
 )
 MESSAGES: Mapping[str, type[Demand]] = {row.message: row.demand for row in TABLE}
 

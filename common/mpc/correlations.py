@@ -32,9 +32,14 @@ class PeriodDemand:
 
 
 class Demand(Protocol):
-    """What a party asks of the dealer: a frozen dataclass of whole numbers, each kind once a job."""
+    """What a party asks of the dealer: a frozen dataclass of whole numbers; see `once`."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+def once(demand: Demand) -> tuple[type[Demand], int]:
+    """What may be asked for once a job: demands of this kind, each by its number where they are numbered."""
+    return type(demand), int(getattr(demand, "number", 0))
 
 
 class DealerLink(Channel, Protocol):
@@ -163,7 +168,7 @@ class DealtCorrelations:
 
     def __init__(self, party: Party, seed: bytes, dealer: DealerLink) -> None:
         self._party, self._prg, self._dealer = party, Prg(seed), dealer
-        self._ordered: set[type[Demand]] = set()
+        self._ordered: set[tuple[type[Demand], int]] = set()
 
     @classmethod
     async def start(cls, party: Party, dealer: DealerLink) -> DealtCorrelations:
@@ -172,9 +177,9 @@ class DealtCorrelations:
 
     async def order(self, demand: Demand) -> None:
         # A second one would expand the same key streams: a mask would hide two values.
-        if type(demand) in self._ordered:
+        if once(demand) in self._ordered:
             raise LocalProtocolError("the same kind of randomness was ordered twice in one job", got=demand)
-        self._ordered.add(type(demand))
+        self._ordered.add(once(demand))
         await self._dealer.demand(demand)
 
     async def _dealt(self, kind: Kind, number: int, shape: tuple[int, ...], dtype: npt.DTypeLike = np.uint64) -> Array:

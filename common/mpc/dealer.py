@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import PeerProtocolError
-from common.mpc.correlations import Demand, PeriodDemand
+from common.mpc.correlations import Demand, PeriodDemand, once
 from common.mpc.fixedpoint import Words
 from common.mpc.prg import Prg, Purpose
 from common.mpc.session import Array, Channel, Kind, Round
@@ -40,16 +40,16 @@ class Dealer:
         values each.
         """
         await self.seeds()
-        served: set[type[Demand]] = set()
+        served: set[tuple[type[Demand], int]] = set()
         while True:
             grid, bank = await asyncio.gather(*(_next(demands[party]) for party in Party))
             if grid != bank:
                 raise PeerProtocolError("the parties ask the dealer for different things", expected=grid, got=bank)
             if grid is None:
                 return
-            if type(grid) in served:
+            if once(grid) in served:
                 raise PeerProtocolError("the parties ask the dealer for the same thing twice", got=grid)
-            served.add(type(grid))
+            served.add(once(grid))
             if (deal := dealings.get(type(grid))) is None:
                 raise PeerProtocolError("the parties ask the dealer for what this job does not consume", got=grid)
             await self.deal(deal(self._prg, grid))

@@ -22,13 +22,21 @@ async def truncate(session: Session, part: TruncationPart, words: Words, shift: 
 
     words: (m,) uint64, whose sum may be off by what the dealer knows: then r is off by the same. One round, 8 m bytes each way.
     """
-    masked = words + part.mask
-    if session.party is Party.BANK:
-        masked += _OFFSET
-    c = masked + await session.exchange(Kind.MASKED_UPDATE, masked)
+    mine = masked(session.party, part, words)
+    return shifted(session.party, part, mine + await session.exchange(Kind.MASKED_UPDATE, mine), shift)
+
+
+def masked(party: Party, part: TruncationPart, words: Words) -> Words:
+    """Step 1: this party's share of c, (m,)."""
+    share: Words = words + part.mask
+    return share + _OFFSET if party is Party.BANK else share
+
+
+def shifted(party: Party, part: TruncationPart, c: Words, shift: int) -> Words:
+    """Step 3: this party's share of the result, (m,), once c is open."""
     top = c >> np.uint64(63)
     carry = part.top * (np.uint64(1) - np.uint64(2) * top)
     result: Words = carry * np.uint64(1 << (63 - shift)) - part.body
-    if session.party is Party.BANK:
+    if party is Party.BANK:
         result += ((c & _LOW63) >> np.uint64(shift)) + top * np.uint64(1 << (63 - shift)) - np.uint64(1 << (62 - shift))
     return result

@@ -12,6 +12,9 @@ from common.plan.request import Matching, Plan, Request
 from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 
+# Each has a key of its own that allows it.
+_ASKED_FOR = (Opened.GRADIENTS, Opened.GRID_REASONS, Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS)
+
 
 class Policy(StrictModel):
     """Each default is the safe one; a floor may be lowered here for trials, never by a plan alone."""
@@ -30,6 +33,9 @@ class Policy(StrictModel):
     max_ids: int = Field(default=20_000_000, ge=1, description="Most ids either side may bring to an alignment.")
     matching: tuple[Matching, ...] = Field(
         default=("ecdh",), description="How ids may be matched; rr22 assumes more than ecdh (protos/PROTOCOL.md section 8)."
+    )
+    own_weights: bool = Field(
+        default=False, description="Allow reveal = 'owners': at the end of a training this side's own weights are opened to it."
     )
     owned_weights: bool = Field(
         default=False, description="Allow weights = 'owned': each step opens this side's gradient to itself."
@@ -54,7 +60,7 @@ class Policy(StrictModel):
     )
     promotions: bool = Field(default=True, description="Let plans change which model is the champion here.")
     may_open: tuple[Opened, ...] = Field(
-        default=tuple(o for o in Opened if o not in (Opened.GRADIENTS, Opened.GRID_REASONS)),
+        default=tuple(o for o in Opened if o not in _ASKED_FOR),
         description="What plans may open (protos/PROTOCOL.md section 7).",
     )
 
@@ -62,6 +68,7 @@ class Policy(StrictModel):
         """Raises PolicyError naming everything this party does not allow in `plan`."""
         may_open = set(self.may_open) | ({Opened.GRADIENTS} if self.owned_weights else set())
         may_open |= {Opened.GRID_REASONS} if self.reasons_per_row else set()
+        may_open |= {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS} if self.own_weights else set()
         wrong = [f"opening {o.value!r}" for o in sorted(plan.allowed, key=lambda o: o.value) if o not in may_open]
         if isinstance(plan, Plan) and plan.matching not in self.matching:
             wrong.append(f"matching = {plan.matching!r}")
@@ -86,6 +93,8 @@ class Policy(StrictModel):
         for name, value in floors.items():
             if value < (least := getattr(self, name)):
                 wrong.append(f"{name} = {value} (at least {least})")
+        if plan.model.reveal == "owners" and not self.own_weights:
+            wrong.append("reveal = 'owners' (own_weights = false)")
         if plan.model.weights == "owned":
             if not self.owned_weights:
                 wrong.append("weights = 'owned'")

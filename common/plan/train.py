@@ -56,6 +56,10 @@ class Model(StrictModel):
     ridge: float = Field(
         default=1e-4, ge=0.0, le=10.0, description="L2 penalty on standardised coefficients: mean log-loss + ridge/2 |beta|^2."
     )
+    reveal: Literal["none", "owners"] = Field(
+        default="none",
+        description="none: nobody ever holds the model, rows are scored on shares; owners: each side is told its own weights.",
+    )
     weight_bits: int = Field(
         default=8, ge=4, le=WEIGHT_SCALE, description="Weights are opened rounded to multiples of 2^-weight_bits."
     )
@@ -68,6 +72,8 @@ class Model(StrictModel):
             _check_fourier(Fourier(self.period or 32, self.terms))
         if self.weights == "owned" and self.optimiser == "nesterov":
             raise ValueError("owned weights go with optimiser = 'sgd'")
+        if self.weights == "owned" and self.reveal == "none":
+            raise ValueError("owned weights are their owner's at every step: they go with reveal = 'owners'")
         return self
 
     def make_link(self) -> Link:
@@ -77,7 +83,15 @@ class Model(StrictModel):
 
     @property
     def revealed_bits(self) -> int | None:
-        return self.weight_bits if self.weights == "shared" else None
+        """The grid of the final weights; every bit of shared weights that stay closed, None for owned weights."""
+        if self.weights == "owned":
+            return None
+        return self.weight_bits if self.reveal == "owners" else WEIGHT_SCALE
+
+    @property
+    def closed(self) -> bool:
+        """Whether no weight is opened to anybody."""
+        return self.reveal == "none"
 
 
 def _check_fourier(link: Fourier) -> None:
@@ -134,7 +148,8 @@ class TrainPlan(Plan):
 
     @property
     def needs(self) -> frozenset[Opened]:
-        weights = {Opened.GRADIENTS} if self.model.weights == "owned" else {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS}
+        opened = {"owned": {Opened.GRADIENTS}, "shared": {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS}}
+        weights = set() if self.model.closed else opened[self.model.weights]
         counts = {Opened.BIN_COUNTS} if self.preparation.coding == "woe" else set()
         return super().needs | weights | counts | {Opened.SPLIT, Opened.TEST_SCORES, Opened.METRICS}
 

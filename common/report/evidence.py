@@ -10,8 +10,9 @@ from typing import Any
 
 from common.disk.folder import Name
 from common.errors import DataError
+from common.home.models import ModelStore
 from common.home.record import Record, load_record
-from common.learn.linear.half import ModelStore, PartyModel
+from common.learn.learner import Half
 from common.party import Party
 from common.plan.read import parse_plan
 from common.plan.train import TrainPlan
@@ -23,7 +24,7 @@ SELECTION = "features.json"  # bins and information values, where the plan codes
 class Evidence:
     """One training job at one party. selection: see `features.selection`, if the job left one; digests: SHA-256 by file."""
 
-    model: PartyModel
+    model: Half
     plan: TrainPlan
     record: Record
     selection: dict[str, Any] | None

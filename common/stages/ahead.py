@@ -17,7 +17,7 @@ from common.home.stocks import MOST, Stocks, describe
 from common.learn.linear.ahead import Widened
 from common.learn.linear.deal import TrainingDemand
 from common.learn.linear.steps import make_work
-from common.learn.linear.train import train
+from common.learn.linear.train import Shares, train
 from common.mpc.correlations import DealtCorrelations
 from common.mpc.fixedpoint import Reals, Words
 from common.mpc.product import Rows
@@ -38,7 +38,7 @@ async def train_ahead(
     label: Reals | None,
     start: Reals,
     scratch: Scratch | None = None,
-) -> Reals:
+) -> Reals | Shares:
     """As `train`, whose arguments these are, with a stock that both parties hold. Raises PolicyError if none fits."""
     rows, columns = own.shape
     grid, bank = (columns, other_columns) if session.party is Party.GRID else (other_columns, columns)
@@ -47,7 +47,7 @@ async def train_ahead(
         size, work = stock.label.demand, make_work(model, stock.label.demand)
         correlations = DealtCorrelations(session.party, stock.seed, StoredArrays(stock, session.party, work))
         wide = work.columns[session.party]
-        weights = await train(
+        found = await train(
             session,
             correlations,
             model,
@@ -59,9 +59,11 @@ async def train_ahead(
             scratch,
             data_rows=rows,
         )
-    if weights[columns:].any():
+    if isinstance(found, Shares):
+        return Shares(found.own[:columns], found.other[:other_columns])
+    if found[columns:].any():
         raise LocalProtocolError("a column of zeros was given a weight")
-    return weights[:columns]
+    return found[:columns]
 
 
 async def _take(session: Session, stocks: Stocks, model: Model, demand: TrainingDemand) -> StockFile:

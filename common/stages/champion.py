@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from common.errors import PlanError, PolicyError
+from common.home.models import CHAMPION, ModelStore
 from common.home.registry import Registry
-from common.learn.linear.half import CHAMPION, ModelStore, PartyModel
+from common.learn.learner import Half
 from common.mpc.session import Array, Kind, Session
 from common.rows.dataset import ColumnConfig
 
@@ -54,7 +55,7 @@ async def champion_of_both(session: Session, registry: Registry) -> str | None:
     return registry.champion
 
 
-async def find_champion(session: Session, registry: Registry, models: ModelStore, columns: Columns) -> PartyModel | None:
+async def find_champion(session: Session, registry: Registry, models: ModelStore, columns: Columns) -> Half | None:
     """What the champion needs to score a table of `columns` too; the same job at both parties, or None at both."""
     job = await champion_of_both(session, registry)
     if job is None:
@@ -64,7 +65,7 @@ async def find_champion(session: Session, registry: Registry, models: ModelStore
     return model
 
 
-def _check_columns(champion: PartyModel, columns: Columns) -> None:
+def _check_columns(champion: Half, columns: Columns) -> None:
     """Raises PlanError unless the champion's columns are among these, read in the same way; texts of reasons may differ."""
     differ = [name for name, column in champion.source.items() if name not in columns or _read(column) != _read(columns[name])]
     if differ:

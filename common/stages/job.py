@@ -15,8 +15,8 @@ from common.disk.scratch import Scratch
 from common.home.home import Home
 from common.home.outcome import Challenge, Outcome
 from common.home.record import Refit
+from common.learn.learner import Half
 from common.learn.linear.design import Prepared
-from common.learn.linear.half import PartyModel
 from common.match.ecdh import Match, match_ids
 from common.mpc.correlations import Correlations
 from common.mpc.fixedpoint import Reals
@@ -47,7 +47,7 @@ class Made:
     words: these, encoded, (rows, m); table: all matched rows as loaded; rows: how many of them trained.
     """
 
-    model: PartyModel
+    model: Half
     prepared: Prepared
     words: Rows
     table: FeatureTable
@@ -90,19 +90,19 @@ class Role(Protocol):
     def charge_counts(self, rows: FeatureTable, job: str) -> None:
         """Before counts of these rows' labels leave. Raises PolicyError when they have been counted too often."""
 
-    async def before_training(self, job: PartyJob, held: FeatureTable, columns: int, champion: PartyModel | None) -> None:
+    async def before_training(self, job: PartyJob, held: FeatureTable, columns: int, champion: Half | None) -> None:
         """Before anything is trained: raises PolicyError for a model whose scores this side would not let be told."""
 
     async def trained(self, job: PartyJob, plan: TrainPlan, made: Made, heard: Heard | None) -> Kept:
         """Of a training that is through; heard: at the bank."""
 
-    def before_scoring(self, model: PartyModel) -> None:
+    def before_scoring(self, model: Half) -> None:
         """Before any row is matched: raises an error where what follows could not be done."""
 
-    def reasons(self, job: PartyJob, model: PartyModel) -> Mapping[str, str | None]:
+    def reasons(self, job: PartyJob, model: Half) -> Mapping[str, str | None]:
         """The texts that may be told of this side's columns, by column."""
 
-    async def scored(self, job: PartyJob, model: PartyModel, table: FeatureTable, u: Reals | None, named: Named | None) -> None:
+    async def scored(self, job: PartyJob, model: Half, table: FeatureTable, u: Reals | None, named: Named | None) -> None:
         """Of rows that were scored; u and named: at the bank."""
 
     def compare(self, plan: PromotePlan, candidate: str, champion: str) -> Challenge | None:

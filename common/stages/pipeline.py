@@ -9,12 +9,15 @@ import numpy as np
 
 from common import __version__
 from common.disclosure import Opened
+from common.errors import PlanError
 from common.features.binning import Binning, binned_columns
 from common.features.selection import selection
 from common.home.outcome import Outcome
 from common.home.record import Record, Seen, make_record, save_record
+from common.learn.halves import pack
+from common.learn.learner import Half, Packed
 from common.learn.linear.design import Prepared, agree_on_sizes, prepare
-from common.learn.linear.half import Packed, PartyModel, pack
+from common.learn.linear.half import PartyModel, make_half
 from common.learn.linear.steps import make_steps
 from common.learn.linear.train import train
 from common.match.ecdh import MatchLimits
@@ -73,13 +76,12 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         label = table.label[:rows] if table.label is not None else None
         inputs = (plan.model, words, ridge, other, label, prepared.start(label))
         if plan.dealt == "ahead":
-            whitened = await train_ahead(job.session, job.home.stocks, *inputs, job.scratch)
+            trained = await train_ahead(job.session, job.home.stocks, *inputs, job.scratch)
         else:
-            whitened = await train(job.session, job.correlations, *inputs, job.scratch)
+            trained = await train(job.session, job.correlations, *inputs, job.scratch)
         job.count(iterations=len(steps))
     with job.stage("reveal"):
-        weights = prepared.whiten @ whitened
-        model = PartyModel(job.id, job.party, prepared.fitted, weights, columns, about(job, data))
+        model = make_half(job.id, prepared, trained, columns, about(job, data))
     with job.stage("evaluate"):
         made = Made(model, prepared, words, table, rows)
         heard = await tell_scores(job, plan, made, rival)
@@ -94,16 +96,16 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
     await asyncio.shield(asyncio.to_thread(keep, job, packed, theirs.tobytes().hex(), known, kept, record, chosen))
 
 
-async def tell_scores(job: PartyJob, plan: TrainPlan, made: Made, rival: PartyModel | None) -> Heard | None:
+async def tell_scores(job: PartyJob, plan: TrainPlan, made: Made, rival: Half | None) -> Heard | None:
     """Scores of held-out rows to the bank, and the champion's if the plan challenges it; None at the grid."""
     held = made.table.part(made.rows, made.table.rows)
 
-    async def tell(model: PartyModel) -> Reals | None:
-        budget = job.role.budget(len(model.weights))
-        return await open_scores(job.session, model, held, Kind.TEST_SCORES, plan.score_bits, budget)
+    async def tell(model: Half, number: int) -> Reals | None:
+        budget, bits = job.role.budget(len(model.columns)), plan.score_bits
+        return await open_scores(job.session, job.correlations, model, held, Kind.TEST_SCORES, bits, budget, number)
 
-    u = await tell(made.model)
-    champion_u = await tell(rival) if rival is not None else None
+    u = await tell(made.model, 0)
+    champion_u = await tell(rival, 1) if rival is not None else None
     return None if u is None else Heard(u, rival.job if rival is not None else None, champion_u)
 
 
@@ -131,6 +133,7 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
     """Load, align, score; the bank decides and writes it down."""
     with job.stage("load"):
         model = job.home.models.load(await resolve(job.session, job.home.registry, plan.model))
+        check_reasons(plan, model)
         job.role.before_scoring(model)
         loaded = await load(job, require_label=False, columns=model.source)
     with job.stage("align"):
@@ -138,11 +141,12 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
         table = await asyncio.to_thread(loaded.table.take, rows, job.scratch)
         del loaded, rows
     with job.stage("score"):
-        budget = job.role.budget(len(model.weights))
-        u = await open_scores(job.session, model, table, Kind.SCORES, plan.score_bits, budget)
+        budget, bits = job.role.budget(len(model.columns)), plan.score_bits
+        u = await open_scores(job.session, job.correlations, model, table, Kind.SCORES, bits, budget)
         named = None
         if plan.grid_reasons:
             texts, threshold = job.role.reasons(job, model), job.home.policy.reason_threshold
+            assert isinstance(model, PartyModel)  # noqa: S101  # of a closed one the plan was refused
             named = await open_reasons(job.session, model, table, texts, plan.grid_reasons, threshold)
         await job.role.scored(job, model, table, u, named)
     with job.stage("watch"):
@@ -211,6 +215,15 @@ async def prepare_columns(
     prepared, warnings = await asyncio.to_thread(prepare, table, columns, options, rows, ridge, job.party, binned)
     job.warn(*warnings)
     return prepared
+
+
+def check_reasons(plan: ScorePlan, model: Half) -> None:
+    """The grid ranks its columns by their weights. Raises PlanError for a plan that asks it to of a model nobody holds."""
+    if plan.grid_reasons and model.closed:
+        raise PlanError(
+            f"the plan asks for reasons of the grid, and nobody holds the weights of model {model.job}",
+            remedy="Ask for grid_reasons = 0, or train with reveal = 'owners' where both policies allow it.",
+        )
 
 
 def about(job: PartyJob, data: str) -> dict[str, Any]:

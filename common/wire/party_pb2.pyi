@@ -249,18 +249,20 @@ class Interval(_message.Message):
     def __init__(self, difference: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., p_value: _Optional[float] = ...) -> None: ...
 
 class Demand(_message.Message):
-    __slots__ = ("join", "periods", "training", "consumed", "counts")
+    __slots__ = ("join", "periods", "training", "consumed", "counts", "scores")
     JOIN_FIELD_NUMBER: _ClassVar[int]
     PERIODS_FIELD_NUMBER: _ClassVar[int]
     TRAINING_FIELD_NUMBER: _ClassVar[int]
     CONSUMED_FIELD_NUMBER: _ClassVar[int]
     COUNTS_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
     join: Join
     periods: PeriodProduct
     training: Training
     consumed: Consumed
     counts: BinCounts
-    def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., periods: _Optional[_Union[PeriodProduct, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., consumed: _Optional[_Union[Consumed, _Mapping]] = ..., counts: _Optional[_Union[BinCounts, _Mapping]] = ...) -> None: ...
+    scores: Scoring
+    def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., periods: _Optional[_Union[PeriodProduct, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., consumed: _Optional[_Union[Consumed, _Mapping]] = ..., counts: _Optional[_Union[BinCounts, _Mapping]] = ..., scores: _Optional[_Union[Scoring, _Mapping]] = ...) -> None: ...
 
 class Join(_message.Message):
     __slots__ = ("job",)
@@ -283,6 +285,20 @@ class Training(_message.Message):
     grid_columns: int
     bank_columns: int
     def __init__(self, rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ...) -> None: ...
+
+class Scoring(_message.Message):
+    __slots__ = ("number", "rows", "grid_columns", "bank_columns", "bits")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    GRID_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    BANK_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    BITS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    rows: int
+    grid_columns: int
+    bank_columns: int
+    bits: int
+    def __init__(self, number: _Optional[int] = ..., rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ..., bits: _Optional[int] = ...) -> None: ...
 
 class BinCounts(_message.Message):
     __slots__ = ("rows", "bins", "least", "rounds")

@@ -26,15 +26,18 @@ STAGES = ("train", "score")
 
 
 _FUNCTIONS = {
-    "products": ["descent:forward", "descent:backward", "dealer:forward", "dealer:backward"],
-    "link": [*(f"link:{kind}.{name}" for kind in ("Fourier", "Taylor") for name in ("table_values", "factors", "public"))],
+    "products": [
+        *(f"learn.linear.{file}:{name}" for file in ("descent", "deal") for name in ("forward", "backward")),
+        "learn.linear.score:forward",
+    ],
+    "link": [*(f"mpc.link:{kind}.{name}" for kind in ("Fourier", "Taylor") for name in ("table_values", "factors", "public"))],
 }
 NAMED = [
-    *((f"common.mpc.{where}", "function", name) for name, places in _FUNCTIONS.items() for where in places),
+    *((f"common.{where}", "function", name) for name, places in _FUNCTIONS.items() for where in places),
     ("common.learn.linear.descent:_residual", "function", "link"),
-    ("common.mpc.dealer:Masks._link", "function", "link"),
-    ("common.mpc.dealer:Masks.__init__", "function", "other arithmetic"),
-    ("common.mpc.dealer:Masks.deal", "function", "other arithmetic"),
+    ("common.learn.linear.deal:Masks._link", "function", "link"),
+    ("common.learn.linear.deal:Masks.__init__", "function", "other arithmetic"),
+    ("common.learn.linear.deal:Masks.deal", "function", "other arithmetic"),
     ("common.stages.pipeline:train", "coroutine", "other arithmetic"),
     ("common.mpc.session:Session.compute", "compute", "other arithmetic"),
     ("common.mpc.prg:_write", "function", "masks (AES)"),
@@ -51,12 +54,12 @@ NAMED = [
     ("common.mpc.session:Session.collect", "waiting", "the other party"),
     ("common.mpc.correlations:DealtCorrelations._dealt", "waiting", "the dealer"),
     ("common.wire.peer:asyncio.Condition.wait_for", "waiting", "the parties"),
-    ("common.mpc.dealer:Dealer.training", "dealing", "train"),
-    ("common.stages.pipeline:PartyJob.stage", "stage", ""),
+    ("common.mpc.dealer:Dealer.deal", "dealing", "train"),
+    ("common.stages.job:PartyJob.stage", "stage", ""),
     ("common.learn.linear.half:PartyModel.partial_scores", "function", "own part of the score"),
     ("common.home.rowbook:_keys", "function", "ledger: keys of rows"),
     ("common.home.rowbook:Ledger.charge", "function", "ledger: the book"),
-    ("common.stages.pipeline:write_scores", "function", "file of scores"),
+    ("bank_party.role:write_scores", "function", "file of scores"),
 ]  # fmt: skip
 """What is measured: where it is found, how it is wrapped (a verb of Meter, or a function below), and its name in the table."""
 

@@ -58,18 +58,27 @@ def descent(party: Party, work: Work) -> Cost:
             dealt += dealt_step(s.rows, own + other, s.link(work.link), party)
         else:
             dealt += dealt_owned_step(s.rows, other, s.link(work.link), party)
-    if work.revealed_bits is not None:
+    if work.revealed_bits is not None and not work.closed:
         sent += reveal(own, other, work.revealed_bits)
         received += reveal(other, own, work.revealed_bits)
         dealt += truncation(own + other) if work.revealed_bits < WEIGHT_SCALE else 0
     return Cost(sent, received, dealt)
 
 
+def scoring(party: Party, rows: int, own: int, other: int) -> Cost:
+    """Scores from shares: masked weights once, masked rows and the truncation a row, and the grid's share of the result."""
+    sent, received = (8 * (b + rows * a) + truncation(rows) for a, b in ((own, other), (other, own)))
+    share = scores(rows)
+    ends = Cost(share, 0) if party is Party.GRID else Cost(0, share)
+    return Cost(sent, received, truncation(rows)) + ends
+
+
 def training(party: Party, work: Work, test_rows: int, aligned: Cost) -> Cost:
     """A whole training job: seed, `aligned` (see `alignment`), split, sizes, descent, scores of the held-out rows."""
-    grid_to_bank, bank_to_grid = scores(test_rows), split(work.rows + test_rows)
-    grid = party is Party.GRID
-    around = Cost(
-        SIZES + (grid_to_bank if grid else bank_to_grid), SIZES + (bank_to_grid if grid else grid_to_bank), SEED_BYTES
-    )
-    return aligned + around + descent(party, work)
+    told, grid = split(work.rows + test_rows), party is Party.GRID
+    around = Cost(SIZES + (0 if grid else told), SIZES + (told if grid else 0), SEED_BYTES)
+    if work.closed:
+        measured = scoring(party, test_rows, work.columns[party], work.columns[party.other])
+    else:
+        measured = Cost(scores(test_rows) if grid else 0, 0 if grid else scores(test_rows))
+    return aligned + around + descent(party, work) + measured

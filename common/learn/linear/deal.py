@@ -1,4 +1,4 @@
-"""What the dealer deals for training the linear model: each step run on the masks alone. PROTOCOL.md sections 3 to 6."""
+"""What the dealer deals for the linear model: each training step, and each scoring, run on the masks alone. Sections 3 to 6."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.errors import PeerProtocolError
 from common.learn.linear.descent import CACHE_ROWS, Span, Step
-from common.mpc.correlations import MaskRows, dealt_tables, matrix_mask, ridge_mask
+from common.mpc.correlations import MATRIX_BLOCK, MaskRows, dealt_tables, matrix_mask, ridge_mask
 from common.mpc.dealer import Dealt, Prgs, deal_truncation
-from common.mpc.fixedpoint import UPDATE_SHIFT, WEIGHT_SCALE, Words, encode, top32
+from common.mpc.fixedpoint import UPDATE_SHIFT, WEIGHT_SCALE, X_SCALE, Words, encode, top32
 from common.mpc.link import Link
 from common.mpc.prg import Purpose
 from common.mpc.product import backward, forward
@@ -18,6 +19,9 @@ from common.mpc.session import Kind, Round
 from common.party import Party
 
 KEPT_BYTES = 1 << 30
+PRODUCT_SCALE = X_SCALE + WEIGHT_SCALE  # of u when rows are scored
+_FIRST, _BLOCK_BITS = 1 << 48, 24  # above every number of a training: no step, block or span comes near
+MOST_SCORINGS, MOST_ROWS, MOST_COLUMNS = 256, 1 << 31, 100_000
 
 
 @dataclass(frozen=True)
@@ -31,13 +35,17 @@ class TrainingDemand:
 
 @dataclass(frozen=True)
 class Work:
-    """What a job's dealing depends on: all public. revealed_bits: the grid of the final weights, None for owned weights."""
+    """What a job's dealing depends on: all public.
+
+    revealed_bits: the grid of the final weights, None for owned weights. closed: whether they stay shared, to the last bit.
+    """
 
     steps: list[Step]
     link: Link
     rows: int
     columns: dict[Party, int]
     revealed_bits: int | None
+    closed: bool = False
 
 
 class Masks:
@@ -102,3 +110,45 @@ class Masks:
                 party, i = place[j]
                 np.subtract(encode(values, step.scales.table), seeded[party.other][i, part], out=out[party][i, part])
         return [(p, Round(Kind.DEALT_LINK, span.number), out[p]) for p in Party]
+
+
+@dataclass(frozen=True)
+class ScoreDemand:
+    """Asks the dealer for the scoring of `rows` rows, in steps of 2^-bits log-odds; the job's scorings are numbered."""
+
+    number: int
+    rows: int
+    grid_columns: int
+    bank_columns: int
+    bits: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether the numbers are ones that are scored with."""
+        columns = self.grid_columns, self.bank_columns
+        sizes = 0 < self.rows <= MOST_ROWS and all(0 < count <= MOST_COLUMNS for count in columns)
+        return sizes and 0 <= self.number < MOST_SCORINGS and 0 <= self.bits < PRODUCT_SCALE
+
+    @property
+    def key(self) -> int:
+        """What the first mask of this scoring is expanded under; those of its blocks follow."""
+        return _FIRST | self.number << _BLOCK_BITS
+
+    def blocks(self) -> Iterator[tuple[int, slice]]:
+        """The key and the rows of each block."""
+        for block, low in enumerate(range(0, self.rows, MATRIX_BLOCK)):
+            yield self.key | block, slice(low, min(self.rows, low + MATRIX_BLOCK))
+
+
+def deal_scores(prg: Prgs, demand: ScoreDemand) -> Iterator[Dealt]:
+    """The truncation of each block of rows, which takes back mask times mask. Raises PeerProtocolError for other sizes."""
+    if not demand.fits:
+        raise PeerProtocolError("the parties ask the dealer for a scoring of no size", got=demand)
+    columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
+    # The mask of the grid's weights is the bank's, since the bank hides its share of them; and the reverse.
+    weights = {p: prg[p.other].words(Purpose.WEIGHTS, demand.key, columns[p]) for p in Party}
+    for key, rows in demand.blocks():
+        size = rows.stop - rows.start
+        matrix = {p: prg[p].words(Purpose.MATRIX, key, columns[p] * size).reshape(columns[p], size).T for p in Party}
+        offset = forward(matrix[Party.GRID], weights[Party.GRID]) + forward(matrix[Party.BANK], weights[Party.BANK])
+        yield deal_truncation(prg, key, offset, PRODUCT_SCALE - demand.bits)

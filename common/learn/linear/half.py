@@ -1,37 +1,27 @@
-"""A party's half of a trained model on disk: JSON and numpy arrays, versioned, hashed. Never pickle."""
+"""A party's half of a linear model, and the bytes of it: JSON and numpy arrays, versioned, hashed. Never pickle."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
-from common.disk.files import make_folder, write_private
-from common.errors import ConfigError, DataError, JobNotFound
 from common.features.fit import FittedPreparation
-from common.learn.linear.design import INTERCEPT, design
-from common.mpc.fixedpoint import Reals
+from common.learn.learner import Packed
+from common.learn.linear.design import INTERCEPT, Prepared, design
+from common.learn.linear.train import Shares
+from common.mpc.fixedpoint import X_LIMIT, X_SCALE, Reals, Words, check_range, encode
 from common.party import Party
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 
-FORMAT = 1
-CHAMPION = "champion"  # stands for a job's name
+FORMAT = 2  # 1 knew no closed models, and can still be read
 _BLOCK = 1 << 16
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-
-
-def is_job_name(text: str) -> bool:
-    """Whether `text` may name a job, and so a file: letters, digits, - and _."""
-    return _NAME.fullmatch(text) is not None and text != CHAMPION
 
 
 @dataclass(frozen=True, repr=False)
@@ -51,7 +41,59 @@ class PartyModel:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return (*self.fitted.columns, INTERCEPT) if self.party is Party.BANK else self.fitted.columns
+        return _columns(self.fitted, self.party)
+
+    @property
+    def closed(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True, repr=False)
+class ClosedModel:
+    """One party's half of a model that nobody holds: its preparation, and its additive shares of all whitened weights.
+
+    whiten: (m, m), of its own prepared columns; own: its share of its own block, (m,); other: of the other's, (m',); both at
+    WEIGHT_SCALE. A share is uniform by itself. PROTOCOL.md section 6.
+    """
+
+    job: str
+    party: Party
+    fitted: FittedPreparation
+    whiten: Reals
+    own: Words
+    other: Words
+    source: dict[str, ColumnConfig]
+    about: dict[str, Any]
+
+    def whitened(self, table: FeatureTable) -> tuple[Words, int]:
+        """Rows at X_SCALE as they are multiplied, (rows, m) column-major, and how many values were held at X_LIMIT."""
+        values, held = check_range(design(self.fitted, table, self.party) @ self.whiten, X_LIMIT)
+        return np.asfortranarray(encode(values, X_SCALE)), held
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return _columns(self.fitted, self.party)
+
+    @property
+    def closed(self) -> bool:
+        return True
+
+
+LinearModel = PartyModel | ClosedModel
+
+
+def make_half(
+    job: str, prepared: Prepared, trained: Reals | Shares, source: dict[str, ColumnConfig], about: dict[str, Any]
+) -> LinearModel:
+    """This party's half of what was trained: its own coefficients where they were opened to it, else its shares."""
+    fitted, party = prepared.fitted, prepared.party
+    if isinstance(trained, Shares):
+        return ClosedModel(job, party, fitted, prepared.whiten, trained.own, trained.other, source, about)
+    return PartyModel(job, party, fitted, prepared.whiten @ trained, source, about)
+
+
+def _columns(fitted: FittedPreparation, party: Party) -> tuple[str, ...]:
+    return (*fitted.columns, INTERCEPT) if party is Party.BANK else fitted.columns
 
 
 def linear_scores(matrix: Callable[[int, int], Reals], rows: int, weights: Reals) -> Reals:
@@ -62,24 +104,16 @@ def linear_scores(matrix: Callable[[int, int], Reals], rows: int, weights: Reals
     return scores
 
 
-@dataclass(frozen=True, repr=False)
-class Packed:
-    """The bytes of a model's two files."""
-
-    text: bytes
-    arrays: bytes
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 in hexadecimal: of the text, which holds that of the arrays."""
-        return hashlib.sha256(self.text).hexdigest()
-
-
-def pack(model: PartyModel) -> Packed:
+def pack(model: LinearModel) -> Packed:
     arrays = io.BytesIO()
-    np.savez(arrays, weights=model.weights)
+    if isinstance(model, ClosedModel):
+        np.savez(arrays, whiten=model.whiten, own=model.own, other=model.other)
+    else:
+        np.savez(arrays, weights=model.weights)
     head = {
         "format": FORMAT,
+        "learner": "linear",
+        "closed": model.closed,
         "job": model.job,
         "party": model.party.value,
         "columns": list(model.columns),
@@ -91,80 +125,28 @@ def pack(model: PartyModel) -> Packed:
     return Packed(json.dumps(head, indent=1, sort_keys=True, ensure_ascii=False).encode(), arrays.getvalue())
 
 
-class ModelStore:
-    """Models under one folder, one sub-folder a training job."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def save(self, model: PartyModel) -> str:
-        """Writes the model; its digest, SHA-256 in hexadecimal, covers every byte of it."""
-        return self.write(model.job, pack(model))
-
-    def write(self, job: str, packed: Packed) -> str:
-        """As `save`; once it has returned the model outlasts a power cut, and a registry may name it."""
-        make_folder(folder := self._place(job))
-        for name, data in (("arrays.npz", packed.arrays), ("model.json", packed.text)):
-            write_private(folder / name, data)
-        return packed.digest
-
-    def digest(self, job: str) -> str:
-        """The digest of what is stored, after checking that it can be loaded; raises as `load` does."""
-        self.load(job)
-        return hashlib.sha256((self._place(job) / "model.json").read_bytes()).hexdigest()
-
-    def attach(self, job: str, name: str, content: dict[str, Any]) -> None:
-        """Writes a JSON report of the job's model beside it, for its owner."""
-        make_folder(folder := self._place(job))
-        write_private(folder / name, json.dumps(content, indent=1, ensure_ascii=False).encode())
-
-    def has(self, job: str) -> bool:
-        return (self._place(job) / "model.json").exists()
-
-    def folder(self, job: str) -> Path:
-        """Where a model is kept; what else belongs to it may stand beside it."""
-        return self._place(job)
-
-    def load(self, job: str) -> PartyModel:
-        """Raises JobNotFound for an unknown job, DataError for files that are not what was written."""
-        folder = self._place(job)
-        try:
-            head = json.loads((folder / "model.json").read_bytes())
-            arrays = (folder / "arrays.npz").read_bytes()
-        except FileNotFoundError:
-            raise JobNotFound(
-                f"no model of job {job} is stored here", remedy="Train it first, or check the job's name."
-            ) from None
-        except ValueError:
-            raise _damaged(job) from None
-        try:
-            model = _parse(head, arrays)
-        except (ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile, ConfigError):
-            raise _damaged(job) from None
-        if model.job != job:
-            raise _damaged(job)
-        return model
-
-    def _place(self, job: str) -> Path:
-        if not is_job_name(job):
-            raise JobNotFound(f"{job!r} is not a job's name")
-        return self._folder / job
-
-
-def _parse(head: Any, arrays: bytes) -> PartyModel:
-    """What `save` wrote; raises an error of some kind for anything else."""
-    if head["format"] != FORMAT or hashlib.sha256(arrays).hexdigest() != head["arrays_sha256"]:
+def parse(head: Any, arrays: bytes) -> LinearModel:
+    """What `pack` wrote; raises an error of some kind for anything else."""
+    if head["format"] not in (1, FORMAT) or hashlib.sha256(arrays).hexdigest() != head["arrays_sha256"]:
         raise ValueError("another format, or arrays of another model")
-    with np.load(io.BytesIO(arrays), allow_pickle=False) as stored:
-        weights = stored["weights"]
     source = {name: ColumnConfig.model_validate(column) for name, column in head["source"].items()}
-    fitted = FittedPreparation.from_dict(head["preparation"])
-    model = PartyModel(head["job"], Party(head["party"]), fitted, weights, source, head["about"])
-    if weights.dtype != np.float64 or weights.shape != (len(model.columns),) or list(model.columns) != head["columns"]:
-        raise ValueError("not a weight a column")
+    fitted, party = FittedPreparation.from_dict(head["preparation"]), Party(head["party"])
+    columns = len(_columns(fitted, party))
+    with np.load(io.BytesIO(arrays), allow_pickle=False) as stored:
+        if head.get("closed", False):
+            whiten, own, other = (stored[name] for name in ("whiten", "own", "other"))
+            _check_array(whiten, np.float64, (columns, columns))
+            _check_array(own, np.uint64, (columns,))
+            _check_array(other, np.uint64, (len(other),))
+            model: LinearModel = ClosedModel(head["job"], party, fitted, whiten, own, other, source, head["about"])
+        else:
+            _check_array(stored["weights"], np.float64, (columns,))
+            model = PartyModel(head["job"], party, fitted, stored["weights"], source, head["about"])
+    if list(model.columns) != head["columns"]:
+        raise ValueError("other columns than the preparation gives")
     return model
 
 
-def _damaged(job: str) -> DataError:
-    message = f"the stored model of job {job} is damaged or of another format"
-    return DataError(message, public=message, remedy="Restore it from a back-up, or train again.")
+def _check_array(values: np.ndarray[Any, Any], dtype: Any, shape: tuple[int, ...]) -> None:
+    if values.dtype != dtype or values.shape != shape:
+        raise ValueError("an array of another type or shape")

@@ -34,7 +34,7 @@ def predealt(plan: PredealPlan) -> TrainingDemand:
 def make_work(model: Model, demand: TrainingDemand) -> Work:
     """All that dealing a training of this size depends on."""
     columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
-    return Work(make_steps(model, demand.rows), model.make_link(), demand.rows, columns, model.revealed_bits)
+    return Work(make_steps(model, demand.rows), model.make_link(), demand.rows, columns, model.revealed_bits, model.closed)
 
 
 def make_steps(model: Model, rows: int, data_rows: int | None = None) -> list[Step]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -19,6 +20,14 @@ from common.party import Party
 from common.plan.train import Model
 
 
+@dataclass(frozen=True, repr=False)
+class Shares:
+    """Shares of the final whitened weights at WEIGHT_SCALE: of the own block, (m_own,), and of the other's, (m_other,)."""
+
+    own: Words
+    other: Words
+
+
 async def train(
     session: Session,
     correlations: Correlations,
@@ -30,8 +39,10 @@ async def train(
     start: Reals,
     scratch: Scratch | None = None,
     data_rows: int | None = None,
-) -> Reals:
+) -> Reals | Shares:
     """This party's own weights on whitened columns, (m_own,), rounded as the plan says; nothing else is opened.
+
+    Of a plan that keeps the model closed, this party's shares of all weights, and nothing is opened.
 
     own: int32 (n, m_own) at X_SCALE. label: (n,) of 0.0 and 1.0 at the bank, None at the grid. start: where own weights
     begin. What does not fit in memory goes to `scratch`. data_rows: how many rows come first that are data, if the
@@ -52,4 +63,6 @@ async def train(
         weights: Reals = np.rint(decode(await descent.owned(steps, first), WEIGHT_SCALE) / unit) * unit
         return weights
     mine, theirs = await descent.shared(steps, first)
+    if model.closed:
+        return Shares(mine.words, theirs.words)
     return await reveal_weights(session, correlations, len(steps), mine, theirs, model.weight_bits)

@@ -54,7 +54,15 @@ def held_out(rows: int = 4000, **config: Any) -> tuple[HeldOut, list[str]]:
     alone = fit_logistic(x[train], table.label[train], 1e-4)
     joint = np.append(alone[1:] * 1.1, -2.0)
     error = standard_errors(x[train], alone, 1e-4)
-    model = Trained(fitted.fitted, joint, x[train].mean(axis=0), np.roll(alone, -1), np.roll(error, -1), table.take(train))
+    model = Trained(
+        fitted.fitted,
+        joint,
+        x[train].mean(axis=0),
+        np.roll(alone, -1),
+        np.roll(error, -1),
+        np.zeros(len(joint)),
+        table.take(train),
+    )
     own = x[held] @ joint[:-1] + joint[-1]
     scores = Scores(own + 1.2 * grid[held], own, alone[0] + x[held] @ alone[1:])
     validation = np.arange(rows - rows // 2) % 5 < 2

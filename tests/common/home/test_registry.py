@@ -237,7 +237,7 @@ def test_without_a_challenge_rows_that_both_held_out_are_compared(homes: dict[Pa
     assert found is not None and found.rows == 150
     assert found.auc == pytest.approx(1 - found.champion_auc) and found.champion_auc > 0.7
     assert found.auc_difference.high < 0
-    few = replace(held, ids=np.where(np.arange(150) < 40, held.ids, "x"))
+    few = replace(held, ids=np.where(np.arange(150) < 30, held.ids, "x"))
     assert challenge.on_common_rows("job-1", few, held) is None
     fewer = int(min(held.label.sum(), (1 - held.label).sum()))
     for least, compared in ((2, True), (fewer, True), (fewer + 1, False)):

@@ -15,7 +15,7 @@ from common.plan.read import make_plan
 from common.plan.train import Limits
 
 SIDES: dict[str, Any] = {"grid": {"dataset": "meters"}, "bank": {"dataset": "loans"}}
-OWNED = {"weights": "owned", "optimiser": "sgd"}
+OWNED = {"weights": "owned", "reveal": "owners", "optimiser": "sgd"}
 
 
 def refusal(policy: Policy, **plan: Any) -> str:
@@ -71,15 +71,15 @@ def test_owned_weights_are_refused_by_default() -> None:
     text = refusal(Policy(), model=OWNED)
     assert "opening 'gradients'" in text
     assert "weights = 'owned'" in text
-    check(Policy(owned_weights=True), model=OWNED)
+    check(Policy(owned_weights=True, own_weights=True), model=OWNED)
 
 
 def test_allowing_gradients_to_be_opened_does_not_allow_owned_weights() -> None:
-    assert refusal(Policy(may_open=tuple(Opened)), model=OWNED).endswith(": weights = 'owned'")
+    assert refusal(Policy(may_open=tuple(Opened), own_weights=True), model=OWNED).endswith(": weights = 'owned'")
 
 
 def test_small_batches_with_owned_weights_are_refused_and_with_shared_ones_are_not() -> None:
-    allowing = Policy(owned_weights=True)
+    allowing = Policy(owned_weights=True, own_weights=True)
     assert "batch = 999 with owned weights (at least 1000" in refusal(allowing, model={**OWNED, "batch": 999})
     check(allowing, model={**OWNED, "batch": 1000})
     check(Policy(), model={"optimiser": "sgd", "batch": 1})
@@ -119,7 +119,10 @@ def test_nothing_is_opened_that_the_policy_does_not_list(opened: Opened) -> None
 
 def test_a_disclosure_listed_without_need_is_refused_too() -> None:
     every = [o.value for o in Opened]
-    assert refusal(Policy(), disclosures=every).endswith(": opening 'gradients'; opening 'grid_reasons'")
+    text = refusal(Policy(), disclosures=every)
+    assert text.endswith(
+        ": " + "; ".join(f"opening '{o}'" for o in ("bank_weights", "gradients", "grid_reasons", "grid_weights"))
+    )
 
 
 def test_the_message_names_all_problems() -> None:

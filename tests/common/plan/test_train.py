@@ -24,10 +24,10 @@ from common.plan.train import Model, TrainPlan
 
 SIDES: dict[str, Any] = {"grid": {"dataset": "meters"}, "bank": {"dataset": "loans"}}
 WEIGHTS = {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS}
-TRAINING = {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SPLIT, Opened.TEST_SCORES, Opened.METRICS} | WEIGHTS
+TRAINING = {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SPLIT, Opened.TEST_SCORES, Opened.METRICS}
 # The canonical bytes of a plan of defaults. A change here breaks every stored digest and needs a new protocol version.
-TRAIN_DIGEST = "c75bbbc86b591b798d10e639bbe4e9aba05aa99b86d2ead38f7e732677c53c2b"
-PREDEAL_DIGEST = "2c313884c50a1b0e008d1303b690ac76eacb2ec1aeb1ba1dff9bb1136c728ba5"
+TRAIN_DIGEST = "9c3a86265c2be2212f5df262a292dd4cc5b8f34eb2c087408697da754fc436a9"
+PREDEAL_DIGEST = "bf8e3466ca413186e7be08c295454cf5ad2b7272fc73597543e0b82ab59df796"
 SCORE_DIGEST = "e97dcaed1419e3b46b348097fdf8e0a5aa2ab41323c43af3067e93e45c9a1c5b"
 PROMOTE_DIGEST = "0f098cb4915c7347a20daf9cffc793735b21401edfbe9b64d537fb394c1fc60e"
 
@@ -75,8 +75,9 @@ def test_a_plan_needs_what_its_computation_opens_and_allows_no_more_by_default()
     assert train().needs == train().allowed == TRAINING
     periods = {Opened.PERIOD_RANGE, Opened.MATCHED_ROWS}
     assert train(keys=["id", "period"]).needs == TRAINING | periods
-    owned = train(model={"weights": "owned", "optimiser": "sgd"})
-    assert owned.needs == TRAINING - WEIGHTS | {Opened.GRADIENTS}
+    assert train(model={"reveal": "owners"}).needs == TRAINING | WEIGHTS
+    owned = train(model={"weights": "owned", "reveal": "owners", "optimiser": "sgd"})
+    assert owned.needs == TRAINING | {Opened.GRADIENTS}
     assert score().needs == {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SCORES, Opened.DRIFT}
     assert score(drift=False).needs == {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SCORES}
     assert train(preparation={"coding": "bins"}).needs == TRAINING
@@ -282,8 +283,11 @@ def test_steps_over_zero_rows_average_over_those_of_data() -> None:
 
 
 def test_only_shared_weights_are_rounded_before_they_are_opened() -> None:
-    assert Model(weight_bits=6).revealed_bits == 6
-    assert Model(weights="owned", optimiser="sgd").revealed_bits is None
+    assert Model(weight_bits=6, reveal="owners").revealed_bits == 6
+    assert Model(weight_bits=6).revealed_bits == 20 and Model().closed
+    assert Model(weights="owned", reveal="owners", optimiser="sgd").revealed_bits is None
+    with pytest.raises(ValueError, match="go with reveal = 'owners'"):
+        Model(weights="owned", optimiser="sgd")
 
 
 TOML = """

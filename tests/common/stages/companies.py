@@ -12,12 +12,12 @@ import pandas as pd
 from common.decision.config import DecisionConfig
 from common.disk.scratch import Scratch
 from common.home.home import Home
+from common.home.models import ModelStore
 from common.home.outcome import Outcome
 from common.home.registry import Registry
 from common.home.rowbook import Ledger
 from common.home.stocks import Stocks
 from common.learn.linear.deal import TrainingDemand, Work
-from common.learn.linear.half import ModelStore
 from common.learn.linear.steps import make_work
 from common.monitor.book import Book
 from common.mpc.correlations import DealtCorrelations
@@ -36,7 +36,7 @@ from tests.roles import role_of
 COMMON, GRID_ONLY, BANK_ONLY, MONTHS = 500, 60, 40, 3
 FLOORS = {"min_matched": 50, "min_rows": 100, "min_per_class": 20}
 LIMITS: dict[str, Any] = {"limits": FLOORS, "preparation": {"min_binary": 20}}
-POLICY = Policy(**FLOORS, min_binary=20)
+POLICY = Policy(**FLOORS, min_binary=20, own_weights=True)
 
 
 class Recorder(Silent):

@@ -20,10 +20,11 @@ from common.learn.linear.deal import KEPT_BYTES, TrainingDemand
 from common.learn.linear.steps import make_steps, make_work
 from common.learn.linear.train import train
 from common.mpc.correlations import DealtCorrelations
-from common.mpc.fixedpoint import X_SCALE, Reals, encode
+from common.mpc.fixedpoint import WEIGHT_SCALE, X_SCALE, decode, encode
 from common.mpc.session import Kind, Session
 from common.party import Party
 from common.plan.predeal import PredealPlan
+from common.plan.train import Model
 from common.stages.ahead import choose, confirm, train_ahead
 from common.stages.predeal import predeal
 from tests.common.mpc.problems import RIDGE_SCALE, Problem, make_problem
@@ -31,9 +32,12 @@ from tests.common.stages.companies import Companies, Recorder, frames
 from tests.peers import DealerEnd, Trio, coordinate
 
 PROBLEM = make_problem(2100, 3, 4)
-EXACT = PredealPlan.model_validate({"model": {"iterations": 8}, "rows": 2100, "grid_columns": 3, "bank_columns": 4})
+EXACT = PredealPlan.model_validate(
+    {"model": {"iterations": 8, "reveal": "owners"}, "rows": 2100, "grid_columns": 3, "bank_columns": 4}
+)
 SPARE = EXACT.model_copy(update={"rows": 2600, "grid_columns": 5, "bank_columns": 6})
 MODEL = EXACT.model
+CLOSED = MODEL.model_copy(update={"reveal": "none"})
 
 
 def shelf(folder: Path, party: Party) -> Stocks:
@@ -61,26 +65,27 @@ async def deal(folder: Path, plan: PredealPlan, job: str = "predeal-1", seed: in
     return {Party.GRID: grid, Party.BANK: bank}
 
 
-def inputs(problem: Problem, party: Party) -> tuple[Any, ...]:
+def inputs(problem: Problem, party: Party, model: Model = MODEL) -> tuple[Any, ...]:
     """What `train` takes after its correlations."""
-    x, pull = problem.x[party], make_steps(MODEL, problem.rows)[0].size * problem.ridge[party]
+    x, pull = problem.x[party], make_steps(model, problem.rows)[0].size * problem.ridge[party]
     label = problem.y if party is Party.BANK else None
     words = np.asfortranarray(encode(x, X_SCALE)), np.asfortranarray(encode(pull, RIDGE_SCALE))
-    return MODEL, *words, problem.columns[party.other], label, np.full(x.shape[1], 0.125)
+    return model, *words, problem.columns[party.other], label, np.full(x.shape[1], 0.125)
 
 
-async def online(seed: int | None = None) -> dict[Party, Reals]:
+async def online(seed: int | None = None, model: Model = MODEL) -> dict[Party, Any]:
     def side(session: Session, correlations: DealtCorrelations) -> Any:
-        return train(session, correlations, *inputs(PROBLEM, session.party))
+        return train(session, correlations, *inputs(PROBLEM, session.party, model))
 
-    return await coordinate(Trio(seed=seed), side, partial(make_work, MODEL))
+    return await coordinate(Trio(seed=seed), side, partial(make_work, model))
 
 
-async def ahead(folder: Path, trio: Trio | None = None) -> dict[Party, Reals]:
+async def ahead(folder: Path, trio: Trio | None = None, model: Model = MODEL) -> dict[Party, Any]:
     """Both parties' weights; raises the first error, after both have ended."""
     trio = trio or Trio()
     sides = [
-        asyncio.create_task(train_ahead(trio.session[party], shelf(folder, party), *inputs(PROBLEM, party))) for party in Party
+        asyncio.create_task(train_ahead(trio.session[party], shelf(folder, party), *inputs(PROBLEM, party, model)))
+        for party in Party
     ]
     try:
         return dict(zip(Party, await asyncio.gather(*sides), strict=True))
@@ -106,6 +111,15 @@ async def test_rows_and_columns_to_spare_change_the_rounding_only(tmp_path: Path
     found, expected = await ahead(tmp_path), await online()
     for party in Party:
         np.testing.assert_allclose(found[party], expected[party], rtol=0, atol=2.1 * 2.0**-MODEL.weight_bits)
+
+
+async def test_a_closed_model_trains_with_a_stock_that_has_to_spare(tmp_path: Path) -> None:
+    await deal(tmp_path, SPARE.model_copy(update={"model": CLOSED}))
+    found, expected = await ahead(tmp_path, model=CLOSED), await online(model=CLOSED)
+    for party in Party:
+        assert (len(found[party].own), len(found[party].other)) == (PROBLEM.columns[party], PROBLEM.columns[party.other])
+        one, two = (decode(by[party].own + by[party.other].other, WEIGHT_SCALE) for by in (found, expected))
+        np.testing.assert_allclose(one, two, rtol=0, atol=1e-3)
 
 
 async def test_a_stock_serves_one_training(tmp_path: Path) -> None:
@@ -220,7 +234,8 @@ async def test_a_whole_job_trains_with_a_stock_and_its_months_are_dealt_online(t
     await deal(tmp_path, PredealPlan.model_validate({"model": model, **sizes}))
     outcomes = await companies.run("job-1", plan)
     dealt = {party: [label.kind for label, _ in companies.trio.to_party[party].log] for party in Party}
-    assert dealt == {Party.GRID: [Kind.SEED], Party.BANK: [Kind.SEED, Kind.DEALT_PERIODS]}
+    scored = [Kind.DEALT_TRUNCATION]  # of held-out rows
+    assert dealt == {Party.GRID: [Kind.SEED, *scored], Party.BANK: [Kind.SEED, Kind.DEALT_PERIODS, *scored]}
     assert outcomes[Party.GRID].counts["trained_columns"] == 5 and outcomes[Party.BANK].counts["train_rows"] == 1050
     result = outcomes[Party.BANK].evaluation
     assert result is not None

@@ -29,6 +29,7 @@ from common.stages.counts import Allowance, bin_columns, without_close
 from tests.common.features.test_fit import configs
 from tests.common.mpc.test_cost import measured
 from tests.common.stages.companies import FLOORS, POLICY, Companies, frames
+from tests.common.stages.plain import OFF
 from tests.common.stages.tables import table
 from tests.common.stages.test_pipeline import common_rows, joint_scores
 from tests.peers import Trio, coordinate
@@ -107,7 +108,7 @@ async def test_a_model_of_weights_of_evidence_scores(companies: Companies) -> No
     await companies.run("score-1", plan)
     written = pd.read_csv(companies.home(Party.BANK) / "scores" / "score-1.csv", index_col="id").sort_index()
     u = joint_scores(companies, "job-1", common_rows(companies))
-    np.testing.assert_allclose(written["u"], u, rtol=0, atol=2.0 ** -(plan.score_bits + 1) + 1e-9)
+    np.testing.assert_allclose(written["u"], u, rtol=0, atol=OFF)
 
 
 async def test_one_hot_bins_need_no_label_and_open_no_count(companies: Companies) -> None:

@@ -13,6 +13,8 @@ from common.disclosure import Opened
 from common.errors import DataError, JobNotFound, PlanError, PolicyError
 from common.home.outcome import Outcome
 from common.learn.linear.design import INTERCEPT
+from common.learn.linear.half import ClosedModel
+from common.mpc.fixedpoint import decode
 from common.mpc.session import Kind
 from common.party import Party
 from common.plan.train import TrainPlan
@@ -25,6 +27,7 @@ from common.stages.pipeline import load
 from common.stats.logistic import fit_logistic
 from common.stats.measures import auc
 from tests.common.stages.companies import COMMON, MONTHS, POLICY, Companies, Recorder, frames
+from tests.common.stages.plain import OFF, STEP, plain_part, weights_of
 from tests.peers import Trio
 from tests.roles import role_of
 
@@ -50,7 +53,8 @@ def common_rows(companies: Companies) -> dict[Party, FeatureTable]:
 
 
 def joint_scores(companies: Companies, job: str, rows: dict[Party, FeatureTable]) -> Any:
-    return sum(companies.models(party).load(job).partial_scores(rows[party]) for party in Party)
+    halves = {party: companies.models(party).load(job) for party in Party}
+    return sum(plain_part(halves, party, rows[party]) for party in Party)
 
 
 def pooled_scores(companies: Companies, job: str, plan: TrainPlan) -> tuple[Any, Any, Any]:
@@ -85,7 +89,7 @@ async def test_with_more_steps_the_joint_model_becomes_the_pooled_one(companies:
     pooled, label, test = pooled_scores(companies, "job-1", plan)
     joint = joint_scores(companies, "job-1", common_rows(companies))
     assert np.abs(pooled).max() > 5.0
-    assert np.abs(joint - pooled).max() < 0.05  # weights are multiples of 2^-8, the link is right within 0.003
+    assert np.abs(joint - pooled).max() < 0.05  # columns are multiples of 2^-10, the link is right within 0.003
     result = outcomes[Party.BANK].evaluation
     assert result is not None
     assert result.joint.auc == pytest.approx(auc(label[test], joint[test]), abs=0.002)  # scores are opened in steps
@@ -98,6 +102,24 @@ async def test_the_default_steps_rank_as_the_pooled_model_does(companies: Compan
     result = trained[Party.BANK].evaluation
     assert result is not None
     assert result.joint.auc == pytest.approx(auc(label[test], pooled[test]), abs=0.005)
+
+
+@pytest.mark.parametrize("reveal", ["none", "owners"])
+async def test_nobody_holds_a_closed_model_and_each_its_own_of_an_opened_one(companies: Companies, reveal: str) -> None:
+    plan = companies.plan(model={"iterations": 60, "reveal": reveal})
+    outcomes = await companies.run("job-1", plan)
+    halves = {party: companies.models(party).load("job-1") for party in Party}
+    assert {half.closed for half in halves.values()} == {reveal == "none"}
+    opened = {"grid_weights", "bank_weights"}
+    assert {bool(opened & set(outcome.opened)) for outcome in outcomes.values()} == {reveal == "owners"}
+    if reveal == "none":
+        sent = companies.trio.session[Party.GRID].traffic.sent
+        assert not {Kind.GRID_WEIGHT_SHARE, Kind.BANK_WEIGHT_SHARE} & sent.keys()
+        for party in Party:  # a share by itself says nothing of a weight
+            half = halves[party]
+            assert isinstance(half, ClosedModel)
+            assert np.abs(decode(half.own, 20)).max() > 1e6 and np.abs(weights_of(halves, party)).max() < 5
+            assert {file.name for file in companies.models(party).folder("job-1").iterdir()} >= {"arrays.npz", "model.json"}
 
 
 async def test_what_is_opened_is_what_the_plan_needs(companies: Companies, trained: dict[Party, Outcome]) -> None:
@@ -120,7 +142,7 @@ async def test_counts_stages_and_digest_are_reported(companies: Companies, train
         rows = [outcome.counts[name] for name in ("own_rows", "matched_rows", "train_rows")]
         assert companies.reporters[party].counted == rows
         assert companies.reporters[party].stages == STAGES == list(outcome.seconds) == list(outcome.rounds)
-        assert outcome.rounds["load"] == 0 and outcome.rounds["train"] == 4 * outcome.counts["iterations"] + 5
+        assert outcome.rounds["load"] == 0 and outcome.rounds["train"] == 4 * outcome.counts["iterations"] + 2
         assert len(outcome.model_digest) == 64
     assert grid.model_digest != bank.model_digest
 
@@ -147,7 +169,7 @@ async def test_a_scoring_job_gives_x_beta_of_new_rows(companies: Companies, trai
     rows = common_rows(companies)
     assert written.index.tolist() == rows[Party.GRID].ids.tolist()
     u = joint_scores(companies, "job-1", rows)
-    np.testing.assert_allclose(written["u"], u, rtol=0, atol=2.0 ** -(plan.score_bits + 1) + 1e-9)
+    np.testing.assert_allclose(written["u"], u, rtol=0, atol=OFF)
     for party, outcome in outcomes.items():
         assert set(outcome.opened) == {opened.value for opened in plan.needs}
         assert outcome.counts["matched_rows"] == COMMON
@@ -155,7 +177,18 @@ async def test_a_scoring_job_gives_x_beta_of_new_rows(companies: Companies, trai
     assert not (companies.home(Party.GRID) / "scores").exists()
 
 
-async def test_scoring_twice_gives_the_same_file_up_to_its_order(companies: Companies, trained: dict[Party, Outcome]) -> None:
+async def test_scoring_twice_gives_the_same_scores_but_for_a_step(companies: Companies, trained: dict[Party, Outcome]) -> None:
+    plan = companies.plan(kind="score", model="job-1")
+    for job in ("score-1", "score-2"):
+        await companies.run(job, plan)
+    folder = companies.home(Party.BANK) / "scores"
+    one, two = (pd.read_csv(folder / f"score-{k}.csv", index_col="id").sort_index() for k in (1, 2))
+    assert one.index.tolist() == two.index.tolist()
+    assert set(((one["u"] - two["u"]) / STEP).unique()) == {-1.0, 0.0, 1.0}
+
+
+async def test_scoring_twice_by_an_opened_model_gives_the_same_file_up_to_its_order(companies: Companies) -> None:
+    await companies.run("job-1", companies.plan(model={"reveal": "owners"}))
     plan = companies.plan(kind="score", model="job-1")
     for job in ("score-1", "score-2"):
         await companies.run(job, plan)
@@ -196,13 +229,13 @@ async def test_monthly_rows_are_trained_and_scored_by_month(tmp_path: Path) -> N
     assert sorted(set(written["period"])) == ["2024-01", "2024-02", "2024-03"]
     written = written.sort_values(["id", "period"])
     u = joint_scores(companies, "job-1", common_rows(companies))
-    np.testing.assert_allclose(written["u"], u, rtol=0, atol=2.0 ** -(plan.score_bits + 1) + 1e-9)
+    np.testing.assert_allclose(written["u"], u, rtol=0, atol=OFF)
 
 
 async def test_owned_weights_open_gradients_and_no_weights(tmp_path: Path) -> None:
     companies = Companies(tmp_path, policy=POLICY.model_copy(update={"owned_weights": True}))
     companies.write(frames(seed=1, monthly=False))
-    plan = companies.plan(model={"weights": "owned", "optimiser": "sgd", "batch": 1000, "epochs": 12})
+    plan = companies.plan(model={"weights": "owned", "reveal": "owners", "optimiser": "sgd", "batch": 1000, "epochs": 12})
     outcomes = await companies.run("job-1", plan)
     assert set(outcomes[Party.BANK].opened) == {opened.value for opened in plan.needs}
     assert "gradients" in outcomes[Party.BANK].opened
@@ -260,7 +293,7 @@ async def test_the_grid_keeps_its_budget_across_jobs(companies: Companies, train
 
 
 def test_small_batches_are_refused_with_owned_weights_only(companies: Companies) -> None:
-    owned = companies.plan(model={"weights": "owned", "optimiser": "sgd", "batch": 1000})
+    owned = companies.plan(model={"weights": "owned", "reveal": "owners", "optimiser": "sgd", "batch": 1000})
     shared = companies.plan(model={"optimiser": "sgd", "batch": 10})
     assert isinstance(owned, TrainPlan)
     assert isinstance(shared, TrainPlan)

@@ -50,6 +50,7 @@ async def score(
         party: asyncio.create_task(
             open_scores(
                 trio.session[party],
+                None,  # type: ignore[arg-type]  # an opened model consumes none
                 model(party, job),
                 rows(party).take(take),
                 kind,

@@ -12,7 +12,7 @@ import pytest
 from bank_party.decision import bundle
 from common.decision.config import DecisionConfig
 from common.disclosure import Opened
-from common.errors import JobNotFound, PolicyError
+from common.errors import JobNotFound, PlanError, PolicyError
 from common.party import Party
 from common.stages.offer import check_offer
 from tests.common.stages.companies import POLICY, Companies, frames
@@ -32,7 +32,7 @@ async def companies(tmp_path: Path) -> Companies:
     made = Companies(tmp_path, columns={Party.GRID: GRID}, policy=POLICY.model_copy(update={"reasons_per_row": 2}))
     made.decision = DecisionConfig(min_grade_rows=10, reasons=1, segments=("debt",))
     made.write(frames(seed=1, monthly=False))
-    await made.run("job-1", made.plan())
+    await made.run("job-1", made.plan(model={"reveal": "owners"}))  # reasons need weights that their owner holds
     return made
 
 
@@ -67,6 +67,16 @@ async def test_without_grid_reasons_none_are_opened(companies: Companies) -> Non
     assert all(Opened.GRID_REASONS.value not in outcome.opened for outcome in outcomes.values())
     found = (companies.home(Party.BANK) / "scores" / "score-1.csv").read_text()
     assert "Late payments" not in found and "debt" in found
+
+
+async def test_a_plan_that_asks_for_reasons_of_a_closed_model_is_told_why_not(companies: Companies) -> None:
+    await companies.run("job-2", companies.plan())
+    with pytest.raises(PlanError, match="nobody holds the weights of model job-2"):
+        await companies.run("score-1", companies.plan(kind="score", model="job-2", grid_reasons=1))
+    assert companies.trio.session[Party.GRID].traffic.sent == {}
+    await companies.run("score-2", companies.plan(kind="score", model="job-2"))
+    found = pd.read_csv(companies.home(Party.BANK) / "scores" / "score-2.csv", keep_default_na=False)
+    assert {"", "income", "debt"} >= set(found["reasons"]) >= {"debt"}
 
 
 async def test_texts_are_those_declared_today(companies: Companies) -> None:

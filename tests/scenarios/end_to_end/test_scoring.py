@@ -8,7 +8,7 @@ import pytest
 
 from bank_party.decision import bundle
 from common.client.client import Client
-from common.learn.linear.half import ModelStore
+from common.home.models import ModelStore
 from common.party import Party
 from common.plan.score import ScorePlan
 from common.rows.dataset import DatasetConfig, read_table

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common.learn.linear.half import ModelStore
+from common.home.models import ModelStore
 from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.party import Party
 from common.plan.score import ScorePlan

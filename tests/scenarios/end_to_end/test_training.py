@@ -10,9 +10,9 @@ import pytest
 
 from common.client.client import Client
 from common.disclosure import Opened
+from common.home.models import ModelStore
 from common.learn.linear.cost import training
 from common.learn.linear.deal import Work
-from common.learn.linear.half import ModelStore
 from common.learn.linear.steps import make_steps
 from common.mpc import cost
 from common.party import Party

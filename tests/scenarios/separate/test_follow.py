@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common.learn.linear.half import ModelStore, PartyModel
+from common.home.models import ModelStore
+from common.learn.linear.half import PartyModel
 from common.party import Party
 from common.records.make import make_features
 from common.rows.dataset import DatasetConfig, read_table

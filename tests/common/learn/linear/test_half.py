@@ -14,8 +14,9 @@ import pytest
 
 from common.errors import DataError, JobNotFound
 from common.features.options import Preparation
+from common.home.models import ModelStore
 from common.learn.linear.design import INTERCEPT, prepare
-from common.learn.linear.half import ModelStore, PartyModel
+from common.learn.linear.half import PartyModel
 from common.party import Party
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
@@ -142,7 +143,7 @@ def test_a_head_that_is_no_model_is_refused(store: ModelStore, saved: Path, text
 @pytest.mark.parametrize(
     "head",
     [
-        {"format": 2}, {"format": ...}, {"job": "job-2"}, {"job": ...}, {"party": "coordinator"}, {"columns": ["income"]},
+        {"format": 3}, {"format": ...}, {"job": "job-2"}, {"job": ...}, {"party": "coordinator"}, {"columns": ["income"]},
         {"columns": ...}, {"preparation": {"version": 2, "fitted": []}}, {"preparation": []}, {"preparation": ...},
         {"source": {"income": {"kind": "text"}}}, {"source": []}, {"about": ...}, {"arrays_sha256": "00"},
     ],
