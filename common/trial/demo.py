@@ -35,13 +35,9 @@ DRIFT = (Drift("arrears_amount", "2026-04", factor=4.0), Drift("loan_amount", "2
 HISTORY, NEW, LATER = "history", "new", "later"  # datasets of both parties
 CHAMPION = "champion"
 HELD_OUT = 6  # months: two quarters of samples
-REASONS = 2  # of the grid for each scored row, at most
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
-    "grid": {"policy": {"reasons_per_row": REASONS}},
-    "bank": {
-        "policy": {"reasons_per_row": REASONS},
-        "decision": {"exposure": "loan_amount_last", "segments": ["region_static"]},
-    },
+    "grid": {},
+    "bank": {"decision": {"exposure": "loan_amount_last", "segments": ["region_static"]}},
 }
 """Of each party's daemon, beside its datasets."""
 
@@ -142,15 +138,15 @@ def promotion(model: str) -> PromotePlan:
 
 def scoring_plan() -> ScorePlan:
     """The champion scores the newest month, of which no row was trained on."""
-    return _scoring("decisions", NEW, REASONS)
+    return _scoring("decisions", NEW)
 
 
 def watching_plan() -> ScorePlan:
     """The champion scores the later quarters, each side comparing its own columns with those of the training."""
-    return _scoring("later quarters", LATER, 0)
+    return _scoring("later quarters", LATER)
 
 
-def _scoring(name: str, dataset: str, reasons: int) -> ScorePlan:
+def _scoring(name: str, dataset: str) -> ScorePlan:
     sides = {"grid": {"dataset": dataset}, "bank": {"dataset": dataset}}
-    asked = {"name": name, "model": CHAMPION, "keys": ("id", "period"), "grid_reasons": reasons}
+    asked = {"name": name, "model": CHAMPION, "keys": ("id", "period")}
     return ScorePlan.model_validate(asked | sides)
