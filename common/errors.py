@@ -12,7 +12,6 @@
     │   └── PeerProtocolError     the other side sent what the protocol does not allow
     ├── PeerLost              a connection to another process broke or fell silent
     ├── PeerFailed            another process ended the job; carries its cause
-    ├── HelperFailed          a program that this party runs beside itself ended or fell silent
     ├── JobNotFound           no job of that name
     ├── JobStateError         an event the job's state does not allow
     └── JobCancelled          somebody cancelled the job
@@ -107,10 +106,6 @@ class PeerLost(WattScoreError):
 
 
 class PeerFailed(WattScoreError):
-    pass
-
-
-class HelperFailed(WattScoreError):
     pass
 
 

@@ -33,13 +33,12 @@ NARROW: dict[str, str] = {
     "features": "rows stats",
     "records": "disk rows",  # a party's monthly records, cleaned and made into features, by itself
     "wire": "trust mpc.session mpc.correlations mpc.counting.masks",  # gRPC and protobuf, and nothing of what is computed
-    "match": "mpc plan process",
+    "match": "mpc",
     "coordinator": "disk wire plan process learn mpc.dealer mpc.correlations mpc.session",  # never rows or shares
 }
 
 # Arrows that still point the wrong way.
 TO_TURN = {
-    "match.choose process.settings",
     "process.settings decision.config",
     "home.home decision.config",
 }

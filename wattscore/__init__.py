@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from common.errors import (
         ConfigError,
         DataError,
-        HelperFailed,
         IdentityError,
         JobCancelled,
         JobNotFound,
@@ -46,7 +45,6 @@ __all__ = [
     "Client",
     "ConfigError",
     "DataError",
-    "HelperFailed",
     "IdentityError",
     "Job",
     "JobCancelled",

@@ -20,7 +20,6 @@ from common.home.home import Home
 from common.home.models import is_job_name
 from common.home.outcome import Outcome
 from common.learn.dealings import MESSAGES
-from common.match.choose import check_matcher, choose_match
 from common.mpc.correlations import DealtCorrelations
 from common.mpc.session import Session
 from common.plan.predeal import PredealPlan
@@ -111,7 +110,6 @@ class Runner:
             self._home.policy.check(plan)
             if isinstance(plan, Plan):
                 check_offer(plan, self.party, self._settings.datasets, self._home.policy)
-                check_matcher(plan, self._settings.matcher)
             if isinstance(plan, TrainPlan | PredealPlan):
                 self._home.stocks.check(plan, self.party)
             if isinstance(plan, PromotePlan) and plan.model is not None:
@@ -208,6 +206,5 @@ class Runner:
         correlations = await DealtCorrelations.start(self.party, dealer)
         dataset = self._settings.datasets[plan.side(self.party).dataset]
         scratch = Scratch(self._settings.data / Name.SCRATCH, self._settings.memory_mib << 20)
-        match = choose_match(plan, self._settings.matcher)
         role, home = self._role, self._home
-        return await run(PartyJob(job, plan, dataset, session, correlations, reporter, home, role, scratch, match))
+        return await run(PartyJob(job, plan, dataset, session, correlations, reporter, home, role, scratch))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pydantic import Field
 
 from common.errors import PolicyError
-from common.match.choose import MatcherSettings
 from common.monitor.config import MonitorConfig
 from common.party import Identity
 from common.plan.policy import Policy
@@ -25,7 +24,6 @@ class PartySettings(Process):
         default=1024, ge=0, description="What a job may hold in memory of its columns; larger ones go to files in data/scratch."
     )
     monitor: MonitorConfig = Field(default=MonitorConfig(), description="From where on a change of the data is an alarm.")
-    matcher: MatcherSettings = Field(default=MatcherSettings(), description="For faster matching, if plans ask for it.")
 
 
 def check_separate(own: Identity, settings: PartySettings) -> None:

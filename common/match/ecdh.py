@@ -30,7 +30,7 @@ class MatchLimits(StrictModel):
 
 
 class Match(Protocol):
-    """A way to match ids: `match_ids`, or `match_tags.match_tags` with a program beside the daemon."""
+    """A way to match ids, such as `match_ids`."""
 
     async def __call__(self, session: Session, ids: Sequence[str], *, domain: bytes, limits: MatchLimits) -> Rows: ...
 

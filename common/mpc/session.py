@@ -30,7 +30,6 @@ class Kind(Enum):
     PSI_COUNT = "psi_count"
     PSI_POINTS = "psi_points"
     PSI_REPLIES = "psi_replies"
-    PSI_TUNNEL = "psi_tunnel"
     PERIOD_RANGE = "period_range"
     PERIOD_BITS = "period_bits"
     PERIOD_SHARES = "period_shares"
@@ -66,7 +65,6 @@ OPENS: dict[Kind, Opened] = {
     Kind.PSI_COUNT: Opened.MATCHED_IDS,
     Kind.PSI_POINTS: Opened.MATCHED_IDS,
     Kind.PSI_REPLIES: Opened.MATCHED_IDS,
-    Kind.PSI_TUNNEL: Opened.MATCHED_IDS,
     Kind.PERIOD_RANGE: Opened.PERIOD_RANGE,
     Kind.PERIOD_SHARES: Opened.MATCHED_ROWS,
     Kind.SPLIT: Opened.SPLIT,
@@ -168,15 +166,6 @@ class Session:
         theirs = await self.collect(kind, dtype, shape)
         self.traffic.rounds += 1
         return theirs
-
-    async def receive_some(self, kind: Kind, dtype: npt.DTypeLike, most: int) -> Array:
-        """The other's one-way message of as many elements as it likes, at most `most`, one-dimensional."""
-        self._check_opens(kind)
-        self._received += 1
-        label = Round(kind, self._received)
-        theirs = await self._peer.receive(label)
-        self.traffic.rounds += 1
-        return self._checked(label, theirs, np.dtype(dtype), (min(theirs.size, most),))
 
     async def post(self, kind: Kind, mine: Array) -> None:
         """Sends without waiting, while at most one array before it is still on its way; `mine` must not change any more.

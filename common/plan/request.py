@@ -12,7 +12,7 @@ from common.config import StrictModel
 from common.disclosure import Opened
 from common.party import Party
 
-Matching = Literal["ecdh", "rr22"]
+Matching = Literal["ecdh"]
 _BASE = frozenset({Opened.MATCHED_IDS, Opened.COUNTS})
 _PERIODS = frozenset({Opened.PERIOD_RANGE, Opened.MATCHED_ROWS})
 
@@ -52,10 +52,7 @@ class Plan(Request):
     keys: tuple[Literal["id", "period"], ...] = Field(
         default=("id",), description='What a row is: ["id"], or ["id", "period"] for monthly rows.'
     )
-    matching: Matching = Field(
-        default="ecdh",
-        description="How ids are matched. ecdh: Diffie-Hellman; rr22: faster, by spu, assumes more (PROTOCOL.md section 8).",
-    )
+    matching: Matching = Field(default="ecdh", description="How ids are matched. ecdh: Diffie-Hellman.")
     score_bits: int = Field(
         default=5,
         ge=0,

@@ -25,7 +25,6 @@ CODES: dict[type[WattScoreError], grpc.StatusCode] = {
     errors.PeerProtocolError: grpc.StatusCode.ABORTED,
     errors.PeerLost: grpc.StatusCode.UNAVAILABLE,
     errors.PeerFailed: grpc.StatusCode.ABORTED,
-    errors.HelperFailed: grpc.StatusCode.INTERNAL,
     errors.JobNotFound: grpc.StatusCode.NOT_FOUND,
     errors.JobStateError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.JobCancelled: grpc.StatusCode.CANCELLED,

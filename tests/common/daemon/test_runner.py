@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,11 +125,3 @@ async def test_a_surprise_while_running_is_reported_without_its_words(desk: Desk
     fault = desk.sent[-1].failed.fault
     assert (fault.kind, fault.message) == ("InternalError", "an unexpected ZeroDivisionError at the grid")
     assert not desk.runner._jobs and not desk.door._arrived
-
-
-async def test_a_plan_for_a_matcher_this_party_has_not_is_refused(desk: Desk) -> None:
-    policy = desk.runner._home.policy.model_copy(update={"matching": ("rr22",)})
-    desk.runner._home = replace(desk.runner._home, policy=policy)
-    refused = (await desk.offer(plan(matching="rr22"))).refuse
-    assert refused.fault.kind == "PlanError" and "this party has no matcher" in refused.fault.message
-    assert "Set matcher.python" in refused.fault.remedy

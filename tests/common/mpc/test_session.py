@@ -161,19 +161,3 @@ def test_labels_and_reporter() -> None:
     silent.progress(1, 2)
     silent.warn("a")
     assert silent.warnings == ["a"]
-
-
-async def test_some_of_what_the_other_likes_to_send_and_no_more() -> None:
-    one, two = sessions()
-    for size in (0, 3, 4):
-        await two.send(Kind.PSI_TUNNEL, np.arange(size, dtype=np.uint8))
-    assert (await one.receive_some(Kind.PSI_TUNNEL, np.uint8, 3)).tolist() == []
-    assert (await one.receive_some(Kind.PSI_TUNNEL, np.uint8, 3)).tolist() == [0, 1, 2]
-    assert one.traffic.rounds == 2
-    with pytest.raises(PeerProtocolError, match="another shape"):
-        await one.receive_some(Kind.PSI_TUNNEL, np.uint8, 3)
-    await two.send(Kind.PSI_TUNNEL, np.zeros((1, 2), np.uint8))
-    with pytest.raises(PeerProtocolError, match="another shape"):
-        await one.receive_some(Kind.PSI_TUNNEL, np.uint8, 3)
-    with pytest.raises(PolicyError):
-        await sessions(grid=frozenset())[0].receive_some(Kind.PSI_TUNNEL, np.uint8, 3)

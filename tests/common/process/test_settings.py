@@ -194,9 +194,3 @@ def test_whom_one_dials_has_an_identity_and_an_address() -> None:
     for lacking in ({"identity": "wattscore://volt/grid"}, {"address": "a:1"}):
         with pytest.raises(ValueError, match="Field required"):
             Remote.model_validate(lacking)
-
-
-def test_a_matcher_is_named_beside_the_file_and_is_none_by_default(tmp_path: Path) -> None:
-    assert read(BankSettings, PARTY, tmp_path).matcher.python is None
-    named = read(BankSettings, PARTY + '[matcher]\npython = "env/bin/python"\n', tmp_path)
-    assert (named.matcher.python, named.matcher.timeout) == (tmp_path / "env/bin/python", 300.0)
