@@ -52,7 +52,8 @@ CATALOGUE: dict[Opened, Disclosure] = {
         Disclosure(
             Opened.COUNTS,
             _ALL,
-            "rows, columns and bins of each side; rows matched, trained and tested; stocks dealt ahead; fingerprints of models",
+            "ids, rows, columns and bins of each side; ids and rows matched, rows trained and tested;"
+            " stocks dealt ahead; fingerprints of models",
             "the dealer must know what to deal",
         ),
         Disclosure(Opened.SPLIT, ("grid",), "which matched rows train and which test", "both must train on the same rows"),

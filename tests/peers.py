@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from common.disclosure import Opened
 from common.learn.linear.deal import KEPT_BYTES, Masks, ScoreDemand, TrainingDemand, Work, deal_scores
+from common.match.agree import Match
+from common.match.aided import match_aided
+from common.match.intersect import intersect
 from common.mpc.correlations import DealtCorrelations, Demand, PeriodDemand
 from common.mpc.counting.dealer import deal_counts
 from common.mpc.counting.masks import CountsDemand
 from common.mpc.dealer import Deal, Dealer, deal_periods
-from common.mpc.session import MemoryChannel, Session, memory_pair
+from common.mpc.session import Array, Channel, MemoryChannel, Round, Session, memory_pair
 from common.party import Party
 
 T = TypeVar("T")
@@ -41,6 +46,7 @@ class Trio:
         self.to_party: dict[Party, MemoryChannel] = {}
         for party in Party:
             self.to_party[party], self.from_dealer[party] = memory_pair()
+        self.neutral = Neutral()
         self.dealer = Dealer(dict(self.to_party)) if seed is None else Dealer(dict(self.to_party), _seeds(seed))
 
     async def run(
@@ -60,6 +66,45 @@ class Trio:
 
         grid, bank, _ = await asyncio.gather(side(Party.GRID), side(Party.BANK), dealing())
         return {Party.GRID: grid, Party.BANK: bank}
+
+
+class Neutral:
+    """The coordinator's part in one matching: `match` for each party, over lines that fail when it does.
+
+    most: ids it lets a party bring. limit: messages in flight each way (0: no bound).
+    """
+
+    def __init__(self, most: int = 1 << 30, limit: int = 0) -> None:
+        self._most = most
+        self.at_party: dict[Party, MemoryChannel] = {}
+        self.at_neutral: dict[Party, MemoryChannel] = {}
+        for party in Party:
+            self.at_party[party], self.at_neutral[party] = memory_pair(limit)
+        self.work: asyncio.Task[int] | None = None
+
+    def match(self, party: Party) -> Match:
+        return functools.partial(match_aided, neutral=functools.partial(self.line, party))
+
+    @asynccontextmanager
+    async def line(self, party: Party) -> AsyncIterator[Channel]:
+        self.work = self.work or asyncio.create_task(intersect(self.at_neutral, self._most))
+        yield _Failing(self.at_party[party], self.work)
+
+
+class _Failing:
+    """A channel whose reader hears what ends the other side."""
+
+    def __init__(self, channel: Channel, work: asyncio.Task[int]) -> None:
+        self._channel, self._work = channel, work
+        self.send = channel.send
+
+    async def receive(self, round: Round) -> Array:
+        coming = asyncio.ensure_future(self._channel.receive(round))
+        await asyncio.wait((coming, self._work), return_when=asyncio.FIRST_COMPLETED)
+        if not coming.done() and self._work.exception() is not None:
+            coming.cancel()
+            self._work.result()
+        return await coming
 
 
 class DealerEnd(MemoryChannel):

@@ -33,8 +33,9 @@ NARROW: dict[str, str] = {
     "features": "rows stats",
     "records": "disk rows",  # a party's monthly records, cleaned and made into features, by itself
     "wire": "trust mpc.session mpc.correlations mpc.counting.masks",  # gRPC and protobuf, and nothing of what is computed
-    "match": "mpc",
-    "coordinator": "disk wire plan process learn mpc.dealer mpc.correlations mpc.session",  # never rows or shares
+    "match": "mpc rows.cmac",
+    # never rows, ids or shares
+    "coordinator": "disk wire plan process learn match.intersect match.tags mpc.dealer mpc.correlations mpc.session",
 }
 
 # Arrows that still point the wrong way.
@@ -178,6 +179,7 @@ def test_a_coordinator_loads_neither_stages_nor_what_prepares_rows() -> None:
                 "common.stages",
                 "common.features.fit",
                 "common.daemon.runner",
+                "common.match.aided",
                 "common.home",
                 "common.learn.linear.design",
                 "common.learn.linear.half",

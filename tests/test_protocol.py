@@ -81,10 +81,11 @@ def test_the_worked_example_adds_up() -> None:
     table = {name: [int(cell.replace(",", "") or 0) for cell in row] for name, row in cells.items()}
     parts = [values for name, values in table.items() if name != "total"]
     assert [sum(column) for column in zip(*parts, strict=True)] == table["total"]
-    aligned = {p: alignment(p, 3800, 3600, 3400, 16) for p in Party}
+    ids = {Party.GRID: 3800, Party.BANK: 3600}
+    aligned = {p: alignment(p, ids[p], ids[p.other], 3400, 16) for p in Party}
     totals = {p: training(p, work, 6120, aligned[p]) for p in Party}
     grid, bank = totals[Party.GRID], totals[Party.BANK]
-    assert table["total"] == [grid.peer_sent, bank.peer_sent, grid.dealt, bank.dealt]
+    assert table["total"] == [grid.peer_sent, bank.peer_sent, grid.dealt, bank.dealt, grid.tags, bank.tags]
     assert table["start, ids, periods"][0] == aligned[Party.GRID].peer_sent
     assert table["matrices"][:2] == [matrices(14_280, 17), matrices(14_280, 14)]
     assert table["split, sizes, through"][:2] == [SIZES, SIZES + split(20_400)]

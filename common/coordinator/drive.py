@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from typing import Any
 
 from common.coordinator.board import Board, JobRecord
+from common.coordinator.matching import Matching
 from common.errors import PeerLost, PlanError, WattScoreError
 from common.learn.dealings import MESSAGES, dealings
 from common.logs import Place, within
 from common.mpc.dealer import Dealer
 from common.party import Party
+from common.plan.request import Plan
 from common.plan.state import Event
 from common.process.memory import peak_mib
 from common.process.settings import CoordinatorSettings
@@ -46,6 +49,8 @@ class Drive:
         self._joined = {party: loop.create_future() for party in Party}
         self._counters = {party: Counter() for party in Party}
         self._channels: dict[Party, DealtChannel] = {}
+        neutral = isinstance(record.plan, Plan) and record.plan.matching == "neutral"
+        self._matching = Matching(self._counters, settings.max_ids) if neutral else None
         self.place = Place(record.id)
 
     async def run(self) -> None:
@@ -69,29 +74,39 @@ class Drive:
         offer = party_pb2.ToParty(offer=party_pb2.Offer(job=self.record.id, plan=self.record.message.plan))
         await self._board.move(self.record, Event.OFFER)
         await self._tell_both(offer)
-        await self._within(asyncio.gather(*self._accepted.values()), "the parties did not answer the offer in time")
+        await self._within(_all(self._accepted), "the parties did not answer the offer in time")
         await self._board.move(self.record, Event.ACCEPTED)
-        dealing = asyncio.create_task(self._deal_all())
+        serving = asyncio.create_task(self._serve())
         try:
             await self._tell_both(party_pb2.ToParty(start=party_pb2.Start(job=self.record.id)))
-            await self._reports(dealing)
+            await self._reports(serving)
         finally:
-            dealing.cancel()
+            serving.cancel()
         self._keep_reports()
         await self._board.move(self.record, Event.DONE)
 
-    async def _reports(self, dealing: asyncio.Task[None]) -> None:
-        """Until both have reported, or dealing has failed and no reports explain it: parties end their streams first."""
-        done = asyncio.gather(*self._done.values())
-        await asyncio.wait((dealing, done), return_when=asyncio.FIRST_COMPLETED)
+    async def _reports(self, serving: asyncio.Task[None]) -> None:
+        """Until both have reported, or serving them has failed and no reports explain it: parties end their streams first."""
+        done = _all(self._done)
+        await asyncio.wait((serving, done), return_when=asyncio.FIRST_COMPLETED)
         try:
             if not done.done():
-                await dealing
+                await serving
         except PeerLost:
             await asyncio.wait((done,), timeout=_BETTER_CAUSE)
             if not done.done():
                 raise
         await done
+
+    async def _serve(self) -> None:
+        """Deals, and matches ids where the plan has the coordinator do it."""
+        parts = [self._deal_all(), *([self._matching.run()] if self._matching else [])]
+        tasks = [asyncio.create_task(part) for part in parts]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
 
     async def _within(self, what: Awaitable[object], text: str) -> None:
         try:
@@ -184,6 +199,14 @@ class Drive:
         with within(Place(self.record.id, f"deal to the {party.value}")):
             await channel.read()
 
+    async def match(self, party: Party, call: Call, greeted: int) -> None:
+        """Serves one party's stream of tags, of which `greeted` bytes were read, until both know which are common."""
+        if self._matching is None:
+            raise PlanError("the plan of this job does not have the coordinator match ids")
+        self._counters[party].received += greeted
+        with within(Place(self.record.id, f"match for the {party.value}")):
+            await self._matching.serve(party, call)
+
     @property
     def counters(self) -> dict[str, Counter]:
         """Bytes to and from each party, by its name."""
@@ -194,7 +217,7 @@ class Drive:
         return self._channels[party].outstanding if party in self._channels else 0
 
     async def _deal_all(self) -> None:
-        joined = asyncio.gather(*self._joined.values())
+        joined = _all(self._joined)
         await self._within(joined, "a party did not ask for its correlations in time")
         channels: dict[Party, DealtChannel] = {party: self._joined[party].result() for party in Party}
         demands = {party: channel.demands() for party, channel in channels.items()}
@@ -217,3 +240,10 @@ class Drive:
         for party in Party:
             with suppress(WattScoreError):
                 await self._tell(party, party_pb2.ToParty(stop=party_pb2.Stop(job=self.record.id, fault=fault)))
+
+
+def _all(futures: Mapping[Party, asyncio.Future[Any]]) -> asyncio.Future[list[Any]]:
+    """All results. One that is cancelled, as when a job fails, is not logged as an error that nobody looked at."""
+    gathered = asyncio.gather(*futures.values())
+    gathered.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return gathered

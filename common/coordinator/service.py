@@ -24,7 +24,8 @@ from common.wire import about_pb2, party_pb2
 from common.wire import coordinator_pb2 as wire
 from common.wire.about import arrival, info_service
 from common.wire.methods import COORDINATOR, PARTIES
-from common.wire.peer import PROTOCOL
+from common.wire.peer import PROTOCOL, read_greeting
+from common.wire.peer_pb2 import Frame
 from common.wire.server import Call, Handler, Service
 from common.wire.status import to_fault
 
@@ -52,7 +53,7 @@ class Coordinator:
         self._idle.set()
 
     def services(self) -> list[Service]:
-        parties: dict[str, Handler] = {"Attend": self.attend, "Deal": self.deal}
+        parties: dict[str, Handler] = {"Attend": self.attend, "Deal": self.deal, "Match": self.match}
         clients: dict[str, Handler] = {
             "Submit": self.submit,
             "Watch": self.watch,
@@ -195,9 +196,18 @@ class Coordinator:
         party = self._party_of(call)
         if first is None or first.WhichOneof("message") != "join":
             raise PeerProtocolError(f"the {party.value} did not begin by joining a job")
-        if self._drive is None or self._drive.record.id != first.join.job:
-            raise JobStateError(f"job {first.join.job} is not running", job=first.join.job)
-        await self._drive.deal(party, call, first.ByteSize())
+        await self._running(first.join.job).deal(party, call, first.ByteSize())
+
+    async def match(self, _: None, call: Call) -> None:
+        """One party's stream of tags for one job."""
+        hello = await read_greeting(call, str(call.identity), ANSWER)
+        party = self._party_of(call)
+        await self._running(hello.job).match(party, call, Frame(hello=hello).ByteSize())
+
+    def _running(self, job: str) -> Drive:
+        if self._drive is None or self._drive.record.id != job:
+            raise JobStateError(f"job {job} is not running", job=job)
+        return self._drive
 
     async def _tell(self, party: Party, message: party_pb2.ToParty) -> None:
         call = self._attending.get(party)

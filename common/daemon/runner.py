@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
+from common.daemon.matching import choose_match
 from common.daemon.meet import Meeting
 from common.daemon.outcome import ProgressReporter, report
 from common.daemon.settings import PartySettings
@@ -181,7 +182,7 @@ class Runner:
             dealer.start()
             peer = await self._meeting.meet(job, running.plan.digest(), running.peer)
             session = Session(self.party, running.watch.channel(peer), reporter, allowed=running.plan.allowed)
-            outcome = await self._outcome(job, running.plan, session, dealer, reporter)
+            outcome = await self._outcome(job, running, session, dealer, reporter)
             return report(outcome, running.peer, running.coordinator)
         except (Exception, asyncio.CancelledError) as error:
             if peer is not None:
@@ -197,8 +198,9 @@ class Runner:
                 await peer.stop()
 
     async def _outcome(
-        self, job: str, plan: AnyPlan, session: Session, dealer: DealerChannel, reporter: ProgressReporter
+        self, job: str, running: _Running, session: Session, dealer: DealerChannel, reporter: ProgressReporter
     ) -> Outcome:
+        plan = running.plan
         if isinstance(plan, PredealPlan):
             return await predeal(job, plan, session, dealer, self._home.stocks, reporter)
         if isinstance(plan, PromotePlan):
@@ -206,5 +208,6 @@ class Runner:
         correlations = await DealtCorrelations.start(self.party, dealer)
         dataset = self._settings.datasets[plan.side(self.party).dataset]
         scratch = Scratch(self._settings.data / Name.SCRATCH, self._settings.memory_mib << 20)
+        match = choose_match(plan, job, self._coordinator, running.coordinator)
         role, home = self._role, self._home
-        return await run(PartyJob(job, plan, dataset, session, correlations, reporter, home, role, scratch))
+        return await run(PartyJob(job, plan, dataset, session, correlations, reporter, home, role, match, scratch))

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from nacl.bindings import crypto_core_ed25519_from_uniform, crypto_scalarmult
 
-from common.errors import DataError, LocalProtocolError, PeerProtocolError
+from common.errors import LocalProtocolError, PeerProtocolError
 
 Points = npt.NDArray[np.uint8]  # (n, 32)
 Progress = Callable[[int], None]  # called from a worker thread with the number of points done so far
@@ -41,13 +41,11 @@ def hash_to_curve(ids: Sequence[str], domain: bytes, progress: Progress | None =
     A single Elligator map reaches only about half of the curve's points. That suffices: the decisional Diffie-Hellman
     argument only has to set an id's hash to a point k G of known k, and can do so by rejection. Draw k, draw one of the
     eight points R with 8 R = k G, and keep it if the map reaches R (half do), from r and from -r alike.
-
-    Raises DataError for an id that has no UTF-8 form.
     """
     key = blake2b(domain, digest_size=64, person=b"wattscore-psi").digest()
 
     def chunk(start: int, stop: int) -> bytes:
-        return _map_to_curve([blake2b(encode_id(i), digest_size=32, key=key).digest() for i in ids[start:stop]])
+        return _map_to_curve([blake2b(i.encode(), digest_size=32, key=key).digest() for i in ids[start:stop]])
 
     return _in_chunks(chunk, len(ids), progress)
 
@@ -107,13 +105,6 @@ def check_distinct(points: Points) -> None:
 def sort_keys(points: Points) -> npt.NDArray[np.bytes_]:
     """`points` (n, 32) as (n,) byte strings of fixed width 32, which numpy sorts and compares."""
     return np.ascontiguousarray(points).view("S32").reshape(-1)
-
-
-def encode_id(id: str) -> bytes:
-    try:
-        return id.encode("utf-8")
-    except UnicodeEncodeError:
-        raise DataError(f"the id {id!r} is not valid Unicode text", public="an id is not valid Unicode text") from None
 
 
 def _rows(points: Points) -> bytes:

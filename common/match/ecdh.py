@@ -5,37 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from hashlib import blake2b
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+import pyarrow as pa
 
-from common.config import StrictModel
-from common.errors import LocalProtocolError, PeerProtocolError, PolicyError
+from common.errors import LocalProtocolError
+from common.match.agree import MatchLimits, Rows, check_count, check_matched, check_sizes, confirm
 from common.match.curve import POINT_BYTES, Points, Progress, Secret, check_distinct, hash_to_curve, sort_keys, validate
 from common.mpc.session import Kind, Session
-
-Rows = npt.NDArray[np.int64]
 
 PIECE = 65_536  # points a round
 
 
-class MatchLimits(StrictModel):
-    """What a party allows an alignment to do."""
-
-    max_ids: int = Field(default=20_000_000, ge=1, description="largest number of ids either side may bring")
-    min_matched: int = Field(default=1000, ge=1, description="smallest number of common ids to go on with")
-
-
-class Match(Protocol):
-    """A way to match ids, such as `match_ids`."""
-
-    async def __call__(self, session: Session, ids: Sequence[str], *, domain: bytes, limits: MatchLimits) -> Rows: ...
-
-
-async def match_ids(session: Session, ids: Sequence[str], *, domain: bytes, limits: MatchLimits) -> Rows:
+async def match_ids(session: Session, ids: pa.StringArray, *, domain: bytes, limits: MatchLimits) -> Rows:
     """The rows of `ids` that the other party holds too, int64 (matched,), in an order that both parties know.
 
     Entry k is the same enterprise on both sides. Both learn the matched ids and the size of the other's set, no more.
@@ -51,16 +34,18 @@ async def match_ids(session: Session, ids: Sequence[str], *, domain: bytes, limi
 
     domain: the same on both sides and of this job only. Progress is reported in points, n + m in all.
     Rounds: 2 + 2 ceil(max(n, m) / 65536). Bytes sent: 48 + 32 n + 32 m.
-    Raises LocalProtocolError (an id twice), DataError (an id without a UTF-8 form), PolicyError (a limit, no common id,
-    or a plan that does not disclose matched_ids), PeerProtocolError.
+    Raises LocalProtocolError (an id twice), PolicyError (a limit, no common id, or a plan that does not disclose
+    matched_ids), PeerProtocolError.
     """
-    await asyncio.to_thread(check_ids, ids, limits)
+    check_count(len(ids), limits)
+    texts = await asyncio.to_thread(ids.to_pylist)
+    await asyncio.to_thread(_check_distinct, texts)
     theirs = int((await session.exchange(Kind.PSI_COUNT, np.array([len(ids)], np.uint64)))[0])
     check_sizes(len(ids), theirs, limits)
 
     secret, done = Secret(), _Done(session, len(ids) + theirs)
     order = await asyncio.to_thread(random_order, len(ids))
-    points = await _exchange_points(session, [ids[row] for row in order.tolist()], theirs, domain, secret, done)
+    points = await _exchange_points(session, [texts[row] for row in order.tolist()], theirs, domain, secret, done)
     await asyncio.to_thread(validate, points)
     replies, doubled = await _exchange_replies(session, points, len(ids), secret, done)
 
@@ -88,28 +73,9 @@ class _Done:
         return report
 
 
-def check_ids(ids: Sequence[str], limits: MatchLimits) -> None:
-    if len(ids) > limits.max_ids:
-        raise _too_many("this party", len(ids), limits)
+def _check_distinct(ids: Sequence[str]) -> None:
     if len(set(ids)) != len(ids):
         raise LocalProtocolError("the ids to match must be distinct")
-
-
-def check_sizes(mine: int, theirs: int, limits: MatchLimits) -> None:
-    if theirs > limits.max_ids:
-        raise _too_many("the other party", theirs, limits)
-    if min(mine, theirs) < limits.min_matched:
-        raise PolicyError(
-            f"too few ids: {mine} here and {theirs} at the other party, below min_matched = {limits.min_matched}",
-            remedy="Bring more enterprises, or lower min_matched openly in both policies.",
-        )
-
-
-def _too_many(who: str, count: int, limits: MatchLimits) -> PolicyError:
-    return PolicyError(
-        f"{who} brings {count} ids, more than max_ids = {limits.max_ids}",
-        remedy="Bring fewer ids, or raise max_ids in the policy.",
-    )
 
 
 def random_order(count: int) -> Rows:
@@ -149,22 +115,3 @@ def _intersect(replies: Points, doubled: Points) -> tuple[npt.NDArray[np.bytes_]
     check_distinct(doubled)  # two of their points that differ by a small-order point only
     common, places, _ = np.intersect1d(sort_keys(replies), sort_keys(doubled), assume_unique=True, return_indices=True)
     return common, places.astype(np.int64)
-
-
-async def confirm(session: Session, common: npt.NDArray[np.bytes_]) -> None:
-    digest = np.frombuffer(blake2b(common.tobytes(), digest_size=32).digest(), "<u8")
-    mine = np.concatenate([[len(common)], digest], dtype=np.uint64, casting="unsafe")
-    theirs = await session.exchange(Kind.PSI_COUNT, mine)
-    if not np.array_equal(mine, theirs):
-        raise PeerProtocolError(
-            "the two parties did not find the same common ids", expected=f"{mine[0]} ids", got=f"{theirs[0]} ids"
-        )
-
-
-def check_matched(count: int, limits: MatchLimits) -> None:
-    if count < limits.min_matched:
-        found = f"only {count} ids are" if count else "no id is"
-        raise PolicyError(
-            f"{found} common to both parties, below min_matched = {limits.min_matched}",
-            remedy="Check that both sides' ids are written alike (case, spaces, zeros) and are the right columns.",
-        )

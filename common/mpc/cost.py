@@ -15,19 +15,27 @@ SIZES = 56  # rows, training rows and columns, agreed before training; and the m
 
 @dataclass(frozen=True)
 class Cost:
-    """Payload bytes at one party: to and from the other party, and from the dealer."""
+    """Payload bytes at one party: to and from the other party, from the coordinator and to it."""
 
     peer_sent: int = 0
     peer_received: int = 0
     dealt: int = 0
+    tags: int = 0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(self.peer_sent + other.peer_sent, self.peer_received + other.peer_received, self.dealt + other.dealt)
+        peer = self.peer_sent + other.peer_sent, self.peer_received + other.peer_received
+        return Cost(*peer, self.dealt + other.dealt, self.tags + other.tags)
 
 
-def matching(own_ids: int, other_ids: int) -> int:
+def matching_by_tags(own_ids: int) -> Cost:
+    """Counts, a key and a digest, the same in both directions; tags to the coordinator and a bit for each back. Section 8."""
+    return Cost(80, 80, -(-own_ids // 8), 16 + 16 * own_ids)
+
+
+def matching_by_curve(own_ids: int, other_ids: int) -> Cost:
     """Counts and a digest, own points, replies to the other's: the same in both directions. Section 8."""
-    return 48 + 32 * own_ids + 32 * other_ids
+    both = 48 + 32 * own_ids + 32 * other_ids
+    return Cost(both, both)
 
 
 def periods(matched: int, months: int) -> int:
@@ -70,10 +78,10 @@ def truncation(values: int) -> int:
     return 8 * values
 
 
-def alignment(party: Party, own_ids: int, other_ids: int, matched: int = 0, months: int = 0) -> Cost:
+def alignment(party: Party, own_ids: int, other_ids: int, matched: int = 0, months: int = 0, matching: str = "neutral") -> Cost:
     """Matching ids and, where rows are months of them, their common months; `months` 0 means by id alone."""
-    both = matching(own_ids, other_ids)
+    ids = matching_by_tags(own_ids) if matching == "neutral" else matching_by_curve(own_ids, other_ids)
     if not months:
-        return Cost(both, both)
-    both += periods(matched, months)
-    return Cost(both, both, period_product(matched, months) if party is Party.BANK else 0)
+        return ids
+    both = periods(matched, months)
+    return ids + Cost(both, both, period_product(matched, months) if party is Party.BANK else 0)

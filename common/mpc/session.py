@@ -30,6 +30,9 @@ class Kind(Enum):
     PSI_COUNT = "psi_count"
     PSI_POINTS = "psi_points"
     PSI_REPLIES = "psi_replies"
+    PSI_SIZES = "psi_sizes"
+    PSI_TAGS = "psi_tags"
+    PSI_COMMON = "psi_common"
     PERIOD_RANGE = "period_range"
     PERIOD_BITS = "period_bits"
     PERIOD_SHARES = "period_shares"
@@ -65,6 +68,9 @@ OPENS: dict[Kind, Opened] = {
     Kind.PSI_COUNT: Opened.MATCHED_IDS,
     Kind.PSI_POINTS: Opened.MATCHED_IDS,
     Kind.PSI_REPLIES: Opened.MATCHED_IDS,
+    Kind.PSI_SIZES: Opened.COUNTS,
+    Kind.PSI_TAGS: Opened.COUNTS,
+    Kind.PSI_COMMON: Opened.MATCHED_IDS,
     Kind.PERIOD_RANGE: Opened.PERIOD_RANGE,
     Kind.PERIOD_SHARES: Opened.MATCHED_ROWS,
     Kind.SPLIT: Opened.SPLIT,
@@ -137,14 +143,26 @@ class Session:
     """One job at one party: who I am, the other party, and the numbers of the next arrays each way."""
 
     def __init__(
-        self, party: Party, peer: Channel, reporter: Reporter | None = None, *, allowed: frozenset[Opened] = frozenset()
+        self,
+        party: Party,
+        peer: Channel,
+        reporter: Reporter | None = None,
+        *,
+        allowed: frozenset[Opened] = frozenset(),
+        whom: str = "the other party",
     ) -> None:
-        self.party, self._peer, self._allowed = party, peer, allowed
+        self.party, self._peer, self._allowed, self._whom = party, peer, allowed, whom
         self.reporter: Reporter = reporter or Silent()
         self.traffic = Traffic()
         self.opened: set[Opened] = set()
         self._sent = self._received = 0
         self._posting: asyncio.Task[None] | None = None
+
+    def beside(self, channel: Channel, whom: str) -> Session:
+        """The same job's rounds with a third process, under the same plan, entered in the same book of what was opened."""
+        session = Session(self.party, channel, self.reporter, allowed=self._allowed, whom=whom)
+        session.opened = self.opened
+        return session
 
     async def exchange(self, kind: Kind, mine: Array, *, shape: tuple[int, ...] | None = None) -> Array:
         """One round: sends `mine`, returns the other's array of the same kind and dtype.
@@ -211,11 +229,10 @@ class Session:
         if (opens := OPENS.get(kind)) is not None:
             self.open(opens)
 
-    @staticmethod
-    def _checked(label: Round, values: Array, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+    def _checked(self, label: Round, values: Array, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
         if values.dtype != dtype or values.shape != shape:
             raise PeerProtocolError(
-                "the other party sent an array of another shape",
+                f"{self._whom} sent an array of another shape",
                 round=label,
                 expected=f"{dtype} {shape}",
                 got=f"{values.dtype} {values.shape}",

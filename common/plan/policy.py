@@ -31,7 +31,10 @@ class Policy(StrictModel):
         default=3, ge=0, description="Training jobs that may open to the grid counts in which this bank's label of a row is."
     )
     max_ids: int = Field(default=20_000_000, ge=1, description="Most ids either side may bring to an alignment.")
-    matching: tuple[Matching, ...] = Field(default=("ecdh",), description="How ids may be matched.")
+    matching: tuple[Matching, ...] = Field(
+        default=("neutral", "ecdh"),
+        description="How ids may be matched; leave out neutral to have no third process in it (protos/PROTOCOL.md section 8).",
+    )
     own_weights: bool = Field(
         default=False, description="Allow reveal = 'owners': at the end of a training this side's own weights are opened to it."
     )

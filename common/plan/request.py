@@ -12,7 +12,7 @@ from common.config import StrictModel
 from common.disclosure import Opened
 from common.party import Party
 
-Matching = Literal["ecdh"]
+Matching = Literal["neutral", "ecdh"]
 _BASE = frozenset({Opened.MATCHED_IDS, Opened.COUNTS})
 _PERIODS = frozenset({Opened.PERIOD_RANGE, Opened.MATCHED_ROWS})
 
@@ -52,7 +52,10 @@ class Plan(Request):
     keys: tuple[Literal["id", "period"], ...] = Field(
         default=("id",), description='What a row is: ["id"], or ["id", "period"] for monthly rows.'
     )
-    matching: Matching = Field(default="ecdh", description="How ids are matched. ecdh: Diffie-Hellman.")
+    matching: Matching = Field(
+        default="neutral",
+        description="How ids are matched. neutral: by the coordinator, which sees keyed hashes; ecdh: between the two, slower.",
+    )
     score_bits: int = Field(
         default=5,
         ge=0,

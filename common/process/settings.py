@@ -90,6 +90,7 @@ class CoordinatorSettings(Process):
     memory_mib: int = Field(
         default=1024, ge=0, description="What dealing may hold in memory of the matrices' masks; larger ones are expanded anew."
     )
+    max_ids: int = Field(default=20_000_000, ge=1, description="Most ids either party may bring to be matched here.")
     stall_timeout: float = Field(
         default=600.0, gt=0, description="Seconds of a running job in which no party reports anything."
     )

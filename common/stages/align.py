@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from common.errors import DataError, PolicyError
-from common.match.ecdh import Match, MatchLimits, match_ids
+from common.match.agree import Match, MatchLimits
 from common.mpc.correlations import Correlations, PeriodDemand
 from common.mpc.fixedpoint import Words
 from common.mpc.session import Kind, Session
@@ -25,7 +23,7 @@ async def align(
     by_period: bool,
     domain: bytes,
     limits: MatchLimits,
-    match: Match = match_ids,
+    match: Match,
 ) -> tuple[Index, int]:
     """Rows of `table`, int64 (n,), row k being the same (enterprise, period) at both parties; and the matched enterprises.
 
@@ -40,7 +38,7 @@ async def align(
     codes = np.unique(table.ids.codes)
     if not by_period and len(codes) < table.rows:
         raise _repeated(table.rows - len(codes))
-    ids = await asyncio.to_thread(table.ids.levels.take(pa.array(codes)).to_pylist)
+    ids = table.ids.levels.take(pa.array(codes))
     matched = codes[await match(session, ids, domain=domain, limits=limits)]
     if not by_period:
         row_of = np.empty(len(table.ids.levels), np.int64)

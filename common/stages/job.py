@@ -17,7 +17,7 @@ from common.home.outcome import Challenge, Outcome
 from common.home.record import Refit
 from common.learn.learner import Half
 from common.learn.linear.design import Prepared
-from common.match.ecdh import Match, match_ids
+from common.match.agree import Match
 from common.mpc.correlations import Correlations
 from common.mpc.fixedpoint import Reals
 from common.mpc.product import Rows
@@ -121,8 +121,8 @@ class PartyJob:
     reporter: StageReporter
     home: Home
     role: Role
+    match: Match
     scratch: Scratch = field(default_factory=Scratch)
-    match: Match = match_ids
     outcome: Outcome = field(default_factory=Outcome)
     _stage: str = ""
 

@@ -20,7 +20,7 @@ from common.learn.linear.design import Prepared, agree_on_sizes, prepare
 from common.learn.linear.half import PartyModel, make_half
 from common.learn.linear.steps import make_steps
 from common.learn.linear.train import train
-from common.match.ecdh import MatchLimits
+from common.match.agree import MatchLimits
 from common.monitor import reference
 from common.mpc.fixedpoint import Reals
 from common.mpc.session import Kind

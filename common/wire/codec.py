@@ -35,9 +35,13 @@ def encode(label: Round, values: Array) -> Iterator[Piece]:
 
 
 class Assembler:
-    """Puts the frames of one array after another together. Raises PeerProtocolError on anything out of order or size."""
+    """Puts the frames of one array after another together. Raises PeerProtocolError on anything out of order or size.
 
-    def __init__(self) -> None:
+    largest: bytes of an array, above which none is taken.
+    """
+
+    def __init__(self, largest: int = MAX_ARRAY_BYTES) -> None:
+        self._largest = largest
         self._label: Round | None = None
         self._values: Array = np.empty(0, np.uint8)
         self._chunk = self._chunks = 0
@@ -72,11 +76,11 @@ class Assembler:
         if dtype is None or len(block.shape) not in (1, 2):
             raise PeerProtocolError("a frame with an unknown element or shape arrived", round=label)
         size = math.prod(block.shape) * dtype.itemsize
-        if size > MAX_ARRAY_BYTES or block.chunks != max(1, -(-size // CHUNK_BYTES)):
+        if size > self._largest or block.chunks != max(1, -(-size // CHUNK_BYTES)):
             raise PeerProtocolError(
                 "a frame claims an impossible size",
                 round=label,
-                expected=f"at most {MAX_ARRAY_BYTES} bytes",
+                expected=f"at most {self._largest} bytes",
                 got=f"{size} in {block.chunks}",
             )
         self._label, self._chunk, self._chunks = label, 0, block.chunks

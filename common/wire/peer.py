@@ -15,7 +15,7 @@ from common.errors import LocalProtocolError, PeerFailed, PeerLost, PeerProtocol
 from common.mpc.correlations import Demand
 from common.mpc.session import Array, Round
 from common.wire import party_pb2 as party
-from common.wire.codec import Assembler, encode
+from common.wire.codec import MAX_ARRAY_BYTES, Assembler, encode
 from common.wire.frames import Piece
 from common.wire.peer_pb2 import Abort, Fault, Frame, Hello
 from common.wire.status import from_fault
@@ -43,10 +43,14 @@ class Counter:
 
 
 class FrameChannel:
-    """Labelled arrays over a stream of frames. A reader task takes them off the stream while the owner computes."""
+    """Labelled arrays over a stream of frames. A reader task takes them off the stream while the owner computes.
 
-    def __init__(self, stream: Duplex, whom: str, counter: Counter) -> None:
-        self._stream, self._whom, self._counter = stream, whom, counter
+    largest: bytes of an array, above which none is taken.
+    """
+
+    def __init__(self, stream: Duplex, whom: str, counter: Counter, largest: int = MAX_ARRAY_BYTES) -> None:
+        self._stream, self._whom, self._counter, self._largest = stream, whom, counter, largest
+        self._closed = False  # by the other side, in order
         self._arrived: asyncio.Queue[tuple[Round, Array] | Exception] = asyncio.Queue(_READ_AHEAD)
         self._reader: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
@@ -77,6 +81,14 @@ class FrameChannel:
             )
         return values
 
+    async def end(self) -> None:
+        """Waits until the other side closes the stream; raises PeerProtocolError for one more array, PeerLost if it breaks."""
+        arrived = self._failure or await self._arrived.get()
+        if not isinstance(arrived, Exception):
+            raise PeerProtocolError(f"{self._whom} sent more than it said", got=arrived[0])
+        if not self._closed:
+            raise arrived
+
     async def abort(self, fault: Fault) -> None:
         """Tells the other side why this one ends; silent when the stream is already gone."""
         with contextlib.suppress(WattScoreError, asyncio.TimeoutError):
@@ -90,11 +102,12 @@ class FrameChannel:
                 await self._reader
 
     async def _read(self) -> None:
-        assembler = Assembler()
+        assembler = Assembler(self._largest)
         try:
             while True:
                 frame = await self._stream.read()
                 if frame is None:
+                    self._closed = True
                     raise PeerLost(f"{self._whom} closed the connection", remedy=f"See the log of {self._whom}.")
                 self._counter.received += frame.ByteSize()
                 if isinstance(frame, Frame) and frame.WhichOneof("payload") == "abort":

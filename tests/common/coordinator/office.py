@@ -85,8 +85,9 @@ class Office:
         await asyncio.sleep(0)
         return caller  # type: ignore[no-any-return]
 
-    async def submit(self) -> str:
-        return (await self.coordinator.submit(wire.SubmitRequest(plan=PLAN.canonical()), client())).id
+    async def submit(self, **more: Any) -> str:
+        plan = PLAN.model_copy(update=more)
+        return (await self.coordinator.submit(wire.SubmitRequest(plan=plan.canonical()), client())).id
 
     def shown(self, job: str) -> wire.Job:
         return self.board.get(job).message
@@ -98,10 +99,10 @@ class Office:
 
         await asyncio.wait_for(wait(), 5)
 
-    async def running(self) -> tuple[str, Caller, Caller]:
+    async def running(self, **more: Any) -> tuple[str, Caller, Caller]:
         """A job that both parties have been told to start."""
         grid, bank = await self.attend(Party.GRID), await self.attend(Party.BANK)
-        job = await self.submit()
+        job = await self.submit(**more)
         for caller in (grid, bank):
             assert (await caller.hears("offer")).offer.job == job
             caller.say(party_pb2.FromParty(accept=party_pb2.Accept(job=job)))

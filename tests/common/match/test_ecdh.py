@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 from common.disclosure import Opened
 from common.errors import LocalProtocolError, PeerProtocolError, PolicyError
 from common.match import curve, ecdh
+from common.match.agree import MatchLimits
 from common.match.curve import Points, hash_to_curve
-from common.match.ecdh import MatchLimits, match_ids
+from common.match.ecdh import match_ids
 from common.mpc.session import Array, Kind, MemoryChannel, Round, Session, memory_pair
 from common.party import Party
 
@@ -54,7 +56,7 @@ def start(
     grid: Sequence[str], bank: Sequence[str], limits: tuple[MatchLimits, MatchLimits], sessions: tuple[Session, Session]
 ) -> list[asyncio.Task[Any]]:
     return [
-        asyncio.create_task(match_ids(session, ids, domain=b"job", limits=limit))
+        asyncio.create_task(match_ids(session, pa.array(ids, pa.string()), domain=b"job", limits=limit))
         for session, ids, limit in zip(sessions, (grid, bank), limits, strict=True)
     ]
 

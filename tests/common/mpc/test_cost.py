@@ -8,12 +8,13 @@ import pytest
 from common.learn.linear import cost as linear
 from common.learn.linear.cost import descent, training
 from common.learn.linear.descent import nesterov, sgd
-from common.match.ecdh import MatchLimits
+from common.match.agree import MatchLimits
+from common.match.ecdh import match_ids
 from common.mpc import cost
 from common.mpc.correlations import DealtCorrelations
-from common.mpc.cost import Cost, alignment, matching, periods
+from common.mpc.cost import Cost, alignment, matching_by_curve, matching_by_tags, periods
 from common.mpc.link import Fourier, Link, Taylor
-from common.mpc.session import Session
+from common.mpc.session import MemoryChannel, Session
 from common.party import Party
 from common.rows.table import FeatureTable, Ids
 from common.stages.align import align
@@ -24,11 +25,11 @@ from tests.peers import Trio, coordinate
 def measured(trio: Trio, party: Party) -> Cost:
     """Payload bytes on this party's channels; all it receives was logged where it was sent."""
 
-    def total(sender: Party | None) -> int:
-        channel = trio.to_party[party] if sender is None else trio.peer[sender]
-        return sum(values.nbytes for _, values in channel.log)
+    def total(*channels: MemoryChannel) -> int:
+        return sum(values.nbytes for channel in channels for _, values in channel.log)
 
-    return Cost(total(party), total(party.other), total(None))
+    received = total(trio.to_party[party], trio.neutral.at_neutral[party])
+    return Cost(total(trio.peer[party]), total(trio.peer[party.other]), received, total(trio.neutral.at_party[party]))
 
 
 @pytest.mark.parametrize("bits", [8, 20, None], ids=["8 bits", "20 bits", "owned"])
@@ -48,8 +49,9 @@ async def test_receiving_is_sending_with_sides_swapped() -> None:
     assert grid.peer_sent == bank.peer_received and bank.peer_sent == grid.peer_received
 
 
+@pytest.mark.parametrize("matching", ["neutral", "ecdh"])
 @pytest.mark.parametrize("by_period", [False, True])
-async def test_alignment(by_period: bool) -> None:
+async def test_alignment(by_period: bool, matching: str) -> None:
     ids = {Party.GRID: range(0, 90), Party.BANK: range(40, 110)}
     months = range(24290, 24297)
     trio = Trio()
@@ -65,17 +67,19 @@ async def test_alignment(by_period: bool) -> None:
 
     async def side(session: Session, correlations: DealtCorrelations) -> int:
         mine, limits = table(session.party), MatchLimits(min_matched=1)
-        return (await align(session, correlations, mine, by_period=by_period, domain=b"job", limits=limits))[1]
+        match = trio.neutral.match(session.party) if matching == "neutral" else match_ids
+        return (await align(session, correlations, mine, by_period=by_period, domain=b"job", limits=limits, match=match))[1]
 
     assert set((await coordinate(trio, side)).values()) == {50}
     for party in Party:
         own, other = len(ids[party]), len(ids[party.other])
-        expected = alignment(party, own, other, 50, len(months) if by_period else 0)
+        expected = alignment(party, own, other, 50, len(months) if by_period else 0, matching)
         assert measured(trio, party) == expected + Cost(dealt=32)
 
 
 def test_the_formulas_as_documented() -> None:
-    assert matching(1000, 2000) == matching(2000, 1000) == 48 + 32 * 3000
+    assert matching_by_curve(1000, 2000) == matching_by_curve(2000, 1000) == Cost(48 + 32 * 3000, 48 + 32 * 3000)
+    assert matching_by_tags(1001) == Cost(80, 80, 126, 16 + 16 * 1001)
     assert periods(50, 7) == 16 + 2 * 48  # 350 bits in 6 words
     assert linear.matrices(10**6, 20) == 8 * (10**6 + 20) * 20
     assert linear.shared_step(10**6, 20, 21) == 8 * 21 + 12 * 10**6 + 8 * 41

@@ -36,9 +36,14 @@ def test_plans_of_defaults_pass_a_policy_of_defaults() -> None:
 
 
 def test_ids_are_matched_as_the_policy_says() -> None:
-    assert Policy().matching == ("ecdh",)
     for kind in ({}, {"kind": "score", "model": "job-1"}):
-        assert refusal(Policy(matching=[]), **kind) == "this party's policy does not allow: matching = 'ecdh'"
+        for one, other in (("neutral", "ecdh"), ("ecdh", "neutral")):
+            check(Policy(), matching=one, **kind)
+            check(Policy(matching=[one]), matching=one, **kind)
+            assert refusal(Policy(matching=[other]), matching=one, **kind) == (
+                f"this party's policy does not allow: matching = '{one}'"
+            )
+        assert "matching = 'neutral'" in refusal(Policy(matching=["ecdh"]), **kind)  # the default of plans
 
 
 @pytest.mark.parametrize("name", [*Limits.model_fields, "min_binary", "min_bin_rows", "min_bin_class"])

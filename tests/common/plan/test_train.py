@@ -26,9 +26,9 @@ SIDES: dict[str, Any] = {"grid": {"dataset": "meters"}, "bank": {"dataset": "loa
 WEIGHTS = {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS}
 TRAINING = {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SPLIT, Opened.TEST_SCORES, Opened.METRICS}
 # The canonical bytes of a plan of defaults. A change here breaks every stored digest and needs a new protocol version.
-TRAIN_DIGEST = "9c3a86265c2be2212f5df262a292dd4cc5b8f34eb2c087408697da754fc436a9"
+TRAIN_DIGEST = "12af4fd9e9869c4a42f1ff45815b6c108d6e0d4ca282dad23de7c18f76319fce"
 PREDEAL_DIGEST = "bf8e3466ca413186e7be08c295454cf5ad2b7272fc73597543e0b82ab59df796"
-SCORE_DIGEST = "e97dcaed1419e3b46b348097fdf8e0a5aa2ab41323c43af3067e93e45c9a1c5b"
+SCORE_DIGEST = "ca6eedadb1945e2ac5db58babe65f227863b5ae3a8875a0d0b15c5e4e464d126"
 PROMOTE_DIGEST = "0f098cb4915c7347a20daf9cffc793735b21401edfbe9b64d537fb394c1fc60e"
 
 

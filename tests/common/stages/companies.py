@@ -146,6 +146,7 @@ class Companies:
                     self.reporters[own],
                     home,
                     role_of(own, home),
+                    self.trio.neutral.match(own),
                     self.scratch(own),
                 )
             )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from common.disclosure import Opened
 from common.errors import DataError, PolicyError
-from common.match.ecdh import MatchLimits
+from common.match.agree import MatchLimits
 from common.mpc.correlations import DealtCorrelations
 from common.mpc.session import Array, Kind, Session
 from common.party import Party
@@ -29,13 +29,13 @@ Pairs = list[tuple[str, int]]
 async def aligned(
     grid: FeatureTable, bank: FeatureTable, *, by_period: bool, trio: Trio | None = None, limits: MatchLimits = LIMITS
 ) -> dict[Party, tuple[Index, int]]:
-    tables = {Party.GRID: grid, Party.BANK: bank}
+    tables, trio = {Party.GRID: grid, Party.BANK: bank}, trio or Trio()
 
     async def protocol(session: Session, correlations: DealtCorrelations) -> tuple[Index, int]:
-        own = tables[session.party]
-        return await align(session, correlations, own, by_period=by_period, domain=b"job", limits=limits)
+        own, match = tables[session.party], trio.neutral.match(session.party)
+        return await align(session, correlations, own, by_period=by_period, domain=b"job", limits=limits, match=match)
 
-    return await coordinate(trio or Trio(), protocol)
+    return await coordinate(trio, protocol)
 
 
 def monthly(pairs: Pairs) -> FeatureTable:
@@ -54,10 +54,10 @@ async def test_by_id_both_sides_get_the_common_rows_in_the_same_order() -> None:
 
 
 async def test_by_id_no_period_is_opened_and_no_dealer_asked() -> None:
-    trio = Trio(frozenset({Opened.MATCHED_IDS}))
+    trio = Trio(frozenset({Opened.MATCHED_IDS, Opened.COUNTS}))
     await aligned(table(["A", "B"], [1, 2]), table(["B", "A"], [7, 8]), by_period=False, trio=trio)
     for party in Party:
-        assert trio.session[party].opened == {Opened.MATCHED_IDS}
+        assert trio.session[party].opened == {Opened.MATCHED_IDS, Opened.COUNTS}
         assert [round.kind for round, _ in trio.to_party[party].log] == [Kind.SEED]
 
 
@@ -150,7 +150,7 @@ async def test_by_period_opens_what_it_says() -> None:
     trio = Trio()
     await aligned(monthly([("A", 1)]), monthly([("A", 1)]), by_period=True, trio=trio)
     for party in Party:
-        assert trio.session[party].opened == {Opened.MATCHED_IDS, Opened.PERIOD_RANGE, Opened.MATCHED_ROWS}
+        assert trio.session[party].opened == {Opened.MATCHED_IDS, Opened.COUNTS, Opened.PERIOD_RANGE, Opened.MATCHED_ROWS}
 
 
 @pytest.mark.parametrize("lacking", [Opened.PERIOD_RANGE, Opened.MATCHED_ROWS])

@@ -14,6 +14,7 @@ from common.errors import DataError, JobNotFound, PlanError, PolicyError
 from common.home.outcome import Outcome
 from common.learn.linear.design import INTERCEPT
 from common.learn.linear.half import ClosedModel
+from common.match.ecdh import match_ids
 from common.mpc.fixedpoint import decode
 from common.mpc.session import Kind
 from common.party import Party
@@ -311,7 +312,8 @@ def party_job(companies: Companies, **more: Any) -> PartyJob:
     """The grid's, of a plan with these keys; nobody is at the other end."""
     plan, home = companies.plan(**more), companies.opened_home(Party.GRID)
     session = Trio(plan.allowed).session[Party.GRID]
-    return PartyJob("job-1", plan, companies.dataset(Party.GRID), session, None, Recorder(), home, role_of(Party.GRID, home))  # type: ignore[arg-type]
+    dataset, role = companies.dataset(Party.GRID), role_of(Party.GRID, home)
+    return PartyJob("job-1", plan, dataset, session, None, Recorder(), home, role, match_ids)  # type: ignore[arg-type]
 
 
 def test_what_a_warning_says_is_for_its_party_and_others_hear_that_there_is_one(companies: Companies) -> None:

@@ -234,3 +234,33 @@ async def test_an_abort_in_place_of_a_greeting_raises_with_its_cause() -> None:
 async def test_a_silent_peer_is_a_lost_one() -> None:
     with pytest.raises(PeerLost, match="did not greet"):
         await greet(timeout=0.0)
+
+
+# What ends where it should
+
+
+async def test_the_end_of_a_stream_is_waited_for_and_nothing_may_come_before_it() -> None:
+    async with lone(None) as channel:
+        await channel.end()
+    async with lone(*encode(SPLIT, BITS), None) as channel:
+        with pytest.raises(PeerProtocolError, match="the grid sent more than it said"):
+            await channel.end()
+    async with lone(PeerLost("the connection broke")) as channel:
+        with pytest.raises(PeerLost, match="broke"):
+            await channel.end()
+    async with lone(PeerLost("the connection broke")) as channel:
+        await failure(channel)
+        with pytest.raises(PeerLost, match="broke"):
+            await channel.end()
+
+
+async def test_an_array_above_what_a_channel_takes_is_refused_by_its_first_frame() -> None:
+    near, far = duplex()
+    channel = FrameChannel(near, "the grid", Counter(), largest=16)
+    channel.start()
+    for frame in (*encode(SPLIT, np.zeros(16, np.uint8)), *encode(SHAPE, np.zeros(CHUNK_BYTES + 1, np.uint8))):
+        await far.write(frame)
+    assert (await channel.receive(SPLIT)).size == 16
+    error = await failure(channel, SHAPE)
+    assert type(error) is PeerProtocolError and "expected at most 16 bytes" in str(error)
+    await channel.stop()

@@ -83,6 +83,7 @@ def test_each_link_carries_what_the_formulas_say(trained: wire.Job) -> None:
         assert mine.peer.sent == pytest.approx(expected.peer_sent, rel=0.05)
         assert mine.peer.received == pytest.approx(expected.peer_received, rel=0.05)
         assert mine.coordinator.received == pytest.approx(expected.dealt, rel=0.05)
+        assert expected.tags < mine.coordinator.sent < expected.tags + 5000  # demands and acknowledgements
         assert (dealt.sent, dealt.received) == (mine.coordinator.received, mine.coordinator.sent)
     assert trained.grid.report.peer.sent == trained.bank.report.peer.received
     assert trained.bank.report.peer.sent == trained.grid.report.peer.received

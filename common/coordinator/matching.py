@@ -1,0 +1,50 @@
+"""The lines on which the parties' tags of one job come in: each is served until both know which of their tags are common."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from common.errors import PlanError
+from common.match.intersect import intersect
+from common.match.tags import PIECE_BYTES
+from common.party import Party
+from common.wire.peer import Counter, FrameChannel
+from common.wire.server import Call
+
+
+class Matching:
+    """One job's matching. Parties come in by `serve`, while `run` compares. most: ids a party may bring."""
+
+    def __init__(self, counters: Mapping[Party, Counter], most: int) -> None:
+        loop = asyncio.get_running_loop()
+        self._counters, self._most = counters, most
+        self._joined: dict[Party, asyncio.Future[FrameChannel]] = {party: loop.create_future() for party in Party}
+        self._over: asyncio.Future[None] = loop.create_future()
+        self._over.add_done_callback(lambda over: over.cancelled() or over.exception())
+
+    async def run(self) -> None:
+        """Until both parties have been told and have closed their lines. Raises what `intersect` and the lines raise."""
+        try:
+            lines = {party: await self._joined[party] for party in Party}
+            await intersect(lines, self._most)
+            for line in lines.values():
+                await line.end()
+        except Exception as error:
+            self._over.set_exception(error)
+            raise
+        finally:
+            if not self._over.done():
+                self._over.set_result(None)
+
+    async def serve(self, party: Party, call: Call) -> None:
+        """One party's line, its greeting read. Raises what ended the matching, so that the party hears it."""
+        if self._joined[party].done():
+            raise PlanError(f"the {party.value} joined the matching twice")
+        line = FrameChannel(call, f"the {party.value}", self._counters[party], PIECE_BYTES)
+        line.start()
+        self._joined[party].set_result(line)
+        try:
+            await asyncio.shield(self._over)
+        finally:
+            await line.stop()

@@ -1,0 +1,38 @@
+"""How a job's ids are matched: a line to the coordinator for it where the plan says so."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from common.match.agree import Match
+from common.match.aided import match_aided
+from common.match.ecdh import match_ids
+from common.mpc.session import Channel
+from common.plan.request import Plan
+from common.wire.client import Connection
+from common.wire.methods import MATCH
+from common.wire.peer import Counter, FrameChannel, greeting
+
+
+def choose_match(plan: Plan, job: str, coordinator: Connection, counter: Counter) -> Match:
+    """The plan's way of matching; `counter` counts what goes to and from the coordinator."""
+    if plan.matching == "ecdh":
+        return match_ids
+    return partial(match_aided, neutral=partial(_line, plan, job, coordinator, counter))
+
+
+@asynccontextmanager
+async def _line(plan: Plan, job: str, coordinator: Connection, counter: Counter) -> AsyncIterator[Channel]:
+    stream = coordinator.stream(MATCH)
+    channel = FrameChannel(stream, "the coordinator", counter)
+    try:
+        hello = greeting(job, plan.digest())
+        counter.sent += hello.ByteSize()
+        await stream.write(hello)
+        channel.start()
+        yield channel
+    finally:
+        await channel.stop()
+        await stream.close()

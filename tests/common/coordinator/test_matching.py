@@ -1,0 +1,151 @@
+"""Matching through the coordinator's handlers: what it takes, from whom, and that what goes wrong ends the job by name."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from common.errors import IdentityError, JobStateError, PeerLost, PeerProtocolError, PlanError, PolicyError
+from common.mpc.session import Array, Kind, Round
+from common.party import Identity, Party
+from common.wire import party_pb2
+from common.wire.codec import Assembler, encode
+from common.wire.frames import unpack
+from common.wire.peer import greeting
+from common.wire.peer_pb2 import Frame
+from tests.common.coordinator.office import PARTY, Caller, Office, office
+
+BOTH = 3  # tags that both bring; each has one more
+
+
+def tags(party: Party) -> Array:
+    return np.array([*((number, 1) for number in range(BOTH)), (10 + party.index, 1)], np.uint64)
+
+
+def frames(number: int, kind: Kind, values: Array) -> list[Any]:
+    return list(encode(Round(kind, number), values))
+
+
+def joined(here: Office, party: Party, job: str, *said: Any) -> Caller:
+    """A party's stream of tags, on which it has greeted and said this."""
+    caller = Caller(PARTY[party])
+    for message in (greeting(job, b""), *said):
+        caller.say(message)
+    here.ended[caller] = asyncio.create_task(here.coordinator.match(None, caller))  # type: ignore[arg-type]
+    return caller
+
+
+def sizes(own: int = BOTH + 1, other: int = BOTH + 1) -> list[Any]:
+    return frames(1, Kind.PSI_SIZES, np.array([own, other], np.uint64))
+
+
+def good(party: Party) -> list[Any]:
+    return [*sizes(), *frames(2, Kind.PSI_TAGS, tags(party))]
+
+
+def answer(caller: Caller) -> list[int]:
+    """The bits that a party was told."""
+    (frame,) = caller.heard
+    done = Assembler().add(unpack(frame.SerializeToString()))
+    assert done is not None and done[0] == Round(Kind.PSI_COMMON, 1)
+    return [int(bit) for bit in np.unpackbits(done[1], count=BOTH + 1)]
+
+
+async def ended(here: Office, caller: Caller) -> BaseException | None:
+    await asyncio.wait([here.ended[caller]], timeout=5.0)
+    return here.ended[caller].exception()
+
+
+async def test_both_are_told_and_every_byte_is_counted(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        job, *_ = await here.running()
+        callers = {party: joined(here, party, job, *good(party)) for party in Party}
+        await here.until(lambda: all(caller.heard for caller in callers.values()))
+        for caller in callers.values():
+            assert answer(caller) == [1, 1, 1, 0]
+            caller.say(None)
+        for caller in callers.values():
+            assert await ended(here, caller) is None
+        drive = here.coordinator._drive
+        assert drive is not None
+        for party in Party:
+            sent = [*good(party), greeting(job, b"")]
+            assert drive.counters[party.value].received == sum(message.ByteSize() for message in sent)
+            assert drive.counters[party.value].sent == sum(frame.ByteSize() for frame in callers[party].heard)
+        assert not here.board.get(job).state.final
+
+
+async def job_fails(here: Office, job: str, kind: type[Exception], says: str) -> None:
+    fault = (await here.final(job)).fault
+    assert (fault.kind, fault.origin) == (kind.__name__, "coordinator") and says in fault.message
+
+
+def then(values: Array) -> list[Any]:
+    """Sizes as they should be, and this for tags."""
+    return [*sizes(), *frames(2, Kind.PSI_TAGS, values)]
+
+
+OWN = tags(Party.BANK)
+WRONG: dict[str, tuple[list[Any], type[Exception], str]] = {
+    "too many": (sizes(own=101), PolicyError, "the bank brings 101 ids, more than max_ids = 100 of the coordinator"),
+    "more in a piece": (then(np.ones((5, 2), np.uint64)), PeerProtocolError, "the bank sent another number of tags"),
+    "more at the end": ([*then(OWN), *frames(3, Kind.PSI_TAGS, OWN)], PeerProtocolError, "the bank sent more than it said"),
+    "a large piece": (then(np.zeros((65_537, 2), np.uint64))[:2], PeerProtocolError, "a frame claims an impossible size"),
+    "unsorted": (then(OWN[::-1].copy()), PeerProtocolError, "the bank sent tags that do not ascend"),
+    "a broken stream": ([*sizes(), PeerLost("the bank's line broke")], PeerLost, "the bank's line broke"),
+    "an early end": ([*sizes(), None], PeerLost, "the bank closed the connection"),
+    "other frames": ([Frame()], PeerProtocolError, "a frame without a known payload"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+async def test_what_a_party_does_wrong_ends_the_job_and_both_streams(tmp_path: Path, case: str) -> None:
+    said, kind, says = WRONG[case]
+    async with office(tmp_path, max_ids=100) as here:
+        job, *_ = await here.running()
+        grid, bank = joined(here, Party.GRID, job, *good(Party.GRID), None), joined(here, Party.BANK, job, *said)
+        await job_fails(here, job, kind, says)
+        for caller in (grid, bank):
+            error = await ended(here, caller)
+            assert isinstance(error, kind) and says in str(error)
+
+
+async def test_a_party_that_falls_silent_in_the_middle_ends_the_job(tmp_path: Path) -> None:
+    async with office(tmp_path, stall_timeout=0.05) as here:
+        job, *_ = await here.running()
+        callers = [joined(here, Party.GRID, job, *good(Party.GRID)), joined(here, Party.BANK, job, *sizes())]
+        await job_fails(here, job, PeerLost, "no party has reported anything")
+        for caller in callers:
+            assert await ended(here, caller) is None  # their ends are told why on the other stream
+
+
+async def test_who_may_not_come_and_when(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        job, *_ = await here.running()
+        joined(here, Party.GRID, job)
+        await asyncio.sleep(0)
+        for caller, kind, says in (
+            (joined(here, Party.GRID, job), PlanError, "the grid joined the matching twice"),
+            (joined(here, Party.BANK, "train-0"), JobStateError, "job train-0 is not running"),
+        ):
+            error = await ended(here, caller)
+            assert isinstance(error, kind) and says in str(error)
+        stranger: Any = Caller(Identity("acme", "client"))
+        stranger.say(greeting(job, b""))
+        with pytest.raises(IdentityError, match="is not a party here"):
+            await here.coordinator.match(None, stranger)
+        mute: Any = Caller(PARTY[Party.BANK])
+        mute.say(party_pb2.Demand(join=party_pb2.Join(job=job)))
+        with pytest.raises(PeerProtocolError, match="did not begin with a greeting"):
+            await here.coordinator.match(None, mute)
+
+
+async def test_a_job_matched_between_the_two_has_no_such_stream(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        job, *_ = await here.running(matching="ecdh")
+        error = await ended(here, joined(here, Party.GRID, job, *good(Party.GRID)))
+        assert isinstance(error, PlanError) and "does not have the coordinator match" in str(error)
