@@ -33,6 +33,7 @@ from common.trial.result import as_json
 from common.wire import coordinator_pb2
 from grid_party.__main__ import main as grid_party
 from grid_party.settings import GridSettings
+from tests.pages import blocks, command_lines, headings, plain
 from tests.source import ROOT, parse
 
 SAMPLES = ROOT / "deploy" / "samples"
@@ -130,22 +131,6 @@ def test_the_check_for_missing_keys_finds_nested_ones() -> None:
 # Both READMEs
 
 
-def blocks(text: str, language: str = r"\w+") -> list[tuple[str, str]]:
-    return re.findall(rf"^```({language})\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-
-
-def plain(language: str, code: str) -> object:
-    """A code block without its comments, which are translated."""
-    if language == "toml":
-        return tomllib.loads(code)
-    return re.sub(r"\s+# .*", "", code) if language == "sh" else code
-
-
-def headings(text: str) -> list[str]:
-    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
-    return re.findall(r"^(#+) ", prose, re.MULTILINE)
-
-
 def test_both_readmes_have_the_same_structure_and_the_same_code() -> None:
     en, zh = (READMES[name].read_text(encoding="utf-8") for name in ("en", "zh"))
     assert headings(en) == headings(zh)
@@ -177,11 +162,6 @@ def test_parties_of_the_readme_and_of_the_samples_would_start(tmp_path: Path) ->
         assert (str(bank.peer.who), str(grid.peer.who)) == (neutral.grid, neutral.bank)
         check_separate(bank.peer.who, grid)
         check_separate(grid.peer.who, bank)
-
-
-def command_lines(text: str) -> Iterator[str]:
-    for _, code in blocks(text, "sh"):
-        yield from (line for line in re.sub(r"\s+# .*", "", code).splitlines() if line)
 
 
 @pytest.mark.parametrize("language", READMES)

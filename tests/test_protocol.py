@@ -16,14 +16,10 @@ from common.mpc.link import Fourier
 from common.mpc.session import OPENS, Kind
 from common.party import Party
 from common.plan.state import TRANSITIONS, State
+from tests.pages import rows
 from tests.source import ROOT
 
 PROTOCOL = (ROOT / "protos" / "PROTOCOL.md").read_text(encoding="utf-8")
-
-
-def rows(text: str) -> list[list[str]]:
-    lines = re.findall(r"^\| ?(.*)\|$", text, re.MULTILINE)
-    return [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)] for line in lines]
 
 
 def section(number: int) -> str:
