@@ -15,7 +15,7 @@ from common.mpc.prg import Purpose
 from tests.source import ROOT, parse
 
 PACKAGES = ("common", "grid_party", "bank_party")
-PAGES = sorted([*ROOT.glob("*.md"), *(f for p in (*PACKAGES, "protos", "tests", "deploy") for f in (ROOT / p).rglob("*.md"))])
+PAGES = sorted([*ROOT.glob("*.md"), *(f for p in (*PACKAGES, "protos", "tests", "deploy", "findings") for f in (ROOT / p).rglob("*.md"))])
 
 # What a page writes as code and is none of ours: files of a running process, addresses, other people's names.
 FILES = re.compile(r"\.(sqlite|json|toml|txt|pem|key|log|sock|csv|parquet|html|service|yaml|svg|png|sh)$")
