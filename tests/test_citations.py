@@ -15,10 +15,12 @@ from common.mpc.prg import Purpose
 from tests.source import ROOT, parse
 
 PACKAGES = ("common", "grid_party", "bank_party")
-PAGES = sorted([*ROOT.glob("*.md"), *(f for p in (*PACKAGES, "protos", "tests", "deploy", "findings") for f in (ROOT / p).rglob("*.md"))])
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(f for p in (*PACKAGES, "protos", "tests", "deploy", "findings") for f in (ROOT / p).rglob("*.md"))]
+)
 
 # What a page writes as code and is none of ours: files of a running process, addresses, other people's names.
-FILES = re.compile(r"\.(sqlite|json|toml|txt|pem|key|log|sock|csv|parquet|html|service|yaml|svg|png|sh)$")
+FILES = re.compile(r"\.(sqlite|json|toml|txt|pem|key|log|sock|csv|parquet|html|service|yaml|svg|png|sh|npz)$")
 ELSEWHERE = re.compile(r"/|(data|certs|models|scores|stock|quality)/|[\w-]+\.example$")
 OTHERS = {"role.org.wattscore", "LogisticRegression", "bench.md"}
 
@@ -99,8 +101,16 @@ def test_a_citation_of_what_is_gone_is_found(gone: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
-        assert (page.parent / target).exists(), target
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")):
+        file = page.parent / target if target else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), f"{target}#{anchor}"
+
+
+def anchors(page: Path) -> list[str]:
+    """Where links may point within a page: its headings, in small letters, with hyphens for spaces."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles]
 
 
 def test_the_protocol_names_purposes_that_exist() -> None:

@@ -1,10 +1,9 @@
-"""What the documents claim, held against the code: samples, commands, READMEs, the reading order."""
+"""Samples and the reading order, held against the code; what commands there are, for the tests of other pages."""
 
 from __future__ import annotations
 
 import ast
 import re
-import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,26 +17,19 @@ from bank_party.settings import BankSettings
 from common.cli import main as wattscore
 from common.config import StrictModel
 from common.coordinator.__main__ import main as coordinator
-from common.daemon.settings import check_separate
-from common.features.options import Preparation
-from common.plan.policy import Policy
 from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
 from common.plan.read import load_plan
 from common.plan.request import Request
 from common.plan.score import ScorePlan
-from common.plan.train import Limits, TrainPlan
+from common.plan.train import TrainPlan
 from common.process.settings import ClientSettings, CoordinatorSettings, load_settings
 from common.records.config import RecordsConfig, load_records
-from common.trial.result import as_json
-from common.wire import coordinator_pb2
 from grid_party.__main__ import main as grid_party
 from grid_party.settings import GridSettings
-from tests.pages import blocks, command_lines, headings, plain
 from tests.source import ROOT, parse
 
 SAMPLES = ROOT / "deploy" / "samples"
-READMES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh-CN.md"}
 COMMANDS: dict[str, click.Command] = {
     "wattscore": wattscore,
     "grid-party": grid_party,
@@ -128,58 +120,7 @@ def test_the_check_for_missing_keys_finds_nested_ones() -> None:
     assert list(missing(GridSettings, raw)) == ["datasets.format", "policy.max_ids"]
 
 
-# Both READMEs
-
-
-def test_both_readmes_have_the_same_structure_and_the_same_code() -> None:
-    en, zh = (READMES[name].read_text(encoding="utf-8") for name in ("en", "zh"))
-    assert headings(en) == headings(zh)
-    assert [plain(*b) for b in blocks(en)] == [plain(*b) for b in blocks(zh)]
-    assert [len(re.findall(p, en, re.MULTILINE)) for p in (r"^\|", r"^- ")] == [
-        len(re.findall(p, zh, re.MULTILINE)) for p in (r"^\|", r"^- ")
-    ]
-    figures = r"\d\.\d{4}"
-    assert sorted(re.findall(figures, en)) == sorted(re.findall(figures, zh))
-
-
-@pytest.mark.parametrize("language", READMES)
-def test_the_configurations_in_a_readme_are_valid(language: str, tmp_path: Path) -> None:
-    found = set()
-    for _, code in blocks(READMES[language].read_text(encoding="utf-8"), "toml"):
-        name = code.splitlines()[0].removeprefix("# ")
-        load(name, code, tmp_path)
-        found.add(name)
-    others = {"score.toml", "predeal.toml", "promote.toml", "records-bank.toml", "records-sql.toml", "records-wide.toml"}
-    assert found == MODELS.keys() - others
-
-
-def test_parties_of_the_readme_and_of_the_samples_would_start(tmp_path: Path) -> None:
-    readme = {c.splitlines()[0].removeprefix("# "): c for _, c in blocks(READMES["en"].read_text(encoding="utf-8"), "toml")}
-    for source in (readme, {name: sample(name) for name in MODELS}):
-        settings = {n: load(n, source[n], tmp_path) for n in ("grid.toml", "bank.toml", "coordinator.toml")}
-        grid, bank, neutral = settings.values()
-        assert isinstance(grid, GridSettings) and isinstance(bank, BankSettings) and isinstance(neutral, CoordinatorSettings)
-        assert (str(bank.peer.who), str(grid.peer.who)) == (neutral.grid, neutral.bank)
-        check_separate(bank.peer.who, grid)
-        check_separate(grid.peer.who, bank)
-
-
-@pytest.mark.parametrize("language", READMES)
-def test_every_command_in_a_readme_exists(language: str) -> None:
-    seen = set()
-    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    for line in command_lines(READMES[language].read_text(encoding="utf-8")):
-        name, *words = shlex.split(line)
-        if name == "make":
-            assert set(words) <= set(targets)
-        elif name == "docker":
-            check_compose(words)
-        elif name != "python3":
-            name = name.removeprefix(".venv/bin/")
-            seen |= {name, check_command(name, words)}
-    assert COMMANDS.keys() <= seen
-    wanted = "try train jobs show cancel score predeal renew revoke init issue bundle trust"
-    assert set(wanted.split()) <= seen
+# Commands
 
 
 def check_compose(words: list[str]) -> None:
@@ -218,31 +159,6 @@ def check_command(name: str, words: list[str]) -> str:
     required = {p.opts[0] for p in command.params if p.required and isinstance(p, click.Option)}
     assert required <= set(given), f"{name} {shown} needs {required - set(given)}"
     return shown
-
-
-@pytest.mark.parametrize("file", [*READMES.values(), *SAMPLES.glob("*.toml")], ids=lambda file: file.name)
-def test_commands_named_in_prose_exist(file: Path) -> None:
-    for name, sub in re.findall(rf"(?<!from )\b({'|'.join(COMMANDS)}) ([a-z]+)\b", file.read_text(encoding="utf-8")):
-        subcommand(COMMANDS[name], sub)
-
-
-@pytest.mark.parametrize("language", READMES)
-def test_every_field_of_a_result_is_explained(language: str) -> None:
-    text = READMES[language].read_text(encoding="utf-8")
-    keys = as_json(coordinator_pb2.Job(), 0.0, None).keys()
-    assert [key for key in keys if f"`{key}`" not in text] == []
-
-
-def test_the_readmes_limits_are_the_defaults() -> None:
-    for model in (Limits(), Policy()):
-        assert (model.min_matched, model.min_rows, model.rows_per_column) == (1000, 1000, 20)
-        assert (model.min_per_class, model.min_test_per_class) == (100, 20)
-    assert Policy().min_binary == Preparation().min_binary == 50
-    plan = TrainPlan.model_validate({"grid": {"dataset": "m"}, "bank": {"dataset": "l"}})
-    assert 2 ** Policy().finest_score_bits == 2**plan.score_bits == 32
-    assert 2 ** Policy().finest_weight_bits == 2**plan.model.weight_bits == 256
-    assert (Policy().scores_per_row, Policy().min_columns, Policy().owned_weights) == (8, 3, False)
-    assert plan.model.make_link().reach == 12
 
 
 # The reading order of common/
