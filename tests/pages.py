@@ -31,3 +31,23 @@ def command_lines(text: str) -> Iterator[str]:
 def rows(text: str) -> list[list[str]]:
     lines = re.findall(r"^\| ?(.*)\|$", text, re.MULTILINE)
     return [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)] for line in lines]
+
+
+# Pages whose commands `tests/scenarios/end_to_end/test_pages.py` types, in this order: what comes later needs what came before.
+TYPED = [
+    "common/records/README.md", "deploy/README.md", "README.md", "common/trial/README.md", "common/stages/README.md",
+    "bank_party/README.md", "grid_party/README.md",
+]  # fmt: skip
+
+# Commands of pages that it does not type, and what runs them: a file, and a word of it.
+ELSEWHERE = [
+    (r"make demo$", "tests/scenarios/end_to_end/test_demo.py", '"demo", "--out"'),
+    (r"make (test|check)$", ".ci/run", "make test"),
+    (r"docker compose ", "tests/deploy/test_compose.py", "demo.compose("),
+    (r"python3 -m pip install \.$", "deploy/Dockerfile", "pip"),
+    (r"python3 -m venv matcher ", "tests/scenarios/end_to_end/test_matching.py", "WATTSCORE_PSI_PYTHON"),
+]
+
+
+def typed_elsewhere(line: str) -> bool:
+    return any(re.match(pattern, line) for pattern, _, _ in ELSEWHERE)

@@ -21,7 +21,7 @@ from common.process.settings import CoordinatorSettings
 from common.trial.result import as_json
 from common.wire import coordinator_pb2
 from grid_party.settings import GridSettings
-from tests.pages import blocks, command_lines, headings, plain, rows
+from tests.pages import ELSEWHERE, TYPED, blocks, command_lines, headings, plain, rows, typed_elsewhere
 from tests.source import ROOT
 from tests.test_docs import COMMANDS, MODELS, SAMPLES, check_command, load, sample, subcommand
 
@@ -176,3 +176,27 @@ def test_the_page_of_the_data_folder_is_as_the_code(title: str) -> None:
     assert rows(parts[0][place])[2:] == [[f"`{k.name}`", k.what, k.writer, k.back_up.value, k.lost] for k in kept]
     chinese = [(row[0], row[3]) for row in rows(parts[1][place])[2:]]
     assert chinese == [(f"`{k.name}`", IN_CHINESE[k.back_up]) for k in kept]
+
+
+# Who runs the commands of pages
+
+
+def test_every_command_of_a_page_is_run_by_a_test() -> None:
+    """Typed as it stands by a scenario that reads the page, or by the test that `ELSEWHERE` names."""
+    runs = {f"deploy/{role}/README.md": "tests/scenarios/separate/test_follow.py" for role in ("grid", "bank", "coordinator")}
+    runs |= dict.fromkeys(TYPED, "tests/scenarios/end_to_end/test_pages.py")
+    runs["tests/bench/README.md"] = "tests/scenarios/end_to_end/test_uci_recipes.py"
+    for page in PAIRS:
+        lines = [line for line in command_lines(read(page)) if not typed_elsewhere(line)]
+        assert not lines or named(page) in runs, named(page)
+    assert all((ROOT / file).exists() for file in runs.values())
+
+
+@pytest.mark.parametrize(("pattern", "file", "word"), ELSEWHERE)
+def test_what_runs_other_commands_is_there(pattern: str, file: str, word: str) -> None:
+    assert word in read(ROOT / file)
+    assert [line for page in PAIRS for line in command_lines(read(page)) if re.match(pattern, line)]
+
+
+def test_make_demo_is_the_demo_that_is_tested() -> None:
+    assert "\n\t$(BIN)/wattscore demo --out demo-out\n" in read(ROOT / "Makefile")

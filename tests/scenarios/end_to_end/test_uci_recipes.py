@@ -1,41 +1,62 @@
-"""UCI's raw columns to a joint model by the configurations in examples/uci and the command line alone: no code of ours."""
+"""UCI's raw columns to the published figures, by the commands that the page of figures shows and nothing else."""
 
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
-import tomllib
+import subprocess
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from common.cli import main
+from tests.pages import blocks, rows
 from tests.scenarios.end_to_end.test_uci import SOURCE
 from tests.source import ROOT
+from tests.test_docs import COMMANDS
+
+PAGE = (ROOT / "tests" / "bench" / "README.md").read_text(encoding="utf-8").split("\n## Accuracy on public data\n")[1]
+CHAPTER = PAGE.split("\n## ")[0]
+LINES = [line for _, code in blocks(CHAPTER, "sh") for line in code.splitlines()]
+TABLES = [part for part in re.split(r"^```sh.*?^```$", CHAPTER, flags=re.MULTILINE | re.DOTALL)[1:] if "|" in part]
 
 pytestmark = pytest.mark.skipif(
     not SOURCE.exists(), reason="UCI's default-of-credit-card-clients table is absent: set WATTSCORE_UCI to its path"
 )
 
 
-def wattscore(*arguments: object) -> str:
-    done = CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("uci")
+    shutil.copytree(ROOT / "examples" / "uci", folder, dirs_exist_ok=True)
+    (folder / "uci.csv").symlink_to(SOURCE)
+    return folder
+
+
+def typed(line: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, float]]:
+    """The result of a `try` of the page, no comparison asked for; of another command, nothing."""
+    name, *words = shlex.split(line)
+    monkeypatch.chdir(folder)
+    if name not in COMMANDS:
+        subprocess.run(["bash", "-euc", line], cwd=folder, check=True)
+        return {}
+    if words[0] == "try":
+        words = [*(word for word in words if word != "--compare"), "--json", "result.json"]
+    done = CliRunner().invoke(COMMANDS[name], words, catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    return done.output
+    return json.loads((folder / "result.json").read_text()) if words[0] == "try" else {}
 
 
-def test_raw_columns_reach_the_figure_through_three_daemons(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "examples" / "uci", tmp_path, dirs_exist_ok=True)
-    (tmp_path / "uci.csv").symlink_to(SOURCE)
-    for side in ("grid", "bank"):
-        said = wattscore("features", tmp_path / f"{side}.toml", "--out", tmp_path / f"{side}.parquet")
-        (dataset,) = tomllib.loads(said.split("configuration:\n")[1])["datasets"].values()
-    out = tmp_path / "result.json"
-    tables = ("--grid", tmp_path / "grid.parquet", "--bank", tmp_path / "bank.parquet")
-    keys = ("--key", dataset["id"], "--label", dataset["label"], "--period", dataset["period"])
-    wattscore("try", *tables, *keys, "--json", out)
-    found = json.loads(out.read_text())
+@pytest.mark.parametrize(("lines", "table", "row"), [(LINES[:3], 0, 1), (LINES[3:6], 1, 1), ([*LINES[3:5], *LINES[6:]], 1, 2)])
+def test_the_page_states_what_its_commands_give(
+    lines: list[str], table: int, row: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (found,) = [result for line in lines if (result := typed(line, folder, monkeypatch))]
+    stated = rows(TABLES[table])[2:]
+    for who, (_, auc, logloss) in (("bank_only", stated[0]), ("joint", stated[row])):
+        assert found["auc"][who] == pytest.approx(float(auc), abs=2e-4 if who == "bank_only" else 5e-4)
+        assert found["logloss"][who] == pytest.approx(float(logloss), abs=5e-4)
     assert (found["rows"]["matched"], found["rows"]["test"]) == (30_000, 9_000)
-    assert found["auc"]["joint"] >= 0.761
-    assert found["auc"]["joint"] > found["auc"]["bank_only"] + 0.1
+    assert [str(found["columns"][side]) for side in ("grid", "bank")] == re.findall(r"\d+", rows(TABLES[table])[0][0])
