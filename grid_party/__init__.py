@@ -1,1 +1,4 @@
-"""The grid's process."""
+"""The grid company: it lends its columns, and keeps account of what leaves.
+
+Knows no label, score or decision.
+"""

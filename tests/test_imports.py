@@ -229,6 +229,14 @@ def test_every_error_is_in_the_one_tree() -> None:
                     assert not bases & known, f"{module.name}.{node.name} belongs in common.errors and in the catalogue"
 
 
+def test_each_package_says_who_runs_it_and_what_it_may_not_know() -> None:
+    folders = [module for module in WRITTEN if module.path.name == "__init__.py"]
+    assert len(folders) > 20
+    for module in folders:
+        first, *rest = (ast.get_docstring(module.code) or "").split("\n\n")
+        assert first.endswith(".") and "\n" not in first and rest, f"{module.name} lacks a sentence or two"
+
+
 def test_files_are_short() -> None:
     tests = list((ROOT / "tests").rglob("*.py"))
     for path in [module.path for module in WRITTEN] + tests:

@@ -1,0 +1,4 @@
+"""What became of earlier scores, by the bank alone, once labels are known.
+
+Knows no column of the grid.
+"""

@@ -1,0 +1,4 @@
+"""What outlives a job at a party: models, registry, stocks, books.
+
+Knows no other party.
+"""

@@ -1,0 +1,4 @@
+"""From monthly records to features, by one party before any job.
+
+Knows no job, no network and no other party.
+"""
