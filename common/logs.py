@@ -32,7 +32,7 @@ _OURS = ("common", "wattscore", "grid-party", "bank-party")
 
 @dataclass
 class Place:
-    """Where in which job a task is. Tasks and threads that it starts share the object, so that they are where it is."""
+    """The place of a task: its job, and where in it. Tasks and threads that it starts share the object, and so the place."""
 
     job: str
     stage: str = ""
@@ -44,7 +44,7 @@ _place: ContextVar[Place | None] = ContextVar("place", default=None)
 
 @contextmanager
 def within(place: Place) -> Iterator[None]:
-    """What is logged inside, and by tasks begun inside, is from there."""
+    """Marks what is logged inside, and by tasks begun inside, as from there."""
     token = _place.set(place)
     try:
         yield

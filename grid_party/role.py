@@ -39,7 +39,7 @@ class GridRole:
     party = Party.GRID
 
     def budget(self, columns: int) -> Account:
-        """Of a model of so many columns: after as many models as columns a score's equations could be solved for them."""
+        """The budget of a model of so many columns: after as many models as columns, their scores could be solved for a row."""
         return Account(self.home.ledger, min(self.home.policy.scores_per_row, max(1, columns // 2)))
 
     def charge_counts(self, rows: FeatureTable, job: str) -> None:
@@ -71,7 +71,7 @@ class GridRole:
         pass
 
     def reasons(self, job: PartyJob, model: Half) -> Mapping[str, str | None]:
-        """As the dataset declares them today, or as they were when the model was trained."""
+        """The texts of reasons as the dataset declares them today, or as they were when the model was trained."""
         texts = {name: job.dataset.columns.get(name, column).reason for name, column in model.source.items()}
         if not any(texts.values()):
             job.warn("the plan asks for reasons, and no column of this dataset declares one: none are told")

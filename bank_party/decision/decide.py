@@ -31,7 +31,10 @@ _SHOWN = 100_000  # training rows, in the random order of the alignment, from wh
 
 
 def make_rules(config: DecisionConfig, made: Made, u: Reals, bank_only: BankOnly, *, seed: int) -> tuple[HeldOut, list[str]]:
-    """What the bank keeps of a training job, and warnings. u: joint, of held-out rows; seed: of the draw of validation rows."""
+    """The rules the bank keeps of a training job, and warnings.
+
+    u: joint, of held-out rows; seed: of the draw of validation rows.
+    """
     model, prepared, rows = made.model, made.prepared, made.rows
     held = made.table.part(rows, made.table.rows)
 

@@ -108,7 +108,7 @@ def build(
 
 
 def _exposure(held: FeatureTable, config: DecisionConfig, warnings: list[str]) -> Vector:
-    """Of each row, (n,); missing and negative ones as 0."""
+    """The exposure of each row, (n,); missing and negative ones as 0."""
     if config.exposure is None:
         return np.ones(held.rows)
     if config.exposure not in held.numeric:

@@ -28,7 +28,7 @@ _FEW = 8  # distinct values that are all listed
 
 
 class Attribute(StrictModel):
-    """What a value of the bank's column gives: `label` is a category, a bin or one representative value."""
+    """The points that a value of the bank's column gives: `label` is a category, a bin or one representative value."""
 
     column: str
     label: str
@@ -92,7 +92,7 @@ def sources(columns: Sequence[Column]) -> tuple[str, ...]:
 
 
 def own_contributions(card: Scorecard, columns: Sequence[Column], matrix: Vector, weights: Vector) -> Vector:
-    """Of the bank's prepared rows (n, m), without the intercept: log-odds by column of the table, (n, columns)."""
+    """The log-odds of the bank's prepared rows (n, m) by column of the table, without the intercept, (n, columns)."""
     place = {name: k for k, name in enumerate(card.columns)}
     groups = [place[column.source] for column in columns]
     return contributions(matrix, weights, np.array(card.means), groups, len(place))

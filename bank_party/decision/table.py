@@ -71,7 +71,7 @@ def verdict(config: DecisionConfig, p: Vector, score: Scores) -> npt.NDArray[np.
 
 
 def make_table(config: DecisionConfig, p: Vector, score: Scores, y: Vector, alone: Vector, exposure: Vector) -> DecisionTable:
-    """Of test rows (n,): calibrated p, written score, label, the bank-only model's u, exposure."""
+    """The table of test rows, each argument (n,): calibrated p, written score, label, the bank-only model's u, exposure."""
     decided = verdict(config, p, score)
     bands = tuple(_band(name, p, y, decided == k) for k, name in enumerate(VERDICTS))
     order = np.argsort(p, kind="stable")

@@ -32,7 +32,7 @@ class _Stored(StrictModel):
 
 
 def compare(champion: str, label: Reals, u: Reals, champion_u: Reals) -> Challenge:
-    """Of held-out rows (n,): labels, log-odds of the model and of the champion."""
+    """The comparison on held-out rows, each argument (n,): labels, log-odds of the model and of the champion."""
     return Challenge(
         champion, measures.auc(label, u), measures.auc(label, champion_u), measures.delong(label, u, champion_u), len(label)
     )
@@ -44,7 +44,7 @@ def save(found: Challenge, folder: Path) -> None:
 
 
 def measured(store: ModelStore, job: str, champion: str, least: int = LEAST) -> Challenge | None:
-    """What the training of `job` measured against this champion, or what rows held out by both say.
+    """The comparison that the training of `job` made with this champion, or that of rows held out by both say.
 
     None if these are fewer than `least`, or 20, of either class; the training had floors of its own.
     """

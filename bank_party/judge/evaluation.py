@@ -39,7 +39,7 @@ def bank_only(made: Made, label: Reals, ridge: float) -> BankOnly:
 
 
 def evaluate(u: Reals, alone: Reals, label: Reals) -> Evaluation:
-    """Of held-out rows (n,): log-odds of the joint and of the bank-only model, and labels."""
+    """The evaluation on held-out rows, each argument (n,): log-odds of the joint and of the bank-only model, and labels."""
     return Evaluation(
         measures.evaluate(label, u), measures.evaluate(label, alone), measures.delong(label, u, alone), float(np.abs(u).max())
     )

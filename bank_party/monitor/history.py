@@ -49,7 +49,7 @@ def _matured(
 
 
 def _labels(labelled: dict[str, DatasetConfig], config: MonitorConfig) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Of the named datasets, or of all that can be read: one that scoring never uses must not silence the monitor."""
+    """Labels of the named datasets, or of all that can be read: one that scoring never uses must not silence the monitor."""
     if config.labels:
         return matured.known_labels(labelled, config.labels), ()
     unread: list[str] = []

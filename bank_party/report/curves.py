@@ -18,7 +18,7 @@ _SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 @dataclass(frozen=True, repr=False)
 class Curve:
-    """Of rows by falling risk, at some of the distinct scores: share of rows, of overdue, of good ones, each (points,)."""
+    """Rows by falling risk, at some of the distinct scores: share of rows, of overdue, of good ones, each (points,)."""
 
     rows: Vector
     bad: Vector
@@ -69,7 +69,7 @@ def _apart(at: npt.NDArray[np.intp], ends: Counts, keep: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Lift:
-    """Of the riskiest `share` of rows: lift over the average rate, and the share of all overdue rows among them."""
+    """The riskiest `share` of rows: lift over the average rate, and the share of all overdue rows among them."""
 
     share: float
     rows: int

@@ -34,7 +34,7 @@ def make_report(data: Path, job: str, choice: Choice) -> str:
 
 
 def own(evidence: Evidence, held: HeldOut) -> Own:
-    """What the bank adds to the frame."""
+    """The bank's part of the page."""
     judged = judge(held)
     return Own(
         SECTIONS,
@@ -64,7 +64,7 @@ def _rising(rules: Decision) -> bool:
 
 
 def _distance(refit: Refit, weight: float, record: Record) -> float | None:
-    """Of the trained weight, in standard errors of the difference: errors fall with the root of the rows."""
+    """The distance from the trained weight, in standard errors of the difference: errors fall with the root of the rows."""
     if not refit.error:
         return None
     return (refit.value - weight) / (refit.error * math.sqrt(1 + refit.rows / record.counts["train_rows"]))

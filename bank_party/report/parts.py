@@ -121,7 +121,7 @@ def score_psi(base: Vector, now: Vector, bins: int = _PSI_BINS) -> float:
 
 @dataclass(frozen=True)
 class Shares:
-    """Of the bank's and the grid's part of u on held-out rows: covariance with u over its variance, deviations, correlation."""
+    """Shares of both sides' parts of u on held-out rows: covariance with u over its variance, deviations, correlation."""
 
     bank: float
     grid: float

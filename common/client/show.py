@@ -103,7 +103,7 @@ def print_evaluation(job: wire.Job, console: Console) -> None:
 
 
 def print_production(job: wire.Job, console: Console) -> None:
-    """What a promotion, a challenge or a scoring job's drift came to."""
+    """Prints the outcome of a promotion, a challenge or a scoring job's drift."""
     if job.bank.report.champion:
         console.print(f"the champion is now [bold]{job.bank.report.champion}[/]", highlight=False)
     if job.bank.report.HasField("challenge"):

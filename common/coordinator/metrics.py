@@ -18,7 +18,7 @@ LINKS = tuple(party.value for party in Party)
 
 
 class Watched(Protocol):
-    """What a coordinator at work shows."""
+    """The view of a coordinator at work."""
 
     links: Links
 
@@ -33,7 +33,7 @@ def watch_coordinator(registry: CollectorRegistry, board: Board, coordinator: Wa
 
 
 def jobs(board: Board) -> Iterable[Metric]:
-    """Of all jobs the coordinator knows, those before its last start too."""
+    """The counts of all jobs the coordinator knows, those before its last start too."""
     over = CounterMetricFamily("wattscore_jobs", "Jobs that are over.", labels=("kind", "state"))
     errors = CounterMetricFamily("wattscore_job_errors", "Jobs that ended badly, by kind of error.", labels=("error",))
     records = [record.message for record in board.all()]

@@ -31,7 +31,7 @@ class Seat(Generic[S, H]):
 
     @property
     def name(self) -> str:
-        """Of its command, and in its log."""
+        """The name of its command, also used in its log."""
         return f"{self.party.value}-party"
 
     def load(self, config: Path) -> S:

@@ -13,7 +13,7 @@ from common.rows.dataset import DatasetConfig
 
 
 class PartySettings(Process):
-    """What `grid-party` and `bank-party` both have."""
+    """The settings that `grid-party` and `bank-party` both have."""
 
     listen: Address | None = Field(default=None, description="HOST:PORT to serve on.")
     coordinator: Remote = Field(description="The coordinator this party attends.")

@@ -24,7 +24,7 @@ class Name(StrEnum):
 
 
 class BackUp(Enum):
-    """As the pages for operators say it."""
+    """The rule for back-ups, as the pages for operators say it."""
 
     DAILY = "yes, daily"
     YES = "yes"

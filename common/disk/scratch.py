@@ -71,7 +71,7 @@ def _write(file: int, data: memoryview, offset: int) -> None:
 
 
 class Scratch:
-    """Where a job's large arrays live: in memory while they fit in `budget` bytes together, then in files in `folder`."""
+    """A job's place for large arrays: in memory while they fit in `budget` bytes together, then in files in `folder`."""
 
     def __init__(self, folder: Path | None = None, budget: int = 1 << 62) -> None:
         self.folder, self._left = folder, budget

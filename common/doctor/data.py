@@ -35,7 +35,7 @@ _SAMPLE = 1 << 20
 
 @dataclass(frozen=True)
 class Size:
-    """Of one dataset: rows, about, and feature columns."""
+    """The size of one dataset: rows, about, and feature columns."""
 
     rows: int
     columns: int
@@ -77,7 +77,7 @@ def size_of(file: TableFile, config: DatasetConfig) -> Size:
 
 
 def check_plan(plan: AnyPlan, settings: PartySettings, party: Party) -> Finding:
-    """What the party would answer to an offer of this plan."""
+    """The party's answer to an offer of this plan, as a check."""
     try:
         settings.policy.check(plan)
         if isinstance(plan, Plan):

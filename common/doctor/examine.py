@@ -120,7 +120,7 @@ def _look_at_data(
 
 
 def _attendances(side: Side, daemon: Visit, visits: Mapping[str, Visit], machine: Machine) -> Iterator[Finding]:
-    """What the coordinator says of the parties: the only way to see the bank, which nobody can dial."""
+    """The coordinator's word on the parties: the only way to see the bank, which nobody can dial."""
     source = daemon if side.role == "coordinator" else visits.get("coordinator", Visit())
     if source.about is None:
         if worst(source.findings) is not Status.FAIL:

@@ -98,7 +98,7 @@ def free_memory() -> int:
 
 @dataclass(frozen=True)
 class Machine:
-    """What the checks ask of their surroundings."""
+    """The surroundings that checks ask: clock, disk, memory, versions."""
 
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     free_disk: Callable[[Path], int] = free_disk

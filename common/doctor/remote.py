@@ -24,7 +24,7 @@ _CLOSE, _FAR = 5.0, 300.0  # seconds clocks may differ; beyond the second, new c
 
 @dataclass
 class Visit:
-    """What was found at one process, and what it said if it said anything."""
+    """A look at one process: what was found there, and what it said if it said anything."""
 
     findings: list[Finding] = field(default_factory=list)
     about: AboutReply | None = None
@@ -153,7 +153,7 @@ def check_versions(check: str, protocol: int, software: str, machine: Machine) -
 
 
 def check_attendance(party: Attendance, expected: str, own: bool, machine: Machine) -> Iterator[Finding]:
-    """What the coordinator says of a party; `own`: it is the very one whose doctor this is."""
+    """The coordinator's word on a party; `own`: it is the very one whose doctor this is."""
     check = f"{expected} attends"
     if not party.attends:
         since = " any more" if party.since else ""

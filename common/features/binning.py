@@ -227,7 +227,7 @@ def _pooled(order: list[int], rows: Counts, ones: Counts, sign: int) -> list[lis
 
 
 def _cross(a: list[int], b: list[int], rows: Counts, ones: Counts) -> int:
-    """Of the sign of rate(b) - rate(a), exactly."""
+    """A number with the sign of rate(b) - rate(a): the cross product in whole numbers, hence exact."""
     return int(ones[b].sum()) * int(rows[a].sum()) - int(ones[a].sum()) * int(rows[b].sum())
 
 

@@ -128,7 +128,7 @@ def _fit_numeric(found: _Found, name: str, values: Vector, config: ColumnConfig,
 
 
 def _fill(present: Vector, missing: str) -> float | None:
-    """What replaces a missing number; None for columns whose rows with missing values are dropped or refused."""
+    """The number that replaces a missing one; None for columns whose rows with missing values are dropped or refused."""
     if missing in ("drop", "refuse"):
         return None
     present = present[~np.isnan(present)]

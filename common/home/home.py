@@ -1,4 +1,4 @@
-"""Where a party keeps what outlives a job."""
+"""A party's home: the books and stores of what outlives a job."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from common.plan.policy import Policy
 
 @dataclass(frozen=True)
 class Home:
-    """Where a party keeps what outlives a job, and what it allows."""
+    """The books and stores of a party, and what it allows."""
 
     models: ModelStore
     ledger: Ledger

@@ -34,7 +34,7 @@ class ModelStore:
         return self.write(model.job, pack(model))
 
     def write(self, job: str, packed: Packed) -> str:
-        """As `save`; once it has returned the model outlasts a power cut, and a registry may name it."""
+        """Writes a packed model, as `save` does; afterwards it outlasts a power cut, and a registry may name it."""
         make_folder(folder := self._place(job))
         for name, data in (("arrays.npz", packed.arrays), ("model.json", packed.text)):
             write_private(folder / name, data)
@@ -54,7 +54,7 @@ class ModelStore:
         return (self._place(job) / "model.json").exists()
 
     def folder(self, job: str) -> Path:
-        """Where a model is kept; what else belongs to it may stand beside it."""
+        """The folder a model is kept in; what else belongs to it may stand beside it."""
         return self._place(job)
 
     def load(self, job: str) -> Half:

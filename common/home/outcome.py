@@ -1,4 +1,4 @@
-"""What a party may say of a job that is over."""
+"""Outcomes: all that a party may say of a job that is over."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Drift:
 
 @dataclass
 class Outcome:
-    """What a party may say of a finished job: counts, seconds, warnings, what was opened, at the bank the evaluation."""
+    """A finished job, as others may hear of it: counts, seconds, warnings, what was opened, at the bank the evaluation."""
 
     counts: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)

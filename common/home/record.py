@@ -1,4 +1,4 @@
-"""What a training job leaves for those who review it, beside its model: counts by month, columns, fingerprints, refits.
+"""Records that a training job leaves for those who review it, beside its model: counts by month, columns, fingerprints, refits.
 
 `record.json`, mode 0600. Aggregates of the party's own rows only, for itself: nothing of it is sent.
 """
@@ -71,7 +71,7 @@ class Record(StrictModel):
 
 @dataclass(frozen=True)
 class Seen:
-    """What the job's outcome knows: counts, seconds of each stage, names of what was opened."""
+    """The part of a record that the job's outcome knows: counts, seconds of each stage, names of what was opened."""
 
     counts: Mapping[str, int]
     seconds: Mapping[str, float]

@@ -108,7 +108,7 @@ class Registry:
 
     @property
     def position(self) -> bytes:
-        """Where this registry stands, 32 bytes: the hash of the chain of its moves."""
+        """The position of this registry, 32 bytes: the hash of the chain of its moves."""
         moves = self.moves()
         return moves[-1].position if moves else ORIGIN
 

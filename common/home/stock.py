@@ -40,7 +40,7 @@ _ERASED = bytes(SEED_BYTES)
 
 @dataclass(frozen=True)
 class StockLabel:
-    """What a stock is and what it serves: the same at both parties. name: the job that dealt it. dealer: who dealt."""
+    """The label of a stock, the same at both parties: what it serves. name: the job that dealt it. dealer: who dealt."""
 
     name: str
     dealer: str
@@ -63,7 +63,7 @@ DEALING = 1  # raised when what is dealt for the same model changes: tables, sca
 
 
 def dealing(model: Model) -> str:
-    """What of a model, and of this software, decides which arrays are dealt: two models with the same can share a stock."""
+    """A hash of what, in a model and this software, decides which arrays are dealt: with the same, models share stocks."""
     steps = make_steps(model, 1 << 16)
     what = [
         __version__,

@@ -55,7 +55,7 @@ class Stocks:
         return found is not None or self._path(job).exists()
 
     def unspent(self) -> list[StockLabel]:
-        """What can be used, oldest first. Files that cannot, such as restored ones, are removed."""
+        """The stocks that can be used, oldest first. Files that cannot, such as restored ones, are removed."""
         labels = []
         for path in sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime_ns):
             try:
@@ -96,7 +96,7 @@ class Stocks:
             )
 
     def create(self, name: str, plan: PredealPlan, seed: bytes) -> StockWriter:
-        """Where the stock that job `name` is dealt will be written."""
+        """The writer of the stock that job `name` is dealt."""
         label = StockLabel(name, self._dealer, dealing(plan.model), plan.rows, plan.grid_columns, plan.bank_columns)
         return StockWriter(self._path(name), label, seed)
 
@@ -153,6 +153,6 @@ def _mib(size: int) -> int:
 
 
 def describe(labels: list[StockLabel]) -> str:
-    """What there is, in public terms."""
+    """A list of the stocks there are, in public terms."""
     sizes = [f"{label.name} for {label.rows} rows x ({label.grid_columns} + {label.bank_columns})" for label in labels]
     return f"there is {', '.join(sizes)}" if sizes else "there is none"

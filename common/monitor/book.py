@@ -57,7 +57,7 @@ class Book:
             return [Reading(*row) for row in found]
 
     def enter_scores(self, job: str, model: str, file: Path) -> None:
-        """Where the bank wrote the scores of a job."""
+        """Enters the file to which the bank wrote the scores of a job."""
         with open_book(self._file) as book:
             book.execute("insert or replace into scored values (?, ?, ?)", (job, model, file.name))
 

@@ -82,7 +82,7 @@ def _index(known: Distribution, month: str, counts: npt.NDArray[np.int64]) -> tu
 
 
 def alarms(readings: Iterable[Reading], config: MonitorConfig) -> list[Alarm]:
-    """Of each column and month what passes a threshold and is more than chance."""
+    """The alarms of each column and month: what passes a threshold and is more than chance."""
     found = []
     for r in readings:
         if r.psi > max(config.psi, r.floor):

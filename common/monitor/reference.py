@@ -53,7 +53,10 @@ class Reference(StrictModel):
 
 
 def describe(table: FeatureTable, rows: int, score: npt.NDArray[np.float64] | None = None) -> Reference:
-    """Of the first `rows` rows, and of the scores of the others, held out; numbers cut at deciles, the 20 commonest levels."""
+    """Distributions of the first `rows` rows, and of scores of the others, held out.
+
+    Numbers are cut at deciles; of categories the 20 commonest levels stand by themselves.
+    """
     periods = None if table.periods is None else table.periods[:rows]
     columns = {name: _distribution(values, periods) for name, values in named(table, slice(rows))}
     held = None if table.periods is None else table.periods[rows:]

@@ -32,13 +32,13 @@ class PeriodDemand:
 
 
 class Demand(Protocol):
-    """What a party asks of the dealer: a frozen dataclass of whole numbers; see `once`."""
+    """A demand that a party puts to the dealer: a frozen dataclass of whole numbers; see `once`."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 def once(demand: Demand) -> tuple[type[Demand], int]:
-    """What may be asked for once a job: demands of this kind, each by its number where they are numbered."""
+    """The kind and number that may be asked for once a job: demands of this kind, each by its number where they are numbered."""
     return type(demand), int(getattr(demand, "number", 0))
 
 
@@ -58,7 +58,7 @@ class TruncationPart:
 
 
 class Correlations(Protocol):
-    """Where a party's single-use randomness comes from; `number` is the step it is for. A dealer today."""
+    """The source of a party's single-use randomness; `number` is the step it is for. A dealer today."""
 
     async def order(self, demand: Demand) -> None:
         """Says what the next rounds will consume."""
@@ -82,7 +82,7 @@ class Correlations(Protocol):
         """Hides this party's share of the residual."""
 
     async def truncation(self, number: int, count: int) -> TruncationPart:
-        """What one truncation of `count` values consumes."""
+        """The randomness that one truncation of `count` values consumes: (count,) words each."""
 
     async def gradient_mask(self, number: int, own: int, other: int) -> tuple[Words, Words]:
         """Shares of U^T v for this party's own gradient (own,) and for the other's (other,); `owned` weights only."""

@@ -44,7 +44,7 @@ def periods(matched: int, months: int) -> int:
 
 
 def period_product(matched: int, months: int) -> int:
-    """What the dealer deals the bank for `periods`; the grid expands its own. Section 8."""
+    """Bytes that the dealer deals the bank for `periods`; the grid expands its own. Section 8."""
     return 8 * -(-matched * months // 64)
 
 

@@ -43,7 +43,7 @@ class Link(ABC):
 
     @abstractmethod
     def public(self, c: Turns, scales: LinkScales) -> Words:
-        """What is public of step_over_n * sigma(u), at RESIDUAL_SCALE."""
+        """The public part of step_over_n * sigma(u), (n,), at RESIDUAL_SCALE."""
 
     def step_over_n(self, scales: LinkScales) -> float:
         """The step size over the rows that the encoded factors really stand for."""
@@ -140,7 +140,8 @@ class Taylor(Link):
 
     def factors(self, c: Turns, scales: LinkScales) -> Iterator[Words]:
         unit, (_, top) = self._unit(scales), self._shifted(c)
-        yield np.broadcast_to(np.uint64(unit), c.shape)
+        yield np.broadcast_to(np.uint64(unit), c.shape)  # of a: step / 4n
+        # of a_top: -P (1 - c'_top) step / 4n, which is what a wrap takes off u unless c' has wrapped already
         yield (top.astype(np.int64) - 1).view(np.uint64) * np.uint64(unit * self.period)
 
     def public(self, c: Turns, scales: LinkScales) -> Words:

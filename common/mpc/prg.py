@@ -17,7 +17,7 @@ _ZEROS = memoryview(bytes(_CHUNK))
 
 
 class Purpose(Enum):
-    """What an expansion is for: no two uses of a seed share a key stream."""
+    """The purpose of an expansion: no two uses of a seed share a key stream."""
 
     MATRIX = 1
     RIDGE_MATRIX = 2

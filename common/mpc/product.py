@@ -47,7 +47,7 @@ class Matrices:
 
 
 def in_memory(shape: tuple[int, int]) -> Rows:
-    """Where share_matrices puts the other's matrix unless told otherwise."""
+    """An empty (rows, m) array of words in memory: where `share_matrices` puts the other's matrix unless told otherwise."""
     words: Words = np.empty(shape, np.uint64, order="F")
     return words
 

@@ -25,7 +25,7 @@ OFFLOAD_WORDS = 1 << 16  # below this, a hop to a worker thread costs more than 
 
 
 class Kind(Enum):
-    """What a round carries; one typed protobuf field each (protos/common/wire/peer.proto)."""
+    """The kind of array a round carries; one typed protobuf field each (protos/common/wire/peer.proto)."""
 
     PSI_COUNT = "psi_count"
     PSI_POINTS = "psi_points"
@@ -111,7 +111,7 @@ class Channel(Protocol):
 
 
 class Reporter(Protocol):
-    """Where a running job says how far it is, and what its owner should know."""
+    """The listener to whom a running job says how far it is, and what its owner should know."""
 
     def progress(self, done: int, total: int) -> None: ...
 

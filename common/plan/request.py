@@ -18,7 +18,7 @@ _PERIODS = frozenset({Opened.PERIOD_RANGE, Opened.MATCHED_ROWS})
 
 
 class Side(StrictModel):
-    """What one party brings."""
+    """One party's side of a plan: the dataset it brings."""
 
     dataset: str = Field(description="The name of a dataset in this party's configuration.")
     columns: tuple[str, ...] = Field(
@@ -27,13 +27,13 @@ class Side(StrictModel):
 
 
 class Request(StrictModel):
-    """What all kinds of plan share."""
+    """The part that all kinds of plan share."""
 
     name: str = Field(default="", max_length=100, description="For people; appears in lists.")
 
     @property
     def allowed(self) -> frozenset[Opened]:
-        """What the computation may open."""
+        """The disclosures that the computation may make."""
         return frozenset({Opened.COUNTS})
 
     def canonical(self) -> str:
@@ -77,7 +77,7 @@ class Plan(Request):
 
     @property
     def needs(self) -> frozenset[Opened]:
-        """What the computation asked for cannot do without opening."""
+        """The disclosures that the computation asked for cannot do without."""
         return _BASE | (_PERIODS if "period" in self.keys else frozenset())
 
     @property

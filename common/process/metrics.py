@@ -102,7 +102,7 @@ class Callback(Collector):
 
 
 class PartyMetrics:
-    """What a party counts."""
+    """The counters of a party."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._jobs = Counter("wattscore_jobs", "Jobs that are over.", ("kind", "state"), registry=registry)
@@ -231,7 +231,7 @@ def _stat(file: Path) -> os.stat_result | None:
 
 
 def watch_process(registry: CollectorRegistry, role: str, credentials: Credentials) -> None:
-    """What every daemon tells: its version, its memory and processor, how long its certificates last."""
+    """The gauges of every daemon: its version, its memory and processor, how long its certificates last."""
     build = Gauge("wattscore_build_info", "1, by version and role.", ("version", "role"), registry=registry)
     build.labels(__version__, role).set(1)
     ProcessCollector(registry=registry)

@@ -59,7 +59,7 @@ class Remote(Named):
 
 
 class Process(StrictModel):
-    """What every daemon has."""
+    """The settings of every daemon."""
 
     tls: TlsConfig = Field(description="This process's certificate, key and trusted organisations.")
     data: Path = Field(description="Folder for what outlives a job: models, ledger, scores or the job list.")

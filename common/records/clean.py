@@ -48,7 +48,7 @@ class Cleaned:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the owner should look at, as text: counts, no values."""
+        """The things the owner should look at, as text: counts, no values."""
         texts = [f"{f.field or 'rows'}: {f.rule} ({f.action}) in {f.rows / self.records:.1%} of records" for f in self.loud]
         return (*texts, *([f"no record of anybody in {', '.join(self.absent)}"] if self.absent else []))
 

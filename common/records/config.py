@@ -63,7 +63,7 @@ def _secret(path: Path) -> str:
 
 
 class Source(StrictModel):
-    """Where the records are: files, or a database."""
+    """The source of the records: files, or a database."""
 
     path: tuple[str, ...] = Field(
         default=(), description="The files, CSV (UTF-8, a header) or Parquet: a path, a glob or a list."
@@ -105,7 +105,7 @@ class Keys(StrictModel):
 
 
 class Outliers(StrictModel):
-    """What is too far from the middle of a field, judged on the values other than zero."""
+    """The rule for values too far from the middle of a field, judged on the values other than zero."""
 
     rule: OutlierRule = Field(
         default="keep", description="keep, clip to the bound, null (read as missing), drop the row, or refuse."

@@ -45,7 +45,7 @@ def make_features(
 
 
 def _check_outputs(out: Path, report: Path | None) -> None:
-    """What would otherwise be found out after the work."""
+    """Refuses at once what would otherwise be found out after the work."""
     if out.is_dir():
         raise ConfigError(f"{out}: is a folder", remedy="Name a file for --out.")
     if not out.resolve().parent.is_dir():

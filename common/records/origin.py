@@ -1,4 +1,4 @@
-"""Where raw records came from, and how an error names the place; tables of the same columns joined."""
+"""Origins of raw records, and how an error names the place; tables of the same columns joined."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _SHOWN = 40
 
 @dataclass(frozen=True)
 class Origin(ABC):
-    """Where a table came from. `label` names it to its owner, `name` to anybody."""
+    """The origin of a table. `label` names it to its owner, `name` to anybody."""
 
     label: str
     name: str
 
     @abstractmethod
     def places(self, rows: Collection[int]) -> dict[int, str]:
-        """Where, under `label`, each of these rows, counted from 0, is found."""
+        """The place under `label` of each of these rows, counted from 0."""
 
     def fault(self, what: str, *, local: str | None = None, remedy: str = "") -> DataError:
         """`what` holds no value; `local`, which may, replaces it for the owner."""

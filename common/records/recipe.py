@@ -31,7 +31,7 @@ _WORDS = {">": "gt", ">=": "ge", "<": "lt", "<=": "le", "=": "eq", "!=": "ne"}
 
 
 class Base(StrictModel):
-    """What every recipe has. categories: whether a categorical field will do, too."""
+    """The keys that every recipe has. categories: whether a categorical field will do, too."""
 
     categories: ClassVar[bool] = False
     name: str = Field(
@@ -144,7 +144,7 @@ class Last(OfField):
 
 
 class Static(OfField):
-    """What hardly changes: the last value known up to the month, however old."""
+    """A value that hardly changes: the last one known up to the month, however old."""
 
     categories: ClassVar[bool] = True
     kind: Literal["static"]

@@ -76,7 +76,7 @@ def without_duplicates(records: Records, rule: str, journal: Journal) -> Records
 
 
 def _unlike(values: npt.NDArray[np.generic], again: Mask, group: npt.NDArray[np.intp]) -> Mask:
-    """Of each group of records of one id and month, whether its values differ."""
+    """Whether values differ within each group of records of one id and month, (groups,)."""
     differs = np.zeros(len(values), dtype=np.bool_)
     differs[1:] = again[1:] & (values[1:] != values[:-1])
     if values.dtype.kind == "f":

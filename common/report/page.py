@@ -26,7 +26,7 @@ _MOST_BINS = 40  # columns whose bins are listed
 
 @dataclass(frozen=True, repr=False)
 class Own:
-    """What a side adds to the frame: its sections in order, the folder of those templates that it alone has, and their values.
+    """A side's part of the page: its sections in order, the folder of those templates that it alone has, and their values.
 
     values: a function of the words, by name as the templates use them; charts: by name.
     """
@@ -84,7 +84,7 @@ def _binned(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def opened(evidence: Evidence, words: Words) -> list[dict[str, Any]]:
-    """What the plan allows, in the order of the list."""
+    """The disclosures the plan allows, in the order of the list."""
     return [
         {
             "what": words.disclosed(value)[0],

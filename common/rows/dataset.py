@@ -93,7 +93,7 @@ class ColumnConfig(StrictModel):
 
 
 class DatasetConfig(StrictModel):
-    """Where a table is and what its columns mean."""
+    """A declared dataset: where its table is and what its columns mean."""
 
     path: Path = Field(description="The CSV (UTF-8, comma separated, with a header) or Parquet file.")
     format: Format = Field(default="auto", description="csv, parquet, or auto: told by the file's first bytes.")

@@ -42,7 +42,7 @@ def unreadable(path: Path, name: str, error: OSError) -> DataError:
 
 
 class Origin(Protocol):
-    """Where columns come from, as far as reading one needs to know: how to say what is wrong."""
+    """The origin of columns, as far as reading one needs to know: how to say what is wrong."""
 
     def fault(self, what: str, *, local: str | None = None, remedy: str = "") -> DataError: ...
 

@@ -39,7 +39,7 @@ async def train_ahead(
     start: Reals,
     scratch: Scratch | None = None,
 ) -> Reals | Shares:
-    """As `train`, whose arguments these are, with a stock that both parties hold. Raises PolicyError if none fits."""
+    """Trains as `train`, whose arguments these are, with a stock that both parties hold. Raises PolicyError if none fits."""
     rows, columns = own.shape
     grid, bank = (columns, other_columns) if session.party is Party.GRID else (other_columns, columns)
     stock = await _take(session, stocks, model, TrainingDemand(rows, grid, bank))

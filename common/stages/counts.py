@@ -32,7 +32,7 @@ _FEW = "its bins hold too few labels of a class"
 
 @dataclass(frozen=True)
 class Allowance:
-    """What bounds counting: training rows for each bin counted, and at the bank the entry in its book of counted rows."""
+    """The bounds of counting: training rows for each bin counted, and at the bank the entry in its book of counted rows."""
 
     rows_per_bin: int
     charge: Callable[[FeatureTable], None]  # raises PolicyError when these rows have been counted too often

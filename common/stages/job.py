@@ -42,7 +42,7 @@ class StageReporter(Reporter, Protocol):
 
 @dataclass(frozen=True, repr=False)
 class Made:
-    """What a training left at one party: its half of the model, all matched rows prepared, the training rows first.
+    """The product of a training at one party: its half of the model, all matched rows prepared, the training rows first.
 
     words: these, encoded, (rows, m); table: all matched rows as loaded; rows: how many of them trained.
     """
@@ -69,14 +69,14 @@ def _nothing(folder: Path) -> None:
 
 @dataclass(frozen=True, repr=False)
 class Kept:
-    """What a side keeps of a training beside the model: its coefficients fitted again, and files, once all else is made."""
+    """Things a side keeps of a training beside the model: its coefficients fitted again, and files, once all else is made."""
 
     refits: tuple[Refit, ...] = ()
     save: Callable[[Path], None] = _nothing  # into the model's folder
 
 
 class Role(Protocol):
-    """What one side does alone. What the two say to each other is in `stages`; a role is never asked in the middle of that.
+    """The part of a job that one side does alone. What the two say is in `stages`; a role is never asked in the middle of that.
 
     Its hooks exchange nothing with the other party. Both sides run them at the same places, though one may do nothing there.
     """
@@ -94,7 +94,7 @@ class Role(Protocol):
         """Before anything is trained: raises PolicyError for a model whose scores this side would not let be told."""
 
     async def trained(self, job: PartyJob, plan: TrainPlan, made: Made, heard: Heard | None) -> Kept:
-        """Of a training that is through; heard: at the bank."""
+        """The after-care of a training that is through; heard: at the bank."""
 
     def before_scoring(self, model: Half) -> None:
         """Before any row is matched: raises an error where what follows could not be done."""
@@ -103,7 +103,7 @@ class Role(Protocol):
         """The texts that may be told of this side's columns, by column."""
 
     async def scored(self, job: PartyJob, model: Half, table: FeatureTable, u: Reals | None, named: Named | None) -> None:
-        """Of rows that were scored; u and named: at the bank."""
+        """The after-care of rows that were scored; u and named: at the bank."""
 
     def compare(self, plan: PromotePlan, candidate: str, champion: str) -> Challenge | None:
         """The candidate beside the champion. Raises PolicyError for one that is significantly worse."""

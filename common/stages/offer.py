@@ -11,7 +11,7 @@ from common.rows.dataset import DatasetConfig
 
 
 def check_offer(plan: Plan, party: Party, datasets: dict[str, DatasetConfig], policy: Policy) -> DatasetConfig:
-    """What a party looks at before it accepts a job: its policy, and that the dataset and columns exist as declared."""
+    """Checks an offered job before it is accepted: the policy, and that the dataset and columns exist as declared."""
     policy.check(plan)
     side = plan.side(party)
     if side.dataset not in datasets:

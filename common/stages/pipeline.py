@@ -118,7 +118,7 @@ def keep(
     record: Record,
     chosen: Any,
 ) -> None:
-    """What a training leaves behind, once all of it is made: the model after what stands beside it."""
+    """Keeps the product of a training, once all of it is made: the model after what stands beside it."""
     folder = job.home.models.folder(job.id)
     save_record(record, folder)
     if chosen is not None:
@@ -227,7 +227,7 @@ def check_reasons(plan: ScorePlan, model: Half) -> None:
 
 
 def about(job: PartyJob, data: str) -> dict[str, Any]:
-    """What a reviewer needs to know of a model: which plan, which data (its SHA-256), which software, which warnings."""
+    """Facts of a model for its reviewer: which plan, which data (its SHA-256), which software, which warnings."""
     return {
         "plan_sha256": job.plan.digest().hex(),
         "plan": job.plan.canonical(),

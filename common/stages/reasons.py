@@ -67,7 +67,7 @@ def to_page(texts: tuple[str, ...]) -> Bytes:
 
 
 def from_page(page: Bytes) -> tuple[str, ...]:
-    """What `to_page` wrote; raises PeerProtocolError for texts that a column could not declare."""
+    """The texts that `to_page` wrote; raises PeerProtocolError for texts that a column could not declare."""
     lines = [line.tobytes().rstrip(b"\0") for line in page]
     count = max((k for k, line in enumerate(lines, start=1) if line), default=0)
     try:

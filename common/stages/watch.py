@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 def watch(
     job: str, model: str, folder: Path, history: Book, config: MonitorConfig, table: FeatureTable, u: Reals | None
 ) -> list[Reading] | None:
-    """What is entered into `history`, which stays here; see `told`. None: the model has no reference.
+    """The readings entered into `history`, which stays here; see `told`. None: the model has no reference.
 
     folder: the model's; u: scores of the rows, at the bank.
     """
@@ -35,7 +35,7 @@ def watch(
 
 
 def told(readings: Sequence[Reading], config: MonitorConfig, least: int) -> Drift | None:
-    """What others may hear: the largest stability index beyond chance, 0 if none is, and the number of alarms.
+    """The two numbers that others may hear: the largest stability index beyond chance, 0 if none is, and the number of alarms.
 
     Of months with at least `least` rows only, as an index of one row tells in which bin it is; None without such a month.
     """

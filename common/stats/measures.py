@@ -116,7 +116,7 @@ def delong(y: Vector, a: Vector, b: Vector) -> Interval:
 
 
 def _placements(positive: Mask, score: Vector) -> tuple[Vector, Vector]:
-    """Of each bad row the share of good rows below it, of each good row that of bad rows above it; ties one half."""
+    """The share of good rows below each bad row, and that of bad rows above each good row; ties count one half."""
     bad, good, ranks = score[positive], score[~positive], _midranks(score)
     of_bad = (ranks[positive] - _midranks(bad)) / len(good)
     of_good = 1 - (ranks[~positive] - _midranks(good)) / len(bad)

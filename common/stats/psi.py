@@ -30,7 +30,7 @@ def psi(reference: Counts, months: Counts) -> Shares:
 
 
 def floor(reference: Counts, months: Counts) -> Shares:
-    """What each month's index exceeds by chance with probability `CHANCE`, (months,)."""
+    """The value that each month's index exceeds by chance with probability `CHANCE`, (months,)."""
     bins = (reference > 0) | (months > 0)
     rows = months.sum(axis=1)
     freedom = np.maximum(bins.sum(axis=1) - 1, 1)

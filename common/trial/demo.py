@@ -57,7 +57,7 @@ _TEXTS = {  # field -> what an applicant is told of the columns made of it
 
 @dataclass(frozen=True)
 class Side:
-    """What a party made of its records by itself. datasets: of its daemon, by name."""
+    """The files a party made of its records by itself. datasets: of its daemon, by name."""
 
     party: Party
     cleaned: Cleaned
@@ -104,7 +104,7 @@ def _later_config(config: Path, records: str) -> Path:
 
 
 def _variant(config: Path, name: str, purpose: str, changes: Mapping[str, Mapping[str, Any]]) -> Path:
-    """As `config`, these keys of its sections changed; written beside it."""
+    """A copy of `config` with these keys of its sections changed, written beside it."""
     raw = tomllib.loads(config.read_text(encoding="utf-8"))
     raw |= {section: raw.get(section, {}) | values for section, values in changes.items()}
     path = config.with_name(f"{config.stem}-{name}.toml")

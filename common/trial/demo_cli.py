@@ -55,7 +55,7 @@ _FIRST = "Run the demo first: it trains, then scores."
 
 
 class _Bank(StrictModel):
-    """What is read here of the bank's configuration."""
+    """The part of the bank's configuration that is read here."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -173,7 +173,7 @@ def collect(config: Path, out: Path) -> Counter[str]:
 
 
 def _decides(scores: Path) -> bool:
-    """Of the newest month, and not of the later quarters, whose rows are scored by month."""
+    """Whether a file of scores is of the newest month, and not of the later quarters, whose rows are scored by month."""
     with scores.open(encoding="utf-8", newline="") as stream:
         return next((row["period"] for row in csv.DictReader(stream)), None) == NEWEST
 
@@ -191,7 +191,7 @@ def _run(trial: Trial, console: Console) -> list[wire.Job]:
 
 
 def _result(jobs: Sequence[wire.Job], seconds: float, out: Path, **more: Any) -> dict[str, Any]:
-    """As `wattscore try --json`, but disclosures are of all jobs. Written to `out`.
+    """Writes what `wattscore try --json` does to `out`, but with the disclosures of all jobs.
 
     decisions: the scoring job of the newest month; monitored: of the later quarters; drift: what the client hears of these.
     """

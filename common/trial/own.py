@@ -16,7 +16,7 @@ _ALARM = 3  # exit code of `monitor`: it has found something, and has said it
 
 
 def run_own(party: Party, *words: str | Path) -> str:
-    """What `grid-party WORDS` or `bank-party WORDS` prints. Raises ConfigError with what it says if it cannot do it."""
+    """The output of `grid-party WORDS` or `bank-party WORDS`. Raises ConfigError with what it says if it cannot do it."""
     command = [sys.executable, "-m", f"{party.value}_party", *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode not in (0, _ALARM):

@@ -125,7 +125,7 @@ class Trial:
         self.ports[name] = self._wait_ready(name, ready)
 
     def command(self, name: str) -> list[str]:
-        """What runs the daemon `name`, without its options; a benchmark puts a profiler in front."""
+        """The command that runs the daemon `name`, without its options; a benchmark puts a profiler in front."""
         return [sys.executable, "-m", _MODULES[name]]
 
     def log(self, name: str) -> Path:

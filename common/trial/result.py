@@ -48,7 +48,7 @@ def _print_cause(error: WattScoreError, log: Path, job: str, console: Console) -
 
 
 def as_json(job: wire.Job, total: float, exact: Metrics | None) -> dict[str, Any]:
-    """What `--json` writes. total: seconds of all of it; exact: of the pooled fit, if it was made."""
+    """The result that `--json` writes. total: seconds of all of it; exact: of the pooled fit, if it was made."""
     grid, bank, dealer = job.grid.report, job.bank.report, job.dealer
     found = bank.evaluation
     quality = {

@@ -33,7 +33,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @dataclass(frozen=True)
 class TrialOptions:
-    """What `wattscore try` is asked, an option each."""
+    """The options of `wattscore try`."""
 
     grid: Path
     bank: Path
@@ -122,7 +122,7 @@ def make_plan(options: TrialOptions) -> TrainPlan:
 
 
 def _check_outputs(options: TrialOptions) -> None:
-    """What would otherwise be found out after training."""
+    """Refuses at once what would otherwise be found out after training."""
     if options.keep and options.keep.exists():
         raise ConfigError(f"{options.keep}: exists already", remedy="Name a new folder for --keep.")
     for option, path in (("--json", options.out), ("--report", options.report)):

@@ -69,7 +69,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class World:
-    """Where a world's monthly records are; the later ones are written only if asked for."""
+    """The files of a world's monthly records; the later ones are written only if asked for."""
 
     folder: Path
 
@@ -155,7 +155,7 @@ def _credit_codes(count: int, rng: np.random.Generator) -> list[str]:
 
 @dataclass(frozen=True)
 class _Latent:
-    """What neither company sees. health starts `_LAG` months early; size and debt are (enterprises, 1) logarithms."""
+    """The state that neither company sees. health starts `_LAG` months early; size and debt are (enterprises, 1) logarithms."""
 
     ids: list[str]
     months: list[str]
@@ -222,7 +222,7 @@ def _bank_records(truth: _Latent, rng: np.random.Generator, rate: float) -> pd.D
 
 
 def _intercept(logit: Panel, rate: float) -> float:
-    """What to add to `logit` for a mean probability of `rate`, by bisection."""
+    """The number to add to `logit` for a mean probability of `rate`, by bisection."""
     low, high = -20.0, 20.0
     for _ in range(50):
         middle = (low + high) / 2

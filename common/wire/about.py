@@ -34,14 +34,14 @@ def info_service(
 
 
 def arrival(register: Register, now: float) -> wire.Attendance:
-    """What a party's registration at `now` says of it."""
+    """The arrival of a party, as its registration at `now` says."""
     ahead = register.time - now if register.time else None
     return wire.Attendance(party=register.party, protocol=register.protocol, software=register.software, since=now, ahead=ahead)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server said, and by how many seconds its clock is ahead of ours, give or take half the time it took."""
+    """The answer of a server, and by how many seconds its clock is ahead of ours, give or take half the time it took."""
 
     about: wire.AboutReply
     ahead: float

@@ -29,7 +29,7 @@ class Piece:
     data: memoryview
 
     def head(self) -> bytes:
-        """What stands before the data."""
+        """The bytes that stand before the data."""
         block = self.block.SerializeToString()
         if len(self.data):
             block += bytes([_DATA]) + _varint(len(self.data))

@@ -222,7 +222,7 @@ class DealtChannel:
         return self._arrays
 
     async def demands(self) -> AsyncIterator[Demand]:
-        """What the party asks for, in order, until it closes its stream."""
+        """The demands of the party, in order, until it closes its stream."""
         while (demand := await self._demands.get()) is not None:
             if isinstance(demand, WattScoreError):
                 raise demand
@@ -264,7 +264,7 @@ class DealtChannel:
 
 
 def demand_message(demand: Demand, kinds: Demands) -> party.Demand:
-    """What asks for it. Raises LocalProtocolError for a kind that is not among these."""
+    """The message that asks for it. Raises LocalProtocolError for a kind that is not among these."""
     for field, kind in kinds.items():
         if type(demand) is kind:
             message: Any = {field: asdict(demand)}

@@ -35,7 +35,7 @@ Metadata = tuple[tuple[str, bytes], ...]
 
 @dataclass(frozen=True)
 class Challenge:
-    """What a client asks at one call: `method` is its full path, `own` the client's certificate on this connection (PEM)."""
+    """The question put with one call: `method` is its full path, `own` the client's certificate on this connection (PEM)."""
 
     nonce: bytes
     method: str
@@ -47,7 +47,7 @@ class Challenge:
 
     @property
     def metadata(self) -> Metadata:
-        """What goes with the call."""
+        """The metadata that goes with the call."""
         return ((_NONCE, self.nonce),)
 
     def check(self, answered: Iterable[tuple[str, Any]] | None, server: Identity, trust: TrustStore) -> bytes:

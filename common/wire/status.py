@@ -34,7 +34,7 @@ _BY_NAME = {kind.__name__: kind for kind in CODES}
 
 
 def to_fault(error: BaseException, origin: str) -> Fault:
-    """What others may know of an error: the public text of ours, only the class of a surprise."""
+    """The fault that others may know of an error: the public text of ours, only the class of a surprise."""
     if isinstance(error, WattScoreError):
         origin = getattr(error, "origin", "") or origin
         return Fault(kind=type(error).__name__, message=error.public, remedy=error.remedy, origin=origin)

@@ -40,7 +40,7 @@ _Stamp = list[tuple[int, int, int] | None]  # of files: when last written, size,
 
 
 class TlsConfig(StrictModel):
-    """Where a process finds its certificate, its key and the organisations it trusts."""
+    """The files of a process: its certificate, its key and the folder of organisations it trusts."""
 
     certificate: Path = Field(description="This process's certificate (PEM), as `wattscore certs issue` made it.")
     key: Path = Field(description="Its private key (PEM, ECDSA P-256), readable by its owner only.")
@@ -49,7 +49,7 @@ class TlsConfig(StrictModel):
 
 @dataclass(frozen=True, repr=False)
 class Own:
-    """What this process shows others: its identity, its certificate and its private key (both PEM; the key for signing too)."""
+    """The credentials of this process: identity, certificate and private key (both PEM; the key for signing too)."""
 
     identity: Identity
     certificate: bytes
@@ -160,7 +160,7 @@ def peer_identity(context: grpc.aio.ServicerContext[Any, Any], trust: TrustStore
 
 
 def connection_failure(error: grpc.aio.AioRpcError, server: Identity) -> WattScoreError:
-    """What an UNAVAILABLE `error` of a call to `server` means: it was not `server` that answered, or nobody usable did.
+    """The meaning of an UNAVAILABLE `error` of a call to `server`: it was not `server` that answered, or nobody usable did.
 
     A server that refuses this process's certificate closes the connection without a reason: that is a PeerLost.
     """

@@ -35,7 +35,7 @@ class TrainingDemand:
 
 @dataclass(frozen=True)
 class Work:
-    """What a job's dealing depends on: all public.
+    """All that the dealing of a job depends on; it is public.
 
     revealed_bits: the grid of the final weights, None for owned weights. closed: whether they stay shared, to the last bit.
     """
@@ -131,7 +131,7 @@ class ScoreDemand:
 
     @property
     def key(self) -> int:
-        """What the first mask of this scoring is expanded under; those of its blocks follow."""
+        """The number under which the first mask of this scoring is expanded; those of its blocks follow."""
         return _FIRST | self.number << _BLOCK_BITS
 
     def blocks(self) -> Iterator[tuple[int, slice]]:

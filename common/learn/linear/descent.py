@@ -134,7 +134,7 @@ class Blocks:
 
 @dataclass(frozen=True, repr=False)
 class Descent:
-    """What both parties need to run the steps: their matrices, the link, the label (at the bank, else None)."""
+    """The descent as one party runs it: its matrices, the link, the label (at the bank, else None)."""
 
     session: Session
     correlations: Correlations
@@ -154,10 +154,13 @@ class Descent:
         for step in steps:
             update = await self._shared_step(step, ahead)
             part = await self.correlations.truncation(step.number, own + other)
+            # Weights are at scale 20, the look-ahead at 28 (weights times an 8-bit momentum), the update at 56: z is lifted by
+            # 28 bits to meet it, and truncation brings the difference back by 36 to weights.
             moved = Blocks((ahead.own << _TO_UPDATE) - update.own, (ahead.other << _TO_UPDATE) - update.other).joined(
                 self.session.party
             )
             now = weights.split(self.session.party, await truncate(self.session, part, moved, UPDATE_SHIFT))
+            # z = w + mu (w - w_before), times 256 so that mu = momentum / 256 is whole: linear, so each share does it alone.
             forth, back = np.uint64(ONE + step.momentum), np.uint64(step.momentum)
             ahead = Blocks(now.own * forth - weights.own * back, now.other * forth - weights.other * back)
             weights = now
@@ -174,7 +177,8 @@ class Descent:
         """
         mask = self.correlations.weight_mask(step.number, len(ahead.other))
         received = await self.session.exchange(Kind.MASKED_WEIGHTS, ahead.other - mask, shape=ahead.own.shape)
-        point, m = ahead.own + received, self.matrices
+        point, m = ahead.own + received, self.matrices  # z less the other's mask, which the dealer knows: off by U v, no more
+        # u of a slice of rows: this party's own product in clear, and the masked matrix times what hid the other's weights.
         pulled = await self._sweep(step, lambda rows: forward(m.own[rows], point) + forward(m.masked[rows], mask))
         return Blocks(pulled.own + forward(m.own_ridge, point), pulled.other + forward(m.masked_ridge, mask))
 
@@ -188,6 +192,8 @@ class Descent:
         spans, link = step.spans(), step.link(self.link)
         opened, hidden = deque[tuple[Span, Turns]](), deque[tuple[Span, Words, Words]]()
         total = Blocks.zero(self.matrices.own.shape[1], self.matrices.masked.shape[1])
+        # This order of posts and collects is the protocol: each party sends u of span k, then the residual of span k - 1, and
+        # the other refuses what comes in another order. A change here is one at both parties.
         for turn in range(len(spans) + 2):
             if turn < len(spans):
                 opened.append((spans[turn], await self._send_u(link, spans[turn], u_of)))

@@ -53,7 +53,7 @@ class Prepared:
         return design(self.fitted, self.table.part(low, high), self.party)
 
     def means(self, rows: int) -> Reals:
-        """Of each column of the matrix over the first `rows` rows, (m,)."""
+        """The mean of each column of the matrix over the first `rows` rows, (m,)."""
         total = np.zeros(len(self.columns))
         for low in range(0, rows, _BLOCK):
             total += self.matrix(low, min(rows, low + _BLOCK)).sum(axis=0)

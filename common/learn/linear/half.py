@@ -26,7 +26,7 @@ _BLOCK = 1 << 16
 
 @dataclass(frozen=True, repr=False)
 class PartyModel:
-    """What one party needs to score: its preparation and its own coefficients on the prepared columns, (m,)."""
+    """The half of a model by which one party scores: its preparation and its own coefficients on the prepared columns, (m,)."""
 
     job: str
     party: Party
@@ -126,7 +126,7 @@ def pack(model: LinearModel) -> Packed:
 
 
 def parse(head: Any, arrays: bytes) -> LinearModel:
-    """What `pack` wrote; raises an error of some kind for anything else."""
+    """The half that `pack` wrote; raises an error of some kind for anything else."""
     if head["format"] not in (1, FORMAT) or hashlib.sha256(arrays).hexdigest() != head["arrays_sha256"]:
         raise ValueError("another format, or arrays of another model")
     source = {name: ColumnConfig.model_validate(column) for name, column in head["source"].items()}

@@ -160,7 +160,7 @@ def _expanded(c: Elements, least: int) -> list[Elements]:
 
 
 def _checked(values: Elements) -> Elements:
-    """What the other party sent, once each is an element."""
+    """The other party's array, once each word is found to be an element of the field."""
     if values.size and values.max() >= P:
         raise PeerProtocolError("the other party sent a number that is no element of the field", expected=f"below {P}")
     return values
