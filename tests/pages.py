@@ -45,7 +45,6 @@ ELSEWHERE = [
     (r"make (test|check)$", ".ci/run", "make test"),
     (r"docker compose ", "tests/deploy/test_compose.py", "demo.compose("),
     (r"python3 -m pip install \.$", "deploy/Dockerfile", "pip"),
-    (r"python3 -m venv matcher ", "tests/scenarios/end_to_end/test_matching.py", "WATTSCORE_PSI_PYTHON"),
 ]
 
 

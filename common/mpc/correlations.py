@@ -38,7 +38,7 @@ class Demand(Protocol):
 
 
 def once(demand: Demand) -> tuple[type[Demand], int]:
-    """The kind and number that may be asked for once a job: demands of this kind, each by its number where they are numbered."""
+    """The kind and number under which a demand may come once a job; 0 for kinds that are not numbered."""
     return type(demand), int(getattr(demand, "number", 0))
 
 
