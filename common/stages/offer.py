@@ -1,8 +1,8 @@
-"""What a party holds a plan against: before it accepts a job, and once it knows the sizes."""
+"""What a party holds a plan against before it accepts a job."""
 
 from __future__ import annotations
 
-from common.errors import DataError, PlanError, PolicyError
+from common.errors import DataError, PlanError
 from common.party import Party
 from common.plan.policy import Policy
 from common.plan.request import Plan
@@ -46,14 +46,3 @@ def select(dataset: DatasetConfig, asked: tuple[str, ...], name: str) -> Dataset
             local=f"It declares: {', '.join(dataset.columns)}.",
         )
     return dataset.model_copy(update={"columns": {c: dataset.columns[c] for c in asked}})
-
-
-def check_batch(plan: TrainPlan, rows: int, columns: int) -> None:
-    """With owned weights a small batch's gradient gives its owner equations in the other's labels."""
-    if plan.model.weights == "owned" and min(plan.model.batch, rows) < 20 * columns:
-        raise PolicyError(
-            f"a batch of {plan.model.batch} is too small for {columns} columns with owned weights",
-            expected=f"at least {20 * columns}",
-            got=plan.model.batch,
-            remedy="Use a larger batch, or shared weights.",
-        )

@@ -16,7 +16,7 @@ from common.home.outcome import Outcome
 from common.home.record import Record, Seen, make_record, save_record
 from common.learn.halves import pack
 from common.learn.learner import Half, Packed
-from common.learn.linear.design import Prepared, agree_on_sizes, prepare
+from common.learn.linear.design import Prepared, prepare
 from common.learn.linear.half import PartyModel, make_half
 from common.learn.linear.steps import make_steps
 from common.learn.linear.train import train
@@ -35,9 +35,10 @@ from common.stages.align import align
 from common.stages.champion import as_words, find_champion, resolve
 from common.stages.counts import Allowance, bin_columns
 from common.stages.job import Heard, Kept, Made, PartyJob
-from common.stages.offer import check_batch, select
+from common.stages.offer import select
 from common.stages.reasons import open_reasons
 from common.stages.score import open_scores
+from common.stages.sizes import agree_on_sizes, check_batch
 from common.stages.watch import told, watch
 
 

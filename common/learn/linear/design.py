@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.disk.scratch import Scratch
-from common.errors import PeerProtocolError, PolicyError
 from common.features.bins import BinnedColumn
 from common.features.fit import FittedPreparation, fit
 from common.features.options import Preparation
@@ -25,9 +24,7 @@ from common.mpc.fixedpoint import (
     encode,
 )
 from common.mpc.product import Rows
-from common.mpc.session import Kind, Session
 from common.party import Party
-from common.plan.train import Limits
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 
@@ -130,21 +127,3 @@ def prepare(
     lows = range(0, train_rows, _BLOCK)
     parts = (design(fitted, table.part(low, min(train_rows, low + _BLOCK)), party) for low in lows)
     return Prepared(fitted, table, party, whitening(parts, penalised(names), ridge), names), warnings
-
-
-async def agree_on_sizes(session: Session, rows: int, train_rows: int, columns: int, limits: Limits) -> int:
-    """The other's number of trained columns, after both have checked that the sizes agree and are large enough."""
-    mine = np.array([rows, train_rows, columns], np.uint64)
-    theirs = await session.exchange(Kind.SHAPE, mine)
-    if (mine[:2] != theirs[:2]).any():
-        raise PeerProtocolError("the two sides count different rows", expected=mine[:2].tolist(), got=theirs[:2].tolist())
-    total = columns + int(theirs[2])
-    least = max(limits.min_rows, limits.rows_per_column * total)
-    if train_rows < least:
-        raise PolicyError(
-            f"{train_rows} training rows are too few for {total} columns",
-            expected=f"at least {least}",
-            got=train_rows,
-            remedy="Bring more rows or fewer columns, or lower the plan's limits openly, as both policies allow.",
-        )
-    return int(theirs[2])

@@ -23,7 +23,6 @@ from common.rows.dataset import read_table
 from common.rows.table import FeatureTable
 from common.stages import split
 from common.stages.job import PartyJob
-from common.stages.offer import check_batch
 from common.stages.pipeline import load
 from common.stats.logistic import fit_logistic
 from common.stats.measures import auc
@@ -291,18 +290,6 @@ async def test_the_grid_keeps_its_budget_across_jobs(companies: Companies, train
     await companies.run("job-2", companies.plan(split={"seed": 1}))
     with pytest.raises(PolicyError, match="have been scored by 2 models already"):
         await companies.run("job-3", companies.plan(split={"seed": 1}))
-
-
-def test_small_batches_are_refused_with_owned_weights_only(companies: Companies) -> None:
-    owned = companies.plan(model={"weights": "owned", "reveal": "owners", "optimiser": "sgd", "batch": 1000})
-    shared = companies.plan(model={"optimiser": "sgd", "batch": 10})
-    assert isinstance(owned, TrainPlan)
-    assert isinstance(shared, TrainPlan)
-    check_batch(owned, 1000, 50)
-    check_batch(shared, 1000, 50)
-    for rows, columns in ((1000, 51), (999, 50)):
-        with pytest.raises(PolicyError, match=f"too small for {columns} columns"):
-            check_batch(owned, rows, columns)
 
 
 # Warnings

@@ -1,26 +1,19 @@
-"""What a party trains on: its columns whitened at the stated scales, the bank's intercept, and sizes both must agree on."""
+"""What a party trains on: its columns whitened at the stated scales, and the bank's intercept."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 
-from common.disclosure import Opened
-from common.errors import PeerProtocolError, PolicyError, WattScoreError
 from common.features.options import Preparation
-from common.learn.linear.design import INTERCEPT, RIDGE_SCALE, Prepared, agree_on_sizes, design, penalised, prepare
+from common.learn.linear.design import INTERCEPT, RIDGE_SCALE, Prepared, design, penalised, prepare
 from common.mpc.fixedpoint import X_LIMIT, X_SCALE, Reals, decode
-from common.mpc.session import Kind
 from common.party import Party
-from common.plan.train import Limits
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
-from tests.common.stages.tables import LOW, table
-from tests.peers import Trio
+from tests.common.stages.tables import table
 
 ROWS, TRAIN, RIDGE, STEP = 400, 300, 1e-2, 2.0
 NUMERIC = {name: ColumnConfig(kind="numeric") for name in ("kwh", "peak")}
@@ -110,49 +103,7 @@ def test_a_prepared_matrix_does_not_print() -> None:
     assert "matrix" not in text
 
 
-# Sizes
-
-
 def test_training_starts_from_the_banks_overdue_rate_and_nothing_else() -> None:
     bank, label = prepared(Party.BANK), np.array([1.0, 0.0, 0.0, 0.0])
     assert np.allclose(bank.whiten @ bank.start(label), [0.0] * (len(bank.columns) - 1) + [np.log(1 / 3)])
     assert not prepared(Party.GRID).start(None).any()
-
-
-async def sizes(grid: tuple[int, int, int], bank: tuple[int, int, int], limits: Limits, trio: Trio | None = None) -> list[Any]:
-    """What each party got or raised, grid first."""
-    trio = trio or Trio()
-    of = {Party.GRID: grid, Party.BANK: bank}
-    calls = [agree_on_sizes(trio.session[party], *of[party], limits) for party in Party]
-    return await asyncio.gather(*calls, return_exceptions=True)
-
-
-async def test_each_party_learns_the_others_number_of_columns() -> None:
-    trio = Trio(frozenset({Opened.COUNTS}))
-    assert await sizes((100, 70, 3), (100, 70, 5), LOW, trio) == [5, 3]
-    assert all(trio.session[party].traffic.sent == {Kind.SHAPE: 24} for party in Party)
-
-
-@pytest.mark.parametrize("other", [(101, 70, 3), (100, 71, 3)])
-async def test_sizes_that_differ_are_the_peers_fault_on_both_sides(other: tuple[int, int, int]) -> None:
-    for error in await sizes((100, 70, 3), other, LOW):
-        assert type(error) is PeerProtocolError
-        assert "[100, 70]" in str(error)
-        assert str(list(other[:2])) in str(error)
-
-
-@pytest.mark.parametrize(
-    ("limits", "least"),
-    [({"min_rows": 71}, 71), ({"rows_per_column": 20}, 160)],
-    ids=["rows", "rows a column"],
-)
-async def test_too_few_rows_are_refused_with_the_numbers(limits: dict[str, int], least: int) -> None:
-    for error in await sizes((100, 70, 3), (100, 70, 5), LOW.model_copy(update=limits)):
-        assert type(error) is PolicyError
-        assert isinstance(error, WattScoreError)
-        assert error.message == "70 training rows are too few for 8 columns"
-        assert f"expected at least {least}, got 70" in str(error)
-
-
-async def test_just_enough_rows_pass() -> None:
-    assert await sizes((200, 160, 3), (200, 160, 5), LOW.model_copy(update={"rows_per_column": 20})) == [5, 3]

@@ -1,0 +1,38 @@
+"""How many rows and columns a training has: what both sides agree on before it starts, and hold the plan against."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from common.errors import PeerProtocolError, PolicyError
+from common.mpc.session import Kind, Session
+from common.plan.train import Limits, TrainPlan
+
+
+async def agree_on_sizes(session: Session, rows: int, train_rows: int, columns: int, limits: Limits) -> int:
+    """The other's number of trained columns, after both have checked that the sizes agree and are large enough."""
+    mine = np.array([rows, train_rows, columns], np.uint64)
+    theirs = await session.exchange(Kind.SHAPE, mine)
+    if (mine[:2] != theirs[:2]).any():
+        raise PeerProtocolError("the two sides count different rows", expected=mine[:2].tolist(), got=theirs[:2].tolist())
+    total = columns + int(theirs[2])
+    least = max(limits.min_rows, limits.rows_per_column * total)
+    if train_rows < least:
+        raise PolicyError(
+            f"{train_rows} training rows are too few for {total} columns",
+            expected=f"at least {least}",
+            got=train_rows,
+            remedy="Bring more rows or fewer columns, or lower the plan's limits openly, as both policies allow.",
+        )
+    return int(theirs[2])
+
+
+def check_batch(plan: TrainPlan, rows: int, columns: int) -> None:
+    """With owned weights a small batch's gradient gives its owner equations in the other's labels."""
+    if plan.model.weights == "owned" and min(plan.model.batch, rows) < 20 * columns:
+        raise PolicyError(
+            f"a batch of {plan.model.batch} is too small for {columns} columns with owned weights",
+            expected=f"at least {20 * columns}",
+            got=plan.model.batch,
+            remedy="Use a larger batch, or shared weights.",
+        )
