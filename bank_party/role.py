@@ -47,9 +47,9 @@ class BankRole:
 
     async def trained(self, job: PartyJob, plan: TrainPlan, made: Made, heard: Heard | None) -> Kept:
         """Measures the joint model beside the bank's own columns alone, and makes its decision rules of held-out scores."""
-        label = made.table.label
-        if heard is None or label is None:
-            raise LocalProtocolError("a training at the bank ended without scores or without labels")
+        if heard is None:
+            raise LocalProtocolError("a training at the bank ended without scores")
+        label = made.table.outcomes
         job.session.open(Opened.METRICS)
         alone = await asyncio.to_thread(evaluation.bank_only, made, label, plan.model.ridge)
         await self._measure(job, plan, heard.u, alone, label[made.rows :])

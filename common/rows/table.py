@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from common.disk.scratch import Scratch, Stored
+from common.errors import LocalProtocolError
 
 Index = npt.NDArray[np.int64]
 Rows = Index | slice
@@ -117,6 +118,13 @@ class FeatureTable:
     @property
     def rows(self) -> int:
         return len(self.ids)
+
+    @property
+    def outcomes(self) -> npt.NDArray[np.float64]:
+        """The label of each row, (n,), for what only the bank runs. Raises LocalProtocolError for rows without labels."""
+        if self.label is None:
+            raise LocalProtocolError("only the bank has labels, and these rows have none")
+        return self.label
 
     def take(self, rows: Index, scratch: Scratch | None = None) -> FeatureTable:
         """The table with these rows, in this order; columns that do not fit in memory go to `scratch`."""

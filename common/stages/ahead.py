@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,53 +18,45 @@ from common.home.stocks import MOST, Stocks, describe
 from common.learn.linear.ahead import Widened
 from common.learn.linear.deal import TrainingDemand
 from common.learn.linear.steps import make_work
-from common.learn.linear.train import Shares, train
+from common.learn.linear.train import Shares, TrainingInputs, train
 from common.mpc.correlations import DealtCorrelations
-from common.mpc.fixedpoint import Reals, Words
-from common.mpc.product import Rows
+from common.mpc.fixedpoint import Reals
 from common.mpc.session import Kind, Session
-from common.party import Party
 from common.plan.train import Model
 
 MOST_ROWS, MOST_COLUMNS = 1.25, 2.0  # of a stock, for each that there is: zeros cost bytes and time as data does
 
 
 async def train_ahead(
-    session: Session,
-    stocks: Stocks,
-    model: Model,
-    own: Rows,
-    own_ridge: Words,
-    other_columns: int,
-    label: Reals | None,
-    start: Reals,
-    scratch: Scratch | None = None,
+    session: Session, stocks: Stocks, inputs: TrainingInputs, scratch: Scratch | None = None
 ) -> Reals | Shares:
-    """Trains as `train`, whose arguments these are, with a stock that both parties hold. Raises PolicyError if none fits."""
-    rows, columns = own.shape
-    grid, bank = (columns, other_columns) if session.party is Party.GRID else (other_columns, columns)
-    stock = await _take(session, stocks, model, TrainingDemand(rows, grid, bank))
+    """Trains as `train` does, with a stock that both parties hold. Raises PolicyError if none fits."""
+    columns, model = inputs.own.shape[1], inputs.model
+    stock = await _take(session, stocks, model, inputs.demand(session.party))
     with closing(stock):
-        size, work = stock.label.demand, make_work(model, stock.label.demand)
+        work = make_work(model, stock.label.demand)
         correlations = DealtCorrelations(session.party, stock.seed, StoredArrays(stock, session.party, work))
-        wide = work.columns[session.party]
-        found = await train(
-            session,
-            correlations,
-            model,
-            Widened(own, size.rows, wide),
-            np.asfortranarray(np.pad(own_ridge, (0, wide - columns))),
-            work.columns[session.party.other],
-            None if label is None else np.pad(label, (0, size.rows - rows)),
-            np.pad(start, (0, wide - columns)),
-            scratch,
-            data_rows=rows,
-        )
+        wide = _widened(inputs, stock.label.rows, work.columns[session.party], work.columns[session.party.other])
+        found = await train(session, correlations, wide, scratch)
     if isinstance(found, Shares):
-        return Shares(found.own[:columns], found.other[:other_columns])
+        return Shares(found.own[:columns], found.other[: inputs.other_columns])
     if found[columns:].any():
         raise LocalProtocolError("a column of zeros was given a weight")
     return found[:columns]
+
+
+def _widened(inputs: TrainingInputs, rows: int, columns: int, other_columns: int) -> TrainingInputs:
+    """The same with zeros up to these rows and columns."""
+    data_rows, spare = inputs.own.shape[0], columns - inputs.own.shape[1]
+    return replace(
+        inputs,
+        own=Widened(inputs.own, rows, columns),
+        own_ridge=np.asfortranarray(np.pad(inputs.own_ridge, (0, spare))),
+        other_columns=other_columns,
+        start=np.pad(inputs.start, (0, spare)),
+        label=None if inputs.label is None else np.pad(inputs.label, (0, rows - data_rows)),
+        data_rows=data_rows,
+    )
 
 
 async def _take(session: Session, stocks: Stocks, model: Model, demand: TrainingDemand) -> StockFile:

@@ -57,8 +57,7 @@ async def bin_columns(
         return cut
     if session.party is Party.GRID:
         return await _ask(session, correlations, cut, options, train_rows, allowance)
-    assert table.label is not None  # noqa: S101
-    label = table.label[:train_rows]
+    label = table.outcomes[:train_rows]
     rows = table.keys(slice(0, train_rows))
     await _answer(session, correlations, label, options, allowance, lambda: allowance.charge(rows))
     return _count_own(cut, label, options)

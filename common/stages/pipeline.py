@@ -19,7 +19,7 @@ from common.learn.learner import Half, Packed
 from common.learn.linear.design import Prepared, prepare
 from common.learn.linear.half import PartyModel, make_half
 from common.learn.linear.steps import make_steps
-from common.learn.linear.train import train
+from common.learn.linear.train import TrainingInputs, train
 from common.match.agree import MatchLimits
 from common.monitor import reference
 from common.mpc.fixedpoint import Reals
@@ -75,11 +75,11 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         words, ridge, warnings = await asyncio.to_thread(prepared.encoded, rows, plan.model.ridge, steps[0].size, job.scratch)
         job.warn(*warnings)
         label = table.label[:rows] if table.label is not None else None
-        inputs = (plan.model, words, ridge, other, label, prepared.start(label))
+        inputs = TrainingInputs(plan.model, words, ridge, other, prepared.start(label), label)
         if plan.dealt == "ahead":
-            trained = await train_ahead(job.session, job.home.stocks, *inputs, job.scratch)
+            trained = await train_ahead(job.session, job.home.stocks, inputs, job.scratch)
         else:
-            trained = await train(job.session, job.correlations, *inputs, job.scratch)
+            trained = await train(job.session, job.correlations, inputs, job.scratch)
         job.count(iterations=len(steps))
     with job.stage("reveal"):
         model = make_half(job.id, prepared, trained, columns, about(job, data))

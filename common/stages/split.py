@@ -26,18 +26,17 @@ def draw(table: FeatureTable, split: Split) -> Mask:
     see where each class is cut and read the labels of the rows between the two cuts. Of two plans that cut one order
     differently it could do so too, so another option is another order. Raises LocalProtocolError for a table without labels.
     """
-    if table.label is None:
-        raise LocalProtocolError("only the bank, which has the label, draws the split")
+    label = table.outcomes
     if split.by == "time":
         return _last_months(table, split.months)
     options = blake2b(split.model_dump_json().encode(), digest_size=32, person=b"split").digest()
-    key = blake2b(np.sort(hash_rows(table, options, table.label)).tobytes()).digest()
+    key = blake2b(np.sort(hash_rows(table, options, label)).tobytes()).digest()
     if split.by == "row":
-        return _smallest(hash_rows(table, key), table.label, split)
+        return _smallest(hash_rows(table, key), label, split)
     codes = table.ids.codes
     firms, first, firm_of = np.unique(codes, return_index=True, return_inverse=True)
     ever = np.zeros(len(firms))
-    np.maximum.at(ever, firm_of, table.label)
+    np.maximum.at(ever, firm_of, label)
     whole = FeatureTable(table.ids[first], None, {}, {})
     return _smallest(hash_rows(whole, key), ever, split)[firm_of]
 
@@ -78,10 +77,9 @@ async def agree(session: Session, table: FeatureTable, split: Split, limits: Lim
 
 
 def _check_classes(table: FeatureTable, test: Mask, limits: Limits) -> None:
-    assert table.label is not None  # noqa: S101
     parts = (("training", ~test, "min_per_class"), ("held-out", test, "min_test_per_class"))
     for what, rows, limit in parts:
-        ones = int(table.label[rows].sum())
+        ones = int(table.outcomes[rows].sum())
         if min(ones, int(rows.sum()) - ones) < (least := getattr(limits, limit)):
             raise PolicyError(
                 f"the matched {what} rows hold fewer than {least} labels of one class",

@@ -28,36 +28,51 @@ class Shares:
     other: Words
 
 
+@dataclass(frozen=True, repr=False)
+class TrainingInputs:
+    """One party's part of a training.
+
+    own: whitened training rows, int32 (n, m_own) at X_SCALE. own_ridge: the ridge on them, (m_own, m_own) at RIDGE_SCALE.
+    start: where own weights begin, (m_own,). label: (n,) of 0.0 and 1.0; None at the grid, which has none.
+    data_rows: how many rows come first that are data, if the others are zeros; None: all.
+    """
+
+    model: Model
+    own: Rows
+    own_ridge: Words
+    other_columns: int
+    start: Reals
+    label: Reals | None
+    data_rows: int | None = None
+
+    def demand(self, party: Party) -> TrainingDemand:
+        """What the dealer is asked for, the same at both parties."""
+        rows, columns = self.own.shape
+        grid, bank = (columns, self.other_columns) if party is Party.GRID else (self.other_columns, columns)
+        return TrainingDemand(rows, grid, bank)
+
+
 async def train(
-    session: Session,
-    correlations: Correlations,
-    model: Model,
-    own: Rows,
-    own_ridge: Words,
-    other_columns: int,
-    label: Reals | None,
-    start: Reals,
-    scratch: Scratch | None = None,
-    data_rows: int | None = None,
+    session: Session, correlations: Correlations, inputs: TrainingInputs, scratch: Scratch | None = None
 ) -> Reals | Shares:
     """This party's own weights on whitened columns, (m_own,), rounded as the plan says; nothing else is opened.
 
-    Of a plan that keeps the model closed, this party's shares of all weights, and nothing is opened.
-
-    own: int32 (n, m_own) at X_SCALE. label: (n,) of 0.0 and 1.0 at the bank, None at the grid. start: where own weights
-    begin. What does not fit in memory goes to `scratch`. data_rows: how many rows come first that are data, if the
-    others are zeros; None: all.
+    Of a plan that keeps the model closed, this party's shares of all weights, and nothing is opened. What does not fit in memory
+    goes to `scratch`.
     """
-    rows, columns = own.shape
-    steps, link = make_steps(model, rows, data_rows), model.make_link()
-    grid, bank = (columns, other_columns) if session.party is Party.GRID else (other_columns, columns)
-    await correlations.order(TrainingDemand(rows, grid, bank))
-    room = scratch or Scratch()
+    model, label, room = inputs.model, inputs.label, scratch or Scratch()
+    steps, link = make_steps(model, inputs.own.shape[0], inputs.data_rows), model.make_link()
+    await correlations.order(inputs.demand(session.party))
     matrices = await share_matrices(
-        session, correlations, own, own_ridge, other_columns, lambda shape: cast(Rows, room.empty(shape, np.uint64))
+        session,
+        correlations,
+        inputs.own,
+        inputs.own_ridge,
+        inputs.other_columns,
+        lambda shape: cast(Rows, room.empty(shape, np.uint64)),
     )
     descent = Descent(session, correlations, matrices, link, None if label is None else label.astype(np.uint64))
-    first = encode(start, WEIGHT_SCALE)
+    first = encode(inputs.start, WEIGHT_SCALE)
     if model.weights == "owned":
         unit = 2.0**-model.weight_bits
         weights: Reals = np.rint(decode(await descent.owned(steps, first), WEIGHT_SCALE) / unit) * unit

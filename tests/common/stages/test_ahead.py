@@ -18,7 +18,7 @@ from common.home.stocks import Stocks
 from common.learn.dealings import dealings
 from common.learn.linear.deal import KEPT_BYTES, TrainingDemand
 from common.learn.linear.steps import make_steps, make_work
-from common.learn.linear.train import train
+from common.learn.linear.train import TrainingInputs, train
 from common.mpc.correlations import DealtCorrelations
 from common.mpc.fixedpoint import WEIGHT_SCALE, X_SCALE, decode, encode
 from common.mpc.session import Kind, Session
@@ -65,17 +65,16 @@ async def deal(folder: Path, plan: PredealPlan, job: str = "predeal-1", seed: in
     return {Party.GRID: grid, Party.BANK: bank}
 
 
-def inputs(problem: Problem, party: Party, model: Model = MODEL) -> tuple[Any, ...]:
-    """What `train` takes after its correlations."""
+def inputs(problem: Problem, party: Party, model: Model = MODEL) -> TrainingInputs:
     x, pull = problem.x[party], make_steps(model, problem.rows)[0].size * problem.ridge[party]
     label = problem.y if party is Party.BANK else None
     words = np.asfortranarray(encode(x, X_SCALE)), np.asfortranarray(encode(pull, RIDGE_SCALE))
-    return model, *words, problem.columns[party.other], label, np.full(x.shape[1], 0.125)
+    return TrainingInputs(model, *words, problem.columns[party.other], np.full(x.shape[1], 0.125), label)
 
 
 async def online(seed: int | None = None, model: Model = MODEL) -> dict[Party, Any]:
     def side(session: Session, correlations: DealtCorrelations) -> Any:
-        return train(session, correlations, *inputs(PROBLEM, session.party, model))
+        return train(session, correlations, inputs(PROBLEM, session.party, model))
 
     return await coordinate(Trio(seed=seed), side, partial(make_work, model))
 
@@ -84,7 +83,7 @@ async def ahead(folder: Path, trio: Trio | None = None, model: Model = MODEL) ->
     """Both parties' weights; raises the first error, after both have ended."""
     trio = trio or Trio()
     sides = [
-        asyncio.create_task(train_ahead(trio.session[party], shelf(folder, party), *inputs(PROBLEM, party, model)))
+        asyncio.create_task(train_ahead(trio.session[party], shelf(folder, party), inputs(PROBLEM, party, model)))
         for party in Party
     ]
     try:

@@ -59,8 +59,10 @@ async def test_just_enough_rows_pass() -> None:
 
 
 def test_small_batches_are_refused_with_owned_weights_only() -> None:
-    owned = TrainPlan.model_validate({**SIDES, "model": {"weights": "owned", "reveal": "owners", "optimiser": "sgd", "batch": 1000}})
-    shared = TrainPlan.model_validate({**SIDES, "model": {"optimiser": "sgd", "batch": 10}})
+    owned, shared = (
+        TrainPlan.model_validate({**SIDES, "model": {"optimiser": "sgd", **model}})
+        for model in ({"weights": "owned", "reveal": "owners", "batch": 1000}, {"batch": 10})
+    )
     check_batch(owned, 1000, 50)
     check_batch(shared, 1000, 50)
     for rows, columns in ((1000, 51), (999, 50)):
