@@ -9,12 +9,10 @@ import numpy.typing as npt
 from pydantic import model_validator
 
 from common.config import StrictModel
+from common.stats.logistic import Design, newton
 from common.stats.measures import sigmoid
 
 Vector = npt.NDArray[np.float64]
-
-_STEPS = 100
-_TOLERANCE = 1e-12
 
 
 class Calibration(StrictModel):
@@ -85,33 +83,12 @@ def platt(u: Vector, y: Vector) -> tuple[float, float]:
     middle, spread = float(u.mean()), float(u.std())
     if spread <= 1e-12 * max(1.0, abs(middle)):
         return flat
-    slope, intercept = _newton((u - middle) / spread, target, flat[1])
+    design = Design.of(np.column_stack([(u - middle) / spread, np.ones(len(u))]))
+    # From the overall rate on; where scores leave no optimum to be found, its end is still no worse than that.
+    slope, moved = newton(design, target, np.zeros((2, 2)), np.full(len(u), flat[1])).beta.tolist()
     if slope <= 0:
         return flat
-    return slope / spread, intercept - slope * middle / spread
-
-
-def _newton(x: Vector, target: Vector, start: float) -> tuple[float, float]:
-    """The minimum of mean log-loss over (slope, intercept); convex, so a halved step always descends."""
-    design = np.column_stack([x, np.ones(len(x))])
-    beta = np.array([0.0, start])
-    for _ in range(_STEPS):
-        p = sigmoid(design @ beta)
-        gradient = design.T @ (p - target) / len(x)
-        if float(np.abs(gradient).max()) < _TOLERANCE:
-            break
-        hessian = (design.T * (p * (1 - p))) @ design / len(x) + 1e-12 * np.eye(2)
-        step = np.linalg.solve(hessian, gradient)
-        before = _loss(design, beta, target)
-        while _loss(design, beta - step, target) > before + 1e-14 and float(np.abs(step).max()) > _TOLERANCE:
-            step = step / 2
-        beta = beta - step
-    return float(beta[0]), float(beta[1])
-
-
-def _loss(design: Vector, beta: Vector, target: Vector) -> float:
-    u = design @ beta
-    return float(np.mean(np.logaddexp(0.0, u) - target * u))
+    return slope / spread, flat[1] + moved - slope * middle / spread
 
 
 def isotonic(u: Vector, y: Vector) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -31,7 +31,7 @@ def bank_only(made: Made, label: Reals, ridge: float) -> BankOnly:
     rows, columns = own.shape
     design, penalty = Design(rows, columns, lambda low, high: own[low:high] * unit), ridge * prepared.penalty
     whitened = fit_design(design, label[:rows], penalty)
-    spread = np.diag(prepared.whiten @ covariance(design, whitened, penalty) @ prepared.whiten.T)
+    spread = np.diag(prepared.whiten @ covariance(design, design.times(whitened), penalty) @ prepared.whiten.T)
     found: Reals = prepared.whiten @ whitened
     held = made.table.rows - rows
     u = linear_scores(lambda low, high: prepared.matrix(rows + low, rows + high), held, found)

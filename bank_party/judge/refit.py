@@ -13,6 +13,7 @@ from bank_party.decision.bundle import HeldOut
 from common.home.record import Refit
 from common.learn.learner import Half
 from common.mpc.fixedpoint import Reals
+from common.stats.logistic import Design, covariance, newton
 from common.stats.measures import sigmoid
 
 Groups = npt.NDArray[np.intp]
@@ -22,7 +23,6 @@ _BLOCK, _BLOCKS = 1000, 50  # rows at a time, evenly spread: so many settle two 
 _PARTS = 4
 _ROWS_A_COLUMN = 20
 _PER_CLASS = 20
-_STEPS, _TOLERANCE = 50, 1e-9
 
 
 def refit(model: Half, held: HeldOut, block: Block, ridge: float) -> tuple[Refit, ...]:
@@ -92,33 +92,22 @@ def sampled(rows: int) -> list[tuple[int, int]]:
 
 
 def fit_offset(design: Reals, y: Reals, offset: Reals, ridge: float) -> Reals | None:
-    """Minimises mean log-loss of offset + design beta, + ridge / 2 |beta|^2 but for the last; None if it does not settle."""
-    beta, penalty = np.zeros(design.shape[1]), np.full(design.shape[1], ridge)
-    penalty[-1] = 0.0
-    for _ in range(_STEPS):
-        p = sigmoid(offset + design @ beta)
-        gradient = design.T @ (p - y) / len(y) + penalty * beta
-        if float(np.abs(gradient).max()) < _TOLERANCE:
-            return beta
-        try:
-            step = np.linalg.solve((design.T * (p * (1 - p))) @ design / len(y) + np.diag(penalty), gradient)
-        except np.linalg.LinAlgError:
-            return None
-        beta = beta - step * min(1.0, 2.0 / float(np.abs(step).max()))
-    return None
+    """Minimises mean log-loss of offset + design beta, + ridge / 2 |beta|^2 but for the last; None if it has no optimum."""
+    found = newton(Design.of(design), y, _penalty(design, ridge), offset)
+    return None if found.fault else found.beta
+
+
+def _penalty(design: Reals, ridge: float) -> Reals:
+    """The ridge, but on the intercept, which is the last column."""
+    return np.diag(np.append(np.full(design.shape[1] - 1, ridge), 0.0))
 
 
 def _errors(design: Reals, y: Reals, offset: Reals, beta: Reals, ridge: float, who: Groups) -> Reals:
     """Standard errors, (m,): curvature, times the sum over enterprises of their squared gradients, times curvature."""
-    p = sigmoid(offset + design @ beta)
-    penalty = np.full(len(beta), ridge * len(y))
-    penalty[-1] = 0.0
+    u = offset + design @ beta
     own = np.zeros((int(who.max()) + 1, len(beta)))
-    np.add.at(own, who, design * (y - p)[:, None])
-    try:
-        inverse = np.linalg.inv((design.T * (p * (1 - p))) @ design + np.diag(penalty))
-    except np.linalg.LinAlgError:
-        return np.full(len(beta), np.nan)
+    np.add.at(own, who, design * (y - sigmoid(u))[:, None])
+    inverse = covariance(Design.of(design), u, _penalty(design, ridge))
     spread: Reals = np.sqrt(np.maximum(np.diag(inverse @ (own.T @ own) @ inverse), 0.0))
     return spread
 

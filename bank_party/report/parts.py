@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from bank_party.decision.bundle import HeldOut
-from common.features.univariate import divergence
 from common.stats.few import LEAST, hidden_cells
 from common.stats.measures import Interval, auc, delong, ks
+from common.stats.psi import divergence
 
 Vector = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

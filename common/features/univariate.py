@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from common.config import StrictModel
+from common.stats.psi import divergence
 
 Values = npt.NDArray[np.float64] | npt.NDArray[np.object_]
 Codes = npt.NDArray[np.intp]
@@ -17,7 +18,6 @@ Counts = npt.NDArray[np.int64]
 _BINS = 10  # of equal numbers of training rows
 _LEVELS = 20  # categories by themselves; the others share a bin
 _MOST = 200_000  # rows looked at: enough for three digits
-_HALF = 0.5  # added to each count, so that an empty bin has a logarithm
 
 
 class Feature(StrictModel):
@@ -55,14 +55,6 @@ def describe(
         psi=divergence(_count(after, count), seen),
         prepared=prepared,
     )
-
-
-def divergence(one: Counts, two: Counts) -> float:
-    """Sum over bins of (p - q) ln(p / q), one half added to each count: information value, and stability index (PSI)."""
-    used = (one + two) > 0
-    p, q = one[used] + _HALF, two[used] + _HALF
-    p, q = p / p.sum(), q / q.sum()
-    return float((p - q) @ np.log(p / q))
 
 
 def _count(codes: Codes, bins: int) -> Counts:

@@ -1,4 +1,4 @@
-"""A party's own logistic regression, in plaintext on its own rows: what the joint model is compared with."""
+"""Logistic regression in plaintext, on a party's own rows: one Newton for all that is fitted so."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ class Design:
     rows: int
     columns: int
     at: Callable[[int, int], Array]
+
+    @classmethod
+    def of(cls, x: Array) -> Design:
+        """Of a matrix in memory, (n, m)."""
+        return cls(x.shape[0], x.shape[1], lambda low, high: x[low:high])
 
     def times(self, beta: Array) -> Array:
         out = np.empty(self.rows)
@@ -60,40 +65,60 @@ def fit_logistic(x: Array, y: Array, ridge: float) -> Array:
     whole = np.column_stack([np.ones(len(y)), x])
     penalty = np.full(whole.shape[1], ridge)
     penalty[0] = 0.0
-    return fit_design(Design(len(whole), whole.shape[1], lambda low, high: whole[low:high]), y, np.diag(penalty))
+    return fit_design(Design.of(whole), y, np.diag(penalty))
 
 
 def fit_design(design: Design, y: Array, penalty: Array) -> Array:
     """beta (m,) minimising mean log-loss + beta^T penalty beta / 2 over a design of any size; as `fit_logistic` otherwise."""
     _check_label(y)
-    beta, u = np.zeros(design.columns), np.zeros(design.rows)
+    found = newton(design, y, penalty)
+    if found.fault:
+        raise _no_optimum(found.fault)
+    return found.beta
+
+
+@dataclass(frozen=True, repr=False)
+class Descended:
+    """Where `newton` ended: beta (m,) and its log-odds u (n,). fault: why this is not the optimum; empty where it is."""
+
+    beta: Array
+    u: Array
+    fault: str = ""
+
+
+def newton(design: Design, y: Array, penalty: Array, offset: Array | None = None) -> Descended:
+    """Damped Newton on the mean log-loss of offset + X beta against y, plus beta^T penalty beta / 2, from beta = 0.
+
+    y: (n,) within [0, 1], not only 0 and 1. offset: (n,), zero by default. penalty: (m, m). The loss never rises from step to
+    step, so that even without an optimum the end is no worse than the start.
+    """
+    beta, u = np.zeros(design.columns), np.zeros(design.rows) if offset is None else offset
     for _ in range(_ITERATIONS):
         gradient, hessian, largest = design.curvature(sigmoid(u), y)
         gradient += penalty @ beta
         if np.linalg.norm(gradient) <= _TOLERANCE * max(1.0, largest):
-            return _unless_separated(u, y, beta, penalty)
-        beta, u = _damped(design, y, penalty, beta, u, _newton_step(hessian + penalty, gradient))
-    raise _no_optimum("the fit did not converge")
+            return Descended(beta, u, _separated(u, y, penalty))
+        try:
+            step = np.asarray(-np.linalg.solve(hessian + penalty, gradient), np.float64)
+        except np.linalg.LinAlgError:
+            return Descended(beta, u, "the columns are collinear or the classes separated")
+        if (moved := _damped(design, y, penalty, beta, u, step)) is None:
+            return Descended(beta, u, "no step lowers the objective")
+        beta, u = moved
+    return Descended(beta, u, "the fit did not converge")
 
 
-def covariance(design: Design, beta: Array, penalty: Array) -> Array:
-    """(m, m), of what `fit_design` gave, by the curvature at the optimum; NaN where that determines none."""
-    hessian = design.curvature(sigmoid(design.times(beta)), np.zeros(design.rows))[1]
+def covariance(design: Design, u: Array, penalty: Array) -> Array:
+    """(m, m), of an optimum with log-odds u (n,), by the curvature there; NaN where that determines none."""
+    hessian = design.curvature(sigmoid(u), np.zeros(design.rows))[1]
     try:
         return np.asarray(np.linalg.inv(design.rows * (hessian + penalty)), np.float64)
     except np.linalg.LinAlgError:
         return np.full_like(penalty, np.nan)
 
 
-def _newton_step(hessian: Array, gradient: Array) -> Array:
-    try:
-        return np.asarray(-np.linalg.solve(hessian, gradient), dtype=np.float64)
-    except np.linalg.LinAlgError:
-        raise _no_optimum("the columns are collinear or the classes separated") from None
-
-
-def _damped(design: Design, y: Array, penalty: Array, beta: Array, u: Array, step: Array) -> tuple[Array, Array]:
-    """beta + step and its u, the step halved until the objective does not rise."""
+def _damped(design: Design, y: Array, penalty: Array, beta: Array, u: Array, step: Array) -> tuple[Array, Array] | None:
+    """beta + step and its u, the step halved until the objective does not rise; None if it always does."""
     start, along = _objective(u, y, penalty, beta), design.times(step)
     # Close to the optimum a good step changes the objective by less than its rounding: that much may rise.
     allowed, size = start + 1e-13 * (1 + abs(start)), 1.0
@@ -101,18 +126,17 @@ def _damped(design: Design, y: Array, penalty: Array, beta: Array, u: Array, ste
         if _objective(u + size * along, y, penalty, beta + size * step) <= allowed:
             return beta + size * step, u + size * along
         size = size / 2
-    raise _no_optimum("no step lowers the objective")
+    return None
 
 
 def _objective(u: Array, y: Array, penalty: Array, beta: Array) -> float:
     return float(np.mean(np.logaddexp(0.0, u) - y * u) + beta @ penalty @ beta / 2)
 
 
-def _unless_separated(u: Array, y: Array, beta: Array, penalty: Array) -> Array:
+def _separated(u: Array, y: Array, penalty: Array) -> str:
     # Without a ridge, separated classes drive the gradient to 0 as the weights grow without end.
-    if not penalty.any() and np.all((u > 0) == (y == 1)):
-        raise _no_optimum("the columns separate the classes completely")
-    return beta
+    separated = not penalty.any() and np.isin(y, (0.0, 1.0)).all() and np.all((u > 0) == (y == 1))
+    return "the columns separate the classes completely" if separated else ""
 
 
 def _check(x: Array, y: Array) -> None:

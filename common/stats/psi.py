@@ -1,4 +1,4 @@
-"""The population stability index, and how much of it chance explains.
+"""How far two distributions over bins are apart: the population stability index, and how much of it chance explains.
 
 PSI = sum over bins of (q - p) ln(q / p), p and q being the bins' shares of m reference rows and of n rows of a month.
 Without any change, m n / (m + n) PSI is about chi-squared with bins - 1 degrees of freedom (a second-order expansion; Yurdakul,
@@ -27,6 +27,11 @@ def psi(reference: Counts, months: Counts) -> Shares:
     p, q = _shares(reference[seen]), _shares(months[:, seen])
     index: Shares = ((q - p) * np.log(q / p)).sum(axis=1)
     return index
+
+
+def divergence(one: Counts, two: Counts) -> float:
+    """The index between two counts (bins,), the same either way round; of overdue and other rows the information value."""
+    return float(psi(one, two[None])[0])
 
 
 def floor(reference: Counts, months: Counts) -> Shares:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from common.features.univariate import describe, divergence
+from common.features.univariate import describe
 
 
 def test_information_value_of_two_levels_is_the_formulas() -> None:
@@ -53,9 +53,3 @@ def test_nothing_and_a_constant_are_told_too() -> None:
     for values in (np.full(300, np.nan), np.ones(300)):
         found = describe("x", "numeric", values, 200, np.append(np.ones(20), np.zeros(180)), 0)
         assert (found.iv, found.psi) == (pytest.approx(0, abs=1e-9), pytest.approx(0, abs=1e-9))
-
-
-def test_divergence_is_symmetric_and_not_below_zero() -> None:
-    one, two = np.array([5, 0, 7, 0]), np.array([1, 9, 7, 0])
-    assert divergence(one, two) == pytest.approx(divergence(two, one))
-    assert divergence(one, one) == 0.0

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from common.errors import DataError, PlanError
-from common.stats.logistic import fit_logistic
+from common.stats.logistic import Design, fit_logistic, newton
 from common.stats.measures import sigmoid
 
 
@@ -81,3 +81,35 @@ def test_refusals_say_what_and_show_no_value():
             fit_logistic(bad_x, bad_y, 0.1)
     with pytest.raises(PlanError):
         fit_logistic(x, y, -1.0)
+
+
+def loss(x, target, u):
+    return np.mean(np.logaddexp(0, u) - target * u)
+
+
+def test_an_offset_that_holds_part_of_the_truth_leaves_the_rest():
+    x, y = sample(3000, 4, seed=8)
+    whole = newton(Design.of(x), y, np.zeros((4, 4)))
+    part = newton(Design.of(x[:, :2]), y, np.zeros((2, 2)), x[:, 2:] @ whole.beta[2:])
+    assert (whole.fault, part.fault) == ("", "")
+    assert part.beta == pytest.approx(whole.beta[:2], abs=1e-7)
+    assert part.u == pytest.approx(x @ whole.beta, abs=1e-6)
+
+
+def test_targets_between_the_classes_have_an_optimum_where_the_classes_are_separated():
+    x = np.linspace(-1, 1, 40)[:, None]
+    target = np.where(x[:, 0] > 0, 0.95, 0.05)
+    found = newton(Design.of(x), target, np.zeros((1, 1)))
+    assert found.fault == ""
+    assert abs(x[:, 0] @ (sigmoid(found.u) - target)) / 40 <= 1e-10
+
+
+@given(st.integers(0, 10_000), st.sampled_from([1.0, 1e6, 1e12]))
+@settings(max_examples=40, deadline=None)
+def test_where_there_is_no_optimum_the_end_is_no_worse_than_the_start(seed, spread):
+    rng = np.random.default_rng(seed)
+    x = np.column_stack([rng.normal(size=12) * rng.choice([1e-9, 1.0, spread], 12), np.ones(12)])
+    target, offset = rng.choice([0.0, 0.1, 1.0], 12), np.full(12, -1.0)
+    found = newton(Design.of(x), target, np.zeros((2, 2)), offset)
+    assert np.isfinite(found.beta).all()
+    assert loss(x, target, found.u) <= loss(x, target, offset) + 1e-10

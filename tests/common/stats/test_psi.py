@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from common.stats.psi import CHANCE, _chi_squared, floor, psi
+from common.stats.psi import CHANCE, _chi_squared, divergence, floor, psi
 
 
 def test_the_index_is_its_definition_on_shares_with_half_a_row_more() -> None:
@@ -50,3 +50,9 @@ def test_the_floor_falls_with_rows_so_that_what_is_real_passes() -> None:
     for rows, alarm in ((4, False), (20, False), (100, True), (400, True)):
         month = changed[None] * rows
         assert (psi(before, month)[0] > floor(before, month)[0]) == alarm
+
+
+def test_divergence_is_symmetric_and_not_below_zero() -> None:
+    one, two = np.array([5, 0, 7, 0]), np.array([1, 9, 7, 0])
+    assert divergence(one, two) == pytest.approx(divergence(two, one))
+    assert divergence(one, one) == 0.0
