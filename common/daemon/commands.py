@@ -19,6 +19,7 @@ from common.client.client import Client
 from common.daemon.seat import S, Seat
 from common.disk.files import write_private
 from common.disk.folder import Name
+from common.disk.words import LANGS, Lang
 from common.errors import PlanError
 from common.home.registry import Registry
 from common.monitor.book import Book
@@ -70,11 +71,11 @@ def monitor_command(seat: Seat[S, Any], read: Callable[[S], History]) -> click.C
     @click.command()
     @_config
     @click.option("--out", type=click.Path(path_type=Path), help="Write the history to this HTML page.")
-    @click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of the page.")
+    @click.option("--lang", type=click.Choice(LANGS), default="en", show_default=True, help="Language of the page.")
     @click.option("--retrain", type=click.Path(path_type=Path), help="Submit this training plan if there is a new alarm.")
     @click.option("--client", type=click.Path(path_type=Path), help="Client configuration, for --retrain.")
     @_json
-    def monitor(config: Path, out: Path | None, lang: str, retrain: Path | None, client: Path | None, as_json: bool) -> None:
+    def monitor(config: Path, out: Path | None, lang: Lang, retrain: Path | None, client: Path | None, as_json: bool) -> None:
         """Show how what was scored has changed since training; exit code 3 if there is an alarm."""
         if retrain is not None and client is None:
             raise PlanError("--retrain needs --client", remedy="Name the client's configuration.")

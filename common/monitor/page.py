@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
+from common.disk.words import Lang, words_in
 from common.monitor.book import Reading
 from common.monitor.config import MonitorConfig
 from common.monitor.history import History
 from common.monitor.reference import SCORE
-from common.monitor.texts import TEXTS
 
+_FOLDER = Path(__file__).parent
 _WIDTH, _HEIGHT = 168.0, 36.0
 
 
@@ -37,12 +38,12 @@ class Line:
         return self.months[-1]
 
 
-def make_page(history: History, config: MonitorConfig, *, title: str, when: str, lang: str) -> str:
-    """when: the time it was made, as text. lang: en or zh."""
+def make_page(history: History, config: MonitorConfig, *, title: str, when: str, lang: Lang) -> str:
+    """when: the time it was made, as text."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(resources.files("common.monitor").joinpath("page.html.j2").read_text(encoding="utf-8"))
+    template = environment.from_string((_FOLDER / "page.html.j2").read_text(encoding="utf-8"))
     return template.render(
-        t=TEXTS[lang],
+        t=words_in(_FOLDER / "texts.toml", lang),
         lang=lang,
         title=title,
         when=when,

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import functools
 import re
-import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from markupsafe import Markup, escape
 
 from common.disclosure import CATALOGUE, Opened
+from common.disk.words import LANGS, Lang, Pairs, read_words
 
-Lang = Literal["en", "zh"]
 Choice = Literal["en", "zh", "both"]
-LANGS: tuple[Lang, ...] = ("en", "zh")
 TAGS: dict[Lang, str] = {"en": "en", "zh": "zh-CN"}
 
 _FILE = Path(__file__).with_name("texts.toml")
 
 
-@functools.cache
-def catalogue() -> Mapping[str, tuple[str, str]]:
+def catalogue() -> Pairs:
     """`section.key` -> (English, Chinese)."""
-    raw = tomllib.loads(_FILE.read_text(encoding="utf-8"))
-    return {f"{group}.{key}": (en, zh) for group, entries in raw.items() for key, (en, zh) in entries.items()}
+    return read_words(_FILE)
 
 
 class Words:

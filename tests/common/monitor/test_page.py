@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 
 from bank_party.monitor.matured import GradeRate, Matured
+from common.disk.words import LANGS, Lang, read_words, words_in
+from common.monitor import page as module
 from common.monitor.config import MonitorConfig
 from common.monitor.drift import Alarm, alarms, observe
 from common.monitor.history import History
 from common.monitor.page import lines, make_page
 from common.monitor.reference import SCORE, describe
-from common.monitor.texts import TEXTS
 from tests.common.monitor.worlds import party, since, split
+
+TEXTS = {lang: words_in(Path(module.__file__).with_name("texts.toml"), lang) for lang in LANGS}
+ALARMS = {"psi", "missing", "auc", "calibration"}  # named by what an alarm is of
 
 
 def history() -> History:
@@ -24,12 +30,17 @@ def history() -> History:
     return History(readings, [], alarms(readings, MonitorConfig()))
 
 
-def test_both_languages_have_the_same_words() -> None:
-    assert TEXTS["en"].keys() == TEXTS["zh"].keys()
+def test_every_word_is_there_in_both_languages_and_used() -> None:
+    folder = Path(module.__file__).parent
+    page = (folder / "page.html.j2").read_text(encoding="utf-8")
+    for key, (en, zh) in read_words(folder / "texts.toml").items():
+        assert en.strip() and zh.strip(), key
+        assert f"t.{key}" in page or key in ALARMS, key
+    assert set(re.findall(r"\bt\.(\w+)", page)) | ALARMS == TEXTS["en"].keys()
 
 
-@pytest.mark.parametrize("lang", TEXTS)
-def test_a_page_names_the_alarm_and_is_whole_by_itself(lang: str) -> None:
+@pytest.mark.parametrize("lang", LANGS)
+def test_a_page_names_the_alarm_and_is_whole_by_itself(lang: Lang) -> None:
     text = make_page(history(), MonitorConfig(), title="grid", when="2026-01-01", lang=lang)
     assert text.count('class="bad">amount</td>') == 2 and "2024-03" in text
     assert TEXTS[lang]["alarms"] in text and TEXTS[lang]["none"] not in text

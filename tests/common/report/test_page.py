@@ -11,12 +11,13 @@ import pytest
 
 from bank_party.decision import bundle
 from bank_party.report import page as bank
+from common.disk.words import LANGS
 from common.party import Party
 from common.report import page
 from common.report.evidence import Evidence, gather
 from common.report.numbers import real, share, signed
 from common.report.page import Own, render
-from common.report.texts import LANGS, Choice, catalogue
+from common.report.texts import Choice, catalogue
 from grid_party import report as grid
 from tests.common.report.conftest import JOB, Job
 
