@@ -39,8 +39,8 @@ class BankRole:
     def budget(self, columns: int) -> None:
         return None
 
-    def charge_counts(self, rows: FeatureTable, job: str) -> None:
-        self.home.counted.charge(rows, job, self.home.policy.counts_per_row)
+    def charge_counts(self, table: FeatureTable, job: str) -> None:
+        self.home.counted.charge(table, job, self.home.policy.counts_per_row)
 
     async def before_training(self, job: PartyJob, held: FeatureTable, columns: int, champion: Half | None) -> None:
         pass
@@ -52,7 +52,7 @@ class BankRole:
         label = made.table.outcomes
         job.session.open(Opened.METRICS)
         alone = await asyncio.to_thread(evaluation.bank_only, made, label, plan.model.ridge)
-        await self._measure(job, plan, heard.u, alone, label[made.rows :])
+        await self._measure(job, plan, heard.u, alone, label[made.train_rows :])
         held, warnings = await asyncio.to_thread(make_rules, self.home.decision, made, heard.u, alone, seed=plan.split.seed)
         job.warn(*warnings)
         rival = None
@@ -104,11 +104,9 @@ class BankRole:
 
 def _again(made: Made, held: HeldOut, ridge: float) -> tuple[Refit, ...]:
     """The bank's weights on held-out rows: fitted to their labels where the model is open, to its scores where it is closed."""
-
-    def block(low: int, high: int) -> Reals:
-        return made.prepared.matrix(made.rows + low, made.rows + high)
-
-    return explained(made.model, held, block) if made.model.closed else refit(made.model, held, block, ridge)
+    if made.model.closed:
+        return explained(made.model, held, made.held_matrix)
+    return refit(made.model, held, made.held_matrix, ridge)
 
 
 def _save(held: HeldOut, rival: Challenge | None, folder: Path) -> None:

@@ -42,7 +42,7 @@ class GridRole:
         """The budget of a model of so many columns: after as many models as columns, their scores could be solved for a row."""
         return Account(self.home.ledger, min(self.home.policy.scores_per_row, max(1, columns // 2)))
 
-    def charge_counts(self, rows: FeatureTable, job: str) -> None:
+    def charge_counts(self, table: FeatureTable, job: str) -> None:
         raise LocalProtocolError("the grid has no labels to count")
 
     async def before_training(self, job: PartyJob, held: FeatureTable, columns: int, champion: Half | None) -> None:

@@ -159,8 +159,8 @@ def _to_table(held: HeldOut) -> pa.Table:
     return pa.table({name: values for name, values in columns.items() if values is not None})
 
 
-def _from_table(job: str, rows: pa.Table, decision: Decision) -> HeldOut:
-    values = {name: rows[name].to_numpy() for name in rows.column_names}
+def _from_table(job: str, stored: pa.Table, decision: Decision) -> HeldOut:
+    values = {name: stored[name].to_numpy() for name in stored.column_names}
     if not set(values) >= set(_FIXED) - {"period"}:
         raise ValueError("a column is missing")
     segments = {name.removeprefix(_SEGMENT): v for name, v in values.items() if name.startswith(_SEGMENT)}

@@ -12,7 +12,7 @@ from bank_party.decision import reasons
 from bank_party.decision.additive import own_weights, shares
 from bank_party.decision.bundle import Decision, HeldOut
 from bank_party.decision.grades import grade_of
-from bank_party.decision.rules import Scores, Trained, build
+from bank_party.decision.rules import Scores, Trained, build_rules
 from bank_party.decision.table import VERDICTS, verdict
 from bank_party.judge.evaluation import BankOnly
 from common.decision.config import DecisionConfig
@@ -31,28 +31,20 @@ _SHOWN = 100_000  # training rows, in the random order of the alignment, from wh
 
 
 def make_rules(config: DecisionConfig, made: Made, u: Reals, bank_only: BankOnly, *, seed: int) -> tuple[HeldOut, list[str]]:
-    """The rules the bank keeps of a training job, and warnings.
-
-    u: joint, of held-out rows; seed: of the draw of validation rows.
-    """
-    model, prepared, rows = made.model, made.prepared, made.rows
-    held = made.table.part(rows, made.table.rows)
-
-    def block(low: int, high: int) -> Reals:
-        return prepared.matrix(rows + low, rows + high)
-
+    """What the bank keeps of a training job, and warnings. u: joint, of held-out rows; seed: of the draw of validation rows."""
+    model, held, block = made.model, made.held(), made.held_matrix
     weights = own_weights(model, block, u)
     trained = Trained(
         columns=model.fitted.fitted,
         weights=weights,
-        means=prepared.means(rows)[:-1],
+        means=made.prepared.means(made.train_rows)[:-1],
         alone=bank_only.coefficients,
         alone_error=bank_only.errors,
         shares=shares(block, weights, u),
-        train=made.table.part(0, min(rows, _SHOWN)),
+        train=made.table.part(0, min(made.train_rows, _SHOWN)),
     )
     scores = Scores(joint=u, own=linear_scores(block, held.rows, weights), alone=bank_only.u)
-    return build(model.job, config, trained, held, scores, draw_validation(held, config.validation, seed))
+    return build_rules(model.job, config, trained, held, scores, draw_validation(held, config.validation, seed))
 
 
 def draw_validation(held: FeatureTable, share: float, seed: int) -> npt.NDArray[np.bool_]:

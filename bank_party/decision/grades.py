@@ -103,10 +103,10 @@ def describe(score: Scores, p: Vector, y: Vector, validation: Mask, starts: Sequ
     )
 
 
-def _part(p: Vector, y: Vector, rows: Mask) -> Part:
-    count = int(rows.sum())
+def _part(p: Vector, y: Vector, inside: Mask) -> Part:
+    count = int(inside.sum())
     return Part(
         rows=count,
-        observed=float(y[rows].mean()) if count else None,
-        expected=float(p[rows].mean()) if count else None,
+        observed=float(y[inside].mean()) if count else None,
+        expected=float(p[inside].mean()) if count else None,
     )

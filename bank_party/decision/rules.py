@@ -62,7 +62,7 @@ class Scores:
     alone: Vector
 
 
-def build(
+def build_rules(
     job: str, config: DecisionConfig, model: Trained, held: FeatureTable, scores: Scores, validation: Mask
 ) -> tuple[HeldOut, list[str]]:
     """The bundle, and warnings. held: the bank's held-out rows with labels; validation: which of them calibrate, (n,)."""

@@ -80,8 +80,14 @@ def make_table(config: DecisionConfig, p: Vector, score: Scores, y: Vector, alon
     return DecisionTable(exposure=float(exposure.sum()), bands=bands, cuts=cuts)
 
 
-def _band(name: Verdict, p: Vector, y: Vector, rows: Mask) -> Band:
-    return Band(decision=name, rows=int(rows.sum()), share=float(rows.mean()), observed=_mean(y[rows]), expected=_mean(p[rows]))
+def _band(name: Verdict, p: Vector, y: Vector, inside: Mask) -> Band:
+    return Band(
+        decision=name,
+        rows=int(inside.sum()),
+        share=float(inside.mean()),
+        observed=_mean(y[inside]),
+        expected=_mean(p[inside]),
+    )
 
 
 def _cut(

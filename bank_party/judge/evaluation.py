@@ -28,13 +28,12 @@ class BankOnly:
 def bank_only(made: Made, label: Reals, ridge: float) -> BankOnly:
     """The bank's own model of the training rows as encoded; label: of all matched rows."""
     prepared, own, unit = made.prepared, made.words, 2.0**-X_SCALE
-    rows, columns = own.shape
-    design, penalty = Design(rows, columns, lambda low, high: own[low:high] * unit), ridge * prepared.penalty
-    whitened = fit_design(design, label[:rows], penalty)
+    train_rows, columns = own.shape
+    design, penalty = Design(train_rows, columns, lambda low, high: own[low:high] * unit), ridge * prepared.penalty
+    whitened = fit_design(design, label[:train_rows], penalty)
     spread = np.diag(prepared.whiten @ covariance(design, design.times(whitened), penalty) @ prepared.whiten.T)
     found: Reals = prepared.whiten @ whitened
-    held = made.table.rows - rows
-    u = linear_scores(lambda low, high: prepared.matrix(rows + low, rows + high), held, found)
+    u = linear_scores(made.held_matrix, made.table.rows - train_rows, found)
     return BankOnly(found, np.sqrt(np.where(spread > 0, spread, np.nan)), u)
 
 

@@ -12,7 +12,8 @@ from bank_party.report import parts
 from bank_party.report.bootstrap import Bands, bootstrap
 from bank_party.report.curves import Curve, Histogram, Lift, curve, histogram, lifts
 from bank_party.report.parts import Part, Shares
-from common.stats.measures import Interval, Metrics, delong, evaluate
+from common.stats import measures
+from common.stats.measures import Interval, Metrics, delong
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,8 +41,8 @@ def judge(held: HeldOut) -> Judged:
     score = held.decision.scorecard.exact(held.decision.calibration.log_odds(u))
     who = np.asarray(pd.factorize(np.array(list(held.ids), object))[0], np.intp)
     return Judged(
-        joint=evaluate(y, u),
-        alone=evaluate(y, v),
+        joint=measures.evaluate(y, u),
+        alone=measures.evaluate(y, v),
         difference=delong(y, u, v),
         bands=bootstrap(y, u, v, who),
         joint_curve=curve(y, u),

@@ -93,20 +93,20 @@ def _parts(held: HeldOut, groups: Sequence[tuple[Any, Mask, bool]]) -> tuple[Par
     )
 
 
-def _part(held: HeldOut, p: Vector, score: Vector, name: Any, rows: Mask, others: bool) -> Part:
-    y, u, v = held.label[rows], held.u_joint[rows], held.u_bank[rows]
+def _part(held: HeldOut, p: Vector, score: Vector, name: Any, inside: Mask, others: bool) -> Part:
+    y, u, v = held.label[inside], held.u_joint[inside], held.u_bank[inside]
     enough = min(y.sum(), len(y) - y.sum()) >= FEW
-    rest = ~rows
+    rest = ~inside
     return Part(
         name=name,
         rows=len(y),
         rate=float(y.mean()),
-        expected=float(p[rows].mean()),
+        expected=float(p[inside].mean()),
         joint=auc(y, u) if enough else None,
         alone=auc(y, v) if enough else None,
         gain=delong(y, u, v) if enough else None,
         ks=ks(y, u) if enough else None,
-        score=float(score[rows].mean()),
+        score=float(score[inside].mean()),
         psi=score_psi(held.u_joint[rest], u) if rest.sum() >= _PSI_BINS * LEAST else None,
         others=others,
     )

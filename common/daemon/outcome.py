@@ -17,7 +17,7 @@ from common.wire.peer import Counter
 _EVERY = 0.1  # seconds between progress messages
 
 
-def report(outcome: Outcome, peer: Counter, coordinator: Counter) -> wire.Report:
+def to_message(outcome: Outcome, peer: Counter, coordinator: Counter) -> wire.Report:
     """The typed message of a finished job."""
     message = wire.Report(
         counts=wire.Counts(**outcome.counts),

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from common.daemon.matching import choose_match
 from common.daemon.meet import Meeting
-from common.daemon.outcome import ProgressReporter, report
+from common.daemon.outcome import ProgressReporter, to_message
 from common.daemon.settings import PartySettings
 from common.disk.folder import Name
 from common.disk.scratch import Scratch
@@ -183,7 +183,7 @@ class Runner:
             peer = await self._meeting.meet(job, running.plan.digest(), running.peer)
             session = Session(self.party, running.watch.channel(peer), reporter, allowed=running.plan.allowed)
             outcome = await self._outcome(job, running, session, dealer, reporter)
-            return report(outcome, running.peer, running.coordinator)
+            return to_message(outcome, running.peer, running.coordinator)
         except (Exception, asyncio.CancelledError) as error:
             if peer is not None:
                 cause = running.cause or (

@@ -67,21 +67,21 @@ def grouped(counts: Counts, groups: Groups) -> Counts:
 
 def cut(table: FeatureTable, columns: Mapping[str, ColumnConfig], options: Preparation, train: Flags) -> list[Binning]:
     """Each column in at most `options.bins` bins, and one of missing values, of at least `least_rows` training rows each."""
-    rows = table.take(np.flatnonzero(train))
-    return [_cut_one(rows, name, config, options) for name, config in columns.items()]
+    known = table.take(np.flatnonzero(train))
+    return [_cut_one(known, name, config, options) for name, config in columns.items()]
 
 
-def _cut_one(rows: FeatureTable, name: str, config: ColumnConfig, options: Preparation) -> Binning:
+def _cut_one(train: FeatureTable, name: str, config: ColumnConfig, options: Preparation) -> Binning:
     least = least_rows(options)
     if config.kind == "numeric":
-        if name not in rows.numeric:
+        if name not in train.numeric:
             raise absent(name, "numeric")
-        cells, home = _ranges(name, rows.numeric[name], config.missing, options.bins)
+        cells, home = _ranges(name, train.numeric[name], config.missing, options.bins)
     else:
-        if name not in rows.categorical:
+        if name not in train.categorical:
             raise absent(name, "categorical")
-        cells, home = _levels(name, rows.categorical[name], config.missing, options.bins, least)
-    codes = cells.of(rows)
+        cells, home = _levels(name, train.categorical[name], config.missing, options.bins, least)
+    codes = cells.of(train)
     counts = np.bincount(codes, minlength=cells.count)
     groups = merge_until(_occupied(counts, home), lambda groups: grouped(counts, groups) < least, counts)
     return Binning(cells, codes, counts, groups, left_out="" if len(groups) > 1 else ONE_BIN)

@@ -20,7 +20,8 @@ from pydantic import ValidationError
 from common.config import StrictModel
 from common.disk.files import make_folder, write_private
 from common.errors import DataError, JobNotFound
-from common.features.univariate import Feature, describe
+from common.features import univariate
+from common.features.univariate import Feature
 from common.learn.learner import Half
 from common.party import Party
 from common.rows.dataset import ColumnConfig
@@ -154,6 +155,6 @@ def _features(model: Half, table: FeatureTable, rows: int) -> tuple[Feature, ...
 
     def one(name: str, column: ColumnConfig) -> Feature:
         values = table.numeric[name] if column.kind == "numeric" else table.categorical[name]
-        return describe(name, column.kind, values, rows, label, made[name])
+        return univariate.describe(name, column.kind, values, rows, label, made[name])
 
     return tuple(one(name, column) for name, column in model.source.items())

@@ -80,7 +80,7 @@ class Stocks:
             self._check_room(stock_bytes(party, make_work(plan.model, predealt(plan))))
         elif plan.dealt == "ahead" and not any(label.dealing == dealing(plan.model) for label in self.unspent()):
             raise PolicyError(
-                f"the {party.value} has no unspent stock for this model: {describe(self.unspent())}",
+                f"the {party.value} has no unspent stock for this model: {inventory(self.unspent())}",
                 remedy="Deal one with `wattscore predeal`, or train with dealt = 'online'.",
             )
 
@@ -152,7 +152,7 @@ def _mib(size: int) -> int:
     return -(-size // _MIB)
 
 
-def describe(labels: list[StockLabel]) -> str:
-    """A list of the stocks there are, in public terms."""
+def inventory(labels: list[StockLabel]) -> str:
+    """What there is, in public terms."""
     sizes = [f"{label.name} for {label.rows} rows x ({label.grid_columns} + {label.bank_columns})" for label in labels]
     return f"there is {', '.join(sizes)}" if sizes else "there is none"

@@ -52,22 +52,19 @@ class Reference(StrictModel):
     columns: dict[str, Distribution]
 
 
-def describe(table: FeatureTable, rows: int, score: npt.NDArray[np.float64] | None = None) -> Reference:
-    """Distributions of the first `rows` rows, and of scores of the others, held out.
-
-    Numbers are cut at deciles; of categories the 20 commonest levels stand by themselves.
-    """
-    periods = None if table.periods is None else table.periods[:rows]
-    columns = {name: _distribution(values, periods) for name, values in named(table, slice(rows))}
-    held = None if table.periods is None else table.periods[rows:]
+def describe(table: FeatureTable, train_rows: int, score: npt.NDArray[np.float64] | None = None) -> Reference:
+    """Distributions of the first `train_rows` rows, and of the scores of the others; numbers cut at deciles, 20 levels kept."""
+    periods = None if table.periods is None else table.periods[:train_rows]
+    columns = {name: _distribution(values, periods) for name, values in named(table, slice(train_rows))}
+    held = None if table.periods is None else table.periods[train_rows:]
     return Reference(columns=columns | ({} if score is None else {SCORE: _distribution(score, held)}))
 
 
-def named(table: FeatureTable, rows: slice = slice(None)) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+def named(table: FeatureTable, at: slice = slice(None)) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     """Each column's values, one column in memory at a time."""
     for columns in (table.numeric, table.categorical):
         for name in columns:
-            yield name, columns[name][rows]
+            yield name, columns[name][at]
 
 
 def _distribution(values: npt.NDArray[Any], periods: npt.NDArray[np.int32] | None) -> Distribution:

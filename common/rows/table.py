@@ -14,7 +14,7 @@ from common.disk.scratch import Scratch, Stored
 from common.errors import LocalProtocolError
 
 Index = npt.NDArray[np.int64]
-Rows = Index | slice
+Places = Index | slice
 
 
 class Ids:
@@ -42,11 +42,11 @@ class Ids:
     def __iter__(self) -> Iterator[str]:
         return iter(self.tolist())
 
-    def __getitem__(self, rows: Any) -> Any:
-        """One id by number, or the `Ids` of these rows."""
-        if isinstance(rows, (int, np.integer)):
-            return self.levels[int(self.codes[rows])].as_py()
-        return Ids(self.codes[rows], self.levels)
+    def __getitem__(self, at: Any) -> Any:
+        """One id by number, or the `Ids` at these places."""
+        if isinstance(at, (int, np.integer)):
+            return self.levels[int(self.codes[at])].as_py()
+        return Ids(self.codes[at], self.levels)
 
     def __repr__(self) -> str:
         return f"Ids({len(self)})"
@@ -58,8 +58,8 @@ class Coded:
     def __init__(self, codes: Any, levels: npt.NDArray[np.object_]) -> None:
         self.codes, self.levels = codes, levels
 
-    def __getitem__(self, rows: Rows) -> npt.NDArray[np.object_]:
-        found: npt.NDArray[np.object_] = self.levels[self.codes[rows]]
+    def __getitem__(self, at: Places) -> npt.NDArray[np.object_]:
+        found: npt.NDArray[np.object_] = self.levels[self.codes[at]]
         return found
 
     def __len__(self) -> int:
@@ -84,18 +84,18 @@ class Columns(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self.held)
 
-    def part(self, rows: slice) -> Columns:
-        return Columns({name: values[rows] for name, values in self.held.items()})
+    def part(self, at: slice) -> Columns:
+        return Columns({name: values[at] for name, values in self.held.items()})
 
-    def take(self, rows: Index, scratch: Scratch) -> Columns:
+    def take(self, at: Index, scratch: Scratch) -> Columns:
         """One column at a time."""
-        return Columns({name: _take(values, rows, scratch) for name, values in self.held.items()})
+        return Columns({name: _take(values, at, scratch) for name, values in self.held.items()})
 
 
-def _take(values: Held, rows: Index, scratch: Scratch) -> Held:
+def _take(values: Held, at: Index, scratch: Scratch) -> Held:
     if isinstance(values, Coded):
-        return Coded(scratch.keep(values.codes[:][rows]), values.levels)
-    kept: Held = scratch.keep(values[:][rows])
+        return Coded(scratch.keep(values.codes[:][at]), values.levels)
+    kept: Held = scratch.keep(values[:][at])
     return kept
 
 
@@ -126,30 +126,30 @@ class FeatureTable:
             raise LocalProtocolError("only the bank has labels, and these rows have none")
         return self.label
 
-    def take(self, rows: Index, scratch: Scratch | None = None) -> FeatureTable:
-        """The table with these rows, in this order; columns that do not fit in memory go to `scratch`."""
+    def take(self, at: Index, scratch: Scratch | None = None) -> FeatureTable:
+        """The rows at these places, in this order; columns that do not fit in memory go to `scratch`."""
         where = scratch or Scratch()
         return replace(
-            self.keys(rows),
-            numeric=_columns(self.numeric).take(rows, where),
-            categorical=_columns(self.categorical).take(rows, where),
+            self.keys(at),
+            numeric=_columns(self.numeric).take(at, where),
+            categorical=_columns(self.categorical).take(at, where),
             order=self.order,
         )
 
     def part(self, low: int, high: int) -> FeatureTable:
         """Rows low to high, in memory."""
-        rows = slice(low, high)
+        at = slice(low, high)
         return replace(
-            self.keys(rows),
-            numeric=_columns(self.numeric).part(rows),
-            categorical=_columns(self.categorical).part(rows),
+            self.keys(at),
+            numeric=_columns(self.numeric).part(at),
+            categorical=_columns(self.categorical).part(at),
             order=self.order,
         )
 
-    def keys(self, rows: Rows = slice(None)) -> FeatureTable:
-        """These rows without their features: ids, periods, label."""
-        periods = None if self.periods is None else self.periods[rows]
-        return FeatureTable(self.ids[rows], periods, {}, {}, None if self.label is None else self.label[rows])
+    def keys(self, at: Places = slice(None)) -> FeatureTable:
+        """The rows at these places without their features: ids, periods, label."""
+        periods = None if self.periods is None else self.periods[at]
+        return FeatureTable(self.ids[at], periods, {}, {}, None if self.label is None else self.label[at])
 
     def __repr__(self) -> str:
         return f"FeatureTable({self.rows} rows, {len(self.order)} columns)"

@@ -14,7 +14,7 @@ import numpy as np
 from common.disk.scratch import Scratch
 from common.errors import LocalProtocolError, PeerProtocolError, PolicyError
 from common.home.stock import StockFile, StockLabel, StoredArrays, dealing
-from common.home.stocks import MOST, Stocks, describe
+from common.home.stocks import MOST, Stocks, inventory
 from common.learn.linear.ahead import Widened
 from common.learn.linear.deal import TrainingDemand
 from common.learn.linear.steps import make_work
@@ -69,12 +69,12 @@ async def _take(session: Session, stocks: Stocks, model: Model, demand: Training
     held = await asyncio.to_thread(stocks.unspent)
     common = await _held_by_both(session, stocks, held)
     chosen = choose(common, dealing(model), demand)
-    await confirm(session, chosen)
+    await confirm_stock(session, chosen)
     if chosen is None:
         raise _none_fits(common, model, demand)
     stock = await asyncio.to_thread(stocks.spend, chosen)
     try:
-        await confirm(session, chosen)
+        await confirm_stock(session, chosen)
     except BaseException:
         stock.close()
         raise
@@ -114,13 +114,13 @@ def _none_fits(common: list[StockLabel], model: Model, demand: TrainingDemand) -
     size = f"{demand.rows} training rows x ({demand.grid_columns} + {demand.bank_columns}) columns"
     options = f"--rows {demand.rows} --grid {demand.grid_columns} --bank {demand.bank_columns}"
     return PolicyError(
-        f"no stock that both parties hold fits {size}: {describe(common)}, {others} for other models",
+        f"no stock that both parties hold fits {size}: {inventory(common)}, {others} for other models",
         expected=f"rows from 1 to {MOST_ROWS} times, columns from 1 to {MOST_COLUMNS:.0f} times as many",
         remedy=f"Deal one: `wattscore predeal PLAN {options}`, or train with dealt = 'online'.",
     )
 
 
-async def confirm(session: Session, label: StockLabel | None) -> None:
+async def confirm_stock(session: Session, label: StockLabel | None) -> None:
     """One round: both have come as far with the same stock, or with none. Raises PeerProtocolError when they have not."""
     mine = np.zeros(2, np.uint64) if label is None else label.digest()
     theirs = await session.exchange(Kind.STOCK, mine)

@@ -26,7 +26,7 @@ async def settle(session: Session, registry: Registry, *, differ: bool = False) 
     prepared, so I commit too. Raises PolicyError when the histories differ and may not.
     """
     move = registry.prepared()
-    mine = np.stack([as_words(registry.position), as_words(move.position if move else _NOWHERE)])
+    mine = np.stack([digest_words(registry.position), digest_words(move.position if move else _NOWHERE)])
     theirs = await session.exchange(Kind.REGISTRY, mine)
     if np.array_equal(mine[1], theirs[0]):
         registry.commit()
@@ -80,7 +80,7 @@ def _read(column: ColumnConfig) -> dict[str, object]:
     return column.model_dump(exclude={"reason"})
 
 
-def as_words(digest: bytes) -> Array:
+def digest_words(digest: bytes) -> Array:
     """32 bytes as uint64 (4,)."""
     return np.frombuffer(digest, np.uint64).copy()
 

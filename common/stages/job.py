@@ -44,14 +44,22 @@ class StageReporter(Reporter, Protocol):
 class Made:
     """The product of a training at one party: its half of the model, all matched rows prepared, the training rows first.
 
-    words: these, encoded, (rows, m); table: all matched rows as loaded; rows: how many of them trained.
+    words: these, encoded, (rows, m); table: all matched rows as loaded; train_rows: how many of them trained.
     """
 
     model: Half
     prepared: Prepared
     words: Rows
     table: FeatureTable
-    rows: int
+    train_rows: int
+
+    def held(self) -> FeatureTable:
+        """The rows held out, in memory."""
+        return self.table.part(self.train_rows, self.table.rows)
+
+    def held_matrix(self, low: int, high: int) -> Reals:
+        """Held-out rows low to high, prepared, float64 (high - low, m); at the bank the intercept last."""
+        return self.prepared.matrix(self.train_rows + low, self.train_rows + high)
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,8 +95,8 @@ class Role(Protocol):
     def budget(self, columns: int) -> Budget | None:
         """The account charged before scores of a model with so many columns leave; at the bank none."""
 
-    def charge_counts(self, rows: FeatureTable, job: str) -> None:
-        """Before counts of these rows' labels leave. Raises PolicyError when they have been counted too often."""
+    def charge_counts(self, table: FeatureTable, job: str) -> None:
+        """Before counts of the labels of these rows leave. Raises PolicyError when they have been counted too often."""
 
     async def before_training(self, job: PartyJob, held: FeatureTable, columns: int, champion: Half | None) -> None:
         """Before anything is trained: raises PolicyError for a model whose scores this side would not let be told."""

@@ -32,7 +32,7 @@ from common.rows.table import FeatureTable, Index
 from common.stages import split
 from common.stages.ahead import train_ahead
 from common.stages.align import align
-from common.stages.champion import as_words, find_champion, resolve
+from common.stages.champion import digest_words, find_champion, resolve
 from common.stages.counts import Allowance, bin_columns
 from common.stages.job import Heard, Kept, Made, PartyJob
 from common.stages.offer import select
@@ -57,25 +57,25 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
     with job.stage("align"):
         matched = await align_rows(job, loaded.table, max(plan.limits.min_matched, job.home.policy.min_matched))
         test = await split.agree(job.session, loaded.table.keys(matched), plan.split, plan.limits)
-        order, rows = matched[np.argsort(test, kind="stable")], len(test) - int(test.sum())
+        order, train_rows = matched[np.argsort(test, kind="stable")], len(test) - int(test.sum())
         table, columns = await asyncio.to_thread(loaded.table.take, order, job.scratch), loaded.columns
         del loaded, matched, test, order
     with job.stage("prepare"):
-        binnings = await bin_own_columns(job, plan, columns, table, rows)
-        prepared = await prepare_columns(job, plan, columns, table, rows, binnings)
-        other = await agree_on_sizes(job.session, table.rows, rows, len(prepared.columns), plan.limits)
+        binnings = await bin_own_columns(job, plan, columns, table, train_rows)
+        prepared = await prepare_columns(job, plan, columns, table, train_rows, binnings)
+        other = await agree_on_sizes(job.session, table.rows, train_rows, len(prepared.columns), plan.limits)
         rival = await find_champion(job.session, job.home.registry, job.home.models, columns) if plan.challenge else None
         if plan.challenge and rival is None:
             job.warn("the plan challenges the champion, and there is none yet")
-        await job.role.before_training(job, table.keys(slice(rows, None)), len(prepared.columns), rival)
-        check_batch(plan, rows, len(prepared.columns) + other)
-        job.count(train_rows=rows, test_rows=table.rows - rows, trained_columns=len(prepared.columns))
+        await job.role.before_training(job, table.keys(slice(train_rows, None)), len(prepared.columns), rival)
+        check_batch(plan, train_rows, len(prepared.columns) + other)
+        job.count(train_rows=train_rows, test_rows=table.rows - train_rows, trained_columns=len(prepared.columns))
     with job.stage("train"):
-        steps = make_steps(plan.model, rows)
-        words, ridge, warnings = await asyncio.to_thread(prepared.encoded, rows, plan.model.ridge, steps[0].size, job.scratch)
+        steps, ridge = make_steps(plan.model, train_rows), plan.model.ridge
+        words, pull, warnings = await asyncio.to_thread(prepared.encoded, train_rows, ridge, steps[0].size, job.scratch)
         job.warn(*warnings)
-        label = table.label[:rows] if table.label is not None else None
-        inputs = TrainingInputs(plan.model, words, ridge, other, prepared.start(label), label)
+        label = table.label[:train_rows] if table.label is not None else None
+        inputs = TrainingInputs(plan.model, words, pull, other, prepared.start(label), label)
         if plan.dealt == "ahead":
             trained = await train_ahead(job.session, job.home.stocks, inputs, job.scratch)
         else:
@@ -84,22 +84,22 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
     with job.stage("reveal"):
         model = make_half(job.id, prepared, trained, columns, about(job, data))
     with job.stage("evaluate"):
-        made = Made(model, prepared, words, table, rows)
+        made = Made(model, prepared, words, table, train_rows)
         heard = await tell_scores(job, plan, made, rival)
         kept = await job.role.trained(job, plan, made, heard)
-        known = await asyncio.to_thread(reference.describe, table, rows, heard.u if heard else None)
+        known = await asyncio.to_thread(reference.describe, table, train_rows, heard.u if heard else None)
         packed = pack(model)
         seen = Seen(job.outcome.counts, job.outcome.seconds, tuple(sorted(o.value for o in job.session.opened)))
-        record = await asyncio.to_thread(make_record, model, table, rows, seen, kept.refits)
+        record = await asyncio.to_thread(make_record, model, table, train_rows, seen, kept.refits)
         chosen = selection(binnings, model.fitted.sources, plan.preparation) if binnings else None
-        theirs = await job.session.exchange(Kind.REGISTRY, as_words(bytes.fromhex(packed.digest)))  # both are through
+        theirs = await job.session.exchange(Kind.REGISTRY, digest_words(bytes.fromhex(packed.digest)))  # both are through
     # The other party keeps its half now: a job that is stopped meanwhile must not leave this one without.
     await asyncio.shield(asyncio.to_thread(keep, job, packed, theirs.tobytes().hex(), known, kept, record, chosen))
 
 
 async def tell_scores(job: PartyJob, plan: TrainPlan, made: Made, rival: Half | None) -> Heard | None:
     """Scores of held-out rows to the bank, and the champion's if the plan challenges it; None at the grid."""
-    held = made.table.part(made.rows, made.table.rows)
+    held = made.held()
 
     async def tell(model: Half, number: int) -> Reals | None:
         budget, bits = job.role.budget(len(model.columns)), plan.score_bits
@@ -138,9 +138,9 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
         job.role.before_scoring(model)
         loaded = await load(job, require_label=False, columns=model.source)
     with job.stage("align"):
-        rows = await align_rows(job, loaded.table, plan.min_matched)
-        table = await asyncio.to_thread(loaded.table.take, rows, job.scratch)
-        del loaded, rows
+        matched = await align_rows(job, loaded.table, plan.min_matched)
+        table = await asyncio.to_thread(loaded.table.take, matched, job.scratch)
+        del loaded, matched
     with job.stage("score"):
         budget, bits = job.role.budget(len(model.columns)), plan.score_bits
         u = await open_scores(job.session, job.correlations, model, table, Kind.SCORES, bits, budget)
@@ -181,24 +181,24 @@ async def load(job: PartyJob, *, require_label: bool, columns: dict[str, ColumnC
 
 
 async def align_rows(job: PartyJob, table: FeatureTable, min_matched: int) -> Index:
-    """The rows of `table` that both hold, in the same order on both sides."""
+    """The places of the rows of `table` that both hold, in the same order on both sides."""
     by_period = "period" in job.plan.keys
     limits = MatchLimits(max_ids=job.home.policy.max_ids, min_matched=min_matched)
-    rows, enterprises = await align(
+    matched, enterprises = await align(
         job.session, job.correlations, table, by_period=by_period, domain=job.id.encode(), limits=limits, match=job.match
     )
-    job.count(matched_ids=enterprises, matched_rows=len(rows))
-    return rows
+    job.count(matched_ids=enterprises, matched_rows=len(matched))
+    return matched
 
 
 async def bin_own_columns(
-    job: PartyJob, plan: TrainPlan, columns: dict[str, ColumnConfig], table: FeatureTable, rows: int
+    job: PartyJob, plan: TrainPlan, columns: dict[str, ColumnConfig], table: FeatureTable, train_rows: int
 ) -> list[Binning]:
     """This party's columns in bins, where the plan codes them so; none otherwise."""
     if plan.preparation.coding == "linear":
         return []
     allowance = Allowance(plan.limits.rows_per_column, lambda counted: job.role.charge_counts(counted, job.id))
-    binnings = await bin_columns(job.session, job.correlations, table, columns, plan.preparation, rows, allowance)
+    binnings = await bin_columns(job.session, job.correlations, table, columns, plan.preparation, train_rows, allowance)
     job.warn(*(f"left out {b.cells.source!r}: {b.left_out}" for b in binnings if b.left_out))
     return binnings
 
@@ -208,12 +208,12 @@ async def prepare_columns(
     plan: TrainPlan,
     columns: dict[str, ColumnConfig],
     table: FeatureTable,
-    rows: int,
+    train_rows: int,
     binnings: list[Binning],
 ) -> Prepared:
     ridge, options = plan.model.ridge, plan.preparation
     binned = binned_columns(binnings, options)
-    prepared, warnings = await asyncio.to_thread(prepare, table, columns, options, rows, ridge, job.party, binned)
+    prepared, warnings = await asyncio.to_thread(prepare, table, columns, options, train_rows, ridge, job.party, binned)
     job.warn(*warnings)
     return prepared
 

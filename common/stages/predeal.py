@@ -14,7 +14,7 @@ from common.learn.linear.steps import make_work, predealt
 from common.mpc.correlations import DealerLink, take_dealt, take_seed
 from common.mpc.session import Session
 from common.plan.predeal import PredealPlan
-from common.stages.ahead import confirm
+from common.stages.ahead import confirm_stock
 from common.stages.job import StageReporter
 
 
@@ -33,12 +33,12 @@ async def predeal(
     try:
         with stocks.create(job, plan, await take_seed(dealer)) as writer:
             await _receive(plan, session, dealer, writer)
-            await confirm(session, writer.label)
+            await confirm_stock(session, writer.label)
             await asyncio.to_thread(writer.commit)
     except OSError as error:
         public = f"the stock could not be written ({error.strerror})"
         raise DataError(f"{public}: {error.filename}", public=public, remedy="See to the disk of the data folder.") from None
-    await confirm(session, writer.label)
+    await confirm_stock(session, writer.label)
     own = make_work(plan.model, predealt(plan)).columns[session.party]
     counts = {"train_rows": plan.rows, "trained_columns": own, "iterations": plan.model.iterations}
     opened = sorted(value.value for value in session.opened)

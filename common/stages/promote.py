@@ -18,7 +18,7 @@ from common.mpc.correlations import DealerLink, take_seed
 from common.mpc.session import Array, Kind, Session
 from common.party import Party
 from common.plan.promote import PromotePlan
-from common.stages.champion import as_words, settle
+from common.stages.champion import digest_words, settle
 from common.stages.job import Role, StageReporter
 
 
@@ -53,7 +53,7 @@ async def _same_model(session: Session, version: Version, digest: str) -> None:
     if digest != version.digest:
         message = f"the stored model of job {version.job} is not the one that was trained"
         raise DataError(message, public=message, remedy="Restore it from a back-up, or train again.")
-    mine = np.stack([as_words(bytes.fromhex(version.digest)), as_words(bytes.fromhex(version.peer_digest))])
+    mine = np.stack([digest_words(bytes.fromhex(version.digest)), digest_words(bytes.fromhex(version.peer_digest))])
     theirs = await session.exchange(Kind.REGISTRY, mine)
     if not np.array_equal(mine, theirs[::-1]):
         raise PolicyError(
@@ -62,7 +62,7 @@ async def _same_model(session: Session, version: Version, digest: str) -> None:
 
 
 async def _both_at(session: Session, position: bytes) -> None:
-    mine: Array = as_words(position)
+    mine: Array = digest_words(position)
     if not np.array_equal(mine, await session.exchange(Kind.REGISTRY, mine)):
         raise PeerProtocolError("the other party is at another move", remedy="Both sides must run the same version and plan.")
 

@@ -13,7 +13,8 @@ from common.rows.dataset import ColumnConfig, DatasetConfig, read_table
 from common.rows.table import FeatureTable, Index
 from common.stages import split
 from common.stages.counts import columns_in_clear
-from common.stats.measures import Metrics, evaluate
+from common.stats import measures
+from common.stats.measures import Metrics
 
 
 def pooled(plan: TrainPlan, grid: DatasetConfig, bank: DatasetConfig) -> Metrics:
@@ -31,7 +32,7 @@ def pooled(plan: TrainPlan, grid: DatasetConfig, bank: DatasetConfig) -> Metrics
     assert label is not None  # noqa: S101
     parts = [_prepared(plan, rows[p].take(order), tables[p].columns, label[order][:train], p) for p in Party]
     x, y = np.column_stack([parts[0], parts[1][:, :-1]]), label[order]
-    return evaluate(y[train:], _fit(x[:train], y[:train], plan.model.ridge, x[train:]))
+    return measures.evaluate(y[train:], _fit(x[:train], y[:train], plan.model.ridge, x[train:]))
 
 
 def _prepared(plan: TrainPlan, table: FeatureTable, columns: dict[str, ColumnConfig], label: Reals, party: Party) -> Reals:

@@ -57,8 +57,8 @@ async def train(
 ) -> Reals | Shares:
     """This party's own weights on whitened columns, (m_own,), rounded as the plan says; nothing else is opened.
 
-    Of a plan that keeps the model closed, this party's shares of all weights, and nothing is opened. What does not fit in memory
-    goes to `scratch`.
+    Of a plan that keeps the model closed, this party's shares of all weights, and nothing is opened. What does not fit in
+    memory goes to `scratch`.
     """
     model, label, room = inputs.model, inputs.label, scratch or Scratch()
     steps, link = make_steps(model, inputs.own.shape[0], inputs.data_rows), model.make_link()

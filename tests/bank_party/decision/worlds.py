@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bank_party.decision.bundle import HeldOut
-from bank_party.decision.rules import Scores, Trained, build
+from bank_party.decision.rules import Scores, Trained, build_rules
 from common.decision.config import DecisionConfig
 from common.features.fit import FittedPreparation, fit
 from common.features.options import Preparation
@@ -66,4 +66,4 @@ def held_out(rows: int = 4000, **config: Any) -> tuple[HeldOut, list[str]]:
     own = x[held] @ joint[:-1] + joint[-1]
     scores = Scores(own + 1.2 * grid[held], own, alone[0] + x[held] @ alone[1:])
     validation = np.arange(rows - rows // 2) % 5 < 2
-    return build("job-1", DecisionConfig.model_validate(config), model, table.take(held), scores, validation)
+    return build_rules("job-1", DecisionConfig.model_validate(config), model, table.take(held), scores, validation)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.daemon.outcome import report
+from common.daemon.outcome import to_message
 from common.home.outcome import Challenge, Drift, Evaluation, Outcome
 from common.stats.measures import Interval, Metrics
 from common.wire import party_pb2 as wire
@@ -26,7 +26,7 @@ found = st.builds(
 
 def told(evaluation: Evaluation | None) -> wire.Report:
     """As the coordinator reads it."""
-    sent = report(Outcome(evaluation=evaluation), Counter(), Counter())
+    sent = to_message(Outcome(evaluation=evaluation), Counter(), Counter())
     return wire.Report.FromString(sent.SerializeToString())
 
 
@@ -65,7 +65,7 @@ def test_counts_costs_and_openings_are_reported_as_they_are() -> None:
         opened=["counts"],
         model_digest="ab" * 32,
     )
-    message = report(outcome, Counter(sent=1, received=2), Counter(sent=3, received=4))
+    message = to_message(outcome, Counter(sent=1, received=2), Counter(sent=3, received=4))
     assert (message.counts.own_rows, message.counts.trained_columns) == (12345, 7)
     assert [(entry.stage, entry.seconds, entry.rounds) for entry in message.seconds] == [("load", 0.25, 0), ("train", 1.5, 51)]
     assert [(link.sent, link.received) for link in (message.peer, message.coordinator)] == [(1, 2), (3, 4)]
@@ -76,8 +76,8 @@ def test_counts_costs_and_openings_are_reported_as_they_are() -> None:
 
 def test_drift_and_a_challenge_leave_rounded_and_without_a_name_of_a_column() -> None:
     rival = Challenge("job-1", 0.7123456, 0.7, Interval(0.0123456, -0.01, 0.03, 0.2), 500)
-    message = report(Outcome(drift=Drift(0.34567, 3), challenge=rival, champion="job-2"), Counter(), Counter())
+    message = to_message(Outcome(drift=Drift(0.34567, 3), challenge=rival, champion="job-2"), Counter(), Counter())
     assert (message.drift.largest_psi, message.drift.alarms, message.champion) == (0.35, 3, "job-2")
     assert (message.challenge.auc, message.challenge.auc_difference.difference) == (0.71235, 0.01235)
     assert {field.name for field in message.drift.DESCRIPTOR.fields} == {"largest_psi", "alarms"}
-    assert not report(Outcome(), Counter(), Counter()).HasField("drift")
+    assert not to_message(Outcome(), Counter(), Counter()).HasField("drift")

@@ -25,7 +25,7 @@ from common.mpc.session import Kind, Session
 from common.party import Party
 from common.plan.predeal import PredealPlan
 from common.plan.train import Model
-from common.stages.ahead import choose, confirm, train_ahead
+from common.stages.ahead import choose, confirm_stock, train_ahead
 from common.stages.predeal import predeal
 from tests.common.mpc.problems import RIDGE_SCALE, Problem, make_problem
 from tests.common.stages.companies import Companies, Recorder, frames
@@ -205,7 +205,7 @@ async def test_parties_that_are_at_different_stocks_stop() -> None:
     label = StockLabel("predeal-1", "d", dealing(MODEL), 10, 2, 3)
     other = StockLabel("predeal-1", "d", dealing(MODEL), 10, 3, 2)
     found = await asyncio.gather(
-        *(confirm(trio.session[p], own) for p, own in zip(Party, (label, other), strict=True)), return_exceptions=True
+        *(confirm_stock(trio.session[p], own) for p, own in zip(Party, (label, other), strict=True)), return_exceptions=True
     )
     assert [type(error) for error in found] == [PeerProtocolError] * 2
 
