@@ -88,7 +88,7 @@ class BankRole:
         self.home.history.enter_scores(job.id, model.job, self.home.scores_of(job.id))
 
     def compare(self, plan: PromotePlan, candidate: str, champion: str) -> Challenge | None:
-        """On held-out rows of both; the numbers of a refusal stay here."""
+        """The candidate and the champion on rows held out by both; the numbers of a refusal stay here."""
         found = challenge.measured(self.home.models, candidate, champion, self.home.policy.min_test_per_class)
         if found is not None and found.auc_difference.high < 0 and not plan.force:
             difference = found.auc_difference

@@ -26,7 +26,7 @@ _PER_CLASS = 20
 
 
 def refit(model: Half, held: HeldOut, block: Block, ridge: float) -> tuple[Refit, ...]:
-    """Of the bank's columns and, last, the intercept; () for too few rows or labels, and without an optimum.
+    """Coefficients of the bank's columns and, last, the intercept; () for too few rows or labels, and without an optimum.
 
     held: in the order of the rows that `block` gives.
     """

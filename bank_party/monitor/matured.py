@@ -47,7 +47,7 @@ def known_labels(
 
 
 def mature(scores: pd.DataFrame, labels: pd.DataFrame, held: dict[str, HeldOut], config: MonitorConfig) -> list[Matured]:
-    """By model and month; a score without period meets the label of an id that has none either, and no other."""
+    """Matured months, by model; a score without period meets the label of an id that has none either, and no other."""
     known = _with_period(labels).drop_duplicates(_KEYS, keep="last")
     rows = _with_period(scores).merge(known, on=_KEYS, how="inner")
     found = []

@@ -28,7 +28,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Bands:
-    """By measure: of the joint model, of the bank-only model, of joint less bank-only; over `samples` samples."""
+    """Bands by measure: of the joint model, of the bank-only model, of joint less bank-only; over `samples` samples."""
 
     samples: int
     joint: dict[str, Band]

@@ -57,7 +57,7 @@ class Cells(StrictModel):
         return np.where(place < 0, self.count - 1, place).astype(np.int16)
 
     def label(self, members: tuple[int, ...]) -> str:
-        """For people: `[10, 20)`, `(missing)`, `farm, mill`."""
+        """The bin's name for people: `[10, 20)`, `(missing)`, `farm, mill`."""
         if self.levels is not None:
             return ", ".join(self.levels[k] if k < len(self.levels) else "(other)" for k in members)
         last, bounds = self.count - 1, (-np.inf, *self.edges, np.inf)

@@ -61,7 +61,7 @@ class FittedColumn(StrictModel):
 
 
 def absent(source: str, kind: str) -> DataError:
-    """For a table without the column."""
+    """The error of a table without the column."""
     message = f"the table has no {kind} column {source!r}, which the preparation needs"
     return DataError(message, public=message, remedy="Declare the columns as they were in training.")
 

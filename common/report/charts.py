@@ -102,7 +102,7 @@ class Chart:
 
 
 def shorten(text: str, most: int = 30) -> str:
-    """At most so many half-width characters."""
+    """The text cut to so many half-width characters."""
     width, kept = 0, 0
     for kept, char in enumerate(text, 1):
         width += 1 + (ord(char) > 0x2E7F)

@@ -36,7 +36,7 @@ class Evidence:
 
 
 def gather(data: Path, job: str, *files: str) -> Evidence:
-    """From a party's data folder; files: those beside the model that are fingerprinted too.
+    """The evidence in a party's data folder; files: those beside the model that are fingerprinted too.
 
     Raises JobNotFound if `job` trained nothing here, DataError for damaged files.
     """

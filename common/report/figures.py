@@ -41,7 +41,7 @@ def months(words: Words, found: Sequence[Month], hide: Sequence[bool]) -> str:
 
 
 def thin(chart: Chart, count: int) -> None:
-    """At most a dozen tick labels."""
+    """Leaves at most a dozen tick labels."""
     for k, label in enumerate(chart.axes.get_xticklabels()):
         label.set_visible(k % -(-count // 12) == 0)
 

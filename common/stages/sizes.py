@@ -28,7 +28,7 @@ async def agree_on_sizes(session: Session, rows: int, train_rows: int, columns: 
 
 
 def check_batch(plan: TrainPlan, rows: int, columns: int) -> None:
-    """With owned weights a small batch's gradient gives its owner equations in the other's labels."""
+    """Raises PolicyError for small batches with owned weights: their gradients are equations in the other's labels."""
     if plan.model.weights == "owned" and min(plan.model.batch, rows) < 20 * columns:
         raise PolicyError(
             f"a batch of {plan.model.batch} is too small for {columns} columns with owned weights",

@@ -29,7 +29,7 @@ class Design:
 
     @classmethod
     def of(cls, x: Array) -> Design:
-        """Of a matrix in memory, (n, m)."""
+        """The design of a matrix in memory, (n, m)."""
         return cls(x.shape[0], x.shape[1], lambda low, high: x[low:high])
 
     def times(self, beta: Array) -> Array:
