@@ -104,10 +104,12 @@ def _stage(meter: Meter, _: str, stage: Any) -> Any:
     return run
 
 
-def _dealing(meter: Meter, stage: str, training: Any) -> Any:
-    async def run(self: Any, work: Any) -> None:
-        with measured(meter, stage):
-            await training(self, work)
+def _dealing(meter: Meter, _: str, deal: Any) -> Any:
+    stages = {"deal_training": "train", "deal_scores": "score"}  # by the generator that is dealt
+
+    async def run(self: Any, dealing: Any) -> None:
+        with measured(meter, stages.get(dealing.gi_code.co_name, "")):
+            await deal(self, dealing)
 
     return run
 

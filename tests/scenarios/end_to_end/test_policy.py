@@ -6,20 +6,20 @@ import pytest
 
 from common.client.client import Client
 from common.disclosure import Opened
-from tests.scenarios.end_to_end.lab import BANK_POLICY, Lab, fail, make_plan, make_tables, succeed
+from tests.scenarios.end_to_end.lab import BANK_POLICY, GRID_POLICY, Lab, fail, make_plan, make_tables, succeed
 
-OWNED = {"weights": "owned", "optimiser": "sgd", "batch": 1000, "epochs": 2}
+OWNED = {"weights": "owned", "reveal": "owners", "optimiser": "sgd", "batch": 1000, "epochs": 2}
 
 
 @pytest.mark.parametrize(
     ("fields", "who", "why"),
     [
-        ({"model": OWNED}, "bank", "opening 'gradients'; weights = 'owned'"),
+        ({"model": OWNED}, "either", "opening 'gradients'; reveal = 'owners' (own_weights = false)"),
         ({"limits": {"min_per_class": 60}}, "grid", "min_per_class = 60 (at least 100)"),
         ({"preparation": {"min_binary": 2}}, "either", "min_binary = 2 (at least 50)"),
         ({"limits": {"min_rows": 10, "min_matched": 10}}, "either", "min_matched = 10 (at least 1000); min_rows = 10"),
         ({"model": {"weight_bits": 20}}, "either", "weight_bits = 20 (at most 8)"),
-        ({"disclosures": [o.value for o in Opened]}, "bank", "opening 'gradients'"),
+        ({"disclosures": [o.value for o in Opened]}, "either", "opening 'bank_weights'"),
     ],
     ids=["owned", "classes", "binary", "rows", "weights", "disclosures"],
 )
@@ -30,7 +30,8 @@ def test_a_refusal_names_the_party(client: Client, fields: dict[str, object], wh
 
 
 def test_owned_weights_train_where_both_allow_them(lab: Lab, client: Client) -> None:
-    lab.restart("bank", policy={**BANK_POLICY, "owned_weights": True})
+    for name, policy in (("grid", GRID_POLICY), ("bank", BANK_POLICY)):
+        lab.restart(name, policy={**policy, "owned_weights": True, "own_weights": True})
     lab.write("scratch", *make_tables("W"))
     job = succeed(client, make_plan("scratch", model=OWNED))
     found = {Opened(value) for value in (*job.grid.report.opened, *job.bank.report.opened)}

@@ -15,6 +15,7 @@ from common.home.models import ModelStore
 from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.party import Party
 from common.plan.score import ScorePlan
+from tests.common.stages.plain import weights_of
 from tests.scenarios.end_to_end.lab import Lab, dataset_files, make_plan, make_tables, succeed
 
 PREFIX = "Жираф"
@@ -46,7 +47,8 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Left]:
             shown = f"{trained}{scored}{client.jobs()}"
         logs = {name: lab.written(name) for name in lab.processes}
         kept = b"".join(file.read_bytes() for file in lab.data("coordinator").rglob("*") if file.is_file())
-        weights = [ModelStore(lab.data(party.value) / "models").load(trained.id).weights for party in Party]
+        halves = {party: ModelStore(lab.data(party.value) / "models").load(trained.id) for party in Party}
+        weights = [weights_of(halves, party) for party in Party]  # which nobody holds, so nobody can have told
         digests = {side.report.model_digest for side in (trained.grid, trained.bank)}
         yield Left(logs, kept, shown, list(tables), np.concatenate(weights), digests)
 

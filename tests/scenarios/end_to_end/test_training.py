@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import numpy as np
 import pytest
 
 from common.client.client import Client
@@ -13,6 +12,7 @@ from common.disclosure import Opened
 from common.home.models import ModelStore
 from common.learn.linear.cost import training
 from common.learn.linear.deal import Work
+from common.learn.linear.half import ClosedModel
 from common.learn.linear.steps import make_steps
 from common.mpc import cost
 from common.party import Party
@@ -76,7 +76,9 @@ def test_the_report_says_what_a_client_wants_to_know(trained: wire.Job) -> None:
 def test_each_link_carries_what_the_formulas_say(trained: wire.Job) -> None:
     plan = make_plan("main")
     rows, columns = ROWS - TEST, {Party.GRID: GRID_COLUMNS, Party.BANK: BANK_COLUMNS + 1}
-    work = Work(make_steps(plan.model, rows), plan.model.make_link(), rows, columns, plan.model.revealed_bits)
+    work = Work(
+        make_steps(plan.model, rows), plan.model.make_link(), rows, columns, plan.model.revealed_bits, plan.model.closed
+    )
     for party, dealt in ((Party.GRID, trained.dealer.grid), (Party.BANK, trained.dealer.bank)):
         expected = training(party, work, TEST, cost.alignment(party, ROWS, ROWS))
         mine: Any = getattr(trained, party.value).report
@@ -92,7 +94,7 @@ def test_each_link_carries_what_the_formulas_say(trained: wire.Job) -> None:
 def test_each_party_keeps_its_own_half_of_the_model(trained: wire.Job, lab: Lab) -> None:
     for name, columns in (("grid", GRID_COLUMNS), ("bank", BANK_COLUMNS + 1)):
         model = ModelStore(lab.data(name) / "models").load(trained.id)
-        assert model.weights.shape == (columns,) and np.isfinite(model.weights).all()
+        assert isinstance(model, ClosedModel) and model.own.shape == (columns,) and model.whiten.shape == (columns, columns)
         assert all(c.startswith((name[0], "(")) for c in model.columns)
         about = json.loads((lab.data(name) / "models" / trained.id / "model.json").read_text())["about"]
         assert about["plan_sha256"] == make_plan("main").digest().hex()
