@@ -1,4 +1,4 @@
-"""Keyed 64-bit hashes of rows: of (id, period), for the split and the ledger, a million a second."""
+"""Keyed 64-bit hashes of rows: of (id, period), for the split and the ledger."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from common.rows.table import FeatureTable
+from common.rows.cmac import KEY_BYTES, cmac
+from common.rows.table import FeatureTable, Ids
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -18,15 +20,34 @@ _BLOCK = 1 << 16
 def hash_rows(table: FeatureTable, key: bytes, values: npt.NDArray[np.float64] | None = None) -> Hashes:
     """A hash of (id, period, value) for each row, uint64 (n,); `key` has at most 64 bytes. Equal rows, equal hashes.
 
-    Each id is hashed once, by BLAKE2b to 64 bits; then AES-128 under the key takes (that hash, period, value) to 16 bytes, of
-    which the first 8 count. values: whole numbers from 0 to 255, 0 by default.
+    Each id is hashed once, by BLAKE2b to 64 bits, as it always was for the ledgers that exist: a million a second.
     """
-    codes = table.ids.codes
-    used = np.unique(codes)
-    names = table.ids.levels.take(used).to_pylist()
+    used = table.ids.used()
+    names = table.ids.levels.take(pa.array(used)).to_pylist()
     digests = b"".join(blake2b(name.encode(), key=key, digest_size=8, person=b"row.id").digest() for name in names)
     of_level = np.zeros(len(table.ids.levels), np.uint64)
     of_level[used] = np.frombuffer(digests, np.uint64)
+    return mix_rows(table, of_level, key, values)
+
+
+def hash_levels(ids: Ids, key: bytes) -> Hashes:
+    """64 bits of each level of `ids` that occurs, by AES-CMAC under a key made of `key`, uint64 (levels,); others 0.
+
+    To be mixed into hashes of rows under another key, by `mix_rows`, as often as one likes.
+    """
+    used = ids.used()
+    of_level = np.zeros(len(ids.levels), np.uint64)
+    secret = blake2b(b"", key=key, digest_size=KEY_BYTES, person=b"row.id").digest()
+    of_level[used] = cmac(ids.levels.take(pa.array(used)), secret)[:, 0]
+    return of_level
+
+
+def mix_rows(table: FeatureTable, of_level: Hashes, key: bytes, values: npt.NDArray[np.float64] | None = None) -> Hashes:
+    """A hash under `key` of (what `of_level` has for the id, period, value) for each row, uint64 (n,).
+
+    AES-128 takes the three to 16 bytes, of which the first 8 count. values: whole numbers from 0 to 255, 0 by default.
+    """
+    codes = table.ids.codes
     secret = blake2b(b"", key=key, digest_size=16, person=b"row.period").digest()
     encrypt = Cipher(algorithms.AES(secret), modes.ECB()).encryptor()  # noqa: S305 - a keyed permutation of distinct blocks
     out = np.empty(table.rows, np.uint64)

@@ -32,6 +32,10 @@ class Ids:
             return cls(np.empty(0, np.int32), pa.array([], pa.string()))
         return cls(coded.indices.to_numpy().astype(np.int32, copy=False), coded.dictionary)
 
+    def used(self) -> Index:
+        """The numbers of the ids that occur, ascending."""
+        return np.flatnonzero(np.bincount(self.codes, minlength=len(self.levels)))
+
     def tolist(self) -> list[str]:
         found: list[str] = self.levels.take(pa.array(self.codes)).to_pylist()
         return found

@@ -35,7 +35,7 @@ async def align(
     """
     if by_period and table.periods is None:
         raise _no_periods()
-    codes = np.unique(table.ids.codes)
+    codes = table.ids.used()
     if not by_period and len(codes) < table.rows:
         raise _repeated(table.rows - len(codes))
     ids = table.ids.levels.take(pa.array(codes))
@@ -66,7 +66,7 @@ async def _common_periods(session: Session, table: FeatureTable) -> tuple[int, i
     return low, high
 
 
-def _places(table: FeatureTable, matched: npt.NDArray[np.int32], low: int, high: int) -> npt.NDArray[np.int64]:
+def _places(table: FeatureTable, matched: Index, low: int, high: int) -> npt.NDArray[np.int64]:
     """Row of each (matched enterprise, month), (matched, months), -1 where there is none. matched: codes of ids."""
     assert table.periods is not None  # noqa: S101
     rank = np.full(len(table.ids.levels), -1, np.int64)

@@ -11,7 +11,7 @@ from common.errors import LocalProtocolError, PolicyError
 from common.mpc.session import Kind, Session
 from common.party import Party
 from common.plan.train import Limits, Split
-from common.rows.hashes import hash_rows
+from common.rows.hashes import hash_levels, mix_rows
 from common.rows.table import FeatureTable
 
 Mask = npt.NDArray[np.bool_]
@@ -30,15 +30,16 @@ def draw(table: FeatureTable, split: Split) -> Mask:
     if split.by == "time":
         return _last_months(table, split.months)
     options = blake2b(split.model_dump_json().encode(), digest_size=32, person=b"split").digest()
-    key = blake2b(np.sort(hash_rows(table, options, label)).tobytes()).digest()
+    of_id = hash_levels(table.ids, options)
+    key = blake2b(np.sort(mix_rows(table, of_id, options, label)).tobytes()).digest()
     if split.by == "row":
-        return _smallest(hash_rows(table, key), label, split)
+        return _smallest(mix_rows(table, of_id, key), label, split)
     codes = table.ids.codes
     firms, first, firm_of = np.unique(codes, return_index=True, return_inverse=True)
     ever = np.zeros(len(firms))
     np.maximum.at(ever, firm_of, label)
     whole = FeatureTable(table.ids[first], None, {}, {})
-    return _smallest(hash_rows(whole, key), ever, split)[firm_of]
+    return _smallest(mix_rows(whole, of_id, key), ever, split)[firm_of]
 
 
 def _smallest(order: npt.NDArray[np.uint64], label: npt.NDArray[np.float64], split: Split) -> Mask:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from common.rows.hashes import hash_rows
+from common.rows.hashes import hash_levels, hash_rows, mix_rows
 from common.rows.table import FeatureTable, Ids
 
 NAMES = [f"F{k // 3}" for k in range(30)]
 MONTHS = np.array([24000 + k % 3 for k in range(30)], np.int32)
+LEDGER = [10681902358019132686, 17679411168665499441]
 
 
 def rows(names: list[str] = NAMES, months: np.ndarray | None = MONTHS) -> FeatureTable:
@@ -40,3 +41,19 @@ def test_more_rows_than_a_block() -> None:
 def test_bits_are_balanced() -> None:
     bits = np.unpackbits(hash_rows(rows([f"F{k}" for k in range(20_000)], None), b"key").view(np.uint8).reshape(-1, 8), axis=1)
     assert np.abs(bits.mean(axis=0) - 0.5).max() < 0.02
+
+
+def test_hashes_of_levels_are_of_the_id_and_the_key_and_mix_under_another() -> None:
+    data = rows().take(np.arange(3, 30))  # of the ten ids, the first no longer occurs
+    one = hash_levels(data.ids, b"key")
+    assert one[0] == 0 and len(set(one[1:].tolist())) == 9
+    np.testing.assert_array_equal(hash_levels(rows().ids, b"key")[1:], one[1:])
+    assert (hash_levels(data.ids, b"kez")[1:] != one[1:]).all()
+    mixed = mix_rows(data, one, b"a")
+    assert len(set(mixed.tolist())) == 27
+    assert (mixed != mix_rows(data, one, b"b")).all() and (mixed != mix_rows(data, one, b"a", np.ones(27))).all()
+    np.testing.assert_array_equal(mix_rows(data.take(np.arange(9)), one, b"a"), mixed[:9])
+
+
+def test_the_hashes_that_ledgers_hold_do_not_change() -> None:
+    assert hash_rows(rows(["F1", "企业"], np.array([24000, 24001], np.int32)), b"wattscore ledger").tolist() == LEDGER
