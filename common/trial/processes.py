@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,6 +29,7 @@ _MODULES = {"coordinator": "common.coordinator", "grid": "grid_party", "bank": "
 _ROLES = {"coordinator": COORDINATOR, "grid": GRID, "bank": BANK, "client": CLIENT}
 # Three processes share this machine: spinning linear-algebra threads of one would hold up the others.
 _ENVIRONMENT = {"GRPC_VERBOSITY": "NONE", "OPENBLAS_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 2))}
+_PORTS = range(20_000, 32_000)
 _START = 30.0  # seconds a daemon has to be ready
 
 
@@ -57,6 +60,21 @@ def to_toml(values: Mapping[str, Any], prefix: str = "") -> str:
 
 def _quoted(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str).replace("\x7f", "\\u007f")  # which TOML wants escaped
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback on which nobody listens, from below those that the system gives to outgoing connections.
+
+    So nothing takes one before the process it is meant for, unless somebody else asks for the very same number.
+    """
+    ports: list[int] = []
+    with ExitStack() as held:
+        while len(ports) < count:
+            one = held.enter_context(socket.socket())
+            with suppress(OSError):  # taken: another one is tried
+                one.bind(("127.0.0.1", port := secrets.choice(_PORTS)))
+                ports.append(port)
+    return ports
 
 
 @contextmanager
@@ -98,8 +116,11 @@ class Trial:
         try:
             if not (self.folder / "certs").exists():
                 make_certificates(self.folder / "certs")
+            self.ports |= zip(_MODULES, free_ports(len(_MODULES)), strict=True)
             for name in _MODULES:
-                self.start(name)
+                self.launch(name)
+            for name in _MODULES:
+                self.await_ready(name)
         except BaseException:
             self.stop()
             raise
@@ -110,7 +131,12 @@ class Trial:
 
     def start(self, name: str) -> None:
         """Starts one daemon (again), on its former port if it had one, and waits until it is ready."""
-        config, ready = self.folder / f"{name}.toml", self.folder / f"{name}.ready"
+        self.launch(name)
+        self.await_ready(name)
+
+    def launch(self, name: str) -> None:
+        """Starts one daemon and does not wait for it."""
+        config, ready = self.folder / f"{name}.toml", self._ready(name)
         config.write_text(to_toml(self._config(name)), encoding="utf-8")
         ready.unlink(missing_ok=True)
         with self.log(name).open("ab") as log, undisturbed():
@@ -122,7 +148,19 @@ class Trial:
                 start_new_session=True,  # Ctrl-C reaches this process, which then stops them in order
                 env={**os.environ, **_ENVIRONMENT},
             )
-        self.ports[name] = self._wait_ready(name, ready)
+
+    def await_ready(self, name: str) -> None:
+        """Until a launched daemon is ready. Raises PeerLost with the end of its log if it ends or takes too long."""
+        end, ready = time.monotonic() + _START, self._ready(name)
+        while not ready.exists():
+            if self.processes[name].poll() is not None or time.monotonic() > end:
+                tail = self.log(name).read_text(errors="replace").strip().splitlines()[-3:]
+                raise PeerLost(f"the {name} did not start: " + " | ".join(tail), remedy=f"Its log is {self.log(name)}.")
+            time.sleep(0.02)
+        self.ports[name] = json.loads(ready.read_text())["port"]
+
+    def _ready(self, name: str) -> Path:
+        return self.folder / f"{name}.ready"
 
     def command(self, name: str) -> list[str]:
         """The command that runs the daemon `name`, without its options; a benchmark puts a profiler in front."""
@@ -155,16 +193,6 @@ class Trial:
         address = f"127.0.0.1:{self.ports['coordinator']}"
         path.write_text(to_toml({"tls": self._tls(CLIENT), "coordinator": {"identity": str(COORDINATOR), "address": address}}))
         return Client(load_settings(ClientSettings, path))
-
-    def _wait_ready(self, name: str, ready: Path) -> int | None:
-        end = time.monotonic() + _START
-        while not ready.exists():
-            if self.processes[name].poll() is not None or time.monotonic() > end:
-                tail = self.log(name).read_text(errors="replace").strip().splitlines()[-3:]
-                raise PeerLost(f"the {name} did not start: " + " | ".join(tail), remedy=f"Its log is {self.log(name)}.")
-            time.sleep(0.02)
-        port: int | None = json.loads(ready.read_text())["port"]
-        return port
 
     def _tls(self, who: Identity) -> dict[str, Path]:
         home = self.folder / "certs" / who.org

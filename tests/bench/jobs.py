@@ -33,9 +33,9 @@ _SETTINGS = {"grid": {"policy": {**_POLICY, "scores_per_row": 1000}}, "bank": {"
 class ProfiledTrial(Trial):
     """A trial whose daemons say, in NAME.profile of its folder, what each measured stage cost them."""
 
-    def start(self, name: str) -> None:
+    def launch(self, name: str) -> None:
         os.environ[OUT] = str(self.folder / f"{name}.profile")
-        super().start(name)
+        super().launch(name)
 
     def command(self, name: str) -> list[str]:
         *_, module = super().command(name)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import PeerLost
-from common.trial.processes import BANK, COORDINATOR, GRID, Trial, make_certificates, to_toml, undisturbed
+from common.trial.processes import BANK, COORDINATOR, GRID, Trial, free_ports, make_certificates, to_toml, undisturbed
 from common.trust.authority import TrustStore
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -60,6 +62,32 @@ def test_a_daemon_that_does_not_start_says_why_and_leaves_none(tmp_path: Path) -
     trial = Trial(tmp_path, {"grid": {"table": table}, "bank": {}})
     with pytest.raises(PeerLost, match=r"the grid did not start: .*id, period and label must be different"), trial:
         raise AssertionError("it started")
-    assert set(trial.processes) == {"coordinator", "grid"}
+    assert set(trial.processes) == {"coordinator", "grid", "bank"}
     assert all(process.poll() is not None for process in trial.processes.values())
     assert "grid-party: " in trial.log("grid").read_text()
+
+
+def test_daemons_start_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each one here ends as soon as the other two have begun; one after another they would wait for ever."""
+    (tmp_path / "waits.py").write_text(
+        "import sys, time, pathlib\n"
+        "ready = pathlib.Path(sys.argv[-1])\n"
+        "begun = ready.with_suffix('.begun')\n"
+        "begun.touch()\n"
+        "while len(list(ready.parent.glob('*.begun'))) < 3:\n"
+        "    time.sleep(0.01)\n"
+        "ready.with_suffix('.new').write_text('{\"port\": 1}')\n"
+        "ready.with_suffix('.new').rename(ready)\n"
+    )
+    monkeypatch.setattr(Trial, "command", lambda self, name: [sys.executable, str(tmp_path / "waits.py")])
+    with Trial(tmp_path / "trial", {"grid": {}, "bank": {}}) as trial:
+        assert trial.ports == dict.fromkeys(("coordinator", "grid", "bank"), 1)
+
+
+def test_ports_that_are_free_are_distinct_and_not_taken() -> None:
+    ports = free_ports(50)
+    assert len(set(ports)) == 50
+    for port in ports[:5]:
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", port))
+            assert port not in free_ports(200)
