@@ -103,12 +103,13 @@ def score(rows: int, grid: int, bank: int, repeat: int, profiled: bool, out: Pat
 
 @main.command()
 @click.option("--ids", type=int, required=True, help="Ids at each side; nine of ten at both.")
+@click.option("--matching", type=click.Choice(["neutral", "ecdh"]), default="neutral", show_default=True)
 @_REPEAT
 @_LINE
 @_JSON
-def align(ids: int, repeat: int, line: str | None, out: Path | None) -> None:
+def align(ids: int, matching: Literal["neutral", "ecdh"], repeat: int, line: str | None, out: Path | None) -> None:
     """Match ids."""
-    found = bench_align(ids, repeat, line)
+    found = bench_align(ids, repeat, line, matching)
     _tell(found, out, report.stage("Alignment", [found], "align"))
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from common.plan.request import Side
+from common.mpc.cost import matching_by_tags
+from common.plan.request import Matching, Side
 from common.plan.train import Model, Split, TrainPlan
 from tests.bench import jobs
 from tests.bench.line import Shape, measure
@@ -18,13 +19,18 @@ from tests.bench.stage import outcome
 from tests.bench.tables import write_tables
 
 COMMON = 0.9  # of each side's ids
+_OTHER = 2_000  # bytes of demands and acknowledgements
 
 
-def bench_align(ids: int, repeat: int = 1, line: str | None = None) -> dict[str, Any]:
-    """Seconds of the align stage of a training job over `ids` enterprises of one row; beside numpy's join of the same ids."""
+def bench_align(ids: int, repeat: int = 1, line: str | None = None, matching: Matching = "neutral") -> dict[str, Any]:
+    """Seconds of the align stage of a training job over `ids` enterprises of one row; beside numpy's join of the same ids.
+
+    Ends the benchmark when matching found other ids than the join, or when what a party sent the coordinator is 1 % off the
+    formula of its tags.
+    """
     side, shape = Side(dataset="t"), None if line is None else Shape.parse(line)
     model = Model(link="taylor", iterations=6)
-    plan = TrainPlan(grid=side, bank=side, split=Split(test=0.3), model=model, limits=jobs.SMALL)
+    plan = TrainPlan(grid=side, bank=side, split=Split(test=0.3), model=model, limits=jobs.SMALL, matching=matching)
     with tempfile.TemporaryDirectory(prefix="wattscore-bench-") as name:
         folder = Path(name)
         paths = write_tables(folder, ids, 4, 4, months=1, common=COMMON)
@@ -38,7 +44,11 @@ def bench_align(ids: int, repeat: int = 1, line: str | None = None) -> dict[str,
         grid, bank = (pd.read_parquet(path, columns=["id"])["id"].to_numpy(str) for path in paths.values())
         seconds, common = timed(lambda: np.intersect1d(grid, bank, assume_unique=True))
     result = outcome({"rows": ids, "matched": len(common)}, "align", runs, seconds)
-    found = runs[-1][0].bank.report.counts.matched_ids
+    report = runs[-1][0].bank.report
+    formula, sent = matching_by_tags(ids).tags, report.coordinator.sent
+    if matching == "neutral" and abs(sent - formula) > 0.01 * formula + _OTHER:
+        raise SystemExit(f"the coordinator was sent {sent} bytes, {formula} by the formula")
+    found = report.counts.matched_ids
     if found != len(common):
         raise SystemExit(f"{found} ids were matched, {len(common)} are common")
     return result if shape is None else {**result, "line": {"asked": line, **measure(shape)}}
