@@ -106,11 +106,14 @@ def score(rows: int, grid: int, bank: int, repeat: int, profiled: bool, out: Pat
 @click.option("--matching", type=click.Choice(["neutral", "ecdh"]), default="neutral", show_default=True)
 @_REPEAT
 @_LINE
+@_SPU
 @_JSON
-def align(ids: int, matching: Literal["neutral", "ecdh"], repeat: int, line: str | None, out: Path | None) -> None:
+def align(
+    ids: int, matching: Literal["neutral", "ecdh"], repeat: int, line: str | None, spu_python: str | None, out: Path | None
+) -> None:
     """Match ids."""
-    found = bench_align(ids, repeat, line, matching)
-    _tell(found, out, report.stage("Alignment", [found], "align"))
+    found = bench_align(ids, repeat, line, matching, Spu.find(spu_python))
+    _tell(found, out, report.stage("Alignment", [found], "align"), report.spu_matching([found]))
 
 
 @main.command()

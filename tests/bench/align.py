@@ -14,6 +14,7 @@ from common.plan.request import Matching, Side
 from common.plan.train import Model, Split, TrainPlan
 from tests.bench import jobs
 from tests.bench.line import Shape, measure
+from tests.bench.peers import Spu
 from tests.bench.plaintext import timed
 from tests.bench.stage import outcome
 from tests.bench.tables import write_tables
@@ -22,11 +23,13 @@ COMMON = 0.9  # of each side's ids
 _OTHER = 2_000  # bytes of demands and acknowledgements
 
 
-def bench_align(ids: int, repeat: int = 1, line: str | None = None, matching: Matching = "neutral") -> dict[str, Any]:
+def bench_align(
+    ids: int, repeat: int = 1, line: str | None = None, matching: Matching = "neutral", spu: Spu | None = None
+) -> dict[str, Any]:
     """Seconds of the align stage of a training job over `ids` enterprises of one row; beside numpy's join of the same ids.
 
     Ends the benchmark when matching found other ids than the join, or when what a party sent the coordinator is 1 % off the
-    formula of its tags.
+    formula of its tags. spu: SPU's matching of the same ids, afterwards.
     """
     side, shape = Side(dataset="t"), None if line is None else Shape.parse(line)
     model = Model(link="taylor", iterations=6)
@@ -43,7 +46,9 @@ def bench_align(ids: int, repeat: int = 1, line: str | None = None, matching: Ma
                 runs.append(jobs.run(client, plan))
         grid, bank = (pd.read_parquet(path, columns=["id"])["id"].to_numpy(str) for path in paths.values())
         seconds, common = timed(lambda: np.intersect1d(grid, bank, assume_unique=True))
-    result = outcome({"rows": ids, "matched": len(common)}, "align", runs, seconds)
+        result = outcome({"rows": ids, "matched": len(common)}, "align", runs, seconds)
+        if spu is not None:
+            result["spu"] = spu.matchings({"grid": grid, "bank": bank}, folder, result["seconds"]["align"])
     report = runs[-1][0].bank.report
     formula, sent = matching_by_tags(ids).tags, report.coordinator.sent
     if matching == "neutral" and abs(sent - formula) > 0.01 * formula + _OTHER:

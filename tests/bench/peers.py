@@ -1,20 +1,22 @@
-"""SPU's secure logistic regression on the same rows in the same run, where a Python that has `spu` is named."""
+"""SPU on the same rows in the same run, where a Python that has `spu` is named: logistic regression, and matching of ids."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tests.bench.plaintext import EPOCHS, Pooled
 
 VARIABLE = "WATTSCORE_BENCH_SPU_PYTHON"
-_SCRIPT = Path(__file__).with_name("spu_regression.py")
+_REGRESSION, _PSI = (str(Path(__file__).with_name(f"spu_{what}.py")) for what in ("regression", "psi"))
 _SECONDS = 1800.0  # for one run
 RUNS = [("semi2k", "linear"), ("semi2k", "cubic"), ("cheetah", "linear")]
 
@@ -43,13 +45,30 @@ class Spu:
         pooled.save(folder / "spu.npz")
         return [self._run(pooled, folder / "spu.npz", protocol, sigmoid, ours) for protocol, sigmoid in RUNS]
 
+    def matchings(self, ids: Mapping[str, npt.NDArray[np.str_]], folder: Path, ours: float) -> list[dict[str, Any]]:
+        """Each protocol's seconds to match these ids of both sides, and how many times our `ours` seconds that is."""
+        for side, names in ids.items():
+            (folder / f"{side}.csv").write_text("\n".join(["id", *names, ""]), encoding="utf-8")
+        files, found = [str(folder / f"{side}.csv") for side in ids], []
+        for protocol in ("RR22", "ECDH"):
+            result = self._script(_PSI, *files, protocol)
+            found.append({"protocol": protocol, "version": self.version, **result})
+            if "seconds" in result:
+                found[-1]["ratio_to_ours"] = result["seconds"] / ours
+        return found
+
     def _run(self, pooled: Pooled, data: Path, protocol: str, sigmoid: str, ours: float) -> dict[str, Any]:
-        command = [self.python, str(_SCRIPT), str(data), protocol, sigmoid, str(EPOCHS)]
-        # Without the project on its path: its numpy is another.
-        env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, env=env, check=False)
-        if done.returncode:
-            return {"protocol": protocol, "sigmoid": sigmoid, "error": done.stderr.strip()[-300:]}
-        result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        result = self._script(_REGRESSION, str(data), protocol, sigmoid, str(EPOCHS))
+        if "error" in result:
+            return {"protocol": protocol, "sigmoid": sigmoid, **result}
         quality = pooled.quality(np.array(result.pop("weights")))
         return {"version": self.version, **result, **quality, "ratio_to_ours": result["train"] / ours}
+
+    def _script(self, *words: str) -> dict[str, Any]:
+        """What a script prints last, or its error; without the project on its path, whose numpy is another."""
+        env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        done = subprocess.run([self.python, *words], capture_output=True, text=True, timeout=_SECONDS, env=env, check=False)
+        if done.returncode:
+            return {"error": done.stderr.strip()[-300:]}
+        result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return result

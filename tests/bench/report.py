@@ -81,6 +81,17 @@ def _share(one: dict[str, Any], kind: str) -> str:
     return f"{one['work'][kind]:.2f} ({one['share'][kind]:.0%})" if kind in one["work"] else ""
 
 
+def spu_matching(results: list[dict[str, Any]]) -> Text | None:
+    """Every matching by SPU in the results, None if there was none."""
+    rows = [
+        [f"{r['rows']:,}", run["protocol"], *([f"failed: {run['error']}", "", ""] if "error" in run else [
+            f"{run['seconds']:.2f}", f"{r['seconds']['align']:.2f}", f"{run['ratio_to_ours']:.1f}"])]
+        for r in results for run in r.get("spu", [])
+    ]  # fmt: skip
+    columns = "ids|SPU|seconds|our align s|SPU / ours"
+    return Text("SPU on the same ids, two processes over loopback without TLS", columns.split("|"), rows) if rows else None
+
+
 def spu(results: list[dict[str, Any]]) -> Text | None:
     """Every run of SPU in the results, None if there was none."""
     rows = [

@@ -83,7 +83,7 @@ def _measure(suite: Suite, spu: Spu | None) -> Iterator[tuple[str, dict[str, Any
         yield "line", bench_train(work, min(suite.repeat, 3), LINE)
     yield "profile", bench_train(suite.profile, 2, profiled=True)
     yield "score", bench_score(suite.score_rows, 20, 20, suite.repeat, profiled=True)
-    yield "align", bench_align(suite.align_ids)
+    yield "align", bench_align(suite.align_ids, spu=spu)
     yield "growth", bench_growth(suite.rows, suite.columns, suite.growth_repeat)
 
 
@@ -99,7 +99,7 @@ def tables_of(results: dict[str, Any]) -> list[report.Text]:
     if found := results.get("score"):
         made += [report.stage("Batch scoring", [found], "score"), report.profile("Where scoring goes", found["profile"])]
     if found := results.get("align"):
-        made.append(report.stage("Alignment", [found], "align"))
+        made += [report.spu_matching([found]), report.stage("Alignment", [found], "align")]
     if found := results.get("growth"):
         made.append(report.growth(found))
     return [table for table in made if table is not None]
