@@ -56,7 +56,7 @@ def _too_many(who: str, count: int, limits: MatchLimits) -> PolicyError:
 
 async def confirm(session: Session, common: Array, remedy: str = "") -> None:
     """One round: raises PeerProtocolError unless both parties found as many `common` values, and the same in this order."""
-    digest = np.frombuffer(blake2b(common.tobytes(), digest_size=32).digest(), "<u8")
+    digest = np.frombuffer(blake2b(np.ascontiguousarray(common).view(np.uint8).data, digest_size=32).digest(), "<u8")
     mine = np.concatenate([[len(common)], digest], dtype=np.uint64, casting="unsafe")
     theirs = await session.exchange(Kind.PSI_COUNT, mine)
     if not np.array_equal(mine, theirs):

@@ -13,23 +13,29 @@ Words = npt.NDArray[np.uint64]
 
 KEY_BYTES = 16
 BLOCK = 16
+_TEXTS = 1 << 18  # whose places and sizes are held at once
 _PASS = 1 << 20  # bytes of padded text at once: what the processor's cache holds
 
 
 def cmac(texts: pa.StringArray, key: bytes) -> Words:
     """The tag of each text's UTF-8 by AES-128-CMAC (RFC 4493) under `key`, uint64 (n, 2): its 16 bytes as two words."""
+    out, mac = np.empty((len(texts), 2), np.uint64), _Mac(key)
+    for low in range(0, len(texts), _TEXTS):
+        _tag(texts[low : low + _TEXTS], mac, out[low : low + _TEXTS])
+    return out
+
+
+def _tag(texts: pa.StringArray, mac: _Mac, out: Words) -> None:
     offsets, data = texts.buffers()[1:]
     ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
     whole = np.empty(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
     starts, sizes = ends[:-1], np.diff(ends)
     blocks = np.maximum(1, -(-sizes // BLOCK))
-    out, mac = np.empty((len(texts), 2), np.uint64), _Mac(key)
     for count in np.unique(blocks).tolist():
         rows = np.flatnonzero(blocks == count)
         for low in range(0, len(rows), step := max(1, _PASS // (BLOCK * count))):
             part = rows[low : low + step]
             out[part] = mac(_windows(whole, starts[part], BLOCK * count), sizes[part])
-    return out
 
 
 def _windows(data: Bytes, starts: npt.NDArray[np.int64], width: int) -> Bytes:

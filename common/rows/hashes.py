@@ -6,7 +6,6 @@ from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from common.rows.cmac import KEY_BYTES, cmac
@@ -23,7 +22,7 @@ def hash_rows(table: FeatureTable, key: bytes, values: npt.NDArray[np.float64] |
     Each id is hashed once, by BLAKE2b to 64 bits, as it always was for the ledgers that exist: a million a second.
     """
     used = table.ids.used()
-    names = table.ids.levels.take(pa.array(used)).to_pylist()
+    names = table.ids.texts(used).to_pylist()
     digests = b"".join(blake2b(name.encode(), key=key, digest_size=8, person=b"row.id").digest() for name in names)
     of_level = np.zeros(len(table.ids.levels), np.uint64)
     of_level[used] = np.frombuffer(digests, np.uint64)
@@ -38,7 +37,7 @@ def hash_levels(ids: Ids, key: bytes) -> Hashes:
     used = ids.used()
     of_level = np.zeros(len(ids.levels), np.uint64)
     secret = blake2b(b"", key=key, digest_size=KEY_BYTES, person=b"row.id").digest()
-    of_level[used] = cmac(ids.levels.take(pa.array(used)), secret)[:, 0]
+    of_level[used] = cmac(ids.texts(used), secret)[:, 0]
     return of_level
 
 

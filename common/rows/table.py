@@ -32,6 +32,10 @@ class Ids:
             return cls(np.empty(0, np.int32), pa.array([], pa.string()))
         return cls(coded.indices.to_numpy().astype(np.int32, copy=False), coded.dictionary)
 
+    def texts(self, numbers: Index) -> pa.StringArray:
+        """The ids of these numbers, ascending and distinct; the levels themselves if these are all."""
+        return self.levels if len(numbers) == len(self.levels) else self.levels.take(pa.array(numbers))
+
     def used(self) -> Index:
         """The numbers of the ids that occur, ascending."""
         return np.flatnonzero(np.bincount(self.codes, minlength=len(self.levels)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from common.errors import DataError, PolicyError
 from common.match.agree import Match, MatchLimits
@@ -38,7 +37,7 @@ async def align(
     codes = table.ids.used()
     if not by_period and len(codes) < table.rows:
         raise _repeated(table.rows - len(codes))
-    ids = table.ids.levels.take(pa.array(codes))
+    ids = table.ids.texts(codes)
     matched = codes[await match(session, ids, domain=domain, limits=limits)]
     if not by_period:
         row_of = np.empty(len(table.ids.levels), np.int64)
