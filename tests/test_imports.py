@@ -149,6 +149,12 @@ def test_a_partys_package_imports_neither_another_process_nor_the_other_party() 
         assert not [name for name in ours(module) if is_of(name, ["grid_party", "bank_party"])], module.name
 
 
+def test_a_party_by_itself_cannot_name_a_message_to_the_other() -> None:
+    """A session sends by kind: what does not import the kinds exchanges nothing, so a role's hooks fall between rounds."""
+    for module in sources("grid_party", "bank_party"):
+        assert not [name for name in module.imports if is_of(name, ["common.mpc.session"])], module.name
+
+
 def test_the_public_face_knows_the_client_and_its_command_alone() -> None:
     allowed = ["common.client", "common.plan", "common.errors", "common.wire.coordinator_pb2", "common.cli"]
     for module in sources("wattscore"):

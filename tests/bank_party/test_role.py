@@ -1,0 +1,76 @@
+"""What the bank does alone: no rules without scores, no scoring without rules, a worse model is refused without its numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bank_party.decision import bundle
+from bank_party.judge import challenge
+from bank_party.role import BankRole
+from common.errors import DataError, JobNotFound, LocalProtocolError, PolicyError
+from common.home.outcome import Challenge
+from common.party import Party
+from common.plan.promote import PromotePlan
+from common.stats.measures import Interval
+from tests.bank_party.decision.worlds import held_out
+from tests.common.stages.companies import POLICY, Companies
+from tests.common.stages.tables import table
+
+ROWS = table(["A", "B"])
+WORSE = Challenge("job-1", 0.70, 0.75, Interval(-0.05, -0.08, -0.02, 0.001), 500)
+
+
+@pytest.fixture
+def role(tmp_path: Path) -> BankRole:
+    companies = Companies(tmp_path, policy=POLICY.model_copy(update={"counts_per_row": 1}))
+    return BankRole(companies.opened_home(Party.BANK))
+
+
+def half(job: str) -> Any:
+    """As much of a model as names it."""
+    return SimpleNamespace(job=job)
+
+
+def test_the_bank_keeps_no_account_of_scores(role: BankRole) -> None:
+    assert role.party is Party.BANK
+    assert role.budget(7) is None
+
+
+def test_counts_of_a_rows_label_are_charged_once_a_job_and_refused_beyond_the_policy(role: BankRole) -> None:
+    role.charge_counts(ROWS, "job-1")
+    role.charge_counts(ROWS, "job-1")
+    with pytest.raises(PolicyError, match="2 of 2 rows have had their labels counted by bin in 1 training jobs"):
+        role.charge_counts(ROWS, "job-2")
+
+
+async def test_a_training_or_scoring_that_ends_without_scores_is_no_result(role: BankRole) -> None:
+    nothing: Any = None
+    with pytest.raises(LocalProtocolError, match="ended without scores"):
+        await role.trained(nothing, nothing, nothing, None)
+    with pytest.raises(LocalProtocolError, match="ended without scores"):
+        await role.scored(nothing, half("job-1"), ROWS, None, None)
+
+
+def test_a_model_without_readable_rules_is_refused_before_a_row_is_matched(role: BankRole) -> None:
+    with pytest.raises(JobNotFound, match="job-1"):
+        role.before_scoring(half("job-1"))
+    held, _ = held_out(400)
+    folder = role.home.models.folder("job-1")
+    bundle.save(held, folder)
+    role.before_scoring(half("job-1"))
+    (folder / bundle.RULES).write_text("{}")
+    with pytest.raises(DataError, match="damaged"):
+        role.before_scoring(half("job-1"))
+
+
+def test_a_worse_model_needs_force_and_its_numbers_stay_at_the_bank(role: BankRole) -> None:
+    challenge.save(WORSE, role.home.models.folder("job-2"))
+    with pytest.raises(PolicyError, match=r"AUC 0\.7000 against 0\.7500 on 500 held-out rows") as refused:
+        role.compare(PromotePlan(model="job-2"), "job-2", "job-1")
+    assert not any(digit in refused.value.public.replace("job-1", "").replace("job-2", "") for digit in "0123456789")
+    assert role.compare(PromotePlan(model="job-2", force=True), "job-2", "job-1") == WORSE
+    assert role.compare(PromotePlan(model="job-2"), "job-2", "job-0") is None  # nothing tells of this champion

@@ -1,0 +1,75 @@
+"""What the grid does alone: how often a row may be scored, and by a model of how few columns it may not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from common.errors import LocalProtocolError, PolicyError
+from common.party import Party
+from grid_party.role import GridRole
+from tests.common.stages.companies import POLICY, Companies
+from tests.common.stages.tables import table
+
+ROWS, OTHERS = table(["A", "B"]), table(["C"])
+
+JOB: Any = SimpleNamespace(id="job-9")  # as much of a job as is asked of one before it trains
+
+
+def half(columns: int) -> Any:
+    """As much of a model as names it and counts its columns."""
+    return SimpleNamespace(job="job-1", columns=tuple(map(str, range(columns))))
+
+
+@pytest.fixture
+def role(tmp_path: Path) -> GridRole:
+    policy = POLICY.model_copy(update={"scores_per_row": 3, "min_columns": 2})
+    return GridRole(Companies(tmp_path, policy=policy).opened_home(Party.GRID))
+
+
+@pytest.mark.parametrize(("columns", "models"), [(1, 1), (3, 1), (4, 2), (6, 3), (40, 3)])
+def test_a_row_is_scored_by_half_as_many_models_as_columns_and_never_by_more_than_the_policy_says(
+    role: GridRole, columns: int, models: int
+) -> None:
+    for k in range(models):
+        role.budget(columns).charge(ROWS, f"job-{k}")
+    with pytest.raises(PolicyError, match=f"have been scored by {models} models already"):
+        role.budget(columns).charge(ROWS, "another")
+    role.budget(columns).charge(OTHERS, "another")
+
+
+async def test_a_training_is_refused_where_its_own_scores_would_be_and_nothing_is_charged(role: GridRole) -> None:
+    for k in range(2):
+        role.budget(4).charge(ROWS, f"job-{k}")
+    with pytest.raises(PolicyError, match="have been scored by 2 models already"):
+        await role.before_training(JOB, ROWS, 4, None)
+    await role.before_training(JOB, OTHERS, 4, None)
+    assert not role.home.ledger.knows(JOB.id)
+
+
+async def test_a_challenge_leaves_room_for_the_champions_score_after_the_models(role: GridRole) -> None:
+    role.budget(4).charge(ROWS, "job-0")
+    await role.before_training(JOB, ROWS, 4, None)
+    with pytest.raises(PolicyError, match="have been scored by 1 models already"):
+        await role.before_training(JOB, ROWS, 4, half(4))
+    role.budget(4).charge(ROWS, "job-1")
+    with pytest.raises(PolicyError, match="have been scored by 2 models already"):
+        await role.before_training(JOB, ROWS, 4, half(4))  # the champion's own score is no new one, the model's is
+    role.budget(6).charge(OTHERS, "job-1")
+    await role.before_training(JOB, OTHERS, 4, half(4))
+
+
+async def test_a_model_of_fewer_columns_than_the_policys_floor_is_not_trained(role: GridRole) -> None:
+    with pytest.raises(PolicyError, match="1 trained columns of the grid are too few"):
+        await role.before_training(JOB, ROWS, 1, None)
+    await role.before_training(JOB, ROWS, 2, None)
+
+
+def test_the_grid_has_no_labels_to_count_and_compares_nothing(role: GridRole) -> None:
+    nothing: Any = None
+    with pytest.raises(LocalProtocolError, match="no labels"):
+        role.charge_counts(ROWS, "job-1")
+    assert role.compare(nothing, "job-2", "job-1") is None
