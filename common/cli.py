@@ -22,6 +22,9 @@ main = LazyGroup(
     | entries("common.records.cli", features="Read, clean and turn into features the monthly records that CONFIG (TOML) names.")
     | entries("common.trust.cli", certs="Make certificates and exchange trust with other organisations.")
     | {
+        "schema": Entry(
+            "common.records.schema_cli:schema_", "Read all of FILE, and say of each column what it is, in one line."
+        ),
         "try": Entry("common.trial.try_cli:try_", "Train on your own two files."),
         "demo": Entry("common.trial.demo_cli:demo", "A SYNTHETIC world made into features, a joint model and decisions."),
         "collect-demo": Entry("common.trial.demo_cli:collect_demo", "At the bank: what the demo has left there, into OUT."),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -76,3 +78,22 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [m for arg in getattr(annotation, "__args__", ()) for m in _models_in(arg)]
+
+
+def to_toml(values: Mapping[str, Any], prefix: str = "") -> str:
+    """Nested mappings of strings, numbers, booleans and lists as TOML; None is left out."""
+    lines, tables = [], []
+    for key, value in values.items():
+        bare = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else quoted(key)
+        name = f"{prefix}{bare}"
+        if isinstance(value, Mapping):
+            tables.append(f"\n[{name}]\n{to_toml(value, name + '.')}")
+        elif value is not None:
+            text = str(value) if isinstance(value, Path) else value
+            lines.append(f"{bare} = {quoted(text)}\n")
+    return "".join(lines) + "".join(tables)
+
+
+def quoted(value: Any) -> str:
+    """A string, number, boolean or list as TOML."""
+    return json.dumps(value, ensure_ascii=False, default=str).replace("\x7f", "\\u007f")  # which TOML wants escaped

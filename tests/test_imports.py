@@ -31,7 +31,7 @@ NARROW: dict[str, str] = {
     "trust": "disk",
     "mpc": "",  # secret-shared arithmetic: no socket, no file, no clock
     "features": "rows stats",
-    "records": "disk rows",  # a party's monthly records, cleaned and made into features, by itself
+    "records": "disk rows features",  # a party's monthly records, cleaned and made into features, by itself
     "wire": "trust mpc.session mpc.correlations mpc.counting.masks",  # gRPC and protobuf, and nothing of what is computed
     "match": "mpc rows.cmac",
     # never rows, ids or shares

@@ -14,7 +14,7 @@ import pyarrow.parquet
 
 from common.disk.files import make_folder, private_file
 from common.errors import DataError
-from common.rows.keys import month_text
+from common.rows.months import month_text
 from common.rows.table import FeatureTable
 
 _KEYS = ("id", "period")

@@ -14,7 +14,7 @@ from common.home.record import Refit
 from common.report.charts import BLUE, GREEN, GREY, HALF, PERCENT, RED, SKY, Chart, room
 from common.report.figures import BARS, thin
 from common.report.texts import Words
-from common.rows.keys import month_text
+from common.rows.months import month_text
 from common.stats.few import LEAST
 
 _HALF = (0.5, 0.15, 0.35, 0.5)

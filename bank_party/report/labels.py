@@ -12,7 +12,7 @@ from bank_party.report.parts import Part
 from common.features.column import MISSING_LEVEL
 from common.report.numbers import brief
 from common.report.texts import Words
-from common.rows.keys import month_text
+from common.rows.months import month_text
 
 _NUMBER = r"(-?[\d.]+(?:e[+-]?\d+)?)"
 

@@ -29,6 +29,7 @@ from common.plan.read import AnyPlan, parse_plan
 from common.plan.request import Plan
 from common.plan.train import TrainPlan
 from common.process.metrics import JobWatch, PartyMetrics
+from common.rows.featurefile import declared
 from common.stages.job import PartyJob, Role
 from common.stages.offer import check_offer
 from common.stages.pipeline import run
@@ -206,7 +207,7 @@ class Runner:
         if isinstance(plan, PromotePlan):
             return await promote(job, plan, session, dealer, self._home, self._role, reporter)
         correlations = await DealtCorrelations.start(self.party, dealer)
-        dataset = self._settings.datasets[plan.side(self.party).dataset]
+        dataset = declared(self._settings.datasets[plan.side(self.party).dataset])
         scratch = Scratch(self._settings.data / Name.SCRATCH, self._settings.memory_mib << 20)
         match = choose_match(plan, job, self._coordinator, running.coordinator)
         role, home = self._role, self._home

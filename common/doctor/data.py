@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import pyarrow.parquet
-
 from common.daemon.settings import PartySettings
 from common.doctor.finding import Finding, Machine, failed, passed, warned
 from common.errors import WattScoreError
@@ -21,6 +19,7 @@ from common.plan.read import AnyPlan
 from common.plan.request import Plan
 from common.process.settings import CoordinatorSettings
 from common.rows.dataset import DatasetConfig, check_declared
+from common.rows.featurefile import declared
 from common.rows.tablefile import TableFile
 from common.stages.offer import check_offer
 
@@ -30,7 +29,6 @@ _OWN, _OTHERS = 32, 16  # bytes of memory for each row and trained column, of th
 _ROW = 450  # bytes for each row besides: ids, masks of u and of the residual, link
 _KEPT = 60  # bytes on disk that a job leaves for each row: scores, ledger
 _SPARE = 256 * _MIB  # disk for models, journals and the rest
-_SAMPLE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def check_datasets(settings: PartySettings, party: Party) -> tuple[list[Finding]
         findings.append(warned("datasets", "none is declared", "Declare one under [datasets.NAME]; plans name them."))
     for name, config in settings.datasets.items():
         try:
-            file = check_declared(config, name=name, party=party)
+            file, config = check_declared(config, name=name, party=party), declared(config)
         except WattScoreError as error:
             findings.append(failed(f"dataset {name}", error))
             continue
@@ -68,12 +66,7 @@ def size_of(file: TableFile, config: DatasetConfig) -> Size:
     """Rows of a Parquet file by its footer; of a CSV file by the length of the lines in its first MiB."""
     keys = {config.id, config.period, config.label}
     columns = len(config.columns) or len([c for c in file.header if c not in keys])
-    if file.parquet:
-        return Size(pyarrow.parquet.read_metadata(file.path).num_rows, columns)
-    with file.path.open("rb") as stream:
-        sample = stream.read(_SAMPLE)
-    length, lines = file.path.stat().st_size, sample.count(b"\n") + (not sample.endswith(b"\n"))
-    return Size(max(0, round(length * lines / len(sample)) - 1), columns)
+    return Size(file.estimated_rows(), columns)
 
 
 def check_plan(plan: AnyPlan, settings: PartySettings, party: Party) -> Finding:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from common.monitor.book import Reading
 from common.monitor.config import MonitorConfig
 from common.monitor.reference import SCORE, Distribution, Places, Reference, named
-from common.rows.keys import month_text
+from common.rows.months import month_text
 from common.rows.table import FeatureTable
 from common.stats.psi import floor, psi
 

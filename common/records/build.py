@@ -22,12 +22,11 @@ from common.records.entries import check
 from common.records.panel import Codes, Panel
 from common.records.recipe import Recipe
 from common.records.samples import Samples, chosen
-from common.rows.dataset import ColumnConfig
-from common.rows.keys import month_text
+from common.rows.declare import ColumnConfig
+from common.rows.featurefile import METADATA
+from common.rows.months import month_text
 
 Column = npt.NDArray[np.float32] | Codes
-METADATA = b"wattscore"
-"""The key of a feature file's metadata."""
 
 
 class Keys(StrictModel):
@@ -36,6 +35,10 @@ class Keys(StrictModel):
     id: str = "enterprise_id"
     month: str = "month"
     label: str = "overdue"
+
+    def of(self, features: Features) -> dict[str, str]:
+        """The names of those that a file of `features` has."""
+        return self.model_dump(exclude={"label"} if features.label is None else None)
 
 
 @dataclass(frozen=True, repr=False)
@@ -124,9 +127,9 @@ def write(features: Features, path: Path, *, keys: Keys | None = None, origin: M
     origin: what the caller knows of the records, such as their fingerprint; JSON-safe, recorded beside `made`. The same
     features, names and origin give the same bytes. Raises ConfigError if a feature has the name of a key.
     """
-    table = _arrow(features, keys or Keys()).replace_schema_metadata(
-        {METADATA: json.dumps({**features.made, "origin": dict(origin or {})}, sort_keys=True, ensure_ascii=False)}
-    )
+    names = keys or Keys()
+    told = {**features.made, "origin": dict(origin or {}), "keys": names.of(features), "columns": _declared(features)}
+    table = _arrow(features, names).replace_schema_metadata({METADATA: json.dumps(told, sort_keys=True, ensure_ascii=False)})
     path.parent.mkdir(parents=True, exist_ok=True)
     with private_file(path) as stream:
         pq.write_table(table, stream, compression="zstd", row_group_size=1 << 17)
@@ -134,14 +137,9 @@ def write(features: Features, path: Path, *, keys: Keys | None = None, origin: M
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def read_made(path: Path) -> dict[str, Any]:
-    """How a feature file was made: `Features.made`, and `origin`. Raises DataError for a file that does not say."""
-    try:
-        found: dict[str, Any] = json.loads(pq.read_schema(path).metadata[METADATA])
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
-        message = f"{path}: not a feature file of wattscore"
-        raise DataError(message, public="not a feature file of wattscore", remedy="Write it with `build`.") from None
-    return found
+def _declared(features: Features) -> dict[str, dict[str, Any]]:
+    """How a dataset of the file declares its columns, where that is not the default."""
+    return {name: config.model_dump(mode="json", exclude_defaults=True) for name, config in features.configs().items()}
 
 
 def _arrow(features: Features, keys: Keys) -> pa.Table:

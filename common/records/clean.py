@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from common.records.columns import At, Values, bound_outliers, categories, numbers, outlier_bounds
 from common.records.config import FieldConfig, RecordsConfig
@@ -16,11 +14,11 @@ from common.records.findings import Finding, Journal
 from common.records.origin import Raw
 from common.records.panel import Panel
 from common.records.rows import Records, to_panel, without_duplicates, without_gaps
-from common.records.samples import month_number
-from common.rows.keys import are_credit_codes, month_text, months, normal_ids
-from common.rows.tablefile import Mask, read_text
+from common.rows.ids import are_credit_codes, read_ids
+from common.rows.months import TAKEN, month_number, month_text, read_months
+from common.rows.origin import Mask
 
-_QUIET, _MANY = ("empty", "unit", "gap", "duplicate"), 0.05
+_QUIET, _MANY = ("empty", "unit", "format", "gap", "duplicate", "several"), 0.05
 """A rule, other than these, that touches more than this share of the records is worth a warning."""
 
 
@@ -33,6 +31,7 @@ class Cleaned:
     records: int
     findings: tuple[Finding, ...]
     bounds: Mapping[str, tuple[float, float]]
+    said: tuple[str, ...] = ()
 
     @property
     def loud(self) -> tuple[Finding, ...]:
@@ -50,7 +49,7 @@ class Cleaned:
     def warnings(self) -> tuple[str, ...]:
         """The things the owner should look at, as text: counts, no values."""
         texts = [f"{f.field or 'rows'}: {f.rule} ({f.action}) in {f.rows / self.records:.1%} of records" for f in self.loud]
-        return (*texts, *([f"no record of anybody in {', '.join(self.absent)}"] if self.absent else []))
+        return (*self.said, *texts, *([f"no record of anybody in {', '.join(self.absent)}"] if self.absent else []))
 
 
 def clean(config: RecordsConfig, raw: Raw) -> Cleaned:
@@ -66,6 +65,7 @@ class _Cleaner:
     raw: Raw
     journal: Journal
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
 
     def run(self) -> Cleaned:
         ids, of_row, alive = self._ids()
@@ -79,12 +79,14 @@ class _Cleaner:
         flat_codes = {name: np.broadcast_to(v, shape)[keep] for name, v in codes.items()}
         records = Records(ids, row, of_row[row], month, flat, flat_codes, levels).sorted()
         self._check_left(records)
-        records = without_duplicates(records, self.config.cleaning.duplicates, self.journal)
+        several = {name: f.several for name, f in self.config.fields.items() if f.several is not None}
+        records = without_duplicates(records, self.config.cleaning.duplicates, several, self.journal)
         self._check_left(records)
         records = without_gaps(records, self.config.cleaning, self.journal)
         self._check_left(records)
         panel = to_panel(records, self.config.label, self._label_month(), self.journal)
-        return Cleaned(panel, shape[1], keep.size, self.journal.findings(), self.bounds)
+        said = tuple(dict.fromkeys([*self.raw.said, *self.said]))
+        return Cleaned(panel, shape[1], keep.size, self.journal.findings(), self.bounds, said)
 
     def _check_left(self, records: Records) -> None:
         if not records.count:
@@ -97,16 +99,18 @@ class _Cleaner:
 
     def _ids(self) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int32], Mask]:
         """(distinct ids ascending, (R,) each row's place among them, (R,) whether it is one)."""
-        keys, origin = self.config.keys, self.raw.origin
-        given = pc.dictionary_encode(read_text(origin, keys.id, self.raw.data).combine_chunks())
-        normal = normal_ids(given.dictionary)
-        good = np.append(~np.asarray(pc.equal(normal, "").fill_null(True)), False)
-        at = given.indices.fill_null(len(given.dictionary)).to_numpy()
-        texts = np.append(normal.to_numpy(zero_copy_only=False).astype(object), "")
-        self.journal.ids = lambda row: str(texts[at[row]])
-        self._settle_key("id", keys.id, keys.bad_id, ~good[at], "the id is empty", "keys.bad_id = 'drop'")
+        keys, found = self.config.keys, read_ids(self.raw.origin, self.config.keys.id, self.raw.data)
+        good, at = np.append(~found.bad, False), found.codes
+        texts = np.append(found.texts.to_numpy(zero_copy_only=False).astype(object), "")
+        self.journal.ids = lambda row: str(texts[at[row]] or "")
+        self.said += [f"column {keys.id!r}: {said}" for said in found.said]
+        wrong = {at_text: what for at_text, (what, _) in found.why.items()} | {-1: "the id is empty"}
+        for what in dict.fromkeys(wrong.values()):
+            bad = np.isin(at, [place for place, why in wrong.items() if why == what])
+            remedy = next((remedy for why, remedy in found.why.values() if why == what), "Remove the row or give it an id.")
+            self._settle_key("id", keys.id, keys.bad_id, bad, what, "keys.bad_id = 'drop'", remedy)
         if keys.id_check == "uscc":
-            right = good & np.append(are_credit_codes(normal), False)
+            right = good & np.append(are_credit_codes(found.texts), False)
             what = "not a unified social credit code with a right check digit"
             self._settle_key("id", keys.id, keys.bad_id, (good & ~right)[at], what, "keys.bad_id = 'drop'")
             good = right
@@ -115,8 +119,11 @@ class _Cleaner:
         code[good] = place
         return ids.astype(object), code[at], good[at]
 
-    def _settle_key(self, rule: str, column: str, action: str, bad: Mask, what: str, set_to: str) -> None:
-        remedy = f"Correct it, or set {set_to}."
+    def _settle_key(
+        self, rule: str, column: str, action: str, bad: Mask, what: str, set_to: str, remedy: str = "Correct it."
+    ) -> None:
+        if not bad.all():  # what loses all rows is no remedy
+            remedy = f"{remedy.rstrip('.')}, or set {set_to}."
         given = self.raw.data[column]
         self.journal.settle(rule, "", column, action, bad, what, remedy, lambda row: given[row].as_py())
 
@@ -125,11 +132,9 @@ class _Cleaner:
         keys, places = self.config.keys, self.config.source.months
         if keys.month is None:
             return np.array([[month_number(text)] for text in places], dtype=np.int32), alive
-        values = self.raw.data[keys.month]
-        if not (pa.types.is_date(values.type) or pa.types.is_timestamp(values.type)):
-            values = read_text(self.raw.origin, keys.month, self.raw.data)
-        when, bad = months(values)
-        self._settle_key("month", keys.month, keys.bad_month, bad & alive, "not a month", "keys.bad_month = 'drop'")
+        found = read_months(self.raw.origin, keys.month, self.raw.data, keys.month_format, keys.zone)
+        when, bad = found.counted, found.bad
+        self._settle_key("month", keys.month, keys.bad_month, bad & alive, "not a month", "keys.bad_month = 'drop'", TAKEN)
         early, late = when < month_number(keys.first), when > month_number(keys.last)
         out = (early | late) & ~bad
         what = f"out of keys.first to keys.last, {keys.first} to {keys.last}"
@@ -147,7 +152,17 @@ class _Cleaner:
                 codes[name], levels[name] = self._categorical(columns, keep)
             else:
                 numeric[name] = self._numeric(columns, keep)
+            known = codes[name] >= 0 if name in codes else ~np.isnan(numeric[name])
+            if keep.any() and not (known & keep).any():
+                self._nothing_left(name, config)
         return numeric, codes, levels
+
+    def _nothing_left(self, name: str, config: FieldConfig) -> None:
+        """A column may be empty; one of which rules took all that was there is not read right."""
+        what = f"field {name!r} (column {config.columns[0]!r}): nothing of it is left"
+        if self.journal.lost(name):
+            raise self.raw.origin.fault(what, remedy="Correct the column, declare how it is written, or leave the field out.")
+        self.said.append(f"field {name!r}: its column is empty")
 
     def _columns(self, name: str, config: FieldConfig, when: npt.NDArray[np.int32], alive: Mask) -> list[At]:
         """One `At` for each column; a column that holds for all months of a wide source is of the last one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import cast
 
@@ -10,11 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from common.records.build import Features
+from common.config import quoted
 from common.records.clean import Cleaned
 from common.records.config import RecordsConfig
-from common.records.make import make_features
+from common.records.make import make_features, suspects
 from common.records.quality_words import Lang
+from common.records.schema_cli import STRICT
 
 
 @click.command()
@@ -22,7 +24,8 @@ from common.records.quality_words import Lang
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The Parquet file of features to write.")
 @click.option("--report", type=click.Path(path_type=Path), help="Folder for quality.json and quality.html, for yourself only.")
 @click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of quality.html.")
-def features(config: Path, out: Path, report: Path | None, lang: str) -> None:
+@click.option("--strict", is_flag=True, help="Exit code 3 if a feature is the label in all but name, or known only after it.")
+def features(config: Path, out: Path, report: Path | None, lang: str, strict: bool) -> None:
     """Read, clean and turn into features the monthly records that CONFIG (TOML) names."""
     console = Console()
     made, cleaned, settings = make_features(config, out, report, cast(Lang, lang))
@@ -32,8 +35,13 @@ def features(config: Path, out: Path, report: Path | None, lang: str) -> None:
     console.print(f"{made.count:,} samples of {len(set(made.rows.tolist())):,} enterprises, {len(made.columns)} features")
     if report:
         console.print(f"quality.json and quality.html are in {escape(str(report))}/", highlight=False)
+    suspicious = suspects(made)
+    for text in suspicious:
+        console.print(f"[yellow]look at:[/] {escape(text)}", highlight=False)
     console.print("\nIn the daemon's configuration:\n", highlight=False)
-    print_section(made, settings, out)
+    print_section(settings, out)
+    if strict and suspicious:
+        sys.exit(STRICT)
 
 
 def _unlabelled(cleaned: Cleaned, settings: RecordsConfig) -> list[str]:
@@ -58,17 +66,7 @@ def _print_cleaning(cleaned: Cleaned, console: Console) -> None:
     console.print(table)
 
 
-def print_section(made: Features, settings: RecordsConfig, out: Path) -> None:
-    """The daemon's dataset section, as TOML to be copied."""
+def print_section(settings: RecordsConfig, out: Path) -> None:
+    """The daemon's dataset: the file says the rest itself."""
     name = "meters" if settings.party == "grid" else "loans"
-    lines = [f"[datasets.{name}]", f"path = {_quoted(str(out.resolve()))}", f"id = {_quoted(settings.output.id)}"]
-    lines.append(f"period = {_quoted(settings.output.month)}")
-    if made.label is not None:
-        lines.append(f"label = {_quoted(settings.output.label)}")
-    click.echo("\n".join(lines))
-
-
-def _quoted(text: str) -> str:
-    """A TOML basic string."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    click.echo(f"[datasets.{name}]\nfeatures = {quoted(str(out.resolve()))}")

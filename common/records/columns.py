@@ -13,10 +13,12 @@ import pyarrow.compute as pc
 from common.records.config import FieldConfig, Outliers
 from common.records.findings import Journal
 from common.records.origin import Raw
-from common.rows.tablefile import Mask, read_numbers, read_text
+from common.rows.kind import MOST_LEVELS
+from common.rows.numbers import read_numbers
+from common.rows.origin import Mask
+from common.rows.text import read_coded, read_text
 
 Values = npt.NDArray[np.float64]
-MOST_LEVELS = 1000
 _FEWEST = 30  # values, below which a robust bound means nothing
 
 
@@ -41,6 +43,8 @@ class At:
     def settle(self, rule: str, action: str, bad: Mask, what: str, remedy: str, values: Values | None = None) -> bool:
         """`Journal.settle` of this column's rows; shows what the source holds, or `values`."""
         value = self.given if values is None else (lambda row: f"{values[row]:.10g}")
+        if bad[self.alive].all():  # what loses all rows is no remedy
+            remedy = f"Correct it, or leave the field out: {self.key('column')}."
         return self.journal.settle(rule, self.name, self.column, action, bad & self.alive, what, remedy, value, self.month)
 
     def key(self, key: str) -> str:
@@ -62,33 +66,36 @@ def numbers(at: At) -> tuple[Values, Mask]:
 
 
 def _parsed(at: At) -> tuple[Values, Mask]:
-    """Numbers, with the field's own words for numbers and for missing; and where it is neither."""
-    data, field = at.raw.data, at.field
-    values, malformed = read_numbers(at.raw.origin, at.column, data)
-    if not field.values and not field.missing:
-        return values, malformed
-    text = read_text(at.raw.origin, at.column, data)
+    """Numbers, with the field's own words for numbers and for missing; and where it is neither.
+
+    Raises DataError where how they are written is not certain.
+    """
+    data, field, origin = at.raw.data, at.field, at.raw.origin
+    found = read_numbers(origin, at.column, data, field.style, field.missing)
+    values, malformed = found.values, found.malformed
     if field.values:
+        text = read_text(origin, at.column, data)
         place = pc.index_in(text, value_set=pa.array(list(field.values), pa.string()))
         known = np.asarray(place.is_valid())
         values[known] = np.array(list(field.values.values()))[pc.drop_null(place).to_numpy()]
         malformed &= ~known
-    absent = np.asarray(pc.is_in(text, value_set=pa.array(field.missing, pa.string())))
-    absent |= np.isin(values, [float(word) for word in field.missing if _is_number(word)])
-    values[absent] = np.nan
-    return values, malformed & ~absent
-
-
-def _is_number(word: str) -> bool:
-    try:
-        return bool(np.isfinite(float(word)))
-    except ValueError:
-        return False
+    elif found.doubt:
+        what = f"numbers, but how they are written is not certain: {found.doubt}"
+        remedy = f"Declare {at.key('decimal')}, {at.key('thousands')} or {at.key('unit')}."
+        raise origin.bad_row(at.column, found.first, len(values), what, remedy, at.given(found.first))
+    if said := ", ".join(text for text in (found.style.words if field.style is None else "", found.said) if text):
+        at.journal.count("format", at.name, at.column, said, int((~np.isnan(values) & at.alive).sum()))
+    return values, malformed
 
 
 def _held(at: At, values: Values) -> Mask:
     """Settles values that are impossible, in place; the rows to drop."""
     low, high = at.field.bounds
+    if at.field.negative is not None and (below := values < 0).any():
+        at.settle("negative", at.field.negative, below, "below 0", "", values)
+        if at.field.negative != "net":
+            values[below] = 0.0 if at.field.negative == "gross" else np.nan
+        low = -float("inf") if at.field.negative == "net" else low
     bad = (values < low) | (values > high)
     what = f"impossible: outside {low:g} to {high:g}"
     if at.field.kind == "flag":
@@ -108,24 +115,26 @@ def _held(at: At, values: Values) -> Mask:
 
 def categories(at: At) -> tuple[npt.NDArray[np.int32], list[str], Mask]:
     """(R codes, -1 where missing; the levels they are of; rows to drop)."""
-    text = read_text(at.raw.origin, at.column, at.raw.data)
-    empty = pc.or_(pc.equal(text, "").fill_null(True), pc.is_in(text, value_set=pa.array(at.field.missing, pa.string())))
-    text = pc.if_else(empty, None, text)
-    at.journal.count("empty", at.name, at.column, "null", int((np.asarray(empty) & at.alive).sum()))
-    drop = np.zeros(len(text), dtype=np.bool_)
+    codes, texts = read_coded(at.raw.origin, at.column, at.raw.data, at.field.missing)
+    known = np.append(np.asarray(texts.is_valid()), False)
+    at.journal.count("empty", at.name, at.column, "null", int((~known[codes] & at.alive).sum()))
+    drop = np.zeros(len(codes), dtype=np.bool_)
     if at.field.categories is not None:
-        known = pc.is_in(text, value_set=pa.array(at.field.categories, pa.string()))
-        bad = np.asarray(pc.and_(pc.invert(known), text.is_valid()))
+        declared = np.append(np.asarray(pc.is_in(texts, value_set=pa.array(at.field.categories, pa.string()))), False)
+        bad = (known & ~declared)[codes]
         remedy = f"Correct it, add it to {at.key('categories')}, or set {at.key('malformed')} = 'null' or 'drop'."
         if at.settle("malformed", at.field.malformed, bad, "not a declared category", remedy) and at.field.malformed == "drop":
             drop |= bad
-        text = pc.if_else(known, text, None)
-    coded = pc.dictionary_encode(text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text)
-    levels = coded.dictionary.to_pylist()
+        known &= declared
+    used = np.flatnonzero(np.bincount(codes[codes >= 0], minlength=len(texts)) * known[:-1])
+    levels = list(dict.fromkeys(texts.take(pa.array(used)).to_pylist()))
     if len(levels) > MOST_LEVELS:
         what = f"column {at.column!r}: {len(levels)} categories, more than {MOST_LEVELS}"
         raise at.raw.origin.fault(what, remedy=f"Is it a number or an id? Change {at.key('kind')}, or leave the field out.")
-    return coded.indices.fill_null(-1).to_numpy().astype(np.int32), levels, drop
+    place = np.full(len(texts) + 1, -1, dtype=np.int32)
+    number = {level: k for k, level in enumerate(levels)}
+    place[used] = [number[texts[int(k)].as_py()] for k in used]
+    return place[codes], levels, drop
 
 
 def outlier_bounds(values: Values, rule: Outliers) -> tuple[float, float] | None:

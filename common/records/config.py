@@ -12,8 +12,10 @@ from common.config import StrictModel, read_toml, validate
 from common.errors import ConfigError
 from common.records.entries import Entries
 from common.records.fields import KNOWN
-from common.records.samples import Month, Samples
-from common.rows.tablefile import Format
+from common.records.samples import Samples
+from common.rows.formats.options import FileOptions
+from common.rows.months import Month, MonthFormat, Zone
+from common.rows.numbers import Style
 
 Rule = Literal["drop", "null", "refuse"]
 RangeRule = Literal["drop", "clip", "null", "refuse"]
@@ -62,13 +64,13 @@ def _secret(path: Path) -> str:
         raise ConfigError(f"source.sql.url_file: {path} cannot be read ({type(error).__name__})") from None
 
 
-class Source(StrictModel):
+class Source(FileOptions):
     """The source of the records: files, or a database."""
 
     path: tuple[str, ...] = Field(
-        default=(), description="The files, CSV (UTF-8, a header) or Parquet: a path, a glob or a list."
+        default=(),
+        description="The files, CSV, Parquet or Excel with a header: a path, a folder, a glob or a list; m-2 before m-10.",
     )
-    format: Format = Field(default="auto", description="csv, parquet, or auto: told by each file's first bytes.")
     sql: Sql | None = Field(default=None, description="A database instead of files.")
     months: tuple[Month, ...] = Field(
         default=(), description="For a wide source, one row an enterprise: the month of each place in a list of columns."
@@ -93,7 +95,13 @@ class Keys(StrictModel):
 
     id: str = Field(description="The column of enterprise ids.")
     month: str | None = Field(
-        default=None, description="The column of months (YYYY-MM, YYYYMM, a date); none in a wide source."
+        default=None, description="The column of months, however they are written; none in a wide source."
+    )
+    month_format: MonthFormat | None = Field(
+        default=None, description="How months are written, where that is not certain: '%d/%m/%Y', '%b-%y', excel, epoch_s ..."
+    )
+    zone: Zone | None = Field(
+        default=None, description="The time zone in which instants are months, such as Asia/Shanghai; required where there are."
     )
     id_check: Literal["none", "uscc"] = Field(
         default="none", description="uscc: ids are unified social credit codes (GB 32100-2015) with a right check digit."
@@ -144,6 +152,27 @@ class FieldConfig(StrictModel):
     malformed: Rule = Field(
         default="null", description="Text where a number belongs, or a category not listed: null, drop the row, or refuse."
     )
+    decimal: Literal[".", ","] | None = Field(
+        default=None, description="The decimal mark of numbers written as text; told by all of the column when absent."
+    )
+    thousands: Literal["", ",", ".", " ", "'"] | None = Field(
+        default=None, description="What may stand between thousands of such; told by all of the column when absent."
+    )
+    unit: str | None = Field(
+        default=None,
+        max_length=20,
+        description="What may stand behind or before such, as kWh, 元 or % (12% is 0.12); told by all of it when absent.",
+    )
+    negative: Literal["net", "gross", "null"] | None = Field(
+        default=None,
+        description="Values below 0, as of a solar roof that feeds in: net keeps them, gross makes them 0, null missing;"
+        " when absent, min and impossible hold.",
+    )
+    several: Literal["sum", "max", "min", "last", "any"] | None = Field(
+        default=None,
+        description="Of rows that share id and month, as of several meters or loans: their sum, largest, smallest or last"
+        " value, or 1 where any is 1. When absent they must agree: cleaning.duplicates.",
+    )
     factor: float = Field(default=1.0, gt=0, description="Numbers are multiplied by this, to come into the unit meant.")
     min: float | None = Field(default=None, description="The smallest possible value, in the unit meant.")
     max: float | None = Field(default=None, description="The largest possible value, in the unit meant.")
@@ -158,6 +187,8 @@ class FieldConfig(StrictModel):
             raise ValueError("min, max, factor and values are for numeric fields")
         if not categorical and self.categories is not None:
             raise ValueError("categories are for categorical fields")
+        if categorical and (self.negative or self.several not in (None, "last") or self.style is not None):
+            raise ValueError("negative, several (but for last), decimal, thousands and unit are for numeric fields")
         if self.kind != "numeric" and self.outliers.rule != "keep":
             raise ValueError("outliers are for numeric fields")
         if self.role == "label" and self.kind != "flag":
@@ -171,6 +202,13 @@ class FieldConfig(StrictModel):
     @property
     def columns(self) -> tuple[str, ...]:
         return (self.column,) if isinstance(self.column, str) else self.column
+
+    @property
+    def style(self) -> Style | None:
+        """How its numbers are written, if that is declared."""
+        if (self.decimal, self.thousands, self.unit) == (None, None, None):
+            return None
+        return Style(self.decimal or ".", self.thousands or "", self.unit or "")
 
     @property
     def bounds(self) -> tuple[float, float]:

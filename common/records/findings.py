@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from common.records.origin import Origin
-from common.rows.keys import masked, month_text
-from common.rows.tablefile import Mask
+from common.rows.ids import masked
+from common.rows.months import month_text
+from common.rows.origin import Mask, Origin
 
 EXAMPLES = 3
 _SHOWN = 40
+_TAKES = ("malformed", "impossible", "negative", "outlier")
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,10 @@ class Journal:
             when = month(index)
             text = "" if when is None else month_text(when)
             noted.examples.append((int(rows[index]), self.ids(int(rows[index])), text, str(value(index))[:_SHOWN]))
+
+    def lost(self, name: str) -> bool:
+        """Whether a rule took values of this field away."""
+        return any(field == name and rule in _TAKES for rule, field, _ in self._noted)
 
     def count(self, rule: str, name: str, column: str, action: str, rows: int) -> None:
         """Rows touched, without examples."""

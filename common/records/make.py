@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from common.disk.files import write_private
 from common.errors import ConfigError
+from common.features import leaks
 from common.party import Party
 from common.records.build import Features, Keys, build, write
 from common.records.clean import Cleaned, clean
 from common.records.config import Output, RecordsConfig, load_records
 from common.records.defaults import default_recipes
 from common.records.entries import flatten
+from common.records.panel import Codes
 from common.records.quality import quality
 from common.records.quality_words import Lang
 from common.records.source import read
+from common.rows.table import Coded, Columns, FeatureTable, Ids
 
 
 def make_features(
@@ -42,6 +47,22 @@ def make_features(
             f"{error.filename or out}: cannot be written ({error.strerror})", remedy="Check the folder."
         ) from None
     return made, cleaned, settings
+
+
+def suspects(made: Features) -> tuple[str, ...]:
+    """Features that are the label in all but name."""
+    if made.label is None:
+        return ()
+    held = {name: _coded(v) if isinstance(v, Codes) else v for name, v in made.columns.items()}
+    numeric = Columns({name: v for name, v in held.items() if not isinstance(v, Coded)})
+    categorical = Columns({name: v for name, v in held.items() if isinstance(v, Coded)})
+    label = made.label.astype(np.float64)
+    table = FeatureTable(Ids.of([]), None, numeric, categorical, label, tuple(made.columns))
+    return leaks.find(table)
+
+
+def _coded(values: Codes) -> Coded:
+    return Coded(values.codes, np.array([*values.levels, None], object))
 
 
 def _check_outputs(out: Path, report: Path | None) -> None:

@@ -14,7 +14,7 @@ from common import __version__
 from common.records.clean import Cleaned
 from common.records.config import RecordsConfig
 from common.records.findings import Finding
-from common.rows.keys import month_text
+from common.rows.months import month_text
 
 _BINS = 40
 _LEVELS = 12  # of a categorical field, shown one by one; the rest together

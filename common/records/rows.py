@@ -11,8 +11,8 @@ import numpy.typing as npt
 from common.records.config import Cleaning
 from common.records.findings import Journal
 from common.records.panel import Codes, Panel
-from common.rows.keys import month_text
-from common.rows.tablefile import Mask
+from common.rows.months import month_text
+from common.rows.origin import Mask
 
 Values = npt.NDArray[np.float64]
 _SPARSE, _ALWAYS_FITS = 30, 5_000_000  # cells of a panel for each record, and cells that are no matter
@@ -52,17 +52,24 @@ class Records:
         return self.take(np.lexsort((self.row, self.month, self.id)))
 
 
-def without_duplicates(records: Records, rule: str, journal: Journal) -> Records:
-    """One record for each id and month, of sorted ones. Raises DataError where the rule is to refuse those that differ."""
+def without_duplicates(records: Records, rule: str, several: Mapping[str, str], journal: Journal) -> Records:
+    """One record for each id and month, of sorted ones. Raises DataError where the rule is to refuse those that differ.
+
+    several: field -> how the values of such rows become one, as of several meters of one enterprise.
+    """
     again = np.zeros(records.count, dtype=np.bool_)
     again[1:] = (records.id[1:] == records.id[:-1]) & (records.month[1:] == records.month[:-1])
     if not again.any():
         return records
     group = np.cumsum(~again) - 1
+    if several:
+        records = _merged(records, again, group, several)
+        _note(records, journal, "several", "merge", again, ", ".join(several))
     unlike = {name: _unlike(values, again, group) for name, values in records.numeric.items()}
     unlike |= {name: _unlike(values, again, group) for name, values in records.codes.items()}
     conflict = np.logical_or.reduce(list(unlike.values()))[group]  # of each record, whether its group disagrees
-    _note(records, journal, "duplicate", "drop", again & ~conflict, "")
+    if not several:
+        _note(records, journal, "duplicate", "drop", again & ~conflict, "")
     if conflict.any():
         fields = ", ".join(name for name, differs in unlike.items() if differs.any())
         if rule == "refuse":
@@ -73,6 +80,31 @@ def without_duplicates(records: Records, rule: str, journal: Journal) -> Records
     last = np.append(~again[1:], True)
     keep = np.where(conflict & (rule == "last"), last, ~again) & ~(conflict & (rule == "drop"))
     return records.take(keep)
+
+
+def _merged(records: Records, again: Mask, group: npt.NDArray[np.intp], several: Mapping[str, str]) -> Records:
+    """Each row of a group holds what its rows are together, of the fields that have a rule."""
+    starts = np.flatnonzero(~again)
+    ends = np.append(starts[1:], records.count) - 1
+    numeric = {
+        name: _together(values, starts, ends, several[name])[group] if name in several else values
+        for name, values in records.numeric.items()
+    }
+    codes = {name: values[ends][group] if name in several else values for name, values in records.codes.items()}
+    return replace(records, numeric=numeric, codes=codes)
+
+
+def _together(values: Values, starts: npt.NDArray[np.intp], ends: npt.NDArray[np.intp], rule: str) -> Values:
+    """One value for each group of consecutive ones. A sum of which a part is unknown is unknown."""
+    if rule == "sum":
+        return np.add.reduceat(values, starts)
+    if rule == "last":
+        place = np.maximum.accumulate(np.where(np.isnan(values), -1, np.arange(len(values))))[ends]
+        return np.where(place >= starts, values[place], np.nan)
+    if rule == "any":
+        some = np.fmax.reduceat(values, starts)
+        return np.where(some == 1, 1.0, np.maximum.reduceat(values, starts))  # 0 only where all are known
+    return (np.fmin if rule == "min" else np.fmax).reduceat(values, starts)
 
 
 def _unlike(values: npt.NDArray[np.generic], again: Mask, group: npt.NDArray[np.intp]) -> Mask:

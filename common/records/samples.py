@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import numpy as np
 from pydantic import Field, model_validator
 
@@ -11,8 +9,7 @@ from common.config import StrictModel
 from common.errors import DataError
 from common.records.panel import Panel
 from common.records.windows import Mask, Values
-
-Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
+from common.rows.months import Month, month_number
 
 
 class Samples(StrictModel):
@@ -42,11 +39,6 @@ class Samples(StrictModel):
         if self.first and self.last and self.first > self.last:
             raise ValueError("first is after last")
         return self
-
-
-def month_number(text: str) -> int:
-    """Months from year 0 of YYYY-MM."""
-    return int(text[:4]) * 12 + int(text[5:]) - 1
 
 
 def chosen(panel: Panel, samples: Samples) -> tuple[Mask, Values | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,46 +17,86 @@ from sqlalchemy.pool import NullPool
 
 from common.errors import ConfigError
 from common.records.config import Sql
-from common.records.origin import Origin, joined
+from common.rows.join import joined
+from common.rows.origin import Origin
 
 
 @dataclass(frozen=True)
 class SqlRows(Origin):
     """Rows of a table or query, in the order in which the database gave them."""
 
+    label: str
+    name: str
+
     def places(self, rows: Collection[int]) -> dict[int, str]:
         return {row: f"row {row + 1}" for row in rows}
 
 
-def read_sql(sql: Sql, party: str, columns: list[str], id: str) -> tuple[pa.Table, SqlRows]:
+DRIVERS = {
+    "postgresql": ("wattscore[postgres]", "postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"),
+    "opengauss": ("opengauss-sqlalchemy psycopg2-binary", "opengauss+psycopg2://USER:PASSWORD@HOST:5432/DATABASE"),
+    "mysql": ("pymysql", "mysql+pymysql://USER:PASSWORD@HOST/DATABASE"),
+    "mariadb": ("pymysql", "mariadb+pymysql://USER:PASSWORD@HOST/DATABASE"),
+    "oracle": ("oracledb", "oracle+oracledb://USER:PASSWORD@HOST:1521/?service_name=NAME"),
+    "dm": ("dmSQLAlchemy dmPython 'sqlalchemy<2.1'", "dm+dmPython://USER:PASSWORD@HOST:5236"),
+    "db2": ("ibm_db_sa", "db2+ibm_db://USER:PASSWORD@HOST:50000/DATABASE"),
+    "ibm_db_sa": ("ibm_db_sa", "db2+ibm_db://USER:PASSWORD@HOST:50000/DATABASE"),
+    "mssql": ("pymssql", "mssql+pymssql://USER:PASSWORD@HOST/DATABASE"),
+    "duckdb": ("wattscore[duckdb]", "duckdb:////absolute/path.duckdb"),
+    "kingbase8": ("ksycopg2", "kingbase8+ksycopg2://USER:PASSWORD@HOST:54321/DATABASE"),
+    "clickhouse": ("clickhouse-sqlalchemy", "clickhouse+native://USER:PASSWORD@HOST/DATABASE"),
+    "hive": ("'pyhive[hive_pure_sasl]'", "hive://USER@HOST:10000/DATABASE"),
+}
+"""Dialect -> (what to install, the form of its URL)."""
+
+
+def read_sql(sql: Sql, party: str, columns: list[str]) -> tuple[pa.Table, SqlRows]:
     """(these columns, their origin), fetched `sql.chunk` rows at a time.
 
     Raises ConfigError for a URL that is not given or names no driver, DataError for what the database refuses.
     """
     url = _parsed(sql.url())
-    origin = SqlRows(f"table {sql.table}" if sql.table else "the query", party)
+    origin = SqlRows(f"table {sql.table}" if sql.table else "the query", f"{party} records")
+    engine = _engine(url)
     try:
-        engine = sa.create_engine(url, poolclass=NullPool, hide_parameters=True)
+        _check_file(url, origin)
+        tables = list(_chunks(engine, sql, columns, origin))
+    except SQLAlchemyError as error:
+        raise origin.fault("the database cannot be read", local=_cause(error, url), remedy=_REMEDY) from None
+    if not tables:
+        raise origin.fault("there are no rows", remedy="Check the table, or the query's conditions.")
+    data = {c: joined(origin, c, [t[c] for t in tables], lambda k: f"rows from {k * sql.chunk + 1} on") for c in columns}
+    return pa.table(data), origin
+
+
+_REMEDY = "Check the URL, the account's right to read, and the names of table and columns."
+
+
+def _engine(url: sa.URL) -> sa.Engine:
+    try:
+        return sa.create_engine(url, poolclass=NullPool, hide_parameters=True)
     except (NoSuchModuleError, ModuleNotFoundError):
         raise ConfigError(
-            f"source.sql: there is no driver for {url.drivername!r} here",
-            remedy="Install it, for PostgreSQL by pip install 'wattscore[postgres]', with a URL postgresql+psycopg://...",
+            f"source.sql: there is no driver for {url.drivername!r} here", remedy=_install(url.get_backend_name())
+        ) from None
+    except (ImportError, AttributeError) as error:  # a dialect made for another SQLAlchemy
+        raise ConfigError(
+            f"source.sql: the driver of {url.get_backend_name()!r} does not work with SQLAlchemy {sa.__version__}"
+            f" ({type(error).__name__})",
+            remedy="Run: pip install 'sqlalchemy==2.0.58', or take a newer version of the driver.",
         ) from None
     except (SQLAlchemyError, ValueError, TypeError):  # their texts quote parts of the URL
         raise ConfigError(
             f"source.sql: the URL is not one that {url.get_backend_name()!r} takes", remedy="Check its form and its options."
         ) from None
-    try:
-        _check_file(url, origin)
-        tables = list(_chunks(engine, sql, columns, id, origin))
-    except SQLAlchemyError as error:
-        raise origin.fault("the database cannot be read", local=_cause(error, url), remedy=_REMEDY) from None
-    if not tables:
-        raise origin.fault("there are no rows", remedy="Check the table, or the query's conditions.")
-    return joined(tables), origin
 
 
-_REMEDY = "Check the URL, the account's right to read, and the names of table and columns."
+def _install(backend: str) -> str:
+    package, form = DRIVERS.get(backend, ("", ""))
+    if not package:
+        return f"Install the SQLAlchemy dialect of {backend!r}; those known are in common/records/DATABASES.md."
+    quoted = f"'{package}'" if "[" in package and "'" not in package else package
+    return f"Run: pip install {quoted}. The URL is of the form {form}."
 
 
 def _parsed(text: str) -> sa.URL:
@@ -68,12 +109,11 @@ def _parsed(text: str) -> sa.URL:
 
 
 def _check_file(url: sa.URL, origin: SqlRows) -> None:
-    """SQLite would make a file that is missing."""
-    path = url.database or ""
-    if url.get_backend_name() == "sqlite" and path and not path.startswith(("file:", ":")) and not Path(path).is_file():
-        raise origin.fault(
-            "the database file does not exist", remedy="Check the path in the URL (sqlite:////absolute/path.db)."
-        )
+    """SQLite and DuckDB would make a file that is missing."""
+    path, backend = url.database or "", url.get_backend_name()
+    if backend in ("sqlite", "duckdb") and path and not path.startswith(("file:", ":")) and not Path(path).is_file():
+        form = f"{backend}:////absolute/path.db"
+        raise origin.fault("the database file does not exist", remedy=f"Check the path in the URL ({form}).")
 
 
 def _cause(error: SQLAlchemyError, url: sa.URL) -> str:
@@ -85,47 +125,71 @@ def _cause(error: SQLAlchemyError, url: sa.URL) -> str:
     return "the database refused: " + " ".join(text.split())
 
 
-def _chunks(engine: sa.Engine, sql: Sql, columns: list[str], id: str, origin: SqlRows) -> Iterator[pa.Table]:
-    options = {"stream_results": True, "yield_per": sql.chunk, "postgresql_readonly": True}
+def _chunks(engine: sa.Engine, sql: Sql, columns: list[str], origin: SqlRows) -> Iterator[pa.Table]:
+    options: dict[str, Any] = {"stream_results": True, "yield_per": sql.chunk, "postgresql_readonly": True}
     with engine.connect() as connection:
-        statement = (
-            _select(connection, sql.table, columns, origin) if sql.table else sa.text((sql.query or "").replace(":", r"\:"))
-        )
+        if sql.table:
+            statement: Any = _select(connection, sql.table, columns, origin)
+        else:
+            statement = sa.text((sql.query or "").replace(":", r"\:"))
         connection = connection.execution_options(**options)
         result = connection.execute(statement)
-        _require(columns, list(result.keys()), origin)
-        for rows in result.columns(*columns).partitions():
+        there = list(result.keys())
+        names = list(columns) if sql.table else _named(columns, there, origin)
+        for rows in result.columns(*(there if sql.table else names)).partitions():
             values = dict(zip(columns, zip(*rows, strict=True), strict=True))
-            yield pa.table({name: _array(values[name], name == id, origin) for name in columns})
+            yield pa.table({name: _array(name, values[name], origin) for name in columns})
 
 
 def _select(connection: sa.Connection, name: str, columns: list[str], origin: SqlRows) -> sa.Select[*tuple[Any, ...]]:
     schema, _, table = name.rpartition(".")
+    inspector = sa.inspect(connection)
     try:
-        there = [column["name"] for column in sa.inspect(connection).get_columns(table, schema=schema or None)]
+        there = [column["name"] for column in inspector.get_columns(table, schema=schema or None)]
     except NoSuchTableError:
         raise origin.fault("no such table or view", remedy="Check source.sql.table; a schema goes before a dot.") from None
-    _require(columns, there, origin)
+    names = _named(columns, there, origin)
     connection.rollback()  # ends what the inspection began, so that the reading transaction can be read-only
-    return sa.select(*(sa.column(c) for c in columns)).select_from(sa.table(table, schema=schema or None))
+    return sa.select(*(sa.column(c) for c in names)).select_from(sa.table(table, schema=schema or None))
 
 
-def _require(columns: list[str], there: list[str], origin: SqlRows) -> None:
-    missing = [c for c in columns if c not in there]
-    if missing:
+def _named(columns: list[str], there: list[str], origin: SqlRows) -> list[str]:
+    """The database's names of these columns: some write in lower case what others write in upper case."""
+    lower: dict[str, list[str]] = {}
+    for name in there:
+        lower.setdefault(name.lower(), []).append(name)
+    found = {c: [c] if c in there else lower.get(c.lower(), []) for c in columns}
+    if missing := [c for c in columns if not found[c]]:
         what = f"no column {', '.join(map(repr, missing))}"
         close = dict.fromkeys(match for c in missing for match in difflib.get_close_matches(c, there, n=3))
         names = f"; close names in it: {', '.join(map(repr, close))}" if close else ""
         raise origin.fault(what, local=what + names, remedy="Check the declared names.")
+    if unsure := [c for c in columns if len(found[c]) > 1]:
+        what = f"column {unsure[0]!r} may be {' or '.join(map(repr, found[unsure[0]]))}"
+        raise origin.fault(what, remedy="Write it as the database does.")
+    return [found[c][0] for c in columns]
 
 
-def _array(values: Sequence[Any], is_id: bool, origin: SqlRows) -> pa.Array:
-    """A column as Arrow holds it: decimals as floats (as text in ids), what has no common type as text."""
-    if is_id and any(isinstance(v, float) for v in values):
-        raise origin.fault("ids are stored as floating-point numbers", remedy="Store ids as text.")
-    if is_id:
+def _array(column: str, values: Sequence[Any], origin: SqlRows) -> pa.Array:
+    """A column as Arrow holds it: decimals exactly, instants as UTC whatever the session's zone, what has no type as text."""
+    kinds = {type(v) for v in values if v is not None}
+    if kinds & {list, dict, set} or any(k.__module__.startswith("uuid") for k in kinds):
         return pa.array([None if v is None else str(v) for v in values], pa.string())
+    if kinds == {datetime} and any(v.tzinfo is not None for v in values if v is not None):
+        if all(v is None or v.tzinfo is not None for v in values):
+            return pa.array(values, pa.timestamp("us", "UTC"))
+        raise origin.fault(f"column {column!r} holds times with and without a zone", remedy="Cast it in a query.")
+    if Decimal in kinds and not kinds <= {Decimal}:
+        return pa.array([None if v is None else _shown(v) for v in values], pa.string())
     try:
-        return pa.array([float(v) if isinstance(v, Decimal) else v for v in values])
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        return pa.array([None if v is None else str(v) for v in values], pa.string())
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, TypeError, ValueError):
+        return pa.array([None if v is None else _shown(v) for v in values], pa.string())
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).decode("utf-8", "replace")
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)

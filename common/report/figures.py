@@ -11,7 +11,7 @@ from common.features.univariate import Feature
 from common.home.record import Month
 from common.report.charts import BLUE, PERCENT, RED, SKY, WIDE, Chart, room
 from common.report.texts import Words
-from common.rows.keys import month_text
+from common.rows.months import month_text
 
 BARS = 15  # most rows of a bar chart
 

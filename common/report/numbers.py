@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from common.rows.keys import month_text
+from common.rows.months import month_text
 from common.stats.few import LEAST
 
 DASH = "–"

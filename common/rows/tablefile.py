@@ -1,272 +1,215 @@
-"""A table in a CSV or Parquet file: header, columns as text or numbers, and errors that name line and column."""
+"""A table in one file or many: its header, columns by name, and errors that name file and line."""
 
 from __future__ import annotations
 
-import csv
 import difflib
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+import gzip
+import zlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet
 
 from common.disk.scratch import Scratch
 from common.errors import DataError
+from common.rows.formats.delimited import Delimited, nameless
+from common.rows.formats.encoding import Bytes
+from common.rows.formats.excel import MAGIC, Excel
+from common.rows.formats.options import DEFAULT, FileOptions
+from common.rows.formats.parquet import Parquet
+from common.rows.formats.paths import Part, parts_of
+from common.rows.join import joined
+from common.rows.origin import Data, Origin
 
-Format = Literal["auto", "csv", "parquet"]
-Mask = npt.NDArray[np.bool_]
-
-_MISSING_NUMBERS = ("", "na", "n/a", "nan", "null", "none")  # compared in lower case
-_EXPANSION = 4  # bytes of memory that reading a CSV file as text takes for each of the file
-_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-
-
-def is_number(kind: Any) -> bool:
-    """Whether a Parquet column of this Arrow type holds numbers (or booleans, read as 0 and 1)."""
-    types = pa.types
-    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind))
+File = Delimited | Parquet | Excel
 
 
 def unreadable(path: Path, name: str, error: OSError) -> DataError:
     return DataError(
         f"{path}: cannot be read ({error.strerror or error})",
-        public=f"dataset {name}: the file cannot be read",
+        public=f"{name}: the file cannot be read",
         remedy="Check the path and its permissions.",
     )
 
 
-class Origin(Protocol):
-    """The origin of columns, as far as reading one needs to know: how to say what is wrong."""
-
-    def fault(self, what: str, *, local: str | None = None, remedy: str = "") -> DataError: ...
-
-
-class Data(Protocol):
-    """Columns of a file by name."""
-
-    @property
-    def num_rows(self) -> int: ...
-
-    def __getitem__(self, column: str) -> pa.ChunkedArray: ...
-
-
-class _ParquetColumns:
-    """One column of a Parquet file at a time; text as a dictionary, so that a repeated value is held once."""
-
-    def __init__(self, file: TableFile, source: Any) -> None:
-        self._file, self._source = file, source
-        schema = pa.parquet.read_schema(source)
-        self._text = [f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
-        self.num_rows: int = pa.parquet.read_metadata(source).num_rows
-
-    def __getitem__(self, column: str) -> pa.ChunkedArray:
-        def read() -> pa.ChunkedArray:
-            file = pa.parquet.ParquetFile(self._source, read_dictionary=self._text)
-            return file.read(columns=[column]).column(0)
-
-        values: pa.ChunkedArray = self._file._guard_parquet(read)
-        return values
-
-
-def _copy(batches: Any, scratch: Scratch) -> Any:
-    """The same columns as a nameless Parquet file."""
-    file = scratch.file()
-    with pa.parquet.ParquetWriter(file, batches.schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
-    return file
-
-
 @dataclass(frozen=True)
-class TableFile:
-    """An input file whose header has been read. Every method raises DataError for a file that cannot be read."""
+class _Named(Origin):
+    """One file, as its reader names it."""
 
-    path: Path
+    label: str
     name: str
-    parquet: bool
-    header: tuple[str, ...]
-
-    @classmethod
-    def open(cls, path: Path, format: Format, name: str) -> TableFile:
-        try:
-            with path.open("rb") as stream:
-                magic = stream.read(4)
-        except OSError as error:
-            raise unreadable(path, name, error) from None
-        parquet = magic == b"PAR1" if format == "auto" else format == "parquet"
-        file = cls(path, name, parquet, ())
-        header: tuple[str, ...] = file._parquet_header() if parquet else tuple(next(file._rows(), (0, []))[1])
-        if not header:
-            raise file.fault("the file is empty")
-        twice = sorted({c for c in header if header.count(c) > 1})
-        if twice:
-            raise file.fault(f"the header names {', '.join(map(repr, twice))} more than once")
-        return cls(path, name, parquet, header)
-
-    def fault(self, what: str, *, local: str | None = None, remedy: str = "") -> DataError:
-        """`what` holds no value and crosses the network; `local` replaces it on this side."""
-        return DataError(f"{self.path}: {local or what}", public=f"dataset {self.name}: {what}", remedy=remedy)
-
-    def bad_rows(self, column: str, bad: Mask, what: str, remedy: str, values: Any = None) -> DataError:
-        """The error naming the first of the `bad` rows, and the value it holds."""
-        row, count = int(bad.argmax()), int(bad.sum())
-        quoted = "" if values is None else f" {str(values[row].as_py())[:40]!r}:"
-        local = f"{self.where(row)}, column {column!r}:{quoted} {what}" + (f" ({count} such rows)" if count > 1 else "")
-        return self.fault(f"column {column!r}: {what} ({count} rows)", local=local, remedy=remedy)
-
-    def where(self, row: int) -> str:
-        """`line 17` of a CSV file, `row 16` (from 1) of a Parquet file, for a data row counted from 0."""
-        return self.places([row])[row]
 
     def places(self, rows: Collection[int]) -> dict[int, str]:
-        """`where` of many rows in one pass."""
-        found = {row: f"row {row + 1}" for row in rows}
-        if self.parquet or not rows:
-            return found
-        last = max(rows)
-        for index, (line, _) in enumerate(self._rows()):
-            if index - 1 in found:
-                found[index - 1] = f"line {line}"
-            if index > last:
-                break
+        return {row: f"row {row + 1}" for row in rows}
+
+
+@dataclass
+class TableFile(Origin):
+    """Files whose headers have been read. Every method raises DataError for what cannot be read.
+
+    header: the columns that all files have, in the order of the first; folders' keys behind them. partial: those that
+    only some have. said: what the owner should know of how they were read, once they are.
+    """
+
+    label: str
+    name: str
+    parts: tuple[Part, ...]
+    files: tuple[File, ...]
+    header: tuple[str, ...]
+    partial: tuple[str, ...] = ()
+    said: list[str] = field(default_factory=list)
+    _starts: tuple[int, ...] = (0,)
+
+    @classmethod
+    def open(cls, paths: Path | Sequence[str | Path], options: FileOptions = DEFAULT, name: str = "table") -> TableFile:
+        """paths: files, folders, patterns. name: for anybody ("dataset loans"). Raises ConfigError for a library that lacks."""
+        given = [paths] if isinstance(paths, Path) else list(paths)
+        parts = parts_of(given)
+        if not parts:
+            return cls._nothing(given, name)
+        files = tuple(_open(part.path, options, name) for part in parts)
+        label = str(parts[0].path) if len(parts) == 1 else f"{len(parts)} files"
+        columns = [
+            dict.fromkeys([*file.header, *(key for key, _ in part.keys)]) for file, part in zip(files, parts, strict=True)
+        ]
+        header = tuple(c for c in columns[0] if all(c in other for other in columns[1:]))
+        partial = tuple(dict.fromkeys(c for other in columns for c in other if c not in header))
+        return cls(label, name, tuple(parts), files, header, partial)
+
+    @staticmethod
+    def _nothing(paths: Sequence[str | Path], name: str) -> TableFile:
+        path = Path(paths[0])
+        if path.is_dir():
+            raise DataError(
+                f"{path}: cannot be read (there is no file in the folder)",
+                public=f"{name}: no file",
+                remedy="Check the path.",
+            )
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise unreadable(path, name, error) from None
+        raise DataError(f"{path}: cannot be read", public=f"{name}: no file", remedy="Check the path.")
+
+    @property
+    def nameless(self) -> frozenset[str]:
+        """Columns without a name, as they are called here."""
+        return frozenset(c for c in self.header for k in range(len(self.header)) if c == nameless(k))
+
+    @property
+    def is_text(self) -> bool:
+        """Whether all of it comes as text, whatever it is."""
+        return all(file.kind == "csv" for file in self.files)
+
+    def estimated_rows(self) -> int:
+        return sum(file.estimated_rows() for file in self.files)
+
+    def places(self, rows: Collection[int]) -> dict[int, str]:
+        """`line 17` of a CSV file, `row 16` of another; with the file's name where there are many."""
+        found: dict[int, str] = {}
+        owner = (np.searchsorted(self._starts, list(rows), side="right") - 1).tolist()
+        for index in sorted(set(owner)):
+            file, start = self.files[index], self._starts[index]
+            own = file.places([row - start for row, o in zip(rows, owner, strict=True) if o == index])
+            which = f"{file.path}, " if len(self.files) > 1 else ""
+            found |= {row + start: which + place for row, place in own.items()}
         return found
 
     def coded(self) -> frozenset[str]:
         """The columns that a Parquet file holds as dictionaries: categories, by the word of who wrote it."""
-        if not self.parquet:
-            return frozenset()
-        schema = self._guard_parquet(lambda: pa.parquet.read_schema(self.path))
-        return frozenset(field.name for field in schema if pa.types.is_dictionary(field.type))
+        return frozenset(c for file in self.files if isinstance(file, Parquet) for c in file.coded)
 
-    def require(self, columns: list[str]) -> None:
-        """Raises DataError, with close names, unless the file has these columns."""
-        missing = [c for c in columns if c not in self.header]
-        if not missing:
-            return
+    def require(self, columns: Sequence[str]) -> None:
+        """Raises DataError, with close names, unless every file has these columns."""
+        for file, part in zip(self.files, self.parts, strict=True):
+            there = list(_columns(file, part))
+            if missing := [c for c in columns if c not in there]:
+                raise self._lacks(file, there, missing)
+
+    def _lacks(self, file: File, there: list[str], missing: list[str]) -> DataError:
         what = f"no column {', '.join(map(repr, missing))}"
-        close = [match for c in missing for match in difflib.get_close_matches(c, self.header, n=3)]
+        close = [match for c in missing for match in difflib.get_close_matches(c, there, n=3)]
         names = f"; close names in the file: {', '.join(map(repr, dict.fromkeys(close)))}" if close else ""
-        remedy = "Check the declared names."
-        if not close and not self.parquet and len(self.header) == 1:
-            remedy = "The header has one column only: separate the columns by commas."
-        raise self.fault(what, local=what + names, remedy=remedy)
+        return file.origin.fault(what, local=what + names, remedy="Check the declared names.")
 
-    def read(self, columns: list[str], scratch: Scratch | None = None) -> Data:
+    def read(self, columns: Sequence[str], scratch: Scratch | None = None) -> Data:
         """These columns, each read when asked for; of a CSV file as text, so that a malformed value can be found and named.
 
         A CSV file that does not fit in memory is first copied to `scratch`, a column after the other.
         """
-        data: Data
-        if self.parquet:
-            data = self._guard_parquet(lambda: _ParquetColumns(self, self.path))
-        else:
-            data = self._read_csv(columns, scratch)
-        if not data.num_rows:
-            raise self.fault("the file has a header and no rows")
-        return data
-
-    def _read_csv(self, columns: list[str], scratch: Scratch | None) -> Data:
-        convert = pa.csv.ConvertOptions(
-            include_columns=columns, column_types={c: pa.string() for c in columns}, strings_can_be_null=False
-        )
-        parse = pa.csv.ParseOptions(newlines_in_values=True)
-        try:
-            if scratch is None or scratch.fits(_EXPANSION * self.path.stat().st_size):
-                table: Data = pa.csv.read_csv(self.path, parse_options=parse, convert_options=convert)
-                return table
-            with pa.csv.open_csv(self.path, parse_options=parse, convert_options=convert) as batches:
-                return _ParquetColumns(self, _copy(batches, scratch))
-        except (pa.ArrowInvalid, OSError, UnicodeDecodeError):
-            raise self._csv_fault() from None
-
-    def _csv_fault(self) -> DataError:
-        """What keeps the file from being read: a row of another width, another encoding, or something else."""
-        for line, row in self._rows():
-            if len(row) != len(self.header):
-                what = f"a row has {len(row)} values where the header has {len(self.header)}"
-                return self.fault(what, local=f"line {line}: {what}", remedy="Quote values that hold a comma.")
-        return self.fault("the file is not valid CSV", remedy="Save it as comma-separated UTF-8 text.")
-
-    def _rows(self) -> Iterator[tuple[int, list[str]]]:
-        """(line on which it starts, values) of the header and each row of a CSV file, without blank lines."""
-        line = 1
-        try:
-            with self.path.open(encoding="utf-8-sig", newline="") as stream:
-                reader = csv.reader(stream)
-                for row in reader:
-                    if row:
-                        yield line, row
-                    line = reader.line_num + 1
-        except UnicodeDecodeError:
-            raise self.fault("the file is not UTF-8 text", remedy="Save it as UTF-8 (a CSV) or as Parquet.") from None
-        except csv.Error:
-            raise self.fault("the file is not valid CSV", local=f"line {line}: not valid CSV") from None
-
-    def _parquet_header(self) -> tuple[str, ...]:
-        names: list[str] = self._guard_parquet(lambda: pa.parquet.read_schema(self.path).names)
-        return tuple(names)
-
-    def _guard_parquet(self, read: Any) -> Any:
-        try:
-            return read()
-        except (pa.ArrowException, OSError):
-            raise self.fault("the file is not valid Parquet", remedy="Write it again, or set `format`.") from None
+        found, self.said = [], []
+        for file in self.files:
+            data, said = file.read([c for c in columns if c in file.header], scratch)
+            self.said += [text if len(self.files) == 1 else f"{file.path}: {text}" for text in said]
+            found.append(data)
+        sizes = [_rows(data, file) for data, file in zip(found, self.files, strict=True)]
+        self._starts = (0, *accumulate(sizes[:-1]))
+        if not sum(sizes):
+            raise self.fault("the file has a header and no rows", remedy="Check what wrote it.")
+        if len(found) == 1 and not self.parts[0].keys:
+            return found[0]
+        return _Joined(self, found, sizes)
 
 
-def read_text(file: Origin, column: str, data: Data) -> Any:
-    """The column as trimmed text (a chunked array), missing as null."""
-    values = plain(data[column])
-    if not (is_number(values.type) or pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
-        raise file.fault(f"column {column!r}: its type, {values.type}, is neither text nor number")
-    return pc.utf8_trim_whitespace(values.cast(pa.string()))
+def _columns(file: File, part: Part) -> dict[str, None]:
+    return dict.fromkeys([*file.header, *(key for key, _ in part.keys)])
 
 
-def read_coded(file: Origin, column: str, data: Data) -> tuple[npt.NDArray[np.int32], Any]:
-    """The column as text, coded: (int32 (n,), -1 where missing; the distinct texts as an Arrow array)."""
-    values = data[column]
-    if not pa.types.is_dictionary(values.type):
-        values = read_text(file, column, data)
-    coded = values.unify_dictionaries() if pa.types.is_dictionary(values.type) else values.dictionary_encode()
-    whole = coded.combine_chunks()
-    codes: npt.NDArray[np.int32] = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-    return codes, pc.utf8_trim_whitespace(whole.dictionary.cast(pa.string()))
+def _rows(data: Data, file: File) -> int:
+    if data.num_rows == 0 and not isinstance(file, Parquet):
+        raise file.origin.fault("the file has a header and no rows")
+    return data.num_rows
 
 
-def plain(values: Any) -> Any:
-    """A column (a chunked array) without coding; one of which nothing is known is text, since nothing is wrong with it."""
-    values = values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
-    return values.cast(pa.string()) if pa.types.is_null(values.type) else values
-
-
-def read_numbers(file: Origin, column: str, data: Data) -> tuple[npt.NDArray[np.float64], Mask]:
-    """(values as float64 (n,), NaN where missing or malformed; where malformed (n,)).
-
-    Missing is an empty value, or na, n/a, nan, null, none in any case; malformed is other text, or an infinite number.
-    """
-    given = plain(data[column])
-    if is_number(given.type):
-        given = given.cast(pa.int8()) if pa.types.is_boolean(given.type) else given
-        given = given.cast(pa.float64(), safe=False)
-        missing = np.asarray(given.is_null(nan_is_null=True))
-    else:
-        text = read_text(file, column, data)
-        absent = pc.or_(text.is_null(), pc.is_in(pc.utf8_lower(text), value_set=pa.array(_MISSING_NUMBERS)))
-        given, missing = _cast(pc.if_else(absent, None, text)), np.asarray(absent)
-    values = given.to_numpy().astype(np.float64)
-    malformed = ~missing & ~np.isfinite(values)
-    values[malformed] = np.nan
-    return values, malformed
-
-
-def _cast(text: Any) -> Any:
-    """Text as float64, null where it is not a number."""
+def _open(path: Path, options: FileOptions, name: str) -> File:
+    origin = _Named(str(path), name)
     try:
-        return text.cast(pa.float64())
-    except pa.ArrowInvalid:
-        return pc.if_else(pc.match_substring_regex(text, _NUMBER), text, None).cast(pa.float64())
+        with Bytes(path).open() as stream:
+            magic = stream.read(4)
+        file = _reader(magic, options).open(path, origin, options)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise origin.fault("the compressed file is damaged or incomplete", remedy="Copy it again.") from None
+    except OSError as error:
+        raise unreadable(path, name, error) from None
+    twice = sorted({c for c in file.header if file.header.count(c) > 1})
+    if twice:
+        raise origin.fault(f"the header names {', '.join(map(repr, twice))} more than once", remedy="Give each column a name.")
+    if not file.header:
+        raise origin.fault("the file is empty")
+    return file
+
+
+def _reader(magic: bytes, options: FileOptions) -> type[File]:
+    if options.format != "auto":
+        return {"csv": Delimited, "parquet": Parquet, "excel": Excel}[options.format]
+    if magic == b"PAR1":
+        return Parquet
+    return Excel if magic in MAGIC else Delimited
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """Columns of many files, one after the other; a folder's key is a column of one value."""
+
+    table: TableFile
+    data: Sequence[Data]
+    sizes: Sequence[int]
+
+    @property
+    def num_rows(self) -> int:
+        return sum(self.sizes)
+
+    def __getitem__(self, column: str) -> pa.ChunkedArray:
+        parts = [self._part(k, column) for k in range(len(self.data))]
+        return joined(self.table, column, parts, lambda k: str(self.table.files[k].path))
+
+    def _part(self, k: int, column: str) -> Any:
+        if column in self.table.files[k].header:
+            return self.data[k][column]
+        value = dict(self.table.parts[k].keys)[column]
+        codes = pa.array(np.zeros(self.sizes[k], np.int32), mask=np.full(self.sizes[k], value is None))
+        return pa.chunked_array([pa.DictionaryArray.from_arrays(codes, pa.array([value or ""]))])

@@ -7,7 +7,8 @@ from common.party import Party
 from common.plan.policy import Policy
 from common.plan.request import Plan
 from common.plan.train import TrainPlan
-from common.rows.dataset import DatasetConfig
+from common.rows.declare import DatasetConfig
+from common.rows.featurefile import declared, there
 
 
 def check_offer(plan: Plan, party: Party, datasets: dict[str, DatasetConfig], policy: Policy) -> DatasetConfig:
@@ -21,6 +22,11 @@ def check_offer(plan: Plan, party: Party, datasets: dict[str, DatasetConfig], po
             local=f"It has: {', '.join(sorted(datasets)) or 'none'}.",
         )
     dataset = datasets[side.dataset]
+    if not there(dataset):
+        message = f"the file of dataset {side.dataset!r} is missing"
+        path = dataset.features or dataset.path
+        raise DataError(f"{message}: {path}", public=message, remedy="Put it where the configuration says.")
+    dataset = declared(dataset)
     if isinstance(plan, TrainPlan):
         select(dataset, side.columns, side.dataset)
     if "period" in plan.keys and dataset.period is None:
@@ -28,9 +34,6 @@ def check_offer(plan: Plan, party: Party, datasets: dict[str, DatasetConfig], po
             f"dataset {side.dataset!r} of the {party.value} has no period",
             remedy='Use keys = ["id"], or declare its period column.',
         )
-    if not dataset.path.exists():
-        message = f"the file of dataset {side.dataset!r} is missing"
-        raise DataError(f"{message}: {dataset.path}", public=message, remedy="Put it where the configuration says.")
     return dataset
 
 

@@ -6,10 +6,12 @@ import asyncio
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from common import __version__
 from common.disclosure import Opened
 from common.errors import PlanError
+from common.features import leaks
 from common.features.binning import Binning, binned_columns
 from common.features.selection import selection
 from common.home.outcome import Outcome
@@ -28,6 +30,7 @@ from common.party import Party
 from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 from common.rows.dataset import ColumnConfig, Loaded, fingerprint, infer_columns, read_table
+from common.rows.ids import unmatched_forms
 from common.rows.table import FeatureTable, Index
 from common.stages import split
 from common.stages.ahead import train_ahead
@@ -40,6 +43,8 @@ from common.stages.reasons import open_reasons
 from common.stages.score import open_scores
 from common.stages.sizes import agree_on_sizes, check_batch
 from common.stages.watch import told, watch
+
+_LOOKED_AT = 20_000  # ids, whose forms are compared
 
 
 async def run(job: PartyJob) -> Outcome:
@@ -54,6 +59,8 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
     with job.stage("load"):
         loaded = await load(job, require_label=job.party is Party.BANK)
         data = await asyncio.to_thread(fingerprint, job.dataset.path)
+        if suspicious := await asyncio.to_thread(leaks.find, loaded.table, loaded.aside):
+            job.warn(*suspicious, public=leaks.heard(suspicious))
     with job.stage("align"):
         matched = await align_rows(job, loaded.table, max(plan.limits.min_matched, job.home.policy.min_matched))
         test = await split.agree(job.session, loaded.table.keys(matched), plan.split, plan.limits)
@@ -165,9 +172,7 @@ async def load(job: PartyJob, *, require_label: bool, columns: dict[str, ColumnC
     side = job.plan.side(job.party)
     dataset = job.dataset
     if columns is None and not dataset.columns and side.columns != ("*",):
-        columns = await asyncio.to_thread(
-            infer_columns, dataset.path, dataset.format, dataset.id, dataset.period, dataset.label
-        )
+        columns = await asyncio.to_thread(infer_columns, dataset)
     if columns is not None:
         dataset = dataset.model_copy(update={"columns": columns})
     if not isinstance(job.plan, ScorePlan):
@@ -188,7 +193,24 @@ async def align_rows(job: PartyJob, table: FeatureTable, min_matched: int) -> In
         job.session, job.correlations, table, by_period=by_period, domain=job.id.encode(), limits=limits, match=job.match
     )
     job.count(matched_ids=enterprises, matched_rows=len(matched))
+    if said := await asyncio.to_thread(unmatched_forms, *_apart(table, matched)):
+        job.warn(said)
     return matched
+
+
+def _apart(table: FeatureTable, rows: Index) -> tuple[list[str], list[str]]:
+    """Some of the ids with a common row, and of those without."""
+    matched = np.zeros(len(table.ids.levels), np.bool_)
+    matched[table.ids.codes[rows]] = True
+    present = np.zeros_like(matched)
+    present[table.ids.codes] = True
+    both, alone = (np.flatnonzero(which) for which in (matched, present & ~matched))
+    return _some(table, both), _some(table, alone)
+
+
+def _some(table: FeatureTable, ids: Index) -> list[str]:
+    found: list[str] = table.ids.levels.take(pa.array(ids[:: len(ids) // _LOOKED_AT + 1])).to_pylist()
+    return found
 
 
 async def bin_own_columns(

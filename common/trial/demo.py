@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.config import to_toml
 from common.party import Party
 from common.plan.promote import PromotePlan
 from common.plan.score import ScorePlan
@@ -23,9 +24,7 @@ from common.records.build import Features
 from common.records.clean import Cleaned
 from common.records.entries import make
 from common.records.make import make_features
-from common.records.samples import month_number
-from common.rows.keys import month_text
-from common.trial.processes import to_toml
+from common.rows.months import month_number, month_text
 from common.trial.world import ID, LABEL, MONTH, Drift, make_world, world_config
 
 MONTHS, LATER_MONTHS = 36, 6

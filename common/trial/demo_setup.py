@@ -15,10 +15,11 @@ from typing import Any
 
 import click
 
+from common.config import to_toml
 from common.errors import ConfigError
 from common.party import Identity, Party
 from common.trial.demo import SETTINGS, build_side, lay_out, training_plan
-from common.trial.processes import BANK, CLIENT, COORDINATOR, GRID, make_certificates, to_toml
+from common.trial.processes import BANK, CLIENT, COORDINATOR, GRID, make_certificates
 
 WHO: Mapping[str, Identity] = {"grid": GRID, "bank": BANK, "coordinator": COORDINATOR, "client": CLIENT}
 GRID_PORT, COORDINATOR_PORT, HEALTH_PORT = 7001, 7000, 7002

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from common.client.client import Client
+from common.config import to_toml
 from common.errors import PeerLost
 from common.party import Identity
 from common.process.settings import ClientSettings, load_settings
@@ -43,23 +44,6 @@ def make_certificates(folder: Path) -> None:
         for org in {identity.org for identity in _ROLES.values()}:
             if not (folder / holder / "trust" / f"{org}.pem").exists():
                 import_bundle(export_bundle(folder / org), folder / holder / "trust", org)
-
-
-def to_toml(values: Mapping[str, Any], prefix: str = "") -> str:
-    """Nested mappings of strings, numbers, booleans and lists as TOML; None is left out."""
-    lines, tables = [], []
-    for key, value in values.items():
-        name = f"{prefix}{_quoted(key)}"
-        if isinstance(value, Mapping):
-            tables.append(f"\n[{name}]\n{to_toml(value, name + '.')}")
-        elif value is not None:
-            text = str(value) if isinstance(value, Path) else value
-            lines.append(f"{_quoted(key)} = {_quoted(text)}\n")
-    return "".join(lines) + "".join(tables)
-
-
-def _quoted(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str).replace("\x7f", "\\u007f")  # which TOML wants escaped
 
 
 def free_ports(count: int) -> list[int]:

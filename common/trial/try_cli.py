@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,8 +19,10 @@ from rich.console import Console
 from common.client.show import follow, print_evaluation, print_opened
 from common.config import validate
 from common.errors import ConfigError, PlanError
+from common.features.leaks import PUBLIC
 from common.plan.train import TrainPlan
-from common.rows.dataset import DatasetConfig
+from common.records.schema_cli import STRICT, dataset_of
+from common.rows.declare import DatasetConfig
 from common.trial.compare import pooled
 from common.trial.own import write_report
 from common.trial.processes import Trial
@@ -28,7 +31,7 @@ from common.wire import coordinator_pb2 as wire
 
 _SMALL: dict[str, int] = {"min_matched": 20, "min_rows": 20, "rows_per_column": 2, "min_per_class": 5, "min_test_per_class": 2}
 _SMALL_POLICY = {**_SMALL, "min_binary": 5}
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FILE = click.Path(exists=True, path_type=Path)
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class TrialOptions:
     allow_small: bool
     report: Path | None
     keep: Path | None
+    strict: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,8 @@ class TrialResult:
 
 
 @click.command("try")
-@click.option("--grid", type=_FILE, required=True, help="The grid's table (CSV or Parquet).")
-@click.option("--bank", type=_FILE, required=True, help="The bank's table, with the label.")
+@click.option("--grid", type=_FILE, required=True, help="The grid's table (CSV, Parquet, Excel), or its declaration (TOML).")
+@click.option("--bank", type=_FILE, required=True, help="The bank's table, with the label, or its declaration.")
 @click.option("--key", required=True, help="The column of enterprise ids, in both.")
 @click.option("--label", required=True, help="The bank's column of 0/1 outcomes.")
 @click.option("--period", help="The column of months in both, if rows are (enterprise, month).")
@@ -86,6 +90,7 @@ class TrialResult:
 @click.option("--allow-small", is_flag=True, help="Lower the minimum sizes, openly, for trials on tiny tables.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write the bank's report, an HTML page, here.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep configurations, logs and models in this new folder.")
+@click.option("--strict", is_flag=True, help="Exit code 3 if a column is the label in all but name, or known only after it.")
 def try_(**given: Any) -> None:
     """Train on your own two files: throw-away certificates, the three real daemons on this machine, a real client."""
     options = TrialOptions(**given)
@@ -93,6 +98,8 @@ def try_(**given: Any) -> None:
     _print_result(result, Console())
     if options.out:
         options.out.write_text(json.dumps(result.values, indent=1) + "\n", encoding="utf-8")
+    if options.strict and any(text.startswith(PUBLIC) for text in result.job.bank.report.warnings):
+        sys.exit(STRICT)
 
 
 def end_in_order() -> None:
@@ -135,9 +142,14 @@ def _check_outputs(options: TrialOptions) -> None:
 def _datasets(options: TrialOptions) -> dict[str, DatasetConfig]:
     """By party; raises ConfigError for names that no column can have."""
     keys = {"id": options.key, "period": options.period}
-    grid = {"path": options.grid.resolve(), **keys}
-    bank = {"path": options.bank.resolve(), "label": options.label, **keys}
+    grid = {**keys, **_declaration(options.grid)}
+    bank = {**keys, "label": options.label, **_declaration(options.bank)}
     return {"grid": validate(DatasetConfig, grid, "--grid"), "bank": validate(DatasetConfig, bank, "--bank")}
+
+
+def _declaration(path: Path) -> dict[str, Any]:
+    """A file as it is, or what `wattscore schema --out` says of it."""
+    return dataset_of(path) if path.suffix == ".toml" else {"path": path.resolve()}
 
 
 @contextmanager
@@ -156,7 +168,7 @@ def run_trial(options: TrialOptions, console: Console) -> TrialResult:
     end_in_order()
     plan, datasets = make_plan(options), _datasets(options)
     _check_outputs(options)
-    tables = {party: {"table": dataset.model_dump(exclude_defaults=True)} for party, dataset in datasets.items()}
+    tables = {party: {"table": dataset.model_dump(mode="json", exclude_defaults=True)} for party, dataset in datasets.items()}
     settings = {"grid": {"policy": _SMALL_POLICY | {"min_columns": 1}}, "bank": {"policy": _SMALL_POLICY}}
     with _folder(options.keep) as folder:
         with Trial(folder, tables, settings if options.allow_small else {}) as trial, trial.client() as client:

@@ -36,7 +36,7 @@ import pandas as pd
 
 from common.errors import PlanError
 from common.party import Party
-from common.rows.keys import CODE_ALPHABET, credit_code_check_digit
+from common.rows.ids import CODE_ALPHABET, credit_code_check_digit
 
 ID, MONTH, LABEL = "enterprise_id", "month", "overdue_next_month"
 OVERDUE_RATE = 0.10

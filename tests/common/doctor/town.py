@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from bank_party.commands import load_side as bank
+from common.config import to_toml
 from common.doctor.examine import Load, examine
 from common.doctor.finding import Finding, Machine, Report, Status
 from common.doctor.side import load_side
 from common.party import Identity
-from common.trial.processes import to_toml
 from common.trust.authority import export_bundle, import_bundle, issue, make_ca
 from common.wire.about import info_service
 from common.wire.about_pb2 import Attendance

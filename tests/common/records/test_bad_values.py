@@ -153,7 +153,7 @@ def test_units_are_declared_and_reported(tmp_path: Path) -> None:
         (RECORDS.replace(HEADER, f"{HEADER},kwh"), "'kwh' more than once"),
         (HEAD, "a header and no rows"),
         ("", "the file is empty"),
-        (RECORDS.replace("x\n", "企\n").encode("gb18030"), "UTF-8"),
+        (RECORDS.replace("x\n", "é\n").encode("latin-1"), "UTF-8"),
         (b"PAR1\x00\x01nonsense", "meters.csv"),
     ],
 )

@@ -17,12 +17,13 @@ from common import __version__
 from common.errors import ConfigError, DataError
 from common.party import Party
 from common.records import build as module
-from common.records.build import Features, Keys, build, made, read_made, write
+from common.records.build import Features, Keys, build, made, write
 from common.records.entries import make
 from common.records.panel import Panel
 from common.records.recipe import Recipe
 from common.records.samples import Samples
 from common.rows.dataset import DatasetConfig, read_table
+from common.rows.featurefile import read_made
 from tests.common.records.oracle import as_values, feature
 from tests.common.records.panels import KINDS, panels, recipes_of, world
 
@@ -83,7 +84,7 @@ def test_a_file_reads_back_as_the_dataset_it_is(tmp_path: Path) -> None:
     assert table.label is not None and features.label is not None and table.label.tolist() == features.label.tolist()
     for name, values in features.columns.items():
         if name in table.numeric:
-            np.testing.assert_array_equal(table.numeric[name], values)
+            np.testing.assert_array_equal(table.numeric[name].astype(np.float32), values)
         else:
             assert table.categorical[name].tolist() == as_values(values).tolist()
     inferred = read_table(config.model_copy(update={"columns": {}}), name="loans", party=Party.BANK).columns
@@ -99,6 +100,8 @@ def test_a_file_says_how_it_was_made_and_is_the_same_each_time(tmp_path: Path) -
     assert one != write(features, tmp_path / "c.parquet", origin={"records": "cd" * 32})
     found = read_made(tmp_path / "a.parquet")
     assert found.pop("origin") == {"records": "ab" * 32}
+    assert found.pop("keys") == {"id": "enterprise_id", "month": "month", "label": "overdue"}
+    assert found.pop("columns").keys() == set(features.columns)
     assert found == made(ALL, samples) and found["version"] == __version__
     assert make(*found["recipes"]) == ALL and Samples.model_validate(found["samples"]) == samples
     digests = {made(ALL, samples)["digest"], made(ALL[1:], samples)["digest"], made(ALL, Samples())["digest"]}

@@ -43,7 +43,7 @@ def test_from_the_worlds_dirty_records_to_a_dataset_the_daemon_reads(party: Part
     assert [oct(path.stat().st_mode & 0o777) for path in (out, *sorted(report.iterdir()))] == ["0o600"] * 3
     section = tomllib.loads(result.output.split("configuration:\n")[1])["datasets"]
     (raw,) = section.values()
-    assert raw["path"] == str(out) and ("label" in raw) is (party is Party.BANK)
+    assert raw == {"features": str(out)}
     dataset = validate(DatasetConfig, raw, "printed")
     table = read_table(dataset, name="made", party=party, require_label=party is Party.BANK).table
     assert table.periods is not None and set((table.periods + 1) % 3) == {0} and len(table.order) > 20

@@ -17,7 +17,7 @@ from common.records.quality import Quality, quality
 from common.records.quality_page import as_html
 from common.records.quality_words import _BOTH, Lang
 from common.records.source import read
-from common.rows.keys import masked
+from common.rows.ids import masked
 
 ID = "91350100M000100Y43"
 FIELDS = {"tax_amount": "tax", "用电量": "kwh", "region": "region", "overdue": {}, "nothing": "nothing"}

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from common.config import validate
 from common.errors import ConfigError, DataError
 from common.records.panel import Panel
-from common.records.samples import Samples, chosen, month_number
-from common.rows.keys import month_text
+from common.records.samples import Samples, chosen
+from common.rows.months import month_number, month_text
 from tests.common.records.panels import FIRST, panels
 
 

@@ -78,12 +78,12 @@ def test_no_file_another_encoding_and_ids_that_lost_digits(tmp_path: Path) -> No
     with pytest.raises(DataError, match=r"no file at .*none-\*\.csv"):
         read(config(tmp_path / "none-*.csv"))
     path = tmp_path / "gbk.csv"
-    path.write_bytes("id,month,kwh\n企业,2024-01,1\n".encode("gbk"))
+    path.write_bytes("id,month,kwh\né,2024-01,1\n".encode("latin-1"))
     with pytest.raises(DataError, match="UTF-8"):
         read(config(path))
     pd.DataFrame({"id": [9.144e17], "month": ["2024-01"], "kwh": [1]}).to_parquet(tmp_path / "f.parquet")
     with pytest.raises(DataError, match="floating-point"):
-        read(config(tmp_path / "f.parquet"))
+        panel(config(tmp_path / "f.parquet"))
 
 
 WIDE = "ID,SIZE,SEX,PAY_0,PAY_2,PAY_3,Y\n1,10,f,2,1,0,1\n2,,m,-1,oops,,0\n"

@@ -16,7 +16,8 @@ from common.errors import ConfigError, DataError
 from common.records.clean import clean
 from common.records.config import RecordsConfig, Sql
 from common.records.source import read
-from common.records.sql import read_sql
+from common.records.sql import SqlRows, read_sql
+from common.rows.ids import read_ids
 from tests.common.records.postgres import PASSWORD, USER
 
 COLUMNS = ["code", "month", "amount", "late", "region"]
@@ -57,14 +58,14 @@ def config(**keys: Any) -> RecordsConfig:
 
 @pytest.mark.parametrize("chunk", [1, 2, 100])
 def test_a_table_is_read_in_chunks(sqlite: sa.Engine, chunk: int) -> None:
-    data, origin = read_sql(sql(chunk=chunk), "bank", COLUMNS, "code")
+    data, origin = read_sql(sql(chunk=chunk), "bank", COLUMNS)
     assert [tuple(row.values()) for row in data.to_pylist()] == ROWS
     assert origin.places([2]) == {2: "row 3"}
 
 
 def test_a_query_is_read_whatever_colons_and_percents_are_in_it(sqlite: sa.Engine) -> None:
     query = "SELECT *, ' :x %s 50%' AS odd FROM monthly WHERE month LIKE '2024%' ORDER BY amount"
-    data, _ = read_sql(sql(table=None, query=query), "bank", ["amount", "odd"], "code")
+    data, _ = read_sql(sql(table=None, query=query), "bank", ["amount", "odd"])
     assert data["amount"].to_pylist() == [None, 3.25, 10.5]
     assert data["odd"][0].as_py() == " :x %s 50%"
 
@@ -81,7 +82,7 @@ def test_records_of_a_database_are_cleaned_as_those_of_a_file(sqlite: sa.Engine)
 def test_mixed_types_within_a_column_become_text_and_bad_values_are_named_by_row(sqlite: sa.Engine) -> None:
     with sqlite.begin() as connection:
         connection.execute(sa.text("INSERT INTO monthly VALUES ('914403001922038216', '2024-03', 'oops', 0, 'west')"))
-    data, _ = read_sql(sql(chunk=2), "bank", COLUMNS, "code")
+    data, _ = read_sql(sql(chunk=2), "bank", COLUMNS)
     assert data["amount"].type == pa.string()
     raw = config().model_dump()
     raw["fields"]["amount"]["malformed"] = "refuse"
@@ -93,21 +94,21 @@ def test_mixed_types_within_a_column_become_text_and_bad_values_are_named_by_row
 
 def test_what_a_database_lacks_is_said(sqlite: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match="no such table or view"):
-        read_sql(sql(table="monthy"), "bank", COLUMNS, "code")
+        read_sql(sql(table="monthy"), "bank", COLUMNS)
     with pytest.raises(DataError, match="no column 'ammount'; close names in it: 'amount'"):
-        read_sql(sql(), "bank", ["code", "ammount"], "code")
+        read_sql(sql(), "bank", ["code", "ammount"])
     with pytest.raises(DataError, match="no column 'ammount'"):
-        read_sql(sql(table=None, query="SELECT * FROM monthly"), "bank", ["code", "ammount"], "code")
+        read_sql(sql(table=None, query="SELECT * FROM monthly"), "bank", ["code", "ammount"])
     with pytest.raises(DataError, match='refused: near "SELEKT"') as caught:
-        read_sql(sql(table=None, query="SELEKT 1"), "bank", COLUMNS, "code")
+        read_sql(sql(table=None, query="SELEKT 1"), "bank", COLUMNS)
     assert "SELEKT" not in caught.value.public
     with pytest.raises(DataError, match="no rows"):
-        read_sql(sql(table=None, query="SELECT * FROM monthly WHERE late > 5"), "bank", COLUMNS, "code")
+        read_sql(sql(table=None, query="SELECT * FROM monthly WHERE late > 5"), "bank", COLUMNS)
     with pytest.raises(DataError, match="floating-point"):
-        read_sql(sql(), "bank", ["amount"], "amount")
+        read_ids(SqlRows("table monthly", "bank records"), "amount", read_sql(sql(), "bank", ["amount"])[0])
     monkeypatch.setenv("RECORDS_URL", f"sqlite:///{tmp_path / 'typo.db'}")
     with pytest.raises(DataError, match="does not exist"):
-        read_sql(sql(), "bank", COLUMNS, "code")
+        read_sql(sql(), "bank", COLUMNS)
     assert not (tmp_path / "typo.db").exists()
 
 
@@ -117,7 +118,7 @@ def test_what_a_database_lacks_is_said(sqlite: sa.Engine, tmp_path: Path, monkey
 def test_a_url_that_is_no_use_is_refused_without_being_shown(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECORDS_URL", url)
     with pytest.raises(ConfigError, match=r"source\.sql") as caught:
-        read_sql(sql(), "bank", COLUMNS, "code")
+        read_sql(sql(), "bank", COLUMNS)
     assert "hunter2" not in str(caught.value)
 
 
@@ -128,7 +129,7 @@ def test_a_url_in_a_file_is_for_its_owner_only(sqlite: sa.Engine, tmp_path: Path
     with pytest.raises(ConfigError, match="chmod 600"):
         sql(url_env=None, url_file=file).url()
     file.chmod(0o600)
-    assert read_sql(sql(url_env="NOT_SET_ANYWHERE", url_file=file), "bank", COLUMNS, "code")[0].num_rows == 3
+    assert read_sql(sql(url_env="NOT_SET_ANYWHERE", url_file=file), "bank", COLUMNS)[0].num_rows == 3
     file.unlink()
     with pytest.raises(ConfigError, match="cannot be read"):
         sql(url_env=None, url_file=file).url()
@@ -177,7 +178,11 @@ def test_postgresql_dates_decimals_and_booleans(database: str, source: Any, monk
 def test_postgresql_zoned_months_and_long_numeric_ids_are_exact(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECORDS_URL", database)
     raw = config(table="risk.monthly").model_dump()
-    raw |= {"keys": {"id": "number", "month": "seen"}, "fields": {"amount": "amount"}, "cleaning": {"duplicates": "first"}}
+    raw |= {
+        "keys": {"id": "number", "month": "seen", "zone": "Asia/Shanghai"},
+        "fields": {"amount": "amount"},
+        "cleaning": {"duplicates": "first"},
+    }
     settings = validate(RecordsConfig, raw, "records.toml")
     panel = clean(settings, read(settings)).panel
     assert panel.ids.tolist() == ["12345678901234567890"] and panel.first == 2024 * 12
@@ -186,12 +191,12 @@ def test_postgresql_zoned_months_and_long_numeric_ids_are_exact(database: str, m
 def test_postgresql_refusals_name_no_secret(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECORDS_URL", database.replace("s3cret", "wr0ng"))
     with pytest.raises(DataError, match="password authentication failed") as caught:
-        read_sql(sql(table="risk.monthly"), "bank", COLUMNS, "code")
+        read_sql(sql(table="risk.monthly"), "bank", COLUMNS)
     for secret in ("wr0ng", PASSWORD, USER, "wattscore-pg-"):
         assert secret not in str(caught.value) + caught.value.public
     monkeypatch.setenv("RECORDS_URL", database)
     with pytest.raises(DataError, match="no such table"):
-        read_sql(sql(table="public.monthly"), "bank", COLUMNS, "code")
+        read_sql(sql(table="public.monthly"), "bank", COLUMNS)
 
 
 def test_postgresql_is_only_read(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +205,7 @@ def test_postgresql_is_only_read(database: str, monkeypatch: pytest.MonkeyPatch)
     with engine.begin() as connection:
         connection.execute(sa.text("CREATE FUNCTION gone() RETURNS int LANGUAGE sql AS 'DELETE FROM risk.monthly RETURNING 1'"))
     with pytest.raises(DataError, match="read-only transaction"):
-        read_sql(sql(table=None, query="SELECT gone() AS code"), "bank", ["code"], "code")
+        read_sql(sql(table=None, query="SELECT gone() AS code"), "bank", ["code"])
     with engine.connect() as connection:
         assert connection.execute(sa.text("SELECT count(*) FROM risk.monthly")).scalar() == len(ROWS)
     engine.dispose()

@@ -11,10 +11,10 @@ from click.testing import CliRunner
 
 from bank_party.__main__ import main as bank_party
 from bank_party.report import page as bank
+from common.config import to_toml
 from common.errors import ConfigError, DataError, JobNotFound
 from common.party import Party
 from common.report.write import write_report
-from common.trial.processes import to_toml
 from grid_party import report as grid
 from grid_party.__main__ import main as grid_party
 from tests.common.report.conftest import JOB, Job

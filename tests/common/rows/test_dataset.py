@@ -68,7 +68,7 @@ def test_columns_are_inferred_when_none_is_declared(csv: Any, tmp_path: Path) ->
     assert {name: column.kind for name, column in loaded.columns.items()} == {"x": "numeric", "city": "categorical"}
     assert all(column.transform == "auto" for column in loaded.columns.values())
     assert loaded.columns["city"].missing == "category" and loaded.columns["x"].missing == "median"
-    assert infer_columns(tmp_path / "loans.csv", "auto", "id", None, "y") == loaded.columns
+    assert infer_columns(DatasetConfig(path=tmp_path / "loans.csv", id="id", label="y")) == loaded.columns
 
 
 def test_a_mostly_numeric_column_read_as_categories_is_reported(csv: Any) -> None:
@@ -81,7 +81,7 @@ def test_a_parquet_column_held_as_a_dictionary_is_categories_even_of_digits(tmp_
     digits = pa.array(["1", "2", "3+"])
     path = tmp_path / "made.parquet"
     pq.write_table(pa.table({"id": ["a", "b", "c"], "bucket": digits.dictionary_encode(), "text": ["1", "2", "3"]}), path)
-    columns = infer_columns(path, "auto", "id")
+    columns = infer_columns(DatasetConfig(path=path, id="id"))
     assert {name: column.kind for name, column in columns.items()} == {"bucket": "categorical", "text": "numeric"}
 
 
@@ -93,10 +93,10 @@ def test_one_value_among_many_numbers_that_is_none_is_refused(csv: Any, stray: s
 
 
 def test_some_words_among_numbers_are_still_categories_with_a_warning(csv: Any) -> None:
-    cells = [*map(str, range(100, 120)), *["word"] * 5]
+    cells = [*map(str, range(100, 110)), *["word"] * 5]
     loaded = csv("id,x\n" + "".join(f"a{k},{cell}\n" for k, cell in enumerate(cells)))
     assert loaded.columns["x"].kind == "categorical"
-    assert "line 22" in loaded.warnings[0] and "word" not in loaded.warnings[0]
+    assert "line 12" in loaded.warnings[0] and "word" not in loaded.warnings[0]
 
 
 @pytest.mark.parametrize("written", [" ab 1", "AB1", "ab\u30001", "a b 1 ", "ＡＢ１", "Ab\u00a01"])
@@ -118,7 +118,7 @@ def test_an_empty_id_is_refused(csv: Any, empty: str) -> None:
     assert "line 3" in refusal(csv, f"id,x\na,1\n{empty},2\n")
 
 
-@pytest.mark.parametrize("month", ["2024-13", "202400", "24-01", "2024-1", "2024-01-32", "202401-05", "soon", ""])
+@pytest.mark.parametrize("month", ["2024-13", "202400", "24-01", "2024.1", "2024-01-32", "202401-05", "soon", ""])
 def test_what_is_no_month_is_refused(csv: Any, month: str) -> None:
     assert "line 3, column 'p'" in refusal(csv, f"id,p,x\na,2024-01,1\nb,{month},1\n", secret=month or None, period="p")
 
@@ -225,8 +225,8 @@ def test_missing_values_are_refused_or_their_rows_dropped_as_declared(csv: Any) 
         (b"", "empty"),
         (b"\n\n", "empty"),
         (b"id,x\n", "no rows"),
-        (b"id,x\na,\xd6\xd0\n", "not UTF-8"),
-        (b"id,\xd6\xd0\na,1\n", "not UTF-8"),
+        (b"id,x\na,\xe9\n", "not UTF-8"),
+        (b"id,\xe9\na,1\n", "not UTF-8"),
         (b"id,x\na,1\nb,2,3\n", "line 3: a row has 3 values where the header has 2"),
         (b"id,x,x\na,1,2\n", "'x' more than once"),
         (b"PAR1 but not really", "not valid Parquet"),
@@ -297,7 +297,7 @@ def test_parquet_types_are_read_as_a_csv_would_be(parquet: Any) -> None:
 def test_bad_parquet_values_are_refused_by_row(parquet: Any) -> None:
     bad = {"id": ["a", "b"], "x": [1.0, float("inf")]}
     assert "row 2, column 'x'" in refusal(parquet, bad, columns={"x": NUMERIC})
-    assert "floating-point" in refusal(parquet, {"id": [1.0], "x": [1.0]})
+    assert "floating-point" in refusal(parquet, {"id": [1.5], "x": [1.0]})
     assert "neither text nor number" in refusal(parquet, {"id": ["a"], "x": [[1]]}, columns={"x": NUMERIC})
     assert "the id is empty" in refusal(parquet, {"id": pa.array(["a", None])})
     assert "not a month" in refusal(parquet, {"id": ["a"], "p": pa.array([None], pa.date32())}, period="p")

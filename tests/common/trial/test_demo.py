@@ -10,8 +10,8 @@ import pytest
 from common.config import validate
 from common.party import Party
 from common.records import quality_page
-from common.records.build import read_made
 from common.rows.dataset import DatasetConfig, read_table
+from common.rows.featurefile import read_made
 from common.trial.demo import HISTORY, LATER, MONTHS, NEW, NEWEST, Side, build_side, lay_out
 from common.trial.world import ID, LABEL, MONTH
 from tests.scenarios.demo_alarms import named

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.config import to_toml
 from common.errors import PeerLost
-from common.trial.processes import BANK, COORDINATOR, GRID, Trial, free_ports, make_certificates, to_toml, undisturbed
+from common.trial.processes import BANK, COORDINATOR, GRID, Trial, free_ports, make_certificates, undisturbed
 from common.trust.authority import TrustStore
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

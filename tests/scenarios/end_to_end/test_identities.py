@@ -13,10 +13,11 @@ import grpc
 import pytest
 
 from common.client.client import Client
+from common.config import to_toml
 from common.errors import IdentityError, PeerLost, PeerProtocolError
 from common.party import Identity
 from common.process.settings import ClientSettings
-from common.trial.processes import BANK, CLIENT, COORDINATOR, GRID, to_toml
+from common.trial.processes import BANK, CLIENT, COORDINATOR, GRID
 from common.trust.authority import issue
 from common.wire.client import Connection
 from common.wire.coordinator_pb2 import ListRequest

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from common.cli import main
 from common.client.client import Client
+from common.config import to_toml
 from common.plan.predeal import PredealPlan
-from common.trial.processes import to_toml
 from tests.scenarios.end_to_end.lab import LONG, Lab, eventually, fail, finish, make_plan, make_tables, succeed, wait
 
 MODEL = {"iterations": 9}

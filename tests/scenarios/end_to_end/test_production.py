@@ -15,8 +15,8 @@ from click.testing import CliRunner, Result
 from bank_party.__main__ import main as bank
 from common.cli import main
 from common.client.client import Client
+from common.config import to_toml
 from common.plan.promote import PromotePlan
-from common.trial.processes import to_toml
 from common.wire import coordinator_pb2 as wire
 from grid_party.__main__ import main as grid
 from tests.scenarios.end_to_end.lab import Lab, fail, make_plan, make_tables, succeed

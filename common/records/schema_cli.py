@@ -1,0 +1,69 @@
+"""`wattscore schema`: what the columns of a file are taken for, before anything is made of them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from common.config import read_toml
+from common.disk.files import write_private
+from common.errors import ConfigError
+from common.records.schema import Schema, as_toml, schema
+
+STRICT = 3
+"""The exit code of a command with --strict that found what is to be looked at."""
+
+
+@click.command("schema")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--key", "id", help="The column of enterprise ids.")
+@click.option("--period", help="The column of months.")
+@click.option("--label", help="The bank's column of 0/1 outcomes.")
+@click.option("--month-format", help="How months are written, where that is not certain.")
+@click.option("--zone", help="The time zone in which instants are months.")
+@click.option("--encoding", help="Of a CSV, where it is not told by its bytes.")
+@click.option("--separator", help="Of a CSV, where it is no comma.")
+@click.option("--skip-rows", type=int, help="Lines above the header.")
+@click.option("--sheet", help="Of a workbook.")
+@click.option("--missing", multiple=True, help="A further word that means missing; may be given again.")
+@click.option("--out", "--toml", "out", type=click.Path(path_type=Path), help="Write the declaration of the dataset here.")
+@click.option("--name", default="table", show_default=True, help="The dataset's name in it.")
+@click.option("--strict", is_flag=True, help="Exit code 3 if a column is the label in all but name, or known only after it.")
+def schema_(file: Path, out: Path | None, name: str, strict: bool, **given: Any) -> None:
+    """Read all of FILE, and say of each column what it is, in one line.
+
+    FILE is a CSV, Parquet or Excel file, a folder or pattern of such, or a dataset's declaration (TOML) as --out writes it.
+    """
+    raw = {key: value for key, value in given.items() if value not in (None, ())}
+    found = schema(dataset_of(file) | raw if file.suffix == ".toml" else {"path": file.absolute(), **raw}, str(file))
+    _print(found, Console())
+    if out is not None:
+        if found.config is None:
+            raise ConfigError("--out: the column of ids is not known", remedy="Name it by --key.")
+        write_private(out, as_toml(found, name).encode())
+    if strict and found.suspicious:
+        sys.exit(STRICT)
+
+
+def dataset_of(path: Path) -> dict[str, Any]:
+    """The keys of the one dataset that a TOML file declares, its path from the file's folder. Raises ConfigError."""
+    datasets = read_toml(path).get("datasets", {})
+    if not isinstance(datasets, dict) or len(datasets) != 1 or not isinstance(raw := next(iter(datasets.values())), dict):
+        raise ConfigError(f"{path}: does not declare one dataset", remedy="Write one section [datasets.NAME].")
+    places = {key: path.resolve().parent / raw[key] for key in ("path", "features") if isinstance(raw.get(key), str)}
+    return {**raw, **places}
+
+
+def _print(found: Schema, console: Console) -> None:
+    table = Table("column", "kind", "seen and done", box=None)
+    for column, kind, said in found.lines:
+        table.add_row(escape(column), kind, escape(said))
+    console.print(table)
+    for text in (*found.warnings, *found.suspicious):
+        console.print(f"[yellow]look at:[/] {escape(text)}", highlight=False)

@@ -1,0 +1,1 @@
+"""Files as programs write them, each to its last byte or refused. Run by both parties; knows nothing of what columns mean."""

@@ -1,0 +1,86 @@
+"""A Parquet file: its header, and one column at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from common.disk.scratch import Scratch
+from common.rows.formats.options import FileOptions
+from common.rows.origin import Data, Origin
+from common.rows.text import is_text
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Parquet:
+    """A file whose footer has been read. coded: columns held as dictionaries: categories, by the word of who wrote it."""
+
+    path: Path
+    origin: Origin
+    options: FileOptions
+    header: tuple[str, ...]
+    coded: frozenset[str]
+    kind = "parquet"
+
+    @classmethod
+    def open(cls, path: Path, origin: Origin, options: FileOptions) -> Parquet:
+        schema = guarded(origin, lambda: pa.parquet.read_schema(path))
+        coded = frozenset(field.name for field in schema if pa.types.is_dictionary(field.type))
+        return cls(path, origin, options, tuple(schema.names), coded)
+
+    def read(self, columns: list[str], scratch: Scratch | None) -> tuple[Data, tuple[str, ...]]:
+        return ParquetColumns(self.origin, self.path), ()
+
+    def places(self, rows: Collection[int]) -> dict[int, str]:
+        return {row: f"row {row + 1}" for row in rows}
+
+    def estimated_rows(self) -> int:
+        return int(guarded(self.origin, lambda: pa.parquet.read_metadata(self.path)).num_rows)
+
+
+class ParquetColumns:
+    """One column of a Parquet file at a time; text as a dictionary, so that a repeated value is held once.
+
+    INT96, in which Spark, Hive and Impala write timestamps, holds instants: it comes as UTC, so that they need a zone.
+    """
+
+    def __init__(self, origin: Origin, source: Any) -> None:
+        self._origin, self._source = origin, source
+        schema = guarded(origin, lambda: pa.parquet.read_schema(source))
+        metadata = guarded(origin, lambda: pa.parquet.read_metadata(source))
+        self._text = [f.name for f in schema if is_text(f.type)]
+        stored = [metadata.schema.column(k) for k in range(metadata.num_columns)]
+        self._instants = {column.path for column in stored if column.physical_type == "INT96"}
+        self.num_rows: int = metadata.num_rows
+
+    def __getitem__(self, column: str) -> pa.ChunkedArray:
+        def read() -> pa.ChunkedArray:
+            file = pa.parquet.ParquetFile(self._source, read_dictionary=self._text, coerce_int96_timestamp_unit="us")
+            return file.read(columns=[column]).column(0)
+
+        values: pa.ChunkedArray = guarded(self._origin, read)
+        return values.cast(pa.timestamp("us", "UTC")) if column in self._instants else values
+
+
+def copied(batches: Any, scratch: Scratch) -> Any:
+    """The same columns as a nameless Parquet file."""
+    file = scratch.file()
+    with pa.parquet.ParquetWriter(file, batches.schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    return file
+
+
+def guarded(origin: Origin, read: Callable[[], T]) -> T:
+    """Raises DataError where the file is no Parquet file, or a damaged one."""
+    try:
+        return read()
+    except (pa.ArrowException, OSError, MemoryError):
+        raise origin.fault("the file is not valid Parquet", remedy="Write it again, or set `format`.") from None

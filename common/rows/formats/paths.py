@@ -1,0 +1,60 @@
+"""The files that a path means: a file, a folder, a pattern or several; Hive's folders; in the order in which people count."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file, and what the names of its folders say of its rows: `month=2024-01`."""
+
+    path: Path
+    keys: tuple[tuple[str, str | None], ...] = ()
+
+
+def parts_of(paths: Sequence[str | Path]) -> list[Part]:
+    """All files that the paths mean, each once, in their order; of a folder or pattern, m-2 before m-10."""
+    found: dict[Path, Part] = {}
+    for path in paths:
+        for part in _parts(str(path)):
+            found.setdefault(part.path, part)
+    return list(found.values())
+
+
+def _parts(path: str) -> Iterator[Part]:
+    given = Path(path)
+    if given.is_dir():
+        yield from _of_folder(given)
+    elif given.exists():
+        yield Part(given)
+    else:
+        for match in sorted(glob.glob(path, recursive=True), key=natural):  # noqa: PTH207 (a whole path, absolute or not)
+            yield from _of_folder(Path(match)) if Path(match).is_dir() else [Part(Path(match), _keys(Path(match).parts))]
+
+
+def _of_folder(folder: Path) -> Iterator[Part]:
+    """Every file below, but for what starts with . or _: marks and checksums of Hadoop."""
+    files = [f for f in folder.rglob("*") if f.is_file()]
+    for file in sorted(files, key=lambda f: natural(str(f.relative_to(folder)))):
+        inside = file.relative_to(folder).parts
+        if not any(name.startswith((".", "_")) for name in inside):
+            yield Part(file, _keys((folder.name, *inside)))
+
+
+def _keys(names: Sequence[str]) -> tuple[tuple[str, str | None], ...]:
+    pairs = [unquote(name).split("=", 1) for name in names[:-1] if re.match(r"^\w[\w .-]*=.", unquote(name))]
+    return tuple((key, None if value == _HIVE_NULL else value) for key, value in pairs)
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """A key to sort names by: digits as the numbers that they are."""
+    parts = [part for part in re.split(r"(\d+)", name) if part]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]

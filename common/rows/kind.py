@@ -1,0 +1,178 @@
+"""What a column is, by all of its values: number, flag, category, month, date, free text, id; in one line, without a value."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from common.rows.declare import ColumnConfig
+from common.rows.months import look_like_dates, look_like_months
+from common.rows.numbers import Numbers, Values, read_numbers
+from common.rows.origin import Data
+from common.rows.tablefile import TableFile
+from common.rows.text import is_number, is_text, is_time, read_coded
+
+Kind = Literal["number", "flag", "category", "month", "date", "free text", "id", "row number", "constant", "nothing", "other"]
+
+_STRAY = 9  # numbers for each value that is none, above which the column is numeric with errors in it
+_FEW = 12  # distinct numbers, up to which some words among them make categories
+_MANY = 30  # rows, from which on a sequence is no accident
+_LEVELS = 50  # distinct texts, from which on those that hardly repeat are no categories
+MOST_LEVELS = 1000
+_LONG = 10**9
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A column as seen. said: what was seen and done. config: how it is read, or None where it is left out.
+
+    loud: whether its owner should look at it: it is left out though it holds something, or read otherwise than it stands.
+    """
+
+    column: str
+    kind: Kind
+    said: str
+    config: ColumnConfig | None
+    loud: bool = False
+
+    @property
+    def text(self) -> str:
+        return f"column {self.column!r}: {self.said}"
+
+
+def look(file: TableFile, column: str, data: Data, words: Collection[str] = (), *, coded: bool = False) -> Seen:
+    """What `column` is. coded: whether its writer says that these are categories. words: further ones for missing.
+
+    Raises DataError where it looks like numbers and how they are written is not certain, naming the first such row.
+    """
+    kind = data[column].type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if is_time(kind):
+        return _left(column, "date", "dates")
+    if not (is_number(kind) or is_text(kind) or pa.types.is_null(kind)):
+        return _left(column, "other", f"of type {kind}")
+    if coded:
+        return _categories(file, column, data, words, whole=True)
+    if column in file.nameless:
+        return _without_name(file, column, data, words)
+    found = read_numbers(file, column, data, None, words)
+    known, strays = int(np.isfinite(found.values).sum()), int(found.malformed.sum())
+    if found.doubt:
+        remedy = "Declare the column with decimal, thousands or unit, or as categorical."
+        at = np.zeros(len(found.values), np.bool_)
+        at[found.first] = True
+        raise file.bad_rows(
+            column, at, f"numbers, but how they are written is not certain: {found.doubt}", remedy, data[column]
+        )
+    if not known and not strays:
+        return Seen(column, "nothing", "nothing is known", ColumnConfig(kind="numeric", transform="auto"))
+    if not strays:
+        codes = is_text(kind) and not found.style.words and _are_codes(file, column, data, words)
+        return _categories(file, column, data, words) if codes else _number(column, found)
+    return _mixed(file, column, data, found, known, strays, words)
+
+
+def _are_codes(file: TableFile, column: str, data: Data, words: Collection[str]) -> bool:
+    """Whether its digits are codes: all of one length, some with a zero in front."""
+    _, texts = read_coded(file, column, data, words)
+    known = pc.drop_null(texts)
+    if not pc.any(pc.match_substring_regex(known, r"^0\d+$")).as_py():
+        return False
+    lengths = pc.min_max(pc.utf8_length(known)).as_py()
+    return bool(lengths["min"] == lengths["max"] and pc.all(pc.match_substring_regex(known, r"^\d+$")).as_py())
+
+
+def _left(column: str, kind: Kind, what: str) -> Seen:
+    return Seen(column, kind, f"{what}: left out", None, loud=True)
+
+
+def _without_name(file: TableFile, column: str, data: Data, words: Collection[str]) -> Seen:
+    codes, texts = read_coded(file, column, data, words)
+    if (codes < 0).all() or texts.null_count == len(texts):
+        return Seen(column, "nothing", "has no name and is empty: ignored", None)
+    return _left(column, "other", "has no name")
+
+
+def _number(column: str, found: Numbers) -> Seen:
+    values, style = found.values, found.style
+    known = values[~np.isnan(values)]
+    config = ColumnConfig.model_validate(
+        {"kind": "numeric", "transform": "auto", "decimal": style.decimal, "thousands": style.thousands, "unit": style.unit}
+    )
+    written = [text for text in (style.words, found.said) if text]
+    low, high = known.min(), known.max()
+    if low == high:
+        return Seen(column, "constant", "one value in all rows", config)
+    if _numbers_rows(values, low, high):
+        return _left(column, "row number", "the numbers of rows")
+    if look_like_dates(known):
+        return _left(column, "date", "dates written as numbers")
+    if _is_code(known, low, high):
+        return _left(column, "id", "long numbers that never repeat, ids or accounts")
+    if np.isin(known, (0.0, 1.0)).all():
+        return Seen(column, "flag", ", ".join(["1 and 0", *written]), config)
+    if look_like_months(known):
+        written.append("though they look like months")
+    return Seen(column, "number", ", ".join(["numbers", *written]), config, loud=bool(written))
+
+
+def _numbers_rows(values: Values, low: float, high: float) -> bool:
+    """Whether these are the numbers of rows, in any order."""
+    n = len(values)
+    return n >= _MANY and high - low == n - 1 and low in (0, 1) and len(np.unique(values)) == n and not np.isnan(values).any()
+
+
+def _is_code(known: Values, low: float, high: float) -> bool:
+    if len(known) < _MANY or low < _LONG or len(str(int(low))) != len(str(int(high))):
+        return False
+    return bool((known == np.floor(known)).all()) and len(np.unique(known)) == len(known)
+
+
+def _mixed(file: TableFile, column: str, data: Data, found: Numbers, known: int, strays: int, words: Collection[str]) -> Seen:
+    """Text of which some is numbers."""
+    if known > _STRAY * strays or (known > strays and len(np.unique(found.values[~np.isnan(found.values)])) > _FEW):
+        what = "not a number, though " + ("nearly all" if known > _STRAY * strays else "most") + " values of this column are"
+        remedy = (
+            "Correct it or leave the cell empty; declare what means missing by `missing`, or the column with malformed ="
+            " 'null'; if these are categories, declare the column so."
+        )
+        raise file.bad_rows(column, found.malformed, what, remedy, data[column])
+    seen = _categories(file, column, data, words)
+    if known > strays and seen.config is not None:
+        where = file.where(int(found.malformed.argmax()))
+        said = (
+            f"read as categories: {strays} of its values are not numbers (first: {where}); to read these as missing, declare"
+            " the column numeric with malformed = 'null'"
+        )
+        return Seen(column, "category", said, seen.config, loud=True)
+    return seen
+
+
+def _categories(file: TableFile, column: str, data: Data, words: Collection[str], *, whole: bool = False) -> Seen:
+    codes, texts = read_coded(file, column, data, words)
+    counts = np.bincount(codes[codes >= 0], minlength=len(texts))
+    there = counts[np.asarray(texts.is_valid())]
+    levels, rows = int((there > 0).sum()), int(there.sum())
+    config = ColumnConfig(kind="categorical", transform="auto", missing="category")
+    if not whole and levels > _LEVELS and (2 * levels > rows or levels > MOST_LEVELS):
+        return _text(column, texts, levels)
+    if not whole and levels and look_like_months(texts):
+        return _left(column, "month", "months or dates as text")
+    return Seen(column, "category", f"{levels} categories", config)
+
+
+def _text(column: str, texts: Any, levels: int) -> Seen:
+    if look_like_months(texts):
+        return _left(column, "date", "dates as text")
+    known = pc.drop_null(texts)
+    lengths = pc.min_max(pc.utf8_length(known)).as_py()
+    codes = pc.all(pc.match_substring_regex(known, r"^[A-Za-z0-9._-]+$")).as_py() and lengths["min"] == lengths["max"]
+    if codes:
+        return _left(column, "id", f"{levels} codes of one form that hardly repeat, ids")
+    return _left(column, "free text", f"{levels} texts that hardly repeat, names or remarks")

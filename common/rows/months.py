@@ -1,0 +1,289 @@
+"""Months: one number, one text, and every way in which files write them.
+
+A month counts from year 0: year * 12 + month - 1. Its text is YYYY-MM.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import AfterValidator, Field
+
+from common.rows.origin import Data, Mask, Origin
+from common.rows.text import is_number, is_text, is_time, plain, read_coded, read_words
+
+Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
+Months = npt.NDArray[np.int32]
+
+TAKEN = (
+    "Taken are YYYY-MM, YYYYMM, YYYY-MM-DD and YYYYMMDD, also with / or . or 年 and 月, with a time, Jan 2024 and 1 Jan 2024;"
+    " anything else by month_format: a pattern such as '%d/%m/%Y' or '%b-%y', or excel, excel1904, epoch_s, epoch_ms."
+)
+ZONE = "Declare zone, such as zone = 'Asia/Shanghai', in which they are months; zone = 'UTC' takes them as they stand."
+
+_NAMES = "jan feb mar apr may jun jul aug sep oct nov dec".split()  # noqa: SIM905
+_NAME = "|".join(f"{name}[a-z]*" for name in _NAMES)
+_YEAR, _OF_YEAR, _DAY = r"(?P<y>\d{4})", r"(?P<m>0?[1-9]|1[0-2])", r"(?:0?[1-9]|[12]\d|3[01])"
+_TIME = r"(?:[T ]+(?P<t>\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?)(?P<z>(?: ?(?:Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?))?))?"
+_FORMS = (
+    rf"^{_YEAR}-{_OF_YEAR}(?:-{_DAY}{_TIME})?$",
+    rf"^{_YEAR}/{_OF_YEAR}(?:/{_DAY}{_TIME})?$",
+    rf"^{_YEAR}\.{_OF_YEAR}\.{_DAY}{_TIME}$",
+    rf"^{_YEAR} ?年 ?{_OF_YEAR} ?(?:月份?(?: ?{_DAY} ?[日号]{_TIME})?)?$",
+    r"^(?P<y>(?:19|2[01])\d{2})(?P<m>0[1-9]|1[0-2])(?:(?:0[1-9]|[12]\d|3[01]))?(?:\.0*)?$",
+    rf"^{_YEAR}[Mm]{_OF_YEAR}$",
+    rf"^(?i)(?P<n>{_NAME})[ ,.-]+{_YEAR}$",
+    rf"^(?i){_DAY}[ -](?P<n>{_NAME})[ ,.-]+{_YEAR}{_TIME}$",
+    rf"^(?i)(?P<n>{_NAME}) {_DAY},? {_YEAR}$",
+)
+_DAYS = {"excel": date(1899, 12, 30), "excel1904": date(1904, 1, 1)}
+_SECONDS = {"epoch_s": "s", "epoch_ms": "ms"}
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{name!r} is no time zone; write one such as Asia/Shanghai") from None
+    return name
+
+
+def _known_format(text: str) -> str:
+    if text not in {*_DAYS, *_SECONDS} and not ("%m" in text or "%b" in text or "%B" in text):
+        raise ValueError("a pattern with %Y or %y and %m or %b, or one of excel, excel1904, epoch_s, epoch_ms")
+    return text
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]
+MonthFormat = Annotated[str, AfterValidator(_known_format)]
+
+
+def month_number(text: str) -> int:
+    """Months from year 0 of YYYY-MM."""
+    return int(text[:4]) * 12 + int(text[5:]) - 1
+
+
+def month_text(month: int) -> str:
+    """YYYY-MM of a month counted from year 0."""
+    return f"{month // 12:04d}-{month % 12 + 1:02d}"
+
+
+@dataclass(frozen=True)
+class Read:
+    """Months of n rows: `counted` int32 (n,), 0 where `bad`; `what` was seen, in words without a value."""
+
+    counted: Months
+    bad: Mask
+    what: str
+
+
+def read_months(origin: Origin, column: str, data: Data, form: str | None = None, zone: str | None = None) -> Read:
+    """The column as months. form: how they are written, where that is not told by them. zone: where instants are months.
+
+    Raises DataError for instants without a zone, for local times that cannot be such, and for another type.
+    """
+    values = plain(data[column])
+    if is_time(values.type) and form is None:
+        counted, bad, what = _of_times(origin, column, values, zone)
+        return Read(counted, bad, what)
+    if pa.types.is_decimal(values.type) or pa.types.is_floating(values.type):
+        values = values.cast(pa.float64())
+    if form in _SECONDS and is_number(values.type):
+        counted, bad, what = _of_times(origin, column, _instants(values, _SECONDS[form]), zone)
+        return Read(counted, bad, what)
+    codes, texts = read_words(origin, column, data)
+    counted, bad, what = _of_texts(origin, column, texts, form, zone)
+    return Read(np.append(counted, 0)[codes].astype(np.int32), np.append(bad, True)[codes], what)
+
+
+def _of_texts(origin: Origin, column: str, texts: Any, form: str | None, zone: str | None) -> tuple[Months, Mask, str]:
+    if form is not None:
+        return _of_format(texts, form)
+    parts = _parts(pc.utf8_normalize(texts, form="NFKC"))
+    if parts.zoned.any() or (parts.clock.any() and _same_hour(parts)):
+        times = _stamps(texts.filter(pa.array(parts.good)))
+        counted, bad = np.zeros(len(texts), np.int32), ~parts.good
+        of_good, wrong, what = _of_times(origin, column, times, zone)
+        counted[parts.good], bad[parts.good] = of_good, wrong
+        return counted, bad, what
+    return parts.counted, ~parts.good, "as text"
+
+
+@dataclass(frozen=True)
+class _Parts:
+    counted: Months
+    good: Mask
+    clock: Mask
+    zoned: Mask
+    hours: npt.NDArray[np.object_]
+
+
+def _parts(texts: Any) -> _Parts:
+    """Year and month of each text by the first form it has, and whether a time or a zone stands behind."""
+    size = len(texts)
+    counted, good = np.zeros(size, np.int32), np.zeros(size, np.bool_)
+    clock, zoned, hours = np.zeros(size, np.bool_), np.zeros(size, np.bool_), np.full(size, "", dtype=object)
+    for form in _FORMS:
+        left = np.flatnonzero(~good)
+        if not len(left):
+            break
+        found = pc.extract_regex(texts.take(pa.array(left)), form)
+        hit = np.asarray(found.is_valid())
+        at, found = left[hit], found.filter(pa.array(hit))
+        if not len(at):
+            continue
+        names = [field.name for field in found.type]
+        month = _named(found.field("n")) if "n" in names else found.field("m").cast(pa.int32()).to_numpy()
+        counted[at] = found.field("y").cast(pa.int32()).to_numpy(zero_copy_only=False) * 12 + month - 1
+        good[at] = True
+        if "t" in names:
+            hours[at] = found.field("t").to_numpy(zero_copy_only=False)
+            clock[at] = hours[at] != ""
+            zoned[at] = np.asarray(pc.not_equal(found.field("z"), ""))
+    return _Parts(counted, good, clock, zoned, hours)
+
+
+def _named(names: Any) -> npt.NDArray[np.int32]:
+    short = pc.utf8_slice_codeunits(pc.utf8_lower(names), 0, 3)
+    return np.asarray(pc.index_in(short, value_set=pa.array(_NAMES)).to_numpy() + 1, np.int32)
+
+
+def _same_hour(parts: _Parts) -> bool:
+    """Whether all local times are of one hour of the day that is not midnight: months of another zone."""
+    hours = {hour for hour in parts.hours[parts.clock].tolist() if re.sub(r"[0:.,]", "", hour)}
+    midnight = any(not re.sub(r"[0:.,]", "", hour) for hour in parts.hours[parts.clock].tolist())
+    return len(hours) == 1 and not midnight and bool(parts.clock.sum() == parts.good.sum())
+
+
+def _stamps(texts: Any) -> Any:
+    """Texts with a time as timestamps: instants where a zone stands behind, else local times."""
+    found = [_stamp(text) for text in texts.to_pylist()]
+    if any(stamp.tzinfo for stamp in found):
+        utc = ZoneInfo("UTC")
+        return pa.chunked_array(
+            [pa.array([s if s.tzinfo else s.replace(tzinfo=utc) for s in found], pa.timestamp("us", "UTC"))]
+        )
+    return pa.chunked_array([pa.array(found, pa.timestamp("us"))])
+
+
+def _stamp(text: str) -> datetime:
+    text = re.sub(r" ?(UTC|GMT)$", "Z", text.strip()).replace("/", "-").replace(",", ".")
+    text = re.sub(r"(\d) +(?=[+-]\d{2})", r"\1", text)
+    text = re.sub(r"([+-]\d{2})$", r"\1:00", text) if "T" in text or ":" in text else text
+    text = re.sub(r"^(\d{4})-(\d)(?=-)", r"\1-0\2", text)
+    text = re.sub(r"^(\d{4}-\d{2})-(\d)(?=\D)", r"\1-0\2", text)
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return datetime(1, 1, 1)  # no month that can be right: outside keys.first to keys.last
+
+
+def _of_format(texts: Any, form: str) -> tuple[Months, Mask, str]:
+    counted, bad = np.zeros(len(texts), np.int32), np.ones(len(texts), np.bool_)
+    for place, text in enumerate(texts.to_pylist()):
+        month = None if text is None else _by_format(text, form)
+        if month is not None:
+            counted[place], bad[place] = month, False
+    return counted, bad, f"by {form}"
+
+
+def _by_format(text: str, form: str) -> int | None:
+    try:
+        if form in _DAYS:
+            day: date = _DAYS[form] + timedelta(days=int(float(text)))
+        elif form in _SECONDS:
+            day = datetime.fromtimestamp(int(text) / (1000 if form == "epoch_ms" else 1), UTC).date()
+        else:
+            day = datetime.strptime(text, form).date()
+    except (ValueError, OverflowError, OSError):
+        return None
+    return day.year * 12 + day.month - 1
+
+
+def _instants(values: Any, unit: str) -> Any:
+    return values.cast(pa.int64(), safe=False).cast(pa.timestamp(unit, "UTC"))
+
+
+def _of_times(origin: Origin, column: str, values: Any, zone: str | None) -> tuple[Months, Mask, str]:
+    """Months of dates, local times or instants."""
+    bad, what = np.asarray(values.is_null()), "dates"
+    if pa.types.is_timestamp(values.type):
+        values, what = _local(origin, column, values, zone)
+    years = pc.year(values).cast(pa.int32()).fill_null(0).to_numpy()
+    counted = years * 12 + pc.month(values).cast(pa.int32()).fill_null(1).to_numpy() - 1
+    counted[bad] = 0
+    return counted.astype(np.int32, copy=False), bad, what
+
+
+def _local(origin: Origin, column: str, values: Any, zone: str | None) -> tuple[Any, str]:
+    """Timestamps as local times. Raises DataError for instants, or what must be such, of which no zone is known."""
+    kind = values.type
+    if kind.tz is not None:
+        where = zone or (kind.tz if kind.tz.upper() not in ("UTC", "GMT", "Z", "ETC/UTC", "+00:00") else None)
+        if where is None:
+            what = f"column {column!r} holds instants, and in which zone they are months is not said"
+            raise origin.fault(what, remedy=ZONE)
+        return pc.local_timestamp(values.cast(pa.timestamp(kind.unit, where))), f"instants, in {where}"
+    if _elsewhere(values):
+        shifted = (
+            None
+            if zone is None
+            else pc.local_timestamp(values.cast(pa.timestamp(kind.unit, "UTC")).cast(pa.timestamp(kind.unit, zone)))
+        )
+        if shifted is None:
+            what = f"column {column!r} holds times of one same hour that is not midnight: months of another time zone"
+            raise origin.fault(what, remedy=ZONE)
+        return shifted, f"instants, in {zone}"
+    return values, "local times"
+
+
+def _elsewhere(values: Any) -> bool:
+    """Whether local times are all of one time of the day that is not midnight: midnights of another zone, shifted."""
+    known = pc.drop_null(values)
+    if not len(known):
+        return False
+    day = pc.floor_temporal(known, unit="day")
+    ends = pc.min_max(pc.subtract(known, day).cast(pa.int64())).as_py()
+    return bool(ends["min"] == ends["max"] != 0)
+
+
+def look_like_months(values: Any) -> bool:
+    """Whether all known values (numbers as float64, or an Arrow array of text) are months or dates."""
+    if isinstance(values, np.ndarray):
+        whole = values[:1000]
+        if not ((whole == np.floor(whole)) & (whole >= 190001) & (whole <= 219912)).all():
+            return False
+        return bool(((values >= 190001) & (values <= 219912) & (values % 100 >= 1) & (values % 100 <= 12)).all())
+    known = pc.drop_null(values)
+    return len(known) > 0 and bool(_parts(pc.utf8_normalize(known, form="NFKC")).good.all())
+
+
+def days_of(origin: Origin, column: str, data: Data) -> npt.NDArray[np.float64]:
+    """Days from 1970 of a column of dates, times or months; 0 where another is known; NaN where nothing is: (n,)."""
+    values = plain(data[column])
+    if is_time(values.type):
+        days = values.cast(pa.timestamp("s", getattr(values.type, "tz", None)), safe=False).cast(pa.int64())
+        return np.floor(np.asarray(days.cast(pa.float64()).to_numpy(), np.float64) / 86400)
+    if not (is_number(values.type) or is_text(values.type)):
+        return np.where(np.asarray(values.is_null()), np.nan, 0.0)
+    codes, texts = read_coded(origin, column, data)
+    parts = _parts(pc.utf8_normalize(texts, form="NFKC"))
+    months = (parts.counted - 1970 * 12).astype("datetime64[M]").astype("datetime64[D]").astype(np.float64)
+    known = np.where(parts.good, months, np.where(np.asarray(texts.is_null()), np.nan, 0.0))
+    return np.asarray(np.append(known, np.nan)[codes])
+
+
+def look_like_dates(values: npt.NDArray[np.float64]) -> bool:
+    """Whether numbers are all of the form YYYYMMDD."""
+    if not ((values == np.floor(values)) & (values >= 19000101) & (values <= 21991231)).all():
+        return False
+    of_year, day = values // 100 % 100, values % 100
+    return bool(((of_year >= 1) & (of_year <= 12) & (day >= 1) & (day <= 31)).all()) and len(np.unique(values)) > 12

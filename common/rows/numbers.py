@@ -1,0 +1,350 @@
+"""Numbers: the float of the printed number from every source, and the ways in which text writes numbers.
+
+One printed number is one float, whichever type carried it: the nearest one to the decimal number, as text is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from common.rows.origin import Data, Mask, Origin
+from common.rows.text import is_missing, is_number, plain, read_text, seen
+
+Values = npt.NDArray[np.float64]
+
+_EXACT = 1 << 53  # whole numbers up to here are floats
+_FEW = 20  # distinct values, up to which they are rather codes than numbers
+_POWERS = 22  # 10 ** 22 is the last power of ten that is a float
+_UNITS = (
+    "%", "‰", "kwh", "mwh", "gwh", "wh", "kw", "mw", "kva", "mva", "kvar", "kv", "hz",
+    "度", "千瓦时", "千瓦", "千伏安", "兆瓦时", "元", "块", "元/月", "元/度", "元/千瓦时", "美元", "yuan", "eur",
+    "天", "日", "月", "个月", "年", "次", "笔", "户", "人", "家", "个", "项", "吨", "平方米", "小时", "分", "秒",
+    "day", "days", "month", "months", "year", "years", "times", "kg", "pcs",
+)  # fmt: skip
+_SIGNS = ("¥", "$", "€", "£", "RMB", "CNY", "USD", "EUR", "US$", "HK$", "CN¥")
+_SHARES = ("%", "‰")
+_TENS = {"%": -2, "‰": -3, "千": 3, "万": 4, "百万": 6, "亿": 8}
+_SIGN = "|".join(re.escape(sign) for sign in _SIGNS)
+_SHAPE = (
+    rf"^(?P<open>[(]?)(?P<s1>[+-]?) *(?P<pre>(?:{_SIGN})?) *(?P<s2>[+-]?)"
+    r"(?P<body>\d[\d., ']*\d|\d[.,]?|[.,]\d+)(?P<exp>(?:[eE][+-]?\d{1,3})?) *(?P<post>(?:[^\d\s().,+'-][^\d().,+]{0,11})?)"
+    r"(?P<close>[)]?)(?P<s3>-?)$"
+)
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_WORDS = (("false", "true"), ("f", "t"), ("no", "yes"), ("n", "y"), ("否", "是"), ("无", "有"), ("错", "对"))
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a column's numbers are written: the decimal mark, what stands between thousands, the unit behind (or before)."""
+
+    decimal: str = "."
+    thousands: str = ""
+    unit: str = ""
+
+    @property
+    def words(self) -> str:
+        """In words, without a value; empty for plain numbers."""
+        marks = {",": "commas", ".": "points", " ": "spaces", "'": "apostrophes"}
+        said = [f"{marks.get(self.thousands, self.thousands)} between thousands"] if self.thousands else []
+        said += ["a decimal comma"] if self.decimal == "," else []
+        said += [f"the unit {self.unit}" + (", a hundredth" if self.unit == "%" else "")] if self.unit else []
+        return ", ".join(said)
+
+    @property
+    def body(self) -> str:
+        """The pattern of its digits."""
+        point = re.escape(self.decimal)
+        whole = rf"\d+|\d{{1,3}}({re.escape(self.thousands)}\d{{3}})+" if self.thousands else r"\d+"
+        return rf"^(({whole})({point}\d*)?|{point}\d+)$"
+
+
+PLAIN = Style()
+_STYLES = (PLAIN, Style(".", ","), Style(",", "."), Style(".", " "), Style(",", " "), Style(".", "'"), Style(",", "'"))
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """n numbers. values: float64 (n,), NaN where missing or malformed. malformed: (n,). style: how they were written.
+
+    doubt: why the style cannot be told, in words without a value; `first` is then a row that shows it. said: of other forms.
+    """
+
+    values: Values
+    malformed: Mask
+    style: Style = PLAIN
+    doubt: str = ""
+    first: int = 0
+    said: str = ""
+
+
+def floats(values: Any) -> Values:
+    """Numbers of an Arrow type (a chunked array) as float64, missing as NaN: each the float nearest to the printed number."""
+    kind = values.type
+    if pa.types.is_decimal(kind):
+        return _of_decimals(values)
+    if pa.types.is_boolean(kind):
+        values = values.cast(pa.int8())
+    found = np.asarray(values.cast(pa.float64(), safe=False).to_numpy(), np.float64)
+    return _of_singles(found) if kind in (pa.float32(), pa.float16()) else found.copy()
+
+
+def _of_decimals(values: Any) -> Values:
+    """A cast would divide once too often: 4.35 becomes the float above the one that 4.35 is in text."""
+    parts = [_of_decimal(chunk) for chunk in values.chunks]
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+def _of_decimal(chunk: Any) -> Values:
+    kind = chunk.type
+    if kind.bit_width != 128 or not 0 <= kind.scale <= _POWERS:
+        return np.asarray(chunk.cast(pa.string()).cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+    halves = np.frombuffer(chunk.buffers()[1], np.int64, count=2 * (chunk.offset + len(chunk)))[2 * chunk.offset :]
+    low, high = halves[::2], halves[1::2]
+    small = (high == low >> 63) & (np.abs(low) < _EXACT)
+    missing = np.asarray(chunk.is_null())
+    found = np.where(missing, np.nan, low / 10.0**kind.scale)  # both exact: the quotient is the nearest float
+    large = ~small & ~missing
+    if large.any():
+        text = chunk.filter(pa.array(large)).cast(pa.string())
+        found[large] = text.cast(pa.float64()).to_numpy()
+    return found
+
+
+def _of_singles(values: Values) -> Values:
+    """Single-precision numbers as they print: 0.1, not 0.10000000149. The shortest decimal that is the same single."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        single = values.astype(np.float32)
+        exponent = np.floor(np.log10(np.abs(values)))
+        exponent[~np.isfinite(exponent)] = 0
+        found, finite = values.copy(), np.isfinite(values) & (values != 0)
+        at = np.flatnonzero(finite & (np.abs(exponent) <= _POWERS - 8))
+        for digits in (6, 7, 8, 9):
+            scale = digits - 1 - exponent[at]
+            up, down = 10.0 ** np.clip(scale, 0, None), 10.0 ** np.clip(-scale, 0, None)
+            tried = np.rint(values[at] * up / down) * down / up
+            same = tried.astype(np.float32) == single[at]
+            found[at[same]] = tried[same]
+            at = at[~same]
+        far = np.flatnonzero(finite & (np.abs(exponent) > _POWERS - 8))  # beyond the powers of ten that are floats
+        found[far] = [float(str(x)) for x in single[far]]
+    return found
+
+
+def read_numbers(origin: Origin, column: str, data: Data, style: Style | None = PLAIN, words: Collection[str] = ()) -> Numbers:
+    """The column as numbers. style: how text writes them, or None to be told by all of them. words: further ones for missing.
+
+    Missing is null, an empty text or a word of `text.MISSING`; malformed is other text, or an infinite number. A column of
+    nothing but a pair such as true and false is 1 and 0.
+    """
+    given = plain(data[column])
+    if is_number(given.type):
+        values = floats(given)
+        missing = np.isnan(values) if words == () else np.isnan(values) | _is_word(values, words)
+        values[missing] = np.nan
+        return _finite(values, ~missing & ~np.isfinite(values))
+    text = read_text(origin, column, data)
+    text = pc.if_else(is_missing(text, words), None, text)
+    found = _of_any(text, style, words)
+    if words:
+        found.values[_is_word(found.values, words)] = np.nan
+    return found
+
+
+def _of_any(text: Any, style: Style | None, words: Collection[str]) -> Numbers:
+    """Text at once where all of it is plain numbers."""
+    if style in (None, PLAIN):
+        try:
+            values = np.array(text.cast(pa.float64()).to_numpy(), np.float64)
+            return _finite(values, np.isinf(values))
+        except pa.ArrowInvalid:
+            pass
+    return _of_text(text, style, words)
+
+
+def _is_word(values: Values, words: Collection[str]) -> Mask:
+    """Numbers among the words for missing, such as -9999."""
+    return np.isin(values, [float(word) for word in words if _is_float(word)])
+
+
+def _is_float(word: str) -> bool:
+    try:
+        return bool(np.isfinite(float(word)))
+    except ValueError:
+        return False
+
+
+def _finite(values: Values, malformed: Mask) -> Numbers:
+    values[malformed] = np.nan
+    return Numbers(values, malformed)
+
+
+def _of_text(text: Any, style: Style | None, words: Collection[str]) -> Numbers:
+    """Text of which some is no plain number: the plain ones at once, the others by their distinct values."""
+    plain_ones = np.asarray(pc.match_substring_regex(text, _NUMBER).fill_null(False))
+    if style is not None and style.decimal == ",":
+        plain_ones &= np.asarray(pc.match_substring_regex(text, r"^[+-]?\d+$").fill_null(False))
+    values = np.full(len(text), np.nan)
+    values[plain_ones] = text.filter(pa.array(plain_ones)).cast(pa.float64()).to_numpy()
+    rest = pc.if_else(pa.array(plain_ones), None, text).dictionary_encode().combine_chunks()
+    codes = rest.indices.fill_null(len(rest.dictionary)).to_numpy().astype(np.int64)
+    levels = _normal(rest.dictionary)
+    gone = np.append(np.asarray(is_missing(levels, words)), True)
+    weights = np.bincount(codes, minlength=len(gone))
+    weights[gone] = 0
+    if not plain_ones.any() and (flags := _flags(levels, gone)) is not None:
+        return Numbers(flags[codes], np.zeros(len(codes), np.bool_), said="words for 1 and 0")
+    shaped = _Shaped.of(levels, weights[:-1])
+    chosen, doubt, odd = (style, "", 0) if style is not None else shaped.style(_plain_shapes(text, plain_ones))
+    if chosen.decimal == "," and style is None and not doubt:
+        return _of_text(text, chosen, words)  # 1.234 among them is no plain number
+    if chosen.unit in _SHARES:
+        values[plain_ones] = np.nan
+    of_level = np.append(shaped.values(chosen), np.nan)
+    of_level[gone] = np.nan
+    values[~plain_ones] = of_level[codes[~plain_ones]]
+    malformed = ~np.isfinite(values) & ~gone[codes] | (plain_ones & ~np.isfinite(values))
+    values[malformed] = np.nan
+    return Numbers(values, malformed, chosen, doubt, int((codes == odd).argmax()) if doubt else 0)
+
+
+def _normal(levels: Any) -> Any:
+    """Text without what spreadsheets put around it, ="12" and '12; full width as ASCII, one kind of minus."""
+    text = seen(pc.utf8_normalize(levels, form="NFKC"))
+    for pattern, put in ((r'^="(.*)"$', r"\1"), (r"^'", ""), ("[−–]", "-"), ("’", "'")):
+        text = pc.replace_substring_regex(text, pattern, put)
+    return text
+
+
+def _flags(levels: Any, gone: Mask) -> Values | None:
+    """1 and 0 for each text, NaN at the end for a missing one, where all are of one pair of words for them."""
+    texts = ["" if text is None else text.lower() for text in levels.to_pylist()] if len(levels) < 64 else []
+    found = {text for text, no in zip(texts, gone, strict=False) if not no}
+    for no, yes in _WORDS:
+        if found and found <= {no, yes}:
+            return np.array([{no: 0.0, yes: 1.0}.get(text, np.nan) for text in texts] + [np.nan])
+    return None
+
+
+def _plain_shapes(text: Any, plain_ones: Mask) -> tuple[list[str], list[int]]:
+    """Bodies that stand for the plain numbers: whole ones, ones that points may group, ones with decimals; how many of each."""
+    whole = np.asarray(pc.match_substring_regex(text, r"^[+-]?\d+([eE].*)?$").fill_null(False)) & plain_ones
+    group = np.asarray(pc.match_substring_regex(text, r"^[+-]?\d{1,3}(\.\d{3})+$").fill_null(False)) & plain_ones
+    counts = [int(whole.sum()), int(group.sum())]
+    return ["1", "1.234", "0.5"], [*counts, int(plain_ones.sum()) - sum(counts)]
+
+
+@dataclass(frozen=True)
+class _Shaped:
+    """The distinct texts of a column by their parts: `parts` a struct array, null where a text is not shaped like a number.
+
+    weights: how often each occurs. unit: index into `units` of each. tens: the power of ten that its unit stands for.
+    """
+
+    parts: Any
+    weights: npt.NDArray[np.int64]
+    unit: npt.NDArray[np.int64]
+    units: list[str]
+    tens: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, levels: Any, weights: npt.NDArray[np.int64]) -> _Shaped:
+        parts = pc.extract_regex(levels, _SHAPE)
+        both = pc.binary_join_element_wise(parts.field("pre"), parts.field("post"), "\t").fill_null("\t").dictionary_encode()
+        known = [_unit(*text.split("\t")) for text in both.dictionary.to_pylist()]
+        units = sorted({"", *(unit for unit, _ in known)})
+        code = both.indices.to_numpy()
+        unit = np.array([units.index(unit) for unit, _ in known], np.int64)[code]
+        tens = np.array([power for _, power in known], np.int64)[code]
+        return cls(parts, weights, unit, units, tens)
+
+    @property
+    def valid(self) -> Mask:
+        return np.asarray(self.parts.is_valid())
+
+    def _fits(self, style: Style) -> Mask:
+        return np.asarray(pc.match_substring_regex(self.parts.field("body"), style.body).fill_null(False)) & self.valid
+
+    def style(self, plain_ones: tuple[list[str], list[int]]) -> tuple[Style, str, int]:
+        """(the style that most numbers have, why it is in doubt, a text that shows it)."""
+        unit, doubt, odd = self._common_unit(sum(plain_ones[1]))
+        counts = []
+        for style in _STYLES:
+            more = sum(n for body, n in zip(*plain_ones, strict=True) if re.match(style.body, body))
+            counts.append(int(self.weights[self._fits(style)].sum()) + more)
+        first = counts.index(max(counts))
+        if _STYLES[first] == _STYLES[1] and counts[2] == counts[1] and not doubt:
+            commas = np.asarray(pc.match_substring(self.parts.field("body"), ",").fill_null(False)) & (self.weights > 0)
+            doubt, odd = "a comma that may stand between thousands or before decimals", int(commas.argmax())
+        return Style(_STYLES[first].decimal, _STYLES[first].thousands, unit), doubt, odd
+
+    def _common_unit(self, bare: int) -> tuple[str, str, int]:
+        """(the unit that at least half of the numbers have, why it is in doubt, a text that shows it)."""
+        here = self.valid & (self.weights > 0)
+        counts = np.bincount(self.unit[here], weights=self.weights[here], minlength=len(self.units))
+        none = self.units.index("")
+        counts[none] += bare
+        named = counts.sum() - counts[none]
+        if not named or 2 * named < counts.sum():
+            return "", "", 0
+        best = int(np.where(np.arange(len(counts)) == none, -1, counts).argmax())
+        others = here & (self.unit != best)
+        known = _is_unit(self.units[best])
+        if not others.any() and not bare:
+            if known:
+                return self.units[best], "", 0
+            said = "the same letters behind each number, which may be a unit" if here.sum() > _FEW else ""
+            return "", said, int(here.argmax())
+        if not known:
+            return "", "", 0
+        said = "more than one unit" if counts[none] == 0 else "a unit in some cells and none in others"
+        return self.units[best], said, int((others if others.any() else here).argmax())
+
+    def values(self, style: Style) -> Values:
+        """Each text as a number, NaN where it is none of this style. A number without a unit is of the declared one, but for
+        shares: 12 beside 12% may be either."""
+        wanted = _unit("", style.unit)[0]
+        units = [k for k, unit in enumerate(self.units) if unit == wanted or (unit == "" and wanted not in _SHARES)]
+        good = self._fits(style) & np.isin(self.unit, units)
+        part = {name: self.parts.field(name) for name in ("open", "close", "s1", "s2", "s3", "body", "exp")}
+        minus = sum(np.asarray(pc.equal(part[name], "-").fill_null(False)).astype(int) for name in ("s1", "s2", "s3"))
+        signs = sum(np.asarray(pc.not_equal(part[name], "").fill_null(False)).astype(int) for name in ("s1", "s2", "s3"))
+        opened, closed = (np.asarray(pc.not_equal(part[name], "").fill_null(False)) for name in ("open", "close"))
+        good &= (signs <= 1) & (opened == closed) & ~(opened & (signs > 0))
+        found = np.full(len(good), np.nan)
+        if good.any():
+            kept = pa.array(good)
+            body = part["body"].filter(kept)
+            body = pc.replace_substring(body, style.thousands, "") if style.thousands else body
+            body = pc.replace_substring(body, style.decimal, ".")
+            given = pc.replace_substring_regex(part["exp"].filter(kept), "^[eE]", "")
+            power = pc.if_else(pc.equal(given, ""), "0", given).cast(pa.int64()).to_numpy() + self.tens[good]
+            sign = np.where((minus + opened)[good] > 0, "-", "")
+            text = pc.binary_join_element_wise(pa.array(sign), body, "e", pa.array(power).cast(pa.string()), "")
+            found[good] = text.cast(pa.float64()).to_numpy()
+        return found
+
+
+def _unit(before: str, behind: str) -> tuple[str, int]:
+    """(the unit in lower case, the power of ten that it stands for): 12万元 is 120000 of the unit 元."""
+    before, behind = before.strip(), behind.strip()
+    tens = 0
+    for word, power in _TENS.items():
+        rest = behind[len(word) :]
+        if behind.startswith(word) and (rest == "" or (word not in "%‰" and rest in ("元", "度", "千瓦时", "美元"))):
+            tens, behind = power, behind if word in "%‰" else rest
+            break
+    unit = (behind or before).lower()
+    return {"rmb": "¥", "cny": "¥", "cn¥": "¥", "us$": "$", "usd": "$", "圆": "元"}.get(unit, unit), tens
+
+
+def _is_unit(unit: str) -> bool:
+    return unit in _UNITS or unit in [sign.lower() for sign in _SIGNS]

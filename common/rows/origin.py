@@ -1,0 +1,55 @@
+"""Where columns came from, and how an error names the place: to their owner in full, to others without a value."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from common.errors import DataError
+
+Mask = npt.NDArray[np.bool_]
+_SHOWN = 40
+
+
+class Data(Protocol):
+    """Columns by name, each read when asked for."""
+
+    @property
+    def num_rows(self) -> int: ...
+
+    def __getitem__(self, column: str) -> pa.ChunkedArray: ...
+
+
+class Origin(ABC):
+    """Where a table came from. `label` names it to its owner, `name` to anybody ("dataset loans", "grid records")."""
+
+    label: str
+    name: str
+
+    @abstractmethod
+    def places(self, rows: Collection[int]) -> dict[int, str]:
+        """Where, under `label`, each of these rows, counted from 0, is found: `line 17`, `row 16`."""
+
+    def where(self, row: int) -> str:
+        return self.places([row])[row]
+
+    def fault(self, what: str, *, local: str | None = None, remedy: str = "") -> DataError:
+        """`what` holds no value and crosses the network; `local`, which may, replaces it for the owner."""
+        return DataError(f"{self.label}: {local or what}", public=f"{self.name}: {what}", remedy=remedy)
+
+    def bad_row(self, column: str, row: int, count: int, what: str, remedy: str, value: str | None = None) -> DataError:
+        """The error that names the first of `count` bad rows, and the value it holds."""
+        quoted = "" if value is None else f" {value[:_SHOWN]!r}:"
+        text = f"{self.where(row)}, column {column!r}:{quoted} {what}" + (f" ({count} such rows)" if count > 1 else "")
+        return self.fault(f"column {column!r}: {what} ({count} rows)", local=text, remedy=remedy)
+
+    def bad_rows(self, column: str, bad: Mask, what: str, remedy: str, values: Any = None) -> DataError:
+        """The error that names the first of the `bad` rows, and what `values` hold there."""
+        row = int(bad.argmax())
+        value = None if values is None else str(values[row].as_py())
+        return self.bad_row(column, row, int(bad.sum()), what, remedy, value)

@@ -1,0 +1,113 @@
+"""Months in every form that can mean one thing only; what may mean two is declared or refused; instants need a zone."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import DataError
+from common.rows.months import TAKEN, month_number, month_text, read_months
+from tests.common.rows.columns import Made, text
+
+SHANGHAI = "Asia/Shanghai"
+LATE = datetime(2023, 12, 31, 16)  # midnight of 2024 in Shanghai, as UTC
+
+
+def months(table: Made, form: str | None = None, zone: str | None = None) -> list[str | None]:
+    found = read_months(table, "x", table, form, zone)
+    return [None if bad else month_text(int(m)) for m, bad in zip(found.counted, found.bad, strict=True)]
+
+
+def typed(values: list[Any], kind: Any) -> Made:
+    return Made({"x": pa.array(values, kind)})
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2024-01", "202401", "2024-01-31", "2024-1", "2024-1-5", "2024/1/1", "2024/01", "2024/1", "2024.01.05", "20240131",
+        "2024年1月", "2024年01月", "2024年1月5日", "202401.0", "2024M01", "Jan 2024", "January 2024", "Jan-2024", "31-Jan-2024",
+        "1 jan 2024", "January 5, 2024", "2024-01-01 00:00:00", "2024-01-31T23:59:59.999", "2024/1/5 8:00", " 2024-01 ",
+        "２０２４－０１", "2024-01\u200b",
+    ],
+)  # fmt: skip
+def test_what_means_one_month_is_read(written: str) -> None:
+    assert months(text(written, "2024-02")) == ["2024-01", "2024-02"]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "45292", "Jan-24", "24-01", "24-Jan", "2024-13", "202400", "2024.1", "soon", "", None, "122010", "240131", "01/02/2024",
+        "2024-01-32", "202401-05", "2024", "1704067200", "2024Q1", "0", "NULL",
+    ],
+)  # fmt: skip
+def test_what_does_not_is_none(written: str | None) -> None:
+    assert months(text("2024-01", written)) == ["2024-01", None]
+
+
+@pytest.mark.parametrize(
+    ("form", "written"),
+    [
+        ("excel", "45292"), ("excel", "45322.5"), ("excel1904", "43830"), ("%b-%y", "Jan-24"), ("%d/%m/%Y", "02/01/2024"),
+        ("%m/%d/%Y", "01/02/2024"), ("%y%m", "2401"), ("%d-%m月 -%y", "31-1月 -24"), ("epoch_s", "1704067200"),
+        ("epoch_ms", "1704067200000"),
+    ],
+)  # fmt: skip
+def test_a_declared_form_decides(form: str, written: str) -> None:
+    assert months(text(written, "x"), form) == ["2024-01", None]
+
+
+@given(st.integers(1, 9999), st.integers(1, 12), st.sampled_from(["{:04d}-{:02d}", "{:04d}/{:02d}", "{:04d}-{:02d}-28"]))
+def test_months_count_from_year_0(year: int, month: int, form: str) -> None:
+    found = read_months(text(form.format(year, month)), "x", text(form.format(year, month)))
+    assert found.counted.tolist() == [year * 12 + month - 1] and found.counted.dtype == "int32"
+    assert month_number(month_text(int(found.counted[0]))) == found.counted[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (202401, pa.int64()), (202401.0, pa.float64()), (Decimal("202401.00"), pa.decimal128(10, 2)), (20240115, pa.int32()),
+        (date(2024, 1, 31), pa.date32()), (datetime(2024, 1, 1), pa.timestamp("ns")),
+        (datetime(2024, 1, 5, 3), pa.timestamp("us")),
+    ],
+)  # fmt: skip
+def test_types_hold_months(value: Any, kind: Any) -> None:
+    other = datetime(2024, 1, 7, 9) if pa.types.is_timestamp(kind) else value
+    assert months(typed([value, other, None], kind)) == ["2024-01", "2024-01", None]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        typed([LATE], pa.timestamp("us", "UTC")),
+        typed([LATE, datetime(2024, 1, 31, 16)], pa.timestamp("ns")),  # whose zone a writer has lost
+        text("2023-12-31T16:00:00Z", "2024-01-31T16:00:00Z"),
+        text("2023-12-31 16:00:00+00", "2024-01-31 16:00:00+00"),
+        text("2024-01-01 00:00:00+08:00"),
+        text("2023-12-31 16:00:00", "2024-01-31 16:00:00"),
+    ],
+)
+def test_instants_are_never_shifted_silently(table: Made) -> None:
+    with pytest.raises(DataError, match=r"column 'x' .*Declare zone, such as zone = 'Asia/Shanghai'") as caught:
+        months(table)
+    assert "2023" not in caught.value.public
+    assert months(table, zone=SHANGHAI)[0] == "2024-01"
+
+
+def test_a_zone_that_the_writer_names_holds_and_utc_takes_them_as_they_stand() -> None:
+    assert months(typed([LATE], pa.timestamp("us", SHANGHAI))) == ["2024-01"]
+    assert months(typed([LATE], pa.timestamp("us", "UTC")), zone="UTC") == ["2023-12"]
+    assert months(typed([1704038400000], pa.int64()), "epoch_ms", SHANGHAI) == ["2024-01"]
+    assert months(typed([datetime(2024, 1, 1)], pa.timestamp("ns")), zone=SHANGHAI) == ["2024-01"]  # local by its hour
+
+
+def test_the_remedy_lists_what_is_taken() -> None:
+    assert all(form in TAKEN for form in ("YYYY-MM", "YYYYMM", "年", "month_format", "excel", "epoch_s"))
