@@ -18,7 +18,7 @@ from common.disk.scratch import Scratch
 from common.errors import DataError
 from common.rows.formats.delimited import Delimited, nameless
 from common.rows.formats.encoding import Bytes
-from common.rows.formats.excel import MAGIC, Excel
+from common.rows.formats.excel import SIGNATURES, Excel
 from common.rows.formats.options import DEFAULT, FileOptions
 from common.rows.formats.parquet import Parquet
 from common.rows.formats.paths import Part, parts_of
@@ -188,7 +188,7 @@ def _reader(magic: bytes, options: FileOptions) -> type[File]:
         return {"csv": Delimited, "parquet": Parquet, "excel": Excel}[options.format]
     if magic == b"PAR1":
         return Parquet
-    return Excel if magic in MAGIC else Delimited
+    return Excel if magic in SIGNATURES else Delimited
 
 
 @dataclass(frozen=True)

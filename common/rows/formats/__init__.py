@@ -1,1 +1,4 @@
-"""Files as programs write them, each to its last byte or refused. Run by both parties; knows nothing of what columns mean."""
+"""Files as programs write them: run by each party on its own files.
+
+Each is read to its last byte or refused by line; what its columns mean is not known here.
+"""

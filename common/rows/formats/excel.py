@@ -20,7 +20,7 @@ from common.rows.formats.delimited import named
 from common.rows.formats.options import FileOptions
 from common.rows.origin import Data, Origin
 
-MAGIC = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+SIGNATURES = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,108 @@
+"""What a column is taken for, by all of its values; nothing of it is guessed silently, and no line holds a value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from common.errors import DataError
+from common.party import Party
+from common.rows.dataset import read_table
+from common.rows.declare import DatasetConfig
+from common.rows.kind import Seen
+
+N = 200
+R = np.random.default_rng(1)
+
+
+def see(folder: Path, column: Any, *, parquet: bool = False, **keys: Any) -> Seen:
+    frame = pd.DataFrame({"id": [f"E{k:04d}" for k in range(N)], "x": column})
+    path = folder / ("t.parquet" if parquet else "t.csv")
+    frame.to_parquet(path) if parquet else frame.to_csv(path, index=False)
+    loaded = read_table(DatasetConfig(path=path, id="id", **keys), name="t", party=Party.GRID)
+    (seen,) = loaded.seen
+    assert (seen.text in loaded.warnings) is seen.loud and ("x" in loaded.columns) is (seen.config is not None)
+    return seen
+
+
+KINDS: list[tuple[str, Any, str]] = [
+    ("number", R.normal(size=N), "numbers"),
+    ("number", [f"{v:,.2f}" for v in R.lognormal(9, 2, N)], "numbers, commas between thousands"),
+    ("number", [f"{v:.1f}%" for v in R.normal(50, 9, N)], "numbers, the unit %, a hundredth"),
+    ("number", R.integers(1, 10**6, N), "numbers"),
+    ("flag", R.integers(0, 2, N), "1 and 0"),
+    ("flag", R.choice(["true", "false"], N), "1 and 0, words for 1 and 0"),
+    ("category", R.choice(["n", "s", "e"], N), "3 categories"),
+    ("category", R.choice(["010", "020", "755"], N), "3 categories"),  # with a zone's zero in front
+    ("category", R.choice(["110000", "440300"], N), None),
+    ("constant", [7] * N, "one value in all rows"),
+    ("nothing", [None] * N, "nothing is known"),
+    ("row number", range(N), "the numbers of rows: left out"),
+    ("row number", R.permutation(N) + 1, "the numbers of rows: left out"),
+    ("id", R.permutation(10**10 + np.arange(N) * 7), "long numbers that never repeat, ids or accounts: left out"),
+    ("id", [f"C{k:05d}" for k in R.permutation(N)], None),
+    ("free text", [f"company {k} {'x' * (k % 7)}" for k in range(N)], None),
+    ("date", pd.Timestamp("2020-01-01") + pd.to_timedelta(R.integers(0, 900, N), "D"), None),
+    ("date", [int(f"2020{m:02d}{d:02d}") for m, d in zip(R.integers(1, 13, N), R.integers(1, 29, N), strict=True)], None),
+    ("month", R.choice(["2024-01", "2024-02"], N), "months or dates as text: left out"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "column", "said"), KINDS)
+def test_a_column_is_what_all_of_its_values_say(kind: str, column: Any, said: str | None, tmp_path: Path) -> None:
+    seen = see(tmp_path, column)
+    if kind == "category" and said is None:  # codes without a zero in front are numbers, for all one knows
+        kind = "number"
+    assert seen.kind == kind and (said is None or seen.said == said)
+
+
+def test_types_of_parquet_that_no_feature_has_are_left_out_with_a_word(tmp_path: Path) -> None:
+    for column in ([[k] for k in range(N)], [{"a": k} for k in range(N)]):
+        seen = see(tmp_path, column, parquet=True)
+        assert seen.kind == "other" and "left out" in seen.said and seen.loud
+    seen = see(tmp_path, pd.Timestamp("2024-01-01") + pd.to_timedelta(range(N), "h"), parquet=True)
+    assert seen.kind == "date" and seen.loud
+
+
+@pytest.mark.parametrize(
+    ("cells", "line"),
+    [
+        ([f"{k},{k:03d}" for k in range(100, 200)] + ["7"] * 100, "line 2"),
+        (["7"] * 50 + [f"{k}kWh" for k in range(150)], "line 52"),
+        (["-"] * 90 + [str(k * 3) for k in range(110)], "line 2"),
+        ([str(k * 3) for k in range(190)] + ["n.a."] * 10, "line 192"),
+    ],
+)  # fmt: skip
+def test_what_looks_like_numbers_and_is_not_certain_is_asked_for_by_line(cells: list[str], line: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"{line}, column 'x'") as caught:
+        see(tmp_path, cells)
+    assert "7kWh" not in caught.value.public and "eclare" in str(caught.value)
+
+
+def test_a_word_for_missing_is_declared(tmp_path: Path) -> None:
+    cells = ["-"] * 90 + [str(k * 3) for k in range(110)]
+    assert see(tmp_path, cells, missing=("-",)).kind == "number"
+
+
+def test_no_line_holds_a_value(tmp_path: Path) -> None:
+    secret = "沪A88888"
+    for _, column, _ in KINDS:
+        cells = [secret, *map(str, list(column)[1:])]
+        try:
+            assert secret not in see(tmp_path, cells).text
+        except DataError as error:
+            assert secret not in error.public
+
+
+def test_columns_without_a_name_and_padding(tmp_path: Path) -> None:
+    rows = "".join(f"{k},E{k:03d},{k % 7},,\n" for k in range(N))
+    path = tmp_path / "t.csv"
+    path.write_text(",id,x,,\n" + rows)
+    loaded = read_table(DatasetConfig(path=path, id="id"), name="t", party=Party.GRID)
+    assert loaded.table.order == ("x",)
+    assert loaded.warnings == ("column '(column 1)': has no name: left out",)
+    assert [s.kind for s in loaded.seen] == ["other", "number", "nothing", "nothing"]
