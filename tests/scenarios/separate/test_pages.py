@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from common.daemon.settings import PartySettings, check_separate
+from tests.pages import headings
 from tests.scenarios.separate.pages import ROLES, blocks, page
 from tests.source import ROOT
-from tests.test_docs import MODELS, check_command, headings, load, sample
+from tests.test_docs import MODELS, check_command, load, sample
 
 DEPLOY = ROOT / "deploy"
 COMMAND = {"grid": "grid-party", "bank": "bank-party", "coordinator": "wattscore-coordinator"}
