@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from bank_party.dial import approach
+from bank_party.home import BankHome
 from bank_party.monitor.history import read_history
 from bank_party.role import BankRole
 from bank_party.settings import BankSettings
 from common.daemon.commands import models_command, monitor_command, report_command
-from common.daemon.daemon import open_home, start
+from common.daemon.daemon import start
 from common.daemon.seat import Seat
 from common.doctor.cli import doctor_command
 from common.doctor.side import Side
@@ -19,7 +20,7 @@ from common.party import Party
 from common.process.serve import serve_command
 from common.report.texts import Choice
 
-SEAT = Seat(Party.BANK, BankSettings, lambda settings: open_home(settings, settings.decision), BankRole, approach)
+SEAT = Seat(Party.BANK, BankSettings, BankHome.of, BankRole, approach)
 
 
 def load_side(config: Path) -> Side:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +10,12 @@ from bank_party.decision import bundle
 from bank_party.decision.bundle import HeldOut
 from bank_party.decision.decide import decide, make_rules
 from bank_party.decision.scores import write_scores
+from bank_party.home import BankHome
 from bank_party.judge import challenge, converged, evaluation
 from bank_party.judge.evaluation import BankOnly
 from bank_party.judge.refit import explained, refit
 from common.disclosure import Opened
 from common.errors import LocalProtocolError, PolicyError
-from common.home.home import Home
 from common.home.outcome import Challenge
 from common.home.record import Refit
 from common.learn.learner import Half
@@ -26,14 +25,14 @@ from common.plan.promote import PromotePlan
 from common.plan.train import TrainPlan
 from common.rows.table import FeatureTable
 from common.stages.job import Heard, Kept, Made, PartyJob
-from common.stages.reasons import Named
+from common.stages.reasons import Named, Texts
 
 
 @dataclass(frozen=True)
 class BankRole:
     """The bank's side of a job."""
 
-    home: Home
+    home: BankHome
     party = Party.BANK
 
     def budget(self, columns: int) -> None:
@@ -75,8 +74,8 @@ class BankRole:
         """Raises JobNotFound or DataError unless the model's decision rules can be read."""
         bundle.load_decision(model.job, self.home.models.folder(model.job))
 
-    def reasons(self, job: PartyJob, model: Half) -> Mapping[str, str | None]:
-        return {}
+    def reasons(self, job: PartyJob, model: Half) -> Texts:
+        return Texts({}, 0.0)
 
     async def scored(self, job: PartyJob, model: Half, table: FeatureTable, u: Reals | None, named: Named | None) -> None:
         """A decision for each row, into the file of scores."""

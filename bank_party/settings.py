@@ -1,12 +1,29 @@
-"""The bank's configuration: it dials the grid, and it decides."""
+"""The bank's configuration: it dials the grid, it has labels, and it decides."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from pydantic import Field
 
+from bank_party.decision.config import DecisionConfig
+from bank_party.monitor.config import BankMonitorConfig
 from common.daemon.settings import PartySettings
-from common.decision.config import DecisionConfig
+from common.plan.policy import Policy
 from common.process.settings import Address, Remote
+
+
+class BankPolicy(Policy):
+    """What the bank allows."""
+
+    elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("min_columns", "scores_per_row", "reason_threshold"), "it protects the grid's columns, and is the grid's"
+    )
+
+    counts_per_row: int = Field(
+        default=3, ge=0, description="Training jobs that may open to the grid counts in which a row's label is."
+    )
 
 
 class BankSettings(PartySettings):
@@ -14,6 +31,10 @@ class BankSettings(PartySettings):
 
     listen: Address | None = Field(default=None, description="HOST:PORT to answer health checks on; nobody dials the bank.")
     peer: Remote = Field(description="The grid, which the bank dials.")
+    policy: BankPolicy = Field(default=BankPolicy(), description="What the bank allows.")
+    monitor: BankMonitorConfig = Field(
+        default=BankMonitorConfig(), description="From where on a change of the data, or of known outcomes, is an alarm."
+    )
     decision: DecisionConfig = Field(
         default=DecisionConfig(), description="How a score becomes points, a grade and a decision."
     )

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from common.daemon.commands import models_command, monitor_command, report_command
-from common.daemon.daemon import open_home, start
+from common.daemon.daemon import start
 from common.daemon.seat import Seat
 from common.disk.folder import Name
 from common.doctor.cli import doctor_command
@@ -17,10 +17,11 @@ from common.party import Party
 from common.process.serve import serve_command
 from common.report.texts import Choice
 from grid_party.door import approach
+from grid_party.home import GridHome
 from grid_party.role import GridRole
 from grid_party.settings import GridSettings
 
-SEAT = Seat(Party.GRID, GridSettings, open_home, GridRole, approach)
+SEAT = Seat(Party.GRID, GridSettings, GridHome.of, GridRole, approach)
 
 
 def load_side(config: Path) -> Side:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from common.errors import LocalProtocolError, PolicyError
-from common.home.home import Home
 from common.home.outcome import Challenge
-from common.home.rowbook import Ledger
 from common.learn.learner import Half
 from common.mpc.fixedpoint import Reals
 from common.party import Party
@@ -17,7 +14,9 @@ from common.plan.promote import PromotePlan
 from common.plan.train import TrainPlan
 from common.rows.table import FeatureTable
 from common.stages.job import Heard, Kept, Made, PartyJob
-from common.stages.reasons import Named
+from common.stages.reasons import Named, Texts
+from grid_party.home import GridHome
+from grid_party.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Account:
 class GridRole:
     """The grid's side of a job."""
 
-    home: Home
+    home: GridHome
     party = Party.GRID
 
     def budget(self, columns: int) -> Account:
@@ -70,12 +69,12 @@ class GridRole:
     def before_scoring(self, model: Half) -> None:
         pass
 
-    def reasons(self, job: PartyJob, model: Half) -> Mapping[str, str | None]:
+    def reasons(self, job: PartyJob, model: Half) -> Texts:
         """The texts of reasons as the dataset declares them today, or as they were when the model was trained."""
         texts = {name: job.dataset.columns.get(name, column).reason for name, column in model.source.items()}
         if not any(texts.values()):
             job.warn("the plan asks for reasons, and no column of this dataset declares one: none are told")
-        return texts
+        return Texts(texts, self.home.policy.reason_threshold)
 
     async def scored(self, job: PartyJob, model: Half, table: FeatureTable, u: Reals | None, named: Named | None) -> None:
         pass

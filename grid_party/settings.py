@@ -1,4 +1,4 @@
-"""The grid's configuration: it listens, and it has no label."""
+"""The grid's configuration: it listens, it has no label, and it limits what its columns are used for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,27 @@ from typing import ClassVar, Self
 from pydantic import Field, model_validator
 
 from common.daemon.settings import PartySettings
+from common.plan.policy import Policy
 from common.process.settings import Address, Named
+
+
+class GridPolicy(Policy):
+    """What the grid allows."""
+
+    elsewhere: ClassVar[Mapping[str, str]] = {"counts_per_row": "it limits the use of labels, which are the bank's"}
+
+    min_columns: int = Field(
+        default=3, ge=1, description="Fewest trained columns of the grid: a joint score is one equation in them."
+    )
+    scores_per_row: int = Field(
+        default=8, ge=1, description="Models that may score one row; at most half this side's columns in any case."
+    )
+    reason_threshold: float = Field(
+        default=0.2,
+        ge=0.0,
+        le=10.0,
+        description="Log-odds by which columns of one text must speak against a row to be told as a reason.",
+    )
 
 
 class GridSettings(PartySettings):
@@ -17,10 +37,12 @@ class GridSettings(PartySettings):
     elsewhere: ClassVar[Mapping[str, str]] = {
         "decision": "only the bank decides",
         "address": "the bank dials, and has no address here",
+        **dict.fromkeys(("auc_fall", "calibration", "min_labels", "labels"), "only the bank has labels to measure a month by"),
     }
 
     listen: Address = Field(description="HOST:PORT to serve on: the bank dials it.")
     peer: Named = Field(description="The bank; it dials, so it has no address.")
+    policy: GridPolicy = Field(default=GridPolicy(), description="What the grid allows.")
 
     @model_validator(mode="after")
     def _has_no_label(self) -> Self:

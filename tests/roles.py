@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from bank_party.home import BankHome
 from bank_party.role import BankRole
 from common.home.home import Home
-from common.party import Party
 from common.stages.job import Role
+from grid_party.home import GridHome
 from grid_party.role import GridRole
 
 
-def role_of(party: Party, home: Home) -> Role:
-    return GridRole(home) if party is Party.GRID else BankRole(home)
+def role_of(home: Home) -> Role:
+    if isinstance(home, GridHome):
+        return GridRole(home)
+    assert isinstance(home, BankHome)
+    return BankRole(home)

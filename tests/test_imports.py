@@ -19,7 +19,7 @@ PACKAGES = ("common", "grid_party", "bank_party", "wattscore")
 # The folders of `common` in order: one may import those before it and nothing else. The first line are loose modules.
 WORDS = "errors disclosure config party logs"
 FOLDERS = """
-    disk stats rows trust mpc features records wire plan learn match monitor process home decision stages client report
+    disk stats rows trust mpc features records wire plan learn match monitor process home stages client report
     coordinator daemon doctor trial cli
 """.split()  # noqa: SIM905  (one line to read, not twenty-three)
 
@@ -36,12 +36,6 @@ NARROW: dict[str, str] = {
     "match": "mpc rows.cmac",
     # never rows, ids or shares
     "coordinator": "disk wire plan process learn match.intersect match.tags mpc.dealer mpc.correlations mpc.session",
-}
-
-# Arrows that still point the wrong way.
-TO_TURN = {
-    "process.settings decision.config",
-    "home.home decision.config",
 }
 
 # What touches rows or shares: a coordinator must not load it, not even by way of another.
@@ -136,8 +130,7 @@ def test_a_folder_imports_those_before_it_and_nothing_else(folder: str) -> None:
     allowed = [f"common.{name}" for name in (folder, *WORDS.split(), *wider)]
     for module in sources(f"common.{folder}"):
         for name in ours(module):
-            arrow = f"{module.name.removeprefix('common.')} {name.removeprefix('common.')}"
-            assert is_of(name, allowed) or arrow in TO_TURN, f"{module.name} imports {name}"
+            assert is_of(name, allowed), f"{module.name} imports {name}"
 
 
 def test_a_partys_package_imports_neither_another_process_nor_the_other_party() -> None:

@@ -20,7 +20,7 @@ from common.plan.train import Limits, TrainPlan
 from common.process.settings import CoordinatorSettings
 from common.trial.result import as_json
 from common.wire import coordinator_pb2
-from grid_party.settings import GridSettings
+from grid_party.settings import GridPolicy, GridSettings
 from tests.pages import ELSEWHERE, TYPED, blocks, command_lines, headings, plain, rows, typed_elsewhere
 from tests.source import ROOT
 from tests.test_docs import COMMANDS, MODELS, SAMPLES, check_command, load, sample, subcommand
@@ -161,7 +161,7 @@ def test_the_limits_that_pages_state_are_the_defaults() -> None:
     plan = TrainPlan.model_validate({"grid": {"dataset": "m"}, "bank": {"dataset": "l"}})
     assert 2 ** Policy().finest_score_bits == 2**plan.score_bits == 32
     assert 2 ** Policy().finest_weight_bits == 2**plan.model.weight_bits == 256
-    assert (Policy().scores_per_row, Policy().min_columns, Policy().owned_weights) == (8, 3, False)
+    assert (GridPolicy().scores_per_row, GridPolicy().min_columns, Policy().owned_weights) == (8, 3, False)
     assert plan.model.make_link().reach == 12
 
 

@@ -18,11 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bank_party.decision.calibrate import Calibration, ReliabilityBin
+from bank_party.decision.config import DecisionConfig
 from bank_party.decision.grades import Grade
 from bank_party.decision.scorecard import Scorecard
 from bank_party.decision.table import DecisionTable
 from common.config import StrictModel, validate
-from common.decision.config import DecisionConfig
 from common.disk.files import make_folder, write_private
 from common.errors import ConfigError, DataError, JobNotFound
 

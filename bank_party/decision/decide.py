@@ -11,11 +11,11 @@ import pyarrow as pa
 from bank_party.decision import reasons
 from bank_party.decision.additive import own_weights, shares
 from bank_party.decision.bundle import Decision, HeldOut
+from bank_party.decision.config import DecisionConfig
 from bank_party.decision.grades import grade_of
 from bank_party.decision.rules import Scores, Trained, build_rules
 from bank_party.decision.table import VERDICTS, verdict
 from bank_party.judge.evaluation import BankOnly
-from common.decision.config import DecisionConfig
 from common.features.contributions import contributions, grouped, strongest
 from common.learn.learner import Half
 from common.learn.linear.half import linear_scores

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from bank_party.decision import grades
 from bank_party.decision.bundle import Coefficient, Decision, HeldOut
 from bank_party.decision.calibrate import calibrate, calibration_error, reliability
+from bank_party.decision.config import DecisionConfig
 from bank_party.decision.scorecard import make_scorecard
 from bank_party.decision.table import make_table
-from common.decision.config import DecisionConfig
 from common.features.bins import Column
 from common.rows.table import FeatureTable
 from common.stats.measures import sigmoid

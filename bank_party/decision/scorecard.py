@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bank_party.decision.calibrate import Calibration
+from bank_party.decision.config import DecisionConfig
 from common.config import StrictModel
-from common.decision.config import DecisionConfig
 from common.errors import DataError
 from common.features.bins import BinnedColumn, Column
 from common.features.column import MISSING_LEVEL

@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from bank_party.decision.config import DecisionConfig
 from common.config import StrictModel
-from common.decision.config import DecisionConfig
 
 Vector = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

@@ -11,17 +11,17 @@ import pandas as pd
 from bank_party.decision import bundle
 from bank_party.decision.scores import read_scores
 from bank_party.monitor import matured
+from bank_party.monitor.config import BankMonitorConfig
 from common.disk.folder import Name
 from common.errors import DataError, JobNotFound
 from common.monitor.book import Book
-from common.monitor.config import MonitorConfig
 from common.monitor.history import History, Matured, make_history
 from common.rows.dataset import DatasetConfig
 
 _log = logging.getLogger(__name__)
 
 
-def read_history(data: Path, datasets: Mapping[str, DatasetConfig], config: MonitorConfig) -> History:
+def read_history(data: Path, datasets: Mapping[str, DatasetConfig], config: BankMonitorConfig) -> History:
     """From the bank's data folder; matured months where it has scores and labels.
 
     Raises DataError for a dataset that `[monitor]` names for labels and that is not as declared.
@@ -32,7 +32,7 @@ def read_history(data: Path, datasets: Mapping[str, DatasetConfig], config: Moni
 
 
 def _matured(
-    book: Book, data: Path, datasets: Mapping[str, DatasetConfig], config: MonitorConfig
+    book: Book, data: Path, datasets: Mapping[str, DatasetConfig], config: BankMonitorConfig
 ) -> tuple[list[Matured], tuple[str, ...]]:
     """Months, and datasets that could not be read."""
     scores = read_scores(data / Name.SCORES, book.scored())
@@ -48,7 +48,7 @@ def _matured(
     return matured.mature(scores, labels, held, config), unread
 
 
-def _labels(labelled: dict[str, DatasetConfig], config: MonitorConfig) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _labels(labelled: dict[str, DatasetConfig], config: BankMonitorConfig) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Labels of the named datasets, or of all that can be read: one that scoring never uses must not silence the monitor."""
     if config.labels:
         return matured.known_labels(labelled, config.labels), ()

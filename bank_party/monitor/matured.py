@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from bank_party.decision.bundle import HeldOut
+from bank_party.monitor.config import BankMonitorConfig
 from common.errors import DataError
-from common.monitor.config import MonitorConfig
 from common.monitor.drift import Alarm
 from common.monitor.history import GradeRate, Matured
 from common.rows.dataset import DatasetConfig, read_labels
@@ -46,7 +46,7 @@ def known_labels(
     return pd.concat(frames)
 
 
-def mature(scores: pd.DataFrame, labels: pd.DataFrame, held: dict[str, HeldOut], config: MonitorConfig) -> list[Matured]:
+def mature(scores: pd.DataFrame, labels: pd.DataFrame, held: dict[str, HeldOut], config: BankMonitorConfig) -> list[Matured]:
     """Matured months, by model; a score without period meets the label of an id that has none either, and no other."""
     known = _with_period(labels).drop_duplicates(_KEYS, keep="last")
     rows = _with_period(scores).merge(known, on=_KEYS, how="inner")
@@ -63,7 +63,7 @@ def _with_period(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(id=frame["id"].astype(object), period=periods.astype(object).fillna(""))
 
 
-def _measure(model: str, month: str, part: pd.DataFrame, held: HeldOut, config: MonitorConfig) -> Matured:
+def _measure(model: str, month: str, part: pd.DataFrame, held: HeldOut, config: BankMonitorConfig) -> Matured:
     y, u, p = (part[name].to_numpy(np.float64) for name in ("label", "u", "probability"))
     enough = min(int(y.sum()), int((1 - y).sum())) >= config.min_labels
     test = ~held.validation
@@ -107,7 +107,7 @@ def area(y: Vector, u: Vector) -> tuple[float, float]:
     return 0.5 + interval.difference, (interval.high - interval.low) / (2 * _Z95)
 
 
-def alarms(months: Iterable[Matured], config: MonitorConfig) -> list[Alarm]:
+def alarms(months: Iterable[Matured], config: BankMonitorConfig) -> list[Alarm]:
     """Falls of the AUC and wrong rates that pass a threshold and four standard errors, in months with enough of each class."""
     found = []
     for m in months:

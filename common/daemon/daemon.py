@@ -12,17 +12,10 @@ from prometheus_client import CollectorRegistry
 from common import __version__
 from common.daemon.runner import Runner
 from common.daemon.seat import H, S, Seat
-from common.daemon.settings import PartySettings, check_separate
-from common.decision.config import DecisionConfig
+from common.daemon.settings import check_separate
 from common.disk.folder import Name
 from common.errors import IdentityError, PeerLost, PeerProtocolError, WattScoreError
-from common.home.home import Home
-from common.home.models import ModelStore
-from common.home.registry import Registry
-from common.home.rowbook import Ledger
-from common.home.stocks import Stocks
 from common.logs import set_logging
-from common.monitor.book import Book
 from common.party import Party
 from common.process.metrics import MetricsServer, PartyMetrics, watch_process, watch_stock
 from common.process.serve import serve_metrics
@@ -118,24 +111,6 @@ class PartyDaemon:
             await connection.close()
         if self._metrics_server is not None:
             self._metrics_server.stop()
-
-
-def open_home(settings: PartySettings, decision: DecisionConfig | None = None) -> Home:
-    """The party's data folder, made if it is new."""
-    data = settings.data
-    ledger = Ledger(data / Name.LEDGER)
-    stocks = Stocks(data / Name.STOCK, data / Name.SPENT, settings.coordinator.identity, settings.policy.stock_mib)
-    books = Registry(data / Name.REGISTRY), Book(data / Name.HISTORY)
-    return Home(
-        ModelStore(data / Name.MODELS),
-        ledger,
-        data / Name.SCORES,
-        settings.policy,
-        stocks,
-        *books,
-        decision or DecisionConfig(),
-        settings.monitor,
-    )
 
 
 async def start(seat: Seat[S, H], config: Path) -> PartyDaemon:

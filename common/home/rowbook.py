@@ -1,8 +1,4 @@
-"""The grid's book of scored rows: each (row, model) opened to the bank is one linear equation in the grid's features.
-
-After as many models as the grid has columns the bank could solve for them, so a row is scored by few models. PROTOCOL.md
-section 7.
-"""
+"""A book of rows that were used, by the job or model that used them: each row may be used by few."""
 
 from __future__ import annotations
 
@@ -23,14 +19,14 @@ Keys = npt.NDArray[np.uint64]
 _VERSION = 1  # of how rows are hashed
 
 
-class Ledger:
-    """Kept in one SQLite file, across restarts: for each model the sorted 64-bit hashes of the rows it has scored."""
+class RowBook:
+    """Kept in one SQLite file, across restarts: for each user the sorted 64-bit hashes of the rows it has used.
 
-    _FULL = "have been scored by {limit} models already"
-    _REMEDY = "Score other rows. The limit is the grid's scores_per_row, and half of its trained columns."
+    full: what is said of rows beyond the limit, with {limit} in it; remedy: what to do about them.
+    """
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, file: Path, full: str, remedy: str) -> None:
+        self._file, self._full, self._remedy = file, full, remedy
         with self._open() as book:
             (version,) = book.execute("pragma user_version").fetchone()
             if version == 0 and book.execute("select count(*) from sqlite_master where name = 'scored'").fetchone()[0]:
@@ -44,38 +40,37 @@ class Ledger:
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return open_book(self._file, durable=True)  # what was charged leaves right after
 
-    def knows(self, model: str) -> bool:
+    def knows(self, user: str) -> bool:
         """Whether rows were entered under this name."""
         with self._open() as book:
-            return book.execute("select 1 from scored where model = ?", (model,)).fetchone() is not None
+            return book.execute("select 1 from scored where model = ?", (user,)).fetchone() is not None
 
-    def check(self, table: FeatureTable, model: str, limit: int) -> None:
-        """Raises PolicyError if `charge` would; with a limit less one, if it would after another model's."""
+    def check(self, table: FeatureTable, user: str, limit: int) -> None:
+        """Raises PolicyError if `charge` would; with a limit less one, if it would after another user's."""
         with self._open() as book:
-            self._check(book, _distinct(_keys(table)), model, limit)
+            self._check(book, _distinct(_keys(table)), user, limit)
 
-    def charge(self, table: FeatureTable, model: str, limit: int) -> None:
-        """Enters these rows for `model`, all or none. The same model again costs nothing: it is the same equation.
+    def charge(self, table: FeatureTable, user: str, limit: int) -> None:
+        """Enters these rows for `user`, all or none. The same user again costs nothing.
 
-        Raises PolicyError when a row has been scored by `limit` other models already.
+        Raises PolicyError when a row has been used by `limit` others already.
         """
         asked = _distinct(_keys(table))
         with self._open() as book:
             book.execute("begin immediate")
-            own = self._check(book, asked, model, limit)
+            own = self._check(book, asked, user, limit)
             book.execute(
-                "insert or replace into scored values (?, ?)", (model, _distinct(np.concatenate([own, asked])).tobytes())
+                "insert or replace into scored values (?, ?)", (user, _distinct(np.concatenate([own, asked])).tobytes())
             )
 
-    @classmethod
-    def _check(cls, book: sqlite3.Connection, asked: Keys, model: str, limit: int) -> Keys:
-        """The rows that `model` has scored before, if `asked` are within the limit."""
+    def _check(self, book: sqlite3.Connection, asked: Keys, user: str, limit: int) -> Keys:
+        """The rows that `user` has used before, if `asked` are within the limit."""
         scored = {name: np.frombuffer(rows, np.uint64) for name, rows in book.execute("select model, rows from scored")}
-        own = scored.pop(model, np.empty(0, np.uint64))
+        own = scored.pop(user, np.empty(0, np.uint64))
         asked = np.setdiff1d(asked, own, assume_unique=True)
         times = sum((np.isin(asked, rows, assume_unique=True).astype(np.int64) for rows in scored.values()), start=np.int64(0))
         if over := int(np.count_nonzero(times >= limit)):
-            raise PolicyError(f"{over} of {len(asked)} rows {cls._FULL.format(limit=limit)}", remedy=cls._REMEDY)
+            raise PolicyError(f"{over} of {len(asked)} rows {self._full.format(limit=limit)}", remedy=self._remedy)
         return own
 
 
@@ -87,10 +82,3 @@ def _distinct(keys: Keys) -> Keys:
     ordered = np.sort(keys)
     found: Keys = ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
     return found
-
-
-class CountedLedger(Ledger):
-    """The bank's book of rows whose labels were counted for the grid, by training job. PROTOCOL.md section 13."""
-
-    _FULL = "have had their labels counted by bin in {limit} training jobs already"
-    _REMEDY = "Use coding = 'bins' or 'linear', or other rows. The limit is the bank's counts_per_row."

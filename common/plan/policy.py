@@ -17,7 +17,7 @@ _ASKED_FOR = (Opened.GRADIENTS, Opened.GRID_REASONS, Opened.GRID_WEIGHTS, Opened
 
 
 class Policy(StrictModel):
-    """Each default is the safe one; a floor may be lowered here for trials, never by a plan alone."""
+    """What both parties' have. Each default is the safe one; a floor may be lowered here for trials, never by a plan alone."""
 
     min_matched: int = Field(default=1000, ge=1, description="Fewest matched enterprises to go on with.")
     min_rows: int = Field(default=1000, ge=1, description="Fewest training rows.")
@@ -27,9 +27,6 @@ class Policy(StrictModel):
     min_binary: int = Field(default=50, ge=0, description="Fewest ones and zeros of a binary column.")
     min_bin_rows: int = Field(default=50, ge=1, description="Fewest training rows of a bin.")
     min_bin_class: int = Field(default=5, ge=1, description="Fewest training rows of each class in a bin that is counted.")
-    counts_per_row: int = Field(
-        default=3, ge=0, description="Training jobs that may open to the grid counts in which this bank's label of a row is."
-    )
     max_ids: int = Field(default=20_000_000, ge=1, description="Most ids either side may bring to an alignment.")
     matching: tuple[Matching, ...] = Field(
         default=("neutral", "ecdh"),
@@ -43,21 +40,9 @@ class Policy(StrictModel):
     )
     finest_weight_bits: int = Field(default=8, ge=4, le=20, description="Finest grid on which weights are opened: 2^-bits.")
     finest_score_bits: int = Field(default=5, ge=0, le=20, description="Finest step of the grid's part of a score: 2^-bits.")
-    min_columns: int = Field(
-        default=3, ge=1, description="Fewest trained columns of the grid: a joint score is one equation in them."
-    )
-    scores_per_row: int = Field(
-        default=8, ge=1, description="Models that may score one row; at most half this side's columns in any case."
-    )
     stock_mib: int = Field(default=4096, ge=0, description="Disk in MiB for randomness dealt ahead; 0: none is taken.")
     reasons_per_row: int = Field(
         default=0, ge=0, le=2, description="Most reasons of the grid told for each row; 0: none, whatever may_open says."
-    )
-    reason_threshold: float = Field(
-        default=0.2,
-        ge=0.0,
-        le=10.0,
-        description="Log-odds by which columns of one text must speak against a row to be told as a reason.",
     )
     promotions: bool = Field(default=True, description="Let plans change which model is the champion here.")
     may_open: tuple[Opened, ...] = Field(

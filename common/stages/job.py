@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,7 @@ from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 from common.rows.dataset import DatasetConfig
 from common.rows.table import FeatureTable
-from common.stages.reasons import Named
+from common.stages.reasons import Named, Texts
 from common.stages.score import Budget
 
 _log = logging.getLogger(__name__)
@@ -107,8 +107,8 @@ class Role(Protocol):
     def before_scoring(self, model: Half) -> None:
         """Before any row is matched: raises an error where what follows could not be done."""
 
-    def reasons(self, job: PartyJob, model: Half) -> Mapping[str, str | None]:
-        """The texts that may be told of this side's columns, by column."""
+    def reasons(self, job: PartyJob, model: Half) -> Texts:
+        """What may be told of this side's columns; nothing of the bank's is told to the grid."""
 
     async def scored(self, job: PartyJob, model: Half, table: FeatureTable, u: Reals | None, named: Named | None) -> None:
         """The after-care of rows that were scored; u and named: at the bank."""

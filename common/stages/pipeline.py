@@ -153,9 +153,8 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
         u = await open_scores(job.session, job.correlations, model, table, Kind.SCORES, bits, budget)
         named = None
         if plan.grid_reasons:
-            texts, threshold = job.role.reasons(job, model), job.home.policy.reason_threshold
             assert isinstance(model, PartyModel)  # noqa: S101  # of a closed one the plan was refused
-            named = await open_reasons(job.session, model, table, texts, plan.grid_reasons, threshold)
+            named = await open_reasons(job.session, model, table, job.role.reasons(job, model), plan.grid_reasons)
         await job.role.scored(job, model, table, u, named)
     with job.stage("watch"):
         home, folder = job.home, job.home.models.folder(model.job)

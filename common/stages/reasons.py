@@ -28,21 +28,27 @@ class Named:
     texts: tuple[str, ...]
 
 
-async def open_reasons(
-    session: Session, model: PartyModel, table: FeatureTable, texts: Mapping[str, str | None], most: int, threshold: float
-) -> Named | None:
+@dataclass(frozen=True)
+class Texts:
+    """What may be told of the grid's columns: texts by column; log-odds by which those of one must speak against a row."""
+
+    of: Mapping[str, str | None]
+    threshold: float
+
+
+async def open_reasons(session: Session, model: PartyModel, table: FeatureTable, texts: Texts, most: int) -> Named | None:
     """Two messages from the grid: the texts, 64 x 240 bytes whatever they are; a code a row and reason. None at the grid.
 
-    texts: of the grid's columns. A contribution is weight times prepared value, whose mean over training rows is 0.
+    A contribution is weight times prepared value, whose mean over training rows is 0.
     """
     if session.party is Party.GRID:
         columns = model.fitted.fitted
-        groups, named = grouped([column.source for column in columns], texts)
+        groups, named = grouped([column.source for column in columns], texts.of)
         page = to_page(named)
 
         def choose() -> Bytes:
             parts = contributions(model.fitted.transform(table), model.weights, np.zeros(len(columns)), groups, len(named))
-            return strongest(parts, most, threshold).astype(np.uint8)
+            return strongest(parts, most, texts.threshold).astype(np.uint8)
 
         codes = await session.compute(choose, table.rows * len(columns))
         await session.send(Kind.GRID_REASONS, page)

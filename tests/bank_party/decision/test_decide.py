@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from bank_party.decision.bundle import HeldOut
+from bank_party.decision.config import DecisionConfig
 from bank_party.decision.decide import decide, draw_validation, make_rules
 from bank_party.judge.evaluation import BankOnly
-from common.decision.config import DecisionConfig
 from common.features.fit import fit
 from common.features.options import Preparation
 from common.learn.linear.design import INTERCEPT, Prepared

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from bank_party.decision import bundle
+from bank_party.decision.config import DecisionConfig
 from bank_party.decision.scorecard import Scorecard
-from common.decision.config import DecisionConfig
 from common.features.column import MISSING_LEVEL
 from common.party import Party
 from common.stats.measures import sigmoid

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bank_party.decision.calibrate import Calibration, calibrate
+from bank_party.decision.config import DecisionConfig
 from bank_party.decision.scorecard import Scorecard, make_scorecard, own_contributions, sources, whole
-from common.decision.config import DecisionConfig
 from common.features.bins import BinnedColumn, Cells
 from common.features.column import MISSING_LEVEL
 from common.features.fit import FittedPreparation

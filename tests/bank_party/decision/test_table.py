@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bank_party.decision.config import DecisionConfig
 from bank_party.decision.table import VERDICTS, make_table, swap_set, verdict
-from common.decision.config import DecisionConfig
 from common.stats.measures import sigmoid
 
 RNG = np.random.default_rng(4)

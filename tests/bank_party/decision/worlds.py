@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bank_party.decision.bundle import HeldOut
+from bank_party.decision.config import DecisionConfig
 from bank_party.decision.rules import Scores, Trained, build_rules
-from common.decision.config import DecisionConfig
 from common.features.fit import FittedPreparation, fit
 from common.features.options import Preparation
 from common.rows.dataset import ColumnConfig

@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bank_party.monitor.config import BankMonitorConfig
 from bank_party.monitor.history import read_history
 from common.errors import DataError
 from common.monitor.book import Book
-from common.monitor.config import MonitorConfig
 from common.rows.dataset import DatasetConfig
 
 
@@ -23,8 +23,8 @@ def test_a_broken_dataset_is_named_and_refused_only_if_labels_are_asked_of_it(tm
     for name, text in (("loans", "id,y\nF1,1\n"), ("empty", "id,y\n"), ("wrong", "id,y\nF1,7\n")):
         (tmp_path / f"{name}.csv").write_text(text)
         datasets[name] = DatasetConfig(path=tmp_path / f"{name}.csv", id="id", label="y")
-    history = read_history(tmp_path, datasets, MonitorConfig())
+    history = read_history(tmp_path, datasets, BankMonitorConfig())
     assert history.unread == ("empty", "wrong") and history.as_dict()["unread"] == ["empty", "wrong"]
-    assert read_history(tmp_path, datasets, MonitorConfig(labels=("loans",))).unread == ()
+    assert read_history(tmp_path, datasets, BankMonitorConfig(labels=("loans",))).unread == ()
     with pytest.raises(DataError, match="not 0 or 1"):
-        read_history(tmp_path, datasets, MonitorConfig(labels=("loans", "wrong")))
+        read_history(tmp_path, datasets, BankMonitorConfig(labels=("loans", "wrong")))

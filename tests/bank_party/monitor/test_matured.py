@@ -11,9 +11,9 @@ import pytest
 
 from bank_party.decision.bundle import HeldOut
 from bank_party.decision.scores import read_scores
+from bank_party.monitor.config import BankMonitorConfig
 from bank_party.monitor.matured import alarms, area, known_labels, mature
 from common.errors import DataError
-from common.monitor.config import MonitorConfig
 from common.monitor.history import Matured
 from common.rows.dataset import DatasetConfig, read_labels
 from common.stats import measures
@@ -52,27 +52,27 @@ def labels(frame: pd.DataFrame, seed: int, **truth: np.ndarray) -> pd.DataFrame:
 
 
 def named(months: list[Matured]) -> list[tuple[str, str]]:
-    return [(alarm.what, alarm.month) for alarm in alarms(months, MonitorConfig())]
+    return [(alarm.what, alarm.month) for alarm in alarms(months, BankMonitorConfig())]
 
 
 def test_twenty_unchanged_worlds_give_no_alarm(held: HeldOut) -> None:
     for seed in range(20):
         frame = scores(seed)
-        months = mature(frame, labels(frame, 100 + seed), {"job-1": held}, MonitorConfig())
+        months = mature(frame, labels(frame, 100 + seed), {"job-1": held}, BankMonitorConfig())
         assert len(months) == 3 and named(months) == []
 
 
 def test_a_month_is_measured_on_the_rows_whose_outcome_is_known(held: HeldOut) -> None:
     frame = scores(1)
     known = labels(frame, 2).iloc[: ROWS + 500]
-    first, second = mature(frame, known, {"job-1": held}, MonitorConfig())
+    first, second = mature(frame, known, {"job-1": held}, BankMonitorConfig())
     assert (first.month, first.rows, second.month, second.rows) == ("2024-01", ROWS, "2024-02", 500)
     y, u = known["label"].to_numpy()[:ROWS], frame["u"].to_numpy()[:ROWS]
     assert first.auc == pytest.approx(measures.auc(y, u)) and first.ks == pytest.approx(measures.ks(y, u))
     assert first.observed == y.mean() and first.expected == pytest.approx(sigmoid(u).mean())
     assert sum(g.rows for g in first.grades) == ROWS
     assert [g.expected for g in first.grades] == sorted(g.expected for g in first.grades)
-    few = mature(frame, known.iloc[:30], {"job-1": held}, MonitorConfig())
+    few = mature(frame, known.iloc[:30], {"job-1": held}, BankMonitorConfig())
     assert few[0].auc is None and few[0].ks is None and named(few) == []
 
 
@@ -81,27 +81,27 @@ def test_scores_and_labels_meet_by_period_or_where_neither_has_one(held: HeldOut
     dated, undated = labels(frame, 2), labels(frame, 3).iloc[:ROWS].drop(columns="period")
     alone = frame.iloc[:ROWS].drop(columns="period").assign(month="score-1")
     found = {
-        (kind, which): {m.month: m.rows for m in mature(known, outcome, {"job-1": held}, MonitorConfig())}
+        (kind, which): {m.month: m.rows for m in mature(known, outcome, {"job-1": held}, BankMonitorConfig())}
         for kind, known in (("dated", frame), ("undated", alone))
         for which, outcome in (("dated", dated), ("undated", undated), ("both", pd.concat([dated, undated])))
     }
     whole = dict.fromkeys(MONTHS, ROWS)
     assert found["dated", "dated"] == found["dated", "both"] == whole and found["dated", "undated"] == {}
     assert found["undated", "undated"] == found["undated", "both"] == {"score-1": ROWS} and found["undated", "dated"] == {}
-    assert mature(frame, pd.DataFrame({"id": [], "label": []}), {"job-1": held}, MonitorConfig()) == []
+    assert mature(frame, pd.DataFrame({"id": [], "label": []}), {"job-1": held}, BankMonitorConfig()) == []
 
 
 def test_a_tiny_month_is_no_alarm_and_its_rates_are_not_shown(held: HeldOut) -> None:
     frame = scores(1)
     safe = frame.sort_values("probability").head(3)
     one = pd.DataFrame({"id": safe["id"], "period": safe["period"], "label": [1.0, 0.0, 0.0]})  # 33 % instead of about 0
-    months = mature(frame, one, {"job-1": held}, MonitorConfig(min_labels=2))
+    months = mature(frame, one, {"job-1": held}, BankMonitorConfig(min_labels=2))
     assert months and all(month.observed is None for month in months) and named(months) == []
     assert all(grade.observed is None for month in months for grade in month.grades)
     known = labels(frame, 2).iloc[:ROWS]
     grade = frame["grade"].to_numpy()[:ROWS]
     known.loc[grade == 1, "label"] = (np.cumsum(grade == 1) <= 3)[grade == 1].astype(float)  # three overdue in the best
-    (month,) = mature(frame, known, {"job-1": held}, MonitorConfig())
+    (month,) = mature(frame, known, {"job-1": held}, BankMonitorConfig())
     assert month.observed == known["label"].mean()
     assert [grade.observed is None for grade in month.grades].count(True) == 2  # and one more, or the rate told of the best
     assert month.grades[0].observed is None
@@ -111,7 +111,7 @@ def test_a_score_that_ranks_no_more_and_a_rate_that_rose_are_named_by_month(held
     frame = scores(3)
     flat = np.full(len(frame), frame["probability"].mean())
     higher = sigmoid(frame["u"].to_numpy() + 0.6)
-    months = mature(frame, labels(frame, 4, m2024_02=flat, m2024_03=higher), {"job-1": held}, MonitorConfig())
+    months = mature(frame, labels(frame, 4, m2024_02=flat, m2024_03=higher), {"job-1": held}, BankMonitorConfig())
     assert named(months) == [("auc", "2024-02"), ("calibration", "2024-03")]
 
 

@@ -34,10 +34,9 @@ async def test_a_job_that_is_here_already_is_refused_and_goes_on(tmp_path: Path)
     assert desk.runner._jobs["train-1"] is running and "train-1" in desk.door._arrived
 
 
-@pytest.mark.parametrize("left", ["models/train-1/model.json", "scores/train-1.csv"])
-async def test_a_job_that_has_left_a_file_is_refused(tmp_path: Path, left: str) -> None:
+async def test_a_job_that_has_left_a_file_is_refused(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
-    file = tmp_path / "data" / left
+    file = tmp_path / "data" / "models" / "train-1" / "model.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("kept")
     assert "offered job train-1 again" in refused(await desk.offer(plan(), "train-1"))

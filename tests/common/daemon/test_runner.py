@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from common.daemon import runner as module
-from common.daemon.daemon import open_home
 from common.daemon.runner import Runner
 from common.errors import JobStateError, PeerLost
 from common.party import Identity
@@ -17,6 +16,7 @@ from common.plan.train import TrainPlan
 from common.stages.offer import check_offer
 from common.wire import party_pb2 as wire
 from grid_party.door import Door
+from grid_party.home import GridHome
 from grid_party.role import GridRole
 from grid_party.settings import GridSettings
 
@@ -41,7 +41,7 @@ class Desk:
         )
         self.door, self.sent = Door(BANK), list[wire.FromParty]()
         nobody: Any = None
-        self.runner = Runner(GridRole(home := open_home(settings)), settings, home, self.door, nobody)
+        self.runner = Runner(GridRole(home := GridHome.of(settings)), settings, home, self.door, nobody)
 
     async def send(self, message: wire.FromParty) -> None:
         self.sent.append(message)

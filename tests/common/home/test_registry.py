@@ -45,7 +45,8 @@ def homes(trained: Companies, tmp_path: Path) -> dict[Party, Home]:
         home, registry = trained.opened_home(party), Registry(tmp_path / f"{party.value}.sqlite", lambda: 1.0)
         for version in home.registry.versions():
             registry.enter(version.job, version.digest, version.peer_digest, version.plan_digest)
-        homes[party] = replace(home, registry=registry)
+        home.registry = registry
+        homes[party] = home
     return homes
 
 
@@ -64,7 +65,7 @@ async def move(homes: dict[Party, Home], job: str, model: str | None = None, **m
     plan = PromotePlan.model_validate({"model": model, "action": "promote" if model else "rollback", **more})
     trio = Trio(plan.allowed)
     ends = {
-        p: promote(job, plan, trio.session[p], trio.from_dealer[p], home, role_of(p, home), Recorder())  # type: ignore[arg-type]
+        p: promote(job, plan, trio.session[p], trio.from_dealer[p], home, role_of(home), Recorder())  # type: ignore[arg-type]
         for p, home in homes.items()
     }
     grid, bank, _ = await both([ends[Party.GRID], ends[Party.BANK], trio.dealer.seeds()])
@@ -172,7 +173,7 @@ async def test_different_histories_are_refused_until_both_begin_anew(homes: dict
     old = Registry(tmp_path / "restored.sqlite")
     for version in grid.versions():
         old.enter(version.job, version.digest, version.peer_digest, version.plan_digest)
-    homes[Party.GRID] = replace(homes[Party.GRID], registry=old)
+    homes[Party.GRID].registry = old
     for act in (lambda: resolved(homes, "champion"), lambda: move(homes, "p-2", "job-2")):
         with pytest.raises(PolicyError, match="different histories"):
             await act()
@@ -198,7 +199,7 @@ async def test_halves_of_different_trainings_are_not_promoted(homes: dict[Party,
     other = Registry(tmp_path / "other.sqlite")
     version = homes[Party.GRID].registry.version("job-1")
     other.enter("job-1", version.digest, "00" * 32, version.plan_digest)
-    homes[Party.GRID] = replace(homes[Party.GRID], registry=other)
+    homes[Party.GRID].registry = other
     with pytest.raises(PolicyError, match="halves of different models"):
         await move(homes, "p-1", "job-1")
 

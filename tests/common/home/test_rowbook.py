@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import ConfigError, PolicyError
-from common.home.rowbook import Ledger
+from grid_party.ledger import Ledger
 from tests.common.stages.tables import table
 
 

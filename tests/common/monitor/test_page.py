@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bank_party.monitor.config import BankMonitorConfig
 from bank_party.monitor.matured import GradeRate, Matured
 from common.disk.words import LANGS, Lang, read_words, words_in
 from common.monitor import page as module
@@ -70,3 +71,8 @@ def test_an_empty_history_says_so_and_names_are_escaped() -> None:
     assert TEXTS["en"]["nothing"] in empty and "<b>" not in empty
     odd = History([], [], [Alarm("psi", "job-1", "2024-01", "<script>", 1.0, 0.2)])
     assert "<script>" not in make_page(odd, MonitorConfig(), title="grid", when="now", lang="en")
+
+
+def test_the_limits_of_known_outcomes_are_on_the_banks_page_alone() -> None:
+    grid, bank = (make_page(history(), c, title="x", when="now", lang="en") for c in (MonitorConfig(), BankMonitorConfig()))
+    assert "AUC −0.05" in bank and "AUC −" not in grid

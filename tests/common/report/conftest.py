@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from common.decision.config import DecisionConfig
+from bank_party.decision.config import DecisionConfig
 from common.home.outcome import Outcome
 from common.party import Party
 from tests.common.stages.companies import Companies, frames

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from common.decision.config import DecisionConfig
+from bank_party.decision.config import DecisionConfig
+from bank_party.home import BankHome
+from bank_party.monitor.config import BankMonitorConfig
+from bank_party.settings import BankPolicy
 from common.disk.scratch import Scratch
-from common.home.home import Home
 from common.home.models import ModelStore
 from common.home.outcome import Outcome
-from common.home.registry import Registry
-from common.home.rowbook import Ledger
 from common.home.stocks import Stocks
 from common.learn.linear.deal import TrainingDemand, Work
 from common.learn.linear.steps import make_work
-from common.monitor.book import Book
+from common.monitor.config import MonitorConfig
 from common.mpc.correlations import DealtCorrelations
 from common.mpc.session import Session, Silent
 from common.party import Party
@@ -30,6 +30,8 @@ from common.plan.train import TrainPlan
 from common.rows.dataset import DatasetConfig
 from common.stages.job import PartyJob
 from common.stages.pipeline import run
+from grid_party.home import GridHome
+from grid_party.settings import GridPolicy
 from tests.peers import Trio, coordinate
 from tests.roles import role_of
 
@@ -83,7 +85,8 @@ class Companies:
 
     folder: Path
     monthly: bool = False
-    policy: Policy = POLICY
+    policy: Policy = POLICY  # what both parties' have
+    own: dict[Party, dict[str, Any]] = field(default_factory=dict)  # what each party's has besides
     memory: int = 1 << 30  # bytes of columns a job may hold
     decision: DecisionConfig = field(default_factory=DecisionConfig)
     columns: dict[Party, dict[str, Any]] = field(default_factory=dict)  # declared ones
@@ -115,13 +118,12 @@ class Companies:
     def stocks(self, party: Party) -> Stocks:
         return Stocks(self.home(party) / "stock", self.home(party) / "spent.sqlite", "wattscore://neutral/coordinator", 64)
 
-    def opened_home(self, party: Party) -> Home:
-        folder = self.home(party)
-        stocks = Stocks(folder / "stock", folder / "spent.sqlite", "wattscore://neutral/coordinator", self.policy.stock_mib)
-        books = Registry(folder / "registry.sqlite"), Book(folder / "monitor.sqlite")
-        return Home(
-            self.models(party), Ledger(folder / "ledger"), folder / "scores", self.policy, stocks, *books, self.decision
-        )
+    def opened_home(self, party: Party) -> GridHome | BankHome:
+        folder, dealer, policy = self.home(party), "wattscore://neutral/coordinator", dict(self.policy)
+        policy |= self.own.get(party, {})
+        if party is Party.GRID:
+            return GridHome(folder, dealer, GridPolicy(**policy), MonitorConfig())
+        return BankHome(folder, dealer, BankPolicy(**policy), BankMonitorConfig(), self.decision)
 
     def plan(self, **more: Any) -> TrainPlan | ScorePlan:
         raw: dict[str, Any] = {"grid": {"dataset": "rows"}, "bank": {"dataset": "rows"}}
@@ -145,7 +147,7 @@ class Companies:
                     correlations,
                     self.reporters[own],
                     home,
-                    role_of(own, home),
+                    role_of(home),
                     self.trio.neutral.match(own),
                     self.scratch(own),
                 )

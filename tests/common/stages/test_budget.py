@@ -9,16 +9,16 @@ import pytest
 
 from bank_party.judge import evaluation
 from common.errors import DataError, PolicyError
-from common.home.rowbook import Ledger
 from common.mpc.session import Kind
 from common.party import Party
-from tests.common.stages.companies import POLICY, Companies, frames
+from grid_party.ledger import Ledger
+from tests.common.stages.companies import Companies, frames
 from tests.common.stages.tables import table
 
 
 @pytest.fixture
 def companies(tmp_path: Path) -> Companies:
-    made = Companies(tmp_path, policy=POLICY.model_copy(update={"scores_per_row": 1}))
+    made = Companies(tmp_path, own={Party.GRID: {"scores_per_row": 1}})
     made.write(frames(seed=1, monthly=False))
     return made
 

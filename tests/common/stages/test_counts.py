@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bank_party.counted import Counted
 from common.disclosure import Opened
 from common.errors import PeerProtocolError, PolicyError
 from common.features.binning import Binning, binned_columns, cut
 from common.features.options import Preparation
 from common.home.outcome import Outcome
-from common.home.rowbook import CountedLedger
 from common.mpc.correlations import DealtCorrelations
 from common.mpc.cost import Cost, bin_counts
 from common.mpc.counting.counts import BinCounts
@@ -252,7 +252,7 @@ async def test_too_many_bins_for_the_rows_are_refused_before_anything_is_counted
 
 
 async def test_labels_are_counted_in_few_jobs(companies: Companies) -> None:
-    companies.policy = POLICY.model_copy(update={"counts_per_row": 1})
+    companies.own[Party.BANK] = {"counts_per_row": 1}
     await woe_job(companies)
     with pytest.raises(PolicyError, match="350 of 350 rows have had their labels counted by bin in 1 training jobs already"):
         await woe_job(companies, "job-2")
@@ -264,7 +264,7 @@ async def test_labels_are_counted_in_few_jobs(companies: Companies) -> None:
 async def test_a_job_that_fails_after_counting_has_counted(companies: Companies) -> None:
     with pytest.raises(PolicyError, match="trained columns of the grid are too few"):
         await woe_job(companies, grid={"dataset": "rows", "columns": ["peak", "late"]})
-    book = CountedLedger(companies.home(Party.BANK) / "counted.sqlite")
+    book = Counted(companies.home(Party.BANK) / "counted.sqlite")
     rows = common_rows(companies)[Party.BANK]
     with pytest.raises(PolicyError, match="350 of 500 rows"):
         book.check(rows, "another", 1)

@@ -266,7 +266,7 @@ async def test_too_few_columns_of_the_grid_are_refused_before_training(companies
         await companies.run("job-1", plan)
     assert "train" not in companies.reporters[Party.GRID].stages
     assert Kind.MASKED_MATRIX not in companies.trio.session[Party.GRID].traffic.sent
-    companies.policy = POLICY.model_copy(update={"min_columns": 2})
+    companies.own[Party.GRID] = {"min_columns": 2}
     await companies.run("job-2", plan)
 
 
@@ -299,7 +299,7 @@ def party_job(companies: Companies, **more: Any) -> PartyJob:
     """The grid's, of a plan with these keys; nobody is at the other end."""
     plan, home = companies.plan(**more), companies.opened_home(Party.GRID)
     session = Trio(plan.allowed).session[Party.GRID]
-    dataset, role = companies.dataset(Party.GRID), role_of(Party.GRID, home)
+    dataset, role = companies.dataset(Party.GRID), role_of(home)
     return PartyJob("job-1", plan, dataset, session, None, Recorder(), home, role, match_ids)  # type: ignore[arg-type]
 
 

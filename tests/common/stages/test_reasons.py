@@ -16,7 +16,7 @@ from common.mpc.session import Kind
 from common.party import Party
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
-from common.stages.reasons import TEXT_BYTES, TEXTS, Named, from_page, open_reasons, to_page
+from common.stages.reasons import TEXT_BYTES, TEXTS, Named, Texts, from_page, open_reasons, to_page
 from tests.common.stages.tables import table
 from tests.peers import Trio
 
@@ -45,7 +45,7 @@ def model(party: Party) -> PartyModel:
 
 
 async def reasons(trio: Trio, most: int = 2, texts: dict[str, str | None] = SAID) -> Named:
-    calls = [open_reasons(trio.session[p], model(p), rows(), texts if p is Party.GRID else {}, most, 0.3) for p in Party]
+    calls = [open_reasons(trio.session[p], model(p), rows(), Texts(texts if p is Party.GRID else {}, 0.3), most) for p in Party]
     grid, bank = await asyncio.gather(*calls)
     assert grid is None and bank is not None
     return bank
@@ -73,7 +73,7 @@ async def test_a_column_without_text_is_never_named() -> None:
 async def test_nothing_is_sent_that_the_plan_does_not_open() -> None:
     trio = Trio(frozenset({Opened.SCORES}))
     with pytest.raises(PolicyError, match="grid_reasons"):
-        await open_reasons(trio.session[Party.GRID], model(Party.GRID), rows(), SAID, 2, 0.3)
+        await open_reasons(trio.session[Party.GRID], model(Party.GRID), rows(), Texts(SAID, 0.3), 2)
     assert trio.peer[Party.GRID].log == []
 
 
@@ -83,7 +83,7 @@ async def hostile(page: np.ndarray, codes: np.ndarray) -> str:
     await grid.send(Kind.GRID_REASONS, page)
     await grid.send(Kind.GRID_REASONS, codes)
     with pytest.raises(PeerProtocolError) as caught:
-        await open_reasons(trio.session[Party.BANK], model(Party.BANK), rows(), {}, 2, 0.3)
+        await open_reasons(trio.session[Party.BANK], model(Party.BANK), rows(), Texts({}, 0.3), 2)
     return str(caught.value)
 
 

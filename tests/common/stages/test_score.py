@@ -12,7 +12,6 @@ import pytest
 from common.disclosure import Opened
 from common.errors import PolicyError
 from common.features.options import Preparation
-from common.home.rowbook import Ledger
 from common.learn.linear.design import prepare
 from common.learn.linear.half import PartyModel
 from common.mpc.fixedpoint import Reals
@@ -21,6 +20,7 @@ from common.party import Party
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 from common.stages.score import open_scores
+from grid_party.ledger import Ledger
 from grid_party.role import Account
 from tests.common.stages.tables import table
 from tests.peers import Trio

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bank_party.decision import bundle
-from common.decision.config import DecisionConfig
+from bank_party.decision.config import DecisionConfig
 from common.disclosure import Opened
 from common.errors import JobNotFound, PlanError, PolicyError
 from common.mpc.session import Kind

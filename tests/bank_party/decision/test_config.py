@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from common.decision.config import DecisionConfig
+from bank_party.decision.config import DecisionConfig
 
 
 def test_the_defaults_are_the_stated_ones() -> None:

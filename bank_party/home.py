@@ -1,0 +1,38 @@
+"""The bank's home: with its scores, and the book of rows whose labels were counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bank_party.counted import Counted
+from bank_party.decision.config import DecisionConfig
+from bank_party.monitor.config import BankMonitorConfig
+from bank_party.settings import BankPolicy, BankSettings
+from common.disk.folder import Name
+from common.home.home import Home
+
+
+class BankHome(Home):
+    """What the bank keeps, and how it decides."""
+
+    policy: BankPolicy
+    monitor: BankMonitorConfig
+
+    def __init__(
+        self, data: Path, dealer: str, policy: BankPolicy, monitor: BankMonitorConfig, decision: DecisionConfig
+    ) -> None:
+        super().__init__(data, dealer, policy, monitor)
+        self.decision, self._scores = decision, data / Name.SCORES
+        self.counted = Counted(data / Name.COUNTED)
+
+    @classmethod
+    def of(cls, settings: BankSettings) -> BankHome:
+        return cls(settings.data, settings.coordinator.identity, settings.policy, settings.monitor, settings.decision)
+
+    def knows(self, job: str) -> bool:
+        scored = any((self._scores / f"{job}.{kind}").exists() for kind in ("csv", "parquet"))
+        return super().knows(job) or scored or self.counted.knows(job)
+
+    def scores_of(self, job: str) -> Path:
+        """The file of a scoring job's results."""
+        return self._scores / f"{job}.{self.decision.output}"

@@ -1,4 +1,0 @@
-"""How the bank wants scores turned into decisions, as its configuration says.
-
-Knows no score.
-"""

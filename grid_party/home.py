@@ -1,0 +1,28 @@
+"""The grid's home: with the ledger of scored rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from common.disk.folder import Name
+from common.home.home import Home
+from common.monitor.config import MonitorConfig
+from grid_party.ledger import Ledger
+from grid_party.settings import GridPolicy, GridSettings
+
+
+class GridHome(Home):
+    """What the grid keeps."""
+
+    policy: GridPolicy
+
+    def __init__(self, data: Path, dealer: str, policy: GridPolicy, monitor: MonitorConfig) -> None:
+        super().__init__(data, dealer, policy, monitor)
+        self.ledger = Ledger(data / Name.LEDGER)
+
+    @classmethod
+    def of(cls, settings: GridSettings) -> GridHome:
+        return cls(settings.data, settings.coordinator.identity, settings.policy, settings.monitor)
+
+    def knows(self, job: str) -> bool:
+        return super().knows(job) or self.ledger.knows(job)

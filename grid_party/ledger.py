@@ -1,0 +1,22 @@
+"""The grid's book of scored rows: each (row, model) opened to the bank is one linear equation in the grid's features.
+
+After as many models as the grid has columns the bank could solve for them, so a row is scored by few models; the same model
+again is the same equation, and costs nothing. PROTOCOL.md section 7.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from common.home.rowbook import RowBook
+
+
+class Ledger(RowBook):
+    """The rows that each model has scored."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(
+            file,
+            "have been scored by {limit} models already",
+            "Score other rows. The limit is the grid's scores_per_row, and half of its trained columns.",
+        )

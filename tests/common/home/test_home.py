@@ -1,0 +1,57 @@
+"""A party's home: exactly its own books, private, and what it knows of jobs."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from bank_party.decision.config import DecisionConfig
+from bank_party.home import BankHome
+from bank_party.monitor.config import BankMonitorConfig
+from bank_party.settings import BankPolicy
+from common.disk import folder
+from common.disk.folder import Name
+from common.monitor.config import MonitorConfig
+from grid_party.home import GridHome
+from grid_party.settings import GridPolicy
+from tests.common.stages.tables import table
+
+DEALER = "wattscore://neutral/coordinator"
+WHEN_NEEDED = {Name.MODELS, Name.SCORES, Name.SCRATCH, Name.LOG}  # made by what first writes there
+
+
+def grid(data: Path) -> GridHome:
+    return GridHome(data, DEALER, GridPolicy(), MonitorConfig())
+
+
+def bank(data: Path) -> BankHome:
+    return BankHome(data, DEALER, BankPolicy(), BankMonitorConfig(), DecisionConfig())
+
+
+@pytest.mark.parametrize(("opened", "kept"), [(grid, folder.GRID), (bank, folder.BANK)], ids=["grid", "bank"])
+def test_a_fresh_folder_has_a_partys_own_books_and_nobody_elses(tmp_path: Path, opened: type, kept: list[folder.Kept]) -> None:
+    opened(tmp_path / "data")
+    found = {file.name for file in (tmp_path / "data").iterdir()}
+    assert found == {k.name.value for k in kept} - {name.value for name in WHEN_NEEDED}
+    assert all(not stat.S_IMODE(file.stat().st_mode) & 0o077 for file in (tmp_path / "data").iterdir())
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+
+
+def test_empty_books_of_the_other_party_from_before_do_no_harm(tmp_path: Path) -> None:
+    for opened in (grid, bank):
+        opened(tmp_path)
+    assert not grid(tmp_path).knows("job-1") and not bank(tmp_path).knows("job-1")
+
+
+def test_a_name_is_known_by_what_a_job_has_left(tmp_path: Path) -> None:
+    rows = table(["A", "B"])
+    lender, decider = grid(tmp_path / "grid"), bank(tmp_path / "bank")
+    lender.ledger.charge(rows, "score-1", 3)
+    decider.counted.charge(rows, "train-1", 3)
+    decider.scores_of("score-2").parent.mkdir()
+    decider.scores_of("score-2").write_text("id,u\n")
+    assert [home.knows(job) for home in (lender, decider) for job in ("score-1", "train-1", "score-2")] == [
+        True, False, False, False, True, True,
+    ]  # fmt: skip
