@@ -13,11 +13,12 @@ import pytest
 from click.testing import CliRunner
 
 from common.cli import main
+from common.config import to_toml
 from common.errors import ConfigError
 from common.party import Party
 from common.trial.demo import SETTINGS, build_side, lay_out
 from common.trial.demo_cli import collect
-from common.trial.processes import Trial, to_toml
+from common.trial.processes import Trial
 
 
 def test_from_dirty_records_to_decisions(tmp_path: Path) -> None:

@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from common.rows.keys import credit_code_check_digit
 
 from common.client.client import Client
 from common.disk.folder import Name
 from common.plan.read import load_plan
+from common.rows.ids import credit_code_check_digit
 from tests.pages import TYPED, blocks, command_lines, rows, typed_elsewhere
 from tests.scenarios.end_to_end.lab import eventually, make_tables, monthly, until_training
 from tests.source import ROOT
