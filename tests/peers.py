@@ -15,21 +15,34 @@ from common.learn.linear.deal import KEPT_BYTES, Masks, ScoreDemand, TrainingDem
 from common.match.agree import Match
 from common.match.aided import match_aided
 from common.match.intersect import intersect
-from common.mpc.correlations import DealtCorrelations, Demand, PeriodDemand
+from common.mpc.correlations import DealtCorrelations, Demand, PeriodDemand, take_seed
 from common.mpc.counting.dealer import deal_counts
 from common.mpc.counting.masks import CountsDemand
 from common.mpc.dealer import Deal, Dealer, deal_periods
+from common.mpc.prg import Prg
+from common.mpc.seeds import NONCE_BYTES, own_seed
 from common.mpc.session import Array, Channel, MemoryChannel, Round, Session, memory_pair
 from common.party import Party
 
 T = TypeVar("T")
 ALL = frozenset(Opened)
+NONCES = {party: party.value.encode().ljust(NONCE_BYTES) for party in Party}
 
 
 def _seeds(seed: int) -> Callable[[], bytes]:
     """A stand-in for the operating system's generator: a fixed sequence of distinct seeds."""
     count = itertools.count()
     return lambda: hashlib.sha256(f"{seed}/{next(count)}".encode()).digest()
+
+
+async def seed_of(party: Party, dealer: Channel) -> bytes:
+    """The seed this party makes of what it is dealt."""
+    return own_seed(await take_seed(dealer), NONCES[party])
+
+
+async def dealt_to(party: Party, dealer: Any) -> DealtCorrelations:
+    """Correlations of that seed."""
+    return DealtCorrelations(party, await seed_of(party, dealer), dealer)
 
 
 class Trio:
@@ -47,7 +60,8 @@ class Trio:
         for party in Party:
             self.to_party[party], self.from_dealer[party] = memory_pair()
         self.neutral = Neutral()
-        self.dealer = Dealer(dict(self.to_party)) if seed is None else Dealer(dict(self.to_party), _seeds(seed))
+        fresh = Prg.fresh_seed if seed is None else _seeds(seed)
+        self.dealer = Dealer(dict(self.to_party), fresh, nonces=NONCES)
 
     async def run(
         self,
@@ -57,7 +71,7 @@ class Trio:
         """Runs `protocol` at both parties while `deal` runs at the dealer."""
 
         async def side(party: Party) -> T:
-            correlations = await DealtCorrelations.start(party, self.from_dealer[party])
+            correlations = await dealt_to(party, self.from_dealer[party])
             return await protocol(self.session[party], correlations)
 
         async def dealing() -> None:
@@ -144,7 +158,7 @@ async def coordinate(
     ends = {party: DealerEnd(trio.from_dealer[party]) for party in Party}
 
     async def side(party: Party) -> T:
-        correlations = await DealtCorrelations.start(party, ends[party])
+        correlations = await dealt_to(party, ends[party])
         result = await protocol(trio.session[party], correlations)
         await ends[party].asked.put(None)
         return result

@@ -35,7 +35,7 @@ NARROW: dict[str, str] = {
     "wire": "trust mpc.session mpc.correlations mpc.counting.masks",  # gRPC and protobuf, and nothing of what is computed
     "match": "mpc rows.cmac",
     # never rows, ids or shares
-    "coordinator": "disk wire plan process learn match.intersect match.tags mpc.dealer mpc.correlations mpc.session",
+    "coordinator": "disk wire plan process learn match.intersect match.tags mpc.dealer mpc.correlations mpc.seeds mpc.session",
 }
 
 # What touches rows or shares: a coordinator must not load it, not even by way of another.

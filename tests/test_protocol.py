@@ -11,7 +11,7 @@ from common.disclosure import CATALOGUE
 from common.learn.linear.cost import descent, matrices, scoring, training
 from common.learn.linear.deal import Work
 from common.learn.linear.descent import nesterov
-from common.mpc.cost import SIZES, Cost, alignment, split
+from common.mpc.cost import SEEDS, SIZES, Cost, alignment, split
 from common.mpc.link import Fourier
 from common.mpc.session import OPENS, Kind
 from common.party import Party
@@ -82,7 +82,7 @@ def test_the_worked_example_adds_up() -> None:
     totals = {p: training(p, work, 6120, aligned[p]) for p in Party}
     grid, bank = totals[Party.GRID], totals[Party.BANK]
     assert table["total"] == [grid.peer_sent, bank.peer_sent, grid.dealt, bank.dealt, grid.tags, bank.tags]
-    assert table["start, ids, periods"][0] == aligned[Party.GRID].peer_sent
+    assert table["start, ids, periods"][0] == SEEDS + aligned[Party.GRID].peer_sent
     assert table["matrices"][:2] == [matrices(14_280, 17), matrices(14_280, 14)]
     assert table["split, sizes, through"][:2] == [SIZES, SIZES + split(20_400)]
     scored = scoring(Party.GRID, 6120, 17, 14)

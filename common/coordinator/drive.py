@@ -10,10 +10,11 @@ from typing import Any
 
 from common.coordinator.board import Board, JobRecord
 from common.coordinator.matching import Matching
-from common.errors import PeerLost, PlanError, WattScoreError
+from common.errors import PeerLost, PeerProtocolError, PlanError, WattScoreError
 from common.learn.dealings import MESSAGES, dealings
 from common.logs import Place, within
 from common.mpc.dealer import Dealer
+from common.mpc.seeds import NONCE_BYTES
 from common.party import Party
 from common.plan.request import Plan
 from common.plan.state import Event
@@ -47,6 +48,7 @@ class Drive:
         self._lost: set[Party] = set()
         self._heard = 0  # messages of either party
         self._joined = {party: loop.create_future() for party in Party}
+        self._nonces: dict[Party, bytes] = {}
         self._counters = {party: Counter() for party in Party}
         self._channels: dict[Party, DealtChannel] = {}
         neutral = isinstance(record.plan, Plan) and record.plan.matching == "neutral"
@@ -185,8 +187,10 @@ class Drive:
                 self._faults[party] = to_fault(cause, "coordinator")
             self.fail(self._faults.setdefault(party, to_fault(error, party.value)))
 
-    async def deal(self, party: Party, call: Call, greeted: int) -> None:
+    async def deal(self, party: Party, call: Call, nonce: bytes, greeted: int) -> None:
         """Serves one party's dealer stream, of which `greeted` bytes were read to know the job, until the party closes it."""
+        if len(nonce) != NONCE_BYTES:
+            raise PeerProtocolError(f"the {party.value} joined with no nonce", expected=NONCE_BYTES, got=len(nonce))
         settings = self._settings
         self._counters[party].received += greeted
         channel = DealtChannel(
@@ -194,6 +198,7 @@ class Drive:
         )
         if self._joined[party].done():
             raise PlanError(f"the {party.value} joined job {self.record.id} twice")
+        self._nonces[party] = nonce
         self._joined[party].set_result(channel)
         self._channels[party] = channel
         with within(Place(self.record.id, f"deal to the {party.value}")):
@@ -222,7 +227,8 @@ class Drive:
         channels: dict[Party, DealtChannel] = {party: self._joined[party].result() for party in Party}
         demands = {party: channel.demands() for party, channel in channels.items()}
         plan, memory = self.record.plan, self._settings.memory_mib << 20
-        await Dealer(dict(channels)).serve(demands, dealings(plan, memory) if plan is not None else {})
+        dealer = Dealer(dict(channels), nonces=self._nonces)
+        await dealer.serve(demands, dealings(plan, memory) if plan is not None else {})
 
     def _keep_reports(self) -> None:
         for party, done in self._done.items():

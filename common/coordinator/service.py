@@ -196,7 +196,7 @@ class Coordinator:
         party = self._party_of(call)
         if first is None or first.WhichOneof("message") != "join":
             raise PeerProtocolError(f"the {party.value} did not begin by joining a job")
-        await self._running(first.join.job).deal(party, call, first.ByteSize())
+        await self._running(first.join.job).deal(party, call, first.join.nonce, first.ByteSize())
 
     async def match(self, _: None, call: Call) -> None:
         """One party's stream of tags for one job."""

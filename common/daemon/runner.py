@@ -21,7 +21,8 @@ from common.home.home import Home
 from common.home.models import is_job_name
 from common.home.outcome import Outcome
 from common.learn.dealings import MESSAGES
-from common.mpc.correlations import DealtCorrelations
+from common.mpc.correlations import DealtCorrelations, take_seed
+from common.mpc.seeds import fresh_nonce
 from common.mpc.session import Session
 from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
@@ -35,6 +36,7 @@ from common.stages.offer import check_offer
 from common.stages.pipeline import run
 from common.stages.predeal import predeal
 from common.stages.promote import promote
+from common.stages.seeds import agree_on_seeds
 from common.wire import party_pb2 as wire
 from common.wire.client import Connection
 from common.wire.methods import DEAL
@@ -177,13 +179,14 @@ class Runner:
         reporter.stage("connect")
         stream = self._coordinator.stream(DEAL)
         dealer = DealerChannel(stream, "the coordinator", running.coordinator, MESSAGES)
+        nonce = fresh_nonce()
         peer: FrameChannel | None = None
         try:
-            await dealer.join(job)
+            await dealer.join(job, nonce)
             dealer.start()
             peer = await self._meeting.meet(job, running.plan.digest(), running.peer)
             session = Session(self.party, running.watch.channel(peer), reporter, allowed=running.plan.allowed)
-            outcome = await self._outcome(job, running, session, dealer, reporter)
+            outcome = await self._outcome(job, running, session, dealer, nonce, reporter)
             return to_message(outcome, running.peer, running.coordinator)
         except (Exception, asyncio.CancelledError) as error:
             if peer is not None:
@@ -199,14 +202,15 @@ class Runner:
                 await peer.stop()
 
     async def _outcome(
-        self, job: str, running: _Running, session: Session, dealer: DealerChannel, reporter: ProgressReporter
+        self, job: str, running: _Running, session: Session, dealer: DealerChannel, nonce: bytes, reporter: ProgressReporter
     ) -> Outcome:
         plan = running.plan
+        seed = await agree_on_seeds(session, await take_seed(dealer), nonce, self._home.seeds)
         if isinstance(plan, PredealPlan):
-            return await predeal(job, plan, session, dealer, self._home.stocks, reporter)
+            return await predeal(job, plan, session, dealer, seed, self._home.stocks, reporter)
         if isinstance(plan, PromotePlan):
-            return await promote(job, plan, session, dealer, self._home, self._role, reporter)
-        correlations = await DealtCorrelations.start(self.party, dealer)
+            return await promote(job, plan, session, self._home, self._role, reporter)
+        correlations = DealtCorrelations(self.party, seed, dealer)
         dataset = declared(self._settings.datasets[plan.side(self.party).dataset])
         scratch = Scratch(self._settings.data / Name.SCRATCH, self._settings.memory_mib << 20)
         match = choose_match(plan, job, self._coordinator, running.coordinator)

@@ -17,6 +17,7 @@ class Name(StrEnum):
     REGISTRY = "registry.sqlite"
     HISTORY = "monitor.sqlite"
     SPENT = "spent.sqlite"
+    SEEDS = "seeds.sqlite"
     STOCK = "stock"
     SCRATCH = "scratch"
     JOBS = "jobs.sqlite"
@@ -76,6 +77,14 @@ _SPENT = Kept(
     "which stocks of randomness are spent",
     "the certainty that no stock is used twice: delete `stock` with it",
 )
+_SEEDS = Kept(
+    Name.SEEDS,
+    "fingerprints of the seeds of all jobs, this side's and the other's",
+    "the daemon",
+    BackUp.DAILY,
+    "which seeds of the dealer were met before, so that none is taken twice",
+    "the certainty that no seed comes again",
+)
 _STOCK = Kept(
     Name.STOCK,
     "randomness dealt ahead, each file for one training",
@@ -121,6 +130,6 @@ _SCORES = Kept(
 )
 _JOBS = Kept(Name.JOBS, "every job", "the daemon", BackUp.YES, "the list of jobs, with plans and results", "the list of jobs")
 
-GRID: Sequence[Kept] = (_MODELS, _LEDGER, _REGISTRY, _SPENT, _HISTORY, _STOCK, _SCRATCH, _LOG)
-BANK: Sequence[Kept] = (_MODELS, _SCORES, _COUNTED, _REGISTRY, _SPENT, _HISTORY, _STOCK, _SCRATCH, _LOG)
+GRID: Sequence[Kept] = (_MODELS, _LEDGER, _REGISTRY, _SPENT, _SEEDS, _HISTORY, _STOCK, _SCRATCH, _LOG)
+BANK: Sequence[Kept] = (_MODELS, _SCORES, _COUNTED, _REGISTRY, _SPENT, _SEEDS, _HISTORY, _STOCK, _SCRATCH, _LOG)
 COORDINATOR: Sequence[Kept] = (_JOBS, _LOG)

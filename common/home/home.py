@@ -7,6 +7,7 @@ from pathlib import Path
 from common.disk.folder import Name
 from common.home.models import ModelStore
 from common.home.registry import Registry
+from common.home.seedbook import SeedBook
 from common.home.stocks import Stocks
 from common.monitor.book import Book
 from common.monitor.config import MonitorConfig
@@ -21,6 +22,7 @@ class Home:
         self.policy, self.monitor = policy, monitor
         self.models = ModelStore(data / Name.MODELS)
         self.stocks = Stocks(data / Name.STOCK, data / Name.SPENT, dealer, policy.stock_mib)
+        self.seeds = SeedBook(data / Name.SEEDS)
         self.registry, self.history = Registry(data / Name.REGISTRY), Book(data / Name.HISTORY)
 
     def knows(self, job: str) -> bool:

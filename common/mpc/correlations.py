@@ -141,7 +141,7 @@ def dealt_tables(link: Link, party: Party) -> list[int]:
 
 
 async def take_seed(dealer: Channel) -> bytes:
-    """This party's seed, the first thing dealt in a job."""
+    """What this party is dealt to make its seed of, 32 bytes: the first thing dealt in a job."""
     label = Round(Kind.SEED, 0)
     seed = await dealer.receive(label)
     if seed.dtype != np.uint8 or seed.shape != (SEED_BYTES,):
@@ -169,11 +169,6 @@ class DealtCorrelations:
     def __init__(self, party: Party, seed: bytes, dealer: DealerLink) -> None:
         self._party, self._prg, self._dealer = party, Prg(seed), dealer
         self._ordered: set[tuple[type[Demand], int]] = set()
-
-    @classmethod
-    async def start(cls, party: Party, dealer: DealerLink) -> DealtCorrelations:
-        """Waits for this party's seed."""
-        return cls(party, await take_seed(dealer), dealer)
 
     async def order(self, demand: Demand) -> None:
         # A second one would expand the same key streams: a mask would hide two values.

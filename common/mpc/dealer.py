@@ -15,6 +15,7 @@ from common.errors import PeerProtocolError
 from common.mpc.correlations import Demand, PeriodDemand, once
 from common.mpc.fixedpoint import Words
 from common.mpc.prg import Prg, Purpose
+from common.mpc.seeds import own_seed
 from common.mpc.session import Array, Channel, Kind, Round
 from common.party import Party
 
@@ -28,10 +29,16 @@ Deal = Callable[[Prgs, Any], Iterator[Dealt]]  # of one demand, in the order in 
 class Dealer:
     """One job's dealer. Channels: one to each party; `send` waits while a party is a window behind, which drives the rounds."""
 
-    def __init__(self, channels: dict[Party, Channel], fresh_seed: Callable[[], bytes] = Prg.fresh_seed) -> None:
+    def __init__(
+        self,
+        channels: dict[Party, Channel],
+        fresh_seed: Callable[[], bytes] = Prg.fresh_seed,
+        *,
+        nonces: Mapping[Party, bytes],
+    ) -> None:
         self._channels = channels
         self._seeds = {party: fresh_seed() for party in Party}
-        self._prg = {party: Prg(seed) for party, seed in self._seeds.items()}
+        self._prg = {party: Prg(own_seed(seed, nonces[party])) for party, seed in self._seeds.items()}
 
     async def serve(self, demands: Mapping[Party, AsyncIterator[Demand]], dealings: Mapping[type[Demand], Deal]) -> None:
         """Deals what both parties ask for until both are done. dealings: how, by the type of what is asked.

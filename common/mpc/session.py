@@ -27,6 +27,7 @@ OFFLOAD_WORDS = 1 << 16  # below this, a hop to a worker thread costs more than 
 class Kind(Enum):
     """The kind of array a round carries; one typed protobuf field each (protos/common/wire/peer.proto)."""
 
+    SEEDS = "seeds"
     PSI_COUNT = "psi_count"
     PSI_POINTS = "psi_points"
     PSI_REPLIES = "psi_replies"

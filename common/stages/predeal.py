@@ -11,7 +11,7 @@ from common.home.stock import StockWriter
 from common.home.stocks import Stocks
 from common.learn.linear.ahead import dealt_arrays
 from common.learn.linear.steps import make_work, predealt
-from common.mpc.correlations import DealerLink, take_dealt, take_seed
+from common.mpc.correlations import DealerLink, take_dealt
 from common.mpc.session import Session
 from common.plan.predeal import PredealPlan
 from common.stages.ahead import confirm_stock
@@ -19,7 +19,7 @@ from common.stages.job import StageReporter
 
 
 async def predeal(
-    job: str, plan: PredealPlan, session: Session, dealer: DealerLink, stocks: Stocks, reporter: StageReporter
+    job: str, plan: PredealPlan, session: Session, dealer: DealerLink, seed: bytes, stocks: Stocks, reporter: StageReporter
 ) -> Outcome:
     """Both parties hold the stock at the end, or neither uses it: one that only one of them holds is never chosen.
 
@@ -31,7 +31,7 @@ async def predeal(
     start = time.monotonic()
     stocks.check(plan, session.party)
     try:
-        with stocks.create(job, plan, await take_seed(dealer)) as writer:
+        with stocks.create(job, plan, seed) as writer:
             await _receive(plan, session, dealer, writer)
             await confirm_stock(session, writer.label)
             await asyncio.to_thread(writer.commit)

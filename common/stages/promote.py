@@ -14,7 +14,6 @@ from common.errors import DataError, PeerProtocolError, PolicyError
 from common.home.home import Home
 from common.home.outcome import Challenge, Outcome
 from common.home.registry import Version
-from common.mpc.correlations import DealerLink, take_seed
 from common.mpc.session import Array, Kind, Session
 from common.party import Party
 from common.plan.promote import PromotePlan
@@ -22,9 +21,7 @@ from common.stages.champion import digest_words, settle
 from common.stages.job import Role, StageReporter
 
 
-async def promote(
-    job: str, plan: PromotePlan, session: Session, dealer: DealerLink, home: Home, role: Role, reporter: StageReporter
-) -> Outcome:
+async def promote(job: str, plan: PromotePlan, session: Session, home: Home, role: Role, reporter: StageReporter) -> Outcome:
     """1. settle what a crash left   2. both hold what both were told of at its training   3. the bank compares
     4. prepare: say so   5. commit: say so
 
@@ -33,7 +30,6 @@ async def promote(
     """
     reporter.stage("promote")
     start = time.monotonic()
-    await take_seed(dealer)
     registry = home.registry
     anew = not await settle(session, registry, differ=plan.anew)
     version = registry.version(registry.target(plan))

@@ -265,10 +265,12 @@ class Demand(_message.Message):
     def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., periods: _Optional[_Union[PeriodProduct, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., consumed: _Optional[_Union[Consumed, _Mapping]] = ..., counts: _Optional[_Union[BinCounts, _Mapping]] = ..., scores: _Optional[_Union[Scoring, _Mapping]] = ...) -> None: ...
 
 class Join(_message.Message):
-    __slots__ = ("job",)
+    __slots__ = ("job", "nonce")
     JOB_FIELD_NUMBER: _ClassVar[int]
+    NONCE_FIELD_NUMBER: _ClassVar[int]
     job: str
-    def __init__(self, job: _Optional[str] = ...) -> None: ...
+    nonce: bytes
+    def __init__(self, job: _Optional[str] = ..., nonce: _Optional[bytes] = ...) -> None: ...
 
 class PeriodProduct(_message.Message):
     __slots__ = ("words",)

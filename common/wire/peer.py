@@ -171,8 +171,8 @@ class DealerChannel(FrameChannel):
         super().__init__(stream, whom, counter)
         self._kinds = kinds
 
-    async def join(self, job: str) -> None:
-        await self._say(party.Demand(join=party.Join(job=job)))
+    async def join(self, job: str, nonce: bytes) -> None:
+        await self._say(party.Demand(join=party.Join(job=job, nonce=nonce)))
 
     async def demand(self, demand: Demand) -> None:
         await self._say(demand_message(demand, self._kinds))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from common.learn.linear.deal import Work
 from common.mpc.correlations import dealt_tables
-from common.mpc.cost import SIZES, Cost, link_round, scores, split, truncation
+from common.mpc.cost import SEEDS, SIZES, Cost, link_round, scores, split, truncation
 from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.link import Link
 from common.mpc.prg import SEED_BYTES
@@ -76,7 +76,7 @@ def scoring(party: Party, rows: int, own: int, other: int) -> Cost:
 def training(party: Party, work: Work, test_rows: int, aligned: Cost) -> Cost:
     """A whole training job: seed, `aligned` (see `alignment`), split, sizes, descent, scores of the held-out rows."""
     told, grid = split(work.rows + test_rows), party is Party.GRID
-    around = Cost(SIZES + (0 if grid else told), SIZES + (told if grid else 0), SEED_BYTES)
+    around = Cost(SEEDS + SIZES + (0 if grid else told), SEEDS + SIZES + (told if grid else 0), SEED_BYTES)
     if work.closed:
         measured = scoring(party, test_rows, work.columns[party], work.columns[party.other])
     else:

@@ -11,6 +11,7 @@ from typing import Any
 from common.coordinator.board import Board
 from common.coordinator.service import Coordinator
 from common.errors import WattScoreError
+from common.mpc.seeds import NONCE_BYTES
 from common.party import Identity, Party
 from common.plan.train import TrainPlan
 from common.process.settings import CoordinatorSettings
@@ -31,6 +32,11 @@ def make_settings(folder: Path, **values: Any) -> CoordinatorSettings:
     return CoordinatorSettings.model_validate(
         {"tls": tls, "data": folder, "listen": "127.0.0.1:0", "clients": [str(CLIENT)], **parties, **values}
     )
+
+
+def join(job: str) -> party_pb2.Demand:
+    """The first message of a dealer stream."""
+    return party_pb2.Demand(join=party_pb2.Join(job=job, nonce=bytes(NONCE_BYTES)))
 
 
 class Caller:

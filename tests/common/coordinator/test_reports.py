@@ -12,7 +12,7 @@ from common.coordinator import drive, service
 from common.errors import PeerLost
 from common.party import Party
 from common.wire import party_pb2
-from tests.common.coordinator.office import PARTY, Caller, Office, office
+from tests.common.coordinator.office import PARTY, Caller, Office, join, office
 
 
 async def dealt(here: Office, job: str) -> list[Caller]:
@@ -20,7 +20,7 @@ async def dealt(here: Office, job: str) -> list[Caller]:
     callers = []
     for party in Party:
         caller: Any = Caller(PARTY[party])
-        caller.say(party_pb2.Demand(join=party_pb2.Join(job=job)))
+        caller.say(join(job))
         here.ended[caller] = asyncio.create_task(here.coordinator.deal(None, caller))
         callers.append(caller)
     await here.until(lambda: all(caller.heard for caller in callers))

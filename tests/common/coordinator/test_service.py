@@ -13,7 +13,7 @@ from common.party import Identity, Party
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2
 from common.wire.peer_pb2 import Fault
-from tests.common.coordinator.office import CLIENT, PARTY, Caller, client, office
+from tests.common.coordinator.office import CLIENT, PARTY, Caller, client, join, office
 
 
 async def test_a_job_waits_for_both_parties_and_names_who_did_not_come(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ async def test_what_the_dealer_sees_of_a_failure_is_not_its_cause(tmp_path: Path
         job, grid, bank = await here.running()
         deals = {caller: Caller(caller.identity) for caller in (grid, bank)}
         for deal in deals.values():
-            deal.say(party_pb2.Demand(join=party_pb2.Join(job=job)))
+            deal.say(join(job))
             here.ended[deal] = asyncio.create_task(here.coordinator.deal(None, deal))  # type: ignore[arg-type]
         await here.until(lambda: all(deal.heard for deal in deals.values()))
         deals[grid].say(None)
@@ -120,7 +120,7 @@ async def test_what_the_dealer_sees_of_a_failure_is_not_its_cause(tmp_path: Path
         job, grid, bank = await here.running()
         for caller, words in ((grid, 1), (bank, 2)):
             deal = Caller(caller.identity)
-            deal.say(party_pb2.Demand(join=party_pb2.Join(job=job)))
+            deal.say(join(job))
             deal.say(party_pb2.Demand(periods=party_pb2.PeriodProduct(words=words)))
             here.ended[deal] = asyncio.create_task(here.coordinator.deal(None, deal))  # type: ignore[arg-type]
         ended = await here.final(job)
@@ -136,7 +136,7 @@ async def test_a_job_that_is_done_stays_done(tmp_path: Path) -> None:
         deals: list[Caller] = []
         for caller in (grid, bank):
             deal = Caller(caller.identity)
-            deal.say(party_pb2.Demand(join=party_pb2.Join(job=job)))
+            deal.say(join(job))
             here.ended[deal] = asyncio.create_task(here.coordinator.deal(None, deal))  # type: ignore[arg-type]
             deals.append(deal)
         await here.until(lambda: all(deal.heard for deal in deals))  # both have their seeds
@@ -192,7 +192,7 @@ async def test_a_dealer_stream_for_no_job(tmp_path: Path) -> None:
         caller.say(party_pb2.Demand(consumed=party_pb2.Consumed()))
         with pytest.raises(PeerProtocolError, match="did not begin by joining"):
             await here.coordinator.deal(None, caller)
-        caller.say(party_pb2.Demand(join=party_pb2.Join(job="train-1")))
+        caller.say(join("train-1"))
         with pytest.raises(JobStateError, match="job train-1 is not running"):
             await here.coordinator.deal(None, caller)
 

@@ -63,10 +63,7 @@ async def both(sides: list[Any]) -> list[Any]:
 async def move(homes: dict[Party, Home], job: str, model: str | None = None, **more: Any) -> dict[Party, Outcome]:
     plan = PromotePlan.model_validate({"model": model, "action": "promote" if model else "rollback", **more})
     trio = Trio(plan.allowed)
-    ends = {
-        p: promote(job, plan, trio.session[p], trio.from_dealer[p], home, role_of(home), Recorder())  # type: ignore[arg-type]
-        for p, home in homes.items()
-    }
+    ends = {p: promote(job, plan, trio.session[p], home, role_of(home), Recorder()) for p, home in homes.items()}
     grid, bank, _ = await both([ends[Party.GRID], ends[Party.BANK], trio.dealer.seeds()])
     return {Party.GRID: grid, Party.BANK: bank}
 

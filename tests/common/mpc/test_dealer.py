@@ -11,7 +11,7 @@ from common.errors import LocalProtocolError, PeerProtocolError
 from common.learn.linear.deal import Masks, TrainingDemand, Work
 from common.learn.linear.descent import Step, nesterov, sgd
 from common.learn.linear.reveal import reveal_weights
-from common.mpc.correlations import DealtCorrelations, Demand, PeriodDemand, dealt_tables
+from common.mpc.correlations import DealtCorrelations, Demand, PeriodDemand, dealt_tables, take_seed
 from common.mpc.counting.masks import CountsDemand
 from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, Words, decode
@@ -19,7 +19,7 @@ from common.mpc.link import Fourier, Taylor
 from common.mpc.session import Array, Kind, Round, Session, memory_pair
 from common.party import Party
 from tests.common.mpc.problems import begin, make_problem
-from tests.peers import BASE, DealerEnd, Trio, coordinate, deal_work
+from tests.peers import BASE, NONCES, DealerEnd, Trio, coordinate, deal_work
 
 PROBLEM = make_problem(300, 3, 2)
 TRAINING = TrainingDemand(300, 3, 2)
@@ -116,7 +116,7 @@ async def test_a_seed_of_another_size(seed: Array) -> None:
     here, there = memory_pair()
     await there.send(Round(Kind.SEED, 0), seed)
     with pytest.raises(PeerProtocolError, match="seed/0"):
-        await DealtCorrelations.start(Party.GRID, DealerEnd(here))
+        await take_seed(DealerEnd(here))
 
 
 @pytest.mark.parametrize("dealt", [np.zeros(4, np.uint64), np.zeros(5, np.uint32), np.zeros((5, 1), np.uint64)], ids=str)
@@ -140,7 +140,7 @@ async def test_seeds_are_fresh() -> None:
         await trio.dealer.seeds()
         seeds |= {trio.to_party[party].log[0][1].tobytes() for party in Party}
     assert len(seeds) == 16
-    assert isinstance(Dealer({})._seeds[Party.GRID], bytes)
+    assert isinstance(Dealer({}, nonces=NONCES)._seeds[Party.GRID], bytes)
 
 
 @pytest.mark.parametrize("bits", [8, 20])

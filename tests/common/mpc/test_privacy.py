@@ -26,7 +26,7 @@ from common.mpc.prg import Prg, Purpose
 from common.mpc.session import OPENS, Array, Kind
 from common.party import Party
 from tests.common.mpc.problems import Problem, make_problem, run, train
-from tests.peers import Trio
+from tests.peers import Trio, dealt_to
 
 JOBS = 1000
 SURE = 1e-6  # a p-value below this, among some hundreds of tests, is no accident
@@ -244,7 +244,7 @@ def test_period_products_are_uniform() -> None:
         await trio.dealer.deal(deal_periods(trio.dealer._prg, PeriodDemand(3)))
         result = {}
         for party in Party:
-            correlations = await DealtCorrelations.start(party, trio.from_dealer[party])
+            correlations = await dealt_to(party, trio.from_dealer[party])
             mask, share = await correlations.period_product(3)
             result |= {f"{party.value} masked": mask ^ np.uint64(2**64 - 1), f"{party.value} share": share}
         return result

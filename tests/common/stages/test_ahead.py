@@ -29,7 +29,7 @@ from common.stages.ahead import choose, confirm_stock, train_ahead
 from common.stages.predeal import predeal
 from tests.common.mpc.problems import RIDGE_SCALE, Problem, make_problem
 from tests.common.stages.companies import Companies, Recorder, frames
-from tests.peers import DealerEnd, Trio, coordinate
+from tests.peers import DealerEnd, Trio, coordinate, seed_of
 
 PROBLEM = make_problem(2100, 3, 4)
 EXACT = PredealPlan.model_validate(
@@ -56,7 +56,8 @@ async def deal(folder: Path, plan: PredealPlan, job: str = "predeal-1", seed: in
     ends = {party: DealerEnd(trio.from_dealer[party]) for party in Party}
 
     async def side(party: Party) -> Outcome:
-        outcome = await predeal(job, plan, trio.session[party], ends[party], shelf(folder, party), Recorder())
+        dealer, stocks = ends[party], shelf(folder, party)
+        outcome = await predeal(job, plan, trio.session[party], dealer, await seed_of(party, dealer), stocks, Recorder())
         await ends[party].asked.put(None)
         return outcome
 

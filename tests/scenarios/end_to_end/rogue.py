@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -13,6 +14,7 @@ from common.wire import party_pb2
 from common.wire.client import Connection, Stream
 from common.wire.methods import ATTEND, DEAL, EXCHANGE
 from common.wire.peer import PROTOCOL, greeting
+from common.wire.peer_pb2 import Block, Frame
 from tests.scenarios.end_to_end.lab import Lab
 
 Say = Callable[[str, bytes], Iterable[Any]]
@@ -44,7 +46,7 @@ async def play(lab: Lab, say: Say) -> None:
         await stream.write(party_pb2.FromParty(accept=party_pb2.Accept(job=offer.job)))
         assert (await stream.read()).start.job == offer.job
         dealer = coordinator.stream(DEAL)
-        await dealer.write(party_pb2.Demand(join=party_pb2.Join(job=offer.job)))
+        await dealer.write(party_pb2.Demand(join=party_pb2.Join(job=offer.job, nonce=bytes(32))))
         exchange = grid.stream(EXCHANGE)
         for frame in say(offer.job, parse_plan(offer.plan).digest()):
             await exchange.write(frame)
@@ -55,4 +57,9 @@ async def play(lab: Lab, say: Say) -> None:
 
 
 def after_greeting(*frames: Any) -> Say:
-    return lambda job, digest: (greeting(job, digest), *frames)
+    """What a bank says that has never met these seeds; it numbers its `frames` from 3 on."""
+    return lambda job, digest: (greeting(job, digest), seeds(1, secrets.token_bytes(64)), seeds(2, b"\1"), *frames)
+
+
+def seeds(number: int, data: bytes) -> Frame:
+    return Frame(number=number, seeds=Block(element=Block.ELEMENT_U8, shape=[len(data)], chunk=0, chunks=1, data=data))

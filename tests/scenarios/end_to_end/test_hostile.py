@@ -28,7 +28,7 @@ from tests.source import ROOT
 U8, U64 = Block.ELEMENT_U8, Block.ELEMENT_U64
 
 
-def count(number: int = 1, **changes: object) -> Frame:
+def count(number: int = 3, **changes: object) -> Frame:
     """The first message of an alignment: how many ids this side brings."""
     block = Block(element=U64, shape=[1], chunk=0, chunks=1, data=ROWS.to_bytes(8, "little"))
     for name, value in changes.items():
@@ -60,16 +60,16 @@ FRAMES: dict[str, tuple[Say, str, str]] = {
     "too-long": (after_greeting(count(data=b"\0" * 9)), "PeerProtocolError", "a truncated, oversized or misplaced frame"),
     "claims-much": (after_greeting(count(shape=[1 << 31], chunks=1)), "PeerProtocolError", "a frame claims an impossible size"),
     "out-of-order": (after_greeting(count(chunk=1)), "PeerProtocolError", "misplaced frame"),
-    "other-round": (after_greeting(count(number=2)), "PeerProtocolError", "expected psi_count/1, got psi_count/2"),
+    "other-round": (after_greeting(count(number=4)), "PeerProtocolError", "expected psi_count/3, got psi_count/4"),
     "other-kind": (
-        after_greeting(Frame(number=1, split=count().psi_count)),
+        after_greeting(Frame(number=3, split=count().psi_count)),
         "PeerProtocolError",
-        "expected psi_count/1, got split/1",
+        "expected psi_count/3, got split/3",
     ),
     "other-type": (after_greeting(count(element=U8, shape=[8])), "PeerProtocolError", "sent an array of another shape"),
     "other-shape": (after_greeting(count(shape=[1, 1])), "PeerProtocolError", "sent an array of another shape"),
-    "empty": (after_greeting(Frame(number=1)), "PeerProtocolError", "a frame without a known payload arrived"),
-    "huge": (after_greeting(count(data=b"\0" * (5 << 20))), "PeerLost", "the bank closed the connection"),
+    "empty": (after_greeting(Frame(number=3)), "PeerProtocolError", "a frame without a known payload arrived"),
+    "huge": (after_greeting(count(data=b"\0" * (5 << 20))), "PeerLost", "the connection"),
     "other-plan": (lambda job, digest: [greeting(job, bytes(32))], "PlanError", "the bank has another plan for job"),
 }
 
