@@ -25,6 +25,12 @@ class Policy(StrictModel):
     min_per_class: int = Field(default=100, ge=1, description="Fewest training labels of each class.")
     min_test_per_class: int = Field(default=20, ge=2, description="Fewest held-out labels of each class.")
     min_binary: int = Field(default=50, ge=0, description="Fewest ones and zeros of a binary column.")
+    largest_leverage: float = Field(
+        default=0.2,
+        gt=0.0,
+        le=1.0,
+        description="Columns that give one training row a larger share than this of a fitted value are left out.",
+    )
     min_bin_rows: int = Field(default=50, ge=1, description="Fewest training rows of a bin.")
     min_bin_class: int = Field(default=5, ge=1, description="Fewest training rows of each class in a bin that is counted.")
     max_ids: int = Field(default=20_000_000, ge=1, description="Most ids either side may bring to an alignment.")

@@ -232,9 +232,11 @@ async def prepare_columns(
     train_rows: int,
     binnings: list[Binning],
 ) -> Prepared:
-    ridge, options = plan.model.ridge, plan.preparation
+    ridge, options, largest = plan.model.ridge, plan.preparation, job.home.policy.largest_leverage
     binned = binned_columns(binnings, options)
-    prepared, warnings = await asyncio.to_thread(prepare, table, columns, options, train_rows, ridge, job.party, binned)
+    prepared, warnings = await asyncio.to_thread(
+        prepare, table, columns, options, train_rows, ridge, job.party, binned, largest
+    )
     job.warn(*warnings)
     return prepared
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from common.disk.scratch import Scratch
+from common.errors import DataError
 from common.features.bins import BinnedColumn
 from common.features.fit import FittedPreparation, fit
 from common.features.options import Preparation
-from common.learn.linear.whiten import whitening
+from common.learn.linear.leverage import LARGEST, without_leverage
 from common.mpc.fixedpoint import (
     MOMENTUM_SCALE,
     UPDATE_SCALE,
@@ -116,14 +117,33 @@ def prepare(
     ridge: float,
     party: Party,
     binned: Sequence[BinnedColumn] = (),
+    leverage: float = LARGEST,
 ) -> tuple[Prepared, list[str]]:
     """`table`: matched rows, training rows first. Warnings name the columns left out.
 
-    binned: the columns to train on, where the coding is not linear.
+    binned: the columns to train on, where the coding is not linear. leverage: the largest of a training row. Raises
+    DataError if no column is left.
     """
     train = np.arange(table.rows) < train_rows
     fitted, warnings = fit(table, columns, options, train, binned)
     names = (*fitted.columns, INTERCEPT) if party is Party.BANK else fitted.columns
-    lows = range(0, train_rows, _BLOCK)
-    parts = (design(fitted, table.part(low, min(train_rows, low + _BLOCK)), party) for low in lows)
-    return Prepared(fitted, table, party, whitening(parts, penalised(names), ridge), names), warnings
+    whole, lows = fitted, range(0, train_rows, _BLOCK)
+
+    def parts() -> Iterator[Reals]:
+        return (design(whole, table.part(low, min(train_rows, low + _BLOCK)), party) for low in lows)
+
+    kept = without_leverage(parts, penalised(names), ridge, leverage)
+    if kept.left_out:
+        fitted = FittedPreparation(fitted=tuple(fitted.fitted[k] for k in kept.places if k < len(fitted.fitted)))
+        warnings += [_single_out(names[place], share) for place, share in kept.left_out]
+    if not fitted.fitted:
+        message = "no column is left to train on: each singles out few rows"
+        raise DataError(message, public=message, remedy="Declare other columns, log or clip them, or bring more rows.")
+    return Prepared(fitted, table, party, kept.whiten, tuple(names[k] for k in kept.places)), warnings
+
+
+def _single_out(name: str, share: float) -> str:
+    return (
+        f"left out {name!r}: with the columns before it, it gives one training row {share:.0%} of a column's weight, from which"
+        " the label of that row could be read; declare transform = 'signed_log', or bring more rows"
+    )

@@ -14,22 +14,28 @@ Reals = npt.NDArray[np.float64]
 _FLOOR = 1e-9  # keeps the matrix definite when columns are nearly collinear and there is no ridge
 
 
-def whitening(
-    parts: Iterable[npt.NDArray[np.float64]], penalised: npt.NDArray[np.bool_], ridge: float
-) -> npt.NDArray[np.float64]:
-    """The upper triangular W (m, m) with W^T (X^T X / n + 4 ridge diag(penalised)) W = I, up to a floor of 1e-9.
+def gram(parts: Iterable[Reals], columns: int) -> tuple[Reals, int, float]:
+    """X^T X / n (m, m), n, and the largest |x|^2 of a row of X (n, m), which comes in blocks of rows.
 
-    parts: the rows of X (n, m), the prepared training rows, in blocks, an intercept column included if there is one;
-    `penalised` (m,) is False for the intercept. X W is what is trained, and weights w of it are W w on the columns of X.
-    Raises RangeError if X holds a value that is not finite, or no row.
+    X: the prepared training rows, an intercept column included if there is one. Raises RangeError if X holds a value that is
+    not finite, or no row.
     """
-    columns = len(penalised)
-    rows, products = 0, np.zeros((columns, columns))
+    rows, products, longest = 0, np.zeros((columns, columns)), 0.0
     for part in parts:
         if not np.isfinite(part).all():
             raise RangeError("whitening needs finite values only")
         rows, products = rows + len(part), products + part.T @ part
+        longest = max(longest, float(np.einsum("ij,ij->i", part, part).max(initial=0.0)))
     if not rows:
         raise RangeError("whitening needs rows")
-    lower = np.linalg.cholesky(products / rows + np.diag(4.0 * ridge * penalised + _FLOOR))
-    return np.ascontiguousarray(np.triu(np.linalg.solve(lower, np.eye(columns)).T))
+    return products / rows, rows, longest
+
+
+def whitener(products: Reals, penalised: npt.NDArray[np.bool_], ridge: float) -> Reals:
+    """The upper triangular W (m, m) with W^T (products + 4 ridge diag(penalised)) W = I, up to a floor of 1e-9.
+
+    products: X^T X / n, (m, m); `penalised` (m,) is False for the intercept. X W is what is trained, and weights w of it are
+    W w on the columns of X.
+    """
+    lower = np.linalg.cholesky(products + np.diag(4.0 * ridge * penalised + _FLOOR))
+    return np.ascontiguousarray(np.triu(np.linalg.solve(lower, np.eye(len(products))).T))
