@@ -16,6 +16,7 @@ from common.errors import PeerProtocolError, PolicyError
 from common.features import binning
 from common.features.binning import Binning, Groups
 from common.features.bins import BinnedColumn
+from common.features.isolation import find_isolated
 from common.features.options import Preparation
 from common.mpc.correlations import Correlations
 from common.mpc.counting.counts import BinCounts
@@ -102,7 +103,7 @@ async def _ask(
         assert small is not None  # noqa: S101
         used, unknown = _merged(used, small)
     used = [replace(b, left_out=_FEW) if b.cells.source in unknown and not b.left_out else b for b in used]
-    used = without_close(used, binning.least_rows(options))
+    used = await session.compute(lambda: without_isolating(used, binning.least_rows(options)), rows * len(used) * 16)
     opened = await counts.open(asked.matrix(used)[0])
     assert opened is not None  # noqa: S101
     done = {b.cells.source: b for b in _counted(used, opened, options)}
@@ -191,36 +192,20 @@ def _merged(used: Sequence[Binning], small: npt.NDArray[np.bool_]) -> tuple[list
     return out, unknown
 
 
-def without_close(used: Sequence[Binning], least: int) -> list[Binning]:
-    """Leaves out a column if a run of its bins differs from one of a column before it in few rows, but not in none.
+def without_isolating(used: Sequence[Binning], least: int) -> list[Binning]:
+    """Leaves out columns until no combination of the others' bins is a function of 1 to least - 1 rows.
 
-    The difference of two counts would be a count over those rows, which are too few to be a bin.
+    The same combination of counts would be a count over those rows, which are too few to be a bin.
     """
-    kept: list[Binning] = []
-    out = []
-    for b in used:
-        if not b.left_out:
-            if (near := next((a for a in kept if _close(a, b, least)), None)) is not None:
-                b = replace(b, left_out=f"its bins differ from those of {near.cells.source!r} in fewer than {least} rows")
-            else:
-                kept.append(b)
-        out.append(b)
-    return out
-
-
-def _close(a: Binning, b: Binning, least: int) -> bool:
-    """Whether a run of neighbouring groups of one and of the other differ in 1 to least - 1 rows."""
-    both = np.bincount(a.group_codes.astype(np.int64) * len(b.groups) + b.group_codes, minlength=len(a.groups) * len(b.groups))
-    table = both.reshape(len(a.groups), len(b.groups))
-    one, other = _runs(len(a.groups)), _runs(len(b.groups))
-    difference = (one @ a.group_rows)[:, None] + other @ b.group_rows - 2 * (one @ table @ other.T)
-    return bool(((difference > 0) & (difference < least)).any())
-
-
-def _runs(count: int) -> Counts:
-    """Each run of neighbours as a row of ones, (count (count + 1) / 2, count)."""
-    places = np.arange(count)
-    return np.array([(places >= low) & (places <= high) for low in places for high in places[low:]], np.int64)
+    out = list(used)
+    while True:
+        places = [k for k, b in enumerate(out) if not b.left_out]
+        if not places or (found := find_isolated([out[k].group_codes for k in places], least)) is None:
+            return out
+        *others, last = (places[k] for k in found.columns)
+        names = ", ".join(repr(out[k].cells.source) for k in others)
+        why = f"its bins and those of {names} combine to fewer than {least} rows"
+        out[last] = replace(out[last], left_out=why)
 
 
 def _counted(used: Sequence[Binning], opened: Counts, options: Preparation) -> list[Binning]:

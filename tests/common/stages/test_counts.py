@@ -25,7 +25,7 @@ from common.party import Party
 from common.plan.policy import Policy
 from common.plan.train import TrainPlan
 from common.stages import split
-from common.stages.counts import Allowance, bin_columns, without_close
+from common.stages.counts import Allowance, bin_columns, without_isolating
 from tests.common.features.test_fit import configs
 from tests.common.mpc.test_cost import measured
 from tests.common.stages.companies import FLOORS, POLICY, Companies, frames
@@ -216,9 +216,23 @@ def test_columns_whose_bins_differ_in_few_rows_are_not_both_counted() -> None:
     y[[10, 990]] = 990.0, 10.0  # two rows change places
     options, every = Preparation(coding="woe", bins=4), np.ones(1000, np.bool_)
     data = table(ids(1000), x=x, same=2 * x, y=y, far=np.random.default_rng(0).permutation(1000))
-    found = without_close(cut(data, configs(data), options, every), 50)
+    found = without_isolating(cut(data, configs(data), options, every), 50)
     assert [bool(b.left_out) for b in found] == [False, False, True, False]
-    assert found[2].left_out == "its bins differ from those of 'x' in fewer than 50 rows"
+    assert found[2].left_out == "its bins and those of 'x' combine to fewer than 50 rows"
+
+
+def test_columns_that_combine_to_one_row_are_not_all_counted() -> None:
+    """The bins of two are together that of a third, but for one company."""
+    draw = np.random.default_rng(3)
+    first, second = draw.permutation(1200) < 300, draw.permutation(1200) < 400
+    second &= ~first
+    third = first | second
+    third[np.flatnonzero(~third)[7]] = True
+    options, every = Preparation(coding="woe", bins=4), np.ones(1200, np.bool_)
+    data = table(ids(1200), a=first, b=second, honest=draw.normal(size=1200), c=third)
+    found = without_isolating(cut(data, configs(data), options, every), 50)
+    assert [bool(b.left_out) for b in found] == [False, False, False, True]
+    assert found[3].left_out == "its bins and those of 'a', 'b' combine to fewer than 50 rows"
 
 
 async def test_counts_that_cannot_be_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
