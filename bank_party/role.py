@@ -95,7 +95,7 @@ class BankRole:
             raise PolicyError(
                 f"{candidate} is worse than the champion {champion}: AUC {found.auc:.4f} against {found.champion_auc:.4f}"
                 f" on {found.rows} held-out rows, 95 % interval {difference.low:+.4f} to {difference.high:+.4f}",
-                remedy="Promote it all the same with force = true (--force).",
+                remedy="Promote another, or this one with force = true (--force), where both policies allow that (overrides).",
                 public=public,
             )
         return found

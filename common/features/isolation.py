@@ -3,7 +3,7 @@
 Of binned columns a sum of one number for each bin is a function of rows; if counts of labels by bin are known, so is that
 function's sum over the rows labelled 1. A function that is zero on all but a few rows is therefore a count over those. On rows
 that avoid the few, such a function is zero, so that the bins' indicators have less than full rank there: random rows, one of
-each bin, are tried until a function that vanishes on them shows itself. The functions are any combinations of any number of columns.
+each bin, are tried until a function that vanishes on them shows itself. It may combine any columns, with any coefficients.
 """
 
 from __future__ import annotations

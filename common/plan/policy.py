@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from common.config import StrictModel
@@ -25,6 +27,19 @@ class Policy(StrictModel):
     min_per_class: int = Field(default=100, ge=1, description="Fewest training labels of each class.")
     min_test_per_class: int = Field(default=20, ge=2, description="Fewest held-out labels of each class.")
     min_binary: int = Field(default=50, ge=0, description="Fewest ones and zeros of a binary column.")
+    min_iterations: int = Field(
+        default=10, ge=1, description="Fewest steps of a training: after one, weights are sums over rows."
+    )
+    largest_step: float = Field(default=10.0, gt=0.0, le=16.0, description="Largest step of a training.")
+    smallest_ridge: float = Field(
+        default=1e-6, ge=0.0, description="Smallest ridge: without one, weights run away with few rows."
+    )
+    largest_clip: float = Field(
+        default=10.0, gt=0.0, description="Largest clip, in deviations: a value beyond it is one row's."
+    )
+    min_batch: int = Field(
+        default=1000, ge=1, description="Fewest rows of a step that is not over all; 20 for each trained column in any case."
+    )
     largest_leverage: float = Field(
         default=0.2,
         gt=0.0,
@@ -50,6 +65,9 @@ class Policy(StrictModel):
     reasons_per_row: int = Field(
         default=0, ge=0, le=2, description="Most reasons of the grid told for each row; 0: none, whatever may_open says."
     )
+    overrides: tuple[Literal["force", "anew"], ...] = Field(
+        default=(), description="What promotions may override: that the model is worse (force), that histories differ (anew)."
+    )
     promotions: bool = Field(default=True, description="Let plans change which model is the champion here.")
     may_open: tuple[Opened, ...] = Field(
         default=tuple(o for o in Opened if o not in _ASKED_FOR),
@@ -70,6 +88,10 @@ class Policy(StrictModel):
             wrong.append(f"grid_reasons = {plan.grid_reasons} (at most {self.reasons_per_row})")
         if isinstance(plan, PromotePlan) and not self.promotions:
             wrong.append("a promotion or rollback (promotions = false)")
+        if isinstance(plan, PromotePlan):
+            wrong += [
+                f"{name} = true (overrides)" for name in ("force", "anew") if getattr(plan, name) and name not in self.overrides
+            ]
         if isinstance(plan, TrainPlan):
             wrong += self._check_training(plan)
         if wrong:
@@ -87,11 +109,25 @@ class Policy(StrictModel):
                 wrong.append(f"{name} = {value} (at least {least})")
         if plan.model.reveal == "owners" and not self.own_weights:
             wrong.append("reveal = 'owners' (own_weights = false)")
-        if plan.model.weights == "owned":
-            if not self.owned_weights:
-                wrong.append("weights = 'owned'")
-            if plan.model.batch < 1000:
-                wrong.append(f"batch = {plan.model.batch} with owned weights (at least 1000 and 20 for each column)")
+        if plan.model.weights == "owned" and not self.owned_weights:
+            wrong.append("weights = 'owned'")
+        wrong += self._check_shape(plan)
         if plan.model.weight_bits > self.finest_weight_bits:
             wrong.append(f"weight_bits = {plan.model.weight_bits} (at most {self.finest_weight_bits})")
+        return wrong
+
+    def _check_shape(self, plan: TrainPlan) -> list[str]:
+        """What of a training's course decides how much its weights say of single rows."""
+        model, clip, wrong = plan.model, plan.preparation.clip, []
+        full = model.optimiser == "nesterov"
+        if full and model.iterations < self.min_iterations:
+            wrong.append(f"iterations = {model.iterations} (at least {self.min_iterations})")
+        if not full and model.batch < self.min_batch:
+            wrong.append(f"batch = {model.batch} (at least {self.min_batch}, and 20 for each column)")
+        if model.step is not None and model.step > self.largest_step:
+            wrong.append(f"step = {model.step} (at most {self.largest_step})")
+        if model.ridge < self.smallest_ridge:
+            wrong.append(f"ridge = {model.ridge} (at least {self.smallest_ridge})")
+        if clip > self.largest_clip:
+            wrong.append(f"clip = {clip} (at most {self.largest_clip})")
         return wrong

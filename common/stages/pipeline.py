@@ -41,7 +41,7 @@ from common.stages.job import Heard, Kept, Made, PartyJob
 from common.stages.offer import select
 from common.stages.reasons import open_reasons
 from common.stages.score import open_scores
-from common.stages.sizes import agree_on_sizes, check_batch
+from common.stages.sizes import agree_on_sizes, check_course
 from common.stages.watch import told, watch
 
 _LOOKED_AT = 20_000  # ids, whose forms are compared
@@ -75,7 +75,7 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         if plan.challenge and rival is None:
             job.warn("the plan challenges the champion, and there is none yet")
         await job.role.before_training(job, table.keys(slice(train_rows, None)), len(prepared.columns), rival)
-        check_batch(plan, train_rows, len(prepared.columns) + other)
+        check_course(plan, train_rows, len(prepared.columns) + other, job.home.policy)
         job.count(train_rows=train_rows, test_rows=table.rows - train_rows, trained_columns=len(prepared.columns))
     with job.stage("train"):
         steps, ridge = make_steps(plan.model, train_rows), plan.model.ridge

@@ -81,11 +81,32 @@ def test_allowing_gradients_to_be_opened_does_not_allow_owned_weights() -> None:
     assert refusal(Policy(may_open=tuple(Opened), own_weights=True), model=OWNED).endswith(": weights = 'owned'")
 
 
-def test_small_batches_with_owned_weights_are_refused_and_with_shared_ones_are_not() -> None:
-    allowing = Policy(owned_weights=True, own_weights=True)
-    assert "batch = 999 with owned weights (at least 1000" in refusal(allowing, model={**OWNED, "batch": 999})
-    check(allowing, model={**OWNED, "batch": 1000})
-    check(Policy(), model={"optimiser": "sgd", "batch": 1})
+COURSE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "min_iterations": ({"model": {"iterations": 9}}, {"model": {"iterations": 10}}),
+    "min_batch": ({"model": {"optimiser": "sgd", "batch": 999}}, {"model": {"optimiser": "sgd", "batch": 1000}}),
+    "largest_step": ({"model": {"step": 10.1}}, {"model": {"step": 10.0}}),
+    "smallest_ridge": ({"model": {"ridge": 0.0}}, {"model": {"ridge": 1e-6}}),
+    "largest_clip": ({"preparation": {"clip": 10.5}}, {"preparation": {"clip": 10.0}}),
+}
+LOOSE = {"min_iterations": 1, "min_batch": 1, "largest_step": 16.0, "smallest_ridge": 0.0, "largest_clip": 1e9}
+
+
+@pytest.mark.parametrize("name", COURSE)
+def test_a_course_of_training_that_tells_of_few_rows_is_refused(name: str) -> None:
+    bad, good = COURSE[name]
+    ((key, value),) = (item for item in next(iter(bad.values())).items() if item[0] != "optimiser")
+    assert f": {key} = {value} (at " in refusal(Policy(), **bad)
+    check(Policy(), **good)
+    check(Policy(**{name: LOOSE[name]}), **bad)
+
+
+def test_overrides_are_off_unless_a_policy_allows_them() -> None:
+    for name in ("force", "anew"):
+        plan = PromotePlan.model_validate({"model": "job-1", name: True})
+        for policy in (Policy(), Policy(overrides=tuple({"force", "anew"} - {name}))):
+            with pytest.raises(PolicyError, match=f"{name} = true"):
+                policy.check(plan)
+        Policy(overrides=(name,)).check(plan)
 
 
 @pytest.mark.parametrize("finest", [4, 8, 20])

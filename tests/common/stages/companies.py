@@ -38,7 +38,7 @@ from tests.roles import role_of
 COMMON, GRID_ONLY, BANK_ONLY, MONTHS = 500, 60, 40, 3
 FLOORS = {"min_matched": 50, "min_rows": 100, "min_per_class": 20}
 LIMITS: dict[str, Any] = {"limits": FLOORS, "preparation": {"min_binary": 20}}
-POLICY = Policy(**FLOORS, min_binary=20, own_weights=True)
+POLICY = Policy(**FLOORS, min_binary=20, min_batch=1, min_iterations=1, own_weights=True)
 
 
 class Recorder(Silent):

@@ -24,8 +24,9 @@ from common.wire.tls import Credentials, TlsConfig
 PAST = datetime.now(UTC) - timedelta(days=30)
 ROWS, GRID_COLUMNS, BANK_COLUMNS = 1500, 12, 3
 ATTEND = 5.0  # seconds the coordinator of a lab waits for parties
-GRID_POLICY = {"finest_score_bits": 12, "owned_weights": True, "reasons_per_row": 1}
-BANK_POLICY = {"finest_score_bits": 10, "min_per_class": 50, "reasons_per_row": 1}
+LOOSE = {"min_iterations": 1, "min_batch": 256, "overrides": ["force"]}  # so that tests may train hastily
+GRID_POLICY = {"finest_score_bits": 12, "owned_weights": True, "reasons_per_row": 1, **LOOSE}
+BANK_POLICY = {"finest_score_bits": 10, "min_per_class": 50, "reasons_per_row": 1, **LOOSE}
 EVIL = Identity("evil", "bank-party")  # of an organisation that nobody trusts
 
 

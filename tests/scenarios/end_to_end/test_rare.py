@@ -49,5 +49,5 @@ def test_rare_defaults_reach_the_pooled_optimum_and_are_calibrated(trial: Trial,
 
 def test_a_training_that_was_stopped_too_early_is_noticed(trial: Trial) -> None:
     with trial.client() as client:
-        found = outcome(trial, succeed(client, rare_plan(iterations=4)))
+        found = outcome(trial, succeed(client, rare_plan(iterations=10, step=0.5)))
     assert found["warnings"] == [PUBLIC]
