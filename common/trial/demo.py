@@ -35,8 +35,11 @@ HISTORY, NEW, LATER = "history", "new", "later"  # datasets of both parties
 CHAMPION = "champion"
 HELD_OUT = 6  # months: two quarters of samples
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
-    "grid": {},
-    "bank": {"decision": {"exposure": "loan_amount_last", "segments": ["region_static"]}},
+    "grid": {"policy": {"overrides": ["force"]}},
+    "bank": {
+        "policy": {"overrides": ["force"]},
+        "decision": {"exposure": "loan_amount_last", "segments": ["region_static"]},
+    },
 }
 """Of each party's daemon, beside its datasets."""
 

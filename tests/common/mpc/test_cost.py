@@ -93,6 +93,6 @@ def test_the_formulas_as_documented() -> None:
 def test_a_training_is_the_sum_of_its_parts() -> None:
     work = make_problem(70, 3, 2).work(nesterov(70, 2), Taylor(), 8)
     aligned = Cost(1000, 2000, 300)
-    around = {Party.GRID: Cost(56 + 8 * 30, 56 + 13, 32), Party.BANK: Cost(56 + 13, 56 + 8 * 30, 32)}
+    around = {Party.GRID: Cost(121 + 8 * 30, 121 + 13, 32), Party.BANK: Cost(121 + 13, 121 + 8 * 30, 32)}
     for party in Party:
         assert training(party, work, 30, aligned) == aligned + around[party] + descent(party, work)
