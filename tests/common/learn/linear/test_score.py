@@ -33,7 +33,7 @@ def rows(party: Party, count: int = COUNT) -> FeatureTable:
 
 def prepared(party: Party, count: int = COUNT) -> Prepared:
     columns = {name: ColumnConfig(kind="numeric") for name in COLUMNS[party]}
-    return prepare(rows(party, count), columns, Preparation(min_binary=0), count, 1e-4, party)[0]
+    return prepare(rows(party, count), columns, Preparation(min_binary=0), count, 1e-4, party, leverage=1.0)[0]
 
 
 def models(count: int = COUNT, seed: int = 3) -> tuple[dict[Party, ClosedModel], Reals]:
