@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +16,8 @@ from sqlalchemy.pool import NullPool
 
 from common.errors import ConfigError
 from common.records.config import Sql
+from common.records.duck import read_duckdb
+from common.records.names import named
 from common.rows.join import joined
 from common.rows.origin import Origin
 
@@ -57,9 +58,11 @@ def read_sql(sql: Sql, party: str, columns: list[str]) -> tuple[pa.Table, SqlRow
     """
     url = _parsed(sql.url())
     origin = SqlRows(f"table {sql.table}" if sql.table else "the query", f"{party} records")
+    _check_file(url, origin)
+    if url.get_backend_name() == "duckdb":
+        return read_duckdb(url.database or "", sql, columns, origin), origin
     engine = _engine(url)
     try:
-        _check_file(url, origin)
         tables = list(_chunks(engine, sql, columns, origin))
     except SQLAlchemyError as error:
         raise origin.fault("the database cannot be read", local=_cause(error, url), remedy=_REMEDY) from None
@@ -135,7 +138,7 @@ def _chunks(engine: sa.Engine, sql: Sql, columns: list[str], origin: SqlRows) ->
         connection = connection.execution_options(**options)
         result = connection.execute(statement)
         there = list(result.keys())
-        names = list(columns) if sql.table else _named(columns, there, origin)
+        names = list(columns) if sql.table else named(columns, there, origin)
         for rows in result.columns(*(there if sql.table else names)).partitions():
             values = dict(zip(columns, zip(*rows, strict=True), strict=True))
             yield pa.table({name: _array(name, values[name], origin) for name in columns})
@@ -148,26 +151,9 @@ def _select(connection: sa.Connection, name: str, columns: list[str], origin: Sq
         there = [column["name"] for column in inspector.get_columns(table, schema=schema or None)]
     except NoSuchTableError:
         raise origin.fault("no such table or view", remedy="Check source.sql.table; a schema goes before a dot.") from None
-    names = _named(columns, there, origin)
+    names = named(columns, there, origin)
     connection.rollback()  # ends what the inspection began, so that the reading transaction can be read-only
     return sa.select(*(sa.column(c) for c in names)).select_from(sa.table(table, schema=schema or None))
-
-
-def _named(columns: list[str], there: list[str], origin: SqlRows) -> list[str]:
-    """The database's names of these columns: some write in lower case what others write in upper case."""
-    lower: dict[str, list[str]] = {}
-    for name in there:
-        lower.setdefault(name.lower(), []).append(name)
-    found = {c: [c] if c in there else lower.get(c.lower(), []) for c in columns}
-    if missing := [c for c in columns if not found[c]]:
-        what = f"no column {', '.join(map(repr, missing))}"
-        close = dict.fromkeys(match for c in missing for match in difflib.get_close_matches(c, there, n=3))
-        names = f"; close names in it: {', '.join(map(repr, close))}" if close else ""
-        raise origin.fault(what, local=what + names, remedy="Check the declared names.")
-    if unsure := [c for c in columns if len(found[c]) > 1]:
-        what = f"column {unsure[0]!r} may be {' or '.join(map(repr, found[unsure[0]]))}"
-        raise origin.fault(what, remedy="Write it as the database does.")
-    return [found[c][0] for c in columns]
 
 
 def _array(column: str, values: Sequence[Any], origin: SqlRows) -> pa.Array:

@@ -12,7 +12,7 @@ from common.rows.numbers import floats
 from common.rows.origin import Origin
 from common.rows.text import as_text, is_missing, is_number, is_text, is_time, plain
 
-_TRUTH = ("true", "false")
+_TRUE, _FALSE = ("true", "t"), ("false", "f")
 
 
 def joined(origin: Origin, column: str, parts: Sequence[Any], which: Callable[[int], str]) -> Any:
@@ -21,7 +21,7 @@ def joined(origin: Origin, column: str, parts: Sequence[Any], which: Callable[[i
     if len(kinds) == 1:
         (kind,) = kinds
         return _chunks([part if part.type == kind else plain(part).cast(_value(kind)) for part in parts], kind)
-    parts = [plain(part) for part in parts]
+    parts = [_as_words(origin, column, plain(part)) for part in parts]
     types = [part.type for part in parts]
     if all(is_number(kind) or is_text(kind) for kind in types):
         return _values(origin, column, parts)
@@ -31,6 +31,10 @@ def joined(origin: Origin, column: str, parts: Sequence[Any], which: Callable[[i
     what = f"column {column!r} is {types[0]} in one file and {types[first]} in another"
     local = f"column {column!r} is {types[0]} in {which(0)} and {types[first]} in {which(first)}"
     raise origin.fault(what, local=local, remedy="Write it as one type, or as text.")
+
+
+def _as_words(origin: Origin, column: str, part: Any) -> Any:
+    return as_text(origin, column, part) if is_text(part.type) else part
 
 
 def _value(kind: Any) -> Any:
@@ -51,8 +55,8 @@ def _values(origin: Origin, column: str, parts: Sequence[Any]) -> Any:
         return _chunks([_small(part).cast(pa.int64()) for part in parts])
     if all(pa.types.is_floating(k) for k in kinds):
         return pa.chunked_array([pa.array(floats(part), from_pandas=True) for part in parts], pa.float64())
-    words = _speaks_of_truth([part for part in parts if is_text(part.type)])
-    parts = [_printed(part, words) for part in parts]
+    truth = [part for part in parts if is_text(part.type) and _speaks_of_truth(part)]
+    parts = [_truth(part) if any(part is other for other in truth) else _printed(part) for part in parts]
     return _chunks([as_text(origin, column, part) for part in parts])
 
 
@@ -60,18 +64,25 @@ def _small(part: Any) -> Any:
     return part.cast(pa.int8()) if pa.types.is_boolean(part.type) else part
 
 
-def _printed(part: Any, words: bool) -> Any:
-    if pa.types.is_boolean(part.type) and not words:
+def _printed(part: Any) -> Any:
+    if pa.types.is_boolean(part.type):
         return part.cast(pa.int8())
     if pa.types.is_floating(part.type) and part.type != pa.float64():
         return pa.chunked_array([pa.array(floats(part), from_pandas=True)])
     return part
 
 
-def _speaks_of_truth(texts: Sequence[Any]) -> bool:
-    """Whether the files that hold text write true and false, and not 1 and 0."""
-    found = {str(text).lower() for part in texts for text in part.filter(pc.invert(is_missing(part))).unique().to_pylist()[:64]}
-    return bool(found) and found <= {*_TRUTH, "t", "f"}
+def _speaks_of_truth(part: Any) -> bool:
+    """Whether a file that holds text writes true and false where others have 1 and 0."""
+    found = {str(text).lower() for text in part.filter(pc.invert(is_missing(part))).unique().to_pylist()[:64]}
+    return bool(found) and found <= {*_TRUE, *_FALSE}
+
+
+def _truth(part: Any) -> Any:
+    """Words of truth as 1 and 0, missing ones as null."""
+    low = pc.utf8_lower(part)
+    yes, no = (pc.is_in(low, value_set=pa.array(words)) for words in (_TRUE, _FALSE))
+    return pc.if_else(yes, 1, pc.if_else(no, 0, None)).cast(pa.int8())
 
 
 def _times(origin: Origin, column: str, parts: Sequence[Any], which: Callable[[int], str]) -> Any:

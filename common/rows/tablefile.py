@@ -161,7 +161,7 @@ def _columns(file: File, part: Part) -> dict[str, None]:
 
 def _rows(data: Data, file: File) -> int:
     if data.num_rows == 0 and not isinstance(file, Parquet):
-        raise file.origin.fault("the file has a header and no rows")
+        raise file.origin.fault("the file has a header and no rows", remedy="Check what wrote it.")
     return data.num_rows
 
 
@@ -179,7 +179,7 @@ def _open(path: Path, options: FileOptions, name: str) -> File:
     if twice:
         raise origin.fault(f"the header names {', '.join(map(repr, twice))} more than once", remedy="Give each column a name.")
     if not file.header:
-        raise origin.fault("the file is empty")
+        raise origin.fault("the file is empty", remedy="Check what wrote it.")
     return file
 
 

@@ -59,6 +59,7 @@ def as_text(origin: Origin, column: str, values: Any) -> Any:
         raise origin.fault(f"column {column!r}: its type, {kind}, is neither text nor number", remedy=remedy)
     try:
         text = values.cast(pa.string())
+        text.validate(full=True)
     except pa.ArrowInvalid:
         raise origin.fault(f"column {column!r} holds bytes that are not UTF-8 text", remedy="Write it as text.") from None
     return _whole_decimals(text) if pa.types.is_decimal(kind) else text

@@ -48,7 +48,7 @@ class Delimited:
         rows = bare._lines(options.skip_rows)
         first = next(rows, None)
         if first is None:
-            raise origin.fault("the file is empty")
+            raise origin.fault("the file is empty", remedy="Check what wrote it.")
         line, last, names = first
         bare._check_title(line, names, rows)
         return cls(path, origin, options, encoding, named(names), last)
@@ -124,7 +124,7 @@ class Delimited:
                     return ParquetColumns(self.origin, copied(batches, scratch))
         except (pa.ArrowInvalid, UnicodeError, *DAMAGED) as error:
             if "Empty CSV file" in str(error):
-                raise self.origin.fault("the file has a header and no rows") from None
+                raise self.origin.fault("the file has a header and no rows", remedy="Check what wrote it.") from None
             raise self._fault() from None
 
     def _source(self, file: Bytes, encoding: str) -> Any:

@@ -42,7 +42,7 @@ class Excel:
         filled = [(k + 1, tuple(row)) for k, row in enumerate(cells) if any(cell != "" for cell in row)]
         filled = [(k, row) for k, row in filled if k > options.skip_rows]
         if not filled:
-            raise origin.fault("the sheet is empty")
+            raise origin.fault("the sheet is empty", remedy="Name another by `sheet`.")
         line, names = filled[0]
         wide = next((k for k, row in filled[1:] if sum(cell != "" for cell in row) > 1), None)
         if sum(cell != "" for cell in names) == 1 and wide is not None:

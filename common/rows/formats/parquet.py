@@ -63,7 +63,9 @@ class ParquetColumns:
     def __getitem__(self, column: str) -> pa.ChunkedArray:
         def read() -> pa.ChunkedArray:
             file = pa.parquet.ParquetFile(self._source, read_dictionary=self._text, coerce_int96_timestamp_unit="us")
-            return file.read(columns=[column]).column(0)
+            found = file.read(columns=[column]).column(0)
+            found.validate(full=True)  # of a damaged file, not all of which is noticed before
+            return found
 
         values: pa.ChunkedArray = guarded(self._origin, read)
         return values.cast(pa.timestamp("us", "UTC")) if column in self._instants else values

@@ -6,6 +6,7 @@ lost without a word. All of the bytes are looked at before any row is believed.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import IO
 
@@ -16,6 +17,7 @@ Places = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 _BLOCK = 1 << 22
+_BREAK = re.compile(rb"\r\n|\r|\n")
 _QUOTE, _LINE, _RETURN = 34, 10, 13
 _WIDEST = 3  # columns, from which on a line within a value that has as many is taken for a row
 
@@ -83,7 +85,7 @@ class Quotes:
         bad = np.where(closes, ~np.isin(after, ends), ~np.isin(before, ends))
         if bad.any():
             return self._stray(data, at, closes, int(bad.argmax()))
-        fault = self._swallowed(data, at, closes, np.flatnonzero(codes == _LINE))
+        fault = self._swallowed(data, at, closes, np.flatnonzero((codes == _LINE) | (codes == _RETURN)))
         self._inside = not bool(closes[-1])
         if self._inside:
             self._opened = self._line_of(data, int(at[-1]))
@@ -105,7 +107,7 @@ class Quotes:
         ends = at[closes]
         starts = np.concatenate([[-1], at[~closes]])[: len(ends)] if self._inside else at[~closes][: len(ends)]
         broken = np.flatnonzero(np.searchsorted(lines, starts) != np.searchsorted(lines, ends))
-        if self._inside and b"\n" in self._held:
+        if self._inside and _BREAK.search(self._held):
             broken = np.union1d(broken, [0])
         for k in broken.tolist():
             held = starts[k] < 0
@@ -113,7 +115,7 @@ class Quotes:
             line = self._opened if held else self._line_of(data, int(starts[k]))
             self.broken += 1
             self.first = self.first or line
-            if self.width >= _WIDEST and any(part.count(self.separator) == self.width - 1 for part in text.split(b"\n")[1:]):
+            if self.width >= _WIDEST and any(part.count(self.separator) == self.width - 1 for part in _BREAK.split(text)[1:]):
                 return Fault(line, "a quoted value holds what looks like rows: its quote may be a stray one")
         return None
 

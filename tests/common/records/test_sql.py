@@ -209,3 +209,38 @@ def test_postgresql_is_only_read(database: str, monkeypatch: pytest.MonkeyPatch)
     with engine.connect() as connection:
         assert connection.execute(sa.text("SELECT count(*) FROM risk.monthly")).scalar() == len(ROWS)
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("url", "package"),
+    [
+        ("oracle+nodriver://u:hunter2@h/d", "oracledb"), ("dm+dmPython://u:hunter2@h:5236", "dmSQLAlchemy"),
+        ("db2+ibm_db://u:hunter2@h/d", "ibm_db_sa"), ("opengauss+psycopg2://u:hunter2@h/d", "opengauss-sqlalchemy"),
+        ("mysql+mysqldb://u:hunter2@h/d", "pymysql"), ("postgresql+nodriver://u:hunter2@h/d", "wattscore[postgres]"),
+        ("mssql+nodriver://u:hunter2@h/d", "pymssql"), ("kingbase8+ksycopg2://u:hunter2@h/d", "ksycopg2"),
+    ],
+)  # fmt: skip
+def test_the_remedy_names_the_driver_of_this_database(url: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECORDS_URL", url)
+    with pytest.raises(ConfigError, match="there is no driver") as caught:
+        read_sql(sql(), "bank", COLUMNS)
+    assert package in caught.value.remedy and "hunter2" not in str(caught.value)
+
+
+def test_a_dialect_made_for_another_sqlalchemy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise ImportError("cannot import name 'sql_util'")
+
+    monkeypatch.setattr(sa, "create_engine", broken)
+    monkeypatch.setenv("RECORDS_URL", "dm://u:hunter2@h")
+    with pytest.raises(ConfigError, match=r"'dm' does not work with SQLAlchemy .*sqlalchemy==2\.0\.58"):
+        read_sql(sql(), "bank", COLUMNS)
+
+
+def test_names_are_compared_as_databases_write_them(sqlite: sa.Engine) -> None:
+    data, _ = read_sql(sql(), "bank", ["CODE", "Month"])
+    assert data.column_names == ["CODE", "Month"] and data["CODE"][0].as_py() == ROWS[0][0]
+    with sqlite.begin() as connection:
+        connection.execute(sa.text('CREATE VIEW odd AS SELECT code AS "A", month AS "a " FROM monthly'))
+    with pytest.raises(DataError, match="no column 'b'"):
+        read_sql(sql(table="odd"), "bank", ["a", "b"])
