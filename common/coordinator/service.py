@@ -42,6 +42,7 @@ class Coordinator:
         self._known = dict.fromkeys(self._clients, "client") | {who: party.value for who, party in self._party.items()}
         self._known |= {own: "coordinator"} if own else {}
         self._attending: dict[Party, Call] = {}
+        self._replaced: dict[Party, asyncio.Event] = {}
         self._cut: dict[Party, WattScoreError] = {}  # parties that are gone because they were refused
         self._came: dict[Party, about_pb2.Attendance] = {}
         self._arrivals = asyncio.Condition()
@@ -139,20 +140,25 @@ class Coordinator:
         await self._greet(party, first)
         await call.write(party_pb2.ToParty(welcome=party_pb2.Welcome()))
         async with self._arrivals:
+            if party in self._attending:
+                self._replaced[party].set()
+            self._replaced[party] = replaced = asyncio.Event()
             if party in self._attending and self._drive is not None:
                 self._drive.lost(party)  # it came back before its old connection was seen to break
             self._attending[party] = call
             self._cut.pop(party, None)
             self._arrivals.notify_all()
         _log.info("the %s attends as %s", party.value, call.identity)
-        listening, leaving = asyncio.ensure_future(self._listen(party, call)), asyncio.ensure_future(self._let_go.wait())
+        waits = [asyncio.ensure_future(c) for c in (self._listen(party, call), self._let_go.wait(), replaced.wait())]
         try:
-            await asyncio.wait((listening, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if listening.done():
-                listening.result()
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            if waits[0].done():
+                waits[0].result()
+            elif replaced.is_set():
+                raise _displaced(party)
         finally:
-            listening.cancel()
-            leaving.cancel()
+            for wait in waits:
+                wait.cancel()
             if self._attending.get(party) is call:
                 del self._attending[party]
                 if call.cause is not None:
@@ -301,3 +307,10 @@ async def _first(call: Call) -> Any:
         return await asyncio.wait_for(call.read(), ANSWER)
     except TimeoutError:
         raise PeerLost(f"{call.identity} opened a stream and said nothing") from None
+
+
+def _displaced(party: Party) -> IdentityError:
+    return IdentityError(
+        f"another process attends as the {party.value} with this certificate",
+        remedy="End one of the two: each time one comes back, the other is sent away, and its job with it.",
+    )

@@ -14,6 +14,7 @@ from common.daemon.runner import Runner
 from common.daemon.seat import H, S, Seat
 from common.daemon.settings import check_separate
 from common.disk.folder import Name
+from common.disk.lock import Lock
 from common.errors import IdentityError, PeerLost, PeerProtocolError, WattScoreError
 from common.logs import set_logging
 from common.party import Party
@@ -29,6 +30,7 @@ from common.wire.tls import Credentials
 
 _log = logging.getLogger(__name__)
 
+_DISPLACED = 5.0  # seconds that a party waits which another process of its identity sent away
 _RETRY = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between attempts to reach the coordinator
 
 
@@ -43,7 +45,9 @@ class PartyDaemon:
         server: Server | None,
         metrics: PartyMetrics | None = None,
         metrics_server: MetricsServer | None = None,
+        lock: Lock | None = None,
     ) -> None:
+        self._lock = lock  # of the data folder, for as long as this process lives
         self._metrics, self._metrics_server = metrics or PartyMetrics(CollectorRegistry()), metrics_server
         self.party, self._runner, self._connections, self._server = party, runner, connections, server
         self.port: int | None = server.port if server else None
@@ -68,7 +72,7 @@ class PartyDaemon:
                 failures, self._stream = 0, None
                 lost = PeerLost(f"the {self.party.value} lost the coordinator: {cause.public}", remedy=cause.remedy)
                 await self._runner.stop_all(lost)
-            wait = _RETRY[min(failures, len(_RETRY) - 1)]
+            wait = _DISPLACED if isinstance(cause, IdentityError) else _RETRY[min(failures, len(_RETRY) - 1)]
             level = logging.WARNING if failures in (0, 4) or isinstance(cause, IdentityError) else logging.DEBUG
             _log.log(level, "not attending the coordinator: %s; again in %.1f s", cause, wait)
             failures += 1
@@ -111,6 +115,8 @@ class PartyDaemon:
             await connection.close()
         if self._metrics_server is not None:
             self._metrics_server.stop()
+        if self._lock is not None:
+            self._lock.release()
 
 
 async def start(seat: Seat[S, H], config: Path) -> PartyDaemon:
@@ -119,6 +125,7 @@ async def start(seat: Seat[S, H], config: Path) -> PartyDaemon:
     set_logging(settings.log_level, settings.log_format, settings.data)
     credentials = Credentials.load(settings.tls)
     check_separate(credentials.identity, settings)
+    lock = Lock(settings.data)
     home = seat.home(settings)
     metrics = PartyMetrics(registry := CollectorRegistry())
     watch_process(registry, party.value, credentials)
@@ -132,4 +139,4 @@ async def start(seat: Seat[S, H], config: Path) -> PartyDaemon:
         orgs, services = {settings.peer.who.org, credentials.identity.org}, [*way.services, info_service(known)]
         server = await serve(settings.listen, credentials, orgs, services, origin=party.value, reflect=settings.reflection)
     runner = Runner(seat.role(home), settings, home, way.meeting, coordinator, metrics)
-    return PartyDaemon(party, runner, [coordinator, *way.connections], server, metrics, metrics_server)
+    return PartyDaemon(party, runner, [coordinator, *way.connections], server, metrics, metrics_server, lock)

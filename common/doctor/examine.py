@@ -11,7 +11,7 @@ from pathlib import Path
 from common.daemon.settings import PartySettings
 from common.doctor.data import Size, check_datasets, check_plan, check_room, dealer_needs, party_needs
 from common.doctor.finding import Finding, Machine, Report, Status, failed, passed, warned, worst
-from common.doctor.own import check_certificate, check_dealer, check_folder, check_trust, own_identity
+from common.doctor.own import check_certificate, check_dealer, check_folder, check_proxies, check_trust, own_identity
 from common.doctor.remote import Visit, check_attendance, visit
 from common.doctor.side import Side
 from common.errors import WattScoreError
@@ -47,6 +47,7 @@ async def examine(config: Path, load: Load, plan: Path | None = None, machine: M
 def _look_inside(side: Side, machine: Machine) -> Iterator[Finding]:
     yield from check_certificate(side.tls, machine)
     yield from check_trust(side, machine)
+    yield from check_proxies()
     if (dealer := check_dealer(side)) is not None:
         yield dealer
 

@@ -15,6 +15,8 @@ from common.process.settings import CoordinatorSettings
 from common.trust.authority import TrustStore, check_leaf, identity_of, parse_key, read_certificate, verify_peer
 from common.wire.tls import TlsConfig, read_key
 
+PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
+"""What gRPC would follow if it were let, in this case only."""
 _REISSUE = "Issue a new one with `wattscore certs issue` and put it in place of the old: no restart is needed."
 
 
@@ -56,6 +58,14 @@ def _check_ca_key(tls: TlsConfig) -> Finding:
     if found:
         return warned("CA key", f"{found[0]} is on this machine", "Keep it where nothing else runs: it can issue any identity.")
     return passed("CA key", "not beside the certificate")
+
+
+def check_proxies() -> Iterator[Finding]:
+    """Proxies that the environment names: no connection between WattScore's processes goes through them."""
+    for name in PROXIES:
+        if os.environ.get(name):
+            text = f"{name} is set, and no connection of WattScore goes through it"
+            yield warned("proxy", text, "Let this machine reach the others directly, or forward their ports.")
 
 
 def check_trust(side: Side, machine: Machine) -> Iterator[Finding]:

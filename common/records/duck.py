@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +11,8 @@ from common.errors import ConfigError
 from common.records.config import Sql
 from common.records.names import named
 from common.rows.origin import Origin
+
+_REMEDY = "Check the file, table and columns."
 
 
 def read_duckdb(path: str, sql: Sql, columns: list[str], origin: Origin) -> pa.Table:
@@ -26,8 +29,8 @@ def read_duckdb(path: str, sql: Sql, columns: list[str], origin: Origin) -> pa.T
             names = named(columns, list(found.columns), origin)
             table: pa.Table = found.project(", ".join(map(_quoted_one, names))).to_arrow_table()
     except duckdb.Error as error:
-        local = "the database refused: " + " ".join(str(error).split()).replace(path, "***")
-        raise origin.fault("the database cannot be read", local=local, remedy="Check the file, table and columns.") from None
+        said = " ".join(str(error).split()).replace(path, "***").replace(Path(path).stem, "***")
+        raise origin.fault("the database cannot be read", local=f"the database refused: {said}", remedy=_REMEDY) from None
     return pa.table({column: _plain(table[name]) for column, name in zip(columns, names, strict=True)})
 
 

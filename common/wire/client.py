@@ -22,7 +22,12 @@ from common.wire.status import from_rpc
 from common.wire.tls import Credentials
 
 # Reconnect quickly: a peer that has just started must not wait out a minute's back-off.
-_OPTIONS = [*KEEPALIVE, ("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 2000)]
+_OPTIONS = [
+    *KEEPALIVE,
+    ("grpc.enable_http_proxy", 0),  # a proxy of the environment sees to browsers; it would hold up every process here
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+]
 
 
 class Stream:

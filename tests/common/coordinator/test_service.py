@@ -83,10 +83,23 @@ async def test_a_party_that_comes_back_before_it_was_missed_ends_its_job(tmp_pat
         job, grid, _ = await here.running()
         again = await here.attend(Party.GRID)
         assert (await here.final(job)).fault.message == "the grid lost its connection to the coordinator"
-        grid.say(None)  # the old connection ends at last, and takes nothing with it
-        await here.until(here.ended[grid].done)
+        await here.until(here.ended[grid].done)  # the old connection takes nothing with it
         await here.submit()
         await again.hears("offer")
+
+
+async def test_a_party_sent_away_by_another_process_is_told_and_may_come_back(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        first, _ = await here.attend(Party.GRID), await here.attend(Party.BANK)
+        second = await here.attend(Party.GRID)
+        await here.until(here.ended[first].done)
+        with pytest.raises(IdentityError, match="another process attends as the grid with this certificate"):
+            here.ended[first].result()
+        second.say(None)
+        await here.until(here.ended[second].done)
+        back = await here.attend(Party.GRID)
+        await here.submit()
+        await back.hears("offer")
 
 
 async def test_first_hand_causes_win_over_their_consequences(tmp_path: Path) -> None:

@@ -340,3 +340,14 @@ async def test_a_trust_folder_of_another_user(tmp_path: Path) -> None:
         with nobody(tmp_path):
             report = await examine(tmp_path / "bank.toml", LOAD["bank"], machine=ROOMY)
         assert any("cannot be read (Permission denied)" in finding.found for finding in of(report, Status.FAIL).values())
+
+
+@pytest.mark.parametrize("name", ["https_proxy", "http_proxy", "grpc_proxy"])
+async def test_a_proxy_of_the_environment_is_named_and_not_followed(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with town(tmp_path) as here:
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+        report = await here.examine("client")
+        assert report.ok and list(of(report, Status.WARN)) == ["proxy"]
+        assert name in of(report, Status.WARN)["proxy"].found

@@ -25,7 +25,9 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_table_and_a_query_are_read_with_names_as_the_file_has_them(file: Path) -> None:
     table, origin = read_sql(Sql(url_env="RECORDS_URL", table="monthly"), "grid", ["id", "kwh", "seen"])
-    assert str(table["kwh"].type) == "decimal128(12, 2)" and table["seen"].type.tz == "UTC" and origin.places([1]) == {1: "row 2"}
+    assert (
+        str(table["kwh"].type) == "decimal128(12, 2)" and table["seen"].type.tz == "UTC" and origin.places([1]) == {1: "row 2"}
+    )
     query, _ = read_sql(Sql(url_env="RECORDS_URL", query="SELECT id FROM monthly WHERE kwh > 1"), "grid", ["ID"])
     assert query["ID"].to_pylist() == ["a"]
 
