@@ -1,6 +1,6 @@
-"""Logs: text for people, or one JSON object a line for machines. JSON leaves the machine, so no row's data is in it.
+"""Logs: text for people, or one JSON object a line for machines. Either may leave the machine, so no row's data is in it.
 
-Of an error, JSON shows the public text; of a traceback, the places and not the values; of a warning that quotes a dataset,
+Of an error, a log shows the public text; of a traceback, the places and not the values; of a warning that quotes a dataset,
 what its `public` extra says. The whole text of warnings and errors is then in `local.log` in the data folder, for its owner.
 """
 
@@ -66,9 +66,23 @@ class JsonFormatter(logging.Formatter):
             shown |= {"job": place.job, "stage": place.stage, "round": place.round}
         shown["error"] = _kind(record)
         if record.exc_info and record.exc_info[2]:
-            frames = traceback.extract_tb(record.exc_info[2])
-            shown["trace"] = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
+            shown["trace"] = _trace(record)
         return json.dumps({key: value for key, value in shown.items() if value not in (None, "")}, ensure_ascii=False)
+
+
+class TextFormatter(logging.Formatter):
+    """time, level, logger, message; of a traceback its kind and places."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = f"{self.formatTime(record)} {record.levelname} {record.name} {_public(record)}"
+        if not (record.exc_info and record.exc_info[0]):
+            return line
+        return " ".join([line, f"({_kind(record)} at", ", ".join(_trace(record)) + ")"])
+
+
+def _trace(record: logging.LogRecord) -> list[str]:
+    frames = traceback.extract_tb(record.exc_info[2]) if record.exc_info else []
+    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 def _public(record: logging.LogRecord) -> str:
@@ -98,14 +112,14 @@ def _kind(record: logging.LogRecord) -> str:
 
 
 def set_logging(level: str, kind: LogFormat = "text", data: Path | None = None) -> None:
-    """Logs to the standard error output. With JSON, `data` is the folder of local.log."""
+    """Logs to the standard error output, without rows' data. `data`: the folder of local.log, which has all of warnings."""
     stream = logging.StreamHandler(sys.stderr)
-    stream.setFormatter(JsonFormatter() if kind == "json" else logging.Formatter(_TEXT))
+    stream.setFormatter(JsonFormatter() if kind == "json" else TextFormatter())
     handlers: list[logging.Handler] = [stream]
     if kind == "json":
         sys.excepthook = _log_bug
-        if data is not None:
-            handlers.append(_local(data))
+    if data is not None:
+        handlers.append(_local(data))
     logging.basicConfig(level=level, handlers=handlers, force=True)
 
 

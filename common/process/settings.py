@@ -65,7 +65,8 @@ class Process(StrictModel):
     data: Path = Field(description="Folder for what outlives a job: models, ledger, scores or the job list.")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="How much is logged.")
     log_format: LogFormat = Field(
-        default="text", description="json: one object a line without row data; the whole text is then in data/local.log."
+        default="text",
+        description="text, or json: one object a line. Neither holds rows' data; warnings in full are in data/local.log.",
     )
     metrics: Address | None = Field(default=None, description="HOST:PORT to serve Prometheus metrics on (HTTP, no login).")
     metrics_exposed: bool = Field(default=False, description="Allow `metrics` on another address than loopback.")

@@ -28,7 +28,7 @@ def settle(trial: Trial, job: wire.Job, console: Console) -> None:
         _print_warnings(name, model, set(getattr(job, name).report.warnings), console)
     if (error := failure(job)) is not None:
         if error.origin in ("grid", "bank"):
-            _print_cause(error, trial.log(error.origin), job.id, console)
+            _print_cause(error, trial.folder / f"{error.origin}-data" / Name.LOG, job.id, console)
         raise error
 
 
@@ -42,7 +42,7 @@ def _print_warnings(name: str, model: Path, told: set[str], console: Console) ->
 
 def _print_cause(error: WattScoreError, log: Path, job: str, console: Console) -> None:
     """A party's own words on why it ended the job, where they say more: they may name a row, the public text does not."""
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else ():
         if (f" job {job} ended: " in line or f" job {job} refused: " in line) and str(error) not in line:
             console.print(f"[yellow]log of the {error.origin}:[/] {escape(line.split(': ', 1)[1])}", highlight=False)
 

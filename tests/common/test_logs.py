@@ -125,17 +125,25 @@ def test_why_a_process_ends_is_a_line_too(lines: io.StringIO, monkeypatch: pytes
     assert SECRET not in lines.getvalue()
 
 
-def test_text_is_as_it_was(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_holds_no_row_either(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
     try:
-        set_logging("INFO")
+        set_logging("INFO", "text", tmp_path)
         logging.getLogger("common.x").warning("%s", ROW)
+        logging.getLogger("common.x").warning("job j: category %s is rare", SECRET, extra={"public": "job j: a warning"})
+        try:
+            int(SECRET)
+        except ValueError:
+            logging.getLogger("common.x").exception("job %s failed", "j")
         logging.getLogger("common.x").debug("not shown")
         fatal("bank-party", ROW)
     finally:
         root.handlers[:] = before
         root.setLevel(level)
-    first, second = capsys.readouterr().err.splitlines()
-    assert first.endswith(f" WARNING common.x {ROW}")
-    assert second == f"bank-party: {ROW}"
+    *lines, last = capsys.readouterr().err.splitlines()
+    assert lines[0].endswith(" WARNING common.x a value of column 'debt' is no number. Correct it.")
+    assert lines[1].endswith(" WARNING common.x job j: a warning")
+    assert " ERROR common.x job j failed (ValueError at test_logs.py:" in lines[2] and SECRET not in "".join(lines)
+    assert last == f"bank-party: {ROW}"  # to whoever starts it
+    assert (tmp_path / "local.log").read_text().count(SECRET) == 3
