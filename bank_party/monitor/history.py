@@ -10,6 +10,7 @@ import pandas as pd
 
 from bank_party.decision import bundle
 from bank_party.decision.scores import read_scores
+from bank_party.labels import known_labels
 from bank_party.monitor import matured
 from bank_party.monitor.config import BankMonitorConfig
 from common.disk.folder import Name
@@ -51,11 +52,11 @@ def _matured(
 def _labels(labelled: dict[str, DatasetConfig], config: BankMonitorConfig) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Labels of the named datasets, or of all that can be read: one that scoring never uses must not silence the monitor."""
     if config.labels:
-        return matured.known_labels(labelled, config.labels), ()
+        return known_labels(labelled, config.labels), ()
     unread: list[str] = []
 
     def note(name: str, error: DataError) -> None:
         unread.append(name)
         _log.warning("labels of dataset %s: %s", name, error)
 
-    return matured.known_labels(labelled, tuple(labelled), note), tuple(unread)
+    return known_labels(labelled, tuple(labelled), note), tuple(unread)

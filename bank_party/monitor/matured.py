@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +11,8 @@ import pandas as pd
 
 from bank_party.decision.bundle import HeldOut
 from bank_party.monitor.config import BankMonitorConfig
-from common.errors import DataError
 from common.monitor.drift import Alarm
 from common.monitor.history import GradeRate, Matured
-from common.rows.dataset import DatasetConfig, read_labels
 from common.stats import measures
 from common.stats.few import Counts, hidden_rates
 
@@ -23,27 +21,6 @@ _KEYS = ["id", "period"]
 _Z95 = 1.959963984540054
 
 Vector = npt.NDArray[np.float64]
-
-
-def known_labels(
-    datasets: dict[str, DatasetConfig], names: Sequence[str], on_fault: Callable[[str, DataError], None] | None = None
-) -> pd.DataFrame:
-    """id, period (if months are kept) and label of all rows whose outcome is known; a later dataset's counts.
-
-    Raises DataError for a dataset that is not as declared, or leaves it out and calls on_fault(name, error).
-    """
-    parts = []
-    for name in (name for name in datasets if name in names):
-        try:
-            parts.append(read_labels(datasets[name], name=name))
-        except DataError as error:
-            if on_fault is None:
-                raise
-            on_fault(name, error)
-    frames = [part for part in parts if len(part)]
-    if not frames:
-        return pd.DataFrame({"id": [], "label": []})
-    return pd.concat(frames)
 
 
 def mature(scores: pd.DataFrame, labels: pd.DataFrame, held: dict[str, HeldOut], config: BankMonitorConfig) -> list[Matured]:

@@ -21,7 +21,7 @@ from common.rows.featurefile import declared
 from common.rows.formats.paths import parts_of
 from common.rows.ids import read_ids
 from common.rows.kind import Seen, look
-from common.rows.months import TAKEN, days_of, month_text, read_months
+from common.rows.months import TAKEN, days_of, read_months
 from common.rows.numbers import read_numbers
 from common.rows.origin import Data, Mask
 from common.rows.table import Coded, Columns, FeatureTable, Ids
@@ -116,27 +116,20 @@ def look_at(config: DatasetConfig) -> tuple[Seen, ...]:
     return _look(file, file.read(features), features, config.missing)
 
 
-def read_labels(config: DatasetConfig, *, name: str) -> pd.DataFrame:
-    """id, period (YYYY-MM, if one is declared) and label of the rows whose outcome is known: an empty label is not yet.
+def read_outcomes(config: DatasetConfig, *, name: str) -> FeatureTable | None:
+    """Ids, months and labels of all rows, NaN where an outcome is not known yet; None if the files have no such column.
 
-    No rows if the file lacks the label's column or is not there. Raises DataError as `read_table` does.
+    Raises DataError as `read_table` does, but for labels that are missing.
     """
-    if not (config.features or config.path).exists():
-        return pd.DataFrame()
     config = declared(config)
-    if config.label is None:
-        return pd.DataFrame()
-    file = _opened(config, name)
-    if config.label not in file.header:
-        return pd.DataFrame()
+    if config.label is None or config.label not in (file := _opened(config, name)).header:
+        return None
     keys = [config.id, *([config.period] if config.period is not None else [])]
     file.require(keys)
     data = file.read([*keys, config.label])
-    found = {"id": _ids(file, config.id, data, []).tolist()}
-    if config.period is not None:
-        found["period"] = [month_text(p) for p in _periods(file, config, config.period, data).tolist()]
+    periods = None if config.period is None else _periods(file, config, config.period, data)
     label = _known_labels(file, config.label, data, config.missing)
-    return pd.DataFrame({**found, "label": label})[~np.isnan(label)]
+    return FeatureTable(_ids(file, config.id, data, []), periods, {}, {}, label)
 
 
 def fingerprint(path: Path) -> str:
