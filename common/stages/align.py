@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from common.errors import DataError, PolicyError
 from common.match.agree import Match, MatchLimits
@@ -11,7 +12,10 @@ from common.mpc.correlations import Correlations, PeriodDemand
 from common.mpc.fixedpoint import Words
 from common.mpc.session import Kind, Session
 from common.party import Party
+from common.rows.ids import unmatched_forms
 from common.rows.table import FeatureTable, Index
+
+_LOOKED_AT = 20_000  # ids, whose forms are compared
 
 
 async def align(
@@ -53,6 +57,22 @@ async def align(
             remedy="Check that both sides' periods mean the same month.",
         )
     return rows, len(matched)
+
+
+def unlike(table: FeatureTable, matched: Index) -> str:
+    """A remark where ids without a common row are of another form than those with one; empty where they are alike.
+
+    matched: places of the rows that have one. Of many ids some are looked at.
+    """
+    common, used = np.zeros(len(table.ids.levels), np.bool_), table.ids.used()
+    common[table.ids.codes[matched]] = True
+    alike, alone = used[common[used]], used[~common[used]]
+    return unmatched_forms(_some(table, alike), _some(table, alone))
+
+
+def _some(table: FeatureTable, codes: Index) -> list[str]:
+    found: list[str] = table.ids.levels.take(pa.array(codes[:: len(codes) // _LOOKED_AT + 1])).to_pylist()
+    return found
 
 
 async def _common_periods(session: Session, table: FeatureTable) -> tuple[int, int]:

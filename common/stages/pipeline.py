@@ -6,11 +6,9 @@ import asyncio
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from common import __version__
 from common.disclosure import Opened
-from common.errors import PlanError
 from common.features import leaks
 from common.features.binning import Binning, binned_columns
 from common.features.selection import selection
@@ -19,7 +17,7 @@ from common.home.record import Record, Seen, make_record, save_record
 from common.learn.halves import pack
 from common.learn.learner import Half, Packed
 from common.learn.linear.design import Prepared, prepare
-from common.learn.linear.half import PartyModel, make_half
+from common.learn.linear.half import make_half
 from common.learn.linear.steps import make_steps
 from common.learn.linear.train import TrainingInputs, train
 from common.match.agree import MatchLimits
@@ -30,21 +28,18 @@ from common.party import Party
 from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 from common.rows.dataset import ColumnConfig, Loaded, fingerprint, infer_columns, read_table
-from common.rows.ids import unmatched_forms
 from common.rows.table import FeatureTable, Index
 from common.stages import split
 from common.stages.ahead import train_ahead
-from common.stages.align import align
+from common.stages.align import align, unlike
 from common.stages.champion import digest_words, find_champion, resolve
 from common.stages.counts import Allowance, bin_columns
 from common.stages.job import Heard, Kept, Made, PartyJob
 from common.stages.offer import select
-from common.stages.reasons import open_reasons
+from common.stages.reasons import check_reasons, open_reasons
 from common.stages.score import open_scores
 from common.stages.sizes import agree_on_sizes, check_course
 from common.stages.watch import told, watch
-
-_LOOKED_AT = 20_000  # ids, whose forms are compared
 
 
 async def run(job: PartyJob) -> Outcome:
@@ -141,7 +136,7 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
     """Load, align, score; the bank decides and writes it down."""
     with job.stage("load"):
         model = job.home.models.load(await resolve(job.session, job.home.registry, plan.model))
-        check_reasons(plan, model)
+        check_reasons(plan.grid_reasons, model)
         job.role.before_scoring(model)
         loaded = await load(job, require_label=False, columns=model.source)
     with job.stage("align"):
@@ -153,7 +148,6 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
         u = await open_scores(job.session, job.correlations, model, table, Kind.SCORES, bits, budget)
         named = None
         if plan.grid_reasons:
-            assert isinstance(model, PartyModel)  # noqa: S101  # of a closed one the plan was refused
             named = await open_reasons(job.session, model, table, job.role.reasons(job, model), plan.grid_reasons)
         await job.role.scored(job, model, table, u, named)
     with job.stage("watch"):
@@ -192,24 +186,9 @@ async def align_rows(job: PartyJob, table: FeatureTable, min_matched: int) -> In
         job.session, job.correlations, table, by_period=by_period, domain=job.id.encode(), limits=limits, match=job.match
     )
     job.count(matched_ids=enterprises, matched_rows=len(matched))
-    if said := await asyncio.to_thread(unmatched_forms, *_apart(table, matched)):
+    if said := await asyncio.to_thread(unlike, table, matched):
         job.warn(said)
     return matched
-
-
-def _apart(table: FeatureTable, rows: Index) -> tuple[list[str], list[str]]:
-    """Some of the ids with a common row, and of those without."""
-    matched = np.zeros(len(table.ids.levels), np.bool_)
-    matched[table.ids.codes[rows]] = True
-    present = np.zeros_like(matched)
-    present[table.ids.codes] = True
-    both, alone = (np.flatnonzero(which) for which in (matched, present & ~matched))
-    return _some(table, both), _some(table, alone)
-
-
-def _some(table: FeatureTable, ids: Index) -> list[str]:
-    found: list[str] = table.ids.levels.take(pa.array(ids[:: len(ids) // _LOOKED_AT + 1])).to_pylist()
-    return found
 
 
 async def bin_own_columns(
@@ -239,15 +218,6 @@ async def prepare_columns(
     )
     job.warn(*warnings)
     return prepared
-
-
-def check_reasons(plan: ScorePlan, model: Half) -> None:
-    """The grid ranks its columns by their weights. Raises PlanError for a plan that asks it to of a model nobody holds."""
-    if plan.grid_reasons and model.closed:
-        raise PlanError(
-            f"the plan asks for reasons of the grid, and nobody holds the weights of model {model.job}",
-            remedy="Ask for grid_reasons = 0, or train with reveal = 'owners' where both policies allow it.",
-        )
 
 
 def about(job: PartyJob, data: str) -> dict[str, Any]:

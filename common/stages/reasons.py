@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from common.errors import ConfigError, PeerProtocolError
+from common.errors import ConfigError, LocalProtocolError, PeerProtocolError, PlanError
 from common.features.contributions import contributions, grouped, strongest
+from common.learn.learner import Half
 from common.learn.linear.half import PartyModel
 from common.mpc.session import Kind, Session
 from common.party import Party
@@ -36,11 +37,23 @@ class Texts:
     threshold: float
 
 
-async def open_reasons(session: Session, model: PartyModel, table: FeatureTable, texts: Texts, most: int) -> Named | None:
+def check_reasons(asked: int, model: Half) -> None:
+    """The grid ranks its columns by their weights. Raises PlanError for a plan that asks it to of a model nobody holds."""
+    if asked and model.closed:
+        raise PlanError(
+            f"the plan asks for reasons of the grid, and nobody holds the weights of model {model.job}",
+            remedy="Ask for grid_reasons = 0, or train with reveal = 'owners' where both policies allow it.",
+        )
+
+
+async def open_reasons(session: Session, model: Half, table: FeatureTable, texts: Texts, most: int) -> Named | None:
     """Two messages from the grid: the texts, 64 x 240 bytes whatever they are; a code a row and reason. None at the grid.
 
-    A contribution is weight times prepared value, whose mean over training rows is 0.
+    A contribution is weight times prepared value, whose mean over training rows is 0. Raises LocalProtocolError for a
+    closed model.
     """
+    if not isinstance(model, PartyModel):
+        raise LocalProtocolError(f"a {type(model).__name__} has no weights to rank columns by")
     if session.party is Party.GRID:
         columns = model.fitted.fitted
         groups, named = grouped([column.source for column in columns], texts.of)

@@ -18,7 +18,7 @@ from common.mpc.correlations import DealtCorrelations
 from common.mpc.session import Array, Kind, Session
 from common.party import Party
 from common.rows.table import FeatureTable, Index
-from common.stages.align import align
+from common.stages.align import align, unlike
 from tests.common.stages.tables import rows, table
 from tests.peers import Trio, coordinate
 
@@ -201,3 +201,12 @@ async def test_too_few_matches_are_refused_both_ways() -> None:
     for by_period in (False, True):
         grid, bank = monthly([("A", 1), ("B", 1)]), monthly([("A", 1), ("C", 1)])
         assert "only 1 ids are common" in await refused(grid, bank, PolicyError, by_period=by_period, limits=limits)
+
+
+def test_ids_without_a_common_row_that_lost_their_zeros_are_remarked_on_and_others_not() -> None:
+    whole, short = [f"{k:08d}" for k in range(400)], [str(k) for k in range(1000, 1100)]
+    data = table([*whole, *short, *whole], [1] * 500 + [2] * 400)
+    matched = np.arange(400)
+    assert "100 of 100 unmatched ids have 4 digits (100)" in unlike(data, matched)
+    assert unlike(data.take(np.arange(400)), matched[:300]) == ""  # one form on both sides
+    assert unlike(data.take(matched), matched) == ""

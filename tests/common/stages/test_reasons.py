@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from common.disclosure import Opened
-from common.errors import ConfigError, PeerProtocolError, PolicyError
+from common.errors import ConfigError, LocalProtocolError, PeerProtocolError, PlanError, PolicyError
 from common.features.options import Preparation
 from common.learn.linear.design import prepare
 from common.learn.linear.half import PartyModel
@@ -16,7 +18,7 @@ from common.mpc.session import Kind
 from common.party import Party
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
-from common.stages.reasons import TEXT_BYTES, TEXTS, Named, Texts, from_page, open_reasons, to_page
+from common.stages.reasons import TEXT_BYTES, TEXTS, Named, Texts, check_reasons, from_page, open_reasons, to_page
 from tests.common.stages.tables import table
 from tests.peers import Trio
 
@@ -75,6 +77,22 @@ async def test_nothing_is_sent_that_the_plan_does_not_open() -> None:
     with pytest.raises(PolicyError, match="grid_reasons"):
         await open_reasons(trio.session[Party.GRID], model(Party.GRID), rows(), Texts(SAID, 0.3), 2)
     assert trio.peer[Party.GRID].log == []
+
+
+def test_reasons_are_not_asked_of_a_model_that_nobody_holds() -> None:
+    closed: Any = SimpleNamespace(job="job-1", closed=True)
+    with pytest.raises(PlanError, match="nobody holds the weights of model job-1"):
+        check_reasons(1, closed)
+    check_reasons(0, closed)
+    check_reasons(2, model(Party.GRID))
+
+
+@pytest.mark.parametrize("party", Party)
+async def test_a_model_without_weights_here_ranks_nothing_and_sends_nothing(party: Party) -> None:
+    trio, closed = Trio(), SimpleNamespace(job="job-1", closed=True)
+    with pytest.raises(LocalProtocolError, match="no weights"):
+        await open_reasons(trio.session[party], closed, rows(), Texts(SAID, 0.3), 2)  # type: ignore[arg-type]
+    assert trio.peer[party].log == []
 
 
 async def hostile(page: np.ndarray, codes: np.ndarray) -> str:
