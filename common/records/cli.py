@@ -12,10 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from common.config import quoted
+from common.disk.words import Lang
 from common.records.clean import Cleaned
 from common.records.config import RecordsConfig
 from common.records.make import make_features, suspects
-from common.records.quality_words import Lang
 from common.records.schema_cli import STRICT
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from common.disk.files import write_private
+from common.disk.words import Lang
 from common.errors import ConfigError
 from common.features import leaks
 from common.party import Party
@@ -17,7 +18,6 @@ from common.records.defaults import default_recipes
 from common.records.entries import flatten
 from common.records.panel import Codes
 from common.records.quality import quality
-from common.records.quality_words import Lang
 from common.records.source import read
 from common.rows.table import Coded, Columns, FeatureTable, Ids
 

@@ -12,10 +12,10 @@ from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator
 
+from common.disk.words import Lang, words_in
 from common.records.quality import Quality
-from common.records.quality_words import Lang, words
 
-_TEMPLATE = Path(__file__).with_name("quality.html.j2")
+_TEMPLATE, _WORDS = (Path(__file__).with_name(name) for name in ("quality.html.j2", "quality.toml"))
 _STYLE: Any = {"svg.fonttype": "none", "font.size": 8, "font.family": "sans-serif", "axes.linewidth": 0.6}
 _BAR = "#3b6ea5"
 
@@ -26,7 +26,7 @@ def as_html(report: Quality, lang: Lang = "en") -> str:
     environment.filters |= {"count": lambda n: f"{n:,}", "share": _share, "brief": _brief, "heat": _heat}
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     plots = {name: _plot(field["histogram"], name) for name, field in report.data["fields"].items() if "histogram" in field}
-    return template.render(q=report.data, w=words(lang), lang="zh-CN" if lang == "zh" else "en", plots=plots)
+    return template.render(q=report.data, w=words_in(_WORDS, lang), lang="zh-CN" if lang == "zh" else "en", plots=plots)
 
 
 def _share(share: float) -> str:

@@ -11,15 +11,17 @@ import pytest
 
 from common.config import validate
 from common.disk.files import write_private
+from common.disk.words import Lang, read_words
+from common.records import quality_page
 from common.records.clean import clean
 from common.records.config import RecordsConfig
 from common.records.quality import Quality, quality
 from common.records.quality_page import as_html
-from common.records.quality_words import _BOTH, Lang
 from common.records.source import read
 from common.rows.ids import masked
 
 ID = "91350100M000100Y43"
+COUNTED, COMPOSED = ("bank", "grid", "rows", "records_read", "records_kept", "enterprises"), ("rule_", "action_")
 FIELDS = {"tax_amount": "tax", "用电量": "kwh", "region": "region", "overdue": {}, "nothing": "nothing"}
 
 
@@ -88,9 +90,14 @@ def test_the_page_stands_alone_and_escapes_what_it_shows(report: Quality, lang: 
     assert page == as_html(report, lang)
 
 
-def test_every_word_has_both_languages() -> None:
-    for key, (en, zh) in _BOTH.items():
+def test_every_word_has_both_languages_and_is_used() -> None:
+    folder = Path(quality_page.__file__).parent
+    page = (folder / "quality.html.j2").read_text(encoding="utf-8")
+    words = read_words(folder / "quality.toml")
+    for key, (en, zh) in words.items():
         assert en and re.search(r"[\u4e00-\u9fff]", zh), key
+        assert f"w.{key}" in page or key in COUNTED or key.startswith(COMPOSED), key
+    assert set(re.findall(r"\bw\.(?!get\b)(\w+)", page)) <= words.keys()
 
 
 def test_files_are_for_their_owner_only_and_whole(tmp_path: Path) -> None:
