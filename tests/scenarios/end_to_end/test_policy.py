@@ -14,7 +14,7 @@ OWNED = {"weights": "owned", "reveal": "owners", "optimiser": "sgd", "batch": 10
 @pytest.mark.parametrize(
     ("fields", "who", "why"),
     [
-        ({"model": OWNED}, "either", "opening 'gradients'; reveal = 'owners' (own_weights = false)"),
+        ({"model": OWNED}, "either", "reveal = 'owners' (own_weights = false)"),
         ({"limits": {"min_per_class": 60}}, "grid", "min_per_class = 60 (at least 100)"),
         ({"preparation": {"min_binary": 2}}, "either", "min_binary = 2 (at least 50)"),
         ({"limits": {"min_rows": 10, "min_matched": 10}}, "either", "min_matched = 10 (at least 1000); min_rows = 10"),
