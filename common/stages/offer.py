@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from common.errors import DataError, PlanError
+from common.errors import DataError, PlanError, PolicyError
 from common.party import Party
 from common.plan.policy import Policy
 from common.plan.request import Plan
 from common.plan.train import TrainPlan
+from common.rows.dataset import check_declared
 from common.rows.declare import DatasetConfig
 from common.rows.featurefile import declared, there
+
+_FAR = 2  # times more columns than rows can train, above which the rows, some of whose columns may be left out, are not read
 
 
 def check_offer(plan: Plan, party: Party, datasets: dict[str, DatasetConfig], policy: Policy) -> DatasetConfig:
@@ -49,3 +52,19 @@ def select(dataset: DatasetConfig, asked: tuple[str, ...], name: str) -> Dataset
             local=f"It declares: {', '.join(dataset.columns)}.",
         )
     return dataset.model_copy(update={"columns": {c: dataset.columns[c] for c in asked}})
+
+
+def check_width(plan: TrainPlan, dataset: DatasetConfig, party: Party, name: str) -> None:
+    """Raises PolicyError, by the header alone, for far more columns than the rows can train; no row is read."""
+    file = check_declared(dataset, name=name, party=party)
+    keys = {dataset.id, dataset.period, dataset.label}
+    columns = len(dataset.columns) or sum(c not in keys for c in file.header)
+    rows = round(file.estimated_rows() * (1 - plan.split.test))
+    if columns * plan.limits.rows_per_column > _FAR * rows:
+        raise PolicyError(
+            f"dataset {name!r} has too many columns: {columns} columns need {columns} times {plan.limits.rows_per_column}"
+            f" training rows, and about {rows} of its rows train",
+            expected=f"at most {rows // plan.limits.rows_per_column}",
+            got=columns,
+            remedy="Declare the columns that are meant, or name them in the plan.",
+        )

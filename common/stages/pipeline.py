@@ -35,7 +35,7 @@ from common.stages.align import align, unlike
 from common.stages.champion import digest_words, find_champion, resolve
 from common.stages.counts import Allowance, bin_columns
 from common.stages.job import Heard, Kept, Made, PartyJob
-from common.stages.offer import select
+from common.stages.offer import check_width, select
 from common.stages.reasons import check_reasons, open_reasons
 from common.stages.score import open_scores
 from common.stages.sizes import agree_on_sizes, check_course
@@ -170,6 +170,7 @@ async def load(job: PartyJob, *, require_label: bool, columns: dict[str, ColumnC
         dataset = dataset.model_copy(update={"columns": columns})
     if not isinstance(job.plan, ScorePlan):
         dataset = select(dataset, side.columns, side.dataset)
+        await asyncio.to_thread(check_width, job.plan, dataset, job.party, side.dataset)
     loaded = await asyncio.to_thread(
         read_table, dataset, name=side.dataset, party=job.party, require_label=require_label, scratch=job.scratch
     )

@@ -12,8 +12,10 @@ from common.party import Party
 from common.plan.policy import Policy
 from common.plan.read import make_plan
 from common.plan.request import Plan
+from common.plan.train import TrainPlan
 from common.rows.dataset import DatasetConfig
-from common.stages.offer import check_offer, select
+from common.rows.declare import ColumnConfig
+from common.stages.offer import check_offer, check_width, select
 
 
 def dataset(path: Path, **more: Any) -> DatasetConfig:
@@ -65,3 +67,14 @@ def test_a_plan_selects_declared_columns_as_they_are_declared(declared: DatasetC
     assert chosen.columns["a"] == declared.columns["a"]
     bare = dataset(Path("rows.csv"))
     assert select(bare, ("a",), "rows") is bare  # what its columns are is known once the file is read
+
+
+def test_far_too_many_columns_are_refused_by_the_header(tmp_path: Path) -> None:
+    path = tmp_path / "wide.csv"
+    names, cells = ",".join(f"c{k}" for k in range(500)), ",".join(["1"] * 500)
+    path.write_text(f"id,{names}\n" + "".join(f"a{k},{cells}\n" for k in range(160)))
+    asked = TrainPlan.model_validate({"grid": {"dataset": "wide"}, "bank": {"dataset": "b"}})
+    config = DatasetConfig(path=path, id="id")
+    with pytest.raises(PolicyError, match=r"500 columns need 500 times 20 training rows, and about 11\d of its rows train"):
+        check_width(asked, config, Party.GRID, "wide")
+    check_width(asked, config.model_copy(update={"columns": {"c1": ColumnConfig(kind="numeric")}}), Party.GRID, "wide")
