@@ -11,6 +11,7 @@ from common.rows.dataset import check_declared
 from common.rows.declare import DatasetConfig
 from common.rows.featurefile import declared, there
 
+_WIDE = 100  # columns, up to which reading costs little
 _FAR = 2  # times more columns than rows can train, above which the rows, some of whose columns may be left out, are not read
 
 
@@ -60,7 +61,7 @@ def check_width(plan: TrainPlan, dataset: DatasetConfig, party: Party, name: str
     keys = {dataset.id, dataset.period, dataset.label}
     columns = len(dataset.columns) or sum(c not in keys for c in file.header)
     rows = round(file.estimated_rows() * (1 - plan.split.test))
-    if columns * plan.limits.rows_per_column > _FAR * rows:
+    if columns > _WIDE and columns * plan.limits.rows_per_column > _FAR * rows:
         raise PolicyError(
             f"dataset {name!r} has too many columns: {columns} columns need {columns} times {plan.limits.rows_per_column}"
             f" training rows, and about {rows} of its rows train",

@@ -72,6 +72,11 @@ class Lab(Trial):
         """The log of a daemon from character `since` on."""
         return self.log(name).read_text(encoding="utf-8", errors="replace")[since:]
 
+    def told(self, name: str, since: int = 0) -> str:
+        """Warnings in full, for this daemon's owner alone, from character `since` on."""
+        log = self.data(name) / "local.log"
+        return log.read_text(encoding="utf-8")[since:] if log.exists() else ""
+
     def data(self, name: str) -> Path:
         return self.folder / f"{name}-data"
 

@@ -62,13 +62,13 @@ def twice(frame: Frame) -> Frame:
 )  # fmt: skip
 def test_a_bad_file(lab: Lab, client: Client, side: str, edit: Callable[[Frame], Frame], public: str, local: str) -> None:
     lab.write("declared", *change(side, edit))
-    before = {name: len(lab.written(name)) for name in lab.processes}
+    before = {name: len(lab.told(name)) for name in lab.processes}
     origin, kind, message = fail(client, make_plan("declared"))
     assert (origin, kind) == (side, "DataError")
     assert public in message
-    assert local in lab.written(side, before[side])
+    assert local in lab.told(side, before[side])
     for name in {"coordinator", "grid", "bank"} - {side}:  # the value is nobody else's business
-        assert SECRET not in lab.written(name, before[name])
+        assert SECRET not in lab.told(name, before[name])
     assert SECRET not in message and "Q0000" not in message
 
 
@@ -82,7 +82,7 @@ def test_one_row_twice_in_a_month(lab: Lab, client: Client) -> None:
         "DataError",
         "dataset monthly: more than one row for the same id and period (1 rows too many)",
     )
-    lab.write("monthly", grid.assign(month="May 2024"), bank)
+    lab.write("monthly", grid.assign(month="May-24"), bank)
     origin, _, message = fail(client, make_plan("monthly", keys=("id", "period")))
     assert origin == "grid" and message == "dataset monthly: column 'month': not a month (60 rows)"
 
@@ -163,10 +163,10 @@ def test_fewer_training_rows_than_the_minimum(lab: Lab, client: Client) -> None:
 def test_a_constant_column_is_named_to_its_owner_only(lab: Lab, client: Client) -> None:
     grid, bank = make_tables("V")
     lab.write("scratch", grid.assign(tariff=7), bank)
-    before = {name: len(lab.written(name)) for name in lab.processes}
+    before = {name: len(lab.told(name)) for name in lab.processes}
     job = succeed(client, make_plan("scratch"))
-    assert "left out 'tariff': the same value in every training row" in lab.written("grid", before["grid"])
+    assert "left out 'tariff': the same value in every training row" in lab.told("grid", before["grid"])
     assert list(job.grid.report.warnings) == ["1 warning(s) while in stage 'prepare': see the log of the grid"]
     assert job.grid.report.counts.trained_columns == job.grid.report.counts.own_columns - 1
     assert not job.bank.report.warnings
-    assert "tariff" not in str(job) + lab.written("coordinator", before["coordinator"]) + lab.written("bank", before["bank"])
+    assert "tariff" not in str(job) + lab.told("coordinator", before["coordinator"]) + lab.told("bank", before["bank"])
