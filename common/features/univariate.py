@@ -35,11 +35,11 @@ class Feature(StrictModel):
 
 
 def describe(
-    name: str, kind: Literal["numeric", "categorical"], values: Values, rows: int, label: Values | None, prepared: int
+    name: str, kind: Literal["numeric", "categorical"], values: Values, train_rows: int, label: Values | None, prepared: int
 ) -> Feature:
-    """values: (n,), training rows first, missing as NaN or None; label: of the training rows, (rows,)."""
-    step = max(1, rows // _MOST)
-    train, held = values[:rows:step], values[rows::step]
+    """values: (n,), training rows first, missing as NaN or None; label: of the training rows, (train_rows,)."""
+    step = max(1, train_rows // _MOST)
+    train, held = values[:train_rows:step], values[train_rows::step]
     bins = _numeric(train, held) if kind == "numeric" else _categorical(train, held)
     (before, after), count = bins, max(int(part.max(initial=0)) for part in bins) + 1
     seen = _count(before, count)

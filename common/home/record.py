@@ -80,9 +80,9 @@ class Seen:
 
 
 def make_record(
-    model: Half, table: FeatureTable, rows: int, seen: Seen, refits: tuple[Refit, ...], now: datetime | None = None
+    model: Half, table: FeatureTable, train_rows: int, seen: Seen, refits: tuple[Refit, ...], now: datetime | None = None
 ) -> Record:
-    """table: all matched rows, training rows first, `rows` of them."""
+    """table: all matched rows, training rows first, `train_rows` of them."""
     return Record(
         job=model.job,
         party="grid" if model.party is Party.GRID else "bank",
@@ -91,8 +91,8 @@ def make_record(
         counts=dict(seen.counts),
         seconds=dict(seen.seconds),
         opened=seen.opened,
-        months=_months(table, rows),
-        features=_features(model, table, rows),
+        months=_months(table, train_rows),
+        features=_features(model, table, train_rows),
         refits=refits,
     )
 
@@ -130,31 +130,31 @@ def code_fingerprint() -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _months(table: FeatureTable, rows: int) -> tuple[Month, ...]:
+def _months(table: FeatureTable, train_rows: int) -> tuple[Month, ...]:
     if table.periods is None:
-        return (_month(table, rows, None),)
-    return tuple(_month(table, rows, period) for period in np.unique(table.periods).tolist())
+        return (_month(table, train_rows, None),)
+    return tuple(_month(table, train_rows, period) for period in np.unique(table.periods).tolist())
 
 
-def _month(table: FeatureTable, rows: int, period: int | None) -> Month:
+def _month(table: FeatureTable, train_rows: int, period: int | None) -> Month:
     here = np.ones(table.rows, np.bool_) if period is None or table.periods is None else table.periods == period
-    train, held = here[:rows], here[rows:]
+    train, held = here[:train_rows], here[train_rows:]
     return Month(
         period=period,
         train=int(train.sum()),
         held=int(held.sum()),
-        train_bad=None if table.label is None else int(table.label[:rows][train].sum()),
-        held_bad=None if table.label is None else int(table.label[rows:][held].sum()),
+        train_bad=None if table.label is None else int(table.label[:train_rows][train].sum()),
+        held_bad=None if table.label is None else int(table.label[train_rows:][held].sum()),
     )
 
 
-def _features(model: Half, table: FeatureTable, rows: int) -> tuple[Feature, ...]:
+def _features(model: Half, table: FeatureTable, train_rows: int) -> tuple[Feature, ...]:
     """Every column that the dataset gave, in its order, whether trained or left out."""
     made = Counter(column.source for column in model.fitted.fitted)
-    label = None if table.label is None else table.label[:rows]
+    label = None if table.label is None else table.label[:train_rows]
 
     def one(name: str, column: ColumnConfig) -> Feature:
         values = table.numeric[name] if column.kind == "numeric" else table.categorical[name]
-        return univariate.describe(name, column.kind, values, rows, label, made[name])
+        return univariate.describe(name, column.kind, values, train_rows, label, made[name])
 
     return tuple(one(name, column) for name, column in model.source.items())

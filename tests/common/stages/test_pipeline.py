@@ -9,12 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common.disclosure import Opened
 from common.errors import DataError, JobNotFound, PlanError, PolicyError
 from common.home.outcome import Outcome
 from common.learn.linear.design import INTERCEPT
 from common.learn.linear.half import ClosedModel
-from common.match.ecdh import match_ids
 from common.mpc.fixedpoint import decode
 from common.mpc.session import Kind
 from common.party import Party
@@ -22,14 +20,12 @@ from common.plan.train import TrainPlan
 from common.rows.dataset import read_table
 from common.rows.table import FeatureTable
 from common.stages import split
-from common.stages.job import PartyJob
 from common.stages.pipeline import load
 from common.stats.logistic import fit_logistic
 from common.stats.measures import auc
-from tests.common.stages.companies import COMMON, MONTHS, POLICY, Companies, Recorder, frames
+from tests.common.stages.alone import alone
+from tests.common.stages.companies import COMMON, MONTHS, POLICY, Companies, frames
 from tests.common.stages.plain import OFF, STEP, plain_part, weights_of
-from tests.peers import Trio
-from tests.roles import role_of
 
 STAGES = ["load", "align", "prepare", "train", "reveal", "evaluate"]
 
@@ -295,26 +291,6 @@ async def test_the_grid_keeps_its_budget_across_jobs(companies: Companies, train
 # Warnings
 
 
-def party_job(companies: Companies, **more: Any) -> PartyJob:
-    """The grid's, of a plan with these keys; nobody is at the other end."""
-    plan, home = companies.plan(**more), companies.opened_home(Party.GRID)
-    session = Trio(plan.allowed).session[Party.GRID]
-    dataset, role = companies.dataset(Party.GRID), role_of(home)
-    return PartyJob("job-1", plan, dataset, session, None, Recorder(), home, role, match_ids)  # type: ignore[arg-type]
-
-
-def test_what_a_warning_says_is_for_its_party_and_others_hear_that_there_is_one(companies: Companies) -> None:
-    job = party_job(companies)
-    job.warn()
-    with job.stage("prepare"):
-        job.warn("left out 'region=north'", "left out 'x'")
-    job.warn("scores reach 13", public="scores reach 13")
-    assert job.outcome.warnings == ["left out 'region=north'", "left out 'x'", "scores reach 13"]
-    assert job.outcome.public_warnings == ["2 warning(s) while in stage 'prepare': see the log of the grid", "scores reach 13"]
-    assert isinstance(job.reporter, Recorder)
-    assert job.reporter.warnings == job.outcome.public_warnings
-
-
 async def test_columns_left_out_are_named_to_their_owner_only(companies: Companies) -> None:
     data = frames(seed=1, monthly=False)
     data[Party.GRID]["secret_flag"] = 1.0
@@ -325,17 +301,8 @@ async def test_columns_left_out_are_named_to_their_owner_only(companies: Compani
     assert "secret_flag" not in str((grid.public_warnings, companies.reporters[Party.GRID].warnings, vars(bank)))
 
 
-def test_counts_are_reported_only_where_the_plan_opens_them(companies: Companies) -> None:
-    job = party_job(companies)
-    job.session._allowed = frozenset(Opened) - {Opened.COUNTS}
-    with pytest.raises(PolicyError, match="counts"):
-        job.count(own_rows=1)
-    assert isinstance(job.reporter, Recorder)
-    assert (job.outcome.counts, job.reporter.counted) == ({}, [])
-
-
 async def test_a_plan_selects_columns_that_are_not_declared_as_they_are_inferred(companies: Companies) -> None:
-    job = party_job(companies, grid={"dataset": "rows", "columns": ["branch", "peak"]})
+    job = alone(companies, grid={"dataset": "rows", "columns": ["branch", "peak"]})
     loaded = await load(job, require_label=False)
     assert list(loaded.columns) == ["branch", "peak"]
     assert [column.kind for column in loaded.columns.values()] == ["categorical", "numeric"]
@@ -344,6 +311,6 @@ async def test_a_plan_selects_columns_that_are_not_declared_as_they_are_inferred
 
 
 async def test_a_column_that_is_not_in_the_file_is_the_plans_fault(companies: Companies) -> None:
-    job = party_job(companies, grid={"dataset": "rows", "columns": ["peak", "kwhs", "id"]})
+    job = alone(companies, grid={"dataset": "rows", "columns": ["peak", "kwhs", "id"]})
     with pytest.raises(PlanError, match=r"no column 'kwhs', 'id'\. .* It declares: kwh, peak, late, branch\."):
         await load(job, require_label=False)
