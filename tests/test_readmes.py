@@ -29,7 +29,7 @@ WRITTEN = [f for f in ROOT.rglob("*.md") if not any(part.startswith(".") for par
 CHINESE = sorted(f for f in WRITTEN if f.name.endswith(".zh-CN.md"))
 PAIRS = {file.with_name(file.name.replace(".zh-CN", "")): file for file in CHINESE}
 PAGES = [page for pair in PAIRS.items() for page in pair]
-FOR_DEVELOPERS = {"common/README.md", "findings/README.md"}
+FOR_DEVELOPERS = {"common/README.md", "findings/README.md", "tests/vectors/README.md"}
 MOST_LINES = 180
 
 

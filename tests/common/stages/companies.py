@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ from bank_party.decision.config import DecisionConfig
 from bank_party.home import BankHome
 from bank_party.monitor.config import BankMonitorConfig
 from bank_party.settings import BankPolicy
+from common.disclosure import Opened
 from common.disk.scratch import Scratch
 from common.home.models import ModelStore
 from common.home.outcome import Outcome
 from common.home.stocks import Stocks
 from common.learn.linear.deal import TrainingDemand, Work
 from common.learn.linear.steps import make_work
+from common.match.agree import Match
 from common.monitor.config import MonitorConfig
 from common.mpc.correlations import DealtCorrelations
 from common.mpc.session import Session, Silent
@@ -92,6 +95,8 @@ class Companies:
     columns: dict[Party, dict[str, Any]] = field(default_factory=dict)  # declared ones
     reporters: dict[Party, Recorder] = field(default_factory=dict)
     trio: Trio = field(default_factory=Trio)
+    new_trio: Callable[[frozenset[Opened]], Trio] = Trio  # of each job
+    match: Callable[[Session], Match] | None = None  # how ids are matched; by default by the neutral process
 
     def write(self, data: dict[Party, pd.DataFrame]) -> None:
         for party, rows in data.items():
@@ -132,7 +137,7 @@ class Companies:
 
     async def run(self, job: str, plan: TrainPlan | ScorePlan) -> dict[Party, Outcome]:
         """The whole job at both parties and the dealer; raises the first error of any."""
-        self.trio = Trio(plan.allowed)
+        self.trio = self.new_trio(plan.allowed)
         self.reporters = {party: Recorder() for party in Party}
 
         async def party(session: Session, correlations: DealtCorrelations) -> Outcome:
@@ -148,7 +153,7 @@ class Companies:
                     self.reporters[own],
                     home,
                     role_of(home),
-                    self.trio.neutral.match(own),
+                    self.match(session) if self.match else self.trio.neutral.match(own),
                     self.scratch(own),
                 )
             )

@@ -1,0 +1,268 @@
+"""What PROTOCOL.md says, once more in Python's own integers: a second reading for the files here, slow and plain.
+
+Nothing of the code that it is held against is imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from typing import Any
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.cmac import CMAC
+
+RING, HALF = 1 << 64, 1 << 62
+MATRIX, RIDGE_MATRIX, WEIGHTS, ANGLE, LINK, RESIDUAL, TRUNCATION, TRUNCATION_BODY, TRUNCATION_TOP = range(1, 10)
+GRID, BANK = "grid", "bank"
+Vector = list[int]
+Matrix = list[Vector]  # rows
+
+
+def own_seed(dealt: bytes, nonce: bytes) -> bytes:
+    """Section 2: of what is dealt and what the party sends."""
+    return hashlib.blake2b(nonce, key=dealt, digest_size=32, person=b"wattscore.own").digest()
+
+
+def fingerprint(seed: bytes) -> bytes:
+    return hashlib.blake2b(b"", key=seed, digest_size=32, person=b"wattscore.seen").digest()
+
+
+def stream(seed: bytes, purpose: int, counter: int, size: int) -> bytes:
+    """Section 2."""
+    label = purpose.to_bytes(4, "little") + counter.to_bytes(8, "little")
+    key = hashlib.blake2b(label, key=seed, digest_size=16, person=b"wattscore.prg.1").digest()
+    return Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor().update(bytes(size))
+
+
+def words(seed: bytes, purpose: int, counter: int, count: int, size: int = 8) -> Vector:
+    data = stream(seed, purpose, counter, size * count)
+    return [int.from_bytes(data[at : at + size], "little") for at in range(0, len(data), size)]
+
+
+def elements(seed: bytes, purpose: int, counter: int, count: int, below: int) -> Vector:
+    """Section 13: the low 31 bits of `count` words, and of 64 spare ones, which replace those refused."""
+    drawn = [word & 0x7FFFFFFF for word in words(seed, purpose, counter, count + 64, 4)]
+    spare = iter([word for word in drawn[count:] if word < below])
+    return [word if word < below else next(spare) for word in drawn[:count]]
+
+
+def signed(word: int) -> int:
+    return (word + HALF * 2) % RING - HALF * 2
+
+
+def truncation_dealt(seeds: dict[str, bytes], number: int, delta: Vector, shift: int) -> dict[str, Vector]:
+    """Section 4: what D deals, for words that enter summing to x + delta."""
+    count = len(delta)
+    mine = {party: words(seeds[party], TRUNCATION, number, count) for party in (GRID, BANK)}
+    r = [(g + b + o) % RING for g, b, o in zip(mine[GRID], mine[BANK], delta, strict=True)]
+    body = zip(r, words(seeds[GRID], TRUNCATION_BODY, number, count), strict=True)
+    top = zip(r, words(seeds[BANK], TRUNCATION_TOP, number, count), strict=True)
+    return {
+        BANK: [((word % (HALF * 2)) // 2**shift - share) % RING for word, share in body],
+        GRID: [(word // (HALF * 2) - share) % RING for word, share in top],
+    }
+
+
+def truncation_sent(party: str, seed: bytes, number: int, share: Vector) -> Vector:
+    mask = words(seed, TRUNCATION, number, len(share))
+    return [(s + m + (HALF if party == BANK else 0)) % RING for s, m in zip(share, mask, strict=True)]
+
+
+def truncated(party: str, seed: bytes, number: int, dealt: Vector, c: Vector, shift: int) -> Vector:
+    """Section 4: a share of floor(x / 2^shift) + e."""
+    body = words(seed, TRUNCATION_BODY, number, len(c)) if party == GRID else dealt
+    top = dealt if party == GRID else words(seed, TRUNCATION_TOP, number, len(c))
+    out = []
+    for opened, low, high in zip(c, body, top, strict=True):
+        bit = opened // (HALF * 2)
+        public = (opened % (HALF * 2)) // 2**shift + bit * 2 ** (63 - shift) - 2 ** (62 - shift)
+        out.append(((public if party == BANK else 0) - low + 2 ** (63 - shift) * high * (1 - 2 * bit)) % RING)
+    return out
+
+
+def tables(link: str, period: int, terms: int, a: int, scale: int) -> Vector:
+    """Section 5: the dealt functions of the angle a."""
+    if link == "taylor":
+        return [round(a * period / 2**32 * 2**scale), (a >> 31) * 2**scale]
+    turns = [2 * math.pi * ((k * a) % 2**32) / 2**32 for k in range(1, terms + 1)]
+    return [round(f(turn) * 2**scale) for turn in turns for f in (math.cos, math.sin)]
+
+
+def factors(link: str, period: int, coefficients: list[float], c: int, step_over_n: float, scale: int) -> tuple[Vector, int]:
+    """Section 5: the public factors at the opening c, and the public part at scale 46."""
+    if link == "taylor":
+        unit = max(1, round(step_over_n / 4 * 2**scale))
+        moved = (c + 2**30) % 2**32
+        u = moved * period / 2**32 - (moved >> 31) * period - period / 4
+        return [unit, -unit * period * (1 - (moved >> 31))], round((0.5 + u / 4) * 4 * unit / 2**scale * 2**46)
+    turns = [2 * math.pi * ((k * c) % 2**32) / 2**32 for k in range(1, len(coefficients) + 1)]
+    pairs = zip(coefficients, turns, strict=True)
+    return [round(f(t) * b * step_over_n * 2**scale) for b, t in pairs for f in (math.sin, math.cos)], round(
+        step_over_n * 2**45
+    )
+
+
+def tag(key: bytes, text: str) -> tuple[int, int]:
+    """Section 8: AES-CMAC as two little-endian words."""
+    mac = CMAC(algorithms.AES(key))
+    mac.update(text.encode())
+    made = mac.finalize()
+    return int.from_bytes(made[:8], "little"), int.from_bytes(made[8:], "little")
+
+
+def times(rows: Matrix, vector: Vector) -> Vector:
+    return [sum(x * v for x, v in zip(row, vector, strict=True)) % RING for row in rows]
+
+
+def turned(rows: Matrix) -> Matrix:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def less(one: Vector, two: Vector) -> Vector:
+    return [(a - b) % RING for a, b in zip(one, two, strict=True)]
+
+
+def plus(*vectors: Vector) -> Vector:
+    return [sum(entry) % RING for entry in zip(*vectors, strict=True)]
+
+
+def joined(parts: Matrix) -> Vector:
+    return list(itertools.chain.from_iterable(parts))
+
+
+def cut(values: Vector, width: int) -> Matrix:
+    return [values[at : at + width] for at in range(0, len(values), width)]
+
+
+def step_dealt(
+    seeds: dict[str, bytes], t: int, n: int, columns: dict[str, int], period: int, scale: int
+) -> list[dict[str, Vector]]:
+    """Section 6: what D deals for step t by the taylor link, on masks alone: the tables, then the truncation."""
+    other, bits = {GRID: BANK, BANK: GRID}, 38 + period.bit_length() - 1
+    v = {p: words(seeds[other[p]], WEIGHTS, t, m) for p, m in columns.items()}
+    h = {p: words(seeds[other[p]], RESIDUAL, t << 24, n) for p in columns}
+    masks = {p: cut(words(seeds[p], MATRIX, 0, n * m), n) for p, m in columns.items()}  # a row a column
+    ridges = {p: cut(words(seeds[p], RIDGE_MATRIX, 0, m * m), m) for p, m in columns.items()}
+    o = plus(*(times(turned(masks[p]), v[p]) for p in columns))
+    angles = [words(seeds[p], ANGLE, t << 24, n, 4) for p in columns]
+    a = [(((word % 2**bits) >> (bits - 32)) + sum(pair)) % 2**32 for word, *pair in zip(o, *angles, strict=True)]
+    known = turned([tables("taylor", period, 0, angle, scale) for angle in a])
+    link = {p: less(known[i], words(seeds[other[p]], LINK, t << 24, n)) for i, p in enumerate((GRID, BANK))}
+    delta = [plus(times(masks[p], h[p]), times(turned(ridges[p]), v[p])) for p in columns]
+    return [link, truncation_dealt(seeds, t, joined(delta), 36)]
+
+
+class Side:
+    """One party of a training with the taylor link and one span a step, section 6; it keeps what it sends."""
+
+    def __init__(self, party: str, seed: bytes, x: Matrix, ridge: Matrix, start: Vector, label: Vector | None) -> None:
+        self.party, self.seed, self.x, self.ridge, self.label = party, seed, x, ridge, label
+        self.own, self.sent = start, list[tuple[str, Vector]]()
+
+    def matrices(self) -> tuple[Matrix, Matrix]:
+        """Section 3: E and the ridge matrix under its mask, each a row a column of X as they are sent."""
+        n, m = len(self.x), len(self.x[0])
+        e = [less(c, u) for c, u in zip(turned(self.x), cut(words(self.seed, MATRIX, 0, n * m), n), strict=True)]
+        r = [less(c, u) for c, u in zip(turned(self.ridge), cut(words(self.seed, RIDGE_MATRIX, 0, m * m), m), strict=True)]
+        self.sent += [("masked_matrix", joined(e)), ("masked_matrix", joined(r))]
+        return e, r
+
+    def take(self, e: Matrix, ridge: Matrix) -> None:
+        self.e, self.e_ridge = turned(e), turned(ridge)
+        self.other = [0] * len(ridge)
+        self.ahead = [w * 256 % RING for w in self.own], self.other
+
+    def say(self, kind: str, values: Vector) -> Vector:
+        self.sent.append((kind, values))
+        return values
+
+    def weights(self, t: int) -> Vector:
+        self.v = words(self.seed, WEIGHTS, t, len(self.other))
+        return self.say("masked_weights", less(self.ahead[1], self.v))
+
+    def u(self, t: int, received: Vector, bits: int) -> Vector:
+        self.q = plus(self.ahead[0], received)
+        share = plus(times(self.x, self.q), times(self.e, self.v))
+        tau = [(word % 2**bits) >> (bits - 32) for word in share]
+        mask = words(self.seed, ANGLE, t << 24, len(tau), 4)
+        self.masked = [(a - b) % 2**32 for a, b in zip(tau, mask, strict=True)]
+        return self.say("masked_u", self.masked)
+
+    def residual(self, t: int, theirs: Vector, dealt: Vector, case: dict[str, Any]) -> Vector:
+        c = [(a + b) % 2**32 for a, b in zip(self.masked, theirs, strict=True)]
+        n = len(c)
+        seeded = words(self.seed, LINK, t << 24, n)
+        shares = (dealt, seeded) if self.party == GRID else (seeded, dealt)
+        out = []
+        for row in range(n):
+            known, public = factors("taylor", case["period"], [], c[row], case["step_over_n"], case["factor_scale"])
+            value = sum(share[row] * factor for share, factor in zip(shares, known, strict=True))
+            if self.label is not None:
+                value += public - self.label[row] * round(case["real_step_over_n"] * 2**46)
+            out.append(value % RING)
+        self.r = out
+        self.h = words(self.seed, RESIDUAL, t << 24, n)
+        return self.say("masked_residual", less(out, self.h))
+
+    def update(self, t: int, theirs: Vector) -> Vector:
+        s = plus(self.r, theirs)
+        own = plus(times(turned(self.x), s), times(self.ridge, self.q))
+        other = plus(times(turned(self.e), self.h), times(self.e_ridge, self.v))
+        moved = less([z << 28 for z in self.ahead[0]], own), less([z << 28 for z in self.ahead[1]], other)
+        self.c = truncation_sent(self.party, self.seed, t, self.joined(*moved))
+        return self.say("masked_update", self.c)
+
+    def step(self, t: int, theirs: Vector, dealt: Vector, momentum: int) -> None:
+        now = truncated(self.party, self.seed, t, dealt, plus(self.c, theirs), 36)
+        first = len(self.own if self.party == GRID else self.other)
+        halves = (now[:first], now[first:]) if self.party == GRID else (now[first:], now[:first])
+        pairs = zip(halves, (self.own, self.other), strict=True)
+        ahead = [[(w * (256 + momentum) - b * momentum) % RING for w, b in zip(*pair, strict=True)] for pair in pairs]
+        self.ahead = ahead[0], ahead[1]
+        self.own, self.other = halves
+
+    def joined(self, own: Vector, other: Vector) -> Vector:
+        return own + other if self.party == GRID else other + own
+
+
+def hashed(text: str, job: bytes, elligator: Any) -> bytes:
+    """Section 8: H(id) as its u coordinate; `elligator` maps an integer to u of 8 times the point."""
+    key = hashlib.blake2b(job, digest_size=64, person=b"wattscore-psi").digest()
+    uniform = hashlib.blake2b(text.encode(), digest_size=32, key=key).digest()
+    u: int = elligator(int.from_bytes(uniform, "little") % 2**255)
+    return u.to_bytes(32, "little")
+
+
+def held_out(table: list[tuple[str, int, int]], options: dict[str, Any], text: str) -> Vector:
+    """Section 7: the places of the rows (id, month, label) that the bank draws; `text`: the options as they are hashed."""
+    if options["by"] == "time":
+        last = max(month for _, month, _ in table)
+        return [at for at, (_, month, _) in enumerate(table) if month > last - options["months"]]
+    key = hashlib.blake2b(text.encode(), digest_size=32, person=b"split").digest()
+    of_id = hashlib.blake2b(b"", key=key, digest_size=16, person=b"row.id").digest()
+    ids = {name: tag(of_id, name)[0] for name, _, _ in table}
+    everything = b"".join(h.to_bytes(8, "little") for h in sorted(mixed(key, ids[i], m, y) for i, m, y in table))
+    order = hashlib.blake2b(everything).digest()
+    if options["by"] == "row":
+        return smallest([(mixed(order, ids[i], m, 0), y) for i, m, y in table], options)
+    firms = list(dict.fromkeys(i for i, _, _ in table))
+    ever = {firm: max(y for i, _, y in table if i == firm) for firm in firms}
+    drawn = {firms[at] for at in smallest([(mixed(order, ids[firm], 0, 0), ever[firm]) for firm in firms], options)}
+    return [at for at, (firm, _, _) in enumerate(table) if firm in drawn]
+
+
+def mixed(key: bytes, of_id: int, month: int, value: int) -> int:
+    secret = hashlib.blake2b(b"", key=key, digest_size=16, person=b"row.period").digest()
+    block = of_id.to_bytes(8, "little") + (month << 8 | value).to_bytes(8, "little")
+    cipher = Cipher(algorithms.AES(secret), modes.CBC(bytes(16))).encryptor()  # one block: CBC from zero is the block function
+    return int.from_bytes(cipher.update(block)[:8], "little")
+
+
+def smallest(rows: list[tuple[int, int]], options: dict[str, Any]) -> Vector:
+    classes = [[at for at, (_, y) in enumerate(rows) if y == c] for c in (0, 1)]
+    if not options["stratify"]:
+        classes = [list(range(len(rows)))]
+    ordered = [sorted(members, key=lambda at: rows[at][0]) for members in classes]
+    return sorted(at for members in ordered for at in members[: round(options["test"] * len(members))])

@@ -1,0 +1,147 @@
+"""The files of known answers against a second reading of PROTOCOL.md, which shares no code with the first."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+from tests.common.match.test_curve import elligator
+from tests.vectors import plain
+from tests.vectors.form import array, integers, load
+from tests.vectors.plain import BANK, GRID, Side
+
+OTHER = {GRID: BANK, BANK: GRID}
+
+
+def seeds(file: dict[str, Any]) -> dict[str, bytes]:
+    return {party: bytes.fromhex(text) for party, text in file["seeds"].items()}
+
+
+def both(case: dict[str, Any], name: str) -> dict[str, list[int]]:
+    return {party: integers(case[name][party]) for party in (GRID, BANK)}
+
+
+def rows(value: dict[str, Any]) -> list[list[int]]:
+    found: list[list[int]] = array(value).tolist()
+    return found
+
+
+def test_streams() -> None:
+    file = load("streams.json")
+    for case in file["made"]:
+        made = plain.own_seed(bytes.fromhex(case["dealt"]), bytes.fromhex(case["nonce"]))
+        assert (made.hex(), plain.fingerprint(made).hex()) == (case["seed"], case["fingerprint"])
+    seed = bytes.fromhex(file["seed"])
+    for case in file["streams"]:
+        assert plain.stream(seed, case["purpose"], case["counter"], 48).hex() == case["bytes"], case["name"]
+    assert len({case["bytes"] for case in file["streams"]}) == len(file["streams"])
+    far = file["far"]
+    assert plain.stream(seed, far["purpose"], far["counter"], far["skip"] + 32)[-32:].hex() == far["bytes"]
+    for name in ("elements", "elements_but_the_last"):
+        case = file[name]
+        assert plain.elements(seed, case["purpose"], case["counter"], 6, case["below"]) == case["values"]
+
+
+@pytest.mark.parametrize("case", load("links.json")["cases"], ids=lambda case: f"{case['link']}-{case['period']}")
+def test_links_within_a_unit_of_rounding(case: dict[str, Any]) -> None:
+    link, period, terms = case["link"], case["period"], case.get("terms", 0)
+    off = 0 if link == "taylor" else 1
+    for at, a in enumerate(case["a"]):
+        stored = array(case["tables"])[:, at].view(np.int64).tolist()
+        made = plain.tables(link, period, terms, a, case["table_scale"])
+        assert max(abs(x - y) for x, y in zip(made, stored, strict=True)) <= off
+    for at, c in enumerate(case["c"]):
+        stored = array(case["factors"])[:, at].view(np.int64).tolist()
+        step_over_n = case["step"] / case["rows"]
+        made, public = plain.factors(link, period, case.get("coefficients", []), c, step_over_n, case["factor_scale"])
+        assert max(abs(x - y) for x, y in zip(made, stored, strict=True)) <= off
+        assert public % plain.RING == integers(case["public"])[at]
+
+
+@pytest.mark.parametrize("case", load("truncations.json")["cases"], ids=lambda case: f"by-{case['shift']}")
+def test_truncations(case: dict[str, Any]) -> None:
+    known, number, shift = seeds(load("truncations.json")), case["number"], case["shift"]
+    words, sent = both(case, "words"), both(case, "sent")
+    delta = integers(case["delta"])
+    assert plain.plus(words[GRID], words[BANK]) == plain.plus([x % plain.RING for x in case["x"]], delta)
+    dealt = plain.truncation_dealt(known, number, delta, shift)
+    assert dealt == both(case, "dealt")
+    assert {p: plain.truncation_sent(p, known[p], number, words[p]) for p in dealt} == sent
+    c = plain.plus(sent[GRID], sent[BANK])
+    result = {p: plain.truncated(p, known[p], number, dealt[p], c, shift) for p in dealt}
+    assert result == both(case, "result")
+    opened = [plain.signed(word) for word in plain.plus(result[GRID], result[BANK])]
+    assert {value - (x >> shift) for value, x in zip(opened, case["x"], strict=True)} <= {0, 1}
+
+
+def test_a_training_message_by_message() -> None:
+    file = load("trainings.json")
+    case, known = file["cases"][0], seeds(file)
+    assert case["link"] == "taylor"
+    label = integers(case["label"])
+    sides = {
+        p: Side(
+            p, known[p], rows(case["x"][p]), rows(case["ridge"][p]), integers(case["start"][p]), label if p == BANK else None
+        )
+        for p in (GRID, BANK)
+    }
+    grid, bank = sides[GRID], sides[BANK]
+    scale, n, bits = case["table_scale"], len(label), 38 + case["period"].bit_length() - 1
+    unit = max(1, round(case["steps"][0][0] / n / 4 * 2 ** (46 - scale)))
+    sizes = {"period": case["period"], "step_over_n": case["steps"][0][0] / n, "factor_scale": 46 - scale}
+    sizes["real_step_over_n"] = 4 * unit / 2 ** (46 - scale)
+    sent = {p: sides[p].matrices() for p in sides}
+    for p, side in sides.items():
+        side.take(*sent[OTHER[p]])
+    dealings = {p: iter(case["dealt"][p]) for p in sides}
+    for t, (_, momentum, _) in enumerate(case["steps"]):
+        columns = {p: len(sides[p].own) for p in sides}
+        link, truncation = plain.step_dealt(known, t, n, columns, case["period"], scale)
+        for dealt in (link, truncation):
+            assert {p: integers(next(dealings[p])) for p in sides} == dealt
+        v = {p: sides[p].weights(t) for p in sides}
+        u = {p: sides[p].u(t, v[OTHER[p]], bits) for p in sides}
+        r = {p: sides[p].residual(t, u[OTHER[p]], link[p], sizes) for p in sides}
+        c = {p: sides[p].update(t, r[OTHER[p]]) for p in sides}
+        grid.step(t, c[BANK], truncation[GRID], momentum)
+        bank.step(t, c[GRID], truncation[BANK], momentum)
+    for p, side in sides.items():
+        assert side.sent == [(message["kind"], integers(message)) for message in case["sent"][p]]
+        assert (side.own, side.other) == (integers(case["own"][p]), integers(case["other"][p]))
+
+
+def test_tags_for_the_neutral_process() -> None:
+    file = load("matches.json")
+    key = bytes.fromhex(file["neutral"]["key"])
+    for party, ids in file["ids"].items():
+        tags = sorted((plain.tag(key, text), at) for at, text in enumerate(ids))
+        assert [list(tag) for tag, _ in tags] == rows(file["neutral"]["tags"][party])
+        assert [at for _, at in tags] == file["neutral"]["of"][party]
+
+
+def test_points_by_diffie_hellman() -> None:
+    file = load("matches.json")
+    case = file["ecdh"]
+
+    def product(party: str, point: bytes) -> bytes:
+        scalar = X25519PrivateKey.from_private_bytes(bytes.fromhex(case["scalars"][party]))
+        return scalar.exchange(X25519PublicKey.from_public_bytes(point))
+
+    for party, ids in file["ids"].items():
+        hashed = [plain.hashed(text, file["job"].encode(), elligator) for text in ids]
+        assert [row.tobytes() for row in array(case["hashed"][party])] == hashed
+        points = [product(party, point) for point in hashed]
+        assert [row.tobytes() for row in array(case["points"][party])] == points
+        replies = [product(OTHER[party], point) for point in points]
+        assert [row.tobytes() for row in array(case["replies"][OTHER[party]])] == replies
+
+
+def test_splits() -> None:
+    file = load("splits.json")
+    table = list(zip(file["ids"], file["periods"], file["labels"], strict=True))
+    for case in file["cases"]:
+        assert plain.held_out(table, json.loads(case["options"]), case["options"]) == case["held_out"], case["options"]

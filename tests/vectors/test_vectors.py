@@ -1,0 +1,153 @@
+"""The code against the files of known answers: what it gives is what stands there, and what is bad is refused."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from common.errors import PeerProtocolError
+from common.match.curve import Secret, validate
+from common.match.intersect import intersect
+from common.mpc.correlations import PeriodDemand, take_seed
+from common.mpc.session import Array, Channel, Kind, Round, Session, memory_pair
+from common.party import Party
+from tests.peers import BASE, Trio
+from tests.vectors import write
+from tests.vectors.form import FOLDER, array, load, text
+from tests.vectors.jobs import JOBS, jobs, without_fingerprints
+
+REFUSED = load("refused.json")
+PORTABLE = [name for name in write.FILES if name not in ("jobs.json", "links.json")]
+
+
+def refused(name: str) -> Any:
+    return pytest.mark.parametrize("case", REFUSED[name], ids=[case["why"] for case in REFUSED[name]])
+
+
+def test_every_file_has_its_maker_and_its_line_in_the_readme() -> None:
+    files = {file.name for file in FOLDER.glob("*.json")}
+    assert files == set(write.FILES)
+    page = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert [name for name in files if f"`{name}`" not in page] == []
+
+
+@pytest.mark.parametrize("name", PORTABLE)
+def test_a_file_is_what_the_code_gives(name: str) -> None:
+    assert text(write.FILES[name]()) + "\n" == (FOLDER / name).read_text(encoding="utf-8")
+
+
+def test_links_are_what_the_code_gives_but_for_the_coefficients_last_digits() -> None:
+    made, known = write.FILES["links.json"](), load("links.json")
+    for one, two in zip(made["cases"], known["cases"], strict=True):
+        assert close(one.pop("coefficients", []), two.pop("coefficients", []))
+        for name in ("tables", "factors"):
+            difference = array(one.pop(name)).view(np.int64) - array(two.pop(name)).view(np.int64)
+            assert np.abs(difference).max() <= 1
+        assert one == two
+
+
+@pytest.fixture(scope="module")
+def made() -> Any:
+    return jobs()
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_whole_job_says_what_it_said(made: Any, name: str) -> None:
+    for now, then in zip(made[name], load("jobs.json")[name], strict=True):
+        for line in ("sent", "dealt", "to_neutral"):
+            for party in Party:
+                assert without_fingerprints(now[line][party.value]) == without_fingerprints(then[line][party.value])
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_whole_job_leaves_the_model_and_the_scores_that_it_left(made: Any, name: str) -> None:
+    for now, then in zip(made[name], load("jobs.json")[name], strict=True):
+        for party, model in then.get("model", {}).items():
+            files = {name: half.pop("arrays_sha256") for name, half in (("now", now["model"][party]), ("then", model))}
+            assert close(now["model"][party], model), files
+        scores = [[number(cell) for line in csv.reader(job.get("scores", [])) for cell in line] for job in (now, then)]
+        assert close(*scores)
+
+
+def number(cell: str) -> float | str:
+    try:
+        return float(cell)
+    except ValueError:
+        return cell
+
+
+def close(one: Any, two: Any) -> bool:
+    """Whether two values are the same, floats to some ten digits."""
+    if isinstance(one, float) and isinstance(two, float):
+        return one == pytest.approx(two, rel=1e-9, abs=1e-12)
+    if isinstance(one, list) and isinstance(two, list):
+        return len(one) == len(two) and all(map(close, one, two))
+    if isinstance(one, dict) and isinstance(two, dict):
+        return one.keys() == two.keys() and all(close(one[key], two[key]) for key in one)
+    return bool(one == two)
+
+
+@refused("points")
+def test_bad_points_are_refused(case: dict[str, Any]) -> None:
+    points = array(case["points"])
+    with pytest.raises(PeerProtocolError):
+        validate(points)
+        Secret().multiply(points)
+
+
+async def served(tags: Array, said: int) -> int:
+    """How many common tags the neutral process finds, to which the grid sends `tags` and the bank one that is above all."""
+    lines: dict[Party, Channel] = {}
+    for party, counts in ((Party.GRID, [said, 1]), (Party.BANK, [1, said])):
+        end, line = memory_pair()
+        await end.send(Round(Kind.PSI_SIZES, 1), np.array(counts, np.uint64))
+        await end.send(Round(Kind.PSI_TAGS, 2), tags if party is Party.GRID else np.full((1, 2), 2**64 - 1, np.uint64))
+        lines[party] = line
+    return await intersect(lines, 100)
+
+
+@refused("tags")
+async def test_bad_tags_are_refused(case: dict[str, Any]) -> None:
+    tags = array(case["tags"])
+    with pytest.raises(PeerProtocolError):
+        await served(tags, case.get("said", len(tags)))
+
+
+async def test_good_points_tags_and_messages_are_taken() -> None:
+    known = load("matches.json")
+    validate(array(known["ecdh"]["points"]["grid"]))
+    tags = array(known["neutral"]["tags"]["grid"])
+    assert await served(tags, len(tags)) == 0
+    mine, theirs = memory_pair()
+    await theirs.send(Round(Kind.MASKED_U, 1), np.arange(3, dtype=np.uint32))
+    assert (await Session(Party.GRID, mine).collect(Kind.MASKED_U, np.uint32, (3,))).tolist() == [0, 1, 2]
+
+
+@refused("messages")
+async def test_bad_messages_are_refused(case: dict[str, Any]) -> None:
+    mine, theirs = memory_pair()
+    await theirs.send(Round(Kind(case["kind"]), case["number"]), array(case))
+    with pytest.raises(PeerProtocolError):
+        await Session(Party.GRID, mine).collect(Kind.MASKED_U, np.uint32, (3,))
+
+
+@refused("seeds")
+async def test_bad_seeds_are_refused(case: dict[str, Any]) -> None:
+    mine, dealer = memory_pair()
+    await dealer.send(Round(Kind.SEED, 0), np.frombuffer(bytes.fromhex(case["bytes"]), np.uint8))
+    with pytest.raises(PeerProtocolError):
+        await take_seed(mine)
+
+
+@refused("demands")
+async def test_bad_demands_are_refused(case: dict[str, Any]) -> None:
+    async def asking(sizes: list[int]) -> AsyncIterator[PeriodDemand]:
+        for size in sizes:
+            yield PeriodDemand(size)
+
+    with pytest.raises(PeerProtocolError):
+        await Trio().dealer.serve({party: asking(case[party.value]) for party in Party}, BASE)

@@ -1,0 +1,67 @@
+"""The vectors of a whole small training: both parties' matrices in, every message, both parties' shares of all weights out."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+
+from common.learn.linear.descent import Descent, Step, nesterov
+from common.mpc.correlations import DealtCorrelations
+from common.mpc.dealer import Dealer
+from common.mpc.fixedpoint import WEIGHT_SCALE, X_SCALE, encode
+from common.mpc.link import Fourier, Link, Taylor
+from common.mpc.product import share_matrices
+from common.mpc.session import Session
+from common.mpc.share import Share
+from common.party import Party
+from tests.common.mpc.problems import RIDGE_SCALE, Problem, make_problem
+from tests.peers import NONCES, Trio, deal_work
+from tests.vectors.basics import DEALT, SEEDS
+from tests.vectors.form import stored, whole
+
+START = {Party.GRID: [0.0, 0.0], Party.BANK: [0.25, -1.5]}
+
+
+def trainings() -> dict[str, Any]:
+    """Sections 3 to 6, with both links; one span a step."""
+    problem = make_problem(9, 2, 2, ridge=1e-2, seed=6)
+    forms: list[tuple[Link, list[Step]]] = [(Taylor(), nesterov(9, 3)), (Fourier(), nesterov(9, 7))]
+    cases = [asyncio.run(_training(problem, link, steps)) for link, steps in forms]
+    return {"seeds": {p.value: s.hex() for p, s in SEEDS.items()}, "cases": cases}
+
+
+async def _training(problem: Problem, link: Link, steps: list[Step]) -> dict[str, Any]:
+    trio = Trio(seed=0)
+    trio.dealer = Dealer(dict(trio.to_party), iter(DEALT.values()).__next__, nonces=NONCES)
+    words = {party: np.asfortranarray(encode(problem.x[party], X_SCALE)) for party in Party}
+    ridge = {party: np.asfortranarray(encode(steps[0].size * problem.ridge[party], RIDGE_SCALE)) for party in Party}
+    start = {party: encode(START[party], WEIGHT_SCALE) for party in Party}
+    label = problem.y.astype(np.uint64)
+
+    async def side(session: Session, correlations: DealtCorrelations) -> tuple[Share, Share]:
+        own = session.party
+        columns = problem.columns[own.other]
+        matrices = await share_matrices(session, correlations, words[own], ridge[own], columns)
+        descent = Descent(session, correlations, matrices, link, label if own is Party.BANK else None)
+        return await descent.shared(steps, start[own])
+
+    async def deal(dealer: Dealer) -> None:
+        await deal_work(dealer, problem.work(steps, link, WEIGHT_SCALE))
+
+    shares = await trio.run(side, deal)
+    return {
+        "link": type(link).__name__.lower(),
+        "period": link.period,
+        "table_scale": steps[0].scales.table,
+        "steps": [[step.size, step.momentum, step.coarse] for step in steps],
+        "x": {p.value: stored(words[p]) for p in Party},
+        "ridge": {p.value: stored(ridge[p]) for p in Party},
+        "start": {p.value: stored(start[p]) for p in Party},
+        "label": stored(label),
+        "dealt": {p.value: whole(trio.to_party[p].log[1:]) for p in Party},
+        "sent": {p.value: whole(trio.peer[p].log) for p in Party},
+        "own": {p.value: stored(shares[p][0].words) for p in Party},
+        "other": {p.value: stored(shares[p][1].words) for p in Party},
+    }
