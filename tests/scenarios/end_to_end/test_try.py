@@ -105,12 +105,12 @@ def in_process(folder: Path, tables: tuple[pd.DataFrame, pd.DataFrame], *words: 
 def test_tiny_monthly_tables_with_the_taylor_link(tmp_path: Path) -> None:
     grid, bank = make_tables("T", 210)
     months = ["2024-01", "2024-02", "2024-03"]
-    words = ("--period", "month", "--link", "taylor", "--allow-small", "--iterations", "7", "--keep", str(tmp_path / "kept"))
+    words = ("--period", "month", "--link", "taylor", "--allow-small", "--iterations", "10", "--keep", str(tmp_path / "kept"))
     run = in_process(tmp_path, (monthly(grid.assign(idle=0), months), monthly(bank, months)), *words)
     assert run.exit_code == 0, run.output
     found = json.loads((tmp_path / "out.json").read_text())
     assert found["rows"] == {"grid": 210, "bank": 210, "matched": 210, "train": 147, "test": 63}
-    assert set(found["auc"]) == {"joint", "bank_only"} and found["iterations"] == 7
+    assert set(found["auc"]) == {"joint", "bank_only"} and found["iterations"] == 10
     assert {"period_range", "matched_rows"} <= {entry["value"] for entry in found["disclosures"]}
     assert "grid: left out 'idle': the same value in every training row" in " ".join(run.stderr.split())
     kept = {file.name for file in (tmp_path / "kept").iterdir()}
