@@ -29,7 +29,7 @@ from common.wire.status import from_fault, to_fault
 _log = logging.getLogger(__name__)
 
 ANSWER = 30.0  # seconds a party has to look at an offer
-_BETTER_CAUSE = 1.0  # seconds to wait, after "the other one failed", for the other one's own words
+_BETTER_CAUSE = 3.0  # seconds to wait, after "the other one failed", for the other one's own words
 _SECOND_HAND = ("PeerFailed", "PeerLost", "JobCancelled")
 
 Tell = Callable[[Party, party_pb2.ToParty], Awaitable[None]]
@@ -76,7 +76,7 @@ class Drive:
         offer = party_pb2.ToParty(offer=party_pb2.Offer(job=self.record.id, plan=self.record.message.plan))
         await self._board.move(self.record, Event.OFFER)
         await self._tell_both(offer)
-        await self._within(_all(self._accepted), "the parties did not answer the offer in time")
+        await self._within(_all(self._accepted), "the parties did not both answer the offer")
         await self._board.move(self.record, Event.ACCEPTED)
         serving = asyncio.create_task(self._serve())
         try:
@@ -114,7 +114,7 @@ class Drive:
         try:
             await asyncio.wait_for(what, ANSWER)
         except TimeoutError:
-            raise PeerLost(text, remedy="Check both parties' logs.") from None
+            raise PeerLost(f"{text} within {ANSWER:.0f} s", remedy="See both parties' logs, and how busy they are.") from None
 
     async def _race(self, play: Awaitable[object]) -> None:
         """`play`, or the first failure anybody reports."""
@@ -223,7 +223,7 @@ class Drive:
 
     async def _deal_all(self) -> None:
         joined = _all(self._joined)
-        await self._within(joined, "a party did not ask for its correlations in time")
+        await self._within(joined, "the parties did not both ask for their correlations")
         channels: dict[Party, DealtChannel] = {party: self._joined[party].result() for party in Party}
         demands = {party: channel.demands() for party, channel in channels.items()}
         plan, memory = self.record.plan, self._settings.memory_mib << 20

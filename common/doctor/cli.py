@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from common.doctor.examine import Load, examine
-from common.doctor.finding import Report, Status
+from common.doctor.finding import Machine, Report, Status
 from common.doctor.side import load_side
 
 _COLOURS = {Status.PASS: "green", Status.WARN: "yellow", Status.FAIL: "red"}
@@ -31,9 +31,17 @@ def doctor_command(load: Load, whose: str) -> click.Command:
         "--plan", type=click.Path(path_type=Path), help="Also: would this side accept this plan, and has it room for it?"
     )
     @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-    def doctor(config: Path, plan: Path | None, as_json: bool) -> None:
+    @click.option(
+        "--patience",
+        type=click.FloatRange(min=1.0),
+        default=1.0,
+        envvar="WATTSCORE_PATIENCE",
+        show_default=True,
+        help="Wait so many times as long: on a busy machine, over a slow line.",
+    )
+    def doctor(config: Path, plan: Path | None, as_json: bool, patience: float) -> None:
         """Check this side, and through it the other; exit code 1 if anything fails. It changes nothing and takes seconds."""
-        report = asyncio.run(examine(config, load, plan))
+        report = asyncio.run(examine(config, load, plan, Machine(patience=patience)))
         if as_json:
             click.echo(json.dumps(as_dict(report), indent=1))
         else:

@@ -105,6 +105,7 @@ class Machine:
     free_memory: Callable[[], int] = free_memory
     software: str = __version__
     protocol: int = PROTOCOL
+    patience: float = 1.0  # by which every limit of seconds is multiplied
 
     def seconds(self) -> float:
         """Since 1970."""

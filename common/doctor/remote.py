@@ -34,7 +34,7 @@ async def visit(side: Side, name: str, who: Identity, address: str, own: Credent
     """Every check of `who`, called `name`, at HOST:PORT `address`; the first that fails ends it. `own` None: not to be used."""
     found = Visit()
     try:
-        link = await connect(address, CONNECT)
+        link = await connect(address, CONNECT * machine.patience)
     except WattScoreError as error:
         found.findings.append(failed(f"{name} port", error))
         return found
@@ -49,7 +49,7 @@ async def visit(side: Side, name: str, who: Identity, address: str, own: Credent
 async def _greet(side: Side, name: str, who: Identity, link: socket.socket, machine: Machine, found: Visit) -> bool:
     """TLS, and whose certificate is shown; whether it is the expected one's and valid."""
     try:
-        pem = await certificate_at(link, who, GREET)
+        pem = await certificate_at(link, who, GREET * machine.patience)
     except WattScoreError as error:
         found.findings.append(failed(f"{name} TLS", error))
         return False
@@ -105,7 +105,7 @@ async def _question(
     try:
         connection = Connection(address, who, own)
         try:
-            answer = await ask(connection, ANSWER, machine.seconds)
+            answer = await ask(connection, ANSWER * machine.patience, machine.seconds)
         finally:
             await connection.close()
     except PeerProtocolError as error:

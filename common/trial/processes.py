@@ -31,7 +31,8 @@ _ROLES = {"coordinator": COORDINATOR, "grid": GRID, "bank": BANK, "client": CLIE
 # Three processes share this machine: spinning linear-algebra threads of one would hold up the others.
 _ENVIRONMENT = {"GRPC_VERBOSITY": "NONE", "OPENBLAS_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 2))}
 _PORTS = range(20_000, 32_000)
-_START = 30.0  # seconds a daemon has to be ready
+_START = 180.0  # seconds a daemon has to be ready: two or three on an idle machine
+_STOP = 15.0  # seconds it has to end when asked, before it is killed
 
 
 def make_certificates(folder: Path) -> None:
@@ -137,11 +138,16 @@ class Trial:
         """Until a launched daemon is ready. Raises PeerLost with the end of its log if it ends or takes too long."""
         end, ready = time.monotonic() + _START, self._ready(name)
         while not ready.exists():
-            if self.processes[name].poll() is not None or time.monotonic() > end:
-                tail = self.log(name).read_text(errors="replace").strip().splitlines()[-3:]
-                raise PeerLost(f"the {name} did not start: " + " | ".join(tail), remedy=f"Its log is {self.log(name)}.")
+            if self.processes[name].poll() is not None:
+                raise self._not_started(name, "did not start")
+            if time.monotonic() > end:
+                raise self._not_started(name, f"runs, and was not ready within {_START:.0f} s")
             time.sleep(0.02)
         self.ports[name] = json.loads(ready.read_text())["port"]
+
+    def _not_started(self, name: str, how: str) -> PeerLost:
+        tail = self.log(name).read_text(errors="replace").strip().splitlines()[-3:]
+        return PeerLost(f"the {name} {how}: " + " | ".join(tail), remedy=f"Its log is {self.log(name)}.")
 
     def _ready(self, name: str) -> Path:
         return self.folder / f"{name}.ready"
@@ -159,12 +165,12 @@ class Trial:
         self.processes[name].wait()
 
     def stop(self) -> None:
-        """Ends all daemons: SIGTERM, then after 5 s SIGKILL. A second Ctrl-C is heard after that."""
+        """Ends all daemons: SIGTERM, then after 15 s SIGKILL. A second Ctrl-C is heard after that."""
         with undisturbed():
             for process in self.processes.values():
                 if process.poll() is None:
                     process.send_signal(signal.SIGTERM)
-            end = time.monotonic() + 5.0
+            end = time.monotonic() + _STOP
             for process in self.processes.values():
                 try:
                     process.wait(max(0.1, end - time.monotonic()))

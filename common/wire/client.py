@@ -22,6 +22,9 @@ from common.wire.status import from_rpc
 from common.wire.tls import Credentials
 
 # Reconnect quickly: a peer that has just started must not wait out a minute's back-off.
+CALL = 30.0  # seconds one request may take
+_CAUSE = 10.0  # seconds in which a call that was refused must say why
+
 _OPTIONS = [
     *KEEPALIVE,
     ("grpc.enable_http_proxy", 0),  # a proxy of the environment sees to browsers; it would hold up every process here
@@ -76,7 +79,7 @@ class Stream:
         answer = await self._call.initial_metadata()
         if not answer:  # refused, or never connected: the status says why
             with contextlib.suppress(TimeoutError):
-                raise await asyncio.wait_for(self._cause(), 2.0)
+                raise await asyncio.wait_for(self._cause(), _CAUSE)
         try:
             certificate = self._challenge.check(answer, self._server, self._trust)
         except WattScoreError:
@@ -129,14 +132,19 @@ class Connection:
         channel, certificate = self._channels[-1]
         return channel, Challenge.new(_path(method), certificate)
 
-    async def call(self, method: MethodDescriptor, request: Message, timeout: float = 10.0) -> Any:
-        """One request, one reply; raises the error the server reported, IdentityError or PeerLost."""
+    async def call(self, method: MethodDescriptor, request: Message, timeout: float = CALL) -> Any:
+        """One request, one reply within `timeout` seconds; raises the error the server reported, IdentityError or PeerLost."""
         channel, challenge = self._use(method)
         call = channel.unary_unary(_path(method), *_codec(method))(request, timeout=timeout, metadata=challenge.metadata)
         try:
             reply = await call
             challenge.check(await call.initial_metadata(), self.server, self._credentials.trust)
         except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise PeerLost(
+                    f"{self.server} did not answer {method.name} within {timeout:g} s",
+                    remedy="See its log and how busy it is, and whether packets are lost on the way.",
+                ) from None
             raise from_rpc(error, self.server) from None
         return reply
 

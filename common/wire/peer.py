@@ -137,7 +137,9 @@ async def read_greeting(stream: Duplex, whom: str, timeout: float) -> Hello:
     try:
         frame = await asyncio.wait_for(stream.read(), timeout)
     except TimeoutError:
-        raise PeerLost(f"{whom} did not greet within {timeout:.0f} s") from None
+        raise PeerLost(
+            f"{whom} did not greet within {timeout:.0f} s", remedy=f"See the log of {whom}, and how busy it is."
+        ) from None
     if isinstance(frame, Frame) and frame.WhichOneof("payload") == "abort":
         raise _failed(frame.abort.fault, whom)
     if not isinstance(frame, Frame) or frame.WhichOneof("payload") != "hello":

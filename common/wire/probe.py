@@ -97,7 +97,7 @@ async def certificate_at(link: socket.socket, server: Identity, seconds: float) 
         link.close()
         raise PeerLost(
             f"the port is open, but says nothing within {seconds:g} s",
-            remedy="Look for a proxy on the way, or a process there that hangs.",
+            remedy="Look for a proxy on the way, a process there that hangs, or a machine too busy to answer (--patience 5).",
         ) from None
     except OSError as error:  # ssl.SSLError is one
         link.close()

@@ -14,6 +14,7 @@ from typing import Any
 import docker
 from docker.errors import DockerException
 
+from tests.patience import patience
 from tests.source import ROOT
 
 DAEMONS = ("coordinator", "grid", "bank")
@@ -126,7 +127,7 @@ def execute(container: Any, words: tuple[str, ...], code: int, **options: Any) -
 
 
 def eventually(good: Callable[[], bool], seconds: float, report: Callable[[], str] = str) -> None:
-    end = time.monotonic() + seconds
+    end = time.monotonic() + patience(seconds)
     while not good():
-        assert time.monotonic() < end, f"after {seconds} s it is still not so\n{report()}"
+        assert time.monotonic() < end, f"after {patience(seconds)} s it is still not so\n{report()}"
         time.sleep(0.3)

@@ -20,6 +20,7 @@ from common.wire import party_pb2
 from common.wire.frames import Piece, pack
 from common.wire.peer import PROTOCOL
 from common.wire.peer_pb2 import Frame
+from tests.patience import patience
 
 PARTY = {Party.GRID: Identity("volt", "grid-party"), Party.BANK: Identity("acme", "bank-party")}
 CLIENT = Identity("acme", "client")
@@ -72,7 +73,7 @@ class Caller:
                 self._news.clear()
                 await self._news.wait()
 
-        return await asyncio.wait_for(wait(), 5)
+        return await asyncio.wait_for(wait(), patience(5))
 
 
 class Office:
@@ -103,7 +104,7 @@ class Office:
             while not good():
                 await asyncio.sleep(0.005)
 
-        await asyncio.wait_for(wait(), 5)
+        await asyncio.wait_for(wait(), patience(5))
 
     async def running(self, **more: Any) -> tuple[str, Caller, Caller]:
         """A job that both parties have been told to start."""

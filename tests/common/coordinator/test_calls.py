@@ -17,6 +17,7 @@ from common.wire import party_pb2
 from common.wire.client import Connection
 from common.wire.methods import ATTEND, PARTIES
 from common.wire.server import Call, Service, serve
+from tests.patience import patience
 
 HERE, THERE = Identity("volt", "server"), Identity("acme", "caller")
 
@@ -56,6 +57,6 @@ async def test_the_caller_leaves(tmp_path: Path) -> None:
         for _ in range(3):
             await stream.read()
         await connection.close()
-        assert isinstance(error := await asyncio.wait_for(ended, 10), PeerLost), repr(error)
+        assert isinstance(error := await asyncio.wait_for(ended, patience(10)), PeerLost), repr(error)
     finally:
         await server.stop(0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from common.wire.codec import Assembler, encode
 from common.wire.frames import unpack
 from common.wire.peer import greeting
 from common.wire.peer_pb2 import Frame
+from tests.common.coordinator.conftest import STALL
 from tests.common.coordinator.office import PARTY, Caller, Office, office
+from tests.patience import patience
 
 BOTH = 3  # tags that both bring; each has one more
 
@@ -56,7 +59,7 @@ def answer(caller: Caller) -> list[int]:
 
 
 async def ended(here: Office, caller: Caller) -> BaseException | None:
-    await asyncio.wait([here.ended[caller]], timeout=5.0)
+    await asyncio.wait([here.ended[caller]], timeout=patience(5))
     return here.ended[caller].exception()
 
 
@@ -114,10 +117,12 @@ async def test_what_a_party_does_wrong_ends_the_job_and_both_streams(tmp_path: P
             assert isinstance(error, kind) and says in str(error)
 
 
-async def test_a_party_that_falls_silent_in_the_middle_ends_the_job(tmp_path: Path) -> None:
-    async with office(tmp_path, stall_timeout=0.05) as here:
+async def test_a_party_that_falls_silent_in_the_middle_ends_the_job(tmp_path: Path, stall_passes: Callable[[], None]) -> None:
+    async with office(tmp_path, stall_timeout=STALL) as here:
         job, *_ = await here.running()
         callers = [joined(here, Party.GRID, job, *good(Party.GRID)), joined(here, Party.BANK, job, *sizes())]
+        stall_passes()
+        stall_passes()  # the first one may have been the time in which they came
         await job_fails(here, job, PeerLost, "no party has reported anything")
         for caller in callers:
             assert await ended(here, caller) is None  # their ends are told why on the other stream

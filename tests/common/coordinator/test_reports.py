@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from common.coordinator import drive, service
 from common.errors import PeerLost
 from common.party import Party
 from common.wire import party_pb2
+from tests.common.coordinator.conftest import STALL
 from tests.common.coordinator.office import PARTY, Caller, Office, join, office
+from tests.patience import patience
 
 
 async def dealt(here: Office, job: str) -> list[Caller]:
@@ -43,7 +46,7 @@ async def test_both_reports_end_a_job_though_dealing_does_not(tmp_path: Path) ->
 async def test_reports_that_come_soon_after_a_dealer_stream_broke_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drive, "_BETTER_CAUSE", 4.0)
+    monkeypatch.setattr(drive, "_BETTER_CAUSE", patience(5))
     async with office(tmp_path) as here:
         job, grid, bank = await here.running()
         for caller in await dealt(here, job):
@@ -73,17 +76,20 @@ async def test_a_stream_that_says_nothing_is_ended(tmp_path: Path, monkeypatch: 
     async with office(tmp_path) as here:
         silent: Any = Caller(PARTY[Party.GRID])
         with pytest.raises(PeerLost, match="opened a stream and said nothing"):
-            await asyncio.wait_for(getattr(here.coordinator, method)(None, silent), 5)
+            await asyncio.wait_for(getattr(here.coordinator, method)(None, silent), patience(5))
         assert not silent.heard
 
 
-async def test_a_job_of_which_nobody_says_anything_ends(tmp_path: Path) -> None:
+async def test_a_job_of_which_nobody_says_anything_ends(tmp_path: Path, stall_passes: Callable[[], None]) -> None:
     """A process that is stuck still answers pings: only its silence tells."""
-    async with office(tmp_path, stall_timeout=0.2) as here:
+    async with office(tmp_path, stall_timeout=STALL) as here:
         job, grid, _ = await here.running()
-        for _ in range(4):
-            grid.say(party_pb2.FromParty(progress=party_pb2.Progress(job=job, stage="align")))
-            await asyncio.sleep(0.1)
+        for done in range(1, 4):
+            grid.say(party_pb2.FromParty(progress=party_pb2.Progress(job=job, stage="align", done=done)))
+            await here.until(lambda done=done: here.shown(job).grid.progress.done == done)  # type: ignore[misc]
+            stall_passes()
+            await asyncio.sleep(0.01)
         assert here.shown(job).state == "running"
+        stall_passes()
         ended = await here.final(job)
-        assert ended.state == "failed" and "no party has reported anything" in ended.fault.message
+        assert ended.state == "failed" and ended.fault.message == "no party has reported anything for 7 s"

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from common.coordinator import drive
 from common.errors import IdentityError, JobStateError, PeerLost, PeerProtocolError, PolicyError
 from common.party import Identity, Party
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2
 from common.wire.peer_pb2 import Fault
 from tests.common.coordinator.office import CLIENT, PARTY, Caller, client, join, office
+from tests.patience import patience
 
 
 async def test_a_job_waits_for_both_parties_and_names_who_did_not_come(tmp_path: Path) -> None:
@@ -102,7 +104,8 @@ async def test_a_party_sent_away_by_another_process_is_told_and_may_come_back(tm
         await back.hears("offer")
 
 
-async def test_first_hand_causes_win_over_their_consequences(tmp_path: Path) -> None:
+async def test_first_hand_causes_win_over_their_consequences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drive, "_BETTER_CAUSE", patience(5))
     async with office(tmp_path) as here:
         job, grid, bank = await here.running()
         grid.say(
@@ -114,8 +117,9 @@ async def test_first_hand_causes_win_over_their_consequences(tmp_path: Path) -> 
         assert (await here.final(job)).fault == cause
 
 
-async def test_what_the_dealer_sees_of_a_failure_is_not_its_cause(tmp_path: Path) -> None:
+async def test_what_the_dealer_sees_of_a_failure_is_not_its_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A party that fails ends its dealer stream first, while the other asks for more; its words come a moment later."""
+    monkeypatch.setattr(drive, "_BETTER_CAUSE", patience(5))
     async with office(tmp_path) as here:
         job, grid, bank = await here.running()
         deals = {caller: Caller(caller.identity) for caller in (grid, bank)}
@@ -129,6 +133,7 @@ async def test_what_the_dealer_sees_of_a_failure_is_not_its_cause(tmp_path: Path
         cause = Fault(kind="PolicyError", message="the rows have been scored already", origin="grid")
         grid.say(party_pb2.FromParty(failed=party_pb2.Failed(job=job, fault=cause)))
         assert (await here.final(job)).fault == cause
+    monkeypatch.setattr(drive, "_BETTER_CAUSE", 0.05)
     async with office(tmp_path / "mute") as here:  # and where nobody has anything to say, it is what there is
         job, grid, bank = await here.running()
         for caller, words in ((grid, 1), (bank, 2)):
@@ -175,7 +180,7 @@ async def test_stopping_fails_the_running_job_and_lets_the_parties_go(tmp_path: 
         assert here.shown(job).fault.message == "the coordinator is shutting down"
         assert here.shown(waiting).state == "queued"
         for caller in (grid, bank):
-            await asyncio.wait_for(here.ended[caller], 5)
+            await asyncio.wait_for(here.ended[caller], patience(5))
             assert (await caller.hears("stop")).stop.fault.message == "the coordinator is shutting down"
 
 
@@ -215,7 +220,7 @@ async def test_a_broken_attending_stream_is_no_end_of_the_coordinator(tmp_path: 
         job, grid, _ = await here.running()
         grid.say(PeerLost("the connection from the grid broke"))
         with pytest.raises(PeerLost):
-            await asyncio.wait_for(here.ended.pop(grid), 5)
+            await asyncio.wait_for(here.ended.pop(grid), patience(5))
         assert (await here.final(job)).fault.origin == "grid"
 
 

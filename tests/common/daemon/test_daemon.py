@@ -8,6 +8,7 @@ from typing import Any
 from common.daemon.daemon import PartyDaemon
 from common.party import Party
 from common.wire import party_pb2 as wire
+from tests.patience import patience
 
 
 class Stream:
@@ -37,5 +38,5 @@ async def test_a_job_that_ends_while_it_reports_does_not_break_the_stream() -> N
     second = asyncio.create_task(daemon._send(wire.FromParty(progress=wire.Progress(job="second"))))
     await asyncio.sleep(0.01)
     stream.going.set()
-    await asyncio.wait_for(second, 5)
+    await asyncio.wait_for(second, patience(5))
     assert not stream.broken and stream.written == ["first", "second"]  # whole and in order

@@ -18,6 +18,7 @@ from common.wire.peer import Counter, greeting
 from common.wire.peer_pb2 import Frame
 from grid_party import door as waiting
 from grid_party.door import Door
+from tests.patience import patience
 
 BANK, OTHER = Identity("acme", "bank"), Identity("acme", "auditor")
 DIGEST = bytes(range(32))
@@ -72,7 +73,7 @@ async def test_they_meet_and_the_stream_lasts_as_long_as_the_job() -> None:
     assert caller.written[1].kind == "shape" and caller.written[1].block.shape == [2] and not serving.done()
     await channel.stop()
     door.forget("j")
-    await asyncio.wait_for(serving, 5)
+    await asyncio.wait_for(serving, patience(5))
 
 
 async def test_the_bank_dials_and_closes_when_the_job_is_over() -> None:

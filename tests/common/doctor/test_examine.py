@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from common.doctor import remote
 from common.doctor.examine import examine
 from common.doctor.finding import Status
 from common.trust.authority import make_ca
@@ -123,19 +124,20 @@ def black_hole() -> Iterator[int]:
             link.close()
 
 
-async def test_a_black_holed_port(tmp_path: Path) -> None:
+async def test_a_black_holed_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "CONNECT", 0.3)
     async with town(tmp_path) as here:
         values = here.values("bank")
         with black_hole() as port:
             values["peer"]["address"] = f"127.0.0.1:{port}"
-            begun = asyncio.get_running_loop().time()
             said = the_failure(await here.examine("bank", values), "grid port")
-            taken = asyncio.get_running_loop().time() - begun
+        assert f"no answer from 127.0.0.1:{port} within {0.3 * ROOMY.patience:g} s" in said
         assert "packets are lost on the way" in said and f"Open TCP port {port}" in said
-        assert taken >= 2.0  # it did wait; that it gives up within 5 s is in the step's own time limits
 
 
-async def test_a_port_that_is_open_and_silent_or_not_ours(tmp_path: Path) -> None:
+async def test_a_port_that_is_open_and_silent_or_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "GREET", 0.4)
+
     async def hello(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mail ready\r\n")
 
@@ -281,7 +283,8 @@ async def test_parties_that_do_not_attend(tmp_path: Path) -> None:
         assert "Start this daemon" in of(report, Status.WARN)["bank attends"].remedy
 
 
-async def test_a_daemon_that_does_not_run_yet_or_cannot(tmp_path: Path) -> None:
+async def test_a_daemon_that_does_not_run_yet_or_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "GREET", 0.4)
     async with town(tmp_path) as here:
         values = here.values("grid")
         with socket.create_server(("127.0.0.1", 0)) as other:
@@ -325,7 +328,6 @@ async def test_a_plan_is_held_against_policy_and_datasets(tmp_path: Path) -> Non
 
 def test_the_time_limits_add_up() -> None:
     from common.doctor import examine as all_checks
-    from common.doctor import remote
 
     assert remote.CONNECT + remote.GREET < 5 and remote.CONNECT + remote.GREET + remote.ANSWER < 8
     assert all_checks._DISK <= 5

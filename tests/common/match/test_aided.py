@@ -20,6 +20,7 @@ from common.match.aided import make_tags
 from common.mpc import cost
 from common.mpc.session import Array, Kind, MemoryChannel, Round, Session, memory_pair
 from common.party import Party
+from tests.patience import patience
 from tests.peers import Neutral
 
 SMALL = MatchLimits(min_matched=1)
@@ -56,7 +57,7 @@ class Three:
         """What each party returned or raised. until: the other one may be left waiting, and is cancelled."""
         sides = zip(Party, (grid, bank), limits, strict=True)
         tasks = {party: asyncio.create_task(self.side(party, ids, limit)) for party, ids, limit in sides}
-        await asyncio.wait(tasks.values() if until is None else [tasks[until]], timeout=5.0)
+        await asyncio.wait(tasks.values() if until is None else [tasks[until]], timeout=patience(5))
         for task in tasks.values():
             task.cancel()
         return list(await asyncio.gather(*tasks.values(), return_exceptions=True))

@@ -15,6 +15,7 @@ from common.match import intersect as module
 from common.match.intersect import intersect
 from common.mpc.session import Array, Kind, MemoryChannel, Round, memory_pair
 from common.party import Party
+from tests.patience import patience
 
 Pair = tuple[int, int]
 word = st.sampled_from([0, 1, 2, 2**63, 2**64 - 1])
@@ -50,7 +51,7 @@ class Ends:
         """What it returned or raised, although the parties may still want to say something."""
         saying = [asyncio.create_task(self.say(party, words)) for party, words in zip(Party, (grid, bank), strict=True)]
         try:
-            await asyncio.wait([self.work], timeout=5.0)
+            await asyncio.wait([self.work], timeout=patience(5))
             return self.work.exception() or self.work.result()
         finally:
             for task in saying:

@@ -29,6 +29,7 @@ from common.process.settings import CoordinatorSettings
 from common.wire.peer import Counter
 from tests.common.coordinator.office import make_settings
 from tests.common.wire.test_client import HERE, certificates, load
+from tests.patience import patience
 from tests.source import ROOT
 
 OBSERVABILITY = ROOT / "deploy" / "observability"
@@ -131,13 +132,13 @@ def test_certificates_stock_and_process(tmp_path: Path) -> None:
 def test_the_server_serves_one_registry_and_frees_its_port() -> None:
     PartyMetrics(registry := CollectorRegistry())
     server = MetricsServer("127.0.0.1:0", registry)
-    with urlopen(f"http://{server.address}/metrics", timeout=5) as reply:
+    with urlopen(f"http://{server.address}/metrics", timeout=patience(5)) as reply:
         assert b"wattscore_jobs_running 0.0" in reply.read()
     with pytest.raises(ConfigError, match="cannot serve metrics"):
         MetricsServer(server.address, registry)
     server.stop()
     with pytest.raises(URLError):
-        urlopen(f"http://{server.address}/metrics", timeout=5)
+        urlopen(f"http://{server.address}/metrics", timeout=patience(5))
 
 
 SETTINGS: dict[str, Any] = {

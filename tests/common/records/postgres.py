@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.patience import patience
+
 USER, PASSWORD = "risk_reader", "s3cret/pa:ss@word"
 _NOBODY = 65534
 
@@ -33,7 +35,7 @@ def _run(*command: str | Path, folder: Path) -> None:
     # A server keeps its parent's output open: into a file, or this would wait for the server's end.
     with (folder / "log.txt").open("ab") as log:
         subprocess.run(
-            [str(part) for part in command], check=True, timeout=60, cwd=folder, stdout=log, stderr=log,
+            [str(part) for part in command], check=True, timeout=patience(60), cwd=folder, stdout=log, stderr=log,
             env={"PATH": os.environ["PATH"], "LC_ALL": "C", "HOME": str(folder)}, **who,
         )  # fmt: skip
 

@@ -24,9 +24,10 @@ from common.wire.peer_pb2 import Abort, Frame
 from common.wire.status import to_fault
 from tests.common.wire.framed import encode
 from tests.common.wire.streams import duplex
+from tests.patience import patience
 
 DEALT = Round(Kind.DEALT_LINK, 0)
-SOON = 5.0  # how long what should happen at once may take; only a failing test waits for it
+SOON = patience(5)  # how long what should happen at once may take; only a failing test waits for it
 
 
 class Line:

@@ -33,10 +33,11 @@ from common.wire.peer_pb2 import Abort, Frame
 from common.wire.status import to_fault
 from tests.common.wire.framed import encode
 from tests.common.wire.streams import End, duplex
+from tests.patience import patience
 
 SPLIT, SHAPE = Round(Kind.SPLIT, 1), Round(Kind.SHAPE, 2)
 BITS = np.arange(5, dtype=np.uint8)
-SOON = 5.0  # how long what should happen at once may take; only a failing test waits for it
+SOON = patience(5)  # how long what should happen at once may take; only a failing test waits for it
 
 
 @asynccontextmanager

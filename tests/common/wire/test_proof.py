@@ -25,6 +25,7 @@ from common.wire.methods import ATTEND, COORDINATOR, PARTIES, SHOW
 from common.wire.proof import Challenge, prove
 from common.wire.server import Call, Service, serve
 from tests.common.wire.test_client import HERE, THERE, certificates, load
+from tests.patience import patience
 
 METHOD = "/wattscore.v1.Parties/Attend"
 
@@ -134,7 +135,7 @@ async def test_an_open_stream_is_cut_and_new_calls_are_refused_until_renewed(
         await ask(stream)
         revoke(folder / where.org / "trust", fingerprint(own_file(folder, who)))
         with pytest.raises(IdentityError, match=f"the certificate of {who} is revoked"):
-            await asyncio.wait_for(stream.read(), 15)
+            await asyncio.wait_for(stream.read(), patience(15))
         if where == HERE:
             assert [type(cause) for cause in found.causes] == [IdentityError]
         before = found.read
@@ -156,7 +157,7 @@ async def test_an_organisation_that_is_trusted_no_more_is_cut(folder: Path) -> N
         await ask(stream)
         (folder / HERE.org / "trust" / f"{THERE.org}.pem").unlink()
         with pytest.raises(IdentityError, match="organisation 'acme' is unknown here"):
-            await asyncio.wait_for(stream.read(), 15)
+            await asyncio.wait_for(stream.read(), patience(15))
         with pytest.raises(IdentityError, match="is unknown here"):
             await ask(connection.stream(ATTEND))
 

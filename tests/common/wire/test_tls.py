@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from common.errors import ConfigError, IdentityError, PeerLost
 from common.party import Identity
 from common.trust.authority import export_bundle, import_bundle, issue, make_ca, parse_key, read_certificate
+from tests.patience import patience
 
 PAST = datetime.now(UTC) - timedelta(days=10)
 GRID, BANK = Identity("volt", "grid"), Identity("acme", "bank")
@@ -99,7 +100,7 @@ async def serve(handler: Echo, server_credentials: grpc.ServerCredentials) -> As
 async def call(port: int, channel_credentials: grpc.ChannelCredentials, options: list[tuple[str, str]]) -> bytes:
     async with grpc.aio.secure_channel(f"127.0.0.1:{port}", channel_credentials, options=options) as channel:
         who: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/test/Who")
-        return await who(b"", timeout=20)
+        return await who(b"", timeout=patience(20))
 
 
 GRID_NAME = [("grpc.ssl_target_name_override", GRID.dns)]
@@ -215,7 +216,7 @@ async def test_a_connection_without_tls_has_no_identity(folder: Path) -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         who: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/test/Who")
         with pytest.raises(grpc.aio.AioRpcError):
-            await who(b"", timeout=20)
+            await who(b"", timeout=patience(20))
     await server.stop(None)
     assert isinstance(handler.seen[0], IdentityError) and "no client certificate" in str(handler.seen[0])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -19,11 +20,14 @@ from common.plan.train import TrainPlan
 from common.trial.processes import BANK, CLIENT, COORDINATOR, GRID, Trial
 from common.trust.authority import export_bundle, import_bundle, issue, make_ca
 from common.wire import coordinator_pb2 as wire
+from common.wire.about import ask
+from common.wire.client import Connection
 from common.wire.tls import Credentials, TlsConfig
+from tests.patience import patience
 
 PAST = datetime.now(UTC) - timedelta(days=30)
 ROWS, GRID_COLUMNS, BANK_COLUMNS = 1500, 12, 3
-ATTEND = 5.0  # seconds the coordinator of a lab waits for parties
+ATTEND = patience(12)  # seconds the coordinator of a lab waits for parties, some of which are about to start
 LOOSE = {"min_iterations": 1, "min_batch": 256, "overrides": ["force"]}  # so that tests may train hastily
 GRID_POLICY = {"finest_score_bits": 12, "owned_weights": True, "reasons_per_row": 1, **LOOSE}
 BANK_POLICY = {"finest_score_bits": 10, "min_per_class": 50, "reasons_per_row": 1, **LOOSE}
@@ -37,6 +41,7 @@ class Lab(Trial):
         super().__init__(folder, datasets)
         self.extra: dict[str, dict[str, Any]] = {name: dict(values) for name, values in (extra or {}).items()}
         self._altered: set[str] = set()
+        self._launched = True  # something, since both parties were last seen to attend
         _make_certificates(folder / "certs")
 
     def _config(self, name: str) -> dict[str, Any]:
@@ -49,7 +54,7 @@ class Lab(Trial):
         """Ends a daemon if it runs and starts it with these settings on top of its own, until the next start."""
         if self.processes[name].poll() is None:
             self.processes[name].terminate()
-            self.processes[name].wait(15)
+            self.processes[name].wait(patience(15))
         self._altered |= {name} if settings else set()
         before = self.extra.get(name, {})
         self.extra[name] = {**before, **settings}
@@ -58,12 +63,32 @@ class Lab(Trial):
         finally:
             self.extra[name] = before
 
+    def launch(self, name: str) -> None:
+        self._launched = True
+        super().launch(name)
+
     def heal(self) -> None:
-        """Starts what a test has ended or altered; the coordinator first."""
+        """Starts what a test has ended or altered, the coordinator first, and waits until both parties attend."""
         for name in tuple(self.processes):
             if name in self._altered or self.processes[name].poll() is not None:
                 self._altered.discard(name)
                 self.restart(name)
+        if self._launched:
+            eventually(lambda: self.attending() == {"grid", "bank"}, 30.0)
+            self._launched = False
+
+    def attending(self) -> set[str]:
+        """The parties that are connected to the coordinator, as it says."""
+
+        async def parties() -> set[str]:
+            connection = Connection(self.address("coordinator"), COORDINATOR, self.credentials(CLIENT))
+            try:
+                about = (await ask(connection, patience(5))).about
+            finally:
+                await connection.close()
+            return {party.party for party in about.parties if party.attends}
+
+        return asyncio.run(parties())
 
     def alive(self) -> dict[str, bool]:
         return {name: process.poll() is None for name, process in self.processes.items()}
@@ -159,7 +184,7 @@ LONG: dict[str, Any] = {"iterations": 1000}
 
 
 def finish(client: Client, job: str, seconds: float = 30.0) -> wire.Job:
-    """The job once it is over; fails if that takes longer."""
+    """The job once it is over; fails if that takes longer than a machine that is merely busy."""
     return wait(client, job, lambda found: State(found.state).final, seconds)
 
 
@@ -194,12 +219,12 @@ def until_training(client: Client, plan: Any) -> str:
 
 
 def wait(client: Client, job: str, good: Callable[[wire.Job], bool], seconds: float) -> wire.Job:
-    end = time.monotonic() + seconds
+    end = time.monotonic() + patience(seconds)
     while time.monotonic() < end:
         if good(found := client.show(job)):
             return found
         time.sleep(0.05)
-    raise AssertionError(f"after {seconds} s job {job} is still {client.show(job)}")
+    raise AssertionError(f"after {patience(seconds)} s job {job} is still {client.show(job)}")
 
 
 _FRESH = itertools.count()
@@ -213,7 +238,7 @@ def works(lab: Lab, client: Client) -> None:
 
 
 def eventually(good: Callable[[], bool], seconds: float = 15.0) -> None:
-    end = time.monotonic() + seconds
+    end = time.monotonic() + patience(seconds)
     while not good():
-        assert time.monotonic() < end, "it did not come true"
+        assert time.monotonic() < end, f"it did not come true within {patience(seconds)} s"
         time.sleep(0.05)

@@ -15,6 +15,7 @@ from common.wire.client import Connection, Stream
 from common.wire.methods import ATTEND, DEAL, EXCHANGE
 from common.wire.peer import PROTOCOL, greeting
 from common.wire.peer_pb2 import Block, Frame
+from tests.patience import patience
 from tests.scenarios.end_to_end.lab import Lab
 
 Say = Callable[[str, bytes], Iterable[Any]]
@@ -50,7 +51,7 @@ async def play(lab: Lab, say: Say) -> None:
         exchange = grid.stream(EXCHANGE)
         for frame in say(offer.job, parse_plan(offer.plan).digest()):
             await exchange.write(frame)
-        assert (await asyncio.wait_for(stream.read(), 20)).stop.job == offer.job
+        assert (await asyncio.wait_for(stream.read(), patience(20))).stop.job == offer.job
     finally:
         await grid.close()
         await coordinator.close()

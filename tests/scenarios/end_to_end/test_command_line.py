@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from common.cli import main
 from common.client.client import Client
+from tests.patience import patience
 from tests.scenarios.end_to_end.lab import Lab, make_tables, works
 from tests.source import ROOT
 
@@ -31,7 +32,7 @@ class Shell:
         return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def end(self, process: subprocess.Popen[str]) -> Any:
-        said, erred = process.communicate(timeout=60)
+        said, erred = process.communicate(timeout=patience(60))
         assert (process.returncode, erred) == (0, "")
         return json.loads(said)
 

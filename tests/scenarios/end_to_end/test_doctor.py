@@ -13,6 +13,7 @@ from bank_party.__main__ import main as bank
 from common.cli import main
 from common.client.client import Client
 from grid_party.__main__ import main as grid
+from tests.patience import patience
 from tests.scenarios.end_to_end.lab import Lab, eventually
 
 COMMANDS = {"grid": grid, "bank": bank}
@@ -23,7 +24,9 @@ def doctor(lab: Lab, name: str, *words: str) -> tuple[int, dict[str, dict[str, A
     config = lab.folder / f"{name}-doctor.toml"
     port = lab.ports.get(name)
     config.write_text((lab.folder / f"{name}.toml").read_text().replace('"127.0.0.1:0"', f'"127.0.0.1:{port}"'))
-    done = CliRunner().invoke(COMMANDS.get(name, main), ["doctor", "--config", str(config), "--json", *words])
+    done = CliRunner().invoke(
+        COMMANDS.get(name, main), ["doctor", "--config", str(config), "--json", "--patience", str(patience(1)), *words]
+    )
     return done.exit_code, {check["check"]: check for check in json.loads(done.stdout)["checks"]}
 
 

@@ -15,6 +15,7 @@ from common.party import Identity
 from common.trial.processes import BANK, COORDINATOR, GRID
 from common.wire.client import _OPTIONS
 from common.wire.server import _SERVER_OPTIONS
+from tests.patience import patience
 from tests.scenarios.end_to_end.lab import Lab
 
 SERVERS = [("coordinator", COORDINATOR, "Coordinator"), ("grid", GRID, "Peer"), ("bank", BANK, "")]
@@ -25,7 +26,7 @@ async def check(lab: Lab, name: str, server: Identity, service: str) -> int:
     async with grpc.aio.secure_channel(lab.address(name), credentials, options=options) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         request = health_pb2.HealthCheckRequest(service=f"wattscore.v1.{service}" if service else "")
-        status: int = (await stub.Check(request, timeout=10)).status
+        status: int = (await stub.Check(request, timeout=patience(10))).status
         return status
 
 
@@ -42,7 +43,7 @@ def test_reflection_is_off(lab: Lab, name: str, server: Identity, service: str) 
         async with grpc.aio.secure_channel(lab.address(name), credentials, options=options) as channel:
             call: Any = channel.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")()
             await call.initial_metadata()
-            code: grpc.StatusCode = await asyncio.wait_for(call.code(), 10)
+            code: grpc.StatusCode = await asyncio.wait_for(call.code(), patience(10))
             return code
 
     assert asyncio.run(ask()) is grpc.StatusCode.UNIMPLEMENTED
@@ -55,7 +56,7 @@ def test_nobody_is_served_without_a_certificate(lab: Lab) -> None:
         credentials = grpc.ssl_channel_credentials(root)
         async with grpc.aio.secure_channel(lab.address("coordinator"), credentials, options=options) as channel:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+                await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=patience(10))
             return caught.value.code()
 
     assert asyncio.run(ask()) is grpc.StatusCode.UNAVAILABLE

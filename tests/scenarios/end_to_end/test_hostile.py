@@ -21,6 +21,7 @@ from common.wire.coordinator_pb2 import ListRequest
 from common.wire.methods import EXCHANGE, LIST
 from common.wire.peer import greeting
 from common.wire.peer_pb2 import Block, Frame, Hello
+from tests.patience import patience
 from tests.scenarios.end_to_end.lab import ROWS, Lab, fail, finish, make_plan, works
 from tests.scenarios.end_to_end.rogue import Say, after_greeting, attend, play, register
 from tests.source import ROOT
@@ -81,7 +82,7 @@ def test_a_frame_that_is_not_allowed(no_bank: Lab, alone: Client, case: str) -> 
     job = alone.submit(make_plan("main")).id
     rogue.start()
     ended = finish(alone, job, 20.0)
-    rogue.join(20.0)
+    rogue.join(patience(20))
     assert (ended.state, ended.fault.kind, ended.fault.origin) == ("failed", kind, "grid")
     assert says in ended.fault.message
     assert no_bank.alive()["grid"] and not rogue.is_alive()

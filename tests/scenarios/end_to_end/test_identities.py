@@ -22,6 +22,7 @@ from common.trust.authority import issue
 from common.wire.client import Connection
 from common.wire.coordinator_pb2 import ListRequest
 from common.wire.methods import LIST
+from tests.patience import patience
 from tests.scenarios.end_to_end.lab import EVIL, PAST, Lab, eventually, fail, make_plan
 from tests.source import ROOT
 
@@ -41,7 +42,7 @@ class Start:
         )  # fmt: skip
 
     def refused(self) -> str:
-        said, _ = self.process.communicate(timeout=30)
+        said, _ = self.process.communicate(timeout=patience(30))
         assert self.process.returncode == 2
         return said
 
@@ -92,7 +93,7 @@ def test_an_expired_certificate_gets_no_connection(lab: Lab, client: Client, exp
         async with grpc.aio.secure_channel(address, credentials, options=options) as channel:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 listing: Any = channel.unary_unary("/wattscore.v1.Coordinator/List")
-                await listing(b"", timeout=10)
+                await listing(b"", timeout=patience(10))
             return caught.value.code()
 
     assert asyncio.run(call(lab.address("coordinator"), COORDINATOR.dns)) is grpc.StatusCode.UNAVAILABLE

@@ -19,6 +19,7 @@ from common.party import Identity
 from common.trial.processes import BANK, CLIENT, COORDINATOR, GRID
 from common.trust.authority import fingerprint, renew
 from common.trust.revoked import revoke
+from tests.patience import patience
 from tests.scenarios.end_to_end.lab import (
     LONG,
     Lab,
@@ -40,7 +41,7 @@ SLOW = make_plan("main", model={"iterations": 300})
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("operations")
     settings: dict[str, Any] = {name: dict(OPERATED) for name in ("coordinator", "grid", "bank")}
-    settings["coordinator"]["attend_timeout"] = 5.0
+    settings["coordinator"]["attend_timeout"] = 5.0  # one test waits for a bank that will not come
     with Lab(folder, dataset_files(folder, ("main", "bad")), settings) as lab:
         lab.write("main", *make_tables(PREFIX))
         grid, bank = make_tables(PREFIX, 1100)
@@ -71,7 +72,7 @@ def presented(lab: Lab, name: str, server: Identity) -> str:
     context.load_cert_chain(home(lab, BANK) / f"{BANK.role}.pem", home(lab, BANK) / f"{BANK.role}.key")
     host, _, port = lab.address(name).rpartition(":")
     with (
-        socket.create_connection((host, int(port)), 10) as plain,
+        socket.create_connection((host, int(port)), patience(10)) as plain,
         context.wrap_socket(plain, server_hostname=server.dns) as secure,
     ):
         return fingerprint(ssl.DER_cert_to_PEM_cert(secure.getpeercert(binary_form=True) or b"").encode())[:23]
@@ -83,7 +84,7 @@ def lines(lab: Lab, name: str, since: int = 0) -> list[dict[str, Any]]:
 
 def metrics(lab: Lab, name: str) -> dict[str, float]:
     address = next(m[1] for line in lines(lab, name) if (m := re.match(r"metrics at (http://\S+)", line["message"])))
-    with urlopen(address, timeout=5) as reply:
+    with urlopen(address, timeout=patience(5)) as reply:
         rows = [row for row in reply.read().decode().splitlines() if not row.startswith("#")]
     return {key: float(value) for key, _, value in (row.rpartition(" ") for row in rows)}
 
@@ -173,6 +174,7 @@ def test_a_bank_that_is_revoked_loses_its_job_and_gets_no_other_until_renewed(la
         assert cause in "".join(line["message"] for line in lines(lab, name, since[name])), name
     eventually(lambda: metrics(lab, "bank")["wattscore_attending"] == 0)
     renew(home(lab, BANK), BANK, home(lab, BANK))
+    eventually(lambda: metrics(lab, "bank")["wattscore_attending"] == 1)
     assert finish(client, client.submit(make_plan("main", split={"seed": 5})).id).state == "succeeded"
 
 

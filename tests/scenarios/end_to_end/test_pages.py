@@ -24,6 +24,7 @@ from common.disk.folder import Name
 from common.plan.read import load_plan
 from common.rows.ids import credit_code_check_digit
 from tests.pages import TYPED, blocks, command_lines, rows, typed_elsewhere
+from tests.patience import patience
 from tests.scenarios.end_to_end.lab import eventually, make_tables, monthly, until_training
 from tests.source import ROOT
 from tests.test_docs import COMMANDS
@@ -100,7 +101,7 @@ class Land:
         for process in self.processes:
             process.terminate()
         for process in self.processes:
-            process.wait(60)
+            process.wait(patience(60))
 
 
 @pytest.fixture

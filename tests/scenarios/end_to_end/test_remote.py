@@ -19,6 +19,7 @@ from common.process.health import main, read_daemon
 from common.process.settings import ClientSettings
 from common.trial.processes import CLIENT, COORDINATOR
 from common.trial.remote import await_coordinator, check_folder, run_through
+from tests.patience import patience
 from tests.scenarios.end_to_end.lab import Lab, make_plan, make_tables
 
 CLOSED = "127.0.0.1:1"
@@ -67,17 +68,17 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path: Pa
 
 @pytest.mark.parametrize("name", ["coordinator", "grid", "bank"])
 def test_a_daemon_is_healthy_by_its_own_certificate(lab: Lab, tmp_path: Path, name: str) -> None:
-    code, said = health(moved(lab, name, f"0.0.0.0:{lab.ports[name]}", tmp_path))
+    code, said = health(moved(lab, name, f"0.0.0.0:{lab.ports[name]}", tmp_path), "--timeout", str(patience(4)))
     assert (code, said.split(" ", 1)[1]) == (0, f"serves at 127.0.0.1:{lab.ports[name]}\n")
 
 
 def test_a_daemon_that_is_not_there_is_not_healthy(lab: Lab, tmp_path: Path) -> None:
-    code, said = health(moved(lab, "grid", CLOSED, tmp_path), "--timeout", "2")
+    code, said = health(moved(lab, "grid", CLOSED, tmp_path), "--timeout", str(patience(2)))
     assert code == 1 and "no connection to wattscore://try-grid/grid-party" in said
 
 
 def test_another_process_at_the_address_is_not_this_ones_health(lab: Lab, tmp_path: Path) -> None:
-    code, said = health(moved(lab, "bank", lab.address("grid"), tmp_path), "--timeout", "2")
+    code, said = health(moved(lab, "bank", lab.address("grid"), tmp_path), "--timeout", str(patience(2)))
     assert code == 1 and str(Identity("try-bank", "bank-party")) in said
 
 

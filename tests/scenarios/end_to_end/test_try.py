@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from common.cli import main
+from tests.patience import patience
 from tests.scenarios.end_to_end.lab import ROWS, eventually, make_tables, monthly
 from tests.source import ROOT
 
@@ -37,7 +38,7 @@ class Try:
         )  # fmt: skip
 
     def end(self, code: int = 0) -> tuple[str, str]:
-        said, erred = self.process.communicate(timeout=90)
+        said, erred = self.process.communicate(timeout=patience(90))
         assert self.process.returncode == code, erred
         assert list(self.temporary.iterdir()) == []
         return said, erred

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.patience import patience
 from tests.scenarios.separate.pages import ROLES, blocks
 from tests.source import ROOT
 
@@ -64,6 +65,7 @@ class Place:
             "SOURCE": str(ROOT),
             "TABLE": str(self.home / "export.csv"),
             "GRPC_VERBOSITY": "NONE",
+            "WATTSCORE_PATIENCE": str(patience(1)),
             "OPENBLAS_NUM_THREADS": "1",
         }
         return words, {"env": own, "stdin": subprocess.DEVNULL, "start_new_session": True}
@@ -71,7 +73,7 @@ class Place:
     def run(self, script: str, code: int = 0) -> str:
         """What the script prints, in this organisation's namespace and folder; it must end with `code`."""
         words, options = self._command(script)
-        done = subprocess.run(words, capture_output=True, text=True, timeout=60, **options)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=patience(60), **options)
         assert done.returncode == code, f"{self.role}: {script}\n{done.stdout}{done.stderr}{self.log()}"
         return done.stdout
 
@@ -93,7 +95,7 @@ class Place:
         if self._daemon is not None and self._daemon.poll() is None:
             os.killpg(self._daemon.pid, signal.SIGTERM)
             try:
-                self._daemon.wait(10)
+                self._daemon.wait(patience(10))
             except subprocess.TimeoutExpired:
                 os.killpg(self._daemon.pid, signal.SIGKILL)
                 self._daemon.wait()

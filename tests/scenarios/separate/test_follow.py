@@ -24,6 +24,7 @@ from common.records.make import make_features
 from common.rows.dataset import DatasetConfig, read_table
 from common.trial.world import ID, MONTH, make_world, world_config
 from tests.common.stages.plain import plain_part
+from tests.patience import patience
 from tests.scenarios.separate.land import Place, land
 from tests.scenarios.separate.pages import CONFIGURATION, DATA, DRY_RUN, KEYS, ROTATE, START, TRAIN, TRUST, blocks
 from tests.source import ROOT
@@ -55,7 +56,7 @@ def test_the_pages_lead_to_the_model_of_try(tmp_path: Path) -> None:
         assert (job["state"], job["kind"]) == ("succeeded", "train") and "AUC gained" in said
         result = json.loads(places["bank"].run(f"wattscore show {job['id']} --json"))
         rotate(places["grid"])
-        _, errors = alone.communicate(timeout=60)
+        _, errors = alone.communicate(timeout=patience(60))
         assert alone.returncode == 0, errors
         compare(places, tmp_path, job["id"], result)
 
@@ -99,7 +100,7 @@ def prepare(place: Place) -> None:
 
 def in_order(places: dict[str, Place]) -> None:
     """Once all three run, nothing fails any more, wherever the doctor is asked."""
-    end = time.monotonic() + 40
+    end = time.monotonic() + patience(40)
     while not all("attending" in places[party].log() for party in ("grid", "bank")):
         assert time.monotonic() < end, "".join(place.log() for place in places.values())
         time.sleep(0.1)

@@ -20,6 +20,7 @@ from common.mpc.link import Fourier, Link, Taylor
 from common.mpc.session import Kind, MemoryChannel, Session
 from common.party import Party
 from tests.common.mpc.problems import begin, make_problem, train
+from tests.patience import patience
 from tests.peers import Trio, deal_work
 from tests.reference import descend
 
@@ -234,7 +235,7 @@ SWEEP = {
 async def test_two_arrays_in_flight_are_enough(small_spans: None, case: str) -> None:
     """However small the line's window, neither side waits for the other for ever."""
     steps, bits = SPANNED[case]
-    await asyncio.wait_for(train(Trio(limit=2), PROBLEM, steps, Taylor(), bits), 60.0)
+    await asyncio.wait_for(train(Trio(limit=2), PROBLEM, steps, Taylor(), bits), patience(60))
 
 
 @given(low=st.integers(0, 2**33), rows=st.integers(1, 2**22), number=st.integers(0, 2**20), size=st.integers(1000, 2**17))
