@@ -23,6 +23,7 @@ from common.process.metrics import MetricsServer
 from common.process.settings import Process
 
 _log = logging.getLogger(__name__)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Daemon(Protocol):
@@ -71,11 +72,21 @@ def serve_metrics(settings: Process, registry: CollectorRegistry) -> MetricsServ
 async def _serve(name: str, start: Start, config: Path, ready_file: Path | None) -> None:
     keep_freed_memory()
     os.umask(0o077)  # models, scores and ledgers are for this user alone
-    log = logging.getLogger(name)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _SIGNALS:
         loop.add_signal_handler(number, stopping.set)
+    try:
+        await _until(stopping, name, start, config, ready_file)
+    finally:
+        # The loop gives signals back as it closes: one that comes then must not change how a process ends that was told to.
+        for number in _SIGNALS if stopping.is_set() else ():
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
+
+
+async def _until(stopping: asyncio.Event, name: str, start: Start, config: Path, ready_file: Path | None) -> None:
+    log = logging.getLogger(name)
     daemon = await start(config)
     if ready_file is not None:
         write_private(ready_file, (json.dumps({"port": daemon.port, "pid": os.getpid()}) + "\n").encode())

@@ -1,0 +1,75 @@
+"""A daemon's command: ready when it says so, ended in order by a signal, whenever it comes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.patience import patience
+from tests.source import ROOT
+
+SCRIPT = """
+import asyncio, signal, sys
+from common.errors import ConfigError, PeerLost
+from common.process.serve import serve_command
+
+class Daemon:
+    port = 7
+    async def run(self):
+        if LOST:
+            raise PeerLost("the disk is gone")
+        await asyncio.sleep(0)
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.Event().wait()
+    async def stop(self, reason):
+        signal.raise_signal(signal.SIGINT)
+        print(reason)
+
+async def start(config):
+    if config.name == "bad.toml":
+        raise ConfigError("no such key", remedy="Mend it.")
+    return Daemon()
+
+LOST = sys.argv.pop() == "lost"
+try:
+    serve_command("tester", start).main(sys.argv[1:], standalone_mode=False)
+finally:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if sys.exc_info()[0] is None:
+            signal.raise_signal(number)  # as late as one can come
+print("ended")
+"""
+
+
+def run(folder: Path, config: str = "good.toml", how: str = "well") -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-c", SCRIPT, "--config", str(folder / config), "--ready-file", str(folder / "ready"), how]
+    return subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=patience(60))
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    folder = tmp_path_factory.mktemp("serve")
+    return folder, run(folder)
+
+
+def test_a_signal_ends_it_in_order_and_later_ones_change_nothing(
+    ended: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    _, done = ended
+    assert (done.returncode, done.stdout) == (0, "the tester is shutting down\nended\n"), done.stderr
+
+
+def test_the_ready_file_says_where_and_who(ended: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    file = ended[0] / "ready"
+    assert json.loads(file.read_text()).keys() == {"port", "pid"} and json.loads(file.read_text())["port"] == 7
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_it_cannot_start_with_or_recover_from_ends_it_with_2(tmp_path: Path) -> None:
+    for config, how, says in (("bad.toml", "well", "no such key. Mend it."), ("good.toml", "lost", "the disk is gone")):
+        done = run(tmp_path, config, how)
+        assert done.returncode == 2 and f"tester: {says}" in done.stderr and "ended" not in done.stdout
