@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 SPU_PYTHON ?= $(WATTSCORE_BENCH_SPU_PYTHON)
 
-.PHONY: setup demo test test-containers check protos bench bench-full lock clean
+.PHONY: setup demo test coverage test-containers check protos bench bench-full lock clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=...") if sys.version_info < (3, 11) else None'
@@ -25,6 +25,14 @@ demo: $(INSTALLED)  ## from synthetic dirty records to a report and decisions, i
 
 test: $(READY)  ## all tests that need no container engine
 	$(BIN)/python -m pytest -m "not containers"
+
+coverage: $(READY)  ## the same under coverage.py: which lines tests in process reach; fails below the floors
+	$(BIN)/python -m coverage run -m pytest -m "not containers"
+	$(BIN)/python -m coverage report
+	for room in mpc learn wire home; do \
+	  echo "common/$$room $$($(BIN)/python -m coverage report --format total --include "common/$$room/*") %"; \
+	  $(BIN)/python -m coverage report --format total --fail-under 90 --include "common/$$room/*" > /dev/null || exit 1; \
+	done
 
 test-containers: $(READY)  ## the image and the demo in containers, on a running engine with Compose
 	$(BIN)/python -m pytest -m containers tests/deploy
@@ -49,4 +57,4 @@ lock: $(READY)  ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 clean:
-	rm -rf $(VENV) demo-out bench-out
+	rm -rf $(VENV) demo-out bench-out .coverage
