@@ -20,7 +20,7 @@ from tests.bench.profiled import NAMED, locate
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     out = tmp_path_factory.mktemp("bench") / "result.json"
-    asked = ["profile", "--rows", "3000", "--grid", "4", "--bank", "4", "--iterations", "6", "--json", str(out)]
+    asked = ["profile", "--rows", "3000", "--grid", "4", "--bank", "4", "--iterations", "10", "--json", str(out)]
     done = CliRunner().invoke(main, asked)
     assert done.exit_code == 0, done.output
     found: dict[str, object] = json.loads(out.read_text())
@@ -32,7 +32,7 @@ def test_a_workload_gives_every_figure_beside_plaintext(result: dict[str, dict[s
     assert set(result["seconds"]) == stages and min(result["seconds"].values()) >= 0.0
     assert result["ratio_to_lbfgs"] == pytest.approx(result["seconds"]["train"] / result["seconds"]["plaintext_lbfgs"])
     assert result["ratio_to_sgd"] == pytest.approx(result["seconds"]["train"] / result["seconds"]["plaintext_sgd"])
-    assert result["rounds"] == result["rounds_by_stage"]["train"] == 4 * 6 + 2  # matrices 2, a step 4
+    assert result["rounds"] == result["rounds_by_stage"]["train"] == 4 * 10 + 2  # matrices 2, a step 4
     assert result["logloss"]["joint"] == pytest.approx(result["logloss"]["pooled"], abs=0.01)
     assert set(result["bytes"]) == {"grid_bank", "coordinator_grid", "coordinator_bank"}
 

@@ -8,12 +8,12 @@ import pytest
 from common.client.client import Client
 from tests.scenarios.end_to_end.lab import ATTEND, BANK_POLICY, GRID_POLICY, Lab, dataset_files, make_tables
 
-_BY_ID = ("main", "small", "spare", "after", "scratch", "new", "other")
+_BY_ID = ("main", "trained", "small", "spare", "after", "scratch", "new", "other")
 
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """One lab for all tests. `main` and `spare` hold good tables of different companies."""
+    """One lab for all tests. `main`, `trained` and `spare` hold tables of different companies: rows have a budget of scores."""
     folder = tmp_path_factory.mktemp("lab")
     datasets = dataset_files(folder, _BY_ID)
     for side, months in dataset_files(folder, ("monthly",), period="month").items():
@@ -26,7 +26,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     datasets["grid"]["spoken"], datasets["bank"]["spoken"] = {**datasets["grid"]["new"], **spoken}, datasets["bank"]["new"]
     settings = {"coordinator": {"attend_timeout": ATTEND}, "grid": {"policy": GRID_POLICY}, "bank": {"policy": BANK_POLICY}}
     with Lab(folder, datasets, settings) as lab:
-        for prefix, name in (("M", "main"), ("S", "spare")):
+        for prefix, name in (("M", "main"), ("T", "trained"), ("S", "spare")):
             lab.write(name, *make_tables(prefix))
         yield lab
 

@@ -13,8 +13,9 @@ from click.testing import CliRunner
 
 from common.cli import main
 from common.client.client import Client
+from common.config import to_toml
 from tests.patience import patience
-from tests.scenarios.end_to_end.lab import Lab, make_tables, works
+from tests.scenarios.end_to_end.lab import LONG, Lab, make_tables, works
 from tests.source import ROOT
 
 PLAN = 'name = "[/first]"\n[grid]\ndataset = "scratch"\n[bank]\ndataset = "scratch"\n'
@@ -77,7 +78,7 @@ def test_from_training_to_scores(lab: Lab, shell: Shell) -> None:
 
 def test_a_job_is_cancelled_from_elsewhere(lab: Lab, shell: Shell, client: Client) -> None:
     lab.write("scratch", *make_tables("Sh"))
-    job = shell.end(shell.start("train", shell.plan(PLAN + "[model]\niterations = 1000\n")))
+    job = shell.end(shell.start("train", shell.plan(PLAN + to_toml({"model": LONG}))))
     assert job["state"] in ("queued", "offered", "running")
     assert shell.end(shell.start("cancel", job["id"]))["state"] == "cancelled"
     said, erred = shell.here("cancel", job["id"], code=2)

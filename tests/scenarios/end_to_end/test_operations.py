@@ -21,7 +21,6 @@ from common.trust.authority import fingerprint, renew
 from common.trust.revoked import revoke
 from tests.patience import patience
 from tests.scenarios.end_to_end.lab import (
-    LONG,
     Lab,
     dataset_files,
     eventually,
@@ -161,7 +160,7 @@ def test_certificates_are_renewed_while_a_job_runs(lab: Lab, client: Client) -> 
 
 
 def test_a_bank_that_is_revoked_loses_its_job_and_gets_no_other_until_renewed(lab: Lab, client: Client) -> None:
-    job = until_training(client, make_plan("main", model=LONG, split={"seed": 4}))
+    job = until_training(client, make_plan("main", model={"iterations": 1000}, split={"seed": 4}))
     since = {name: len(lab.written(name)) for name in lab.processes}
     cause = f"the certificate of {BANK} is revoked"
     for holder in (COORDINATOR, GRID):

@@ -10,7 +10,7 @@ from common.cli import main
 from common.client.client import Client
 from common.config import to_toml
 from common.plan.predeal import PredealPlan
-from tests.scenarios.end_to_end.lab import LONG, Lab, eventually, fail, finish, make_plan, make_tables, succeed, wait
+from tests.scenarios.end_to_end.lab import Lab, eventually, fail, finish, make_plan, make_tables, succeed, wait
 
 MODEL = {"iterations": 9}
 
@@ -63,7 +63,7 @@ def test_a_stock_beyond_the_budget_is_refused_before_it_is_dealt(lab: Lab, clien
 
 
 def test_of_a_predealing_that_is_killed_neither_side_keeps_anything(lab: Lab, client: Client) -> None:
-    sizes = {"model": LONG, "rows": 4000, "grid_columns": 14, "bank_columns": 4}
+    sizes = {"model": {"iterations": 1000}, "rows": 4000, "grid_columns": 14, "bank_columns": 4}
     job = client.submit(PredealPlan.model_validate(sizes)).id
     wait(client, job, lambda found: found.grid.progress.done > 2, 30.0)
     lab.kill("grid")

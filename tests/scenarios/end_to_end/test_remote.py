@@ -33,7 +33,7 @@ def health(config: Path, *words: str) -> tuple[int, str]:
 def moved(lab: Lab, name: str, address: str, folder: Path) -> Path:
     """A daemon's configuration as if it listened at that address."""
     config = folder / f"{name}.toml"
-    text, found = re.subn(r'"listen" = ".*"', f'"listen" = "{address}"', (lab.folder / f"{name}.toml").read_text())
+    text, found = re.subn(r'listen = ".*"', f'listen = "{address}"', (lab.folder / f"{name}.toml").read_text())
     assert found == 1
     config.write_text(text)
     return config

@@ -30,7 +30,7 @@ TEST = round(0.3 * ROWS)
 def trained(shared: Lab) -> wire.Job:
     shared.heal()
     with shared.client() as client:
-        return succeed(client, make_plan("main"))
+        return succeed(client, make_plan("trained"))
 
 
 def in_the_clear(lab: Lab, plan: TrainPlan) -> Metrics:
@@ -43,7 +43,7 @@ def opened(job: wire.Job) -> set[Opened]:
 
 
 def test_the_joint_model_is_as_good_as_the_pooled_one_and_better_than_the_banks(trained: wire.Job, lab: Lab) -> None:
-    exact, found = in_the_clear(lab, make_plan("main")), trained.bank.report.evaluation
+    exact, found = in_the_clear(lab, make_plan("trained")), trained.bank.report.evaluation
     assert found.joint.auc == pytest.approx(exact.auc, abs=0.002)
     assert found.joint.logloss == pytest.approx(exact.logloss, abs=0.002)
     assert found.joint.auc > found.bank_only.auc + 0.05
@@ -60,7 +60,7 @@ def test_counts_are_of_the_tables(trained: wire.Job) -> None:
 
 
 def test_exactly_what_the_plan_needs_is_opened(trained: wire.Job) -> None:
-    assert opened(trained) == make_plan("main").needs
+    assert opened(trained) == make_plan("trained").needs
     assert Opened.METRICS not in {Opened(value) for value in trained.grid.report.opened}
 
 
@@ -74,7 +74,7 @@ def test_the_report_says_what_a_client_wants_to_know(trained: wire.Job) -> None:
 
 
 def test_each_link_carries_what_the_formulas_say(trained: wire.Job) -> None:
-    plan = make_plan("main")
+    plan = make_plan("trained")
     rows, columns = ROWS - TEST, {Party.GRID: GRID_COLUMNS, Party.BANK: BANK_COLUMNS + 1}
     work = Work(
         make_steps(plan.model, rows), plan.model.make_link(), rows, columns, plan.model.revealed_bits, plan.model.closed
@@ -97,18 +97,18 @@ def test_each_party_keeps_its_own_half_of_the_model(trained: wire.Job, lab: Lab)
         assert isinstance(model, ClosedModel) and model.own.shape == (columns,) and model.whiten.shape == (columns, columns)
         assert all(c.startswith((name[0], "(")) for c in model.columns)
         about = json.loads((lab.data(name) / "models" / trained.id / "model.json").read_text())["about"]
-        assert about["plan_sha256"] == make_plan("main").digest().hex()
+        assert about["plan_sha256"] == make_plan("trained").digest().hex()
 
 
 def test_both_links_and_sgd_train_too(client: Client, lab: Lab) -> None:
-    exact = in_the_clear(lab, make_plan("main"))
+    exact = in_the_clear(lab, make_plan("trained"))
     for model, within in (({"link": "taylor"}, 0.003), ({"optimiser": "sgd", "batch": 350, "epochs": 4}, 0.02)):
-        job = succeed(client, make_plan("main", model=model))
+        job = succeed(client, make_plan("trained", model=model))
         assert job.bank.report.evaluation.joint.auc == pytest.approx(exact.auc, abs=within)
 
 
 def test_weights_of_evidence_are_counted_together(client: Client, lab: Lab) -> None:
-    plan = make_plan("main", preparation={"coding": "woe", "bins": 4})
+    plan = make_plan("trained", preparation={"coding": "woe", "bins": 4})
     job = succeed(client, plan)
     assert opened(job) == plan.needs >= {Opened.BIN_COUNTS}
     assert job.bank.report.evaluation.joint.auc == pytest.approx(in_the_clear(lab, plan).auc, abs=0.003)
