@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
+from common.daemon import daemon as module
 from common.daemon.daemon import PartyDaemon
+from common.errors import IdentityError, PeerLost, WattScoreError
 from common.party import Party
 from common.wire import party_pb2 as wire
 from tests.patience import patience
@@ -40,3 +44,70 @@ async def test_a_job_that_ends_while_it_reports_does_not_break_the_stream() -> N
     stream.going.set()
     await asyncio.wait_for(second, patience(5))
     assert not stream.broken and stream.written == ["first", "second"]  # whole and in order
+
+
+class Coordinator:
+    """A connection on which each attempt to attend meets the next of `fates`: an error, or what the coordinator says."""
+
+    def __init__(self, *fates: Any) -> None:
+        self.server, self._fates, self.registered, self.closed = "the coordinator", list(fates), list[str](), 0
+
+    def stream(self, method: Any) -> Any:
+        fate = self._fates.pop(0)
+        if isinstance(fate, WattScoreError):
+            raise fate
+        return Attended(self, list(fate))
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+class Attended:
+    def __init__(self, coordinator: Coordinator, says: list[Any]) -> None:
+        self._coordinator, self._says = coordinator, says
+
+    async def write(self, message: wire.FromParty) -> None:
+        self._coordinator.registered.append(message.register.party)
+
+    async def read(self) -> Any:
+        said = self._says.pop(0)
+        if callable(said):
+            return await said()
+        return said
+
+    async def close(self) -> None:
+        pass
+
+
+class Runner:
+    def __init__(self) -> None:
+        self.taken, self.stopped = list[str](), list[str]()
+
+    async def take(self, message: wire.ToParty, send: Any) -> None:
+        self.taken.append(str(message.WhichOneof("message")))
+
+    async def stop_all(self, cause: WattScoreError) -> None:
+        self.stopped.append(cause.message)
+
+
+async def test_a_party_comes_back_after_every_loss_and_ends_its_jobs_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_RETRY", (0.0, 0.0))
+    welcome, stop = wire.ToParty(welcome=wire.Welcome()), wire.ToParty(stop=wire.Stop(job="j"))
+    attends = asyncio.Event()
+
+    async def last() -> None:
+        attends.set()
+        await asyncio.Event().wait()
+
+    line: Any = Coordinator(
+        PeerLost("nobody is there"), [None], [stop], [welcome, stop, stop, None], IdentityError("revoked"), [welcome, last]
+    )
+    runner: Any = Runner()
+    daemon = PartyDaemon(Party.BANK, runner, [line], None)
+    running = asyncio.create_task(daemon.run())
+    await asyncio.wait_for(attends.wait(), patience(5))
+    assert line.registered == ["bank"] * 4 and runner.taken == ["stop", "stop"]
+    assert runner.stopped == ["the bank lost the coordinator: the coordinator closed the connection"]
+    await daemon.stop("the bank-party is shutting down")
+    running.cancel()
+    assert runner.stopped[1:] == ["the bank-party is shutting down"] and line.closed == 1

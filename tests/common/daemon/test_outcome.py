@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict, fields
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.daemon.outcome import to_message
+from common.daemon import outcome as module
+from common.daemon.outcome import ProgressReporter, to_message
+from common.errors import PeerLost
 from common.home.outcome import Challenge, Drift, Evaluation, Outcome
 from common.stats.measures import Interval, Metrics
 from common.wire import party_pb2 as wire
 from common.wire.peer import Counter
+from tests.patience import patience
 
 shares = st.floats(-1.0, 1.0)
 found = st.builds(
@@ -81,3 +85,34 @@ def test_drift_and_a_challenge_leave_rounded_and_without_a_name_of_a_column() ->
     assert (message.challenge.auc, message.challenge.auc_difference.difference) == (0.71235, 0.01235)
     assert {field.name for field in message.drift.DESCRIPTOR.fields} == {"largest_psi", "alarms"}
     assert not to_message(Outcome(), Counter(), Counter()).HasField("drift")
+
+
+async def test_progress_is_told_as_it_is_when_there_is_time_and_a_lost_coordinator_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_EVERY", 0.0)
+    told: asyncio.Queue[wire.Progress] = asyncio.Queue()
+    missed = asyncio.Event()
+
+    async def send(message: wire.FromParty) -> None:
+        if not missed.is_set():
+            missed.set()
+            raise PeerLost("the coordinator is away")
+        await told.put(wire.Progress.FromString(message.progress.SerializeToString()))
+
+    counter, stages = Counter(), list[str]()
+    counter.sent, counter.received = 300, 40
+    reporter = ProgressReporter("train-1", send, (counter,), stages.append)
+    try:
+        reporter.stage("load")
+        await asyncio.wait_for(missed.wait(), patience(5))
+        reporter.stage("train")
+        reporter.progress(3, 15)
+        reporter.rows(1050)
+        reporter.warn("1 warning(s)")
+        said = await asyncio.wait_for(told.get(), patience(5))  # in one message, the latest of each
+        assert (said.job, said.stage, said.done, said.total, said.rows) == ("train-1", "train", 3, 15, 1050)
+        assert (said.bytes, list(said.warnings)) == (340, ["1 warning(s)"]) and stages == ["load", "train"]
+        assert told.empty()
+    finally:
+        reporter.stop()

@@ -1,4 +1,4 @@
-"""A connection whose credential files are replaced: new calls present the new certificate, running streams go on."""
+"""A connection to a server: requests, streams and subscriptions, how each ends, and credentials replaced meanwhile."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ from __future__ import annotations
 from common.wire.tls import Credentials, TlsConfig
 
 # isort: split
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from common.errors import JobNotFound, PeerLost
 from common.party import Identity
 from common.trust.authority import export_bundle, import_bundle, issue, make_ca
 from common.wire import coordinator_pb2, party_pb2
 from common.wire.client import Connection
-from common.wire.methods import ATTEND, COORDINATOR, PARTIES, SHOW
+from common.wire.methods import ATTEND, COORDINATOR, PARTIES, SHOW, WATCH
 from common.wire.server import Call, Service, serve
+from tests.patience import patience
 
 HERE, THERE = Identity("volt", "server"), Identity("acme", "caller")
 
@@ -78,3 +85,58 @@ async def test_new_calls_present_a_replaced_certificate_and_a_running_stream_goe
     finally:
         await connection.close()
         await server.stop(0.0)
+
+
+@asynccontextmanager
+async def connected(folder: Path, *services: Service) -> AsyncIterator[Connection]:
+    certificates(folder)
+    server = await serve("127.0.0.1:0", load(folder, HERE), [THERE.org], services, origin="here")
+    connection = Connection(f"127.0.0.1:{server.port}", HERE, load(folder, THERE))
+    try:
+        yield connection
+    finally:
+        await connection.close()
+        await server.stop(0.0)
+
+
+async def test_a_request_that_is_not_answered_says_which_and_for_how_long(tmp_path: Path) -> None:
+    async def never(_: Any, call: Call) -> coordinator_pb2.Job:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with connected(tmp_path, Service(COORDINATOR, {"Show": never})) as connection:
+        with pytest.raises(PeerLost, match=r"wattscore://volt/server did not answer Show within 0\.3 s.* See its log"):
+            await connection.call(SHOW, coordinator_pb2.JobRequest(), 0.3)
+
+
+async def test_a_stream_that_is_closed_is_read_to_its_end_there_and_not_written_to_here(tmp_path: Path) -> None:
+    heard: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def listen(_: Any, call: Call) -> None:
+        count = 0
+        while await call.read() is not None:
+            count += 1
+        heard.set_result(count)
+
+    async with connected(tmp_path, Service(PARTIES, {"Attend": listen})) as connection:
+        stream = connection.stream(ATTEND)
+        for _ in range(3):
+            await stream.write(party_pb2.FromParty())
+        await stream.close()
+        assert await asyncio.wait_for(heard, patience(5)) == 3
+        with pytest.raises(PeerLost, match=r"has (closed|ended) the stream"):
+            await stream.write(party_pb2.FromParty())
+
+
+async def test_a_subscription_gives_each_reply_and_then_the_error_it_ended_with(tmp_path: Path) -> None:
+    async def watch(request: coordinator_pb2.JobRequest, call: Call) -> None:
+        for state in ("queued", "running"):
+            await call.write(coordinator_pb2.Job(id=request.job, state=state))
+        raise JobNotFound("the job was removed meanwhile", remedy="Ask for another.")
+
+    async with connected(tmp_path, Service(COORDINATOR, {"Watch": watch})) as connection:
+        seen: list[str] = []
+        with pytest.raises(JobNotFound, match="removed meanwhile") as caught:
+            async for job in connection.subscribe(WATCH, coordinator_pb2.JobRequest(job="train-1")):
+                seen.append(job.state)
+        assert seen == ["queued", "running"] and caught.value.origin == "here"
