@@ -17,7 +17,7 @@ from common.party import Party
 from common.plan.promote import PromotePlan
 from common.stats.measures import Interval
 from tests.bank_party.decision.worlds import held_out
-from tests.common.stages.companies import POLICY, Companies
+from tests.common.stages.companies import Companies
 from tests.common.stages.tables import table
 
 ROWS = table(["A", "B"])
@@ -26,7 +26,7 @@ WORSE = Challenge("job-1", 0.70, 0.75, Interval(-0.05, -0.08, -0.02, 0.001), 500
 
 @pytest.fixture
 def role(tmp_path: Path) -> BankRole:
-    companies = Companies(tmp_path, policy=POLICY.model_copy(update={"counts_per_row": 1}))
+    companies = Companies(tmp_path, own={Party.BANK: {"counts_per_row": 1}})
     return BankRole(companies.opened_home(Party.BANK))
 
 

@@ -22,6 +22,7 @@ from tests.bench.profiled import OUT
 
 SMALL = Limits(min_matched=20, min_rows=200, min_per_class=20, min_test_per_class=5)
 _POLICY = {
+    "min_iterations": 1,
     "min_matched": 20,
     "min_rows": 200,
     "min_per_class": 20,

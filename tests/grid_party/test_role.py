@@ -11,7 +11,7 @@ import pytest
 from common.errors import LocalProtocolError, PolicyError
 from common.party import Party
 from grid_party.role import GridRole
-from tests.common.stages.companies import POLICY, Companies
+from tests.common.stages.companies import Companies
 from tests.common.stages.tables import table
 
 ROWS, OTHERS = table(["A", "B"]), table(["C"])
@@ -26,8 +26,8 @@ def half(columns: int) -> Any:
 
 @pytest.fixture
 def role(tmp_path: Path) -> GridRole:
-    policy = POLICY.model_copy(update={"scores_per_row": 3, "min_columns": 2})
-    return GridRole(Companies(tmp_path, policy=policy).opened_home(Party.GRID))
+    own = {Party.GRID: {"scores_per_row": 3, "min_columns": 2}}
+    return GridRole(Companies(tmp_path, own=own).opened_home(Party.GRID))
 
 
 @pytest.mark.parametrize(("columns", "models"), [(1, 1), (3, 1), (4, 2), (6, 3), (40, 3)])
