@@ -15,7 +15,8 @@ from common.learn.linear.deal import KEPT_BYTES, Masks, ScoreDemand, TrainingDem
 from common.match.agree import Match
 from common.match.aided import match_aided
 from common.match.intersect import intersect
-from common.mpc.correlations import DealtCorrelations, Demand, PeriodDemand, take_seed
+from common.mpc.correlations.asked import Demand, PeriodDemand
+from common.mpc.correlations.dealt import DealtCorrelations, take_seed
 from common.mpc.counting.dealer import deal_counts
 from common.mpc.counting.masks import CountsDemand
 from common.mpc.dealer import Deal, Dealer, deal_periods

@@ -32,10 +32,12 @@ NARROW: dict[str, str] = {
     "mpc": "",  # secret-shared arithmetic: no socket, no file, no clock
     "features": "rows stats",
     "records": "disk rows features",  # a party's monthly records, cleaned and made into features, by itself
-    "wire": "trust mpc.session mpc.correlations mpc.counting.masks",  # gRPC and protobuf, and nothing of what is computed
+    "wire": "trust mpc.session mpc.correlations.asked mpc.counting.masks",  # gRPC and protobuf, and nothing of what is computed
     "match": "mpc rows.cmac",
     # never rows, ids or shares
-    "coordinator": "disk wire plan process learn match.intersect match.tags mpc.dealer mpc.correlations mpc.seeds mpc.session",
+    "coordinator": (
+        "disk wire plan process learn match.intersect match.tags mpc.dealer mpc.correlations.asked mpc.seeds mpc.session"
+    ),
 }
 
 # What touches rows or shares: a coordinator must not load it, not even by way of another.

@@ -21,7 +21,7 @@ from common.home.home import Home
 from common.home.models import is_job_name
 from common.home.outcome import Outcome
 from common.learn.dealings import MESSAGES
-from common.mpc.correlations import DealtCorrelations, take_seed
+from common.mpc.correlations.dealt import DealtCorrelations, take_seed
 from common.mpc.seeds import fresh_nonce
 from common.mpc.session import Session
 from common.plan.predeal import PredealPlan

@@ -24,7 +24,7 @@ from common.errors import DataError, LocalProtocolError
 from common.learn.linear.ahead import dealt_arrays
 from common.learn.linear.deal import TrainingDemand, Work
 from common.learn.linear.steps import make_steps
-from common.mpc.correlations import Demand
+from common.mpc.correlations.asked import Demand
 from common.mpc.fixedpoint import Words
 from common.mpc.prg import SEED_BYTES
 from common.mpc.session import Array, Round

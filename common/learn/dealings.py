@@ -12,7 +12,7 @@ from typing import Any
 
 from common.learn.linear.deal import ScoreDemand, TrainingDemand, deal_scores
 from common.learn.linear.steps import deal_training
-from common.mpc.correlations import Demand, PeriodDemand
+from common.mpc.correlations.asked import Demand, PeriodDemand
 from common.mpc.counting.dealer import deal_counts
 from common.mpc.counting.masks import CountsDemand
 from common.mpc.dealer import Deal, Dealt, Prgs, deal_periods

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import PeerProtocolError
-from common.mpc.correlations import Demand, PeriodDemand, once
+from common.mpc.correlations.asked import Demand, PeriodDemand, once
 from common.mpc.fixedpoint import Words
 from common.mpc.prg import Prg, Purpose
 from common.mpc.seeds import own_seed

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from common.mpc.correlations import MATRIX_BLOCK, Correlations
+from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations
 from common.mpc.fixedpoint import Words
 from common.mpc.session import Kind, Session
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from common.mpc.correlations import TruncationPart
+from common.mpc.correlations.asked import TruncationPart
 from common.mpc.fixedpoint import Words
 from common.mpc.session import Kind, Session
 from common.party import Party

@@ -19,7 +19,7 @@ from common.learn.linear.ahead import Widened
 from common.learn.linear.deal import TrainingDemand
 from common.learn.linear.steps import make_work
 from common.learn.linear.train import Shares, TrainingInputs, train
-from common.mpc.correlations import DealtCorrelations
+from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.fixedpoint import Reals
 from common.mpc.session import Kind, Session
 from common.plan.train import Model

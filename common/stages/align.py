@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from common.errors import DataError, PolicyError
 from common.match.agree import Match, MatchLimits
-from common.mpc.correlations import Correlations, PeriodDemand
+from common.mpc.correlations.asked import Correlations, PeriodDemand
 from common.mpc.fixedpoint import Words
 from common.mpc.session import Kind, Session
 from common.party import Party

@@ -18,7 +18,7 @@ from common.features.binning import Binning, Groups
 from common.features.bins import BinnedColumn
 from common.features.isolation import find_isolated
 from common.features.options import Preparation
-from common.mpc.correlations import Correlations
+from common.mpc.correlations.asked import Correlations
 from common.mpc.counting.counts import BinCounts
 from common.mpc.counting.masks import MAX_BINS, CountsDemand
 from common.mpc.field import Elements

@@ -18,7 +18,7 @@ from common.home.record import Refit
 from common.learn.learner import Half
 from common.learn.linear.design import Prepared
 from common.match.agree import Match
-from common.mpc.correlations import Correlations
+from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import Reals
 from common.mpc.product import Rows
 from common.mpc.session import Reporter, Session

@@ -11,7 +11,8 @@ from common.home.stock import StockWriter
 from common.home.stocks import Stocks
 from common.learn.linear.ahead import dealt_arrays
 from common.learn.linear.steps import make_work, predealt
-from common.mpc.correlations import DealerLink, take_dealt
+from common.mpc.correlations.asked import DealerLink
+from common.mpc.correlations.dealt import take_dealt
 from common.mpc.session import Session
 from common.plan.predeal import PredealPlan
 from common.stages.ahead import confirm_stock

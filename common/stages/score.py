@@ -10,7 +10,7 @@ from common.errors import LocalProtocolError
 from common.learn.learner import Half
 from common.learn.linear.half import ClosedModel, PartyModel
 from common.learn.linear.score import score_shares
-from common.mpc.correlations import Correlations
+from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import Reals, decode, encode
 from common.mpc.session import Kind, Session
 from common.party import Party

@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 
 from common import __version__
 from common.errors import LocalProtocolError, PeerFailed, PeerLost, PeerProtocolError, PlanError, WattScoreError
-from common.mpc.correlations import Demand
+from common.mpc.correlations.asked import Demand
 from common.mpc.session import Array, Round
 from common.wire import party_pb2 as party
 from common.wire.codec import MAX_ARRAY_BYTES, Assembler, encode

@@ -52,7 +52,7 @@ NAMED = [
     ("common.wire.server:Call.read", "coroutine", "gRPC in Python"),
     ("common.wire.server:Call.write", "coroutine", "gRPC in Python"),
     ("common.mpc.session:Session.collect", "waiting", "the other party"),
-    ("common.mpc.correlations:DealtCorrelations._dealt", "waiting", "the dealer"),
+    ("common.mpc.correlations.dealt:DealtCorrelations._dealt", "waiting", "the dealer"),
     ("common.wire.peer:asyncio.Condition.wait_for", "waiting", "the parties"),
     ("common.mpc.dealer:Dealer.deal", "dealing", "train"),
     ("common.stages.job:PartyJob.stage", "stage", ""),

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from common.errors import LocalProtocolError
 from common.learn.linear.deal import Work
-from common.mpc.correlations import dealt_tables
+from common.mpc.correlations.dealt import dealt_tables
 from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.product import Rows
 from common.mpc.session import Kind, Round

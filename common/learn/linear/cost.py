@@ -6,7 +6,7 @@ A function of one step gives the bytes this party sends; it receives as many wit
 from __future__ import annotations
 
 from common.learn.linear.deal import Work
-from common.mpc.correlations import dealt_tables
+from common.mpc.correlations.dealt import dealt_tables
 from common.mpc.cost import SEEDS, SIZES, Cost, link_round, scores, split, truncation
 from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.link import Link

@@ -9,7 +9,8 @@ import numpy as np
 
 from common.errors import PeerProtocolError
 from common.learn.linear.descent import CACHE_ROWS, Span, Step
-from common.mpc.correlations import MATRIX_BLOCK, MaskRows, dealt_tables, matrix_mask, ridge_mask
+from common.mpc.correlations.asked import MATRIX_BLOCK
+from common.mpc.correlations.dealt import MaskRows, dealt_tables, matrix_mask, ridge_mask
 from common.mpc.dealer import Dealt, Prgs, deal_truncation
 from common.mpc.fixedpoint import UPDATE_SHIFT, WEIGHT_SCALE, X_SCALE, Words, encode, top32
 from common.mpc.link import Link

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from common.mpc.correlations import Correlations
+from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import (
     MOMENTUM_SCALE,
     RESIDUAL_SCALE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from common.mpc.correlations import Correlations
+from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, decode
 from common.mpc.session import Kind, Session
 from common.mpc.share import Share

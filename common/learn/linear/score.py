@@ -17,7 +17,7 @@ import numpy as np
 
 from common.learn.linear.deal import PRODUCT_SCALE, ScoreDemand
 from common.learn.linear.half import ClosedModel
-from common.mpc.correlations import Correlations, TruncationPart
+from common.mpc.correlations.asked import Correlations, TruncationPart
 from common.mpc.fixedpoint import Words
 from common.mpc.product import forward
 from common.mpc.session import Kind, Session

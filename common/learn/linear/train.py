@@ -12,7 +12,7 @@ from common.learn.linear.deal import TrainingDemand
 from common.learn.linear.descent import Descent
 from common.learn.linear.reveal import reveal_weights
 from common.learn.linear.steps import make_steps
-from common.mpc.correlations import Correlations
+from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, Words, decode, encode
 from common.mpc.product import Rows, share_matrices
 from common.mpc.session import Session

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from common.errors import LocalProtocolError, PeerProtocolError, RangeError
 from common.mpc import field
-from common.mpc.correlations import Correlations
+from common.mpc.correlations.asked import Correlations
 from common.mpc.counting.masks import MAX_BINS, Counting, CountsDemand
 from common.mpc.field import Elements, P
 from common.mpc.session import Kind, Session

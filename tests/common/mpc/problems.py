@@ -12,7 +12,7 @@ import numpy as np
 from common.learn.linear.deal import Work
 from common.learn.linear.descent import Descent, Step
 from common.learn.linear.reveal import reveal_weights
-from common.mpc.correlations import DealtCorrelations
+from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import MOMENTUM_SCALE, UPDATE_SCALE, WEIGHT_SCALE, X_SCALE, Reals, Words, decode, encode
 from common.mpc.link import Link

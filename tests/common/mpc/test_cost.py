@@ -11,7 +11,7 @@ from common.learn.linear.descent import nesterov, sgd
 from common.match.agree import MatchLimits
 from common.match.ecdh import match_ids
 from common.mpc import cost
-from common.mpc.correlations import DealtCorrelations
+from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.cost import Cost, alignment, matching_by_curve, matching_by_tags, periods
 from common.mpc.link import Fourier, Link, Taylor
 from common.mpc.session import MemoryChannel, Session

@@ -11,7 +11,8 @@ from common.errors import LocalProtocolError, PeerProtocolError
 from common.learn.linear.deal import Masks, TrainingDemand, Work
 from common.learn.linear.descent import Step, nesterov, sgd
 from common.learn.linear.reveal import reveal_weights
-from common.mpc.correlations import DealtCorrelations, Demand, PeriodDemand, dealt_tables, take_seed
+from common.mpc.correlations.asked import Demand, PeriodDemand
+from common.mpc.correlations.dealt import DealtCorrelations, dealt_tables, take_seed
 from common.mpc.counting.masks import CountsDemand
 from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, Words, decode

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from common.learn.linear.deal import KEPT_BYTES, Masks
 from common.learn.linear.descent import Descent, Step
-from common.mpc.correlations import DealtCorrelations
+from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.cost import link_round
 from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import RESIDUAL_SCALE, U_SCALE, Reals, Words, decode, encode

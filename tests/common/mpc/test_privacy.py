@@ -19,7 +19,8 @@ from scipy import stats
 
 from common.learn.linear.deal import KEPT_BYTES, Masks
 from common.learn.linear.descent import Step, nesterov, sgd
-from common.mpc.correlations import DealtCorrelations, PeriodDemand
+from common.mpc.correlations.asked import PeriodDemand
+from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.dealer import deal_periods
 from common.mpc.link import Fourier, Link, Taylor
 from common.mpc.prg import Prg, Purpose

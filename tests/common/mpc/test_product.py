@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from common.learn.linear.cost import matrices
-from common.mpc import correlations, product
-from common.mpc.correlations import MATRIX_BLOCK, DealtCorrelations, MaskRows, matrix_mask, ridge_mask
+from common.mpc import product
+from common.mpc.correlations import dealt
+from common.mpc.correlations.asked import MATRIX_BLOCK
+from common.mpc.correlations.dealt import DealtCorrelations, MaskRows, matrix_mask, ridge_mask
 from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import Words
 from common.mpc.prg import Prg, Purpose
@@ -21,7 +23,7 @@ ROWS, COLUMNS = 10, {Party.GRID: 3, Party.BANK: 2}
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (correlations, product):
+    for module in (dealt, product):
         monkeypatch.setattr(module, "MATRIX_BLOCK", 4)
 
 

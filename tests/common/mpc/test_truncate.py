@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.mpc.correlations import DealtCorrelations
+from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.dealer import Dealer, deal_truncation
 from common.mpc.fixedpoint import UPDATE_SHIFT, WEIGHT_SCALE, Words, as_words
 from common.mpc.session import Kind, Session

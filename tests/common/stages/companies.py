@@ -23,7 +23,7 @@ from common.learn.linear.deal import TrainingDemand, Work
 from common.learn.linear.steps import make_work
 from common.match.agree import Match
 from common.monitor.config import MonitorConfig
-from common.mpc.correlations import DealtCorrelations
+from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.session import Session, Silent
 from common.party import Party
 from common.plan.policy import Policy

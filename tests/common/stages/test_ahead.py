@@ -19,7 +19,7 @@ from common.learn.dealings import dealings
 from common.learn.linear.deal import KEPT_BYTES, TrainingDemand
 from common.learn.linear.steps import make_steps, make_work
 from common.learn.linear.train import TrainingInputs, train
-from common.mpc.correlations import DealtCorrelations
+from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.fixedpoint import WEIGHT_SCALE, X_SCALE, decode, encode
 from common.mpc.session import Kind, Session
 from common.party import Party

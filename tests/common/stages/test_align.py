@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from common.disclosure import Opened
 from common.errors import DataError, PolicyError
 from common.match.agree import MatchLimits
-from common.mpc.correlations import DealtCorrelations
+from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.session import Array, Kind, Session
 from common.party import Party
 from common.rows.table import FeatureTable, Index

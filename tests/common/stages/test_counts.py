@@ -16,7 +16,7 @@ from common.errors import PeerProtocolError, PolicyError
 from common.features.binning import Binning, binned_columns, cut
 from common.features.options import Preparation
 from common.home.outcome import Outcome
-from common.mpc.correlations import DealtCorrelations
+from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.cost import Cost, bin_counts
 from common.mpc.counting.counts import BinCounts
 from common.mpc.counting.masks import CountsDemand

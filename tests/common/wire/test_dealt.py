@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from common.errors import LocalProtocolError, PeerFailed, PeerLost, PeerProtocolError, PlanError
 from common.learn.dealings import MESSAGES, TABLE
 from common.learn.linear.deal import TrainingDemand
-from common.mpc.correlations import PeriodDemand
+from common.mpc.correlations.asked import PeriodDemand
 from common.mpc.counting.masks import CountsDemand
 from common.mpc.session import Array, Kind, Round
 from common.wire import party_pb2

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from common.learn.linear import deal, descent
 from common.learn.linear.cost import owned_step, shared_step
 from common.learn.linear.descent import ONE, Blocks, Step, nesterov, sgd
-from common.mpc.correlations import DealtCorrelations
+from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.link import Fourier, Link, Taylor

@@ -8,7 +8,7 @@ import pytest
 from common.learn.linear.cost import reveal
 from common.learn.linear.deal import Work
 from common.learn.linear.reveal import reveal_weights
-from common.mpc.correlations import DealtCorrelations
+from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, encode
 from common.mpc.link import Taylor

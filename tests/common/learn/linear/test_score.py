@@ -13,7 +13,8 @@ from common.learn.linear.deal import ScoreDemand, deal_scores
 from common.learn.linear.design import Prepared, prepare
 from common.learn.linear.half import ClosedModel
 from common.learn.linear.score import score_shares
-from common.mpc.correlations import MATRIX_BLOCK, DealtCorrelations
+from common.mpc.correlations.asked import MATRIX_BLOCK
+from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, Words, decode, encode
 from common.mpc.session import Kind, Session
 from common.party import Party

@@ -13,7 +13,7 @@ import pytest
 from common.disclosure import Opened
 from common.errors import LocalProtocolError, PeerProtocolError, PolicyError, RangeError
 from common.mpc import field
-from common.mpc.correlations import DealtCorrelations
+from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.counting import counts as protocol
 from common.mpc.counting.counts import BinCounts
 from common.mpc.counting.dealer import deal_counts

@@ -1,97 +1,20 @@
-"""The single-use randomness a party consumes: expanded from its own seed where it can be, dealt where it cannot.
-
-Masks are chained. A local product is off by what the dealer knows (mask times mask); nobody corrects it. The next opening's
-mask absorbs the difference, so only the link's tables and the truncations are dealt. PROTOCOL.md sections 3 to 6.
-"""
+"""Correlations from a dealer: expanded from the party's own seed where they can be, dealt where they cannot."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from common.errors import LocalProtocolError, PeerProtocolError
+from common.mpc.correlations.asked import MATRIX_BLOCK, DealerLink, Demand, TruncationPart, once
 from common.mpc.counting.masks import Counting, CountMasks, CountsDemand
 from common.mpc.fixedpoint import Words
 from common.mpc.link import Link
 from common.mpc.prg import SEED_BYTES, Prg, Purpose
 from common.mpc.session import Array, Channel, Kind, Round
 from common.party import Party
-
-MATRIX_BLOCK = 1 << 16  # rows masked under one key
-
-
-@dataclass(frozen=True)
-class PeriodDemand:
-    """Asks the dealer for a bitwise product over `words` words."""
-
-    words: int
-
-
-class Demand(Protocol):
-    """A demand that a party puts to the dealer: a frozen dataclass of whole numbers; see `once`."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-
-def once(demand: Demand) -> tuple[type[Demand], int]:
-    """The kind and number under which a demand may come once a job; 0 for kinds that are not numbered."""
-    return type(demand), int(getattr(demand, "number", 0))
-
-
-class DealerLink(Channel, Protocol):
-    """A party's channel to its dealer: dealt arrays come in, demands go out. Both parties must ask the same, in order."""
-
-    async def demand(self, demand: Demand) -> None: ...
-
-
-@dataclass(frozen=True, repr=False)
-class TruncationPart:
-    """One party's part of a truncation: its mask r, and its shares of (r mod 2^63) >> shift and of r's top bit; each (m,)."""
-
-    mask: Words
-    body: Words
-    top: Words
-
-
-class Correlations(Protocol):
-    """The source of a party's single-use randomness; `number` is the step it is for. A dealer today."""
-
-    async def order(self, demand: Demand) -> None:
-        """Says what the next rounds will consume."""
-
-    def matrix_mask(self, block: int, rows: int, columns: int) -> Words:
-        """U, uniform, of one block of MATRIX_BLOCK rows (the last may be shorter), (columns, rows): hides own rows."""
-
-    def ridge_mask(self, columns: int) -> Words:
-        """The same for the (columns, columns) ridge matrix."""
-
-    def weight_mask(self, number: int, count: int) -> Words:
-        """v: hides this party's share of the other's weights."""
-
-    def angle_mask(self, number: int, rows: int) -> npt.NDArray[np.uint32]:
-        """This party's half of the angle's mask."""
-
-    async def link_shares(self, number: int, link: Link, rows: int) -> list[Words]:
-        """Shares of the link's tables at the angle, one array of `rows` words for each."""
-
-    def residual_mask(self, number: int, rows: int) -> Words:
-        """Hides this party's share of the residual."""
-
-    async def truncation(self, number: int, count: int) -> TruncationPart:
-        """The randomness that one truncation of `count` values consumes: (count,) words each."""
-
-    async def gradient_mask(self, number: int, own: int, other: int) -> tuple[Words, Words]:
-        """Shares of U^T v for this party's own gradient (own,) and for the other's (other,); `owned` weights only."""
-
-    async def period_product(self, words: int) -> tuple[Words, Words]:
-        """A mask x and a share (by exclusive or) of x_grid & x_bank, bitwise over `words` words."""
-
-    async def bin_counts(self, demand: CountsDemand) -> Counting:
-        """Orders and gives all that counting labels by bin consumes."""
 
 
 def matrix_mask(prg: Prg, rows: int, columns: int) -> Words:
