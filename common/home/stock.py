@@ -29,7 +29,7 @@ from common.mpc.fixedpoint import Words
 from common.mpc.prg import SEED_BYTES
 from common.mpc.session import Array, Round
 from common.party import Party
-from common.plan.train import Model
+from common.plan.linear import Model
 
 MAGIC = b"WSSTOCK1"
 TAG_BYTES = 16

@@ -107,27 +107,7 @@ class Policy(StrictModel):
         for name, value in floors.items():
             if value < (least := getattr(self, name)):
                 wrong.append(f"{name} = {value} (at least {least})")
-        if plan.model.reveal == "owners" and not self.own_weights:
-            wrong.append("reveal = 'owners' (own_weights = false)")
-        if plan.model.weights == "owned" and not self.owned_weights:
-            wrong.append("weights = 'owned'")
-        wrong += self._check_shape(plan)
-        if plan.model.weight_bits > self.finest_weight_bits:
-            wrong.append(f"weight_bits = {plan.model.weight_bits} (at most {self.finest_weight_bits})")
-        return wrong
-
-    def _check_shape(self, plan: TrainPlan) -> list[str]:
-        """What of a training's course decides how much its weights say of single rows."""
-        model, clip, wrong = plan.model, plan.preparation.clip, []
-        full = model.optimiser == "nesterov"
-        if full and model.iterations < self.min_iterations:
-            wrong.append(f"iterations = {model.iterations} (at least {self.min_iterations})")
-        if not full and model.batch < self.min_batch:
-            wrong.append(f"batch = {model.batch} (at least {self.min_batch}, and 20 for each column)")
-        if model.step is not None and model.step > self.largest_step:
-            wrong.append(f"step = {model.step} (at most {self.largest_step})")
-        if model.ridge < self.smallest_ridge:
-            wrong.append(f"ridge = {model.ridge} (at least {self.smallest_ridge})")
-        if clip > self.largest_clip:
+        wrong += plan.model.refused(self)
+        if (clip := plan.preparation.clip) > self.largest_clip:
             wrong.append(f"clip = {clip} (at most {self.largest_clip})")
         return wrong

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from common.plan.linear import Model
 from common.plan.request import Request
-from common.plan.train import Model, check_full_batch
 
 
 class PredealPlan(Request):
@@ -21,5 +21,5 @@ class PredealPlan(Request):
 
     @model_validator(mode="after")
     def _can_be_dealt(self) -> PredealPlan:
-        check_full_batch(self.model)
+        self.model.check_ahead()
         return self

@@ -22,7 +22,7 @@ from common.learn.linear.train import Shares, TrainingInputs, train
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.fixedpoint import Reals
 from common.mpc.session import Kind, Session
-from common.plan.train import Model
+from common.plan.linear import Model
 
 MOST_ROWS, MOST_COLUMNS = 1.25, 2.0  # of a stock, for each that there is: zeros cost bytes and time as data does
 

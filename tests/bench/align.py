@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from common.mpc.cost import matching_by_tags
+from common.plan.linear import Model
 from common.plan.request import Matching, Side
-from common.plan.train import Model, Split, TrainPlan
+from common.plan.train import Split, TrainPlan
 from tests.bench import jobs
 from tests.bench.line import Shape, measure
 from tests.bench.peers import Spu

@@ -9,9 +9,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from common.plan.linear import Model
 from common.plan.request import Side
 from common.plan.score import ScorePlan
-from common.plan.train import Model, Split, TrainPlan
+from common.plan.train import Split, TrainPlan
 from common.stats.measures import sigmoid
 from tests.bench import jobs
 from tests.bench.anatomy import anatomy

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from common.plan.linear import Model
 from common.plan.predeal import PredealPlan
 from common.plan.request import Side
-from common.plan.train import Model, Split, TrainPlan
+from common.plan.train import Split, TrainPlan
 from common.trial.result import as_json
 from tests.bench import jobs, plaintext
 from tests.bench.anatomy import anatomy

@@ -12,9 +12,10 @@ from common.learn.linear.descent import Step, nesterov, sgd
 from common.mpc.dealer import Dealt, Prgs
 from common.mpc.fixedpoint import WEIGHT_LIMIT, X_LIMIT, LinkScales
 from common.party import Party
+from common.plan.linear import Model
 from common.plan.predeal import PredealPlan
 from common.plan.request import Request
-from common.plan.train import Model, TrainPlan
+from common.plan.train import TrainPlan
 
 MAX_STEPS = 100_000
 

@@ -17,7 +17,7 @@ from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, Words, decode, encode
 from common.mpc.product import Rows, share_matrices
 from common.mpc.session import Session
 from common.party import Party
-from common.plan.train import Model
+from common.plan.linear import Model
 
 
 @dataclass(frozen=True, repr=False)

@@ -15,12 +15,13 @@ from common.errors import ConfigError, PlanError
 from common.learn.linear.steps import make_steps, make_work, predealt
 from common.mpc.link import Fourier, Taylor
 from common.party import Party
+from common.plan.linear import Model
 from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
 from common.plan.read import load_plan, make_plan, parse_plan
 from common.plan.request import Request
 from common.plan.score import ScorePlan
-from common.plan.train import Model, TrainPlan
+from common.plan.train import TrainPlan
 
 SIDES: dict[str, Any] = {"grid": {"dataset": "meters"}, "bank": {"dataset": "loans"}}
 WEIGHTS = {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS}

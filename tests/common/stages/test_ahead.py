@@ -23,8 +23,8 @@ from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.fixedpoint import WEIGHT_SCALE, X_SCALE, decode, encode
 from common.mpc.session import Kind, Session
 from common.party import Party
+from common.plan.linear import Model
 from common.plan.predeal import PredealPlan
-from common.plan.train import Model
 from common.stages.ahead import choose, confirm_stock, train_ahead
 from common.stages.predeal import predeal
 from tests.common.mpc.problems import RIDGE_SCALE, Problem, make_problem

@@ -13,7 +13,7 @@ from common.learn.linear.descent import SPAN_ROWS, nesterov
 from common.learn.linear.steps import make_steps
 from common.mpc.link import Fourier, Link, Taylor
 from common.party import Party
-from common.plan.train import Model
+from common.plan.linear import Model
 from tests.common.mpc.problems import Problem, make_problem, train
 from tests.peers import Trio, deal_work
 

@@ -1,0 +1,133 @@
+"""The section of a plan that trains the linear model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from common.disclosure import Opened
+from common.mpc.fixedpoint import WEIGHT_SCALE
+from common.mpc.link import Fourier, Link, Taylor, fourier_coefficients
+from common.plan.section import Floors, Section
+
+
+class Model(Section):
+    """How to train the linear model."""
+
+    link: Literal["fourier", "taylor"] = Field(
+        default="fourier", description="fourier: exact logistic loss; taylor: its second-order expansion."
+    )
+    period: int | None = Field(
+        default=None, description="The link's period in units of u, a power of two. Default 32 (fourier), 128 (taylor)."
+    )
+    terms: int = Field(default=8, ge=2, le=32, description="Sine terms of the fourier link.")
+    weights: Literal["shared", "owned"] = Field(
+        default="shared",
+        description="shared: secret until the end; owned: each side's own in clear at every step, as first published; weaker.",
+    )
+    optimiser: Literal["nesterov", "sgd"] = Field(
+        default="nesterov", description="Full-batch accelerated descent, or mini-batches."
+    )
+    iterations: int = Field(default=15, ge=1, le=1000, description="Steps of nesterov.")
+    epochs: int = Field(default=5, ge=1, le=1000, description="Passes of sgd.")
+    batch: int = Field(default=1024, ge=1, description="Rows of an sgd step.")
+    step: float | None = Field(
+        default=None,
+        gt=0.0,
+        le=16.0,
+        description="Step size. Default 2.5 (nesterov), 1 (sgd), on whitened columns; above 2.6 only where few are overdue.",
+    )
+    ridge: float = Field(
+        default=1e-4, ge=0.0, le=10.0, description="L2 penalty on standardised coefficients: mean log-loss + ridge/2 |beta|^2."
+    )
+    reveal: Literal["none", "owners"] = Field(
+        default="none",
+        description="none: nobody ever holds the model, rows are scored on shares; owners: each side is told its own weights.",
+    )
+    weight_bits: int = Field(
+        default=8, ge=4, le=WEIGHT_SCALE, description="Weights are opened rounded to multiples of 2^-weight_bits."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Model:
+        if self.period is not None and (self.period < 8 or self.period > 4096 or self.period & (self.period - 1)):
+            raise ValueError("period must be a power of two from 8 to 4096")
+        if self.link == "fourier":
+            _check_fourier(Fourier(self.period or 32, self.terms))
+        if self.weights == "owned" and self.optimiser == "nesterov":
+            raise ValueError("owned weights go with optimiser = 'sgd'")
+        if self.weights == "owned" and self.reveal == "none":
+            raise ValueError("owned weights are their owner's at every step: they go with reveal = 'owners'")
+        return self
+
+    def make_link(self) -> Link:
+        if self.link == "taylor":
+            return Taylor(self.period or 128)
+        return Fourier(self.period or 32, self.terms)
+
+    @property
+    def revealed_bits(self) -> int | None:
+        """The grid of the final weights; every bit of shared weights that stay closed, None for owned weights."""
+        if self.weights == "owned":
+            return None
+        return self.weight_bits if self.reveal == "owners" else WEIGHT_SCALE
+
+    @property
+    def closed(self) -> bool:
+        """Whether no weight is opened to anybody."""
+        return self.reveal == "none"
+
+    @property
+    def opens(self) -> frozenset[Opened]:
+        opened = {"owned": {Opened.GRADIENTS}, "shared": {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS}}
+        return frozenset(() if self.closed else opened[self.weights])
+
+    @property
+    def reach(self) -> float:
+        return self.make_link().reach
+
+    @property
+    def calibrated(self) -> bool:
+        """The expansion of `taylor` has an optimum of its own, whose slope is another."""
+        return self.link == "fourier"
+
+    def refused(self, floors: Floors) -> list[str]:
+        wrong = []
+        if self.reveal == "owners" and not floors.own_weights:
+            wrong.append("reveal = 'owners' (own_weights = false)")
+        if self.weights == "owned" and not floors.owned_weights:
+            wrong.append("weights = 'owned'")
+        wrong += self._refused_course(floors)
+        if self.weight_bits > floors.finest_weight_bits:
+            wrong.append(f"weight_bits = {self.weight_bits} (at most {floors.finest_weight_bits})")
+        return wrong
+
+    def _refused_course(self, floors: Floors) -> list[str]:
+        """What of a training's course decides how much its weights say of single rows."""
+        full, wrong = self.optimiser == "nesterov", []
+        if full and self.iterations < floors.min_iterations:
+            wrong.append(f"iterations = {self.iterations} (at least {floors.min_iterations})")
+        if not full and self.batch < floors.min_batch:
+            wrong.append(f"batch = {self.batch} (at least {floors.min_batch}, and 20 for each column)")
+        if self.step is not None and self.step > floors.largest_step:
+            wrong.append(f"step = {self.step} (at most {floors.largest_step})")
+        if self.ridge < floors.smallest_ridge:
+            wrong.append(f"ridge = {self.ridge} (at least {floors.smallest_ridge})")
+        return wrong
+
+    def check_ahead(self) -> None:
+        if self.optimiser != "nesterov":
+            raise ValueError("only optimiser = 'nesterov' can be dealt ahead: rows to spare would fill whole batches of sgd")
+
+
+def _check_fourier(link: Fourier) -> None:
+    u = np.linspace(-link.reach, link.reach, 2001)
+    error = float(np.abs(link(u) - 0.5 * (1.0 + np.tanh(u / 2.0))).max())
+    size = sum(abs(b) for b in fourier_coefficients(link.period, link.terms))
+    if error > 0.05 or size > 20.0:
+        raise ValueError(
+            f"period {link.period} with {link.terms} terms gives a poor link"
+            f" (error {error:.3f}, coefficients {size:.0f} in all): use 32 with 8, or 64 with 16"
+        )

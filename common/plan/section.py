@@ -1,0 +1,66 @@
+"""What a plan says of the learner it trains with: a section that every learner has of its own, and that all plans ask alike."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Protocol
+
+from common.config import StrictModel
+from common.disclosure import Opened
+
+
+class Floors(Protocol):
+    """What a party's policy holds every training to; see `plan.policy.Policy`."""
+
+    @property
+    def min_iterations(self) -> int: ...
+
+    @property
+    def min_batch(self) -> int: ...
+
+    @property
+    def largest_step(self) -> float: ...
+
+    @property
+    def smallest_ridge(self) -> float: ...
+
+    @property
+    def finest_weight_bits(self) -> int: ...
+
+    @property
+    def own_weights(self) -> bool: ...
+
+    @property
+    def owned_weights(self) -> bool: ...
+
+
+class Section(StrictModel, ABC):
+    """How to train with one learner."""
+
+    @property
+    @abstractmethod
+    def closed(self) -> bool:
+        """Whether nobody ever holds the model."""
+
+    @property
+    @abstractmethod
+    def opens(self) -> frozenset[Opened]:
+        """What training itself opens, besides what every training does."""
+
+    @property
+    @abstractmethod
+    def reach(self) -> float | None:
+        """The largest |u| for which training is accurate; None: any."""
+
+    @property
+    @abstractmethod
+    def calibrated(self) -> bool:
+        """Whether a training that converged leaves log-odds which, on the rows trained on, fit their labels unstretched."""
+
+    @abstractmethod
+    def refused(self, floors: Floors) -> list[str]:
+        """Each thing a party with these floors does not allow, in words."""
+
+    @abstractmethod
+    def check_ahead(self) -> None:
+        """Raises ValueError for a training that cannot be dealt ahead."""
