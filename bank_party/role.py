@@ -50,7 +50,7 @@ class BankRole:
             raise LocalProtocolError("a training at the bank ended without scores")
         label = made.table.outcomes
         job.session.open(Opened.METRICS)
-        alone = await asyncio.to_thread(evaluation.bank_only, made, label, plan.model.ridge)
+        alone = await asyncio.to_thread(evaluation.bank_only, made, label)
         await self._measure(job, plan, heard.u, alone, label[made.train_rows :])
         held, warnings = await asyncio.to_thread(make_rules, self.home.decision, made, heard.u, alone, seed=plan.split.seed)
         job.warn(*warnings)
@@ -58,16 +58,16 @@ class BankRole:
         if heard.champion is not None and heard.champion_u is not None:
             rival = await asyncio.to_thread(challenge.compare, heard.champion, held.label, held.u_joint, heard.champion_u)
         job.outcome.challenge = rival
-        refits = await asyncio.to_thread(_again, made, held, plan.model.ridge)
+        refits = await asyncio.to_thread(_again, made, held)
         return Kept(refits, lambda folder: _save(held, rival, folder))
 
     async def _measure(self, job: PartyJob, plan: TrainPlan, u: Reals, alone: BankOnly, label: Reals) -> None:
         """The outcome's evaluation, and warnings that all hear: of scores the link cannot hold, of a training cut short."""
         found = await asyncio.to_thread(evaluation.evaluate, u, alone.u, label)
         job.outcome.evaluation = found
-        if (warning := evaluation.reach_warning(found.largest_u, plan.model.make_link().reach)) is not None:
+        if (warning := evaluation.reach_warning(found.largest_u, plan.model.reach)) is not None:
             job.warn(warning, public=warning)
-        if (warning := converged.convergence_warning(u, label, plan.model.link)) is not None:
+        if plan.model.calibrated and (warning := converged.convergence_warning(u, label)) is not None:
             job.warn(warning, public=converged.PUBLIC)
 
     def before_scoring(self, model: Half) -> None:
@@ -101,11 +101,11 @@ class BankRole:
         return found
 
 
-def _again(made: Made, held: HeldOut, ridge: float) -> tuple[Refit, ...]:
+def _again(made: Made, held: HeldOut) -> tuple[Refit, ...]:
     """The bank's weights on held-out rows: fitted to their labels where the model is open, to its scores where it is closed."""
     if made.model.closed:
         return explained(made.model, held, made.held_matrix)
-    return refit(made.model, held, made.held_matrix, ridge)
+    return refit(made.model, held, made.held_matrix, made.task.basis.ridge)
 
 
 def _save(held: HeldOut, rival: Challenge | None, folder: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from common.learn.linear.half import PartyModel
 from common.report import figures
 from common.report.evidence import gather
 from common.report.page import Chart, Own, render
@@ -17,6 +16,6 @@ def make_report(data: Path, job: str, choice: Choice) -> str:
     """The page of a training job, from the grid's data folder; raises as `gather` does."""
     evidence = gather(data, job)
     model = evidence.model
-    weights = model.weights.tolist() if isinstance(model, PartyModel) else []
+    weights = [] if model.coefficients is None else model.coefficients.tolist()
     charts: dict[str, Chart] = {"weights": lambda words: figures.weights(words, model.columns, weights) if weights else None}
     return render(evidence, Own(SECTIONS, values=lambda words: {"weights": weights}, charts=charts), choice)

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from common.learn.learner import Half
-from common.learn.linear.half import PartyModel
 from common.mpc.fixedpoint import Reals
 
 Block = Callable[[int, int], Reals]  # prepared columns of rows low to high, (high - low, m), the intercept last
@@ -23,7 +22,7 @@ _RIDGE = 1e-6  # of a column's own square: keeps columns apart that only held-ou
 
 def own_weights(model: Half, block: Block, u: Reals) -> Reals:
     """Weights of the bank's prepared columns, (m,), the intercept last: the model's where they were opened, else explained."""
-    return model.weights if isinstance(model, PartyModel) else explain(block, u)
+    return explain(block, u) if model.coefficients is None else model.coefficients
 
 
 def explain(block: Block, u: Reals, rows: npt.NDArray[np.bool_] | None = None) -> Reals:

@@ -18,13 +18,13 @@ from bank_party.decision.table import VERDICTS, verdict
 from bank_party.judge.evaluation import BankOnly
 from common.features.contributions import contributions, grouped, strongest
 from common.learn.learner import Half
-from common.learn.linear.half import linear_scores
 from common.mpc.fixedpoint import Reals
 from common.plan.train import Split
 from common.rows.table import FeatureTable
 from common.stages import split
 from common.stages.job import Made
 from common.stages.reasons import Named
+from common.stats.logistic import Design
 from common.stats.measures import sigmoid
 
 _SHOWN = 100_000  # training rows, in the random order of the alignment, from which representative values are taken
@@ -43,7 +43,7 @@ def make_rules(config: DecisionConfig, made: Made, u: Reals, bank_only: BankOnly
         shares=shares(block, weights, u),
         train=made.table.part(0, min(made.train_rows, _SHOWN)),
     )
-    scores = Scores(joint=u, own=linear_scores(block, held.rows, weights), alone=bank_only.u)
+    scores = Scores(joint=u, own=Design(held.rows, len(weights), block).times(weights), alone=bank_only.u)
     return build_rules(model.job, config, trained, held, scores, draw_validation(held, config.validation, seed))
 
 

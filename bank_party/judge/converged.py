@@ -24,15 +24,14 @@ def calibration_slope(u: Reals, label: Reals) -> tuple[float, float]:
     return slope, float(np.sqrt(variance))
 
 
-def convergence_warning(u: Reals, label: Reals, link: str = "fourier") -> str | None:
+def convergence_warning(u: Reals, label: Reals) -> str | None:
     """A warning when held-out log-odds u (n,) are too close together for their labels (n,), beyond what chance explains.
 
     Descent starts from one log-odds for all rows and spreads them: stopped early, they are too close. At the optimum of the
     training rows they are, if anything, too far apart, so that the slope is below 1. Months that differ from those trained
-    on can raise it too. None for the `taylor` link, whose own optimum has another slope.
+    on can raise it too. For a training whose
+    optimum has that slope.
     """
-    if link == "taylor":
-        return None
     slope, error = calibration_slope(u, label)
     if slope <= _SLOPE or slope - 1.0 <= _DEVIATIONS * error:
         return None

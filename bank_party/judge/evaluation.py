@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.home.outcome import Evaluation
-from common.learn.linear.half import linear_scores
-from common.mpc.fixedpoint import X_SCALE, Reals
+from common.mpc.fixedpoint import Reals
 from common.stages.job import Made
 from common.stats import measures
 from common.stats.logistic import Design, covariance, fit_design
@@ -25,16 +24,14 @@ class BankOnly:
     u: Reals
 
 
-def bank_only(made: Made, label: Reals, ridge: float) -> BankOnly:
-    """The bank's own model of the training rows as encoded; label: of all matched rows."""
-    prepared, own, unit = made.prepared, made.words, 2.0**-X_SCALE
-    train_rows, columns = own.shape
-    design, penalty = Design(train_rows, columns, lambda low, high: own[low:high] * unit), ridge * prepared.penalty
-    whitened = fit_design(design, label[:train_rows], penalty)
-    spread = np.diag(prepared.whiten @ covariance(design, design.times(whitened), penalty) @ prepared.whiten.T)
-    found: Reals = prepared.whiten @ whitened
-    u = linear_scores(made.held_matrix, made.table.rows - train_rows, found)
-    return BankOnly(found, np.sqrt(np.where(spread > 0, spread, np.nan)), u)
+def bank_only(made: Made, label: Reals) -> BankOnly:
+    """The bank's own model of the training rows as they trained; label: of all matched rows."""
+    basis, rows = made.task.basis, made.table.rows - made.train_rows
+    inner = fit_design(basis.design, label[: made.train_rows], basis.penalty)
+    spread = np.diag(basis.back @ covariance(basis.design, basis.design.times(inner), basis.penalty) @ basis.back.T)
+    found: Reals = basis.back @ inner
+    held = Design(rows, len(found), made.held_matrix)
+    return BankOnly(found, np.sqrt(np.where(spread > 0, spread, np.nan)), held.times(found))
 
 
 def evaluate(u: Reals, alone: Reals, label: Reals) -> Evaluation:
@@ -44,9 +41,9 @@ def evaluate(u: Reals, alone: Reals, label: Reals) -> Evaluation:
     )
 
 
-def reach_warning(largest_u: float, reach: float) -> str | None:
+def reach_warning(largest_u: float, reach: float | None) -> str | None:
     """A warning when held-out scores come near the end of the link's reach."""
-    if largest_u <= reach:
+    if reach is None or largest_u <= reach:
         return None
     wider = "with period = 64 and terms = 16, or " if largest_u <= 20.0 else ""
     return (

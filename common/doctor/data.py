@@ -12,7 +12,7 @@ from common.daemon.settings import PartySettings
 from common.doctor.finding import Finding, Machine, failed, passed, warned
 from common.errors import WattScoreError
 from common.home.stock import stock_bytes
-from common.learn.linear.steps import make_work, predealt
+from common.home.stocks import predealt
 from common.party import Party
 from common.plan.predeal import PredealPlan
 from common.plan.read import AnyPlan
@@ -99,7 +99,7 @@ def job_memory(rows: int, own: int, other: int, budget: int | None = None) -> tu
 def party_needs(settings: PartySettings, party: Party, sizes: Mapping[str, Size], plan: AnyPlan | None) -> Needs:
     """For `plan`, or for training on the largest dataset. The other side is taken to have as many columns as this one."""
     if isinstance(plan, PredealPlan):
-        stock = stock_bytes(party, make_work(plan.model, predealt(plan)))
+        stock = stock_bytes(party, plan.model, predealt(plan))
         return Needs(stock + _SPARE, _BASE, f"a stock for {plan.rows:,} rows")
     chosen = sizes.get(plan.side(party).dataset) if isinstance(plan, Plan) else None
     size = chosen or max(sizes.values(), key=lambda s: s.rows * s.columns, default=Size(0, 0))

@@ -11,8 +11,8 @@ from zipfile import BadZipFile
 
 from common.disk.files import make_folder, write_private
 from common.errors import ConfigError, DataError, JobNotFound
-from common.learn.halves import pack, parse
 from common.learn.learner import Half, Packed
+from common.learn.learners import pack, parse
 
 CHAMPION = "champion"  # stands for a job's name
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")

@@ -21,15 +21,14 @@ import numpy as np
 from common import __version__
 from common.disk.files import sync_folder
 from common.errors import DataError, LocalProtocolError
-from common.learn.linear.ahead import dealt_arrays
-from common.learn.linear.deal import TrainingDemand, Work
-from common.learn.linear.steps import make_steps
+from common.learn.learner import Size
+from common.learn.learners import learner_of
 from common.mpc.correlations.asked import Demand
 from common.mpc.fixedpoint import Words
 from common.mpc.prg import SEED_BYTES
 from common.mpc.session import Array, Round
 from common.party import Party
-from common.plan.linear import Model
+from common.plan.section import Section
 
 MAGIC = b"WSSTOCK1"
 TAG_BYTES = 16
@@ -50,8 +49,8 @@ class StockLabel:
     bank_columns: int
 
     @property
-    def demand(self) -> TrainingDemand:
-        return TrainingDemand(self.rows, self.grid_columns, self.bank_columns)
+    def size(self) -> Size:
+        return Size(self.rows, self.grid_columns, self.bank_columns)
 
     def digest(self) -> Words:
         """Two words by which the parties compare stocks."""
@@ -62,25 +61,16 @@ class StockLabel:
 DEALING = 1  # raised when what is dealt for the same model changes: tables, scales, spans, their order
 
 
-def dealing(model: Model) -> str:
-    """A hash of what, in a model and this software, decides which arrays are dealt: with the same, models share stocks."""
-    steps = make_steps(model, 1 << 16)
-    what = [
-        __version__,
-        DEALING,
-        repr(model.make_link()),
-        len(steps),
-        steps[0].size,
-        model.revealed_bits,
-        model.weights,
-        model.optimiser,
-    ]
+def dealing(section: Section) -> str:
+    """A hash of all that decides, in a plan's section and this software, which arrays are dealt: equal ones share stocks."""
+    what = [__version__, DEALING, *learner_of(section).dealt_alike(section)]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 
-def stock_bytes(party: Party, work: Work) -> int:
+def stock_bytes(party: Party, section: Section, size: Size) -> int:
     """The size of a stock's file, but for some hundred bytes of its label."""
-    return sum(8 * math.prod(shape) + TAG_BYTES for _, shape in dealt_arrays(party, work))
+    arrays = learner_of(section).arrays(party, section, size)
+    return sum(8 * math.prod(shape) + TAG_BYTES for _, shape in arrays)
 
 
 def _tag(seed: bytes, label: Round, data: memoryview) -> bytes:
@@ -180,12 +170,13 @@ class StockFile:
 class StoredArrays:
     """A dealer's link, for DealtCorrelations, that reads an erased stock in place of a stream."""
 
-    def __init__(self, stock: StockFile, party: Party, work: Work) -> None:
-        self._stock, self._arrays = stock, dealt_arrays(party, work)
+    def __init__(self, stock: StockFile, party: Party, section: Section) -> None:
+        learner, size = learner_of(section), stock.label.size
+        self._stock, self._demand, self._arrays = stock, learner.demand(size), learner.arrays(party, section, size)
 
     async def demand(self, demand: Demand) -> None:
-        if not self._stock.erased or demand != self._stock.label.demand:
-            raise LocalProtocolError("a stock serves once what it was dealt for", expected=self._stock.label.demand, got=demand)
+        if not self._stock.erased or demand != self._demand:
+            raise LocalProtocolError("a stock serves once what it was dealt for", expected=self._demand, got=demand)
 
     async def send(self, round: Round, values: Array) -> None:
         raise LocalProtocolError("a stock takes no arrays", round=round)

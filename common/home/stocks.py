@@ -19,7 +19,7 @@ from common.disk.book import open_book
 from common.disk.files import make_folder, sync_folder
 from common.errors import DataError, PolicyError
 from common.home.stock import StockFile, StockLabel, StockWriter, dealing, stock_bytes
-from common.learn.linear.steps import make_work, predealt
+from common.learn.learner import Size
 from common.party import Party
 from common.plan.predeal import PredealPlan
 from common.plan.train import TrainPlan
@@ -77,7 +77,7 @@ class Stocks:
     def check(self, plan: PredealPlan | TrainPlan, party: Party) -> None:
         """Raises PolicyError for a plan that this party has no room, or no stock, for."""
         if isinstance(plan, PredealPlan):
-            self._check_room(stock_bytes(party, make_work(plan.model, predealt(plan))))
+            self._check_room(stock_bytes(party, plan.model, predealt(plan)))
         elif plan.dealt == "ahead" and not any(label.dealing == dealing(plan.model) for label in self.unspent()):
             raise PolicyError(
                 f"the {party.value} has no unspent stock for this model: {inventory(self.unspent())}",
@@ -137,6 +137,11 @@ class Stocks:
             self.spend(label).close()
         except (PolicyError, DataError, OSError):
             self._path(label.name).unlink(missing_ok=True)
+
+
+def predealt(plan: PredealPlan) -> Size:
+    """The largest training that the stock of this plan serves."""
+    return Size(plan.rows, plan.grid_columns, plan.bank_columns)
 
 
 def _known_by(seed: bytes) -> bytes:

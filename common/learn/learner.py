@@ -1,18 +1,69 @@
-"""What the pipeline asks of a learner and of what it leaves. A learner has a folder of its own here, and a section in plans."""
+"""What a learner is, and what it leaves: all that stages, stores and the two companies know of any of them.
+
+A learner has a folder of its own here, a section in plans (`plan.section`), and a row in `learners` and in `dealings`.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from common.disk.scratch import Scratch
+from common.features.bins import BinnedColumn
 from common.features.fit import FittedPreparation
+from common.features.options import Preparation
+from common.mpc.correlations.asked import Correlations, Demand
+from common.mpc.cost import Cost
+from common.mpc.fixedpoint import Reals
+from common.mpc.session import Kind, Round, Session
 from common.party import Party
+from common.plan.section import Floors, Section
 from common.rows.dataset import ColumnConfig
+from common.rows.table import FeatureTable
+from common.stats.logistic import Design
+
+S = TypeVar("S", bound=Section, contravariant=True)
+
+
+@dataclass(frozen=True)
+class Size:
+    """The size of a training: its rows, and the trained columns of each side, a learner's intercept among the bank's."""
+
+    rows: int
+    grid_columns: int
+    bank_columns: int
+
+    def columns(self, party: Party) -> int:
+        return self.grid_columns if party is Party.GRID else self.bank_columns
+
+    @classmethod
+    def of(cls, party: Party, rows: int, own: int, other: int) -> Size:
+        """The size as `party` sees it."""
+        return cls(rows, own, other) if party is Party.GRID else cls(rows, other, own)
+
+
+@dataclass(frozen=True, repr=False)
+class Matched:
+    """One party's matched rows as a learner is given them, the `train_rows` training rows first.
+
+    columns: as declared or inferred. binned: those to train on, where the coding is not linear.
+    """
+
+    party: Party
+    table: FeatureTable
+    columns: Mapping[str, ColumnConfig]
+    train_rows: int
+    binned: Sequence[BinnedColumn] = ()
 
 
 class Half(Protocol):
     """One party's half of a trained model, of whatever learner: what it needs, with the other's half, to score."""
+
+    @property
+    def learner(self) -> str:
+        """The name of the learner that scores with it."""
 
     @property
     def job(self) -> str: ...
@@ -40,6 +91,10 @@ class Half(Protocol):
     def closed(self) -> bool:
         """Whether nobody holds the model: no parameter was opened, and rows are scored on shares."""
 
+    @property
+    def coefficients(self) -> Reals | None:
+        """What u adds for each of the prepared columns, (m,), where that was opened to this party."""
+
 
 @dataclass(frozen=True, repr=False)
 class Packed:
@@ -52,3 +107,105 @@ class Packed:
     def digest(self) -> str:
         """SHA-256 in hexadecimal: of the text, which holds that of the arrays."""
         return hashlib.sha256(self.text).hexdigest()
+
+
+class Prepared(Protocol):
+    """One party's matched rows as it prepared them by itself, from training rows alone."""
+
+    @property
+    def fitted(self) -> FittedPreparation: ...
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the m columns, the bank's intercept last."""
+
+    def matrix(self, low: int, high: int) -> Reals:
+        """Rows low to high, standardised, float64 (high - low, m); at the bank with a last column of ones."""
+
+    def means(self, rows: int) -> Reals:
+        """The mean of each column over the first `rows` rows, (m,)."""
+
+
+@dataclass(frozen=True, repr=False)
+class Basis:
+    """A party's own training rows in the coordinates it trains in, for a regression on them alone.
+
+    design: (n, m). penalty: (m, m), the ridge on weights there. back: (m, m), which takes weights to prepared columns.
+    """
+
+    design: Design
+    penalty: Reals
+    back: Reals
+    ridge: float
+
+
+class Trained(Protocol):
+    """What one party holds at the end of a training."""
+
+    def half(self, job: str, source: dict[str, ColumnConfig], about: dict[str, Any]) -> Half: ...
+
+
+class Task(Protocol):
+    """One party's part of a training that is about to begin."""
+
+    @property
+    def size(self) -> Size: ...
+
+    @property
+    def steps(self) -> int:
+        """How many steps it takes."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What its owner should know of its rows before."""
+
+    @property
+    def basis(self) -> Basis: ...
+
+    def filled(self, size: Size) -> Task:
+        """The same with zeros up to `size`, for which a stock was dealt; what it trains is as without them."""
+
+    async def train(self, session: Session, correlations: Correlations, scratch: Scratch | None = None) -> Trained:
+        """Trains together with the other party. What does not fit in memory goes to `scratch`."""
+
+
+class Learner(Protocol[S]):
+    """A kind of model, and how two parties train and use it. Its section in plans is of type S."""
+
+    @property
+    def name(self) -> str:
+        """By it files of its models name it."""
+
+    def prepare(self, section: S, rows: Matched, options: Preparation, leverage: float) -> tuple[Prepared, list[str]]:
+        """This party's rows prepared, and warnings for it. leverage: the largest that a column may give a training row."""
+
+    def check(self, section: S, size: Size, floors: Floors) -> None:
+        """Raises PolicyError for a training that can be told to be too short only now that its size is known."""
+
+    def task(self, section: S, prepared: Any, rows: Matched, other_columns: int, scratch: Scratch | None = None) -> Task:
+        """A party's part of the training; prepared: by this learner."""
+
+    def steps(self, section: S, rows: int) -> int:
+        """How many steps a training over these rows takes."""
+
+    def demand(self, size: Size) -> Demand:
+        """What the dealer is asked for, the same at both parties."""
+
+    def arrays(self, party: Party, section: S, size: Size) -> Iterator[tuple[Round, tuple[int, ...]]]:
+        """Label and shape of each array of words that a training is dealt, in the order of its use."""
+
+    def dealt_alike(self, section: S) -> list[object]:
+        """All that decides, beside the size, which arrays are dealt: trainings in which it is the same share stocks."""
+
+    def cost(self, party: Party, section: S, size: Size) -> Cost:
+        """The bytes of the training at this party, from its first message to its last."""
+
+    async def open_scores(
+        self, session: Session, correlations: Correlations, half: Any, table: FeatureTable, kind: Kind, bits: int, number: int
+    ) -> Reals | None:
+        """The log-odds u of each row, (n,), at the bank, in steps of 2^-bits; None at the grid, which sends `kind`."""
+
+    def pack(self, half: Any) -> Packed: ...
+
+    def parse(self, head: Any, arrays: bytes) -> Half:
+        """The half that `pack` wrote; raises an error of some kind for anything else."""

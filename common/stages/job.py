@@ -15,12 +15,10 @@ from common.disk.scratch import Scratch
 from common.home.home import Home
 from common.home.outcome import Challenge, Outcome
 from common.home.record import Refit
-from common.learn.learner import Half
-from common.learn.linear.design import Prepared
+from common.learn.learner import Half, Prepared, Task
 from common.match.agree import Match
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import Reals
-from common.mpc.product import Rows
 from common.mpc.session import Reporter, Session
 from common.party import Party
 from common.plan.promote import PromotePlan
@@ -44,12 +42,12 @@ class StageReporter(Reporter, Protocol):
 class Made:
     """The product of a training at one party: its half of the model, all matched rows prepared, the training rows first.
 
-    words: these, encoded, (rows, m); table: all matched rows as loaded; train_rows: how many of them trained.
+    task: its part of the training; table: all matched rows as loaded; train_rows: how many of them trained.
     """
 
     model: Half
     prepared: Prepared
-    words: Rows
+    task: Task
     table: FeatureTable
     train_rows: int
 

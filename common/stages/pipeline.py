@@ -14,12 +14,8 @@ from common.features.binning import Binning, binned_columns
 from common.features.selection import selection
 from common.home.outcome import Outcome
 from common.home.record import Record, Seen, make_record, save_record
-from common.learn.halves import pack
-from common.learn.learner import Half, Packed
-from common.learn.linear.design import Prepared, prepare
-from common.learn.linear.half import make_half
-from common.learn.linear.steps import make_steps
-from common.learn.linear.train import TrainingInputs, train
+from common.learn.learner import Half, Matched, Packed, Prepared, Size
+from common.learn.learners import learner_of, pack
 from common.match.agree import MatchLimits
 from common.monitor import reference
 from common.mpc.fixedpoint import Reals
@@ -38,7 +34,7 @@ from common.stages.job import Heard, Kept, Made, PartyJob
 from common.stages.offer import check_width, select
 from common.stages.reasons import check_reasons, open_reasons
 from common.stages.score import open_scores
-from common.stages.sizes import agree_on_sizes, check_course
+from common.stages.sizes import agree_on_sizes
 from common.stages.watch import told, watch
 
 
@@ -64,29 +60,28 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         del loaded, matched, test, order
     with job.stage("prepare"):
         binnings = await bin_own_columns(job, plan, columns, table, train_rows)
-        prepared = await prepare_columns(job, plan, columns, table, train_rows, binnings)
+        own = Matched(job.party, table, columns, train_rows, binned_columns(binnings, plan.preparation))
+        prepared = await prepare(job, plan, own)
         other = await agree_on_sizes(job.session, table.rows, train_rows, len(prepared.columns), plan.limits)
         rival = await find_champion(job.session, job.home.registry, job.home.models, columns) if plan.challenge else None
         if plan.challenge and rival is None:
             job.warn("the plan challenges the champion, and there is none yet")
         await job.role.before_training(job, table.keys(slice(train_rows, None)), len(prepared.columns), rival)
-        check_course(plan, train_rows, len(prepared.columns) + other, job.home.policy)
+        size = Size.of(job.party, train_rows, len(prepared.columns), other)
+        learner_of(plan.model).check(plan.model, size, job.home.policy)
         job.count(train_rows=train_rows, test_rows=table.rows - train_rows, trained_columns=len(prepared.columns))
     with job.stage("train"):
-        steps, ridge = make_steps(plan.model, train_rows), plan.model.ridge
-        words, pull, warnings = await asyncio.to_thread(prepared.encoded, train_rows, ridge, steps[0].size, job.scratch)
-        job.warn(*warnings)
-        label = table.label[:train_rows] if table.label is not None else None
-        inputs = TrainingInputs(plan.model, words, pull, other, prepared.start(label), label)
+        task = await asyncio.to_thread(learner_of(plan.model).task, plan.model, prepared, own, other, job.scratch)
+        job.warn(*task.warnings)
         if plan.dealt == "ahead":
-            trained = await train_ahead(job.session, job.home.stocks, inputs, job.scratch)
+            trained = await train_ahead(job.session, job.home.stocks, plan.model, task, job.scratch)
         else:
-            trained = await train(job.session, job.correlations, inputs, job.scratch)
-        job.count(iterations=len(steps))
+            trained = await task.train(job.session, job.correlations, job.scratch)
+        job.count(iterations=task.steps)
     with job.stage("reveal"):
-        model = make_half(job.id, prepared, trained, columns, about(job, data))
+        model = trained.half(job.id, columns, about(job, data))
     with job.stage("evaluate"):
-        made = Made(model, prepared, words, table, train_rows)
+        made = Made(model, prepared, task, table, train_rows)
         heard = await tell_scores(job, plan, made, rival)
         kept = await job.role.trained(job, plan, made, heard)
         known = await asyncio.to_thread(reference.describe, table, train_rows, heard.u if heard else None)
@@ -204,19 +199,10 @@ async def bin_own_columns(
     return binnings
 
 
-async def prepare_columns(
-    job: PartyJob,
-    plan: TrainPlan,
-    columns: dict[str, ColumnConfig],
-    table: FeatureTable,
-    train_rows: int,
-    binnings: list[Binning],
-) -> Prepared:
-    ridge, options, largest = plan.model.ridge, plan.preparation, job.home.policy.largest_leverage
-    binned = binned_columns(binnings, options)
-    prepared, warnings = await asyncio.to_thread(
-        prepare, table, columns, options, train_rows, ridge, job.party, binned, largest
-    )
+async def prepare(job: PartyJob, plan: TrainPlan, own: Matched) -> Prepared:
+    """This party's matched rows, prepared by itself."""
+    learner, largest = learner_of(plan.model), job.home.policy.largest_leverage
+    prepared, warnings = await asyncio.to_thread(learner.prepare, plan.model, own, plan.preparation, largest)
     job.warn(*warnings)
     return prepared
 

@@ -8,9 +8,8 @@ import time
 from common.errors import DataError
 from common.home.outcome import Outcome
 from common.home.stock import StockWriter
-from common.home.stocks import Stocks
-from common.learn.linear.ahead import dealt_arrays
-from common.learn.linear.steps import make_work, predealt
+from common.home.stocks import Stocks, predealt
+from common.learn.learners import learner_of
 from common.mpc.correlations.asked import DealerLink
 from common.mpc.correlations.dealt import take_dealt
 from common.mpc.session import Session
@@ -40,15 +39,16 @@ async def predeal(
         public = f"the stock could not be written ({error.strerror})"
         raise DataError(f"{public}: {error.filename}", public=public, remedy="See to the disk of the data folder.") from None
     await confirm_stock(session, writer.label)
-    own = make_work(plan.model, predealt(plan)).columns[session.party]
-    counts = {"train_rows": plan.rows, "trained_columns": own, "iterations": plan.model.iterations}
+    learner, own = learner_of(plan.model), predealt(plan).columns(session.party)
+    counts = {"train_rows": plan.rows, "trained_columns": own, "iterations": learner.steps(plan.model, plan.rows)}
     opened = sorted(value.value for value in session.opened)
     return Outcome(counts=counts, seconds={"predeal": time.monotonic() - start}, opened=opened)
 
 
 async def _receive(plan: PredealPlan, session: Session, dealer: DealerLink, writer: StockWriter) -> None:
-    await dealer.demand(predealt(plan))
-    arrays = list(dealt_arrays(session.party, make_work(plan.model, predealt(plan))))
+    learner, size = learner_of(plan.model), predealt(plan)
+    await dealer.demand(learner.demand(size))
+    arrays = list(learner.arrays(session.party, plan.model, size))
     for done, (label, shape) in enumerate(arrays, 1):
         values = await take_dealt(dealer, label, shape)
         await asyncio.to_thread(writer.add, label, values)

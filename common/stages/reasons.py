@@ -11,7 +11,6 @@ import numpy.typing as npt
 from common.errors import ConfigError, LocalProtocolError, PeerProtocolError, PlanError
 from common.features.contributions import contributions, grouped, strongest
 from common.learn.learner import Half
-from common.learn.linear.half import PartyModel
 from common.mpc.session import Kind, Session
 from common.party import Party
 from common.rows.dataset import is_reason
@@ -39,7 +38,7 @@ class Texts:
 
 def check_reasons(asked: int, model: Half) -> None:
     """The grid ranks its columns by their weights. Raises PlanError for a plan that asks it to of a model nobody holds."""
-    if asked and model.closed:
+    if asked and model.coefficients is None:
         raise PlanError(
             f"the plan asks for reasons of the grid, and nobody holds the weights of model {model.job}",
             remedy="Ask for grid_reasons = 0, or train with reveal = 'owners' where both policies allow it.",
@@ -52,7 +51,8 @@ async def open_reasons(session: Session, model: Half, table: FeatureTable, texts
     A contribution is weight times prepared value, whose mean over training rows is 0. Raises LocalProtocolError for a
     closed model.
     """
-    if not isinstance(model, PartyModel):
+    weights = model.coefficients
+    if weights is None:
         raise LocalProtocolError(f"a {type(model).__name__} has no weights to rank columns by")
     if session.party is Party.GRID:
         columns = model.fitted.fitted
@@ -60,7 +60,7 @@ async def open_reasons(session: Session, model: Half, table: FeatureTable, texts
         page = to_page(named)
 
         def choose() -> Bytes:
-            parts = contributions(model.fitted.transform(table), model.weights, np.zeros(len(columns)), groups, len(named))
+            parts = contributions(model.fitted.transform(table), weights, np.zeros(len(columns)), groups, len(named))
             return strongest(parts, most, texts.threshold).astype(np.uint8)
 
         codes = await session.compute(choose, table.rows * len(columns))

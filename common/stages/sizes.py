@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from common.errors import PeerProtocolError, PolicyError
-from common.learn.linear.steps import make_steps
 from common.mpc.session import Kind, Session
-from common.plan.policy import Policy
-from common.plan.train import Limits, TrainPlan
+from common.plan.train import Limits
 
 
 async def agree_on_sizes(session: Session, rows: int, train_rows: int, columns: int, limits: Limits) -> int:
@@ -27,25 +25,3 @@ async def agree_on_sizes(session: Session, rows: int, train_rows: int, columns: 
             remedy="Bring more rows or fewer columns, or lower the plan's limits openly, as both policies allow.",
         )
     return int(theirs[2])
-
-
-def check_course(plan: TrainPlan, rows: int, columns: int, policy: Policy) -> None:
-    """Raises PolicyError for a course of training that can be told to be too short only now that rows and columns are known.
-
-    The weights after few steps, or after a small last batch, are sums over few rows: equations in the labels of these.
-    """
-    least, steps = max(policy.min_batch, 20 * columns), len(make_steps(plan.model, rows))
-    if plan.model.optimiser == "sgd" and plan.model.batch < min(rows, least):
-        raise PolicyError(
-            f"a batch of {plan.model.batch} is too small for {columns} columns",
-            expected=f"at least {least}, or all {rows} rows",
-            got=plan.model.batch,
-            remedy="Use larger batches, or optimiser = 'nesterov'.",
-        )
-    if steps < policy.min_iterations:
-        raise PolicyError(
-            "too few steps of training",
-            expected=f"at least {policy.min_iterations}",
-            got=steps,
-            remedy="Use more epochs, or smaller batches.",
-        )

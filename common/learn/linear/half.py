@@ -20,6 +20,7 @@ from common.party import Party
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 
+LEARNER = "linear"
 FORMAT = 2  # 1 knew no closed models, and can still be read
 _BLOCK = 1 << 16
 
@@ -34,6 +35,7 @@ class PartyModel:
     weights: Reals
     source: dict[str, ColumnConfig]  # the dataset's columns as declared or inferred: later files are read the same way
     about: dict[str, Any]  # plan, dataset fingerprint, software, warnings: what a reviewer asks for
+    learner = LEARNER
 
     def partial_scores(self, table: FeatureTable) -> Reals:
         """This party's part of u for each row, (n,); the same bytes for the same rows, before and after a reload."""
@@ -46,6 +48,10 @@ class PartyModel:
     @property
     def closed(self) -> bool:
         return False
+
+    @property
+    def coefficients(self) -> Reals:
+        return self.weights
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,6 +70,8 @@ class ClosedModel:
     other: Words
     source: dict[str, ColumnConfig]
     about: dict[str, Any]
+    learner = LEARNER
+    coefficients = None
 
     def whitened(self, table: FeatureTable) -> tuple[Words, int]:
         """Rows at X_SCALE as they are multiplied, (rows, m) column-major, and how many values were held at X_LIMIT."""
@@ -112,7 +120,7 @@ def pack(model: LinearModel) -> Packed:
         np.savez(arrays, weights=model.weights)
     head = {
         "format": FORMAT,
-        "learner": "linear",
+        "learner": LEARNER,
         "closed": model.closed,
         "job": model.job,
         "party": model.party.value,

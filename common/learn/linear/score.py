@@ -16,9 +16,9 @@ from hashlib import blake2b
 import numpy as np
 
 from common.learn.linear.deal import PRODUCT_SCALE, ScoreDemand
-from common.learn.linear.half import ClosedModel
+from common.learn.linear.half import ClosedModel, LinearModel, PartyModel
 from common.mpc.correlations.asked import Correlations, TruncationPart
-from common.mpc.fixedpoint import Words
+from common.mpc.fixedpoint import Reals, Words, decode, encode
 from common.mpc.product import forward
 from common.mpc.session import Kind, Session
 from common.mpc.truncate import masked, shifted
@@ -36,6 +36,39 @@ class _Opened:
     rows: slice
     part: TruncationPart
     mine: Words
+
+
+async def open_scores(
+    session: Session,
+    correlations: Correlations,
+    model: LinearModel,
+    table: FeatureTable,
+    kind: Kind,
+    bits: int,
+    number: int,
+) -> Reals | None:
+    """The log-odds u of each row, (n,), at the bank, in steps of 2^-bits; None at the grid, which sends `kind`.
+
+    number: of this scoring in its job. Of an opened model the bank's own part is not rounded.
+    """
+    if isinstance(model, PartyModel):
+        return await _add_parts(session, model, table, kind, bits)
+    share, held = await score_shares(session, correlations, model, table, number, bits)
+    if held:
+        session.reporter.warn(f"{held} values of the {session.party.value} lay beyond what scoring holds, and were held there")
+    if session.party is Party.GRID:
+        await session.send(kind, share)
+        return None
+    return decode(share + await session.receive(kind, np.uint64, (table.rows,)), bits)
+
+
+async def _add_parts(session: Session, model: PartyModel, table: FeatureTable, kind: Kind, bits: int) -> Reals | None:
+    """Of a model whose weights each side holds: the grid sends its part of u, rounded. One message, 8 n bytes."""
+    part = await session.compute(lambda: model.partial_scores(table), table.rows * len(model.weights))
+    if session.party is Party.GRID:
+        await session.send(kind, encode(part, bits))
+        return None
+    return part + decode(await session.receive(kind, np.uint64, (table.rows,)), bits)
 
 
 async def score_shares(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from common.errors import PlanError, RangeError
+from common.errors import PlanError, PolicyError, RangeError
 from common.learn.linear.deal import Masks, TrainingDemand, Work
 from common.learn.linear.descent import Step, nesterov, sgd
 from common.mpc.dealer import Dealt, Prgs
@@ -15,6 +15,7 @@ from common.party import Party
 from common.plan.linear import Model
 from common.plan.predeal import PredealPlan
 from common.plan.request import Request
+from common.plan.section import Floors
 from common.plan.train import TrainPlan
 
 MAX_STEPS = 100_000
@@ -25,11 +26,6 @@ def deal_training(prg: Prgs, demand: TrainingDemand, plan: Request, memory: int)
     if not isinstance(plan, TrainPlan | PredealPlan):
         raise PlanError("this job trains nothing")
     yield from Masks(prg, make_work(plan.model, demand), memory).deal()
-
-
-def predealt(plan: PredealPlan) -> TrainingDemand:
-    """The demand of the largest training that the stock serves."""
-    return TrainingDemand(plan.rows, plan.grid_columns, plan.bank_columns)
 
 
 def make_work(model: Model, demand: TrainingDemand) -> Work:
@@ -53,6 +49,28 @@ def make_steps(model: Model, rows: int, data_rows: int | None = None) -> list[St
     except RangeError as error:
         raise PlanError(error.message, expected=error.expected, got=error.got, remedy=error.remedy) from None
     return found if data_rows is None else [replace(step, data_rows=data_rows) for step in found]
+
+
+def check_course(model: Model, rows: int, columns: int, floors: Floors) -> None:
+    """Raises PolicyError for a course of training that can be told to be too short only now that rows and columns are known.
+
+    The weights after few steps, or after a small last batch, are sums over few rows: equations in the labels of these.
+    """
+    least, steps = max(floors.min_batch, 20 * columns), len(make_steps(model, rows))
+    if model.optimiser == "sgd" and model.batch < min(rows, least):
+        raise PolicyError(
+            f"a batch of {model.batch} is too small for {columns} columns",
+            expected=f"at least {least}, or all {rows} rows",
+            got=model.batch,
+            remedy="Use larger batches, or optimiser = 'nesterov'.",
+        )
+    if steps < floors.min_iterations:
+        raise PolicyError(
+            "too few steps of training",
+            expected=f"at least {floors.min_iterations}",
+            got=steps,
+            remedy="Use more epochs, or smaller batches.",
+        )
 
 
 def _check_steps(model: Model, rows: int) -> None:

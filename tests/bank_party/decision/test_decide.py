@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -43,7 +45,7 @@ def rules(config: DecisionConfig = CONFIG) -> HeldOut:
     ready = Prepared(FITTED, TABLE, Party.BANK, np.eye(3), (*FITTED.columns, INTERCEPT))
     errors = np.roll(standard_errors(OWN[:TRAIN], alone, RIDGE), -1)
     bank_only = BankOnly(np.roll(alone, -1), errors, alone[0] + OWN[TRAIN:] @ alone[1:])
-    made = Made(MODEL, ready, np.empty((0, 3), np.int32), TABLE, TRAIN)
+    made = Made(MODEL, ready, cast(Any, None), TABLE, TRAIN)
     return make_rules(config, made, U[TRAIN:], bank_only, seed=42)[0]
 
 

@@ -7,10 +7,13 @@ import pytest
 
 from bank_party.judge.evaluation import bank_only, evaluate, reach_warning
 from common.features.options import Preparation
+from common.learn.learner import Matched
 from common.learn.linear.design import Prepared, prepare
 from common.learn.linear.half import PartyModel
+from common.learn.linear.learner import Linear
 from common.mpc.link import Fourier
 from common.party import Party
+from common.plan.linear import Model
 from common.rows.dataset import ColumnConfig
 from common.stages.job import Made
 from common.stats import measures
@@ -45,9 +48,9 @@ def test_the_joint_model_is_measured_on_held_out_rows() -> None:
 
 def test_the_banks_own_model_is_a_plain_logistic_regression_of_its_training_rows() -> None:
     made = prepared()
-    words = made.encoded(TRAIN, RIDGE, 1.0)[0]
+    task = Linear().task(Model(ridge=RIDGE), made, Matched(Party.BANK, made.table, {}, TRAIN), 3)
     model = PartyModel("job-1", Party.BANK, made.fitted, np.zeros(len(made.columns)), {}, {})
-    found = bank_only(Made(model, made, words, made.table, TRAIN), LABEL, RIDGE)
+    found = bank_only(Made(model, made, task, made.table, TRAIN), LABEL)
     own, errors = found.coefficients, found.errors
     x = made.matrix(0, TRAIN)[:, :-1]
     exact = fit_logistic(x, LABEL[:TRAIN], RIDGE)

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from common.disclosure import Opened
 from common.errors import ConfigError, PlanError
-from common.learn.linear.steps import make_steps, make_work, predealt
+from common.home.stocks import predealt
+from common.learn.learners import learner_of
+from common.learn.linear.steps import make_steps, make_work
 from common.mpc.link import Fourier, Taylor
 from common.party import Party
 from common.plan.linear import Model
@@ -270,7 +272,7 @@ def test_a_predealing_plan_is_of_one_trainings_size_and_opens_counts() -> None:
     plan = predeal(model={"iterations": 6})
     assert parse_plan(plan.canonical()) == plan
     assert plan.allowed == {Opened.COUNTS}
-    work = make_work(plan.model, predealt(plan))
+    work = make_work(plan.model, learner_of(plan.model).demand(predealt(plan)))
     assert (work.rows, work.columns, len(work.steps)) == (1000, {Party.GRID: 10, Party.BANK: 4}, 6)
     for wrong in ({"rows": 0}, {"bank_columns": 0}, {"model": {"optimiser": "sgd"}}):
         with pytest.raises(PlanError):

@@ -6,7 +6,7 @@ import asyncio
 import shutil
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,7 +16,10 @@ from common.home.outcome import Outcome
 from common.home.stock import StockLabel, dealing
 from common.home.stocks import Stocks
 from common.learn.dealings import dealings
-from common.learn.linear.deal import KEPT_BYTES, TrainingDemand
+from common.learn.learner import Size
+from common.learn.linear.deal import KEPT_BYTES
+from common.learn.linear.design import Prepared
+from common.learn.linear.learner import LinearTask, LinearTrained
 from common.learn.linear.steps import make_steps, make_work
 from common.learn.linear.train import TrainingInputs, train
 from common.mpc.correlations.dealt import DealtCorrelations
@@ -73,6 +76,13 @@ def inputs(problem: Problem, party: Party, model: Model = MODEL) -> TrainingInpu
     return TrainingInputs(model, *words, problem.columns[party.other], np.full(x.shape[1], 0.125), label)
 
 
+def part_of(party: Party, model: Model) -> LinearTask:
+    """A party's part, of rows that were prepared somehow."""
+    own, names = inputs(PROBLEM, party, model), tuple(f"x{k}" for k in range(PROBLEM.columns[party]))
+    prepared = Prepared(cast(Any, None), cast(Any, None), party, np.eye(len(names)), names)
+    return LinearTask(prepared, own, own.other_columns, [])
+
+
 async def online(seed: int | None = None, model: Model = MODEL) -> dict[Party, Any]:
     def side(session: Session, correlations: DealtCorrelations) -> Any:
         return train(session, correlations, inputs(PROBLEM, session.party, model))
@@ -84,11 +94,12 @@ async def ahead(folder: Path, trio: Trio | None = None, model: Model = MODEL) ->
     """Both parties' weights; raises the first error, after both have ended."""
     trio = trio or Trio()
     sides = [
-        asyncio.create_task(train_ahead(trio.session[party], shelf(folder, party), inputs(PROBLEM, party, model)))
+        asyncio.create_task(train_ahead(trio.session[party], shelf(folder, party), model, part_of(party, model)))
         for party in Party
     ]
     try:
-        return dict(zip(Party, await asyncio.gather(*sides), strict=True))
+        found = await asyncio.gather(*sides)
+        return {p: cast(LinearTrained, trained).weights for p, trained in zip(Party, found, strict=True)}
     finally:
         for task in sides:
             task.cancel()
@@ -212,14 +223,14 @@ async def test_parties_that_are_at_different_stocks_stop() -> None:
 
 
 def test_what_fits_has_all_that_is_needed_and_not_much_more() -> None:
-    demand, deals = TrainingDemand(1000, 10, 4), dealing(MODEL)
+    size, deals = Size(1000, 10, 4), dealing(MODEL)
 
     def fits(rows: int, grid: int, bank: int, kind: str = deals) -> bool:
-        return choose([StockLabel("s", "d", kind, rows, grid, bank)], kind if kind is deals else deals, demand) is not None
+        return choose([StockLabel("s", "d", kind, rows, grid, bank)], kind if kind is deals else deals, size) is not None
 
     assert fits(1000, 10, 4) and fits(1250, 20, 8)
-    for size in ((999, 10, 4), (1251, 10, 4), (1000, 9, 4), (1000, 21, 4), (1000, 10, 3), (1000, 10, 9)):
-        assert not fits(*size), size
+    for other in ((999, 10, 4), (1251, 10, 4), (1000, 9, 4), (1000, 21, 4), (1000, 10, 3), (1000, 10, 9)):
+        assert not fits(*other), other
     assert not fits(1000, 10, 4, "another")
 
 

@@ -1,0 +1,149 @@
+"""The linear model as a learner: joins what the modules beside it do to what `learn.learner` asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from common.disk.scratch import Scratch
+from common.errors import LocalProtocolError
+from common.features.options import Preparation
+from common.learn.learner import Basis, Half, Matched, Packed, Size
+from common.learn.linear import cost
+from common.learn.linear.ahead import Widened, dealt_arrays
+from common.learn.linear.deal import TrainingDemand
+from common.learn.linear.design import Prepared, prepare
+from common.learn.linear.half import LEARNER, LinearModel, make_half, pack, parse
+from common.learn.linear.score import open_scores
+from common.learn.linear.steps import check_course, make_steps, make_work
+from common.learn.linear.train import Shares, TrainingInputs, train
+from common.mpc.correlations.asked import Correlations
+from common.mpc.cost import Cost
+from common.mpc.fixedpoint import X_SCALE, Reals
+from common.mpc.session import Kind, Round, Session
+from common.party import Party
+from common.plan.linear import Model
+from common.plan.section import Floors
+from common.rows.dataset import ColumnConfig
+from common.rows.table import FeatureTable
+from common.stats.logistic import Design
+
+
+@dataclass(frozen=True, repr=False)
+class LinearTrained:
+    """What training left at one party: its own weights on whitened columns, (m,), or its shares of all weights."""
+
+    prepared: Prepared
+    weights: Reals | Shares
+
+    def half(self, job: str, source: dict[str, ColumnConfig], about: dict[str, Any]) -> Half:
+        return make_half(job, self.prepared, self.weights, source, about)
+
+
+@dataclass(frozen=True, repr=False)
+class LinearTask:
+    """One party's part of a training. `inputs` may hold zeros to spare; other_columns: of data, at the other party."""
+
+    prepared: Prepared
+    inputs: TrainingInputs
+    other_columns: int
+    warnings: list[str]
+
+    @property
+    def size(self) -> Size:
+        rows, columns = self.inputs.own.shape
+        return Size.of(self.prepared.party, rows, columns, self.inputs.other_columns)
+
+    @property
+    def steps(self) -> int:
+        return len(make_steps(self.inputs.model, self.inputs.own.shape[0]))
+
+    @property
+    def basis(self) -> Basis:
+        own, unit, ridge = self.inputs.own, 2.0**-X_SCALE, self.inputs.model.ridge
+        design = Design(own.shape[0], own.shape[1], lambda low, high: own[low:high] * unit)
+        return Basis(design, ridge * self.prepared.penalty, self.prepared.whiten, ridge)
+
+    def filled(self, size: Size) -> LinearTask:
+        inputs, party = self.inputs, self.prepared.party
+        columns, data_rows = size.columns(party), inputs.own.shape[0]
+        spare = columns - inputs.own.shape[1]
+        wide = replace(
+            inputs,
+            own=Widened(inputs.own, size.rows, columns),
+            own_ridge=np.asfortranarray(np.pad(inputs.own_ridge, (0, spare))),
+            other_columns=size.columns(party.other),
+            start=np.pad(inputs.start, (0, spare)),
+            label=None if inputs.label is None else np.pad(inputs.label, (0, size.rows - data_rows)),
+            data_rows=data_rows,
+        )
+        return replace(self, inputs=wide)
+
+    async def train(self, session: Session, correlations: Correlations, scratch: Scratch | None = None) -> LinearTrained:
+        found = await train(session, correlations, self.inputs, scratch)
+        columns = len(self.prepared.columns)
+        if isinstance(found, Shares):
+            return LinearTrained(self.prepared, Shares(found.own[:columns], found.other[: self.other_columns]))
+        if found[columns:].any():
+            raise LocalProtocolError("a column of zeros was given a weight")
+        return LinearTrained(self.prepared, found[:columns])
+
+
+class Linear:
+    """The linear model: u = X_G w_G + X_B w_B."""
+
+    name = LEARNER
+
+    def prepare(self, section: Model, rows: Matched, options: Preparation, leverage: float) -> tuple[Prepared, list[str]]:
+        return prepare(rows.table, rows.columns, options, rows.train_rows, section.ridge, rows.party, rows.binned, leverage)
+
+    def check(self, section: Model, size: Size, floors: Floors) -> None:
+        check_course(section, size.rows, size.grid_columns + size.bank_columns, floors)
+
+    def task(
+        self, section: Model, prepared: Prepared, rows: Matched, other_columns: int, scratch: Scratch | None = None
+    ) -> LinearTask:
+        count, label = rows.train_rows, rows.table.label
+        own = None if label is None else label[:count]
+        first = make_steps(section, count)[0]
+        words, pull, warnings = prepared.encoded(count, section.ridge, first.size, scratch)
+        inputs = TrainingInputs(section, words, pull, other_columns, prepared.start(own), own)
+        return LinearTask(prepared, inputs, other_columns, warnings)
+
+    def steps(self, section: Model, rows: int) -> int:
+        return len(make_steps(section, rows))
+
+    def demand(self, size: Size) -> TrainingDemand:
+        return TrainingDemand(size.rows, size.grid_columns, size.bank_columns)
+
+    def arrays(self, party: Party, section: Model, size: Size) -> Iterator[tuple[Round, tuple[int, ...]]]:
+        return dealt_arrays(party, make_work(section, self.demand(size)))
+
+    def dealt_alike(self, section: Model) -> list[object]:
+        steps = make_steps(section, 1 << 16)
+        link, course = repr(section.make_link()), [len(steps), steps[0].size]
+        return [link, *course, section.revealed_bits, section.weights, section.optimiser]
+
+    def cost(self, party: Party, section: Model, size: Size) -> Cost:
+        return cost.descent(party, make_work(section, self.demand(size)))
+
+    async def open_scores(
+        self,
+        session: Session,
+        correlations: Correlations,
+        half: LinearModel,
+        table: FeatureTable,
+        kind: Kind,
+        bits: int,
+        number: int,
+    ) -> Reals | None:
+        return await open_scores(session, correlations, half, table, kind, bits, number)
+
+    def pack(self, half: LinearModel) -> Packed:
+        return pack(half)
+
+    def parse(self, head: Any, arrays: bytes) -> Half:
+        return parse(head, arrays)
