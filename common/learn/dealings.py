@@ -37,9 +37,9 @@ TABLE = (
 MESSAGES: Mapping[str, type[Demand]] = {row.message: row.demand for row in TABLE}
 
 
-def dealings(plan: Request, memory: int, table: tuple[Dealing, ...] = TABLE) -> dict[type[Demand], Deal]:
+def dealings(plan: Request, memory: int) -> dict[type[Demand], Deal]:
     """How each kind of demand is dealt in a job of this plan; memory: bytes of masks that dealing may keep."""
-    return {row.demand: partial(_deal, row, plan, memory) for row in table}
+    return {row.demand: partial(_deal, row, plan, memory) for row in TABLE}
 
 
 def _deal(row: Dealing, plan: Request, memory: int, prg: Prgs, demand: Demand) -> Iterator[Dealt]:

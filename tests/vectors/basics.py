@@ -12,7 +12,7 @@ import pyarrow as pa
 from common.match.aided import make_tags
 from common.match.curve import Secret, hash_to_curve
 from common.mpc import field
-from common.mpc.correlations import TruncationPart
+from common.mpc.correlations.asked import TruncationPart
 from common.mpc.dealer import deal_truncation
 from common.mpc.fixedpoint import LinkScales, as_words
 from common.mpc.link import Fourier, Link, Taylor, fourier_coefficients

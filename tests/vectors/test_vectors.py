@@ -12,7 +12,8 @@ import pytest
 from common.errors import PeerProtocolError
 from common.match.curve import Secret, validate
 from common.match.intersect import intersect
-from common.mpc.correlations import PeriodDemand, take_seed
+from common.mpc.correlations.asked import PeriodDemand
+from common.mpc.correlations.dealt import take_seed
 from common.mpc.session import Array, Channel, Kind, Round, Session, memory_pair
 from common.party import Party
 from tests.peers import BASE, Trio

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from common.learn.linear.descent import Descent, Step, nesterov
-from common.mpc.correlations import DealtCorrelations
+from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import WEIGHT_SCALE, X_SCALE, encode
 from common.mpc.link import Fourier, Link, Taylor

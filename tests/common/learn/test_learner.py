@@ -1,82 +1,109 @@
-"""A second learner, living here alone: it trains through both parties and the dealer with a demand and a dealing of its own.
-
-It learns the direction between the means of both classes, X^T (y - mean y), as shares: one masked matrix, one masked vector.
-"""
+"""The seam of learners: a second one, that lives in tests alone, goes through whole jobs; few modules know the first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import ast
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from common.errors import PeerProtocolError
-from common.learn.dealings import TABLE, Dealing, dealings
-from common.mpc.correlations import DealtCorrelations, take_dealt
-from common.mpc.dealer import Dealt, Prgs
-from common.mpc.fixedpoint import X_SCALE, Words, decode, encode
-from common.mpc.prg import Purpose
-from common.mpc.product import backward
-from common.mpc.session import Kind, Round, Session
+from common.learn import dealings, learners
+from common.learn.learner import Size
+from common.learn.linear.learner import Linear
+from common.mpc.session import Kind
 from common.party import Party
-from common.plan.train import TrainPlan
-from tests.peers import Trio, coordinate
+from common.plan.linear import Model
+from common.plan.section import Section
+from tests.common.learn.means import ROW, Means, MeansLearner, MeansPlan
+from tests.common.stages.companies import Companies, frames
+from tests.test_imports import MODULES, Module, is_of, sources
 
-ROWS, COLUMNS = 120, 4
-RNG = np.random.default_rng(5)
-X = RNG.normal(size=(ROWS, COLUMNS))
-Y = (RNG.random(ROWS) < 0.3).astype(np.float64)
-PLAN = TrainPlan.model_validate({"grid": {"dataset": "g"}, "bank": {"dataset": "b"}})
-
-
-@dataclass(frozen=True)
-class MeansDemand:
-    rows: int
-    columns: int
+LINEAR = "common.learn.linear"
 
 
-def deal_means(prg: Prgs, demand: MeansDemand) -> Iterator[Dealt]:
-    """The bank's share of mask times mask; the grid expands its own."""
-    matrix = prg[Party.GRID].words(Purpose.MATRIX, 0, demand.columns * demand.rows).reshape(demand.columns, demand.rows).T
-    lacking = backward(matrix, prg[Party.BANK].words(Purpose.RESIDUAL, 0, demand.rows))
-    own = prg[Party.GRID].words(Purpose.GRADIENT, 0, demand.columns)
-    yield [(Party.BANK, Round(Kind.DEALT_GRADIENT, 0), lacking - own)]
+@pytest.fixture
+def rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row for parties, a row for the dealer: all that is added outside the learner's own files."""
+    monkeypatch.setattr(learners, "TABLE", {**learners.TABLE, Means: MeansLearner()})
+    monkeypatch.setattr(dealings, "TABLE", (*dealings.TABLE, ROW))
 
 
-ROW = Dealing("means", MeansDemand, lambda prg, demand, plan, memory: deal_means(prg, demand))
+def companies(folder: Path) -> Companies:
+    found = Companies(folder)
+    found.write(frames(seed=3, monthly=False))
+    return found
 
 
-async def train(session: Session, correlations: DealtCorrelations) -> Words:
-    """This party's share of X^T r at 2 X_SCALE, (columns,)."""
-    await correlations.order(MeansDemand(ROWS, COLUMNS))
-    if session.party is Party.GRID:
-        words = np.asfortranarray(encode(X, X_SCALE))
-        await session.send(Kind.MASKED_MATRIX, words.T - correlations.matrix_mask(0, ROWS, COLUMNS))
-        received = await session.receive(Kind.MASKED_RESIDUAL, np.uint64, (ROWS,))
-        own: Words = correlations._prg.words(Purpose.GRADIENT, 0, COLUMNS)
-        return backward(words, received) + own
-    masked = await session.receive(Kind.MASKED_MATRIX, np.uint64, (COLUMNS, ROWS))
-    residual, hide = encode(Y - Y.mean(), X_SCALE), correlations.residual_mask(0, ROWS)
-    await session.send(Kind.MASKED_RESIDUAL, residual - hide)
-    dealt = await take_dealt(correlations._dealer, Round(Kind.DEALT_GRADIENT, 0), (COLUMNS,))
-    return backward(np.asfortranarray(masked.T), hide) + dealt
+def plan(at: Companies) -> MeansPlan:
+    raw = at.plan().model_dump(exclude={"model", "kind"})
+    return MeansPlan.model_validate(raw)
 
 
-async def test_a_learner_of_its_own_trains_with_one_row_more() -> None:
-    more = dealings(PLAN, 1 << 20, (*TABLE, ROW))
-    shares = await coordinate(Trio(), train, more=more)
-    found = decode(shares[Party.GRID] + shares[Party.BANK], 2 * X_SCALE)
-    np.testing.assert_allclose(found, X.T @ (Y - Y.mean()), atol=ROWS * 2.0**-X_SCALE)
-    assert np.abs(decode(shares[Party.GRID], 2 * X_SCALE)).max() > 1e6  # a share by itself says nothing
+@pytest.mark.usefixtures("rows")
+async def test_a_second_learner_trains_is_kept_and_scores_through_whole_jobs(tmp_path: Path) -> None:
+    at = companies(tmp_path)
+    trained = await at.run("job-1", plan(at))
+    measured = trained[Party.BANK].evaluation
+    assert measured is not None and measured.joint.auc > measured.bank_only.auc + 0.1
+    assert trained[Party.BANK].counts["iterations"] == 1
+    assert "grid_weights" in trained[Party.GRID].opened and "bank_weights" not in trained[Party.GRID].opened
+    bank, grid = (at.models(party).load("job-1") for party in (Party.BANK, Party.GRID))
+    assert bank.learner == grid.learner == "means"
+    await at.run("job-2", at.plan(kind="score", model="job-1"))
+    found = pd.read_csv(tmp_path / "bank" / "scores" / "job-2.csv")
+    assert len(found) == 500 and found["u"].std() > 0.3
 
 
-async def test_without_its_row_the_dealer_deals_nothing_for_it() -> None:
+@pytest.mark.usefixtures("rows")
+async def test_its_training_sends_what_it_states(tmp_path: Path) -> None:
+    at = companies(tmp_path)
+    outcomes = await at.run("job-1", plan(at))
+    size = Size(outcomes[Party.GRID].counts["train_rows"], *(outcomes[p].counts["trained_columns"] for p in Party))
+    kinds = (Kind.MASKED_MATRIX, Kind.MASKED_RESIDUAL, Kind.GRID_WEIGHT_SHARE)
+    for party in Party:
+        sent = at.trio.session[party].traffic.sent
+        assert sum(sent.get(kind, 0) for kind in kinds) == MeansLearner().cost(party, Means(), size).peer_sent
+
+
+async def test_without_its_row_the_dealer_deals_nothing_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learners, "TABLE", {**learners.TABLE, Means: MeansLearner()})
+    at = companies(tmp_path)
     with pytest.raises(PeerProtocolError, match="what this job does not consume"):
-        await coordinate(Trio(), train, more=dealings(PLAN, 1 << 20))
+        await at.run("job-1", plan(at))
 
 
-def test_rows_of_the_table_are_told_apart_by_message_and_by_demand() -> None:
+def test_rows_of_the_tables_are_told_apart() -> None:
     for column in ("message", "demand"):
-        assert len({getattr(row, column) for row in (*TABLE, ROW)}) == len(TABLE) + 1
-    assert replace(ROW, message="other").demand is MeansDemand
+        assert len({getattr(row, column) for row in (*dealings.TABLE, ROW)}) == len(dealings.TABLE) + 1
+    assert {learner.name for learner in learners.TABLE.values()} == {"linear"}
+    assert isinstance(learners.learner_of(Model()), Linear)
+
+
+def names(module: Module) -> set[str]:
+    """Names, attributes and parts of texts in it that only the linear learner gives a meaning to."""
+    own = {name for name in (*Model.model_fields, "make_link", "revealed_bits") if not hasattr(Section, name)}
+    found = set()
+    for node in ast.walk(module.code):
+        if isinstance(node, ast.Attribute) and node.attr in own and ast.unparse(node.value).endswith("model"):
+            found.add(f"model.{node.attr}")
+        elif isinstance(node, ast.Name) and node.id in ("PartyModel", "ClosedModel", "TrainingDemand", "ScoreDemand"):
+            found.add(node.id)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "nesterov" in node.value:
+            found.add("nesterov")
+    return found
+
+
+def test_at_most_eight_modules_know_the_linear_learner() -> None:
+    """Its folder apart; its section in plans and the tables of learners are among them."""
+    modules = [m for m in sources("common", "bank_party", "grid_party", "wattscore") if not is_of(m.name, [LINEAR])]
+    knowing: dict[str, Any] = {
+        m.name: names(m) | {name for name in m.imports if is_of(name, [LINEAR, "common.plan.linear"])} for m in modules
+    }
+    knowing = {name: why for name, why in knowing.items() if why}
+    assert len(knowing) <= 8, knowing
+    assert {"common.plan.linear", "common.learn.learners", "common.learn.dealings"} <= knowing.keys()
+    assert LINEAR in MODULES and np.all([not is_of(name, ["common.stages", "common.home"]) for name in knowing]), knowing

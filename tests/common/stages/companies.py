@@ -19,8 +19,8 @@ from common.disk.scratch import Scratch
 from common.home.models import ModelStore
 from common.home.outcome import Outcome
 from common.home.stocks import Stocks
-from common.learn.linear.deal import TrainingDemand, Work
-from common.learn.linear.steps import make_work
+from common.learn.dealings import dealings
+from common.learn.linear.deal import KEPT_BYTES
 from common.match.agree import Match
 from common.monitor.config import MonitorConfig
 from common.mpc.correlations.dealt import DealtCorrelations
@@ -158,8 +158,4 @@ class Companies:
                 )
             )
 
-        def work(demand: TrainingDemand) -> Work:
-            assert isinstance(plan, TrainPlan)
-            return make_work(plan.model, demand)
-
-        return await coordinate(self.trio, party, work if isinstance(plan, TrainPlan) else None)
+        return await coordinate(self.trio, party, more=dealings(plan, KEPT_BYTES))

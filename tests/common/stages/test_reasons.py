@@ -80,7 +80,7 @@ async def test_nothing_is_sent_that_the_plan_does_not_open() -> None:
 
 
 def test_reasons_are_not_asked_of_a_model_that_nobody_holds() -> None:
-    closed: Any = SimpleNamespace(job="job-1", closed=True)
+    closed: Any = SimpleNamespace(job="job-1", closed=True, coefficients=None)
     with pytest.raises(PlanError, match="nobody holds the weights of model job-1"):
         check_reasons(1, closed)
     check_reasons(0, closed)
@@ -89,7 +89,7 @@ def test_reasons_are_not_asked_of_a_model_that_nobody_holds() -> None:
 
 @pytest.mark.parametrize("party", Party)
 async def test_a_model_without_weights_here_ranks_nothing_and_sends_nothing(party: Party) -> None:
-    trio, closed = Trio(), SimpleNamespace(job="job-1", closed=True)
+    trio, closed = Trio(), SimpleNamespace(job="job-1", closed=True, coefficients=None)
     with pytest.raises(LocalProtocolError, match="no weights"):
         await open_reasons(trio.session[party], closed, rows(), Texts(SAID, 0.3), 2)  # type: ignore[arg-type]
     assert trio.peer[party].log == []
