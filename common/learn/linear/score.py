@@ -8,13 +8,13 @@ that cuts u to the grid of scores takes back.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 
 import numpy as np
 
+from common.errors import PolicyError
 from common.learn.linear.deal import PRODUCT_SCALE, ScoreDemand
 from common.learn.linear.half import ClosedModel, LinearModel, PartyModel
 from common.mpc.correlations.asked import Correlations, TruncationPart
@@ -26,16 +26,145 @@ from common.party import Party
 from common.rows.hashes import hash_rows
 from common.rows.table import FeatureTable
 
-Dither = Callable[[slice], Words]
+
+@dataclass(repr=False)
+class _Block:
+    """Rows that are masked under one key: how many there are and were used, and what masks them, once it is asked for."""
+
+    key: int
+    rows: int
+    used: int = 0
+    hide: Words | None = None  # (m, rows): of own columns
+    part: TruncationPart | None = None
+
+
+@dataclass(frozen=True, repr=False)
+class _Piece:
+    """Rows of a table, and their places in a block."""
+
+    block: _Block
+    at: slice
+    rows: slice
+
+    @property
+    def count(self) -> int:
+        return int(self.rows.stop - self.rows.start)
 
 
 @dataclass(repr=False)
 class _Opened:
-    """A block whose share of c is on its way."""
+    """A piece whose share of c is on its way."""
 
-    rows: slice
+    piece: _Piece
     part: TruncationPart
     mine: Words
+
+
+class Scorer:
+    """Scores tables of rows by one closed model, one after the other, within the rows of one demand.
+
+    The weights are masked once, when it starts; each row has masks of its own, taken in order, whatever becomes of it. The
+    other party must score tables of as many rows in the same order.
+    """
+
+    def __init__(self, session: Session, correlations: Correlations, model: ClosedModel, demand: ScoreDemand) -> None:
+        self._session, self._correlations, self._model, self._demand = session, correlations, model, demand
+        self._point = self._mask = np.zeros(0, np.uint64)
+        self._coming, self._block = demand.blocks(), _Block(demand.key, 0)
+        self.left = demand.rows
+
+    async def start(self) -> None:
+        """Exchanges the masked shares of the other's weights: one round, 8 m_other bytes."""
+        own, other = self._model.own, self._model.other
+        await self._correlations.order(self._demand)
+        self._mask = self._correlations.weight_mask(self._demand.key, len(other))
+        self._point = own + await self._session.exchange(Kind.MASKED_WEIGHTS, other - self._mask, shape=own.shape)
+
+    async def score(self, table: FeatureTable) -> tuple[Words, int]:
+        """This party's share of u at 2^-bits, (n,), u rounded up or down at random; how many own values were held at X_LIMIT.
+
+        The grid adds a dither of a step's width that is the same whenever this model scores this row: rounding at random
+        would else tell finer bits to whoever has a row scored again and again, and takes the mean. PolicyError for more rows
+        than are left.
+
+        1. for each block of rows, exchange the masked rows, 8 m_own bytes a row; u is then local, off by what the dealer knows
+        2. exchange the masked u, 8 bytes a row: the truncation to 2^-bits
+        Blocks go through these one behind the other, so that the network works while this side computes.
+        """
+        session, shift = self._session, PRODUCT_SCALE - self._demand.bits
+        out: Words = np.empty(table.rows, np.uint64)
+        waiting, sent, opened, held = self._take(table.rows), deque[tuple[_Piece, Words]](), deque[_Opened](), 0
+        while waiting or sent or opened:
+            arriving, ready = bool(sent), bool(opened)
+            if waiting:
+                piece = waiting.popleft()
+                words, beyond, hidden = await session.compute(partial(self._hide, table, piece), self._work(piece))
+                held += beyond
+                await session.post(Kind.MASKED_MATRIX, hidden)
+                sent.append((piece, words))
+            if arriving:
+                opened.append(await self._open(table, *sent.popleft()))
+            if ready:
+                last = opened.popleft()
+                c = last.mine + await session.collect(Kind.MASKED_UPDATE, np.uint64, last.mine.shape)
+                out[last.piece.rows] = shifted(session.party, last.part, c, shift)
+                session.reporter.progress(last.piece.rows.stop, table.rows)
+        return out, held
+
+    def _take(self, rows: int) -> deque[_Piece]:
+        """Masks for so many rows, which nobody takes again."""
+        if rows > self.left:
+            message = f"{rows} rows are to be scored, and randomness is left for {self.left}"
+            raise PolicyError(message, remedy="Deal more ahead: `wattscore predeal`.")
+        self.left -= rows
+        pieces, low = deque[_Piece](), 0
+        while low < rows:
+            if self._block.used == self._block.rows:
+                key, at = next(self._coming)
+                self._block = _Block(key, at.stop - at.start)
+            block, first = self._block, self._block.used
+            block.used = min(block.rows, first + rows - low)
+            high = low + block.used - first
+            pieces.append(_Piece(block, slice(first, block.used), slice(low, high)))
+            low = high
+        return pieces
+
+    def _work(self, piece: _Piece) -> int:
+        return len(self._point) * (piece.count if piece.block.hide is not None else piece.block.rows)
+
+    def _hide(self, table: FeatureTable, piece: _Piece) -> tuple[Words, int, Words]:
+        """Own rows of a piece, (n, m) column-major, how many values were held, and the rows as they are sent, (m, n)."""
+        block = piece.block
+        words, held = self._model.whitened(table.part(piece.rows.start, piece.rows.stop))
+        if block.hide is None:
+            block.hide = self._correlations.matrix_mask(block.key, block.rows, words.shape[1])
+        hidden: Words = words.T - block.hide[:, piece.at]
+        if piece.at.stop == block.rows:
+            block.hide = None  # all of it is used
+        return words, held, hidden
+
+    async def _open(self, table: FeatureTable, piece: _Piece, words: Words) -> _Opened:
+        session, block = self._session, piece.block
+        theirs = await session.collect(Kind.MASKED_MATRIX, np.uint64, (len(self._mask), piece.count))
+        if block.part is None:
+            block.part = await self._correlations.truncation(block.key, block.rows)
+        part = block.part.at(piece.at)
+
+        def open_u() -> Words:
+            u = forward(words, self._point) + forward(theirs.T, self._mask)
+            return masked(session.party, part, u + self._dither(table, piece.rows))
+
+        mine = await session.compute(open_u, words.size + theirs.size)
+        await session.post(Kind.MASKED_UPDATE, mine)
+        return _Opened(piece, part, mine)
+
+    def _dither(self, table: FeatureTable, rows: slice) -> Words:
+        """At the grid: uniform in half a step either way, (n,) at PRODUCT_SCALE; a hash of the row under a key that it has."""
+        if self._session.party is Party.BANK:
+            return np.zeros(rows.stop - rows.start, np.uint64)
+        key = blake2b(self._model.own.tobytes(), digest_size=32, person=b"wattscore.dither").digest()
+        step = PRODUCT_SCALE - self._demand.bits
+        return (hash_rows(table.keys(rows), key=key) >> np.uint64(64 - step)) - np.uint64(1 << (step - 1))
 
 
 async def open_scores(
@@ -74,71 +203,9 @@ async def _add_parts(session: Session, model: PartyModel, table: FeatureTable, k
 async def score_shares(
     session: Session, correlations: Correlations, model: ClosedModel, table: FeatureTable, number: int, bits: int
 ) -> tuple[Words, int]:
-    """This party's share of u at 2^-bits, (n,), u rounded up or down at random; how many own values were held at X_LIMIT.
-
-    The grid adds a dither of a step's width that is the same whenever this model scores this row: rounding at random would
-    else tell finer bits to whoever has a row scored again and again, and takes the mean.
-
-    1. exchange the masked shares of the other's weights, once: 8 m_other bytes
-    2. for each block of rows, exchange the masked rows, 8 m_own bytes a row; u is then local, off by what the dealer knows
-    3. exchange the masked u, 8 bytes a row: the truncation to 2^-bits
-    Blocks go through these one behind the other, so that the network works while this side computes.
-    """
+    """The scores of one table, as `Scorer.score` gives them, under a demand for as many rows; number: in its job."""
     own, other = len(model.own), len(model.other)
     grid, bank = (own, other) if session.party is Party.GRID else (other, own)
-    demand = ScoreDemand(number, table.rows, grid, bank, bits)
-    await correlations.order(demand)
-    mask = correlations.weight_mask(demand.key, other)
-    point = model.own + await session.exchange(Kind.MASKED_WEIGHTS, model.other - mask, shape=(own,))
-    dither = partial(_dither, model, table, bits) if session.party is Party.GRID else _none
-    out: Words = np.empty(table.rows, np.uint64)
-    waiting, sent, opened, held = deque(demand.blocks()), deque[tuple[int, slice, Words]](), deque[_Opened](), 0
-    while waiting or sent or opened:
-        arriving, ready = bool(sent), bool(opened)
-        if waiting:
-            key, rows = waiting.popleft()
-            hide = partial(_hide, correlations, model, table, key, rows)
-            words, beyond, hidden = await session.compute(hide, (rows.stop - rows.start) * own)
-            held += beyond
-            await session.post(Kind.MASKED_MATRIX, hidden)
-            sent.append((key, rows, words))
-        if arriving:
-            opened.append(await _open(session, correlations, point, mask, dither, *sent.popleft()))
-        if ready:
-            block = opened.popleft()
-            c = block.mine + await session.collect(Kind.MASKED_UPDATE, np.uint64, block.mine.shape)
-            out[block.rows] = shifted(session.party, block.part, c, PRODUCT_SCALE - bits)
-            session.reporter.progress(block.rows.stop, table.rows)
-    return out, held
-
-
-def _dither(model: ClosedModel, table: FeatureTable, bits: int, rows: slice) -> Words:
-    """Uniform in half a step either way, at PRODUCT_SCALE, (n,), by a hash of the row under a key that only the grid has."""
-    key = blake2b(model.own.tobytes(), digest_size=32, person=b"wattscore.dither").digest()
-    step = PRODUCT_SCALE - bits
-    return (hash_rows(table.keys(rows), key=key) >> np.uint64(64 - step)) - np.uint64(1 << (step - 1))
-
-
-def _none(rows: slice) -> Words:
-    return np.zeros(rows.stop - rows.start, np.uint64)
-
-
-def _hide(
-    correlations: Correlations, model: ClosedModel, table: FeatureTable, key: int, rows: slice
-) -> tuple[Words, int, Words]:
-    """Own rows of a block, (n, m) column-major, how many values were held, and the rows as they are sent, (m, n)."""
-    words, held = model.whitened(table.part(rows.start, rows.stop))
-    return words, held, words.T - correlations.matrix_mask(key, *words.shape)
-
-
-async def _open(
-    session: Session, correlations: Correlations, point: Words, mask: Words, dither: Dither, key: int, rows: slice, words: Words
-) -> _Opened:
-    theirs = await session.collect(Kind.MASKED_MATRIX, np.uint64, (len(mask), len(words)))
-    part = await correlations.truncation(key, len(words))
-    mine = await session.compute(
-        lambda: masked(session.party, part, forward(words, point) + forward(theirs.T, mask) + dither(rows)),
-        words.size + theirs.size,
-    )
-    await session.post(Kind.MASKED_UPDATE, mine)
-    return _Opened(rows, part, mine)
+    scorer = Scorer(session, correlations, model, ScoreDemand(number, table.rows, grid, bank, bits))
+    await scorer.start()
+    return await scorer.score(table)

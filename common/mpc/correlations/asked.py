@@ -52,6 +52,10 @@ class TruncationPart:
     body: Words
     top: Words
 
+    def at(self, rows: slice) -> TruncationPart:
+        """The part of some of the values."""
+        return TruncationPart(self.mask[rows], self.body[rows], self.top[rows])
+
 
 class Correlations(Protocol):
     """The source of a party's single-use randomness; `number` is the step it is for. A dealer today."""

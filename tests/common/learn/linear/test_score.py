@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
-from common.errors import LocalProtocolError, PeerProtocolError
+from common.errors import LocalProtocolError, PeerProtocolError, PolicyError
 from common.features.options import Preparation
 from common.learn.linear.deal import ScoreDemand, deal_scores
 from common.learn.linear.design import Prepared, prepare
 from common.learn.linear.half import ClosedModel
-from common.learn.linear.score import score_shares
+from common.learn.linear.score import Scorer, score_shares
 from common.mpc.correlations.asked import MATRIX_BLOCK
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, Words, decode, encode
@@ -122,6 +123,43 @@ async def test_a_row_scored_again_and_again_tells_no_finer_bits() -> None:
     off = (found - u) * 2.0**2  # in steps
     assert 0.2 < float(off.std()) < 0.4  # of a uniform step: 0.29; of nothing but rounding: 0.03
     assert float(np.abs(off).max()) < 0.75
+
+
+async def in_turn(trio: Trio, halves: dict[Party, ClosedModel], dealt: int, counts: Sequence[int]) -> list[Reals]:
+    """u of the first rows of the table, scored so many at a time, within one demand for `dealt` rows."""
+
+    async def side(session: Session, correlations: DealtCorrelations) -> list[Words]:
+        party = session.party
+        scorer = Scorer(session, correlations, halves[party], ScoreDemand(0, dealt, 3, 3, BITS))
+        await scorer.start()
+        return [(await scorer.score(rows(party, COUNT).part(0, count)))[0] for count in counts]
+
+    result = await coordinate(trio, side)
+    return [decode(a + b, BITS) for a, b in zip(result[Party.GRID], result[Party.BANK], strict=True)]
+
+
+@pytest.mark.parametrize(("dealt", "counts"), [(300, [300]), (40, [1, 1, 2, 36]), (64, [7, 20, 1, 16]), (33, [15, 17, 1])])
+async def test_a_demand_serves_tables_one_after_the_other_across_its_blocks(
+    monkeypatch: pytest.MonkeyPatch, dealt: int, counts: list[int]
+) -> None:
+    monkeypatch.setattr("common.learn.linear.deal.MATRIX_BLOCK", 16)
+    halves, u = models()
+    trio = Trio()
+    for found, count in zip(await in_turn(trio, halves, dealt, counts), counts, strict=True):
+        assert np.abs(found - u[:count]).max() < 1.5 * 2.0**-BITS + 0.005
+    for party in Party:
+        sent = trio.session[party].traffic.sent
+        assert sent[Kind.MASKED_WEIGHTS] == 8 * 3  # once
+        assert (sent[Kind.MASKED_MATRIX], sent[Kind.MASKED_UPDATE]) == (8 * 3 * sum(counts), 8 * sum(counts))
+        masked = [values for label, values in trio.peer[party].log if label.kind is Kind.MASKED_MATRIX]
+        words = np.concatenate([values.ravel() for values in masked])
+        assert len(np.unique(words)) == len(words)  # the same first rows each time: a mask that served twice would show
+
+
+async def test_rows_beyond_those_dealt_are_refused_at_both() -> None:
+    halves, _ = models()
+    with pytest.raises(PolicyError, match="2 rows are to be scored, and randomness is left for 1"):
+        await in_turn(Trio(), halves, 3, [2, 2])
 
 
 @pytest.mark.parametrize(
