@@ -49,6 +49,7 @@ def train(plan: Path, watch: bool, config: Path, as_json: bool) -> None:
 @click.option("--grid-dataset", required=True, help="The grid's dataset to score.")
 @click.option("--bank-dataset", required=True, help="The bank's dataset to score.")
 @click.option("--by-period", is_flag=True, help="Rows are (enterprise, period).")
+@click.option("--ahead", is_flag=True, help="With randomness dealt before, by `predeal --scores`.")
 @click.option("--grid-reasons", default=0, help="Most reasons of the grid told for each row, up to 2.")
 @click.option("--name", default="", help="A name for people.")
 @click.option("--watch", is_flag=True, help="Follow the job until it is over.")
@@ -59,6 +60,7 @@ def score(
     grid_dataset: str,
     bank_dataset: str,
     by_period: bool,
+    ahead: bool,
     grid_reasons: int,
     name: str,
     watch: bool,
@@ -73,6 +75,7 @@ def score(
         "bank": {"dataset": bank_dataset},
         "keys": ("id", "period") if by_period else ("id",),
         "grid_reasons": grid_reasons,
+        "dealt": "ahead" if ahead else "online",
     }
     plan = validate(ScorePlan, raw, "options", PlanError)
     with Client.from_config(config) as client:
@@ -81,25 +84,37 @@ def score(
 
 @click.command()
 @click.argument("plan", type=click.Path(path_type=Path), required=False)
-@click.option("--rows", type=int, help="Training rows, at least as many as there will be and at most 1.25 times.")
-@click.option("--grid", type=int, help="The grid's trained columns, or a few more.")
+@click.option("--scores", is_flag=True, help="For one scoring job by a model that nobody holds.")
+@click.option(
+    "--rows", type=int, help="Rows, at least as many as there will be; to train on at most 1.25 times, to score 4 times."
+)
+@click.option("--grid", type=int, help="The grid's trained columns; for a training a few more will do.")
 @click.option("--bank", type=int, help="The bank's, its intercept included.")
-@click.option("--like", help="A finished training job: its sizes, 5 % more rows, and its model if no PLAN is given.")
+@click.option("--like", help="A finished training job: its columns; to train, 5 % more rows and, without PLAN, its model.")
 @_config
 @_json
 def predeal(
-    plan: Path | None, rows: int | None, grid: int | None, bank: int | None, like: str | None, config: Path, as_json: bool
+    plan: Path | None,
+    scores: bool,
+    rows: int | None,
+    grid: int | None,
+    bank: int | None,
+    like: str | None,
+    config: Path,
+    as_json: bool,
 ) -> None:
-    """Deal ahead what one training of PLAN, or of a finished one's kind, consumes; both parties store it for one use."""
+    """Deal ahead what one training of PLAN, or of a finished one's kind, or one scoring job consumes; stored for one use."""
     with Client.from_config(config) as client:
         raw: dict[str, Any] = _as_before(client.show(like)) if like else {}
         if plan is not None:
             raw["model"] = _training(load_plan(plan), str(plan)).model
+        if scores:  # by whatever model of these columns
+            raw = {"model": {}, "serves": "scores", **{k: v for k, v in raw.items() if k.endswith("_columns")}}
         raw |= {k: v for k, v in {"rows": rows, "grid_columns": grid, "bank_columns": bank}.items() if v is not None}
         if missing := [k for k in ("model", "rows", "grid_columns", "bank_columns") if k not in raw]:
             raise PlanError(
                 f"nothing says the {', '.join(missing)} to deal for",
-                remedy="Give PLAN, --rows, --grid and --bank, or --like JOB.",
+                remedy="Give PLAN, --rows, --grid and --bank, or --like JOB (with --scores: --rows too, and no PLAN).",
             )
         _submit(client, validate(PredealPlan, raw, "options", PlanError), True, as_json)
 

@@ -28,6 +28,7 @@ from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
 from common.plan.read import AnyPlan, parse_plan
 from common.plan.request import Plan
+from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 from common.process.metrics import JobWatch, PartyMetrics
 from common.rows.featurefile import declared
@@ -114,7 +115,7 @@ class Runner:
             self._home.policy.check(plan)
             if isinstance(plan, Plan):
                 check_offer(plan, self.party, self._settings.datasets, self._home.policy)
-            if isinstance(plan, TrainPlan | PredealPlan):
+            if isinstance(plan, TrainPlan | ScorePlan | PredealPlan):
                 self._home.stocks.check(plan, self.party)
             if isinstance(plan, PromotePlan) and plan.model is not None:
                 self._home.registry.version(plan.model)

@@ -87,7 +87,7 @@ _SEEDS = Kept(
 )
 _STOCK = Kept(
     Name.STOCK,
-    "randomness dealt ahead, each file for one training",
+    "randomness dealt ahead, each file for one job",
     "the daemon",
     BackUp.NEVER,
     "a stock that comes back could be used twice, and shows data",

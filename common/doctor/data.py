@@ -99,7 +99,7 @@ def job_memory(rows: int, own: int, other: int, budget: int | None = None) -> tu
 def party_needs(settings: PartySettings, party: Party, sizes: Mapping[str, Size], plan: AnyPlan | None) -> Needs:
     """For `plan`, or for training on the largest dataset. The other side is taken to have as many columns as this one."""
     if isinstance(plan, PredealPlan):
-        stock = stock_bytes(party, plan.model, predealt(plan))
+        stock = stock_bytes(party, predealt(plan))
         return Needs(stock + _SPARE, _BASE, f"a stock for {plan.rows:,} rows")
     chosen = sizes.get(plan.side(party).dataset) if isinstance(plan, Plan) else None
     size = chosen or max(sizes.values(), key=lambda s: s.rows * s.columns, default=Size(0, 0))

@@ -21,14 +21,12 @@ import numpy as np
 from common import __version__
 from common.disk.files import sync_folder
 from common.errors import DataError, LocalProtocolError
-from common.learn.learner import Size
-from common.learn.learners import learner_of
+from common.learn.learner import Ahead, Size
 from common.mpc.correlations.asked import Demand
 from common.mpc.fixedpoint import Words
 from common.mpc.prg import SEED_BYTES
 from common.mpc.session import Array, Round
 from common.party import Party
-from common.plan.section import Section
 
 MAGIC = b"WSSTOCK1"
 TAG_BYTES = 16
@@ -61,16 +59,14 @@ class StockLabel:
 DEALING = 1  # raised when what is dealt for the same model changes: tables, scales, spans, their order
 
 
-def dealing(section: Section) -> str:
-    """A hash of all that decides, in a plan's section and this software, which arrays are dealt: equal ones share stocks."""
-    what = [__version__, DEALING, *learner_of(section).dealt_alike(section)]
-    return hashlib.sha256(json.dumps(what).encode()).hexdigest()
+def dealing(ahead: Ahead) -> str:
+    """A hash of all but the size that decides, in this software too, which arrays are dealt: equal ones share stocks."""
+    return hashlib.sha256(json.dumps([__version__, DEALING, *ahead.alike]).encode()).hexdigest()
 
 
-def stock_bytes(party: Party, section: Section, size: Size) -> int:
+def stock_bytes(party: Party, ahead: Ahead) -> int:
     """The size of a stock's file, but for some hundred bytes of its label."""
-    arrays = learner_of(section).arrays(party, section, size)
-    return sum(8 * math.prod(shape) + TAG_BYTES for _, shape in arrays)
+    return sum(8 * math.prod(shape) + TAG_BYTES for _, shape in ahead.arrays(party))
 
 
 def _tag(seed: bytes, label: Round, data: memoryview) -> bytes:
@@ -170,9 +166,8 @@ class StockFile:
 class StoredArrays:
     """A dealer's link, for DealtCorrelations, that reads an erased stock in place of a stream."""
 
-    def __init__(self, stock: StockFile, party: Party, section: Section) -> None:
-        learner, size = learner_of(section), stock.label.size
-        self._stock, self._demand, self._arrays = stock, learner.demand(size), learner.arrays(party, section, size)
+    def __init__(self, stock: StockFile, party: Party, ahead: Ahead) -> None:
+        self._stock, self._demand, self._arrays = stock, ahead.demand, ahead.arrays(party)
 
     async def demand(self, demand: Demand) -> None:
         if not self._stock.erased or demand != self._demand:

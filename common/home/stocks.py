@@ -19,9 +19,12 @@ from common.disk.book import open_book
 from common.disk.files import make_folder, sync_folder
 from common.errors import DataError, PolicyError
 from common.home.stock import StockFile, StockLabel, StockWriter, dealing, stock_bytes
-from common.learn.learner import Size
+from common.learn import learners
+from common.learn.learner import Ahead, Size
+from common.learn.learners import learner_of
 from common.party import Party
 from common.plan.predeal import PredealPlan
+from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 
 _log = logging.getLogger(__name__)
@@ -74,14 +77,14 @@ class Stocks:
         with self._open() as book:
             return stock.erased or bool(book.execute("select 1 from spent where seed = ?", (_known_by(stock.seed),)).fetchone())
 
-    def check(self, plan: PredealPlan | TrainPlan, party: Party) -> None:
+    def check(self, plan: PredealPlan | TrainPlan | ScorePlan, party: Party) -> None:
         """Raises PolicyError for a plan that this party has no room, or no stock, for."""
         if isinstance(plan, PredealPlan):
-            self._check_room(stock_bytes(party, plan.model, predealt(plan)))
-        elif plan.dealt == "ahead" and not any(label.dealing == dealing(plan.model) for label in self.unspent()):
+            self._check_room(stock_bytes(party, predealt(plan)))
+        elif plan.dealt == "ahead" and not any(label.dealing in _wanted(plan) for label in self.unspent()):
             raise PolicyError(
-                f"the {party.value} has no unspent stock for this model: {inventory(self.unspent())}",
-                remedy="Deal one with `wattscore predeal`, or train with dealt = 'online'.",
+                f"the {party.value} has no unspent stock for this plan: {inventory(self.unspent())}",
+                remedy="Deal one with `wattscore predeal`, or use dealt = 'online'.",
             )
 
     def _check_room(self, size: int) -> None:
@@ -97,7 +100,7 @@ class Stocks:
 
     def create(self, name: str, plan: PredealPlan, seed: bytes) -> StockWriter:
         """The writer of the stock that job `name` is dealt."""
-        label = StockLabel(name, self._dealer, dealing(plan.model), plan.rows, plan.grid_columns, plan.bank_columns)
+        label = StockLabel(name, self._dealer, dealing(predealt(plan)), plan.rows, plan.grid_columns, plan.bank_columns)
         return StockWriter(self._path(name), label, seed)
 
     def spend(self, label: StockLabel) -> StockFile:
@@ -139,9 +142,18 @@ class Stocks:
             self._path(label.name).unlink(missing_ok=True)
 
 
-def predealt(plan: PredealPlan) -> Size:
-    """The largest training that the stock of this plan serves."""
-    return Size(plan.rows, plan.grid_columns, plan.bank_columns)
+def predealt(plan: PredealPlan) -> Ahead:
+    """All that the stock of this plan holds: of the largest training, or scoring, that it serves."""
+    learner, size = learner_of(plan.model), Size(plan.rows, plan.grid_columns, plan.bank_columns)
+    return learner.ahead(plan.model, size) if plan.serves == "training" else learner.ahead_scores(size, plan.score_bits)
+
+
+def _wanted(plan: TrainPlan | ScorePlan) -> set[str]:
+    """What stocks for this plan are dealt for, whatever its size; which learner scores is known when the model is loaded."""
+    size = Size(1, 1, 1)
+    if isinstance(plan, TrainPlan):
+        return {dealing(learner_of(plan.model).ahead(plan.model, size))}
+    return {dealing(learner.ahead_scores(size, plan.score_bits)) for learner in learners.TABLE.values()}
 
 
 def _known_by(seed: bytes) -> bytes:

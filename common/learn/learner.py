@@ -6,7 +6,7 @@ A learner has a folder of its own here, a section in plans (`plan.section`), and
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -23,6 +23,8 @@ from common.plan.section import Floors, Section
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 from common.stats.logistic import Design
+
+Arrays = Iterator[tuple[Round, tuple[int, ...]]]
 
 S = TypeVar("S", bound=Section, contravariant=True)
 
@@ -42,6 +44,19 @@ class Size:
     def of(cls, party: Party, rows: int, own: int, other: int) -> Size:
         """The size as `party` sees it."""
         return cls(rows, own, other) if party is Party.GRID else cls(rows, other, own)
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What can be dealt ahead and stored, all of which is known beforehand.
+
+    demand: what the dealer is asked for, the same at both parties. arrays: label and shape of each array of words that a
+    party is dealt for it, in the order of its use. alike: all that decides, beside the size, which arrays these are.
+    """
+
+    demand: Demand
+    arrays: Callable[[Party], Arrays]
+    alike: tuple[object, ...]
 
 
 @dataclass(frozen=True, repr=False)
@@ -169,6 +184,19 @@ class Task(Protocol):
         """Trains together with the other party. What does not fit in memory goes to `scratch`."""
 
 
+@dataclass(frozen=True)
+class Telling:
+    """How scores are told to the bank: under which kind of message, in steps of 2^-bits log-odds.
+
+    number: of this scoring in its job. dealt: rows for which there is randomness, where that was dealt ahead.
+    """
+
+    kind: Kind
+    bits: int
+    number: int = 0
+    dealt: int | None = None
+
+
 class Learner(Protocol[S]):
     """A kind of model, and how two parties train and use it. Its section in plans is of type S."""
 
@@ -188,22 +216,22 @@ class Learner(Protocol[S]):
     def steps(self, section: S, rows: int) -> int:
         """How many steps a training over these rows takes."""
 
-    def demand(self, size: Size) -> Demand:
-        """What the dealer is asked for, the same at both parties."""
+    def ahead(self, section: S, size: Size) -> Ahead:
+        """What a training of this size is dealt."""
 
-    def arrays(self, party: Party, section: S, size: Size) -> Iterator[tuple[Round, tuple[int, ...]]]:
-        """Label and shape of each array of words that a training is dealt, in the order of its use."""
+    def ahead_scores(self, size: Size, bits: int) -> Ahead:
+        """What the scoring of so many rows by a model of so many columns is dealt, in steps of 2^-bits."""
 
-    def dealt_alike(self, section: S) -> list[object]:
-        """All that decides, beside the size, which arrays are dealt: trainings in which it is the same share stocks."""
+    def scored(self, half: Any, rows: int) -> Size:
+        """The size of scoring so many rows by a model of which this is one half."""
 
     def cost(self, party: Party, section: S, size: Size) -> Cost:
         """The bytes of the training at this party, from its first message to its last."""
 
     async def open_scores(
-        self, session: Session, correlations: Correlations, half: Any, table: FeatureTable, kind: Kind, bits: int, number: int
+        self, session: Session, correlations: Correlations, half: Any, table: FeatureTable, telling: Telling
     ) -> Reals | None:
-        """The log-odds u of each row, (n,), at the bank, in steps of 2^-bits; None at the grid, which sends `kind`."""
+        """The log-odds u of each row, (n,), at the bank, in steps of 2^-bits; None at the grid, which sends the kind."""
 
     def pack(self, half: Any) -> Packed: ...
 

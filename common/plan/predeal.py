@@ -1,4 +1,4 @@
-"""A plan that deals ahead what one training consumes."""
+"""A plan that deals ahead what one training consumes, or the scoring of so many rows."""
 
 from __future__ import annotations
 
@@ -11,15 +11,22 @@ from common.plan.request import Request
 
 
 class PredealPlan(Request):
-    """Deal ahead what one training of this size consumes; both parties store it and use it once."""
+    """Deal ahead what one training of this size consumes, or one scoring; both parties store it and use it once."""
 
     kind: Literal["predeal"] = "predeal"
-    model: Model = Field(default=Model(), description="How to train, as in the training plan.")
-    rows: int = Field(ge=1, le=2**31, description="Training rows, at least as many as there will be.")
-    grid_columns: int = Field(ge=1, le=100_000, description="The grid's trained columns, at least as many as there will be.")
+    serves: Literal["training", "scores"] = Field(
+        default="training", description="training: one training; scores: one scoring job by a model that nobody holds."
+    )
+    model: Model = Field(default=Model(), description="How to train, as in the training plan; for scores the learner alone.")
+    rows: int = Field(ge=1, le=2**31, description="Rows to train on, or to score: at least as many as there will be.")
+    grid_columns: int = Field(
+        ge=1, le=100_000, description="The grid's trained columns: for scores those of the model, for a training a few more."
+    )
     bank_columns: int = Field(ge=1, le=100_000, description="The bank's likewise, its intercept included.")
+    score_bits: int = Field(default=5, ge=0, le=20, description="For scores: as in the scoring plan.")
 
     @model_validator(mode="after")
     def _can_be_dealt(self) -> PredealPlan:
-        self.model.check_ahead()
+        if self.serves == "training":
+            self.model.check_ahead()
         return self

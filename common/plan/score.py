@@ -17,6 +17,10 @@ class ScorePlan(Plan):
     model: str = Field(description="The training job whose model scores, or champion: the one both parties promoted.")
     min_matched: int = Field(default=1, ge=1, description="Matched enterprises.")
     grid_reasons: int = Field(default=0, ge=0, le=2, description="Most reasons of the grid's columns told for each row.")
+    dealt: Literal["online", "ahead"] = Field(
+        default="online",
+        description="When scoring by a model that nobody holds is dealt its randomness: meanwhile, or by `wattscore predeal`.",
+    )
     drift: bool = Field(default=True, description="Each side reports its largest stability index and its number of alarms.")
 
     @property

@@ -1,4 +1,4 @@
-"""Training with randomness dealt ahead: both parties agree on one stock, spend it, fill what it has to spare with zeros.
+"""Training and scoring with randomness dealt ahead: both parties agree on one stock, and spend it.
 
 PROTOCOL.md sections 6 and 10.
 """
@@ -6,7 +6,9 @@ PROTOCOL.md sections 6 and 10.
 from __future__ import annotations
 
 import asyncio
-from contextlib import closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,25 +16,56 @@ from common.disk.scratch import Scratch
 from common.errors import PeerProtocolError, PolicyError
 from common.home.stock import StockFile, StockLabel, StoredArrays, dealing
 from common.home.stocks import MOST, Stocks, inventory
-from common.learn.learner import Size, Task, Trained
+from common.learn.learner import Ahead, Half, Size, Task, Trained
+from common.learn.learners import learner_of, named
+from common.mpc.correlations.asked import Correlations
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.session import Kind, Session
 from common.plan.section import Section
 
-MOST_ROWS, MOST_COLUMNS = 1.25, 2.0  # of a stock, for each that there is: zeros cost bytes and time as data does
+
+@dataclass(frozen=True)
+class Spare:
+    """How many times more rows and columns than needed a stock may have, and how to ask for one that fits."""
+
+    rows: float
+    columns: float
+    remedy: str
+
+
+TRAINING = Spare(1.25, 2.0, "`wattscore predeal PLAN {options}`, or train")  # zeros cost bytes and time as data does
+SCORES = Spare(4.0, 1.0, "`wattscore predeal --scores {options}`, or score")  # rows to spare cost disk alone
 
 
 async def train_ahead(
     session: Session, stocks: Stocks, section: Section, task: Task, scratch: Scratch | None = None
 ) -> Trained:
     """Trains as `task.train` does, with a stock that both parties hold. Raises PolicyError if none fits."""
-    stock = await _take(session, stocks, section, task.size)
-    with closing(stock):
-        correlations = DealtCorrelations(session.party, stock.seed, StoredArrays(stock, session.party, section))
+    ahead = learner_of(section).ahead
+    with closing(await _take(session, stocks, dealing(ahead(section, task.size)), task.size, TRAINING)) as stock:
+        correlations = _stored(session, stock, ahead(section, stock.label.size))
         return await task.filled(stock.label.size).train(session, correlations, scratch)
 
 
-async def _take(session: Session, stocks: Stocks, section: Section, size: Size) -> StockFile:
+@asynccontextmanager
+async def scores_ahead(
+    session: Session, stocks: Stocks, model: Half, rows: int, bits: int
+) -> AsyncIterator[tuple[Correlations, int]]:
+    """What scoring so many rows by a closed model consumes, from a stock that both hold, and for how many rows it is.
+
+    Raises PolicyError if none fits.
+    """
+    learner = named(model.learner)
+    size, ahead = learner.scored(model, rows), learner.ahead_scores
+    with closing(await _take(session, stocks, dealing(ahead(size, bits)), size, SCORES)) as stock:
+        yield _stored(session, stock, ahead(stock.label.size, bits)), stock.label.rows
+
+
+def _stored(session: Session, stock: StockFile, ahead: Ahead) -> Correlations:
+    return DealtCorrelations(session.party, stock.seed, StoredArrays(stock, session.party, ahead))
+
+
+async def _take(session: Session, stocks: Stocks, deals: str, size: Size, spare: Spare) -> StockFile:
     """The stock both use, spent at both.
 
     1. exchange the list of what each holds; what only one holds is discarded
@@ -41,10 +74,10 @@ async def _take(session: Session, stocks: Stocks, section: Section, size: Size) 
     """
     held = await asyncio.to_thread(stocks.unspent)
     common = await _held_by_both(session, stocks, held)
-    chosen = choose(common, dealing(section), size)
+    chosen = choose(common, deals, size, spare)
     await confirm_stock(session, chosen)
     if chosen is None:
-        raise _none_fits(common, section, size)
+        raise _none_fits(common, deals, size, spare)
     stock = await asyncio.to_thread(stocks.spend, chosen)
     try:
         await confirm_stock(session, chosen)
@@ -65,15 +98,15 @@ async def _held_by_both(session: Session, stocks: Stocks, held: list[StockLabel]
     return [label for label in held if bytes(label.digest()) in theirs]
 
 
-def choose(labels: list[StockLabel], deals: str, size: Size) -> StockLabel | None:
-    """The stock with fewest cells of those that serve a training of this size; the same at both parties."""
+def choose(labels: list[StockLabel], deals: str, size: Size, spare: Spare = TRAINING) -> StockLabel | None:
+    """The stock with fewest cells of those that serve so many rows and columns; the same at both parties."""
 
     def fits(label: StockLabel) -> bool:
         columns = ((size.grid_columns, label.grid_columns), (size.bank_columns, label.bank_columns))
         return (
             label.dealing == deals
-            and size.rows <= label.rows <= MOST_ROWS * size.rows
-            and all(needed <= dealt <= MOST_COLUMNS * needed for needed, dealt in columns)
+            and size.rows <= label.rows <= spare.rows * size.rows
+            and all(needed <= dealt <= spare.columns * needed for needed, dealt in columns)
         )
 
     def cost(label: StockLabel) -> tuple[int, str]:
@@ -82,14 +115,14 @@ def choose(labels: list[StockLabel], deals: str, size: Size) -> StockLabel | Non
     return min(filter(fits, labels), key=cost, default=None)
 
 
-def _none_fits(common: list[StockLabel], section: Section, size: Size) -> PolicyError:
-    others = sum(label.dealing != dealing(section) for label in common)
-    needed = f"{size.rows} training rows x ({size.grid_columns} + {size.bank_columns}) columns"
+def _none_fits(common: list[StockLabel], deals: str, size: Size, spare: Spare) -> PolicyError:
+    others = sum(label.dealing != deals for label in common)
+    needed = f"{size.rows} rows x ({size.grid_columns} + {size.bank_columns}) columns"
     options = f"--rows {size.rows} --grid {size.grid_columns} --bank {size.bank_columns}"
     return PolicyError(
-        f"no stock that both parties hold fits {needed}: {inventory(common)}, {others} for other models",
-        expected=f"rows from 1 to {MOST_ROWS} times, columns from 1 to {MOST_COLUMNS:.0f} times as many",
-        remedy=f"Deal one: `wattscore predeal PLAN {options}`, or train with dealt = 'online'.",
+        f"no stock that both parties hold fits {needed}: {inventory(common)}, {others} for other uses",
+        expected=f"rows from 1 to {spare.rows:g} times, columns from 1 to {spare.columns:g} times as many",
+        remedy=f"Deal one: {spare.remedy.format(options=options)} with dealt = 'online'.",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from common.features.binning import Binning, binned_columns
 from common.features.selection import selection
 from common.home.outcome import Outcome
 from common.home.record import Record, Seen, make_record, save_record
-from common.learn.learner import Half, Matched, Packed, Prepared, Size
+from common.learn.learner import Half, Matched, Packed, Prepared, Size, Telling
 from common.learn.learners import learner_of, pack
 from common.match.agree import MatchLimits
 from common.monitor import reference
@@ -26,14 +27,14 @@ from common.plan.train import TrainPlan
 from common.rows.dataset import ColumnConfig, Loaded, fingerprint, infer_columns, read_table
 from common.rows.table import FeatureTable, Index
 from common.stages import split
-from common.stages.ahead import train_ahead
+from common.stages.ahead import scores_ahead, train_ahead
 from common.stages.align import align, unlike
 from common.stages.champion import digest_words, find_champion, resolve
 from common.stages.counts import Allowance, bin_columns
 from common.stages.job import Heard, Kept, Made, PartyJob
 from common.stages.offer import check_width, select
 from common.stages.reasons import check_reasons, open_reasons
-from common.stages.score import open_scores
+from common.stages.score import charge, open_scores
 from common.stages.sizes import agree_on_sizes
 from common.stages.watch import told, watch
 
@@ -99,8 +100,8 @@ async def tell_scores(job: PartyJob, plan: TrainPlan, made: Made, rival: Half | 
     held = made.held()
 
     async def tell(model: Half, number: int) -> Reals | None:
-        budget, bits = job.role.budget(len(model.columns)), plan.score_bits
-        return await open_scores(job.session, job.correlations, model, held, Kind.TEST_SCORES, bits, budget, number)
+        telling = Telling(Kind.TEST_SCORES, plan.score_bits, number)
+        return await open_scores(job.session, job.correlations, model, held, telling, job.role.budget(len(model.columns)))
 
     u = await tell(made.model, 0)
     champion_u = await tell(rival, 1) if rival is not None else None
@@ -139,8 +140,7 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
         table = await asyncio.to_thread(loaded.table.take, matched, job.scratch)
         del loaded, matched
     with job.stage("score"):
-        budget, bits = job.role.budget(len(model.columns)), plan.score_bits
-        u = await open_scores(job.session, job.correlations, model, table, Kind.SCORES, bits, budget)
+        u = await tell_asked(job, plan, model, table)
         named = None
         if plan.grid_reasons:
             named = await open_reasons(job.session, model, table, job.role.reasons(job, model), plan.grid_reasons)
@@ -153,6 +153,16 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
         elif plan.drift and (heard := told(readings, home.monitor, home.policy.min_matched)) is not None:
             job.session.open(Opened.DRIFT)
             job.outcome.drift = heard
+
+
+async def tell_asked(job: PartyJob, plan: ScorePlan, model: Half, table: FeatureTable) -> Reals | None:
+    """Scores of the rows asked for to the bank, with a stock if the plan says so and the model needs one; None at the grid."""
+    budget, telling = job.role.budget(len(model.columns)), Telling(Kind.SCORES, plan.score_bits)
+    if plan.dealt == "online" or not model.closed:
+        return await open_scores(job.session, job.correlations, model, table, telling, budget)
+    await charge(job.session, budget, table, model)  # rows that may not be scored use up no stock
+    async with scores_ahead(job.session, job.home.stocks, model, table.rows, telling.bits) as (correlations, dealt):
+        return await open_scores(job.session, correlations, model, table, replace(telling, dealt=dealt), budget)
 
 
 async def load(job: PartyJob, *, require_label: bool, columns: dict[str, ColumnConfig] | None = None) -> Loaded:

@@ -1,4 +1,4 @@
-"""A predealing job at one party: all that one training will consume comes in from the dealer and is written to a stock."""
+"""A predealing job at one party: what one training, or scoring, will consume comes in from the dealer, into a stock."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from common.learn.learners import learner_of
 from common.mpc.correlations.asked import DealerLink
 from common.mpc.correlations.dealt import take_dealt
 from common.mpc.session import Session
+from common.party import Party
 from common.plan.predeal import PredealPlan
 from common.stages.ahead import confirm_stock
 from common.stages.job import StageReporter
@@ -39,16 +40,20 @@ async def predeal(
         public = f"the stock could not be written ({error.strerror})"
         raise DataError(f"{public}: {error.filename}", public=public, remedy="See to the disk of the data folder.") from None
     await confirm_stock(session, writer.label)
-    learner, own = learner_of(plan.model), predealt(plan).columns(session.party)
-    counts = {"train_rows": plan.rows, "trained_columns": own, "iterations": learner.steps(plan.model, plan.rows)}
+    own = plan.grid_columns if session.party is Party.GRID else plan.bank_columns
+    if plan.serves == "scores":
+        counts = {"own_rows": plan.rows, "trained_columns": own}
+    else:
+        steps = learner_of(plan.model).steps(plan.model, plan.rows)
+        counts = {"train_rows": plan.rows, "trained_columns": own, "iterations": steps}
     opened = sorted(value.value for value in session.opened)
     return Outcome(counts=counts, seconds={"predeal": time.monotonic() - start}, opened=opened)
 
 
 async def _receive(plan: PredealPlan, session: Session, dealer: DealerLink, writer: StockWriter) -> None:
-    learner, size = learner_of(plan.model), predealt(plan)
-    await dealer.demand(learner.demand(size))
-    arrays = list(learner.arrays(session.party, plan.model, size))
+    ahead = predealt(plan)
+    await dealer.demand(ahead.demand)
+    arrays = list(ahead.arrays(session.party))
     for done, (label, shape) in enumerate(arrays, 1):
         values = await take_dealt(dealer, label, shape)
         await asyncio.to_thread(writer.add, label, values)

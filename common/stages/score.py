@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from common.learn.learner import Half
+from common.learn.learner import Half, Telling
 from common.learn.learners import named
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import Reals
-from common.mpc.session import Kind, Session
+from common.mpc.session import Session
 from common.rows.table import FeatureTable
 
 
@@ -19,21 +19,23 @@ class Budget(Protocol):
         """Enters these rows as scored by `model`, all or none. Raises PolicyError when one has been scored too often."""
 
 
+async def charge(session: Session, budget: Budget | None, table: FeatureTable, model: Half) -> None:
+    """Charges the budget, where there is one; again for the same rows and model it is free."""
+    if budget is not None:
+        await session.compute(lambda: budget.charge(table, model.job), table.rows * 64)
+
+
 async def open_scores(
     session: Session,
     correlations: Correlations,
     model: Half,
     table: FeatureTable,
-    kind: Kind,
-    bits: int,
+    telling: Telling,
     budget: Budget | None,
-    number: int = 0,
 ) -> Reals | None:
-    """The log-odds u of each row, (n,), at the bank, in steps of 2^-bits; None at the grid.
+    """The log-odds u of each row, (n,), at the bank; None at the grid.
 
-    The grid charges `budget` for the rows before anything of them is sent. number: of this scoring in its job. A finer step
-    would not rank better, and would tell more of the grid's row.
+    The grid charges `budget` for the rows before anything of them is sent.
     """
-    if budget is not None:
-        await session.compute(lambda: budget.charge(table, model.job), table.rows * 64)
-    return await named(model.learner).open_scores(session, correlations, model, table, kind, bits, number)
+    await charge(session, budget, table, model)
+    return await named(model.learner).open_scores(session, correlations, model, table, telling)

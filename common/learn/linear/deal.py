@@ -135,6 +135,10 @@ class ScoreDemand:
         """The number under which the first mask of this scoring is expanded; those of its blocks follow."""
         return _FIRST | self.number << _BLOCK_BITS
 
+    def arrays(self) -> Iterator[tuple[Round, tuple[int, ...]]]:
+        """Label and shape of each array that either party is dealt for it."""
+        return ((Round(Kind.DEALT_TRUNCATION, key), (rows.stop - rows.start,)) for key, rows in self.blocks())
+
     def blocks(self) -> Iterator[tuple[int, slice]]:
         """The key and the rows of each block."""
         for block, low in enumerate(range(0, self.rows, MATRIX_BLOCK)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,19 +10,19 @@ import numpy as np
 from common.disk.scratch import Scratch
 from common.errors import LocalProtocolError
 from common.features.options import Preparation
-from common.learn.learner import Basis, Half, Matched, Packed, Size
+from common.learn.learner import Ahead, Basis, Half, Matched, Packed, Size, Telling
 from common.learn.linear import cost
 from common.learn.linear.ahead import Widened, dealt_arrays
-from common.learn.linear.deal import TrainingDemand
+from common.learn.linear.deal import ScoreDemand, TrainingDemand
 from common.learn.linear.design import Prepared, prepare
-from common.learn.linear.half import LEARNER, LinearModel, make_half, pack, parse
+from common.learn.linear.half import LEARNER, ClosedModel, LinearModel, make_half, pack, parse
 from common.learn.linear.score import open_scores
 from common.learn.linear.steps import check_course, make_steps, make_work
 from common.learn.linear.train import Shares, TrainingInputs, train
 from common.mpc.correlations.asked import Correlations
 from common.mpc.cost import Cost
 from common.mpc.fixedpoint import X_SCALE, Reals
-from common.mpc.session import Kind, Round, Session
+from common.mpc.session import Session
 from common.party import Party
 from common.plan.linear import Model
 from common.plan.section import Floors
@@ -116,19 +115,21 @@ class Linear:
     def steps(self, section: Model, rows: int) -> int:
         return len(make_steps(section, rows))
 
-    def demand(self, size: Size) -> TrainingDemand:
-        return TrainingDemand(size.rows, size.grid_columns, size.bank_columns)
+    def ahead(self, section: Model, size: Size) -> Ahead:
+        demand, steps = TrainingDemand(size.rows, size.grid_columns, size.bank_columns), make_steps(section, 1 << 16)
+        link, course = repr(section.make_link()), (len(steps), steps[0].size)
+        alike = (link, *course, section.revealed_bits, section.weights, section.optimiser)
+        return Ahead(demand, lambda party: dealt_arrays(party, make_work(section, demand)), alike)
 
-    def arrays(self, party: Party, section: Model, size: Size) -> Iterator[tuple[Round, tuple[int, ...]]]:
-        return dealt_arrays(party, make_work(section, self.demand(size)))
+    def ahead_scores(self, size: Size, bits: int) -> Ahead:
+        demand = ScoreDemand(0, size.rows, size.grid_columns, size.bank_columns, bits)
+        return Ahead(demand, lambda party: demand.arrays(), ("scores", bits))
 
-    def dealt_alike(self, section: Model) -> list[object]:
-        steps = make_steps(section, 1 << 16)
-        link, course = repr(section.make_link()), [len(steps), steps[0].size]
-        return [link, *course, section.revealed_bits, section.weights, section.optimiser]
+    def scored(self, half: LinearModel, rows: int) -> Size:
+        return Size.of(half.party, rows, len(half.columns), len(half.other) if isinstance(half, ClosedModel) else 0)
 
     def cost(self, party: Party, section: Model, size: Size) -> Cost:
-        return cost.descent(party, make_work(section, self.demand(size)))
+        return cost.descent(party, make_work(section, TrainingDemand(size.rows, size.grid_columns, size.bank_columns)))
 
     async def open_scores(
         self,
@@ -136,11 +137,9 @@ class Linear:
         correlations: Correlations,
         half: LinearModel,
         table: FeatureTable,
-        kind: Kind,
-        bits: int,
-        number: int,
+        telling: Telling,
     ) -> Reals | None:
-        return await open_scores(session, correlations, half, table, kind, bits, number)
+        return await open_scores(session, correlations, half, table, telling)
 
     def pack(self, half: LinearModel) -> Packed:
         return pack(half)

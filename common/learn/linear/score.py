@@ -15,6 +15,7 @@ from hashlib import blake2b
 import numpy as np
 
 from common.errors import PolicyError
+from common.learn.learner import Telling
 from common.learn.linear.deal import PRODUCT_SCALE, ScoreDemand
 from common.learn.linear.half import ClosedModel, LinearModel, PartyModel
 from common.mpc.correlations.asked import Correlations, TruncationPart
@@ -168,27 +169,21 @@ class Scorer:
 
 
 async def open_scores(
-    session: Session,
-    correlations: Correlations,
-    model: LinearModel,
-    table: FeatureTable,
-    kind: Kind,
-    bits: int,
-    number: int,
+    session: Session, correlations: Correlations, model: LinearModel, table: FeatureTable, telling: Telling
 ) -> Reals | None:
-    """The log-odds u of each row, (n,), at the bank, in steps of 2^-bits; None at the grid, which sends `kind`.
+    """The log-odds u of each row, (n,), at the bank, in steps of 2^-bits; None at the grid, which sends the kind.
 
-    number: of this scoring in its job. Of an opened model the bank's own part is not rounded.
+    Of an opened model the bank's own part is not rounded.
     """
     if isinstance(model, PartyModel):
-        return await _add_parts(session, model, table, kind, bits)
-    share, held = await score_shares(session, correlations, model, table, number, bits)
+        return await _add_parts(session, model, table, telling.kind, telling.bits)
+    share, held = await score_shares(session, correlations, model, table, telling.number, telling.bits, telling.dealt)
     if held:
         session.reporter.warn(f"{held} values of the {session.party.value} lay beyond what scoring holds, and were held there")
     if session.party is Party.GRID:
-        await session.send(kind, share)
+        await session.send(telling.kind, share)
         return None
-    return decode(share + await session.receive(kind, np.uint64, (table.rows,)), bits)
+    return decode(share + await session.receive(telling.kind, np.uint64, (table.rows,)), telling.bits)
 
 
 async def _add_parts(session: Session, model: PartyModel, table: FeatureTable, kind: Kind, bits: int) -> Reals | None:
@@ -201,11 +196,17 @@ async def _add_parts(session: Session, model: PartyModel, table: FeatureTable, k
 
 
 async def score_shares(
-    session: Session, correlations: Correlations, model: ClosedModel, table: FeatureTable, number: int, bits: int
+    session: Session,
+    correlations: Correlations,
+    model: ClosedModel,
+    table: FeatureTable,
+    number: int,
+    bits: int,
+    dealt: int | None = None,
 ) -> tuple[Words, int]:
-    """The scores of one table, as `Scorer.score` gives them, under a demand for as many rows; number: in its job."""
+    """The scores of one table, as `Scorer.score` gives them, under a demand for as many rows, or for `dealt`."""
     own, other = len(model.own), len(model.other)
     grid, bank = (own, other) if session.party is Party.GRID else (other, own)
-    scorer = Scorer(session, correlations, model, ScoreDemand(number, table.rows, grid, bank, bits))
+    scorer = Scorer(session, correlations, model, ScoreDemand(number, dealt or table.rows, grid, bank, bits))
     await scorer.start()
     return await scorer.score(table)

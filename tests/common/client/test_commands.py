@@ -172,6 +172,16 @@ def test_predeal_takes_sizes_and_model_from_options_or_a_finished_job(
     assert (plan.model.iterations, plan.rows, plan.grid_columns, plan.bank_columns) == expected
 
 
+def test_predeal_for_scores_takes_columns_of_a_finished_training_and_rows_of_its_own(desk: Desk) -> None:
+    ended = run("predeal", "--scores", "--like", "train-1", "--rows", "500")
+    assert ended.exit_code == 0, ended.output
+    (plan,) = desk.plans
+    assert isinstance(plan, PredealPlan)
+    assert (plan.serves, plan.rows, plan.grid_columns, plan.bank_columns) == ("scores", 500, 12, 4)
+    lacking = run("predeal", "--scores", "--like", "train-1")
+    assert lacking.exit_code == 2 and "nothing says the rows" in lacking.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

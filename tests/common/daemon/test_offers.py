@@ -59,6 +59,6 @@ async def test_a_stock_is_taken_within_the_budget_and_under_a_new_name(tmp_path:
 async def test_a_training_that_needs_a_stock_is_refused_where_there_is_none(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     fault = (await desk.offer(plan(dealt="ahead"), "train-1")).refuse.fault
-    assert fault.kind == "PolicyError" and "the grid has no unspent stock for this model: there is none" in fault.message
+    assert fault.kind == "PolicyError" and "the grid has no unspent stock for this plan: there is none" in fault.message
     store(desk.runner._home.stocks, "predeal-1", plan=PredealPlan.model_validate(STOCK))
     assert (await desk.offer(plan(dealt="ahead"), "train-2")).accept.job == "train-2"

@@ -14,21 +14,21 @@ import pytest
 
 from common.errors import DataError, LocalProtocolError, PolicyError
 from common.home import stock, stocks
-from common.home.stock import MAGIC, StoredArrays, dealing, stock_bytes
+from common.home.stock import MAGIC, StoredArrays, stock_bytes
 from common.home.stocks import MOST, Stocks, predealt
-from common.learn.learners import learner_of
 from common.learn.linear.ahead import dealt_arrays
 from common.learn.linear.deal import TrainingDemand
 from common.learn.linear.steps import make_work
 from common.mpc.prg import Prg
 from common.party import Party
 from common.plan.predeal import PredealPlan
+from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 
 DEALER = "wattscore://neutral/coordinator"
 PLAN = PredealPlan.model_validate({"model": {"iterations": 6}, "rows": 300, "grid_columns": 2, "bank_columns": 3})
-DEMAND = learner_of(PLAN.model).demand(predealt(PLAN))
-WORK = make_work(PLAN.model, DEMAND)
+AHEAD = predealt(PLAN)
+WORK = make_work(PLAN.model, TrainingDemand(300, 2, 3))
 SIDES: dict[str, Any] = {"grid": {"dataset": "g"}, "bank": {"dataset": "b"}}
 
 
@@ -45,7 +45,7 @@ def store(shelf: Stocks, name: str = "predeal-1", seed: bytes | None = None, pla
     """A whole stock of words that say where they stand; its seed."""
     seed = seed or Prg.fresh_seed()
     with shelf.create(name, plan, seed) as writer:
-        for i, (label, shape) in enumerate(learner_of(plan.model).arrays(Party.GRID, plan.model, predealt(plan))):
+        for i, (label, shape) in enumerate(predealt(plan).arrays(Party.GRID)):
             writer.add(label, np.full(shape, i, np.uint64))
         writer.finish()
         writer.commit()
@@ -60,13 +60,13 @@ async def test_a_stock_gives_what_was_dealt_in_order_and_the_seed(tmp_path: Path
     seed = store(opened(tmp_path))
     path = file(tmp_path)
     assert path.stat().st_mode & 0o777 == 0o600 and path.parent.stat().st_mode & 0o777 == 0o700
-    assert 0 < path.stat().st_size - stock_bytes(Party.GRID, PLAN.model, predealt(PLAN)) < 500
+    assert 0 < path.stat().st_size - stock_bytes(Party.GRID, AHEAD) < 500
     shelf = opened(tmp_path)
     (label,) = shelf.unspent()
     stock = shelf.spend(label)
     assert not path.exists() and stock.seed == seed
-    link = StoredArrays(stock, Party.GRID, PLAN.model)
-    await link.demand(DEMAND)
+    link = StoredArrays(stock, Party.GRID, AHEAD)
+    await link.demand(AHEAD.demand)
     for i, (round, shape) in enumerate(dealt_arrays(Party.GRID, WORK)):
         np.testing.assert_array_equal(await link.receive(round), np.full(shape, i, np.uint64))
     with pytest.raises(LocalProtocolError, match="out of order"):
@@ -78,7 +78,7 @@ async def test_a_stock_is_read_in_order_for_its_size_and_takes_nothing(tmp_path:
     shelf = opened(tmp_path)
     store(shelf)
     stock = shelf.spend(shelf.unspent()[0])
-    link = StoredArrays(stock, Party.GRID, PLAN.model)
+    link = StoredArrays(stock, Party.GRID, AHEAD)
     with pytest.raises(LocalProtocolError):
         await link.demand(TrainingDemand(299, 2, 3))
     second = list(dealt_arrays(Party.GRID, WORK))[1][0]
@@ -260,7 +260,7 @@ def test_words_that_changed_on_the_disk_are_found(tmp_path: Path) -> None:
 
 def test_a_stock_beyond_the_budget_or_the_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = PLAN.model_copy(update={"rows": 4000})
-    size = stock_bytes(Party.GRID, plan.model, predealt(plan))
+    size = stock_bytes(Party.GRID, predealt(plan))
     mib = -(-size // (1 << 20))
     shelf = opened(tmp_path, mib=mib)
     shelf.check(plan, Party.GRID)
@@ -293,7 +293,6 @@ def test_a_training_without_a_stock_for_its_model_is_refused_with_what_there_is(
     for iterations, ridge, good in ((6, 0.1, True), (7, 1e-4, False)):
         model = {"iterations": iterations, "ridge": ridge}
         plan = TrainPlan.model_validate({**SIDES, "model": model, "dealt": "ahead"})
-        assert (dealing(plan.model) == dealing(PLAN.model)) is good
         if good:
             shelf.check(plan, Party.BANK)
         else:
@@ -301,3 +300,21 @@ def test_a_training_without_a_stock_for_its_model_is_refused_with_what_there_is(
                 shelf.check(plan, Party.BANK)
             assert "wattscore predeal" in caught.value.remedy
     shelf.check(TrainPlan.model_validate(SIDES), Party.BANK)
+
+
+def test_scores_and_trainings_share_no_stock(tmp_path: Path) -> None:
+    shelf = opened(tmp_path)
+    asked = ScorePlan.model_validate({**SIDES, "model": "job-1", "dealt": "ahead"})
+    training = TrainPlan.model_validate({**SIDES, "model": {"iterations": 6}, "dealt": "ahead"})
+    store(shelf)
+    shelf.check(training, Party.GRID)
+    with pytest.raises(PolicyError, match="no unspent stock"):
+        shelf.check(asked, Party.GRID)
+    shelf.discard(shelf.unspent()[0])
+    scores = {"serves": "scores", "rows": 300, "grid_columns": 2, "bank_columns": 3}
+    store(shelf, "predeal-2", plan=PredealPlan.model_validate(scores))
+    shelf.check(asked, Party.GRID)
+    finer = asked.model_copy(update={"score_bits": 4})
+    for plan in (training, finer):
+        with pytest.raises(PolicyError, match="no unspent stock"):
+            shelf.check(plan, Party.GRID)

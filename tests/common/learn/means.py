@@ -20,7 +20,7 @@ from common.disk.scratch import Scratch
 from common.features.fit import FittedPreparation, fit
 from common.features.options import Preparation
 from common.learn.dealings import Dealing
-from common.learn.learner import Basis, Half, Matched, Packed, Size
+from common.learn.learner import Ahead, Basis, Half, Matched, Packed, Size, Telling
 from common.mpc.correlations.asked import Correlations
 from common.mpc.cost import Cost
 from common.mpc.dealer import Dealt, Prgs
@@ -188,14 +188,14 @@ class MeansLearner:
     def steps(self, section: Means, rows: int) -> int:
         return 1
 
-    def demand(self, size: Size) -> MeansDemand:
-        return MeansDemand(size.rows, size.grid_columns)
-
-    def arrays(self, party: Party, section: Means, size: Size) -> Iterator[tuple[Round, tuple[int, ...]]]:
+    def ahead(self, section: Means, size: Size) -> Ahead:
         raise NotImplementedError
 
-    def dealt_alike(self, section: Means) -> list[object]:
-        raise NotImplementedError
+    def ahead_scores(self, size: Size, bits: int) -> Ahead:
+        return Ahead(MeansDemand(0, 0), lambda party: iter(()), ("means: scores consume nothing",))
+
+    def scored(self, half: MeansHalf, rows: int) -> Size:
+        return Size.of(half.party, rows, len(half.columns), 0)
 
     def cost(self, party: Party, section: Means, size: Size) -> Cost:
         to_bank, to_grid = 8 * size.rows * size.grid_columns, 8 * size.rows + 8 * size.grid_columns
@@ -207,14 +207,13 @@ class MeansLearner:
         correlations: Correlations,
         half: MeansHalf,
         table: FeatureTable,
-        kind: Kind,
-        bits: int,
-        number: int,
+        telling: Telling,
     ) -> Reals | None:
         if session.party is Party.GRID:
-            await session.send(kind, encode(half.part(table), bits))
+            await session.send(telling.kind, encode(half.part(table), telling.bits))
             return None
-        return half.part(table) + decode(await session.receive(kind, np.uint64, (table.rows,)), bits)
+        theirs = await session.receive(telling.kind, np.uint64, (table.rows,))
+        return half.part(table) + decode(theirs, telling.bits)
 
     def pack(self, half: MeansHalf) -> Packed:
         arrays = io.BytesIO()

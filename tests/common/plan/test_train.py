@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from common.disclosure import Opened
 from common.errors import ConfigError, PlanError
 from common.home.stocks import predealt
-from common.learn.learners import learner_of
+from common.learn.linear.deal import TrainingDemand
 from common.learn.linear.steps import make_steps, make_work
 from common.mpc.link import Fourier, Taylor
 from common.party import Party
@@ -30,8 +30,8 @@ WEIGHTS = {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS}
 TRAINING = {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SPLIT, Opened.TEST_SCORES, Opened.METRICS}
 # The canonical bytes of a plan of defaults. A change here breaks every stored digest and needs a new protocol version.
 TRAIN_DIGEST = "12af4fd9e9869c4a42f1ff45815b6c108d6e0d4ca282dad23de7c18f76319fce"
-PREDEAL_DIGEST = "bf8e3466ca413186e7be08c295454cf5ad2b7272fc73597543e0b82ab59df796"
-SCORE_DIGEST = "ca6eedadb1945e2ac5db58babe65f227863b5ae3a8875a0d0b15c5e4e464d126"
+PREDEAL_DIGEST = "fa16459810cf18338240ba4cde91862a7d40b85d782480a79a91691cb0ebaf34"
+SCORE_DIGEST = "618039d411e9f0473f9e6fa5658cfabcb4102f626c07596b72a52aa8d2655ab0"
 PROMOTE_DIGEST = "0f098cb4915c7347a20daf9cffc793735b21401edfbe9b64d537fb394c1fc60e"
 
 
@@ -272,7 +272,7 @@ def test_a_predealing_plan_is_of_one_trainings_size_and_opens_counts() -> None:
     plan = predeal(model={"iterations": 6})
     assert parse_plan(plan.canonical()) == plan
     assert plan.allowed == {Opened.COUNTS}
-    work = make_work(plan.model, learner_of(plan.model).demand(predealt(plan)))
+    work = make_work(plan.model, cast(TrainingDemand, predealt(plan).demand))
     assert (work.rows, work.columns, len(work.steps)) == (1000, {Party.GRID: 10, Party.BANK: 4}, 6)
     for wrong in ({"rows": 0}, {"bank_columns": 0}, {"model": {"optimiser": "sgd"}}):
         with pytest.raises(PlanError):

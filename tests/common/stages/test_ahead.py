@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from common.errors import DataError, PeerProtocolError, PolicyError
 from common.home.outcome import Outcome
 from common.home.stock import StockLabel, dealing
-from common.home.stocks import Stocks
+from common.home.stocks import Stocks, predealt
 from common.learn.dealings import dealings
 from common.learn.learner import Size
 from common.learn.linear.deal import KEPT_BYTES
@@ -28,7 +29,7 @@ from common.mpc.session import Kind, Session
 from common.party import Party
 from common.plan.linear import Model
 from common.plan.predeal import PredealPlan
-from common.stages.ahead import choose, confirm_stock, train_ahead
+from common.stages.ahead import SCORES, TRAINING, Spare, choose, confirm_stock, train_ahead
 from common.stages.predeal import predeal
 from tests.common.mpc.problems import RIDGE_SCALE, Problem, make_problem
 from tests.common.stages.companies import Companies, Recorder, frames
@@ -40,6 +41,7 @@ EXACT = PredealPlan.model_validate(
 )
 SPARE = EXACT.model_copy(update={"rows": 2600, "grid_columns": 5, "bank_columns": 6})
 MODEL = EXACT.model
+AHEAD = predealt(EXACT)
 CLOSED = MODEL.model_copy(update={"reveal": "none"})
 
 
@@ -137,7 +139,7 @@ async def test_a_stock_serves_one_training(tmp_path: Path) -> None:
     await deal(tmp_path, EXACT)
     await ahead(tmp_path)
     assert names(tmp_path) == {"grid": [], "bank": []}
-    with pytest.raises(PolicyError, match=r"no stock that both parties hold fits 2100 training rows x \(3 \+ 4\)") as caught:
+    with pytest.raises(PolicyError, match=r"no stock that both parties hold fits 2100 rows x \(3 \+ 4\)") as caught:
         await ahead(tmp_path)
     assert "wattscore predeal PLAN --rows 2100 --grid 3 --bank 4" in caught.value.remedy
 
@@ -214,8 +216,8 @@ async def test_of_a_predealing_in_which_one_fails_neither_has_a_stock_to_use(
 
 async def test_parties_that_are_at_different_stocks_stop() -> None:
     trio = Trio()
-    label = StockLabel("predeal-1", "d", dealing(MODEL), 10, 2, 3)
-    other = StockLabel("predeal-1", "d", dealing(MODEL), 10, 3, 2)
+    label = StockLabel("predeal-1", "d", dealing(AHEAD), 10, 2, 3)
+    other = StockLabel("predeal-1", "d", dealing(AHEAD), 10, 3, 2)
     found = await asyncio.gather(
         *(confirm_stock(trio.session[p], own) for p, own in zip(Party, (label, other), strict=True)), return_exceptions=True
     )
@@ -223,15 +225,18 @@ async def test_parties_that_are_at_different_stocks_stop() -> None:
 
 
 def test_what_fits_has_all_that_is_needed_and_not_much_more() -> None:
-    size, deals = Size(1000, 10, 4), dealing(MODEL)
+    size, deals = Size(1000, 10, 4), dealing(AHEAD)
 
-    def fits(rows: int, grid: int, bank: int, kind: str = deals) -> bool:
-        return choose([StockLabel("s", "d", kind, rows, grid, bank)], kind if kind is deals else deals, size) is not None
+    def fits(rows: int, grid: int, bank: int, kind: str = deals, spare: Spare = TRAINING) -> bool:
+        return choose([StockLabel("s", "d", kind, rows, grid, bank)], deals, size, spare) is not None
 
     assert fits(1000, 10, 4) and fits(1250, 20, 8)
     for other in ((999, 10, 4), (1251, 10, 4), (1000, 9, 4), (1000, 21, 4), (1000, 10, 3), (1000, 10, 9)):
         assert not fits(*other), other
     assert not fits(1000, 10, 4, "another")
+    assert fits(1000, 10, 4, spare=SCORES) and fits(4000, 10, 4, spare=SCORES)
+    for other in ((999, 10, 4), (4001, 10, 4), (1000, 11, 4), (1000, 10, 5)):
+        assert not fits(*other, spare=SCORES), other
 
 
 async def test_a_whole_job_trains_with_a_stock_and_its_months_are_dealt_online(tmp_path: Path) -> None:
@@ -239,7 +244,7 @@ async def test_a_whole_job_trains_with_a_stock_and_its_months_are_dealt_online(t
     companies.write(frames(seed=3, monthly=True))
     model = {"iterations": 8}
     plan = companies.plan(model=model, dealt="ahead")
-    with pytest.raises(PolicyError, match=r"fits 1050 training rows x \(5 \+ 3\)"):
+    with pytest.raises(PolicyError, match=r"fits 1050 rows x \(5 \+ 3\)"):
         await companies.run("job-0", plan)
     sizes = {"rows": 1100, "grid_columns": 6, "bank_columns": 4}
     await deal(tmp_path, PredealPlan.model_validate({"model": model, **sizes}))
@@ -251,3 +256,43 @@ async def test_a_whole_job_trains_with_a_stock_and_its_months_are_dealt_online(t
     result = outcomes[Party.BANK].evaluation
     assert result is not None
     assert result.joint.auc > result.bank_only.auc + 0.08
+
+
+def scored(companies: Companies, job: str) -> pd.DataFrame:
+    return pd.read_csv(companies.home(Party.BANK) / "scores" / f"{job}.csv", dtype={"id": str}).set_index("id")
+
+
+async def test_a_scoring_job_takes_its_randomness_from_a_stock_once(tmp_path: Path) -> None:
+    companies = Companies(tmp_path)
+    companies.write(frames(seed=3, monthly=False))
+    await companies.run("job-1", companies.plan())
+    asked = companies.plan(kind="score", model="job-1", dealt="ahead")
+    with pytest.raises(PolicyError, match=r"fits 500 rows x \(5 \+ 3\) columns: there is none"):
+        await companies.run("job-2", asked)
+    sizes = {"serves": "scores", "rows": 700, "grid_columns": 5, "bank_columns": 3}
+    outcomes = await deal(tmp_path, PredealPlan.model_validate(sizes))
+    assert outcomes[Party.GRID].counts == {"own_rows": 700, "trained_columns": 5}
+    await companies.run("job-3", asked)
+    assert [label.kind for party in Party for label, _ in companies.trio.to_party[party].log] == [Kind.SEED] * 2
+    await companies.run("job-4", companies.plan(kind="score", model="job-1"))
+    apart = scored(companies, "job-3")["u"] - scored(companies, "job-4")["u"]
+    assert len(apart) == 500 and apart.abs().max() <= 2.0**-5  # the same score, rounded by chance up or down
+    assert names(tmp_path) == {"grid": [], "bank": []}
+    with pytest.raises(PolicyError, match="there is none"):
+        await companies.run("job-5", asked)
+
+
+async def test_rows_that_may_not_be_scored_use_up_no_stock(tmp_path: Path) -> None:
+    companies = Companies(tmp_path)
+    companies.write(frames(seed=3, monthly=False))
+    for job, seed in (("job-1", 1), ("job-2", 2)):  # each holds out, and so scores, rows of its own
+        await companies.run(job, companies.plan(split={"seed": seed}))
+    await deal(tmp_path, PredealPlan.model_validate({"serves": "scores", "rows": 500, "grid_columns": 5, "bank_columns": 3}))
+    asked = companies.plan(kind="score", model="job-1", dealt="ahead")
+    companies.own = {Party.GRID: {"scores_per_row": 1}}
+    with pytest.raises(PolicyError, match="scored by 1"):
+        await companies.run("job-3", asked)
+    assert names(tmp_path) == {"grid": ["predeal-1"], "bank": ["predeal-1"]}
+    companies.own = {}
+    await companies.run("job-4", asked)
+    assert names(tmp_path) == {"grid": [], "bank": []}

@@ -12,6 +12,7 @@ import pytest
 from common.disclosure import Opened
 from common.errors import PolicyError
 from common.features.options import Preparation
+from common.learn.learner import Telling
 from common.learn.linear.design import prepare
 from common.learn.linear.half import PartyModel
 from common.mpc.fixedpoint import Reals
@@ -53,8 +54,7 @@ async def score(
                 None,  # type: ignore[arg-type]  # an opened model consumes none
                 model(party, job),
                 rows(party).take(take),
-                kind,
-                BITS,
+                Telling(kind, BITS),
                 book if party is Party.GRID else None,
             )
         )

@@ -46,13 +46,28 @@ def test_a_stock_outlasts_a_restart_and_serves_one_training(lab: Lab, client: Cl
 
     origin, kind, message = fail(client, plan)
     assert origin in ("grid", "bank") and kind == "PolicyError"
-    assert "no unspent stock for this model: there is none" in message
+    assert "no unspent stock for this plan: there is none" in message
 
     wattscore(lab, "predeal", "--like", trained.id)
     assert "predeal" in wattscore(lab, "jobs")
     assert [path.stem for path in stocks(lab, "grid")] == [path.stem for path in stocks(lab, "bank")] == [client.jobs()[-1].id]
     for path in (*stocks(lab, "grid"), *stocks(lab, "bank")):
         path.unlink()
+
+
+def test_a_stock_for_scores_serves_one_scoring_job(lab: Lab, client: Client) -> None:
+    lab.write("scored", *make_tables("Q"))
+    trained = succeed(client, make_plan("scored", model=MODEL))
+    wattscore(lab, "predeal", "--scores", "--like", trained.id, "--rows", "2000")
+    for side in ("grid", "bank"):
+        assert len(stocks(lab, side)) == 1
+    lab.restart("grid")
+    asked = ("score", "--model", trained.id, "--grid-dataset", "scored", "--bank-dataset", "scored", "--ahead", "--watch")
+    wattscore(lab, *asked)
+    done = client.show(client.jobs()[-1].id)
+    assert done.dealer.grid.sent < 600  # a seed, and a bit for each id
+    assert stocks(lab, "grid") == stocks(lab, "bank") == []
+    assert (lab.data("bank") / "scores" / f"{done.id}.csv").exists()
 
 
 def test_a_stock_beyond_the_budget_is_refused_before_it_is_dealt(lab: Lab, client: Client) -> None:
