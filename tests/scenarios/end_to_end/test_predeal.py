@@ -56,13 +56,13 @@ def test_a_stock_outlasts_a_restart_and_serves_one_training(lab: Lab, client: Cl
 
 
 def test_a_stock_for_scores_serves_one_scoring_job(lab: Lab, client: Client) -> None:
-    lab.write("scored", *make_tables("Q"))
-    trained = succeed(client, make_plan("scored", model=MODEL))
+    lab.write("after", *make_tables("Q"))
+    trained = succeed(client, make_plan("after", model=MODEL))
     wattscore(lab, "predeal", "--scores", "--like", trained.id, "--rows", "2000")
     for side in ("grid", "bank"):
         assert len(stocks(lab, side)) == 1
     lab.restart("grid")
-    asked = ("score", "--model", trained.id, "--grid-dataset", "scored", "--bank-dataset", "scored", "--ahead", "--watch")
+    asked = ("score", "--model", trained.id, "--grid-dataset", "after", "--bank-dataset", "after", "--ahead", "--watch")
     wattscore(lab, *asked)
     done = client.show(client.jobs()[-1].id)
     assert done.dealer.grid.sent < 600  # a seed, and a bit for each id
