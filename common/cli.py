@@ -11,7 +11,7 @@ main = LazyGroup(
         "common.client.commands",
         train="Submit the training or scoring PLAN (TOML).",
         score="Score rows of two datasets.",
-        predeal="Deal ahead what one training of PLAN, or of a finished one's kind, consumes.",
+        predeal="Deal ahead what one training of PLAN, or of a finished one's kind, or one scoring job consumes.",
         jobs="List the coordinator's jobs.",
         show="Show one JOB: state, cause, results, what was opened to whom.",
         cancel="End a JOB that is queued or running.",

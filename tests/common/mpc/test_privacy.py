@@ -281,7 +281,7 @@ def streams(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[Prg, list[tuple[by
 async def test_no_key_stream_is_used_twice(
     streams: dict[Prg, list[tuple[bytes, Purpose, int]]], monkeypatch: pytest.MonkeyPatch, bits: int | None
 ) -> None:
-    for module in ("correlations", "product"):
+    for module in ("correlations.dealt", "product"):
         monkeypatch.setattr(f"common.mpc.{module}.MATRIX_BLOCK", 16)
     monkeypatch.setattr("common.learn.linear.descent.SPAN_ROWS", 8)
     problem = make_problem(50, 3, 2)
