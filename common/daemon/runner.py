@@ -15,6 +15,7 @@ from common.daemon.meet import Meeting
 from common.daemon.outcome import ProgressReporter, to_message
 from common.daemon.settings import PartySettings
 from common.disk.folder import Name
+from common.disk.refused import refused
 from common.disk.scratch import Scratch
 from common.errors import JobCancelled, JobStateError, PeerProtocolError, WattScoreError
 from common.home.home import Home
@@ -119,7 +120,8 @@ class Runner:
                 self._home.stocks.check(plan, self.party)
             if isinstance(plan, PromotePlan) and plan.model is not None:
                 self._home.registry.version(plan.model)
-        except Exception as error:  # of any kind: an offer must not end the daemon
+        except Exception as caught:  # of any kind: an offer must not end the daemon
+            error = refused(caught) or caught
             if isinstance(error, WattScoreError):
                 _log.warning("job %s refused: %s", offer.job, error)
             else:
@@ -163,7 +165,7 @@ class Runner:
             running.watch.ended()
             _log.info("job %s done", job)
         except (Exception, asyncio.CancelledError) as error:
-            cause = running.cause or error
+            cause = running.cause or refused(error) or error
             running.watch.ended(type(cause).__name__)
             if isinstance(cause, WattScoreError):
                 _log.warning("job %s ended: %s", job, cause)
@@ -192,7 +194,9 @@ class Runner:
         except (Exception, asyncio.CancelledError) as error:
             if peer is not None:
                 cause = running.cause or (
-                    JobCancelled("the job was stopped") if isinstance(error, asyncio.CancelledError) else error
+                    JobCancelled("the job was stopped")
+                    if isinstance(error, asyncio.CancelledError)
+                    else refused(error) or error
                 )
                 await peer.abort(to_fault(cause, self.party.value))
             raise

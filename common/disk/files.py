@@ -25,8 +25,10 @@ def private_file(path: Path, mode: int = 0o600) -> Iterator[BufferedRandom]:
             os.fsync(stream.fileno())
         part.replace(path)
         sync_folder(path.parent)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a write knows its handle only
         raise
 
 

@@ -78,6 +78,14 @@ class Registry:
         with self._book() as book:
             book.execute("insert into models (job, digest, peer_digest, plan_digest, at, stage) values (?, ?, ?, ?, ?, ?)", row)
 
+    def forget(self, job: str) -> None:
+        """A candidate that the other party could not keep: its number is the next one's, so that numbers stay alike."""
+        with self._book() as book:
+            book.execute("delete from models where job = ? and stage = ?", (job, Stage.CANDIDATE.value))
+            book.execute(
+                "update sqlite_sequence set seq = (select coalesce(max(version), 0) from models) where name = 'models'"
+            )
+
     def versions(self) -> list[Version]:
         """All models, oldest first."""
         with self._book() as book:

@@ -42,6 +42,13 @@ class LazyGroup(click.Group):
             where = f"{error.origin}: " if error.origin else ""
             click.echo(f"{self.name}: {where}{error}", err=True)
             sys.exit(2)
+        except OSError as error:
+            from common.disk.refused import refused  # a command has run: it is loaded, or soon
+
+            if (named := refused(error)) is None:
+                raise
+            click.echo(f"{self.name}: {named}", err=True)
+            sys.exit(2)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(name for name, entry in self.entries.items() if entry.about is not None)

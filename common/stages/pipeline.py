@@ -14,8 +14,8 @@ from common.features import leaks
 from common.features.binning import Binning, binned_columns
 from common.features.selection import selection
 from common.home.outcome import Outcome
-from common.home.record import Record, Seen, make_record, save_record
-from common.learn.learner import Half, Matched, Packed, Prepared, Size, Telling
+from common.home.record import Seen, make_record
+from common.learn.learner import Half, Matched, Prepared, Size, Telling
 from common.learn.learners import learner_of, pack
 from common.match.agree import MatchLimits
 from common.monitor import reference
@@ -29,9 +29,10 @@ from common.rows.table import FeatureTable, Index
 from common.stages import split
 from common.stages.ahead import scores_ahead, train_ahead
 from common.stages.align import align, unlike
-from common.stages.champion import digest_words, find_champion, resolve
+from common.stages.champion import find_champion, resolve
 from common.stages.counts import Allowance, bin_columns
-from common.stages.job import Heard, Kept, Made, PartyJob
+from common.stages.job import Heard, Made, PartyJob
+from common.stages.keep import Product, keep_both
 from common.stages.offer import check_width, select
 from common.stages.reasons import check_reasons, open_reasons
 from common.stages.score import charge, open_scores
@@ -90,9 +91,7 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         seen = Seen(job.outcome.counts, job.outcome.seconds, tuple(sorted(o.value for o in job.session.opened)))
         record = await asyncio.to_thread(make_record, model, table, train_rows, seen, kept.refits)
         chosen = selection(binnings, model.fitted.sources, plan.preparation) if binnings else None
-        theirs = await job.session.exchange(Kind.REGISTRY, digest_words(bytes.fromhex(packed.digest)))  # both are through
-    # The other party keeps its half now: a job that is stopped meanwhile must not leave this one without.
-    await asyncio.shield(asyncio.to_thread(keep, job, packed, theirs.tobytes().hex(), known, kept, record, chosen))
+    await keep_both(job, Product(packed, known, kept, record, chosen))
 
 
 async def tell_scores(job: PartyJob, plan: TrainPlan, made: Made, rival: Half | None) -> Heard | None:
@@ -106,26 +105,6 @@ async def tell_scores(job: PartyJob, plan: TrainPlan, made: Made, rival: Half | 
     u = await tell(made.model, 0)
     champion_u = await tell(rival, 1) if rival is not None else None
     return None if u is None else Heard(u, rival.job if rival is not None else None, champion_u)
-
-
-def keep(
-    job: PartyJob,
-    packed: Packed,
-    peer_digest: str,
-    known: reference.Reference,
-    kept: Kept,
-    record: Record,
-    chosen: Any,
-) -> None:
-    """Keeps the product of a training, once all of it is made: the model after what stands beside it."""
-    folder = job.home.models.folder(job.id)
-    save_record(record, folder)
-    if chosen is not None:
-        job.home.models.attach(job.id, "features.json", chosen)
-    kept.save(folder)
-    reference.save(known, folder)
-    job.outcome.model_digest = job.home.models.write(job.id, packed)
-    job.home.registry.enter(job.id, packed.digest, peer_digest, job.plan.digest().hex())
 
 
 async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:

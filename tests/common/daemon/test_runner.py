@@ -89,12 +89,18 @@ async def test_a_surprise_while_looking_at_an_offer_is_a_refusal(desk: Desk, mon
     """A folder that this user may not enter, for one. The daemon must live, and not say which."""
     good = check_offer
 
-    def bad(*_: Any) -> None:
-        raise PermissionError(13, "Permission denied", "/secret/place")
+    def bad(error: Exception) -> Any:
+        def raises(*_: Any) -> None:
+            raise error
 
-    monkeypatch.setattr(module, "check_offer", bad)
+        return raises
+
+    monkeypatch.setattr(module, "check_offer", bad(PermissionError(13, "Permission denied", "/secret/place")))
     fault = (await desk.offer(plan())).refuse.fault
-    assert (fault.kind, fault.message) == ("InternalError", "an unexpected PermissionError at the grid")
+    assert (fault.kind, fault.message) == ("DataError", "a file of its own: it is not permitted")
+    monkeypatch.setattr(module, "check_offer", bad(KeyError("a secret")))
+    fault = (await desk.offer(plan())).refuse.fault
+    assert (fault.kind, fault.message) == ("InternalError", "an unexpected KeyError at the grid")
     monkeypatch.setattr(module, "check_offer", good)
     assert (await desk.offer(plan(), "train-2")).accept.job == "train-2"
 

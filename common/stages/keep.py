@@ -1,0 +1,76 @@
+"""The product of a training, kept at both parties or at neither."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from common.home.record import Record, save_record
+from common.learn.learner import Packed
+from common.monitor import reference
+from common.mpc.session import Kind
+from common.stages.champion import digest_words
+from common.stages.job import Kept, PartyJob
+
+_LAST_WORD = 5.0  # seconds in which the other party still says how it ended, once a job is stopped here
+
+
+@dataclass(frozen=True)
+class Product:
+    """All that a training leaves. chosen: which columns were binned how, if any were."""
+
+    packed: Packed
+    known: reference.Reference
+    kept: Kept
+    record: Record
+    chosen: Any
+
+
+async def keep_both(job: PartyJob, product: Product) -> None:
+    """Each tells its fingerprint, writes its half down, and says so; what one could not write, neither keeps.
+
+    Raises OSError where the disk refuses, and the other's error where it failed. A job that is stopped meanwhile is kept if
+    the other has it, since that one is through.
+    """
+    theirs = await job.session.exchange(Kind.REGISTRY, digest_words(bytes.fromhex(product.packed.digest)))  # both are through
+    peer = theirs.tobytes().hex()
+    written = asyncio.create_task(_keep_if_both(job, product, peer))
+    try:
+        await asyncio.shield(written)
+    except asyncio.CancelledError:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(written, _LAST_WORD)
+        raise
+
+
+async def _keep_if_both(job: PartyJob, product: Product, peer: str) -> None:
+    writing = asyncio.ensure_future(asyncio.to_thread(keep, job, product, peer))
+    try:
+        await asyncio.shield(writing)
+        await job.session.exchange(Kind.REGISTRY, digest_words(bytes.fromhex(peer)))
+    except BaseException:
+        await asyncio.wait([writing])
+        await asyncio.to_thread(discard, job)
+        raise
+
+
+def keep(job: PartyJob, product: Product, peer_digest: str) -> None:
+    """The model after what stands beside it, and the registry's entry after the model."""
+    models = job.home.models
+    folder = models.folder(job.id)
+    save_record(product.record, folder)
+    if product.chosen is not None:
+        models.attach(job.id, "features.json", product.chosen)
+    product.kept.save(folder)
+    reference.save(product.known, folder)
+    job.outcome.model_digest = models.write(job.id, product.packed)
+    job.home.registry.enter(job.id, product.packed.digest, peer_digest, job.plan.digest().hex())
+
+
+def discard(job: PartyJob) -> None:
+    """Nothing of the job's model is left, nor of its number in the registry."""
+    job.home.registry.forget(job.id)
+    shutil.rmtree(job.home.models.folder(job.id), ignore_errors=True)
