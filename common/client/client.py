@@ -69,9 +69,20 @@ class Client:
         found: wire.Job = self._call(SHOW, wire.JobRequest(job=job))
         return found
 
-    def jobs(self) -> list[wire.Job]:
-        """Every job of this coordinator, oldest first, in short: without plan, progress and reports."""
-        return list(self._call(LIST, wire.ListRequest()).jobs)
+    def jobs(self, *, last: int = 0, state: State | None = None, since: float = 0.0) -> list[wire.Job]:
+        """Jobs of this coordinator, oldest first, in short: without plan, progress and reports.
+
+        last: the newest ones, at most so many; all for 0. since: seconds since 1970, of their submission.
+        """
+        pages: list[list[wire.Job]] = []
+        found, more, before = 0, True, ""
+        while more and (not last or found < last):
+            left, named = last - found if last else 0, state.value if state else ""
+            reply = self._call(LIST, wire.ListRequest(last=left, state=named, since=since, before=before))
+            pages.append(list(reply.jobs))
+            found, more = found + len(reply.jobs), reply.more
+            before = reply.jobs[0].id if reply.jobs else before
+        return [job for page in reversed(pages) for job in page]
 
     def cancel(self, job: str) -> wire.Job:
         """Ends a job that is queued or running; raises JobStateError for one that is over."""

@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from common.client.client import Client, as_dict, failure
+from common.client.moment import moment
 from common.client.show import follow, print_job, print_jobs
 from common.config import validate
 from common.errors import PlanError
@@ -19,6 +20,7 @@ from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
 from common.plan.read import AnyPlan, load_plan, parse_plan
 from common.plan.score import ScorePlan
+from common.plan.state import State
 from common.plan.train import TrainPlan
 from common.wire import coordinator_pb2 as wire
 
@@ -135,12 +137,18 @@ def _training(plan: AnyPlan, source: str) -> TrainPlan:
 
 
 @click.command()
+@click.option("--last", type=click.IntRange(0), default=100, show_default=True, help="How many, the newest; 0 for all.")
+@click.option("--state", type=click.Choice([state.value for state in State]), help="Only those in this state.")
+@click.option("--since", type=moment, help="Only those submitted since: 2026-01-31, 2026-01-31T08:00, 12h or 30d ago.")
 @_config
 @_json
-def jobs(config: Path, as_json: bool) -> None:
-    """List the coordinator's jobs."""
+def jobs(last: int, state: str | None, since: float | None, config: Path, as_json: bool) -> None:
+    """List the coordinator's jobs, the newest last."""
     with Client.from_config(config) as client:
-        found = client.jobs()
+        found = client.jobs(last=last and last + 1, state=State(state) if state else None, since=since or 0.0)
+    if last and len(found) > last:
+        found = found[1:]
+        click.echo(f"the newest {last} jobs; there are older ones: --last 0 lists all", err=True)
     if as_json:
         click.echo(json.dumps([as_dict(job) for job in found], indent=1))
     else:

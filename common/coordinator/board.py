@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from common.coordinator.journal import Journal
@@ -106,6 +107,14 @@ class Board:
 
     def all(self) -> list[JobRecord]:
         return list(self._records.values())
+
+    def before(self, job: str) -> Iterator[JobRecord]:
+        """The jobs submitted before this one, the newest first; all of them before none. Raises JobNotFound."""
+        newest = reversed(self._records.values())
+        if job:
+            last = self.get(job)
+            return itertools.islice(itertools.dropwhile(lambda record: record is not last, newest), 1, None)
+        return iter(newest)
 
     async def move(self, record: JobRecord, event: Event, cause: WattScoreError | peer_pb2.Fault | None = None) -> None:
         """Applies an event; raises JobStateError, and changes nothing, when the state does not allow it."""

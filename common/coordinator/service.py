@@ -31,6 +31,8 @@ from common.wire.status import to_fault
 
 _log = logging.getLogger(__name__)
 
+_PAGE, _PAGE_BYTES = 2000, 1 << 20  # of a list of jobs: a message of gRPC holds 4 MiB
+
 
 class Coordinator:
     """State of the coordinator process and the handlers of its two services."""
@@ -256,10 +258,21 @@ class Coordinator:
         self._client(call)
         return self._shown(self._board.get(request.job))
 
-    async def list(self, _: wire.ListRequest, call: Call) -> wire.ListReply:
-        """Every job in short: plans and reports would soon make the reply larger than a message may be."""
+    async def list(self, request: wire.ListRequest, call: Call) -> wire.ListReply:
+        """The newest jobs that fit, each in short: all plans and reports would soon be more than a message may hold."""
         self._client(call)
-        return wire.ListReply(jobs=[_summary(record.message) for record in self._board.all()])
+        found: list[wire.Job] = []
+        size, most = 0, request.last or _PAGE
+        for record in self._board.before(request.before):
+            job = record.message
+            if job.submitted < request.since or request.state not in ("", job.state):
+                continue
+            short = _summary(job)
+            size += short.ByteSize()
+            if len(found) == min(most, _PAGE) or (found and size > _PAGE_BYTES):
+                return wire.ListReply(jobs=reversed(found), more=True)
+            found.append(short)
+        return wire.ListReply(jobs=reversed(found))
 
     async def cancel(self, request: wire.JobRequest, call: Call) -> wire.Job:
         """Ends a job that is not over; raises JobStateError for one that is."""

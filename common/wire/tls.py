@@ -167,6 +167,10 @@ def connection_failure(error: grpc.aio.AioRpcError, server: Identity) -> WattSco
     details = error.details() or ""
     if error.code() is grpc.StatusCode.UNIMPLEMENTED:
         return PeerProtocolError(f"{server} does not know this call", remedy="Install the same version of WattScore on both.")
+    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return PeerProtocolError(
+            f"a message to or from {server} is larger than a message may be: {details}", remedy="Ask for less at once."
+        )
     if "Hostname Verification" in details:
         return IdentityError(f"the server reached is not {server}", remedy="Check the address and the role.")
     if "CERTIFICATE_VERIFY_FAILED" in details:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from common.cli import main
 from common.client import commands
+from common.client.moment import moment
 from common.client.show import follow, print_job, print_jobs
 from common.plan.predeal import PredealPlan
 from common.plan.read import AnyPlan, make_plan
@@ -194,3 +195,17 @@ def test_predeal_for_scores_takes_columns_of_a_finished_training_and_rows_of_its
 def test_predeal_says_what_it_lacks(desk: Desk, words: tuple[str, ...], says: str) -> None:
     ended = run("predeal", *words)
     assert ended.exit_code == 2 and says in ended.stderr and not desk.plans
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("1970-01-02T00:00+00:00", 86400.0), ("1970-01-01T08:00:01+08:00", 1.0), ("90m", -5400.0), ("2w", -1209600.0)],
+)
+def test_a_moment_is_a_time_or_how_long_ago(text: str, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    assert moment(text) == seconds
+
+
+def test_a_moment_that_is_none_is_refused() -> None:
+    ended = run("jobs", "--since", "01/02/2026")
+    assert ended.exit_code == 2 and "neither a date such as 2026-01-31" in ended.stderr

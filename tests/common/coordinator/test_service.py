@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from common.coordinator import drive
-from common.errors import IdentityError, JobStateError, PeerLost, PeerProtocolError, PolicyError
+from common.coordinator.journal import Journal
+from common.disk.book import open_book
+from common.errors import IdentityError, JobNotFound, JobStateError, PeerLost, PeerProtocolError, PolicyError
 from common.party import Identity, Party
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2
@@ -224,12 +226,41 @@ async def test_a_broken_attending_stream_is_no_end_of_the_coordinator(tmp_path: 
         assert (await here.final(job)).fault.origin == "grid"
 
 
-async def test_ten_thousand_jobs_are_listed_in_one_message(tmp_path: Path) -> None:
+async def test_jobs_are_listed_in_short_by_pages_that_a_message_holds(tmp_path: Path) -> None:
     async with office(tmp_path) as here:
         record = here.board.get(await here.submit())
         record.message.bank.report.warnings.extend(["w" * 200] * 10)
-        full = record.message.ByteSize()
-        reply = await here.coordinator.list(wire.ListRequest(), client())
-        (short,) = reply.jobs
+        (short,) = (await here.coordinator.list(wire.ListRequest(), client())).jobs
         assert (short.id, short.state, short.submitter) == (record.id, "queued", str(CLIENT))
-        assert short.ByteSize() * 10_000 < 4 << 20 < full * 10_000
+        assert short.ByteSize() < 300 < record.message.ByteSize()
+
+
+async def test_each_of_many_jobs_is_on_one_page(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "jobs.sqlite")
+    text = "a reason of failure, " * 20
+    with open_book(tmp_path / "jobs.sqlite") as book:
+        made = [
+            wire.Job(id=f"train-{k:08x}", state="failed" if k % 2 else "succeeded", submitted=k, fault=Fault(message=text))
+            for k in range(5000)
+        ]
+        book.executemany("insert into jobs (id, job) values (?, ?)", [(job.id, job.SerializeToString()) for job in made])
+    assert sum(1 for _ in journal.read()) == 5000
+    async with office(tmp_path) as here:
+
+        async def pages(**asked: Any) -> list[list[int]]:
+            found: list[list[int]] = []
+            reply = wire.ListReply(more=True)
+            while reply.more:
+                before = reply.jobs[0].id if reply.jobs else ""
+                reply = await here.coordinator.list(wire.ListRequest(**asked, before=before), client())
+                assert reply.ByteSize() < 2 << 20
+                found.append([int(job.submitted) for job in reply.jobs])
+            return found[::-1]
+
+        every = await pages()
+        assert len(every) > 2 and [k for page in every for k in page] == list(range(5000))
+        assert (await here.coordinator.list(wire.ListRequest(last=3), client())).more
+        assert (await pages(last=3))[-1] == [4997, 4998, 4999]
+        assert [k for page in await pages(state="failed", since=4990) for k in page] == [4991, 4993, 4995, 4997, 4999]
+        with pytest.raises(JobNotFound):
+            await here.coordinator.list(wire.ListRequest(before="train-none"), client())
