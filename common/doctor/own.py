@@ -13,6 +13,7 @@ from common.errors import IdentityError, WattScoreError
 from common.party import Identity
 from common.process.settings import CoordinatorSettings
 from common.trust.authority import TrustStore, check_leaf, identity_of, parse_key, read_certificate, verify_peer
+from common.trust.succession import end_of, old_files
 from common.wire.tls import TlsConfig, read_key
 
 PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
@@ -79,7 +80,23 @@ def check_trust(side: Side, machine: Machine) -> Iterator[Finding]:
             yield failed(check, error)
             continue
         yield lifetime(check, authority.not_valid_after_utc, machine.now(), f"Ask {org} for its new bundle.")
+        yield from _check_old(org, trust, machine)
     yield _check_chain(side.tls, trust, machine)
+
+
+def _check_old(org: str, trust: TrustStore, machine: Machine) -> Iterator[Finding]:
+    """An old CA that is trusted beside the present one."""
+    for file in old_files(trust.folder, org):
+        try:
+            end = end_of(file)
+        except WattScoreError as error:
+            yield failed(f"trust {org}", error)
+            continue
+        if end <= machine.now():
+            yield warned(f"trust {org}", f"{file} has ended and is not used", "Remove it.")
+        else:
+            days = (end - machine.now()).days
+            yield passed(f"trust {org}", f"the CA before it is trusted too, for {days} more days: {file.name}")
 
 
 def _check_chain(tls: TlsConfig, trust: TrustStore, machine: Machine) -> Finding:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ from common.errors import ConfigError, IdentityError
 from common.party import Identity
 from common.trust.forms import USAGES, ca_certificate, key_pem, leaf_certificate, subtrees
 from common.trust.revoked import read_revoked
+from common.trust.succession import end_of, is_old, old_files, retire
 
 E = TypeVar("E", bound=x509.ExtensionType)
 
@@ -107,11 +108,14 @@ def export_bundle(ca: Path, out: Path | None = None) -> Path:
     return out
 
 
-def import_bundle(bundle: Path, trust: Path, expected_org: str, *, now: datetime | None = None) -> Path:
+def import_bundle(
+    bundle: Path, trust: Path, expected_org: str, *, until: date | None = None, now: datetime | None = None
+) -> Path:
     """Takes `expected_org`'s CA certificate into the folder `trust` as ORG.pem, and returns that path.
 
-    Compare its `fingerprint` with the other organisation over another channel. Raises IdentityError unless the file
-    holds exactly one valid self-signed CA certificate limited to that organisation, or if it trusts another already.
+    until: the last day on which the CA that was trusted before is trusted beside it. Compare the new one's `fingerprint` with
+    the other organisation over another channel. Raises IdentityError unless the file holds exactly one valid self-signed CA
+    certificate limited to that organisation, or if it trusts another already and `until` is not given.
     """
     data = _read(bundle)
     if b"PRIVATE KEY" in data:
@@ -123,10 +127,12 @@ def import_bundle(bundle: Path, trust: Path, expected_org: str, *, now: datetime
     check_dates(certificate, now or datetime.now(UTC), f"the CA certificate in {bundle}")
     target, pem = trust / f"{expected_org}.pem", certificate.public_bytes(Encoding.PEM)
     if target.exists() and _read(target) != pem:
-        raise IdentityError(
-            f"{target} trusts another certificate of {expected_org}",
-            remedy=f"If {expected_org} confirms that it replaced its CA, delete that file and repeat.",
-        )
+        if until is None:
+            raise IdentityError(
+                f"{target} trusts another certificate of {expected_org}",
+                remedy=f"If {expected_org} confirms that it replaces its CA, repeat with --until: the last day of the old one.",
+            )
+        retire(trust, expected_org, until, now or datetime.now(UTC))
     if not target.exists():
         _write_new(target, pem, 0o644)
     return target
@@ -182,7 +188,7 @@ def check_dates(certificate: x509.Certificate, now: datetime, what: str) -> None
 
 
 class TrustStore:
-    """The CA certificates a process trusts: the files ORG.pem of one folder, read anew at each use."""
+    """The CA certificates a process trusts: the files ORG.pem of one folder, and old ones until they end; read at each use."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -196,7 +202,7 @@ class TrustStore:
             raise ConfigError(f"{self.folder}: not a folder", remedy="Fill it with `wattscore certs trust`.") from None
         except OSError as error:
             raise ConfigError(f"{self.folder}: cannot be read ({error.strerror})", remedy="Check its permissions.") from None
-        return tuple(sorted(file.stem for file in files if file.suffix == ".pem"))
+        return tuple(sorted(file.stem for file in files if file.suffix == ".pem" and not is_old(file)))
 
     def certificate(self, org: str) -> x509.Certificate:
         """The CA certificate of `org`. Raises IdentityError if there is none, or it is not limited to `org`."""
@@ -206,14 +212,17 @@ class TrustStore:
                 remedy="Add its bundle with `wattscore certs trust`.",
                 public=f"organisation {org!r} is unknown here",
             )
-        file = self.folder / f"{org}.pem"
-        certificate = _only_certificate(_read(file), str(file))
-        _check_ca(certificate, org, str(file))
-        return certificate
+        return _trusted(self.folder / f"{org}.pem", org)
 
-    def bundle_for(self, orgs: Iterable[str]) -> bytes:
+    def certificates(self, org: str, now: datetime | None) -> list[x509.Certificate]:
+        """The CA certificate of `org`, and the old one beside it unless it has ended `now` (None: ended or not)."""
+        old = [file for file in old_files(self.folder, org) if now is None or now < end_of(file)]
+        return [self.certificate(org), *(_trusted(file, org) for file in old)]
+
+    def bundle_for(self, orgs: Iterable[str], now: datetime | None = None) -> bytes:
         """The CA certificates of `orgs`, concatenated PEM. Raises IdentityError for an unknown one, or for none."""
-        certificates = [self.certificate(org) for org in sorted(set(orgs))]
+        now = now or datetime.now(UTC)
+        certificates = [certificate for org in sorted(set(orgs)) for certificate in self.certificates(org, now)]
         if not certificates:
             raise IdentityError("no organisation is allowed to connect", remedy="Name at least one.")
         return b"".join(c.public_bytes(Encoding.PEM) for c in certificates)
@@ -228,15 +237,18 @@ def verify_peer(leaf_pem: bytes, trust: TrustStore, now: datetime | None) -> Ide
     """
     leaf = parse_certificate(leaf_pem, "the peer's certificate")
     identity = identity_of(leaf)
-    authority = trust.certificate(identity.org)
-    try:
-        leaf.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature):
+    authority = next((ca for ca in trust.certificates(identity.org, now) if _issued(ca, leaf)), None)
+    if authority is None:
+        if any(_issued(ca, leaf) for ca in trust.certificates(identity.org, None)):
+            raise IdentityError(
+                f"the certificate of {identity} is by a CA of {identity.org} whose last day here is over",
+                remedy=f"{identity.org} must renew it by its new CA.",
+            )
         raise IdentityError(
             f"the certificate of {identity} was issued by another CA",
             expected=f"the trusted CA of {identity.org}",
             got=leaf.issuer.rfc4514_string() or "no issuer",
-        ) from None
+        )
     if now is not None:
         check_dates(authority, now, f"the CA certificate of {identity.org}")
         check_dates(leaf, now, f"the certificate of {identity}")
@@ -244,6 +256,20 @@ def verify_peer(leaf_pem: bytes, trust: TrustStore, now: datetime | None) -> Ide
     if read_revoked(trust.folder).holds(leaf, identity.org):
         raise IdentityError(f"the certificate of {identity} is revoked", remedy="Its organisation must renew it.")
     return identity
+
+
+def _issued(authority: x509.Certificate, leaf: x509.Certificate) -> bool:
+    try:
+        leaf.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _trusted(file: Path, org: str) -> x509.Certificate:
+    certificate = _only_certificate(_read(file), str(file))
+    _check_ca(certificate, org, str(file))
+    return certificate
 
 
 def check_leaf(leaf: x509.Certificate, identity: Identity) -> None:

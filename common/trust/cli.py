@@ -86,10 +86,13 @@ def bundle(out: Path | None, folder: Path) -> None:
 @certs.command()
 @click.argument("file", type=_FILE)
 @click.option("--org", required=True, help="Whose bundle it must be.")
+@click.option(
+    "--until", type=click.DateTime(["%Y-%m-%d"]), help="Where it replaces another: the last day (UTC) of the one before."
+)
 @_folder
-def trust(file: Path, org: str, folder: Path) -> None:
+def trust(file: Path, org: str, until: datetime | None, folder: Path) -> None:
     """Trust another organisation's bundle: check it and copy it to DIR/trust."""
-    target = authority.import_bundle(file, folder / "trust", org)
+    target = authority.import_bundle(file, folder / "trust", org, until=until.date() if until else None)
     click.echo(f"{target}\nfingerprint {authority.fingerprint(target.read_bytes())}")
     click.echo(f"Compare this fingerprint with {org} by telephone before you connect.")
 

@@ -25,6 +25,7 @@ from common.errors import ConfigError, IdentityError, PeerLost, PeerProtocolErro
 from common.party import Identity
 from common.trust.authority import TrustStore, check_dates, check_leaf, identity_of, parse_key, read_certificate, verify_peer
 from common.trust.revoked import read_revoked
+from common.trust.succession import old_files
 
 _SETTING, _UNUSABLE_SUITE = "GRPC_SSL_CIPHER_SUITES", "ECDHE-PSK-AES128-CBC-SHA"
 if "grpc" not in sys.modules:
@@ -142,8 +143,8 @@ class Credentials:
         return grpc.ssl_server_certificate_configuration([(own.key, own.certificate)], self.trust.bundle_for(orgs))
 
     def _stamp(self, orgs: list[str]) -> _Stamp:
-        files = [self._config.certificate, self._config.key, *(self._config.trust / f"{org}.pem" for org in orgs)]
-        return [_file_stamp(file) for file in files]
+        trusted = [file for org in orgs for file in (self._config.trust / f"{org}.pem", *old_files(self._config.trust, org))]
+        return [_file_stamp(file) for file in (self._config.certificate, self._config.key, *trusted)]
 
 
 def caller_certificate(context: grpc.aio.ServicerContext[Any, Any]) -> bytes:

