@@ -1,13 +1,13 @@
-"""The bank's home: with its scores, and the book of rows whose labels were counted."""
+"""The bank's home: with its scores, and the book of what was told of its labels."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from bank_party.counted import Counted
 from bank_party.decision.config import DecisionConfig
 from bank_party.monitor.config import BankMonitorConfig
 from bank_party.settings import BankPolicy, BankSettings
+from bank_party.told import ToldBook
 from common.disk.folder import Name
 from common.home.home import Home
 
@@ -23,7 +23,7 @@ class BankHome(Home):
     ) -> None:
         super().__init__(data, dealer, policy, monitor)
         self.decision, self._scores = decision, data / Name.SCORES
-        self.counted = Counted(data / Name.COUNTED)
+        self.told = ToldBook(data / Name.TOLD)
 
     @classmethod
     def of(cls, settings: BankSettings) -> BankHome:
@@ -31,7 +31,7 @@ class BankHome(Home):
 
     def knows(self, job: str) -> bool:
         scored = any((self._scores / f"{job}.{kind}").exists() for kind in ("csv", "parquet"))
-        return super().knows(job) or scored or self.counted.knows(job)
+        return super().knows(job) or scored or self.told.knows(job)
 
     def scores_of(self, job: str) -> Path:
         """The file of a scoring job's results."""

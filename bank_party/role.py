@@ -19,12 +19,14 @@ from common.errors import LocalProtocolError, PolicyError
 from common.home.outcome import Challenge
 from common.home.record import Refit
 from common.learn.learner import Half
+from common.learn.learners import learner_of
 from common.mpc.fixedpoint import Reals
 from common.party import Party
 from common.plan.promote import PromotePlan
 from common.plan.train import TrainPlan
 from common.rows.table import FeatureTable
-from common.stages.job import Heard, Kept, Made, PartyJob
+from common.stages.job import Beginning, Heard, Kept, Made, PartyJob
+from common.stages.price import FLAGS
 from common.stages.reasons import Named, Texts
 
 
@@ -35,14 +37,17 @@ class BankRole:
     home: BankHome
     party = Party.BANK
 
-    def budget(self, columns: int) -> None:
+    def budget(self, model: Half) -> None:
         return None
 
-    def charge_counts(self, table: FeatureTable, job: str) -> None:
-        self.home.counted.charge(table, job, self.home.policy.counts_per_row)
+    def charge_labels(self, table: FeatureTable, job: str, what: str, bits: float) -> None:
+        self.home.told.charge(table, job, what, bits, self.home.policy.label_bits)
 
-    async def before_training(self, job: PartyJob, held: FeatureTable, columns: int, champion: Half | None) -> None:
-        pass
+    async def before_training(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> None:
+        """Charges the labels of the rows that train: for the grid's weights, if they are opened, and what all are warned of."""
+        rows, opened = beginning.trained(), learner_of(plan.model).label_bits(plan.model, beginning.size)
+        for what, bits in (("the grid's weights", opened), ("warnings", FLAGS)):
+            await asyncio.to_thread(self.charge_labels, rows, job.id, what, bits)
 
     async def trained(self, job: PartyJob, plan: TrainPlan, made: Made, heard: Heard | None) -> Kept:
         """Measures the joint model beside the bank's own columns alone, and makes its decision rules of held-out scores."""

@@ -21,8 +21,10 @@ class BankPolicy(Policy):
         ("min_columns", "scores_per_row", "reason_threshold"), "it protects the grid's columns, and is the grid's"
     )
 
-    counts_per_row: int = Field(
-        default=3, ge=0, description="Training jobs that may open to the grid counts in which a row's label is."
+    label_bits: float = Field(
+        default=0.1,
+        ge=0.0,
+        description="Most bits of a row's label that all jobs together may tell others: what is told of n rows costs each 1/n.",
     )
 
 

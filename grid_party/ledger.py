@@ -18,5 +18,5 @@ class Ledger(RowBook):
         super().__init__(
             file,
             "have been scored by {limit} models already",
-            "Score other rows. The limit is the grid's scores_per_row, and half of its trained columns.",
+            "Score other rows. The limit is the grid's scores_per_row, and half as many as the model has columns of the grid.",
         )

@@ -13,7 +13,7 @@ from common.party import Party
 from common.plan.promote import PromotePlan
 from common.plan.train import TrainPlan
 from common.rows.table import FeatureTable
-from common.stages.job import Heard, Kept, Made, PartyJob
+from common.stages.job import Beginning, Heard, Kept, Made, PartyJob
 from common.stages.reasons import Named, Texts
 from grid_party.home import GridHome
 from grid_party.ledger import Ledger
@@ -37,29 +37,42 @@ class GridRole:
     home: GridHome
     party = Party.GRID
 
-    def budget(self, columns: int) -> Account:
-        """The budget of a model of so many columns: after as many models as columns, their scores could be solved for a row."""
-        return Account(self.home.ledger, min(self.home.policy.scores_per_row, max(1, columns // 2)))
+    def budget(self, model: Half) -> Account:
+        return self._account(len(model.fitted.sources))
 
-    def charge_counts(self, table: FeatureTable, job: str) -> None:
-        raise LocalProtocolError("the grid has no labels to count")
+    def _account(self, sources: int) -> Account:
+        """The budget of a model of so many source columns: after as many models, their scores could be solved for a row.
 
-    async def before_training(self, job: PartyJob, held: FeatureTable, columns: int, champion: Half | None) -> None:
-        """May the held-out rows be scored by a model of so many columns, and by the champion after that?"""
-        self._check_columns(columns)
-        account = self.budget(columns)
+        A column in ten bins is one: what a score tells of each of its indicators it tells of that column.
+        """
+        return Account(self.home.ledger, min(self.home.policy.scores_per_row, max(1, sources // 2)))
+
+    def charge_labels(self, table: FeatureTable, job: str, what: str, bits: float) -> None:
+        raise LocalProtocolError("the grid has no labels to tell of")
+
+    async def before_training(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> None:
+        """May the held-out rows be scored by this model, and by the champion after that?
+
+        Where the bank is told its own weights, the rows that train are charged as well: of columns that mark single companies
+        a weight is as good as a score.
+        """
+        sources = len(beginning.prepared.fitted.sources)
+        self._check_sources(sources)
+        account, held = self._account(sources), beginning.held()
         await asyncio.to_thread(account.ledger.check, held, job.id, account.limit)
-        if champion is not None:
-            account = self.budget(len(champion.columns))
-            await asyncio.to_thread(account.ledger.check, held, champion.job, account.limit - 1)
+        if beginning.champion is not None:
+            rival = self.budget(beginning.champion)
+            await asyncio.to_thread(rival.ledger.check, held, beginning.champion.job, rival.limit - 1)
+        if not plan.model.closed:
+            await asyncio.to_thread(account.charge, beginning.trained(), job.id)
 
-    def _check_columns(self, columns: int) -> None:
-        """A joint score is one equation in the grid's columns: with very few, it is the columns."""
-        if columns < self.home.policy.min_columns:
+    def _check_sources(self, sources: int) -> None:
+        """Raises PolicyError for few source columns: a joint score is one equation in them, and with very few it is these."""
+        if sources < self.home.policy.min_columns:
             raise PolicyError(
-                f"{columns} trained columns of the grid are too few: the joint score would tell them",
+                f"{sources} columns of the grid are too few, however they are coded: the joint score would tell them",
                 expected=f"at least {self.home.policy.min_columns}",
-                got=columns,
+                got=sources,
                 remedy="Train on more of the grid's columns.",
             )
 

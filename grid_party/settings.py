@@ -15,13 +15,15 @@ from common.process.settings import Address, Named
 class GridPolicy(Policy):
     """What the grid allows."""
 
-    elsewhere: ClassVar[Mapping[str, str]] = {"counts_per_row": "it limits the use of labels, which are the bank's"}
+    elsewhere: ClassVar[Mapping[str, str]] = {"label_bits": "it limits the use of labels, which are the bank's"}
 
     min_columns: int = Field(
-        default=3, ge=1, description="Fewest trained columns of the grid: a joint score is one equation in them."
+        default=5,
+        ge=1,
+        description="Fewest columns of the grid in a model, of however many bins or levels: a score is an equation in them.",
     )
     scores_per_row: int = Field(
-        default=8, ge=1, description="Models that may score one row; at most half this side's columns in any case."
+        default=8, ge=1, description="Models that may score one row; at most half as many as a model has columns of the grid."
     )
     reason_threshold: float = Field(
         default=0.2,

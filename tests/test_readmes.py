@@ -161,7 +161,7 @@ def test_the_limits_that_pages_state_are_the_defaults() -> None:
     plan = TrainPlan.model_validate({"grid": {"dataset": "m"}, "bank": {"dataset": "l"}})
     assert 2 ** Policy().finest_score_bits == 2**plan.score_bits == 32
     assert 2 ** Policy().finest_weight_bits == 2**plan.model.weight_bits == 256
-    assert (GridPolicy().scores_per_row, GridPolicy().min_columns, Policy().owned_weights) == (8, 3, False)
+    assert (GridPolicy().scores_per_row, GridPolicy().min_columns, Policy().owned_weights) == (8, 5, False)
     assert plan.model.make_link().reach == 12
 
 

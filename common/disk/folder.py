@@ -13,7 +13,7 @@ class Name(StrEnum):
     MODELS = "models"
     SCORES = "scores"
     LEDGER = "ledger.sqlite"
-    COUNTED = "counted.sqlite"
+    TOLD = "told.sqlite"
     REGISTRY = "registry.sqlite"
     HISTORY = "monitor.sqlite"
     SPENT = "spent.sqlite"
@@ -112,12 +112,12 @@ _LEDGER = Kept(
     "which rows were scored; an older copy would allow more scores than agreed",
     "the budget of scores: never delete it",
 )
-_COUNTED = Kept(
-    Name.COUNTED,
-    "hashes of the rows whose labels were counted, by training job",
+_TOLD = Kept(
+    Name.TOLD,
+    "hashes of the rows whose labels something was told of, with how many bits, by job",
     "the daemon",
     BackUp.DAILY,
-    "which rows' labels were counted for the grid; an older copy would allow more counts than agreed",
+    "how much was told of which rows' labels; an older copy would allow more to be told than agreed",
     "the budget of labels: never delete it",
 )
 _SCORES = Kept(
@@ -131,5 +131,5 @@ _SCORES = Kept(
 _JOBS = Kept(Name.JOBS, "every job", "the daemon", BackUp.YES, "the list of jobs, with plans and results", "the list of jobs")
 
 GRID: Sequence[Kept] = (_MODELS, _LEDGER, _REGISTRY, _SPENT, _SEEDS, _HISTORY, _STOCK, _SCRATCH, _LOG)
-BANK: Sequence[Kept] = (_MODELS, _SCORES, _COUNTED, _REGISTRY, _SPENT, _SEEDS, _HISTORY, _STOCK, _SCRATCH, _LOG)
+BANK: Sequence[Kept] = (_MODELS, _SCORES, _TOLD, _REGISTRY, _SPENT, _SEEDS, _HISTORY, _STOCK, _SCRATCH, _LOG)
 COORDINATOR: Sequence[Kept] = (_JOBS, _LOG)

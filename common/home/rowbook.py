@@ -48,19 +48,19 @@ class RowBook:
     def check(self, table: FeatureTable, user: str, limit: int) -> None:
         """Raises PolicyError if `charge` would; with a limit less one, if it would after another user's."""
         with self._open() as book:
-            self._check(book, _distinct(_keys(table)), user, limit)
+            self._check(book, distinct(row_keys(table)), user, limit)
 
     def charge(self, table: FeatureTable, user: str, limit: int) -> None:
         """Enters these rows for `user`, all or none. The same user again costs nothing.
 
         Raises PolicyError when a row has been used by `limit` others already.
         """
-        asked = _distinct(_keys(table))
+        asked = distinct(row_keys(table))
         with self._open() as book:
             book.execute("begin immediate")
             own = self._check(book, asked, user, limit)
             book.execute(
-                "insert or replace into scored values (?, ?)", (user, _distinct(np.concatenate([own, asked])).tobytes())
+                "insert or replace into scored values (?, ?)", (user, distinct(np.concatenate([own, asked])).tobytes())
             )
 
     def _check(self, book: sqlite3.Connection, asked: Keys, user: str, limit: int) -> Keys:
@@ -74,11 +74,11 @@ class RowBook:
         return own
 
 
-_keys = partial(hash_rows, key=b"wattscore ledger")
+row_keys = partial(hash_rows, key=b"wattscore ledger")
 
 
-def _distinct(keys: Keys) -> Keys:
-    """Sorted, each once; np.unique hashes first, which takes ten times as long."""
+def distinct(keys: Keys) -> Keys:
+    """The keys, sorted, each once; np.unique hashes first, which takes ten times as long."""
     ordered = np.sort(keys)
     found: Keys = ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
     return found

@@ -216,6 +216,9 @@ class Learner(Protocol[S]):
     def steps(self, section: S, rows: int) -> int:
         """How many steps a training over these rows takes."""
 
+    def label_bits(self, section: S, size: Size) -> float:
+        """Most bits of the labels that what this training opens can tell the grid; 0 if it opens nothing to it."""
+
     def ahead(self, section: S, size: Size) -> Ahead:
         """What a training of this size is dealt."""
 

@@ -57,7 +57,8 @@ class Policy(StrictModel):
         default=False, description="Allow reveal = 'owners': at the end of a training this side's own weights are opened to it."
     )
     owned_weights: bool = Field(
-        default=False, description="Allow weights = 'owned': each step opens this side's gradient to itself."
+        default=False,
+        description="Allow weights = 'owned': each step opens this side's gradient to itself; label_bits must allow it too.",
     )
     finest_weight_bits: int = Field(default=8, ge=4, le=20, description="Finest grid on which weights are opened: 2^-bits.")
     finest_score_bits: int = Field(default=5, ge=0, le=20, description="Finest step of the grid's part of a score: 2^-bits.")

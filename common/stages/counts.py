@@ -26,6 +26,7 @@ from common.mpc.session import Kind, Session
 from common.party import Party
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
+from common.stages.price import count_bits
 
 Counts = npt.NDArray[np.int64]
 _FEW = "its bins hold too few labels of a class"
@@ -33,10 +34,10 @@ _FEW = "its bins hold too few labels of a class"
 
 @dataclass(frozen=True)
 class Allowance:
-    """The bounds of counting: training rows for each bin counted, and at the bank the entry in its book of counted rows."""
+    """The bounds of counting: training rows for each bin counted, and at the bank the entry in its book of what was told."""
 
     rows_per_bin: int
-    charge: Callable[[FeatureTable], None]  # raises PolicyError when these rows have been counted too often
+    charge: Callable[[FeatureTable, float], None]  # so many bits of these rows' labels; raises PolicyError for too many
 
 
 async def bin_columns(
@@ -58,10 +59,9 @@ async def bin_columns(
         return cut
     if session.party is Party.GRID:
         return await _ask(session, correlations, cut, options, train_rows, allowance)
-    label = table.outcomes[:train_rows]
     rows = table.keys(slice(0, train_rows))
-    await _answer(session, correlations, label, options, allowance, lambda: allowance.charge(rows))
-    return _count_own(cut, label, options)
+    await _answer(session, correlations, rows, options, allowance)
+    return _count_own(cut, rows.outcomes, options)
 
 
 def columns_in_clear(
@@ -113,19 +113,19 @@ async def _ask(
 async def _answer(
     session: Session,
     correlations: Correlations,
-    label: npt.NDArray[np.float64],
+    rows: FeatureTable,
     options: Preparation,
     allowance: Allowance,
-    charge: Callable[[], None],
 ) -> None:
     """The bank's part: the same rounds whatever the grid's bins hold. The book is charged before anything is sent."""
     bins = int((await session.receive(Kind.SHAPE, np.uint64, (1,)))[0])
     if not bins:
         return
-    _check_bins(bins, len(label), allowance)
+    _check_bins(bins, rows.rows, allowance)
     session.open(Opened.BIN_COUNTS)
-    await session.compute(charge, len(label) * 64)
-    counts = await BinCounts.share(session, correlations, _demand(len(label), bins, options), None, label)
+    bits = count_bits(rows.rows, bins, int(np.bincount(rows.ids.codes).max()))
+    await session.compute(lambda: allowance.charge(rows, bits), rows.rows * 64)
+    counts = await BinCounts.share(session, correlations, _demand(rows.rows, bins, options), None, rows.outcomes)
     for _ in range(counts.tests):
         await counts.small(None, None)
     await counts.open(None)

@@ -15,7 +15,7 @@ from common.disk.scratch import Scratch
 from common.home.home import Home
 from common.home.outcome import Challenge, Outcome
 from common.home.record import Refit
-from common.learn.learner import Half, Prepared, Task
+from common.learn.learner import Half, Prepared, Size, Task
 from common.match.agree import Match
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import Reals
@@ -36,6 +36,27 @@ class StageReporter(Reporter, Protocol):
     def stage(self, name: str) -> None: ...
 
     def rows(self, count: int) -> None: ...
+
+
+@dataclass(frozen=True, repr=False)
+class Beginning:
+    """A training that is about to begin: ids and months of all matched rows, those that train first; this side's preparation.
+
+    size: of the rows that train. champion: what the plan challenges, if there is one.
+    """
+
+    rows: FeatureTable
+    size: Size
+    prepared: Prepared
+    champion: Half | None
+
+    def trained(self) -> FeatureTable:
+        """The rows that train, by id and month."""
+        return self.rows.keys(slice(0, self.size.rows))
+
+    def held(self) -> FeatureTable:
+        """Those that are held out."""
+        return self.rows.keys(slice(self.size.rows, None))
 
 
 @dataclass(frozen=True, repr=False)
@@ -90,14 +111,17 @@ class Role(Protocol):
     @property
     def party(self) -> Party: ...
 
-    def budget(self, columns: int) -> Budget | None:
-        """The account charged before scores of a model with so many columns leave; at the bank none."""
+    def budget(self, model: Half) -> Budget | None:
+        """The account charged before scores of a model leave; at the bank none."""
 
-    def charge_counts(self, table: FeatureTable, job: str) -> None:
-        """Before counts of the labels of these rows leave. Raises PolicyError when they have been counted too often."""
+    def charge_labels(self, table: FeatureTable, job: str, what: str, bits: float) -> None:
+        """At the bank: before so many bits of the labels of these rows leave, whatever becomes of the job.
 
-    async def before_training(self, job: PartyJob, held: FeatureTable, columns: int, champion: Half | None) -> None:
-        """Before anything is trained: raises PolicyError for a model whose scores this side would not let be told."""
+        Raises PolicyError when more of a row's label would have been told than the bank allows.
+        """
+
+    async def before_training(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> None:
+        """Before anything is trained: charges what it will tell. Raises PolicyError for what this side lets nobody be told."""
 
     async def trained(self, job: PartyJob, plan: TrainPlan, made: Made, heard: Heard | None) -> Kept:
         """The after-care of a training that is through; heard: at the bank."""

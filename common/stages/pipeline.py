@@ -31,7 +31,7 @@ from common.stages.ahead import scores_ahead, train_ahead
 from common.stages.align import align, unlike
 from common.stages.champion import find_champion, resolve
 from common.stages.counts import Allowance, bin_columns
-from common.stages.job import Heard, Made, PartyJob
+from common.stages.job import Beginning, Heard, Made, PartyJob
 from common.stages.keep import Product, keep_both
 from common.stages.offer import check_width, select
 from common.stages.reasons import check_reasons, open_reasons
@@ -68,9 +68,9 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         rival = await find_champion(job.session, job.home.registry, job.home.models, columns) if plan.challenge else None
         if plan.challenge and rival is None:
             job.warn("the plan challenges the champion, and there is none yet")
-        await job.role.before_training(job, table.keys(slice(train_rows, None)), len(prepared.columns), rival)
         size = Size.of(job.party, train_rows, len(prepared.columns), other)
         learner_of(plan.model).check(plan.model, size, job.home.policy)
+        await job.role.before_training(job, plan, Beginning(table.keys(slice(None)), size, prepared, rival))
         job.count(train_rows=train_rows, test_rows=table.rows - train_rows, trained_columns=len(prepared.columns))
     with job.stage("train"):
         task = await asyncio.to_thread(learner_of(plan.model).task, plan.model, prepared, own, other, job.scratch)
@@ -100,7 +100,7 @@ async def tell_scores(job: PartyJob, plan: TrainPlan, made: Made, rival: Half | 
 
     async def tell(model: Half, number: int) -> Reals | None:
         telling = Telling(Kind.TEST_SCORES, plan.score_bits, number)
-        return await open_scores(job.session, job.correlations, model, held, telling, job.role.budget(len(model.columns)))
+        return await open_scores(job.session, job.correlations, model, held, telling, job.role.budget(model))
 
     u = await tell(made.model, 0)
     champion_u = await tell(rival, 1) if rival is not None else None
@@ -136,7 +136,7 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
 
 async def tell_asked(job: PartyJob, plan: ScorePlan, model: Half, table: FeatureTable) -> Reals | None:
     """Scores of the rows asked for to the bank, with a stock if the plan says so and the model needs one; None at the grid."""
-    budget, telling = job.role.budget(len(model.columns)), Telling(Kind.SCORES, plan.score_bits)
+    budget, telling = job.role.budget(model), Telling(Kind.SCORES, plan.score_bits)
     if plan.dealt == "online" or not model.closed:
         return await open_scores(job.session, job.correlations, model, table, telling, budget)
     await charge(job.session, budget, table, model)  # rows that may not be scored use up no stock
@@ -182,7 +182,11 @@ async def bin_own_columns(
     """This party's columns in bins, where the plan codes them so; none otherwise."""
     if plan.preparation.coding == "linear":
         return []
-    allowance = Allowance(plan.limits.rows_per_column, lambda counted: job.role.charge_counts(counted, job.id))
+
+    def charge(rows: FeatureTable, bits: float) -> None:
+        job.role.charge_labels(rows, job.id, "counts by bin", bits)
+
+    allowance = Allowance(plan.limits.rows_per_column, charge)
     binnings = await bin_columns(job.session, job.correlations, table, columns, plan.preparation, train_rows, allowance)
     job.warn(*(f"left out {b.cells.source!r}: {b.left_out}" for b in binnings if b.left_out))
     return binnings

@@ -169,7 +169,8 @@ def run_trial(options: TrialOptions, console: Console) -> TrialResult:
     plan, datasets = make_plan(options), _datasets(options)
     _check_outputs(options)
     tables = {party: {"table": dataset.model_dump(mode="json", exclude_defaults=True)} for party, dataset in datasets.items()}
-    settings = {"grid": {"policy": _SMALL_POLICY | {"min_columns": 1}}, "bank": {"policy": _SMALL_POLICY}}
+    own: dict[str, dict[str, float]] = {"grid": {"min_columns": 1}, "bank": {"label_bits": 1.0}}
+    settings = {name: {"policy": _SMALL_POLICY | more} for name, more in own.items()}
     with _folder(options.keep) as folder:
         with Trial(folder, tables, settings if options.allow_small else {}) as trial, trial.client() as client:
             job = follow(client.watch(client.submit(plan).id), console)

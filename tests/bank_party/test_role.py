@@ -13,8 +13,11 @@ from bank_party.judge import challenge
 from bank_party.role import BankRole
 from common.errors import DataError, JobNotFound, LocalProtocolError, PolicyError
 from common.home.outcome import Challenge
+from common.learn.learner import Size
 from common.party import Party
 from common.plan.promote import PromotePlan
+from common.plan.train import TrainPlan
+from common.stages.job import Beginning
 from common.stats.measures import Interval
 from tests.bank_party.decision.worlds import held_out
 from tests.common.stages.companies import Companies
@@ -26,7 +29,7 @@ WORSE = Challenge("job-1", 0.70, 0.75, Interval(-0.05, -0.08, -0.02, 0.001), 500
 
 @pytest.fixture
 def role(tmp_path: Path) -> BankRole:
-    companies = Companies(tmp_path, own={Party.BANK: {"counts_per_row": 1}})
+    companies = Companies(tmp_path, own={Party.BANK: {"label_bits": 1.5}})
     return BankRole(companies.opened_home(Party.BANK))
 
 
@@ -37,14 +40,39 @@ def half(job: str) -> Any:
 
 def test_the_bank_keeps_no_account_of_scores(role: BankRole) -> None:
     assert role.party is Party.BANK
-    assert role.budget(7) is None
+    assert role.budget(half("job-1")) is None
 
 
-def test_counts_of_a_rows_label_are_charged_once_a_job_and_refused_beyond_the_policy(role: BankRole) -> None:
-    role.charge_counts(ROWS, "job-1")
-    role.charge_counts(ROWS, "job-1")
-    with pytest.raises(PolicyError, match="2 of 2 rows have had their labels counted by bin in 1 training jobs"):
-        role.charge_counts(ROWS, "job-2")
+def test_what_is_told_of_labels_is_charged_and_refused_beyond_the_policy(role: BankRole) -> None:
+    role.charge_labels(ROWS, "job-1", "counts", 2.0)
+    with pytest.raises(PolicyError, match=r"at most 1\.5 of each"):
+        role.charge_labels(ROWS, "job-1", "counts", 2.0)
+    role.charge_labels(ROWS, "job-2", "flags", 1.0)
+
+
+def beginning(rows: int, other: int) -> Beginning:
+    nothing: Any = None
+    return Beginning(table([f"F{k}" for k in range(rows + 100)]), Size(rows, other, 3), nothing, None)
+
+
+@pytest.mark.parametrize(
+    ("model", "bits"),
+    [
+        ({}, 2.0),
+        ({"reveal": "owners"}, 2.0 + 4 * 15),
+        ({"reveal": "owners", "weight_bits": 4}, 2.0 + 4 * 11),
+        ({"reveal": "owners", "weights": "owned", "optimiser": "sgd", "batch": 1000, "epochs": 2}, 2.0 + 64 * 4 * 2),
+    ],
+    ids=["closed", "opened", "coarser", "owned"],
+)
+async def test_a_training_is_charged_for_what_its_plan_opens_to_the_grid(
+    role: BankRole, model: dict[str, Any], bits: float
+) -> None:
+    plan = TrainPlan.model_validate({"grid": {"dataset": "m"}, "bank": {"dataset": "l"}, "model": model})
+    job: Any = SimpleNamespace(id="job-1")
+    await role.before_training(job, plan, beginning(1000, 4))
+    assert sum(entry.bits for entry in role.home.told.entries()) == bits
+    assert {entry.rows for entry in role.home.told.entries()} == {1000}, "the rows that train, and no other"
 
 
 async def test_a_training_or_scoring_that_ends_without_scores_is_no_result(role: BankRole) -> None:

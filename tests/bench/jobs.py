@@ -28,7 +28,10 @@ _POLICY = {
     "min_per_class": 20,
     "min_test_per_class": 5,
 }
-_SETTINGS = {"grid": {"policy": {**_POLICY, "scores_per_row": 1000}}, "bank": {"policy": _POLICY}}
+_SETTINGS = {
+    "grid": {"policy": {**_POLICY, "scores_per_row": 1000, "min_columns": 1}},
+    "bank": {"policy": {**_POLICY, "label_bits": 1000.0}},
+}
 
 
 class ProfiledTrial(Trial):

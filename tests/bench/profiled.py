@@ -58,7 +58,7 @@ NAMED = [
     ("common.stages.job:PartyJob.stage", "stage", ""),
     ("common.learn.linear.half:PartyModel.partial_scores", "function", "own part of the score"),
     ("common.learn.linear.half:ClosedModel.whitened", "function", "own part of the score"),
-    ("common.home.rowbook:_keys", "function", "ledger: keys of rows"),
+    ("common.home.rowbook:row_keys", "function", "ledger: keys of rows"),
     ("common.home.rowbook:RowBook.charge", "function", "ledger: the book"),
     ("bank_party.role:write_scores", "function", "file of scores"),
 ]  # fmt: skip

@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 
 from common.errors import LocalProtocolError, PolicyError
+from common.learn.learner import Size
 from common.party import Party
+from common.plan.train import TrainPlan
+from common.rows.table import FeatureTable
+from common.stages.job import Beginning
 from grid_party.role import GridRole
 from tests.common.stages.companies import Companies
 from tests.common.stages.tables import table
@@ -19,9 +23,21 @@ ROWS, OTHERS = table(["A", "B"]), table(["C"])
 JOB: Any = SimpleNamespace(id="job-9")  # as much of a job as is asked of one before it trains
 
 
+CLOSED, OPEN = (
+    TrainPlan.model_validate({"grid": {"dataset": "m"}, "bank": {"dataset": "l"}, "model": {"reveal": reveal}})
+    for reveal in ("none", "owners")
+)
+
+
 def half(columns: int) -> Any:
-    """As much of a model as names it and counts its columns."""
-    return SimpleNamespace(job="job-1", columns=tuple(map(str, range(columns))))
+    """As much of a model as names it and tells its source columns."""
+    return SimpleNamespace(job="job-1", fitted=SimpleNamespace(sources=frozenset(map(str, range(columns)))))
+
+
+def beginning(held: FeatureTable, columns: int, champion: Any = None) -> Beginning:
+    """A training on row T, with these rows held out."""
+    rows = table(["T", *(str(name) for name in held.ids)])
+    return Beginning(rows, Size(1, columns, 3), half(columns), champion)
 
 
 @pytest.fixture
@@ -35,41 +51,51 @@ def test_a_row_is_scored_by_half_as_many_models_as_columns_and_never_by_more_tha
     role: GridRole, columns: int, models: int
 ) -> None:
     for k in range(models):
-        role.budget(columns).charge(ROWS, f"job-{k}")
+        role.budget(half(columns)).charge(ROWS, f"job-{k}")
     with pytest.raises(PolicyError, match=f"have been scored by {models} models already"):
-        role.budget(columns).charge(ROWS, "another")
-    role.budget(columns).charge(OTHERS, "another")
+        role.budget(half(columns)).charge(ROWS, "another")
+    role.budget(half(columns)).charge(OTHERS, "another")
 
 
 async def test_a_training_is_refused_where_its_own_scores_would_be_and_nothing_is_charged(role: GridRole) -> None:
     for k in range(2):
-        role.budget(4).charge(ROWS, f"job-{k}")
+        role.budget(half(4)).charge(ROWS, f"job-{k}")
     with pytest.raises(PolicyError, match="have been scored by 2 models already"):
-        await role.before_training(JOB, ROWS, 4, None)
-    await role.before_training(JOB, OTHERS, 4, None)
+        await role.before_training(JOB, CLOSED, beginning(ROWS, 4))
+    await role.before_training(JOB, CLOSED, beginning(OTHERS, 4))
     assert not role.home.ledger.knows(JOB.id)
 
 
 async def test_a_challenge_leaves_room_for_the_champions_score_after_the_models(role: GridRole) -> None:
-    role.budget(4).charge(ROWS, "job-0")
-    await role.before_training(JOB, ROWS, 4, None)
+    role.budget(half(4)).charge(ROWS, "job-0")
+    await role.before_training(JOB, CLOSED, beginning(ROWS, 4))
     with pytest.raises(PolicyError, match="have been scored by 1 models already"):
-        await role.before_training(JOB, ROWS, 4, half(4))
-    role.budget(4).charge(ROWS, "job-1")
+        await role.before_training(JOB, CLOSED, beginning(ROWS, 4, half(4)))
+    role.budget(half(4)).charge(ROWS, "job-1")
     with pytest.raises(PolicyError, match="have been scored by 2 models already"):
-        await role.before_training(JOB, ROWS, 4, half(4))  # the champion's own score is no new one, the model's is
-    role.budget(6).charge(OTHERS, "job-1")
-    await role.before_training(JOB, OTHERS, 4, half(4))
+        # the champion's own score is no new one, the model's is
+        await role.before_training(JOB, CLOSED, beginning(ROWS, 4, half(4)))
+    role.budget(half(6)).charge(OTHERS, "job-1")
+    await role.before_training(JOB, CLOSED, beginning(OTHERS, 4, half(4)))
 
 
 async def test_a_model_of_fewer_columns_than_the_policys_floor_is_not_trained(role: GridRole) -> None:
-    with pytest.raises(PolicyError, match="1 trained columns of the grid are too few"):
-        await role.before_training(JOB, ROWS, 1, None)
-    await role.before_training(JOB, ROWS, 2, None)
+    with pytest.raises(PolicyError, match="1 columns of the grid are too few"):
+        await role.before_training(JOB, CLOSED, beginning(ROWS, 1))
+    await role.before_training(JOB, CLOSED, beginning(ROWS, 2))
 
 
-def test_the_grid_has_no_labels_to_count_and_compares_nothing(role: GridRole) -> None:
+def test_the_grid_has_no_labels_to_tell_of_and_compares_nothing(role: GridRole) -> None:
     nothing: Any = None
     with pytest.raises(LocalProtocolError, match="no labels"):
-        role.charge_counts(ROWS, "job-1")
+        role.charge_labels(ROWS, "job-1", "counts", 1.0)
     assert role.compare(nothing, "job-2", "job-1") is None
+
+
+async def test_rows_that_train_are_charged_where_weights_are_opened(role: GridRole) -> None:
+    await role.before_training(JOB, OPEN, beginning(ROWS, 4))
+    with pytest.raises(PolicyError, match="1 of 1 rows have been scored by 1 models already"):
+        role.budget(half(2)).charge(table(["T"]), "another")
+    role.budget(half(2)).charge(ROWS, "another")  # those held out are not, before they are scored
+    other: Any = SimpleNamespace(id="job-10")
+    await role.before_training(other, CLOSED, beginning(OTHERS, 2))

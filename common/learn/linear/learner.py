@@ -16,6 +16,7 @@ from common.learn.linear.ahead import Widened, dealt_arrays
 from common.learn.linear.deal import ScoreDemand, TrainingDemand
 from common.learn.linear.design import Prepared, prepare
 from common.learn.linear.half import LEARNER, ClosedModel, LinearModel, make_half, pack, parse
+from common.learn.linear.price import label_bits
 from common.learn.linear.score import open_scores
 from common.learn.linear.steps import check_course, make_steps, make_work
 from common.learn.linear.train import Shares, TrainingInputs, train
@@ -114,6 +115,9 @@ class Linear:
 
     def steps(self, section: Model, rows: int) -> int:
         return len(make_steps(section, rows))
+
+    def label_bits(self, section: Model, size: Size) -> float:
+        return label_bits(section, size.grid_columns, self.steps(section, size.rows))
 
     def ahead(self, section: Model, size: Size) -> Ahead:
         demand, steps = TrainingDemand(size.rows, size.grid_columns, size.bank_columns), make_steps(section, 1 << 16)

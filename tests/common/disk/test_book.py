@@ -13,7 +13,13 @@ from common.disk.book import open_book
 from tests.source import ROOT, parse
 
 EXTRA, FULL = 3, 2  # pragma synchronous
-DURABLE = {"common/home/registry.py", "common/home/rowbook.py", "common/home/seedbook.py", "common/home/stocks.py"}
+DURABLE = {
+    "bank_party/told.py",
+    "common/home/registry.py",
+    "common/home/rowbook.py",
+    "common/home/seedbook.py",
+    "common/home/stocks.py",
+}
 """Books in which something is entered that the other party acts on, or that leaves, right after."""
 
 

@@ -42,7 +42,7 @@ def test_every_name_is_in_a_table_once() -> None:
 
 def test_neither_party_keeps_the_others_books() -> None:
     grid, bank = ({k.name for k in kept} for kept in (folder.GRID, folder.BANK))
-    assert grid - bank == {Name.LEDGER} and bank - grid == {Name.COUNTED, Name.SCORES}
+    assert grid - bank == {Name.LEDGER} and bank - grid == {Name.TOLD, Name.SCORES}
 
 
 def table(role: str, language: str) -> list[list[str]]:
@@ -61,4 +61,4 @@ def test_the_pages_say_what_to_back_up(role: str, kept: Sequence[Kept]) -> None:
 def test_what_is_charged_is_backed_up_daily_and_stocks_never() -> None:
     rules = {k.name: k.back_up for kept in ROLES.values() for k in kept}
     assert {name for name, rule in rules.items() if rule is BackUp.NEVER} == {Name.STOCK}
-    assert {Name.LEDGER, Name.COUNTED, Name.SPENT} <= {name for name, rule in rules.items() if rule is BackUp.DAILY}
+    assert {Name.LEDGER, Name.TOLD, Name.SPENT, Name.SEEDS} <= {name for name, rule in rules.items() if rule is BackUp.DAILY}

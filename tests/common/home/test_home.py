@@ -49,7 +49,7 @@ def test_a_name_is_known_by_what_a_job_has_left(tmp_path: Path) -> None:
     rows = table(["A", "B"])
     lender, decider = grid(tmp_path / "grid"), bank(tmp_path / "bank")
     lender.ledger.charge(rows, "score-1", 3)
-    decider.counted.charge(rows, "train-1", 3)
+    decider.told.charge(rows, "train-1", "counts", 1.0, 1.0)
     decider.scores_of("score-2").parent.mkdir()
     decider.scores_of("score-2").write_text("id,u\n")
     assert [home.knows(job) for home in (lender, decider) for job in ("score-1", "train-1", "score-2")] == [

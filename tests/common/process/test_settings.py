@@ -165,7 +165,7 @@ def test_each_party_reads_its_own_file(tmp_path: Path) -> None:
     [
         (GridSettings, "listen", "# listen", "missing key 'listen'"),
         (GridSettings, "[peer]", "[decision]\n[peer]", "unknown key 'decision': only the bank decides"),
-        (GridSettings, "[peer]", "[policy]\ncounts_per_row = 1\n[peer]", "unknown key 'policy.counts_per_row': it limits"),
+        (GridSettings, "[peer]", "[policy]\nlabel_bits = 1\n[peer]", "unknown key 'policy.label_bits': it limits"),
         (GridSettings, "[peer]", "[monitor]\nauc_fall = 0.1\n[peer]", "unknown key 'monitor.auc_fall': only the bank"),
         (BankSettings, "[peer]", "[policy]\nscores_per_row = 9\n[peer]", "unknown key 'policy.scores_per_row': it protects"),
         (BankSettings, "[peer]", "[policy]\nmin_columns = 1\n[peer]", "unknown key 'policy.min_columns': it protects"),

@@ -43,6 +43,9 @@ FLOORS = {"min_matched": 50, "min_rows": 100, "min_per_class": 20}
 LIMITS: dict[str, Any] = {"limits": FLOORS, "preparation": {"min_binary": 20}}
 POLICY = Policy(**FLOORS, min_binary=20, min_batch=1, min_iterations=1, own_weights=True)
 
+SMALL: dict[Party, dict[str, Any]] = {Party.GRID: {"min_columns": 3}, Party.BANK: {"label_bits": 10.0}}
+"""What each party's policy has for four columns of the grid, and for few rows."""
+
 
 class Recorder(Silent):
     """Keeps the stages, warnings and counts of rows that others hear of."""
@@ -125,7 +128,7 @@ class Companies:
 
     def opened_home(self, party: Party) -> GridHome | BankHome:
         folder, dealer, policy = self.home(party), "wattscore://neutral/coordinator", dict(self.policy)
-        policy |= self.own.get(party, {})
+        policy |= SMALL[party] | self.own.get(party, {})
         if party is Party.GRID:
             return GridHome(folder, dealer, GridPolicy(**policy), MonitorConfig())
         return BankHome(folder, dealer, BankPolicy(**policy), BankMonitorConfig(), self.decision)

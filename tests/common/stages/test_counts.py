@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bank_party.counted import Counted
+from bank_party.told import Told, ToldBook
 from common.disclosure import Opened
 from common.errors import PeerProtocolError, PolicyError
 from common.features.binning import Binning, binned_columns, cut
@@ -26,6 +26,7 @@ from common.plan.policy import Policy
 from common.plan.train import TrainPlan
 from common.stages import split
 from common.stages.counts import Allowance, bin_columns, without_isolating
+from common.stages.price import count_bits
 from tests.common.features.test_fit import configs
 from tests.common.mpc.test_cost import measured
 from tests.common.stages.companies import FLOORS, POLICY, Companies, frames
@@ -133,7 +134,7 @@ async def bins_of(grid: Any, label: Any, options: Preparation, trio: Trio | None
     tables = {Party.GRID: grid, Party.BANK: table(grid.ids, label=label, own=np.arange(rows))}
 
     async def side(session: Session, correlations: DealtCorrelations) -> list[Binning]:
-        mine, free = tables[session.party], Allowance(1, lambda _: None)
+        mine, free = tables[session.party], Allowance(1, lambda _, bits: None)
         return await bin_columns(session, correlations, mine, configs(mine), options, rows, free)
 
     return (await coordinate(trio or Trio(), side))[Party.GRID]
@@ -265,20 +266,31 @@ async def test_too_many_bins_for_the_rows_are_refused_before_anything_is_counted
     assert not {Kind.MASKED_BINS, Kind.BIN_TESTS} & companies.trio.session[Party.BANK].traffic.sent.keys()
 
 
-async def test_labels_are_counted_in_few_jobs(companies: Companies) -> None:
-    companies.own[Party.BANK] = {"counts_per_row": 1}
+def told(companies: Companies) -> list[Told]:
+    return [entry for entry in ToldBook(companies.home(Party.BANK) / "told.sqlite").entries() if entry.what == "counts by bin"]
+
+
+async def test_counts_cost_what_they_can_tell_before_they_are_told(companies: Companies) -> None:
+    plan, _ = await woe_job(companies)
+    grid, _ = training(companies, plan)
+    (cost,) = told(companies)
+    bins = sum(len(b.groups) for b in cut(grid, configs(grid), plan.preparation, np.ones(grid.rows, np.bool_)))
+    assert (cost.bits, cost.rows) == (count_bits(350, bins, 1), 350)
+
+
+async def test_labels_are_counted_within_the_budget(companies: Companies) -> None:
     await woe_job(companies)
-    with pytest.raises(PolicyError, match="350 of 350 rows have had their labels counted by bin in 1 training jobs already"):
+    (cost,) = told(companies)
+    companies.own[Party.BANK] = {"label_bits": 1.9 * cost.bits / 350}
+    with pytest.raises(PolicyError, match="counts by bin would tell") as caught:
         await woe_job(companies, "job-2")
+    assert "of the labels of 350 rows" in str(caught.value) and "350" not in caught.value.public
     assert Kind.MASKED_BINS not in companies.trio.session[Party.BANK].traffic.sent
     await companies.run("job-3", companies.plan())  # linear coding counts nothing
-    assert not (companies.home(Party.GRID) / "counted.sqlite").exists()
+    assert not (companies.home(Party.GRID) / "told.sqlite").exists() and len(told(companies)) == 1
 
 
 async def test_a_job_that_fails_after_counting_has_counted(companies: Companies) -> None:
-    with pytest.raises(PolicyError, match="trained columns of the grid are too few"):
+    with pytest.raises(PolicyError, match="columns of the grid are too few"):
         await woe_job(companies, grid={"dataset": "rows", "columns": ["peak", "late"]})
-    book = Counted(companies.home(Party.BANK) / "counted.sqlite")
-    rows = common_rows(companies)[Party.BANK]
-    with pytest.raises(PolicyError, match="350 of 500 rows"):
-        book.check(rows, "another", 1)
+    assert [entry.job for entry in told(companies)] == ["job-1"]

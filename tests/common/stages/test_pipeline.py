@@ -229,7 +229,8 @@ async def test_monthly_rows_are_trained_and_scored_by_month(tmp_path: Path) -> N
 
 
 async def test_owned_weights_open_gradients_and_no_weights(tmp_path: Path) -> None:
-    companies = Companies(tmp_path, policy=POLICY.model_copy(update={"owned_weights": True}))
+    own = {Party.BANK: {"label_bits": 20.0}}  # 12 steps of 64 bits for each of five columns
+    companies = Companies(tmp_path, policy=POLICY.model_copy(update={"owned_weights": True}), own=own)
     companies.write(frames(seed=1, monthly=False))
     plan = companies.plan(model={"weights": "owned", "reveal": "owners", "optimiser": "sgd", "batch": 1000, "epochs": 12})
     outcomes = await companies.run("job-1", plan)
@@ -258,7 +259,7 @@ async def test_the_policys_floor_binds_when_it_is_higher_than_the_plans(companie
 
 async def test_too_few_columns_of_the_grid_are_refused_before_training(companies: Companies) -> None:
     plan = companies.plan(grid={"dataset": "rows", "columns": ["kwh", "peak"]})
-    with pytest.raises(PolicyError, match=r"2 trained columns of the grid are too few.*at least 3, got 2"):
+    with pytest.raises(PolicyError, match=r"2 columns of the grid are too few.*at least 3, got 2"):
         await companies.run("job-1", plan)
     assert "train" not in companies.reporters[Party.GRID].stages
     assert Kind.MASKED_MATRIX not in companies.trio.session[Party.GRID].traffic.sent

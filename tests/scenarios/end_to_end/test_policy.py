@@ -30,9 +30,13 @@ def test_a_refusal_names_the_party(client: Client, fields: dict[str, object], wh
 
 
 def test_owned_weights_train_where_both_allow_them(lab: Lab, client: Client) -> None:
+    own = {"owned_weights": True, "own_weights": True}
     for name, policy in (("grid", GRID_POLICY), ("bank", BANK_POLICY)):
-        lab.restart(name, policy={**policy, "owned_weights": True, "own_weights": True})
+        lab.restart(name, policy={**policy, **own})
     lab.write("scratch", *make_tables("W"))
+    origin, kind, message = fail(client, make_plan("scratch", model=OWNED))
+    assert (origin, kind) == ("bank", "PolicyError") and "have been told as much of as the bank allows" in message
+    lab.restart("bank", policy={**BANK_POLICY, **own, "label_bits": 64 * 12 * 2 / 1000})  # 64 bits of 12 columns, two steps
     job = succeed(client, make_plan("scratch", model=OWNED))
     found = {Opened(value) for value in (*job.grid.report.opened, *job.bank.report.opened)}
     assert found == make_plan("scratch", model=OWNED).needs and Opened.GRID_WEIGHTS not in found

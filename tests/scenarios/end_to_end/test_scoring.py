@@ -81,7 +81,7 @@ def test_the_bank_finds_calibrated_probabilities_scores_grades_and_decisions(sco
 def test_the_grids_reasons_are_told_of_an_opened_model_where_both_policies_allow(lab: Lab, client: Client, model: str) -> None:
     _, kind, message = fail(client, score(model, "spoken", grid_reasons=1))
     assert kind == "PlanError" and f"nobody holds the weights of model {model}" in message
-    for name, policy in (("grid", GRID_POLICY), ("bank", BANK_POLICY)):
+    for name, policy in (("grid", GRID_POLICY), ("bank", {**BANK_POLICY, "label_bits": 0.2})):  # 12 weights of 15 bits
         lab.restart(name, policy={**policy, "own_weights": True})
     opened = succeed(client, make_plan("main", model={"reveal": "owners"})).id
     before = read_scores(lab, succeed(client, score(opened, "spoken")).id)

@@ -1,0 +1,73 @@
+"""The bank's book of bits told: a row's price over all jobs, whatever sets it was in, and nothing of it lost or left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bank_party.told import Told, ToldBook
+from common.errors import PolicyError
+from tests.common.stages.tables import table
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "told.sqlite"
+
+
+def test_bits_are_shared_by_the_rows_they_are_of(file: Path) -> None:
+    book = ToldBook(file)
+    book.charge(table(["A", "B", "C", "D"]), "job-1", "counts", 2.0, 0.5)
+    book.charge(table(["A", "E"]), "job-2", "flags", 0.5, 0.75)
+    assert sorted(book.spent().tolist()) == [0.25, 0.5, 0.5, 0.5, 0.75]
+    assert book.entries() == [Told("job-1", "counts", 2.0, 4), Told("job-2", "flags", 0.5, 2)]
+    assert book.knows("job-1") and not book.knows("job-3")
+
+
+def test_a_refusal_has_its_numbers_for_the_bank_alone_and_leaves_no_trace(file: Path) -> None:
+    book = ToldBook(file)
+    book.charge(table(["A", "B"]), "job-1", "counts", 0.15, 0.1)
+    with pytest.raises(PolicyError) as caught:
+        ToldBook(file).charge(table(["B", "C"]), "job-2", "the grid's weights", 0.1, 0.1)
+    assert "0.0750 of one are told already" in str(caught.value) and "label_bits" in str(caught.value)
+    assert not any(figure in caught.value.public + caught.value.remedy for figure in "0123456789")
+    book.charge(table(["C"]), "job-3", "flags", 0.1, 0.1)  # nothing of the refused one was entered
+    with pytest.raises(PolicyError):
+        book.charge(table(["C"]), "job-3", "flags", 0.01, 0.1)  # the same job again is not free
+
+
+def test_a_row_twice_is_one_and_months_are_rows(file: Path) -> None:
+    book = ToldBook(file)
+    book.charge(table(["A", "A", "A"], [1, 2, 2]), "job-1", "flags", 1.0, 0.5)
+    assert book.spent().tolist() == [0.5, 0.5]
+
+
+def test_nothing_in_clear(file: Path) -> None:
+    ToldBook(file).charge(table(["ENTERPRISE-42"]), "job-1", "flags", 0.1, 1.0)
+    assert b"ENTERPRISE" not in file.read_bytes()
+
+
+JOBS = st.lists(st.tuples(st.sets(st.sampled_from("ABCDEFGH"), min_size=1), st.floats(0.0, 4.0)), max_size=12)
+
+
+@settings(max_examples=40)
+@given(jobs=JOBS)
+def test_no_rows_sum_exceeds_the_limit_and_none_within_it_is_refused(
+    jobs: list[tuple[set[str], float]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    book, spent = ToldBook(tmp_path_factory.mktemp("told") / "told.sqlite"), dict.fromkeys("ABCDEFGH", 0.0)
+    for k, (rows, bits) in enumerate(jobs):
+        fits = max(spent[row] for row in rows) + bits / len(rows) <= 1.0
+        try:
+            book.charge(table(sorted(rows)), f"job-{k}", "any", bits, 1.0)
+            assert fits
+            for row in rows:
+                spent[row] += bits / len(rows)
+        except PolicyError:
+            assert not fits
+    told = [value for value in spent.values() if value]
+    np.testing.assert_allclose(sorted(v for v in book.spent() if v), sorted(told))
