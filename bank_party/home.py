@@ -10,6 +10,7 @@ from bank_party.settings import BankPolicy, BankSettings
 from bank_party.told import ToldBook
 from common.disk.folder import Name
 from common.home.home import Home
+from common.home.standing import Standing
 
 
 class BankHome(Home):
@@ -28,6 +29,9 @@ class BankHome(Home):
     @classmethod
     def of(cls, settings: BankSettings) -> BankHome:
         return cls(settings.data, settings.coordinator.identity, settings.policy, settings.monitor, settings.decision)
+
+    def standings(self) -> list[Standing]:
+        return [self.told.standing(self.policy.label_bits)]
 
     def knows(self, job: str) -> bool:
         scored = any((self._scores / f"{job}.{kind}").exists() for kind in ("csv", "parquet"))

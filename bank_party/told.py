@@ -6,7 +6,9 @@ labels of a set of rows than was paid for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sqlite3
+from contextlib import AbstractContextManager
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -14,35 +16,35 @@ import numpy as np
 from common.disk.book import open_book
 from common.errors import PolicyError
 from common.home.rowbook import Keys, distinct, row_keys
+from common.home.standing import Charge, Standing
+from common.mpc.fixedpoint import Reals
 from common.rows.table import FeatureTable
 
 _VERSION = 1  # of how rows are hashed
 _PUBLIC = "the labels of these rows have been told as much of as the bank allows"
-
-
-@dataclass(frozen=True)
-class Told:
-    """One charge: in which job, what for, bits in all, and of how many rows."""
-
-    job: str
-    what: str
-    bits: float
-    rows: int
+_TABLES = (
+    "create table if not exists sets (number integer primary key, digest blob not null unique, rows blob not null)",
+    "create table if not exists told (job text not null, what text not null, bits real not null, rows integer not null)",
+)
+_CHARGES = "select job, what, bits, length(sets.rows) / 8 from told join sets on number = told.rows order by told.rowid"
+_SETS = "select sum(bits), sets.rows from told join sets on number = told.rows group by number"
 
 
 class ToldBook:
-    """One SQLite file, each commit durable."""
+    """One SQLite file, each commit durable; a set of rows is kept once, however often it is charged."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        with open_book(file, durable=True) as book:
-            book.execute(f"pragma user_version = {_VERSION}")
-            columns = "job text not null, what text not null, bits real not null, rows blob not null"
-            book.execute(f"create table if not exists told ({columns})")
+        with self._open() as book:
+            for table in _TABLES:
+                book.execute(table)
+
+    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
+        return open_book(self._file, version=_VERSION, durable=True)
 
     def knows(self, job: str) -> bool:
         """Whether this job has told anything."""
-        with open_book(self._file, durable=True) as book:
+        with self._open() as book:
             return book.execute("select 1 from told where job = ?", (job,)).fetchone() is not None
 
     def charge(self, table: FeatureTable, job: str, what: str, bits: float, limit: float) -> None:
@@ -51,10 +53,9 @@ class ToldBook:
         Raises PolicyError, whose public text has no number, when a row would have been told more of.
         """
         rows = distinct(row_keys(table))
-        with open_book(self._file, durable=True) as book:
+        with self._open() as book:
             book.execute("begin immediate")
-            charges = book.execute("select bits, rows from told").fetchall()
-            spent = float(_spent(rows, [(cost, np.frombuffer(blob, np.uint64)) for cost, blob in charges]).max(initial=0.0))
+            spent = float(_spent(rows, _sets(book)).max(initial=0.0))
             price = bits / max(1, len(rows))
             if spent + price > limit:
                 raise PolicyError(
@@ -65,25 +66,27 @@ class ToldBook:
                     remedy="Use more or other rows, fewer columns or bins, or a model that stays closed.",
                     public=_PUBLIC,
                 )
-            book.execute("insert into told values (?, ?, ?, ?)", (job, what, bits, rows.tobytes()))
+            digest = blake2b(rows.tobytes(), digest_size=32).digest()
+            book.execute("insert or ignore into sets (digest, rows) values (?, ?)", (digest, rows.tobytes()))
+            ((number,),) = book.execute("select number from sets where digest = ?", (digest,))
+            book.execute("insert into told values (?, ?, ?, ?)", (job, what, bits, number))
 
-    def entries(self) -> list[Told]:
-        """All charges, oldest first."""
-        with open_book(self._file, durable=True) as book:
-            found = book.execute("select job, what, bits, length(rows) / 8 from told order by rowid")
-            return [Told(*row) for row in found]
-
-    def spent(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        """Bits told of each row that any was told of, in no order."""
-        with open_book(self._file, durable=True) as book:
-            charges = [(bits, np.frombuffer(rows, np.uint64)) for bits, rows in book.execute("select bits, rows from told")]
-        every = distinct(np.concatenate([np.empty(0, np.uint64), *(rows for _, rows in charges)]))
-        return _spent(every, charges)
+    def standing(self, limit: float) -> Standing:
+        """What has been told by now. limit: most bits of any row."""
+        with self._open() as book:
+            sets, charges = _sets(book), tuple(Charge(*row) for row in book.execute(_CHARGES))
+        every = distinct(np.concatenate([np.empty(0, np.uint64), *(rows for _, rows in sets)]))
+        return Standing("bits told of a row's label", "label_bits", limit, _spent(every, sets), charges)
 
 
-def _spent(rows: Keys, charges: list[tuple[float, Keys]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Bits of each of `rows`, (n,), which are distinct and ascending, as those of each charge are."""
-    total = np.zeros(len(rows))
-    for bits, charged in charges:
-        total[np.isin(rows, charged, assume_unique=True)] += bits / max(1, len(charged))
-    return total
+def _sets(book: sqlite3.Connection) -> list[tuple[float, Keys]]:
+    """Bits in all of each set of rows, and its rows."""
+    return [(bits, np.frombuffer(rows, np.uint64)) for bits, rows in book.execute(_SETS)]
+
+
+def _spent(rows: Keys, sets: list[tuple[float, Keys]]) -> Reals:
+    """Bits of each of `rows`, (n,), which are distinct and ascending, as those of each set are."""
+    spent = np.zeros(len(rows))
+    for bits, of in sets:
+        spent[np.isin(rows, of, assume_unique=True)] += bits / max(1, len(of))
+    return spent

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from common.disk.folder import Name
 from common.home.home import Home
+from common.home.standing import Standing
 from common.monitor.config import MonitorConfig
 from grid_party.ledger import Ledger
 from grid_party.settings import GridPolicy, GridSettings
@@ -23,6 +24,9 @@ class GridHome(Home):
     @classmethod
     def of(cls, settings: GridSettings) -> GridHome:
         return cls(settings.data, settings.coordinator.identity, settings.policy, settings.monitor)
+
+    def standings(self) -> list[Standing]:
+        return [self.ledger.standing("models that scored a row", "scores_per_row", self.policy.scores_per_row)]
 
     def knows(self, job: str) -> bool:
         return super().knows(job) or self.ledger.knows(job)

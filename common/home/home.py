@@ -8,6 +8,7 @@ from common.disk.folder import Name
 from common.home.models import ModelStore
 from common.home.registry import Registry
 from common.home.seedbook import SeedBook
+from common.home.standing import Standing
 from common.home.stocks import Stocks
 from common.monitor.book import Book
 from common.monitor.config import MonitorConfig
@@ -24,6 +25,10 @@ class Home:
         self.stocks = Stocks(data / Name.STOCK, data / Name.SPENT, dealer, policy.stock_mib)
         self.seeds = SeedBook(data / Name.SEEDS)
         self.registry, self.history = Registry(data / Name.REGISTRY), Book(data / Name.HISTORY)
+
+    def standings(self) -> list[Standing]:
+        """Where each budget of this party's stands."""
+        return []
 
     def knows(self, job: str) -> bool:
         """Whether a job of this name has left something here."""

@@ -11,12 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from common.disk.book import open_book
-from common.errors import ConfigError, PolicyError
+from common.errors import PolicyError
+from common.home.standing import Charge, Standing
 from common.rows.hashes import hash_rows
 from common.rows.table import FeatureTable
 
+_ALL = "select model, rows from scored order by rowid"
 Keys = npt.NDArray[np.uint64]
 _VERSION = 1  # of how rows are hashed
+_EARLIER = "Keep it apart, and use rows that are not in it, or none until both sides agree to begin anew."
 
 
 class RowBook:
@@ -28,17 +31,10 @@ class RowBook:
     def __init__(self, file: Path, full: str, remedy: str) -> None:
         self._file, self._full, self._remedy = file, full, remedy
         with self._open() as book:
-            (version,) = book.execute("pragma user_version").fetchone()
-            if version == 0 and book.execute("select count(*) from sqlite_master where name = 'scored'").fetchone()[0]:
-                raise ConfigError(
-                    f"{file}: a book of an earlier version, whose rows this version cannot tell",
-                    remedy="Keep it apart, and score rows that are not in it, or none until both sides agree to begin anew.",
-                )
-            book.execute(f"pragma user_version = {_VERSION}")
             book.execute("create table if not exists scored (model text primary key, rows blob not null)")
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
-        return open_book(self._file, durable=True)  # what was charged leaves right after
+        return open_book(self._file, version=_VERSION, durable=True, remedy=_EARLIER)  # what was charged leaves right after
 
     def knows(self, user: str) -> bool:
         """Whether rows were entered under this name."""
@@ -63,9 +59,17 @@ class RowBook:
                 "insert or replace into scored values (?, ?)", (user, distinct(np.concatenate([own, asked])).tobytes())
             )
 
+    def standing(self, of: str, key: str, limit: int) -> Standing:
+        """How many users each row has had by now. of, key, limit: as `Standing` has them."""
+        with self._open() as book:
+            used = [(name, np.frombuffer(rows, np.uint64)) for name, rows in book.execute(_ALL)]
+        _, times = np.unique(np.concatenate([np.empty(0, np.uint64), *(rows for _, rows in used)]), return_counts=True)
+        charges = tuple(Charge(name, "scores", 1.0, len(rows)) for name, rows in used)
+        return Standing(of, key, limit, times.astype(np.float64), charges)
+
     def _check(self, book: sqlite3.Connection, asked: Keys, user: str, limit: int) -> Keys:
         """The rows that `user` has used before, if `asked` are within the limit."""
-        scored = {name: np.frombuffer(rows, np.uint64) for name, rows in book.execute("select model, rows from scored")}
+        scored = {name: np.frombuffer(rows, np.uint64) for name, rows in book.execute(_ALL)}
         own = scored.pop(user, np.empty(0, np.uint64))
         asked = np.setdiff1d(asked, own, assume_unique=True)
         times = sum((np.isin(asked, rows, assume_unique=True).astype(np.int64) for rows in scored.values()), start=np.int64(0))

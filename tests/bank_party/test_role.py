@@ -71,8 +71,8 @@ async def test_a_training_is_charged_for_what_its_plan_opens_to_the_grid(
     plan = TrainPlan.model_validate({"grid": {"dataset": "m"}, "bank": {"dataset": "l"}, "model": model})
     job: Any = SimpleNamespace(id="job-1")
     await role.before_training(job, plan, beginning(1000, 4))
-    assert sum(entry.bits for entry in role.home.told.entries()) == bits
-    assert {entry.rows for entry in role.home.told.entries()} == {1000}, "the rows that train, and no other"
+    assert sum(entry.amount for entry in role.home.told.standing(1.0).charges) == bits
+    assert {entry.rows for entry in role.home.told.standing(1.0).charges} == {1000}, "the rows that train, and no other"
 
 
 async def test_a_training_or_scoring_that_ends_without_scores_is_no_result(role: BankRole) -> None:

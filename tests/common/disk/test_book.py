@@ -5,11 +5,21 @@ from __future__ import annotations
 import ast
 import sqlite3
 import stat
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from bank_party.told import ToldBook
+from common.coordinator.journal import Journal
 from common.disk.book import open_book
+from common.errors import ConfigError
+from common.home.registry import Registry
+from common.home.seedbook import SeedBook
+from common.home.stocks import Stocks
+from common.monitor.book import Book
+from grid_party.ledger import Ledger
 from tests.source import ROOT, parse
 
 EXTRA, FULL = 3, 2  # pragma synchronous
@@ -66,3 +76,46 @@ def test_what_must_outlast_a_power_cut_is_opened_so_and_nobody_opens_a_book_othe
                 assert not (isinstance(node.func.value, ast.Name) and node.func.value.id == "sqlite3"), name
     assert {name for name, found in calls.items() if all(found)} == DURABLE
     assert calls.keys() - DURABLE == {"common/monitor/book.py", "common/coordinator/journal.py"}
+
+
+def test_a_book_is_of_the_version_it_was_made_with_and_no_other_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "book"
+    with open_book(file, version=2) as book:
+        book.execute("create table t (x)")
+    with open_book(file, version=2) as book:
+        book.execute("insert into t values (1)")
+    with (
+        pytest.raises(ConfigError, match=r"a later version.*expected 1, got 2.*Install the release that wrote it"),
+        open_book(file, version=1),
+    ):
+        pass
+    with (
+        pytest.raises(ConfigError, match=r"an earlier version.*expected 3, got 2.*Do so"),
+        open_book(file, version=3, remedy="Do so."),
+    ):
+        pass
+    with open_book(file, version=2) as book:
+        assert book.execute("select * from t").fetchall() == [(1,)]
+
+
+BOOKS: dict[str, Callable[[Path], object]] = {
+    "told": ToldBook,
+    "ledger": Ledger,
+    "registry": Registry,
+    "seeds": SeedBook,
+    "spent": lambda file: Stocks(file.parent / "stock", file, "dealer", 1),
+    "history": Book,
+    "journal": Journal,
+}
+
+
+@pytest.mark.parametrize("make", BOOKS.values(), ids=BOOKS)
+def test_every_book_of_a_later_release_is_refused(make: Callable[[Path], object], tmp_path: Path) -> None:
+    file = tmp_path / "book"
+    make(file)
+    make(file)
+    with closing(sqlite3.connect(file)) as book:
+        assert book.execute("select count(*) from sqlite_master").fetchone()[0]
+        book.execute("pragma user_version = 99")
+    with pytest.raises(ConfigError, match="a later version"):
+        make(file)

@@ -115,3 +115,14 @@ def test_a_name_is_known_once_it_was_charged(tmp_path: Path) -> None:
     assert not book.knows("m")
     book.charge(table(["a"]), "m", 1)
     assert book.knows("m") and Ledger(tmp_path / "book").knows("m")
+
+
+def test_it_tells_how_many_users_each_row_has_had_and_which(tmp_path: Path) -> None:
+    book = Ledger(tmp_path / "book")
+    empty = book.standing("scores", "scores_per_row", 8)
+    assert (empty.most, empty.left, empty.charges) == (0.0, 8.0, ())
+    book.charge(table(["a", "b"]), "one", 8)
+    book.charge(table(["b", "c"]), "two", 8)
+    found = book.standing("scores", "scores_per_row", 8)
+    assert sorted(found.spent.tolist()) == [1.0, 1.0, 2.0] and (found.most, found.left) == (2.0, 6.0)
+    assert [(charge.user, charge.rows) for charge in found.charges] == [("one", 2), ("two", 2)]

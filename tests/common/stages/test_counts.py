@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bank_party.told import Told, ToldBook
 from common.disclosure import Opened
 from common.errors import PeerProtocolError, PolicyError
 from common.features.binning import Binning, binned_columns, cut
 from common.features.options import Preparation
 from common.home.outcome import Outcome
+from common.home.standing import Charge
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.cost import Cost, bin_counts
 from common.mpc.counting.counts import BinCounts
@@ -266,8 +266,9 @@ async def test_too_many_bins_for_the_rows_are_refused_before_anything_is_counted
     assert not {Kind.MASKED_BINS, Kind.BIN_TESTS} & companies.trio.session[Party.BANK].traffic.sent.keys()
 
 
-def told(companies: Companies) -> list[Told]:
-    return [entry for entry in ToldBook(companies.home(Party.BANK) / "told.sqlite").entries() if entry.what == "counts by bin"]
+def told(companies: Companies) -> list[Charge]:
+    (book,) = companies.opened_home(Party.BANK).standings()
+    return [entry for entry in book.charges if entry.what == "counts by bin"]
 
 
 async def test_counts_cost_what_they_can_tell_before_they_are_told(companies: Companies) -> None:
@@ -275,13 +276,13 @@ async def test_counts_cost_what_they_can_tell_before_they_are_told(companies: Co
     grid, _ = training(companies, plan)
     (cost,) = told(companies)
     bins = sum(len(b.groups) for b in cut(grid, configs(grid), plan.preparation, np.ones(grid.rows, np.bool_)))
-    assert (cost.bits, cost.rows) == (count_bits(350, bins, 1), 350)
+    assert (cost.amount, cost.rows) == (count_bits(350, bins, 1), 350)
 
 
 async def test_labels_are_counted_within_the_budget(companies: Companies) -> None:
     await woe_job(companies)
     (cost,) = told(companies)
-    companies.own[Party.BANK] = {"label_bits": 1.9 * cost.bits / 350}
+    companies.own[Party.BANK] = {"label_bits": 1.9 * cost.amount / 350}
     with pytest.raises(PolicyError, match="counts by bin would tell") as caught:
         await woe_job(companies, "job-2")
     assert "of the labels of 350 rows" in str(caught.value) and "350" not in caught.value.public
@@ -293,4 +294,4 @@ async def test_labels_are_counted_within_the_budget(companies: Companies) -> Non
 async def test_a_job_that_fails_after_counting_has_counted(companies: Companies) -> None:
     with pytest.raises(PolicyError, match="columns of the grid are too few"):
         await woe_job(companies, grid={"dataset": "rows", "columns": ["peak", "late"]})
-    assert [entry.job for entry in told(companies)] == ["job-1"]
+    assert [entry.user for entry in told(companies)] == ["job-1"]
