@@ -18,6 +18,7 @@ main = LazyGroup(
         promote="Make the model of training JOB the champion at both parties.",
         rollback="Make the champion before the present one the champion again.",
     )
+    | {"estimate": Entry("common.client.estimate:estimate_", "Price PLAN before it runs: bytes, seconds, scores.")}
     | entries("common.doctor.cli", doctor="Check this side, and through it the other.")
     | entries("common.records.cli", features="Read, clean and turn into features the monthly records that CONFIG (TOML) names.")
     | entries("common.trust.cli", certs="Make certificates and exchange trust with other organisations.")

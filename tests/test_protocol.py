@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from common.disclosure import CATALOGUE
-from common.learn.linear.cost import descent, matrices, scoring, training
+from common.learn.linear.cost import descent, matrices, scoring
 from common.learn.linear.deal import Work
 from common.learn.linear.descent import nesterov
 from common.mpc.cost import SEEDS, SIZES, Cost, alignment, split
@@ -16,6 +16,8 @@ from common.mpc.link import Fourier
 from common.mpc.session import OPENS, Kind
 from common.party import Party
 from common.plan.state import TRANSITIONS, State
+from common.plan.train import TrainPlan
+from common.stages.estimate import Sizes, estimate
 from tests.pages import rows
 from tests.source import ROOT
 
@@ -79,9 +81,10 @@ def test_the_worked_example_adds_up() -> None:
     assert [sum(column) for column in zip(*parts, strict=True)] == table["total"]
     ids = {Party.GRID: 3800, Party.BANK: 3600}
     aligned = {p: alignment(p, ids[p], ids[p.other], 3400, 16) for p in Party}
-    totals = {p: training(p, work, 6120, aligned[p]) for p in Party}
-    grid, bank = totals[Party.GRID], totals[Party.BANK]
-    assert table["total"] == [grid.peer_sent, bank.peer_sent, grid.dealt, bank.dealt, grid.tags, bank.tags]
+    plan = TrainPlan.model_validate({"grid": {"dataset": "a"}, "bank": {"dataset": "b"}, "keys": ["id", "period"]})
+    whole = estimate(plan, Sizes(20_400, 17, 14, 3800, 3600, 16, 3400))
+    assert table["total"] == list(whole.bytes.values())
+    assert f"= {whole.rounds} messages one after another" in example
     assert table["start, ids, periods"][0] == SEEDS + aligned[Party.GRID].peer_sent
     assert table["matrices"][:2] == [matrices(14_280, 17), matrices(14_280, 14)]
     assert table["split, sizes, through"][:2] == [SIZES, SIZES + split(20_400)]

@@ -19,6 +19,7 @@ from common.plan.read import AnyPlan
 from common.plan.request import Plan
 from common.process.settings import CoordinatorSettings
 from common.rows.dataset import DatasetConfig, check_declared
+from common.rows.extent import Extent, extent_of
 from common.rows.featurefile import declared
 from common.rows.tablefile import TableFile
 from common.stages.offer import check_offer
@@ -31,15 +32,7 @@ _KEPT = 60  # bytes on disk that a job leaves for each row: scores, ledger
 _SPARE = 256 * _MIB  # disk for models, journals and the rest
 
 
-@dataclass(frozen=True)
-class Size:
-    """The size of one dataset: rows, about, and feature columns."""
-
-    rows: int
-    columns: int
-
-
-def check_datasets(settings: PartySettings, party: Party) -> tuple[list[Finding], dict[str, Size]]:
+def check_datasets(settings: PartySettings, party: Party) -> tuple[list[Finding], dict[str, Extent]]:
     """Each declared dataset, and the size of those that can be read."""
     findings, sizes = [], {}
     if not settings.datasets:
@@ -50,23 +43,16 @@ def check_datasets(settings: PartySettings, party: Party) -> tuple[list[Finding]
         except WattScoreError as error:
             findings.append(failed(f"dataset {name}", error))
             continue
-        size = sizes[name] = size_of(file, config)
+        size = sizes[name] = extent_of(file, config)
         findings.append(_describe(name, config, file, size))
     return findings, sizes
 
 
-def _describe(name: str, config: DatasetConfig, file: TableFile, size: Size) -> Finding:
+def _describe(name: str, config: DatasetConfig, file: TableFile, size: Extent) -> Finding:
     if config.label is not None and config.label not in file.header:
         remedy = "It can be scored, not trained on: declare the label's name, or add the column."
         return warned(f"dataset {name}", f"no label column {config.label!r} in the file", remedy)
     return passed(f"dataset {name}", f"about {size.rows:,} rows, {size.columns} columns as declared")
-
-
-def size_of(file: TableFile, config: DatasetConfig) -> Size:
-    """Rows of a Parquet file by its footer; of a CSV file by the length of the lines in its first MiB."""
-    keys = {config.id, config.period, config.label}
-    columns = len(config.columns) or len([c for c in file.header if c not in keys])
-    return Size(file.estimated_rows(), columns)
 
 
 def check_plan(plan: AnyPlan, settings: PartySettings, party: Party) -> Finding:
@@ -96,13 +82,13 @@ def job_memory(rows: int, own: int, other: int, budget: int | None = None) -> tu
     return _BASE + _ROW * rows + held, matrices - held
 
 
-def party_needs(settings: PartySettings, party: Party, sizes: Mapping[str, Size], plan: AnyPlan | None) -> Needs:
+def party_needs(settings: PartySettings, party: Party, sizes: Mapping[str, Extent], plan: AnyPlan | None) -> Needs:
     """For `plan`, or for training on the largest dataset. The other side is taken to have as many columns as this one."""
     if isinstance(plan, PredealPlan):
         stock = stock_bytes(party, predealt(plan))
         return Needs(stock + _SPARE, _BASE, f"a stock for {plan.rows:,} rows")
     chosen = sizes.get(plan.side(party).dataset) if isinstance(plan, Plan) else None
-    size = chosen or max(sizes.values(), key=lambda s: s.rows * s.columns, default=Size(0, 0))
+    size = chosen or max(sizes.values(), key=lambda s: s.rows * s.columns, default=Extent(0, 0))
     memory, scratch = job_memory(size.rows, size.columns, size.columns, settings.memory_mib * _MIB)
     what = f"a job on {size.rows:,} rows, {size.columns} columns of each side"
     return Needs(_SPARE + _KEPT * size.rows + scratch, memory, what)

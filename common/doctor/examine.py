@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from common.daemon.settings import PartySettings
-from common.doctor.data import Size, check_datasets, check_plan, check_room, dealer_needs, party_needs
+from common.doctor.data import check_datasets, check_plan, check_room, dealer_needs, party_needs
 from common.doctor.finding import Finding, Machine, Report, Status, failed, passed, warned, worst
 from common.doctor.own import check_certificate, check_dealer, check_folder, check_proxies, check_trust, own_identity
 from common.doctor.remote import Visit, check_attendance, visit
@@ -17,6 +17,7 @@ from common.doctor.side import Side
 from common.errors import WattScoreError
 from common.plan.read import AnyPlan, load_plan
 from common.process.settings import ClientSettings, CoordinatorSettings
+from common.rows.extent import Extent
 from common.wire.probe import unhurried
 from common.wire.tls import Credentials
 
@@ -114,7 +115,7 @@ def _look_at_data(
     if isinstance(settings, CoordinatorSettings) or side.party is None:
         assert isinstance(settings, CoordinatorSettings)  # noqa: S101
         return [*findings, *check_room(settings, dealer_needs(settings), machine)]
-    sizes: Mapping[str, Size]
+    sizes: Mapping[str, Extent]
     found, sizes = check_datasets(settings, side.party)
     findings += found
     if plan is not None:

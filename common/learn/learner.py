@@ -231,6 +231,9 @@ class Learner(Protocol[S]):
     def cost(self, party: Party, section: S, size: Size) -> Cost:
         """The bytes of the training at this party, from its first message to its last."""
 
+    def cost_scores(self, party: Party, section: S, size: Size) -> Cost:
+        """The bytes of telling the scores of `size.rows` rows by a model that this section trained."""
+
     async def open_scores(
         self, session: Session, correlations: Correlations, half: Any, table: FeatureTable, telling: Telling
     ) -> Reals | None:

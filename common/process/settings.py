@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from common.config import StrictModel, read_toml, validate
 from common.disk.expand import expand
-from common.errors import IdentityError
+from common.errors import ConfigError, IdentityError
 from common.logs import LogFormat
 from common.party import Identity
 from common.wire.tls import TlsConfig
@@ -111,7 +111,22 @@ PATHS = frozenset({"certificate", "key", "trust", "data", "path", "features"})  
 
 def load_settings(model: type[S], path: Path) -> S:
     """The configuration at `path`; paths in it are relative to its folder. Raises ConfigError."""
-    return validate(model, _rooted(expand(read_toml(path), PATHS, str(path)), path.resolve().parent), str(path))
+    return validate(model, _read(path), str(path))
+
+
+def load_part(model: type[S], path: Path, *names: str) -> S:
+    """One table of a configuration, found by its names from the top; the rest is not looked at. Raises ConfigError."""
+    part: Any = _read(path)
+    for name in names:
+        part = part.get(name) if isinstance(part, dict) else None
+    where = ".".join(names)
+    if not isinstance(part, dict):
+        raise ConfigError(f"{path}: there is no table [{where}]", remedy="Give the configuration of the party that has it.")
+    return validate(model, part, f"{path}: {where}")
+
+
+def _read(path: Path) -> Any:
+    return _rooted(expand(read_toml(path), PATHS, str(path)), path.resolve().parent)
 
 
 def _rooted(raw: Any, folder: Path) -> Any:

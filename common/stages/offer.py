@@ -9,6 +9,7 @@ from common.plan.request import Plan
 from common.plan.train import TrainPlan
 from common.rows.dataset import check_declared
 from common.rows.declare import DatasetConfig
+from common.rows.extent import extent_of
 from common.rows.featurefile import declared, there
 
 _WIDE = 100  # columns, up to which reading costs little
@@ -58,9 +59,8 @@ def select(dataset: DatasetConfig, asked: tuple[str, ...], name: str) -> Dataset
 def check_width(plan: TrainPlan, dataset: DatasetConfig, party: Party, name: str) -> None:
     """Raises PolicyError, by the header alone, for far more columns than the rows can train; no row is read."""
     file = check_declared(dataset, name=name, party=party)
-    keys = {dataset.id, dataset.period, dataset.label}
-    columns = len(dataset.columns) or sum(c not in keys for c in file.header)
-    rows = round(file.estimated_rows() * (1 - plan.split.test))
+    extent = extent_of(file, dataset)
+    columns, rows = extent.columns, round(extent.rows * (1 - plan.split.test))
     if columns > _WIDE and columns * plan.limits.rows_per_column > _FAR * rows:
         raise PolicyError(
             f"dataset {name!r} has too many columns: {columns} columns need {columns} times {plan.limits.rows_per_column}"

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from common.learn.linear.deal import Work
 from common.mpc.correlations.dealt import dealt_tables
-from common.mpc.cost import SEEDS, SIZES, Cost, link_round, scores, split, truncation
+from common.mpc.cost import Cost, link_round, scores, truncation
 from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.link import Link
-from common.mpc.prg import SEED_BYTES
 from common.party import Party
 
 
@@ -68,17 +67,9 @@ def descent(party: Party, work: Work) -> Cost:
 def scoring(party: Party, rows: int, own: int, other: int) -> Cost:
     """Scores from shares: masked weights once, masked rows and the truncation a row, and the grid's share of the result."""
     sent, received = (8 * (b + rows * a) + truncation(rows) for a, b in ((own, other), (other, own)))
-    share = scores(rows)
-    ends = Cost(share, 0) if party is Party.GRID else Cost(0, share)
-    return Cost(sent, received, truncation(rows)) + ends
+    return Cost(sent, received, truncation(rows)) + parts(party, rows)
 
 
-def training(party: Party, work: Work, test_rows: int, aligned: Cost) -> Cost:
-    """A whole training job: seed, `aligned` (see `alignment`), split, sizes, descent, scores of the held-out rows."""
-    told, grid = split(work.rows + test_rows), party is Party.GRID
-    around = Cost(SEEDS + SIZES + (0 if grid else told), SEEDS + SIZES + (told if grid else 0), SEED_BYTES)
-    if work.closed:
-        measured = scoring(party, test_rows, work.columns[party], work.columns[party.other])
-    else:
-        measured = Cost(scores(test_rows) if grid else 0, 0 if grid else scores(test_rows))
-    return aligned + around + descent(party, work) + measured
+def parts(party: Party, rows: int) -> Cost:
+    """One word a row, from the grid: its share of the result, or its part of u by an opened model."""
+    return Cost(scores(rows)) if party is Party.GRID else Cost(0, scores(rows))

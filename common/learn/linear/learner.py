@@ -135,6 +135,11 @@ class Linear:
     def cost(self, party: Party, section: Model, size: Size) -> Cost:
         return cost.descent(party, make_work(section, TrainingDemand(size.rows, size.grid_columns, size.bank_columns)))
 
+    def cost_scores(self, party: Party, section: Model, size: Size) -> Cost:
+        if section.closed:
+            return cost.scoring(party, size.rows, size.columns(party), size.columns(party.other))
+        return cost.parts(party, size.rows)
+
     async def open_scores(
         self,
         session: Session,

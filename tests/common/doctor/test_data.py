@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 
 from common.daemon.settings import PartySettings
-from common.doctor.data import Size, check_datasets, dealer_needs, job_memory, party_needs, size_of
+from common.doctor.data import check_datasets, dealer_needs, job_memory, party_needs
 from common.doctor.finding import Status, free_disk, free_memory
 from common.party import Party
 from common.plan.predeal import PredealPlan
 from common.plan.train import TrainPlan
 from common.rows.dataset import DatasetConfig, check_declared
+from common.rows.extent import Extent, extent_of
 from tests.common.coordinator.office import make_settings
 
 MIB = 1 << 20
@@ -52,7 +53,7 @@ def test_rows_are_counted_by_the_footer_or_estimated_by_the_length_of_lines(tmp_
     frame.to_parquet(tmp_path / "t.parquet")
     for name, close in (("t.csv", 0.02), ("t.parquet", 0.0)):
         declared = config(tmp_path / name, label="y")
-        size = size_of(check_declared(declared, name="t", party=Party.BANK), declared)
+        size = extent_of(check_declared(declared, name="t", party=Party.BANK), declared)
         assert size.rows == pytest.approx(rows, rel=close) and size.columns == 2
 
 
@@ -87,7 +88,7 @@ def test_each_dataset_is_found_as_it_is(tmp_path: Path) -> None:
 
 
 def test_needs_are_those_of_the_plans_dataset_or_of_the_largest(tmp_path: Path) -> None:
-    own, sizes = settings(tmp_path), {"small": Size(1_000, 5), "large": Size(1_000_000, 40)}
+    own, sizes = settings(tmp_path), {"small": Extent(1_000, 5), "large": Extent(1_000_000, 40)}
     plan = TrainPlan.model_validate({"grid": {"dataset": "small"}, "bank": {"dataset": "b"}})
     assert "1,000 rows" in party_needs(own, Party.GRID, sizes, plan).what
     largest = party_needs(own, Party.GRID, sizes, None)

@@ -204,6 +204,9 @@ class MeansLearner:
         to_bank, to_grid = 8 * size.rows * size.grid_columns, 8 * size.rows + 8 * size.grid_columns
         return Cost(to_bank, to_grid) if party is Party.GRID else Cost(to_grid, to_bank, 8 * size.grid_columns)
 
+    def cost_scores(self, party: Party, section: Means, size: Size) -> Cost:
+        return Cost(8 * size.rows) if party is Party.GRID else Cost(0, 8 * size.rows)
+
     async def open_scores(
         self,
         session: Session,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from common.learn.linear import cost as linear
-from common.learn.linear.cost import descent, training
+from common.learn.linear.cost import descent
 from common.learn.linear.descent import nesterov, sgd
 from common.match.agree import MatchLimits
 from common.match.ecdh import match_ids
@@ -41,12 +41,6 @@ async def test_descent(link: Link, bits: int | None) -> None:
     for party in Party:
         expected = descent(party, problem.work(steps, link, bits)) + Cost(dealt=32)
         assert measured(trio, party) == expected
-
-
-async def test_receiving_is_sending_with_sides_swapped() -> None:
-    work = make_problem(70, 3, 2).work(nesterov(70, 2), Fourier(), 8)
-    grid, bank = (training(party, work, 30, alignment(party, 500, 400, 100, 3)) for party in Party)
-    assert grid.peer_sent == bank.peer_received and bank.peer_sent == grid.peer_received
 
 
 @pytest.mark.parametrize("matching", ["neutral", "ecdh"])
@@ -88,11 +82,3 @@ def test_the_formulas_as_documented() -> None:
     # eight words a row for each party at K = 8: the dealer's largest flow
     assert linear.dealt_step(10**6, 41, Fourier(), Party.GRID) == 64 * 10**6 + 8 * 41
     assert (cost.split(17), cost.scores(17), cost.SIZES) == (3, 136, 56)
-
-
-def test_a_training_is_the_sum_of_its_parts() -> None:
-    work = make_problem(70, 3, 2).work(nesterov(70, 2), Taylor(), 8)
-    aligned = Cost(1000, 2000, 300)
-    around = {Party.GRID: Cost(121 + 8 * 30, 121 + 13, 32), Party.BANK: Cost(121 + 13, 121 + 8 * 30, 32)}
-    for party in Party:
-        assert training(party, work, 30, aligned) == aligned + around[party] + descent(party, work)

@@ -10,14 +10,10 @@ import pytest
 from common.client.client import Client
 from common.disclosure import Opened
 from common.home.models import ModelStore
-from common.learn.linear.cost import training
-from common.learn.linear.deal import Work
 from common.learn.linear.half import ClosedModel
-from common.learn.linear.steps import make_steps
-from common.mpc import cost
-from common.party import Party
 from common.plan.train import TrainPlan
 from common.rows.dataset import DatasetConfig
+from common.stages.estimate import Sizes, estimate
 from common.stats.measures import Metrics
 from common.trial.compare import pooled
 from common.wire import coordinator_pb2 as wire
@@ -73,19 +69,14 @@ def test_the_report_says_what_a_client_wants_to_know(trained: wire.Job) -> None:
     assert len(trained.grid.report.model_digest) == 64 and not trained.grid.report.warnings
 
 
-def test_each_link_carries_what_the_formulas_say(trained: wire.Job) -> None:
-    plan = make_plan("trained")
-    rows, columns = ROWS - TEST, {Party.GRID: GRID_COLUMNS, Party.BANK: BANK_COLUMNS + 1}
-    work = Work(
-        make_steps(plan.model, rows), plan.model.make_link(), rows, columns, plan.model.revealed_bits, plan.model.closed
-    )
-    for party, dealt in ((Party.GRID, trained.dealer.grid), (Party.BANK, trained.dealer.bank)):
-        expected = training(party, work, TEST, cost.alignment(party, ROWS, ROWS))
-        mine: Any = getattr(trained, party.value).report
-        assert mine.peer.sent == pytest.approx(expected.peer_sent, rel=0.05)
-        assert mine.peer.received == pytest.approx(expected.peer_received, rel=0.05)
-        assert mine.coordinator.received == pytest.approx(expected.dealt, rel=0.05)
-        assert expected.tags < mine.coordinator.sent < expected.tags + 5000  # demands and acknowledgements
+def test_each_link_carries_what_was_estimated(trained: wire.Job) -> None:
+    expected = estimate(make_plan("trained"), Sizes(ROWS, GRID_COLUMNS, BANK_COLUMNS + 1, ROWS, ROWS))
+    for name, other, dealt in (("grid", "bank", trained.dealer.grid), ("bank", "grid", trained.dealer.bank)):
+        mine: Any = getattr(trained, name).report
+        assert mine.peer.sent == pytest.approx(expected.bytes[f"{name}_to_{other}"], rel=0.01)
+        assert mine.coordinator.received == pytest.approx(expected.bytes[f"coordinator_to_{name}"], rel=0.01)
+        tags = expected.bytes[f"{name}_to_coordinator"]
+        assert tags < mine.coordinator.sent < tags + 5000  # demands and acknowledgements
         assert (dealt.sent, dealt.received) == (mine.coordinator.received, mine.coordinator.sent)
     assert trained.grid.report.peer.sent == trained.bank.report.peer.received
     assert trained.bank.report.peer.sent == trained.grid.report.peer.received

@@ -1,0 +1,192 @@
+"""`wattscore estimate`: what a job would cost, before anybody runs it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Column, Table
+
+from common.client.client import Client
+from common.errors import PlanError
+from common.party import Party
+from common.plan.predeal import PredealPlan
+from common.plan.read import AnyPlan, load_plan, parse_plan
+from common.plan.request import Plan
+from common.plan.score import ScorePlan
+from common.plan.section import Section
+from common.plan.train import TrainPlan
+from common.process.settings import load_part
+from common.rows.dataset import check_declared
+from common.rows.declare import DatasetConfig
+from common.rows.extent import Extent, extent_of
+from common.stages.estimate import Estimate, Sizes, estimate
+from common.wire import coordinator_pb2 as wire
+
+_REMEDY = "Give --rows and --columns GRID,BANK; or --like JOB; or the parties' configurations by --grid and --bank."
+
+
+def _two(context: click.Context, option: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """Two numbers, of the grid and the bank: 12,5."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"([1-9]\d*),([1-9]\d*)", value)
+    if found is None:
+        raise click.BadParameter(f"{value!r} is not like 12,5", context, option)
+    return int(found[1]), int(found[2])
+
+
+def _line(context: click.Context, option: click.Parameter, value: str | None) -> tuple[float, float] | None:
+    """A line's bits a second, and its seconds one way: 20mbit,10ms."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)mbit,(\d+(?:\.\d+)?)ms", value)
+    if found is None or float(found[1]) == 0.0:
+        raise click.BadParameter(f"{value!r} is not like 20mbit,10ms", context, option)
+    return 1e6 * float(found[1]), 1e-3 * float(found[2])
+
+
+@click.command("estimate")
+@click.argument("plan", type=click.Path(path_type=Path))
+@click.option("--rows", type=click.IntRange(min=1), help="Matched rows. Default: those of the smaller dataset.")
+@click.option(
+    "--columns",
+    metavar="GRID,BANK",
+    callback=_two,
+    help="Trained columns of grid and bank, its intercept included, such as 12,5.",
+)
+@click.option("--ids", metavar="GRID,BANK", callback=_two, help="Enterprises of each side. Default: all are matched.")
+@click.option("--months", type=click.IntRange(min=1), help="Months that both have, where rows are by month.")
+@click.option("--like", help="A finished training or scoring job: its sizes.")
+@click.option("--grid", type=click.Path(path_type=Path), help="The grid's configuration: the size of its dataset.")
+@click.option("--bank", type=click.Path(path_type=Path), help="The bank's.")
+@click.option(
+    "--line", metavar="RATE,DELAY", callback=_line, help="The line between each two, such as 20mbit,10ms. Default: loopback."
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default=Path("client.toml"),
+    show_default=True,
+    envvar="WATTSCORE_CONFIG",
+    help="Client configuration, for --like and for the model of a scoring plan.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def estimate_(
+    plan: Path,
+    rows: int | None,
+    columns: tuple[int, int] | None,
+    ids: tuple[int, int] | None,
+    months: int | None,
+    like: str | None,
+    grid: Path | None,
+    bank: Path | None,
+    line: tuple[float, float] | None,
+    config: Path,
+    as_json: bool,
+) -> None:
+    """Price PLAN (TOML) before it runs: bytes on each line, seconds, scores. Nothing is submitted."""
+    asked = load_plan(plan)
+    known = _known(asked, like, {Party.GRID: grid, Party.BANK: bank}, months, config)
+    given = {"rows": rows, "columns": columns, "ids": ids, "months": months}
+    known |= {name: value for name, value in given.items() if value is not None}
+    trained = {"section": known["section"]} if "section" in known else {}
+    found = estimate(asked, _sizes(asked, known), **trained)
+    seconds = found.seconds if line is None else found.over(*line)
+    if as_json:
+        click.echo(json.dumps({**asdict(found), "seconds": round(seconds, 1)}, indent=1))
+    else:
+        _print(found, seconds, Console())
+
+
+def _sizes(plan: AnyPlan, known: dict[str, Any]) -> Sizes:
+    if isinstance(plan, PredealPlan):
+        return Sizes(plan.rows, plan.grid_columns, plan.bank_columns)
+    if missing := [name for name in ("rows", "columns") if name not in known]:
+        raise PlanError(f"nothing says how many {' and '.join(missing)} there are", remedy=_REMEDY)
+    by_month = isinstance(plan, Plan) and "period" in plan.keys
+    (grid, bank), ids = known["columns"], known.get("ids", (None, None))
+    months = known.get("months", 1) if by_month else 0
+    return Sizes(known["rows"], grid, bank, ids[0], ids[1], months, known.get("enterprises"))
+
+
+def _known(
+    plan: AnyPlan, like: str | None, configs: dict[Party, Path | None], months: int | None, config: Path
+) -> dict[str, Any]:
+    """Of rows, columns, ids and section what a job before, a model's training or the datasets' headers say."""
+    found: dict[str, Any] = {}
+    if isinstance(plan, Plan):
+        extents = {party: _extent(plan, party, file) for party, file in configs.items() if file is not None}
+        if extents:
+            found["rows"] = min(extent.rows for extent in extents.values())
+        if len(extents) == len(Party):
+            intercept = 1
+            found["columns"] = (extents[Party.GRID].columns, extents[Party.BANK].columns + intercept)
+            by = (months or 1) if "period" in plan.keys else 1
+            found["ids"] = tuple(max(1, extents[party].rows // by) for party in Party)
+    model = plan.model if isinstance(plan, ScorePlan) else ""
+    trained = like if like or not model or model == "champion" else model
+    if trained and (like or config.exists()):
+        with Client.from_config(config) as client:
+            found |= _of_job(client.show, trained, sized=like is not None)
+    return found
+
+
+def _extent(plan: Plan, party: Party, file: Path) -> Extent:
+    """The extent of the dataset that `plan` names, as this configuration declares it."""
+    name = plan.side(party).dataset
+    config = load_part(DatasetConfig, file, "datasets", name)
+    extent = extent_of(check_declared(config, name=name, party=party), config)
+    columns = plan.side(party).columns
+    return extent if columns == ("*",) else Extent(extent.rows, len(columns))
+
+
+def _of_job(show: Callable[[str], wire.Job], name: str, *, sized: bool) -> dict[str, Any]:
+    """Columns and section of a job's model; its rows and ids too if `sized`."""
+    job = show(name)
+    plan, grid, bank = parse_plan(job.plan, job.id), job.grid.report.counts, job.bank.report.counts
+    if not bank.matched_rows:
+        raise PlanError(f"job {job.id} has matched no rows", remedy="Name a training or scoring job that succeeded.")
+    found: dict[str, Any] = {}
+    if sized:
+        found |= {"rows": bank.matched_rows, "enterprises": bank.matched_ids}
+        if "period" in (plan.keys if isinstance(plan, Plan) else ()):
+            found |= {"months": max(1, -(-bank.matched_rows // bank.matched_ids))}
+        else:
+            found |= {"ids": (grid.own_rows, bank.own_rows)}
+    if isinstance(plan, TrainPlan):
+        section: Section = plan.model
+        return found | {"columns": (grid.trained_columns, bank.trained_columns), "section": section}
+    if isinstance(plan, ScorePlan) and plan.model != "champion":
+        return found | _of_job(show, plan.model, sized=False)
+    return found
+
+
+_WORDS = {
+    "grid_to_bank": "grid to bank",
+    "bank_to_grid": "bank to grid",
+    "coordinator_to_grid": "coordinator to grid",
+    "coordinator_to_bank": "coordinator to bank",
+    "grid_to_coordinator": "grid to coordinator",
+    "bank_to_coordinator": "bank to coordinator",
+}
+
+
+def _print(found: Estimate, seconds: float, console: Console) -> None:
+    table = Table("line", Column("bytes", justify="right"), box=None)
+    for name, count in found.bytes.items():
+        table.add_row(_WORDS[name], f"{count:,}")
+    console.print(table)
+    console.print(f"about {seconds:,.1f} s, within a factor of two; {found.rounds} messages one after another", highlight=False)
+    if found.trained:
+        console.print(f"{found.trained:,} rows train, {found.scores:,} scores of held-out rows", highlight=False)
+    elif found.scores:
+        console.print(f"{found.scores:,} scores", highlight=False)
+    if found.scores:
+        console.print("each scored row costs the grid's budget one model; the same model again is free", highlight=False)

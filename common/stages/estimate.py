@@ -1,0 +1,216 @@
+"""What a job of a plan and size would cost, before it runs: bytes on each line, scores. PROTOCOL.md section 11."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from common.errors import PlanError
+from common.features.binning import halvings
+from common.home.stocks import MOST, predealt
+from common.learn.learner import Size
+from common.learn.learners import learner_of
+from common.mpc import cost
+from common.mpc.cost import SEEDS, SIZES, Cost
+from common.mpc.counting.masks import CountsDemand
+from common.mpc.prg import SEED_BYTES
+from common.party import Party
+from common.plan.predeal import PredealPlan
+from common.plan.read import AnyPlan
+from common.plan.score import ScorePlan
+from common.plan.section import Section
+from common.plan.train import TrainPlan
+from common.stages.reasons import TEXT_BYTES, TEXTS
+
+_STOCK = 16 * (MOST + 2)  # the list of stocks held, the one chosen, the one spent
+_DEFAULT: Section = TrainPlan.model_fields["model"].default
+_DEALT = 32  # a stock's label, once all of it is on disk and once it has its name
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The size of a job. rows: matched. columns: as trained, the bank's intercept included.
+
+    ids: of each side; None: those matched. months: that both have, 0 where rows are not by month. enterprises: matched; None:
+    as many as there are rows a month.
+    """
+
+    rows: int
+    grid_columns: int
+    bank_columns: int
+    grid_ids: int | None = None
+    bank_ids: int | None = None
+    months: int = 0
+    enterprises: int | None = None
+
+    def ids(self, party: Party) -> int:
+        """The ids that this side brings."""
+        given = self.grid_ids if party is Party.GRID else self.bank_ids
+        return self.matched if given is None else given
+
+    @property
+    def matched(self) -> int:
+        """The ids that both hold."""
+        return -(-self.rows // max(1, self.months)) if self.enterprises is None else self.enterprises
+
+    def of(self, rows: int) -> Size:
+        return Size(rows, self.grid_columns, self.bank_columns)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds of a machine for each unit of work, measured through three daemons on two cores; see `tests/bench`."""
+
+    job: float = 0.35  # to offer, meet, and write down
+    cell: float = 3.0e-9  # a value of a matrix in a step
+    dealt: float = 7.0e-8  # a word dealt to each party
+    share: float = 4.0e-8  # a value of a matrix, masked and sent
+    scored: float = 4.0e-8  # a value of a row scored
+    row: float = 5.0e-6  # a row read, matched and written down
+    curve: float = 1.2e-4  # an id matched by Diffie-Hellman
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The cost of a job. bytes: payload from and to each process. rounds: messages one after another between the parties.
+
+    seconds: on loopback, as a machine of two cores takes, within a factor of two. scores: rows of which the bank hears one.
+    trained: rows trained on, 0 if none.
+    """
+
+    bytes: dict[str, int]
+    rounds: int
+    seconds: float
+    scores: int
+    trained: int
+
+    def over(self, bits: float, delay: float) -> float:
+        """Seconds where each line carries so many bits a second each way, and a message takes `delay` seconds one way."""
+        return self.seconds + 8 * max(self.bytes.values()) / bits + self.rounds * delay
+
+
+def held_out(plan: TrainPlan, sizes: Sizes) -> int:
+    """The rows that a training holds out, about."""
+    if plan.split.by == "time" and sizes.months:
+        return round(sizes.rows * min(plan.split.months, sizes.months - 1) / sizes.months)
+    return round(sizes.rows * plan.split.test)
+
+
+def estimate(plan: AnyPlan, sizes: Sizes, section: Section = _DEFAULT) -> Estimate:
+    """The cost of a job of this plan. section: for a scoring plan, how its model was trained.
+
+    Raises PlanError for a plan that moves nothing, or a training of more steps than there may be.
+    """
+    if isinstance(plan, PredealPlan):
+        return _predealing(plan)
+    if isinstance(plan, TrainPlan):
+        return _training(plan, sizes)
+    if isinstance(plan, ScorePlan):
+        return _scoring(plan, sizes, section)
+    raise PlanError(f"a plan of kind {plan.kind!r} costs a few messages", remedy="Give a plan that trains, scores or predeals.")
+
+
+def _lines(costs: dict[Party, Cost]) -> dict[str, int]:
+    grid, bank = costs[Party.GRID], costs[Party.BANK]
+    return {
+        "grid_to_bank": grid.peer_sent,
+        "bank_to_grid": bank.peer_sent,
+        "coordinator_to_grid": grid.dealt,
+        "coordinator_to_bank": bank.dealt,
+        "grid_to_coordinator": grid.tags,
+        "bank_to_coordinator": bank.tags,
+    }
+
+
+def _begun(plan: Any, sizes: Sizes, party: Party) -> Cost:
+    """Seeds, and matched rows."""
+    own, other = sizes.ids(party), sizes.ids(party.other)
+    matched = cost.alignment(party, own, other, sizes.matched, sizes.months, plan.matching)
+    return Cost(SEEDS, SEEDS, SEED_BYTES) + matched
+
+
+def _begun_rounds(plan: Any, sizes: Sizes) -> int:
+    ids = 4 if plan.matching == "neutral" else 2 + 2 * _blocks(max(sizes.ids(p) for p in Party))
+    return 2 + ids + (3 if sizes.months else 0)
+
+
+def _begun_seconds(plan: Any, sizes: Sizes, speed: Speed) -> float:
+    every = sum(sizes.ids(p) for p in Party)
+    columns = sizes.grid_columns + sizes.bank_columns
+    curve = speed.curve * every / 2 if plan.matching == "ecdh" else 0.0
+    return speed.job + speed.row * (every * max(1, sizes.months) / 2 + sizes.rows * columns / 20) + curve
+
+
+def _blocks(rows: int) -> int:
+    return -(-rows // 65536)
+
+
+def _score_rounds(rows: int, section: Section) -> int:
+    return 2 * _blocks(rows) + 2 if section.closed else 1
+
+
+def _training(plan: TrainPlan, sizes: Sizes, speed: Speed = Speed()) -> Estimate:
+    held = held_out(plan, sizes)
+    size, tested = sizes.of(sizes.rows - held), sizes.of(held)
+    learner, told = learner_of(plan.model), cost.split(sizes.rows)
+    tellings = 2 if plan.challenge else 1  # the champion's columns are taken to be as many
+    counting = _counts(plan, size)
+    costs = {}
+    for party in Party:
+        grid = party is Party.GRID
+        found = _begun(plan, sizes, party) + Cost(SIZES + (0 if grid else told), SIZES + (told if grid else 0))
+        found += cost.bin_counts(party, counting) if counting else Cost()
+        trained = learner.cost(party, plan.model, size)
+        if plan.dealt == "ahead":
+            trained = Cost(trained.peer_sent + _STOCK, trained.peer_received + _STOCK)
+        found += trained
+        for _ in range(tellings):
+            found += learner.cost_scores(party, plan.model, tested)
+        costs[party] = found
+    steps = learner.steps(plan.model, size.rows)
+    rounds = _begun_rounds(plan, sizes) + 3 + _blocks(size.rows) + 1 + 4 * steps + tellings * _score_rounds(held, plan.model)
+    rounds += 3 * (counting.rounds + 1) if counting else 0
+    rounds += 3 if plan.dealt == "ahead" else 0
+    cells = size.rows * (size.grid_columns + size.bank_columns)
+    stepping = speed.cell * cells * steps + speed.dealt * costs[Party.BANK].dealt / 8
+    scoring = speed.scored * held * (size.grid_columns + size.bank_columns)
+    seconds = _begun_seconds(plan, sizes, speed) + speed.share * cells + stepping + tellings * scoring
+    return Estimate(_lines(costs), rounds, seconds, tellings * held, size.rows)
+
+
+def _counts(plan: TrainPlan, size: Size) -> CountsDemand | None:
+    """What counting labels by bin is asked for, where the plan does: as many bins as its columns may have."""
+    options = plan.preparation
+    if options.coding != "woe":
+        return None
+    return CountsDemand(size.rows, size.grid_columns * options.bins, options.min_bin_class, halvings(options.bins))
+
+
+def _scoring(plan: ScorePlan, sizes: Sizes, section: Section, speed: Speed = Speed()) -> Estimate:
+    learner, size = learner_of(section), sizes.of(sizes.rows)
+    ahead, costs = plan.dealt == "ahead" and section.closed, {}
+    for party in Party:
+        told = learner.cost_scores(party, section, size)
+        if ahead:
+            told = Cost(told.peer_sent + _STOCK, told.peer_received + _STOCK)
+        if plan.grid_reasons:
+            named = TEXTS * TEXT_BYTES + plan.grid_reasons * size.rows
+            told += Cost(named) if party is Party.GRID else Cost(0, named)
+        costs[party] = _begun(plan, sizes, party) + told
+    rounds = (
+        _begun_rounds(plan, sizes) + _score_rounds(size.rows, section) + (3 if ahead else 0) + (2 if plan.grid_reasons else 0)
+    )
+    work = speed.scored * size.rows * (size.grid_columns + size.bank_columns) + speed.row * size.rows
+    return Estimate(_lines(costs), rounds, _begun_seconds(plan, sizes, speed) + work, size.rows, 0)
+
+
+def _predealing(plan: PredealPlan, speed: Speed = Speed()) -> Estimate:
+    ahead, costs = predealt(plan), {}
+    for party in Party:
+        dealt = sum(8 * math.prod(shape) for _, shape in ahead.arrays(party))
+        costs[party] = Cost(SEEDS + _DEALT, SEEDS + _DEALT, SEED_BYTES + dealt)
+    words = costs[Party.BANK].dealt / 8
+    cells = plan.rows * (plan.grid_columns + plan.bank_columns)
+    steps = learner_of(plan.model).steps(plan.model, plan.rows) if plan.serves == "training" else 1
+    return Estimate(_lines(costs), 4, speed.job + speed.dealt * words + speed.cell * cells * steps, 0, 0)

@@ -1,0 +1,120 @@
+"""`wattscore estimate` without a network: sizes from options, from configurations; what is said when there are none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from common.cli import main
+from common.client import estimate as command
+from common.plan.read import make_plan
+from common.stages.estimate import Sizes, estimate
+from common.wire import coordinator_pb2 as wire
+
+PLAN = {"grid": {"dataset": "meters"}, "bank": {"dataset": "loans"}}
+TOML = '[grid]\ndataset = "meters"\n[bank]\ndataset = "loans"\n'
+
+
+def run(plan: Path, *words: str) -> Result:
+    return CliRunner().invoke(main, ["estimate", str(plan), "--config", str(plan.parent / "client.toml"), *words])
+
+
+def priced(plan: Path, *words: str) -> dict[str, Any]:
+    ended = run(plan, *words, "--json")
+    assert ended.exit_code == 0, ended.output
+    found: dict[str, Any] = json.loads(ended.stdout)
+    return found
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    file = tmp_path / "plan.toml"
+    file.write_text(TOML)
+    return file
+
+
+def configure(folder: Path, rows: dict[str, int]) -> list[str]:
+    words = []
+    for party, name, columns in (("grid", "meters", 3), ("bank", "loans", 2)):
+        frame = pd.DataFrame({"id": [f"E{k:06d}" for k in range(rows[party])]})
+        frame = frame.assign(**{f"c{j}": 0.5 for j in range(columns)}, **({"y": 0} if party == "bank" else {}))
+        frame.to_csv(folder / f"{name}.csv", index=False)
+        label = 'label = "y"\n' if party == "bank" else ""
+        (folder / f"{party}.toml").write_text(f'[datasets.{name}]\npath = "{name}.csv"\nid = "id"\n{label}')
+        words += [f"--{party}", str(folder / f"{party}.toml")]
+    return words
+
+
+def test_by_rows_and_columns(plan: Path) -> None:
+    found = priced(plan, "--rows", "20000", "--columns", "12,5", "--ids", "30000,25000")
+    expected = estimate(make_plan(dict(PLAN), "plan"), Sizes(20_000, 12, 5, 30_000, 25_000))
+    assert found["bytes"] == expected.bytes and found["scores"] == 6000
+    shown = run(plan, "--rows", "20000", "--columns", "12,5", "--line", "20mbit,10ms").output
+    assert "grid to bank" in shown and "14,000 rows train, 6,000 scores of held-out rows" in shown
+
+
+def test_by_the_datasets_of_both_configurations(plan: Path) -> None:
+    words = configure(plan.parent, {"grid": 3000, "bank": 2000})
+    found = priced(plan, *words)
+    expected = estimate(make_plan(dict(PLAN), "plan"), Sizes(2000, 3, 3, 3000, 2000))
+    assert found["trained"] == expected.trained
+    assert found["bytes"] == {line: pytest.approx(count, rel=0.01) for line, count in expected.bytes.items()}
+    alone = run(plan, *words[:2])
+    assert alone.exit_code == 2 and "how many columns there are" in alone.stderr and "--like JOB" in alone.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((), "nothing says how many rows and columns there are"),
+        (("--rows", "10", "--columns", "12"), "'12' is not like 12,5"),
+        (("--rows", "10", "--columns", "1,1", "--line", "fast"), "'fast' is not like 20mbit,10ms"),
+        (("--grid", "plan.toml"), "there is no table [datasets.meters]"),
+    ],
+)
+def test_sizes_that_are_lacking_or_wrong(
+    plan: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], says: str
+) -> None:
+    monkeypatch.chdir(plan.parent)
+    ended = run(plan, *words)
+    assert ended.exit_code == 2 and says in ended.stderr
+
+
+def trained(kind: str, **plan: object) -> wire.Job:
+    job = wire.Job(
+        id=f"{kind}-1", kind=kind, state="succeeded", plan=make_plan({**PLAN, "kind": kind, **plan}, "p").canonical()
+    )
+    for side, own, columns in ((job.grid, 3000, 12), (job.bank, 2500, 5)):
+        counts = side.report.counts
+        counts.own_rows, counts.matched_rows, counts.matched_ids = own, 2000, 2000
+        counts.trained_columns = columns if kind == "train" else 0
+    return job
+
+
+def test_like_a_job_and_by_the_model_of_a_scoring_plan(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = {"train-1": trained("train", model={"reveal": "owners"}), "score-1": trained("score", model="train-1")}
+
+    class Fake:
+        def __enter__(self) -> Fake:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def show(self, job: str) -> wire.Job:
+            return jobs[job]
+
+    monkeypatch.setattr(command.Client, "from_config", lambda path: Fake())
+    expected = estimate(make_plan(dict(PLAN), "plan"), Sizes(2000, 12, 5, 3000, 2500))
+    assert priced(plan, "--like", "train-1")["bytes"] == expected.bytes == priced(plan, "--like", "score-1")["bytes"]
+    plan.write_text('kind = "score"\nmodel = "train-1"\n' + TOML)
+    assert run(plan, "--rows", "1000").exit_code == 2  # there is no client.toml
+    (plan.parent / "client.toml").write_text("")
+    assert priced(plan, "--rows", "1000")["bytes"]["grid_to_bank"] < 9000  # of an opened model
+    jobs["train-1"].bank.report.counts.matched_rows = 0
+    assert "has matched no rows" in run(plan, "--rows", "1000").stderr

@@ -1,0 +1,136 @@
+"""What a job is said to cost, against what the sessions, the dealer and the matching of real jobs sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.errors import PlanError
+from common.learn import dealings, learners
+from common.mpc.session import MemoryChannel
+from common.party import Party
+from common.plan.predeal import PredealPlan
+from common.plan.promote import PromotePlan
+from common.plan.score import ScorePlan
+from common.plan.train import TrainPlan
+from common.stages.estimate import Estimate, Sizes, estimate
+from tests.common.learn.means import ROW, Means, MeansLearner, MeansPlan
+from tests.common.stages.companies import COMMON, MONTHS, Companies, frames
+from tests.peers import Trio
+
+STARTED = {"grid_to_bank": 65, "bank_to_grid": 65}  # fingerprints of seeds, which the daemon exchanges before the job
+
+
+def sent(trio: Trio) -> dict[str, int]:
+    """Payload bytes of a job that has run, on each line."""
+
+    def total(channel: MemoryChannel) -> int:
+        return sum(values.nbytes for _, values in channel.log)
+
+    found = {f"{party.value}_to_{party.other.value}": total(trio.peer[party]) for party in Party}
+    for party in Party:
+        found[f"coordinator_to_{party.value}"] = total(trio.to_party[party]) + total(trio.neutral.at_neutral[party])
+        found[f"{party.value}_to_coordinator"] = total(trio.neutral.at_party[party])
+    return {line: count + STARTED.get(line, 0) for line, count in found.items()}
+
+
+def sizes(monthly: bool = False) -> Sizes:
+    rows = COMMON * (MONTHS if monthly else 1)
+    return Sizes(rows, 5, 3, 560, 540, MONTHS if monthly else 0)
+
+
+def agree(found: Estimate, at: Companies) -> None:
+    assert found.bytes == {line: pytest.approx(count, rel=0.01) for line, count in sent(at.trio).items()}
+
+
+def companies(folder: Path, monthly: bool = False) -> Companies:
+    made = Companies(folder, monthly)
+    made.write(frames(seed=1, monthly=monthly))
+    return made
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"model": {"reveal": "owners"}},
+        {"model": {"link": "taylor", "optimiser": "sgd", "batch": 200, "epochs": 3}},
+    ],
+    ids=["closed", "opened", "sgd"],
+)
+@pytest.mark.parametrize("monthly", [False, True])
+async def test_a_training_and_a_scoring_cost_what_was_estimated(tmp_path: Path, monthly: bool, more: dict[str, Any]) -> None:
+    at = companies(tmp_path, monthly)
+    at.own = {Party.GRID: {"scores_per_row": 100}}
+    plan = at.plan(**more)
+    assert isinstance(plan, TrainPlan)
+    await at.run("job-1", plan)
+    found = estimate(plan, sizes(monthly))
+    agree(found, at)
+    assert found.scores + found.trained == sizes(monthly).rows
+    asked = at.plan(kind="score", model="job-1")
+    assert isinstance(asked, ScorePlan)
+    await at.run("job-2", asked)
+    agree(estimate(asked, sizes(monthly), plan.model), at)
+
+
+async def test_rounds_are_those_of_the_job_but_for_the_two_of_its_start(tmp_path: Path) -> None:
+    at = companies(tmp_path)
+    outcome = (await at.run("job-1", at.plan()))[Party.GRID]
+    assert estimate(at.plan(), sizes()).rounds == pytest.approx(sum(outcome.rounds.values()) + 2, abs=2)
+
+
+async def test_an_estimate_of_bins_is_a_bound_when_columns_have_fewer(tmp_path: Path) -> None:
+    at = companies(tmp_path)
+    plan = at.plan(preparation={"coding": "woe", "bins": 4, "min_binary": 20, "min_bin_rows": 20, "min_bin_class": 2})
+    await at.run("job-1", plan)
+    found = estimate(plan, Sizes(COMMON, 4, 3, 560, 540))
+    for line, count in sent(at.trio).items():
+        assert count <= 1.01 * found.bytes[line]
+    assert found.bytes["grid_to_bank"] < 1.6 * sent(at.trio)["grid_to_bank"]
+
+
+@pytest.mark.parametrize("learner", ["linear", "means"])
+async def test_any_learner_is_asked_what_it_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learner: str) -> None:
+    monkeypatch.setattr(learners, "TABLE", {**learners.TABLE, Means: MeansLearner()})
+    monkeypatch.setattr(dealings, "TABLE", (*dealings.TABLE, ROW))
+    at = companies(tmp_path)
+    plan: TrainPlan | ScorePlan = at.plan()
+    trained = {}
+    if learner == "means":
+        plan, trained = MeansPlan.model_validate(plan.model_dump(exclude={"model", "kind"})), {"section": Means()}
+    await at.run("job-1", plan)
+    agree(estimate(plan, sizes()), at)
+    asked = at.plan(kind="score", model="job-1")
+    await at.run("job-2", asked)
+    agree(estimate(asked, sizes(), **trained), at)
+
+
+def test_what_is_dealt_ahead_is_what_dealing_online_is() -> None:
+    plan = TrainPlan.model_validate({"grid": {"dataset": "a"}, "bank": {"dataset": "b"}})
+    online, ahead = (estimate(plan.model_copy(update={"dealt": d}), Sizes(10_000, 12, 5)) for d in ("online", "ahead"))
+    dealt = estimate(PredealPlan(rows=7000, grid_columns=12, bank_columns=5), Sizes(1, 1, 1))
+    for line in ("coordinator_to_grid", "coordinator_to_bank"):
+        assert dealt.bytes[line] + ahead.bytes[line] == online.bytes[line] + 32  # each job's seed
+    assert ahead.bytes["grid_to_bank"] == online.bytes["grid_to_bank"] + 1056
+    assert (dealt.scores, online.scores, ahead.trained) == (0, 3000, 7000)
+
+
+def test_a_thin_line_takes_what_its_rate_and_delay_say() -> None:
+    plan = TrainPlan.model_validate({"grid": {"dataset": "a"}, "bank": {"dataset": "b"}})
+    found = estimate(plan, Sizes(10_000, 12, 5))
+    assert found.over(1e6, 0.0) == found.seconds + 8 * max(found.bytes.values()) / 1e6
+    assert found.over(1e12, 0.5) == pytest.approx(found.seconds + found.rounds * 0.5, abs=0.01)
+
+
+def test_a_challenge_scores_held_out_rows_twice_and_late_months_are_held_out() -> None:
+    raw: dict[str, Any] = {"grid": {"dataset": "a"}, "bank": {"dataset": "b"}, "keys": ["id", "period"]}
+    plan = TrainPlan.model_validate({**raw, "challenge": True, "split": {"by": "time", "months": 2}})
+    assert estimate(plan, Sizes(12_000, 12, 5, months=12)).scores == 2 * 2000
+
+
+def test_a_plan_that_moves_nothing_has_no_price() -> None:
+    with pytest.raises(PlanError, match="costs a few messages"):
+        estimate(PromotePlan(model="job-1"), Sizes(1, 1, 1))
