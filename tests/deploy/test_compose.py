@@ -55,7 +55,8 @@ def test_the_bank_leaves_report_and_decisions_on_the_host(demo: Demo) -> None:
     decided = pd.read_csv(demo.out / "decisions.csv")
     assert set(decided["period"]) == {"2025-12"} and f"{len(decided):,} enterprises" in said
     assert "loan_amount_last" in said
-    assert b"Electricity paid late" in (demo.out / "decisions.csv").read_bytes()
+    reasons = "; ".join(decided["reasons"].dropna())
+    assert "Repayments due" in reasons and "Electricity" not in reasons  # the bank's own: the grid's need opened weights
     assert {(demo.out / name).stat().st_mode & 0o777 for name in ("decisions.csv", "report.html", "monitor.html")} == {0o644}
 
 
