@@ -186,6 +186,9 @@ def _print(found: Estimate, seconds: float, console: Console) -> None:
     console.print(f"about {seconds:,.1f} s, within a factor of two; {found.rounds} messages one after another", highlight=False)
     if found.trained:
         console.print(f"{found.trained:,} rows train, {found.scores:,} scores of held-out rows", highlight=False)
+        each = found.label_bits / found.trained
+        told = f"at most {found.label_bits:,.0f} bits of labels are told: {each:.4f} of each of these rows (label_bits)"
+        console.print(told, highlight=False)
     elif found.scores:
         console.print(f"{found.scores:,} scores", highlight=False)
     if found.scores:

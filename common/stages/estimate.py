@@ -21,6 +21,7 @@ from common.plan.read import AnyPlan
 from common.plan.score import ScorePlan
 from common.plan.section import Section
 from common.plan.train import TrainPlan
+from common.stages.price import FLAGS, count_bits
 from common.stages.reasons import TEXT_BYTES, TEXTS
 
 _STOCK = 16 * (MOST + 2)  # the list of stocks held, the one chosen, the one spent
@@ -76,7 +77,7 @@ class Estimate:
     """The cost of a job. bytes: payload from and to each process. rounds: messages one after another between the parties.
 
     seconds: on loopback, as a machine of two cores takes, within a factor of two. scores: rows of which the bank hears one.
-    trained: rows trained on, 0 if none.
+    trained: rows trained on, 0 if none. label_bits: most that others are told of their labels, in all.
     """
 
     bytes: dict[str, int]
@@ -84,6 +85,7 @@ class Estimate:
     seconds: float
     scores: int
     trained: int
+    label_bits: float = 0.0
 
     def over(self, bits: float, delay: float) -> float:
         """Seconds where each line carries so many bits a second each way, and a message takes `delay` seconds one way."""
@@ -176,7 +178,9 @@ def _training(plan: TrainPlan, sizes: Sizes, speed: Speed = Speed()) -> Estimate
     stepping = speed.cell * cells * steps + speed.dealt * costs[Party.BANK].dealt / 8
     scoring = speed.scored * held * (size.grid_columns + size.bank_columns)
     seconds = _begun_seconds(plan, sizes, speed) + speed.share * cells + stepping + tellings * scoring
-    return Estimate(_lines(costs), rounds, seconds, tellings * held, size.rows)
+    bits = FLAGS + learner.label_bits(plan.model, size)
+    bits += count_bits(size.rows, counting.bins, max(1, sizes.months)) if counting else 0.0
+    return Estimate(_lines(costs), rounds, seconds, tellings * held, size.rows, bits)
 
 
 def _counts(plan: TrainPlan, size: Size) -> CountsDemand | None:

@@ -45,6 +45,12 @@ def agree(found: Estimate, at: Companies) -> None:
     assert found.bytes == {line: pytest.approx(count, rel=0.01) for line, count in sent(at.trio).items()}
 
 
+def told(at: Companies) -> float:
+    """Bits that the bank's book has been charged, in all."""
+    (book,) = at.opened_home(Party.BANK).standings()
+    return sum(charge.amount for charge in book.charges)
+
+
 def companies(folder: Path, monthly: bool = False) -> Companies:
     made = Companies(folder, monthly)
     made.write(frames(seed=1, monthly=monthly))
@@ -63,13 +69,14 @@ def companies(folder: Path, monthly: bool = False) -> Companies:
 @pytest.mark.parametrize("monthly", [False, True])
 async def test_a_training_and_a_scoring_cost_what_was_estimated(tmp_path: Path, monthly: bool, more: dict[str, Any]) -> None:
     at = companies(tmp_path, monthly)
-    at.own = {Party.GRID: {"scores_per_row": 100}}
+    at.own = {Party.GRID: {"scores_per_row": 100}, Party.BANK: {"label_bits": 10.0}}
     plan = at.plan(**more)
     assert isinstance(plan, TrainPlan)
     await at.run("job-1", plan)
     found = estimate(plan, sizes(monthly))
     agree(found, at)
     assert found.scores + found.trained == sizes(monthly).rows
+    assert found.label_bits == pytest.approx(told(at))
     asked = at.plan(kind="score", model="job-1")
     assert isinstance(asked, ScorePlan)
     await at.run("job-2", asked)
@@ -84,11 +91,13 @@ async def test_rounds_are_those_of_the_job_but_for_the_two_of_its_start(tmp_path
 
 async def test_an_estimate_of_bins_is_a_bound_when_columns_have_fewer(tmp_path: Path) -> None:
     at = companies(tmp_path)
+    at.own = {Party.BANK: {"label_bits": 10.0}}
     plan = at.plan(preparation={"coding": "woe", "bins": 4, "min_binary": 20, "min_bin_rows": 20, "min_bin_class": 2})
     await at.run("job-1", plan)
     found = estimate(plan, Sizes(COMMON, 4, 3, 560, 540))
     for line, count in sent(at.trio).items():
         assert count <= 1.01 * found.bytes[line]
+    assert told(at) <= found.label_bits
     assert found.bytes["grid_to_bank"] < 1.6 * sent(at.trio)["grid_to_bank"]
 
 
