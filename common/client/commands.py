@@ -38,12 +38,19 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead
 @click.command()
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option("--watch", is_flag=True, help="Follow the job until it is over.")
+@click.option("--strict", is_flag=True, help="Follow it; exit code 3 if one of the bank's columns all but is the label.")
 @_config
 @_json
-def train(plan: Path, watch: bool, config: Path, as_json: bool) -> None:
+def train(plan: Path, watch: bool, strict: bool, config: Path, as_json: bool) -> None:
     """Submit the training or scoring PLAN (TOML)."""
     with Client.from_config(config) as client:
-        _submit(client, load_plan(plan), watch, as_json)
+        job = _submit(client, load_plan(plan), watch or strict, as_json)
+    if strict:
+        from common.features.leaks import PUBLIC  # and with it what computes, which no other command of a client needs
+        from common.records.schema_cli import STRICT
+
+        if any(text.startswith(PUBLIC) for text in job.bank.report.warnings):
+            sys.exit(STRICT)
 
 
 @click.command()
@@ -200,7 +207,8 @@ def _move(plan: PromotePlan, config: Path, as_json: bool) -> None:
         _submit(client, plan, True, as_json)
 
 
-def _submit(client: Client, plan: AnyPlan, watch: bool, as_json: bool) -> None:
+def _submit(client: Client, plan: AnyPlan, watch: bool, as_json: bool) -> wire.Job:
+    """The job as it stands, or as it ended. Ends the process with exit code 1 for one that did not succeed."""
     job = client.submit(plan)
     if watch:
         updates = client.watch(job.id)
@@ -208,6 +216,7 @@ def _submit(client: Client, plan: AnyPlan, watch: bool, as_json: bool) -> None:
     _print(job, as_json)
     if failure(job) is not None:
         sys.exit(1)
+    return job
 
 
 def _last(updates: Iterator[wire.Job]) -> wire.Job:

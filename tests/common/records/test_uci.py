@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from common.features import leaks
 from common.features.fit import fit
 from common.features.options import Preparation
 from common.party import Party
@@ -54,8 +56,18 @@ def test_raw_columns_and_recipes_reach_the_prepared_tables(tmp_path: Path) -> No
     grid, bank = (sides[party].table for party in Party)
     assert grid.ids.tolist() == bank.ids.tolist() and grid.rows == bank.rows == 30_000
     assert bank.label is not None
+    assert leaks.find(bank, sides[Party.BANK].aside) == ()
     test = draw(bank, Split())
     parts = [fit(s.table, s.columns, Preparation(), ~test)[0].transform(s.table) for s in sides.values()]
     x = np.column_stack(parts)
     model = LogisticRegression(C=1.0 / ((~test).sum() * RIDGE), tol=1e-3, max_iter=3000).fit(x[~test], bank.label[~test])
     assert roc_auc_score(bank.label[test], model.decision_function(x[test])) >= 0.77
+
+
+@pytest.mark.skipif(not SOURCE.exists(), reason="UCI's table is absent")
+def test_none_of_ucis_raw_columns_is_taken_for_the_label_and_one_made_of_it_is(tmp_path: Path) -> None:
+    config = DatasetConfig(path=SOURCE, id="ID", label="default.payment.next.month")
+    table = read_table(config, name="uci", party=Party.BANK, require_label=True).table
+    assert len(table.order) > 20 and leaks.find(table) == ()
+    told = replace(table, numeric={**table.numeric, "LIMIT_BAL": 30 * table.outcomes})
+    assert leaks.find(told) == ("column 'LIMIT_BAL' is the label: is it known before the outcome? If not, leave it out",)
