@@ -1,4 +1,4 @@
-"""`bank-party`: serve, doctor, models, monitor, report."""
+"""`bank-party`: serve, doctor, budget, allow, models, monitor, report."""
 
 from __future__ import annotations
 

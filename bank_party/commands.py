@@ -10,6 +10,7 @@ from bank_party.home import BankHome
 from bank_party.monitor.history import read_history
 from bank_party.role import BankRole
 from bank_party.settings import BankSettings
+from common.daemon.budget import allow_command, budget_command
 from common.daemon.commands import models_command, monitor_command, report_command
 from common.daemon.daemon import start
 from common.daemon.seat import Seat
@@ -40,6 +41,8 @@ def _page(data: Path, job: str, lang: Choice) -> str:
 
 serve = serve_command(SEAT.name, partial(start, SEAT))
 models = models_command(SEAT)
+budget = budget_command(SEAT)
+allow = allow_command(SEAT)
 monitor = monitor_command(SEAT, _history)
 report = report_command(SEAT, _page)
 doctor = doctor_command(load_side, "This party's configuration")

@@ -18,6 +18,7 @@ class BankHome(Home):
 
     policy: BankPolicy
     monitor: BankMonitorConfig
+    command = "bank-party"
 
     def __init__(
         self, data: Path, dealer: str, policy: BankPolicy, monitor: BankMonitorConfig, decision: DecisionConfig

@@ -1,4 +1,4 @@
-"""`grid-party`: serve, doctor, models, monitor, report."""
+"""`grid-party`: serve, doctor, budget, allow, models, monitor, report."""
 
 from __future__ import annotations
 

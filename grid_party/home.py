@@ -16,6 +16,7 @@ class GridHome(Home):
     """What the grid keeps."""
 
     policy: GridPolicy
+    command = "grid-party"
 
     def __init__(self, data: Path, dealer: str, policy: GridPolicy, monitor: MonitorConfig) -> None:
         super().__init__(data, dealer, policy, monitor)

@@ -73,7 +73,8 @@ class Drive:
         await self._stop_parties(fault)
 
     async def _play(self) -> None:
-        offer = party_pb2.ToParty(offer=party_pb2.Offer(job=self.record.id, plan=self.record.message.plan))
+        job = self.record.message
+        offer = party_pb2.ToParty(offer=party_pb2.Offer(job=job.id, plan=job.plan, client=job.submitter))
         await self._board.move(self.record, Event.OFFER)
         await self._tell_both(offer)
         await self._within(_all(self._accepted), "the parties did not both answer the offer")

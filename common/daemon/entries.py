@@ -11,6 +11,8 @@ def party_group(name: str, about: str, module: str) -> LazyGroup:
         module,
         serve="Serve until SIGTERM or Ctrl-C, then end running jobs in order.",
         doctor="Check this side, and through it the other.",
+        budget="Show what is spent and left of each budget, and what each client has had.",
+        allow="Let a CLIENT have more than the policy's rates, for a while.",
         models="List this party's models: version, stage, and how the champion changed.",
         monitor="Show how what was scored has changed since training.",
         report="Write the report of a training JOB for review and signature.",

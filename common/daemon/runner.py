@@ -17,7 +17,7 @@ from common.daemon.settings import PartySettings
 from common.disk.folder import Name
 from common.disk.refused import refused
 from common.disk.scratch import Scratch
-from common.errors import JobCancelled, JobStateError, PeerProtocolError, WattScoreError
+from common.errors import IdentityError, JobCancelled, JobStateError, PeerProtocolError, WattScoreError
 from common.home.home import Home
 from common.home.models import is_job_name
 from common.home.outcome import Outcome
@@ -25,6 +25,7 @@ from common.learn.dealings import MESSAGES
 from common.mpc.correlations.dealt import DealtCorrelations, take_seed
 from common.mpc.seeds import fresh_nonce
 from common.mpc.session import Session
+from common.party import Identity
 from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
 from common.plan.read import AnyPlan, parse_plan
@@ -55,6 +56,7 @@ class _Running:
     """A job this party has accepted."""
 
     plan: AnyPlan
+    client: str
     watch: JobWatch
     task: asyncio.Task[None] | None = None
     cause: WattScoreError | None = None  # why it was told to stop
@@ -112,7 +114,7 @@ class Runner:
         try:
             self._check_name(offer.job)
             plan = parse_plan(offer.plan, f"job {offer.job}")
-            kind = plan.kind
+            kind, client = plan.kind, _client(offer)
             self._home.policy.check(plan)
             if isinstance(plan, Plan):
                 check_offer(plan, self.party, self._settings.datasets, self._home.policy)
@@ -120,6 +122,7 @@ class Runner:
                 self._home.stocks.check(plan, self.party)
             if isinstance(plan, PromotePlan) and plan.model is not None:
                 self._home.registry.version(plan.model)
+            self._home.rates.begin(client, offer.job, self._home.policy)  # last: what is refused is not counted
         except Exception as caught:  # of any kind: an offer must not end the daemon
             error = refused(caught) or caught
             if isinstance(error, WattScoreError):
@@ -129,7 +132,7 @@ class Runner:
             self._metrics.refused(kind, type(error).__name__)
             await send(wire.FromParty(refuse=wire.Refuse(job=offer.job, fault=to_fault(error, self.party.value))))
             return
-        self._jobs[offer.job] = _Running(plan, JobWatch(self._metrics, offer.job, plan.kind))
+        self._jobs[offer.job] = _Running(plan, client, JobWatch(self._metrics, offer.job, plan.kind))
         self._meeting.expect(offer.job)
         await send(wire.FromParty(accept=wire.Accept(job=offer.job)))
 
@@ -220,4 +223,16 @@ class Runner:
         scratch = Scratch(self._settings.data / Name.SCRATCH, self._settings.memory_mib << 20)
         match = choose_match(plan, job, self._coordinator, running.coordinator)
         role, home = self._role, self._home
-        return await run(PartyJob(job, plan, dataset, session, correlations, reporter, home, role, match, scratch))
+        return await run(
+            PartyJob(job, plan, dataset, session, correlations, reporter, home, role, match, scratch, client=running.client)
+        )
+
+
+def _client(offer: wire.Offer) -> str:
+    """The identity of who asked for the job: rates are by client. Raises PeerProtocolError where the coordinator has none."""
+    try:
+        return str(Identity.parse(offer.client))
+    except IdentityError:
+        raise PeerProtocolError(
+            "the coordinator does not say whose job it offers", remedy="Install the same release there."
+        ) from None

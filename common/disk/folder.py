@@ -18,6 +18,7 @@ class Name(StrEnum):
     HISTORY = "monitor.sqlite"
     SPENT = "spent.sqlite"
     SEEDS = "seeds.sqlite"
+    RATES = "rates.sqlite"
     STOCK = "stock"
     SCRATCH = "scratch"
     JOBS = "jobs.sqlite"
@@ -85,6 +86,14 @@ _SEEDS = Kept(
     "which seeds of the dealer were met before, so that none is taken twice",
     "the certainty that no seed comes again",
 )
+_RATES = Kept(
+    Name.RATES,
+    "what each client has had in the last 24 hours, and what people have allowed beyond",
+    "the daemon; `allow`",
+    BackUp.YES,
+    "who allowed what to whom; an older copy would allow a day's jobs again",
+    "a day's counting, and the record of what was allowed",
+)
 _STOCK = Kept(
     Name.STOCK,
     "randomness dealt ahead, each file for one job",
@@ -130,6 +139,6 @@ _SCORES = Kept(
 )
 _JOBS = Kept(Name.JOBS, "every job", "the daemon", BackUp.YES, "the list of jobs, with plans and results", "the list of jobs")
 
-GRID: Sequence[Kept] = (_MODELS, _LEDGER, _REGISTRY, _SPENT, _SEEDS, _HISTORY, _STOCK, _SCRATCH, _LOG)
-BANK: Sequence[Kept] = (_MODELS, _SCORES, _TOLD, _REGISTRY, _SPENT, _SEEDS, _HISTORY, _STOCK, _SCRATCH, _LOG)
+GRID: Sequence[Kept] = (_MODELS, _LEDGER, _REGISTRY, _SPENT, _SEEDS, _RATES, _HISTORY, _STOCK, _SCRATCH, _LOG)
+BANK: Sequence[Kept] = (_MODELS, _SCORES, _TOLD, _REGISTRY, _SPENT, _SEEDS, _RATES, _HISTORY, _STOCK, _SCRATCH, _LOG)
 COORDINATOR: Sequence[Kept] = (_JOBS, _LOG)

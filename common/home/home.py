@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from common.disk.folder import Name
 from common.home.models import ModelStore
+from common.home.rates import Rates
 from common.home.registry import Registry
 from common.home.seedbook import SeedBook
 from common.home.standing import Standing
@@ -18,12 +20,15 @@ from common.plan.policy import Policy
 class Home:
     """What both parties keep. Opening one makes the data folder and the books in it, where they are new."""
 
+    command: ClassVar[str]  # of this party, for remedies
+
     def __init__(self, data: Path, dealer: str, policy: Policy, monitor: MonitorConfig) -> None:
         """dealer: the coordinator's identity; stocks of another one are not used."""
         self.policy, self.monitor = policy, monitor
         self.models = ModelStore(data / Name.MODELS)
         self.stocks = Stocks(data / Name.STOCK, data / Name.SPENT, dealer, policy.stock_mib)
         self.seeds = SeedBook(data / Name.SEEDS)
+        self.rates = Rates(data / Name.RATES, self.command)
         self.registry, self.history = Registry(data / Name.REGISTRY), Book(data / Name.HISTORY)
 
     def standings(self) -> list[Standing]:

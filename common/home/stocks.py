@@ -40,10 +40,13 @@ class Stocks:
     def __init__(self, folder: Path, book: Path, dealer: str, budget_mib: int) -> None:
         self._folder, self._book, self._dealer, self._budget = folder, book, dealer, budget_mib * _MIB
         make_folder(folder)
-        for part in folder.glob("*.part"):  # of a predealing that did not end well
-            part.unlink()
         with self._open() as spent:
             spent.execute("create table if not exists spent (stock text not null, seed blob not null unique)")
+
+    def tidy(self) -> None:
+        """Removes what a predealing left that did not end well. For the daemon alone, as it starts: nobody writes one then."""
+        for part in self._folder.glob("*.part"):
+            part.unlink()
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return open_book(self._book, durable=True)

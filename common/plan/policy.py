@@ -62,6 +62,11 @@ class Policy(StrictModel):
     )
     finest_weight_bits: int = Field(default=8, ge=4, le=20, description="Finest grid on which weights are opened: 2^-bits.")
     finest_score_bits: int = Field(default=5, ge=0, le=20, description="Finest step of the grid's part of a score: 2^-bits.")
+    jobs_per_day: int = Field(default=20, ge=0, description="Jobs of one client in 24 hours, failed ones too.")
+    rows_per_day: int = Field(
+        default=200_000, ge=0, description="Rows scored for one client in 24 hours, held-out rows of trainings included."
+    )
+    models_per_day: int = Field(default=3, ge=0, description="Models of one client that may score a row in 24 hours.")
     stock_mib: int = Field(default=4096, ge=0, description="Disk in MiB for randomness dealt ahead; 0: none is taken.")
     reasons_per_row: int = Field(
         default=0, ge=0, le=2, description="Most reasons of the grid told for each row; 0: none, whatever may_open says."

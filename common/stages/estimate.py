@@ -1,4 +1,4 @@
-"""What a job of a plan and size would cost, before it runs: bytes on each line, scores. PROTOCOL.md section 11."""
+"""What a job of a plan and size would cost, before it runs: bytes on each line, messages, bits. PROTOCOL.md section 11."""
 
 from __future__ import annotations
 

@@ -155,10 +155,16 @@ class PartyJob:
     scratch: Scratch = field(default_factory=Scratch)
     outcome: Outcome = field(default_factory=Outcome)
     _stage: str = ""
+    client: str = field(kw_only=True)  # the identity of who asked for it
 
     @property
     def party(self) -> Party:
         return self.session.party
+
+    async def rate(self, rows: FeatureTable, model: str) -> None:
+        """Counts these rows as scored by `model` for this client. Raises PolicyError for more than it may have in a day."""
+        rates, policy = self.home.rates, self.home.policy
+        await self.session.compute(lambda: rates.charge(self.client, rows, model, policy), rows.rows * 64)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

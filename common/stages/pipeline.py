@@ -70,6 +70,9 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
             job.warn("the plan challenges the champion, and there is none yet")
         size = Size.of(job.party, train_rows, len(prepared.columns), other)
         learner_of(plan.model).check(plan.model, size, job.home.policy)
+        held = table.keys(slice(train_rows, None))
+        for scoring in (job.id, *([rival.job] if rival else [])):
+            await job.rate(held, scoring)
         await job.role.before_training(job, plan, Beginning(table.keys(slice(None)), size, prepared, rival))
         job.count(train_rows=train_rows, test_rows=table.rows - train_rows, trained_columns=len(prepared.columns))
     with job.stage("train"):
@@ -136,6 +139,7 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
 
 async def tell_asked(job: PartyJob, plan: ScorePlan, model: Half, table: FeatureTable) -> Reals | None:
     """Scores of the rows asked for to the bank, with a stock if the plan says so and the model needs one; None at the grid."""
+    await job.rate(table, model.job)
     budget, telling = job.role.budget(model), Telling(Kind.SCORES, plan.score_bits)
     if plan.dealt == "online" or not model.closed:
         return await open_scores(job.session, job.correlations, model, table, telling, budget)

@@ -31,6 +31,7 @@ from common.wire import coordinator_pb2 as wire
 
 _SMALL: dict[str, int] = {"min_matched": 20, "min_rows": 20, "rows_per_column": 2, "min_per_class": 5, "min_test_per_class": 2}
 _SMALL_POLICY = {**_SMALL, "min_binary": 5}
+_UNRATED = {"rows_per_day": 1 << 31}  # one job, whose files go when it is over
 _FILE = click.Path(exists=True, path_type=Path)
 
 
@@ -170,9 +171,11 @@ def run_trial(options: TrialOptions, console: Console) -> TrialResult:
     _check_outputs(options)
     tables = {party: {"table": dataset.model_dump(mode="json", exclude_defaults=True)} for party, dataset in datasets.items()}
     own: dict[str, dict[str, float]] = {"grid": {"min_columns": 1}, "bank": {"label_bits": 1.0}}
-    settings = {name: {"policy": _SMALL_POLICY | more} for name, more in own.items()}
+    settings = {
+        name: {"policy": _UNRATED | (_SMALL_POLICY | more if options.allow_small else {})} for name, more in own.items()
+    }
     with _folder(options.keep) as folder:
-        with Trial(folder, tables, settings if options.allow_small else {}) as trial, trial.client() as client:
+        with Trial(folder, tables, settings) as trial, trial.client() as client:
             job = follow(client.watch(client.submit(plan).id), console)
         settle(trial, job, console)
         if options.report:

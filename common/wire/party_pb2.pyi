@@ -53,12 +53,14 @@ class Welcome(_message.Message):
     def __init__(self) -> None: ...
 
 class Offer(_message.Message):
-    __slots__ = ("job", "plan")
+    __slots__ = ("job", "plan", "client")
     JOB_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
     job: str
     plan: str
-    def __init__(self, job: _Optional[str] = ..., plan: _Optional[str] = ...) -> None: ...
+    client: str
+    def __init__(self, job: _Optional[str] = ..., plan: _Optional[str] = ..., client: _Optional[str] = ...) -> None: ...
 
 class Accept(_message.Message):
     __slots__ = ("job",)

@@ -27,6 +27,7 @@ _POLICY = {
     "min_rows": 200,
     "min_per_class": 20,
     "min_test_per_class": 5,
+    **dict.fromkeys(("jobs_per_day", "rows_per_day", "models_per_day"), 10**9),
 }
 _SETTINGS = {
     "grid": {"policy": {**_POLICY, "scores_per_row": 1000, "min_columns": 1}},

@@ -20,6 +20,7 @@ from grid_party.home import GridHome
 from grid_party.role import GridRole
 from grid_party.settings import GridSettings
 
+CLIENT = "wattscore://acme/analyst"
 BANK = Identity("acme", "bank-party")
 
 
@@ -46,8 +47,8 @@ class Desk:
     async def send(self, message: wire.FromParty) -> None:
         self.sent.append(message)
 
-    async def offer(self, plan: str, job: str = "train-1") -> wire.FromParty:
-        await self.runner.take(wire.ToParty(offer=wire.Offer(job=job, plan=plan)), self.send)
+    async def offer(self, plan: str, job: str = "train-1", client: str = CLIENT) -> wire.FromParty:
+        await self.runner.take(wire.ToParty(offer=wire.Offer(job=job, plan=plan, client=client)), self.send)
         return self.sent.pop()
 
 
@@ -131,3 +132,19 @@ async def test_a_surprise_while_running_is_reported_without_its_words(desk: Desk
     fault = desk.sent[-1].failed.fault
     assert (fault.kind, fault.message) == ("InternalError", "an unexpected ZeroDivisionError at the grid")
     assert not desk.runner._jobs and not desk.door._arrived
+
+
+async def test_an_offer_of_nobodys_is_refused(desk: Desk) -> None:
+    for client in ("", "analyst"):
+        fault = (await desk.offer(plan(), client=client)).refuse.fault
+        assert fault.kind == "PeerProtocolError" and "does not say whose job" in fault.message
+
+
+async def test_accepted_jobs_are_counted_for_their_client_and_refused_ones_are_not(desk: Desk) -> None:
+    for k in range(20):
+        assert (await desk.offer(plan("elsewhere"), f"bad-{k}")).refuse.fault.kind == "PlanError"
+        assert (await desk.offer(plan(), f"train-{k}")).accept.job == f"train-{k}"
+    fault = (await desk.offer(plan(), "train-20")).refuse.fault
+    assert fault.kind == "PolicyError" and "at most 20 (jobs_per_day), of which 0 are left" in fault.message
+    assert f"`grid-party allow {CLIENT} --jobs N`" in fault.remedy
+    assert (await desk.offer(plan(), "train-21", "wattscore://acme/other")).accept.job == "train-21"

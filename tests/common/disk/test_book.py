@@ -27,6 +27,7 @@ DURABLE = {
     "bank_party/told.py",
     "common/home/registry.py",
     "common/home/rowbook.py",
+    "common/home/rates.py",
     "common/home/seedbook.py",
     "common/home/stocks.py",
 }

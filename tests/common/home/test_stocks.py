@@ -215,6 +215,7 @@ def test_killed_at_any_point_of_storing_there_is_a_whole_stock_or_none(tmp_path:
         folder = tmp_path / str(at)
         shelf = opened(folder)
         killed = points.kill(at, lambda: store(shelf))  # noqa: B023
+        opened(folder).tidy()
         found = opened(folder).unspent()
         assert list((folder / "stock").iterdir()) == ([file(folder)] if found else [])
         if found:

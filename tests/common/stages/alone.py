@@ -17,4 +17,4 @@ def alone(companies: Companies, **more: Any) -> PartyJob:
     plan, home = companies.plan(**more), companies.opened_home(Party.GRID)
     session = Trio(plan.allowed).session[Party.GRID]
     dataset, role = companies.dataset(Party.GRID), role_of(home)
-    return PartyJob("job-1", plan, dataset, session, None, Recorder(), home, role, match_ids)  # type: ignore[arg-type]
+    return PartyJob("job-1", plan, dataset, session, None, Recorder(), home, role, match_ids, client="c")  # type: ignore[arg-type]

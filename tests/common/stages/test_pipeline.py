@@ -289,6 +289,18 @@ async def test_the_grid_keeps_its_budget_across_jobs(companies: Companies, train
         await companies.run("job-3", companies.plan(split={"seed": 1}))
 
 
+async def test_a_client_beyond_its_rate_is_refused_before_training(companies: Companies) -> None:
+    companies.policy = POLICY.model_copy(update={"models_per_day": 1})
+    await companies.run("job-1", companies.plan())
+    with pytest.raises(PolicyError, match="asks for more models for one row"):
+        await companies.run("job-2", companies.plan())
+    assert "train" not in companies.reporters[Party.GRID].stages
+    companies.policy = POLICY.model_copy(update={"rows_per_day": 200})
+    with pytest.raises(PolicyError, match=r"at most 200 \(rows_per_day\), of which 50 are left, got 350"):
+        await companies.run("score-1", companies.plan(kind="score", model="job-1"))
+    assert Kind.MASKED_WEIGHTS not in companies.trio.session[Party.GRID].traffic.sent
+
+
 # Warnings
 
 

@@ -1,0 +1,203 @@
+"""A party's book of what each client has had lately, and of a person's word that it may have more.
+
+A budget of rows is for all jobs together and for ever: without rates one client uses it up in a minute. What a client has
+had counts for a day, whatever became of its jobs.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from common.disk.book import open_book
+from common.errors import PolicyError
+from common.home.rowbook import Keys, distinct, row_keys
+from common.rows.table import FeatureTable
+
+DAY = 86_400.0  # seconds
+_VERSION = 1
+_TABLES = (
+    "create table if not exists jobs (client text not null, job text not null, at real not null)",
+    "create table if not exists scored (client text not null, model text not null, at real not null, rows blob not null)",
+    "create table if not exists words (client text not null, person text not null, at real not null, until real not null,"
+    " jobs integer not null, rows integer not null, models integer not null)",
+)
+
+
+class Limits(Protocol):
+    """What one client may have in 24 hours; see `plan.policy.Policy`."""
+
+    @property
+    def jobs_per_day(self) -> int: ...
+
+    @property
+    def rows_per_day(self) -> int: ...
+
+    @property
+    def models_per_day(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Word:
+    """A person's word that a client may have more than the policy's, from `at` until then, in seconds since 1970."""
+
+    client: str
+    person: str
+    at: float
+    until: float
+    jobs: int
+    rows: int
+    models: int
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a client has had in the last 24 hours, the most models of any row included, and the words that hold for it."""
+
+    client: str
+    jobs: int
+    rows: int
+    models: int
+    words: tuple[Word, ...]
+
+
+class Rates:
+    """One SQLite file, each commit durable. clock: seconds since 1970."""
+
+    def __init__(self, file: Path, owner: str, clock: Callable[[], float] = time.time) -> None:
+        """owner: the name of this party's command, for remedies."""
+        self._file, self._owner, self._clock = file, owner, clock
+        with self._open() as book:
+            for table in _TABLES:
+                book.execute(table)
+
+    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
+        return open_book(self._file, version=_VERSION, durable=True)
+
+    def begin(self, client: str, job: str, limits: Limits) -> None:
+        """Counts a job of this client's. Raises PolicyError for one beyond its limit."""
+        now = self._clock()
+        with self._open() as book:
+            book.execute("begin immediate")
+            _forget(book, now)
+            had = [at for (at,) in book.execute("select at from jobs where client = ? order by at", (client,))]
+            most = limits.jobs_per_day + sum(word.jobs for word in _words(book, now, client))
+            if len(had) >= most:
+                free = had[len(had) - most] if most else None
+                raise self._beyond(client, "jobs", "jobs_per_day", 1, most, most - len(had), free)
+            book.execute("insert into jobs values (?, ?, ?)", (client, job, now))
+
+    def charge(self, client: str, table: FeatureTable, model: str, limits: Limits) -> None:
+        """Counts these rows, before `model` scores them for this client; again for the same rows and model it is free.
+
+        Raises PolicyError for more rows than it may have, or for one that too many models have scored.
+        """
+        now, asked = self._clock(), distinct(row_keys(table))
+        with self._open() as book:
+            book.execute("begin immediate")
+            _forget(book, now)
+            had = [(name, at, np.frombuffer(rows, np.uint64)) for name, at, rows in book.execute(_SCORED, (client,))]
+            for name, _, rows in had:
+                asked = np.setdiff1d(asked, rows, assume_unique=True) if name == model else asked
+            words = _words(book, now, client)
+            most = limits.rows_per_day + sum(word.rows for word in words)
+            self._check_rows(client, len(asked), most, [(at, len(rows)) for _, at, rows in had])
+            models = limits.models_per_day + sum(word.models for word in words)
+            self._check_models(client, asked, models, [(at, rows) for _, at, rows in had])
+            book.execute("insert into scored values (?, ?, ?, ?)", (client, model, now, asked.tobytes()))
+
+    def _check_rows(self, client: str, asked: int, most: int, had: list[tuple[float, int]]) -> None:
+        used = sum(count for _, count in had)
+        if asked <= most - used:
+            return
+        left, free = most - used, self._clock()
+        for at, count in had:  # oldest first
+            if asked <= most - used:
+                break
+            used, free = used - count, at
+        raise self._beyond(
+            client, "rows to be scored", "rows_per_day", asked, most, max(0, left), free if asked <= most else None
+        )
+
+    def _check_models(self, client: str, asked: Keys, most: int, had: list[tuple[float, Keys]]) -> None:
+        def times(of: list[tuple[float, Keys]]) -> int:
+            found = np.zeros(len(asked), np.int64)
+            for _, rows in of:
+                found += np.isin(asked, rows, assume_unique=True)
+            return int(found.max(initial=0))
+
+        if (used := times(had)) < most or not len(asked):
+            return
+        gone = next((k for k in range(1, len(had) + 1) if times(had[k:]) < most), 0)
+        free = had[gone - 1][0] if gone else None
+        raise self._beyond(client, "models for one row", "models_per_day", 1, most, max(0, most - used), free)
+
+    def _beyond(self, client: str, what: str, key: str, asked: int, most: int, left: int, free: float | None) -> PolicyError:
+        """free: when what stands in the way was counted; None: no waiting helps."""
+        option = {"jobs_per_day": "jobs", "rows_per_day": "rows", "models_per_day": "models"}[key]
+        word = f"ask a person there, whose command `{self._owner} allow {client} --{option} N` lets it go beyond"
+        when = "" if free is None else f"Wait until {said(free + DAY)}, or "
+        return PolicyError(
+            f"client {client} asks for more {what} than it may have in 24 hours",
+            expected=f"at most {most} ({key}), of which {left} are left",
+            got=asked,
+            remedy=f"{when}{word}." if when else f"{word[0].upper()}{word[1:]}, or ask for less.",
+        )
+
+    def allow(self, word: Word) -> None:
+        """Enters a person's word: from now on it holds, also in a daemon that runs."""
+        with self._open() as book:
+            values = (word.client, word.person, word.at, word.until, word.jobs, word.rows, word.models)
+            book.execute("insert into words values (?, ?, ?, ?, ?, ?, ?)", values)
+
+    def words(self) -> list[Word]:
+        """All that was ever allowed, oldest first."""
+        with self._open() as book:
+            return [Word(*row) for row in book.execute("select * from words order by at")]
+
+    def usage(self) -> list[Usage]:
+        """Each client that has had something in the last 24 hours, or may have more than the policy's."""
+        now = self._clock()
+        with self._open() as book:
+            jobs = book.execute("select client, at from jobs").fetchall()
+            scored = book.execute("select client, at, rows from scored").fetchall()
+            words = _words(book, now)
+        jobs, scored = [row for row in jobs if row[1] > now - DAY], [row for row in scored if row[1] > now - DAY]
+        clients = sorted({row[0] for row in (*jobs, *scored)} | {word.client for word in words})
+        return [_usage(client, jobs, scored, words) for client in clients]
+
+
+_SCORED = "select model, at, rows from scored where client = ? order by at"
+
+
+def _usage(client: str, jobs: list[tuple[str, float]], scored: list[tuple[str, float, bytes]], words: list[Word]) -> Usage:
+    rows = [np.frombuffer(found, np.uint64) for name, _, found in scored if name == client]
+    every = np.concatenate([np.empty(0, np.uint64), *rows])
+    models = int(np.unique(every, return_counts=True)[1].max(initial=0))
+    own = tuple(word for word in words if word.client == client)
+    return Usage(client, sum(name == client for name, _ in jobs), len(every), models, own)
+
+
+def _words(book: sqlite3.Connection, now: float, client: str | None = None) -> list[Word]:
+    """The words that hold now."""
+    found = [Word(*row) for row in book.execute("select * from words where at <= ? and until > ? order by at", (now, now))]
+    return [word for word in found if client in (None, word.client)]
+
+
+def _forget(book: sqlite3.Connection, now: float) -> None:
+    """Removes what counts no longer; people's words stay."""
+    for table in ("jobs", "scored"):
+        book.execute(f"delete from {table} where at <= ?", (now - DAY,))  # noqa: S608
+
+
+def said(at: float) -> str:
+    """A moment as people read it."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")

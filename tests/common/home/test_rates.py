@@ -1,0 +1,182 @@
+"""What a client may have in a day: counted across processes, refused with when it frees, lifted by a person's word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import PolicyError
+from common.home.rates import DAY, Rates, Word
+from common.rows.table import FeatureTable, Ids
+
+ONE, TWO = "wattscore://acme/one", "wattscore://acme/two"
+NOON = 1_767_268_800.0  # 2026-01-01 12:00 UTC
+
+
+@dataclass
+class Limits:
+    jobs_per_day: int = 2
+    rows_per_day: int = 100
+    models_per_day: int = 2
+
+
+@dataclass
+class Clock:
+    """A clock that is set by hand."""
+
+    at: float = NOON
+
+    def __call__(self) -> float:
+        return self.at
+
+
+@dataclass
+class Desk:
+    folder: Path
+    clock: Clock = field(default_factory=Clock)
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def rates(self) -> Rates:
+        """The book, opened anew each time, as a process that starts does."""
+        return Rates(self.folder / "rates.sqlite", "grid-party", self.clock)
+
+    def begin(self, client: str = ONE, job: str = "train-1") -> None:
+        self.rates.begin(client, job, self.limits)
+
+    def charge(self, rows: range, model: str, client: str = ONE) -> None:
+        self.rates.charge(client, table(rows), model, self.limits)
+
+    def allow(self, **more: int) -> None:
+        word = {"jobs": 0, "rows": 0, "models": 0} | more
+        self.rates.allow(Word(ONE, "ann", self.clock(), self.clock() + 3600, **word))
+
+
+def table(rows: range) -> FeatureTable:
+    return FeatureTable(Ids.of([f"E{k}" for k in rows]), None, {}, {})
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def test_jobs_of_one_client_are_counted_for_a_day_and_those_of_another_apart(desk: Desk) -> None:
+    for hour in (0, 5):
+        desk.clock.at = NOON + 3600 * hour
+        desk.begin()
+    with pytest.raises(PolicyError) as refused:
+        desk.begin()
+    text = str(refused.value)
+    assert f"client {ONE} asks for more jobs than it may have in 24 hours" in text
+    assert "at most 2 (jobs_per_day), of which 0 are left, got 1" in text
+    assert "Wait until 2026-01-02 12:00 UTC" in text and f"`grid-party allow {ONE} --jobs N`" in text
+    desk.begin(TWO)
+    desk.clock.at = NOON + DAY
+    desk.begin()
+    with pytest.raises(PolicyError, match="Wait until 2026-01-02 17:00 UTC"):
+        desk.begin()
+
+
+def test_rows_are_counted_until_enough_of_them_are_a_day_old(desk: Desk) -> None:
+    desk.charge(range(40), "a")
+    desk.clock.at += 3600
+    desk.charge(range(100, 150), "a")
+    desk.charge(range(40), "a")  # the same again
+    with pytest.raises(PolicyError, match=r"at most 100 \(rows_per_day\), of which 10 are left, got 50"):
+        desk.charge(range(200, 250), "b")
+
+
+def test_rows_that_were_refused_are_not_counted(desk: Desk) -> None:
+    desk.charge(range(90), "a")
+    for _ in range(3):
+        with pytest.raises(PolicyError, match="of which 10 are left, got 11"):
+            desk.charge(range(100, 111), "a")
+    desk.charge(range(100, 110), "a")
+
+
+def test_when_rows_free_is_said_and_true(desk: Desk) -> None:
+    for hour in range(4):
+        desk.clock.at = NOON + 3600 * hour
+        desk.charge(range(25 * hour, 25 * hour + 25), "a")
+    with pytest.raises(PolicyError, match="Wait until 2026-01-02 13:00 UTC"):
+        desk.charge(range(500, 540), "a")
+    desk.clock.at = NOON + DAY + 3600 - 1
+    with pytest.raises(PolicyError):
+        desk.charge(range(500, 540), "a")
+    desk.clock.at += 1
+    desk.charge(range(500, 540), "a")
+
+
+def test_more_rows_than_a_day_allows_are_worth_no_waiting(desk: Desk) -> None:
+    with pytest.raises(PolicyError) as refused:
+        desk.charge(range(101), "a")
+    assert "Wait" not in str(refused.value) and "or ask for less" in str(refused.value)
+
+
+def test_few_models_of_one_client_score_a_row_in_a_day(desk: Desk) -> None:
+    desk.charge(range(10), "a")
+    desk.clock.at += 3600
+    desk.charge(range(5, 15), "b")
+    desk.charge(range(5, 15), "b")
+    with pytest.raises(PolicyError, match=r"at most 2 \(models_per_day\), of which 0 are left, got 1.*2026-01-02 12:00 UTC"):
+        desk.charge(range(9, 12), "c")
+    desk.charge(range(10, 12), "c")
+    desk.charge(range(9), "c", TWO)
+    desk.clock.at = NOON + DAY
+    desk.charge(range(9, 12), "c")
+
+
+def test_a_persons_word_holds_at_once_for_its_client_and_its_time(desk: Desk) -> None:
+    for _ in range(2):
+        desk.begin()
+    open_already = desk.rates
+    desk.allow(jobs=1)
+    open_already.begin(ONE, "train-3", desk.limits)
+    with pytest.raises(PolicyError, match="at most 3"):
+        desk.begin()
+    desk.charge(range(100), "a")
+    desk.allow(rows=50, models=1)
+    desk.charge(range(200, 250), "a")
+    for model in "bc":
+        desk.charge(range(0), model)
+    (usage,) = desk.rates.usage()
+    assert (usage.jobs, usage.rows, usage.models, len(usage.words)) == (3, 150, 1, 2)
+    desk.clock.at += 3600
+    with pytest.raises(PolicyError, match="at most 2"):
+        desk.begin()
+    assert [word.person for word in desk.rates.words()] == ["ann", "ann"] and desk.rates.usage()[0].words == ()
+
+
+def test_nothing_at_all_may_be_allowed(desk: Desk) -> None:
+    desk.limits = Limits(0, 0, 0)
+    for refused in (desk.begin, lambda: desk.charge(range(1), "a")):
+        with pytest.raises(PolicyError, match="at most 0"):
+            refused()
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 20), st.integers(1, 20)), max_size=12))
+def test_no_row_is_ever_scored_by_more_models_than_allowed(
+    tmp_path_factory: pytest.TempPathFactory, asked: list[tuple[int, int, int]]
+) -> None:
+    desk = Desk(tmp_path_factory.mktemp("rates"))
+    scored = {model: set[int]() for model in range(4)}
+    for model, low, count in asked:
+        rows = range(low, low + count)
+        new = set(rows) - scored[model]
+        most = max((sum(row in had for had in scored.values()) for row in new), default=0)
+        fits = most < 2 and len(new) + sum(map(len, scored.values())) <= 100
+        try:
+            desk.charge(rows, str(model))
+        except PolicyError:
+            assert not fits
+        else:
+            assert fits or not new
+            scored[model] |= set(rows)
+    times = np.array([sum(row in had for had in scored.values()) for row in range(40)])
+    assert times.max() <= 2
