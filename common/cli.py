@@ -12,13 +12,22 @@ main = LazyGroup(
         train="Submit the training or scoring PLAN (TOML).",
         score="Score rows of two datasets.",
         predeal="Deal ahead what one training of PLAN, or of a finished one's kind, or one scoring job consumes.",
-        jobs="List the coordinator's jobs.",
-        show="Show one JOB: state, cause, results, what was opened to whom.",
-        cancel="End a JOB that is queued or running.",
         promote="Make the model of training JOB the champion at both parties.",
         rollback="Make the champion before the present one the champion again.",
     )
-    | {"estimate": Entry("common.client.estimate:estimate_", "Price PLAN before it runs: bytes, seconds, scores.")}
+    | {
+        "estimate": Entry(
+            "common.client.estimate:estimate_", "Price PLAN (TOML) before it runs: bytes on each line, seconds, scores."
+        )
+    }
+    | entries(
+        "common.client.jobs",
+        jobs="List the coordinator's jobs, the newest last.",
+        show="Show one JOB: state, cause, results, what was opened to whom.",
+        watch="Follow a JOB until it is over, then show it.",
+        logs="Print what happened to a JOB, and when.",
+        cancel="End a JOB that is queued or running.",
+    )
     | entries("common.doctor.cli", doctor="Check this side, and through it the other.")
     | entries("common.records.cli", features="Read, clean and turn into features the monthly records that CONFIG (TOML) names.")
     | entries("common.trust.cli", certs="Make certificates and exchange trust with other organisations.")

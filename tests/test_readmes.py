@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bank_party.settings import BankSettings
-from common.client import show
+from common.client.progress import MEANING
 from common.daemon.settings import check_separate
 from common.disk import folder
 from common.disk.folder import BackUp, Kept
@@ -150,7 +150,7 @@ def test_every_field_of_a_result_is_explained(name: str) -> None:
 @pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
 def test_every_stage_is_explained_once(name: str) -> None:
     table = [row[0].strip("`") for row in rows(read(ROOT / "common" / "stages" / name)) if row[0].startswith("`")]
-    assert table == list(show._STAGES)
+    assert table == list(MEANING)
 
 
 def test_the_limits_that_pages_state_are_the_defaults() -> None:

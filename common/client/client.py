@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ class Client:
         job: wire.Job = self._call(SUBMIT, wire.SubmitRequest(plan=plan.canonical()))
         return job
 
-    def watch(self, job: str) -> Iterator[wire.Job]:
+    def watch(self, job: str) -> Generator[wire.Job]:
         """The job now, and again whenever it changes, until it is over."""
         updates = self._connection.subscribe(WATCH, wire.JobRequest(job=job))
         try:
@@ -69,16 +69,19 @@ class Client:
         found: wire.Job = self._call(SHOW, wire.JobRequest(job=job))
         return found
 
-    def jobs(self, *, last: int = 0, state: State | None = None, since: float = 0.0) -> list[wire.Job]:
+    def jobs(
+        self, *, last: int = 0, state: State | None = None, kind: str = "", since: float = 0.0, before: str = ""
+    ) -> list[wire.Job]:
         """Jobs of this coordinator, oldest first, in short: without plan, progress and reports.
 
         last: the newest ones, at most so many; all for 0. since: seconds since 1970, of their submission.
+        before: a job's id, only those submitted before it. Raises JobNotFound for one that is none.
         """
         pages: list[list[wire.Job]] = []
-        found, more, before = 0, True, ""
+        found, more = 0, True
         while more and (not last or found < last):
             left, named = last - found if last else 0, state.value if state else ""
-            reply = self._call(LIST, wire.ListRequest(last=left, state=named, since=since, before=before))
+            reply = self._call(LIST, wire.ListRequest(last=left, state=named, since=since, before=before, kind=kind))
             pages.append(list(reply.jobs))
             found, more = found + len(reply.jobs), reply.more
             before = reply.jobs[0].id if reply.jobs else before

@@ -1,10 +1,10 @@
-"""The client's commands of `wattscore`: train, score, predeal, jobs, show, cancel, promote, rollback."""
+"""The client's commands of `wattscore` that submit: train, score, predeal, promote, rollback; and what all of them share."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,18 @@ import click
 from rich.console import Console
 
 from common.client.client import Client, as_dict, failure
-from common.client.moment import moment
-from common.client.show import follow, print_job, print_jobs
+from common.client.progress import follow
+from common.client.show import print_job
 from common.config import validate
-from common.errors import PlanError
+from common.errors import PeerLost, PlanError
 from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
 from common.plan.read import AnyPlan, load_plan, parse_plan
 from common.plan.score import ScorePlan
-from common.plan.state import State
 from common.plan.train import TrainPlan
 from common.wire import coordinator_pb2 as wire
 
-_config = click.option(
+config_option = click.option(
     "--config",
     type=click.Path(path_type=Path),
     default=Path("client.toml"),
@@ -32,15 +31,16 @@ _config = click.option(
     envvar="WATTSCORE_CONFIG",
     help="Client configuration.",
 )
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+INTERRUPTED = 130  # exit code: Ctrl-C, as shells have it
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 
 
 @click.command()
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option("--watch", is_flag=True, help="Follow the job until it is over.")
 @click.option("--strict", is_flag=True, help="Follow it; exit code 3 if one of the bank's columns all but is the label.")
-@_config
-@_json
+@config_option
+@json_option
 def train(plan: Path, watch: bool, strict: bool, config: Path, as_json: bool) -> None:
     """Submit the training or scoring PLAN (TOML)."""
     with Client.from_config(config) as client:
@@ -62,8 +62,8 @@ def train(plan: Path, watch: bool, strict: bool, config: Path, as_json: bool) ->
 @click.option("--grid-reasons", default=0, help="Most reasons of the grid told for each row, up to 2.")
 @click.option("--name", default="", help="A name for people.")
 @click.option("--watch", is_flag=True, help="Follow the job until it is over.")
-@_config
-@_json
+@config_option
+@json_option
 def score(
     model: str,
     grid_dataset: str,
@@ -100,8 +100,8 @@ def score(
 @click.option("--grid", type=int, help="The grid's trained columns; for a training a few more will do.")
 @click.option("--bank", type=int, help="The bank's, its intercept included.")
 @click.option("--like", help="A finished training job: its columns; to train, 5 % more rows and, without PLAN, its model.")
-@_config
-@_json
+@config_option
+@json_option
 def predeal(
     plan: Path | None,
     scores: bool,
@@ -144,50 +144,11 @@ def _training(plan: AnyPlan, source: str) -> TrainPlan:
 
 
 @click.command()
-@click.option("--last", type=click.IntRange(0), default=100, show_default=True, help="How many, the newest; 0 for all.")
-@click.option("--state", type=click.Choice([state.value for state in State]), help="Only those in this state.")
-@click.option("--since", type=moment, help="Only those submitted since: 2026-01-31, 2026-01-31T08:00, 12h or 30d ago.")
-@_config
-@_json
-def jobs(last: int, state: str | None, since: float | None, config: Path, as_json: bool) -> None:
-    """List the coordinator's jobs, the newest last."""
-    with Client.from_config(config) as client:
-        found = client.jobs(last=last and last + 1, state=State(state) if state else None, since=since or 0.0)
-    if last and len(found) > last:
-        found = found[1:]
-        click.echo(f"the newest {last} jobs; there are older ones: --last 0 lists all", err=True)
-    if as_json:
-        click.echo(json.dumps([as_dict(job) for job in found], indent=1))
-    else:
-        print_jobs(found, Console())
-
-
-@click.command()
-@click.argument("job")
-@_config
-@_json
-def show(job: str, config: Path, as_json: bool) -> None:
-    """Show one JOB: state, cause, results, what was opened to whom."""
-    with Client.from_config(config) as client:
-        _print(client.show(job), as_json)
-
-
-@click.command()
-@click.argument("job")
-@_config
-@_json
-def cancel(job: str, config: Path, as_json: bool) -> None:
-    """End a JOB that is queued or running."""
-    with Client.from_config(config) as client:
-        _print(client.cancel(job), as_json)
-
-
-@click.command()
 @click.argument("job")
 @click.option("--force", is_flag=True, help="Also if it is significantly worse than the champion.")
 @click.option("--anew", is_flag=True, help="Where the parties' histories differ, begin a new one.")
-@_config
-@_json
+@config_option
+@json_option
 def promote(job: str, force: bool, anew: bool, config: Path, as_json: bool) -> None:
     """Make the model of training JOB the champion at both parties, unless it is worse than the one before."""
     plan = validate(PromotePlan, {"model": job, "force": force, "anew": anew}, "options", PlanError)
@@ -195,8 +156,8 @@ def promote(job: str, force: bool, anew: bool, config: Path, as_json: bool) -> N
 
 
 @click.command()
-@_config
-@_json
+@config_option
+@json_option
 def rollback(config: Path, as_json: bool) -> None:
     """Make the champion before the present one the champion again, at both parties."""
     _move(PromotePlan(action="rollback"), config, as_json)
@@ -210,21 +171,47 @@ def _move(plan: PromotePlan, config: Path, as_json: bool) -> None:
 def _submit(client: Client, plan: AnyPlan, watch: bool, as_json: bool) -> wire.Job:
     """The job as it stands, or as it ended. Ends the process with exit code 1 for one that did not succeed."""
     job = client.submit(plan)
+    click.echo(f"submitted as {job.id}", err=True)
+    if job.repeats:
+        click.echo(
+            f"the same plan as {job.repeats}, which has succeeded: its rows count as scored by one model more."
+            f" Not meant? `wattscore cancel {job.id}`",
+            err=True,
+        )
     if watch:
-        updates = client.watch(job.id)
-        job = _last(updates) if as_json else follow(updates, Console(stderr=True))
-    _print(job, as_json)
-    if failure(job) is not None:
-        sys.exit(1)
+        job = follow_job(client, job.id, as_json)
+    else:
+        click.echo(f"follow it: `wattscore watch {job.id}`", err=True)
+    finish(job, as_json)
     return job
 
 
-def _last(updates: Iterator[wire.Job]) -> wire.Job:
-    return list(updates)[-1]
+def follow_job(client: Client, job: str, as_json: bool) -> wire.Job:
+    """A job's last state, shown on standard error until it is over. Ctrl-C ends the watching alone, with code 130."""
+    with closing(client.watch(job)) as updates:
+        try:
+            return list(updates)[-1] if as_json else follow(updates, Console(stderr=True))
+        except KeyboardInterrupt:
+            click.echo(f"\nstopped watching; {job} goes on. {_again(job)}", err=True)
+            sys.exit(INTERRUPTED)
+        except PeerLost:
+            click.echo(f"lost sight of {job}, which may go on. {_again(job)}", err=True)
+            raise
 
 
-def _print(job: wire.Job, as_json: bool) -> None:
+def _again(job: str) -> str:
+    return f"`wattscore watch {job}` follows it, `wattscore cancel {job}` ends it."
+
+
+def finish(job: wire.Job, as_json: bool) -> None:
+    """Prints the job; exit code 1 if it has not succeeded and will not."""
+    show_job(job, as_json, opened=False)
+    if failure(job) is not None:
+        sys.exit(1)
+
+
+def show_job(job: wire.Job, as_json: bool, opened: bool = True) -> None:
     if as_json:
         click.echo(json.dumps(as_dict(job), indent=1))
     else:
-        print_job(job, Console())
+        print_job(job, Console(), opened)

@@ -1,89 +1,80 @@
-"""What the command line draws: progress bars, tables of jobs and results."""
+"""What the command line prints of jobs: lists, results, what was opened, what happened when."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Column, Table
+from rich.table import Table
+from rich.text import Text
 
 from common.client.client import failure
+from common.client.progress import MEANING, clock, warn
 from common.disclosure import CATALOGUE, Opened
 from common.plan.state import State
 from common.wire import coordinator_pb2 as wire
 
-_STAGES = ("connect", "load", "align", "prepare", "train", "reveal", "evaluate", "score", "watch", "predeal", "promote")
 
-
-def follow(updates: Iterable[wire.Job], console: Console) -> wire.Job:
-    """Draws a bar a stage while a job runs; its last state. Warnings are printed as they come."""
-    columns = (
-        TextColumn("{task.description:<9}"),
-        BarColumn(),
-        TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    job, told = wire.Job(), set[tuple[str, str]]()
-    with Progress(*columns, console=console, transient=False) as bars:
-        shown: dict[str, TaskID] = {}
-        for job in updates:
-            _warn(job, told, console)
-            _draw(job, bars, shown)
-        for task in shown.values():
-            if failure(job) is None:
-                bars.update(task, completed=bars.tasks[task].total or 1, total=bars.tasks[task].total or 1)
-            bars.stop_task(task)
-    return job
-
-
-def _draw(job: wire.Job, bars: Progress, shown: dict[str, TaskID]) -> None:
-    furthest = max((job.grid.progress, job.bank.progress), key=lambda p: _STAGES.index(p.stage) if p.stage in _STAGES else -1)
-    stage = furthest.stage or job.state
-    if stage not in shown:
-        for task in shown.values():
-            bars.update(task, completed=bars.tasks[task].total or 1, total=bars.tasks[task].total or 1)
-            bars.stop_task(task)
-        shown[stage] = bars.add_task(stage, total=None, note="")
-    total = furthest.total or None
-    unit = {"align": "points", "train": "rounds", "score": "rows", "predeal": "arrays"}.get(stage, "")
-    count = f"{furthest.done}/{furthest.total} {unit} " if total and unit else ""
-    sent = f"{(job.grid.progress.bytes + job.bank.progress.bytes) / 1e6:.1f} MB" if furthest.bytes else ""
-    rows = f"{furthest.rows:,} rows " if furthest.rows else ""
-    bars.update(shown[stage], total=total, completed=furthest.done, note=rows + count + sent)
-
-
-def _warn(job: wire.Job, told: set[tuple[str, str]], console: Console) -> None:
-    for who, party in (("grid", job.grid), ("bank", job.bank)):
-        for text in (*party.progress.warnings, *party.report.warnings):  # the last ones come with the report only
-            if (who, text) not in told:
-                told.add((who, text))
-                console.print(f"[yellow]{who}:[/] {escape(text)}", highlight=False)
-
-
-def print_jobs(jobs: list[wire.Job], console: Console) -> None:
-    table = Table(Column("job", no_wrap=True), "name", "state", "submitted", "seconds", "cause", box=None)
+def print_jobs(jobs: Sequence[wire.Job], console: Console) -> None:
+    """A line a job, its id whole and the rest cut at the width, its cause beneath."""
+    wide = max((len(job.id) for job in jobs), default=3)
+    lines = [f"{'job':<{wide}}  state      submitted    time     AUC    name"]
     for job in jobs:
-        submitted = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(job.submitted))
-        seconds = f"{job.ended - job.started:.1f}" if job.ended and job.started else ""
-        table.add_row(job.id, escape(job.name), job.state, submitted, seconds, escape(job.fault.message))
-    console.print(table)
+        took = clock(job.ended - job.started) if job.ended and job.started else ""
+        found = job.bank.report
+        auc = f"{found.evaluation.joint.auc:.3f}" if found.HasField("evaluation") else ""
+        lines.append(f"{job.id:<{wide}}  {job.state:<9}  {_when(job.submitted)}  {took:<7}  {auc:<5}  {job.name}")
+        if job.fault.message:
+            lines.append(f"  {job.fault.origin or 'coordinator'}: {job.fault.message}")
+    for line in lines:
+        console.print(Text(line), no_wrap=True, overflow="ellipsis", highlight=False)
 
 
-def print_job(job: wire.Job, console: Console) -> None:
-    """One job: state, cause, and if it is over what it found and what it opened."""
+def print_job(job: wire.Job, console: Console, opened: bool = True) -> None:
+    """One job: state, cause, and if it is over what it found and, in full or in a line, what it opened."""
     console.print(f"{job.id}  {escape(job.name)}  [bold]{job.state}[/]", highlight=False)
     if (error := failure(job)) is not None:
         console.print(f"[red]{error.origin or 'coordinator'}:[/] {escape(str(error))}", highlight=False)
-    _warn(job, set(), console)
+    warn(job, set(), console)
     if State(job.state) is State.SUCCEEDED:
+        if opened:
+            print_opened(job, console)
         if job.bank.report.HasField("evaluation"):
             print_evaluation(job, console)
+        if job.kind == "score":
+            print_scored(job, console)
         print_production(job, console)
-        print_opened(job, console)
+        if not opened:
+            console.print(f"what was opened, and to whom: `wattscore show {job.id}`", highlight=False)
+
+
+def print_scored(job: wire.Job, console: Console) -> None:
+    """Prints what became of the rows asked for; decisions are the bank's, and are counted there."""
+    bank, grid = job.bank.report.counts, job.grid.report.counts
+    without = bank.own_rows - bank.matched_rows
+    console.print(
+        f"{bank.own_rows:,} rows of the bank asked for: {bank.matched_rows:,} scored, {without:,} without a match among the"
+        f" grid's {grid.own_rows:,}",
+        highlight=False,
+    )
+    console.print(f"scores, grades, decisions and reasons: scores/{job.id}.csv in the bank's data folder", highlight=False)
+
+
+def print_history(job: wire.Job, console: Console, since: int = 0) -> int:
+    """Prints the job's events from number `since` on, a line each; how many there are now."""
+    for event in job.events[since:]:
+        at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event.at))
+        meaning = f" {event.stage}: {MEANING.get(event.stage, '')}".rstrip(": ") if event.what == "stage" else ""
+        by = f" by {job.submitter}" if event.what == "submitted" else ""
+        said = f" in stage {event.stage}" if event.what == "warned" else ""
+        console.print(escape(f"{at}  {event.who:<11}  {event.what}{meaning}{by}{said}"), highlight=False, soft_wrap=True)
+    return len(job.events)
+
+
+def _when(at: float) -> str:
+    return time.strftime("%m-%d %H:%M", time.localtime(at))
 
 
 def print_evaluation(job: wire.Job, console: Console) -> None:
@@ -122,8 +113,8 @@ def print_production(job: wire.Job, console: Console) -> None:
 
 
 def print_opened(job: wire.Job, console: Console) -> None:
-    table = Table("opened", "to", "why", box=None)
+    table = Table("opened", "to", box=None, pad_edge=False)
     for value in sorted({*job.grid.report.opened, *job.bank.report.opened}):
         disclosure = CATALOGUE[Opened(value)]
-        table.add_row(disclosure.what, ", ".join(disclosure.to), disclosure.why)
+        table.add_row(disclosure.what, ", ".join(disclosure.to))
     console.print(table)

@@ -20,6 +20,14 @@ from common.wire import party_pb2, peer_pb2
 from common.wire.status import to_fault
 
 _QUIET = 0.1  # seconds between two messages to a watcher
+_MOST_EVENTS = 100  # of one job: a party names its stages, and must not fill the journal with them
+_SEEN = {
+    Event.OFFER: "offered",
+    Event.ACCEPTED: "started",
+    Event.DONE: "succeeded",
+    Event.FAIL: "failed",
+    Event.CANCEL: "cancelled",
+}
 
 
 class JobRecord:
@@ -94,9 +102,20 @@ class Board:
             submitted=now,
             submitter=str(submitter),
         )
+        if earlier := self._succeeded(message.plan):
+            message.repeats = earlier
         record = self._records[message.id] = JobRecord(message, plan)
+        note(record, "client", "submitted")
         self._save(record)
         return record
+
+    def _succeeded(self, plan: str) -> str | None:
+        """The last training of this very plan that has succeeded; a score again is nothing unusual."""
+        for record in reversed(self._records.values()):
+            message = record.message
+            if message.kind == "train" and message.plan == plan and record.state is State.SUCCEEDED:
+                return record.id
+        return None
 
     def get(self, job: str) -> JobRecord:
         """Raises JobNotFound."""
@@ -131,11 +150,24 @@ class Board:
             record.message.ended = time.time()
         if fault is not None:
             record.message.fault.CopyFrom(fault)
+        origin = fault.origin if fault is not None and fault.origin else "coordinator"
+        note(record, origin, _SEEN[event], most=2 * _MOST_EVENTS)  # how it ended is never left out
         self._save(record)
 
     def _save(self, record: JobRecord) -> None:
         self._journal.write(record.id, record.message.SerializeToString())
 
     async def progress(self, record: JobRecord, party: Party, progress: party_pb2.Progress) -> None:
-        record.party(party).progress.CopyFrom(progress)
+        before = record.party(party).progress
+        if progress.stage != before.stage:
+            note(record, party.value, "stage", progress.stage)
+        if len(progress.warnings) > len(before.warnings):
+            note(record, party.value, "warned", progress.stage)
+        before.CopyFrom(progress)
         await record.touch()
+
+
+def note(record: JobRecord, who: str, what: str, stage: str = "", most: int = _MOST_EVENTS) -> None:
+    """Enters what has happened, with the time, into the job's own history."""
+    if len(record.message.events) < most:
+        record.message.events.append(wire.JobEvent(at=time.time(), who=who, what=what, stage=stage[:40]))

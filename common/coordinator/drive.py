@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from common.coordinator.board import Board, JobRecord
+from common.coordinator.board import Board, JobRecord, note
 from common.coordinator.matching import Matching
 from common.errors import PeerLost, PeerProtocolError, PlanError, WattScoreError
 from common.learn.dealings import MESSAGES, dealings
@@ -165,8 +165,10 @@ class Drive:
         self._heard += 1
         what = message.WhichOneof("message")
         if what == "accept" and not self._accepted[party].done():
+            note(self.record, party.value, "accepted")
             self._accepted[party].set_result(None)
         elif what == "refuse":
+            note(self.record, party.value, "refused")
             self.fail(message.refuse.fault, party)
         elif what == "failed":
             self.fail(message.failed.fault, party)
@@ -174,6 +176,7 @@ class Drive:
             self.place.stage = message.progress.stage
             await self._board.progress(self.record, party, message.progress)
         elif what == "done" and not self._done[party].done():
+            note(self.record, party.value, "reported")
             self._done[party].set_result(message.done.report)
 
     def lost(self, party: Party, cause: WattScoreError | None = None) -> None:

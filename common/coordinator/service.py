@@ -265,7 +265,7 @@ class Coordinator:
         size, most = 0, request.last or _PAGE
         for record in self._board.before(request.before):
             job = record.message
-            if job.submitted < request.since or request.state not in ("", job.state):
+            if job.submitted < request.since or request.state not in ("", job.state) or request.kind not in ("", job.kind):
                 continue
             short = _summary(job)
             size += short.ByteSize()
@@ -306,6 +306,8 @@ def _summary(job: wire.Job) -> wire.Job:
     )  # fmt: skip
     if job.HasField("fault"):
         short.fault.CopyFrom(job.fault)
+    if job.bank.report.HasField("evaluation"):
+        short.bank.report.evaluation.joint.auc = job.bank.report.evaluation.joint.auc
     return short
 
 

@@ -86,6 +86,10 @@ class ProgressReporter:
         self._latest.rows = count
         self._changed.set()
 
+    def expect(self, size: int) -> None:
+        self._latest.expected = self._bytes() + size
+        self._changed.set()
+
     def warn(self, text: str) -> None:
         self._latest.warnings.append(text)
         self._changed.set()
@@ -94,10 +98,13 @@ class ProgressReporter:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            self._latest.bytes = sum(counter.sent + counter.received for counter in self._counters)
+            self._latest.bytes = self._bytes()
             with suppress(WattScoreError):  # without the coordinator there is nobody to tell
                 await self._send(wire.FromParty(progress=self._latest))
             await asyncio.sleep(_EVERY)
+
+    def _bytes(self) -> int:
+        return sum(counter.sent + counter.received for counter in self._counters)
 
     def stop(self) -> None:
         self._task.cancel()

@@ -27,6 +27,10 @@ class Cost:
         peer = self.peer_sent + other.peer_sent, self.peer_received + other.peer_received
         return Cost(*peer, self.dealt + other.dealt, self.tags + other.tags)
 
+    @property
+    def total(self) -> int:
+        return self.peer_sent + self.peer_received + self.dealt + self.tags
+
 
 def matching_by_tags(own_ids: int) -> Cost:
     """Counts, a key and a digest, the same in both directions; tags to the coordinator and a bit for each back. Section 8."""

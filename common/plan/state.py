@@ -33,6 +33,11 @@ class Event(Enum):
     FAIL = "fail"  # a refusal, an error, a lost party, a restart
     CANCEL = "cancel"  # a client asked
 
+    @property
+    def told(self) -> str:
+        """What has happened to the job, as a participle."""
+        return {"offer": "offered", "fail": "failed", "cancel": "cancelled"}.get(self.value, self.value)
+
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.QUEUED, Event.OFFER): State.OFFERED,
@@ -52,4 +57,4 @@ def after(state: State, event: Event, job: str = "") -> State:
     try:
         return TRANSITIONS[state, event]
     except KeyError:
-        raise JobStateError(f"job {job} is {state.value}: it cannot {event.value}", job=job) from None
+        raise JobStateError(f"job {job} is {state.value}: it cannot be {event.told}", job=job) from None

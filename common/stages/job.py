@@ -37,6 +37,9 @@ class StageReporter(Reporter, Protocol):
 
     def rows(self, count: int) -> None: ...
 
+    def expect(self, size: int) -> None:
+        """Tells how many bytes, beyond those so far, a formula says will go over this side's links."""
+
 
 @dataclass(frozen=True, repr=False)
 class Beginning:

@@ -73,6 +73,7 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         held = table.keys(slice(train_rows, None))
         for scoring in (job.id, *([rival.job] if rival else [])):
             await job.rate(held, scoring)
+        job.reporter.expect(learner_of(plan.model).cost(job.party, plan.model, size).total)
         await job.role.before_training(job, plan, Beginning(table.keys(slice(None)), size, prepared, rival))
         job.count(train_rows=train_rows, test_rows=table.rows - train_rows, trained_columns=len(prepared.columns))
     with job.stage("train"):

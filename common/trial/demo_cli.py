@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from common.client.client import Client, failure
-from common.client.show import follow, print_production
+from common.client.progress import follow
+from common.client.show import print_production
 from common.config import StrictModel
 from common.disk.folder import Name
 from common.errors import ConfigError

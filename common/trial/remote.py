@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from common.client.client import Client, failure
-from common.client.show import follow
+from common.client.progress import follow
 from common.errors import ConfigError, PeerLost
 from common.plan.read import AnyPlan
 from common.wire import coordinator_pb2 as wire

@@ -16,7 +16,8 @@ from typing import Any, Literal
 import click
 from rich.console import Console
 
-from common.client.show import follow, print_evaluation, print_opened
+from common.client.progress import follow
+from common.client.show import print_evaluation, print_opened
 from common.config import validate
 from common.errors import ConfigError, PlanError
 from common.features.leaks import PUBLIC

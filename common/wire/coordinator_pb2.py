@@ -27,7 +27,7 @@ from common.wire import party_pb2 as common_dot_wire_dot_party__pb2
 from common.wire import peer_pb2 as common_dot_wire_dot_peer__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63ommon/wire/coordinator.proto\x12\x0cwattscore.v1\x1a\x17\x63ommon/wire/party.proto\x1a\x16\x63ommon/wire/peer.proto\"\x1d\n\rSubmitRequest\x12\x0c\n\x04plan\x18\x01 \x01(\t\"\x19\n\nJobRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\"I\n\x0bListRequest\x12\x0c\n\x04last\x18\x01 \x01(\r\x12\r\n\x05state\x18\x02 \x01(\t\x12\r\n\x05since\x18\x03 \x01(\x01\x12\x0e\n\x06\x62\x65\x66ore\x18\x04 \x01(\t\":\n\tListReply\x12\x1f\n\x04jobs\x18\x01 \x03(\x0b\x32\x11.wattscore.v1.Job\x12\x0c\n\x04more\x18\x02 \x01(\x08\"\xb6\x02\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\x0c\n\x04plan\x18\x05 \x01(\t\x12\"\n\x05\x66\x61ult\x18\x06 \x01(\x0b\x32\x13.wattscore.v1.Fault\x12)\n\x04grid\x18\x07 \x01(\x0b\x32\x1b.wattscore.v1.PartyProgress\x12)\n\x04\x62\x61nk\x18\x08 \x01(\x0b\x32\x1b.wattscore.v1.PartyProgress\x12*\n\x06\x64\x65\x61ler\x18\t \x01(\x0b\x32\x1a.wattscore.v1.DealerReport\x12\x11\n\tsubmitted\x18\n \x01(\x01\x12\x0f\n\x07started\x18\x0b \x01(\x01\x12\r\n\x05\x65nded\x18\x0c \x01(\x01\x12\x11\n\tsubmitter\x18\r \x01(\t\"r\n\rPartyProgress\x12(\n\x08progress\x18\x01 \x01(\x0b\x32\x16.wattscore.v1.Progress\x12$\n\x06report\x18\x02 \x01(\x0b\x32\x14.wattscore.v1.Report\x12\x11\n\tconnected\x18\x03 \x01(\x08\"n\n\x0c\x44\x65\x61lerReport\x12\x10\n\x08peak_mib\x18\x01 \x01(\x01\x12%\n\x04grid\x18\x02 \x01(\x0b\x32\x17.wattscore.v1.LinkBytes\x12%\n\x04\x62\x61nk\x18\x03 \x01(\x0b\x32\x17.wattscore.v1.LinkBytes2\xa7\x02\n\x0b\x43oordinator\x12\x38\n\x06Submit\x12\x1b.wattscore.v1.SubmitRequest\x1a\x11.wattscore.v1.Job\x12\x36\n\x05Watch\x12\x18.wattscore.v1.JobRequest\x1a\x11.wattscore.v1.Job0\x01\x12\x33\n\x04Show\x12\x18.wattscore.v1.JobRequest\x1a\x11.wattscore.v1.Job\x12:\n\x04List\x12\x19.wattscore.v1.ListRequest\x1a\x17.wattscore.v1.ListReply\x12\x35\n\x06\x43\x61ncel\x12\x18.wattscore.v1.JobRequest\x1a\x11.wattscore.v1.Jobb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63ommon/wire/coordinator.proto\x12\x0cwattscore.v1\x1a\x17\x63ommon/wire/party.proto\x1a\x16\x63ommon/wire/peer.proto\"\x1d\n\rSubmitRequest\x12\x0c\n\x04plan\x18\x01 \x01(\t\"\x19\n\nJobRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\"W\n\x0bListRequest\x12\x0c\n\x04last\x18\x01 \x01(\r\x12\r\n\x05state\x18\x02 \x01(\t\x12\r\n\x05since\x18\x03 \x01(\x01\x12\x0e\n\x06\x62\x65\x66ore\x18\x04 \x01(\t\x12\x0c\n\x04kind\x18\x05 \x01(\t\":\n\tListReply\x12\x1f\n\x04jobs\x18\x01 \x03(\x0b\x32\x11.wattscore.v1.Job\x12\x0c\n\x04more\x18\x02 \x01(\x08\"\xef\x02\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\x0c\n\x04plan\x18\x05 \x01(\t\x12\"\n\x05\x66\x61ult\x18\x06 \x01(\x0b\x32\x13.wattscore.v1.Fault\x12)\n\x04grid\x18\x07 \x01(\x0b\x32\x1b.wattscore.v1.PartyProgress\x12)\n\x04\x62\x61nk\x18\x08 \x01(\x0b\x32\x1b.wattscore.v1.PartyProgress\x12*\n\x06\x64\x65\x61ler\x18\t \x01(\x0b\x32\x1a.wattscore.v1.DealerReport\x12\x11\n\tsubmitted\x18\n \x01(\x01\x12\x0f\n\x07started\x18\x0b \x01(\x01\x12\r\n\x05\x65nded\x18\x0c \x01(\x01\x12\x11\n\tsubmitter\x18\r \x01(\t\x12&\n\x06\x65vents\x18\x0e \x03(\x0b\x32\x16.wattscore.v1.JobEvent\x12\x0f\n\x07repeats\x18\x0f \x01(\t\"@\n\x08JobEvent\x12\n\n\x02\x61t\x18\x01 \x01(\x01\x12\x0b\n\x03who\x18\x02 \x01(\t\x12\x0c\n\x04what\x18\x03 \x01(\t\x12\r\n\x05stage\x18\x04 \x01(\t\"r\n\rPartyProgress\x12(\n\x08progress\x18\x01 \x01(\x0b\x32\x16.wattscore.v1.Progress\x12$\n\x06report\x18\x02 \x01(\x0b\x32\x14.wattscore.v1.Report\x12\x11\n\tconnected\x18\x03 \x01(\x08\"n\n\x0c\x44\x65\x61lerReport\x12\x10\n\x08peak_mib\x18\x01 \x01(\x01\x12%\n\x04grid\x18\x02 \x01(\x0b\x32\x17.wattscore.v1.LinkBytes\x12%\n\x04\x62\x61nk\x18\x03 \x01(\x0b\x32\x17.wattscore.v1.LinkBytes2\xa7\x02\n\x0b\x43oordinator\x12\x38\n\x06Submit\x12\x1b.wattscore.v1.SubmitRequest\x1a\x11.wattscore.v1.Job\x12\x36\n\x05Watch\x12\x18.wattscore.v1.JobRequest\x1a\x11.wattscore.v1.Job0\x01\x12\x33\n\x04Show\x12\x18.wattscore.v1.JobRequest\x1a\x11.wattscore.v1.Job\x12:\n\x04List\x12\x19.wattscore.v1.ListRequest\x1a\x17.wattscore.v1.ListReply\x12\x35\n\x06\x43\x61ncel\x12\x18.wattscore.v1.JobRequest\x1a\x11.wattscore.v1.Jobb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,15 +39,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOBREQUEST']._serialized_start=127
   _globals['_JOBREQUEST']._serialized_end=152
   _globals['_LISTREQUEST']._serialized_start=154
-  _globals['_LISTREQUEST']._serialized_end=227
-  _globals['_LISTREPLY']._serialized_start=229
-  _globals['_LISTREPLY']._serialized_end=287
-  _globals['_JOB']._serialized_start=290
-  _globals['_JOB']._serialized_end=600
-  _globals['_PARTYPROGRESS']._serialized_start=602
-  _globals['_PARTYPROGRESS']._serialized_end=716
-  _globals['_DEALERREPORT']._serialized_start=718
-  _globals['_DEALERREPORT']._serialized_end=828
-  _globals['_COORDINATOR']._serialized_start=831
-  _globals['_COORDINATOR']._serialized_end=1126
+  _globals['_LISTREQUEST']._serialized_end=241
+  _globals['_LISTREPLY']._serialized_start=243
+  _globals['_LISTREPLY']._serialized_end=301
+  _globals['_JOB']._serialized_start=304
+  _globals['_JOB']._serialized_end=671
+  _globals['_JOBEVENT']._serialized_start=673
+  _globals['_JOBEVENT']._serialized_end=737
+  _globals['_PARTYPROGRESS']._serialized_start=739
+  _globals['_PARTYPROGRESS']._serialized_end=853
+  _globals['_DEALERREPORT']._serialized_start=855
+  _globals['_DEALERREPORT']._serialized_end=965
+  _globals['_COORDINATOR']._serialized_start=968
+  _globals['_COORDINATOR']._serialized_end=1263
 # @@protoc_insertion_point(module_scope)

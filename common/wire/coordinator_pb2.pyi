@@ -22,16 +22,18 @@ class JobRequest(_message.Message):
     def __init__(self, job: _Optional[str] = ...) -> None: ...
 
 class ListRequest(_message.Message):
-    __slots__ = ("last", "state", "since", "before")
+    __slots__ = ("last", "state", "since", "before", "kind")
     LAST_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     SINCE_FIELD_NUMBER: _ClassVar[int]
     BEFORE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
     last: int
     state: str
     since: float
     before: str
-    def __init__(self, last: _Optional[int] = ..., state: _Optional[str] = ..., since: _Optional[float] = ..., before: _Optional[str] = ...) -> None: ...
+    kind: str
+    def __init__(self, last: _Optional[int] = ..., state: _Optional[str] = ..., since: _Optional[float] = ..., before: _Optional[str] = ..., kind: _Optional[str] = ...) -> None: ...
 
 class ListReply(_message.Message):
     __slots__ = ("jobs", "more")
@@ -42,7 +44,7 @@ class ListReply(_message.Message):
     def __init__(self, jobs: _Optional[_Iterable[_Union[Job, _Mapping]]] = ..., more: _Optional[bool] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("id", "name", "kind", "state", "plan", "fault", "grid", "bank", "dealer", "submitted", "started", "ended", "submitter")
+    __slots__ = ("id", "name", "kind", "state", "plan", "fault", "grid", "bank", "dealer", "submitted", "started", "ended", "submitter", "events", "repeats")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +58,8 @@ class Job(_message.Message):
     STARTED_FIELD_NUMBER: _ClassVar[int]
     ENDED_FIELD_NUMBER: _ClassVar[int]
     SUBMITTER_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    REPEATS_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     kind: str
@@ -69,7 +73,21 @@ class Job(_message.Message):
     started: float
     ended: float
     submitter: str
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[str] = ..., plan: _Optional[str] = ..., fault: _Optional[_Union[_peer_pb2.Fault, _Mapping]] = ..., grid: _Optional[_Union[PartyProgress, _Mapping]] = ..., bank: _Optional[_Union[PartyProgress, _Mapping]] = ..., dealer: _Optional[_Union[DealerReport, _Mapping]] = ..., submitted: _Optional[float] = ..., started: _Optional[float] = ..., ended: _Optional[float] = ..., submitter: _Optional[str] = ...) -> None: ...
+    events: _containers.RepeatedCompositeFieldContainer[JobEvent]
+    repeats: str
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[str] = ..., plan: _Optional[str] = ..., fault: _Optional[_Union[_peer_pb2.Fault, _Mapping]] = ..., grid: _Optional[_Union[PartyProgress, _Mapping]] = ..., bank: _Optional[_Union[PartyProgress, _Mapping]] = ..., dealer: _Optional[_Union[DealerReport, _Mapping]] = ..., submitted: _Optional[float] = ..., started: _Optional[float] = ..., ended: _Optional[float] = ..., submitter: _Optional[str] = ..., events: _Optional[_Iterable[_Union[JobEvent, _Mapping]]] = ..., repeats: _Optional[str] = ...) -> None: ...
+
+class JobEvent(_message.Message):
+    __slots__ = ("at", "who", "what", "stage")
+    AT_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    at: float
+    who: str
+    what: str
+    stage: str
+    def __init__(self, at: _Optional[float] = ..., who: _Optional[str] = ..., what: _Optional[str] = ..., stage: _Optional[str] = ...) -> None: ...
 
 class PartyProgress(_message.Message):
     __slots__ = ("progress", "report", "connected")

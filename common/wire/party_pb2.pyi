@@ -91,7 +91,7 @@ class Stop(_message.Message):
     def __init__(self, job: _Optional[str] = ..., fault: _Optional[_Union[_peer_pb2.Fault, _Mapping]] = ...) -> None: ...
 
 class Progress(_message.Message):
-    __slots__ = ("job", "stage", "done", "total", "warnings", "bytes", "rows")
+    __slots__ = ("job", "stage", "done", "total", "warnings", "bytes", "rows", "expected")
     JOB_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
@@ -99,6 +99,7 @@ class Progress(_message.Message):
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     BYTES_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
     job: str
     stage: str
     done: int
@@ -106,7 +107,8 @@ class Progress(_message.Message):
     warnings: _containers.RepeatedScalarFieldContainer[str]
     bytes: int
     rows: int
-    def __init__(self, job: _Optional[str] = ..., stage: _Optional[str] = ..., done: _Optional[int] = ..., total: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., bytes: _Optional[int] = ..., rows: _Optional[int] = ...) -> None: ...
+    expected: int
+    def __init__(self, job: _Optional[str] = ..., stage: _Optional[str] = ..., done: _Optional[int] = ..., total: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., bytes: _Optional[int] = ..., rows: _Optional[int] = ..., expected: _Optional[int] = ...) -> None: ...
 
 class Failed(_message.Message):
     __slots__ = ("job", "fault")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from rich.console import Console
 from common.cli import main
 from common.client import commands
 from common.client.moment import moment
-from common.client.show import follow, print_job, print_jobs
+from common.client.progress import MEANING, STAGES, Pace, Stages, follow
+from common.client.show import print_history, print_job, print_jobs
 from common.plan.predeal import PredealPlan
 from common.plan.read import AnyPlan, make_plan
 from common.trial import try_cli
@@ -113,6 +115,76 @@ def test_warnings_that_come_with_the_report_only_are_shown_once() -> None:
     assert f"bank: {late}" in printed(ended)
 
 
+def shown(job: wire.Job, width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    print_job(job, console)
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+def test_a_list_of_jobs_fits_eighty_columns_with_the_id_whole() -> None:
+    long = [
+        wire.Job(id="train-20260101-0a1b2c3d", name="n" * 100, state="succeeded", submitted=1.0, started=2.0, ended=4000.0),
+        wire.Job(id="promote-20260101-0a1b2c3d", state="failed", fault=Fault(message="the grid has no dataset " * 9)),
+    ]
+    long[0].bank.report.evaluation.joint.auc = 0.79249
+    console = Console(file=io.StringIO(), width=80)
+    print_jobs(long, console)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert len(lines) == 4 and all(len(line) <= 80 for line in lines)
+    assert lines[1].startswith(long[0].id) and "0.792" in lines[1] and "1:06:38" in lines[1]
+    assert lines[2].startswith(long[1].id) and lines[3].startswith("  coordinator: the grid has no dataset")
+
+
+def test_a_scoring_says_what_became_of_the_rows() -> None:
+    job = wire.Job(id="score-1", kind="score", state="succeeded")
+    job.bank.report.counts.own_rows, job.bank.report.counts.matched_rows, job.grid.report.counts.own_rows = 3600, 3400, 3800
+    said = " ".join(shown(job).split())
+    assert "3,600 rows of the bank asked for: 3,400 scored, 200 without a match among the grid's 3,800" in said
+    assert "scores/score-1.csv" in said
+
+
+def test_without_a_terminal_a_stage_is_a_line() -> None:
+    console = Console(file=io.StringIO(), width=40)
+    stages = ["connect", "load", "load", "train"]
+    jobs = [wire.Job(id="train-1", kind="train", state="running", bank={"progress": Progress(stage=s)}) for s in stages]
+    follow([wire.Job(id="train-1", kind="train", state="queued"), *jobs], console)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert [line.split(":")[1].strip() for line in lines] == ["queued", "1 of 7, connect", "2 of 7, load", "5 of 7, train"]
+
+
+def test_a_terminal_shows_all_stages_and_about_how_long_the_present_one_takes() -> None:
+    pace = Pace(clock=iter([0.0, 10.0, *[20.0] * 9]).__next__)
+    begun = Progress(stage="train", bytes=1_000_000, expected=5_000_000, total=15)
+    now = Progress(stage="train", bytes=2_000_000, expected=5_000_000, done=4, total=15, rows=1050)
+    pace.see("load", Progress(stage="load"))
+    pace.see("train", begun)
+    assert pace.left("train", begun) is None
+    assert pace.left("train", now) == pytest.approx(30.0)  # a quarter of the bytes in ten seconds
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    job = wire.Job(id="train-1", kind="train", state="running", grid={"progress": now})
+    console.print(Stages(job, pace))
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert all(stage in said for stage in STAGES["train"]) and "4 of 15 steps, 1,050 rows, 2.0 MB" in said
+    assert "about 0:30 left of 'train'" in said
+
+
+def test_every_stage_has_a_meaning() -> None:
+    assert {stage for stages in STAGES.values() for stage in stages} == set(MEANING)
+
+
+def test_the_history_of_a_job_a_line_an_event() -> None:
+    events = [
+        wire.JobEvent(at=1.0, who="client", what="submitted"),
+        wire.JobEvent(at=2.0, who="bank", what="stage", stage="load"),
+    ]
+    console = Console(file=io.StringIO(), width=80)
+    job = wire.Job(id="train-1", submitter="wattscore://acme/client", events=events)
+    assert print_history(job, console) == 2 == print_history(job, console, 2)
+    first, second = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert first.endswith("client       submitted by wattscore://acme/client")
+    assert second.endswith("bank         stage load: each reads and checks its own table")
+
+
 # predeal
 
 
@@ -143,8 +215,8 @@ class Desk:
         self.plans.append(plan)
         return wire.Job(id="predeal-1", kind="predeal", state="queued")
 
-    def watch(self, job: str) -> list[wire.Job]:
-        return [wire.Job(id=job, kind="predeal", state="succeeded")]
+    def watch(self, job: str) -> Iterator[wire.Job]:
+        yield wire.Job(id=job, kind="predeal", state="succeeded")
 
 
 @pytest.fixture

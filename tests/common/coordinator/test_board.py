@@ -68,6 +68,29 @@ async def test_what_a_restart_leaves(tmp_path: Path) -> None:
     assert Board(tmp_path).get(waiting.id).message == found.message
 
 
+async def test_what_happened_is_in_the_job_and_no_party_can_fill_it(tmp_path: Path) -> None:
+    board = Board(tmp_path)
+    record = await board.add(PLAN, CLIENT)
+    for event in (Event.OFFER, Event.ACCEPTED):
+        await board.move(record, event)
+    for number in range(300):
+        await board.progress(record, Party.BANK, party_pb2.Progress(stage=f"{number:>50}"))
+    await board.move(record, Event.DONE)
+    told = Board(tmp_path).get(record.id).message.events
+    assert [event.what for event in told[:3]] == ["submitted", "offered", "started"]
+    assert len(told) == 101 and told[-1].what == "succeeded" and max(len(event.stage) for event in told) == 40
+
+
+async def test_a_training_of_a_plan_that_has_succeeded_is_said_to_repeat(tmp_path: Path) -> None:
+    board = Board(tmp_path)
+    first = await board.add(PLAN, CLIENT)
+    assert (await board.add(PLAN, CLIENT)).message.repeats == ""
+    for event in (Event.OFFER, Event.ACCEPTED, Event.DONE):
+        await board.move(first, event)
+    assert (await board.add(PLAN, CLIENT)).message.repeats == first.id
+    assert (await board.add(PLAN.model_copy(update={"name": "other"}), CLIENT)).message.repeats == ""
+
+
 async def test_an_unknown_job(tmp_path: Path) -> None:
     with pytest.raises(JobNotFound, match="no job 'x'"):
         Board(tmp_path).get("x")

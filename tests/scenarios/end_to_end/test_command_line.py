@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +35,7 @@ class Shell:
 
     def end(self, process: subprocess.Popen[str]) -> Any:
         said, erred = process.communicate(timeout=patience(60))
-        assert (process.returncode, erred) == (0, "")
+        assert process.returncode == 0 and all(line.startswith(("submitted as ", "follow it")) for line in erred.splitlines())
         return json.loads(said)
 
     def here(self, *words: str, code: int = 0) -> tuple[str, str]:
@@ -73,7 +74,11 @@ def test_from_training_to_scores(lab: Lab, shell: Shell) -> None:
     assert f"{job['id']} [/first] succeeded" in text
     assert "AUC gained: +" in text and "joint" in text and "bank alone" in text and "opened" in text
     text, _ = shell.here("jobs")
-    assert f"{job['id']} [/first] succeeded" in text and scored["id"] in text
+    assert f"{job['id']} succeeded" in text and "[/first]" in text and scored["id"] in text
+    text, _ = shell.here("logs", job["id"])
+    assert "client submitted by wattscore://try-bank/client" in text and "grid accepted" in text and "bank stage train" in text
+    text, erred = shell.here("score", "--model", job["id"], *sides, "--watch")
+    assert "rows of the bank asked for" in text and f"{scored['kind']}-" in erred and " of 5, " in erred
 
 
 def test_a_job_is_cancelled_from_elsewhere(lab: Lab, shell: Shell, client: Client) -> None:
@@ -82,7 +87,27 @@ def test_a_job_is_cancelled_from_elsewhere(lab: Lab, shell: Shell, client: Clien
     assert job["state"] in ("queued", "offered", "running")
     assert shell.end(shell.start("cancel", job["id"]))["state"] == "cancelled"
     said, erred = shell.here("cancel", job["id"], code=2)
-    assert not said and erred == f"wattscore: coordinator: job {job['id']} is cancelled: it cannot cancel\n"
+    assert not said and erred == f"wattscore: coordinator: job {job['id']} is cancelled: it cannot be cancelled\n"
+    works(lab, client)
+
+
+def test_ctrl_c_ends_the_watching_and_not_the_job(lab: Lab, shell: Shell, client: Client) -> None:
+    lab.write("scratch", *make_tables("Sh"))
+    plan = shell.plan(PLAN + to_toml({"model": LONG}))
+    command = [sys.executable, "-m", "common.cli", "train", plan, "--watch", "--config", str(shell.config)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as watching:
+        assert watching.stderr is not None
+        job = watching.stderr.readline().removeprefix("submitted as ").strip()
+        assert any("5 of 7, train" in line for line in watching.stderr)  # a line each: this is no terminal
+        watching.send_signal(signal.SIGINT)
+        said = watching.stderr.read()
+    assert watching.returncode == 130 and "Traceback" not in said
+    assert f"{job} goes on. `wattscore watch {job}` follows it, `wattscore cancel {job}` ends it." in said
+    assert client.show(job).state == "running"
+    text, _ = shell.here("cancel", job)
+    assert f"{job} [/first] cancelled" in text
+    _, erred = shell.here("watch", job, code=1)
+    assert "Traceback" not in erred
     works(lab, client)
 
 

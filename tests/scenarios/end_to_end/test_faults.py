@@ -111,7 +111,7 @@ def test_a_job_is_cancelled_while_it_runs(lab: Lab, client: Client) -> None:
     assert ended.fault.message == "cancelled by wattscore://try-bank/client"
     for name, start in since.items():
         eventually(lambda name=name, start=start: f"job {job} ended: cancelled by" in lab.written(name, start))  # type: ignore[misc]
-    with pytest.raises(JobStateError, match="is cancelled: it cannot cancel"):
+    with pytest.raises(JobStateError, match="is cancelled: it cannot be cancelled"):
         client.cancel(job)
     works(lab, client)
 

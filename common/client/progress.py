@@ -1,0 +1,186 @@
+"""How far a running job is: its stages, what each means, and about how long it still takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Column, Table
+from rich.text import Text
+
+from common.client.client import failure
+from common.wire import coordinator_pb2 as wire
+from common.wire import party_pb2
+
+MEANING = {
+    "connect": "the two parties meet, each showing its certificate",
+    "load": "each reads and checks its own table",
+    "align": "which enterprises both hold",
+    "prepare": "each prepares its own columns, from training rows alone",
+    "train": "one model, on secret shares",
+    "reveal": "each keeps its half of the model",
+    "evaluate": "held-out rows are scored, quality is measured",
+    "score": "rows asked for are scored, to the bank",
+    "watch": "each holds its columns against those of the training",
+    "predeal": "randomness is dealt and stored for one use",
+    "promote": "both move their registries to the same champion",
+}
+STAGES = {
+    "train": ("connect", "load", "align", "prepare", "train", "reveal", "evaluate"),
+    "score": ("connect", "load", "align", "score", "watch"),
+    "predeal": ("connect", "predeal"),
+    "promote": ("connect", "promote"),
+}
+_UNITS = {"align": "ids", "train": "steps", "score": "rows", "predeal": "arrays"}
+_ENOUGH = 1.0  # seconds of a stage after which its pace says something
+_WAITING = {"queued": "waits for earlier jobs, or for a party to connect", "offered": "both parties look at the plan"}
+
+
+def stages_of(job: wire.Job) -> tuple[str, ...]:
+    return STAGES.get(job.kind, ())
+
+
+def furthest(job: wire.Job) -> party_pb2.Progress:
+    """The progress of the party that is ahead."""
+    order = stages_of(job)
+    found: party_pb2.Progress = max(
+        (job.grid.progress, job.bank.progress), key=lambda p: order.index(p.stage) if p.stage in order else -1
+    )
+    return found
+
+
+@dataclass
+class Pace:
+    """When each stage began, as the watcher saw it, and how fast the present one goes. Seconds of a monotonic clock."""
+
+    clock: Callable[[], float] = time.monotonic
+    began: dict[str, float] = field(default_factory=dict)
+    _bytes: int = 0  # over all links when the stage began
+    _done: int = 0
+
+    def see(self, stage: str, progress: party_pb2.Progress) -> None:
+        if stage not in self.began:
+            self.began[stage], self._bytes, self._done = self.clock(), progress.bytes, progress.done
+
+    def seconds(self, stage: str) -> float:
+        """How long a stage took; of the last one, takes."""
+        later = [at for at in self.began.values() if at > self.began[stage]]
+        return min(later, default=self.clock()) - self.began[stage]
+
+    def left(self, stage: str, progress: party_pb2.Progress) -> float | None:
+        """About how many seconds the present stage still takes; None where nothing tells yet.
+
+        Training: what the cost formula says is still to be sent, at the pace of its bytes so far. Else by what is done.
+        """
+        spent = self.seconds(stage)
+        if stage == "train" and progress.expected > progress.bytes > self._bytes:
+            share = (progress.bytes - self._bytes) / (progress.expected - self._bytes)
+        elif progress.total and progress.done > self._done:
+            share = (progress.done - self._done) / max(1, progress.total - self._done)
+        else:
+            return None
+        return spent * (1 - share) / share if spent > _ENOUGH and share > 0 else None
+
+
+def follow(updates: Iterable[wire.Job], console: Console) -> wire.Job:
+    """Shows a job until it is over: a list of its stages on a terminal, else a line each. Its last state.
+
+    Warnings are printed as they come.
+    """
+    return _draw(updates, console) if console.is_terminal else _tell(updates, console)
+
+
+def _draw(updates: Iterable[wire.Job], console: Console) -> wire.Job:
+    job, told, pace = wire.Job(), set[tuple[str, str]](), Pace()
+    with Live(console=console, auto_refresh=True, refresh_per_second=2) as live:
+        for job in updates:
+            warn(job, told, console)
+            progress = furthest(job)
+            if progress.stage:
+                pace.see(progress.stage, progress)
+            live.update(Stages(job, pace))
+    return job
+
+
+class Stages:
+    """Drawn anew at each refresh, so that its clock runs though nothing is heard."""
+
+    def __init__(self, job: wire.Job, pace: Pace) -> None:
+        self._job, self._pace = job, pace
+
+    def __rich__(self) -> RenderableType:
+        job, pace, now = self._job, self._pace, furthest(self._job)
+        if not now.stage and not failure(job):
+            return Text(f"{job.state}: {_WAITING.get(job.state, '')}".rstrip(": "))
+        table = Table(
+            Column(width=1), Column(no_wrap=True), Column(ratio=1, no_wrap=True, overflow="ellipsis"), Column(justify="right"),
+            box=None, show_header=False, expand=True,
+        )  # fmt: skip
+        for stage in stages_of(job):
+            current = stage == now.stage
+            mark = _mark(job, current, stage in pace.began)
+            seconds = clock(pace.seconds(stage)) if stage in pace.began else ""
+            what = how_far(now) if current and job.state == "running" else MEANING[stage]
+            table.add_row(mark, stage, what, seconds, style="" if stage in pace.began else "dim")
+        return Group(table, *self._left(now))
+
+    def _left(self, now: party_pb2.Progress) -> Iterable[Text]:
+        left = self._pace.left(now.stage, now) if self._job.state == "running" and now.stage in self._pace.began else None
+        if left is not None:
+            later = ", then less for what follows" if now.stage == "train" else ""
+            yield Text(f"about {clock(left)} left of {now.stage!r}{later}")
+
+
+def _mark(job: wire.Job, current: bool, begun: bool) -> str:
+    if current and failure(job) is not None:
+        return "[red]✗[/]"
+    if current and job.state == "running":
+        return "[bold]▸[/]"
+    return "[green]✓[/]" if begun else "·"
+
+
+def how_far(progress: party_pb2.Progress) -> str:
+    """What is done of the present stage, in words."""
+    unit = _UNITS.get(progress.stage, "")
+    parts = [
+        f"{progress.done:,} of {progress.total:,} {unit}" if progress.total and unit else "",
+        f"{progress.rows:,} rows" if progress.rows and unit != "rows" else "",
+        f"{progress.bytes / 1e6:.1f} MB" if progress.bytes else "",
+    ]
+    said = ", ".join(part for part in parts if part)
+    return (
+        f"{MEANING.get(progress.stage, '')}: {said}" if said and not progress.total else said or MEANING.get(progress.stage, "")
+    )
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, hours where there are any."""
+    whole = round(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def _tell(updates: Iterable[wire.Job], console: Console) -> wire.Job:
+    job, told, said = wire.Job(), set[tuple[str, str]](), ""
+    for job in updates:
+        warn(job, told, console)
+        now = furthest(job)
+        stage, order = now.stage or job.state, stages_of(job)
+        if stage in (said, "running") or job.state not in ("queued", "offered", "running"):
+            continue
+        said, about = stage, MEANING.get(stage) or _WAITING.get(stage, "")
+        place = f"{order.index(stage) + 1} of {len(order)}, " if stage in order else ""
+        console.print(escape(f"{job.id}: {place}{stage}: {about}"), highlight=False, soft_wrap=True)
+    return job
+
+
+def warn(job: wire.Job, told: set[tuple[str, str]], console: Console) -> None:
+    for who, party in (("grid", job.grid), ("bank", job.bank)):
+        for text in (*party.progress.warnings, *party.report.warnings):  # the last ones come with the report only
+            if (who, text) not in told:
+                told.add((who, text))
+                console.print(f"[yellow]{who}:[/] {escape(text)}", highlight=False)
