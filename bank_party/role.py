@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
+from bank_party.classes import Floors, check_classes
 from bank_party.decision import bundle
 from bank_party.decision.bundle import HeldOut
 from bank_party.decision.decide import decide, make_rules
@@ -26,8 +27,9 @@ from common.plan.promote import PromotePlan
 from common.plan.train import TrainPlan
 from common.rows.table import FeatureTable
 from common.stages.job import Beginning, Heard, Kept, Made, PartyJob
-from common.stages.price import FLAGS
+from common.stages.price import FLAGS, FLOORS, left_out_bits
 from common.stages.reasons import Named, Texts
+from common.stages.split import Mask
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,17 @@ class BankRole:
     def charge_labels(self, table: FeatureTable, job: str, what: str, bits: float) -> None:
         self.home.told.charge(table, job, what, bits, self.home.policy.label_bits)
 
+    def check_labels(self, job: PartyJob, table: FeatureTable, test: Mask) -> None:
+        """Charges what the answer tells first, since a job that fails tells it as well."""
+        policy, book = self.home.policy, self.home.told
+        self.charge_labels(table, job.id, "whether there are labels enough", FLOORS)
+        check_classes(table, test, Floors(policy.min_per_class, policy.min_test_per_class).moved(table, book.secret()))
+
     async def before_training(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> None:
         """Charges the labels of the rows that train: for the grid's weights, if they are opened, and what all are warned of."""
         rows, opened = beginning.trained(), learner_of(plan.model).label_bits(plan.model, beginning.size)
-        for what, bits in (("the grid's weights", opened), ("warnings", FLAGS)):
+        counted = left_out_bits(job.outcome.counts["own_columns"]) if plan.preparation.coding == "woe" else 0.0
+        for what, bits in (("the grid's weights", opened), ("columns left out", counted), ("warnings", FLAGS)):
             await asyncio.to_thread(self.charge_labels, rows, job.id, what, bits)
 
     async def trained(self, job: PartyJob, plan: TrainPlan, made: Made, heard: Heard | None) -> Kept:

@@ -21,6 +21,12 @@ class BankPolicy(Policy):
         ("min_columns", "scores_per_row", "reason_threshold"), "it protects the grid's columns, and is the grid's"
     )
 
+    min_per_class: int = Field(
+        default=100, ge=1, description="Fewest training labels of each class; up to 25 more, as the rows' hash says."
+    )
+    min_test_per_class: int = Field(
+        default=20, ge=2, description="Fewest held-out labels of each class, likewise: metrics over few tell of single ones."
+    )
     label_bits: float = Field(
         default=0.1,
         ge=0.0,

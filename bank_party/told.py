@@ -6,6 +6,7 @@ labels of a set of rows than was paid for it.
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from contextlib import AbstractContextManager
 from hashlib import blake2b
@@ -24,6 +25,7 @@ _VERSION = 1  # of how rows are hashed
 _PUBLIC = "the labels of these rows have been told as much of as the bank allows"
 _TABLES = (
     "create table if not exists sets (number integer primary key, digest blob not null unique, rows blob not null)",
+    "create table if not exists secret (key blob not null)",
     "create table if not exists told (job text not null, what text not null, bits real not null, rows integer not null)",
 )
 _CHARGES = "select job, what, bits, length(sets.rows) / 8 from told join sets on number = told.rows order by told.rowid"
@@ -38,6 +40,8 @@ class ToldBook:
         with self._open() as book:
             for table in _TABLES:
                 book.execute(table)
+            if not book.execute("select 1 from secret").fetchone():
+                book.execute("insert into secret values (?)", (secrets.token_bytes(32),))
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return open_book(self._file, version=_VERSION, durable=True)
@@ -46,6 +50,11 @@ class ToldBook:
         """Whether this job has told anything."""
         with self._open() as book:
             return book.execute("select 1 from told where job = ?", (job,)).fetchone() is not None
+
+    def secret(self) -> bytes:
+        """32 random bytes of this book's, which never leave."""
+        with self._open() as book:
+            return bytes(book.execute("select key from secret").fetchone()[0])
 
     def charge(self, table: FeatureTable, job: str, what: str, bits: float, limit: float) -> None:
         """Enters `bits` over these rows, before they are told. limit: most bits of any row.

@@ -15,6 +15,7 @@ from common.plan.train import TrainPlan
 from common.rows.table import FeatureTable
 from common.stages.job import Beginning, Heard, Kept, Made, PartyJob
 from common.stages.reasons import Named, Texts
+from common.stages.split import Mask
 from grid_party.home import GridHome
 from grid_party.ledger import Ledger
 
@@ -49,6 +50,9 @@ class GridRole:
 
     def charge_labels(self, table: FeatureTable, job: str, what: str, bits: float) -> None:
         raise LocalProtocolError("the grid has no labels to tell of")
+
+    def check_labels(self, job: PartyJob, table: FeatureTable, test: Mask) -> None:
+        raise LocalProtocolError("the grid has no labels to look at")
 
     async def before_training(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> None:
         """May the held-out rows be scored by this model, and by the champion after that?

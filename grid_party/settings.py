@@ -15,7 +15,9 @@ from common.process.settings import Address, Named
 class GridPolicy(Policy):
     """What the grid allows."""
 
-    elsewhere: ClassVar[Mapping[str, str]] = {"label_bits": "it limits the use of labels, which are the bank's"}
+    elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("label_bits", "min_per_class", "min_test_per_class"), "it limits the use of labels, which are the bank's"
+    )
 
     min_columns: int = Field(
         default=5,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bank_party.settings import BankSettings
+from bank_party.settings import BankPolicy, BankSettings
 from common.client.progress import MEANING
 from common.daemon.settings import check_separate
 from common.disk import folder
@@ -156,7 +156,8 @@ def test_every_stage_is_explained_once(name: str) -> None:
 def test_the_limits_that_pages_state_are_the_defaults() -> None:
     for model in (Limits(), Policy()):
         assert (model.min_matched, model.min_rows, model.rows_per_column) == (1000, 1000, 20)
-        assert (model.min_per_class, model.min_test_per_class) == (100, 20)
+    assert (BankPolicy().min_per_class, BankPolicy().min_test_per_class, Policy().least_difference) == (100, 20, 100)
+    assert BankPolicy().label_bits == 0.1
     assert Policy().min_binary == Preparation().min_binary == 50
     plan = TrainPlan.model_validate({"grid": {"dataset": "m"}, "bank": {"dataset": "l"}})
     assert 2 ** Policy().finest_score_bits == 2**plan.score_bits == 32

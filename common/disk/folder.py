@@ -19,6 +19,7 @@ class Name(StrEnum):
     SPENT = "spent.sqlite"
     SEEDS = "seeds.sqlite"
     RATES = "rates.sqlite"
+    SETS = "sets.sqlite"
     STOCK = "stock"
     SCRATCH = "scratch"
     JOBS = "jobs.sqlite"
@@ -94,6 +95,14 @@ _RATES = Kept(
     "who allowed what to whom; an older copy would allow a day's jobs again",
     "a day's counting, and the record of what was allowed",
 )
+_SETS = Kept(
+    Name.SETS,
+    "hashes of the rows that each training was about",
+    "the daemon",
+    BackUp.DAILY,
+    "which sets of rows were trained on; one that differs from them in few rows is refused",
+    "the certainty that no two trainings tell of the few rows in which they differ",
+)
 _STOCK = Kept(
     Name.STOCK,
     "randomness dealt ahead, each file for one job",
@@ -139,6 +148,6 @@ _SCORES = Kept(
 )
 _JOBS = Kept(Name.JOBS, "every job", "the daemon", BackUp.YES, "the list of jobs, with plans and results", "the list of jobs")
 
-GRID: Sequence[Kept] = (_MODELS, _LEDGER, _REGISTRY, _SPENT, _SEEDS, _RATES, _HISTORY, _STOCK, _SCRATCH, _LOG)
-BANK: Sequence[Kept] = (_MODELS, _SCORES, _TOLD, _REGISTRY, _SPENT, _SEEDS, _RATES, _HISTORY, _STOCK, _SCRATCH, _LOG)
+GRID: Sequence[Kept] = (_MODELS, _LEDGER, _REGISTRY, _SPENT, _SEEDS, _SETS, _RATES, _HISTORY, _STOCK, _SCRATCH, _LOG)
+BANK: Sequence[Kept] = (_MODELS, _SCORES, _TOLD, _REGISTRY, _SPENT, _SEEDS, _SETS, _RATES, _HISTORY, _STOCK, _SCRATCH, _LOG)
 COORDINATOR: Sequence[Kept] = (_JOBS, _LOG)

@@ -19,8 +19,8 @@ from common.rows.table import FeatureTable
 Values = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
-PUBLIC = "leak"
-"""The first word of what others hear of such a column."""
+PUBLIC = "leak: a column or more of the bank all but is the label, or is known only after it; see the log of the bank"
+"""What others hear: that there is such a column."""
 
 _RANKS = 0.95  # AUC of one column, from which on it is no feature any more: the best ones of real scorecards have 0.8
 _PURE = 0.95  # share of defaults among rows, from which on these rows are told apart by the label itself
@@ -49,11 +49,6 @@ def find(table: FeatureTable, aside: Mapping[str, Values] | None = None, label: 
     if table.periods is not None:
         found += [_late(name) for name, days in (aside or {}).items() if _is_late(days, table.periods)]
     return tuple(dict.fromkeys(found))
-
-
-def heard(found: tuple[str, ...]) -> str:
-    """What others may hear: how many columns."""
-    return f"{PUBLIC}: {len(found)} column(s) all but are the label, or are known only after it; see the log of the bank"
 
 
 def _columns(

@@ -10,6 +10,7 @@ from common.home.models import ModelStore
 from common.home.rates import Rates
 from common.home.registry import Registry
 from common.home.seedbook import SeedBook
+from common.home.setbook import SetBook
 from common.home.standing import Standing
 from common.home.stocks import Stocks
 from common.monitor.book import Book
@@ -29,6 +30,7 @@ class Home:
         self.stocks = Stocks(data / Name.STOCK, data / Name.SPENT, dealer, policy.stock_mib)
         self.seeds = SeedBook(data / Name.SEEDS)
         self.rates = Rates(data / Name.RATES, self.command)
+        self.sets = SetBook(data / Name.SETS)
         self.registry, self.history = Registry(data / Name.REGISTRY), Book(data / Name.HISTORY)
 
     def standings(self) -> list[Standing]:

@@ -24,8 +24,11 @@ class Policy(StrictModel):
     min_matched: int = Field(default=1000, ge=1, description="Fewest matched enterprises to go on with.")
     min_rows: int = Field(default=1000, ge=1, description="Fewest training rows.")
     rows_per_column: int = Field(default=20, ge=1, description="Fewest training rows for each trained column.")
-    min_per_class: int = Field(default=100, ge=1, description="Fewest training labels of each class.")
-    min_test_per_class: int = Field(default=20, ge=2, description="Fewest held-out labels of each class.")
+    least_difference: int = Field(
+        default=100,
+        ge=1,
+        description="Fewest enterprises by whose rows two trainings differ, unless by none.",
+    )
     min_binary: int = Field(default=50, ge=0, description="Fewest ones and zeros of a binary column.")
     min_iterations: int = Field(
         default=10, ge=1, description="Fewest steps of a training: after one, weights are sums over rows."

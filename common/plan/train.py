@@ -31,10 +31,6 @@ class Limits(StrictModel):
     min_matched: int = Field(default=1000, ge=1, description="Matched enterprises.")
     min_rows: int = Field(default=1000, ge=1, description="Training rows.")
     rows_per_column: int = Field(default=20, ge=1, description="Training rows for each trained column of both sides together.")
-    min_per_class: int = Field(default=100, ge=1, description="Training labels of each class.")
-    min_test_per_class: int = Field(
-        default=20, ge=2, description="Held-out labels of each class: metrics over few rows would tell of single ones."
-    )
 
 
 class TrainPlan(Plan):

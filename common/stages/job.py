@@ -28,6 +28,7 @@ from common.rows.dataset import DatasetConfig
 from common.rows.table import FeatureTable
 from common.stages.reasons import Named, Texts
 from common.stages.score import Budget
+from common.stages.split import Mask
 
 _log = logging.getLogger(__name__)
 
@@ -122,6 +123,9 @@ class Role(Protocol):
 
         Raises PolicyError when more of a row's label would have been told than the bank allows.
         """
+
+    def check_labels(self, job: PartyJob, table: FeatureTable, test: Mask) -> None:
+        """At the bank: are there labels enough, where the rows of `test` (n,) are held out? Raises PolicyError where not."""
 
     async def before_training(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> None:
         """Before anything is trained: charges what it will tell. Raises PolicyError for what this side lets nobody be told."""

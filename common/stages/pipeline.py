@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -53,13 +54,15 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         loaded = await load(job, require_label=job.party is Party.BANK)
         data = await asyncio.to_thread(fingerprint, job.dataset.path)
         if suspicious := await asyncio.to_thread(leaks.find, loaded.table, loaded.aside):
-            job.warn(*suspicious, public=leaks.heard(suspicious))
+            job.warn(*suspicious, public=leaks.PUBLIC)
     with job.stage("align"):
         matched = await align_rows(job, loaded.table, max(plan.limits.min_matched, job.home.policy.min_matched))
-        test = await split.agree(job.session, loaded.table.keys(matched), plan.split, plan.limits)
+        keys = loaded.table.keys(matched)
+        await asyncio.to_thread(job.home.sets.enter, keys, job.id, job.home.policy.least_difference)
+        test = await split.agree(job.session, keys, plan.split, partial(job.role.check_labels, job))
         order, train_rows = matched[np.argsort(test, kind="stable")], len(test) - int(test.sum())
         table, columns = await asyncio.to_thread(loaded.table.take, order, job.scratch), loaded.columns
-        del loaded, matched, test, order
+        del loaded, matched, keys, test, order
     with job.stage("prepare"):
         binnings = await bin_own_columns(job, plan, columns, table, train_rows)
         own = Matched(job.party, table, columns, train_rows, binned_columns(binnings, plan.preparation))

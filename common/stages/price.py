@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import math
 
-FLAGS = 2.0  # whether scores leave the link's reach, and whether a training ended too early
+FLOORS = 1.0  # whether there are enough labels of each class
+FLAGS = 4.0  # whether a column is the label, scores leave the link's reach, they rank nothing, a training ended too early
+
+
+def left_out_bits(columns: int) -> float:
+    """Bits that tell how many of so many columns of the bank's own are left out because of the labels in their bins."""
+    return math.log2(1.0 + columns)
 
 
 def count_bits(rows: int, bins: int, months: int) -> float:

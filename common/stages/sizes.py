@@ -8,6 +8,10 @@ from common.errors import PeerProtocolError, PolicyError
 from common.mpc.session import Kind, Session
 from common.plan.train import Limits
 
+TOO_FEW = "the matched rows are too few for the columns or for a party's floors, or hold too few labels of one class"
+TOO_FEW_REMEDY = "Bring more rows, or fewer columns; each party's log says which of its floors it was."
+"""What others hear, whichever of these it was."""
+
 
 async def agree_on_sizes(session: Session, rows: int, train_rows: int, columns: int, limits: Limits) -> int:
     """The other's number of trained columns, after both have checked that the sizes agree and are large enough."""
@@ -22,6 +26,7 @@ async def agree_on_sizes(session: Session, rows: int, train_rows: int, columns: 
             f"{train_rows} training rows are too few for {total} columns",
             expected=f"at least {least}",
             got=train_rows,
-            remedy="Bring more rows or fewer columns, or lower the plan's limits openly, as both policies allow.",
+            remedy=TOO_FEW_REMEDY,
+            public=TOO_FEW,
         )
     return int(theirs[2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from common.errors import LocalProtocolError, PolicyError
 from common.mpc.session import Kind, Session
 from common.party import Party
-from common.plan.train import Limits, Split
+from common.plan.train import Split
 from common.rows.hashes import hash_levels, mix_rows
 from common.rows.table import FeatureTable
 
@@ -62,27 +63,16 @@ def _last_months(table: FeatureTable, months: int) -> Mask:
     return test
 
 
-async def agree(session: Session, table: FeatureTable, split: Split, limits: Limits) -> Mask:
+async def agree(session: Session, table: FeatureTable, split: Split, check: Callable[[FeatureTable, Mask], None]) -> Mask:
     """The bank's draw, at both parties: one message of a bit a row.
 
-    Raises PolicyError for too few labels of a class.
+    check: at the bank, whether a draw leaves labels enough; what it raises, this raises, before anything is sent.
     """
     size = -(-table.rows // 8)
     if session.party is Party.GRID:
         bits = await session.receive(Kind.SPLIT, np.uint8, (size,))
         return np.unpackbits(bits, count=table.rows).astype(np.bool_)
     test = await session.compute(lambda: draw(table, split), table.rows * 64)
-    _check_classes(table, test, limits)
+    await session.compute(lambda: check(table, test), table.rows * 64)
     await session.send(Kind.SPLIT, np.packbits(test))
     return test
-
-
-def _check_classes(table: FeatureTable, test: Mask, limits: Limits) -> None:
-    parts = (("training", ~test, "min_per_class"), ("held-out", test, "min_test_per_class"))
-    for what, rows, limit in parts:
-        ones = int(table.outcomes[rows].sum())
-        if min(ones, int(rows.sum()) - ones) < (least := getattr(limits, limit)):
-            raise PolicyError(
-                f"the matched {what} rows hold fewer than {least} labels of one class",
-                remedy=f"Bring more rows, or lower {limit} openly in plan and policy.",
-            )

@@ -30,7 +30,7 @@ from common.trial.processes import Trial
 from common.trial.result import as_json, print_costs, settle
 from common.wire import coordinator_pb2 as wire
 
-_SMALL: dict[str, int] = {"min_matched": 20, "min_rows": 20, "rows_per_column": 2, "min_per_class": 5, "min_test_per_class": 2}
+_SMALL: dict[str, int] = {"min_matched": 20, "min_rows": 20, "rows_per_column": 2}
 _SMALL_POLICY = {**_SMALL, "min_binary": 5}
 _UNRATED = {"rows_per_day": 1 << 31}  # one job, whose files go when it is over
 _FILE = click.Path(exists=True, path_type=Path)
@@ -171,7 +171,10 @@ def run_trial(options: TrialOptions, console: Console) -> TrialResult:
     plan, datasets = make_plan(options), _datasets(options)
     _check_outputs(options)
     tables = {party: {"table": dataset.model_dump(mode="json", exclude_defaults=True)} for party, dataset in datasets.items()}
-    own: dict[str, dict[str, float]] = {"grid": {"min_columns": 1}, "bank": {"label_bits": 1.0}}
+    own: dict[str, dict[str, Any]] = {
+        "grid": {"min_columns": 1},
+        "bank": {"min_per_class": 5, "min_test_per_class": 2, "label_bits": 1.0},
+    }
     settings = {
         name: {"policy": _UNRATED | (_SMALL_POLICY | more if options.allow_small else {})} for name, more in own.items()
     }

@@ -6,18 +6,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bank_party.decision import bundle
 from bank_party.judge import challenge
 from bank_party.role import BankRole
 from common.errors import DataError, JobNotFound, LocalProtocolError, PolicyError
-from common.home.outcome import Challenge
+from common.home.outcome import Challenge, Outcome
 from common.learn.learner import Size
 from common.party import Party
 from common.plan.promote import PromotePlan
 from common.plan.train import TrainPlan
 from common.stages.job import Beginning
+from common.stages.sizes import TOO_FEW
 from common.stats.measures import Interval
 from tests.bank_party.decision.worlds import held_out
 from tests.common.stages.companies import Companies
@@ -58,10 +60,10 @@ def beginning(rows: int, other: int) -> Beginning:
 @pytest.mark.parametrize(
     ("model", "bits"),
     [
-        ({}, 2.0),
-        ({"reveal": "owners"}, 2.0 + 4 * 15),
-        ({"reveal": "owners", "weight_bits": 4}, 2.0 + 4 * 11),
-        ({"reveal": "owners", "weights": "owned", "optimiser": "sgd", "batch": 1000, "epochs": 2}, 2.0 + 64 * 4 * 2),
+        ({}, 0.0),
+        ({"reveal": "owners"}, 4 * 15),
+        ({"reveal": "owners", "weight_bits": 4}, 4 * 11),
+        ({"reveal": "owners", "weights": "owned", "optimiser": "sgd", "batch": 1000, "epochs": 2}, 64 * 4 * 2),
     ],
     ids=["closed", "opened", "coarser", "owned"],
 )
@@ -69,9 +71,10 @@ async def test_a_training_is_charged_for_what_its_plan_opens_to_the_grid(
     role: BankRole, model: dict[str, Any], bits: float
 ) -> None:
     plan = TrainPlan.model_validate({"grid": {"dataset": "m"}, "bank": {"dataset": "l"}, "model": model})
-    job: Any = SimpleNamespace(id="job-1")
+    job: Any = SimpleNamespace(id="job-1", outcome=Outcome({"own_columns": 7}))
     await role.before_training(job, plan, beginning(1000, 4))
-    assert sum(entry.amount for entry in role.home.told.standing(1.0).charges) == bits
+    told = sum(entry.amount for entry in role.home.told.standing(1.0).charges)
+    assert told == bits + 4, "and four warnings"
     assert {entry.rows for entry in role.home.told.standing(1.0).charges} == {1000}, "the rows that train, and no other"
 
 
@@ -102,3 +105,14 @@ def test_a_worse_model_needs_force_and_its_numbers_stay_at_the_bank(role: BankRo
     assert not any(digit in refused.value.public.replace("job-1", "").replace("job-2", "") for digit in "0123456789")
     assert role.compare(PromotePlan(model="job-2", force=True), "job-2", "job-1") == WORSE
     assert role.compare(PromotePlan(model="job-2"), "job-2", "job-0") is None  # nothing tells of this champion
+
+
+async def test_whether_there_are_labels_enough_is_charged_first_and_one_answer_for_both_kinds(role: BankRole) -> None:
+    job: Any = SimpleNamespace(id="job-1")
+    for train, held in ((10, 300), (300, 3)):  # labels of ones among 1,000 rows that train, and 1,000 that are held out
+        label = np.repeat([1.0, 0.0, 1.0, 0.0], [train, 1000 - train, held, 1000 - held])
+        with pytest.raises(PolicyError) as caught:
+            role.check_labels(job, table([f"F{k}" for k in range(2000)], label=label), np.repeat([False, True], 1000))
+        assert caught.value.public == TOO_FEW
+    charges = role.home.told.standing(1.0).charges
+    assert [(charge.amount, charge.rows) for charge in charges] == [(1.0, 2000)] * 2

@@ -20,18 +20,17 @@ from common.wire import coordinator_pb2 as wire
 from tests.bench.line import Lines, Shape
 from tests.bench.profiled import OUT
 
-SMALL = Limits(min_matched=20, min_rows=200, min_per_class=20, min_test_per_class=5)
+SMALL = Limits(min_matched=20, min_rows=200)
 _POLICY = {
     "min_iterations": 1,
     "min_matched": 20,
     "min_rows": 200,
-    "min_per_class": 20,
-    "min_test_per_class": 5,
+    "least_difference": 1,
     **dict.fromkeys(("jobs_per_day", "rows_per_day", "models_per_day"), 10**9),
 }
 _SETTINGS = {
     "grid": {"policy": {**_POLICY, "scores_per_row": 1000, "min_columns": 1}},
-    "bank": {"policy": {**_POLICY, "label_bits": 1000.0}},
+    "bank": {"policy": {**_POLICY, "min_per_class": 20, "min_test_per_class": 5, "label_bits": 1000.0}},
 }
 
 

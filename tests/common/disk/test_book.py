@@ -29,6 +29,7 @@ DURABLE = {
     "common/home/rowbook.py",
     "common/home/rates.py",
     "common/home/seedbook.py",
+    "common/home/setbook.py",
     "common/home/stocks.py",
 }
 """Books in which something is entered that the other party acts on, or that leaves, right after."""

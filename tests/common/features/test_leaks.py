@@ -83,4 +83,4 @@ def test_a_date_after_its_rows_month_is_known_only_later(tmp_path: Path) -> None
 def test_too_few_rows_of_a_class_tell_nothing(tmp_path: Path) -> None:
     frame = clean(60, 5)
     frame["told"] = frame.y
-    assert found(frame, tmp_path) == () and "column" in leaks.heard(("a", "b")) and "told" not in leaks.heard(("told",))
+    assert found(frame, tmp_path) == ()

@@ -153,13 +153,13 @@ def test_the_message_names_all_problems() -> None:
     policy = Policy(may_open=(Opened.MATCHED_IDS, Opened.COUNTS), finest_weight_bits=6)
     text = refusal(
         policy,
-        limits={"min_matched": 10, "min_rows": 20, "rows_per_column": 3, "min_per_class": 4, "min_test_per_class": 2},
+        limits={"min_matched": 10, "min_rows": 20, "rows_per_column": 3},
         preparation={"min_binary": 5},
         model={**OWNED, "batch": 64},
     )
     for problem in (
         "opening 'split'", "opening 'gradients'", "opening 'test_scores'", "opening 'metrics'", "min_matched = 10",
-        "min_rows = 20", "rows_per_column = 3", "min_per_class = 4", "min_test_per_class = 2", "min_binary = 5",
+        "min_rows = 20", "rows_per_column = 3", "min_binary = 5",
         "weights = 'owned'", "batch = 64", "weight_bits = 8",
     ):  # fmt: skip
         assert problem in text, problem

@@ -29,7 +29,7 @@ SIDES: dict[str, Any] = {"grid": {"dataset": "meters"}, "bank": {"dataset": "loa
 WEIGHTS = {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS}
 TRAINING = {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SPLIT, Opened.TEST_SCORES, Opened.METRICS}
 # The canonical bytes of a plan of defaults. A change here breaks every stored digest and needs a new protocol version.
-TRAIN_DIGEST = "12af4fd9e9869c4a42f1ff45815b6c108d6e0d4ca282dad23de7c18f76319fce"
+TRAIN_DIGEST = "cec46e5b54bc89c4e61f6a0aa7817a4b9ec5b1570373c95066fd3e274afb88f5"
 PREDEAL_DIGEST = "fa16459810cf18338240ba4cde91862a7d40b85d782480a79a91691cb0ebaf34"
 SCORE_DIGEST = "618039d411e9f0473f9e6fa5658cfabcb4102f626c07596b72a52aa8d2655ab0"
 PROMOTE_DIGEST = "0f098cb4915c7347a20daf9cffc793735b21401edfbe9b64d537fb394c1fc60e"
@@ -67,8 +67,6 @@ def test_the_defaults_are_the_safe_and_stated_ones() -> None:
         "min_matched": 1000,
         "min_rows": 1000,
         "rows_per_column": 20,
-        "min_per_class": 100,
-        "min_test_per_class": 20,
     }
     assert plan.side(Party.GRID).dataset == "meters"
     assert plan.side(Party.BANK).dataset == "loans"
@@ -196,7 +194,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"split": {"seed": -1}}, "split.seed: "),
     ({"split": {"seed": 2**63}}, "split.seed: "),
     ({"limits": {"min_matched": 0}}, "limits.min_matched: "),
-    ({"limits": {"min_test_per_class": 0}}, "limits.min_test_per_class: "),
+    ({"limits": {"min_per_class": 50}}, "unknown key 'limits.min_per_class'"),
     ({"name": "x" * 101}, "name: "),
     ({"kind": "scoring"}, "kind 'scoring' is not known. Use one of: train, score, predeal, promote."),
     ({"kind": ["train"]}, "kind ['train'] is not known"),

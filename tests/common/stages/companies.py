@@ -40,12 +40,12 @@ from tests.roles import role_of
 
 CLIENT = "wattscore://acme-bank/analyst"
 COMMON, GRID_ONLY, BANK_ONLY, MONTHS = 500, 60, 40, 3
-FLOORS = {"min_matched": 50, "min_rows": 100, "min_per_class": 20}
+FLOORS = {"min_matched": 50, "min_rows": 100}
 LIMITS: dict[str, Any] = {"limits": FLOORS, "preparation": {"min_binary": 20}}
 RATES = dict.fromkeys(("jobs_per_day", "rows_per_day", "models_per_day"), 10**6)
 POLICY = Policy(**FLOORS, **RATES, min_binary=20, min_batch=1, min_iterations=1, own_weights=True)
 
-SMALL: dict[Party, dict[str, Any]] = {Party.GRID: {"min_columns": 3}, Party.BANK: {"label_bits": 10.0}}
+SMALL: dict[Party, dict[str, Any]] = {Party.GRID: {"min_columns": 3}, Party.BANK: {"label_bits": 10.0, "min_per_class": 20}}
 """What each party's policy has for four columns of the grid, and for few rows."""
 
 

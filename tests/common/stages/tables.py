@@ -10,7 +10,7 @@ import numpy as np
 from common.plan.train import Limits
 from common.rows.table import FeatureTable, Ids
 
-LOW = Limits(min_matched=1, min_rows=1, rows_per_column=1, min_per_class=1, min_test_per_class=2)
+LOW = Limits(min_matched=1, min_rows=1, rows_per_column=1)
 
 
 def table(ids: Sequence[str], periods: Sequence[int] | None = None, label: Any = None, **columns: Any) -> FeatureTable:

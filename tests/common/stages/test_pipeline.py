@@ -268,7 +268,7 @@ async def test_too_few_columns_of_the_grid_are_refused_before_training(companies
 
 
 async def test_too_few_rows_for_the_columns_are_refused(companies: Companies) -> None:
-    limits = {"min_matched": 50, "min_rows": 100, "min_per_class": 20, "rows_per_column": 100}
+    limits = {"min_matched": 50, "min_rows": 100, "rows_per_column": 100}
     with pytest.raises(PolicyError, match="350 training rows are too few for 8 columns"):
         await companies.run("job-1", companies.plan(limits=limits))
 

@@ -10,6 +10,7 @@ import pytest
 
 from common.client.client import Client
 from common.errors import PlanError
+from common.stages.sizes import TOO_FEW
 from common.wire import coordinator_pb2 as wire
 from common.wire.methods import SUBMIT
 from tests.scenarios.end_to_end.lab import Lab, fail, make_plan, make_tables, succeed
@@ -157,7 +158,7 @@ def test_fewer_training_rows_than_the_minimum(lab: Lab, client: Client) -> None:
     lab.write("scratch", *make_tables("K", 1200))
     _, kind, message = fail(client, make_plan("scratch"))
     assert kind == "PolicyError"
-    assert message == "840 training rows are too few for 16 columns (expected at least 1000, got 840)"
+    assert message == TOO_FEW
 
 
 def test_a_constant_column_is_named_to_its_owner_only(lab: Lab, client: Client) -> None:

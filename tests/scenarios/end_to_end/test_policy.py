@@ -15,7 +15,7 @@ OWNED = {"weights": "owned", "reveal": "owners", "optimiser": "sgd", "batch": 10
     ("fields", "who", "why"),
     [
         ({"model": OWNED}, "either", "reveal = 'owners' (own_weights = false)"),
-        ({"limits": {"min_per_class": 60}}, "grid", "min_per_class = 60 (at least 100)"),
+        ({"limits": {"rows_per_column": 5}}, "either", "rows_per_column = 5 (at least 20)"),
         ({"preparation": {"min_binary": 2}}, "either", "min_binary = 2 (at least 50)"),
         ({"limits": {"min_rows": 10, "min_matched": 10}}, "either", "min_matched = 10 (at least 1000); min_rows = 10"),
         ({"model": {"weight_bits": 20}}, "either", "weight_bits = 20 (at most 8)"),

@@ -1,0 +1,92 @@
+"""Two trainings are about the same rows, or about sets that differ in many."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.errors import PolicyError
+from common.home.setbook import SetBook
+from common.rows.table import FeatureTable
+from tests.common.stages.tables import table
+
+
+def firms(low: int, high: int) -> FeatureTable:
+    return table([f"F{k}" for k in range(low, high)])
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "sets.sqlite"
+
+
+def refused(file: Path, rows: FeatureTable, differ: int = 100) -> bool:
+    try:
+        SetBook(file).enter(rows, "job", differ)
+    except PolicyError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("rows", [300, 20_000], ids=["small", "beyond what is looked at first"])
+def test_a_set_that_differs_by_1_to_99_rows_is_refused_and_the_same_set_is_not(file: Path, rows: int) -> None:
+    assert not refused(file, firms(0, rows))
+    assert not refused(file, firms(0, rows)), "the same again"
+    for few in (1, 2, 50, 99):
+        assert refused(file, firms(0, rows - few)) and refused(file, firms(0, rows + few)), few
+    assert refused(file, firms(49, rows + 50)), "49 gone and 50 new"
+    assert not refused(file, firms(50, rows + 50)), "50 gone and 50 new"
+    assert not refused(file, firms(0, rows + 100))
+    assert refused(file, firms(0, rows + 101)), "close to the one before"
+
+
+def test_what_was_refused_is_no_earlier_set(file: Path) -> None:
+    assert not refused(file, firms(0, 1000))
+    assert refused(file, firms(0, 950))
+    assert not refused(file, firms(0, 900))
+
+
+def test_the_order_of_rows_says_nothing(file: Path) -> None:
+    assert not refused(file, table(["A", "A", "B"], [1, 2, 1]), 2)
+    assert not refused(file, table(["B", "A", "A"], [1, 2, 1]), 2)
+
+
+def months(firms: range, last: int) -> FeatureTable:
+    rows = [(f"F{k}", month) for k in firms for month in range(24_300, 24_300 + last)]
+    return table([name for name, _ in rows], [month for _, month in rows])
+
+
+@pytest.mark.parametrize("firms", [40, 300], ids=["small", "beyond what is looked at first"])
+def test_differences_are_counted_by_enterprise_however_many_months_one_has(file: Path, firms: int) -> None:
+    assert not refused(file, months(range(firms), 20), 10)
+    assert refused(file, months(range(1, firms), 20), 10), "one enterprise, and 20 rows"
+    assert refused(file, months(range(9, firms), 20), 10)
+    assert not refused(file, months(range(10, firms), 20), 10)
+    assert not refused(file, months(range(firms), 21), 10), "the next month, of the same enterprises and more rows"
+
+
+def test_the_same_enterprises_with_and_without_their_months_are_held_against_each_other(file: Path) -> None:
+    assert not refused(file, firms(0, 300))
+    assert refused(file, months(range(1, 300), 1))
+    assert not refused(file, months(range(300), 1)), "the same enterprises"
+    assert refused(file, firms(0, 299))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sets=st.lists(st.sets(st.tuples(st.integers(0, 7), st.integers(1, 3)), min_size=1), min_size=1, max_size=6),
+    differ=st.integers(1, 6),
+)
+def test_as_by_comparing_every_pair(
+    sets: list[set[tuple[int, int]]], differ: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    file, kept = tmp_path_factory.mktemp("sets") / "sets.sqlite", list[set[tuple[int, int]]]()
+    for rows in sets:
+        bad = any(0 < len({firm for firm, _ in rows ^ other}) < differ for other in kept)
+        asked = table([f"F{firm}" for firm, _ in rows], [month for _, month in rows])
+        assert refused(file, asked, differ) == bad
+        if not bad:
+            kept.append(rows)
