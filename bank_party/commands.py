@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bank_party.dial import approach
 from bank_party.home import BankHome
@@ -11,7 +12,7 @@ from bank_party.monitor.history import read_history
 from bank_party.role import BankRole
 from bank_party.settings import BankSettings
 from common.daemon.budget import allow_command, budget_command
-from common.daemon.commands import models_command, monitor_command, report_command
+from common.daemon.commands import models_command, monitor_command, report_command, verify_command
 from common.daemon.daemon import start
 from common.daemon.seat import Seat
 from common.doctor.cli import doctor_command
@@ -19,7 +20,11 @@ from common.doctor.side import Side
 from common.monitor.history import History
 from common.party import Party
 from common.process.serve import serve_command
+from common.report.card import Card
 from common.report.texts import Choice
+
+if TYPE_CHECKING:
+    from common.report.page import Report
 
 SEAT = Seat(Party.BANK, BankSettings, BankHome.of, BankRole, approach)
 
@@ -33,10 +38,10 @@ def _history(settings: BankSettings) -> History:
     return read_history(settings.data, settings.datasets, settings.monitor)
 
 
-def _page(data: Path, job: str, lang: Choice) -> str:
+def _page(data: Path, job: str, lang: Choice, card: Card) -> Report:
     from bank_party.report.page import make_report  # draws charts: the other commands need not wait for that library
 
-    return make_report(data, job, lang)
+    return make_report(data, job, lang, card)
 
 
 serve = serve_command(SEAT.name, partial(start, SEAT))
@@ -45,4 +50,5 @@ budget = budget_command(SEAT)
 allow = allow_command(SEAT)
 monitor = monitor_command(SEAT, _history)
 report = report_command(SEAT, _page)
+verify = verify_command(SEAT, _page)
 doctor = doctor_command(load_side, "This party's configuration")

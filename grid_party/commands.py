@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from common.daemon.budget import allow_command, budget_command
-from common.daemon.commands import models_command, monitor_command, report_command
+from common.daemon.commands import models_command, monitor_command, report_command, verify_command
 from common.daemon.daemon import start
 from common.daemon.seat import Seat
 from common.disk.folder import Name
@@ -16,11 +17,15 @@ from common.monitor.book import Book
 from common.monitor.history import History, make_history
 from common.party import Party
 from common.process.serve import serve_command
+from common.report.card import Card
 from common.report.texts import Choice
 from grid_party.door import approach
 from grid_party.home import GridHome
 from grid_party.role import GridRole
 from grid_party.settings import GridSettings
+
+if TYPE_CHECKING:
+    from common.report.page import Report
 
 SEAT = Seat(Party.GRID, GridSettings, GridHome.of, GridRole, approach)
 
@@ -34,10 +39,10 @@ def _history(settings: GridSettings) -> History:
     return make_history(Book(settings.data / Name.HISTORY).readings(), settings.monitor)
 
 
-def _page(data: Path, job: str, lang: Choice) -> str:
+def _page(data: Path, job: str, lang: Choice, card: Card) -> Report:
     from grid_party.report import make_report  # draws charts: the other commands need not wait for that library
 
-    return make_report(data, job, lang)
+    return make_report(data, job, lang, card)
 
 
 serve = serve_command(SEAT.name, partial(start, SEAT))
@@ -46,4 +51,5 @@ budget = budget_command(SEAT)
 allow = allow_command(SEAT)
 monitor = monitor_command(SEAT, _history)
 report = report_command(SEAT, _page)
+verify = verify_command(SEAT, _page)
 doctor = doctor_command(load_side, "This party's configuration")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,40 +10,52 @@ from typing import Any
 from bank_party.decision import bundle
 from bank_party.decision.bundle import Decision, HeldOut
 from bank_party.report import figures, labels
+from bank_party.report.findings import bank_findings
 from bank_party.report.judged import Judged, judge
 from bank_party.report.parts import FEW
 from common.disk.folder import Name
 from common.home.record import Record, Refit
+from common.report.card import Card
 from common.report.evidence import Evidence, gather
-from common.report.page import Chart, Own, render
+from common.report.page import Chart, Own, Report, make, sign
 from common.report.texts import Choice, Words
 from common.stats.few import LEAST
 
 SECTIONS = (
-    "summary", "identity", "data", "features", "model", "stability", "ranking", "lift", "calibration", "grades", "comparison",
+    "summary", "findings", "card", "identity", "data", "features", "dictionary", "model", "stability",
+    "ranking", "lift", "calibration", "grades", "comparison",
     "segments", "decision", "swap", "opened", "warnings", "sign",
 )  # fmt: skip
 
 
-def make_report(data: Path, job: str, choice: Choice) -> str:
-    """The page of a training job, from the bank's data folder; raises as `gather` does."""
+def make_report(data: Path, job: str, choice: Choice, card: Card | None = None) -> Report:
+    """The report of a training job, from the bank's data folder; raises as `gather` does."""
     evidence = gather(data, job, bundle.RULES)
     held = bundle.load(job, data / Name.MODELS / job)
-    return render(evidence, own(evidence, held), choice)
+    card = card or Card()
+    return make(evidence, own(evidence, held, card), choice, card)
 
 
-def own(evidence: Evidence, held: HeldOut) -> Own:
+def own(evidence: Evidence, held: HeldOut, card: Card) -> Own:
     """The bank's part of the page."""
     judged = judge(held)
     return Own(
         SECTIONS,
         Path(__file__).parent,
-        lambda words: _values(evidence, held, judged, words),
+        lambda words: _values(evidence, held, judged, words) | {"meanings": _meanings(evidence.record, held.decision, card)},
         _charts(evidence, held.decision, judged),
+        bank_findings(evidence.record, held, judged, card),
     )
 
 
-def _values(evidence: Evidence, held: HeldOut, judged: Judged, words: Words) -> Mapping[str, Any]:
+def _meanings(record: Record, rules: Decision, card: Card) -> list[tuple[str, Any, str]]:
+    """(column, what the card tells of it, the sign of its weight or, of a closed model, of what it explains)."""
+    known = {c.name: c.joint for c in rules.coefficients if c.name == c.source}
+    names = [feature.name for feature in record.features if feature.name in card.columns]
+    return [(name, card.columns[name], sign(known.get(name))) for name in names]
+
+
+def _values(evidence: Evidence, held: HeldOut, judged: Judged, words: Words) -> dict[str, Any]:
     return {
         "held": held,
         "judged": judged,

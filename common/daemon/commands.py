@@ -1,4 +1,4 @@
-"""`models`, `monitor`, `report`: what a party reads in its own data folder, without a daemon."""
+"""`models`, `monitor`, `report`, `verify`: what a party reads in its own data folder, without a daemon."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -20,16 +20,19 @@ from common.daemon.seat import S, Seat
 from common.disk.files import write_private
 from common.disk.folder import Name
 from common.disk.words import LANGS, Lang
-from common.errors import PlanError
+from common.errors import ConfigError, PlanError
 from common.home.registry import Registry
 from common.monitor.book import Book
 from common.monitor.history import History
 from common.monitor.page import make_page
 from common.monitor.reference import SCORE
 from common.plan.read import load_plan
-from common.report.texts import Choice
-from common.report.write import write_report
 from common.wire import coordinator_pb2 as wire
+
+if TYPE_CHECKING:
+    from common.report.card import Card
+    from common.report.page import Report
+    from common.report.texts import Choice
 
 ALARM = 3  # exit code
 _config = click.option(
@@ -125,8 +128,11 @@ def _print_history(history: History, job: wire.Job | None, console: Console) -> 
         console.print(f"retraining: {job.id}", highlight=False)
 
 
-def report_command(seat: Seat[Any, Any], make: Callable[[Path, str, Choice], str]) -> click.Command:
-    """make: this party's page of a job, from its data folder."""
+Make = Callable[[Path, str, "Choice", "Card"], "Report"]  # of a job, from a data folder
+
+
+def report_command(seat: Seat[Any, Any], make: Make) -> click.Command:
+    """make: this party's report of a job, from its data folder."""
 
     @click.command()
     @click.argument("job")
@@ -142,11 +148,33 @@ def report_command(seat: Seat[Any, Any], make: Callable[[Path, str, Choice], str
         help="Its language; both: with a switch.",
     )
     def report(job: str, config: Path, out: Path, lang: Choice) -> None:
-        """Write the report of a training JOB for review and signature."""
-        write_report(make(seat.load(config).data, job, lang), out)
-        click.echo(f"{out}: open it in a browser, print it to sign it")
+        """Write the report of a training JOB for review and signature, its tables as JSON and CSV beside it."""
+        from common.report.write import beside, write_report  # loads what draws: the other commands need not wait for it
+
+        settings = seat.load(config)
+        write_report(make(settings.data, job, lang, settings.card), out)
+        text, folder = beside(out)
+        click.echo(f"{out}: open it in a browser, print it to sign it; its tables are in {text} and {folder}/")
 
     return report
+
+
+def verify_command(seat: Seat[Any, Any], make: Make) -> click.Command:
+    """make: as for `report`."""
+
+    @click.command()
+    @click.argument("report", type=click.Path(path_type=Path))
+    @_config
+    def verify(report: Path, config: Path) -> None:
+        """Compare a REPORT with its JSON and CSV, and with what this party's folder gives now; exit code 1 if it differs."""
+        from common.report.verify import read_report, tell, verify_here
+
+        settings, written = seat.load(config), read_report(report)
+        if written.party != seat.party.value:
+            raise ConfigError(f"{report}: a report of the {written.party}", remedy=f"Run `{written.party}-party verify` there.")
+        tell(verify_here(written, lambda job, choice: make(settings.data, job, choice, settings.card)))
+
+    return verify
 
 
 def _when(at: float) -> str:

@@ -16,5 +16,6 @@ def party_group(name: str, about: str, module: str) -> LazyGroup:
         models="List this party's models: version, stage, and how the champion changed.",
         monitor="Show how what was scored has changed since training.",
         report="Write the report of a training JOB for review and signature.",
+        verify="Compare a REPORT with its tables, and with what this party's folder gives now.",
     )
     return LazyGroup(name, about, listed)

@@ -9,6 +9,7 @@ from common.monitor.config import MonitorConfig
 from common.party import Identity
 from common.plan.policy import Policy
 from common.process.settings import Address, Named, Process, Remote
+from common.report.card import Card
 from common.rows.dataset import DatasetConfig
 
 
@@ -24,6 +25,7 @@ class PartySettings(Process):
         default=1024, ge=0, description="What a job may hold in memory of its columns; larger ones go to files in data/scratch."
     )
     monitor: MonitorConfig = Field(default=MonitorConfig(), description="From where on a change of the data is an alarm.")
+    card: Card = Field(default=Card(), description="What the report says of purpose, target, limits and columns.")
 
 
 def check_separate(own: Identity, settings: PartySettings) -> None:

@@ -20,7 +20,8 @@ from pydantic import ValidationError
 from common.config import StrictModel
 from common.disk.files import make_folder, write_private
 from common.errors import DataError, JobNotFound
-from common.features import univariate
+from common.features import collinearity, univariate
+from common.features.collinearity import Block, Collinear
 from common.features.univariate import Feature
 from common.learn.learner import Half
 from common.party import Party
@@ -68,6 +69,8 @@ class Record(StrictModel):
     months: tuple[Month, ...]
     features: tuple[Feature, ...]
     refits: tuple[Refit, ...] = ()
+    both_sides: int | None = None  # enterprises with rows in training and among the held-out; None: an older record
+    collinear: tuple[Collinear, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,15 @@ class Seen:
 
 
 def make_record(
-    model: Half, table: FeatureTable, train_rows: int, seen: Seen, refits: tuple[Refit, ...], now: datetime | None = None
+    model: Half,
+    table: FeatureTable,
+    train_rows: int,
+    seen: Seen,
+    refits: tuple[Refit, ...],
+    now: datetime | None = None,
+    block: Block | None = None,
 ) -> Record:
-    """table: all matched rows, training rows first, `train_rows` of them."""
+    """table: all matched rows, training rows first, `train_rows` of them; block: their prepared columns, the model's."""
     return Record(
         job=model.job,
         party="grid" if model.party is Party.GRID else "bank",
@@ -94,6 +103,8 @@ def make_record(
         months=_months(table, train_rows),
         features=_features(model, table, train_rows),
         refits=refits,
+        both_sides=len(np.intersect1d(table.ids.codes[:train_rows], table.ids.codes[train_rows:])),
+        collinear=() if block is None else collinearity.describe(model.columns, block, train_rows),
     )
 
 

@@ -27,6 +27,21 @@ def remarks(evidence: Evidence) -> dict[str, str]:
     return found
 
 
+def without_values(text: str, evidence: Evidence) -> str:
+    """A warning of columns left out by the table's columns alone: an indicator's name holds a value of a row."""
+    if (match := re.fullmatch(r"left out (.+?)( and \d+ more)?: (.+)", text)) is None:
+        return text
+    known = [feature.name for feature in evidence.record.features]
+    found: dict[str, int] = {}
+    for name in _names(match[1]):
+        source = name if name in known else next((k for k in known if name.startswith(f"{k}=")), None)
+        if source is None:
+            return f"left out columns: {match[3]}"
+        found[source] = found.get(source, 0) + (name != source)
+    told = ", ".join(f"{name!r} ({count} levels)" if count else repr(name) for name, count in found.items())
+    return f"left out {told}{match[2] or ''}: {match[3]}"
+
+
 def _note(found: dict[str, str], name: str, reason: str, features: Sequence[Feature]) -> None:
     for feature in features:
         if name == feature.name and not feature.prepared:

@@ -53,7 +53,29 @@ def moment(value: datetime) -> str:
     return value.strftime("%Y-%m-%d %H:%M:%S")
 
 
+def edge(value: float | None) -> str:
+    """A probability that may be a row's, to so many figures as its decision needs."""
+    return share(value, 2)
+
+
 FILTERS = {
     "count": count, "share": share, "real": real, "signed": signed, "brief": brief, "p_value": p_value, "moment": moment,
-    "money": money, "month": month_text,
+    "money": money, "month": month_text, "edge": edge,
 }  # fmt: skip
+
+
+def _plain(value: float | None, _: int = 0) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def _plain_brief(value: float | None) -> str:
+    return "" if value is None or abs(value) == float("inf") else f"{float(f'{value:.3g}'):.6g}"
+
+
+PLAIN = FILTERS | dict.fromkeys(("share", "real", "signed", "money"), _plain) | {
+    "count": lambda value: "" if value is None else f"{value:.0f}",
+    "p_value": lambda value: f"{value:.6g}",
+    "brief": _plain_brief,
+    "edge": lambda value: "" if value is None else f"{value:.4f}",
+}  # fmt: skip
+"""The same filters for programs: shares as fractions, six figures, "" for what is hidden. `brief` and `edge` stay as coarse."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +13,13 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from common.disclosure import CATALOGUE
-from common.report import figures, numbers
+from common.report import figures, numbers, tables
+from common.report.card import Card
 from common.report.charts import style
-from common.report.columns import remarks
+from common.report.columns import remarks, without_values
 from common.report.evidence import Evidence
+from common.report.findings import Finding, Verdict, common_findings
+from common.report.tables import Table
 from common.report.texts import TAGS, Choice, Words
 from common.stats.few import LEAST, hidden_cells
 
@@ -28,35 +33,87 @@ _MOST_BINS = 40  # columns whose bins are listed
 class Own:
     """A side's part of the page: its sections in order, the folder of those templates that it alone has, and their values.
 
-    values: a function of the words, by name as the templates use them; charts: by name.
+    values: a function of the words, by name as the templates use them; charts: by name; findings: before those of both sides.
     """
 
     sections: tuple[str, ...]
     templates: Path | None = None
     values: Callable[[Words], Mapping[str, Any]] = lambda words: {}
     charts: Mapping[str, Chart] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
 
 
-def render(evidence: Evidence, own: Own, choice: Choice) -> str:
-    """The page in one language or, by a switch, in both."""
+@dataclass(frozen=True, repr=False)
+class Report:
+    """One training job at one party: the page, its tables as numbers, and what says whose they are, JSON-safe."""
+
+    page: str
+    tables: tuple[Table, ...]
+    about: dict[str, Any]
+
+
+def make(evidence: Evidence, own: Own, choice: Choice, card: Card) -> Report:
+    """The page in one language or, by a switch, in both, and its tables."""
+    found = tables.read_tables(_render(evidence, own, "en", card, plain=True))
+    about = {
+        "job": evidence.model.job,
+        "party": evidence.party.value,
+        "software": evidence.model.about["software"],
+        "code_sha256": evidence.record.code_sha256,
+        "plan_sha256": evidence.model.about["plan_sha256"],
+        "dataset_sha256": evidence.model.about["dataset_sha256"],
+        "files_sha256": evidence.digests,
+        "tables_sha256": tables.digest(found),
+        "findings": [{"check": f.check, "verdict": f.verdict.value} for f in _findings(evidence, own, card)],
+    }
+    return Report(_render(evidence, own, choice, card, about["tables_sha256"]), found, about)
+
+
+def _findings(evidence: Evidence, own: Own, card: Card) -> list[Finding]:
+    """The worst first, otherwise in their order."""
+    worst = list(Verdict)[::-1]
+    return sorted((*own.findings, *common_findings(evidence, card)), key=lambda finding: worst.index(finding.verdict))
+
+
+def _render(evidence: Evidence, own: Own, choice: Choice, card: Card, fingerprint: str = "", *, plain: bool = False) -> str:
+    """plain: for programs, without charts; fingerprint: of the tables."""
     words = Words(choice)
     folders = [_TEMPLATES, *([own.templates] if own.templates is not None else [])]
     environment = Environment(
         loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= numbers.FILTERS
+    environment.filters |= numbers.PLAIN if plain else numbers.FILTERS
     environment.globals |= {"t": words, "least": LEAST, "hidden_cells": hidden_cells, "shown": numbers.shown}
-    with style():
-        charts = {name: _markup(chart(words)) for name, chart in (_charts(evidence) | dict(own.charts)).items()}
+    charts: dict[str, Markup | None] = defaultdict(lambda: None)
+    if not plain:
+        with style():
+            charts |= {name: _markup(chart(words)) for name, chart in (_charts(evidence) | dict(own.charts)).items()}
+    findings = _findings(evidence, own, card)
     return environment.get_template("page.html.j2").render(
         {
             "e": evidence, "judged": None, "sections": own.sections, "party": evidence.party.value, "record": evidence.record,
             "model": evidence.model, "words": words, "tags": TAGS, "charts": charts, "remarks": remarks(evidence),
             "opened": opened(evidence, words), "features": _features(evidence), "binned": _binned(evidence),
-            "months": _months(evidence), **own.values(words),
+            "months": _months(evidence), "findings": findings, "card": card, "fingerprint": fingerprint,
+            "counted": {v.value: Counter(f.verdict for f in findings)[v] for v in Verdict},
+            "meanings": _meanings(evidence, card), "warnings": [without_values(text, evidence) for text in
+            evidence.model.about["warnings"]], **own.values(words),
         }
     )  # fmt: skip
+
+
+def _meanings(evidence: Evidence, card: Card) -> list[tuple[str, Any, str]]:
+    """(column, what the card tells of it, the sign of its weight where that is known here), in the order of the columns."""
+    model = evidence.model
+    known = {} if model.coefficients is None else dict(zip(model.columns, model.coefficients.tolist(), strict=True))
+    names = [feature.name for feature in evidence.record.features if feature.name in card.columns]
+    return [(name, card.columns[name], sign(known.get(name))) for name in names]
+
+
+def sign(weight: float | None) -> str:
+    """Of a weight; a dash where there is none."""
+    return numbers.DASH if not weight else "+" if math.copysign(1.0, weight) > 0 else "−"
 
 
 def _markup(svg: str | None) -> Markup | None:

@@ -96,7 +96,7 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         known = await asyncio.to_thread(reference.describe, table, train_rows, heard.u if heard else None)
         packed = pack(model)
         seen = Seen(job.outcome.counts, job.outcome.seconds, tuple(sorted(o.value for o in job.session.opened)))
-        record = await asyncio.to_thread(make_record, model, table, train_rows, seen, kept.refits)
+        record = await asyncio.to_thread(make_record, model, table, train_rows, seen, kept.refits, block=prepared.matrix)
         chosen = selection(binnings, model.fitted.sources, plan.preparation) if binnings else None
     await keep_both(job, Product(packed, known, kept, record, chosen))
 

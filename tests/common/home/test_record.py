@@ -15,7 +15,7 @@ from common.errors import DataError, JobNotFound
 from common.home import record as module
 from common.home.record import Seen, code_fingerprint, load_record, make_record, save_record
 from common.party import Party
-from common.rows.table import FeatureTable
+from common.rows.table import FeatureTable, Ids
 from tests.bank_party.decision.test_decide import MODEL
 from tests.common.stages.companies import Companies, frames
 
@@ -50,7 +50,7 @@ async def test_a_job_leaves_a_record_at_both_parties(tmp_path: Path) -> None:
 def table(rows: int = 40) -> FeatureTable:
     columns = {"debt": np.arange(rows, dtype=np.float64), "tax": np.ones(rows)}
     label = (np.arange(rows) % 4 == 0).astype(np.float64)
-    return FeatureTable(np.array([f"F{k}" for k in range(rows)], object), None, columns, {}, label, tuple(columns))
+    return FeatureTable(Ids.of([f"F{k}" for k in range(rows)]), None, columns, {}, label, tuple(columns))
 
 
 def saved(folder: Path) -> None:

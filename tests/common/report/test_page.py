@@ -14,9 +14,10 @@ from bank_party.report import page as bank
 from common.disk.words import LANGS
 from common.party import Party
 from common.report import page
+from common.report.card import Card
 from common.report.evidence import Evidence, gather
 from common.report.numbers import real, share, signed
-from common.report.page import Own, render
+from common.report.page import Own, make
 from common.report.texts import Choice, catalogue
 from grid_party import report as grid
 from tests.common.report.conftest import JOB, Job
@@ -72,7 +73,7 @@ def evidence(job: Job) -> dict[Party, Evidence]:
 def pages(job: Job) -> dict[tuple[Party, Choice], str]:
     choices: tuple[Choice, ...] = ("en", "zh", "both")
     make = {Party.GRID: grid.make_report, Party.BANK: bank.make_report}
-    return {(party, choice): make[party](job.data(party), JOB, choice) for party in Party for choice in choices}
+    return {(party, choice): make[party](job.data(party), JOB, choice).page for party in Party for choice in choices}
 
 
 @pytest.mark.parametrize("party", Party)
@@ -182,7 +183,7 @@ def test_counted_bins_are_shown_and_small_ones_are_not(evidence: dict[Party, Evi
     columns = [{"name": "peak", "iv": 0.4321, "kept": True, "reason": "", "bins": bins}]
     base = evidence[Party.GRID]
     with_bins = Evidence(base.model, base.plan, base.record, {"coding": "woe", "columns": columns}, base.digests)
-    found = Outline(render(with_bins, Own(("features",)), "en")).sections["features"]
+    found = Outline(make(with_bins, Own(("features",)), "en", Card()).page).sections["features"]
     assert "Bins of peak" in found and "0.432" in found
     assert "[0, 1)\n500\n20.00%\n−0.111" in found
     assert "0.333" not in found and "75.00%" not in found  # and, as a total would tell it, neither is the next smallest
@@ -190,7 +191,7 @@ def test_counted_bins_are_shown_and_small_ones_are_not(evidence: dict[Party, Evi
 
 
 def test_the_page_is_the_same_each_time(job: Job, pages: dict[tuple[Party, Choice], str]) -> None:
-    assert grid.make_report(job.data(Party.GRID), JOB, "both") == pages[Party.GRID, "both"]
+    assert grid.make_report(job.data(Party.GRID), JOB, "both").page == pages[Party.GRID, "both"]
 
 
 def test_templates_name_no_section_that_is_not_there() -> None:

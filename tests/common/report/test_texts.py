@@ -45,7 +45,7 @@ def test_a_text_is_there_in_both_languages_with_the_same_blanks(key: str) -> Non
     assert en.strip() and zh.strip()
     assert fields(en) == fields(zh)
     assert not CHINESE.search(en) or key == "page.chinese"
-    assert CHINESE.search(zh) or key in SAME or not re.search("[a-z]{3}", zh), zh
+    assert CHINESE.search(zh) or key in SAME or not re.search("[a-z]{3}", re.sub(r"\{\w+\}", "", zh)), zh
 
 
 def test_every_key_that_is_used_is_there_and_every_key_is_used() -> None:
