@@ -20,9 +20,7 @@ def read_duckdb(path: str, sql: Sql, columns: list[str], origin: Origin) -> pa.T
     try:
         import duckdb
     except ImportError:
-        raise ConfigError(
-            "source.sql: what reads DuckDB files is not installed", remedy="Run: pip install 'wattscore[duckdb]'."
-        ) from None
+        raise ConfigError("source.sql: what reads DuckDB files is not installed", remedy="Run: pip install duckdb.") from None
     try:
         with duckdb.connect(path, read_only=True) as database:
             found = database.sql(f"SELECT * FROM {_quoted(sql.table)}" if sql.table else sql.query or "")  # noqa: S608

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from common.config import to_toml, validate
 from common.features import leaks
@@ -17,6 +18,8 @@ from common.rows.declare import ColumnConfig, DatasetConfig
 from common.rows.ids import form
 from common.rows.kind import Seen
 from common.rows.months import month_text
+
+Values = npt.NDArray[np.float64]
 
 _ANY_KEY = "\N{NO-BREAK SPACE}"  # a name that no column has: nothing is known of keys yet
 
@@ -60,8 +63,16 @@ def _keys(config: DatasetConfig, loaded: Loaded) -> list[tuple[str, str, str]]:
         first, last = (month_text(int(m)) for m in (table.periods.min(), table.periods.max()))
         lines.append((config.period, "month", f"{first} to {last}"))
     if config.label is not None and table.label is not None:
-        lines.append((config.label, "label", f"1 in {np.mean(table.label):.2%} of rows"))
+        lines.append((config.label, "label", _outcomes(table.label)))
     return lines
+
+
+def _outcomes(label: Values) -> str:
+    known = label[~np.isnan(label)]
+    if not len(known):
+        return "no outcome is known"
+    left = len(label) - len(known)
+    return f"1 in {known.mean():.2%} of rows" + (f"; {left} rows whose outcome is not known yet" if left else "")
 
 
 def as_toml(schema: Schema, name: str) -> str:

@@ -34,7 +34,7 @@ class SqlRows(Origin):
 
 
 DRIVERS = {
-    "postgresql": ("wattscore[postgres]", "postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"),
+    "postgresql": ("psycopg[binary]", "postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"),
     "opengauss": ("opengauss-sqlalchemy psycopg2-binary", "opengauss+psycopg2://USER:PASSWORD@HOST:5432/DATABASE"),
     "mysql": ("pymysql", "mysql+pymysql://USER:PASSWORD@HOST/DATABASE"),
     "mariadb": ("pymysql", "mariadb+pymysql://USER:PASSWORD@HOST/DATABASE"),
@@ -43,7 +43,7 @@ DRIVERS = {
     "db2": ("ibm_db_sa", "db2+ibm_db://USER:PASSWORD@HOST:50000/DATABASE"),
     "ibm_db_sa": ("ibm_db_sa", "db2+ibm_db://USER:PASSWORD@HOST:50000/DATABASE"),
     "mssql": ("pymssql", "mssql+pymssql://USER:PASSWORD@HOST/DATABASE"),
-    "duckdb": ("wattscore[duckdb]", "duckdb:////absolute/path.duckdb"),
+    "duckdb": ("duckdb", "duckdb:////absolute/path.duckdb"),
     "kingbase8": ("ksycopg2", "kingbase8+ksycopg2://USER:PASSWORD@HOST:54321/DATABASE"),
     "clickhouse": ("clickhouse-sqlalchemy", "clickhouse+native://USER:PASSWORD@HOST/DATABASE"),
     "hive": ("'pyhive[hive_pure_sasl]'", "hive://USER@HOST:10000/DATABASE"),

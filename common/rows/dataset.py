@@ -21,6 +21,7 @@ from common.rows.featurefile import declared
 from common.rows.formats.paths import parts_of
 from common.rows.ids import read_ids
 from common.rows.kind import Seen, look
+from common.rows.labels import read_labels, with_outcome
 from common.rows.months import TAKEN, days_of, read_months
 from common.rows.numbers import read_numbers
 from common.rows.origin import Data, Mask
@@ -52,7 +53,8 @@ def read_table(
     """The files of `config`, checked; `name` is the dataset's name in messages.
 
     The label is read where it is declared. With `require_label` (training at the bank) it must be declared, be in the
-    file and hold both classes; without, a file lacking the label column gives a table without label.
+    file and hold both classes, and rows whose outcome is not known yet are left out and counted; without, such rows have
+    the label NaN, and a file lacking the label column gives a table without label.
     Columns that do not fit in memory go to `scratch`; each is read, checked and put there by itself.
     Raises ConfigError for a label at the grid or none declared where required, DataError for what is wrong in the file.
     """
@@ -71,6 +73,7 @@ def read_table(
     ids = _ids(file, config.id, data, warnings)
     periods = None if config.period is None else _periods(file, config, config.period, data)
     _check_unique(file, ids, periods)
+    outcomes = None if label is None else read_labels(file, config, label, data)
     words, numeric = config.missing, [c for c in columns if columns[c].kind == "numeric"]
     table = FeatureTable(
         ids=ids,
@@ -79,10 +82,12 @@ def read_table(
         categorical=Columns(
             {c: _categories(file, c, columns[c], data, words, warnings, where) for c in columns if c not in numeric}
         ),
-        label=None if label is None else _label(file, label, data, words, both=require_label),
+        label=outcomes,
         order=tuple(c for c in file.header if c in columns),
     )
     keep = _kept(table, columns, file, warnings)
+    if outcomes is not None and label is not None and require_label:
+        keep &= with_outcome(file, label, outcomes, keep, warnings)
     aside = {} if label is None else {s.column: days_of(file, s.column, data)[keep] for s in seen if s.config is None}
     table = table if keep.all() else table.take(np.flatnonzero(keep), where)
     return Loaded(table, columns, tuple(warnings), seen, aside)
@@ -128,7 +133,7 @@ def read_outcomes(config: DatasetConfig, *, name: str) -> FeatureTable | None:
     file.require(keys)
     data = file.read([*keys, config.label])
     periods = None if config.period is None else _periods(file, config, config.period, data)
-    label = _known_labels(file, config.label, data, config.missing)
+    label = read_labels(file, config, config.label, data)
     return FeatureTable(_ids(file, config.id, data, []), periods, {}, {}, label)
 
 
@@ -185,25 +190,6 @@ def _periods(file: TableFile, config: DatasetConfig, column: str, data: Data) ->
     if found.bad.any():
         raise file.bad_rows(column, found.bad, "not a month", TAKEN, data[column])
     return found.counted
-
-
-def _label(file: TableFile, column: str, data: Data, words: Collection[str], *, both: bool) -> npt.NDArray[np.float64]:
-    values = _known_labels(file, column, data, words)
-    if (missing := np.isnan(values)).any():
-        raise file.bad_rows(column, missing, "the label is missing", "Remove rows whose outcome is not known.")
-    if both and values.min() == values.max():
-        raise file.fault(f"column {column!r}: every label is the same", remedy="Training needs rows of both classes.")
-    return values
-
-
-def _known_labels(file: TableFile, column: str, data: Data, words: Collection[str]) -> npt.NDArray[np.float64]:
-    """0.0, 1.0, or NaN where it is missing."""
-    found = read_numbers(file, column, data, words=words)
-    values = found.values
-    bad = found.malformed | ~(np.isnan(values) | (values == 0) | (values == 1))
-    if bad.any():
-        raise file.bad_rows(column, bad, "the label is not 0 or 1", "Write 1 for overdue and 0 for not.", data[column])
-    return values
 
 
 def _check_unique(file: TableFile, ids: Ids, periods: npt.NDArray[np.int32] | None) -> None:

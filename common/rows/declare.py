@@ -116,6 +116,9 @@ class DatasetConfig(FileOptions):
         default=(), description="Further words and numbers that mean that nothing is known, such as '-' or '-9999'."
     )
     label: str | None = Field(default=None, description="The column of 0/1 outcomes; at the bank only.")
+    label_values: dict[str, Literal[0, 1]] = Field(
+        default_factory=dict, description="What the words of the label mean, where they are not 1 and 0: { 是 = 1, 否 = 0 }."
+    )
     columns: dict[str, ColumnConfig] = Field(
         default_factory=dict, description="The feature columns to read; when empty, all others of the file, inferred."
     )
@@ -126,6 +129,10 @@ class DatasetConfig(FileOptions):
             return self._of_features(self.features)
         if self.path == Path() or not self.id:
             raise ValueError("give path and id, or features")
+        if self.label_values and self.label is None:
+            raise ValueError("label_values are for a dataset with a label")
+        if self.label_values and set(self.label_values.values()) != {0, 1}:
+            raise ValueError("label_values must have a word for 1 and one for 0")
         keys = [key for key in (self.id, self.period, self.label) if key is not None]
         if len(set(keys)) < len(keys):
             raise ValueError("id, period and label must be different columns")

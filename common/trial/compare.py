@@ -44,7 +44,7 @@ def _fit(x: Reals, y: Reals, ridge: float, held: Reals) -> Reals:
     try:
         from sklearn.linear_model import LogisticRegression
     except ImportError:
-        raise ConfigError("--compare needs scikit-learn", remedy="pip install 'wattscore[compare]'") from None
+        raise ConfigError("--compare needs scikit-learn", remedy="Run: pip install scikit-learn") from None
     model = LogisticRegression(C=1.0 / (len(y) * ridge) if ridge else np.inf, tol=1e-8, max_iter=10_000)
     scores: Reals = model.fit(x, y).decision_function(held)
     return scores

@@ -74,7 +74,7 @@ def _cells(path: Path, origin: Origin, options: FileOptions) -> tuple[str, list[
     except ImportError:
         raise ConfigError(
             f"{path}: an Excel workbook, and what reads it is not installed",
-            remedy="Run: pip install 'wattscore[excel]'. Or save the sheet as CSV UTF-8.",
+            remedy="Run: pip install python-calamine. Or save the sheet as CSV UTF-8.",
         ) from None
     try:
         with CalamineWorkbook.from_path(str(path)) as book:

@@ -50,5 +50,5 @@ def test_what_the_file_lacks_is_said_and_nothing_is_written(file: Path, monkeypa
 
 def test_without_the_library_it_is_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "duckdb", None)
-    with pytest.raises(ConfigError, match=r"wattscore\[duckdb\]"):
+    with pytest.raises(ConfigError, match=r"pip install duckdb"):
         read_sql(Sql(url_env="RECORDS_URL", table="monthly"), "grid", ["id"])

@@ -216,7 +216,7 @@ def test_postgresql_is_only_read(database: str, monkeypatch: pytest.MonkeyPatch)
     [
         ("oracle+nodriver://u:hunter2@h/d", "oracledb"), ("dm+dmPython://u:hunter2@h:5236", "dmSQLAlchemy"),
         ("db2+ibm_db://u:hunter2@h/d", "ibm_db_sa"), ("opengauss+psycopg2://u:hunter2@h/d", "opengauss-sqlalchemy"),
-        ("mysql+mysqldb://u:hunter2@h/d", "pymysql"), ("postgresql+nodriver://u:hunter2@h/d", "wattscore[postgres]"),
+        ("mysql+mysqldb://u:hunter2@h/d", "pymysql"), ("postgresql+nodriver://u:hunter2@h/d", "psycopg[binary]"),
         ("mssql+nodriver://u:hunter2@h/d", "pymssql"), ("kingbase8+ksycopg2://u:hunter2@h/d", "ksycopg2"),
     ],
 )  # fmt: skip

@@ -129,8 +129,33 @@ def test_a_label_that_is_not_0_or_1_is_refused(csv: Any, label: str) -> None:
     assert "line 4, column 'y'" in text and "not 0 or 1" in text
 
 
-def test_a_missing_label_is_refused(csv: Any) -> None:
-    assert "line 3, column 'y': the label is missing" in refusal(csv, "id,x,y\na,1,1\nb,2,\n", label="y")
+def test_rows_whose_outcome_is_open_are_left_out_of_training_and_counted_and_are_scored(csv: Any) -> None:
+    text = "id,x,y\na,1,1\nb,2,\nc,3,0\nd,4,NA\n"
+    trained = csv(text, label="y", require_label=True)
+    assert trained.table.ids.tolist() == ["A", "C"] and trained.table.label.tolist() == [1.0, 0.0]
+    assert trained.table.numeric["x"].tolist() == [1.0, 3.0]
+    assert "column 'y': 2 rows whose outcome is open are left out of training" in trained.warnings
+    scored = csv(text, label="y")
+    assert scored.table.rows == 4 and np.isnan(scored.table.label).tolist() == [False, True, False, True]
+    assert not any("outcome" in said for said in scored.warnings)
+    assert "no outcome is known" in refusal(csv, "id,x,y\na,1,\nb,2,\n", label="y", require_label=True)
+    assert "every label is the same" in refusal(csv, "id,x,y\na,1,\nb,2,1\n", label="y", require_label=True)
+
+
+def test_the_words_of_a_label_are_what_the_declaration_says(csv: Any) -> None:
+    words = {"是": 1, "否": 0}
+    text = "id,x,y\na,1,是\nb,2, 否 \nc,3,\nd,4,否\n"
+    found = csv(text, label="y", label_values=words, require_label=True)
+    assert found.table.label.tolist() == [1.0, 0.0, 0.0] and found.table.ids.tolist() == ["A", "B", "D"]
+    said = refusal(csv, "id,y\na,是\nb,坏\n", label="y", label_values=words, secret="坏")
+    assert "line 3, column 'y'" in said and "none of the words that label_values has" in said and "It has: 是, 否" in said
+
+
+def test_words_of_a_label_that_cannot_be(csv: Any) -> None:
+    with pytest.raises(ConfigError, match="a word for 1 and one for 0"):
+        csv("id,y\na,1\n", label="y", label_values={"是": 1})
+    with pytest.raises(ConfigError, match="for a dataset with a label"):
+        csv("id,y\na,1\n", label_values={"是": 1, "否": 0})
 
 
 def test_one_class_is_refused_for_training_only(csv: Any) -> None:

@@ -179,7 +179,7 @@ def test_a_workbook_asks_which_sheet_and_names_a_title(tmp_path: Path) -> None:
 def test_without_the_library_a_workbook_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = workbook(tmp_path / "t.xlsx", [["id"], ["a"]])
     monkeypatch.setitem(__import__("sys").modules, "python_calamine", None)
-    with pytest.raises(ConfigError, match=r"Excel workbook.*wattscore\[excel\]"):
+    with pytest.raises(ConfigError, match=r"Excel workbook.*pip install python-calamine"):
         rows_of(path)
 
 

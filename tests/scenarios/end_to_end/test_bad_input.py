@@ -51,7 +51,7 @@ def twice(frame: Frame) -> Frame:
         ("bank", twice, "more than one row for the same id (1 rows too many)", "line 5 and line 62 are both of id"),
         ("bank", put("y", 2), "column 'y': the label is not 0 or 1 (1 rows)", "line 9, column 'y': '2': the label"),
         ("bank", put("y", SECRET), "column 'y': the label is not 0 or 1 (1 rows)", f"'{SECRET}': the label"),
-        ("bank", put("y", ""), "column 'y': the label is missing (1 rows)", "line 9, column 'y'"),
+        ("bank", lambda f: f.assign(y=""), "column 'y': no outcome is known", "column 'y': no outcome is known"),
         ("bank", lambda f: f.assign(y=0), "column 'y': every label is the same", "every label is the same"),
         ("grid", put("id", ""), "column 'id': the id is empty (1 rows)", "line 9, column 'id'"),
         ("grid", lambda f: f.iloc[:0], "dataset declared: the file has a header and no rows", "no rows"),
