@@ -11,7 +11,15 @@ from pathlib import Path
 from common.daemon.settings import PartySettings
 from common.doctor.data import check_datasets, check_plan, check_room, dealer_needs, party_needs
 from common.doctor.finding import Finding, Machine, Report, Status, failed, passed, warned, worst
-from common.doctor.own import check_certificate, check_dealer, check_folder, check_proxies, check_trust, own_identity
+from common.doctor.own import (
+    check_certificate,
+    check_dealer,
+    check_descriptors,
+    check_folder,
+    check_proxies,
+    check_trust,
+    own_identity,
+)
 from common.doctor.remote import Visit, check_attendance, visit
 from common.doctor.side import Side
 from common.errors import WattScoreError
@@ -111,7 +119,7 @@ async def _check_data(side: Side, plan: AnyPlan | None, machine: Machine) -> lis
 def _look_at_data(
     settings: PartySettings | CoordinatorSettings, side: Side, plan: AnyPlan | None, machine: Machine
 ) -> list[Finding]:
-    findings = [check_folder(settings.data)]
+    findings = [check_folder(settings.data), check_descriptors(machine)]
     if isinstance(settings, CoordinatorSettings) or side.party is None:
         assert isinstance(settings, CoordinatorSettings)  # noqa: S101
         return [*findings, *check_room(settings, dealer_needs(settings), machine)]

@@ -13,6 +13,7 @@ from pathlib import Path
 from common import __version__
 from common.errors import WattScoreError
 from common.wire.peer import PROTOCOL
+from common.wire.unproven import obtainable
 
 SOON = 30  # days of a certificate that are few
 
@@ -98,11 +99,12 @@ def free_memory() -> int:
 
 @dataclass(frozen=True)
 class Machine:
-    """The surroundings that checks ask: clock, disk, memory, versions."""
+    """The surroundings that checks ask: clock, disk, memory, descriptors, versions."""
 
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     free_disk: Callable[[Path], int] = free_disk
     free_memory: Callable[[], int] = free_memory
+    descriptors: Callable[[], int] = obtainable
     software: str = __version__
     protocol: int = PROTOCOL
     patience: float = 1.0  # by which every limit of seconds is multiplied

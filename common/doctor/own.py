@@ -18,6 +18,7 @@ from common.wire.tls import TlsConfig, read_key
 
 PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
 """What gRPC would follow if it were let, in this case only."""
+FEW_DESCRIPTORS = 4096
 _REISSUE = "Issue a new one with `wattscore certs issue` and put it in place of the old: no restart is needed."
 
 
@@ -138,6 +139,17 @@ def _check_neutral(own: Identity, settings: CoordinatorSettings) -> None:
                 f"the coordinator {own} belongs to the organisation of {party}",
                 remedy="Run it at a third organisation: dealer and one party together can read the other's data.",
             )
+
+
+def check_descriptors(machine: Machine) -> Finding:
+    """That connections of strangers and a job's files fit side by side. The daemon itself asks for all that it may have."""
+    if (most := machine.descriptors()) < FEW_DESCRIPTORS:
+        return warned(
+            "descriptors",
+            f"this user may open {most} files and connections, fewer than {FEW_DESCRIPTORS}",
+            "Raise the limit: LimitNOFILE in a systemd unit, `ulimits` in Compose, `ulimit -Hn` of the daemon's shell.",
+        )
+    return passed("descriptors", f"this user may open {most} files and connections")
 
 
 def check_folder(data: Path) -> Finding:

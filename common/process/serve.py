@@ -21,6 +21,7 @@ from common.logs import fatal
 from common.process.memory import keep_freed_memory
 from common.process.metrics import MetricsServer
 from common.process.settings import Process
+from common.wire.unproven import raise_descriptors
 
 _log = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -71,6 +72,7 @@ def serve_metrics(settings: Process, registry: CollectorRegistry) -> MetricsServ
 
 async def _serve(name: str, start: Start, config: Path, ready_file: Path | None) -> None:
     keep_freed_memory()
+    raise_descriptors()
     os.umask(0o077)  # models, scores and ledgers are for this user alone
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -24,6 +24,7 @@ from common.wire.tls import Credentials
 # Reconnect quickly: a peer that has just started must not wait out a minute's back-off.
 CALL = 30.0  # seconds one request may take
 _CAUSE = 10.0  # seconds in which a call that was refused must say why
+_OPENING = 1.0  # seconds of trying again to connect, as where a crowd of others at the server's port was in the way
 
 _OPTIONS = [
     *KEEPALIVE,
@@ -39,8 +40,10 @@ class Stream:
     Nothing is written before the server has proven who it is; once its certificate is trusted no more, the stream is cut.
     """
 
-    def __init__(self, call: Any, server: Identity, challenge: Challenge, trust: TrustStore) -> None:
-        self._call, self._server, self._challenge, self._trust = call, server, challenge, trust
+    def __init__(self, begin: Callable[[], Awaitable[tuple[Any, Challenge]]], server: Identity, trust: TrustStore) -> None:
+        """begin: makes the call, at the first use."""
+        self._begin, self._server, self._trust = begin, server, trust
+        self._call: Any = None
         self._proof: asyncio.Task[None] | None = None
         self._cut: WattScoreError | None = None
 
@@ -76,12 +79,13 @@ class Stream:
             await asyncio.shield(self._proof)
 
     async def _check(self) -> None:
+        self._call, challenge = await self._begin()
         answer = await self._call.initial_metadata()
         if not answer:  # refused, or never connected: the status says why
             with contextlib.suppress(TimeoutError):
                 raise await asyncio.wait_for(self._cause(), _CAUSE)
         try:
-            certificate = self._challenge.check(answer, self._server, self._trust)
+            certificate = challenge.check(answer, self._server, self._trust)
         except WattScoreError:
             self._call.cancel()
             raise
@@ -94,6 +98,10 @@ class Stream:
 
     async def close(self) -> None:
         """Says that nothing more will be written, and waits a moment for the other to finish."""
+        if self._call is None:
+            if self._proof is not None:
+                self._proof.cancel()
+            return
         with contextlib.suppress(Exception):
             await self._call.done_writing()
             await asyncio.wait_for(self._call.code(), 2.0)
@@ -132,9 +140,16 @@ class Connection:
         channel, certificate = self._channels[-1]
         return channel, Challenge.new(_path(method), certificate)
 
+    async def _open(self, method: MethodDescriptor) -> tuple[grpc.aio.Channel, Challenge]:
+        """As `_use`, once connected, or after some attempts at it: a call on a channel that is not says why."""
+        channel, challenge = self._use(method)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(channel.channel_ready(), _OPENING)
+        return channel, challenge
+
     async def call(self, method: MethodDescriptor, request: Message, timeout: float = CALL) -> Any:
         """One request, one reply within `timeout` seconds; raises the error the server reported, IdentityError or PeerLost."""
-        channel, challenge = self._use(method)
+        channel, challenge = await self._open(method)
         call = channel.unary_unary(_path(method), *_codec(method))(request, timeout=timeout, metadata=challenge.metadata)
         try:
             reply = await call
@@ -150,7 +165,7 @@ class Connection:
 
     async def subscribe(self, method: MethodDescriptor, request: Message) -> AsyncIterator[Any]:
         """One request, a stream of replies."""
-        channel, challenge = self._use(method)
+        channel, challenge = await self._open(method)
         call = channel.unary_stream(_path(method), *_codec(method))(request, metadata=challenge.metadata)
         proven = False
         try:
@@ -166,9 +181,12 @@ class Connection:
 
     def stream(self, method: MethodDescriptor) -> Stream:
         """A bidirectional stream."""
-        channel, challenge = self._use(method)
-        call = channel.stream_stream(_path(method), *_codec(method))(metadata=challenge.metadata)
-        return Stream(call, self.server, challenge, self._credentials.trust)
+
+        async def begin() -> tuple[Any, Challenge]:
+            channel, challenge = await self._open(method)
+            return channel.stream_stream(_path(method), *_codec(method))(metadata=challenge.metadata), challenge
+
+        return Stream(begin, self.server, self._credentials.trust)
 
     async def close(self) -> None:
         for channel, _ in self._channels:

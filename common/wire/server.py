@@ -23,6 +23,7 @@ from common.wire.frames import Piece, codec
 from common.wire.proof import prove
 from common.wire.status import FAULT_KEY, code_of, to_fault
 from common.wire.tls import Credentials, caller_certificate, peer_identity
+from common.wire.unproven import HANDSHAKE, Room, Unproven, descriptors
 
 _log = logging.getLogger(__name__)
 
@@ -128,11 +129,12 @@ class Service:
 class _Checks(health.aio.HealthServicer):  # type: ignore[misc]  # it has no types
     """The standard health service, which also proves who it is to a caller that asks."""
 
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, credentials: Credentials, unproven: Unproven) -> None:
         super().__init__()
-        self._credentials = credentials
+        self._credentials, self._unproven = credentials, unproven
 
     async def Check(self, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:  # noqa: N802  # grpc's name
+        self._unproven.proven(context.peer())
         path = f"/{health.SERVICE_NAME}/Check"
         asked, caller = context.invocation_metadata(), caller_certificate(context)
         await context.send_initial_metadata(prove(asked, path, caller, self._credentials.own()))
@@ -142,13 +144,14 @@ class _Checks(health.aio.HealthServicer):  # type: ignore[misc]  # it has no typ
 class Server:
     """A running server. `port` is the one really bound."""
 
-    def __init__(self, server: grpc.aio.Server, port: int, checks: health.aio.HealthServicer) -> None:
-        self._server, self.port, self._checks = server, port, checks
+    def __init__(self, server: grpc.aio.Server, port: int, checks: health.aio.HealthServicer, unproven: Unproven) -> None:
+        self._server, self.port, self._checks, self._unproven = server, port, checks, unproven
 
     async def stop(self, grace: float = 2.0) -> None:
         """Reports NOT_SERVING, refuses new calls, gives running ones `grace` seconds."""
         await self._checks.enter_graceful_shutdown()
         await self._server.stop(grace)
+        self._unproven.stop()
 
 
 async def serve(
@@ -164,16 +167,18 @@ async def serve(
 
     Raises ConfigError when the address cannot be bound.
     """
-    server = grpc.aio.server(options=_SERVER_OPTIONS)
+    room = Room.of(descriptors())
+    limits = [("grpc.max_allowed_incoming_connections", room.most), ("grpc.server_handshake_timeout_ms", int(HANDSHAKE * 1000))]
+    server, unproven = grpc.aio.server(options=[*_SERVER_OPTIONS, *limits]), Unproven(room)
     names = []
     for service in services:
         methods = {
-            name: _method(service.descriptor.methods_by_name[name], handler, credentials, origin)
+            name: _method(service.descriptor.methods_by_name[name], handler, credentials, unproven, origin)
             for name, handler in service.handlers.items()
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.descriptor.full_name, methods),))
         names.append(service.descriptor.full_name)
-    checks = _Checks(credentials)
+    checks = _Checks(credentials, unproven)
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     if reflect:
         reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
@@ -185,13 +190,14 @@ async def serve(
             remedy="Check that the port is free and the address is this machine's.",
         ) from None
     await server.start()
+    unproven.start(port)
     for name in ("", *names):
         await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
-    return Server(server, port, checks)
+    return Server(server, port, checks, unproven)
 
 
 def _method(
-    method: MethodDescriptor, handler: Handler, credentials: Credentials, origin: str
+    method: MethodDescriptor, handler: Handler, credentials: Credentials, unproven: Unproven, origin: str
 ) -> grpc.RpcMethodHandler[Any, Any]:
     request, reply = (codec(message_factory.GetMessageClass(kind)) for kind in (method.input_type, method.output_type))
     coding = {"request_deserializer": request[1], "response_serializer": reply[0]}
@@ -199,6 +205,7 @@ def _method(
     path = f"/{method.containing_service.full_name}/{method.name}"
 
     async def run(message: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        unproven.proven(context.peer())
         try:
             call, certificate = Call(context, peer_identity(context, credentials.trust)), caller_certificate(context)
             await context.send_initial_metadata(prove(context.invocation_metadata(), path, certificate, credentials.own()))

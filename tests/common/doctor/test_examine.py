@@ -203,6 +203,14 @@ async def test_a_full_disk(tmp_path: Path) -> None:
         assert "3 MiB free" in warnings["memory"].found
 
 
+async def test_few_descriptors(tmp_path: Path) -> None:
+    async with town(tmp_path) as here:
+        few = altered(ROOMY, descriptors=lambda: 1024)
+        warnings = of(await here.examine("grid", machine=few), Status.WARN)
+        assert "may open 1024" in warnings["descriptors"].found and "LimitNOFILE" in warnings["descriptors"].remedy
+        assert "descriptors" not in of(await here.examine("client", machine=few), Status.WARN)
+
+
 async def test_a_dealer_of_a_partys_organisation(tmp_path: Path) -> None:
     async with town(tmp_path) as here:
         values = here.values("coordinator")
