@@ -24,7 +24,8 @@ from common.disk.files import sync_folder
 from common.errors import ConfigError, IdentityError
 from common.party import Identity
 from common.trust.forms import USAGES, ca_certificate, key_pem, leaf_certificate, subtrees
-from common.trust.revoked import read_revoked
+from common.trust.lastgood import LastGood
+from common.trust.revoked import Revoked, read_revoked
 from common.trust.succession import end_of, is_old, old_files, retire
 
 E = TypeVar("E", bound=x509.ExtensionType)
@@ -188,14 +189,24 @@ def check_dates(certificate: x509.Certificate, now: datetime, what: str) -> None
 
 
 class TrustStore:
-    """The CA certificates a process trusts: the files ORG.pem of one folder, and old ones until they end; read at each use."""
+    """The CA certificates a process trusts: the files ORG.pem of one folder, and old ones until they end; read at each use.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    A file that cannot be read any more is taken for what it was, for a while (`LastGood`); then ConfigError is raised.
+    """
+
+    def __init__(self, folder: Path, last: LastGood | None = None) -> None:
+        self.folder, self._last = folder, last or LastGood()
 
     @property
     def orgs(self) -> tuple[str, ...]:
         """The trusted organisations, sorted. Raises ConfigError if the folder is missing or cannot be read."""
+        return self._last.use("orgs", self._orgs)
+
+    def revoked(self) -> Revoked:
+        """The certificates refused although their CA is trusted. Raises ConfigError if the list cannot be read."""
+        return self._last.use("revoked", lambda: read_revoked(self.folder, self._last.held("revoked", Revoked())))
+
+    def _orgs(self) -> tuple[str, ...]:
         try:
             files = list(self.folder.iterdir())
         except (NotADirectoryError, FileNotFoundError):
@@ -212,12 +223,15 @@ class TrustStore:
                 remedy="Add its bundle with `wattscore certs trust`.",
                 public=f"organisation {org!r} is unknown here",
             )
-        return _trusted(self.folder / f"{org}.pem", org)
+        return self._trusted(self.folder / f"{org}.pem", org)
+
+    def _trusted(self, file: Path, org: str) -> x509.Certificate:
+        return self._last.use(file, lambda: _trusted(file, org))
 
     def certificates(self, org: str, now: datetime | None) -> list[x509.Certificate]:
         """The CA certificate of `org`, and the old one beside it unless it has ended `now` (None: ended or not)."""
         old = [file for file in old_files(self.folder, org) if now is None or now < end_of(file)]
-        return [self.certificate(org), *(_trusted(file, org) for file in old)]
+        return [self.certificate(org), *(self._trusted(file, org) for file in old)]
 
     def bundle_for(self, orgs: Iterable[str], now: datetime | None = None) -> bytes:
         """The CA certificates of `orgs`, concatenated PEM. Raises IdentityError for an unknown one, or for none."""
@@ -253,7 +267,7 @@ def verify_peer(leaf_pem: bytes, trust: TrustStore, now: datetime | None) -> Ide
         check_dates(authority, now, f"the CA certificate of {identity.org}")
         check_dates(leaf, now, f"the certificate of {identity}")
     check_leaf(leaf, identity)
-    if read_revoked(trust.folder).holds(leaf, identity.org):
+    if trust.revoked().holds(leaf, identity.org):
         raise IdentityError(f"the certificate of {identity} is revoked", remedy="Its organisation must renew it.")
     return identity
 

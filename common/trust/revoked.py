@@ -1,7 +1,7 @@
 """Certificates that are refused although their CA is trusted: `revoked.txt` in a trust folder, one a line.
 
 A line is a certificate's SHA-256 fingerprint (`AB:CD:...`, colons optional) or `ORG SERIAL` (hexadecimal), the rest after `#`
-a note. The file is read anew at each use. One that cannot be read lets nobody in.
+a note. The file is read anew at each use. What a running process does with one that cannot be read is in `lastgood`.
 """
 
 from __future__ import annotations
@@ -34,16 +34,22 @@ class Revoked:
         return certificate.fingerprint(SHA256()) in self.fingerprints or (org, certificate.serial_number) in self.serials
 
 
-def read_revoked(folder: Path) -> Revoked:
-    """The list in the trust folder; empty if there is no file. Raises ConfigError naming the line that is none."""
+def read_revoked(folder: Path, before: Revoked | None = None) -> Revoked:
+    """The list in the trust folder; empty if there is no file. Raises ConfigError naming the line that is none.
+
+    before: what the same process has read earlier. A file that had entries and is gone is one that cannot be read.
+    """
     file = folder / FILE
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
+        if before is not None and before != Revoked():
+            text = f"{file}: it had entries and is gone"
+            raise ConfigError(text, remedy="Put it back; to refuse nobody, empty it.", public=_PUBLIC) from None
         return Revoked()
     except (OSError, UnicodeDecodeError) as error:
         text = f"{file}: cannot be read ({error})"
-        raise ConfigError(text, remedy="Nobody is let in until it can.", public=_PUBLIC) from None
+        raise ConfigError(text, remedy="Mend it: without it nobody is trusted.", public=_PUBLIC) from None
     fingerprints, serials = set[bytes](), set[tuple[str, int]]()
     for number, line in enumerate(text.splitlines(), 1):
         entry = line.split("#")[0].strip()

@@ -94,14 +94,11 @@ class Call:
 
 
 def distrust(certificate: bytes, trust: TrustStore) -> WattScoreError | None:
-    """Why `certificate` (PEM), at the other end of an open connection, is trusted no more: revoked, or its CA removed.
-
-    One that merely expires is, and so are all while the list of revoked ones cannot be read: None.
+    """Why `certificate` (PEM), at the other end of an open connection, is trusted no more: revoked, its CA removed, or for too
+    long nobody could tell. One that merely expires is trusted: None.
     """
     try:
         verify_peer(certificate, trust, None)
-    except ConfigError as error:
-        _log.error("whether certificates are revoked cannot be told: %s", error)
     except WattScoreError as error:
         return error
     return None

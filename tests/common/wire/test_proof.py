@@ -17,6 +17,7 @@ import pytest
 
 from common.errors import ConfigError, IdentityError
 from common.party import Identity
+from common.trust import lastgood
 from common.trust.authority import fingerprint, issue, renew
 from common.trust.revoked import revoke
 from common.wire import coordinator_pb2, party_pb2
@@ -162,13 +163,19 @@ async def test_an_organisation_that_is_trusted_no_more_is_cut(folder: Path) -> N
             await ask(connection.stream(ATTEND))
 
 
-async def test_a_list_that_cannot_be_read_cuts_nothing_and_lets_nobody_in(folder: Path) -> None:
+async def test_a_list_that_cannot_be_read_is_what_it_was_for_a_while_and_then_cuts_all(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with place(folder) as (_, connection):
         stream = connection.stream(ATTEND)
         await ask(stream)
         (folder / HERE.org / "trust" / "revoked.txt").write_text("somebody\n")
         await asyncio.sleep(1.5)  # longer than a look takes
         await ask(stream)
+        await ask(connection.stream(ATTEND))
+        monkeypatch.setattr(lastgood, "KEEP", 0.0)
+        with pytest.raises(ConfigError, match="the list of revoked certificates cannot be read"):
+            await asyncio.wait_for(stream.read(), patience(15))
         with pytest.raises(ConfigError, match="the list of revoked certificates cannot be read"):
             await ask(connection.stream(ATTEND))
 
