@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from io import BufferedRandom
 from pathlib import Path
 
+from common.errors import ConfigError
+
 
 @contextmanager
 def private_file(path: Path, mode: int = 0o600) -> Iterator[BufferedRandom]:
@@ -36,6 +38,19 @@ def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
     """`data` into `path`, replacing an earlier file."""
     with private_file(path, mode) as stream:
         stream.write(data)
+
+
+def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """`data` into a file that is not there yet, and its folders. Raises ConfigError where it is, or cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        sync_folder(path.parent)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def make_folder(folder: Path) -> None:

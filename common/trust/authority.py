@@ -7,7 +7,6 @@ critical name constraints, to the names of its organisation: URI host `org` and 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -20,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
-from common.disk.files import sync_folder
+from common.disk.files import sync_folder, write_new
 from common.errors import ConfigError, IdentityError
 from common.party import Identity
 from common.trust.forms import USAGES, ca_certificate, key_pem, leaf_certificate, subtrees
@@ -44,8 +43,8 @@ def make_ca(org: str, folder: Path, days: int = 3650, *, now: datetime | None = 
     _refuse_existing(key_file, file)
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = ca_certificate(org, key, now or datetime.now(UTC), timedelta(days=days))
-    _write_new(key_file, key_pem(key), 0o600)
-    _write_new(file, certificate.public_bytes(Encoding.PEM), 0o644)
+    write_new(key_file, key_pem(key), 0o600)
+    write_new(file, certificate.public_bytes(Encoding.PEM), 0o644)
     return file
 
 
@@ -58,8 +57,8 @@ def issue(ca: Path, identity: Identity, folder: Path, days: int = 365, *, now: d
     key, certificate = _signed(ca, identity, days, now or datetime.now(UTC))
     key_file, file = folder / f"{identity.role}.key", folder / f"{identity.role}.pem"
     _refuse_existing(key_file, file)
-    _write_new(key_file, key, 0o600)
-    _write_new(file, certificate, 0o644)
+    write_new(key_file, key, 0o600)
+    write_new(file, certificate, 0o644)
     return file
 
 
@@ -76,7 +75,7 @@ def renew(ca: Path, identity: Identity, folder: Path, days: int = 365, *, now: d
     parts = [(target.with_name(f".{target.name}.new"), target) for target in (key_file, file)]
     for (part, _), data, mode in zip(parts, (key, certificate), (0o600, 0o644), strict=True):
         part.unlink(missing_ok=True)
-        _write_new(part, data, mode)
+        write_new(part, data, mode)
     for part, target in parts:
         part.replace(target)
     sync_folder(folder)
@@ -105,7 +104,7 @@ def export_bundle(ca: Path, out: Path | None = None) -> Path:
     out = out or ca / f"{org_of(certificate)}.pem"
     pem = certificate.public_bytes(Encoding.PEM)
     if not (out.is_file() and out.read_bytes() == pem):
-        _write_new(out, pem, 0o644)
+        write_new(out, pem, 0o644)
     return out
 
 
@@ -135,7 +134,7 @@ def import_bundle(
             )
         retire(trust, expected_org, until, now or datetime.now(UTC))
     if not target.exists():
-        _write_new(target, pem, 0o644)
+        write_new(target, pem, 0o644)
     return target
 
 
@@ -386,15 +385,3 @@ def _refuse_existing(*files: Path) -> None:
     for file in files:
         if file.exists():
             raise ConfigError(f"{file} exists already", remedy="Choose another folder, or move it away.")
-
-
-def _write_new(file: Path, data: bytes, mode: int) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        sync_folder(file.parent)
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be written ({error.strerror})") from None

@@ -1,4 +1,4 @@
-"""What was last read of files that cannot be read now: good for a while, so that a slip of an editor ends no job, and no more."""
+"""What was last read of files that cannot be read now: good for a while, so that an editor's slip ends no job, and no more."""
 
 from __future__ import annotations
 
