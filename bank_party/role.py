@@ -16,8 +16,9 @@ from bank_party.judge import challenge, converged, evaluation
 from bank_party.judge.evaluation import BankOnly
 from bank_party.judge.refit import explained, refit
 from common.disclosure import Opened
+from common.disk.files import write_private
 from common.errors import LocalProtocolError, PolicyError
-from common.home.outcome import Challenge
+from common.home.outcome import EVALUATION, Challenge, Evaluation, pack_evaluation
 from common.home.record import Refit
 from common.learn.learner import Half
 from common.learn.learners import learner_of
@@ -65,7 +66,7 @@ class BankRole:
         label = made.table.outcomes
         job.session.open(Opened.METRICS)
         alone = await asyncio.to_thread(evaluation.bank_only, made, label)
-        await self._measure(job, plan, heard.u, alone, label[made.train_rows :])
+        found = await self._measure(job, plan, heard.u, alone, label[made.train_rows :])
         held, warnings = await asyncio.to_thread(make_rules, self.home.decision, made, heard.u, alone, seed=plan.split.seed)
         job.warn(*warnings)
         rival = None
@@ -73,9 +74,9 @@ class BankRole:
             rival = await asyncio.to_thread(challenge.compare, heard.champion, held.label, held.u_joint, heard.champion_u)
         job.outcome.challenge = rival
         refits = await asyncio.to_thread(_again, made, held)
-        return Kept(refits, lambda folder: _save(held, rival, folder))
+        return Kept(refits, lambda folder: _save(held, found, rival, folder))
 
-    async def _measure(self, job: PartyJob, plan: TrainPlan, u: Reals, alone: BankOnly, label: Reals) -> None:
+    async def _measure(self, job: PartyJob, plan: TrainPlan, u: Reals, alone: BankOnly, label: Reals) -> Evaluation:
         """The outcome's evaluation, and warnings that all hear: of scores the link cannot hold, of a training cut short."""
         found = await asyncio.to_thread(evaluation.evaluate, u, alone.u, label)
         job.outcome.evaluation = found
@@ -83,6 +84,7 @@ class BankRole:
             job.warn(warning, public=warning)
         if plan.model.calibrated and (warning := converged.convergence_warning(u, label)) is not None:
             job.warn(warning, public=converged.PUBLIC)
+        return found
 
     def before_scoring(self, model: Half) -> None:
         """Raises JobNotFound or DataError unless the model's decision rules can be read."""
@@ -122,7 +124,8 @@ def _again(made: Made, held: HeldOut) -> tuple[Refit, ...]:
     return refit(made.model, held, made.held_matrix, made.task.basis.ridge)
 
 
-def _save(held: HeldOut, rival: Challenge | None, folder: Path) -> None:
+def _save(held: HeldOut, found: Evaluation, rival: Challenge | None, folder: Path) -> None:
     bundle.save(held, folder)
+    write_private(folder / EVALUATION, pack_evaluation(found))
     if rival is not None:
         challenge.save(rival, folder)

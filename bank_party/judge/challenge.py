@@ -7,14 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from bank_party.decision import bundle
 from bank_party.decision.bundle import HeldOut
+from bank_party.judge.steps import steps_of
 from common.config import StrictModel
 from common.disk.files import make_folder, write_private
 from common.errors import DataError, JobNotFound
 from common.home.models import ModelStore
-from common.home.outcome import Challenge
+from common.home.outcome import Challenge, Steps
 from common.mpc.fixedpoint import Reals
 from common.stats import measures
 from common.stats.measures import Interval
@@ -29,12 +31,18 @@ class _Stored(StrictModel):
     champion_auc: float
     auc_difference: dict[str, float]
     rows: int
+    steps: dict[str, float] = Field(default={"rank": 0.01, "mean": 0.01})  # of what was stored before there were any
 
 
 def compare(champion: str, label: Reals, u: Reals, champion_u: Reals) -> Challenge:
     """The comparison on held-out rows, each argument (n,): labels, log-odds of the model and of the champion."""
     return Challenge(
-        champion, measures.auc(label, u), measures.auc(label, champion_u), measures.delong(label, u, champion_u), len(label)
+        champion,
+        measures.auc(label, u),
+        measures.auc(label, champion_u),
+        measures.delong(label, u, champion_u),
+        len(label),
+        steps_of(label, u),
     )
 
 
@@ -51,7 +59,9 @@ def measured(store: ModelStore, job: str, champion: str, least: int = LEAST) -> 
     try:
         raw = _Stored.model_validate_json((store.folder(job) / FILE).read_bytes())
         if raw.champion == champion:
-            return Challenge(raw.champion, raw.auc, raw.champion_auc, Interval(**raw.auc_difference), raw.rows)
+            return Challenge(
+                raw.champion, raw.auc, raw.champion_auc, Interval(**raw.auc_difference), raw.rows, Steps(**raw.steps)
+            )
     except FileNotFoundError:
         pass
     except ValueError:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bank_party.judge.steps import steps_of
 from common.home.outcome import Evaluation
 from common.mpc.fixedpoint import Reals
 from common.stages.job import Made
@@ -37,7 +38,11 @@ def bank_only(made: Made, label: Reals) -> BankOnly:
 def evaluate(u: Reals, alone: Reals, label: Reals) -> Evaluation:
     """The evaluation on held-out rows, each argument (n,): log-odds of the joint and of the bank-only model, and labels."""
     return Evaluation(
-        measures.evaluate(label, u), measures.evaluate(label, alone), measures.delong(label, u, alone), float(np.abs(u).max())
+        measures.evaluate(label, u),
+        measures.evaluate(label, alone),
+        measures.delong(label, u, alone),
+        float(np.abs(u).max()),
+        steps_of(label, u),
     )
 
 

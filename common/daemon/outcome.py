@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import asdict
 
 from common.errors import WattScoreError
-from common.home.outcome import Outcome
+from common.home.outcome import Evaluation, Outcome, Steps
 from common.process.memory import peak_mib
-from common.stats.measures import Interval, Metrics
+from common.stats.measures import Interval, Metrics, p_value
 from common.wire import party_pb2 as wire
 from common.wire.peer import Counter
 
@@ -36,26 +35,46 @@ def to_message(outcome: Outcome, peer: Counter, coordinator: Counter) -> wire.Re
     if outcome.drift is not None:
         message.drift.CopyFrom(wire.Drift(largest_psi=round(outcome.drift.largest_psi, 2), alarms=outcome.drift.alarms))
     if (rival := outcome.challenge) is not None:
-        auc, before = round(rival.auc, 5), round(rival.champion_auc, 5)
-        interval = wire.Interval(**_rounded(rival.auc_difference))
+        auc, before = (_in_steps(value, rival.steps.rank) for value in (rival.auc, rival.champion_auc))
+        interval = _interval(rival.auc_difference, rival.steps)
         message.challenge.CopyFrom(
             wire.Challenge(champion=rival.champion, auc=auc, champion_auc=before, auc_difference=interval, rows=rival.rows)
         )
     if (found := outcome.evaluation) is not None:
-        message.evaluation.CopyFrom(
-            wire.Evaluation(
-                joint=wire.Metrics(**_rounded(found.joint)),
-                bank_only=wire.Metrics(**_rounded(found.bank_only)),
-                auc_difference=wire.Interval(**_rounded(found.auc_difference)),
-                largest_u=round(found.largest_u, 1),
-            )
-        )
+        message.evaluation.CopyFrom(evaluation_message(found, found.steps))
     return message
 
 
-def _rounded(found: Metrics | Interval) -> dict[str, float]:
-    """To five places: all that means anything. Finer digits would tell more of single rows."""
-    return {name: round(value, 5) for name, value in asdict(found).items()}
+def evaluation_message(found: Evaluation, steps: Steps) -> wire.Evaluation:
+    """The evaluation in these steps."""
+    return wire.Evaluation(
+        joint=_metrics(found.joint, steps),
+        bank_only=_metrics(found.bank_only, steps),
+        auc_difference=_interval(found.auc_difference, steps),
+        largest_u=round(found.largest_u, 1),
+    )
+
+
+def _in_steps(value: float, step: float) -> float:
+    """Finer digits would tell of single rows."""
+    return round(round(value / step) * step, 9)
+
+
+def _metrics(found: Metrics, steps: Steps) -> wire.Metrics:
+    area = _in_steps(found.auc, steps.rank)
+    return wire.Metrics(
+        auc=area,
+        ks=_in_steps(found.ks, steps.rank),
+        gini=round(2.0 * area - 1.0, 9),
+        logloss=_in_steps(found.logloss, steps.mean),
+        brier=_in_steps(found.brier, steps.mean),
+    )
+
+
+def _interval(found: Interval, steps: Steps) -> wire.Interval:
+    """The p-value is that of the interval as it is told."""
+    middle, low, high = (_in_steps(value, steps.rank) for value in (found.difference, found.low, found.high))
+    return wire.Interval(difference=middle, low=low, high=high, p_value=round(p_value(middle, low, high), 3))
 
 
 class ProgressReporter:

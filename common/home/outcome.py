@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 
 from common.stats.measures import Interval, Metrics
 
 
 @dataclass(frozen=True)
+class Steps:
+    """Steps in which metrics leave the bank: `rank` of AUC, KS and differences of AUCs, `mean` of log-loss and Brier score."""
+
+    rank: float
+    mean: float
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """Hold-out metrics of the joint and the bank-only model, DeLong's interval of their AUCs, the largest |u|."""
+    """Hold-out metrics of the joint and the bank-only model, DeLong's interval of their AUCs, the largest |u|; all exact."""
 
     joint: Metrics
     bank_only: Metrics
     auc_difference: Interval
     largest_u: float
+    steps: Steps
+
+
+EVALUATION = "evaluation.json"
+"""The file beside a model at the bank that holds its evaluation, exact: others hear it in steps."""
+
+
+def pack_evaluation(found: Evaluation) -> bytes:
+    return json.dumps(asdict(found)).encode()
+
+
+def parse_evaluation(data: bytes) -> Evaluation:
+    """What `pack_evaluation` made. Raises ValueError, KeyError or TypeError for anything else."""
+    raw = json.loads(data)
+    joint, alone = (Metrics(**raw[name]) for name in ("joint", "bank_only"))
+    return Evaluation(joint, alone, Interval(**raw["auc_difference"]), float(raw["largest_u"]), Steps(**raw["steps"]))
 
 
 @dataclass(frozen=True)
 class Challenge:
-    """A model beside the champion on the same held-out rows, `rows` of them.
+    """A model beside the champion on the same held-out rows, `rows` of them; exact.
 
     auc_difference: of the model less the champion, with DeLong's interval.
     """
@@ -29,6 +54,7 @@ class Challenge:
     champion_auc: float
     auc_difference: Interval
     rows: int
+    steps: Steps
 
 
 @dataclass(frozen=True)

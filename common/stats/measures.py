@@ -115,6 +115,14 @@ def delong(y: Vector, a: Vector, b: Vector) -> Interval:
     return Interval(difference, low, high, math.erfc(abs(difference) / error / math.sqrt(2)))
 
 
+def p_value(difference: float, low: float, high: float) -> float:
+    """The two-sided p-value of no difference that a 95 % interval says, of the wider of its sides."""
+    side = max(difference - low, high - difference)
+    if side <= 0.0:
+        return 1.0 if difference == 0.0 else 0.0
+    return math.erfc(abs(difference) * _Z95 / side / math.sqrt(2))
+
+
 def _placements(positive: Mask, score: Vector) -> tuple[Vector, Vector]:
     """The share of good rows below each bad row, and that of bad rows above each good row; ties count one half."""
     bad, good, ranks = score[positive], score[~positive], _midranks(score)

@@ -11,9 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from common.client.client import failure
+from common.daemon.outcome import evaluation_message
 from common.disclosure import CATALOGUE, Opened
 from common.disk.folder import Name
 from common.errors import WattScoreError
+from common.home.outcome import EVALUATION, Steps, parse_evaluation
 from common.stats.measures import Metrics
 from common.trial.processes import Trial
 from common.wire import coordinator_pb2 as wire
@@ -30,6 +32,15 @@ def settle(trial: Trial, job: wire.Job, console: Console) -> None:
         if error.origin in ("grid", "bank"):
             _print_cause(error, trial.folder / f"{error.origin}-data" / Name.LOG, job.id, console)
         raise error
+    reveal(trial, job)
+
+
+def reveal(trial: Trial, job: wire.Job) -> None:
+    """Puts the evaluation as the bank keeps it in place of what others hear in steps: both parties are this one user."""
+    if not job.bank.report.HasField("evaluation"):
+        return
+    file = trial.folder / "bank-data" / Name.MODELS / job.id / EVALUATION
+    job.bank.report.evaluation.CopyFrom(evaluation_message(parse_evaluation(file.read_bytes()), Steps(1e-5, 1e-5)))
 
 
 def _print_warnings(name: str, model: Path, told: set[str], console: Console) -> None:

@@ -13,7 +13,7 @@ from bank_party.decision import bundle
 from bank_party.judge import challenge
 from bank_party.role import BankRole
 from common.errors import DataError, JobNotFound, LocalProtocolError, PolicyError
-from common.home.outcome import Challenge, Outcome
+from common.home.outcome import Challenge, Outcome, Steps
 from common.learn.learner import Size
 from common.party import Party
 from common.plan.promote import PromotePlan
@@ -26,7 +26,7 @@ from tests.common.stages.companies import Companies
 from tests.common.stages.tables import table
 
 ROWS = table(["A", "B"])
-WORSE = Challenge("job-1", 0.70, 0.75, Interval(-0.05, -0.08, -0.02, 0.001), 500)
+WORSE = Challenge("job-1", 0.70, 0.75, Interval(-0.05, -0.08, -0.02, 0.001), 500, Steps(0.01, 0.01))
 
 
 @pytest.fixture

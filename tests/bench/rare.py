@@ -16,6 +16,7 @@ from common.records.make import make_features
 from common.rows.dataset import DatasetConfig
 from common.trial.compare import pooled
 from common.trial.processes import Trial
+from common.trial.result import reveal
 from common.trial.world import ID, LABEL, MONTH, make_world, world_config
 from common.wire import coordinator_pb2 as wire
 from tests.bench.jobs import forget_scores, run
@@ -55,6 +56,7 @@ def exact(datasets: dict[str, dict[str, Any]]) -> dict[str, float]:
 def outcome(trial: Trial, job: wire.Job) -> dict[str, Any]:
     """What a finished job reached, calibration included, which only the bank can see."""
     report = job.bank.report
+    reveal(trial, job)
     rules = load_decision(job.id, trial.folder / "bank-data" / "models" / job.id)
     return {
         "rows": report.counts.matched_rows,

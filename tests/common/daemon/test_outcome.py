@@ -12,19 +12,21 @@ from hypothesis import strategies as st
 from common.daemon import outcome as module
 from common.daemon.outcome import ProgressReporter, to_message
 from common.errors import PeerLost
-from common.home.outcome import Challenge, Drift, Evaluation, Outcome
+from common.home.outcome import Challenge, Drift, Evaluation, Outcome, Steps
 from common.stats.measures import Interval, Metrics
 from common.wire import party_pb2 as wire
 from common.wire.peer import Counter
 from tests.patience import patience
 
 shares = st.floats(-1.0, 1.0)
+sizes = st.sampled_from([0.001, 0.002, 0.005, 0.01, 0.1])
 found = st.builds(
     Evaluation,
     joint=st.builds(Metrics, *[shares] * 5),
     bank_only=st.builds(Metrics, *[shares] * 5),
     auc_difference=st.builds(Interval, *[shares] * 4),
     largest_u=st.floats(0.0, 64.0),
+    steps=st.builds(Steps, sizes, sizes),
 )
 
 
@@ -35,24 +37,29 @@ def told(evaluation: Evaluation | None) -> wire.Report:
 
 
 @given(found)
-def test_metrics_leave_the_bank_rounded_to_five_places_and_the_largest_u_to_one(evaluation: Evaluation) -> None:
-    message = told(evaluation).evaluation
+def test_metrics_leave_the_bank_in_their_steps_and_the_largest_u_to_one_place(evaluation: Evaluation) -> None:
+    message, steps = told(evaluation).evaluation, evaluation.steps
+    ranked, means = {"auc", "ks", "difference", "low", "high"}, {"logloss", "brier"}
     for part in ("joint", "bank_only", "auc_difference"):
         for name, exact in asdict(getattr(evaluation, part)).items():
             value = getattr(getattr(message, part), name)
-            assert value == round(value, 5) == pytest.approx(exact, abs=0.51e-5), (part, name)
+            if name in ranked | means:
+                step = steps.rank if name in ranked else steps.mean
+                assert abs(value / step - round(value / step)) < 1e-6 and abs(value - exact) <= step * 0.5001, (part, name)
+    assert message.joint.gini == pytest.approx(2 * message.joint.auc - 1)
     assert message.largest_u == round(message.largest_u, 1) == pytest.approx(evaluation.largest_u, abs=0.051)
 
 
 def test_two_results_that_differ_by_less_look_the_same() -> None:
     def result(more: float) -> Evaluation:
-        metrics = Metrics(*(0.123453 + more for _ in fields(Metrics)))
-        return Evaluation(metrics, metrics, Interval(*(0.123453 + more for _ in fields(Interval))), 12.34 + 1000 * more)
+        metrics = Metrics(*(0.123 + more for _ in fields(Metrics)))
+        interval = Interval(0.123 + more, 0.1 + more, 0.15 + more, 0.01 + more)  # whose p-value nobody hears
+        return Evaluation(metrics, metrics, interval, 12.34 + 10 * more, Steps(0.01, 0.01))
 
     def sent(more: float) -> bytes:
         return told(result(more)).evaluation.SerializeToString()
 
-    assert sent(0.0) == sent(1e-6) != sent(1e-5)
+    assert sent(0.0) == sent(1e-3) != sent(1e-2)
 
 
 def test_who_measures_nothing_reports_no_evaluation() -> None:
@@ -79,10 +86,10 @@ def test_counts_costs_and_openings_are_reported_as_they_are() -> None:
 
 
 def test_drift_and_a_challenge_leave_rounded_and_without_a_name_of_a_column() -> None:
-    rival = Challenge("job-1", 0.7123456, 0.7, Interval(0.0123456, -0.01, 0.03, 0.2), 500)
+    rival = Challenge("job-1", 0.7123456, 0.7, Interval(0.0123456, -0.01, 0.03, 0.2), 500, Steps(0.005, 0.001))
     message = to_message(Outcome(drift=Drift(0.34567, 3), challenge=rival, champion="job-2"), Counter(), Counter())
     assert (message.drift.largest_psi, message.drift.alarms, message.champion) == (0.35, 3, "job-2")
-    assert (message.challenge.auc, message.challenge.auc_difference.difference) == (0.71235, 0.01235)
+    assert (message.challenge.auc, message.challenge.auc_difference.difference) == (0.71, 0.01)
     assert {field.name for field in message.drift.DESCRIPTOR.fields} == {"largest_psi", "alarms"}
     assert not to_message(Outcome(), Counter(), Counter()).HasField("drift")
 

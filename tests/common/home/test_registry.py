@@ -12,7 +12,7 @@ import pytest
 from bank_party.judge import challenge
 from common.errors import DataError, JobNotFound, PlanError, PolicyError
 from common.home.home import Home
-from common.home.outcome import Challenge, Outcome
+from common.home.outcome import Challenge, Outcome, Steps
 from common.home.registry import Registry, Stage
 from common.party import Party
 from common.plan.promote import PromotePlan
@@ -203,7 +203,7 @@ async def test_halves_of_different_trainings_are_not_promoted(homes: dict[Party,
 async def test_a_model_that_is_worse_needs_force(homes: dict[Party, Home]) -> None:
     await move(homes, "p-1", "job-1")
     folder = homes[Party.BANK].models.folder("job-2")
-    worse = Challenge("job-1", 0.70, 0.75, Interval(-0.05, -0.08, -0.02, 0.001), 500)
+    worse = Challenge("job-1", 0.70, 0.75, Interval(-0.05, -0.08, -0.02, 0.001), 500, Steps(0.01, 0.01))
     challenge.save(worse, folder)
     try:
         with pytest.raises(

@@ -45,7 +45,11 @@ async def test_the_bank_keeps_held_out_rows_and_the_grid_does_not(companies: Com
     held = bundle.load("job-1", folder(companies))
     assert len(held.ids) == 150 and held.validation.sum() == 60
     halves = {"arrays.npz", "model.json", "record.json", "reference.json"}
-    assert {file.name for file in folder(companies).iterdir()} == halves | {"decision.json", "heldout.parquet"}
+    assert {file.name for file in folder(companies).iterdir()} == halves | {
+        "decision.json",
+        "evaluation.json",
+        "heldout.parquet",
+    }
     assert {file.name for file in folder(companies, Party.GRID).iterdir()} == halves
     assert list(held.segments) == ["debt"] and held.decision.config == companies.decision
 

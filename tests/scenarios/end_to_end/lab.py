@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from common.client.client import Client
+from common.home.outcome import EVALUATION, Evaluation, parse_evaluation
 from common.party import Identity
 from common.plan.state import State
 from common.plan.train import TrainPlan
@@ -122,6 +123,11 @@ class Lab(Trial):
 
     def address(self, name: str) -> str:
         return f"127.0.0.1:{self.ports[name]}"
+
+
+def measured(trial: Trial, job: wire.Job) -> Evaluation:
+    """The evaluation as the bank alone has it; others hear it in steps."""
+    return parse_evaluation((trial.folder / "bank-data" / "models" / job.id / EVALUATION).read_bytes())
 
 
 def _make_certificates(folder: Path) -> None:

@@ -17,7 +17,17 @@ from common.stages.estimate import Sizes, estimate
 from common.stats.measures import Metrics
 from common.trial.compare import pooled
 from common.wire import coordinator_pb2 as wire
-from tests.scenarios.end_to_end.lab import BANK_COLUMNS, GRID_COLUMNS, ROWS, Lab, make_plan, make_tables, monthly, succeed
+from tests.scenarios.end_to_end.lab import (
+    BANK_COLUMNS,
+    GRID_COLUMNS,
+    ROWS,
+    Lab,
+    make_plan,
+    make_tables,
+    measured,
+    monthly,
+    succeed,
+)
 
 TEST = round(0.3 * ROWS)
 
@@ -39,12 +49,16 @@ def opened(job: wire.Job) -> set[Opened]:
 
 
 def test_the_joint_model_is_as_good_as_the_pooled_one_and_better_than_the_banks(trained: wire.Job, lab: Lab) -> None:
-    exact, found = in_the_clear(lab, make_plan("trained")), trained.bank.report.evaluation
+    exact, told, found = in_the_clear(lab, make_plan("trained")), trained.bank.report.evaluation, measured(lab, trained)
     assert found.joint.auc == pytest.approx(exact.auc, abs=0.002)
     assert found.joint.logloss == pytest.approx(exact.logloss, abs=0.002)
     assert found.joint.auc > found.bank_only.auc + 0.05
     assert found.auc_difference.difference == pytest.approx(found.joint.auc - found.bank_only.auc, abs=2e-5)
     assert found.auc_difference.low < found.auc_difference.difference < found.auc_difference.high
+    for one, two in ((told.joint, found.joint), (told.bank_only, found.bank_only)):
+        steps = found.steps
+        assert abs(one.auc - two.auc) <= steps.rank / 2 + 1e-9 and abs(one.logloss - two.logloss) <= steps.mean / 2 + 1e-9
+        assert round(one.auc / steps.rank) * steps.rank == pytest.approx(one.auc) and steps.rank >= 1 / TEST
 
 
 def test_counts_are_of_the_tables(trained: wire.Job) -> None:
@@ -95,7 +109,7 @@ def test_both_links_and_sgd_train_too(client: Client, lab: Lab) -> None:
     exact = in_the_clear(lab, make_plan("trained"))
     for model, within in (({"link": "taylor"}, 0.003), ({"optimiser": "sgd", "batch": 350, "epochs": 4}, 0.02)):
         job = succeed(client, make_plan("trained", model=model))
-        assert job.bank.report.evaluation.joint.auc == pytest.approx(exact.auc, abs=within)
+        assert measured(lab, job).joint.auc == pytest.approx(exact.auc, abs=within)
 
 
 def test_weights_of_evidence_are_counted_together(client: Client, lab: Lab) -> None:
@@ -103,7 +117,7 @@ def test_weights_of_evidence_are_counted_together(client: Client, lab: Lab) -> N
     plan = make_plan("scratch", preparation={"coding": "woe", "bins": 4})
     job = succeed(client, plan)
     assert opened(job) == plan.needs >= {Opened.BIN_COUNTS}
-    assert job.bank.report.evaluation.joint.auc == pytest.approx(in_the_clear(lab, plan).auc, abs=0.003)
+    assert measured(lab, job).joint.auc == pytest.approx(in_the_clear(lab, plan).auc, abs=0.003)
     found = json.loads((lab.data("grid") / "models" / job.id / "features.json").read_text())["columns"]
     for column in found:
         assert sum(b["ones"] + b["zeros"] for b in column["bins"]) == rows - round(0.3 * rows)
@@ -120,4 +134,4 @@ def test_monthly_rows_are_matched_by_company_and_month(client: Client, lab: Lab)
     assert (counts.own_rows, counts.matched_ids, counts.matched_rows) == (3300, 1100, 2200)  # two of three months overlap
     assert opened(job) == plan.needs >= {Opened.PERIOD_RANGE, Opened.MATCHED_ROWS}
     exact = in_the_clear(lab, plan)
-    assert job.bank.report.evaluation.joint.auc == pytest.approx(exact.auc, abs=0.005)
+    assert measured(lab, job).joint.auc == pytest.approx(exact.auc, abs=0.005)

@@ -16,7 +16,7 @@ from common.stats.measures import Metrics
 from common.trial.compare import pooled
 from common.trial.processes import Trial
 from common.wire import coordinator_pb2 as wire
-from tests.scenarios.end_to_end.lab import dataset_files, finish, make_plan
+from tests.scenarios.end_to_end.lab import dataset_files, finish, make_plan, measured
 from tests.source import ROOT
 
 SOURCE = Path(os.environ.get("WATTSCORE_UCI") or ROOT.parent / "shared/data/uci_default_credit.csv")
@@ -77,7 +77,7 @@ def exact(trial: Trial) -> Metrics:
 
 def test_the_exact_link_reaches_the_pooled_optimum(trial: Trial, exact: Metrics) -> None:
     job = train(trial, "prepared")
-    found = job.bank.report.evaluation
+    found = measured(trial, job)
     assert job.bank.report.counts.matched_rows == 30_000
     assert found.joint.auc == pytest.approx(exact.auc, abs=0.002)
     assert found.joint.logloss == pytest.approx(exact.logloss, abs=0.002)
@@ -86,7 +86,7 @@ def test_the_exact_link_reaches_the_pooled_optimum(trial: Trial, exact: Metrics)
 
 
 def test_the_taylor_link_ranks_as_well(trial: Trial, exact: Metrics) -> None:
-    found = train(trial, "prepared", model={"link": "taylor"}).bank.report.evaluation
+    found = measured(trial, train(trial, "prepared", model={"link": "taylor"}))
     assert found.joint.auc == pytest.approx(exact.auc, abs=0.003)
 
 
