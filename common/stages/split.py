@@ -44,10 +44,15 @@ def draw(table: FeatureTable, split: Split) -> Mask:
 
 
 def _smallest(order: npt.NDArray[np.uint64], label: npt.NDArray[np.float64], split: Split) -> Mask:
-    test = np.zeros(len(order), np.bool_)
-    for members in [label == value for value in (0.0, 1.0)] if split.stratify else [~test]:
+    """As many in all as the share of all rows: the grid counts them, and that must not tell how many are of a class."""
+    test, held = np.zeros(len(order), np.bool_), round(split.test * len(order))
+    parts = [(~test, held)]
+    if split.stratify:
+        ones = round(split.test * float(label.sum()))
+        parts = [(label == 1.0, ones), (label == 0.0, held - ones)]
+    for members, count in parts:
         rows = np.flatnonzero(members)
-        test[rows[np.argsort(order[rows], kind="stable")[: round(split.test * len(rows))]]] = True
+        test[rows[np.argsort(order[rows], kind="stable")[:count]]] = True
     return test
 
 

@@ -261,8 +261,11 @@ def mixed(key: bytes, of_id: int, month: int, value: int) -> int:
 
 
 def smallest(rows: list[tuple[int, int]], options: dict[str, Any]) -> Vector:
-    classes = [[at for at, (_, y) in enumerate(rows) if y == c] for c in (0, 1)]
+    held = round(options["test"] * len(rows))
+    ones = [at for at, (_, y) in enumerate(rows) if y == 1]
+    some = round(options["test"] * len(ones))
+    parts = [(ones, some), ([at for at, (_, y) in enumerate(rows) if y == 0], held - some)]
     if not options["stratify"]:
-        classes = [list(range(len(rows)))]
-    ordered = [sorted(members, key=lambda at: rows[at][0]) for members in classes]
-    return sorted(at for members in ordered for at in members[: round(options["test"] * len(members))])
+        parts = [(list(range(len(rows))), held)]
+    ordered = [(sorted(members, key=lambda at: rows[at][0]), count) for members, count in parts]
+    return sorted(at for members, count in ordered for at in members[:count])

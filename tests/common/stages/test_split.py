@@ -104,6 +104,17 @@ async def test_both_parties_get_the_same_mask_at_a_bit_a_row(count: int) -> None
     assert trio.session[Party.GRID].opened == trio.session[Party.BANK].opened == {Opened.SPLIT}
 
 
+@settings(max_examples=200, deadline=None)
+@given(rows=st.integers(20, 300), ones=st.integers(1, 299), share=st.floats(0.05, 0.5))
+def test_how_many_rows_are_held_out_says_nothing_of_their_labels(rows: int, ones: int, share: float) -> None:
+    """Of rows rounded class by class, a share of a half told whether the number of overdue rows is even."""
+    bad = min(ones, rows - 1)
+    test, label = draw(labelled(rows, bad), Split(test=share)), labelled(rows, bad).outcomes
+    assert test.sum() == round(share * rows)
+    assert abs(int(test[label == 1.0].sum()) - share * bad) <= 0.5 + 1e-9
+    assert abs(int(test[label == 0.0].sum()) - share * (rows - bad)) <= 1 + 1e-9
+
+
 async def test_nothing_is_said_to_the_grid_when_the_bank_refuses() -> None:
     trio = Trio()
     with pytest.raises(PolicyError):
