@@ -48,7 +48,9 @@ CLOSED = MODEL.model_copy(update={"reveal": "none"})
 def shelf(folder: Path, party: Party) -> Stocks:
     """As the daemon opens it."""
     home = folder / party.value
-    return Stocks(home / "stock", home / "spent.sqlite", "wattscore://neutral/coordinator", 64)
+    found = Stocks(home / "stock", home / "spent.sqlite", "wattscore://neutral/coordinator", 64)
+    found.tidy()
+    return found
 
 
 def names(folder: Path) -> dict[str, list[str]]:

@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from click.testing import CliRunner
 
+import bank_party.__main__
+import grid_party.__main__
 from common.client.client import Client
 from common.home.outcome import EVALUATION, Evaluation, parse_evaluation
 from common.party import Identity
@@ -249,3 +252,11 @@ def eventually(good: Callable[[], bool], seconds: float = 15.0) -> None:
     while not good():
         assert time.monotonic() < end, f"it did not come true within {patience(seconds)} s"
         time.sleep(0.05)
+
+
+def own(lab: Lab, party: str, *words: str) -> str:
+    """The output of a party's own command, beside its daemon that runs."""
+    main = {"grid": grid_party.__main__.main, "bank": bank_party.__main__.main}[party]
+    done = CliRunner().invoke(main, [*words, "--config", str(lab.folder / f"{party}.toml")])
+    assert done.exit_code == 0, done.output
+    return done.output

@@ -4,23 +4,10 @@ from __future__ import annotations
 
 import json
 
-from click.testing import CliRunner
-
-import bank_party.__main__
-import grid_party.__main__
 from common.client.client import Client
 from common.trial.processes import CLIENT
 from common.wire import coordinator_pb2 as wire
-from tests.scenarios.end_to_end.lab import BANK_POLICY, GRID_POLICY, Lab, make_plan, make_tables, run, succeed
-
-MAINS = {"grid": grid_party.__main__.main, "bank": bank_party.__main__.main}
-
-
-def own(lab: Lab, party: str, *words: str) -> str:
-    """What a party's own command prints, beside its daemon that runs."""
-    done = CliRunner().invoke(MAINS[party], [*words, "--config", str(lab.folder / f"{party}.toml")])
-    assert done.exit_code == 0, done.output
-    return done.output
+from tests.scenarios.end_to_end.lab import BANK_POLICY, GRID_POLICY, Lab, make_plan, make_tables, own, run, succeed
 
 
 def had(lab: Lab, party: str) -> dict[str, int]:
