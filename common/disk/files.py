@@ -29,7 +29,7 @@ def private_file(path: Path, mode: int = 0o600) -> Iterator[BufferedRandom]:
         sync_folder(path.parent)
     except BaseException as error:
         part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
+        if isinstance(error, OSError) and error.errno and error.filename is None:
             error.filename = str(path)  # a write knows its handle only
         raise
 

@@ -22,7 +22,7 @@ from common.rows.formats.paths import parts_of
 from common.rows.ids import read_ids
 from common.rows.kind import Seen, look
 from common.rows.labels import read_labels, with_outcome
-from common.rows.months import TAKEN, days_of, read_months
+from common.rows.months import FIRST, LAST, TAKEN, days_of, month_text, read_months
 from common.rows.numbers import read_numbers
 from common.rows.origin import Data, Mask
 from common.rows.table import Coded, Columns, FeatureTable, Ids
@@ -189,6 +189,9 @@ def _periods(file: TableFile, config: DatasetConfig, column: str, data: Data) ->
     found = read_months(file, column, data, config.month_format, config.zone)
     if found.bad.any():
         raise file.bad_rows(column, found.bad, "not a month", TAKEN, data[column])
+    if (beyond := (found.counted < FIRST) | (found.counted > LAST)).any():
+        what = f"a month outside {month_text(FIRST)} to {month_text(LAST)}, which stands for none"
+        raise file.bad_rows(column, beyond, what, "Correct it, or remove the row.", data[column])
     return found.counted
 
 

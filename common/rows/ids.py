@@ -28,31 +28,23 @@ _FLOATS = 1 << 53  # from here on not every whole number is a float
 _FEW = 4  # ids so long, of which all are floats: by chance less than once in 10,000
 
 _WORDS = (
-    "-",
-    "--",
-    "---",
-    "—",
-    "/",
-    "\\",
-    ".",
-    "?",
-    "*",
-    "无",
-    "空",
-    "未知",
-    "不详",
-    "暂无",
-    "unknown",
-    "undefined",
-    "(null)",
-    "[null]",
-)
-_UNWRAP = ((r'^="(.*)"$', r"\1"), (r'^"(.*)"$', r"\1"), (r"^'", ""))
+    "-", "--", "---", "—", "/", "\\", ".", "?", "*", "无", "空", "(空)", "(空白)", "(blank)", "未知", "不详", "暂无",
+    "unknown", "undefined", "dbnull", "(null)", "[null]",
+)  # fmt: skip
+_UUID = r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}"
+_UNWRAP = ((r'^="(.*)"$', r"\1"), (r'^"(.*)"$', r"\1"), (r"^['`]", ""), (rf"^\{{({_UUID})\}}$", r"\1"))
+_MONTH = "(JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)"
+_DATE = rf"^(\d{{1,2}}-{_MONTH}|{_MONTH}-\d{{1,2}}|\d{{1,2}}月\d{{1,2}}日|(19|20)\d{{2}}/\d{{1,2}}/\d{{1,2}})$"
+_TOTALS = r"^((GRAND|SUB)?TOTALS?|SUM|AVERAGE|合计|总计|小计|汇总|总和|平均值?|总数|共计)[:：]?$"
+_USUAL = r"^[0-9A-Z]*[0-9][0-9A-Z]*$"  # none of what follows
 _LOST = (
     (r"^[+-]?(\d\.\d+E\+?\d+|\dE\+\d+)$", "a number in scientific notation: a spreadsheet or database client cut digits off",
      "Format the column as text and export it again."),
     (r"^#+$", "only signs: its column was too narrow when it was exported", "Widen the column and export it again."),
     (r"^#(N/A|DIV/0!|VALUE!|REF!|NAME\?|NUM!|NULL!)$", "an error of a spreadsheet", "Correct the cell, or remove the row."),
+    (_DATE, "a date: a spreadsheet took it for one", "Format the column as text and export it again."),
+    (_TOTALS, "that of a line of totals, which is no row", "Remove the line."),
+    (r"^(B'.*'|\['.*'\]|\('.*',?\))$", "a value as Python prints it", "Export the text itself."),
     (r"^(TRUE|FALSE)$", "a truth value of a spreadsheet", "Correct the cell, or remove the row."),
 )  # fmt: skip
 
@@ -97,14 +89,19 @@ def read_ids(origin: Origin, column: str, data: Data) -> Normal:
     why = {int(k): ("a word that means there is no id", "Remove the row or give it an id.") for k in np.flatnonzero(gone)}
     for k in np.flatnonzero(np.asarray(pc.equal(texts, "").fill_null(True))):
         why[int(k)] = ("the id is empty", "Remove the row or give it an id.")
+    odd = np.flatnonzero(~np.asarray(pc.match_substring_regex(texts, _USUAL).fill_null(True)))
+    strange = texts.take(pa.array(odd))
     for pattern, what, remedy in _LOST:
-        for k in np.flatnonzero(np.asarray(pc.match_substring_regex(texts, pattern).fill_null(False))):
+        for k in odd[np.asarray(pc.match_substring_regex(strange, pattern))]:
             why[int(k)] = (f"the id is {what}", remedy)
+    for k in np.flatnonzero(np.asarray(pc.equal(texts, normal_ids(pa.array([column]))[0]).fill_null(False))):
+        if len(texts) > 1:
+            why[int(k)] = ("the name of the column: the header stands here again", "Remove the line.")
     if (grouped := _grouped(texts, gone)) is not None:
         why[grouped] = ("the id has commas between thousands", "Format the column as text and export it again.")
     if (lost := _floated(texts)) is not None:
         why[lost] = (
-            "long ids, all of which went through a floating-point number: their last digits are lost",
+            "long ids, all of which went through a floating-point number or a spreadsheet: their last digits are lost",
             "Export the ids as text.",
         )
     bad = np.zeros(len(texts), np.bool_)
@@ -168,7 +165,10 @@ def _floated(texts: Any) -> int | None:
     long = np.flatnonzero(np.asarray(pc.match_substring_regex(texts, r"^[1-9]\d{16,18}$").fill_null(False)))
     if len(long) < _FEW:
         return None
-    numbers = [int(text) for text in texts.take(pa.array(long)).to_pylist()]
+    given = texts.take(pa.array(long)).to_pylist()
+    numbers = [int(text) for text in given]
+    if all(not text[15:].strip("0") for text in given):  # a spreadsheet keeps 15 digits
+        return int(long[0])
     return int(long[0]) if all(int(float(n)) == n for n in numbers) and max(numbers) > 8 * _FLOATS else None
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from common.rows.numbers import floats
+from common.rows.numbers import WORDS, floats
 from common.rows.origin import Origin
 from common.rows.text import as_text, is_missing, is_number, is_text, is_time, plain
 
-_TRUE, _FALSE = ("true", "t"), ("false", "f")
+_TRUE, _FALSE = {yes for _, yes in WORDS}, {no for no, _ in WORDS}
 
 
 def joined(origin: Origin, column: str, parts: Sequence[Any], which: Callable[[int], str]) -> Any:
@@ -75,13 +75,13 @@ def _printed(part: Any) -> Any:
 def _speaks_of_truth(part: Any) -> bool:
     """Whether a file that holds text writes true and false where others have 1 and 0."""
     found = {str(text).lower() for text in part.filter(pc.invert(is_missing(part))).unique().to_pylist()[:64]}
-    return bool(found) and found <= {*_TRUE, *_FALSE}
+    return bool(found) and found <= _TRUE | _FALSE
 
 
 def _truth(part: Any) -> Any:
     """Words of truth as 1 and 0, missing ones as null."""
     low = pc.utf8_lower(part)
-    yes, no = (pc.is_in(low, value_set=pa.array(words)) for words in (_TRUE, _FALSE))
+    yes, no = (pc.is_in(low, value_set=pa.array(sorted(words))) for words in (_TRUE, _FALSE))
     return pc.if_else(yes, 1, pc.if_else(no, 0, None)).cast(pa.int8())
 
 

@@ -15,7 +15,7 @@ from common.rows.months import look_like_dates, look_like_months
 from common.rows.numbers import Numbers, Values, read_numbers
 from common.rows.origin import Data
 from common.rows.tablefile import TableFile
-from common.rows.text import is_number, is_text, is_time, read_coded
+from common.rows.text import is_number, is_text, is_time, plain, read_coded
 
 Kind = Literal["number", "flag", "category", "month", "date", "free text", "id", "row number", "constant", "nothing", "other"]
 
@@ -25,6 +25,8 @@ _MANY = 30  # rows, from which on a sequence is no accident
 _LEVELS = 50  # distinct texts, from which on those that hardly repeat are no categories
 MOST_LEVELS = 1000
 _LONG = 10**9
+_EXACT = 1 << 53  # from here on not every whole number is a float
+_SOME, _DENSE = 1000, 10
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,14 @@ def look(file: TableFile, column: str, data: Data, words: Collection[str] = (), 
         raise file.bad_rows(
             column, at, f"numbers, but how they are written is not certain: {found.doubt}", remedy, data[column]
         )
+    if strays and is_number(kind):
+        remedy = "Correct it, or declare the column with malformed = 'null'."
+        raise file.bad_rows(column, found.malformed, "an infinite number", remedy, data[column])
     if not known and not strays:
         return Seen(column, "nothing", "nothing is known", ColumnConfig(kind="numeric", transform="auto"))
     if not strays:
         codes = is_text(kind) and not found.style.words and _are_codes(file, column, data, words)
-        return _categories(file, column, data, words) if codes else _number(column, found)
+        return _categories(file, column, data, words) if codes else _number(column, found, _grouped(data[column], kind))
     return _mixed(file, column, data, found, known, strays, words)
 
 
@@ -99,7 +104,20 @@ def _without_name(file: TableFile, column: str, data: Data, words: Collection[st
     return _left(column, "other", "has no name")
 
 
-def _number(column: str, found: Numbers) -> Seen:
+def _grouped(values: Any, kind: Any) -> bool:
+    """Whether text is numbers that points may group, each of them: 1.234 is one or a thousand."""
+    form = r"^\s*[+-]?[1-9]\d{0,2}\.\d{3}\s*$"
+    if not is_text(kind) or not len(values) or not pc.all(pc.match_substring_regex(_texts(values[:_SOME]), form)).as_py():
+        return False
+    known = pc.drop_null(_texts(values))
+    return bool(pc.all(pc.or_(pc.match_substring_regex(known, form), pc.equal(pc.utf8_trim_whitespace(known), ""))).as_py())
+
+
+def _texts(values: Any) -> Any:
+    return plain(values).cast(pa.string())
+
+
+def _number(column: str, found: Numbers, grouped: bool = False) -> Seen:
     values, style = found.values, found.style
     known = values[~np.isnan(values)]
     config = ColumnConfig.model_validate(
@@ -107,6 +125,9 @@ def _number(column: str, found: Numbers) -> Seen:
     )
     written = [text for text in (style.words, found.said) if text]
     low, high = known.min(), known.max()
+    written += ["each with three decimals; if its points stand between thousands, declare thousands = '.'"] if grouped else []
+    if max(-low, high) >= _EXACT and (known == np.floor(known)).all():
+        return _left(column, "id", "whole numbers of more digits than a float holds, ids or accounts")
     if low == high:
         return Seen(column, "constant", "one value in all rows", config)
     if _numbers_rows(values, low, high):
@@ -123,9 +144,13 @@ def _number(column: str, found: Numbers) -> Seen:
 
 
 def _numbers_rows(values: Values, low: float, high: float) -> bool:
-    """Whether these are the numbers of rows, in any order."""
+    """Whether these are the numbers of rows, in any order; or of some rows, in their order."""
     n = len(values)
-    return n >= _MANY and high - low == n - 1 and low in (0, 1) and len(np.unique(values)) == n and not np.isnan(values).any()
+    if n < _MANY or np.isnan(values).any() or (values[:_SOME] != np.floor(values[:_SOME])).any():
+        return False
+    if high - low == n - 1 and low in (0, 1):
+        return len(np.unique(values)) == n
+    return bool(high - low < _DENSE * n and (np.diff(values) > 0).all() and (values == np.floor(values)).all())
 
 
 def _is_code(known: Values, low: float, high: float) -> bool:
@@ -144,7 +169,7 @@ def _mixed(file: TableFile, column: str, data: Data, found: Numbers, known: int,
         )
         raise file.bad_rows(column, found.malformed, what, remedy, data[column])
     seen = _categories(file, column, data, words)
-    if known > strays and seen.config is not None:
+    if known and seen.config is not None:
         where = file.where(int(found.malformed.argmax()))
         said = (
             f"read as categories: {strays} of its values are not numbers (first: {where}); to read these as missing, declare"
@@ -164,7 +189,21 @@ def _categories(file: TableFile, column: str, data: Data, words: Collection[str]
         return _text(column, texts, levels)
     if not whole and levels and look_like_months(texts):
         return _left(column, "month", "months or dates as text")
+    if not whole and levels and _like_numbers(texts):
+        said = "read as categories, though most look like numbers, of a form that is not known or of several"
+        return Seen(column, "category", f"{levels} values, {said}", config, loud=True)
     return Seen(column, "category", f"{levels} categories", config)
+
+
+def _like_numbers(texts: Any) -> bool:
+    """Whether most distinct texts have digits and no letter, but for ranges such as 1-5 and codes of one length."""
+    known = pc.drop_null(texts)
+    like = pc.match_substring_regex(
+        known, r"^[^\p{L}]*\p{Nd}[^\p{L}]*$|^[+-]?\d[\d.]*[eEdD][+-]?\d+$|^0[xX][0-9A-Fa-f]+$|^[+-]?(?i)inf(inity)?$"
+    )
+    code = pc.match_substring_regex(known, r"^\d+ *(-|~|–|至|到|—) *\d+$|^0\d*$|^\d+\+$")
+    odd = np.asarray(like) & ~np.asarray(code)
+    return bool(2 * odd.sum() > len(known) and not pc.all(pc.match_substring_regex(known, r"^\d+$")).as_py())
 
 
 def _text(column: str, texts: Any, levels: int) -> Seen:

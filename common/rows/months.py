@@ -6,8 +6,9 @@ A month counts from year 0: year * 12 + month - 1. Its text is YYYY-MM.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -24,12 +25,17 @@ Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
 Months = npt.NDArray[np.int32]
 
 TAKEN = (
-    "Taken are YYYY-MM, YYYYMM, YYYY-MM-DD and YYYYMMDD, also with / or . or 年 and 月, with a time, Jan 2024 and 1 Jan 2024;"
-    " anything else by month_format: a pattern such as '%d/%m/%Y' or '%b-%y', or excel, excel1904, epoch_s, epoch_ms."
+    "Taken are YYYY-MM, YYYYMM, MM/YYYY, YYYY-MM-DD, YYYYMMDD, also with / or 年 and 月, with a time, Jan 2024, 1 Jan 2024, and"
+    " days before or behind months where values tell which; anything else by month_format: a pattern such as '%d/%m/%Y' or"
+    " '%b-%y', or excel, excel1904, epoch_s, epoch_ms."
 )
 ZONE = "Declare zone, such as zone = 'Asia/Shanghai', in which they are months; zone = 'UTC' takes them as they stand."
 
+FIRST, LAST = 1900 * 12, 2199 * 12 + 11
+"""Months that can be; databases and programs write 0001-01 and 9999-12 for none."""
+
 _NAMES = "jan feb mar apr may jun jul aug sep oct nov dec".split()  # noqa: SIM905
+_SHORT = "|".join(_NAMES)
 _NAME = "|".join(f"{name}[a-z]*" for name in _NAMES)
 _YEAR, _OF_YEAR, _DAY = r"(?P<y>\d{4})", r"(?P<m>0?[1-9]|1[0-2])", r"(?:0?[1-9]|[12]\d|3[01])"
 _TIME = r"(?:[T ]+(?P<t>\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?)(?P<z>(?: ?(?:Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?))?))?"
@@ -40,6 +46,9 @@ _FORMS = (
     rf"^{_YEAR} ?年 ?{_OF_YEAR} ?(?:月份?(?: ?{_DAY} ?[日号]{_TIME})?)?$",
     r"^(?P<y>(?:19|2[01])\d{2})(?P<m>0[1-9]|1[0-2])(?:(?:0[1-9]|[12]\d|3[01]))?(?:\.0*)?$",
     rf"^{_YEAR}[Mm]{_OF_YEAR}$",
+    rf"^{_OF_YEAR}[/-]{_YEAR}$",
+    rf"^(?i){_YEAR}-(?P<n>{_NAME})$",
+    rf"^(?i){_DAY}?(?P<n>{_SHORT}){_YEAR}(?:[: ]+(?P<t>\d{{1,2}}:\d{{2}}(?::\d{{2}}(?:[.,]\d+)?)?)(?P<z>))?$",
     rf"^(?i)(?P<n>{_NAME})[ ,.-]+{_YEAR}$",
     rf"^(?i){_DAY}[ -](?P<n>{_NAME})[ ,.-]+{_YEAR}{_TIME}$",
     rf"^(?i)(?P<n>{_NAME}) {_DAY},? {_YEAR}$",
@@ -106,15 +115,37 @@ def read_months(origin: Origin, column: str, data: Data, form: str | None = None
 
 def _of_texts(origin: Origin, column: str, texts: Any, form: str | None, zone: str | None) -> tuple[Months, Mask, str]:
     if form is not None:
-        return _of_format(texts, form)
-    parts = _parts(pc.utf8_normalize(texts, form="NFKC"))
-    if parts.zoned.any() or (parts.clock.any() and _same_hour(parts)):
-        times = _stamps(texts.filter(pa.array(parts.good)))
-        counted, bad = np.zeros(len(texts), np.int32), ~parts.good
-        of_good, wrong, what = _of_times(origin, column, times, zone)
-        counted[parts.good], bad[parts.good] = of_good, wrong
-        return counted, bad, what
+        return _of_format(origin, column, texts, form, zone)
+    texts = pc.replace_substring_regex(pc.utf8_normalize(texts, form="NFKC"), r"""^(?:="|')?([^"]*)"?$""", r"\1")
+    parts = _parts(texts)
+    if parts.zoned.any() or (parts.clock.any() and _shifted(parts)):
+        return _of_moments(
+            origin, column, [_stamp(t) if good else None for t, good in zip(texts.to_pylist(), parts.good, strict=True)], zone
+        )
+    if not parts.good.any() and (order := _order(texts)) is not None:
+        return _of_format(origin, column, pc.replace_substring_regex(texts, "[.-]", "/"), order, zone)
     return parts.counted, ~parts.good, "as text"
+
+
+def _of_moments(origin: Origin, column: str, found: list[datetime | None], zone: str | None) -> tuple[Months, Mask, str]:
+    """Months of moments, None for what is none: instants where any has a zone, else local times."""
+    instants = any(moment.tzinfo for moment in found if moment)
+    if instants:
+        found = [moment and (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) for moment in found]
+    kind = pa.timestamp("us", "UTC" if instants else None)
+    return _of_times(origin, column, pa.chunked_array([pa.array(found, kind)]), zone)
+
+
+def _order(texts: Any) -> str | None:
+    """The order of day and month in 31/01/2024 and the like, where values above 12 tell it."""
+    known = pc.drop_null(texts)
+    parts = pc.extract_regex(known, r"^(?P<a>\d{1,2})[/.-](?P<b>\d{1,2})[/.-](?P<y>\d{4})$")
+    if not len(known) or parts.null_count:
+        return None
+    first, second = (int(pc.max(parts.field(name).cast(pa.int32())).as_py()) for name in ("a", "b"))
+    if max(first, second) > 31 or (first > 12) == (second > 12):
+        return None
+    return "%d/%m/%Y" if first > 12 else "%m/%d/%Y"
 
 
 @dataclass(frozen=True)
@@ -156,25 +187,22 @@ def _named(names: Any) -> npt.NDArray[np.int32]:
     return np.asarray(pc.index_in(short, value_set=pa.array(_NAMES)).to_numpy() + 1, np.int32)
 
 
-def _same_hour(parts: _Parts) -> bool:
-    """Whether all local times are of one hour of the day that is not midnight: months of another zone."""
-    hours = {hour for hour in parts.hours[parts.clock].tolist() if re.sub(r"[0:.,]", "", hour)}
-    midnight = any(not re.sub(r"[0:.,]", "", hour) for hour in parts.hours[parts.clock].tolist())
-    return len(hours) == 1 and not midnight and bool(parts.clock.sum() == parts.good.sum())
+def _shifted(parts: _Parts) -> bool:
+    """Whether all of these local times look like midnights of another zone."""
+    if parts.clock.sum() != parts.good.sum():
+        return False
+    hours = [re.split(r"[:.,]", hour) for hour in set(parts.hours[parts.clock].tolist())]
+    return _of_two([int(h) * 3600 + int(m) * 60 + (int(s[0]) if s else 0) for h, m, *s in hours])
 
 
-def _stamps(texts: Any) -> Any:
-    """Texts with a time as timestamps: instants where a zone stands behind, else local times."""
-    found = [_stamp(text) for text in texts.to_pylist()]
-    if any(stamp.tzinfo for stamp in found):
-        utc = ZoneInfo("UTC")
-        return pa.chunked_array(
-            [pa.array([s if s.tzinfo else s.replace(tzinfo=utc) for s in found], pa.timestamp("us", "UTC"))]
-        )
-    return pa.chunked_array([pa.array(found, pa.timestamp("us"))])
+def _of_two(seconds: Collection[float]) -> bool:
+    """Whether times of the day are one that is not midnight, or two an hour apart, as where clocks change."""
+    low, high = min(seconds, default=0), max(seconds, default=0)
+    return low > 0 and high - low in (0, 3600) and len(set(seconds)) <= 2
 
 
-def _stamp(text: str) -> datetime:
+def _stamp(text: str) -> datetime | None:
+    """A text with a time: an instant where a zone stands behind, else a local time; None where it is neither."""
     text = re.sub(r" ?(UTC|GMT)$", "Z", text.strip()).replace("/", "-").replace(",", ".")
     text = re.sub(r"(\d) +(?=[+-]\d{2})", r"\1", text)
     text = re.sub(r"([+-]\d{2})$", r"\1:00", text) if "T" in text or ":" in text else text
@@ -183,29 +211,26 @@ def _stamp(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        return datetime(1, 1, 1)  # no month that can be right: outside keys.first to keys.last
+        return None
 
 
-def _of_format(texts: Any, form: str) -> tuple[Months, Mask, str]:
-    counted, bad = np.zeros(len(texts), np.int32), np.ones(len(texts), np.bool_)
-    for place, text in enumerate(texts.to_pylist()):
-        month = None if text is None else _by_format(text, form)
-        if month is not None:
-            counted[place], bad[place] = month, False
-    return counted, bad, f"by {form}"
+def _of_format(origin: Origin, column: str, texts: Any, form: str, zone: str | None) -> tuple[Months, Mask, str]:
+    found = [None if text is None else _by_format(text, form) for text in texts.to_pylist()]
+    if any(moment is not None and moment.tzinfo for moment in found):
+        return _of_moments(origin, column, found, zone)
+    counted = [0 if moment is None else moment.year * 12 + moment.month - 1 for moment in found]
+    return np.array(counted, np.int32), np.array([moment is None for moment in found], np.bool_), f"by {form}"
 
 
-def _by_format(text: str, form: str) -> int | None:
+def _by_format(text: str, form: str) -> datetime | None:
     try:
         if form in _DAYS:
-            day: date = _DAYS[form] + timedelta(days=int(float(text)))
-        elif form in _SECONDS:
-            day = datetime.fromtimestamp(int(text) / (1000 if form == "epoch_ms" else 1), UTC).date()
-        else:
-            day = datetime.strptime(text, form).date()
+            return datetime.combine(_DAYS[form] + timedelta(days=int(float(text))), time())
+        if form in _SECONDS:
+            return datetime.fromtimestamp(float(text) / (1000 if form == "epoch_ms" else 1), UTC)
+        return datetime.strptime(text, form)
     except (ValueError, OverflowError, OSError):
         return None
-    return day.year * 12 + day.month - 1
 
 
 def _instants(values: Any, unit: str) -> Any:
@@ -246,13 +271,16 @@ def _local(origin: Origin, column: str, values: Any, zone: str | None) -> tuple[
 
 
 def _elsewhere(values: Any) -> bool:
-    """Whether local times are all of one time of the day that is not midnight: midnights of another zone, shifted."""
+    """Whether local times all look like midnights of another zone: of one same time that is not midnight, or of two."""
     known = pc.drop_null(values)
     if not len(known):
         return False
-    day = pc.floor_temporal(known, unit="day")
-    ends = pc.min_max(pc.subtract(known, day).cast(pa.int64())).as_py()
-    return bool(ends["min"] == ends["max"] != 0)
+    of_day = pc.subtract(known, pc.floor_temporal(known, unit="day")).cast(pa.int64())
+    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[known.type.unit]
+    ends = pc.min_max(of_day).as_py()
+    if ends["min"] == 0 or ends["max"] - ends["min"] not in (0, 3600 * per_second):
+        return False
+    return _of_two([moment / per_second for moment in pc.unique(of_day).to_pylist()])
 
 
 def look_like_months(values: Any) -> bool:

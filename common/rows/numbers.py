@@ -29,7 +29,10 @@ _UNITS = (
     "天", "日", "月", "个月", "年", "次", "笔", "户", "人", "家", "个", "项", "吨", "平方米", "小时", "分", "秒",
     "day", "days", "month", "months", "year", "years", "times", "kg", "pcs",
 )  # fmt: skip
-_SIGNS = ("¥", "$", "€", "£", "RMB", "CNY", "USD", "EUR", "US$", "HK$", "CN¥")
+_SIGNS = (
+    "¥", "$", "€", "£", "₹", "₩", "₽", "₺", "฿", "₫", "RMB", "CNY", "USD", "EUR", "GBP", "JPY", "HKD", "TWD", "INR", "CHF",
+    "US$", "HK$", "NT$", "CN¥",
+)  # fmt: skip
 _SHARES = ("%", "‰")
 _TENS = {"%": -2, "‰": -3, "千": 3, "万": 4, "百万": 6, "亿": 8}
 _SIGN = "|".join(re.escape(sign) for sign in _SIGNS)
@@ -39,7 +42,12 @@ _SHAPE = (
     r"(?P<close>[)]?)(?P<s3>-?)$"
 )
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-_WORDS = (("false", "true"), ("f", "t"), ("no", "yes"), ("n", "y"), ("否", "是"), ("无", "有"), ("错", "对"))
+WORDS = (
+    ("false", "true"), ("f", "t"), ("no", "yes"), ("n", "y"), ("否", "是"), ("无", "有"), ("没有", "有"), ("错", "对"),
+    ("假", "真"), ("×", "√"), ("off", "on"), (".f.", ".t."), ("non", "oui"), ("faux", "vrai"), ("nein", "ja"),
+    ("falsch", "wahr"),    ("no", "sí"), ("no", "si"), ("não", "sim"), ("нет", "да"),
+)  # fmt: skip
+"""What stands for 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +64,18 @@ class Style:
         marks = {",": "commas", ".": "points", " ": "spaces", "'": "apostrophes"}
         said = [f"{marks.get(self.thousands, self.thousands)} between thousands"] if self.thousands else []
         said += ["a decimal comma"] if self.decimal == "," else []
-        said += [f"the unit {self.unit}" + (", a hundredth" if self.unit == "%" else "")] if self.unit else []
+        said += (
+            [f"the unit {self.unit}" + ({"%": ", a hundredth", "‰": ", a thousandth"}.get(self.unit, ""))] if self.unit else []
+        )
         return ", ".join(said)
 
     @property
     def body(self) -> str:
         """The pattern of its digits."""
         point = re.escape(self.decimal)
-        whole = rf"\d+|\d{{1,3}}({re.escape(self.thousands)}\d{{3}})+" if self.thousands else r"\d+"
+        mark = re.escape(self.thousands)
+        whole = rf"\d+|\d{{1,3}}({mark}\d{{3}})+" if self.thousands else r"\d+"
+        whole += r"|\d{1,2}(,\d{2})+,\d{3}" if self.thousands == "," else ""  # lakh and crore
         return rf"^(({whole})({point}\d*)?|{point}\d+)$"
 
 
@@ -94,7 +106,10 @@ def floats(values: Any) -> Values:
     if pa.types.is_boolean(kind):
         values = values.cast(pa.int8())
     found = np.asarray(values.cast(pa.float64(), safe=False).to_numpy(), np.float64)
-    return _of_singles(found) if kind in (pa.float32(), pa.float16()) else found.copy()
+    if kind == pa.float16():
+        single, place = np.unique(found.astype(np.float16), return_inverse=True)
+        return np.array([float(str(x)) for x in single], np.float64)[place]
+    return _of_singles(found) if kind == pa.float32() else found.copy()
 
 
 def _of_decimals(values: Any) -> Values:
@@ -218,9 +233,19 @@ def _of_text(text: Any, style: Style | None, words: Collection[str]) -> Numbers:
 
 def _normal(levels: Any) -> Any:
     """Text without what spreadsheets put around it, ="12" and '12; full width as ASCII, one kind of minus."""
-    text = seen(pc.utf8_normalize(levels, form="NFKC"))
+    text = western(seen(pc.utf8_normalize(levels, form="NFKC")))
     for pattern, put in ((r'^="(.*)"$', r"\1"), (r"^'", ""), ("[−–]", "-"), ("’", "'")):
         text = pc.replace_substring_regex(text, pattern, put)
+    return text
+
+
+def western(text: Any) -> Any:
+    """Arabic, Persian and Indian digits as ASCII ones, which NFKC leaves as they are."""
+    if not pc.any(pc.match_substring_regex(text, r"[\x{660}-\x{669}\x{6F0}-\x{6F9}\x{966}-\x{96F}]")).as_py():
+        return text
+    for zero in (0x660, 0x6F0, 0x966):
+        for digit in range(10):
+            text = pc.replace_substring(text, chr(zero + digit), str(digit))
     return text
 
 
@@ -228,7 +253,7 @@ def _flags(levels: Any, gone: Mask) -> Values | None:
     """1 and 0 for each text, NaN at the end for a missing one, where all are of one pair of words for them."""
     texts = ["" if text is None else text.lower() for text in levels.to_pylist()] if len(levels) < 64 else []
     found = {text for text, no in zip(texts, gone, strict=False) if not no}
-    for no, yes in _WORDS:
+    for no, yes in WORDS:
         if found and found <= {no, yes}:
             return np.array([{no: 0.0, yes: 1.0}.get(text, np.nan) for text in texts] + [np.nan])
     return None

@@ -16,9 +16,10 @@ import pyarrow as pa
 
 from common.disk.scratch import Scratch
 from common.errors import DataError
-from common.rows.formats.delimited import Delimited, nameless
+from common.rows.formats.delimited import Delimited, is_nameless
 from common.rows.formats.encoding import Bytes
 from common.rows.formats.excel import SIGNATURES, Excel
+from common.rows.formats.foreign import foreign
 from common.rows.formats.options import DEFAULT, FileOptions
 from common.rows.formats.parquet import Parquet
 from common.rows.formats.paths import Part, parts_of
@@ -98,7 +99,7 @@ class TableFile(Origin):
     @property
     def nameless(self) -> frozenset[str]:
         """Columns without a name, as they are called here."""
-        return frozenset(c for c in self.header for k in range(len(self.header)) if c == nameless(k))
+        return frozenset(filter(is_nameless, self.header))
 
     @property
     def is_text(self) -> bool:
@@ -144,9 +145,13 @@ class TableFile(Origin):
         found, self.said = [], []
         for file in self.files:
             data, said = file.read([c for c in columns if c in file.header], scratch)
+            said = said if data.num_rows else (*said, "a header and no rows")
             self.said += [text if len(self.files) == 1 else f"{file.path}: {text}" for text in said]
             found.append(data)
-        sizes = [_rows(data, file) for data, file in zip(found, self.files, strict=True)]
+        for file, part in zip(self.files, self.parts, strict=True):
+            twice = [key for key, _ in part.keys if key in file.header]
+            self.said += [f"column {key!r} is in {file.path} and in its folder's name: the file's is taken" for key in twice]
+        sizes = [data.num_rows for data in found]
         self._starts = (0, *accumulate(sizes[:-1]))
         if not sum(sizes):
             raise self.fault("the file has a header and no rows", remedy="Check what wrote it.")
@@ -159,17 +164,13 @@ def _columns(file: File, part: Part) -> dict[str, None]:
     return dict.fromkeys([*file.header, *(key for key, _ in part.keys)])
 
 
-def _rows(data: Data, file: File) -> int:
-    if data.num_rows == 0 and not isinstance(file, Parquet):
-        raise file.origin.fault("the file has a header and no rows", remedy="Check what wrote it.")
-    return data.num_rows
-
-
 def _open(path: Path, options: FileOptions, name: str) -> File:
     origin = _Named(str(path), name)
     try:
         with Bytes(path).open() as stream:
             magic = stream.read(4)
+        if options.format == "auto" and (fault := foreign(path)) is not None:
+            raise origin.fault(fault.what, remedy=fault.remedy)
         file = _reader(magic, options).open(path, origin, options)
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise origin.fault("the compressed file is damaged or incomplete", remedy="Copy it again.") from None

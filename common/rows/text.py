@@ -14,9 +14,10 @@ from common.rows.origin import Data, Origin
 
 MISSING = (
     "", "na", "n/a", "nan", "null", "none", "nil", "<na>", "nat", "\\n",
+    "(null)", "[null]", "-nan", "1.#qnan", "-1.#ind", "1.#ind", "nan(ind)", "-nan(ind)",
     "#n/a", "#na", "#n/a n/a", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!",
 )  # fmt: skip
-"""What means that nothing is known, in lower case: of R, pandas, SQL, Hive (\\N), and a spreadsheet's errors."""
+"""What means that nothing is known, in lower case: of R, pandas, SQL and its clients, Hive (\\N), C, a spreadsheet's errors."""
 
 _UNSEEN = r"[\x{0}-\x{8}\x{B}\x{C}\x{E}-\x{1F}\x{7F}-\x{9F}\p{Cf}]+"
 
@@ -31,7 +32,13 @@ def is_text(kind: Any) -> bool:
     """Whether a column of this Arrow type holds text; Hive and Impala write text as bytes."""
     types = pa.types
     held = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
-    return bool(held or types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind))
+    return bool(
+        held
+        or types.is_fixed_size_binary(kind)
+        or types.is_binary(kind)
+        or types.is_large_binary(kind)
+        or types.is_binary_view(kind)
+    )
 
 
 def is_time(kind: Any) -> bool:
@@ -42,6 +49,8 @@ def is_time(kind: Any) -> bool:
 def plain(values: Any) -> Any:
     """A column (a chunked array) without coding; one of which nothing is known is text, since nothing is wrong with it."""
     values = values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
+    if pa.types.is_fixed_size_binary(values.type):
+        values = values.cast(pa.binary())
     return values.cast(pa.string()) if pa.types.is_null(values.type) else values
 
 

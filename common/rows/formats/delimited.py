@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from common.rows.origin import Data, Origin
 _EXPANSION = 4  # bytes of memory that reading as text takes for each of the file
 _COMPRESSION = 8  # bytes of text for each of a gzip file, about
 _PEEK = 20  # rows in which a title above the header is looked for
+_UNSEEN = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
+_MADE = re.compile(r"(\(column \d+\)|Unnamed: \d+(_level_\d+)?|__index_level_\d+__|\.\.\.\d+|)")
 _REMEDY = "Save it as comma-separated UTF-8 text, or declare its encoding."
 
 
@@ -124,7 +127,8 @@ class Delimited:
                     return ParquetColumns(self.origin, copied(batches, scratch))
         except (pa.ArrowInvalid, UnicodeError, *DAMAGED) as error:
             if "Empty CSV file" in str(error):
-                raise self.origin.fault("the file has a header and no rows", remedy="Check what wrote it.") from None
+                none: Data = pa.table({column: pa.array([], pa.string()) for column in columns})
+                return none
             raise self._fault() from None
 
     def _source(self, file: Bytes, encoding: str) -> Any:
@@ -186,8 +190,14 @@ class Delimited:
 
 
 def named(names: list[str]) -> tuple[str, ...]:
-    """Names of a header, trimmed of nothing; one that is empty is called by its place."""
-    return tuple(name if name.strip() else nameless(place) for place, name in enumerate(names))
+    """Names of a header without spaces around them, and without what nobody sees; an empty one is called by its place."""
+    trimmed = [_UNSEEN.sub("", name).strip() for name in names]
+    return tuple(name or nameless(place) for place, name in enumerate(trimmed))
+
+
+def is_nameless(name: str) -> bool:
+    """Whether a program made this name for a column that has none: the index of pandas, of R's readr."""
+    return _MADE.fullmatch(name.strip()) is not None
 
 
 def nameless(place: int) -> str:

@@ -17,6 +17,7 @@ import pyarrow as pa
 from common.disk.scratch import Scratch
 from common.errors import ConfigError
 from common.rows.formats.delimited import named
+from common.rows.formats.formulas import uncomputed
 from common.rows.formats.options import FileOptions
 from common.rows.origin import Data, Origin
 
@@ -70,7 +71,7 @@ class Excel:
 
 def _cells(path: Path, origin: Origin, options: FileOptions) -> tuple[str, list[list[Any]]]:
     try:
-        from python_calamine import CalamineError, CalamineWorkbook
+        from python_calamine import CalamineError, CalamineWorkbook, SheetVisibleEnum
     except ImportError:
         raise ConfigError(
             f"{path}: an Excel workbook, and what reads it is not installed",
@@ -78,17 +79,24 @@ def _cells(path: Path, origin: Origin, options: FileOptions) -> tuple[str, list[
         ) from None
     try:
         with CalamineWorkbook.from_path(str(path)) as book:
+            hidden = {sheet.name for sheet in book.sheets_metadata if sheet.visible != SheetVisibleEnum.Visible}
             sheets = {name: book.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in book.sheet_names}
     except (CalamineError, OSError, ValueError):
         raise origin.fault("the file is not a workbook that can be read", remedy="Save the sheet as CSV UTF-8.") from None
-    filled = [name for name, rows in sheets.items() if rows]
+    filled = [name for name, rows in sheets.items() if rows and name not in hidden]
     if options.sheet is not None and options.sheet not in sheets:
         what = f"the workbook has no sheet {options.sheet!r}"
         raise origin.fault(what, local=f"{what}; it has {', '.join(map(repr, sheets))}", remedy="Check `sheet`.")
     if options.sheet is None and len(filled) != 1:
-        what = "the workbook has more than one sheet" if filled else "the workbook is empty"
+        if not filled:
+            raise origin.fault("the workbook is empty, or all of its sheets are hidden", remedy="Name one by `sheet`.")
+        what = "the workbook has more than one sheet"
         raise origin.fault(what, local=f"{what}: {', '.join(map(repr, filled))}", remedy="Name one by `sheet`.")
     name = options.sheet or filled[0]
+    if (found := uncomputed(path, name)) is not None:
+        what = f"{found[0]} cells hold a formula and no value"
+        remedy = "Open the workbook in a spreadsheet and save it, or write values."
+        raise origin.fault(what, local=f"{what} (first: {found[1]} of {name!r})", remedy=remedy)
     return name, sheets[name]
 
 
@@ -98,7 +106,7 @@ def _column(cells: list[Any]) -> Any:
     kinds = {type(cell) for cell in given if cell is not None}
     if kinds <= {bool}:
         return pa.array(given, pa.bool_() if kinds else pa.string())
-    if kinds <= {int, float}:
+    if kinds <= {bool, int, float}:
         return pa.array([None if c is None else float(c) for c in given], pa.float64())
     if kinds <= {date, datetime}:
         if all((isinstance(c, date) and not isinstance(c, datetime)) or c.time() == time(0) for c in given if c is not None):

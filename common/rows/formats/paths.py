@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+_JUNK = re.compile(r"[._].*|~\$.*|.*~|Thumbs\.db|desktop\.ini|.*\.(crc|md5|sha1|sha256|tmp|bak)", re.IGNORECASE)
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -41,17 +42,23 @@ def _parts(path: str) -> Iterator[Part]:
 
 
 def _of_folder(folder: Path) -> Iterator[Part]:
-    """Every file below, but for what starts with . or _: marks and checksums of Hadoop."""
+    """Every file below, but for marks and checksums of Hadoop, and what desktops and editors leave."""
     files = [f for f in folder.rglob("*") if f.is_file()]
     for file in sorted(files, key=lambda f: natural(str(f.relative_to(folder)))):
         inside = file.relative_to(folder).parts
-        if not any(name.startswith((".", "_")) for name in inside):
+        if not any(_JUNK.fullmatch(name) for name in inside):
             yield Part(file, _keys((folder.name, *inside)))
 
 
 def _keys(names: Sequence[str]) -> tuple[tuple[str, str | None], ...]:
+    """What folders' names say; of year=2024/month=1, the key month is 2024-01."""
     pairs = [unquote(name).split("=", 1) for name in names[:-1] if re.match(r"^\w[\w .-]*=.", unquote(name))]
-    return tuple((key, None if value == _HIVE_NULL else value) for key, value in pairs)
+    keys: dict[str, str | None] = {key: None if value == _HIVE_NULL else value for key, value in pairs}
+    year = next((value for key, value in keys.items() if key.lower() == "year"), None)
+    for key, value in keys.items():
+        if key.lower() == "month" and re.fullmatch(r"\d{4}", year or "") and re.fullmatch(r"\d{1,2}", value or ""):
+            keys[key] = f"{year}-{value:0>2}"
+    return tuple(keys.items())
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from common.errors import DataError
@@ -29,6 +31,8 @@ def see(folder: Path, column: Any, *, parquet: bool = False, **keys: Any) -> See
     return seen
 
 
+LONG = "whole numbers of more digits than a float holds, ids or accounts: left out"
+GROUPED = "numbers, each with three decimals; if its points stand between thousands, declare thousands = '.'"
 KINDS: list[tuple[str, Any, str]] = [
     ("number", R.normal(size=N), "numbers"),
     ("number", [f"{v:,.2f}" for v in R.lognormal(9, 2, N)], "numbers, commas between thousands"),
@@ -49,6 +53,13 @@ KINDS: list[tuple[str, Any, str]] = [
     ("date", pd.Timestamp("2020-01-01") + pd.to_timedelta(R.integers(0, 900, N), "D"), None),
     ("date", [int(f"2020{m:02d}{d:02d}") for m, d in zip(R.integers(1, 13, N), R.integers(1, 29, N), strict=True)], None),
     ("month", R.choice(["2024-01", "2024-02"], N), "months or dates as text: left out"),
+    ("row number", np.arange(0, 3 * N, 3), "the numbers of rows: left out"),  # pandas keeps them when it filters
+    ("id", R.choice(["12345678901234567890", "12345678901234567891"], N), LONG),
+    ("id", R.choice([2**53 + 1, 2**60 + 1], N), LONG),
+    ("number", R.choice(["1.234", "12.345"], N), GROUPED),
+    ("number", R.choice(["1.234", "0.345"], N), "numbers"),
+    ("category", R.choice(["1-5", "6-10", "11+"], N), "3 categories"),
+    ("category", R.choice(["A01", "B02"], N), "2 categories"),
 ]  # fmt: skip
 
 
@@ -106,3 +117,28 @@ def test_columns_without_a_name_and_padding(tmp_path: Path) -> None:
     assert loaded.table.order == ("x",)
     assert loaded.warnings == ("column '(column 1)': has no name: left out",)
     assert [s.kind for s in loaded.seen] == ["other", "number", "nothing", "nothing"]
+
+
+@pytest.mark.parametrize("of", ["1.5D+03 2.5D+03", "<5 >100", "1/2 3/4", "0x1A 0x2B", "12:30 7:15", "1_0 3_0", "1;5 2;5"])
+def test_what_looks_like_numbers_and_is_read_as_categories_is_said_aloud(of: str, tmp_path: Path) -> None:
+    seen = see(tmp_path, R.choice(of.split(), N))
+    assert seen.kind == "category" and seen.loud and "look like numbers" in seen.said
+
+
+@pytest.mark.parametrize("words", [["1", "true"], ["1", "2", "two"]])
+def test_numbers_and_words_in_one_column_are_said_aloud(words: list[str], tmp_path: Path) -> None:
+    seen = see(tmp_path, [words[k % len(words)] for k in range(N)])
+    assert seen.kind == "category" and seen.loud and "are not numbers (first: line " in seen.said
+
+
+def test_a_column_of_numbers_is_never_categories_for_infinite_ones(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"row 2, column 'x': 'inf': an infinite number \(100 such rows\)"):
+        see(tmp_path, [1.5, np.inf] * (N // 2), parquet=True)
+
+
+@pytest.mark.parametrize("name", ["", "__index_level_0__", "Unnamed: 0", "...1"])
+def test_a_name_that_a_program_made_for_a_column_without_one_is_none(name: str, tmp_path: Path) -> None:
+    table = pa.table({"id": [f"E{k}" for k in range(N)], name: R.permutation(3 * N)[:N], "x": R.normal(size=N)})
+    pq.write_table(table, tmp_path / "t.parquet")
+    loaded = read_table(DatasetConfig(path=tmp_path / "t.parquet", id="id"), name="t", party=Party.GRID)
+    assert list(loaded.columns) == ["x"] and loaded.warnings == (f"column {name!r}: has no name: left out",)

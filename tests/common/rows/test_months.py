@@ -56,12 +56,67 @@ def test_what_does_not_is_none(written: str | None) -> None:
     ("form", "written"),
     [
         ("excel", "45292"), ("excel", "45322.5"), ("excel1904", "43830"), ("%b-%y", "Jan-24"), ("%d/%m/%Y", "02/01/2024"),
-        ("%m/%d/%Y", "01/02/2024"), ("%y%m", "2401"), ("%d-%m月 -%y", "31-1月 -24"), ("epoch_s", "1704067200"),
-        ("epoch_ms", "1704067200000"),
+        ("%m/%d/%Y", "01/02/2024"), ("%y%m", "2401"), ("%d-%m月 -%y", "31-1月 -24"),
     ],
 )  # fmt: skip
 def test_a_declared_form_decides(form: str, written: str) -> None:
     assert months(text(written, "x"), form) == ["2024-01", None]
+
+
+@pytest.mark.parametrize(
+    ("form", "written"), [("epoch_s", "1704038400"), ("epoch_ms", "1704038400000"), ("%Y-%m-%d %H %z", "2023-12-31 16 +0000")]
+)
+def test_text_that_is_an_instant_by_its_declared_form_needs_a_zone_too(form: str, written: str) -> None:
+    with pytest.raises(DataError, match="holds instants"):
+        months(text(written), form)
+    assert months(text(written, "x"), form, SHANGHAI) == ["2024-01", None]
+    assert months(text(written), form, "UTC") == ["2023-12"]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "01/2024",
+        "1/2024",
+        "01-2024",
+        "2024-Jan",
+        "JAN2024",
+        "01JAN2024",
+        "31JAN2024:00:00:00",
+        "'2024-01",
+        '="2024-01"',
+        "1-JAN-2024",
+    ],
+)  # fmt: skip
+def test_forms_of_other_programs_that_can_mean_one_month_only(written: str) -> None:
+    assert months(text(written)) == ["2024-01"]
+
+
+@pytest.mark.parametrize("written", [["31/01/2024", "02/01/2024"], ["1/31/2024", "01/02/2024"], ["31.01.2024"], ["01-31-2024"]])
+def test_days_above_twelve_tell_which_is_the_month(written: list[str]) -> None:
+    assert months(text(*written)) == ["2024-01"] * len(written)
+
+
+@pytest.mark.parametrize(
+    "written", [["01/02/2024"], ["31/01/2024", "01/31/2024"], ["31/01/2024", "2024-01"], ["31/13/2024"], ["32/01/2024"]]
+)
+def test_where_nothing_tells_which_is_the_month_it_is_refused(written: list[str]) -> None:
+    assert None in months(text(*written))
+
+
+@pytest.mark.parametrize("kind", ["s", "ms", "us", "ns"])
+def test_midnights_of_a_zone_whose_clocks_change_are_seen_too(kind: str) -> None:
+    """Of Berlin, in UTC: 23:00 in winter and 22:00 in summer, both of the month before."""
+    berlin = [datetime(2023, 12, 31, 23), datetime(2024, 6, 30, 22)]
+    written = text(*(f"{moment:%Y-%m-%d %H:%M:%S}" for moment in berlin))
+    for table in (typed(berlin, pa.timestamp(kind)), written):
+        with pytest.raises(DataError, match="another time zone"):
+            months(table)
+        assert months(table, zone="Europe/Berlin") == ["2024-01", "2024-07"]
+
+
+def test_a_day_that_no_month_has_is_refused_where_its_hour_counts() -> None:
+    assert months(text("2024-02-30T16:00:00", "2024-01-31T16:00:00"), zone=SHANGHAI) == [None, "2024-02"]
 
 
 @given(st.integers(1, 9999), st.integers(1, 12), st.sampled_from(["{:04d}-{:02d}", "{:04d}/{:02d}", "{:04d}-{:02d}-28"]))

@@ -70,6 +70,13 @@ def test_text_is_the_nearest_float(values: list[float]) -> None:
         (["￥1,234.5", "RMB 3"], [1234.5, 3], "commas between thousands, the unit ¥"),
         (["12万元", "3,000.5元", "1.5亿元"], [120000, 3000.5, 150000000], "commas between thousands, the unit 元"),
         (["１２", "１３．５", '="5"', "'6"], [12, 13.5, 5, 6], ""),
+        (["1,23,456.50", "12,34,567", "999.1"], [123456.5, 1234567, 999.1], "commas between thousands"),
+        (["₹1,23,456", "₹7"], [123456, 7], "commas between thousands, the unit ₹"),
+        (["CHF 1’234.50", "CHF 7.00"], [1234.5, 7], "apostrophes between thousands, the unit chf"),
+        (["1.234,50-", "(12,00)", "7,00"], [-1234.5, -12, 7], "points between thousands, a decimal comma"),
+        (["12‰", "7.5‰"], [0.012, 0.0075], "the unit ‰, a thousandth"),
+        (["١٢٣", "۴۵۶", "७८९"], [123, 456, 789], ""),
+        (["(null)", "[NULL]", "1.#QNAN", "-nan", "5"], [NAN, NAN, NAN, NAN, 5], ""),
         (["−3", "4-", "+5", ".5", "6.", "1.2E+05"], [-3, -4, 5, 0.5, 6, 120000], ""),
         (["\ufeff7", "8\u200b", "\x009"], [7, 8, 9], ""),
         (["#DIV/0!", "#N/A", "NULL", "<NA>", "1"], [NAN, NAN, NAN, NAN, 1], ""),
@@ -103,7 +110,21 @@ def test_a_stray_among_numbers_is_malformed(word: str) -> None:
 
 
 def test_pairs_of_words_are_flags_only_as_a_whole() -> None:
-    for no, yes in (("false", "True"), ("F", "t"), ("NO", "yes"), ("n", "Y"), ("否", "是")):
+    pairs = (
+        "false True",
+        "F t",
+        "NO yes",
+        "n Y",
+        "否 是",
+        "non OUI",
+        "nein Ja",
+        "no sí",
+        "não sim",
+        "нет да",
+        "没有 有",
+        "× √",
+    )
+    for no, yes in (pair.split() for pair in pairs):
         np.testing.assert_array_equal(told(no, yes, None, no).values, [0, 1, NAN, 0])
     assert told("1", "true").malformed.tolist() == [False, True]
 
@@ -125,3 +146,8 @@ def test_words_for_missing_in_any_type() -> None:
 def test_a_declared_style_holds(style: Style, value: str, expected: float) -> None:
     table = text(value, "x")
     np.testing.assert_array_equal(read_numbers(table, "x", table, style).values, [expected, NAN])
+
+
+def test_half_precision_is_the_number_that_it_prints() -> None:
+    table = Made({"x": pa.array(np.array([0.1, 4.35, 1000, np.nan], np.float16))})
+    np.testing.assert_array_equal(read_numbers(table, "x", table).values, [0.1, 4.35, 1000, NAN])

@@ -1,0 +1,35 @@
+"""Cells of a workbook that hold a formula and no value: what wrote it has never computed them, and readers find them empty."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
+
+_SHEET = re.compile(rb"<(?:\w+:)?sheet [^>]*?/?>")
+_ATTRIBUTE = re.compile(rb'([\w:]+)="([^"]*)"')
+_RELATION = re.compile(rb"<Relationship [^>]*?/?>")
+_EMPTY = re.compile(rb'<c r="([A-Z]+\d+)"[^>]*>\s*<f[^>]*?(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>')
+
+
+def uncomputed(path: Path, sheet: str) -> tuple[int, str] | None:
+    """(how many such cells `sheet` of an .xlsx has, the first); None if there is none, or for another kind of workbook."""
+    try:
+        with ZipFile(path) as book:
+            part = _part(book, sheet)
+            found = _EMPTY.findall(book.read(part)) if part else []
+    except (BadZipFile, KeyError, OSError):
+        return None
+    return (len(found), found[0].decode()) if found else None
+
+
+def _part(book: ZipFile, sheet: str) -> str | None:
+    """The name of the sheet's part in the package."""
+    if "xl/workbook.xml" not in book.namelist():
+        return None
+    sheets = [dict(_ATTRIBUTE.findall(tag)) for tag in _SHEET.findall(book.read("xl/workbook.xml"))]
+    relations = [dict(_ATTRIBUTE.findall(tag)) for tag in _RELATION.findall(book.read("xl/_rels/workbook.xml.rels"))]
+    targets = {relation.get(b"Id"): relation.get(b"Target", b"").decode() for relation in relations}
+    name = sheet.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;").encode()
+    target = next((targets.get(tag.get(b"r:id")) for tag in sheets if tag.get(b"name") == name), None)
+    return None if target is None else target.lstrip("/") if target.startswith("/") else f"xl/{target}"
