@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -17,7 +17,9 @@ class Split(StrictModel):
     """Which matched rows are held out: drawn by the bank from a keyed hash of id and period."""
 
     by: Literal["row", "enterprise", "time"] = Field(
-        default="row", description="Hold out single rows, whole enterprises, or the last months (keys with period)."
+        default="row",
+        description="Hold out single rows, whole enterprises, or the last months (keys with period)."
+        " With period in keys the default is enterprise: months of one enterprise are not independent.",
     )
     test: float = Field(default=0.3, gt=0.0, lt=1.0, description="Share of rows or enterprises held out to measure on.")
     months: int = Field(default=3, ge=1, le=1200, description="How many of the last months are held out by time.")
@@ -50,6 +52,17 @@ class TrainPlan(Plan):
         description="When training is dealt its randomness: while it runs, or before, by `wattscore predeal`.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_enterprises(cls, raw: Any) -> Any:
+        """Rows of months are split by enterprise unless the plan says how."""
+        if not isinstance(raw, dict) or "period" not in raw.get("keys", ()):
+            return raw
+        split = raw.get("split", {})
+        if isinstance(split, dict) and "by" not in split:
+            return {**raw, "split": {**split, "by": "enterprise"}}
+        return raw
+
     @model_validator(mode="after")
     def _can_be_dealt(self) -> TrainPlan:
         if self.dealt == "ahead":
@@ -61,6 +74,11 @@ class TrainPlan(Plan):
         if self.split.by == "time" and "period" not in self.keys:
             raise ValueError('split.by = "time" needs keys = ["id", "period"]')
         return self
+
+    @property
+    def mixes_enterprises(self) -> bool:
+        """Whether months of one enterprise may stand on both sides of the split."""
+        return self.split.by == "row" and "period" in self.keys
 
     @property
     def needs(self) -> frozenset[Opened]:

@@ -60,6 +60,8 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         keys = loaded.table.keys(matched)
         await asyncio.to_thread(job.home.sets.enter, keys, job.id, job.home.policy.least_difference)
         test = await split.agree(job.session, keys, plan.split, partial(job.role.check_labels, job))
+        if plan.mixes_enterprises and job.party is Party.BANK:
+            job.warn(split.MIXED, public=split.MIXED)
         order, train_rows = matched[np.argsort(test, kind="stable")], len(test) - int(test.sum())
         table, columns = await asyncio.to_thread(loaded.table.take, order, job.scratch), loaded.columns
         del loaded, matched, keys, test, order

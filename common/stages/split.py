@@ -17,6 +17,8 @@ from common.rows.table import FeatureTable
 
 Mask = npt.NDArray[np.bool_]
 
+MIXED = "the split is by row, so months of one enterprise both train and test: split by enterprise or by time"
+
 
 def draw(table: FeatureTable, split: Split) -> Mask:
     """True (n,) for rows held out: those of smallest keyed hash of (id, period), in each class alike if stratified.

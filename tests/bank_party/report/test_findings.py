@@ -99,12 +99,12 @@ def test_a_sign_against_the_declared_one_needs_attention(bank: Bank) -> None:
     assert bank.found("card", card=Card(purpose="limits")).value == {"told": "1", "all": "7"}
 
 
-def test_enterprises_on_both_sides_of_a_split_by_row_need_attention(bank: Bank, job: Job) -> None:
+def test_enterprises_on_both_sides_of_a_split_by_row_need_attention(bank: Bank) -> None:
     record = bank.evidence.record
-    held = set(bank.held.ids)
-    assert record.both_sides is not None and 0 < record.both_sides <= len(held)
-    assert bank.found("both_sides").verdict is Verdict.ATTENTION
-    assert bank.found("both_sides", record=record.model_copy(update={"both_sides": 0})).verdict is Verdict.PASS
+    assert bank.evidence.plan.split.by == "enterprise" and record.both_sides == 0
+    assert bank.found("both_sides").verdict is Verdict.PASS
+    found = bank.found("both_sides", record=record.model_copy(update={"both_sides": 3}))
+    assert (found.verdict, found.value["count"]) == (Verdict.ATTENTION, "3")
     assert bank.found("out_of_time").verdict is Verdict.ATTENTION
 
 

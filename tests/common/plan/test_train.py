@@ -356,3 +356,20 @@ def test_text_from_the_network_that_is_no_plan_is_a_plan_error(text: str) -> Non
 
 def test_a_plan_without_a_kind_is_a_training_plan() -> None:
     assert parse_plan(json.dumps(SIDES)) == train()
+
+
+@pytest.mark.parametrize(
+    ("keys", "split", "by"),
+    [
+        (["id"], {}, "row"),
+        (["id", "period"], {}, "enterprise"),
+        (["id", "period"], {"test": 0.2, "seed": 3}, "enterprise"),
+        (["id", "period"], {"by": "row"}, "row"),
+        (["id", "period"], {"by": "time"}, "time"),
+    ],
+)
+def test_months_are_split_by_enterprise_unless_the_plan_says_how(keys: list[str], split: dict[str, Any], by: str) -> None:
+    made = TrainPlan.model_validate({"keys": keys, "split": split, "grid": {"dataset": "a"}, "bank": {"dataset": "b"}})
+    assert made.split.by == by
+    assert made.mixes_enterprises is (by == "row" and "period" in keys)
+    assert parse_plan(made.canonical(), "again") == made

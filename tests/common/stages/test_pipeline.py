@@ -11,6 +11,7 @@ import pytest
 
 from common.errors import DataError, JobNotFound, PlanError, PolicyError
 from common.home.outcome import Outcome
+from common.home.record import load_record
 from common.learn.linear.design import INTERCEPT
 from common.learn.linear.half import ClosedModel
 from common.mpc.fixedpoint import decode
@@ -226,6 +227,18 @@ async def test_monthly_rows_are_trained_and_scored_by_month(tmp_path: Path) -> N
     written = written.sort_values(["id", "period"])
     u = joint_scores(companies, "job-1", common_rows(companies))
     np.testing.assert_allclose(written["u"], u, rtol=0, atol=OFF)
+
+
+@pytest.mark.parametrize("by", ["row", "enterprise"])
+async def test_a_split_of_months_by_row_warns_and_is_counted(tmp_path: Path, by: str) -> None:
+    companies = Companies(tmp_path, monthly=True)
+    companies.write(frames(6, monthly=True))
+    outcomes = await companies.run("mixed", companies.plan(split={"by": by}))
+    mixed = [warning for warning in outcomes[Party.BANK].warnings if "split" in warning]
+    assert mixed == ([split.MIXED] if by == "row" else [])
+    for party in Party:
+        both = load_record("mixed", companies.models(party).folder("mixed")).both_sides
+        assert both is not None and (both > 100 if by == "row" else both == 0)
 
 
 async def test_owned_weights_open_gradients_and_no_weights(tmp_path: Path) -> None:
