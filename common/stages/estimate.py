@@ -21,7 +21,7 @@ from common.plan.read import AnyPlan
 from common.plan.score import ScorePlan
 from common.plan.section import Section
 from common.plan.train import TrainPlan
-from common.stages.price import FLAGS, count_bits
+from common.stages.price import FLAGS, FLOORS, count_bits, left_out_bits
 from common.stages.reasons import TEXT_BYTES, TEXTS
 
 _STOCK = 16 * (MOST + 2)  # the list of stocks held, the one chosen, the one spent
@@ -171,15 +171,16 @@ def _training(plan: TrainPlan, sizes: Sizes, speed: Speed = Speed()) -> Estimate
             found += learner.cost_scores(party, plan.model, tested)
         costs[party] = found
     steps = learner.steps(plan.model, size.rows)
-    rounds = _begun_rounds(plan, sizes) + 3 + _blocks(size.rows) + 1 + 4 * steps + tellings * _score_rounds(held, plan.model)
+    rounds = _begun_rounds(plan, sizes) + 4 + _blocks(size.rows) + 1 + 4 * steps + tellings * _score_rounds(held, plan.model)
     rounds += 3 * (counting.rounds + 1) if counting else 0
     rounds += 3 if plan.dealt == "ahead" else 0
     cells = size.rows * (size.grid_columns + size.bank_columns)
     stepping = speed.cell * cells * steps + speed.dealt * costs[Party.BANK].dealt / 8
     scoring = speed.scored * held * (size.grid_columns + size.bank_columns)
     seconds = _begun_seconds(plan, sizes, speed) + speed.share * cells + stepping + tellings * scoring
-    bits = FLAGS + learner.label_bits(plan.model, size)
-    bits += count_bits(size.rows, counting.bins, max(1, sizes.months)) if counting else 0.0
+    bits = FLOORS + FLAGS + learner.label_bits(plan.model, size)
+    if counting:
+        bits += count_bits(size.rows, counting.bins, max(1, sizes.months)) + left_out_bits(size.bank_columns)
     return Estimate(_lines(costs), rounds, seconds, tellings * held, size.rows, bits)
 
 
