@@ -1,0 +1,207 @@
+"""Inputs that go wrong, each as its real file through `schema`, `features`, and jobs of three real daemons; `try` with some.
+
+The right value, or the refusal with its place and remedy; the other side hears no value. One set of daemons serves all.
+"""
+
+from __future__ import annotations
+
+import resource
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from common.cli import main
+from common.client.client import Client
+from common.config import to_toml
+from common.home.registry import Registry
+from common.trial.processes import GRID
+from common.trust.authority import import_bundle, make_ca, renew
+from tests.scenarios.data.inputs import CASES, Case, base
+from tests.scenarios.end_to_end.lab import LOOSE, Lab, fail, make_plan, succeed
+
+FLOORS = {"min_matched": 50, "min_rows": 100, "min_per_class": 20}
+SMALL: dict[str, Any] = {
+    "keys": ("id", "period"), "limits": FLOORS, "preparation": {"min_binary": 20}, "model": {"iterations": 2},
+}  # fmt: skip
+MORE = ("disk", "disk-again", "old-ca", "new-ca", "leak")
+NUMBERS = {key: f"{k + 10}" for k, key in enumerate([*(case.key for case in CASES), *MORE])}
+CASE = pytest.mark.parametrize("case", CASES, ids=[case.key for case in CASES])
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    folder = tmp_path_factory.mktemp("cases")
+    keys = {"id": "id", "period": "month"}
+    declared = {case.key: dict(case.keys) for case in CASES}
+    datasets = {
+        "grid": {key: {"path": folder / "grid" / key, **keys, **declared.get(key, {})} for key in NUMBERS},
+        "bank": {key: {"path": folder / "bank" / key, **keys, "label": "overdue"} for key in NUMBERS},
+    }
+    for side in ("grid", "bank"):
+        (folder / side).mkdir()
+    for case in CASES:
+        grid, bank = base(NUMBERS[case.key])
+        case.write(grid, folder / "grid" / case.key)
+        bank.to_csv(folder / "bank" / case.key, index=False)
+    policy = {**LOOSE, **FLOORS, "min_binary": 20}
+    with Lab(folder, datasets, {"grid": {"policy": policy}, "bank": {"policy": policy}}) as lab:
+        for key in MORE:
+            lab.write(key, *base(NUMBERS[key]))
+        yield lab
+
+
+@pytest.fixture
+def client(lab: Lab) -> Iterator[Client]:
+    with lab.client() as client:
+        yield client
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def said(result: Result) -> str:
+    return " ".join((result.stdout + result.stderr).split())
+
+
+def dataset(lab: Lab, case: Case) -> dict[str, Any]:
+    return {"path": str(lab.table("grid", case.key)), "id": "id", **case.keys}
+
+
+@CASE
+def test_schema(lab: Lab, case: Case, tmp_path: Path) -> None:
+    (tmp_path / "grid.toml").write_text(to_toml({"datasets": {"grid": {**dataset(lab, case), "period": "month"}}}))
+    found = run("schema", tmp_path / "grid.toml")
+    assert found.exit_code == (0 if case.schema is None else 2), said(found)
+    assert (case.schema or "2023-01 to 2023-04") in said(found)
+
+
+@CASE
+def test_features(lab: Lab, case: Case, tmp_path: Path) -> None:
+    given = dataset(lab, case)
+    keys = {"id": given.pop("id"), "month": "month", **{k: given.pop(k) for k in ("zone", "month_format") if k in given}}
+    missing = {"missing": given.pop("missing")} if "missing" in given else {}
+    raw: dict[str, Any] = {
+        "party": "grid", "source": given, "keys": keys, "fields": {"consumption": {"column": "consumption", **missing}},
+        "samples": {"min_history": 1}, **case.records,
+    }  # fmt: skip
+    (tmp_path / "records.toml").write_text(to_toml(raw) + '\n[[recipes]]\nkind = "last"\nfield = "consumption"\n')
+    found = run("features", tmp_path / "records.toml", "--out", tmp_path / "out.parquet")
+    assert found.exit_code == (0 if case.features is None else 2), said(found)
+    if case.features is not None:
+        assert case.features in said(found) and not (tmp_path / "out.parquet").exists()
+        return
+    clean, _ = base(NUMBERS[case.key])
+    made = pd.read_parquet(tmp_path / "out.parquet")
+    rows = made[made.enterprise_id == clean.id[0]].sort_values("month")
+    assert rows.consumption_last.tolist() == [float(np.float32(value)) for value in case.kwh(clean)]
+    assert made.enterprise_id.nunique() == clean.id.nunique() and len(made) == len(clean)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.runs], ids=[c.key for c in CASES if c.runs])
+def test_a_job(lab: Lab, client: Client, case: Case) -> None:
+    before = {name: len(lab.told(name)) for name in lab.processes}
+    logged = len(lab.written("grid"))
+    plan = make_plan(case.key, **SMALL)
+    if case.job is not None:
+        origin, kind, message = fail(client, plan)
+        assert (origin, kind) == ("grid", "DataError") and case.job in message
+    else:
+        job = succeed(client, plan)
+        counts = job.grid.report.counts
+        assert counts.matched_rows == (1600 if case.number != 10 else 1280)
+        assert job.bank.report.evaluation.joint.auc < 0.97  # no column of the next month, none of the order of rows
+    told = lab.told("grid", before["grid"])
+    assert case.told in told and (case.schema or "") in told
+    for name in ("coordinator", "bank"):
+        assert "company" not in lab.told(name, before[name])
+    assert "company" not in lab.written("grid", logged)
+
+
+def test_try_of_a_file_whose_label_has_a_double_ends_with_three_under_strict(lab: Lab, tmp_path: Path) -> None:
+    grid, bank = base(NUMBERS["leak"])
+    grid.to_csv(tmp_path / "grid.csv", index=False)
+    bank.assign(fee=30 * bank.overdue).to_csv(tmp_path / "bank.csv", index=False)
+    sides = ("--grid", tmp_path / "grid.csv", "--bank", tmp_path / "bank.csv", "--key", "id", "--period", "month")
+    found = run("try", *sides, "--label", "overdue", "--allow-small", "--iterations", "10", "--strict")
+    assert found.exit_code == 3, said(found)
+    schema = run("schema", tmp_path / "bank.csv", "--key", "id", "--period", "month", "--label", "overdue", "--strict")
+    assert schema.exit_code == 3 and "column 'fee' is the label" in said(schema)
+
+
+def test_train_with_strict_ends_with_three(lab: Lab, tmp_path: Path) -> None:
+    grid, bank = base(NUMBERS["leak"])
+    lab.write("leak", grid, bank.assign(fee=30 * bank.overdue))
+    lab.client().close()  # writes client.toml
+    plan = tmp_path / "plan.toml"
+    plan.write_text(to_toml({"grid": {"dataset": "leak"}, "bank": {"dataset": "leak"}, **SMALL, "keys": ["id", "period"]}))
+    found = run("train", plan, "--strict", "--config", lab.folder / "client.toml")
+    assert found.exit_code == 3, said(found)
+    assert "column 'fee' is the label" in lab.told("bank") and "fee" not in said(found)
+
+
+def test_a_disk_that_refuses_is_named_and_neither_party_keeps_a_model(lab: Lab, client: Client) -> None:
+    """The kernel refuses the bank any file above some bytes, as a full disk would; its log and books are below."""
+    process = lab.processes["bank"].pid
+    limits = resource.prlimit(process, resource.RLIMIT_FSIZE)
+    kept = [*lab.data("bank").glob("[!m]*.sqlite"), lab.log("bank"), lab.data("bank") / "local.log"]  # monitoring has no part
+    books = max(file.stat().st_size for file in kept)
+    grid, bank = base(NUMBERS["disk"])
+    many = bank.assign(**{f"t{k}": bank.tax * (k + 1) % 97 for k in range(35)})
+    lab.write("disk", grid, many)
+    before = len(lab.told("bank"))
+    resource.prlimit(process, resource.RLIMIT_FSIZE, (books + 2048, limits[1]))
+    try:
+        origin, kind, message = fail(client, make_plan("disk", **SMALL))
+    finally:
+        resource.prlimit(process, resource.RLIMIT_FSIZE, limits)
+    assert (origin, kind) == (
+        "bank",
+        "DataError",
+    ) and message == "a file of its own: the file would be larger than its disk allows"
+    assert f"in {lab.data('bank') / 'models'}" in lab.told("bank", before)
+    lab.write("disk-again", *base(NUMBERS["disk-again"]))
+    job = succeed(client, make_plan("disk-again", **SMALL))
+    numbers = {name: Registry(lab.data(name) / "registry.sqlite").versions()[-1] for name in ("grid", "bank")}
+    assert {version.job for version in numbers.values()} == {job.id}
+    assert numbers["grid"].number == numbers["bank"].number
+
+
+def test_an_organisation_replaces_its_ca_and_no_job_fails(lab: Lab, client: Client) -> None:
+    certs = lab.folder / "certs"
+    make_ca(GRID.org, certs / "new", now=datetime.now(UTC) - timedelta(days=1))
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date()
+    for holder in certs.glob("*/trust"):
+        if (holder / f"{GRID.org}.pem").exists():
+            import_bundle(certs / "new" / "ca.pem", holder, GRID.org, until=tomorrow)
+    succeed(client, make_plan("old-ca", **SMALL))
+    renew(certs / "new", GRID, certs / GRID.org)
+    lab.restart("grid")
+    lab.heal()
+    for holder in certs.glob(f"*/trust/{GRID.org}.until-*.pem"):
+        holder.unlink()
+    succeed(client, make_plan("new-ca", **SMALL))
+
+
+def test_forty_thousand_jobs_are_listed(lab: Lab, client: Client) -> None:
+    lab.processes["coordinator"].terminate()
+    lab.processes["coordinator"].wait()
+    with sqlite3.connect(lab.data("coordinator") / "jobs.sqlite") as book:
+        old, blob = book.execute("select id, job from jobs where id like 'train-%'").fetchone()
+        new = [f"{old[:-8]}{k:08x}" for k in range(40_000)]
+        rows = [(name, blob.replace(old.encode(), name.encode())) for name in new]
+        book.executemany("insert or ignore into jobs (id, job) values (?, ?)", rows)
+    lab.start("coordinator")
+    lab.heal()
+    with lab.client() as again:
+        assert {job.id for job in again.jobs()} >= set(new)
+        assert [job.id for job in again.jobs(last=3)] == new[-3:]
+    listed = run("jobs", "--last", "2", "--config", lab.folder / "client.toml")
+    assert listed.exit_code == 0 and new[-1] in said(listed) and "the newest 2 jobs; there are older ones" in listed.stderr
