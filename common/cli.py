@@ -36,6 +36,7 @@ main = LazyGroup(
         "schema": Entry(
             "common.records.schema_cli:schema_", "Read all of FILE, and say of each column what it is, in one line."
         ),
+        "check": Entry("common.trial.check_cli:check", "Look at two files before anything starts."),
         "try": Entry("common.trial.try_cli:try_", "Train on your own two files."),
         "demo": Entry("common.trial.demo_cli:demo", "A SYNTHETIC world made into features, a joint model and decisions."),
         "collect-demo": Entry("common.trial.demo_cli:collect_demo", "At the bank: what the demo has left there, into OUT."),

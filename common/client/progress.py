@@ -86,19 +86,20 @@ class Pace:
         return spent * (1 - share) / share if spent > _ENOUGH and share > 0 else None
 
 
-def follow(updates: Iterable[wire.Job], console: Console) -> wire.Job:
+def follow(updates: Iterable[wire.Job], console: Console, warnings: bool = True) -> wire.Job:
     """Shows a job until it is over: a list of its stages on a terminal, else a line each. Its last state.
 
-    Warnings are printed as they come.
+    warnings: printed as they come; without, somebody prints them in full when the job is over.
     """
-    return _draw(updates, console) if console.is_terminal else _tell(updates, console)
+    show = _draw if console.is_terminal else _tell
+    told: set[tuple[str, str]] = set()
+    return show((warn(job, told, console) for job in updates) if warnings else updates, console)
 
 
 def _draw(updates: Iterable[wire.Job], console: Console) -> wire.Job:
-    job, told, pace = wire.Job(), set[tuple[str, str]](), Pace()
+    job, pace = wire.Job(), Pace()
     with Live(console=console, auto_refresh=True, refresh_per_second=2) as live:
         for job in updates:
-            warn(job, told, console)
             progress = furthest(job)
             if progress.stage:
                 pace.see(progress.stage, progress)
@@ -165,9 +166,8 @@ def clock(seconds: float) -> str:
 
 
 def _tell(updates: Iterable[wire.Job], console: Console) -> wire.Job:
-    job, told, said = wire.Job(), set[tuple[str, str]](), ""
+    job, said = wire.Job(), ""
     for job in updates:
-        warn(job, told, console)
         now = furthest(job)
         stage, order = now.stage or job.state, stages_of(job)
         if stage in (said, "running") or job.state not in ("queued", "offered", "running"):
@@ -178,9 +178,11 @@ def _tell(updates: Iterable[wire.Job], console: Console) -> wire.Job:
     return job
 
 
-def warn(job: wire.Job, told: set[tuple[str, str]], console: Console) -> None:
+def warn(job: wire.Job, told: set[tuple[str, str]], console: Console) -> wire.Job:
+    """Prints the warnings of `job` that are not in `told`, and enters them there; the job itself."""
     for who, party in (("grid", job.grid), ("bank", job.bank)):
         for text in (*party.progress.warnings, *party.report.warnings):  # the last ones come with the report only
             if (who, text) not in told:
                 told.add((who, text))
                 console.print(f"[yellow]{who}:[/] {escape(text)}", highlight=False)
+    return job

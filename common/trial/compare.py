@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from common.errors import ConfigError
 from common.learn.linear.design import prepare
 from common.mpc.fixedpoint import Reals
 from common.party import Party
@@ -41,10 +40,8 @@ def _prepared(plan: TrainPlan, table: FeatureTable, columns: dict[str, ColumnCon
 
 
 def _fit(x: Reals, y: Reals, ridge: float, held: Reals) -> Reals:
-    try:
-        from sklearn.linear_model import LogisticRegression
-    except ImportError:
-        raise ConfigError("--compare needs scikit-learn", remedy="Run: pip install scikit-learn") from None
+    from sklearn.linear_model import LogisticRegression
+
     model = LogisticRegression(C=1.0 / (len(y) * ridge) if ridge else np.inf, tol=1e-8, max_iter=10_000)
     scores: Reals = model.fit(x, y).decision_function(held)
     return scores

@@ -39,10 +39,9 @@ from common.trial.demo import (
 )
 from common.trial.demo_watch import as_values, heard, look, print_alarms
 from common.trial.own import read_own, write_report
-from common.trial.processes import COORDINATOR, Trial
+from common.trial.processes import COORDINATOR, Trial, end_in_order
 from common.trial.remote import await_coordinator, check_folder, run_through
 from common.trial.result import as_json, disclosures, print_costs, settle
-from common.trial.try_cli import end_in_order
 from common.wire import coordinator_pb2 as wire
 
 RESULT, DECISIONS, REPORT, MONITOR = "result.json", "decisions.csv", "report.html", "monitor.html"

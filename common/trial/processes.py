@@ -79,6 +79,11 @@ def undisturbed() -> Iterator[None]:
             signal.raise_signal(got)
 
 
+def end_in_order() -> None:
+    """From now on SIGTERM ends this process as Ctrl-C does, by leaving every context."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
 class Trial:
     """Use as a context manager: entering starts the daemons, leaving stops them, whatever happened in between."""
 

@@ -20,19 +20,24 @@ from common.stats.measures import Metrics
 from common.trial.processes import Trial
 from common.wire import coordinator_pb2 as wire
 
+_ELSEWHERE = ("see the log of the grid", "see the log of the bank")
 METRICS = ("auc", "ks", "gini", "logloss", "brier")
 
 
-def settle(trial: Trial, job: wire.Job, console: Console) -> None:
-    """After the daemons have ended: prints what each party alone knows of `job`. Raises its failure."""
+def settle(trial: Trial, job: wire.Job, console: Console) -> dict[str, list[str]]:
+    """After the daemons have ended: prints, and returns by party, what each alone knows of `job`. Raises its failure."""
+    found = {}
     for name in ("grid", "bank"):
         model = trial.folder / f"{name}-data" / Name.MODELS / job.id / "model.json"
-        _print_warnings(name, model, set(getattr(job, name).report.warnings), console)
+        found[name] = _own_warnings(model, list(getattr(job, name).report.warnings))
+        for text in found[name]:
+            console.print(f"[yellow]{name}:[/] {escape(text)}", highlight=False)
     if (error := failure(job)) is not None:
         if error.origin in ("grid", "bank"):
             _print_cause(error, trial.folder / f"{error.origin}-data" / Name.LOG, job.id, console)
         raise error
     reveal(trial, job)
+    return found
 
 
 def reveal(trial: Trial, job: wire.Job) -> None:
@@ -43,12 +48,12 @@ def reveal(trial: Trial, job: wire.Job) -> None:
     job.bank.report.evaluation.CopyFrom(evaluation_message(parse_evaluation(file.read_bytes()), Steps(1e-5, 1e-5)))
 
 
-def _print_warnings(name: str, model: Path, told: set[str], console: Console) -> None:
-    """A party's own warnings name its columns and stay with it; here both parties are this one user."""
-    if model.exists():
-        warnings = json.loads(model.read_text(encoding="utf-8"))["about"]["warnings"]
-        for text in (text for text in warnings if text not in told):
-            console.print(f"[yellow]{name}:[/] {escape(text)}", highlight=False)
+def _own_warnings(model: Path, heard: list[str]) -> list[str]:
+    """A party's own warnings name its columns and stay with it; here both parties are this one user. Else what others hear."""
+    if not model.exists():
+        return heard
+    own: list[str] = json.loads(model.read_text(encoding="utf-8"))["about"]["warnings"]
+    return [*own, *(text for text in heard if text not in own and not text.endswith(_ELSEWHERE))]
 
 
 def _print_cause(error: WattScoreError, log: Path, job: str, console: Console) -> None:
@@ -58,8 +63,13 @@ def _print_cause(error: WattScoreError, log: Path, job: str, console: Console) -
             console.print(f"[yellow]log of the {error.origin}:[/] {escape(line.split(': ', 1)[1])}", highlight=False)
 
 
-def as_json(job: wire.Job, total: float, exact: Metrics | None) -> dict[str, Any]:
-    """The result that `--json` writes. total: seconds of all of it; exact: of the pooled fit, if it was made."""
+def as_json(
+    job: wire.Job, total: float, exact: Metrics | None, warnings: Mapping[str, list[str]] | None = None
+) -> dict[str, Any]:
+    """The result that `--json` writes. total: seconds of all of it; exact: of the pooled fit, if it was made.
+
+    warnings: the parties' own; without, what others hear of them.
+    """
     grid, bank, dealer = job.grid.report, job.bank.report, job.dealer
     found = bank.evaluation
     quality = {
@@ -99,7 +109,7 @@ def as_json(job: wire.Job, total: float, exact: Metrics | None) -> dict[str, Any
             "coordinator_bank": {"coordinator_to_bank": dealer.bank.sent, "bank_to_coordinator": dealer.bank.received},
         },
         "peak_mib": {"grid": grid.peak_mib, "bank": bank.peak_mib, "coordinator": dealer.peak_mib},
-        "warnings": {"grid": list(grid.warnings), "bank": list(bank.warnings)},
+        "warnings": dict(warnings or {"grid": list(grid.warnings), "bank": list(bank.warnings)}),
         "disclosures": disclosures(job),
     }
 

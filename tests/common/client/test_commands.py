@@ -17,7 +17,7 @@ from common.client.progress import MEANING, STAGES, Pace, Stages, follow
 from common.client.show import print_history, print_job, print_jobs
 from common.plan.predeal import PredealPlan
 from common.plan.read import AnyPlan, make_plan
-from common.trial import try_cli
+from common.trial import run as trial_run
 from common.wire import coordinator_pb2 as wire
 from common.wire.party_pb2 import Progress, Report
 from common.wire.peer_pb2 import Fault
@@ -31,12 +31,12 @@ def run(*words: str) -> Result:
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with two tables, in which no trial may start."""
     for name in ("grid.csv", "bank.csv"):
-        (tmp_path / name).write_text("id,x\n")
+        (tmp_path / name).write_text("id,x,y\n" + "".join(f"e{k},{k},{k % 2}\n" for k in range(1000)))
 
     def started(*_: object) -> None:
         raise AssertionError("a trial has been started")
 
-    monkeypatch.setattr(try_cli, "Trial", started)
+    monkeypatch.setattr(trial_run, "Trial", started)
     monkeypatch.setattr("signal.signal", lambda *_: None)
     return tmp_path
 

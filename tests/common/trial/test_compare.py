@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pandas as pd
 import pytest
 from scipy.optimize import minimize
 
-from common.errors import ConfigError
 from common.plan.train import TrainPlan
 from common.rows.dataset import DatasetConfig
 from common.trial.compare import _fit, pooled
@@ -69,9 +67,3 @@ def test_months_are_matched_too(tmp_path: Path) -> None:
     months, later = ["2024-01", "2024-02", "2024-03"], ["2024-02", "2024-03", "2024-04"]
     files = configs(tmp_path, monthly(grid, months), monthly(bank, later), period="month")
     assert 0.5 < pooled(plan(keys=["id", "period"]), *files).auc < 1.0
-
-
-def test_without_scikit_learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
-    with pytest.raises(ConfigError, match="--compare needs scikit-learn"):
-        pooled(plan(), *configs(tmp_path, *make_tables("T", ROWS, grid_columns=4)))

@@ -1,0 +1,102 @@
+"""`wattscore check`: two files as `try` would take them, looked at before anything starts."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from common.config import validate
+from common.records.schema import Schema, schema
+from common.records.schema_cli import STRICT
+from common.rows.declare import DatasetConfig
+from common.rows.tablefile import TableFile
+from common.trial.heads import LEAST, Keys, candidates, key_names, open_both, parse_words, read_keys
+
+_FILE = click.Path(exists=True, path_type=Path)
+_MOST = 5  # columns of a side that are tried as keys
+
+
+@click.command("check")
+@click.argument("grid", type=_FILE)
+@click.argument("bank", type=_FILE)
+@click.option("--key", help="The column of enterprise ids, in both; without it, columns that could be are looked for.")
+@click.option("--grid-key", help="The grid's, where it has another name.")
+@click.option("--bank-key", help="The bank's.")
+@click.option("--label", help="The bank's column of outcomes.")
+@click.option("--label-values", help="What its words mean: 是=1,否=0.")
+@click.option("--period", help="The column of months in both, if rows are (enterprise, month).")
+@click.option("--strict", is_flag=True, help="Exit code 3 if a column is the label in all but name, or known only after it.")
+def check(
+    grid: Path,
+    bank: Path,
+    key: str | None,
+    grid_key: str | None,
+    bank_key: str | None,
+    label: str | None,
+    label_values: str | None,
+    period: str | None,
+    strict: bool,
+) -> None:
+    """Look at two files before anything starts: types, dates, texts, keys and how they would match, what is too good."""
+    console, paths = Console(), {"grid": grid, "bank": bank}
+    if not (key or (grid_key and bank_key)):
+        _without_key(paths, console)
+        return
+    names = key_names(key, grid_key, bank_key)
+    raw: dict[str, dict[str, Any]] = {
+        side: {"path": path.resolve(), "id": names[side][0], "period": period} for side, path in paths.items()
+    }
+    if label:
+        raw["bank"] |= {"label": label, "label_values": parse_words(label_values)}
+    tables = {side: validate(DatasetConfig, entry, str(paths[side])) for side, entry in raw.items()}
+    files = open_both(tables, {f"{side}.id": option for side, (_, option) in names.items()})
+    keys = read_keys(files, tables, [])
+    found = {side: schema(entry, str(paths[side])) for side, entry in raw.items()}
+    for side, one in found.items():
+        _print(side, paths[side], one, console)
+    _print_keys(keys, console)
+    if label and label in files["grid"].header:
+        console.print(f"[yellow]look at:[/] the grid's file has a column {escape(repr(label))} too, which would be trained on")
+    if strict and any(one.suspicious for one in found.values()):
+        sys.exit(STRICT)
+
+
+def _print(side: str, path: Path, found: Schema, console: Console) -> None:
+    table = Table("column", "kind", "seen and done", box=None, pad_edge=False)
+    for column, kind, said in found.lines:
+        table.add_row(escape(column), kind, escape(said))
+    console.print(f"[bold]{side}[/]: {escape(str(path))}", highlight=False)
+    console.print(table)
+    for text in (*found.warnings, *found.suspicious):
+        console.print(f"[yellow]look at:[/] {escape(text)}", highlight=False)
+    console.print()
+
+
+def _print_keys(keys: Keys, console: Console) -> None:
+    console.print("[bold]keys[/]")
+    for line in keys.said():
+        console.print(escape(line), highlight=False)
+    if keys.common < LEAST:
+        console.print(f"[yellow]look at:[/] below {LEAST:,} common ids the default policies refuse to train", highlight=False)
+
+
+def _without_key(paths: dict[str, Path], console: Console) -> None:
+    """Prints the columns of both, and which of them could be the keys."""
+    found = {side: schema({"path": path.resolve()}, str(path)) for side, path in paths.items()}
+    for side, one in found.items():
+        _print(side, paths[side], one, console)
+    likely = {side: [c for c, kind, _ in one.lines if kind in ("id", "free text", "row number")] for side, one in found.items()}
+    files = {side: TableFile.open(path.resolve(), name=side) for side, path in paths.items()}
+    pairs = candidates(files, {side: names[:_MOST] for side, names in likely.items()})
+    console.print("[bold]keys[/]")
+    for common, own, other in pairs[:3]:
+        options = f"--key {own}" if own == other else f"--grid-key {own} --bank-key {other}"
+        console.print(escape(f"{common:,} ids are common by {options}"), highlight=False)
+    if not pairs:
+        console.print("no two columns share ids that hardly repeat: name the keys by --key, or --grid-key and --bank-key")

@@ -1,0 +1,162 @@
+"""What can be told of two files before any process starts: columns that lack, ids that never meet, labels that are none.
+
+Reads headers, then keys and label alone; nothing here loads what computes.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from common.errors import ConfigError, DataError
+from common.rows.declare import DatasetConfig
+from common.rows.featurefile import declared
+from common.rows.ids import form, masked, read_ids, unmatched_forms
+from common.rows.labels import read_labels, with_outcome
+from common.rows.tablefile import TableFile
+
+LEAST, SMALL = 1000, 20  # min_matched: the default, and with --allow-small
+_SHOWN = 12  # columns that an error lists
+_EXAMPLES = 2  # ids of each side, masked
+_SAMPLED = 20_000  # ids of a side whose forms are counted
+_OTHER = {"grid": "bank", "bank": "grid"}
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Ids of both sides, each once, in the form in which they are compared: Arrow arrays; common: how many both have."""
+
+    ids: Mapping[str, Any]
+    common: int
+
+    def said(self) -> list[str]:
+        """Lines for the one who has both files: how many, of which forms, and what tells the unmatched ones apart."""
+        lines = []
+        for side in ("grid", "bank"):
+            own, other = self.ids[side], self.ids[_OTHER[side]]
+            forms = Counter(map(form, own[:_SAMPLED].to_pylist())).most_common(2)
+            alone = pc.filter(own, pc.invert(pc.is_in(own, value_set=other)))
+            written = " or ".join(text for text, _ in forms)
+            told = f"{len(own):,} ids at the {side}, as {written}; {len(alone):,} at the {side} alone"
+            if len(alone):
+                told += f", such as {', '.join(masked(text) for text in alone[:_EXAMPLES].to_pylist())}"
+            matched = pc.filter(own, pc.is_in(own, value_set=other))[:_SAMPLED].to_pylist()
+            strange = unmatched_forms(matched, alone[:_SAMPLED].to_pylist())
+            lines.append(told + (f" ({strange})" if strange else ""))
+        return [f"{self.common:,} ids are common to both", *lines]
+
+
+def open_both(tables: Mapping[str, DatasetConfig], options: Mapping[str, str]) -> dict[str, TableFile]:
+    """Both files, once each has its keys and the bank's has the label.
+
+    tables: by side. options: for what is named (grid.id, bank.label ...), what the user called it by, for the error.
+    Raises DataError for a file that cannot be read, or lacks a column: with those it has, the nearest, and where else it is.
+    """
+    configs = {side: declared(config) for side, config in tables.items()}
+    files = {side: TableFile.open(config.path, config, side) for side, config in configs.items()}
+    for side, config in configs.items():
+        for role in ("id", "period", "label"):
+            column = getattr(config, role)
+            if column and column not in files[side].header:
+                raise _lacks(files, side, column, options.get(f"{side}.{role}", f"--{role}"))
+    return files
+
+
+def _lacks(files: Mapping[str, TableFile], side: str, column: str, option: str) -> DataError:
+    here, there = files[side].header, files[_OTHER[side]].header
+    near = difflib.get_close_matches(column, here, n=2) or [c for c in here if c.casefold() == column.casefold()]
+    shown = ", ".join(map(repr, here[:_SHOWN])) + (f" and {len(here) - _SHOWN} more" if len(here) > _SHOWN else "")
+    text = f"{files[side].label}: no column {column!r} ({option}). It has {shown}"
+    if near:
+        return _refused(text, f"Nearest: {', '.join(map(repr, near))}.")
+    if column in there and option == "--label":
+        return _refused(text, f"{files[_OTHER[side]].label} has it: are the two files swapped?")
+    if column in there and option == "--key":
+        return _refused(text, f"{files[_OTHER[side]].label} has it: name each side's own by --grid-key and --bank-key.")
+    return _refused(text, f"Name the column by {option}.")
+
+
+def _refused(text: str, remedy: str) -> DataError:
+    return DataError(text, public="the two files do not go together", remedy=remedy)
+
+
+def read_keys(files: Mapping[str, TableFile], tables: Mapping[str, DatasetConfig], warnings: list[str]) -> Keys:
+    """The ids of both, and the bank's labels read. Raises DataError for ids or labels that are none, or labels of one class."""
+    configs = {side: declared(config) for side, config in tables.items()}
+    ids: dict[str, Any] = {}
+    for side, config in configs.items():
+        columns = [config.id, *([config.label] if config.label else [])]
+        data = files[side].read(columns)
+        found = read_ids(files[side], config.id, data)
+        used = np.unique(found.codes[found.codes >= 0])
+        ids[side] = pc.unique(pa.chunked_array([found.texts]).take(pa.array(used[~found.bad[used]])))
+        if config.label:
+            label = read_labels(files[side], config, config.label, data)
+            with_outcome(files[side], config.label, label, np.ones(len(label), np.bool_), warnings)
+    common = int(pc.sum(pc.is_in(ids["grid"], value_set=ids["bank"])).as_py() or 0)
+    return Keys(ids, common)
+
+
+def check_files(tables: Mapping[str, DatasetConfig], options: Mapping[str, str], least: int) -> None:
+    """Raises DataError for two files of which no training could come, by their headers, their ids and the label."""
+    check_common(read_keys(open_both(tables, options), tables, []), least)
+
+
+def check_common(keys: Keys, least: int) -> None:
+    """Raises DataError where fewer than `least` ids are common, with what tells them apart."""
+    if keys.common >= least:
+        return
+    if not keys.common:
+        remedy = "Are these the same ids, written alike? Name each side's column by --grid-key and --bank-key."
+        raise _refused("no id is common to both files: " + "; ".join(keys.said()[1:]), remedy)
+    raise _refused(
+        f"{keys.common:,} ids are common to both files, below {least:,}, the fewest a model should be made of: "
+        + "; ".join(keys.said()[1:]),
+        "To try anyway on a table so small: --allow-small.",
+    )
+
+
+def parse_words(text: str | None) -> dict[str, int]:
+    """`是=1,否=0` as a mapping. Raises ConfigError for anything else."""
+    found: dict[str, int] = {}
+    for part in text.split(",") if text else ():
+        word, equals, value = part.strip().rpartition("=")
+        if not equals or not word or value not in ("0", "1"):
+            raise ConfigError(f"--label-values: {part!r} is not like 是=1", remedy="Write --label-values 是=1,否=0.")
+        found[word] = int(value)
+    return found
+
+
+def key_names(key: str | None, grid_key: str | None, bank_key: str | None) -> dict[str, tuple[str, str]]:
+    """By side, the column of ids and the option that named it. Raises ConfigError where one side has none."""
+    found = {}
+    for side, own in (("grid", grid_key), ("bank", bank_key)):
+        name = own or key
+        if not name:
+            raise ConfigError(f"no column of ids for the {side}", remedy=f"Give --key for both, or --{side}-key.")
+        found[side] = (name, f"--{side}-key" if own else "--key")
+    return found
+
+
+def candidates(files: Mapping[str, TableFile], columns: Mapping[str, Sequence[str]]) -> list[tuple[int, str, str]]:
+    """(common ids, the grid's column, the bank's) of the pairs of columns that share any, the most first."""
+    read: dict[tuple[str, str], Any] = {}
+    for side, names in columns.items():
+        data = files[side].read(list(names))
+        for name in names:
+            try:
+                read[side, name] = pc.unique(pa.chunked_array([read_ids(files[side], name, data).texts]))
+            except DataError:  # no ids
+                continue
+    pairs = [
+        (int(pc.sum(pc.is_in(one, value_set=other)).as_py() or 0), a, b)
+        for (side, a), one in read.items() if side == "grid" for (at, b), other in read.items() if at == "bank"
+    ]  # fmt: skip
+    return sorted((pair for pair in pairs if pair[0] > 1), reverse=True)

@@ -1,0 +1,138 @@
+"""A whole trial: three real processes, one training, its result."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+
+from common.client.progress import follow
+from common.config import validate
+from common.errors import ConfigError, PlanError, WattScoreError
+from common.plan.train import TrainPlan
+from common.rows.declare import DatasetConfig
+from common.stats.measures import Metrics
+from common.trial.heads import SMALL
+from common.trial.own import write_report
+from common.trial.processes import Trial, end_in_order
+from common.trial.result import as_json, settle
+from common.wire import coordinator_pb2 as wire
+
+_SMALL: dict[str, int] = {"min_matched": SMALL, "min_rows": 20, "rows_per_column": 2}
+_SMALL_POLICY: dict[str, dict[str, Any]] = {
+    "grid": {**_SMALL, "min_binary": 5, "min_columns": 1},
+    "bank": {**_SMALL, "min_binary": 5, "min_per_class": 5, "min_test_per_class": 2, "label_bits": 1.0},
+}
+_UNRATED = {"rows_per_day": 1 << 31}  # one job, whose files go when it is over
+
+
+@dataclass(frozen=True)
+class TrialOptions:
+    """The options of `wattscore try`."""
+
+    datasets: Mapping[str, DatasetConfig]  # by party
+    period: str | None
+    test: float
+    seed: int
+    link: Literal["fourier", "taylor"]
+    link_period: int | None
+    link_terms: int
+    ridge: float
+    iterations: int
+    out: Path | None
+    compare: bool
+    allow_small: bool
+    report: Path | None
+    keep: Path | None
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """The job as the client saw it, and what `--json` writes of it."""
+
+    job: wire.Job
+    values: dict[str, Any]
+
+
+def make_plan(options: TrialOptions) -> TrainPlan:
+    """Raises PlanError for options out of range."""
+    raw = {
+        "name": "try",
+        "grid": {"dataset": "table"},
+        "bank": {"dataset": "table"},
+        "keys": ("id", "period") if options.period else ("id",),
+        "split": {"test": options.test, "seed": options.seed},
+        "preparation": {"min_binary": 5} if options.allow_small else {},
+        "model": {
+            "link": options.link,
+            "period": options.link_period,
+            "terms": options.link_terms,
+            "ridge": options.ridge,
+            "iterations": options.iterations,
+        },
+        "limits": _SMALL if options.allow_small else {},
+    }
+    return validate(TrainPlan, raw, "options", PlanError)
+
+
+def _check_outputs(options: TrialOptions) -> None:
+    """Refuses at once what would otherwise be found out after training."""
+    if options.keep and options.keep.exists():
+        raise ConfigError(f"{options.keep}: exists already", remedy="Name a new folder for --keep.")
+    for option, path in (("--json", options.out), ("--report", options.report)):
+        if path and path.is_dir():
+            raise ConfigError(f"{path}: is a folder", remedy=f"Name a file for {option}.")
+        if path and not path.resolve().parent.is_dir():
+            raise ConfigError(f"{path}: its folder does not exist", remedy="Make it first.")
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="wattscore-") as made:
+            yield Path(made)
+    else:
+        keep.resolve().mkdir(parents=True, mode=0o700)
+        yield keep.resolve()
+
+
+def run_trial(options: TrialOptions, console: Console) -> TrialResult:
+    """Starts everything, trains, stops everything. Raises what is wrong, or the job's failure."""
+    start = time.monotonic()
+    end_in_order()
+    plan, datasets = make_plan(options), options.datasets
+    _check_outputs(options)
+    if options.compare and importlib.util.find_spec("sklearn") is None:
+        raise ConfigError("--compare needs scikit-learn, which is not installed", remedy="Run: pip install scikit-learn")
+    tables = {party: {"table": dataset.model_dump(mode="json", exclude_defaults=True)} for party, dataset in datasets.items()}
+    settings = {name: {"policy": _UNRATED | (more if options.allow_small else {})} for name, more in _SMALL_POLICY.items()}
+    with _folder(options.keep) as folder:
+        with Trial(folder, tables, settings) as trial, trial.client() as client:
+            job = follow(client.watch(client.submit(plan).id), console, warnings=False)
+        warnings = settle(trial, job, console)
+        if options.report:
+            write_report(trial.folder / "bank.toml", job.id, options.report)
+    total = time.monotonic() - start
+    return TrialResult(job, as_json(job, total, _pooled(options, plan, console), warnings))
+
+
+def _pooled(options: TrialOptions, plan: TrainPlan, console: Console) -> Metrics | None:
+    """The pooled fit, if asked for; what goes wrong with it costs the result nothing."""
+    if not options.compare:
+        return None
+    from common.trial.compare import pooled  # and with it what computes
+
+    console.print("--compare pools both tables in one process: for development only, never in production.")
+    try:
+        return pooled(plan, options.datasets["grid"], options.datasets["bank"])
+    except (WattScoreError, ImportError, ValueError, MemoryError) as error:
+        console.print(f"[yellow]--compare failed[/], the joint result stands: {error}", highlight=False)
+        return None

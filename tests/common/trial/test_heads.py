@@ -1,0 +1,105 @@
+"""Two files before anything starts: what `check` says of them, and what `try` refuses with the columns there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from common.cli import main
+from common.errors import ConfigError
+from common.trial import run as trial_run
+from common.trial.heads import key_names, parse_words
+
+ROWS = 1200
+GOOD = ("--grid-key", "code", "--bank-key", "企业代码", "--label", "逾期")
+
+
+@pytest.fixture
+def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with two tables whose keys and label have Chinese names at the bank; no process may start."""
+    grid = ["code,kwh,opened", *(f"e{k:05},{k * 7 % 101},2020-01-{k % 28 + 1:02}" for k in range(ROWS))]
+    bank = [
+        "企业代码,纳税额,备注,序号,逾期",
+        *(f"E{k:05},{k * 11 % 97},note {k},{k},{'是' if k % 3 else '否'}" for k in range(100, ROWS + 100)),
+    ]
+    (tmp_path / "grid.csv").write_text("\n".join(grid) + "\n")
+    (tmp_path / "bank.csv").write_text("\n".join(bank) + "\n", encoding="gb18030")
+
+    def started(*_: object) -> None:
+        raise AssertionError("a trial has been started")
+
+    monkeypatch.setattr(trial_run, "Trial", started)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    return tmp_path
+
+
+def run(command: str, folder: Path, *words: str) -> Result:
+    files = [str(folder / "grid.csv"), str(folder / "bank.csv")]
+    return CliRunner().invoke(
+        main, [command, *(files if command == "check" else ["--grid", files[0], "--bank", files[1]]), *words]
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--key", "code", "--label", "逾期"), "no column 'code' (--key). It has '企业代码', '纳税额', '备注', '序号', '逾期'"),
+        (("--key", "code", "--label", "逾期"), "grid.csv has it: name each side's own by --grid-key and --bank-key"),
+        (("--grid-key", "Code", "--bank-key", "企业代码", "--label", "逾期"), "no column 'Code' (--grid-key). It has 'code'"),
+        (("--grid-key", "cod", "--bank-key", "企业代码", "--label", "逾期"), "Nearest: 'code'"),
+        (("--grid-key", "code", "--bank-key", "企业代码", "--label", "逾期_"), "Nearest: '逾期'"),
+        (("--grid-key", "code", "--bank-key", "企业代码", "--label", "kwh"), "grid.csv has it: are the two files swapped?"),
+        (("--grid-key", "code", "--bank-key", "企业代码", "--label", "备注"), "column '备注': "),
+        (("--grid-key", "kwh", "--bank-key", "企业代码", "--label", "逾期"), "no id is common to both files"),
+        (("--grid-key", "code", "--label", "逾期"), "no column of ids for the bank. Give --key for both, or --bank-key"),
+        ((*GOOD, "--label-values", "是"), "'是' is not like 是=1"),
+        ((*GOOD, "--label-values", "Y=1,N=0"), "It has: Y, N"),
+        ((*GOOD, "--period", "month"), "no column 'month' (--period)"),
+    ],
+)  # fmt: skip
+def test_try_refuses_before_any_process_starts(tables: Path, words: tuple[str, ...], says: str) -> None:
+    ended = run("try", tables, *words)
+    assert ended.exit_code == 2 and says in ended.stderr, ended.stderr
+
+
+def test_too_few_common_ids_name_the_option_of_try_and_no_policy(tables: Path) -> None:
+    lines = (tables / "grid.csv").read_text().splitlines()
+    (tables / "grid.csv").write_text("\n".join([lines[0], *lines[-300:]]) + "\n")
+    said = run("try", tables, *GOOD).stderr
+    assert "300 ids are common to both files, below 1,000" in said and "--allow-small" in said and "polic" not in said
+    assert "900 at the bank alone, such as E****" in said and "E00100" not in said
+
+
+def test_compare_is_refused_before_training_where_its_library_lacks(tables: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find: Callable[[str], object] = trial_run.importlib.util.find_spec
+    monkeypatch.setattr(trial_run.importlib.util, "find_spec", lambda name: None if name == "sklearn" else find(name))
+    ended = run("try", tables, *GOOD, "--compare")
+    assert (
+        ended.exit_code == 2 and "--compare needs scikit-learn" in ended.stderr and "pip install scikit-learn" in ended.stderr
+    )
+
+
+def test_check_says_of_each_column_what_it_is_and_how_keys_would_match(tables: Path) -> None:
+    ended = run("check", tables, *GOOD, "--label-values", "是=1,否=0")
+    said = " ".join(ended.stdout.split())
+    assert ended.exit_code == 0, ended.output
+    assert "column 'opened': " in said and "date" in said
+    assert "free text" in said
+    assert "1,100 ids are common to both" in said
+    assert "1,200 ids at the grid, as 6 digits and letters; 100 at the grid alone, such as E****" in said
+    assert "1 in 66.67% of rows" in said
+
+
+def test_check_without_a_key_finds_the_columns_that_could_be(tables: Path) -> None:
+    said = " ".join(run("check", tables).stdout.split())
+    assert "1,100 ids are common by --grid-key code --bank-key 企业代码" in said
+
+
+def test_words_and_names_of_options() -> None:
+    assert parse_words("是=1, 否=0") == {"是": 1, "否": 0} and parse_words(None) == {} and parse_words("a=b=1") == {"a=b": 1}
+    assert key_names("k", None, "b") == {"grid": ("k", "--key"), "bank": ("b", "--bank-key")}
+    with pytest.raises(ConfigError, match="no column of ids for the grid"):
+        key_names(None, None, "b")
