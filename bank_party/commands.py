@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from bank_party.dial import approach
 from bank_party.home import BankHome
 from bank_party.monitor.history import read_history
@@ -51,4 +53,23 @@ allow = allow_command(SEAT)
 monitor = monitor_command(SEAT, _history)
 report = report_command(SEAT, _page)
 verify = verify_command(SEAT, _page)
+
+
+@click.command()
+@click.argument("job")
+@click.option("--config", type=click.Path(path_type=Path), required=True, envvar="WATTSCORE_CONFIG", help="The bank's.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("scorecard"), show_default=True, help="The folder to write."
+)
+@click.option("--table", default="applicants", show_default=True, help="The table that the SQL reads.")
+def export(job: str, config: Path, out: Path, table: str) -> None:
+    """Write the scorecard of a training JOB as JSON, CSV, SQL and PMML: what the bank knows of it."""
+    from bank_party.export.files import export as write
+
+    settings = SEAT.load(config)
+    formula = write(settings.data, job, settings.decision, out, table)
+    click.echo(f"{out}/: {len(formula.terms)} terms of {len(formula.columns)} columns as JSON, CSV, SQL and PMML")
+    click.echo(formula.note)
+
+
 doctor = doctor_command(load_side, "This party's configuration")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from common.process.group import LazyGroup, entries
 
 
-def party_group(name: str, about: str, module: str) -> LazyGroup:
-    """The command `name`; `module` has each of these."""
+def party_group(name: str, about: str, module: str, **own: str) -> LazyGroup:
+    """The command `name`; `module` has each of these, and `own` commands by name with their help."""
     listed = entries(
         module,
         serve="Serve until SIGTERM or Ctrl-C, then end running jobs in order.",
@@ -17,5 +17,6 @@ def party_group(name: str, about: str, module: str) -> LazyGroup:
         monitor="Show how what was scored has changed since training.",
         report="Write the report of a training JOB for review and signature.",
         verify="Compare a REPORT with its tables, and with what this party's folder gives now.",
+        **own,
     )
     return LazyGroup(name, about, listed)

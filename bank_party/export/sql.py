@@ -1,0 +1,138 @@
+"""The formulas as one SQL query of CASE and arithmetic: runs as it stands in SQLite, DuckDB and PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from bank_party.export.formula import GRID_PART, Formula, Linear, Steps
+
+_OWN = "ws_"  # before every name that the query makes
+
+
+def as_sql(formula: Formula, table: str) -> str:
+    """The query; `table` holds the columns of the formula under their names, and grid_part.
+
+    Gives all of the table's columns and ws_points_COLUMN, ws_own_part, ws_u, ws_log_odds, ws_probability, ws_score, ws_grade,
+    ws_decision. A missing value where there must be none makes the row's results NULL.
+    """
+    raw = [f"{_raw(term)} AS {_OWN}x{k}" for k, term in enumerate(formula.terms)]
+    parts = [f"{_part(term, f'{_OWN}x{k}')} AS {_OWN}c{k}" for k, term in enumerate(formula.terms)]
+    own = " + ".join([number(formula.centre), *(f"{_OWN}c{k}" for k in range(len(formula.terms)))])
+    lines = [
+        f"-- {formula.job}. {formula.note}",
+        "WITH ws_raw AS (",
+        _select(["t.*", *raw], f"{name(table)} AS t"),
+        "), ws_parts AS (",
+        _select(["r.*", *parts], "ws_raw AS r"),
+        "), ws_sums AS (",
+        _select(["p.*", f"{own} AS ws_own_part"], "ws_parts AS p"),
+        "), ws_joint AS (",
+        _select(["s.*", f"ws_own_part + {name(GRID_PART)} AS ws_u"], "ws_sums AS s"),
+        "), ws_calibrated AS (",
+        _select(["j.*", f"{_log_odds(formula)} AS ws_log_odds"], "ws_joint AS j"),
+        "), ws_scored AS (",
+        _select(
+            ["c.*", "1.0e0 / (1.0e0 + EXP(-ws_log_odds)) AS ws_probability", f"{_score(formula)} AS ws_score"],
+            "ws_calibrated AS c",
+        ),
+        ")",
+        _select([*_results(formula)], "ws_scored AS t"),
+    ]
+    return "\n".join(lines) + ";\n"
+
+
+def name(text: str) -> str:
+    """A quoted identifier."""
+    return '"' + text.replace('"', '""') + '"'
+
+
+def text(value: str) -> str:
+    """A quoted string."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def number(value: float) -> str:
+    """A double, never a decimal: with all its digits and an exponent."""
+    written = f"{value:.17e}"
+    return f"({written})" if value < 0 else written
+
+
+def _select(columns: list[str], source: str) -> str:
+    return "  SELECT\n    " + ",\n    ".join(columns) + f"\n  FROM {source}"
+
+
+def _raw(term: Linear | Steps) -> str:
+    """A linear term's value before it is clamped; of steps the contribution itself."""
+    x = f"t.{name(term.column)}"
+    if isinstance(term, Steps):
+        return _steps(term, x)
+    if term.level is not None:
+        there = x if term.fill is None else f"COALESCE({x}, {text(str(term.fill))})"
+        s = f"CASE WHEN {there} IS NULL THEN NULL WHEN {there} = {text(term.level)} THEN 1.0e0 ELSE 0.0e0 END"
+    else:
+        s = f"CAST({x} AS DOUBLE PRECISION)"
+        s = s if term.fill is None else f"COALESCE({s}, {number(float(term.fill))})"
+        s = f"CASE WHEN {s} < 0 THEN -LN(1.0e0 - {s}) ELSE LN(1.0e0 + {s}) END" if term.signed_log else s
+    return f"({s} - {number(term.mean)}) / {number(term.deviation)}"
+
+
+def _steps(term: Steps, x: str) -> str:
+    cases = [] if term.missing is None else [f"WHEN {x} IS NULL THEN {number(term.missing)}"]
+    cases += [f"WHEN {x} IS NULL THEN NULL"] if term.missing is None else []
+    if term.levels is None:
+        cases += [f"WHEN {x} < {number(edge)} THEN {number(v)}" for edge, v in zip(term.edges, term.values, strict=False)]
+    else:
+        cases += [f"WHEN {x} = {text(level)} THEN {number(v)}" for level, v in zip(term.levels, term.values, strict=False)]
+    return f"CASE {' '.join(cases)} ELSE {number(term.values[-1])} END"
+
+
+def _part(term: Linear | Steps, x: str) -> str:
+    """A term's contribution in log-odds."""
+    if isinstance(term, Steps):
+        return x
+    low, high = number(term.low), number(term.high)
+    clamped = f"CASE WHEN {x} < {low} THEN {low} WHEN {x} > {high} THEN {high} ELSE {x} END"
+    return f"{number(term.slope)} * ({clamped}) + {number(term.shift)}"
+
+
+def _log_odds(formula: Formula) -> str:
+    c = formula.calibration
+    if c.method != "isotonic":
+        return f"{number(c.slope)} * ws_u + {number(c.intercept)}"
+    points = list(zip(c.knots, c.levels, strict=True))
+    cases = [f"WHEN ws_u <= {number(c.knots[0])} THEN {_logit(number(c.levels[0]))}"]
+    for (a, p), (b, q) in pairwise(points):
+        line = f"({number(p)} + (ws_u - {number(a)}) * {number((q - p) / (b - a))})"
+        cases.append(f"WHEN ws_u < {number(b)} THEN {_logit(line)}")
+    cases.append(f"WHEN ws_u >= {number(c.knots[-1])} THEN {_logit(number(c.levels[-1]))}")
+    return f"CASE {' '.join(cases)} END"
+
+
+def _logit(p: str) -> str:
+    return f"LN({p} / (1.0e0 - {p}))"
+
+
+def _score(formula: Formula) -> str:
+    return f"CAST(ROUND({number(formula.offset)} - {number(formula.factor)} * ws_log_odds) AS INTEGER)"
+
+
+def _results(formula: Formula) -> Iterator[str]:
+    """What is left of all that was made: the table's columns, then the results."""
+    yield from (name(column) for column in (*formula.columns, GRID_PART))
+    for column in formula.columns:
+        of = [f"ws_c{k}" for k, term in enumerate(formula.terms) if term.column == column]
+        yield f"{number(formula.rate)} * ({' + '.join(of)}) AS {name(f'ws_points_{column}')}"
+    yield "ws_own_part"
+    yield "ws_u"
+    yield "ws_log_odds"
+    yield "ws_probability"
+    yield "ws_score"
+    grades = " ".join(f"WHEN ws_score >= {low} THEN {k}" for k, low in enumerate(formula.grades, 1))
+    yield f"CASE WHEN ws_score IS NULL THEN NULL {grades} ELSE {len(formula.grades) + 1} END AS ws_grade"
+    approve, decline = number(formula.approve), number(formula.decline)
+    if formula.cutoff == "probability":
+        cases = f"WHEN ws_probability <= {approve} THEN 'approve' WHEN ws_probability > {decline} THEN 'decline'"
+    else:
+        cases = f"WHEN ws_score >= {approve} THEN 'approve' WHEN ws_score < {decline} THEN 'decline'"
+    yield f"CASE WHEN ws_score IS NULL THEN NULL {cases} ELSE 'refer' END AS ws_decision"

