@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
@@ -18,6 +19,7 @@ from common.rows.months import month_text
 from common.rows.table import FeatureTable
 
 _KEYS = ("id", "period")
+_FORMULA = r"[=+\-@\t\r]"  # how a cell begins that a spreadsheet computes
 _READ = ("u", "probability", "grade")
 
 
@@ -42,9 +44,14 @@ def _months(periods: Any) -> pa.DictionaryArray:
 
 
 def _spelled(rows: pa.Table) -> pa.Table:
-    """CSV has no dictionaries."""
+    """As CSV has it: no dictionaries, and no text that a spreadsheet takes for a formula."""
     plain = [column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column for column in rows.columns]
-    return pa.table(plain, names=rows.column_names)
+    return pa.table([_harmless(c) if pa.types.is_string(c.type) else c for c in plain], names=rows.column_names)
+
+
+def _harmless(texts: Any) -> Any:
+    """An apostrophe before what begins as a formula does; reading ids takes it off again, here and in any dataset."""
+    return pc.replace_substring_regex(texts, rf"^({_FORMULA})", r"'\1")
 
 
 def read_scores(folder: Path, scored: Iterable[tuple[str, str, str]]) -> pd.DataFrame:
@@ -76,5 +83,7 @@ def _read(file: Path, columns: list[str]) -> pd.DataFrame:
     else:
         options = pa.csv.ConvertOptions(include_columns=columns, column_types=text)
         table = pa.csv.read_csv(file, convert_options=options)
+        ids = pc.replace_substring_regex(table["id"], rf"^'({_FORMULA})", r"\1")
+        table = table.set_column(table.column_names.index("id"), "id", ids)
     frame: pd.DataFrame = table.to_pandas()
     return frame.astype(dict.fromkeys(text, object))

@@ -19,6 +19,7 @@ from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2, peer_pb2
 from common.wire.status import to_fault
 
+MOST, MOST_BYTES = 10_000, 1 << 30
 _QUIET = 0.1  # seconds between two messages to a watcher
 _MOST_EVENTS = 100  # of one job: a party names its stages, and must not fill the journal with them
 _SEEN = {
@@ -69,14 +70,19 @@ class JobRecord:
 
 
 class Board:
-    """All jobs this coordinator knows. Jobs that a restart interrupted are failed when it is read back."""
+    """The jobs this coordinator knows, the newest of those that are over. What a restart interrupted is failed when read back.
 
-    def __init__(self, folder: Path) -> None:
-        self._journal = Journal(folder / Name.JOBS)
+    most, most_bytes: of jobs that are over.
+    """
+
+    def __init__(self, folder: Path, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
+        self._journal, self._most, self._most_bytes = Journal(folder / Name.JOBS), most, most_bytes
         self._records: dict[str, JobRecord] = {}
+        self._over: dict[str, int] = {}  # bytes of each job that is over
         for data in self._journal.read():
             record = JobRecord(wire.Job.FromString(data), None)
             self._records[record.id] = record
+            self._count(record)
             if not record.state.final:
                 self._move(
                     record,
@@ -88,6 +94,8 @@ class Board:
                         origin="coordinator",
                     ),
                 )
+
+        self._trim()
 
     async def add(self, plan: AnyPlan, submitter: Identity) -> JobRecord:
         now = time.time()
@@ -153,6 +161,25 @@ class Board:
         origin = fault.origin if fault is not None and fault.origin else "coordinator"
         note(record, origin, _SEEN[event], most=2 * _MOST_EVENTS)  # how it ended is never left out
         self._save(record)
+        self._count(record)
+        self._trim()
+
+    def _count(self, record: JobRecord) -> None:
+        if record.state.final:
+            self._over[record.id] = record.message.ByteSize()
+
+    def _trim(self) -> None:
+        """Forgets the jobs that were over first, except the last one."""
+        gone: list[str] = []
+        left = sum(self._over.values())
+        while len(self._over) > 1 and (len(self._over) > self._most or left > self._most_bytes):
+            job = next(iter(self._over))
+            left -= self._over.pop(job)
+            gone.append(job)
+        for job in gone:
+            del self._records[job]
+        if gone:
+            self._journal.forget(gone)
 
     def _save(self, record: JobRecord) -> None:
         self._journal.write(record.id, record.message.SerializeToString())

@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 
 ANSWER = 30.0  # seconds a party has to look at an offer
 _BETTER_CAUSE = 3.0  # seconds to wait, after "the other one failed", for the other one's own words
+_MOST_SAID = 1 << 19  # bytes of a party's message about a job: its report is kept with the job
 _SECOND_HAND = ("PeerFailed", "PeerLost", "JobCancelled")
 
 Tell = Callable[[Party, party_pb2.ToParty], Awaitable[None]]
@@ -164,6 +165,8 @@ class Drive:
         """One message of a party about this job."""
         self._heard += 1
         what = message.WhichOneof("message")
+        if (size := message.ByteSize()) > _MOST_SAID:
+            raise PeerProtocolError(f"the {party.value} reports too much", expected=f"at most {_MOST_SAID} bytes", got=size)
         if what == "accept" and not self._accepted[party].done():
             note(self.record, party.value, "accepted")
             self._accepted[party].set_result(None)
@@ -232,7 +235,7 @@ class Drive:
         demands = {party: channel.demands() for party, channel in channels.items()}
         plan, memory = self.record.plan, self._settings.memory_mib << 20
         dealer = Dealer(dict(channels), nonces=self._nonces)
-        await dealer.serve(demands, dealings(plan, memory) if plan is not None else {})
+        await dealer.serve(demands, dealings(plan, memory, self._settings.max_rows) if plan is not None else {})
 
     def _keep_reports(self) -> None:
         for party, done in self._done.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from common.disk.book import open_book
@@ -24,6 +24,10 @@ class Journal:
                 "insert into jobs (id, job) values (?, ?) on conflict (id) do update set job = excluded.job",
                 (job, data),
             )
+
+    def forget(self, jobs: Sequence[str]) -> None:
+        with open_book(self._file) as book:
+            book.executemany("delete from jobs where id = ?", [(job,) for job in jobs])
 
     def read(self) -> Iterator[bytes]:
         """Every job, oldest first."""

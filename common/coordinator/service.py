@@ -240,8 +240,14 @@ class Coordinator:
         return call.identity
 
     async def submit(self, request: wire.SubmitRequest, call: Call) -> wire.Job:
-        """Queues a plan. Raises PlanError for one that is not valid."""
+        """Queues a plan. Raises PlanError for one that is not valid, PolicyError while too many of this client wait."""
         submitter = self._client(call)
+        waiting = sum(record.message.submitter == str(submitter) and not record.state.final for record in self._queue)
+        if waiting >= self._settings.queued_jobs:
+            raise PolicyError(
+                f"{waiting} jobs of {submitter} wait already",
+                remedy="Wait until some are over, or cancel some; the coordinator's operator sets queued_jobs.",
+            )
         record = await self._board.add(parse_plan(request.plan), submitter)
         self._queue.append(record)
         self._queued.set()

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from common.learn.linear.deal import ScoreDemand, TrainingDemand, deal_scores
+from common.errors import PeerProtocolError
+from common.learn.linear.deal import MOST_COLUMNS, MOST_ROWS, ScoreDemand, TrainingDemand, deal_scores
 from common.learn.linear.steps import deal_training
 from common.mpc.correlations.asked import Demand, PeriodDemand
 from common.mpc.counting.dealer import deal_counts
@@ -37,10 +38,22 @@ TABLE = (
 MESSAGES: Mapping[str, type[Demand]] = {row.message: row.demand for row in TABLE}
 
 
-def dealings(plan: Request, memory: int) -> dict[type[Demand], Deal]:
-    """How each kind of demand is dealt in a job of this plan; memory: bytes of masks that dealing may keep."""
-    return {row.demand: partial(_deal, row, plan, memory) for row in TABLE}
+def dealings(plan: Request, memory: int, most_rows: int = MOST_ROWS) -> dict[type[Demand], Deal]:
+    """How each kind of demand is dealt in a job of this plan; memory: bytes of masks that dealing may keep.
+
+    most_rows: of a demand. A larger one raises PeerProtocolError before anything is made for it.
+    """
+    return {row.demand: partial(_deal, row, plan, memory, most_rows) for row in TABLE}
 
 
-def _deal(row: Dealing, plan: Request, memory: int, prg: Prgs, demand: Demand) -> Iterator[Dealt]:
+def _deal(row: Dealing, plan: Request, memory: int, most_rows: int, prg: Prgs, demand: Demand) -> Iterator[Dealt]:
+    most = {"rows": most_rows, "words": most_rows, "grid_columns": MOST_COLUMNS, "bank_columns": MOST_COLUMNS}
+    for name in demand.__dataclass_fields__.keys() & most.keys():
+        if not 0 < getattr(demand, name) <= most[name]:
+            raise PeerProtocolError(
+                "the parties ask the dealer for more than it deals",
+                expected=f"{name} from 1 to {most[name]}",
+                got=getattr(demand, name),
+                remedy="The coordinator's operator sets max_rows.",
+            )
     return row.deal(prg, demand, plan, memory)

@@ -15,6 +15,7 @@ from common.plan.promote import PromotePlan
 from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 
+MOST_BYTES = 1 << 16  # of a plan as it crosses the network: it is kept with each job
 AnyPlan = Annotated[TrainPlan | ScorePlan | PredealPlan | PromotePlan, Field(discriminator="kind")]
 _ADAPTER: TypeAdapter[AnyPlan] = TypeAdapter(AnyPlan)
 _KINDS: dict[str, type[TrainPlan] | type[ScorePlan] | type[PredealPlan] | type[PromotePlan]] = {
@@ -38,7 +39,14 @@ def load_plan(path: Path) -> AnyPlan:
 
 
 def parse_plan(text: str, source: str = "plan") -> AnyPlan:
-    """A plan from its canonical JSON, as it crosses the network."""
+    """A plan from its canonical JSON, as it crosses the network. Raises PlanError for none, and for a long one."""
+    if (size := len(text.encode())) > MOST_BYTES:
+        raise PlanError(
+            f"{source}: too long",
+            expected=f"at most {MOST_BYTES} bytes",
+            got=size,
+            remedy="Name a dataset that has the columns, not each of them.",
+        )
     try:
         return _ADAPTER.validate_json(text)
     except ValidationError:

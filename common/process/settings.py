@@ -92,6 +92,11 @@ class CoordinatorSettings(Process):
         default=1024, ge=0, description="What dealing may hold in memory of the matrices' masks; larger ones are expanded anew."
     )
     max_ids: int = Field(default=20_000_000, ge=1, description="Most ids either party may bring to be matched here.")
+    max_rows: int = Field(default=100_000_000, ge=1, description="Most rows of a job for which randomness is dealt.")
+    queued_jobs: int = Field(default=100, ge=1, description="Most jobs of one client that may wait at a time.")
+    keep_jobs: int = Field(
+        default=10_000, ge=1, description="Jobs that are over and kept; earlier ones leave the journal, also beyond 1 GiB."
+    )
     stall_timeout: float = Field(
         default=600.0, gt=0, description="Seconds of a running job in which no party reports anything."
     )

@@ -34,6 +34,16 @@ def encode(label: Round, values: Array) -> Iterator[Piece]:
         yield Piece(label.kind.value, label.number, block, flat[chunk * CHUNK_BYTES : (chunk + 1) * CHUNK_BYTES])
 
 
+def claimed_bytes(frame: Frame | Piece) -> int:
+    """The bytes of the array that begins with this frame, as it claims; 0 for one that begins none, or claims nonsense."""
+    name = frame.kind if isinstance(frame, Piece) else frame.WhichOneof("payload") or ""
+    if name not in _KINDS:
+        return 0
+    block = frame.block if isinstance(frame, Piece) else getattr(frame, name)
+    dtype = _DTYPES.get(block.element)
+    return 0 if block.chunk or dtype is None else math.prod(block.shape) * dtype.itemsize
+
+
 class Assembler:
     """Puts the frames of one array after another together. Raises PeerProtocolError on anything out of order or size.
 

@@ -15,7 +15,7 @@ from common.errors import LocalProtocolError, PeerFailed, PeerLost, PeerProtocol
 from common.mpc.correlations.asked import Demand
 from common.mpc.session import Array, Round
 from common.wire import party_pb2 as party
-from common.wire.codec import MAX_ARRAY_BYTES, Assembler, encode
+from common.wire.codec import MAX_ARRAY_BYTES, Assembler, claimed_bytes, encode
 from common.wire.frames import Piece
 from common.wire.peer_pb2 import Abort, Fault, Frame, Hello
 from common.wire.status import from_fault
@@ -24,6 +24,8 @@ PROTOCOL = 2
 Demands = Mapping[str, type[Demand]]  # what may be asked of a dealer, by its field in the message `Demand`
 
 _READ_AHEAD = 8  # arrays taken off the stream before they are asked for
+_AHEAD_BYTES = 1 << 28  # of these together; a larger one is taken when nothing else is left
+MOST_DEMANDS = 1024  # demands of a party that have not been looked at
 
 
 class Duplex(Protocol):
@@ -51,6 +53,8 @@ class FrameChannel:
     def __init__(self, stream: Duplex, whom: str, counter: Counter, largest: int = MAX_ARRAY_BYTES) -> None:
         self._stream, self._whom, self._counter, self._largest = stream, whom, counter, largest
         self._closed = False  # by the other side, in order
+        self._taken = asyncio.Event()  # an array was asked for
+        self._ahead = 0  # bytes that have arrived and were not asked for
         self._arrived: asyncio.Queue[tuple[Round, Array] | Exception] = asyncio.Queue(_READ_AHEAD)
         self._reader: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
@@ -67,7 +71,7 @@ class FrameChannel:
     async def receive(self, round: Round) -> Array:
         if self._failure is not None:
             raise self._failure
-        arrived = await self._arrived.get()
+        arrived = await self._next()
         if isinstance(arrived, Exception):
             self._failure = arrived
             raise arrived
@@ -81,9 +85,16 @@ class FrameChannel:
             )
         return values
 
+    async def _next(self) -> tuple[Round, Array] | Exception:
+        arrived = await self._arrived.get()
+        if not isinstance(arrived, Exception):
+            self._ahead -= arrived[1].nbytes
+            self._taken.set()
+        return arrived
+
     async def end(self) -> None:
         """Waits until the other side closes the stream; raises PeerProtocolError for one more array, PeerLost if it breaks."""
-        arrived = self._failure or await self._arrived.get()
+        arrived = self._failure or await self._next()
         if not isinstance(arrived, Exception):
             raise PeerProtocolError(f"{self._whom} sent more than it said", got=arrived[0])
         if not self._closed:
@@ -112,10 +123,18 @@ class FrameChannel:
                 self._counter.received += frame.ByteSize()
                 if isinstance(frame, Frame) and frame.WhichOneof("payload") == "abort":
                     raise _failed(frame.abort.fault, self._whom)
+                await self._room(claimed_bytes(frame))
                 if (done := assembler.add(frame)) is not None:
+                    self._ahead += done[1].nbytes
                     await self._arrived.put(done)
         except Exception as error:  # of any kind: whoever waits for an array must not wait for ever
             await self._arrived.put(error)
+
+    async def _room(self, claimed: int) -> None:
+        """Waits, before an array of so many bytes begins, until it would fit beside those that nobody has asked for."""
+        while claimed and self._ahead and self._ahead + claimed > _AHEAD_BYTES:
+            self._taken.clear()
+            await self._taken.wait()
 
 
 def _failed(fault: Fault, whom: str) -> WattScoreError:
@@ -254,6 +273,8 @@ class DealtChannel:
                     raise PeerProtocolError(f"{self._whom} acknowledged more than it was dealt")
                 self._moved.notify_all()
         elif what is not None and (kind := self._kinds.get(what)) is not None:
+            if self._demands.qsize() >= MOST_DEMANDS:
+                raise PeerProtocolError(f"{self._whom} asks for more at once than is dealt in a job")
             asked: Any = getattr(message, what)
             await self._demands.put(kind(**{name: getattr(asked, name) for name in kind.__dataclass_fields__}))
         else:

@@ -9,13 +9,14 @@ TLS handshake takes. A call has been made under TLS with a certificate of a know
 from __future__ import annotations
 
 import contextlib
+import heapq
 import itertools
 import os
 import resource
 import socket
 import stat
 import threading
-from collections import Counter
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
@@ -114,16 +115,17 @@ class Unproven:
         return len(excess)
 
     def _excess(self, waiting: list[Far]) -> Iterator[Far]:
-        """Those to hang up on: `waiting` has the oldest first."""
-        count, total = Counter(address for address, _ in waiting), len(waiting)
+        """Those to hang up on: the oldest of the address that has most, again and again. `waiting` has the oldest first."""
+        of: dict[str, deque[Far]] = {}
         for far in waiting:
-            crowd = max(count.values())
-            if crowd <= self._room.of_one and total <= self._room.unproven:
-                return
-            if count[far[0]] == crowd:
-                count[far[0]] -= 1
-                total -= 1
-                yield far
+            of.setdefault(far[0], deque()).append(far)
+        crowds, total = [(-len(found), address) for address, found in of.items()], len(waiting)
+        heapq.heapify(crowds)
+        while crowds and (-crowds[0][0] > self._room.of_one or total > self._room.unproven):
+            crowd, address = crowds[0]
+            yield of[address].popleft()
+            total -= 1
+            heapq.heapreplace(crowds, (crowd + 1, address))
 
 
 _OPEN = next((path for path in ("/proc/self/fd", "/dev/fd") if Path(path).is_dir()), "")

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from bank_party.decision.scores import write_scores
+from bank_party.decision.scores import read_scores, write_scores
 from tests.common.stages.tables import table
 
 U = {"u": np.array([0.0, -1.25, 1 / 3])}
@@ -54,3 +54,18 @@ def test_a_failure_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected length"):
         write_scores(file, table(["A"]), U)
     assert file.read_bytes() == before
+
+
+FORMULAS = ["=1+1", "+86123", "-7", "@SUM(A1)", "A=1"]
+
+
+def test_a_spreadsheet_finds_no_formula_and_a_reader_the_ids_as_they_are(tmp_path: Path) -> None:
+    columns = {"u": np.arange(5.0) - 2, "probability": np.full(5, 0.5), "grade": np.arange(5)}
+    for kind in ("csv", "parquet"):
+        write_scores(tmp_path / f"s.{kind}", table(FORMULAS), columns)
+        found = read_scores(tmp_path, [("job", "model", f"s.{kind}")])
+        assert found["id"].tolist() == FORMULAS and found["u"].tolist() == columns["u"].tolist()
+    cells = pd.read_csv(tmp_path / "s.csv", dtype=str)
+    assert cells["id"].tolist() == ["'=1+1", "'+86123", "'-7", "'@SUM(A1)", "A=1"]
+    assert cells["u"].tolist() == ["-2", "-1", "0", "1", "2"]  # a number is none
+    assert pd.read_parquet(tmp_path / "s.parquet")["id"].astype(str).tolist() == FORMULAS

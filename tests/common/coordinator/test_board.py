@@ -94,3 +94,43 @@ async def test_a_training_of_a_plan_that_has_succeeded_is_said_to_repeat(tmp_pat
 async def test_an_unknown_job(tmp_path: Path) -> None:
     with pytest.raises(JobNotFound, match="no job 'x'"):
         Board(tmp_path).get("x")
+
+
+async def over(board: Board, count: int, name: str = "") -> list[str]:
+    """Jobs that are over, oldest first."""
+    found = []
+    for _ in range(count):
+        record = await board.add(PLAN.model_copy(update={"name": name}), CLIENT)
+        await board.move(record, Event.CANCEL)
+        found.append(record.id)
+    return found
+
+
+def names(board: Board) -> list[str]:
+    return [record.id for record in board.all()]
+
+
+async def test_the_newest_jobs_that_are_over_are_kept_here_and_in_the_journal(tmp_path: Path) -> None:
+    board = Board(tmp_path, most=3)
+    waiting = await board.add(PLAN, CLIENT)
+    jobs = await over(board, 7)
+    for kept in (board, Board(tmp_path, most=10)):
+        assert names(kept) == [waiting.id, *jobs[-3:]]
+    with pytest.raises(JobNotFound):
+        board.get(jobs[0])
+
+
+async def test_large_jobs_leave_sooner_and_the_last_one_stays(tmp_path: Path) -> None:
+    small = Board(tmp_path / "a", most_bytes=2000)
+    jobs = await over(small, 20)
+    kept = names(small)
+    assert kept == jobs[-len(kept) :] and 1 <= len(kept) < 10
+    assert sum(record.message.ByteSize() for record in small.all()) <= 2000
+    tiny = Board(tmp_path / "b", most_bytes=10)
+    last = (await over(tiny, 3))[-1]
+    assert names(tiny) == [last]
+
+
+async def test_a_restart_with_less_room_keeps_the_newest(tmp_path: Path) -> None:
+    jobs = await over(Board(tmp_path), 5)
+    assert names(Board(tmp_path, most=2)) == jobs[-2:]

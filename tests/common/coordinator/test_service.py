@@ -11,12 +11,12 @@ import pytest
 from common.coordinator import drive
 from common.coordinator.journal import Journal
 from common.disk.book import open_book
-from common.errors import IdentityError, JobNotFound, JobStateError, PeerLost, PeerProtocolError, PolicyError
+from common.errors import IdentityError, JobNotFound, JobStateError, PeerLost, PeerProtocolError, PlanError, PolicyError
 from common.party import Identity, Party
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2
 from common.wire.peer_pb2 import Fault
-from tests.common.coordinator.office import CLIENT, PARTY, Caller, client, join, office
+from tests.common.coordinator.office import CLIENT, PARTY, PLAN, Caller, client, join, office
 from tests.patience import patience
 
 
@@ -264,3 +264,35 @@ async def test_each_of_many_jobs_is_on_one_page(tmp_path: Path) -> None:
         assert [k for page in await pages(state="failed", since=4990) for k in page] == [4991, 4993, 4995, 4997, 4999]
         with pytest.raises(JobNotFound):
             await here.coordinator.list(wire.ListRequest(before="train-none"), client())
+
+
+async def test_a_client_has_so_many_jobs_waiting_and_another_one_is_not_held_up(tmp_path: Path) -> None:
+    other = Identity("volt", "client")
+    async with office(tmp_path, queued_jobs=2, clients=[str(CLIENT), str(other)]) as here:
+        first = await here.submit()  # leaves the queue: it waits for the parties
+        await here.until(lambda: not here.coordinator._queue)
+        jobs = [await here.submit(), await here.submit()]
+        with pytest.raises(PolicyError, match=f"2 jobs of {CLIENT} wait already"):
+            await here.submit()
+        await here.coordinator.submit(wire.SubmitRequest(plan=PLAN.canonical()), client(other))
+        await here.coordinator.cancel(wire.JobRequest(job=jobs[0]), client())
+        await here.submit()
+        assert here.shown(first).state == "queued"
+
+
+async def test_a_plan_of_more_than_64_kib_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        with pytest.raises(PlanError, match=r"too long \(expected at most 65536 bytes"):
+            await here.submit(grid=PLAN.grid.model_copy(update={"columns": tuple(f"column{i}" for i in range(6000))}))
+        with pytest.raises(PlanError, match="too long"):
+            await here.coordinator.submit(wire.SubmitRequest(plan="企" * 30_000), client())
+        assert here.board.all() == []
+
+
+async def test_a_party_that_reports_too_much_ends_its_job_and_is_named(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        job, grid, _ = await here.running()
+        grid.say(party_pb2.FromParty(done=party_pb2.Done(job=job, report=party_pb2.Report(warnings=["x" * (1 << 20)]))))
+        ended = await here.final(job)
+        assert "the grid" in ended.fault.message and ended.state == "failed"
+        assert ended.ByteSize() < 5000

@@ -18,7 +18,7 @@ from common.learn.linear.deal import TrainingDemand
 from common.mpc.correlations.asked import PeriodDemand
 from common.mpc.counting.masks import CountsDemand
 from common.mpc.session import Array, Kind, Round
-from common.wire import party_pb2
+from common.wire import party_pb2, peer
 from common.wire.peer import Counter, DealerChannel, DealtChannel, demand_message
 from common.wire.peer_pb2 import Abort, Frame
 from common.wire.status import to_fault
@@ -244,3 +244,14 @@ def test_every_row_of_the_table_has_a_message_of_its_fields() -> None:
         message = fields[row.message].message_type
         assert [field.name for field in message.fields] == list(row.demand.__dataclass_fields__)
     assert set(fields) - {"join", "consumed"} == set(MESSAGES)
+
+
+async def test_a_party_that_asks_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer, "MOST_DEMANDS", 5)
+    async with line() as found:
+        for _ in range(10):
+            await found.party.demand(PeriodDemand(1))
+        await asyncio.wait_for(found.reading, SOON)
+        with pytest.raises(PeerProtocolError, match="the grid asks for more at once than is dealt in a job"):
+            async for _ in found.dealt.demands():
+                pass

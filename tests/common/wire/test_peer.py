@@ -20,6 +20,7 @@ from common.errors import (
     WattScoreError,
 )
 from common.mpc.session import Kind, Round
+from common.wire import peer
 from common.wire.codec import CHUNK_BYTES
 from common.wire.peer import (
     PROTOCOL,
@@ -182,6 +183,33 @@ async def test_a_reader_takes_few_arrays_off_the_stream_before_they_are_asked_fo
     for number in range(50):
         await channel.receive(Round(Kind.SPLIT, number))
     await channel.stop()
+
+
+async def test_large_arrays_wait_on_the_stream_until_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = np.arange(1 << 16, dtype=np.uint64)  # half a MiB each
+    monkeypatch.setattr(peer, "_AHEAD_BYTES", 2 * large.nbytes)
+    near, far = duplex()
+    channel = FrameChannel(near, "the grid", Counter())
+    channel.start()
+    for number in range(6):
+        for frame in encode(Round(Kind.SPLIT, number), large):
+            await far.write(frame)
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert channel._ahead == 2 * large.nbytes
+    for number in range(6):
+        np.testing.assert_array_equal(await asyncio.wait_for(channel.receive(Round(Kind.SPLIT, number)), SOON), large)
+    assert channel._ahead == 0
+    await channel.stop()
+
+
+async def test_an_array_larger_than_all_the_room_still_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer, "_AHEAD_BYTES", 16)
+    async with pair() as (bank, grid):
+        for number in range(3):
+            await grid.send(Round(Kind.SPLIT, number), np.arange(300_000, dtype=np.uint64))
+        for number in range(3):
+            assert len(await asyncio.wait_for(bank.receive(Round(Kind.SPLIT, number)), SOON)) == 300_000
 
 
 # Greetings

@@ -1,0 +1,49 @@
+"""What is asked of a dealer has a size, and one beyond its limits is refused before anything is made for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from common.errors import PeerProtocolError
+from common.learn.dealings import TABLE, dealings
+from common.learn.linear.deal import ScoreDemand, TrainingDemand
+from common.mpc.correlations.asked import PeriodDemand
+from common.mpc.counting.masks import CountsDemand
+from common.mpc.prg import Prg
+from common.party import Party
+from common.plan.train import TrainPlan
+
+PLAN = TrainPlan.model_validate({"grid": {"dataset": "a"}, "bank": {"dataset": "b"}})
+PRGS = {party: Prg(bytes([i]) * 32) for i, party in enumerate(Party)}
+MOST = 1000
+HONEST = {
+    PeriodDemand: {"words": MOST},
+    CountsDemand: {"rows": MOST, "bins": 3, "least": 5, "rounds": 2},
+    TrainingDemand: {"rows": MOST, "grid_columns": 3, "bank_columns": 2},
+    ScoreDemand: {"number": 0, "rows": MOST, "grid_columns": 3, "bank_columns": 2, "bits": 5},
+}
+LARGE = [(kind, name) for kind, fields in HONEST.items() for name in fields if name not in ("number", "bits")]
+
+
+def test_every_kind_is_looked_at() -> None:
+    assert set(HONEST) == {row.demand for row in TABLE}
+
+
+@pytest.mark.parametrize("kind", HONEST)
+def test_one_within_the_limits_is_dealt(kind: Any) -> None:
+    assert next(dealings(PLAN, 1 << 20, MOST)[kind](PRGS, kind(**HONEST[kind])))
+
+
+@pytest.mark.parametrize("value", [0, -1, 1 << 40, (1 << 64) - 1])
+@pytest.mark.parametrize(("kind", "name"), LARGE)
+def test_one_beyond_them_is_refused(kind: Any, name: str, value: int) -> None:
+    with pytest.raises(PeerProtocolError):
+        next(dealings(PLAN, 1 << 20, MOST)[kind](PRGS, kind(**{**HONEST[kind], name: value})))
+
+
+@pytest.mark.parametrize("kind", HONEST)
+def test_the_operator_s_limit_of_rows_counts(kind: Any) -> None:
+    with pytest.raises(PeerProtocolError, match=r"(rows|words) from 1 to 999, got 1000"):
+        dealings(PLAN, 1 << 20, MOST - 1)[kind](PRGS, kind(**HONEST[kind]))
