@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
+import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -21,11 +23,15 @@ from types import TracebackType
 from typing import Literal
 
 from common.errors import WattScoreError
+from common.visible import lines, visible
 
 LogFormat = Literal["text", "json"]
 LOCAL = "local.log"  # in the data folder
 
 _TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+_WINDOW = 10.0
+_LINES, _WARNINGS, _OTHERS = 500, 50, 3  # of one place in the code in that time: ours, ours that warn, other packages'
+_LONGEST = 8000  # characters of a message
 _LOCAL_BYTES, _LOCAL_FILES = 1 << 20, 3
 _OURS = ("common", "wattscore", "grid-party", "bank-party")
 
@@ -60,24 +66,63 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": _public(record),
+            "message": _public(record)[:_LONGEST],
         }
         if (place := _place.get()) is not None:
             shown |= {"job": place.job, "stage": place.stage, "round": place.round}
         shown["error"] = _kind(record)
         if record.exc_info and record.exc_info[2]:
             shown["trace"] = _trace(record)
-        return json.dumps({key: value for key, value in shown.items() if value not in (None, "")}, ensure_ascii=False)
+        shown["more"] = getattr(record, "more", None)
+        line = json.dumps({key: value for key, value in shown.items() if value not in (None, "")}, ensure_ascii=False)
+        return visible(line)  # in JSON, the same text
 
 
 class TextFormatter(logging.Formatter):
     """time, level, logger, message; of a traceback its kind and places."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = f"{self.formatTime(record)} {record.levelname} {record.name} {_public(record)}"
-        if not (record.exc_info and record.exc_info[0]):
-            return line
-        return " ".join([line, f"({_kind(record)} at", ", ".join(_trace(record)) + ")"])
+        line = f"{self.formatTime(record)} {record.levelname} {record.name} {_public(record)[:_LONGEST]}{_more(record)}"
+        if record.exc_info and record.exc_info[0]:
+            line = " ".join([line, f"({_kind(record)} at", ", ".join(_trace(record)) + ")"])
+        return visible(line)
+
+
+class LocalFormatter(logging.Formatter):
+    """The whole text, of a traceback too: each line of it visible."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record) + _more(record)
+        return lines(text) if record.exc_info else visible(text)
+
+
+class Seldom(logging.Filter):
+    """Lets a place in the code log so many lines in `_WINDOW` seconds; the next line after these says how many were kept back.
+
+    Whoever can have a line written, by a frame that is none or a call that is refused, cannot fill a disk with it.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock, self._lock = clock, threading.Lock()
+        self._places: dict[tuple[str, str, int], tuple[float, int]] = {}  # since when, how many lines
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        place, now = (record.name, record.pathname, record.lineno), self._clock()
+        most = (_LINES if record.levelno < logging.WARNING else _WARNINGS) if record.name.startswith(_OURS) else _OTHERS
+        with self._lock:
+            since, count = self._places.get(place, (now, 0))
+            if now - since < _WINDOW:
+                self._places[place] = since, count + 1
+                return count < most
+            self._places[place] = now, 1
+        if count > most:
+            record.more = count - most
+        return True
+
+
+def _more(record: logging.LogRecord) -> str:
+    return f" (and {more:,} lines like it)" if (more := getattr(record, "more", 0)) else ""
 
 
 def _trace(record: logging.LogRecord) -> list[str]:
@@ -115,6 +160,7 @@ def set_logging(level: str, kind: LogFormat = "text", data: Path | None = None) 
     """Logs to the standard error output, without rows' data. `data`: the folder of local.log, which has all of warnings."""
     stream = logging.StreamHandler(sys.stderr)
     stream.setFormatter(JsonFormatter() if kind == "json" else TextFormatter())
+    stream.addFilter(Seldom())
     handlers: list[logging.Handler] = [stream]
     if kind == "json":
         sys.excepthook = _log_bug
@@ -126,7 +172,8 @@ def set_logging(level: str, kind: LogFormat = "text", data: Path | None = None) 
 def _local(data: Path) -> logging.Handler:
     data.mkdir(parents=True, exist_ok=True)
     handler = RotatingFileHandler(data / LOCAL, maxBytes=_LOCAL_BYTES, backupCount=_LOCAL_FILES, encoding="utf-8")
-    handler.setFormatter(logging.Formatter(_TEXT))
+    handler.setFormatter(LocalFormatter(_TEXT))
+    handler.addFilter(Seldom())
     handler.setLevel(logging.WARNING)
     return handler
 
@@ -136,7 +183,7 @@ def fatal(name: str, error: WattScoreError) -> None:
     if any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers):
         logging.getLogger(name).critical("%s", error)
     else:
-        sys.stderr.write(f"{name}: {error}\n")
+        sys.stderr.write(visible(f"{name}: {error}") + "\n")
 
 
 def _log_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -17,7 +17,7 @@ from tests.source import ROOT, parse
 PACKAGES = ("common", "grid_party", "bank_party", "wattscore")
 
 # The folders of `common` in order: one may import those before it and nothing else. The first line are loose modules.
-WORDS = "errors disclosure config party logs"
+WORDS = "errors disclosure config party visible logs"
 FOLDERS = """
     disk stats rows trust mpc features records wire plan learn match monitor process home stages client report
     coordinator daemon doctor trial cli

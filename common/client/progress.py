@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
 from common.client.client import failure
+from common.visible import escape
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2
 

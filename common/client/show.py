@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +13,7 @@ from common.client.client import failure
 from common.client.progress import MEANING, clock, warn
 from common.disclosure import CATALOGUE, Opened
 from common.plan.state import State
+from common.visible import escape
 from common.wire import coordinator_pb2 as wire
 
 

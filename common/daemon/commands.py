@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
 from common.client.client import Client
@@ -27,6 +26,7 @@ from common.monitor.history import History
 from common.monitor.page import make_page
 from common.monitor.reference import SCORE
 from common.plan.read import load_plan
+from common.visible import escape
 from common.wire import coordinator_pb2 as wire
 
 if TYPE_CHECKING:

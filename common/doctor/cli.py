@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
 from common.doctor.examine import Load, examine
 from common.doctor.finding import Machine, Report, Status
 from common.doctor.side import load_side
+from common.visible import escape
 
 _COLOURS = {Status.PASS: "green", Status.WARN: "yellow", Status.FAIL: "red"}
 

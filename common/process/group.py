@@ -12,6 +12,7 @@ import click
 
 from common import __version__
 from common.errors import WattScoreError
+from common.visible import visible
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,14 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except WattScoreError as error:
             where = f"{error.origin}: " if error.origin else ""
-            click.echo(f"{self.name}: {where}{error}", err=True)
+            click.echo(visible(f"{self.name}: {where}{error}"), err=True)
             sys.exit(2)
         except OSError as error:
             from common.disk.refused import refused  # a command has run: it is loaded, or soon
 
             if (named := refused(error)) is None:
                 raise
-            click.echo(f"{self.name}: {named}", err=True)
+            click.echo(visible(f"{self.name}: {named}"), err=True)
             sys.exit(2)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -16,6 +16,7 @@ import click
 from common import __version__
 from common.config import read_toml, validate
 from common.errors import ConfigError, WattScoreError
+from common.visible import visible
 from common.wire.health import check_health
 from common.wire.tls import Credentials, TlsConfig
 
@@ -67,7 +68,7 @@ def _tls(raw: dict[str, Any], config: Path) -> dict[str, Any]:
 
 
 def _end(error: WattScoreError, code: int) -> NoReturn:
-    click.echo(f"wattscore-health: {error}", err=True)
+    click.echo(visible(f"wattscore-health: {error}"), err=True)
     sys.exit(code)
 
 

@@ -8,7 +8,6 @@ from typing import cast
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from common.config import quoted
@@ -17,6 +16,7 @@ from common.records.clean import Cleaned
 from common.records.config import RecordsConfig
 from common.records.make import make_features, suspects
 from common.records.schema_cli import STRICT
+from common.visible import escape
 
 
 @click.command()

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
 from common.monitor.drift import Alarm
 from common.monitor.reference import SCORE
 from common.party import Party
 from common.trial.own import read_own
+from common.visible import escape
 from common.wire import coordinator_pb2 as wire
 
 

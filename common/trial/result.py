@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
 from common.client.client import failure
 from common.daemon.outcome import evaluation_message
@@ -18,6 +17,7 @@ from common.errors import WattScoreError
 from common.home.outcome import EVALUATION, Steps, parse_evaluation
 from common.stats.measures import Metrics
 from common.trial.processes import Trial
+from common.visible import escape
 from common.wire import coordinator_pb2 as wire
 
 _ELSEWHERE = ("see the log of the grid", "see the log of the bank")

@@ -11,11 +11,13 @@ from typing import Any
 
 from google.protobuf.message import DecodeError, Message
 
+from common.visible import tidy
 from common.wire.peer_pb2 import Block, Frame
 
 _LARGE = 1 << 15  # below this, parsing by hand gains nothing
 _NUMBER, _DATA = 0x08, 0x2A  # keys: Frame.number is a varint, Block.data is delimited
 _NAMES = {field.number: field.name for field in Frame.DESCRIPTOR.fields if field.message_type is Block.DESCRIPTOR}
+_SPOKEN = ("hello", "abort")  # frames with text in them
 _NUMBERS = {name: number for number, name in _NAMES.items()}
 
 
@@ -58,7 +60,7 @@ def unpack(data: bytes) -> Frame | Piece:
         except (_Unusual, IndexError, DecodeError):
             pass
     frame: Frame = Frame.FromString(data)
-    return frame
+    return tidy(frame) if frame.WhichOneof("payload") in _SPOKEN else frame
 
 
 class _Unusual(Exception):
@@ -110,5 +112,5 @@ def _varint(value: int) -> bytes:
 
 
 def codec(kind: Any) -> tuple[Any, Any]:
-    """(from message to bytes, from bytes to message) of a protobuf message class."""
-    return (pack, unpack) if kind is Frame else (kind.SerializeToString, kind.FromString)
+    """(from message to bytes, from bytes to message) of a protobuf message class. Text that comes in is made visible."""
+    return (pack, unpack) if kind is Frame else (kind.SerializeToString, lambda data: tidy(kind.FromString(data)))

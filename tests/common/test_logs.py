@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from common.errors import DataError, PlanError
-from common.logs import Place, fatal, set_logging, within
+from common.logs import JsonFormatter, LocalFormatter, Place, Seldom, TextFormatter, fatal, set_logging, within
 
 SECRET = "ACME-0042"
 ROW = DataError(f"row 17: {SECRET!r} is no number", public="a value of column 'debt' is no number", remedy="Correct it.")
@@ -147,3 +147,54 @@ def test_text_holds_no_row_either(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert " ERROR common.x job j failed (ValueError at test_logs.py:" in lines[2] and SECRET not in "".join(lines)
     assert last == f"bank-party: {ROW}"  # to whoever starts it
     assert (tmp_path / "local.log").read_text().count(SECRET) == 3
+
+
+def record(
+    level: int = logging.WARNING, name: str = "common.x", line: int = 1, text: str = "x", **extra: Any
+) -> logging.LogRecord:
+    found = logging.LogRecord(name, level, "file.py", line, text, (), None)
+    vars(found).update(extra)
+    return found
+
+
+ACTS = "a\x1b[2J\u202eb\r\nWARNING forged"
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter(), LocalFormatter("%(message)s")])
+def test_what_others_say_stays_in_its_line_and_does_nothing_there(formatter: logging.Formatter) -> None:
+    line = formatter.format(record(text=ACTS))
+    assert line.isprintable() and "a\\u001b[2J\\u202eb" in line
+    if isinstance(formatter, JsonFormatter):
+        assert json.loads(line)["message"] == ACTS
+
+
+def test_a_traceback_in_local_log_keeps_its_lines() -> None:
+    try:
+        raise ValueError(ACTS)
+    except ValueError:
+        found = record(exc_info=sys.exc_info())
+    lines = LocalFormatter("%(message)s").format(found).split("\n")
+    assert len(lines) > 3 and all(line.isprintable() for line in lines)
+
+
+def test_a_long_message_is_cut() -> None:
+    assert len(TextFormatter().format(record(text="x" * 10_000_000))) < 10_000
+
+
+def test_a_place_in_the_code_logs_seldom_and_says_how_much_it_kept_back() -> None:
+    now = [0.0]
+    seldom = Seldom(lambda: now[0])
+    passed = [seldom.filter(record(name="grpc._cython", level=logging.ERROR, text=f"bad frame {i}")) for i in range(1000)]
+    assert passed == [True] * 3 + [False] * 997
+    assert seldom.filter(record(name="grpc._cython", level=logging.ERROR, line=2))  # another place
+    now[0] = 11.0
+    assert seldom.filter(again := record(name="grpc._cython", level=logging.ERROR))
+    assert TextFormatter().format(again).endswith("x (and 997 lines like it)")
+    assert json.loads(JsonFormatter().format(again))["more"] == 997
+    assert seldom.filter(quiet := record(name="grpc._cython", level=logging.ERROR)) and not hasattr(quiet, "more")
+
+
+def test_what_jobs_say_in_a_busy_time_is_not_kept_back() -> None:
+    seldom = Seldom(lambda: 0.0)
+    assert all(seldom.filter(record(level=logging.INFO)) for _ in range(300))
+    assert all(seldom.filter(record(line=2)) for _ in range(40))
