@@ -53,11 +53,13 @@ class BankRole:
         check_classes(table, test, Floors(policy.min_per_class, policy.min_test_per_class).moved(table, book.secret()))
 
     async def before_training(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> None:
-        """Charges the labels of the rows that train: for the grid's weights, if they are opened, and what all are warned of."""
-        rows, opened = beginning.trained(), learner_of(plan.model).label_bits(plan.model, beginning.size)
+        """Charges for the grid's weights, if they are opened, the rows that train, and for warnings all that matched."""
+        opened = learner_of(plan.model).label_bits(plan.model, beginning.size)
         counted = left_out_bits(job.outcome.counts["own_columns"]) if plan.preparation.coding == "woe" else 0.0
-        for what, bits in (("the grid's weights", opened), ("columns left out", counted), ("warnings", FLAGS)):
-            await asyncio.to_thread(self.charge_labels, rows, job.id, what, bits)
+        for what, bits in (("the grid's weights", opened), ("columns left out", counted)):
+            if bits:
+                await asyncio.to_thread(self.charge_labels, beginning.trained(), job.id, what, bits)
+        await asyncio.to_thread(self.charge_labels, beginning.rows, job.id, "warnings", FLAGS)
 
     async def trained(self, job: PartyJob, plan: TrainPlan, made: Made, heard: Heard | None) -> Kept:
         """Measures the joint model beside the bank's own columns alone, and makes its decision rules of held-out scores."""

@@ -73,9 +73,9 @@ async def test_a_training_is_charged_for_what_its_plan_opens_to_the_grid(
     plan = TrainPlan.model_validate({"grid": {"dataset": "m"}, "bank": {"dataset": "l"}, "model": model})
     job: Any = SimpleNamespace(id="job-1", outcome=Outcome({"own_columns": 7}))
     await role.before_training(job, plan, beginning(1000, 4))
-    told = sum(entry.amount for entry in role.home.told.standing(1.0).charges)
-    assert told == bits + 4, "and four warnings"
-    assert {entry.rows for entry in role.home.told.standing(1.0).charges} == {1000}, "the rows that train, and no other"
+    charges = [(entry.what, entry.amount, entry.rows) for entry in role.home.told.standing(1.0).charges]
+    opened = [("the grid's weights", bits, 1000)] if bits else []
+    assert charges == [*opened, ("warnings", 4.0, 1100)], "weights are of the rows that train, warnings of those held out too"
 
 
 async def test_a_training_or_scoring_that_ends_without_scores_is_no_result(role: BankRole) -> None:
