@@ -15,8 +15,10 @@ from bank_party.told import ToldBook
 from common.coordinator.journal import Journal
 from common.disk.book import open_book
 from common.errors import ConfigError
+from common.home.rates import Rates
 from common.home.registry import Registry
 from common.home.seedbook import SeedBook
+from common.home.setbook import SetBook
 from common.home.stocks import Stocks
 from common.monitor.book import Book
 from grid_party.ledger import Ledger
@@ -78,6 +80,7 @@ def test_what_must_outlast_a_power_cut_is_opened_so_and_nobody_opens_a_book_othe
                 assert not (isinstance(node.func.value, ast.Name) and node.func.value.id == "sqlite3"), name
     assert {name for name, found in calls.items() if all(found)} == DURABLE
     assert calls.keys() - DURABLE == {"common/monitor/book.py", "common/coordinator/journal.py"}
+    assert calls.keys() == BOOKS.keys(), "and each is held to its version below"
 
 
 def test_a_book_is_of_the_version_it_was_made_with_and_no_other_is_read(tmp_path: Path) -> None:
@@ -101,14 +104,17 @@ def test_a_book_is_of_the_version_it_was_made_with_and_no_other_is_read(tmp_path
 
 
 BOOKS: dict[str, Callable[[Path], object]] = {
-    "told": ToldBook,
-    "ledger": Ledger,
-    "registry": Registry,
-    "seeds": SeedBook,
-    "spent": lambda file: Stocks(file.parent / "stock", file, "dealer", 1),
-    "history": Book,
-    "journal": Journal,
+    "bank_party/told.py": ToldBook,
+    "common/coordinator/journal.py": Journal,
+    "common/home/rates.py": lambda file: Rates(file, "bank"),
+    "common/home/registry.py": Registry,
+    "common/home/rowbook.py": Ledger,
+    "common/home/seedbook.py": SeedBook,
+    "common/home/setbook.py": SetBook,
+    "common/home/stocks.py": lambda file: Stocks(file.parent / "stock", file, "dealer", 1),
+    "common/monitor/book.py": Book,
 }
+"""A book of each module that keeps one."""
 
 
 @pytest.mark.parametrize("make", BOOKS.values(), ids=BOOKS)
