@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import click
+
+from common.config import read_toml
 from common.errors import ConfigError
 from common.party import Party
 
@@ -22,6 +25,20 @@ def run_own(party: Party, *words: str | Path) -> str:
     if done.returncode not in (0, _ALARM):
         raise ConfigError(done.stderr.strip() or f"{party.value}-party {words[0]} ended with code {done.returncode}")
     return done.stdout
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path), required=True, help="grid.toml or bank.toml.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
+def budget(config: Path, as_json: bool) -> None:
+    """Show what is spent and left of a party's budgets, as `grid-party budget` or `bank-party budget` does."""
+    peer = read_toml(config).get("peer")
+    if not isinstance(peer, dict):
+        raise ConfigError(
+            f"{config}: not a party's configuration", remedy="Give grid.toml or bank.toml: budgets are a party's."
+        )
+    party = Party.BANK if "address" in peer else Party.GRID  # the bank dials
+    click.echo(run_own(party, "budget", "--config", config, *(["--json"] if as_json else [])), nl=False)
 
 
 def read_own(party: Party, *words: str | Path) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from tests.bench import report
 from tests.bench.align import bench_align
 from tests.bench.features import bench_features
 from tests.bench.machine import machine
+from tests.bench.one_row import bench_one_row
 from tests.bench.peers import VARIABLE, Spu
 from tests.bench.rare import bench_rare
 from tests.bench.score import bench_score
@@ -92,13 +93,25 @@ def profile(
 @main.command()
 @_sizes
 @_REPEAT
+@click.option("--predeal", is_flag=True, help="Deal ahead what scoring consumes.")
 @_PROFILED
 @_JSON
-def score(rows: int, grid: int, bank: int, repeat: int, profiled: bool, out: Path | None) -> None:
+def score(rows: int, grid: int, bank: int, repeat: int, predeal: bool, profiled: bool, out: Path | None) -> None:
     """Score `rows` aligned rows with a small model."""
-    found = bench_score(rows, grid, bank, repeat, profiled=profiled)
+    found = bench_score(rows, grid, bank, repeat, ahead=predeal, profiled=profiled)
     tables = [report.profile("Score stage", found["profile"])] if profiled else []
     _tell(found, out, report.stage("Batch scoring", [found], "score"), *tables)
+
+
+@main.command("one-row")
+@click.option("--requests", default=1000, show_default=True)
+@click.option("--grid", default=20, show_default=True, help="The grid's columns.")
+@click.option("--bank", default=20, show_default=True, help="The bank's columns.")
+@_JSON
+def one_row(requests: int, grid: int, bank: int, out: Path | None) -> None:
+    """One row at a time from a stock, the coordinator having ended: milliseconds from asking to knowing."""
+    found = bench_one_row(requests, grid, bank)
+    _tell(found, out, report.one_row(found))
 
 
 @main.command()

@@ -142,6 +142,14 @@ def stage(title: str, results: list[dict[str, Any]], name: str) -> Text:
     return Text(title, columns, rows)
 
 
+def one_row(found: dict[str, Any]) -> Text:
+    columns = ["requests", "columns", "median ms", "p90", "p99", "largest", "bytes a row, both ways"]
+    times = [f"{value:.1f}" for value in found["milliseconds"].values()]
+    return Text(
+        "One row", columns, [[f"{found['requests']:,}", f"{found['grid']}+{found['bank']}", *times, f"{found['bytes']:,}"]]
+    )
+
+
 def features(found: dict[str, Any]) -> Text:
     columns = ["party", "from", "records", "samples", "features", "seconds", "peak MiB"]
     rows = [

@@ -8,38 +8,47 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from common.plan.linear import Model
+from common.plan.predeal import PredealPlan
 from common.plan.request import Side
 from common.plan.score import ScorePlan
 from common.plan.train import Split, TrainPlan
+from common.stages.estimate import Sizes, estimate
 from common.stats.measures import sigmoid
 from tests.bench import jobs
 from tests.bench.anatomy import anatomy
 from tests.bench.plaintext import timed
 from tests.bench.stage import outcome
-from tests.bench.tables import write_tables
+from tests.bench.tables import MONTHS, write_tables
 
 _TRAIN_ROWS = 20_000
 _KEYS: tuple[Literal["id", "period"], ...] = ("id", "period")
 
 
-def bench_score(rows: int, grid: int, bank: int, repeat: int = 1, *, profiled: bool = False) -> dict[str, Any]:
+def bench_score(
+    rows: int, grid: int, bank: int, repeat: int = 1, *, ahead: bool = False, profiled: bool = False
+) -> dict[str, Any]:
     """Seconds of the score stage, medians over `repeat` jobs; beside the same rows scored and written by one process."""
     with tempfile.TemporaryDirectory(prefix="wattscore-bench-") as name:
         folder = Path(name)
         part = jobs.declare(write_tables(folder / "part", min(rows, _TRAIN_ROWS), grid, bank))
         whole = jobs.declare(write_tables(folder / "all", rows, grid, bank, seed=2))
         datasets = {side: {"part": part[side], "all": whole[side]} for side in part}
-        runs, profile = _secure(folder, datasets, repeat, profiled)
+        runs, profile = _secure(folder, datasets, repeat, ahead, profiled)
         plain = _plaintext(whole["grid"]["path"], whole["bank"]["path"], folder / "scores.csv")
-        result = outcome({"rows": rows, "grid": grid, "bank": bank}, "score", runs, plain)
+        workload = {"rows": rows, "grid": grid, "bank": bank}
+        result = outcome(workload, "score", runs, plain)
+        result["off_formula"] = _off(runs[-1][0], Sizes(rows, grid, bank + 1, months=MONTHS), ahead)
         if profiled:
             result["profile"] = anatomy(profile, result["bytes"])
     return result
 
 
-def _secure(folder: Path, datasets: dict[str, Any], repeat: int, profiled: bool) -> tuple[list[Any], dict[str, dict[str, Any]]]:
+def _secure(
+    folder: Path, datasets: dict[str, Any], repeat: int, ahead: bool, profiled: bool
+) -> tuple[list[Any], dict[str, dict[str, Any]]]:
     side = Side(dataset="part")
     split, model = Split(test=0.3), Model(iterations=6)
     plan = TrainPlan(grid=side, bank=side, keys=_KEYS, split=split, model=model, limits=jobs.SMALL)
@@ -49,9 +58,26 @@ def _secure(folder: Path, datasets: dict[str, Any], repeat: int, profiled: bool)
         trained, _ = jobs.run(client, plan)
         jobs.forget_scores(trial)  # the held-out rows' keys may be among those to score
         for _ in range(repeat):
-            runs.append(jobs.run(client, ScorePlan(grid=side, bank=side, keys=_KEYS, model=trained.id)))
+            if ahead:
+                columns = {f"{s}_columns": getattr(trained, s).report.counts.trained_columns for s in ("grid", "bank")}
+                jobs.run(client, PredealPlan(serves="scores", rows=_rows(datasets), **columns))
+            dealt: Literal["ahead", "online"] = "ahead" if ahead else "online"
+            runs.append(jobs.run(client, ScorePlan(grid=side, bank=side, keys=_KEYS, model=trained.id, dealt=dealt)))
         profile = trial.profile("score") if isinstance(trial, jobs.ProfiledTrial) else {}
     return runs, profile
+
+
+def _rows(datasets: dict[str, Any]) -> int:
+    return int(pq.read_metadata(datasets["bank"]["all"]["path"]).num_rows)
+
+
+def _off(job: Any, sizes: Sizes, ahead: bool) -> float:
+    """By how much what the two sent each other differs from the formula, as a share of it."""
+    side, dealt = Side(dataset="all"), "ahead" if ahead else "online"
+    plan = ScorePlan.model_validate({"grid": side, "bank": side, "keys": _KEYS, "model": "m", "dealt": dealt})
+    expected = estimate(plan, sizes).bytes
+    sent = {"grid_to_bank": job.grid.report.peer.sent, "bank_to_grid": job.bank.report.peer.sent}
+    return max(abs(count / expected[line] - 1.0) for line, count in sent.items())
 
 
 def _plaintext(grid: Path, bank: Path, out: Path) -> float:

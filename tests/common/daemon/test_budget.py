@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 import bank_party.__main__
 import grid_party.__main__
 from bank_party.told import ToldBook
+from common.cli import main
 from common.disk.folder import Name
 from common.home.rates import Rates
 from common.rows.table import FeatureTable, Ids
@@ -127,3 +128,15 @@ def test_looking_leaves_a_stock_alone_that_is_being_written(place: Place) -> Non
     part.parent.mkdir(parents=True)
     part.touch()
     assert place.run("budget").exit_code == 0 and part.exists()
+
+
+def test_wattscore_knows_whose_configuration_it_is(place: Place, tmp_path: Path) -> None:
+    place.data.mkdir()
+    place.rates.begin(CLIENT, "train-1", GridPolicy())
+    for words in ((), ("--json",)):
+        said = CliRunner().invoke(main, ["budget", "--config", str(place.config), *words])
+        assert said.exit_code == 0 and said.output == place.run("budget", *words).output
+    other = tmp_path / "client.toml"
+    other.write_text("")
+    ended = CliRunner().invoke(main, ["budget", "--config", str(other)])
+    assert ended.exit_code == 2 and "not a party's configuration" in ended.stderr
