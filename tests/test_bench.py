@@ -55,6 +55,25 @@ def test_features_are_measured_at_both_parties_from_both_formats(tmp_path: Path)
     assert all(r["rows_read"] >= 2000 > r["samples"] > 400 and 50 < r["peak_mib"] < 1000 and r["seconds"] > 0 for r in runs)
 
 
+def test_one_row_is_scored_with_the_coordinator_ended(tmp_path: Path) -> None:
+    out = tmp_path / "row.json"
+    done = CliRunner().invoke(main, ["one-row", "--requests", "30", "--grid", "6", "--bank", "4", "--json", str(out)])
+    assert done.exit_code == 0, done.output
+    found = json.loads(out.read_text())
+    payload = 8 * (6 + 5) + 2 * 8 + 8 + 8  # masked rows, masked u, the grid's share, which row
+    assert payload < found["bytes"] < payload + 250  # heads of six frames
+    assert 0 < found["ledger_milliseconds"]["median"] < found["milliseconds"]["median"]
+
+
+def test_rows_scored_from_a_stock_take_the_bytes_of_the_formula(tmp_path: Path) -> None:
+    out = tmp_path / "score.json"
+    asked = ["score", "--rows", "20000", "--grid", "6", "--bank", "4", "--predeal", "--json", str(out)]
+    done = CliRunner().invoke(main, asked)
+    assert done.exit_code == 0, done.output
+    found = json.loads(out.read_text())
+    assert found["off_formula"] < 0.01 and found["bytes"]["coordinator_grid"]["coordinator_to_grid"] < 3000
+
+
 @pytest.mark.parametrize("where", [where for where, _, _ in NAMED])
 def test_the_profiler_finds_what_it_measures(where: str) -> None:
     owner, name = locate(where)
