@@ -16,7 +16,7 @@ from common.records.panel import Panel
 from common.records.rows import Records, to_panel, without_duplicates, without_gaps
 from common.rows.ids import are_credit_codes, read_ids
 from common.rows.months import TAKEN, month_number, month_text, read_months
-from common.rows.origin import Mask
+from common.rows.origin import Mask, printed
 
 _QUIET, _MANY = ("empty", "unit", "format", "gap", "duplicate", "several"), 0.05
 """A rule, other than these, that touches more than this share of the records is worth a warning."""
@@ -125,7 +125,7 @@ class _Cleaner:
         if not bad.all():  # what loses all rows is no remedy
             remedy = f"{remedy.rstrip('.')}, or set {set_to}."
         given = self.raw.data[column]
-        self.journal.settle(rule, "", column, action, bad, what, remedy, lambda row: given[row].as_py())
+        self.journal.settle(rule, "", column, action, bad, what, remedy, lambda row: printed(given[row]))
 
     def _months(self, alive: Mask) -> tuple[npt.NDArray[np.int32], Mask]:
         """(months (1, R), or (P, 1) of a wide source; (R,) which rows are left)."""

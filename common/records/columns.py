@@ -15,7 +15,7 @@ from common.records.findings import Journal
 from common.records.origin import Raw
 from common.rows.kind import MOST_LEVELS
 from common.rows.numbers import read_numbers
-from common.rows.origin import Mask
+from common.rows.origin import Mask, printed
 from common.rows.text import read_coded, read_text
 
 Values = npt.NDArray[np.float64]
@@ -38,7 +38,7 @@ class At:
         return int(self.months[row if len(self.months) > 1 else 0])
 
     def given(self, row: int) -> str:
-        return str(self.raw.data[self.column][row].as_py())
+        return printed(self.raw.data[self.column][row])
 
     def settle(self, rule: str, action: str, bad: Mask, what: str, remedy: str, values: Values | None = None) -> bool:
         """`Journal.settle` of this column's rows; shows what the source holds, or `values`."""

@@ -165,6 +165,8 @@ def _array(column: str, values: Sequence[Any], origin: SqlRows) -> pa.Array:
         if all(v is None or v.tzinfo is not None for v in values):
             return pa.array(values, pa.timestamp("us", "UTC"))
         raise origin.fault(f"column {column!r} holds times with and without a zone", remedy="Cast it in a query.")
+    if kinds == {bytes} and all(v in (b"\0", b"\1") for v in values if v is not None):  # BIT(1) of MySQL
+        return pa.array([None if v is None else v == b"\1" for v in values], pa.bool_())
     if Decimal in kinds and not kinds <= {Decimal}:
         return pa.array([None if v is None else _shown(v) for v in values], pa.string())
     try:

@@ -16,6 +16,14 @@ Mask = npt.NDArray[np.bool_]
 _SHOWN = 40
 
 
+def printed(value: Any) -> str:
+    """An Arrow scalar as text; of a date or time outside all calendars, such as PostgreSQL's infinity, its type."""
+    try:
+        return str(value.as_py())
+    except (OverflowError, ValueError):
+        return f"a {value.type} of no calendar"
+
+
 class Data(Protocol):
     """Columns by name, each read when asked for."""
 
@@ -51,5 +59,5 @@ class Origin(ABC):
     def bad_rows(self, column: str, bad: Mask, what: str, remedy: str, values: Any = None) -> DataError:
         """The error that names the first of the `bad` rows, and what `values` hold there."""
         row = int(bad.argmax())
-        value = None if values is None else str(values[row].as_py())
+        value = None if values is None else printed(values[row])
         return self.bad_row(column, row, int(bad.sum()), what, remedy, value)

@@ -105,5 +105,5 @@ def read_words(origin: Origin, column: str, data: Data) -> tuple[npt.NDArray[np.
     if not coded.num_chunks:
         return np.empty(0, np.int32), pa.array([], pa.string())
     whole = coded.combine_chunks()
-    codes: npt.NDArray[np.int32] = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    codes: npt.NDArray[np.int32] = whole.indices.cast(pa.int32()).fill_null(-1).to_numpy(zero_copy_only=False)
     return codes, seen(as_text(origin, column, pa.chunked_array([whole.dictionary])).combine_chunks())

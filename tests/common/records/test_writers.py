@@ -272,3 +272,31 @@ def test_mariadb_in_its_types(expected: Features, monkeypatch: pytest.MonkeyPatc
             )
         engine.dispose()
         same(expected, features(settings({"url": url}, monkeypatch)))
+
+
+def test_mariadb_in_the_types_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """BIT(1) as the flag that it is; an id above all signed numbers; a date of zeros refused by its row."""
+    if mariadb.binaries() is None:
+        pytest.skip("no MariaDB here: install the system's mariadb-server")
+    with mariadb.server() as url:
+        monkeypatch.setenv("RECORDS_URL", url)
+        with sa.create_engine(url).begin() as database:
+            database.exec_driver_sql("set sql_mode = ''")
+            database.exec_driver_sql("create table own (id bigint unsigned, month date, late bit(1))")
+            database.exec_driver_sql(
+                "insert into own values (18446744073709551615, '2024-01-01', b'1'), (7, '2024-01-31', b'0'),"
+                " (8, '2024-01-01', null)"
+            )
+        raw = {
+            "party": "grid", "source": {"sql": {"url_env": "RECORDS_URL", "table": "own"}},
+            "keys": {"id": "id", "month": "month"}, "fields": {"arrears_record": "late"}, "samples": {"min_history": 1},
+        }  # fmt: skip
+        config = validate(RecordsConfig, raw, "records")
+        panel = clean(config, read(config)).panel
+        assert panel.ids.tolist() == ["18446744073709551615", "7", "8"]
+        np.testing.assert_array_equal(panel.numeric["arrears_record"], [[1], [0], [np.nan]])
+        with sa.create_engine(url).begin() as database:
+            database.exec_driver_sql("set sql_mode = ''")
+            database.exec_driver_sql("insert into own values (9, '0000-00-00', b'1')")
+        with pytest.raises(DataError, match=r"row 4, column 'month': '0000-00-00': not a month"):
+            clean(config, read(config))

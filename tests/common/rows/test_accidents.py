@@ -223,6 +223,20 @@ def test_a_month_that_stands_for_none_is_refused(moment: Any, tmp_path: Path) ->
     assert "row 1, column 'month'" in (said := refused(tmp_path / "t.parquet")) and "which stands for none" in said
 
 
+def test_a_date_of_no_calendar_is_refused_by_its_row(tmp_path: Path) -> None:
+    """As DuckDB and PostgreSQL hold infinity."""
+    array = pa.array([2**31 - 1, 19723], pa.int32()).cast(pa.date32())
+    pq.write_table(pa.table({"id": ["A1", "A2"], "month": array, "x": [1, 2]}), tmp_path / "t.parquet")
+    assert "row 1, column 'month': 'a date32[day] of no calendar': a month outside" in refused(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("index", [pa.int8(), pa.uint8(), pa.int32(), pa.uint32(), pa.int64()])
+def test_categories_coded_by_numbers_of_any_width(index: Any, tmp_path: Path) -> None:
+    coded = pa.DictionaryArray.from_arrays(pa.array([0, 1, None], index), pa.array(["n", "s"]))
+    pq.write_table(pa.table({"id": ["A1", "A2", "A3"], "x": coded}), tmp_path / "t.parquet")
+    assert load(tmp_path / "t.parquet", period=None).table.categorical["x"].tolist() == ["n", "s", None]
+
+
 # Workbooks, as openpyxl writes them
 
 
