@@ -13,7 +13,7 @@ from common.client.client import failure
 from common.client.progress import MEANING, clock, warn
 from common.disclosure import CATALOGUE, Opened
 from common.plan.state import State
-from common.visible import escape
+from common.visible import escape, visible
 from common.wire import coordinator_pb2 as wire
 
 
@@ -29,7 +29,7 @@ def print_jobs(jobs: Sequence[wire.Job], console: Console) -> None:
         if job.fault.message:
             lines.append(f"  {job.fault.origin or 'coordinator'}: {job.fault.message}")
     for line in lines:
-        console.print(Text(line), no_wrap=True, overflow="ellipsis", highlight=False)
+        console.print(Text(visible(line)), no_wrap=True, overflow="ellipsis", highlight=False)
 
 
 def print_job(job: wire.Job, console: Console, opened: bool = True) -> None:
