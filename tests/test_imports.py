@@ -151,7 +151,7 @@ def test_a_party_by_itself_cannot_name_a_message_to_the_other() -> None:
 
 
 def test_the_public_face_knows_the_client_and_its_command_alone() -> None:
-    allowed = ["common.client", "common.plan", "common.errors", "common.wire.coordinator_pb2", "common.cli"]
+    allowed = ["common.client", "common.plan", "common.errors", "common.cli", "common.trial.frames"]
     for module in sources("wattscore"):
         assert [name for name in ours(module) if not is_of(name, allowed)] == []
     for module in sources("common", "grid_party", "bank_party"):

@@ -1,11 +1,10 @@
 """The Python face of WattScore: a client, the plans it submits, what it hears of jobs, and the errors it raises.
 
-    from pathlib import Path
-    from wattscore import Client, load_plan
+    import wattscore as ws
 
-    with Client.from_config(Path("client.toml")) as client:
-        *_, job = client.watch(client.submit(load_plan(Path("plan.toml"))).id)
-        print(job.state, job.bank.report.evaluation.joint.auc)
+    with ws.Client("client.toml") as client:
+        job = client.train("plan.toml")
+        print(job.evaluation.joint.auc)
 
 These names stay; those of the packages `common`, `grid_party` and `bank_party` may change. Each is imported when it is used.
 """
@@ -17,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from common import __version__
-    from common.client.client import Client, as_dict, failure
+    from common.client.api import AsyncClient, Client
+    from common.client.results import Comparison, Evaluation, Job, Jobs, Quality
     from common.errors import (
         ConfigError,
         DataError,
@@ -39,17 +39,21 @@ if TYPE_CHECKING:
     from common.plan.score import ScorePlan
     from common.plan.state import State
     from common.plan.train import TrainPlan
-    from common.wire.coordinator_pb2 import Job
+    from common.trial.frames import Tried, try_
 
 __all__ = [
+    "AsyncClient",
     "Client",
+    "Comparison",
     "ConfigError",
     "DataError",
+    "Evaluation",
     "IdentityError",
     "Job",
     "JobCancelled",
     "JobNotFound",
     "JobStateError",
+    "Jobs",
     "PeerFailed",
     "PeerLost",
     "PlanError",
@@ -57,26 +61,30 @@ __all__ = [
     "PredealPlan",
     "PromotePlan",
     "ProtocolError",
+    "Quality",
     "RangeError",
     "ScorePlan",
     "State",
     "TrainPlan",
+    "Tried",
     "WattScoreError",
     "__version__",
-    "as_dict",
-    "failure",
     "load_plan",
     "make_plan",
     "parse_plan",
+    "try_",
 ]
 
-_CLIENT = ("Client", "as_dict", "failure")
+_CLIENT = ("AsyncClient", "Client")
+_RESULTS = ("Comparison", "Evaluation", "Job", "Jobs", "Quality")
+_TRIAL = ("Tried", "try_")
 _READ = ("load_plan", "make_plan", "parse_plan")
 _ELSEWHERE = {
     "__version__": "common",
-    "Job": "common.wire.coordinator_pb2",
     "State": "common.plan.state",
-    **dict.fromkeys(_CLIENT, "common.client.client"),
+    **dict.fromkeys(_CLIENT, "common.client.api"),
+    **dict.fromkeys(_RESULTS, "common.client.results"),
+    **dict.fromkeys(_TRIAL, "common.trial.frames"),
     **dict.fromkeys(_READ, "common.plan.read"),
     "PredealPlan": "common.plan.predeal",
     "PromotePlan": "common.plan.promote",

@@ -21,7 +21,7 @@ from common.rows.declare import DatasetConfig
 from common.stats.measures import Metrics
 from common.trial.heads import SMALL
 from common.trial.own import write_report
-from common.trial.processes import Trial, end_in_order
+from common.trial.processes import Trial
 from common.trial.result import as_json, settle
 from common.wire import coordinator_pb2 as wire
 
@@ -107,7 +107,6 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 def run_trial(options: TrialOptions, console: Console) -> TrialResult:
     """Starts everything, trains, stops everything. Raises what is wrong, or the job's failure."""
     start = time.monotonic()
-    end_in_order()
     plan, datasets = make_plan(options), options.datasets
     _check_outputs(options)
     if options.compare and importlib.util.find_spec("sklearn") is None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from common.rows.declare import DatasetConfig
+
+if TYPE_CHECKING:
+    from common.trial.run import TrialOptions
 
 _FILE = click.Path(exists=True, path_type=Path)
 
@@ -42,7 +45,12 @@ _FILE = click.Path(exists=True, path_type=Path)
 @click.option("--report", type=click.Path(path_type=Path), help="Write the bank's report, an HTML page, here.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep configurations, logs and models in this new folder.")
 @click.option("--strict", is_flag=True, help="Exit code 3 if a column is the label in all but name, or known only after it.")
-def try_(
+def try_(**given: Any) -> None:
+    """Train on your own two files: throw-away certificates, the three real daemons on this machine, a real client."""
+    _run(options_of(**given))
+
+
+def options_of(
     grid: Path,
     bank: Path,
     key: str | None,
@@ -51,25 +59,28 @@ def try_(
     label: str,
     label_values: str | None,
     **given: Any,
-) -> None:
-    """Train on your own two files: throw-away certificates, the three real daemons on this machine, a real client."""
+) -> TrialOptions:
+    """The options of the command, once both files are known to go together. Raises what is wrong with them."""
     from common.trial.heads import LEAST, SMALL, check_files, key_names, parse_words
 
     names = key_names(key, grid_key, bank_key)
     outcome = {"label": label, "label_values": parse_words(label_values)}
-    given["datasets"] = _datasets({"grid": grid, "bank": bank}, names, given["period"], outcome)
+    datasets = _datasets({"grid": grid, "bank": bank}, names, given["period"], outcome)
     options = {f"{side}.id": option for side, (_, option) in names.items()}
-    check_files(given["datasets"], options, SMALL if given["allow_small"] else LEAST)
-    _run(given)
+    check_files(datasets, options, SMALL if given["allow_small"] else LEAST)
+    from common.trial.run import TrialOptions  # what this takes is loaded once the files are known to go together
+
+    return TrialOptions(datasets=datasets, **given)
 
 
-def _run(given: dict[str, Any]) -> None:
-    """Trains and prints. What this takes is loaded once the files are known to go together."""
+def _run(options: TrialOptions) -> None:
+    """Trains and prints."""
     from rich.console import Console
 
-    from common.trial.run import TrialOptions, run_trial
+    from common.trial.processes import end_in_order
+    from common.trial.run import run_trial
 
-    options = TrialOptions(**given)
+    end_in_order()
     result = run_trial(options, Console(stderr=True))
     if options.out:
         options.out.write_text(json.dumps(result.values, indent=1) + "\n", encoding="utf-8")
