@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from common.learn.linear.descent import ONE, Step
-from common.mpc.link import Link
 
 Reals = npt.NDArray[np.float64]
 
@@ -18,19 +17,34 @@ def sigmoid(u: Reals) -> Reals:
 
 
 def descend(
-    x: Reals, y: Reals, ridge: Reals, steps: list[Step], link: Callable[[Reals], Reals] = sigmoid, start: Reals | None = None
+    x: Reals,
+    y: Reals,
+    ridge: Reals,
+    steps: list[Step],
+    link: Callable[[Reals], Reals] = sigmoid,
+    start: Reals | None = None,
+    joint: Reals | None = None,
 ) -> Reals:
-    """Weights after `steps` from `start` (zero). x: (n, m) whitened; ridge: (m, m), its gradient ridge @ weights."""
+    """Weights after `steps` from `start` (zero). x: (n, m) whitened; ridge: (m, m), its gradient ridge @ weights.
+
+    joint: (m, m), which multiplies each gradient; none by default.
+    """
     weights = np.zeros(x.shape[1]) if start is None else start
     ahead = weights
     for step in steps:
         rows = slice(step.low, step.high)
-        used = step.link(link) if isinstance(link, Link) else link
-        gradient = x[rows].T @ (used(x[rows] @ ahead) - y[rows]) / step.rows + ridge @ ahead
-        now = ahead - step.size * gradient
+        gradient = x[rows].T @ (link(x[rows] @ ahead) - y[rows]) / step.rows + ridge @ ahead
+        now = ahead - step.size * (gradient if joint is None else joint @ gradient)
         ahead = now + step.momentum / ONE * (now - weights)
         weights = now
     return weights
+
+
+def joint_matrix(grid: Reals, bank: Reals, gain: float = 1.0, held: float = 1.0) -> Reals:
+    """What takes the two sides' correlation out of a gradient, (m, m), from whitened columns (n, m_grid) and (n, m_bank)."""
+    c = held * grid.T @ bank / len(grid)
+    n = gain * sum(np.linalg.matrix_power(c.T @ c, k) for k in range(64))
+    return np.block([[gain * np.eye(len(c)) + c @ n @ c.T, -c @ n], [-n @ c.T, n]])
 
 
 def standard_errors(x: np.ndarray, beta: np.ndarray, ridge: float) -> np.ndarray:

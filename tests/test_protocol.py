@@ -11,6 +11,7 @@ from common.disclosure import CATALOGUE
 from common.learn.linear.cost import descent, matrices, scoring
 from common.learn.linear.deal import Work
 from common.learn.linear.descent import nesterov
+from common.learn.linear.steps import STEP
 from common.mpc.cost import SEEDS, SIZES, Cost, alignment, split
 from common.mpc.link import Fourier
 from common.mpc.session import OPENS, Kind
@@ -73,7 +74,7 @@ def test_the_states_are_as_the_protocol_says() -> None:
 
 def test_the_worked_example_adds_up() -> None:
     columns = {Party.GRID: 17, Party.BANK: 14}
-    work = Work(nesterov(14_280, 15), Fourier(), 14_280, columns, 20, closed=True)
+    work = Work(nesterov(14_280, 12, STEP), Fourier(), 14_280, columns, 20, closed=True, joint=True)
     example = section(11).split("**Example**")[1]
     cells = {row[0]: row[1:] for row in rows(example)[2:]}  # without head and rule
     table = {name: [int(cell.replace(",", "") or 0) for cell in row] for name, row in cells.items()}
@@ -90,5 +91,5 @@ def test_the_worked_example_adds_up() -> None:
     assert table["split, sizes, through"][:2] == [SIZES, SIZES + split(20_400)]
     scored = scoring(Party.GRID, 6120, 17, 14)
     assert table["scores"][:3] == [scored.peer_sent, scored.peer_received, scored.dealt]
-    steps = [table[name] for name in ("matrices", "15 steps, 6 coarse")]
+    steps = [table[name] for name in ("matrices", "joint matrix", "12 steps")]
     assert descent(Party.GRID, work) == Cost(*(sum(s[i] for s in steps) for i in (0, 1, 2)))

@@ -216,6 +216,9 @@ class Learner(Protocol[S]):
     def steps(self, section: S, rows: int) -> int:
         """How many steps a training over these rows takes."""
 
+    def rounds(self, section: S, rows: int) -> int:
+        """How many messages one after another the parties exchange for them, once matrices are masked."""
+
     def label_bits(self, section: S, size: Size) -> float:
         """Most bits of the labels that what this training opens can tell the grid; 0 if it opens nothing to it."""
 

@@ -21,11 +21,13 @@ X_SCALE = 10  # prepared columns
 X_LIMIT = 64.0  # |x| after whitening; a guard, far outside where values lie
 WEIGHT_SCALE = 20
 MOMENTUM_SCALE = 8
+FACTOR_SCALE = 24  # of what multiplies a gradient in secret
 U_SCALE = X_SCALE + WEIGHT_SCALE + MOMENTUM_SCALE
 UPDATE_SHIFT = 36  # taken back by the truncation that ends a step
 UPDATE_SCALE = WEIGHT_SCALE + UPDATE_SHIFT
 RESIDUAL_SCALE = UPDATE_SCALE - X_SCALE
 WEIGHT_LIMIT = 2.0 ** (62 - UPDATE_SCALE)  # |weight| the truncation of a step can hold
+JOINT_LIMIT = 2.0 ** (62 - WEIGHT_SCALE - MOMENTUM_SCALE - FACTOR_SCALE)  # the same after a product with the joint matrix
 
 
 def encode(values: npt.ArrayLike, scale: int) -> Words:

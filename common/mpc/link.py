@@ -49,10 +49,6 @@ class Link(ABC):
         """The step size over the rows that the encoded factors really stand for."""
         return scales.step_over_n
 
-    def coarser(self) -> Link:
-        """A form that deals less and serves while u is small; this one if there is none."""
-        return self
-
     @abstractmethod
     def __call__(self, u: Reals) -> Reals:
         """The link in plaintext: what the secure computation approximates sigma(u) by."""
@@ -81,10 +77,6 @@ class Fourier(Link):
     @property
     def reach(self) -> float:  # type: ignore[override]
         return 0.375 * self.period
-
-    def coarser(self) -> Link:
-        """Half the period with half the terms: as fine a grid of sines over half the reach; within 0.02 for P = 16, K = 4."""
-        return Fourier(self.period // 2, self.terms // 2) if self.period >= 32 and self.terms >= 8 else self
 
     def table_values(self, a: Turns) -> Iterator[Reals]:
         for harmonic in _harmonics(a, self.terms):

@@ -31,6 +31,7 @@ class Purpose(Enum):
     GRADIENT = 10
     PERIODS = 11
     PERIOD_PRODUCT = 12
+    OPERAND = 13
     # of counting labels by bin
     BIN_MATRIX = 30
     BIN_LABELS = 31

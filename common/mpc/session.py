@@ -44,6 +44,7 @@ class Kind(Enum):
     MASKED_U = "masked_u"
     MASKED_RESIDUAL = "masked_residual"
     MASKED_UPDATE = "masked_update"
+    MASKED_OPERAND = "masked_operand"
     GRADIENT_SHARE = "gradient_share"
     GRID_WEIGHT_SHARE = "grid_weight_share"
     BANK_WEIGHT_SHARE = "bank_weight_share"

@@ -171,7 +171,8 @@ def _training(plan: TrainPlan, sizes: Sizes, speed: Speed = Speed()) -> Estimate
             found += learner.cost_scores(party, plan.model, tested)
         costs[party] = found
     steps = learner.steps(plan.model, size.rows)
-    rounds = _begun_rounds(plan, sizes) + 4 + _blocks(size.rows) + 1 + 4 * steps + tellings * _score_rounds(held, plan.model)
+    rounds = _begun_rounds(plan, sizes) + 4 + _blocks(size.rows) + 1
+    rounds += learner.rounds(plan.model, size.rows) + tellings * _score_rounds(held, plan.model)
     rounds += 3 * (counting.rounds + 1) if counting else 0
     rounds += 3 if plan.dealt == "ahead" else 0
     cells = size.rows * (size.grid_columns + size.bank_columns)

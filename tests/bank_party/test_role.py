@@ -61,8 +61,8 @@ def beginning(rows: int, other: int) -> Beginning:
     ("model", "bits"),
     [
         ({}, 0.0),
-        ({"reveal": "owners"}, 4 * 15),
-        ({"reveal": "owners", "weight_bits": 4}, 4 * 11),
+        ({"reveal": "owners"}, 4 * 19),
+        ({"reveal": "owners", "weight_bits": 4}, 4 * 15),
         ({"reveal": "owners", "weights": "owned", "optimiser": "sgd", "batch": 1000, "epochs": 2}, 64 * 4 * 2),
     ],
     ids=["closed", "opened", "coarser", "owned"],

@@ -77,7 +77,7 @@ def _stream(prg: Prg, purpose: Purpose, counter: int) -> dict[str, Any]:
 def links() -> dict[str, Any]:
     """Section 5: tables at angles a, public factors and public part at openings c."""
     rng = np.random.default_rng(5)
-    forms: list[Link] = [Fourier(), Fourier().coarser(), Fourier(64, 16), Taylor()]
+    forms: list[Link] = [Fourier(), Fourier(16, 4), Fourier(64, 16), Taylor()]
     edges = [0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**30]
     a, c = (np.array([*edges, *rng.integers(0, 2**32, 6).tolist()], np.uint32) for _ in range(2))
     return {

@@ -98,7 +98,7 @@ def test_a_training_message_by_message() -> None:
     for p, side in sides.items():
         side.take(*sent[OTHER[p]])
     dealings = {p: iter(case["dealt"][p]) for p in sides}
-    for t, (_, momentum, _) in enumerate(case["steps"]):
+    for t, (_, momentum) in enumerate(case["steps"]):
         columns = {p: len(sides[p].own) for p in sides}
         link, truncation = plain.step_dealt(known, t, n, columns, case["period"], scale)
         for dealt in (link, truncation):

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from common.learn.linear.descent import Descent, Step, nesterov
+from common.learn.linear.joint import joint_matrix
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.dealer import Dealer
-from common.mpc.fixedpoint import WEIGHT_SCALE, X_SCALE, encode
+from common.mpc.fixedpoint import FACTOR_SCALE, WEIGHT_SCALE, X_SCALE, encode
 from common.mpc.link import Fourier, Link, Taylor
 from common.mpc.product import share_matrices
 from common.mpc.session import Session
@@ -27,12 +28,16 @@ START = {Party.GRID: [0.0, 0.0], Party.BANK: [0.25, -1.5]}
 def trainings() -> dict[str, Any]:
     """Sections 3 to 6, with both links; one span a step."""
     problem = make_problem(9, 2, 2, ridge=1e-2, seed=6)
-    forms: list[tuple[Link, list[Step]]] = [(Taylor(), nesterov(9, 3)), (Fourier(), nesterov(9, 7))]
-    cases = [asyncio.run(_training(problem, link, steps)) for link, steps in forms]
+    forms: list[tuple[Link, list[Step], float | None]] = [
+        (Taylor(), nesterov(9, 3, 2.5), None),
+        (Fourier(), nesterov(9, 3, 2.5), None),
+        (Taylor(), nesterov(9, 3, 4.0), 1.5),
+    ]
+    cases = [asyncio.run(_training(problem, *form)) for form in forms]
     return {"seeds": {p.value: s.hex() for p, s in SEEDS.items()}, "cases": cases}
 
 
-async def _training(problem: Problem, link: Link, steps: list[Step]) -> dict[str, Any]:
+async def _training(problem: Problem, link: Link, steps: list[Step], gain: float | None) -> dict[str, Any]:
     trio = Trio(seed=0)
     trio.dealer = Dealer(dict(trio.to_party), iter(DEALT.values()).__next__, nonces=NONCES)
     words = {party: np.asfortranarray(encode(problem.x[party], X_SCALE)) for party in Party}
@@ -45,17 +50,22 @@ async def _training(problem: Problem, link: Link, steps: list[Step]) -> dict[str
         columns = problem.columns[own.other]
         matrices = await share_matrices(session, correlations, words[own], ridge[own], columns)
         descent = Descent(session, correlations, matrices, link, label if own is Party.BANK else None)
-        return await descent.shared(steps, start[own])
+        joint = None
+        if gain is not None:
+            mine = encode(gain if own is Party.BANK else 0.0, FACTOR_SCALE)
+            joint = await joint_matrix(session, correlations, matrices, problem.rows, mine)
+        return await descent.shared(steps, start[own], joint)
 
     async def deal(dealer: Dealer) -> None:
-        await deal_work(dealer, problem.work(steps, link, WEIGHT_SCALE))
+        await deal_work(dealer, problem.work(steps, link, WEIGHT_SCALE, gain is not None))
 
     shares = await trio.run(side, deal)
     return {
         "link": type(link).__name__.lower(),
+        "gain": gain,
         "period": link.period,
         "table_scale": steps[0].scales.table,
-        "steps": [[step.size, step.momentum, step.coarse] for step in steps],
+        "steps": [[step.size, step.momentum] for step in steps],
         "x": {p.value: stored(words[p]) for p in Party},
         "ridge": {p.value: stored(ridge[p]) for p in Party},
         "start": {p.value: stored(start[p]) for p in Party},

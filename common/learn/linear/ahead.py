@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from common.errors import LocalProtocolError
 from common.learn.linear.deal import Work
+from common.learn.linear.joint import gradient_number, setup_number, setup_truncations
 from common.mpc.correlations.dealt import dealt_tables
 from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.product import Rows
@@ -27,9 +28,14 @@ def dealt_arrays(party: Party, work: Work) -> Iterator[tuple[Round, tuple[int, .
     if work.revealed_bits is None:
         raise LocalProtocolError("owned weights are not dealt ahead")
     columns = sum(work.columns.values())
+    if work.joint:
+        counts = setup_truncations(work.columns[Party.GRID], work.columns[Party.BANK])
+        yield from ((Round(Kind.DEALT_TRUNCATION, setup_number(place)), (count,)) for place, count in enumerate(counts))
     for step in work.steps:
-        tables = len(dealt_tables(step.link(work.link), party))
+        tables = len(dealt_tables(work.link, party))
         yield from ((Round(Kind.DEALT_LINK, span.number), (tables, span.rows)) for span in step.spans())
+        if work.joint:
+            yield Round(Kind.DEALT_TRUNCATION, gradient_number(step.number)), (columns,)
         yield Round(Kind.DEALT_TRUNCATION, step.number), (columns,)
     if work.revealed_bits < WEIGHT_SCALE:
         yield Round(Kind.DEALT_TRUNCATION, len(work.steps)), (columns,)

@@ -6,6 +6,7 @@ A function of one step gives the bytes this party sends; it receives as many wit
 from __future__ import annotations
 
 from common.learn.linear.deal import Work
+from common.learn.linear.joint import setup_openings, setup_truncations
 from common.mpc.correlations.dealt import dealt_tables
 from common.mpc.cost import Cost, link_round, scores, truncation
 from common.mpc.fixedpoint import WEIGHT_SCALE
@@ -21,6 +22,12 @@ def matrices(rows: int, own_columns: int) -> int:
 def shared_step(rows: int, own: int, other: int) -> int:
     """Masked weights, link, masked residual, truncation: four rounds. Section 6."""
     return 8 * other + link_round(rows) + 8 * rows + truncation(own + other)
+
+
+def joint_matrix(grid: int, bank: int) -> tuple[int, int]:
+    """Bytes sent for the matrix that takes the sides' correlation out, and dealt for it: the same at both. Section 6."""
+    cut = 8 * sum(setup_truncations(grid, bank))
+    return cut + 8 * sum(setup_openings(grid, bank)), cut
 
 
 def owned_step(rows: int, own: int, other: int) -> int:
@@ -50,13 +57,19 @@ def descent(party: Party, work: Work) -> Cost:
     shared = work.revealed_bits is not None
     step = shared_step if shared else owned_step
     sent, received, dealt = matrices(rows, own), matrices(rows, other), 0
+    both = own + other
+    if work.joint:
+        told, dealt = joint_matrix(work.columns[Party.GRID], work.columns[Party.BANK])
+        sent, received = sent + told, received + told
     for s in work.steps:
         sent += step(s.rows, own, other)
         received += step(s.rows, other, own)
+        if work.joint:
+            sent, received, dealt = sent + 16 * both, received + 16 * both, dealt + truncation(both)
         if shared:
-            dealt += dealt_step(s.rows, own + other, s.link(work.link), party)
+            dealt += dealt_step(s.rows, own + other, work.link, party)
         else:
-            dealt += dealt_owned_step(s.rows, other, s.link(work.link), party)
+            dealt += dealt_owned_step(s.rows, other, work.link, party)
     if work.revealed_bits is not None and not work.closed:
         sent += reveal(own, other, work.revealed_bits)
         received += reveal(other, own, work.revealed_bits)

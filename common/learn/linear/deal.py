@@ -8,11 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.errors import PeerProtocolError
-from common.learn.linear.descent import CACHE_ROWS, Span, Step
+from common.learn.linear.descent import CACHE_ROWS, GRADIENT_SHIFT, JOINT_SHIFT, Span, Step
+from common.learn.linear.joint import (
+    CROSS_SHIFT,
+    DOUBLINGS,
+    Sample,
+    block_matrix,
+    cross,
+    gradient_number,
+    setup_number,
+    setup_openings,
+)
 from common.mpc.correlations.asked import MATRIX_BLOCK
 from common.mpc.correlations.dealt import MaskRows, dealt_tables, matrix_mask, ridge_mask
 from common.mpc.dealer import Dealt, Prgs, deal_truncation
-from common.mpc.fixedpoint import UPDATE_SHIFT, WEIGHT_SCALE, X_SCALE, Words, encode, top32
+from common.mpc.fixedpoint import FACTOR_SCALE, UPDATE_SHIFT, WEIGHT_SCALE, X_SCALE, Words, encode, top32
 from common.mpc.link import Link
 from common.mpc.prg import Purpose
 from common.mpc.product import backward, forward
@@ -39,6 +49,7 @@ class Work:
     """All that the dealing of a job depends on; it is public.
 
     revealed_bits: the grid of the final weights, None for owned weights. closed: whether they stay shared, to the last bit.
+    joint: whether each gradient is multiplied by the matrix of `joint.joint_matrix`.
     """
 
     steps: list[Step]
@@ -47,6 +58,7 @@ class Work:
     columns: dict[Party, int]
     revealed_bits: int | None
     closed: bool = False
+    joint: bool = False
 
 
 class Masks:
@@ -65,6 +77,8 @@ class Masks:
     def deal(self) -> Iterator[Dealt]:
         """Everything the job consumes, in the order in which the parties ask for it."""
         bits = self._work.revealed_bits
+        if self._work.joint:
+            yield from self._joint_matrix()
         for step in self._work.steps:
             yield from self._owned_step(step) if bits is None else self._shared_step(step)
         if bits is not None and bits < WEIGHT_SCALE:
@@ -79,8 +93,39 @@ class Masks:
             grid, bank = (forward(self._matrix[p][span.slice], weights[p]) for p in Party)
             yield self._link(step, span, grid + bank)
             self._add_residual_offsets(span, update)
-        negated = np.uint64(0) - np.concatenate([update[p] for p in Party])  # a step subtracts the update
-        yield deal_truncation(self._prg, step.number, negated, UPDATE_SHIFT)
+        lacks = np.concatenate([update[p] for p in Party])
+        if self._work.joint:
+            number = gradient_number(step.number)
+            yield deal_truncation(self._prg, number, lacks, GRADIENT_SHIFT)
+            lacks = self._joint @ operand_mask(self._prg, number, len(lacks))
+        # a step subtracts the update
+        yield deal_truncation(self._prg, step.number, -lacks, JOINT_SHIFT if self._work.joint else UPDATE_SHIFT)
+
+    def _joint_matrix(self) -> Iterator[Dealt]:
+        """The truncations of `joint.joint_matrix`, each of which takes back a product of masks; keeps the mask of M."""
+        grid, bank = (self._work.columns[p] for p in Party)
+        sample, masks = Sample(self._work.rows, grid, bank), self._matrix
+        across = np.zeros((grid, bank), np.uint64)
+        for _, low, rows in sample.blocks():
+            whole = slice(low, low + rows.stop)
+            across += cross(*(masks[p][whole][rows] for p in Party))
+        places = iter(range(1 << 10))
+
+        def cut(offset: Words, shift: int = FACTOR_SCALE) -> Dealt:
+            return deal_truncation(self._prg, setup_number(next(places)), offset.ravel(), shift)
+
+        hidden = [operand_mask(self._prg, setup_number(i), n) for i, n in enumerate(setup_openings(grid, bank))]
+        yield cut(across * sample.factor, CROSS_SHIFT)
+        c = hidden[0].reshape(grid, bank)
+        yield cut(c.T @ c)
+        for doubling in range(DOUBLINGS):
+            n, s = hidden[1 + doubling].reshape(2, bank, bank)
+            yield cut(np.stack([n @ s, s @ s] if doubling < DOUBLINGS - 1 else [n @ s]))
+        n, q, g = hidden[1 + DOUBLINGS :]
+        n, q, g = n.reshape(bank, bank), q.reshape(grid, bank), g.reshape(grid, grid)
+        yield cut(c @ n)
+        yield cut(q @ c.T)
+        self._joint = block_matrix(g, q, n)
 
     def _owned_step(self, step: Step) -> Iterator[Dealt]:
         offsets = {p: np.zeros(self._work.columns[p], np.uint64) for p in Party}
@@ -97,7 +142,7 @@ class Masks:
 
     def _link(self, step: Step, span: Span, offset: Words) -> Dealt:
         """Shares of the tables at a, the angle that completes what the parties open."""
-        link, rows = step.link(self._work.link), span.rows
+        link, rows = self._work.link, span.rows
         a = top32(offset, link.bits)
         for party in Party:
             a = a + self._prg[party].half_words(Purpose.ANGLE, span.number, rows)
@@ -111,6 +156,11 @@ class Masks:
                 party, i = place[j]
                 np.subtract(encode(values, step.scales.table), seeded[party.other][i, part], out=out[party][i, part])
         return [(p, Round(Kind.DEALT_LINK, span.number), out[p]) for p in Party]
+
+
+def operand_mask(prg: Prgs, number: int, count: int) -> Words:
+    """What hides an operand, (count,): the sum of both parties' masks."""
+    return prg[Party.GRID].words(Purpose.OPERAND, number, count) + prg[Party.BANK].words(Purpose.OPERAND, number, count)
 
 
 @dataclass(frozen=True)

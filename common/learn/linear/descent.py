@@ -12,10 +12,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from common.learn.linear.joint import Operand, gradient_number, opened, product
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import (
+    FACTOR_SCALE,
     MOMENTUM_SCALE,
     RESIDUAL_SCALE,
+    UPDATE_SCALE,
     UPDATE_SHIFT,
     WEIGHT_SCALE,
     LinkScales,
@@ -32,6 +35,8 @@ from common.party import Party
 
 _LOOKAHEAD = WEIGHT_SCALE + MOMENTUM_SCALE
 _TO_UPDATE = np.uint64(WEIGHT_SCALE + UPDATE_SHIFT - _LOOKAHEAD)
+GRADIENT_SHIFT = UPDATE_SCALE - _LOOKAHEAD
+JOINT_SHIFT = _LOOKAHEAD + FACTOR_SCALE - WEIGHT_SCALE
 ONE = 1 << MOMENTUM_SCALE
 SPAN_ROWS = 1 << 16  # rows that go through a step together
 CACHE_ROWS = 1 << 14  # rows whose temporaries stay in the processor's cache
@@ -64,16 +69,11 @@ class Step:
     high: int
     size: float
     momentum: int
-    coarse: bool = False  # by the link's coarser form
     data_rows: int | None = None  # rows of data among its rows, the rest being zeros; None: all
 
     @property
     def rows(self) -> int:
         return self.high - self.low
-
-    def link(self, link: Link) -> Link:
-        """The form of a job's link that this step uses."""
-        return link.coarser() if self.coarse else link
 
     def spans(self) -> list[Span]:
         """Its rows in pieces of about SPAN_ROWS, alike in size."""
@@ -89,15 +89,9 @@ class Step:
         return split if self.data_rows is None else replace(split, step_over_n=self.size / self.data_rows)
 
 
-def nesterov(rows: int, iterations: int, size: float = 2.5) -> list[Step]:
-    """Full-batch accelerated descent.
-
-    size: whitened columns curve by at most 1/2 (PROTOCOL.md section 6), and with that curvature steps below 8/3 are
-    stable whatever the momentum. While u is still small and its gradient need not be exact, a coarser link does: it halves
-    what the first six steps are dealt, and five exact ones at least undo its error.
-    """
-    coarse = min(6, iterations - 5)
-    return [Step(t, 0, rows, size, round(ONE * t / (t + 3)), t < coarse) for t in range(iterations)]
+def nesterov(rows: int, iterations: int, size: float) -> list[Step]:
+    """Full-batch accelerated descent: on a curvature L, steps below 4 / 3L are stable whatever the momentum."""
+    return [Step(t, 0, rows, size, round(ONE * t / (t + 3))) for t in range(iterations)]
 
 
 def sgd(rows: int, batch: int, epochs: int, size: float) -> list[Step]:
@@ -142,30 +136,42 @@ class Descent:
     link: Link
     label: Words | None  # 0 or 1 as a ring word, (n,)
 
-    async def shared(self, steps: list[Step], start: Words | None = None) -> tuple[Share, Share]:
+    async def shared(self, steps: list[Step], start: Words | None = None, joint: Operand | None = None) -> tuple[Share, Share]:
         """Trains on shared weights: this party's shares of its own and of the other's final weights, WEIGHT_SCALE.
 
         start: this party's first share of its own weights (m_own,), zero by default; the other's share of them is zero.
-        Four rounds a step: 8 m_other bytes, 4 n, 8 n and 8 (m_own + m_other) from each party.
+        joint: the matrix that multiplies each gradient, none by default. Four rounds a step: 8 m_other bytes, 4 n, 8 n and
+        8 (m_own + m_other) from each party; with `joint` two more, of 8 (m_own + m_other) each.
         """
         own, other = self.matrices.own.shape[1], self.matrices.masked.shape[1]
         weights = Blocks(np.zeros(own, np.uint64) if start is None else start, np.zeros(other, np.uint64))
         ahead = Blocks(weights.own << np.uint64(MOMENTUM_SCALE), weights.other)
         for step in steps:
             update = await self._shared_step(step, ahead)
-            part = await self.correlations.truncation(step.number, own + other)
-            # Weights are at scale 20, the look-ahead at 28 (weights times an 8-bit momentum), the update at 56: z is lifted by
-            # 28 bits to meet it, and truncation brings the difference back by 36 to weights.
-            moved = Blocks((ahead.own << _TO_UPDATE) - update.own, (ahead.other << _TO_UPDATE) - update.other).joined(
-                self.session.party
-            )
-            now = weights.split(self.session.party, await truncate(self.session, part, moved, UPDATE_SHIFT))
+            now = weights.split(self.session.party, await self._moved(step, ahead, update, joint))
             # z = w + mu (w - w_before), times 256 so that mu = momentum / 256 is whole: linear, so each share does it alone.
             forth, back = np.uint64(ONE + step.momentum), np.uint64(step.momentum)
             ahead = Blocks(now.own * forth - weights.own * back, now.other * forth - weights.other * back)
             weights = now
             self._progress(step, len(steps))
         return Share(weights.own, WEIGHT_SCALE), Share(weights.other, WEIGHT_SCALE)
+
+    async def _moved(self, step: Step, ahead: Blocks, update: Blocks, joint: Operand | None) -> Words:
+        """Shares of all weights after the step, at WEIGHT_SCALE, the grid's first: z less the update, or less M times it."""
+        party, correlations = self.session.party, self.correlations
+        z, pull = ahead.joined(party), update.joined(party)
+        if joint is None:
+            # Weights are at scale 20, the look-ahead at 28 (weights times an 8-bit momentum), the update at 56: z is lifted by
+            # 28 bits to meet it, and truncation brings the difference back by 36 to weights.
+            moved, shift = (z << _TO_UPDATE) - pull, UPDATE_SHIFT
+        else:
+            # The update comes down to 28 as well, is hidden once more and opened, and M at scale 24 lifts it to 52.
+            number = gradient_number(step.number)
+            part = await correlations.truncation(number, len(pull))
+            short = await truncate(self.session, part, pull, GRADIENT_SHIFT)
+            (operand,) = await opened(self.session, correlations, number, short)
+            moved, shift = (z << np.uint64(FACTOR_SCALE)) - product(party, joint, operand), JOINT_SHIFT
+        return await truncate(self.session, await correlations.truncation(step.number, len(z)), moved, shift)
 
     async def _shared_step(self, step: Step, ahead: Blocks) -> Blocks:
         """Shares of step / n times X^T r plus the ridge's pull, at UPDATE_SCALE, off by what the dealer knows.
@@ -189,23 +195,23 @@ class Descent:
         while the residual of the last is computed and sent, and the one before that is pulled back. Each party sends and
         takes the arrays in the same order, so the network works while this side computes.
         """
-        spans, link = step.spans(), step.link(self.link)
+        spans = step.spans()
         opened, hidden = deque[tuple[Span, Turns]](), deque[tuple[Span, Words, Words]]()
         total = Blocks.zero(self.matrices.own.shape[1], self.matrices.masked.shape[1])
         # This order of posts and collects is the protocol: each party sends u of span k, then the residual of span k - 1, and
         # the other refuses what comes in another order. A change here is one at both parties.
         for turn in range(len(spans) + 2):
             if turn < len(spans):
-                opened.append((spans[turn], await self._send_u(link, spans[turn], u_of)))
+                opened.append((spans[turn], await self._send_u(spans[turn], u_of)))
             if 0 < turn <= len(spans):
                 hidden.append(await self._send_residual(step, *opened.popleft()))
             if turn > 1:
                 await self._pull(total, *hidden.popleft())
         return total
 
-    async def _send_u(self, link: Link, span: Span, u_of: Callable[[slice], Words]) -> Turns:
+    async def _send_u(self, span: Span, u_of: Callable[[slice], Words]) -> Turns:
         def mask() -> Turns:
-            return top32(u_of(span.slice), link.bits) - self.correlations.angle_mask(span.number, span.rows)
+            return top32(u_of(span.slice), self.link.bits) - self.correlations.angle_mask(span.number, span.rows)
 
         masked = await self.session.compute(mask, span.rows * self.matrices.own.shape[1])
         await self.session.post(Kind.MASKED_U, masked)
@@ -214,7 +220,7 @@ class Descent:
     async def _send_residual(self, step: Step, span: Span, masked: Turns) -> tuple[Span, Words, Words]:
         """A share of (sigma(u) - y) step / n at RESIDUAL_SCALE, 4 bytes a row; what hides it goes with it."""
         c = masked + await self.session.collect(Kind.MASKED_U, np.uint32, masked.shape)
-        link = step.link(self.link)
+        link = self.link
         shares = await self.correlations.link_shares(span.number, link, span.rows)
         label = None if self.label is None else self.label[span.slice]
         residual = await self.session.compute(lambda: _residual(link, step.scales, c, shares, label), span.rows * link.tables)

@@ -15,7 +15,9 @@ from common.learn.linear import cost
 from common.learn.linear.ahead import Widened, dealt_arrays
 from common.learn.linear.deal import ScoreDemand, TrainingDemand
 from common.learn.linear.design import Prepared, prepare
+from common.learn.linear.gain import secret_gain
 from common.learn.linear.half import LEARNER, ClosedModel, LinearModel, make_half, pack, parse
+from common.learn.linear.joint import SETUP_ROUNDS
 from common.learn.linear.price import label_bits
 from common.learn.linear.score import open_scores
 from common.learn.linear.steps import check_course, make_steps, make_work
@@ -110,11 +112,19 @@ class Linear:
         own = None if label is None else label[:count]
         first = make_steps(section, count)[0]
         words, pull, warnings = prepared.encoded(count, section.ridge, first.size, scratch)
-        inputs = TrainingInputs(section, words, pull, other_columns, prepared.start(own), own)
+        gain = 0.0
+        if section.joint and own is not None:  # the curvature of `taylor` is the bound itself
+            gain = secret_gain(words, own, section.ridge * prepared.penalty, first.size) if section.calibrated else 1.0
+        inputs = TrainingInputs(section, words, pull, other_columns, prepared.start(own), own, gain=gain)
         return LinearTask(prepared, inputs, other_columns, warnings)
 
     def steps(self, section: Model, rows: int) -> int:
         return len(make_steps(section, rows))
+
+    def rounds(self, section: Model, rows: int) -> int:
+        each = 2 if section.weights == "owned" else 5 if section.joint else 3
+        spans = sum(len(step.spans()) + each for step in make_steps(section, rows))
+        return spans + (SETUP_ROUNDS if section.joint else 0)
 
     def label_bits(self, section: Model, size: Size) -> float:
         return label_bits(section, size.grid_columns, self.steps(section, size.rows))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from common.mpc.fixedpoint import WEIGHT_LIMIT
+from common.mpc.fixedpoint import JOINT_LIMIT, WEIGHT_LIMIT
 from common.plan.linear import Model
 
 _WORD = 64  # bits of an opened gradient's component
@@ -19,4 +19,4 @@ def label_bits(model: Model, columns: int, steps: int) -> float:
         return 0.0
     if model.weights == "owned":
         return float(_WORD * columns * steps)
-    return columns * (model.weight_bits + math.log2(2 * WEIGHT_LIMIT))
+    return columns * (model.weight_bits + math.log2(2 * (JOINT_LIMIT if model.joint else WEIGHT_LIMIT)))

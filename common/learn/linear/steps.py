@@ -19,6 +19,7 @@ from common.plan.section import Floors
 from common.plan.train import TrainPlan
 
 MAX_STEPS = 100_000
+STEP = 4.0  # of nesterov; whitened columns freed of the sides' correlation curve by at most 1/4
 
 
 def deal_training(prg: Prgs, demand: TrainingDemand, plan: Request, memory: int) -> Iterator[Dealt]:
@@ -31,7 +32,8 @@ def deal_training(prg: Prgs, demand: TrainingDemand, plan: Request, memory: int)
 def make_work(model: Model, demand: TrainingDemand) -> Work:
     """All that dealing a training of this size depends on."""
     columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
-    return Work(make_steps(model, demand.rows), model.make_link(), demand.rows, columns, model.revealed_bits, model.closed)
+    steps, link = make_steps(model, demand.rows), model.make_link()
+    return Work(steps, link, demand.rows, columns, model.revealed_bits, model.closed, model.joint)
 
 
 def make_steps(model: Model, rows: int, data_rows: int | None = None) -> list[Step]:
@@ -41,7 +43,7 @@ def make_steps(model: Model, rows: int, data_rows: int | None = None) -> list[St
     """
     _check_steps(model, rows)
     if model.optimiser == "nesterov":
-        found = nesterov(rows, model.iterations, model.step or 2.5)
+        found = nesterov(rows, model.iterations, model.step or STEP)
     else:
         found = sgd(rows, model.batch, model.epochs, model.step or 1.0)
     try:
@@ -77,7 +79,7 @@ def _check_steps(model: Model, rows: int) -> None:
     """Refuses, before they are made, too many steps and steps that could leave the ring."""
     full = model.optimiser == "nesterov"
     batch = rows if full else min(model.batch, rows)
-    size = model.step or (2.5 if full else 1.0)
+    size = model.step or (STEP if full else 1.0)
     count = model.iterations if full else max(1, rows // batch) * model.epochs
     if count > MAX_STEPS:
         raise PlanError(

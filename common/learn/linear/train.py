@@ -10,10 +10,11 @@ import numpy as np
 from common.disk.scratch import Scratch
 from common.learn.linear.deal import TrainingDemand
 from common.learn.linear.descent import Descent
+from common.learn.linear.joint import joint_matrix
 from common.learn.linear.reveal import reveal_weights
 from common.learn.linear.steps import make_steps
 from common.mpc.correlations.asked import Correlations
-from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, Words, decode, encode
+from common.mpc.fixedpoint import FACTOR_SCALE, WEIGHT_SCALE, Reals, Words, decode, encode
 from common.mpc.product import Rows, share_matrices
 from common.mpc.session import Session
 from common.party import Party
@@ -35,6 +36,7 @@ class TrainingInputs:
     own: whitened training rows, int32 (n, m_own) at X_SCALE. own_ridge: the ridge on them, (m_own, m_own) at RIDGE_SCALE.
     start: where own weights begin, (m_own,). label: (n,) of 0.0 and 1.0; None at the grid, which has none.
     data_rows: how many rows come first that are data, if the others are zeros; None: all.
+    gain: what the steps are multiplied by, in secret, of `gain.secret_gain`; the bank says it, and the grid 0.
     """
 
     model: Model
@@ -44,6 +46,7 @@ class TrainingInputs:
     start: Reals
     label: Reals | None
     data_rows: int | None = None
+    gain: float = 0.0
 
     def demand(self, party: Party) -> TrainingDemand:
         """What the dealer is asked for, the same at both parties."""
@@ -77,7 +80,11 @@ async def train(
         unit = 2.0**-model.weight_bits
         weights: Reals = np.rint(decode(await descent.owned(steps, first), WEIGHT_SCALE) / unit) * unit
         return weights
-    mine, theirs = await descent.shared(steps, first)
+    joint = None
+    if model.joint:
+        data_rows = inputs.own.shape[0] if inputs.data_rows is None else inputs.data_rows
+        joint = await joint_matrix(session, correlations, matrices, data_rows, encode(inputs.gain, FACTOR_SCALE))
+    mine, theirs = await descent.shared(steps, first, joint)
     if model.closed:
         return Shares(mine.words, theirs.words)
     return await reveal_weights(session, correlations, len(steps), mine, theirs, model.weight_bits)

@@ -81,6 +81,9 @@ class Correlations(Protocol):
     def residual_mask(self, number: int, rows: int) -> Words:
         """Hides this party's share of the residual."""
 
+    def operand_mask(self, number: int, count: int) -> Words:
+        """This party's share of what hides the operand of a product of shares."""
+
     async def truncation(self, number: int, count: int) -> TruncationPart:
         """The randomness that one truncation of `count` values consumes: (count,) words each."""
 

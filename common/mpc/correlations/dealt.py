@@ -125,6 +125,9 @@ class DealtCorrelations:
     def residual_mask(self, number: int, rows: int) -> Words:
         return self._prg.words(Purpose.RESIDUAL, number, rows)
 
+    def operand_mask(self, number: int, count: int) -> Words:
+        return self._prg.words(Purpose.OPERAND, number, count)
+
     async def truncation(self, number: int, count: int) -> TruncationPart:
         dealt = await self._dealt(Kind.DEALT_TRUNCATION, number, (count,))
         mask = self._prg.words(Purpose.TRUNCATION, number, count)

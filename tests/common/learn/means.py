@@ -188,6 +188,9 @@ class MeansLearner:
     def steps(self, section: Means, rows: int) -> int:
         return 1
 
+    def rounds(self, section: Means, rows: int) -> int:
+        return 1
+
     def label_bits(self, section: Means, size: Size) -> float:
         return 64.0 * size.grid_columns
 

@@ -11,17 +11,28 @@ import numpy as np
 
 from common.learn.linear.deal import Work
 from common.learn.linear.descent import Descent, Step
+from common.learn.linear.joint import joint_matrix as joint_matrix_of
 from common.learn.linear.reveal import reveal_weights
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.dealer import Dealer
-from common.mpc.fixedpoint import MOMENTUM_SCALE, UPDATE_SCALE, WEIGHT_SCALE, X_SCALE, Reals, Words, decode, encode
+from common.mpc.fixedpoint import (
+    FACTOR_SCALE,
+    MOMENTUM_SCALE,
+    UPDATE_SCALE,
+    WEIGHT_SCALE,
+    X_SCALE,
+    Reals,
+    Words,
+    decode,
+    encode,
+)
 from common.mpc.link import Link
 from common.mpc.product import share_matrices
 from common.mpc.session import Session
 from common.mpc.share import Share
 from common.party import Party
 from tests.peers import Trio, deal_work
-from tests.reference import descend, sigmoid
+from tests.reference import descend, joint_matrix, sigmoid
 
 RIDGE_SCALE = UPDATE_SCALE - WEIGHT_SCALE - MOMENTUM_SCALE
 
@@ -42,15 +53,16 @@ class Problem:
     def columns(self) -> dict[Party, int]:
         return {party: x.shape[1] for party, x in self.x.items()}
 
-    def twin(self, steps: list[Step], link: Link) -> Reals:
-        """The plaintext descent, (m_grid + m_bank,)."""
+    def twin(self, steps: list[Step], link: Link, gain: float | None = None) -> Reals:
+        """The plaintext descent, (m_grid + m_bank,); gain: of the joint matrix, None without it."""
         grid, bank = self.ridge[Party.GRID], self.ridge[Party.BANK]
         ridge = np.zeros((len(grid) + len(bank),) * 2)
         ridge[: len(grid), : len(grid)], ridge[len(grid) :, len(grid) :] = grid, bank
-        return descend(np.column_stack([self.x[p] for p in Party]), self.y, ridge, steps, link)
+        joint = None if gain is None else joint_matrix(self.x[Party.GRID], self.x[Party.BANK], gain)
+        return descend(np.column_stack([self.x[p] for p in Party]), self.y, ridge, steps, link, joint=joint)
 
-    def work(self, steps: list[Step], link: Link, bits: int | None) -> Work:
-        return Work(steps, link, self.rows, self.columns, bits)
+    def work(self, steps: list[Step], link: Link, bits: int | None, joint: bool = False) -> Work:
+        return Work(steps, link, self.rows, self.columns, bits, joint=joint)
 
 
 def make_problem(rows: int, grid: int, bank: int, ridge: float = 1e-3, seed: int = 0) -> Problem:
@@ -94,8 +106,9 @@ async def train(
     link: Link,
     bits: int | None = WEIGHT_SCALE,
     start: dict[Party, Reals] | None = None,
+    gain: float | None = None,
 ) -> Trained:
-    """A whole training; `bits` None for owned weights; `start` each party's own first weights."""
+    """A whole training; `bits` None for owned weights; `start` each party's own first weights; `gain` as in `Problem.twin`."""
     shares: dict[Party, tuple[Share, Share]] = {}
 
     async def side(session: Session, correlations: DealtCorrelations) -> Reals:
@@ -103,11 +116,15 @@ async def train(
         first = None if start is None else encode(start[session.party], WEIGHT_SCALE)
         if bits is None:
             return decode(await descent.owned(steps, first), WEIGHT_SCALE)
-        shares[session.party] = await descent.shared(steps, first)
+        joint = None
+        if gain is not None:
+            mine, data_rows = (gain if session.party is Party.BANK else 0.0), steps[0].data_rows or problem.rows
+            joint = await joint_matrix_of(session, correlations, descent.matrices, data_rows, encode(mine, FACTOR_SCALE))
+        shares[session.party] = await descent.shared(steps, first, joint)
         return await reveal_weights(session, correlations, len(steps), *shares[session.party], bits)
 
     async def deal(dealer: Dealer) -> None:
-        await deal_work(dealer, problem.work(steps, link, bits))
+        await deal_work(dealer, problem.work(steps, link, bits, gain is not None))
 
     weights = await trio.run(side, deal)
     return Trained(np.concatenate([weights[p] for p in Party]), shares)

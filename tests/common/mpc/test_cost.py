@@ -32,14 +32,16 @@ def measured(trio: Trio, party: Party) -> Cost:
     return Cost(total(trio.peer[party]), total(trio.peer[party.other]), received, total(trio.neutral.at_party[party]))
 
 
-@pytest.mark.parametrize("bits", [8, 20, None], ids=["8 bits", "20 bits", "owned"])
+@pytest.mark.parametrize(
+    ("bits", "gain"), [(8, None), (20, None), (20, 2.0), (None, None)], ids=["8 bits", "20 bits", "joint", "owned"]
+)
 @pytest.mark.parametrize("link", [Fourier(32, 5), Taylor()], ids=str)
-async def test_descent(link: Link, bits: int | None) -> None:
+async def test_descent(link: Link, bits: int | None, gain: float | None) -> None:
     problem, trio = make_problem(70, 3, 2), Trio()
-    steps = nesterov(70, 2) if bits else sgd(70, 20, 2, 1.0)
-    await train(trio, problem, steps, link, bits)
+    steps = nesterov(70, 2, 2.5) if bits else sgd(70, 20, 2, 1.0)
+    await train(trio, problem, steps, link, bits, gain=gain)
     for party in Party:
-        expected = descent(party, problem.work(steps, link, bits)) + Cost(dealt=32)
+        expected = descent(party, problem.work(steps, link, bits, gain is not None)) + Cost(dealt=32)
         assert measured(trio, party) == expected
 
 

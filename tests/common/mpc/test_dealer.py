@@ -29,7 +29,7 @@ COUNTS = CountsDemand(40, 3, 5, 2)
 
 @pytest.mark.parametrize("bits", [20, None], ids=["shared", "owned"])
 async def test_serves_periods_then_a_training(bits: int | None) -> None:
-    steps: list[Step] = nesterov(300, 3) if bits else sgd(300, 100, 2, 1.0)
+    steps: list[Step] = nesterov(300, 3, 2.5) if bits else sgd(300, 100, 2, 1.0)
 
     async def side(session: Session, correlations: DealtCorrelations) -> tuple[Words, Words, Reals]:
         await correlations.order(PeriodDemand(5))
@@ -60,7 +60,7 @@ async def serve(grid: Sequence[Demand], bank: Sequence[Demand]) -> dict[Party, l
     """What each was dealt until the end or the refusal."""
     trio = Trio()
     demands = {Party.GRID: asking(*grid), Party.BANK: asking(*bank)}
-    work = PROBLEM.work(nesterov(300, 1), Taylor(), 8)
+    work = PROBLEM.work(nesterov(300, 1, 2.5), Taylor(), 8)
     try:
         await trio.dealer.serve(demands, BASE | {TrainingDemand: lambda prg, _: Masks(prg, work).deal()})
     finally:
@@ -147,7 +147,7 @@ async def test_seeds_are_fresh() -> None:
 @pytest.mark.parametrize("bits", [8, 20])
 async def test_final_truncation_is_dealt_when_it_rounds(bits: int) -> None:
     trio = Trio()
-    steps = nesterov(300, 2)
+    steps = nesterov(300, 2, 2.5)
     await deal_work(trio.dealer, PROBLEM.work(steps, Taylor(), bits))
     for party in Party:
         dealt = [str(round) for round, _ in trio.to_party[party].log]
@@ -160,6 +160,6 @@ async def test_a_dealer_short_of_memory_deals_the_same() -> None:
     for memory in (1 << 30, 0):
         trio = Trio(seed=7)
         trio.dealer._memory = memory
-        await deal_work(trio.dealer, PROBLEM.work(nesterov(300, 2), Fourier(), 8))
+        await deal_work(trio.dealer, PROBLEM.work(nesterov(300, 2, 2.5), Fourier(), 8))
         logs.append({party: [(str(r), v.tobytes()) for r, v in trio.to_party[party].log] for party in Party})
     assert logs[0] == logs[1]

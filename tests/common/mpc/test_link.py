@@ -90,7 +90,7 @@ async def residual(trio: Trio, link: Link, u: Reals, y: Reals, step: Step, offse
     async def side(session: Session, correlations: DealtCorrelations) -> Words:
         label = y.astype(np.uint64) if session.party is Party.BANK else None
         descent, (span,) = Descent(session, correlations, NOTHING, link, label), step.spans()
-        masked = await descent._send_u(link, span, lambda _: shares[session.party])
+        masked = await descent._send_u(span, lambda _: shares[session.party])
         return (await descent._send_residual(step, span, masked))[1]
 
     async def deal(dealer: Dealer) -> None:

@@ -43,11 +43,13 @@ class Setting:
     steps: list[Step]
     link: Link
     bits: int | None
+    gain: float | None = None
 
 
 SETTINGS = {
-    "shared fourier": Setting(nesterov(5, 2), Fourier(32, 2), 8),
-    "shared taylor": Setting(nesterov(5, 1), Taylor(), 8),
+    "shared fourier": Setting(nesterov(5, 2, 2.5), Fourier(32, 2), 8),
+    "shared taylor": Setting(nesterov(5, 1, 2.5), Taylor(), 8),
+    "shared joint": Setting(nesterov(5, 1, 2.5), Taylor(), 8, 1.5),
     "owned fourier": Setting(sgd(5, 5, 1, 1.0), Fourier(32, 2), None),
     "owned taylor": Setting(sgd(5, 5, 1, 1.0), Taylor(), None),
 }
@@ -55,7 +57,7 @@ SETTINGS = {
 
 async def one_job(seed: int, problem: Problem, setting: Setting) -> Iterable[tuple[str, str, Array]]:
     trio = Trio(seed=seed)
-    trained = await train(trio, problem, setting.steps, setting.link, setting.bits)
+    trained = await train(trio, problem, setting.steps, setting.link, setting.bits, gain=setting.gain)
     messages = [(party.value, *entry) for party in Party for entry in trio.peer[party].log]
     dealt = [(f"dealer to {party.value}", *entry) for party in Party for entry in trio.to_party[party].log]
     found = [(who, str(label), values) for who, label, values in messages + dealt if label.kind not in OPENS]
@@ -285,7 +287,7 @@ async def test_no_key_stream_is_used_twice(
         monkeypatch.setattr(f"common.mpc.{module}.MATRIX_BLOCK", 16)
     monkeypatch.setattr("common.learn.linear.descent.SPAN_ROWS", 8)
     problem = make_problem(50, 3, 2)
-    steps = nesterov(50, 5) if bits else sgd(50, 15, 3, 1.0)
+    steps = nesterov(50, 5, 2.5) if bits else sgd(50, 15, 3, 1.0)
     await train(Trio(), problem, steps, Fourier(32, 2), bits)
     assert len(streams) == 4  # each party's, and the dealer's of each
     for used in streams.values():

@@ -14,7 +14,7 @@ from common.disclosure import Opened
 from common.errors import ConfigError, PlanError
 from common.home.stocks import predealt
 from common.learn.linear.deal import TrainingDemand
-from common.learn.linear.steps import make_steps, make_work
+from common.learn.linear.steps import STEP, make_steps, make_work
 from common.mpc.link import Fourier, Taylor
 from common.party import Party
 from common.plan.linear import Model
@@ -29,8 +29,8 @@ SIDES: dict[str, Any] = {"grid": {"dataset": "meters"}, "bank": {"dataset": "loa
 WEIGHTS = {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS}
 TRAINING = {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SPLIT, Opened.TEST_SCORES, Opened.METRICS}
 # The canonical bytes of a plan of defaults. A change here breaks every stored digest and needs a new protocol version.
-TRAIN_DIGEST = "cec46e5b54bc89c4e61f6a0aa7817a4b9ec5b1570373c95066fd3e274afb88f5"
-PREDEAL_DIGEST = "fa16459810cf18338240ba4cde91862a7d40b85d782480a79a91691cb0ebaf34"
+TRAIN_DIGEST = "eda147e6ceae124aef2e63d87771b953033c67f48547654519e92617dc6c59f6"
+PREDEAL_DIGEST = "5fa20b3c7337dce92c9e75be450830c92e10a8524230058ecffd47ae3130330a"
 SCORE_DIGEST = "618039d411e9f0473f9e6fa5658cfabcb4102f626c07596b72a52aa8d2655ab0"
 PROMOTE_DIGEST = "0f098cb4915c7347a20daf9cffc793735b21401edfbe9b64d537fb394c1fc60e"
 
@@ -60,7 +60,7 @@ def test_the_defaults_are_the_safe_and_stated_ones() -> None:
     assert (plan.model.weights, plan.model.optimiser, plan.model.iterations, plan.model.weight_bits) == (
         "shared",
         "nesterov",
-        15,
+        12,
         8,
     )
     assert plan.limits.model_dump() == {
@@ -255,7 +255,7 @@ def test_the_links_and_their_default_periods() -> None:
 
 def test_the_steps_of_both_optimisers() -> None:
     steps = make_steps(Model(iterations=4), 1000)
-    assert [(s.number, s.low, s.high, s.size) for s in steps] == [(t, 0, 1000, 2.5) for t in range(4)]
+    assert [(s.number, s.low, s.high, s.size) for s in steps] == [(t, 0, 1000, STEP) for t in range(4)]
     batches = make_steps(Model(optimiser="sgd", epochs=2, batch=400, step=0.5), 1000)
     assert {s.size for s in batches} == {0.5}
     assert [(s.number, s.low, s.high) for s in batches] == [(0, 0, 400), (1, 400, 1000), (2, 0, 400), (3, 400, 1000)]
@@ -280,7 +280,7 @@ def test_a_predealing_plan_is_of_one_trainings_size_and_opens_counts() -> None:
 def test_steps_over_zero_rows_average_over_those_of_data() -> None:
     for step in make_steps(Model(iterations=8), 1250, 1000):
         assert step.rows == 1250
-        assert step.scales.step_over_n == pytest.approx(2.5 / 1000)
+        assert step.scales.step_over_n == pytest.approx(STEP / 1000)
 
 
 def test_only_shared_weights_are_rounded_before_they_are_opened() -> None:

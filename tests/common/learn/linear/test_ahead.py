@@ -21,9 +21,9 @@ COLUMNS = {Party.GRID: 2, Party.BANK: 3}
 
 
 @pytest.mark.parametrize("rows", [50, 2 * SPAN_ROWS])
-@pytest.mark.parametrize(("link", "bits"), [(Fourier(), 8), (Taylor(), 20)])
-async def test_the_list_is_what_the_dealer_deals_and_what_it_costs(rows: int, link: Link, bits: int) -> None:
-    work = Work(nesterov(rows, 7), link, rows, COLUMNS, bits)
+@pytest.mark.parametrize(("link", "bits", "joint"), [(Fourier(), 8, True), (Taylor(), 20, False), (Taylor(), 20, True)])
+async def test_the_list_is_what_the_dealer_deals_and_what_it_costs(rows: int, link: Link, bits: int, joint: bool) -> None:
+    work = Work(nesterov(rows, 7, 2.5), link, rows, COLUMNS, bits, joint=joint)
     trio = Trio()
     await deal_work(trio.dealer, work)
     for party in Party:
@@ -34,7 +34,7 @@ async def test_the_list_is_what_the_dealer_deals_and_what_it_costs(rows: int, li
 
 def test_owned_weights_are_not_listed() -> None:
     with pytest.raises(LocalProtocolError):
-        list(dealt_arrays(Party.GRID, Work(nesterov(50, 7), Fourier(), 50, COLUMNS, None)))
+        list(dealt_arrays(Party.GRID, Work(nesterov(50, 7, 2.5), Fourier(), 50, COLUMNS, None)))
 
 
 def test_widening_keeps_the_numbers_and_adds_zeros() -> None:
@@ -54,14 +54,14 @@ def test_widening_keeps_the_numbers_and_adds_zeros() -> None:
 @pytest.mark.parametrize("link", ["fourier", "taylor"])
 async def test_zero_rows_and_columns_leave_the_descent_what_it_is(link: str) -> None:
     """A quarter more rows: the step averages over those of data, whatever the tables' scale; zero columns get no weight."""
-    problem, model = make_problem(2100, 3, 4), Model.model_validate({"link": link, "iterations": 12})
-    steps = make_steps(model, 2600, 2100)
-    assert {step.scales.table for step in steps} != {step.scales.table for step in make_steps(model, 2100)}
-    found = (await train(Trio(), wide(problem, 2600, 2), steps, model.make_link())).weights
+    problem, model = make_problem(1000, 3, 4), Model.model_validate({"link": link, "iterations": 12})
+    steps = make_steps(model, 1250, 1000)
+    assert {step.scales.table for step in steps} != {step.scales.table for step in make_steps(model, 1000)}
+    found = (await train(Trio(), wide(problem, 1250, 2), steps, model.make_link(), gain=1.5)).weights
     grid, bank = found[:5], found[5:]
     assert not grid[3:].any() and not bank[4:].any()
-    exact = problem.twin(make_steps(model, 2100), model.make_link())
-    np.testing.assert_allclose(np.r_[grid[:3], bank[:4]], exact, rtol=0, atol=2e-4)
+    exact = problem.twin(make_steps(model, 1000), model.make_link(), 1.5)
+    np.testing.assert_allclose(np.r_[grid[:3], bank[:4]], exact, rtol=0, atol=5e-4)
 
 
 def wide(problem: Problem, rows: int, more: int) -> Problem:

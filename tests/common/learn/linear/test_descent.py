@@ -28,7 +28,7 @@ ROWS, GRID, BANK = 1500, 5, 4
 CLOSE = 1e-4  # largest difference of a whitened weight from the twin's
 PROBLEM = make_problem(ROWS, GRID, BANK)
 
-FULL = nesterov(ROWS, 12)
+FULL = nesterov(ROWS, 12, 2.5)
 BATCHES = sgd(ROWS, 400, 3, 1.0)  # 1,500 = 400 + 400 + 700
 CASES: dict[str, tuple[list[Step], Link, int | None]] = {
     "fourier": (FULL, Fourier(), 20),
@@ -78,10 +78,10 @@ async def test_momentum_is_applied() -> None:
 
 async def test_full_batch_reaches_the_optimum() -> None:
     x = np.column_stack([PROBLEM.x[p] for p in Party])
-    trained = await train(Trio(seed=5), PROBLEM, nesterov(ROWS, 15), Fourier())
+    trained = await train(Trio(seed=5), PROBLEM, nesterov(ROWS, 15, 2.5), Fourier())
     ridge = np.zeros((GRID + BANK,) * 2)
     ridge[:GRID, :GRID], ridge[GRID:, GRID:] = PROBLEM.ridge[Party.GRID], PROBLEM.ridge[Party.BANK]
-    best = descend(x, PROBLEM.y, ridge, nesterov(ROWS, 400))
+    best = descend(x, PROBLEM.y, ridge, nesterov(ROWS, 400, 2.5))
     assert np.abs(trained.weights - best).max() < 0.05
 
 
@@ -97,21 +97,6 @@ async def test_own_weights_may_start_anywhere(bits: int | None) -> None:
     trained = await train(Trio(seed=8), PROBLEM, steps, Fourier(), bits, start)
     assert np.abs(trained.weights - twin).max() < CLOSE
     assert np.abs(twin - PROBLEM.twin(steps, Fourier())).max() > 0.1
-
-
-def test_early_steps_are_coarse_and_the_last_five_never() -> None:
-    assert [s.coarse for s in nesterov(100, 12)] == [True] * 6 + [False] * 6
-    assert [s.coarse for s in nesterov(100, 7)] == [True] * 2 + [False] * 5
-    assert not any(s.coarse for s in nesterov(100, 5)) and not any(s.coarse for s in sgd(100, 10, 3, 1.0))
-    assert Fourier().coarser() == Fourier(16, 4) and Taylor().coarser() == Taylor()
-
-
-async def test_coarse_steps_end_where_exact_ones_do() -> None:
-    steps = nesterov(ROWS, 15)
-    exact = [Step(s.number, s.low, s.high, s.size, s.momentum) for s in steps]
-    trained = await train(Trio(seed=9), PROBLEM, steps, Fourier())
-    assert np.abs(trained.weights - PROBLEM.twin(steps, Fourier())).max() < CLOSE
-    assert np.abs(trained.weights - PROBLEM.twin(exact, Fourier())).max() < 0.005
 
 
 async def test_rows_outside_a_step_do_not_count() -> None:
@@ -258,7 +243,7 @@ def test_a_span_is_as_large_as_the_protocol_says() -> None:
 
 
 def test_nesterov_steps() -> None:
-    steps = nesterov(100, 4)
+    steps = nesterov(100, 4, 2.5)
     assert [(s.number, s.low, s.high, s.size) for s in steps] == [(t, 0, 100, 2.5) for t in range(4)]
     assert [s.momentum for s in steps] == [0, ONE // 4, round(ONE * 0.4), ONE // 2]
 

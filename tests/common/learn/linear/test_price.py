@@ -7,13 +7,13 @@ import math
 import pytest
 
 from common.learn.linear.price import label_bits
-from common.mpc.fixedpoint import WEIGHT_LIMIT
+from common.mpc.fixedpoint import JOINT_LIMIT
 from common.plan.linear import Model
 
 
 @pytest.mark.parametrize("bits", [4, 8, 20])
 def test_a_weight_costs_as_many_bits_as_tell_its_values_apart(bits: int) -> None:
-    values = 2 * WEIGHT_LIMIT * 2**bits
+    values = 2 * JOINT_LIMIT * 2**bits
     assert label_bits(Model(reveal="owners", weight_bits=bits), 3, 15) == pytest.approx(3 * math.log2(values))
     assert label_bits(Model(weight_bits=bits), 3, 15) == 0.0
 

@@ -1,0 +1,197 @@
+"""Descent along the two sides' correlation, which nobody is told: shares of a matrix that takes it out of the gradient.
+
+Whitening is each party's own; what slows descent is C = X_G^T X_B / n. With N = gain (I + S + ... + S^63), S = C^T C,
+
+    M = [[gain I + C N C^T, -C N], [-N C^T, N]]
+
+is positive, and gain times the inverse of [[I, C], [C^T, I]] but where the correlation is above some 0.98. PROTOCOL.md
+section 6.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations
+from common.mpc.fixedpoint import FACTOR_SCALE, Words
+from common.mpc.product import Matrices, Rows
+from common.mpc.session import Kind, Session
+from common.mpc.truncate import truncate
+from common.party import Party
+
+DOUBLINGS = 6  # 2^6 terms of the series
+SAMPLE_ROWS = 1 << 17
+CROSS_SHIFT = 44  # from products of columns, times `factor`, to 16 bits of the correlation
+_CACHE_ROWS = 1 << 12
+_FIRST, _GRADIENT = 1 << 40, 1 << 41  # above every step's number, below every scoring's
+
+
+def setup_number(place: int) -> int:
+    """The number of an opening or a truncation before the first step."""
+    return _FIRST | place
+
+
+def gradient_number(step: int) -> int:
+    """The number of the opening and the truncation of a step's gradient."""
+    return _GRADIENT | step
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The rows whose products tell the correlation: every `stride`-th, so that they are of many enterprises.
+
+    rows, columns: of both matrices as they were dealt for. What is known only later, how many rows are data, is in `scale`.
+    """
+
+    rows: int
+    grid: int
+    bank: int
+
+    @property
+    def stride(self) -> int:
+        return max(1, self.rows // SAMPLE_ROWS)
+
+    @property
+    def factor(self) -> np.uint64:
+        """What the sum of products is multiplied by to be a mean at scale 60, held back for the error of a sample."""
+        taken = -(-self.rows // self.stride)
+        held = 1.0 if self.stride == 1 else 1.0 - min(0.5, 0.5 * math.sqrt((self.grid + self.bank) / taken))
+        return np.uint64(round(2.0**40 * held / taken))
+
+    def scale(self, data_rows: int) -> np.uint64:
+        """What brings the correlation from 16 to 24 bits: 256, or more where zero rows are among the others."""
+        return np.uint64(256 * -(-self.rows // self.stride) // -(-data_rows // self.stride))
+
+    def blocks(self) -> Iterator[tuple[int, int, slice]]:
+        """Number and first row of each block of MATRIX_BLOCK rows, and which of its rows are taken."""
+        for block, low in enumerate(range(0, self.rows, MATRIX_BLOCK)):
+            yield block, low, slice(-low % self.stride, min(MATRIX_BLOCK, self.rows - low), self.stride)
+
+
+def cross(left: Words, right: Words) -> Words:
+    """left^T right, (a, b), modulo 2^64, of columns (n, a) and (n, b)."""
+    total = np.zeros((left.shape[1], right.shape[1]), np.uint64)
+    for low in range(0, len(left), _CACHE_ROWS):
+        part = slice(low, low + _CACHE_ROWS)
+        total += np.einsum("ji,jk->ik", left[part], right[part])
+    return total
+
+
+def setup_truncations(grid: int, bank: int) -> list[int]:
+    """How many values each truncation before the first step has: of C, S, each doubling, C N and C N C^T."""
+    square = bank * bank
+    return [grid * bank, square, *[2 * square] * (DOUBLINGS - 1), square, grid * bank, grid * grid]
+
+
+def setup_openings(grid: int, bank: int) -> list[int]:
+    """How many values each opening before the first step has: C, N and S of each doubling, N, C N, the grid's block of M."""
+    square = bank * bank
+    return [grid * bank, *[2 * square] * DOUBLINGS, square, grid * bank, grid * grid]
+
+
+SETUP_ROUNDS = 2 * DOUBLINGS + 8
+"""Messages one after another before the first step: those truncations and openings."""
+
+
+@dataclass(frozen=True, repr=False)
+class Operand:
+    """A shared array as products take it: `opened` is the array less a mask, the same at both; `mask` a share of that mask."""
+
+    opened: Words
+    mask: Words
+
+    @property
+    def transposed(self) -> Operand:
+        return Operand(self.opened.T, self.mask.T)
+
+    @property
+    def negative(self) -> Operand:
+        return Operand(-self.opened, -self.mask)
+
+
+def product(party: Party, a: Operand, b: Operand) -> Words:
+    """A share of A B; both sum to it less mask times mask, which the dealer knows."""
+    found: Words = a.opened @ b.mask + a.mask @ b.opened
+    return found + a.opened @ b.opened if party is Party.BANK else found
+
+
+async def opened(session: Session, correlations: Correlations, number: int, *shares: Words) -> list[Operand]:
+    """The operands of shared arrays: each less its mask is opened, in one round of 8 bytes a value."""
+    flat = np.concatenate([share.ravel() for share in shares])
+    mask = correlations.operand_mask(number, len(flat))
+    mine = flat - mask
+    both = mine + await session.exchange(Kind.MASKED_OPERAND, mine)
+    found, at = [], 0
+    for share in shares:
+        part = slice(at, at + share.size)
+        found.append(Operand(both[part].reshape(share.shape), mask[part].reshape(share.shape)))
+        at += share.size
+    return found
+
+
+def block_matrix(grid: Words, across: Words, bank: Words) -> Words:
+    """[[grid, -across], [-across^T, bank]]."""
+    return np.block([[grid, -across], [-across.T, bank]])
+
+
+async def joint_matrix(
+    session: Session, correlations: Correlations, matrices: Matrices, data_rows: int, gain: Words
+) -> Operand:
+    """M as an operand, (m, m) at FACTOR_SCALE, the grid's columns first.
+
+    gain: this party's share of it, a word at FACTOR_SCALE; the bank's alone, say. data_rows: rows that are not zeros.
+    """
+    own, other = matrices.own.shape[1], matrices.masked.shape[1]
+    grid, bank = (own, other) if session.party is Party.GRID else (other, own)
+    sample, place = Sample(matrices.own.shape[0], grid, bank), iter(range(1 << 10))
+
+    async def cut(words: Words, shift: int) -> Words:
+        part = await correlations.truncation(setup_number(next(place)), words.size)
+        return (await truncate(session, part, words.ravel(), shift)).reshape(words.shape)
+
+    def multiplied() -> Words:
+        return _correlation(session.party, correlations, matrices, sample) * sample.factor
+
+    raw = await session.compute(multiplied, sample.rows * own)
+    shared = await cut(raw, CROSS_SHIFT) * sample.scale(data_rows)
+    openings = iter(range(1 << 10))
+
+    async def open_(*shares: Words) -> list[Operand]:
+        return await opened(session, correlations, setup_number(next(openings)), *shares)
+
+    (c,) = await open_(shared)
+    power = await cut(product(session.party, c.transposed, c), FACTOR_SCALE)
+    series: Words = np.eye(bank, dtype=np.uint64) * gain
+    for doubling in range(DOUBLINGS):
+        n, s = await open_(series, power)
+        more = [product(session.party, n, s)]
+        if doubling < DOUBLINGS - 1:
+            more.append(product(session.party, s, s))
+        done = await cut(np.stack(more), FACTOR_SCALE)
+        series, power = series + done[0], done[-1]
+    (n,) = await open_(series)
+    (q,) = await open_(await cut(product(session.party, c, n), FACTOR_SCALE))
+    pulled = await cut(product(session.party, q, c.transposed), FACTOR_SCALE)
+    (g,) = await open_(pulled + np.eye(grid, dtype=np.uint64) * gain)
+    return Operand(block_matrix(g.opened, q.opened, n.opened), block_matrix(g.mask, q.mask, n.mask))
+
+
+def _correlation(party: Party, correlations: Correlations, matrices: Matrices, sample: Sample) -> Words:
+    """A share of X_G^T X_B over the sample, (m_G, m_B), off by the product of both masks."""
+    total = np.zeros((sample.grid, sample.bank), np.uint64)
+    for block, low, rows in sample.blocks():
+        whole = slice(low, low + rows.stop)
+        theirs = matrices.masked[whole][rows]
+        if party is Party.GRID:
+            total += cross(_words(matrices.own[whole][rows]), theirs)
+        else:
+            total += cross(theirs, correlations.matrix_mask(block, rows.stop, sample.bank).T[rows])
+    return total
+
+
+def _words(rows: Rows) -> Words:
+    return np.asarray(rows).astype(np.int64).view(np.uint64)

@@ -1,0 +1,48 @@
+"""How much longer the bank lets steps be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from common.learn.linear.gain import LONGEST, secret_gain
+from common.mpc.fixedpoint import X_SCALE, Words, encode
+from tests.reference import sigmoid
+
+ROWS = 20_000
+PENALTY = 1e-4 * np.eye(4)
+
+
+def drawn(rate: float, seed: int = 1) -> tuple[Words, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    x = np.column_stack([rng.standard_normal((ROWS, 3)), np.ones(ROWS)])
+    y = (rng.random(ROWS) < sigmoid(0.5 * x[:, 0] + np.log(rate / (1 - rate)))).astype(np.float64)
+    return np.asfortranarray(encode(x, X_SCALE).view(np.int64).astype(np.int32)), y
+
+
+@pytest.mark.parametrize(("rate", "low", "high"), [(0.5, 1.0, 1.0), (0.2, 1.0, 1.0), (0.05, 1.5, 2.7), (0.02, 3.0, 6.5)])
+def test_the_fewer_are_overdue_the_longer_are_steps(rate: float, low: float, high: float) -> None:
+    assert low <= secret_gain(*drawn(rate), PENALTY, 4.0) <= high
+
+
+def test_it_stays_within_what_the_ring_has_room_for() -> None:
+    own, label = drawn(0.002)
+    assert secret_gain(own, label, PENALTY, 4.0) == LONGEST / 4.0
+    assert secret_gain(own, label, PENALTY, 16.0) == LONGEST / 16.0
+    assert secret_gain(own, label, PENALTY, 40.0) == 1.0
+
+
+def test_labels_of_one_class_or_separated_ones_do_no_harm() -> None:
+    own, _ = drawn(0.2)
+    assert secret_gain(own, np.zeros(ROWS), PENALTY, 4.0) == 1.0
+    apart = (own[:, 0] > 0).astype(np.float64)
+    assert 1.0 <= secret_gain(own, apart, np.zeros((4, 4)), 4.0) <= 8.0
+
+
+def test_of_many_rows_every_so_many_th_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, label = drawn(0.05)
+    monkeypatch.setattr("common.learn.linear.gain._ROWS", 6000)
+    monkeypatch.setattr("common.learn.linear.gain._CACHE", 1000)
+    thinned = secret_gain(own, label, PENALTY, 4.0)
+    monkeypatch.undo()
+    assert thinned == pytest.approx(secret_gain(np.asfortranarray(own[::3]), label[::3], PENALTY, 4.0))

@@ -1,0 +1,158 @@
+"""The joint matrix against its plaintext twin, and descents that it shortens."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from common.learn.linear import joint
+from common.learn.linear.descent import nesterov
+from common.learn.linear.joint import (
+    DOUBLINGS,
+    SETUP_ROUNDS,
+    Sample,
+    cross,
+    gradient_number,
+    joint_matrix,
+    setup_number,
+    setup_openings,
+    setup_truncations,
+)
+from common.learn.linear.steps import MAX_STEPS, STEP
+from common.mpc.correlations import dealt
+from common.mpc.correlations.dealt import DealtCorrelations
+from common.mpc.dealer import Dealer
+from common.mpc.fixedpoint import FACTOR_SCALE, Reals, decode, encode
+from common.mpc.link import Fourier, Link, Taylor
+from common.mpc.session import Kind, Session
+from common.party import Party
+from tests import reference
+from tests.common.mpc.problems import Problem, begin, train
+from tests.peers import Trio, deal_work
+
+ROWS = 2000
+CLOSE = 1e-3
+
+
+def driven(correlation: float, rate: float, rows: int = ROWS, width: int = 4) -> Problem:
+    """Columns of both sides driven by one factor, and a label on what the sides differ in."""
+    rng = np.random.default_rng(7)
+    share = correlation / (correlation + width * (1 - correlation))
+    factor, noise = rng.standard_normal((rows, 1)), rng.standard_normal((rows, 2 * width))
+    x = np.sqrt(share) * factor + np.sqrt(1 - share) * noise
+    apart = x[:, :width].mean(axis=1) - x[:, width:].mean(axis=1)
+    y = (rng.random(rows) < reference.sigmoid(1.2 * apart / apart.std() + np.log(rate / (1 - rate)))).astype(np.float64)
+    parts = {Party.GRID: x[:, :width], Party.BANK: np.column_stack([x[:, width:], np.ones(rows)])}
+    whitened = {p: part @ np.linalg.inv(np.linalg.cholesky(part.T @ part / rows)).T for p, part in parts.items()}
+    return Problem(whitened, {p: np.zeros((part.shape[1],) * 2) for p, part in parts.items()}, y)
+
+
+async def opened_matrix(problem: Problem, gain: float) -> tuple[Reals, Trio]:
+    """M of both parties' shares put together, and who sent what."""
+    trio = Trio(seed=3)
+
+    async def side(session: Session, correlations: DealtCorrelations) -> tuple[Reals, Reals]:
+        begun = await begin(session, correlations, problem, Taylor(), STEP)
+        session.traffic.rounds = 0
+        session.traffic.sent.clear()
+        mine = encode(gain if session.party is Party.BANK else 0.0, FACTOR_SCALE)
+        found = await joint_matrix(session, correlations, begun.matrices, problem.rows, mine)
+        return found.opened, found.mask
+
+    async def deal(dealer: Dealer) -> None:
+        await deal_work(dealer, problem.work(nesterov(problem.rows, 1, 2.5), Taylor(), 20, joint=True))
+
+    (opened, grid), (same, bank) = (await trio.run(side, deal)).values()
+    assert (opened == same).all()
+    return decode(opened + grid + bank, FACTOR_SCALE), trio
+
+
+@pytest.mark.parametrize("gain", [1.0, 1.7, 8.0])
+@pytest.mark.parametrize("correlation", [0.0, 0.9, 0.99])
+async def test_the_matrix_is_the_twins(correlation: float, gain: float) -> None:
+    problem = driven(correlation, 0.2)
+    found, _ = await opened_matrix(problem, gain)
+    twin = reference.joint_matrix(problem.x[Party.GRID], problem.x[Party.BANK], gain)
+    assert np.abs(found - twin).max() < 2e-3 * np.abs(twin).max()
+    assert np.linalg.eigvalsh((twin + twin.T) / 2)[0] > 0
+
+
+async def test_it_undoes_the_correlation() -> None:
+    problem = driven(0.95, 0.2)
+    found, _ = await opened_matrix(problem, 1.0)
+    x = np.column_stack([problem.x[p] for p in Party])
+    before, after = (np.linalg.eigvals(m).real for m in (x.T @ x / ROWS, found @ x.T @ x / ROWS))
+    assert before.min() < 0.06 and before.max() > 1.9
+    assert after.min() > 0.95 and after.max() < 1.001
+
+
+async def test_it_costs_what_is_listed() -> None:
+    _, trio = await opened_matrix(driven(0.5, 0.2), 1.0)
+    for session in trio.session.values():
+        assert session.traffic.rounds == SETUP_ROUNDS
+        assert session.traffic.sent == {
+            Kind.MASKED_UPDATE: 8 * sum(setup_truncations(4, 5)),
+            Kind.MASKED_OPERAND: 8 * sum(setup_openings(4, 5)),
+        }
+        assert not session.opened
+
+
+@pytest.mark.parametrize("link", [Fourier(), Taylor()], ids=str)
+@pytest.mark.parametrize(("correlation", "rate", "gain"), [(0.0, 0.5, 1.0), (0.95, 0.2, 1.0), (0.99, 0.02, 1.0)])
+async def test_secure_equals_plaintext(link: Link, correlation: float, rate: float, gain: float) -> None:
+    problem, steps = driven(correlation, rate), nesterov(ROWS, 15, STEP)
+    trained = await train(Trio(seed=1), problem, steps, link, gain=gain)
+    twin = problem.twin(steps, link, gain)
+    x = np.column_stack([problem.x[p] for p in Party])
+    assert np.abs(x @ (trained.weights - twin)).max() < CLOSE * max(1.0, np.abs(x @ twin).max())
+    assert np.abs(twin).max() > 0.3
+
+
+async def test_descent_arrives_where_it_did_not() -> None:
+    problem, sigmoid = driven(0.95, 0.2), Fourier()
+    x = np.column_stack([problem.x[p] for p in Party])
+
+    def loss(weights: Reals) -> float:
+        return float(np.mean(np.logaddexp(0.0, x @ weights) - problem.y * (x @ weights)))
+
+    best = loss(reference.descend(x, problem.y, np.zeros((9, 9)), nesterov(ROWS, 3000, 2.5)))
+    trained = await train(Trio(seed=1), problem, nesterov(ROWS, 15, STEP), sigmoid, gain=1.0)
+    assert loss(trained.weights) - best < 1e-5
+    assert loss(problem.twin(nesterov(ROWS, 15, 2.5), sigmoid)) - best > 1e-3
+
+
+async def test_a_sample_of_rows_in_blocks_is_that_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every third row, over blocks that are no multiple of three, at the parties and the dealer alike."""
+    for module in (joint, dealt):
+        monkeypatch.setattr(module, "MATRIX_BLOCK", 256)
+    monkeypatch.setattr("common.mpc.product.MATRIX_BLOCK", 256)
+    monkeypatch.setattr(joint, "SAMPLE_ROWS", ROWS // 3)
+    problem = driven(0.9, 0.2)
+    found, _ = await opened_matrix(problem, 1.0)
+    taken, held = ROWS // 3 + 1, 1 - 0.5 * np.sqrt(9 / (ROWS // 3 + 1))
+    thinned = {p: x[::3] for p, x in problem.x.items()}
+    assert len(thinned[Party.GRID]) == taken
+    twin = reference.joint_matrix(thinned[Party.GRID], thinned[Party.BANK], held=held)
+    assert np.abs(found - twin).max() < 2e-3 * np.abs(twin).max()
+
+
+def test_rows_taken_and_what_their_products_become() -> None:
+    assert [Sample(rows, 4, 5).stride for rows in (1, 131_072, 262_143, 262_144, 10**6)] == [1, 1, 1, 2, 7]
+    assert Sample(1000, 4, 5).factor == round(2**40 / 1000)
+    assert [int(Sample(1000, 4, 5).scale(rows)) for rows in (1000, 800, 999)] == [256, 320, 256]
+    rows = [low + i for _, low, part in Sample(10**6, 4, 5).blocks() for i in range(*part.indices(1 << 16))]
+    assert rows == list(range(0, 10**6, 7))
+
+
+def test_numbers_meet_no_others() -> None:
+    """Steps, what comes before them, their gradients and scorings are keyed by numbers that are all different."""
+    assert MAX_STEPS < setup_number(0) < setup_number(len(setup_truncations(4, 5))) < gradient_number(0)
+    assert gradient_number(MAX_STEPS) < 1 << 48
+    assert len(setup_openings(4, 5)) == DOUBLINGS + 4 and len(setup_truncations(4, 5)) == DOUBLINGS + 4
+
+
+def test_cross_wraps() -> None:
+    rng = np.random.default_rng(1)
+    left, right = (rng.integers(0, 2**64, (9000, k), dtype=np.uint64) for k in (2, 3))
+    exact = [[sum(int(a) * int(b) for a, b in zip(x, y, strict=True)) % 2**64 for y in right.T] for x in left.T]
+    assert cross(left, right).tolist() == exact
