@@ -66,7 +66,7 @@ def test_counts_are_of_the_tables(trained: wire.Job) -> None:
         counts = getattr(trained, name).report.counts
         assert (counts.own_rows, counts.matched_ids, counts.matched_rows) == (ROWS, ROWS, ROWS)
         assert (counts.train_rows, counts.test_rows) == (ROWS - TEST, TEST)
-        assert (counts.own_columns, counts.trained_columns, counts.iterations) == (own, prepared, 15)
+        assert (counts.own_columns, counts.trained_columns, counts.iterations) == (own, prepared, 12)
 
 
 def test_exactly_what_the_plan_needs_is_opened(trained: wire.Job) -> None:
