@@ -53,8 +53,9 @@ def try_(
     """Trains on two tables with three real processes on this machine, as `wattscore try` does; raises the job's failure.
 
     grid, bank: frames or files; all processes are here, so use data that may be in one place. key: the column of enterprise
-    ids in both, or grid_key and bank_key. label: the bank's 0/1 outcomes. period: the column of months, for rows of enterprise and month. report: where
-    to write the bank's report. options: the other options of `wattscore try` by name, such as test, seed, ridge, allow_small.
+    ids in both, or grid_key and bank_key. label: the bank's 0/1 outcomes. period: the column of months, for rows of enterprise
+    and month. report: where to write the bank's report. options: the other options of `wattscore try` by name, such as test,
+    seed, ridge, allow_small.
     """
     from common.trial.run import run_trial
 
