@@ -9,8 +9,8 @@ FLAGS = 4.0  # whether a column is the label, scores leave the link's reach, the
 
 
 def left_out_bits(columns: int) -> float:
-    """Bits that tell how many of so many columns of the bank's own are left out because of the labels in their bins."""
-    return math.log2(1.0 + columns)
+    """Bits that tell how many of so many columns of the bank's own are left out, for labels in their bins and as coded."""
+    return 2.0 * math.log2(1.0 + columns)
 
 
 def count_bits(rows: int, bins: int, months: int) -> float:

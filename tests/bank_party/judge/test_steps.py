@@ -28,13 +28,13 @@ def test_a_step_is_one_to_two_rows_of_the_rarer_class_rounded_up_and_does_not_te
     for seed in range(40):
         label, u = held(rows, rate, seed)
         rarer, steps = min(label.sum(), rows - label.sum()), steps_of(label, u)
-        assert max(0.001, 1 / rarer) <= steps.rank <= max(0.001, 5 / rarer) and max(0.001, 4 / rows) <= steps.mean
+        assert max(0.001, 1 / rarer) <= steps.rank <= max(0.001, 5 / rarer) and 24 / rows <= steps.mean * 1.001
         assert f"{steps.rank:.0e}"[0] in "125" and steps == steps_of(label, u)
         found.add(steps.rank)
     assert len(found) > 1 or rows == 90_000
 
 
-def test_a_flipped_label_moves_a_told_number_in_one_case_of_four_and_an_exact_one_always() -> None:
+def test_a_flipped_label_moves_a_told_number_in_few_cases_and_an_exact_one_always() -> None:
     """Nobody but the bank knows the scores; who did, and all labels but one, would see that one this often."""
 
     def told(label: Reals, u: Reals) -> list[float]:
@@ -50,7 +50,26 @@ def test_a_flipped_label_moves_a_told_number_in_one_case_of_four_and_an_exact_on
             other[row] = 1.0 - other[row]
             moved.append([one != two for one, two in zip(before, told(other, u), strict=True)])
             assert evaluate(u, u, label).joint.auc != evaluate(u, u, other).joint.auc
-    assert 0.1 < np.mean(moved) < 0.35 and (np.mean(moved, axis=0) < 0.5).all()
+    assert 0.05 < np.mean(moved) < 0.25 and (np.mean(moved, axis=0) < 0.5).all()
+
+
+def test_a_row_whose_score_is_driven_up_and_down_seldom_shows_its_label_in_the_log_loss() -> None:
+    """A grid that colludes with a client can do that to one row in two jobs: of steps of four rows, every label was read."""
+
+    def told(label: Reals, u: Reals) -> float:
+        return to_message(Outcome(evaluation=evaluate(u, u, label)), Counter(), Counter()).evaluation.joint.logloss
+
+    read, exact = 0, 0
+    for rows, rate in ((450, 0.3), (1000, 0.05), (2000, 0.2), (6000, 0.05), (9000, 0.2)):
+        label, u = held(rows, rate)
+        for row in np.random.default_rng(3).permutation(rows)[:40]:
+            low, high = u.copy(), u.copy()
+            low[row], high[row] = -8.0, 8.0
+            read += told(label, low) != told(label, high)
+            exact += (evaluate(low, low, label).joint.logloss > evaluate(high, high, label).joint.logloss) == (
+                label[row] == 1.0
+            )
+    assert exact == 200 and read < 60
 
 
 def test_what_the_bank_keeps_is_exact() -> None:
