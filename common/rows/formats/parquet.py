@@ -65,6 +65,8 @@ class ParquetColumns:
             file = pa.parquet.ParquetFile(self._source, read_dictionary=self._text, coerce_int96_timestamp_unit="us")
             found = file.read(columns=[column]).column(0)
             found.validate(full=True)  # of a damaged file, not all of which is noticed before
+            if len(found) != self.num_rows:
+                raise pa.ArrowInvalid("a column has other rows than the file")
             return found
 
         values: pa.ChunkedArray = guarded(self._origin, read)
@@ -84,5 +86,5 @@ def guarded(origin: Origin, read: Callable[[], T]) -> T:
     """Raises DataError where the file is no Parquet file, or a damaged one."""
     try:
         return read()
-    except (pa.ArrowException, OSError, MemoryError):
+    except (pa.ArrowException, OSError, MemoryError, UnicodeError):
         raise origin.fault("the file is not valid Parquet", remedy="Write it again, or set `format`.") from None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
-from tests.common.rows.fuzz import run
+import pytest
+
+from tests.common.rows.fuzz import make, outcome, run
 
 
 def test_small_changes_of_good_tables_are_refused_by_name_or_read_whole() -> None:
@@ -15,3 +18,9 @@ def test_small_changes_of_good_tables_are_refused_by_name_or_read_whole() -> Non
 
     found = run(400, 1, on_fault)
     assert faults == [] and min(found["refused"], found["read"], found["read with a word"]) > 10, found
+
+
+@pytest.mark.parametrize("mutation", ["11-7871", "11-8123"])
+def test_what_once_ended_in_an_unnamed_error_is_refused(mutation: str, tmp_path: Path) -> None:
+    """Parquet files of one byte changed: a name of a column that is no text, a column of fewer rows than its file."""
+    assert outcome(make(random.Random(mutation), tmp_path)) == "refused"
