@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.cmac import CMAC
 
 RING, HALF = 1 << 64, 1 << 62
 MATRIX, RIDGE_MATRIX, WEIGHTS, ANGLE, LINK, RESIDUAL, TRUNCATION, TRUNCATION_BODY, TRUNCATION_TOP = range(1, 10)
+OPERAND, DOUBLINGS, SETUP, GRADIENT = 13, 6, 1 << 40, 1 << 41
 GRID, BANK = "grid", "bank"
 Vector = list[int]
 Matrix = list[Vector]  # rows
@@ -137,9 +138,9 @@ def cut(values: Vector, width: int) -> Matrix:
 
 
 def step_dealt(
-    seeds: dict[str, bytes], t: int, n: int, columns: dict[str, int], period: int, scale: int
+    seeds: dict[str, bytes], t: int, n: int, columns: dict[str, int], period: int, scale: int, mask_of_m: Matrix | None = None
 ) -> list[dict[str, Vector]]:
-    """Section 6: what D deals for step t by the taylor link, on masks alone: the tables, then the truncation."""
+    """Section 6: what D deals for step t by the taylor link, on masks alone: the tables, then the truncations."""
     other, bits = {GRID: BANK, BANK: GRID}, 38 + period.bit_length() - 1
     v = {p: words(seeds[other[p]], WEIGHTS, t, m) for p, m in columns.items()}
     h = {p: words(seeds[other[p]], RESIDUAL, t << 24, n) for p in columns}
@@ -150,8 +151,50 @@ def step_dealt(
     a = [(((word % 2**bits) >> (bits - 32)) + sum(pair)) % 2**32 for word, *pair in zip(o, *angles, strict=True)]
     known = turned([tables("taylor", period, 0, angle, scale) for angle in a])
     link = {p: less(known[i], words(seeds[other[p]], LINK, t << 24, n)) for i, p in enumerate((GRID, BANK))}
-    delta = [plus(times(masks[p], h[p]), times(turned(ridges[p]), v[p])) for p in columns]
-    return [link, truncation_dealt(seeds, t, joined(delta), 36)]
+    delta = joined([plus(times(masks[p], h[p]), times(turned(ridges[p]), v[p])) for p in columns])
+    if mask_of_m is None:
+        return [link, truncation_dealt(seeds, t, delta, 36)]
+    lack = times(mask_of_m, operand_mask(seeds, GRADIENT | t, len(delta)))
+    return [link, truncation_dealt(seeds, GRADIENT | t, negative(delta), 28), truncation_dealt(seeds, t, lack, 32)]
+
+
+def product(a: Matrix, b: Matrix) -> Matrix:
+    columns = turned(b)
+    return [[sum(x * y for x, y in zip(row, column, strict=True)) % RING for column in columns] for row in a]
+
+
+def added(*parts: Matrix) -> Matrix:
+    return [plus(*rows) for rows in zip(*parts, strict=True)]
+
+
+def negative(values: Vector) -> Vector:
+    return [-value % RING for value in values]
+
+
+def operand_mask(seeds: dict[str, bytes], number: int, count: int) -> Vector:
+    return plus(*(words(seeds[p], OPERAND, number, count) for p in (GRID, BANK)))
+
+
+def m_of(grid: Matrix, across: Matrix, bank: Matrix) -> Matrix:
+    """Section 6: the blocks of M, or of what is taken from it."""
+    top = [a + negative(b) for a, b in zip(grid, across, strict=True)]
+    return top + [negative(a) + b for a, b in zip(turned(across), bank, strict=True)]
+
+
+def setup_dealt(seeds: dict[str, bytes], n: int, g: int, b: int) -> tuple[list[dict[str, Vector]], Matrix]:
+    """Section 6: what D deals for the joint matrix, each a product of masks that its words lack; and the mask of M."""
+    columns = [cut(words(seeds[p], MATRIX, 0, n * m), n) for p, m in ((GRID, g), (BANK, b))]
+    sizes = [g * b, *[2 * b * b] * DOUBLINGS, b * b, g * b, g * g]
+    masks = [operand_mask(seeds, SETUP | j, size) for j, size in enumerate(sizes)]
+    c, q = cut(masks[0], b), cut(masks[-2], b)
+    factor = round(2**40 / n)
+    lacks = [([[x * factor for x in row] for row in product(columns[0], turned(columns[1]))], 44), (product(turned(c), c), 24)]
+    for k in range(DOUBLINGS):
+        series, power = cut(masks[1 + k], b)[:b], cut(masks[1 + k], b)[b:]
+        lacks.append((product(series, power) + (product(power, power) if k < DOUBLINGS - 1 else []), 24))
+    lacks += [(product(c, cut(masks[-3], b)), 24), (product(q, turned(c)), 24)]
+    dealt = [truncation_dealt(seeds, SETUP | j, negative(joined(lack)), shift) for j, (lack, shift) in enumerate(lacks)]
+    return dealt, m_of(cut(masks[-1], g), q, cut(masks[-3], b))
 
 
 class Side:
@@ -206,6 +249,41 @@ class Side:
         self.h = words(self.seed, RESIDUAL, t << 24, n)
         return self.say("masked_residual", less(out, self.h))
 
+    def raw_correlation(self) -> Matrix:
+        """Section 6: a share of X_G^T X_B, off by the product of both masks."""
+        if self.party == GRID:
+            return product(turned(self.x), self.e)
+        mine = cut(words(self.seed, MATRIX, 0, len(self.x) * len(self.x[0])), len(self.x))
+        return product(turned(self.e), turned(mine))
+
+    def hide(self, number: int, values: Vector) -> tuple[Vector, Vector]:
+        """What is opened of a shared array, and this party's share of what hides it."""
+        mask = words(self.seed, OPERAND, number, len(values))
+        return self.say("masked_operand", less(values, mask)), mask
+
+    def multiplied(self, a: tuple[Matrix, Matrix], b: tuple[Matrix, Matrix]) -> Matrix:
+        """A share of A B, of what is opened of each and this party's share of its mask."""
+        parts = [product(a[0], b[1]), product(a[1], b[0])]
+        return added(*parts, product(a[0], b[0])) if self.party == BANK else added(*parts)
+
+    def gradient(self, t: int, theirs: Vector) -> Vector:
+        s = plus(self.r, theirs)
+        own = plus(times(turned(self.x), s), times(self.ridge, self.q))
+        other = plus(times(turned(self.e), self.h), times(self.e_ridge, self.v))
+        self.c = truncation_sent(self.party, self.seed, GRADIENT | t, self.joined(own, other))
+        return self.say("masked_update", self.c)
+
+    def operand(self, t: int, theirs: Vector, dealt: Vector) -> Vector:
+        short = truncated(self.party, self.seed, GRADIENT | t, dealt, plus(self.c, theirs), 28)
+        self.hidden = self.hide(GRADIENT | t, short)
+        return self.hidden[0]
+
+    def joint_update(self, t: int, theirs: Vector, m: tuple[Matrix, Matrix]) -> Vector:
+        opened, mask = plus(self.hidden[0], theirs), self.hidden[1]
+        pull = joined(self.multiplied(m, (turned([opened]), turned([mask]))))
+        self.c = truncation_sent(self.party, self.seed, t, less([z << 24 for z in self.joined(*self.ahead)], pull))
+        return self.say("masked_update", self.c)
+
     def update(self, t: int, theirs: Vector) -> Vector:
         s = plus(self.r, theirs)
         own = plus(times(turned(self.x), s), times(self.ridge, self.q))
@@ -214,8 +292,8 @@ class Side:
         self.c = truncation_sent(self.party, self.seed, t, self.joined(*moved))
         return self.say("masked_update", self.c)
 
-    def step(self, t: int, theirs: Vector, dealt: Vector, momentum: int) -> None:
-        now = truncated(self.party, self.seed, t, dealt, plus(self.c, theirs), 36)
+    def step(self, t: int, theirs: Vector, dealt: Vector, momentum: int, shift: int = 36) -> None:
+        now = truncated(self.party, self.seed, t, dealt, plus(self.c, theirs), shift)
         first = len(self.own if self.party == GRID else self.other)
         halves = (now[:first], now[first:]) if self.party == GRID else (now[first:], now[:first])
         pairs = zip(halves, (self.own, self.other), strict=True)
@@ -225,6 +303,49 @@ class Side:
 
     def joined(self, own: Vector, other: Vector) -> Vector:
         return own + other if self.party == GRID else other + own
+
+
+def joint_matrix(sides: dict[str, Side], dealt: list[dict[str, Vector]], gain: float) -> dict[str, tuple[Matrix, Matrix]]:
+    """Section 6: by party, M less its mask, and the party's share of the mask. dealt: one truncation after another."""
+    g, b = len(sides[GRID].own), len(sides[BANK].own)
+    n, scaled = len(sides[GRID].x), {GRID: 0, BANK: round(gain * 2**24)}
+    cuts, opens = itertools.count(), itertools.count()
+
+    def shortened(shares: dict[str, Vector], shift: int = 24) -> dict[str, Vector]:
+        j = next(cuts)
+        sent = {p: sides[p].say("masked_update", truncation_sent(p, sides[p].seed, SETUP | j, shares[p])) for p in sides}
+        c = plus(*sent.values())
+        return {p: truncated(p, sides[p].seed, SETUP | j, dealt[j][p], c, shift) for p in sides}
+
+    def opened(shares: dict[str, Vector], width: int) -> dict[str, tuple[Matrix, Matrix]]:
+        j = next(opens)
+        hidden = {p: sides[p].hide(SETUP | j, shares[p]) for p in sides}
+        both = cut(plus(*(sent for sent, _ in hidden.values())), width)
+        return {p: (both, cut(mask, width)) for p, (_, mask) in hidden.items()}
+
+    def times_of(one: dict[str, tuple[Matrix, Matrix]], two: dict[str, tuple[Matrix, Matrix]]) -> dict[str, Vector]:
+        return {p: joined(sides[p].multiplied(one[p], two[p])) for p in sides}
+
+    def across(pair: dict[str, tuple[Matrix, Matrix]]) -> dict[str, tuple[Matrix, Matrix]]:
+        return {p: (turned(a), turned(m)) for p, (a, m) in pair.items()}
+
+    def unit(size: int, p: str) -> Vector:
+        return [scaled[p] if at % (size + 1) == 0 else 0 for at in range(size * size)]
+
+    raw = {p: [x * round(2**40 / n) % RING for x in joined(sides[p].raw_correlation())] for p in sides}
+    c = opened({p: [x * 256 % RING for x in share] for p, share in shortened(raw, 44).items()}, b)
+    power, series = shortened(times_of(across(c), c)), {p: unit(b, p) for p in sides}
+    for k in range(DOUBLINGS):
+        pair = opened({p: series[p] + power[p] for p in sides}, b)
+        s = {p: (a[b:], m[b:]) for p, (a, m) in pair.items()}
+        more, last = times_of({p: (a[:b], m[:b]) for p, (a, m) in pair.items()}, s), k == DOUBLINGS - 1
+        done = shortened(more if last else {p: more[p] + times_of(s, s)[p] for p in sides})
+        series, power = {p: plus(series[p], done[p][: b * b]) for p in sides}, {p: done[p][b * b :] for p in sides}
+    whole = opened(series, b)
+    q = opened(shortened(times_of(c, whole)), b)
+    pulled = shortened(times_of(q, across(c)))
+    first = opened({p: plus(pulled[p], unit(g, p)) for p in sides}, g)
+    return {p: (m_of(first[p][0], q[p][0], whole[p][0]), m_of(first[p][1], q[p][1], whole[p][1])) for p in sides}
 
 
 def hashed(text: str, job: bytes, elligator: Any) -> bytes:

@@ -78,10 +78,11 @@ def test_truncations(case: dict[str, Any]) -> None:
     assert {value - (x >> shift) for value, x in zip(opened, case["x"], strict=True)} <= {0, 1}
 
 
-def test_a_training_message_by_message() -> None:
+@pytest.mark.parametrize("place", [0, 2], ids=["alone", "with the joint matrix"])
+def test_a_training_message_by_message(place: int) -> None:
     file = load("trainings.json")
-    case, known = file["cases"][0], seeds(file)
-    assert case["link"] == "taylor"
+    case, known = file["cases"][place], seeds(file)
+    assert case["link"] == "taylor" and (case["gain"] is None) == (place == 0)
     label = integers(case["label"])
     sides = {
         p: Side(
@@ -89,7 +90,6 @@ def test_a_training_message_by_message() -> None:
         )
         for p in (GRID, BANK)
     }
-    grid, bank = sides[GRID], sides[BANK]
     scale, n, bits = case["table_scale"], len(label), 38 + case["period"].bit_length() - 1
     unit = max(1, round(case["steps"][0][0] / n / 4 * 2 ** (46 - scale)))
     sizes = {"period": case["period"], "step_over_n": case["steps"][0][0] / n, "factor_scale": 46 - scale}
@@ -98,17 +98,27 @@ def test_a_training_message_by_message() -> None:
     for p, side in sides.items():
         side.take(*sent[OTHER[p]])
     dealings = {p: iter(case["dealt"][p]) for p in sides}
+    columns, mask_of_m, m = {p: len(sides[p].own) for p in sides}, None, {}
+    if case["gain"] is not None:
+        setup, mask_of_m = plain.setup_dealt(known, n, columns[GRID], columns[BANK])
+        for dealt in setup:
+            assert {p: integers(next(dealings[p])) for p in sides} == dealt
+        m = plain.joint_matrix(sides, setup, case["gain"])
     for t, (_, momentum) in enumerate(case["steps"]):
-        columns = {p: len(sides[p].own) for p in sides}
-        link, truncation = plain.step_dealt(known, t, n, columns, case["period"], scale)
-        for dealt in (link, truncation):
+        link, *truncations = plain.step_dealt(known, t, n, columns, case["period"], scale, mask_of_m)
+        for dealt in (link, *truncations):
             assert {p: integers(next(dealings[p])) for p in sides} == dealt
         v = {p: sides[p].weights(t) for p in sides}
         u = {p: sides[p].u(t, v[OTHER[p]], bits) for p in sides}
         r = {p: sides[p].residual(t, u[OTHER[p]], link[p], sizes) for p in sides}
-        c = {p: sides[p].update(t, r[OTHER[p]]) for p in sides}
-        grid.step(t, c[BANK], truncation[GRID], momentum)
-        bank.step(t, c[GRID], truncation[BANK], momentum)
+        if mask_of_m is None:
+            c, shift = {p: sides[p].update(t, r[OTHER[p]]) for p in sides}, 36
+        else:
+            g = {p: sides[p].gradient(t, r[OTHER[p]]) for p in sides}
+            hidden = {p: sides[p].operand(t, g[OTHER[p]], truncations[0][p]) for p in sides}
+            c, shift = {p: sides[p].joint_update(t, hidden[OTHER[p]], m[p]) for p in sides}, 32
+        for p, side in sides.items():
+            side.step(t, c[OTHER[p]], truncations[-1][p], momentum, shift)
     for p, side in sides.items():
         assert side.sent == [(message["kind"], integers(message)) for message in case["sent"][p]]
         assert (side.own, side.other) == (integers(case["own"][p]), integers(case["other"][p]))
