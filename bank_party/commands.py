@@ -16,6 +16,7 @@ from bank_party.settings import BankSettings
 from common.daemon.budget import allow_command, budget_command
 from common.daemon.commands import models_command, monitor_command, report_command, verify_command
 from common.daemon.daemon import start
+from common.daemon.jobs import jobs_command
 from common.daemon.seat import Seat
 from common.doctor.cli import doctor_command
 from common.doctor.side import Side
@@ -47,6 +48,7 @@ def _page(data: Path, job: str, lang: Choice, card: Card) -> Report:
 
 
 serve = serve_command(SEAT.name, partial(start, SEAT))
+jobs = jobs_command(SEAT)
 models = models_command(SEAT)
 budget = budget_command(SEAT)
 allow = allow_command(SEAT)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from common.daemon.budget import allow_command, budget_command
 from common.daemon.commands import models_command, monitor_command, report_command, verify_command
 from common.daemon.daemon import start
+from common.daemon.jobs import jobs_command
 from common.daemon.seat import Seat
 from common.disk.folder import Name
 from common.doctor.cli import doctor_command
@@ -46,6 +47,7 @@ def _page(data: Path, job: str, lang: Choice, card: Card) -> Report:
 
 
 serve = serve_command(SEAT.name, partial(start, SEAT))
+jobs = jobs_command(SEAT)
 models = models_command(SEAT)
 budget = budget_command(SEAT)
 allow = allow_command(SEAT)

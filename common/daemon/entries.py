@@ -12,11 +12,12 @@ def party_group(name: str, about: str, module: str, **own: str) -> LazyGroup:
         serve="Serve until SIGTERM or Ctrl-C, then end running jobs in order.",
         doctor="Check this side, and through it the other.",
         budget="Show what is spent and left of each budget, and what each client has had.",
-        allow="Let a CLIENT have more than the policy's rates, for a while.",
+        allow="Let CLIENT (wattscore://org/role) have more than the policy's rates, for a while.",
+        jobs="List the jobs this party was offered, refused ones too.",
         models="List this party's models: version, stage, and how the champion changed.",
         monitor="Show how what was scored has changed since training.",
         report="Write the report of a training JOB for review and signature.",
-        verify="Compare a REPORT with its tables, and with what this party's folder gives now.",
+        verify="Compare a REPORT with its JSON and CSV, and with what this party's folder gives now.",
         **own,
     )
     return LazyGroup(name, about, listed)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from prometheus_client import CollectorRegistry
 
@@ -19,6 +20,7 @@ from common.disk.refused import refused
 from common.disk.scratch import Scratch
 from common.errors import IdentityError, JobCancelled, JobStateError, PeerProtocolError, WattScoreError
 from common.home.home import Home
+from common.home.jobbook import Offered
 from common.home.models import is_job_name
 from common.home.outcome import Outcome
 from common.learn.dealings import MESSAGES
@@ -110,11 +112,12 @@ class Runner:
             await asyncio.wait(tasks, timeout=5.0)
 
     async def _offered(self, offer: wire.Offer, send: Send) -> None:
-        kind = ""
+        kind, asked = "", Offered(offer.job)
         try:
             self._check_name(offer.job)
             plan = parse_plan(offer.plan, f"job {offer.job}")
             kind, client = plan.kind, _client(offer)
+            asked = self._asked(offer.job, plan, client)
             self._home.policy.check(plan)
             if isinstance(plan, Plan):
                 check_offer(plan, self.party, self._settings.datasets, self._home.policy)
@@ -130,11 +133,33 @@ class Runner:
             else:
                 _log.exception("job %s refused", offer.job)
             self._metrics.refused(kind, type(error).__name__)
+            public = error.public if isinstance(error, WattScoreError) else type(error).__name__
+            self._enter(replace(asked, state="refused", cause=public))
             await send(wire.FromParty(refuse=wire.Refuse(job=offer.job, fault=to_fault(error, self.party.value))))
             return
         self._jobs[offer.job] = _Running(plan, client, JobWatch(self._metrics, offer.job, plan.kind))
         self._meeting.expect(offer.job)
+        self._enter(asked)
+        about = (offer.job, plan.kind, plan.name, client, asked.dataset or "none")
+        _log.info("job %s accepted: %s %r asked for by %s, on dataset %s", *about)
         await send(wire.FromParty(accept=wire.Accept(job=offer.job)))
+
+    def _asked(self, job: str, plan: AnyPlan, client: str) -> Offered:
+        dataset = plan.side(self.party).dataset if isinstance(plan, Plan) else ""
+        return Offered(job, plan.kind, plan.name, client, dataset, plan.digest().hex())
+
+    def _enter(self, asked: Offered) -> None:
+        """A book that cannot be written is logged, and ends no daemon: what must not be lost is charged elsewhere."""
+        try:
+            self._home.jobs.enter(asked)
+        except (OSError, sqlite3.Error):
+            _log.exception("job %s: not entered in the book of jobs", asked.job)
+
+    def _end(self, job: str, state: str, cause: str = "", counts: Mapping[str, int] | None = None) -> None:
+        try:
+            self._home.jobs.end(job, state, cause, counts)
+        except (OSError, sqlite3.Error):
+            _log.exception("job %s: its end is not entered in the book of jobs", job)
 
     def _check_name(self, job: str) -> None:
         """The coordinator names jobs, and files are named after them: a name must be one, and new here."""
@@ -166,10 +191,12 @@ class Runner:
             reporter.stop()
             await send(wire.FromParty(done=wire.Done(job=job, report=done)))
             running.watch.ended()
+            self._end(job, "done", counts={d.name: value for d, value in done.counts.ListFields()})
             _log.info("job %s done", job)
         except (Exception, asyncio.CancelledError) as error:
             cause = running.cause or refused(error) or error
             running.watch.ended(type(cause).__name__)
+            self._end(job, "failed", cause.public if isinstance(cause, WattScoreError) else type(cause).__name__)
             if isinstance(cause, WattScoreError):
                 _log.warning("job %s ended: %s", job, cause)
             else:

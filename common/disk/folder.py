@@ -148,6 +148,16 @@ _SCORES = Kept(
 )
 _JOBS = Kept(Name.JOBS, "every job", "the daemon", BackUp.YES, "the list of jobs, with plans and results", "the list of jobs")
 
-GRID: Sequence[Kept] = (_MODELS, _LEDGER, _REGISTRY, _SPENT, _SEEDS, _SETS, _RATES, _HISTORY, _STOCK, _SCRATCH, _LOG)
-BANK: Sequence[Kept] = (_MODELS, _SCORES, _TOLD, _REGISTRY, _SPENT, _SEEDS, _SETS, _RATES, _HISTORY, _STOCK, _SCRATCH, _LOG)
+_OFFERED = Kept(
+    Name.JOBS,
+    "the jobs that were offered: by whom, on which dataset, accepted or why not, how they ended",
+    "the daemon",
+    BackUp.YES,
+    "who asked for what, for an audit",
+    "the record of what was asked for",
+)
+
+_BOTH = (_REGISTRY, _SPENT, _SEEDS, _SETS, _RATES, _OFFERED, _HISTORY, _STOCK, _SCRATCH, _LOG)
+GRID: Sequence[Kept] = (_MODELS, _LEDGER, *_BOTH)
+BANK: Sequence[Kept] = (_MODELS, _SCORES, _TOLD, *_BOTH)
 COORDINATOR: Sequence[Kept] = (_JOBS, _LOG)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from common.disk.folder import Name
+from common.home.jobbook import JobBook
 from common.home.models import ModelStore
 from common.home.rates import Rates
 from common.home.registry import Registry
@@ -30,6 +31,7 @@ class Home:
         self.stocks = Stocks(data / Name.STOCK, data / Name.SPENT, dealer, policy.stock_mib)
         self.seeds = SeedBook(data / Name.SEEDS)
         self.rates = Rates(data / Name.RATES, self.command)
+        self.jobs = JobBook(data / Name.JOBS)
         self.sets = SetBook(data / Name.SETS)
         self.registry, self.history = Registry(data / Name.REGISTRY), Book(data / Name.HISTORY)
 

@@ -42,7 +42,8 @@ class Desk:
         )
         self.door, self.sent = Door(BANK), list[wire.FromParty]()
         nobody: Any = None
-        self.runner = Runner(GridRole(home := GridHome.of(settings)), settings, home, self.door, nobody)
+        self.home = home = GridHome.of(settings)
+        self.runner = Runner(GridRole(home), settings, home, self.door, nobody)
 
     async def send(self, message: wire.FromParty) -> None:
         self.sent.append(message)
@@ -68,6 +69,18 @@ async def test_a_good_offer_is_accepted_and_the_bank_expected(desk: Desk) -> Non
     await desk.runner.take(stop, desk.send)
     assert not desk.door._arrived and not desk.sent
     await desk.runner.take(stop, desk.send)  # of a job that is not here: nothing
+
+
+async def test_what_was_offered_is_in_the_partys_own_book(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        await desk.offer(plan(name="overdue"))
+        await desk.offer(plan("elsewhere"), "train-2")
+        await desk.offer("{", "train-3")
+    accepted, refused, broken = desk.home.jobs.jobs()
+    assert (accepted.state, accepted.name, accepted.client, accepted.dataset) == ("accepted", "overdue", CLIENT, "t")
+    assert (refused.state, refused.dataset, refused.cause) == ("refused", "elsewhere", "the grid has no dataset 'elsewhere'")
+    assert (broken.state, broken.kind, broken.client) == ("refused", "", "") and broken.cause
+    assert f"job train-1 accepted: train 'overdue' asked for by {CLIENT}, on dataset t" in caplog.text
 
 
 @pytest.mark.parametrize(

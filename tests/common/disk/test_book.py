@@ -15,6 +15,7 @@ from bank_party.told import ToldBook
 from common.coordinator.journal import Journal
 from common.disk.book import open_book
 from common.errors import ConfigError
+from common.home.jobbook import JobBook
 from common.home.rates import Rates
 from common.home.registry import Registry
 from common.home.seedbook import SeedBook
@@ -79,7 +80,7 @@ def test_what_must_outlast_a_power_cut_is_opened_so_and_nobody_opens_a_book_othe
             if isinstance(node.func, ast.Attribute) and node.func.attr == "connect" and name != "common/disk/book.py":
                 assert not (isinstance(node.func.value, ast.Name) and node.func.value.id == "sqlite3"), name
     assert {name for name, found in calls.items() if all(found)} == DURABLE
-    assert calls.keys() - DURABLE == {"common/monitor/book.py", "common/coordinator/journal.py"}
+    assert calls.keys() - DURABLE == {"common/monitor/book.py", "common/coordinator/journal.py", "common/home/jobbook.py"}
     assert calls.keys() == BOOKS.keys(), "and each is held to its version below"
 
 
@@ -106,6 +107,7 @@ def test_a_book_is_of_the_version_it_was_made_with_and_no_other_is_read(tmp_path
 BOOKS: dict[str, Callable[[Path], object]] = {
     "bank_party/told.py": ToldBook,
     "common/coordinator/journal.py": Journal,
+    "common/home/jobbook.py": JobBook,
     "common/home/rates.py": lambda file: Rates(file, "bank"),
     "common/home/registry.py": Registry,
     "common/home/rowbook.py": Ledger,

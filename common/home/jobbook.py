@@ -1,0 +1,76 @@
+"""A party's book of the jobs it was offered: who asked for what, on which dataset, accepted or why not, how each ended."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from common.disk.book import open_book
+
+_VERSION = 1
+_MOST = 10_000  # jobs kept: whoever offers must not fill the disk
+_LONG = 500  # characters of a text of others
+_TABLE = (
+    "create table if not exists jobs (number integer primary key, job text not null, kind text not null, name text not null,"
+    " client text not null, dataset text not null, plan text not null, at real not null, state text not null,"
+    " ended real not null, cause text not null, counts text not null)"
+)
+_END = "update jobs set state = ?, ended = ?, cause = ?, counts = ? where job = ? and state = 'accepted'"
+_COLUMNS = "job, kind, name, client, dataset, plan, at, state, ended, cause, counts"
+
+
+@dataclass(frozen=True)
+class Offered:
+    """One job as this party was asked for it.
+
+    plan: its SHA-256. state: refused, accepted, done or failed. at, ended: seconds since 1970, 0 where it has not ended.
+    cause: why it was refused or failed, as others heard it. counts: what the party counted, without any row's value.
+    """
+
+    job: str
+    kind: str = ""
+    name: str = ""
+    client: str = ""
+    dataset: str = ""
+    plan: str = ""
+    at: float = 0.0
+    state: str = "accepted"
+    ended: float = 0.0
+    cause: str = ""
+    counts: Mapping[str, int] | None = None
+
+
+class JobBook:
+    """Opening makes the file where it is new. An entry is written when a job is answered, and again when it is over."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        with open_book(file, version=_VERSION) as book:
+            book.execute(_TABLE)
+
+    def enter(self, offered: Offered) -> None:
+        """A job that was answered; of very many, the newest are kept."""
+        texts = (offered.job, offered.kind, offered.name, offered.client, offered.dataset, offered.plan)
+        row = [*(text[:_LONG] for text in texts), offered.at or time.time(), offered.state, 0.0, offered.cause[:_LONG], "{}"]
+        with open_book(self._file, version=_VERSION) as book:
+            book.execute(f"insert into jobs ({_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608
+            book.execute("delete from jobs where number <= (select max(number) from jobs) - ?", (_MOST,))
+
+    def end(self, job: str, state: str, cause: str = "", counts: Mapping[str, int] | None = None) -> None:
+        """How an accepted job ended."""
+        row = (state, time.time(), cause[:_LONG], json.dumps(dict(counts or {})), job)
+        with open_book(self._file, version=_VERSION) as book:
+            book.execute(_END, row)
+
+    def jobs(self, last: int = 0, job: str = "") -> list[Offered]:
+        """The newest `last` of all, or of those of one name, oldest first; 0: all that are kept."""
+        with open_book(self._file, version=_VERSION) as book:
+            found = book.execute(
+                f"select {_COLUMNS} from jobs where ? in ('', job) order by number desc limit ?",  # noqa: S608
+                (job, last or -1),
+            ).fetchall()
+        names = [f.name for f in fields(Offered)]
+        return [Offered(**dict(zip(names, (*row[:-1], json.loads(row[-1])), strict=True))) for row in reversed(found)]

@@ -1,0 +1,33 @@
+"""The book of offered jobs: what is entered, that nobody fills it, that an end belongs to an accepted job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from common.home import jobbook
+from common.home.jobbook import JobBook, Offered
+
+
+def test_a_job_from_its_offer_to_its_end(tmp_path: Path) -> None:
+    book = JobBook(tmp_path / "jobs.sqlite")
+    asked = Offered("train-1", "train", "overdue", "wattscore://acme/client", "loans", "ab12")
+    book.enter(asked)
+    book.enter(Offered("train-2", state="refused", cause="no dataset 'x'"))
+    book.end("train-1", "done", counts={"own_rows": 7})
+    book.end("train-2", "done")
+    first, second = JobBook(tmp_path / "jobs.sqlite").jobs()
+    assert (first.job, first.client, first.dataset, first.plan) == ("train-1", asked.client, "loans", "ab12")
+    assert (first.state, first.counts) == ("done", {"own_rows": 7}) and first.ended >= first.at > 0
+    assert (second.state, second.cause, second.ended) == ("refused", "no dataset 'x'", 0.0)
+    assert [one.job for one in book.jobs(last=1)] == ["train-2"] and book.jobs(job="train-1") == [first]
+
+
+def test_whoever_offers_does_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobbook, "_MOST", 3)
+    book = JobBook(tmp_path / "jobs.sqlite")
+    for number in range(9):
+        book.enter(Offered(f"train-{number}", state="refused", cause="x" * 10_000))
+    kept = book.jobs()
+    assert [one.job for one in kept] == ["train-6", "train-7", "train-8"] and len(kept[0].cause) == 500
