@@ -1,75 +1,41 @@
-"""`wattscore-health --config FILE.toml`: does the daemon of this configuration, on this machine, serve?
+"""`wattscore-health`, which a container engine runs every few seconds: it must cost nothing on a busy machine.
 
-It asks with the daemon's own certificate, and reads no more of the configuration than that takes: a container engine runs
-it every few seconds.
+Where the daemon keeps a heartbeat (WATTSCORE_HEARTBEAT, as in the image), its age is all that is looked at, and nothing but the
+standard library is loaded. Without, or with any option, the daemon is asked over mTLS.
 """
 
 from __future__ import annotations
 
-import asyncio
+import os
 import sys
+import time
 from pathlib import Path
-from typing import Any, NoReturn
 
-import click
-
-from common import __version__
-from common.config import read_toml, validate
-from common.errors import ConfigError, WattScoreError
-from common.visible import visible
-from common.wire.health import check_health
-from common.wire.tls import Credentials, TlsConfig
-
-_ANY = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104  (where a daemon that listens everywhere is reached)
+EVERY = 5.0  # seconds between two beats
+_OLD = 60.0  # seconds, from which on the daemon's loop does not answer
 
 
-@click.command()
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    required=True,
-    envvar="WATTSCORE_CONFIG",
-    help="The daemon's configuration file (TOML).",
-)
-@click.option("--timeout", type=click.FloatRange(min=0.1), default=4.0, show_default=True, help="Seconds to wait.")
-@click.version_option(__version__, prog_name="wattscore-health")
-def main(config: Path, timeout: float) -> None:
-    """Exit code 0 if the daemon of this configuration serves, 1 if not, 2 if the configuration cannot be used."""
+def main() -> None:
+    """Exit code 0 if the daemon serves, 1 if not, 2 if that cannot be asked."""
+    beat = os.environ.get("WATTSCORE_HEARTBEAT")
+    if beat and len(sys.argv) == 1:
+        sys.exit(check_beat(Path(beat)))
+    from common.process.probe import main as ask
+
+    ask()
+
+
+def check_beat(file: Path) -> int:
+    """0 if the heartbeat is fresh, else 1, with a line on standard error."""
     try:
-        address, credentials = read_daemon(config)
-    except WattScoreError as error:
-        _end(error, 2)
-    try:
-        asyncio.run(check_health(address, credentials.identity, credentials, timeout))
-    except WattScoreError as error:
-        _end(error, 1)
-    click.echo(f"{credentials.identity} serves at {address}")
-
-
-def read_daemon(config: Path) -> tuple[str, Credentials]:
-    """The HOST:PORT at which this machine reaches the daemon of `config`, and the daemon's credentials.
-
-    Raises ConfigError for a file without `listen` or a usable `tls`, IdentityError for an unusable certificate.
-    """
-    raw = read_toml(config)
-    host, colon, port = str(raw.get("listen", "")).rpartition(":")
-    if not (host and colon and port.isdigit()):
-        raise ConfigError(f"{config}: no 'listen' to ask", remedy='At the bank, listen = "127.0.0.1:7002" is enough.')
-    return f"{_ANY.get(host, host)}:{port}", Credentials.load(validate(TlsConfig, _tls(raw, config), f"{config}: tls"))
-
-
-def _tls(raw: dict[str, Any], config: Path) -> dict[str, Any]:
-    """The table `tls`, its paths relative to the file's folder."""
-    table = raw.get("tls")
-    if not isinstance(table, dict):
-        raise ConfigError(f"{config}: missing key 'tls'")
-    folder = config.resolve().parent
-    return {key: str(folder / value) if isinstance(value, str) else value for key, value in table.items()}
-
-
-def _end(error: WattScoreError, code: int) -> NoReturn:
-    click.echo(visible(f"wattscore-health: {error}"), err=True)
-    sys.exit(code)
+        age = time.time() - file.stat().st_mtime
+    except OSError as error:
+        sys.stderr.write(f"wattscore-health: {file}: no heartbeat ({error.strerror}): the daemon has not started\n")
+        return 1
+    if age > _OLD:
+        sys.stderr.write(f"wattscore-health: the last heartbeat is {age:.0f} s old: the daemon's loop does not answer\n")
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

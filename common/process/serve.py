@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from common.disk.files import write_private
 from common.errors import WattScoreError
 from common.logs import fatal
+from common.process.health import EVERY
 from common.process.memory import keep_freed_memory
 from common.process.metrics import MetricsServer
 from common.process.settings import Process
@@ -50,10 +51,16 @@ def serve_command(name: str, start: Start) -> click.Command:
         "--config", type=click.Path(path_type=Path), required=True, envvar="WATTSCORE_CONFIG", help="Configuration file (TOML)."
     )
     @click.option("--ready-file", type=click.Path(path_type=Path), help="Write a JSON line with the port here once ready.")
-    def serve(config: Path, ready_file: Path | None) -> None:
+    @click.option(
+        "--heartbeat",
+        type=click.Path(path_type=Path),
+        envvar="WATTSCORE_HEARTBEAT",
+        help="Touch this file every 5 s, for `wattscore-health`; removed at the end.",
+    )
+    def serve(config: Path, ready_file: Path | None, heartbeat: Path | None) -> None:
         """Serve until SIGTERM or Ctrl-C, then end running jobs in order."""
         try:
-            asyncio.run(_serve(name, start, config, ready_file))
+            asyncio.run(_serve(name, start, config, ready_file, heartbeat))
         except WattScoreError as error:
             fatal(name, error)
             sys.exit(2)
@@ -70,7 +77,7 @@ def serve_metrics(settings: Process, registry: CollectorRegistry) -> MetricsServ
     return server
 
 
-async def _serve(name: str, start: Start, config: Path, ready_file: Path | None) -> None:
+async def _serve(name: str, start: Start, config: Path, ready_file: Path | None, heartbeat: Path | None) -> None:
     keep_freed_memory()
     raise_descriptors()
     os.umask(0o077)  # models, scores and ledgers are for this user alone
@@ -79,7 +86,7 @@ async def _serve(name: str, start: Start, config: Path, ready_file: Path | None)
     for number in _SIGNALS:
         loop.add_signal_handler(number, stopping.set)
     try:
-        await _until(stopping, name, start, config, ready_file)
+        await _until(stopping, name, start, config, ready_file, heartbeat)
     finally:
         # The loop gives signals back as it closes: one that comes then must not change how a process ends that was told to.
         for number in _SIGNALS if stopping.is_set() else ():
@@ -87,18 +94,37 @@ async def _serve(name: str, start: Start, config: Path, ready_file: Path | None)
             signal.signal(number, signal.SIG_IGN)
 
 
-async def _until(stopping: asyncio.Event, name: str, start: Start, config: Path, ready_file: Path | None) -> None:
+async def _until(
+    stopping: asyncio.Event, name: str, start: Start, config: Path, ready_file: Path | None, heartbeat: Path | None
+) -> None:
     log = logging.getLogger(name)
     daemon = await start(config)
     if ready_file is not None:
         write_private(ready_file, (json.dumps({"port": daemon.port, "pid": os.getpid()}) + "\n").encode())
     log.info("ready%s", f" on port {daemon.port}" if daemon.port else "")
+    beating = asyncio.ensure_future(_beat(heartbeat)) if heartbeat is not None else None
     running = asyncio.ensure_future(daemon.run())
     waiting = asyncio.ensure_future(stopping.wait())
     await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     log.info("stopping")
+    if beating is not None and heartbeat is not None:
+        beating.cancel()
+        heartbeat.unlink(missing_ok=True)
     await daemon.stop(f"the {name} is shutting down")
     if running.done():
         running.result()
     running.cancel()
+
+
+async def _beat(file: Path) -> None:
+    """Touches `file` for as long as the loop goes round. One that cannot be written is logged once."""
+    told = False
+    while True:
+        try:
+            file.touch(mode=0o600)
+        except OSError as error:
+            if not told:
+                _log.warning("%s: no heartbeat can be written: %s", file, error.strerror)
+            told = True
+        await asyncio.sleep(EVERY)

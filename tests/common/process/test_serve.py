@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -9,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from common.process.serve import _beat
 from tests.patience import patience
 from tests.source import ROOT
 
 SCRIPT = """
-import asyncio, signal, sys
+import asyncio, os, signal, sys
 from common.errors import ConfigError, PeerLost
 from common.process.serve import serve_command
 
@@ -22,7 +24,8 @@ class Daemon:
     async def run(self):
         if LOST:
             raise PeerLost("the disk is gone")
-        await asyncio.sleep(0)
+        while not os.path.exists(sys.argv[-1]):
+            await asyncio.sleep(0.01)
         signal.raise_signal(signal.SIGTERM)
         await asyncio.Event().wait()
     async def stop(self, reason):
@@ -46,7 +49,8 @@ print("ended")
 
 
 def run(folder: Path, config: str = "good.toml", how: str = "well") -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-c", SCRIPT, "--config", str(folder / config), "--ready-file", str(folder / "ready"), how]
+    words = [sys.executable, "-c", SCRIPT, "--config", str(folder / config), "--ready-file", str(folder / "ready")]
+    words += ["--heartbeat", str(folder / "alive"), how]
     return subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=patience(60))
 
 
@@ -73,3 +77,19 @@ def test_what_it_cannot_start_with_or_recover_from_ends_it_with_2(tmp_path: Path
     for config, how, says in (("bad.toml", "well", "no such key. Mend it."), ("good.toml", "lost", "the disk is gone")):
         done = run(tmp_path, config, how)
         assert done.returncode == 2 and f"tester: {says}" in done.stderr and "ended" not in done.stdout
+
+
+def test_the_heartbeat_comes_while_it_serves_and_goes_with_it(ended: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    folder, done = ended
+    assert done.returncode == 0 and not (folder / "alive").exists()  # `run` above ends once it is there
+
+
+async def test_a_heartbeat_that_cannot_be_written_is_logged_and_ends_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    beating = asyncio.ensure_future(_beat(tmp_path / "none" / "alive"))
+    async with asyncio.timeout(patience(5)):
+        while "no heartbeat can be written" not in caplog.text:
+            await asyncio.sleep(0.01)
+    assert not beating.done()
+    beating.cancel()

@@ -15,7 +15,7 @@ from rich.console import Console
 from common.client.client import Client
 from common.errors import ConfigError, DataError, PeerLost
 from common.party import Identity
-from common.process.health import main, read_daemon
+from common.process.probe import main, read_daemon
 from common.process.settings import ClientSettings
 from common.trial.processes import CLIENT, COORDINATOR
 from common.trial.remote import await_coordinator, check_folder, run_through
@@ -97,6 +97,6 @@ def test_a_configuration_that_cannot_be_asked(tmp_path: Path, text: str, says: s
 
 def test_asking_loads_no_tables_and_no_arithmetic() -> None:
     """A container engine asks every few seconds."""
-    asked = "import sys, common.process.health; print([m for m in ('numpy', 'pandas', 'pyarrow') if m in sys.modules])"
+    asked = "import sys, common.process.probe; print([m for m in ('numpy', 'pandas', 'pyarrow') if m in sys.modules])"
     said = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout
     assert said == "[]\n"
