@@ -26,7 +26,7 @@ from common.trust.authority import import_bundle, make_ca, renew
 from tests.scenarios.data.inputs import CASES, Case, base
 from tests.scenarios.end_to_end.lab import LOOSE, Lab, fail, make_plan, succeed
 
-FLOORS = {"min_matched": 50, "min_rows": 100, "min_per_class": 20}
+FLOORS = {"min_matched": 50, "min_rows": 100}
 SMALL: dict[str, Any] = {
     "keys": ("id", "period"), "limits": FLOORS, "preparation": {"min_binary": 20}, "model": {"iterations": 2},
 }  # fmt: skip
@@ -51,7 +51,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         case.write(grid, folder / "grid" / case.key)
         bank.to_csv(folder / "bank" / case.key, index=False)
     policy = {**LOOSE, **FLOORS, "min_binary": 20}
-    with Lab(folder, datasets, {"grid": {"policy": policy}, "bank": {"policy": policy}}) as lab:
+    with Lab(folder, datasets, {"grid": {"policy": policy}, "bank": {"policy": policy | {"min_per_class": 20}}}) as lab:
         for key in MORE:
             lab.write(key, *base(NUMBERS[key]))
         yield lab

@@ -16,7 +16,10 @@ async def _tell(self: service.Coordinator, party: Party, message: party_pb2.ToPa
     if message.WhichOneof("message") == "offer" and party is Party.BANK:
         plan = json.loads(message.offer.plan)
         plan["model"]["ridge"] = 0.5
-        message = party_pb2.ToParty(offer=party_pb2.Offer(job=message.offer.job, plan=json.dumps(plan)))
+        other = party_pb2.ToParty()
+        other.CopyFrom(message)
+        other.offer.plan = json.dumps(plan)
+        message = other
     await _honest(self, party, message)
 
 

@@ -120,7 +120,8 @@ def test_a_file_that_is_not_there(lab: Lab, client: Client) -> None:
         ('{"kind":"guess"}', "kind 'guess' is not known"),
         ("[]", "missing key 'grid'"),
         ("not json", "not valid JSON"),
-        ("[" * 100_000, "not valid JSON"),
+        ("[" * 60_000, "not valid JSON"),
+        ("[" * 100_000, "too long (expected at most 65536 bytes"),
     ],
 )
 def test_a_plan_the_coordinator_cannot_take(client: Client, text: str, says: str) -> None:

@@ -21,6 +21,7 @@ from common.trust.authority import fingerprint, renew
 from common.trust.revoked import revoke
 from tests.patience import patience
 from tests.scenarios.end_to_end.lab import (
+    UNRATED,
     Lab,
     dataset_files,
     eventually,
@@ -40,6 +41,7 @@ SLOW = make_plan("main", model={"iterations": 300})
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("operations")
     settings: dict[str, Any] = {name: dict(OPERATED) for name in ("coordinator", "grid", "bank")}
+    settings["grid"]["policy"] = settings["bank"]["policy"] = UNRATED
     settings["coordinator"]["attend_timeout"] = 5.0  # one test waits for a bank that will not come
     with Lab(folder, dataset_files(folder, ("main", "bad")), settings) as lab:
         lab.write("main", *make_tables(PREFIX))

@@ -162,12 +162,12 @@ def type_line(land: Land, line: str) -> object:
         shutil.copy(land.home / "grid" / "certs" / "grid-party.pem", land.home / "bank" / words[2])
     if words[0] == "cancel":
         line = line.replace(JOB, land.submit_a_long_one())
-    if words[0] == "try":
+    if words[0] in ("check", "try"):
         write_both(land.home / "alone", "--period" in words)
     if words[0] == "promote":  # so that there is a champion to roll back to
         land.run(f"wattscore promote {JOB}")
         land.train("wattscore train plan.toml --watch")
-    org = {"grid-party": "grid", "features": "grid", "try": "alone"}
+    org = {"grid-party": "grid", "features": "grid", "try": "alone", "check": "alone"}
     return land.train(line) if words[0] == "train" else land.run(line, org.get(words[0], org.get(name, "bank")))
 
 

@@ -81,7 +81,10 @@ def test_the_bank_finds_calibrated_probabilities_scores_grades_and_decisions(sco
 def test_the_grids_reasons_are_told_of_an_opened_model_where_both_policies_allow(lab: Lab, client: Client, model: str) -> None:
     _, kind, message = fail(client, score(model, "spoken", grid_reasons=1))
     assert kind == "PlanError" and f"nobody holds the weights of model {model}" in message
-    for name, policy in (("grid", GRID_POLICY), ("bank", {**BANK_POLICY, "label_bits": 0.2})):  # 12 weights of 15 bits
+    for name, policy in (
+        ("grid", GRID_POLICY),
+        ("bank", {**BANK_POLICY, "label_bits": 2.0}),
+    ):  # and other tests have told of these rows
         lab.restart(name, policy={**policy, "own_weights": True})
     opened = succeed(client, make_plan("main", model={"reveal": "owners"})).id
     before = read_scores(lab, succeed(client, score(opened, "spoken")).id)
@@ -120,7 +123,7 @@ def test_the_same_model_read_again_gives_the_same_scores_but_for_a_step(
 def test_one_row_is_scored_by_so_many_models_only(client: Client, lab: Lab) -> None:
     lab.write("other", *make_tables("B"))
     first = succeed(client, make_plan("other")).id
-    lab.restart("grid", policy={"scores_per_row": 1})  # the book outlives the process
+    lab.restart("grid", policy={**GRID_POLICY, "scores_per_row": 1})  # the book outlives the process
     second = run(client, make_plan("other", model={"ridge": 0.01}))
     assert (second.state, second.fault.origin, second.fault.kind) == ("failed", "grid", "PolicyError")
     assert second.fault.message == "450 of 450 rows have been scored by 1 models already"
