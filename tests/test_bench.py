@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from common.plan.linear import Model
 from tests.bench import report
 from tests.bench.__main__ import main
 from tests.bench.chart import draw
 from tests.bench.growth import fit
 from tests.bench.instruments import Meter
 from tests.bench.profiled import NAMED, locate
+from tests.bench.worlds import measure, worlds
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +129,12 @@ def test_the_chart_and_tables_are_drawn(tmp_path: Path, result: dict[str, object
     assert all(path.stat().st_size > 10_000 for path in draw(growth, tmp_path))
     assert "| rows | seconds | 1.00 |" in report.growth(growth).markdown()
     assert report.training([result]).markdown().count("\n") == 5  # type: ignore[list-item]
+
+
+def test_a_default_training_ends_close_to_the_optimum_of_worlds() -> None:
+    """The hardest labels of the smallest size: what the sides differ in, at correlations up to 0.99; heavy tails among them."""
+    hard = [w for w in worlds() if w.rows == 3000 and w.label == "differing" and w.correlation >= 0.95]
+    assert len(hard) == 6 and {w.heavy for w in hard} == {False, True}
+    for world in hard:
+        found = measure(world, Model())
+        assert found["excess"] < 2e-4 and found["auc_lost"] < 0.001, found

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import click
 
+from common.plan.linear import Model
 from tests.bench import report
 from tests.bench.align import bench_align
 from tests.bench.features import bench_features
@@ -18,6 +19,7 @@ from tests.bench.rare import bench_rare
 from tests.bench.score import bench_score
 from tests.bench.suite import FULL, QUICK, run_suite
 from tests.bench.train import Workload, bench_train
+from tests.bench.worlds import bench_worlds
 
 _JSON = click.option("--json", "out", type=click.Path(path_type=Path), help="Write the result here.")
 _REPEAT = click.option("--repeat", default=1, show_default=True, help="Jobs to take medians of.")
@@ -143,7 +145,7 @@ def features(rows: int, repeat: int, out: Path | None) -> None:
 @click.option("--rows", default=200_000, show_default=True, help="Matched enterprise-months, about.")
 @click.option("--overdue", default=0.03, show_default=True, help="Share of repayments overdue.")
 @click.option(
-    "--iterations", multiple=True, type=int, default=(15,), show_default=True, help="Of each job; give it many times."
+    "--iterations", multiple=True, type=int, default=(12,), show_default=True, help="Of each job; give it many times."
 )
 @click.option("--step", type=float, help="Step size; default: the plan's.")
 @_JSON
@@ -151,6 +153,16 @@ def rare(rows: int, overdue: float, iterations: tuple[int, ...], step: float | N
     """Few rows overdue, the last months held out, beside the pooled optimum."""
     found = bench_rare(rows, overdue, iterations, step)
     _tell(found, out, report.rare(found))
+
+
+@main.command()
+@click.option("--every", default=1, show_default=True, help="Only every so many-th of the worlds.")
+@click.option("--iterations", type=int, help="Default: the plan's.")
+@_JSON
+def worlds(every: int, iterations: int | None, out: Path | None) -> None:
+    """How far from the optimum trainings end, over many worlds, all peers in this process."""
+    found = bench_worlds(Model() if iterations is None else Model(iterations=iterations), every)
+    _tell(found, out, report.worlds(found))
 
 
 def _tell(found: dict[str, Any], out: Path | None, *tables: report.Text | None) -> None:

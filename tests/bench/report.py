@@ -184,3 +184,20 @@ def rare(found: dict[str, Any]) -> Text:
     title = f"{found['overdue']:.1%} overdue, {made['rows']:,} rows, of which {made['test_rows']:,} of the last months held out"
     title += f"; step {found['step'] or 'default'}"
     return Text(f"{title}; exact AUC {best['auc']:.4f}, log-loss {best['logloss']:.5f}", columns, rows)
+
+
+def worlds(found: dict[str, Any]) -> Text:
+    """By size and correlation: the largest excess and loss of AUC of all labels, rates and tails."""
+    groups: dict[tuple[int, int, float], list[dict[str, Any]]] = {}
+    for one in found["each"]:
+        groups.setdefault((one["rows"], one["columns"], one["correlation"]), []).append(one)
+    rows = [
+        [
+            f"{size:,}", str(columns), f"{correlation:.2f}", str(len(group)), f"{max(o['excess'] for o in group):.1e}",
+            f"{max(o['auc_lost'] for o in group):.5f}", f"{sum(o['seconds'] for o in group) / len(group):.1f}",
+        ]
+        for (size, columns, correlation), group in groups.items()
+    ]  # fmt: skip
+    title = f"{found['near']} of {found['worlds']} worlds within 1e-4 of the optimum and 0.0005 of its AUC"
+    columns = ["rows", "columns", "correlation", "worlds", "largest excess log-loss", "largest loss of AUC", "seconds, mean"]
+    return Text(title, columns, rows)
