@@ -44,6 +44,17 @@ main = LazyGroup(
         "setup-demo": Entry("common.trial.demo_setup:setup_demo", "Fill the volumes in FOLDER for the demo in containers."),
     }
     | entries("common.client.moved", models=None, monitor=None, report=None),
+    {
+        "Try": ("check try demo", "wattscore check grid.csv bank.csv --key enterprise_id --label overdue"),
+        "Data": ("schema features", "wattscore features records.toml"),
+        "Train": ("estimate train predeal", "wattscore train plan.toml --watch"),
+        "Jobs": ("jobs watch logs show cancel", "wattscore jobs --kind train --since 30d"),
+        "Use": (
+            "score promote rollback",
+            "wattscore score --model champion --grid-dataset meters --bank-dataset loans --watch",
+        ),
+        "Set up": ("certs doctor", "wattscore doctor --config client.toml"),
+    },
 )
 
 if __name__ == "__main__":

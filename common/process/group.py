@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +31,12 @@ def entries(module: str, **about: str | None) -> dict[str, Entry]:
 class LazyGroup(click.Group):
     """Prints our errors as one line with the remedy; exit code 2 for them, 1 for a job that did not succeed."""
 
-    def __init__(self, name: str, about: str, entries: Mapping[str, Entry]) -> None:
+    def __init__(
+        self, name: str, about: str, entries: Mapping[str, Entry], sections: Mapping[str, tuple[str, str]] | None = None
+    ) -> None:
+        """sections: by title, the names of its commands and a line that shows one of them; the rest comes last."""
         super().__init__(name, help=about)
+        self._sections = sections or {}
         self.entries = entries
         click.version_option(__version__, prog_name=name)(self)
 
@@ -63,5 +67,15 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """From the table: click would ask every command, and so import it."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, self.entries[name].about or "") for name in self.list_commands(ctx)])
+        left = dict.fromkeys(self.list_commands(ctx))
+        for title, (names, example) in self._sections.items():
+            with formatter.section(title):
+                self._write(formatter, names.split())
+                formatter.write_text(f"$ {example}")
+            left = {name: None for name in left if name not in names.split()}
+        if left:
+            with formatter.section("Commands" if not self._sections else "More"):
+                self._write(formatter, left)
+
+    def _write(self, formatter: click.HelpFormatter, names: Iterable[str]) -> None:
+        formatter.write_dl([(name, self.entries[name].about or "") for name in names])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -89,3 +90,22 @@ def test_an_error_of_ours_is_one_line_and_names_where_it_is_from() -> None:
     group.get_command = lambda ctx, cmd_name: failing  # type: ignore[method-assign]
     ended = CliRunner().invoke(group, ["failing"])
     assert (ended.exit_code, ended.stderr) == (2, "tool: grid: no such column. Name another.\n")
+
+
+def test_help_is_in_groups_with_an_example_each_and_lists_every_command_once() -> None:
+    shown = CliRunner().invoke(wattscore, ["--help"]).stdout
+    listed = [line.split()[0] for line in shown.splitlines() if line.startswith("  ") and line[2] not in " $-"]
+    commands = [name for name in listed if name in wattscore.entries]
+    assert sorted(commands) == wattscore.list_commands(click.Context(wattscore))
+    assert shown.count("$ wattscore ") == 6
+
+
+def test_a_shell_completes_commands_and_options() -> None:
+    def complete(words: str, at: int) -> str:
+        environment = {**os.environ, "_WATTSCORE_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(at)}
+        code = "from common.cli import main; main(prog_name='wattscore')"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+        return done.stdout
+
+    assert {"plain,train", "plain,try"} <= set(complete("wattscore tr", 1).split())
+    assert "plain,--kind" in complete("wattscore jobs --k", 2)
