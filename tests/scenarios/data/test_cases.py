@@ -51,7 +51,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         case.write(grid, folder / "grid" / case.key)
         bank.to_csv(folder / "bank" / case.key, index=False)
     policy = {**LOOSE, **FLOORS, "min_binary": 20}
-    with Lab(folder, datasets, {"grid": {"policy": policy}, "bank": {"policy": policy | {"min_per_class": 20}}}) as lab:
+    with Lab(
+        folder, datasets, {"grid": {"policy": policy | {"min_columns": 2}}, "bank": {"policy": policy | {"min_per_class": 20}}}
+    ) as lab:
         for key in MORE:
             lab.write(key, *base(NUMBERS[key]))
         yield lab
