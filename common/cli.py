@@ -40,7 +40,7 @@ main = LazyGroup(
         "try": Entry("common.trial.try_cli:try_", "Train on your own two files."),
         "demo": Entry("common.trial.demo_cli:demo", "A SYNTHETIC world made into features, a joint model and decisions."),
         "collect-demo": Entry("common.trial.demo_cli:collect_demo", "At the bank: what the demo has left there, into OUT."),
-        "budget": Entry("common.trial.own:budget", "What is spent and left of the budgets of a party, by its CONFIG (TOML)."),
+        "budget": Entry("common.trial.own:budget", "Show what is spent and left of a party's budgets."),
         "setup-demo": Entry("common.trial.demo_setup:setup_demo", "Fill the volumes in FOLDER for the demo in containers."),
     }
     | entries("common.client.moved", models=None, monitor=None, report=None),

@@ -23,7 +23,8 @@ def read_labels(file: TableFile, config: DatasetConfig, column: str, data: Data)
     values = found.values
     bad = found.malformed | ~(np.isnan(values) | (values == 0) | (values == 1))
     if bad.any():
-        remedy = "Write 1 for overdue and 0 for not, or say what its words mean: label_values = { yes = 1, no = 0 }."
+        words = "label_values = { yes = 1, no = 0 }, or --label-values yes=1,no=0"
+        remedy = f"Write 1 for overdue and 0 for not, or say what its words mean: {words}."
         raise file.bad_rows(column, bad, "the label is not 0 or 1", remedy, data[column])
     return values
 

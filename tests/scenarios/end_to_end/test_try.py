@@ -125,6 +125,7 @@ def test_what_is_wrong_in_a_file_is_said_with_its_line(tmp_path: Path) -> None:
     assert run.exit_code == 2 and not (tmp_path / "out.json").exists()
     said = " ".join(run.stderr.split())
     assert "bank.csv: line 6, column 'y': '[late]': the label is not 0 or 1. Write 1 for overdue" in said
+    assert "--label-values yes=1,no=0" in said
 
 
 def test_nothing_stays_when_it_is_interrupted(tmp_path: Path) -> None:
