@@ -117,7 +117,8 @@ class DatasetConfig(FileOptions):
     )
     label: str | None = Field(default=None, description="The column of 0/1 outcomes; at the bank only.")
     label_values: dict[str, Literal[0, 1]] = Field(
-        default_factory=dict, description="What the words of the label mean, where they are not 1 and 0: { 是 = 1, 否 = 0 }."
+        default_factory=dict,
+        description='What the words of the label mean, where they are not 1 and 0: { "是" = 1, "否" = 0 }.',
     )
     columns: dict[str, ColumnConfig] = Field(
         default_factory=dict, description="The feature columns to read; when empty, all others of the file, inferred."
