@@ -13,6 +13,7 @@ from bank_party.home import BankHome
 from bank_party.monitor.history import read_history
 from bank_party.role import BankRole
 from bank_party.settings import BankSettings
+from common.daemon.auditing import audit_command
 from common.daemon.budget import allow_command, budget_command
 from common.daemon.commands import models_command, monitor_command, report_command, verify_command
 from common.daemon.daemon import start
@@ -52,6 +53,7 @@ jobs = jobs_command(SEAT)
 models = models_command(SEAT)
 budget = budget_command(SEAT)
 allow = allow_command(SEAT)
+audit = audit_command(SEAT)
 monitor = monitor_command(SEAT, _history)
 report = report_command(SEAT, _page)
 verify = verify_command(SEAT, _page)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from bank_party.settings import BankSettings
+from common.daemon.account import Account
 from common.daemon.meet import PATIENCE, Approach
 from common.wire.client import Connection, Stream
 from common.wire.methods import EXCHANGE
-from common.wire.peer import Counter, FrameChannel, check_plan, greeting, read_greeting
+from common.wire.peer import Counter, FrameChannel, Stands, check_plan, greeting, read_greeting
 from common.wire.tls import Credentials
 
 
@@ -32,11 +33,12 @@ class Dial:
             task = asyncio.ensure_future(stream.close())
             task.add_done_callback(lambda done: done.exception())
 
-    async def meet(self, job: str, digest: bytes, counter: Counter) -> FrameChannel:
+    async def meet(self, job: str, digest: bytes, counter: Counter, account: Account) -> FrameChannel:
         stream = self._streams[job] = self._grid.stream(EXCHANGE)
-        await stream.write(greeting(job, digest))
+        await stream.write(greeting(job, digest, account.stands()))
         hello = await read_greeting(stream, "the grid", PATIENCE)
         check_plan(hello, digest, "the grid")
+        account.take(Stands.of(hello))
         channel = FrameChannel(stream, "the grid", counter)
         channel.start()
         return channel

@@ -31,6 +31,9 @@ class BankHome(Home):
     def of(cls, settings: BankSettings) -> BankHome:
         return cls(settings.data, settings.coordinator.identity, settings.policy, settings.monitor, settings.decision)
 
+    def positions(self) -> dict[str, int]:
+        return super().positions() | {str(Name.TOLD): self.told.position}
+
     def standings(self) -> list[Standing]:
         return [self.told.standing(self.policy.label_bits)]
 

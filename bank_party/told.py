@@ -46,6 +46,12 @@ class ToldBook:
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return open_book(self._file, version=_VERSION, durable=True)
 
+    @property
+    def position(self) -> int:
+        """How many charges were entered."""
+        with self._open() as book:
+            return int(book.execute("select count(*) from told").fetchone()[0])
+
     def knows(self, job: str) -> bool:
         """Whether this job has told anything."""
         with self._open() as book:

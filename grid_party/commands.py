@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from common.daemon.auditing import audit_command
 from common.daemon.budget import allow_command, budget_command
 from common.daemon.commands import models_command, monitor_command, report_command, verify_command
 from common.daemon.daemon import start
@@ -51,6 +52,7 @@ jobs = jobs_command(SEAT)
 models = models_command(SEAT)
 budget = budget_command(SEAT)
 allow = allow_command(SEAT)
+audit = audit_command(SEAT)
 monitor = monitor_command(SEAT, _history)
 report = report_command(SEAT, _page)
 verify = verify_command(SEAT, _page)

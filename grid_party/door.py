@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from common.daemon.account import Account
 from common.daemon.meet import PATIENCE, Approach
 from common.errors import IdentityError, PeerLost, PeerProtocolError
 from common.party import Identity
 from common.wire.methods import PEER
-from common.wire.peer import Counter, FrameChannel, check_plan, greeting, read_greeting
+from common.wire.peer import Counter, FrameChannel, Stands, check_plan, greeting, read_greeting
 from common.wire.peer_pb2 import Hello
 from common.wire.server import Call, Service
 from common.wire.tls import Credentials
@@ -49,7 +50,7 @@ class Door:
         arrived.set_result((call, hello))
         await over.wait()
 
-    async def meet(self, job: str, digest: bytes, counter: Counter) -> FrameChannel:
+    async def meet(self, job: str, digest: bytes, counter: Counter, account: Account) -> FrameChannel:
         try:
             call, theirs = await asyncio.wait_for(asyncio.shield(self._arrived[job]), PATIENCE)
         except TimeoutError:
@@ -57,8 +58,9 @@ class Door:
                 f"the bank did not connect within {PATIENCE:.0f} s",
                 remedy="Check at the bank that it can reach this address.",
             ) from None
-        await call.write(greeting(job, digest))
+        await call.write(greeting(job, digest, account.stands()))
         check_plan(theirs, digest, "the bank")
+        account.take(Stands.of(theirs))
         channel = FrameChannel(call, "the bank", counter)
         channel.start()
         return channel

@@ -26,6 +26,9 @@ class GridHome(Home):
     def of(cls, settings: GridSettings) -> GridHome:
         return cls(settings.data, settings.coordinator.identity, settings.policy, settings.monitor)
 
+    def positions(self) -> dict[str, int]:
+        return super().positions() | {str(Name.LEDGER): self.ledger.position}
+
     def standings(self) -> list[Standing]:
         return [self.ledger.standing("models that scored a row", "scores_per_row", self.policy.scores_per_row)]
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from common.daemon.seat import Seat
 from common.errors import ConfigError, PlanError
+from common.home.audit import What
 from common.home.home import Home
 from common.home.rates import Usage, Word, said
 from common.home.standing import Standing
@@ -67,7 +68,10 @@ def allow_command(seat: Seat[Any, Any]) -> click.Command:
             raise PlanError("nothing is allowed", remedy="Give --jobs, --rows or --models.")
         now = time.time()
         word = Word(who, getpass.getuser(), now, now + 3600 * hours, jobs, rows, models)
-        _home(seat, config).rates.allow(word)
+        home = _home(seat, config)
+        more = {"jobs": jobs, "rows": rows, "models": models, "hours": hours}
+        home.audit.add(What.OVERRIDE, "", rule="rates", person=word.person, client=who, **more)
+        home.rates.allow(word)
         click.echo(_said(word))
 
     return allow

@@ -14,6 +14,7 @@ def party_group(name: str, about: str, module: str, **own: str) -> LazyGroup:
         budget="Show what is spent and left of each budget, and what each client has had.",
         allow="Let CLIENT (wattscore://org/role) have more than the policy's rates, for a while.",
         jobs="List the jobs this party was offered, refused ones too.",
+        audit="Show or check the account of what this party was offered, decided and opened.",
         models="List this party's models: version, stage, and how the champion changed.",
         monitor="Show how what was scored has changed since training.",
         report="Write the report of a training JOB for review and signature.",

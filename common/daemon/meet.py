@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from common.daemon.account import Account
 from common.wire.client import Connection
 from common.wire.peer import Counter, FrameChannel
 from common.wire.server import Service
@@ -21,8 +22,8 @@ class Meeting(Protocol):
     def forget(self, job: str) -> None:
         """The job is over: its stream ends."""
 
-    async def meet(self, job: str, digest: bytes, counter: Counter) -> FrameChannel:
-        """The channel, after both have greeted and found that they hold the same plan."""
+    async def meet(self, job: str, digest: bytes, counter: Counter, account: Account) -> FrameChannel:
+        """The channel, after both have greeted and found that they hold the same plan, and that their audit logs go on."""
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,11 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
+from common.daemon.account import Account
 from common.daemon.matching import choose_match
 from common.daemon.meet import Meeting
 from common.daemon.outcome import ProgressReporter, to_message
@@ -19,6 +21,7 @@ from common.disk.folder import Name
 from common.disk.refused import refused
 from common.disk.scratch import Scratch
 from common.errors import IdentityError, JobCancelled, JobStateError, PeerProtocolError, WattScoreError
+from common.home.audit import AuditLog, What
 from common.home.home import Home
 from common.home.jobbook import Offered
 from common.home.models import is_job_name
@@ -26,7 +29,7 @@ from common.home.outcome import Outcome
 from common.learn.dealings import MESSAGES
 from common.mpc.correlations.dealt import DealtCorrelations, take_seed
 from common.mpc.seeds import fresh_nonce
-from common.mpc.session import Session
+from common.mpc.session import Openings, Session, Way
 from common.party import Identity
 from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
@@ -62,6 +65,8 @@ class _Running:
     watch: JobWatch
     task: asyncio.Task[None] | None = None
     cause: WattScoreError | None = None  # why it was told to stop
+    session: Session | None = None
+    entered: bool = False  # its end is in the audit log
     peer: Counter = field(default_factory=Counter)
     coordinator: Counter = field(default_factory=Counter)
 
@@ -112,12 +117,13 @@ class Runner:
             await asyncio.wait(tasks, timeout=5.0)
 
     async def _offered(self, offer: wire.Offer, send: Send) -> None:
-        kind, asked = "", Offered(offer.job)
+        kind, asked, audit = "", Offered(offer.job), self._home.audit
         try:
             self._check_name(offer.job)
             plan = parse_plan(offer.plan, f"job {offer.job}")
             kind, client = plan.kind, _client(offer)
             asked = self._asked(offer.job, plan, client)
+            audit.add(What.OFFER, offer.job, client=client, kind=kind, plan=plan.digest().hex(), beyond=_beyond(plan))
             self._home.policy.check(plan)
             if isinstance(plan, Plan):
                 check_offer(plan, self.party, self._settings.datasets, self._home.policy)
@@ -126,6 +132,8 @@ class Runner:
             if isinstance(plan, PromotePlan) and plan.model is not None:
                 self._home.registry.version(plan.model)
             self._home.rates.begin(client, offer.job, self._home.policy)  # last: what is refused is not counted
+            audit.check_books(self._home.positions(), self._home.command)
+            audit.add(What.ACCEPT, offer.job)
         except Exception as caught:  # of any kind: an offer must not end the daemon
             error = refused(caught) or caught
             if isinstance(error, WattScoreError):
@@ -135,6 +143,8 @@ class Runner:
             self._metrics.refused(kind, type(error).__name__)
             public = error.public if isinstance(error, WattScoreError) else type(error).__name__
             self._enter(replace(asked, state="refused", cause=public))
+            if kind:  # else it was no offer
+                audit.add(What.REFUSE, offer.job, error=type(error).__name__)
             await send(wire.FromParty(refuse=wire.Refuse(job=offer.job, fault=to_fault(error, self.party.value))))
             return
         self._jobs[offer.job] = _Running(plan, client, JobWatch(self._metrics, offer.job, plan.kind))
@@ -195,6 +205,7 @@ class Runner:
             _log.info("job %s done", job)
         except (Exception, asyncio.CancelledError) as error:
             cause = running.cause or refused(error) or error
+            self._account(job, running, type(cause).__name__)
             running.watch.ended(type(cause).__name__)
             self._end(job, "failed", cause.public if isinstance(cause, WattScoreError) else type(cause).__name__)
             if isinstance(cause, WattScoreError):
@@ -208,6 +219,20 @@ class Runner:
             reporter.stop()
             self._forget(job)
 
+    def _account(self, job: str, running: _Running, error: str) -> None:
+        """Enters how it ended, once, with all that was opened."""
+        if running.entered:
+            return
+        found = running.session.openings if running.session is not None else {}
+        openings = [[value.value, kind, way, o.arrays, o.rows, o.bits] for (value, kind, way), o in found.items()]
+        try:
+            self._home.audit.add(What.END, job, error=error, opened=openings, books=self._home.positions())
+            running.entered = True
+        except OSError:
+            if not error:
+                raise  # a job of which there is no account has not succeeded
+            _log.exception("the end of job %s is not in the audit log", job)
+
     async def _compute(self, job: str, running: _Running, reporter: ProgressReporter) -> wire.Report:
         reporter.stage("connect")
         stream = self._coordinator.stream(DEAL)
@@ -217,9 +242,20 @@ class Runner:
         try:
             await dealer.join(job, nonce)
             dealer.start()
-            peer = await self._meeting.meet(job, running.plan.digest(), running.peer)
-            session = Session(self.party, running.watch.channel(peer), reporter, allowed=running.plan.allowed)
+            account = Account(self._home.audit, job, f"the {self.party.other.value}", self._home.command)
+            peer = await self._meeting.meet(job, running.plan.digest(), running.peer, account)
+            session = running.session = Session(
+                self.party,
+                running.watch.channel(peer),
+                reporter,
+                allowed=running.plan.allowed,
+                enter=partial(_enter_opening, self._home.audit, job),
+            )
             outcome = await self._outcome(job, running, session, dealer, nonce, reporter)
+            if outcome.champion:
+                position = self._home.registry.position.hex()
+                self._home.audit.add(What.PROMOTE, job, champion=outcome.champion, position=position)
+            self._account(job, running, "")
             return to_message(outcome, running.peer, running.coordinator)
         except (Exception, asyncio.CancelledError) as error:
             if peer is not None:
@@ -253,6 +289,16 @@ class Runner:
         return await run(
             PartyJob(job, plan, dataset, session, correlations, reporter, home, role, match, scratch, client=running.client)
         )
+
+
+def _enter_opening(audit: AuditLog, job: str, way: Way, first: Openings) -> None:
+    value, kind, direction = way
+    audit.add(What.OPEN, job, value=value.value, kind=kind, way=direction, rows=first.rows, bits=first.bits)
+
+
+def _beyond(plan: AnyPlan) -> list[str]:
+    """The rules that a plan asks to be let pass."""
+    return [name for name in ("force", "anew") if getattr(plan, name, False)]
 
 
 def _client(offer: wire.Offer) -> str:

@@ -18,6 +18,7 @@ class Name(StrEnum):
     HISTORY = "monitor.sqlite"
     SPENT = "spent.sqlite"
     SEEDS = "seeds.sqlite"
+    AUDIT = "audit.sqlite"
     RATES = "rates.sqlite"
     SETS = "sets.sqlite"
     STOCK = "stock"
@@ -95,6 +96,14 @@ _RATES = Kept(
     "who allowed what to whom; an older copy would allow a day's jobs again",
     "a day's counting, and the record of what was allowed",
 )
+_AUDIT = Kept(
+    Name.AUDIT,
+    "every offer, decision, opening, promotion and override, chained by hashes",
+    "the daemon; `allow`, `audit accept`",
+    BackUp.DAILY,
+    "the account of what this side let pass, whose head the other side holds",
+    "the account: the other side's copy of its heads shows that",
+)
 _SETS = Kept(
     Name.SETS,
     "hashes of the rows that each training was about",
@@ -157,7 +166,7 @@ _OFFERED = Kept(
     "the record of what was asked for",
 )
 
-_BOTH = (_REGISTRY, _SPENT, _SEEDS, _SETS, _RATES, _OFFERED, _HISTORY, _STOCK, _SCRATCH, _LOG)
+_BOTH = (_AUDIT, _REGISTRY, _SPENT, _SEEDS, _SETS, _RATES, _OFFERED, _HISTORY, _STOCK, _SCRATCH, _LOG)
 GRID: Sequence[Kept] = (_MODELS, _LEDGER, *_BOTH)
 BANK: Sequence[Kept] = (_MODELS, _SCORES, _TOLD, *_BOTH)
 COORDINATOR: Sequence[Kept] = (_JOBS, _LOG)

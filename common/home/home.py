@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from common.disk.folder import Name
+from common.home.audit import AuditLog
 from common.home.jobbook import JobBook
 from common.home.models import ModelStore
 from common.home.rates import Rates
@@ -29,11 +30,20 @@ class Home:
         self.policy, self.monitor = policy, monitor
         self.models = ModelStore(data / Name.MODELS)
         self.stocks = Stocks(data / Name.STOCK, data / Name.SPENT, dealer, policy.stock_mib)
+        self.audit = AuditLog(data / Name.AUDIT)
         self.seeds = SeedBook(data / Name.SEEDS)
         self.rates = Rates(data / Name.RATES, self.command)
         self.jobs = JobBook(data / Name.JOBS)
         self.sets = SetBook(data / Name.SETS)
         self.registry, self.history = Registry(data / Name.REGISTRY), Book(data / Name.HISTORY)
+
+    def positions(self) -> dict[str, int]:
+        """How much stands in each book that only grows, by its name: less than before is a book restored or deleted."""
+        return {
+            str(Name.SEEDS): self.seeds.position,
+            str(Name.SETS): self.sets.position,
+            str(Name.REGISTRY): len(self.registry.moves()),
+        }
 
     def standings(self) -> list[Standing]:
         """Where each budget of this party's stands."""

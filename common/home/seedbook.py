@@ -16,6 +16,12 @@ class SeedBook:
         with open_book(file, durable=True) as book:
             book.execute("create table if not exists seen (fingerprint blob primary key) without rowid")
 
+    @property
+    def position(self) -> int:
+        """How many fingerprints were entered."""
+        with open_book(self._file, durable=True) as book:
+            return int(book.execute("select count(*) from seen").fetchone()[0])
+
     def enter(self, fingerprints: Sequence[bytes]) -> bool:
         """Whether all were new; from now on none is."""
         with open_book(self._file, durable=True) as book:

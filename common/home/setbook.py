@@ -73,6 +73,12 @@ class SetBook:
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return open_book(self._file, version=_VERSION, durable=True)
 
+    @property
+    def position(self) -> int:
+        """How many sets were entered."""
+        with self._open() as book:
+            return int(book.execute("select count(*) from sets").fetchone()[0])
+
     def enter(self, table: FeatureTable, job: str, differ: int) -> None:
         """Enters the set of these rows, unless it is there already.
 

@@ -141,6 +141,19 @@ class Traffic:
     sent: dict[Kind, int] = field(default_factory=dict)
 
 
+@dataclass
+class Openings:
+    """The openings of one kind one way: how many arrays, their rows, and their bits as carried."""
+
+    arrays: int = 0
+    rows: int = 0
+    bits: int = 0
+
+
+Way = tuple[Opened, str, str]  # what is opened, the kind of array that carries it (empty for none), "out" or "in"
+Enter = Callable[[Way, Openings], None]  # enters what is about to be opened for the first time; raises to keep it closed
+
+
 class Session:
     """One job at one party: who I am, the other party, and the numbers of the next arrays each way."""
 
@@ -152,18 +165,20 @@ class Session:
         *,
         allowed: frozenset[Opened] = frozenset(),
         whom: str = "the other party",
+        enter: Enter = lambda way, first: None,
     ) -> None:
         self.party, self._peer, self._allowed, self._whom = party, peer, allowed, whom
         self.reporter: Reporter = reporter or Silent()
         self.traffic = Traffic()
-        self.opened: set[Opened] = set()
+        self.openings: dict[Way, Openings] = {}
+        self._enter = enter
         self._sent = self._received = 0
         self._posting: asyncio.Task[None] | None = None
 
     def beside(self, channel: Channel, whom: str) -> Session:
         """The same job's rounds with a third process, under the same plan, entered in the same book of what was opened."""
-        session = Session(self.party, channel, self.reporter, allowed=self._allowed, whom=whom)
-        session.opened = self.opened
+        session = Session(self.party, channel, self.reporter, allowed=self._allowed, whom=whom, enter=self._enter)
+        session.openings = self.openings
         return session
 
     async def exchange(self, kind: Kind, mine: Array, *, shape: tuple[int, ...] | None = None) -> Array:
@@ -192,7 +207,7 @@ class Session:
 
         Both parties post and collect in the same order, so that rounds over blocks of rows overlap with the computation.
         """
-        self._check_opens(kind)
+        self._check_opens(kind, "out", mine.shape, mine.dtype)
         if mine.dtype not in (np.uint8, np.uint32, np.uint64):
             raise LocalProtocolError(f"a round carries uint8, uint32 or uint64, not {mine.dtype}")
         await self._posted()
@@ -204,7 +219,7 @@ class Session:
 
     async def collect(self, kind: Kind, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> Array:
         """The next array of the other party, which must be of this kind, dtype and shape."""
-        self._check_opens(kind)
+        self._check_opens(kind, "in", shape, np.dtype(dtype))
         self._received += 1
         label = Round(kind, self._received)
         return self._checked(label, await self._peer.receive(label), np.dtype(dtype), shape)
@@ -218,18 +233,30 @@ class Session:
         """Runs `work` over about `words` words: in place if small, else in a thread, so that streams move."""
         return work() if words < OFFLOAD_WORDS else await asyncio.to_thread(work)
 
-    def open(self, value: Opened) -> None:
-        """Records that `value` is about to be opened; raises PolicyError if the plan does not list it."""
+    @property
+    def opened(self) -> set[Opened]:
+        return {value for value, _, _ in self.openings}
+
+    def open(self, value: Opened, kind: str = "", way: str = "out", rows: int = 0, bits: int = 0) -> None:
+        """Records that `value` is about to be opened; raises PolicyError if the plan does not list it.
+
+        The first one of its kind, each way, is entered before it leaves or is taken.
+        """
         if value not in self._allowed:
             raise PolicyError(
                 f"the plan does not open {value.value!r}",
                 remedy="Add it to the plan's disclosures if both sides agree to open it.",
             )
-        self.opened.add(value)
+        key = (value, kind, way)
+        if (found := self.openings.get(key)) is None:
+            self._enter(key, Openings(1, rows, bits))
+            found = self.openings[key] = Openings()
+        found.arrays, found.rows, found.bits = found.arrays + 1, found.rows + rows, found.bits + bits
 
-    def _check_opens(self, kind: Kind) -> None:
+    def _check_opens(self, kind: Kind, way: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         if (opens := OPENS.get(kind)) is not None:
-            self.open(opens)
+            rows, size = (shape[0] if shape else 1), int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+            self.open(opens, kind.value, way, rows, 8 * size)
 
     def _checked(self, label: Round, values: Array, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
         if values.dtype != dtype or values.shape != shape:

@@ -146,9 +146,29 @@ def _failed(fault: Fault, whom: str) -> WattScoreError:
     return failure
 
 
-def greeting(job: str, digest: bytes) -> Frame:
+@dataclass(frozen=True)
+class Stands:
+    """Where the audit log of who greets stands, and where the other's stood when it was told last: entries, hash."""
+
+    number: int = 0
+    digest: bytes = b""
+    held_number: int = 0
+    held: bytes = b""
+
+    @classmethod
+    def of(cls, hello: Hello) -> Stands:
+        return cls(hello.audit_number, hello.audit_head, hello.held_number, hello.held_head)
+
+
+NOWHERE = Stands()  # of who has no log: the coordinator's line
+
+
+def greeting(job: str, digest: bytes, stands: Stands = NOWHERE) -> Frame:
     """The first frame of each side of an exchange."""
-    return Frame(hello=Hello(protocol=PROTOCOL, job=job, plan_digest=digest, software=__version__))
+    hello = Hello(protocol=PROTOCOL, job=job, plan_digest=digest, software=__version__)
+    hello.audit_number, hello.audit_head = stands.number, stands.digest
+    hello.held_number, hello.held_head = stands.held_number, stands.held
+    return Frame(hello=hello)
 
 
 async def read_greeting(stream: Duplex, whom: str, timeout: float) -> Hello:

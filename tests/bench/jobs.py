@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from common.client.client import Client
+from common.disk.folder import Name
+from common.home.audit import BEHIND, AuditLog, What
 from common.plan.request import Plan
 from common.plan.train import Limits
 from common.trial.processes import Trial
@@ -77,6 +79,7 @@ def forget_scores(trial: Trial) -> None:
     """Empties the grid's book of scored rows, which would rightly refuse to have the same rows scored again and again."""
     with closing(sqlite3.connect(trial.folder / "grid-data" / "ledger.sqlite", timeout=30.0)) as book, book:
         book.execute("delete from scored")
+    AuditLog(trial.folder / "grid-data" / Name.AUDIT).add(What.OVERRIDE, rule=BEHIND, note="emptied on purpose")
 
 
 def stage_seconds(job: wire.Job) -> dict[str, float]:

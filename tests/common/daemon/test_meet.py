@@ -14,7 +14,7 @@ from bank_party.dial import Dial
 from common.errors import IdentityError, PeerLost, PeerProtocolError, PlanError
 from common.mpc.session import Kind, Round
 from common.party import Identity
-from common.wire.peer import Counter, greeting
+from common.wire.peer import Counter, Stands, greeting
 from common.wire.peer_pb2 import Frame
 from grid_party import door as waiting
 from grid_party.door import Door
@@ -22,6 +22,20 @@ from tests.patience import patience
 
 BANK, OTHER = Identity("acme", "bank"), Identity("acme", "auditor")
 DIGEST = bytes(range(32))
+
+
+class Blank:
+    """Logs that say nothing, and ask nothing."""
+
+    def stands(self) -> Stands:
+        return Stands()
+
+    def take(self, theirs: Stands) -> None:
+        assert theirs == Stands()
+
+
+def account() -> Any:
+    return Blank()
 
 
 class End:
@@ -67,7 +81,7 @@ async def test_they_meet_and_the_stream_lasts_as_long_as_the_job() -> None:
     door.expect("j")
     caller = call(greeting("j", DIGEST))
     serving = asyncio.create_task(door.exchange(None, caller))
-    channel = await door.meet("j", DIGEST, Counter())
+    channel = await door.meet("j", DIGEST, Counter(), account())
     assert caller.written == [greeting("j", DIGEST)]
     await channel.send(Round(Kind.SHAPE, 1), np.ones(2, np.uint64))
     assert caller.written[1].kind == "shape" and caller.written[1].block.shape == [2] and not serving.done()
@@ -79,7 +93,7 @@ async def test_they_meet_and_the_stream_lasts_as_long_as_the_job() -> None:
 async def test_the_bank_dials_and_closes_when_the_job_is_over() -> None:
     bank, end = dial(greeting("j", DIGEST))
     bank.expect("j")
-    channel = await bank.meet("j", DIGEST, Counter())
+    channel = await bank.meet("j", DIGEST, Counter(), account())
     assert end.written == [greeting("j", DIGEST)]
     await channel.stop()
     bank.forget("j")
@@ -94,12 +108,12 @@ async def test_another_plan_is_refused_by_both() -> None:
     door.expect("j")
     serving = asyncio.create_task(door.exchange(None, call(greeting("j", bytes(32)))))
     with pytest.raises(PlanError, match=r"the bank has another plan for job j .*do not trust it"):
-        await door.meet("j", DIGEST, Counter())
+        await door.meet("j", DIGEST, Counter(), account())
     door.forget("j")
     await serving
     bank, _ = dial(greeting("j", bytes(32)))
     with pytest.raises(PlanError, match="the grid has another plan for job j"):
-        await bank.meet("j", DIGEST, Counter())
+        await bank.meet("j", DIGEST, Counter(), account())
 
 
 async def test_only_the_bank_and_only_for_a_job_that_waits() -> None:
@@ -127,9 +141,9 @@ async def test_neither_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     door = Door(BANK)
     door.expect("j")
     with pytest.raises(PeerLost, match="the bank did not connect within"):
-        await door.meet("j", DIGEST, Counter())
+        await door.meet("j", DIGEST, Counter(), account())
     with pytest.raises(PeerLost, match="the bank did not greet within"):
         await door.exchange(None, call())
     bank, _ = dial()
     with pytest.raises(PeerLost, match="the grid did not greet within"):
-        await bank.meet("j", DIGEST, Counter())
+        await bank.meet("j", DIGEST, Counter(), account())

@@ -13,6 +13,7 @@ import pandas as pd
 from bank_party.decision import bundle
 from common.client.client import Client
 from common.disk.folder import Name
+from common.home.audit import BEHIND, AuditLog, What
 from common.home.models import ModelStore
 from common.learn.learner import Half
 from common.learn.linear.half import ClosedModel
@@ -85,6 +86,7 @@ def forget(lab: Lab) -> None:
     """Empties the grid's ledger, as a grid that attacks may: the book protects its own columns."""
     with closing(sqlite3.connect(lab.data("grid") / Name.LEDGER, timeout=30.0)) as book, book:
         book.execute("delete from scored")
+    AuditLog(lab.data("grid") / Name.AUDIT).add(What.OVERRIDE, rule=BEHIND, note="emptied on purpose")
 
 
 def train(client: Client, job: int, **fields: Any) -> wire.Job:

@@ -7,6 +7,8 @@ import secrets
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from common.disk.folder import Name
+from common.home.audit import AuditLog
 from common.party import Identity
 from common.plan.read import parse_plan
 from common.trial.processes import BANK, COORDINATOR, GRID
@@ -50,11 +52,19 @@ async def play(lab: Lab, say: Say) -> None:
         await dealer.write(party_pb2.Demand(join=party_pb2.Join(job=offer.job, nonce=bytes(32))))
         exchange = grid.stream(EXCHANGE)
         for frame in say(offer.job, parse_plan(offer.plan).digest()):
-            await exchange.write(frame)
+            await exchange.write(standing(lab, frame))
         assert (await asyncio.wait_for(stream.read(), patience(20))).stop.job == offer.job
     finally:
         await grid.close()
         await coordinator.close()
+
+
+def standing(lab: Lab, frame: Any) -> Any:
+    """A greeting that says where the real bank's audit log stands: this bank does not lie about that."""
+    if isinstance(frame, Frame) and frame.WhichOneof("payload") == "hello":
+        head = AuditLog(lab.data("bank") / Name.AUDIT).head
+        frame.hello.audit_number, frame.hello.audit_head = head.number, head.digest
+    return frame
 
 
 def after_greeting(*frames: Any) -> Say:
