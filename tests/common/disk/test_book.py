@@ -15,6 +15,7 @@ from bank_party.told import ToldBook
 from common.coordinator.journal import Journal
 from common.disk.book import open_book
 from common.errors import ConfigError
+from common.home.audit import AuditLog
 from common.home.jobbook import JobBook
 from common.home.rates import Rates
 from common.home.registry import Registry
@@ -28,6 +29,7 @@ from tests.source import ROOT, parse
 EXTRA, FULL = 3, 2  # pragma synchronous
 DURABLE = {
     "bank_party/told.py",
+    "common/home/audit.py",
     "common/home/registry.py",
     "common/home/rowbook.py",
     "common/home/rates.py",
@@ -107,6 +109,7 @@ def test_a_book_is_of_the_version_it_was_made_with_and_no_other_is_read(tmp_path
 BOOKS: dict[str, Callable[[Path], object]] = {
     "bank_party/told.py": ToldBook,
     "common/coordinator/journal.py": Journal,
+    "common/home/audit.py": AuditLog,
     "common/home/jobbook.py": JobBook,
     "common/home/rates.py": lambda file: Rates(file, "bank"),
     "common/home/registry.py": Registry,
