@@ -206,4 +206,4 @@ def test_forty_thousand_jobs_are_listed(lab: Lab, client: Client) -> None:
         assert {job.id for job in again.jobs()} >= set(new[-9_000:])  # the newest 10,000 are kept
         assert [job.id for job in again.jobs(last=3)] == new[-3:]
     listed = run("jobs", "--last", "2", "--config", lab.folder / "client.toml")
-    assert listed.exit_code == 0 and new[-1] in said(listed) and "the newest 2 jobs; there are older ones" in listed.stderr
+    assert listed.exit_code == 0 and new[-1] in said(listed) and "there are older ones" in listed.stderr
