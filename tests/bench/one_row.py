@@ -20,6 +20,7 @@ import numpy as np
 
 import bank_party.commands
 import grid_party.commands
+from common.daemon.account import Account
 from common.disclosure import Opened
 from common.learn.linear.deal import ScoreDemand
 from common.learn.linear.score import Scorer
@@ -88,7 +89,7 @@ async def _run(seat: Any, config: Path, name: str) -> None:
         orgs = {settings.peer.who.org, credentials.identity.org}
         server = await serve(settings.listen, credentials, orgs, list(way.services), origin=seat.party.value)
     counter = Counter()
-    channel = await _met(way.meeting, counter)
+    channel = await _met(way.meeting, counter, Account(home.audit, "one-row", "the other party", seat.name))
     session = Session(seat.party, channel, allowed=frozenset({Opened.COUNTS, Opened.SCORES}))
     model = home.models.load(name)
     dataset = settings.datasets["asked"].model_copy(update={"columns": model.source})
@@ -126,10 +127,10 @@ async def _run(seat: Any, config: Path, name: str) -> None:
         await server.stop()
 
 
-async def _met(meeting: Any, counter: Counter) -> Any:
+async def _met(meeting: Any, counter: Counter, account: Account) -> Any:
     for _ in range(100):
         try:
-            return await meeting.meet("one-row", b"one-row", counter)
+            return await meeting.meet("one-row", b"one-row", counter, account)
         except Exception:
             await asyncio.sleep(0.1)
     raise SystemExit("the other party did not come")

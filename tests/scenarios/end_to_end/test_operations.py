@@ -168,10 +168,11 @@ def test_a_bank_that_is_revoked_loses_its_job_and_gets_no_other_until_renewed(la
     for holder in (COORDINATOR, GRID):
         revoke(home(lab, holder) / "trust", fingerprint((home(lab, BANK) / f"{BANK.role}.pem").read_bytes()), "stolen")
     ended = finish(client, job)
-    assert (ended.state, ended.fault.kind, ended.fault.message) == ("failed", "IdentityError", cause)
+    assert ended.state == "failed" and ended.fault.message.endswith(cause)
+    assert ended.fault.kind in ("IdentityError", "PeerFailed")  # the coordinator's own, or the bank's word for it
     origin, kind, message = fail(client, make_plan("main", split={"seed": 5}))
     assert (origin, kind, message) == ("coordinator", "IdentityError", cause)
-    for name in lab.processes:
+    for name in ("coordinator", "bank"):  # the grid may hear first that the bank, which was told, has left
         assert cause in "".join(line["message"] for line in lines(lab, name, since[name])), name
     eventually(lambda: metrics(lab, "bank")["wattscore_attending"] == 0)
     renew(home(lab, BANK), BANK, home(lab, BANK))

@@ -164,6 +164,8 @@ def type_line(land: Land, line: str) -> object:
         line = line.replace(JOB, land.submit_a_long_one())
     if words[0] in ("check", "try"):
         write_both(land.home / "alone", "--period" in words)
+    if words[:2] == ["audit", "verify"] and "--heads" in words:  # handed over by the bank
+        shutil.copy(land.home / "bank" / words[words.index("--heads") + 1], land.home / "grid")
     if words[0] == "promote":  # so that there is a champion to roll back to
         land.run(f"wattscore promote {JOB}")
         land.train("wattscore train plan.toml --watch")
