@@ -138,3 +138,13 @@ def test_a_default_training_ends_close_to_the_optimum_of_worlds() -> None:
     for world in hard:
         found = measure(world, Model())
         assert found["excess"] < 2e-4 and found["auc_lost"] < 0.001, found
+
+
+def test_codings_are_measured_side_by_side(tmp_path: Path) -> None:
+    out = tmp_path / "codings.json"
+    done = CliRunner().invoke(main, ["codings", "--rows", "1200", "--seeds", "1", "--json", str(out)])
+    assert done.exit_code == 0, done.output
+    worlds = {row["world"].split(",")[0]: row for row in json.loads(out.read_text())["worlds"]}
+    assert worlds["u-shaped"]["auto"]["auc"] > worlds["u-shaped"]["linear"]["auc"] + 0.03
+    assert worlds["linear"]["auto"]["auc"] > worlds["linear"]["bins"]["auc"]
+    assert "u-shaped, 1200 rows, 20%" in done.output

@@ -16,7 +16,7 @@ import pandas as pd
 from common.errors import DataError
 from common.features.bins import BinnedColumn, Cells, Codes, Missing
 from common.features.column import MISSING_LEVEL, Vector, absent
-from common.features.options import Preparation
+from common.features.options import Preparation, least_rows
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 
@@ -85,11 +85,6 @@ def _cut_one(train: FeatureTable, name: str, config: ColumnConfig, options: Prep
     counts = np.bincount(codes, minlength=cells.count)
     groups = merge_until(_occupied(counts, home), lambda groups: grouped(counts, groups) < least, counts)
     return Binning(cells, codes, counts, groups, left_out="" if len(groups) > 1 else ONE_BIN)
-
-
-def least_rows(options: Preparation) -> int:
-    """Training rows of a bin: an indicator of fewer than min_binary would mark few companies."""
-    return max(options.min_bin_rows, options.min_binary, 1)
 
 
 def _ranges(name: str, values: Vector, missing: str, bins: int) -> tuple[Cells, int]:

@@ -37,15 +37,16 @@ class FittedColumn(StrictModel):
 
     def apply(self, table: FeatureTable) -> Vector:
         """float64 (n,); raises DataError if the source is absent, of another kind, or misses what it cannot impute."""
-        raw = self._indicator(table) if self.level is not None else self._numbers(table)
-        return (squash(raw, self.mean, self.deviation, self.low, self.high) - self.centre) / self.spread
-
-    def _numbers(self, table: FeatureTable) -> Vector:
-        if self.source not in table.numeric:
+        if self.level is None and self.source not in table.numeric:
             raise absent(self.source, "numeric")
-        values = impute(table.numeric[self.source], self.fill)
-        check_imputed(self.source, np.isnan(values))
-        return signed_log(values) if self.signed_log else values
+        raw = self._indicator(table) if self.level is not None else table.numeric[self.source]
+        return (self.squashed(raw) - self.centre) / self.spread
+
+    def squashed(self, values: Vector) -> Vector:
+        """Values of the source imputed, logged, standardised and clamped, (n,)."""
+        filled = impute(values, self.fill)
+        check_imputed(self.source, np.isnan(filled))
+        return squash(signed_log(filled) if self.signed_log else filled, self.mean, self.deviation, self.low, self.high)
 
     def _indicator(self, table: FeatureTable) -> Vector:
         if self.source not in table.categorical:

@@ -15,9 +15,10 @@ import pandas as pd
 
 from common.config import StrictModel, validate
 from common.errors import DataError, PolicyError
-from common.features.bins import BinnedColumn
+from common.features.bins import BinnedColumn, Column
 from common.features.column import MISSING_LEVEL, FittedColumn, Vector, check_imputed, impute, signed_log, squash
 from common.features.options import Preparation
+from common.features.pieces import is_piece, make_pieces, within
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 
@@ -33,7 +34,7 @@ class FittedPreparation(StrictModel):
     """A fitted preparation: the same table always gives the same bytes, also after a JSON round trip."""
 
     version: Literal[1] = 1
-    fitted: tuple[FittedColumn | BinnedColumn, ...]
+    fitted: tuple[Column, ...]
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -46,7 +47,7 @@ class FittedPreparation(StrictModel):
         return frozenset(column.source for column in self.fitted)
 
     def transform(self, table: FeatureTable) -> Vector:
-        """float64 (n, m), column-major; of mean 0 and deviation 1 on training rows.
+        """float64 (n, m), column-major; of mean 0 and deviation 1 on training rows, pieces of a smaller one.
 
         A category not seen in them has the indicator 0 in each of its columns, as the reference category has.
         Raises DataError if the table lacks a column, or a value that is not imputed.
@@ -70,10 +71,11 @@ class FittedPreparation(StrictModel):
 class _Found:
     """Candidates in order, and the names of columns left out, by reason."""
 
-    kept: list[FittedColumn | BinnedColumn] = field(default_factory=list)
+    kept: list[Column] = field(default_factory=list)
     constant: list[str] = field(default_factory=list)
     rare: list[str] = field(default_factory=list)
     rare_sources: dict[str, int] = field(default_factory=dict)
+    pieces: list[list[Column]] = field(default_factory=list)
 
     def add_rare(self, name: str, source: str) -> None:
         self.rare.append(name)
@@ -86,21 +88,23 @@ def fit(
     options: Preparation,
     train: Mask,
     binned: Sequence[BinnedColumn] = (),
+    room: int = 0,
 ) -> tuple[FittedPreparation, list[str]]:
     """The preparation of `columns` fitted on the rows where `train` (n,), and warnings naming the columns left out.
 
-    binned: the candidates when `options.coding` is not linear. Raises PolicyError for rare columns if `options.rare` is
-    refuse, DataError if no column is left.
+    binned: the candidates when `options.coding` is bins or woe. room: the most columns that "auto" may make, where the lines
+    are fewer. Raises PolicyError for rare columns if `options.rare` is refuse, DataError if no column is left.
     """
     found = _Found(list(binned))
-    for name, config in columns.items() if options.coding == "linear" else ():
+    for name, config in columns.items() if options.coding in ("linear", "auto") else ():
         if config.kind == "numeric":
             _fit_numeric(found, name, _column(table.numeric, name), config, options, train)
         else:
             _fit_levels(found, name, _column(table.categorical, name), config, options, train)
     if found.rare and options.rare == "refuse":
         raise _too_rare(found, options)
-    kept, dependent = _independent(found.kept, table, train, options.collinear)
+    candidates = found.kept + within(found.pieces, max(0, room - len(found.kept)))
+    kept, dependent = _independent(candidates, table, train, options.collinear)
     if not kept:
         message = "no column is left to train on: each is constant, rare or collinear"
         raise DataError(message, public=message, remedy="Declare other columns, or more rows.")
@@ -124,7 +128,10 @@ def _fit_numeric(found: _Found, name: str, values: Vector, config: ColumnConfig,
     elif _is_rare(raw, options.min_binary):
         found.add_rare(name, name)
     else:
-        found.kept.append(_standardise(name, raw[train], options.clip, source=name, level=None, fill=fill, log=log))
+        line = _standardise(name, raw[train], options.clip, source=name, level=None, fill=fill, log=log)
+        found.kept.append(line)
+        if options.coding == "auto":
+            found.pieces.append(make_pieces(line, values[train], options))
 
 
 def _fill(present: Vector, missing: str) -> float | None:
@@ -234,10 +241,8 @@ def _most_frequent(counts: pd.Series[int]) -> str:
     return min(str(level) for level in counts.index[counts == counts.max()])
 
 
-def _independent(
-    columns: list[FittedColumn | BinnedColumn], table: FeatureTable, train: Mask, least: float
-) -> tuple[list[FittedColumn | BinnedColumn], list[str]]:
-    """(columns kept, names left out): Gram-Schmidt in column order on the training correlations, as a Cholesky factor.
+def _independent(columns: list[Column], table: FeatureTable, train: Mask, least: float) -> tuple[list[Column], list[str]]:
+    """(columns kept, names left out but for pieces): Gram-Schmidt in order on the training correlations, as a Cholesky factor.
 
     After its steps for the columns kept before j, residual[j, j] is the share of j's variance that they do not explain.
     """
@@ -245,12 +250,13 @@ def _independent(
     for low in range(0, table.rows, _BLOCK):
         part = whole.transform(table.part(low, min(table.rows, low + _BLOCK)))[train[low : low + _BLOCK]]
         residual += part.T @ part
-    residual /= max(1, int(train.sum()))
-    kept: list[FittedColumn | BinnedColumn] = []
+    deviations = np.sqrt(np.where(residual.diagonal() > 0, residual.diagonal(), 1.0))
+    residual /= np.outer(deviations, deviations)
+    kept: list[Column] = []
     dependent: list[str] = []
     for j, column in enumerate(columns):
         if residual[j, j] < least:
-            dependent.append(column.name)
+            dependent += [] if is_piece(column, whole.columns) else [column.name]
             continue
         kept.append(column)
         step = residual[j + 1 :, j] / np.sqrt(residual[j, j])

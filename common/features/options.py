@@ -28,10 +28,11 @@ class Preparation(StrictModel):
         lt=1,
         description="A column is left out if the columns before it leave less than this share of its variance.",
     )
-    coding: Literal["linear", "bins", "woe"] = Field(
+    coding: Literal["linear", "auto", "bins", "woe"] = Field(
         default="linear",
-        description="linear: numbers standardised, categories one-hot; bins: every column cut into bins, one-hot; woe: a"
-        " column's bins as weights of evidence, for which the grid learns labels of each class by bin.",
+        description="linear: numbers standardised, categories one-hot; auto: numbers also as indicators of frequent values and"
+        " as lines that bend, as many as rows allow; bins: every column cut into bins, one-hot; woe: a column's bins as weights"
+        " of evidence, for which the grid learns labels of each class by bin.",
     )
     bins: int = Field(
         default=10,
@@ -55,3 +56,8 @@ class Preparation(StrictModel):
         if self.monotone and self.coding != "woe":
             raise ValueError("monotone bins go with coding = 'woe'")
         return self
+
+
+def least_rows(options: Preparation) -> int:
+    """Training rows of a bin or a piece: an indicator of fewer than min_binary would mark few companies."""
+    return max(options.min_bin_rows, options.min_binary, 1)

@@ -22,6 +22,7 @@ from common.disk.files import make_folder, write_private
 from common.errors import DataError, JobNotFound
 from common.features import collinearity, univariate
 from common.features.collinearity import Block, Collinear
+from common.features.pieces import is_piece
 from common.features.univariate import Feature
 from common.learn.learner import Half
 from common.party import Party
@@ -104,8 +105,16 @@ def make_record(
         features=_features(model, table, train_rows),
         refits=refits,
         both_sides=len(np.intersect1d(table.ids.codes[:train_rows], table.ids.codes[train_rows:])),
-        collinear=() if block is None else collinearity.describe(model.columns, block, train_rows),
+        collinear=() if block is None else _collinear(model, block, train_rows),
     )
+
+
+def _collinear(model: Half, block: Block, train_rows: int) -> tuple[Collinear, ...]:
+    """Of all columns but pieces, which are meant to say much of what their line says."""
+    pieces = {column.name for column in model.fitted.fitted if is_piece(column, model.columns)}
+    places = [k for k, name in enumerate(model.columns) if name not in pieces]
+    names = [model.columns[k] for k in places]
+    return collinearity.describe(names, lambda low, high: block(low, high)[:, places], train_rows)
 
 
 def save_record(record: Record, folder: Path) -> None:

@@ -63,7 +63,8 @@ class Ahead:
 class Matched:
     """One party's matched rows as a learner is given them, the `train_rows` training rows first.
 
-    columns: as declared or inferred. binned: those to train on, where the coding is not linear.
+    columns: as declared or inferred. binned: those to train on, where the coding is bins or woe. room: the most columns to
+    train where it is auto, if the lines are fewer.
     """
 
     party: Party
@@ -71,6 +72,7 @@ class Matched:
     columns: Mapping[str, ColumnConfig]
     train_rows: int
     binned: Sequence[BinnedColumn] = ()
+    room: int = 0
 
 
 class Half(Protocol):

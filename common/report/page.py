@@ -13,6 +13,7 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from common.disclosure import CATALOGUE
+from common.features.pieces import deviation, is_piece
 from common.report import figures, numbers, tables
 from common.report.card import Card
 from common.report.charts import style
@@ -95,7 +96,8 @@ def _render(evidence: Evidence, own: Own, choice: Choice, card: Card, fingerprin
             "e": evidence, "judged": None, "sections": own.sections, "party": evidence.party.value, "record": evidence.record,
             "model": evidence.model, "words": words, "tags": TAGS, "charts": charts, "remarks": remarks(evidence),
             "opened": opened(evidence, words), "features": _features(evidence), "binned": _binned(evidence),
-            "months": _months(evidence), "findings": findings, "card": card, "fingerprint": fingerprint,
+            "months": _months(evidence), "coding": _coding(evidence), "findings": findings, "card": card,
+            "fingerprint": fingerprint,
             "counted": {v.value: Counter(f.verdict for f in findings)[v] for v in Verdict},
             "meanings": _meanings(evidence, card), "warnings": [without_values(text, evidence) for text in
             evidence.model.about["warnings"]], **own.values(words),
@@ -132,6 +134,17 @@ def _features(evidence: Evidence) -> list[Any]:
     values = {column["name"]: column["iv"] for column in (evidence.selection or {"columns": []})["columns"]}
     found = [f.model_copy(update={"iv": values.get(f.name, f.iv)}) for f in evidence.record.features]
     return sorted(found, key=lambda f: (f.iv is None, -(f.iv or 0.0)))
+
+
+def _coding(evidence: Evidence) -> dict[str, Any]:
+    """How columns are prepared, and, of pieces, their number and how many of their deviations a unit of theirs is."""
+    fitted = evidence.model.fitted
+    unit = 1.0 / deviation(evidence.record.counts["train_rows"])
+    return {
+        "name": evidence.plan.preparation.coding,
+        "pieces": sum(is_piece(column, fitted.columns) for column in fitted.fitted),
+        "unit": f"{unit:.3g}",
+    }
 
 
 def _binned(evidence: Evidence) -> list[dict[str, Any]]:

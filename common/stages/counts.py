@@ -17,7 +17,7 @@ from common.features import binning
 from common.features.binning import Binning, Groups
 from common.features.bins import BinnedColumn
 from common.features.isolation import find_isolated
-from common.features.options import Preparation
+from common.features.options import Preparation, least_rows
 from common.mpc.correlations.asked import Correlations
 from common.mpc.counting.counts import BinCounts
 from common.mpc.counting.masks import MAX_BINS, CountsDemand
@@ -67,8 +67,8 @@ async def bin_columns(
 def columns_in_clear(
     table: FeatureTable, columns: Mapping[str, ColumnConfig], options: Preparation, label: npt.NDArray[np.float64]
 ) -> list[BinnedColumn]:
-    """The binned columns where the label of the training rows, which are the first, is at hand; none for linear coding."""
-    if options.coding == "linear":
+    """The binned columns where the label of the training rows, which are the first, is at hand; none for other codings."""
+    if options.coding in ("linear", "auto"):
         return []
     found = binning.cut(table, columns, options, np.arange(table.rows) < len(label))
     if options.coding == "woe":
@@ -103,7 +103,7 @@ async def _ask(
         assert small is not None  # noqa: S101
         used, unknown = _merged(used, small)
     used = [replace(b, left_out=_FEW) if b.cells.source in unknown and not b.left_out else b for b in used]
-    used = await session.compute(lambda: without_isolating(used, binning.least_rows(options)), rows * len(used) * 16)
+    used = await session.compute(lambda: without_isolating(used, least_rows(options)), rows * len(used) * 16)
     opened = await counts.open(asked.matrix(used)[0])
     assert opened is not None  # noqa: S101
     done = {b.cells.source: b for b in _counted(used, opened, options)}

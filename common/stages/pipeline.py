@@ -13,6 +13,7 @@ from common import __version__
 from common.disclosure import Opened
 from common.features import leaks
 from common.features.binning import Binning, binned_columns
+from common.features.pieces import room
 from common.features.selection import selection
 from common.home.outcome import Outcome
 from common.home.record import Seen, make_record
@@ -37,7 +38,7 @@ from common.stages.keep import Product, keep_both
 from common.stages.offer import check_width, select
 from common.stages.reasons import check_reasons, open_reasons
 from common.stages.score import charge, open_scores
-from common.stages.sizes import agree_on_sizes
+from common.stages.sizes import check_sizes, exchange_sizes, too_few
 from common.stages.watch import told, watch
 
 
@@ -67,9 +68,9 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         del loaded, matched, keys, test, order
     with job.stage("prepare"):
         binnings = await bin_own_columns(job, plan, columns, table, train_rows)
-        own = Matched(job.party, table, columns, train_rows, binned_columns(binnings, plan.preparation))
-        prepared = await prepare(job, plan, own)
-        other = await agree_on_sizes(job.session, table.rows, train_rows, len(prepared.columns), plan.limits)
+        most = room(train_rows, plan.limits.rows_per_column)
+        own = Matched(job.party, table, columns, train_rows, binned_columns(binnings, plan.preparation), most)
+        prepared, other = await prepare(job, plan, own)
         rival = await find_champion(job.session, job.home.registry, job.home.models, columns) if plan.challenge else None
         if plan.challenge and rival is None:
             job.warn("the plan challenges the champion, and there is none yet")
@@ -190,7 +191,7 @@ async def bin_own_columns(
     job: PartyJob, plan: TrainPlan, columns: dict[str, ColumnConfig], table: FeatureTable, train_rows: int
 ) -> list[Binning]:
     """This party's columns in bins, where the plan codes them so; none otherwise."""
-    if plan.preparation.coding == "linear":
+    if plan.preparation.coding in ("linear", "auto"):
         return []
 
     def charge(rows: FeatureTable, bits: float) -> None:
@@ -202,12 +203,21 @@ async def bin_own_columns(
     return binnings
 
 
-async def prepare(job: PartyJob, plan: TrainPlan, own: Matched) -> Prepared:
-    """This party's matched rows, prepared by itself."""
-    learner, largest = learner_of(plan.model), job.home.policy.largest_leverage
+async def prepare(job: PartyJob, plan: TrainPlan, own: Matched) -> tuple[Prepared, int]:
+    """This party's matched rows, prepared by itself, and the other's number of columns, which together the rows can train.
+
+    Neither knows how many lines the other has: where pieces are too many for both, both do without them.
+    """
+    learner, largest, rows = learner_of(plan.model), job.home.policy.largest_leverage, own.train_rows
     prepared, warnings = await asyncio.to_thread(learner.prepare, plan.model, own, plan.preparation, largest)
+    other = await exchange_sizes(job.session, own.table.rows, rows, len(prepared.columns))
+    if plan.preparation.coding == "auto" and too_few(rows, len(prepared.columns) + other, plan.limits):
+        lines = replace(own, room=0)
+        prepared, warnings = await asyncio.to_thread(learner.prepare, plan.model, lines, plan.preparation, largest)
+        other = await exchange_sizes(job.session, own.table.rows, rows, len(prepared.columns))
+    check_sizes(rows, len(prepared.columns) + other, plan.limits)
     job.warn(*warnings)
-    return prepared
+    return prepared, other
 
 
 def about(job: PartyJob, data: str) -> dict[str, Any]:

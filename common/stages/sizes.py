@@ -13,13 +13,22 @@ TOO_FEW_REMEDY = "Bring more rows, or fewer columns; each party's log says which
 """What others hear, whichever of these it was."""
 
 
-async def agree_on_sizes(session: Session, rows: int, train_rows: int, columns: int, limits: Limits) -> int:
-    """The other's number of trained columns, after both have checked that the sizes agree and are large enough."""
+async def exchange_sizes(session: Session, rows: int, train_rows: int, columns: int) -> int:
+    """The other's number of trained columns, after both have checked that they count the same rows."""
     mine = np.array([rows, train_rows, columns], np.uint64)
     theirs = await session.exchange(Kind.SHAPE, mine)
     if (mine[:2] != theirs[:2]).any():
         raise PeerProtocolError("the two sides count different rows", expected=mine[:2].tolist(), got=theirs[:2].tolist())
-    total = columns + int(theirs[2])
+    return int(theirs[2])
+
+
+def too_few(train_rows: int, total: int, limits: Limits) -> bool:
+    """Whether these rows are too few for the `total` columns of both, as both sides see it alike."""
+    return train_rows < limits.rows_per_column * total
+
+
+def check_sizes(train_rows: int, total: int, limits: Limits) -> None:
+    """Raises PolicyError where the rows are too few for the `total` columns of both."""
     least = max(limits.min_rows, limits.rows_per_column * total)
     if train_rows < least:
         raise PolicyError(
@@ -29,4 +38,3 @@ async def agree_on_sizes(session: Session, rows: int, train_rows: int, columns: 
             remedy=TOO_FEW_REMEDY,
             public=TOO_FEW,
         )
-    return int(theirs[2])

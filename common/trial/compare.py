@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from common.features.pieces import room
 from common.learn.linear.design import prepare
 from common.mpc.fixedpoint import Reals
 from common.party import Party
@@ -12,6 +13,7 @@ from common.rows.dataset import ColumnConfig, DatasetConfig, read_table
 from common.rows.table import FeatureTable, Index
 from common.stages import split
 from common.stages.counts import columns_in_clear
+from common.stages.sizes import too_few
 from common.stats import measures
 from common.stats.measures import Metrics
 
@@ -29,20 +31,29 @@ def pooled(plan: TrainPlan, grid: DatasetConfig, bank: DatasetConfig) -> Metrics
     train = int((~test).sum())
     label = rows[Party.BANK].label
     assert label is not None  # noqa: S101
-    parts = [_prepared(plan, rows[p].take(order), tables[p].columns, label[order][:train], p) for p in Party]
+    most = room(train, plan.limits.rows_per_column)
+    tables_in_order = {p: (rows[p].take(order), tables[p].columns) for p in Party}
+    parts = [_prepared(plan, *tables_in_order[p], label[order][:train], p, most) for p in Party]
+    if plan.preparation.coding == "auto" and too_few(train, sum(part.shape[1] for part in parts), plan.limits):
+        parts = [_prepared(plan, *tables_in_order[p], label[order][:train], p, 0) for p in Party]
     x, y = np.column_stack([parts[0], parts[1][:, :-1]]), label[order]
     return measures.evaluate(y[train:], _fit(x[:train], y[:train], plan.model.ridge, x[train:]))
 
 
-def _prepared(plan: TrainPlan, table: FeatureTable, columns: dict[str, ColumnConfig], label: Reals, party: Party) -> Reals:
-    binned = columns_in_clear(table, columns, plan.preparation, label)
-    return prepare(table, columns, plan.preparation, len(label), plan.model.ridge, party, binned)[0].matrix(0, table.rows)
+def _prepared(
+    plan: TrainPlan, table: FeatureTable, columns: dict[str, ColumnConfig], label: Reals, party: Party, most: int
+) -> Reals:
+    options, ridge = plan.preparation, plan.model.ridge
+    binned = columns_in_clear(table, columns, options, label)
+    return prepare(table, columns, options, len(label), ridge, party, binned, room=most)[0].matrix(0, table.rows)
 
 
 def _fit(x: Reals, y: Reals, ridge: float, held: Reals) -> Reals:
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=1.0 / (len(y) * ridge) if ridge else np.inf, tol=1e-8, max_iter=10_000)
+    # Newton's steps: pieces are of smaller deviations than lines, where lbfgs takes thousands.
+    penalty = 1.0 / (len(y) * ridge) if ridge else np.inf
+    model = LogisticRegression(C=penalty, tol=1e-8, max_iter=1_000, solver="newton-cholesky")
     scores: Reals = model.fit(x, y).decision_function(held)
     return scores
 

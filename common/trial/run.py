@@ -46,6 +46,7 @@ class TrialOptions:
     link_terms: int
     ridge: float
     iterations: int
+    coding: Literal["linear", "auto", "bins", "woe"]
     out: Path | None
     compare: bool
     allow_small: bool
@@ -70,7 +71,7 @@ def make_plan(options: TrialOptions) -> TrainPlan:
         "bank": {"dataset": "table"},
         "keys": ("id", "period") if options.period else ("id",),
         "split": {"test": options.test, "seed": options.seed},
-        "preparation": {"min_binary": 5} if options.allow_small else {},
+        "preparation": {"coding": options.coding, **({"min_binary": 5} if options.allow_small else {})},
         "model": {
             "link": options.link,
             "period": options.link_period,

@@ -37,6 +37,13 @@ _FILE = click.Path(exists=True, path_type=Path)
 )
 @click.option("--link-period", type=int, help="The link's period; 64 for wide margins (default 32, taylor 128).")
 @click.option("--link-terms", type=int, default=8, show_default=True, help="Terms of the fourier link; 16 with period 64.")
+@click.option(
+    "--coding",
+    type=click.Choice(["linear", "auto", "bins", "woe"]),
+    default="linear",
+    show_default=True,
+    help="What is made of a column: see the plans' page.",
+)
 @click.option("--ridge", default=1e-4, show_default=True, help="L2 penalty.")
 @click.option("--iterations", default=12, show_default=True, help="Training steps.")
 @click.option("--json", "out", type=click.Path(path_type=Path), help="Write the result here.")

@@ -11,6 +11,7 @@ import click
 from common.plan.linear import Model
 from tests.bench import report
 from tests.bench.align import bench_align
+from tests.bench.codings import bench_codings
 from tests.bench.features import bench_features
 from tests.bench.machine import machine
 from tests.bench.one_row import bench_one_row
@@ -163,6 +164,18 @@ def worlds(every: int, iterations: int | None, out: Path | None) -> None:
     """How far from the optimum trainings end, over many worlds, all peers in this process."""
     found = bench_worlds(Model() if iterations is None else Model(iterations=iterations), every)
     _tell(found, out, report.worlds(found))
+
+
+@main.command()
+@click.option("--rows", multiple=True, type=int, default=(1500, 20_000), show_default=True, help="Training rows of each world.")
+@click.option("--overdue", default=0.2, show_default=True, help="Share overdue.")
+@click.option("--seeds", default=2, show_default=True, help="Draws of each world to take means of.")
+@click.option("--uci", type=click.Path(exists=True, path_type=Path), help="UCI's default of credit card clients, as CSV.")
+@_JSON
+def codings(rows: tuple[int, ...], overdue: float, seeds: int, uci: Path | None, out: Path | None) -> None:
+    """What each coding of columns gives in worlds of different shapes, in plaintext."""
+    found = bench_codings([(count, overdue) for count in rows], seeds, uci)
+    _tell({"worlds": found}, out, report.codings(found))
 
 
 def _tell(found: dict[str, Any], out: Path | None, *tables: report.Text | None) -> None:

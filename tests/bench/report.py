@@ -169,6 +169,12 @@ def features(found: dict[str, Any]) -> Text:
     return Text("Features from monthly records, default recipes, quality report included", columns, rows)
 
 
+def codings(found: list[dict[str, Any]]) -> Text:
+    names = [name for name in found[0] if name != "world"]
+    rows = [[row["world"], *(f"{row[n]['auc']:.4f} / {row[n]['logloss']:.4f}" for n in names)] for row in found]
+    return Text("held-out AUC and log-loss of the pooled optimum", ["world", *names], rows)
+
+
 def rare(found: dict[str, Any]) -> Text:
     best = found["exact"]
     columns = ["iterations", "seconds", "AUC", "less exact", "log-loss", "less exact", "calibration error", "warned"]

@@ -12,6 +12,7 @@ from common.errors import DataError
 from common.features.bins import BinnedColumn
 from common.features.fit import FittedPreparation, fit
 from common.features.options import Preparation
+from common.features.pieces import is_piece
 from common.learn.linear.leverage import LARGEST, without_leverage
 from common.mpc.fixedpoint import (
     MOMENTUM_SCALE,
@@ -118,14 +119,15 @@ def prepare(
     party: Party,
     binned: Sequence[BinnedColumn] = (),
     leverage: float = LARGEST,
+    room: int = 0,
 ) -> tuple[Prepared, list[str]]:
-    """`table`: matched rows, training rows first. Warnings name the columns left out.
+    """`table`: matched rows, training rows first. Warnings name the columns left out, but for pieces of others.
 
-    binned: the columns to train on, where the coding is not linear. leverage: the largest of a training row. Raises
-    DataError if no column is left.
+    binned: the columns to train on, where the coding is bins or woe. leverage: the largest of a training row. room: as
+    `fit` says. Raises DataError if no column is left.
     """
     train = np.arange(table.rows) < train_rows
-    fitted, warnings = fit(table, columns, options, train, binned)
+    fitted, warnings = fit(table, columns, options, train, binned, room)
     names = (*fitted.columns, INTERCEPT) if party is Party.BANK else fitted.columns
     whole, lows = fitted, range(0, train_rows, _BLOCK)
 
@@ -134,8 +136,8 @@ def prepare(
 
     kept = without_leverage(parts, penalised(names), ridge, leverage)
     if kept.left_out:
-        fitted = FittedPreparation(fitted=tuple(fitted.fitted[k] for k in kept.places if k < len(fitted.fitted)))
-        warnings += [_single_out(names[place], share) for place, share in kept.left_out]
+        fitted = FittedPreparation(fitted=tuple(whole.fitted[k] for k in kept.places if k < len(whole.fitted)))
+        warnings += [_single_out(names[k], share) for k, share in kept.left_out if not is_piece(whole.fitted[k], names)]
     if not fitted.fitted:
         message = "no column is left to train on: each singles out few rows"
         raise DataError(message, public=message, remedy="Declare other columns, log or clip them, or bring more rows.")

@@ -100,7 +100,8 @@ class Linear:
     name = LEARNER
 
     def prepare(self, section: Model, rows: Matched, options: Preparation, leverage: float) -> tuple[Prepared, list[str]]:
-        return prepare(rows.table, rows.columns, options, rows.train_rows, section.ridge, rows.party, rows.binned, leverage)
+        table, made = rows.table, (rows.binned, leverage, rows.room)
+        return prepare(table, rows.columns, options, rows.train_rows, section.ridge, rows.party, *made)
 
     def check(self, section: Model, size: Size, floors: Floors) -> None:
         check_course(section, size.rows, size.grid_columns + size.bank_columns, floors)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from copy import copy
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from bank_party.decision import bundle
 from bank_party.report import page as bank
 from common.disk.words import LANGS
+from common.features.fit import FittedPreparation
 from common.party import Party
 from common.report import page
 from common.report.card import Card
@@ -172,6 +176,21 @@ def test_the_grids_page_shows_no_label(pages: dict[tuple[Party, Choice], str], e
     assert "overdue rate" not in found["data"]
     assert "weight" not in found["model"].split("\n")  # of a model that nobody holds
     assert all(name in found["model"] for name in evidence[Party.GRID].model.columns)
+
+
+@pytest.mark.parametrize("coding", ["linear", "auto", "bins", "woe"])
+def test_the_page_says_how_columns_are_prepared(evidence: dict[Party, Evidence], coding: str) -> None:
+    base = evidence[Party.BANK]
+    line = base.model.fitted.fitted[0]
+    pieces = [line.model_copy(update={"name": f"{line.source}>{k}"}) for k in range(3)]
+    model: Any = copy(base.model)
+    vars(model)["fitted"] = FittedPreparation(fitted=(line, *pieces))  # frozen, and its other fields no matter here
+    preparation = base.plan.preparation.model_copy(update={"coding": coding})
+    plan = base.plan.model_copy(update={"preparation": preparation})
+    found = make(Evidence(model, plan, base.record, None, base.digests), Own(("features",)), "en", Card()).page
+    assert f"Coding {coding}: " in found
+    unit = 1 / np.sqrt(base.record.counts["train_rows"] / 1e6)
+    assert ("3 pieces of numbers" in found and f"is {unit:.3g} of its standard deviations" in found) is (coding == "auto")
 
 
 def test_counted_bins_are_shown_and_small_ones_are_not(evidence: dict[Party, Evidence]) -> None:

@@ -25,7 +25,7 @@ from common.stages.pipeline import load
 from common.stats.logistic import fit_logistic
 from common.stats.measures import auc
 from tests.common.stages.alone import alone
-from tests.common.stages.companies import COMMON, MONTHS, POLICY, Companies, frames
+from tests.common.stages.companies import COMMON, FLOORS, MONTHS, POLICY, Companies, frames
 from tests.common.stages.plain import OFF, STEP, plain_part, weights_of
 
 STAGES = ["load", "align", "prepare", "train", "reveal", "evaluate"]
@@ -340,3 +340,52 @@ async def test_a_column_that_is_not_in_the_file_is_the_plans_fault(companies: Co
     job = alone(companies, grid={"dataset": "rows", "columns": ["peak", "kwhs", "id"]})
     with pytest.raises(PlanError, match=r"no column 'kwhs', 'id'\. .* It declares: kwh, peak, late, branch\."):
         await load(job, require_label=False)
+
+
+# Lines and pieces
+
+
+def bent(companies: Companies) -> None:
+    """Rows whose label lies where `peak` is far from its middle, whatever its sign."""
+    data = frames(seed=1, monthly=False)
+    peak = data[Party.GRID].set_index("id")["peak"].reindex(data[Party.BANK]["firm"]).fillna(0.0).to_numpy()
+    chance = 1 / (1 + np.exp(-3.0 * (np.abs(peak) - 0.8)))
+    data[Party.BANK]["overdue"] = (np.random.default_rng(3).random(len(peak)) < chance).astype(int)
+    companies.write(data)
+
+
+def pieced(companies: Companies, coding: str, per_column: int = 5) -> TrainPlan:
+    companies.policy = POLICY.model_copy(update={"min_bin_rows": 1, "rows_per_column": 1})
+    preparation = {"min_binary": 20, "min_bin_rows": 20, "coding": coding}
+    plan = companies.plan(preparation=preparation, limits={**FLOORS, "rows_per_column": per_column})
+    assert isinstance(plan, TrainPlan)
+    return plan
+
+
+async def test_auto_finds_what_a_line_cannot_and_opens_nothing_more(companies: Companies) -> None:
+    bent(companies)
+    lines = await companies.run("job-1", pieced(companies, "linear"))
+    pieces = await companies.run("job-2", pieced(companies, "auto"))
+    auc_of = {job: o[Party.BANK].evaluation.joint.auc for job, o in (("lines", lines), ("pieces", pieces))}
+    assert auc_of["lines"] < 0.55 and auc_of["pieces"] > 0.65
+    assert all(pieces[party].opened == lines[party].opened for party in Party)
+    made = companies.models(Party.GRID).load("job-2").fitted.columns
+    assert {"peak", "kwh", "late", "branch=farm"} <= set(made) and len([name for name in made if name.startswith("peak>")]) == 3
+    assert pieces[Party.GRID].counts["trained_columns"] == len(made)
+    record = load_record("job-2", companies.models(Party.GRID).folder("job-2"))
+    assert {c.name for c in record.collinear} == {"kwh", "peak", "late", "branch=farm", "branch=shop"}
+
+
+async def test_pieces_that_are_too_many_for_both_are_left_out_at_both(companies: Companies) -> None:
+    # 350 rows at 24 a column train 14, an intercept among them, and each takes 6 at most: lines, and pieces beside them
+    plan = pieced(companies, "auto", per_column=24)
+    await companies.run("job-1", plan)
+    made = {party: companies.models(party).load("job-1").columns for party in Party}
+    assert (len(made[Party.GRID]), len(made[Party.BANK])) == (6, 7)
+    # at 43 a column they train 8, and each takes 3 at most: the grid has five lines, and the bank's piece would be the ninth
+    await companies.run("job-2", pieced(companies, "auto", per_column=43))
+    made = {party: companies.models(party).load("job-2").columns for party in Party}
+    assert (len(made[Party.GRID]), len(made[Party.BANK])) == (5, 3)
+    assert companies.trio.session[Party.GRID].traffic.sent[Kind.SHAPE] == 48
+    with pytest.raises(PolicyError, match="350 training rows are too few for 8 columns"):
+        await companies.run("job-3", pieced(companies, "auto", per_column=44))

@@ -9,12 +9,20 @@ import pytest
 
 from common.disclosure import Opened
 from common.errors import PeerProtocolError, PolicyError, WattScoreError
-from common.mpc.session import Kind
+from common.mpc.session import Kind, Session
 from common.party import Party
 from common.plan.train import Limits
-from common.stages.sizes import agree_on_sizes
+from common.stages.sizes import check_sizes, exchange_sizes, too_few
 from tests.common.stages.tables import LOW
 from tests.peers import Trio
+
+
+async def agree_on_sizes(session: Session, rows: int, train_rows: int, columns: int, limits: Limits) -> int:
+    """As the pipeline does where nothing is to be done without."""
+    other = await exchange_sizes(session, rows, train_rows, columns)
+    check_sizes(train_rows, columns + other, limits)
+    assert not too_few(train_rows, columns + other, limits)
+    return other
 
 
 async def sizes(grid: tuple[int, int, int], bank: tuple[int, int, int], limits: Limits, trio: Trio | None = None) -> list[Any]:
