@@ -57,6 +57,9 @@ def test_the_bank_leaves_report_and_decisions_on_the_host(demo: Demo) -> None:
     assert "loan_amount_last" in said
     reasons = "; ".join(decided["reasons"].dropna())
     assert "Repayments due" in reasons and "Electricity" not in reasons  # the bank's own: the grid's need opened weights
+    for party in ("grid", "bank"):  # what follows trains more often than one client may in a day
+        client = ("wattscore://try-bank/client", "--jobs", "100", "--models", "100")
+        demo.compose("exec", "-T", party, f"{party}-party", "allow", *client, "--config", f"/data/{party}.toml")
     assert {(demo.out / name).stat().st_mode & 0o777 for name in ("decisions.csv", "report.html", "monitor.html")} == {0o644}
 
 
