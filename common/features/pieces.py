@@ -61,7 +61,7 @@ def make_pieces(line: FittedColumn, values: Vector, options: Preparation) -> lis
     distinct, counts = np.unique(known, return_counts=True)
     found: list[Column] = []
     if len(distinct) > 2:
-        apart = (len(values) - counts >= least) & np.isfinite(np.nextafter(distinct, np.inf))
+        apart = (len(values) - counts >= least) & (distinct < np.finfo(np.float64).max)
         often = np.flatnonzero((counts >= max(least, _FREQUENT * len(values))) & apart)
         often = often[np.argsort(-counts[often], kind="stable")]
         found += (_value(line, float(distinct[k]), int(counts[k]), missing, shy) for k in often)

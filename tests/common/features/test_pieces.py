@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -143,6 +143,7 @@ numbers = st.one_of(st.floats(allow_nan=True, allow_infinity=False, allow_subnor
     transform=st.sampled_from(["none", "auto", "signed_log"]),
     missing=st.sampled_from(["median", "zero", "mode"]),
 )
+@example(values=np.array([[0.0, 1.0], [np.finfo(np.float64).max, 1.0], *[[1.0, 1.0]] * 58]), transform="auto", missing="median")
 def test_any_numbers_give_pieces_of_enough_rows_that_survive_a_round_trip(values: Vector, transform: str, missing: str) -> None:
     data, options = table(a=values[:, 0], b=values[:, 1]), Preparation(coding="auto", min_binary=0, min_bin_rows=4)
     train = np.arange(60) < 45
