@@ -171,6 +171,8 @@ class Coordinator:
 
     async def _listen(self, party: Party, call: Call) -> None:
         while (message := await call.read()) is not None:
+            if message.WhichOneof("message") == "failed" and (cause := call.refused()) is not None:
+                raise cause  # what the party has seen of it says less
             await self._dispatch(party, message)
 
     async def _greet(self, party: Party, message: party_pb2.FromParty | None) -> None:

@@ -71,6 +71,11 @@ class Call:
         """Why: a caller that is trusted no more may have been cut by others before it was here."""
         return self.cause or self._distrust() or PeerLost(f"the connection from {self.identity} broke")
 
+    def refused(self) -> WattScoreError | None:
+        """Why the caller is trusted no more, if so: another of its streams may be cut for that before this one is."""
+        self.cause = self.cause or self._distrust()
+        return self.cause
+
     @asynccontextmanager
     async def trusted(self, certificate: bytes, trust: TrustStore) -> AsyncIterator[None]:
         """Ends what runs within, with IdentityError, as soon as the caller's certificate (PEM) is trusted no more."""

@@ -51,6 +51,9 @@ class Caller:
     def say(self, message: Any) -> None:
         self._said.put_nowait(message)
 
+    def refused(self) -> WattScoreError | None:
+        return self.cause
+
     async def read(self) -> Any:
         message = await self._said.get()
         if isinstance(message, Exception):

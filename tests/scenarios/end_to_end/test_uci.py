@@ -58,7 +58,8 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
             datasets[side][name]["path"].parent.mkdir(exist_ok=True)
             table.to_csv(datasets[side][name]["path"], index=False)
             datasets[side]["raw"]["columns"] = {c: PLAIN for c in table.columns if c not in ("id", "y")}
-    with Trial(folder, datasets) as trial:
+    loose = {"policy": {"smallest_ridge": 0.0, "largest_clip": 100.0, "models_per_day": 100}}  # for the worst of plans
+    with Trial(folder, datasets, {"grid": loose, "bank": loose}) as trial:
         yield trial
 
 
