@@ -44,7 +44,8 @@ class Caller:
     """A call as a handler sees it: `say` puts what it reads, None to end; `heard` is what it wrote."""
 
     def __init__(self, identity: Identity) -> None:
-        self.identity, self.heard, self.cause = identity, list[Any](), None
+        self.identity, self.heard = identity, list[Any]()
+        self.cause: WattScoreError | None = None
         self._said: asyncio.Queue[Any] = asyncio.Queue()
         self._news = asyncio.Event()
 

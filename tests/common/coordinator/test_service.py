@@ -119,6 +119,17 @@ async def test_first_hand_causes_win_over_their_consequences(tmp_path: Path, mon
         assert (await here.final(job)).fault == cause
 
 
+async def test_why_a_party_is_refused_counts_and_not_what_it_saw_of_it(tmp_path: Path) -> None:
+    """One of its streams is cut before the other, on which it says that the coordinator has left."""
+    async with office(tmp_path) as here:
+        job, _, bank = await here.running()
+        bank.cause = IdentityError("the certificate is revoked")
+        seen = Fault(kind="PeerLost", message="the coordinator has ended the stream", origin="bank")
+        bank.say(party_pb2.FromParty(failed=party_pb2.Failed(job=job, fault=seen)))
+        fault = (await here.final(job)).fault
+        assert (fault.kind, fault.message, fault.origin) == ("IdentityError", "the certificate is revoked", "coordinator")
+
+
 async def test_what_the_dealer_sees_of_a_failure_is_not_its_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A party that fails ends its dealer stream first, while the other asks for more; its words come a moment later."""
     monkeypatch.setattr(drive, "_BETTER_CAUSE", patience(5))
