@@ -177,7 +177,7 @@ def _takes_log(values: Vector, transform: str) -> bool:
 
 def _reach(values: Vector) -> float:
     """Largest distance from the mean, in deviations; infinite where it is beyond float64."""
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         mean, deviation = values.mean(), values.std()
         reach = max(values.max() - mean, mean - values.min()) / deviation
     return float(reach) if np.isfinite(reach) and np.isfinite(deviation) else np.inf

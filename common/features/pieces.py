@@ -61,7 +61,8 @@ def make_pieces(line: FittedColumn, values: Vector, options: Preparation) -> lis
     distinct, counts = np.unique(known, return_counts=True)
     found: list[Column] = []
     if len(distinct) > 2:
-        apart = (len(values) - counts >= least) & (distinct < np.finfo(np.float64).max)
+        as_many = counts + (distinct == line.fill) * int(missing.sum())  # rows that the value's indicator is 1 at
+        apart = (len(values) - as_many >= least) & (distinct < np.finfo(np.float64).max)
         often = np.flatnonzero((counts >= max(least, _FREQUENT * len(values))) & apart)
         often = often[np.argsort(-counts[often], kind="stable")]
         found += (_value(line, float(distinct[k]), int(counts[k]), missing, shy) for k in often)

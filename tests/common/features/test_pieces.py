@@ -137,11 +137,16 @@ def test_a_piece_that_adds_nothing_is_left_out_without_a_warning() -> None:
 numbers = st.one_of(st.floats(allow_nan=True, allow_infinity=False, allow_subnormal=False), st.sampled_from([0.0, 1.0, 2.0]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     values=hnp.arrays(np.float64, (60, 2), elements=numbers),
     transform=st.sampled_from(["none", "auto", "signed_log"]),
     missing=st.sampled_from(["median", "zero", "mode"]),
+)
+@example(  # the value that replaces what is missing: all but three rows
+    values=np.array([[value, 0.0] for value in [1.0, 0.0, 0.0, 0.0, *[np.nan] * 4, 2.0, *[0.0] * 20, 3.0, *[0.0] * 30]]),
+    transform="none",
+    missing="median",
 )
 @example(values=np.array([[0.0, 1.0], [np.finfo(np.float64).max, 1.0], *[[1.0, 1.0]] * 58]), transform="auto", missing="median")
 def test_any_numbers_give_pieces_of_enough_rows_that_survive_a_round_trip(values: Vector, transform: str, missing: str) -> None:
