@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -79,7 +80,8 @@ class AuditLog:
         return open_book(self._file, version=_VERSION, durable=True)
 
     def add(self, what: What, job: str = "", **detail: Any) -> Head:
-        """Enters it; the head from now on."""
+        """Enters it; the head from now on, which tells nothing of the entry: its salt is in no other's hands."""
+        detail["salt"] = secrets.token_hex(16)
         with self._open() as book:
             book.execute("begin immediate")  # a command may write beside the daemon
             before = _head(book)

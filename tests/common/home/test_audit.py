@@ -113,3 +113,10 @@ def test_a_book_that_holds_less_is_noticed_until_a_person_lets_it_pass(log: Audi
             log.check_books(now, "grid-party")
     log.add(What.OVERRIDE, rule=BEHIND, person="li")
     log.check_books({}, "grid-party")
+
+
+def test_a_head_cannot_be_tried_against_what_an_entry_might_say(tmp_path: Path) -> None:
+    """The other party is told heads, and could else find out by hashing guesses how a job ended, or how much a book holds."""
+    logs = [AuditLog(tmp_path / name, clock=lambda: 1.0) for name in ("one", "two")]
+    heads = [log.add(What.END, "j", error="PolicyError") for log in logs]
+    assert heads[0].number == heads[1].number == 1 and heads[0].digest != heads[1].digest
