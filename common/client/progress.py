@@ -170,7 +170,7 @@ def _tell(updates: Iterable[wire.Job], console: Console) -> wire.Job:
     for job in updates:
         now = furthest(job)
         stage, order = now.stage or job.state, stages_of(job)
-        if stage in (said, "running") or job.state not in ("queued", "offered", "running"):
+        if stage == said or not (now.stage or stage in _WAITING):  # a quick job may be over when its first stage is seen
             continue
         said, about = stage, MEANING.get(stage) or _WAITING.get(stage, "")
         place = f"{order.index(stage) + 1} of {len(order)}, " if stage in order else ""

@@ -152,6 +152,14 @@ def test_without_a_terminal_a_stage_is_a_line() -> None:
     assert [line.split(":")[1].strip() for line in lines] == ["queued", "1 of 7, connect", "2 of 7, load", "5 of 7, train"]
 
 
+def test_a_job_over_before_it_is_looked_at_again_tells_its_last_stage() -> None:
+    console = Console(file=io.StringIO(), width=40)
+    ended = wire.Job(id="score-1", kind="score", state="succeeded", bank={"progress": Progress(stage=STAGES["score"][-1])})
+    follow([wire.Job(id="score-1", kind="score", state="offered"), ended], console)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines[-1].startswith(f"score-1: 5 of 5, {STAGES['score'][-1]}") and len(lines) == 2
+
+
 def test_a_terminal_shows_all_stages_and_about_how_long_the_present_one_takes() -> None:
     pace = Pace(clock=iter([0.0, 10.0, *[20.0] * 9]).__next__)
     begun = Progress(stage="train", bytes=1_000_000, expected=5_000_000, total=15)
