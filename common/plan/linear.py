@@ -31,6 +31,12 @@ class Model(Section):
         default="nesterov", description="Full-batch accelerated descent, or mini-batches."
     )
     iterations: int = Field(default=12, ge=1, le=1000, description="Steps of nesterov.")
+    full_steps: int = Field(
+        default=4,
+        ge=0,
+        le=1000,
+        description="Of 131,072 rows and more, iterations run over a sixteenth, then so many steps over all; 0: each over all.",
+    )
     epochs: int = Field(default=5, ge=1, le=1000, description="Passes of sgd.")
     batch: int = Field(default=1024, ge=1, description="Rows of an sgd step.")
     step: float | None = Field(

@@ -43,14 +43,14 @@ def make_steps(model: Model, rows: int, data_rows: int | None = None) -> list[St
     """
     _check_steps(model, rows)
     if model.optimiser == "nesterov":
-        found = nesterov(rows, model.iterations, model.step or STEP)
+        found = nesterov(rows, model.iterations, model.step or STEP, model.full_steps if model.joint else 0)
     else:
         found = sgd(rows, model.batch, model.epochs, model.step or 1.0)
     try:
         LinkScales.choose(found[0].size, max(step.rows for step in found))
     except RangeError as error:
         raise PlanError(error.message, expected=error.expected, got=error.got, remedy=error.remedy) from None
-    return found if data_rows is None else [replace(step, data_rows=data_rows) for step in found]
+    return found if data_rows is None else [replace(step, data_rows=min(data_rows, step.high)) for step in found]
 
 
 def check_course(model: Model, rows: int, columns: int, floors: Floors) -> None:
@@ -80,7 +80,7 @@ def _check_steps(model: Model, rows: int) -> None:
     full = model.optimiser == "nesterov"
     batch = rows if full else min(model.batch, rows)
     size = model.step or (STEP if full else 1.0)
-    count = model.iterations if full else max(1, rows // batch) * model.epochs
+    count = model.iterations + model.full_steps if full else max(1, rows // batch) * model.epochs
     if count > MAX_STEPS:
         raise PlanError(
             "too many steps", expected=f"at most {MAX_STEPS}", got=count, remedy="Use larger batches or fewer epochs."

@@ -29,8 +29,8 @@ SIDES: dict[str, Any] = {"grid": {"dataset": "meters"}, "bank": {"dataset": "loa
 WEIGHTS = {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS}
 TRAINING = {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SPLIT, Opened.TEST_SCORES, Opened.METRICS}
 # The canonical bytes of a plan of defaults. A change here breaks every stored digest and needs a new protocol version.
-TRAIN_DIGEST = "eda147e6ceae124aef2e63d87771b953033c67f48547654519e92617dc6c59f6"
-PREDEAL_DIGEST = "5fa20b3c7337dce92c9e75be450830c92e10a8524230058ecffd47ae3130330a"
+TRAIN_DIGEST = "dc32daeafcbfd220b53263605b5d5dc28e866ee73791220270df5883316902cf"
+PREDEAL_DIGEST = "0a4ca4380efa2b53db3fbbfc0a40d7c41bf792e89f4f67cfd85027bc08eca989"
 SCORE_DIGEST = "618039d411e9f0473f9e6fa5658cfabcb4102f626c07596b72a52aa8d2655ab0"
 PROMOTE_DIGEST = "0f098cb4915c7347a20daf9cffc793735b21401edfbe9b64d537fb394c1fc60e"
 
@@ -259,6 +259,22 @@ def test_the_steps_of_both_optimisers() -> None:
     batches = make_steps(Model(optimiser="sgd", epochs=2, batch=400, step=0.5), 1000)
     assert {s.size for s in batches} == {0.5}
     assert [(s.number, s.low, s.high) for s in batches] == [(0, 0, 400), (1, 400, 1000), (2, 0, 400), (3, 400, 1000)]
+
+
+def test_many_rows_are_begun_on_a_sixteenth_of_them() -> None:
+    courses = {131_071: 131_071, 131_072: 65_536, 1_000_000: 65_536, 3_200_000: 200_000}
+    for rows, few in courses.items():
+        steps = make_steps(Model(), rows)
+        full = [rows] * 4 if few < rows else []
+        assert [step.high for step in steps] == [few] * 12 + full and {step.low for step in steps} == {0}
+        assert [step.number for step in steps] == list(range(len(steps))) and {step.size for step in steps} == {STEP}
+        assert [step.momentum for step in steps[12:]] == [128, 146, 160, 171][: len(full)]
+        assert (steps[11].momentum == 0) == (few < rows)  # the new rows' gradient is another
+    assert [step.high for step in make_steps(Model(full_steps=0), 1_000_000)] == [1_000_000] * 12
+    ahead = make_steps(Model(), 250_000, 200_000)
+    assert [step.scales.step_over_n * rows for step, rows in zip(ahead, [65_536] * 12 + [200_000] * 4, strict=True)] == [
+        pytest.approx(STEP)
+    ] * 16
 
 
 def test_sizes_beyond_the_fixed_point_budget_are_the_plans_fault() -> None:
