@@ -29,7 +29,7 @@ class Preparation(StrictModel):
         description="A column is left out if the columns before it leave less than this share of its variance.",
     )
     coding: Literal["linear", "auto", "bins", "woe"] = Field(
-        default="linear",
+        default="auto",
         description="linear: numbers standardised, categories one-hot; auto: numbers also as indicators of frequent values and"
         " as lines that bend, as many as rows allow; bins: every column cut into bins, one-hot; woe: a column's bins as weights"
         " of evidence, for which the grid learns labels of each class by bin.",

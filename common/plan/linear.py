@@ -38,7 +38,7 @@ class Model(Section):
         description="Of 131,072 rows and more, iterations run over a sixteenth, then so many steps over all; 0: each over all.",
     )
     epochs: int = Field(default=5, ge=1, le=1000, description="Passes of sgd.")
-    batch: int = Field(default=1024, ge=1, description="Rows of an sgd step.")
+    batch: int = Field(default=4096, ge=1, description="Rows of an sgd step.")
     step: float | None = Field(
         default=None,
         gt=0.0,

@@ -40,7 +40,7 @@ _FILE = click.Path(exists=True, path_type=Path)
 @click.option(
     "--coding",
     type=click.Choice(["linear", "auto", "bins", "woe"]),
-    default="linear",
+    default="auto",
     show_default=True,
     help="What is made of a column: see the plans' page.",
 )

@@ -34,7 +34,15 @@ def bench_align(
     """
     side, shape = Side(dataset="t"), None if line is None else Shape.parse(line)
     model = Model(link="taylor", iterations=6)
-    plan = TrainPlan(grid=side, bank=side, split=Split(test=0.3), model=model, limits=jobs.SMALL, matching=matching)
+    plan = TrainPlan(
+        grid=side,
+        bank=side,
+        split=Split(test=0.3),
+        model=model,
+        limits=jobs.SMALL,
+        preparation=jobs.AS_THEY_ARE,
+        matching=matching,
+    )
     with tempfile.TemporaryDirectory(prefix="wattscore-bench-") as name:
         folder = Path(name)
         paths = write_tables(folder, ids, 4, 4, months=1, common=COMMON)

@@ -14,6 +14,7 @@ from typing import Any
 
 from common.client.client import Client
 from common.disk.folder import Name
+from common.features.options import Preparation
 from common.home.audit import BEHIND, AuditLog, What
 from common.plan.request import Plan
 from common.plan.train import Limits
@@ -23,6 +24,7 @@ from tests.bench.line import Lines, Shape
 from tests.bench.profiled import OUT
 
 SMALL = Limits(min_matched=20, min_rows=200)
+AS_THEY_ARE = Preparation(coding="linear")  # so that the columns asked for are the columns trained
 _POLICY = {
     "min_iterations": 1,
     "min_matched": 20,

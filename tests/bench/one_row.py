@@ -53,7 +53,9 @@ def bench_one_row(requests: int, grid: int, bank: int) -> dict[str, Any]:
         daemons, lines = jobs.start(folder, {side: {"part": part[side], "asked": asked[side]} for side in part})
         with lines, daemons as trial, trial.client() as client:
             side = Side(dataset="part")
-            trained, _ = jobs.run(client, TrainPlan(grid=side, bank=side, split=Split(), limits=jobs.SMALL))
+            trained, _ = jobs.run(
+                client, TrainPlan(grid=side, bank=side, split=Split(), limits=jobs.SMALL, preparation=jobs.AS_THEY_ARE)
+            )
             columns = (report.counts.trained_columns for report in (trained.grid.report, trained.bank.report))
             sizes = dict(zip(("grid_columns", "bank_columns"), columns, strict=True))
             jobs.run(client, PredealPlan(serves="scores", rows=rows, **sizes))

@@ -43,7 +43,14 @@ def rare_datasets(folder: Path, rows: int, overdue: float, seed: int = 11) -> di
 def rare_plan(**model: Any) -> TrainPlan:
     """The default plan, the last three months held out; `model`: what is not default in it."""
     side = {"dataset": "rows"}
-    raw = {"grid": side, "bank": side, "keys": ("id", "period"), "split": {"by": "time"}, "model": model}
+    raw = {
+        "grid": side,
+        "bank": side,
+        "keys": ("id", "period"),
+        "split": {"by": "time"},
+        "model": model,
+        "preparation": {"coding": "linear"},
+    }
     return TrainPlan.model_validate(raw)
 
 

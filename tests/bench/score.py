@@ -51,7 +51,9 @@ def _secure(
 ) -> tuple[list[Any], dict[str, dict[str, Any]]]:
     side = Side(dataset="part")
     split, model = Split(test=0.3), Model(iterations=6)
-    plan = TrainPlan(grid=side, bank=side, keys=_KEYS, split=split, model=model, limits=jobs.SMALL)
+    plan = TrainPlan(
+        grid=side, bank=side, keys=_KEYS, split=split, model=model, limits=jobs.SMALL, preparation=jobs.AS_THEY_ARE
+    )
     side, runs = Side(dataset="all"), []
     daemons, lines = jobs.start(folder, datasets, None, profiled)
     with lines, daemons as trial, trial.client() as client:

@@ -35,7 +35,16 @@ class Workload:
         side, model = Side(dataset="t"), Model(link=self.link, iterations=self.iterations)
         keys: tuple[Literal["id", "period"], ...] = ("id", "period")
         split, dealt = Split(test=HELD_OUT), "ahead" if self.ahead else "online"
-        return TrainPlan(grid=side, bank=side, keys=keys, split=split, model=model, limits=jobs.SMALL, dealt=dealt)
+        return TrainPlan(
+            grid=side,
+            bank=side,
+            keys=keys,
+            split=split,
+            model=model,
+            limits=jobs.SMALL,
+            preparation=jobs.AS_THEY_ARE,
+            dealt=dealt,
+        )
 
     def stock(self) -> PredealPlan | None:
         """What is dealt ahead, with some rows to spare."""

@@ -25,7 +25,7 @@ def test_defaults() -> None:
         "rare": "drop",
         "min_binary": 50,
         "collinear": 1e-6,
-        "coding": "linear",
+        "coding": "auto",
         "bins": 10,
         "monotone": False,
         "min_bin_rows": 50,

@@ -41,7 +41,7 @@ from tests.roles import role_of
 CLIENT = "wattscore://acme-bank/analyst"
 COMMON, GRID_ONLY, BANK_ONLY, MONTHS = 500, 60, 40, 3
 FLOORS = {"min_matched": 50, "min_rows": 100}
-LIMITS: dict[str, Any] = {"limits": FLOORS, "preparation": {"min_binary": 20}}
+LIMITS: dict[str, Any] = {"limits": FLOORS, "preparation": {"min_binary": 20, "coding": "linear"}}
 RATES = dict.fromkeys(("jobs_per_day", "rows_per_day", "models_per_day"), 10**6)
 POLICY = Policy(**FLOORS, **RATES, min_binary=20, min_batch=1, min_iterations=1, own_weights=True)
 

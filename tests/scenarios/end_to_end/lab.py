@@ -185,8 +185,9 @@ def monthly(frame: pd.DataFrame, months: list[str]) -> pd.DataFrame:
 
 
 def make_plan(dataset: str, **fields: Any) -> TrainPlan:
-    side = {"dataset": dataset}
-    return TrainPlan.model_validate({"grid": side, "bank": side, **fields})
+    """A plan of quick trainings: of columns as they are, unless it says what is made of them."""
+    side, preparation = {"dataset": dataset}, {"coding": "linear", **fields.pop("preparation", {})}
+    return TrainPlan.model_validate({"grid": side, "bank": side, "preparation": preparation, **fields})
 
 
 LONG: dict[str, Any] = {"optimiser": "sgd", "batch": 330, "epochs": 1000}

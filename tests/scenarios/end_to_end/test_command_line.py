@@ -19,7 +19,7 @@ from tests.patience import patience
 from tests.scenarios.end_to_end.lab import LONG, Lab, make_tables, works
 from tests.source import ROOT
 
-PLAN = 'name = "[/first]"\n[grid]\ndataset = "scratch"\n[bank]\ndataset = "scratch"\n'
+PLAN = 'name = "[/first]"\n[grid]\ndataset = "scratch"\n[bank]\ndataset = "scratch"\n[preparation]\ncoding = "linear"\n'
 
 
 class Shell:

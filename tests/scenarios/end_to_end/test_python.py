@@ -51,7 +51,7 @@ def test_a_life_of_a_model_without_await_while_a_loop_runs(lab: Lab, config: str
 async def test_waiting_gives_up_and_the_job_goes_on_until_cancelled(lab: Lab, config: str) -> None:
     settings = load_settings(ClientSettings, lab.folder / "client.toml")
     async with ws.AsyncClient(settings) as client:
-        job = await client.submit(plan("main", model=LONG))
+        job = await client.submit(plan("main", model=LONG, preparation={"coding": "linear"}))
         with pytest.raises(TimeoutError):
             await client.wait(job, timeout=1.0)
         assert not (await client.show(job)).over

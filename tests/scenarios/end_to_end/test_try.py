@@ -70,7 +70,7 @@ def test_the_result(tmp_path: Path) -> None:
     page, near = (tmp_path / "report.html").read_text(), [found["auc"]["joint"] + change for change in (-5e-6, 5e-6)]
     assert any(f"<b>{auc:.4f}</b>" in page for auc in near)  # the job told five places, the page rounds all of them
     assert found["rows"] == {"grid": ROWS, "bank": ROWS, "matched": ROWS, "train": 1050, "test": 450}
-    assert found["columns"] == {"grid": 12, "bank": 3} and found["iterations"] == 12
+    assert found["columns"] == {"grid": 25, "bank": 9} and found["iterations"] == 12
     for name, within in (("auc", 0.002), ("logloss", 0.002), ("ks", 0.02)):
         assert set(found[name]) == {"joint", "bank_only", "pooled"}
         assert found[name]["joint"] == pytest.approx(found[name]["pooled"], abs=within)
