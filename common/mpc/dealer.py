@@ -6,14 +6,17 @@ It knows both seeds and what is public; it sees no message between the parties. 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from common.errors import PeerProtocolError
 from common.mpc.correlations.asked import Demand, PeriodDemand, once
-from common.mpc.fixedpoint import Words
+from common.mpc.correlations.dealt import dealt_tables
+from common.mpc.fixedpoint import Words, encode
+from common.mpc.link import CACHE_ROWS, Link, Turns
 from common.mpc.prg import Prg, Purpose
 from common.mpc.seeds import own_seed
 from common.mpc.session import Array, Channel, Kind, Round
@@ -87,13 +90,56 @@ def deal_periods(prg: Prgs, demand: PeriodDemand) -> Iterator[Dealt]:
     yield [(Party.BANK, Round(Kind.DEALT_PERIODS, 0), (masks[0] & masks[1]) ^ mine)]
 
 
-def deal_truncation(prg: Prgs, number: int, offset: Words, shift: int) -> Dealt:
-    """Shares of r's shifted body and top bit, r being both masks less what the parties' sums lack."""
-    count = len(offset)
-    r = -offset
-    for party in Party:
-        r = r + prg[party].words(Purpose.TRUNCATION, number, count)
-    body = ((r & _LOW63) >> np.uint64(shift)) - prg[Party.GRID].words(Purpose.TRUNCATION_BODY, number, count)
-    top = (r >> np.uint64(63)) - prg[Party.BANK].words(Purpose.TRUNCATION_TOP, number, count)
+def both(prg: Prgs, purpose: Purpose, number: int, count: int) -> Words:
+    """The sum of what both parties expand, (count,)."""
+    return prg[Party.GRID].words(purpose, number, count) + prg[Party.BANK].words(purpose, number, count)
+
+
+def both_halves(prg: Prgs, purpose: Purpose, number: int, count: int) -> npt.NDArray[np.uint32]:
+    """The same modulo 2^32."""
+    return prg[Party.GRID].half_words(purpose, number, count) + prg[Party.BANK].half_words(purpose, number, count)
+
+
+def mask_parts(prg: Prgs, number: int, offset: Words, shift: int | Words) -> tuple[Words, Words]:
+    """r's shifted body and top bit, (m,) each, r being both masks of a truncation less what the parties' sums lack."""
+    r = both(prg, Purpose.TRUNCATION, number, len(offset)) - offset
+    body: Words = (r & _LOW63) >> np.asarray(shift, np.uint64)
+    return body, r >> np.uint64(63)
+
+
+def deal_truncation(prg: Prgs, number: int, offset: Words, shift: int | Words) -> Dealt:
+    """Shares of those two."""
+    count, (body, top) = len(offset), mask_parts(prg, number, offset, shift)
+    body = body - prg[Party.GRID].words(Purpose.TRUNCATION_BODY, number, count)
+    top = top - prg[Party.BANK].words(Purpose.TRUNCATION_TOP, number, count)
     label = Round(Kind.DEALT_TRUNCATION, number)
     return [(Party.BANK, label, body), (Party.GRID, label, top)]
+
+
+def deal_halves(prg: Prgs, kind: Kind, purpose: Purpose, number: int, arrays: Sequence[Words]) -> Dealt:
+    """Shares of arrays of one size, (n,): those of even place go to the grid less what the bank expands, odd ones the reverse.
+
+    `Correlations.halves` takes them.
+    """
+    out: Dealt = []
+    for party in Party:
+        mine = arrays[party.index :: 2]
+        expanded = prg[party.other].words(purpose, number, sum(len(values) for values in mine)).reshape(len(mine), -1)
+        out.append((party, Round(kind, number), np.subtract(np.stack(mine), expanded, out=expanded)))
+    return out
+
+
+def deal_link(prg: Prgs, link: Link, number: int, offset: Turns, scale: int) -> Dealt:
+    """Shares of the link's tables at the angle that completes what the parties open; offset: what their sums of u lack."""
+    rows = len(offset)
+    a = offset + both_halves(prg, Purpose.ANGLE, number, rows)
+    dealt = {p: dealt_tables(link, p) for p in Party}
+    seeded = {p: prg[p].words(Purpose.LINK, number, len(dealt[p.other]) * rows).reshape(-1, rows) for p in Party}
+    out = {p: np.empty((len(dealt[p]), rows), np.uint64) for p in Party}
+    place = {j: (p, i) for p in Party for i, j in enumerate(dealt[p])}
+    for low in range(0, rows, CACHE_ROWS):
+        part = slice(low, low + CACHE_ROWS)
+        for j, values in enumerate(link.table_values(a[part])):
+            party, i = place[j]
+            np.subtract(encode(values, scale), seeded[party.other][i, part], out=out[party][i, part])
+    return [(p, Round(Kind.DEALT_LINK, number), out[p]) for p in Party]

@@ -64,6 +64,11 @@ class LinkScales:
     factor: int
     step_over_n: float
 
+    @property
+    def residual(self) -> int:
+        """The residual's scale: RESIDUAL_SCALE for the linear model."""
+        return self.table + self.factor
+
     @classmethod
     def choose(cls, step: float, rows: int) -> LinkScales:
         """Balances the rounding of both halves; raises RangeError when a residual would keep fewer than 8 bits.

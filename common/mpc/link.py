@@ -16,9 +16,10 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from common.mpc.fixedpoint import RESIDUAL_SCALE, U_SCALE, LinkScales, Reals, Words, angle, encode
+from common.mpc.fixedpoint import U_SCALE, LinkScales, Reals, Words, angle, encode
 
 Turns = npt.NDArray[np.uint32]  # a value modulo the period, as a share of it in 2^-32
+CACHE_ROWS = 1 << 14  # rows whose temporaries stay in the processor's cache
 
 
 class Link(ABC):
@@ -30,8 +31,12 @@ class Link(ABC):
 
     @property
     def bits(self) -> int:
-        """Low bits of a word of u that a period spans."""
-        return U_SCALE + self.period.bit_length() - 1
+        """Low bits of a word of the linear model's u that a period spans."""
+        return self.spans(U_SCALE)
+
+    def spans(self, scale: int) -> int:
+        """Low bits of a word of u at this scale that a period spans."""
+        return scale + self.period.bit_length() - 1
 
     @abstractmethod
     def table_values(self, a: Turns) -> Iterator[Reals]:
@@ -43,7 +48,7 @@ class Link(ABC):
 
     @abstractmethod
     def public(self, c: Turns, scales: LinkScales) -> Words:
-        """The public part of step_over_n * sigma(u), (n,), at RESIDUAL_SCALE."""
+        """The public part of step_over_n * sigma(u), (n,), at `scales.residual`."""
 
     def step_over_n(self, scales: LinkScales) -> float:
         """The step size over the rows that the encoded factors really stand for."""
@@ -90,7 +95,7 @@ class Fourier(Link):
             yield encode(harmonic.real * weight, scales.factor)
 
     def public(self, c: Turns, scales: LinkScales) -> Words:
-        return np.broadcast_to(encode(0.5 * scales.step_over_n, RESIDUAL_SCALE), c.shape)
+        return np.broadcast_to(encode(0.5 * scales.step_over_n, scales.residual), c.shape)
 
     def __call__(self, u: Reals) -> Reals:
         turns = 2.0 * math.pi / self.period * u
@@ -139,7 +144,7 @@ class Taylor(Link):
     def public(self, c: Turns, scales: LinkScales) -> Words:
         moved, top = self._shifted(c)
         u = moved * (self.period / 2.0**32) - top * float(self.period) - self.period / 4.0
-        return encode((0.5 + u / 4.0) * self.step_over_n(scales), RESIDUAL_SCALE)
+        return encode((0.5 + u / 4.0) * self.step_over_n(scales), scales.residual)
 
     def __call__(self, u: Reals) -> Reals:
         return 0.5 + u / 4.0
@@ -168,3 +173,21 @@ def _harmonics(turns: Turns, terms: int) -> Iterator[npt.NDArray[np.complex128]]
         if k:
             current = current * first
         yield current
+
+
+def residual(link: Link, scales: LinkScales, c: Turns, shares: list[Words], label: Words | None) -> Words:
+    """A share of (sigma(u) - y) step / n at `scales.residual`, (n,), from c and shares of the tables, in parts.
+
+    It is the sum of tables times public factors; at the bank, which has the label, also the public part, less the label.
+    """
+    total: Words = np.empty(len(c), np.uint64)
+    for low in range(0, len(c), CACHE_ROWS):
+        part = slice(low, low + CACHE_ROWS)
+        summed = np.zeros(len(c[part]), np.uint64)
+        for share, factor in zip(shares, link.factors(c[part], scales), strict=True):
+            summed += share[part] * factor
+        total[part] = summed
+    if label is not None:
+        total += link.public(c, scales)
+        total -= label * encode(link.step_over_n(scales), scales.residual)
+    return total

@@ -12,8 +12,10 @@ from common.party import Party
 _LOW63 = np.uint64((1 << 63) - 1)
 _OFFSET = np.uint64(1 << 62)
 
+Shift = int | Words
 
-async def truncate(session: Session, part: TruncationPart, words: Words, shift: int) -> Words:
+
+async def truncate(session: Session, part: TruncationPart, words: Words, shift: Shift) -> Words:
     """Shares of x >> shift, or one above, from shares of x with |x| < 2^62.
 
     1. both send their share of c = x + 2^62 + r and add them up: c is uniform
@@ -32,11 +34,16 @@ def masked(party: Party, part: TruncationPart, words: Words) -> Words:
     return share + _OFFSET if party is Party.BANK else share
 
 
-def shifted(party: Party, part: TruncationPart, c: Words, shift: int) -> Words:
+def shifted(party: Party, part: TruncationPart, c: Words, shift: Shift) -> Words:
     """Step 3: this party's share of the result, (m,), once c is open."""
-    top = c >> np.uint64(63)
-    carry = part.top * (np.uint64(1) - np.uint64(2) * top)
-    result: Words = carry * np.uint64(1 << (63 - shift)) - part.body
-    if party is Party.BANK:
-        result += ((c & _LOW63) >> np.uint64(shift)) + top * np.uint64(1 << (63 - shift)) - np.uint64(1 << (62 - shift))
-    return result
+    public, sign = opened(c, shift)
+    result: Words = sign * part.top - part.body
+    return result + public if party is Party.BANK else result
+
+
+def opened(c: Words, shift: Shift) -> tuple[Words, Words]:
+    """What c, once open, says of the result: it is public + sign * top - body of the mask that hid x."""
+    s = np.asarray(shift, np.uint64)
+    unit, top = np.uint64(1) << (np.uint64(63) - s), c >> np.uint64(63)
+    public: Words = ((c & _LOW63) >> s) + top * unit - (unit >> np.uint64(1))
+    return public, (np.uint64(1) - np.uint64(2) * top) * unit

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.errors import PeerProtocolError
-from common.learn.linear.descent import CACHE_ROWS, GRADIENT_SHIFT, JOINT_SHIFT, Span, Step
+from common.learn.linear.descent import GRADIENT_SHIFT, JOINT_SHIFT, Span, Step
 from common.learn.linear.joint import (
     CROSS_SHIFT,
     DOUBLINGS,
@@ -20,9 +20,9 @@ from common.learn.linear.joint import (
     setup_openings,
 )
 from common.mpc.correlations.asked import MATRIX_BLOCK
-from common.mpc.correlations.dealt import MaskRows, dealt_tables, matrix_mask, ridge_mask
-from common.mpc.dealer import Dealt, Prgs, deal_truncation
-from common.mpc.fixedpoint import FACTOR_SCALE, UPDATE_SHIFT, WEIGHT_SCALE, X_SCALE, Words, encode, top32
+from common.mpc.correlations.dealt import MaskRows, matrix_mask, ridge_mask
+from common.mpc.dealer import Dealt, Prgs, both, deal_link, deal_truncation
+from common.mpc.fixedpoint import FACTOR_SCALE, UPDATE_SHIFT, WEIGHT_SCALE, X_SCALE, Words, top32
 from common.mpc.link import Link
 from common.mpc.prg import Purpose
 from common.mpc.product import backward, forward
@@ -141,26 +141,13 @@ class Masks:
             total[party] += backward(self._matrix[party][span.slice], hide)
 
     def _link(self, step: Step, span: Span, offset: Words) -> Dealt:
-        """Shares of the tables at a, the angle that completes what the parties open."""
-        link, rows = self._work.link, span.rows
-        a = top32(offset, link.bits)
-        for party in Party:
-            a = a + self._prg[party].half_words(Purpose.ANGLE, span.number, rows)
-        dealt = {p: dealt_tables(link, p) for p in Party}
-        seeded = {p: self._prg[p].words(Purpose.LINK, span.number, len(dealt[p.other]) * rows).reshape(-1, rows) for p in Party}
-        out = {p: np.empty((len(dealt[p]), rows), np.uint64) for p in Party}
-        place = {j: (p, i) for p in Party for i, j in enumerate(dealt[p])}
-        for low in range(0, rows, CACHE_ROWS):
-            part = slice(low, low + CACHE_ROWS)
-            for j, values in enumerate(link.table_values(a[part])):
-                party, i = place[j]
-                np.subtract(encode(values, step.scales.table), seeded[party.other][i, part], out=out[party][i, part])
-        return [(p, Round(Kind.DEALT_LINK, span.number), out[p]) for p in Party]
+        link = self._work.link
+        return deal_link(self._prg, link, span.number, top32(offset, link.bits), step.scales.table)
 
 
 def operand_mask(prg: Prgs, number: int, count: int) -> Words:
     """What hides an operand, (count,): the sum of both parties' masks."""
-    return prg[Party.GRID].words(Purpose.OPERAND, number, count) + prg[Party.BANK].words(Purpose.OPERAND, number, count)
+    return both(prg, Purpose.OPERAND, number, count)
 
 
 @dataclass(frozen=True)

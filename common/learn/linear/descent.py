@@ -17,16 +17,14 @@ from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import (
     FACTOR_SCALE,
     MOMENTUM_SCALE,
-    RESIDUAL_SCALE,
     UPDATE_SCALE,
     UPDATE_SHIFT,
     WEIGHT_SCALE,
     LinkScales,
     Words,
-    encode,
     top32,
 )
-from common.mpc.link import Link, Turns
+from common.mpc.link import Link, Turns, residual
 from common.mpc.product import Matrices, backward, forward
 from common.mpc.session import Kind, Session
 from common.mpc.share import Share
@@ -39,7 +37,6 @@ GRADIENT_SHIFT = UPDATE_SCALE - _LOOKAHEAD
 JOINT_SHIFT = _LOOKAHEAD + FACTOR_SCALE - WEIGHT_SCALE
 ONE = 1 << MOMENTUM_SCALE
 SPAN_ROWS = 1 << 16  # rows that go through a step together
-CACHE_ROWS = 1 << 14  # rows whose temporaries stay in the processor's cache
 LEVEL_ROWS = 1 << 16  # the fewest that early steps run over; half of the fewest of which there are early steps
 _LEVEL_SHARE = 16
 _SPAN_BITS = 24
@@ -240,10 +237,10 @@ class Descent:
         link = self.link
         shares = await self.correlations.link_shares(span.number, link, span.rows)
         label = None if self.label is None else self.label[span.slice]
-        residual = await self.session.compute(lambda: _residual(link, step.scales, c, shares, label), span.rows * link.tables)
+        share = await self.session.compute(lambda: residual(link, step.scales, c, shares, label), span.rows * link.tables)
         hide = self.correlations.residual_mask(span.number, span.rows)
-        await self.session.post(Kind.MASKED_RESIDUAL, residual - hide)
-        return span, residual, hide
+        await self.session.post(Kind.MASKED_RESIDUAL, share - hide)
+        return span, share, hide
 
     async def _pull(self, total: Blocks, span: Span, residual: Words, hide: Words) -> None:
         whole = residual + await self.session.collect(Kind.MASKED_RESIDUAL, np.uint64, residual.shape)
@@ -278,18 +275,3 @@ class Descent:
 
     def _progress(self, step: Step, total: int) -> None:
         self.session.reporter.progress(step.number + 1, total)
-
-
-def _residual(link: Link, scales: LinkScales, c: Turns, shares: list[Words], label: Words | None) -> Words:
-    """sum of tables times public factors; at the bank also the public part, less the label. In parts that fit the cache."""
-    total: Words = np.empty(len(c), np.uint64)
-    for low in range(0, len(c), CACHE_ROWS):
-        part = slice(low, low + CACHE_ROWS)
-        summed = np.zeros(len(c[part]), np.uint64)
-        for share, factor in zip(shares, link.factors(c[part], scales), strict=True):
-            summed += share[part] * factor
-        total[part] = summed
-    if label is not None:
-        total += link.public(c, scales)
-        total -= label * encode(link.step_over_n(scales), RESIDUAL_SCALE)
-    return total

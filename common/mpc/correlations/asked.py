@@ -15,7 +15,8 @@ import numpy.typing as npt
 from common.mpc.counting.masks import Counting, CountsDemand
 from common.mpc.fixedpoint import Words
 from common.mpc.link import Link
-from common.mpc.session import Channel
+from common.mpc.prg import Purpose
+from common.mpc.session import Channel, Kind
 
 MATRIX_BLOCK = 1 << 16  # rows masked under one key
 
@@ -83,6 +84,15 @@ class Correlations(Protocol):
 
     def operand_mask(self, number: int, count: int) -> Words:
         """This party's share of what hides the operand of a product of shares."""
+
+    def mask(self, purpose: Purpose, number: int, count: int) -> Words:
+        """A mask of `count` words for a purpose that has no verb of its own here."""
+
+    def half_mask(self, purpose: Purpose, number: int, count: int) -> npt.NDArray[np.uint32]:
+        """The same in words modulo 2^32."""
+
+    async def halves(self, kind: Kind, purpose: Purpose, number: int, arrays: int, size: int) -> list[Words]:
+        """Shares of that many arrays of `size` words: every other one dealt under `kind`, the rest expanded for `purpose`."""
 
     async def truncation(self, number: int, count: int) -> TruncationPart:
         """The randomness that one truncation of `count` values consumes: (count,) words each."""

@@ -116,11 +116,20 @@ class DealtCorrelations:
         return self._prg.half_words(Purpose.ANGLE, number, rows)
 
     async def link_shares(self, number: int, link: Link, rows: int) -> list[Words]:
-        mine = dealt_tables(link, self._party)
-        dealt = await self._dealt(Kind.DEALT_LINK, number, (len(mine), rows))
-        seeded = self._prg.words(Purpose.LINK, number, (link.tables - len(mine)) * rows).reshape(-1, rows)
+        return await self.halves(Kind.DEALT_LINK, Purpose.LINK, number, link.tables, rows)
+
+    def mask(self, purpose: Purpose, number: int, count: int) -> Words:
+        return self._prg.words(purpose, number, count)
+
+    def half_mask(self, purpose: Purpose, number: int, count: int) -> npt.NDArray[np.uint32]:
+        return self._prg.half_words(purpose, number, count)
+
+    async def halves(self, kind: Kind, purpose: Purpose, number: int, arrays: int, size: int) -> list[Words]:
+        mine = range(self._party.index, arrays, 2)
+        dealt = await self._dealt(kind, number, (len(mine), size))
+        seeded = self._prg.words(purpose, number, (arrays - len(mine)) * size).reshape(-1, size)
         rest, own = iter(seeded), iter(dealt)
-        return [next(own) if j in mine else next(rest) for j in range(link.tables)]
+        return [next(own) if j in mine else next(rest) for j in range(arrays)]
 
     def residual_mask(self, number: int, rows: int) -> Words:
         return self._prg.words(Purpose.RESIDUAL, number, rows)

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.learn.linear import deal, descent
+from common.learn.linear import descent
 from common.learn.linear.cost import owned_step, shared_step
 from common.learn.linear.descent import ONE, Blocks, Step, nesterov, sgd
+from common.mpc import dealer as dealing
+from common.mpc import link as links
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import WEIGHT_SCALE
@@ -155,7 +157,7 @@ SPANNED = {"shared": (FULL[:4], 20), "owned": (BATCHES, None)}
 def small_spans(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spans of some 64 rows, at the parties and the dealer alike, and temporaries of less than a span."""
     monkeypatch.setattr(descent, "SPAN_ROWS", 64)
-    for module in (descent, deal):
+    for module in (links, dealing):
         monkeypatch.setattr(module, "CACHE_ROWS", 23)
 
 
