@@ -42,8 +42,8 @@ NARROW: dict[str, str] = {
 
 # What touches rows or shares: a coordinator must not load it, not even by way of another.
 ROWS_AND_SHARES = (
-    "common.stages", "common.features.fit", "common.daemon.runner", "common.home", "common.learn.linear.design",
-    "common.learn.linear.half", "common.learn.linear.train",
+    "common.stages", "common.features.fit", "common.daemon.runner", "common.home", "common.learn.design",
+    "common.learn.linear.design", "common.learn.linear.half", "common.learn.linear.train",
 )  # fmt: skip
 
 # A party's package may import all of `common` but the other processes, and never the other party's.
@@ -182,6 +182,7 @@ def test_a_coordinator_loads_neither_stages_nor_what_prepares_rows() -> None:
                 "common.daemon.runner",
                 "common.match.aided",
                 "common.home",
+                "common.learn.design",
                 "common.learn.linear.design",
                 "common.learn.linear.half",
             ],

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from common.learn.linear.gain import secret_gain
 from common.learn.linear.steps import make_steps, make_work
 from common.learn.linear.train import Shares, TrainingInputs, train
-from common.learn.linear.whiten import gram, whitener
+from common.learn.whiten import gram, whitener
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.fixedpoint import RESIDUAL_SCALE, WEIGHT_SCALE, X_LIMIT, X_SCALE, check_range, decode, encode
 from common.mpc.session import Session

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from common.features.fit import FittedPreparation
+from common.learn.design import columns_of, design
 from common.learn.learner import Packed
-from common.learn.linear.design import INTERCEPT, Prepared, design
+from common.learn.linear.design import Prepared
 from common.learn.linear.train import Shares
 from common.mpc.fixedpoint import X_LIMIT, X_SCALE, Reals, Words, check_range, encode
 from common.party import Party
@@ -43,7 +44,7 @@ class PartyModel:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return _columns(self.fitted, self.party)
+        return columns_of(self.fitted, self.party)
 
     @property
     def closed(self) -> bool:
@@ -80,7 +81,7 @@ class ClosedModel:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return _columns(self.fitted, self.party)
+        return columns_of(self.fitted, self.party)
 
     @property
     def closed(self) -> bool:
@@ -98,10 +99,6 @@ def make_half(
     if isinstance(trained, Shares):
         return ClosedModel(job, party, fitted, prepared.whiten, trained.own, trained.other, source, about)
     return PartyModel(job, party, fitted, prepared.whiten @ trained, source, about)
-
-
-def _columns(fitted: FittedPreparation, party: Party) -> tuple[str, ...]:
-    return (*fitted.columns, INTERCEPT) if party is Party.BANK else fitted.columns
 
 
 def linear_scores(matrix: Callable[[int, int], Reals], rows: int, weights: Reals) -> Reals:
@@ -139,7 +136,7 @@ def parse(head: Any, arrays: bytes) -> LinearModel:
         raise ValueError("another format, or arrays of another model")
     source = {name: ColumnConfig.model_validate(column) for name, column in head["source"].items()}
     fitted, party = FittedPreparation.from_dict(head["preparation"]), Party(head["party"])
-    columns = len(_columns(fitted, party))
+    columns = len(columns_of(fitted, party))
     with np.load(io.BytesIO(arrays), allow_pickle=False) as stored:
         if head.get("closed", False):
             whiten, own, other = (stored[name] for name in ("whiten", "own", "other"))

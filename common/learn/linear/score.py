@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
-from hashlib import blake2b
 
 import numpy as np
 
 from common.errors import PolicyError
+from common.learn.dither import dither
 from common.learn.learner import Telling
 from common.learn.linear.deal import PRODUCT_SCALE, ScoreDemand
 from common.learn.linear.half import ClosedModel, LinearModel, PartyModel
@@ -24,7 +24,6 @@ from common.mpc.product import forward
 from common.mpc.session import Kind, Session
 from common.mpc.truncate import masked, shifted
 from common.party import Party
-from common.rows.hashes import hash_rows
 from common.rows.table import FeatureTable
 
 
@@ -163,9 +162,7 @@ class Scorer:
         """At the grid: uniform in half a step either way, (n,) at PRODUCT_SCALE; a hash of the row under a key that it has."""
         if self._session.party is Party.BANK:
             return np.zeros(rows.stop - rows.start, np.uint64)
-        key = blake2b(self._model.own.tobytes(), digest_size=32, person=b"wattscore.dither").digest()
-        step = PRODUCT_SCALE - self._demand.bits
-        return (hash_rows(table.keys(rows), key=key) >> np.uint64(64 - step)) - np.uint64(1 << (step - 1))
+        return dither(self._model.own.tobytes(), table.keys(rows), PRODUCT_SCALE - self._demand.bits)
 
 
 async def open_scores(

@@ -14,7 +14,8 @@ from bank_party.decision.decide import decide, draw_validation, make_rules
 from bank_party.judge.evaluation import BankOnly
 from common.features.fit import fit
 from common.features.options import Preparation
-from common.learn.linear.design import INTERCEPT, Prepared
+from common.learn.design import INTERCEPT
+from common.learn.linear.design import Prepared
 from common.learn.linear.half import PartyModel
 from common.party import Party
 from common.rows.dataset import ColumnConfig
@@ -42,7 +43,7 @@ CONFIG = DecisionConfig(reasons=2)
 
 def rules(config: DecisionConfig = CONFIG) -> HeldOut:
     alone = fit_logistic(OWN[:TRAIN], Y[:TRAIN], RIDGE)
-    ready = Prepared(FITTED, TABLE, Party.BANK, np.eye(3), (*FITTED.columns, INTERCEPT))
+    ready = Prepared(FITTED, TABLE, Party.BANK, (*FITTED.columns, INTERCEPT), np.eye(3))
     errors = np.roll(standard_errors(OWN[:TRAIN], alone, RIDGE), -1)
     bank_only = BankOnly(np.roll(alone, -1), errors, alone[0] + OWN[TRAIN:] @ alone[1:])
     made = Made(MODEL, ready, cast(Any, None), TABLE, TRAIN)

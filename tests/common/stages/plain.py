@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from common.learn.design import design
 from common.learn.learner import Half
-from common.learn.linear.design import design
 from common.learn.linear.half import ClosedModel, PartyModel
 from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, decode
 from common.party import Party

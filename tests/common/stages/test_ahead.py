@@ -83,7 +83,7 @@ def inputs(problem: Problem, party: Party, model: Model = MODEL) -> TrainingInpu
 def part_of(party: Party, model: Model) -> LinearTask:
     """A party's part, of rows that were prepared somehow."""
     own, names = inputs(PROBLEM, party, model), tuple(f"x{k}" for k in range(PROBLEM.columns[party]))
-    prepared = Prepared(cast(Any, None), cast(Any, None), party, np.eye(len(names)), names)
+    prepared = Prepared(cast(Any, None), cast(Any, None), party, names, np.eye(len(names)))
     return LinearTask(prepared, own, own.other_columns, [])
 
 

@@ -12,7 +12,7 @@ import pytest
 from common.errors import DataError, JobNotFound, PlanError, PolicyError
 from common.home.outcome import Outcome
 from common.home.record import load_record
-from common.learn.linear.design import INTERCEPT
+from common.learn.design import INTERCEPT
 from common.learn.linear.half import ClosedModel
 from common.mpc.fixedpoint import decode
 from common.mpc.session import Kind

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from common.features.options import Preparation
-from common.learn.linear.design import INTERCEPT, RIDGE_SCALE, Prepared, design, penalised, prepare
+from common.learn.design import INTERCEPT, design, penalised
+from common.learn.linear.design import RIDGE_SCALE, Prepared, prepare
 from common.mpc.fixedpoint import X_LIMIT, X_SCALE, Reals, decode
 from common.party import Party
 from common.rows.dataset import ColumnConfig

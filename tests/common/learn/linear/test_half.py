@@ -15,7 +15,8 @@ import pytest
 from common.errors import DataError, JobNotFound
 from common.features.options import Preparation
 from common.home.models import ModelStore
-from common.learn.linear.design import INTERCEPT, prepare
+from common.learn.design import INTERCEPT
+from common.learn.linear.design import prepare
 from common.learn.linear.half import PartyModel
 from common.party import Party
 from common.rows.dataset import ColumnConfig

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from common.errors import DataError
 from common.features.options import Preparation
+from common.learn.leverage import LARGEST, Kept, without_leverage
 from common.learn.linear.design import prepare
-from common.learn.linear.leverage import LARGEST, Kept, without_leverage
 from common.party import Party
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from common.learn.linear.whiten import gram, whitener
+from common.learn.whiten import gram, whitener
 
 Reals = npt.NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import RangeError
-from common.learn.linear.whiten import Reals, gram, whitener
+from common.learn.whiten import Reals, gram, whitener
 
 
 def whitening(X: Reals, penalised: np.ndarray, ridge: float) -> Reals:
