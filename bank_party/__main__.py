@@ -1,4 +1,4 @@
-"""`bank-party`: serve, doctor, budget, allow, models, monitor, report, verify, export."""
+"""`bank-party`: serve, doctor, budget, allow, score, models, monitor, report, verify, export."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ main = party_group(
     "bank-party",
     "The bank's side: labels, scores and decisions are here.",
     "bank_party.commands",
+    score="Score rows with a stock dealt ahead, with no coordinator: the grid's daemon is asked directly.",
     export="Write the scorecard of a training JOB as JSON, CSV, SQL and PMML.",
 )
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +29,7 @@ from common.party import Party
 from common.process.serve import serve_command
 from common.report.card import Card
 from common.report.texts import Choice
+from common.visible import visible
 
 if TYPE_CHECKING:
     from common.report.page import Report
@@ -57,6 +61,42 @@ audit = audit_command(SEAT)
 monitor = monitor_command(SEAT, _history)
 report = report_command(SEAT, _page)
 verify = verify_command(SEAT, _page)
+
+
+@click.command()
+@click.option("--model", required=True, help="The training job whose model scores, or champion.")
+@click.option("--grid-dataset", required=True, help="The grid's dataset to score.")
+@click.option("--bank-dataset", required=True, help="The bank's dataset to score.")
+@click.option("--by-period", is_flag=True, help="Rows are (enterprise, period).")
+@click.option("--grid-reasons", default=0, help="Most reasons of the grid told for each row, up to 2.")
+@click.option("--name", default="", help="A name for people.")
+@click.option("--config", type=click.Path(path_type=Path), required=True, envvar="WATTSCORE_CONFIG", help="The bank's.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
+def score(
+    model: str,
+    grid_dataset: str,
+    bank_dataset: str,
+    by_period: bool,
+    grid_reasons: int,
+    name: str,
+    config: Path,
+    as_json: bool,
+) -> None:
+    """Score rows with a stock dealt ahead, with no coordinator: the grid's daemon is asked directly.
+
+    Policies, ledger, rates and audit logs hold as for any job, whose client is the bank; both sides list it under `jobs`. Ids
+    are matched between the two. Scores, grades, decisions and reasons are in the bank's data folder, scores/JOB.csv.
+    """
+    from bank_party.direct import make_plan, run  # brings gRPC, which the other commands do without
+
+    plan = make_plan(model, grid_dataset, bank_dataset, by_period=by_period, grid_reasons=grid_reasons, name=name)
+    done = asyncio.run(run(SEAT, config, plan))
+    if as_json:
+        click.echo(json.dumps(asdict(done), default=str, indent=1))
+        return
+    click.echo(f"{done.job}: {done.rows} rows scored, in {done.file}")
+    for warning in done.warnings:
+        click.echo(visible(f"  {warning}"))
 
 
 @click.command()

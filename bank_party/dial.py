@@ -6,7 +6,7 @@ import asyncio
 
 from bank_party.settings import BankSettings
 from common.daemon.account import Account
-from common.daemon.meet import PATIENCE, Approach
+from common.daemon.meet import PATIENCE, Approach, Take
 from common.wire.client import Connection, Stream
 from common.wire.methods import EXCHANGE
 from common.wire.peer import Counter, FrameChannel, Stands, check_plan, greeting, read_greeting
@@ -24,18 +24,23 @@ class Dial:
     def __init__(self, grid: Connection) -> None:
         self._grid = grid
         self._streams: dict[str, Stream] = {}
+        self._plans: dict[str, str] = {}
 
-    def expect(self, job: str) -> None:
-        pass
+    def listen(self, take: Take) -> None:
+        pass  # the grid asks for nothing
+
+    def expect(self, job: str, plan: str = "") -> None:
+        self._plans[job] = plan
 
     def forget(self, job: str) -> None:
+        self._plans.pop(job, None)
         if (stream := self._streams.pop(job, None)) is not None:
             task = asyncio.ensure_future(stream.close())
             task.add_done_callback(lambda done: done.exception())
 
     async def meet(self, job: str, digest: bytes, counter: Counter, account: Account) -> FrameChannel:
         stream = self._streams[job] = self._grid.stream(EXCHANGE)
-        await stream.write(greeting(job, digest, account.stands()))
+        await stream.write(greeting(job, digest, account.stands(), self._plans.get(job, "")))
         hello = await read_greeting(stream, "the grid", PATIENCE)
         check_plan(hello, digest, "the grid")
         account.take(Stands.of(hello))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from common.daemon.account import Account
-from common.daemon.meet import PATIENCE, Approach
+from common.daemon.meet import PATIENCE, Approach, Take
 from common.errors import IdentityError, PeerLost, PeerProtocolError
 from common.party import Identity
 from common.wire.methods import PEER
@@ -28,8 +28,12 @@ class Door:
         self._bank = bank
         self._arrived: dict[str, asyncio.Future[tuple[Call, Hello]]] = {}
         self._over: dict[str, asyncio.Event] = {}
+        self._take: Take | None = None
 
-    def expect(self, job: str) -> None:
+    def listen(self, take: Take) -> None:
+        self._take = take
+
+    def expect(self, job: str, plan: str = "") -> None:
         self._arrived[job] = asyncio.get_running_loop().create_future()
         self._over[job] = asyncio.Event()
 
@@ -44,6 +48,8 @@ class Door:
         hello = await read_greeting(call, "the bank", PATIENCE)  # first: a refusal before it could cross it, and be lost
         if call.identity != self._bank:
             raise IdentityError("only the bank may exchange", expected=self._bank, got=call.identity)
+        if hello.plan and self._take is not None:
+            await self._take(hello.job, hello.plan, call.identity)
         arrived, over = self._arrived.get(hello.job), self._over.get(hello.job)
         if arrived is None or over is None or arrived.done():
             raise PeerProtocolError(f"no job {hello.job} waits for the bank here", remedy="Submit it through the coordinator.")

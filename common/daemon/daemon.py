@@ -71,7 +71,7 @@ class PartyDaemon:
             if self._stream is not None:
                 failures, self._stream = 0, None
                 lost = PeerLost(f"the {self.party.value} lost the coordinator: {cause.public}", remedy=cause.remedy)
-                await self._runner.stop_all(lost)
+                await self._runner.stop_all(lost, offered=True)
             wait = _DISPLACED if isinstance(cause, IdentityError) else _RETRY[min(failures, len(_RETRY) - 1)]
             level = logging.WARNING if failures in (0, 4) or isinstance(cause, IdentityError) else logging.DEBUG
             _log.log(level, "not attending the coordinator: %s; again in %.1f s", cause, wait)

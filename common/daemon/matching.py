@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
+from common.errors import LocalProtocolError
 from common.match.agree import Match
 from common.match.aided import match_aided
 from common.match.ecdh import match_ids
@@ -16,10 +17,12 @@ from common.wire.methods import MATCH
 from common.wire.peer import Counter, FrameChannel, greeting
 
 
-def choose_match(plan: Plan, job: str, coordinator: Connection, counter: Counter) -> Match:
+def choose_match(plan: Plan, job: str, coordinator: Connection | None, counter: Counter) -> Match:
     """The plan's way of matching; `counter` counts what goes to and from the coordinator."""
     if plan.matching == "ecdh":
         return match_ids
+    if coordinator is None:
+        raise LocalProtocolError("without a coordinator the parties match ids between them")
     return partial(match_aided, neutral=partial(_line, plan, job, coordinator, counter))
 
 

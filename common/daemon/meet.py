@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from common.daemon.account import Account
+from common.party import Identity
 from common.wire.client import Connection
 from common.wire.peer import Counter, FrameChannel
 from common.wire.server import Service
@@ -13,11 +15,21 @@ from common.wire.server import Service
 PATIENCE = 30.0  # seconds for the other party to appear: it was told to start at the same moment
 
 
+Take = Callable[[str, str, Identity], Awaitable[None]]
+"""Takes a job by name, plan (canonical) and who asks for it; raises why it is refused."""
+
+
 class Meeting(Protocol):
     """Gives each job its channel to the other party."""
 
-    def expect(self, job: str) -> None:
-        """The job has been accepted: the other party may come."""
+    def listen(self, take: Take) -> None:
+        """From now on jobs that the other party asks for by itself, without the coordinator, go to `take`."""
+
+    def expect(self, job: str, plan: str = "") -> None:
+        """The job has been accepted: the other party may come.
+
+        plan: canonical, of a job of this party's own that the other has yet to be asked for.
+        """
 
     def forget(self, job: str) -> None:
         """The job is over: its stream ends."""

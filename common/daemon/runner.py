@@ -13,6 +13,7 @@ from functools import partial
 from prometheus_client import CollectorRegistry
 
 from common.daemon.account import Account
+from common.daemon.answers import Answers
 from common.daemon.matching import choose_match
 from common.daemon.meet import Meeting
 from common.daemon.outcome import ProgressReporter, to_message
@@ -20,14 +21,22 @@ from common.daemon.settings import PartySettings
 from common.disk.folder import Name
 from common.disk.refused import refused
 from common.disk.scratch import Scratch
-from common.errors import IdentityError, JobCancelled, JobStateError, PeerProtocolError, WattScoreError
+from common.errors import (
+    IdentityError,
+    JobCancelled,
+    JobStateError,
+    LocalProtocolError,
+    PeerProtocolError,
+    WattScoreError,
+)
 from common.home.audit import AuditLog, What
 from common.home.home import Home
 from common.home.jobbook import Offered
 from common.home.models import is_job_name
 from common.home.outcome import Outcome
 from common.learn.dealings import MESSAGES
-from common.mpc.correlations.dealt import DealtCorrelations, take_seed
+from common.mpc.correlations.dealt import DealtCorrelations, NoDealer, take_seed
+from common.mpc.prg import Prg
 from common.mpc.seeds import fresh_nonce
 from common.mpc.session import Openings, Session, Way
 from common.party import Identity
@@ -40,7 +49,7 @@ from common.plan.train import TrainPlan
 from common.process.metrics import JobWatch, PartyMetrics
 from common.rows.featurefile import declared
 from common.stages.job import PartyJob, Role
-from common.stages.offer import check_offer
+from common.stages.offer import check_direct, check_offer
 from common.stages.pipeline import run
 from common.stages.predeal import predeal
 from common.stages.promote import promote
@@ -54,6 +63,7 @@ from common.wire.status import from_fault, to_fault
 _log = logging.getLogger(__name__)
 
 Send = Callable[[wire.FromParty], Awaitable[None]]
+_Dealt = tuple[DealerChannel, bytes]
 
 
 @dataclass
@@ -67,6 +77,7 @@ class _Running:
     cause: WattScoreError | None = None  # why it was told to stop
     session: Session | None = None
     entered: bool = False  # its end is in the audit log
+    direct: bool = False  # no coordinator has offered it
     peer: Counter = field(default_factory=Counter)
     coordinator: Counter = field(default_factory=Counter)
 
@@ -80,13 +91,32 @@ class Runner:
         settings: PartySettings,
         home: Home,
         meeting: Meeting,
-        coordinator: Connection,
+        coordinator: Connection | None,
         metrics: PartyMetrics | None = None,
     ) -> None:
+        """coordinator: None at a process that runs only what it asks for itself."""
         self._metrics = metrics or PartyMetrics(CollectorRegistry())
         self.party, self._role, self._settings, self._home = role.party, role, settings, home
         self._meeting, self._coordinator = meeting, coordinator
         self._jobs: dict[str, _Running] = {}
+        meeting.listen(self._asked_for)
+
+    async def begin(self, job: str, plan: str, client: Identity, *, own: bool) -> tuple[asyncio.Task[None], Answers]:
+        """A job that no coordinator offers, asked for by `client`: what runs it, and what is said of it.
+
+        own: it is this party's, and the other has yet to be asked. Raises what it is refused for.
+        """
+        answers = Answers()
+        offer = wire.Offer(job=job, plan=plan, client=str(client))
+        await self._offered(offer, answers, direct=True, ask=plan if own else "")
+        answers.check()
+        self._start(job, answers)
+        task = self._jobs[job].task
+        assert task is not None  # noqa: S101
+        return task, answers
+
+    async def _asked_for(self, job: str, plan: str, client: Identity) -> None:
+        await self.begin(job, plan, client, own=False)
 
     async def take(self, message: wire.ToParty, send: Send) -> None:
         """Acts on one message of the coordinator."""
@@ -105,26 +135,31 @@ class Runner:
             return
         running.cause = cause
         if running.task is not None:
-            running.task.cancel()
+            # A task that is cancelled before its first step ends without a word: nobody would hear of the job again.
+            asyncio.get_running_loop().call_soon(running.task.cancel)
         else:
             self._forget(job)
 
-    async def stop_all(self, cause: WattScoreError) -> None:
-        tasks = [running.task for running in self._jobs.values() if running.task is not None]
-        for job in list(self._jobs):
+    async def stop_all(self, cause: WattScoreError, *, offered: bool = False) -> None:
+        """Ends all jobs, or those that the coordinator has offered."""
+        jobs = {job: running for job, running in self._jobs.items() if not (offered and running.direct)}
+        tasks = [running.task for running in jobs.values() if running.task is not None]
+        for job in jobs:
             self.stop(job, cause)
         if tasks:
             await asyncio.wait(tasks, timeout=5.0)
 
-    async def _offered(self, offer: wire.Offer, send: Send) -> None:
+    async def _offered(self, offer: wire.Offer, send: Send, *, direct: bool = False, ask: str = "") -> None:
         kind, asked, audit = "", Offered(offer.job), self._home.audit
         try:
-            self._check_name(offer.job)
+            self._check_name(offer.job, "the other party" if direct else "the coordinator")
             plan = parse_plan(offer.plan, f"job {offer.job}")
             kind, client = plan.kind, _client(offer)
             asked = self._asked(offer.job, plan, client)
             audit.add(What.OFFER, offer.job, client=client, kind=kind, plan=plan.digest().hex(), beyond=_beyond(plan))
             self._home.policy.check(plan)
+            if direct:
+                check_direct(plan, self._home.policy)
             if isinstance(plan, Plan):
                 check_offer(plan, self.party, self._settings.datasets, self._home.policy)
             if isinstance(plan, TrainPlan | ScorePlan | PredealPlan):
@@ -147,8 +182,8 @@ class Runner:
                 audit.add(What.REFUSE, offer.job, error=type(error).__name__)
             await send(wire.FromParty(refuse=wire.Refuse(job=offer.job, fault=to_fault(error, self.party.value))))
             return
-        self._jobs[offer.job] = _Running(plan, client, JobWatch(self._metrics, offer.job, plan.kind))
-        self._meeting.expect(offer.job)
+        self._jobs[offer.job] = _Running(plan, client, JobWatch(self._metrics, offer.job, plan.kind), direct=direct)
+        self._meeting.expect(offer.job, ask)
         self._enter(asked)
         about = (offer.job, plan.kind, plan.name, client, asked.dataset or "none")
         _log.info("job %s accepted: %s %r asked for by %s, on dataset %s", *about)
@@ -171,12 +206,12 @@ class Runner:
         except (OSError, sqlite3.Error):
             _log.exception("job %s: its end is not entered in the book of jobs", job)
 
-    def _check_name(self, job: str) -> None:
-        """The coordinator names jobs, and files are named after them: a name must be one, and new here."""
+    def _check_name(self, job: str, whom: str) -> None:
+        """Who offers a job names it, and files are named after it: a name must be one, and new here."""
         if not is_job_name(job):
-            raise PeerProtocolError("the coordinator offered a job under a name that is none", remedy="Do not trust it.")
+            raise PeerProtocolError(f"{whom} offered a job under a name that is none", remedy="Do not trust it.")
         if job in self._jobs or self._home.knows(job):
-            raise PeerProtocolError(f"the coordinator offered job {job} again", remedy="Do not trust it.")
+            raise PeerProtocolError(f"{whom} offered job {job} again", remedy="Do not trust it.")
 
     def _start(self, job: str, send: Send) -> None:
         running = self._jobs.get(job)
@@ -192,9 +227,9 @@ class Runner:
         """`_run`, counted and with its place in the job in all that is logged."""
         with running.watch:
             running.watch.counting(running.peer, running.coordinator)
-            await self._run(job, running, send)
+            await self._attempt(job, running, send)
 
-    async def _run(self, job: str, running: _Running, send: Send) -> None:
+    async def _attempt(self, job: str, running: _Running, send: Send) -> None:
         reporter = ProgressReporter(job, send, (running.peer, running.coordinator), running.watch.stage)
         try:
             done = await self._compute(job, running, reporter)
@@ -235,13 +270,25 @@ class Runner:
 
     async def _compute(self, job: str, running: _Running, reporter: ProgressReporter) -> wire.Report:
         reporter.stage("connect")
+        if running.direct:
+            return await self._together(job, running, reporter, None)
+        if self._coordinator is None:
+            raise LocalProtocolError("a process without a coordinator was offered a job by one")
         stream = self._coordinator.stream(DEAL)
         dealer = DealerChannel(stream, "the coordinator", running.coordinator, MESSAGES)
         nonce = fresh_nonce()
-        peer: FrameChannel | None = None
         try:
             await dealer.join(job, nonce)
             dealer.start()
+            return await self._together(job, running, reporter, (dealer, nonce))
+        finally:
+            await dealer.stop()
+            await stream.close()
+
+    async def _together(self, job: str, running: _Running, reporter: ProgressReporter, dealt: _Dealt | None) -> wire.Report:
+        """What follows with the other party. dealt: the dealer, and the nonce it was told, where there is one."""
+        peer: FrameChannel | None = None
+        try:
             account = Account(self._home.audit, job, f"the {self.party.other.value}", self._home.command)
             peer = await self._meeting.meet(job, running.plan.digest(), running.peer, account)
             session = running.session = Session(
@@ -251,7 +298,7 @@ class Runner:
                 allowed=running.plan.allowed,
                 enter=partial(_enter_opening, self._home.audit, job),
             )
-            outcome = await self._outcome(job, running, session, dealer, nonce, reporter)
+            outcome = await self._outcome(job, running, session, dealt, reporter)
             if outcome.champion:
                 position = self._home.registry.position.hex()
                 self._home.audit.add(What.PROMOTE, job, champion=outcome.champion, position=position)
@@ -267,28 +314,35 @@ class Runner:
                 await peer.abort(to_fault(cause, self.party.value))
             raise
         finally:
-            await dealer.stop()
-            await stream.close()
             if peer is not None:
                 await peer.stop()
 
     async def _outcome(
-        self, job: str, running: _Running, session: Session, dealer: DealerChannel, nonce: bytes, reporter: ProgressReporter
+        self, job: str, running: _Running, session: Session, dealt: _Dealt | None, reporter: ProgressReporter
     ) -> Outcome:
         plan = running.plan
+        if dealt is None:  # all its randomness is in a stock, whose seeds were looked at when it was dealt
+            return await self._run(job, running, session, DealtCorrelations(self.party, Prg.fresh_seed(), NoDealer()), reporter)
+        dealer, nonce = dealt
         seed = await agree_on_seeds(session, await take_seed(dealer), nonce, self._home.seeds)
         if isinstance(plan, PredealPlan):
             return await predeal(job, plan, session, dealer, seed, self._home.stocks, reporter)
         if isinstance(plan, PromotePlan):
             return await promote(job, plan, session, self._home, self._role, reporter)
-        correlations = DealtCorrelations(self.party, seed, dealer)
+        return await self._run(job, running, session, DealtCorrelations(self.party, seed, dealer), reporter)
+
+    async def _run(
+        self, job: str, running: _Running, session: Session, correlations: DealtCorrelations, reporter: ProgressReporter
+    ) -> Outcome:
+        """A training or scoring job."""
+        plan = running.plan
+        if not isinstance(plan, Plan):
+            raise LocalProtocolError("only training and scoring have rows")
         dataset = declared(self._settings.datasets[plan.side(self.party).dataset])
         scratch = Scratch(self._settings.data / Name.SCRATCH, self._settings.memory_mib << 20)
         match = choose_match(plan, job, self._coordinator, running.coordinator)
-        role, home = self._role, self._home
-        return await run(
-            PartyJob(job, plan, dataset, session, correlations, reporter, home, role, match, scratch, client=running.client)
-        )
+        parts = (job, plan, dataset, session, correlations, reporter, self._home, self._role, match, scratch)
+        return await run(PartyJob(*parts, client=running.client, direct=running.direct))
 
 
 def _enter_opening(audit: AuditLog, job: str, way: Way, first: Openings) -> None:

@@ -77,6 +77,9 @@ class Policy(StrictModel):
     overrides: tuple[Literal["force", "anew"], ...] = Field(
         default=(), description="What promotions may override: that the model is worse (force), that histories differ (anew)."
     )
+    direct: bool = Field(
+        default=True, description="Score rows that the bank's own command asks for, from a stock, without the coordinator."
+    )
     promotions: bool = Field(default=True, description="Let plans change which model is the champion here.")
     may_open: tuple[Opened, ...] = Field(
         default=tuple(o for o in Opened if o not in _ASKED_FOR),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from common.errors import DataError, PolicyError
-from common.match.agree import Match, MatchLimits
+from common.match.agree import Match, MatchLimits, check_matched
 from common.mpc.correlations.asked import Correlations, PeriodDemand
 from common.mpc.fixedpoint import Words
 from common.mpc.session import Kind, Session
@@ -36,17 +37,13 @@ async def align(
 
     Raises DataError for ids that are not unique where they must be, PolicyError for an empty match.
     """
-    if by_period and table.periods is None:
+    if not by_period:
+        rows = await _match_ids(session, table, domain=domain, limits=limits, match=match)
+        return rows, len(rows)
+    if table.periods is None:
         raise _no_periods()
     codes = table.ids.used()
-    if not by_period and len(codes) < table.rows:
-        raise _repeated(table.rows - len(codes))
-    ids = table.ids.texts(codes)
-    matched = codes[await match(session, ids, domain=domain, limits=limits)]
-    if not by_period:
-        row_of = np.empty(len(table.ids.levels), np.int64)
-        row_of[table.ids.codes] = np.arange(table.rows)
-        return row_of[matched], len(matched)
+    matched = codes[await match(session, table.ids.texts(codes), domain=domain, limits=limits)]
     low, high = await _common_periods(session, table)
     where = _places(table, matched, low, high)
     both = await _open_common(session, correlations, where >= 0)
@@ -57,6 +54,48 @@ async def align(
             remedy="Check that both sides' periods mean the same month.",
         )
     return rows, len(matched)
+
+
+async def _match_ids(session: Session, table: FeatureTable, *, domain: bytes, limits: MatchLimits, match: Match) -> Index:
+    """The rows whose ids both hold, each of which one row has."""
+    codes = table.ids.used()
+    if len(codes) < table.rows:
+        raise _repeated(table.rows - len(codes))
+    row_of = np.empty(len(table.ids.levels), np.int64)
+    row_of[table.ids.codes] = np.arange(table.rows)
+    found: Index = row_of[codes[await match(session, table.ids.texts(codes), domain=domain, limits=limits)]]
+    return found
+
+
+async def align_directly(
+    session: Session, table: FeatureTable, *, by_period: bool, domain: bytes, limits: MatchLimits, match: Match
+) -> tuple[Index, int]:
+    """As `align`, in a job without a dealer: what is matched by period is enterprise and month together.
+
+    1. by period: exchange first and last period    2. match the rows of months that both have, by `match`
+    Neither learns of a month that the other lacks; how many rows each has in these is told, not how many ids.
+    """
+    if not by_period:
+        rows = await _match_ids(session, table, domain=domain, limits=limits, match=match)
+        return rows, len(rows)
+    if table.periods is None:
+        raise _no_periods()
+    low, high = await _common_periods(session, table)
+    inside = np.flatnonzero((table.periods >= low) & (table.periods <= high))
+    rows = inside[await match(session, row_names(table, inside), domain=domain, limits=limits)]
+    enterprises = len(np.unique(table.ids.codes[rows]))
+    check_matched(enterprises, limits)
+    return rows, enterprises
+
+
+def row_names(table: FeatureTable, rows: Index) -> pa.StringArray:
+    """Each of these rows as one text, distinct where rows are: the id, and the month where there is one."""
+    ids = table.ids.levels.take(pa.array(table.ids.codes[rows]))
+    if table.periods is None:
+        return ids
+    months = pa.array(table.periods[rows]).cast(pa.string())
+    named: pa.StringArray = pc.binary_join_element_wise(months, ids, " ")
+    return named
 
 
 def unlike(table: FeatureTable, matched: Index) -> str:

@@ -163,6 +163,7 @@ class PartyJob:
     outcome: Outcome = field(default_factory=Outcome)
     _stage: str = ""
     client: str = field(kw_only=True)  # the identity of who asked for it
+    direct: bool = field(default=False, kw_only=True)  # asked for by the bank itself: there is no coordinator, and no dealer
 
     @property
     def party(self) -> Party:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from common.errors import DataError, PlanError, PolicyError
 from common.party import Party
 from common.plan.policy import Policy
-from common.plan.request import Plan
+from common.plan.request import Plan, Request
+from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 from common.rows.dataset import check_declared
 from common.rows.declare import DatasetConfig
@@ -40,6 +41,20 @@ def check_offer(plan: Plan, party: Party, datasets: dict[str, DatasetConfig], po
             remedy='Use keys = ["id"], or declare its period column.',
         )
     return dataset
+
+
+def check_direct(plan: Request, policy: Policy) -> None:
+    """Raises PolicyError, or PlanError, for a job that no coordinator offers and that needs one, or that is not allowed."""
+    if not policy.direct:
+        raise PolicyError(
+            "this party's policy does not allow jobs without the coordinator (direct = false)",
+            remedy="Submit it through the coordinator, or agree with this party on its policy.",
+        )
+    if not isinstance(plan, ScorePlan) or plan.dealt != "ahead" or plan.matching != "ecdh":
+        raise PlanError(
+            "only scoring with dealt = 'ahead' and matching = 'ecdh' does without the coordinator",
+            remedy="Submit it through the coordinator.",
+        )
 
 
 def select(dataset: DatasetConfig, asked: tuple[str, ...], name: str) -> DatasetConfig:

@@ -30,7 +30,7 @@ from common.rows.dataset import ColumnConfig, Loaded, fingerprint, infer_columns
 from common.rows.table import FeatureTable, Index
 from common.stages import split
 from common.stages.ahead import scores_ahead, train_ahead
-from common.stages.align import align, unlike
+from common.stages.align import align, align_directly, unlike
 from common.stages.champion import find_champion, resolve
 from common.stages.counts import Allowance, bin_columns
 from common.stages.job import Beginning, Heard, Made, PartyJob
@@ -178,9 +178,8 @@ async def align_rows(job: PartyJob, table: FeatureTable, min_matched: int) -> In
     """The places of the rows of `table` that both hold, in the same order on both sides."""
     by_period = "period" in job.plan.keys
     limits = MatchLimits(max_ids=job.home.policy.max_ids, min_matched=min_matched)
-    matched, enterprises = await align(
-        job.session, job.correlations, table, by_period=by_period, domain=job.id.encode(), limits=limits, match=job.match
-    )
+    among = partial(align_directly, job.session) if job.direct else partial(align, job.session, job.correlations)
+    matched, enterprises = await among(table, by_period=by_period, domain=job.id.encode(), limits=limits, match=job.match)
     job.count(matched_ids=enterprises, matched_rows=len(matched))
     if said := await asyncio.to_thread(unlike, table, matched):
         job.warn(said)

@@ -163,9 +163,9 @@ class Stands:
 NOWHERE = Stands()  # of who has no log: the coordinator's line
 
 
-def greeting(job: str, digest: bytes, stands: Stands = NOWHERE) -> Frame:
-    """The first frame of each side of an exchange."""
-    hello = Hello(protocol=PROTOCOL, job=job, plan_digest=digest, software=__version__)
+def greeting(job: str, digest: bytes, stands: Stands = NOWHERE, plan: str = "") -> Frame:
+    """The first frame of each side of an exchange. plan: canonical, of a job that no coordinator has offered the other."""
+    hello = Hello(protocol=PROTOCOL, job=job, plan_digest=digest, software=__version__, plan=plan)
     hello.audit_number, hello.audit_head = stands.number, stands.digest
     hello.held_number, hello.held_head = stands.held_number, stands.held
     return Frame(hello=hello)

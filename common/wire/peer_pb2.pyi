@@ -91,7 +91,7 @@ class Frame(_message.Message):
     def __init__(self, number: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., abort: _Optional[_Union[Abort, _Mapping]] = ..., psi_count: _Optional[_Union[Block, _Mapping]] = ..., psi_points: _Optional[_Union[Block, _Mapping]] = ..., psi_replies: _Optional[_Union[Block, _Mapping]] = ..., period_range: _Optional[_Union[Block, _Mapping]] = ..., period_bits: _Optional[_Union[Block, _Mapping]] = ..., period_shares: _Optional[_Union[Block, _Mapping]] = ..., split: _Optional[_Union[Block, _Mapping]] = ..., shape: _Optional[_Union[Block, _Mapping]] = ..., masked_matrix: _Optional[_Union[Block, _Mapping]] = ..., masked_weights: _Optional[_Union[Block, _Mapping]] = ..., masked_u: _Optional[_Union[Block, _Mapping]] = ..., masked_residual: _Optional[_Union[Block, _Mapping]] = ..., masked_update: _Optional[_Union[Block, _Mapping]] = ..., gradient_share: _Optional[_Union[Block, _Mapping]] = ..., grid_weight_share: _Optional[_Union[Block, _Mapping]] = ..., bank_weight_share: _Optional[_Union[Block, _Mapping]] = ..., test_scores: _Optional[_Union[Block, _Mapping]] = ..., scores: _Optional[_Union[Block, _Mapping]] = ..., stock: _Optional[_Union[Block, _Mapping]] = ..., grid_reasons: _Optional[_Union[Block, _Mapping]] = ..., psi_sizes: _Optional[_Union[Block, _Mapping]] = ..., psi_tags: _Optional[_Union[Block, _Mapping]] = ..., psi_common: _Optional[_Union[Block, _Mapping]] = ..., seeds: _Optional[_Union[Block, _Mapping]] = ..., masked_bins: _Optional[_Union[Block, _Mapping]] = ..., masked_counts: _Optional[_Union[Block, _Mapping]] = ..., bin_tests: _Optional[_Union[Block, _Mapping]] = ..., bin_counts: _Optional[_Union[Block, _Mapping]] = ..., registry: _Optional[_Union[Block, _Mapping]] = ..., masked_operand: _Optional[_Union[Block, _Mapping]] = ..., seed: _Optional[_Union[Block, _Mapping]] = ..., dealt_periods: _Optional[_Union[Block, _Mapping]] = ..., dealt_link: _Optional[_Union[Block, _Mapping]] = ..., dealt_truncation: _Optional[_Union[Block, _Mapping]] = ..., dealt_gradient: _Optional[_Union[Block, _Mapping]] = ..., dealt_counts: _Optional[_Union[Block, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("protocol", "job", "plan_digest", "software", "audit_number", "audit_head", "held_number", "held_head")
+    __slots__ = ("protocol", "job", "plan_digest", "software", "audit_number", "audit_head", "held_number", "held_head", "plan")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     JOB_FIELD_NUMBER: _ClassVar[int]
     PLAN_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -100,6 +100,7 @@ class Hello(_message.Message):
     AUDIT_HEAD_FIELD_NUMBER: _ClassVar[int]
     HELD_NUMBER_FIELD_NUMBER: _ClassVar[int]
     HELD_HEAD_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
     protocol: int
     job: str
     plan_digest: bytes
@@ -108,7 +109,8 @@ class Hello(_message.Message):
     audit_head: bytes
     held_number: int
     held_head: bytes
-    def __init__(self, protocol: _Optional[int] = ..., job: _Optional[str] = ..., plan_digest: _Optional[bytes] = ..., software: _Optional[str] = ..., audit_number: _Optional[int] = ..., audit_head: _Optional[bytes] = ..., held_number: _Optional[int] = ..., held_head: _Optional[bytes] = ...) -> None: ...
+    plan: str
+    def __init__(self, protocol: _Optional[int] = ..., job: _Optional[str] = ..., plan_digest: _Optional[bytes] = ..., software: _Optional[str] = ..., audit_number: _Optional[int] = ..., audit_head: _Optional[bytes] = ..., held_number: _Optional[int] = ..., held_head: _Optional[bytes] = ..., plan: _Optional[str] = ...) -> None: ...
 
 class Abort(_message.Message):
     __slots__ = ("fault",)

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from common.errors import LocalProtocolError, PeerProtocolError
+from common.errors import LocalProtocolError, PeerProtocolError, PolicyError
 from common.mpc.correlations.asked import MATRIX_BLOCK, DealerLink, Demand, TruncationPart, once
 from common.mpc.counting.masks import Counting, CountMasks, CountsDemand
 from common.mpc.fixedpoint import Words
@@ -84,6 +84,21 @@ async def take_dealt(dealer: Channel, label: Round, shape: tuple[int, ...], dtyp
             got=f"{values.dtype} {values.shape}",
         )
     return values
+
+
+class NoDealer:
+    """The dealer of a job that has none: whatever is asked of it is refused."""
+
+    async def demand(self, demand: Demand) -> None:
+        raise PolicyError(
+            "this job has no coordinator to deal it randomness", remedy="Deal it ahead, or submit it through the coordinator."
+        )
+
+    async def send(self, round: Round, values: Array) -> None:
+        raise LocalProtocolError("a dealer that is none takes no arrays", round=round)
+
+    async def receive(self, round: Round) -> Array:
+        raise LocalProtocolError("a dealer that is none deals no arrays", round=round)
 
 
 class DealtCorrelations:

@@ -86,7 +86,7 @@ class Runner:
     async def take(self, message: wire.ToParty, send: Any) -> None:
         self.taken.append(str(message.WhichOneof("message")))
 
-    async def stop_all(self, cause: WattScoreError) -> None:
+    async def stop_all(self, cause: WattScoreError, *, offered: bool = False) -> None:
         self.stopped.append(cause.message)
 
 

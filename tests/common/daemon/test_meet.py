@@ -147,3 +147,36 @@ async def test_neither_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     bank, _ = dial()
     with pytest.raises(PeerLost, match="the grid did not greet within"):
         await bank.meet("j", DIGEST, Counter(), account())
+
+
+async def test_what_the_bank_asks_for_itself_goes_to_who_listens() -> None:
+    door, taken = Door(BANK), list[tuple[str, str, Identity]]()
+
+    async def take(job: str, plan: str, client: Identity) -> None:
+        taken.append((job, plan, client))
+        door.expect(job)
+
+    door.listen(take)
+    serving = asyncio.create_task(door.exchange(None, call(greeting("j", DIGEST, plan="{}"))))
+    with pytest.raises(IdentityError, match="only the bank may exchange"):
+        await door.exchange(None, call(greeting("k", DIGEST, plan="{}"), identity=OTHER))
+    await asyncio.sleep(0)
+    assert taken == [("j", "{}", BANK)]
+    channel = await door.meet("j", DIGEST, Counter(), account())
+    await channel.stop()
+    door.forget("j")
+    await serving
+
+    async def refuse(*_: Any) -> None:
+        raise PlanError("not this one")
+
+    door.listen(refuse)
+    refused = call(greeting("l", DIGEST, plan="{}"))
+    with pytest.raises(PlanError, match="not this one"):
+        await door.exchange(None, refused)
+    assert not refused.written  # not even a greeting: it would say where the audit log stands
+    bank, end = dial(greeting("m", DIGEST))
+    bank.expect("m", "{}")
+    channel = await bank.meet("m", DIGEST, Counter(), account())
+    assert end.written == [greeting("m", DIGEST, plan="{}")]
+    await channel.stop()

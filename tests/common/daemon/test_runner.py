@@ -10,8 +10,9 @@ import pytest
 
 from common.daemon import runner as module
 from common.daemon.runner import Runner
-from common.errors import JobStateError, PeerLost
+from common.errors import JobStateError, PeerLost, PeerProtocolError, PlanError, PolicyError
 from common.party import Identity
+from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 from common.stages.offer import check_offer
 from common.wire import party_pb2 as wire
@@ -161,3 +162,39 @@ async def test_accepted_jobs_are_counted_for_their_client_and_refused_ones_are_n
     assert fault.kind == "PolicyError" and "at most 20 (jobs_per_day), of which 0 are left" in fault.message
     assert f"`grid-party allow {CLIENT} --jobs N`" in fault.remedy
     assert (await desk.offer(plan(), "train-21", "wattscore://acme/other")).accept.job == "train-21"
+
+
+def scoring(**fields: Any) -> str:
+    sides = {"grid": {"dataset": "t"}, "bank": {"dataset": "b"}}
+    return ScorePlan.model_validate({"model": "m", "dealt": "ahead", "matching": "ecdh", **sides, **fields}).canonical()
+
+
+async def test_the_bank_may_ask_directly_for_scores_from_a_stock_and_for_nothing_else(desk: Desk) -> None:
+    for text, kind, says in (
+        (plan(), PlanError, "Submit it through the coordinator"),
+        (scoring(matching="neutral"), PlanError, "Submit it through the coordinator"),
+        (scoring(), PolicyError, "no unspent stock"),
+        ("{", PlanError, "not valid JSON"),
+    ):
+        with pytest.raises(kind, match=says):
+            await desk.runner.begin("score-1", text, BANK, own=False)
+        assert not desk.door._arrived
+    with pytest.raises(PeerProtocolError, match="the other party offered a job under a name that is none"):
+        await desk.runner.begin("../x", scoring(), BANK, own=False)
+    found = desk.home.jobs.jobs()
+    assert [(one.state, one.client) for one in found][:3] == [("refused", str(BANK))] * 3
+    assert not desk.sent  # the coordinator hears nothing of it
+
+
+async def test_a_lost_coordinator_ends_what_it_offered_and_not_what_the_bank_asked_for(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk.home.stocks, "check", lambda plan, party: None)
+    task, answers = await desk.runner.begin("score-1", scoring(), BANK, own=False)
+    await desk.offer(plan())
+    await desk.runner.stop_all(PeerLost("the grid lost the coordinator"), offered=True)
+    assert list(desk.runner._jobs) == ["score-1"] and not task.done()
+    await desk.runner.stop_all(PeerLost("the grid is shutting down"))
+    await task
+    with pytest.raises(PeerLost, match="the grid is shutting down"):
+        answers.check()

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from common.disclosure import Opened
 from common.errors import DataError, PolicyError
 from common.match.agree import MatchLimits
+from common.match.ecdh import match_ids
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.session import Array, Kind, Session
 from common.party import Party
 from common.rows.table import FeatureTable, Index
-from common.stages.align import align, unlike
+from common.stages.align import align, align_directly, unlike
 from tests.common.stages.tables import rows, table
 from tests.peers import Trio, coordinate
 
@@ -210,3 +211,40 @@ def test_ids_without_a_common_row_that_lost_their_zeros_are_remarked_on_and_othe
     assert "100 of 100 unmatched ids have 4 digits (100)" in unlike(data, matched)
     assert unlike(data.take(np.arange(400)), matched[:300]) == ""  # one form on both sides
     assert unlike(data.take(matched), matched) == ""
+
+
+async def directly(grid: FeatureTable, bank: FeatureTable, trio: Trio, least: int = 1) -> dict[Party, tuple[Index, int]]:
+    tables, limits = {Party.GRID: grid, Party.BANK: bank}, MatchLimits(min_matched=least)
+
+    async def side(party: Party) -> tuple[Index, int]:
+        asked = {"by_period": tables[party].periods is not None, "domain": b"job", "limits": limits}
+        return await align_directly(trio.session[party], tables[party], match=match_ids, **asked)
+
+    found = await asyncio.gather(*(side(party) for party in Party))
+    return dict(zip(Party, found, strict=True))
+
+
+@settings(max_examples=20, deadline=None)
+@given(grid=pairs, bank=pairs)
+def test_without_a_dealer_the_rows_are_those_of_a_merge_too(grid: Pairs, bank: Pairs) -> None:
+    common = set(grid) & set(bank)
+    if not common:
+        with pytest.raises(PolicyError):
+            asyncio.run(directly(monthly(grid), monthly(bank), Trio()))
+        return
+    trio = Trio()
+    found = asyncio.run(directly(monthly(grid), monthly(bank), trio))
+    mine, theirs = (rows(monthly(side), found[p][0]) for p, side in ((Party.GRID, grid), (Party.BANK, bank)))
+    assert mine == theirs and set(mine) == common and len(mine) == len(common)
+    assert {count for _, count in found.values()} == {len({i for i, _ in common})}
+    for party in Party:
+        assert not trio.to_party[party].log and not trio.from_dealer[party].log
+
+
+async def test_without_a_dealer_the_fewest_are_enterprises_and_not_their_months() -> None:
+    one = monthly([("A", 1), ("A", 2), ("A", 3)])
+    with pytest.raises(PolicyError, match="min_matched = 2"):
+        await directly(one, one, Trio(), least=2)
+    await directly(table(["A", "B"]), table(["B", "A"]), Trio(), least=2)
+    with pytest.raises(DataError, match="repeat an id"):
+        await directly(table(["A", "A"]), table(["B", "A"]), Trio())

@@ -15,7 +15,7 @@ from common.plan.request import Plan
 from common.plan.train import TrainPlan
 from common.rows.dataset import DatasetConfig
 from common.rows.declare import ColumnConfig
-from common.stages.offer import check_offer, check_width, select
+from common.stages.offer import check_direct, check_offer, check_width, select
 
 
 def dataset(path: Path, **more: Any) -> DatasetConfig:
@@ -78,3 +78,13 @@ def test_far_too_many_columns_are_refused_by_the_header(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match=r"500 columns need 500 times 20 training rows, and about 11\d of its rows train"):
         check_width(asked, config, Party.GRID, "wide")
     check_width(asked, config.model_copy(update={"columns": {"c1": ColumnConfig(kind="numeric")}}), Party.GRID, "wide")
+
+
+def test_only_scores_from_a_stock_do_without_the_coordinator() -> None:
+    scoring = {"kind": "score", "model": "champion", "dealt": "ahead", "matching": "ecdh"}
+    check_direct(plan(**scoring), Policy())
+    for other in (plan(), plan(**{**scoring, "dealt": "online"}), plan(**{**scoring, "matching": "neutral"})):
+        with pytest.raises(PlanError, match="Submit it through the coordinator"):
+            check_direct(other, Policy())
+    with pytest.raises(PolicyError, match="direct = false"):
+        check_direct(plan(**scoring), Policy(direct=False))

@@ -1,0 +1,99 @@
+"""The bank's jobs of its own: scores from a stock dealt ahead, asked of the grid's daemon without the coordinator.
+
+They run in a process of their own, beside the bank's daemon or without it, and use the same books. PROTOCOL.md section 10.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bank_party.home import BankHome
+from bank_party.settings import BankSettings
+from common.config import validate
+from common.daemon.answers import Answers
+from common.daemon.runner import Runner
+from common.daemon.seat import Seat
+from common.daemon.settings import check_separate
+from common.errors import JobCancelled, PlanError
+from common.logs import set_logging
+from common.plan.score import ScorePlan
+from common.wire.tls import Credentials
+
+
+@dataclass(frozen=True)
+class Done:
+    """A scoring job that is over: how many rows it scored, the file of its scores, what was warned of."""
+
+    job: str
+    rows: int
+    file: Path
+    warnings: tuple[str, ...]
+
+
+def make_plan(model: str, grid: str, bank: str, *, by_period: bool, grid_reasons: int, name: str) -> ScorePlan:
+    """A plan that does without the coordinator. Raises PlanError for options that make none."""
+    raw = {
+        "name": name,
+        "model": model,
+        "grid": {"dataset": grid},
+        "bank": {"dataset": bank},
+        "keys": ("id", "period") if by_period else ("id",),
+        "grid_reasons": grid_reasons,
+        "dealt": "ahead",
+        "matching": "ecdh",
+    }
+    return validate(ScorePlan, raw, "options", PlanError)
+
+
+async def run(seat: Seat[BankSettings, BankHome], config: Path, plan: ScorePlan) -> Done:
+    """Runs a job of this plan with the grid's daemon; cancelled, or at SIGTERM, it ends the job at both sides.
+
+    Raises what the job is refused for, or fails of, at whichever side.
+    """
+    settings = seat.load(config)
+    set_logging("WARNING", settings.log_format, settings.data)
+    os.umask(0o077)  # as at the daemon
+    credentials = Credentials.load(settings.tls)
+    check_separate(credentials.identity, settings)
+    home, way = seat.home(settings), seat.approach(settings, credentials)
+    runner = Runner(seat.role(home), settings, home, way.meeting, None)
+    job = f"score-{time.strftime('%Y%m%d', time.gmtime())}-{secrets.token_hex(4)}"
+    try:
+        with _ended_by(signal.SIGTERM):
+            task, answers = await runner.begin(job, plan.canonical(), credentials.identity, own=True)
+            try:
+                await asyncio.shield(task)
+            except asyncio.CancelledError:
+                await runner.stop_all(JobCancelled("the command that asked for it was ended"))
+                raise
+        return _done(job, answers, home)
+    finally:
+        for connection in way.connections:
+            await connection.close()
+
+
+def _done(job: str, answers: Answers, home: BankHome) -> Done:
+    answers.check()
+    report = answers.report
+    assert report is not None  # noqa: S101
+    return Done(job, report.counts.matched_rows, home.scores_of(job), tuple(report.warnings))
+
+
+@contextmanager
+def _ended_by(number: signal.Signals) -> Iterator[None]:
+    """The running task is cancelled at this signal, as asyncio does it at Ctrl-C."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None  # noqa: S101
+    loop.add_signal_handler(number, task.cancel)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(number)

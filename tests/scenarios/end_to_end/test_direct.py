@@ -1,0 +1,139 @@
+"""Scores from a stock with the coordinator ended: the bank's own command asks the grid's daemon, and every rule holds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from common.client.client import Client
+from common.plan.predeal import PredealPlan
+from common.trial.processes import BANK
+from tests.common.stages.plain import OFF
+from tests.patience import patience
+from tests.scenarios.end_to_end.lab import GRID_POLICY, Lab, eventually, make_plan, make_tables, monthly, own, succeed
+from tests.scenarios.end_to_end.test_scoring import in_the_clear, read_scores
+
+ROWS = 300
+
+
+@pytest.fixture(scope="module")
+def model(shared: Lab) -> str:
+    shared.heal()
+    shared.write("after", *make_tables("V"))
+    with shared.client() as client:
+        return succeed(client, make_plan("after")).id
+
+
+@pytest.fixture
+def stocked(lab: Lab, client: Client, model: str) -> Iterator[Lab]:
+    """New companies, a stock for their scores, and a coordinator that has ended."""
+    grid, bank = make_tables("W", ROWS + 40, seed=5)
+    keep = sorted(grid["id"])
+    lab.write("new", grid[~grid["id"].isin(keep[:20])], bank[~bank["id"].isin(keep[-20:])].drop(columns="y"))
+    deal(client, ROWS + 50)
+    lab.kill("coordinator")
+    yield lab
+    for side in ("grid", "bank"):
+        for stock in (lab.data(side) / "stock").iterdir():
+            stock.unlink()
+
+
+def deal(client: Client, rows: int) -> None:
+    succeed(client, PredealPlan.model_validate({"serves": "scores", "rows": rows, "grid_columns": 12, "bank_columns": 4}))
+
+
+def command(lab: Lab, model: str, dataset: str, *more: str) -> list[str]:
+    names = ("--model", model, "--grid-dataset", dataset, "--bank-dataset", dataset, "--config", str(lab.folder / "bank.toml"))
+    return [sys.executable, "-m", "bank_party", "score", *names, *more]
+
+
+def ask(lab: Lab, model: str, dataset: str, *more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(lab, model, dataset, *more), capture_output=True, text=True, timeout=patience(60), check=False
+    )
+
+
+def scored(lab: Lab, model: str, dataset: str, *more: str) -> dict[str, Any]:
+    done = ask(lab, model, dataset, "--json", *more)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def listed(lab: Lab, party: str, job: str) -> dict[str, Any]:
+    (found,) = json.loads(own(lab, party, "jobs", job, "--json"))
+    return dict(found)
+
+
+def test_rows_are_scored_with_the_coordinator_ended_and_both_sides_have_a_record(stocked: Lab, model: str) -> None:
+    lab = stocked
+    job = scored(lab, model, "new")
+    assert job["rows"] == ROWS and Path(job["file"]).exists()
+    found, exact = read_scores(lab, job["job"]), in_the_clear(lab, model, "new")
+    assert list(found.index) == list(exact.index) and np.abs(found["u"] - exact).max() <= OFF and found["u"].std() > 0.3
+    for party in ("grid", "bank"):
+        record = listed(lab, party, job["job"])
+        assert (record["state"], record["kind"], record["client"]) == ("done", "score", str(BANK))
+        assert record["counts"]["matched_rows"] == ROWS
+        eventually(lambda party=party: not any((lab.data(party) / "stock").iterdir()))  # type: ignore[misc]
+        entries = [json.loads(line) for line in own(lab, party, "audit", "show", "--job", job["job"]).splitlines()]
+        assert [e["what"] for e in entries if e["what"] != "open"] == ["offer", "accept", "peer", "end"]
+        opened = {e["value"] for e in entries if e["what"] == "open"}
+        assert opened == {"matched_ids", "counts", "scores"}
+        own(lab, party, "audit", "verify")
+    refused = ask(lab, model, "new")
+    assert refused.returncode == 2 and "no unspent stock for this plan" in refused.stderr
+    assert not (lab.data("grid") / "scores").exists()
+
+
+def test_the_ledger_and_the_rates_hold_as_for_jobs_of_the_coordinator(stocked: Lab, model: str) -> None:
+    lab = stocked
+    lab.restart("grid", policy={**GRID_POLICY, "rows_per_day": 1})
+    refused = ask(lab, model, "new")
+    assert refused.returncode == 2 and f"client {BANK} asks for more rows to be scored" in refused.stderr
+    assert len(list((lab.data("grid") / "stock").iterdir())) == 1  # rows that may not be scored use up none
+    lab.restart("grid", policy={**GRID_POLICY, "direct": False})
+    refused = ask(lab, model, "new")
+    assert refused.returncode == 2 and "grid: " in refused.stderr and "direct = false" in refused.stderr
+    lab.restart("grid", policy={**GRID_POLICY, "scores_per_row": 1})
+    scored(lab, model, "new")
+
+
+def test_a_command_that_is_ended_ends_the_job_at_the_grid(stocked: Lab, model: str) -> None:
+    lab = stocked
+    grid, bank = make_tables("X", 8000, seed=6)
+    lab.write("other", grid, bank.drop(columns="y"))
+    process = subprocess.Popen(command(lab, model, "other"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def newest() -> dict[str, Any]:
+        return dict(json.loads(own(lab, "grid", "jobs", "--last", "1", "--json"))[0])
+
+    eventually(lambda: newest()["dataset"] == "other")
+    process.terminate()
+    process.wait(patience(20))
+    eventually(lambda: newest()["state"] == "failed")
+    assert newest()["cause"]
+
+
+def test_months_are_matched_without_a_dealer(lab: Lab, client: Client) -> None:
+    """Rows are (enterprise, month): months that only one side holds are scored by neither."""
+    months = ["2025-01", "2025-02", "2025-03"]
+    grid, bank = (monthly(frame, months) for frame in make_tables("Y", 3600, seed=7))
+    lab.write("monthly", grid, bank)
+    trained = succeed(client, make_plan("monthly", keys=("id", "period"))).id
+    left = bank[bank["month"] != "2025-01"].drop(columns="y").sample(600, random_state=4)
+    lab.write("monthly", grid[grid["month"] != "2025-03"], left)
+    deal(client, 600)
+    lab.kill("coordinator")
+    job = scored(lab, trained, "monthly", "--by-period")
+    found = pd.read_csv(job["file"])
+    expected = left[left["month"] == "2025-02"]
+    assert set(found["period"]) == {"2025-02"} and set(found["id"]) == set(expected["id"]) and len(found) == len(expected)
