@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import PolicyError
-from common.home.rowbook import distinct, row_keys
+from common.home.rowsets import distinct, row_keys
 from common.rows.table import FeatureTable
 from common.stages.sizes import TOO_FEW, TOO_FEW_REMEDY
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from common.disk.book import open_book
 from common.errors import PolicyError
-from common.home.rowbook import Keys, distinct, row_keys
+from common.home.rowsets import Keys, distinct, row_keys
 from common.home.standing import Charge, Standing
 from common.mpc.fixedpoint import Reals
 from common.rows.table import FeatureTable

@@ -19,14 +19,16 @@ import numpy as np
 
 from common.disk.book import open_book
 from common.errors import PolicyError
-from common.home.rowbook import Keys, distinct, row_keys
+from common.home.rowsets import Keys, RowSets, distinct, row_keys
 from common.rows.table import FeatureTable
 
 DAY = 86_400.0  # seconds
-_VERSION = 1
+_TOGETHER = 3600.0  # seconds within which charges of one model are kept as one, that counts from the last of them
+_VERSION = 2
 _TABLES = (
     "create table if not exists jobs (client text not null, job text not null, at real not null)",
-    "create table if not exists scored (client text not null, model text not null, at real not null, rows blob not null)",
+    "create table if not exists scored (number integer primary key, client text not null, model text not null,"
+    " begun real not null, at real not null, rows integer not null)",
     "create table if not exists words (client text not null, person text not null, at real not null, until real not null,"
     " jobs integer not null, rows integer not null, models integer not null)",
 )
@@ -78,6 +80,7 @@ class Rates:
         with self._open() as book:
             for table in _TABLES:
                 book.execute(table)
+            RowSets(book).make()
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return open_book(self._file, version=_VERSION, durable=True)
@@ -104,15 +107,28 @@ class Rates:
         with self._open() as book:
             book.execute("begin immediate")
             _forget(book, now)
-            had = [(name, at, np.frombuffer(rows, np.uint64)) for name, at, rows in book.execute(_SCORED, (client,))]
-            for name, _, rows in had:
-                asked = np.setdiff1d(asked, rows, assume_unique=True) if name == model else asked
+            sets, had = RowSets(book), [_Scored(*row) for row in book.execute(_SCORED, (client,))]
+            for one in had:
+                asked = np.setdiff1d(asked, sets.held(one.owner, asked), assume_unique=True) if one.model == model else asked
             words = _words(book, now, client)
             most = limits.rows_per_day + sum(word.rows for word in words)
-            self._check_rows(client, len(asked), most, [(at, len(rows)) for _, at, rows in had])
+            self._check_rows(client, len(asked), most, [(one.at, one.rows) for one in had])
             models = limits.models_per_day + sum(word.models for word in words)
-            self._check_models(client, asked, models, [(at, rows) for _, at, rows in had])
-            book.execute("insert into scored values (?, ?, ?, ?)", (client, model, now, asked.tobytes()))
+            self._check_models(client, asked, models, [(one.at, sets.held(one.owner, asked)) for one in had])
+            self._enter(book, client, model, asked, now, had)
+
+    def _enter(self, book: sqlite3.Connection, client: str, model: str, rows: Keys, now: float, had: list[_Scored]) -> None:
+        """Rows asked for one by one would else each be a set of its own, and all of these be looked at for the next."""
+        last = next((one for one in reversed(had) if one.model == model and one.begun > now - _TOGETHER), None)
+        if last is None:
+            values = (client, model, now, now, len(rows))
+            number = book.execute(
+                "insert into scored (client, model, begun, at, rows) values (?, ?, ?, ?, ?)", values
+            ).lastrowid
+        else:
+            number = last.number
+            book.execute("update scored set at = ?, rows = rows + ? where number = ?", (now, len(rows), number))
+        RowSets(book).add(str(number), rows)
 
     def _check_rows(self, client: str, asked: int, most: int, had: list[tuple[float, int]]) -> None:
         used = sum(count for _, count in had)
@@ -168,18 +184,34 @@ class Rates:
         now = self._clock()
         with self._open() as book:
             jobs = book.execute("select client, at from jobs").fetchall()
-            scored = book.execute("select client, at, rows from scored").fetchall()
+            found = book.execute("select client, number from scored where at > ?", (now - DAY,)).fetchall()
+            scored = [(client, RowSets(book).every(str(number))) for client, number in found]
             words = _words(book, now)
-        jobs, scored = [row for row in jobs if row[1] > now - DAY], [row for row in scored if row[1] > now - DAY]
+        jobs = [row for row in jobs if row[1] > now - DAY]
         clients = sorted({row[0] for row in (*jobs, *scored)} | {word.client for word in words})
         return [_usage(client, jobs, scored, words) for client in clients]
 
 
-_SCORED = "select model, at, rows from scored where client = ? order by at"
+@dataclass(frozen=True)
+class _Scored:
+    """Charges of one client and model from `begun` to `at`; the rows are a set of their own."""
+
+    number: int
+    model: str
+    begun: float
+    at: float
+    rows: int
+
+    @property
+    def owner(self) -> str:
+        return str(self.number)
 
 
-def _usage(client: str, jobs: list[tuple[str, float]], scored: list[tuple[str, float, bytes]], words: list[Word]) -> Usage:
-    rows = [np.frombuffer(found, np.uint64) for name, _, found in scored if name == client]
+_SCORED = "select number, model, begun, at, rows from scored where client = ? order by at"
+
+
+def _usage(client: str, jobs: list[tuple[str, float]], scored: list[tuple[str, Keys]], words: list[Word]) -> Usage:
+    rows = [found for name, found in scored if name == client]
     every = np.concatenate([np.empty(0, np.uint64), *rows])
     models = int(np.unique(every, return_counts=True)[1].max(initial=0))
     own = tuple(word for word in words if word.client == client)
@@ -194,6 +226,8 @@ def _words(book: sqlite3.Connection, now: float, client: str | None = None) -> l
 
 def _forget(book: sqlite3.Connection, now: float) -> None:
     """Removes what counts no longer; people's words stay."""
+    for (number,) in book.execute("select number from scored where at <= ?", (now - DAY,)).fetchall():
+        RowSets(book).remove(str(number))
     for table in ("jobs", "scored"):
         book.execute(f"delete from {table} where at <= ?", (now - DAY,))  # noqa: S608
 

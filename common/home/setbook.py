@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from common.disk.book import open_book
 from common.errors import PolicyError
-from common.home.rowbook import row_keys
+from common.home.rowsets import row_keys
 from common.rows.table import FeatureTable
 
 _VERSION = 1  # of how rows are hashed

@@ -80,7 +80,7 @@ def run(client: Client, plan: Plan) -> tuple[wire.Job, float]:
 def forget_scores(trial: Trial) -> None:
     """Empties the grid's book of scored rows, which would rightly refuse to have the same rows scored again and again."""
     with closing(sqlite3.connect(trial.folder / "grid-data" / "ledger.sqlite", timeout=30.0)) as book, book:
-        book.execute("delete from scored")
+        book.executescript("delete from leaves; delete from owners")
     AuditLog(trial.folder / "grid-data" / Name.AUDIT).add(What.OVERRIDE, rule=BEHIND, note="emptied on purpose")
 
 

@@ -74,7 +74,7 @@ def test_the_book_holds_no_id_in_clear(file: Path) -> None:
     Ledger(file).charge(table(["ENTERPRISE-42"]), "m1", 1)
     assert b"ENTERPRISE" not in file.read_bytes()
     with sqlite3.connect(file) as book:
-        ((model, rows),) = book.execute("select model, rows from scored").fetchall()
+        ((model, rows),) = book.execute("select name, rows from owners join leaves on owner = number").fetchall()
     book.close()
     assert (model, len(rows)) == ("m1", 8)
 

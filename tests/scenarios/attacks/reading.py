@@ -85,7 +85,7 @@ def multiple(true: list[float], known: list[list[float]]) -> float:
 def forget(lab: Lab) -> None:
     """Empties the grid's ledger, as a grid that attacks may: the book protects its own columns."""
     with closing(sqlite3.connect(lab.data("grid") / Name.LEDGER, timeout=30.0)) as book, book:
-        book.execute("delete from scored")
+        book.executescript("delete from leaves; delete from owners")
     AuditLog(lab.data("grid") / Name.AUDIT).add(What.OVERRIDE, rule=BEHIND, note="emptied on purpose")
 
 

@@ -1,0 +1,133 @@
+"""Sets of rows in a book, each of an owner, that grow a few rows at a time: a change rewrites a leaf of a set, not the set.
+
+A set is kept in order as leaves of at most `LEAF` keys, found by the first key each may hold, as in a B-tree of two levels.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from common.rows.hashes import hash_rows
+
+Keys = npt.NDArray[np.uint64]  # of rows: distinct and ascending
+
+LEAF = 1024
+_FULL = LEAF * 3 // 4  # keys of a leaf that is made by splitting: there is room for the next ones
+_FEW = 32  # keys that are looked up one by one
+_LEAST = -(1 << 63)  # key k stands at k - 2^63, for SQLite's integers have a sign
+_TABLES = (
+    "create table if not exists owners (number integer primary key, name text not null unique)",
+    "create table if not exists leaves (owner integer not null, first integer not null, rows blob not null,"
+    " primary key (owner, first))",
+)
+_NUMBER = "select number from owners where name = ?"
+_ALL = "select first, rows from leaves where owner = ? order by first"
+_ONE = "select first, rows from leaves where owner = ? and first <= ? order by first desc limit 1"
+_WRITE = "insert into leaves values (?, ?, ?) on conflict (owner, first) do update set rows = excluded.rows"
+_SIZES = "select name, coalesce(sum(length(rows)), 0) / 8 from owners left join leaves on owner = number group by number"
+
+
+class RowSets:
+    """The sets in an open book. Whoever changes them, or looks twice, begins a transaction before."""
+
+    def __init__(self, book: sqlite3.Connection) -> None:
+        self._book = book
+
+    def make(self) -> None:
+        """Makes the tables, where they are new."""
+        for table in _TABLES:
+            self._book.execute(table)
+
+    def owners(self) -> list[str]:
+        """All owners, the first one first."""
+        return [name for (name,) in self._book.execute("select name from owners order by number")]
+
+    def sizes(self) -> dict[str, int]:
+        """How many rows each has, the first owner first."""
+        return dict(self._book.execute(_SIZES))
+
+    def knows(self, owner: str) -> bool:
+        return self._number(owner) is not None
+
+    def held(self, owner: str, asked: Keys) -> Keys:
+        """Those of `asked` that are in the owner's set."""
+        number = self._number(owner)
+        return _among(asked, [] if number is None else self._leaves(number, asked))
+
+    def every(self, owner: str) -> Keys:
+        """The owner's set."""
+        return np.concatenate(
+            [np.empty(0, np.uint64), *(_keys(rows) for _, rows in self._book.execute(_ALL, (self._number(owner),)))]
+        )
+
+    def add(self, owner: str, rows: Keys) -> None:
+        """Enters `rows` into the owner's set, which is made if it is new."""
+        self._book.execute("insert or ignore into owners (name) values (?)", (owner,))
+        number = self._number(owner)
+        assert number is not None  # noqa: S101
+        leaves = self._leaves(number, rows) or [(_LEAST, np.empty(0, np.uint64))]
+        new = np.setdiff1d(rows, _among(rows, leaves), assume_unique=True)
+        starts = np.array([first - _LEAST for first, _ in leaves], np.uint64)
+        places = np.searchsorted(starts, new, side="right") - 1
+        edges = np.append(np.flatnonzero(np.diff(places, prepend=-1)), len(new)).tolist()
+        for low, high in pairwise(edges):
+            first, keys = leaves[places[low]]
+            parts = _split(first, np.sort(np.concatenate([keys, new[low:high]])))
+            self._book.executemany(_WRITE, [(number, start, part.tobytes()) for start, part in parts])
+
+    def remove(self, owner: str) -> None:
+        """Forgets the owner, and the set."""
+        self._book.execute("delete from leaves where owner = ?", (self._number(owner),))
+        self._book.execute("delete from owners where name = ?", (owner,))
+
+    def _number(self, owner: str) -> int | None:
+        found = self._book.execute(_NUMBER, (owner,)).fetchone()
+        return None if found is None else int(found[0])
+
+    def _leaves(self, number: int, asked: Keys) -> list[tuple[int, Keys]]:
+        """The leaves in which `asked` may be, in order, each with where it begins."""
+        if len(asked) > _FEW:
+            return [(first, _keys(rows)) for first, rows in self._book.execute(_ALL, (number,))]
+        found = {}
+        for key in asked.tolist():
+            for first, rows in self._book.execute(_ONE, (number, key + _LEAST)):
+                found[first] = _keys(rows)
+        return sorted(found.items(), key=lambda leaf: leaf[0])
+
+
+def _keys(rows: bytes) -> Keys:
+    return np.frombuffer(rows, np.uint64)
+
+
+def _among(asked: Keys, leaves: list[tuple[int, Keys]]) -> Keys:
+    keys = np.concatenate([np.empty(0, np.uint64), *(keys for _, keys in leaves)])
+    if not len(keys):
+        return keys
+    at = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
+    found: Keys = asked[keys[at] == asked]
+    return found
+
+
+def _split(first: int, keys: Keys) -> Iterator[tuple[int, Keys]]:
+    """A leaf that begins at `first` as one or more, each with where it begins."""
+    if len(keys) <= LEAF:
+        yield first, keys
+        return
+    for number, part in enumerate(np.array_split(keys, -(-len(keys) // _FULL))):
+        yield first if number == 0 else int(part[0]) + _LEAST, part
+
+
+row_keys = partial(hash_rows, key=b"wattscore ledger")
+
+
+def distinct(keys: Keys) -> Keys:
+    """The keys, sorted, each once; np.unique hashes first, which takes ten times as long."""
+    ordered = np.sort(keys)
+    found: Keys = ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
+    return found
