@@ -8,10 +8,21 @@ from typing import Any
 # Control characters, line and paragraph separators, and what Unicode has to change the direction of writing.
 _ACTS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # spreadsheets read the wide ones alike
+
 
 def visible(text: str) -> str:
     r"""`text` with each such character written out, as `\u001b`: in JSON that is the same text."""
     return text if text.isascii() and text.isprintable() else _ACTS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def inert(cell: str) -> str:
+    """A cell of a CSV file that a spreadsheet would take for a formula, as text: with an apostrophe before it. Numbers stay."""
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}" if cell.lstrip(" ").startswith(_FORMULA) else cell
+    return cell
 
 
 def lines(text: str) -> str:

@@ -16,11 +16,13 @@ from common.disk.files import make_folder, write_private
 from common.disk.folder import Name
 from common.errors import ConfigError
 from common.home.models import ModelStore
+from common.visible import inert
 
 _TERMS = (
     "column", "kind", "level", "fill", "signed_log", "mean", "deviation", "low", "high", "slope", "shift", "edges", "levels",
     "values", "missing",
 )  # fmt: skip
+_TEXTS = ("column", "level", "levels")  # may begin as a formula does; other cells are numbers
 
 
 def export(data: Path, job: str, config: DecisionConfig, out: Path, table: str) -> Formula:
@@ -54,7 +56,7 @@ def _terms(formula: Formula) -> bytes:
         told = term.model_dump()
         lines.append({name: _cell(told[name]) for name in _TERMS if name in told})
     lines.append({"column": "grid_part", "kind": "linear", "slope": "1.0", "shift": "0.0"})
-    return _csv(_TERMS, [[line.get(name, "") for name in _TERMS] for line in lines])
+    return _csv(_TERMS, [[(inert if name in _TEXTS else str)(line.get(name, "")) for name in _TERMS] for line in lines])
 
 
 def _cell(value: object) -> str:
@@ -65,7 +67,7 @@ def _cell(value: object) -> str:
 
 def _points(card: Scorecard) -> bytes:
     """Points of bins, categories and representative values, for people: of linear columns values between have others."""
-    lines = [[BASE, "", repr(card.base)], *([a.column, a.label, repr(a.points)] for a in card.attributes)]
+    lines = [[BASE, "", repr(card.base)], *([inert(a.column), inert(a.label), repr(a.points)] for a in card.attributes)]
     return _csv(("column", "value", "points"), [*lines, [GRID, "for each unit of grid_part", repr(card.rate)]])
 
 

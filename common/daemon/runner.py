@@ -17,6 +17,7 @@ from common.daemon.answers import Answers
 from common.daemon.matching import choose_match
 from common.daemon.meet import Meeting
 from common.daemon.outcome import ProgressReporter, to_message
+from common.daemon.refusals import Refusals
 from common.daemon.settings import PartySettings
 from common.disk.folder import Name
 from common.disk.refused import refused
@@ -99,6 +100,7 @@ class Runner:
         self.party, self._role, self._settings, self._home = role.party, role, settings, home
         self._meeting, self._coordinator = meeting, coordinator
         self._jobs: dict[str, _Running] = {}
+        self._refusals = Refusals(home.audit)
         meeting.listen(self._asked_for)
 
     async def begin(self, job: str, plan: str, client: Identity, *, own: bool) -> tuple[asyncio.Task[None], Answers]:
@@ -148,15 +150,16 @@ class Runner:
             self.stop(job, cause)
         if tasks:
             await asyncio.wait(tasks, timeout=5.0)
+        self._refusals.count()
 
     async def _offered(self, offer: wire.Offer, send: Send, *, direct: bool = False, ask: str = "") -> None:
-        kind, asked, audit = "", Offered(offer.job), self._home.audit
+        kind, asked, audit, told = "", Offered(offer.job), self._home.audit, None
         try:
             self._check_name(offer.job, "the other party" if direct else "the coordinator")
             plan = parse_plan(offer.plan, f"job {offer.job}")
             kind, client = plan.kind, _client(offer)
             asked = self._asked(offer.job, plan, client)
-            audit.add(What.OFFER, offer.job, client=client, kind=kind, plan=plan.digest().hex(), beyond=_beyond(plan))
+            told = {"client": client, "kind": kind, "plan": plan.digest().hex(), "beyond": _beyond(plan)}
             self._home.policy.check(plan)
             if direct:
                 check_direct(plan, self._home.policy)
@@ -168,6 +171,7 @@ class Runner:
                 self._home.registry.version(plan.model)
             self._home.rates.begin(client, offer.job, self._home.policy)  # last: what is refused is not counted
             audit.check_books(self._home.positions(), self._home.command)
+            audit.add(What.OFFER, offer.job, **told)
             audit.add(What.ACCEPT, offer.job)
         except Exception as caught:  # of any kind: an offer must not end the daemon
             error = refused(caught) or caught
@@ -179,7 +183,7 @@ class Runner:
             public = error.public if isinstance(error, WattScoreError) else type(error).__name__
             self._enter(replace(asked, state="refused", cause=public))
             if kind:  # else it was no offer
-                audit.add(What.REFUSE, offer.job, error=type(error).__name__)
+                self._refusals.enter(offer.job, type(error).__name__, told)
             await send(wire.FromParty(refuse=wire.Refuse(job=offer.job, fault=to_fault(error, self.party.value))))
             return
         self._jobs[offer.job] = _Running(plan, client, JobWatch(self._metrics, offer.job, plan.kind), direct=direct)

@@ -43,6 +43,9 @@ class Home:
             str(Name.SEEDS): self.seeds.position,
             str(Name.SETS): self.sets.position,
             str(Name.REGISTRY): len(self.registry.moves()),
+            str(Name.SPENT): self.stocks.position,
+            str(Name.RATES): self.rates.position,
+            str(Name.JOBS): self.jobs.position,
         }
 
     def standings(self) -> list[Standing]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from common.disk.book import open_book
 
 _VERSION = 1
-_MOST = 10_000  # jobs kept: whoever offers must not fill the disk
+_MOST, _MOST_REFUSED = 10_000, 1_000  # jobs kept: whoever offers must not fill the disk, nor crowd out what was accepted
 _LONG = 500  # characters of a text of others
 _TABLE = (
     "create table if not exists jobs (number integer primary key, job text not null, kind text not null, name text not null,"
@@ -19,6 +19,10 @@ _TABLE = (
     " ended real not null, cause text not null, counts text not null)"
 )
 _END = "update jobs set state = ?, ended = ?, cause = ?, counts = ? where job = ? and state = 'accepted'"
+_TRIM = (
+    "delete from jobs where (state = 'refused') = ? and number <= coalesce((select number from jobs"
+    " where (state = 'refused') = ? order by number desc limit 1 offset ?), 0)"
+)
 _COLUMNS = "job, kind, name, client, dataset, plan, at, state, ended, cause, counts"
 
 
@@ -52,12 +56,19 @@ class JobBook:
             book.execute(_TABLE)
 
     def enter(self, offered: Offered) -> None:
-        """A job that was answered; of very many, the newest are kept."""
+        """A job that was answered; of very many, the newest are kept, of refused ones fewer."""
         texts = (offered.job, offered.kind, offered.name, offered.client, offered.dataset, offered.plan)
         row = [*(text[:_LONG] for text in texts), offered.at or time.time(), offered.state, 0.0, offered.cause[:_LONG], "{}"]
         with open_book(self._file, version=_VERSION) as book:
             book.execute(f"insert into jobs ({_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608
-            book.execute("delete from jobs where number <= (select max(number) from jobs) - ?", (_MOST,))
+            for refused, most in ((False, _MOST), (True, _MOST_REFUSED)):
+                book.execute(_TRIM, (refused, refused, most))
+
+    @property
+    def position(self) -> int:
+        """The number of the newest job, which is never left out."""
+        with open_book(self._file, version=_VERSION) as book:
+            return int(book.execute("select coalesce(max(number), 0) from jobs").fetchone()[0])
 
     def end(self, job: str, state: str, cause: str = "", counts: Mapping[str, int] | None = None) -> None:
         """How an accepted job ended."""

@@ -31,6 +31,7 @@ _TABLES = (
     " begun real not null, at real not null, rows integer not null)",
     "create table if not exists words (client text not null, person text not null, at real not null, until real not null,"
     " jobs integer not null, rows integer not null, models integer not null)",
+    "create table if not exists counted (number integer not null)",  # what was ever entered: the rest is forgotten in a day
 )
 
 
@@ -81,9 +82,17 @@ class Rates:
             for table in _TABLES:
                 book.execute(table)
             RowSets(book).make()
+            if not book.execute("select 1 from counted").fetchone():
+                book.execute("insert into counted values (0)")
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return open_book(self._file, version=_VERSION, durable=True)
+
+    @property
+    def position(self) -> int:
+        """How many entries were ever made."""
+        with self._open() as book:
+            return int(book.execute("select number from counted").fetchone()[0])
 
     def begin(self, client: str, job: str, limits: Limits) -> None:
         """Counts a job of this client's. Raises PolicyError for one beyond its limit."""
@@ -97,6 +106,7 @@ class Rates:
                 free = had[len(had) - most] if most else None
                 raise self._beyond(client, "jobs", "jobs_per_day", 1, most, most - len(had), free)
             book.execute("insert into jobs values (?, ?, ?)", (client, job, now))
+            book.execute(_COUNT)
 
     def charge(self, client: str, table: FeatureTable, model: str, limits: Limits) -> None:
         """Counts these rows, before `model` scores them for this client; again for the same rows and model it is free.
@@ -116,6 +126,7 @@ class Rates:
             models = limits.models_per_day + sum(word.models for word in words)
             self._check_models(client, asked, models, [(one.at, sets.held(one.owner, asked)) for one in had])
             self._enter(book, client, model, asked, now, had)
+            book.execute(_COUNT)
 
     def _enter(self, book: sqlite3.Connection, client: str, model: str, rows: Keys, now: float, had: list[_Scored]) -> None:
         """Rows asked for one by one would else each be a set of its own, and all of these be looked at for the next."""
@@ -173,6 +184,7 @@ class Rates:
         with self._open() as book:
             values = (word.client, word.person, word.at, word.until, word.jobs, word.rows, word.models)
             book.execute("insert into words values (?, ?, ?, ?, ?, ?, ?)", values)
+            book.execute(_COUNT)
 
     def words(self) -> list[Word]:
         """All that was ever allowed, oldest first."""
@@ -207,6 +219,7 @@ class _Scored:
         return str(self.number)
 
 
+_COUNT = "update counted set number = number + 1"
 _SCORED = "select number, model, begun, at, rows from scored where client = ? order by at"
 
 

@@ -51,6 +51,12 @@ class Stocks:
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return open_book(self._book, durable=True)
 
+    @property
+    def position(self) -> int:
+        """How many stocks were spent."""
+        with self._open() as book:
+            return int(book.execute("select count(*) from spent").fetchone()[0])
+
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}{_SUFFIX}"
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from html.parser import HTMLParser
 
+from common.visible import inert
+
 VERSION = 1
 _NO_FIGURES = ("sign",)  # lines to write on
 
@@ -26,8 +28,8 @@ class Table:
         """As CSV, a byte-order mark first, so that spreadsheets read names in any script; nothing that they would run."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\r\n")
-        writer.writerow(map(_inert, self.columns))
-        writer.writerows([_inert(cell) for cell in row] for row in self.rows)
+        writer.writerow(map(inert, self.columns))
+        writer.writerows([inert(cell) for cell in row] for row in self.rows)
         return "\ufeff" + out.getvalue()
 
 
@@ -40,15 +42,6 @@ def digest(tables: Sequence[Table]) -> str:
     """SHA-256 in hexadecimal of the tables as JSON without blanks, keys sorted, UTF-8."""
     text = json.dumps([asdict(table) for table in tables], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _inert(cell: str) -> str:
-    """A name that a spreadsheet would take for a formula, as text; numbers stay."""
-    try:
-        float(cell)
-    except ValueError:
-        return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
-    return cell
 
 
 class _Reader(HTMLParser):

@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.visible import escape, lines, tidy, visible
+from common.visible import escape, inert, lines, tidy, visible
 from common.wire import coordinator_pb2, peer_pb2
 from common.wire.frames import codec
 
@@ -49,3 +49,10 @@ def test_frames_with_text_in_them() -> None:
         peer_pb2.Frame(abort=peer_pb2.Abort(fault=peer_pb2.Fault(kind="DataError", message=RED))),
     ):
         assert "\x1b" not in str(unpack(pack(frame)).SerializeToString(), "latin-1")
+
+
+def test_a_cell_that_a_spreadsheet_would_run_is_text_and_a_number_stays() -> None:
+    for cell in ("=1+1", "+86123", "-x", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "＝1+1", "-1|2"):
+        assert inert(cell) == (cell if cell == "+86123" else f"'{cell}")
+    for cell in ("-1.5", "+3", "1e-9", "-inf", "A=1", "", "行业", "a-b"):
+        assert inert(cell) == cell

@@ -13,9 +13,13 @@ from bank_party.monitor.config import BankMonitorConfig
 from bank_party.settings import BankPolicy
 from common.disk import folder
 from common.disk.folder import Name
+from common.errors import PolicyError
+from common.home.audit import What
+from common.home.jobbook import Offered
 from common.monitor.config import MonitorConfig
 from grid_party.home import GridHome
 from grid_party.settings import GridPolicy
+from tests.common.home.test_stocks import store
 from tests.common.stages.tables import table
 
 DEALER = "wattscore://neutral/coordinator"
@@ -55,3 +59,24 @@ def test_a_name_is_known_by_what_a_job_has_left(tmp_path: Path) -> None:
     assert [home.knows(job) for home in (lender, decider) for job in ("score-1", "train-1", "score-2")] == [
         True, False, False, False, True, True,
     ]  # fmt: skip
+
+
+def test_every_book_of_what_was_spent_has_a_position_that_grows(tmp_path: Path) -> None:
+    home = grid(tmp_path)
+    before = home.positions()
+    assert before == dict.fromkeys(before, 0)
+    assert set(before) >= {
+        n.value for n in (Name.SEEDS, Name.SETS, Name.REGISTRY, Name.SPENT, Name.RATES, Name.JOBS, Name.LEDGER)
+    }
+    home.rates.begin("wattscore://acme/one", "job-1", home.policy)
+    home.rates.charge("wattscore://acme/one", table(["A"]), "job-1", home.policy)
+    store(home.stocks, "predeal-1")
+    home.stocks.spend(home.stocks.unspent()[0]).close()
+    home.jobs.enter(Offered("job-1"))
+    now = grid(tmp_path).positions()
+    assert (now[Name.RATES], now[Name.SPENT], now[Name.JOBS]) == (2, 1, 1)
+    home.audit.add(What.END, "job-1", books=now)
+    for name in (Name.RATES, Name.SPENT, Name.JOBS):
+        (tmp_path / name).unlink()
+        with pytest.raises(PolicyError, match=f"{name} holds less"):
+            home.audit.check_books(now | {name.value: grid(tmp_path).positions()[name.value]}, "grid-party")

@@ -25,9 +25,14 @@ def test_a_job_from_its_offer_to_its_end(tmp_path: Path) -> None:
 
 
 def test_whoever_offers_does_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobbook, "_MOST", 3)
+    monkeypatch.setattr(jobbook, "_MOST", 2)
+    monkeypatch.setattr(jobbook, "_MOST_REFUSED", 3)
     book = JobBook(tmp_path / "jobs.sqlite")
-    for number in range(9):
+    assert book.position == 0
+    for number in range(3):
+        book.enter(Offered(f"train-{number}"))
+    for number in range(3, 9):
         book.enter(Offered(f"train-{number}", state="refused", cause="x" * 10_000))
     kept = book.jobs()
-    assert [one.job for one in kept] == ["train-6", "train-7", "train-8"] and len(kept[0].cause) == 500
+    assert [one.job for one in kept] == [f"train-{number}" for number in (1, 2, 6, 7, 8)] and len(kept[-1].cause) == 500
+    assert book.position == 9

@@ -180,3 +180,11 @@ def test_no_row_is_ever_scored_by_more_models_than_allowed(
             scored[model] |= set(rows)
     times = np.array([sum(row in had for had in scored.values()) for row in range(40)])
     assert times.max() <= 2
+
+
+def test_what_is_forgotten_after_a_day_is_still_counted(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.rates.begin(ONE, "job-1", desk.limits)
+    desk.clock.at += 2 * DAY
+    desk.rates.begin(ONE, "job-2", desk.limits)
+    assert desk.rates.usage()[0].jobs == 1 and desk.rates.position == 2

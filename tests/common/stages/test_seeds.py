@@ -85,3 +85,21 @@ async def test_a_seed_is_met_though_the_other_party_never_answers(tmp_path: Path
         await asyncio.sleep(0)
     alone.cancel()
     assert refused((await agree(tmp_path, pair(ONE, TWO)))[0])
+
+
+@pytest.mark.parametrize("party", list(Party))
+async def test_the_seed_of_a_stock_is_met_when_it_is_dealt_and_never_taken_again(tmp_path: Path, party: Party) -> None:
+    """A dealer, and a generator, that come back with what a stock was made of: the stock is as good as used."""
+    nonces = pair(THREE, FOUR)
+    assert not refused((await agree(tmp_path, pair(ONE, TWO), nonces))[0])  # as every job begins, one that deals ahead too
+    fresh = {p: bytes([9 + k]) * 32 for k, p in enumerate(Party)}
+    assert refused((await agree(tmp_path, fresh | {party: pair(ONE, TWO)[party]}, nonces))[0])
+
+
+async def test_a_dealer_that_deals_one_seed_to_both_learns_nothing_for_either(tmp_path: Path) -> None:
+    """What was an attack: with one seed for both, each could take the other's masks off. No job begins."""
+    outcome, trio = await agree(tmp_path, pair(ONE, ONE))
+    assert refused(outcome)
+    said = {party: trio.peer[party].log[0][1].tobytes() for party in Party}
+    assert said[Party.GRID][:32] == said[Party.BANK][:32] and said[Party.GRID][32:] != said[Party.BANK][32:]
+    assert {label.kind for party in Party for label, _ in trio.peer[party].log} == {Kind.SEEDS}
