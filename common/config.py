@@ -8,9 +8,9 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 
 from common.errors import ConfigError, WattScoreError
 
@@ -46,7 +46,9 @@ def validate(model: type[M], raw: dict[str, Any], source: str, error: type[WattS
 
 
 def _explain(model: type[BaseModel], item: Any) -> str:
-    where = ".".join(str(part) for part in item["loc"]) or "(top level)"
+    where = ".".join(_path(model, item["loc"])) or "(top level)"
+    if item["type"] == "union_tag_invalid":
+        return f"{where}.kind: {item['ctx']['tag']!r} is not known, use one of: {item['ctx']['expected_tags']}"
     if item["type"] == "extra_forbidden" and (why := _elsewhere(model).get(str(item["loc"][-1]))):
         return f"unknown key {where!r}: {why}"
     if item["type"] == "extra_forbidden":
@@ -55,6 +57,16 @@ def _explain(model: type[BaseModel], item: Any) -> str:
     if item["type"] == "missing":
         return f"missing key {where!r}"
     return f"{where}: {item['msg'].removeprefix('Value error, ')}"
+
+
+def _path(model: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
+    """The keys to what is wrong, without the tags of unions, which pydantic puts among them."""
+    tagged = {
+        name: {m.tag for arg in get_args(field.annotation) for m in getattr(arg, "__metadata__", ()) if isinstance(m, Tag)}
+        for inner in _inside(model)
+        for name, field in inner.model_fields.items()
+    }
+    return [str(part) for place, part in enumerate(loc) if not place or part not in tagged.get(str(loc[place - 1]), ())]
 
 
 def _known_keys(model: type[BaseModel]) -> list[str]:
@@ -77,7 +89,7 @@ def _inside(model: type[BaseModel], seen: frozenset[type] = frozenset()) -> Iter
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [m for arg in getattr(annotation, "__args__", ()) for m in _models_in(arg)]
+    return [m for arg in get_args(annotation) for m in _models_in(arg)]
 
 
 def to_toml(values: Mapping[str, Any], prefix: str = "") -> str:

@@ -23,6 +23,7 @@ class Opened(Enum):
     METRICS = "metrics"
     BIN_COUNTS = "bin_counts"
     DRIFT = "drift"
+    TREE_SPLITS = "tree_splits"
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,12 @@ CATALOGUE: dict[Opened, Disclosure] = {
             ("coordinator", "client"),
             "each side's largest stability index and number of alarms",
             "the client must know when to look",
+        ),
+        Disclosure(
+            Opened.TREE_SPLITS,
+            _BOTH,
+            "which side each level of each tree splits by, and to that side by which of its own thresholds",
+            "each side tells its own rows apart by them",
         ),
     )
 }

@@ -13,6 +13,8 @@ from typing import Any
 from common.errors import PeerProtocolError
 from common.learn.linear.deal import MOST_COLUMNS, MOST_ROWS, ScoreDemand, TrainingDemand, deal_scores
 from common.learn.linear.steps import deal_training
+from common.learn.trees.deal import TreeScoreDemand, TreesDemand, deal_tree_scores
+from common.learn.trees.make import deal_trees
 from common.mpc.correlations.asked import Demand, PeriodDemand
 from common.mpc.counting.dealer import deal_counts
 from common.mpc.counting.masks import CountsDemand
@@ -34,6 +36,8 @@ TABLE = (
     Dealing("counts", CountsDemand, lambda prg, demand, plan, memory: deal_counts(prg, demand)),
     Dealing("training", TrainingDemand, deal_training),
     Dealing("scores", ScoreDemand, lambda prg, demand, plan, memory: deal_scores(prg, demand)),
+    Dealing("trees", TreesDemand, deal_trees),
+    Dealing("tree_scores", TreeScoreDemand, lambda prg, demand, plan, memory: deal_tree_scores(prg, demand)),
 )
 MESSAGES: Mapping[str, type[Demand]] = {row.message: row.demand for row in TABLE}
 

@@ -6,10 +6,12 @@ from typing import Any
 
 from common.learn.learner import Half, Learner, Packed
 from common.learn.linear.learner import Linear
+from common.learn.trees.learner import TreeLearner
 from common.plan.linear import Model
 from common.plan.section import Section
+from common.plan.trees import Trees
 
-TABLE: dict[type[Section], Learner[Any]] = {Model: Linear()}
+TABLE: dict[type[Section], Learner[Any]] = {Model: Linear(), Trees: TreeLearner()}
 
 
 def learner_of(section: Section) -> Learner[Any]:

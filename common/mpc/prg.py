@@ -41,6 +41,26 @@ class Purpose(Enum):
     COUNT_MASK = 35
     COUNT_TABLES = 36
     COUNT_FACTOR = 37
+    # of finding the largest of shared values
+    LARGEST_MASK = 60
+    LARGEST_TABLES = 61
+    LARGEST_BITS = 62
+    LARGEST_PRODUCTS = 63
+    LARGEST_SHARE = 64
+    LARGEST_FACTOR = 65
+    # of boosted trees
+    TREE_MATRIX = 70
+    TREE_ANGLE = 71
+    TREE_LINK = 72
+    TREE_NODES = 73
+    TREE_SUMS = 74
+    TREE_MOMENTS = 75
+    TREE_BRANCH = 76
+    TREE_MOVE = 77
+    TREE_LEAVES = 78
+    TREE_LEAF_MOMENTS = 79
+    TREE_CHOICE = 80
+    TREE_PADS = 81
 
 
 class Prg:
@@ -59,6 +79,14 @@ class Prg:
     def words(self, purpose: Purpose, counter: int, count: int) -> npt.NDArray[np.uint64]:
         """`count` uniform words modulo 2^64; the same for the same (seed, purpose, counter)."""
         return self._expand(purpose, counter, 8 * count).view(np.uint64)
+
+    def bytes(self, purpose: Purpose, counter: int, count: int) -> npt.NDArray[np.uint8]:
+        """`count` uniform bytes."""
+        return self._expand(purpose, counter, count)
+
+    def short_words(self, purpose: Purpose, counter: int, count: int) -> npt.NDArray[np.uint16]:
+        """`count` uniform words modulo 2^16."""
+        return self._expand(purpose, counter, 2 * count).view(np.uint16)
 
     def half_words(self, purpose: Purpose, counter: int, count: int) -> npt.NDArray[np.uint32]:
         """`count` uniform words modulo 2^32."""

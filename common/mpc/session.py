@@ -57,6 +57,15 @@ class Kind(Enum):
     BIN_TESTS = "bin_tests"
     BIN_COUNTS = "bin_counts"
     REGISTRY = "registry"
+    MASKED_COMPARED = "masked_compared"
+    MASKED_CARRIES = "masked_carries"
+    SPLIT_TESTS = "split_tests"
+    MASKED_THRESHOLDS = "masked_thresholds"
+    MASKED_NODES = "masked_nodes"
+    MASKED_SUMS = "masked_sums"
+    MASKED_BRANCH = "masked_branch"
+    MASKED_CHOICE = "masked_choice"
+    MASKED_LEAVES = "masked_leaves"
     # from the dealer
     SEED = "seed"
     DEALT_PERIODS = "dealt_periods"
@@ -64,6 +73,8 @@ class Kind(Enum):
     DEALT_TRUNCATION = "dealt_truncation"
     DEALT_GRADIENT = "dealt_gradient"
     DEALT_COUNTS = "dealt_counts"
+    DEALT_LARGEST = "dealt_largest"
+    DEALT_TREES = "dealt_trees"
 
 
 OPENS: dict[Kind, Opened] = {
@@ -87,6 +98,7 @@ OPENS: dict[Kind, Opened] = {
     Kind.BIN_TESTS: Opened.BIN_COUNTS,
     Kind.BIN_COUNTS: Opened.BIN_COUNTS,
     Kind.REGISTRY: Opened.COUNTS,
+    Kind.SPLIT_TESTS: Opened.TREE_SPLITS,
 }
 """What a round of each kind opens. Kinds that are not here carry only masked values: each is uniform by itself."""
 

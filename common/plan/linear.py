@@ -16,6 +16,7 @@ from common.plan.section import Floors, Section
 class Model(Section):
     """How to train the linear model."""
 
+    kind: Literal["linear"] = Field(default="linear", description="linear: the linear model.")
     link: Literal["fourier", "taylor"] = Field(
         default="fourier", description="fourier: exact logistic loss; taylor: its second-order expansion."
     )

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from common.plan.linear import Model
 from common.plan.request import Request
+from common.plan.sections import DEFAULT, AnySection
 
 
 class PredealPlan(Request):
@@ -17,12 +17,19 @@ class PredealPlan(Request):
     serves: Literal["training", "scores"] = Field(
         default="training", description="training: one training; scores: one scoring job by a model that nobody holds."
     )
-    model: Model = Field(default=Model(), description="How to train, as in the training plan; for scores the learner alone.")
+    model: AnySection = Field(
+        default=DEFAULT, description="How to train, as in the training plan; for scores the learner alone."
+    )
     rows: int = Field(ge=1, le=2**31, description="Rows to train on, or to score: at least as many as there will be.")
     grid_columns: int = Field(
-        ge=1, le=100_000, description="The grid's trained columns: for scores those of the model, for a training a few more."
+        ge=1,
+        le=100_000,
+        description="The grid's trained columns: for scores those of the model, of boosted trees how many trees; for a training"
+        " a few more.",
     )
-    bank_columns: int = Field(ge=1, le=100_000, description="The bank's likewise, its intercept included.")
+    bank_columns: int = Field(
+        ge=1, le=100_000, description="The bank's likewise, its intercept included; for scores by trees their depth."
+    )
     score_bits: int = Field(default=5, ge=0, le=20, description="For scores: as in the scoring plan.")
 
     @model_validator(mode="after")

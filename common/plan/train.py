@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 from common.config import StrictModel
 from common.disclosure import Opened
 from common.features.options import Preparation
-from common.plan.linear import Model
 from common.plan.request import Plan
+from common.plan.sections import DEFAULT, AnySection
 
 
 class Split(StrictModel):
@@ -41,7 +41,7 @@ class TrainPlan(Plan):
     kind: Literal["train"] = "train"
     split: Split = Split()
     preparation: Preparation = Preparation()
-    model: Model = Model()
+    model: AnySection = DEFAULT
     limits: Limits = Limits()
     challenge: bool = Field(
         default=False,

@@ -41,6 +41,9 @@ class TrialOptions:
     period: str | None
     test: float
     seed: int
+    model: Literal["linear", "trees"]
+    trees: int
+    depth: int
     link: Literal["fourier", "taylor"]
     link_period: int | None
     link_terms: int
@@ -72,16 +75,22 @@ def make_plan(options: TrialOptions) -> TrainPlan:
         "keys": ("id", "period") if options.period else ("id",),
         "split": {"test": options.test, "seed": options.seed},
         "preparation": {"coding": options.coding, **({"min_binary": 5} if options.allow_small else {})},
-        "model": {
-            "link": options.link,
-            "period": options.link_period,
-            "terms": options.link_terms,
-            "ridge": options.ridge,
-            "iterations": options.iterations,
-        },
+        "model": _section(options),
         "limits": _SMALL if options.allow_small else {},
     }
     return validate(TrainPlan, raw, "options", PlanError)
+
+
+def _section(options: TrialOptions) -> dict[str, Any]:
+    if options.model == "trees":
+        return {"kind": "trees", "trees": options.trees, "depth": options.depth}
+    return {
+        "link": options.link,
+        "period": options.link_period,
+        "terms": options.link_terms,
+        "ridge": options.ridge,
+        "iterations": options.iterations,
+    }
 
 
 def _check_outputs(options: TrialOptions) -> None:

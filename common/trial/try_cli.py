@@ -29,11 +29,20 @@ _FILE = click.Path(exists=True, path_type=Path)
 @click.option("--test", default=0.3, show_default=True, help="Share of rows held out.")
 @click.option("--seed", default=42, show_default=True, help="Of the split.")
 @click.option(
+    "--model",
+    type=click.Choice(["linear", "trees"]),
+    default="linear",
+    show_default=True,
+    help="A line in the columns, or boosted trees, which rank better and cost ten times as much.",
+)
+@click.option("--trees", default=80, show_default=True, help="How many; of trees alone.")
+@click.option("--depth", default=3, show_default=True, help="Levels of a tree; of trees alone.")
+@click.option(
     "--link",
     type=click.Choice(["fourier", "taylor"]),
     default="fourier",
     show_default=True,
-    help="Exact logistic, or its expansion.",
+    help="Exact logistic, or its expansion; of the line alone, as period, terms, ridge and iterations.",
 )
 @click.option("--link-period", type=int, help="The link's period; 64 for wide margins (default 32, taylor 128).")
 @click.option("--link-terms", type=int, default=8, show_default=True, help="Terms of the fourier link; 16 with period 64.")

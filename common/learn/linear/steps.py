@@ -23,9 +23,9 @@ STEP = 4.0  # of nesterov; whitened columns freed of the sides' correlation curv
 
 
 def deal_training(prg: Prgs, demand: TrainingDemand, plan: Request, memory: int) -> Iterator[Dealt]:
-    """All that the training of `plan` consumes. Raises PlanError for a plan that trains nothing."""
-    if not isinstance(plan, TrainPlan | PredealPlan):
-        raise PlanError("this job trains nothing")
+    """All that the training of `plan` consumes. Raises PlanError for a plan that trains no linear model."""
+    if not isinstance(plan, TrainPlan | PredealPlan) or not isinstance(plan.model, Model):
+        raise PlanError("this job trains no linear model")
     yield from Masks(prg, make_work(plan.model, demand), memory).deal()
 
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from common.mpc.correlations.source import Source
 from common.mpc.counting.masks import Counting, CountsDemand
 from common.mpc.fixedpoint import Words
 from common.mpc.link import Link
@@ -102,6 +103,9 @@ class Correlations(Protocol):
 
     async def period_product(self, words: int) -> tuple[Words, Words]:
         """A mask x and a share (by exclusive or) of x_grid & x_bank, bitwise over `words` words."""
+
+    async def source(self, demand: Demand) -> Source:
+        """Orders what a demand says, for who expands and takes it by purposes and labels of its own."""
 
     async def bin_counts(self, demand: CountsDemand) -> Counting:
         """Orders and gives all that counting labels by bin consumes."""

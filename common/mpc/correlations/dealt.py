@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from common.errors import LocalProtocolError, PeerProtocolError, PolicyError
 from common.mpc.correlations.asked import MATRIX_BLOCK, DealerLink, Demand, TruncationPart, once
+from common.mpc.correlations.source import Source
 from common.mpc.counting.masks import Counting, CountMasks, CountsDemand
 from common.mpc.fixedpoint import Words
 from common.mpc.link import Link
@@ -168,6 +169,10 @@ class DealtCorrelations:
         if self._party is Party.BANK:
             return mask, await self._dealt(Kind.DEALT_PERIODS, 0, (words,))
         return mask, self._prg.words(Purpose.PERIOD_PRODUCT, 0, words)
+
+    async def source(self, demand: Demand) -> Source:
+        await self.order(demand)
+        return Source(self._party, self._prg, self._dealt)
 
     async def bin_counts(self, demand: CountsDemand) -> Counting:
         await self.order(demand)

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from common.errors import PeerProtocolError
+from common.errors import PeerProtocolError, PlanError
 from common.learn.dealings import TABLE, dealings
 from common.learn.linear.deal import ScoreDemand, TrainingDemand
+from common.learn.trees.deal import TreeScoreDemand, TreesDemand
 from common.mpc.correlations.asked import PeriodDemand
 from common.mpc.counting.masks import CountsDemand
 from common.mpc.prg import Prg
@@ -16,6 +17,7 @@ from common.party import Party
 from common.plan.train import TrainPlan
 
 PLAN = TrainPlan.model_validate({"grid": {"dataset": "a"}, "bank": {"dataset": "b"}})
+TREES = TrainPlan.model_validate({"grid": {"dataset": "a"}, "bank": {"dataset": "b"}, "model": {"kind": "trees"}})
 PRGS = {party: Prg(bytes([i]) * 32) for i, party in enumerate(Party)}
 MOST = 1000
 HONEST = {
@@ -23,7 +25,10 @@ HONEST = {
     CountsDemand: {"rows": MOST, "bins": 3, "least": 5, "rounds": 2},
     TrainingDemand: {"rows": MOST, "grid_columns": 3, "bank_columns": 2},
     ScoreDemand: {"number": 0, "rows": MOST, "grid_columns": 3, "bank_columns": 2, "bits": 5},
+    TreesDemand: {"rows": MOST, "grid_columns": 3, "bank_columns": 2},
+    TreeScoreDemand: {"number": 0, "rows": MOST, "trees": 3, "depth": 2},
 }
+PLANS = {TreesDemand: TREES}
 LARGE = [(kind, name) for kind, fields in HONEST.items() for name in fields if name not in ("number", "bits")]
 
 
@@ -33,17 +38,23 @@ def test_every_kind_is_looked_at() -> None:
 
 @pytest.mark.parametrize("kind", HONEST)
 def test_one_within_the_limits_is_dealt(kind: Any) -> None:
-    assert next(dealings(PLAN, 1 << 20, MOST)[kind](PRGS, kind(**HONEST[kind])))
+    assert next(dealings(PLANS.get(kind, PLAN), 1 << 20, MOST)[kind](PRGS, kind(**HONEST[kind])))
 
 
 @pytest.mark.parametrize("value", [0, -1, 1 << 40, (1 << 64) - 1])
 @pytest.mark.parametrize(("kind", "name"), LARGE)
 def test_one_beyond_them_is_refused(kind: Any, name: str, value: int) -> None:
     with pytest.raises(PeerProtocolError):
-        next(dealings(PLAN, 1 << 20, MOST)[kind](PRGS, kind(**{**HONEST[kind], name: value})))
+        next(dealings(PLANS.get(kind, PLAN), 1 << 20, MOST)[kind](PRGS, kind(**{**HONEST[kind], name: value})))
 
 
 @pytest.mark.parametrize("kind", HONEST)
 def test_the_operator_s_limit_of_rows_counts(kind: Any) -> None:
     with pytest.raises(PeerProtocolError, match=r"(rows|words) from 1 to 999, got 1000"):
         dealings(PLAN, 1 << 20, MOST - 1)[kind](PRGS, kind(**HONEST[kind]))
+
+
+@pytest.mark.parametrize(("plan", "kind"), [(PLAN, TreesDemand), (TREES, TrainingDemand)])
+def test_another_learner_s_randomness_is_not_dealt(plan: TrainPlan, kind: Any) -> None:
+    with pytest.raises(PlanError, match="this job"):
+        next(dealings(plan, 1 << 20, MOST)[kind](PRGS, kind(**HONEST[kind])))

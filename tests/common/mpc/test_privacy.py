@@ -128,6 +128,14 @@ def test_every_masked_kind_was_looked_at(samples: dict[str, Sample]) -> None:
     elsewhere = {Kind.PERIOD_BITS, Kind.DEALT_PERIODS}  # of the alignment: test_period_products_are_uniform
     elsewhere |= {Kind.SEEDS}  # fingerprints, before anything is masked: stages/test_seeds.py
     elsewhere |= {Kind.MASKED_BINS, Kind.MASKED_COUNTS, Kind.DEALT_COUNTS}  # test_counts.py
+    elsewhere |= {Kind.MASKED_COMPARED, Kind.MASKED_CARRIES, Kind.DEALT_LARGEST}  # largest/test_find.py
+    elsewhere |= {
+        Kind.MASKED_THRESHOLDS,
+        Kind.MASKED_NODES,
+        Kind.MASKED_SUMS,
+        Kind.MASKED_BRANCH,
+    }  # learn/trees/test_privacy.py
+    elsewhere |= {Kind.MASKED_CHOICE, Kind.MASKED_LEAVES, Kind.DEALT_TREES}  # likewise
     assert seen == {kind.value for kind in Kind if kind not in OPENS} - {kind.value for kind in elsewhere}
     for name, sample in samples.items():
         assert {who for who, label, _ in sample if label == FINAL} == (

@@ -29,8 +29,8 @@ SIDES: dict[str, Any] = {"grid": {"dataset": "meters"}, "bank": {"dataset": "loa
 WEIGHTS = {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS}
 TRAINING = {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SPLIT, Opened.TEST_SCORES, Opened.METRICS}
 # The canonical bytes of a plan of defaults. A change here breaks every stored digest and needs a new protocol version.
-TRAIN_DIGEST = "1c72415f91e21c7ab2c9de6bbff5f531a0ccb1a6366b3a88716bcfff15a3d7d9"
-PREDEAL_DIGEST = "f05fba02d6eeab7a89b7b4165424271c09b9663b1208f9e85c5f5f21e57f0ca4"
+TRAIN_DIGEST = "9a813baab4b36006629654f810be06a3b133984ccad135325881975779658886"
+PREDEAL_DIGEST = "25f7f9f2cd47e1f872571ec0e4f356564b1db3ef94ab16618b6beab9f1eac7de"
 SCORE_DIGEST = "618039d411e9f0473f9e6fa5658cfabcb4102f626c07596b72a52aa8d2655ab0"
 PROMOTE_DIGEST = "0f098cb4915c7347a20daf9cffc793735b21401edfbe9b64d537fb394c1fc60e"
 

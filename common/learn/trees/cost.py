@@ -1,0 +1,75 @@
+"""What boosted trees cost in bytes: the formulas of protos/PROTOCOL.md section 14, payload of arrays only."""
+
+from __future__ import annotations
+
+import math
+
+from common.learn.trees.forest import Forest, Shape
+from common.learn.trees.masks import dealt_arrays
+from common.mpc.cost import Cost
+from common.mpc.largest.masks import BITS, pair_count
+from common.mpc.narrow import packed_size, word_count
+from common.party import Party
+
+ROUNDS_OF_LEVEL, ROUNDS_OF_TREE = 6, 4
+SCORE_BYTES = 2  # a row's, from the grid
+_BLOCK_ROUNDS = 2
+
+
+def tree_sent(party: Party, forest: Forest, tree: int, own_levels: float, offers: float) -> float:
+    """Bytes this party sends for one tree of which it splits so many levels.
+
+    offers: leaves that it sends for a row, 2^levels of the other - 1.
+    """
+    rows, depth, looked_at = forest.rows, forest.shape.depth, forest.looked_at
+    other = len(forest.drawn(tree)[party.other])
+    found = 2 * rows + packed_size(2 * rows)
+    for level in range(depth):
+        if level:
+            found += packed_size((1 << level) * rows)
+        found += packed_size((2 << level) * (looked_at + 1))
+        found += 4 * looked_at + BITS * -(-pair_count(looked_at) // 8) + 4 * other
+    found += packed_size(2 * forest.shape.leaves) + depth * -(-rows // 8)
+    return found + own_levels * packed_size(rows) + offers * 2 * rows
+
+
+def training(party: Party, forest: Forest) -> Cost:
+    """Masked thresholds, and every tree. Who splits a level is not known before: as many of each side as it has candidates.
+
+    A tree's levels are taken as drawn one by one, each a side's with the share of its candidates.
+    """
+    sent = {p: float(forest.count(p) * packed_size(forest.rows)) for p in Party}
+    depth = forest.shape.depth
+    for tree in range(forest.shape.trees):
+        drawn = forest.drawn(tree)
+        for p in Party:
+            share = len(drawn[p]) / forest.looked_at
+            sent[p] += tree_sent(p, forest, tree, depth * share, (2.0 - share) ** depth - 1.0)
+    dealt = sum(8 * math.prod(shape) for _, shape in dealt_arrays(party, forest))
+    return Cost(round(sent[party]), round(sent[party.other]), dealt)
+
+
+def rounds(shape: Shape) -> int:
+    """Messages one after another, once thresholds are shared."""
+    return shape.trees * (ROUNDS_OF_LEVEL * shape.depth + ROUNDS_OF_TREE)
+
+
+def scoring(party: Party, rows: int, shape: Shape, owned: list[int] | None = None) -> Cost:
+    """Masked paths, masked leaves and the grid's share of each score. owned: levels of each tree that the grid splits.
+
+    Without it, half of them: each level one side's or the other's.
+    """
+    paths = shape.trees * shape.depth * -(-rows // 8)
+    if owned is None:
+        to_grid = to_bank = shape.trees * (1.5**shape.depth - 1.0)
+    else:
+        to_grid = float(sum((1 << levels) - 1 for levels in owned))
+        to_bank = float(sum((1 << (shape.depth - levels)) - 1 for levels in owned))
+    from_grid, from_bank = (paths + round(2 * rows * entries) for entries in (to_bank, to_grid))
+    from_grid += SCORE_BYTES * rows
+    dealt = 8 * word_count(2 * shape.trees * rows)
+    return Cost(from_grid, from_bank, dealt) if party is Party.GRID else Cost(from_bank, from_grid, dealt)
+
+
+def scoring_rounds(blocks: int) -> int:
+    return _BLOCK_ROUNDS * blocks + 1

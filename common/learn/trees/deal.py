@@ -1,0 +1,165 @@
+"""What the dealer deals for boosted trees: every step run on the masks alone. PROTOCOL.md section 14.
+
+Which party splits a level is not told to the dealer: it deals either what it would need, so that all of it is known beforehand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.errors import PeerProtocolError
+from common.learn.trees.forest import Forest, Shape, children
+from common.learn.trees.masks import CHOICE, LEAVES, LINK, MOMENTS, MOVE, ChoiceMasks, Labels, TreeMasks
+from common.learn.trees.waves import GAIN_TABLE, GAIN_TERMS, LEAF_TABLE, LEAF_TERMS, both_sides, link_tables, moments
+from common.mpc.dealer import Dealt, Prgs
+from common.mpc.largest.dealer import deal_largest
+from common.mpc.narrow import MASK, Narrow, as_words, pack, product, signed, word_count
+from common.mpc.session import Kind, Round
+from common.party import Party
+
+MOST_TREES, MOST_DEPTH, MOST_ROWS, MOST_SCORINGS = 1000, 6, 1 << 20, 256
+_FIRST, _BLOCK_BITS, _TREE_BITS = 1 << 48, 24, 16
+BLOCK_ROWS = 1 << 14  # rows scored together
+
+
+@dataclass(frozen=True)
+class TreesDemand:
+    """Asks the dealer for all that a training of boosted trees consumes; the plan says the rest.
+
+    grid_columns, bank_columns: thresholds of each side.
+    """
+
+    rows: int
+    grid_columns: int
+    bank_columns: int
+
+
+@dataclass(frozen=True)
+class TreeScoreDemand:
+    """Asks the dealer for the scoring of `rows` rows by so many trees; the job's scorings are numbered."""
+
+    number: int
+    rows: int
+    trees: int
+    depth: int
+
+    @property
+    def fits(self) -> bool:
+        return (
+            0 <= self.number < MOST_SCORINGS and self.rows > 0 and 0 < self.trees <= MOST_TREES and 0 < self.depth <= MOST_DEPTH
+        )
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(self.trees, self.depth)
+
+    def blocks(self) -> Iterator[tuple[int, slice]]:
+        """The number and the rows of each block."""
+        for block, low in enumerate(range(0, self.rows, BLOCK_ROWS)):
+            yield block, slice(low, min(self.rows, low + BLOCK_ROWS))
+
+    def masks(self, block: int, tree: int) -> int:
+        """Under which the choice of this tree for this block of rows is masked: above every number of a training."""
+        return _FIRST | self.number << 40 | block << _TREE_BITS | tree
+
+    def label(self, block: int) -> Round:
+        return Round(Kind.DEALT_TREES, _FIRST | self.number << _BLOCK_BITS | block)
+
+    def arrays(self) -> Iterator[tuple[Round, tuple[int, ...]]]:
+        """Label and shape of each array that either party is dealt for it."""
+        for block, rows in self.blocks():
+            size = rows.stop - rows.start
+            yield self.label(block), (word_count(2 * self.trees * size),)
+
+
+class Growing:
+    """The computation on masks, for one training."""
+
+    def __init__(self, prg: Prgs, forest: Forest) -> None:
+        self._prg, self._forest, self._labels = prg, forest, Labels(forest)
+        self._masks = {party: TreeMasks(prg[party], forest) for party in Party}
+
+    def deal(self) -> Iterator[Dealt]:
+        """Everything the training consumes, in the order in which the parties ask for it."""
+        for tree in range(self._forest.shape.trees):
+            yield from self._tree(tree)
+
+    def _tree(self, tree: int) -> Iterator[Dealt]:
+        forest, depth = self._forest, self._forest.shape.depth
+        yield self._link(tree)
+        drawn = forest.drawn(tree)
+        cells = {p: signed(self._masks[p].thresholds(drawn[p])).astype(np.float64) for p in Party}
+        nodes = {p: self._masks[p].nodes(tree, 0) for p in Party}  # what hides each node's vectors from the other
+        left, sums = nodes, np.empty(0, np.uint32)
+        for level in range(depth):
+            # U_P^T m of the left children, m being the other's mask; right children are what is missing
+            lacks = [_histograms(cells[p], left[p.other]) for p in Party]
+            found = np.concatenate(lacks, axis=2)
+            sums = found if level == 0 else children(found, sums, MASK)
+            to = forest.to(tree, level)
+            yield self._moments(tree, level, sums, to)
+            yield deal_largest(self._prg, to, forest.number(tree, level), forest.looked_at)
+            yield [self._move(tree, level, p, nodes[p.other]) for p in Party]
+            if level < depth - 1:
+                left = {p: self._masks[p].nodes(tree, level + 1) for p in Party}
+                nodes = {p: children(left[p], nodes[p], MASK) for p in Party}
+        yield self._leaves(tree, forest.to(tree, depth))
+        label = self._labels.of(tree, depth, CHOICE)
+        yield [(p, label, as_words(dealt)) for p, dealt in deal_choice(self._prg, tree, forest.rows, forest.shape).items()]
+
+    def _link(self, tree: int) -> Dealt:
+        """Cosines of the angle that completes what the parties open to the grid, sines to the bank."""
+        angle = self._masks[Party.GRID].angle(tree) + self._masks[Party.BANK].angle(tree)
+        tables, label = link_tables(self._forest.g_bits).dealt, self._labels.of(tree, 0, LINK)
+        return [(p, label, as_words(tables[p.index].take(angle, 0) - self._masks[p.other].link(tree))) for p in Party]
+
+    def _moments(self, tree: int, level: int, lacks: Narrow, to: Party) -> Dealt:
+        masks = [self._masks[p].sums(tree, level) for p in Party]
+        left = (lacks + masks[0][0] + masks[1][0]) & MASK
+        total = (masks[0][1] + masks[1][1]) & MASK
+        sides = both_sides(left, total)
+        whole = moments(sides[:, :, 0], sides[:, :, 1], GAIN_TERMS, GAIN_TABLE, squares=True)
+        dealt = whole - self._masks[to.other].moments(tree, level)
+        return [(to, self._labels.of(tree, level, MOMENTS), dealt.ravel())]
+
+    def _move(
+        self, tree: int, level: int, to: Party, hidden: Narrow
+    ) -> tuple[Party, Round, np.ndarray[tuple[int], np.dtype[np.uint64]]]:
+        """What `to` needs if it splits this level: its branch's mask times the other's of the nodes, less a pad."""
+        moved = self._masks[to].branch(tree, level) * hidden
+        if level == self._forest.shape.depth - 1:
+            moved = moved.sum(2, dtype=np.uint32)
+        dealt = (moved - self._masks[to.other].move(tree, level)) & MASK
+        return to, self._labels.of(tree, level, MOVE), as_words(pack(dealt))
+
+    def _leaves(self, tree: int, to: Party) -> Dealt:
+        a = (self._masks[Party.GRID].leaves(tree) + self._masks[Party.BANK].leaves(tree)) & MASK
+        whole = moments(a[:, 0], a[:, 1], LEAF_TERMS, LEAF_TABLE, squares=False)
+        dealt = whole - self._masks[to.other].leaf_moments(tree)
+        return [(to, self._labels.of(tree, self._forest.shape.depth, LEAVES), dealt.ravel())]
+
+
+def _histograms(cells: np.ndarray[tuple[int, ...], np.dtype[np.float64]], vectors: Narrow) -> Narrow:
+    """(v, 2, C) of vectors (v, 2, rows)."""
+    found = product(cells, vectors.reshape(-1, vectors.shape[2]))
+    return found.reshape(*vectors.shape[:2], len(cells))
+
+
+def deal_choice(prg: Prgs, number: int, rows: int, shape: Shape) -> dict[Party, np.ndarray[tuple[int], np.dtype[np.uint16]]]:
+    """The other's pad at each party's own masked choice, (rows,)."""
+    masks = {p: ChoiceMasks(prg[p], number, rows, shape) for p in Party}
+    at = np.arange(rows)
+    return {p: masks[p.other].pads()[masks[p].choice(), at] for p in Party}
+
+
+def deal_tree_scores(prg: Prgs, demand: TreeScoreDemand) -> Iterator[Dealt]:
+    """For each block of rows the pads of all trees. Raises PeerProtocolError for sizes that are not scored."""
+    if not demand.fits:
+        raise PeerProtocolError("the parties ask the dealer for a scoring of no size", got=demand)
+    for block, rows in demand.blocks():
+        size = rows.stop - rows.start
+        trees = [deal_choice(prg, demand.masks(block, tree), size, demand.shape) for tree in range(demand.trees)]
+        yield [(p, demand.label(block), as_words(np.stack([tree[p] for tree in trees]))) for p in Party]

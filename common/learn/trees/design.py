@@ -1,0 +1,155 @@
+"""From a party's matched rows to the thresholds that trees split by, from its training rows alone. PROTOCOL.md section 14."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from common.errors import DataError, PlanError
+from common.features.binning import Binning, cut
+from common.features.bins import BinnedColumn, Cells
+from common.features.column import MISSING_LEVEL
+from common.features.fit import FittedPreparation
+from common.features.options import Preparation
+from common.learn.learner import Matched
+from common.mpc.fixedpoint import Reals
+from common.mpc.narrow import Bytes
+from common.party import Party
+from common.plan.trees import Trees
+from common.rows.dataset import ColumnConfig
+from common.rows.table import FeatureTable
+
+INTERCEPT = "(intercept)"
+_BLOCK = 1 << 14
+_LEFT_OUT = "no column is left to train on: each has one bin only"
+_AS_CODED = ("linear", "woe")
+
+
+@dataclass(frozen=True, repr=False)
+class Prepared:
+    """One party's thresholds over all matched rows, training rows first. columns: their names, the bank's intercept last."""
+
+    fitted: FittedPreparation
+    table: FeatureTable
+    party: Party
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return named(self.fitted, self.party)
+
+    def matrix(self, low: int, high: int) -> Reals:
+        """Rows low to high: each threshold's 1 or 0 standardised, (high - low, m); at the bank with a last column of ones."""
+        matrix = self.fitted.transform(self.table.part(low, high))
+        return matrix if self.party is Party.GRID else np.column_stack([matrix, np.ones(high - low)])
+
+    def means(self, rows: int) -> Reals:
+        """The mean of each column of the matrix over the first `rows` rows, (m,)."""
+        total = np.zeros(len(self.columns))
+        for low in range(0, rows, _BLOCK):
+            total += self.matrix(low, min(rows, low + _BLOCK)).sum(axis=0)
+        return total / rows
+
+
+def named(fitted: FittedPreparation, party: Party) -> tuple[str, ...]:
+    """The thresholds' names, and the bank's intercept."""
+    return (*fitted.columns, INTERCEPT) if party is Party.BANK else fitted.columns
+
+
+def below(fitted: FittedPreparation, table: FeatureTable, wanted: npt.NDArray[np.int64] | None = None) -> Bytes:
+    """(thresholds, n) of 0 and 1: which rows lie at or below each; of the `wanted` ones alone if these are given.
+
+    Raises DataError as `Cells.of` does.
+    """
+    numbers = range(len(fitted.fitted)) if wanted is None else wanted.tolist()
+    out: Bytes = np.empty((len(numbers), table.rows), np.uint8)
+    cells: Cells | None = None
+    codes = np.empty(0, np.int16)
+    for row, k in zip(out, numbers, strict=True):
+        column = fitted.fitted[k]
+        assert isinstance(column, BinnedColumn)  # noqa: S101
+        if column.cells != cells:
+            cells = column.cells
+            codes = cells.of(table)
+        row[:] = np.array(column.values, np.uint8)[codes]
+    return out
+
+
+def prepare(section: Trees, rows: Matched, options: Preparation) -> tuple[Prepared, list[str]]:
+    """This party's thresholds: at most `section.bins` - 1 a column, fewer where training rows are few; and warnings.
+
+    Of each, at least as many training rows lie on either side as a bin must have. Raises PlanError for another coding,
+    DataError if no threshold is left.
+    """
+    if options.coding not in _AS_CODED:
+        raise PlanError(
+            f"boosted trees cut columns by themselves: preparation.coding = {options.coding!r} is not for them",
+            remedy="Leave `coding` out, or use 'woe' to order categories by weight of evidence.",
+        )
+    train = np.arange(rows.table.rows) < rows.train_rows
+    warnings: list[str] = []
+    if options.coding == "woe":
+        found = [threshold for column in rows.binned for threshold in _by_value(column, rows, train)]
+    else:
+        found, warnings = _cut(section.bins, rows.table, rows.columns, options, train, rows.room)
+    if not found:
+        raise DataError(_LEFT_OUT, public=_LEFT_OUT, remedy="Declare other columns, or bring more rows.")
+    return Prepared(FittedPreparation(fitted=tuple(found)), rows.table, rows.party), warnings
+
+
+def _cut(
+    bins: int,
+    table: FeatureTable,
+    columns: Mapping[str, ColumnConfig],
+    options: Preparation,
+    train: npt.NDArray[np.bool_],
+    room: int,
+) -> tuple[list[BinnedColumn], list[str]]:
+    """Thresholds of all columns, at most `room` of them unless two bins of each are more already."""
+    while True:
+        binnings = cut(table, columns, options.model_copy(update={"bins": bins}), train)
+        found = [threshold for b in binnings if not b.left_out for threshold in _thresholds(b)]
+        if not room or len(found) <= room or bins == 2:
+            return found, [f"left out {b.cells.source!r}: {b.left_out}" for b in binnings if b.left_out]
+        bins = max(2, min(bins - 1, bins * room // len(found)))
+
+
+def _thresholds(binning: Binning) -> Iterator[BinnedColumn]:
+    cells, rows = binning.cells, binning.rows
+    if cells.levels is not None:
+        groups = binning.groups[1:] if len(binning.groups) == 2 else binning.groups
+        for k, members in enumerate(binning.groups):
+            if members in groups:
+                yield _column(f"{cells.source}={binning.label(k)}", cells, members, rows)
+        return
+    missing = cells.count - 1
+    ranges = sorted((members for members in binning.groups if members != (missing,)), key=min)
+    apart = [(missing,)] if (missing,) in binning.groups else []
+    lower: tuple[int, ...] = apart[0] if apart else ()
+    for members in ranges[:-1]:
+        lower += members
+        last = max(k for k in members if k != missing)
+        yield _column(f"{cells.source}<{cells.edges[last]:.12g}", cells, lower, rows)
+    if apart:
+        yield _column(f"{cells.source}={MISSING_LEVEL}", cells, apart[0], rows)
+
+
+def _by_value(column: BinnedColumn, rows: Matched, train: npt.NDArray[np.bool_]) -> Iterator[BinnedColumn]:
+    """A threshold between neighbouring values of a column that has a number for each cell."""
+    codes = column.cells.of(rows.table.part(0, int(train.sum())))
+    counts = np.bincount(codes, minlength=column.cells.count)
+    for value in sorted(set(column.values))[:-1]:
+        members = tuple(k for k, at in enumerate(column.values) if at <= value)
+        if 0 < counts[list(members)].sum() < len(codes):
+            yield _column(f"{column.source}<={value:.6g}", column.cells, members, counts)
+
+
+def _column(name: str, cells: Cells, members: Sequence[int], rows: npt.NDArray[np.int64]) -> BinnedColumn:
+    """The indicator of these cells, of mean 0 and deviation 1 over training rows, of which each cell has `rows`."""
+    values = np.zeros(cells.count)
+    values[list(members)] = 1.0
+    share = float(values @ rows / rows.sum())
+    spread = float(np.sqrt(share * (1.0 - share)))
+    return BinnedColumn(name=name, cells=cells, values=tuple(values.tolist()), centre=share, spread=spread)

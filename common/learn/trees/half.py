@@ -1,0 +1,114 @@
+"""A party's half of boosted trees, and the bytes of it: JSON and numpy arrays, versioned, hashed. Never pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from common.features.bins import BinnedColumn
+from common.features.fit import FittedPreparation
+from common.learn.learner import Packed
+from common.learn.trees.design import below, named
+from common.learn.trees.forest import Shape
+from common.learn.trees.masks import Short
+from common.mpc.narrow import Bytes
+from common.party import Party
+from common.rows.dataset import ColumnConfig
+from common.rows.table import FeatureTable
+
+LEARNER = "trees"
+FORMAT = 1
+
+
+@dataclass(frozen=True, repr=False)
+class TreesHalf:
+    """One party's half of trees that nobody holds: its thresholds and splits, and its shares of the leaves.
+
+    splits: int32 (trees, depth), the number of the threshold by which it splits a level, -1 where the other party splits.
+    leaves: uint16 (trees, 2^depth), shares modulo 2^16 of steps of 2^-11: each is uniform by itself. start: its share of the
+    first u, in the same steps: the bank's alone.
+    """
+
+    job: str
+    party: Party
+    fitted: FittedPreparation
+    splits: npt.NDArray[np.int32]
+    leaves: Short
+    start: int
+    source: dict[str, ColumnConfig]
+    about: dict[str, Any]
+    learner = LEARNER
+    closed = True
+    coefficients = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return named(self.fitted, self.party)
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(*self.splits.shape)
+
+    def paths(self, table: FeatureTable) -> Bytes:
+        """(trees, n): of each row's way through each tree the bits of own levels; the upper one is the first level's."""
+        used = np.unique(self.splits[self.splits >= 0]).astype(np.int64)
+        right = 1 - below(self.fitted, table, used)
+        out: Bytes = np.zeros((len(self.splits), table.rows), np.uint8)
+        depth = self.splits.shape[1]
+        for path, splits in zip(out, self.splits.tolist(), strict=True):
+            for level, split in enumerate(splits):
+                if split >= 0:
+                    path |= right[np.searchsorted(used, split)] << np.uint8(depth - 1 - level)
+        return out
+
+    def split_counts(self) -> dict[str, int]:
+        """How many levels each source column of this party splits."""
+        found = dict.fromkeys(sorted(self.fitted.sources), 0)
+        for split in self.splits[self.splits >= 0].tolist():
+            found[self.fitted.fitted[split].source] += 1
+        return found
+
+
+def pack(model: TreesHalf) -> Packed:
+    arrays = io.BytesIO()
+    np.savez(arrays, splits=model.splits, leaves=model.leaves)
+    head = {
+        "format": FORMAT,
+        "learner": LEARNER,
+        "closed": True,
+        "job": model.job,
+        "party": model.party.value,
+        "columns": list(model.columns),
+        "preparation": model.fitted.to_dict(),
+        "start": model.start,
+        "source": {name: column.model_dump(mode="json") for name, column in model.source.items()},
+        "about": model.about,
+        "arrays_sha256": hashlib.sha256(arrays.getvalue()).hexdigest(),
+    }
+    return Packed(json.dumps(head, indent=1, sort_keys=True, ensure_ascii=False).encode(), arrays.getvalue())
+
+
+def parse(head: Any, arrays: bytes) -> TreesHalf:
+    """The half that `pack` wrote; raises an error of some kind for anything else."""
+    if head["format"] != FORMAT or hashlib.sha256(arrays).hexdigest() != head["arrays_sha256"]:
+        raise ValueError("another format, or arrays of another model")
+    source = {name: ColumnConfig.model_validate(column) for name, column in head["source"].items()}
+    fitted, party, start = FittedPreparation.from_dict(head["preparation"]), Party(head["party"]), head["start"]
+    with np.load(io.BytesIO(arrays), allow_pickle=False) as stored:
+        splits, leaves = stored["splits"], stored["leaves"]
+    if splits.dtype != np.int32 or splits.ndim != 2 or leaves.dtype != np.uint16 or not isinstance(start, int):
+        raise ValueError("an array of another type or shape")
+    if leaves.shape != (len(splits), 1 << splits.shape[1]) or not (splits >= -1).all() or splits.max() >= len(fitted.fitted):
+        raise ValueError("an array of another type or shape")
+    if not all(isinstance(column, BinnedColumn) and set(column.values) <= {0.0, 1.0} for column in fitted.fitted):
+        raise ValueError("columns that are no thresholds")
+    model = TreesHalf(head["job"], party, fitted, splits, leaves, start, source, head["about"])
+    if list(model.columns) != head["columns"]:
+        raise ValueError("other columns than the preparation gives")
+    return model

@@ -1,0 +1,155 @@
+"""Boosted trees as a learner: joins what the modules beside it do to what `learn.learner` asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from common.disk.scratch import Scratch
+from common.features.options import Preparation
+from common.learn.learner import Ahead, Basis, Half, Matched, Packed, Size, Telling
+from common.learn.trees import cost
+from common.learn.trees.deal import BLOCK_ROWS, TreeScoreDemand, TreesDemand
+from common.learn.trees.design import Prepared, below, prepare
+from common.learn.trees.forest import U_SCALE, Forest, Shape
+from common.learn.trees.grow import Grower, Tree
+from common.learn.trees.half import LEARNER, TreesHalf, pack, parse
+from common.learn.trees.make import make_forest, sampled
+from common.learn.trees.masks import dealt_arrays
+from common.learn.trees.price import label_bits
+from common.learn.trees.score import open_scores
+from common.mpc.correlations.asked import Correlations
+from common.mpc.cost import Cost
+from common.mpc.fixedpoint import Reals
+from common.mpc.session import Session
+from common.party import Party
+from common.plan.section import Floors
+from common.plan.trees import Trees
+from common.rows.dataset import ColumnConfig
+from common.rows.table import FeatureTable
+from common.stats.logistic import Design
+
+_RIDGE = 1e-3  # of the bank's own regression on its thresholds, which nearly repeat each other
+
+
+@dataclass(frozen=True, repr=False)
+class TreesTrained:
+    """What growing left at one party."""
+
+    prepared: Prepared
+    trees: list[Tree]
+    start: int
+
+    def half(self, job: str, source: dict[str, ColumnConfig], about: dict[str, Any]) -> Half:
+        own = len(self.prepared.fitted.fitted)
+        splits = np.array([tree.splits for tree in self.trees], np.int32)
+        splits = np.where(splits >= 0, splits % own, -1).astype(np.int32)  # thresholds to spare repeat the first ones
+        leaves = np.stack([tree.leaves for tree in self.trees])
+        return TreesHalf(job, self.prepared.party, self.prepared.fitted, splits, leaves, self.start, source, about)
+
+
+@dataclass(frozen=True, repr=False)
+class TreesTask:
+    """One party's part of a training. size: as dealt for; it may have rows and thresholds to spare."""
+
+    section: Trees
+    prepared: Prepared
+    rows: Matched
+    size: Size
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        return self.section.trees
+
+    @property
+    def basis(self) -> Basis:
+        columns = len(self.prepared.columns)
+        penalty = np.diag([_RIDGE] * (columns - 1) + [0.0])
+        return Basis(Design(self.rows.train_rows, columns, self.prepared.matrix), penalty, np.eye(columns), _RIDGE)
+
+    def filled(self, size: Size) -> TreesTask:
+        return replace(self, size=size)
+
+    async def train(self, session: Session, correlations: Correlations, scratch: Scratch | None = None) -> TreesTrained:
+        forest, party = make_forest(self.section, self.size), self.prepared.party
+        source = await correlations.source(TreesDemand(self.size.rows, self.size.grid_columns, self.size.bank_columns))
+        places = sampled(self.rows.train_rows, self.section)
+        matrix = await session.compute(lambda: self._below(forest, places), forest.rows * forest.count(party))
+        label, start = None, 0
+        if self.rows.table.label is not None:
+            known = self.rows.table.label[: self.rows.train_rows]
+            label = np.zeros(forest.rows, np.bool_)
+            label[: len(places)] = known[places] > 0
+            start = round(float(np.log(known.mean() / (1.0 - known.mean()))) * 2**U_SCALE)
+        grown = await Grower(session, source, forest, matrix, label, start, len(places)).grow()
+        return TreesTrained(self.prepared, grown, start)
+
+    def _below(self, forest: Forest, places: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """Own thresholds' rows, (thresholds, rows): to spare are zeros after the rows, and the first thresholds once more."""
+        out = np.zeros((forest.count(self.prepared.party), forest.rows), np.uint8)
+        own = below(self.prepared.fitted, self.rows.table.take(places))
+        out[:, : len(places)] = own[np.arange(len(out)) % len(own)]
+        return out
+
+
+class TreeLearner:
+    """Boosted trees: u is a first value and the sum of a leaf of each tree."""
+
+    name = LEARNER
+
+    def prepare(self, section: Trees, rows: Matched, options: Preparation, leverage: float) -> tuple[Prepared, list[str]]:
+        return prepare(section, rows, options)  # no threshold singles out fewer rows than a bin has
+
+    def check(self, section: Trees, size: Size, floors: Floors) -> None:
+        pass
+
+    def task(
+        self, section: Trees, prepared: Prepared, rows: Matched, other_columns: int, scratch: Scratch | None = None
+    ) -> TreesTask:
+        size = Size.of(rows.party, rows.train_rows, len(prepared.columns), other_columns)
+        return TreesTask(section, prepared, rows, size)
+
+    def steps(self, section: Trees, rows: int) -> int:
+        return section.trees
+
+    def rounds(self, section: Trees, rows: int) -> int:
+        return cost.rounds(Shape(section.trees, section.depth))
+
+    def label_bits(self, section: Trees, size: Size) -> float:
+        return label_bits(make_forest(section, size))
+
+    def ahead(self, section: Trees, size: Size) -> Ahead:
+        forest, demand = make_forest(section, size), TreesDemand(size.rows, size.grid_columns, size.bank_columns)
+        alike = ("trees", *(value for key, value in sorted(section.model_dump().items()) if key != "bins"))
+        return Ahead(demand, lambda party: dealt_arrays(party, forest), alike)
+
+    def ahead_scores(self, size: Size, bits: int) -> Ahead:
+        """size: in place of columns the number of trees and their depth, as `scored` says."""
+        demand = TreeScoreDemand(0, size.rows, size.grid_columns, size.bank_columns)
+        return Ahead(demand, lambda party: demand.arrays(), ("tree scores",))
+
+    def scored(self, half: TreesHalf, rows: int) -> Size:
+        return Size(rows, half.shape.trees, half.shape.depth)
+
+    def cost(self, party: Party, section: Trees, size: Size) -> Cost:
+        return cost.training(party, make_forest(section, size))
+
+    def cost_scores(self, party: Party, section: Trees, size: Size) -> Cost:
+        return cost.scoring(party, size.rows, Shape(section.trees, section.depth))
+
+    def score_rounds(self, section: Trees, rows: int) -> int:
+        return cost.scoring_rounds(-(-rows // BLOCK_ROWS))
+
+    async def open_scores(
+        self, session: Session, correlations: Correlations, half: TreesHalf, table: FeatureTable, telling: Telling
+    ) -> Reals | None:
+        return await open_scores(session, correlations, half, table, telling)
+
+    def pack(self, half: TreesHalf) -> Packed:
+        return pack(half)
+
+    def parse(self, head: Any, arrays: bytes) -> Half:
+        return parse(head, arrays)

@@ -1,0 +1,163 @@
+"""What one seed gives for growing trees, and the sizes of what is dealt. PROTOCOL.md section 14."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from common.learn.trees.forest import Forest, Index, Shape
+from common.learn.trees.waves import GAIN_TERMS, LEAF_TERMS, TERMS, Half
+from common.mpc.fixedpoint import Words
+from common.mpc.largest.masks import dealt_words
+from common.mpc.narrow import MASK, Bytes, Narrow, packed_size, word_count
+from common.mpc.prg import Prg, Purpose
+from common.mpc.session import Kind, Round
+from common.party import Party
+
+Short = npt.NDArray[np.uint16]
+
+
+@dataclass(frozen=True, repr=False)
+class TreeMasks:
+    """Expansions of one seed in a training."""
+
+    prg: Prg
+    forest: Forest
+
+    def _narrow(self, purpose: Purpose, number: int, shape: tuple[int, ...]) -> Narrow:
+        found: Narrow = self.prg.half_words(purpose, number, int(np.prod(shape, dtype=np.int64))).reshape(shape)
+        found &= MASK
+        return found
+
+    def threshold(self, k: int) -> Narrow:
+        """U of one of the party's thresholds, (rows,): hides which rows lie at or below it."""
+        return self._narrow(Purpose.TREE_MATRIX, k, (self.forest.rows,))
+
+    def thresholds(self, numbers: Index) -> Narrow:
+        out: Narrow = np.empty((len(numbers), self.forest.rows), np.uint32)
+        for row, k in zip(out, numbers.tolist(), strict=True):
+            row[:] = self.threshold(k)
+        return out
+
+    def angle(self, tree: int) -> Short:
+        """This party's half of what hides u, (rows,)."""
+        return self.prg.short_words(Purpose.TREE_ANGLE, tree, self.forest.rows)
+
+    def link(self, tree: int) -> Half:
+        """Its share of what the other party is dealt for the link, (rows, TERMS)."""
+        return self.prg.half_words(Purpose.TREE_LINK, tree, self.forest.rows * TERMS).reshape(-1, TERMS)
+
+    def nodes(self, tree: int, level: int) -> Narrow:
+        """What hides its share of g and h in the left child of each node above, (v, 2, rows); at level 0 in the root."""
+        return self._narrow(Purpose.TREE_NODES, self.forest.number(tree, level), (_lefts(level), 2, self.forest.rows))
+
+    def sums(self, tree: int, level: int) -> tuple[Narrow, Narrow]:
+        """What hides its share of histograms, (v, 2, C), and of totals, (v, 2)."""
+        v, c = 1 << level, self.forest.looked_at
+        flat = self._narrow(Purpose.TREE_SUMS, self.forest.number(tree, level), (2 * v * (c + 1),))
+        return flat[: 2 * v * c].reshape(v, 2, c), flat[2 * v * c :].reshape(v, 2)
+
+    def moments(self, tree: int, level: int) -> Words:
+        """Its share of the gains' moments, if the other is dealt them, (2, v, C, 5, waves)."""
+        shape = gain_shape(self.forest, level)
+        found = self.prg.words(Purpose.TREE_MOMENTS, self.forest.number(tree, level), int(np.prod(shape)))
+        return found.reshape(shape)
+
+    def branch(self, tree: int, level: int) -> Narrow:
+        """What hides on which side of its split each row is, (rows,)."""
+        return self._narrow(Purpose.TREE_BRANCH, self.forest.number(tree, level), (self.forest.rows,))
+
+    def move(self, tree: int, level: int) -> Narrow:
+        """Its share of the left children where the other party splits, (v, 2, rows); at the last level of sums, (v, 2)."""
+        last = level == self.forest.shape.depth - 1
+        shape = (1 << level, 2) if last else (1 << level, 2, self.forest.rows)
+        return self._narrow(Purpose.TREE_MOVE, self.forest.number(tree, level), shape)
+
+    def leaves(self, tree: int) -> Narrow:
+        """What hides its share of the leaves' sums, (leaves, 2)."""
+        return self._narrow(Purpose.TREE_LEAVES, tree, (self.forest.shape.leaves, 2))
+
+    def leaf_moments(self, tree: int) -> Words:
+        """Its share of the leaves' moments, if the other is dealt them, (leaves, 3, waves)."""
+        shape = leaf_shape(self.forest)
+        return self.prg.words(Purpose.TREE_LEAF_MOMENTS, tree, int(np.prod(shape))).reshape(shape)
+
+
+@dataclass(frozen=True, repr=False)
+class ChoiceMasks:
+    """Expansions of one seed for choosing a leaf for each row, in a training or a scoring, by a number of its own."""
+
+    prg: Prg
+    number: int
+    rows: int
+    shape: Shape
+
+    def choice(self) -> Bytes:
+        """What hides a row's path on this party's levels, (rows,), `depth` bits."""
+        return self.prg.bytes(Purpose.TREE_CHOICE, self.number, self.rows) & np.uint8(self.shape.leaves - 1)
+
+    def pads(self) -> Short:
+        """What hides each leaf from the other party but the one it chose, (leaves, rows)."""
+        found = self.prg.short_words(Purpose.TREE_PADS, self.number, self.shape.leaves * self.rows)
+        return found.reshape(self.shape.leaves, self.rows)
+
+    @property
+    def dealt(self) -> int:
+        """Words dealt to either party: the other's pad at its own choice, 2 bytes a row."""
+        return word_count(2 * self.rows)
+
+
+def _lefts(level: int) -> int:
+    return 1 << max(0, level - 1)
+
+
+def gain_shape(forest: Forest, level: int) -> tuple[int, ...]:
+    return 2, 1 << level, forest.looked_at, 5, 2 * GAIN_TERMS + 1
+
+
+def leaf_shape(forest: Forest) -> tuple[int, ...]:
+    return forest.shape.leaves, 3, 2 * LEAF_TERMS + 1
+
+
+def link_words(forest: Forest) -> int:
+    return word_count(4 * forest.rows * TERMS)
+
+
+def moved_words(forest: Forest, level: int) -> int:
+    """Words dealt to either party so that it could split this level."""
+    values = 2 << level
+    return word_count(packed_size(values if level == forest.shape.depth - 1 else values * forest.rows))
+
+
+STEPS = 8  # numbers of dealt arrays within a level
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels of dealt arrays: each array of a training has its own number."""
+
+    forest: Forest
+
+    def of(self, tree: int, level: int, step: int) -> Round:
+        return Round(Kind.DEALT_TREES, self.forest.number(tree, level) * STEPS + step)
+
+
+LINK, MOMENTS, MOVE, LEAVES, CHOICE = range(5)
+
+
+def dealt_arrays(party: Party, forest: Forest) -> Iterator[tuple[Round, tuple[int, ...]]]:
+    """Label and shape of each array of words that a party is dealt for a training, in the order of its use."""
+    labels, depth = Labels(forest), forest.shape.depth
+    for tree in range(forest.shape.trees):
+        yield labels.of(tree, 0, LINK), (link_words(forest),)
+        for level in range(depth):
+            if forest.to(tree, level) is party:
+                yield labels.of(tree, level, MOMENTS), (int(np.prod(gain_shape(forest, level))),)
+                yield Round(Kind.DEALT_LARGEST, forest.number(tree, level)), (dealt_words(forest.looked_at),)
+            yield labels.of(tree, level, MOVE), (moved_words(forest, level),)
+        if forest.to(tree, depth) is party:
+            yield labels.of(tree, depth, LEAVES), (int(np.prod(leaf_shape(forest))),)
+        yield labels.of(tree, depth, CHOICE), (word_count(2 * forest.rows),)

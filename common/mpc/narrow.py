@@ -1,0 +1,85 @@
+"""Words modulo 2^22: packed for the line, and exact products of them by float64. PROTOCOL.md section 14.
+
+A word of 22 bits is carried in 2.75 bytes: the low 16 bits of each, then the upper 6, four of them in three bytes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+BITS = 22
+MASK = np.uint32((1 << BITS) - 1)
+Narrow = npt.NDArray[np.uint32]
+Bytes = npt.NDArray[np.uint8]
+
+_BLOCK = 2048  # terms of two signed 22-bit factors that add up to less than 2^53
+
+
+def packed_size(words: int) -> int:
+    """Bytes that so many words take."""
+    return 2 * words + 3 * -(-words // 4)
+
+
+def pack(words: Narrow) -> Bytes:
+    """uint32 words below 2^22, of any shape, as uint8 (packed_size,)."""
+    flat = words.reshape(-1)
+    out: Bytes = np.empty(packed_size(len(flat)), np.uint8)
+    low = 2 * len(flat)
+    out[:low] = flat.astype("<u2").view(np.uint8)
+    high = np.zeros(4 * -(-len(flat) // 4), np.uint8)
+    high[: len(flat)] = flat >> np.uint32(16)
+    four = high.view("<u4")
+    three = four & 0x3F | four >> 2 & 0xFC0 | four >> 4 & 0x3F000 | four >> 6 & 0xFC0000
+    out[low:] = three.astype("<u4").view(np.uint8).reshape(-1, 4)[:, :3].ravel()
+    return out
+
+
+def unpack(packed: Bytes, shape: tuple[int, ...]) -> Narrow:
+    """What `pack` was given, of this shape; packed: uint8 of just its size."""
+    count = int(np.prod(shape, dtype=np.int64))
+    low = 2 * count
+    four = np.zeros((-(-count // 4), 4), np.uint8)
+    four[:, :3] = packed[low:].reshape(-1, 3)
+    three = four.view("<u4").ravel()
+    high = (three & 0x3F | (three & 0xFC0) << 2 | (three & 0x3F000) << 4 | (three & 0xFC0000) << 6).astype("<u4")
+    words: Narrow = high.view(np.uint8)[:count].astype(np.uint32) << np.uint32(16)
+    words |= packed[:low].view("<u2")
+    return words.reshape(shape)
+
+
+def as_words(data: npt.NDArray[np.generic]) -> npt.NDArray[np.uint64]:
+    """The bytes of an array as 64-bit words, zeros behind: what is dealt and stored is words."""
+    flat = np.ascontiguousarray(data).reshape(-1).view(np.uint8)
+    out = np.zeros(-(-len(flat) // 8), np.uint64)
+    out.view(np.uint8)[: len(flat)] = flat
+    return out
+
+
+def word_count(size: int) -> int:
+    """Words that so many bytes take."""
+    return -(-size // 8)
+
+
+def from_words(words: npt.NDArray[np.uint64], size: int) -> Bytes:
+    """The first `size` bytes of what `as_words` made."""
+    return words.view(np.uint8)[:size]
+
+
+def signed(words: Narrow) -> npt.NDArray[np.int32]:
+    """Words as the integers around zero that they stand for."""
+    found: npt.NDArray[np.int32] = (words << np.uint32(32 - BITS)).view(np.int32) >> np.int32(32 - BITS)
+    return found
+
+
+def product(matrix: npt.NDArray[np.float64], vectors: Narrow) -> Narrow:
+    """vectors (q, n) times matrix^T, (q, k), modulo 2^22; matrix (k, n): integers below 2^21 either way, as `signed` gives.
+
+    A block of 2048 products is below 2^53, so that float64 adds it up exactly, at the speed of the machine's own products.
+    """
+    total = np.zeros((len(vectors), len(matrix)), np.int64)
+    right = signed(vectors).astype(np.float64)
+    for low in range(0, matrix.shape[1], _BLOCK):
+        part = slice(low, low + _BLOCK)
+        total += (right[:, part] @ matrix[:, part].T).astype(np.int64)
+    return (total & int(MASK)).astype(np.uint32)

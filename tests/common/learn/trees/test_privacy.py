@@ -1,0 +1,132 @@
+"""What each party is sent while trees are grown is uniform, whatever rows and labels are, and no pad is used twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.ciphers import CipherContext
+
+from common.mpc.narrow import unpack
+from common.mpc.prg import Prg, Purpose
+from common.mpc.session import Array, Kind, Round
+from common.party import Party
+from tests.common.learn.trees.problems import Problem, grow, make_problem
+from tests.common.mpc.uniform import uneven
+from tests.peers import Trio
+
+ROWS, JOBS = 256, 6
+NARROW = {Kind.MASKED_THRESHOLDS, Kind.MASKED_NODES, Kind.MASKED_SUMS, Kind.MASKED_BRANCH}
+Seen = dict[tuple[str, Kind], list[bytes]]
+
+
+def problems() -> list[Problem]:
+    """The same columns with both labels, and with columns that are all alike."""
+    first = make_problem(ROWS, 3, 2, cuts=5)
+    flat = {party: np.ones_like(below) for party, below in first.below.items()}
+    return [first, replace(first, label=1.0 - first.label), replace(first, below=flat)]
+
+
+def wholly_random(kind: Kind, values: Array) -> bytes:
+    """The bytes of a message in which every bit is random: packed words of 22 bits have them in their low 16."""
+    if kind in NARROW:
+        rows = values.reshape(-1, values.shape[-1])
+        count = rows.shape[1] // 11 * 4
+        return rows[:, : 2 * count].tobytes()
+    if kind in (Kind.MASKED_COMPARED, Kind.SPLIT_TESTS):
+        return values.view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
+    if kind is Kind.MASKED_CARRIES:
+        return values[:, :-1].tobytes()
+    return values.tobytes()
+
+
+@pytest.fixture(scope="module")
+def seen() -> Seen:
+    """By who gets it and its kind, all that both parties were sent in several jobs."""
+    found: Seen = defaultdict(list)
+
+    async def jobs() -> None:
+        for problem in problems():
+            for _ in range(JOBS):
+                trio = Trio()
+                await grow(trio, problem, problem.forest(trees=2, depth=3, candidates=10))
+                for party in Party:
+                    for label, values in trio.peer[party].log:
+                        found[party.other.value, label.kind].append(wholly_random(label.kind, values))
+                    for label, values in trio.to_party[party].log:
+                        if label.kind in (Kind.DEALT_TREES,):
+                            found[party.value, label.kind].append(values.tobytes()[:-8])
+
+    asyncio.run(jobs())
+    return found
+
+
+def test_every_message_is_uniform(seen: Seen) -> None:
+    assert len(seen) == 2 * 11
+    for key, parts in seen.items():
+        data = b"".join(parts)
+        assert len(data) > 1000 and uneven(data) < 6.0, key
+
+
+def test_a_message_that_lacks_its_mask_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "common.learn.trees.masks.TreeMasks.branch", lambda self, tree, level: np.zeros(self.forest.rows, np.uint32)
+    )
+
+    async def job() -> bytes:
+        trio = Trio()
+        problem = make_problem(ROWS, 3, 2, cuts=5)
+        await grow(trio, problem, problem.forest(trees=2, depth=3, candidates=10))
+        sent = [v for party in Party for label, v in trio.peer[party].log if label.kind is Kind.MASKED_BRANCH]
+        assert {int(word) for message in sent for word in unpack(message, (ROWS,))} == {0, 1}
+        return b"".join(wholly_random(Kind.MASKED_BRANCH, v) for v in sent)
+
+    assert uneven(asyncio.run(job())) > 100.0
+
+
+@pytest.fixture
+def streams(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[Prg, list[tuple[bytes, Purpose, int]]]]:
+    """Every expansion of every Prg, in order."""
+    record: dict[Prg, list[tuple[bytes, Purpose, int]]] = defaultdict(list)
+    original = Prg._stream
+
+    def stream(self: Prg, purpose: Purpose, counter: int) -> CipherContext:
+        record[self].append((self._seed, purpose, counter))
+        return original(self, purpose, counter)
+
+    monkeypatch.setattr(Prg, "_stream", stream)
+    yield record
+
+
+async def test_no_pad_hides_two_values(streams: dict[Prg, list[tuple[bytes, Purpose, int]]]) -> None:
+    """A stream may be expanded again for the same value, as the dealer does of thresholds; no two values have one."""
+    trio, problem = Trio(), make_problem(ROWS, 3, 2, cuts=5)
+    forest = problem.forest(trees=3, depth=3, candidates=10)
+    await grow(trio, problem, forest)
+    sent: Counter[Kind] = Counter(label.kind for party in Party for label, _ in trio.peer[party].log)
+    expanded = {(seed, purpose, counter) for used in streams.values() for seed, purpose, counter in used}
+    counts = Counter(purpose for _, purpose, _ in expanded)
+    trees, levels = forest.shape.trees, forest.shape.trees * forest.shape.depth
+    assert counts[Purpose.TREE_MATRIX] == sum(forest.thresholds)  # one for each row of thresholds that is sent
+    assert counts[Purpose.TREE_NODES] == sent[Kind.MASKED_NODES] == 2 * levels
+    assert counts[Purpose.TREE_ANGLE] == sent[Kind.MASKED_U] == 2 * trees
+    assert counts[Purpose.TREE_SUMS] + counts[Purpose.TREE_LEAVES] == sent[Kind.MASKED_SUMS] == 2 * (levels + trees)
+    assert counts[Purpose.LARGEST_MASK] == sent[Kind.MASKED_COMPARED] == 2 * levels
+    assert counts[Purpose.LARGEST_BITS] == sent[Kind.MASKED_CARRIES] == 2 * levels
+    assert counts[Purpose.TREE_CHOICE] == sent[Kind.MASKED_CHOICE] == 2 * trees
+    assert counts[Purpose.TREE_PADS] == sent[Kind.MASKED_LEAVES] == 2 * trees
+    assert sent[Kind.MASKED_BRANCH] == levels and counts[Purpose.TREE_BRANCH] == 2 * levels  # the other owner's is not used
+
+
+async def test_what_is_dealt_does_not_tell_the_dealer_s_side_who_split_what() -> None:
+    """Labels, sizes and order of all that is dealt are the same whatever the trees."""
+    orders: list[list[tuple[Round, tuple[int, ...]]]] = []
+    for problem in problems():
+        trio = Trio()
+        await grow(trio, problem, problem.forest(trees=2, depth=2, candidates=10))
+        orders.append([(label, values.shape) for party in Party for label, values in trio.to_party[party].log])
+    assert orders[0] == orders[1] == orders[2]

@@ -1,0 +1,77 @@
+"""The plaintext twin: the same symmetric trees over the same candidates, in floats. An oracle for tests and benches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from common.learn.trees.forest import U_SCALE, Forest
+from common.party import Party
+
+Reals = npt.NDArray[np.float64]
+
+
+def sigmoid(u: Reals) -> Reals:
+    return np.asarray(0.5 * (1.0 + np.tanh(u / 2.0)))
+
+
+@dataclass
+class TwinTree:
+    """splits: (party, threshold) of each level. leaves: (2^depth,)."""
+
+    splits: list[tuple[Party, int]] = field(default_factory=list)
+    leaves: Reals = field(default_factory=lambda: np.zeros(0))
+
+    def places(self, below: dict[Party, npt.NDArray[np.uint8]]) -> npt.NDArray[np.int64]:
+        """The leaf of each row."""
+        place = np.zeros(next(iter(below.values())).shape[1], np.int64)
+        for party, k in self.splits:
+            place = 2 * place + (1 - below[party][k].astype(np.int64))
+        return place
+
+
+def candidates(forest: Forest, tree: int) -> list[tuple[Party, int]]:
+    drawn = forest.drawn(tree)
+    return [(party, int(k)) for party in Party for k in drawn[party]]
+
+
+def gains(forest: Forest, cells: Reals, place: npt.NDArray[np.int64], nodes: int, g: Reals, h: Reals) -> Reals:
+    """Of each candidate, (C,): the sum over all children of G^2 / (H + ridge). cells: (C, rows)."""
+    ridge, total = forest.ridge * forest.most_h, np.zeros(len(cells))
+    for node in range(nodes):
+        at = place == node
+        for side in (cells[:, at], 1.0 - cells[:, at]):
+            total += (side @ g[at]) ** 2 / (side @ h[at] + ridge)
+    return total
+
+
+def leaves(forest: Forest, place: npt.NDArray[np.int64], g: Reals, h: Reals) -> Reals:
+    count = forest.shape.leaves
+    sums = [np.bincount(place, part, count) for part in (g, h)]
+    return np.asarray(-forest.rate * sums[0] / (sums[1] + forest.leaf_ridge * forest.most_h))
+
+
+def start_of(label: Reals) -> int:
+    """The first u, in steps of 2^-11."""
+    return round(float(np.log(label.mean() / (1.0 - label.mean()))) * 2**U_SCALE)
+
+
+def grow(forest: Forest, below: dict[Party, npt.NDArray[np.uint8]], label: Reals) -> tuple[list[TwinTree], Reals]:
+    """All trees, and u of the rows they were grown on."""
+    u, trees = np.full(forest.rows, start_of(label) / 2**U_SCALE), []
+    for t in range(forest.shape.trees):
+        p = sigmoid(u)
+        g, h = p - label, p * (1.0 - p)
+        order = candidates(forest, t)
+        cells = np.stack([below[party][k] for party, k in order]).astype(np.float64)
+        tree, place = TwinTree(), np.zeros(forest.rows, np.int64)
+        for level in range(forest.shape.depth):
+            best = int(np.argmax(gains(forest, cells, place, 1 << level, g, h)))
+            tree.splits.append(order[best])
+            place = 2 * place + (1 - cells[best].astype(np.int64))
+        tree.leaves = leaves(forest, place, g, h)
+        u = u + tree.leaves[place]
+        trees.append(tree)
+    return trees, u
