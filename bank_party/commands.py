@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -69,6 +69,13 @@ verify = verify_command(SEAT, _page)
 @click.option("--bank-dataset", required=True, help="The bank's dataset to score.")
 @click.option("--by-period", is_flag=True, help="Rows are (enterprise, period).")
 @click.option("--grid-reasons", default=0, help="Most reasons of the grid told for each row, up to 2.")
+@click.option(
+    "--requests",
+    type=click.File(encoding="utf-8"),
+    help="Score only the rows that this file names, line by line as they come, and print each answer as a line of JSON; - reads"
+    " standard input. A line is ID, or ID,YYYY-MM by period.",
+)
+@click.option("--rows", type=click.IntRange(1), default=1, show_default=True, help="Of requests: so many at least.")
 @click.option("--name", default="", help="A name for people.")
 @click.option("--config", type=click.Path(path_type=Path), required=True, envvar="WATTSCORE_CONFIG", help="The bank's.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
@@ -78,6 +85,8 @@ def score(
     bank_dataset: str,
     by_period: bool,
     grid_reasons: int,
+    requests: TextIO | None,
+    rows: int,
     name: str,
     config: Path,
     as_json: bool,
@@ -87,16 +96,21 @@ def score(
     Policies, ledger, rates and audit logs hold as for any job, whose client is the bank; both sides list it under `jobs`. Ids
     are matched between the two. Scores, grades, decisions and reasons are in the bank's data folder, scores/JOB.csv.
     """
+    from bank_party.desk import Lines
     from bank_party.direct import make_plan, run  # brings gRPC, which the other commands do without
 
-    plan = make_plan(model, grid_dataset, bank_dataset, by_period=by_period, grid_reasons=grid_reasons, name=name)
-    done = asyncio.run(run(SEAT, config, plan))
-    if as_json:
+    sides, on_request = (model, grid_dataset, bank_dataset), rows if requests is not None else 0
+    plan = make_plan(*sides, by_period=by_period, grid_reasons=grid_reasons, on_request=on_request, name=name)
+    desk = Lines(requests, click.echo, by_period=by_period) if requests is not None else None
+    done = asyncio.run(run(SEAT, config, plan, desk))
+    if requests is not None:
+        click.echo(f"{done.job}: {done.rows} rows scored, in {done.file}", err=True)
+    elif as_json:
         click.echo(json.dumps(asdict(done), default=str, indent=1))
-        return
-    click.echo(f"{done.job}: {done.rows} rows scored, in {done.file}")
-    for warning in done.warnings:
-        click.echo(visible(f"  {warning}"))
+    else:
+        click.echo(f"{done.job}: {done.rows} rows scored, in {done.file}")
+    for warning in done.warnings if not as_json else ():
+        click.echo(visible(f"  {warning}"), err=True)
 
 
 @click.command()

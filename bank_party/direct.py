@@ -25,6 +25,7 @@ from common.daemon.settings import check_separate
 from common.errors import JobCancelled, PlanError
 from common.logs import set_logging
 from common.plan.score import ScorePlan
+from common.stages.job import Desk
 from common.wire.tls import Credentials
 
 
@@ -38,7 +39,7 @@ class Done:
     warnings: tuple[str, ...]
 
 
-def make_plan(model: str, grid: str, bank: str, *, by_period: bool, grid_reasons: int, name: str) -> ScorePlan:
+def make_plan(model: str, grid: str, bank: str, *, by_period: bool, grid_reasons: int, on_request: int, name: str) -> ScorePlan:
     """A plan that does without the coordinator. Raises PlanError for options that make none."""
     raw = {
         "name": name,
@@ -47,14 +48,18 @@ def make_plan(model: str, grid: str, bank: str, *, by_period: bool, grid_reasons
         "bank": {"dataset": bank},
         "keys": ("id", "period") if by_period else ("id",),
         "grid_reasons": grid_reasons,
+        "on_request": on_request,
+        "drift": False,  # nobody hears a report
         "dealt": "ahead",
         "matching": "ecdh",
     }
     return validate(ScorePlan, raw, "options", PlanError)
 
 
-async def run(seat: Seat[BankSettings, BankHome], config: Path, plan: ScorePlan) -> Done:
+async def run(seat: Seat[BankSettings, BankHome], config: Path, plan: ScorePlan, desk: Desk | None = None) -> Done:
     """Runs a job of this plan with the grid's daemon; cancelled, or at SIGTERM, it ends the job at both sides.
+
+    desk: what rows are asked at, of a plan that scores on request.
 
     Raises what the job is refused for, or fails of, at whichever side.
     """
@@ -64,7 +69,7 @@ async def run(seat: Seat[BankSettings, BankHome], config: Path, plan: ScorePlan)
     credentials = Credentials.load(settings.tls)
     check_separate(credentials.identity, settings)
     home, way = seat.home(settings), seat.approach(settings, credentials)
-    runner = Runner(seat.role(home), settings, home, way.meeting, None)
+    runner = Runner(seat.role(home), settings, home, way.meeting, None, desk=desk)
     job = f"score-{time.strftime('%Y%m%d', time.gmtime())}-{secrets.token_hex(4)}"
     try:
         with _ended_by(signal.SIGTERM):

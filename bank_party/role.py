@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bank_party.classes import Floors, check_classes
 from bank_party.decision import bundle
@@ -103,6 +105,11 @@ class BankRole:
         decided = await asyncio.to_thread(decide, rules, self.home.decision, model, table, u, named)
         await asyncio.to_thread(write_scores, self.home.scores_of(job.id), table, decided)
         self.home.history.enter_scores(job.id, model.job, self.home.scores_of(job.id))
+
+    def decide(self, model: Half, table: FeatureTable, u: Reals) -> Mapping[str, Any]:
+        """The columns of `scores/JOB.csv` but for the keys."""
+        rules = bundle.load_decision(model.job, self.home.models.folder(model.job))
+        return decide(rules, self.home.decision, model, table, u, None)
 
     def compare(self, plan: PromotePlan, candidate: str, champion: str) -> Challenge | None:
         """The candidate and the champion on rows held out by both; the numbers of a refusal stay here."""

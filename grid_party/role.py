@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from common.errors import LocalProtocolError, PolicyError
 from common.home.outcome import Challenge
@@ -95,6 +97,9 @@ class GridRole:
 
     async def scored(self, job: PartyJob, model: Half, table: FeatureTable, u: Reals | None, named: Named | None) -> None:
         pass
+
+    def decide(self, model: Half, table: FeatureTable, u: Reals) -> Mapping[str, Any]:
+        raise LocalProtocolError("the grid decides nothing")
 
     def compare(self, plan: PromotePlan, candidate: str, champion: str) -> Challenge | None:
         return None

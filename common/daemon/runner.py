@@ -49,7 +49,7 @@ from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 from common.process.metrics import JobWatch, PartyMetrics
 from common.rows.featurefile import declared
-from common.stages.job import PartyJob, Role
+from common.stages.job import Desk, PartyJob, Role
 from common.stages.offer import check_direct, check_offer
 from common.stages.pipeline import run
 from common.stages.predeal import predeal
@@ -94,8 +94,10 @@ class Runner:
         meeting: Meeting,
         coordinator: Connection | None,
         metrics: PartyMetrics | None = None,
+        desk: Desk | None = None,
     ) -> None:
-        """coordinator: None at a process that runs only what it asks for itself."""
+        """coordinator, desk: None, and what rows are asked at, at a process that runs only what it asks for itself."""
+        self._desk = desk
         self._metrics = metrics or PartyMetrics(CollectorRegistry())
         self.party, self._role, self._settings, self._home = role.party, role, settings, home
         self._meeting, self._coordinator = meeting, coordinator
@@ -164,7 +166,7 @@ class Runner:
             if direct:
                 check_direct(plan, self._home.policy)
             if isinstance(plan, Plan):
-                check_offer(plan, self.party, self._settings.datasets, self._home.policy)
+                check_offer(plan, self.party, self._settings.datasets, self._home.policy, direct=direct)
             if isinstance(plan, TrainPlan | ScorePlan | PredealPlan):
                 self._home.stocks.check(plan, self.party)
             if isinstance(plan, PromotePlan) and plan.model is not None:
@@ -346,7 +348,7 @@ class Runner:
         scratch = Scratch(self._settings.data / Name.SCRATCH, self._settings.memory_mib << 20)
         match = choose_match(plan, job, self._coordinator, running.coordinator)
         parts = (job, plan, dataset, session, correlations, reporter, self._home, self._role, match, scratch)
-        return await run(PartyJob(*parts, client=running.client, direct=running.direct))
+        return await run(PartyJob(*parts, client=running.client, direct=running.direct, desk=self._desk))
 
 
 def _enter_opening(audit: AuditLog, job: str, way: Way, first: Openings) -> None:

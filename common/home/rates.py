@@ -143,7 +143,7 @@ class Rates:
 
     def _check_rows(self, client: str, asked: int, most: int, had: list[tuple[float, int]]) -> None:
         used = sum(count for _, count in had)
-        if asked <= most - used:
+        if not asked or asked <= most - used:  # what was had before is free, whatever the policy has become
             return
         left, free = most - used, self._clock()
         for at, count in had:  # oldest first

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from common.learn.learner import Half, Learner, Packed
+from common.errors import PlanError
+from common.learn.learner import Half, Learner, Packed, Telling
 from common.learn.linear.learner import Linear
+from common.learn.linear.score import Scores as LinearScores
 from common.learn.trees.learner import TreeLearner
+from common.mpc.correlations.asked import Correlations
+from common.mpc.session import Session
 from common.plan.linear import Model
 from common.plan.section import Section
 from common.plan.trees import Trees
 
 TABLE: dict[type[Section], Learner[Any]] = {Model: Linear(), Trees: TreeLearner()}
+
+
+ON_REQUEST: dict[str, Callable[..., Awaitable[LinearScores]]] = {Linear.name: LinearScores.begin}
+"""Learners whose models score rows one after another, within one session."""
 
 
 def learner_of(section: Section) -> Learner[Any]:
@@ -22,6 +31,20 @@ def learner_of(section: Section) -> Learner[Any]:
 def named(name: str) -> Learner[Any]:
     """The learner of this name; raises KeyError for another."""
     return {learner.name: learner for learner in TABLE.values()}[name]
+
+
+async def begin_scores(session: Session, correlations: Correlations, half: Half, rows: int, telling: Telling) -> LinearScores:
+    """What scores one table after another by the model of this half, in all at most so many rows.
+
+    Raises PlanError for a learner whose rows are scored all at once.
+    """
+    begin = ON_REQUEST.get(half.learner)
+    if begin is None:
+        raise PlanError(
+            f"rows are not scored on request by models of kind {half.learner}",
+            remedy="Score matched rows, with on_request = 0.",
+        )
+    return await begin(session, correlations, half, rows, telling)
 
 
 def pack(half: Half) -> Packed:

@@ -66,6 +66,7 @@ class Kind(Enum):
     MASKED_BRANCH = "masked_branch"
     MASKED_CHOICE = "masked_choice"
     MASKED_LEAVES = "masked_leaves"
+    ASKED = "asked"
     # from the dealer
     SEED = "seed"
     DEALT_PERIODS = "dealt_periods"
@@ -99,6 +100,7 @@ OPENS: dict[Kind, Opened] = {
     Kind.BIN_COUNTS: Opened.BIN_COUNTS,
     Kind.REGISTRY: Opened.COUNTS,
     Kind.SPLIT_TESTS: Opened.TREE_SPLITS,
+    Kind.ASKED: Opened.MATCHED_IDS,
 }
 """What a round of each kind opens. Kinds that are not here carry only masked values: each is uniform by itself."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from common.disclosure import Opened
 from common.plan.request import Plan
@@ -21,7 +21,20 @@ class ScorePlan(Plan):
         default="online",
         description="When scoring by a model that nobody holds is dealt its randomness: meanwhile, or by `wattscore predeal`.",
     )
+    on_request: int = Field(
+        default=0,
+        ge=0,
+        le=10_000_000,
+        description="Rows are scored as the bank asks for them, until it ends the job, from stocks for this many or more."
+        " 0: all matched rows, at once.",
+    )
     drift: bool = Field(default=True, description="Each side reports its largest stability index and its number of alarms.")
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> ScorePlan:
+        if self.on_request and self.grid_reasons:
+            raise ValueError("reasons of the grid are told of matched rows, not on request: grid_reasons must be 0")
+        return self
 
     @property
     def needs(self) -> frozenset[Opened]:

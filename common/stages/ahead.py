@@ -6,6 +6,7 @@ PROTOCOL.md sections 6 and 10.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ class Spare:
 
 
 TRAINING = Spare(1.25, 2.0, "`wattscore predeal PLAN {options}`, or train")  # zeros cost bytes and time as data does
+ASKED = Spare(math.inf, 1.0, "`wattscore predeal --scores {options}`, or score matched rows")  # as many as will come
 SCORES = Spare(4.0, 1.0, "`wattscore predeal --scores {options}`, or score")  # rows to spare cost disk alone
 
 
@@ -49,7 +51,7 @@ async def train_ahead(
 
 @asynccontextmanager
 async def scores_ahead(
-    session: Session, stocks: Stocks, model: Half, rows: int, bits: int
+    session: Session, stocks: Stocks, model: Half, rows: int, bits: int, spare: Spare = SCORES
 ) -> AsyncIterator[tuple[Correlations, int]]:
     """What scoring so many rows by a closed model consumes, from a stock that both hold, and for how many rows it is.
 
@@ -57,7 +59,7 @@ async def scores_ahead(
     """
     learner = named(model.learner)
     size, ahead = learner.scored(model, rows), learner.ahead_scores
-    with closing(await _take(session, stocks, dealing(ahead(size, bits)), size, SCORES)) as stock:
+    with closing(await _take(session, stocks, dealing(ahead(size, bits)), size, spare)) as stock:
         yield _stored(session, stock, ahead(stock.label.size, bits)), stock.label.rows
 
 

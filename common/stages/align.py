@@ -78,14 +78,19 @@ async def align_directly(
     if not by_period:
         rows = await _match_ids(session, table, domain=domain, limits=limits, match=match)
         return rows, len(rows)
-    if table.periods is None:
-        raise _no_periods()
-    low, high = await _common_periods(session, table)
-    inside = np.flatnonzero((table.periods >= low) & (table.periods <= high))
+    inside = await common_months(session, table)
     rows = inside[await match(session, row_names(table, inside), domain=domain, limits=limits)]
     enterprises = len(np.unique(table.ids.codes[rows]))
     check_matched(enterprises, limits)
     return rows, enterprises
+
+
+async def common_months(session: Session, table: FeatureTable) -> Index:
+    """The rows of months between which both have some. One round. Raises DataError for a table without months."""
+    if table.periods is None:
+        raise _no_periods()
+    low, high = await _common_periods(session, table)
+    return np.flatnonzero((table.periods >= low) & (table.periods <= high))
 
 
 def row_names(table: FeatureTable, rows: Index) -> pa.StringArray:
@@ -96,6 +101,11 @@ def row_names(table: FeatureTable, rows: Index) -> pa.StringArray:
     months = pa.array(table.periods[rows]).cast(pa.string())
     named: pa.StringArray = pc.binary_join_element_wise(months, ids, " ")
     return named
+
+
+def row_name(id: str, month: int | None) -> str:
+    """The text by which `row_names` calls a row."""
+    return id if month is None else f"{month} {id}"
 
 
 def unlike(table: FeatureTable, matched: Index) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from common.disclosure import Opened
 from common.disk.scratch import Scratch
@@ -106,6 +106,25 @@ class Kept:
     save: Callable[[Path], None] = _nothing  # into the model's folder
 
 
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one request: what was decided of the row, by column; why not, where nothing was."""
+
+    name: str
+    decided: Mapping[str, Any] = field(default_factory=dict)
+    refused: str = ""
+
+
+class Desk(Protocol):
+    """The bank's end of a job whose rows are asked for one after another."""
+
+    async def ask(self) -> Sequence[str] | None:
+        """The rows wanted next, by name as `align.row_names` has them; None to end the job."""
+
+    async def hear(self, answers: Sequence[Answer]) -> None:
+        """The answers, in the order in which rows were asked for."""
+
+
 class Role(Protocol):
     """The part of a job that one side does alone. What the two say is in `stages`; a role is never asked in the middle of that.
 
@@ -142,6 +161,9 @@ class Role(Protocol):
     async def scored(self, job: PartyJob, model: Half, table: FeatureTable, u: Reals | None, named: Named | None) -> None:
         """The after-care of rows that were scored; u and named: at the bank."""
 
+    def decide(self, model: Half, table: FeatureTable, u: Reals) -> Mapping[str, Any]:
+        """At the bank: what follows from the scores u of these rows, by column, each (n,)."""
+
     def compare(self, plan: PromotePlan, candidate: str, champion: str) -> Challenge | None:
         """The candidate beside the champion. Raises PolicyError for one that is significantly worse."""
 
@@ -163,6 +185,7 @@ class PartyJob:
     outcome: Outcome = field(default_factory=Outcome)
     _stage: str = ""
     client: str = field(kw_only=True)  # the identity of who asked for it
+    desk: Desk | None = field(default=None, kw_only=True)  # at the bank, of a job whose rows are asked for
     direct: bool = field(default=False, kw_only=True)  # asked for by the bank itself: there is no coordinator, and no dealer
 
     @property
@@ -171,8 +194,11 @@ class PartyJob:
 
     async def rate(self, rows: FeatureTable, model: str) -> None:
         """Counts these rows as scored by `model` for this client. Raises PolicyError for more than it may have in a day."""
-        rates, policy = self.home.rates, self.home.policy
-        await self.session.compute(lambda: rates.charge(self.client, rows, model, policy), rows.rows * 64)
+        await self.session.compute(lambda: self.enter_rate(rows, model), rows.rows * 64)
+
+    def enter_rate(self, rows: FeatureTable, model: str) -> None:
+        """As `rate`, in the thread that calls."""
+        self.home.rates.charge(self.client, rows, model, self.home.policy)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -17,7 +17,9 @@ _WIDE = 100  # columns, up to which reading costs little
 _FAR = 2  # times more columns than rows can train, above which the rows, some of whose columns may be left out, are not read
 
 
-def check_offer(plan: Plan, party: Party, datasets: dict[str, DatasetConfig], policy: Policy) -> DatasetConfig:
+def check_offer(
+    plan: Plan, party: Party, datasets: dict[str, DatasetConfig], policy: Policy, *, direct: bool = False
+) -> DatasetConfig:
     """Checks an offered job before it is accepted: the policy, and that the dataset and columns exist as declared."""
     policy.check(plan)
     side = plan.side(party)
@@ -35,6 +37,11 @@ def check_offer(plan: Plan, party: Party, datasets: dict[str, DatasetConfig], po
     dataset = declared(dataset)
     if isinstance(plan, TrainPlan):
         select(dataset, side.columns, side.dataset)
+    if isinstance(plan, ScorePlan) and plan.on_request and not direct:
+        raise PlanError(
+            "rows are asked for by the bank's own command, and this job came through the coordinator",
+            remedy="Set on_request = 0, or run `bank-party score` with --requests.",
+        )
     if "period" in plan.keys and dataset.period is None:
         raise PlanError(
             f"dataset {side.dataset!r} of the {party.value} has no period",

@@ -31,6 +31,7 @@ from common.rows.table import FeatureTable, Index
 from common.stages import split
 from common.stages.ahead import scores_ahead, train_ahead
 from common.stages.align import align, align_directly, unlike
+from common.stages.asked import serve_requests
 from common.stages.champion import find_champion, resolve
 from common.stages.counts import Allowance, bin_columns
 from common.stages.job import Beginning, Heard, Made, PartyJob
@@ -124,12 +125,19 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
         check_reasons(plan.grid_reasons, model)
         job.role.before_scoring(model)
         loaded = await load(job, require_label=False, columns=model.source)
-    with job.stage("align"):
-        matched = await align_rows(job, loaded.table, plan.min_matched)
-        table = await asyncio.to_thread(loaded.table.take, matched, job.scratch)
-        del loaded, matched
+    if not plan.on_request:
+        with job.stage("align"):
+            matched = await align_rows(job, loaded.table, plan.min_matched)
+            table = await asyncio.to_thread(loaded.table.take, matched, job.scratch)
+            del matched
     with job.stage("score"):
-        u = await tell_asked(job, plan, model, table)
+        if plan.on_request:
+            table, u = await serve_requests(job, plan, model, loaded.table)
+        else:
+            u = await tell_asked(job, plan, model, table)
+        del loaded
+        if not table.rows:  # nothing was asked for
+            return
         named = None
         if plan.grid_reasons:
             named = await open_reasons(job.session, model, table, job.role.reasons(job, model), plan.grid_reasons)

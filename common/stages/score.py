@@ -21,8 +21,13 @@ class Budget(Protocol):
 
 async def charge(session: Session, budget: Budget | None, table: FeatureTable, model: Half) -> None:
     """Charges the budget, where there is one; again for the same rows and model it is free."""
+    await session.compute(lambda: charge_now(budget, table, model), table.rows * 64)
+
+
+def charge_now(budget: Budget | None, table: FeatureTable, model: Half) -> None:
+    """As `charge`, in the thread that calls."""
     if budget is not None:
-        await session.compute(lambda: budget.charge(table, model.job), table.rows * 64)
+        budget.charge(table, model.job)
 
 
 async def open_scores(

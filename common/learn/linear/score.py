@@ -7,6 +7,7 @@ that cuts u to the grid of scores takes back.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
@@ -71,7 +72,7 @@ class Scorer:
         self._session, self._correlations, self._model, self._demand = session, correlations, model, demand
         self._point = self._mask = np.zeros(0, np.uint64)
         self._coming, self._block = demand.blocks(), _Block(demand.key, 0)
-        self.left = demand.rows
+        self._left = demand.rows
 
     async def start(self) -> None:
         """Exchanges the masked shares of the other's weights: one round, 8 m_other bytes."""
@@ -79,6 +80,18 @@ class Scorer:
         await self._correlations.order(self._demand)
         self._mask = self._correlations.weight_mask(self._demand.key, len(other))
         self._point = own + await self._session.exchange(Kind.MASKED_WEIGHTS, other - self._mask, shape=own.shape)
+
+    async def warm(self) -> None:
+        """Expands the masks of the first block, which the first row would else wait for."""
+        if self._demand.rows:
+            self._next_block()
+            block, columns = self._block, len(self._point)
+            block.hide = await asyncio.to_thread(self._correlations.matrix_mask, block.key, block.rows, columns)
+            block.part = await self._correlations.truncation(block.key, block.rows)
+
+    def _next_block(self) -> None:
+        key, at = next(self._coming)
+        self._block = _Block(key, at.stop - at.start)
 
     async def score(self, table: FeatureTable) -> tuple[Words, int]:
         """This party's share of u at 2^-bits, (n,), u rounded up or down at random; how many own values were held at X_LIMIT.
@@ -113,15 +126,14 @@ class Scorer:
 
     def _take(self, rows: int) -> deque[_Piece]:
         """Masks for so many rows, which nobody takes again."""
-        if rows > self.left:
-            message = f"{rows} rows are to be scored, and randomness is left for {self.left}"
+        if rows > self._left:
+            message = f"{rows} rows are to be scored, and randomness is left for {self._left}"
             raise PolicyError(message, remedy="Deal more ahead: `wattscore predeal`.")
-        self.left -= rows
+        self._left -= rows
         pieces, low = deque[_Piece](), 0
         while low < rows:
             if self._block.used == self._block.rows:
-                key, at = next(self._coming)
-                self._block = _Block(key, at.stop - at.start)
+                self._next_block()
             block, first = self._block, self._block.used
             block.used = min(block.rows, first + rows - low)
             high = low + block.used - first
@@ -165,22 +177,54 @@ class Scorer:
         return dither(self._model.own.tobytes(), table.keys(rows), PRODUCT_SCALE - self._demand.bits)
 
 
+class Scores:
+    """Scores of tables of rows to the bank, one table after another, by one model: masked once, where nobody holds it."""
+
+    def __init__(self, session: Session, by: Scorer | PartyModel, telling: Telling) -> None:
+        self._session, self._by, self._telling = session, by, telling
+        self._warned = False
+
+    @classmethod
+    async def begin(
+        cls, session: Session, correlations: Correlations, model: LinearModel, rows: int, telling: Telling
+    ) -> Scores:
+        """For at most so many rows in all, or as many as are dealt. One round of a closed model."""
+        if isinstance(model, PartyModel):
+            return cls(session, model, telling)
+        scorer = Scorer(session, correlations, model, demand_of(model, rows, telling))
+        await scorer.start()
+        return cls(session, scorer, telling)
+
+    async def warm(self) -> None:
+        """Does now what the first row would else wait for."""
+        if isinstance(self._by, Scorer):
+            await self._by.warm()
+
+    async def open(self, table: FeatureTable) -> Reals | None:
+        """The log-odds u of each row, (n,), at the bank, in steps of 2^-bits; None at the grid, which sends the kind.
+
+        Of an opened model the bank's own part is not rounded.
+        """
+        session, telling = self._session, self._telling
+        if isinstance(self._by, PartyModel):
+            return await _add_parts(session, self._by, table, telling.kind, telling.bits)
+        share, held = await self._by.score(table)
+        if held and not self._warned:
+            self._warned = True
+            session.reporter.warn(
+                f"{held} values of the {session.party.value} lay beyond what scoring holds, and were held there"
+            )
+        if session.party is Party.GRID:
+            await session.send(telling.kind, share)
+            return None
+        return decode(share + await session.receive(telling.kind, np.uint64, (table.rows,)), telling.bits)
+
+
 async def open_scores(
     session: Session, correlations: Correlations, model: LinearModel, table: FeatureTable, telling: Telling
 ) -> Reals | None:
-    """The log-odds u of each row, (n,), at the bank, in steps of 2^-bits; None at the grid, which sends the kind.
-
-    Of an opened model the bank's own part is not rounded.
-    """
-    if isinstance(model, PartyModel):
-        return await _add_parts(session, model, table, telling.kind, telling.bits)
-    share, held = await score_shares(session, correlations, model, table, telling.number, telling.bits, telling.dealt)
-    if held:
-        session.reporter.warn(f"{held} values of the {session.party.value} lay beyond what scoring holds, and were held there")
-    if session.party is Party.GRID:
-        await session.send(telling.kind, share)
-        return None
-    return decode(share + await session.receive(telling.kind, np.uint64, (table.rows,)), telling.bits)
+    """As `Scores.open` tells them, of one table."""
+    return await (await Scores.begin(session, correlations, model, table.rows, telling)).open(table)
 
 
 async def _add_parts(session: Session, model: PartyModel, table: FeatureTable, kind: Kind, bits: int) -> Reals | None:
@@ -192,18 +236,8 @@ async def _add_parts(session: Session, model: PartyModel, table: FeatureTable, k
     return part + decode(await session.receive(kind, np.uint64, (table.rows,)), bits)
 
 
-async def score_shares(
-    session: Session,
-    correlations: Correlations,
-    model: ClosedModel,
-    table: FeatureTable,
-    number: int,
-    bits: int,
-    dealt: int | None = None,
-) -> tuple[Words, int]:
-    """The scores of one table, as `Scorer.score` gives them, under a demand for as many rows, or for `dealt`."""
+def demand_of(model: ClosedModel, rows: int, telling: Telling) -> ScoreDemand:
+    """What scoring so many rows by this model consumes, or as many as are dealt."""
     own, other = len(model.own), len(model.other)
-    grid, bank = (own, other) if session.party is Party.GRID else (other, own)
-    scorer = Scorer(session, correlations, model, ScoreDemand(number, dealt or table.rows, grid, bank, bits))
-    await scorer.start()
-    return await scorer.score(table)
+    grid, bank = (own, other) if model.party is Party.GRID else (other, own)
+    return ScoreDemand(telling.number, telling.dealt or rows, grid, bank, telling.bits)

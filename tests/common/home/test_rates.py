@@ -188,3 +188,26 @@ def test_what_is_forgotten_after_a_day_is_still_counted(tmp_path: Path) -> None:
     desk.clock.at += 2 * DAY
     desk.rates.begin(ONE, "job-2", desk.limits)
     assert desk.rates.usage()[0].jobs == 1 and desk.rates.position == 2
+
+
+def test_rows_had_before_are_free_though_the_policy_has_become_stricter(desk: Desk) -> None:
+    desk.charge(range(50), "m1")
+    desk.limits.rows_per_day = 10
+    desk.charge(range(50), "m1")
+    with pytest.raises(PolicyError, match="rows_per_day"):
+        desk.charge(range(51), "m1")
+
+
+def test_rows_asked_for_one_by_one_are_one_entry_which_counts_from_the_last(desk: Desk) -> None:
+    for k in range(60):
+        desk.clock.at = NOON + k
+        desk.charge(range(k, k + 1), "m1")
+    desk.clock.at = NOON + 59
+    with pytest.raises(PolicyError, match="of which 40 are left") as refused:
+        desk.charge(range(60, 101), "m1")
+    assert "2026-01-02 12:00 UTC" in str(refused.value)
+    desk.clock.at = NOON + 30 + DAY  # half of them are older than a day
+    with pytest.raises(PolicyError, match="of which 40 are left"):
+        desk.charge(range(60, 101), "m1")
+    desk.clock.at = NOON + 60 + DAY
+    desk.charge(range(60, 101), "m1")

@@ -202,6 +202,14 @@ def test_validate_each_trial_alone_sees_its_half(trial: int) -> None:
     def only_here(size: int) -> bytes:
         return (1 << trial).to_bytes(4, "little") * (size // 4)
 
+    good = [u for u in range(2, 400) if on_curve(u)][:20]  # with one more, too many to be looked at one by one
     with pytest.raises(PeerProtocolError):
-        validate(pack(9, TWIST), random=only_here)
-    validate(pack(9, TWIST), random=bytes)  # in no half: unseen, so the halves are what decides
+        validate(pack(*good, TWIST), random=only_here)
+    validate(pack(*good, TWIST), random=bytes)  # in no half: unseen, so the halves are what decides
+
+
+def test_validate_looks_at_each_of_few_points() -> None:
+    good = [u for u in range(2, 400) if on_curve(u)][:19]
+    validate(pack(*good), random=bytes)
+    with pytest.raises(PeerProtocolError, match="not a point"):
+        validate(pack(*good, TWIST), random=bytes)

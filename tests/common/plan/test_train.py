@@ -31,7 +31,7 @@ TRAINING = {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SPLIT, Opened.TEST_SCORES,
 # The canonical bytes of a plan of defaults. A change here breaks every stored digest and needs a new protocol version.
 TRAIN_DIGEST = "9a813baab4b36006629654f810be06a3b133984ccad135325881975779658886"
 PREDEAL_DIGEST = "25f7f9f2cd47e1f872571ec0e4f356564b1db3ef94ab16618b6beab9f1eac7de"
-SCORE_DIGEST = "618039d411e9f0473f9e6fa5658cfabcb4102f626c07596b72a52aa8d2655ab0"
+SCORE_DIGEST = "aa3f99ca1039e055926647a5d0dcd10cb2ffd4e75251b2739ee9474f85b1cd56"
 PROMOTE_DIGEST = "0f098cb4915c7347a20daf9cffc793735b21401edfbe9b64d537fb394c1fc60e"
 
 

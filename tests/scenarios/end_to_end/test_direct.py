@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from tests.scenarios.end_to_end.lab import GRID_POLICY, Lab, eventually, make_pl
 from tests.scenarios.end_to_end.test_scoring import in_the_clear, read_scores
 
 ROWS = 300
+FRESH = itertools.count()  # rows have budgets: each test has its own
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def model(shared: Lab) -> str:
 @pytest.fixture
 def stocked(lab: Lab, client: Client, model: str) -> Iterator[Lab]:
     """New companies, a stock for their scores, and a coordinator that has ended."""
-    grid, bank = make_tables("W", ROWS + 40, seed=5)
+    grid, bank = make_tables(f"W{next(FRESH)}-", ROWS + 40, seed=5)
     keep = sorted(grid["id"])
     lab.write("new", grid[~grid["id"].isin(keep[:20])], bank[~bank["id"].isin(keep[-20:])].drop(columns="y"))
     deal(client, ROWS + 50)
@@ -105,6 +107,56 @@ def test_the_ledger_and_the_rates_hold_as_for_jobs_of_the_coordinator(stocked: L
     assert refused.returncode == 2 and "grid: " in refused.stderr and "direct = false" in refused.stderr
     lab.restart("grid", policy={**GRID_POLICY, "scores_per_row": 1})
     scored(lab, model, "new")
+
+
+def test_rows_are_scored_as_they_are_asked_for_in_one_session(stocked: Lab, model: str) -> None:
+    """A request gets its answer before the next one is written; what cannot be scored is told and ends nothing."""
+    lab = stocked
+    exact = in_the_clear(lab, model, "new")
+    process = subprocess.Popen(
+        command(lab, model, "new", "--requests", "-"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    )
+    assert process.stdin is not None and process.stdout is not None
+
+    def request(line: str) -> dict[str, Any]:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(line + "\n")
+        found: dict[str, Any] = json.loads(process.stdout.readline())
+        assert found["request"] == line
+        return found
+
+    ids = list(exact.index[:20])
+    for id in ids:
+        assert abs(request(id.lower())["u"] - exact[id]) <= OFF  # as a person types it
+    bank = pd.read_csv(lab.table("bank", "new"))["id"]
+    assert request(sorted(set(bank) - set(exact.index))[0])["error"] == "the grid holds no such row"
+    assert "this side's dataset has no such row" in request("NOBODY")["error"]
+    again = request(ids[0])
+    assert abs(again["u"] - exact[ids[0]]) <= OFF and again["decision"] in ("approve", "refer", "decline")
+    process.stdin.close()
+    assert process.wait(patience(20)) == 0
+    (job,) = json.loads(own(lab, "bank", "jobs", "--last", "1", "--json"))
+    assert job["state"] == "done" and job["counts"]["matched_rows"] == 20
+    assert sorted(read_scores(lab, job["job"]).index) == ids
+    record = listed(lab, "grid", job["job"])
+    assert record["state"] == "done" and record["counts"]["matched_rows"] == 20
+
+
+def test_a_row_that_the_ledger_refuses_ends_no_session(stocked: Lab, client: Client, model: str) -> None:
+    lab = stocked
+    grid, bank = make_tables("Z", 50, seed=8)
+    lab.write("other", grid, bank.drop(columns="y"))
+    clients = json.loads(own(lab, "grid", "budget", "--json"))["clients"]
+    had = next((found["rows"] for found in clients if found["client"] == str(BANK)), 0)
+    lab.restart("grid", policy={**GRID_POLICY, "rows_per_day": had + 2})
+    lines = "\n".join(grid["id"].iloc[:4])
+    done = subprocess.run(
+        command(lab, model, "other", "--requests", "-"), input=lines, capture_output=True, text=True, timeout=patience(60),
+        check=False,
+    )  # fmt: skip
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0 and ["u" in answer for answer in answers] == [True, True, False, False]
+    assert "the grid's books" in answers[2]["error"] and "asks for more rows" in lab.told("grid")
 
 
 def test_a_command_that_is_ended_ends_the_job_at_the_grid(stocked: Lab, model: str) -> None:

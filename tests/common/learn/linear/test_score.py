@@ -10,10 +10,11 @@ import pytest
 
 from common.errors import LocalProtocolError, PeerProtocolError, PolicyError
 from common.features.options import Preparation
+from common.learn.learner import Telling
 from common.learn.linear.deal import ScoreDemand, deal_scores
 from common.learn.linear.design import Prepared, prepare
 from common.learn.linear.half import ClosedModel
-from common.learn.linear.score import Scorer, score_shares
+from common.learn.linear.score import Scorer, demand_of
 from common.mpc.correlations.asked import MATRIX_BLOCK
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, Words, decode, encode
@@ -51,6 +52,15 @@ def models(count: int = COUNT, seed: int = 3) -> tuple[dict[Party, ClosedModel],
     }
     u = sum((ready[p].matrix(0, count) @ ready[p].whiten @ weights[p] for p in Party), np.zeros(count))
     return halves, u
+
+
+async def score_shares(
+    session: Session, correlations: DealtCorrelations, model: ClosedModel, table: FeatureTable, number: int, bits: int
+) -> tuple[Words, int]:
+    """The scores of one table, under a demand for as many rows."""
+    scorer = Scorer(session, correlations, model, demand_of(model, table.rows, Telling(Kind.SCORES, bits, number)))
+    await scorer.start()
+    return await scorer.score(table)
 
 
 async def score(

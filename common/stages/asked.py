@@ -1,0 +1,216 @@
+"""Rows scored as the bank asks for them, in one session that stays warm. PROTOCOL.md section 10.
+
+At its start the grid shows its rows as points, both take a stock, and the masked weights are exchanged. A request is then
+
+1. the number of rows, at most `MOST`, and a point of each        2. the replies, by which the bank finds those that both hold
+3. which these are                                               4. whether the grid's books let them be scored
+5. masked rows, masked u, and the grid's share, as for any rows
+
+Once a stock is used up, both take the next one. What was asked for is watched and filed when the bank ends the job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from common.errors import LocalProtocolError, PeerProtocolError, PolicyError
+from common.learn.learner import Half, Telling
+from common.learn.learners import begin_scores
+from common.match.agree import MatchLimits
+from common.match.lookup import Asking, Listed
+from common.mpc.fixedpoint import Reals
+from common.mpc.session import Kind
+from common.party import Party
+from common.plan.score import ScorePlan
+from common.rows.table import FeatureTable, Index
+from common.stages.ahead import ASKED, scores_ahead
+from common.stages.align import common_months, row_names
+from common.stages.job import Answer, Desk, PartyJob
+from common.stages.score import charge_now
+
+_log = logging.getLogger(__name__)
+
+MOST = 1000  # rows of one request
+_REFUSED = "the grid's books let it not be scored: too many models have scored it, or too many rows were in a day"
+
+
+@dataclass(repr=False)
+class _Scored:
+    """Rows that were scored, by place, and at the bank u of each; of a row scored again the last."""
+
+    u: dict[int, float] = field(default_factory=dict)
+
+    def add(self, rows: Index, u: Reals | None) -> None:
+        self.u.update(zip(rows.tolist(), [0.0] * len(rows) if u is None else u.tolist(), strict=True))
+
+    def places(self) -> Index:
+        return np.array(sorted(self.u), np.int64)
+
+    def scores(self) -> Reals:
+        return np.array([self.u[row] for row in sorted(self.u)], np.float64)
+
+
+async def serve_requests(job: PartyJob, plan: ScorePlan, model: Half, table: FeatureTable) -> tuple[FeatureTable, Reals | None]:
+    """Scores what the bank asks for until it ends the job; the rows that were, and at the bank u of each.
+
+    Raises PolicyError once no stock is left that both hold.
+    """
+    limits = MatchLimits(max_ids=job.home.policy.max_ids, min_matched=1)
+    rows = np.arange(table.rows)
+    if "period" in plan.keys:
+        rows = await common_months(job.session, table)
+    names, scored = row_names(table, rows), _Scored()
+    async with AsyncExitStack() as stack:
+        supply = _Supply(job, plan, model, stack)
+        if job.party is Party.GRID:
+            listed = await Listed.show(job.session, names, job.id.encode(), limits)
+            await _Grid(job, model, table, rows, listed, supply, scored).run()
+        else:
+            if job.desk is None:
+                raise LocalProtocolError("rows are to be asked for, and nobody here does")
+            asking = await Asking.hear(job.session, job.id.encode(), limits)
+            places = dict(zip(names.to_pylist(), rows.tolist(), strict=True))
+            await _Bank(job, model, table, places, asking, supply, scored, job.desk).run()
+    found = await asyncio.to_thread(table.take, scored.places(), job.scratch)
+    job.count(matched_ids=len(found.ids.used()), matched_rows=found.rows)
+    return found, scored.scores() if job.party is Party.BANK else None
+
+
+class _Supply:
+    """The stock that rows are scored from: the next one where the last does not do. Both parties count alike."""
+
+    def __init__(self, job: PartyJob, plan: ScorePlan, model: Half, stack: AsyncExitStack) -> None:
+        self._job, self._plan, self._model, self._stack = job, plan, model, stack
+        self._left = 0
+
+    async def make_room(self, rows: int) -> None:
+        """From here on so many rows can be scored. Raises PolicyError where no stock serves them."""
+        if self._left >= rows:
+            return
+        await self._stack.aclose()
+        job, model, bits = self._job, self._model, self._plan.score_bits
+        telling, correlations, dealt = Telling(Kind.SCORES, bits), job.correlations, None
+        if model.closed:
+            least = max(rows, self._plan.on_request)
+            ahead = scores_ahead(job.session, job.home.stocks, model, least, bits, ASKED)
+            correlations, dealt = await self._stack.enter_async_context(ahead)
+            telling = Telling(Kind.SCORES, bits, dealt=dealt)
+        self._left = dealt or self._plan.on_request
+        self._scores = await begin_scores(job.session, correlations, model, self._left, telling)
+        await self._scores.warm()
+
+    async def open(self, table: FeatureTable) -> Reals | None:
+        self._left -= table.rows
+        return await self._scores.open(table)
+
+
+class _Grid:
+    """The grid's end of the conversation."""
+
+    def __init__(
+        self, job: PartyJob, model: Half, table: FeatureTable, rows: Index, listed: Listed, supply: _Supply, scored: _Scored
+    ) -> None:
+        self._job, self._model, self._table, self._rows = job, model, table, rows
+        self._listed, self._supply, self._scored = listed, supply, scored
+
+    async def run(self) -> None:
+        session = self._job.session
+        await self._supply.make_room(1)
+        while count := int((await session.receive(Kind.SHAPE, np.uint64, (1,)))[0]):
+            if count > MOST:
+                raise PeerProtocolError(f"the bank asks for {count} rows at once", expected=f"at most {MOST}")
+            await self._supply.make_room(count)
+            rows = self._rows[await self._listed.answer(count)]
+            if len(rows):
+                await self._score(rows)
+
+    async def _score(self, rows: Index) -> None:
+        part = self._table.take(rows)
+        may = await self._charged(part)
+        await self._job.session.send(Kind.ASKED, np.array([may], np.uint8))
+        if may:
+            await self._supply.open(part)
+            self._scored.add(rows, None)
+
+    async def _charged(self, part: FeatureTable) -> bool:
+        """Whether the rates of the client and the budget of the rows allow it. Both are on disk before anything leaves."""
+        job, model = self._job, self._model
+        budget = job.role.budget(model)
+        entered = await asyncio.gather(
+            asyncio.to_thread(job.enter_rate, part, model.job),
+            asyncio.to_thread(partial(charge_now, budget, part, model)),
+            return_exceptions=True,
+        )
+        for error in entered:
+            if isinstance(error, PolicyError):
+                _log.warning("job %s: a row was asked for and not scored: %s", job.id, error)
+            elif isinstance(error, BaseException):
+                raise error
+        return not any(entered)
+
+
+class _Bank:
+    """The bank's end. places: of its own rows, by name."""
+
+    def __init__(
+        self,
+        job: PartyJob,
+        model: Half,
+        table: FeatureTable,
+        places: dict[str, int],
+        asking: Asking,
+        supply: _Supply,
+        scored: _Scored,
+        desk: Desk,
+    ) -> None:
+        self._job, self._model, self._table, self._places = job, model, table, places
+        self._asking, self._supply, self._scored, self._desk = asking, supply, scored, desk
+
+    async def run(self) -> None:
+        await self._supply.make_room(1)
+        while (names := await self._desk.ask()) is not None:
+            if not 0 < len(names) <= MOST:
+                raise LocalProtocolError("a request is of few rows", expected=f"1 to {MOST}", got=len(names))
+            known = [name for name in dict.fromkeys(names) if name in self._places]
+            answers = await self._score(known) if known else {}
+            nobody = "this side's dataset has no such row, in months that both have"
+            await self._desk.hear([answers.get(name) or Answer(name, refused=nobody) for name in names])
+        await self._job.session.send(Kind.SHAPE, np.zeros(1, np.uint64))
+
+    async def _score(self, names: Sequence[str]) -> dict[str, Answer]:
+        session = self._job.session
+        await session.send(Kind.SHAPE, np.array([len(names)], np.uint64))
+        await self._supply.make_room(len(names))
+        places = await self._asking.find(names)
+        found = [name for name, place in zip(names, places.tolist(), strict=True) if place >= 0]
+        answers = {name: Answer(name, refused="the grid holds no such row") for name in names}
+        rows = np.array([self._places[name] for name in found], np.int64)
+        part = self._table.take(rows)
+        try:
+            if len(rows):
+                await self._job.rate(part, self._model.job)
+        except PolicyError as error:
+            answers |= {name: Answer(name, refused=str(error)) for name in found}
+            places = np.full(len(names), -1)
+        await self._asking.tell(places)
+        if not (places >= 0).any():
+            return answers
+        if not (await session.receive(Kind.ASKED, np.uint8, (1,)))[0]:
+            return answers | {name: Answer(name, refused=_REFUSED) for name in found}
+        u = await self._supply.open(part)
+        assert u is not None  # noqa: S101
+        self._scored.add(rows, u)
+        decided = self._job.role.decide(self._model, part, u)
+        return answers | {name: Answer(name, {key: _plain(v[k]) for key, v in decided.items()}) for k, name in enumerate(found)}
+
+
+def _plain(value: object) -> object:
+    """A value of a column as JSON has it."""
+    return value.as_py() if hasattr(value, "as_py") else value.item() if hasattr(value, "item") else value
