@@ -42,7 +42,7 @@ class BankRole:
     home: BankHome
     party = Party.BANK
 
-    def budget(self, model: Half) -> None:
+    def budget(self, model: Half, job: str) -> None:
         return None
 
     def charge_labels(self, table: FeatureTable, job: str, what: str, bits: float) -> None:

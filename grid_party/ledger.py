@@ -1,7 +1,7 @@
 """The grid's book of scored rows: each (row, model) opened to the bank is one linear equation in the grid's features.
 
-After as many models as the grid has columns the bank could solve for them, so a row is scored by few models; the same model
-again is the same equation, and costs nothing. PROTOCOL.md section 7.
+After as many models as the grid has columns the bank could solve for them, so a row is scored by few models; the same linear
+model again is the same equation, and costs nothing. Each scoring by trees is another equation. PROTOCOL.md sections 7 and 14.
 """
 
 from __future__ import annotations

@@ -24,13 +24,20 @@ from grid_party.ledger import Ledger
 
 @dataclass(frozen=True)
 class Account:
-    """The ledger of scored rows, and how many models may score one of them."""
+    """The ledger of scored rows, how many models may score one of them, and under which name a scoring is entered.
+
+    scoring: of scores that tell something new each time, the job that tells them; empty where the same model again is free.
+    """
 
     ledger: Ledger
     limit: int
+    scoring: str = ""
+
+    def name(self, model: str) -> str:
+        return model if self.scoring in ("", model) else f"{model}/{self.scoring}"
 
     def charge(self, table: FeatureTable, model: str) -> None:
-        self.ledger.charge(table, model, self.limit)
+        self.ledger.charge(table, self.name(model), self.limit)
 
 
 @dataclass(frozen=True)
@@ -40,15 +47,16 @@ class GridRole:
     home: GridHome
     party = Party.GRID
 
-    def budget(self, model: Half) -> Account:
-        return self._account(len(model.fitted.sources))
+    def budget(self, model: Half, job: str) -> Account:
+        """The account of a scoring by `model` in this job."""
+        return self._account(len(model.fitted.sources), "" if model.repeats else job)
 
-    def _account(self, sources: int) -> Account:
+    def _account(self, sources: int, scoring: str = "") -> Account:
         """The budget of a model of so many source columns: after as many models, their scores could be solved for a row.
 
         A column in ten bins is one: what a score tells of each of its indicators it tells of that column.
         """
-        return Account(self.home.ledger, min(self.home.policy.scores_per_row, max(1, sources // 2)))
+        return Account(self.home.ledger, min(self.home.policy.scores_per_row, max(1, sources // 2)), scoring)
 
     def charge_labels(self, table: FeatureTable, job: str, what: str, bits: float) -> None:
         raise LocalProtocolError("the grid has no labels to tell of")
@@ -67,8 +75,8 @@ class GridRole:
         account, held = self._account(sources), beginning.held()
         await asyncio.to_thread(account.ledger.check, held, job.id, account.limit)
         if beginning.champion is not None:
-            rival = self.budget(beginning.champion)
-            await asyncio.to_thread(rival.ledger.check, held, beginning.champion.job, rival.limit - 1)
+            rival = self.budget(beginning.champion, job.id)
+            await asyncio.to_thread(rival.ledger.check, held, rival.name(beginning.champion.job), rival.limit - 1)
         if not plan.model.closed:
             await asyncio.to_thread(account.charge, beginning.trained(), job.id)
 

@@ -77,7 +77,15 @@ def test_the_configurations_in_pages_are_valid(language: str, tmp_path: Path) ->
     found = configurations(language)
     for name, code in found.items():
         load(name, code, tmp_path)
-    others = {"score.toml", "predeal.toml", "promote.toml", "records-bank.toml", "records-sql.toml", "records-wide.toml"}
+    others = {
+        "score.toml",
+        "predeal.toml",
+        "promote.toml",
+        "trees.toml",
+        "records-bank.toml",
+        "records-sql.toml",
+        "records-wide.toml",
+    }
     assert found.keys() == MODELS.keys() - others
 
 

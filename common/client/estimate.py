@@ -192,4 +192,4 @@ def _print(found: Estimate, seconds: float, console: Console) -> None:
     elif found.scores:
         console.print(f"{found.scores:,} scores", highlight=False)
     if found.scores:
-        console.print("each scored row costs the grid's budget one model; the same model again is free", highlight=False)
+        console.print("each scored row costs the grid's budget one model; the same linear model again is free", highlight=False)

@@ -109,6 +109,10 @@ class Half(Protocol):
         """Whether nobody holds the model: no parameter was opened, and rows are scored on shares."""
 
     @property
+    def repeats(self) -> bool:
+        """Whether a row's score by it is the same however the other's columns are chosen, so that another tells nothing new."""
+
+    @property
     def coefficients(self) -> Reals | None:
         """What u adds for each of the prepared columns, (m,), where that was opened to this party."""
 
@@ -238,6 +242,9 @@ class Learner(Protocol[S]):
 
     def cost_scores(self, party: Party, section: S, size: Size) -> Cost:
         """The bytes of telling the scores of `size.rows` rows by a model that this section trained."""
+
+    def score_rounds(self, section: S, rows: int) -> int:
+        """How many messages one after another tell so many scores."""
 
     async def open_scores(
         self, session: Session, correlations: Correlations, half: Any, table: FeatureTable, telling: Telling

@@ -148,10 +148,6 @@ def _blocks(rows: int) -> int:
     return -(-rows // 65536)
 
 
-def _score_rounds(rows: int, section: Section) -> int:
-    return 2 * _blocks(rows) + 2 if section.closed else 1
-
-
 def _training(plan: TrainPlan, sizes: Sizes, speed: Speed = Speed()) -> Estimate:
     held = held_out(plan, sizes)
     size, tested = sizes.of(sizes.rows - held), sizes.of(held)
@@ -172,7 +168,7 @@ def _training(plan: TrainPlan, sizes: Sizes, speed: Speed = Speed()) -> Estimate
         costs[party] = found
     steps = learner.steps(plan.model, size.rows)
     rounds = _begun_rounds(plan, sizes) + 4 + _blocks(size.rows) + 1
-    rounds += learner.rounds(plan.model, size.rows) + tellings * _score_rounds(held, plan.model)
+    rounds += learner.rounds(plan.model, size.rows) + tellings * learner.score_rounds(plan.model, held)
     rounds += 3 * (counting.rounds + 1) if counting else 0
     rounds += 3 if plan.dealt == "ahead" else 0
     cells = size.rows * (size.grid_columns + size.bank_columns)
@@ -204,9 +200,8 @@ def _scoring(plan: ScorePlan, sizes: Sizes, section: Section, speed: Speed = Spe
             named = TEXTS * TEXT_BYTES + plan.grid_reasons * size.rows
             told += Cost(named) if party is Party.GRID else Cost(0, named)
         costs[party] = _begun(plan, sizes, party) + told
-    rounds = (
-        _begun_rounds(plan, sizes) + _score_rounds(size.rows, section) + (3 if ahead else 0) + (2 if plan.grid_reasons else 0)
-    )
+    rounds = _begun_rounds(plan, sizes) + learner.score_rounds(section, size.rows)
+    rounds += (3 if ahead else 0) + (2 if plan.grid_reasons else 0)
     work = speed.scored * size.rows * (size.grid_columns + size.bank_columns) + speed.row * size.rows
     return Estimate(_lines(costs), rounds, _begun_seconds(plan, sizes, speed) + work, size.rows, 0)
 

@@ -134,7 +134,7 @@ class Role(Protocol):
     @property
     def party(self) -> Party: ...
 
-    def budget(self, model: Half) -> Budget | None:
+    def budget(self, model: Half, job: str) -> Budget | None:
         """The account charged before scores of a model leave; at the bank none."""
 
     def charge_labels(self, table: FeatureTable, job: str, what: str, bits: float) -> None:

@@ -97,7 +97,7 @@ async def _run(seat: Any, config: Path, name: str) -> None:
     dataset = settings.datasets["asked"].model_copy(update={"columns": model.source})
     table = read_table(dataset, name="asked", party=seat.party).table
     table = table.take(np.argsort(np.array(list(table.ids))))  # the same order at both
-    budget, took = seat.role(home).budget(model), list[float]()
+    budget, took = seat.role(home).budget(model, "bench"), list[float]()
     async with scores_ahead(session, home.stocks, model, table.rows, _BITS) as (correlations, dealt):
         sizes = (len(model.own), len(model.other))
         columns = sizes if seat.party is Party.GRID else sizes[::-1]

@@ -29,9 +29,10 @@ CLOSED, OPEN = (
 )
 
 
-def half(columns: int) -> Any:
+def half(columns: int, repeats: bool = True) -> Any:
     """As much of a model as names it and tells its source columns."""
-    return SimpleNamespace(job="job-1", fitted=SimpleNamespace(sources=frozenset(map(str, range(columns)))))
+    sources = frozenset(map(str, range(columns)))
+    return SimpleNamespace(job="job-1", fitted=SimpleNamespace(sources=sources), repeats=repeats)
 
 
 def beginning(held: FeatureTable, columns: int, champion: Any = None) -> Beginning:
@@ -51,15 +52,15 @@ def test_a_row_is_scored_by_half_as_many_models_as_columns_and_never_by_more_tha
     role: GridRole, columns: int, models: int
 ) -> None:
     for k in range(models):
-        role.budget(half(columns)).charge(ROWS, f"job-{k}")
+        role.budget(half(columns), "scoring").charge(ROWS, f"job-{k}")
     with pytest.raises(PolicyError, match=f"have been scored by {models} models already"):
-        role.budget(half(columns)).charge(ROWS, "another")
-    role.budget(half(columns)).charge(OTHERS, "another")
+        role.budget(half(columns), "scoring").charge(ROWS, "another")
+    role.budget(half(columns), "scoring").charge(OTHERS, "another")
 
 
 async def test_a_training_is_refused_where_its_own_scores_would_be_and_nothing_is_charged(role: GridRole) -> None:
     for k in range(2):
-        role.budget(half(4)).charge(ROWS, f"job-{k}")
+        role.budget(half(4), "scoring").charge(ROWS, f"job-{k}")
     with pytest.raises(PolicyError, match="have been scored by 2 models already"):
         await role.before_training(JOB, CLOSED, beginning(ROWS, 4))
     await role.before_training(JOB, CLOSED, beginning(OTHERS, 4))
@@ -67,15 +68,15 @@ async def test_a_training_is_refused_where_its_own_scores_would_be_and_nothing_i
 
 
 async def test_a_challenge_leaves_room_for_the_champions_score_after_the_models(role: GridRole) -> None:
-    role.budget(half(4)).charge(ROWS, "job-0")
+    role.budget(half(4), "scoring").charge(ROWS, "job-0")
     await role.before_training(JOB, CLOSED, beginning(ROWS, 4))
     with pytest.raises(PolicyError, match="have been scored by 1 models already"):
         await role.before_training(JOB, CLOSED, beginning(ROWS, 4, half(4)))
-    role.budget(half(4)).charge(ROWS, "job-1")
+    role.budget(half(4), "scoring").charge(ROWS, "job-1")
     with pytest.raises(PolicyError, match="have been scored by 2 models already"):
         # the champion's own score is no new one, the model's is
         await role.before_training(JOB, CLOSED, beginning(ROWS, 4, half(4)))
-    role.budget(half(6)).charge(OTHERS, "job-1")
+    role.budget(half(6), "scoring").charge(OTHERS, "job-1")
     await role.before_training(JOB, CLOSED, beginning(OTHERS, 4, half(4)))
 
 
@@ -95,7 +96,26 @@ def test_the_grid_has_no_labels_to_tell_of_and_compares_nothing(role: GridRole) 
 async def test_rows_that_train_are_charged_where_weights_are_opened(role: GridRole) -> None:
     await role.before_training(JOB, OPEN, beginning(ROWS, 4))
     with pytest.raises(PolicyError, match="1 of 1 rows have been scored by 1 models already"):
-        role.budget(half(2)).charge(table(["T"]), "another")
-    role.budget(half(2)).charge(ROWS, "another")  # those held out are not, before they are scored
+        role.budget(half(2), "scoring").charge(table(["T"]), "another")
+    role.budget(half(2), "scoring").charge(ROWS, "another")  # those held out are not, before they are scored
     other: Any = SimpleNamespace(id="job-10")
     await role.before_training(other, CLOSED, beginning(OTHERS, 2))
+
+
+def test_every_scoring_by_a_model_that_the_other_side_could_vary_is_charged(role: GridRole) -> None:
+    trees = half(6, repeats=False)
+    role.budget(trees, "job-1").charge(ROWS, "job-1")  # its held-out rows, in its own training
+    for scoring in ("score-1", "score-2"):
+        role.budget(trees, scoring).charge(ROWS, "job-1")
+        role.budget(trees, scoring).charge(ROWS, "job-1")  # the same scoring, asked for twice on its way
+    with pytest.raises(PolicyError, match="have been scored by 3 models already"):
+        role.budget(trees, "score-3").charge(ROWS, "job-1")
+    assert role.home.ledger.knows("job-1") and role.home.ledger.knows("job-1/score-2")
+
+
+async def test_a_champion_of_that_kind_costs_once_more_to_challenge(role: GridRole) -> None:
+    trees = half(6, repeats=False)
+    for scoring in ("job-1", "score-1"):
+        role.budget(trees, scoring).charge(ROWS, "job-1")
+    with pytest.raises(PolicyError, match="have been scored by 2 models already"):
+        await role.before_training(JOB, CLOSED, beginning(ROWS, 6, trees))

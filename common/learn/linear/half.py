@@ -37,6 +37,7 @@ class PartyModel:
     source: dict[str, ColumnConfig]  # the dataset's columns as declared or inferred: later files are read the same way
     about: dict[str, Any]  # plan, dataset fingerprint, software, warnings: what a reviewer asks for
     learner = LEARNER
+    repeats = True  # the bank's columns only add to what the grid's give
 
     def partial_scores(self, table: FeatureTable) -> Reals:
         """This party's part of u for each row, (n,); the same bytes for the same rows, before and after a reload."""
@@ -73,6 +74,7 @@ class ClosedModel:
     about: dict[str, Any]
     learner = LEARNER
     coefficients = None
+    repeats = True
 
     def whitened(self, table: FeatureTable) -> tuple[Words, int]:
         """Rows at X_SCALE as they are multiplied, (rows, m) column-major, and how many values were held at X_LIMIT."""

@@ -22,7 +22,7 @@ from common.learn.linear.price import label_bits
 from common.learn.linear.score import open_scores
 from common.learn.linear.steps import check_course, make_steps, make_work
 from common.learn.linear.train import Shares, TrainingInputs, train
-from common.mpc.correlations.asked import Correlations
+from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations
 from common.mpc.cost import Cost
 from common.mpc.fixedpoint import X_SCALE, Reals
 from common.mpc.session import Session
@@ -150,6 +150,9 @@ class Linear:
         if section.closed:
             return cost.scoring(party, size.rows, size.columns(party), size.columns(party.other))
         return cost.parts(party, size.rows)
+
+    def score_rounds(self, section: Model, rows: int) -> int:
+        return 2 * -(-rows // MATRIX_BLOCK) + 2 if section.closed else 1
 
     async def open_scores(
         self,

@@ -46,6 +46,7 @@ class TreesHalf:
     learner = LEARNER
     closed = True
     coefficients = None
+    repeats = False  # the bank's columns choose which of the grid's leaves are added up
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -89,6 +89,7 @@ class MeansHalf:
     about: dict[str, Any]
     learner = "means"
     closed = False
+    repeats = True
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -209,6 +210,9 @@ class MeansLearner:
 
     def cost_scores(self, party: Party, section: Means, size: Size) -> Cost:
         return Cost(8 * size.rows) if party is Party.GRID else Cost(0, 8 * size.rows)
+
+    def score_rounds(self, section: Means, rows: int) -> int:
+        return 1
 
     async def open_scores(
         self,
