@@ -25,7 +25,7 @@ from common.rows.table import FeatureTable
 INTERCEPT = "(intercept)"
 _BLOCK = 1 << 14
 _LEFT_OUT = "no column is left to train on: each has one bin only"
-_AS_CODED = ("linear", "woe")
+_AS_CODED = ("linear", "auto", "woe")
 
 
 @dataclass(frozen=True, repr=False)

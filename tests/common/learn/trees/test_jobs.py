@@ -7,10 +7,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from common.errors import PlanError, PolicyError
+from common.home.outcome import Outcome
+from common.learn.learner import Size
+from common.learn.trees import cost
 from common.learn.trees.half import TreesHalf
+from common.learn.trees.learner import TreeLearner
+from common.learn.trees.make import make_forest
+from common.mpc.narrow import packed_size
+from common.mpc.session import Kind
 from common.party import Party
+from common.plan.predeal import PredealPlan
+from common.plan.trees import Trees
 from tests.common.stages.companies import Companies, frames
+from tests.common.stages.test_ahead import deal
 
 TREES: dict[str, Any] = {"kind": "trees", "trees": 12, "depth": 2, "rate": 0.4, "bins": 6, "candidates": 12}
 
@@ -36,3 +48,90 @@ async def test_trees_train_are_kept_and_score_through_whole_jobs(tmp_path: Path)
     found = pd.read_csv(tmp_path / "bank" / "scores" / "job-2.csv")
     assert len(found) == 500 and found["u"].std() > 0.3
     assert np.allclose(found["u"] * 32, np.rint(found["u"] * 32))
+
+
+async def test_a_stock_trains_trees_and_another_scores_with_rows_and_thresholds_to_spare(tmp_path: Path) -> None:
+    other = companies(tmp_path / "elsewhere")
+    rows, grid, bank = sizes(await other.run("job-1", other.plan(model=TREES)))
+    at = companies(tmp_path)
+    stock = {"kind": "predeal", "model": TREES, "rows": rows + 30, "grid_columns": grid + 3, "bank_columns": bank + 2}
+    await deal(tmp_path, PredealPlan.model_validate(stock), "stock-1")
+    trained = await at.run("job-2", at.plan(model=TREES, dealt="ahead"))
+    measured = trained[Party.BANK].evaluation
+    assert measured is not None and measured.joint.auc > measured.bank_only.auc + 0.1
+    wanted = {"kind": "predeal", "serves": "scores", "model": TREES, "rows": 700, "grid_columns": 12, "bank_columns": 2}
+    await deal(tmp_path, PredealPlan.model_validate(wanted), "stock-2")
+    await at.run("job-3", at.plan(kind="score", model="job-2", dealt="ahead"))
+    scored = pd.read_csv(tmp_path / "bank" / "scores" / "job-3.csv")
+    assert len(scored) == 500 and scored["u"].std() > 0.3
+    with pytest.raises(PolicyError, match="have been scored by 2 models already"):  # the same model again, of four columns
+        await at.run("job-4", at.plan(kind="score", model="job-2"))
+
+
+def sizes(outcome: dict[Party, Outcome]) -> tuple[int, int, int]:
+    """Training rows and trained columns of both."""
+    counts = {party: outcome[party].counts for party in Party}
+    return counts[Party.BANK]["train_rows"], *(counts[party]["trained_columns"] for party in Party)
+
+
+async def test_what_is_sent_is_within_one_percent_of_what_is_stated_once_it_is_known_who_splits(tmp_path: Path) -> None:
+    at = companies(tmp_path)
+    outcome = await at.run("job-1", at.plan(model=TREES))
+    section, size = Trees.model_validate(TREES), Size(*sizes(outcome))
+    forest = make_forest(section, size)
+    halves = {party: at.models(party).load("job-1") for party in Party}
+    for party in Party:
+        half = halves[party]
+        assert isinstance(half, TreesHalf)
+        owned = (half.splits >= 0).sum(1).tolist()
+        stated = forest.count(party) * packed_size(forest.rows) + sum(
+            cost.tree_sent(party, forest, t, own, 2 ** (forest.shape.depth - own) - 1) for t, own in enumerate(owned)
+        )
+        traffic = at.trio.session[party].traffic.sent
+        held = cost.scoring(party, outcome[party].counts["test_rows"], forest.shape, grid_levels(halves)).peer_sent
+        kinds = {*KINDS, Kind.TEST_SCORES}
+        sent = sum(count for kind, count in traffic.items() if kind in kinds)
+        assert abs(sent - stated - held) <= 0.01 * sent
+        dealt = TreeLearner().cost(party, section, size).dealt
+        told = {Kind.DEALT_TREES, Kind.DEALT_LARGEST}
+        received = sum(v.nbytes for label, v in at.trio.to_party[party].log if label.kind in told and label.number < 1 << 48)
+        assert received == dealt
+    estimated = TreeLearner().cost(Party.GRID, section, size)
+    assert abs(estimated.peer_sent / stated_of(at, Party.GRID) - 1) < 0.3  # who splits is guessed
+
+
+KINDS = {
+    Kind.MASKED_U, Kind.MASKED_COMPARED, Kind.MASKED_CARRIES, Kind.SPLIT_TESTS, Kind.MASKED_THRESHOLDS, Kind.MASKED_NODES,
+    Kind.MASKED_SUMS, Kind.MASKED_BRANCH, Kind.MASKED_CHOICE, Kind.MASKED_LEAVES,
+}  # fmt: skip
+
+
+def grid_levels(halves: dict[Party, Any]) -> list[int]:
+    found: list[int] = (halves[Party.GRID].splits >= 0).sum(1).tolist()
+    return found
+
+
+def stated_of(at: Companies, party: Party) -> int:
+    return sum(count for kind, count in at.trio.session[party].traffic.sent.items() if kind in KINDS)
+
+
+async def test_a_champion_may_be_a_line_and_its_challenger_trees(tmp_path: Path) -> None:
+    at = companies(tmp_path)
+    await at.run("job-1", at.plan())
+    await at.run("job-2", at.plan(model=TREES))
+    linear, trees = (at.models(Party.BANK).load(job) for job in ("job-1", "job-2"))
+    assert (linear.learner, trees.learner) == ("linear", "trees")
+
+
+async def test_labels_that_trees_would_tell_of_have_their_price(tmp_path: Path) -> None:
+    at = companies(tmp_path)
+    at.own = {Party.BANK: {"label_bits": 0.1}}
+    with pytest.raises(PolicyError, match="bits"):
+        await at.run("job-1", at.plan(model=TREES))
+    assert not at.models(Party.GRID).has("job-1")
+
+
+async def test_a_coding_that_trees_have_no_use_for_is_refused_by_name(tmp_path: Path) -> None:
+    at = companies(tmp_path)
+    with pytest.raises(PlanError, match=r"preparation.coding = 'bins' is not for them"):
+        await at.run("job-1", at.plan(model=TREES, preparation={"min_binary": 20, "coding": "bins"}))
