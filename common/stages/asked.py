@@ -142,7 +142,7 @@ class _Grid:
     async def _charged(self, part: FeatureTable) -> bool:
         """Whether the rates of the client and the budget of the rows allow it. Both are on disk before anything leaves."""
         job, model = self._job, self._model
-        budget = job.role.budget(model)
+        budget = job.role.budget(model, job.id)
         entered = await asyncio.gather(
             asyncio.to_thread(job.enter_rate, part, model.job),
             asyncio.to_thread(partial(charge_now, budget, part, model)),

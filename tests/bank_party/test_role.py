@@ -42,7 +42,7 @@ def half(job: str) -> Any:
 
 def test_the_bank_keeps_no_account_of_scores(role: BankRole) -> None:
     assert role.party is Party.BANK
-    assert role.budget(half("job-1")) is None
+    assert role.budget(half("job-1"), "job-2") is None
 
 
 def test_what_is_told_of_labels_is_charged_and_refused_beyond_the_policy(role: BankRole) -> None:
