@@ -66,7 +66,16 @@ def test_the_list_of_masked_kinds() -> None:
     hidden = {Kind.MASKED_MATRIX, Kind.MASKED_WEIGHTS, Kind.MASKED_U, Kind.MASKED_RESIDUAL, Kind.MASKED_UPDATE}
     hidden.add(Kind.MASKED_OPERAND)
     counted = {Kind.MASKED_BINS, Kind.MASKED_COUNTS, Kind.DEALT_COUNTS}
-    assert set(MASKED) == dealt | hidden | counted | {Kind.PERIOD_BITS, Kind.SEEDS}
+    compared = {Kind.MASKED_COMPARED, Kind.MASKED_CARRIES, Kind.DEALT_LARGEST}
+    grown = {
+        Kind.MASKED_THRESHOLDS,
+        Kind.MASKED_NODES,
+        Kind.MASKED_SUMS,
+        Kind.MASKED_BRANCH,
+        Kind.MASKED_CHOICE,
+        Kind.MASKED_LEAVES,
+    }
+    assert set(MASKED) == dealt | hidden | counted | compared | grown | {Kind.DEALT_TREES} | {Kind.PERIOD_BITS, Kind.SEEDS}
 
 
 @pytest.mark.parametrize(

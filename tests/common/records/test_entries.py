@@ -36,7 +36,7 @@ def test_lists_make_a_recipe_for_each_combination_in_order() -> None:
         ({"kind": "mean", "field": ["a", "b"], "window": 3, "name": "c"}, "cannot have a `name`"),
         ({"kind": "last", "field": "x"}, "two recipes make a column 'x_last'"),
         ({"kind": "mean", "field": "a", "window": 3, "name": "x_last"}, "two recipes make a column 'x_last'"),
-        ({"kind": "avg", "field": "a"}, r"recipes\.1\.0: .*'avg'.*'mean'"),
+        ({"kind": "avg", "field": "a"}, r"recipes\.1\.0\.kind: 'avg'.*'mean'"),
     ],
 )
 def test_an_error_names_the_entry(entry: dict[str, Any], said: str) -> None:
