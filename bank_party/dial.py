@@ -29,7 +29,7 @@ class Dial:
     def listen(self, take: Take) -> None:
         pass  # the grid asks for nothing
 
-    def expect(self, job: str, plan: str = "") -> None:
+    def expect(self, job: str, plan: str = "", attempt: int = 0) -> None:
         self._plans[job] = plan
 
     def forget(self, job: str) -> None:
@@ -38,9 +38,9 @@ class Dial:
             task = asyncio.ensure_future(stream.close())
             task.add_done_callback(lambda done: done.exception())
 
-    async def meet(self, job: str, digest: bytes, counter: Counter, account: Account) -> FrameChannel:
+    async def meet(self, job: str, digest: bytes, counter: Counter, account: Account, attempt: int = 0) -> FrameChannel:
         stream = self._streams[job] = self._grid.stream(EXCHANGE)
-        await stream.write(greeting(job, digest, account.stands(), self._plans.get(job, "")))
+        await stream.write(greeting(job, digest, account.stands(), self._plans.get(job, ""), attempt))
         hello = await read_greeting(stream, "the grid", PATIENCE)
         check_plan(hello, digest, "the grid")
         account.take(Stands.of(hello))

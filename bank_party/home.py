@@ -41,6 +41,12 @@ class BankHome(Home):
         scored = any((self._scores / f"{job}.{kind}").exists() for kind in ("csv", "parquet"))
         return super().knows(job) or scored or self.told.knows(job)
 
+    def discard(self, job: str) -> None:
+        super().discard(job)
+        for kind in ("csv", "parquet"):
+            (self._scores / f"{job}.{kind}").unlink(missing_ok=True)
+        self.history.forget(job)
+
     def scores_of(self, job: str) -> Path:
         """The file of a scoring job's results."""
         return self._scores / f"{job}.{self.decision.output}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from common.disk.files import write_private
 from common.errors import LocalProtocolError, PolicyError
 from common.home.outcome import EVALUATION, Challenge, Evaluation, pack_evaluation
 from common.home.record import Refit
-from common.learn.learner import Half
+from common.learn.learner import Half, opens_once
 from common.learn.learners import learner_of
 from common.mpc.fixedpoint import Reals
 from common.party import Party
@@ -45,23 +46,28 @@ class BankRole:
     def budget(self, model: Half, job: str) -> None:
         return None
 
-    def charge_labels(self, table: FeatureTable, job: str, what: str, bits: float) -> None:
-        self.home.told.charge(table, job, what, bits, self.home.policy.label_bits)
+    def charge_labels(self, table: FeatureTable, job: str, what: str, bits: float, *, again: bool = True) -> None:
+        self.home.told.charge(table, job, what, bits, self.home.policy.label_bits, again=again)
 
     def check_labels(self, job: PartyJob, table: FeatureTable, test: Mask) -> None:
         """Charges what the answer tells first, since a job that fails tells it as well."""
         policy, book = self.home.policy, self.home.told
-        self.charge_labels(table, job.id, "whether there are labels enough", FLOORS)
+        self.charge_labels(table, job.id, "whether there are labels enough", FLOORS, again=False)
         check_classes(table, test, Floors(policy.min_per_class, policy.min_test_per_class).moved(table, book.secret()))
 
     async def before_training(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> None:
         """Charges for the grid's weights, if they are opened, the rows that train, and for warnings all that matched."""
         opened = learner_of(plan.model).label_bits(plan.model, beginning.size)
         counted = left_out_bits(job.outcome.counts["own_columns"]) if plan.preparation.coding == "woe" else 0.0
-        for what, bits in (("the grid's weights", opened), ("columns left out", counted)):
+        steps_again = not opens_once(learner_of(plan.model), plan.model)
+        opened *= job.course.left if steps_again else 1.0
+        for what, bits, again in (("the grid's weights", opened, steps_again), ("columns left out", counted, True)):
             if bits:
-                await asyncio.to_thread(self.charge_labels, beginning.trained(), job.id, what, bits)
-        await asyncio.to_thread(self.charge_labels, beginning.rows, job.id, "warnings", FLAGS)
+                told = partial(self.charge_labels, again=again)
+                await asyncio.to_thread(told, beginning.trained(), job.id, what, bits)
+        # Once a training is through, the other party may have heard warnings, and bring about others by what it sends now.
+        told = partial(self.charge_labels, again=job.course.through)
+        await asyncio.to_thread(told, beginning.rows, job.id, "warnings", FLAGS)
 
     async def trained(self, job: PartyJob, plan: TrainPlan, made: Made, heard: Heard | None) -> Kept:
         """Measures the joint model beside the bank's own columns alone, and makes its decision rules of held-out scores."""

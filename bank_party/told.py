@@ -28,6 +28,7 @@ _TABLES = (
     "create table if not exists secret (key blob not null)",
     "create table if not exists told (job text not null, what text not null, bits real not null, rows integer not null)",
 )
+_SAME = "select 1 from told join sets on number = told.rows where job = ? and what = ? and bits >= ? and digest = ?"
 _CHARGES = "select job, what, bits, length(sets.rows) / 8 from told join sets on number = told.rows order by told.rowid"
 _SETS = "select sum(bits), sets.rows from told join sets on number = told.rows group by number"
 
@@ -62,14 +63,19 @@ class ToldBook:
         with self._open() as book:
             return bytes(book.execute("select key from secret").fetchone()[0])
 
-    def charge(self, table: FeatureTable, job: str, what: str, bits: float, limit: float) -> None:
+    def charge(self, table: FeatureTable, job: str, what: str, bits: float, limit: float, *, again: bool = True) -> None:
         """Enters `bits` over these rows, before they are told. limit: most bits of any row.
+
+        again: whether to enter them though this job was charged as much for the same of the same rows before.
 
         Raises PolicyError, whose public text has no number, when a row would have been told more of.
         """
         rows = distinct(row_keys(table))
+        digest = blake2b(rows.tobytes(), digest_size=32).digest()
         with self._open() as book:
             book.execute("begin immediate")
+            if not again and book.execute(_SAME, (job, what, bits, digest)).fetchone():
+                return
             spent = float(_spent(rows, _sets(book)).max(initial=0.0))
             price = bits / max(1, len(rows))
             if spent + price > limit:
@@ -81,7 +87,6 @@ class ToldBook:
                     remedy="Use more or other rows, fewer columns or bins, or a model that stays closed.",
                     public=_PUBLIC,
                 )
-            digest = blake2b(rows.tobytes(), digest_size=32).digest()
             book.execute("insert or ignore into sets (digest, rows) values (?, ?)", (digest, rows.tobytes()))
             ((number,),) = book.execute("select number from sets where digest = ?", (digest,))
             book.execute("insert into told values (?, ?, ?, ?)", (job, what, bits, number))

@@ -54,7 +54,7 @@ CATALOGUE: dict[Opened, Disclosure] = {
             Opened.COUNTS,
             _ALL,
             "ids, rows, columns and bins of each side; ids and rows matched, rows trained and tested;"
-            " stocks dealt ahead; fingerprints of models",
+            " stocks dealt ahead; fingerprints of models; how far an interrupted job is",
             "the dealer must know what to deal",
         ),
         Disclosure(Opened.SPLIT, ("grid",), "which matched rows train and which test", "both must train on the same rows"),

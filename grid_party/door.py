@@ -28,16 +28,19 @@ class Door:
         self._bank = bank
         self._arrived: dict[str, asyncio.Future[tuple[Call, Hello]]] = {}
         self._over: dict[str, asyncio.Event] = {}
+        self._attempts: dict[str, int] = {}
         self._take: Take | None = None
 
     def listen(self, take: Take) -> None:
         self._take = take
 
-    def expect(self, job: str, plan: str = "") -> None:
+    def expect(self, job: str, plan: str = "", attempt: int = 0) -> None:
+        self._attempts[job] = attempt
         self._arrived[job] = asyncio.get_running_loop().create_future()
         self._over[job] = asyncio.Event()
 
     def forget(self, job: str) -> None:
+        self._attempts.pop(job, None)
         if (arrived := self._arrived.pop(job, None)) is not None:
             arrived.cancel()
         if (over := self._over.pop(job, None)) is not None:
@@ -51,12 +54,12 @@ class Door:
         if hello.plan and self._take is not None:
             await self._take(hello.job, hello.plan, call.identity)
         arrived, over = self._arrived.get(hello.job), self._over.get(hello.job)
-        if arrived is None or over is None or arrived.done():
+        if arrived is None or over is None or arrived.done() or hello.attempt != self._attempts[hello.job]:
             raise PeerProtocolError(f"no job {hello.job} waits for the bank here", remedy="Submit it through the coordinator.")
         arrived.set_result((call, hello))
         await over.wait()
 
-    async def meet(self, job: str, digest: bytes, counter: Counter, account: Account) -> FrameChannel:
+    async def meet(self, job: str, digest: bytes, counter: Counter, account: Account, attempt: int = 0) -> FrameChannel:
         try:
             call, theirs = await asyncio.wait_for(asyncio.shield(self._arrived[job]), PATIENCE)
         except TimeoutError:
@@ -64,7 +67,7 @@ class Door:
                 f"the bank did not connect within {PATIENCE:.0f} s",
                 remedy="Check at the bank that it can reach this address.",
             ) from None
-        await call.write(greeting(job, digest, account.stands()))
+        await call.write(greeting(job, digest, account.stands(), attempt=attempt))
         check_plan(theirs, digest, "the bank")
         account.take(Stands.of(theirs))
         channel = FrameChannel(call, "the bank", counter)

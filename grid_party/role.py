@@ -58,7 +58,7 @@ class GridRole:
         """
         return Account(self.home.ledger, min(self.home.policy.scores_per_row, max(1, sources // 2)), scoring)
 
-    def charge_labels(self, table: FeatureTable, job: str, what: str, bits: float) -> None:
+    def charge_labels(self, table: FeatureTable, job: str, what: str, bits: float, *, again: bool = True) -> None:
         raise LocalProtocolError("the grid has no labels to tell of")
 
     def check_labels(self, job: PartyJob, table: FeatureTable, test: Mask) -> None:

@@ -10,6 +10,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, TypeVar
 
+from common.client.lasting import follow_to_its_end
 from common.client.results import Comparison, Job, Jobs
 from common.config import validate
 from common.errors import JobStateError, PlanError
@@ -22,7 +23,7 @@ from common.plan.train import TrainPlan
 from common.process.settings import ClientSettings, load_settings
 from common.wire import coordinator_pb2 as wire
 from common.wire.client import Connection
-from common.wire.methods import CANCEL, LIST, SHOW, SUBMIT, WATCH
+from common.wire.methods import CANCEL, LIST, SHOW, SUBMIT
 from common.wire.tls import Credentials
 
 Config = str | os.PathLike[str] | Mapping[str, Any] | ClientSettings
@@ -80,7 +81,7 @@ class AsyncClient:
 
     async def watch(self, job: str | Job) -> AsyncIterator[Job]:
         """The job now, and again whenever it changes, until it is over."""
-        updates: Any = self._connection.subscribe(WATCH, wire.JobRequest(job=_id(job)))
+        updates = follow_to_its_end(self._connection, _id(job))
         async with aclosing(updates):
             async for update in updates:
                 yield Job.of(update)

@@ -7,6 +7,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+from common.client.lasting import follow_to_its_end
 from common.errors import WattScoreError
 from common.plan.read import AnyPlan
 from common.plan.state import State
@@ -14,7 +15,7 @@ from common.process.settings import ClientSettings, load_settings
 from common.wire import coordinator_pb2 as wire
 from common.wire import plain
 from common.wire.client import Connection
-from common.wire.methods import CANCEL, LIST, SHOW, SUBMIT, WATCH
+from common.wire.methods import CANCEL, LIST, SHOW, SUBMIT
 from common.wire.status import from_fault
 from common.wire.tls import Credentials
 
@@ -57,13 +58,13 @@ class Client:
         return job
 
     def watch(self, job: str) -> Generator[wire.Job]:
-        """The job now, and again whenever it changes, until it is over."""
-        updates = self._connection.subscribe(WATCH, wire.JobRequest(job=job))
+        """The job now, and again whenever it changes, until it is over, though the coordinator is away for a while."""
+        updates = follow_to_its_end(self._connection, job)
         try:
             while (update := self._runner.run(_next(updates))) is not None:
                 yield update
         finally:
-            self._runner.run(updates.aclose())  # type: ignore[attr-defined]
+            self._runner.run(_close(updates))
 
     def show(self, job: str) -> wire.Job:
         found: wire.Job = self._call(SHOW, wire.JobRequest(job=job))
@@ -98,6 +99,10 @@ class Client:
 
 async def _connect(settings: ClientSettings) -> Connection:
     return Connection(settings.coordinator.address, settings.coordinator.who, Credentials.load(settings.tls))
+
+
+async def _close(updates: Any) -> None:
+    await updates.aclose()
 
 
 async def _next(updates: Any) -> wire.Job | None:

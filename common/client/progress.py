@@ -40,6 +40,15 @@ _ENOUGH = 1.0  # seconds of a stage after which its pace says something
 _WAITING = {"queued": "waits for earlier jobs, or for a party to connect", "offered": "both parties look at the plan"}
 
 
+def waits(job: wire.Job) -> str:
+    """What a job that has not begun, or was interrupted, waits for; empty for one that runs or is over."""
+    if job.state != "waiting":
+        return _WAITING.get(job.state, "")
+    missed = [name for name, party in (("grid", job.grid), ("bank", job.bank)) if not party.connected]
+    whom = f"waits for the {' and the '.join(missed)}" if missed else "is about to go on"
+    return f"interrupted, {whom}; it goes on by itself ({job.disturbed.message})"
+
+
 def stages_of(job: wire.Job) -> tuple[str, ...]:
     return STAGES.get(job.kind, ())
 
@@ -116,7 +125,7 @@ class Stages:
     def __rich__(self) -> RenderableType:
         job, pace, now = self._job, self._pace, furthest(self._job)
         if not now.stage and not failure(job):
-            return Text(f"{job.state}: {_WAITING.get(job.state, '')}".rstrip(": "))
+            return Text(f"{job.state}: {waits(job)}".rstrip(": "))
         table = Table(
             Column(width=1), Column(no_wrap=True), Column(ratio=1, no_wrap=True, overflow="ellipsis"), Column(justify="right"),
             box=None, show_header=False, expand=True,
@@ -170,9 +179,9 @@ def _tell(updates: Iterable[wire.Job], console: Console) -> wire.Job:
     for job in updates:
         now = furthest(job)
         stage, order = now.stage or job.state, stages_of(job)
-        if stage == said or not (now.stage or stage in _WAITING):  # a quick job may be over when its first stage is seen
+        if stage == said or not (now.stage or waits(job)):  # a quick job may be over when its first stage is seen
             continue
-        said, about = stage, MEANING.get(stage) or _WAITING.get(stage, "")
+        said, about = stage, MEANING.get(stage) or waits(job)
         place = f"{order.index(stage) + 1} of {len(order)}, " if stage in order else ""
         console.print(escape(f"{job.id}: {place}{stage}: {about}"), highlight=False, soft_wrap=True)
     return job

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from common.client.client import failure
-from common.client.progress import MEANING, clock, warn
+from common.client.progress import MEANING, clock, waits, warn
 from common.disclosure import CATALOGUE, Opened
 from common.plan.state import State
 from common.visible import escape, visible
@@ -26,6 +26,8 @@ def print_jobs(jobs: Sequence[wire.Job], console: Console) -> None:
         found = job.bank.report
         auc = f"{found.evaluation.joint.auc:.3f}" if found.HasField("evaluation") else ""
         lines.append(f"{job.id:<{wide}}  {job.state:<9}  {_when(job.submitted)}  {took:<7}  {auc:<5}  {job.name}")
+        if job.state == "waiting":
+            lines.append(f"  interrupted by: {job.disturbed.message}")
         if job.fault.message:
             lines.append(f"  {job.fault.origin or 'coordinator'}: {job.fault.message}")
     for line in lines:
@@ -37,6 +39,8 @@ def print_job(job: wire.Job, console: Console, opened: bool = True) -> None:
     console.print(f"{job.id}  {escape(job.name)}  [bold]{job.state}[/]", highlight=False)
     if (error := failure(job)) is not None:
         console.print(f"[red]{error.origin or 'coordinator'}:[/] {escape(str(error))}", highlight=False)
+    if job.state == "waiting":
+        console.print(escape(waits(job)), highlight=False)
     warn(job, set(), console)
     if State(job.state) is State.SUCCEEDED:
         if opened:

@@ -13,7 +13,7 @@ from common.coordinator.journal import Journal
 from common.disk.folder import Name
 from common.errors import JobNotFound, WattScoreError
 from common.party import Identity, Party
-from common.plan.read import AnyPlan
+from common.plan.read import AnyPlan, parse_plan
 from common.plan.state import Event, State, after
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2, peer_pb2
@@ -26,6 +26,7 @@ _SEEN = {
     Event.OFFER: "offered",
     Event.ACCEPTED: "started",
     Event.DONE: "succeeded",
+    Event.INTERRUPT: "interrupted",
     Event.FAIL: "failed",
     Event.CANCEL: "cancelled",
 }
@@ -70,12 +71,12 @@ class JobRecord:
 
 
 class Board:
-    """The jobs this coordinator knows, the newest of those that are over. What a restart interrupted is failed when read back.
+    """The jobs this coordinator knows, the newest of those that are over. What a restart interrupted waits when read back.
 
-    most, most_bytes: of jobs that are over.
+    most, most_bytes: of jobs that are over. resume: whether jobs wait; else what was not over has failed.
     """
 
-    def __init__(self, folder: Path, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, folder: Path, most: int = MOST, most_bytes: int = MOST_BYTES, *, resume: bool = True) -> None:
         self._journal, self._most, self._most_bytes = Journal(folder / Name.JOBS), most, most_bytes
         self._records: dict[str, JobRecord] = {}
         self._over: dict[str, int] = {}  # bytes of each job that is over
@@ -84,18 +85,28 @@ class Board:
             self._records[record.id] = record
             self._count(record)
             if not record.state.final:
-                self._move(
-                    record,
-                    Event.FAIL,
-                    peer_pb2.Fault(
-                        kind="PeerLost",
-                        message="the coordinator restarted",
-                        remedy="Submit it again.",
-                        origin="coordinator",
-                    ),
-                )
+                self._read_back(record, resume)
 
         self._trim()
+
+    def _read_back(self, record: JobRecord, resume: bool) -> None:
+        """A job that was not over when this process ended: it goes on, unless jobs do not, or its plan is read no more."""
+        fault = peer_pb2.Fault(
+            kind="PeerLost", message="the coordinator restarted", remedy="Submit it again.", origin="coordinator"
+        )
+        try:
+            record.plan = parse_plan(record.message.plan, f"job {record.id}")
+        except WattScoreError as error:
+            resume, fault = False, to_fault(error, "coordinator")
+        if not resume:
+            self._move(record, Event.FAIL, fault)
+        elif record.state in (State.OFFERED, State.RUNNING):
+            self._move(record, Event.INTERRUPT, fault)
+
+    def unfinished(self) -> list[JobRecord]:
+        """The jobs that are not over, those that were begun first."""
+        found = [record for record in self._records.values() if not record.state.final]
+        return sorted(found, key=lambda record: record.state is State.QUEUED)
 
     async def add(self, plan: AnyPlan, submitter: Identity) -> JobRecord:
         now = time.time()
@@ -132,6 +143,9 @@ class Board:
         except KeyError:
             raise JobNotFound(f"no job {job!r}", remedy="`wattscore jobs` lists them.") from None
 
+    def find(self, job: str) -> JobRecord | None:
+        return self._records.get(job)
+
     def all(self) -> list[JobRecord]:
         return list(self._records.values())
 
@@ -156,13 +170,26 @@ class Board:
             record.message.started = time.time()
         if state.final:
             record.message.ended = time.time()
-        if fault is not None:
+        if event is Event.INTERRUPT:
+            record.message.attempt += 1
+            record.message.interrupted = time.time()
+            for progress in (record.message.grid, record.message.bank):
+                progress.ClearField("progress")
+            if fault is not None:
+                record.message.disturbed.CopyFrom(fault)
+        elif fault is not None:
             record.message.fault.CopyFrom(fault)
         origin = fault.origin if fault is not None and fault.origin else "coordinator"
         note(record, origin, _SEEN[event], most=2 * _MOST_EVENTS)  # how it ended is never left out
         self._save(record)
         self._count(record)
         self._trim()
+
+    def accepted(self, record: JobRecord, party: Party) -> None:
+        """From now on this party has what it would go on from."""
+        note(record, party.value, "accepted")
+        record.party(party).accepted = True
+        self._save(record)
 
     def _count(self, record: JobRecord) -> None:
         if record.state.final:

@@ -10,7 +10,7 @@ from typing import Any
 
 from common.coordinator.board import Board, JobRecord, note
 from common.coordinator.matching import Matching
-from common.errors import PeerLost, PeerProtocolError, PlanError, WattScoreError
+from common.errors import JobStateError, PeerLost, PeerProtocolError, PlanError, WattScoreError
 from common.learn.dealings import MESSAGES, dealings
 from common.logs import Place, within
 from common.mpc.dealer import Dealer
@@ -47,6 +47,8 @@ class Drive:
         self._failed: asyncio.Future[Fault] = loop.create_future()
         self._faults: dict[Party, Fault] = {}
         self._lost: set[Party] = set()
+        self._attempt = record.message.attempt
+        self.met = False  # both parties, in this attempt
         self._heard = 0  # messages of either party
         self._joined = {party: loop.create_future() for party in Party}
         self._nonces: dict[Party, bytes] = {}
@@ -69,15 +71,26 @@ class Drive:
     async def _end(self, fault: Fault) -> None:
         if self.record.state.final:  # it was done at the very moment that something failed
             return
-        event = Event.CANCEL if fault.kind == "JobCancelled" and fault.origin == "client" else Event.FAIL
+        if fault.kind == "JobCancelled" and fault.origin == "client":
+            event = Event.CANCEL
+        else:
+            event = Event.INTERRUPT if self._goes_on(fault) else Event.FAIL
         await self._board.move(self.record, event, fault)
         await self._stop_parties(fault)
 
+    def _goes_on(self, fault: Fault) -> bool:
+        """Whether the job waits and goes on: something was lost, and it is no line that has never carried this job."""
+        settings, gone = self._settings, bool(self._lost) or fault.origin == "coordinator"
+        possible = settings.resume_days > 0 and self._attempt < settings.interruptions
+        return possible and fault.kind == "PeerLost" and (self.met or gone or self._attempt > 0)
+
     async def _play(self) -> None:
         job = self.record.message
-        offer = party_pb2.ToParty(offer=party_pb2.Offer(job=job.id, plan=job.plan, client=job.submitter))
         await self._board.move(self.record, Event.OFFER)
-        await self._tell_both(offer)
+        offer = party_pb2.Offer(job=job.id, plan=job.plan, client=job.submitter, attempt=self._attempt)
+        for party in Party:
+            offer.begun = self.record.party(party).accepted
+            await self._tell(party, party_pb2.ToParty(offer=offer))
         await self._within(_all(self._accepted), "the parties did not both answer the offer")
         await self._board.move(self.record, Event.ACCEPTED)
         serving = asyncio.create_task(self._serve())
@@ -163,12 +176,14 @@ class Drive:
 
     async def take(self, party: Party, message: party_pb2.FromParty) -> None:
         """One message of a party about this job."""
-        self._heard += 1
         what = message.WhichOneof("message")
+        if what is None or getattr(message, what).attempt != self._attempt:
+            return  # of an attempt that is over
+        self._heard += 1
         if (size := message.ByteSize()) > _MOST_SAID:
             raise PeerProtocolError(f"the {party.value} reports too much", expected=f"at most {_MOST_SAID} bytes", got=size)
         if what == "accept" and not self._accepted[party].done():
-            note(self.record, party.value, "accepted")
+            self._board.accepted(self.record, party)
             self._accepted[party].set_result(None)
         elif what == "refuse":
             note(self.record, party.value, "refused")
@@ -177,6 +192,7 @@ class Drive:
             self.fail(message.failed.fault, party)
         elif what == "progress":
             self.place.stage = message.progress.stage
+            self.met |= message.progress.stage not in ("", "connect")
             await self._board.progress(self.record, party, message.progress)
         elif what == "done" and not self._done[party].done():
             note(self.record, party.value, "reported")
@@ -194,8 +210,10 @@ class Drive:
                 self._faults[party] = to_fault(cause, "coordinator")
             self.fail(self._faults.setdefault(party, to_fault(error, party.value)))
 
-    async def deal(self, party: Party, call: Call, nonce: bytes, greeted: int) -> None:
+    async def deal(self, party: Party, call: Call, join: party_pb2.Join, greeted: int) -> None:
         """Serves one party's dealer stream, of which `greeted` bytes were read to know the job, until the party closes it."""
+        nonce = join.nonce
+        self._check_attempt(party, join.attempt)
         if len(nonce) != NONCE_BYTES:
             raise PeerProtocolError(f"the {party.value} joined with no nonce", expected=NONCE_BYTES, got=len(nonce))
         settings = self._settings
@@ -211,8 +229,14 @@ class Drive:
         with within(Place(self.record.id, f"deal to the {party.value}")):
             await channel.read()
 
-    async def match(self, party: Party, call: Call, greeted: int) -> None:
+    def _check_attempt(self, party: Party, attempt: int) -> None:
+        if attempt != self._attempt:
+            text = f"the {party.value} is at another attempt of job {self.record.id}"
+            raise JobStateError(text, job=self.record.id, expected=self._attempt, got=attempt)
+
+    async def match(self, party: Party, call: Call, attempt: int, greeted: int) -> None:
         """Serves one party's stream of tags, of which `greeted` bytes were read, until both know which are common."""
+        self._check_attempt(party, attempt)
         if self._matching is None:
             raise PlanError("the plan of this job does not have the coordinator match ids")
         self._counters[party].received += greeted
@@ -250,9 +274,10 @@ class Drive:
             await self._tell(party, message)
 
     async def _stop_parties(self, fault: Fault) -> None:
+        stop = party_pb2.Stop(job=self.record.id, fault=fault, waits=not self.record.state.final)
         for party in Party:
             with suppress(WattScoreError):
-                await self._tell(party, party_pb2.ToParty(stop=party_pb2.Stop(job=self.record.id, fault=fault)))
+                await self._tell(party, party_pb2.ToParty(stop=stop))
 
 
 def _all(futures: Mapping[Party, asyncio.Future[Any]]) -> asyncio.Future[list[Any]]:

@@ -31,6 +31,8 @@ from common.wire.status import to_fault
 
 _log = logging.getLogger(__name__)
 
+_PAUSE, _MOST_UNMET = 0.25, 7  # seconds before an interrupted job is offered again, doubled at most so often
+_MOST_HELD = 1000  # interrupted jobs that a party may ask about when it registers
 _PAGE, _PAGE_BYTES = 2000, 1 << 20  # of a list of jobs: a message of gRPC holds 4 MiB
 
 
@@ -49,9 +51,12 @@ class Coordinator:
         self._came: dict[Party, about_pb2.Attendance] = {}
         self._arrivals = asyncio.Condition()
         self.links = Links(LINKS)
-        self._queue: deque[JobRecord] = deque()
+        self._queue: deque[JobRecord] = deque(board.unfinished())
         self._queued = asyncio.Event()
+        if self._queue:
+            self._queued.set()
         self._drive: Drive | None = None
+        self._unmet = 0  # attempts one after another in which the parties did not meet
         self._idle, self._stopping, self._let_go = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._idle.set()
 
@@ -74,21 +79,41 @@ class Coordinator:
                 self._queued.clear()
                 continue
             record = self._queue.popleft()
-            if not record.state.final and await self._both_attend(record):
-                await self._run(record)
+            while not record.state.final and await self._both_attend(record) and not self._stopping.is_set():
+                met = await self._run(record)
+                await self._rest(record, met)
+            if record.state.final:
+                await self._tell_over(record)
 
-    async def _run(self, record: JobRecord) -> None:
-        self._drive = Drive(record, self._board, self._settings, self._tell)
+    async def _rest(self, record: JobRecord, met: bool) -> None:
+        """A pause before an interrupted job is offered again: longer each time that the parties do not meet."""
+        self._unmet = 0 if met else min(self._unmet + 1, _MOST_UNMET)
+        if record.state is State.WAITING:
+            with suppress(TimeoutError):
+                async with self._arrivals, asyncio.timeout(_PAUSE * 2**self._unmet):
+                    await self._arrivals.wait_for(lambda: record.state.final or self._stopping.is_set())
+
+    async def _tell_over(self, record: JobRecord) -> None:
+        """To the parties that attend; others ask when they come back."""
+        for party in tuple(self._attending):
+            with suppress(WattScoreError):
+                await self._tell(party, _over(record.id, record))
+
+    async def _run(self, record: JobRecord) -> bool:
+        """One attempt; whether the parties have met in it."""
+        self._drive = drive = Drive(record, self._board, self._settings, self._tell)
         self._idle.clear()
-        with within(self._drive.place), self.links.counting(**self._drive.counters):
+        with within(drive.place), self.links.counting(**drive.counters):
             _log.info("job %s begins", record.id)
             try:
-                await self._drive.run()
+                await drive.run()
             finally:
                 self._drive = None
                 self._idle.set()
-            kind = record.message.fault.kind or None
+            waits = record.state is State.WAITING
+            kind = (record.message.disturbed if waits else record.message.fault).kind or None
             _log.info("job %s %s", record.id, record.message.state, extra={"error": kind})
+        return drive.met
 
     def attends(self, party: Party) -> bool:
         return party in self._attending
@@ -98,8 +123,10 @@ class Coordinator:
         return self._drive.outstanding(party) if self._drive is not None else 0
 
     async def stop(self, reason: str) -> None:
-        """Fails the running job, so that parties and watchers hear why, then lets the parties go."""
+        """Interrupts the running job, so that parties and watchers hear why, then lets the parties go."""
         self._stopping.set()
+        async with self._arrivals:
+            self._arrivals.notify_all()
         if self._drive is not None:
             self._drive.fail(to_fault(PeerLost(reason), "coordinator"))
             with suppress(TimeoutError):
@@ -110,20 +137,28 @@ class Coordinator:
         def missing() -> list[Party]:
             return [party for party in Party if party not in self._attending]
 
+        waits = record.state is State.WAITING
+        limit = self._left(record) if waits else self._settings.attend_timeout
         try:
-            async with self._arrivals, asyncio.timeout(self._settings.attend_timeout):
-                await self._arrivals.wait_for(lambda: not missing() or record.state.final)
+            async with self._arrivals, asyncio.timeout(limit):
+                await self._arrivals.wait_for(lambda: not missing() or record.state.final or self._stopping.is_set())
         except TimeoutError:
             if record.state.final or not missing():  # cancelled, or arrived, at the last moment
                 return not record.state.final
             names = " and the ".join(party.value for party in missing())
+            within = f"{self._settings.resume_days:g} days" if waits else f"{limit:.0f} s"
             error = PeerLost(
-                f"the {names} did not connect to the coordinator within {self._settings.attend_timeout:.0f} s",
+                f"the {names} did not connect to the coordinator within {within}",
                 remedy="Start it, check its coordinator address and its log, and submit again.",
             )
             cut = [self._cut[party] for party in missing() if party in self._cut]
             await self._board.move(record, Event.FAIL, cut[0] if cut else error)
         return not record.state.final
+
+    def _left(self, record: JobRecord) -> float:
+        """Seconds for which an interrupted job still waits."""
+        gone = max(0.0, time.time() - record.message.interrupted)
+        return max(0.0, self._settings.resume_days * 86_400 - gone)
 
     # -- parties ---------------------------------------------------------------------------------------------------
 
@@ -150,6 +185,10 @@ class Coordinator:
             self._attending[party] = call
             self._cut.pop(party, None)
             self._arrivals.notify_all()
+        for job in first.register.held[:_MOST_HELD]:  # once it attends: of what ends from now on it is told
+            record = self._board.find(job)
+            if record is None or record.state.final:
+                await call.write(_over(job, record))
         _log.info("the %s attends as %s", party.value, call.identity)
         waits = [asyncio.ensure_future(c) for c in (self._listen(party, call), self._let_go.wait(), replaced.wait())]
         try:
@@ -206,13 +245,13 @@ class Coordinator:
         party = self._party_of(call)
         if first is None or first.WhichOneof("message") != "join":
             raise PeerProtocolError(f"the {party.value} did not begin by joining a job")
-        await self._running(first.join.job).deal(party, call, first.join.nonce, first.ByteSize())
+        await self._running(first.join.job).deal(party, call, first.join, first.ByteSize())
 
     async def match(self, _: None, call: Call) -> None:
         """One party's stream of tags for one job."""
         hello = await read_greeting(call, str(call.identity), ANSWER)
         party = self._party_of(call)
-        await self._running(hello.job).match(party, call, Frame(hello=hello).ByteSize())
+        await self._running(hello.job).match(party, call, hello.attempt, Frame(hello=hello).ByteSize())
 
     def _running(self, job: str) -> Drive:
         if self._drive is None or self._drive.record.id != job:
@@ -291,15 +330,18 @@ class Coordinator:
             await _until_final(record)
         else:
             fault = party_pb2.Failed(fault={"kind": "JobCancelled", "message": f"cancelled by {who}", "origin": "client"}).fault
+            begun = record.state is State.WAITING
             await self._board.move(record, Event.CANCEL, fault)
             async with self._arrivals:
                 self._arrivals.notify_all()
+            if begun:
+                await self._tell_over(record)
         return self._shown(record)
 
     def _shown(self, record: JobRecord) -> wire.Job:
         message = wire.Job()
         message.CopyFrom(record.message)
-        if record.state in (State.QUEUED, State.OFFERED, State.RUNNING):
+        if not record.state.final:
             message.grid.connected, message.bank.connected = (
                 Party.GRID in self._attending,
                 Party.BANK in self._attending,
@@ -307,11 +349,18 @@ class Coordinator:
         return message
 
 
+def _over(job: str, record: JobRecord | None) -> party_pb2.ToParty:
+    """What is told of a job that is over, or that nobody here knows."""
+    return party_pb2.ToParty(over=party_pb2.Over(job=job, succeeded=record is not None and record.state is State.SUCCEEDED))
+
+
 def _summary(job: wire.Job) -> wire.Job:
     short = wire.Job(
         id=job.id, name=job.name, kind=job.kind, state=job.state, submitter=job.submitter,
         submitted=job.submitted, started=job.started, ended=job.ended,
     )  # fmt: skip
+    if job.state == State.WAITING.value:
+        short.disturbed.CopyFrom(job.disturbed)
     if job.HasField("fault"):
         short.fault.CopyFrom(job.fault)
     if job.bank.report.HasField("evaluation"):

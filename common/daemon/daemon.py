@@ -82,7 +82,13 @@ class PartyDaemon:
         stream = self._coordinator.stream(ATTEND)
         await stream.write(
             wire.FromParty(
-                register=wire.Register(party=self.party.value, protocol=PROTOCOL, software=__version__, time=time.time())
+                register=wire.Register(
+                    party=self.party.value,
+                    protocol=PROTOCOL,
+                    software=__version__,
+                    time=time.time(),
+                    held=self._runner.held(),
+                )
             )
         )
         first = await stream.read()

@@ -25,8 +25,8 @@ class Meeting(Protocol):
     def listen(self, take: Take) -> None:
         """From now on jobs that the other party asks for by itself, without the coordinator, go to `take`."""
 
-    def expect(self, job: str, plan: str = "") -> None:
-        """The job has been accepted: the other party may come.
+    def expect(self, job: str, plan: str = "", attempt: int = 0) -> None:
+        """The job has been accepted, after so many interruptions: the other party may come.
 
         plan: canonical, of a job of this party's own that the other has yet to be asked for.
         """
@@ -34,7 +34,7 @@ class Meeting(Protocol):
     def forget(self, job: str) -> None:
         """The job is over: its stream ends."""
 
-    async def meet(self, job: str, digest: bytes, counter: Counter, account: Account) -> FrameChannel:
+    async def meet(self, job: str, digest: bytes, counter: Counter, account: Account, attempt: int = 0) -> FrameChannel:
         """The channel, after both have greeted and found that they hold the same plan, and that their audit logs go on."""
 
 

@@ -86,9 +86,10 @@ class ProgressReporter:
         send: Callable[[wire.FromParty], Awaitable[None]],
         counters: tuple[Counter, ...],
         on_stage: Callable[[str], None] = lambda name: None,
+        attempt: int = 0,
     ) -> None:
         self._send, self._counters, self._on_stage = send, counters, on_stage
-        self._latest = wire.Progress(job=job)
+        self._latest = wire.Progress(job=job, attempt=attempt)
         self._changed = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 

@@ -7,37 +7,34 @@ import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 
+import numpy as np
 from prometheus_client import CollectorRegistry
 
 from common.daemon.account import Account
 from common.daemon.answers import Answers
-from common.daemon.matching import choose_match
+from common.daemon.conduct import Conduct, Dealt, Running
+from common.daemon.known import check_name, client_of
 from common.daemon.meet import Meeting
 from common.daemon.outcome import ProgressReporter, to_message
 from common.daemon.refusals import Refusals
 from common.daemon.settings import PartySettings
-from common.disk.folder import Name
 from common.disk.refused import refused
-from common.disk.scratch import Scratch
 from common.errors import (
-    IdentityError,
     JobCancelled,
     JobStateError,
     LocalProtocolError,
-    PeerProtocolError,
+    PeerLost,
     WattScoreError,
 )
 from common.home.audit import AuditLog, What
 from common.home.home import Home
 from common.home.jobbook import Offered
-from common.home.models import is_job_name
-from common.home.outcome import Outcome
+from common.home.unfinished import Begun
 from common.learn.dealings import MESSAGES
-from common.mpc.correlations.dealt import DealtCorrelations, NoDealer, take_seed
-from common.mpc.prg import Prg
+from common.mpc.correlations.dealt import take_seed
 from common.mpc.seeds import fresh_nonce
 from common.mpc.session import Openings, Session, Way
 from common.party import Identity
@@ -48,39 +45,21 @@ from common.plan.request import Plan
 from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 from common.process.metrics import JobWatch, PartyMetrics
-from common.rows.featurefile import declared
-from common.stages.job import Desk, PartyJob, Role
+from common.stages.course import Course, Point
+from common.stages.job import Desk, Role
 from common.stages.offer import check_direct, check_offer
-from common.stages.pipeline import run
-from common.stages.predeal import predeal
-from common.stages.promote import promote
 from common.stages.seeds import agree_on_seeds
 from common.wire import party_pb2 as wire
 from common.wire.client import Connection
 from common.wire.methods import DEAL
-from common.wire.peer import Counter, DealerChannel, FrameChannel
+from common.wire.peer import DealerChannel, FrameChannel
 from common.wire.status import from_fault, to_fault
 
 _log = logging.getLogger(__name__)
 
+_END = 10.0  # seconds that a job which is stopped has to end
+
 Send = Callable[[wire.FromParty], Awaitable[None]]
-_Dealt = tuple[DealerChannel, bytes]
-
-
-@dataclass
-class _Running:
-    """A job this party has accepted."""
-
-    plan: AnyPlan
-    client: str
-    watch: JobWatch
-    task: asyncio.Task[None] | None = None
-    cause: WattScoreError | None = None  # why it was told to stop
-    session: Session | None = None
-    entered: bool = False  # its end is in the audit log
-    direct: bool = False  # no coordinator has offered it
-    peer: Counter = field(default_factory=Counter)
-    coordinator: Counter = field(default_factory=Counter)
 
 
 class Runner:
@@ -97,11 +76,11 @@ class Runner:
         desk: Desk | None = None,
     ) -> None:
         """coordinator, desk: None, and what rows are asked at, at a process that runs only what it asks for itself."""
-        self._desk = desk
+        self._conduct = Conduct(role, settings, home, coordinator, desk)
         self._metrics = metrics or PartyMetrics(CollectorRegistry())
-        self.party, self._role, self._settings, self._home = role.party, role, settings, home
+        self.party, self._settings, self._home = role.party, settings, home
         self._meeting, self._coordinator = meeting, coordinator
-        self._jobs: dict[str, _Running] = {}
+        self._jobs: dict[str, Running] = {}
         self._refusals = Refusals(home.audit)
         meeting.listen(self._asked_for)
 
@@ -131,6 +110,8 @@ class Runner:
             self._start(message.start.job, send)
         elif what == "stop":
             self.stop(message.stop.job, from_fault(message.stop.fault))
+        elif what == "over":
+            await self._over(message.over.job, message.over.succeeded)
 
     def stop(self, job: str, cause: WattScoreError) -> None:
         """Ends a job if it is here; the other party hears why."""
@@ -154,12 +135,36 @@ class Runner:
             await asyncio.wait(tasks, timeout=5.0)
         self._refusals.count()
 
+    def held(self) -> list[str]:
+        """The jobs that are not over here."""
+        return self._home.unfinished.jobs()
+
+    async def _over(self, job: str, succeeded: bool) -> None:
+        """The coordinator's last word on a job: only now is a product that was kept certain, or gone."""
+        await self._ended(job, None if succeeded else PeerLost("the coordinator says that the job is over"))
+        if self._home.unfinished.begun(job) is not None and not succeeded:
+            await asyncio.to_thread(self._home.discard, job)
+            _log.info("job %s is over: nothing of it is kept", job)
+        await asyncio.to_thread(self._home.unfinished.forget, job)
+
+    async def _ended(self, job: str, cause: WattScoreError | None) -> None:
+        """Waits until a job that runs here has ended; cause: why it is told to."""
+        if (running := self._jobs.get(job)) is None:
+            return
+        task = running.task
+        if cause is not None:
+            self.stop(job, cause)
+        if task is not None:
+            await asyncio.wait([task], timeout=_END)
+
     async def _offered(self, offer: wire.Offer, send: Send, *, direct: bool = False, ask: str = "") -> None:
         kind, asked, audit, told = "", Offered(offer.job), self._home.audit, None
+        if offer.job in self._jobs and offer.attempt > self._jobs[offer.job].attempt:
+            await self._ended(offer.job, PeerLost("the coordinator offers the job again"))
         try:
-            self._check_name(offer.job, "the other party" if direct else "the coordinator")
+            begun = self._known(offer, direct)
             plan = parse_plan(offer.plan, f"job {offer.job}")
-            kind, client = plan.kind, _client(offer)
+            kind, client = plan.kind, client_of(offer)
             asked = self._asked(offer.job, plan, client)
             told = {"client": client, "kind": kind, "plan": plan.digest().hex(), "beyond": _beyond(plan)}
             self._home.policy.check(plan)
@@ -167,13 +172,15 @@ class Runner:
                 check_direct(plan, self._home.policy)
             if isinstance(plan, Plan):
                 check_offer(plan, self.party, self._settings.datasets, self._home.policy, direct=direct)
-            if isinstance(plan, TrainPlan | ScorePlan | PredealPlan):
+            if begun is None and isinstance(plan, TrainPlan | ScorePlan | PredealPlan):
                 self._home.stocks.check(plan, self.party)
             if isinstance(plan, PromotePlan) and plan.model is not None:
                 self._home.registry.version(plan.model)
             self._home.rates.begin(client, offer.job, self._home.policy)  # last: what is refused is not counted
             audit.check_books(self._home.positions(), self._home.command)
             audit.add(What.OFFER, offer.job, **told)
+            if begun is None and not direct:
+                self._home.unfinished.begin(offer.job, plan.canonical(), client)
             audit.add(What.ACCEPT, offer.job)
         except Exception as caught:  # of any kind: an offer must not end the daemon
             error = refused(caught) or caught
@@ -186,23 +193,30 @@ class Runner:
             self._enter(replace(asked, state="refused", cause=public))
             if kind:  # else it was no offer
                 self._refusals.enter(offer.job, type(error).__name__, told)
-            await send(wire.FromParty(refuse=wire.Refuse(job=offer.job, fault=to_fault(error, self.party.value))))
+            fault = to_fault(error, self.party.value)
+            await send(wire.FromParty(refuse=wire.Refuse(job=offer.job, fault=fault, attempt=offer.attempt)))
             return
-        self._jobs[offer.job] = _Running(plan, client, JobWatch(self._metrics, offer.job, plan.kind), direct=direct)
-        self._meeting.expect(offer.job, ask)
-        self._enter(asked)
+        watch = JobWatch(self._metrics, offer.job, plan.kind)
+        self._jobs[offer.job] = Running(plan, client, watch, attempt=offer.attempt, direct=direct)
+        self._meeting.expect(offer.job, ask, offer.attempt)
+        self._enter(asked, again=begun is not None)
         about = (offer.job, plan.kind, plan.name, client, asked.dataset or "none")
         _log.info("job %s accepted: %s %r asked for by %s, on dataset %s", *about)
-        await send(wire.FromParty(accept=wire.Accept(job=offer.job)))
+        await send(wire.FromParty(accept=wire.Accept(job=offer.job, attempt=offer.attempt)))
+
+    def _known(self, offer: wire.Offer, direct: bool) -> Begun | None:
+        whom = "the other party" if direct else "the coordinator"
+        return check_name(self._home, self.party, offer, whom, runs=offer.job in self._jobs)
 
     def _asked(self, job: str, plan: AnyPlan, client: str) -> Offered:
         dataset = plan.side(self.party).dataset if isinstance(plan, Plan) else ""
         return Offered(job, plan.kind, plan.name, client, dataset, plan.digest().hex())
 
-    def _enter(self, asked: Offered) -> None:
+    def _enter(self, asked: Offered, *, again: bool = False) -> None:
         """A book that cannot be written is logged, and ends no daemon: what must not be lost is charged elsewhere."""
         try:
-            self._home.jobs.enter(asked)
+            if not (again and self._home.jobs.again(asked.job)):
+                self._home.jobs.enter(asked)
         except (OSError, sqlite3.Error):
             _log.exception("job %s: not entered in the book of jobs", asked.job)
 
@@ -211,13 +225,6 @@ class Runner:
             self._home.jobs.end(job, state, cause, counts)
         except (OSError, sqlite3.Error):
             _log.exception("job %s: its end is not entered in the book of jobs", job)
-
-    def _check_name(self, job: str, whom: str) -> None:
-        """Who offers a job names it, and files are named after it: a name must be one, and new here."""
-        if not is_job_name(job):
-            raise PeerProtocolError(f"{whom} offered a job under a name that is none", remedy="Do not trust it.")
-        if job in self._jobs or self._home.knows(job):
-            raise PeerProtocolError(f"{whom} offered job {job} again", remedy="Do not trust it.")
 
     def _start(self, job: str, send: Send) -> None:
         running = self._jobs.get(job)
@@ -229,18 +236,19 @@ class Runner:
         self._jobs.pop(job, None)
         self._meeting.forget(job)
 
-    async def _watched(self, job: str, running: _Running, send: Send) -> None:
+    async def _watched(self, job: str, running: Running, send: Send) -> None:
         """`_run`, counted and with its place in the job in all that is logged."""
         with running.watch:
             running.watch.counting(running.peer, running.coordinator)
             await self._attempt(job, running, send)
 
-    async def _attempt(self, job: str, running: _Running, send: Send) -> None:
-        reporter = ProgressReporter(job, send, (running.peer, running.coordinator), running.watch.stage)
+    async def _attempt(self, job: str, running: Running, send: Send) -> None:
+        counters = (running.peer, running.coordinator)
+        reporter = ProgressReporter(job, send, counters, running.watch.stage, running.attempt)
         try:
             done = await self._compute(job, running, reporter)
             reporter.stop()
-            await send(wire.FromParty(done=wire.Done(job=job, report=done)))
+            await send(wire.FromParty(done=wire.Done(job=job, report=done, attempt=running.attempt)))
             running.watch.ended()
             self._end(job, "done", counts={d.name: value for d, value in done.counts.ListFields()})
             _log.info("job %s done", job)
@@ -255,12 +263,16 @@ class Runner:
                 _log.exception("job %s failed", job)
             reporter.stop()
             with suppress(WattScoreError):
-                await send(wire.FromParty(failed=wire.Failed(job=job, fault=to_fault(cause, self.party.value))))
+                await send(
+                    wire.FromParty(
+                        failed=wire.Failed(job=job, fault=to_fault(cause, self.party.value), attempt=running.attempt)
+                    )
+                )
         finally:
             reporter.stop()
             self._forget(job)
 
-    def _account(self, job: str, running: _Running, error: str) -> None:
+    def _account(self, job: str, running: Running, error: str) -> None:
         """Enters how it ended, once, with all that was opened."""
         if running.entered:
             return
@@ -274,7 +286,7 @@ class Runner:
                 raise  # a job of which there is no account has not succeeded
             _log.exception("the end of job %s is not in the audit log", job)
 
-    async def _compute(self, job: str, running: _Running, reporter: ProgressReporter) -> wire.Report:
+    async def _compute(self, job: str, running: Running, reporter: ProgressReporter) -> wire.Report:
         reporter.stage("connect")
         if running.direct:
             return await self._together(job, running, reporter, None)
@@ -284,19 +296,19 @@ class Runner:
         dealer = DealerChannel(stream, "the coordinator", running.coordinator, MESSAGES)
         nonce = fresh_nonce()
         try:
-            await dealer.join(job, nonce)
+            await dealer.join(job, nonce, running.attempt)
             dealer.start()
             return await self._together(job, running, reporter, (dealer, nonce))
         finally:
             await dealer.stop()
             await stream.close()
 
-    async def _together(self, job: str, running: _Running, reporter: ProgressReporter, dealt: _Dealt | None) -> wire.Report:
+    async def _together(self, job: str, running: Running, reporter: ProgressReporter, dealt: Dealt | None) -> wire.Report:
         """What follows with the other party. dealt: the dealer, and the nonce it was told, where there is one."""
         peer: FrameChannel | None = None
         try:
             account = Account(self._home.audit, job, f"the {self.party.other.value}", self._home.command)
-            peer = await self._meeting.meet(job, running.plan.digest(), running.peer, account)
+            peer = await self._meeting.meet(job, running.plan.digest(), running.peer, account, running.attempt)
             session = running.session = Session(
                 self.party,
                 running.watch.channel(peer),
@@ -304,12 +316,25 @@ class Runner:
                 allowed=running.plan.allowed,
                 enter=partial(_enter_opening, self._home.audit, job),
             )
-            outcome = await self._outcome(job, running, session, dealt, reporter)
+            course, seed = Course(), None
+            if dealt is not None:
+                seed = await agree_on_seeds(session, await take_seed(dealt[0]), dealt[1], self._home.seeds)
+                course = Course(session, self._home.unfinished.points(job), running.attempt)
+                await course.agree()
+                if (kept := course.at(Point.REPORTED)) is not None:
+                    self._account(job, running, "")
+                    return wire.Report.FromString(kept[0]["report"].tobytes())
+                if course.again:  # what was made in vain
+                    await asyncio.to_thread(self._home.discard, job)
+            dealer = (dealt[0], seed) if dealt is not None and seed is not None else None
+            outcome = await self._conduct.outcome(job, running, session, course, dealer, reporter)
             if outcome.champion:
                 position = self._home.registry.position.hex()
                 self._home.audit.add(What.PROMOTE, job, champion=outcome.champion, position=position)
             self._account(job, running, "")
-            return to_message(outcome, running.peer, running.coordinator)
+            report = to_message(outcome, running.peer, running.coordinator)
+            await course.keep(Point.REPORTED, {"report": np.frombuffer(report.SerializeToString(), np.uint8)})
+            return report
         except (Exception, asyncio.CancelledError) as error:
             if peer is not None:
                 cause = running.cause or (
@@ -323,33 +348,6 @@ class Runner:
             if peer is not None:
                 await peer.stop()
 
-    async def _outcome(
-        self, job: str, running: _Running, session: Session, dealt: _Dealt | None, reporter: ProgressReporter
-    ) -> Outcome:
-        plan = running.plan
-        if dealt is None:  # all its randomness is in a stock, whose seeds were looked at when it was dealt
-            return await self._run(job, running, session, DealtCorrelations(self.party, Prg.fresh_seed(), NoDealer()), reporter)
-        dealer, nonce = dealt
-        seed = await agree_on_seeds(session, await take_seed(dealer), nonce, self._home.seeds)
-        if isinstance(plan, PredealPlan):
-            return await predeal(job, plan, session, dealer, seed, self._home.stocks, reporter)
-        if isinstance(plan, PromotePlan):
-            return await promote(job, plan, session, self._home, self._role, reporter)
-        return await self._run(job, running, session, DealtCorrelations(self.party, seed, dealer), reporter)
-
-    async def _run(
-        self, job: str, running: _Running, session: Session, correlations: DealtCorrelations, reporter: ProgressReporter
-    ) -> Outcome:
-        """A training or scoring job."""
-        plan = running.plan
-        if not isinstance(plan, Plan):
-            raise LocalProtocolError("only training and scoring have rows")
-        dataset = declared(self._settings.datasets[plan.side(self.party).dataset])
-        scratch = Scratch(self._settings.data / Name.SCRATCH, self._settings.memory_mib << 20)
-        match = choose_match(plan, job, self._coordinator, running.coordinator)
-        parts = (job, plan, dataset, session, correlations, reporter, self._home, self._role, match, scratch)
-        return await run(PartyJob(*parts, client=running.client, direct=running.direct, desk=self._desk))
-
 
 def _enter_opening(audit: AuditLog, job: str, way: Way, first: Openings) -> None:
     value, kind, direction = way
@@ -359,13 +357,3 @@ def _enter_opening(audit: AuditLog, job: str, way: Way, first: Openings) -> None
 def _beyond(plan: AnyPlan) -> list[str]:
     """The rules that a plan asks to be let pass."""
     return [name for name in ("force", "anew") if getattr(plan, name, False)]
-
-
-def _client(offer: wire.Offer) -> str:
-    """The identity of who asked for the job: rates are by client. Raises PeerProtocolError where the coordinator has none."""
-    try:
-        return str(Identity.parse(offer.client))
-    except IdentityError:
-        raise PeerProtocolError(
-            "the coordinator does not say whose job it offers", remedy="Install the same release there."
-        ) from None

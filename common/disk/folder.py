@@ -22,6 +22,7 @@ class Name(StrEnum):
     RATES = "rates.sqlite"
     SETS = "sets.sqlite"
     STOCK = "stock"
+    UNFINISHED = "unfinished"
     SCRATCH = "scratch"
     JOBS = "jobs.sqlite"
     LOG = LOCAL
@@ -120,6 +121,14 @@ _STOCK = Kept(
     "a stock that comes back could be used twice, and shows data",
     "stocks: deal new ones",
 )
+_UNFINISHED = Kept(
+    Name.UNFINISHED,
+    "what jobs that are not over go on from: places of this side's rows, its shares of weights",
+    "the daemon",
+    BackUp.NEVER,
+    "one that comes back is behind what the other side has, and its job is refused",
+    "interrupted jobs: they fail",
+)
 _SCRATCH = Kept(
     Name.SCRATCH, "columns of the job that runs, in files without a name", "the daemon", BackUp.NO, "temporary", "nothing"
 )
@@ -166,7 +175,7 @@ _OFFERED = Kept(
     "the record of what was asked for",
 )
 
-_BOTH = (_AUDIT, _REGISTRY, _SPENT, _SEEDS, _SETS, _RATES, _OFFERED, _HISTORY, _STOCK, _SCRATCH, _LOG)
+_BOTH = (_AUDIT, _REGISTRY, _SPENT, _SEEDS, _SETS, _RATES, _OFFERED, _HISTORY, _STOCK, _UNFINISHED, _SCRATCH, _LOG)
 GRID: Sequence[Kept] = (_MODELS, _LEDGER, *_BOTH)
 BANK: Sequence[Kept] = (_MODELS, _SCORES, _TOLD, *_BOTH)
 COORDINATOR: Sequence[Kept] = (_JOBS, _LOG)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ from common.home.seedbook import SeedBook
 from common.home.setbook import SetBook
 from common.home.standing import Standing
 from common.home.stocks import Stocks
+from common.home.unfinished import Unfinished
 from common.monitor.book import Book
 from common.monitor.config import MonitorConfig
 from common.plan.policy import Policy
@@ -34,6 +36,7 @@ class Home:
         self.seeds = SeedBook(data / Name.SEEDS)
         self.rates = Rates(data / Name.RATES, self.command)
         self.jobs = JobBook(data / Name.JOBS)
+        self.unfinished = Unfinished(data / Name.UNFINISHED)
         self.sets = SetBook(data / Name.SETS)
         self.registry, self.history = Registry(data / Name.REGISTRY), Book(data / Name.HISTORY)
 
@@ -51,6 +54,12 @@ class Home:
     def standings(self) -> list[Standing]:
         """Where each budget of this party's stands."""
         return []
+
+    def discard(self, job: str) -> None:
+        """Nothing of what a job that is not over has made is left, nor of its model's number in the registry."""
+        self.registry.forget(job)
+        shutil.rmtree(self.models.folder(job), ignore_errors=True)
+        self.stocks.remove(job)
 
     def knows(self, job: str) -> bool:
         """Whether a job of this name has left something here."""

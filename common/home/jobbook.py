@@ -23,6 +23,7 @@ _TRIM = (
     "delete from jobs where (state = 'refused') = ? and number <= coalesce((select number from jobs"
     " where (state = 'refused') = ? order by number desc limit 1 offset ?), 0)"
 )
+_AGAIN = "update jobs set state = 'accepted', ended = 0, cause = '' where job = ? and state in ('accepted', 'failed')"
 _COLUMNS = "job, kind, name, client, dataset, plan, at, state, ended, cause, counts"
 
 
@@ -69,6 +70,11 @@ class JobBook:
         """The number of the newest job, which is never left out."""
         with open_book(self._file, version=_VERSION) as book:
             return int(book.execute("select coalesce(max(number), 0) from jobs").fetchone()[0])
+
+    def again(self, job: str) -> bool:
+        """A job that goes on has not ended; False where it is not in the book."""
+        with open_book(self._file, version=_VERSION) as book:
+            return bool(book.execute(_AGAIN, (job,)).rowcount)
 
     def end(self, job: str, state: str, cause: str = "", counts: Mapping[str, int] | None = None) -> None:
         """How an accepted job ended."""

@@ -95,11 +95,13 @@ class Rates:
             return int(book.execute("select number from counted").fetchone()[0])
 
     def begin(self, client: str, job: str, limits: Limits) -> None:
-        """Counts a job of this client's. Raises PolicyError for one beyond its limit."""
+        """Counts a job of this client's, once. Raises PolicyError for one beyond its limit."""
         now = self._clock()
         with self._open() as book:
             book.execute("begin immediate")
             _forget(book, now)
+            if book.execute("select 1 from jobs where client = ? and job = ?", (client, job)).fetchone():
+                return
             had = [at for (at,) in book.execute("select at from jobs where client = ? order by at", (client,))]
             most = limits.jobs_per_day + sum(word.jobs for word in _words(book, now, client))
             if len(had) >= most:

@@ -142,6 +142,11 @@ class Stocks:
         except sqlite3.IntegrityError:
             raise PolicyError(f"stock {name} is spent: it is a copy", remedy="Deal a new one.") from None
 
+    def remove(self, job: str) -> None:
+        """Deletes the stock that a job has left here; nobody has used it."""
+        self._path(job).unlink(missing_ok=True)
+        sync_folder(self._folder)
+
     def discard(self, label: StockLabel) -> None:
         """Spends a stock that the other party does not hold."""
         _log.warning("stock %s is not at the other party: discarded", label.name)

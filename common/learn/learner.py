@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from common.disk.scratch import Scratch
 from common.features.bins import BinnedColumn
 from common.features.fit import FittedPreparation
 from common.features.options import Preparation
+from common.learn.diary import Diary
 from common.mpc.correlations.asked import Correlations, Demand
 from common.mpc.cost import Cost
 from common.mpc.fixedpoint import Reals
@@ -188,6 +189,28 @@ class Task(Protocol):
 
     async def train(self, session: Session, correlations: Correlations, scratch: Scratch | None = None) -> Trained:
         """Trains together with the other party. What does not fit in memory goes to `scratch`."""
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """A task that says its own state. One that does not begins anew when its training is interrupted."""
+
+    async def resume(self, session: Session, correlations: Correlations, scratch: Scratch | None, diary: Diary) -> Trained:
+        """Trains as `Task.train` does, from where the diary begins."""
+
+
+async def train(
+    task: Task, session: Session, correlations: Correlations, scratch: Scratch | None = None, diary: Diary | None = None
+) -> Trained:
+    """Trains together with the other party, from where the diary begins if the task can."""
+    if diary is None or not isinstance(task, Resumable):
+        return await task.train(session, correlations, scratch)
+    return await task.resume(session, correlations, scratch, diary)
+
+
+def opens_once(learner: object, section: Section) -> bool:
+    """Whether a training that goes on opens nothing again. A learner that does not say so is taken to."""
+    return bool(getattr(learner, "opens_once", lambda _: False)(section))
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,11 @@ class Book:
         with open_book(self._file) as book:
             book.execute("insert or replace into scored values (?, ?, ?)", (job, model, file.name))
 
+    def forget(self, job: str) -> None:
+        """The scores of this job are gone."""
+        with open_book(self._file) as book:
+            book.execute("delete from scored where job = ?", (job,))
+
     def scored(self) -> list[tuple[str, str, str]]:
         """(job, model, name of the file) in the order of writing."""
         with open_book(self._file) as book:

@@ -11,7 +11,7 @@ from common.mpc.counting.masks import CountsDemand
 from common.party import Party
 
 SEEDS = 65  # fingerprints of what was dealt and of the seed made of it; then whether all are new. Section 2
-SIZES = 88  # rows, training rows and columns, agreed before training; fingerprints when both are through, and when both kept
+SIZES = 96  # rows, training rows, columns; the last point of a training; fingerprints when both are through, and when both kept
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ class Kind(Enum):
     MASKED_CHOICE = "masked_choice"
     MASKED_LEAVES = "masked_leaves"
     ASKED = "asked"
+    RESUME = "resume"
     # from the dealer
     SEED = "seed"
     DEALT_PERIODS = "dealt_periods"
@@ -101,6 +102,7 @@ OPENS: dict[Kind, Opened] = {
     Kind.REGISTRY: Opened.COUNTS,
     Kind.SPLIT_TESTS: Opened.TREE_SPLITS,
     Kind.ASKED: Opened.MATCHED_IDS,
+    Kind.RESUME: Opened.COUNTS,
 }
 """What a round of each kind opens. Kinds that are not here carry only masked values: each is uniform by itself."""
 

@@ -70,6 +70,9 @@ class Policy(StrictModel):
         default=200_000, ge=0, description="Rows scored for one client in 24 hours, held-out rows of trainings included."
     )
     models_per_day: int = Field(default=3, ge=0, description="Models of one client that may score a row in 24 hours.")
+    resume_days: float = Field(
+        default=7.0, ge=0.0, le=90.0, description="Days after which a job that was interrupted is not gone on with."
+    )
     stock_mib: int = Field(default=4096, ge=0, description="Disk in MiB for randomness dealt ahead; 0: none is taken.")
     reasons_per_row: int = Field(
         default=0, ge=0, le=2, description="Most reasons of the grid told for each row; 0: none, whatever may_open says."

@@ -1,9 +1,11 @@
 """A job's states and the events that move it: one table. An event that is not in it raises and changes nothing.
 
 QUEUED ──offer──> OFFERED ──accepted──> RUNNING ──done──> SUCCEEDED
-  │                  │                     │
-  ├──cancel──────────┼──cancel─────────────┼──cancel────> CANCELLED
-  └──fail────────────┴──fail───────────────┴──fail──────> FAILED
+                   │   ▲                   │
+                   └───┼──interrupt────────┴──> WAITING
+                       └──────offer────────────────┘
+
+Each of the four that are not over also becomes CANCELLED by cancel, and FAILED by fail.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ class State(Enum):
     QUEUED = "queued"
     OFFERED = "offered"
     RUNNING = "running"
+    WAITING = "waiting"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -30,13 +33,16 @@ class Event(Enum):
     OFFER = "offer"  # both parties are attending and are asked
     ACCEPTED = "accepted"  # both accepted
     DONE = "done"  # both reported
-    FAIL = "fail"  # a refusal, an error, a lost party, a restart
+    INTERRUPT = "interrupt"  # a lost party or line, a restart: it goes on from what both parties keep
+    FAIL = "fail"  # a refusal, an error, a disturbance that lasts too long
     CANCEL = "cancel"  # a client asked
 
     @property
     def told(self) -> str:
         """What has happened to the job, as a participle."""
-        return {"offer": "offered", "fail": "failed", "cancel": "cancelled"}.get(self.value, self.value)
+        return {"offer": "offered", "interrupt": "interrupted", "fail": "failed", "cancel": "cancelled"}.get(
+            self.value, self.value
+        )
 
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
@@ -44,11 +50,16 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.QUEUED, Event.FAIL): State.FAILED,
     (State.QUEUED, Event.CANCEL): State.CANCELLED,
     (State.OFFERED, Event.ACCEPTED): State.RUNNING,
+    (State.OFFERED, Event.INTERRUPT): State.WAITING,
     (State.OFFERED, Event.FAIL): State.FAILED,
     (State.OFFERED, Event.CANCEL): State.CANCELLED,
     (State.RUNNING, Event.DONE): State.SUCCEEDED,
+    (State.RUNNING, Event.INTERRUPT): State.WAITING,
     (State.RUNNING, Event.FAIL): State.FAILED,
     (State.RUNNING, Event.CANCEL): State.CANCELLED,
+    (State.WAITING, Event.OFFER): State.OFFERED,
+    (State.WAITING, Event.FAIL): State.FAILED,
+    (State.WAITING, Event.CANCEL): State.CANCELLED,
 }
 
 

@@ -100,7 +100,14 @@ class CoordinatorSettings(Process):
     stall_timeout: float = Field(
         default=600.0, gt=0, description="Seconds of a running job in which no party reports anything."
     )
-    attend_timeout: float = Field(default=30.0, gt=0, description="Seconds a job waits for both parties to be connected.")
+    attend_timeout: float = Field(default=30.0, gt=0, description="Seconds a new job waits for both parties to be connected.")
+    resume_days: float = Field(
+        default=3.0,
+        ge=0.0,
+        le=30.0,
+        description="Days that an interrupted job waits to go on; 0: what loses a party or a line fails at once.",
+    )
+    interruptions: int = Field(default=50, ge=1, le=10_000, description="Interruptions of a job after which it fails.")
 
 
 class ClientSettings(StrictModel):

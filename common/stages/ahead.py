@@ -17,7 +17,8 @@ from common.disk.scratch import Scratch
 from common.errors import PeerProtocolError, PolicyError
 from common.home.stock import StockFile, StockLabel, StoredArrays, dealing
 from common.home.stocks import MOST, Stocks, inventory
-from common.learn.learner import Ahead, Half, Size, Task, Trained
+from common.learn.diary import Diary
+from common.learn.learner import Ahead, Half, Size, Task, Trained, train
 from common.learn.learners import learner_of, named
 from common.mpc.correlations.asked import Correlations
 from common.mpc.correlations.dealt import DealtCorrelations
@@ -40,13 +41,18 @@ SCORES = Spare(4.0, 1.0, "`wattscore predeal --scores {options}`, or score")  # 
 
 
 async def train_ahead(
-    session: Session, stocks: Stocks, section: Section, task: Task, scratch: Scratch | None = None
+    session: Session,
+    stocks: Stocks,
+    section: Section,
+    task: Task,
+    scratch: Scratch | None = None,
+    diary: Diary | None = None,
 ) -> Trained:
     """Trains as `task.train` does, with a stock that both parties hold. Raises PolicyError if none fits."""
     ahead = learner_of(section).ahead
     with closing(await _take(session, stocks, dealing(ahead(section, task.size)), task.size, TRAINING)) as stock:
         correlations = _stored(session, stock, ahead(section, stock.label.size))
-        return await task.filled(stock.label.size).train(session, correlations, scratch)
+        return await train(task.filled(stock.label.size), session, correlations, scratch, diary)
 
 
 @asynccontextmanager

@@ -167,7 +167,7 @@ def _training(plan: TrainPlan, sizes: Sizes, speed: Speed = Speed()) -> Estimate
             found += learner.cost_scores(party, plan.model, tested)
         costs[party] = found
     steps = learner.steps(plan.model, size.rows)
-    rounds = _begun_rounds(plan, sizes) + 4 + _blocks(size.rows) + 1
+    rounds = _begun_rounds(plan, sizes) + 5 + _blocks(size.rows) + 1
     rounds += learner.rounds(plan.model, size.rows) + tellings * learner.score_rounds(plan.model, held)
     rounds += 3 * (counting.rounds + 1) if counting else 0
     rounds += 3 if plan.dealt == "ahead" else 0

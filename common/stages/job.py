@@ -26,6 +26,7 @@ from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 from common.rows.dataset import DatasetConfig
 from common.rows.table import FeatureTable
+from common.stages.course import Course
 from common.stages.reasons import Named, Texts
 from common.stages.score import Budget
 from common.stages.split import Mask
@@ -137,9 +138,10 @@ class Role(Protocol):
     def budget(self, model: Half, job: str) -> Budget | None:
         """The account charged before scores of a model leave; at the bank none."""
 
-    def charge_labels(self, table: FeatureTable, job: str, what: str, bits: float) -> None:
+    def charge_labels(self, table: FeatureTable, job: str, what: str, bits: float, *, again: bool = True) -> None:
         """At the bank: before so many bits of the labels of these rows leave, whatever becomes of the job.
 
+        again: whether it may be told something else if this job has told it before; else that costs nothing once more.
         Raises PolicyError when more of a row's label would have been told than the bank allows.
         """
 
@@ -184,6 +186,7 @@ class PartyJob:
     scratch: Scratch = field(default_factory=Scratch)
     outcome: Outcome = field(default_factory=Outcome)
     _stage: str = ""
+    course: Course = field(default_factory=Course)
     client: str = field(kw_only=True)  # the identity of who asked for it
     desk: Desk | None = field(default=None, kw_only=True)  # at the bank, of a job whose rows are asked for
     direct: bool = field(default=False, kw_only=True)  # asked for by the bank itself: there is no coordinator, and no dealer
@@ -191,6 +194,11 @@ class PartyJob:
     @property
     def party(self) -> Party:
         return self.session.party
+
+    @property
+    def opened(self) -> tuple[str, ...]:
+        """The names of all that was opened by now, before an interruption too."""
+        return tuple(sorted({value.value for value in self.session.opened} | self.course.earlier))
 
     async def rate(self, rows: FeatureTable, model: str) -> None:
         """Counts these rows as scored by `model` for this client. Raises PolicyError for more than it may have in a day."""

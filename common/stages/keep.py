@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -72,5 +71,4 @@ def keep(job: PartyJob, product: Product, peer_digest: str) -> None:
 
 def discard(job: PartyJob) -> None:
     """Nothing of the job's model is left, nor of its number in the registry."""
-    job.home.registry.forget(job.id)
-    shutil.rmtree(job.home.models.folder(job.id), ignore_errors=True)
+    job.home.discard(job.id)

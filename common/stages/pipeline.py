@@ -11,18 +11,19 @@ import numpy as np
 
 from common import __version__
 from common.disclosure import Opened
+from common.errors import DataError
 from common.features import leaks
 from common.features.binning import Binning, binned_columns
 from common.features.pieces import room
 from common.features.selection import selection
 from common.home.outcome import Outcome
 from common.home.record import Seen, make_record
-from common.learn.learner import Half, Matched, Prepared, Size, Telling
+from common.learn.learner import Half, Matched, Prepared, Size, Telling, train
 from common.learn.learners import learner_of, pack
 from common.match.agree import MatchLimits
 from common.monitor import reference
 from common.mpc.fixedpoint import Reals
-from common.mpc.session import Kind
+from common.mpc.session import Array, Kind
 from common.party import Party
 from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
@@ -34,6 +35,7 @@ from common.stages.align import align, align_directly, unlike
 from common.stages.asked import serve_requests
 from common.stages.champion import find_champion, resolve
 from common.stages.counts import Allowance, bin_columns
+from common.stages.course import Point
 from common.stages.job import Beginning, Heard, Made, PartyJob
 from common.stages.keep import Product, keep_both
 from common.stages.offer import check_width, select
@@ -46,7 +48,7 @@ from common.stages.watch import told, watch
 async def run(job: PartyJob) -> Outcome:
     """The whole of a job; raises the first error, after which nothing of it is kept."""
     await (run_training(job, job.plan) if isinstance(job.plan, TrainPlan) else run_scoring(job, job.plan))
-    job.outcome.opened = sorted(o.value for o in job.session.opened)
+    job.outcome.opened = list(job.opened)
     return job.outcome
 
 
@@ -58,15 +60,12 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         if suspicious := await asyncio.to_thread(leaks.find, loaded.table, loaded.aside):
             job.warn(*suspicious, public=leaks.PUBLIC)
     with job.stage("align"):
-        matched = await align_rows(job, loaded.table, max(plan.limits.min_matched, job.home.policy.min_matched))
-        keys = loaded.table.keys(matched)
-        await asyncio.to_thread(job.home.sets.enter, keys, job.id, job.home.policy.least_difference)
-        test = await split.agree(job.session, keys, plan.split, partial(job.role.check_labels, job))
+        matched, test = await align_training(job, plan, loaded.table, data)
         if plan.mixes_enterprises and job.party is Party.BANK:
             job.warn(split.MIXED, public=split.MIXED)
         order, train_rows = matched[np.argsort(test, kind="stable")], len(test) - int(test.sum())
         table, columns = await asyncio.to_thread(loaded.table.take, order, job.scratch), loaded.columns
-        del loaded, matched, keys, test, order
+        del loaded, matched, test, order
     with job.stage("prepare"):
         binnings = await bin_own_columns(job, plan, columns, table, train_rows)
         most = room(train_rows, plan.limits.rows_per_column)
@@ -86,10 +85,10 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
     with job.stage("train"):
         task = await asyncio.to_thread(learner_of(plan.model).task, plan.model, prepared, own, other, job.scratch)
         job.warn(*task.warnings)
-        if plan.dealt == "ahead":
-            trained = await train_ahead(job.session, job.home.stocks, plan.model, task, job.scratch)
+        if plan.dealt == "ahead" and not job.course.again:  # else its stock is spent: what is left is dealt now
+            trained = await train_ahead(job.session, job.home.stocks, plan.model, task, job.scratch, job.course)
         else:
-            trained = await task.train(job.session, job.correlations, job.scratch)
+            trained = await train(task, job.session, job.correlations, job.scratch, job.course)
         job.count(iterations=task.steps)
     with job.stage("reveal"):
         model = trained.half(job.id, columns, about(job, data))
@@ -99,7 +98,7 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         kept = await job.role.trained(job, plan, made, heard)
         known = await asyncio.to_thread(reference.describe, table, train_rows, heard.u if heard else None)
         packed = pack(model)
-        seen = Seen(job.outcome.counts, job.outcome.seconds, tuple(sorted(o.value for o in job.session.opened)))
+        seen = Seen(job.outcome.counts, job.outcome.seconds, job.opened)
         record = await asyncio.to_thread(make_record, model, table, train_rows, seen, kept.refits, block=prepared.matrix)
         chosen = selection(binnings, model.fitted.sources, plan.preparation) if binnings else None
     await keep_both(job, Product(packed, known, kept, record, chosen))
@@ -127,7 +126,7 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
         loaded = await load(job, require_label=False, columns=model.source)
     if not plan.on_request:
         with job.stage("align"):
-            matched = await align_rows(job, loaded.table, plan.min_matched)
+            matched = await align_scoring(job, plan, loaded.table)
             table = await asyncio.to_thread(loaded.table.take, matched, job.scratch)
             del matched
     with job.stage("score"):
@@ -156,7 +155,7 @@ async def tell_asked(job: PartyJob, plan: ScorePlan, model: Half, table: Feature
     """Scores of the rows asked for to the bank, with a stock if the plan says so and the model needs one; None at the grid."""
     await job.rate(table, model.job)
     budget, telling = job.role.budget(model, job.id), Telling(Kind.SCORES, plan.score_bits)
-    if plan.dealt == "online" or not model.closed:
+    if plan.dealt == "online" or not model.closed or job.course.again:  # a stock that was begun is spent
         return await open_scores(job.session, job.correlations, model, table, telling, budget)
     await charge(job.session, budget, table, model)  # rows that may not be scored use up no stock
     async with scores_ahead(job.session, job.home.stocks, model, table.rows, telling.bits) as (correlations, dealt):
@@ -180,6 +179,46 @@ async def load(job: PartyJob, *, require_label: bool, columns: dict[str, ColumnC
     job.warn(*loaded.warnings)
     job.count(own_rows=loaded.table.rows, own_columns=len(loaded.columns))
     return loaded
+
+
+async def align_training(job: PartyJob, plan: TrainPlan, table: FeatureTable, data: str) -> tuple[Index, split.Mask]:
+    """The places of the rows that both hold, in an order both know, and which of these are held out."""
+    if (kept := job.course.at(Point.ALIGNED)) is not None:
+        return restore_rows(job, *kept, data), kept[0]["test"].astype(np.bool_)
+    matched = await align_rows(job, table, max(plan.limits.min_matched, job.home.policy.min_matched))
+    keys = table.keys(matched)
+    await asyncio.to_thread(job.home.sets.enter, keys, job.id, job.home.policy.least_difference)
+    test = await split.agree(job.session, keys, plan.split, partial(job.role.check_labels, job))
+    await keep_rows(job, data, matched=matched, test=test)
+    return matched, test
+
+
+async def align_scoring(job: PartyJob, plan: ScorePlan, table: FeatureTable) -> Index:
+    """The places of the rows that both hold, in an order both know."""
+    data = await asyncio.to_thread(fingerprint, job.dataset.path)
+    if (kept := job.course.at(Point.ALIGNED)) is not None:
+        return restore_rows(job, *kept, data)
+    matched = await align_rows(job, table, plan.min_matched)
+    await keep_rows(job, data, matched=matched)
+    return matched
+
+
+async def keep_rows(job: PartyJob, data: str, **arrays: Array) -> None:
+    """Keeps the order of rows, with what it is the order of: the dataset by its SHA-256, and how it was read."""
+    facts = {"counts": job.outcome.counts, "data": data, "read": job.dataset.model_dump_json(), "software": __version__}
+    await job.course.keep(Point.ALIGNED, arrays, facts=facts)
+
+
+def restore_rows(job: PartyJob, arrays: dict[str, Array], facts: dict[str, Any], data: str) -> Index:
+    """The order that was kept. Raises DataError where it is no order of this dataset as it is read now."""
+    now = {"data": data, "read": job.dataset.model_dump_json(), "software": __version__}
+    what = {"data": "the dataset's file", "read": "how the dataset is read", "software": "the software"}
+    for name, value in now.items():
+        if facts[name] != value:
+            text = f"{what[name]} has changed since this job was interrupted"
+            raise DataError(text, public=text, remedy="Submit it again.")
+    job.count(**facts["counts"])
+    return arrays["matched"]
 
 
 async def align_rows(job: PartyJob, table: FeatureTable, min_matched: int) -> Index:

@@ -32,6 +32,14 @@ async def promote(job: str, plan: PromotePlan, session: Session, home: Home, rol
     start = time.monotonic()
     registry = home.registry
     anew = not await settle(session, registry, differ=plan.anew)
+    if (moves := registry.moves()) and moves[-1].job == job:  # it was interrupted when both had moved
+        version = registry.version(moves[-1].champion)
+        return Outcome(
+            seconds={"promote": time.monotonic() - start},
+            opened=_opened(session),
+            model_digest=version.digest,
+            champion=version.job,
+        )
     version = registry.version(registry.target(plan))
     await _same_model(session, version, await asyncio.to_thread(home.models.digest, version.job))
     challenge = await _compare(plan, session, home, role, version)
@@ -39,9 +47,13 @@ async def promote(job: str, plan: PromotePlan, session: Session, home: Home, rol
     await _both_at(session, move.position)
     registry.commit()
     await _both_at(session, registry.position)
-    opened = sorted(value.value for value in session.opened)
+    opened = _opened(session)
     seconds = {"promote": time.monotonic() - start}
     return Outcome(seconds=seconds, opened=opened, model_digest=version.digest, champion=version.job, challenge=challenge)
+
+
+def _opened(session: Session) -> list[str]:
+    return sorted(value.value for value in session.opened)
 
 
 async def _same_model(session: Session, version: Version, digest: str) -> None:

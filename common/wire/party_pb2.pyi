@@ -25,56 +25,68 @@ class FromParty(_message.Message):
     def __init__(self, register: _Optional[_Union[Register, _Mapping]] = ..., accept: _Optional[_Union[Accept, _Mapping]] = ..., refuse: _Optional[_Union[Refuse, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ...) -> None: ...
 
 class ToParty(_message.Message):
-    __slots__ = ("offer", "start", "stop", "welcome")
+    __slots__ = ("offer", "start", "stop", "welcome", "over")
     OFFER_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
     STOP_FIELD_NUMBER: _ClassVar[int]
     WELCOME_FIELD_NUMBER: _ClassVar[int]
+    OVER_FIELD_NUMBER: _ClassVar[int]
     offer: Offer
     start: Start
     stop: Stop
     welcome: Welcome
-    def __init__(self, offer: _Optional[_Union[Offer, _Mapping]] = ..., start: _Optional[_Union[Start, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ...) -> None: ...
+    over: Over
+    def __init__(self, offer: _Optional[_Union[Offer, _Mapping]] = ..., start: _Optional[_Union[Start, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., over: _Optional[_Union[Over, _Mapping]] = ...) -> None: ...
 
 class Register(_message.Message):
-    __slots__ = ("party", "protocol", "software", "time")
+    __slots__ = ("party", "protocol", "software", "time", "held")
     PARTY_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     SOFTWARE_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
     party: str
     protocol: int
     software: str
     time: float
-    def __init__(self, party: _Optional[str] = ..., protocol: _Optional[int] = ..., software: _Optional[str] = ..., time: _Optional[float] = ...) -> None: ...
+    held: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, party: _Optional[str] = ..., protocol: _Optional[int] = ..., software: _Optional[str] = ..., time: _Optional[float] = ..., held: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class Offer(_message.Message):
-    __slots__ = ("job", "plan", "client")
+    __slots__ = ("job", "plan", "client", "attempt", "begun")
     JOB_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
     CLIENT_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    BEGUN_FIELD_NUMBER: _ClassVar[int]
     job: str
     plan: str
     client: str
-    def __init__(self, job: _Optional[str] = ..., plan: _Optional[str] = ..., client: _Optional[str] = ...) -> None: ...
+    attempt: int
+    begun: bool
+    def __init__(self, job: _Optional[str] = ..., plan: _Optional[str] = ..., client: _Optional[str] = ..., attempt: _Optional[int] = ..., begun: _Optional[bool] = ...) -> None: ...
 
 class Accept(_message.Message):
-    __slots__ = ("job",)
+    __slots__ = ("job", "attempt")
     JOB_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     job: str
-    def __init__(self, job: _Optional[str] = ...) -> None: ...
+    attempt: int
+    def __init__(self, job: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class Refuse(_message.Message):
-    __slots__ = ("job", "fault")
+    __slots__ = ("job", "fault", "attempt")
     JOB_FIELD_NUMBER: _ClassVar[int]
     FAULT_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     job: str
     fault: _peer_pb2.Fault
-    def __init__(self, job: _Optional[str] = ..., fault: _Optional[_Union[_peer_pb2.Fault, _Mapping]] = ...) -> None: ...
+    attempt: int
+    def __init__(self, job: _Optional[str] = ..., fault: _Optional[_Union[_peer_pb2.Fault, _Mapping]] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class Start(_message.Message):
     __slots__ = ("job",)
@@ -83,15 +95,25 @@ class Start(_message.Message):
     def __init__(self, job: _Optional[str] = ...) -> None: ...
 
 class Stop(_message.Message):
-    __slots__ = ("job", "fault")
+    __slots__ = ("job", "fault", "waits")
     JOB_FIELD_NUMBER: _ClassVar[int]
     FAULT_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FIELD_NUMBER: _ClassVar[int]
     job: str
     fault: _peer_pb2.Fault
-    def __init__(self, job: _Optional[str] = ..., fault: _Optional[_Union[_peer_pb2.Fault, _Mapping]] = ...) -> None: ...
+    waits: bool
+    def __init__(self, job: _Optional[str] = ..., fault: _Optional[_Union[_peer_pb2.Fault, _Mapping]] = ..., waits: _Optional[bool] = ...) -> None: ...
+
+class Over(_message.Message):
+    __slots__ = ("job", "succeeded")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    SUCCEEDED_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    succeeded: bool
+    def __init__(self, job: _Optional[str] = ..., succeeded: _Optional[bool] = ...) -> None: ...
 
 class Progress(_message.Message):
-    __slots__ = ("job", "stage", "done", "total", "warnings", "bytes", "rows", "expected")
+    __slots__ = ("job", "stage", "done", "total", "warnings", "bytes", "rows", "expected", "attempt")
     JOB_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
@@ -100,6 +122,7 @@ class Progress(_message.Message):
     BYTES_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     job: str
     stage: str
     done: int
@@ -108,23 +131,28 @@ class Progress(_message.Message):
     bytes: int
     rows: int
     expected: int
-    def __init__(self, job: _Optional[str] = ..., stage: _Optional[str] = ..., done: _Optional[int] = ..., total: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., bytes: _Optional[int] = ..., rows: _Optional[int] = ..., expected: _Optional[int] = ...) -> None: ...
+    attempt: int
+    def __init__(self, job: _Optional[str] = ..., stage: _Optional[str] = ..., done: _Optional[int] = ..., total: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., bytes: _Optional[int] = ..., rows: _Optional[int] = ..., expected: _Optional[int] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class Failed(_message.Message):
-    __slots__ = ("job", "fault")
+    __slots__ = ("job", "fault", "attempt")
     JOB_FIELD_NUMBER: _ClassVar[int]
     FAULT_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     job: str
     fault: _peer_pb2.Fault
-    def __init__(self, job: _Optional[str] = ..., fault: _Optional[_Union[_peer_pb2.Fault, _Mapping]] = ...) -> None: ...
+    attempt: int
+    def __init__(self, job: _Optional[str] = ..., fault: _Optional[_Union[_peer_pb2.Fault, _Mapping]] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class Done(_message.Message):
-    __slots__ = ("job", "report")
+    __slots__ = ("job", "report", "attempt")
     JOB_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     job: str
     report: Report
-    def __init__(self, job: _Optional[str] = ..., report: _Optional[_Union[Report, _Mapping]] = ...) -> None: ...
+    attempt: int
+    def __init__(self, job: _Optional[str] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class Report(_message.Message):
     __slots__ = ("counts", "seconds", "peer", "coordinator", "peak_mib", "warnings", "opened", "model_digest", "evaluation", "drift", "champion", "challenge")
@@ -273,12 +301,14 @@ class Demand(_message.Message):
     def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., periods: _Optional[_Union[PeriodProduct, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., consumed: _Optional[_Union[Consumed, _Mapping]] = ..., counts: _Optional[_Union[BinCounts, _Mapping]] = ..., scores: _Optional[_Union[Scoring, _Mapping]] = ..., trees: _Optional[_Union[Trees, _Mapping]] = ..., tree_scores: _Optional[_Union[TreeScoring, _Mapping]] = ...) -> None: ...
 
 class Join(_message.Message):
-    __slots__ = ("job", "nonce")
+    __slots__ = ("job", "nonce", "attempt")
     JOB_FIELD_NUMBER: _ClassVar[int]
     NONCE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     job: str
     nonce: bytes
-    def __init__(self, job: _Optional[str] = ..., nonce: _Optional[bytes] = ...) -> None: ...
+    attempt: int
+    def __init__(self, job: _Optional[str] = ..., nonce: _Optional[bytes] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class PeriodProduct(_message.Message):
     __slots__ = ("words",)
@@ -287,14 +317,16 @@ class PeriodProduct(_message.Message):
     def __init__(self, words: _Optional[int] = ...) -> None: ...
 
 class Training(_message.Message):
-    __slots__ = ("rows", "grid_columns", "bank_columns")
+    __slots__ = ("rows", "grid_columns", "bank_columns", "first")
     ROWS_FIELD_NUMBER: _ClassVar[int]
     GRID_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     BANK_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
     rows: int
     grid_columns: int
     bank_columns: int
-    def __init__(self, rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ...) -> None: ...
+    first: int
+    def __init__(self, rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ..., first: _Optional[int] = ...) -> None: ...
 
 class Scoring(_message.Message):
     __slots__ = ("number", "rows", "grid_columns", "bank_columns", "bits")

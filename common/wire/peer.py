@@ -163,9 +163,12 @@ class Stands:
 NOWHERE = Stands()  # of who has no log: the coordinator's line
 
 
-def greeting(job: str, digest: bytes, stands: Stands = NOWHERE, plan: str = "") -> Frame:
-    """The first frame of each side of an exchange. plan: canonical, of a job that no coordinator has offered the other."""
-    hello = Hello(protocol=PROTOCOL, job=job, plan_digest=digest, software=__version__, plan=plan)
+def greeting(job: str, digest: bytes, stands: Stands = NOWHERE, plan: str = "", attempt: int = 0) -> Frame:
+    """The first frame of each side of an exchange. plan: canonical, of a job that no coordinator has offered the other.
+
+    attempt: how often the job was interrupted before.
+    """
+    hello = Hello(protocol=PROTOCOL, job=job, plan_digest=digest, software=__version__, plan=plan, attempt=attempt)
     hello.audit_number, hello.audit_head = stands.number, stands.digest
     hello.held_number, hello.held_head = stands.held_number, stands.held
     return Frame(hello=hello)
@@ -212,8 +215,8 @@ class DealerChannel(FrameChannel):
         super().__init__(stream, whom, counter)
         self._kinds = kinds
 
-    async def join(self, job: str, nonce: bytes) -> None:
-        await self._say(party.Demand(join=party.Join(job=job, nonce=nonce)))
+    async def join(self, job: str, nonce: bytes, attempt: int = 0) -> None:
+        await self._say(party.Demand(join=party.Join(job=job, nonce=nonce, attempt=attempt)))
 
     async def demand(self, demand: Demand) -> None:
         await self._say(demand_message(demand, self._kinds))

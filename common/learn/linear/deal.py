@@ -37,11 +37,12 @@ MOST_SCORINGS, MOST_ROWS, MOST_COLUMNS = 256, 1 << 31, 100_000
 
 @dataclass(frozen=True)
 class TrainingDemand:
-    """Asks the dealer for all that a training consumes; the plan says the rest."""
+    """Asks the dealer for all that a training consumes from step `first` on; the plan says the rest."""
 
     rows: int
     grid_columns: int
     bank_columns: int
+    first: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Work:
     """All that the dealing of a job depends on; it is public.
 
     revealed_bits: the grid of the final weights, None for owned weights. closed: whether they stay shared, to the last bit.
-    joint: whether each gradient is multiplied by the matrix of `joint.joint_matrix`.
+    joint: whether each gradient is multiplied by the matrix of `joint.joint_matrix`. first: the step with which it begins.
     """
 
     steps: list[Step]
@@ -59,6 +60,7 @@ class Work:
     revealed_bits: int | None
     closed: bool = False
     joint: bool = False
+    first: int = 0
 
 
 class Masks:
@@ -79,7 +81,7 @@ class Masks:
         bits = self._work.revealed_bits
         if self._work.joint:
             yield from self._joint_matrix()
-        for step in self._work.steps:
+        for step in self._work.steps[self._work.first :]:
             yield from self._owned_step(step) if bits is None else self._shared_step(step)
         if bits is not None and bits < WEIGHT_SCALE:
             zero = np.zeros(sum(self._work.columns.values()), np.uint64)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from common.learn.linear.course import NOWHERE, Course
 from common.learn.linear.joint import Operand, gradient_number, opened, product
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import (
@@ -149,6 +150,7 @@ class Descent:
     matrices: Matrices
     link: Link
     label: Words | None  # 0 or 1 as a ring word, (n,)
+    course: Course = NOWHERE
 
     async def shared(self, steps: list[Step], start: Words | None = None, joint: Operand | None = None) -> tuple[Share, Share]:
         """Trains on shared weights: this party's shares of its own and of the other's final weights, WEIGHT_SCALE.
@@ -160,7 +162,9 @@ class Descent:
         own, other = self.matrices.own.shape[1], self.matrices.masked.shape[1]
         weights = Blocks(np.zeros(own, np.uint64) if start is None else start, np.zeros(other, np.uint64))
         ahead = Blocks(weights.own << np.uint64(MOMENTUM_SCALE), weights.other)
-        for step in steps:
+        if self.course.first:
+            weights, ahead = Blocks(*self.course.of("weights")), Blocks(*self.course.of("ahead"))
+        for step in steps[self.course.first :]:
             update = await self._shared_step(step, ahead)
             now = weights.split(self.session.party, await self._moved(step, ahead, update, joint))
             # z = w + mu (w - w_before), times 256 so that mu = momentum / 256 is whole: linear, so each share does it alone.
@@ -168,6 +172,8 @@ class Descent:
             ahead = Blocks(now.own * forth - weights.own * back, now.other * forth - weights.other * back)
             weights = now
             self._progress(step, len(steps))
+            kept = {"own_weights": now.own, "other_weights": now.other, "own_ahead": ahead.own, "other_ahead": ahead.other}
+            await self.course.after(step.number, step.rows * (own + other), **kept)
         return Share(weights.own, WEIGHT_SCALE), Share(weights.other, WEIGHT_SCALE)
 
     async def _moved(self, step: Step, ahead: Blocks, update: Blocks, joint: Operand | None) -> Words:
@@ -259,11 +265,16 @@ class Descent:
         """
         own, other = self.matrices.own.shape[1], self.matrices.masked.shape[1]
         weights: Words = np.zeros(own, np.uint64) if start is None else start
-        for step in steps:
+        if self.course.first:
+            weights, _ = self.course.of("weights")
+        for step in steps[self.course.first :]:
             gradient = await self._owned_gradient(step, weights, other)
             moved = (weights << np.uint64(UPDATE_SHIFT)) - gradient + np.uint64(1 << (UPDATE_SHIFT - 1))
             weights = (moved.view(np.int64) >> UPDATE_SHIFT).view(np.uint64)
             self._progress(step, len(steps))
+            kept = {"own_weights": weights, "other_weights": np.zeros(0, np.uint64)}
+            await self.course.after(step.number, step.rows * (own + other), **kept)
+        await self.course.finish(weights, np.zeros(0, np.uint64))
         return weights
 
     async def _owned_gradient(self, step: Step, weights: Words, other: int) -> Words:

@@ -10,6 +10,7 @@ import numpy as np
 from common.disk.scratch import Scratch
 from common.errors import LocalProtocolError
 from common.features.options import Preparation
+from common.learn.diary import Diary, Forgetful
 from common.learn.learner import Ahead, Basis, Half, Matched, Packed, Size, Telling
 from common.learn.linear import cost
 from common.learn.linear.ahead import Widened, dealt_arrays
@@ -85,7 +86,12 @@ class LinearTask:
         return replace(self, inputs=wide)
 
     async def train(self, session: Session, correlations: Correlations, scratch: Scratch | None = None) -> LinearTrained:
-        found = await train(session, correlations, self.inputs, scratch)
+        return await self.resume(session, correlations, scratch, Forgetful())
+
+    async def resume(
+        self, session: Session, correlations: Correlations, scratch: Scratch | None, diary: Diary
+    ) -> LinearTrained:
+        found = await train(session, correlations, self.inputs, scratch, diary)
         columns = len(self.prepared.columns)
         if isinstance(found, Shares):
             return LinearTrained(self.prepared, Shares(found.own[:columns], found.other[: self.other_columns]))
@@ -129,6 +135,10 @@ class Linear:
 
     def label_bits(self, section: Model, size: Size) -> float:
         return label_bits(section, size.grid_columns, self.steps(section, size.rows))
+
+    def opens_once(self, section: Model) -> bool:
+        """With owned weights each step opens a gradient, again where a step is taken again."""
+        return section.weights == "shared"
 
     def ahead(self, section: Model, size: Size) -> Ahead:
         demand, steps = TrainingDemand(size.rows, size.grid_columns, size.bank_columns), make_steps(section, 1 << 16)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from common.errors import PlanError, PolicyError, RangeError
+from common.errors import PeerProtocolError, PlanError, PolicyError, RangeError
 from common.learn.linear.deal import Masks, TrainingDemand, Work
 from common.learn.linear.descent import Step, nesterov, sgd
 from common.mpc.dealer import Dealt, Prgs
@@ -33,7 +33,9 @@ def make_work(model: Model, demand: TrainingDemand) -> Work:
     """All that dealing a training of this size depends on."""
     columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
     steps, link = make_steps(model, demand.rows), model.make_link()
-    return Work(steps, link, demand.rows, columns, model.revealed_bits, model.closed, model.joint)
+    if not 0 <= demand.first < len(steps):
+        raise PeerProtocolError("the parties ask for a training from a step that it has not", got=demand.first)
+    return Work(steps, link, demand.rows, columns, model.revealed_bits, model.closed, model.joint, demand.first)
 
 
 def make_steps(model: Model, rows: int, data_rows: int | None = None) -> list[Step]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 
 from common.disk.scratch import Scratch
+from common.learn.diary import Diary, Forgetful
+from common.learn.linear.course import Course
 from common.learn.linear.deal import TrainingDemand
 from common.learn.linear.descent import Descent
 from common.learn.linear.joint import joint_matrix
-from common.learn.linear.reveal import reveal_weights
+from common.learn.linear.reveal import reveal_weights, tell_weights
 from common.learn.linear.steps import make_steps
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import FACTOR_SCALE, WEIGHT_SCALE, Reals, Words, decode, encode
@@ -56,16 +58,23 @@ class TrainingInputs:
 
 
 async def train(
-    session: Session, correlations: Correlations, inputs: TrainingInputs, scratch: Scratch | None = None
+    session: Session,
+    correlations: Correlations,
+    inputs: TrainingInputs,
+    scratch: Scratch | None = None,
+    diary: Diary | None = None,
 ) -> Reals | Shares:
     """This party's own weights on whitened columns, (m_own,), rounded as the plan says; nothing else is opened.
 
     Of a plan that keeps the model closed, this party's shares of all weights, and nothing is opened. What does not fit in
-    memory goes to `scratch`.
+    memory goes to `scratch`. The training goes on where the diary begins, with fresh masks for what is left of it.
     """
     model, label, room = inputs.model, inputs.label, scratch or Scratch()
     steps, link = make_steps(model, inputs.own.shape[0], inputs.data_rows), model.make_link()
-    await correlations.order(inputs.demand(session.party))
+    course = Course(diary or Forgetful(), len(steps), inputs.own.shape[1], inputs.other_columns)
+    if (last := course.through) is not None:
+        return await _told(session, model, *last)
+    await correlations.order(replace(inputs.demand(session.party), first=course.first))
     matrices = await share_matrices(
         session,
         correlations,
@@ -74,17 +83,26 @@ async def train(
         inputs.other_columns,
         lambda shape: cast(Rows, room.empty(shape, np.uint64)),
     )
-    descent = Descent(session, correlations, matrices, link, None if label is None else label.astype(np.uint64))
+    labels = None if label is None else label.astype(np.uint64)
+    descent = Descent(session, correlations, matrices, link, labels, course)
     first = encode(inputs.start, WEIGHT_SCALE)
     if model.weights == "owned":
-        unit = 2.0**-model.weight_bits
-        weights: Reals = np.rint(decode(await descent.owned(steps, first), WEIGHT_SCALE) / unit) * unit
-        return weights
+        return await _told(session, model, await descent.owned(steps, first), np.zeros(0, np.uint64))
     joint = None
     if model.joint:
         data_rows = inputs.own.shape[0] if inputs.data_rows is None else inputs.data_rows
         joint = await joint_matrix(session, correlations, matrices, data_rows, encode(inputs.gain, FACTOR_SCALE))
     mine, theirs = await descent.shared(steps, first, joint)
     if model.closed:
+        await course.finish(mine.words, theirs.words)
         return Shares(mine.words, theirs.words)
-    return await reveal_weights(session, correlations, len(steps), mine, theirs, model.weight_bits)
+    return await reveal_weights(session, correlations, len(steps), mine, theirs, model.weight_bits, course.finish)
+
+
+async def _told(session: Session, model: Model, own: Words, other: Words) -> Reals | Shares:
+    """What a party holds in the end, of what it has after the last step."""
+    if model.weights == "owned":
+        unit = 2.0**-model.weight_bits
+        weights: Reals = np.rint(decode(own, WEIGHT_SCALE) / unit) * unit
+        return weights
+    return Shares(own, other) if model.closed else await tell_weights(session, own, other, model.weight_bits)

@@ -31,7 +31,7 @@ def make_settings(folder: Path, **values: Any) -> CoordinatorSettings:
     tls = {"certificate": folder / "x.pem", "key": folder / "x.key", "trust": folder}
     parties = {party.value: str(identity) for party, identity in PARTY.items()}
     return CoordinatorSettings.model_validate(
-        {"tls": tls, "data": folder, "listen": "127.0.0.1:0", "clients": [str(CLIENT)], **parties, **values}
+        {"tls": tls, "data": folder, "listen": "127.0.0.1:0", "clients": [str(CLIENT)], **parties, "resume_days": 0, **values}
     )
 
 
@@ -133,8 +133,9 @@ def client(who: Identity = CLIENT) -> Any:
 @asynccontextmanager
 async def office(folder: Path, **settings: Any) -> AsyncIterator[Office]:
     """A working coordinator; its `run` must not have ended by the time the test has."""
-    board = Board(folder)
-    found = Office(Coordinator(make_settings(folder, **settings), board), board)
+    chosen = make_settings(folder, **settings)
+    board = Board(folder, resume=chosen.resume_days > 0)
+    found = Office(Coordinator(chosen, board), board)
     work = asyncio.create_task(found.coordinator.run())
     try:
         yield found

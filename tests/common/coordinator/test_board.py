@@ -57,15 +57,38 @@ async def test_an_event_out_of_place_changes_nothing(tmp_path: Path) -> None:
 
 async def test_what_a_restart_leaves(tmp_path: Path) -> None:
     board = Board(tmp_path)
-    over, waiting = await board.add(PLAN, CLIENT), await board.add(PLAN, CLIENT)
+    over, running, offered, queued = [await board.add(PLAN, CLIENT) for _ in range(4)]
     for event in (Event.OFFER, Event.ACCEPTED, Event.DONE):
         await board.move(over, event)
+    for event in (Event.OFFER, Event.ACCEPTED):
+        await board.move(running, event)
+    await board.move(offered, Event.OFFER)
     again = Board(tmp_path)
-    assert [record.id for record in again.all()] == [over.id, waiting.id]
+    assert [record.id for record in again.all()] == [over.id, running.id, offered.id, queued.id]
     assert again.get(over.id).message == over.message
-    found = again.get(waiting.id)
+    assert [record.id for record in again.unfinished()] == [running.id, offered.id, queued.id]
+    for record in (running, offered):
+        found = again.get(record.id)
+        assert found.state is State.WAITING and found.message.attempt == 1 and found.plan == PLAN
+        assert found.message.disturbed.message == "the coordinator restarted" and not found.message.HasField("fault")
+    assert again.get(queued.id).state is State.QUEUED
+    assert Board(tmp_path).get(running.id).message == again.get(running.id).message  # waiting already: nothing more happens
+
+
+async def test_without_resuming_a_restart_fails_what_was_not_over(tmp_path: Path) -> None:
+    waiting = await Board(tmp_path).add(PLAN, CLIENT)
+    found = Board(tmp_path, resume=False).get(waiting.id)
     assert found.state is State.FAILED and found.message.fault.message == "the coordinator restarted"
     assert Board(tmp_path).get(waiting.id).message == found.message
+
+
+async def test_a_plan_that_this_release_does_not_read_is_no_job_to_go_on_with(tmp_path: Path) -> None:
+    board = Board(tmp_path)
+    record = await board.add(PLAN, CLIENT)
+    record.message.plan = '{"kind": "other"}'
+    await board.move(record, Event.OFFER)
+    found = Board(tmp_path).get(record.id)
+    assert found.state is State.FAILED and found.message.fault.kind == "PlanError"
 
 
 async def test_what_happened_is_in_the_job_and_no_party_can_fill_it(tmp_path: Path) -> None:

@@ -86,6 +86,9 @@ class Runner:
     async def take(self, message: wire.ToParty, send: Any) -> None:
         self.taken.append(str(message.WhichOneof("message")))
 
+    def held(self) -> list[str]:
+        return []
+
     async def stop_all(self, cause: WattScoreError, *, offered: bool = False) -> None:
         self.stopped.append(cause.message)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -198,3 +199,76 @@ async def test_a_lost_coordinator_ends_what_it_offered_and_not_what_the_bank_ask
     await task
     with pytest.raises(PeerLost, match="the grid is shutting down"):
         answers.check()
+
+
+async def again(desk: Desk, attempt: int = 1, *, begun: bool = True, **more: Any) -> wire.FromParty:
+    """The answer to `train-1` when it is offered once more."""
+    offer = {"job": "train-1", "plan": plan(), "client": CLIENT, **more}
+    await desk.runner.take(wire.ToParty(offer=wire.Offer(attempt=attempt, begun=begun, **offer)), desk.send)
+    return desk.sent.pop()
+
+
+async def test_an_interrupted_job_is_accepted_again_counted_once_and_known_after_a_restart(desk: Desk, tmp_path: Path) -> None:
+    await desk.offer(plan())
+    await desk.runner.take(wire.ToParty(stop=wire.Stop(job="train-1", waits=True)), desk.send)
+    assert desk.runner.held() == ["train-1"]
+    answer = await again(desk)
+    assert (answer.accept.job, answer.accept.attempt) == ("train-1", 1)
+    assert desk.door._attempts == {"train-1": 1}
+    after = Desk(tmp_path)  # the same folder, another process
+    assert after.runner.held() == ["train-1"] and (await again(after, 2)).accept.attempt == 2
+    assert [one.state for one in after.home.jobs.jobs()] == ["accepted"]
+    (usage,) = after.home.rates.usage()
+    assert usage.jobs == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"plan": plan(name="other")}, "offered job train-1 again, not as it was"),
+        ({"client": "wattscore://acme/other"}, "offered job train-1 again, not as it was"),
+        ({"attempt": 0}, "offered job train-1 again, not as it was"),
+    ],
+)
+async def test_what_is_offered_again_is_the_same_job(desk: Desk, more: dict[str, Any], says: str) -> None:
+    await desk.offer(plan())
+    await desk.runner.take(wire.ToParty(stop=wire.Stop(job="train-1", waits=True)), desk.send)
+    fault = (await again(desk, **more)).refuse.fault
+    assert fault.kind == "PeerProtocolError" and says in fault.message
+    assert desk.runner.held() == ["train-1"]  # until the coordinator says that it is over
+
+
+async def test_a_party_that_lost_what_it_kept_says_so(desk: Desk) -> None:
+    fault = (await again(desk)).refuse.fault
+    assert (fault.kind, fault.message) == ("DataError", "what the grid kept of job train-1 is lost")
+    assert (await again(desk, begun=False)).accept.attempt == 1  # it was never reached before
+
+
+async def test_a_job_that_has_waited_too_long_is_refused(desk: Desk) -> None:
+    await desk.offer(plan())
+    await desk.runner.take(wire.ToParty(stop=wire.Stop(job="train-1", waits=True)), desk.send)
+    days = desk.home.policy.resume_days
+    desk.home.unfinished._clock = lambda: time.time() + (days + 1) * 86_400
+    fault = (await again(desk)).refuse.fault
+    assert fault.kind == "PolicyError" and f"at most {days:g} days (resume_days)" in fault.message
+
+
+@pytest.mark.parametrize("succeeded", [True, False])
+async def test_the_coordinators_last_word_keeps_or_discards(desk: Desk, succeeded: bool) -> None:
+    await desk.offer(plan())
+    await desk.runner.take(wire.ToParty(stop=wire.Stop(job="train-1", waits=True)), desk.send)
+    model = desk.home.models.folder("train-1")
+    model.mkdir(parents=True)
+    desk.home.registry.enter("train-1", "own", "theirs", "plan")
+    for _ in range(2):  # it may come twice
+        await desk.runner.take(wire.ToParty(over=wire.Over(job="train-1", succeeded=succeeded)), desk.send)
+    assert model.exists() is succeeded and desk.runner.held() == []
+    assert len(desk.home.registry.versions()) == int(succeeded)
+
+
+async def test_a_last_word_on_a_job_that_is_long_over_discards_nothing(desk: Desk) -> None:
+    model = desk.home.models.folder("train-1")
+    model.mkdir(parents=True)
+    for job in ("train-1", "../models/train-1", ""):
+        await desk.runner.take(wire.ToParty(over=wire.Over(job=job)), desk.send)
+    assert model.exists()

@@ -31,6 +31,7 @@ from common.plan.read import make_plan
 from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 from common.rows.dataset import DatasetConfig
+from common.stages.course import Course
 from common.stages.job import PartyJob
 from common.stages.pipeline import run
 from grid_party.home import GridHome
@@ -143,7 +144,7 @@ class Companies:
         raw |= {"keys": ["id", "period"]} if self.monthly else {}
         return make_plan({**raw, **({} if more.get("kind") == "score" else LIMITS), **more}, "plan")
 
-    async def run(self, job: str, plan: TrainPlan | ScorePlan) -> dict[Party, Outcome]:
+    async def run(self, job: str, plan: TrainPlan | ScorePlan, attempt: int = 0) -> dict[Party, Outcome]:
         """The whole job at both parties and the dealer; raises the first error of any."""
         self.trio = self.new_trio(plan.allowed)
         self.reporters = {party: Recorder() for party in Party}
@@ -151,6 +152,12 @@ class Companies:
         async def party(session: Session, correlations: DealtCorrelations) -> Outcome:
             own = session.party
             home = self.opened_home(own)
+            if not attempt:
+                home.unfinished.begin(job, plan.canonical(), CLIENT)
+            course = Course(session, home.unfinished.points(job), attempt)
+            await course.agree()
+            if course.again:
+                home.discard(job)
             return await run(
                 PartyJob(
                     job,
@@ -163,6 +170,7 @@ class Companies:
                     role_of(home),
                     self.match(session) if self.match else self.trio.neutral.match(own),
                     self.scratch(own),
+                    course=course,
                     client=CLIENT,
                 )
             )

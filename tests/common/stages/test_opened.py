@@ -21,7 +21,7 @@ SCORING = {"matched_ids", "period_range", "matched_rows", "counts", "scores"}
 SAID = {
     "psi_sizes": "counts", "psi_tags": "counts", "psi_common": "matched_ids", "period_range": "period_range", "period_bits": "",
     "period_shares": "matched_rows", "shape": "counts", "masked_matrix": "", "masked_u": "", "masked_residual": "",
-    "masked_weights": "", "masked_operand": "", "masked_update": "", "registry": "counts",
+    "masked_weights": "", "masked_operand": "", "masked_update": "", "registry": "counts", "resume": "counts",
 }  # fmt: skip
 BY_THE_GRID, BY_THE_BANK = {"test_scores": "test_scores"}, {"split": "split"}
 TO_THE_NEUTRAL = {"psi_tags", "psi_sizes", "psi_common"}

@@ -24,7 +24,12 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         datasets[side]["declared"] = {**datasets[side]["scratch"], "path": folder / side / "declared.csv", **declared}
     spoken = {"columns": {"g0": {**column, "reason": "Falling use"}}}
     datasets["grid"]["spoken"], datasets["bank"]["spoken"] = {**datasets["grid"]["new"], **spoken}, datasets["bank"]["new"]
-    settings = {"coordinator": {"attend_timeout": ATTEND}, "grid": {"policy": GRID_POLICY}, "bank": {"policy": BANK_POLICY}}
+    # A job that loses somebody fails at once here; `scenarios/kill` is about those that go on.
+    settings = {
+        "coordinator": {"attend_timeout": ATTEND, "resume_days": 0},
+        "grid": {"policy": GRID_POLICY},
+        "bank": {"policy": BANK_POLICY},
+    }
     with Lab(folder, datasets, settings) as lab:
         for prefix, name in (("M", "main"), ("T", "trained"), ("S", "spare")):
             lab.write(name, *make_tables(prefix))

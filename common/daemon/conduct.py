@@ -1,0 +1,100 @@
+"""How an accepted job is run at one party, of whatever kind it is, once both parties have met."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from common.daemon.matching import choose_match
+from common.daemon.outcome import ProgressReporter
+from common.daemon.settings import PartySettings
+from common.disk.folder import Name
+from common.disk.scratch import Scratch
+from common.errors import LocalProtocolError, WattScoreError
+from common.home.home import Home
+from common.home.outcome import Outcome
+from common.mpc.correlations.dealt import DealtCorrelations, NoDealer
+from common.mpc.prg import Prg
+from common.mpc.session import Session
+from common.plan.predeal import PredealPlan
+from common.plan.promote import PromotePlan
+from common.plan.read import AnyPlan
+from common.plan.request import Plan
+from common.process.metrics import JobWatch
+from common.rows.featurefile import declared
+from common.stages.course import Course
+from common.stages.job import Desk, PartyJob, Role
+from common.stages.pipeline import run
+from common.stages.predeal import predeal
+from common.stages.promote import promote
+from common.wire.client import Connection
+from common.wire.peer import Counter, DealerChannel
+
+Dealt = tuple[DealerChannel, bytes]
+
+
+@dataclass
+class Running:
+    """A job this party has accepted."""
+
+    plan: AnyPlan
+    client: str
+    watch: JobWatch
+    task: asyncio.Task[None] | None = None
+    cause: WattScoreError | None = None  # why it was told to stop
+    session: Session | None = None
+    attempt: int = 0  # how often the job was interrupted before
+    entered: bool = False  # its end is in the audit log
+    direct: bool = False  # no coordinator has offered it
+    peer: Counter = field(default_factory=Counter)
+    coordinator: Counter = field(default_factory=Counter)
+
+
+class Conduct:
+    """What a party brings to all of its jobs."""
+
+    def __init__(
+        self, role: Role, settings: PartySettings, home: Home, coordinator: Connection | None, desk: Desk | None
+    ) -> None:
+        self._party, self._role, self._settings, self._home = role.party, role, settings, home
+        self._coordinator, self._desk = coordinator, desk
+
+    async def outcome(
+        self,
+        job: str,
+        running: Running,
+        session: Session,
+        course: Course,
+        dealt: Dealt | None,
+        reporter: ProgressReporter,
+    ) -> Outcome:
+        """dealt: the dealer, and the seed made of what it dealt; None where all randomness is in a stock."""
+        plan = running.plan
+        if dealt is None:  # the seeds of a stock were looked at when it was dealt
+            correlations = DealtCorrelations(self._party, Prg.fresh_seed(), NoDealer())
+            return await self._run(job, running, session, course, correlations, reporter)
+        dealer, seed = dealt
+        if isinstance(plan, PredealPlan):
+            return await predeal(job, plan, session, dealer, seed, self._home.stocks, reporter)
+        if isinstance(plan, PromotePlan):
+            return await promote(job, plan, session, self._home, self._role, reporter)
+        return await self._run(job, running, session, course, DealtCorrelations(self._party, seed, dealer), reporter)
+
+    async def _run(
+        self,
+        job: str,
+        running: Running,
+        session: Session,
+        course: Course,
+        correlations: DealtCorrelations,
+        reporter: ProgressReporter,
+    ) -> Outcome:
+        """A training or scoring job."""
+        plan = running.plan
+        if not isinstance(plan, Plan):
+            raise LocalProtocolError("only training and scoring have rows")
+        dataset = declared(self._settings.datasets[plan.side(self._party).dataset])
+        scratch = Scratch(self._settings.data / Name.SCRATCH, self._settings.memory_mib << 20)
+        match = choose_match(plan, job, self._coordinator, running.coordinator, running.attempt)
+        parts = (job, plan, dataset, session, correlations, reporter, self._home, self._role, match, scratch)
+        return await run(PartyJob(*parts, course=course, client=running.client, direct=running.direct, desk=self._desk))

@@ -1,0 +1,120 @@
+"""Jobs that are not over, and what this party goes on from: a folder a job, each point on disk before what follows it leaves.
+
+Arrays are this party's own rows' places and its shares; no seed and no mask is among them. PROTOCOL.md section 10.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from common.disk.files import make_folder, private_file, sync_folder, write_private
+from common.errors import DataError
+from common.home.models import is_job_name
+from common.mpc.session import Array
+
+_BEGUN, _CONFIRMED, _SUFFIX = "job.json", "confirmed", ".npz"
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A job that this party has accepted: its canonical plan, who asked for it, when; seconds since 1970."""
+
+    plan: str
+    client: str
+    at: float
+
+
+class Points:
+    """One job's points, by ascending number; the numbers are the job's own affair."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def held(self) -> list[int]:
+        return sorted(int(path.stem, 16) for path in self._folder.glob(f"*{_SUFFIX}"))
+
+    def write(self, number: int, arrays: Mapping[str, Array]) -> None:
+        """Outlasts a power cut once it returns. Raises OSError where the disk refuses."""
+        with private_file(self._path(number)) as stream:
+            np.savez(stream, **dict(arrays))  # type: ignore[arg-type]
+
+    def read(self, number: int) -> dict[str, Array]:
+        """Raises DataError for a point that is gone or damaged."""
+        try:
+            with np.load(self._path(number), allow_pickle=False) as found:
+                return dict(found)
+        except (OSError, ValueError, EOFError, BadZipFile):
+            text = "what was kept of an interrupted job is damaged"
+            raise DataError(f"{self._path(number)}: {text}", public=text, remedy="Submit it again.") from None
+
+    def drop(self, gone: Callable[[int], bool]) -> None:
+        """Removes the points of which `gone` is true."""
+        for number in filter(gone, self.held()):
+            self._path(number).unlink()
+        sync_folder(self._folder)
+
+    def confirm(self, number: int) -> None:
+        """Enters that both parties have this point on disk: neither goes back behind it."""
+        write_private(self._folder / _CONFIRMED, str(number).encode())
+
+    @property
+    def confirmed(self) -> int:
+        """The last point that both parties were known to have; 0 for none."""
+        try:
+            return int((self._folder / _CONFIRMED).read_bytes())
+        except FileNotFoundError:
+            return 0
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number:016x}{_SUFFIX}"
+
+
+class Unfinished:
+    """clock: seconds since 1970."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+        make_folder(folder)
+        self._folder, self._clock = folder, clock
+
+    def jobs(self) -> list[str]:
+        """The jobs of which something is kept here, oldest first."""
+        found = [path for path in self._folder.iterdir() if is_job_name(path.name)]
+        return [path.name for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]
+
+    def begin(self, job: str, plan: str, client: str) -> None:
+        """Enters a job, durably, before this party says that it accepts it."""
+        make_folder(folder := self._folder / job)
+        begun = Begun(plan, client, self._clock())
+        write_private(folder / _BEGUN, json.dumps(asdict(begun), ensure_ascii=False).encode())
+
+    def begun(self, job: str) -> Begun | None:
+        """The job as it was entered; None for one that is not here."""
+        if not is_job_name(job):
+            return None
+        try:
+            raw: dict[str, Any] = json.loads((self._folder / job / _BEGUN).read_bytes())
+            return Begun(**raw)
+        except (FileNotFoundError, ValueError, TypeError):  # killed while it was entered: nobody was told of it
+            return None
+
+    def days(self, begun: Begun) -> float:
+        """How long ago it was entered."""
+        return max(0.0, self._clock() - begun.at) / 86_400
+
+    def points(self, job: str) -> Points:
+        return Points(self._folder / job)
+
+    def forget(self, job: str) -> None:
+        """Nothing is kept of it."""
+        if is_job_name(job):
+            shutil.rmtree(self._folder / job, ignore_errors=True)
+            sync_folder(self._folder)

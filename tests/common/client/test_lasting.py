@@ -1,0 +1,64 @@
+"""Who watches a job goes on watching when the coordinator was away, and is told when it stays away."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from common.client import lasting
+from common.client.lasting import follow_to_its_end
+from common.errors import JobNotFound, PeerLost
+from common.wire import coordinator_pb2 as wire
+
+
+class Line:
+    """A connection whose streams say, one after the other, states, and how they end: an error, or in order."""
+
+    def __init__(self, *streams: list[str | Exception]) -> None:
+        self._streams, self.asked = list(streams), 0
+
+    async def subscribe(self, method: Any, request: wire.JobRequest) -> AsyncIterator[wire.Job]:
+        self.asked += 1
+        for said in self._streams.pop(0):
+            if isinstance(said, Exception):
+                raise said
+            yield wire.Job(id=request.job, state=said)
+
+
+AWAY = PeerLost("no connection")
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lasting, "_PAUSE", (0.0,))
+
+
+async def states(line: Line) -> list[str]:
+    connection: Any = line
+    return [job.state async for job in follow_to_its_end(connection, "train-1")]
+
+
+async def test_a_watcher_outlives_the_coordinator() -> None:
+    line = Line(["running", AWAY], [AWAY], [AWAY], ["waiting", "running"], ["running", "succeeded", "never"])
+    assert await states(line) == ["running", "waiting", "running", "running", "succeeded"]
+    assert line.asked == 5
+
+
+async def test_one_that_was_never_reached_is_said_at_once() -> None:
+    with pytest.raises(PeerLost, match="no connection"):
+        await states(Line([AWAY]))
+    with pytest.raises(PeerLost, match="has ended the stream"):
+        await states(Line([]))
+
+
+async def test_one_that_stays_away_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lasting, "AWAY", -1.0)
+    with pytest.raises(PeerLost, match="no connection"):
+        await states(Line(["running", AWAY], [AWAY]))
+
+
+async def test_what_it_answers_is_no_absence() -> None:
+    with pytest.raises(JobNotFound):
+        await states(Line(["running", AWAY], [JobNotFound("no job 'train-1'")]))

@@ -1,0 +1,64 @@
+"""What a party goes on from: there after a kill, whole or not at all, and gone when its job is over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.errors import DataError
+from common.home.unfinished import Unfinished
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Unfinished:
+    return Unfinished(tmp_path / "unfinished", lambda: 86_400.0)
+
+
+def test_a_job_is_known_until_it_is_forgotten(book: Unfinished, tmp_path: Path) -> None:
+    assert book.jobs() == [] and book.begun("train-1") is None
+    book.begin("train-1", '{"kind": "train"}', "wattscore://acme/client")
+    again = Unfinished(tmp_path / "unfinished", lambda: 3 * 86_400.0)
+    assert again.jobs() == ["train-1"]
+    begun = again.begun("train-1")
+    assert begun is not None and (begun.plan, begun.client) == ('{"kind": "train"}', "wattscore://acme/client")
+    assert again.days(begun) == 2.0
+    assert Unfinished(tmp_path / "unfinished", lambda: 0.0).days(begun) == 0.0  # the clock was set back
+    again.forget("train-1")
+    again.forget("train-1")
+    assert again.jobs() == [] and again.begun("train-1") is None and not list((tmp_path / "unfinished").iterdir())
+
+
+def test_a_job_that_was_being_entered_is_not_begun(book: Unfinished, tmp_path: Path) -> None:
+    (tmp_path / "unfinished" / "train-1").mkdir()
+    (tmp_path / "unfinished" / "train-1" / "job.json").write_text('{"plan": "')
+    assert book.begun("train-1") is None and book.jobs() == ["train-1"]
+    book.forget("../train-1")  # a name that is none reaches no other folder
+    assert book.jobs() == ["train-1"]
+
+
+def test_points_are_read_as_written_and_dropped_as_told(book: Unfinished) -> None:
+    book.begin("train-1", "{}", "c")
+    points = book.points("train-1")
+    for number in (3, 1, 2):
+        points.write(number, {"words": np.array([number], np.uint64), "empty": np.zeros(0)})
+    assert points.held() == [1, 2, 3]
+    assert {name: array.tolist() for name, array in points.read(2).items()} == {"words": [2], "empty": []}
+    points.drop(lambda number: number > 1)
+    assert points.held() == [1] and points.confirmed == 0
+    points.confirm(1)
+    assert book.points("train-1").confirmed == 1
+
+
+def test_a_damaged_point_says_so(book: Unfinished, tmp_path: Path) -> None:
+    book.begin("train-1", "{}", "c")
+    points = book.points("train-1")
+    points.write(1, {"words": np.arange(100)})
+    (file,) = (tmp_path / "unfinished" / "train-1").glob("*.npz")
+    for data in (file.read_bytes()[:-40], b"", b"pickle"):
+        file.write_bytes(data)
+        with pytest.raises(DataError, match="what was kept of an interrupted job is damaged"):
+            points.read(1)
+    with pytest.raises(DataError):
+        points.read(2)

@@ -1,0 +1,90 @@
+"""Lines between processes that can be cut, stalled and healed: TCP relays on loopback, in a thread of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Self
+
+from common.trial.processes import free_ports
+
+_PIECE = 1 << 16
+
+
+class Lines:
+    """Each line has a name, and leads to a port. Use as a context manager."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._ports: dict[str, int] = {}
+        self._targets: dict[str, int] = {}
+        self._open: dict[str, set[asyncio.StreamWriter]] = {}
+        self._down: set[str] = set()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in self._ports:
+            self.cut(name)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def port(self, name: str, target: int) -> int:
+        """The port at this end of a line that leads to `target` from now on."""
+        self._targets[name] = target
+        if name not in self._ports:
+            (self._ports[name],) = free_ports(1)
+            self._open[name] = set()
+            self._do(lambda: self._listen(name))
+        return self._ports[name]
+
+    def cut(self, name: str) -> None:
+        """Breaks what is open on it; what comes is refused until it is healed."""
+        self._down.add(name)
+        self._do(lambda: self._break(name))
+
+    def heal(self, name: str) -> None:
+        self._down.discard(name)
+
+    def _do(self, work: Callable[[], Awaitable[None]]) -> None:
+        async def doing() -> None:
+            await work()
+
+        asyncio.run_coroutine_threadsafe(doing(), self._loop).result(10)
+
+    async def _listen(self, name: str) -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await self._serve(name, reader, writer)
+
+        await asyncio.start_server(serve, "127.0.0.1", self._ports[name])
+
+    async def _serve(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if name in self._down:
+            writer.transport.abort()
+            return
+        try:
+            far, out = await asyncio.open_connection("127.0.0.1", self._targets[name])
+        except OSError:
+            writer.transport.abort()
+            return
+        self._open[name] |= {writer, out}
+        await asyncio.gather(_pump(reader, out), _pump(far, writer))
+        self._open[name] -= {writer, out}
+
+    async def _break(self, name: str) -> None:
+        for writer in self._open[name]:
+            writer.transport.abort()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(_PIECE):
+            writer.write(data)
+            await writer.drain()
+    writer.close()

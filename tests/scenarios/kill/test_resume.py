@@ -1,0 +1,111 @@
+"""A job outlives each kill and each cut of a line: it goes on from what both parties have on disk, and ends as undisturbed."""
+
+from __future__ import annotations
+
+import pytest
+
+from common.client.client import Client
+from common.disk.folder import Name
+from tests.scenarios.end_to_end.lab import eventually, make_plan, measured, until_training
+from tests.scenarios.kill.town import DAEMONS, LINES, PARTIES, Town, faults
+
+PLAN = make_plan("rows", model={"iterations": 120})
+SUBMITTED: list[str] = []  # of this module's town
+
+
+def ends_well(town: Town, client: Client, job: str, attempts: int | None = 1) -> None:
+    """The job succeeds in so many attempts, and its model is that of a training that nothing disturbed."""
+    found = town.until(client, job)
+    assert found.state == "succeeded", found.fault.message
+    assert attempts is None or found.attempt == attempts
+    eventually(town.settled)
+    assert abs(measured(town, found).joint.auc - _undisturbed(town, client)) <= 0.0005
+
+
+def begin(client: Client) -> str:
+    SUBMITTED.append(job := until_training(client, PLAN))
+    return job
+
+
+def _undisturbed(town: Town, client: Client, known: dict[str, float] = {}) -> float:  # noqa: B006
+    """The AUC of the same training when nothing happens."""
+    if not known:
+        SUBMITTED.append(job := client.submit(PLAN).id)
+        done = town.until(client, job)
+        assert (done.state, done.attempt) == ("succeeded", 0)
+        known["auc"] = measured(town, done).joint.auc
+    return known["auc"]
+
+
+@pytest.mark.parametrize("name", DAEMONS)
+def test_a_process_killed_while_training(town: Town, client: Client, name: str) -> None:
+    job = begin(client)
+    town.kill(name)
+    if name != "coordinator":
+        eventually(lambda: client.show(job).state == "waiting")
+        shown = client.show(job)
+        assert not getattr(shown, name).connected and shown.disturbed.kind == "PeerLost" and name in shown.disturbed.message
+    town.start(name)
+    with town.client() as again:
+        ends_well(town, again, job)
+
+
+@pytest.mark.parametrize("name", DAEMONS)
+def test_a_process_told_to_stop_while_training(town: Town, client: Client, name: str) -> None:
+    job = begin(client)
+    town.restart(name)
+    with town.client() as again:
+        ends_well(town, again, job)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_line_cut_while_training(town: Town, client: Client, line: str) -> None:
+    job = begin(client)
+    town.lines.cut(line)
+    try:
+        eventually(lambda: client.show(job).state != "running")
+    finally:
+        town.lines.heal(line)
+    ends_well(town, client, job, None)
+
+
+def test_what_holds_when_all_is_over(town: Town, client: Client) -> None:
+    assert faults(town, client, SUBMITTED) == []
+
+
+def test_a_waiting_job_is_cancelled_and_nothing_of_it_is_kept(town: Town, client: Client) -> None:
+    job = begin(client)
+    town.kill("bank")
+    eventually(lambda: client.show(job).state == "waiting")
+    assert client.cancel(job).state == "cancelled"
+    town.start("bank")
+    eventually(town.settled)
+    assert not any((town.data(party) / Name.MODELS / job).exists() for party in PARTIES)
+    assert client.show(job).state == "cancelled"
+
+
+def test_a_party_that_has_lost_its_folder_ends_the_job(town: Town, client: Client) -> None:
+    job = begin(client)
+    town.kill("grid")
+    for path in (town.data("grid") / Name.UNFINISHED / job).iterdir():
+        path.unlink()
+    town.start("grid")
+    found = town.until(client, job)
+    assert (found.state, found.fault.message) == ("failed", f"what the grid kept of job {job} is lost")
+    eventually(town.settled)
+
+
+def test_a_dataset_that_has_changed_ends_the_job(town: Town, client: Client) -> None:
+    job = begin(client)
+    town.kill("bank")
+    table = town.table("bank", "rows")
+    before = table.read_text()
+    table.write_text(before + before.splitlines()[-1].replace("K0", "Z0") + "\n")
+    town.start("bank")
+    try:
+        found = town.until(client, job)
+    finally:
+        table.write_text(before)
+    said = "the dataset's file has changed since this job was interrupted"
+    assert (found.state, found.fault.kind, found.fault.message) == ("failed", "DataError", said)
+    eventually(town.settled)

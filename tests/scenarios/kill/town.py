@@ -1,0 +1,146 @@
+"""Three daemons that are killed, stopped, stalled and cut off from each other, and what must hold all the same."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from common.client.client import Client
+from common.disk.folder import Name
+from common.home.registry import Registry
+from common.plan.state import State
+from common.wire import coordinator_pb2 as wire
+from tests.patience import patience
+from tests.scenarios.end_to_end.lab import BANK_POLICY, GRID_POLICY, Lab, dataset_files, make_tables
+from tests.scenarios.kill.lines import Lines
+from tests.scenarios.kill.masks import read_frames, seeds_of, twice
+
+DAEMONS, PARTIES = ("coordinator", "grid", "bank"), ("grid", "bank")
+LINES = ("grid-coordinator", "bank-coordinator", "bank-grid")
+_MANY = {"scores_per_row": 1000}  # models of a row: many jobs are about the same rows here
+
+
+class Town(Lab):
+    """A lab whose daemons are victims, with lines between them that can be cut. `rows` is a dataset of both sides."""
+
+    def __init__(self, folder: Path, lines: Lines, **coordinator: Any) -> None:
+        settings = {
+            "coordinator": {"attend_timeout": patience(20), **coordinator},
+            "grid": {"policy": {**GRID_POLICY, **_MANY}},
+            "bank": {"policy": {**BANK_POLICY, "label_bits": 1000.0}},
+        }
+        super().__init__(folder, dataset_files(folder, ("rows",)), settings)
+        self.lines = lines
+        self.write("rows", *make_tables("K", 2400, grid_columns=30))
+
+    def command(self, name: str) -> list[str]:
+        return [sys.executable, "-m", "tests.scenarios.kill.victim", name]
+
+    def _config(self, name: str) -> dict[str, Any]:
+        config = super()._config(name)
+        for key, target in (("coordinator", "coordinator"), ("peer", "grid")):
+            if "address" in config.get(key, {}) and (port := self.ports[target]) is not None:
+                line = self.lines.port(f"{name}-{target}", port)
+                config[key] = {**config[key], "address": f"127.0.0.1:{line}"}
+        return config
+
+    def tell(self, name: str, what: str, text: str | None) -> None:
+        """Disturbs a victim from within, or no more; see `victim`."""
+        file = self.folder / f"{name}.{what}"
+        if text is None:
+            file.unlink(missing_ok=True)
+        else:
+            (part := file.with_suffix(".part")).write_text(text)
+            part.replace(file)
+
+    def dead(self) -> list[str]:
+        return [name for name in DAEMONS if self.processes[name].poll() is not None]
+
+    def revive(self) -> None:
+        """Starts what is dead."""
+        for name in self.dead():
+            self.start(name)
+
+    def stall(self, name: str, seconds: float) -> None:
+        """A machine that stands still for a while."""
+        self.processes[name].send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        self.processes[name].send_signal(signal.SIGCONT)
+
+    def settled(self) -> bool:
+        """Whether neither party keeps anything of a job that is not over."""
+        return not any(list((self.data(party) / Name.UNFINISHED).iterdir()) for party in PARTIES)
+
+    def until(self, client: Client, job: str, seconds: float = 90.0) -> wire.Job:
+        """The job once it is over, whatever dies meanwhile: that is started again at once."""
+        return self.attended(lambda: (found := client.show(job)) and State(found.state).final and found, seconds)
+
+    def attended(self, good: Callable[[], Any], seconds: float) -> Any:
+        """What `good` gives once it is true; what is dead is started again, and an answer that fails is asked for again."""
+        end, last = time.monotonic() + patience(seconds), None
+        while time.monotonic() < end:
+            self.revive()
+            try:
+                if found := good():
+                    return found
+            except Exception as error:  # the coordinator is away
+                last = error
+            time.sleep(0.1)
+        raise AssertionError(f"it did not come true: {last}")
+
+
+def stored(town: Town, party: str) -> dict[str, list[str]]:
+    """What a party has of jobs: names of models, scores and stocks."""
+    found = {}
+    for name in (Name.MODELS, Name.SCORES, Name.STOCK):
+        folder = town.data(party) / name
+        found[name.value] = sorted(path.stem for path in folder.iterdir()) if folder.exists() else []
+    return found
+
+
+def faults(town: Town, client: Client, submitted: Sequence[str], failed: Sequence[str] = ()) -> list[str]:
+    """What does not hold of these jobs, each of which was to succeed but those that were to fail; empty where all is well."""
+    found: list[str] = []
+
+    def must(good: bool, said: str) -> None:
+        if not good:
+            found.append(said)
+
+    jobs = {job.id: job for job in client.jobs()}
+    must(sorted(jobs) == sorted(submitted), f"jobs lost or doubled: {sorted(set(jobs) ^ set(submitted))}")
+    wrong = [f"{job.id} {job.state}" for job in jobs.values() if (job.state == "failed") != (job.id in failed) or not job.ended]
+    must(not wrong, f"states: {wrong}")
+    trained = sorted(job.id for job in jobs.values() if (job.kind, job.state) == ("train", "succeeded"))
+    scored = sorted(job.id for job in jobs.values() if (job.kind, job.state) == ("score", "succeeded"))
+    grid, bank = (stored(town, party) for party in PARTIES)
+    must(grid["models"] == bank["models"] == trained, f"models: {grid['models']}, {bank['models']}, of {trained}")
+    must(bank["scores"] == scored, f"scores: {bank['scores']}, of {scored}")
+    must(grid["stock"] == bank["stock"], f"stocks: {grid['stock']}, {bank['stock']}")
+    must(town.settled(), "something is kept of jobs that are over")
+    ours, theirs = (Registry(town.data(party) / Name.REGISTRY) for party in PARTIES)
+    halves = [[(v.number, v.job, v.digest, v.peer_digest, v.stage) for v in registry.versions()] for registry in (ours, theirs)]
+    turned = [(number, job, peer, own, stage) for number, job, own, peer, stage in halves[1]]
+    must(halves[0] == turned, f"registries: {halves}")
+    must(ours.position == theirs.position, "the registries stand at different moves")
+    twice_charged = [key for key, count in charges(town).items() if count > 1 and key[1] != "warnings"]
+    must(not twice_charged, f"charged twice: {twice_charged}")
+    for party in PARTIES:
+        must(not (found := twice(read_frames(town.folder / f"{party}.frames"))), f"{party}: two values under one mask: {found}")
+        again = [mark for mark, lives in seeds_of(town.folder / f"{party}.seeds").items() if len(lives) > 1]
+        must(not again, f"{party}: a seed in two lives: {again}")
+    return found
+
+
+def charges(town: Town) -> Counter[tuple[str, str]]:
+    """How often each job was charged for what at the bank."""
+    with ExitStack() as closing:
+        book = sqlite3.connect(town.data("bank") / Name.TOLD)
+        closing.callback(book.close)
+        return Counter(book.execute("select job, what from told").fetchall())

@@ -1,0 +1,105 @@
+"""A daemon that records every masked array it sends, and is disturbed from within as files beside its configuration say.
+
+    python -m tests.scenarios.kill.victim NAME serve --config FOLDER/NAME.toml
+
+`NAME.kill` holds a number: after so many arrays it ends as by `kill -9`, before the last one leaves. While there is a file
+`NAME.full`, its disk takes nothing. `NAME.clock` holds seconds by which its clock is wrong. `NAME.frames` gets the record, and
+`NAME.seeds` the fingerprint of each seed that it expands, with its process id.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import bank_party.__main__
+import common.coordinator.__main__
+import grid_party.__main__
+from common.mpc.prg import Prg
+from common.mpc.seeds import fingerprint
+from common.mpc.session import Array, Round
+from common.wire.peer import DealtChannel, FrameChannel
+
+MAIN: dict[str, Any] = {
+    "coordinator": common.coordinator.__main__.main,
+    "grid": grid_party.__main__.main,
+    "bank": bank_party.__main__.main,
+}
+_fsync, _time = os.fsync, time.time
+MASKED = ("masked_", "period_bits")
+
+
+class Victim:
+    """name: of the daemon. folder: where it is told when to end, and keeps its record."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self._kill, self._full, self._clock = (folder / f"{name}.{what}" for what in ("kill", "full", "clock"))
+        self._left = 0
+        self._frames = (folder / f"{name}.frames").open("ab")
+        self._seeds = (folder / f"{name}.seeds").open("a")
+        self._known = set[bytes]()
+
+    def sends(self, round: Round, values: Array) -> None:
+        """Before an array leaves: it is recorded though it may never leave, as its mask is used up."""
+        if round.kind.value.startswith(MASKED):
+            np.save(self._frames, np.frombuffer(round.kind.value.encode(), np.uint8))
+            np.save(self._frames, np.array([os.getpid()]))
+            np.save(self._frames, values)
+            self._frames.flush()
+        if self._kill.exists():
+            self._left = int(self._kill.read_text() or 1)
+            self._kill.unlink()  # the next life is its own
+        self._left -= 1
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def syncs(self, handle: int) -> None:
+        if self._full.exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        _fsync(handle)
+
+    def time(self) -> float:
+        return _time() + (float(self._clock.read_text() or 0) if self._clock.exists() else 0.0)
+
+    def expands(self, seed: bytes) -> None:
+        mark = fingerprint(seed)
+        if mark not in self._known:
+            self._known.add(mark)
+            self._seeds.write(f"{os.getpid()} {mark.hex()}\n")
+            self._seeds.flush()
+
+
+def watch(victim: Victim) -> None:
+    """Puts `victim` before what sends and what expands."""
+    for channel in (FrameChannel, DealtChannel):
+        channel.send = _watched(channel.send, victim)  # type: ignore[assignment,method-assign]
+    begin = Prg.__init__
+
+    def init(self: Prg, seed: bytes) -> None:
+        begin(self, seed)
+        victim.expands(seed)
+
+    Prg.__init__ = init  # type: ignore[method-assign]
+    os.fsync, time.time = victim.syncs, victim.time
+
+
+def _watched(send: Any, victim: Victim) -> Any:
+    async def watched(self: Any, round: Round, values: Array) -> None:
+        victim.sends(round, values)
+        await send(self, round, values)
+
+    return watched
+
+
+if __name__ == "__main__":
+    name = sys.argv.pop(1)
+    config = Path(sys.argv[sys.argv.index("--config") + 1])
+    watch(Victim(name, config.parent))
+    MAIN[name]()
