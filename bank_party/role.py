@@ -56,12 +56,13 @@ class BankRole:
         check_classes(table, test, Floors(policy.min_per_class, policy.min_test_per_class).moved(table, book.secret()))
 
     async def before_training(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> None:
-        """Charges for the grid's weights, if they are opened, the rows that train, and for warnings all that matched."""
+        """Charges the rows that train for what the grid is told of labels, if anything, and all that matched for warnings."""
         opened = learner_of(plan.model).label_bits(plan.model, beginning.size)
         counted = left_out_bits(job.outcome.counts["own_columns"]) if plan.preparation.coding == "woe" else 0.0
+        name = "the grid's splits" if Opened.TREE_SPLITS in plan.model.opens else "the grid's weights"
         steps_again = not opens_once(learner_of(plan.model), plan.model)
         opened *= job.course.left if steps_again else 1.0
-        for what, bits, again in (("the grid's weights", opened, steps_again), ("columns left out", counted, True)):
+        for what, bits, again in ((name, opened, steps_again), ("columns left out", counted, True)):
             if bits:
                 told = partial(self.charge_labels, again=again)
                 await asyncio.to_thread(told, beginning.trained(), job.id, what, bits)

@@ -84,7 +84,7 @@ class ToldBook:
                     f" {spent:.4f} of one are told already",
                     expected=f"at most {limit} of each (label_bits)",
                     got=f"{spent + price:.4f}",
-                    remedy="Use more or other rows, fewer columns or bins, or a model that stays closed.",
+                    remedy="Use more or other rows, fewer columns, bins or trees, or a model that stays closed.",
                     public=_PUBLIC,
                 )
             book.execute("insert or ignore into sets (digest, rows) values (?, ?)", (digest, rows.tobytes()))

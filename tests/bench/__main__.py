@@ -9,6 +9,7 @@ from typing import Any, Literal
 import click
 
 from common.plan.linear import Model
+from common.plan.trees import Trees
 from tests.bench import report
 from tests.bench.align import bench_align
 from tests.bench.codings import bench_codings
@@ -20,6 +21,7 @@ from tests.bench.rare import bench_rare
 from tests.bench.score import bench_score
 from tests.bench.suite import FULL, QUICK, run_suite
 from tests.bench.train import Workload, bench_train
+from tests.bench.trees import bench_trees
 from tests.bench.worlds import bench_worlds
 
 _JSON = click.option("--json", "out", type=click.Path(path_type=Path), help="Write the result here.")
@@ -176,6 +178,19 @@ def codings(rows: tuple[int, ...], overdue: float, seeds: int, uci: Path | None,
     """What each coding of columns gives in worlds of different shapes, in plaintext."""
     found = bench_codings([(count, overdue) for count in rows], seeds, uci)
     _tell({"worlds": found}, out, report.codings(found))
+
+
+@main.command()
+@click.option("--uci", type=click.Path(exists=True, path_type=Path), required=True, help="UCI's credit card clients, as CSV.")
+@click.option("--seeds", default=5, show_default=True, help="Splits to take means of.")
+@click.option("--trees", "count", default=80, show_default=True)
+@click.option("--depth", default=3, show_default=True)
+@click.option("--bins", default=16, show_default=True)
+@_JSON
+def trees(uci: Path, seeds: int, count: int, depth: int, bins: int, out: Path | None) -> None:
+    """Boosted trees on shares beside their float twin and scikit-learn's, all roles in this process."""
+    found = bench_trees(uci, seeds, Trees(kind="trees", trees=count, depth=depth, bins=bins))
+    _tell(found, out, report.trees(found))
 
 
 def _tell(found: dict[str, Any], out: Path | None, *tables: report.Text | None) -> None:

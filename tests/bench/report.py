@@ -207,3 +207,14 @@ def worlds(found: dict[str, Any]) -> Text:
     title = f"{found['near']} of {found['worlds']} worlds within 1e-4 of the optimum and 0.0005 of its AUC"
     columns = ["rows", "columns", "correlation", "worlds", "largest excess log-loss", "largest loss of AUC", "seconds, mean"]
     return Text(title, columns, rows)
+
+
+def trees(found: dict[str, Any]) -> Text:
+    """Means over splits of held-out quality and processor seconds."""
+    names = {"secure": "trees on shares", "twin": "their float twin", "scikit_learn": "scikit-learn's boosting"}
+    rows = [
+        [names[name], f"{one['auc']:.4f}", f"{one['logloss']:.4f}", f"{one['seconds']:.2f}"]
+        for name, one in found["means"].items()
+    ]
+    title = f"{found['rows']['train']:,} rows train, {found['rows']['test']:,} are held out, {len(found['each'])} splits"
+    return Text(title, ["model", "AUC", "log-loss", "processor seconds"], rows)

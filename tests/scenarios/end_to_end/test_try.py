@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from common.cli import main
+from common.disclosure import CATALOGUE, Opened
 from tests.patience import patience
 from tests.scenarios.end_to_end.lab import ROWS, eventually, make_tables, monthly
 from tests.source import ROOT
@@ -61,6 +62,25 @@ def gone(pid: int) -> bool:
     except ProcessLookupError:
         return True
     return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+
+
+def test_boosted_trees(tmp_path: Path) -> None:
+    """As many as the default policy lets so few rows tell of: ten of depth two."""
+    words = "--model", "trees", "--trees", "10", "--depth", "2", "--compare", "--report", "report.html"
+    run = Try(tmp_path, make_tables("T"), *words)
+    said, _ = run.end()
+    found = run.result()
+    assert found["iterations"] == 10 and found["auc"]["joint"] > found["auc"]["bank_only"] + 0.03
+    assert {opened["what"] for opened in found["disclosures"]} >= {CATALOGUE[Opened.TREE_SPLITS].what}
+    assert not any("weights" in opened["what"] for opened in found["disclosures"])
+    assert found["auc"]["pooled"] > 0.6 and "boosted trees" in (tmp_path / "report.html").read_text()
+    assert "which side each level of each tree splits by" in " ".join(said.split())
+
+
+def test_more_trees_than_labels_may_tell_of_are_refused_with_the_numbers_at_the_bank(tmp_path: Path) -> None:
+    run = Try(tmp_path, make_tables("T"), "--model", "trees")
+    _, erred = run.end(2)
+    assert "the grid's splits would tell" in erred and "label_bits" in erred and "fewer columns, bins or trees" in erred
 
 
 def test_the_result(tmp_path: Path) -> None:

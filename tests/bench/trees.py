@@ -1,0 +1,151 @@
+"""Boosted trees on shares beside their float twin and scikit-learn's, on the same splits of a real table, in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from common.features.options import Preparation
+from common.features.pieces import room
+from common.learn.learner import Matched, Size
+from common.learn.trees.deal import TreesDemand
+from common.learn.trees.design import below
+from common.learn.trees.half import TreesHalf
+from common.learn.trees.learner import TreeLearner, TreesTrained
+from common.learn.trees.make import deal_trees
+from common.mpc.correlations.dealt import DealtCorrelations
+from common.mpc.session import Session
+from common.party import Party
+from common.plan.train import TrainPlan
+from common.plan.trees import Trees
+from common.rows.declare import ColumnConfig
+from common.rows.table import FeatureTable, Ids
+from common.stats.measures import auc, logloss, sigmoid
+from tests.common.learn.trees import twin
+from tests.peers import Trio, coordinate
+
+Vector = npt.NDArray[np.float64]
+_BANK = ("LIMIT_BAL", "SEX", "EDUCATION", "MARRIAGE", "AGE")
+_LABEL, _ID = "default.payment.next.month", "ID"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Both sides' rows, those that train first."""
+
+    tables: dict[Party, FeatureTable]
+    label: Vector
+    train: int
+
+    @property
+    def columns(self) -> dict[Party, dict[str, ColumnConfig]]:
+        return {p: {name: ColumnConfig(kind="numeric") for name in table.numeric} for p, table in self.tables.items()}
+
+    @property
+    def pooled(self) -> Vector:
+        return np.column_stack([values for table in self.tables.values() for values in table.numeric.values()])
+
+
+def bench_trees(path: Path, seeds: int, section: Trees) -> dict[str, Any]:
+    """For each split held-out AUC and log-loss of each, processor seconds of each, and means."""
+    each = [_measured(_split(pd.read_csv(path), seed), section) for seed in range(seeds)]
+    names = ("secure", "twin", "scikit_learn")
+    means = {n: {m: float(np.mean([one[n][m] for one in each])) for m in ("auc", "logloss", "seconds")} for n in names}
+    return {"section": section.model_dump(), "rows": each[0]["rows"], "means": means, "each": each}
+
+
+def _split(table: pd.DataFrame, seed: int) -> Split:
+    """A tenth three times held out, as many of each class as of all; the payment history is the grid's."""
+    draw, label = np.random.default_rng(seed), table[_LABEL].to_numpy(np.float64)
+    test = np.zeros(len(label), np.bool_)
+    for kind in (0.0, 1.0):
+        at = np.flatnonzero(label == kind)
+        test[draw.permutation(at)[: round(0.3 * len(at))]] = True
+    order = np.concatenate([draw.permutation(np.flatnonzero(~test)), np.flatnonzero(test)])
+    sides = {
+        Party.GRID: [name for name in table.columns if name not in (*_BANK, _LABEL, _ID)],
+        Party.BANK: list(_BANK),
+    }
+    ids = Ids.of([str(k) for k in order])
+    tables = {
+        p: FeatureTable(
+            ids,
+            None,
+            {name: table[name].to_numpy(np.float64)[order] for name in names},
+            {},
+            label[order] if p is Party.BANK else None,
+            tuple(names),
+        )
+        for p, names in sides.items()
+    }
+    return Split(tables, label[order], int((~test).sum()))
+
+
+def _measured(split: Split, section: Trees) -> dict[str, Any]:
+    halves, seconds, cells = asyncio.run(_secure(split, section))
+    held = {p: table.part(split.train, table.rows) for p, table in split.tables.items()}
+    truth = split.label[split.train :]
+    place = halves[Party.GRID].paths(held[Party.GRID]) | halves[Party.BANK].paths(held[Party.BANK])
+    leaves = (halves[Party.GRID].leaves + halves[Party.BANK].leaves).view(np.int16) / 2.0**11
+    u = np.take_along_axis(leaves, place.astype(np.intp), 1).sum(0) + halves[Party.BANK].start / 2.0**11
+    found: dict[str, Any] = {"rows": {"train": split.train, "test": len(truth)}}
+    found["secure"] = {**_quality(u, truth), "seconds": seconds}
+    begin = time.process_time()
+    u = _twin(split, section, cells, {p: below(halves[p].fitted, held[p]) for p in Party})
+    found["twin"] = {**_quality(u, truth), "seconds": time.process_time() - begin}
+    begin = time.process_time()
+    u = _scikit_learn(split)
+    found["scikit_learn"] = {**_quality(u, truth), "seconds": time.process_time() - begin}
+    return found
+
+
+async def _secure(split: Split, section: Trees) -> tuple[dict[Party, TreesHalf], float, dict[Party, Any]]:
+    """Both halves, processor seconds of all three roles together, and the thresholds' rows."""
+    learner, options = TreeLearner(), Preparation()
+    rows = {p: Matched(p, split.tables[p], split.columns[p], split.train, room=room(split.train, 20)) for p in Party}
+    prepared = {p: learner.prepare(section, rows[p], options, 1.0)[0] for p in Party}
+    size = Size(split.train, *(len(prepared[p].columns) for p in Party))
+    plan = TrainPlan.model_validate({"grid": {"dataset": "t"}, "bank": {"dataset": "t"}, "model": section.model_dump()})
+
+    async def side(session: Session, correlations: DealtCorrelations) -> TreesTrained:
+        p = session.party
+        task = learner.task(section, prepared[p], rows[p], size.columns(p.other))
+        return await task.train(session, correlations)
+
+    begin = time.process_time()
+    trained = await coordinate(Trio(), side, more={TreesDemand: lambda prg, demand: deal_trees(prg, demand, plan, 0)})
+    seconds = time.process_time() - begin
+    halves: dict[Party, Any] = {p: trained[p].half("bench", split.columns[p], {}) for p in Party}
+    cells = {p: below(prepared[p].fitted, split.tables[p].part(0, split.train)) for p in Party}
+    return halves, seconds, cells
+
+
+def _twin(split: Split, section: Trees, cells: dict[Party, Any], held: dict[Party, Any]) -> Vector:
+    from common.learn.trees.make import make_forest
+
+    size = Size(split.train, len(cells[Party.GRID]), len(cells[Party.BANK]) + 1)
+    forest, label = make_forest(section, size), split.label[: split.train]
+    trees, _ = twin.grow(forest, cells, label)
+    first = twin.start_of(label) / 2.0**11
+    return np.asarray(first + np.sum([tree.leaves[tree.places(held)] for tree in trees], axis=0))
+
+
+def _scikit_learn(split: Split) -> Vector:
+    """Its gradient boosting at the best of its usual settings on this table: 50 trees, a rate of 0.1, 31 leaves."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    model = HistGradientBoostingClassifier(max_iter=50, learning_rate=0.1, early_stopping=False, random_state=0)
+    x = split.pooled
+    found: Vector = model.fit(x[: split.train], split.label[: split.train]).decision_function(x[split.train :])
+    return found
+
+
+def _quality(u: Vector, truth: Vector) -> dict[str, float]:
+    return {"auc": auc(truth, u), "logloss": logloss(truth, sigmoid(u))}
