@@ -103,12 +103,8 @@ def score(
     plan = make_plan(*sides, by_period=by_period, grid_reasons=grid_reasons, on_request=on_request, name=name)
     desk = Lines(requests, click.echo, by_period=by_period) if requests is not None else None
     done = asyncio.run(run(SEAT, config, plan, desk))
-    if requests is not None:
-        click.echo(f"{done.job}: {done.rows} rows scored, in {done.file}", err=True)
-    elif as_json:
-        click.echo(json.dumps(asdict(done), default=str, indent=1))
-    else:
-        click.echo(f"{done.job}: {done.rows} rows scored, in {done.file}")
+    whole = json.dumps(asdict(done), default=str) if as_json else f"{done.job}: {done.rows} rows scored, in {done.file}"
+    click.echo(whole, err=requests is not None)  # there answers are what is printed
     for warning in done.warnings if not as_json else ():
         click.echo(visible(f"  {warning}"), err=True)
 

@@ -31,10 +31,11 @@ from common.wire.tls import Credentials
 
 @dataclass(frozen=True)
 class Done:
-    """A scoring job that is over: how many rows it scored, the file of its scores, what was warned of."""
+    """A scoring job that is over: rows it scored, bytes to and from the grid, the file of scores, what was warned of."""
 
     job: str
     rows: int
+    bytes: int
     file: Path
     warnings: tuple[str, ...]
 
@@ -89,7 +90,8 @@ def _done(job: str, answers: Answers, home: BankHome) -> Done:
     answers.check()
     report = answers.report
     assert report is not None  # noqa: S101
-    return Done(job, report.counts.matched_rows, home.scores_of(job), tuple(report.warnings))
+    line = report.peer.sent + report.peer.received
+    return Done(job, report.counts.matched_rows, line, home.scores_of(job), tuple(report.warnings))
 
 
 @contextmanager

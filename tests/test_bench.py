@@ -64,9 +64,9 @@ def test_one_row_is_scored_with_the_coordinator_ended(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["one-row", "--requests", "30", "--grid", "6", "--bank", "4", "--json", str(out)])
     assert done.exit_code == 0, done.output
     found = json.loads(out.read_text())
-    payload = 8 * (6 + 5) + 2 * 8 + 8 + 8  # masked rows, masked u, the grid's share, which row
-    assert payload < found["bytes"] < payload + 250  # heads of six frames
-    assert 0 < found["ledger_milliseconds"]["median"] < found["milliseconds"]["median"]
+    payload = 2 * 32 + 8 * (6 + 5) + 2 * 8 + 8 + 2 * 8 + 1  # points, masked rows, masked u, share; how many, which, whether
+    assert payload < found["bytes"] < payload + 450  # heads of ten frames
+    assert found["milliseconds"]["median"] > 0 and min(found["cpu_milliseconds"].values()) > 0
 
 
 def test_rows_scored_from_a_stock_take_the_bytes_of_the_formula(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ async def test_a_surprise_while_looking_at_an_offer_is_a_refusal(desk: Desk, mon
     good = check_offer
 
     def bad(error: Exception) -> Any:
-        def raises(*_: Any) -> None:
+        def raises(*_: Any, **__: Any) -> None:
             raise error
 
         return raises
