@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 
 from common.errors import ConfigError, WattScoreError
 
+TAGGED = "kind = "
+"""The word before the kind of a section that has several: no key has one, and no error names it."""
+
 
 class StrictModel(BaseModel):
     """Base of plans and configuration: frozen, no unknown key, only finite numbers, defaults checked too."""

@@ -82,6 +82,7 @@ def test_the_configurations_in_pages_are_valid(language: str, tmp_path: Path) ->
         "predeal.toml",
         "promote.toml",
         "trees.toml",
+        "network.toml",
         "records-bank.toml",
         "records-sql.toml",
         "records-wide.toml",

@@ -20,6 +20,7 @@ from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
 from common.plan.read import AnyPlan, load_plan, parse_plan
 from common.plan.score import ScorePlan
+from common.plan.section import Section
 from common.plan.train import TrainPlan
 from common.wire import coordinator_pb2 as wire
 
@@ -118,7 +119,9 @@ def predeal(
         if plan is not None:
             raw["model"] = _training(load_plan(plan), str(plan)).model
         if scores:  # by whatever model of these columns
-            raw = {"model": {}, "serves": "scores", **{k: v for k, v in raw.items() if k.endswith("_columns")}}
+            model: Section | None = raw.get("model")
+            sizes = {k: v for k, v in raw.items() if k.endswith("_columns")}
+            raw = {"model": model.scoring if model else {}, "serves": "scores", **sizes}
         raw |= {k: v for k, v in {"rows": rows, "grid_columns": grid, "bank_columns": bank}.items() if v is not None}
         if missing := [k for k in ("model", "rows", "grid_columns", "bank_columns") if k not in raw]:
             raise PlanError(

@@ -159,7 +159,9 @@ class Stocks:
 def predealt(plan: PredealPlan) -> Ahead:
     """All that the stock of this plan holds: of the largest training, or scoring, that it serves."""
     learner, size = learner_of(plan.model), Size(plan.rows, plan.grid_columns, plan.bank_columns)
-    return learner.ahead(plan.model, size) if plan.serves == "training" else learner.ahead_scores(size, plan.score_bits)
+    if plan.serves == "training":
+        return learner.ahead(plan.model, size)
+    return learner.ahead_scores(plan.model, size, plan.score_bits)
 
 
 def _wanted(plan: TrainPlan | ScorePlan) -> set[str]:
@@ -167,7 +169,8 @@ def _wanted(plan: TrainPlan | ScorePlan) -> set[str]:
     size = Size(1, 1, 1)
     if isinstance(plan, TrainPlan):
         return {dealing(learner_of(plan.model).ahead(plan.model, size))}
-    return {dealing(learner.ahead_scores(size, plan.score_bits)) for learner in learners.TABLE.values()}
+    ways = ((learner, section) for learner in learners.TABLE.values() for section in learner.scorings())
+    return {dealing(learner.ahead_scores(section, size, plan.score_bits)) for learner, section in ways}
 
 
 def _known_by(seed: bytes) -> bytes:

@@ -13,6 +13,8 @@ from typing import Any
 from common.errors import PeerProtocolError
 from common.learn.linear.deal import MOST_COLUMNS, MOST_ROWS, ScoreDemand, TrainingDemand, deal_scores
 from common.learn.linear.steps import deal_training
+from common.learn.network import deal as network
+from common.learn.network.deal import NetworkDemand, NetworkScoreDemand
 from common.learn.trees.deal import TreeScoreDemand, TreesDemand, deal_tree_scores
 from common.learn.trees.make import deal_trees
 from common.mpc.correlations.asked import Demand, PeriodDemand
@@ -38,6 +40,8 @@ TABLE = (
     Dealing("scores", ScoreDemand, lambda prg, demand, plan, memory: deal_scores(prg, demand)),
     Dealing("trees", TreesDemand, deal_trees),
     Dealing("tree_scores", TreeScoreDemand, lambda prg, demand, plan, memory: deal_tree_scores(prg, demand)),
+    Dealing("network_training", NetworkDemand, network.deal_training),
+    Dealing("network_scores", NetworkScoreDemand, lambda prg, demand, plan, memory: network.deal_scores(prg, demand)),
 )
 MESSAGES: Mapping[str, type[Demand]] = {row.message: row.demand for row in TABLE}
 

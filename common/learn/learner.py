@@ -6,7 +6,7 @@ A learner has a folder of its own here, a section in plans (`plan.section`), and
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -27,7 +27,7 @@ from common.stats.logistic import Design
 
 Arrays = Iterator[tuple[Round, tuple[int, ...]]]
 
-S = TypeVar("S", bound=Section, contravariant=True)
+S = TypeVar("S", bound=Section)
 
 
 @dataclass(frozen=True)
@@ -248,14 +248,23 @@ class Learner(Protocol[S]):
     def rounds(self, section: S, rows: int) -> int:
         """How many messages one after another the parties exchange for them, once matrices are masked."""
 
+    def passes(self, section: S, rows: int) -> float:
+        """How often rows are multiplied by a vector forth and back in a training: steps times rows of each."""
+
     def label_bits(self, section: S, size: Size) -> float:
         """Most bits of the labels that what this training opens can tell the grid; 0 if it opens nothing to it."""
 
     def ahead(self, section: S, size: Size) -> Ahead:
         """What a training of this size is dealt."""
 
-    def ahead_scores(self, size: Size, bits: int) -> Ahead:
+    def ahead_scores(self, section: S, size: Size, bits: int) -> Ahead:
         """What the scoring of so many rows by a model of so many columns is dealt, in steps of 2^-bits."""
+
+    def scorings(self) -> Iterable[S]:
+        """A section for each way in which its models score, as `Section.scoring` has them."""
+
+    def scored_by(self, half: Any) -> S:
+        """The one of these by which this model scores."""
 
     def scored(self, half: Any, rows: int) -> Size:
         """The size of scoring so many rows by a model of which this is one half."""

@@ -9,14 +9,16 @@ from common.errors import PlanError
 from common.learn.learner import Half, Learner, Packed, Telling
 from common.learn.linear.learner import Linear
 from common.learn.linear.score import Scores as LinearScores
+from common.learn.network.learner import NetworkLearner
 from common.learn.trees.learner import TreeLearner
 from common.mpc.correlations.asked import Correlations
 from common.mpc.session import Session
 from common.plan.linear import Model
+from common.plan.network import Network
 from common.plan.section import Section
 from common.plan.trees import Trees
 
-TABLE: dict[type[Section], Learner[Any]] = {Model: Linear(), Trees: TreeLearner()}
+TABLE: dict[type[Section], Learner[Any]] = {Model: Linear(), Trees: TreeLearner(), Network: NetworkLearner()}
 
 
 ON_REQUEST: dict[str, Callable[..., Awaitable[LinearScores]]] = {Linear.name: LinearScores.begin}

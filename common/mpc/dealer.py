@@ -109,7 +109,12 @@ def mask_parts(prg: Prgs, number: int, offset: Words, shift: int | Words) -> tup
 
 def deal_truncation(prg: Prgs, number: int, offset: Words, shift: int | Words) -> Dealt:
     """Shares of those two."""
-    count, (body, top) = len(offset), mask_parts(prg, number, offset, shift)
+    return deal_parts(prg, number, *mask_parts(prg, number, offset, shift))
+
+
+def deal_parts(prg: Prgs, number: int, body: Words, top: Words) -> Dealt:
+    """Shares of a mask's parts, (m,) each, where the dealer needs them for more."""
+    count = len(body)
     body = body - prg[Party.GRID].words(Purpose.TRUNCATION_BODY, number, count)
     top = top - prg[Party.BANK].words(Purpose.TRUNCATION_TOP, number, count)
     label = Round(Kind.DEALT_TRUNCATION, number)

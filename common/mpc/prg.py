@@ -32,6 +32,11 @@ class Purpose(Enum):
     PERIODS = 11
     PERIOD_PRODUCT = 12
     OPERAND = 13
+    OUTPUT_WEIGHTS = 14
+    BACK = 15
+    UNIT_ANGLE = 16
+    UNITS = 17
+    CUT = 18
     # of counting labels by bin
     BIN_MATRIX = 30
     BIN_LABELS = 31

@@ -60,11 +60,25 @@ async def share_matrices(
     other_columns: int,
     room: Callable[[tuple[int, int]], Rows] = in_memory,
 ) -> Matrices:
-    """Each party sends E = X - U and keeps X; the other keeps E. 8 (n + m) m bytes from each, in blocks of 65,536 rows.
+    """Rows as `share_rows` exchanges them, then the ridge matrices likewise: 8 (n + m) m bytes from each."""
+    masked = await share_rows(session, correlations, own, other_columns, room)
+    mine = np.ascontiguousarray((own_ridge - correlations.ridge_mask(own.shape[1])).T)
+    theirs = await session.exchange(Kind.MASKED_MATRIX, mine, shape=(other_columns, other_columns))
+    return Matrices(own, own_ridge, masked, np.asfortranarray(theirs.T))
+
+
+async def share_rows(
+    session: Session,
+    correlations: Correlations,
+    own: Rows,
+    other_columns: int,
+    room: Callable[[tuple[int, int]], Rows] = in_memory,
+) -> Rows:
+    """Each party sends E = X - U and keeps X; the other's E, (n, m_other). 8 n m bytes from each, in blocks of 65,536 rows.
 
     own: int32 or uint64. room: gives the place for E.
     """
-    rows, columns = own.shape
+    rows = own.shape[0]
     masked = room((rows, other_columns))
     for block, low in enumerate(range(0, rows, MATRIX_BLOCK)):
         part = own[low : low + MATRIX_BLOCK].T  # (columns, rows), row-major as it is sent
@@ -72,9 +86,7 @@ async def share_matrices(
         await session.post(Kind.MASKED_MATRIX, mine)
         theirs = await session.collect(Kind.MASKED_MATRIX, np.uint64, (other_columns, part.shape[1]))
         masked[low : low + MATRIX_BLOCK] = theirs.T
-    mine = np.ascontiguousarray((own_ridge - correlations.ridge_mask(columns)).T)
-    theirs = await session.exchange(Kind.MASKED_MATRIX, mine, shape=(other_columns, other_columns))
-    return Matrices(own, own_ridge, masked, np.asfortranarray(theirs.T))
+    return masked
 
 
 def _masked(correlations: Correlations, block: int, part: npt.NDArray[Any]) -> Words:
@@ -96,3 +108,19 @@ def backward(matrix: npt.NDArray[Any], vector: Words) -> Words:
     """matrix.T @ vector modulo 2^64."""
     result: Words = np.einsum("ij,i->j", matrix, vector.view(_SAME_WORDS[matrix.dtype])).view(np.uint64)
     return result
+
+
+def forward_units(matrix: npt.NDArray[Any], vectors: Words) -> Words:
+    """(matrix (n, m) @ vectors (m, k)).T modulo 2^64, (k, n)."""
+    result: Words = np.einsum("ij,jk->ki", _words(matrix), vectors)
+    return result
+
+
+def backward_units(matrix: npt.NDArray[Any], values: Words) -> Words:
+    """matrix.T @ values.T modulo 2^64, (m, k), for values (k, n)."""
+    result: Words = np.einsum("ij,ki->jk", _words(matrix), values)
+    return result
+
+
+def _words(matrix: npt.NDArray[Any]) -> Words:
+    return matrix.astype(_SAME_WORDS[matrix.dtype], copy=False).view(np.uint64)

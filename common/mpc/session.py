@@ -45,6 +45,8 @@ class Kind(Enum):
     MASKED_RESIDUAL = "masked_residual"
     MASKED_UPDATE = "masked_update"
     MASKED_OPERAND = "masked_operand"
+    MASKED_HIDDEN = "masked_hidden"
+    MASKED_BACK = "masked_back"
     GRADIENT_SHARE = "gradient_share"
     GRID_WEIGHT_SHARE = "grid_weight_share"
     BANK_WEIGHT_SHARE = "bank_weight_share"
@@ -77,6 +79,8 @@ class Kind(Enum):
     DEALT_COUNTS = "dealt_counts"
     DEALT_LARGEST = "dealt_largest"
     DEALT_TREES = "dealt_trees"
+    DEALT_HIDDEN = "dealt_hidden"
+    DEALT_CUT = "dealt_cut"
 
 
 OPENS: dict[Kind, Opened] = {

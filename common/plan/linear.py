@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -57,6 +57,12 @@ class Model(Section):
         default=8, ge=4, le=WEIGHT_SCALE, description="Weights are opened rounded to multiples of 2^-weight_bits."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _unnamed(cls, raw: Any) -> Any:
+        """A plan may say that its model is linear; it is written down as plans of before there were others."""
+        return {k: v for k, v in raw.items() if k != "kind"} if isinstance(raw, dict) and raw.get("kind") == "linear" else raw
+
     @model_validator(mode="after")
     def _consistent(self) -> Model:
         if self.period is not None and (self.period < 8 or self.period > 4096 or self.period & (self.period - 1)):
@@ -104,6 +110,10 @@ class Model(Section):
     def calibrated(self) -> bool:
         """The expansion of `taylor` has an optimum of its own, whose slope is another."""
         return self.link == "fourier"
+
+    @property
+    def scoring(self) -> Model:
+        return Model()
 
     def refused(self, floors: Floors) -> list[str]:
         wrong = []

@@ -57,6 +57,11 @@ class Section(StrictModel, ABC):
     def calibrated(self) -> bool:
         """Whether a training that converged leaves log-odds which, on the rows trained on, fit their labels unstretched."""
 
+    @property
+    @abstractmethod
+    def scoring(self) -> Section:
+        """The same but for what does not decide what scoring consumes: stocks for scores are dealt by it."""
+
     @abstractmethod
     def refused(self, floors: Floors) -> list[str]:
         """Each thing a party with these floors does not allow, in words."""

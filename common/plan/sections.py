@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Tag
 
 from common.plan.linear import Model
+from common.plan.network import Network
 from common.plan.trees import Trees
 
 
@@ -16,4 +17,6 @@ def _kind(raw: Any) -> str:
 
 
 DEFAULT = Model()
-AnySection = Annotated[Annotated[Model, Tag("linear")] | Annotated[Trees, Tag("trees")], Discriminator(_kind)]
+AnySection = Annotated[
+    Annotated[Model, Tag("linear")] | Annotated[Trees, Tag("trees")] | Annotated[Network, Tag("network")], Discriminator(_kind)
+]

@@ -62,6 +62,10 @@ class Trees(Section):
         """A slow rate and a held-back leaf leave log-odds a little short of what fits."""
         return False
 
+    @property
+    def scoring(self) -> Trees:
+        return Trees(kind="trees")
+
     def refused(self, floors: Floors) -> list[str]:
         if self.trees < floors.min_iterations:
             return [f"trees = {self.trees} (at least {floors.min_iterations})"]

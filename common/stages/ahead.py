@@ -10,6 +10,7 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -64,7 +65,7 @@ async def scores_ahead(
     Raises PolicyError if none fits.
     """
     learner = named(model.learner)
-    size, ahead = learner.scored(model, rows), learner.ahead_scores
+    size, ahead = learner.scored(model, rows), partial(learner.ahead_scores, learner.scored_by(model))
     with closing(await _take(session, stocks, dealing(ahead(size, bits)), size, spare)) as stock:
         yield _stored(session, stock, ahead(stock.label.size, bits)), stock.label.rows
 

@@ -166,14 +166,14 @@ def _training(plan: TrainPlan, sizes: Sizes, speed: Speed = Speed()) -> Estimate
         for _ in range(tellings):
             found += learner.cost_scores(party, plan.model, tested)
         costs[party] = found
-    steps = learner.steps(plan.model, size.rows)
     rounds = _begun_rounds(plan, sizes) + 5 + _blocks(size.rows) + 1
     rounds += learner.rounds(plan.model, size.rows) + tellings * learner.score_rounds(plan.model, held)
     rounds += 3 * (counting.rounds + 1) if counting else 0
     rounds += 3 if plan.dealt == "ahead" else 0
-    cells = size.rows * (size.grid_columns + size.bank_columns)
-    stepping = speed.cell * cells * steps + speed.dealt * costs[Party.BANK].dealt / 8
-    scoring = speed.scored * held * (size.grid_columns + size.bank_columns)
+    columns = size.grid_columns + size.bank_columns
+    cells = size.rows * columns
+    stepping = speed.cell * columns * learner.passes(plan.model, size.rows) + speed.dealt * costs[Party.BANK].dealt / 8
+    scoring = speed.scored * held * columns
     seconds = _begun_seconds(plan, sizes, speed) + speed.share * cells + stepping + tellings * scoring
     bits = FLOORS + FLAGS + learner.label_bits(plan.model, size)
     if counting:

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 
 from common.features.pieces import room
-from common.learn.linear.design import prepare
+from common.learn.design import prepare_rows
 from common.mpc.fixedpoint import Reals
 from common.party import Party
+from common.plan.network import Network
+from common.plan.sections import AnySection
 from common.plan.train import TrainPlan
 from common.plan.trees import Trees
 from common.rows.dataset import ColumnConfig, DatasetConfig, read_table
@@ -21,9 +23,10 @@ from common.stats.measures import Metrics
 
 
 def pooled(plan: TrainPlan, grid: DatasetConfig, bank: DatasetConfig) -> Metrics:
-    """Held-out metrics of scikit-learn's exact fit on pooled data: same rows, split, preparation.
+    """Held-out metrics of scikit-learn's fit on pooled data: same rows, split, preparation.
 
-    Of boosted trees, those of its gradient boosting on the raw columns, which grows other trees.
+    Exact for the linear model; for a network, one of as many units that takes ReLU for the sine, and Adam; for trees, as many
+    of that depth, each grown node by node, on the raw columns.
     """
     tables = {
         Party.GRID: read_table(grid, name=plan.grid.dataset, party=Party.GRID),
@@ -40,12 +43,12 @@ def pooled(plan: TrainPlan, grid: DatasetConfig, bank: DatasetConfig) -> Metrics
     tables_in_order = {p: (rows[p].take(order), tables[p].columns) for p in Party}
     if isinstance(plan.model, Trees):
         x, y = np.column_stack([_raw(*tables_in_order[p]) for p in Party]), label[order]
-        return measures.evaluate(y[train:], _boosted(x[:train], y[:train], x[train:]))
+        return measures.evaluate(y[train:], _fit(x[:train], y[:train], plan.model, x[train:]))
     parts = [_prepared(plan, *tables_in_order[p], label[order][:train], p, most) for p in Party]
     if plan.preparation.coding == "auto" and too_few(train, sum(part.shape[1] for part in parts), plan.limits):
         parts = [_prepared(plan, *tables_in_order[p], label[order][:train], p, 0) for p in Party]
     x, y = np.column_stack([parts[0], parts[1][:, :-1]]), label[order]
-    return measures.evaluate(y[train:], _fit(x[:train], y[:train], plan.model.ridge, x[train:]))
+    return measures.evaluate(y[train:], _fit(x[:train], y[:train], plan.model, x[train:]))
 
 
 def _raw(table: FeatureTable, columns: dict[str, ColumnConfig]) -> Reals:
@@ -60,28 +63,45 @@ def _raw(table: FeatureTable, columns: dict[str, ColumnConfig]) -> Reals:
     return np.column_stack(found)
 
 
-def _boosted(x: Reals, y: Reals, held: Reals) -> Reals:
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    model = HistGradientBoostingClassifier(early_stopping=False, random_state=0)
-    scores: Reals = model.fit(x, y).decision_function(held)
-    return scores
-
-
 def _prepared(
     plan: TrainPlan, table: FeatureTable, columns: dict[str, ColumnConfig], label: Reals, party: Party, most: int
 ) -> Reals:
-    options, ridge = plan.preparation, 0.0 if isinstance(plan.model, Trees) else plan.model.ridge
+    options = plan.preparation
     binned = columns_in_clear(table, columns, options, label)
-    return prepare(table, columns, options, len(label), ridge, party, binned, room=most)[0].matrix(0, table.rows)
+    return prepare_rows(table, columns, options, len(label), 0.0, party, binned, room=most)[0].matrix(0, table.rows)
 
 
-def _fit(x: Reals, y: Reals, ridge: float, held: Reals) -> Reals:
+def _fit(x: Reals, y: Reals, section: AnySection, held: Reals) -> Reals:
+    if isinstance(section, Network):
+        return _network(x, y, section, held)
+    if isinstance(section, Trees):
+        return _trees(x, y, section, held)
     from sklearn.linear_model import LogisticRegression
+
+    ridge = section.ridge
 
     # Newton's steps: pieces are of smaller deviations than lines, where lbfgs takes thousands.
     penalty = 1.0 / (len(y) * ridge) if ridge else np.inf
     model = LogisticRegression(C=penalty, tol=1e-8, max_iter=1_000, solver="newton-cholesky")
+    scores: Reals = model.fit(x, y).decision_function(held)
+    return scores
+
+
+def _network(x: Reals, y: Reals, section: Network, held: Reals) -> Reals:
+    from sklearn.neural_network import MLPClassifier
+
+    sizes, batch = (section.hidden,), min(section.batch or len(y), len(y))
+    model = MLPClassifier(sizes, alpha=section.decay, batch_size=batch, max_iter=max(30, section.epochs), random_state=0)
+    p = np.clip(model.fit(x, y).predict_proba(held)[:, 1], 1e-12, 1.0 - 1e-12)
+    scores: Reals = np.log(p / (1.0 - p))
+    return scores
+
+
+def _trees(x: Reals, y: Reals, section: Trees, held: Reals) -> Reals:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    size = {"max_iter": section.trees, "max_depth": section.depth, "learning_rate": section.rate}
+    model = HistGradientBoostingClassifier(**size, early_stopping=False, random_state=0)
     scores: Reals = model.fit(x, y).decision_function(held)
     return scores
 

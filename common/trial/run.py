@@ -30,6 +30,12 @@ _SMALL_POLICY: dict[str, dict[str, Any]] = {
     "grid": {**_SMALL, "min_binary": 5, "min_columns": 1},
     "bank": {**_SMALL, "min_binary": 5, "min_per_class": 5, "min_test_per_class": 2, "label_bits": 1.0},
 }
+_OWN: dict[str, dict[str, str]] = {
+    "linear": {"link": "link", "link_period": "period", "link_terms": "terms", "ridge": "ridge", "iterations": "iterations"},
+    "trees": {"trees": "trees", "depth": "depth"},
+    "network": {"hidden": "hidden", "epochs": "epochs", "batch": "batch", "decay": "decay"},
+}
+"""Options that are of one kind of model alone, with their keys in its section."""
 _UNRATED = {"rows_per_day": 1 << 31}  # one job, whose files go when it is over
 
 
@@ -41,14 +47,6 @@ class TrialOptions:
     period: str | None
     test: float
     seed: int
-    model: Literal["linear", "trees"]
-    trees: int
-    depth: int
-    link: Literal["fourier", "taylor"]
-    link_period: int | None
-    link_terms: int
-    ridge: float
-    iterations: int
     coding: Literal["linear", "auto", "bins", "woe"]
     out: Path | None
     compare: bool
@@ -56,6 +54,18 @@ class TrialOptions:
     report: Path | None
     keep: Path | None
     strict: bool = False
+    model: Literal["linear", "trees", "network"] = "linear"
+    link: Literal["fourier", "taylor"] | None = None
+    link_period: int | None = None
+    link_terms: int | None = None
+    ridge: float | None = None
+    iterations: int | None = None
+    trees: int | None = None
+    depth: int | None = None
+    hidden: int | None = None
+    epochs: int | None = None
+    batch: int | None = None
+    decay: float | None = None
 
 
 @dataclass(frozen=True)
@@ -82,15 +92,15 @@ def make_plan(options: TrialOptions) -> TrainPlan:
 
 
 def _section(options: TrialOptions) -> dict[str, Any]:
-    if options.model == "trees":
-        return {"kind": "trees", "trees": options.trees, "depth": options.depth}
-    return {
-        "link": options.link,
-        "period": options.link_period,
-        "terms": options.link_terms,
-        "ridge": options.ridge,
-        "iterations": options.iterations,
-    }
+    """The plan's `[model]`. Raises PlanError for an option of another kind of model."""
+    for kind, keys in _OWN.items():
+        if kind != options.model and (given := [name for name in keys if getattr(options, name) is not None]):
+            raise PlanError(
+                f"--{given[0].replace('_', '-')} is an option of --model {kind}",
+                remedy=f"Leave it out, or train with --model {kind}.",
+            )
+    given_keys = {key: getattr(options, name) for name, key in _OWN[options.model].items()}
+    return {"kind": options.model} | {key: value for key, value in given_keys.items() if value is not None}
 
 
 def _check_outputs(options: TrialOptions) -> None:

@@ -30,22 +30,14 @@ _FILE = click.Path(exists=True, path_type=Path)
 @click.option("--seed", default=42, show_default=True, help="Of the split.")
 @click.option(
     "--model",
-    type=click.Choice(["linear", "trees"]),
+    type=click.Choice(["linear", "trees", "network"]),
     default="linear",
     show_default=True,
-    help="A line in the columns, or boosted trees, which rank better and cost ten times as much.",
+    help="A line in the columns; boosted trees, which rank better and cost ten times as much; or a hidden layer.",
 )
-@click.option("--trees", default=80, show_default=True, help="How many; of trees alone.")
-@click.option("--depth", default=3, show_default=True, help="Levels of a tree; of trees alone.")
-@click.option(
-    "--link",
-    type=click.Choice(["fourier", "taylor"]),
-    default="fourier",
-    show_default=True,
-    help="Exact logistic, or its expansion; of the line alone, as period, terms, ridge and iterations.",
-)
-@click.option("--link-period", type=int, help="The link's period; 64 for wide margins (default 32, taylor 128).")
-@click.option("--link-terms", type=int, default=8, show_default=True, help="Terms of the fourier link; 16 with period 64.")
+@click.option("--link", type=click.Choice(["fourier", "taylor"]), help="linear: exact logistic (fourier), or its expansion.")
+@click.option("--link-period", type=int, help="linear: the link's period; 64 for wide margins (default 32, taylor 128).")
+@click.option("--link-terms", type=int, help="linear: terms of the fourier link (default 8); 16 with period 64.")
 @click.option(
     "--coding",
     type=click.Choice(["linear", "auto", "bins", "woe"]),
@@ -53,8 +45,14 @@ _FILE = click.Path(exists=True, path_type=Path)
     show_default=True,
     help="What is made of a column: see the plans' page.",
 )
-@click.option("--ridge", default=1e-4, show_default=True, help="L2 penalty.")
-@click.option("--iterations", default=12, show_default=True, help="Training steps.")
+@click.option("--ridge", type=float, help="linear: L2 penalty (default 1e-4).")
+@click.option("--iterations", type=int, help="linear: training steps (default 12).")
+@click.option("--trees", type=int, help="trees: how many (default 80).")
+@click.option("--depth", type=int, help="trees: levels of each (default 3).")
+@click.option("--hidden", type=int, help="network: hidden units (default 8).")
+@click.option("--epochs", type=int, help="network: passes over the training rows (default 10).")
+@click.option("--batch", type=int, help="network: rows of a step (default 1024; 0: all).")
+@click.option("--decay", type=float, help="network: L2 penalty (default 0.003).")
 @click.option("--json", "out", type=click.Path(path_type=Path), help="Write the result here.")
 @click.option("--compare", is_flag=True, help="For development: also fit scikit-learn on the pooled tables.")
 @click.option("--allow-small", is_flag=True, help="Lower the minimum sizes, openly, for trials on tiny tables.")

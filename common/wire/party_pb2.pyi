@@ -281,7 +281,7 @@ class Interval(_message.Message):
     def __init__(self, difference: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., p_value: _Optional[float] = ...) -> None: ...
 
 class Demand(_message.Message):
-    __slots__ = ("join", "periods", "training", "consumed", "counts", "scores", "trees", "tree_scores")
+    __slots__ = ("join", "periods", "training", "consumed", "counts", "scores", "trees", "tree_scores", "network_training", "network_scores")
     JOIN_FIELD_NUMBER: _ClassVar[int]
     PERIODS_FIELD_NUMBER: _ClassVar[int]
     TRAINING_FIELD_NUMBER: _ClassVar[int]
@@ -290,6 +290,8 @@ class Demand(_message.Message):
     SCORES_FIELD_NUMBER: _ClassVar[int]
     TREES_FIELD_NUMBER: _ClassVar[int]
     TREE_SCORES_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_TRAINING_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_SCORES_FIELD_NUMBER: _ClassVar[int]
     join: Join
     periods: PeriodProduct
     training: Training
@@ -298,7 +300,9 @@ class Demand(_message.Message):
     scores: Scoring
     trees: Trees
     tree_scores: TreeScoring
-    def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., periods: _Optional[_Union[PeriodProduct, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., consumed: _Optional[_Union[Consumed, _Mapping]] = ..., counts: _Optional[_Union[BinCounts, _Mapping]] = ..., scores: _Optional[_Union[Scoring, _Mapping]] = ..., trees: _Optional[_Union[Trees, _Mapping]] = ..., tree_scores: _Optional[_Union[TreeScoring, _Mapping]] = ...) -> None: ...
+    network_training: NetworkTraining
+    network_scores: NetworkScoring
+    def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., periods: _Optional[_Union[PeriodProduct, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., consumed: _Optional[_Union[Consumed, _Mapping]] = ..., counts: _Optional[_Union[BinCounts, _Mapping]] = ..., scores: _Optional[_Union[Scoring, _Mapping]] = ..., trees: _Optional[_Union[Trees, _Mapping]] = ..., tree_scores: _Optional[_Union[TreeScoring, _Mapping]] = ..., network_training: _Optional[_Union[NetworkTraining, _Mapping]] = ..., network_scores: _Optional[_Union[NetworkScoring, _Mapping]] = ...) -> None: ...
 
 class Join(_message.Message):
     __slots__ = ("job", "nonce", "attempt")
@@ -363,6 +367,32 @@ class TreeScoring(_message.Message):
     trees: int
     depth: int
     def __init__(self, number: _Optional[int] = ..., rows: _Optional[int] = ..., trees: _Optional[int] = ..., depth: _Optional[int] = ...) -> None: ...
+
+class NetworkTraining(_message.Message):
+    __slots__ = ("rows", "grid_columns", "bank_columns")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    GRID_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    BANK_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    grid_columns: int
+    bank_columns: int
+    def __init__(self, rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ...) -> None: ...
+
+class NetworkScoring(_message.Message):
+    __slots__ = ("number", "rows", "grid_columns", "bank_columns", "units", "bits")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    GRID_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    BANK_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    BITS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    rows: int
+    grid_columns: int
+    bank_columns: int
+    units: int
+    bits: int
+    def __init__(self, number: _Optional[int] = ..., rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ..., units: _Optional[int] = ..., bits: _Optional[int] = ...) -> None: ...
 
 class BinCounts(_message.Message):
     __slots__ = ("rows", "bins", "least", "rounds")

@@ -34,7 +34,7 @@ _FUNCTIONS = {
 }
 NAMED = [
     *((f"common.{where}", "function", name) for name, places in _FUNCTIONS.items() for where in places),
-    ("common.learn.linear.descent:residual", "function", "link"),
+    ("common.mpc.link:residual", "function", "link"),
     ("common.learn.linear.deal:Masks._link", "function", "link"),
     ("common.learn.linear.deal:Masks.__init__", "function", "other arithmetic"),
     ("common.learn.linear.deal:Masks.deal", "function", "other arithmetic"),

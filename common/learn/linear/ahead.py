@@ -8,17 +8,12 @@ PROTOCOL.md section 6.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from common.errors import LocalProtocolError
 from common.learn.linear.deal import Work
 from common.learn.linear.joint import gradient_number, setup_number, setup_truncations
 from common.mpc.correlations.dealt import dealt_tables
 from common.mpc.fixedpoint import WEIGHT_SCALE
-from common.mpc.product import Rows
 from common.mpc.session import Kind, Round
 from common.party import Party
 
@@ -39,22 +34,3 @@ def dealt_arrays(party: Party, work: Work) -> Iterator[tuple[Round, tuple[int, .
         yield Round(Kind.DEALT_TRUNCATION, step.number), (columns,)
     if work.revealed_bits < WEIGHT_SCALE:
         yield Round(Kind.DEALT_TRUNCATION, len(work.steps)), (columns,)
-
-
-class Widened:
-    """A matrix with zero rows below and zero columns to the right, added whenever rows are read."""
-
-    def __init__(self, matrix: Rows, rows: int, columns: int) -> None:
-        self._matrix, self.shape = matrix, (rows, columns)
-
-    def __getitem__(self, rows: slice) -> npt.NDArray[Any]:
-        low, high, _ = rows.indices(self.shape[0])
-        part = self._matrix[low : min(high, self._matrix.shape[0])]
-        if part.shape == (high - low, self.shape[1]):
-            return part
-        out: npt.NDArray[Any] = np.zeros((high - low, self.shape[1]), part.dtype, order="F")
-        out[: part.shape[0], : part.shape[1]] = part
-        return out
-
-    def __setitem__(self, rows: slice, values: npt.NDArray[Any]) -> None:
-        raise LocalProtocolError("a widened matrix is only read")

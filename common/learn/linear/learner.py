@@ -13,7 +13,7 @@ from common.features.options import Preparation
 from common.learn.diary import Diary, Forgetful
 from common.learn.learner import Ahead, Basis, Half, Matched, Packed, Size, Telling
 from common.learn.linear import cost
-from common.learn.linear.ahead import Widened, dealt_arrays
+from common.learn.linear.ahead import dealt_arrays
 from common.learn.linear.deal import ScoreDemand, TrainingDemand
 from common.learn.linear.design import Prepared, prepare
 from common.learn.linear.gain import secret_gain
@@ -23,6 +23,7 @@ from common.learn.linear.price import label_bits
 from common.learn.linear.score import open_scores
 from common.learn.linear.steps import check_course, make_steps, make_work
 from common.learn.linear.train import Shares, TrainingInputs, train
+from common.learn.widened import Widened
 from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations
 from common.mpc.cost import Cost
 from common.mpc.fixedpoint import X_SCALE, Reals
@@ -133,6 +134,9 @@ class Linear:
         spans = sum(len(step.spans()) + each for step in make_steps(section, rows))
         return spans + (SETUP_ROUNDS if section.joint else 0)
 
+    def passes(self, section: Model, rows: int) -> float:
+        return float(sum(step.rows for step in make_steps(section, rows)))
+
     def label_bits(self, section: Model, size: Size) -> float:
         return label_bits(section, size.grid_columns, self.steps(section, size.rows))
 
@@ -146,9 +150,15 @@ class Linear:
         alike = (link, *course, section.revealed_bits, section.weights, section.optimiser)
         return Ahead(demand, lambda party: dealt_arrays(party, make_work(section, demand)), alike)
 
-    def ahead_scores(self, size: Size, bits: int) -> Ahead:
+    def ahead_scores(self, section: Model, size: Size, bits: int) -> Ahead:
         demand = ScoreDemand(0, size.rows, size.grid_columns, size.bank_columns, bits)
         return Ahead(demand, lambda party: demand.arrays(), ("scores", bits))
+
+    def scorings(self) -> tuple[Model, ...]:
+        return (Model(),)
+
+    def scored_by(self, half: LinearModel) -> Model:
+        return Model()
 
     def scored(self, half: LinearModel, rows: int) -> Size:
         return Size.of(half.party, rows, len(half.columns), len(half.other) if isinstance(half, ClosedModel) else 0)

@@ -118,6 +118,9 @@ class TreeLearner:
     def rounds(self, section: Trees, rows: int) -> int:
         return cost.rounds(Shape(section.trees, section.depth))
 
+    def passes(self, section: Trees, rows: int) -> float:
+        return float(self.steps(section, rows) * rows)
+
     def label_bits(self, section: Trees, size: Size) -> float:
         return label_bits(make_forest(section, size))
 
@@ -126,10 +129,16 @@ class TreeLearner:
         alike = ("trees", *(value for key, value in sorted(section.model_dump().items()) if key != "bins"))
         return Ahead(demand, lambda party: dealt_arrays(party, forest), alike)
 
-    def ahead_scores(self, size: Size, bits: int) -> Ahead:
+    def ahead_scores(self, section: Trees, size: Size, bits: int) -> Ahead:
         """size: in place of columns the number of trees and their depth, as `scored` says."""
         demand = TreeScoreDemand(0, size.rows, size.grid_columns, size.bank_columns)
         return Ahead(demand, lambda party: demand.arrays(), ("tree scores",))
+
+    def scorings(self) -> tuple[Trees, ...]:
+        return (Trees(kind="trees"),)
+
+    def scored_by(self, half: TreesHalf) -> Trees:
+        return Trees(kind="trees")
 
     def scored(self, half: TreesHalf, rows: int) -> Size:
         return Size(rows, half.shape.trees, half.shape.depth)

@@ -46,6 +46,10 @@ class Means(Section):
     reach: ClassVar[None] = None  # type: ignore[misc]
     calibrated: ClassVar[bool] = False  # type: ignore[misc]
 
+    @property
+    def scoring(self) -> Means:
+        return Means()
+
     def refused(self, floors: Floors) -> list[str]:
         return [] if floors.own_weights else ["model.kind = 'means' (own_weights = false)"]
 
@@ -192,14 +196,23 @@ class MeansLearner:
     def rounds(self, section: Means, rows: int) -> int:
         return 1
 
+    def passes(self, section: Means, rows: int) -> float:
+        return float(rows)
+
     def label_bits(self, section: Means, size: Size) -> float:
         return 64.0 * size.grid_columns
 
     def ahead(self, section: Means, size: Size) -> Ahead:
         raise NotImplementedError
 
-    def ahead_scores(self, size: Size, bits: int) -> Ahead:
+    def ahead_scores(self, section: Means, size: Size, bits: int) -> Ahead:
         return Ahead(MeansDemand(0, 0), lambda party: iter(()), ("means: scores consume nothing",))
+
+    def scorings(self) -> tuple[Means, ...]:
+        return (Means(),)
+
+    def scored_by(self, half: MeansHalf) -> Means:
+        return Means()
 
     def scored(self, half: MeansHalf, rows: int) -> Size:
         return Size.of(half.party, rows, len(half.columns), 0)

@@ -9,11 +9,13 @@ import pytest
 from common.errors import PeerProtocolError, PlanError
 from common.learn.dealings import TABLE, dealings
 from common.learn.linear.deal import ScoreDemand, TrainingDemand
+from common.learn.network.deal import NetworkDemand, NetworkScoreDemand
 from common.learn.trees.deal import TreeScoreDemand, TreesDemand
 from common.mpc.correlations.asked import PeriodDemand
 from common.mpc.counting.masks import CountsDemand
 from common.mpc.prg import Prg
 from common.party import Party
+from common.plan.network import Network
 from common.plan.train import TrainPlan
 
 PLAN = TrainPlan.model_validate({"grid": {"dataset": "a"}, "bank": {"dataset": "b"}})
@@ -27,9 +29,18 @@ HONEST = {
     ScoreDemand: {"number": 0, "rows": MOST, "grid_columns": 3, "bank_columns": 2, "bits": 5},
     TreesDemand: {"rows": MOST, "grid_columns": 3, "bank_columns": 2},
     TreeScoreDemand: {"number": 0, "rows": MOST, "trees": 3, "depth": 2},
+    NetworkDemand: {"rows": MOST, "grid_columns": 3, "bank_columns": 2},
+    NetworkScoreDemand: {"number": 0, "rows": MOST, "grid_columns": 3, "bank_columns": 2, "units": 4, "bits": 5},
 }
-PLANS = {TreesDemand: TREES}
+PLANS = {TreesDemand: TREES, NetworkDemand: PLAN.model_copy(update={"model": Network()})}
 LARGE = [(kind, name) for kind, fields in HONEST.items() for name in fields if name not in ("number", "bits")]
+
+
+@pytest.mark.parametrize("kind", [TrainingDemand, NetworkDemand])
+def test_a_learner_that_the_plan_does_not_train_is_dealt_nothing(kind: Any) -> None:
+    plan = PLAN.model_copy(update={"model": Network()}) if kind is TrainingDemand else PLAN
+    with pytest.raises(PlanError, match="this job trains no"):
+        next(dealings(plan, 1 << 20, MOST)[kind](PRGS, kind(**HONEST[kind])))
 
 
 def test_every_kind_is_looked_at() -> None:

@@ -79,7 +79,7 @@ async def test_without_its_row_the_dealer_deals_nothing_for_it(tmp_path: Path, m
 def test_rows_of_the_tables_are_told_apart() -> None:
     for column in ("message", "demand"):
         assert len({getattr(row, column) for row in (*dealings.TABLE, ROW)}) == len(dealings.TABLE) + 1
-    assert {learner.name for learner in learners.TABLE.values()} == {"linear", "trees"}
+    assert {learner.name for learner in learners.TABLE.values()} == {"linear", "trees", "network"}
     assert isinstance(learners.learner_of(Model()), Linear)
 
 

@@ -47,7 +47,7 @@ def test_half_words() -> None:
 
 def test_purposes_have_numbers_of_their_own() -> None:
     # An alias in an Enum is silent: two names for one number would share every key stream.
-    assert len(Purpose) == len(Purpose.__members__) == 39
+    assert len(Purpose) == len(Purpose.__members__) > 20
 
 
 def test_no_two_labels_share_a_stream() -> None:

@@ -65,6 +65,7 @@ def test_the_list_of_masked_kinds() -> None:
     dealt = {Kind.SEED, Kind.DEALT_PERIODS, Kind.DEALT_LINK, Kind.DEALT_TRUNCATION, Kind.DEALT_GRADIENT}
     hidden = {Kind.MASKED_MATRIX, Kind.MASKED_WEIGHTS, Kind.MASKED_U, Kind.MASKED_RESIDUAL, Kind.MASKED_UPDATE}
     hidden.add(Kind.MASKED_OPERAND)
+    network = {Kind.MASKED_HIDDEN, Kind.MASKED_BACK, Kind.DEALT_HIDDEN, Kind.DEALT_CUT}  # learn/network/test_privacy.py
     counted = {Kind.MASKED_BINS, Kind.MASKED_COUNTS, Kind.DEALT_COUNTS}
     compared = {Kind.MASKED_COMPARED, Kind.MASKED_CARRIES, Kind.DEALT_LARGEST}
     grown = {
@@ -75,7 +76,11 @@ def test_the_list_of_masked_kinds() -> None:
         Kind.MASKED_CHOICE,
         Kind.MASKED_LEAVES,
     }
-    assert set(MASKED) == dealt | hidden | counted | compared | grown | {Kind.DEALT_TREES} | {Kind.PERIOD_BITS, Kind.SEEDS}
+    assert set(MASKED) == dealt | hidden | counted | network | compared | grown | {
+        Kind.DEALT_TREES,
+        Kind.PERIOD_BITS,
+        Kind.SEEDS,
+    }
 
 
 @pytest.mark.parametrize(

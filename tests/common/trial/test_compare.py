@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from scipy.optimize import minimize
 
+from common.plan.linear import Model
 from common.plan.train import TrainPlan
 from common.rows.dataset import DatasetConfig
 from common.trial.compare import _fit, pooled
@@ -44,7 +45,7 @@ def test_the_fit_is_the_optimum_of_the_stated_loss(ridge: float) -> None:
         return float(np.mean(np.logaddexp(0.0, u) - y * u) + ridge / 2 * beta[1:] @ beta[1:])
 
     exact = minimize(loss, np.zeros(5), tol=1e-12).x
-    assert _fit(x, y, ridge, x[:50]) == pytest.approx(design[:50] @ exact, abs=1e-4)
+    assert _fit(x, y, Model(ridge=ridge), x[:50]) == pytest.approx(design[:50] @ exact, abs=1e-4)
 
 
 def test_a_split_holds_out_its_share_and_another_seed_other_rows(tmp_path: Path) -> None:

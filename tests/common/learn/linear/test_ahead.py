@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from common.errors import LocalProtocolError
-from common.learn.linear.ahead import Widened, dealt_arrays
+from common.learn.linear.ahead import dealt_arrays
 from common.learn.linear.cost import descent
 from common.learn.linear.deal import Work
 from common.learn.linear.descent import SPAN_ROWS, nesterov
 from common.learn.linear.steps import make_steps
+from common.learn.widened import Widened
 from common.mpc.link import Fourier, Link, Taylor
 from common.party import Party
 from common.plan.linear import Model

@@ -1,0 +1,36 @@
+"""What a network costs in bytes: the formulas of protos/PROTOCOL.md section 15, payload of arrays only."""
+
+from __future__ import annotations
+
+import math
+
+from common.learn.network.deal import NetworkDemand, NetworkScoreDemand, training_arrays
+from common.learn.network.steps import make_steps
+from common.mpc.cost import Cost, link_round, scores, truncation
+from common.party import Party
+from common.plan.network import Network
+
+
+def training(party: Party, section: Network, demand: NetworkDemand) -> Cost:
+    """Sharing the rows and every step; the seed is not in it."""
+    columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
+    sent, received = (8 * demand.rows * columns[p] for p in (party, party.other))
+    weights = sum(columns.values()) * section.hidden + section.hidden + 1
+    for step in make_steps(section, demand.rows):
+        # units, link, residual, what is pulled back; then the cut and the truncation
+        both = (4 + 8) * section.hidden * step.rows + link_round(step.rows) + 8 * step.rows + 2 * truncation(weights)
+        sent += both + 8 * section.hidden * (columns[party.other] + 1)
+        received += both + 8 * section.hidden * (columns[party] + 1)
+    return Cost(sent, received, sum(8 * math.prod(shape) for _, shape in training_arrays(party, section, demand)))
+
+
+def scoring(party: Party, demand: NetworkScoreDemand) -> Cost:
+    """Masked weights once; a row: its masked columns, the units, the truncation; the grid's share of the result."""
+    columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
+    rows, units = demand.rows, demand.units
+
+    def sent(p: Party) -> int:
+        return 8 * units * (columns[p.other] + 1) + rows * (8 * columns[p] + 4 * units) + truncation(rows)
+
+    found = Cost(sent(party), sent(party.other), sum(8 * math.prod(shape) for _, shape in demand.arrays()))
+    return found + (Cost(scores(rows)) if party is Party.GRID else Cost(0, scores(rows)))

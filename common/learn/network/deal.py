@@ -1,0 +1,165 @@
+"""What the dealer deals for a network: each training step, and each scoring, run on the masks alone. PROTOCOL.md section 15."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.errors import PeerProtocolError, PlanError
+from common.learn.network import sine
+from common.learn.network.descent import cut_number, shifts
+from common.learn.network.scales import FINAL, WEIGHT, Scales
+from common.learn.network.steps import Step, make_steps
+from common.mpc.correlations.asked import MATRIX_BLOCK
+from common.mpc.correlations.dealt import MaskRows, dealt_tables, matrix_mask
+from common.mpc.dealer import Dealt, Prgs, both, deal_halves, deal_link, deal_parts, deal_truncation, mask_parts
+from common.mpc.fixedpoint import Words
+from common.mpc.prg import Purpose
+from common.mpc.product import backward_units, forward_units
+from common.mpc.session import Kind, Round
+from common.party import Party
+from common.plan.network import Network
+from common.plan.predeal import PredealPlan
+from common.plan.request import Request
+from common.plan.train import TrainPlan
+
+MOST_SCORINGS, MOST_ROWS, MOST_COLUMNS, MOST_UNITS = 256, 1 << 31, 100_000, 128
+SCORED = Scales.of(1)
+"""How units are looked up when rows are scored: as finely as in a batch."""
+
+_FIRST, _BLOCK_BITS = 1 << 48, 24  # above every number of a training, as for the linear model
+_CELLS = 1 << 19  # rows times units that are scored together
+
+
+@dataclass(frozen=True)
+class NetworkDemand:
+    """Asks the dealer for all that a training of a network consumes; the plan says the rest."""
+
+    rows: int
+    grid_columns: int
+    bank_columns: int
+
+
+@dataclass(frozen=True)
+class NetworkScoreDemand:
+    """Asks the dealer for the scoring of `rows` rows by a network of so many units, in steps of 2^-bits log-odds."""
+
+    number: int
+    rows: int
+    grid_columns: int
+    bank_columns: int
+    units: int
+    bits: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether the numbers are ones that are scored with."""
+        columns = self.grid_columns, self.bank_columns
+        sizes = 0 < self.rows <= MOST_ROWS and all(0 < count <= MOST_COLUMNS for count in columns)
+        return sizes and 0 < self.units <= MOST_UNITS and 0 <= self.number < MOST_SCORINGS and 0 <= self.bits <= 20
+
+    @property
+    def key(self) -> int:
+        """The number under which the first mask of this scoring is expanded; those of its blocks follow."""
+        return _FIRST | self.number << _BLOCK_BITS
+
+    @property
+    def block_rows(self) -> int:
+        """Rows that are masked and scored together."""
+        return min(MATRIX_BLOCK, _CELLS // self.units)
+
+    @property
+    def shift(self) -> int:
+        """By how many bits u is cut to steps of 2^-bits."""
+        return SCORED.output - self.bits
+
+    def blocks(self) -> Iterator[tuple[int, slice]]:
+        """The key and the rows of each block."""
+        for block, low in enumerate(range(0, self.rows, self.block_rows)):
+            yield self.key | block, slice(low, min(self.rows, low + self.block_rows))
+
+    def arrays(self) -> Iterator[tuple[Round, tuple[int, ...]]]:
+        """Label and shape of each array that either party is dealt for it."""
+        for key, rows in self.blocks():
+            count = rows.stop - rows.start
+            yield Round(Kind.DEALT_HIDDEN, key), (2, count * self.units)
+            yield Round(Kind.DEALT_TRUNCATION, key), (count,)
+
+
+def section_of(plan: Request) -> Network:
+    """The plan's section of a network. Raises PlanError for a plan that trains none."""
+    if isinstance(plan, TrainPlan | PredealPlan) and isinstance(plan.model, Network):
+        return plan.model
+    raise PlanError("this job trains no network")
+
+
+def training_arrays(party: Party, section: Network, demand: NetworkDemand) -> Iterator[tuple[Round, tuple[int, ...]]]:
+    """Label and shape of each array of words that a training is dealt, in the order of its use."""
+    units, tables = section.hidden, len(dealt_tables(section.link, party))
+    block = (demand.grid_columns + demand.bank_columns) * units
+    for step in make_steps(section, demand.rows):
+        for span in step.spans(units):
+            yield Round(Kind.DEALT_HIDDEN, span.number), (3, span.rows * units)
+            yield Round(Kind.DEALT_LINK, span.number), (tables, span.rows)
+        yield Round(Kind.DEALT_TRUNCATION, cut_number(step.number)), (block + units + 1,)
+        yield Round(Kind.DEALT_CUT, cut_number(step.number)), (1, block)
+        yield Round(Kind.DEALT_TRUNCATION, step.number), (block + units + 1,)
+
+
+def deal_training(prg: Prgs, demand: NetworkDemand, plan: Request, memory: int) -> Iterator[Dealt]:
+    """All that the training of `plan` consumes. Raises PlanError for a plan that trains no network."""
+    section = section_of(plan)
+    columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
+    mask = matrix_mask if 8 * demand.rows * sum(columns.values()) <= memory else MaskRows
+    matrix = {party: mask(prg[party], demand.rows, columns[party]) for party in Party}
+    for step in make_steps(section, demand.rows):
+        yield from _deal_step(prg, step, section, matrix)
+
+
+def _deal_step(prg: Prgs, step: Step, section: Network, matrix: dict[Party, Words | MaskRows]) -> Iterator[Dealt]:
+    units, number = section.hidden, step.number
+    columns = {p: matrix[p].shape[1] for p in Party}
+    weights = block_masks(prg, number, columns, units)
+    output = both(prg, Purpose.OUTPUT_WEIGHTS, number, units)
+    lacks = {p: np.zeros((columns[p], units), np.uint64) for p in Party}
+    for span in step.spans(units):
+        rows = {p: matrix[p][span.slice] for p in Party}
+        offset = forward_units(rows[Party.GRID], weights[Party.GRID]) + forward_units(rows[Party.BANK], weights[Party.BANK])
+        hide = both(prg, Purpose.RESIDUAL, span.number, span.rows)
+        yield sine.deal(prg, span.number, offset, output, hide, step.scales)
+        yield deal_link(prg, section.link, span.number, np.zeros(span.rows, np.uint32), step.scales.residual // 2)
+        for p in Party:
+            back = prg[p.other].words(Purpose.BACK, span.number, units * span.rows).reshape(units, span.rows)
+            lacks[p] += backward_units(rows[p], back)
+    block = sum(columns.values()) * units
+    lift, shift = shifts(step.scales, block, units)
+    lack = np.concatenate([lacks[Party.GRID].ravel(), lacks[Party.BANK].ravel(), np.zeros(units + 1, np.uint64)]) << lift
+    cut = cut_number(number)
+    parts, times = mask_parts(prg, cut, lack, shift), np.tile(output, block // units)
+    yield deal_parts(prg, cut, *parts)
+    yield deal_halves(prg, Kind.DEALT_CUT, Purpose.CUT, cut, [values[:block] * times for values in parts])
+    yield deal_truncation(prg, number, np.zeros(len(lack), np.uint64), FINAL - WEIGHT)
+
+
+def block_masks(prg: Prgs, number: int, columns: dict[Party, int], units: int) -> dict[Party, Words]:
+    """What hides each party's block of weights, (m, units): the other's mask, since that hides its share of them."""
+    return {p: prg[p.other].words(Purpose.WEIGHTS, number, columns[p] * units).reshape(columns[p], units) for p in Party}
+
+
+def deal_scores(prg: Prgs, demand: NetworkScoreDemand) -> Iterator[Dealt]:
+    """What each block of rows consumes: the units' tables, the truncation of u. Raises PeerProtocolError for other sizes."""
+    if not demand.fits:
+        raise PeerProtocolError("the parties ask the dealer for a scoring of no size", got=demand)
+    columns, units = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}, demand.units
+    weights = block_masks(prg, demand.key, columns, units)
+    output = both(prg, Purpose.OUTPUT_WEIGHTS, demand.key, units)
+    for key, rows in demand.blocks():
+        count = rows.stop - rows.start
+        offset = np.zeros((units, count), np.uint64)
+        for p in Party:
+            hide = prg[p].words(Purpose.MATRIX, key, columns[p] * count).reshape(columns[p], count).T
+            offset += forward_units(hide, weights[p])
+        yield sine.deal(prg, key, offset, output, None, SCORED)
+        yield deal_truncation(prg, key, np.zeros(count, np.uint64), demand.shift)

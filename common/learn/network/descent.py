@@ -1,0 +1,161 @@
+"""One training step of a network on shares, and the loop over steps. PROTOCOL.md section 15.
+
+No weight is opened, to nobody: each party holds a share of every one, from the first step to the last score.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.learn.network import sine
+from common.learn.network.scales import AHEAD, FINAL, KEPT, LIFTED, MOMENTUM, PULLED, WEIGHT, Scales
+from common.learn.network.sine import Output
+from common.learn.network.steps import Span, Step
+from common.learn.network.weights import Weights
+from common.mpc.correlations.asked import Correlations
+from common.mpc.fixedpoint import X_SCALE, Words, top32
+from common.mpc.link import Link, residual
+from common.mpc.prg import Purpose
+from common.mpc.product import Rows, backward_units, forward_units
+from common.mpc.session import Kind, Session
+from common.mpc.truncate import masked, opened, shifted, truncate
+
+_CUT = 1 << 41  # above every step's number, below every scoring's
+
+
+def cut_number(step: int) -> int:
+    """The number of what cuts a step's gradients."""
+    return _CUT | step
+
+
+@dataclass(frozen=True, repr=False)
+class Point:
+    """The weights at which a step looks, as its products take them, all off by masks that the dealer knows.
+
+    own: own block's weights less the other's mask, (m_own, units). mask: what hides the other's, (m_other, units).
+    """
+
+    own: Words
+    mask: Words
+    output: Output
+
+
+async def share_point(session: Session, correlations: Correlations, number: int, weights: Weights) -> Point:
+    """One round: each hides its share of the other's block, and both theirs of the output; 8 units (m_other + 1) bytes."""
+    (other, units), own = weights.other.shape, weights.own.size
+    mask = correlations.weight_mask(number, other * units)
+    hide = correlations.mask(Purpose.OUTPUT_WEIGHTS, number, units)
+    rest = weights.output - hide
+    mine = np.concatenate([weights.other.ravel() - mask, rest])
+    theirs = await session.exchange(Kind.MASKED_WEIGHTS, mine, shape=(own + units,))
+    return Point(
+        weights.own + theirs[:own].reshape(weights.own.shape), mask.reshape(other, units), Output(rest + theirs[own:], hide)
+    )
+
+
+@dataclass(frozen=True, repr=False)
+class Pulled:
+    """A share of what a step pulls each weight by, less what the dealer knows: both blocks, the output, its intercept."""
+
+    own: Words
+    other: Words
+    output: Words
+    intercept: Words
+
+    def __add__(self, more: Pulled) -> Pulled:
+        return Pulled(self.own + more.own, self.other + more.other, self.output + more.output, self.intercept + more.intercept)
+
+
+def shifts(scales: Scales, block: int, units: int) -> tuple[Words, Words]:
+    """By how many bits each gradient is lifted before it is cut, and by how many it is cut, (L,) each; block: m times units."""
+    at = [X_SCALE + scales.pulled + scales.mean, scales.pulled + scales.mean, scales.residual + scales.mean]
+    counts = [block, units, 1]
+    lift = np.repeat(np.array([max(0, LIFTED - scale) for scale in at], np.uint64), counts)
+    cut = np.repeat(np.array([max(LIFTED, scale) - PULLED for scale in at], np.uint64), counts)
+    return lift, cut
+
+
+@dataclass(frozen=True, repr=False)
+class NetworkDescent:
+    """The training as one party runs it: its rows, the link, the label (at the bank, else None)."""
+
+    session: Session
+    correlations: Correlations
+    own: Rows  # (n, m_own)
+    theirs: Rows  # the other's less its mask, (n, m_other)
+    link: Link
+    label: Words | None  # 0 or 1 as a ring word, (n,)
+
+    async def run(self, steps: list[Step], weights: Weights, momentum: int) -> Weights:
+        """Shares of the final weights at WEIGHT. Seven rounds a step, four of them for each of its spans."""
+        before = weights
+        for done, step in enumerate(steps, 1):
+            ahead = weights.ahead(before, momentum, MOMENTUM)
+            before, weights = weights, await self._step(step, ahead)
+            self.session.reporter.progress(done, len(steps))
+        return weights
+
+    async def _step(self, step: Step, ahead: Weights) -> Weights:
+        """Shares of the weights after the step: `ahead` less what decay takes and less the step size times the gradient.
+
+        The gradient of a unit's weights is w2 times what was pulled back to it, which the cut multiplies: its opening serves as
+        the one of a product with w2, of which `share_point` opened the other half. PROTOCOL.md section 15, steps 6 and 7.
+        """
+        party, session = self.session.party, self.session
+        point = await share_point(session, self.correlations, step.number, ahead)
+        spans = step.spans(len(ahead.output))
+        total = await self._pull(step, spans[0], point, ahead)
+        for span in spans[1:]:
+            total = total + await self._pull(step, span, point, ahead)
+        pull = Weights(total.own, total.other, total.output, total.intercept).joined(party)
+        gradient = await self._cut(step, pull, point.output)
+        kept = np.full(len(pull), step.kept, np.uint64)
+        kept[-1] = 1 << KEPT  # the intercept does not decay
+        moved = ahead.joined(party) * kept - gradient * np.uint64(step.size)
+        part = await self.correlations.truncation(step.number, len(moved))
+        return ahead.split(party, await truncate(session, part, moved, FINAL - WEIGHT))
+
+    async def _pull(self, step: Step, span: Span, point: Point, ahead: Weights) -> Pulled:
+        """What one span of rows pulls: four rounds, of 4 units, 4, 8 and 8 units bytes a row."""
+        session, correlations, units = self.session, self.correlations, len(ahead.output)
+        own, theirs, cells = self.own[span.slice], self.theirs[span.slice], span.rows * units
+        work = cells * (own.shape[1] + theirs.shape[1])
+        sums = await session.compute(lambda: forward_units(own, point.own) + forward_units(theirs, point.mask), work)
+        u, held = await sine.forward(session, correlations, span.number, sums, point.output, step.scales, trained=True)
+        share = await self._residual(step, span, u + (ahead.intercept << np.uint64(step.scales.output - AHEAD)))
+        mine = share - correlations.residual_mask(span.number, span.rows)
+        s = mine + await session.exchange(Kind.MASKED_RESIDUAL, mine)
+        back, output = await session.compute(lambda: held.pulled(s), 8 * cells)
+        hide = correlations.mask(Purpose.BACK, span.number, cells).reshape(units, span.rows)
+        whole = back + await session.exchange(Kind.MASKED_BACK, back - hide)
+        blocks = await session.compute(lambda: (backward_units(own, whole), backward_units(theirs, hide)), work)
+        return Pulled(*blocks, output, share.sum(keepdims=True))
+
+    async def _residual(self, step: Step, span: Span, u: Words) -> Words:
+        """A share of (sigma(u) - y) 2^mean / n at the residual's scale, (rows,): 0 for the rows that are zeros to spare."""
+        link, correlations = self.link, self.correlations
+        mine = top32(u, link.spans(step.scales.output)) - correlations.angle_mask(span.number, span.rows)
+        c = mine + await self.session.exchange(Kind.MASKED_U, mine)
+        shares = await correlations.link_shares(span.number, link, span.rows)
+        scales = step.scales.link(step.data_rows - step.low)
+        label = None if self.label is None else self.label[span.slice]
+        found = await self.session.compute(lambda: residual(link, scales, c, shares, label), span.rows * link.tables)
+        found[max(0, step.data_rows - span.low) :] = 0
+        return found
+
+    async def _cut(self, step: Step, pull: Words, output: Output) -> Words:
+        """Shares of the gradients at PULLED + AHEAD, those of the units' weights times w2: one round of 8 bytes each."""
+        session, number, units = self.session, cut_number(step.number), len(output.opened)
+        block = len(pull) - units - 1
+        lift, shift = shifts(step.scales, block, units)
+        part = await self.correlations.truncation(number, len(pull))
+        products = await self.correlations.halves(Kind.DEALT_CUT, Purpose.CUT, number, 2, block)
+        mine = masked(session.party, part, pull << lift)
+        c = mine + await session.exchange(Kind.MASKED_UPDATE, mine)
+        found = shifted(session.party, part, c, shift)
+        public, sign = opened(c[:block], shift[:block])
+        w, mask = (np.tile(values, block // units) for values in (output.opened, output.mask))
+        first = found[:block] * w + public * mask + sign * products[1] - products[0]
+        return np.concatenate([first, found[block:] << np.uint64(AHEAD)])

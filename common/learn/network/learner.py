@@ -1,0 +1,188 @@
+"""The network as a learner: joins what the modules beside it do to what `learn.learner` asks. PROTOCOL.md section 15."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from common.disk.scratch import Scratch
+from common.errors import DataError
+from common.features.options import Preparation
+from common.learn.design import PreparedRows, penalised, prepare_rows
+from common.learn.learner import Ahead, Basis, Half, Matched, Packed, Size, Telling
+from common.learn.network import cost
+from common.learn.network.deal import MOST_UNITS, NetworkDemand, NetworkScoreDemand, training_arrays
+from common.learn.network.half import LEARNER, NetworkModel, pack, parse
+from common.learn.network.score import open_scores
+from common.learn.network.steps import batch_rows, check_course, count_steps, make_steps
+from common.learn.network.train import TrainingInputs, train
+from common.learn.network.weights import Weights
+from common.learn.widened import Widened
+from common.mpc.correlations.asked import Correlations
+from common.mpc.cost import Cost
+from common.mpc.fixedpoint import X_LIMIT, X_SCALE, Reals
+from common.mpc.product import Rows
+from common.mpc.session import Session
+from common.mpc.sine import OMEGA
+from common.party import Party
+from common.plan.network import Network
+from common.plan.section import Floors
+from common.rows.dataset import ColumnConfig
+from common.rows.table import FeatureTable
+from common.stats.logistic import Design
+
+_STEEPEST = 16.0 / OMEGA  # a gradient is held below 16: its part of a batch's mean |x| times the slope, which is at most OMEGA
+_BLOCK = 1 << 14
+
+
+@dataclass(frozen=True, repr=False)
+class NetworkTrained:
+    """What training left at one party: its shares of all weights."""
+
+    prepared: PreparedRows
+    weights: Weights
+    activation: str
+
+    def half(self, job: str, source: dict[str, ColumnConfig], about: dict[str, Any]) -> Half:
+        fitted, party = self.prepared.fitted, self.prepared.party
+        return NetworkModel(job, party, fitted, self.weights, self.activation, source, about)
+
+
+@dataclass(frozen=True, repr=False)
+class NetworkTask:
+    """One party's part of a training. `inputs` may hold zeros to spare."""
+
+    prepared: PreparedRows
+    inputs: TrainingInputs
+    warnings: list[str]
+
+    @property
+    def size(self) -> Size:
+        rows, columns = self.inputs.own.shape
+        return Size.of(self.prepared.party, rows, columns, self.inputs.other_columns)
+
+    @property
+    def steps(self) -> int:
+        return count_steps(self.inputs.section, self.inputs.own.shape[0])
+
+    @property
+    def basis(self) -> Basis:
+        own, unit, ridge = self.inputs.own, 2.0**-X_SCALE, self.inputs.section.decay
+        design = Design(own.shape[0], own.shape[1], lambda low, high: own[low:high] * unit)
+        columns = self.prepared.columns
+        return Basis(design, np.diag(ridge * penalised(columns)), np.eye(len(columns)), ridge)
+
+    def filled(self, size: Size) -> NetworkTask:
+        inputs, party = self.inputs, self.prepared.party
+        spare = size.rows - inputs.own.shape[0]
+        wide = replace(
+            inputs,
+            own=Widened(inputs.own, size.rows, size.columns(party)),
+            other_columns=size.columns(party.other),
+            label=None if inputs.label is None else np.pad(inputs.label, (0, spare)),
+        )
+        return replace(self, inputs=wide)
+
+    async def train(self, session: Session, correlations: Correlations, scratch: Scratch | None = None) -> NetworkTrained:
+        weights = await train(session, correlations, self.inputs, scratch)
+        return NetworkTrained(self.prepared, weights, self.inputs.section.activation)
+
+
+class NetworkLearner:
+    """The network: u = phi(X_G W_G + X_B W_B) w + b."""
+
+    name = LEARNER
+
+    def prepare(self, section: Network, rows: Matched, options: Preparation, leverage: float) -> tuple[PreparedRows, list[str]]:
+        made = rows.columns, options, rows.train_rows, 0.0, rows.party, rows.binned, leverage, rows.room
+        prepared, _, warnings = prepare_rows(rows.table, *made)
+        return prepared, warnings
+
+    def check(self, section: Network, size: Size, floors: Floors) -> None:
+        check_course(section, size.rows, floors)
+
+    def task(
+        self, section: Network, prepared: PreparedRows, rows: Matched, other_columns: int, scratch: Scratch | None = None
+    ) -> NetworkTask:
+        count, label = rows.train_rows, rows.table.label
+        words, beyond = prepared.words(count, scratch=scratch)
+        _check_batches(section, words, prepared.columns)
+        warnings = []
+        if beyond:
+            warnings.append(
+                f"{beyond} prepared values lay beyond {X_LIMIT:.0f} and were held there; clip or log the columns they come from"
+            )
+        data = count, len(prepared.columns), other_columns
+        inputs = TrainingInputs(section, words, other_columns, None if label is None else label[:count], data)
+        return NetworkTask(prepared, inputs, warnings)
+
+    def steps(self, section: Network, rows: int) -> int:
+        return count_steps(section, rows)
+
+    def rounds(self, section: Network, rows: int) -> int:
+        return sum(3 + 4 * len(step.spans(section.hidden)) for step in make_steps(section, rows))
+
+    def passes(self, section: Network, rows: int) -> float:
+        return float(count_steps(section, rows) * batch_rows(section, rows) * section.hidden)
+
+    def label_bits(self, section: Network, size: Size) -> float:
+        return 0.0
+
+    def ahead(self, section: Network, size: Size) -> Ahead:
+        demand = NetworkDemand(size.rows, size.grid_columns, size.bank_columns)
+        alike = ("network", section.hidden, section.activation, section.epochs, section.batch)
+        return Ahead(demand, lambda party: training_arrays(party, section, demand), alike)
+
+    def ahead_scores(self, section: Network, size: Size, bits: int) -> Ahead:
+        demand = NetworkScoreDemand(0, size.rows, size.grid_columns, size.bank_columns, section.hidden, bits)
+        return Ahead(demand, lambda party: demand.arrays(), ("network scores", section.hidden, section.activation, bits))
+
+    def scorings(self) -> Iterator[Network]:
+        return (Network(hidden=units) for units in range(1, MOST_UNITS + 1))
+
+    def scored_by(self, half: NetworkModel) -> Network:
+        return Network(hidden=half.units)
+
+    def scored(self, half: NetworkModel, rows: int) -> Size:
+        return Size.of(half.party, rows, len(half.columns), len(half.weights.other))
+
+    def cost(self, party: Party, section: Network, size: Size) -> Cost:
+        return cost.training(party, section, NetworkDemand(size.rows, size.grid_columns, size.bank_columns))
+
+    def cost_scores(self, party: Party, section: Network, size: Size) -> Cost:
+        demand = NetworkScoreDemand(0, size.rows, size.grid_columns, size.bank_columns, section.hidden, 0)
+        return cost.scoring(party, demand)
+
+    def score_rounds(self, section: Network, rows: int) -> int:
+        demand = NetworkScoreDemand(0, rows, 1, 1, section.hidden, 0)
+        return 2 + 3 * len(list(demand.blocks()))
+
+    async def open_scores(
+        self, session: Session, correlations: Correlations, half: NetworkModel, table: FeatureTable, telling: Telling
+    ) -> Reals | None:
+        return await open_scores(session, correlations, half, table, telling)
+
+    def pack(self, half: NetworkModel) -> Packed:
+        return pack(half)
+
+    def parse(self, head: Any, arrays: bytes) -> Half:
+        return parse(head, arrays)
+
+
+def _check_batches(section: Network, words: Rows, columns: tuple[str, ...]) -> None:
+    """Raises DataError for a column whose values are so large in a batch that its gradient could leave the ring."""
+    rows, batch = words.shape[0], batch_rows(section, words.shape[0])
+    for low in range(0, rows - batch + 1, batch):
+        total = np.zeros(len(columns))
+        for start in range(low, low + batch, _BLOCK):
+            total += np.abs(words[start : min(start + _BLOCK, low + batch)].astype(np.int64)).sum(axis=0)
+        if (total > _STEEPEST * batch * 2.0**X_SCALE).any():
+            name = columns[int(total.argmax())]
+            raise DataError(
+                f"column {name!r} is too large in a batch of {batch} rows for a step of the network",
+                public="a column is too large in a batch for a step of the network",
+                remedy="Use larger batches, a smaller clip, or declare transform = 'signed_log'.",
+            )

@@ -1,0 +1,103 @@
+"""Hidden units that take the sine of their sums: their part of a step, and what is dealt for it. PROTOCOL.md section 15.
+
+Arrays are (units, rows).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.learn.network.scales import FORWARD, SUM, Scales
+from common.mpc.correlations.asked import Correlations
+from common.mpc.dealer import Dealt, Prgs, both_halves, deal_halves
+from common.mpc.fixedpoint import Words, top32
+from common.mpc.link import Turns
+from common.mpc.prg import Purpose
+from common.mpc.session import Kind, Session
+from common.mpc.sine import PERIOD_BITS, Circle, tables
+
+BITS = SUM + PERIOD_BITS  # low bits of a word of a sum that a period spans
+
+
+@dataclass(frozen=True, repr=False)
+class Output:
+    """The output weights as products take them: `opened` is they less a mask, the same at both; `mask` a share of that mask."""
+
+    opened: Words
+    mask: Words
+
+
+@dataclass(frozen=True, repr=False)
+class Held:
+    """What the way back needs of the way forth: shares of cosine and sine of the angles, alone and times the mask.
+
+    masked: both times the residual's mask; empty where nothing is trained.
+    """
+
+    scales: Scales
+    circle: Circle
+    cos: Words
+    sin: Words
+    masked: tuple[Words, ...]
+
+    def pulled(self, opened: Words) -> tuple[Words, Words]:
+        """Shares of the residual times each unit's slope, (units, rows), and of it times its value, summed over rows, (units,).
+
+        opened: the residual less its mask, (rows,). Both at `scales.pulled`.
+        """
+        cos, sin = opened * self.cos + self.masked[0], opened * self.sin + self.masked[1]
+        slope, value = self.circle.slope(self.scales.unit), self.circle.value(self.scales.unit)
+        back: Words = slope[0] * cos + slope[1] * sin
+        return back, (value[0] * cos + value[1] * sin).sum(axis=1)
+
+
+async def forward(
+    session: Session,
+    correlations: Correlations,
+    number: int,
+    sums: Words,
+    output: Output,
+    scales: Scales,
+    *,
+    trained: bool,
+    dealt: int | None = None,
+) -> tuple[Words, Held]:
+    """A share of u, (rows,) at `scales.output`, without the output's intercept, and what the way back needs.
+
+    sums: this party's share of the units' sums, off by what the dealer knows. dealt: rows that were dealt for, if more.
+    One round, 4 bytes a unit and row each way.
+    """
+    units, rows = sums.shape
+    whole = (units, dealt or rows)
+    mask = correlations.half_mask(Purpose.UNIT_ANGLE, number, math.prod(whole)).reshape(whole)[:, :rows]
+    mine: Turns = top32(sums, BITS) - mask
+    c = mine + await session.exchange(Kind.MASKED_HIDDEN, mine)
+    count = 6 if trained else 4
+    shares = await correlations.halves(Kind.DEALT_HIDDEN, Purpose.UNITS, number, count, math.prod(whole))
+
+    def finish() -> tuple[Words, Held]:
+        circle = Circle(c)
+        cos, out_sin, sin, out_cos, *masked = (values.reshape(whole)[:, :rows] for values in shares)
+        of_cos, of_sin = circle.value(FORWARD)
+        w = output.opened[:, None]
+        u: Words = (of_cos * (w * cos + out_cos) + of_sin * (w * sin + out_sin)).sum(axis=0)
+        return u, Held(scales, circle, cos, sin, tuple(masked))
+
+    return await session.compute(finish, 8 * sums.size)
+
+
+def deal(prg: Prgs, number: int, offset: Words, output: Words, residual: Words | None, scales: Scales) -> Dealt:
+    """Shares of cosine and sine of the angles, alone, times the mask of the output weights, and times the residual's mask.
+
+    offset: what the parties' sums lack, (units, rows). output: (units,). residual: (rows,), None where nothing is trained.
+    """
+    angle = top32(offset, BITS) + both_halves(prg, Purpose.UNIT_ANGLE, number, offset.size).reshape(offset.shape)
+    cos, sin = tables(angle, scales.unit)
+    w = output[:, None]
+    arrays = [cos, w * sin, sin, w * cos]
+    if residual is not None:
+        arrays += [residual * cos, residual * sin]
+    return deal_halves(prg, Kind.DEALT_HIDDEN, Purpose.UNITS, number, [np.ravel(values) for values in arrays])

@@ -1,0 +1,120 @@
+"""From a plan's section to the steps of a training of a network. PROTOCOL.md section 15."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from common.errors import PlanError, PolicyError
+from common.learn.network.scales import KEPT, MOST_ROWS, STEP, Scales
+from common.plan.network import MOMENTUM_UNIT, Network
+from common.plan.section import Floors
+
+MAX_STEPS = 100_000
+SPAN_CELLS = 1 << 19  # rows times units that go through a step together
+_SPAN_BITS = 24
+
+
+@dataclass(frozen=True)
+class Span:
+    """Rows low to high of one step, and the number that keys their randomness."""
+
+    number: int
+    low: int
+    high: int
+
+    @property
+    def rows(self) -> int:
+        return self.high - self.low
+
+    @property
+    def slice(self) -> slice:
+        return slice(self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Step `number`: rows low to high, of which those before `data_rows` are not zeros; its size and what decay leaves, whole.
+
+    size: times 2^STEP. kept: times 2^KEPT.
+    """
+
+    number: int
+    low: int
+    high: int
+    data_rows: int
+    size: int
+    kept: int
+
+    @property
+    def rows(self) -> int:
+        return self.high - self.low
+
+    @property
+    def scales(self) -> Scales:
+        """The split for all rows, zeros too, for which tables are dealt."""
+        return Scales.of(self.rows)
+
+    def spans(self, hidden: int) -> list[Span]:
+        """Its rows in pieces of about SPAN_CELLS cells, alike in size."""
+        pieces = max(1, -(-self.rows * hidden // SPAN_CELLS))
+        size = -(-self.rows // pieces)
+        lows = range(self.low, self.high, size)
+        return [Span(self.number << _SPAN_BITS | i, low, min(self.high, low + size)) for i, low in enumerate(lows)]
+
+
+def momentum(section: Network) -> int:
+    """A step's momentum, in units of 1/32."""
+    return round(section.momentum * MOMENTUM_UNIT)
+
+
+def batch_rows(section: Network, rows: int) -> int:
+    """Rows of each step: all, or a batch; what an epoch's last batch leaves over waits for no one."""
+    return min(section.batch or rows, rows)
+
+
+def count_steps(section: Network, rows: int) -> int:
+    """How many steps there are. Raises PlanError for too many, and for steps over too many rows."""
+    if (batch := batch_rows(section, rows)) > MOST_ROWS:
+        raise PlanError(
+            f"a step over {batch} rows leaves a residual too few bits",
+            expected=f"at most {MOST_ROWS} rows",
+            remedy="Train in batches: batch = 1024.",
+        )
+    if (count := rows // batch * section.epochs) > MAX_STEPS:
+        raise PlanError(
+            "too many steps", expected=f"at most {MAX_STEPS}", got=count, remedy="Use larger batches or fewer epochs."
+        )
+    return count
+
+
+def make_steps(section: Network, rows: int, data_rows: int | None = None) -> Iterator[Step]:
+    """All steps over `rows` training rows, of which the first `data_rows` (default: all) are not zeros.
+
+    Batches follow one another in the order of the alignment, which is pseudo-random. Half of the epochs have the plan's step;
+    then it falls in a line to a tenth. Raises PlanError as `count_steps` does.
+    """
+    batch, number = batch_rows(section, rows), 0
+    count_steps(section, rows)
+    for epoch in range(section.epochs):
+        size = section.size * _share(epoch / section.epochs)
+        whole = max(1, round(size * 2.0**STEP)), (1 << KEPT) - round(size * section.decay * 2.0**KEPT)
+        for low in range(0, rows - batch + 1, batch):
+            yield Step(number, low, low + batch, min(low + batch, data_rows or rows), *whole)
+            number += 1
+
+
+def _share(done: float) -> float:
+    """What of the step size is used when so much of the training is done."""
+    return 1.0 if done < 0.5 else max(0.1, 1.0 - 1.8 * (done - 0.5))
+
+
+def check_course(section: Network, rows: int, floors: Floors) -> None:
+    """Raises PolicyError for a training that can be told to be too short only now that its rows are known."""
+    if (steps := count_steps(section, rows)) < floors.min_iterations:
+        raise PolicyError(
+            "too few steps of training",
+            expected=f"at least {floors.min_iterations}",
+            got=steps,
+            remedy="Use more epochs, or smaller batches.",
+        )

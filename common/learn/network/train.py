@@ -1,0 +1,59 @@
+"""Training a network on both parties' columns without either seeing the other's. PROTOCOL.md section 15."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from common.disk.scratch import Scratch
+from common.learn.network.deal import NetworkDemand
+from common.learn.network.descent import NetworkDescent
+from common.learn.network.steps import make_steps, momentum
+from common.learn.network.weights import Weights, begin
+from common.mpc.correlations.asked import Correlations
+from common.mpc.fixedpoint import Reals
+from common.mpc.product import Rows, share_rows
+from common.mpc.session import Session
+from common.party import Party
+from common.plan.network import Network
+
+
+@dataclass(frozen=True, repr=False)
+class TrainingInputs:
+    """One party's part of a training.
+
+    own: prepared training rows, int32 (n, m_own) at X_SCALE, perhaps with zeros to spare. data: rows and columns of it that are
+    none, and the other's columns that are none. label: (n,) of 0.0 and 1.0; None at the grid, which has none.
+    """
+
+    section: Network
+    own: Rows
+    other_columns: int
+    label: Reals | None
+    data: tuple[int, int, int]
+
+    def demand(self, party: Party) -> NetworkDemand:
+        """What the dealer is asked for, the same at both parties."""
+        rows, columns = self.own.shape
+        grid, bank = (columns, self.other_columns) if party is Party.GRID else (self.other_columns, columns)
+        return NetworkDemand(rows, grid, bank)
+
+
+async def train(
+    session: Session, correlations: Correlations, inputs: TrainingInputs, scratch: Scratch | None = None
+) -> Weights:
+    """This party's shares of all weights; nothing is opened. What does not fit in memory goes to `scratch`."""
+    section, room, party = inputs.section, scratch or Scratch(), session.party
+    rows, own, other = inputs.data
+    await correlations.order(inputs.demand(party))
+    theirs = await share_rows(
+        session, correlations, inputs.own, inputs.other_columns, lambda shape: cast(Rows, room.empty(shape, np.uint64))
+    )
+    steps = list(make_steps(section, inputs.own.shape[0], rows))
+    label = None if inputs.label is None else inputs.label.astype(np.uint64)
+    first = begin(section.seed, party, own, other, section.hidden, None if inputs.label is None else inputs.label[:rows])
+    wide = first.widened(inputs.own.shape[1], inputs.other_columns)
+    descent = NetworkDescent(session, correlations, inputs.own, theirs, section.link, label)
+    return (await descent.run(steps, wide, momentum(section))).narrowed(own, other)

@@ -1,0 +1,51 @@
+"""The plaintext twin of a network's training: the same start, batches and schedule in float64, with the true sigmoid."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.learn.network.steps import make_steps
+from common.learn.network.weights import first_block, first_output
+from common.mpc.fixedpoint import Reals
+from common.party import Party
+from common.plan.network import Network
+from common.stats.measures import sigmoid
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The weights of the grid's and the bank's columns, (m, units), of the output, (units,), and its intercept."""
+
+    grid: Reals
+    bank: Reals
+    output: Reals
+    intercept: float
+
+    def scores(self, grid: Reals, bank: Reals) -> Reals:
+        """u of each row, (n,)."""
+        found: Reals = np.sin(2 * math.pi / 8 * (grid @ self.grid + bank @ self.bank)) @ self.output + self.intercept
+        return found
+
+
+def train(section: Network, grid: Reals, bank: Reals, label: Reals) -> Trained:
+    """grid, bank: (n, m) of each side, the bank's with a last column of ones."""
+    omega, units, rows = 2 * math.pi / 8, section.hidden, len(label)
+    columns = grid.shape[1], bank.shape[1]
+    blocks = [first_block(section.seed, p, k, sum(columns), units) for p, k in zip(Party, columns, strict=True)]
+    rate = float(label.mean())
+    start = [np.concatenate(blocks), first_output(section.seed, units), np.array([math.log(rate / (1 - rate))])]
+    x, now, before = np.column_stack([grid, bank]), start, start
+    for step in make_steps(section, rows):
+        part, size = slice(step.low, step.high), step.size / 2.0**10
+        z = [w + section.momentum * (w - past) for w, past in zip(now, before, strict=True)]
+        a = x[part] @ z[0]
+        h = np.sin(omega * a)
+        r = (sigmoid(h @ z[1] + z[2]) - label[part]) / step.rows
+        pulled = x[part].T @ (r[:, None] * omega * np.cos(omega * a)) * z[1]
+        gradient = [pulled, h.T @ r, np.array([r.sum()])]
+        kept = [step.kept / 2.0**30, step.kept / 2.0**30, 1.0]
+        before, now = now, [k * w - size * g for k, w, g in zip(kept, z, gradient, strict=True)]
+    return Trained(now[0][: columns[0]], now[0][columns[0] :], now[1], float(now[2][0]))
