@@ -23,7 +23,7 @@ def tree_sent(party: Party, forest: Forest, tree: int, own_levels: float, offers
     """
     rows, depth, looked_at = forest.rows, forest.shape.depth, forest.looked_at
     other = len(forest.drawn(tree)[party.other])
-    found = 2 * rows + packed_size(2 * rows)
+    found = 2 * rows + packed_size(2 * rows) if tree % forest.abreast == 0 else 0
     for level in range(depth):
         if level:
             found += packed_size((1 << level) * rows)
@@ -49,9 +49,9 @@ def training(party: Party, forest: Forest) -> Cost:
     return Cost(round(sent[party]), round(sent[party.other]), dealt)
 
 
-def rounds(shape: Shape) -> int:
-    """Messages one after another, once thresholds are shared."""
-    return shape.trees * (ROUNDS_OF_LEVEL * shape.depth + ROUNDS_OF_TREE)
+def rounds(shape: Shape, abreast: int = 1) -> int:
+    """Messages one after another, once thresholds are shared. abreast: trees side by side."""
+    return -(-shape.trees // abreast) * (ROUNDS_OF_LEVEL * shape.depth + ROUNDS_OF_TREE)
 
 
 def scoring(party: Party, rows: int, shape: Shape, owned: list[int] | None = None) -> Cost:

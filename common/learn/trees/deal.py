@@ -6,9 +6,10 @@ Which party splits a level is not told to the dealer: it deals either what it wo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from common.errors import PeerProtocolError
 from common.learn.trees.forest import Forest, Shape, children
@@ -19,6 +20,8 @@ from common.mpc.largest.dealer import deal_largest
 from common.mpc.narrow import MASK, Narrow, as_words, pack, product, signed, word_count
 from common.mpc.session import Kind, Round
 from common.party import Party
+
+Cells = npt.NDArray[np.float64]
 
 MOST_TREES, MOST_DEPTH, MOST_ROWS, MOST_SCORINGS = 1000, 6, 1 << 20, 256
 _FIRST, _BLOCK_BITS, _TREE_BITS = 1 << 48, 24, 16
@@ -75,6 +78,16 @@ class TreeScoreDemand:
             yield self.label(block), (word_count(2 * self.trees * size),)
 
 
+@dataclass(repr=False)
+class _Growing:
+    """The masks of one tree: of its candidates, of each node's vectors, by the party that hides them, and of histograms."""
+
+    cells: dict[Party, Cells]
+    nodes: dict[Party, Narrow]
+    left: dict[Party, Narrow]
+    sums: Narrow = field(default_factory=lambda: np.empty(0, np.uint32))
+
+
 class Growing:
     """The computation on masks, for one training."""
 
@@ -83,29 +96,35 @@ class Growing:
         self._masks = {party: TreeMasks(prg[party], forest) for party in Party}
 
     def deal(self) -> Iterator[Dealt]:
-        """Everything the training consumes, in the order in which the parties ask for it."""
-        for tree in range(self._forest.shape.trees):
-            yield from self._tree(tree)
+        """Everything the training consumes, in the order in which it is dealt: see `dealt_arrays`."""
+        for group in self._forest.groups():
+            yield self._link(group[0])
+            root = {p: self._masks[p].nodes(group[0], 0) for p in Party}
+            trees = [_Growing(self._cells(tree), root, root) for tree in group]
+            for level in range(self._forest.shape.depth):
+                for tree, state in zip(group, trees, strict=True):
+                    yield from self._level(tree, level, state)
+            for tree in group:
+                yield from self._end(tree)
 
-    def _tree(self, tree: int) -> Iterator[Dealt]:
+    def _cells(self, tree: int) -> dict[Party, Cells]:
+        drawn = self._forest.drawn(tree)
+        return {p: signed(self._masks[p].thresholds(drawn[p])).astype(np.float64) for p in Party}
+
+    def _level(self, tree: int, level: int, state: _Growing) -> Iterator[Dealt]:
+        forest, to = self._forest, self._forest.to(tree, level)
+        # U_P^T m of the left children, m being the other's mask; right children are what is missing
+        found = np.concatenate([_histograms(state.cells[p], state.left[p.other]) for p in Party], axis=2)
+        state.sums = found if level == 0 else children(found, state.sums, MASK)
+        yield self._moments(tree, level, state.sums, to)
+        yield deal_largest(self._prg, to, forest.number(tree, level), forest.looked_at)
+        yield [self._move(tree, level, p, state.nodes[p.other]) for p in Party]
+        if level < forest.shape.depth - 1:
+            state.left = {p: self._masks[p].nodes(tree, level + 1) for p in Party}
+            state.nodes = {p: children(state.left[p], state.nodes[p], MASK) for p in Party}
+
+    def _end(self, tree: int) -> Iterator[Dealt]:
         forest, depth = self._forest, self._forest.shape.depth
-        yield self._link(tree)
-        drawn = forest.drawn(tree)
-        cells = {p: signed(self._masks[p].thresholds(drawn[p])).astype(np.float64) for p in Party}
-        nodes = {p: self._masks[p].nodes(tree, 0) for p in Party}  # what hides each node's vectors from the other
-        left, sums = nodes, np.empty(0, np.uint32)
-        for level in range(depth):
-            # U_P^T m of the left children, m being the other's mask; right children are what is missing
-            lacks = [_histograms(cells[p], left[p.other]) for p in Party]
-            found = np.concatenate(lacks, axis=2)
-            sums = found if level == 0 else children(found, sums, MASK)
-            to = forest.to(tree, level)
-            yield self._moments(tree, level, sums, to)
-            yield deal_largest(self._prg, to, forest.number(tree, level), forest.looked_at)
-            yield [self._move(tree, level, p, nodes[p.other]) for p in Party]
-            if level < depth - 1:
-                left = {p: self._masks[p].nodes(tree, level + 1) for p in Party}
-                nodes = {p: children(left[p], nodes[p], MASK) for p in Party}
         yield self._leaves(tree, forest.to(tree, depth))
         label = self._labels.of(tree, depth, CHOICE)
         yield [(p, label, as_words(dealt)) for p, dealt in deal_choice(self._prg, tree, forest.rows, forest.shape).items()]

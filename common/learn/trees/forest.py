@@ -52,6 +52,7 @@ class Forest:
     ridge: float
     leaf_ridge: float
     seed: int = 0
+    abreast: int = 1  # trees grown side by side, from the same gradients
 
     def count(self, party: Party) -> int:
         return self.thresholds[party.index]
@@ -81,6 +82,11 @@ class Forest:
         grid = self.thresholds[0]
         found = _drawn(self.seed, tree, sum(self.thresholds), self.looked_at)
         return {Party.GRID: found[found < grid], Party.BANK: found[found >= grid] - grid}
+
+    def groups(self) -> list[range]:
+        """The trees that are grown side by side."""
+        trees = self.shape.trees
+        return [range(first, min(trees, first + self.abreast)) for first in range(0, trees, self.abreast)]
 
     def number(self, tree: int, level: int = 0) -> int:
         """Under which the masks of this level of this tree are expanded."""

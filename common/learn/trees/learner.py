@@ -14,12 +14,13 @@ from common.learn.trees import cost
 from common.learn.trees.deal import BLOCK_ROWS, TreeScoreDemand, TreesDemand
 from common.learn.trees.design import Prepared, below, prepare
 from common.learn.trees.forest import U_SCALE, Forest, Shape
-from common.learn.trees.grow import Grower, Tree
+from common.learn.trees.grow import Grower
 from common.learn.trees.half import LEARNER, TreesHalf, pack, parse
 from common.learn.trees.make import make_forest, sampled
 from common.learn.trees.masks import dealt_arrays
 from common.learn.trees.price import label_bits
 from common.learn.trees.score import open_scores
+from common.learn.trees.tree import Tree
 from common.mpc.correlations.asked import Correlations
 from common.mpc.cost import Cost
 from common.mpc.fixedpoint import Reals
@@ -116,7 +117,7 @@ class TreeLearner:
         return section.trees
 
     def rounds(self, section: Trees, rows: int) -> int:
-        return cost.rounds(Shape(section.trees, section.depth))
+        return cost.rounds(Shape(section.trees, section.depth), section.abreast)
 
     def passes(self, section: Trees, rows: int) -> float:
         return float(self.steps(section, rows) * rows)

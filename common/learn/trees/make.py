@@ -41,6 +41,7 @@ def make_forest(section: Trees, size: Sizes) -> Forest:
         ridge=section.ridge,
         leaf_ridge=section.leaf_ridge,
         seed=section.seed,
+        abreast=section.abreast,
     )
 
 

@@ -151,13 +151,15 @@ LINK, MOMENTS, MOVE, LEAVES, CHOICE = range(5)
 def dealt_arrays(party: Party, forest: Forest) -> Iterator[tuple[Round, tuple[int, ...]]]:
     """Label and shape of each array of words that a party is dealt for a training, in the order of its use."""
     labels, depth = Labels(forest), forest.shape.depth
-    for tree in range(forest.shape.trees):
-        yield labels.of(tree, 0, LINK), (link_words(forest),)
+    for group in forest.groups():
+        yield labels.of(group[0], 0, LINK), (link_words(forest),)
         for level in range(depth):
-            if forest.to(tree, level) is party:
-                yield labels.of(tree, level, MOMENTS), (int(np.prod(gain_shape(forest, level))),)
-                yield Round(Kind.DEALT_LARGEST, forest.number(tree, level)), (dealt_words(forest.looked_at),)
-            yield labels.of(tree, level, MOVE), (moved_words(forest, level),)
-        if forest.to(tree, depth) is party:
-            yield labels.of(tree, depth, LEAVES), (int(np.prod(leaf_shape(forest))),)
-        yield labels.of(tree, depth, CHOICE), (word_count(2 * forest.rows),)
+            for tree in group:
+                if forest.to(tree, level) is party:
+                    yield labels.of(tree, level, MOMENTS), (int(np.prod(gain_shape(forest, level))),)
+                    yield Round(Kind.DEALT_LARGEST, forest.number(tree, level)), (dealt_words(forest.looked_at),)
+                yield labels.of(tree, level, MOVE), (moved_words(forest, level),)
+        for tree in group:
+            if forest.to(tree, depth) is party:
+                yield labels.of(tree, depth, LEAVES), (int(np.prod(leaf_shape(forest))),)
+            yield labels.of(tree, depth, CHOICE), (word_count(2 * forest.rows),)

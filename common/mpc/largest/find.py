@@ -12,15 +12,16 @@ from common.mpc import field
 from common.mpc.correlations.source import Source
 from common.mpc.field import Elements
 from common.mpc.largest.masks import BITS, DIGITS, LOW, WIDTH, Half, LargestDealt, LargestMasks, dealt_words, pairs
+from common.mpc.lockstep import Rounds
 from common.mpc.narrow import Bytes
-from common.mpc.session import Kind, Session
+from common.mpc.session import Kind
 from common.party import Party
 
 ROUNDS = 3
 
 
 async def find_largest(
-    session: Session, source: Source, number: int, shares: Half, grids: int, to: Party, tell: Kind
+    session: Rounds, source: Source, number: int, shares: Half, grids: int, to: Party, tell: Kind
 ) -> int | None:
     """The number of the largest value if this party owns it, else None.
 

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from common.learn.trees.deal import Growing
 from common.learn.trees.forest import Forest, Shape
-from common.learn.trees.grow import Grower, Tree
+from common.learn.trees.grow import Grower
+from common.learn.trees.tree import Tree
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.correlations.source import Source
 from common.mpc.dealer import Dealer

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from common.learn.trees import cost
 from common.learn.trees.forest import U_SCALE, Forest
-from common.learn.trees.grow import Tree
+from common.learn.trees.tree import Tree
+from common.mpc.session import Kind
 from common.party import Party
 from tests.common.learn.trees import twin
 from tests.common.learn.trees.problems import Problem, grow, make_problem
@@ -39,4 +43,39 @@ async def test_each_level_splits_by_the_best_candidate_and_each_leaf_is_the_twin
             assert gains[order.index(split)] >= 0.98 * gains.max(), (t, level)
             place = 2 * place + (1 - cells[order.index(split)].astype(np.int64))
         assert np.allclose(tree.leaves, twin.leaves(forest, place, g, h), rtol=0.06, atol=0.02), t
+        u += tree.leaves[place]
+
+
+async def test_trees_side_by_side_are_grown_from_the_same_gradients_in_fewer_rounds() -> None:
+    problem = make_problem()
+    forest = replace(problem.forest(trees=5, depth=2), abreast=2)
+    trio = Trio()
+    trees = opened(problem, forest, await grow(trio, problem, forest))
+    assert len({tuple(tree.splits) for tree in trees}) > 1
+    u = np.full(problem.rows, twin.start_of(problem.label) / 2**U_SCALE)
+    for group in ((0, 1), (2, 3), (4,)):
+        p = twin.sigmoid(u)
+        g, h = p - problem.label, p * (1 - p)
+        for t in group:
+            place = trees[t].places(problem.below)
+            assert np.allclose(trees[t].leaves, twin.leaves(forest, place, g, h), rtol=0.06, atol=0.02), t
+        u += sum(trees[t].leaves[trees[t].places(problem.below)] for t in group)
+    kinds = [label.kind for label, _ in trio.peer[Party.GRID].log]
+    assert kinds.count(Kind.MASKED_U) == 3 and kinds.count(Kind.MASKED_COMPARED) == 3 * 2
+    assert cost.rounds(forest.shape, 2) == 3 * (6 * 2 + 4)
+
+
+async def test_rows_to_spare_add_nothing() -> None:
+    """The last tenth of the rows is not data: the trees are those of the others."""
+    problem = make_problem(2000)
+    real = 1800
+    forest = problem.forest(trees=3, depth=2)
+    trees = opened(problem, forest, await grow(Trio(), problem, forest, real))
+    data = Problem({p: below[:, :real] for p, below in problem.below.items()}, problem.label[:real])
+    u = np.full(real, twin.start_of(problem.label) / 2**U_SCALE)
+    for t, tree in enumerate(trees):
+        p = twin.sigmoid(u)
+        place = tree.places(data.below)
+        wanted = twin.leaves(forest, place, p - data.label, p * (1 - p))
+        assert np.allclose(tree.leaves, wanted, rtol=0.06, atol=0.02), t
         u += tree.leaves[place]

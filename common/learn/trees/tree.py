@@ -1,0 +1,239 @@
+"""Growing one symmetric tree on both parties' thresholds, on shares. PROTOCOL.md section 14.
+
+A level splits every node by the same threshold, so a row's place in a tree is a path of which each party knows the bits of its
+own levels. Neither sees the other's, a sum over rows, a gain or a leaf: only who splits a level, and its owner by what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from common.learn.trees.choose import Levels, hidden_choice, offered, packed_paths, picked, unpacked_paths
+from common.learn.trees.forest import U_SCALE, Forest, children
+from common.learn.trees.masks import (
+    CHOICE,
+    LEAVES,
+    MOMENTS,
+    MOVE,
+    ChoiceMasks,
+    Labels,
+    Short,
+    TreeMasks,
+    gain_shape,
+    leaf_shape,
+    moved_words,
+)
+from common.learn.trees.waves import LEAF_FACTOR, LEAF_TABLE, LIFT, gain_inverse, gain_share, leaf_inverse, leaf_share
+from common.mpc.correlations.source import Source
+from common.mpc.fixedpoint import Words
+from common.mpc.largest.find import find_largest
+from common.mpc.largest.masks import LOW
+from common.mpc.lockstep import Rounds
+from common.mpc.narrow import MASK, Bytes, Narrow, from_words, pack, packed_size, product, unpack
+from common.mpc.session import Kind
+from common.party import Party
+
+_CUT = 36  # bits dropped of a gain before gains are compared
+
+
+@dataclass(frozen=True, repr=False)
+class Tree:
+    """One tree at one party: the threshold by which it splits each level, -1 where the other does, and shares of the leaves."""
+
+    splits: tuple[int, ...]
+    leaves: Short
+
+
+@dataclass(repr=False)
+class Vectors:
+    """The shared (g, h) of every node, (v, 2, rows): less the other's mask, as this party sees it, and its own mask.
+
+    left: the same of the children that histograms are made of.
+    """
+
+    seen: Narrow
+    mine: Narrow
+    left_seen: Narrow
+    left_mine: Narrow
+
+
+@dataclass(repr=False)
+class _Level:
+    """What a tree's levels hand on: histograms (v, 2, C), totals (v, 2)."""
+
+    sums: Narrow = field(default_factory=lambda: np.empty(0, np.uint32))
+    totals: Narrow = field(default_factory=lambda: np.empty(0, np.uint32))
+
+
+@dataclass(frozen=True, repr=False)
+class Thresholds:
+    """own: (thresholds, rows) uint8, 1 where a row lies at or below. theirs: the other's, less its masks, int32."""
+
+    own: Bytes
+    theirs: npt.NDArray[np.int32]
+
+
+class TreeGrower:
+    """One party's part of growing this tree of the forest, with rounds that may be a lane beside other trees'."""
+
+    def __init__(self, rounds: Rounds, source: Source, forest: Forest, thresholds: Thresholds, tree: int) -> None:
+        self._rounds, self._source, self._forest, self._thresholds, self._tree = rounds, source, forest, thresholds, tree
+        self._masks, self._labels, self._party = TreeMasks(source.prg, forest), Labels(forest), rounds.party
+
+    async def grow(self, vectors: Vectors) -> tuple[Tree, Short]:
+        """The tree, and a share of each row's leaf, (rows,). vectors: the root's."""
+        forest, depth = self._forest, self._forest.shape.depth
+        drawn = forest.drawn(self._tree)
+        own, other = drawn[self._party], drawn[self._party.other]
+        own_cells, other_cells = self._thresholds.own[own].astype(np.float64), self._thresholds.theirs[other].astype(np.float64)
+        state, path = _Level(), np.zeros(forest.rows, np.uint8)
+        splits: list[int] = []
+        for level in range(depth):
+            add_up = partial(self._add_up, state, vectors, own_cells, other_cells, level)
+            await self._rounds.compute(add_up, self._work(level))
+            gains = await self._gains(level, state)
+            best = await self._best(level, gains, len(drawn[Party.GRID]))
+            mine = best is not None
+            splits.append(int(own[best - (0 if self._party is Party.GRID else len(other))]) if best is not None else -1)
+            branch = await self._branch(level, splits[-1])
+            if mine:
+                path |= np.uint8(1 << (depth - 1 - level)) * (1 - self._thresholds.own[splits[-1]])
+            vectors = await self._move(level, mine, branch, vectors, state)
+        table = await self._leaves(state)
+        levels = Levels.of(np.array(splits) >= 0)
+        return Tree(tuple(splits), table), await self._choose(levels, table, path)
+
+    def _work(self, level: int) -> int:
+        return self._forest.rows * (2 << level) * 4
+
+    def _add_up(
+        self, state: _Level, vectors: Vectors, own: npt.NDArray[np.float64], other: npt.NDArray[np.float64], level: int
+    ) -> None:
+        """Shares of the histograms, off by what the dealer knows, and of the totals."""
+        parts = [_histograms(own, vectors.left_seen), _histograms(other, vectors.left_mine)]
+        left = np.concatenate(parts if self._party is Party.GRID else parts[::-1], axis=2)
+        state.sums = left if level == 0 else children(left, state.sums, MASK)
+        side = vectors.seen if self._party is Party.GRID else vectors.mine  # what the grid sees and the bank's mask add up
+        state.totals = side.sum(2, dtype=np.uint32) & MASK
+
+    async def _gains(self, level: int, state: _Level) -> Words:
+        """A share of each candidate's gain, (C,)."""
+        forest, party = self._forest, self._party
+        masks = self._masks.sums(self._tree, level)
+        sums, totals = state.sums - masks[0], state.totals - masks[1]
+        if party is Party.BANK:
+            sums[:, 0] += LIFT
+            totals[:, 0] += LIFT
+        mine = np.concatenate([sums.ravel(), totals.ravel()]) & MASK
+        theirs = unpack(await self._rounds.exchange(Kind.MASKED_SUMS, pack(mine)), mine.shape)
+        opened = (mine + theirs) & MASK
+        shape = gain_shape(forest, level)
+        shares = await self._dealt_or_own(level, MOMENTS, shape, partial(self._masks.moments, self._tree, level))
+        cut = sums.size
+        left, total = opened[:cut].reshape(sums.shape), opened[cut:].reshape(totals.shape)
+        coefficients = gain_inverse(forest.ridge)
+        return await self._rounds.compute(lambda: gain_share(left, total, shares, coefficients), shares.size)
+
+    async def _dealt_or_own(self, level: int, step: int, shape: tuple[int, ...], own: Callable[[], Words]) -> Words:
+        if self._forest.to(self._tree, level) is not self._party:
+            return own()
+        label = self._labels.of(self._tree, level, step)
+        words = await self._source.fetch(label.kind, label.number, (int(np.prod(shape)),))
+        return words.reshape(shape)
+
+    async def _best(self, level: int, gains: Words, grids: int) -> int | None:
+        """The candidate of the largest gain if it is this party's, else None."""
+        cut = (gains >> np.uint64(_CUT)).astype(np.uint32) & LOW
+        number, to = self._forest.number(self._tree, level), self._forest.to(self._tree, level)
+        return await find_largest(self._rounds, self._source, number, cut, grids, to, Kind.SPLIT_TESTS)
+
+    async def _branch(self, level: int, split: int) -> Narrow:
+        """Which rows go left, (rows,): of the party that splits in clear, at the other under its mask."""
+        if split < 0:
+            packed = await self._rounds.receive(Kind.MASKED_BRANCH, np.uint8, (packed_size(self._forest.rows),))
+            return unpack(packed, (self._forest.rows,))
+        below: Narrow = self._thresholds.own[split].astype(np.uint32)
+        await self._rounds.send(Kind.MASKED_BRANCH, pack((below - self._masks.branch(self._tree, level)) & MASK))
+        return below
+
+    async def _move(self, level: int, mine: bool, branch: Narrow, vectors: Vectors, state: _Level) -> Vectors:
+        """The children's vectors; after the last level only their sums, as totals of `state`."""
+        forest, last = self._forest, level == self._forest.shape.depth - 1
+        label = self._labels.of(self._tree, level, MOVE)
+        words = await self._source.fetch(label.kind, label.number, (moved_words(forest, level),))
+        shape = (1 << level, 2) if last else (1 << level, 2, forest.rows)
+
+        def share() -> Narrow:
+            moved: Any = branch * (vectors.seen if mine else vectors.mine)
+            if last:
+                moved = moved.sum(2, dtype=np.uint32)
+            if mine:
+                moved += unpack(from_words(words, packed_size(int(np.prod(shape)))), shape)
+            else:
+                moved += self._masks.move(self._tree, level)
+            found: Narrow = moved & MASK
+            return found
+
+        left = await self._rounds.compute(share, vectors.seen.size)
+        if last:
+            state.totals = children(left, state.totals, MASK)
+            return vectors
+        hidden = self._masks.nodes(self._tree, level + 1)
+        seen = await remask(self._rounds, left, hidden)
+        return Vectors(children(seen, vectors.seen, MASK), children(hidden, vectors.mine, MASK), seen, hidden)
+
+    async def _leaves(self, state: _Level) -> Short:
+        """A share of the leaves' values, (leaves,) in steps of 2^-11 modulo 2^16: nobody sees their sum."""
+        forest = self._forest
+        mine = state.totals - self._masks.leaves(self._tree)
+        if self._party is Party.BANK:
+            mine[:, 0] += LIFT
+        mine &= MASK
+        theirs = unpack(await self._rounds.exchange(Kind.MASKED_SUMS, pack(mine)), mine.shape)
+        depth, shape = forest.shape.depth, leaf_shape(forest)
+        shares = await self._dealt_or_own(depth, LEAVES, shape, partial(self._masks.leaf_moments, self._tree))
+        scale = -forest.rate / (forest.leaf_ridge * forest.most_h) * 2.0 ** (U_SCALE - forest.g_bits)
+        value = leaf_share((mine + theirs) & MASK, shares, leaf_inverse(forest.leaf_ridge), scale)
+        share = (value >> np.uint64(LEAF_TABLE + LEAF_FACTOR)).astype(np.uint16)
+        return share + np.uint16(self._party is Party.BANK)  # two shares rounded down are one step low on average
+
+    async def _choose(self, levels: Levels, table: Short, path: Bytes) -> Short:
+        """A share of each row's leaf, (rows,)."""
+        forest, rounds = self._forest, self._rounds
+        rows, depth = forest.rows, forest.shape.depth
+        masks = ChoiceMasks(self._source.prg, self._tree, rows, forest.shape)
+        theirs = unpacked_paths(
+            await rounds.exchange(Kind.MASKED_CHOICE, packed_paths(hidden_choice(masks, path), depth)), rows
+        )
+        out, share = await rounds.compute(lambda: offered(masks, levels, table, path, theirs), rows * forest.shape.leaves)
+        received = await exchange_leaves(rounds, out, levels.entries, rows)
+        label = self._labels.of(self._tree, depth, CHOICE)
+        words = await self._source.fetch(label.kind, label.number, (masks.dealt,))
+        dealt = from_words(words, 2 * rows).view(np.uint16)
+        return share + await rounds.compute(lambda: picked(masks, levels, received, dealt), rows)
+
+
+async def remask(rounds: Rounds, share: Narrow, mine: Narrow) -> Narrow:
+    """Exchanges shares of vectors, each less its owner's mask: what this party sees, less the other's."""
+    hidden = await rounds.compute(lambda: pack((share - mine) & MASK), share.size)
+    theirs = await rounds.exchange(Kind.MASKED_NODES, hidden)
+    return await rounds.compute(lambda: (share + unpack(theirs, share.shape)) & MASK, share.size)
+
+
+async def exchange_leaves(rounds: Rounds, out: Short, entries: int, rows: int) -> Short:
+    """Exchanges masked leaves: those sent, (sent, rows), for (entries, rows); 2 bytes each."""
+    mine = np.ascontiguousarray(out).view(np.uint8).reshape(out.shape[0], 2 * rows)
+    received = await rounds.exchange(Kind.MASKED_LEAVES, mine, shape=(entries, 2 * rows))
+    return np.ascontiguousarray(received).view(np.uint16).reshape(entries, rows)
+
+
+def _histograms(cells: npt.NDArray[np.float64], vectors: Narrow) -> Narrow:
+    """(v, 2, C) of vectors (v, 2, rows)."""
+    found = product(cells, vectors.reshape(-1, vectors.shape[2]))
+    return found.reshape(*vectors.shape[:2], len(cells))
