@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from common.errors import PeerLost
 from common.trial.processes import CLIENT, COORDINATOR, GRID
 from common.wire.about import ask
 from common.wire.client import Connection
@@ -71,6 +72,17 @@ async def many_come(lab: Lab) -> None:
         caller = CLIENT if name == "coordinator" else GRID  # a party's own health check
         connection = Connection(lab.address(name), who, lab.credentials(caller))
         try:
-            await ask(connection, patience(2))
+            await _answered(connection)
         finally:
             await connection.close()
+
+
+async def _answered(connection: Connection) -> None:
+    """On a busy machine a handshake may last until its place is needed: whoever comes again is served."""
+    async with asyncio.timeout(patience(2)):
+        while True:
+            try:
+                await ask(connection, patience(2))
+                return
+            except PeerLost:
+                await asyncio.sleep(0.1)
