@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 SPU_PYTHON ?= $(WATTSCORE_BENCH_SPU_PYTHON)
 
-.PHONY: setup demo test coverage test-containers check protos bench bench-full lock clean
+.PHONY: setup demo demo-banks test coverage test-containers check protos bench bench-full lock clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=...") if sys.version_info < (3, 11) else None'
@@ -22,6 +22,9 @@ setup: $(READY)  ## make .venv with everything in it
 
 demo: $(INSTALLED)  ## from synthetic dirty records to a report and decisions, into demo-out/; installs no tool for tests
 	$(BIN)/wattscore demo --out demo-out
+
+demo-banks: $(INSTALLED)  ## one grid and three banks of different overdue rates: one model of all, into demo-banks-out/
+	$(BIN)/wattscore demo-banks --out demo-banks-out
 
 test: $(READY)  ## all tests that need no container engine
 	$(BIN)/python -m pytest -m "not containers"
@@ -57,4 +60,4 @@ lock: $(READY)  ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 clean:
-	rm -rf $(VENV) demo-out bench-out .coverage
+	rm -rf $(VENV) demo-out demo-banks-out bench-out .coverage

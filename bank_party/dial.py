@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from bank_party.settings import BankSettings
 from common.daemon.account import Account
 from common.daemon.meet import PATIENCE, Approach, Take
+from common.party import Identity
 from common.wire.client import Connection, Stream
 from common.wire.methods import EXCHANGE
 from common.wire.peer import Counter, FrameChannel, Stands, check_plan, greeting, read_greeting
@@ -29,7 +31,7 @@ class Dial:
     def listen(self, take: Take) -> None:
         pass  # the grid asks for nothing
 
-    def expect(self, job: str, plan: str = "", attempt: int = 0) -> None:
+    def expect(self, job: str, plan: str = "", attempt: int = 0, banks: Sequence[Identity] = ()) -> None:
         self._plans[job] = plan
 
     def forget(self, job: str) -> None:
@@ -38,7 +40,9 @@ class Dial:
             task = asyncio.ensure_future(stream.close())
             task.add_done_callback(lambda done: done.exception())
 
-    async def meet(self, job: str, digest: bytes, counter: Counter, account: Account, attempt: int = 0) -> FrameChannel:
+    async def meet(
+        self, job: str, digest: bytes, counter: Counter, account: Account, attempt: int = 0, bank: Identity | None = None
+    ) -> FrameChannel:
         stream = self._streams[job] = self._grid.stream(EXCHANGE)
         await stream.write(greeting(job, digest, account.stands(), self._plans.get(job, ""), attempt))
         hello = await read_greeting(stream, "the grid", PATIENCE)

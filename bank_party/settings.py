@@ -10,8 +10,10 @@ from pydantic import Field
 from bank_party.decision.config import DecisionConfig
 from bank_party.monitor.config import BankMonitorConfig
 from common.daemon.settings import PartySettings
-from common.plan.policy import Policy
-from common.process.settings import Address, Remote
+from common.party import Identity
+from common.plan.policy import Policy, not_allowed
+from common.plan.several import SeveralPlan
+from common.process.settings import Address, IdentityText, Remote
 
 
 class BankPolicy(Policy):
@@ -27,11 +29,26 @@ class BankPolicy(Policy):
     min_test_per_class: int = Field(
         default=20, ge=2, description="Fewest held-out labels of each class, likewise: metrics over few tell of single ones."
     )
+    with_banks: tuple[IdentityText, ...] = Field(
+        default=(), description="Banks, by identity, with which this one trains a model of all of them; by default none."
+    )
+    min_banks: int = Field(
+        default=2, ge=2, description="Fewest banks of such a model: of two, each learns the other's second moments, to 1/32."
+    )
     label_bits: float = Field(
         default=0.1,
         ge=0.0,
         description="Most bits of a row's label that all jobs together may tell others: what is told of n rows costs each 1/n.",
     )
+
+    def check_banks(self, plan: SeveralPlan, own: Identity) -> None:
+        wrong = [f"a bank {who} (with_banks)" for who in map(str, plan.identities) if who not in (*self.with_banks, str(own))]
+        if own not in plan.identities:
+            wrong.append(f"a plan of several banks without {own}")
+        if len(plan.banks) < self.min_banks:
+            wrong.append(f"{len(plan.banks)} banks (at least {self.min_banks}: min_banks)")
+        if wrong:
+            raise not_allowed(wrong)
 
 
 class BankSettings(PartySettings):

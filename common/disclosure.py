@@ -24,6 +24,8 @@ class Opened(Enum):
     BIN_COUNTS = "bin_counts"
     DRIFT = "drift"
     TREE_SPLITS = "tree_splits"
+    POOLED_MOMENTS = "pooled_moments"
+    POOLED_METRICS = "pooled_metrics"
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,18 @@ CATALOGUE: dict[Opened, Disclosure] = {
             _BOTH,
             "which side each level of each tree splits by, and to that side by which of its own thresholds",
             "each side tells its own rows apart by them",
+        ),
+        Disclosure(
+            Opened.POOLED_MOMENTS,
+            ("bank",),
+            "over the rows of all banks: how many train, deviations and counts of each bank column, second moments to 1/32",
+            "weights mean the same at each bank",
+        ),
+        Disclosure(
+            Opened.POOLED_METRICS,
+            ("bank", "coordinator", "client"),
+            "how many held-out scores of each class lie in which of 256 cells, over all banks; to others the AUC of it",
+            "one figure says what all banks together gained",
         ),
     )
 }

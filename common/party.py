@@ -26,6 +26,10 @@ class Party(Enum):
         """0 for the grid, 1 for the bank."""
         return 0 if self is Party.GRID else 1
 
+    @property
+    def role(self) -> Party:
+        return self
+
 
 @dataclass(frozen=True, order=True)
 class Identity:
@@ -52,3 +56,21 @@ class Identity:
 
     def __str__(self) -> str:
         return f"wattscore://{self.org}/{self.role}"
+
+
+@dataclass(frozen=True)
+class Bank:
+    """One of the banks of a process that knows several."""
+
+    who: Identity
+
+    @property
+    def value(self) -> str:
+        return f"bank {self.who.org}"
+
+    @property
+    def role(self) -> Party:
+        return Party.BANK
+
+
+Member = Party | Bank  # a company as the coordinator knows it: where there is one bank, that is Party.BANK

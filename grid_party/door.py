@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from common.daemon.account import Account
 from common.daemon.meet import PATIENCE, Approach, Take
@@ -17,16 +18,16 @@ from grid_party.settings import GridSettings
 
 
 def approach(settings: GridSettings, credentials: Credentials) -> Approach:
-    door = Door(settings.peer.who)
+    door = Door(settings.peer.who, settings.others[1:])
     return Approach(door, services=(Service(PEER, {"Exchange": door.exchange}),))
 
 
 class Door:
-    """The handler of `Peer.Exchange`, and where jobs wait for it."""
+    """The handler of `Peer.Exchange`, and where jobs wait for a bank. more: banks besides the one that is meant by default."""
 
-    def __init__(self, bank: Identity) -> None:
-        self._bank = bank
-        self._arrived: dict[str, asyncio.Future[tuple[Call, Hello]]] = {}
+    def __init__(self, bank: Identity, more: Sequence[Identity] = ()) -> None:
+        self._bank, self._known = bank, (bank, *more)
+        self._arrived: dict[str, dict[Identity, asyncio.Future[tuple[Call, Hello]]]] = {}
         self._over: dict[str, asyncio.Event] = {}
         self._attempts: dict[str, int] = {}
         self._take: Take | None = None
@@ -34,42 +35,47 @@ class Door:
     def listen(self, take: Take) -> None:
         self._take = take
 
-    def expect(self, job: str, plan: str = "", attempt: int = 0) -> None:
+    def expect(self, job: str, plan: str = "", attempt: int = 0, banks: Sequence[Identity] = ()) -> None:
+        loop = asyncio.get_running_loop()
         self._attempts[job] = attempt
-        self._arrived[job] = asyncio.get_running_loop().create_future()
+        self._arrived[job] = {bank: loop.create_future() for bank in banks or (self._bank,)}
         self._over[job] = asyncio.Event()
 
     def forget(self, job: str) -> None:
         self._attempts.pop(job, None)
-        if (arrived := self._arrived.pop(job, None)) is not None:
+        for arrived in self._arrived.pop(job, {}).values():
             arrived.cancel()
         if (over := self._over.pop(job, None)) is not None:
             over.set()
 
     async def exchange(self, _: None, call: Call) -> None:
-        """Serves one stream for as long as its job runs. Raises IdentityError unless the bank calls."""
+        """Serves one stream for as long as its job runs. Raises IdentityError unless a bank calls that is expected."""
         hello = await read_greeting(call, "the bank", PATIENCE)  # first: a refusal before it could cross it, and be lost
-        if call.identity != self._bank:
-            raise IdentityError("only the bank may exchange", expected=self._bank, got=call.identity)
-        if hello.plan and self._take is not None:
+        if call.identity not in self._known:
+            known = self._bank if len(self._known) == 1 else ", ".join(map(str, self._known))
+            raise IdentityError("only the bank may exchange", expected=known, got=call.identity)
+        if hello.plan and self._take is not None and call.identity == self._bank:
             await self._take(hello.job, hello.plan, call.identity)
-        arrived, over = self._arrived.get(hello.job), self._over.get(hello.job)
+        arrived, over = self._arrived.get(hello.job, {}).get(call.identity), self._over.get(hello.job)
         if arrived is None or over is None or arrived.done() or hello.attempt != self._attempts[hello.job]:
             raise PeerProtocolError(f"no job {hello.job} waits for the bank here", remedy="Submit it through the coordinator.")
         arrived.set_result((call, hello))
         await over.wait()
 
-    async def meet(self, job: str, digest: bytes, counter: Counter, account: Account, attempt: int = 0) -> FrameChannel:
+    async def meet(
+        self, job: str, digest: bytes, counter: Counter, account: Account, attempt: int = 0, bank: Identity | None = None
+    ) -> FrameChannel:
+        whom = "the bank" if bank is None else f"the bank {bank.org}"
         try:
-            call, theirs = await asyncio.wait_for(asyncio.shield(self._arrived[job]), PATIENCE)
+            call, theirs = await asyncio.wait_for(asyncio.shield(self._arrived[job][bank or self._bank]), PATIENCE)
         except TimeoutError:
             raise PeerLost(
-                f"the bank did not connect within {PATIENCE:.0f} s",
+                f"{whom} did not connect within {PATIENCE:.0f} s",
                 remedy="Check at the bank that it can reach this address.",
             ) from None
         await call.write(greeting(job, digest, account.stands(), attempt=attempt))
-        check_plan(theirs, digest, "the bank")
+        check_plan(theirs, digest, whom)
         account.take(Stands.of(theirs))
-        channel = FrameChannel(call, "the bank", counter)
+        channel = FrameChannel(call, whom, counter)
         channel.start()
         return channel

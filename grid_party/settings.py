@@ -8,8 +8,9 @@ from typing import ClassVar, Self
 from pydantic import Field, model_validator
 
 from common.daemon.settings import PartySettings
+from common.party import Identity
 from common.plan.policy import Policy
-from common.process.settings import Address, Named
+from common.process.settings import Address, IdentityText, Named
 
 
 class GridPolicy(Policy):
@@ -46,7 +47,21 @@ class GridSettings(PartySettings):
 
     listen: Address = Field(description="HOST:PORT to serve on: the bank dials it.")
     peer: Named = Field(description="The bank; it dials, so it has no address.")
+    more_banks: tuple[IdentityText, ...] = Field(
+        default=(), description="Further banks, by identity, with which models of several banks may be trained."
+    )
     policy: GridPolicy = Field(default=GridPolicy(), description="What the grid allows.")
+
+    @property
+    def others(self) -> tuple[Identity, ...]:
+        return (self.peer.who, *map(Identity.parse, self.more_banks))
+
+    @model_validator(mode="after")
+    def _banks_differ(self) -> Self:
+        orgs = [bank.org for bank in self.others]
+        if len(set(orgs)) < len(orgs):
+            raise ValueError("more_banks: each bank must be of an organisation of its own")
+        return self
 
     @model_validator(mode="after")
     def _has_no_label(self) -> Self:

@@ -23,6 +23,7 @@ from common.plan.read import load_plan
 from common.plan.request import Request
 from common.plan.score import ScorePlan
 from common.plan.section import Section
+from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
 from common.process.settings import ClientSettings, CoordinatorSettings, load_settings
 from common.records.config import RecordsConfig, load_records
@@ -44,6 +45,7 @@ MODELS: dict[str, type[StrictModel]] = {
     "client.toml": ClientSettings,
     "plan.toml": TrainPlan,
     "network.toml": TrainPlan,
+    "plan-banks.toml": SeveralPlan,
     "score.toml": ScorePlan,
     "records-grid.toml": RecordsConfig,
     "records-bank.toml": RecordsConfig,
@@ -101,7 +103,7 @@ def missing(model: type[StrictModel], raw: dict[str, Any], at: str = "") -> Iter
         kinds = (field.annotation, *(getattr(arg, "__origin__", arg) for arg in getattr(field.annotation, "__args__", ())))
         for inner in (k for k in kinds if isinstance(k, type) and issubclass(k, StrictModel) and fits(k, raw[name])):
             named = field.annotation is not inner and "dict" in str(field.annotation)
-            tables = list(raw[name].values()) if named else [raw[name]]
+            tables = list(raw[name].values()) if named else raw[name] if isinstance(raw[name], list) else [raw[name]]
             tables = [table for table in tables if isinstance(table, dict)]  # a field may be written as its column alone
             yield from missing(inner, merged(tables), f"{at}{name}.")
 

@@ -36,7 +36,8 @@ NARROW: dict[str, str] = {
     "match": "mpc rows.cmac",
     # never rows, ids or shares
     "coordinator": (
-        "disk wire plan process learn match.intersect match.tags mpc.dealer mpc.correlations.asked mpc.seeds mpc.session"
+        "disk wire plan process learn match.intersect match.tags mpc.dealer mpc.several.dealer mpc.correlations.asked"
+        " mpc.seeds mpc.session"
     ),
 }
 

@@ -18,6 +18,7 @@ from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
 from common.plan.read import AnyPlan, load_plan, make_plan
 from common.plan.score import ScorePlan
+from common.plan.several import SeveralPlan
 from common.plan.state import State
 from common.plan.train import TrainPlan
 from common.process.settings import ClientSettings, load_settings
@@ -42,7 +43,7 @@ def settings_of(config: Config) -> ClientSettings:
 
 def plan_of(plan: PlanLike) -> AnyPlan:
     """From a path to a TOML file, a mapping with its keys, or a plan. Raises PlanError naming each wrong key."""
-    if isinstance(plan, TrainPlan | ScorePlan | PredealPlan | PromotePlan):
+    if isinstance(plan, TrainPlan | SeveralPlan | ScorePlan | PredealPlan | PromotePlan):
         return plan
     return make_plan(dict(plan), "plan") if isinstance(plan, Mapping) else load_plan(Path(plan))
 

@@ -58,6 +58,7 @@ def train(plan: Path, watch: bool, strict: bool, config: Path, as_json: bool) ->
 @click.option("--model", required=True, help="The training job whose model scores, or champion.")
 @click.option("--grid-dataset", required=True, help="The grid's dataset to score.")
 @click.option("--bank-dataset", required=True, help="The bank's dataset to score.")
+@click.option("--with-bank", help="Which bank, by identity, where the coordinator knows several; default: the first.")
 @click.option("--by-period", is_flag=True, help="Rows are (enterprise, period).")
 @click.option("--ahead", is_flag=True, help="With randomness dealt before, by `predeal --scores`.")
 @click.option("--grid-reasons", default=0, help="Most reasons of the grid told for each row, up to 2.")
@@ -69,6 +70,7 @@ def score(
     model: str,
     grid_dataset: str,
     bank_dataset: str,
+    with_bank: str | None,
     by_period: bool,
     ahead: bool,
     grid_reasons: int,
@@ -83,6 +85,7 @@ def score(
         "model": model,
         "grid": {"dataset": grid_dataset},
         "bank": {"dataset": bank_dataset},
+        "with_bank": with_bank,
         "keys": ("id", "period") if by_period else ("id",),
         "grid_reasons": grid_reasons,
         "dealt": "ahead" if ahead else "online",

@@ -189,7 +189,8 @@ def _tell(updates: Iterable[wire.Job], console: Console) -> wire.Job:
 
 def warn(job: wire.Job, told: set[tuple[str, str]], console: Console) -> wire.Job:
     """Prints the warnings of `job` that are not in `told`, and enters them there; the job itself."""
-    for who, party in (("grid", job.grid), ("bank", job.bank)):
+    banks = [(f"bank {k}" if len(job.banks) > 1 else "bank", bank) for k, bank in enumerate(job.banks or [job.bank], 1)]
+    for who, party in (("grid", job.grid), *banks):
         for text in (*party.progress.warnings, *party.report.warnings):  # the last ones come with the report only
             if (who, text) not in told:
                 told.add((who, text))

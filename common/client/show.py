@@ -45,7 +45,9 @@ def print_job(job: wire.Job, console: Console, opened: bool = True) -> None:
     if State(job.state) is State.SUCCEEDED:
         if opened:
             print_opened(job, console)
-        if job.bank.report.HasField("evaluation"):
+        if job.banks:
+            print_banks(job, console)
+        elif job.bank.report.HasField("evaluation"):
             print_evaluation(job, console)
         if job.kind == "score":
             print_scored(job, console)
@@ -95,6 +97,31 @@ def print_evaluation(job: wire.Job, console: Console) -> None:
     console.print(table)
     d = found.auc_difference
     console.print(f"AUC gained: {d.difference:+.4f} (95 % interval {d.low:+.4f} to {d.high:+.4f}, DeLong)", highlight=False)
+
+
+def print_banks(job: wire.Job, console: Console) -> None:
+    """Prints what a model of several banks is worth at each of them, and over all."""
+    console.print(
+        f"columns trained: grid {job.grid.report.counts.trained_columns}, each bank "
+        f"{job.bank.report.counts.trained_columns - 1} and an intercept",
+        highlight=False,
+    )
+    table = Table("bank", "trained", "held out", "AUC", "its own", "log-loss", "KS", "AUC gained (95 %)", box=None)
+    for bank in job.banks:
+        found, counts = bank.report.evaluation, bank.report.counts
+        d = found.auc_difference
+        quality = (f"{value:.4f}" for value in (found.joint.auc, found.bank_only.auc, found.joint.logloss, found.joint.ks))
+        gain = f"{d.difference:+.4f} ({d.low:+.4f} to {d.high:+.4f})"
+        table.add_row(org(bank.who), str(counts.train_rows), str(counts.test_rows), *quality, gain)
+    console.print(table)
+    every = job.bank.report.pooled
+    if every.rows:
+        console.print(f"all banks together: AUC {every.auc:.3f}, KS {every.ks:.3f} over {every.rows} rows", highlight=False)
+
+
+def org(who: str) -> str:
+    """A bank's organisation, of its identity."""
+    return who.removeprefix("wattscore://").partition("/")[0]
 
 
 def print_production(job: wire.Job, console: Console) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 from common.coordinator.journal import Journal
 from common.disk.folder import Name
 from common.errors import JobNotFound, WattScoreError
-from common.party import Identity, Party
+from common.party import Bank, Identity, Member, Party
 from common.plan.read import AnyPlan, parse_plan
+from common.plan.several import SeveralPlan
 from common.plan.state import Event, State, after
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2, peer_pb2
@@ -48,8 +49,17 @@ class JobRecord:
     def state(self) -> State:
         return State(self.message.state)
 
-    def party(self, party: Party) -> wire.PartyProgress:
-        return self.message.grid if party is Party.GRID else self.message.bank
+    def party(self, member: Member) -> wire.PartyProgress:
+        """What is kept of one party; of several banks each has its own, and the first one's is also the job's `bank`."""
+        if isinstance(member, Bank) and isinstance(self.plan, SeveralPlan):
+            found: wire.PartyProgress = self.message.banks[self.plan.identities.index(member.who)]
+            return found
+        return self.message.grid if member is Party.GRID else self.message.bank
+
+    def mirror(self) -> None:
+        """Puts what the first of several banks says where that of one bank would be."""
+        if self.message.banks:
+            self.message.bank.CopyFrom(self.message.banks[0])
 
     async def touch(self) -> None:
         async with self._changed:
@@ -121,6 +131,8 @@ class Board:
             submitted=now,
             submitter=str(submitter),
         )
+        if isinstance(plan, SeveralPlan):
+            message.banks.extend(wire.PartyProgress(who=str(bank)) for bank in plan.identities)
         if earlier := self._succeeded(message.plan):
             message.repeats = earlier
         record = self._records[message.id] = JobRecord(message, plan)
@@ -185,7 +197,7 @@ class Board:
         self._count(record)
         self._trim()
 
-    def accepted(self, record: JobRecord, party: Party) -> None:
+    def accepted(self, record: JobRecord, party: Member) -> None:
         """From now on this party has what it would go on from."""
         note(record, party.value, "accepted")
         record.party(party).accepted = True
@@ -211,13 +223,14 @@ class Board:
     def _save(self, record: JobRecord) -> None:
         self._journal.write(record.id, record.message.SerializeToString())
 
-    async def progress(self, record: JobRecord, party: Party, progress: party_pb2.Progress) -> None:
+    async def progress(self, record: JobRecord, party: Member, progress: party_pb2.Progress) -> None:
         before = record.party(party).progress
         if progress.stage != before.stage:
             note(record, party.value, "stage", progress.stage)
         if len(progress.warnings) > len(before.warnings):
             note(record, party.value, "warned", progress.stage)
         before.CopyFrom(progress)
+        record.mirror()
         await record.touch()
 
 

@@ -41,7 +41,7 @@ async def start(config: Path) -> CoordinatorDaemon:
     settings = load_settings(CoordinatorSettings, config)
     set_logging(settings.log_level, settings.log_format, settings.data)
     credentials = Credentials.load(settings.tls)
-    parties = [Identity.parse(settings.grid), Identity.parse(settings.bank)]
+    parties = list(settings.members)
     for party in parties:
         if party.org == credentials.identity.org:
             raise PolicyError(

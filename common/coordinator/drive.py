@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from common.coordinator.board import Board, JobRecord, note
 from common.coordinator.matching import Matching
 from common.errors import JobStateError, PeerLost, PeerProtocolError, PlanError, WattScoreError
-from common.learn.dealings import MESSAGES, dealings
+from common.learn.dealings import MESSAGES, dealings, together
 from common.logs import Place, within
 from common.mpc.dealer import Dealer
 from common.mpc.seeds import NONCE_BYTES
-from common.party import Party
+from common.mpc.several.dealer import SeveralDealer
+from common.party import Member, Party
 from common.plan.request import Plan
+from common.plan.several import SeveralPlan
 from common.plan.state import Event
 from common.process.memory import peak_mib
 from common.process.settings import CoordinatorSettings
 from common.wire import coordinator_pb2, party_pb2
 from common.wire.peer import Counter, DealtChannel
-from common.wire.peer_pb2 import Fault
+from common.wire.peer_pb2 import Fault, Hello
 from common.wire.server import Call
 from common.wire.status import from_fault, to_fault
 
@@ -33,29 +36,53 @@ _BETTER_CAUSE = 3.0  # seconds to wait, after "the other one failed", for the ot
 _MOST_SAID = 1 << 19  # bytes of a party's message about a job: its report is kept with the job
 _SECOND_HAND = ("PeerFailed", "PeerLost", "JobCancelled")
 
-Tell = Callable[[Party, party_pb2.ToParty], Awaitable[None]]
+Tell = Callable[[Member, party_pb2.ToParty], Awaitable[None]]
+Seat = tuple[Member, int]  # a party, and the line of a job of several banks on which it stands there
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A party's stream to the dealer, and what it brings to its seed and to the one that all banks hold alike."""
+
+    channel: DealtChannel
+    nonce: bytes
+    common: bytes
 
 
 class Drive:
     """One running job at the coordinator. Parties' messages come in by `take`, dealer streams by `deal`."""
 
-    def __init__(self, record: JobRecord, board: Board, settings: CoordinatorSettings, tell: Tell) -> None:
+    def __init__(
+        self,
+        record: JobRecord,
+        board: Board,
+        settings: CoordinatorSettings,
+        tell: Tell,
+        members: Sequence[Member] = tuple(Party),
+    ) -> None:
+        """members: the parties of the job, the grid first, then its banks in the plan's order."""
         self.record, self._board, self._settings, self._tell = record, board, settings, tell
+        self.members = tuple(members)
+        grid, *banks = self.members
+        self._lines = tuple({Party.GRID: grid, Party.BANK: bank} for bank in banks)
+        seats: list[Seat] = [(member, line) for line, pair in enumerate(self._lines) for member in pair.values()]
         loop = asyncio.get_running_loop()
-        self._accepted = {party: loop.create_future() for party in Party}
-        self._done: dict[Party, asyncio.Future[party_pb2.Report]] = {party: loop.create_future() for party in Party}
+        self._accepted = {member: loop.create_future() for member in self.members}
+        self._done: dict[Member, asyncio.Future[party_pb2.Report]] = {member: loop.create_future() for member in self.members}
         self._failed: asyncio.Future[Fault] = loop.create_future()
-        self._faults: dict[Party, Fault] = {}
-        self._lost: set[Party] = set()
+        self._faults: dict[Member, Fault] = {}
+        self._lost: set[Member] = set()
         self._attempt = record.message.attempt
-        self.met = False  # both parties, in this attempt
-        self._heard = 0  # messages of either party
-        self._joined = {party: loop.create_future() for party in Party}
-        self._nonces: dict[Party, bytes] = {}
-        self._counters = {party: Counter() for party in Party}
-        self._channels: dict[Party, DealtChannel] = {}
-        neutral = isinstance(record.plan, Plan) and record.plan.matching == "neutral"
-        self._matching = Matching(self._counters, settings.max_ids) if neutral else None
+        self.met = False  # the parties, in this attempt
+        self._heard = 0  # messages of any party
+        self._joined: dict[Seat, asyncio.Future[Joined]] = {seat: loop.create_future() for seat in seats}
+        self._counters = {member: Counter() for member in self.members}
+        self._channels: dict[Seat, DealtChannel] = {}
+        neutral = isinstance(record.plan, Plan | SeveralPlan) and record.plan.matching == "neutral"
+        self._matching = [
+            Matching({party: self._counters[member] for party, member in pair.items()}, settings.max_ids)
+            for pair in (self._lines if neutral else ())
+        ]
         self.place = Place(record.id)
 
     async def run(self) -> None:
@@ -79,7 +106,12 @@ class Drive:
         await self._stop_parties(fault)
 
     def _goes_on(self, fault: Fault) -> bool:
-        """Whether the job waits and goes on: something was lost, and it is no line that has never carried this job."""
+        """Whether the job waits and goes on: something was lost, and it is no line that has never carried this job.
+
+        One of several banks does not: what they have trained together is not kept.
+        """
+        if isinstance(self.record.plan, SeveralPlan):
+            return False
         settings, gone = self._settings, bool(self._lost) or fault.origin == "coordinator"
         possible = settings.resume_days > 0 and self._attempt < settings.interruptions
         return possible and fault.kind == "PeerLost" and (self.met or gone or self._attempt > 0)
@@ -88,14 +120,14 @@ class Drive:
         job = self.record.message
         await self._board.move(self.record, Event.OFFER)
         offer = party_pb2.Offer(job=job.id, plan=job.plan, client=job.submitter, attempt=self._attempt)
-        for party in Party:
+        for party in self.members:
             offer.begun = self.record.party(party).accepted
             await self._tell(party, party_pb2.ToParty(offer=offer))
-        await self._within(_all(self._accepted), "the parties did not both answer the offer")
+        await self._within(_all(self._accepted), "the parties did not all answer the offer")
         await self._board.move(self.record, Event.ACCEPTED)
         serving = asyncio.create_task(self._serve())
         try:
-            await self._tell_both(party_pb2.ToParty(start=party_pb2.Start(job=self.record.id)))
+            await self._tell_all(party_pb2.ToParty(start=party_pb2.Start(job=self.record.id)))
             await self._reports(serving)
         finally:
             serving.cancel()
@@ -117,7 +149,7 @@ class Drive:
 
     async def _serve(self) -> None:
         """Deals, and matches ids where the plan has the coordinator do it."""
-        parts = [self._deal_all(), *([self._matching.run()] if self._matching else [])]
+        parts = [self._deal_all(), *(matching.run() for matching in self._matching)]
         tasks = [asyncio.create_task(part) for part in parts]
         try:
             await asyncio.gather(*tasks)
@@ -165,8 +197,10 @@ class Drive:
         found = [(fault.kind in _SECOND_HAND, party not in self._lost, fault) for party, fault in self._faults.items()]
         return min([*found, (first.kind in _SECOND_HAND, True, first)], key=lambda item: item[:2])[2]
 
-    def fail(self, fault: Fault, party: Party | None = None) -> None:
+    def fail(self, fault: Fault, party: Member | None = None) -> None:
         if party is not None:
+            if fault.origin == party.role.value:
+                fault.origin = party.value  # of several banks, which one
             self._faults[party] = fault
         if not self._failed.done():
             self._failed.set_result(fault)
@@ -174,7 +208,7 @@ class Drive:
     def cancel(self, who: str) -> None:
         self.fail(Fault(kind="JobCancelled", message=f"cancelled by {who}", origin="client"))
 
-    async def take(self, party: Party, message: party_pb2.FromParty) -> None:
+    async def take(self, party: Member, message: party_pb2.FromParty) -> None:
         """One message of a party about this job."""
         what = message.WhichOneof("message")
         if what is None or getattr(message, what).attempt != self._attempt:
@@ -198,8 +232,10 @@ class Drive:
             note(self.record, party.value, "reported")
             self._done[party].set_result(message.done.report)
 
-    def lost(self, party: Party, cause: WattScoreError | None = None) -> None:
+    def lost(self, party: Member, cause: WattScoreError | None = None) -> None:
         """A party's stream to the coordinator has ended; `cause`: why the coordinator has cut it."""
+        if party not in self.members:
+            return
         if not self._done[party].done() or self._done[party].cancelled():  # cancelled: the job has just failed
             error = PeerLost(
                 f"the {party.value} lost its connection to the coordinator",
@@ -210,77 +246,92 @@ class Drive:
                 self._faults[party] = to_fault(cause, "coordinator")
             self.fail(self._faults.setdefault(party, to_fault(error, party.value)))
 
-    async def deal(self, party: Party, call: Call, join: party_pb2.Join, greeted: int) -> None:
+    async def deal(self, party: Member, call: Call, join: party_pb2.Join, greeted: int) -> None:
         """Serves one party's dealer stream, of which `greeted` bytes were read to know the job, until the party closes it."""
-        nonce = join.nonce
         self._check_attempt(party, join.attempt)
-        if len(nonce) != NONCE_BYTES:
-            raise PeerProtocolError(f"the {party.value} joined with no nonce", expected=NONCE_BYTES, got=len(nonce))
+        seat, several = self._seat(party, join.line), isinstance(self.record.plan, SeveralPlan)
+        for nonce in (join.nonce, *([join.common] if several else [])):
+            if len(nonce) != NONCE_BYTES:
+                raise PeerProtocolError(f"the {party.value} joined with no nonce", expected=NONCE_BYTES, got=len(nonce))
         settings = self._settings
         self._counters[party].received += greeted
         channel = DealtChannel(
             call, f"the {party.value}", self._counters[party], MESSAGES, settings.deal_ahead, settings.deal_ahead_mib << 20
         )
-        if self._joined[party].done():
+        if self._joined[seat].done():
             raise PlanError(f"the {party.value} joined job {self.record.id} twice")
-        self._nonces[party] = nonce
-        self._joined[party].set_result(channel)
-        self._channels[party] = channel
+        self._joined[seat].set_result(Joined(channel, join.nonce, join.common))
+        self._channels[seat] = channel
         with within(Place(self.record.id, f"deal to the {party.value}")):
             await channel.read()
 
-    def _check_attempt(self, party: Party, attempt: int) -> None:
+    def _check_attempt(self, party: Member, attempt: int) -> None:
         if attempt != self._attempt:
             text = f"the {party.value} is at another attempt of job {self.record.id}"
             raise JobStateError(text, job=self.record.id, expected=self._attempt, got=attempt)
 
-    async def match(self, party: Party, call: Call, attempt: int, greeted: int) -> None:
+    async def match(self, party: Member, call: Call, hello: Hello, greeted: int) -> None:
         """Serves one party's stream of tags, of which `greeted` bytes were read, until both know which are common."""
-        self._check_attempt(party, attempt)
-        if self._matching is None:
+        self._check_attempt(party, hello.attempt)
+        if not self._matching:
             raise PlanError("the plan of this job does not have the coordinator match ids")
+        _, place = self._seat(party, hello.line)
         self._counters[party].received += greeted
         with within(Place(self.record.id, f"match for the {party.value}")):
-            await self._matching.serve(party, call)
+            await self._matching[place].serve(party.role, call)
+
+    def _seat(self, member: Member, line: int) -> Seat:
+        """The seat a party asks for. Raises PeerProtocolError for one that is not its own; line: from 1, 0 for one bank."""
+        place = line - 1 if isinstance(self.record.plan, SeveralPlan) else line
+        if (member, place) not in self._joined:
+            raise PeerProtocolError(f"the {member.value} asks for a line of job {self.record.id} that is not its own", got=line)
+        return member, place
 
     @property
     def counters(self) -> dict[str, Counter]:
         """Bytes to and from each party, by its name."""
         return {party.value: counter for party, counter in self._counters.items()}
 
-    def outstanding(self, party: Party) -> int:
+    def outstanding(self, party: Member) -> int:
         """Arrays dealt to this party and not yet consumed."""
-        return self._channels[party].outstanding if party in self._channels else 0
+        return sum(channel.outstanding for (member, _), channel in self._channels.items() if member == party)
 
     async def _deal_all(self) -> None:
         joined = _all(self._joined)
-        await self._within(joined, "the parties did not both ask for their correlations")
-        channels: dict[Party, DealtChannel] = {party: self._joined[party].result() for party in Party}
-        demands = {party: channel.demands() for party, channel in channels.items()}
-        plan, memory = self.record.plan, self._settings.memory_mib << 20
-        dealer = Dealer(dict(channels), nonces=self._nonces)
-        await dealer.serve(demands, dealings(plan, memory, self._settings.max_rows) if plan is not None else {})
+        await self._within(joined, "the parties did not all ask for their correlations")
+        found = [{p: self._joined[member, k].result() for p, member in pair.items()} for k, pair in enumerate(self._lines)]
+        demands = [{party: one.channel.demands() for party, one in line.items()} for line in found]
+        channels = [{party: one.channel for party, one in line.items()} for line in found]
+        nonces = [{party: one.nonce for party, one in line.items()} for line in found]
+        plan, memory, rows = self.record.plan, self._settings.memory_mib << 20, self._settings.max_rows
+        dealt = dealings(plan, memory, rows) if plan is not None else {}
+        if isinstance(plan, SeveralPlan):
+            common = [{party: one.common for party, one in line.items()} for line in found]
+            await SeveralDealer(channels, nonces, common).serve(demands, dealt, together(plan, memory, rows))
+        else:
+            await Dealer(dict(channels[0]), nonces=nonces[0]).serve(demands[0], dealt)
 
     def _keep_reports(self) -> None:
         for party, done in self._done.items():
             self.record.party(party).report.CopyFrom(done.result())
-        links = {party: party_pb2.LinkBytes(sent=c.sent, received=c.received) for party, c in self._counters.items()}
-        self.record.message.dealer.CopyFrom(
-            coordinator_pb2.DealerReport(peak_mib=peak_mib(), grid=links[Party.GRID], bank=links[Party.BANK])
-        )
+        grid, *banks = (party_pb2.LinkBytes(sent=c.sent, received=c.received) for c in self._counters.values())
+        every = banks if isinstance(self.record.plan, SeveralPlan) else []
+        dealer = coordinator_pb2.DealerReport(peak_mib=peak_mib(), grid=grid, bank=banks[0], banks=every)
+        self.record.message.dealer.CopyFrom(dealer)
+        self.record.mirror()
 
-    async def _tell_both(self, message: party_pb2.ToParty) -> None:
-        for party in Party:
+    async def _tell_all(self, message: party_pb2.ToParty) -> None:
+        for party in self.members:
             await self._tell(party, message)
 
     async def _stop_parties(self, fault: Fault) -> None:
         stop = party_pb2.Stop(job=self.record.id, fault=fault, waits=not self.record.state.final)
-        for party in Party:
+        for party in self.members:
             with suppress(WattScoreError):
                 await self._tell(party, party_pb2.ToParty(stop=stop))
 
 
-def _all(futures: Mapping[Party, asyncio.Future[Any]]) -> asyncio.Future[list[Any]]:
+def _all(futures: Mapping[Any, asyncio.Future[Any]]) -> asyncio.Future[list[Any]]:
     """All results. One that is cancelled, as when a job fails, is not logged as an error that nobody looked at."""
     gathered = asyncio.gather(*futures.values())
     gathered.add_done_callback(lambda done: done.cancelled() or done.exception())

@@ -10,11 +10,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from common.coordinator.board import Board
-from common.party import Party
+from common.party import Member
 from common.plan.state import State
 from common.process.metrics import ENDS, KINDS, Callback, Links
-
-LINKS = tuple(party.value for party in Party)
 
 
 class Watched(Protocol):
@@ -22,9 +20,12 @@ class Watched(Protocol):
 
     links: Links
 
-    def attends(self, party: Party) -> bool: ...
+    @property
+    def members(self) -> tuple[Member, ...]: ...
 
-    def outstanding(self, party: Party) -> int: ...
+    def attends(self, party: Member) -> bool: ...
+
+    def outstanding(self, party: Member) -> int: ...
 
 
 def watch_coordinator(registry: CollectorRegistry, board: Board, coordinator: Watched) -> None:
@@ -59,7 +60,7 @@ def now(coordinator: Watched) -> Iterable[Metric]:
     waiting = GaugeMetricFamily(
         "wattscore_dealt_outstanding_arrays", "Arrays dealt to the party and not yet consumed.", labels=("party",)
     )
-    for party in Party:
+    for party in coordinator.members:
         attending.add_metric((party.value,), coordinator.attends(party))
         waiting.add_metric((party.value,), coordinator.outstanding(party))
     return [attending, waiting]

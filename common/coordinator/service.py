@@ -12,10 +12,10 @@ from typing import Any
 from common import __version__
 from common.coordinator.board import Board, JobRecord
 from common.coordinator.drive import ANSWER, Drive
-from common.coordinator.metrics import LINKS
+from common.coordinator.members import members_of
 from common.errors import IdentityError, JobStateError, PeerLost, PeerProtocolError, PolicyError, WattScoreError
 from common.logs import within
-from common.party import Identity, Party
+from common.party import Identity, Member
 from common.plan.read import parse_plan
 from common.plan.state import Event, State
 from common.process.metrics import Links
@@ -41,16 +41,16 @@ class Coordinator:
 
     def __init__(self, settings: CoordinatorSettings, board: Board, own: Identity | None = None) -> None:
         self._settings, self._board = settings, board
-        self._party = {Identity.parse(settings.grid): Party.GRID, Identity.parse(settings.bank): Party.BANK}
+        self._party = settings.members
         self._clients = {Identity.parse(client) for client in settings.clients}
-        self._known = dict.fromkeys(self._clients, "client") | {who: party.value for who, party in self._party.items()}
+        self._known = dict.fromkeys(self._clients, "client") | {who: party.role.value for who, party in self._party.items()}
         self._known |= {own: "coordinator"} if own else {}
-        self._attending: dict[Party, Call] = {}
-        self._replaced: dict[Party, asyncio.Event] = {}
-        self._cut: dict[Party, WattScoreError] = {}  # parties that are gone because they were refused
-        self._came: dict[Party, about_pb2.Attendance] = {}
+        self._attending: dict[Member, Call] = {}
+        self._replaced: dict[Member, asyncio.Event] = {}
+        self._cut: dict[Member, WattScoreError] = {}  # parties that are gone because they were refused
+        self._came: dict[Member, about_pb2.Attendance] = {}
         self._arrivals = asyncio.Condition()
-        self.links = Links(LINKS)
+        self.links = Links(tuple(member.value for member in self.members))
         self._queue: deque[JobRecord] = deque(board.unfinished())
         self._queued = asyncio.Event()
         if self._queue:
@@ -79,7 +79,7 @@ class Coordinator:
                 self._queued.clear()
                 continue
             record = self._queue.popleft()
-            while not record.state.final and await self._both_attend(record) and not self._stopping.is_set():
+            while not record.state.final and await self._all_attend(record) and not self._stopping.is_set():
                 met = await self._run(record)
                 await self._rest(record, met)
             if record.state.final:
@@ -101,7 +101,7 @@ class Coordinator:
 
     async def _run(self, record: JobRecord) -> bool:
         """One attempt; whether the parties have met in it."""
-        self._drive = drive = Drive(record, self._board, self._settings, self._tell)
+        self._drive = drive = Drive(record, self._board, self._settings, self._tell, members_of(self._party, record.plan))
         self._idle.clear()
         with within(drive.place), self.links.counting(**drive.counters):
             _log.info("job %s begins", record.id)
@@ -115,10 +115,15 @@ class Coordinator:
             _log.info("job %s %s", record.id, record.message.state, extra={"error": kind})
         return drive.met
 
-    def attends(self, party: Party) -> bool:
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The parties, the grid first."""
+        return tuple(self._party.values())
+
+    def attends(self, party: Member) -> bool:
         return party in self._attending
 
-    def outstanding(self, party: Party) -> int:
+    def outstanding(self, party: Member) -> int:
         """Arrays dealt to this party for the running job and not yet consumed."""
         return self._drive.outstanding(party) if self._drive is not None else 0
 
@@ -133,9 +138,11 @@ class Coordinator:
                 await asyncio.wait_for(self._idle.wait(), 3.0)
         self._let_go.set()
 
-    async def _both_attend(self, record: JobRecord) -> bool:
-        def missing() -> list[Party]:
-            return [party for party in Party if party not in self._attending]
+    async def _all_attend(self, record: JobRecord) -> bool:
+        wanted = members_of(self._party, record.plan)
+
+        def missing() -> list[Member]:
+            return [party for party in wanted if party not in self._attending]
 
         waits = record.state is State.WAITING
         limit = self._left(record) if waits else self._settings.attend_timeout
@@ -162,7 +169,7 @@ class Coordinator:
 
     # -- parties ---------------------------------------------------------------------------------------------------
 
-    def _party_of(self, call: Call) -> Party:
+    def _party_of(self, call: Call) -> Member:
         try:
             return self._party[call.identity]
         except KeyError:
@@ -208,21 +215,22 @@ class Coordinator:
                     self._drive.lost(party, call.cause)
             _log.info("the %s left", party.value)
 
-    async def _listen(self, party: Party, call: Call) -> None:
+    async def _listen(self, party: Member, call: Call) -> None:
         while (message := await call.read()) is not None:
             if message.WhichOneof("message") == "failed" and (cause := call.refused()) is not None:
                 raise cause  # what the party has seen of it says less
             await self._dispatch(party, message)
 
-    async def _greet(self, party: Party, message: party_pb2.FromParty | None) -> None:
+    async def _greet(self, party: Member, message: party_pb2.FromParty | None) -> None:
         if message is None or message.WhichOneof("message") != "register":
             raise PeerProtocolError(f"the {party.value} did not begin by registering")
         asked = message.register
-        if asked.party != party.value:
+        if asked.party != party.role.value:
             raise IdentityError(
-                "a party calls itself by another role than its certificate", expected=party.value, got=asked.party
+                "a party calls itself by another role than its certificate", expected=party.role.value, got=asked.party
             )
-        self._came[party] = arrival(asked, time.time())
+        self._came[party] = came = arrival(asked, time.time())
+        came.party = party.value
         if asked.protocol != PROTOCOL:
             raise PeerProtocolError(
                 f"the {party.value} speaks another protocol version",
@@ -231,12 +239,12 @@ class Coordinator:
                 remedy=f"It runs WattScore {asked.software}, the coordinator {__version__}; install the same.",
             )
 
-    async def _dispatch(self, party: Party, message: party_pb2.FromParty) -> None:
+    async def _dispatch(self, party: Member, message: party_pb2.FromParty) -> None:
         what = message.WhichOneof("message")
         if what is None or what == "register":
             raise PeerProtocolError(f"the {party.value} sent a message out of place", got=what)
         job = getattr(message, what).job
-        if self._drive is not None and self._drive.record.id == job:
+        if self._drive is not None and self._drive.record.id == job and party in self._drive.members:
             await self._drive.take(party, message)
 
     async def deal(self, _: None, call: Call) -> None:
@@ -251,22 +259,22 @@ class Coordinator:
         """One party's stream of tags for one job."""
         hello = await read_greeting(call, str(call.identity), ANSWER)
         party = self._party_of(call)
-        await self._running(hello.job).match(party, call, hello.attempt, Frame(hello=hello).ByteSize())
+        await self._running(hello.job).match(party, call, hello, Frame(hello=hello).ByteSize())
 
     def _running(self, job: str) -> Drive:
         if self._drive is None or self._drive.record.id != job:
             raise JobStateError(f"job {job} is not running", job=job)
         return self._drive
 
-    async def _tell(self, party: Party, message: party_pb2.ToParty) -> None:
+    async def _tell(self, party: Member, message: party_pb2.ToParty) -> None:
         call = self._attending.get(party)
         if call is None:
             raise PeerLost(f"the {party.value} is not connected to the coordinator")
         await call.write(message)
 
     def _attendances(self) -> list[about_pb2.Attendance]:
-        found = [self._came.get(party, about_pb2.Attendance(party=party.value)) for party in Party]
-        for party, attendance in zip(Party, found, strict=True):
+        found = [self._came.get(party, about_pb2.Attendance(party=party.value)) for party in self.members]
+        for party, attendance in zip(self.members, found, strict=True):
             attendance.attends = party in self._attending
         return found
 
@@ -289,7 +297,8 @@ class Coordinator:
                 f"{waiting} jobs of {submitter} wait already",
                 remedy="Wait until some are over, or cancel some; the coordinator's operator sets queued_jobs.",
             )
-        record = await self._board.add(parse_plan(request.plan), submitter)
+        members_of(self._party, plan := parse_plan(request.plan))
+        record = await self._board.add(plan, submitter)
         self._queue.append(record)
         self._queued.set()
         _log.info("job %s submitted by %s", record.id, submitter)
@@ -342,10 +351,10 @@ class Coordinator:
         message = wire.Job()
         message.CopyFrom(record.message)
         if not record.state.final:
-            message.grid.connected, message.bank.connected = (
-                Party.GRID in self._attending,
-                Party.BANK in self._attending,
-            )
+            grid, *banks = (member in self._attending for member in members_of(self._party, record.plan))
+            message.grid.connected, message.bank.connected = grid, banks[0]
+            for bank, connected in zip(message.banks, banks, strict=False):
+                bank.connected = connected
         return message
 
 
@@ -381,7 +390,7 @@ async def _first(call: Call) -> Any:
         raise PeerLost(f"{call.identity} opened a stream and said nothing") from None
 
 
-def _displaced(party: Party) -> IdentityError:
+def _displaced(party: Member) -> IdentityError:
     return IdentityError(
         f"another process attends as the {party.value} with this certificate",
         remedy="End one of the two: each time one comes back, the other is sent away, and its job with it.",

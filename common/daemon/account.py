@@ -8,13 +8,16 @@ from common.wire.peer import Stands
 
 
 class Account:
-    """One job's view of this party's log. whom: the other party, as errors name it; command: of this party, for remedies."""
+    """One job's view of this party's log. whom: the other party, as errors name it; command: of this party, for remedies.
 
-    def __init__(self, audit: AuditLog, job: str, whom: str, command: str) -> None:
-        self._audit, self._job, self._whom, self._command = audit, job, whom, command
+    who: the other party's identity, where there are others than the one that the configuration calls peer.
+    """
+
+    def __init__(self, audit: AuditLog, job: str, whom: str, command: str, who: str = "") -> None:
+        self._audit, self._job, self._whom, self._command, self._who = audit, job, whom, command, who
 
     def stands(self) -> Stands:
-        own, held = self._audit.head, self._audit.held()
+        own, held = self._audit.head, self._audit.held(self._who)
         return Stands(own.number, own.digest, held.number, held.digest)
 
     def take(self, theirs: Stands) -> None:
@@ -26,7 +29,7 @@ class Account:
                 remedy=f"Was the data folder restored or replaced? Put back what is newer, or ask {self._whom}, whose command"
                 " `audit accept` lets it go on.",
             )
-        own, held = Head(theirs.number, theirs.digest or Head().digest), self._audit.held()
+        own, held = Head(theirs.number, theirs.digest or Head().digest), self._audit.held(self._who)
         if own.number < held.number or (own.number == held.number and own != held):
             raise PolicyError(
                 f"the audit log of {self._whom} is not the one of {held.number} entries that it was",
@@ -34,4 +37,5 @@ class Account:
                 remedy=f"Ask {self._whom} whether its data folder was restored or replaced, and why; then"
                 f" `{self._command} audit accept` lets it go on.",
             )
-        self._audit.add(What.PEER, self._job, number=own.number, head=own.digest.hex())
+        more = {"who": self._who} if self._who else {}
+        self._audit.add(What.PEER, self._job, number=own.number, head=own.digest.hex(), **more)

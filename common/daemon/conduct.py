@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 
 from common.daemon.matching import choose_match
 from common.daemon.outcome import ProgressReporter
@@ -16,6 +17,7 @@ from common.home.outcome import Outcome
 from common.mpc.correlations.dealt import DealtCorrelations, NoDealer
 from common.mpc.prg import Prg
 from common.mpc.session import Session
+from common.party import Identity, Party
 from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
 from common.plan.read import AnyPlan
@@ -54,10 +56,16 @@ class Conduct:
     """What a party brings to all of its jobs."""
 
     def __init__(
-        self, role: Role, settings: PartySettings, home: Home, coordinator: Connection | None, desk: Desk | None
+        self,
+        role: Role,
+        settings: PartySettings,
+        home: Home,
+        coordinator: Connection | None,
+        desk: Desk | None,
+        own: Identity | None = None,
     ) -> None:
         self._party, self._role, self._settings, self._home = role.party, role, settings, home
-        self._coordinator, self._desk = coordinator, desk
+        self._coordinator, self._desk, self._own = coordinator, desk, own
 
     async def outcome(
         self,
@@ -97,4 +105,6 @@ class Conduct:
         scratch = Scratch(self._settings.data / Name.SCRATCH, self._settings.memory_mib << 20)
         match = choose_match(plan, job, self._coordinator, running.coordinator, running.attempt)
         parts = (job, plan, dataset, session, correlations, reporter, self._home, self._role, match, scratch)
-        return await run(PartyJob(*parts, course=course, client=running.client, direct=running.direct, desk=self._desk))
+        bank = plan.bank_named or (self._settings.peer.who if self._party is Party.GRID else self._own)
+        whose = partial(PartyJob, *parts, client=running.client, bank=str(bank))
+        return await run(whose(course=course, direct=running.direct, desk=self._desk))

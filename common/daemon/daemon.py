@@ -140,10 +140,10 @@ async def start(seat: Seat[S, H], config: Path) -> PartyDaemon:
     metrics_server = serve_metrics(settings, registry)
     coordinator = Connection(settings.coordinator.address, settings.coordinator.who, credentials)
     way = seat.approach(settings, credentials)
-    known = {credentials.identity: party.value, settings.peer.who: party.other.value}
+    known = {credentials.identity: party.value} | dict.fromkeys(settings.others, party.other.value)
     server = None
     if settings.listen is not None:
-        orgs, services = {settings.peer.who.org, credentials.identity.org}, [*way.services, info_service(known)]
+        orgs, services = {who.org for who in known}, [*way.services, info_service(known)]
         server = await serve(settings.listen, credentials, orgs, services, origin=party.value, reflect=settings.reflection)
-    runner = Runner(seat.role(home), settings, home, way.meeting, coordinator, metrics)
+    runner = Runner(seat.role(home), settings, home, way.meeting, coordinator, metrics, own=credentials.identity)
     return PartyDaemon(party, runner, [coordinator, *way.connections], server, metrics, metrics_server, lock)

@@ -17,21 +17,25 @@ from common.wire.methods import MATCH
 from common.wire.peer import Counter, FrameChannel, greeting
 
 
-def choose_match(plan: Plan, job: str, coordinator: Connection | None, counter: Counter, attempt: int = 0) -> Match:
-    """The plan's way of matching; `counter` counts what goes to and from the coordinator."""
+def choose_match(
+    plan: Plan, job: str, coordinator: Connection | None, counter: Counter, attempt: int = 0, line: int = 0
+) -> Match:
+    """The plan's way of matching; `counter` counts what goes to and from the coordinator. line: from 1, of several banks."""
     if plan.matching == "ecdh":
         return match_ids
     if coordinator is None:
         raise LocalProtocolError("without a coordinator the parties match ids between them")
-    return partial(match_aided, neutral=partial(_line, plan, job, attempt, coordinator, counter))
+    return partial(match_aided, neutral=partial(_line, plan, job, attempt, coordinator, counter, line))
 
 
 @asynccontextmanager
-async def _line(plan: Plan, job: str, attempt: int, coordinator: Connection, counter: Counter) -> AsyncIterator[Channel]:
+async def _line(
+    plan: Plan, job: str, attempt: int, coordinator: Connection, counter: Counter, line: int
+) -> AsyncIterator[Channel]:
     stream = coordinator.stream(MATCH)
     channel = FrameChannel(stream, "the coordinator", counter)
     try:
-        hello = greeting(job, plan.digest(), attempt=attempt)
+        hello = greeting(job, plan.digest(), attempt=attempt, line=line)
         counter.sent += hello.ByteSize()
         await stream.write(hello)
         channel.start()

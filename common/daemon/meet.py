@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,17 +25,23 @@ class Meeting(Protocol):
     def listen(self, take: Take) -> None:
         """From now on jobs that the other party asks for by itself, without the coordinator, go to `take`."""
 
-    def expect(self, job: str, plan: str = "", attempt: int = 0) -> None:
+    def expect(self, job: str, plan: str = "", attempt: int = 0, banks: Sequence[Identity] = ()) -> None:
         """The job has been accepted, after so many interruptions: the other party may come.
 
         plan: canonical, of a job of this party's own that the other has yet to be asked for.
+        banks: at the grid who may come, by default its peer.
         """
 
     def forget(self, job: str) -> None:
         """The job is over: its stream ends."""
 
-    async def meet(self, job: str, digest: bytes, counter: Counter, account: Account, attempt: int = 0) -> FrameChannel:
-        """The channel, after both have greeted and found that they hold the same plan, and that their audit logs go on."""
+    async def meet(
+        self, job: str, digest: bytes, counter: Counter, account: Account, attempt: int = 0, bank: Identity | None = None
+    ) -> FrameChannel:
+        """The channel, after both have greeted and found that they hold the same plan, and that their audit logs go on.
+
+        bank: at the grid which one, by default its peer.
+        """
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,9 @@ def to_message(outcome: Outcome, peer: Counter, coordinator: Counter) -> wire.Re
         message.challenge.CopyFrom(
             wire.Challenge(champion=rival.champion, auc=auc, champion_auc=before, auc_difference=interval, rows=rival.rows)
         )
+    if (every := outcome.pooled) is not None:
+        area, apart = _in_steps(every.auc, every.step), _in_steps(every.ks, every.step)
+        message.pooled.CopyFrom(wire.PooledMetrics(auc=area, ks=apart, rows=every.rows))
     if (found := outcome.evaluation) is not None:
         message.evaluation.CopyFrom(evaluation_message(found, found.steps))
     return message

@@ -21,6 +21,7 @@ from common.daemon.meet import Meeting
 from common.daemon.outcome import ProgressReporter, to_message
 from common.daemon.refusals import Refusals
 from common.daemon.settings import PartySettings
+from common.daemon.several import SeveralJob, banks_of, check_bank, check_banks, open_session, side_of
 from common.disk.refused import refused
 from common.errors import (
     JobCancelled,
@@ -29,20 +30,20 @@ from common.errors import (
     PeerLost,
     WattScoreError,
 )
-from common.home.audit import AuditLog, What
+from common.home.audit import What
 from common.home.home import Home
 from common.home.jobbook import Offered
 from common.home.unfinished import Begun
 from common.learn.dealings import MESSAGES
 from common.mpc.correlations.dealt import take_seed
 from common.mpc.seeds import fresh_nonce
-from common.mpc.session import Openings, Session, Way
-from common.party import Identity
+from common.party import Identity, Party
 from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
 from common.plan.read import AnyPlan, parse_plan
 from common.plan.request import Plan
 from common.plan.score import ScorePlan
+from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
 from common.process.metrics import JobWatch, PartyMetrics
 from common.stages.course import Course, Point
@@ -53,6 +54,7 @@ from common.wire import party_pb2 as wire
 from common.wire.client import Connection
 from common.wire.methods import DEAL
 from common.wire.peer import DealerChannel, FrameChannel
+from common.wire.peer_pb2 import Fault
 from common.wire.status import from_fault, to_fault
 
 _log = logging.getLogger(__name__)
@@ -74,13 +76,18 @@ class Runner:
         coordinator: Connection | None,
         metrics: PartyMetrics | None = None,
         desk: Desk | None = None,
+        own: Identity | None = None,
     ) -> None:
-        """coordinator, desk: None, and what rows are asked at, at a process that runs only what it asks for itself."""
-        self._conduct = Conduct(role, settings, home, coordinator, desk)
+        """coordinator, desk: None, and what rows are asked at, at a process that runs only what it asks for itself.
+
+        own: who this party is.
+        """
+        self._conduct = Conduct(role, settings, home, coordinator, desk, own)
         self._metrics = metrics or PartyMetrics(CollectorRegistry())
         self.party, self._settings, self._home = role.party, settings, home
         self._meeting, self._coordinator = meeting, coordinator
         self._jobs: dict[str, Running] = {}
+        self._own, self._role = own, role
         self._refusals = Refusals(home.audit)
         meeting.listen(self._asked_for)
 
@@ -170,8 +177,12 @@ class Runner:
             self._home.policy.check(plan)
             if direct:
                 check_direct(plan, self._home.policy)
-            if isinstance(plan, Plan):
-                check_offer(plan, self.party, self._settings.datasets, self._home.policy, direct=direct)
+            check_bank(plan, self.party, self._settings, self._own)
+            if isinstance(plan, SeveralPlan) and self._own is not None:
+                check_banks(plan, self._settings, self._own)
+            if isinstance(plan, Plan | SeveralPlan):
+                side = side_of(plan, self.party, self._own)
+                check_offer(side, self.party, self._settings.datasets, self._home.policy, direct=direct)
             if begun is None and isinstance(plan, TrainPlan | ScorePlan | PredealPlan):
                 self._home.stocks.check(plan, self.party)
             if isinstance(plan, PromotePlan) and plan.model is not None:
@@ -198,7 +209,7 @@ class Runner:
             return
         watch = JobWatch(self._metrics, offer.job, plan.kind)
         self._jobs[offer.job] = Running(plan, client, watch, attempt=offer.attempt, direct=direct)
-        self._meeting.expect(offer.job, ask, offer.attempt)
+        self._meeting.expect(offer.job, ask, offer.attempt, banks_of(plan))
         self._enter(asked, again=begun is not None)
         about = (offer.job, plan.kind, plan.name, client, asked.dataset or "none")
         _log.info("job %s accepted: %s %r asked for by %s, on dataset %s", *about)
@@ -209,7 +220,7 @@ class Runner:
         return check_name(self._home, self.party, offer, whom, runs=offer.job in self._jobs)
 
     def _asked(self, job: str, plan: AnyPlan, client: str) -> Offered:
-        dataset = plan.side(self.party).dataset if isinstance(plan, Plan) else ""
+        dataset = side_of(plan, self.party, self._own).side(self.party).dataset if isinstance(plan, Plan | SeveralPlan) else ""
         return Offered(job, plan.kind, plan.name, client, dataset, plan.digest().hex())
 
     def _enter(self, asked: Offered, *, again: bool = False) -> None:
@@ -287,6 +298,8 @@ class Runner:
             _log.exception("the end of job %s is not in the audit log", job)
 
     async def _compute(self, job: str, running: Running, reporter: ProgressReporter) -> wire.Report:
+        if isinstance(running.plan, SeveralPlan):
+            return await self._compute_several(job, running, running.plan, reporter)
         reporter.stage("connect")
         if running.direct:
             return await self._together(job, running, reporter, None)
@@ -307,15 +320,11 @@ class Runner:
         """What follows with the other party. dealt: the dealer, and the nonce it was told, where there is one."""
         peer: FrameChannel | None = None
         try:
-            account = Account(self._home.audit, job, f"the {self.party.other.value}", self._home.command)
-            peer = await self._meeting.meet(job, running.plan.digest(), running.peer, account, running.attempt)
-            session = running.session = Session(
-                self.party,
-                running.watch.channel(peer),
-                reporter,
-                allowed=running.plan.allowed,
-                enter=partial(_enter_opening, self._home.audit, job),
-            )
+            bank = running.plan.bank_named if self.party is Party.GRID else None
+            who = "" if bank in (None, self._settings.peer.who) else str(bank)
+            account = Account(self._home.audit, job, f"the {self.party.other.value}", self._home.command, who)
+            peer = await self._meeting.meet(job, running.plan.digest(), running.peer, account, running.attempt, bank)
+            session = open_session(self._home.audit, self.party, job, running, reporter, peer)
             course, seed = Course(), None
             if dealt is not None:
                 seed = await agree_on_seeds(session, await take_seed(dealt[0]), dealt[1], self._home.seeds)
@@ -337,21 +346,26 @@ class Runner:
             return report
         except (Exception, asyncio.CancelledError) as error:
             if peer is not None:
-                cause = running.cause or (
-                    JobCancelled("the job was stopped")
-                    if isinstance(error, asyncio.CancelledError)
-                    else refused(error) or error
-                )
-                await peer.abort(to_fault(cause, self.party.value))
+                await peer.abort(self._fault(running, error))
             raise
         finally:
             if peer is not None:
                 await peer.stop()
 
+    async def _compute_several(self, job: str, running: Running, plan: SeveralPlan, reporter: ProgressReporter) -> wire.Report:
+        if self._own is None:
+            raise JobStateError(f"job {job} cannot start: this party does not know its own identity", job=job)
+        work = SeveralJob(
+            job, plan, running, self._settings, self._home, self._role, self._own, self._meeting, self._coordinator, reporter
+        )
+        outcome = await work.run(partial(self._fault, running))
+        self._account(job, running, "")
+        return to_message(outcome, running.peer, running.coordinator)
 
-def _enter_opening(audit: AuditLog, job: str, way: Way, first: Openings) -> None:
-    value, kind, direction = way
-    audit.add(What.OPEN, job, value=value.value, kind=kind, way=direction, rows=first.rows, bits=first.bits)
+    def _fault(self, running: Running, error: BaseException) -> Fault:
+        """What other parties are told of how the job ended here."""
+        stopped = JobCancelled("the job was stopped") if isinstance(error, asyncio.CancelledError) else None
+        return to_fault(running.cause or stopped or refused(error) or error, self.party.value)
 
 
 def _beyond(plan: AnyPlan) -> list[str]:

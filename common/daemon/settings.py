@@ -27,10 +27,15 @@ class PartySettings(Process):
     monitor: MonitorConfig = Field(default=MonitorConfig(), description="From where on a change of the data is an alarm.")
     card: Card = Field(default=Card(), description="What the report says of purpose, target, limits and columns.")
 
+    @property
+    def others(self) -> tuple[Identity, ...]:
+        """The other parties: at the bank the grid, at the grid each bank."""
+        return (self.peer.who,)
+
 
 def check_separate(own: Identity, settings: PartySettings) -> None:
     """Raises PolicyError when the coordinator, which deals, belongs to a party."""
-    for who, identity in (("this party", own), ("the other party", settings.peer.who)):
+    for who, identity in (("this party", own), *(("the other party", other) for other in settings.others)):
         if settings.coordinator.who.org == identity.org:
             raise PolicyError(
                 f"the coordinator {settings.coordinator.identity} belongs to {who}",

@@ -133,8 +133,8 @@ def check_dealer(side: Side) -> Finding | None:
 
 
 def _check_neutral(own: Identity, settings: CoordinatorSettings) -> None:
-    for party in (settings.grid, settings.bank):
-        if Identity.parse(party).org == own.org:
+    for party in settings.members:
+        if party.org == own.org:
             raise IdentityError(
                 f"the coordinator {own} belongs to the organisation of {party}",
                 remedy="Run it at a third organisation: dealer and one party together can read the other's data.",

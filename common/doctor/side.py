@@ -46,10 +46,13 @@ class Side:
         """Every other process that the configuration names, by what it is."""
         settings = self.settings
         if isinstance(settings, CoordinatorSettings):
-            named = {"grid": Identity.parse(settings.grid), "bank": Identity.parse(settings.bank)}
+            named = {member.value: who for who, member in settings.members.items()}
             return named | {f"client {n}": Identity.parse(text) for n, text in enumerate(settings.clients, 1)}
         named = {"coordinator": settings.coordinator.who}
-        return named | ({self._peer: settings.peer.who} if isinstance(settings, PartySettings) else {})
+        if not isinstance(settings, PartySettings):
+            return named
+        first, *more = settings.others
+        return named | {self._peer: first} | {f"bank {who.org}": who for who in more}
 
     @property
     def dialled(self) -> dict[str, tuple[Identity, str]]:

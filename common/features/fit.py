@@ -119,10 +119,10 @@ def _column(columns: Mapping[str, Any], name: str) -> Any:
 
 
 def _fit_numeric(found: _Found, name: str, values: Vector, config: ColumnConfig, options: Preparation, train: Mask) -> None:
-    fill = _fill(values[train], config.missing)
+    fill = fill_value(values[train], config.missing)
     raw = impute(values, fill)
     check_imputed(name, np.isnan(raw))
-    log = _takes_log(raw[train], config.transform)
+    log = takes_log(raw[train], config.transform)
     if _is_constant(raw[train]) or (log and _is_constant(signed_log(raw[train]))):
         found.constant.append(name)
     elif _is_rare(raw, options.min_binary):
@@ -134,7 +134,7 @@ def _fit_numeric(found: _Found, name: str, values: Vector, config: ColumnConfig,
             found.pieces.append(make_pieces(line, values[train], options))
 
 
-def _fill(present: Vector, missing: str) -> float | None:
+def fill_value(present: Vector, missing: str) -> float | None:
     """The number that replaces a missing one; None for columns whose rows with missing values are dropped or refused."""
     if missing in ("drop", "refuse"):
         return None
@@ -168,8 +168,8 @@ def _is_rare(values: Vector, least: int) -> bool:
     return bool(differing.size < least and 2 * differing.size < len(values))
 
 
-def _takes_log(values: Vector, transform: str) -> bool:
-    if transform != "auto" or not values.size or _is_binary(values):
+def takes_log(values: Vector, transform: str) -> bool:
+    if transform != "auto" or not values.size or is_binary(values):
         return transform == "signed_log"
     reach = _reach(values)
     return not reach <= _HEAVY_TAIL and _reach(signed_log(values)) < reach
@@ -183,7 +183,7 @@ def _reach(values: Vector) -> float:
     return float(reach) if np.isfinite(reach) and np.isfinite(deviation) else np.inf
 
 
-def _is_binary(values: Vector) -> bool:
+def is_binary(values: Vector) -> bool:
     return bool(((values == values.min()) | (values == values.max())).all())
 
 
@@ -201,7 +201,7 @@ def _standardise(
         message = f"column {source!r} holds numbers too large to standardise"
         raise DataError(message, public=message, remedy="Declare `max`, or transform = 'signed_log'.")
     low, high = -clip, clip
-    if _is_binary(values):
+    if is_binary(values):
         low, high = (float(values.min()) - mean) / deviation, (float(values.max()) - mean) / deviation
     clipped = squash(values, mean, deviation, low, high)
     return FittedColumn(

@@ -130,24 +130,24 @@ class AuditLog:
                 raise _broken(f"the other party was told a head of {number} entries, and this log {fate} by then")
         return head
 
-    def held(self) -> Head:
-        """The other party's head as it was told last; that of an empty log where none counts."""
-        detail = self._last(What.PEER)
+    def held(self, who: str = "") -> Head:
+        """The other party's head as it was told last; that of an empty log where none counts. who: of several the one meant."""
+        detail = self._last(What.PEER, who)
         return Head(int(detail["number"]), bytes.fromhex(detail["head"])) if detail else Head()
 
     def books(self) -> dict[str, int]:
         """How much stood in this party's books when a job ended last; empty where none counts."""
         return {name: int(count) for name, count in self._last(What.END).get("books", {}).items()}
 
-    def _last(self, kind: What) -> dict[str, Any]:
-        """The last entry of this kind, unless a person has said since that what stands now counts."""
+    def _last(self, kind: What, who: str = "") -> dict[str, Any]:
+        """The last entry of this kind and company, unless a person has said since that what stands now counts."""
         with self._open() as book:
             last = "select what, detail from entries where what in (?, ?) order by number desc"
             for what, text in book.execute(last, (kind.value, What.OVERRIDE.value)):
                 detail: dict[str, Any] = json.loads(text)
-                if what == kind:
+                if what == kind and detail.get("who", "") == who:
                     return detail
-                if detail.get("rule") == BEHIND:
+                if what != kind and detail.get("rule") == BEHIND:
                     break
         return {}
 
@@ -163,10 +163,10 @@ class AuditLog:
                     public="a book of what was spent is behind what it was",
                 )
 
-    def heard(self) -> dict[int, bytes]:
+    def heard(self, who: str = "") -> dict[int, bytes]:
         """The heads of the other party that this one was told, for it to be verified against: number -> digest."""
         found = (json.loads(entry.detail) for entry in self.entries() if entry.what == What.PEER)
-        return {int(detail["number"]): bytes.fromhex(detail["head"]) for detail in found}
+        return {int(told["number"]): bytes.fromhex(told["head"]) for told in found if told.get("who", "") == who}
 
 
 def _head(book: sqlite3.Connection) -> Head:

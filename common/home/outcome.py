@@ -65,6 +65,22 @@ class Drift:
     alarms: int
 
 
+@dataclass(frozen=True)
+class Pooled:
+    """How well the model ranks the held-out rows of all banks together, `rows` of them."""
+
+    auc: float
+    ks: float
+    rows: int
+    rarer: int  # of these, rows of the rarer class
+
+    @property
+    def step(self) -> float:
+        """The step in which others hear both: above what one row moves; where a tenth are of a class, `rows` alone tell it."""
+        least = max(20.0 / self.rows, 2.0 / max(1, self.rarer))
+        return next((step for step in (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2) if step >= least), 0.5)
+
+
 @dataclass
 class Outcome:
     """A finished job, as others may hear of it: counts, seconds, warnings, what was opened, at the bank the evaluation."""
@@ -80,3 +96,4 @@ class Outcome:
     drift: Drift | None = None
     champion: str = ""
     challenge: Challenge | None = None
+    pooled: Pooled | None = None

@@ -5,13 +5,15 @@ A learner adds a row; nothing else of the transport or the dealer knows its dema
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from common.errors import PeerProtocolError
 from common.learn.linear.deal import MOST_COLUMNS, MOST_ROWS, ScoreDemand, TrainingDemand, deal_scores
+from common.learn.linear.deal_several import deal_several
+from common.learn.linear.layout import LineDemand
 from common.learn.linear.steps import deal_training
 from common.learn.network import deal as network
 from common.learn.network.deal import NetworkDemand, NetworkScoreDemand
@@ -21,6 +23,8 @@ from common.mpc.correlations.asked import Demand, PeriodDemand
 from common.mpc.counting.dealer import deal_counts
 from common.mpc.counting.masks import CountsDemand
 from common.mpc.dealer import Deal, Dealt, Prgs, deal_periods
+from common.mpc.several.dealer import Masks, Tagged, Together, deal_sums
+from common.mpc.several.hub import SumDemand
 from common.plan.request import Request
 
 
@@ -43,7 +47,6 @@ TABLE = (
     Dealing("network_training", NetworkDemand, network.deal_training),
     Dealing("network_scores", NetworkScoreDemand, lambda prg, demand, plan, memory: network.deal_scores(prg, demand)),
 )
-MESSAGES: Mapping[str, type[Demand]] = {row.message: row.demand for row in TABLE}
 
 
 def dealings(plan: Request, memory: int, most_rows: int = MOST_ROWS) -> dict[type[Demand], Deal]:
@@ -54,7 +57,31 @@ def dealings(plan: Request, memory: int, most_rows: int = MOST_ROWS) -> dict[typ
     return {row.demand: partial(_deal, row, plan, memory, most_rows) for row in TABLE}
 
 
+TOGETHER: Mapping[str, tuple[type[Demand], Callable[..., Iterator[Tagged]]]] = {
+    "sums": (SumDemand, lambda masks, asked, plan, memory: deal_sums(masks, asked)),
+    "several": (LineDemand, deal_several),
+}
+"""What the lines of a job of several banks ask for together: the field in the message, the demand, how it is dealt."""
+MESSAGES: Mapping[str, type[Demand]] = {row.message: row.demand for row in TABLE} | {m: one for m, (one, _) in TOGETHER.items()}
+
+
+def together(plan: Request, memory: int, most_rows: int = MOST_ROWS) -> dict[type[Demand], Together]:
+    """How each kind of demand is dealt that all lines of a job of several banks put together; the rest as `dealings` says."""
+
+    def deal(way: Callable[..., Iterator[Tagged]], masks: Masks, asked: Sequence[Demand]) -> Iterator[Tagged]:
+        for demand in asked:
+            _check(demand, most_rows)
+        return way(masks, asked, plan, memory)
+
+    return {demand: partial(deal, way) for demand, way in TOGETHER.values()}
+
+
 def _deal(row: Dealing, plan: Request, memory: int, most_rows: int, prg: Prgs, demand: Demand) -> Iterator[Dealt]:
+    _check(demand, most_rows)
+    return row.deal(prg, demand, plan, memory)
+
+
+def _check(demand: Demand, most_rows: int) -> None:
     most = {"rows": most_rows, "words": most_rows, "grid_columns": MOST_COLUMNS, "bank_columns": MOST_COLUMNS}
     for name in demand.__dataclass_fields__.keys() & most.keys():
         if not 0 < getattr(demand, name) <= most[name]:
@@ -64,4 +91,3 @@ def _deal(row: Dealing, plan: Request, memory: int, most_rows: int, prg: Prgs, d
                 got=getattr(demand, name),
                 remedy="The coordinator's operator sets max_rows.",
             )
-    return row.deal(prg, demand, plan, memory)

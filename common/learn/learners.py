@@ -7,6 +7,7 @@ from typing import Any
 
 from common.errors import PlanError
 from common.learn.learner import Half, Learner, Packed, Telling
+from common.learn.linear.half import ClosedModel
 from common.learn.linear.learner import Linear
 from common.learn.linear.score import Scores as LinearScores
 from common.learn.network.learner import NetworkLearner
@@ -52,6 +53,14 @@ async def begin_scores(session: Session, correlations: Correlations, half: Half,
 def pack(half: Half) -> Packed:
     """The bytes of a model's two files."""
     return named(half.learner).pack(half)
+
+
+def line_of(half: Half, bank: str) -> Half:
+    """The half that scores together with this bank, of a model of several; any other model as it is.
+
+    Raises PlanError for a model of several banks without this one.
+    """
+    return half.line(bank) if isinstance(half, ClosedModel) and half.banks else half
 
 
 def parse(head: Any, arrays: bytes) -> Half:

@@ -44,7 +44,7 @@ def without_leverage(
         whiten = whitener(own, penalised[kept], 0.0)  # the ridge would hide a spike, and a plan chooses it
         if longest * float(np.linalg.norm(whiten, 2)) ** 2 <= largest * rows or not penalised[kept].any():
             break  # no row can reach it, so that none is looked at
-        shares = _strongest((part[:, kept] @ whiten for part in parts()), len(kept)) / rows
+        shares = strongest((part[:, kept] @ whiten for part in parts()), len(kept)) / rows
         if shares.sum() <= largest:
             break
         place = int(np.where(penalised[kept], shares, -1.0).argmax())
@@ -53,7 +53,7 @@ def without_leverage(
     return Kept(tuple(kept.tolist()), whitener(own, penalised[kept], ridge), tuple(left_out))
 
 
-def _strongest(parts: Iterable[Reals], columns: int) -> Reals:
+def strongest(parts: Iterable[Reals], columns: int) -> Reals:
     """The squares of the longest row, (columns,)."""
     longest, found = -1.0, np.zeros(columns)
     for part in parts:

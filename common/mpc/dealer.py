@@ -6,7 +6,7 @@ It knows both seeds and what is public; it sees no message between the parties. 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,13 +43,27 @@ class Dealer:
         self._seeds = {party: fresh_seed() for party in Party}
         self._prg = {party: Prg(own_seed(seed, nonces[party])) for party, seed in self._seeds.items()}
 
+    @property
+    def expanded(self) -> Prgs:
+        """What each party expands its seed by."""
+        return self._prg
+
     async def serve(self, demands: Mapping[Party, AsyncIterator[Demand]], dealings: Mapping[type[Demand], Deal]) -> None:
+        """Gives both parties their seeds, then deals as `follow` says."""
+        await self.seeds()
+        await self.follow(demands, dealings, {})
+
+    async def follow(
+        self,
+        demands: Mapping[Party, AsyncIterator[Demand]],
+        dealings: Mapping[type[Demand], Deal],
+        elsewhere: Mapping[type[Demand], Callable[[Any], Awaitable[None]]],
+    ) -> None:
         """Deals what both parties ask for until both are done. dealings: how, by the type of what is asked.
 
-        Raises PeerProtocolError when they ask for different things, or for one kind twice, whose masks would hide two
-        values each.
+        elsewhere: what others deal with this dealer's channels; it is waited for. Raises PeerProtocolError when the parties
+        ask for different things, or for one kind twice, whose masks would hide two values each.
         """
-        await self.seeds()
         served: set[tuple[type[Demand], int]] = set()
         while True:
             grid, bank = await asyncio.gather(*(_next(demands[party]) for party in Party))
@@ -60,6 +74,9 @@ class Dealer:
             if once(grid) in served:
                 raise PeerProtocolError("the parties ask the dealer for the same thing twice", got=grid)
             served.add(once(grid))
+            if type(grid) in elsewhere:
+                await elsewhere[type(grid)](grid)
+                continue
             if (deal := dealings.get(type(grid))) is None:
                 raise PeerProtocolError("the parties ask the dealer for what this job does not consume", got=grid)
             await self.deal(deal(self._prg, grid))

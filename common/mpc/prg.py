@@ -66,6 +66,11 @@ class Purpose(Enum):
     TREE_LEAF_MOMENTS = 79
     TREE_CHOICE = 80
     TREE_PADS = 81
+    # of several banks
+    SUM = 90
+    SUM_OUT = 91
+    SPLIT = 92
+    AGREED = 93
 
 
 class Prg:

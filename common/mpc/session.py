@@ -70,6 +70,10 @@ class Kind(Enum):
     MASKED_LEAVES = "masked_leaves"
     ASKED = "asked"
     RESUME = "resume"
+    # of several banks
+    MASKED_ADDEND = "masked_addend"
+    POOLED_SHARE = "pooled_share"
+    POOLED_COUNTS = "pooled_counts"
     # from the dealer
     SEED = "seed"
     DEALT_PERIODS = "dealt_periods"
@@ -81,6 +85,8 @@ class Kind(Enum):
     DEALT_TREES = "dealt_trees"
     DEALT_HIDDEN = "dealt_hidden"
     DEALT_CUT = "dealt_cut"
+    DEALT_SUM = "dealt_sum"
+    NONCES = "nonces"
 
 
 OPENS: dict[Kind, Opened] = {
@@ -107,6 +113,8 @@ OPENS: dict[Kind, Opened] = {
     Kind.SPLIT_TESTS: Opened.TREE_SPLITS,
     Kind.ASKED: Opened.MATCHED_IDS,
     Kind.RESUME: Opened.COUNTS,
+    Kind.POOLED_SHARE: Opened.POOLED_MOMENTS,
+    Kind.POOLED_COUNTS: Opened.POOLED_METRICS,
 }
 """What a round of each kind opens. Kinds that are not here carry only masked values: each is uniform by itself."""
 
@@ -252,6 +260,11 @@ class Session:
     async def compute(self, work: Callable[[], T], words: int) -> T:
         """Runs `work` over about `words` words: in place if small, else in a thread, so that streams move."""
         return work() if words < OFFLOAD_WORDS else await asyncio.to_thread(work)
+
+    @property
+    def whom(self) -> str:
+        """The other party, as errors name it."""
+        return self._whom
 
     @property
     def opened(self) -> set[Opened]:

@@ -9,9 +9,11 @@ from pydantic import Field
 from common.config import StrictModel
 from common.disclosure import Opened
 from common.errors import PolicyError
+from common.party import Identity
 from common.plan.promote import PromotePlan
 from common.plan.request import Matching, Plan, Request
 from common.plan.score import ScorePlan
+from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
 
 # Each has a key of its own that allows it.
@@ -95,6 +97,8 @@ class Policy(StrictModel):
         may_open |= {Opened.GRID_REASONS} if self.reasons_per_row else set()
         may_open |= {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS} if self.own_weights else set()
         wrong = [f"opening {o.value!r}" for o in sorted(plan.allowed, key=lambda o: o.value) if o not in may_open]
+        if isinstance(plan, SeveralPlan):
+            plan = plan.line(0)
         if isinstance(plan, Plan) and plan.matching not in self.matching:
             wrong.append(f"matching = {plan.matching!r}")
         if isinstance(plan, Plan) and plan.score_bits > self.finest_score_bits:
@@ -110,10 +114,10 @@ class Policy(StrictModel):
         if isinstance(plan, TrainPlan):
             wrong += self._check_training(plan)
         if wrong:
-            raise PolicyError(
-                "this party's policy does not allow: " + "; ".join(wrong),
-                remedy="Change the plan, or agree with this party on its policy.",
-            )
+            raise not_allowed(wrong)
+
+    def check_banks(self, plan: SeveralPlan, own: Identity) -> None:
+        """Raises PolicyError for a plan of several banks with one that this party does not train with."""
 
     def _check_training(self, plan: TrainPlan) -> list[str]:
         wrong = []
@@ -126,3 +130,11 @@ class Policy(StrictModel):
         if (clip := plan.preparation.clip) > self.largest_clip:
             wrong.append(f"clip = {clip} (at most {self.largest_clip})")
         return wrong
+
+
+def not_allowed(wrong: list[str]) -> PolicyError:
+    """The error that names each thing a policy does not allow."""
+    return PolicyError(
+        "this party's policy does not allow: " + "; ".join(wrong),
+        remedy="Change the plan, or agree with this party on its policy.",
+    )

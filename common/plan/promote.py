@@ -7,10 +7,10 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from common.disclosure import Opened
-from common.plan.request import Request
+from common.plan.request import OneBank
 
 
-class PromotePlan(Request):
+class PromotePlan(OneBank):
     """Make a model the champion at both parties, or the one before it again."""
 
     kind: Literal["promote"] = "promote"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from common.config import StrictModel
 from common.disclosure import Opened
-from common.party import Party
+from common.errors import IdentityError
+from common.party import Identity, Party
 
 Matching = Literal["neutral", "ecdh"]
 _BASE = frozenset({Opened.MATCHED_IDS, Opened.COUNTS})
@@ -36,15 +37,48 @@ class Request(StrictModel):
         """The disclosures that the computation may make."""
         return frozenset({Opened.COUNTS})
 
+    @property
+    def bank_named(self) -> Identity | None:
+        """The bank that the plan names, where it names one."""
+        return None
+
     def canonical(self) -> str:
         """JSON with every field, keys sorted: what both parties are offered and hash."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return json.dumps(self._fields(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    def _fields(self) -> dict[str, Any]:
+        return self.model_dump(mode="json")
 
     def digest(self) -> bytes:
         return hashlib.sha256(self.canonical().encode()).digest()
 
 
-class Plan(Request):
+class OneBank(Request):
+    """A plan with one bank, of those that the coordinator knows."""
+
+    with_bank: str | None = Field(
+        default=None, description="Which bank, by identity, where the coordinator knows several; default: the first one."
+    )
+
+    @field_validator("with_bank")
+    @classmethod
+    def _is_identity(cls, who: str | None) -> str | None:
+        try:
+            return None if who is None else str(Identity.parse(who))
+        except IdentityError as error:
+            raise ValueError(str(error)) from None
+
+    @property
+    def bank_named(self) -> Identity | None:
+        """The bank that the plan names, where it names one."""
+        return None if self.with_bank is None else Identity.parse(self.with_bank)
+
+    def _fields(self) -> dict[str, Any]:
+        """Without a bank's name where it has none: the same as before there could be one."""
+        return self.model_dump(mode="json", exclude={"with_bank"} if self.with_bank is None else None)
+
+
+class Plan(OneBank):
     """A plan on both parties' rows."""
 
     grid: Side
@@ -68,6 +102,8 @@ class Plan(Request):
 
     @model_validator(mode="after")
     def _opens_enough(self) -> Plan:
+        if self.with_bank is not None and getattr(self, "dealt", "online") == "ahead":
+            raise ValueError("with_bank: what is dealt ahead is for the first bank alone")
         if "id" not in self.keys or len(set(self.keys)) != len(self.keys):
             raise ValueError('keys must be ["id"] or ["id", "period"]')
         missing = sorted(o.value for o in self.needs - self.allowed)

@@ -12,7 +12,7 @@ from common.config import StrictModel, read_toml, validate
 from common.disk.expand import expand
 from common.errors import ConfigError, IdentityError
 from common.logs import LogFormat
-from common.party import Identity
+from common.party import Bank, Identity, Member, Party
 from common.wire.tls import TlsConfig
 
 
@@ -85,6 +85,7 @@ class CoordinatorSettings(Process):
     listen: Address = Field(description="HOST:PORT to serve on.")
     grid: IdentityText = Field(description="The grid party's identity.")
     bank: IdentityText = Field(description="The bank party's identity.")
+    more_banks: tuple[IdentityText, ...] = Field(default=(), description="Further banks, each of another organisation.")
     clients: tuple[IdentityText, ...] = Field(min_length=1, description="Who may submit, watch and cancel jobs.")
     deal_ahead: int = Field(default=8, ge=2, le=1024, description="Arrays dealt before the first is consumed, for each party.")
     deal_ahead_mib: int = Field(default=256, ge=1, description="The same bound in MiB.")
@@ -100,7 +101,7 @@ class CoordinatorSettings(Process):
     stall_timeout: float = Field(
         default=600.0, gt=0, description="Seconds of a running job in which no party reports anything."
     )
-    attend_timeout: float = Field(default=30.0, gt=0, description="Seconds a new job waits for both parties to be connected.")
+    attend_timeout: float = Field(default=30.0, gt=0, description="Seconds a new job waits for its parties to be connected.")
     resume_days: float = Field(
         default=3.0,
         ge=0.0,
@@ -108,6 +109,21 @@ class CoordinatorSettings(Process):
         description="Days that an interrupted job waits to go on; 0: what loses a party or a line fails at once.",
     )
     interruptions: int = Field(default=50, ge=1, le=10_000, description="Interruptions of a job after which it fails.")
+
+    @property
+    def members(self) -> dict[Identity, Member]:
+        """The parties, by identity: the grid, then the banks. One bank is the bank; of several each has a name."""
+        banks = [Identity.parse(bank) for bank in (self.bank, *self.more_banks)]
+        named: dict[Identity, Member] = {bank: Bank(bank) for bank in banks}
+        found: dict[Identity, Member] = {Identity.parse(self.grid): Party.GRID}
+        return found | (named if self.more_banks else {banks[0]: Party.BANK})
+
+    @model_validator(mode="after")
+    def _parties_differ(self) -> Self:
+        orgs = [who.org for who in self.members]
+        if self.more_banks and len(set(orgs)) < 2 + len(self.more_banks):
+            raise ValueError("more_banks: each party must be of an organisation of its own")
+        return self
 
 
 class ClientSettings(StrictModel):

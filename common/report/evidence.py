@@ -15,6 +15,7 @@ from common.home.record import Record, load_record
 from common.learn.learner import Half
 from common.party import Party
 from common.plan.read import parse_plan
+from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
 
 SELECTION = "features.json"  # bins and information values, where the plan codes columns in bins
@@ -44,6 +45,8 @@ def gather(data: Path, job: str, *files: str) -> Evidence:
     model = store.load(job)
     folder = store.folder(job)
     plan = parse_plan(model.about["plan"], f"job {job}")
+    if isinstance(plan, SeveralPlan):
+        plan = plan.line(model.about["line"])
     assert isinstance(plan, TrainPlan)  # noqa: S101
     digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("model.json", *files)}
     return Evidence(model, plan, load_record(job, folder), _selection(job, folder / SELECTION), digests)

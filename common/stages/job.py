@@ -22,6 +22,7 @@ from common.mpc.fixedpoint import Reals
 from common.mpc.session import Reporter, Session
 from common.party import Party
 from common.plan.promote import PromotePlan
+from common.plan.request import Request
 from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 from common.rows.dataset import DatasetConfig
@@ -190,6 +191,14 @@ class PartyJob:
     client: str = field(kw_only=True)  # the identity of who asked for it
     desk: Desk | None = field(default=None, kw_only=True)  # at the bank, of a job whose rows are asked for
     direct: bool = field(default=False, kw_only=True)  # asked for by the bank itself: there is no coordinator, and no dealer
+    agreed: Request | None = None  # the plan as it was agreed on, where `plan` is what the grid and one of its banks do of it
+    place: int = 0  # of that bank in it
+    bank: str = ""  # the bank's identity
+
+    @property
+    def whole(self) -> Request:
+        """The plan as all agreed on it."""
+        return self.plan if self.agreed is None else self.agreed
 
     @property
     def party(self) -> Party:

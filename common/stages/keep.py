@@ -66,7 +66,7 @@ def keep(job: PartyJob, product: Product, peer_digest: str) -> None:
     product.kept.save(folder)
     reference.save(product.known, folder)
     job.outcome.model_digest = models.write(job.id, product.packed)
-    job.home.registry.enter(job.id, product.packed.digest, peer_digest, job.plan.digest().hex())
+    job.home.registry.enter(job.id, product.packed.digest, peer_digest, job.whole.digest().hex())
 
 
 def discard(job: PartyJob) -> None:

@@ -19,7 +19,7 @@ from common.features.selection import selection
 from common.home.outcome import Outcome
 from common.home.record import Seen, make_record
 from common.learn.learner import Half, Matched, Prepared, Size, Telling, train
-from common.learn.learners import learner_of, pack
+from common.learn.learners import learner_of, line_of, pack
 from common.match.agree import MatchLimits
 from common.monitor import reference
 from common.mpc.fixedpoint import Reals
@@ -120,7 +120,7 @@ async def tell_scores(job: PartyJob, plan: TrainPlan, made: Made, rival: Half | 
 async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
     """Load, align, score; the bank decides and writes it down."""
     with job.stage("load"):
-        model = job.home.models.load(await resolve(job.session, job.home.registry, plan.model))
+        model = line_of(job.home.models.load(await resolve(job.session, job.home.registry, plan.model)), job.bank)
         check_reasons(plan.grid_reasons, model)
         job.role.before_scoring(model)
         loaded = await load(job, require_label=False, columns=model.source)
@@ -269,9 +269,10 @@ async def prepare(job: PartyJob, plan: TrainPlan, own: Matched) -> tuple[Prepare
 def about(job: PartyJob, data: str) -> dict[str, Any]:
     """Facts of a model for its reviewer: which plan, which data (its SHA-256), which software, which warnings."""
     return {
-        "plan_sha256": job.plan.digest().hex(),
-        "plan": job.plan.canonical(),
+        "plan_sha256": job.whole.digest().hex(),
+        "plan": job.whole.canonical(),
         "dataset_sha256": data,
         "software": __version__,
         "warnings": job.outcome.warnings,
+        **({} if job.agreed is None else {"line": job.place}),
     }

@@ -41,6 +41,7 @@ async def promote(job: str, plan: PromotePlan, session: Session, home: Home, rol
             champion=version.job,
         )
     version = registry.version(registry.target(plan))
+    _check_one_bank(home, version)
     await _same_model(session, version, await asyncio.to_thread(home.models.digest, version.job))
     challenge = await _compare(plan, session, home, role, version)
     move = registry.prepare(job, plan, version.job, anew=anew)
@@ -54,6 +55,13 @@ async def promote(job: str, plan: PromotePlan, session: Session, home: Home, rol
 
 def _opened(session: Session) -> list[str]:
     return sorted(value.value for value in session.opened)
+
+
+def _check_one_bank(home: Home, version: Version) -> None:
+    """Raises PolicyError for a model of several banks: a champion is agreed on by two."""
+    if "line" in home.models.load(version.job).about:
+        message = f"the model of job {version.job} is one of several banks, of which none is a champion yet"
+        raise PolicyError(message, remedy="Score by it by its job's name.", public=message)
 
 
 async def _same_model(session: Session, version: Version, digest: str) -> None:

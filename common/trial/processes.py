@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -35,14 +35,21 @@ _START = 180.0  # seconds a daemon has to be ready: two or three on an idle mach
 _STOP = 15.0  # seconds it has to end when asked, before it is killed
 
 
-def make_certificates(folder: Path) -> None:
-    """Three organisations' CAs, four certificates, and the bundles handed to each other."""
-    for org in sorted({identity.org for identity in _ROLES.values()}):
+def more_bank(name: str) -> Identity:
+    """A further bank, by the name of its process: bank-2, bank-3 and so on."""
+    return Identity(f"try-{name}", BANK.role)
+
+
+def make_certificates(folder: Path, more_banks: Sequence[str] = ()) -> None:
+    """Each organisation's CA, a certificate for each process and the client, and the bundles handed to each other."""
+    roles = [*_ROLES.values(), *map(more_bank, more_banks)]
+    orgs = sorted({identity.org for identity in roles})
+    for org in orgs:
         make_ca(org, folder / org)
-    for identity in _ROLES.values():
+    for identity in roles:
         issue(folder / identity.org, identity, folder / identity.org)
-    for holder in {identity.org for identity in _ROLES.values()}:
-        for org in {identity.org for identity in _ROLES.values()}:
+    for holder in orgs:
+        for org in orgs:
             if not (folder / holder / "trust" / f"{org}.pem").exists():
                 import_bundle(export_bundle(folder / org), folder / holder / "trust", org)
 
@@ -96,20 +103,24 @@ class Trial:
     ) -> None:
         """datasets: party name -> dataset name -> DatasetConfig as a mapping. settings: further ones of a process, by its name.
 
+        Parties beside the grid and the bank are further banks, named bank-2, bank-3 and so on.
+
         via: the local port by which a party reaches another process's port; a benchmark puts a slow line there.
         """
         self.folder, self._datasets, self._settings, self._via = folder, datasets, settings or {}, via
+        self.more_banks = tuple(name for name in datasets if name not in _MODULES)
+        self.names = (*_MODULES, *self.more_banks)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.ports: dict[str, int | None] = {}
 
     def __enter__(self) -> Self:
         try:
             if not (self.folder / "certs").exists():
-                make_certificates(self.folder / "certs")
-            self.ports |= zip(_MODULES, free_ports(len(_MODULES)), strict=True)
-            for name in _MODULES:
+                make_certificates(self.folder / "certs", self.more_banks)
+            self.ports |= zip(self.names, free_ports(len(self.names)), strict=True)
+            for name in self.names:
                 self.launch(name)
-            for name in _MODULES:
+            for name in self.names:
                 self.await_ready(name)
         except BaseException:
             self.stop()
@@ -159,7 +170,7 @@ class Trial:
 
     def command(self, name: str) -> list[str]:
         """The command that runs the daemon `name`, without its options; a benchmark puts a profiler in front."""
-        return [sys.executable, "-m", _MODULES[name]]
+        return [sys.executable, "-m", _MODULES.get(name, _MODULES["bank"])]
 
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
@@ -200,10 +211,17 @@ class Trial:
 
     def _config(self, name: str) -> dict[str, Any]:
         listen = f"127.0.0.1:{self.ports.get(name) or 0}"
-        own = {"listen": listen, "data": self.folder / f"{name}-data", "tls": self._tls(_ROLES[name])}
+        who, more = _ROLES.get(name) or more_bank(name), [str(more_bank(bank)) for bank in self.more_banks]
+        own: dict[str, Any] = {"listen": listen, "data": self.folder / f"{name}-data", "tls": self._tls(who)}
         own |= self._settings.get(name, {})
         if name == "coordinator":
-            return {"grid": str(GRID), "bank": str(BANK), "clients": [str(CLIENT)], **own}
+            banks = {"more_banks": more} if more else {}
+            return {"grid": str(GRID), "bank": str(BANK), **banks, "clients": [str(CLIENT)], **own}
+        if name == "grid" and more:
+            own["more_banks"] = more
+        elif more:
+            policy: Mapping[str, Any] = own.get("policy", {})
+            own["policy"] = {"with_banks": [str(BANK), *more], **policy}
         coordinator = {"identity": str(COORDINATOR), "address": self._dialled("coordinator")}
         peer = {"identity": str(BANK)} if name == "grid" else {"identity": str(GRID), "address": self._dialled("grid")}
         return {"coordinator": coordinator, "peer": peer, "datasets": self._datasets[name], **own}

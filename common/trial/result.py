@@ -27,25 +27,37 @@ METRICS = ("auc", "ks", "gini", "logloss", "brier")
 def settle(trial: Trial, job: wire.Job, console: Console) -> dict[str, list[str]]:
     """After the daemons have ended: prints, and returns by party, what each alone knows of `job`. Raises its failure."""
     found = {}
-    for name in ("grid", "bank"):
+    for name, told in parties(job).items():
         model = trial.folder / f"{name}-data" / Name.MODELS / job.id / "model.json"
-        found[name] = _own_warnings(model, list(getattr(job, name).report.warnings))
+        found[name] = _own_warnings(model, list(told.report.warnings))
         for text in found[name]:
             console.print(f"[yellow]{name}:[/] {escape(text)}", highlight=False)
     if (error := failure(job)) is not None:
-        if error.origin in ("grid", "bank"):
-            _print_cause(error, trial.folder / f"{error.origin}-data" / Name.LOG, job.id, console)
+        if (name := process_of(error.origin)) in found:
+            _print_cause(error, trial.folder / f"{name}-data" / Name.LOG, job.id, console)
         raise error
     reveal(trial, job)
     return found
 
 
 def reveal(trial: Trial, job: wire.Job) -> None:
-    """Puts the evaluation as the bank keeps it in place of what others hear in steps: both parties are this one user."""
-    if not job.bank.report.HasField("evaluation"):
-        return
-    file = trial.folder / "bank-data" / Name.MODELS / job.id / EVALUATION
-    job.bank.report.evaluation.CopyFrom(evaluation_message(parse_evaluation(file.read_bytes()), Steps(1e-5, 1e-5)))
+    """Puts the evaluation as a bank keeps it in place of what others hear in steps: all parties are this one user."""
+    for name, told in parties(job).items():
+        if not told.report.HasField("evaluation"):
+            continue
+        file = trial.folder / f"{name}-data" / Name.MODELS / job.id / EVALUATION
+        told.report.evaluation.CopyFrom(evaluation_message(parse_evaluation(file.read_bytes()), Steps(1e-5, 1e-5)))
+
+
+def parties(job: wire.Job) -> dict[str, wire.PartyProgress]:
+    """What each party told of a job, by its process: grid, bank, and of several banks bank-2 and so on."""
+    banks = list(job.banks) or [job.bank]
+    return {"grid": job.grid} | {"bank" if k == 1 else f"bank-{k}": bank for k, bank in enumerate(banks, 1)}
+
+
+def process_of(origin: str) -> str:
+    """The process of a party that a failure names: of several banks by its organisation."""
+    return origin.removeprefix("bank try-")
 
 
 def _own_warnings(model: Path, heard: list[str]) -> list[str]:
@@ -114,9 +126,44 @@ def as_json(
     }
 
 
+def banks_as_json(job: wire.Job, total: float, warnings: Mapping[str, list[str]]) -> dict[str, Any]:
+    """The same of a job of several banks: of each what it held out and how well that was ranked; of all together the rest."""
+    grid, dealer, banks = job.grid.report, job.dealer, {}
+    for (name, told), dealt in zip(list(parties(job).items())[1:], dealer.banks, strict=True):
+        report, found = told.report, told.report.evaluation
+        difference = found.auc_difference
+        banks[name] = {
+            "rows": {"own": report.counts.own_rows, "matched": report.counts.matched_rows,
+                     "train": report.counts.train_rows, "test": report.counts.test_rows},
+            **{m: {"joint": getattr(found.joint, m), "bank_only": getattr(found.bank_only, m)} for m in METRICS},
+            "auc_difference": {"value": difference.difference, "low": difference.low, "high": difference.high,
+                               "p_value": difference.p_value},
+            "largest_u": found.largest_u,
+            "seconds": {s.stage: s.seconds for s in report.seconds},
+            "bytes": {"to_grid": report.peer.sent, "from_grid": report.peer.received, "dealt": dealt.sent},
+            "peak_mib": report.peak_mib,
+        }  # fmt: skip
+    every = job.bank.report.pooled
+    return {
+        "job": job.id,
+        "columns": {"grid": grid.counts.trained_columns, "bank": job.bank.report.counts.trained_columns - 1},
+        "banks": banks,
+        "pooled": {"auc": every.auc, "ks": every.ks, "rows": every.rows},
+        "iterations": grid.counts.iterations,
+        "seconds": {**{s.stage: s.seconds for s in grid.seconds}, "total": total},
+        "bytes": {
+            "grid_banks": {"grid_to_banks": grid.peer.sent, "banks_to_grid": grid.peer.received},
+            "coordinator_grid": {"coordinator_to_grid": dealer.grid.sent, "grid_to_coordinator": dealer.grid.received},
+        },
+        "peak_mib": {"grid": grid.peak_mib, "coordinator": dealer.peak_mib},
+        "warnings": dict(warnings),
+        "disclosures": disclosures(job),
+    }
+
+
 def disclosures(*jobs: wire.Job) -> list[dict[str, Any]]:
     """All that these jobs opened, once each."""
-    opened = {value for job in jobs for side in (job.grid, job.bank) for value in side.report.opened}
+    opened = {value for job in jobs for side in (job.grid, job.bank, *job.banks) for value in side.report.opened}
     found = [CATALOGUE[Opened(value)] for value in sorted(opened)]
     return [{"value": d.value.value, "to": list(d.to), "what": d.what, "why": d.why} for d in found]
 

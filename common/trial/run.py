@@ -16,13 +16,14 @@ from rich.console import Console
 from common.client.progress import follow
 from common.config import validate
 from common.errors import ConfigError, PlanError, WattScoreError
+from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
 from common.rows.declare import DatasetConfig
 from common.stats.measures import Metrics
 from common.trial.heads import SMALL
 from common.trial.own import write_report
-from common.trial.processes import Trial
-from common.trial.result import as_json, settle
+from common.trial.processes import BANK, Trial, more_bank
+from common.trial.result import as_json, banks_as_json, settle
 from common.wire import coordinator_pb2 as wire
 
 _SMALL: dict[str, int] = {"min_matched": SMALL, "min_rows": 20, "rows_per_column": 2}
@@ -76,9 +77,9 @@ class TrialResult:
     values: dict[str, Any]
 
 
-def make_plan(options: TrialOptions) -> TrainPlan:
+def make_plan(options: TrialOptions) -> TrainPlan | SeveralPlan:
     """Raises PlanError for options out of range."""
-    raw = {
+    raw: dict[str, Any] = {
         "name": "try",
         "grid": {"dataset": "table"},
         "bank": {"dataset": "table"},
@@ -88,7 +89,12 @@ def make_plan(options: TrialOptions) -> TrainPlan:
         "model": _section(options),
         "limits": _SMALL if options.allow_small else {},
     }
-    return validate(TrainPlan, raw, "options", PlanError)
+    further = [name for name in options.datasets if name not in ("grid", "bank")]
+    if not further:
+        return validate(TrainPlan, raw, "options", PlanError)
+    del raw["bank"]
+    raw["banks"] = [{"who": str(bank), "dataset": "table"} for bank in (BANK, *map(more_bank, further))]
+    return validate(SeveralPlan, raw, "options", PlanError)
 
 
 def _section(options: TrialOptions) -> dict[str, Any]:
@@ -129,18 +135,33 @@ def run_trial(options: TrialOptions, console: Console) -> TrialResult:
     start = time.monotonic()
     plan, datasets = make_plan(options), options.datasets
     _check_outputs(options)
+    if options.compare and isinstance(plan, SeveralPlan):
+        message = "--compare is of one bank: what several hold out, no process outside them can repeat"
+        raise ConfigError(message, remedy="Leave it out, or give one --bank.")
     if options.compare and importlib.util.find_spec("sklearn") is None:
         raise ConfigError("--compare needs scikit-learn, which is not installed", remedy="Run: pip install scikit-learn")
     tables = {party: {"table": dataset.model_dump(mode="json", exclude_defaults=True)} for party, dataset in datasets.items()}
-    settings = {name: {"policy": _UNRATED | (more if options.allow_small else {})} for name, more in _SMALL_POLICY.items()}
+    small = {name: _SMALL_POLICY["grid" if name == "grid" else "bank"] for name in datasets}
+    settings = {name: {"policy": _UNRATED | (more if options.allow_small else {})} for name, more in small.items()}
     with _folder(options.keep) as folder:
         with Trial(folder, tables, settings) as trial, trial.client() as client:
             job = follow(client.watch(client.submit(plan).id), console, warnings=False)
         warnings = settle(trial, job, console)
-        if options.report:
-            write_report(trial.folder / "bank.toml", job.id, options.report)
+        for name, path in _reports(options):
+            write_report(trial.folder / f"{name}.toml", job.id, path)
     total = time.monotonic() - start
+    if isinstance(plan, SeveralPlan):
+        return TrialResult(job, banks_as_json(job, total, warnings))
     return TrialResult(job, as_json(job, total, _pooled(options, plan, console), warnings))
+
+
+def _reports(options: TrialOptions) -> list[tuple[str, Path]]:
+    """Each bank, and the file of its report: of a further bank, bank-2 say, the name given and then that."""
+    if options.report is None:
+        return []
+    path = options.report
+    names = [name for name in options.datasets if name != "grid"]
+    return [(name, path if name == "bank" else path.with_name(f"{path.stem}-{name}{path.suffix}")) for name in names]
 
 
 def _pooled(options: TrialOptions, plan: TrainPlan, console: Console) -> Metrics | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,13 @@ _FILE = click.Path(exists=True, path_type=Path)
 
 @click.command("try")
 @click.option("--grid", type=_FILE, required=True, help="The grid's table (CSV, Parquet, Excel), or its declaration (TOML).")
-@click.option("--bank", type=_FILE, required=True, help="The bank's table, with the label, or its declaration.")
+@click.option(
+    "--bank",
+    type=_FILE,
+    required=True,
+    multiple=True,
+    help="The bank's table, with the label, or its declaration; again for each further bank, up to 8.",
+)
 @click.option("--key", help="The column of enterprise ids, in both.")
 @click.option("--grid-key", help="The grid's, where it has another name.")
 @click.option("--bank-key", help="The bank's.")
@@ -60,13 +67,13 @@ _FILE = click.Path(exists=True, path_type=Path)
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep configurations, logs and models in this new folder.")
 @click.option("--strict", is_flag=True, help="Exit code 3 if a column is the label in all but name, or known only after it.")
 def try_(**given: Any) -> None:
-    """Train on your own two files: throw-away certificates, the three real daemons on this machine, a real client."""
-    _run(options_of(**given))
+    """Train on your own two files, or several banks': throw-away certificates, real daemons on this machine, a real client."""
+    run_options(options_of(**given))
 
 
 def options_of(
     grid: Path,
-    bank: Path,
+    bank: Path | Sequence[Path],
     key: str | None,
     grid_key: str | None,
     bank_key: str | None,
@@ -74,20 +81,27 @@ def options_of(
     label_values: str | None,
     **given: Any,
 ) -> TrialOptions:
-    """The options of the command, once both files are known to go together. Raises what is wrong with them."""
+    """The options of the command, once the grid's file and each bank's are known to go together. Raises what is wrong.
+
+    bank: a file, or of several banks each one's.
+    """
     from common.trial.heads import LEAST, SMALL, check_files, key_names, parse_words
 
     names = key_names(key, grid_key, bank_key)
     outcome = {"label": label, "label_values": parse_words(label_values)}
-    datasets = _datasets({"grid": grid, "bank": bank}, names, given["period"], outcome)
+    first, *more = [bank] if isinstance(bank, Path) else bank
+    paths = {"grid": grid, "bank": first} | {f"bank-{k}": path for k, path in enumerate(more, 2)}
+    datasets = _datasets(paths, names, given["period"], outcome)
     options = {f"{side}.id": option for side, (_, option) in names.items()}
-    check_files(datasets, options, SMALL if given["allow_small"] else LEAST)
+    for name in paths.keys() - {"grid"}:
+        pair = {"grid": datasets["grid"], "bank": datasets[name]}
+        check_files(pair, options, SMALL if given["allow_small"] else LEAST)
     from common.trial.run import TrialOptions  # what this takes is loaded once the files are known to go together
 
     return TrialOptions(datasets=datasets, **given)
 
 
-def _run(options: TrialOptions) -> None:
+def run_options(options: TrialOptions) -> None:
     """Trains and prints."""
     from rich.console import Console
 
@@ -103,7 +117,8 @@ def _run(options: TrialOptions) -> None:
         from common.features.leaks import PUBLIC
         from common.records.schema_cli import STRICT
 
-        if any(text.startswith(PUBLIC) for text in result.job.bank.report.warnings):
+        banks = result.job.banks or [result.job.bank]
+        if any(text.startswith(PUBLIC) for bank in banks for text in bank.report.warnings):
             sys.exit(STRICT)
 
 
@@ -115,8 +130,9 @@ def _datasets(
 
     found = {}
     for side, path in paths.items():
-        raw = {"id": names[side][0], "period": period, **(outcome if side == "bank" else {}), **_declaration(path)}
-        found[side] = validate(DatasetConfig, raw, f"--{side}")
+        role = "grid" if side == "grid" else "bank"
+        raw = {"id": names[role][0], "period": period, **(outcome if role == "bank" else {}), **_declaration(path)}
+        found[side] = validate(DatasetConfig, raw, f"--{role} {path}" if role != side else f"--{side}")
     return found
 
 
@@ -130,11 +146,15 @@ def _declaration(path: Path) -> dict[str, Any]:
 
 
 def _print_result(result: Any, console: Any) -> None:
-    from common.client.show import print_evaluation, print_opened
+    from common.client.show import print_banks, print_evaluation, print_opened
     from common.trial.result import print_costs
 
-    auc = result.values["auc"]
     print_opened(result.job, console)
+    if result.job.banks:
+        print_banks(result.job, console)
+        print_costs(result.values, console)
+        return
+    auc = result.values["auc"]
     print_evaluation(result.job, console)
     if "pooled" in auc:
         figures = ", ".join(f"{name} {result.values[name]['pooled']:.4f}" for name in ("auc", "ks", "logloss"))

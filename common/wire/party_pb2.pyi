@@ -155,7 +155,7 @@ class Done(_message.Message):
     def __init__(self, job: _Optional[str] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("counts", "seconds", "peer", "coordinator", "peak_mib", "warnings", "opened", "model_digest", "evaluation", "drift", "champion", "challenge")
+    __slots__ = ("counts", "seconds", "peer", "coordinator", "peak_mib", "warnings", "opened", "model_digest", "evaluation", "drift", "champion", "challenge", "pooled")
     COUNTS_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
     PEER_FIELD_NUMBER: _ClassVar[int]
@@ -168,6 +168,7 @@ class Report(_message.Message):
     DRIFT_FIELD_NUMBER: _ClassVar[int]
     CHAMPION_FIELD_NUMBER: _ClassVar[int]
     CHALLENGE_FIELD_NUMBER: _ClassVar[int]
+    POOLED_FIELD_NUMBER: _ClassVar[int]
     counts: Counts
     seconds: _containers.RepeatedCompositeFieldContainer[StageSeconds]
     peer: LinkBytes
@@ -180,7 +181,18 @@ class Report(_message.Message):
     drift: Drift
     champion: str
     challenge: Challenge
-    def __init__(self, counts: _Optional[_Union[Counts, _Mapping]] = ..., seconds: _Optional[_Iterable[_Union[StageSeconds, _Mapping]]] = ..., peer: _Optional[_Union[LinkBytes, _Mapping]] = ..., coordinator: _Optional[_Union[LinkBytes, _Mapping]] = ..., peak_mib: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., opened: _Optional[_Iterable[str]] = ..., model_digest: _Optional[str] = ..., evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., drift: _Optional[_Union[Drift, _Mapping]] = ..., champion: _Optional[str] = ..., challenge: _Optional[_Union[Challenge, _Mapping]] = ...) -> None: ...
+    pooled: PooledMetrics
+    def __init__(self, counts: _Optional[_Union[Counts, _Mapping]] = ..., seconds: _Optional[_Iterable[_Union[StageSeconds, _Mapping]]] = ..., peer: _Optional[_Union[LinkBytes, _Mapping]] = ..., coordinator: _Optional[_Union[LinkBytes, _Mapping]] = ..., peak_mib: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., opened: _Optional[_Iterable[str]] = ..., model_digest: _Optional[str] = ..., evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., drift: _Optional[_Union[Drift, _Mapping]] = ..., champion: _Optional[str] = ..., challenge: _Optional[_Union[Challenge, _Mapping]] = ..., pooled: _Optional[_Union[PooledMetrics, _Mapping]] = ...) -> None: ...
+
+class PooledMetrics(_message.Message):
+    __slots__ = ("auc", "ks", "rows")
+    AUC_FIELD_NUMBER: _ClassVar[int]
+    KS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    auc: float
+    ks: float
+    rows: int
+    def __init__(self, auc: _Optional[float] = ..., ks: _Optional[float] = ..., rows: _Optional[int] = ...) -> None: ...
 
 class Drift(_message.Message):
     __slots__ = ("largest_psi", "alarms")
@@ -281,7 +293,7 @@ class Interval(_message.Message):
     def __init__(self, difference: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., p_value: _Optional[float] = ...) -> None: ...
 
 class Demand(_message.Message):
-    __slots__ = ("join", "periods", "training", "consumed", "counts", "scores", "trees", "tree_scores", "network_training", "network_scores")
+    __slots__ = ("join", "periods", "training", "consumed", "counts", "scores", "trees", "tree_scores", "network_training", "network_scores", "sums", "several")
     JOIN_FIELD_NUMBER: _ClassVar[int]
     PERIODS_FIELD_NUMBER: _ClassVar[int]
     TRAINING_FIELD_NUMBER: _ClassVar[int]
@@ -292,6 +304,8 @@ class Demand(_message.Message):
     TREE_SCORES_FIELD_NUMBER: _ClassVar[int]
     NETWORK_TRAINING_FIELD_NUMBER: _ClassVar[int]
     NETWORK_SCORES_FIELD_NUMBER: _ClassVar[int]
+    SUMS_FIELD_NUMBER: _ClassVar[int]
+    SEVERAL_FIELD_NUMBER: _ClassVar[int]
     join: Join
     periods: PeriodProduct
     training: Training
@@ -302,17 +316,23 @@ class Demand(_message.Message):
     tree_scores: TreeScoring
     network_training: NetworkTraining
     network_scores: NetworkScoring
-    def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., periods: _Optional[_Union[PeriodProduct, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., consumed: _Optional[_Union[Consumed, _Mapping]] = ..., counts: _Optional[_Union[BinCounts, _Mapping]] = ..., scores: _Optional[_Union[Scoring, _Mapping]] = ..., trees: _Optional[_Union[Trees, _Mapping]] = ..., tree_scores: _Optional[_Union[TreeScoring, _Mapping]] = ..., network_training: _Optional[_Union[NetworkTraining, _Mapping]] = ..., network_scores: _Optional[_Union[NetworkScoring, _Mapping]] = ...) -> None: ...
+    sums: Sums
+    several: SeveralTraining
+    def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., periods: _Optional[_Union[PeriodProduct, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., consumed: _Optional[_Union[Consumed, _Mapping]] = ..., counts: _Optional[_Union[BinCounts, _Mapping]] = ..., scores: _Optional[_Union[Scoring, _Mapping]] = ..., trees: _Optional[_Union[Trees, _Mapping]] = ..., tree_scores: _Optional[_Union[TreeScoring, _Mapping]] = ..., network_training: _Optional[_Union[NetworkTraining, _Mapping]] = ..., network_scores: _Optional[_Union[NetworkScoring, _Mapping]] = ..., sums: _Optional[_Union[Sums, _Mapping]] = ..., several: _Optional[_Union[SeveralTraining, _Mapping]] = ...) -> None: ...
 
 class Join(_message.Message):
-    __slots__ = ("job", "nonce", "attempt")
+    __slots__ = ("job", "nonce", "attempt", "line", "common")
     JOB_FIELD_NUMBER: _ClassVar[int]
     NONCE_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    COMMON_FIELD_NUMBER: _ClassVar[int]
     job: str
     nonce: bytes
     attempt: int
-    def __init__(self, job: _Optional[str] = ..., nonce: _Optional[bytes] = ..., attempt: _Optional[int] = ...) -> None: ...
+    line: int
+    common: bytes
+    def __init__(self, job: _Optional[str] = ..., nonce: _Optional[bytes] = ..., attempt: _Optional[int] = ..., line: _Optional[int] = ..., common: _Optional[bytes] = ...) -> None: ...
 
 class PeriodProduct(_message.Message):
     __slots__ = ("words",)
@@ -393,6 +413,26 @@ class NetworkScoring(_message.Message):
     units: int
     bits: int
     def __init__(self, number: _Optional[int] = ..., rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ..., units: _Optional[int] = ..., bits: _Optional[int] = ...) -> None: ...
+
+class Sums(_message.Message):
+    __slots__ = ("number", "words", "shift")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    SHIFT_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    words: int
+    shift: int
+    def __init__(self, number: _Optional[int] = ..., words: _Optional[int] = ..., shift: _Optional[int] = ...) -> None: ...
+
+class SeveralTraining(_message.Message):
+    __slots__ = ("rows", "grid_columns", "bank_columns")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    GRID_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    BANK_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    grid_columns: int
+    bank_columns: int
+    def __init__(self, rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ...) -> None: ...
 
 class BinCounts(_message.Message):
     __slots__ = ("rows", "bins", "least", "rounds")

@@ -163,14 +163,14 @@ class Stands:
 NOWHERE = Stands()  # of who has no log: the coordinator's line
 
 
-def greeting(job: str, digest: bytes, stands: Stands = NOWHERE, plan: str = "", attempt: int = 0) -> Frame:
+def greeting(job: str, digest: bytes, stands: Stands = NOWHERE, plan: str = "", attempt: int = 0, line: int = 0) -> Frame:
     """The first frame of each side of an exchange. plan: canonical, of a job that no coordinator has offered the other.
 
-    attempt: how often the job was interrupted before.
+    attempt: how often the job was interrupted before. line: see `Hello`.
     """
     hello = Hello(protocol=PROTOCOL, job=job, plan_digest=digest, software=__version__, plan=plan, attempt=attempt)
     hello.audit_number, hello.audit_head = stands.number, stands.digest
-    hello.held_number, hello.held_head = stands.held_number, stands.held
+    hello.held_number, hello.held_head, hello.line = stands.held_number, stands.held, line
     return Frame(hello=hello)
 
 
@@ -215,8 +215,9 @@ class DealerChannel(FrameChannel):
         super().__init__(stream, whom, counter)
         self._kinds = kinds
 
-    async def join(self, job: str, nonce: bytes, attempt: int = 0) -> None:
-        await self._say(party.Demand(join=party.Join(job=job, nonce=nonce, attempt=attempt)))
+    async def join(self, job: str, nonce: bytes, attempt: int = 0, line: int = 0, common: bytes = b"") -> None:
+        join = party.Join(job=job, nonce=nonce, attempt=attempt, line=line, common=common)
+        await self._say(party.Demand(join=join))
 
     async def demand(self, demand: Demand) -> None:
         await self._say(demand_message(demand, self._kinds))

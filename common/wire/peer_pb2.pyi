@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Frame(_message.Message):
-    __slots__ = ("number", "hello", "abort", "psi_count", "psi_points", "psi_replies", "period_range", "period_bits", "period_shares", "split", "shape", "masked_matrix", "masked_weights", "masked_u", "masked_residual", "masked_update", "gradient_share", "grid_weight_share", "bank_weight_share", "test_scores", "scores", "stock", "grid_reasons", "psi_sizes", "psi_tags", "psi_common", "seeds", "masked_bins", "masked_counts", "bin_tests", "bin_counts", "registry", "asked", "masked_operand", "masked_compared", "masked_carries", "split_tests", "masked_thresholds", "masked_nodes", "masked_sums", "masked_branch", "masked_choice", "masked_leaves", "resume", "masked_hidden", "masked_back", "seed", "dealt_periods", "dealt_link", "dealt_truncation", "dealt_gradient", "dealt_counts", "dealt_largest", "dealt_trees", "dealt_hidden", "dealt_cut")
+    __slots__ = ("number", "hello", "abort", "psi_count", "psi_points", "psi_replies", "period_range", "period_bits", "period_shares", "split", "shape", "masked_matrix", "masked_weights", "masked_u", "masked_residual", "masked_update", "gradient_share", "grid_weight_share", "bank_weight_share", "test_scores", "scores", "stock", "grid_reasons", "psi_sizes", "psi_tags", "psi_common", "seeds", "masked_bins", "masked_counts", "bin_tests", "bin_counts", "registry", "asked", "masked_operand", "masked_compared", "masked_carries", "split_tests", "masked_thresholds", "masked_nodes", "masked_sums", "masked_branch", "masked_choice", "masked_leaves", "resume", "masked_hidden", "masked_back", "masked_addend", "pooled_share", "pooled_counts", "dealt_sum", "nonces", "seed", "dealt_periods", "dealt_link", "dealt_truncation", "dealt_gradient", "dealt_counts", "dealt_largest", "dealt_trees", "dealt_hidden", "dealt_cut")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
     ABORT_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +56,11 @@ class Frame(_message.Message):
     RESUME_FIELD_NUMBER: _ClassVar[int]
     MASKED_HIDDEN_FIELD_NUMBER: _ClassVar[int]
     MASKED_BACK_FIELD_NUMBER: _ClassVar[int]
+    MASKED_ADDEND_FIELD_NUMBER: _ClassVar[int]
+    POOLED_SHARE_FIELD_NUMBER: _ClassVar[int]
+    POOLED_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    DEALT_SUM_FIELD_NUMBER: _ClassVar[int]
+    NONCES_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     DEALT_PERIODS_FIELD_NUMBER: _ClassVar[int]
     DEALT_LINK_FIELD_NUMBER: _ClassVar[int]
@@ -112,6 +117,11 @@ class Frame(_message.Message):
     resume: Block
     masked_hidden: Block
     masked_back: Block
+    masked_addend: Block
+    pooled_share: Block
+    pooled_counts: Block
+    dealt_sum: Block
+    nonces: Block
     seed: Block
     dealt_periods: Block
     dealt_link: Block
@@ -122,10 +132,10 @@ class Frame(_message.Message):
     dealt_trees: Block
     dealt_hidden: Block
     dealt_cut: Block
-    def __init__(self, number: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., abort: _Optional[_Union[Abort, _Mapping]] = ..., psi_count: _Optional[_Union[Block, _Mapping]] = ..., psi_points: _Optional[_Union[Block, _Mapping]] = ..., psi_replies: _Optional[_Union[Block, _Mapping]] = ..., period_range: _Optional[_Union[Block, _Mapping]] = ..., period_bits: _Optional[_Union[Block, _Mapping]] = ..., period_shares: _Optional[_Union[Block, _Mapping]] = ..., split: _Optional[_Union[Block, _Mapping]] = ..., shape: _Optional[_Union[Block, _Mapping]] = ..., masked_matrix: _Optional[_Union[Block, _Mapping]] = ..., masked_weights: _Optional[_Union[Block, _Mapping]] = ..., masked_u: _Optional[_Union[Block, _Mapping]] = ..., masked_residual: _Optional[_Union[Block, _Mapping]] = ..., masked_update: _Optional[_Union[Block, _Mapping]] = ..., gradient_share: _Optional[_Union[Block, _Mapping]] = ..., grid_weight_share: _Optional[_Union[Block, _Mapping]] = ..., bank_weight_share: _Optional[_Union[Block, _Mapping]] = ..., test_scores: _Optional[_Union[Block, _Mapping]] = ..., scores: _Optional[_Union[Block, _Mapping]] = ..., stock: _Optional[_Union[Block, _Mapping]] = ..., grid_reasons: _Optional[_Union[Block, _Mapping]] = ..., psi_sizes: _Optional[_Union[Block, _Mapping]] = ..., psi_tags: _Optional[_Union[Block, _Mapping]] = ..., psi_common: _Optional[_Union[Block, _Mapping]] = ..., seeds: _Optional[_Union[Block, _Mapping]] = ..., masked_bins: _Optional[_Union[Block, _Mapping]] = ..., masked_counts: _Optional[_Union[Block, _Mapping]] = ..., bin_tests: _Optional[_Union[Block, _Mapping]] = ..., bin_counts: _Optional[_Union[Block, _Mapping]] = ..., registry: _Optional[_Union[Block, _Mapping]] = ..., asked: _Optional[_Union[Block, _Mapping]] = ..., masked_operand: _Optional[_Union[Block, _Mapping]] = ..., masked_compared: _Optional[_Union[Block, _Mapping]] = ..., masked_carries: _Optional[_Union[Block, _Mapping]] = ..., split_tests: _Optional[_Union[Block, _Mapping]] = ..., masked_thresholds: _Optional[_Union[Block, _Mapping]] = ..., masked_nodes: _Optional[_Union[Block, _Mapping]] = ..., masked_sums: _Optional[_Union[Block, _Mapping]] = ..., masked_branch: _Optional[_Union[Block, _Mapping]] = ..., masked_choice: _Optional[_Union[Block, _Mapping]] = ..., masked_leaves: _Optional[_Union[Block, _Mapping]] = ..., resume: _Optional[_Union[Block, _Mapping]] = ..., masked_hidden: _Optional[_Union[Block, _Mapping]] = ..., masked_back: _Optional[_Union[Block, _Mapping]] = ..., seed: _Optional[_Union[Block, _Mapping]] = ..., dealt_periods: _Optional[_Union[Block, _Mapping]] = ..., dealt_link: _Optional[_Union[Block, _Mapping]] = ..., dealt_truncation: _Optional[_Union[Block, _Mapping]] = ..., dealt_gradient: _Optional[_Union[Block, _Mapping]] = ..., dealt_counts: _Optional[_Union[Block, _Mapping]] = ..., dealt_largest: _Optional[_Union[Block, _Mapping]] = ..., dealt_trees: _Optional[_Union[Block, _Mapping]] = ..., dealt_hidden: _Optional[_Union[Block, _Mapping]] = ..., dealt_cut: _Optional[_Union[Block, _Mapping]] = ...) -> None: ...
+    def __init__(self, number: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., abort: _Optional[_Union[Abort, _Mapping]] = ..., psi_count: _Optional[_Union[Block, _Mapping]] = ..., psi_points: _Optional[_Union[Block, _Mapping]] = ..., psi_replies: _Optional[_Union[Block, _Mapping]] = ..., period_range: _Optional[_Union[Block, _Mapping]] = ..., period_bits: _Optional[_Union[Block, _Mapping]] = ..., period_shares: _Optional[_Union[Block, _Mapping]] = ..., split: _Optional[_Union[Block, _Mapping]] = ..., shape: _Optional[_Union[Block, _Mapping]] = ..., masked_matrix: _Optional[_Union[Block, _Mapping]] = ..., masked_weights: _Optional[_Union[Block, _Mapping]] = ..., masked_u: _Optional[_Union[Block, _Mapping]] = ..., masked_residual: _Optional[_Union[Block, _Mapping]] = ..., masked_update: _Optional[_Union[Block, _Mapping]] = ..., gradient_share: _Optional[_Union[Block, _Mapping]] = ..., grid_weight_share: _Optional[_Union[Block, _Mapping]] = ..., bank_weight_share: _Optional[_Union[Block, _Mapping]] = ..., test_scores: _Optional[_Union[Block, _Mapping]] = ..., scores: _Optional[_Union[Block, _Mapping]] = ..., stock: _Optional[_Union[Block, _Mapping]] = ..., grid_reasons: _Optional[_Union[Block, _Mapping]] = ..., psi_sizes: _Optional[_Union[Block, _Mapping]] = ..., psi_tags: _Optional[_Union[Block, _Mapping]] = ..., psi_common: _Optional[_Union[Block, _Mapping]] = ..., seeds: _Optional[_Union[Block, _Mapping]] = ..., masked_bins: _Optional[_Union[Block, _Mapping]] = ..., masked_counts: _Optional[_Union[Block, _Mapping]] = ..., bin_tests: _Optional[_Union[Block, _Mapping]] = ..., bin_counts: _Optional[_Union[Block, _Mapping]] = ..., registry: _Optional[_Union[Block, _Mapping]] = ..., asked: _Optional[_Union[Block, _Mapping]] = ..., masked_operand: _Optional[_Union[Block, _Mapping]] = ..., masked_compared: _Optional[_Union[Block, _Mapping]] = ..., masked_carries: _Optional[_Union[Block, _Mapping]] = ..., split_tests: _Optional[_Union[Block, _Mapping]] = ..., masked_thresholds: _Optional[_Union[Block, _Mapping]] = ..., masked_nodes: _Optional[_Union[Block, _Mapping]] = ..., masked_sums: _Optional[_Union[Block, _Mapping]] = ..., masked_branch: _Optional[_Union[Block, _Mapping]] = ..., masked_choice: _Optional[_Union[Block, _Mapping]] = ..., masked_leaves: _Optional[_Union[Block, _Mapping]] = ..., resume: _Optional[_Union[Block, _Mapping]] = ..., masked_hidden: _Optional[_Union[Block, _Mapping]] = ..., masked_back: _Optional[_Union[Block, _Mapping]] = ..., masked_addend: _Optional[_Union[Block, _Mapping]] = ..., pooled_share: _Optional[_Union[Block, _Mapping]] = ..., pooled_counts: _Optional[_Union[Block, _Mapping]] = ..., dealt_sum: _Optional[_Union[Block, _Mapping]] = ..., nonces: _Optional[_Union[Block, _Mapping]] = ..., seed: _Optional[_Union[Block, _Mapping]] = ..., dealt_periods: _Optional[_Union[Block, _Mapping]] = ..., dealt_link: _Optional[_Union[Block, _Mapping]] = ..., dealt_truncation: _Optional[_Union[Block, _Mapping]] = ..., dealt_gradient: _Optional[_Union[Block, _Mapping]] = ..., dealt_counts: _Optional[_Union[Block, _Mapping]] = ..., dealt_largest: _Optional[_Union[Block, _Mapping]] = ..., dealt_trees: _Optional[_Union[Block, _Mapping]] = ..., dealt_hidden: _Optional[_Union[Block, _Mapping]] = ..., dealt_cut: _Optional[_Union[Block, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("protocol", "job", "plan_digest", "software", "audit_number", "audit_head", "held_number", "held_head", "plan", "attempt")
+    __slots__ = ("protocol", "job", "plan_digest", "software", "audit_number", "audit_head", "held_number", "held_head", "plan", "attempt", "line")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     JOB_FIELD_NUMBER: _ClassVar[int]
     PLAN_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -136,6 +146,7 @@ class Hello(_message.Message):
     HELD_HEAD_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    LINE_FIELD_NUMBER: _ClassVar[int]
     protocol: int
     job: str
     plan_digest: bytes
@@ -146,7 +157,8 @@ class Hello(_message.Message):
     held_head: bytes
     plan: str
     attempt: int
-    def __init__(self, protocol: _Optional[int] = ..., job: _Optional[str] = ..., plan_digest: _Optional[bytes] = ..., software: _Optional[str] = ..., audit_number: _Optional[int] = ..., audit_head: _Optional[bytes] = ..., held_number: _Optional[int] = ..., held_head: _Optional[bytes] = ..., plan: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
+    line: int
+    def __init__(self, protocol: _Optional[int] = ..., job: _Optional[str] = ..., plan_digest: _Optional[bytes] = ..., software: _Optional[str] = ..., audit_number: _Optional[int] = ..., audit_head: _Optional[bytes] = ..., held_number: _Optional[int] = ..., held_head: _Optional[bytes] = ..., plan: _Optional[str] = ..., attempt: _Optional[int] = ..., line: _Optional[int] = ...) -> None: ...
 
 class Abort(_message.Message):
     __slots__ = ("fault",)

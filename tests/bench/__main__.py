@@ -12,6 +12,7 @@ from common.plan.linear import Model
 from common.plan.trees import Trees
 from tests.bench import report
 from tests.bench.align import bench_align
+from tests.bench.banks import SKEWS, bench_banks, line
 from tests.bench.codings import bench_codings
 from tests.bench.features import bench_features
 from tests.bench.machine import machine
@@ -42,6 +43,22 @@ def main(context: click.Context, out: Path, spu_python: str | None) -> None:
     """Measure the three real daemons beside plaintext on the same rows."""
     if context.invoked_subcommand is None:
         run_suite(QUICK, out, Spu.find(spu_python))
+
+
+@main.command()
+@click.option("--banks", default=3, show_default=True)
+@click.option("--rows", default=4000, show_default=True, help="Rows a bank, half of them held out.")
+@click.option("--skew", type=click.Choice(SKEWS), multiple=True, default=SKEWS, show_default=True)
+@click.option("--seed", default=1, show_default=True)
+@_JSON
+def banks(banks: int, rows: int, skew: tuple[str, ...], seed: int, out: Path | None) -> None:
+    """Several banks on UCI's table, beside the exact pooled fit and the grid with a bank's own rows."""
+    found = []
+    for one in skew:
+        found.append(bench_banks(banks, rows, one, seed=seed))
+        click.echo(line(found[-1]))
+    if out is not None:
+        out.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
 @main.command()

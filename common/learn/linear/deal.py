@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,16 +78,22 @@ class Masks:
 
     def deal(self) -> Iterator[Dealt]:
         """Everything the job consumes, in the order in which the parties ask for it."""
-        bits = self._work.revealed_bits
-        if self._work.joint:
-            yield from self._joint_matrix()
-        for step in self._work.steps[self._work.first :]:
-            yield from self._owned_step(step) if bits is None else self._shared_step(step)
+        work = self._work
+        bits, steering = work.revealed_bits, Steering(self._prg, work.columns)
+        if work.joint:
+            sample = Sample(work.rows, *(work.columns[p] for p in Party))
+            yield from steering.joint_matrix(self.across(sample) * sample.factor(sample.taken(work.rows)))
+        for step in work.steps[work.first :]:
+            if bits is None:
+                yield from self._owned_step(step)
+            else:
+                yield from steering.moved(step, (yield from self.sweep(step)))
         if bits is not None and bits < WEIGHT_SCALE:
-            zero = np.zeros(sum(self._work.columns.values()), np.uint64)
-            yield deal_truncation(self._prg, len(self._work.steps), zero, WEIGHT_SCALE - bits)
+            zero = np.zeros(sum(work.columns.values()), np.uint64)
+            yield deal_truncation(self._prg, len(work.steps), zero, WEIGHT_SCALE - bits)
 
-    def _shared_step(self, step: Step) -> Iterator[Dealt]:
+    def sweep(self, step: Step) -> Generator[Dealt, None, Words]:
+        """The tables of one step; returns what its update then lacks, (m,), the grid's columns first."""
         # The mask of the grid's weights is the bank's, since the bank hides its share of them; and the reverse.
         weights = {p: self._prg[p.other].words(Purpose.WEIGHTS, step.number, self._work.columns[p]) for p in Party}
         update = {p: forward(self._ridge[p], weights[p]) for p in Party}
@@ -95,39 +101,15 @@ class Masks:
             grid, bank = (forward(self._matrix[p][span.slice], weights[p]) for p in Party)
             yield self._link(step, span, grid + bank)
             self._add_residual_offsets(span, update)
-        lacks = np.concatenate([update[p] for p in Party])
-        if self._work.joint:
-            number = gradient_number(step.number)
-            yield deal_truncation(self._prg, number, lacks, GRADIENT_SHIFT)
-            lacks = self._joint @ operand_mask(self._prg, number, len(lacks))
-        # a step subtracts the update
-        yield deal_truncation(self._prg, step.number, -lacks, JOINT_SHIFT if self._work.joint else UPDATE_SHIFT)
+        return np.concatenate([update[p] for p in Party])
 
-    def _joint_matrix(self) -> Iterator[Dealt]:
-        """The truncations of `joint.joint_matrix`, each of which takes back a product of masks; keeps the mask of M."""
-        grid, bank = (self._work.columns[p] for p in Party)
-        sample, masks = Sample(self._work.rows, grid, bank), self._matrix
-        across = np.zeros((grid, bank), np.uint64)
-        for _, low, rows in sample.blocks():
+    def across(self, sample: Sample) -> Words:
+        """What both parties' shares of X_G^T X_B lack, (m_G, m_B): the product of both masks over the sample's rows."""
+        total = np.zeros([self._work.columns[p] for p in Party], np.uint64)
+        for _, low, rows in sample.blocks(self._work.rows):
             whole = slice(low, low + rows.stop)
-            across += cross(*(masks[p][whole][rows] for p in Party))
-        places = iter(range(1 << 10))
-
-        def cut(offset: Words, shift: int = FACTOR_SCALE) -> Dealt:
-            return deal_truncation(self._prg, setup_number(next(places)), offset.ravel(), shift)
-
-        hidden = [operand_mask(self._prg, setup_number(i), n) for i, n in enumerate(setup_openings(grid, bank))]
-        yield cut(across * sample.factor, CROSS_SHIFT)
-        c = hidden[0].reshape(grid, bank)
-        yield cut(c.T @ c)
-        for doubling in range(DOUBLINGS):
-            n, s = hidden[1 + doubling].reshape(2, bank, bank)
-            yield cut(np.stack([n @ s, s @ s] if doubling < DOUBLINGS - 1 else [n @ s]))
-        n, q, g = hidden[1 + DOUBLINGS :]
-        n, q, g = n.reshape(bank, bank), q.reshape(grid, bank), g.reshape(grid, grid)
-        yield cut(c @ n)
-        yield cut(q @ c.T)
-        self._joint = block_matrix(g, q, n)
+            total += cross(*(self._matrix[p][whole][rows] for p in Party))
+        return total
 
     def _owned_step(self, step: Step) -> Iterator[Dealt]:
         offsets = {p: np.zeros(self._work.columns[p], np.uint64) for p in Party}
@@ -145,6 +127,47 @@ class Masks:
     def _link(self, step: Step, span: Span, offset: Words) -> Dealt:
         link = self._work.link
         return deal_link(self._prg, link, span.number, top32(offset, link.bits), step.scales.table)
+
+
+class Steering:
+    """What is dealt to turn updates into weights, once what the parties' shares of them lack is known."""
+
+    def __init__(self, prg: Prgs, columns: Mapping[Party, int]) -> None:
+        self._prg, self._columns = prg, columns
+        self._joint: Words | None = None  # the mask of M
+
+    def joint_matrix(self, across: Words) -> Iterator[Dealt]:
+        """The truncations of `joint.joint_matrix`, each of which takes back a product of masks; keeps the mask of M.
+
+        across: what the parties' shares of the products of columns lack, (m_G, m_B), times the sample's factor.
+        """
+        grid, bank = (self._columns[p] for p in Party)
+        places = iter(range(1 << 10))
+
+        def cut(offset: Words, shift: int = FACTOR_SCALE) -> Dealt:
+            return deal_truncation(self._prg, setup_number(next(places)), offset.ravel(), shift)
+
+        hidden = [operand_mask(self._prg, setup_number(i), n) for i, n in enumerate(setup_openings(grid, bank))]
+        yield cut(across, CROSS_SHIFT)
+        c = hidden[0].reshape(grid, bank)
+        yield cut(c.T @ c)
+        for doubling in range(DOUBLINGS):
+            n, s = hidden[1 + doubling].reshape(2, bank, bank)
+            yield cut(np.stack([n @ s, s @ s] if doubling < DOUBLINGS - 1 else [n @ s]))
+        n, q, g = hidden[1 + DOUBLINGS :]
+        n, q, g = n.reshape(bank, bank), q.reshape(grid, bank), g.reshape(grid, grid)
+        yield cut(c @ n)
+        yield cut(q @ c.T)
+        self._joint = block_matrix(g, q, n)
+
+    def moved(self, step: Step, lacks: Words) -> Iterator[Dealt]:
+        """The truncations that end a step. lacks: what the parties' shares of its update lack, (m,)."""
+        if self._joint is not None:
+            number = gradient_number(step.number)
+            yield deal_truncation(self._prg, number, lacks, GRADIENT_SHIFT)
+            lacks = self._joint @ operand_mask(self._prg, number, len(lacks))
+        # a step subtracts the update
+        yield deal_truncation(self._prg, step.number, -lacks, UPDATE_SHIFT if self._joint is None else JOINT_SHIFT)
 
 
 def operand_mask(prg: Prgs, number: int, count: int) -> Words:

@@ -7,7 +7,7 @@ both blocks; with `owned` weights (the published method's literal flow) each hol
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -141,6 +141,67 @@ class Blocks:
         return Blocks(head, tail) if party is Party.GRID else Blocks(tail, head)
 
 
+Pull = Callable[[Step, Words], Awaitable[Words]]
+"""Of a step and a share of the look-ahead, (m,): a share of the update, (m,) at UPDATE_SCALE, off by what the dealer knows."""
+
+
+Keep = Callable[[Step, Words, Words], Awaitable[None]]  # of a step that is through, the weights and the look-ahead after it
+
+
+@dataclass(frozen=True, repr=False)
+class Path:
+    """The path of shared weights over the steps, the grid's columns first, given what each step pulls at them.
+
+    joint: the matrix that multiplies each gradient, none by default.
+    """
+
+    session: Session
+    correlations: Correlations
+    joint: Operand | None = None
+
+    async def run(
+        self,
+        steps: list[Step],
+        weights: Words,
+        pull: Pull,
+        *,
+        begin: int = 0,
+        ahead: Words | None = None,
+        keep: Keep | None = None,
+    ) -> Words:
+        """This party's share of the weights after the last step, (m,) at WEIGHT_SCALE. weights: its first share of them.
+
+        begin: the step to begin with, with these weights and look-ahead. keep: told both after each step.
+        """
+        ahead = weights << np.uint64(MOMENTUM_SCALE) if ahead is None else ahead
+        for step in steps[begin:]:
+            now = await self._moved(step, ahead, await pull(step, ahead))
+            # z = w + mu (w - w_before), times 256 so that mu = momentum / 256 is whole: linear, so each share does it alone.
+            ahead = now * np.uint64(ONE + step.momentum) - weights * np.uint64(step.momentum)
+            weights = now
+            self.session.reporter.progress(step.number + 1, len(steps))
+            if keep is not None:
+                await keep(step, weights, ahead)
+        return weights
+
+    async def _moved(self, step: Step, z: Words, update: Words) -> Words:
+        """Shares of all weights after the step, at WEIGHT_SCALE: z less the update, or less M times it."""
+        correlations = self.correlations
+        if self.joint is None:
+            # Weights are at scale 20, the look-ahead at 28 (weights times an 8-bit momentum), the update at 56: z is lifted by
+            # 28 bits to meet it, and truncation brings the difference back by 36 to weights.
+            moved, shift = (z << _TO_UPDATE) - update, UPDATE_SHIFT
+        else:
+            # The update comes down to 28 as well, is hidden once more and opened, and M at scale 24 lifts it to 52.
+            number = gradient_number(step.number)
+            part = await correlations.truncation(number, len(update))
+            short = await truncate(self.session, part, update, GRADIENT_SHIFT)
+            (operand,) = await opened(self.session, correlations, number, short)
+            lifted = z << np.uint64(FACTOR_SCALE)
+            moved, shift = lifted - product(self.session.party, self.joint, operand), JOINT_SHIFT
+        return await truncate(self.session, await correlations.truncation(step.number, len(z)), moved, shift)
+
+
 @dataclass(frozen=True, repr=False)
 class Descent:
     """The descent as one party runs it: its matrices, the link, the label (at the bank, else None)."""
@@ -159,41 +220,27 @@ class Descent:
         joint: the matrix that multiplies each gradient, none by default. Four rounds a step: 8 m_other bytes, 4 n, 8 n and
         8 (m_own + m_other) from each party; with `joint` two more, of 8 (m_own + m_other) each.
         """
-        own, other = self.matrices.own.shape[1], self.matrices.masked.shape[1]
-        weights = Blocks(np.zeros(own, np.uint64) if start is None else start, np.zeros(other, np.uint64))
-        ahead = Blocks(weights.own << np.uint64(MOMENTUM_SCALE), weights.other)
-        if self.course.first:
-            weights, ahead = Blocks(*self.course.of("weights")), Blocks(*self.course.of("ahead"))
-        for step in steps[self.course.first :]:
-            update = await self._shared_step(step, ahead)
-            now = weights.split(self.session.party, await self._moved(step, ahead, update, joint))
-            # z = w + mu (w - w_before), times 256 so that mu = momentum / 256 is whole: linear, so each share does it alone.
-            forth, back = np.uint64(ONE + step.momentum), np.uint64(step.momentum)
-            ahead = Blocks(now.own * forth - weights.own * back, now.other * forth - weights.other * back)
-            weights = now
-            self._progress(step, len(steps))
-            kept = {"own_weights": now.own, "other_weights": now.other, "own_ahead": ahead.own, "other_ahead": ahead.other}
-            await self.course.after(step.number, step.rows * (own + other), **kept)
-        return Share(weights.own, WEIGHT_SCALE), Share(weights.other, WEIGHT_SCALE)
+        party, own, other = self.session.party, self.matrices.own.shape[1], self.matrices.masked.shape[1]
+        blocks, course = Blocks.zero(own, other), self.course
+        first = blocks if start is None else Blocks(start, blocks.other)
+        ahead = None
+        if course.first:
+            first, ahead = Blocks(*course.of("weights")), Blocks(*course.of("ahead")).joined(party)
 
-    async def _moved(self, step: Step, ahead: Blocks, update: Blocks, joint: Operand | None) -> Words:
-        """Shares of all weights after the step, at WEIGHT_SCALE, the grid's first: z less the update, or less M times it."""
-        party, correlations = self.session.party, self.correlations
-        z, pull = ahead.joined(party), update.joined(party)
-        if joint is None:
-            # Weights are at scale 20, the look-ahead at 28 (weights times an 8-bit momentum), the update at 56: z is lifted by
-            # 28 bits to meet it, and truncation brings the difference back by 36 to weights.
-            moved, shift = (z << _TO_UPDATE) - pull, UPDATE_SHIFT
-        else:
-            # The update comes down to 28 as well, is hidden once more and opened, and M at scale 24 lifts it to 52.
-            number = gradient_number(step.number)
-            part = await correlations.truncation(number, len(pull))
-            short = await truncate(self.session, part, pull, GRADIENT_SHIFT)
-            (operand,) = await opened(self.session, correlations, number, short)
-            moved, shift = (z << np.uint64(FACTOR_SCALE)) - product(party, joint, operand), JOINT_SHIFT
-        return await truncate(self.session, await correlations.truncation(step.number, len(z)), moved, shift)
+        async def keep(step: Step, weights: Words, point: Words) -> None:
+            now, z = blocks.split(party, weights), blocks.split(party, point)
+            kept = {"own_weights": now.own, "other_weights": now.other, "own_ahead": z.own, "other_ahead": z.other}
+            await course.after(step.number, step.rows * (own + other), **kept)
 
-    async def _shared_step(self, step: Step, ahead: Blocks) -> Blocks:
+        async def pull(step: Step, ahead: Words) -> Words:
+            return (await self.swept(step, blocks.split(party, ahead))).joined(party)
+
+        path = Path(self.session, self.correlations, joint)
+        words = await path.run(steps, first.joined(party), pull, begin=course.first, ahead=ahead, keep=keep)
+        last = blocks.split(party, words)
+        return Share(last.own, WEIGHT_SCALE), Share(last.other, WEIGHT_SCALE)
+
+    async def swept(self, step: Step, ahead: Blocks) -> Blocks:
         """Shares of step / n times X^T r plus the ridge's pull, at UPDATE_SCALE, off by what the dealer knows.
 
         1. hide the share of the other's weights, exchange; every product of this step's weights is then local
@@ -271,7 +318,7 @@ class Descent:
             gradient = await self._owned_gradient(step, weights, other)
             moved = (weights << np.uint64(UPDATE_SHIFT)) - gradient + np.uint64(1 << (UPDATE_SHIFT - 1))
             weights = (moved.view(np.int64) >> UPDATE_SHIFT).view(np.uint64)
-            self._progress(step, len(steps))
+            self.session.reporter.progress(step.number + 1, len(steps))
             kept = {"own_weights": weights, "other_weights": np.zeros(0, np.uint64)}
             await self.course.after(step.number, step.rows * (own + other), **kept)
         await self.course.finish(weights, np.zeros(0, np.uint64))
@@ -283,6 +330,3 @@ class Descent:
         mine, theirs = await self.correlations.gradient_mask(step.number, len(weights), other)
         rest = await self.session.exchange(Kind.GRADIENT_SHARE, pulled.other + theirs, shape=weights.shape)
         return pulled.own + mine + rest + forward(m.own_ridge, point)
-
-    def _progress(self, step: Step, total: int) -> None:
-        self.session.reporter.progress(step.number + 1, total)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from common.errors import PlanError
 from common.features.fit import FittedPreparation
 from common.learn.design import columns_of, design
 from common.learn.learner import Packed
@@ -72,9 +73,18 @@ class ClosedModel:
     other: Words
     source: dict[str, ColumnConfig]
     about: dict[str, Any]
+    banks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # at the grid, of several: each bank's places in `other`
     learner = LEARNER
     coefficients = None
     repeats = True
+
+    def line(self, bank: str) -> ClosedModel:
+        """The half that scores together with one of the banks, by its identity. Raises PlanError for another one."""
+        if bank not in self.banks:
+            raise PlanError(
+                f"the model of job {self.job} was not trained with {bank}", remedy=f"It was with: {', '.join(self.banks)}."
+            )
+        return replace(self, other=self.other[list(self.banks[bank])], banks={})
 
     def whitened(self, table: FeatureTable) -> tuple[Words, int]:
         """Rows at X_SCALE as they are multiplied, (rows, m) column-major, and how many values were held at X_LIMIT."""
@@ -121,6 +131,11 @@ def pack(model: LinearModel) -> Packed:
         "format": FORMAT,
         "learner": LEARNER,
         "closed": model.closed,
+        **(
+            {"banks": {bank: list(at) for bank, at in model.banks.items()}}
+            if isinstance(model, ClosedModel) and model.banks
+            else {}
+        ),
         "job": model.job,
         "party": model.party.value,
         "columns": list(model.columns),
@@ -129,6 +144,8 @@ def pack(model: LinearModel) -> Packed:
         "about": model.about,
         "arrays_sha256": hashlib.sha256(arrays.getvalue()).hexdigest(),
     }
+    if isinstance(model, ClosedModel) and model.banks:
+        head["banks"] = {bank: list(at) for bank, at in model.banks.items()}
     return Packed(json.dumps(head, indent=1, sort_keys=True, ensure_ascii=False).encode(), arrays.getvalue())
 
 
@@ -145,7 +162,10 @@ def parse(head: Any, arrays: bytes) -> LinearModel:
             _check_array(whiten, np.float64, (columns, columns))
             _check_array(own, np.uint64, (columns,))
             _check_array(other, np.uint64, (len(other),))
-            model: LinearModel = ClosedModel(head["job"], party, fitted, whiten, own, other, source, head["about"])
+            banks = {str(bank): tuple(map(int, at)) for bank, at in head.get("banks", {}).items()}
+            if any(not 0 <= place < len(other) for at in banks.values() for place in at):
+                raise ValueError("a bank's weights that are not there")
+            model: LinearModel = ClosedModel(head["job"], party, fitted, whiten, own, other, source, head["about"], banks)
         else:
             _check_array(stored["weights"], np.float64, (columns,))
             model = PartyModel(head["job"], party, fitted, stored["weights"], source, head["about"])

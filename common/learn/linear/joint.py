@@ -55,21 +55,23 @@ class Sample:
     def stride(self) -> int:
         return max(1, self.rows // SAMPLE_ROWS)
 
-    @property
-    def factor(self) -> np.uint64:
-        """What the sum of products is multiplied by to be a mean at scale 60, held back for the error of a sample."""
-        taken = -(-self.rows // self.stride)
+    def taken(self, rows: int) -> int:
+        """How many of so many rows are taken."""
+        return -(-rows // self.stride)
+
+    def factor(self, taken: int) -> np.uint64:
+        """What turns the sum of products over `taken` rows into a mean at scale 60, held back for the error of a sample."""
         held = 1.0 if self.stride == 1 else 1.0 - min(0.5, 0.5 * math.sqrt((self.grid + self.bank) / taken))
         return np.uint64(round(2.0**40 * held / taken))
 
     def scale(self, data_rows: int) -> np.uint64:
         """What brings the correlation from 16 to 24 bits: 256, or more where zero rows are among the others."""
-        return np.uint64(256 * -(-self.rows // self.stride) // -(-data_rows // self.stride))
+        return np.uint64(256 * self.taken(self.rows) // self.taken(data_rows))
 
-    def blocks(self) -> Iterator[tuple[int, int, slice]]:
-        """Number and first row of each block of MATRIX_BLOCK rows, and which of its rows are taken."""
-        for block, low in enumerate(range(0, self.rows, MATRIX_BLOCK)):
-            yield block, low, slice(-low % self.stride, min(MATRIX_BLOCK, self.rows - low), self.stride)
+    def blocks(self, rows: int) -> Iterator[tuple[int, int, slice]]:
+        """Number and first row of each block of MATRIX_BLOCK of so many rows, and which of its rows are taken."""
+        for block, low in enumerate(range(0, rows, MATRIX_BLOCK)):
+            yield block, low, slice(-low % self.stride, min(MATRIX_BLOCK, rows - low), self.stride)
 
 
 def cross(left: Words, right: Words) -> Words:
@@ -145,19 +147,30 @@ async def joint_matrix(
 
     gain: this party's share of it, a word at FACTOR_SCALE; the bank's alone, say. data_rows: rows that are not zeros.
     """
-    own, other = matrices.own.shape[1], matrices.masked.shape[1]
-    grid, bank = (own, other) if session.party is Party.GRID else (other, own)
-    sample, place = Sample(matrices.own.shape[0], grid, bank), iter(range(1 << 10))
+    rows, own = matrices.own.shape
+    other = matrices.masked.shape[1]
+    sample = Sample(rows, *((own, other) if session.party is Party.GRID else (other, own)))
+
+    def multiplied() -> Words:
+        return correlation(session.party, correlations, matrices, sample) * sample.factor(sample.taken(rows))
+
+    raw = await session.compute(multiplied, rows * own)
+    return await joint_of(session, correlations, raw, sample.scale(data_rows), gain)
+
+
+async def joint_of(session: Session, correlations: Correlations, raw: Words, scale: np.uint64, gain: Words) -> Operand:
+    """The same from shares of C.
+
+    raw: this party's share of the mean product of columns, (m_G, m_B) at scale 60, off by what the dealer knows. scale: of
+    `Sample.scale`.
+    """
+    (grid, bank), place = raw.shape, iter(range(1 << 10))
 
     async def cut(words: Words, shift: int) -> Words:
         part = await correlations.truncation(setup_number(next(place)), words.size)
         return (await truncate(session, part, words.ravel(), shift)).reshape(words.shape)
 
-    def multiplied() -> Words:
-        return _correlation(session.party, correlations, matrices, sample) * sample.factor
-
-    raw = await session.compute(multiplied, sample.rows * own)
-    shared = await cut(raw, CROSS_SHIFT) * sample.scale(data_rows)
+    shared = await cut(raw, CROSS_SHIFT) * scale
     openings = iter(range(1 << 10))
 
     async def open_(*shares: Words) -> list[Operand]:
@@ -180,16 +193,18 @@ async def joint_matrix(
     return Operand(block_matrix(g.opened, q.opened, n.opened), block_matrix(g.mask, q.mask, n.mask))
 
 
-def _correlation(party: Party, correlations: Correlations, matrices: Matrices, sample: Sample) -> Words:
-    """A share of X_G^T X_B over the sample, (m_G, m_B), off by the product of both masks."""
-    total = np.zeros((sample.grid, sample.bank), np.uint64)
-    for block, low, rows in sample.blocks():
+def correlation(party: Party, correlations: Correlations, matrices: Matrices, sample: Sample) -> Words:
+    """A share of X_G^T X_B over the sample's rows, (m_G, m_B), off by the product of both masks."""
+    own, other = matrices.own.shape[1], matrices.masked.shape[1]
+    grid, bank = (own, other) if party is Party.GRID else (other, own)
+    total = np.zeros((grid, bank), np.uint64)
+    for block, low, rows in sample.blocks(matrices.own.shape[0]):
         whole = slice(low, low + rows.stop)
         theirs = matrices.masked[whole][rows]
         if party is Party.GRID:
             total += cross(_words(matrices.own[whole][rows]), theirs)
         else:
-            total += cross(theirs, correlations.matrix_mask(block, rows.stop, sample.bank).T[rows])
+            total += cross(theirs, correlations.matrix_mask(block, rows.stop, bank).T[rows])
     return total
 
 

@@ -67,6 +67,7 @@ def test_the_list_of_masked_kinds() -> None:
     hidden.add(Kind.MASKED_OPERAND)
     network = {Kind.MASKED_HIDDEN, Kind.MASKED_BACK, Kind.DEALT_HIDDEN, Kind.DEALT_CUT}  # learn/network/test_privacy.py
     counted = {Kind.MASKED_BINS, Kind.MASKED_COUNTS, Kind.DEALT_COUNTS}
+    several = {Kind.MASKED_ADDEND, Kind.DEALT_SUM, Kind.NONCES}  # of several banks: mpc/several/test_hub.py
     compared = {Kind.MASKED_COMPARED, Kind.MASKED_CARRIES, Kind.DEALT_LARGEST}
     grown = {
         Kind.MASKED_THRESHOLDS,
@@ -76,7 +77,7 @@ def test_the_list_of_masked_kinds() -> None:
         Kind.MASKED_CHOICE,
         Kind.MASKED_LEAVES,
     }
-    assert set(MASKED) == dealt | hidden | counted | network | compared | grown | {
+    assert set(MASKED) == dealt | hidden | counted | network | compared | grown | several | {
         Kind.DEALT_TREES,
         Kind.PERIOD_BITS,
         Kind.SEEDS,

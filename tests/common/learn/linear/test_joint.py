@@ -148,9 +148,9 @@ async def test_a_sample_of_rows_in_blocks_is_that_sample(monkeypatch: pytest.Mon
 
 def test_rows_taken_and_what_their_products_become() -> None:
     assert [Sample(rows, 4, 5).stride for rows in (1, 131_072, 262_143, 262_144, 10**6)] == [1, 1, 1, 2, 7]
-    assert Sample(1000, 4, 5).factor == round(2**40 / 1000)
+    assert Sample(1000, 4, 5).factor(1000) == round(2**40 / 1000)
     assert [int(Sample(1000, 4, 5).scale(rows)) for rows in (1000, 800, 999)] == [256, 320, 256]
-    rows = [low + i for _, low, part in Sample(10**6, 4, 5).blocks() for i in range(*part.indices(1 << 16))]
+    rows = [low + i for _, low, part in Sample(10**6, 4, 5).blocks(10**6) for i in range(*part.indices(1 << 16))]
     assert rows == list(range(0, 10**6, 7))
 
 

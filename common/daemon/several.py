@@ -1,0 +1,204 @@
+"""A job of several banks at a party: at the grid a line to each of them, at a bank its own. PROTOCOL.md section 16."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+from common.daemon.account import Account
+from common.daemon.conduct import Running
+from common.daemon.matching import choose_match
+from common.daemon.meet import Meeting
+from common.daemon.settings import PartySettings
+from common.disk.folder import Name
+from common.disk.scratch import Scratch
+from common.errors import LocalProtocolError, PolicyError
+from common.home.audit import AuditLog, What
+from common.home.home import Home
+from common.home.outcome import Outcome
+from common.learn.dealings import MESSAGES
+from common.mpc.correlations.dealt import take_seed
+from common.mpc.seeds import fresh_nonce
+from common.mpc.session import Channel, Openings, Session, Way
+from common.mpc.several.hub import BankHub, GridHub, HubCorrelations, LineCorrelations
+from common.mpc.several.lines import Lines
+from common.mpc.several.seeds import take_common, take_nonces
+from common.party import Identity, Party
+from common.plan.request import Plan, Request
+from common.plan.several import SeveralPlan
+from common.rows.featurefile import declared
+from common.stages.job import PartyJob, Role, StageReporter
+from common.stages.seeds import agree_on_seeds
+from common.stages.several.bank import run_at_bank
+from common.stages.several.grid import run_at_grid
+from common.wire.client import Connection
+from common.wire.methods import DEAL
+from common.wire.peer import DealerChannel, FrameChannel
+from common.wire.peer_pb2 import Fault
+
+
+def check_banks(plan: SeveralPlan, settings: PartySettings, own: Identity) -> None:
+    """Raises PolicyError for a plan of several banks with one that this party's configuration does not name for it."""
+    settings.policy.check_banks(plan, own)
+    unknown = [str(who) for who in plan.identities if who != own and who not in settings.others]
+    if unknown and own not in plan.identities:
+        raise PolicyError(
+            f"the grid knows no bank {', '.join(unknown)}", remedy="Its operator lists banks in its configuration: more_banks."
+        )
+
+
+def open_session(
+    audit: AuditLog,
+    party: Party,
+    job: str,
+    running: Running,
+    reporter: StageReporter,
+    peer: Channel,
+    whom: str = "the other party",
+) -> Session:
+    """A session over a channel to another party, named as errors name it; all of a job enter what they open in one account."""
+
+    def enter(way: Way, first: Openings) -> None:
+        value, kind, direction = way
+        audit.add(What.OPEN, job, value=value.value, kind=kind, way=direction, rows=first.rows, bits=first.bits)
+
+    session = Session(party, running.watch.channel(peer), reporter, allowed=running.plan.allowed, enter=enter, whom=whom)
+    running.session = running.session or session
+    return session
+
+
+def check_bank(plan: Request, party: Party, settings: PartySettings, own: Identity | None) -> None:
+    """Raises PolicyError for a plan with a bank that this one is not, or that the grid does not know."""
+    named = plan.bank_named
+    if named is not None and named != own and (party is Party.BANK or named not in settings.others):
+        raise PolicyError(f"the plan names the bank {named}, which is none here", remedy="Name another one, in with_bank.")
+
+
+def banks_of(plan: Request) -> tuple[Identity, ...]:
+    """The banks that a plan names; none where it is about the first one."""
+    if isinstance(plan, SeveralPlan):
+        return plan.identities
+    return () if plan.bank_named is None else (plan.bank_named,)
+
+
+def side_of(plan: Plan | SeveralPlan, party: Party, own: Identity | None) -> Plan:
+    """The plan as this party's own dataset is concerned. Raises PolicyError for one of several banks without this one."""
+    if not isinstance(plan, SeveralPlan):
+        return plan
+    if party is Party.GRID:
+        return plan.line(0)
+    if own not in plan.identities:
+        raise PolicyError(f"the plan's banks do not include {own}", remedy="Name this bank in it, by its identity.")
+    return plan.line(plan.identities.index(own))
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """A line to the dealer, and what this party brings to its seed there and to the one of the sums over banks."""
+
+    channel: DealerChannel
+    nonce: bytes
+    common: bytes
+
+
+@dataclass
+class SeveralJob:
+    """One such job at one party."""
+
+    id: str
+    plan: SeveralPlan
+    running: Running
+    settings: PartySettings
+    home: Home
+    role: Role
+    own: Identity
+    meeting: Meeting
+    coordinator: Connection | None
+    reporter: StageReporter
+    _peers: list[FrameChannel] = field(default_factory=list)  # lines to the other parties, as they come up
+
+    async def run(self, fault: Callable[[BaseException], Fault]) -> Outcome:
+        """The whole of it, raising the first error, which the other parties are told as `fault` says."""
+        self.reporter.stage("connect")
+        async with AsyncExitStack() as open_:
+            try:
+                if self.role.party is Party.GRID:
+                    return await self._at_grid(open_)
+                return await self._at_bank(open_, self.plan.identities.index(self.own))
+            except (Exception, asyncio.CancelledError) as error:
+                told = fault(error)
+                await asyncio.gather(*(peer.abort(told) for peer in self._peers))
+                raise
+            finally:
+                for peer in self._peers:
+                    await peer.stop()
+
+    async def _at_bank(self, open_: AsyncExitStack, place: int) -> Outcome:
+        dealer = await self._join(open_, place)
+        session = await self._meet(place)
+        seed = await agree_on_seeds(session, await take_seed(dealer.channel), dealer.nonce, self.home.seeds)
+        correlations = LineCorrelations(Party.BANK, seed, dealer.channel)
+        common = await take_common(dealer.channel)
+        nonce = await take_nonces(dealer.channel, dealer.common, place, len(self.plan.banks))
+        shared = HubCorrelations(Party.BANK, await agree_on_seeds(session, common, nonce, self.home.seeds), dealer.channel)
+        hub, job = BankHub(session, correlations, shared), self._job(place, session, correlations, Outcome(), self._scratch())
+        return await run_at_bank(job, self.plan.line(place), self.plan, hub, place)
+
+    async def _at_grid(self, open_: AsyncExitStack) -> Outcome:
+        banks = range(len(self.plan.banks))
+        dealers = list(await asyncio.gather(*(self._join(open_, place) for place in banks)))
+        sessions = list(await asyncio.gather(*(self._meet(place) for place in banks)))
+        for session in sessions[1:]:
+            session.openings = sessions[0].openings  # one account of what the job opened
+        pairs = zip(sessions, dealers, strict=True)
+        seeds = await asyncio.gather(*(self._seed(session, dealer) for session, dealer in pairs))
+        lines = [LineCorrelations(Party.GRID, seed, dealer.channel) for seed, dealer in zip(seeds, dealers, strict=True)]
+        common = await take_common(dealers[0].channel)
+        seed = await agree_on_seeds(Lines(sessions), common, dealers[0].common, self.home.seeds)
+        hub = GridHub(sessions, lines, HubCorrelations(Party.GRID, seed, dealers[0].channel))
+        outcome, scratch = Outcome(), self._scratch()
+        jobs = [self._job(k, sessions[k], lines[k], outcome, scratch) for k in banks]
+        return await run_at_grid(jobs, self.plan.line(0), self.plan, hub)
+
+    async def _seed(self, session: Session, dealer: Dealt) -> bytes:
+        return await agree_on_seeds(session, await take_seed(dealer.channel), dealer.nonce, self.home.seeds)
+
+    async def _join(self, open_: AsyncExitStack, place: int) -> Dealt:
+        if self.coordinator is None:
+            raise LocalProtocolError("a job of several banks needs a coordinator, which deals")
+        stream = self.coordinator.stream(DEAL)
+        open_.push_async_callback(stream.close)
+        channel = DealerChannel(stream, "the coordinator", self.running.coordinator, MESSAGES)
+        open_.push_async_callback(channel.stop)
+        found = Dealt(channel, fresh_nonce(), fresh_nonce())
+        await channel.join(self.id, found.nonce, line=place + 1, common=found.common)
+        channel.start()
+        return found
+
+    async def _meet(self, place: int) -> Session:
+        """The session with one bank, or with the grid."""
+        if self.role.party is Party.GRID:
+            bank = self.plan.identities[place]
+            whom, who = f"the bank {bank.org}", "" if bank == self.settings.peer.who else str(bank)
+        else:
+            bank, whom, who = None, "the grid", ""
+        account = Account(self.home.audit, self.id, whom, self.home.command, who)
+        channel = await self.meeting.meet(self.id, self.plan.digest(), self.running.peer, account, bank=bank)
+        self._peers.append(channel)
+        return open_session(self.home.audit, self.role.party, self.id, self.running, self.reporter, channel, whom)
+
+    def _scratch(self) -> Scratch:
+        return Scratch(self.settings.data / Name.SCRATCH, self.settings.memory_mib << 20)
+
+    def _job(
+        self, place: int, session: Session, correlations: LineCorrelations, outcome: Outcome, scratch: Scratch
+    ) -> PartyJob:
+        plan = self.plan.line(place)
+        dataset = declared(self.settings.datasets[plan.side(self.role.party).dataset])
+        match = choose_match(plan, self.id, self.coordinator, self.running.coordinator, line=place + 1)
+        return PartyJob(
+            self.id, plan, dataset, session, correlations, self.reporter, self.home, self.role, match, scratch, outcome,
+            client=self.running.client, agreed=self.plan, place=place,
+        )  # fmt: skip

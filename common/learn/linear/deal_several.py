@@ -1,0 +1,49 @@
+"""What the dealer deals for the linear model of several banks: each line's tables, and the turns of the weights for all.
+
+PROTOCOL.md section 16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from common.errors import PlanError
+from common.learn.linear.deal import Masks, Steering, Work
+from common.learn.linear.layout import Layout, LineDemand
+from common.mpc.several import dealer as several
+from common.mpc.several.dealer import Tagged, deal_sum, on_line, to_all
+from common.mpc.several.hub import training_sum
+from common.party import Party
+from common.plan.request import Request
+from common.plan.several import SeveralPlan
+
+START, ACROSS, FIRST_STEP = 0, 1, 2  # places of a training's sums
+
+
+def deal_several(masks: several.Masks, asked: Sequence[LineDemand], plan: Request, memory: int) -> Iterator[Tagged]:
+    """All that the training consumes. Raises PlanError for another plan, PeerProtocolError for lines that do not fit."""
+    if not isinstance(plan, SeveralPlan):
+        raise PlanError("this job does not train with several banks")
+    layout, model, lines = Layout.of(asked), plan.model, range(len(asked))
+    steps = [layout.steps(model, demand.rows) for demand in asked]
+    each = []
+    for line, demand in enumerate(asked):
+        columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
+        work = Work(steps[line], model.make_link(), demand.rows, columns, None, True, model.joint)
+        each.append(Masks(masks.lines[line], work, memory // len(asked)))
+    steering = Steering(masks.hub, {Party.GRID: layout.grid, Party.BANK: layout.bank})
+    yield deal_sum(masks, training_sum(START), layout.columns)
+    if model.joint:
+        across = np.zeros((layout.grid, layout.bank), np.uint64)
+        for line in lines:
+            across[layout.across(line)] += each[line].across(layout.sample)
+        yield deal_sum(masks, training_sum(ACROSS), across.size)
+        yield from (to_all(len(asked), dealt) for dealt in steering.joint_matrix(across * layout.factor))
+    for place, step in enumerate(steps[0]):
+        lacks = np.zeros(layout.columns, np.uint64)
+        for line in lines:
+            lacks[layout.places(line)] += yield from on_line(line, each[line].sweep(steps[line][place]))
+        yield deal_sum(masks, training_sum(FIRST_STEP + place), layout.columns)
+        yield from (to_all(len(asked), dealt) for dealt in steering.moved(step, lacks))

@@ -1,0 +1,95 @@
+"""Whose weights stand where in a model of several banks: the grid's, those that all banks share, an intercept for each bank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from common.errors import PeerProtocolError
+from common.learn.linear.descent import Step, nesterov
+from common.learn.linear.joint import Sample
+from common.learn.linear.steps import make_steps
+from common.plan.linear import Model
+
+
+@dataclass(frozen=True)
+class LineDemand:
+    """Asks the dealer for the training of several banks, as the line of one of them has it.
+
+    rows: of this bank. bank_columns: its own, those of all banks first, then its intercept.
+    """
+
+    rows: int
+    grid_columns: int
+    bank_columns: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The order of all m weights, and what a step averages over. total: training rows of all banks.
+
+    taken: how many of these the correlation of the grid's columns and the banks' is told by, see `joint.Sample`.
+    """
+
+    grid: int
+    common: int
+    banks: int
+    total: int
+    taken: int
+
+    @classmethod
+    def over(cls, grid: int, common: int, rows: Sequence[int]) -> Layout:
+        """rows: training rows of each bank."""
+        sample = Sample(sum(rows), grid, common + len(rows))
+        return cls(grid, common, len(rows), sum(rows), sum(sample.taken(each) for each in rows))
+
+    @classmethod
+    def of(cls, asked: Sequence[LineDemand]) -> Layout:
+        """Raises PeerProtocolError where the lines do not fit each other."""
+        first = asked[0]
+        for other in asked:
+            if (other.grid_columns, other.bank_columns) != (first.grid_columns, first.bank_columns):
+                raise PeerProtocolError("the banks ask the dealer for columns that do not fit", expected=first, got=other)
+        return cls.over(first.grid_columns, first.bank_columns - 1, [one.rows for one in asked])
+
+    @property
+    def bank(self) -> int:
+        """Columns of all banks' block: the common ones, and an intercept a bank."""
+        return self.common + self.banks
+
+    @property
+    def columns(self) -> int:
+        return self.grid + self.bank
+
+    def demand(self, rows: int) -> LineDemand:
+        return LineDemand(rows, self.grid, self.common + 1)
+
+    def bank_places(self, line: int) -> npt.NDArray[np.int64]:
+        """Where one bank's columns stand in the block of all banks, (common + 1,)."""
+        return np.append(np.arange(self.common), self.common + line)
+
+    def places(self, line: int) -> npt.NDArray[np.int64]:
+        """Where the columns of one line stand among all, the grid's first, (grid + common + 1,)."""
+        return np.append(np.arange(self.grid), self.grid + self.bank_places(line))
+
+    def across(self, line: int) -> tuple[npt.NDArray[np.int64], ...]:
+        """The same of products of the grid's columns and a bank's, as an index into (grid, bank)."""
+        return np.ix_(np.arange(self.grid), self.bank_places(line))
+
+    def steps(self, model: Model, rows: int) -> list[Step]:
+        """The steps, over one bank's rows, of an average over the rows of all. Raises as `make_steps` does."""
+        size = make_steps(model, rows)[0].size
+        return [replace(step, data_rows=self.total) for step in nesterov(rows, model.iterations, size)]
+
+    @property
+    def sample(self) -> Sample:
+        """Which rows of each bank tell the correlation of the grid's columns and the banks'."""
+        return Sample(self.total, self.grid, self.bank)
+
+    @property
+    def factor(self) -> np.uint64:
+        """What turns the sum of products over all banks into a mean."""
+        return self.sample.factor(self.taken)

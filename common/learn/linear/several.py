@@ -1,0 +1,109 @@
+"""Training the linear model on the rows of several banks: every line runs its steps, and the weights turn for all at once.
+
+The grid holds one share of all weights, each bank the same other one. PROTOCOL.md section 16.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+import numpy as np
+
+from common.disk.scratch import Scratch
+from common.learn.linear.deal_several import ACROSS, FIRST_STEP, START
+from common.learn.linear.descent import Blocks, Descent, Path, Step
+from common.learn.linear.joint import Operand, correlation, joint_of
+from common.learn.linear.layout import Layout
+from common.learn.linear.train import Shares
+from common.mpc.correlations.asked import Correlations
+from common.mpc.fixedpoint import FACTOR_SCALE, WEIGHT_SCALE, Reals, Words, encode
+from common.mpc.product import Rows, share_matrices
+from common.mpc.session import Session
+from common.mpc.several.hub import Hub, training_sum
+from common.party import Party
+from common.plan.linear import Model
+
+
+@dataclass(frozen=True, repr=False)
+class Line:
+    """One bank's rows as one of the two that work on them holds them; number: the bank's place in the plan.
+
+    own: whitened training rows, int32 (n, m_own) at X_SCALE. own_ridge: (m_own, m_own) at RIDGE_SCALE. label: at the bank.
+    """
+
+    number: int
+    session: Session
+    correlations: Correlations
+    own: Rows
+    own_ridge: Words
+    label: Reals | None = None
+
+
+async def train_several(
+    hub: Hub,
+    lines: Sequence[Line],
+    layout: Layout,
+    model: Model,
+    start: Reals,
+    gain: float,
+    scratch: Scratch | None = None,
+) -> Words:
+    """This end's share of all weights, (m,) at WEIGHT_SCALE, the grid's first.
+
+    lines: at a bank its own; at the grid those of all banks, in order. start: what this end brings to where the weights
+    begin, (m,); of all ends it is the sum. gain: of `gain.secret_gain`, the same at each bank, and at the grid 0.
+    """
+    party, room = hub.session.party, scratch or Scratch()
+    descents = list(await asyncio.gather(*(_begin(line, layout, model, room) for line in lines)))
+    weights = await hub.shared(training_sum(START), encode(start, WEIGHT_SCALE))
+    joint = await _joint(hub, lines, descents, layout, gain) if model.joint else None
+    steps = {line.number: layout.steps(model, line.own.shape[0]) for line in lines}
+
+    async def swept(line: Line, descent: Descent, number: int, ahead: Words) -> Words:
+        places = layout.places(line.number)
+        blocks = Blocks.zero(descent.matrices.own.shape[1], descent.matrices.masked.shape[1]).split(party, ahead[places])
+        found: Words = (await descent.swept(steps[line.number][number], blocks)).joined(party)
+        return found
+
+    async def pull(step: Step, ahead: Words) -> Words:
+        every = [swept(line, descent, step.number, ahead) for line, descent in zip(lines, descents, strict=True)]
+        total = np.zeros(layout.columns, np.uint64)
+        for line, found in zip(lines, await asyncio.gather(*every), strict=True):
+            total[layout.places(line.number)] += found
+        return await hub.shared(training_sum(FIRST_STEP + step.number), total)
+
+    path = Path(hub.session, hub.correlations, joint)
+    return await path.run(steps[lines[0].number], weights, pull)
+
+
+async def _begin(line: Line, layout: Layout, model: Model, room: Scratch) -> Descent:
+    await line.correlations.order(layout.demand(line.own.shape[0]))
+    other = layout.common + 1 if line.session.party is Party.GRID else layout.grid
+    matrices = await share_matrices(
+        line.session, line.correlations, line.own, line.own_ridge, other, lambda shape: cast(Rows, room.empty(shape, np.uint64))
+    )
+    label = None if line.label is None else line.label.astype(np.uint64)
+    return Descent(line.session, line.correlations, matrices, model.make_link(), label)
+
+
+async def _joint(hub: Hub, lines: Sequence[Line], descents: Sequence[Descent], layout: Layout, gain: float) -> Operand:
+    """The matrix that takes the correlation of the grid's columns and all banks' out of each gradient."""
+    total = np.zeros((layout.grid, layout.bank), np.uint64)
+    for line, descent in zip(lines, descents, strict=True):
+        work = partial(correlation, line.session.party, line.correlations, descent.matrices, layout.sample)
+        total[layout.across(line.number)] += await line.session.compute(work, math.prod(line.own.shape))
+    shared = await hub.shared(training_sum(ACROSS), (total * layout.factor).ravel())
+    scale = layout.sample.scale(layout.total)
+    gained = encode(gain, FACTOR_SCALE)
+    return await joint_of(hub.session, hub.correlations, shared.reshape(total.shape), scale, gained)
+
+
+def shares_of(party: Party, layout: Layout, weights: Words, line: int) -> Shares:
+    """The shares by which one line scores: of this party's own columns, and of the other's, as `weights` (m,) has them."""
+    grid, bank = weights[: layout.grid], weights[layout.grid :][layout.bank_places(line)]
+    return Shares(grid, bank) if party is Party.GRID else Shares(bank, grid)

@@ -1,0 +1,49 @@
+"""The rounds that the grid has with all banks at once, who act there as one party. PROTOCOL.md section 16."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from common.errors import PeerProtocolError
+from common.mpc.session import Array, Kind, Session
+from common.party import Party
+
+
+class Lines(Session):
+    """The grid's end: each array goes to every bank, and what comes must be the same from all of them.
+
+    A bank has its own session with the grid at its end. These rounds are numbered and entered in those of each bank.
+    """
+
+    def __init__(self, sessions: Sequence[Session]) -> None:
+        first = sessions[0]
+        super().__init__(Party.GRID, first._peer, first.reporter, allowed=first._allowed, enter=first._enter)
+        self.openings = first.openings
+        self._lines = tuple(sessions)
+
+    async def post(self, kind: Kind, mine: Array) -> None:
+        await asyncio.gather(*(line.post(kind, mine) for line in self._lines))
+        self.traffic.rounds += 1
+
+    async def collect(self, kind: Kind, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> Array:
+        """Raises PeerProtocolError, naming the bank, where one says another thing than the first."""
+        first, *others = await self.each(kind, dtype, shape)
+        for line, theirs in zip(self._lines[1:], others, strict=True):
+            if not np.array_equal(first, theirs):
+                raise PeerProtocolError(
+                    f"{line.whom} says another thing than {self._lines[0].whom}, where all banks say the same",
+                    got=kind.value,
+                    remedy="All banks must run the same version, on the same plan and with columns of one meaning.",
+                )
+        return first
+
+    async def each(self, kind: Kind, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> list[Array]:
+        """What each bank says, in the plan's order, where it need not be the same."""
+        return list(await asyncio.gather(*(line.collect(kind, dtype, shape) for line in self._lines)))
+
+    async def _posted(self) -> None:
+        await asyncio.gather(*(line._posted() for line in self._lines))

@@ -1,0 +1,107 @@
+"""A plan that trains one model on the rows of one grid and several banks, each with customers of its own. Section 16."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from common.config import StrictModel
+from common.disclosure import Opened
+from common.errors import IdentityError
+from common.features.options import Preparation
+from common.party import Identity
+from common.plan.linear import Model
+from common.plan.request import Matching, Request, Side
+from common.plan.train import Limits, Split, TrainPlan
+
+MOST_BANKS = 8
+
+
+class BankSide(Side):
+    """One bank's side: which bank, and the dataset it brings. All banks bring columns of the same names."""
+
+    who: str = Field(description="The bank's identity, wattscore://org/role.")
+
+    @property
+    def identity(self) -> Identity:
+        return Identity.parse(self.who)
+
+
+class Holdout(StrictModel):
+    """Which enterprises are held out: by a keyed hash of the id, so one that several banks have is on the same side at each."""
+
+    test: float = Field(default=0.3, gt=0.0, lt=1.0, description="Share of enterprises held out to measure on, about.")
+    seed: int = Field(default=42, ge=0, lt=2**63, description="Of what is drawn at a bank for its decision rules.")
+
+
+class SeveralPlan(Request):
+    """Align each pair, prepare by sums, train one model of all banks, score what is held out at each bank."""
+
+    kind: Literal["train"] = "train"
+    grid: Side
+    banks: tuple[BankSide, ...] = Field(min_length=2, max_length=MOST_BANKS, description="The banks, 2 to 8, in an order.")
+    keys: tuple[Literal["id", "period"], ...] = Field(
+        default=("id",), description='What a row is: ["id"], or ["id", "period"] for monthly rows.'
+    )
+    matching: Matching = Field(default="neutral", description="How the grid and each bank match ids.")
+    score_bits: int = Field(default=5, ge=0, le=20, description="A score is opened in steps of 2^-score_bits log-odds.")
+    disclosures: tuple[Opened, ...] | None = Field(
+        default=None, description="All that may be opened (protos/PROTOCOL.md section 7). Default: exactly what the plan needs."
+    )
+    split: Holdout = Holdout()
+    preparation: Preparation = Preparation()
+    model: Model = Model()
+    limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SeveralPlan:
+        for bank in self.banks:
+            try:
+                bank.identity  # noqa: B018
+            except IdentityError as error:
+                raise ValueError(f"banks: {error}") from None
+        orgs = [bank.identity.org for bank in self.banks]
+        if len(set(orgs)) < len(orgs):
+            raise ValueError("banks: each must be of an organisation of its own")
+        if self.preparation.coding not in ("linear", "auto"):
+            raise ValueError("preparation.coding: with several banks linear, or auto, which adds pieces to the grid's columns")
+        if self.model.optimiser != "nesterov" or not self.model.closed:
+            raise ValueError("model: with several banks nobody holds the model (reveal = 'none'), and steps are over all rows")
+        missing = sorted(o.value for o in self.needs - self.allowed)
+        if missing:
+            raise ValueError(f"disclosures lack what this plan needs: {', '.join(missing)}")
+        return self
+
+    @property
+    def needs(self) -> frozenset[Opened]:
+        return self._line(0, None).needs | {Opened.POOLED_MOMENTS, Opened.POOLED_METRICS}
+
+    @property
+    def allowed(self) -> frozenset[Opened]:
+        return self.needs if self.disclosures is None else frozenset(self.disclosures)
+
+    @cached_property
+    def identities(self) -> tuple[Identity, ...]:
+        return tuple(bank.identity for bank in self.banks)
+
+    def line(self, bank: int) -> TrainPlan:
+        """What the grid and this one of the banks do of it, as a plan of theirs, with all that this one opens."""
+        return self._line(bank, tuple(sorted(self.allowed, key=lambda opened: opened.value)))
+
+    def _line(self, bank: int, disclosures: tuple[Opened, ...] | None) -> TrainPlan:
+        side = self.banks[bank]
+        return TrainPlan(
+            name=self.name,
+            grid=self.grid,
+            bank=Side(dataset=side.dataset, columns=side.columns),
+            keys=self.keys,
+            matching=self.matching,
+            score_bits=self.score_bits,
+            disclosures=disclosures,
+            split=Split(by="enterprise", test=self.split.test, seed=self.split.seed, stratify=False),
+            preparation=self.preparation,
+            model=self.model,
+            limits=self.limits,
+        )

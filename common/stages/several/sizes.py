@@ -1,0 +1,27 @@
+"""What each bank asks of its own rows, and the grid of each bank's, before all train together. PROTOCOL.md section 16."""
+
+from __future__ import annotations
+
+from common.errors import PolicyError
+from common.match.agree import MatchLimits
+from common.plan.policy import Policy
+from common.plan.train import TrainPlan
+from common.stages.sizes import TOO_FEW, TOO_FEW_REMEDY
+
+
+def limits_of(plan: TrainPlan, policy: Policy) -> MatchLimits:
+    """Of each pair's matching."""
+    return MatchLimits(max_ids=policy.max_ids, min_matched=max(plan.limits.min_matched, policy.min_matched))
+
+
+def check_own(train: int, held: int, policy: Policy) -> None:
+    """Raises PolicyError for a bank of less than half the rows that its policy wants of all, or with none held out."""
+    least = -(-policy.min_rows // 2)
+    if train < least or not held:
+        raise PolicyError(
+            f"{train} training rows of this bank, and {held} held out, are too few",
+            expected=f"at least {least} (half of min_rows)",
+            got=train,
+            remedy=TOO_FEW_REMEDY,
+            public=TOO_FEW,
+        )

@@ -1,0 +1,126 @@
+"""Several banks, one grid and a dealer in one process, over in-memory channels."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from common.learn.linear.deal_several import deal_several
+from common.learn.linear.layout import LineDemand
+from common.mpc.correlations.asked import Demand
+from common.mpc.correlations.dealt import take_seed
+from common.mpc.prg import Prg
+from common.mpc.seeds import own_seed
+from common.mpc.session import Session, memory_pair
+from common.mpc.several.dealer import SeveralDealer, Together, deal_sums
+from common.mpc.several.hub import BankHub, GridHub, Hub, HubCorrelations, LineCorrelations, SumDemand
+from common.mpc.several.seeds import common_nonce, take_common, take_nonces
+from common.party import Party
+from common.plan.several import SeveralPlan
+from tests.peers import ALL, BASE, DealerEnd, Neutral, _seeds
+
+T = TypeVar("T")
+
+
+def nonce(line: int, party: Party, common: bool = False) -> bytes:
+    return f"{line} {party.value} {common}".encode().ljust(32)
+
+
+@dataclass(frozen=True)
+class End:
+    """A line as the grid or its bank holds it."""
+
+    number: int
+    session: Session
+    correlations: LineCorrelations
+    neutral: Neutral
+
+
+class Banks:
+    """Lines between the grid and so many banks, with the dealer's channels, for one job."""
+
+    def __init__(self, banks: int, seed: int = 0, allowed: frozenset[Any] = ALL) -> None:
+        self.count = banks
+        self.peer, self.at_party, self.at_dealer = [], [], []
+        for _ in range(banks):
+            self.peer.append(dict(zip(Party, memory_pair(), strict=True)))
+            pairs = {party: memory_pair() for party in Party}
+            self.at_dealer.append({party: pair[0] for party, pair in pairs.items()})
+            self.at_party.append({party: DealerEnd(pair[1]) for party, pair in pairs.items()})
+        self.session = [
+            {
+                p: Session(p, self.peer[k][p], allowed=allowed, whom=f"the bank {k}" if p is Party.GRID else "the grid")
+                for p in Party
+            }
+            for k in range(banks)
+        ]
+        self.neutral = [Neutral() for _ in range(banks)]
+        nonces = [{p: nonce(k, p) for p in Party} for k in range(banks)]
+        common = [{p: nonce(k, p, True) for p in Party} for k in range(banks)]
+        self.dealer = SeveralDealer(self.at_dealer, nonces, common, _seeds(seed))
+
+    async def run(
+        self,
+        grid: Callable[[Hub, list[End]], Awaitable[T]],
+        bank: Callable[[Hub, End], Awaitable[T]],
+        plan: SeveralPlan | None = None,
+    ) -> list[T]:
+        """What the grid's end gives, then each bank's. Raises the first error of any."""
+
+        async def at_grid() -> T:
+            lines = []
+            for k in range(self.count):
+                end = self.at_party[k][Party.GRID]
+                seed = own_seed(await take_seed(end), nonce(k, Party.GRID))
+                correlations = LineCorrelations(Party.GRID, seed, end)
+                lines.append(End(k, self.session[k][Party.GRID], correlations, self.neutral[k]))
+            first = self.at_party[0][Party.GRID]
+            shared = HubCorrelations(Party.GRID, own_seed(await take_common(first), nonce(0, Party.GRID, True)), first)
+            found = await grid(GridHub([e.session for e in lines], [e.correlations for e in lines], shared), lines)
+            await self._over(Party.GRID)
+            return found
+
+        async def at_bank(k: int) -> T:
+            end = self.at_party[k][Party.BANK]
+            correlations = LineCorrelations(Party.BANK, own_seed(await take_seed(end), nonce(k, Party.BANK)), end)
+            dealt = await take_common(end)
+            brought = await take_nonces(end, nonce(k, Party.BANK, True), k, self.count)
+            shared = HubCorrelations(Party.BANK, own_seed(dealt, brought), end)
+            session = self.session[k][Party.BANK]
+            line = End(k, session, correlations, self.neutral[k])
+            found = await bank(BankHub(session, correlations, shared), line)
+            await self._over(Party.BANK, k)
+            return found
+
+        demands = [{p: self.at_party[k][p].demands() for p in Party} for k in range(self.count)]
+        together: Mapping[type[Demand], Together] = {SumDemand: deal_sums}
+        if plan is not None:
+            together = {**together, LineDemand: functools.partial(_training, plan)}
+        sides = [asyncio.create_task(at_grid()), *(asyncio.create_task(at_bank(k)) for k in range(self.count))]
+        tasks: Sequence[asyncio.Task[Any]] = [*sides, asyncio.create_task(self.dealer.serve(demands, BASE, together))]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return [side.result() for side in sides]
+
+    async def _over(self, party: Party, line: int | None = None) -> None:
+        for k in range(self.count) if line is None else [line]:
+            await self.at_party[k][party].asked.put(None)
+
+
+def _training(plan: SeveralPlan, masks: Any, asked: Any) -> Any:
+    return deal_several(masks, asked, plan, 1 << 30)
+
+
+def several_plan(banks: int, **more: Any) -> SeveralPlan:
+    sides = [{"who": f"wattscore://bank-{k}/bank-party", "dataset": "loans"} for k in range(banks)]
+    return SeveralPlan.model_validate({"grid": {"dataset": "meters"}, "banks": sides, **more})
+
+
+__all__ = ["Banks", "End", "Prg", "common_nonce", "several_plan"]

@@ -1,0 +1,99 @@
+"""Training with several banks: the weights are those of the pooled descent, whatever the number of banks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from common.learn.linear.descent import nesterov
+from common.learn.linear.layout import Layout
+from common.learn.linear.several import Line, train_several
+from common.mpc.fixedpoint import WEIGHT_SCALE, X_SCALE, Reals, Words, decode, encode
+from common.mpc.several.hub import Hub
+from common.party import Party
+from tests.banks import Banks, End, several_plan
+from tests.common.mpc.problems import RIDGE_SCALE
+from tests.reference import descend, joint_matrix, sigmoid
+
+GRID, COMMON = 4, 3
+RIDGE = 1e-3
+
+
+class World:
+    """Pooled rows of several banks, whitened: the grid's columns, the banks' common ones and an intercept for each."""
+
+    def __init__(self, rows: tuple[int, ...], seed: int = 0) -> None:
+        rng = np.random.default_rng(seed)
+        self.rows, total = rows, sum(rows)
+        self.of = np.repeat(np.arange(len(rows)), rows)
+        raw = rng.standard_normal((total, GRID + COMMON))
+        raw[:, GRID] += 0.8 * raw[:, 0]
+        levels = np.linspace(-1.0, 1.0, len(rows))[self.of]
+        self.y = (rng.random(total) < sigmoid(raw @ rng.standard_normal(GRID + COMMON) / 2 + levels - 1.0)).astype(float)
+        bank = raw[:, GRID:] - np.array([raw[self.of == k, GRID:].mean(axis=0) for k in range(len(rows))])[self.of]
+        self.grid, self.grid_pull = self._whitened(raw[:, :GRID] - raw[:, :GRID].mean(axis=0))
+        self.bank, self.bank_pull = self._whitened(bank)
+        self.layout = Layout.over(GRID, COMMON, rows)
+
+    def _whitened(self, x: Reals) -> tuple[Reals, Reals]:
+        w = np.linalg.inv(np.linalg.cholesky(x.T @ x / len(x) + 4 * RIDGE * np.eye(x.shape[1]))).T
+        return x @ w, RIDGE * w.T @ w
+
+    @property
+    def x(self) -> Reals:
+        """(N, m)."""
+        ones = np.zeros((len(self.y), len(self.rows)))
+        ones[np.arange(len(self.y)), self.of] = np.sqrt(len(self.y) / np.array(self.rows))[self.of]
+        return np.column_stack([self.grid, self.bank, ones])
+
+    @property
+    def ridge(self) -> Reals:
+        found = np.zeros((self.layout.columns,) * 2)
+        found[:GRID, :GRID], found[GRID : GRID + COMMON, GRID : GRID + COMMON] = self.grid_pull, self.bank_pull
+        return found
+
+    def line(self, end: End, step: float) -> Line:
+        here, party = self.of == end.number, end.session.party
+        if party is Party.GRID:
+            own, pull = self.x[here][:, :GRID], self.grid_pull
+        else:
+            own, pull = self.x[here][:, self.layout.places(end.number)[GRID:]], np.pad(self.bank_pull, (0, 1))
+        pull = pull if end.number == 0 else np.zeros_like(pull)
+        words = np.asfortranarray(encode(own, X_SCALE).view(np.int64).astype(np.int32))
+        label = self.y[here] if party is Party.BANK else None
+        return Line(
+            end.number, end.session, end.correlations, words, np.asfortranarray(encode(step * pull, RIDGE_SCALE)), label
+        )
+
+
+async def trained(world: World, optimiser_steps: int, period: int = 32) -> tuple[Reals, list[Words]]:
+    plan = several_plan(len(world.rows), model={"iterations": optimiser_steps, "ridge": RIDGE, "period": period})
+    layout, model = world.layout, plan.model
+    start = np.zeros(layout.columns)
+
+    async def grid(hub: Hub, lines: list[End]) -> Words:
+        return await train_several(hub, [world.line(line, 4.0) for line in lines], layout, model, start, 0.0)
+
+    async def bank(hub: Hub, end: End) -> Words:
+        own = start.copy()
+        own[GRID + COMMON + end.number] = 0.1 * (end.number + 1)
+        return await train_several(hub, [world.line(end, 4.0)], layout, model, own, 1.0)
+
+    found = await Banks(len(world.rows)).run(grid, bank, plan)
+    return decode(found[0] + found[1], WEIGHT_SCALE), found
+
+
+@pytest.mark.parametrize("rows", [(400, 300), (300, 500, 200), (150, 160, 170, 180, 190)])
+async def test_weights_are_those_of_the_pooled_descent(rows: tuple[int, ...]) -> None:
+    world = World(rows)
+    weights, _ = await trained(world, 12)
+    start = np.r_[np.zeros(GRID + COMMON), 0.1 * np.arange(1, len(rows) + 1)]
+    joint = joint_matrix(world.grid, world.x[:, GRID:])
+    twin = descend(world.x, world.y, world.ridge, nesterov(len(world.y), 12, 4.0), start=start, joint=joint)
+    assert np.abs(weights - twin).max() < 0.02
+
+
+async def test_all_banks_hold_the_same_share_and_the_grid_the_other() -> None:
+    _, found = await trained(World((250, 250, 250)), 10)
+    assert np.array_equal(found[1], found[2]) and np.array_equal(found[1], found[3])
+    assert (found[1] >> np.uint64(40)).any() and (found[0] >> np.uint64(40)).any()  # neither is the weights themselves

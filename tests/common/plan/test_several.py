@@ -1,0 +1,96 @@
+"""Plans of several banks, and that a plan of one bank is what it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bank_party.settings import BankPolicy
+from common.disclosure import Opened
+from common.errors import PlanError, PolicyError
+from common.party import Identity
+from common.plan.read import make_plan, parse_plan
+from common.plan.several import SeveralPlan
+from common.plan.train import TrainPlan
+from tests.banks import several_plan
+
+
+def named(*who: str) -> list[dict[str, str]]:
+    return [{"who": one, "dataset": "x"} for one in who]
+
+
+ONE = {"grid": {"dataset": "meters"}, "bank": {"dataset": "loans"}}
+
+
+def test_a_plan_of_one_bank_is_the_same_bytes_as_before_there_were_several() -> None:
+    plan = make_plan(ONE, "plan")
+    assert isinstance(plan, TrainPlan) and plan.kind == "train"
+    assert "banks" not in plan.canonical() and '"bank":{"columns":["*"],"dataset":"loans"}' in plan.canonical()
+
+
+def test_a_plan_of_several_crosses_the_network_as_it_was() -> None:
+    plan = several_plan(3, keys=["id", "period"], split={"test": 0.25})
+    again = parse_plan(plan.canonical())
+    assert again == plan and again.digest() == plan.digest() and again.kind == "train"
+
+
+def test_what_a_bank_and_the_grid_do_of_it_is_a_plan_of_one_bank() -> None:
+    plan = several_plan(3, model={"iterations": 15})
+    line = plan.line(2)
+    assert line.split.by == "enterprise" and not line.split.stratify and line.model.iterations == 15
+    assert Opened.POOLED_MOMENTS in line.allowed and line.needs <= line.allowed
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"banks": [{"who": "wattscore://a/bank-party", "dataset": "x"}]}, "at least 2"),
+        ({"banks": [{"who": f"wattscore://b{k}/bank-party", "dataset": "x"} for k in range(9)]}, "at most 8"),
+        (
+            {"banks": [{"who": "wattscore://a/one", "dataset": "x"}, {"who": "wattscore://a/two", "dataset": "x"}]},
+            "organisation",
+        ),
+        ({"banks": [{"who": "acme", "dataset": "x"}, {"who": "wattscore://a/two", "dataset": "x"}]}, "not an identity"),
+        ({"preparation": {"coding": "woe"}}, "pieces to the grid's columns"),
+        ({"model": {"reveal": "owners"}}, "nobody holds the model"),
+        ({"model": {"optimiser": "sgd"}}, "over all rows"),
+        ({"disclosures": ["counts"]}, "pooled_moments"),
+        ({"bank": {"dataset": "x"}}, "bank"),
+        ({"challenge": True}, "challenge"),
+    ],
+)
+def test_what_several_banks_cannot_do_is_refused_by_name(change: dict[str, Any], said: str) -> None:
+    raw = {
+        "grid": {"dataset": "m"},
+        "banks": [{"who": f"wattscore://b{k}/bank-party", "dataset": "x"} for k in range(2)],
+    } | change
+    with pytest.raises(PlanError, match=said):
+        make_plan(raw, "plan")
+
+
+OWN, OTHER = "wattscore://bank-0/bank-party", "wattscore://bank-1/bank-party"
+
+
+def test_a_bank_takes_part_with_banks_that_its_policy_lists_and_with_enough_of_them() -> None:
+    plan, own = several_plan(2), Identity.parse(OWN)
+    BankPolicy(with_banks=(OTHER,)).check_banks(plan, own)
+    with pytest.raises(PolicyError, match=r"a bank wattscore://bank-1/bank-party \(with_banks\)"):
+        BankPolicy().check_banks(plan, own)
+    with pytest.raises(PolicyError, match="at least 3: min_banks"):
+        BankPolicy(with_banks=(OTHER,), min_banks=3).check_banks(plan, own)
+    with pytest.raises(PolicyError, match="without wattscore://else"):
+        BankPolicy(with_banks=(OWN, OTHER)).check_banks(plan, Identity("else", "bank-party"))
+
+
+def test_a_policys_floors_hold_for_plans_of_several_too() -> None:
+    with pytest.raises(PolicyError, match="min_binary = 5"):
+        BankPolicy(with_banks=(OTHER,)).check(several_plan(2, preparation={"min_binary": 5}))
+    closed = tuple(o for o in Opened if o is not Opened.POOLED_MOMENTS)
+    with pytest.raises(PolicyError, match="pooled_moments"):
+        BankPolicy(may_open=closed).check(several_plan(2))
+    BankPolicy().check(several_plan(2))
+
+
+def test_the_text_of_another_kind_is_no_plan_of_several() -> None:
+    assert not isinstance(make_plan({**ONE, "kind": "score", "model": "train-1"}, "plan"), SeveralPlan)

@@ -1,0 +1,215 @@
+"""Several banks through real daemons: the pooled fit's quality at each, and what happens where one is not as it should be."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from common.client.client import Client, failure
+from common.errors import PlanError
+from common.home.outcome import Evaluation, parse_evaluation
+from common.plan.promote import PromotePlan
+from common.plan.score import ScorePlan
+from common.plan.several import SeveralPlan
+from common.plan.state import State
+from common.plan.train import TrainPlan
+from common.stats.measures import auc
+from common.trial import processes
+from common.trial.processes import Trial
+from common.wire import coordinator_pb2 as wire
+from tests.patience import patience
+from tests.scenarios.end_to_end.several import World, exact, held_out, prepared_rows, synthetic
+
+LOOSE = {"rows_per_day": 10**8, "jobs_per_day": 1000, "models_per_day": 100, "label_bits": 1.0, "min_matched": 300}
+GRID_POLICY = {k: v for k, v in LOOSE.items() if k != "label_bits"}
+LIMITS = {"min_matched": 300}
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Trial, World]]:
+    """A grid, three banks of different sizes and rates, and the coordinator."""
+    folder = tmp_path_factory.mktemp("several")
+    world = synthetic(folder, (1500, 900, 1600))
+    settings: dict[str, Any] = {name: {"policy": LOOSE} for name in world.names} | {"grid": {"policy": GRID_POLICY}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(processes._MODULES, "bank", "tests.scenarios.end_to_end.telling_bank")
+        patch.setenv("HELD_OUT", str(folder / "held"))
+        with Trial(folder, world.datasets, settings) as trial:
+            yield trial, world
+
+
+@pytest.fixture(scope="module")
+def trained(lab: tuple[Trial, World]) -> tuple[wire.Job, dict[str, set[str]]]:
+    """A training of all three, and which enterprises each holds out."""
+    trial, world = lab
+    with trial.client() as client:
+        job = run(client, world.plan(model={"iterations": 15}, limits=LIMITS))
+    assert failure(job) is None
+    return job, held_out(trial, world)
+
+
+Trained = tuple[wire.Job, dict[str, set[str]]]
+
+
+def run(client: Client, plan: SeveralPlan) -> wire.Job:
+    *_, last = client.watch(client.submit(plan).id)
+    return last
+
+
+def evaluation(trial: Trial, name: str, job: str) -> Evaluation:
+    return parse_evaluation((trial.folder / f"{name}-data" / "models" / job / "evaluation.json").read_bytes())
+
+
+def test_each_bank_gets_the_pooled_fits_quality(lab: tuple[Trial, World], trained: Trained) -> None:
+    (trial, world), (job, held) = lab, trained
+    plan = world.plan()
+    twin = exact(prepared_rows(trial, world, job.id, held), plan.model.ridge)
+    for name, told in zip(world.names, job.banks, strict=True):
+        found = evaluation(trial, name, job.id)
+        assert abs(found.joint.auc - twin[name].auc) < 0.002 and abs(found.joint.logloss - twin[name].logloss) < 0.002
+        assert told.report.counts.test_rows == len(held[name])
+        assert told.report.pooled.rows == sum(map(len, held.values()))
+    assert len({(told.report.pooled.auc, told.report.pooled.ks) for told in job.banks}) == 1
+    assert [told.who for told in job.banks] == [str(who) for who in plan.identities]
+
+
+def test_an_enterprise_of_two_banks_is_held_out_at_both_or_at_neither(lab: tuple[Trial, World], trained: Trained) -> None:
+    (_, world), (_, held), ids = lab, trained, {}
+    for name in world.names:
+        lines = (world.folder / f"{name}.csv").read_text(encoding="utf-8").splitlines()[1:]
+        ids[name] = {line.split(",")[0] for line in lines}
+    common = ids["bank"] & ids["bank-2"]
+    assert len(common) > 100
+    assert held["bank"] & common == held["bank-2"] & common
+    assert 0 < len(held["bank"] & common) < len(common)
+
+
+def test_a_model_of_several_banks_keeps_a_half_at_each_and_the_weights_at_none(
+    lab: tuple[Trial, World], trained: Trained
+) -> None:
+    (trial, world), (job, _) = lab, trained
+    heads = {
+        name: json.loads((trial.folder / f"{name}-data" / "models" / job.id / "model.json").read_text(encoding="utf-8"))
+        for name in ("grid", *world.names)
+    }
+    assert all(head["closed"] for head in heads.values())
+    assert set(heads["grid"]["banks"]) == {told.who for told in job.banks}
+    assert len({head["about"]["plan_sha256"] for head in heads.values()}) == 1
+
+
+def test_two_of_the_banks_train_without_the_third(lab: tuple[Trial, World]) -> None:
+    trial, world = lab
+    two = World(world.folder, ("bank-3", "bank"), world.columns)
+    with trial.client() as client:
+        job = run(client, two.plan(limits=LIMITS))
+    assert failure(job) is None and len(job.banks) == 2
+    assert not (trial.folder / "bank-2-data" / "models" / job.id).exists()
+
+
+def test_a_bank_that_does_not_list_another_refuses_and_is_named(lab: tuple[Trial, World]) -> None:
+    trial, world = lab
+    config = trial.folder / "bank-2.toml"
+    before = config.read_text(encoding="utf-8")
+    trial._settings["bank-2"]["policy"] = {**LOOSE, "with_banks": [str(processes.BANK)]}  # type: ignore[index]
+    try:
+        restart(trial, "bank-2")
+        with trial.client() as client:
+            error = failure(run(client, world.plan(limits=LIMITS)))
+    finally:
+        trial._settings["bank-2"]["policy"] = LOOSE  # type: ignore[index]
+        restart(trial, "bank-2")
+    assert config.read_text(encoding="utf-8") == before
+    assert error is not None and error.origin == "bank try-bank-2" and "with_banks" in error.message
+
+
+def test_a_bank_that_nobody_knows_is_no_plan(lab: tuple[Trial, World]) -> None:
+    trial, world = lab
+    raw = json.loads(world.plan(limits=LIMITS).canonical())
+    raw["banks"][1]["who"] = "wattscore://else/bank-party"
+    with trial.client() as client, pytest.raises(PlanError, match="wattscore://else/bank-party"):
+        client.submit(SeveralPlan.model_validate(raw))
+
+
+def test_banks_with_other_columns_are_told_so(lab: tuple[Trial, World]) -> None:
+    trial, world = lab
+    raw = json.loads(world.plan(limits=LIMITS).canonical())
+    raw["banks"][1]["columns"] = ["b0", "b1"]
+    with trial.client() as client:
+        error = failure(run(client, SeveralPlan.model_validate(raw)))
+    assert error is not None and "columns of the same names" in error.message
+
+
+def test_a_bank_that_is_killed_ends_the_job_and_is_named(lab: tuple[Trial, World]) -> None:
+    trial, world = lab
+    plan = world.plan(limits=LIMITS, model={"iterations": 1000})
+    with trial.client() as client:
+        updates = client.watch(client.submit(plan).id)
+        for job in updates:
+            if any(told.progress.stage == "train" and told.progress.done > 3 for told in job.banks):
+                break
+        at = time.monotonic()
+        trial.kill("bank-3")
+        *_, last = updates
+        took = time.monotonic() - at
+    try:
+        error = failure(last)
+        assert State(last.state) is State.FAILED and error is not None
+        assert "try-bank-3" in error.message and error.origin == "bank try-bank-3"
+        assert took < patience(10)
+        for name in ("grid", "bank", "bank-2"):
+            assert trial.processes[name].poll() is None
+            assert not (trial.folder / f"{name}-data" / "models" / last.id).exists()
+    finally:
+        restart(trial, "bank-3")
+    with trial.client() as client:
+        assert failure(run(client, world.plan(limits=LIMITS))) is None
+
+
+def restart(trial: Trial, name: str) -> None:
+    """Ends a daemon if it runs, and starts it again."""
+    if trial.processes[name].poll() is None:
+        trial.processes[name].terminate()
+        trial.processes[name].wait(patience(15))
+    trial.start(name)
+
+
+def test_each_bank_scores_rows_by_the_model_of_all(lab: tuple[Trial, World], trained: Trained) -> None:
+    (trial, world), (job, _) = lab, trained
+    scores = {}
+    with trial.client() as client:
+        for name, told in zip(world.names, job.banks, strict=True):
+            sides = {"grid": {"dataset": "t"}, "bank": {"dataset": "t"}}
+            plan = ScorePlan.model_validate({**sides, "model": job.id, "with_bank": told.who})
+            *_, done = client.watch(client.submit(plan).id)
+            assert failure(done) is None and done.bank.report.counts.matched_rows == told.report.counts.matched_rows
+            written = trial.folder / f"{name}-data" / "scores" / f"{done.id}.csv"
+            scores[name] = pd.read_csv(written).set_index("id")
+            outcome = pd.read_csv(world.folder / f"{name}.csv").set_index("id")["y"].loc[scores[name].index]
+            assert auc(outcome.to_numpy(np.float64), scores[name]["probability"].to_numpy()) > 0.7
+    assert not (trial.folder / "bank-2-data" / "scores").joinpath(f"{done.id}.csv").exists()
+
+
+def test_a_model_of_several_banks_is_no_champion(lab: tuple[Trial, World], trained: Trained) -> None:
+    (trial, _), (job, _) = lab, trained
+    with trial.client() as client:
+        *_, done = client.watch(client.submit(PromotePlan(model=job.id)).id)
+    error = failure(done)
+    assert error is not None and "several banks" in error.message
+
+
+def test_a_bank_trains_alone_with_the_grid_beside_the_others(lab: tuple[Trial, World]) -> None:
+    trial, _ = lab
+    who, sides = str(processes.more_bank("bank-3")), {"grid": {"dataset": "t"}, "bank": {"dataset": "t"}}
+    with trial.client() as client:
+        *_, done = client.watch(client.submit(TrainPlan.model_validate({**sides, "with_bank": who, "limits": LIMITS})).id)
+    assert failure(done) is None and done.bank.report.counts.matched_rows == 1600
+    kept = {
+        name: (trial.folder / f"{name}-data" / "models" / done.id).exists() for name in ("grid", "bank", "bank-2", "bank-3")
+    }
+    assert kept == {"grid": True, "bank": False, "bank-2": False, "bank-3": True}
