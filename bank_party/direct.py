@@ -82,6 +82,7 @@ async def run(seat: Seat[BankSettings, BankHome], config: Path, plan: ScorePlan,
                 raise
         return _done(job, answers, home)
     finally:
+        home.close()
         for connection in way.connections:
             await connection.close()
 

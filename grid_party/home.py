@@ -29,6 +29,10 @@ class GridHome(Home):
     def positions(self) -> dict[str, int]:
         return super().positions() | {str(Name.LEDGER): self.ledger.position}
 
+    def close(self) -> None:
+        super().close()
+        self.ledger.close()
+
     def standings(self) -> list[Standing]:
         return [self.ledger.standing("models that scored a row", "scores_per_row", self.policy.scores_per_row)]
 

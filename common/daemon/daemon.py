@@ -16,6 +16,7 @@ from common.daemon.settings import check_separate
 from common.disk.folder import Name
 from common.disk.lock import Lock
 from common.errors import IdentityError, PeerLost, PeerProtocolError, WattScoreError
+from common.home.home import Home
 from common.logs import set_logging
 from common.party import Party
 from common.process.metrics import MetricsServer, PartyMetrics, watch_process, watch_stock
@@ -46,7 +47,9 @@ class PartyDaemon:
         metrics: PartyMetrics | None = None,
         metrics_server: MetricsServer | None = None,
         lock: Lock | None = None,
+        home: Home | None = None,
     ) -> None:
+        self._home = home
         self._lock = lock  # of the data folder, for as long as this process lives
         self._metrics, self._metrics_server = metrics or PartyMetrics(CollectorRegistry()), metrics_server
         self.party, self._runner, self._connections, self._server = party, runner, connections, server
@@ -121,6 +124,8 @@ class PartyDaemon:
             await connection.close()
         if self._metrics_server is not None:
             self._metrics_server.stop()
+        if self._home is not None:
+            self._home.close()
         if self._lock is not None:
             self._lock.release()
 
@@ -146,4 +151,4 @@ async def start(seat: Seat[S, H], config: Path) -> PartyDaemon:
         orgs, services = {who.org for who in known}, [*way.services, info_service(known)]
         server = await serve(settings.listen, credentials, orgs, services, origin=party.value, reflect=settings.reflection)
     runner = Runner(seat.role(home), settings, home, way.meeting, coordinator, metrics, own=credentials.identity)
-    return PartyDaemon(party, runner, [coordinator, *way.connections], server, metrics, metrics_server, lock)
+    return PartyDaemon(party, runner, [coordinator, *way.connections], server, metrics, metrics_server, lock, home)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -25,15 +26,77 @@ def open_book(file: Path, *, version: int = 0, durable: bool = False, remedy: st
     last commit is rolled back. Raises ConfigError for a book of another version; remedy: what to do with an earlier one.
     Raises OSError where the disk refuses: SQLite's own error names no file.
     """
-    if not file.exists():
-        make_folder(file.parent)
-        os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))
-    try:
+    with _named(file):
+        _make(file)
         with closing(sqlite3.connect(file, timeout=_PATIENCE)) as book, book:
             if durable:
                 book.execute("pragma synchronous = extra")
             _check_version(book, file, version, remedy)
             yield book
+
+
+class KeptBook:
+    """A durable book that stays open, for commits one after another, each of which waits for one write to the disk, not four.
+
+    What is committed stands in a log beside the book, NAME-wal, until SQLite moves it into the book: by and by, and at `close`.
+    Raises ConfigError once another file has the book's name: the log is not that one's.
+    """
+
+    def __init__(self, file: Path, *, version: int = 0, remedy: str = "") -> None:
+        """version, remedy: as of `open_book`, which raises the same."""
+        self._file, self._version, self._remedy = file, version, remedy
+        self._lock = threading.Lock()
+        self._book: sqlite3.Connection | None = None
+        self._is: tuple[int, int] | None = None  # the file that is open: another one may have taken its name
+
+    @contextmanager
+    def open(self) -> Iterator[sqlite3.Connection]:
+        """The book, for one thread at a time; what the block writes is kept if it ends well, else none of it."""
+        with self._lock, _named(self._file):
+            book = self._current()
+            with book:
+                yield book
+
+    def _current(self) -> sqlite3.Connection:
+        _make(self._file)
+        status = self._file.stat()
+        if self._book is not None and self._is != (status.st_dev, status.st_ino):
+            raise ConfigError(
+                f"{self._file}: another file has taken the place of the book that is open",
+                remedy=f"End this process, remove {self._file.name}-wal and {self._file.name}-shm, and start it again.",
+            )
+        if self._book is None:
+            book = sqlite3.connect(self._file, timeout=_PATIENCE, check_same_thread=False)
+            try:
+                book.execute("pragma synchronous = extra")
+                with book:
+                    _check_version(book, self._file, self._version, self._remedy)
+                book.execute("pragma journal_mode = wal")
+            except BaseException:
+                book.close()
+                raise
+            self._book, self._is = book, (status.st_dev, status.st_ino)
+        return self._book
+
+    def close(self) -> None:
+        """All that was committed is in the book itself from here on. It opens again when it is used."""
+        with self._lock:
+            if self._book is not None:
+                self._book.close()
+            self._book = None
+
+
+def _make(file: Path) -> None:
+    if not file.exists():
+        make_folder(file.parent)
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))
+
+
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """An error of the disk as an OSError that names the file."""
+    try:
+        yield
     except sqlite3.OperationalError as error:
         if (number := _DISK.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)) is None:
             raise

@@ -51,6 +51,10 @@ class Home:
             str(Name.JOBS): self.jobs.position,
         }
 
+    def close(self) -> None:
+        """Closes the books that stay open; they open again when they are used."""
+        self.rates.close()
+
     def standings(self) -> list[Standing]:
         """Where each budget of this party's stands."""
         return []

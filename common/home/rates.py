@@ -17,7 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
-from common.disk.book import open_book
+from common.disk.book import KeptBook
 from common.errors import PolicyError
 from common.home.rowsets import Keys, RowSets, distinct, row_keys
 from common.rows.table import FeatureTable
@@ -77,7 +77,8 @@ class Rates:
 
     def __init__(self, file: Path, owner: str, clock: Callable[[], float] = time.time) -> None:
         """owner: the name of this party's command, for remedies."""
-        self._file, self._owner, self._clock = file, owner, clock
+        self._owner, self._clock = owner, clock
+        self._book = KeptBook(file, version=_VERSION)
         with self._open() as book:
             for table in _TABLES:
                 book.execute(table)
@@ -86,13 +87,16 @@ class Rates:
                 book.execute("insert into counted values (0)")
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
-        return open_book(self._file, version=_VERSION, durable=True)
+        return self._book.open()
 
     @property
     def position(self) -> int:
         """How many entries were ever made."""
         with self._open() as book:
             return int(book.execute("select number from counted").fetchone()[0])
+
+    def close(self) -> None:
+        self._book.close()
 
     def begin(self, client: str, job: str, limits: Limits) -> None:
         """Counts a job of this client's, once. Raises PolicyError for one beyond its limit."""
@@ -172,7 +176,8 @@ class Rates:
     def _beyond(self, client: str, what: str, key: str, asked: int, most: int, left: int, free: float | None) -> PolicyError:
         """free: when what stands in the way was counted; None: no waiting helps."""
         option = {"jobs_per_day": "jobs", "rows_per_day": "rows", "models_per_day": "models"}[key]
-        word = f"ask a person there, whose command `{self._owner} allow {client} --{option} N` lets it go beyond"
+        other = "hold out other rows (another `seed` of the plan's split), or " if key == "models_per_day" else ""
+        word = f"{other}ask a person there, whose command `{self._owner} allow {client} --{option} N` lets it go beyond"
         when = "" if free is None else f"Wait until {said(free + DAY)}, or "
         return PolicyError(
             f"client {client} asks for more {what} than it may have in 24 hours",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.disk.book import open_book
+from common.disk.book import KeptBook
 from common.errors import PolicyError
 from common.home.rowsets import Keys, RowSets, distinct, row_keys
 from common.home.standing import Charge, Standing
@@ -26,14 +26,15 @@ class RowBook:
     """
 
     def __init__(self, file: Path, full: str, remedy: str) -> None:
-        self._file, self._full, self._remedy = file, full, remedy
+        self._full, self._remedy = full, remedy
+        self._book = KeptBook(file, version=_VERSION, remedy=_EARLIER)
         with self._open() as sets:
             sets.make()
 
     @contextmanager
     def _open(self, begin: str = "begin") -> Iterator[RowSets]:
         # what was charged leaves right after
-        with open_book(self._file, version=_VERSION, durable=True, remedy=_EARLIER) as book:
+        with self._book.open() as book:
             book.execute(begin)
             yield RowSets(book)
 
@@ -42,6 +43,9 @@ class RowBook:
         """How many rows of how many users were entered."""
         with self._open() as sets:
             return sum(count + 1 for count in sets.sizes().values())
+
+    def close(self) -> None:
+        self._book.close()
 
     def knows(self, user: str) -> bool:
         """Whether rows were entered under this name."""

@@ -13,7 +13,7 @@ import pytest
 
 from bank_party.told import ToldBook
 from common.coordinator.journal import Journal
-from common.disk.book import open_book
+from common.disk.book import KeptBook, open_book
 from common.errors import ConfigError
 from common.home.audit import AuditLog
 from common.home.jobbook import JobBook
@@ -79,6 +79,8 @@ def test_what_must_outlast_a_power_cut_is_opened_so_and_nobody_opens_a_book_othe
             name = str(file.relative_to(ROOT))
             if isinstance(node.func, ast.Name) and node.func.id == "open_book":
                 calls.setdefault(name, []).append(any(k.arg == "durable" for k in node.keywords))
+            if isinstance(node.func, ast.Name) and node.func.id == "KeptBook":
+                calls.setdefault(name, []).append(True)
             if isinstance(node.func, ast.Attribute) and node.func.attr == "connect" and name != "common/disk/book.py":
                 assert not (isinstance(node.func.value, ast.Name) and node.func.value.id == "sqlite3"), name
     assert {name for name, found in calls.items() if all(found)} == DURABLE
@@ -132,3 +134,35 @@ def test_every_book_of_a_later_release_is_refused(make: Callable[[Path], object]
         book.execute("pragma user_version = 99")
     with pytest.raises(ConfigError, match="a later version"):
         make(file)
+
+
+def test_a_kept_book_waits_for_the_disk_and_shows_others_what_was_committed(tmp_path: Path) -> None:
+    kept = KeptBook(tmp_path / "var" / "book", version=2)
+    with kept.open() as book:
+        assert book.execute("pragma synchronous").fetchone() == (EXTRA,)
+        assert book.execute("pragma journal_mode").fetchone() == ("wal",)
+        book.execute("create table t (x)")
+    with pytest.raises(RuntimeError), kept.open() as book:
+        book.execute("insert into t values (1)")
+        raise RuntimeError
+    with kept.open() as book:
+        book.execute("insert into t values (2)")
+    with open_book(tmp_path / "var" / "book", version=2) as other:
+        assert other.execute("select * from t").fetchall() == [(2,)]
+    log = tmp_path / "var" / "book-wal"
+    assert log.stat().st_size > 0 and stat.S_IMODE(log.stat().st_mode) == 0o600
+    kept.close()
+    assert not log.exists()
+    with kept.open() as book:
+        assert book.execute("select * from t").fetchall() == [(2,)]
+    kept.close()
+
+
+def test_a_kept_book_is_not_another_file_of_its_name(tmp_path: Path) -> None:
+    """Of a book that was restored or deleted beside a process that runs, the log is not: together they would be neither."""
+    kept = KeptBook(tmp_path / "book")
+    with kept.open() as book:
+        book.execute("create table t (x)")
+    (tmp_path / "book").unlink()
+    with pytest.raises(ConfigError, match=r"another file has taken the place.*remove book-wal and book-shm"), kept.open():
+        pass

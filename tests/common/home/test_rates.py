@@ -126,7 +126,10 @@ def test_few_models_of_one_client_score_a_row_in_a_day(desk: Desk) -> None:
     desk.clock.at += 3600
     desk.charge(range(5, 15), "b")
     desk.charge(range(5, 15), "b")
-    with pytest.raises(PolicyError, match=r"at most 2 \(models_per_day\), of which 0 are left, got 1.*2026-01-02 12:00 UTC"):
+    with pytest.raises(
+        PolicyError,
+        match=r"at most 2 \(models_per_day\), of which 0 are left, got 1.*2026-01-02 12:00 UTC, or hold out other rows",
+    ):
         desk.charge(range(9, 12), "c")
     desk.charge(range(10, 12), "c")
     desk.charge(range(9), "c", TWO)
@@ -168,6 +171,7 @@ def test_no_row_is_ever_scored_by_more_models_than_allowed(
     tmp_path_factory: pytest.TempPathFactory, asked: list[tuple[int, int, int]]
 ) -> None:
     desk = Desk(tmp_path_factory.mktemp("rates"))
+    rates = desk.rates
     scored = {model: set[int]() for model in range(4)}
     for model, low, count in asked:
         rows = range(low, low + count)
@@ -175,12 +179,13 @@ def test_no_row_is_ever_scored_by_more_models_than_allowed(
         most = max((sum(row in had for had in scored.values()) for row in new), default=0)
         fits = most < 2 and len(new) + sum(map(len, scored.values())) <= 100
         try:
-            desk.charge(rows, str(model))
+            rates.charge(ONE, table(rows), str(model), desk.limits)
         except PolicyError:
             assert not fits
         else:
             assert fits or not new
             scored[model] |= set(rows)
+    rates.close()
     times = np.array([sum(row in had for had in scored.values()) for row in range(40)])
     assert times.max() <= 2
 
