@@ -120,7 +120,12 @@ class BankRole:
 
     def compare(self, plan: PromotePlan, candidate: str, champion: str) -> Challenge | None:
         """The candidate and the champion on rows held out by both; the numbers of a refusal stay here."""
-        found = challenge.measured(self.home.models, candidate, champion, self.home.policy.min_test_per_class)
+        least, secret = max(challenge.LEAST, self.home.policy.min_test_per_class), self.home.told.secret()
+
+        def floor(rows: FeatureTable) -> int:
+            return Floors(least, least).moved(rows, secret).held  # whether it is reached is told, by what is not compared
+
+        found = challenge.measured(self.home.models, candidate, champion, floor)
         if found is not None and found.auc_difference.high < 0 and not plan.force:
             difference = found.auc_difference
             public = f"{candidate} is worse than the champion {champion}: the bank's log has the numbers"

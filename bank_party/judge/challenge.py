@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from common.errors import DataError, JobNotFound
 from common.home.models import ModelStore
 from common.home.outcome import Challenge, Steps
 from common.mpc.fixedpoint import Reals
+from common.rows.table import FeatureTable, Ids
 from common.stats import measures
 from common.stats.measures import Interval
 
@@ -51,10 +53,18 @@ def save(found: Challenge, folder: Path) -> None:
     write_private(folder / FILE, _Stored.model_validate(asdict(found)).model_dump_json().encode())
 
 
-def measured(store: ModelStore, job: str, champion: str, least: int = LEAST) -> Challenge | None:
+Floor = Callable[[FeatureTable], int]
+"""How many labels of each class these rows must have, by id and month."""
+
+
+def _least(rows: FeatureTable) -> int:
+    return LEAST
+
+
+def measured(store: ModelStore, job: str, champion: str, floor: Floor = _least) -> Challenge | None:
     """The comparison that the training of `job` made with this champion, or that of rows held out by both say.
 
-    None if these are fewer than `least`, or 20, of either class; the training had floors of its own.
+    None if these are fewer than the floor, or 20, of either class; the training had floors of its own.
     """
     try:
         raw = _Stored.model_validate_json((store.folder(job) / FILE).read_bytes())
@@ -71,14 +81,15 @@ def measured(store: ModelStore, job: str, champion: str, least: int = LEAST) -> 
         mine, theirs = bundle.load(job, store.folder(job)), bundle.load(champion, store.folder(champion))
     except JobNotFound:
         return None
-    return on_common_rows(champion, mine, theirs, least)
+    return on_common_rows(champion, mine, theirs, floor)
 
 
-def on_common_rows(champion: str, mine: HeldOut, theirs: HeldOut, least: int = LEAST) -> Challenge | None:
-    """On rows that both trainings held out with the same label; None if fewer than `least`, or 20, are of either class."""
+def on_common_rows(champion: str, mine: HeldOut, theirs: HeldOut, floor: Floor = _least) -> Challenge | None:
+    """On rows that both trainings held out with the same label; None if fewer than the floor, or 20, are of either class."""
     rows = pd.merge(_frame(mine), _frame(theirs), on=["id", "period", "label"], suffixes=("", "_champion"))
     label = rows["label"].to_numpy(np.float64)
-    if min(label.sum(), (1 - label).sum()) < max(LEAST, least):
+    keys = FeatureTable(Ids.of(rows["id"].tolist()), rows["period"].to_numpy(np.int32), {}, {})
+    if min(label.sum(), (1 - label).sum()) < max(LEAST, floor(keys)):
         return None
     return compare(champion, label, rows["u"].to_numpy(np.float64), rows["u_champion"].to_numpy(np.float64))
 

@@ -52,7 +52,11 @@ class Policy(StrictModel):
         description="Columns that give one training row a larger share than this of a fitted value are left out.",
     )
     min_bin_rows: int = Field(default=50, ge=1, description="Fewest training rows of a bin.")
-    min_bin_class: int = Field(default=5, ge=1, description="Fewest training rows of each class in a bin that is counted.")
+    min_bin_class: int = Field(
+        default=5,
+        ge=1,
+        description="Training rows of each class in a bin that is counted: plans with woe must say this number.",
+    )
     max_ids: int = Field(default=20_000_000, ge=1, description="Most ids either side may bring to an alignment.")
     matching: tuple[Matching, ...] = Field(
         default=("neutral", "ecdh"),
@@ -122,10 +126,12 @@ class Policy(StrictModel):
     def _check_training(self, plan: TrainPlan) -> list[str]:
         wrong = []
         floors = {name: getattr(plan.limits, name) for name in type(plan.limits).model_fields}
-        floors |= {name: getattr(plan.preparation, name) for name in ("min_binary", "min_bin_rows", "min_bin_class")}
+        floors |= {name: getattr(plan.preparation, name) for name in ("min_binary", "min_bin_rows")}
         for name, value in floors.items():
             if value < (least := getattr(self, name)):
                 wrong.append(f"{name} = {value} (at least {least})")
+        if plan.preparation.coding == "woe" and (asked := plan.preparation.min_bin_class) != self.min_bin_class:
+            wrong.append(f"min_bin_class = {asked} (only {self.min_bin_class})")  # held against counts of labels
         wrong += plan.model.refused(self)
         if (clip := plan.preparation.clip) > self.largest_clip:
             wrong.append(f"clip = {clip} (at most {self.largest_clip})")

@@ -13,6 +13,7 @@ from bank_party.decision.bundle import HeldOut
 from bank_party.judge import challenge
 from common.errors import DataError
 from common.home.models import ModelStore
+from common.rows.table import FeatureTable
 from tests.bank_party.decision.worlds import held_out
 
 
@@ -36,10 +37,14 @@ def test_rows_that_both_held_out_are_compared_whatever_their_order(held: HeldOut
 def test_few_rows_in_common_are_not_compared_and_a_policy_may_only_raise_the_floor(held: HeldOut) -> None:
     few = replace(held, ids=np.where(np.arange(len(held.label)) < 30, held.ids, "x"))
     assert challenge.on_common_rows("job-1", few, held) is None
-    assert challenge.on_common_rows("job-1", few, held, 2) is None
+    assert challenge.on_common_rows("job-1", few, held, lambda rows: 2) is None
     fewer = int(min(held.label.sum(), (1 - held.label).sum()))
     for least, compared in ((2, True), (fewer, True), (fewer + 1, False)):
-        assert (challenge.on_common_rows("job-1", held, held, least) is not None) is compared
+
+        def floor(rows: FeatureTable, least: int = least) -> int:
+            return least
+
+        assert (challenge.on_common_rows("job-1", held, held, floor) is not None) is compared
 
 
 def test_a_row_of_another_month_or_with_another_label_is_not_the_same_row(held: HeldOut) -> None:

@@ -46,7 +46,7 @@ def test_ids_are_matched_as_the_policy_says() -> None:
         assert "matching = 'neutral'" in refusal(Policy(matching=["ecdh"]), **kind)  # the default of plans
 
 
-@pytest.mark.parametrize("name", [*Limits.model_fields, "min_binary", "min_bin_rows", "min_bin_class"])
+@pytest.mark.parametrize("name", [*Limits.model_fields, "min_binary", "min_bin_rows"])
 def test_a_plan_below_a_floor_is_refused_and_one_on_it_is_not(name: str) -> None:
     least = getattr(Policy(), name)
     section = "limits" if name in Limits.model_fields else "preparation"
@@ -54,6 +54,16 @@ def test_a_plan_below_a_floor_is_refused_and_one_on_it_is_not(name: str) -> None
     assert refusal(Policy(), **{section: {name: least - 1}}) == expected
     check(Policy(), **{section: {name: least}})
     check(Policy(**{name: 2}), **{section: {name: 2}})
+
+
+def test_the_number_that_counts_of_labels_are_held_against_is_the_policys_and_no_plans() -> None:
+    """A client that chose it, one job after another, would read the counts of a bin from which of its bins are merged."""
+    for asked in (4, 6, 20):
+        text = refusal(Policy(), preparation={"coding": "woe", "min_bin_class": asked})
+        assert text == f"this party's policy does not allow: min_bin_class = {asked} (only 5)"
+    check(Policy(), preparation={"coding": "woe"})
+    check(Policy(min_bin_class=6), preparation={"coding": "woe", "min_bin_class": 6})
+    check(Policy(min_bin_class=6), preparation={"coding": "bins"})  # no label is looked at
 
 
 def test_a_party_may_refuse_promotions_and_what_scoring_tells_of_drift() -> None:

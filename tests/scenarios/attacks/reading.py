@@ -31,7 +31,7 @@ Reals = npt.NDArray[np.float64]
 # What an attacker's own policy allows itself: only the other side's floors are in its way.
 NO_FLOORS: dict[str, Any] = {
     "largest_leverage": 1.0, "min_binary": 0, "min_iterations": 1, "min_batch": 1, "largest_step": 16.0, "smallest_ridge": 0.0,
-    "largest_clip": 1e9, "min_bin_rows": 1, "min_bin_class": 1, "own_weights": True, "owned_weights": True,
+    "largest_clip": 1e9, "min_bin_rows": 1, "own_weights": True, "owned_weights": True,
     "finest_weight_bits": 20,
 }  # fmt: skip
 
