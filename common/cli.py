@@ -36,6 +36,7 @@ main = LazyGroup(
         "schema": Entry(
             "common.records.schema_cli:schema_", "Read all of FILE, and say of each column what it is, in one line."
         ),
+        "new": Entry("common.trial.new_cli:new", "Write configurations and a plan into FOLDER, with comments."),
         "check": Entry("common.trial.check_cli:check", "Look at two files before anything starts."),
         "try": Entry("common.trial.try_cli:try_", "Train on your own two files."),
         "demo": Entry("common.trial.demo_cli:demo", "A SYNTHETIC world made into features, a joint model and decisions."),
@@ -54,7 +55,7 @@ main = LazyGroup(
             "score promote rollback",
             "wattscore score --model champion --grid-dataset meters --bank-dataset loans --watch",
         ),
-        "Set up": ("certs doctor", "wattscore doctor --config client.toml"),
+        "Set up": ("new certs doctor", "wattscore new wattscore-try --bank-org acme-bank --label overdue"),
     },
 )
 

@@ -30,7 +30,8 @@ def _address(text: str) -> str:
     return text
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Whether HOST:PORT is of this machine alone."""
     host = address.rpartition(":")[0].strip("[]")
     try:
         return ip_address(host).is_loopback
@@ -74,7 +75,7 @@ class Process(StrictModel):
 
     @model_validator(mode="after")
     def _metrics_stay_here(self) -> Self:
-        if self.metrics is not None and not self.metrics_exposed and not _is_loopback(self.metrics):
+        if self.metrics is not None and not self.metrics_exposed and not is_loopback(self.metrics):
             raise ValueError("metrics: not a loopback address; whoever reaches it reads them: state metrics_exposed = true")
         return self
 

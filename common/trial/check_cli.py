@@ -16,7 +16,7 @@ from common.records.schema import Schema, schema
 from common.records.schema_cli import STRICT
 from common.rows.declare import DatasetConfig
 from common.rows.tablefile import TableFile
-from common.trial.heads import LEAST, Keys, candidates, key_names, open_both, parse_words, read_keys
+from common.trial.heads import LEAST, Keys, candidates, key_names, open_files, parse_words, read_keys
 
 _FILE = click.Path(exists=True, path_type=Path)
 _MOST = 5  # columns of a side that are tried as keys
@@ -55,7 +55,7 @@ def check(
     if label:
         raw["bank"] |= {"label": label, "label_values": parse_words(label_values)}
     tables = {side: validate(DatasetConfig, entry, str(paths[side])) for side, entry in raw.items()}
-    files = open_both(tables, {f"{side}.id": option for side, (_, option) in names.items()})
+    files = open_files(tables, {f"{side}.id": option for side, (_, option) in names.items()})
     keys = read_keys(files, tables, [])
     found = {side: schema(entry, str(paths[side])) for side, entry in raw.items()}
     for side, one in found.items():

@@ -53,8 +53,8 @@ class Keys:
         return [f"{self.common:,} ids are common to both", *lines]
 
 
-def open_both(tables: Mapping[str, DatasetConfig], options: Mapping[str, str]) -> dict[str, TableFile]:
-    """Both files, once each has its keys and the bank's has the label.
+def open_files(tables: Mapping[str, DatasetConfig], options: Mapping[str, str]) -> dict[str, TableFile]:
+    """The files, both or one side's, once each has its keys and the bank's has the label.
 
     tables: by side. options: for what is named (grid.id, bank.label ...), what the user called it by, for the error.
     Raises DataError for a file that cannot be read, or lacks a column: with those it has, the nearest, and where else it is.
@@ -70,7 +70,7 @@ def open_both(tables: Mapping[str, DatasetConfig], options: Mapping[str, str]) -
 
 
 def _lacks(files: Mapping[str, TableFile], side: str, column: str, option: str) -> DataError:
-    here, there = files[side].header, files[_OTHER[side]].header
+    here, there = files[side].header, files[_OTHER[side]].header if _OTHER[side] in files else []
     near = difflib.get_close_matches(column, here, n=2) or [c for c in here if c.casefold() == column.casefold()]
     shown = ", ".join(map(repr, here[:_SHOWN])) + (f" and {len(here) - _SHOWN} more" if len(here) > _SHOWN else "")
     text = f"{files[side].label}: no column {column!r} ({option}). It has {shown}"
@@ -106,7 +106,7 @@ def read_keys(files: Mapping[str, TableFile], tables: Mapping[str, DatasetConfig
 
 def check_files(tables: Mapping[str, DatasetConfig], options: Mapping[str, str], least: int) -> None:
     """Raises DataError for two files of which no training could come, by their headers, their ids and the label."""
-    check_common(read_keys(open_both(tables, options), tables, []), least)
+    check_common(read_keys(open_files(tables, options), tables, []), least)
 
 
 def check_common(keys: Keys, least: int) -> None:
