@@ -45,6 +45,7 @@ ELSEWHERE = [
     (r"make (test|check)$", ".ci/run", "make test"),
     (r"docker compose ", "tests/deploy/test_compose.py", "demo.compose("),
     (r"python3 -m pip install \.$", "deploy/Dockerfile", "pip"),
+    (r"python3 -m pip install --no-index ", "tests/deploy/test_offline.py", "--require-hashes"),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -19,6 +20,8 @@ from common.wire.server import Server
 from common.wire.server import serve as listen
 from common.wire.tls import Credentials
 
+_log = logging.getLogger(__name__)
+
 
 class CoordinatorDaemon:
     """The coordinator process."""
@@ -29,6 +32,10 @@ class CoordinatorDaemon:
 
     async def run(self) -> None:
         await self._coordinator.run()
+
+    def reload(self) -> None:
+        """Nothing of it may change while jobs wait: who attends and who may submit take a restart."""
+        _log.warning("SIGHUP: no key of a coordinator's configuration is read anew; restart it")
 
     async def stop(self, reason: str) -> None:
         await self._coordinator.stop(reason)

@@ -23,6 +23,7 @@ from common.errors import ConfigError, PlanError
 from common.home.registry import Registry
 from common.monitor.book import Book
 from common.monitor.history import History
+from common.monitor.hook import tell
 from common.monitor.page import make_page
 from common.monitor.reference import SCORE
 from common.plan.read import load_plan
@@ -77,8 +78,17 @@ def monitor_command(seat: Seat[S, Any], read: Callable[[S], History]) -> click.C
     @click.option("--lang", type=click.Choice(LANGS), default="en", show_default=True, help="Language of the page.")
     @click.option("--retrain", type=click.Path(path_type=Path), help="Submit this training plan if there is a new alarm.")
     @click.option("--client", type=click.Path(path_type=Path), help="Client configuration, for --retrain.")
+    @click.option("--on-alarm", help="Run this command at a new alarm, with all new ones as JSON on its standard input.")
     @_json
-    def monitor(config: Path, out: Path | None, lang: Lang, retrain: Path | None, client: Path | None, as_json: bool) -> None:
+    def monitor(
+        config: Path,
+        out: Path | None,
+        lang: Lang,
+        retrain: Path | None,
+        client: Path | None,
+        on_alarm: str | None,
+        as_json: bool,
+    ) -> None:
         """Show how what was scored has changed since training; exit code 3 if there is an alarm."""
         if retrain is not None and client is None:
             raise PlanError("--retrain needs --client", remedy="Name the client's configuration.")
@@ -87,13 +97,19 @@ def monitor_command(seat: Seat[S, Any], read: Callable[[S], History]) -> click.C
         if out is not None:
             page = make_page(history, settings.monitor, title=config.stem, when=_when(time.time()), lang=lang)
             write_private(out, page.encode())
-        job = None
+        book = Book(settings.data / Name.HISTORY)
+        book.mature(history.newest_matured())
+        job, told = None, 0
+        if on_alarm is not None:
+            told = tell(on_alarm, seat.party.value, history.alarms, book)
         if retrain is not None and client is not None:
-            job = _retrain(Book(settings.data / Name.HISTORY), history, retrain, client)
+            job = _retrain(book, history, retrain, client)
         if as_json:
-            click.echo(json.dumps({**history.as_dict(), "retraining": job.id if job else None}, indent=1))
+            click.echo(json.dumps({**history.as_dict(), "retraining": job.id if job else None, "told": told}, indent=1))
         else:
             _print_history(history, job, Console())
+            if told:
+                click.echo(f"{told} new alarms told to the command of --on-alarm")
         if history.alarms:
             sys.exit(ALARM)
 

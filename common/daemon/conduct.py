@@ -23,6 +23,7 @@ from common.plan.promote import PromotePlan
 from common.plan.read import AnyPlan
 from common.plan.request import Plan
 from common.process.metrics import JobWatch
+from common.rows.declare import DatasetConfig
 from common.rows.featurefile import declared
 from common.stages.course import Course
 from common.stages.job import Desk, PartyJob, Role
@@ -42,6 +43,7 @@ class Running:
     plan: AnyPlan
     client: str
     watch: JobWatch
+    dataset: DatasetConfig | None = None  # as it was declared when the job was accepted
     task: asyncio.Task[None] | None = None
     cause: WattScoreError | None = None  # why it was told to stop
     session: Session | None = None
@@ -101,7 +103,8 @@ class Conduct:
         plan = running.plan
         if not isinstance(plan, Plan):
             raise LocalProtocolError("only training and scoring have rows")
-        dataset = declared(self._settings.datasets[plan.side(self._party).dataset])
+        assert running.dataset is not None  # noqa: S101  (the offer was looked at)
+        dataset = declared(running.dataset)
         scratch = Scratch(self._settings.data / Name.SCRATCH, self._settings.memory_mib << 20)
         match = choose_match(plan, job, self._coordinator, running.coordinator, running.attempt)
         parts = (job, plan, dataset, session, correlations, reporter, self._home, self._role, match, scratch)

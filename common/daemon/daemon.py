@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from common import __version__
+from common.daemon.drift import watch_drift
 from common.daemon.runner import Runner
 from common.daemon.seat import H, S, Seat
-from common.daemon.settings import check_separate
+from common.daemon.settings import PartySettings, check_separate
 from common.disk.folder import Name
 from common.disk.lock import Lock
 from common.errors import IdentityError, PeerLost, PeerProtocolError, WattScoreError
@@ -48,8 +51,10 @@ class PartyDaemon:
         metrics_server: MetricsServer | None = None,
         lock: Lock | None = None,
         home: Home | None = None,
+        read: Callable[[], PartySettings] | None = None,
     ) -> None:
-        self._home = home
+        """read: its configuration, as it is now."""
+        self._home, self._read = home, read
         self._lock = lock  # of the data folder, for as long as this process lives
         self._metrics, self._metrics_server = metrics or PartyMetrics(CollectorRegistry()), metrics_server
         self.party, self._runner, self._connections, self._server = party, runner, connections, server
@@ -113,6 +118,15 @@ class PartyDaemon:
                 raise PeerLost("not connected to the coordinator")
             await self._stream.write(message)
 
+    def reload(self) -> None:
+        """Takes the datasets and the alarms' thresholds as the configuration has them now, from the next job on."""
+        if self._read is None:
+            return
+        try:
+            self._runner.adopt(self._read())
+        except WattScoreError as error:
+            _log.error("the configuration was not read anew, the one before holds: %s", error)
+
     async def stop(self, reason: str) -> None:
         self._stopping = True
         await self._runner.stop_all(PeerLost(reason))
@@ -142,6 +156,7 @@ async def start(seat: Seat[S, H], config: Path) -> PartyDaemon:
     metrics = PartyMetrics(registry := CollectorRegistry())
     watch_process(registry, party.value, credentials)
     watch_stock(registry, settings.data / Name.STOCK)
+    watch_drift(registry, settings.data, lambda: home.monitor)
     metrics_server = serve_metrics(settings, registry)
     coordinator = Connection(settings.coordinator.address, settings.coordinator.who, credentials)
     way = seat.approach(settings, credentials)
@@ -151,4 +166,5 @@ async def start(seat: Seat[S, H], config: Path) -> PartyDaemon:
         orgs, services = {who.org for who in known}, [*way.services, info_service(known)]
         server = await serve(settings.listen, credentials, orgs, services, origin=party.value, reflect=settings.reflection)
     runner = Runner(seat.role(home), settings, home, way.meeting, coordinator, metrics, own=credentials.identity)
-    return PartyDaemon(party, runner, [coordinator, *way.connections], server, metrics, metrics_server, lock, home)
+    connections, read = [coordinator, *way.connections], partial(seat.load, config)
+    return PartyDaemon(party, runner, connections, server, metrics, metrics_server, lock, home, read)

@@ -108,6 +108,16 @@ class Runner:
     async def _asked_for(self, job: str, plan: str, client: Identity) -> None:
         await self.begin(job, plan, client, own=False)
 
+    def adopt(self, settings: PartySettings) -> None:
+        """Takes datasets and thresholds of alarms from `settings`, for jobs offered from now on; the rest needs a restart."""
+        kept = self._settings.model_copy(update={"datasets": settings.datasets, "monitor": settings.monitor})
+        names = ", ".join(settings.datasets) or "none"
+        if kept != settings:
+            changed = [name for name in type(settings).model_fields if getattr(kept, name) != getattr(settings, name)]
+            _log.warning("the configuration has a new %s, which takes a restart", ", ".join(changed))
+        self._settings, self._home.monitor = kept, settings.monitor
+        _log.info("the configuration was read anew; datasets: %s", names)
+
     async def take(self, message: wire.ToParty, send: Send) -> None:
         """Acts on one message of the coordinator."""
         what = message.WhichOneof("message")
@@ -207,8 +217,8 @@ class Runner:
             fault = to_fault(error, self.party.value)
             await send(wire.FromParty(refuse=wire.Refuse(job=offer.job, fault=fault, attempt=offer.attempt)))
             return
-        watch = JobWatch(self._metrics, offer.job, plan.kind)
-        self._jobs[offer.job] = Running(plan, client, watch, attempt=offer.attempt, direct=direct)
+        watch, dataset = JobWatch(self._metrics, offer.job, plan.kind), self._settings.datasets.get(asked.dataset)
+        self._jobs[offer.job] = Running(plan, client, watch, dataset, attempt=offer.attempt, direct=direct)
         self._meeting.expect(offer.job, ask, offer.attempt, banks_of(plan))
         self._enter(asked, again=begun is not None)
         about = (offer.job, plan.kind, plan.name, client, asked.dataset or "none")

@@ -196,7 +196,8 @@ class SeveralJob:
         self, place: int, session: Session, correlations: LineCorrelations, outcome: Outcome, scratch: Scratch
     ) -> PartyJob:
         plan = self.plan.line(place)
-        dataset = declared(self.settings.datasets[plan.side(self.role.party).dataset])
+        assert self.running.dataset is not None  # noqa: S101  (the offer was looked at)
+        dataset = declared(self.running.dataset)
         match = choose_match(plan, self.id, self.coordinator, self.running.coordinator, line=place + 1)
         return PartyJob(
             self.id, plan, dataset, session, correlations, self.reporter, self.home, self.role, match, scratch, outcome,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 from common.disk.book import open_book
@@ -13,6 +15,9 @@ create table if not exists readings (model text, month text, feature text, psi r
   rows integer, reference_rows integer, job text, primary key (model, month, feature));
 create table if not exists scored (job text primary key, model text, file text);
 create table if not exists answered (alarm text primary key, job text);
+create table if not exists bins (model text, month text, feature text, bins text, primary key (model, month, feature));
+create table if not exists told (alarm text primary key, at real);
+create table if not exists matured (what text primary key, alarms integer);
 """
 _ENTER = """
 insert into readings values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (model, month, feature) do update set
@@ -24,7 +29,10 @@ insert into readings values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (model, m
 
 @dataclass(frozen=True)
 class Reading:
-    """One column in one month under one model. floor: what chance explains of psi; missing, before: shares, now and then."""
+    """One column in one month under one model. floor: what chance explains of psi; missing, before: shares, now and then.
+
+    bins: of each bin its label, its share of rows then and its share now; none where an earlier release read it.
+    """
 
     model: str
     month: str
@@ -35,6 +43,7 @@ class Reading:
     before: float
     rows: int
     reference_rows: int
+    bins: tuple[tuple[str, float, float], ...] = ()
 
 
 class Book:
@@ -47,14 +56,22 @@ class Book:
 
     def enter(self, job: str, readings: Iterable[Reading]) -> None:
         with open_book(self._file) as book:
-            book.executemany(_ENTER, [(*astuple(r), job) for r in readings])
+            for r in readings:
+                *values, bins = astuple(r)
+                if book.execute(_ENTER, (*values, job)).rowcount:
+                    book.execute("insert or replace into bins values (?, ?, ?, ?)", (*values[:3], json.dumps(bins)))
 
     def readings(self) -> list[Reading]:
         """By model and month, oldest first."""
-        names = ", ".join(Reading.__dataclass_fields__)
+        *names, _ = Reading.__dataclass_fields__
         with open_book(self._file) as book:
-            found = book.execute(f"select {names} from readings order by model, month, feature")  # noqa: S608
-            return [Reading(*row) for row in found]
+            found = book.execute(
+                f"select {', '.join(names)}, coalesce(bins, '[]') from readings left join bins using (model, month, feature) "  # noqa: S608
+                "order by model, month, feature"
+            )
+            return [
+                replace(Reading(*row), bins=tuple(tuple(one) for one in json.loads(bins))) for *row, bins in found.fetchall()
+            ]
 
     def enter_scores(self, job: str, model: str, file: Path) -> None:
         """Enters the file to which the bank wrote the scores of a job."""
@@ -75,6 +92,26 @@ class Book:
         """Alarms for which a retraining was submitted."""
         with open_book(self._file) as book:
             return {alarm for (alarm,) in book.execute("select alarm from answered")}
+
+    def told(self) -> set[str]:
+        """Alarms of which a command was told."""
+        with open_book(self._file) as book:
+            return {alarm for (alarm,) in book.execute("select alarm from told")}
+
+    def tell(self, alarms: Iterable[str]) -> None:
+        """Enters that a command was told of these."""
+        with open_book(self._file) as book:
+            book.executemany("insert or ignore into told values (?, ?)", [(alarm, time.time()) for alarm in alarms])
+
+    def mature(self, alarms: Mapping[str, int]) -> None:
+        """Enters how many alarms of each kind the newest month has whose outcomes are known: what metrics tell of it."""
+        with open_book(self._file) as book:
+            book.executemany("insert or replace into matured values (?, ?)", alarms.items())
+
+    def matured(self) -> dict[str, int]:
+        """By kind, as it was entered last."""
+        with open_book(self._file) as book:
+            return dict(book.execute("select what, alarms from matured").fetchall())
 
     def answer(self, alarms: Iterable[str], job: str) -> None:
         with open_book(self._file) as book:

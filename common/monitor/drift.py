@@ -64,21 +64,27 @@ def _read(
     before = np.array(known.counts, np.int64)
     rows, m = counts.sum(axis=1), int(before.sum())
     for k, month in enumerate(months):
-        index, chance = _index(known, month, counts[k : k + 1])
+        index, chance, then = _index(known, month, counts[k : k + 1])
+        bins = zip(known.labels(), _shares(then), _shares(counts[k]), strict=True)
         missing = float(counts[k, -1] / max(int(rows[k]), 1))
         share = float(before[-1] / max(m, 1))
-        yield Reading(model, month, name, index, chance, missing, share, int(rows[k]), m)
+        yield Reading(model, month, name, index, chance, missing, share, int(rows[k]), m, tuple(bins))
 
 
-def _index(known: Distribution, month: str, counts: npt.NDArray[np.int64]) -> tuple[float, float]:
-    """The index and what chance explains of it: against all of the training or its months of the same season, if closer.
+def _index(known: Distribution, month: str, counts: npt.NDArray[np.int64]) -> tuple[float, float, npt.NDArray[np.int64]]:
+    """The index, what chance explains of it, and against what: all of the training or its months of the season, if closer.
 
     Without the latter every seasonal column would be an alarm each year.
     """
     season = known.seasons.get(int(month[5:])) if known.seasons else None
-    pairs = [(psi(before, counts), floor(before, counts)) for before in map(np.array, (known.counts, season)) if before.ndim]
-    index, chance = min(pairs, key=lambda pair: float(pair[0][0]))
-    return float(index[0]), float(chance[0])
+    against = [before for before in map(np.array, (known.counts, season)) if before.ndim]
+    found = [(psi(before, counts), floor(before, counts), before) for before in against]
+    index, chance, then = min(found, key=lambda one: float(one[0][0]))
+    return float(index[0]), float(chance[0]), then
+
+
+def _shares(counts: npt.NDArray[np.int64]) -> list[float]:
+    return [round(float(share), 4) for share in counts / max(int(counts.sum()), 1)]
 
 
 def alarms(readings: Iterable[Reading], config: MonitorConfig) -> list[Alarm]:

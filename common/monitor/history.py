@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -53,6 +54,12 @@ class History:
     matured: Sequence[Matured]
     alarms: Sequence[Alarm]
     unread: Sequence[str] = ()
+
+    def newest_matured(self) -> dict[str, int]:
+        """How many alarms of `auc` and `calibration` the newest month has whose outcomes are known; none without one."""
+        newest = max((month.month for month in self.matured), default=None)
+        found = Counter(alarm.what for alarm in self.alarms if alarm.month == newest)
+        return {what: found[what] for what in ("auc", "calibration")} if newest else {}
 
     def as_dict(self) -> dict[str, Any]:
         return {

@@ -12,7 +12,7 @@ from common.disk.words import Lang, words_in
 from common.monitor.book import Reading
 from common.monitor.config import MonitorConfig
 from common.monitor.history import History
-from common.monitor.reference import SCORE
+from common.monitor.reference import MISSING, OTHER, SCORE
 
 _FOLDER = Path(__file__).parent
 _WIDTH, _HEIGHT = 168.0, 36.0
@@ -48,7 +48,10 @@ def make_page(history: History, config: MonitorConfig, *, title: str, when: str,
         title=title,
         when=when,
         score=SCORE,
+        other=OTHER,
+        absent=MISSING,
         alarms=history.alarms,
+        moved=moved(history),
         models=[(model, lines(history, model, config)) for model in sorted({r.model for r in history.readings})],
         matured=history.matured,
         unread=history.unread,
@@ -56,6 +59,13 @@ def make_page(history: History, config: MonitorConfig, *, title: str, when: str,
         width=_WIDTH,
         height=_HEIGHT,
     )
+
+
+def moved(history: History) -> list[Reading]:
+    """The readings with an alarm that tell how rows were spread then and now, the newest month first."""
+    marked = {(alarm.model, alarm.month, alarm.feature) for alarm in history.alarms}
+    found = [r for r in history.readings if r.bins and (r.model, r.month, r.feature) in marked]
+    return sorted(found, key=lambda reading: reading.month, reverse=True)
 
 
 def lines(history: History, model: str, config: MonitorConfig) -> list[Line]:

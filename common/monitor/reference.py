@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from common.errors import DataError
 from common.rows.table import FeatureTable
 
 FILE, SCORE = "reference.json", "(score)"
+OTHER, MISSING = "(other)", "(missing)"  # labels of bins
 _BINS, _LEVELS = 10, 20
 
 Places = npt.NDArray[np.int64]
@@ -35,6 +37,15 @@ class Distribution(StrictModel):
     @property
     def bins(self) -> int:
         return 2 + len(self.edges if self.levels is None else self.levels)
+
+    def labels(self) -> tuple[str, ...]:
+        """What each bin holds, for people: bounds at three figures, levels as they are, then `OTHER` and `MISSING`."""
+        if self.levels is not None:
+            return (*self.levels, OTHER, MISSING)
+        cuts = [f"{edge:.3g}" for edge in self.edges]
+        if not cuts:
+            return "", MISSING
+        return (f"≤ {cuts[0]}", *(f"{low} – {high}" for low, high in pairwise(cuts)), f"> {cuts[-1]}", MISSING)
 
     def places(self, values: npt.NDArray[Any]) -> Places:
         """The bin of each value, (n,)."""

@@ -36,6 +36,9 @@ class Daemon(Protocol):
     async def run(self) -> None:
         """Until cancelled; raises what it cannot recover from."""
 
+    def reload(self) -> None:
+        """Reads anew, at SIGHUP, what of the configuration may change while it runs; what cannot be read changes nothing."""
+
     async def stop(self, reason: str) -> None:
         """Ends running jobs with this cause, tells the others, closes."""
 
@@ -99,6 +102,7 @@ async def _until(
 ) -> None:
     log = logging.getLogger(name)
     daemon = await start(config)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, daemon.reload)
     if ready_file is not None:
         write_private(ready_file, (json.dumps({"port": daemon.port, "pid": os.getpid()}) + "\n").encode())
     log.info("ready%s", f" on port {daemon.port}" if daemon.port else "")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -120,3 +122,39 @@ def test_models_lists_versions_stages_and_moves(config: Path) -> None:
     assert [(m["job"], m["champion"]) for m in listed["moves"]] == [("promote-1", "job-2")]
     shown = run("models", "--config", config).output
     assert "champion" in shown and "promote: job-2" in shown
+
+
+HOOK = """
+import json, pathlib, sys
+seen = pathlib.Path(sys.argv[1])
+seen.write_text(seen.read_text() + sys.stdin.read() + "\\n" if seen.exists() else sys.stdin.read() + "\\n")
+if len(sys.argv) > 2:
+    sys.exit("the mail server is away")
+"""
+
+
+def test_a_command_is_told_of_each_alarm_once_and_again_where_it_failed(config: Path, tmp_path: Path) -> None:
+    book, seen, script = Book(config.parent / "var" / "monitor.sqlite"), tmp_path / "seen", tmp_path / "hook.py"
+    script.write_text(HOOK)
+    words = ("monitor", "--config", config, "--on-alarm")
+    good = f"{sys.executable} {script} {seen}"
+    assert run(*words, good).exit_code == 0 and not seen.exists()  # nothing to tell
+    book.enter("score-1", [DRIFTED])
+    failed = run(*words, f"{good} away")
+    assert failed.exit_code == 2 and "ended with code 1: the mail server is away" in failed.output
+    for times, told in ((2, "1 new alarms told"), (2, ""), (2, "")):
+        done = run(*words, good)
+        assert done.exit_code == 3 and told in done.output and ("told" in done.output) == bool(told)
+        assert len(seen.read_text().splitlines()) == times
+    book.enter("score-2", [replace(DRIFTED, month="2024-03")])
+    assert json.loads(run(*words, good, "--json").stdout)["told"] == 1
+    heard = json.loads(seen.read_text().splitlines()[-1])
+    assert heard["party"] == "grid" and [a["month"] for a in heard["alarms"]] == ["2024-03"]
+    assert heard["alarms"][0]["feature"] == "kwh" and heard["alarms"][0]["limit"] == 0.2
+
+
+@pytest.mark.parametrize("command", ["", "/no/such/program", "'unclosed"])
+def test_a_command_that_cannot_be_run_says_so(command: str, config: Path) -> None:
+    Book(config.parent / "var" / "monitor.sqlite").enter("score-1", [DRIFTED])
+    done = run("monitor", "--config", config, "--on-alarm", command)
+    assert done.exit_code == 2 and "cannot be run" in done.output

@@ -32,7 +32,7 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         pd.DataFrame({"id": ["a"], "x": [1.0]}).to_csv(folder / "t.csv", index=False)
         tls = {"certificate": folder / "x.pem", "key": folder / "x.key", "trust": folder}
-        settings = GridSettings.model_validate(
+        self.settings = settings = GridSettings.model_validate(
             {
                 "tls": tls,
                 "data": folder / "data",
@@ -71,6 +71,30 @@ async def test_a_good_offer_is_accepted_and_the_bank_expected(desk: Desk) -> Non
     await desk.runner.take(stop, desk.send)
     assert not desk.door._arrived and not desk.sent
     await desk.runner.take(stop, desk.send)  # of a job that is not here: nothing
+
+
+async def test_a_dataset_added_to_the_configuration_can_be_asked_for_once_it_is_read_anew(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = desk.settings
+    assert (await desk.offer(plan("new"))).refuse.fault.kind == "PlanError"
+    stricter = before.policy.model_copy(update={"min_rows": 9000})
+    more = before.datasets | {"new": before.datasets["t"]}
+    loose = before.monitor.model_copy(update={"psi": 0.5})
+    with caplog.at_level("INFO"):
+        desk.runner.adopt(before.model_copy(update={"datasets": more, "policy": stricter, "monitor": loose}))
+    assert "the configuration was read anew; datasets: t, new" in caplog.text
+    assert "has a new policy, which takes a restart" in caplog.text
+    assert (await desk.offer(plan("new"), "train-2")).accept.job == "train-2"  # the policy is as it was
+    assert desk.home.monitor.psi == 0.5
+
+
+async def test_a_job_that_was_accepted_keeps_its_dataset(desk: Desk) -> None:
+    await desk.offer(plan())
+    desk.runner.adopt(desk.settings.model_copy(update={"datasets": {}}))
+    kept = desk.runner._jobs["train-1"].dataset
+    assert kept is not None and kept.id == "id"
+    assert (await desk.offer(plan(), "train-2")).refuse.fault.message == "the grid has no dataset 't'"
 
 
 async def test_what_was_offered_is_in_the_partys_own_book(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:

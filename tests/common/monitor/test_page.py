@@ -6,16 +6,19 @@ import math
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bank_party.monitor.config import BankMonitorConfig
 from bank_party.monitor.matured import GradeRate, Matured
+from common.disk.book import open_book
 from common.disk.words import LANGS, Lang, read_words, words_in
 from common.monitor import page as module
+from common.monitor.book import Book
 from common.monitor.config import MonitorConfig
 from common.monitor.drift import Alarm, alarms, observe
 from common.monitor.history import History
-from common.monitor.page import lines, make_page
+from common.monitor.page import lines, make_page, moved
 from common.monitor.reference import SCORE, describe
 from tests.common.monitor.worlds import party, since, split
 
@@ -48,6 +51,28 @@ def test_a_page_names_the_alarm_and_is_whole_by_itself(lang: Lang) -> None:
     assert text.count("<polyline") == 8 and text.count("#c0392b'") == 0 and text.count('fill="#c0392b"') == 1
     for outside in ("://", "<script", "<link", "<img", "url("):
         assert outside not in text
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_a_column_with_an_alarm_shows_its_shares_then_and_now(lang: Lang) -> None:
+    (reading,) = moved(history())
+    then, now = (np.array([bin[k] for bin in reading.bins]) for k in (1, 2))
+    assert reading.feature == "amount" and then.sum() == pytest.approx(1, abs=1e-3) == now.sum()
+    assert now[-2] > 2 * then[-2]  # three times the amount: more rows are above the last bound of then
+    text = make_page(history(), MonitorConfig(), title="grid", when="2026-01-01", lang=lang)
+    assert text.count('<section class="pair">') == 1 and TEXTS[lang]["thennow"] in text and TEXTS[lang]["absentbin"] in text
+    assert f"{100 * now[-2]:.1f} %" in text and f"{reading.bins[-2][0].replace('>', '&gt;')}</td>" in text
+
+
+def test_a_reading_of_an_earlier_release_has_no_shares_and_is_shown_without(tmp_path: Path) -> None:
+    book = Book(tmp_path / "monitor.sqlite")
+    found = history().readings
+    book.enter("score-1", found)
+    assert sorted(book.readings(), key=lambda r: (r.month, r.feature)) == sorted(found, key=lambda r: (r.month, r.feature))
+    with open_book(tmp_path / "monitor.sqlite") as opened:
+        opened.execute("delete from bins")
+    old = History(book.readings(), [], alarms(book.readings(), MonitorConfig()))
+    assert not moved(old) and '<section class="pair">' not in make_page(old, MonitorConfig(), title="g", when="now", lang="en")
 
 
 def test_a_rate_of_few_rows_is_a_dash_and_a_dataset_that_could_not_be_read_is_named() -> None:

@@ -20,11 +20,16 @@ from common.errors import ConfigError, PeerLost
 from common.process.serve import serve_command
 
 class Daemon:
-    port = 7
+    port, anew = 7, 0
+    def reload(self):
+        self.anew += 1
     async def run(self):
         if LOST:
             raise PeerLost("the disk is gone")
         while not os.path.exists(sys.argv[-1]):
+            await asyncio.sleep(0.01)
+        signal.raise_signal(signal.SIGHUP)
+        while not self.anew:
             await asyncio.sleep(0.01)
         signal.raise_signal(signal.SIGTERM)
         await asyncio.Event().wait()
