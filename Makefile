@@ -7,6 +7,7 @@ READY := $(VENV)/.ready
 SPU_PYTHON ?= $(WATTSCORE_BENCH_SPU_PYTHON)
 
 .PHONY: setup demo demo-banks test coverage test-containers check protos bench bench-full lock clean
+.PHONY: setup demo test coverage test-containers check protos bench bench-full bundle lock clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=...") if sys.version_info < (3, 11) else None'
@@ -56,8 +57,16 @@ bench: $(READY)  ## a few minutes of measurements into bench-out/
 bench-full: $(READY)  ## the large sizes too: long, and what does not fit the memory is left out
 	WATTSCORE_BENCH_SPU_PYTHON=$(SPU_PYTHON) $(BIN)/python -m tests.bench full
 
+bundle: $(INSTALLED)  ## bundle-out/: wheels of all that runs, with hashes, for machines like this one that reach no index
+	rm -rf bundle-out build  # what an earlier build left there would go into the wheel
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir bundle-out .
+	rm -rf build
+	$(BIN)/python -m pip download --quiet --only-binary :all: -c constraints.txt --dest bundle-out "$$(ls bundle-out/wattscore-*.whl)[excel]"
+	$(BIN)/python deploy/offline/requirements.py bundle-out > bundle-out/requirements.txt
+
 lock: $(READY)  ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 clean:
 	rm -rf $(VENV) demo-out demo-banks-out bench-out .coverage
+	rm -rf $(VENV) demo-out bench-out bundle-out .coverage
