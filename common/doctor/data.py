@@ -17,12 +17,14 @@ from common.party import Party
 from common.plan.predeal import PredealPlan
 from common.plan.read import AnyPlan
 from common.plan.request import Plan
+from common.plan.train import TrainPlan
 from common.process.settings import CoordinatorSettings
 from common.rows.dataset import DatasetConfig, check_declared
 from common.rows.extent import Extent, extent_of
 from common.rows.featurefile import declared
 from common.rows.tablefile import TableFile
 from common.stages.offer import check_offer
+from common.stages.split import MIXED
 
 _MIB = 1 << 20
 _BASE = 240 * _MIB  # a daemon that has run a small job
@@ -63,6 +65,8 @@ def check_plan(plan: AnyPlan, settings: PartySettings, party: Party) -> Finding:
             check_offer(plan, party, settings.datasets, settings.policy)
     except WattScoreError as error:
         return failed("plan", error)
+    if isinstance(plan, TrainPlan) and plan.mixes_enterprises:
+        return warned("plan", f"this side would accept it, but {MIXED}", 'Set by = "enterprise" or "time" in [split].')
     return passed("plan", "this side would accept it")
 
 

@@ -12,11 +12,22 @@ from rich.markup import escape
 from rich.table import Table
 
 from common.config import validate
+from common.errors import DataError
 from common.records.schema import Schema, schema
 from common.records.schema_cli import STRICT
 from common.rows.declare import DatasetConfig
 from common.rows.tablefile import TableFile
-from common.trial.heads import LEAST, Keys, candidates, key_names, open_files, parse_words, read_keys
+from common.trial.heads import (
+    LEAST,
+    Keys,
+    candidates,
+    key_names,
+    open_files,
+    parse_missing,
+    parse_words,
+    read_keys,
+    with_option,
+)
 
 _FILE = click.Path(exists=True, path_type=Path)
 _MOST = 5  # columns of a side that are tried as keys
@@ -30,6 +41,7 @@ _MOST = 5  # columns of a side that are tried as keys
 @click.option("--bank-key", help="The bank's.")
 @click.option("--label", help="The bank's column of outcomes.")
 @click.option("--label-values", help="What its words mean: 是=1,否=0.")
+@click.option("--missing", help="Further words that mean missing, in either file: --missing=-,N/A.")
 @click.option("--period", help="The column of months in both, if rows are (enterprise, month).")
 @click.option("--strict", is_flag=True, help="Exit code 3 if a column is the label in all but name, or known only after it.")
 def check(
@@ -40,6 +52,7 @@ def check(
     bank_key: str | None,
     label: str | None,
     label_values: str | None,
+    missing: str | None,
     period: str | None,
     strict: bool,
 ) -> None:
@@ -50,14 +63,18 @@ def check(
         return
     names = key_names(key, grid_key, bank_key)
     raw: dict[str, dict[str, Any]] = {
-        side: {"path": path.resolve(), "id": names[side][0], "period": period} for side, path in paths.items()
+        side: {"path": path.resolve(), "id": names[side][0], "period": period, "missing": parse_missing(missing)}
+        for side, path in paths.items()
     }
     if label:
         raw["bank"] |= {"label": label, "label_values": parse_words(label_values)}
     tables = {side: validate(DatasetConfig, entry, str(paths[side])) for side, entry in raw.items()}
     files = open_files(tables, {f"{side}.id": option for side, (_, option) in names.items()})
     keys = read_keys(files, tables, [])
-    found = {side: schema(entry, str(paths[side])) for side, entry in raw.items()}
+    try:
+        found = {side: schema(entry, str(paths[side])) for side, entry in raw.items()}
+    except DataError as error:
+        raise with_option(error) from None
     for side, one in found.items():
         _print(side, paths[side], one, console)
     _print_keys(keys, console)

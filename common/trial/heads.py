@@ -24,6 +24,7 @@ from common.rows.tablefile import TableFile
 
 LEAST, SMALL = 1000, 20  # min_matched: the default, and with --allow-small
 _SHOWN = 12  # columns that an error lists
+_NEAR = 0.5  # of letters that are alike: names of two characters are near by one
 _EXAMPLES = 2  # ids of each side, masked
 _SAMPLED = 20_000  # ids of a side whose forms are counted
 _OTHER = {"grid": "bank", "bank": "grid"}
@@ -71,7 +72,7 @@ def open_files(tables: Mapping[str, DatasetConfig], options: Mapping[str, str]) 
 
 def _lacks(files: Mapping[str, TableFile], side: str, column: str, option: str) -> DataError:
     here, there = files[side].header, files[_OTHER[side]].header if _OTHER[side] in files else []
-    near = difflib.get_close_matches(column, here, n=2) or [c for c in here if c.casefold() == column.casefold()]
+    near = difflib.get_close_matches(column, here, n=2, cutoff=_NEAR) or [c for c in here if c.casefold() == column.casefold()]
     shown = ", ".join(map(repr, here[:_SHOWN])) + (f" and {len(here) - _SHOWN} more" if len(here) > _SHOWN else "")
     text = f"{files[side].label}: no column {column!r} ({option}). It has {shown}"
     if near:
@@ -132,6 +133,18 @@ def parse_words(text: str | None) -> dict[str, int]:
             raise ConfigError(f"--label-values: {part!r} is not like 是=1", remedy="Write --label-values 是=1,否=0.")
         found[word] = int(value)
     return found
+
+
+def parse_missing(text: str | None) -> list[str]:
+    """`-,N/A` as a list of words that mean missing."""
+    return [word.strip() for word in text.split(",") if word.strip()] if text else []
+
+
+def with_option(error: DataError) -> DataError:
+    """The same error, whose remedy also says what stands for the key `missing` of a configuration where there is none."""
+    if "`missing`" in error.remedy:
+        error.remedy += " Here: --missing=-,N/A, for words that mean missing in either file."
+    return error
 
 
 def key_names(key: str | None, grid_key: str | None, bank_key: str | None) -> dict[str, tuple[str, str]]:

@@ -15,6 +15,7 @@ from common.rows.declare import DatasetConfig
 if TYPE_CHECKING:
     from common.trial.run import TrialOptions
 
+_TWICE = 64 << 20  # bytes of a table that is read here before the daemons read it
 _FILE = click.Path(exists=True, path_type=Path)
 
 
@@ -32,6 +33,7 @@ _FILE = click.Path(exists=True, path_type=Path)
 @click.option("--bank-key", help="The bank's.")
 @click.option("--label", required=True, help="The bank's column of outcomes: 1, 0, or empty where not known yet.")
 @click.option("--label-values", help="What its words mean: 是=1,否=0.")
+@click.option("--missing", help="Further words that mean missing, in either file: --missing=-,N/A.")
 @click.option("--period", help="The column of months in both, if rows are (enterprise, month).")
 @click.option("--test", default=0.3, show_default=True, help="Share of rows held out.")
 @click.option("--seed", default=42, show_default=True, help="Of the split.")
@@ -79,23 +81,26 @@ def options_of(
     bank_key: str | None,
     label: str,
     label_values: str | None,
+    missing: str | None,
     **given: Any,
 ) -> TrialOptions:
     """The options of the command, once the grid's file and each bank's are known to go together. Raises what is wrong.
 
     bank: a file, or of several banks each one's.
     """
-    from common.trial.heads import LEAST, SMALL, check_files, key_names, parse_words
+    from common.trial.heads import LEAST, SMALL, check_files, key_names, parse_missing, parse_words
 
     names = key_names(key, grid_key, bank_key)
     outcome = {"label": label, "label_values": parse_words(label_values)}
+    shared = {"period": given["period"], "missing": parse_missing(missing)}
     first, *more = [bank] if isinstance(bank, Path) else bank
     paths = {"grid": grid, "bank": first} | {f"bank-{k}": path for k, path in enumerate(more, 2)}
-    datasets = _datasets(paths, names, given["period"], outcome)
+    datasets = _datasets(paths, names, shared, outcome)
     options = {f"{side}.id": option for side, (_, option) in names.items()}
     for name in paths.keys() - {"grid"}:
         pair = {"grid": datasets["grid"], "bank": datasets[name]}
         check_files(pair, options, SMALL if given["allow_small"] else LEAST)
+    _read_whole(datasets)
     from common.trial.run import TrialOptions  # what this takes is loaded once the files are known to go together
 
     return TrialOptions(datasets=datasets, **given)
@@ -123,7 +128,7 @@ def run_options(options: TrialOptions) -> None:
 
 
 def _datasets(
-    paths: dict[str, Path], names: dict[str, tuple[str, str]], period: str | None, outcome: dict[str, Any]
+    paths: dict[str, Path], names: dict[str, tuple[str, str]], shared: dict[str, Any], outcome: dict[str, Any]
 ) -> dict[str, DatasetConfig]:
     """By party; raises ConfigError for names that no column can have."""
     from common.config import validate
@@ -131,9 +136,25 @@ def _datasets(
     found = {}
     for side, path in paths.items():
         role = "grid" if side == "grid" else "bank"
-        raw = {"id": names[role][0], "period": period, **(outcome if role == "bank" else {}), **_declaration(path)}
+        raw = {"id": names[role][0], **shared, **(outcome if role == "bank" else {}), **_declaration(path)}
         found[side] = validate(DatasetConfig, raw, f"--{role} {path}" if role != side else f"--{side}")
     return found
+
+
+def _read_whole(datasets: dict[str, DatasetConfig]) -> None:
+    """Raises what the daemons would once they run, of tables small enough to be read twice: a cell that is no number."""
+    from common.errors import DataError
+    from common.party import Party
+    from common.rows.dataset import read_table
+    from common.trial.heads import with_option
+
+    for side, config in datasets.items():
+        if config.path is None or not config.path.is_file() or config.path.stat().st_size > _TWICE:
+            continue
+        try:
+            read_table(config, name=config.path.name, party=Party.GRID if side == "grid" else Party.BANK)
+        except DataError as error:
+            raise with_option(error) from None
 
 
 def _declaration(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from common.daemon.settings import PartySettings
-from common.doctor.data import check_datasets, dealer_needs, job_memory, party_needs
+from common.doctor.data import check_datasets, check_plan, dealer_needs, job_memory, party_needs
 from common.doctor.finding import Status, free_disk, free_memory
 from common.party import Party
 from common.plan.predeal import PredealPlan
@@ -102,3 +102,20 @@ def test_needs_are_those_of_the_plans_dataset_or_of_the_largest(tmp_path: Path) 
 def test_this_machine_has_some_of_both(tmp_path: Path) -> None:
     assert free_disk(tmp_path / "not" / "yet") > MIB
     assert free_memory() > MIB
+
+
+@pytest.mark.parametrize(("by", "status"), [("row", Status.WARN), ("enterprise", Status.PASS), ("time", Status.PASS)])
+def test_a_plan_that_splits_months_of_an_enterprise_by_row_is_warned_of(by: str, status: Status, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,month\n")
+    settings = PartySettings.model_validate(
+        {
+            "tls": {"certificate": "c", "key": "k", "trust": "t"},
+            "data": tmp_path,
+            "coordinator": {"identity": "wattscore://neutral/coordinator", "address": "n:1"},
+            "peer": {"identity": "wattscore://acme/grid-party"},
+            "datasets": {"t": {"path": tmp_path / "t.csv", "id": "id", "period": "month", "label": "y"}},
+        }
+    )
+    raw = {"keys": ["id", "period"], "grid": {"dataset": "t"}, "bank": {"dataset": "t"}, "split": {"by": by}}
+    found = check_plan(TrainPlan.model_validate(raw), settings, Party.BANK)
+    assert found.status is status and ("both train and test" in str(found)) == (by == "row")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def run(command: str, folder: Path, *words: str) -> Result:
         (("--grid-key", "cod", "--bank-key", "企业代码", "--label", "逾期"), "Nearest: 'code'"),
         (("--grid-key", "code", "--bank-key", "企业代码", "--label", "逾期_"), "Nearest: '逾期'"),
         (("--grid-key", "code", "--bank-key", "企业代码", "--label", "kwh"), "grid.csv has it: are the two files swapped?"),
+        (("--grid-key", "code", "--bank-key", "企业代码", "--label", "逾其"), "Nearest: '逾期'"),
         (("--grid-key", "code", "--bank-key", "企业代码", "--label", "备注"), "column '备注': "),
         (("--grid-key", "kwh", "--bank-key", "企业代码", "--label", "逾期"), "no id is common to both files"),
         (("--grid-key", "code", "--label", "逾期"), "no column of ids for the bank. Give --key for both, or --bank-key"),
@@ -103,3 +105,19 @@ def test_words_and_names_of_options() -> None:
     assert key_names("k", None, "b") == {"grid": ("k", "--key"), "bank": ("b", "--bank-key")}
     with pytest.raises(ConfigError, match="no column of ids for the grid"):
         key_names(None, None, "b")
+
+
+@pytest.mark.parametrize("command", ["check", "try"])
+def test_a_cell_that_is_no_number_is_told_before_anything_starts_with_an_option_that_mends_it(
+    command: str, tables: Path
+) -> None:
+    file = tables / "grid.csv"
+    file.write_text(
+        re.sub(r"^(e0015\d),\d+", r"\1,-", re.sub(r"^(e0016\d),\d+", r"\1,N/A", file.read_text(), flags=re.M), flags=re.M)
+    )
+    words = (*GOOD, "--label-values", "是=1,否=0")
+    said = run(command, tables, *words)
+    assert said.exit_code == 2 and "column 'kwh'" in said.output and "--missing=-,N/A" in said.output
+    mended = run(command, tables, *words, "--missing=-,N/A")
+    assert "column 'kwh'" not in mended.output
+    assert mended.exit_code == 0 if command == "check" else "a trial has been started" in str(mended.exception)
