@@ -36,7 +36,7 @@ def rows(text: str) -> list[list[str]]:
 # Pages whose commands `tests/scenarios/end_to_end/test_pages.py` types, in this order: what comes later needs what came before.
 TYPED = [
     "common/records/README.md", "deploy/README.md", "README.md", "common/trial/README.md", "common/stages/README.md",
-    "bank_party/README.md", "grid_party/README.md",
+    "bank_party/README.md", "grid_party/README.md", "deploy/MONTHLY.md",
 ]  # fmt: skip
 
 # Commands of pages that it does not type, and what runs them: a file, and a word of it.

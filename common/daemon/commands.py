@@ -16,7 +16,7 @@ from rich.table import Column, Table
 
 from common.client.client import Client
 from common.daemon.seat import S, Seat
-from common.disk.files import write_private
+from common.disk.files import make_folder, write_private
 from common.disk.folder import Name
 from common.disk.words import LANGS, Lang
 from common.errors import ConfigError, PlanError
@@ -96,6 +96,7 @@ def monitor_command(seat: Seat[S, Any], read: Callable[[S], History]) -> click.C
         history = read(settings)
         if out is not None:
             page = make_page(history, settings.monitor, title=config.stem, when=_when(time.time()), lang=lang)
+            make_folder(out.resolve().parent)
             write_private(out, page.encode())
         book = Book(settings.data / Name.HISTORY)
         book.mature(history.newest_matured())
@@ -164,15 +165,24 @@ def report_command(seat: Seat[Any, Any], make: Make) -> click.Command:
         help="Its language; both: with a switch.",
     )
     def report(job: str, config: Path, out: Path, lang: Choice) -> None:
-        """Write the report of a training JOB for review and signature, its tables as JSON and CSV beside it."""
+        """Write the report of a training JOB, or of the champion, for review, its tables as JSON and CSV beside it."""
         from common.report.write import beside, write_report  # loads what draws: the other commands need not wait for it
 
         settings = seat.load(config)
+        job = _champion(settings.data) if job == "champion" else job
+        make_folder(out.resolve().parent)
         write_report(make(settings.data, job, lang, settings.card), out)
         text, folder = beside(out)
         click.echo(f"{out}: open it in a browser, print it to sign it; its tables are in {text} and {folder}/")
 
     return report
+
+
+def _champion(data: Path) -> str:
+    job = Registry(data / Name.REGISTRY).champion
+    if job is None:
+        raise ConfigError("there is no champion here", remedy="Promote a model, or name a training job.")
+    return job
 
 
 def verify_command(seat: Seat[Any, Any], make: Make) -> click.Command:

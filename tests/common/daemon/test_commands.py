@@ -158,3 +158,8 @@ def test_a_command_that_cannot_be_run_says_so(command: str, config: Path) -> Non
     Book(config.parent / "var" / "monitor.sqlite").enter("score-1", [DRIFTED])
     done = run("monitor", "--config", config, "--on-alarm", command)
     assert done.exit_code == 2 and "cannot be run" in done.output
+
+
+def test_a_report_of_the_champion_needs_one(config: Path) -> None:
+    done = run("report", "champion", "--config", config, "--out", config.parent / "pages" / "report.html")
+    assert done.exit_code == 2 and "there is no champion here" in done.output and not (config.parent / "pages").exists()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from common.daemon.settings import PartySettings, check_separate
-from tests.pages import headings
+from tests.pages import command_lines, headings
 from tests.scenarios.separate.pages import ROLES, blocks, page
 from tests.source import ROOT
 from tests.test_docs import MODELS, check_command, load, sample
@@ -95,7 +95,7 @@ def test_a_unit_is_hardened_and_runs_the_right_command(role: str) -> None:
 
 def settings(unit: str) -> str:
     """All that units have in common: everything but what they are called and run."""
-    return re.sub(r"^(#|Description=|ExecStart=).*$", "", unit, flags=re.MULTILINE)
+    return re.sub(r"^(#|Description=|ExecStart=|ExecReload=).*\n", "", unit, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -111,6 +111,25 @@ def test_systemd_takes_a_unit_and_finds_it_little_exposed(role: str, tmp_path: P
     exposed = subprocess.run(command, capture_output=True, text=True)
     if "unrecognized option" not in exposed.stderr and "invalid option" not in exposed.stderr:
         assert exposed.returncode == 0, exposed.stdout[-300:]
+
+
+@pytest.mark.parametrize("role", ["grid", "bank"])
+def test_a_monthly_unit_runs_what_the_page_says_and_systemd_takes_it_with_its_timer(role: str, tmp_path: Path) -> None:
+    page = (DEPLOY / "MONTHLY.md").read_text(encoding="utf-8")
+    (section,) = [part for part in page.split("\n## ") if part.startswith(f"At the {role}")]
+    unit, timer = (DEPLOY / role / f"{role}-month.{kind}" for kind in ("service", "timer"))
+    said = unit.read_text(encoding="utf-8")
+    assert re.findall(r"^ExecStart=/opt/wattscore/bin/(.*)$", said, re.MULTILINE) == list(command_lines(section))
+    daemon = (DEPLOY / role / f"{COMMAND[role]}.service").read_text(encoding="utf-8")
+    asked = re.findall(r"^(?:Protect|Private|Restrict|No|System|Lock|Keyring|Capab|User|Group|UMask).*$", daemon, re.MULTILINE)
+    assert len(asked) > 20 and [line for line in asked if line not in said] == []
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze here")
+    (tmp_path / unit.name).write_text(re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", said, flags=re.MULTILINE))
+    shutil.copy(timer, tmp_path)
+    words = ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / file.name) for file in (unit, timer))]
+    found = subprocess.run(words, capture_output=True, text=True)
+    assert [line for line in found.stderr.splitlines() if f"{role}-month" in line] == []
 
 
 # Compose and Kubernetes
