@@ -9,6 +9,7 @@ from typing import Any
 from tests.vectors import basics
 from tests.vectors.form import FOLDER, text
 from tests.vectors.jobs import jobs
+from tests.vectors.network import networks
 from tests.vectors.training import trainings
 
 FILES: dict[str, Callable[[], Any]] = {
@@ -16,6 +17,7 @@ FILES: dict[str, Callable[[], Any]] = {
     "links.json": basics.links,
     "truncations.json": basics.truncations,
     "trainings.json": trainings,
+    "networks.json": networks,
     "splits.json": basics.splits,
     "matches.json": basics.matches,
     "frames.json": basics.frames,

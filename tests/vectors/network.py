@@ -1,0 +1,50 @@
+"""The vectors of a small training of a network: both parties' rows and first weights in, every message, all shares out."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+
+from common.learn.network.deal import NetworkDemand, deal_training
+from common.learn.network.train import train
+from common.learn.network.weights import Weights, begin
+from common.mpc.correlations.dealt import DealtCorrelations
+from common.mpc.dealer import Dealer
+from common.mpc.session import Session
+from common.party import Party
+from common.plan.network import Network
+from tests.common.learn.network.problems import Problem, plan_of
+from tests.peers import NONCES, Trio, coordinate
+from tests.vectors.basics import DEALT, SEEDS
+from tests.vectors.form import stored, whole
+
+SECTION = Network(hidden=2, epochs=2, batch=5, seed=7)
+
+
+def networks() -> dict[str, Any]:
+    """Section 15: two steps over batches of five rows, one span each."""
+    return {"seeds": {p.value: s.hex() for p, s in SEEDS.items()}, "cases": [asyncio.run(_training(Problem.made(6, seed=6)))]}
+
+
+async def _training(problem: Problem) -> dict[str, Any]:
+    trio = Trio(seed=0)
+    trio.dealer = Dealer(dict(trio.to_party), iter(DEALT.values()).__next__, nonces=NONCES)
+    inputs = {party: problem.inputs(SECTION, party) for party in Party}
+
+    async def side(session: Session, correlations: DealtCorrelations) -> Weights:
+        return await train(session, correlations, inputs[session.party])
+
+    plan = plan_of(SECTION)
+    shares = await coordinate(trio, side, more={NetworkDemand: lambda prg, demand: deal_training(prg, demand, plan, 1 << 30)})
+    first = {p: begin(SECTION.seed, p, 3, 3, SECTION.hidden, problem.label if p is Party.BANK else None) for p in Party}
+    return {
+        "section": SECTION.model_dump(mode="json"),
+        "x": {p.value: stored(np.asarray(inputs[p].own[:]).astype(np.int64).view(np.uint64)) for p in Party},
+        "label": stored(problem.label.astype(np.uint64)),
+        "start": {p.value: stored(first[p].joined(p)) for p in Party},
+        "dealt": {p.value: whole(trio.to_party[p].log[1:]) for p in Party},
+        "sent": {p.value: whole(trio.peer[p].log) for p in Party},
+        "weights": {p.value: stored(shares[p].joined(p)) for p in Party},
+    }
