@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from common.disk.scratch import Scratch
+from common.errors import PolicyError
 from common.features.bins import BinnedColumn
 from common.features.fit import FittedPreparation
 from common.features.options import Preparation
-from common.learn.diary import Diary
+from common.learn.diary import Diary, Progress
 from common.mpc.correlations.asked import Correlations, Demand
 from common.mpc.cost import Cost
 from common.mpc.fixedpoint import Reals
@@ -202,10 +203,22 @@ class Resumable(Protocol):
 async def train(
     task: Task, session: Session, correlations: Correlations, scratch: Scratch | None = None, diary: Diary | None = None
 ) -> Trained:
-    """Trains together with the other party, from where the diary begins if the task can."""
-    if diary is None or not isinstance(task, Resumable):
+    """Trains together with the other party, from where the diary begins if the task can.
+
+    Raises PolicyError where it cannot, and the training was through: what followed may have been told, and would be once more.
+    """
+    if diary is None:
         return await task.train(session, correlations, scratch)
-    return await task.resume(session, correlations, scratch, diary)
+    if isinstance(task, Resumable):
+        return await task.resume(session, correlations, scratch, diary)
+    if diary.begin is not None:
+        raise PolicyError(
+            "the job was interrupted after its training, which a model of this kind does not go on from",
+            remedy="Submit it again.",
+        )
+    trained = await task.train(session, correlations, scratch)
+    await diary.enter(Progress(1, 1, {}))
+    return trained
 
 
 def opens_once(learner: object, section: Section) -> bool:

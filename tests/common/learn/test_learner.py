@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common.errors import PeerProtocolError
+from common.errors import PeerLost, PeerProtocolError, PolicyError
 from common.learn import dealings, learners
 from common.learn.learner import Size
 from common.learn.linear.learner import Linear
@@ -19,6 +19,7 @@ from common.party import Party
 from common.plan.linear import Model
 from common.plan.section import Section
 from tests.common.learn.means import ROW, Means, MeansLearner, MeansPlan
+from tests.common.stages.breaking import Breaking, broken_off
 from tests.common.stages.companies import Companies, frames
 from tests.test_imports import MODULES, Module, is_of, sources
 
@@ -67,6 +68,37 @@ async def test_its_training_sends_what_it_states(tmp_path: Path) -> None:
     for party in Party:
         sent = at.trio.session[party].traffic.sent
         assert sum(sent.get(kind, 0) for kind in kinds) == MeansLearner().cost(party, Means(), size).peer_sent
+
+
+@pytest.mark.usefixtures("rows")
+async def test_one_that_says_no_state_begins_its_training_anew_and_goes_back_behind_nothing(tmp_path: Path) -> None:
+    """Once a training is through scores may be told of its model; another one would tell of the same rows once more."""
+    at = companies(tmp_path)
+    at.new_trio = Breaking
+    await at.run("job-0", plan(at))
+    kinds = [label.kind for label, _ in at.trio.peer[Party.GRID].log]
+    training, scoring = (kinds.index(kind) + 1 for kind in (Kind.MASKED_MATRIX, Kind.TEST_SCORES))
+    assert await broken_off(at, plan(at), Party.GRID, training)
+    Breaking.at = scoring - kinds.index(Kind.SHAPE)  # the order of rows is there already, so it sends fewer
+    try:
+        with pytest.raises(PeerLost):
+            await at.run("job-1", plan(at), attempt=1)
+    finally:
+        Breaking.at = 0
+    with pytest.raises(PolicyError, match="the job was interrupted after its training"):
+        await at.run("job-1", plan(at), attempt=2)
+
+
+@pytest.mark.usefixtures("rows")
+async def test_one_that_was_interrupted_while_training_ends_well(tmp_path: Path) -> None:
+    at = companies(tmp_path)
+    at.new_trio = Breaking
+    await at.run("job-0", plan(at))
+    kinds = [label.kind for label, _ in at.trio.peer[Party.GRID].log]
+    assert await broken_off(at, plan(at), Party.GRID, kinds.index(Kind.MASKED_MATRIX) + 1)
+    trained = await at.run("job-1", plan(at), attempt=1)
+    measured = trained[Party.BANK].evaluation
+    assert measured is not None and measured.joint.auc > measured.bank_only.auc + 0.1
 
 
 async def test_without_its_row_the_dealer_deals_nothing_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,35 +14,15 @@ import pytest
 from bank_party.judge.evaluation import Evaluation
 from common.disclosure import Opened
 from common.disk.folder import Name
-from common.errors import DataError, PeerLost, PolicyError
+from common.errors import DataError, PolicyError
 from common.home.unfinished import Points
 from common.learn.linear import course as linear
-from common.mpc.session import Array, MemoryChannel, Round, Session, memory_pair
+from common.mpc.session import MemoryChannel, Session, memory_pair
 from common.party import Party
 from common.stages.course import Course, Point
+from tests.common.stages.breaking import Breaking, broken_off
 from tests.common.stages.companies import Companies, frames
-from tests.peers import Trio
 from tests.scenarios.kill.masks import Sent, twice
-
-
-class Breaking(Trio):
-    """A trio in which one party's line breaks before it sends its array number `at`; 0: never."""
-
-    whose, at = Party.BANK, 0
-
-    def __init__(self, allowed: frozenset[Opened]) -> None:
-        super().__init__(allowed)
-        line, left = self.peer[self.whose], self.at
-        send = line.send
-
-        async def breaks(round: Round, values: Array) -> None:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                raise PeerLost("the line broke")
-            await send(round, values)
-
-        line.send = breaks  # type: ignore[method-assign]
 
 
 @pytest.fixture
@@ -56,13 +36,8 @@ def companies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Compa
 
 async def broken(companies: Companies, plan: Any, whose: Party, at: int) -> dict[Party, list[Sent]]:
     """What each party has sent of a job that is broken off there; empty where it comes to its end before."""
-    Breaking.whose, Breaking.at = whose, at
-    try:
-        await companies.run("job-1", plan)
-    except PeerLost:
+    if await broken_off(companies, plan, whose, at):
         return {party: sent(companies, party, 0) for party in Party}
-    finally:
-        Breaking.at = 0
     return {}
 
 
