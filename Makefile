@@ -6,8 +6,7 @@ INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 SPU_PYTHON ?= $(WATTSCORE_BENCH_SPU_PYTHON)
 
-.PHONY: setup demo demo-banks test coverage test-containers check protos bench bench-full lock clean
-.PHONY: setup demo test coverage test-containers check protos bench bench-full bundle lock clean
+.PHONY: setup demo demo-banks test coverage test-containers check protos bench bench-full bundle lock clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=...") if sys.version_info < (3, 11) else None'
@@ -68,5 +67,4 @@ lock: $(READY)  ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 clean:
-	rm -rf $(VENV) demo-out demo-banks-out bench-out .coverage
-	rm -rf $(VENV) demo-out bench-out bundle-out .coverage
+	rm -rf $(VENV) demo-out demo-banks-out bench-out bundle-out .coverage
