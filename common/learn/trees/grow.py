@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
+from common.learn.diary import Diary
+from common.learn.trees import course
 from common.learn.trees.forest import Forest
 from common.learn.trees.masks import LINK, Labels, Short, TreeMasks, dealt_arrays, link_words
 from common.learn.trees.tree import Thresholds, Tree, TreeGrower, Vectors, remask
@@ -27,9 +30,14 @@ class _Arrivals:
     """Dealt arrays in the order in which they are dealt, for trees side by side that ask for them in another."""
 
     def __init__(self, source: Source, forest: Forest) -> None:
-        self._source, self._coming = source, dealt_arrays(source.party, forest)
+        self._source, self._forest, self._coming = source, forest, dealt_arrays(source.party, forest)
         self._kept: dict[Round, Words] = {}
         self._turn = asyncio.Lock()
+
+    async def skip(self, groups: Sequence[range]) -> None:
+        """Takes what was dealt for these trees, the first ones, and drops it."""
+        for _, (label, size) in zip(dealt_arrays(self._source.party, self._forest, groups), self._coming, strict=False):
+            await self._source.fetch(label.kind, label.number, size)
 
     async def fetch(self, kind: Kind, number: int, shape: tuple[int, ...]) -> Words:
         """shape: as `dealt_arrays` has it for this array."""
@@ -58,14 +66,21 @@ class Grower:
         self._party = session.party
         self._u: Short = np.full(forest.rows, start & 0xFFFF, np.uint16)
         self._theirs = np.empty((0, forest.rows), np.int32)
-        self._arrivals = Source(source.party, source.prg, _Arrivals(source, forest).fetch)
+        self._coming = _Arrivals(source, forest)
+        self._arrivals = Source(source.party, source.prg, self._coming.fetch)
 
-    async def grow(self) -> list[Tree]:
-        """All trees: 6 depth + 4 rounds for as many as are grown side by side."""
-        await self._share_thresholds()
+    async def grow(self, diary: Diary) -> list[Tree]:
+        """All trees, or those that are left: 6 depth + 4 rounds for as many as are grown side by side."""
         forest, found = self._forest, list[Tree]()
+        if diary.begin is not None:
+            before = course.grown(diary.begin, forest)
+            found, self._u = before.trees, before.u
+            await self._coming.skip([group for group in forest.groups() if group.start < len(found)])
+        await self._share_thresholds()
         thresholds = Thresholds(self._below, self._theirs)
         for group in forest.groups():
+            if group.start < len(found):
+                continue
             root = await self._root(group[0])
 
             async def one(tree: int, rounds: Rounds, root: Vectors = root) -> tuple[Tree, Short]:
@@ -74,6 +89,7 @@ class Grower:
             for tree, leaf in await Lockstep(self._session, len(group)).run([partial(one, tree) for tree in group]):
                 found.append(tree)
                 self._u += leaf
+            await course.enter(diary, forest, course.Grown(found, self._u))
             self._session.reporter.progress(group.stop, forest.shape.trees)
         return found
 

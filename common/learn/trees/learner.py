@@ -9,8 +9,9 @@ import numpy as np
 
 from common.disk.scratch import Scratch
 from common.features.options import Preparation
+from common.learn.diary import Diary, Forgetful
 from common.learn.learner import Ahead, Basis, Half, Matched, Packed, Size, Telling
-from common.learn.trees import cost
+from common.learn.trees import cost, course
 from common.learn.trees.deal import BLOCK_ROWS, TreeScoreDemand, TreesDemand
 from common.learn.trees.design import Prepared, below, prepare
 from common.learn.trees.forest import U_SCALE, Forest, Shape
@@ -75,18 +76,30 @@ class TreesTask:
         return replace(self, size=size)
 
     async def train(self, session: Session, correlations: Correlations, scratch: Scratch | None = None) -> TreesTrained:
+        return await self.resume(session, correlations, scratch, Forgetful())
+
+    async def resume(self, session: Session, correlations: Correlations, scratch: Scratch | None, diary: Diary) -> TreesTrained:
         forest, party = make_forest(self.section, self.size), self.prepared.party
+        if diary.begin is not None and diary.begin.done == diary.begin.steps:
+            return TreesTrained(self.prepared, course.grown(diary.begin, forest).trees, self._start)
         source = await correlations.source(TreesDemand(self.size.rows, self.size.grid_columns, self.size.bank_columns))
         places = sampled(self.rows.train_rows, self.section)
         matrix = await session.compute(lambda: self._below(forest, places), forest.rows * forest.count(party))
-        label, start = None, 0
+        label = None
         if self.rows.table.label is not None:
-            known = self.rows.table.label[: self.rows.train_rows]
             label = np.zeros(forest.rows, np.bool_)
-            label[: len(places)] = known[places] > 0
-            start = round(float(np.log(known.mean() / (1.0 - known.mean()))) * 2**U_SCALE)
-        grown = await Grower(session, source, forest, matrix, label, start, len(places)).grow()
-        return TreesTrained(self.prepared, grown, start)
+            label[: len(places)] = self.rows.table.label[: self.rows.train_rows][places] > 0
+        grown = await Grower(session, source, forest, matrix, label, self._start, len(places)).grow(diary)
+        return TreesTrained(self.prepared, grown, self._start)
+
+    @property
+    def _start(self) -> int:
+        """The first u, in steps of 2^-11: at the bank the logit of its overdue rate, which the grid does not hear."""
+        if self.rows.table.label is None:
+            return 0
+        rate = float(self.rows.table.label[: self.rows.train_rows].mean())
+        start: int = round(float(np.log(rate / (1.0 - rate))) * 2**U_SCALE)
+        return start
 
     def _below(self, forest: Forest, places: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Own thresholds' rows, (thresholds, rows): to spare are zeros after the rows, and the first thresholds once more."""

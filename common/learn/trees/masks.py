@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,10 +148,15 @@ class Labels:
 LINK, MOMENTS, MOVE, LEAVES, CHOICE = range(5)
 
 
-def dealt_arrays(party: Party, forest: Forest) -> Iterator[tuple[Round, tuple[int, ...]]]:
-    """Label and shape of each array of words that a party is dealt for a training, in the order of its use."""
+def dealt_arrays(
+    party: Party, forest: Forest, groups: Sequence[range] | None = None
+) -> Iterator[tuple[Round, tuple[int, ...]]]:
+    """Label and shape of each array of words that a party is dealt for a training, in the order of its use.
+
+    groups: of trees side by side; default: all.
+    """
     labels, depth = Labels(forest), forest.shape.depth
-    for group in forest.groups():
+    for group in forest.groups() if groups is None else groups:
         yield labels.of(group[0], 0, LINK), (link_words(forest),)
         for level in range(depth):
             for tree in group:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from common.learn.diary import Forgetful
 from common.learn.trees.deal import Growing
 from common.learn.trees.forest import Forest, Shape
 from common.learn.trees.grow import Grower
@@ -48,7 +50,9 @@ def make_problem(rows: int = 3000, grid: int = 4, bank: int = 3, cuts: int = 7, 
     return Problem({Party.GRID: np.concatenate(below[:grid]), Party.BANK: np.concatenate(below[grid:])}, label)
 
 
-async def grow(trio: Trio, problem: Problem, forest: Forest, real: int | None = None) -> dict[Party, list[Tree]]:
+async def grow(
+    trio: Trio, problem: Problem, forest: Forest, real: int | None = None, diaries: dict[Party, Any] | None = None
+) -> dict[Party, list[Tree]]:
     """The forest at both parties."""
 
     async def protocol(session: Session, correlations: DealtCorrelations) -> list[Tree]:
@@ -56,7 +60,8 @@ async def grow(trio: Trio, problem: Problem, forest: Forest, real: int | None = 
         bank = session.party is Party.BANK
         label, start = (problem.label.astype(bool), start_of(problem.label)) if bank else (None, 0)
         below = problem.below[session.party]
-        return await Grower(session, source, forest, below, label, start, real or forest.rows).grow()
+        diary = None if diaries is None else diaries[session.party]
+        return await Grower(session, source, forest, below, label, start, real or forest.rows).grow(diary or Forgetful())
 
     async def deal(dealer: Dealer) -> None:
         await dealer.deal(Growing(dealer._prg, forest).deal())

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import pytest
 
-from common.learn.trees import cost
+from common.errors import PolicyError
+from common.learn.diary import Progress
+from common.learn.trees import cost, course
 from common.learn.trees.forest import U_SCALE, Forest
 from common.learn.trees.tree import Tree
 from common.mpc.session import Kind
@@ -79,3 +83,48 @@ async def test_rows_to_spare_add_nothing() -> None:
         wanted = twin.leaves(forest, place, p - data.label, p * (1 - p))
         assert np.allclose(tree.leaves, wanted, rtol=0.06, atol=0.02), t
         u += tree.leaves[place]
+
+
+class Kept:
+    """A diary that keeps everything, and begins where it is told."""
+
+    def __init__(self, begin: Progress | None = None) -> None:
+        self.begin, self.entered = begin, list[Progress]()
+
+    async def enter(self, progress: Progress) -> None:
+        self.entered.append(progress)
+
+
+@pytest.mark.parametrize("abreast", [1, 2])
+async def test_an_interrupted_training_goes_on_with_the_next_tree_under_other_seeds(
+    monkeypatch: pytest.MonkeyPatch, abreast: int
+) -> None:
+    monkeypatch.setattr(course, "KEEP", 2)
+    problem = make_problem(1500)
+    forest = replace(problem.forest(trees=8, depth=2), abreast=abreast)
+    first: dict[Party, Any] = {party: Kept() for party in Party}
+    whole = await grow(Trio(), problem, forest, diaries=first)
+    done = [progress.done for progress in first[Party.BANK].entered]
+    assert done == ([2, 4, 6, 8] if abreast == 1 else [4, 8])
+    begin = {party: next(p for p in first[party].entered if p.done == 4) for party in Party}
+    again: dict[Party, Any] = {party: Kept(begin[party]) for party in Party}
+    trio = Trio()
+    resumed = await grow(trio, problem, forest, diaries=again)
+    for party in Party:
+        assert all(np.array_equal(a.leaves, b.leaves) for a, b in zip(whole[party][:4], resumed[party][:4], strict=True))
+    assert sum(label.kind is Kind.MASKED_U for label, _ in trio.peer[Party.GRID].log) == 4 // abreast
+    one, two = opened(problem, forest, whole), opened(problem, forest, resumed)
+    u = [
+        twin.start_of(problem.label) / 2**U_SCALE + sum(t.leaves[t.places(problem.below)] for t in trees)
+        for trees in (one, two)
+    ]
+    assert np.abs(u[0] - u[1]).mean() < 0.1  # but for rounding, and for ties that it decides
+
+
+async def test_what_was_kept_of_another_forest_is_not_gone_on_with() -> None:
+    problem = make_problem(500)
+    forest = problem.forest(trees=4, depth=2)
+    arrays = {"u": np.zeros(499, np.uint64), "splits": np.zeros((2, 2), np.uint64), "leaves": np.zeros((2, 4), np.uint64)}
+    kept = Progress(2, 4, arrays)
+    with pytest.raises(PolicyError, match="another number of rows"):
+        await grow(Trio(), problem, forest, diaries={party: Kept(kept) for party in Party})

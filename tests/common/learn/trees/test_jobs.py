@@ -12,7 +12,7 @@ import pytest
 from common.errors import PlanError, PolicyError
 from common.home.outcome import Outcome
 from common.learn.learner import Size
-from common.learn.trees import cost
+from common.learn.trees import cost, course
 from common.learn.trees.half import TreesHalf
 from common.learn.trees.learner import TreeLearner
 from common.learn.trees.make import make_forest
@@ -23,6 +23,8 @@ from common.plan.predeal import PredealPlan
 from common.plan.trees import Trees
 from tests.common.stages.companies import Companies, frames
 from tests.common.stages.test_ahead import deal
+from tests.common.stages.test_course import Breaking, broken, charged, sent
+from tests.scenarios.kill.masks import twice
 
 TREES: dict[str, Any] = {"kind": "trees", "trees": 12, "depth": 2, "rate": 0.4, "bins": 6, "candidates": 12}
 
@@ -135,3 +137,22 @@ async def test_a_coding_that_trees_have_no_use_for_is_refused_by_name(tmp_path: 
     at = companies(tmp_path)
     with pytest.raises(PlanError, match=r"preparation.coding = 'bins' is not for them"):
         await at.run("job-1", at.plan(model=TREES, preparation={"min_binary": 20, "coding": "bins"}))
+
+
+@pytest.mark.parametrize("at", [30, 90, 150])
+async def test_a_job_that_is_broken_off_goes_on_and_tells_again_only_what_was_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    monkeypatch.setattr(course, "KEEP", 2)
+    found = Companies(tmp_path, new_trio=Breaking)
+    found.write(frames(seed=3, monthly=False))
+    plan = found.plan(model=TREES)
+    before = await broken(found, plan, Party.BANK, at)
+    assert before
+    outcome = await found.run("job-1", plan, attempt=1)
+    measured = outcome[Party.BANK].evaluation
+    assert measured is not None and measured.joint.auc > measured.bank_only.auc + 0.1
+    for party in Party:
+        assert twice([*before[party], *sent(found, party, 1)]) == []
+    told = [bits for job, what, bits in charged(found) if what == "the grid's splits"]
+    assert len(told) == 2 and told[1] <= told[0] and (at == 30 or told[1] < told[0])
