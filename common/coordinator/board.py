@@ -108,6 +108,8 @@ class Board:
             record.plan = parse_plan(record.message.plan, f"job {record.id}")
         except WattScoreError as error:
             resume, fault = False, to_fault(error, "coordinator")
+        if isinstance(record.plan, SeveralPlan) and record.state is not State.QUEUED:
+            resume = False  # what several banks have trained together is not kept
         if not resume:
             self._move(record, Event.FAIL, fault)
         elif record.state in (State.OFFERED, State.RUNNING):

@@ -11,6 +11,7 @@ from common.errors import JobNotFound, JobStateError, PeerLost
 from common.party import Party
 from common.plan.state import Event, State
 from common.wire import party_pb2
+from tests.banks import several_plan
 from tests.common.coordinator.office import CLIENT, PLAN
 
 
@@ -73,6 +74,17 @@ async def test_what_a_restart_leaves(tmp_path: Path) -> None:
         assert found.message.disturbed.message == "the coordinator restarted" and not found.message.HasField("fault")
     assert again.get(queued.id).state is State.QUEUED
     assert Board(tmp_path).get(running.id).message == again.get(running.id).message  # waiting already: nothing more happens
+
+
+async def test_a_restart_fails_what_several_banks_had_begun(tmp_path: Path) -> None:
+    board = Board(tmp_path)
+    begun, queued = await board.add(several_plan(2), CLIENT), await board.add(several_plan(3), CLIENT)
+    await board.move(begun, Event.OFFER)
+    await board.move(begun, Event.ACCEPTED)
+    again = Board(tmp_path)
+    assert again.get(begun.id).state is State.FAILED and "restarted" in again.get(begun.id).message.fault.message
+    assert [record.id for record in again.unfinished()] == [queued.id]
+    assert [bank.who for bank in again.get(queued.id).message.banks] == [str(who) for who in several_plan(3).identities]
 
 
 async def test_without_resuming_a_restart_fails_what_was_not_over(tmp_path: Path) -> None:
