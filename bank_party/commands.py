@@ -29,7 +29,7 @@ from common.party import Party
 from common.process.serve import serve_command
 from common.report.card import Card
 from common.report.texts import Choice
-from common.visible import visible
+from common.text.visible import visible
 
 if TYPE_CHECKING:
     from common.report.page import Report

@@ -23,9 +23,9 @@ from common.daemon.runner import Runner
 from common.daemon.seat import Seat
 from common.daemon.settings import check_separate
 from common.errors import JobCancelled, PlanError
-from common.logs import set_logging
 from common.plan.score import ScorePlan
 from common.stages.job import Desk
+from common.text.logs import set_logging
 from common.wire.tls import Credentials
 
 

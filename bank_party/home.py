@@ -8,7 +8,7 @@ from bank_party.decision.config import DecisionConfig
 from bank_party.monitor.config import BankMonitorConfig
 from bank_party.settings import BankPolicy, BankSettings
 from bank_party.told import ToldBook
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from common.home.home import Home
 from common.home.standing import Standing
 

@@ -12,7 +12,7 @@ from common.daemon.commands import models_command, monitor_command, report_comma
 from common.daemon.daemon import start
 from common.daemon.jobs import jobs_command
 from common.daemon.seat import Seat
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from common.doctor.cli import doctor_command
 from common.doctor.side import Side
 from common.monitor.book import Book
@@ -21,8 +21,8 @@ from common.party import Party
 from common.process.serve import serve_command
 from common.report.card import Card
 from common.report.texts import Choice
-from grid_party.door import approach
 from grid_party.home import GridHome
+from grid_party.listen import approach
 from grid_party.role import GridRole
 from grid_party.settings import GridSettings
 

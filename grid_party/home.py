@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from common.home.home import Home
 from common.home.standing import Standing
 from common.monitor.config import MonitorConfig

@@ -16,7 +16,7 @@ from common.mpc.cost import SEEDS, SIZES, Cost, alignment, split
 from common.mpc.link import Fourier
 from common.mpc.session import OPENS, Kind
 from common.party import Party
-from common.plan.state import TRANSITIONS, State
+from common.plan.job_states import TRANSITIONS, State
 from common.plan.train import TrainPlan
 from common.stages.estimate import Sizes, estimate
 from tests.pages import rows

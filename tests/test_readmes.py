@@ -12,8 +12,8 @@ import pytest
 from bank_party.settings import BankPolicy, BankSettings
 from common.client.progress import MEANING
 from common.daemon.settings import check_separate
-from common.disk import folder
-from common.disk.folder import BackUp, Kept
+from common.disk import data_folder
+from common.disk.data_folder import BackUp, Kept
 from common.features.options import Preparation
 from common.plan.policy import Policy
 from common.plan.train import Limits, TrainPlan
@@ -175,7 +175,11 @@ def test_the_limits_that_pages_state_are_the_defaults() -> None:
     assert plan.model.make_link().reach == 12
 
 
-BOOKS: dict[str, Sequence[Kept]] = {"Grid company": folder.GRID, "Bank": folder.BANK, "Coordinator": folder.COORDINATOR}
+BOOKS: dict[str, Sequence[Kept]] = {
+    "Grid company": data_folder.GRID,
+    "Bank": data_folder.BANK,
+    "Coordinator": data_folder.COORDINATOR,
+}
 IN_CHINESE = {BackUp.DAILY: "是，每天", BackUp.YES: "是", BackUp.NO: "否", BackUp.NEVER: "**绝不**"}
 
 

@@ -33,11 +33,11 @@ if TYPE_CHECKING:
         RangeError,
         WattScoreError,
     )
+    from common.plan.job_states import State
     from common.plan.predeal import PredealPlan
     from common.plan.promote import PromotePlan
     from common.plan.read import load_plan, make_plan, parse_plan
     from common.plan.score import ScorePlan
-    from common.plan.state import State
     from common.plan.train import TrainPlan
     from common.trial.frames import Tried, try_
 
@@ -81,7 +81,7 @@ _TRIAL = ("Tried", "try_")
 _READ = ("load_plan", "make_plan", "parse_plan")
 _ELSEWHERE = {
     "__version__": "common",
-    "State": "common.plan.state",
+    "State": "common.plan.job_states",
     **dict.fromkeys(_CLIENT, "common.client.api"),
     **dict.fromkeys(_RESULTS, "common.client.results"),
     **dict.fromkeys(_TRIAL, "common.trial.frames"),

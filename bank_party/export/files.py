@@ -12,11 +12,11 @@ from bank_party.decision.scorecard import BASE, GRID, Scorecard
 from bank_party.export.formula import Formula, make_formula
 from bank_party.export.pmml import as_pmml
 from bank_party.export.sql import as_sql
+from common.disk.data_folder import Name
 from common.disk.files import make_folder, write_private
-from common.disk.folder import Name
 from common.errors import ConfigError
 from common.home.models import ModelStore
-from common.visible import inert
+from common.text.visible import inert
 
 _TERMS = (
     "column", "kind", "level", "fill", "signed_log", "mean", "deviation", "low", "high", "slope", "shift", "edges", "levels",

@@ -13,7 +13,7 @@ from bank_party.decision.scores import read_scores
 from bank_party.labels import known_labels
 from bank_party.monitor import matured
 from bank_party.monitor.config import BankMonitorConfig
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from common.errors import DataError, JobNotFound
 from common.monitor.book import Book
 from common.monitor.history import History, Matured, make_history

@@ -13,7 +13,7 @@ from bank_party.report import figures, labels
 from bank_party.report.findings import bank_findings
 from bank_party.report.judged import Judged, judge
 from bank_party.report.parts import FEW
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from common.home.record import Record, Refit
 from common.report.card import Card
 from common.report.evidence import Evidence, gather

@@ -14,12 +14,12 @@ from common.client.lasting import follow_to_its_end
 from common.client.results import Comparison, Job, Jobs
 from common.config import validate
 from common.errors import JobStateError, PlanError
+from common.plan.job_states import State
 from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
 from common.plan.read import AnyPlan, load_plan, make_plan
 from common.plan.score import ScorePlan
 from common.plan.several import SeveralPlan
-from common.plan.state import State
 from common.plan.train import TrainPlan
 from common.process.settings import ClientSettings, load_settings
 from common.wire import coordinator_pb2 as wire

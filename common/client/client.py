@@ -9,8 +9,8 @@ from typing import Any
 
 from common.client.lasting import follow_to_its_end
 from common.errors import WattScoreError
+from common.plan.job_states import State
 from common.plan.read import AnyPlan
-from common.plan.state import State
 from common.process.settings import ClientSettings, load_settings
 from common.wire import coordinator_pb2 as wire
 from common.wire import plain

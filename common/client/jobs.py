@@ -14,7 +14,7 @@ from common.client.commands import config_option, finish, follow_job, json_optio
 from common.client.moment import moment
 from common.client.progress import STAGES
 from common.client.show import print_history, print_jobs
-from common.plan.state import State
+from common.plan.job_states import State
 from common.wire import coordinator_pb2 as wire
 
 

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import Any
 
 from common.errors import PeerLost
-from common.plan.state import State
+from common.plan.job_states import State
 from common.wire import coordinator_pb2 as wire
 from common.wire.client import Connection
 from common.wire.methods import WATCH

@@ -12,7 +12,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from common.client.client import failure
-from common.visible import escape
+from common.text.visible import escape
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2
 

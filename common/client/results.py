@@ -12,7 +12,7 @@ from markupsafe import escape
 
 from common.client.client import as_dict, failure
 from common.errors import WattScoreError
-from common.plan.state import State
+from common.plan.job_states import State
 from common.wire import coordinator_pb2 as wire
 
 if TYPE_CHECKING:

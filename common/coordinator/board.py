@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from common.coordinator.journal import Journal
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from common.errors import JobNotFound, WattScoreError
 from common.party import Bank, Identity, Member, Party
+from common.plan.job_states import Event, State, after
 from common.plan.read import AnyPlan, parse_plan
 from common.plan.several import SeveralPlan
-from common.plan.state import Event, State, after
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2, peer_pb2
 from common.wire.status import to_fault

@@ -11,11 +11,11 @@ from common.coordinator.board import Board
 from common.coordinator.metrics import watch_coordinator
 from common.coordinator.service import Coordinator
 from common.errors import PolicyError
-from common.logs import set_logging
 from common.party import Identity
 from common.process.metrics import MetricsServer, watch_process
 from common.process.serve import serve_command, serve_metrics
 from common.process.settings import CoordinatorSettings, load_settings
+from common.text.logs import set_logging
 from common.wire.server import Server
 from common.wire.server import serve as listen
 from common.wire.tls import Credentials

@@ -13,16 +13,16 @@ from common.coordinator.board import Board, JobRecord, note
 from common.coordinator.matching import Matching
 from common.errors import JobStateError, PeerLost, PeerProtocolError, PlanError, WattScoreError
 from common.learn.dealings import MESSAGES, dealings, together
-from common.logs import Place, within
 from common.mpc.dealer import Dealer
 from common.mpc.seeds import NONCE_BYTES
 from common.mpc.several.dealer import SeveralDealer
 from common.party import Member, Party
+from common.plan.job_states import Event
 from common.plan.request import Plan
 from common.plan.several import SeveralPlan
-from common.plan.state import Event
 from common.process.memory import peak_mib
 from common.process.settings import CoordinatorSettings
+from common.text.logs import Place, within
 from common.wire import coordinator_pb2, party_pb2
 from common.wire.peer import Counter, DealtChannel
 from common.wire.peer_pb2 import Fault, Hello

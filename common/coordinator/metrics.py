@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from common.coordinator.board import Board
 from common.party import Member
-from common.plan.state import State
+from common.plan.job_states import State
 from common.process.metrics import ENDS, KINDS, Callback, Links
 
 

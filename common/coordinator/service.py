@@ -14,12 +14,12 @@ from common.coordinator.board import Board, JobRecord
 from common.coordinator.drive import ANSWER, Drive
 from common.coordinator.members import members_of
 from common.errors import IdentityError, JobStateError, PeerLost, PeerProtocolError, PolicyError, WattScoreError
-from common.logs import within
 from common.party import Identity, Member
+from common.plan.job_states import Event, State
 from common.plan.read import parse_plan
-from common.plan.state import Event, State
 from common.process.metrics import Links
 from common.process.settings import CoordinatorSettings
+from common.text.logs import within
 from common.wire import about_pb2, party_pb2
 from common.wire import coordinator_pb2 as wire
 from common.wire.about import arrival, info_service

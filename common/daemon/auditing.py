@@ -11,11 +11,11 @@ from typing import Any
 import click
 
 from common.daemon.seat import Seat
+from common.disk.data_folder import Name
 from common.disk.files import write_private
-from common.disk.folder import Name
 from common.errors import ConfigError, DataError
 from common.home.audit import BEHIND, AuditLog, What
-from common.visible import visible
+from common.text.visible import visible
 
 _config = click.option(
     "--config",

@@ -16,9 +16,8 @@ from rich.table import Column, Table
 
 from common.client.client import Client
 from common.daemon.seat import S, Seat
+from common.disk.data_folder import Name
 from common.disk.files import make_folder, write_private
-from common.disk.folder import Name
-from common.disk.words import LANGS, Lang
 from common.errors import ConfigError, PlanError
 from common.home.registry import Registry
 from common.monitor.book import Book
@@ -27,7 +26,8 @@ from common.monitor.hook import tell
 from common.monitor.page import make_page
 from common.monitor.reference import SCORE
 from common.plan.read import load_plan
-from common.visible import escape
+from common.text.visible import escape
+from common.text.words import LANGS, Lang
 from common.wire import coordinator_pb2 as wire
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from common.daemon.matching import choose_match
-from common.daemon.outcome import ProgressReporter
+from common.daemon.report_message import ProgressReporter
 from common.daemon.settings import PartySettings
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from common.disk.scratch import Scratch
 from common.errors import LocalProtocolError, WattScoreError
 from common.home.home import Home

@@ -16,14 +16,14 @@ from common.daemon.drift import watch_drift
 from common.daemon.runner import Runner
 from common.daemon.seat import H, S, Seat
 from common.daemon.settings import PartySettings, check_separate
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from common.disk.lock import Lock
 from common.errors import IdentityError, PeerLost, PeerProtocolError, WattScoreError
 from common.home.home import Home
-from common.logs import set_logging
 from common.party import Party
 from common.process.metrics import MetricsServer, PartyMetrics, watch_process, watch_stock
 from common.process.serve import serve_metrics
+from common.text.logs import set_logging
 from common.wire import party_pb2 as wire
 from common.wire.about import info_service
 from common.wire.client import Connection, Stream

@@ -11,7 +11,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from common.monitor.book import Book
 from common.monitor.config import MonitorConfig
 from common.monitor.drift import alarms

@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.text import Text
 
 from common.daemon.seat import Seat
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from common.errors import JobNotFound
 from common.home.jobbook import JobBook, Offered
-from common.visible import visible
+from common.text.visible import visible
 
 _config = click.option(
     "--config", type=click.Path(path_type=Path), required=True, envvar="WATTSCORE_CONFIG", help="This party's configuration."

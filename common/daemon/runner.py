@@ -18,8 +18,8 @@ from common.daemon.answers import Answers
 from common.daemon.conduct import Conduct, Dealt, Running
 from common.daemon.known import check_name, client_of
 from common.daemon.meet import Meeting
-from common.daemon.outcome import ProgressReporter, to_message
 from common.daemon.refusals import Refusals
+from common.daemon.report_message import ProgressReporter, to_message
 from common.daemon.settings import PartySettings
 from common.daemon.several import SeveralJob, banks_of, check_bank, check_banks, open_session, side_of
 from common.disk.refused import refused

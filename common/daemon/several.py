@@ -12,7 +12,7 @@ from common.daemon.conduct import Running
 from common.daemon.matching import choose_match
 from common.daemon.meet import Meeting
 from common.daemon.settings import PartySettings
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from common.disk.scratch import Scratch
 from common.errors import LocalProtocolError, PolicyError
 from common.home.audit import AuditLog, What

@@ -15,7 +15,7 @@ from rich.table import Column, Table
 from common.doctor.examine import Load, examine
 from common.doctor.finding import Machine, Report, Status
 from common.doctor.side import load_side
-from common.visible import escape
+from common.text.visible import escape
 
 _COLOURS = {Status.PASS: "green", Status.WARN: "yellow", Status.FAIL: "red"}
 

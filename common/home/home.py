@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import ClassVar
 
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from common.home.audit import AuditLog
 from common.home.jobbook import JobBook
 from common.home.models import ModelStore

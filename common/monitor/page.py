@@ -8,11 +8,11 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-from common.disk.words import Lang, words_in
 from common.monitor.book import Reading
 from common.monitor.config import MonitorConfig
 from common.monitor.history import History
 from common.monitor.reference import MISSING, OTHER, SCORE
+from common.text.words import Lang, words_in
 
 _FOLDER = Path(__file__).parent
 _WIDTH, _HEIGHT = 168.0, 36.0

@@ -12,7 +12,7 @@ import click
 
 from common import __version__
 from common.errors import WattScoreError
-from common.visible import visible
+from common.text.visible import visible
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from prometheus_client.registry import Collector
 
 from common import __version__
 from common.errors import ConfigError, WattScoreError
-from common.logs import Place, within
 from common.mpc.session import Array, Channel, Round
+from common.text.logs import Place, within
 from common.trust.authority import TrustStore, parse_certificate, read_certificate
 from common.wire.peer import Counter as Bytes
 from common.wire.tls import Credentials

@@ -15,7 +15,7 @@ import click
 from common import __version__
 from common.config import read_toml, validate
 from common.errors import ConfigError, WattScoreError
-from common.visible import visible
+from common.text.visible import visible
 from common.wire.health import check_health
 from common.wire.tls import Credentials, TlsConfig
 

@@ -17,11 +17,11 @@ from prometheus_client import CollectorRegistry
 
 from common.disk.files import write_private
 from common.errors import WattScoreError
-from common.logs import fatal
 from common.process.health import EVERY
 from common.process.memory import keep_freed_memory
 from common.process.metrics import MetricsServer
 from common.process.settings import Process
+from common.text.logs import fatal
 from common.wire.unproven import raise_descriptors
 
 _log = logging.getLogger(__name__)

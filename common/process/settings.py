@@ -11,8 +11,8 @@ from pydantic import AfterValidator, Field, model_validator
 from common.config import StrictModel, read_toml, validate
 from common.disk.expand import expand
 from common.errors import ConfigError, IdentityError
-from common.logs import LogFormat
 from common.party import Bank, Identity, Member, Party
+from common.text.logs import LogFormat
 from common.wire.tls import TlsConfig
 
 

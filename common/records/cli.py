@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from common.config import quoted
-from common.disk.words import Lang
 from common.records.clean import Cleaned
 from common.records.config import RecordsConfig
 from common.records.make import make_features, suspects
 from common.records.schema_cli import STRICT
-from common.visible import escape
+from common.text.visible import escape
+from common.text.words import Lang
 
 
 @click.command()

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from common.disk.files import write_private
-from common.disk.words import Lang
 from common.errors import ConfigError
 from common.features import leaks
 from common.party import Party
@@ -20,6 +19,7 @@ from common.records.panel import Codes
 from common.records.quality import quality
 from common.records.source import read
 from common.rows.table import Coded, Columns, FeatureTable, Ids
+from common.text.words import Lang
 
 
 def make_features(

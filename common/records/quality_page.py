@@ -12,8 +12,8 @@ from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator
 
-from common.disk.words import Lang, words_in
 from common.records.quality import Quality
+from common.text.words import Lang, words_in
 
 _TEMPLATE, _WORDS = (Path(__file__).with_name(name) for name in ("quality.html.j2", "quality.toml"))
 _STYLE: Any = {"svg.fonttype": "none", "font.size": 8, "font.family": "sans-serif", "axes.linewidth": 0.6}

@@ -14,7 +14,7 @@ from common.config import read_toml
 from common.disk.files import write_private
 from common.errors import ConfigError
 from common.records.schema import Schema, as_toml, schema
-from common.visible import escape
+from common.text.visible import escape
 
 STRICT = 3
 """The exit code of a command with --strict that found what is to be looked at."""

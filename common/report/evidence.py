@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from common.errors import DataError
 from common.home.models import ModelStore
 from common.home.record import Record, load_record

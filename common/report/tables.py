@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from html.parser import HTMLParser
 
-from common.visible import inert
+from common.text.visible import inert
 
 VERSION = 1
 _NO_FIGURES = ("sign",)  # lines to write on

@@ -9,7 +9,7 @@ from typing import Literal
 from markupsafe import Markup, escape
 
 from common.disclosure import CATALOGUE, Opened
-from common.disk.words import LANGS, Lang, Pairs, read_words
+from common.text.words import LANGS, Lang, Pairs, read_words
 
 Choice = Literal["en", "zh", "both"]
 TAGS: dict[Lang, str] = {"en": "en", "zh": "zh-CN"}

@@ -21,7 +21,7 @@ from common.client.client import Client, failure
 from common.client.progress import follow
 from common.client.show import print_production
 from common.config import StrictModel
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from common.errors import ConfigError
 from common.party import Party
 from common.plan.read import AnyPlan

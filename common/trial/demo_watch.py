@@ -13,8 +13,8 @@ from rich.table import Column, Table
 from common.monitor.drift import Alarm
 from common.monitor.reference import SCORE
 from common.party import Party
+from common.text.visible import escape
 from common.trial.own import read_own
-from common.visible import escape
 from common.wire import coordinator_pb2 as wire
 
 

@@ -10,14 +10,14 @@ from typing import Any
 from rich.console import Console
 
 from common.client.client import failure
-from common.daemon.outcome import evaluation_message
+from common.daemon.report_message import evaluation_message
 from common.disclosure import CATALOGUE, Opened
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from common.errors import WattScoreError
 from common.home.outcome import EVALUATION, Steps, parse_evaluation
 from common.stats.measures import Metrics
+from common.text.visible import escape
 from common.trial.processes import Trial
-from common.visible import escape
 from common.wire import coordinator_pb2 as wire
 
 _ELSEWHERE = ("see the log of the grid", "see the log of the bank")

@@ -11,7 +11,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError, Message
 
-from common.visible import tidy
+from common.text.visible import tidy
 from common.wire.peer_pb2 import Block, Frame
 
 _LARGE = 1 << 15  # below this, parsing by hand gains nothing

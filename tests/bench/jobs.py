@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from common.client.client import Client
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from common.features.options import Preparation
 from common.home.audit import BEHIND, AuditLog, What
 from common.plan.request import Plan

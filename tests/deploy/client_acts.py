@@ -11,8 +11,8 @@ from typing import Any
 
 from common.client.client import Client, as_dict
 from common.errors import PeerLost
+from common.plan.job_states import State
 from common.plan.read import load_plan
-from common.plan.state import State
 from common.plan.train import TrainPlan
 
 CONFIG, PLAN = Path("/data/client.toml"), Path("/data/plan.toml")

@@ -7,7 +7,7 @@ import pytest
 
 from bank_party.judge.evaluation import evaluate
 from bank_party.judge.steps import steps_of
-from common.daemon.outcome import to_message
+from common.daemon.report_message import to_message
 from common.home.outcome import Evaluation, Outcome, pack_evaluation, parse_evaluation
 from common.mpc.fixedpoint import Reals
 from common.wire.peer import Counter

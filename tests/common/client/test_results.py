@@ -10,7 +10,7 @@ import pytest
 
 from common.client.results import Comparison, Job, Jobs
 from common.errors import PolicyError
-from common.plan.state import State
+from common.plan.job_states import State
 from common.plan.train import TrainPlan
 from common.wire import coordinator_pb2 as wire
 from common.wire.peer_pb2 import Fault

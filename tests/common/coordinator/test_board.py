@@ -9,7 +9,7 @@ import pytest
 from common.coordinator.board import Board
 from common.errors import JobNotFound, JobStateError, PeerLost
 from common.party import Party
-from common.plan.state import Event, State
+from common.plan.job_states import Event, State
 from common.wire import party_pb2
 from tests.banks import several_plan
 from tests.common.coordinator.office import CLIENT, PLAN

@@ -13,7 +13,7 @@ import bank_party.__main__
 import grid_party.__main__
 from bank_party.told import ToldBook
 from common.cli import main
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from common.home.rates import Rates
 from common.rows.table import FeatureTable, Ids
 from grid_party.ledger import Ledger

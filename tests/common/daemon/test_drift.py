@@ -8,7 +8,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, generate_latest
 
 from common.daemon.drift import watch_drift
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from common.monitor.book import Book
 from common.monitor.config import MonitorConfig
 from tests.common.daemon.test_commands import CALM, DRIFTED

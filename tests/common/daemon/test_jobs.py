@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from common.home.jobbook import JobBook, Offered
 from grid_party.__main__ import main
 

@@ -16,8 +16,8 @@ from common.mpc.session import Kind, Round
 from common.party import Identity
 from common.wire.peer import Counter, Stands, greeting
 from common.wire.peer_pb2 import Frame
-from grid_party import door as waiting
-from grid_party.door import Door
+from grid_party import listen as waiting
+from grid_party.listen import Door
 from tests.patience import patience
 
 BANK, OTHER = Identity("acme", "bank"), Identity("acme", "auditor")

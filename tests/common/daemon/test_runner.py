@@ -17,8 +17,8 @@ from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 from common.stages.offer import check_offer
 from common.wire import party_pb2 as wire
-from grid_party.door import Door
 from grid_party.home import GridHome
+from grid_party.listen import Door
 from grid_party.role import GridRole
 from grid_party.settings import GridSettings
 

@@ -11,8 +11,8 @@ from bank_party.decision.config import DecisionConfig
 from bank_party.home import BankHome
 from bank_party.monitor.config import BankMonitorConfig
 from bank_party.settings import BankPolicy
-from common.disk import folder
-from common.disk.folder import Name
+from common.disk import data_folder
+from common.disk.data_folder import Name
 from common.errors import PolicyError
 from common.home.audit import What
 from common.home.jobbook import Offered
@@ -34,8 +34,10 @@ def bank(data: Path) -> BankHome:
     return BankHome(data, DEALER, BankPolicy(), BankMonitorConfig(), DecisionConfig())
 
 
-@pytest.mark.parametrize(("opened", "kept"), [(grid, folder.GRID), (bank, folder.BANK)], ids=["grid", "bank"])
-def test_a_fresh_folder_has_a_partys_own_books_and_nobody_elses(tmp_path: Path, opened: type, kept: list[folder.Kept]) -> None:
+@pytest.mark.parametrize(("opened", "kept"), [(grid, data_folder.GRID), (bank, data_folder.BANK)], ids=["grid", "bank"])
+def test_a_fresh_folder_has_a_partys_own_books_and_nobody_elses(
+    tmp_path: Path, opened: type, kept: list[data_folder.Kept]
+) -> None:
     opened(tmp_path / "data")
     found = {file.name for file in (tmp_path / "data").iterdir()}
     found = {name.removesuffix("-wal").removesuffix("-shm") for name in found}  # of books that stay open

@@ -12,7 +12,6 @@ import pytest
 from bank_party.monitor.config import BankMonitorConfig
 from bank_party.monitor.matured import GradeRate, Matured
 from common.disk.book import open_book
-from common.disk.words import LANGS, Lang, read_words, words_in
 from common.monitor import page as module
 from common.monitor.book import Book
 from common.monitor.config import MonitorConfig
@@ -20,6 +19,7 @@ from common.monitor.drift import Alarm, alarms, observe
 from common.monitor.history import History
 from common.monitor.page import lines, make_page, moved
 from common.monitor.reference import SCORE, describe
+from common.text.words import LANGS, Lang, read_words, words_in
 from tests.common.monitor.worlds import party, since, split
 
 TEXTS = {lang: words_in(Path(module.__file__).with_name("texts.toml"), lang) for lang in LANGS}

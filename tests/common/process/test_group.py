@@ -46,8 +46,8 @@ def test_asking_for_its_version_or_help_loads_no_library_but_clicks(module: str,
     loaded = set(done.stdout.splitlines()[-1].split())
     assert {"click", "common.process.group"} <= loaded and HEAVY & loaded == set()
     assert {name for name in loaded if name.startswith("common")} <= {
-        "common", "common.cli", "common.errors", "common.visible", "common.process", "common.process.group", "common.daemon",
-        "common.daemon.entries", "common.coordinator", "common.coordinator.__main__",
+        "common", "common.cli", "common.errors", "common.text", "common.text.visible", "common.process", "common.process.group",
+        "common.daemon", "common.daemon.entries", "common.coordinator", "common.coordinator.__main__",
     }  # fmt: skip
     assert __version__ in done.stdout or word == "--help"
 

@@ -11,7 +11,6 @@ import pytest
 
 from common.config import validate
 from common.disk.files import write_private
-from common.disk.words import Lang, read_words
 from common.records import quality_page
 from common.records.clean import clean
 from common.records.config import RecordsConfig
@@ -19,6 +18,7 @@ from common.records.quality import Quality, quality
 from common.records.quality_page import as_html
 from common.records.source import read
 from common.rows.ids import masked
+from common.text.words import Lang, read_words
 
 ID = "91350100M000100Y43"
 COUNTED, COMPOSED = ("bank", "grid", "rows", "records_read", "records_kept", "enterprises"), ("rule_", "action_")

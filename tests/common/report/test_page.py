@@ -14,7 +14,6 @@ import pytest
 
 from bank_party.decision import bundle
 from bank_party.report import page as bank
-from common.disk.words import LANGS
 from common.features.fit import FittedPreparation
 from common.party import Party
 from common.report import page
@@ -23,6 +22,7 @@ from common.report.evidence import Evidence, gather
 from common.report.numbers import real, share, signed
 from common.report.page import Own, make
 from common.report.texts import Choice, catalogue
+from common.text.words import LANGS
 from grid_party import report as grid
 from tests.common.report.conftest import JOB, Job
 

@@ -13,7 +13,7 @@ import pytest
 
 from bank_party.judge.evaluation import Evaluation
 from common.disclosure import Opened
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from common.errors import DataError, PolicyError
 from common.home.unfinished import Points
 from common.learn.linear import course as linear

@@ -12,7 +12,7 @@ import pandas as pd
 
 from bank_party.decision import bundle
 from common.client.client import Client
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from common.home.audit import BEHIND, AuditLog, What
 from common.home.models import ModelStore
 from common.learn.learner import Half

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from common.client.client import Client
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from tests.scenarios.end_to_end.lab import Lab, fail, make_plan, make_tables, succeed
 
 

@@ -19,7 +19,7 @@ import grid_party.__main__
 from common.client.client import Client
 from common.home.outcome import EVALUATION, Evaluation, parse_evaluation
 from common.party import Identity
-from common.plan.state import State
+from common.plan.job_states import State
 from common.plan.train import TrainPlan
 from common.trial.processes import BANK, CLIENT, COORDINATOR, GRID, Trial
 from common.trust.authority import export_bundle, import_bundle, issue, make_ca

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from common.home.audit import AuditLog
 from common.party import Identity
 from common.plan.read import parse_plan

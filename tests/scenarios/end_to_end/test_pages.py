@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 from common.client.client import Client
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from common.plan.read import load_plan
 from common.rows.ids import credit_code_check_digit
 from tests.pages import TYPED, blocks, command_lines, rows, typed_elsewhere

@@ -14,10 +14,10 @@ import pytest
 from common.client.client import Client, failure
 from common.errors import PlanError
 from common.home.outcome import Evaluation, parse_evaluation
+from common.plan.job_states import State
 from common.plan.promote import PromotePlan
 from common.plan.score import ScorePlan
 from common.plan.several import SeveralPlan
-from common.plan.state import State
 from common.plan.train import TrainPlan
 from common.stats.measures import auc
 from common.trial import processes

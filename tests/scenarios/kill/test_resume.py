@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from common.client.client import Client
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from tests.scenarios.end_to_end.lab import eventually, make_plan, measured, until_training
 from tests.scenarios.kill.town import DAEMONS, LINES, PARTIES, Town, faults
 

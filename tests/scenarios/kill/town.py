@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from common.client.client import Client
-from common.disk.folder import Name
+from common.disk.data_folder import Name
 from common.home.registry import Registry
-from common.plan.state import State
+from common.plan.job_states import State
 from common.wire import coordinator_pb2 as wire
 from tests.patience import patience
 from tests.scenarios.end_to_end.lab import BANK_POLICY, GRID_POLICY, Lab, dataset_files, make_tables

@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.visible import escape, inert, lines, tidy, visible
+from common.text.visible import escape, inert, lines, tidy, visible
 from common.wire import coordinator_pb2, peer_pb2
 from common.wire.frames import codec
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from common.disk import folder
-from common.disk.folder import BackUp, Kept, Name
+from common.disk import data_folder
+from common.disk.data_folder import BackUp, Kept, Name
 from tests.source import ROOT, parse
 
-ROLES = {"grid": folder.GRID, "bank": folder.BANK, "coordinator": folder.COORDINATOR}
+ROLES = {"grid": data_folder.GRID, "bank": data_folder.BANK, "coordinator": data_folder.COORDINATOR}
 CHINESE = {BackUp.DAILY: "是，每天", BackUp.YES: "是", BackUp.NO: "否", BackUp.NEVER: "**绝不**"}
 
 
@@ -29,9 +29,9 @@ def spelled(file: Path) -> Iterator[str]:
 def test_nobody_else_spells_a_name_of_the_data_folder() -> None:
     names = {name.value for name in Name}
     for file in (f for p in ("common", "grid_party", "bank_party") for f in (ROOT / p).rglob("*.py")):
-        if file.name not in ("folder.py", "logs.py"):
+        if file.name not in ("data_folder.py", "logs.py"):
             assert names & set(spelled(file)) == set(), file
-    assert {Name.JOBS.value, Name.SPENT.value} <= set(spelled(ROOT / "common" / "disk" / "folder.py"))
+    assert {Name.JOBS.value, Name.SPENT.value} <= set(spelled(ROOT / "common" / "disk" / "data_folder.py"))
 
 
 def test_every_name_is_in_a_table_once() -> None:
@@ -41,7 +41,7 @@ def test_every_name_is_in_a_table_once() -> None:
 
 
 def test_neither_party_keeps_the_others_books() -> None:
-    grid, bank = ({k.name for k in kept} for kept in (folder.GRID, folder.BANK))
+    grid, bank = ({k.name for k in kept} for kept in (data_folder.GRID, data_folder.BANK))
     assert grid - bank == {Name.LEDGER} and bank - grid == {Name.TOLD, Name.SCORES}
 
 

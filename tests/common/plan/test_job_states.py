@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from common.errors import JobStateError
-from common.plan.state import TRANSITIONS, Event, State, after
+from common.plan.job_states import TRANSITIONS, Event, State, after
 
 # Written out again, so that a slip in the table shows.
 ALLOWED: dict[str, dict[str, str]] = {

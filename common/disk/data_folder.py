@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from common.logs import LOCAL
+from common.text.logs import LOCAL
 
 
 class Name(StrEnum):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from common.errors import DataError, PlanError
-from common.logs import JsonFormatter, LocalFormatter, Place, Seldom, TextFormatter, fatal, set_logging, within
+from common.text.logs import JsonFormatter, LocalFormatter, Place, Seldom, TextFormatter, fatal, set_logging, within
 
 SECRET = "ACME-0042"
 ROW = DataError(f"row 17: {SECRET!r} is no number", public="a value of column 'debt' is no number", remedy="Correct it.")

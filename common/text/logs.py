@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Literal
 
 from common.errors import WattScoreError
-from common.visible import lines, visible
+from common.text.visible import lines, visible
 
 LogFormat = Literal["text", "json"]
 LOCAL = "local.log"  # in the data folder

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from common.disk.words import read_words, words_in
+from common.text.words import read_words, words_in
 
 
 def test_words_stand_side_by_side_and_a_section_is_part_of_the_key(tmp_path: Path) -> None:

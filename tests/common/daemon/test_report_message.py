@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.daemon import outcome as module
-from common.daemon.outcome import ProgressReporter, to_message
+from common.daemon import report_message as module
+from common.daemon.report_message import ProgressReporter, to_message
 from common.errors import PeerLost
 from common.home.outcome import Challenge, Drift, Evaluation, Outcome, Steps
 from common.stats.measures import Interval, Metrics
