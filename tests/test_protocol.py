@@ -16,6 +16,7 @@ from common.mpc.cost import SEEDS, SIZES, Cost, alignment, split
 from common.mpc.link import Fourier
 from common.mpc.session import OPENS, Kind
 from common.party import Party
+from common.plan.job_stages import MEANING, ORDER, Stage
 from common.plan.job_states import TRANSITIONS, State
 from common.plan.train import TrainPlan
 from common.stages.estimate import Sizes, estimate
@@ -93,3 +94,11 @@ def test_the_worked_example_adds_up() -> None:
     assert table["scores"][:3] == [scored.peer_sent, scored.peer_received, scored.dealt]
     steps = [table[name] for name in ("matrices", "joint matrix", "12 steps")]
     assert descent(Party.GRID, work) == Cost(*(sum(s[i] for s in steps) for i in (0, 1, 2)))
+
+
+def test_the_stages_of_each_kind_of_job_are_named_in_their_order() -> None:
+    said = " ".join(section(10).split("4. **Run**")[1].split("5. **Report**")[0].split())
+    for kind, order in ORDER.items():
+        assert order[0] is Stage.CONNECT
+        assert ", ".join(order[1:]) in said, kind
+    assert set(MEANING) == set(Stage) == {stage for order in ORDER.values() for stage in order}

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from bank_party.settings import BankPolicy, BankSettings
-from common.client.progress import MEANING
 from common.daemon.settings import check_separate
 from common.disk import data_folder
 from common.disk.data_folder import BackUp, Kept
 from common.features.options import Preparation
+from common.plan.job_stages import MEANING
 from common.plan.policy import Policy
 from common.plan.train import Limits, TrainPlan
 from common.process.settings import CoordinatorSettings

@@ -21,7 +21,7 @@ from common.home.outcome import Challenge, Steps
 from common.mpc.fixedpoint import Reals
 from common.rows.table import FeatureTable, Ids
 from common.stats import measures
-from common.stats.measures import Interval
+from common.stats.metrics import Interval
 
 FILE = "challenge.json"
 LEAST = 20  # rows of each class, whatever a policy says

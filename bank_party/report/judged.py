@@ -13,7 +13,8 @@ from bank_party.report.bootstrap import Bands, bootstrap
 from bank_party.report.curves import Curve, Histogram, Lift, curve, histogram, lifts
 from bank_party.report.parts import Part, Shares
 from common.stats import measures
-from common.stats.measures import Interval, Metrics, delong
+from common.stats.measures import delong
+from common.stats.metrics import Interval, Metrics
 
 
 @dataclass(frozen=True, repr=False)

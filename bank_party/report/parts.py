@@ -12,7 +12,8 @@ import pandas as pd
 
 from bank_party.decision.bundle import HeldOut
 from common.stats.few import LEAST, hidden_cells
-from common.stats.measures import Interval, auc, delong, ks
+from common.stats.measures import auc, delong, ks
+from common.stats.metrics import Interval
 from common.stats.psi import divergence
 
 Vector = npt.NDArray[np.float64]

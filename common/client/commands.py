@@ -48,7 +48,7 @@ def train(plan: Path, watch: bool, strict: bool, config: Path, as_json: bool) ->
         job = _submit(client, load_plan(plan), watch or strict, as_json)
     if strict:
         from common.features.leaks import PUBLIC  # and with it what computes, which no other command of a client needs
-        from common.records.schema_cli import STRICT
+        from common.records.options import STRICT
 
         if any(text.startswith(PUBLIC) for text in job.bank.report.warnings):
             sys.exit(STRICT)

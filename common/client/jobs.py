@@ -12,8 +12,8 @@ from rich.console import Console
 from common.client.client import Client, as_dict
 from common.client.commands import config_option, finish, follow_job, json_option, show_job
 from common.client.moment import moment
-from common.client.progress import STAGES
 from common.client.show import print_history, print_jobs
+from common.plan.job_stages import ORDER
 from common.plan.job_states import State
 from common.wire import coordinator_pb2 as wire
 
@@ -22,7 +22,7 @@ from common.wire import coordinator_pb2 as wire
 @click.option("--last", type=click.IntRange(0), default=100, show_default=True, help="How many, the newest; 0 for all.")
 @click.option("--before", metavar="JOB", default="", help="Only those submitted before this one: the page before.")
 @click.option("--state", type=click.Choice([state.value for state in State]), help="Only those in this state.")
-@click.option("--kind", type=click.Choice([*STAGES]), help="Only those of this kind.")
+@click.option("--kind", type=click.Choice([*ORDER]), help="Only those of this kind.")
 @click.option("--since", type=moment, help="Only those submitted since: 2026-01-31, 2026-01-31T08:00, 12h or 30d ago.")
 @config_option
 @json_option

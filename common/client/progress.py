@@ -12,30 +12,11 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from common.client.client import failure
+from common.plan.job_stages import MEANING, ORDER, UNITS, Stage
 from common.text.visible import escape
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2
 
-MEANING = {
-    "connect": "the two parties meet, each showing its certificate",
-    "load": "each reads and checks its own table",
-    "align": "which enterprises both hold",
-    "prepare": "each prepares its own columns, from training rows alone",
-    "train": "one model, on secret shares",
-    "reveal": "each keeps its half of the model",
-    "evaluate": "held-out rows are scored, quality is measured",
-    "score": "rows asked for are scored, to the bank",
-    "watch": "each holds its columns against those of the training",
-    "predeal": "randomness is dealt and stored for one use",
-    "promote": "both move their registries to the same champion",
-}
-STAGES = {
-    "train": ("connect", "load", "align", "prepare", "train", "reveal", "evaluate"),
-    "score": ("connect", "load", "align", "score", "watch"),
-    "predeal": ("connect", "predeal"),
-    "promote": ("connect", "promote"),
-}
-_UNITS = {"align": "ids", "train": "steps", "score": "rows", "predeal": "arrays"}
 _ENOUGH = 1.0  # seconds of a stage after which its pace says something
 _WAITING = {"queued": "waits for earlier jobs, or for a party to connect", "offered": "both parties look at the plan"}
 
@@ -50,7 +31,7 @@ def waits(job: wire.Job) -> str:
 
 
 def stages_of(job: wire.Job) -> tuple[str, ...]:
-    return STAGES.get(job.kind, ())
+    return ORDER.get(job.kind, ())
 
 
 def furthest(job: wire.Job) -> party_pb2.Progress:
@@ -86,7 +67,7 @@ class Pace:
         Training: what the cost formula says is still to be sent, at the pace of its bytes so far. Else by what is done.
         """
         spent = self.seconds(stage)
-        if stage == "train" and progress.expected > progress.bytes > self._bytes:
+        if stage == Stage.TRAIN and progress.expected > progress.bytes > self._bytes:
             share = (progress.bytes - self._bytes) / (progress.expected - self._bytes)
         elif progress.total and progress.done > self._done:
             share = (progress.done - self._done) / max(1, progress.total - self._done)
@@ -141,7 +122,7 @@ class Stages:
     def _left(self, now: party_pb2.Progress) -> Iterable[Text]:
         left = self._pace.left(now.stage, now) if self._job.state == "running" and now.stage in self._pace.began else None
         if left is not None:
-            later = ", then less for what follows" if now.stage == "train" else ""
+            later = ", then less for what follows" if now.stage == Stage.TRAIN else ""
             yield Text(f"about {clock(left)} left of {now.stage!r}{later}")
 
 
@@ -155,7 +136,7 @@ def _mark(job: wire.Job, current: bool, begun: bool) -> str:
 
 def how_far(progress: party_pb2.Progress) -> str:
     """What is done of the present stage, in words."""
-    unit = _UNITS.get(progress.stage, "")
+    unit = UNITS.get(progress.stage, "")
     parts = [
         f"{progress.done:,} of {progress.total:,} {unit}" if progress.total and unit else "",
         f"{progress.rows:,} rows" if progress.rows and unit != "rows" else "",

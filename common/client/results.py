@@ -13,6 +13,7 @@ from markupsafe import escape
 from common.client.client import as_dict, failure
 from common.errors import WattScoreError
 from common.plan.job_states import State
+from common.stats.metrics import Metrics
 from common.wire import coordinator_pb2 as wire
 
 if TYPE_CHECKING:
@@ -21,23 +22,16 @@ if TYPE_CHECKING:
 _MEASURES = ("auc", "ks", "gini", "logloss", "brier")
 
 
-@dataclass(frozen=True)
-class Quality:
-    """One model on held-out rows, as told to clients: rounded to the steps of the bank's policy."""
-
-    auc: float
-    ks: float
-    gini: float
-    logloss: float
-    brier: float
+Quality = Metrics
+"""One model on held-out rows, as told to clients: rounded to the steps of the bank's policy."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """A training's quality: joint and of the bank alone; the AUC gained with DeLong's 95 % interval; the largest |u|."""
 
-    joint: Quality
-    bank_only: Quality
+    joint: Metrics
+    bank_only: Metrics
     auc_gain: float
     low: float
     high: float
@@ -236,6 +230,6 @@ def _moment(at: float) -> datetime | None:
 
 
 def _evaluation(told: Any) -> Evaluation:
-    one, two = (Quality(*(getattr(part, name) for name in _MEASURES)) for part in (told.joint, told.bank_only))
+    one, two = (Metrics(*(getattr(part, name) for name in _MEASURES)) for part in (told.joint, told.bank_only))
     gained = told.auc_difference
     return Evaluation(one, two, gained.difference, gained.low, gained.high, gained.p_value, told.largest_u)

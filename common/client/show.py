@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from common.client.client import failure
-from common.client.progress import MEANING, clock, waits, warn
+from common.client.progress import clock, waits, warn
 from common.disclosure import CATALOGUE, Opened
+from common.plan.job_stages import MEANING
 from common.plan.job_states import State
 from common.text.visible import escape, visible
 from common.wire import coordinator_pb2 as wire

@@ -9,7 +9,8 @@ from contextlib import suppress
 from common.errors import WattScoreError
 from common.home.outcome import Evaluation, Outcome, Steps
 from common.process.memory import peak_mib
-from common.stats.measures import Interval, Metrics, p_value
+from common.stats.measures import p_value
+from common.stats.metrics import Interval, Metrics
 from common.wire import party_pb2 as wire
 from common.wire.peer import Counter
 

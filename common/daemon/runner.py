@@ -38,6 +38,7 @@ from common.learn.dealings import MESSAGES
 from common.mpc.correlations.dealt import take_seed
 from common.mpc.seeds import fresh_nonce
 from common.party import Identity, Party
+from common.plan.job_stages import Stage
 from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
 from common.plan.read import AnyPlan, parse_plan
@@ -310,7 +311,7 @@ class Runner:
     async def _compute(self, job: str, running: Running, reporter: ProgressReporter) -> wire.Report:
         if isinstance(running.plan, SeveralPlan):
             return await self._compute_several(job, running, running.plan, reporter)
-        reporter.stage("connect")
+        reporter.stage(Stage.CONNECT)
         if running.direct:
             return await self._together(job, running, reporter, None)
         if self._coordinator is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 
-from common.stats.measures import Interval, Metrics
+from common.stats.metrics import Interval, Metrics
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from common.config import quoted
 from common.records.clean import Cleaned
 from common.records.config import RecordsConfig
 from common.records.make import make_features, suspects
-from common.records.schema_cli import STRICT
+from common.records.options import STRICT, strict_option
 from common.text.visible import escape
 from common.text.words import Lang
 
@@ -24,7 +24,7 @@ from common.text.words import Lang
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The Parquet file of features to write.")
 @click.option("--report", type=click.Path(path_type=Path), help="Folder for quality.json and quality.html, for yourself only.")
 @click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of quality.html.")
-@click.option("--strict", is_flag=True, help="Exit code 3 if a feature is the label in all but name, or known only after it.")
+@strict_option
 def features(config: Path, out: Path, report: Path | None, lang: str, strict: bool) -> None:
     """Read, clean and turn into features the monthly records that CONFIG (TOML) names."""
     console = Console()

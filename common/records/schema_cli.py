@@ -13,11 +13,9 @@ from rich.table import Table
 from common.config import read_toml
 from common.disk.files import write_private
 from common.errors import ConfigError
+from common.records.options import STRICT, strict_option
 from common.records.schema import Schema, as_toml, schema
 from common.text.visible import escape
-
-STRICT = 3
-"""The exit code of a command with --strict that found what is to be looked at."""
 
 
 @click.command("schema")
@@ -34,7 +32,7 @@ STRICT = 3
 @click.option("--missing", multiple=True, help="A further word that means missing; may be given again.")
 @click.option("--out", "--toml", "out", type=click.Path(path_type=Path), help="Write the declaration of the dataset here.")
 @click.option("--name", default="table", show_default=True, help="The dataset's name in it.")
-@click.option("--strict", is_flag=True, help="Exit code 3 if a column is the label in all but name, or known only after it.")
+@strict_option
 def schema_(file: Path, out: Path | None, name: str, strict: bool, **given: Any) -> None:
     """Read all of FILE, and say of each column what it is, in one line.
 

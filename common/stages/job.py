@@ -21,6 +21,7 @@ from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import Reals
 from common.mpc.session import Reporter, Session
 from common.party import Party
+from common.plan.job_stages import Stage
 from common.plan.promote import PromotePlan
 from common.plan.request import Request
 from common.plan.score import ScorePlan
@@ -218,7 +219,8 @@ class PartyJob:
         self.home.rates.charge(self.client, rows, model, self.home.policy)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, stage: Stage) -> Iterator[None]:
+        name = stage.value
         self.reporter.stage(name)
         self._stage = name
         start, rounds = time.monotonic(), self.session.traffic.rounds

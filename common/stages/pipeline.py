@@ -25,6 +25,7 @@ from common.monitor import reference
 from common.mpc.fixedpoint import Reals
 from common.mpc.session import Array, Kind
 from common.party import Party
+from common.plan.job_stages import Stage
 from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 from common.rows.dataset import ColumnConfig, Loaded, fingerprint, infer_columns, read_table
@@ -54,19 +55,19 @@ async def run(job: PartyJob) -> Outcome:
 
 async def run_training(job: PartyJob, plan: TrainPlan) -> None:
     """Load, align, prepare, train, reveal, evaluate."""
-    with job.stage("load"):
+    with job.stage(Stage.LOAD):
         loaded = await load(job, require_label=job.party is Party.BANK)
         data = await asyncio.to_thread(fingerprint, job.dataset.path)
         if suspicious := await asyncio.to_thread(leaks.find, loaded.table, loaded.aside):
             job.warn(*suspicious, public=leaks.PUBLIC)
-    with job.stage("align"):
+    with job.stage(Stage.ALIGN):
         matched, test = await align_training(job, plan, loaded.table, data)
         if plan.mixes_enterprises and job.party is Party.BANK:
             job.warn(split.MIXED, public=split.MIXED)
         order, train_rows = matched[np.argsort(test, kind="stable")], len(test) - int(test.sum())
         table, columns = await asyncio.to_thread(loaded.table.take, order, job.scratch), loaded.columns
         del loaded, matched, test, order
-    with job.stage("prepare"):
+    with job.stage(Stage.PREPARE):
         binnings = await bin_own_columns(job, plan, columns, table, train_rows)
         most = room(train_rows, plan.limits.rows_per_column)
         own = Matched(job.party, table, columns, train_rows, binned_columns(binnings, plan.preparation), most)
@@ -82,7 +83,7 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         job.reporter.expect(learner_of(plan.model).cost(job.party, plan.model, size).total)
         await job.role.before_training(job, plan, Beginning(table.keys(slice(None)), size, prepared, rival))
         job.count(train_rows=train_rows, test_rows=table.rows - train_rows, trained_columns=len(prepared.columns))
-    with job.stage("train"):
+    with job.stage(Stage.TRAIN):
         task = await asyncio.to_thread(learner_of(plan.model).task, plan.model, prepared, own, other, job.scratch)
         job.warn(*task.warnings)
         if plan.dealt == "ahead" and not job.course.again:  # else its stock is spent: what is left is dealt now
@@ -90,9 +91,9 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         else:
             trained = await train(task, job.session, job.correlations, job.scratch, job.course)
         job.count(iterations=task.steps)
-    with job.stage("reveal"):
+    with job.stage(Stage.REVEAL):
         model = trained.half(job.id, columns, about(job, data))
-    with job.stage("evaluate"):
+    with job.stage(Stage.EVALUATE):
         made = Made(model, prepared, task, table, train_rows)
         heard = await tell_scores(job, plan, made, rival)
         kept = await job.role.trained(job, plan, made, heard)
@@ -119,17 +120,17 @@ async def tell_scores(job: PartyJob, plan: TrainPlan, made: Made, rival: Half | 
 
 async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
     """Load, align, score; the bank decides and writes it down."""
-    with job.stage("load"):
+    with job.stage(Stage.LOAD):
         model = line_of(job.home.models.load(await resolve(job.session, job.home.registry, plan.model)), job.bank)
         check_reasons(plan.grid_reasons, model)
         job.role.before_scoring(model)
         loaded = await load(job, require_label=False, columns=model.source)
     if not plan.on_request:
-        with job.stage("align"):
+        with job.stage(Stage.ALIGN):
             matched = await align_scoring(job, plan, loaded.table)
             table = await asyncio.to_thread(loaded.table.take, matched, job.scratch)
             del matched
-    with job.stage("score"):
+    with job.stage(Stage.SCORE):
         if plan.on_request:
             table, u = await serve_requests(job, plan, model, loaded.table)
         else:
@@ -141,7 +142,7 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
         if plan.grid_reasons:
             named = await open_reasons(job.session, model, table, job.role.reasons(job, model), plan.grid_reasons)
         await job.role.scored(job, model, table, u, named)
-    with job.stage("watch"):
+    with job.stage(Stage.WATCH):
         home, folder = job.home, job.home.models.folder(model.job)
         readings = await asyncio.to_thread(watch, job.id, model.job, folder, home.history, home.monitor, table, u)
         if readings is None:

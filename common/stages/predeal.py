@@ -14,6 +14,7 @@ from common.mpc.correlations.asked import DealerLink
 from common.mpc.correlations.dealt import take_dealt
 from common.mpc.session import Session
 from common.party import Party
+from common.plan.job_stages import Stage
 from common.plan.predeal import PredealPlan
 from common.stages.ahead import confirm_stock
 from common.stages.job import StageReporter
@@ -27,7 +28,7 @@ async def predeal(
     1. order; write each array as it comes   2. all on disk: say so   3. give it its name: say so
     Raises PolicyError when there is no room, DataError when the disk fails.
     """
-    reporter.stage("predeal")
+    reporter.stage(Stage.PREDEAL)
     reporter.rows(plan.rows)
     start = time.monotonic()
     stocks.check(plan, session.party)

@@ -16,6 +16,7 @@ from common.home.outcome import Challenge, Outcome
 from common.home.registry import Version
 from common.mpc.session import Array, Kind, Session
 from common.party import Party
+from common.plan.job_stages import Stage
 from common.plan.promote import PromotePlan
 from common.stages.champion import digest_words, settle
 from common.stages.job import Role, StageReporter
@@ -28,7 +29,7 @@ async def promote(job: str, plan: PromotePlan, session: Session, home: Home, rol
     Whoever has heard that the other prepared may commit; a crash after that is settled by the next job that asks for the
     champion. Raises PolicyError when the histories differ, the model is not the same, or is worse than the champion.
     """
-    reporter.stage("promote")
+    reporter.stage(Stage.PROMOTE)
     start = time.monotonic()
     registry = home.registry
     anew = not await settle(session, registry, differ=plan.anew)

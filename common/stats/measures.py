@@ -7,40 +7,19 @@ at the bank, on its own labels.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
 from common.errors import DataError
+from common.stats.metrics import Interval, Metrics
 
 Vector = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 _CLIP = 1e-15
 _Z95 = NormalDist().inv_cdf(0.975)
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """auc, ks in [0, 1]; gini = 2 auc - 1; logloss in nats a row; brier in [0, 1]."""
-
-    auc: float
-    ks: float
-    gini: float
-    logloss: float
-    brier: float
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A difference of two AUCs, its 95 % interval (within [-1, 1]) and the two-sided p-value of no difference."""
-
-    difference: float
-    low: float
-    high: float
-    p_value: float
 
 
 def evaluate(y: Vector, u: Vector) -> Metrics:

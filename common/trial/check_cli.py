@@ -13,8 +13,8 @@ from rich.table import Table
 
 from common.config import validate
 from common.errors import DataError
+from common.records.options import STRICT, bank_key_option, grid_key_option, label_values_option, period_option, strict_option
 from common.records.schema import Schema, schema
-from common.records.schema_cli import STRICT
 from common.rows.declare import DatasetConfig
 from common.rows.tablefile import TableFile
 from common.trial.heads import (
@@ -37,13 +37,13 @@ _MOST = 5  # columns of a side that are tried as keys
 @click.argument("grid", type=_FILE)
 @click.argument("bank", type=_FILE)
 @click.option("--key", help="The column of enterprise ids, in both; without it, columns that could be are looked for.")
-@click.option("--grid-key", help="The grid's, where it has another name.")
-@click.option("--bank-key", help="The bank's.")
+@grid_key_option
+@bank_key_option
 @click.option("--label", help="The bank's column of outcomes.")
-@click.option("--label-values", help="What its words mean: 是=1,否=0.")
+@label_values_option
 @click.option("--missing", help="Further words that mean missing, in either file: --missing=-,N/A.")
-@click.option("--period", help="The column of months in both, if rows are (enterprise, month).")
-@click.option("--strict", is_flag=True, help="Exit code 3 if a column is the label in all but name, or known only after it.")
+@period_option
+@strict_option
 def check(
     grid: Path,
     bank: Path,

@@ -19,7 +19,7 @@ from common.stages import split
 from common.stages.counts import columns_in_clear
 from common.stages.sizes import too_few
 from common.stats import measures
-from common.stats.measures import Metrics
+from common.stats.metrics import Metrics
 
 
 def pooled(plan: TrainPlan, grid: DatasetConfig, bank: DatasetConfig) -> Metrics:

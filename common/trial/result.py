@@ -15,7 +15,7 @@ from common.disclosure import CATALOGUE, Opened
 from common.disk.data_folder import Name
 from common.errors import WattScoreError
 from common.home.outcome import EVALUATION, Steps, parse_evaluation
-from common.stats.measures import Metrics
+from common.stats.metrics import Metrics
 from common.text.visible import escape
 from common.trial.processes import Trial
 from common.wire import coordinator_pb2 as wire

@@ -19,7 +19,7 @@ from common.errors import ConfigError, PlanError, WattScoreError
 from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
 from common.rows.declare import DatasetConfig
-from common.stats.measures import Metrics
+from common.stats.metrics import Metrics
 from common.trial.heads import SMALL
 from common.trial.own import write_report
 from common.trial.processes import BANK, Trial, more_bank

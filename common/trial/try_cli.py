@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from common.records.options import STRICT, bank_key_option, grid_key_option, label_values_option, period_option, strict_option
 from common.rows.declare import DatasetConfig
 
 if TYPE_CHECKING:
@@ -29,12 +30,12 @@ _FILE = click.Path(exists=True, path_type=Path)
     help="The bank's table, with the label, or its declaration; again for each further bank, up to 8.",
 )
 @click.option("--key", help="The column of enterprise ids, in both.")
-@click.option("--grid-key", help="The grid's, where it has another name.")
-@click.option("--bank-key", help="The bank's.")
+@grid_key_option
+@bank_key_option
 @click.option("--label", required=True, help="The bank's column of outcomes: 1, 0, or empty where not known yet.")
-@click.option("--label-values", help="What its words mean: 是=1,否=0.")
+@label_values_option
 @click.option("--missing", help="Further words that mean missing, in either file: --missing=-,N/A.")
-@click.option("--period", help="The column of months in both, if rows are (enterprise, month).")
+@period_option
 @click.option("--test", default=0.3, show_default=True, help="Share of rows held out.")
 @click.option("--seed", default=42, show_default=True, help="Of the split.")
 @click.option(
@@ -67,7 +68,7 @@ _FILE = click.Path(exists=True, path_type=Path)
 @click.option("--allow-small", is_flag=True, help="Lower the minimum sizes, openly, for trials on tiny tables.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write the bank's report, an HTML page, here.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep configurations, logs and models in this new folder.")
-@click.option("--strict", is_flag=True, help="Exit code 3 if a column is the label in all but name, or known only after it.")
+@strict_option
 def try_(**given: Any) -> None:
     """Train on your own two files, or several banks': throw-away certificates, real daemons on this machine, a real client."""
     run_options(options_of(**given))
@@ -120,7 +121,6 @@ def run_options(options: TrialOptions) -> None:
     _print_result(result, Console())
     if options.strict:
         from common.features.leaks import PUBLIC
-        from common.records.schema_cli import STRICT
 
         banks = result.job.banks or [result.job.bank]
         if any(text.startswith(PUBLIC) for bank in banks for text in bank.report.warnings):

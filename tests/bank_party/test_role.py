@@ -20,7 +20,7 @@ from common.plan.promote import PromotePlan
 from common.plan.train import TrainPlan
 from common.stages.job import Beginning
 from common.stages.sizes import TOO_FEW
-from common.stats.measures import Interval
+from common.stats.metrics import Interval
 from tests.bank_party.decision.worlds import held_out
 from tests.common.stages.companies import Companies
 from tests.common.stages.tables import table

@@ -13,8 +13,9 @@ from rich.console import Console
 from common.cli import main
 from common.client import commands
 from common.client.moment import moment
-from common.client.progress import MEANING, STAGES, Pace, Stages, follow
+from common.client.progress import Pace, Stages, follow
 from common.client.show import print_history, print_job, print_jobs
+from common.plan.job_stages import MEANING, ORDER
 from common.plan.predeal import PredealPlan
 from common.plan.read import AnyPlan, make_plan
 from common.trial import run as trial_run
@@ -154,10 +155,10 @@ def test_without_a_terminal_a_stage_is_a_line() -> None:
 
 def test_a_job_over_before_it_is_looked_at_again_tells_its_last_stage() -> None:
     console = Console(file=io.StringIO(), width=40)
-    ended = wire.Job(id="score-1", kind="score", state="succeeded", bank={"progress": Progress(stage=STAGES["score"][-1])})
+    ended = wire.Job(id="score-1", kind="score", state="succeeded", bank={"progress": Progress(stage=ORDER["score"][-1])})
     follow([wire.Job(id="score-1", kind="score", state="offered"), ended], console)
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-    assert lines[-1].startswith(f"score-1: 5 of 5, {STAGES['score'][-1]}") and len(lines) == 2
+    assert lines[-1].startswith(f"score-1: 5 of 5, {ORDER['score'][-1]}") and len(lines) == 2
 
 
 def test_a_terminal_shows_all_stages_and_about_how_long_the_present_one_takes() -> None:
@@ -172,12 +173,12 @@ def test_a_terminal_shows_all_stages_and_about_how_long_the_present_one_takes() 
     job = wire.Job(id="train-1", kind="train", state="running", grid={"progress": now})
     console.print(Stages(job, pace))
     said = console.file.getvalue()  # type: ignore[attr-defined]
-    assert all(stage in said for stage in STAGES["train"]) and "4 of 15 steps, 1,050 rows, 2.0 MB" in said
+    assert all(stage in said for stage in ORDER["train"]) and "4 of 15 steps, 1,050 rows, 2.0 MB" in said
     assert "about 0:30 left of 'train'" in said
 
 
 def test_every_stage_has_a_meaning() -> None:
-    assert {stage for stages in STAGES.values() for stage in stages} == set(MEANING)
+    assert {stage for stages in ORDER.values() for stage in stages} == set(MEANING)
 
 
 def test_the_history_of_a_job_a_line_an_event() -> None:

@@ -13,7 +13,7 @@ from common.daemon import report_message as module
 from common.daemon.report_message import ProgressReporter, to_message
 from common.errors import PeerLost
 from common.home.outcome import Challenge, Drift, Evaluation, Outcome, Steps
-from common.stats.measures import Interval, Metrics
+from common.stats.metrics import Interval, Metrics
 from common.wire import party_pb2 as wire
 from common.wire.peer import Counter
 from tests.patience import patience

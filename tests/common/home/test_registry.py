@@ -20,7 +20,7 @@ from common.plan.train import TrainPlan
 from common.stages import champion
 from common.stages.champion import resolve, settle
 from common.stages.promote import promote
-from common.stats.measures import Interval
+from common.stats.metrics import Interval
 from tests.common.stages.companies import Companies, Recorder, frames
 from tests.peers import Trio
 from tests.roles import role_of

@@ -14,7 +14,7 @@ from common.learn.linear.half import ClosedModel
 from common.plan.train import TrainPlan
 from common.rows.dataset import DatasetConfig
 from common.stages.estimate import Sizes, estimate
-from common.stats.measures import Metrics
+from common.stats.metrics import Metrics
 from common.trial.compare import pooled
 from common.wire import coordinator_pb2 as wire
 from tests.scenarios.end_to_end.lab import (

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from common.rows.dataset import DatasetConfig
-from common.stats.measures import Metrics
+from common.stats.metrics import Metrics
 from common.trial.compare import pooled
 from common.trial.processes import Trial
 from common.wire import coordinator_pb2 as wire

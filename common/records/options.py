@@ -1,0 +1,16 @@
+"""Options that several commands on own files share, and the exit code of --strict."""
+
+from __future__ import annotations
+
+import click
+
+STRICT = 3
+"""The exit code of a command with --strict that found what is to be looked at."""
+
+strict_option = click.option(
+    "--strict", is_flag=True, help="Exit code 3 if a column is the label in all but name, or known only after it."
+)
+period_option = click.option("--period", help="The column of months in both, if rows are (enterprise, month).")
+grid_key_option = click.option("--grid-key", help="The grid's, where it has another name.")
+bank_key_option = click.option("--bank-key", help="The bank's.")
+label_values_option = click.option("--label-values", help="What its words mean: 是=1,否=0.")
