@@ -26,8 +26,6 @@ def make_features(
     config: Path, out: Path, report: Path | None = None, lang: Lang = "en"
 ) -> tuple[Features, Cleaned, RecordsConfig]:
     """Writes `out`, and the report if asked, once all is made. Raises ConfigError and DataError; then nothing is written."""
-    from common.records.quality_page import as_html  # it loads what draws
-
     settings = load_records(config)
     _check_outputs(out, report)
     cleaned = clean(settings, read(settings))
@@ -35,7 +33,11 @@ def make_features(
     recipes = flatten(settings.recipes) or default_recipes(party, cleaned.panel, settings.samples)
     made = build(cleaned.panel, recipes, settings.samples, source=str(config))
     found = quality(settings, cleaned)
-    texts = {"quality.json": found.as_json(), "quality.html": as_html(found, lang)} if report else {}
+    texts = {}
+    if report:
+        from common.records.quality_page import as_html  # it loads what draws
+
+        texts = {"quality.json": found.as_json(), "quality.html": as_html(found, lang)}
     try:
         if report:
             report.mkdir(parents=True, exist_ok=True, mode=0o700)

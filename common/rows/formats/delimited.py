@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pyarrow.csv
 from common.disk.scratch import Scratch
 from common.errors import DataError
 from common.rows.formats.encoding import DAMAGED, Bytes, told, told_by_all
+from common.rows.formats.lines import first_lines
 from common.rows.formats.options import FileOptions
 from common.rows.formats.parquet import ParquetColumns, copied
 from common.rows.formats.quotes import Quotes
@@ -151,14 +153,13 @@ class Delimited:
 
     def places(self, rows: Collection[int]) -> dict[int, str]:
         """Lines of rows counted from 0, in one pass."""
-        found = {row: f"row {row + 1}" for row in rows}
-        last = max(rows, default=-1)
-        for index, (line, _, _) in enumerate(self._lines(self.options.skip_rows)):
-            if index - 1 in found:
-                found[index - 1] = f"line {line}"
-            if index > last:
-                break
-        return found
+        with Bytes(self.path).text(self.encoding) as stream:
+            lines = first_lines(stream, rows, self.options.skip_rows)
+        if lines is None:
+            last = max(rows, default=-1)
+            begun = enumerate(line for line, _, _ in self._lines(self.options.skip_rows))
+            lines = {index - 1: line for index, line in takewhile(lambda one: one[0] <= last + 1, begun)}
+        return {row: f"line {lines[row]}" if row in lines else f"row {row + 1}" for row in rows}
 
     def _lines(self, skip: int) -> Iterator[tuple[int, int, list[str]]]:
         """(line on which it starts, on which it ends, values) of the header and each row, without blank lines."""
