@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 
@@ -55,7 +55,10 @@ def _explain(model: type[BaseModel], item: Any) -> str:
     if item["type"] == "extra_forbidden" and (why := _elsewhere(model).get(str(item["loc"][-1]))):
         return f"unknown key {where!r}: {why}"
     if item["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(item["loc"][-1]), _known_keys(model), n=1)
+        key = str(item["loc"][-1])
+        if tables := list(_tables_with(model, key)):
+            return f"unknown key {where!r}: it belongs in {' or '.join(tables[:3])}"
+        close = difflib.get_close_matches(key, _known_keys(model), n=1)
         return f"unknown key {where!r}" + (f", did you mean {close[0]!r}?" if close else "")
     if item["type"] == "missing":
         return f"missing key {where!r}"
@@ -74,6 +77,17 @@ def _path(model: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
 
 def _known_keys(model: type[BaseModel]) -> list[str]:
     return [key for inner in _inside(model) for key in inner.model_fields]
+
+
+def _tables_with(model: type[BaseModel], key: str, at: str = "", seen: frozenset[type] = frozenset()) -> Iterator[str]:
+    """The tables that have this key, as TOML heads them."""
+    if key in model.model_fields:
+        yield f"[{at}]" if at else "the top level"
+    for name, field in model.model_fields.items():
+        place = f"{at}.{name}".lstrip(".") + (".NAME" if get_origin(field.annotation) in (dict, Mapping) else "")
+        for inner in dict.fromkeys(_models_in(field.annotation)):
+            if inner not in seen:
+                yield from _tables_with(inner, key, place, seen | {inner})
 
 
 def _elsewhere(model: type[BaseModel]) -> dict[str, str]:

@@ -26,6 +26,7 @@ from common.mpc.several.hub import BankHub, GridHub, HubCorrelations, LineCorrel
 from common.mpc.several.lines import Lines
 from common.mpc.several.seeds import take_common, take_nonces
 from common.party import Identity, Party
+from common.plan.job_stages import Stage
 from common.plan.request import Plan, Request
 from common.plan.several import SeveralPlan
 from common.rows.featurefile import declared
@@ -121,7 +122,7 @@ class SeveralJob:
 
     async def run(self, fault: Callable[[BaseException], Fault]) -> Outcome:
         """The whole of it, raising the first error, which the other parties are told as `fault` says."""
-        self.reporter.stage("connect")
+        self.reporter.stage(Stage.CONNECT)
         async with AsyncExitStack() as open_:
             try:
                 if self.role.party is Party.GRID:

@@ -21,6 +21,7 @@ from common.learn.linear.train import TrainingInputs
 from common.monitor import reference
 from common.mpc.session import Kind
 from common.mpc.several.hub import BankHub
+from common.plan.job_stages import Stage
 from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
 from common.rows.dataset import fingerprint
@@ -42,12 +43,12 @@ async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub:
     Raises the first error, after which nothing is kept.
     """
     session, policy = job.session, job.home.policy
-    with job.stage("load"):
+    with job.stage(Stage.LOAD):
         loaded = await load(job, require_label=True)
         data = await asyncio.to_thread(fingerprint, job.dataset.path)
         if suspicious := await asyncio.to_thread(leaks.find, loaded.table, loaded.aside):
             job.warn(*suspicious, public=leaks.PUBLIC)
-    with job.stage("align"):
+    with job.stage(Stage.ALIGN):
         domain = f"{job.id} {several.identities[place]}".encode()
         by_period, limits = "period" in plan.keys, limits_of(plan, policy)
         matched, enterprises = await align(
@@ -63,7 +64,7 @@ async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub:
         check_own(rows, len(test) - rows, policy)
         table, columns = await asyncio.to_thread(loaded.table.take, order, job.scratch), loaded.columns
         del loaded, matched, keys, test, order
-    with job.stage("prepare"):
+    with job.stage(Stage.PREPARE):
         counts = Counts(*(int(n) for n in await session.receive(Kind.SHAPE, np.uint64, (3,))))
         ridge = several.model.ridge
         prepared, warnings = await bank_columns(
@@ -78,7 +79,7 @@ async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub:
         size = Size(rows, grid, len(prepared.columns))
         await job.role.before_training(job, plan, Beginning(table.keys(slice(None)), size, prepared, None))
         job.count(train_rows=rows, test_rows=table.rows - rows, trained_columns=len(prepared.columns))
-    with job.stage("train"):
+    with job.stage(Stage.TRAIN):
         label = table.outcomes[:rows]
         step = make_steps(several.model, rows)[0].size
         words, pull, warnings = await asyncio.to_thread(prepared.encoded, rows, ridge, step, job.scratch)
@@ -91,10 +92,10 @@ async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub:
         inputs = TrainingInputs(several.model, words, pull, grid, start, label)
         task = LinearTask(prepared, inputs, grid, warnings)
         job.count(iterations=several.model.iterations)
-    with job.stage("reveal"):
+    with job.stage(Stage.REVEAL):
         shares = shares_of(session.party, layout, weights, place)
         model = LinearTrained(prepared, shares).half(job.id, columns, about(job, data))
-    with job.stage("evaluate"):
+    with job.stage(Stage.EVALUATE):
         made = Made(model, prepared, task, table, rows)
         telling = Telling(Kind.TEST_SCORES, plan.score_bits)
         u = await open_scores(session, job.correlations, model, made.held(), telling, job.role.budget(model, job.id))

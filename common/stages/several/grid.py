@@ -25,6 +25,7 @@ from common.monitor import reference
 from common.mpc.session import Kind
 from common.mpc.several.hub import GridHub
 from common.party import Party
+from common.plan.job_stages import Stage
 from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
 from common.rows.dataset import fingerprint
@@ -62,10 +63,10 @@ async def run_at_grid(jobs: Sequence[PartyJob], plan: TrainPlan, several: Severa
     Raises the first error, after which nothing is kept.
     """
     job, policy = jobs[0], jobs[0].home.policy
-    with job.stage("load"):
+    with job.stage(Stage.LOAD):
         loaded = await load(job, require_label=False)
         data = await asyncio.to_thread(fingerprint, job.dataset.path)
-    with job.stage("align"):
+    with job.stage(Stage.ALIGN):
         named = zip(jobs, several.identities, strict=True)
         banks = await asyncio.gather(*(_align(line, plan, f"{job.id} {who}".encode(), loaded.table) for line, who in named))
         job.count(matched_ids=sum(ids for _, ids in banks), matched_rows=sum(len(rows.order) for rows, _ in banks))
@@ -74,7 +75,7 @@ async def run_at_grid(jobs: Sequence[PartyJob], plan: TrainPlan, several: Severa
         keys = [loaded.table.keys(rows.order) for rows in found]
         table, columns = await asyncio.to_thread(loaded.table.take, order, job.scratch), loaded.columns
         del loaded, order
-    with job.stage("prepare"):
+    with job.stage(Stage.PREPARE):
         train, learner = sum(rows.train for rows in found), learner_of(several.model)
         own = Matched(Party.GRID, table, columns, train, (), room(train, plan.limits.rows_per_column))
         options, largest = plan.preparation, policy.largest_leverage
@@ -95,7 +96,7 @@ async def run_at_grid(jobs: Sequence[PartyJob], plan: TrainPlan, several: Severa
             size = Size(rows.train, layout.grid, layout.common + 1)
             await job.role.before_training(line, plan, Beginning(those, size, prepared, None))
         job.count(train_rows=train, test_rows=table.rows - train, trained_columns=layout.grid)
-    with job.stage("train"):
+    with job.stage(Stage.TRAIN):
         step = make_steps(several.model, train)[0].size
         words, pull, warnings = await asyncio.to_thread(prepared.encoded, train, several.model.ridge, step, job.scratch)
         job.warn(*warnings)
@@ -106,13 +107,13 @@ async def run_at_grid(jobs: Sequence[PartyJob], plan: TrainPlan, several: Severa
             low += rows.train
         weights = await train_several(hub, lines, layout, several.model, np.zeros(layout.columns), 0.0, job.scratch)
         job.count(iterations=several.model.iterations)
-    with job.stage("reveal"):
+    with job.stage(Stage.REVEAL):
         grid, bank = weights[: layout.grid], weights[layout.grid :]
         whole = make_half(job.id, prepared, Shares(grid, bank), columns, about(job, data))
         assert isinstance(whole, ClosedModel)  # noqa: S101
         places = {str(who): tuple(layout.bank_places(k).tolist()) for k, who in enumerate(several.identities)}
         model = replace(whole, banks=places)
-    with job.stage("evaluate"):
+    with job.stage(Stage.EVALUATE):
         halves = [replace(whole, other=shares_of(Party.GRID, layout, weights, k).other) for k in range(layout.banks)]
         lows = np.cumsum([train, *(rows.held for rows in found)]).tolist()
         held = [table.part(low, low + rows.held) for low, rows in zip(lows, found, strict=False)]

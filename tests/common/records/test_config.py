@@ -53,6 +53,7 @@ def test_every_known_default_is_valid(party: str) -> None:
         (BASE, {"party": "coordinator"}, "party"),
         (BASE, {"fields": {}}, "fields"),
         (BASE, {"fields": {"x": {"colum": "a"}}}, "did you mean 'column'"),
+        (BASE, {"source": {"url_env": "U"}}, "it belongs in [source.sql]"),
         (BASE, {"source": {}}, "either path or"),
         (BASE, {"source": {"path": "a", "sql": {"url_env": "U", "table": "t"}}}, "either path or"),
         (BASE, {"source": {"sql": {"table": "t"}}}, "give url_env or url_file"),
