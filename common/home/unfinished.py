@@ -21,7 +21,7 @@ from common.errors import DataError
 from common.home.models import is_job_name
 from common.mpc.session import Array
 
-_BEGUN, _CONFIRMED, _SUFFIX = "job.json", "confirmed", ".npz"
+_BEGUN, _READ, _CONFIRMED, _SUFFIX = "job.json", "read.json", "confirmed", ".npz"
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,14 @@ class Points:
         for number in filter(gone, self.held()):
             self._path(number).unlink()
         sync_folder(self._folder)
+
+    def first(self, facts: Mapping[str, str]) -> dict[str, str]:
+        """The facts that were given in the job's first attempt that gave any: these, if it is this one."""
+        file = self._folder / _READ
+        if not file.exists():
+            write_private(file, json.dumps(dict(facts)).encode())
+        found: dict[str, str] = json.loads(file.read_bytes())
+        return found
 
     def confirm(self, number: int) -> None:
         """Enters that both parties have this point on disk: neither goes back behind it."""

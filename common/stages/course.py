@@ -96,6 +96,10 @@ class Course:
         arrays = self._points.read(number)
         return arrays, _facts(arrays)
 
+    async def first(self, facts: Mapping[str, str]) -> Mapping[str, str]:
+        """What was given here in the first attempt that came so far; where nothing is kept, `facts`."""
+        return facts if self._points is None else await asyncio.to_thread(self._points.first, facts)
+
     async def keep(
         self, point: Point, arrays: Mapping[str, Array], step: int = 0, facts: Mapping[str, Any] | None = None
     ) -> int:

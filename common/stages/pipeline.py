@@ -57,11 +57,11 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
     """Load, align, prepare, train, reveal, evaluate."""
     with job.stage(Stage.LOAD):
         loaded = await load(job, require_label=job.party is Party.BANK)
-        data = await asyncio.to_thread(fingerprint, job.dataset.path)
+        data = await check_data(job)
         if suspicious := await asyncio.to_thread(leaks.find, loaded.table, loaded.aside):
             job.warn(*suspicious, public=leaks.PUBLIC)
     with job.stage(Stage.ALIGN):
-        matched, test = await align_training(job, plan, loaded.table, data)
+        matched, test = await align_training(job, plan, loaded.table)
         if plan.mixes_enterprises and job.party is Party.BANK:
             job.warn(split.MIXED, public=split.MIXED)
         order, train_rows = matched[np.argsort(test, kind="stable")], len(test) - int(test.sum())
@@ -125,6 +125,8 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
         check_reasons(plan.grid_reasons, model)
         job.role.before_scoring(model)
         loaded = await load(job, require_label=False, columns=model.source)
+        if not plan.on_request:
+            await check_data(job)
     if not plan.on_request:
         with job.stage(Stage.ALIGN):
             matched = await align_scoring(job, plan, loaded.table)
@@ -182,43 +184,48 @@ async def load(job: PartyJob, *, require_label: bool, columns: dict[str, ColumnC
     return loaded
 
 
-async def align_training(job: PartyJob, plan: TrainPlan, table: FeatureTable, data: str) -> tuple[Index, split.Mask]:
+async def check_data(job: PartyJob) -> str:
+    """The SHA-256 of the dataset. Raises DataError where it has changed since the job began, or is read in another way."""
+    data = await asyncio.to_thread(fingerprint, job.dataset.path)
+    now = {"the dataset's file": data, "how it is read": job.dataset.model_dump_json(), "the software": __version__}
+    first = await job.course.first(now)
+    if changed := [name for name, value in now.items() if first.get(name) != value]:
+        text = f"{changed[0]} has changed since this job began"
+        raise DataError(text, public=text, remedy="Submit it again.")
+    return data
+
+
+async def align_training(job: PartyJob, plan: TrainPlan, table: FeatureTable) -> tuple[Index, split.Mask]:
     """The places of the rows that both hold, in an order both know, and which of these are held out."""
     if (kept := job.course.at(Point.ALIGNED)) is not None:
-        return restore_rows(job, *kept, data), kept[0]["test"].astype(np.bool_)
+        return restore_rows(job, *kept), kept[0]["test"].astype(np.bool_)
     matched = await align_rows(job, table, max(plan.limits.min_matched, job.home.policy.min_matched))
     keys = table.keys(matched)
     await asyncio.to_thread(job.home.sets.enter, keys, job.id, job.home.policy.least_difference)
     test = await split.agree(job.session, keys, plan.split, partial(job.role.check_labels, job))
-    await keep_rows(job, data, matched=matched, test=test)
+    await keep_rows(job, matched=matched, test=test)
     return matched, test
 
 
 async def align_scoring(job: PartyJob, plan: ScorePlan, table: FeatureTable) -> Index:
     """The places of the rows that both hold, in an order both know."""
-    data = await asyncio.to_thread(fingerprint, job.dataset.path)
     if (kept := job.course.at(Point.ALIGNED)) is not None:
-        return restore_rows(job, *kept, data)
+        return restore_rows(job, *kept)
     matched = await align_rows(job, table, plan.min_matched)
-    await keep_rows(job, data, matched=matched)
+    await keep_rows(job, matched=matched)
     return matched
 
 
-async def keep_rows(job: PartyJob, data: str, **arrays: Array) -> None:
-    """Keeps the order of rows, with what it is the order of: the dataset by its SHA-256, and how it was read."""
-    facts = {"counts": job.outcome.counts, "data": data, "read": job.dataset.model_dump_json(), "software": __version__}
-    await job.course.keep(Point.ALIGNED, arrays, facts=facts)
+async def keep_rows(job: PartyJob, **arrays: Array) -> None:
+    """Keeps the order of rows, and what was counted and warned of by now."""
+    said = [job.outcome.warnings, job.outcome.public_warnings]
+    await job.course.keep(Point.ALIGNED, arrays, facts={"counts": job.outcome.counts, "warned": said})
 
 
-def restore_rows(job: PartyJob, arrays: dict[str, Array], facts: dict[str, Any], data: str) -> Index:
-    """The order that was kept. Raises DataError where it is no order of this dataset as it is read now."""
-    now = {"data": data, "read": job.dataset.model_dump_json(), "software": __version__}
-    what = {"data": "the dataset's file", "read": "how the dataset is read", "software": "the software"}
-    for name, value in now.items():
-        if facts[name] != value:
-            text = f"{what[name]} has changed since this job was interrupted"
-            raise DataError(text, public=text, remedy="Submit it again.")
+def restore_rows(job: PartyJob, arrays: dict[str, Array], facts: dict[str, Any]) -> Index:
+    """The order that was kept, with what goes with it."""
     job.count(**facts["counts"])
+    job.outcome.warnings, job.outcome.public_warnings = facts["warned"]
     return arrays["matched"]
 
 

@@ -18,6 +18,7 @@ from common.learn.learner import Size
 from common.party import Party
 from common.plan.promote import PromotePlan
 from common.plan.train import TrainPlan
+from common.stages.course import Course
 from common.stages.job import Beginning
 from common.stages.sizes import TOO_FEW
 from common.stats.metrics import Interval
@@ -71,7 +72,7 @@ async def test_a_training_is_charged_for_what_its_plan_opens_to_the_grid(
     role: BankRole, model: dict[str, Any], bits: float
 ) -> None:
     plan = TrainPlan.model_validate({"grid": {"dataset": "m"}, "bank": {"dataset": "l"}, "model": model})
-    job: Any = SimpleNamespace(id="job-1", outcome=Outcome({"own_columns": 7}))
+    job: Any = SimpleNamespace(id="job-1", outcome=Outcome({"own_columns": 7}), course=Course())
     await role.before_training(job, plan, beginning(1000, 4))
     charges = [(entry.what, entry.amount, entry.rows) for entry in role.home.told.standing(1.0).charges]
     opened = [("the grid's weights", bits, 1000)] if bits else []
@@ -108,8 +109,8 @@ def test_a_worse_model_needs_force_and_its_numbers_stay_at_the_bank(role: BankRo
 
 
 async def test_whether_there_are_labels_enough_is_charged_first_and_one_answer_for_both_kinds(role: BankRole) -> None:
-    job: Any = SimpleNamespace(id="job-1")
     for train, held in ((10, 300), (300, 3)):  # labels of ones among 1,000 rows that train, and 1,000 that are held out
+        job: Any = SimpleNamespace(id=f"job-{train}")
         label = np.repeat([1.0, 0.0, 1.0, 0.0], [train, 1000 - train, held, 1000 - held])
         with pytest.raises(PolicyError) as caught:
             role.check_labels(job, table([f"F{k}" for k in range(2000)], label=label), np.repeat([False, True], 1000))

@@ -113,7 +113,7 @@ async def test_a_dataset_that_has_changed_is_not_gone_on_with(companies: Compani
     data = frames(seed=3, monthly=False)
     data[Party.GRID].loc[data[Party.GRID].index[0], "kwh"] += 1.0
     companies.write(data)
-    with pytest.raises(DataError, match="the dataset's file has changed since this job was interrupted"):
+    with pytest.raises(DataError, match="the dataset's file has changed since this job began"):
         await companies.run("job-1", plan, attempt=1)
 
 

@@ -106,6 +106,6 @@ def test_a_dataset_that_has_changed_ends_the_job(town: Town, client: Client) -> 
         found = town.until(client, job)
     finally:
         table.write_text(before)
-    said = "the dataset's file has changed since this job was interrupted"
+    said = "the dataset's file has changed since this job began"
     assert (found.state, found.fault.kind, found.fault.message) == ("failed", "DataError", said)
     eventually(town.settled)
