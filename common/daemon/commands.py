@@ -165,7 +165,7 @@ def report_command(seat: Seat[Any, Any], make: Make) -> click.Command:
         help="Its language; both: with a switch.",
     )
     def report(job: str, config: Path, out: Path, lang: Choice) -> None:
-        """Write the report of a training JOB, or of the champion, for review, its tables as JSON and CSV beside it."""
+        """Write the report of a training JOB for review and signature, its tables beside it; JOB may be `champion`."""
         from common.report.write import beside, write_report  # loads what draws: the other commands need not wait for it
 
         settings = seat.load(config)

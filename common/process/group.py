@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,6 +15,8 @@ import click
 from common import __version__
 from common.errors import WattScoreError
 from common.text.visible import visible
+
+_LANG = "Language of the help: en or zh."
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,29 @@ class LazyGroup(click.Group):
         super().__init__(name, help=about)
         self._sections = sections or {}
         self.entries = entries
+        self._words: Mapping[str, str] = {}
         click.version_option(__version__, prog_name=name)(self)
+        language = click.Option(["--lang"], type=click.Choice(["en", "zh"]), expose_value=False, help=_LANG)
+        self.params.append(language)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The language is looked for first: `--help` ends the parsing where it stands."""
+        self._words = _chinese() if _language(args) == "zh" else {}
+        return super().parse_args(ctx, args)
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(self._said(self.help or ""))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        records = [record for param in self.get_params(ctx) if (record := param.get_help_record(ctx)) is not None]
+        with formatter.section("选项" if self._words else "Options"):
+            formatter.write_dl([(names, self._said(text)) for names, text in records])
+        self.format_commands(ctx, formatter)
+
+    def _said(self, text: str) -> str:
+        return self._words.get(text, text)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -69,13 +95,30 @@ class LazyGroup(click.Group):
         """From the table: click would ask every command, and so import it."""
         left = dict.fromkeys(self.list_commands(ctx))
         for title, (names, example) in self._sections.items():
-            with formatter.section(title):
+            with formatter.section(self._said(title)):
                 self._write(formatter, names.split())
                 formatter.write_text(f"$ {example}")
             left = {name: None for name in left if name not in names.split()}
         if left:
-            with formatter.section("Commands" if not self._sections else "More"):
+            with formatter.section(self._said("Commands" if not self._sections else "More")):
                 self._write(formatter, left)
 
     def _write(self, formatter: click.HelpFormatter, names: Iterable[str]) -> None:
-        formatter.write_dl([(name, self.entries[name].about or "") for name in names])
+        formatter.write_dl([(name, self._said(self.entries[name].about or "")) for name in names])
+
+
+def _language(args: Sequence[str]) -> str:
+    """The language of the help: as the option before any command says, else WATTSCORE_LANG, else the locale."""
+    for word, after in zip(args, [*args[1:], ""], strict=False):
+        if word.startswith("--lang"):
+            return word.partition("=")[2] or after
+        if not word.startswith("-"):
+            break
+    names = ("WATTSCORE_LANG", "LC_ALL", "LC_MESSAGES", "LANG")  # in the order of POSIX
+    return next((value for name in names if (value := os.environ.get(name))), "en")[:2]
+
+
+def _chinese() -> Mapping[str, str]:
+    import tomllib
+
+    return tomllib.loads(Path(__file__).with_name("help.zh.toml").read_text(encoding="utf-8"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -15,7 +16,7 @@ from common import __version__
 from common.cli import main as wattscore
 from common.coordinator.__main__ import main as coordinator
 from common.errors import PlanError
-from common.process.group import LazyGroup
+from common.process.group import LazyGroup, _chinese
 from grid_party.__main__ import main as grid
 
 GROUPS: dict[str, LazyGroup] = {
@@ -109,3 +110,34 @@ def test_a_shell_completes_commands_and_options() -> None:
 
     assert {"plain,train", "plain,try"} <= set(complete("wattscore tr", 1).split())
     assert "plain,--kind" in complete("wattscore jobs --k", 2)
+
+
+CHINESE = re.compile("[\u4e00-\u9fff]")
+
+
+@pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)
+@pytest.mark.parametrize(
+    ("words", "environment"),
+    [
+        (["--lang", "zh", "--help"], {}),
+        (["--help", "--lang=zh"], {"LANG": "en_US.UTF-8"}),
+        (["--help"], {"WATTSCORE_LANG": "zh", "LC_ALL": "C"}),
+        (["--help"], {"LC_ALL": "", "LC_MESSAGES": "", "LANG": "zh_CN.UTF-8"}),
+    ],
+)
+def test_the_list_of_commands_is_in_chinese_where_it_is_asked_for(
+    group: LazyGroup, words: list[str], environment: dict[str, str]
+) -> None:
+    shown = CliRunner().invoke(group, words, env={"LC_ALL": "", "LC_MESSAGES": "", "WATTSCORE_LANG": "", **environment}).stdout
+    told = re.findall(r"^  (?:--)?[a-z]\S*(?: \[en\|zh\])? {2,}(.*)$", shown, re.MULTILINE)
+    assert len(told) == len(group.list_commands(click.Context(group))) + 3  # --version, --lang, --help
+    assert [text for text in told if not CHINESE.search(text)] == [] and "Options" not in shown
+    english = CliRunner().invoke(group, ["--lang", "en", "--help"], env={"LANG": "zh_CN.UTF-8"}).stdout
+    assert not CHINESE.search(english) and english.count("\n") > 5
+
+
+def test_every_line_of_the_chinese_list_is_one_of_the_english_lists() -> None:
+    said = {group.help for group in GROUPS.values()} | {e.about for g in GROUPS.values() for e in g.entries.values()}
+    said |= {"Commands", "More", "Show this message and exit.", "Show the version and exit.", "Language of the help: en or zh."}
+    said |= set(wattscore._sections)
+    assert set(_chinese()) == said - {None}
