@@ -29,7 +29,7 @@ _FEW = 4  # ids so long, of which all are floats: by chance less than once in 10
 
 _WORDS = (
     "-", "--", "---", "—", "/", "\\", ".", "?", "*", "无", "空", "(空)", "(空白)", "(blank)", "未知", "不详", "暂无",
-    "unknown", "undefined", "dbnull", "(null)", "[null]",
+    "缺失", "空值", "n.a.", "unknown", "undefined", "dbnull", "(null)", "[null]",
 )  # fmt: skip
 _UUID = r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}"
 _UNWRAP = ((r'^="(.*)"$', r"\1"), (r'^"(.*)"$', r"\1"), (r"^['`]", ""), (rf"^\{{({_UUID})\}}$", r"\1"))

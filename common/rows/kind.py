@@ -161,8 +161,12 @@ def _is_code(known: Values, low: float, high: float) -> bool:
 
 def _mixed(file: TableFile, column: str, data: Data, found: Numbers, known: int, strays: int, words: Collection[str]) -> Seen:
     """Text of which some is numbers."""
-    if known > _STRAY * strays or (known > strays and len(np.unique(found.values[~np.isnan(found.values)])) > _FEW):
-        what = "not a number, though " + ("nearly all" if known > _STRAY * strays else "most") + " values of this column are"
+    nearly, several = known > _STRAY * strays, len(np.unique(found.values[~np.isnan(found.values)])) > _FEW
+    alike = several and _like_numbers(read_coded(file, column, data, words)[1])
+    if nearly or (several and known > strays) or alike:
+        share = "nearly all" if nearly else "most" if known > strays else "many"
+        what = f"not a number, though {share} values of this column are"
+        what = "a number written otherwise than others of this column" if alike and not nearly else what
         remedy = (
             "Correct it or leave the cell empty; declare what means missing by `missing`, or the column with malformed ="
             " 'null'; if these are categories, declare the column so."

@@ -28,6 +28,7 @@ _COMPRESSION = 8  # bytes of text for each of a gzip file, about
 _PEEK = 20  # rows in which a title above the header is looked for
 _UNSEEN = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
 _MADE = re.compile(r"(\(column \d+\)|Unnamed: \d+(_level_\d+)?|__index_level_\d+__|\.\.\.\d+|)")
+_SHORT = "Complete it; a note below the rows, or a line that was cut off, is to be removed."
 _REMEDY = "Save it as comma-separated UTF-8 text, or declare its encoding."
 
 
@@ -89,8 +90,7 @@ class Delimited:
         except (UnicodeError, *DAMAGED) as error:
             raise self._unreadable(error) from None
         if fault is not None:
-            remedy = "Close the quote, or write it twice within a quoted value."
-            raise self.origin.fault(fault.what, local=f"line {fault.line}: {fault.what}", remedy=remedy)
+            raise self.origin.fault(fault.what, local=f"line {fault.line}: {fault.what}", remedy=fault.remedy)
         said = [] if encoding == "utf-8" else [f"read as {encoding.removesuffix('-sig').upper()}"]
         if quotes.broken:
             said.append(f"{quotes.broken} values hold line breaks (first: line {quotes.first})")
@@ -141,7 +141,8 @@ class Delimited:
         for line, _, row in self._lines(self.options.skip_rows):
             if len(row) != len(self.header):
                 what = f"a row has {len(row)} values where the header has {len(self.header)}"
-                return self.origin.fault(what, local=f"line {line}: {what}", remedy="Quote values that hold a comma.")
+                remedy = "Quote values that hold a comma." if len(row) > len(self.header) else _SHORT
+                return self.origin.fault(what, local=f"line {line}: {what}", remedy=remedy)
         return self.origin.fault("the file is not valid CSV", remedy=_REMEDY)
 
     def _unreadable(self, error: Exception) -> DataError:

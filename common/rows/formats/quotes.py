@@ -24,10 +24,11 @@ _WIDEST = 3  # columns, from which on a line within a value that has as many is 
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong, and the line on which it begins."""
+    """What is wrong, the line on which it begins, and the remedy."""
 
     line: int
     what: str
+    remedy: str = "Close the quote, or write it twice within a quoted value."
 
 
 @dataclass
@@ -61,7 +62,8 @@ class Quotes:
 
     def _walk(self, data: bytes, following: bytes) -> Fault | None:
         if 0 in data:
-            return Fault(self._line + data[: data.index(0)].count(b"\n"), "a byte of zero: the file is damaged, or no text")
+            line = self._line + data[: data.index(0)].count(b"\n")
+            return Fault(line, "a byte of zero: the file is damaged, or no text", "Copy the file, or export it, again.")
         if _QUOTE not in data:
             if self._inside:
                 self._held += data

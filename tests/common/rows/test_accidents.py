@@ -287,3 +287,21 @@ def test_dates_of_1904_and_truth_values_among_numbers(tmp_path: Path) -> None:
 )
 def test_merged_cells_and_totals_are_refused_by_row(cells: list[Any], said: str, tmp_path: Path) -> None:
     assert said in refused(workbook(tmp_path, lambda book, sheet: sheet.append(cells)))
+
+
+@pytest.mark.parametrize("end", ["A4,2024-02\n", "Source: the grid\n", "\x1a"])
+def test_what_stands_below_the_rows_is_refused_by_its_line_with_a_remedy_that_fits(end: str, tmp_path: Path) -> None:
+    (path := tmp_path / "t.csv").write_text(BODY + end)
+    said = refused(path)
+    assert "line 5: a row has" in said and "Complete it; a note below the rows" in said
+
+
+def test_a_byte_of_zero_is_no_matter_of_quotes(tmp_path: Path) -> None:
+    (path := tmp_path / "t.csv").write_bytes(BODY.encode() + bytes(16))
+    assert "line 5: a byte of zero" in (said := refused(path)) and "quote" not in said
+
+
+@pytest.mark.parametrize("word", ["缺失", "空值", "n.a."])
+def test_further_words_for_no_id(word: str, tmp_path: Path) -> None:
+    (path := tmp_path / "t.csv").write_text(BODY.replace("A2", word))
+    assert "line 3, column 'id'" in refused(path)

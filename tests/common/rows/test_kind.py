@@ -86,6 +86,7 @@ def test_types_of_parquet_that_no_feature_has_are_left_out_with_a_word(tmp_path:
         (["7"] * 50 + [f"{k}kWh" for k in range(150)], "line 52"),
         (["-"] * 90 + [str(k * 3) for k in range(110)], "line 2"),
         ([str(k * 3) for k in range(190)] + ["n.a."] * 10, "line 192"),
+        ([f"{k}.57" for k in range(100)] + [f"{k},57" for k in range(100, 200)], "line 102"),
     ],
 )  # fmt: skip
 def test_what_looks_like_numbers_and_is_not_certain_is_asked_for_by_line(cells: list[str], line: str, tmp_path: Path) -> None:
