@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import resource
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,23 +17,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
+import grid_party.__main__
 from common.cli import main
 from common.client.client import Client
 from common.config import to_toml
 from common.home.registry import Registry
 from common.trial.processes import GRID
 from common.trust.authority import import_bundle, make_ca, renew
-from tests.scenarios.data.inputs import CASES, Case, base
-from tests.scenarios.end_to_end.lab import LOOSE, Lab, fail, make_plan, succeed
+from tests.common.records import postgres
+from tests.patience import patience
+from tests.scenarios.data.inputs import CASES, MONTHS, Case, base
+from tests.scenarios.end_to_end.lab import LOOSE, Lab, fail, finish, make_plan, succeed
 
 FLOORS = {"min_matched": 50, "min_rows": 100}
 SMALL: dict[str, Any] = {
     "keys": ("id", "period"), "limits": FLOORS, "preparation": {"min_binary": 20}, "model": {"iterations": 2},
 }  # fmt: skip
-MORE = ("disk", "disk-again", "old-ca", "new-ca", "leak")
-NUMBERS = {key: f"{k + 10}" for k, key in enumerate([*(case.key for case in CASES), *MORE])}
+MORE = ("disk", "disk-again", "old-ca", "new-ca", "leak", "displaced", "proxy", "wide")
+NUMBERS = {key: f"{k + 10}" for k, key in enumerate([*(case.key for case in CASES), *MORE, "instants"])}
 CASE = pytest.mark.parametrize("case", CASES, ids=[case.key for case in CASES])
 
 
@@ -39,7 +45,7 @@ CASE = pytest.mark.parametrize("case", CASES, ids=[case.key for case in CASES])
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("cases")
     keys = {"id": "id", "period": "month"}
-    declared = {case.key: dict(case.keys) for case in CASES}
+    declared: dict[str, dict[str, Any]] = {case.key: dict(case.keys) for case in CASES} | {"instants": {"id": "enterprise_id"}}
     datasets = {
         "grid": {key: {"path": folder / "grid" / key, **keys, **declared.get(key, {})} for key in NUMBERS},
         "bank": {key: {"path": folder / "bank" / key, **keys, "label": "overdue"} for key in NUMBERS},
@@ -55,7 +61,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         folder, datasets, {"grid": {"policy": policy | {"min_columns": 2}}, "bank": {"policy": policy | {"min_per_class": 20}}}
     ) as lab:
         for key in MORE:
-            lab.write(key, *base(NUMBERS[key]))
+            grid, bank = base(NUMBERS[key])
+            lab.write(key, grid, bank if key != "wide" else wide(bank))
         yield lab
 
 
@@ -63,6 +70,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 def client(lab: Lab) -> Iterator[Client]:
     with lab.client() as client:
         yield client
+
+
+def wide(bank: pd.DataFrame) -> pd.DataFrame:
+    more = bank.loan.to_numpy()[:, None] % np.arange(7, 2012)
+    return pd.concat([bank, pd.DataFrame(more.round(2)).add_prefix("t")], axis=1)
 
 
 def run(*words: object) -> Result:
@@ -207,3 +219,94 @@ def test_forty_thousand_jobs_are_listed(lab: Lab, client: Client) -> None:
         assert [job.id for job in again.jobs(last=3)] == new[-3:]
     listed = run("jobs", "--last", "2", "--config", lab.folder / "client.toml")
     assert listed.exit_code == 0 and new[-1] in said(listed) and "there are older ones" in listed.stderr
+
+
+def test_a_second_daemon_on_the_same_folder_is_refused_and_the_first_still_works(lab: Lab, client: Client) -> None:
+    second = subprocess.run(
+        [sys.executable, "-m", "grid_party", "serve", "--config", lab.folder / "grid.toml"],
+        capture_output=True, text=True, timeout=patience(60), check=False,
+    )  # fmt: skip
+    first = lab.processes["grid"]
+    assert second.returncode == 2 and f"is in use by process {first.pid}" in " ".join(second.stderr.split())
+    assert first.poll() is None
+    succeed(client, make_plan("displaced", **SMALL))
+
+
+def test_proxies_of_the_environment_hold_nobody_up_and_doctor_names_them(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in lab.processes:
+        lab.restart(name)
+    lab.heal()
+    with lab.client() as again:
+        succeed(again, make_plan("proxy", **SMALL))
+    listed = run("jobs", "--last", "1", "--config", lab.folder / "client.toml")
+    assert listed.exit_code == 0, said(listed)
+    found = CliRunner().invoke(grid_party.__main__.main, ["doctor", "--config", str(lab.folder / "grid.toml"), "--json"])
+    assert "https_proxy is set, and no connection of WattScore goes through it" in found.output
+    monkeypatch.undo()
+    for name in lab.processes:
+        lab.restart(name)
+    lab.heal()
+
+
+def test_more_columns_than_rows_can_bear_are_refused_before_ids_are_matched(lab: Lab, client: Client) -> None:
+    job = finish(client, client.submit(make_plan("wide", **SMALL)).id)
+    assert (job.fault.origin, job.fault.kind) == ("bank", "PolicyError")
+    assert "2007 columns need 2007 times 20 training rows" in job.fault.message
+    assert job.bank.progress.stage in ("", "connect", "load")
+
+
+@pytest.mark.parametrize(
+    ("url", "package"),
+    [("oracle+nodriver://u:hunter2@h/d", "oracledb"), ("dm+dmPython://u:hunter2@h:5236", "dmSQLAlchemy"),
+     ("opengauss+asyncpg://u:hunter2@h/d", "opengauss-sqlalchemy"), ("db2+ibm_db://u:hunter2@h/d", "ibm_db_sa")],
+)  # fmt: skip
+def test_features_names_what_a_database_lacks_here(
+    url: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECORDS_URL", url)
+    config = write_source(tmp_path, {"sql": {"url_env": "RECORDS_URL", "table": "m"}})
+    found = run("features", config, "--out", tmp_path / "out.parquet")
+    assert found.exit_code == 2 and package in said(found) and "hunter2" not in said(found)
+
+
+def test_instants_of_a_database_need_a_zone_and_then_are_the_right_months(
+    lab: Lab, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid, bank = base(NUMBERS["instants"])
+    try:
+        with postgres.server() as url:
+            source = {"sql": {"url_env": "RECORDS_URL", "table": "m"}}
+            monkeypatch.setenv("RECORDS_URL", url)
+            engine = sa.create_engine(url)
+            at = pd.to_datetime(grid.month + "-01").dt.tz_localize("Asia/Shanghai")
+            grid.assign(month=at).to_sql("m", engine, index=False, dtype={"month": sa.TIMESTAMP(timezone=True)})
+            engine.dispose()
+            out = lab.table("grid", "instants")
+            refused = run("features", write_source(tmp_path, source), "--out", out)
+            assert refused.exit_code == 2 and "instants" in said(refused) and not out.exists()
+            made = run(
+                "features",
+                write_source(tmp_path, source, zone="Asia/Shanghai"),
+                "--out",
+                out,
+            )
+            assert made.exit_code == 0, said(made)
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    got = pd.read_parquet(out)
+    first = got[got.enterprise_id == grid.id[0]].sort_values("month")
+    assert first.month.tolist() == MONTHS
+    assert first.consumption_last.tolist() == [float(np.float32(x)) for x in grid.consumption[:4]]
+    bank.to_csv(lab.table("bank", "instants"), index=False)
+    assert succeed(client, make_plan("instants", **SMALL)).grid.report.counts.matched_rows == 1600
+
+
+def write_source(folder: Path, source: dict[str, Any], **keys: str) -> Path:
+    """A configuration of features from a database: the last consumption and arrears of each month."""
+    raw = {"party": "grid", "source": source, "keys": {"id": "id", "month": "month", **keys}, "samples": {"min_history": 1},
+           "fields": {"consumption": "consumption", "arrears_amount": "peak"}}  # fmt: skip
+    recipes = "".join(f'\n[[recipes]]\nkind = "last"\nfield = "{field}"\n' for field in ("consumption", "arrears_amount"))
+    (path := folder / "records.toml").write_text(to_toml(raw) + recipes)
+    return path
