@@ -34,4 +34,4 @@ def secret_gain(own: Rows, label: Reals, penalty: Reals, step: float) -> float:
     if not 0.0 < taken.mean() < 1.0:
         return 1.0
     hessian = design.curvature(sigmoid(newton(design, taken, penalty).u), taken)[1]
-    return float(np.clip(_BOUND / (_ROOM * np.linalg.eigvalsh(hessian)[-1]), 1.0, max(1.0, LONGEST / step)))
+    return float(np.clip(_BOUND / (_ROOM * np.linalg.eigvalsh(hessian + penalty)[-1]), 1.0, max(1.0, LONGEST / step)))

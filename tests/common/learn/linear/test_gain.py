@@ -25,6 +25,13 @@ def test_the_fewer_are_overdue_the_longer_are_steps(rate: float, low: float, hig
     assert low <= secret_gain(*drawn(rate), PENALTY, 4.0) <= high
 
 
+def test_a_ridge_curves_the_loss_as_well() -> None:
+    """A ridge of 1 with few overdue let steps diverge, silently: it is as much of the curvature as the data are."""
+    own, label = drawn(0.02)
+    gains = [secret_gain(own, label, size * np.eye(4), 4.0) for size in (1e-4, 0.03, 0.25)]
+    assert gains[0] > 3.0 and 1.0 < gains[1] < 2.5 and gains[2] == 1.0
+
+
 def test_it_stays_within_what_the_ring_has_room_for() -> None:
     own, label = drawn(0.002)
     assert secret_gain(own, label, PENALTY, 4.0) == LONGEST / 4.0
