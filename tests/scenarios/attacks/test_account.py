@@ -40,11 +40,14 @@ def test_a_job_is_accounted_for_and_a_restored_folder_is_noticed(lab: Lab, clien
     first = succeed(client, make_plan("rows")).id
     assert_accounts(lab, first)
     kept = tmp_path / "kept"
+    stop(lab, "grid")  # the end of a book that is written ahead is elsewhere while it is open
     shutil.copytree(lab.data("grid"), kept)
+    lab.heal()
     succeed(client, make_plan("rows", split={"seed": 2}))
 
     # one book alone: the grid sees it by itself
     newer = tmp_path / "newer.sqlite"
+    stop(lab, "grid")
     shutil.copy(lab.data("grid") / Name.LEDGER, newer)
     replace(lab, "grid", kept / Name.LEDGER, Name.LEDGER)
     origin, kind, message = fail(client, make_plan("rows", split={"seed": 3}))
@@ -75,10 +78,14 @@ def test_a_job_is_accounted_for_and_a_restored_folder_is_noticed(lab: Lab, clien
     assert changed.returncode == 2 and "entry 5 does not follow" in changed.stderr
 
 
-def replace(lab: Lab, name: str, file: Path, into: Name) -> None:
-    """A book put in the place of another while the daemon is down."""
+def stop(lab: Lab, name: str) -> None:
     lab.processes[name].terminate()
     lab.processes[name].wait()
+
+
+def replace(lab: Lab, name: str, file: Path, into: Name) -> None:
+    """A book put in the place of another while the daemon is down."""
+    stop(lab, name)
     shutil.copy(file, lab.data(name) / into)
     lab.heal()
 
