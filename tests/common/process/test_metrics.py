@@ -21,7 +21,9 @@ from bank_party.settings import BankSettings
 from common.coordinator.board import Board
 from common.coordinator.metrics import watch_coordinator
 from common.coordinator.service import Coordinator
+from common.daemon.drift import watch_drift
 from common.errors import ConfigError
+from common.monitor.config import MonitorConfig
 from common.mpc.session import Array, Kind, Round
 from common.party import Identity
 from common.process.metrics import JobWatch, MetricsServer, PartyMetrics, watch_process, watch_stock
@@ -179,6 +181,7 @@ def known(tmp_path: Path) -> set[str]:
         if role == "party":
             metrics = PartyMetrics(registry)
             watch_stock(registry, tmp_path)
+            watch_drift(registry, tmp_path, MonitorConfig)
             metrics.refused("train", "PolicyError")
             metrics.stage_took("train", 1.0)
         else:

@@ -8,6 +8,7 @@ import pytest
 
 from common.disclosure import Opened
 from common.errors import PolicyError
+from common.plan.job_stages import Stage
 from tests.common.stages.alone import alone
 from tests.common.stages.companies import Companies, Recorder
 
@@ -20,7 +21,7 @@ def companies(tmp_path: Path) -> Companies:
 def test_what_a_warning_says_is_for_its_party_and_others_hear_that_there_is_one(companies: Companies) -> None:
     job = alone(companies)
     job.warn()
-    with job.stage("prepare"):
+    with job.stage(Stage.PREPARE):
         job.warn("left out 'region=north'", "left out 'x'")
     job.warn("scores reach 13", public="scores reach 13")
     assert job.outcome.warnings == ["left out 'region=north'", "left out 'x'", "scores reach 13"]
