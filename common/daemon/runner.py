@@ -170,7 +170,7 @@ class Runner:
         if (running := self._jobs.get(job)) is None:
             return
         task = running.task
-        if cause is not None:
+        if cause is not None and running.cause is None:  # one that was told why keeps that cause
             self.stop(job, cause)
         if task is not None:
             await asyncio.wait([task], timeout=_END)
