@@ -164,6 +164,28 @@ def test_certificates_are_renewed_while_a_job_runs(lab: Lab, client: Client) -> 
     assert f"Deal by {GRID}, certificate {shown(lab, GRID)}" in lab.written("coordinator", since["coordinator"])
 
 
+def hang_up(lab: Lab, name: str, text: str, says: str) -> None:
+    """Puts a configuration there, sends SIGHUP, and waits until the daemon says what it made of it."""
+    since = len(lab.written(name))
+    (lab.folder / f"{name}.toml").write_text(text)
+    os.kill(lab.processes[name].pid, signal.SIGHUP)
+    eventually(lambda: says in lab.written(name, since))
+
+
+def test_a_dataset_is_added_without_a_restart_and_a_broken_file_changes_nothing(lab: Lab, client: Client) -> None:
+    assert "has no dataset 'late'" in fail(client, make_plan("late"))[2]
+    pids = {name: lab.processes[name].pid for name in ("grid", "bank")}
+    for name, frame in zip(pids, make_tables("Late"), strict=True):
+        table = lab.folder / f"late-{name}.csv"
+        frame.to_csv(table, index=False)
+        label = 'label = "y"\n' if name == "bank" else ""
+        good = (lab.folder / f"{name}.toml").read_text() + f'\n[datasets.late]\npath = "{table}"\nid = "id"\n{label}'
+        hang_up(lab, name, good + "[datasets.half", "the one before holds")
+        hang_up(lab, name, good, "read anew; datasets: main, bad, late")
+    succeed(client, make_plan("late"))
+    assert {name: lab.processes[name].pid for name in pids} == pids and all(lab.alive().values())
+
+
 def test_a_bank_that_is_revoked_loses_its_job_and_gets_no_other_until_renewed(lab: Lab, client: Client) -> None:
     job = until_training(client, make_plan("main", model={"iterations": 1000}, split={"seed": 4}))
     since = {name: len(lab.written(name)) for name in lab.processes}
@@ -200,25 +222,3 @@ def test_a_client_refuses_a_coordinator_that_is_revoked_there(lab: Lab, client: 
             client.jobs()
     finally:
         file.unlink()
-
-
-def hang_up(lab: Lab, name: str, text: str, says: str) -> None:
-    """Puts a configuration there, sends SIGHUP, and waits until the daemon says what it made of it."""
-    since = len(lab.written(name))
-    (lab.folder / f"{name}.toml").write_text(text)
-    os.kill(lab.processes[name].pid, signal.SIGHUP)
-    eventually(lambda: says in lab.written(name, since))
-
-
-def test_a_dataset_is_added_without_a_restart_and_a_broken_file_changes_nothing(lab: Lab, client: Client) -> None:
-    assert "has no dataset 'late'" in fail(client, make_plan("late"))[2]
-    pids = {name: lab.processes[name].pid for name in ("grid", "bank")}
-    for name, frame in zip(pids, make_tables("Late"), strict=True):
-        table = lab.folder / f"late-{name}.csv"
-        frame.to_csv(table, index=False)
-        label = 'label = "y"\n' if name == "bank" else ""
-        good = (lab.folder / f"{name}.toml").read_text() + f'\n[datasets.late]\npath = "{table}"\nid = "id"\n{label}'
-        hang_up(lab, name, good + "[datasets.half", "the one before holds")
-        hang_up(lab, name, good, "read anew; datasets: main, bad, late")
-    succeed(client, make_plan("late"))
-    assert {name: lab.processes[name].pid for name in pids} == pids and all(lab.alive().values())

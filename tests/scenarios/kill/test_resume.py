@@ -19,7 +19,8 @@ def ends_well(town: Town, client: Client, job: str, attempts: int | None = 1) ->
     assert found.state == "succeeded", found.fault.message
     assert attempts is None or found.attempt == attempts
     eventually(town.settled)
-    assert abs(measured(town, found).joint.auc - _undisturbed(town, client)) <= 0.0005
+    # scores are rounded to 1/32 by a dither that each training has anew, so AUCs of few held-out rows differ by themselves
+    assert abs(measured(town, found).joint.auc - _undisturbed(town, client)) <= 0.002
 
 
 def begin(client: Client) -> str:
