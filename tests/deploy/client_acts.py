@@ -52,11 +52,20 @@ def end(job: str) -> dict[str, Any]:
     return until(job, lambda _: False)
 
 
+def interrupted(job: str) -> dict[str, Any]:
+    """A job once it is known what interrupted it; it is cancelled, so that it goes on no more."""
+    found = until(job, lambda j: bool(j.disturbed.message))
+    with Client.from_config(CONFIG) as client:
+        if not State(client.show(job).state).final:
+            client.cancel(job)
+    return found
+
+
 def train() -> dict[str, Any]:
     """The demo's plan, once it is over."""
     return end(submit())
 
 
 if __name__ == "__main__":
-    acts: dict[str, Callable[..., dict[str, Any]]] = {"start": start, "end": end, "train": train}
+    acts: dict[str, Callable[..., dict[str, Any]]] = {"start": start, "end": end, "interrupted": interrupted, "train": train}
     print(json.dumps(acts[sys.argv[1]](*sys.argv[2:])))
