@@ -15,6 +15,7 @@ from common.learn.learner import Ahead, Basis, Half, Matched, Packed, Size, Tell
 from common.learn.linear import cost
 from common.learn.linear.ahead import dealt_arrays
 from common.learn.linear.deal import ScoreDemand, TrainingDemand
+from common.learn.linear.descent import LEVEL_ROWS
 from common.learn.linear.design import Prepared, prepare
 from common.learn.linear.gain import secret_gain
 from common.learn.linear.half import LEARNER, ClosedModel, LinearModel, make_half, pack, parse
@@ -145,8 +146,8 @@ class Linear:
         return section.weights == "shared"
 
     def ahead(self, section: Model, size: Size) -> Ahead:
-        demand, steps = TrainingDemand(size.rows, size.grid_columns, size.bank_columns), make_steps(section, 1 << 16)
-        link, course = repr(section.make_link()), (len(steps), steps[0].size)
+        demand, steps = TrainingDemand(size.rows, size.grid_columns, size.bank_columns), make_steps(section, 2 * LEVEL_ROWS)
+        link, course = repr(section.make_link()), (tuple(step.high for step in steps), steps[0].size)
         alike = (link, *course, section.revealed_bits, section.weights, section.optimiser)
         return Ahead(demand, lambda party: dealt_arrays(party, make_work(section, demand)), alike)
 

@@ -292,8 +292,13 @@ def test_there_are_only_as_many_as_a_message_lists(tmp_path: Path) -> None:
 def test_a_training_without_a_stock_for_its_model_is_refused_with_what_there_is(tmp_path: Path) -> None:
     shelf = opened(tmp_path)
     store(shelf)
-    for iterations, ridge, good in ((6, 0.1, True), (7, 1e-4, False)):
-        model = {"iterations": iterations, "ridge": ridge}
+    for change, good in (
+        ({"ridge": 0.1}, True),
+        ({"iterations": 7}, False),
+        ({"full_steps": 0}, False),
+        ({"full_steps": 5}, False),
+    ):
+        model = {"iterations": 6, **change}
         plan = TrainPlan.model_validate({**SIDES, "model": model, "dealt": "ahead"})
         if good:
             shelf.check(plan, Party.BANK)
