@@ -129,6 +129,15 @@ class PartyDaemon:
 
     async def stop(self, reason: str) -> None:
         self._stopping = True
+        try:
+            await self._close(reason)
+        finally:  # whatever does not close: the books do, so that no end of one is left beside it
+            if self._home is not None:
+                self._home.close()
+            if self._lock is not None:
+                self._lock.release()
+
+    async def _close(self, reason: str) -> None:
         await self._runner.stop_all(PeerLost(reason))
         if self._stream is not None:
             await self._stream.close()
@@ -138,10 +147,6 @@ class PartyDaemon:
             await connection.close()
         if self._metrics_server is not None:
             self._metrics_server.stop()
-        if self._home is not None:
-            self._home.close()
-        if self._lock is not None:
-            self._lock.release()
 
 
 async def start(seat: Seat[S, H], config: Path) -> PartyDaemon:

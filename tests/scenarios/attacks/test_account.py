@@ -66,7 +66,7 @@ def test_a_job_is_accounted_for_and_a_restored_folder_is_noticed(lab: Lab, clien
     assert refused.returncode == 2 and "the other party was told a head of" in refused.stderr
     for seed in (4, 5):
         _, kind, message = fail(client, make_plan("rows", split={"seed": seed}))
-        assert kind == "PolicyError" and "audit log" in message
+        assert kind == "PolicyError" and "audit log" in message, lab.told("grid")[-2000:] + lab.told("bank")[-2000:]
     assert audit(lab, "bank", "accept", "--note", "disk of the grid lost").returncode == 0
     succeed(client, make_plan("rows", split={"seed": 6}))
     assert "disk of the grid lost" in audit(lab, "bank", "show").stdout
@@ -84,9 +84,13 @@ def stop(lab: Lab, name: str) -> None:
 
 
 def replace(lab: Lab, name: str, file: Path, into: Name) -> None:
-    """A book put in the place of another while the daemon is down."""
+    """A book put in the place of another while the daemon is down, with what is ahead of it, and nothing of the other's."""
     stop(lab, name)
-    shutil.copy(file, lab.data(name) / into)
+    for end in ("", "-wal", "-shm"):
+        old, new = lab.data(name) / f"{into}{end}", file.with_name(f"{file.name}{end}")
+        old.unlink(missing_ok=True)
+        if new.exists():
+            shutil.copy(new, old)
     lab.heal()
 
 
