@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 SPU_PYTHON ?= $(WATTSCORE_BENCH_SPU_PYTHON)
 
-.PHONY: setup demo demo-banks test coverage test-containers check protos bench bench-full bundle lock clean
+.PHONY: setup demo demo-banks test coverage half-scenarios half-units test-containers check protos bench bench-full bundle lock clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=...") if sys.version_info < (3, 11) else None'
@@ -26,16 +26,27 @@ demo: $(INSTALLED)  ## from synthetic dirty records to a report and decisions, i
 demo-banks: $(INSTALLED)  ## one grid and three banks of different overdue rates: one model of all, into demo-banks-out/
 	$(BIN)/wattscore demo-banks --out demo-banks-out
 
+# Two halves beside each other: one waits for daemons most of the time, the other one computes.
+HALVES := half-scenarios half-units
+
 test: $(READY)  ## all tests that need no container engine
-	$(BIN)/python -m pytest -m "not containers"
+	$(MAKE) --jobs 2 --keep-going RUN="-m pytest" $(HALVES)
 
 coverage: $(READY)  ## the same under coverage.py: which lines tests in process reach; fails below the floors
-	$(BIN)/python -m coverage run -m pytest -m "not containers"
+	$(BIN)/python -m coverage erase
+	$(MAKE) --jobs 2 --keep-going RUN="-m coverage run --parallel-mode -m pytest" $(HALVES)
+	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 	for room in mpc learn wire home; do \
 	  echo "common/$$room $$($(BIN)/python -m coverage report --format total --include "common/$$room/*") %"; \
 	  $(BIN)/python -m coverage report --format total --fail-under 90 --include "common/$$room/*" > /dev/null || exit 1; \
 	done
+
+half-scenarios: $(READY)
+	$(BIN)/python $(RUN) -m "not containers" tests/scenarios
+
+half-units: $(READY)
+	$(BIN)/python $(RUN) -m "not containers" tests --ignore tests/scenarios
 
 test-containers: $(READY)  ## the image and the demo in containers, on a running engine with Compose
 	$(BIN)/python -m pytest -m containers tests/deploy
@@ -67,4 +78,4 @@ lock: $(READY)  ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 clean:
-	rm -rf $(VENV) demo-out demo-banks-out bench-out bundle-out .coverage
+	rm -rf $(VENV) demo-out demo-banks-out bench-out bundle-out .coverage .coverage.*
