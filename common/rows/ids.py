@@ -97,7 +97,7 @@ def read_ids(origin: Origin, column: str, data: Data) -> Normal:
     for k in np.flatnonzero(np.asarray(pc.equal(texts, normal_ids(pa.array([column]))[0]).fill_null(False))):
         if len(texts) > 1:
             why[int(k)] = ("the name of the column: the header stands here again", "Remove the line.")
-    if (grouped := _grouped(texts, gone)) is not None:
+    if (grouped := _grouped(texts)) is not None:
         why[grouped] = ("the id has commas between thousands", "Format the column as text and export it again.")
     if (lost := _floated(texts)) is not None:
         why[lost] = (
@@ -153,11 +153,11 @@ def _repaired(texts: Any) -> tuple[Any, tuple[str, ...]]:
     return texts, tuple(dict.fromkeys(said))
 
 
-def _grouped(texts: Any, gone: Mask) -> int | None:
-    """The first of ids that are numbers with commas between thousands, where all others could be such."""
-    commas = np.asarray(pc.match_substring_regex(texts, r"^\d{1,3}(,\d{3})+$").fill_null(False))
-    short = np.asarray(pc.match_substring_regex(texts, r"^\d{1,3}$").fill_null(False))
-    return int(commas.argmax()) if commas.any() and (commas | short | gone).all() else None
+def _grouped(texts: Any) -> int | None:
+    """The first of ids that are numbers with commas between thousands, where no other has a comma of another kind."""
+    with_comma = np.asarray(pc.match_substring(texts, ",").fill_null(False))
+    grouped = np.asarray(pc.match_substring_regex(texts, r"^[1-9]\d{0,2}(,\d{3})+$").fill_null(False))
+    return int(grouped.argmax()) if grouped.any() and (grouped == with_comma).all() else None
 
 
 def _floated(texts: Any) -> int | None:

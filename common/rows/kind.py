@@ -203,7 +203,9 @@ def _like_numbers(texts: Any) -> bool:
     """Whether most distinct texts have digits and no letter, but for ranges such as 1-5 and codes of one length."""
     known = pc.drop_null(texts)
     like = pc.match_substring_regex(
-        known, r"^[^\p{L}]*\p{Nd}[^\p{L}]*$|^[+-]?\d[\d.]*[eEdD][+-]?\d+$|^0[xX][0-9A-Fa-f]+$|^[+-]?(?i)inf(inity)?$"
+        known,
+        r"^[^\p{L}]*[\p{Nd}\p{No}][^\p{L}]*$|^[+-]?\d[\d.]*[eEdD][+-]?\d+$|^0[xX][0-9A-Fa-f]+$|^[+-]?(?i)inf(inity)?$"
+        r"|^[+-]?\d[\d.,]* ?(?i:bps?|pct|pp)$|^[负]?[〇零一二两三四五六七八九十百千万亿点]{2,}$",
     )
     code = pc.match_substring_regex(known, r"^\d+ *(-|~|–|至|到|—) *\d+$|^0\d*$|^\d+\+$")
     odd = np.asarray(like) & ~np.asarray(code)

@@ -37,14 +37,14 @@ FIRST, LAST = 1900 * 12, 2199 * 12 + 11
 _NAMES = "jan feb mar apr may jun jul aug sep oct nov dec".split()  # noqa: SIM905
 _SHORT = "|".join(_NAMES)
 _NAME = "|".join(f"{name}[a-z]*" for name in _NAMES)
-_YEAR, _OF_YEAR, _DAY = r"(?P<y>\d{4})", r"(?P<m>0?[1-9]|1[0-2])", r"(?:0?[1-9]|[12]\d|3[01])"
+_YEAR, _OF_YEAR, _DAY = r"(?P<y>\d{4})", r"(?P<m>0?[1-9]|1[0-2])", r"(?P<d>0?[1-9]|[12]\d|3[01])"
 _TIME = r"(?:[T ]+(?P<t>\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?)(?P<z>(?: ?(?:Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?))?))?"
 _FORMS = (
     rf"^{_YEAR}-{_OF_YEAR}(?:-{_DAY}{_TIME})?$",
     rf"^{_YEAR}/{_OF_YEAR}(?:/{_DAY}{_TIME})?$",
     rf"^{_YEAR}\.{_OF_YEAR}\.{_DAY}{_TIME}$",
     rf"^{_YEAR} ?年 ?{_OF_YEAR} ?(?:月份?(?: ?{_DAY} ?[日号]{_TIME})?)?$",
-    r"^(?P<y>(?:19|2[01])\d{2})(?P<m>0[1-9]|1[0-2])(?:(?:0[1-9]|[12]\d|3[01]))?(?:\.0*)?$",
+    r"^(?P<y>(?:19|2[01])\d{2})(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12]\d|3[01])?(?:\.0*)?$",
     rf"^{_YEAR}[Mm]{_OF_YEAR}$",
     rf"^{_OF_YEAR}[/-]{_YEAR}$",
     rf"^(?i){_YEAR}-(?P<n>{_NAME})$",
@@ -174,12 +174,22 @@ def _parts(texts: Any) -> _Parts:
         names = [field.name for field in found.type]
         month = _named(found.field("n")) if "n" in names else found.field("m").cast(pa.int32()).to_numpy()
         counted[at] = found.field("y").cast(pa.int32()).to_numpy(zero_copy_only=False) * 12 + month - 1
-        good[at] = True
+        good[at] = _there_is(found, names, counted[at])
         if "t" in names:
             hours[at] = found.field("t").to_numpy(zero_copy_only=False)
-            clock[at] = hours[at] != ""
-            zoned[at] = np.asarray(pc.not_equal(found.field("z"), ""))
+            clock[at] = (hours[at] != "") & good[at]
+            zoned[at] = np.asarray(pc.not_equal(found.field("z"), "")) & good[at]
     return _Parts(counted, good, clock, zoned, hours)
+
+
+def _there_is(found: Any, names: list[str], counted: Months) -> Mask:
+    """Whether the month has such a day, where a day is named: 31 June is a slip, and who knows of which part."""
+    if "d" not in names:
+        return np.ones(len(counted), np.bool_)
+    days = pc.if_else(pc.equal(found.field("d"), ""), "1", found.field("d")).cast(pa.int32()).fill_null(1).to_numpy()
+    first = (counted - 1970 * 12).astype("datetime64[M]")
+    lengths = ((first + 1).astype("datetime64[D]") - first.astype("datetime64[D]")).astype(np.int64)
+    return np.asarray(days <= lengths, np.bool_)
 
 
 def _named(names: Any) -> npt.NDArray[np.int32]:
@@ -196,9 +206,12 @@ def _shifted(parts: _Parts) -> bool:
 
 
 def _of_two(seconds: Collection[float]) -> bool:
-    """Whether times of the day are one that is not midnight, or two an hour apart, as where clocks change."""
+    """Whether times of the day are one that is not midnight, or two an hour apart, as where clocks change.
+
+    Zones differ by quarters of an hour: 23:59:59 is the end of a month, not the midnight of another zone.
+    """
     low, high = min(seconds, default=0), max(seconds, default=0)
-    return low > 0 and high - low in (0, 3600) and len(set(seconds)) <= 2
+    return low > 0 and low % 900 == 0 and high - low in (0, 3600) and len(set(seconds)) <= 2
 
 
 def _stamp(text: str) -> datetime | None:

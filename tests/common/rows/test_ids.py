@@ -96,6 +96,7 @@ def test_a_word_for_nothing_is_no_id(word: str) -> None:
         (["9.15301E+17"], "scientific notation"), (["9.15301007194012e+17"], "scientific notation"),
         (["#######"], "too narrow"),
         (["TRUE"], "truth value"), (["1,001", "12"], "commas between thousands"),
+        (["2024", "1,001"], "commas between thousands"),
         ([str(915301007194012416 + 128 * k) for k in range(5)], "floating-point"),
     ],
 )  # fmt: skip
@@ -126,3 +127,8 @@ def test_forms_tell_why_ids_are_not_matched_and_no_id() -> None:
     assert said == ("320 of 320 unmatched ids have 4 digits (320); matched ids have 8 digits (1280): leading zeros may be lost")
     assert unmatched_forms(matched, [f"{k:08d}" for k in range(9000, 9320)]) == "" and unmatched_forms([], lost) == ""
     assert "18 digits and letters" in unmatched_forms(matched, [f"91{k:015d}X" for k in range(50)])
+
+
+def test_a_comma_of_another_kind_is_part_of_an_id() -> None:
+    found, _ = ids("12,345", "7,8", "A,1")
+    assert not found.bad.any()

@@ -120,7 +120,21 @@ def test_columns_without_a_name_and_padding(tmp_path: Path) -> None:
     assert [s.kind for s in loaded.seen] == ["other", "number", "nothing", "nothing"]
 
 
-@pytest.mark.parametrize("of", ["1.5D+03 2.5D+03", "<5 >100", "1/2 3/4", "0x1A 0x2B", "12:30 7:15", "1_0 3_0", "1;5 2;5"])
+@pytest.mark.parametrize(
+    "of",
+    [
+        "1.5D+03 2.5D+03",
+        "<5 >100",
+        "1/2 3/4",
+        "0x1A 0x2B",
+        "12:30 7:15",
+        "1_0 3_0",
+        "1;5 2;5",
+        "½ ¼",
+        "一百二十 三十",
+        "12bp 5bps",
+    ],
+)
 def test_what_looks_like_numbers_and_is_read_as_categories_is_said_aloud(of: str, tmp_path: Path) -> None:
     seen = see(tmp_path, R.choice(of.split(), N))
     assert seen.kind == "category" and seen.loud and "look like numbers" in seen.said

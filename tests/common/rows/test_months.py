@@ -115,6 +115,18 @@ def test_midnights_of_a_zone_whose_clocks_change_are_seen_too(kind: str) -> None
         assert months(table, zone="Europe/Berlin") == ["2024-01", "2024-07"]
 
 
+@pytest.mark.parametrize("written", ["2024-06-31", "20230229", "2024/2/30", "31 Apr 2024", "2024年11月31日", "2100-02-29"])
+def test_a_day_that_no_month_has_is_a_slip(written: str) -> None:
+    assert months(text("2024-02-29", "20240131", written)) == ["2024-02", "2024-01", None]
+
+
+@pytest.mark.parametrize("kind", ["s", "us", "ns"])
+def test_the_last_second_of_a_month_is_no_midnight_of_another_zone(kind: str) -> None:
+    ends = [datetime(2024, 1, 31, 23, 59, 59), datetime(2024, 2, 29, 23, 59, 59)]
+    for table in (typed(ends, pa.timestamp(kind)), text(*(f"{moment:%Y-%m-%d %H:%M:%S}" for moment in ends))):
+        assert months(table) == ["2024-01", "2024-02"]
+
+
 def test_a_day_that_no_month_has_is_refused_where_its_hour_counts() -> None:
     assert months(text("2024-02-30T16:00:00", "2024-01-31T16:00:00"), zone=SHANGHAI) == [None, "2024-02"]
 
