@@ -8,7 +8,7 @@ import pytest
 from common.client.client import Client
 from tests.scenarios.end_to_end.lab import ATTEND, BANK_POLICY, GRID_POLICY, Lab, dataset_files, make_tables
 
-_BY_ID = ("main", "trained", "small", "spare", "after", "scratch", "new", "other")
+_BY_ID = ("main", "trained", "small", "spare", "after", "scratch", "new", "other", "together", "fresh")
 
 
 @pytest.fixture(scope="session")
