@@ -1,4 +1,4 @@
-"""`grid-party`: serve, doctor, budget, allow, models, monitor, report."""
+"""`grid-party`: serve, doctor, budget, allow, models, monitor, report, index, verify."""
 
 from __future__ import annotations
 

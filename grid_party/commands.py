@@ -10,6 +10,7 @@ from common.daemon.auditing import audit_command
 from common.daemon.budget import allow_command, budget_command
 from common.daemon.commands import models_command, monitor_command, report_command, verify_command
 from common.daemon.daemon import start
+from common.daemon.index import index_command
 from common.daemon.jobs import jobs_command
 from common.daemon.seat import Seat
 from common.disk.data_folder import Name
@@ -55,5 +56,6 @@ allow = allow_command(SEAT)
 audit = audit_command(SEAT)
 monitor = monitor_command(SEAT, _history)
 report = report_command(SEAT, _page)
+index = index_command(SEAT, _history)
 verify = verify_command(SEAT, _page)
 doctor = doctor_command(load_side, "This party's configuration")

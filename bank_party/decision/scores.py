@@ -59,10 +59,12 @@ def read_scores(folder: Path, scored: Iterable[tuple[str, str, str]]) -> pd.Data
     parts = []
     for job, model, name in scored:
         if (file := folder / name).exists():
-            keep = ["id", *(["period"] if "period" in (header := _header(file)) else []), *_READ]
-            if not set(keep) <= set(header):
-                raise DataError(f"{file}: not a file of scores", public=f"the scores of job {job} are damaged")
-            part = _read(file, keep)
+            try:
+                part = _read(file)
+            except (pa.ArrowInvalid, KeyError):
+                message = f"{file}: not a file of scores"
+                remedy = "Restore it from a back-up, or move it out of this folder: it is then left out."
+                raise DataError(message, public=f"the scores of job {job} are damaged", remedy=remedy) from None
             parts.append(part.assign(model=model, month=part.get("period", job)))
     if not parts:
         return pd.DataFrame(columns=["id", "month", *_READ, "model"])
@@ -76,7 +78,11 @@ def _header(file: Path) -> list[str]:
         return list(stream.schema.names)
 
 
-def _read(file: Path, columns: list[str]) -> pd.DataFrame:
+def _read(file: Path) -> pd.DataFrame:
+    """Raises ArrowInvalid, or KeyError for a column that is not there."""
+    columns = ["id", *(["period"] if "period" in (header := _header(file)) else []), *_READ]
+    if not set(columns) <= set(header):
+        raise KeyError(file.name)
     text = {name: pa.string() for name in _KEYS if name in columns}
     if file.suffix == ".parquet":
         table = pa.parquet.read_table(file, columns=columns)

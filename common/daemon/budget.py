@@ -31,7 +31,7 @@ def budget_command(seat: Seat[Any, Any]) -> click.Command:
     @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
     def budget(config: Path, as_json: bool) -> None:
         """Show what is spent and left of each budget, and what each client has had. No row and no id is shown."""
-        home = _home(seat, config)
+        home = open_home(seat, config)
         standings, usage = home.standings(), home.rates.usage()
         if as_json:
             rates = {key: getattr(home.policy, key) for key in ("jobs_per_day", "rows_per_day", "models_per_day")}
@@ -68,7 +68,7 @@ def allow_command(seat: Seat[Any, Any]) -> click.Command:
             raise PlanError("nothing is allowed", remedy="Give --jobs, --rows or --models.")
         now = time.time()
         word = Word(who, getpass.getuser(), now, now + 3600 * hours, jobs, rows, models)
-        home = _home(seat, config)
+        home = open_home(seat, config)
         more = {"jobs": jobs, "rows": rows, "models": models, "hours": hours}
         home.audit.add(What.OVERRIDE, "", rule="rates", person=word.person, client=who, **more)
         home.rates.allow(word)
@@ -77,7 +77,7 @@ def allow_command(seat: Seat[Any, Any]) -> click.Command:
     return allow
 
 
-def _home(seat: Seat[Any, Any], config: Path) -> Home:
+def open_home(seat: Seat[Any, Any], config: Path) -> Home:
     """What the party keeps. Raises ConfigError where its daemon has never run, so that nothing is made there."""
     settings = seat.load(config)
     if not settings.data.is_dir():

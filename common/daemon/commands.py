@@ -18,6 +18,7 @@ from common.client.client import Client
 from common.daemon.seat import S, Seat
 from common.disk.data_folder import Name
 from common.disk.files import make_folder, write_private
+from common.disk.pages import linked
 from common.errors import ConfigError, PlanError
 from common.home.registry import Registry
 from common.monitor.book import Book
@@ -97,7 +98,7 @@ def monitor_command(seat: Seat[S, Any], read: Callable[[S], History]) -> click.C
         if out is not None:
             page = make_page(history, settings.monitor, title=config.stem, when=_when(time.time()), lang=lang)
             make_folder(out.resolve().parent)
-            write_private(out, page.encode())
+            write_private(out, linked(page, out).encode())
         book = Book(settings.data / Name.HISTORY)
         book.mature(history.newest_matured())
         job, told = None, 0

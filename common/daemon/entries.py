@@ -18,6 +18,7 @@ def party_group(name: str, about: str, module: str, **own: str) -> LazyGroup:
         models="List this party's models: version, stage, and how the champion changed.",
         monitor="Show how what was scored has changed since training.",
         report="Write the report of a training JOB for review and signature.",
+        index="Write one page of what this party has: models, jobs, datasets, scores, stocks, budgets, alarms, other pages.",
         verify="Compare a REPORT with its JSON and CSV, and with what this party's folder gives now.",
         **own,
     )

@@ -13,6 +13,7 @@ import logging
 import shutil
 import sqlite3
 from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from common.disk.book import open_book
@@ -32,6 +33,15 @@ _log = logging.getLogger(__name__)
 MOST = 64  # stocks a party keeps: their list is one message
 _SUFFIX = ".stock"
 _MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Held:
+    """An unspent stock on disk; at: when it was dealt, in seconds since 1970."""
+
+    label: StockLabel
+    bytes: int
+    at: float
 
 
 class Stocks:
@@ -69,18 +79,38 @@ class Stocks:
     def unspent(self) -> list[StockLabel]:
         """The stocks that can be used, oldest first. Files that cannot, such as restored ones, are removed."""
         labels = []
-        for path in sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime_ns):
-            try:
-                with closing(StockFile(path)) as stock:
-                    usable = stock.label.name == path.stem and stock.label.dealer == self._dealer and not self._is_spent(stock)
-            except DataError:
-                usable = False
-            if usable:
-                labels.append(stock.label)
+        for path in self._files():
+            if (label := self._usable(path)) is not None:
+                labels.append(label)
             else:
                 _log.warning("stock %s is spent, damaged or of another coordinator: removed", path.stem)
                 path.unlink()
         return labels
+
+    def held(self) -> list[Held]:
+        """The same as they lie on disk, for a page; beside a daemon that uses them, nothing is removed."""
+        found = []
+        for path in self._files():
+            try:
+                if (label := self._usable(path)) is not None:
+                    status = path.stat()
+                    found.append(Held(label, status.st_size, status.st_mtime))
+            except FileNotFoundError:  # spent by the daemon just now
+                continue
+        return found
+
+    def _files(self) -> list[Path]:
+        """Oldest first."""
+        return sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime_ns)
+
+    def _usable(self, path: Path) -> StockLabel | None:
+        """None for a file that cannot be used."""
+        try:
+            with closing(StockFile(path)) as stock:
+                usable = stock.label.name == path.stem and stock.label.dealer == self._dealer and not self._is_spent(stock)
+        except DataError:
+            return None
+        return stock.label if usable else None
 
     def _is_spent(self, stock: StockFile) -> bool:
         with self._open() as book:

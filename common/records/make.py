@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from common.disk.files import write_private
+from common.disk.pages import linked
 from common.errors import ConfigError
 from common.features import leaks
 from common.party import Party
@@ -42,7 +43,7 @@ def make_features(
         if report:
             report.mkdir(parents=True, exist_ok=True, mode=0o700)
             for name, text in texts.items():
-                write_private(report / name, text.encode())
+                write_private(report / name, linked(text, report / name).encode())
         write(made, out, keys=_keys(settings.output))
     except OSError as error:
         raise ConfigError(

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from common.disk.pages import bare
 from common.errors import DataError
 from common.report.page import Report
 from common.report.tables import VERSION, Table, digest, read_tables
@@ -51,7 +52,7 @@ def read_report(page: Path) -> Written:
     """Raises DataError for files that are no report."""
     text, folder = beside(page)
     try:
-        html = page.read_bytes().decode()
+        html = bare(page.read_bytes().decode())
         found = _HEAD.search(html)
         told = json.loads(text.read_bytes())
         tables = tuple(Table(t["name"], tuple(t["columns"]), tuple(map(tuple, t["rows"]))) for t in told["tables"])

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from common.disk.files import make_folder, write_private
+from common.disk.pages import linked
 from common.errors import ConfigError
 from common.report.page import Report
 from common.report.tables import VERSION
@@ -23,7 +24,7 @@ def write_report(report: Report, out: Path) -> None:
     text, folder = beside(out)
     told = {"version": VERSION, **report.about, "tables": [asdict(table) for table in report.tables]}
     try:
-        write_private(out, report.page.encode())
+        write_private(out, linked(report.page, out).encode())
         write_private(text, json.dumps(told, indent=1, ensure_ascii=False).encode())
         shutil.rmtree(folder, ignore_errors=True)
         make_folder(folder)

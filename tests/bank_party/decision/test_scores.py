@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from bank_party.decision.scores import read_scores, write_scores
+from common.errors import DataError
 from tests.common.stages.tables import table
 
 U = {"u": np.array([0.0, -1.25, 1 / 3])}
@@ -69,3 +70,12 @@ def test_a_spreadsheet_finds_no_formula_and_a_reader_the_ids_as_they_are(tmp_pat
     assert cells["id"].tolist() == ["'=1+1", "'+86123", "'-7", "'@SUM(A1)", "A=1"]
     assert cells["u"].tolist() == ["-2", "-1", "0", "1", "2"]  # a number is none
     assert pd.read_parquet(tmp_path / "s.parquet")["id"].astype(str).tolist() == FORMULAS
+
+
+@pytest.mark.parametrize("content", [b"", b"id,u\na,0.5\n", b"id,u,probability,grade\na,0.5\n", b"\xff\xfe\x00"])
+@pytest.mark.parametrize("name", ["job-1.csv", "job-1.parquet"])
+def test_a_damaged_file_is_named_and_says_what_to_do(tmp_path: Path, content: bytes, name: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=f"{name}: not a file of scores.*Restore it") as caught:
+        read_scores(tmp_path, [("job-1", "train-1", name)])
+    assert name not in caught.value.public
