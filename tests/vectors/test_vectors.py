@@ -22,7 +22,7 @@ from tests.vectors.form import FOLDER, array, load, text
 from tests.vectors.jobs import JOBS, jobs, without_fingerprints
 
 REFUSED = load("refused.json")
-PORTABLE = [name for name in write.FILES if name not in ("jobs.json", "links.json")]
+PORTABLE = [name for name in write.FILES if name not in ("jobs.json", "links.json", "trees.json")]
 
 
 def refused(name: str) -> Any:
@@ -49,6 +49,13 @@ def test_links_are_what_the_code_gives_but_for_the_coefficients_last_digits() ->
             difference = array(one.pop(name)).view(np.int64) - array(two.pop(name)).view(np.int64)
             assert np.abs(difference).max() <= 1
         assert one == two
+
+
+def test_a_tree_is_what_the_code_gives_but_for_the_coefficients_last_digits() -> None:
+    made, known = write.FILES["trees.json"]()["cases"][0], load("trees.json")["cases"][0]
+    for name in ("link", "gain", "leaf"):
+        assert close(made.pop(name), known.pop(name))
+    assert made == known
 
 
 @pytest.fixture(scope="module")

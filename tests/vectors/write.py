@@ -11,6 +11,7 @@ from tests.vectors.form import FOLDER, text
 from tests.vectors.jobs import jobs
 from tests.vectors.network import networks
 from tests.vectors.training import trainings
+from tests.vectors.trees import trees
 
 FILES: dict[str, Callable[[], Any]] = {
     "streams.json": basics.streams,
@@ -18,6 +19,7 @@ FILES: dict[str, Callable[[], Any]] = {
     "truncations.json": basics.truncations,
     "trainings.json": trainings,
     "networks.json": networks,
+    "trees.json": trees,
     "splits.json": basics.splits,
     "matches.json": basics.matches,
     "frames.json": basics.frames,

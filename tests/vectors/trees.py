@@ -1,0 +1,47 @@
+"""The vectors of one small tree: both parties' thresholds and the label in, every message, both shares of the leaves out."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from common.learn.trees.forest import PERIOD, Forest
+from common.learn.trees.waves import TERMS, gain_inverse, leaf_inverse
+from common.mpc.dealer import Dealer
+from common.mpc.link import fourier_coefficients
+from common.party import Party
+from tests.common.learn.trees.problems import Problem, grow, make_problem
+from tests.common.learn.trees.twin import start_of
+from tests.peers import NONCES, Trio
+from tests.vectors.basics import DEALT, SEEDS
+from tests.vectors.form import stored, whole
+
+
+def trees() -> dict[str, Any]:
+    """Section 14: a tree of two levels, one of which each party splits; the last of twelve rows is none."""
+    problem = make_problem(12, 2, 2, cuts=2, seed=7)
+    case = asyncio.run(_tree(problem, problem.forest(trees=1, depth=2, candidates=4), 11))
+    return {"seeds": {p.value: s.hex() for p, s in SEEDS.items()}, "cases": [case]}
+
+
+async def _tree(problem: Problem, forest: Forest, real: int) -> dict[str, Any]:
+    trio = Trio(seed=0)
+    trio.dealer = Dealer(dict(trio.to_party), iter(DEALT.values()).__next__, nonces=NONCES)
+    found = await grow(trio, problem, forest, real)
+    return {
+        "forest": {name: value for name, value in asdict(forest).items() if name not in ("thresholds", "abreast")},
+        "real": real,
+        "link": list(fourier_coefficients(PERIOD, TERMS)),
+        "gain": list(gain_inverse(forest.ridge)),
+        "leaf": list(leaf_inverse(forest.leaf_ridge)),
+        "below": {p.value: stored(problem.below[p]) for p in Party},
+        "label": stored(problem.label.astype(np.uint8)),
+        "start": {p.value: start_of(problem.label) if p is Party.BANK else 0 for p in Party},
+        "dealt": {p.value: whole(trio.to_party[p].log[1:]) for p in Party},
+        "sent": {p.value: whole(trio.peer[p].log) for p in Party},
+        "splits": {p.value: list(found[p][0].splits) for p in Party},
+        "leaves": {p.value: stored(found[p][0].leaves) for p in Party},
+    }
