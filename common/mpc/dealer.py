@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import PeerProtocolError
+from common.mpc.circle import Turns
 from common.mpc.correlations.asked import Demand, PeriodDemand, once
 from common.mpc.correlations.dealt import dealt_tables
 from common.mpc.fixedpoint import Words, encode
-from common.mpc.link import CACHE_ROWS, Link, Turns
+from common.mpc.link import CACHE_ROWS, Link
 from common.mpc.prg import Prg, Purpose
 from common.mpc.seeds import own_seed
 from common.mpc.session import Array, Channel, Kind, Round

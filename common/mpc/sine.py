@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 
+from common.mpc.circle import Turns, unit_circle
 from common.mpc.fixedpoint import Words, encode
-from common.mpc.link import Turns, unit_circle
 
 PERIOD_BITS = 3
 OMEGA = 2.0 * math.pi / 2**PERIOD_BITS
@@ -22,8 +22,7 @@ class Circle:
     """What is public of opened values c: sine and cosine, of c's shape."""
 
     def __init__(self, c: Turns) -> None:
-        point = unit_circle(c)
-        self._sin, self._cos = point.imag, point.real
+        self._cos, self._sin = unit_circle(c)
 
     def value(self, scale: int) -> Factors:
         """The factors of sin(c + angle)."""
@@ -36,5 +35,5 @@ class Circle:
 
 def tables(angle: Turns, scale: int) -> Factors:
     """Cosine and sine of an angle that only the dealer knows, which it deals in shares."""
-    point = unit_circle(angle)
-    return encode(point.real, scale), encode(point.imag, scale)
+    cos, sin = unit_circle(angle)
+    return encode(cos, scale), encode(sin, scale)

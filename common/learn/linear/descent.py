@@ -14,6 +14,7 @@ import numpy as np
 
 from common.learn.linear.course import NOWHERE, Course
 from common.learn.linear.joint import Operand, gradient_number, opened, product
+from common.mpc.circle import Turns
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import (
     FACTOR_SCALE,
@@ -25,7 +26,7 @@ from common.mpc.fixedpoint import (
     Words,
     top32,
 )
-from common.mpc.link import Link, Turns, residual
+from common.mpc.link import Link, residual
 from common.mpc.product import Matrices, backward, forward
 from common.mpc.session import Kind, Session
 from common.mpc.share import Share

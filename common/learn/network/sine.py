@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.learn.network.scales import FORWARD, SUM, Scales
+from common.mpc.circle import Turns
 from common.mpc.correlations.asked import Correlations
 from common.mpc.dealer import Dealt, Prgs, both_halves, deal_halves
 from common.mpc.fixedpoint import Words, top32
-from common.mpc.link import Turns
 from common.mpc.prg import Purpose
 from common.mpc.session import Kind, Session
 from common.mpc.sine import PERIOD_BITS, Circle, tables

@@ -10,6 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from common.learn.trees.forest import PERIOD, U_BITS
+from common.mpc.circle import unit_circle
+from common.mpc.fitted import POINTS, least_squares
+from common.mpc.fitted import waves as fitted_waves
 from common.mpc.fixedpoint import Reals, Words, encode
 from common.mpc.link import fourier_coefficients
 from common.mpc.narrow import BITS, MASK, Narrow
@@ -37,9 +40,8 @@ class LinkTables:
 
 @lru_cache(maxsize=4)
 def link_tables(g_bits: int) -> LinkTables:
-    angle = 2.0 * np.pi * np.arange(1 << U_BITS) / (1 << U_BITS)
     k = np.arange(1, TERMS + 1)
-    cos, sin = np.cos(np.outer(angle, k)), np.sin(np.outer(angle, k))
+    cos, sin = _turned(np.arange(1 << U_BITS), U_BITS, TERMS)
     b = np.array(fourier_coefficients(PERIOD, TERMS))
     scale = 2.0 ** (g_bits + PADDED - BITS - TABLE_SCALE)
     slope = 2.0 * np.pi / PERIOD * k * b
@@ -61,15 +63,13 @@ def inverse_coefficients(ridge: float, terms: int, small: float) -> tuple[float,
 
     Least squares of the relative error; small: a penalty on the coefficients, which amplify the rounding of dealt tables.
     """
-    x = np.linspace(0.0, 1.0, 4001)
-    waves = np.pi * np.outer(x, np.arange(1, terms + 1))
-    flat = np.stack([np.cos(waves), np.sin(waves)], 2).reshape(len(x), -1)
+    x = np.arange(POINTS + 1) / POINTS
+    cos, sin = fitted_waves(terms, 1, 13)
+    flat = np.stack([cos, sin], 2).reshape(len(x), -1)
     basis = np.concatenate([np.ones((len(x), 1)), flat], 1)
     y = ridge / (x + ridge)
     weight = 1.0 / np.sqrt(y)
-    system = np.vstack([basis * weight[:, None], small * np.sqrt(len(x)) * np.eye(basis.shape[1])])
-    found = np.linalg.lstsq(system, np.concatenate([y * weight, np.zeros(basis.shape[1])]), rcond=None)[0]
-    return tuple(float(value) for value in found)
+    return least_squares(basis * weight[:, None], y * weight, small * small * len(x))
 
 
 def gain_inverse(ridge: float) -> tuple[float, ...]:
@@ -82,9 +82,16 @@ def leaf_inverse(ridge: float) -> tuple[float, ...]:
 
 def waves(angles: Narrow, terms: int) -> Reals:
     """One, then the cosine and the sine of k times an angle of 22 bits, (..., 2 terms + 1)."""
-    turned = 2.0 * np.pi / (1 << BITS) * angles.astype(np.float64)[..., None] * np.arange(1, terms + 1)
-    flat = np.stack([np.cos(turned), np.sin(turned)], -1).reshape(*angles.shape, 2 * terms)
+    flat = np.stack(_turned(angles, BITS, terms), -1).reshape(*angles.shape, 2 * terms)
     return np.concatenate([np.ones((*angles.shape, 1)), flat], -1)
+
+
+def _turned(angles: npt.NDArray[Any], bits: int, terms: int) -> tuple[Reals, Reals]:
+    """Cosine and sine of k times angles that are whole numbers of a full turn over 2^bits, (..., terms) each."""
+    multiples: Half = np.arange(1, terms + 1, dtype=np.uint32)
+    turns: Half = angles.astype(np.uint32)[..., None] << np.uint32(32 - bits)
+    cos, sin = unit_circle(turns * multiples)
+    return cos, sin
 
 
 def factors(angles: Narrow, coefficients: tuple[float, ...]) -> Reals:

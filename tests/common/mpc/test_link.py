@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from common.learn.linear.deal import KEPT_BYTES, Masks
 from common.learn.linear.descent import Descent, Step
@@ -13,7 +11,7 @@ from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.cost import link_round
 from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import RESIDUAL_SCALE, U_SCALE, Reals, Words, decode, encode
-from common.mpc.link import Fourier, Link, Taylor, Turns, unit_circle
+from common.mpc.link import Fourier, Link, Taylor
 from common.mpc.product import Matrices
 from common.mpc.session import Kind, Session
 from common.party import Party
@@ -48,23 +46,6 @@ def test_taylor_is_the_second_order_expansion() -> None:
     u = np.linspace(-0.1, 0.1, 101)
     assert Taylor().reach == 32.0
     assert np.abs(Taylor()(u) - sigmoid(u)).max() < np.abs(u).max() ** 3 / 48 + 1e-12
-
-
-ENDS = np.arange(2**11, dtype=np.uint32) << np.uint32(21)  # the places of the circle's table
-
-
-def off_the_circle(turns: Turns) -> float:
-    return float(np.abs(unit_circle(turns) - np.exp(2j * np.pi * turns.astype(np.float64) / 2.0**32)).max())
-
-
-@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=50))
-def test_the_unit_circle_is_accurate(turns: list[int]) -> None:
-    assert off_the_circle(np.array(turns, np.uint32)) < 1e-11
-
-
-def test_the_unit_circle_is_accurate_where_its_series_is_longest() -> None:
-    assert off_the_circle(ENDS) < 1e-15
-    assert 1e-12 < off_the_circle(ENDS - np.uint32(1)) < 1e-11
 
 
 @pytest.mark.parametrize("link", [Fourier(), Fourier(64, 16), Taylor()])
