@@ -71,6 +71,13 @@ class Purpose(Enum):
     SUM_OUT = 91
     SPLIT = 92
     AGREED = 93
+    # of comparing shared values, and of telling the largest few of each row
+    COMPARE_PADS = 120
+    COMPARE_TABLES = 121
+    RANK_VALUES = 122
+    RANK_LOSSES = 123
+    RANK_BITS = 124
+    RANK_SLOTS = 125
 
 
 class Prg:

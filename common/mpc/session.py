@@ -68,6 +68,9 @@ class Kind(Enum):
     MASKED_BRANCH = "masked_branch"
     MASKED_CHOICE = "masked_choice"
     MASKED_LEAVES = "masked_leaves"
+    MASKED_DIGITS = "masked_digits"
+    MASKED_SIGNS = "masked_signs"
+    MASKED_RANKS = "masked_ranks"
     ASKED = "asked"
     RESUME = "resume"
     # of several banks
@@ -85,6 +88,8 @@ class Kind(Enum):
     DEALT_TREES = "dealt_trees"
     DEALT_HIDDEN = "dealt_hidden"
     DEALT_CUT = "dealt_cut"
+    DEALT_DIGITS = "dealt_digits"
+    DEALT_RANKS = "dealt_ranks"
     DEALT_SUM = "dealt_sum"
     NONCES = "nonces"
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.vectors import basics
+from tests.vectors.comparisons import comparisons
 from tests.vectors.form import FOLDER, text
 from tests.vectors.jobs import jobs
 from tests.vectors.network import networks
@@ -20,6 +21,7 @@ FILES: dict[str, Callable[[], Any]] = {
     "trainings.json": trainings,
     "networks.json": networks,
     "trees.json": trees,
+    "comparisons.json": comparisons,
     "splits.json": basics.splits,
     "matches.json": basics.matches,
     "frames.json": basics.frames,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from common.mpc import field
+from common.mpc.bits import packed_bits, unpacked_bits
 from common.mpc.correlations.source import Source
 from common.mpc.field import Elements
 from common.mpc.largest.masks import BITS, DIGITS, LOW, WIDTH, Half, LargestDealt, LargestMasks, dealt_words, pairs
@@ -42,24 +43,13 @@ async def find_largest(
         dealt = masks.dealt()
     first, second = pairs(count)
     difference = (opened[first] - opened[second]) & LOW
-    bits = packed_bits(_looked_up(dealt.tables, difference) ^ masks.bits())
+    bits = packed_bits(_looked_up(dealt.tables, difference) ^ masks.bits(), BITS)
     told = unpacked_bits(bits ^ await session.exchange(Kind.MASKED_CARRIES, bits), len(difference))
     losses = _losses(dealt, told, difference >> np.uint32(WIDTH - 1), count)
     own, other = (losses[:grids], losses[grids:]) if session.party is Party.GRID else (losses[grids:], losses[:grids])
     theirs = await session.exchange(tell, other, shape=own.shape)
     won = np.flatnonzero(field.add(own, theirs) == 0)
     return int(won[0]) + (0 if session.party is Party.GRID else grids) if len(won) else None
-
-
-def packed_bits(values: Bytes) -> Bytes:
-    """(BITS, bytes): the low BITS bits of each value, a row for each bit."""
-    planes = (values[None, :] >> np.arange(BITS, dtype=np.uint8)[:, None]) & np.uint8(1)
-    return np.packbits(planes, axis=1)
-
-
-def unpacked_bits(packed: Bytes, count: int) -> Bytes:
-    """(BITS, count) of 0 and 1."""
-    return np.unpackbits(packed, axis=1, count=count) if count else np.zeros((BITS, 0), np.uint8)
 
 
 def _looked_up(tables: Bytes, difference: Half) -> Bytes:

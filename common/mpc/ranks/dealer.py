@@ -1,0 +1,33 @@
+"""What the dealer deals for ranking the values of rows. PROTOCOL.md section 18."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from common.mpc.compare.dealer import deal_signs
+from common.mpc.compare.masks import IGNORED
+from common.mpc.dealer import Dealt, Prgs
+from common.mpc.link import Turns
+from common.mpc.narrow import as_words
+from common.mpc.ranks.masks import LOSSES, RankMasks, compared, with_differences
+from common.mpc.session import Kind, Round
+from common.party import Party
+
+
+def deal_ranks(prg: Prgs, number: int, lacks: Turns) -> Iterator[Dealt]:
+    """Of one number: what comparisons take, then what losses are counted and looked up by.
+
+    lacks: (count, rows), what the parties' shares of the values lack.
+    """
+    count, rows = lacks.shape
+    masks = {party: RankMasks(prg[party], number, count, rows) for party in Party}
+    n = (lacks >> np.uint32(IGNORED)) + masks[Party.GRID].values() + masks[Party.BANK].values() << np.uint32(IGNORED)
+    dealt, hide = deal_signs(prg, number, with_differences(n))
+    yield dealt
+    lost = (masks[Party.GRID].losses() + masks[Party.BANK].losses()) & np.uint8(LOSSES - 1)
+    slots = (np.uint32(1) << lost.astype(np.uint32)) ^ masks[Party.BANK].slots()
+    bits = hide.reshape(compared(count), rows) - masks[Party.GRID].bits()
+    label = Round(Kind.DEALT_RANKS, number)
+    yield [(Party.GRID, label, as_words(slots)), (Party.BANK, label, as_words(bits))]
