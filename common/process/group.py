@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
@@ -32,8 +31,28 @@ def entries(module: str, **about: str | None) -> dict[str, Entry]:
     return {name: Entry(f"{module}:{name}", text) for name, text in about.items()}
 
 
+class HelpContext(click.Context):
+    """Writes help in the language that the command line was called in."""
+
+    def make_formatter(self) -> click.HelpFormatter:
+        if getattr(self.find_root().command, "language", "en") != "zh":
+            return super().make_formatter()
+        from common.process.chinese import ChineseFormatter
+
+        return ChineseFormatter(width=self.terminal_width, max_width=self.max_content_width)
+
+
+def _speaks(command: click.Command) -> None:
+    """Has its help written so, and that of the commands in it."""
+    command.context_class = HelpContext
+    for one in command.commands.values() if isinstance(command, click.Group) else ():
+        _speaks(one)
+
+
 class LazyGroup(click.Group):
     """Prints our errors as one line with the remedy; exit code 2 for them, 1 for a job that did not succeed."""
+
+    context_class = HelpContext
 
     def __init__(
         self, name: str, about: str, entries: Mapping[str, Entry], sections: Mapping[str, tuple[str, str]] | None = None
@@ -42,29 +61,15 @@ class LazyGroup(click.Group):
         super().__init__(name, help=about)
         self._sections = sections or {}
         self.entries = entries
-        self._words: Mapping[str, str] = {}
+        self.language = "en"
         click.version_option(__version__, prog_name=name)(self)
         language = click.Option(["--lang"], type=click.Choice(["en", "zh"]), expose_value=False, help=_LANG)
         self.params.append(language)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """The language is looked for first: `--help` ends the parsing where it stands."""
-        self._words = _chinese() if _language(args) == "zh" else {}
+        self.language = _language(args)
         return super().parse_args(ctx, args)
-
-    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write_paragraph()
-        with formatter.indentation():
-            formatter.write_text(self._said(self.help or ""))
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        records = [record for param in self.get_params(ctx) if (record := param.get_help_record(ctx)) is not None]
-        with formatter.section("选项" if self._words else "Options"):
-            formatter.write_dl([(names, self._said(text)) for names, text in records])
-        self.format_commands(ctx, formatter)
-
-    def _said(self, text: str) -> str:
-        return self._words.get(text, text)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -89,22 +94,23 @@ class LazyGroup(click.Group):
             return None
         module, _, name = entry.at.partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
+        _speaks(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """From the table: click would ask every command, and so import it."""
         left = dict.fromkeys(self.list_commands(ctx))
         for title, (names, example) in self._sections.items():
-            with formatter.section(self._said(title)):
+            with formatter.section(title):
                 self._write(formatter, names.split())
                 formatter.write_text(f"$ {example}")
             left = {name: None for name in left if name not in names.split()}
         if left:
-            with formatter.section(self._said("Commands" if not self._sections else "More")):
+            with formatter.section("Commands" if not self._sections else "More"):
                 self._write(formatter, left)
 
     def _write(self, formatter: click.HelpFormatter, names: Iterable[str]) -> None:
-        formatter.write_dl([(name, self._said(self.entries[name].about or "")) for name in names])
+        formatter.write_dl([(name, self.entries[name].about or "") for name in names])
 
 
 def _language(args: Sequence[str]) -> str:
@@ -116,9 +122,3 @@ def _language(args: Sequence[str]) -> str:
             break
     names = ("WATTSCORE_LANG", "LC_ALL", "LC_MESSAGES", "LANG")  # in the order of POSIX
     return next((value for name in names if (value := os.environ.get(name))), "en")[:2]
-
-
-def _chinese() -> Mapping[str, str]:
-    import tomllib
-
-    return tomllib.loads(Path(__file__).with_name("help.zh.toml").read_text(encoding="utf-8"))

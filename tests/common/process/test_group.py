@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import click
 import pytest
 from click.testing import CliRunner
+from rich.cells import cell_len
 
 from bank_party.__main__ import main as bank
 from common import __version__
 from common.cli import main as wattscore
 from common.coordinator.__main__ import main as coordinator
 from common.errors import PlanError
-from common.process.group import LazyGroup, _chinese
+from common.process.chinese import read_chinese
+from common.process.group import LazyGroup
 from grid_party.__main__ import main as grid
 
 GROUPS: dict[str, LazyGroup] = {
@@ -136,8 +140,50 @@ def test_the_list_of_commands_is_in_chinese_where_it_is_asked_for(
     assert not CHINESE.search(english) and english.count("\n") > 5
 
 
-def test_every_line_of_the_chinese_list_is_one_of_the_english_lists() -> None:
-    said = {group.help for group in GROUPS.values()} | {e.about for g in GROUPS.values() for e in g.entries.values()}
-    said |= {"Commands", "More", "Show this message and exit.", "Show the version and exit.", "Language of the help: en or zh."}
-    said |= set(wattscore._sections)
-    assert set(_chinese()) == said - {None}
+def commands(command: click.Command) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command under this one, by the words that call it."""
+    yield (), command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in {**getattr(command, "entries", {}), **command.commands}:
+            one = command.get_command(context, name)
+            assert one is not None
+            yield from (((name, *words), found) for words, found in commands(one))
+
+
+EVERY = [(group, words, found) for group in GROUPS.values() for words, found in commands(group)]
+LEAVES = [(group, words) for group, words, found in EVERY if words and found.help]
+
+
+def texts() -> set[str]:
+    """All that help says in English."""
+    said = {"Commands", "More", "Options", "Show this message and exit.", "Show the version and exit.", *wattscore._sections}
+    for group, words, command in EVERY:
+        said |= {entry.about for entry in group.entries.values() if entry.about}
+        paragraphs = re.split(r"\n\s*\n", inspect.cleandoc(command.help or "")) if words else [group.help or ""]
+        said |= {" ".join(text.split()) for text in paragraphs if text}
+        for option in (param for param in command.params if isinstance(param, click.Option)):
+            assert option.help, f"{group.name} {words} {option.opts}: an option without help"
+            said.add(" ".join(option.help.split()))
+    return said
+
+
+def test_every_command_and_option_has_its_help_in_chinese_and_nothing_is_left_over() -> None:
+    assert set(read_chinese()) - texts() == set()
+    assert texts() - set(read_chinese()) == set()
+    for en, zh in read_chinese().items():
+        assert CHINESE.search(zh), en
+        assert sorted(re.findall(r"`[^`]*`|--[a-z-]+|\d+", en)) == sorted(re.findall(r"`[^`]*`|--[a-z-]+|\d+", zh)), (en, zh)
+
+
+@pytest.mark.parametrize(("group", "words"), LEAVES, ids=[f"{group.name} {' '.join(words)}" for group, words in LEAVES])
+def test_help_of_a_command_is_in_chinese_and_fits_a_terminal(group: LazyGroup, words: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(group, ["--lang", "zh", *words, "--help"], terminal_width=80)
+    assert done.exit_code == 0
+    said = re.sub(r"^  .*?  +", "", done.stdout, flags=re.MULTILINE)  # what stands left of it are names
+    english = [line for line in said.splitlines() if re.search(r"(?:[a-z]+ ){4}", line) and not CHINESE.search(line)]
+    assert english == [] and "用法：" in done.stdout and "选项:" in done.stdout
+    assert [line for line in done.stdout.splitlines() if cell_len(line) > 80] == []
+    assert not CHINESE.search(
+        CliRunner().invoke(group, ["--lang", "en", *words, "--help"]).stdout.replace("是=1", "").replace("否=0", "")
+    )
