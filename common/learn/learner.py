@@ -118,6 +118,10 @@ class Half(Protocol):
     def coefficients(self) -> Reals | None:
         """What u adds for each of the prepared columns, (m,), where that was opened to this party."""
 
+    @property
+    def split_counts(self) -> dict[str, int] | None:
+        """How many levels of its trees each source column of this party splits; None of a model without trees."""
+
 
 @dataclass(frozen=True, repr=False)
 class Packed:

@@ -53,6 +53,14 @@ def features(words: Words, found: Sequence[Feature]) -> str | None:
     return bars(words, "iv", [f.name for f in ranked], [f.iv or 0.0 for f in ranked], "features.iv")
 
 
+def splits(words: Words, found: Sequence[tuple[str, int, float]]) -> str | None:
+    """found: (column, levels, their share), by falling number."""
+    shown = [entry for entry in found if entry[1]][:BARS][::-1]
+    if not shown:
+        return None
+    return bars(words, "splits", [name for name, *_ in shown], [float(count) for _, count, _ in shown], "model.splits")
+
+
 def bars(words: Words, name: str, names: list[str], values: list[float], axis: str, signed: bool = False) -> str:
     chart = Chart(words, name, (7.4, 0.75 + 0.23 * len(names)), (room(names), 0.4, 0.1, 0.5))
     y = np.arange(len(names))

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from common.disclosure import CATALOGUE
 from common.features.pieces import deviation, is_piece
+from common.plan.trees import Trees
 from common.report import figures, numbers, tables
 from common.report.card import Card
 from common.report.charts import style
@@ -96,8 +97,8 @@ def _render(evidence: Evidence, own: Own, choice: Choice, card: Card, fingerprin
             "e": evidence, "judged": None, "sections": own.sections, "party": evidence.party.value, "record": evidence.record,
             "model": evidence.model, "words": words, "tags": TAGS, "charts": charts, "remarks": remarks(evidence),
             "opened": opened(evidence, words), "features": _features(evidence), "binned": _binned(evidence),
-            "months": _months(evidence), "coding": _coding(evidence), "findings": findings, "card": card,
-            "fingerprint": fingerprint,
+            "months": _months(evidence), "coding": _coding(evidence), "splits": _splits(evidence),
+            "findings": findings, "card": card, "fingerprint": fingerprint,
             "counted": {v.value: Counter(f.verdict for f in findings)[v] for v in Verdict},
             "meanings": _meanings(evidence, card), "warnings": [without_values(text, evidence) for text in
             evidence.model.about["warnings"]], **own.values(words),
@@ -136,12 +137,24 @@ def _features(evidence: Evidence) -> list[Any]:
     return sorted(found, key=lambda f: (f.iv is None, -(f.iv or 0.0)))
 
 
+def _splits(evidence: Evidence) -> dict[str, Any] | None:
+    """Of trees: (column, levels that it splits, their share of all) by falling number, and those of the other side."""
+    counts, section = evidence.model.split_counts, evidence.plan.model
+    if counts is None or not isinstance(section, Trees):
+        return None
+    total = section.trees * section.depth
+    found = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+    other = total - sum(counts.values())
+    columns = [(name, count, count / total) for name, count in found]
+    return {"columns": columns, "other": other, "other_part": other / total}
+
+
 def _coding(evidence: Evidence) -> dict[str, Any]:
     """How columns are prepared, and, of pieces, their number and how many of their deviations a unit of theirs is."""
     fitted = evidence.model.fitted
-    unit = 1.0 / deviation(evidence.record.counts["train_rows"])
+    unit, coding = 1.0 / deviation(evidence.record.counts["train_rows"]), evidence.plan.preparation.coding
     return {
-        "name": evidence.plan.preparation.coding,
+        "name": coding if evidence.model.split_counts is None else "woe_trees" if coding == "woe" else "trees",
         "pieces": sum(is_piece(column, fitted.columns) for column in fitted.fitted),
         "unit": f"{unit:.3g}",
     }
@@ -170,8 +183,10 @@ def opened(evidence: Evidence, words: Words) -> list[dict[str, Any]]:
 def _charts(evidence: Evidence) -> dict[str, Chart]:
     """Those that both sides have."""
     months = _months(evidence)
+    splits = _splits(evidence)
     shown, small = [month for month, *_ in months], [train or held for _, train, held in months]
     return {
         "features": lambda words: figures.features(words, _features(evidence)),
         "months": lambda words: figures.months(words, shown, small) if months else None,
+        "splits": lambda words: figures.splits(words, splits["columns"]) if splits else None,
     }

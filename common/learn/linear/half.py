@@ -38,6 +38,7 @@ class PartyModel:
     source: dict[str, ColumnConfig]  # the dataset's columns as declared or inferred: later files are read the same way
     about: dict[str, Any]  # plan, dataset fingerprint, software, warnings: what a reviewer asks for
     learner = LEARNER
+    split_counts = None
     repeats = True  # the bank's columns only add to what the grid's give
 
     def partial_scores(self, table: FeatureTable) -> Reals:
@@ -76,6 +77,7 @@ class ClosedModel:
     banks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # at the grid, of several: each bank's places in `other`
     learner = LEARNER
     coefficients = None
+    split_counts = None
     repeats = True
 
     def line(self, bank: str) -> ClosedModel:

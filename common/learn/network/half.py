@@ -39,6 +39,7 @@ class NetworkModel:
     about: dict[str, Any]
     learner = LEARNER
     coefficients = None
+    split_counts = None
     closed = True
     repeats = False  # the bank's columns choose at which angle each unit takes the grid's
 

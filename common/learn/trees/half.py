@@ -68,8 +68,9 @@ class TreesHalf:
                     path |= right[np.searchsorted(used, split)] << np.uint8(depth - 1 - level)
         return out
 
+    @property
     def split_counts(self) -> dict[str, int]:
-        """How many levels each source column of this party splits."""
+        """How many levels each source column of this party splits: none of some, of those that were cut into thresholds."""
         found = dict.fromkeys(sorted(self.fitted.sources), 0)
         for split in self.splits[self.splits >= 0].tolist():
             found[self.fitted.fitted[split].source] += 1

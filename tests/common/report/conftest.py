@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ JOB = "train-1"
 class Job:
     """Both parties' data folders after one training job, and what it told."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **plan: Any) -> None:
         decision = DecisionConfig(segments=("branch", "income"), exposure="income", min_grade_rows=20)
         self.companies = Companies(folder, monthly=True, decision=decision)
         data = frames(4, monthly=True)
@@ -26,7 +27,7 @@ class Job:
         bank["branch"] = ["东城" if k < 3 else ("北<城>" if k % 2 else "south & west") for k in range(len(bank))]
         bank["flat"], bank["twice"] = 1.0, bank["income"] * 2
         self.companies.write(data)
-        self.outcomes: dict[Party, Outcome] = asyncio.run(self.companies.run(JOB, self.companies.plan()))
+        self.outcomes: dict[Party, Outcome] = asyncio.run(self.companies.run(JOB, self.companies.plan(**plan)))
 
     def data(self, party: Party) -> Path:
         return self.companies.home(party)

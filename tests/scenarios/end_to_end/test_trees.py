@@ -51,4 +51,4 @@ def test_both_sides_write_a_report_of_trees(lab: Lab, models: tuple[str, str]) -
         page = lab.folder / f"{side}-trees.html"
         party(side, lab, "report", trees, "--out", page)
         text = page.read_text(encoding="utf-8")
-        assert "boosted trees" in text and "12 of depth 2, rate 0.4" in text
+        assert "boosted trees" in text and "12 of depth 2, rate 0.4" in text and "levels split" in text
