@@ -7,7 +7,7 @@ from pathlib import Path
 from bank_party.decision.config import DecisionConfig
 from bank_party.monitor.config import BankMonitorConfig
 from bank_party.settings import BankPolicy, BankSettings
-from bank_party.told import ToldBook
+from bank_party.told import LABELS, METRICS, ToldBook
 from common.disk.data_folder import Name
 from common.home.home import Home
 from common.home.standing import Standing
@@ -35,7 +35,8 @@ class BankHome(Home):
         return super().positions() | {str(Name.TOLD): self.told.position}
 
     def standings(self) -> list[Standing]:
-        return [self.told.standing(self.policy.label_bits)]
+        limits = ((LABELS, self.policy.label_bits), (METRICS, self.policy.metric_bits))
+        return [self.told.standing(limit, account) for account, limit in limits]
 
     def knows(self, job: str) -> bool:
         scored = any((self._scores / f"{job}.{kind}").exists() for kind in ("csv", "parquet"))

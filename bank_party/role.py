@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ from bank_party.home import BankHome
 from bank_party.judge import challenge, converged, evaluation
 from bank_party.judge.evaluation import BankOnly
 from bank_party.judge.refit import explained, refit
+from bank_party.told import METRICS
 from common.disclosure import Opened
 from common.disk.files import write_private
 from common.errors import LocalProtocolError, PolicyError
@@ -31,9 +33,15 @@ from common.plan.promote import PromotePlan
 from common.plan.train import TrainPlan
 from common.rows.table import FeatureTable
 from common.stages.job import Beginning, Heard, Kept, Made, PartyJob
-from common.stages.price import FLAGS, FLOORS, left_out_bits
+from common.stages.price import FLAGS, FLOORS, WORSE, challenge_bits, left_out_bits, metric_bits
 from common.stages.reasons import Named, Texts
 from common.stages.split import Mask
+
+_log = logging.getLogger(__name__)
+_WITHHELD = (
+    "metrics of these held-out rows have been told as often as the bank allows (metric_bits): this model's stay at the bank,"
+    " whose report has them"
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,16 @@ class BankRole:
 
     def charge_labels(self, table: FeatureTable, job: str, what: str, bits: float, *, again: bool = True) -> None:
         self.home.told.charge(table, job, what, bits, self.home.policy.label_bits, again=again)
+
+    def _tells(self, rows: FeatureTable, job: str, what: str, bits: float) -> bool:
+        """Whether metrics of these held-out rows may be told, and charges for it, once a job. PROTOCOL.md section 7."""
+        try:
+            limit = self.home.policy.metric_bits
+            self.home.told.charge(rows, job, what, bits, limit, again=False, account=METRICS)
+        except PolicyError as error:
+            _log.warning("job %s: %s", job, error, extra={"public": f"job {job}: {error.public}"})
+            return False
+        return True
 
     def check_labels(self, job: PartyJob, table: FeatureTable, test: Mask) -> None:
         """Charges what the answer tells first, since a job that fails tells it as well."""
@@ -75,7 +93,6 @@ class BankRole:
         if heard is None:
             raise LocalProtocolError("a training at the bank ended without scores")
         label = made.table.outcomes
-        job.session.open(Opened.METRICS)
         alone = await asyncio.to_thread(evaluation.bank_only, made, label)
         found = await self._measure(job, plan, heard.u, alone, label[made.train_rows :])
         held, warnings = await asyncio.to_thread(make_rules, self.home.decision, made, heard.u, alone, seed=plan.split.seed)
@@ -83,14 +100,26 @@ class BankRole:
         rival = None
         if heard.champion is not None and heard.champion_u is not None:
             rival = await asyncio.to_thread(challenge.compare, heard.champion, held.label, held.u_joint, heard.champion_u)
-        job.outcome.challenge = rival
+        await self._tell_metrics(job, made.table.keys(slice(made.train_rows, None)), found, rival)
         refits = await asyncio.to_thread(_again, made, held)
         return Kept(refits, lambda folder: _save(held, found, rival, folder))
 
+    async def _tell_metrics(self, job: PartyJob, held: FeatureTable, found: Evaluation, rival: Challenge | None) -> None:
+        """Puts what others hear of both into the outcome, as far as it is paid for; the bank keeps both in any case."""
+        if await asyncio.to_thread(self._tells, held, job.id, "metrics", metric_bits(held.rows)):
+            job.session.open(Opened.METRICS)
+            job.outcome.evaluation = found
+        else:
+            job.warn(_WITHHELD, public=_WITHHELD)
+        if rival is None:
+            return
+        if await asyncio.to_thread(self._tells, held, job.id, f"beside {rival.champion}", challenge_bits(held.rows)):
+            job.session.open(Opened.METRICS)
+            job.outcome.challenge = rival
+
     async def _measure(self, job: PartyJob, plan: TrainPlan, u: Reals, alone: BankOnly, label: Reals) -> Evaluation:
-        """The outcome's evaluation, and warnings that all hear: of scores the link cannot hold, of a training cut short."""
+        """The evaluation, and warnings that all hear: of scores the link cannot hold, of a training cut short."""
         found = await asyncio.to_thread(evaluation.evaluate, u, alone.u, label)
-        job.outcome.evaluation = found
         if (warning := evaluation.reach_warning(found.largest_u, plan.model.reach)) is not None:
             job.warn(warning, public=warning)
         if plan.model.calibrated and (warning := converged.convergence_warning(u, label)) is not None:
@@ -119,13 +148,19 @@ class BankRole:
         return decide(rules, self.home.decision, model, table, u, None)
 
     def compare(self, plan: PromotePlan, candidate: str, champion: str) -> Challenge | None:
-        """The candidate and the champion on rows held out by both; the numbers of a refusal stay here."""
+        """The candidate and the champion on rows held out by both.
+
+        The numbers stay here where it is refused, or where no bits are left for them.
+        """
         least, secret = max(challenge.LEAST, self.home.policy.min_test_per_class), self.home.told.secret()
 
         def floor(rows: FeatureTable) -> int:
             return Floors(least, least).moved(rows, secret).held  # whether it is reached is told, by what is not compared
 
-        found = challenge.measured(self.home.models, candidate, champion, floor)
+        asked = challenge.measured(self.home.models, candidate, champion, floor)
+        found = asked.found
+        if asked.rows.rows:
+            self.charge_labels(asked.rows, candidate, f"whether worse than {champion}", WORSE, again=False)
         if found is not None and found.auc_difference.high < 0 and not plan.force:
             difference = found.auc_difference
             public = f"{candidate} is worse than the champion {champion}: the bank's log has the numbers"
@@ -135,7 +170,9 @@ class BankRole:
                 remedy="Promote another, or this one with force = true (--force), where both policies allow that (overrides).",
                 public=public,
             )
-        return found
+        if found is None or self._tells(asked.rows, candidate, f"beside {champion}", challenge_bits(asked.rows.rows)):
+            return found
+        return None
 
 
 def _again(made: Made, held: HeldOut) -> tuple[Refit, ...]:

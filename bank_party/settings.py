@@ -40,6 +40,11 @@ class BankPolicy(Policy):
         ge=0.0,
         description="Most bits of a row's label that all jobs together may tell others: what is told of n rows costs each 1/n.",
     )
+    metric_bits: float = Field(
+        default=0.5,
+        ge=0.0,
+        description="The same of metrics, over held-out rows: beyond it a training goes on and its metrics stay here.",
+    )
 
     def check_banks(self, plan: SeveralPlan, own: Identity) -> None:
         wrong = [f"a bank {who} (with_banks)" for who in map(str, plan.identities) if who not in (*self.with_banks, str(own))]

@@ -1,7 +1,7 @@
 """The bank's book of what others were told of its labels, in bits of each row. PROTOCOL.md section 7.
 
 What is told of n rows costs each of them 1/n of its bits, in whichever job, failed ones too: nobody can say more of the
-labels of a set of rows than was paid for it.
+labels of a set of rows than was paid for it. Metrics have an account of their own.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
@@ -22,15 +23,42 @@ from common.mpc.fixedpoint import Reals
 from common.rows.table import FeatureTable
 
 _VERSION = 1  # of how rows are hashed
-_PUBLIC = "the labels of these rows have been told as much of as the bank allows"
 _TABLES = (
     "create table if not exists sets (number integer primary key, digest blob not null unique, rows blob not null)",
     "create table if not exists secret (key blob not null)",
-    "create table if not exists told (job text not null, what text not null, bits real not null, rows integer not null)",
 )
-_SAME = "select 1 from told join sets on number = told.rows where job = ? and what = ? and bits >= ? and digest = ?"
-_CHARGES = "select job, what, bits, length(sets.rows) / 8 from told join sets on number = told.rows order by told.rowid"
-_SETS = "select sum(bits), sets.rows from told join sets on number = told.rows group by number"
+_TABLE = "create table if not exists {0} (job text not null, what text not null, bits real not null, rows integer not null)"
+_SAME = "select 1 from {0} join sets on number = {0}.rows where job = ? and what = ? and bits >= ? and digest = ?"
+_CHARGES = "select job, what, bits, length(sets.rows) / 8 from {0} join sets on number = {0}.rows order by {0}.rowid"
+_SETS = "select sum(bits), sets.rows from {0} join sets on number = {0}.rows group by number"
+
+
+@dataclass(frozen=True)
+class Account:
+    """One budget of the book. table: its charges; key: the policy's, of the most bits of any row; of: what these are."""
+
+    table: str
+    key: str
+    of: str
+    public: str  # what others hear of a refusal
+    remedy: str
+
+
+LABELS = Account(
+    "told",
+    "label_bits",
+    "bits told of a row's label",
+    "the labels of these rows have been told as much of as the bank allows",
+    "Use more or other rows, fewer columns, bins or trees, or a model that stays closed.",
+)
+METRICS = Account(
+    "metrics",
+    "metric_bits",
+    "bits that metrics told of a held-out row's label",
+    "metrics of these held-out rows have been told as often as the bank allows",
+    "Hold out more or other rows, or raise metric_bits in the bank's policy.",
+)
+ACCOUNTS = (LABELS, METRICS)
 
 
 class ToldBook:
@@ -39,8 +67,8 @@ class ToldBook:
     def __init__(self, file: Path) -> None:
         self._file = file
         with self._open() as book:
-            for table in _TABLES:
-                book.execute(table)
+            for statement in (*_TABLES, *(_TABLE.format(account.table) for account in ACCOUNTS)):
+                book.execute(statement)
             if not book.execute("select 1 from secret").fetchone():
                 book.execute("insert into secret values (?)", (secrets.token_bytes(32),))
 
@@ -51,20 +79,31 @@ class ToldBook:
     def position(self) -> int:
         """How many charges were entered."""
         with self._open() as book:
-            return int(book.execute("select count(*) from told").fetchone()[0])
+            return sum(int(book.execute(f"select count(*) from {a.table}").fetchone()[0]) for a in ACCOUNTS)  # noqa: S608
 
     def knows(self, job: str) -> bool:
         """Whether this job has told anything."""
         with self._open() as book:
-            return book.execute("select 1 from told where job = ?", (job,)).fetchone() is not None
+            asked = (f"select 1 from {account.table} where job = ?" for account in ACCOUNTS)  # noqa: S608
+            return any(book.execute(statement, (job,)).fetchone() for statement in asked)
 
     def secret(self) -> bytes:
         """32 random bytes of this book's, which never leave."""
         with self._open() as book:
             return bytes(book.execute("select key from secret").fetchone()[0])
 
-    def charge(self, table: FeatureTable, job: str, what: str, bits: float, limit: float, *, again: bool = True) -> None:
-        """Enters `bits` over these rows, before they are told. limit: most bits of any row.
+    def charge(
+        self,
+        table: FeatureTable,
+        job: str,
+        what: str,
+        bits: float,
+        limit: float,
+        *,
+        again: bool = True,
+        account: Account = LABELS,
+    ) -> None:
+        """Enters `bits` over these rows, before they are told. limit: most bits of any row, in this account.
 
         again: whether to enter them though this job was charged as much for the same of the same rows before.
 
@@ -74,34 +113,35 @@ class ToldBook:
         digest = blake2b(rows.tobytes(), digest_size=32).digest()
         with self._open() as book:
             book.execute("begin immediate")
-            if not again and book.execute(_SAME, (job, what, bits, digest)).fetchone():
+            if not again and book.execute(_SAME.format(account.table), (job, what, bits, digest)).fetchone():
                 return
-            spent = float(_spent(rows, _sets(book)).max(initial=0.0))
+            spent = float(_spent(rows, _sets(book, account)).max(initial=0.0))
             price = bits / max(1, len(rows))
             if spent + price > limit:
                 raise PolicyError(
                     f"{what} would tell {bits:.1f} bits of the labels of {len(rows)} rows, {price:.4f} of each, and up to"
                     f" {spent:.4f} of one are told already",
-                    expected=f"at most {limit} of each (label_bits)",
+                    expected=f"at most {limit} of each ({account.key})",
                     got=f"{spent + price:.4f}",
-                    remedy="Use more or other rows, fewer columns, bins or trees, or a model that stays closed.",
-                    public=_PUBLIC,
+                    remedy=account.remedy,
+                    public=account.public,
                 )
             book.execute("insert or ignore into sets (digest, rows) values (?, ?)", (digest, rows.tobytes()))
             ((number,),) = book.execute("select number from sets where digest = ?", (digest,))
-            book.execute("insert into told values (?, ?, ?, ?)", (job, what, bits, number))
+            book.execute(f"insert into {account.table} values (?, ?, ?, ?)", (job, what, bits, number))  # noqa: S608
 
-    def standing(self, limit: float) -> Standing:
+    def standing(self, limit: float, account: Account = LABELS) -> Standing:
         """What has been told by now. limit: most bits of any row."""
         with self._open() as book:
-            sets, charges = _sets(book), tuple(Charge(*row) for row in book.execute(_CHARGES))
+            charges = tuple(Charge(*row) for row in book.execute(_CHARGES.format(account.table)))
+            sets = _sets(book, account)
         every = distinct(np.concatenate([np.empty(0, np.uint64), *(rows for _, rows in sets)]))
-        return Standing("bits told of a row's label", "label_bits", limit, _spent(every, sets), charges)
+        return Standing(account.of, account.key, limit, _spent(every, sets), charges)
 
 
-def _sets(book: sqlite3.Connection) -> list[tuple[float, Keys]]:
+def _sets(book: sqlite3.Connection, account: Account) -> list[tuple[float, Keys]]:
     """Bits in all of each set of rows, and its rows."""
-    return [(bits, np.frombuffer(rows, np.uint64)) for bits, rows in book.execute(_SETS)]
+    return [(bits, np.frombuffer(rows, np.uint64)) for bits, rows in book.execute(_SETS.format(account.table))]
 
 
 def _spent(rows: Keys, sets: list[tuple[float, Keys]]) -> Reals:

@@ -17,7 +17,8 @@ class GridPolicy(Policy):
     """What the grid allows."""
 
     elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("label_bits", "min_per_class", "min_test_per_class"), "it limits the use of labels, which are the bank's"
+        ("label_bits", "metric_bits", "min_per_class", "min_test_per_class"),
+        "it limits the use of labels, which are the bank's",
     )
 
     min_columns: int = Field(

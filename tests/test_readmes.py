@@ -18,6 +18,7 @@ from common.plan.job_stages import MEANING
 from common.plan.policy import Policy
 from common.plan.train import Limits, TrainPlan
 from common.process.settings import CoordinatorSettings
+from common.stages.price import metric_bits
 from common.trial.result import as_json
 from common.wire import coordinator_pb2
 from grid_party.settings import GridPolicy, GridSettings
@@ -166,7 +167,8 @@ def test_the_limits_that_pages_state_are_the_defaults() -> None:
     for model in (Limits(), Policy()):
         assert (model.min_matched, model.min_rows, model.rows_per_column) == (1000, 1000, 20)
     assert (BankPolicy().min_per_class, BankPolicy().min_test_per_class, Policy().least_difference) == (100, 20, 100)
-    assert BankPolicy().label_bits == 0.1
+    assert (BankPolicy().label_bits, BankPolicy().metric_bits) == (0.1, 0.5)
+    assert [int(0.5 // (metric_bits(held) / held)) for held in (300, 900, 3000, 9000)] == [2, 6, 15, 45]
     assert Policy().min_binary == Preparation().min_binary == 50
     plan = TrainPlan.model_validate({"grid": {"dataset": "m"}, "bank": {"dataset": "l"}})
     assert 2 ** Policy().finest_score_bits == 2**plan.score_bits == 32

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -61,17 +61,26 @@ def _least(rows: FeatureTable) -> int:
     return LEAST
 
 
-def measured(store: ModelStore, job: str, champion: str, floor: Floor = _least) -> Challenge | None:
-    """The comparison that the training of `job` made with this champion, or that of rows held out by both say.
+@dataclass(frozen=True, repr=False)
+class Measured:
+    """A comparison, None where the rows are too few, and the rows it is of, by id and month."""
+
+    found: Challenge | None
+    rows: FeatureTable
+
+
+def measured(store: ModelStore, job: str, champion: str, floor: Floor = _least) -> Measured:
+    """The comparison that the training of `job` made with this champion, or that of rows held out by both.
 
     None if these are fewer than the floor, or 20, of either class; the training had floors of its own.
     """
     try:
         raw = _Stored.model_validate_json((store.folder(job) / FILE).read_bytes())
         if raw.champion == champion:
-            return Challenge(
-                raw.champion, raw.auc, raw.champion_auc, Interval(**raw.auc_difference), raw.rows, Steps(**raw.steps)
-            )
+            difference, steps = Interval(**raw.auc_difference), Steps(**raw.steps)
+            found = Challenge(raw.champion, raw.auc, raw.champion_auc, difference, raw.rows, steps)
+            held = bundle.load(job, store.folder(job))
+            return Measured(found, FeatureTable(Ids.of(held.ids.tolist()), held.periods, {}, {}))
     except FileNotFoundError:
         pass
     except ValueError:
@@ -80,18 +89,19 @@ def measured(store: ModelStore, job: str, champion: str, floor: Floor = _least) 
     try:
         mine, theirs = bundle.load(job, store.folder(job)), bundle.load(champion, store.folder(champion))
     except JobNotFound:
-        return None
+        return Measured(None, FeatureTable(Ids.of([]), None, {}, {}))
     return on_common_rows(champion, mine, theirs, floor)
 
 
-def on_common_rows(champion: str, mine: HeldOut, theirs: HeldOut, floor: Floor = _least) -> Challenge | None:
-    """On rows that both trainings held out with the same label; None if fewer than the floor, or 20, are of either class."""
+def on_common_rows(champion: str, mine: HeldOut, theirs: HeldOut, floor: Floor = _least) -> Measured:
+    """On rows that both trainings held out with the same label; none if fewer than the floor, or 20, are of either class."""
     rows = pd.merge(_frame(mine), _frame(theirs), on=["id", "period", "label"], suffixes=("", "_champion"))
     label = rows["label"].to_numpy(np.float64)
-    keys = FeatureTable(Ids.of(rows["id"].tolist()), rows["period"].to_numpy(np.int32), {}, {})
+    periods = None if mine.periods is None else rows["period"].to_numpy(np.int32)
+    keys = FeatureTable(Ids.of(rows["id"].tolist()), periods, {}, {})
     if min(label.sum(), (1 - label).sum()) < max(LEAST, floor(keys)):
-        return None
-    return compare(champion, label, rows["u"].to_numpy(np.float64), rows["u_champion"].to_numpy(np.float64))
+        return Measured(None, keys)
+    return Measured(compare(champion, label, rows["u"].to_numpy(np.float64), rows["u_champion"].to_numpy(np.float64)), keys)
 
 
 def _frame(held: HeldOut) -> pd.DataFrame:

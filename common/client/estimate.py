@@ -189,6 +189,9 @@ def _print(found: Estimate, seconds: float, console: Console) -> None:
         each = found.label_bits / found.trained
         told = f"at most {found.label_bits:,.0f} bits of labels are told: {each:.4f} of each of these rows (label_bits)"
         console.print(told, highlight=False)
+        each = found.metric_bits / found.held
+        told = f"metrics tell at most {found.metric_bits:,.0f} bits: {each:.4f} of each held-out row's label (metric_bits)"
+        console.print(told, highlight=False)
     elif found.scores:
         console.print(f"{found.scores:,} scores", highlight=False)
     if found.scores:

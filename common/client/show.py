@@ -110,6 +110,9 @@ def print_banks(job: wire.Job, console: Console) -> None:
     table = Table("bank", "trained", "held out", "AUC", "its own", "log-loss", "KS", "AUC gained (95 %)", box=None)
     for bank in job.banks:
         found, counts = bank.report.evaluation, bank.report.counts
+        if not bank.report.HasField("evaluation"):
+            table.add_row(org(bank.who), str(counts.train_rows), str(counts.test_rows), *["kept there"] * 5)
+            continue
         d = found.auc_difference
         quality = (f"{value:.4f}" for value in (found.joint.auc, found.bank_only.auc, found.joint.logloss, found.joint.ks))
         gain = f"{d.difference:+.4f} ({d.low:+.4f} to {d.high:+.4f})"

@@ -9,6 +9,7 @@ from contextlib import suppress
 from common.errors import WattScoreError
 from common.home.outcome import Evaluation, Outcome, Steps
 from common.process.memory import peak_mib
+from common.stages.price import LARGEST_LOSS, LARGEST_U
 from common.stats.measures import p_value
 from common.stats.metrics import Interval, Metrics
 from common.wire import party_pb2 as wire
@@ -55,7 +56,7 @@ def evaluation_message(found: Evaluation, steps: Steps) -> wire.Evaluation:
         joint=_metrics(found.joint, steps),
         bank_only=_metrics(found.bank_only, steps),
         auc_difference=_interval(found.auc_difference, steps),
-        largest_u=round(found.largest_u, 1),
+        largest_u=min(round(found.largest_u, 1), LARGEST_U),
     )
 
 
@@ -70,14 +71,15 @@ def _metrics(found: Metrics, steps: Steps) -> wire.Metrics:
         auc=area,
         ks=_in_steps(found.ks, steps.rank),
         gini=round(2.0 * area - 1.0, 9),
-        logloss=_in_steps(found.logloss, steps.mean),
+        logloss=_in_steps(min(found.logloss, LARGEST_LOSS), steps.mean),
         brier=_in_steps(found.brier, steps.mean),
     )
 
 
 def _interval(found: Interval, steps: Steps) -> wire.Interval:
-    """The p-value is that of the interval as it is told."""
-    middle, low, high = (_in_steps(value, steps.rank) for value in (found.difference, found.low, found.high))
+    """The upper end is as far away as the lower one, and the p-value that of the interval: both tell nothing more."""
+    middle, low = (_in_steps(value, steps.rank) for value in (found.difference, found.low))
+    high = round(min(1.0, 2.0 * middle - low), 9)
     return wire.Interval(difference=middle, low=low, high=high, p_value=round(p_value(middle, low, high), 3))
 
 

@@ -21,7 +21,7 @@ from common.plan.read import AnyPlan
 from common.plan.score import ScorePlan
 from common.plan.section import Section
 from common.plan.train import TrainPlan
-from common.stages.price import FLAGS, FLOORS, count_bits, left_out_bits
+from common.stages.price import FLAGS, FLOORS, challenge_bits, count_bits, left_out_bits, metric_bits
 from common.stages.reasons import TEXT_BYTES, TEXTS
 
 _STOCK = 16 * (MOST + 2)  # the list of stocks held, the one chosen, the one spent
@@ -77,7 +77,8 @@ class Estimate:
     """The cost of a job. bytes: payload from and to each process. rounds: messages one after another between the parties.
 
     seconds: on loopback, as a machine of two cores takes, within a factor of two. scores: rows of which the bank hears one.
-    trained: rows trained on, 0 if none. label_bits: most that others are told of their labels, in all.
+    trained: rows trained on, 0 if none. label_bits: most that others are told of their labels, in all. held: rows held out;
+    metric_bits: most that metrics tell of theirs.
     """
 
     bytes: dict[str, int]
@@ -86,6 +87,8 @@ class Estimate:
     scores: int
     trained: int
     label_bits: float = 0.0
+    held: int = 0
+    metric_bits: float = 0.0
 
     def over(self, bits: float, delay: float) -> float:
         """Seconds where each line carries so many bits a second each way, and a message takes `delay` seconds one way."""
@@ -178,7 +181,8 @@ def _training(plan: TrainPlan, sizes: Sizes, speed: Speed = Speed()) -> Estimate
     bits = FLOORS + FLAGS + learner.label_bits(plan.model, size)
     if counting:
         bits += count_bits(size.rows, counting.bins, max(1, sizes.months)) + left_out_bits(size.bank_columns)
-    return Estimate(_lines(costs), rounds, seconds, tellings * held, size.rows, bits)
+    metrics = metric_bits(held) + (challenge_bits(held) if plan.challenge else 0.0)
+    return Estimate(_lines(costs), rounds, seconds, tellings * held, size.rows, bits, held, metrics)
 
 
 def _counts(plan: TrainPlan, size: Size) -> CountsDemand | None:

@@ -37,7 +37,8 @@ _OWN: dict[str, dict[str, str]] = {
     "network": {"hidden": "hidden", "epochs": "epochs", "batch": "batch", "decay": "decay"},
 }
 """Options that are of one kind of model alone, with their keys in its section."""
-_UNRATED = {"rows_per_day": 1 << 31}  # one job, whose files go when it is over
+_ALONE: dict[str, dict[str, Any]] = {"grid": {"rows_per_day": 1 << 31}, "bank": {"rows_per_day": 1 << 31, "metric_bits": 1e6}}
+"""Policies of one job, whose files go when it is over."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +142,9 @@ def run_trial(options: TrialOptions, console: Console) -> TrialResult:
     if options.compare and importlib.util.find_spec("sklearn") is None:
         raise ConfigError("--compare needs scikit-learn, which is not installed", remedy="Run: pip install scikit-learn")
     tables = {party: {"table": dataset.model_dump(mode="json", exclude_defaults=True)} for party, dataset in datasets.items()}
-    small = {name: _SMALL_POLICY["grid" if name == "grid" else "bank"] for name in datasets}
-    settings = {name: {"policy": _UNRATED | (more if options.allow_small else {})} for name, more in small.items()}
+    kinds = {name: "grid" if name == "grid" else "bank" for name in datasets}
+    small = _SMALL_POLICY if options.allow_small else {"grid": {}, "bank": {}}
+    settings = {name: {"policy": _ALONE[kind] | small[kind]} for name, kind in kinds.items()}
     with _folder(options.keep) as folder:
         with Trial(folder, tables, settings) as trial, trial.client() as client:
             job = follow(client.watch(client.submit(plan).id), console, warnings=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -101,11 +102,17 @@ def test_a_model_without_readable_rules_is_refused_before_a_row_is_matched(role:
 
 def test_a_worse_model_needs_force_and_its_numbers_stay_at_the_bank(role: BankRole) -> None:
     challenge.save(WORSE, role.home.models.folder("job-2"))
+    bundle.save(replace(held_out(600)[0], job="job-2"), role.home.models.folder("job-2"))
     with pytest.raises(PolicyError, match=r"AUC 0\.7000 against 0\.7500 on 500 held-out rows") as refused:
         role.compare(PromotePlan(model="job-2"), "job-2", "job-1")
     assert not any(digit in refused.value.public.replace("job-1", "").replace("job-2", "") for digit in "0123456789")
     assert role.compare(PromotePlan(model="job-2", force=True), "job-2", "job-1") == WORSE
     assert role.compare(PromotePlan(model="job-2"), "job-2", "job-0") is None  # nothing tells of this champion
+    told = [(book.key, charge.user, charge.what, charge.rows) for book in role.home.standings() for charge in book.charges]
+    assert told == [
+        ("label_bits", "job-2", "whether worse than job-1", 300),
+        ("metric_bits", "job-2", "beside job-1", 300),
+    ], "each once, however often it is asked"
 
 
 async def test_whether_there_are_labels_enough_is_charged_first_and_one_answer_for_both_kinds(role: BankRole) -> None:

@@ -21,7 +21,7 @@ from tests.scenarios.end_to_end.test_uci import SOURCE, split_by_company
 
 SKEWS = ("iid", "label", "covariate", "both")
 LOOSE: dict[str, Any] = {"min_matched": 100, "min_rows": 100, "rows_per_column": 5, "rows_per_day": 10**8}
-BANK: dict[str, Any] = {**LOOSE, "label_bits": 1.0, "min_per_class": 20, "min_test_per_class": 20}
+BANK: dict[str, Any] = {**LOOSE, "label_bits": 1.0, "metric_bits": 100.0, "min_per_class": 20, "min_test_per_class": 20}
 RIDGE, STEPS = 1e-4, 15
 
 

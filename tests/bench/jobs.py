@@ -34,7 +34,7 @@ _POLICY = {
 }
 _SETTINGS = {
     "grid": {"policy": {**_POLICY, "scores_per_row": 1000, "min_columns": 1}},
-    "bank": {"policy": {**_POLICY, "min_per_class": 20, "min_test_per_class": 5, "label_bits": 1000.0}},
+    "bank": {"policy": {**_POLICY, "min_per_class": 20, "min_test_per_class": 5, "label_bits": 1000.0, "metric_bits": 1000.0}},
 }
 
 

@@ -28,7 +28,9 @@ def test_rows_that_both_held_out_are_compared_whatever_their_order(held: HeldOut
     worse = replace(
         held, ids=held.ids[order], periods=held.periods[order], label=held.label[order], u_joint=-held.u_joint[order]
     )
-    found = challenge.on_common_rows("job-1", worse, held)
+    compared = challenge.on_common_rows("job-1", worse, held)
+    found = compared.found
+    assert compared.rows.rows == 300 and compared.rows.periods is not None
     assert found is not None and (found.champion, found.rows) == ("job-1", 300)
     assert found.auc == pytest.approx(1 - found.champion_auc) and found.champion_auc > 0.7
     assert found.auc_difference.high < 0
@@ -36,32 +38,34 @@ def test_rows_that_both_held_out_are_compared_whatever_their_order(held: HeldOut
 
 def test_few_rows_in_common_are_not_compared_and_a_policy_may_only_raise_the_floor(held: HeldOut) -> None:
     few = replace(held, ids=np.where(np.arange(len(held.label)) < 30, held.ids, "x"))
-    assert challenge.on_common_rows("job-1", few, held) is None
-    assert challenge.on_common_rows("job-1", few, held, lambda rows: 2) is None
+    assert challenge.on_common_rows("job-1", few, held).found is None
+    assert challenge.on_common_rows("job-1", few, held, lambda rows: 2).found is None
     fewer = int(min(held.label.sum(), (1 - held.label).sum()))
     for least, compared in ((2, True), (fewer, True), (fewer + 1, False)):
 
         def floor(rows: FeatureTable, least: int = least) -> int:
             return least
 
-        assert (challenge.on_common_rows("job-1", held, held, floor) is not None) is compared
+        assert (challenge.on_common_rows("job-1", held, held, floor).found is not None) is compared
 
 
 def test_a_row_of_another_month_or_with_another_label_is_not_the_same_row(held: HeldOut) -> None:
     assert held.periods is not None
-    assert challenge.on_common_rows("job-1", replace(held, periods=held.periods + 1), held) is None
-    assert challenge.on_common_rows("job-1", replace(held, label=1 - held.label), held) is None
+    assert challenge.on_common_rows("job-1", replace(held, periods=held.periods + 1), held).rows.rows == 0
+    assert challenge.on_common_rows("job-1", replace(held, label=1 - held.label), held).rows.rows == 0
 
 
 def test_what_a_training_measured_is_taken_against_this_champion_only(held: HeldOut, tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
     kept = challenge.compare("job-1", held.label, held.u_joint, held.u_bank)
     challenge.save(kept, store.folder("job-2"))
-    assert challenge.measured(store, "job-2", "job-1") == kept
-    assert challenge.measured(store, "job-2", "job-0") is None  # and no rows of either are kept
+    nothing = challenge.measured(store, "job-2", "job-0")
+    assert nothing.found is None and not nothing.rows.rows  # and no rows of either are kept
     for job in ("job-2", "job-0"):
         bundle.save(replace(held, job=job), store.folder(job))
-    found = challenge.measured(store, "job-2", "job-0")
+    told = challenge.measured(store, "job-2", "job-1")
+    assert told.found == kept and told.rows.rows == len(held.ids)
+    found = challenge.measured(store, "job-2", "job-0").found
     assert found is not None and (found.champion, found.auc) == ("job-0", found.champion_auc)
 
 

@@ -225,7 +225,7 @@ async def test_a_model_that_is_worse_needs_force(homes: dict[Party, Home]) -> No
 
 def test_two_trainings_whose_rows_hardly_meet_are_not_compared(homes: dict[Party, Home]) -> None:
     models = homes[Party.BANK].models
-    assert challenge.measured(models, "job-2", "job-1") is None  # some 45 rows, and 20 of each class are asked for
+    assert challenge.measured(models, "job-2", "job-1").found is None  # some 45 rows, and 20 of each class are asked for
 
 
 async def test_a_challenger_reads_the_champions_columns_as_it_did(homes: dict[Party, Home]) -> None:
@@ -263,5 +263,5 @@ async def test_a_challenge_scores_the_champion_on_the_new_held_out_rows(tmp_path
     assert found is not None and (found.champion, found.rows) == ("job-1", 150)
     assert outcomes[Party.GRID].challenge is None
     assert found.auc == outcomes[Party.BANK].evaluation.joint.auc  # type: ignore[union-attr]
-    assert challenge.measured(homes[Party.BANK].models, "job-2", "job-1") == found
+    assert challenge.measured(homes[Party.BANK].models, "job-2", "job-1").found == found
     assert set(outcomes[Party.BANK].opened) == {opened.value for opened in plan.needs}

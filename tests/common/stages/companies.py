@@ -46,7 +46,10 @@ LIMITS: dict[str, Any] = {"limits": FLOORS, "preparation": {"min_binary": 20, "c
 RATES = dict.fromkeys(("jobs_per_day", "rows_per_day", "models_per_day"), 10**6)
 POLICY = Policy(**FLOORS, **RATES, min_binary=20, min_batch=1, min_iterations=1, own_weights=True)
 
-SMALL: dict[Party, dict[str, Any]] = {Party.GRID: {"min_columns": 3}, Party.BANK: {"label_bits": 10.0, "min_per_class": 20}}
+SMALL: dict[Party, dict[str, Any]] = {
+    Party.GRID: {"min_columns": 3},
+    Party.BANK: {"label_bits": 10.0, "metric_bits": 1e3, "min_per_class": 20},
+}
 """What each party's policy has for four columns of the grid, and for few rows."""
 
 

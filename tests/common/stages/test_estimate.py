@@ -46,9 +46,13 @@ def agree(found: Estimate, at: Companies) -> None:
 
 
 def told(at: Companies) -> float:
-    """Bits that the bank's book has been charged, in all."""
-    (book,) = at.opened_home(Party.BANK).standings()
-    return sum(charge.amount for charge in book.charges)
+    """Bits that the bank's book of labels has been charged, in all."""
+    return charged(at)["label_bits"]
+
+
+def charged(at: Companies) -> dict[str, float]:
+    """Bits of each of the bank's budgets."""
+    return {book.key: sum(charge.amount for charge in book.charges) for book in at.opened_home(Party.BANK).standings()}
 
 
 def companies(folder: Path, monthly: bool = False) -> Companies:
@@ -69,14 +73,14 @@ def companies(folder: Path, monthly: bool = False) -> Companies:
 @pytest.mark.parametrize("monthly", [False, True])
 async def test_a_training_and_a_scoring_cost_what_was_estimated(tmp_path: Path, monthly: bool, more: dict[str, Any]) -> None:
     at = companies(tmp_path, monthly)
-    at.own = {Party.GRID: {"scores_per_row": 100}, Party.BANK: {"label_bits": 10.0}}
+    at.own = {Party.GRID: {"scores_per_row": 100}, Party.BANK: {"label_bits": 10.0, "metric_bits": 10.0}}
     plan = at.plan(**more)
     assert isinstance(plan, TrainPlan)
     await at.run("job-1", plan)
     found = estimate(plan, sizes(monthly))
     agree(found, at)
     assert found.scores + found.trained == sizes(monthly).rows
-    assert found.label_bits == pytest.approx(told(at))
+    assert charged(at) == pytest.approx({"label_bits": found.label_bits, "metric_bits": found.metric_bits})
     asked = at.plan(kind="score", model="job-1")
     assert isinstance(asked, ScorePlan)
     await at.run("job-2", asked)
@@ -91,7 +95,7 @@ async def test_rounds_are_those_of_the_job_but_for_the_two_of_its_start(tmp_path
 
 async def test_an_estimate_of_bins_is_a_bound_when_columns_have_fewer(tmp_path: Path) -> None:
     at = companies(tmp_path)
-    at.own = {Party.BANK: {"label_bits": 10.0}}
+    at.own = {Party.BANK: {"label_bits": 10.0, "metric_bits": 10.0}}
     plan = at.plan(preparation={"coding": "woe", "bins": 4, "min_binary": 20, "min_bin_rows": 20, "min_bin_class": 2})
     await at.run("job-1", plan)
     found = estimate(plan, Sizes(COMMON, 4, 3, 560, 540))

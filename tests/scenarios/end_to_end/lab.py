@@ -35,7 +35,7 @@ ATTEND = patience(12)  # seconds the coordinator of a lab waits for parties, som
 UNRATED = {"jobs_per_day": 10_000, "rows_per_day": 10**9, "models_per_day": 10_000}
 LOOSE = {"min_iterations": 1, "min_batch": 256, "overrides": ["force"], **UNRATED}  # so that tests may train hastily
 GRID_POLICY = {"finest_score_bits": 12, "owned_weights": True, "reasons_per_row": 1, **LOOSE}
-BANK_POLICY = {"finest_score_bits": 10, "min_per_class": 50, "reasons_per_row": 1, **LOOSE}
+BANK_POLICY = {"finest_score_bits": 10, "min_per_class": 50, "metric_bits": 1e3, "reasons_per_row": 1, **LOOSE}
 EVIL = Identity("evil", "bank-party")  # of an organisation that nobody trusts
 
 

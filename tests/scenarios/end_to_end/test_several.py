@@ -26,8 +26,8 @@ from common.wire import coordinator_pb2 as wire
 from tests.patience import patience
 from tests.scenarios.end_to_end.several import World, exact, held_out, prepared_rows, synthetic
 
-LOOSE = {"rows_per_day": 10**8, "jobs_per_day": 1000, "models_per_day": 100, "label_bits": 1.0, "min_matched": 300}
-GRID_POLICY = {k: v for k, v in LOOSE.items() if k != "label_bits"}
+LOOSE = {"rows_per_day": 10**8, "jobs_per_day": 1000, "models_per_day": 100, "min_matched": 300}
+BANK_POLICY = {**LOOSE, "label_bits": 1.0, "metric_bits": 100.0}
 LIMITS = {"min_matched": 300}
 
 
@@ -36,7 +36,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Trial, World
     """A grid, three banks of different sizes and rates, and the coordinator."""
     folder = tmp_path_factory.mktemp("several")
     world = synthetic(folder, (1500, 900, 1600))
-    settings: dict[str, Any] = {name: {"policy": LOOSE} for name in world.names} | {"grid": {"policy": GRID_POLICY}}
+    settings: dict[str, Any] = {name: {"policy": BANK_POLICY} for name in world.names} | {"grid": {"policy": LOOSE}}
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(processes._MODULES, "bank", "tests.scenarios.end_to_end.telling_bank")
         patch.setenv("HELD_OUT", str(folder / "held"))
@@ -116,13 +116,13 @@ def test_a_bank_that_does_not_list_another_refuses_and_is_named(lab: tuple[Trial
     trial, world = lab
     config = trial.folder / "bank-2.toml"
     before = config.read_text(encoding="utf-8")
-    trial._settings["bank-2"]["policy"] = {**LOOSE, "with_banks": [str(processes.BANK)]}  # type: ignore[index]
+    trial._settings["bank-2"]["policy"] = {**BANK_POLICY, "with_banks": [str(processes.BANK)]}  # type: ignore[index]
     try:
         restart(trial, "bank-2")
         with trial.client() as client:
             error = failure(run(client, world.plan(limits=LIMITS)))
     finally:
-        trial._settings["bank-2"]["policy"] = LOOSE  # type: ignore[index]
+        trial._settings["bank-2"]["policy"] = BANK_POLICY  # type: ignore[index]
         restart(trial, "bank-2")
     assert config.read_text(encoding="utf-8") == before
     assert error is not None and error.origin == "bank try-bank-2" and "with_banks" in error.message
