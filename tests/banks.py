@@ -74,21 +74,21 @@ class Banks:
             lines = []
             for k in range(self.count):
                 end = self.at_party[k][Party.GRID]
-                seed = own_seed(await take_seed(end), nonce(k, Party.GRID))
+                seed = own_seed((await take_seed(end)).seed, nonce(k, Party.GRID))
                 correlations = LineCorrelations(Party.GRID, seed, end)
                 lines.append(End(k, self.session[k][Party.GRID], correlations, self.neutral[k]))
             first = self.at_party[0][Party.GRID]
-            shared = HubCorrelations(Party.GRID, own_seed(await take_common(first), nonce(0, Party.GRID, True)), first)
+            shared = HubCorrelations(Party.GRID, own_seed((await take_common(first)).seed, nonce(0, Party.GRID, True)), first)
             found = await grid(GridHub([e.session for e in lines], [e.correlations for e in lines], shared), lines)
             await self._over(Party.GRID)
             return found
 
         async def at_bank(k: int) -> T:
             end = self.at_party[k][Party.BANK]
-            correlations = LineCorrelations(Party.BANK, own_seed(await take_seed(end), nonce(k, Party.BANK)), end)
+            correlations = LineCorrelations(Party.BANK, own_seed((await take_seed(end)).seed, nonce(k, Party.BANK)), end)
             dealt = await take_common(end)
             brought = await take_nonces(end, nonce(k, Party.BANK, True), k, self.count)
-            shared = HubCorrelations(Party.BANK, own_seed(dealt, brought), end)
+            shared = HubCorrelations(Party.BANK, own_seed(dealt.seed, brought), end)
             session = self.session[k][Party.BANK]
             line = End(k, session, correlations, self.neutral[k])
             found = await bank(BankHub(session, correlations, shared), line)

@@ -38,7 +38,7 @@ def _seeds(seed: int) -> Callable[[], bytes]:
 
 async def seed_of(party: Party, dealer: Channel) -> bytes:
     """The seed this party makes of what it is dealt."""
-    return own_seed(await take_seed(dealer), NONCES[party])
+    return own_seed((await take_seed(dealer)).seed, NONCES[party])
 
 
 async def dealt_to(party: Party, dealer: Any) -> DealtCorrelations:

@@ -20,8 +20,8 @@ PACKAGES = ("common", "grid_party", "bank_party", "wattscore")
 WORDS = "errors disclosure config party"
 FOLDERS = """
     text disk stats rows trust mpc features records wire plan learn match monitor process home stages client report
-    coordinator daemon doctor trial cli
-""".split()  # noqa: SIM905  (one line to read, not twenty-three)
+    coordinator auditor daemon doctor trial cli
+""".split()  # noqa: SIM905  (one line to read, not twenty-four)
 
 # Narrower than the order: all that these may import besides themselves and the words.
 NARROW: dict[str, str] = {

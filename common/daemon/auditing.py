@@ -15,7 +15,10 @@ from common.disk.data_folder import Name
 from common.disk.files import write_private
 from common.errors import ConfigError, DataError
 from common.home.audit import BEHIND, AuditLog, What
+from common.home.dealt import DealtBook
 from common.text.visible import visible
+from common.trust.authority import identity_of, read_certificate, shown_fingerprint
+from common.trust.sealed import seal
 
 _config = click.option(
     "--config",
@@ -73,6 +76,33 @@ def audit_command(seat: Seat[Any, Any]) -> click.Command:
         log = _log(seat, config)
         log.add(What.OVERRIDE, "", rule=BEHIND, person=getpass.getuser(), note=note[:500])
         click.echo("entered: what stands now counts from now on")
+
+    @audit.command("open")
+    @click.argument("job")
+    @click.argument("out", type=click.Path(path_type=Path))
+    @click.option(
+        "--to",
+        "auditor",
+        type=click.Path(path_type=Path, exists=True),
+        required=True,
+        help="The auditor's certificate: only its key opens OUT.",
+    )
+    @click.option(
+        "--attempt", type=click.IntRange(0), help="Of a job that was interrupted: after how many times. Default: the last."
+    )
+    @_config
+    def open_(job: str, out: Path, auditor: Path, attempt: int | None, config: Path) -> None:
+        """Seal into OUT what this party's seed of JOB was made of and the hashes of what it was dealt, for an auditor alone.
+
+        Only where the dealer is in dispute: who has it and this party's messages of the job can read its rows of that job.
+        """
+        settings, certificate = seat.load(config), read_certificate(auditor)
+        opening = DealtBook(settings.data / Name.DEALT).read(job, attempt)
+        whom = f"{identity_of(certificate)} {shown_fingerprint(certificate)}"
+        sealed = seal(opening.model_dump_json().encode(), certificate)
+        _log(seat, config).add(What.OPEN, job, value="seed", kind="audit", way="out", to=whom, person=getpass.getuser())
+        write_private(out, sealed)
+        click.echo(f"{out}: sealed for {whom}\nIt is for the auditor alone. Never give it to the other party.")
 
     return audit
 

@@ -12,8 +12,10 @@ from common.daemon.settings import PartySettings
 from common.disk.data_folder import Name
 from common.disk.scratch import Scratch
 from common.errors import LocalProtocolError, WattScoreError
+from common.home.dealt import Heard
 from common.home.home import Home
 from common.home.outcome import Outcome
+from common.mpc.correlations.asked import DealerLink
 from common.mpc.correlations.dealt import DealtCorrelations, NoDealer
 from common.mpc.prg import Prg
 from common.mpc.session import Session
@@ -31,9 +33,9 @@ from common.stages.pipeline import run
 from common.stages.predeal import predeal
 from common.stages.promote import promote
 from common.wire.client import Connection
-from common.wire.peer import Counter, DealerChannel
+from common.wire.peer import Counter
 
-Dealt = tuple[DealerChannel, bytes]
+Dealt = tuple[DealerLink, bytes]
 
 
 @dataclass
@@ -47,6 +49,7 @@ class Running:
     task: asyncio.Task[None] | None = None
     cause: WattScoreError | None = None  # why it was told to stop
     session: Session | None = None
+    heard: Heard | None = None  # of the dealer
     attempt: int = 0  # how often the job was interrupted before
     entered: bool = False  # its end is in the audit log
     direct: bool = False  # no coordinator has offered it

@@ -31,6 +31,7 @@ from common.errors import (
     WattScoreError,
 )
 from common.home.audit import What
+from common.home.dealt import Heard, Opening
 from common.home.home import Home
 from common.home.jobbook import Offered
 from common.home.unfinished import Begun
@@ -300,8 +301,9 @@ class Runner:
             return
         found = running.session.openings if running.session is not None else {}
         openings = [[value.value, kind, way, o.arrays, o.rows, o.bits] for (value, kind, way), o in found.items()]
+        dealt = {"dealt": running.heard.opening.digest} if running.heard is not None else {}
         try:
-            self._home.audit.add(What.END, job, error=error, opened=openings, books=self._home.positions())
+            self._home.audit.add(What.END, job, error=error, opened=openings, books=self._home.positions(), **dealt)
             running.entered = True
         except OSError:
             if not error:
@@ -338,7 +340,12 @@ class Runner:
             session = open_session(self._home.audit, self.party, job, running, reporter, peer)
             course, seed = Course(), None
             if dealt is not None:
-                seed = await agree_on_seeds(session, await take_seed(dealt[0]), dealt[1], self._home.seeds)
+                (link, nonce), given = dealt, await take_seed(dealt[0])
+                if isinstance(running.plan, Plan):
+                    opening = Opening.of(job, running.attempt, self.party, running.plan.canonical(), given, nonce)
+                    link = running.heard = Heard(opening, link, MESSAGES)
+                    await asyncio.to_thread(self._home.dealt.keep, opening)  # also if this process is killed
+                seed = await agree_on_seeds(session, given, nonce, self._home.seeds)
                 course = Course(session, self._home.unfinished.points(job), running.attempt)
                 await course.agree()
                 if (kept := course.at(Point.REPORTED)) is not None:
@@ -346,7 +353,7 @@ class Runner:
                     return wire.Report.FromString(kept[0]["report"].tobytes())
                 if course.again:  # what was made in vain
                     await asyncio.to_thread(self._home.discard, job)
-            dealer = (dealt[0], seed) if dealt is not None and seed is not None else None
+            dealer = (link, seed) if dealt is not None and seed is not None else None
             outcome = await self._conduct.outcome(job, running, session, course, dealer, reporter)
             if outcome.champion:
                 position = self._home.registry.position.hex()
@@ -360,6 +367,8 @@ class Runner:
                 await peer.abort(self._fault(running, error))
             raise
         finally:
+            if running.heard is not None:
+                await asyncio.to_thread(self._home.dealt.keep, running.heard.opening)
             if peer is not None:
                 await peer.stop()
 

@@ -24,6 +24,7 @@ class Name(StrEnum):
     STOCK = "stock"
     UNFINISHED = "unfinished"
     SCRATCH = "scratch"
+    DEALT = "dealt"
     JOBS = "jobs.sqlite"
     LOG = LOCAL
 
@@ -113,6 +114,14 @@ _SETS = Kept(
     "which sets of rows were trained on; one that differs from them in few rows is refused",
     "the certainty that no two trainings tell of the few rows in which they differ",
 )
+_DEALT = Kept(
+    Name.DEALT,
+    "of the newest jobs: what this side's seed was made of, and hashes of what it was dealt",
+    "the daemon",
+    BackUp.NO,
+    "for an auditor of the dealer, if there is a dispute; whoever has it and this side's messages can read its rows",
+    "the possibility to have a dealing replayed",
+)
 _STOCK = Kept(
     Name.STOCK,
     "randomness dealt ahead, each file for one job",
@@ -175,7 +184,7 @@ _OFFERED = Kept(
     "the record of what was asked for",
 )
 
-_BOTH = (_AUDIT, _REGISTRY, _SPENT, _SEEDS, _SETS, _RATES, _OFFERED, _HISTORY, _STOCK, _UNFINISHED, _SCRATCH, _LOG)
+_BOTH = (_AUDIT, _REGISTRY, _SPENT, _SEEDS, _SETS, _RATES, _OFFERED, _HISTORY, _STOCK, _DEALT, _UNFINISHED, _SCRATCH, _LOG)
 GRID: Sequence[Kept] = (_MODELS, _LEDGER, *_BOTH)
 BANK: Sequence[Kept] = (_MODELS, _SCORES, _TOLD, *_BOTH)
 COORDINATOR: Sequence[Kept] = (_JOBS, _LOG)

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from common.disk.data_folder import Name
 from common.home.audit import AuditLog
+from common.home.dealt import DealtBook
 from common.home.jobbook import JobBook
 from common.home.models import ModelStore
 from common.home.rates import Rates
@@ -32,7 +33,7 @@ class Home:
         self.policy, self.monitor = policy, monitor
         self.models = ModelStore(data / Name.MODELS)
         self.stocks = Stocks(data / Name.STOCK, data / Name.SPENT, dealer, policy.stock_mib)
-        self.audit = AuditLog(data / Name.AUDIT)
+        self.audit, self.dealt = AuditLog(data / Name.AUDIT), DealtBook(data / Name.DEALT)
         self.seeds = SeedBook(data / Name.SEEDS)
         self.rates = Rates(data / Name.RATES, self.command)
         self.jobs = JobBook(data / Name.JOBS)

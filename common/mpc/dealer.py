@@ -15,11 +15,11 @@ import numpy.typing as npt
 from common.errors import PeerProtocolError
 from common.mpc.circle import Turns
 from common.mpc.correlations.asked import Demand, PeriodDemand, once
-from common.mpc.correlations.dealt import dealt_tables
+from common.mpc.correlations.dealt import SEED, dealt_tables
 from common.mpc.fixedpoint import Words, encode
 from common.mpc.link import CACHE_ROWS, Link
 from common.mpc.prg import Prg, Purpose
-from common.mpc.seeds import own_seed
+from common.mpc.seeds import commitments, own_seed
 from common.mpc.session import Array, Channel, Kind, Round
 from common.party import Party
 
@@ -42,7 +42,9 @@ class Dealer:
     ) -> None:
         self._channels = channels
         self._seeds = {party: fresh_seed() for party in Party}
-        self._prg = {party: Prg(own_seed(seed, nonces[party])) for party, seed in self._seeds.items()}
+        made = {party: own_seed(seed, nonces[party]) for party, seed in self._seeds.items()}
+        self._committed = commitments(made)
+        self._prg = {party: Prg(seed) for party, seed in made.items()}
 
     @property
     def expanded(self) -> Prgs:
@@ -83,9 +85,9 @@ class Dealer:
             await self.deal(deal(self._prg, grid))
 
     async def seeds(self) -> None:
-        """Gives each party its seed: the first thing on both channels."""
+        """Gives each party its seed, and fingerprints of what both make of theirs: the first thing on both channels."""
         for party, seed in self._seeds.items():
-            await self._channels[party].send(Round(Kind.SEED, 0), np.frombuffer(seed, np.uint8))
+            await self._channels[party].send(SEED, np.frombuffer(seed + self._committed, np.uint8))
 
     async def deal(self, dealing: Iterator[Dealt]) -> None:
         """Sends what `dealing` computes, one item ahead of what is sent."""

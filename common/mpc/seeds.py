@@ -6,12 +6,15 @@ PROTOCOL.md section 2.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from hashlib import blake2b
 
 from common.mpc.prg import SEED_BYTES
+from common.party import Party
 
 NONCE_BYTES = 32
 FINGERPRINT_BYTES = 32
+DEALT_BYTES = SEED_BYTES + 2 * FINGERPRINT_BYTES  # to each party: a seed, and what the dealer commits itself to
 
 
 def fresh_nonce() -> bytes:
@@ -29,3 +32,8 @@ def own_seed(dealt: bytes, nonce: bytes) -> bytes:
 def fingerprint(seed: bytes) -> bytes:
     """The same for the same seed, and a uniform value to whoever does not have it: a hash keyed by the seed."""
     return blake2b(b"", key=seed, digest_size=FINGERPRINT_BYTES, person=b"wattscore.seen").digest()
+
+
+def commitments(seeds: Mapping[Party, bytes]) -> bytes:
+    """Fingerprints of the grid's seed and of the bank's, (64,): by these a dealer commits itself to all that it deals."""
+    return b"".join(fingerprint(seeds[party]) for party in Party)

@@ -14,7 +14,7 @@ from common.learn.learners import learner_of
 from common.mpc import cost
 from common.mpc.cost import SEEDS, SIZES, Cost
 from common.mpc.counting.masks import CountsDemand
-from common.mpc.prg import SEED_BYTES
+from common.mpc.seeds import DEALT_BYTES
 from common.party import Party
 from common.plan.predeal import PredealPlan
 from common.plan.read import AnyPlan
@@ -132,7 +132,7 @@ def _begun(plan: Any, sizes: Sizes, party: Party) -> Cost:
     """Seeds, and matched rows."""
     own, other = sizes.ids(party), sizes.ids(party.other)
     matched = cost.alignment(party, own, other, sizes.matched, sizes.months, plan.matching)
-    return Cost(SEEDS, SEEDS, SEED_BYTES) + matched
+    return Cost(SEEDS, SEEDS, DEALT_BYTES) + matched
 
 
 def _begun_rounds(plan: Any, sizes: Sizes) -> int:
@@ -214,7 +214,7 @@ def _predealing(plan: PredealPlan, speed: Speed = Speed()) -> Estimate:
     ahead, costs = predealt(plan), {}
     for party in Party:
         dealt = sum(8 * math.prod(shape) for _, shape in ahead.arrays(party))
-        costs[party] = Cost(SEEDS + _DEALT, SEEDS + _DEALT, SEED_BYTES + dealt)
+        costs[party] = Cost(SEEDS + _DEALT, SEEDS + _DEALT, DEALT_BYTES + dealt)
     words = costs[Party.BANK].dealt / 8
     cells = plan.rows * (plan.grid_columns + plan.bank_columns)
     steps = learner_of(plan.model).steps(plan.model, plan.rows) if plan.serves == "training" else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -14,8 +15,11 @@ from common.mpc.counting.masks import Counting, CountMasks, CountsDemand
 from common.mpc.fixedpoint import Words
 from common.mpc.link import Link
 from common.mpc.prg import SEED_BYTES, Prg, Purpose
+from common.mpc.seeds import DEALT_BYTES, FINGERPRINT_BYTES
 from common.mpc.session import Array, Channel, Kind, Round
 from common.party import Party
+
+SEED = Round(Kind.SEED, 0)
 
 
 def matrix_mask(prg: Prg, rows: int, columns: int) -> Words:
@@ -64,14 +68,22 @@ def dealt_tables(link: Link, party: Party) -> list[int]:
     return [j for j in range(link.tables) if j % 2 == party.index]
 
 
-async def take_seed(dealer: Channel) -> bytes:
-    """What this party is dealt to make its seed of, 32 bytes: the first thing dealt in a job."""
-    label = Round(Kind.SEED, 0)
-    seed = await dealer.receive(label)
-    if seed.dtype != np.uint8 or seed.shape != (SEED_BYTES,):
-        got = f"{seed.dtype} {seed.shape}"
-        raise PeerProtocolError("the coordinator dealt a seed of another size", round=label, expected=SEED_BYTES, got=got)
-    return seed.tobytes()
+@dataclass(frozen=True, repr=False)
+class DealtSeed:
+    """What a party is dealt to make its seed of, and the fingerprints of the grid's and the bank's seed, as the dealer says."""
+
+    seed: bytes
+    committed: tuple[bytes, bytes]
+
+
+async def take_seed(dealer: Channel, label: Round = SEED) -> DealtSeed:
+    """The first thing dealt in a job, 96 bytes."""
+    dealt = await dealer.receive(label)
+    if dealt.dtype != np.uint8 or dealt.shape != (DEALT_BYTES,):
+        got = f"{dealt.dtype} {dealt.shape}"
+        raise PeerProtocolError("the coordinator dealt a seed of another size", round=label, expected=DEALT_BYTES, got=got)
+    whole, second = dealt.tobytes(), SEED_BYTES + FINGERPRINT_BYTES
+    return DealtSeed(whole[:SEED_BYTES], (whole[SEED_BYTES:second], whole[second:]))
 
 
 async def take_dealt(dealer: Channel, label: Round, shape: tuple[int, ...], dtype: npt.DTypeLike = np.uint64) -> Array:

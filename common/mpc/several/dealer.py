@@ -17,7 +17,7 @@ from common.mpc.correlations.asked import Demand
 from common.mpc.dealer import Deal, Dealer, Dealt, Prgs, deal_truncation
 from common.mpc.fixedpoint import Words
 from common.mpc.prg import Prg, Purpose
-from common.mpc.seeds import own_seed
+from common.mpc.seeds import commitments, own_seed
 from common.mpc.session import Array, Channel, Kind, Round
 from common.mpc.several.hub import SumDemand, rounded_sum
 from common.mpc.several.seeds import COMMON, NONCES, common_nonce
@@ -55,8 +55,9 @@ class SeveralDealer:
         self._seeds = {party: fresh_seed() for party in Party}
         self._nonces = [each[Party.BANK] for each in common]
         brought = {Party.GRID: common[0][Party.GRID], Party.BANK: common_nonce(self._nonces)}
-        hub = {party: Prg(own_seed(seed, brought[party])) for party, seed in self._seeds.items()}
-        self._masks = Masks(tuple(line.expanded for line in self._lines), hub)
+        made = {party: own_seed(seed, brought[party]) for party, seed in self._seeds.items()}
+        self._committed = commitments(made)
+        self._masks = Masks(tuple(line.expanded for line in self._lines), {party: Prg(seed) for party, seed in made.items()})
         self._waiting: dict[int, Demand] = {}
         self._dealt: asyncio.Future[None] | None = None
 
@@ -70,11 +71,12 @@ class SeveralDealer:
 
         Raises PeerProtocolError when the parties of a line, or the lines, ask for different things.
         """
+        common = {party: np.frombuffer(seed + self._committed, np.uint8) for party, seed in self._seeds.items()}
         for line, channels in enumerate(self._channels):
             await self._lines[line].seeds()
             if line == 0:
-                await channels[Party.GRID].send(COMMON, np.frombuffer(self._seeds[Party.GRID], np.uint8))
-            await channels[Party.BANK].send(COMMON, np.frombuffer(self._seeds[Party.BANK], np.uint8))
+                await channels[Party.GRID].send(COMMON, common[Party.GRID])
+            await channels[Party.BANK].send(COMMON, common[Party.BANK])
             await channels[Party.BANK].send(NONCES, np.frombuffer(b"".join(self._nonces), np.uint8))
         tasks = [asyncio.create_task(self._line(line, demands[line], dealings, together)) for line in range(len(demands))]
         try:

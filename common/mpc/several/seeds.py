@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 from common.errors import PeerProtocolError
-from common.mpc.correlations.dealt import take_dealt
-from common.mpc.prg import SEED_BYTES
+from common.mpc.correlations.dealt import DealtSeed, take_dealt, take_seed
 from common.mpc.seeds import NONCE_BYTES
 from common.mpc.session import Channel, Kind, Round
 
@@ -20,9 +19,9 @@ def common_nonce(nonces: Sequence[bytes]) -> bytes:
     return blake2b(b"".join(nonces), digest_size=NONCE_BYTES, person=b"wattscore.banks").digest()
 
 
-async def take_common(dealer: Channel) -> bytes:
-    """What the grid, or a bank, is dealt to make the seed of the sums over banks of, 32 bytes."""
-    return (await take_dealt(dealer, COMMON, (SEED_BYTES,), "uint8")).tobytes()
+async def take_common(dealer: Channel) -> DealtSeed:
+    """What the grid, or a bank, is dealt to make the seed of the sums over banks of, 96 bytes as the seed of its line."""
+    return await take_seed(dealer, COMMON)
 
 
 async def take_nonces(dealer: Channel, own: bytes, place: int, banks: int) -> bytes:

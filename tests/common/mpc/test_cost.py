@@ -14,6 +14,7 @@ from common.mpc import cost
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.cost import Cost, alignment, matching_by_curve, matching_by_tags, periods
 from common.mpc.link import Fourier, Link, Taylor
+from common.mpc.seeds import DEALT_BYTES
 from common.mpc.session import MemoryChannel, Session
 from common.party import Party
 from common.rows.table import FeatureTable, Ids
@@ -41,7 +42,7 @@ async def test_descent(link: Link, bits: int | None, gain: float | None) -> None
     steps = nesterov(70, 2, 2.5) if bits else sgd(70, 20, 2, 1.0)
     await train(trio, problem, steps, link, bits, gain=gain)
     for party in Party:
-        expected = descent(party, problem.work(steps, link, bits, gain is not None)) + Cost(dealt=32)
+        expected = descent(party, problem.work(steps, link, bits, gain is not None)) + Cost(dealt=DEALT_BYTES)
         assert measured(trio, party) == expected
 
 
@@ -70,7 +71,7 @@ async def test_alignment(by_period: bool, matching: str) -> None:
     for party in Party:
         own, other = len(ids[party]), len(ids[party.other])
         expected = alignment(party, own, other, 50, len(months) if by_period else 0, matching)
-        assert measured(trio, party) == expected + Cost(dealt=32)
+        assert measured(trio, party) == expected + Cost(dealt=DEALT_BYTES)
 
 
 def test_the_formulas_as_documented() -> None:

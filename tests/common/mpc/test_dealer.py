@@ -112,7 +112,7 @@ async def test_a_party_does_not_order_twice(demand: Demand) -> None:
     assert end.asked.qsize() == 1
 
 
-@pytest.mark.parametrize("seed", [np.zeros(31, np.uint8), np.zeros(4, np.uint64), np.zeros((1, 32), np.uint8)], ids=str)
+@pytest.mark.parametrize("seed", [np.zeros(95, np.uint8), np.zeros(12, np.uint64), np.zeros((1, 96), np.uint8)], ids=str)
 async def test_a_seed_of_another_size(seed: Array) -> None:
     here, there = memory_pair()
     await there.send(Round(Kind.SEED, 0), seed)

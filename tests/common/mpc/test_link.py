@@ -117,4 +117,4 @@ async def test_cost(link: Link) -> None:
         assert traffic.sent == {Kind.MASKED_U: 4 * rows, Kind.MASKED_RESIDUAL: 8 * rows}
         assert link_round(rows) == traffic.sent[Kind.MASKED_U]
         seed, dealt = (values for _, values in trio.to_party[party].log)
-        assert seed.nbytes == 32 and dealt.nbytes == 8 * rows * link.tables // 2
+        assert seed.nbytes == 96 and dealt.nbytes == 8 * rows * link.tables // 2

@@ -79,4 +79,4 @@ async def test_cost() -> None:
         assert trio.session[party].traffic.rounds == 1
         assert trio.session[party].traffic.sent == {Kind.MASKED_UPDATE: 8 * 17}
         dealt = Counter({round.kind: values.nbytes for round, values in trio.to_party[party].log})
-        assert dealt == {Kind.SEED: 32, Kind.DEALT_TRUNCATION: 8 * 17}
+        assert dealt == {Kind.SEED: 96, Kind.DEALT_TRUNCATION: 8 * 17}

@@ -20,6 +20,7 @@ from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.cost import Cost, bin_counts
 from common.mpc.counting.counts import BinCounts
 from common.mpc.counting.masks import CountsDemand
+from common.mpc.seeds import DEALT_BYTES
 from common.mpc.session import Kind, Session
 from common.party import Party
 from common.plan.policy import Policy
@@ -207,7 +208,7 @@ async def test_the_formulas_say_what_is_sent() -> None:
     options = Preparation(coding="woe", min_bin_class=4)
     await bins_of(table(ids(900), x=rng.normal(size=900), y=rng.normal(size=900)), label, options, trio)
     for party in Party:
-        expected = bin_counts(party, CountsDemand(900, 20, 4, 4)) + Cost(dealt=32)
+        expected = bin_counts(party, CountsDemand(900, 20, 4, 4)) + Cost(dealt=DEALT_BYTES)
         assert measured(trio, party) == expected
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from common.errors import PeerProtocolError
 from common.home.seedbook import SeedBook
-from common.mpc.seeds import fresh_nonce, own_seed
+from common.mpc.correlations.dealt import DealtSeed
+from common.mpc.seeds import fingerprint, fresh_nonce, own_seed
 from common.mpc.session import Kind
 from common.party import Party
 from common.stages.seeds import agree_on_seeds
@@ -23,12 +24,15 @@ def pair(grid: bytes, bank: bytes) -> Pair:
     return {Party.GRID: grid, Party.BANK: bank}
 
 
-async def agree(folder: Path, dealt: Pair, nonces: Pair | None = None) -> tuple[list[bytes | BaseException], Trio]:
-    """What each party makes of what it is dealt, or why it refuses."""
+async def agree(
+    folder: Path, dealt: Pair, nonces: Pair | None = None, says: tuple[bytes, bytes] | None = None
+) -> tuple[list[bytes | BaseException], Trio]:
+    """What each party makes of what it is dealt, or why it refuses; says: what the dealer commits itself to."""
     own = nonces or pair(fresh_nonce(), fresh_nonce())
     trio = Trio()
     books = {party: SeedBook(folder / f"{party.value}.sqlite") for party in Party}
-    sides = (agree_on_seeds(trio.session[p], dealt[p], own[p], books[p]) for p in Party)
+    committed = says or tuple(fingerprint(own_seed(dealt[p], own[p])) for p in Party)
+    sides = (agree_on_seeds(trio.session[p], DealtSeed(dealt[p], committed), own[p], books[p]) for p in Party)
     return list(await asyncio.gather(*sides, return_exceptions=True)), trio
 
 
@@ -80,7 +84,8 @@ async def test_a_party_restored_with_its_generator(tmp_path: Path) -> None:
 
 async def test_a_seed_is_met_though_the_other_party_never_answers(tmp_path: Path) -> None:
     book, trio = SeedBook(tmp_path / "grid.sqlite"), Trio()
-    alone = asyncio.create_task(agree_on_seeds(trio.session[Party.GRID], ONE, TWO, book))
+    dealt = DealtSeed(ONE, (ONE, TWO))
+    alone = asyncio.create_task(agree_on_seeds(trio.session[Party.GRID], dealt, TWO, book))
     while not trio.peer[Party.GRID].log:
         await asyncio.sleep(0)
     alone.cancel()
@@ -103,3 +108,12 @@ async def test_a_dealer_that_deals_one_seed_to_both_learns_nothing_for_either(tm
     said = {party: trio.peer[party].log[0][1].tobytes() for party in Party}
     assert said[Party.GRID][:32] == said[Party.BANK][:32] and said[Party.GRID][32:] != said[Party.BANK][32:]
     assert {label.kind for party in Party for label, _ in trio.peer[party].log} == {Kind.SEEDS}
+
+
+@pytest.mark.parametrize("which", [0, 1])
+async def test_a_dealer_that_commits_itself_to_other_seeds_is_found(tmp_path: Path, which: int) -> None:
+    dealt, nonces = pair(ONE, TWO), pair(THREE, FOUR)
+    grid, bank = (fingerprint(own_seed(dealt[p], nonces[p])) for p in Party)
+    said = (bytes(32), bank) if which == 0 else (grid, bytes(32))
+    assert refused((await agree(tmp_path, dealt, nonces, said))[0])
+    assert not refused((await agree(tmp_path / "anew", dealt, nonces, (grid, bank)))[0])

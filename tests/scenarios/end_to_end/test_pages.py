@@ -21,8 +21,10 @@ from click.testing import CliRunner
 
 from common.client.client import Client
 from common.disk.data_folder import Name
+from common.party import Identity
 from common.plan.read import load_plan
 from common.rows.ids import credit_code_check_digit
+from common.trust.authority import issue, make_ca
 from tests.pages import TYPED, blocks, command_lines, rows, typed_elsewhere
 from tests.patience import patience
 from tests.scenarios.end_to_end.lab import eventually, make_tables, monthly, until_training
@@ -166,11 +168,26 @@ def type_line(land: Land, line: str) -> object:
         write_both(land.home / "alone", "--period" in words)
     if words[:2] == ["audit", "verify"] and "--heads" in words:  # handed over by the bank
         shutil.copy(land.home / "bank" / words[words.index("--heads") + 1], land.home / "grid")
+    if words[:2] == ["audit", "open"]:
+        shutil.copy(auditor(land.home / "auditor") / "auditor.pem", land.home / name.partition("-")[0])
+    if name == "wattscore" and words[0] == "audit":  # what both parties have handed over
+        for sealed in words[1:3]:
+            shutil.copy(land.home / sealed.partition(".")[0] / sealed, land.home / "auditor")
     if words[0] == "promote":  # so that there is a champion to roll back to
         land.run(f"wattscore promote {JOB}")
         land.train("wattscore train plan.toml --watch")
     org = {"grid-party": "grid", "features": "grid", "try": "alone", "check": "alone"}
+    if name == "wattscore":
+        org["audit"] = "auditor"
     return land.train(line) if words[0] == "train" else land.run(line, org.get(words[0], org.get(name, "bank")))
+
+
+def auditor(folder: Path) -> Path:
+    """The folder, with a certificate of somebody who is no party."""
+    if not folder.exists():
+        make_ca("judge", folder)
+        issue(folder, Identity("judge", "auditor"), folder)
+    return folder
 
 
 def test_the_pages_as_they_stand(land: Land) -> None:

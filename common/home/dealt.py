@@ -1,0 +1,177 @@
+"""What a party was dealt in a job, kept so that the dealing can be replayed: its own seeds, and a hash of each array.
+
+A seed of this party's own takes masks off this party's own messages alone; hashes tell nothing. Neither ever goes to the other
+party: an auditor gets them sealed. PROTOCOL.md section 17.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from pydantic import Field
+
+from common.config import StrictModel
+from common.disk.files import make_folder, write_private
+from common.errors import DataError, JobNotFound
+from common.mpc.correlations.asked import DealerLink, Demand
+from common.mpc.correlations.dealt import DealtSeed
+from common.mpc.seeds import own_seed
+from common.mpc.session import Array, Round
+from common.party import Party
+
+_log = logging.getLogger(__name__)
+
+MOST = 200  # dealings kept
+_SUFFIX = ".json"
+_OFFLOAD = 1 << 22  # bytes that are hashed in a thread
+_HEX = r"^([0-9a-f]{2})*$"
+
+
+class Opening(StrictModel):
+    """One party's word on the dealing of one attempt at a job: what it asked for, and what it was dealt.
+
+    attempt: how often the job had been interrupted. dealt, nonce: hexadecimal, what its seed was made of. commitments:
+    fingerprints of the grid's seed and the bank's, as the dealer told them before anything else. demands: in order, each a name
+    and its numbers. arrays: in order, each a kind, a number and a hash.
+    """
+
+    version: Literal[1] = 1
+    job: str
+    attempt: int = 0
+    party: Party
+    plan: str
+    dealt: str = Field(pattern=_HEX)
+    nonce: str = Field(pattern=_HEX)
+    commitments: tuple[str, str]
+    demands: tuple[tuple[str, dict[str, int]], ...] = ()
+    arrays: tuple[tuple[str, int, str], ...] = ()
+
+    @classmethod
+    def of(cls, job: str, attempt: int, party: Party, plan: str, dealt: DealtSeed, nonce: bytes) -> Opening:
+        """Before anything is asked for."""
+        grid, bank = (mark.hex() for mark in dealt.committed)
+        return cls(
+            job=job,
+            attempt=attempt,
+            party=party,
+            plan=plan,
+            dealt=dealt.seed.hex(),
+            nonce=nonce.hex(),
+            commitments=(grid, bank),
+        )
+
+    @property
+    def seed(self) -> bytes:
+        """What the party made of both. DataError for sizes that no party makes one of."""
+        try:
+            return own_seed(bytes.fromhex(self.dealt), bytes.fromhex(self.nonce))
+        except ValueError:
+            text = f"the {self.party.value}'s opening has a seed or nonce of another size"
+            raise DataError(text, public=text, remedy="Ask the party to open it anew.") from None
+
+    @property
+    def digest(self) -> str:
+        """A hash of all of it but the seeds, which a party enters in its audit log."""
+        text = self.model_copy(update={"dealt": "", "nonce": ""}).model_dump_json()
+        return hashlib.blake2b(text.encode(), digest_size=32, person=b"wattscore.dealt").hexdigest()
+
+
+def array_key(seed: bytes) -> bytes:
+    """What the arrays of a job are hashed under: of the party's seed, so that whoever opens that seed can compare them."""
+    return hashlib.blake2b(b"", key=seed, digest_size=16, person=b"wattscore.array").digest()
+
+
+def array_hash(key: bytes, place: int, label: Round, values: Array) -> str:
+    """A keyed hash of the array at this place with its label, type and shape: AES-GMAC, as a job is dealt much."""
+    found = Cipher(algorithms.AES(key), modes.GCM(place.to_bytes(12, "little"))).encryptor()
+    found.authenticate_additional_data(f"{label} {values.dtype.str} {values.shape} ".encode())
+    found.authenticate_additional_data(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+    found.finalize()
+    return found.tag.hex()
+
+
+class Heard:
+    """A dealer's link after the seed, which notes what is asked and dealt. kinds: names of demands."""
+
+    def __init__(self, opening: Opening, link: DealerLink, kinds: Mapping[str, type[Demand]]) -> None:
+        """opening: with no demand and no array yet."""
+        self._opening, self._link = opening, link
+        self._names = {kind: name for name, kind in kinds.items()}
+        self._key = array_key(opening.seed)
+        self._demands: list[tuple[str, dict[str, int]]] = []
+        self._arrays: list[tuple[str, int, str]] = []
+
+    @property
+    def opening(self) -> Opening:
+        """What has come by now."""
+        return self._opening.model_copy(update={"demands": tuple(self._demands), "arrays": tuple(self._arrays)})
+
+    async def demand(self, demand: Demand) -> None:
+        self._demands.append((self._names[type(demand)], asdict(demand)))
+        await self._link.demand(demand)
+
+    async def send(self, round: Round, values: Array) -> None:
+        await self._link.send(round, values)
+
+    async def receive(self, round: Round) -> Array:
+        values = await self._link.receive(round)
+        about = (self._key, len(self._arrays), round, values)
+        hashed = await asyncio.to_thread(array_hash, *about) if values.nbytes > _OFFLOAD else array_hash(*about)
+        self._arrays.append((round.kind.value, round.number, hashed))
+        return values
+
+
+class DealtBook:
+    """A folder of one file for each attempt at a job, the newest of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        make_folder(folder)
+
+    def keep(self, opening: Opening) -> None:
+        """Replaces what was kept of the attempt. A disk that refuses is logged and ends no job: it serves a dispute."""
+        try:
+            write_private(self._file(opening.job, opening.attempt), opening.model_dump_json().encode())
+            for file in self._kept()[:-MOST]:
+                file.unlink(missing_ok=True)
+        except OSError:
+            _log.exception("what job %s was dealt is not kept", opening.job)
+
+    def read(self, job: str, attempt: int | None = None) -> Opening:
+        """attempt: the last one by default. Raises JobNotFound, and DataError for a damaged file."""
+        if attempt is None:
+            found = [file for file in self._kept() if file.name.partition(".")[0] == job]
+            file = found[-1] if found else self._file(job, 0)
+        else:
+            file = self._file(job, attempt)
+        if not file.exists():
+            which = "" if attempt is None else f", attempt {attempt}"
+            raise JobNotFound(
+                f"nothing is kept of what job {job!r}{which} was dealt",
+                remedy=f"Trainings and scorings of one bank that the coordinator deals for are kept, the newest {MOST}.",
+            )
+        return read_opening(file.read_bytes(), file.name)
+
+    def _file(self, job: str, attempt: int) -> Path:
+        return self._folder / f"{job}.{attempt}{_SUFFIX}"
+
+    def _kept(self) -> list[Path]:
+        """The oldest first."""
+        return sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda file: file.stat().st_mtime_ns)
+
+
+def read_opening(data: bytes, source: str) -> Opening:
+    """Raises DataError for bytes that are no opening."""
+    try:
+        return Opening.model_validate_json(data)
+    except ValueError:
+        text = f"{source}: not what a party keeps of a dealing, or damaged"
+        raise DataError(text, public=text, remedy="Ask the party to open it anew.") from None
