@@ -60,7 +60,7 @@ class Banks:
         self.neutral = [Neutral() for _ in range(banks)]
         nonces = [{p: nonce(k, p) for p in Party} for k in range(banks)]
         common = [{p: nonce(k, p, True) for p in Party} for k in range(banks)]
-        self.dealer = SeveralDealer(self.at_dealer, nonces, common, _seeds(seed))
+        self.dealer = SeveralDealer(self.at_dealer, nonces, common, [f"the bank {k}" for k in range(banks)], _seeds(seed))
 
     async def run(
         self,

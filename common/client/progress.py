@@ -18,16 +18,24 @@ from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2
 
 _ENOUGH = 1.0  # seconds of a stage after which its pace says something
-_WAITING = {"queued": "waits for earlier jobs, or for a party to connect", "offered": "both parties look at the plan"}
+_WAITING = {"queued": "waits for earlier jobs", "offered": "both parties look at the plan"}
 
 
 def waits(job: wire.Job) -> str:
     """What a job that has not begun, or was interrupted, waits for; empty for one that runs or is over."""
+    banks = [(f"bank {org(bank.who)}", bank) for bank in job.banks] or [("bank", job.bank)]
+    missed = " and the ".join(name for name, party in (("grid", job.grid), *banks) if not party.connected)
+    if job.state == "queued" and missed:
+        return f"waits for the {missed}, not connected to the coordinator, or for earlier jobs"
     if job.state != "waiting":
         return _WAITING.get(job.state, "")
-    missed = [name for name, party in (("grid", job.grid), ("bank", job.bank)) if not party.connected]
-    whom = f"waits for the {' and the '.join(missed)}" if missed else "is about to go on"
+    whom = f"waits for the {missed}" if missed else "is about to go on"
     return f"interrupted, {whom}; it goes on by itself ({job.disturbed.message})"
+
+
+def org(who: str) -> str:
+    """A bank's organisation, of its identity."""
+    return who.removeprefix("wattscore://").partition("/")[0]
 
 
 def stages_of(job: wire.Job) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from common.client.client import failure
-from common.client.progress import clock, waits, warn
+from common.client.progress import clock, org, waits, warn
 from common.disclosure import CATALOGUE, Opened
 from common.plan.job_stages import MEANING
 from common.plan.job_states import State
@@ -40,8 +40,8 @@ def print_job(job: wire.Job, console: Console, opened: bool = True) -> None:
     console.print(f"{job.id}  {escape(job.name)}  [bold]{job.state}[/]", highlight=False)
     if (error := failure(job)) is not None:
         console.print(f"[red]{error.origin or 'coordinator'}:[/] {escape(str(error))}", highlight=False)
-    if job.state == "waiting":
-        console.print(escape(waits(job)), highlight=False)
+    if said := waits(job):
+        console.print(escape(said), highlight=False)
     warn(job, set(), console)
     if State(job.state) is State.SUCCEEDED:
         if opened:
@@ -121,11 +121,6 @@ def print_banks(job: wire.Job, console: Console) -> None:
     every = job.bank.report.pooled
     if every.rows:
         console.print(f"all banks together: AUC {every.auc:.3f}, KS {every.ks:.3f} over {every.rows} rows", highlight=False)
-
-
-def org(who: str) -> str:
-    """A bank's organisation, of its identity."""
-    return who.removeprefix("wattscore://").partition("/")[0]
 
 
 def print_production(job: wire.Job, console: Console) -> None:

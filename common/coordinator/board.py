@@ -108,8 +108,6 @@ class Board:
             record.plan = parse_plan(record.message.plan, f"job {record.id}")
         except WattScoreError as error:
             resume, fault = False, to_fault(error, "coordinator")
-        if isinstance(record.plan, SeveralPlan) and record.state is not State.QUEUED:
-            resume = False  # what several banks have trained together is not kept
         if not resume:
             self._move(record, Event.FAIL, fault)
         elif record.state in (State.OFFERED, State.RUNNING):
@@ -187,7 +185,7 @@ class Board:
         if event is Event.INTERRUPT:
             record.message.attempt += 1
             record.message.interrupted = time.time()
-            for progress in (record.message.grid, record.message.bank):
+            for progress in (record.message.grid, record.message.bank, *record.message.banks):
                 progress.ClearField("progress")
             if fault is not None:
                 record.message.disturbed.CopyFrom(fault)

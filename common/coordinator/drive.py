@@ -106,12 +106,7 @@ class Drive:
         await self._stop_parties(fault)
 
     def _goes_on(self, fault: Fault) -> bool:
-        """Whether the job waits and goes on: something was lost, and it is no line that has never carried this job.
-
-        One of several banks does not: what they have trained together is not kept.
-        """
-        if isinstance(self.record.plan, SeveralPlan):
-            return False
+        """Whether the job waits and goes on: something was lost, and it is no line that has never carried this job."""
         settings, gone = self._settings, bool(self._lost) or fault.origin == "coordinator"
         possible = settings.resume_days > 0 and self._attempt < settings.interruptions
         return possible and fault.kind == "PeerLost" and (self.met or gone or self._attempt > 0)
@@ -190,7 +185,7 @@ class Drive:
         if error.origin in ("client", "coordinator") or (error.origin and first.kind not in _SECOND_HAND):
             return first  # somebody said so
         end = asyncio.get_running_loop().time() + _BETTER_CAUSE
-        while asyncio.get_running_loop().time() < end and len(self._faults) < len(Party) and not self._lost:
+        while asyncio.get_running_loop().time() < end and len(self._faults) < len(self.members) and not self._lost:
             await asyncio.sleep(0.05)
             if any(fault.kind not in _SECOND_HAND for fault in self._faults.values()):
                 break
@@ -307,7 +302,8 @@ class Drive:
         dealt = dealings(plan, memory, rows) if plan is not None else {}
         if isinstance(plan, SeveralPlan):
             common = [{party: one.common for party, one in line.items()} for line in found]
-            await SeveralDealer(channels, nonces, common).serve(demands, dealt, together(plan, memory, rows))
+            names = [f"the {member.value}" for member in self.members[1:]]
+            await SeveralDealer(channels, nonces, common, names).serve(demands, dealt, together(plan, memory, rows))
         else:
             await Dealer(dict(channels[0]), nonces=nonces[0]).serve(demands[0], dealt)
 

@@ -34,6 +34,7 @@ from common.home.audit import What
 from common.home.dealt import Heard, Opening
 from common.home.home import Home
 from common.home.jobbook import Offered
+from common.home.outcome import Outcome
 from common.home.unfinished import Begun
 from common.learn.dealings import MESSAGES
 from common.mpc.correlations.dealt import take_seed
@@ -347,21 +348,9 @@ class Runner:
                     await asyncio.to_thread(self._home.dealt.keep, opening)  # also if this process is killed
                 seed = await agree_on_seeds(session, given, nonce, self._home.seeds)
                 course = Course(session, self._home.unfinished.points(job), running.attempt)
-                await course.agree()
-                if (kept := course.at(Point.REPORTED)) is not None:
-                    self._account(job, running, "")
-                    return wire.Report.FromString(kept[0]["report"].tobytes())
-                if course.again:  # what was made in vain
-                    await asyncio.to_thread(self._home.discard, job)
             dealer = (link, seed) if dealt is not None and seed is not None else None
-            outcome = await self._conduct.outcome(job, running, session, course, dealer, reporter)
-            if outcome.champion:
-                position = self._home.registry.position.hex()
-                self._home.audit.add(What.PROMOTE, job, champion=outcome.champion, position=position)
-            self._account(job, running, "")
-            report = to_message(outcome, running.peer, running.coordinator)
-            await course.keep(Point.REPORTED, {"report": np.frombuffer(report.SerializeToString(), np.uint8)})
-            return report
+            outcome = partial(self._conduct.outcome, job, running, session, course, dealer, reporter)
+            return await self._through(job, running, course, outcome)
         except (Exception, asyncio.CancelledError) as error:
             if peer is not None:
                 await peer.abort(self._fault(running, error))
@@ -372,15 +361,32 @@ class Runner:
             if peer is not None:
                 await peer.stop()
 
+    async def _through(
+        self, job: str, running: Running, course: Course, compute: Callable[[], Awaitable[Outcome]]
+    ) -> wire.Report:
+        """The report of a job of which all parties have met: an earlier attempt's, where all had come so far."""
+        await course.agree()
+        if (kept := course.at(Point.REPORTED)) is not None:
+            self._account(job, running, "")
+            return wire.Report.FromString(kept[0]["report"].tobytes())
+        if course.again:  # what was made in vain
+            await asyncio.to_thread(self._home.discard, job)
+        outcome = await compute()
+        if outcome.champion:
+            position = self._home.registry.position.hex()
+            self._home.audit.add(What.PROMOTE, job, champion=outcome.champion, position=position)
+        self._account(job, running, "")
+        report = to_message(outcome, running.peer, running.coordinator)
+        await course.keep(Point.REPORTED, {"report": np.frombuffer(report.SerializeToString(), np.uint8)})
+        return report
+
     async def _compute_several(self, job: str, running: Running, plan: SeveralPlan, reporter: ProgressReporter) -> wire.Report:
         if self._own is None:
             raise JobStateError(f"job {job} cannot start: this party does not know its own identity", job=job)
         work = SeveralJob(
             job, plan, running, self._settings, self._home, self._role, self._own, self._meeting, self._coordinator, reporter
         )
-        outcome = await work.run(partial(self._fault, running))
-        self._account(job, running, "")
-        return to_message(outcome, running.peer, running.coordinator)
+        return await work.run(partial(self._through, job, running), partial(self._fault, running))
 
     def _fault(self, running: Running, error: BaseException) -> Fault:
         """What other parties are told of how the job ended here."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ from common.learn.dealings import MESSAGES
 from common.mpc.correlations.dealt import take_seed
 from common.mpc.seeds import fresh_nonce
 from common.mpc.session import Channel, Openings, Session, Way
-from common.mpc.several.hub import BankHub, GridHub, HubCorrelations, LineCorrelations
+from common.mpc.several.hub import BankHub, GridHub, Hub, HubCorrelations, LineCorrelations
 from common.mpc.several.lines import Lines
 from common.mpc.several.seeds import take_common, take_nonces
 from common.party import Identity, Party
@@ -30,12 +30,14 @@ from common.plan.job_stages import Stage
 from common.plan.request import Plan, Request
 from common.plan.several import SeveralPlan
 from common.rows.featurefile import declared
+from common.stages.course import Course
 from common.stages.job import PartyJob, Role, StageReporter
 from common.stages.seeds import agree_on_seeds
 from common.stages.several.bank import run_at_bank
 from common.stages.several.grid import run_at_grid
 from common.wire.client import Connection
 from common.wire.methods import DEAL
+from common.wire.party_pb2 import Report
 from common.wire.peer import DealerChannel, FrameChannel
 from common.wire.peer_pb2 import Fault
 
@@ -95,6 +97,10 @@ def side_of(plan: Plan | SeveralPlan, party: Party, own: Identity | None) -> Pla
     return plan.line(plan.identities.index(own))
 
 
+Through = Callable[[Course, Callable[[], Awaitable[Outcome]]], Awaitable[Report]]
+"""Of where all may go on, and what computes the outcome from there: the report."""
+
+
 @dataclass(frozen=True)
 class Dealt:
     """A line to the dealer, and what this party brings to its seed there and to the one of the sums over banks."""
@@ -120,14 +126,14 @@ class SeveralJob:
     reporter: StageReporter
     _peers: list[FrameChannel] = field(default_factory=list)  # lines to the other parties, as they come up
 
-    async def run(self, fault: Callable[[BaseException], Fault]) -> Outcome:
+    async def run(self, through: Through, fault: Callable[[BaseException], Fault]) -> Report:
         """The whole of it, raising the first error, which the other parties are told as `fault` says."""
         self.reporter.stage(Stage.CONNECT)
         async with AsyncExitStack() as open_:
             try:
                 if self.role.party is Party.GRID:
-                    return await self._at_grid(open_)
-                return await self._at_bank(open_, self.plan.identities.index(self.own))
+                    return await self._at_grid(open_, through)
+                return await self._at_bank(open_, through, self.plan.identities.index(self.own))
             except (Exception, asyncio.CancelledError) as error:
                 told = fault(error)
                 await asyncio.gather(*(peer.abort(told) for peer in self._peers))
@@ -136,7 +142,7 @@ class SeveralJob:
                 for peer in self._peers:
                     await peer.stop()
 
-    async def _at_bank(self, open_: AsyncExitStack, place: int) -> Outcome:
+    async def _at_bank(self, open_: AsyncExitStack, through: Through, place: int) -> Report:
         dealer = await self._join(open_, place)
         session = await self._meet(place)
         seed = await agree_on_seeds(session, await take_seed(dealer.channel), dealer.nonce, self.home.seeds)
@@ -144,10 +150,12 @@ class SeveralJob:
         common = await take_common(dealer.channel)
         nonce = await take_nonces(dealer.channel, dealer.common, place, len(self.plan.banks))
         shared = HubCorrelations(Party.BANK, await agree_on_seeds(session, common, nonce, self.home.seeds), dealer.channel)
-        hub, job = BankHub(session, correlations, shared), self._job(place, session, correlations, Outcome(), self._scratch())
-        return await run_at_bank(job, self.plan.line(place), self.plan, hub, place)
+        hub = BankHub(session, correlations, shared)
+        course = self._course(hub)
+        job = self._job(place, session, correlations, Outcome(), self._scratch(), course)
+        return await through(course, lambda: run_at_bank(job, self.plan.line(place), self.plan, hub, place))
 
-    async def _at_grid(self, open_: AsyncExitStack) -> Outcome:
+    async def _at_grid(self, open_: AsyncExitStack, through: Through) -> Report:
         banks = range(len(self.plan.banks))
         dealers = list(await asyncio.gather(*(self._join(open_, place) for place in banks)))
         sessions = list(await asyncio.gather(*(self._meet(place) for place in banks)))
@@ -159,9 +167,12 @@ class SeveralJob:
         common = await take_common(dealers[0].channel)
         seed = await agree_on_seeds(Lines(sessions), common, dealers[0].common, self.home.seeds)
         hub = GridHub(sessions, lines, HubCorrelations(Party.GRID, seed, dealers[0].channel))
-        outcome, scratch = Outcome(), self._scratch()
-        jobs = [self._job(k, sessions[k], lines[k], outcome, scratch) for k in banks]
-        return await run_at_grid(jobs, self.plan.line(0), self.plan, hub)
+        outcome, scratch, course = Outcome(), self._scratch(), self._course(hub)
+        jobs = [self._job(k, sessions[k], lines[k], outcome, scratch, course) for k in banks]
+        return await through(course, lambda: run_at_grid(jobs, self.plan.line(0), self.plan, hub))
+
+    def _course(self, hub: Hub) -> Course:
+        return Course(hub.session, self.home.unfinished.points(self.id), self.running.attempt)
 
     async def _seed(self, session: Session, dealer: Dealt) -> bytes:
         return await agree_on_seeds(session, await take_seed(dealer.channel), dealer.nonce, self.home.seeds)
@@ -174,7 +185,7 @@ class SeveralJob:
         channel = DealerChannel(stream, "the coordinator", self.running.coordinator, MESSAGES)
         open_.push_async_callback(channel.stop)
         found = Dealt(channel, fresh_nonce(), fresh_nonce())
-        await channel.join(self.id, found.nonce, line=place + 1, common=found.common)
+        await channel.join(self.id, found.nonce, self.running.attempt, line=place + 1, common=found.common)
         channel.start()
         return found
 
@@ -186,7 +197,8 @@ class SeveralJob:
         else:
             bank, whom, who = None, "the grid", ""
         account = Account(self.home.audit, self.id, whom, self.home.command, who)
-        channel = await self.meeting.meet(self.id, self.plan.digest(), self.running.peer, account, bank=bank)
+        digest, attempt = self.plan.digest(), self.running.attempt
+        channel = await self.meeting.meet(self.id, digest, self.running.peer, account, attempt, bank)
         self._peers.append(channel)
         return open_session(self.home.audit, self.role.party, self.id, self.running, self.reporter, channel, whom)
 
@@ -194,13 +206,19 @@ class SeveralJob:
         return Scratch(self.settings.data / Name.SCRATCH, self.settings.memory_mib << 20)
 
     def _job(
-        self, place: int, session: Session, correlations: LineCorrelations, outcome: Outcome, scratch: Scratch
+        self,
+        place: int,
+        session: Session,
+        correlations: LineCorrelations,
+        outcome: Outcome,
+        scratch: Scratch,
+        course: Course,
     ) -> PartyJob:
         plan = self.plan.line(place)
         assert self.running.dataset is not None  # noqa: S101  (the offer was looked at)
         dataset = declared(self.running.dataset)
-        match = choose_match(plan, self.id, self.coordinator, self.running.coordinator, line=place + 1)
+        match = choose_match(plan, self.id, self.coordinator, self.running.coordinator, self.running.attempt, place + 1)
         return PartyJob(
             self.id, plan, dataset, session, correlations, self.reporter, self.home, self.role, match, scratch, outcome,
-            client=self.running.client, agreed=self.plan, place=place,
+            course=course, client=self.running.client, agreed=self.plan, place=place,
         )  # fmt: skip

@@ -61,21 +61,26 @@ class Dealer:
         demands: Mapping[Party, AsyncIterator[Demand]],
         dealings: Mapping[type[Demand], Deal],
         elsewhere: Mapping[type[Demand], Callable[[Any], Awaitable[None]]],
+        line: str = "",
     ) -> None:
         """Deals what both parties ask for until both are done. dealings: how, by the type of what is asked.
 
         elsewhere: what others deal with this dealer's channels; it is waited for. Raises PeerProtocolError when the parties
         ask for different things, or for one kind twice, whose masks would hide two values each.
+        line: of several lines the name of this one; then others are told no size of it.
         """
+        whom = f"the grid and {line}" if line else "the parties"
         served: set[tuple[type[Demand], int]] = set()
         while True:
             grid, bank = await asyncio.gather(*(_next(demands[party]) for party in Party))
             if grid != bank:
-                raise PeerProtocolError("the parties ask the dealer for different things", expected=grid, got=bank)
+                text = f"{whom} ask the dealer for different things"
+                raise PeerProtocolError(text, expected=grid, got=bank, public=text if line else None)
             if grid is None:
                 return
             if once(grid) in served:
-                raise PeerProtocolError("the parties ask the dealer for the same thing twice", got=grid)
+                text = f"{whom} ask the dealer for the same thing twice"
+                raise PeerProtocolError(text, got=grid, public=text if line else None)
             served.add(once(grid))
             if type(grid) in elsewhere:
                 await elsewhere[type(grid)](grid)

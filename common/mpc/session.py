@@ -224,6 +224,11 @@ class Session:
         await self._posted()
         return theirs
 
+    async def common(self, kind: Kind, mine: Array) -> Array:
+        """`mine`, (n,), with zeros in place of the numbers that not all parties of the job have said here. One round."""
+        theirs = await self.exchange(kind, mine)
+        return np.where(np.isin(mine, theirs), mine, 0).astype(mine.dtype)
+
     async def send(self, kind: Kind, mine: Array) -> None:
         """One one-way message; the other party calls `receive` at the same place."""
         await self.post(kind, mine)

@@ -1,4 +1,4 @@
-"""How far a job is, as both parties have it on disk: points from which it goes on once interrupted. PROTOCOL.md section 10."""
+"""How far a job is, as all its parties have it on disk: points to go on from once interrupted. PROTOCOL.md section 10."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ class Point(IntEnum):
     """What a party keeps, in the order in which a job comes to it; 0 is the beginning."""
 
     ALIGNED = 1  # the order of rows that both know
-    TRAINING = 2  # what its learner needs after so many steps
-    REPORTED = 3  # all is done: what this party reports
+    PREPARED = 2  # with several banks: what sums over their columns have told
+    TRAINING = 3  # what its learner needs after so many steps
+    REPORTED = 4  # all is done: what this party reports
 
 
 class Course:
@@ -42,7 +43,7 @@ class Course:
         self.earlier: frozenset[str] = frozenset()  # opened before the point from which this attempt goes on
 
     async def agree(self) -> None:
-        """Both go on from the last point that both have, and drop what lies behind it. One round of 64 bytes.
+        """All go on from the last point that all have, and drop what lies behind it. One round of 64 bytes.
 
         Raises PolicyError where the other party has lost a point that it had: what came after it may have been told.
         """
@@ -51,8 +52,7 @@ class Course:
         held = self._points.held()[-MOST:]
         mine = np.zeros(MOST, np.uint64)
         mine[: len(held)] = held
-        theirs = await self._session.exchange(Kind.RESUME, mine)
-        self._common = max({int(number) for number in theirs} & {0, *held}, default=0)
+        self._common = int((await self._session.common(Kind.RESUME, mine)).max())
         if self._common < self._points.confirmed:
             raise PolicyError(
                 "one of the parties has lost what both had kept of this job, after which more was told",
@@ -87,7 +87,7 @@ class Course:
         return 1.0 if self.begin is None else 1.0 - self.begin.done / self.begin.steps
 
     def at(self, point: Point) -> tuple[dict[str, Array], dict[str, Any]] | None:
-        """The arrays and facts kept at this point, which both parties have passed; None where they have not."""
+        """The arrays and facts kept at this point, which all parties have passed; None where they have not."""
         if self._points is None or self._common >> _STAGE < point:
             return None
         number = max((n for n in self._points.held() if n >> _STAGE == point), default=0)
@@ -123,12 +123,12 @@ class Course:
             await self._confirm(number)
 
     async def _confirm(self, number: int) -> None:
-        """One round of 8 bytes: both have it. Only then is anything told that depends on it."""
+        """One round of 8 bytes: all have it. Only then is anything told that depends on it."""
         assert self._points is not None and self._session is not None  # noqa: S101
         mine = np.array([number], np.uint64)
-        if not np.array_equal(mine, await self._session.exchange(Kind.RESUME, mine)):
+        if not np.array_equal(mine, await self._session.common(Kind.RESUME, mine)):
             raise PeerProtocolError(
-                "the other party is at another point", remedy="Both sides must run the same version and plan."
+                "another party is at another point", remedy="Both sides must run the same version and plan."
             )
         await asyncio.to_thread(self._points.confirm, number)
 

@@ -218,15 +218,25 @@ async def align_scoring(job: PartyJob, plan: ScorePlan, table: FeatureTable) -> 
 
 async def keep_rows(job: PartyJob, **arrays: Array) -> None:
     """Keeps the order of rows, and what was counted and warned of by now."""
-    said = [job.outcome.warnings, job.outcome.public_warnings]
-    await job.course.keep(Point.ALIGNED, arrays, facts={"counts": job.outcome.counts, "warned": said})
+    await keep_point(job, Point.ALIGNED, arrays, {})
 
 
 def restore_rows(job: PartyJob, arrays: dict[str, Array], facts: dict[str, Any]) -> Index:
     """The order that was kept, with what goes with it."""
+    restore(job, facts)
+    return arrays["matched"]
+
+
+async def keep_point(job: PartyJob, point: Point, arrays: dict[str, Array], facts: dict[str, Any]) -> None:
+    """Keeps these, and what was counted and warned of by now."""
+    said = [job.outcome.warnings, job.outcome.public_warnings]
+    await job.course.keep(point, arrays, facts={**facts, "counts": job.outcome.counts, "warned": said})
+
+
+def restore(job: PartyJob, facts: dict[str, Any]) -> None:
+    """What was counted and warned of up to a point that was kept."""
     job.count(**facts["counts"])
     job.outcome.warnings, job.outcome.public_warnings = facts["warned"]
-    return arrays["matched"]
 
 
 async def align_rows(job: PartyJob, table: FeatureTable, min_matched: int) -> Index:

@@ -14,11 +14,15 @@ TOO_FEW_REMEDY = "Bring more rows, or fewer columns; each party's log says which
 
 
 async def exchange_sizes(session: Session, rows: int, train_rows: int, columns: int) -> int:
-    """The other's number of trained columns, after both have checked that they count the same rows."""
+    """The other's number of trained columns, after both have checked that they count the same rows.
+
+    Raises PeerProtocolError where they do not, telling others no size.
+    """
     mine = np.array([rows, train_rows, columns], np.uint64)
     theirs = await session.exchange(Kind.SHAPE, mine)
     if (mine[:2] != theirs[:2]).any():
-        raise PeerProtocolError("the two sides count different rows", expected=mine[:2].tolist(), got=theirs[:2].tolist())
+        text = f"{session.whom} counts other rows than the other side of its line"
+        raise PeerProtocolError(text, expected=mine[:2].tolist(), got=theirs[:2].tolist(), public=text)
     return int(theirs[2])
 
 

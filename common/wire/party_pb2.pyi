@@ -425,14 +425,16 @@ class Sums(_message.Message):
     def __init__(self, number: _Optional[int] = ..., words: _Optional[int] = ..., shift: _Optional[int] = ...) -> None: ...
 
 class SeveralTraining(_message.Message):
-    __slots__ = ("rows", "grid_columns", "bank_columns")
+    __slots__ = ("rows", "grid_columns", "bank_columns", "first")
     ROWS_FIELD_NUMBER: _ClassVar[int]
     GRID_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     BANK_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
     rows: int
     grid_columns: int
     bank_columns: int
-    def __init__(self, rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ...) -> None: ...
+    first: int
+    def __init__(self, rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ..., first: _Optional[int] = ...) -> None: ...
 
 class BinCounts(_message.Message):
     __slots__ = ("rows", "bins", "least", "rounds")

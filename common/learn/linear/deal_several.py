@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from common.errors import PlanError
+from common.errors import PeerProtocolError, PlanError
 from common.learn.linear.deal import Masks, Steering, Work
 from common.learn.linear.layout import Layout, LineDemand
 from common.mpc.several import dealer as several
@@ -27,21 +27,24 @@ def deal_several(masks: several.Masks, asked: Sequence[LineDemand], plan: Reques
     if not isinstance(plan, SeveralPlan):
         raise PlanError("this job does not train with several banks")
     layout, model, lines = Layout.of(asked), plan.model, range(len(asked))
-    steps = [layout.steps(model, demand.rows) for demand in asked]
+    steps, first = [layout.steps(model, demand.rows) for demand in asked], asked[0].first
+    if not 0 <= first < len(steps[0]):
+        raise PeerProtocolError("the parties ask for a training from a step that it has not", got=first)
     each = []
     for line, demand in enumerate(asked):
         columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
         work = Work(steps[line], model.make_link(), demand.rows, columns, None, True, model.joint)
         each.append(Masks(masks.lines[line], work, memory // len(asked)))
     steering = Steering(masks.hub, {Party.GRID: layout.grid, Party.BANK: layout.bank})
-    yield deal_sum(masks, training_sum(START), layout.columns)
+    if not first:
+        yield deal_sum(masks, training_sum(START), layout.columns)
     if model.joint:
         across = np.zeros((layout.grid, layout.bank), np.uint64)
         for line in lines:
             across[layout.across(line)] += each[line].across(layout.sample)
         yield deal_sum(masks, training_sum(ACROSS), across.size)
         yield from (to_all(len(asked), dealt) for dealt in steering.joint_matrix(across * layout.factor))
-    for place, step in enumerate(steps[0]):
+    for place, step in enumerate(steps[0][first:], first):
         lacks = np.zeros(layout.columns, np.uint64)
         for line in lines:
             lacks[layout.places(line)] += yield from on_line(line, each[line].sweep(steps[line][place]))

@@ -19,12 +19,13 @@ from common.plan.linear import Model
 class LineDemand:
     """Asks the dealer for the training of several banks, as the line of one of them has it.
 
-    rows: of this bank. bank_columns: its own, those of all banks first, then its intercept.
+    rows: of this bank. bank_columns: its own, those of all banks first, then its intercept. first: the step to begin with.
     """
 
     rows: int
     grid_columns: int
     bank_columns: int
+    first: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,9 @@ class Layout:
         """Raises PeerProtocolError where the lines do not fit each other."""
         first = asked[0]
         for other in asked:
-            if (other.grid_columns, other.bank_columns) != (first.grid_columns, first.bank_columns):
-                raise PeerProtocolError("the banks ask the dealer for columns that do not fit", expected=first, got=other)
+            if replace(other, rows=first.rows) != first:
+                said = "the banks ask the dealer for columns or steps that do not fit"
+                raise PeerProtocolError(said, expected=first, got=other)
         return cls.over(first.grid_columns, first.bank_columns - 1, [one.rows for one in asked])
 
     @property
@@ -64,8 +66,8 @@ class Layout:
     def columns(self) -> int:
         return self.grid + self.bank
 
-    def demand(self, rows: int) -> LineDemand:
-        return LineDemand(rows, self.grid, self.common + 1)
+    def demand(self, rows: int, first: int = 0) -> LineDemand:
+        return LineDemand(rows, self.grid, self.common + 1, first)
 
     def bank_places(self, line: int) -> npt.NDArray[np.int64]:
         """Where one bank's columns stand in the block of all banks, (common + 1,)."""

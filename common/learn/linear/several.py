@@ -15,6 +15,8 @@ from typing import cast
 import numpy as np
 
 from common.disk.scratch import Scratch
+from common.learn.diary import Diary, Forgetful
+from common.learn.linear.course import Course
 from common.learn.linear.deal_several import ACROSS, FIRST_STEP, START
 from common.learn.linear.descent import Blocks, Descent, Path, Step
 from common.learn.linear.joint import Operand, correlation, joint_of
@@ -52,17 +54,30 @@ async def train_several(
     start: Reals,
     gain: float,
     scratch: Scratch | None = None,
+    diary: Diary | None = None,
 ) -> Words:
     """This end's share of all weights, (m,) at WEIGHT_SCALE, the grid's first.
 
     lines: at a bank its own; at the grid those of all banks, in order. start: what this end brings to where the weights
     begin, (m,); of all ends it is the sum. gain: of `gain.secret_gain`, the same at each bank, and at the grid 0.
+    The training goes on where the diary begins, the same at all ends, with fresh masks for what is left of it.
     """
     party, room = hub.session.party, scratch or Scratch()
-    descents = list(await asyncio.gather(*(_begin(line, layout, model, room) for line in lines)))
-    weights = await hub.shared(training_sum(START), encode(start, WEIGHT_SCALE))
-    joint = await _joint(hub, lines, descents, layout, gain) if model.joint else None
     steps = {line.number: layout.steps(model, line.own.shape[0]) for line in lines}
+    every, nothing = steps[lines[0].number], np.zeros(0, np.uint64)
+    course = Course(diary or Forgetful(), len(every), layout.columns, 0)  # all weights as own ones: this end's share of each
+    if (last := course.through) is not None:
+        return last[0]
+    descents = list(await asyncio.gather(*(_begin(line, layout, model, room, course.first) for line in lines)))
+    if course.first:
+        weights, ahead = course.of("weights")[0], course.of("ahead")[0]
+    else:
+        weights, ahead = await hub.shared(training_sum(START), encode(start, WEIGHT_SCALE)), None
+    joint = await _joint(hub, lines, descents, layout, gain) if model.joint else None
+
+    async def keep(step: Step, weights: Words, ahead: Words) -> None:
+        kept = {"own_weights": weights, "other_weights": nothing, "own_ahead": ahead, "other_ahead": nothing}
+        await course.after(step.number, layout.total * layout.columns, **kept)
 
     async def swept(line: Line, descent: Descent, number: int, ahead: Words) -> Words:
         places = layout.places(line.number)
@@ -71,18 +86,20 @@ async def train_several(
         return found
 
     async def pull(step: Step, ahead: Words) -> Words:
-        every = [swept(line, descent, step.number, ahead) for line, descent in zip(lines, descents, strict=True)]
+        sweeps = [swept(line, descent, step.number, ahead) for line, descent in zip(lines, descents, strict=True)]
         total = np.zeros(layout.columns, np.uint64)
-        for line, found in zip(lines, await asyncio.gather(*every), strict=True):
+        for line, found in zip(lines, await asyncio.gather(*sweeps), strict=True):
             total[layout.places(line.number)] += found
         return await hub.shared(training_sum(FIRST_STEP + step.number), total)
 
     path = Path(hub.session, hub.correlations, joint)
-    return await path.run(steps[lines[0].number], weights, pull)
+    found = await path.run(every, weights, pull, begin=course.first, ahead=ahead, keep=keep)
+    await course.finish(found, nothing)
+    return found
 
 
-async def _begin(line: Line, layout: Layout, model: Model, room: Scratch) -> Descent:
-    await line.correlations.order(layout.demand(line.own.shape[0]))
+async def _begin(line: Line, layout: Layout, model: Model, room: Scratch, first: int) -> Descent:
+    await line.correlations.order(layout.demand(line.own.shape[0], first))
     other = layout.common + 1 if line.session.party is Party.GRID else layout.grid
     matrices = await share_matrices(
         line.session, line.correlations, line.own, line.own_ridge, other, lambda shape: cast(Rows, room.empty(shape, np.uint64))

@@ -39,6 +39,7 @@ Together = Callable[[Masks, Sequence[Any]], Iterator[Tagged]]  # of one demand o
 
 class SeveralDealer:
     """One job's dealer. channels and nonces: of each line, in the plan's order; common: those for the seed of all banks.
+    names: of the banks, as errors have them.
 
     What is dealt for all lines goes to the grid on the first line's channel, and to each bank on its own.
     """
@@ -48,9 +49,10 @@ class SeveralDealer:
         channels: Sequence[Mapping[Party, Channel]],
         nonces: Sequence[Mapping[Party, bytes]],
         common: Sequence[Mapping[Party, bytes]],
+        names: Sequence[str],
         fresh_seed: Callable[[], bytes] = Prg.fresh_seed,
     ) -> None:
-        self._channels = channels
+        self._channels, self._names = channels, names
         self._lines = [Dealer(dict(c), fresh_seed, nonces=n) for c, n in zip(channels, nonces, strict=True)]
         self._seeds = {party: fresh_seed() for party in Party}
         self._nonces = [each[Party.BANK] for each in common]
@@ -96,7 +98,7 @@ class SeveralDealer:
             await self._meet(line, demand, together[kind])
 
         elsewhere = {kind: (lambda demand, kind=kind: wait(kind, demand)) for kind in together}
-        await self._lines[line].follow(demands, dealings, elsewhere)
+        await self._lines[line].follow(demands, dealings, elsewhere, self._names[line])
 
     async def _meet(self, line: int, demand: Demand, deal: Together) -> None:
         """Waits until all lines have asked; the last one deals for all."""

@@ -45,5 +45,13 @@ class Lines(Session):
         """What each bank says, in the plan's order, where it need not be the same."""
         return list(await asyncio.gather(*(line.collect(kind, dtype, shape) for line in self._lines)))
 
+    async def common(self, kind: Kind, mine: Array) -> Array:
+        """Each bank hears what all of them and the grid have, and not before each has said it."""
+        found = mine
+        for theirs in await self.each(kind, mine.dtype, mine.shape):
+            found = np.where(np.isin(found, theirs), found, 0).astype(mine.dtype)
+        await self.send(kind, found)
+        return found
+
     async def _posted(self) -> None:
         await asyncio.gather(*(line._posted() for line in self._lines))

@@ -24,17 +24,19 @@ from common.mpc.several.hub import BankHub
 from common.plan.job_stages import Stage
 from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
-from common.rows.dataset import fingerprint
+from common.rows.table import FeatureTable, Index
 from common.stages.align import align, unlike
+from common.stages.course import Point
 from common.stages.job import Beginning, Heard, Made, PartyJob
 from common.stages.keep import Product, keep_both
-from common.stages.pipeline import about, load
+from common.stages.pipeline import about, check_data, keep_point, keep_rows, load, restore, restore_rows
 from common.stages.score import open_scores
-from common.stages.several.columns import Counts, bank_columns
+from common.stages.several.columns import Counts, bank_columns, kept, to_keep
 from common.stages.several.hold import hold_out
 from common.stages.several.pooled import measure
 from common.stages.several.sizes import check_own, limits_of
 from common.stages.sizes import check_sizes, exchange_sizes
+from common.stages.split import Mask
 
 
 async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub: BankHub, place: int) -> Outcome:
@@ -45,33 +47,28 @@ async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub:
     session, policy = job.session, job.home.policy
     with job.stage(Stage.LOAD):
         loaded = await load(job, require_label=True)
-        data = await asyncio.to_thread(fingerprint, job.dataset.path)
+        data = await check_data(job)
         if suspicious := await asyncio.to_thread(leaks.find, loaded.table, loaded.aside):
             job.warn(*suspicious, public=leaks.PUBLIC)
     with job.stage(Stage.ALIGN):
-        domain = f"{job.id} {several.identities[place]}".encode()
-        by_period, limits = "period" in plan.keys, limits_of(plan, policy)
-        matched, enterprises = await align(
-            session, job.correlations, loaded.table, by_period=by_period, domain=domain, limits=limits, match=job.match
-        )
-        job.count(matched_ids=enterprises, matched_rows=len(matched))
-        if said := await asyncio.to_thread(unlike, loaded.table, matched):
-            job.warn(said)
-        keys = loaded.table.keys(matched)
-        await asyncio.to_thread(job.home.sets.enter, keys, job.id, policy.least_difference)
-        test = await hold_out(hub, keys, several.split.test, partial(job.role.check_labels, job))
+        matched, test = await _aligned(job, plan, several, hub, loaded.table, place)
         order, rows = matched[np.argsort(test, kind="stable")], len(test) - int(test.sum())
         check_own(rows, len(test) - rows, policy)
         table, columns = await asyncio.to_thread(loaded.table.take, order, job.scratch), loaded.columns
-        del loaded, matched, keys, test, order
+        del loaded, matched, test, order
     with job.stage(Stage.PREPARE):
-        counts = Counts(*(int(n) for n in await session.receive(Kind.SHAPE, np.uint64, (3,))))
         ridge = several.model.ridge
-        prepared, warnings = await bank_columns(
-            hub, table, columns, plan.preparation, counts, rows, ridge, policy.largest_leverage
-        )
-        job.warn(*warnings)
-        grid = await exchange_sizes(session, table.rows, rows, len(prepared.columns))
+        if (found := job.course.at(Point.PREPARED)) is not None:
+            restore(job, found[1])
+            prepared, counts, grid = kept(table, *found)
+        else:
+            counts = Counts(*(int(n) for n in await session.receive(Kind.SHAPE, np.uint64, (3,))))
+            prepared, warnings = await bank_columns(
+                hub, table, columns, plan.preparation, counts, rows, ridge, policy.largest_leverage
+            )
+            job.warn(*warnings)
+            grid = await exchange_sizes(session, table.rows, rows, len(prepared.columns))
+            await keep_point(job, Point.PREPARED, *to_keep(prepared, counts, grid))
         layout = Layout(grid, len(prepared.columns) - 1, len(several.banks), counts.train, counts.taken)
         check_sizes(counts.train, layout.columns, plan.limits)
         learner_of(several.model).check(several.model, Size(counts.train, grid, layout.bank), policy)
@@ -88,7 +85,7 @@ async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub:
         first = np.zeros(layout.columns)
         first[layout.places(place)[layout.grid :]] = start
         line = Line(place, session, job.correlations, words, pull if place == 0 else np.zeros_like(pull), label)
-        weights = await train_several(hub, [line], layout, several.model, first, 1.0, job.scratch)
+        weights = await train_several(hub, [line], layout, several.model, first, 1.0, job.scratch, job.course)
         inputs = TrainingInputs(several.model, words, pull, grid, start, label)
         task = LinearTask(prepared, inputs, grid, warnings)
         job.count(iterations=several.model.iterations)
@@ -100,14 +97,35 @@ async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub:
         telling = Telling(Kind.TEST_SCORES, plan.score_bits)
         u = await open_scores(session, job.correlations, model, made.held(), telling, job.role.budget(model, job.id))
         heard = None if u is None else Heard(u)
-        kept = await job.role.trained(job, plan, made, heard)
+        care = await job.role.trained(job, plan, made, heard)
         if heard is not None:
             job.session.open(Opened.POOLED_METRICS)
             job.outcome.pooled = await measure(hub, heard.u, table.outcomes[rows:])
         known = await asyncio.to_thread(reference.describe, table, rows, heard.u if heard else None)
         packed = pack(model)
-        seen = Seen(job.outcome.counts, job.outcome.seconds, tuple(sorted(o.value for o in session.opened)))
-        record = await asyncio.to_thread(make_record, model, table, rows, seen, kept.refits, block=prepared.matrix)
-    await keep_both(job, Product(packed, known, kept, record, None))
-    job.outcome.opened = sorted(o.value for o in session.opened)
+        seen = Seen(job.outcome.counts, job.outcome.seconds, job.opened)
+        record = await asyncio.to_thread(make_record, model, table, rows, seen, care.refits, block=prepared.matrix)
+    await keep_both(job, Product(packed, known, care, record, None))
+    job.outcome.opened = list(job.opened)
     return job.outcome
+
+
+async def _aligned(
+    job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub: BankHub, table: FeatureTable, place: int
+) -> tuple[Index, Mask]:
+    """The places of the rows that the grid holds too, in an order that both know, and which of them are held out."""
+    if (found := job.course.at(Point.ALIGNED)) is not None:
+        return restore_rows(job, *found), found[0]["test"].astype(np.bool_)
+    domain = f"{job.id} {several.identities[place]}".encode()
+    by_period, limits = "period" in plan.keys, limits_of(plan, job.home.policy)
+    matched, enterprises = await align(
+        job.session, job.correlations, table, by_period=by_period, domain=domain, limits=limits, match=job.match
+    )
+    job.count(matched_ids=enterprises, matched_rows=len(matched))
+    if said := await asyncio.to_thread(unlike, table, matched):
+        job.warn(said)
+    keys = table.keys(matched)
+    await asyncio.to_thread(job.home.sets.enter, keys, job.id, job.home.policy.least_difference)
+    test = await hold_out(hub, keys, several.split.test, partial(job.role.check_labels, job))
+    await keep_rows(job, matched=matched, test=test)
+    return matched, test

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ from common.learn.linear.design import Prepared
 from common.learn.whiten import whitener
 from common.mpc.fixedpoint import Reals, decode, encode
 from common.mpc.prg import Purpose
-from common.mpc.session import Kind
+from common.mpc.session import Array, Kind
 from common.mpc.several.hub import MOMENT_SCALE, BankHub, GridHub, means_to_banks, rounded_to_banks, to_banks
 from common.party import Party
 from common.rows.dataset import ColumnConfig
@@ -42,6 +43,20 @@ class Counts:
     train: int
     matched: int
     taken: int
+
+
+def to_keep(prepared: Prepared, counts: Counts, grid: int) -> tuple[dict[str, Array], dict[str, Any]]:
+    """What a bank keeps of its columns as sums have made them, so that none is told twice. grid: the grid's columns."""
+    told = np.array([counts.train, counts.matched, counts.taken, grid], np.uint64)
+    facts = {"fitted": prepared.fitted.model_dump_json(), "columns": list(prepared.columns)}
+    return {"whiten": prepared.whiten, "told": told}, facts
+
+
+def kept(table: FeatureTable, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> tuple[Prepared, Counts, int]:
+    """The inverse of `to_keep`."""
+    fitted = FittedPreparation.model_validate_json(facts["fitted"])
+    *counts, grid = (int(n) for n in arrays["told"])
+    return Prepared(fitted, table, Party.BANK, tuple(facts["columns"]), arrays["whiten"]), Counts(*counts), grid
 
 
 async def grid_columns(hub: GridHub) -> int:

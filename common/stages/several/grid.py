@@ -28,13 +28,13 @@ from common.party import Party
 from common.plan.job_stages import Stage
 from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
-from common.rows.dataset import fingerprint
 from common.rows.table import FeatureTable, Index
 from common.stages.align import align, unlike
 from common.stages.champion import digest_words
+from common.stages.course import Point
 from common.stages.job import Beginning, Kept, PartyJob
 from common.stages.keep import Product, discard, keep
-from common.stages.pipeline import about, load
+from common.stages.pipeline import about, check_data, keep_point, keep_rows, load, restore, restore_rows
 from common.stages.score import open_scores
 from common.stages.several.columns import grid_columns
 from common.stages.several.hold import told
@@ -65,12 +65,9 @@ async def run_at_grid(jobs: Sequence[PartyJob], plan: TrainPlan, several: Severa
     job, policy = jobs[0], jobs[0].home.policy
     with job.stage(Stage.LOAD):
         loaded = await load(job, require_label=False)
-        data = await asyncio.to_thread(fingerprint, job.dataset.path)
+        data = await check_data(job)
     with job.stage(Stage.ALIGN):
-        named = zip(jobs, several.identities, strict=True)
-        banks = await asyncio.gather(*(_align(line, plan, f"{job.id} {who}".encode(), loaded.table) for line, who in named))
-        job.count(matched_ids=sum(ids for _, ids in banks), matched_rows=sum(len(rows.order) for rows, _ in banks))
-        found = [rows for rows, _ in banks]
+        found = await _aligned(jobs, plan, several, loaded.table)
         order = np.concatenate([*(rows.order[: rows.train] for rows in found), *(rows.order[rows.train :] for rows in found)])
         keys = [loaded.table.keys(rows.order) for rows in found]
         table, columns = await asyncio.to_thread(loaded.table.take, order, job.scratch), loaded.columns
@@ -81,14 +78,20 @@ async def run_at_grid(jobs: Sequence[PartyJob], plan: TrainPlan, several: Severa
         options, largest = plan.preparation, policy.largest_leverage
         prepared, warnings = await asyncio.to_thread(Linear().prepare, several.model, own, options, largest)
         layout = Layout.over(len(prepared.columns), 0, [rows.train for rows in found])
-        await hub.session.send(Kind.SHAPE, np.array([train, table.rows, layout.taken], np.uint64))
-        layout = replace(layout, common=await grid_columns(hub))
+        if (kept := job.course.at(Point.PREPARED)) is not None:
+            restore(job, kept[1])
+            layout = replace(layout, common=kept[1]["common"])
+        else:
+            await hub.session.send(Kind.SHAPE, np.array([train, table.rows, layout.taken], np.uint64))
+            layout = replace(layout, common=await grid_columns(hub))
         if options.coding == "auto" and too_few(train, layout.columns, plan.limits):  # without pieces, as with one bank
             bare = replace(own, room=0)
             prepared, warnings = await asyncio.to_thread(Linear().prepare, several.model, bare, options, largest)
             layout = replace(layout, grid=len(prepared.columns))
-        job.warn(*warnings)
-        await asyncio.gather(*(_sizes(line, rows, layout) for line, rows in zip(jobs, found, strict=True)))
+        if kept is None:
+            job.warn(*warnings)
+            await asyncio.gather(*(_sizes(line, rows, layout) for line, rows in zip(jobs, found, strict=True)))
+            await keep_point(job, Point.PREPARED, {}, {"common": layout.common})
         check_sizes(train, layout.columns, plan.limits)
         learner.check(several.model, Size(train, layout.grid, layout.bank), policy)
         for line, rows, those in zip(jobs, found, keys, strict=True):
@@ -105,7 +108,8 @@ async def run_at_grid(jobs: Sequence[PartyJob], plan: TrainPlan, several: Severa
             part = words[low : low + rows.train]
             lines.append(Line(k, line.session, line.correlations, part, pull if k == 0 else np.zeros_like(pull)))
             low += rows.train
-        weights = await train_several(hub, lines, layout, several.model, np.zeros(layout.columns), 0.0, job.scratch)
+        start = np.zeros(layout.columns)
+        weights = await train_several(hub, lines, layout, several.model, start, 0.0, job.scratch, job.course)
         job.count(iterations=several.model.iterations)
     with job.stage(Stage.REVEAL):
         grid, bank = weights[: layout.grid], weights[layout.grid :]
@@ -120,11 +124,27 @@ async def run_at_grid(jobs: Sequence[PartyJob], plan: TrainPlan, several: Severa
         await asyncio.gather(*(_score(line, plan, half, part) for line, half, part in zip(jobs, halves, held, strict=True)))
         await add_up(hub)
         known = await asyncio.to_thread(reference.describe, table, train, None)
-        seen = Seen(job.outcome.counts, job.outcome.seconds, tuple(sorted(o.value for o in job.session.opened)))
+        seen = Seen(job.outcome.counts, job.outcome.seconds, job.opened)
         record = await asyncio.to_thread(make_record, model, table, train, seen, (), block=prepared.matrix)
     await _keep_all(jobs, Product(pack(model), known, Kept(), record, None))
-    job.outcome.opened = sorted(o.value for o in job.session.opened)
+    job.outcome.opened = list(job.opened)
     return job.outcome
+
+
+async def _aligned(jobs: Sequence[PartyJob], plan: TrainPlan, several: SeveralPlan, table: FeatureTable) -> list[Rows]:
+    """Each bank's rows, in the plan's order."""
+    job = jobs[0]
+    if (kept := job.course.at(Point.ALIGNED)) is not None:
+        every, sizes = restore_rows(job, *kept), kept[0]["sizes"].astype(np.int64)
+        parts = np.split(every, np.cumsum(sizes[:-1, 0]))
+        return [Rows(order, int(train)) for order, (_, train) in zip(parts, sizes, strict=True)]
+    named = zip(jobs, several.identities, strict=True)
+    banks = await asyncio.gather(*(_align(line, plan, f"{job.id} {who}".encode(), table) for line, who in named))
+    job.count(matched_ids=sum(ids for _, ids in banks), matched_rows=sum(len(rows.order) for rows, _ in banks))
+    found = [rows for rows, _ in banks]
+    sizes = np.array([(len(rows.order), rows.train) for rows in found], np.uint64)
+    await keep_rows(job, matched=np.concatenate([rows.order for rows in found]), sizes=sizes)
+    return found
 
 
 async def _align(line: PartyJob, plan: TrainPlan, domain: bytes, table: FeatureTable) -> tuple[Rows, int]:

@@ -144,6 +144,22 @@ def test_a_scoring_says_what_became_of_the_rows() -> None:
     assert "scores/score-1.csv" in said
 
 
+def test_a_job_that_waits_says_for_whom() -> None:
+    who = [wire.PartyProgress(who=f"wattscore://{org}/bank-party", connected=org != "south") for org in ("north", "south")]
+    job = wire.Job(id="train-1", kind="train", state="queued", grid={"connected": True}, bank=who[0], banks=who)
+    console = Console(file=io.StringIO(), width=40)
+    follow([job], console)
+    queued = "waits for the bank south, not connected to the coordinator, or for earlier jobs"
+    assert console.file.getvalue() == f"train-1: queued: {queued}\n"  # type: ignore[attr-defined]
+    assert queued in " ".join(shown(job).split())
+    job.state = "waiting"
+    job.disturbed.message = "the bank south lost its connection to the coordinator"
+    said = " ".join(shown(job).split())
+    assert "interrupted, waits for the bank south; it goes on by itself (the bank south lost its connection" in said
+    job.banks[1].connected = True
+    assert "is about to go on" in shown(job)
+
+
 def test_without_a_terminal_a_stage_is_a_line() -> None:
     console = Console(file=io.StringIO(), width=40)
     stages = ["connect", "load", "load", "train"]

@@ -8,7 +8,7 @@ import pytest
 
 from common.coordinator.board import Board
 from common.errors import JobNotFound, JobStateError, PeerLost
-from common.party import Party
+from common.party import Bank, Party
 from common.plan.job_states import Event, State
 from common.wire import party_pb2
 from tests.banks import several_plan
@@ -76,14 +76,18 @@ async def test_what_a_restart_leaves(tmp_path: Path) -> None:
     assert Board(tmp_path).get(running.id).message == again.get(running.id).message  # waiting already: nothing more happens
 
 
-async def test_a_restart_fails_what_several_banks_had_begun(tmp_path: Path) -> None:
+async def test_after_a_restart_what_several_banks_had_begun_waits(tmp_path: Path) -> None:
     board = Board(tmp_path)
     begun, queued = await board.add(several_plan(2), CLIENT), await board.add(several_plan(3), CLIENT)
     await board.move(begun, Event.OFFER)
     await board.move(begun, Event.ACCEPTED)
+    third = Bank(several_plan(2).identities[1])
+    await board.progress(begun, third, party_pb2.Progress(stage="train", done=3))
     again = Board(tmp_path)
-    assert again.get(begun.id).state is State.FAILED and "restarted" in again.get(begun.id).message.fault.message
-    assert [record.id for record in again.unfinished()] == [queued.id]
+    message = again.get(begun.id).message
+    assert again.get(begun.id).state is State.WAITING and "restarted" in message.disturbed.message and message.attempt == 1
+    assert not any(bank.HasField("progress") for bank in message.banks)
+    assert [record.id for record in again.unfinished()] == [begun.id, queued.id]
     assert [bank.who for bank in again.get(queued.id).message.banks] == [str(who) for who in several_plan(3).identities]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -12,9 +13,9 @@ import pandas as pd
 import pytest
 
 from common.client.client import Client, failure
+from common.client.progress import waits
 from common.errors import PlanError
 from common.home.outcome import Evaluation, parse_evaluation
-from common.plan.job_states import State
 from common.plan.promote import PromotePlan
 from common.plan.score import ScorePlan
 from common.plan.several import SeveralPlan
@@ -29,6 +30,11 @@ from tests.scenarios.end_to_end.several import World, exact, held_out, prepared_
 LOOSE = {"rows_per_day": 10**8, "jobs_per_day": 1000, "models_per_day": 100, "min_matched": 300}
 BANK_POLICY = {**LOOSE, "label_bits": 1.0, "metric_bits": 100.0}
 LIMITS = {"min_matched": 300}
+LIES = {  # what is said of each, and by whom where the bank that lies sees it as soon as the others
+    "rows": ("the bank try-bank-2 counts other rows than the other side of its line", "the grid counts other rows"),
+    "columns": ("the bank try-bank-2 says another thing than the bank try-bank",),
+    "dealer": ("the grid and the bank try-bank-2 ask the dealer for different things",),
+}
 
 
 @pytest.fixture(scope="module")
@@ -145,28 +151,43 @@ def test_banks_with_other_columns_are_told_so(lab: tuple[Trial, World]) -> None:
     assert error is not None and "columns of the same names" in error.message
 
 
-def test_a_bank_that_is_killed_ends_the_job_and_is_named(lab: tuple[Trial, World]) -> None:
+def test_a_bank_that_never_comes_is_named(lab: tuple[Trial, World]) -> None:
     trial, world = lab
-    plan = world.plan(limits=LIMITS, model={"iterations": 1000})
-    with trial.client() as client:
-        updates = client.watch(client.submit(plan).id)
-        for job in updates:
-            if any(told.progress.stage == "train" and told.progress.done > 3 for told in job.banks):
-                break
-        at = time.monotonic()
-        trial.kill("bank-3")
-        *_, last = updates
-        took = time.monotonic() - at
+    trial._settings["coordinator"] = {"attend_timeout": patience(12)}  # type: ignore[index]
     try:
+        restart(trial, "coordinator")
+        trial.kill("bank-3")
+        with trial.client() as client:
+            at, job = time.monotonic(), client.submit(world.plan(limits=LIMITS)).id
+            while not waits(client.show(job)).startswith("waits for the bank try-bank-3, not connected"):
+                assert time.monotonic() < at + patience(10)
+                time.sleep(0.1)
+            *_, last = client.watch(job)
+            error = failure(last)
+            assert error is not None and "the bank try-bank-3 did not connect to the coordinator" in error.message
+    finally:
+        del trial._settings["coordinator"]  # type: ignore[attr-defined]
+        for name in ("coordinator", "bank-3"):
+            restart(trial, name)
+
+
+@pytest.mark.parametrize("lie", ["rows", "columns", "dealer"])
+def test_a_bank_that_lies_about_sizes_is_refused_by_all(lab: tuple[Trial, World], lie: str) -> None:
+    trial, world = lab
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIE", lie)
+        restart(trial, "bank-2")
+    try:
+        with trial.client() as client:
+            last = run(client, world.plan(limits=LIMITS))
         error = failure(last)
-        assert State(last.state) is State.FAILED and error is not None
-        assert "try-bank-3" in error.message and error.origin == "bank try-bank-3"
-        assert took < patience(10)
-        for name in ("grid", "bank", "bank-2"):
+        assert error is not None and error.message.startswith(LIES[lie]), error
+        assert "try-bank-2" in f"{error.message} {error.origin}" and not re.search(r"\d{3}", error.message)
+        for name in ("grid", *world.names):
             assert trial.processes[name].poll() is None
             assert not (trial.folder / f"{name}-data" / "models" / last.id).exists()
     finally:
-        restart(trial, "bank-3")
+        restart(trial, "bank-2")
     with trial.client() as client:
         assert failure(run(client, world.plan(limits=LIMITS))) is None
 

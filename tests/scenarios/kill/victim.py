@@ -102,4 +102,4 @@ if __name__ == "__main__":
     name = sys.argv.pop(1)
     config = Path(sys.argv[sys.argv.index("--config") + 1])
     watch(Victim(name, config.parent))
-    MAIN[name]()
+    MAIN.get(name, MAIN["bank"])()  # further banks are named bank-2 and so on

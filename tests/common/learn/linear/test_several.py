@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from common.learn.diary import Progress
 from common.learn.linear.descent import nesterov
 from common.learn.linear.layout import Layout
 from common.learn.linear.several import Line, train_several
@@ -97,3 +98,43 @@ async def test_all_banks_hold_the_same_share_and_the_grid_the_other() -> None:
     _, found = await trained(World((250, 250, 250)), 10)
     assert np.array_equal(found[1], found[2]) and np.array_equal(found[1], found[3])
     assert (found[1] >> np.uint64(40)).any() and (found[0] >> np.uint64(40)).any()  # neither is the weights themselves
+
+
+class Notes:
+    """What one end keeps of a training; a new one goes on from it."""
+
+    def __init__(self, begin: Progress | None = None) -> None:
+        self.begin, self.kept = begin, list[Progress]()
+
+    async def enter(self, progress: Progress) -> None:
+        self.kept.append(progress)
+
+
+@pytest.mark.parametrize("done", [1, 7, 12])
+async def test_a_training_goes_on_from_what_all_ends_have_kept(monkeypatch: pytest.MonkeyPatch, done: int) -> None:
+    monkeypatch.setattr("common.learn.linear.course.KEEP_CELLS", 1)  # a point after each step
+    world, plan = World((300, 200, 250)), several_plan(3, model={"iterations": 12, "ridge": RIDGE, "period": 32})
+    layout, start = world.layout, np.zeros(world.layout.columns)
+
+    async def train(banks: Banks, notes: list[Notes]) -> list[Words]:
+        async def grid(hub: Hub, lines: list[End]) -> Words:
+            every = [world.line(line, 4.0) for line in lines]
+            return await train_several(hub, every, layout, plan.model, start, 0.0, None, notes[0])
+
+        async def bank(hub: Hub, end: End) -> Words:
+            return await train_several(hub, [world.line(end, 4.0)], layout, plan.model, start, 1.0, None, notes[end.number + 1])
+
+        return await banks.run(grid, bank, plan)
+
+    first = [Notes() for _ in range(4)]
+    whole = await train(Banks(3), first)
+    assert [[progress.done for progress in one.kept] for one in first] == [list(range(1, 13))] * 4
+    again = Banks(3, seed=1)
+    second = [Notes(one.kept[done - 1]) for one in first]
+    found = await train(again, second)
+    assert np.abs(decode(found[0] + found[1], WEIGHT_SCALE) - decode(whole[0] + whole[1], WEIGHT_SCALE)).max() < 0.005
+    assert np.array_equal(found[1], found[2]) and np.array_equal(found[1], found[3])
+    sent = [label.kind.value for label, _ in again.peer[0][Party.BANK].log]
+    assert sent.count("masked_weights") == 12 - done
+    dealt = [label.kind.value for label, _ in again.at_dealer[0][Party.GRID].log]
+    assert dealt.count("dealt_sum") == (0 if done == 12 else 1 + 12 - done)  # the correlation, and each step that is left

@@ -133,6 +133,24 @@ async def test_a_bank_that_says_another_thing_than_the_others_is_named() -> None
         await Banks(3).run(at_grid, at_bank)
 
 
+async def test_only_what_all_have_is_common_and_no_bank_hears_it_before_all_have_said_it() -> None:
+    points, heard = {0: [5, 7, 9, 0], 1: [7, 9, 11, 5], 2: [9, 5, 6, 0]}, list[int]()
+
+    async def at_grid(hub: GridHub, _: list[End]) -> Words:
+        return await hub.session.common(Kind.RESUME, np.array([4, 5, 9, 13], np.uint64))
+
+    async def at_bank(hub: BankHub, end: End) -> Words:
+        if end.number == 2:
+            await asyncio.sleep(0.05)
+            assert not heard
+        found = await hub.session.common(Kind.RESUME, np.array(points[end.number], np.uint64))
+        heard.append(end.number)
+        return found
+
+    grid, *others = await asyncio.wait_for(Banks(3).run(at_grid, at_bank), 30)
+    assert [sorted(set(found.tolist()) - {0}) for found in (grid, *others)] == [[5, 9]] * 4
+
+
 async def test_lines_that_ask_for_different_sums_are_not_dealt_to() -> None:
     async def at_grid(hub: GridHub, lines: list[End]) -> None:
         await hub.order(5)

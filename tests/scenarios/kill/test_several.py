@@ -1,0 +1,144 @@
+"""A training of several banks outlives each kill: it waits with the name of who is gone, and goes on from what all have."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bank_party.decision import bundle
+from common.client.client import Client
+from common.disk.data_folder import Name
+from common.home.outcome import EVALUATION, parse_evaluation
+from common.plan.job_states import State
+from common.trial.processes import Trial
+from common.wire import coordinator_pb2 as wire
+from tests.patience import patience
+from tests.scenarios.end_to_end.several import World, exact, prepared_rows, synthetic
+from tests.scenarios.kill.masks import Sent, read_frames, seeds_of, twice
+
+POLICY = {"rows_per_day": 10**8, "jobs_per_day": 1000, "models_per_day": 100, "min_matched": 300}
+GRID_POLICY, BANK_POLICY = {**POLICY, "scores_per_row": 1000}, {**POLICY, "label_bits": 1000.0}
+STEPS, DONE, BACK = 160, 80, 54  # of a training; done when somebody is killed; that are then taken again, at most
+
+
+class Street(Trial):
+    """A grid, three banks and a coordinator, all of them victims."""
+
+    def command(self, name: str) -> list[str]:
+        return [sys.executable, "-m", "tests.scenarios.kill.victim", name]
+
+    def data(self, name: str) -> Path:
+        return self.folder / f"{name}-data"
+
+    def kept(self, name: str, what: Name) -> list[str]:
+        folder = self.data(name) / what
+        return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Street, World]]:
+    folder = tmp_path_factory.mktemp("street")
+    world = synthetic(folder, (1500, 900, 1600))
+    settings: dict[str, Any] = {name: {"policy": BANK_POLICY} for name in world.names} | {"grid": {"policy": GRID_POLICY}}
+    settings["coordinator"] = {"attend_timeout": patience(20)}
+    with Street(folder, world.datasets, settings) as trial:
+        yield trial, world
+
+
+def begun(client: Client, world: World) -> str:
+    """A training of some length that has done a good part of its steps."""
+    job = client.submit(world.plan(model={"iterations": STEPS}, limits={"min_matched": 300})).id
+    for now in client.watch(job):
+        assert not State(now.state).final, now.fault.message
+        if all(told.progress.stage == "train" and told.progress.done > DONE for told in (now.grid, *now.banks)):
+            break
+    return job
+
+
+def until(client: Client, job: str, state: str, seconds: float = 60.0) -> wire.Job:
+    """The job once it is in this state; an answer that fails, as the coordinator is away, is asked for again."""
+    end, found = time.monotonic() + patience(seconds), None
+    while time.monotonic() < end:
+        with suppress(Exception):
+            found = client.show(job)
+            if found.state == state:
+                return found
+            assert not State(found.state).final or state == found.state
+        time.sleep(0.1)
+    raise AssertionError(f"it is {found.state if found else 'not known'}: {found.fault.message if found else ''}")
+
+
+def steps(street: Street) -> int:
+    """How many steps the second bank, which nobody kills, has taken in all jobs."""
+    return sum(one.kind == "masked_weights" for one in read_frames(street.folder / "bank-2.frames"))
+
+
+def masked(street: Street, name: str) -> list[Sent]:
+    """What a party has sent; what the grid says to all banks alike is one array."""
+    every = read_frames(street.folder / f"{name}.frames")
+    return list({(one.kind, one.life, one.values.tobytes()): one for one in every}.values())
+
+
+def ends_well(street: Street, world: World, job: str) -> None:
+    """Each bank has the pooled exact fit's quality, nothing is kept of the job but its model, and no mask served twice."""
+    with street.client() as client:
+        done = until(client, job, "succeeded")
+    assert done.attempt == 1
+    held = {name: set(bundle.load(job, street.data(name) / Name.MODELS / job).ids) for name in world.names}
+    twin = exact(prepared_rows(street, world, job, held), world.plan().model.ridge)
+    for name in world.names:
+        found = parse_evaluation((street.data(name) / Name.MODELS / job / EVALUATION).read_bytes())
+        assert abs(found.joint.auc - twin[name].auc) < 0.002 and abs(found.joint.logloss - twin[name].logloss) < 0.002
+    parties = ("grid", *world.names)
+    end = time.monotonic() + patience(20)
+    while any(street.kept(name, Name.UNFINISHED) for name in parties) and time.monotonic() < end:
+        time.sleep(0.1)  # each is told that the job is over once the client is
+    assert [name for name in parties if street.kept(name, Name.UNFINISHED)] == []
+
+
+@pytest.mark.parametrize("name", ["bank", "bank-3", "grid", "coordinator"])
+def test_whoever_is_killed_while_training(street: tuple[Street, World], name: str) -> None:
+    trial, world = street
+    before = steps(trial)
+    with trial.client() as client:
+        job = begun(client, world)
+        trial.kill(name)
+        at = time.monotonic()
+        if name != "coordinator":
+            shown = until(client, job, "waiting")
+            assert time.monotonic() - at < patience(10)
+            told = dict(zip(("grid", *world.names), (shown.grid, *shown.banks), strict=True))
+            assert not told[name].connected and shown.disturbed.kind == "PeerLost"
+            assert shown.disturbed.message.startswith(f"the {'bank try-' if name != 'grid' else ''}{name} lost its connection")
+    trial.start(name)
+    ends_well(trial, world, job)
+    assert STEPS <= steps(trial) - before < STEPS + BACK
+
+
+def test_no_mask_has_served_twice(street: tuple[Street, World]) -> None:
+    trial, world = street
+    for name in ("grid", *world.names):
+        assert twice(masked(trial, name)) == []
+        assert [mark for mark, lives in seeds_of(trial.folder / f"{name}.seeds").items() if len(lives) > 1] == []
+
+
+def test_one_that_waits_is_cancelled_and_nothing_of_it_is_kept(street: tuple[Street, World]) -> None:
+    trial, world = street
+    with trial.client() as client:
+        job = begun(client, world)
+        trial.kill("bank-2")
+        until(client, job, "waiting")
+        assert client.cancel(job).state == "cancelled"
+        trial.start("bank-2")
+        end = time.monotonic() + patience(20)
+        parties = ("grid", *world.names)
+        while any(trial.kept(name, Name.UNFINISHED) for name in parties) and time.monotonic() < end:
+            time.sleep(0.1)
+        for name in parties:
+            assert not trial.kept(name, Name.UNFINISHED) and job not in trial.kept(name, Name.MODELS)
