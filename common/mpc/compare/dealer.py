@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from common.mpc.circle import Turns
 from common.mpc.compare.masks import BITS, DIGITS, IGNORED, PRODUCTS, CompareMasks, Tables, cells_of
 from common.mpc.dealer import Dealt, Prgs
-from common.mpc.link import Turns
 from common.mpc.narrow import Bytes
 from common.mpc.session import Kind, Round
 from common.party import Party

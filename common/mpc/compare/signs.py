@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from common.mpc.bits import packed_bits, unpacked_bits
+from common.mpc.circle import Turns
 from common.mpc.compare.masks import BITS, DIGITS, IGNORED, CompareMasks, Shorts, Tables, cells_of, dealt_words, opened_terms
 from common.mpc.correlations.source import Source
-from common.mpc.link import Turns
 from common.mpc.narrow import Bytes
 from common.mpc.session import Kind, Session
 from common.party import Party

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from common.mpc.circle import Turns
 from common.mpc.compare.dealer import deal_signs
 from common.mpc.compare.masks import IGNORED
 from common.mpc.dealer import Dealt, Prgs
-from common.mpc.link import Turns
 from common.mpc.narrow import as_words
 from common.mpc.ranks.masks import LOSSES, RankMasks, compared, with_differences
 from common.mpc.session import Kind, Round

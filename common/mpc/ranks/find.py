@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from common.mpc.circle import Turns
 from common.mpc.compare.masks import IGNORED
 from common.mpc.compare.signs import hidden_signs
 from common.mpc.correlations.source import Source
-from common.mpc.link import Turns
 from common.mpc.narrow import Bytes
 from common.mpc.ranks.masks import (
     BELOW,

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from common.mpc.bits import packed_bits, unpacked_bits
+from common.mpc.circle import Turns
 from common.mpc.compare.masks import IGNORED
 from common.mpc.compare.masks import dealt_words as sign_words
 from common.mpc.fixedpoint import Words
-from common.mpc.link import Turns
 from common.mpc.narrow import Bytes, from_words, word_count
 from common.mpc.prg import Prg, Purpose
 from common.party import Party

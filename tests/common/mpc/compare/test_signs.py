@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import PeerProtocolError
+from common.mpc.circle import Turns
 from common.mpc.compare.dealer import deal_signs
 from common.mpc.compare.masks import CELL_BYTES, IGNORED, CompareMasks, dealt_words
 from common.mpc.compare.signs import ROUNDS, hidden_signs
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.correlations.source import Source
 from common.mpc.dealer import Dealer
-from common.mpc.link import Turns
 from common.mpc.narrow import Bytes
 from common.mpc.session import Kind, Session
 from common.party import Party
