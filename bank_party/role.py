@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from bank_party.classes import Floors, check_classes
 from bank_party.decision import bundle
@@ -32,7 +30,7 @@ from common.party import Party
 from common.plan.promote import PromotePlan
 from common.plan.train import TrainPlan
 from common.rows.table import FeatureTable
-from common.stages.job import Beginning, Heard, Kept, Made, PartyJob
+from common.stages.job import Beginning, Decider, Heard, Kept, Made, PartyJob
 from common.stages.price import FLAGS, FLOORS, WORSE, challenge_bits, left_out_bits, metric_bits
 from common.stages.reasons import Named, Texts
 from common.stages.split import Mask
@@ -142,10 +140,10 @@ class BankRole:
         await asyncio.to_thread(write_scores, self.home.scores_of(job.id), table, decided)
         self.home.history.enter_scores(job.id, model.job, self.home.scores_of(job.id))
 
-    def decide(self, model: Half, table: FeatureTable, u: Reals) -> Mapping[str, Any]:
-        """The columns of `scores/JOB.csv` but for the keys."""
+    def decider(self, model: Half) -> Decider:
+        """What gives the columns of `scores/JOB.csv` but for the keys, by the rules as they are now."""
         rules = bundle.load_decision(model.job, self.home.models.folder(model.job))
-        return decide(rules, self.home.decision, model, table, u, None)
+        return lambda table, u: decide(rules, self.home.decision, model, table, u, None)
 
     def compare(self, plan: PromotePlan, candidate: str, champion: str) -> Challenge | None:
         """The candidate and the champion on rows held out by both.

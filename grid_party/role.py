@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from common.errors import LocalProtocolError, PolicyError
 from common.home.outcome import Challenge
@@ -15,7 +13,7 @@ from common.party import Party
 from common.plan.promote import PromotePlan
 from common.plan.train import TrainPlan
 from common.rows.table import FeatureTable
-from common.stages.job import Beginning, Heard, Kept, Made, PartyJob
+from common.stages.job import Beginning, Decider, Heard, Kept, Made, PartyJob
 from common.stages.reasons import Named, Texts
 from common.stages.split import Mask
 from grid_party.home import GridHome
@@ -106,7 +104,7 @@ class GridRole:
     async def scored(self, job: PartyJob, model: Half, table: FeatureTable, u: Reals | None, named: Named | None) -> None:
         pass
 
-    def decide(self, model: Half, table: FeatureTable, u: Reals) -> Mapping[str, Any]:
+    def decider(self, model: Half) -> Decider:
         raise LocalProtocolError("the grid decides nothing")
 
     def compare(self, plan: PromotePlan, candidate: str, champion: str) -> Challenge | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ import pandas as pd
 
 from common.config import StrictModel, validate
 from common.errors import DataError, PolicyError
+from common.features import few
 from common.features.bins import BinnedColumn, Column
 from common.features.column import MISSING_LEVEL, FittedColumn, Vector, check_imputed, impute, signed_log, squash
 from common.features.options import Preparation
@@ -52,10 +54,16 @@ class FittedPreparation(StrictModel):
         A category not seen in them has the indicator 0 in each of its columns, as the reference category has.
         Raises DataError if the table lacks a column, or a value that is not imputed.
         """
+        if table.rows <= few.MOST:
+            return self._few.transform(table)
         matrix = np.empty((table.rows, len(self.fitted)), dtype=np.float64, order="F")
         for index, column in enumerate(self.fitted):
             matrix[:, index] = column.apply(table)
         return matrix
+
+    @cached_property
+    def _few(self) -> few.Few:
+        return few.Few(self.fitted)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-safe; floats keep every bit through `json`."""

@@ -114,8 +114,12 @@ class Rates:
             book.execute("insert into jobs values (?, ?, ?)", (client, job, now))
             book.execute(_COUNT)
 
-    def charge(self, client: str, table: FeatureTable, model: str, limits: Limits) -> None:
+    def charge(
+        self, client: str, table: FeatureTable, model: str, limits: Limits, allowed: Callable[[], None] = lambda: None
+    ) -> None:
         """Counts these rows, before `model` scores them for this client; again for the same rows and model it is free.
+
+        allowed: called once nothing but the disk can refuse it any more.
 
         Raises PolicyError for more rows than it may have, or for one that too many models have scored.
         """
@@ -133,6 +137,7 @@ class Rates:
             self._check_models(client, asked, models, [(one.at, sets.held(one.owner, asked)) for one in had])
             self._enter(book, client, model, asked, now, had)
             book.execute(_COUNT)
+            allowed()
 
     def _enter(self, book: sqlite3.Connection, client: str, model: str, rows: Keys, now: float, had: list[_Scored]) -> None:
         """Rows asked for one by one would else each be a set of its own, and all of these be looked at for the next."""

@@ -6,6 +6,7 @@ Protocol code awaits the verbs of `Session` and knows no sockets; sockets implem
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -298,7 +299,7 @@ class Session:
 
     def _check_opens(self, kind: Kind, way: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         if (opens := OPENS.get(kind)) is not None:
-            rows, size = (shape[0] if shape else 1), int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+            rows, size = (shape[0] if shape else 1), math.prod(shape) * dtype.itemsize
             self.open(opens, kind.value, way, rows, 8 * size)
 
     def _checked(self, label: Round, values: Array, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:

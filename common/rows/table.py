@@ -16,6 +16,8 @@ from common.errors import LocalProtocolError
 Index = npt.NDArray[np.int64]
 Places = Index | slice
 
+_FEW = 64  # rows are few among so many times as many
+
 
 class Ids:
     """n ids, each a number among the distinct ones: `codes` int32 (n,) into `levels`, an Arrow array of strings."""
@@ -39,6 +41,11 @@ class Ids:
     def used(self) -> Index:
         """The numbers of the ids that occur, ascending."""
         return np.flatnonzero(np.bincount(self.codes, minlength=len(self.levels)))
+
+    def alone(self) -> Ids:
+        """The same, with no levels but those that occur: what few of many ids take is then a matter of these alone."""
+        used, codes = np.unique(self.codes, return_inverse=True)
+        return Ids(codes.astype(np.int32), self.levels.take(pa.array(used)))
 
     def tolist(self) -> list[str]:
         found: list[str] = self.levels.take(pa.array(self.codes)).to_pylist()
@@ -102,9 +109,17 @@ class Columns(Mapping[str, Any]):
 
 def _take(values: Held, at: Index, scratch: Scratch) -> Held:
     if isinstance(values, Coded):
-        return Coded(scratch.keep(values.codes[:][at]), values.levels)
-    kept: Held = scratch.keep(values[:][at])
+        return Coded(scratch.keep(_at(values.codes, at)), values.levels)
+    kept: Held = scratch.keep(_at(values, at))
     return kept
+
+
+def _at(values: Any, at: Index) -> npt.NDArray[Any]:
+    """The values at these places; of a file only these are read, where they are few."""
+    if isinstance(values, Stored) and len(at) * _FEW < len(values):
+        return np.concatenate([values[:0], *(values[place : place + 1] for place in at.tolist())])
+    found: npt.NDArray[Any] = values[:][at]
+    return found
 
 
 @dataclass(frozen=True, repr=False)
@@ -136,9 +151,10 @@ class FeatureTable:
 
     def take(self, at: Index, scratch: Scratch | None = None) -> FeatureTable:
         """The rows at these places, in this order; columns that do not fit in memory go to `scratch`."""
-        where = scratch or Scratch()
+        where, keys = scratch or Scratch(), self.keys(at)
         return replace(
-            self.keys(at),
+            keys,
+            ids=keys.ids.alone() if len(at) * _FEW < len(keys.ids.levels) else keys.ids,
             numeric=_columns(self.numeric).take(at, where),
             categorical=_columns(self.categorical).take(at, where),
             order=self.order,

@@ -172,6 +172,7 @@ class _Bank:
     ) -> None:
         self._job, self._model, self._table, self._places = job, model, table, places
         self._asking, self._supply, self._scored, self._desk = asking, supply, scored, desk
+        self._decide = job.role.decider(model)
 
     async def run(self) -> None:
         await self._supply.make_room(1)
@@ -194,20 +195,21 @@ class _Bank:
         rows = np.array([self._places[name] for name in found], np.int64)
         part = self._table.take(rows)
         try:
-            if len(rows):
-                await self._job.rate(part, self._model.job)
+            rated = await self._job.begin_rate(part, self._model.job) if len(rows) else None
         except PolicyError as error:
             answers |= {name: Answer(name, refused=str(error)) for name in found}
-            places = np.full(len(names), -1)
+            places, rated = np.full(len(names), -1), None
         await self._asking.tell(places)
-        if not (places >= 0).any():
+        if rated is None:
             return answers
-        if not (await session.receive(Kind.ASKED, np.uint8, (1,)))[0]:
+        may = (await session.receive(Kind.ASKED, np.uint8, (1,)))[0]
+        await rated  # while the grid wrote its own books
+        if not may:
             return answers | {name: Answer(name, refused=_REFUSED) for name in found}
         u = await self._supply.open(part)
         assert u is not None  # noqa: S101
         self._scored.add(rows, u)
-        decided = self._job.role.decide(self._model, part, u)
+        decided = self._decide(part, u)
         return answers | {name: Answer(name, {key: _plain(v[k]) for key, v in decided.items()}) for k, name in enumerate(found)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -128,6 +129,10 @@ class Desk(Protocol):
         """The answers, in the order in which rows were asked for."""
 
 
+Decider = Callable[[FeatureTable, Reals], Mapping[str, Any]]
+"""What follows from the scores u (n,) of rows, by column, each (n,)."""
+
+
 class Role(Protocol):
     """The part of a job that one side does alone. What the two say is in `stages`; a role is never asked in the middle of that.
 
@@ -165,8 +170,8 @@ class Role(Protocol):
     async def scored(self, job: PartyJob, model: Half, table: FeatureTable, u: Reals | None, named: Named | None) -> None:
         """The after-care of rows that were scored; u and named: at the bank."""
 
-    def decide(self, model: Half, table: FeatureTable, u: Reals) -> Mapping[str, Any]:
-        """At the bank: what follows from the scores u of these rows, by column, each (n,)."""
+    def decider(self, model: Half) -> Decider:
+        """At the bank: what decides by this model. Raises JobNotFound or DataError unless its rules can be read."""
 
     def compare(self, plan: PromotePlan, candidate: str, champion: str) -> Challenge | None:
         """The candidate beside the champion. Raises PolicyError for one that is significantly worse."""
@@ -214,9 +219,23 @@ class PartyJob:
         """Counts these rows as scored by `model` for this client. Raises PolicyError for more than it may have in a day."""
         await self.session.compute(lambda: self.enter_rate(rows, model), rows.rows * 64)
 
-    def enter_rate(self, rows: FeatureTable, model: str) -> None:
-        """As `rate`, in the thread that calls."""
-        self.home.rates.charge(self.client, rows, model, self.home.policy)
+    async def begin_rate(self, rows: FeatureTable, model: str) -> asyncio.Future[None]:
+        """As `rate`, but that it may not be on disk yet: it is when what is returned is done."""
+        loop = asyncio.get_running_loop()
+        allowed = loop.create_future()
+
+        def allow() -> None:
+            loop.call_soon_threadsafe(allowed.set_result, None)
+
+        entered = asyncio.ensure_future(asyncio.to_thread(self.enter_rate, rows, model, allow))
+        await asyncio.wait([allowed, entered], return_when=asyncio.FIRST_COMPLETED)
+        if entered.done():
+            await entered
+        return entered
+
+    def enter_rate(self, rows: FeatureTable, model: str, allowed: Callable[[], None] = lambda: None) -> None:
+        """As `rate`, in the thread that calls. allowed: called once it is sure to be allowed, and before it is on disk."""
+        self.home.rates.charge(self.client, rows, model, self.home.policy, allowed)
 
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:

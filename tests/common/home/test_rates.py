@@ -219,3 +219,16 @@ def test_rows_asked_for_one_by_one_are_one_entry_which_counts_from_the_last(desk
         desk.charge(range(60, 101), "m1")
     desk.clock.at = NOON + 60 + DAY
     desk.charge(range(60, 101), "m1")
+
+
+def test_who_is_told_that_a_charge_is_allowed_is_told_before_it_is_on_disk_and_of_no_other(tmp_path: Path) -> None:
+    desk, seen = Desk(tmp_path), list[int]()
+    rates = desk.rates
+
+    def look() -> None:
+        seen.append(sum(usage.rows for usage in desk.rates.usage()))  # as another process sees it by now
+
+    rates.charge(ONE, table(range(60)), "m1", desk.limits, look)
+    with pytest.raises(PolicyError):
+        rates.charge(ONE, table(range(60, 120)), "m1", desk.limits, look)
+    assert seen == [0] and [usage.rows for usage in desk.rates.usage()] == [60]
