@@ -97,7 +97,8 @@ CATALOGUE: dict[Opened, Disclosure] = {
         Disclosure(
             Opened.TREE_SPLITS,
             _BOTH,
-            "which side each level of each tree splits by, and to that side by which of its own thresholds",
+            "which side each level of each tree splits by, and to that side by which of its own thresholds;"
+            " of columns declared monotone the direction",
             "each side tells its own rows apart by them",
         ),
         Disclosure(

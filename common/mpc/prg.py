@@ -66,6 +66,9 @@ class Purpose(Enum):
     TREE_LEAF_MOMENTS = 79
     TREE_CHOICE = 80
     TREE_PADS = 81
+    TREE_ORDER_MASK = 82
+    TREE_ORDER_BITS = 83
+    TREE_ORDER_DEALT = 84
     # of several banks
     SUM = 90
     SUM_OUT = 91

@@ -72,6 +72,8 @@ class Kind(Enum):
     MASKED_DIGITS = "masked_digits"
     MASKED_SIGNS = "masked_signs"
     MASKED_RANKS = "masked_ranks"
+    MASKED_ORDER = "masked_order"
+    SPLIT_DIRECTIONS = "split_directions"
     ASKED = "asked"
     RESUME = "resume"
     # of several banks
@@ -117,6 +119,7 @@ OPENS: dict[Kind, Opened] = {
     Kind.BIN_COUNTS: Opened.BIN_COUNTS,
     Kind.REGISTRY: Opened.COUNTS,
     Kind.SPLIT_TESTS: Opened.TREE_SPLITS,
+    Kind.SPLIT_DIRECTIONS: Opened.TREE_SPLITS,
     Kind.ASKED: Opened.MATCHED_IDS,
     Kind.RESUME: Opened.COUNTS,
     Kind.POOLED_SHARE: Opened.POOLED_MOMENTS,

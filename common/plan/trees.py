@@ -49,6 +49,11 @@ class Trees(Section):
         description="Trees grown side by side from the same gradients: as many times fewer messages one after another, for slow"
         " lines; with 4, a rate of 0.15 suits.",
     )
+    monotone: bool = Field(
+        default=False,
+        description="Leaves are put in order where an owner declared its column monotone: the other side learns of each level"
+        " in which direction, and a tree takes 2 depth + 1 messages more.",
+    )
     seed: int = Field(default=0, ge=0, lt=2**31, description="Of the draw of candidates.")
 
     @property

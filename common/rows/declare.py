@@ -54,6 +54,11 @@ class ColumnConfig(StrictModel):
         default="none",
         description="signed_log maps x to sign(x) * log(1 + |x|); auto does so for a heavy-tailed numeric column only.",
     )
+    monotone: Literal["increasing", "decreasing"] | None = Field(
+        default=None,
+        description="In which direction the risk may go with a numeric column; boosted trees of a plan with"
+        " monotone = true keep it for all values that are there.",
+    )
     reason: str | None = Field(
         default=None,
         description="What to tell an applicant against whom this column speaks; columns of one text count as one."
@@ -75,6 +80,8 @@ class ColumnConfig(StrictModel):
             raise ValueError("min and max are for numeric columns")
         if self.kind == "categorical" and self.transform == "signed_log":
             raise ValueError("transform is for numeric columns")
+        if self.kind == "categorical" and self.monotone is not None:
+            raise ValueError("monotone is for numeric columns")
         if self.kind == "numeric" and self.categories is not None:
             raise ValueError("categories are for categorical columns")
         if self.reason is not None and not is_reason(self.reason):

@@ -66,7 +66,7 @@ async def find_champion(session: Session, registry: Registry, models: ModelStore
 
 
 def _check_columns(champion: Half, columns: Columns) -> None:
-    """Raises PlanError unless the champion's columns are among these, read in the same way; texts of reasons may differ."""
+    """Raises PlanError unless the champion's columns are among these, read in the same way; their reasons may differ."""
     differ = [name for name, column in champion.source.items() if name not in columns or _read(column) != _read(columns[name])]
     if differ:
         raise PlanError(
@@ -77,7 +77,7 @@ def _check_columns(champion: Half, columns: Columns) -> None:
 
 
 def _read(column: ColumnConfig) -> dict[str, object]:
-    return column.model_dump(exclude={"reason"})
+    return column.model_dump(exclude={"reason", "monotone"})
 
 
 def digest_words(digest: bytes) -> Array:

@@ -32,7 +32,7 @@ async def _tree(problem: Problem, forest: Forest, real: int) -> dict[str, Any]:
     trio.dealer = Dealer(dict(trio.to_party), iter(DEALT.values()).__next__, nonces=NONCES)
     found = await grow(trio, problem, forest, real)
     return {
-        "forest": {name: value for name, value in asdict(forest).items() if name not in ("thresholds", "abreast")},
+        "forest": {name: value for name, value in asdict(forest).items() if name not in ("thresholds", "abreast", "monotone")},
         "real": real,
         "link": list(fourier_coefficients(PERIOD, TERMS)),
         "gain": list(gain_inverse(forest.ridge)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from common.learn.trees.forest import Forest, Shape
-from common.learn.trees.masks import dealt_arrays
+from common.learn.trees.masks import ORDER_BITS, dealt_arrays
 from common.mpc.cost import Cost
 from common.mpc.largest.masks import BITS, pair_count
 from common.mpc.narrow import packed_size, word_count
@@ -29,6 +29,9 @@ def tree_sent(party: Party, forest: Forest, tree: int, own_levels: float, offers
             found += packed_size((1 << level) * rows)
         found += packed_size((2 << level) * (looked_at + 1))
         found += 4 * looked_at + BITS * -(-pair_count(looked_at) // 8) + 4 * other
+    if forest.monotone:
+        pairs = forest.shape.leaves // 2
+        found += depth * (1 + 2 * pairs + ORDER_BITS * -(-pairs // 8))
     found += packed_size(2 * forest.shape.leaves) + depth * -(-rows // 8)
     return found + own_levels * packed_size(rows) + offers * 2 * rows
 
@@ -49,9 +52,10 @@ def training(party: Party, forest: Forest) -> Cost:
     return Cost(round(sent[party]), round(sent[party.other]), dealt)
 
 
-def rounds(shape: Shape, abreast: int = 1) -> int:
+def rounds(shape: Shape, abreast: int = 1, monotone: bool = False) -> int:
     """Messages one after another, once thresholds are shared. abreast: trees side by side."""
-    return -(-shape.trees // abreast) * (ROUNDS_OF_LEVEL * shape.depth + ROUNDS_OF_TREE)
+    order = 2 * shape.depth + 1 if monotone else 0
+    return -(-shape.trees // abreast) * (ROUNDS_OF_LEVEL * shape.depth + ROUNDS_OF_TREE + order)
 
 
 def scoring(party: Party, rows: int, shape: Shape, owned: list[int] | None = None) -> Cost:

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from common.errors import PeerProtocolError
 from common.learn.trees.forest import Forest, Shape, children
-from common.learn.trees.masks import CHOICE, LEAVES, LINK, MOMENTS, MOVE, ChoiceMasks, Labels, TreeMasks
+from common.learn.trees.masks import CHOICE, LEAVES, LINK, MOMENTS, MOVE, ORDER, ChoiceMasks, Labels, TreeMasks
+from common.learn.trees.order import OrderMasks, as_dealt, deal_order
 from common.learn.trees.waves import GAIN_TABLE, GAIN_TERMS, LEAF_TABLE, LEAF_TERMS, both_sides, link_tables, moments
 from common.mpc.dealer import Dealt, Prgs
 from common.mpc.largest.dealer import deal_largest
@@ -126,6 +127,8 @@ class Growing:
     def _end(self, tree: int) -> Iterator[Dealt]:
         forest, depth = self._forest, self._forest.shape.depth
         yield self._leaves(tree, forest.to(tree, depth))
+        if forest.monotone:
+            yield self._order(tree, forest.to(tree, depth))
         label = self._labels.of(tree, depth, CHOICE)
         yield [(p, label, as_words(dealt)) for p, dealt in deal_choice(self._prg, tree, forest.rows, forest.shape).items()]
 
@@ -153,6 +156,14 @@ class Growing:
             moved = moved.sum(2, dtype=np.uint32)
         dealt = (moved - self._masks[to.other].move(tree, level)) & MASK
         return to, self._labels.of(tree, level, MOVE), as_words(pack(dealt))
+
+    def _order(self, tree: int, to: Party) -> Dealt:
+        """For all levels: which of them are to be in order, the dealer does not know."""
+        levels = range(self._forest.shape.depth)
+        masks = {p: [OrderMasks(self._prg[p], self._forest, tree, level) for level in levels] for p in Party}
+        pairs = zip(masks[Party.GRID], masks[Party.BANK], masks[to.other], strict=True)
+        dealt = as_dealt([deal_order((grid, bank), other.dealt()) for grid, bank, other in pairs])
+        return [(to, self._labels.of(tree, self._forest.shape.depth, ORDER), dealt)]
 
     def _leaves(self, tree: int, to: Party) -> Dealt:
         a = (self._masks[Party.GRID].leaves(tree) + self._masks[Party.BANK].leaves(tree)) & MASK

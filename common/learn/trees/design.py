@@ -15,6 +15,7 @@ from common.features.column import MISSING_LEVEL
 from common.features.fit import FittedPreparation
 from common.features.options import Preparation
 from common.learn.learner import Matched
+from common.learn.trees.order import DECREASING, INCREASING, NONE, Directions
 from common.mpc.fixedpoint import Reals
 from common.mpc.narrow import Bytes
 from common.party import Party
@@ -88,6 +89,7 @@ def prepare(section: Trees, rows: Matched, options: Preparation) -> tuple[Prepar
             f"boosted trees cut columns by themselves: preparation.coding = {options.coding!r} is not for them",
             remedy="Leave `coding` out, or use 'woe' to order categories by weight of evidence.",
         )
+    _check_monotone(section, rows.columns, options)
     train = np.arange(rows.table.rows) < rows.train_rows
     warnings: list[str] = []
     if options.coding == "woe":
@@ -97,6 +99,35 @@ def prepare(section: Trees, rows: Matched, options: Preparation) -> tuple[Prepar
     if not found:
         raise DataError(_LEFT_OUT, public=_LEFT_OUT, remedy="Declare other columns, or bring more rows.")
     return Prepared(FittedPreparation(fitted=tuple(found)), rows.table, rows.party), warnings
+
+
+def _check_monotone(section: Trees, columns: Mapping[str, ColumnConfig], options: Preparation) -> None:
+    declared = [name for name, column in columns.items() if column.monotone is not None]
+    if not declared:
+        return
+    if not section.monotone:
+        raise PlanError(
+            f"column {declared[0]!r} is declared monotone, and the plan's trees do not keep to that",
+            public="columns of this side are declared monotone, and the plan's trees do not keep to that",
+            remedy="Write monotone = true in [model] of the plan, or have their owner take `monotone` out of its dataset.",
+        )
+    if options.coding == "woe":
+        raise PlanError(
+            f"column {declared[0]!r} is declared monotone, and coding = 'woe' orders its bins by weight of evidence",
+            public="columns of this side are declared monotone, and coding = 'woe' orders bins by weight of evidence",
+            remedy="Leave `coding` out of [preparation].",
+        )
+
+
+def directions(fitted: FittedPreparation, columns: Mapping[str, ColumnConfig]) -> Directions:
+    """Of each threshold in which direction its column is declared to go, (thresholds,); that of missing values in none."""
+    found = np.full(len(fitted.fitted), NONE, np.uint8)
+    for k, threshold in enumerate(fitted.fitted):
+        assert isinstance(threshold, BinnedColumn)  # noqa: S101
+        declared = columns[threshold.source].monotone
+        if declared is not None and any(threshold.values[:-1]):
+            found[k] = INCREASING if declared == "increasing" else DECREASING
+    return found
 
 
 def _cut(

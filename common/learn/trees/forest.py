@@ -53,6 +53,7 @@ class Forest:
     leaf_ridge: float
     seed: int = 0
     abreast: int = 1  # trees grown side by side, from the same gradients
+    monotone: bool = False  # whether leaves are put in order where an owner declared its column monotone
 
     def count(self, party: Party) -> int:
         return self.thresholds[party.index]

@@ -13,6 +13,7 @@ from common.learn.diary import Diary
 from common.learn.trees import course
 from common.learn.trees.forest import Forest
 from common.learn.trees.masks import LINK, Labels, Short, TreeMasks, dealt_arrays, link_words
+from common.learn.trees.order import Directions
 from common.learn.trees.tree import Thresholds, Tree, TreeGrower, Vectors, remask
 from common.learn.trees.waves import PADDED, TERMS, Half, link_tables
 from common.mpc.correlations.source import Source
@@ -55,15 +56,24 @@ class Grower:
 
     below: (thresholds, rows) uint8, 1 where a row lies at or below a threshold, or misses the value. label: at the bank,
     (rows,) of 0 and 1. start: this party's share of u before the first tree, in steps of 2^-11. real: rows that come first
-    and are data.
+    and are data. directions: of each threshold, in which one u is to go with its column; default: none.
     """
 
     def __init__(
-        self, session: Session, source: Source, forest: Forest, below: Bytes, label: Flags | None, start: int, real: int
+        self,
+        session: Session,
+        source: Source,
+        forest: Forest,
+        below: Bytes,
+        label: Flags | None,
+        start: int,
+        real: int,
+        directions: Directions | None = None,
     ) -> None:
         self._session, self._source, self._forest, self._below, self._label = session, source, forest, below, label
         self._masks, self._labels, self._real = TreeMasks(source.prg, forest), Labels(forest), real
         self._party = session.party
+        self._directions = np.zeros(len(below), np.uint8) if directions is None else directions
         self._u: Short = np.full(forest.rows, start & 0xFFFF, np.uint16)
         self._theirs = np.empty((0, forest.rows), np.int32)
         self._coming = _Arrivals(source, forest)
@@ -77,7 +87,7 @@ class Grower:
             found, self._u = before.trees, before.u
             await self._coming.skip([group for group in forest.groups() if group.start < len(found)])
         await self._share_thresholds()
-        thresholds = Thresholds(self._below, self._theirs)
+        thresholds = Thresholds(self._below, self._theirs, self._directions)
         for group in forest.groups():
             if group.start < len(found):
                 continue

@@ -13,12 +13,13 @@ from common.learn.diary import Diary, Forgetful
 from common.learn.learner import Ahead, Basis, Half, Matched, Packed, Size, Telling
 from common.learn.trees import cost, course
 from common.learn.trees.deal import BLOCK_ROWS, TreeScoreDemand, TreesDemand
-from common.learn.trees.design import Prepared, below, prepare
+from common.learn.trees.design import Prepared, below, directions, prepare
 from common.learn.trees.forest import U_SCALE, Forest, Shape
 from common.learn.trees.grow import Grower
 from common.learn.trees.half import LEARNER, TreesHalf, pack, parse
 from common.learn.trees.make import make_forest, sampled
 from common.learn.trees.masks import dealt_arrays
+from common.learn.trees.order import Directions
 from common.learn.trees.price import label_bits
 from common.learn.trees.score import open_scores
 from common.learn.trees.tree import Tree
@@ -89,7 +90,8 @@ class TreesTask:
         if self.rows.table.label is not None:
             label = np.zeros(forest.rows, np.bool_)
             label[: len(places)] = self.rows.table.label[: self.rows.train_rows][places] > 0
-        grown = await Grower(session, source, forest, matrix, label, self._start, len(places)).grow(diary)
+        grower = Grower(session, source, forest, matrix, label, self._start, len(places), self._directions(forest))
+        grown = await grower.grow(diary)
         return TreesTrained(self.prepared, grown, self._start)
 
     @property
@@ -100,6 +102,11 @@ class TreesTask:
         rate = float(self.rows.table.label[: self.rows.train_rows].mean())
         start: int = round(float(np.log(rate / (1.0 - rate))) * 2**U_SCALE)
         return start
+
+    def _directions(self, forest: Forest) -> Directions:
+        """Of each threshold, those to spare too."""
+        own = directions(self.prepared.fitted, self.rows.columns)
+        return own[np.arange(forest.count(self.prepared.party)) % len(own)]
 
     def _below(self, forest: Forest, places: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Own thresholds' rows, (thresholds, rows): to spare are zeros after the rows, and the first thresholds once more."""
@@ -130,7 +137,7 @@ class TreeLearner:
         return section.trees
 
     def rounds(self, section: Trees, rows: int) -> int:
-        return cost.rounds(Shape(section.trees, section.depth), section.abreast)
+        return cost.rounds(Shape(section.trees, section.depth), section.abreast, section.monotone)
 
     def passes(self, section: Trees, rows: int) -> float:
         return float(self.steps(section, rows) * rows)

@@ -42,6 +42,7 @@ def make_forest(section: Trees, size: Sizes) -> Forest:
         leaf_ridge=section.leaf_ridge,
         seed=section.seed,
         abreast=section.abreast,
+        monotone=section.monotone,
     )
 
 

@@ -132,6 +132,19 @@ def moved_words(forest: Forest, level: int) -> int:
     return word_count(packed_size(values if level == forest.shape.depth - 1 else values * forest.rows))
 
 
+ORDER_BITS, ORDER_FACTORS, ORDER_MONOMIALS, ORDER_TABLE = 3, 4, 7, 32
+
+
+def order_bytes(forest: Forest) -> int:
+    """Bytes dealt for putting one level of a tree in order: three tables and 28 words of 16 bits for each pair of leaves."""
+    return forest.shape.leaves // 2 * (ORDER_BITS * ORDER_TABLE + 2 * ORDER_FACTORS * ORDER_MONOMIALS)
+
+
+def order_words(forest: Forest) -> int:
+    """Words dealt for all levels of a tree, to one party."""
+    return word_count(forest.shape.depth * order_bytes(forest))
+
+
 STEPS = 8  # numbers of dealt arrays within a level
 
 
@@ -145,7 +158,7 @@ class Labels:
         return Round(Kind.DEALT_TREES, self.forest.number(tree, level) * STEPS + step)
 
 
-LINK, MOMENTS, MOVE, LEAVES, CHOICE = range(5)
+LINK, MOMENTS, MOVE, LEAVES, CHOICE, ORDER = range(6)
 
 
 def dealt_arrays(
@@ -167,4 +180,6 @@ def dealt_arrays(
         for tree in group:
             if forest.to(tree, depth) is party:
                 yield labels.of(tree, depth, LEAVES), (int(np.prod(leaf_shape(forest))),)
+                if forest.monotone:
+                    yield labels.of(tree, depth, ORDER), (order_words(forest),)
             yield labels.of(tree, depth, CHOICE), (word_count(2 * forest.rows),)

@@ -9,6 +9,10 @@ from common.party import Party
 
 
 def label_bits(forest: Forest) -> float:
-    """At each level the grid hears which of its own candidates of the tree won, or that none did: log2 of as many outcomes."""
-    each = (math.log2(1 + len(forest.drawn(tree)[Party.GRID])) for tree in range(forest.shape.trees))
+    """At each level the grid hears which of its own candidates of the tree won, or that none did: log2 of as many outcomes.
+
+    With monotone columns also in which direction, or in none, the bank's column is to go.
+    """
+    others = 3 if forest.monotone else 1
+    each = (math.log2(others + len(forest.drawn(tree)[Party.GRID])) for tree in range(forest.shape.trees))
     return forest.shape.depth * sum(each)

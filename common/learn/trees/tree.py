@@ -21,6 +21,7 @@ from common.learn.trees.masks import (
     LEAVES,
     MOMENTS,
     MOVE,
+    ORDER,
     ChoiceMasks,
     Labels,
     Short,
@@ -28,7 +29,9 @@ from common.learn.trees.masks import (
     gain_shape,
     leaf_shape,
     moved_words,
+    order_words,
 )
+from common.learn.trees.order import NONE, Directions, OrderMasks, agreed, level_shares, put_in_order
 from common.learn.trees.waves import LEAF_FACTOR, LEAF_TABLE, LIFT, gain_inverse, gain_share, leaf_inverse, leaf_share
 from common.mpc.correlations.source import Source
 from common.mpc.fixedpoint import Words
@@ -73,10 +76,14 @@ class _Level:
 
 @dataclass(frozen=True, repr=False)
 class Thresholds:
-    """own: (thresholds, rows) uint8, 1 where a row lies at or below. theirs: the other's, less its masks, int32."""
+    """own: (thresholds, rows) uint8, 1 where a row lies at or below. theirs: the other's, less its masks, int32.
+
+    directions: of each own threshold, in which one the leaves are to be in order.
+    """
 
     own: Bytes
     theirs: npt.NDArray[np.int32]
+    directions: Directions
 
 
 class TreeGrower:
@@ -105,8 +112,11 @@ class TreeGrower:
             if mine:
                 path |= np.uint8(1 << (depth - 1 - level)) * (1 - self._thresholds.own[splits[-1]])
             vectors = await self._move(level, mine, branch, vectors, state)
+        owned = np.array(splits) >= 0
         table = await self._leaves(state)
-        levels = Levels.of(np.array(splits) >= 0)
+        if forest.monotone:
+            table = await self._ordered(table, splits, owned)
+        levels = Levels.of(owned)
         return Tree(tuple(splits), table), await self._choose(levels, table, path)
 
     def _work(self, level: int) -> int:
@@ -202,6 +212,19 @@ class TreeGrower:
         value = leaf_share((mine + theirs) & MASK, shares, leaf_inverse(forest.leaf_ridge), scale)
         share = (value >> np.uint64(LEAF_TABLE + LEAF_FACTOR)).astype(np.uint16)
         return share + np.uint16(self._party is Party.BANK)  # two shares rounded down are one step low on average
+
+    async def _ordered(self, table: Short, splits: list[int], owned: npt.NDArray[np.bool_]) -> Short:
+        """The leaves in order of the columns that their owners declared monotone."""
+        forest, prg, depth = self._forest, self._source.prg, self._forest.shape.depth
+        own = np.where(owned, self._thresholds.directions[np.array(splits)], NONE).astype(np.uint8)
+        directions = await agreed(self._rounds, own, owned)
+        masks = [OrderMasks(prg, forest, self._tree, level) for level in range(depth)]
+        if forest.to(self._tree, depth) is self._party:
+            label = self._labels.of(self._tree, depth, ORDER)
+            dealt = level_shares(await self._source.fetch(label.kind, label.number, (order_words(forest),)), forest)
+        else:
+            dealt = [mask.dealt() for mask in masks]
+        return await put_in_order(self._rounds, masks, dealt, table, directions)
 
     async def _choose(self, levels: Levels, table: Short, path: Bytes) -> Short:
         """A share of each row's leaf, (rows,)."""

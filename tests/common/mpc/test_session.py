@@ -76,6 +76,7 @@ def test_the_list_of_masked_kinds() -> None:
         Kind.MASKED_BRANCH,
         Kind.MASKED_CHOICE,
         Kind.MASKED_LEAVES,
+        Kind.MASKED_ORDER,
     }
     assert set(MASKED) == dealt | hidden | counted | network | compared | grown | several | {
         Kind.DEALT_TREES,

@@ -51,7 +51,12 @@ def make_problem(rows: int = 3000, grid: int = 4, bank: int = 3, cuts: int = 7, 
 
 
 async def grow(
-    trio: Trio, problem: Problem, forest: Forest, real: int | None = None, diaries: dict[Party, Any] | None = None
+    trio: Trio,
+    problem: Problem,
+    forest: Forest,
+    real: int | None = None,
+    diaries: dict[Party, Any] | None = None,
+    directions: dict[Party, npt.NDArray[np.uint8]] | None = None,
 ) -> dict[Party, list[Tree]]:
     """The forest at both parties."""
 
@@ -61,7 +66,9 @@ async def grow(
         label, start = (problem.label.astype(bool), start_of(problem.label)) if bank else (None, 0)
         below = problem.below[session.party]
         diary = None if diaries is None else diaries[session.party]
-        return await Grower(session, source, forest, below, label, start, real or forest.rows).grow(diary or Forgetful())
+        own = None if directions is None else directions[session.party]
+        grower = Grower(session, source, forest, below, label, start, real or forest.rows, own)
+        return await grower.grow(diary or Forgetful())
 
     async def deal(dealer: Dealer) -> None:
         await dealer.deal(Growing(dealer._prg, forest).deal())

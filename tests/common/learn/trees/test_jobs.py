@@ -21,6 +21,7 @@ from common.mpc.session import Kind
 from common.party import Party
 from common.plan.predeal import PredealPlan
 from common.plan.trees import Trees
+from common.rows.table import FeatureTable, Ids
 from tests.common.stages.companies import Companies, frames
 from tests.common.stages.test_ahead import deal
 from tests.common.stages.test_course import Breaking, broken, charged, sent
@@ -131,6 +132,63 @@ async def test_labels_that_trees_would_tell_of_have_their_price(tmp_path: Path) 
     with pytest.raises(PolicyError, match="bits"):
         await at.run("job-1", at.plan(model=TREES))
     assert not at.models(Party.GRID).has("job-1")
+
+
+MONOTONE = {Party.GRID: {"peak": "increasing", "late": "increasing"}, Party.BANK: {"debt": "decreasing"}}
+
+
+def declared(at: Companies) -> None:
+    """Columns with a direction: those of late and debt are against what the data say."""
+    for party, columns in MONOTONE.items():
+        names = ("kwh", "peak", "late") if party is Party.GRID else ("income", "debt")
+        at.columns[party] = {name: {"kind": "numeric", "monotone": columns.get(name)} for name in names}
+
+
+async def test_risk_goes_as_owners_declared_it_for_every_value_that_is_there(tmp_path: Path) -> None:
+    at = companies(tmp_path)
+    declared(at)
+    trained = await at.run("job-1", at.plan(model={**TREES, "monotone": True}))
+    measured = trained[Party.BANK].evaluation
+    assert measured is not None and measured.joint.auc > 0.6
+    halves: dict[Party, Any] = {party: at.models(party).load("job-1") for party in Party}
+    leaves = (halves[Party.GRID].leaves + halves[Party.BANK].leaves).view(np.int16)
+    rng, rows, moved = np.random.default_rng(0), 300, set()
+    for party, columns in MONOTONE.items():
+        for name, direction in columns.items():
+            tables = {p: any_rows(halves[p], rng, rows) for p in Party}
+            values = np.sort(tables[party].numeric[name][20:])
+            u = []
+            for value in values[::10]:
+                tables[party].numeric[name][:] = value
+                place = halves[Party.GRID].paths(tables[Party.GRID]) | halves[Party.BANK].paths(tables[Party.BANK])
+                u.append(np.take_along_axis(leaves, place.astype(np.intp), 1).sum(0, dtype=np.int64))
+            change = np.diff(np.array(u), axis=0) * (1 if direction == "increasing" else -1)
+            assert change.min() >= 0 and change.shape[1] == rows
+            moved.add((name, bool(change.max() > 0)))
+    assert ("peak", True) in moved
+
+
+def any_rows(half: TreesHalf, rng: np.random.Generator, rows: int) -> FeatureTable:
+    """Values within and beyond what was trained on, some missing."""
+    numeric = {name: rng.normal(0.0, 2.0, rows) * (30 if name in ("kwh", "income") else 1) for name in half.fitted.sources}
+    for values in numeric.values():
+        values[:20] = np.nan
+    return FeatureTable(Ids.of([str(k) for k in range(rows)]), None, numeric, {}, None, tuple(numeric))
+
+
+@pytest.mark.parametrize(
+    ("model", "preparation", "why"),
+    [({}, {}, "does not|do not keep"), ({"monotone": True}, {"coding": "woe"}, "orders its bins by weight of evidence")],
+    ids=["unasked", "woe"],
+)
+async def test_a_declared_direction_that_would_not_be_kept_is_refused(
+    tmp_path: Path, model: dict[str, Any], preparation: dict[str, Any], why: str
+) -> None:
+    at = companies(tmp_path)
+    declared(at)
+    with pytest.raises(PlanError, match=why) as caught:
+        await at.run("job-1", at.plan(model={**TREES, **model}, preparation={"min_binary": 20, **preparation}))
+    assert "monotone" in str(caught.value) and not [n for n in ("peak", "late", "debt") if n in caught.value.public]
 
 
 async def test_a_coding_that_trees_have_no_use_for_is_refused_by_name(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -51,6 +52,19 @@ def leaves(forest: Forest, place: npt.NDArray[np.int64], g: Reals, h: Reals) -> 
     count = forest.shape.leaves
     sums = [np.bincount(place, part, count) for part in (g, h)]
     return np.asarray(-forest.rate * sums[0] / (sums[1] + forest.leaf_ridge * forest.most_h))
+
+
+def in_order(steps: npt.NDArray[np.int64], directions: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Leaves as whole steps, level by level in order: 1 the left ones of a level never above the right ones, 2 never below."""
+    out, depth = steps.copy(), len(directions)
+    for level, direction in enumerate(directions):
+        for left in (k for k in range(len(out)) if k >> (depth - 1 - level) & 1 == 0):
+            pair = [left, left | 1 << (depth - 1 - level)]
+            below, above = pair if direction != 2 else pair[::-1]
+            if direction and out[below] > out[above]:
+                total = out[below] + out[above]
+                out[below], out[above] = total // 2, total - total // 2
+    return out
 
 
 def start_of(label: Reals) -> int:
