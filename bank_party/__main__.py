@@ -1,4 +1,4 @@
-"""`bank-party`: serve, doctor, budget, allow, score, models, monitor, report, index, verify, export."""
+"""`bank-party`: serve, doctor, budget, allow, score, models, monitor, report, index, verify, prune, backup, restore, export."""
 
 from __future__ import annotations
 

@@ -17,11 +17,13 @@ from bank_party.monitor.history import read_history
 from bank_party.role import BankRole
 from bank_party.settings import BankSettings
 from common.daemon.auditing import audit_command
+from common.daemon.backup import backup_command, restore_command
 from common.daemon.budget import allow_command, budget_command
 from common.daemon.commands import models_command, monitor_command, report_command, verify_command
 from common.daemon.daemon import start
 from common.daemon.index import index_command
 from common.daemon.jobs import jobs_command
+from common.daemon.prune import prune_command
 from common.daemon.seat import Seat
 from common.doctor.cli import doctor_command
 from common.doctor.side import Side
@@ -62,6 +64,9 @@ audit = audit_command(SEAT)
 monitor = monitor_command(SEAT, _history)
 report = report_command(SEAT, _page)
 index = index_command(SEAT, _history)
+prune = prune_command(SEAT)
+backup = backup_command(SEAT)
+restore = restore_command(SEAT)
 verify = verify_command(SEAT, _page)
 
 

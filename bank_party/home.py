@@ -40,6 +40,7 @@ class BankHome(Home):
 
     def knows(self, job: str) -> bool:
         scored = any((self._scores / f"{job}.{kind}").exists() for kind in ("csv", "parquet"))
+        scored = scored or any(job == one for one, *_ in self.history.scored())  # its file may be pruned
         return super().knows(job) or scored or self.told.knows(job)
 
     def discard(self, job: str) -> None:

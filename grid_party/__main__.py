@@ -1,4 +1,4 @@
-"""`grid-party`: serve, doctor, budget, allow, models, monitor, report, index, verify."""
+"""`grid-party`: serve, doctor, budget, allow, models, monitor, report, index, verify, prune, backup, restore."""
 
 from __future__ import annotations
 

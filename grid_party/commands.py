@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.daemon.auditing import audit_command
+from common.daemon.backup import backup_command, restore_command
 from common.daemon.budget import allow_command, budget_command
 from common.daemon.commands import models_command, monitor_command, report_command, verify_command
 from common.daemon.daemon import start
 from common.daemon.index import index_command
 from common.daemon.jobs import jobs_command
+from common.daemon.prune import prune_command
 from common.daemon.seat import Seat
 from common.disk.data_folder import Name
 from common.doctor.cli import doctor_command
@@ -57,5 +59,8 @@ audit = audit_command(SEAT)
 monitor = monitor_command(SEAT, _history)
 report = report_command(SEAT, _page)
 index = index_command(SEAT, _history)
+prune = prune_command(SEAT)
+backup = backup_command(SEAT)
+restore = restore_command(SEAT)
 verify = verify_command(SEAT, _page)
 doctor = doctor_command(load_side, "This party's configuration")

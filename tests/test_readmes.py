@@ -189,9 +189,15 @@ IN_CHINESE = {BackUp.DAILY: "是，每天", BackUp.YES: "是", BackUp.NO: "否",
 def test_the_page_of_the_data_folder_is_as_the_code(title: str) -> None:
     parts = [re.split(r"^## .*$", read(ROOT / "deploy" / name), flags=re.MULTILINE) for name in ("DATA.md", "DATA.zh-CN.md")]
     place, kept = list(BOOKS).index(title) + 1, BOOKS[title]
-    assert rows(parts[0][place])[2:] == [[f"`{k.name}`", k.what, k.writer, k.back_up.value, k.lost] for k in kept]
-    chinese = [(row[0], row[3]) for row in rows(parts[1][place])[2:]]
-    assert chinese == [(f"`{k.name}`", IN_CHINESE[k.back_up]) for k in kept]
+    pruned = (
+        [[f"`--{k.goes.option}`: {k.goes.what}"] if k.goes else ["no"] for k in kept] if title != "Coordinator" else [[]] * 2
+    )
+    wanted = [[f"`{k.name}`", k.what, k.writer, k.back_up.value, k.lost] for k in kept]
+    assert rows(parts[0][place])[2:] == [row + goes for row, goes in zip(wanted, pruned, strict=True)]
+    chinese = rows(parts[1][place])[2:]
+    assert [(row[0], row[3]) for row in chinese] == [(f"`{k.name}`", IN_CHINESE[k.back_up]) for k in kept]
+    for row, k in zip(chinese, kept, strict=True):
+        assert title == "Coordinator" or row[5].startswith(f"`--{k.goes.option}`：" if k.goes else "否")
 
 
 # Who runs the commands of pages
@@ -201,6 +207,7 @@ def test_every_command_of_a_page_is_run_by_a_test() -> None:
     """Typed as it stands by a scenario that reads the page, or by the test that `ELSEWHERE` names."""
     runs = {f"deploy/{role}/README.md": "tests/scenarios/separate/test_follow.py" for role in ("grid", "bank", "coordinator")}
     runs |= dict.fromkeys(TYPED, "tests/scenarios/end_to_end/test_pages.py")
+    runs["deploy/RESTORE.md"] = "tests/scenarios/end_to_end/test_restore.py"
     runs["tests/bench/README.md"] = "tests/scenarios/end_to_end/test_uci_recipes.py"
     for page in PAIRS:
         lines = [line for line in command_lines(read(page)) if not typed_elsewhere(line)]

@@ -86,6 +86,25 @@ class KeptBook:
             self._book = None
 
 
+def copy_book(source: Path, target: Path) -> None:
+    """The book as it is at one moment, what stands in a log beside it included, into a new file; others may write meanwhile."""
+    with _named(target):
+        _make(target)
+        with closing(sqlite3.connect(source, timeout=_PATIENCE)) as book, closing(sqlite3.connect(target)) as copy:
+            copy.execute("pragma synchronous = extra")
+            book.backup(copy)
+            copy.execute("pragma journal_mode = delete")  # the copy needs no log of its own
+
+
+def is_whole(file: Path) -> bool:
+    """Whether SQLite finds nothing wrong with a book; nothing is written."""
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as book:
+            return bool(book.execute("pragma quick_check").fetchone() == ("ok",))
+    except sqlite3.DatabaseError:
+        return False
+
+
 def _make(file: Path) -> None:
     if not file.exists():
         make_folder(file.parent)

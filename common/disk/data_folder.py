@@ -39,8 +39,16 @@ class BackUp(Enum):
 
 
 @dataclass(frozen=True)
+class Goes:
+    """What of a name may be deleted once it is old enough, by `prune --OPTION DAYS`. All else stays: a book only grows."""
+
+    option: str
+    what: str
+
+
+@dataclass(frozen=True)
 class Kept:
-    """One name: what is in it, what writes it, whether it is backed up and why, and what is lost if it is deleted."""
+    """One name: what is in it, what writes it, whether it is backed up and why, what is lost if it is deleted, what may go."""
 
     name: Name
     what: str
@@ -48,6 +56,7 @@ class Kept:
     back_up: BackUp
     why: str
     lost: str
+    goes: Goes | None = None
 
 
 _MODELS = Kept(
@@ -57,6 +66,7 @@ _MODELS = Kept(
     BackUp.YES,
     "this side's half of every model; without it nothing can be scored",
     "the models: train again",
+    Goes("models", "models that are neither the champion nor what a rollback leads to"),
 )
 _REGISTRY = Kept(
     Name.REGISTRY,
@@ -100,7 +110,7 @@ _RATES = Kept(
 )
 _AUDIT = Kept(
     Name.AUDIT,
-    "every offer, decision, opening, promotion and override, chained by hashes",
+    "every offer, decision, opening, promotion, override and pruning, chained by hashes",
     "the daemon; `allow`, `audit accept`",
     BackUp.DAILY,
     "the account of what this side let pass, whose head the other side holds",
@@ -129,6 +139,7 @@ _STOCK = Kept(
     BackUp.NEVER,
     "a stock that comes back could be used twice, and shows data",
     "stocks: deal new ones",
+    Goes("stock", "unused randomness, which counts as used from then on"),
 )
 _UNFINISHED = Kept(
     Name.UNFINISHED,
@@ -148,6 +159,7 @@ _LOG = Kept(
     BackUp.NO,
     "a log, for this side's eyes alone: it may name rows",
     "warnings of the past",
+    Goes("log", "warnings in full"),
 )
 _LEDGER = Kept(
     Name.LEDGER,
@@ -172,6 +184,7 @@ _SCORES = Kept(
     BackUp.YES,
     "the results, which matured outcomes are compared with",
     "the results",
+    Goes("scores", "files of scores, whose months then have no outcomes in `monitor` any more"),
 )
 _JOBS = Kept(Name.JOBS, "every job", "the daemon", BackUp.YES, "the list of jobs, with plans and results", "the list of jobs")
 

@@ -40,6 +40,8 @@ class What(StrEnum):
     OPEN = "open"  # for the first time in a job, before it leaves or is taken
     PROMOTE = "promote"
     OVERRIDE = "override"  # a person's word that something beyond the rules may be
+    RESTORE = "restore"  # a back-up was put in the place of what was there
+    PRUNE = "prune"  # what a person has deleted of what may go
     END = "end"  # with all that was opened: arrays, rows, bits as they were carried
 
 

@@ -180,6 +180,10 @@ class Stocks:
     def discard(self, label: StockLabel) -> None:
         """Spends a stock that the other party does not hold."""
         _log.warning("stock %s is not at the other party: discarded", label.name)
+        self.drop(label)
+
+    def drop(self, label: StockLabel) -> None:
+        """Spends a stock that nobody is to use, whatever state its file is in."""
         try:
             self.spend(label).close()
         except (PolicyError, DataError, OSError):
