@@ -55,7 +55,7 @@ CATALOGUE: dict[Opened, Disclosure] = {
         Disclosure(
             Opened.COUNTS,
             _ALL,
-            "ids, rows, columns and bins of each side; ids and rows matched, rows trained and tested;"
+            "ids, rows, columns and bins of each side, texts of reasons; ids and rows matched, rows trained and tested;"
             " stocks dealt ahead; fingerprints of models; how far an interrupted job is",
             "the dealer must know what to deal",
         ),

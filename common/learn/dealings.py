@@ -12,6 +12,7 @@ from typing import Any
 
 from common.errors import PeerProtocolError
 from common.learn.linear.deal import MOST_COLUMNS, MOST_ROWS, ScoreDemand, TrainingDemand, deal_scores
+from common.learn.linear.deal_reasons import ReasonsDemand, deal_reasons
 from common.learn.linear.deal_several import deal_several
 from common.learn.linear.layout import LineDemand
 from common.learn.linear.steps import deal_training
@@ -42,6 +43,7 @@ TABLE = (
     Dealing("counts", CountsDemand, lambda prg, demand, plan, memory: deal_counts(prg, demand)),
     Dealing("training", TrainingDemand, deal_training),
     Dealing("scores", ScoreDemand, lambda prg, demand, plan, memory: deal_scores(prg, demand)),
+    Dealing("reasons", ReasonsDemand, lambda prg, demand, plan, memory: deal_reasons(prg, demand)),
     Dealing("trees", TreesDemand, deal_trees),
     Dealing("tree_scores", TreeScoreDemand, lambda prg, demand, plan, memory: deal_tree_scores(prg, demand)),
     Dealing("network_training", NetworkDemand, network.deal_training),

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from common.errors import PlanError
 from common.learn.learner import Half, Learner, Packed, Telling
+from common.learn.linear import cost as linear_cost
 from common.learn.linear.half import ClosedModel
 from common.learn.linear.learner import Linear
+from common.learn.linear.reasons import tell_groups
 from common.learn.linear.score import Scores as LinearScores
 from common.learn.network.learner import NetworkLearner
 from common.learn.trees.learner import TreeLearner
 from common.mpc.correlations.asked import Correlations
+from common.mpc.cost import Cost
+from common.mpc.narrow import Bytes
 from common.mpc.session import Session
+from common.party import Party
 from common.plan.linear import Model
 from common.plan.network import Network
 from common.plan.section import Section
@@ -24,6 +30,18 @@ TABLE: dict[type[Section], Learner[Any]] = {Model: Linear(), Trees: TreeLearner(
 
 ON_REQUEST: dict[str, Callable[..., Awaitable[LinearScores]]] = {Linear.name: LinearScores.begin}
 """Learners whose models score rows one after another, within one session."""
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """How both tell the bank which of the grid's columns raise a score, of models that nobody holds; and its bytes."""
+
+    tell: Callable[..., Awaitable[Bytes | None]]
+    cost: Callable[[Party, int, int, int, int], Cost]
+
+
+REASONS: dict[str, Reasons] = {Linear.name: Reasons(tell_groups, linear_cost.reasons)}
+"""Learners of whose models they can."""
 
 
 def learner_of(section: Section) -> Learner[Any]:

@@ -10,7 +10,7 @@ from common.errors import PlanError
 from common.features.binning import halvings
 from common.home.stocks import MOST, predealt
 from common.learn.learner import Size
-from common.learn.learners import learner_of
+from common.learn.learners import REASONS, learner_of
 from common.mpc import cost
 from common.mpc.cost import SEEDS, SIZES, Cost
 from common.mpc.counting.masks import CountsDemand
@@ -26,6 +26,7 @@ from common.stages.reasons import TEXT_BYTES, TEXTS
 
 _STOCK = 16 * (MOST + 2)  # the list of stocks held, the one chosen, the one spent
 _DEFAULT: Section = TrainPlan.model_fields["model"].default
+_TEXTS = 8  # that the grid's columns have, about
 _DEALT = 32  # a stock's label, once all of it is on disk and once it has its name
 
 
@@ -201,13 +202,22 @@ def _scoring(plan: ScorePlan, sizes: Sizes, section: Section, speed: Speed = Spe
         if ahead:
             told = Cost(told.peer_sent + _STOCK, told.peer_received + _STOCK)
         if plan.grid_reasons:
-            named = TEXTS * TEXT_BYTES + plan.grid_reasons * size.rows
-            told += Cost(named) if party is Party.GRID else Cost(0, named)
+            told += _reasons(party, plan.grid_reasons, section, size)
         costs[party] = _begun(plan, sizes, party) + told
     rounds = _begun_rounds(plan, sizes) + learner.score_rounds(section, size.rows)
-    rounds += (3 if ahead else 0) + (2 if plan.grid_reasons else 0)
+    shared = plan.grid_reasons > 0 and section.closed
+    rounds += (3 if ahead else 0) + (2 if plan.grid_reasons else 0) + (4 + 6 * _blocks(12 * size.rows) if shared else 0)
     work = speed.scored * size.rows * (size.grid_columns + size.bank_columns) + speed.row * size.rows
     return Estimate(_lines(costs), rounds, _begun_seconds(plan, sizes, speed) + work, size.rows, 0)
+
+
+def _reasons(party: Party, most: int, section: Section, size: Size) -> Cost:
+    """Their texts, and codes: from weights the grid holds, else from shares, as if its columns had eight texts."""
+    page = Cost(TEXTS * TEXT_BYTES) if party is Party.GRID else Cost(0, TEXTS * TEXT_BYTES)
+    told = REASONS.get(learner_of(section).name)
+    if section.closed and told is not None:
+        return page + told.cost(party, size.rows, size.grid_columns, _TEXTS, most)
+    return page + (Cost(most * size.rows) if party is Party.GRID else Cost(0, most * size.rows))
 
 
 def _predealing(plan: PredealPlan, speed: Speed = Speed()) -> Estimate:

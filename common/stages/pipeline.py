@@ -122,7 +122,7 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
     """Load, align, score; the bank decides and writes it down."""
     with job.stage(Stage.LOAD):
         model = line_of(job.home.models.load(await resolve(job.session, job.home.registry, plan.model)), job.bank)
-        check_reasons(plan.grid_reasons, model)
+        check_reasons(plan.grid_reasons, model, dealt=not job.direct)
         job.role.before_scoring(model)
         loaded = await load(job, require_label=False, columns=model.source)
         if not plan.on_request:
@@ -142,7 +142,8 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
             return
         named = None
         if plan.grid_reasons:
-            named = await open_reasons(job.session, model, table, job.role.reasons(job, model), plan.grid_reasons)
+            texts = job.role.reasons(job, model)
+            named = await open_reasons(job.session, job.correlations, model, table, texts, plan.grid_reasons)
         await job.role.scored(job, model, table, u, named)
     with job.stage(Stage.WATCH):
         home, folder = job.home, job.home.models.folder(model.job)

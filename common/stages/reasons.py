@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,9 @@ import numpy.typing as npt
 from common.errors import ConfigError, LocalProtocolError, PeerProtocolError, PlanError
 from common.features.contributions import contributions, grouped, strongest
 from common.learn.learner import Half
+from common.learn.learners import REASONS
+from common.learn.linear.reasons import check_groups
+from common.mpc.correlations.asked import Correlations
 from common.mpc.session import Kind, Session
 from common.party import Party
 from common.rows.dataset import is_reason
@@ -36,42 +39,73 @@ class Texts:
     threshold: float
 
 
-def check_reasons(asked: int, model: Half) -> None:
-    """The grid ranks its columns by their weights. Raises PlanError for a plan that asks it to of a model nobody holds."""
-    if asked and model.coefficients is None:
+def check_reasons(asked: int, model: Half, *, dealt: bool = True) -> None:
+    """The grid ranks its columns by their weights, or both rank contributions on shares, which takes what is dealt meanwhile.
+
+    Raises PlanError for a plan that asks for it of a model that neither is possible of. dealt: whether somebody deals.
+    """
+    if not asked or model.coefficients is not None:
+        return
+    if model.learner not in REASONS:
         raise PlanError(
-            f"the plan asks for reasons of the grid, and nobody holds the weights of model {model.job}",
-            remedy="Ask for grid_reasons = 0, or train with reveal = 'owners' where both policies allow it.",
+            f"the plan asks for reasons of the grid, which a model of kind {model.learner} does not give",
+            remedy="Ask for grid_reasons = 0, or train a linear model.",
+        )
+    if not dealt:
+        raise PlanError(
+            f"the plan asks for reasons of the grid, and nobody holds model {model.job}: that takes a coordinator that deals",
+            remedy="Ask for grid_reasons = 0, or submit the plan to the coordinator.",
         )
 
 
-async def open_reasons(session: Session, model: Half, table: FeatureTable, texts: Texts, most: int) -> Named | None:
-    """Two messages from the grid: the texts, 64 x 240 bytes whatever they are; a code a row and reason. None at the grid.
+async def open_reasons(
+    session: Session, correlations: Correlations, model: Half, table: FeatureTable, texts: Texts, most: int
+) -> Named | None:
+    """The texts, 64 x 240 bytes whatever they are, and of each row the codes of up to `most` of them. None at the grid.
 
-    A contribution is weight times prepared value, whose mean over training rows is 0. Raises LocalProtocolError for a
-    closed model.
+    A contribution is weight times prepared value, whose mean over training rows is 0. Of a model that nobody holds the grid
+    learns nothing, and contributions are told apart by 2^-8 log-odds. Raises LocalProtocolError for a model without either.
     """
-    weights = model.coefficients
-    if weights is None:
+    shared = None if model.coefficients is not None else REASONS.get(model.learner)
+    if model.coefficients is None and shared is None:
         raise LocalProtocolError(f"a {type(model).__name__} has no weights to rank columns by")
+    groups, named = grouped([column.source for column in model.fitted.fitted], texts.of)
     if session.party is Party.GRID:
-        columns = model.fitted.fitted
-        groups, named = grouped([column.source for column in columns], texts.of)
         page = to_page(named)
-
-        def choose() -> Bytes:
-            parts = contributions(model.fitted.transform(table), weights, np.zeros(len(columns)), groups, len(named))
-            return strongest(parts, most, texts.threshold).astype(np.uint8)
-
-        codes = await session.compute(choose, table.rows * len(columns))
+        if shared is not None:
+            check_groups(session, len(named))
         await session.send(Kind.GRID_REASONS, page)
-        await session.send(Kind.GRID_REASONS, codes)
+    else:
+        named = from_page(await session.receive(Kind.GRID_REASONS, np.uint8, (TEXTS, TEXT_BYTES)))
+    if shared is None:
+        codes = await _told_by_the_grid(session, model, table, groups, len(named), texts.threshold, most)
+    elif named:
+        check_groups(session, len(named))
+        codes = await shared.tell(session, correlations, model, table, groups, len(named), texts.threshold, most)
+    else:
+        codes = np.zeros((table.rows, most), np.uint8)
+    if session.party is Party.GRID or codes is None:
         return None
-    known = from_page(await session.receive(Kind.GRID_REASONS, np.uint8, (TEXTS, TEXT_BYTES)))
-    codes = await session.receive(Kind.GRID_REASONS, np.uint8, (table.rows, most))
-    if codes.size and int(codes.max()) > len(known):
-        raise PeerProtocolError("the grid sent a reason of no text", expected=f"at most {len(known)}", got=int(codes.max()))
-    return Named(codes, known)
+    if codes.size and int(codes.max()) > len(named):
+        raise PeerProtocolError("the grid sent a reason of no text", expected=f"at most {len(named)}", got=int(codes.max()))
+    return Named(codes, named)
+
+
+async def _told_by_the_grid(
+    session: Session, model: Half, table: FeatureTable, groups: Sequence[int | None], count: int, threshold: float, most: int
+) -> Bytes | None:
+    """Codes (n, most) by weights that the grid holds, at the bank."""
+    if session.party is Party.BANK:
+        return await session.receive(Kind.GRID_REASONS, np.uint8, (table.rows, most))
+    weights = model.coefficients
+    assert weights is not None  # noqa: S101
+
+    def choose() -> Bytes:
+        parts = contributions(model.fitted.transform(table), weights, np.zeros(len(weights)), groups, count)
+        return strongest(parts, most, threshold).astype(np.uint8)
+
+    await session.send(Kind.GRID_REASONS, await session.compute(choose, table.rows * len(weights)))
+    return None
 
 
 def to_page(texts: tuple[str, ...]) -> Bytes:

@@ -293,7 +293,7 @@ class Interval(_message.Message):
     def __init__(self, difference: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., p_value: _Optional[float] = ...) -> None: ...
 
 class Demand(_message.Message):
-    __slots__ = ("join", "periods", "training", "consumed", "counts", "scores", "trees", "tree_scores", "network_training", "network_scores", "sums", "several")
+    __slots__ = ("join", "periods", "training", "consumed", "counts", "scores", "trees", "tree_scores", "network_training", "network_scores", "reasons", "sums", "several")
     JOIN_FIELD_NUMBER: _ClassVar[int]
     PERIODS_FIELD_NUMBER: _ClassVar[int]
     TRAINING_FIELD_NUMBER: _ClassVar[int]
@@ -304,6 +304,7 @@ class Demand(_message.Message):
     TREE_SCORES_FIELD_NUMBER: _ClassVar[int]
     NETWORK_TRAINING_FIELD_NUMBER: _ClassVar[int]
     NETWORK_SCORES_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
     SUMS_FIELD_NUMBER: _ClassVar[int]
     SEVERAL_FIELD_NUMBER: _ClassVar[int]
     join: Join
@@ -316,9 +317,10 @@ class Demand(_message.Message):
     tree_scores: TreeScoring
     network_training: NetworkTraining
     network_scores: NetworkScoring
+    reasons: Reasons
     sums: Sums
     several: SeveralTraining
-    def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., periods: _Optional[_Union[PeriodProduct, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., consumed: _Optional[_Union[Consumed, _Mapping]] = ..., counts: _Optional[_Union[BinCounts, _Mapping]] = ..., scores: _Optional[_Union[Scoring, _Mapping]] = ..., trees: _Optional[_Union[Trees, _Mapping]] = ..., tree_scores: _Optional[_Union[TreeScoring, _Mapping]] = ..., network_training: _Optional[_Union[NetworkTraining, _Mapping]] = ..., network_scores: _Optional[_Union[NetworkScoring, _Mapping]] = ..., sums: _Optional[_Union[Sums, _Mapping]] = ..., several: _Optional[_Union[SeveralTraining, _Mapping]] = ...) -> None: ...
+    def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., periods: _Optional[_Union[PeriodProduct, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., consumed: _Optional[_Union[Consumed, _Mapping]] = ..., counts: _Optional[_Union[BinCounts, _Mapping]] = ..., scores: _Optional[_Union[Scoring, _Mapping]] = ..., trees: _Optional[_Union[Trees, _Mapping]] = ..., tree_scores: _Optional[_Union[TreeScoring, _Mapping]] = ..., network_training: _Optional[_Union[NetworkTraining, _Mapping]] = ..., network_scores: _Optional[_Union[NetworkScoring, _Mapping]] = ..., reasons: _Optional[_Union[Reasons, _Mapping]] = ..., sums: _Optional[_Union[Sums, _Mapping]] = ..., several: _Optional[_Union[SeveralTraining, _Mapping]] = ...) -> None: ...
 
 class Join(_message.Message):
     __slots__ = ("job", "nonce", "attempt", "line", "common")
@@ -365,6 +367,16 @@ class Scoring(_message.Message):
     bank_columns: int
     bits: int
     def __init__(self, number: _Optional[int] = ..., rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ..., bits: _Optional[int] = ...) -> None: ...
+
+class Reasons(_message.Message):
+    __slots__ = ("rows", "grid_columns", "groups")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    GRID_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    grid_columns: int
+    groups: int
+    def __init__(self, rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., groups: _Optional[int] = ...) -> None: ...
 
 class Trees(_message.Message):
     __slots__ = ("rows", "grid_columns", "bank_columns")

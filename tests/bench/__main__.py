@@ -19,6 +19,7 @@ from tests.bench.machine import machine
 from tests.bench.one_row import bench_one_row
 from tests.bench.peers import VARIABLE, Spu
 from tests.bench.rare import bench_rare
+from tests.bench.reasons import bench_reasons
 from tests.bench.score import bench_score
 from tests.bench.suite import FULL, QUICK, run_suite
 from tests.bench.train import Workload, bench_train
@@ -208,6 +209,18 @@ def trees(uci: Path, seeds: int, count: int, depth: int, bins: int, out: Path | 
     """Boosted trees on shares beside their float twin and scikit-learn's, all roles in this process."""
     found = bench_trees(uci, seeds, Trees(kind="trees", trees=count, depth=depth, bins=bins))
     _tell(found, out, report.trees(found))
+
+
+@main.command()
+@click.option("--rows", default=100_000, show_default=True)
+@click.option("--grid", "columns", default=13, show_default=True, help="Columns of the grid.")
+@click.option("--texts", default=8, show_default=True)
+@_JSON
+def reasons(rows: int, columns: int, texts: int, out: Path | None) -> None:
+    """Reasons of the grid from a model that nobody holds, all roles in this process, beside the same choice in numpy."""
+    found = bench_reasons(rows, columns, texts)
+    click.echo(json.dumps(found, indent=1))
+    _tell(found, out)
 
 
 def _tell(found: dict[str, Any], out: Path | None, *tables: report.Text | None) -> None:

@@ -6,11 +6,13 @@ A function of one step gives the bytes this party sends; it receives as many wit
 from __future__ import annotations
 
 from common.learn.linear.deal import Work
+from common.learn.linear.deal_reasons import ReasonsDemand
 from common.learn.linear.joint import setup_openings, setup_truncations
 from common.mpc.correlations.dealt import dealt_tables
 from common.mpc.cost import Cost, link_round, scores, truncation
 from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.link import Link
+from common.mpc.ranks.masks import all_dealt, sent_bytes
 from common.party import Party
 
 
@@ -86,3 +88,14 @@ def scoring(party: Party, rows: int, own: int, other: int) -> Cost:
 def parts(party: Party, rows: int) -> Cost:
     """One word a row, from the grid: its share of the result, or its part of u by an opened model."""
     return Cost(scores(rows)) if party is Party.GRID else Cost(0, scores(rows))
+
+
+def reasons(party: Party, rows: int, columns: int, groups: int, most: int) -> Cost:
+    """The grid's reasons from shares, without their texts: groups' weights once, masked rows, values ranked. Section 18."""
+    demand, cells = ReasonsDemand(rows, columns, groups), groups * columns
+    grid = 8 * columns * (cells + rows) + truncation(cells) + most * rows
+    bank = 8 * (columns + cells) + truncation(cells)
+    both = sum(sent_bytes(groups, at.stop - at.start) for _, at in demand.blocks())
+    dealt = truncation(cells) + 8 * sum(all_dealt(groups, at.stop - at.start, party) for _, at in demand.blocks())
+    sent, received = (grid, bank) if party is Party.GRID else (bank, grid)
+    return Cost(sent + both, received + both, dealt)

@@ -23,6 +23,7 @@ from tests.common.stages.tables import table
 from tests.peers import Trio
 
 COUNT = 80
+NONE: Any = None  # an opened model takes nothing dealt
 NAMES = ("late", "later", "use", "secret")
 COLUMNS = {name: ColumnConfig(kind="numeric") for name in NAMES}
 LATE = "Late payments in recent months"
@@ -47,7 +48,9 @@ def model(party: Party) -> PartyModel:
 
 
 async def reasons(trio: Trio, most: int = 2, texts: dict[str, str | None] = SAID) -> Named:
-    calls = [open_reasons(trio.session[p], model(p), rows(), Texts(texts if p is Party.GRID else {}, 0.3), most) for p in Party]
+    calls = [
+        open_reasons(trio.session[p], NONE, model(p), rows(), Texts(texts if p is Party.GRID else {}, 0.3), most) for p in Party
+    ]
     grid, bank = await asyncio.gather(*calls)
     assert grid is None and bank is not None
     return bank
@@ -75,23 +78,27 @@ async def test_a_column_without_text_is_never_named() -> None:
 async def test_nothing_is_sent_that_the_plan_does_not_open() -> None:
     trio = Trio(frozenset({Opened.SCORES}))
     with pytest.raises(PolicyError, match="grid_reasons"):
-        await open_reasons(trio.session[Party.GRID], model(Party.GRID), rows(), Texts(SAID, 0.3), 2)
+        await open_reasons(trio.session[Party.GRID], NONE, model(Party.GRID), rows(), Texts(SAID, 0.3), 2)
     assert trio.peer[Party.GRID].log == []
 
 
-def test_reasons_are_not_asked_of_a_model_that_nobody_holds() -> None:
-    closed: Any = SimpleNamespace(job="job-1", closed=True, coefficients=None)
-    with pytest.raises(PlanError, match="nobody holds the weights of model job-1"):
-        check_reasons(1, closed)
-    check_reasons(0, closed)
-    check_reasons(2, model(Party.GRID))
+def test_reasons_are_not_asked_of_a_learner_that_gives_none_nor_of_a_closed_model_without_a_dealer() -> None:
+    trees: Any = SimpleNamespace(job="job-1", learner="trees", coefficients=None)
+    with pytest.raises(PlanError, match="a model of kind trees does not give"):
+        check_reasons(1, trees)
+    check_reasons(0, trees)
+    check_reasons(2, model(Party.GRID), dealt=False)
+    closed: Any = SimpleNamespace(job="job-1", learner="linear", coefficients=None)
+    check_reasons(1, closed)
+    with pytest.raises(PlanError, match="nobody holds model job-1: that takes a coordinator"):
+        check_reasons(1, closed, dealt=False)
 
 
 @pytest.mark.parametrize("party", Party)
 async def test_a_model_without_weights_here_ranks_nothing_and_sends_nothing(party: Party) -> None:
-    trio, closed = Trio(), SimpleNamespace(job="job-1", closed=True, coefficients=None)
+    trio, closed = Trio(), SimpleNamespace(job="job-1", learner="trees", coefficients=None)
     with pytest.raises(LocalProtocolError, match="no weights"):
-        await open_reasons(trio.session[party], closed, rows(), Texts(SAID, 0.3), 2)  # type: ignore[arg-type]
+        await open_reasons(trio.session[party], NONE, closed, rows(), Texts(SAID, 0.3), 2)  # type: ignore[arg-type]
     assert trio.peer[party].log == []
 
 
@@ -101,7 +108,7 @@ async def hostile(page: np.ndarray, codes: np.ndarray) -> str:
     await grid.send(Kind.GRID_REASONS, page)
     await grid.send(Kind.GRID_REASONS, codes)
     with pytest.raises(PeerProtocolError) as caught:
-        await open_reasons(trio.session[Party.BANK], model(Party.BANK), rows(), Texts({}, 0.3), 2)
+        await open_reasons(trio.session[Party.BANK], NONE, model(Party.BANK), rows(), Texts({}, 0.3), 2)
     return str(caught.value)
 
 
@@ -119,6 +126,24 @@ async def test_a_text_that_no_column_could_declare_is_refused(text: bytes) -> No
 
 async def test_codes_of_another_shape_are_refused() -> None:
     assert "another shape" in await hostile(to_page(()), np.zeros((COUNT, 3), np.uint8))
+
+
+async def test_of_a_closed_model_more_texts_than_can_be_ranked_send_nothing() -> None:
+    trio, names = Trio(), [f"c{k}" for k in range(31)]
+    fitted = SimpleNamespace(fitted=[SimpleNamespace(source=name) for name in names])
+    closed: Any = SimpleNamespace(job="job-1", learner="linear", coefficients=None, fitted=fitted)
+    with pytest.raises(ConfigError, match="31 different reasons are declared, and 30 can be ranked"):
+        await open_reasons(trio.session[Party.GRID], NONE, closed, rows(), Texts({name: name for name in names}, 0.3), 2)
+    assert trio.peer[Party.GRID].log == []
+
+
+async def test_a_grid_without_texts_costs_a_page_and_ranks_nothing() -> None:
+    trio = Trio()
+    closed: Any = SimpleNamespace(job="job-1", learner="linear", coefficients=None, fitted=SimpleNamespace(fitted=[]))
+    calls = [open_reasons(trio.session[p], NONE, closed, rows(), Texts({}, 0.3), 2) for p in Party]
+    grid, bank = await asyncio.gather(*calls)
+    assert grid is None and bank is not None and not bank.codes.any() and bank.codes.shape == (COUNT, 2)
+    assert trio.session[Party.BANK].traffic.sent == {}
 
 
 def test_a_page_holds_64_texts_of_any_script_and_no_more() -> None:

@@ -12,11 +12,13 @@ import pytest
 from bank_party.decision import bundle
 from bank_party.decision.config import DecisionConfig
 from common.disclosure import Opened
-from common.errors import JobNotFound, PlanError, PolicyError
+from common.errors import JobNotFound, PolicyError
 from common.mpc.session import Kind
 from common.party import Party
+from common.plan.predeal import PredealPlan
 from common.stages.offer import check_offer
 from tests.common.stages.companies import POLICY, Companies, frames
+from tests.common.stages.test_ahead import deal
 
 NUMERIC: dict[str, Any] = {"kind": "numeric", "transform": "auto"}
 GRID = {
@@ -74,14 +76,31 @@ async def test_without_grid_reasons_none_are_opened(companies: Companies) -> Non
     assert "Late payments" not in found and "debt" in found
 
 
-async def test_a_plan_that_asks_for_reasons_of_a_closed_model_is_told_why_not(companies: Companies) -> None:
+async def test_a_model_that_nobody_holds_gives_the_same_reasons_and_tells_the_grid_nothing(companies: Companies) -> None:
+    await companies.run("score-1", companies.plan(kind="score", model="job-1", grid_reasons=2))
     await companies.run("job-2", companies.plan())
-    with pytest.raises(PlanError, match="nobody holds the weights of model job-2"):
-        await companies.run("score-1", companies.plan(kind="score", model="job-2", grid_reasons=1))
-    assert companies.trio.session[Party.GRID].traffic.sent == {}
-    await companies.run("score-2", companies.plan(kind="score", model="job-2"))
-    found = pd.read_csv(companies.home(Party.BANK) / "scores" / "score-2.csv", keep_default_na=False)
-    assert {"", "income", "debt"} >= set(found["reasons"]) >= {"debt"}
+    assert companies.models(Party.GRID).load("job-2").closed
+    outcomes = await companies.run("score-2", companies.plan(kind="score", model="job-2", grid_reasons=2))
+    files = (companies.home(Party.BANK) / "scores" / f"score-{k}.csv" for k in (1, 2))
+    opened, closed = (pd.read_csv(file, keep_default_na=False).set_index("id").sort_index() for file in files)
+    texts = ("High peak use", "Late payments")
+    for text in texts:
+        said = opened["reasons"].str.contains(text)
+        assert 0.05 < said.mean() < 0.95 and (said == closed["reasons"].str.contains(text)).mean() > 0.98
+    both = [found["reasons"].map(lambda said: [t for t in said.split("; ") if t in texts]) for found in (opened, closed)]
+    assert (both[0] == both[1]).mean() > 0.97
+    assert all(Opened.GRID_REASONS.value in outcome.opened for outcome in outcomes.values())
+    sent = companies.trio.session[Party.BANK].traffic.sent
+    assert {Kind.MASKED_DIGITS, Kind.MASKED_SIGNS, Kind.MASKED_RANKS} <= set(sent) and Kind.GRID_REASONS not in sent
+
+
+async def test_a_closed_models_reasons_are_dealt_where_its_scores_were_ahead(companies: Companies) -> None:
+    await companies.run("job-2", companies.plan())
+    grid, bank = (len(companies.models(party).load("job-2").columns) for party in Party)
+    await deal(companies.folder, PredealPlan(serves="scores", rows=1000, grid_columns=grid, bank_columns=bank))
+    asked = companies.plan(kind="score", model="job-2", grid_reasons=1, dealt="ahead")
+    await companies.run("score-1", asked)
+    assert "Late payments" in (companies.home(Party.BANK) / "scores" / "score-1.csv").read_text()
 
 
 async def test_texts_are_those_declared_today(companies: Companies) -> None:
