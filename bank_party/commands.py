@@ -16,6 +16,7 @@ from bank_party.home import BankHome
 from bank_party.monitor.history import read_history
 from bank_party.role import BankRole
 from bank_party.settings import BankSettings
+from common.daemon.approving import approve_command, deny_command
 from common.daemon.auditing import audit_command
 from common.daemon.backup import backup_command, restore_command
 from common.daemon.budget import allow_command, budget_command
@@ -60,6 +61,8 @@ jobs = jobs_command(SEAT)
 models = models_command(SEAT)
 budget = budget_command(SEAT)
 allow = allow_command(SEAT)
+approve = approve_command(SEAT)
+deny = deny_command(SEAT)
 audit = audit_command(SEAT)
 monitor = monitor_command(SEAT, _history)
 report = report_command(SEAT, _page)

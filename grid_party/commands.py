@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from common.daemon.approving import approve_command, deny_command
 from common.daemon.auditing import audit_command
 from common.daemon.backup import backup_command, restore_command
 from common.daemon.budget import allow_command, budget_command
@@ -55,6 +56,8 @@ jobs = jobs_command(SEAT)
 models = models_command(SEAT)
 budget = budget_command(SEAT)
 allow = allow_command(SEAT)
+approve = approve_command(SEAT)
+deny = deny_command(SEAT)
 audit = audit_command(SEAT)
 monitor = monitor_command(SEAT, _history)
 report = report_command(SEAT, _page)

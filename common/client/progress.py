@@ -27,6 +27,9 @@ def waits(job: wire.Job) -> str:
     missed = " and the ".join(name for name, party in (("grid", job.grid), *banks) if not party.connected)
     if job.state == "queued" and missed:
         return f"waits for the {missed}, not connected to the coordinator, or for earlier jobs"
+    if job.state == "held":
+        holders = " and the ".join(name for name, party in (("grid", job.grid), *banks) if party.held)
+        return f"waits for people of the {holders} to approve it"
     if job.state != "waiting":
         return _WAITING.get(job.state, "")
     whom = f"waits for the {missed}" if missed else "is about to go on"

@@ -27,6 +27,8 @@ def print_jobs(jobs: Sequence[wire.Job], console: Console) -> None:
         found = job.bank.report
         auc = f"{found.evaluation.joint.auc:.3f}" if found.HasField("evaluation") else ""
         lines.append(f"{job.id:<{wide}}  {job.state:<9}  {_when(job.submitted)}  {took:<7}  {auc:<5}  {job.name}")
+        if job.state == "held":
+            lines.append(f"  {waits(job)}")
         if job.state == "waiting":
             lines.append(f"  interrupted by: {job.disturbed.message}")
         if job.fault.message:

@@ -27,6 +27,8 @@ _SEEN = {
     Event.OFFER: "offered",
     Event.ACCEPTED: "started",
     Event.DONE: "succeeded",
+    Event.HOLD: "held",
+    Event.RELEASE: "released",
     Event.INTERRUPT: "interrupted",
     Event.FAIL: "failed",
     Event.CANCEL: "cancelled",
@@ -106,6 +108,7 @@ class Board:
         )
         try:
             record.plan = parse_plan(record.message.plan, f"job {record.id}")
+            resume = resume or record.state is State.HELD  # it has not begun
         except WattScoreError as error:
             resume, fault = False, to_fault(error, "coordinator")
         if not resume:
@@ -182,11 +185,14 @@ class Board:
             record.message.started = time.time()
         if state.final:
             record.message.ended = time.time()
-        if event is Event.INTERRUPT:
+        if event in (Event.INTERRUPT, Event.HOLD):
             record.message.attempt += 1
-            record.message.interrupted = time.time()
             for progress in (record.message.grid, record.message.bank, *record.message.banks):
                 progress.ClearField("progress")
+        if event is Event.HOLD:
+            record.message.holds += 1
+        if event is Event.INTERRUPT:
+            record.message.interrupted = time.time()
             if fault is not None:
                 record.message.disturbed.CopyFrom(fault)
         elif fault is not None:
@@ -201,6 +207,14 @@ class Board:
         """From now on this party has what it would go on from."""
         note(record, party.value, "accepted")
         record.party(party).accepted = True
+        self._save(record)
+
+    def hold(self, record: JobRecord, party: Member, *, held: bool = True) -> None:
+        """Whether the job waits for people of this party."""
+        if record.party(party).held != held:
+            note(record, party.value, "held" if held else "decided")
+        record.party(party).held = held
+        record.mirror()
         self._save(record)
 
     def _count(self, record: JobRecord) -> None:

@@ -72,6 +72,7 @@ class Drive:
         self._failed: asyncio.Future[Fault] = loop.create_future()
         self._faults: dict[Member, Fault] = {}
         self._lost: set[Member] = set()
+        self._held: list[Member] = []  # who waits for its people
         self._attempt = record.message.attempt
         self.met = False  # the parties, in this attempt
         self._heard = 0  # messages of any party
@@ -108,8 +109,9 @@ class Drive:
     def _goes_on(self, fault: Fault) -> bool:
         """Whether the job waits and goes on: something was lost, and it is no line that has never carried this job."""
         settings, gone = self._settings, bool(self._lost) or fault.origin == "coordinator"
-        possible = settings.resume_days > 0 and self._attempt < settings.interruptions
-        return possible and fault.kind == "PeerLost" and (self.met or gone or self._attempt > 0)
+        interrupted = self._attempt - self.record.message.holds
+        possible = settings.resume_days > 0 and interrupted < settings.interruptions
+        return possible and fault.kind == "PeerLost" and (self.met or gone or interrupted > 0)
 
     async def _play(self) -> None:
         job = self.record.message
@@ -119,6 +121,11 @@ class Drive:
             offer.begun = self.record.party(party).accepted
             await self._tell(party, party_pb2.ToParty(offer=offer))
         await self._within(_all(self._accepted), "the parties did not all answer the offer")
+        if self._held:
+            names = " and the ".join(party.value for party in self._held)
+            await self._board.move(self.record, Event.HOLD)
+            await self._stop_parties(Fault(kind="JobStateError", message=f"the job waits for people of the {names}"))
+            return
         await self._board.move(self.record, Event.ACCEPTED)
         serving = asyncio.create_task(self._serve())
         try:
@@ -213,6 +220,10 @@ class Drive:
             raise PeerProtocolError(f"the {party.value} reports too much", expected=f"at most {_MOST_SAID} bytes", got=size)
         if what == "accept" and not self._accepted[party].done():
             self._board.accepted(self.record, party)
+            self._accepted[party].set_result(None)
+        elif what == "hold" and not self._accepted[party].done():
+            self._board.hold(self.record, party)
+            self._held.append(party)
             self._accepted[party].set_result(None)
         elif what == "refuse":
             note(self.record, party.value, "refused")

@@ -51,6 +51,7 @@ def jobs(board: Board) -> Iterable[Metric]:
         errors,
         GaugeMetricFamily("wattscore_jobs_running", "Jobs that run.", running),
         GaugeMetricFamily("wattscore_jobs_queued", "Jobs that wait.", states[State.QUEUED.value]),
+        GaugeMetricFamily("wattscore_jobs_held", "Jobs that wait for people to approve them.", states[State.HELD.value]),
         GaugeMetricFamily("wattscore_jobs_waiting", "Jobs that were interrupted and go on.", states[State.WAITING.value]),
     ]
 

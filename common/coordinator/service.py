@@ -7,16 +7,20 @@ import logging
 import time
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from common import __version__
 from common.coordinator.board import Board, JobRecord
 from common.coordinator.drive import ANSWER, Drive
+from common.coordinator.held import Held
+from common.coordinator.listing import page
 from common.coordinator.members import members_of
 from common.errors import IdentityError, JobStateError, PeerLost, PeerProtocolError, PolicyError, WattScoreError
 from common.party import Identity, Member
 from common.plan.job_states import Event, State
 from common.plan.read import parse_plan
+from common.plan.roles import NEEDED, check, has
 from common.process.metrics import Links
 from common.process.settings import CoordinatorSettings
 from common.text.logs import within
@@ -33,7 +37,6 @@ _log = logging.getLogger(__name__)
 
 _PAUSE, _MOST_UNMET = 0.25, 7  # seconds before an interrupted job is offered again, doubled at most so often
 _MOST_HELD = 1000  # interrupted jobs that a party may ask about when it registers
-_PAGE, _PAGE_BYTES = 2000, 1 << 20  # of a list of jobs: a message of gRPC holds 4 MiB
 
 
 class Coordinator:
@@ -51,7 +54,9 @@ class Coordinator:
         self._came: dict[Member, about_pb2.Attendance] = {}
         self._arrivals = asyncio.Condition()
         self.links = Links(tuple(member.value for member in self.members))
-        self._queue: deque[JobRecord] = deque(board.unfinished())
+        unfinished = board.unfinished()
+        self._queue: deque[JobRecord] = deque(record for record in unfinished if record.state is not State.HELD)
+        self._held = Held(board, self._members_of, (record for record in unfinished if record.state is State.HELD))
         self._queued = asyncio.Event()
         if self._queue:
             self._queued.set()
@@ -79,9 +84,11 @@ class Coordinator:
                 self._queued.clear()
                 continue
             record = self._queue.popleft()
-            while not record.state.final and await self._all_attend(record) and not self._stopping.is_set():
+            while not record.state.rests and await self._all_attend(record) and not self._stopping.is_set():
                 met = await self._run(record)
                 await self._rest(record, met)
+            if record.state is State.HELD:
+                self._held.keep(record)
             if record.state.final:
                 await self._tell_over(record)
 
@@ -101,7 +108,7 @@ class Coordinator:
 
     async def _run(self, record: JobRecord) -> bool:
         """One attempt; whether the parties have met in it."""
-        self._drive = drive = Drive(record, self._board, self._settings, self._tell, members_of(self._party, record.plan))
+        self._drive = drive = Drive(record, self._board, self._settings, self._tell, self._members_of(record))
         self._idle.clear()
         with within(drive.place), self.links.counting(**drive.counters):
             _log.info("job %s begins", record.id)
@@ -114,6 +121,9 @@ class Coordinator:
             kind = (record.message.disturbed if waits else record.message.fault).kind or None
             _log.info("job %s %s", record.id, record.message.state, extra={"error": kind})
         return drive.met
+
+    def _members_of(self, record: JobRecord) -> tuple[Member, ...]:
+        return members_of(self._party, record.plan)
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -139,7 +149,7 @@ class Coordinator:
         self._let_go.set()
 
     async def _all_attend(self, record: JobRecord) -> bool:
-        wanted = members_of(self._party, record.plan)
+        wanted = self._members_of(record)
 
         def missing() -> list[Member]:
             return [party for party in wanted if party not in self._attending]
@@ -244,6 +254,10 @@ class Coordinator:
         if what is None or what == "register":
             raise PeerProtocolError(f"the {party.value} sent a message out of place", got=what)
         job = getattr(message, what).job
+        if what == "ready":
+            if (record := await self._held.ready(job, party)) is not None:
+                self._put(record)
+            return
         if self._drive is not None and self._drive.record.id == job and party in self._drive.members:
             await self._drive.take(party, message)
 
@@ -290,56 +304,58 @@ class Coordinator:
 
     async def submit(self, request: wire.SubmitRequest, call: Call) -> wire.Job:
         """Queues a plan. Raises PlanError for one that is not valid, PolicyError while too many of this client wait."""
-        submitter = self._client(call)
+        submitter, plan = self._client(call), parse_plan(request.plan)
+        check(self._settings.roles, str(submitter), NEEDED[plan.kind], "The coordinator's operator")
         waiting = sum(record.message.submitter == str(submitter) and not record.state.final for record in self._queue)
+        waiting += self._held.of(str(submitter))
         if waiting >= self._settings.queued_jobs:
             raise PolicyError(
                 f"{waiting} jobs of {submitter} wait already",
                 remedy="Wait until some are over, or cancel some; the coordinator's operator sets queued_jobs.",
             )
-        members_of(self._party, plan := parse_plan(request.plan))
+        members_of(self._party, plan)
         record = await self._board.add(plan, submitter)
-        self._queue.append(record)
-        self._queued.set()
+        self._put(record)
         _log.info("job %s submitted by %s", record.id, submitter)
         return self._shown(record)
 
+    def _put(self, record: JobRecord) -> None:
+        self._queue.append(record)
+        self._queued.set()
+
+    def _seen(self, who: Identity, job: wire.Job) -> bool:
+        return job.submitter == str(who) or has(self._settings.roles, str(who), "view")
+
+    def _record(self, job: str, who: Identity) -> JobRecord:
+        """Raises JobNotFound, PolicyError for another client's job that this one may not see."""
+        if not self._seen(who, (record := self._board.get(job)).message):
+            check(self._settings.roles, str(who), "view", "The coordinator's operator")
+        return record
+
     async def watch(self, request: wire.JobRequest, call: Call) -> None:
-        self._client(call)
-        record = self._board.get(request.job)
+        record = self._record(request.job, self._client(call))
         async for _ in record.versions():
             await call.write(self._shown(record))
 
     async def show(self, request: wire.JobRequest, call: Call) -> wire.Job:
-        self._client(call)
-        return self._shown(self._board.get(request.job))
+        return self._shown(self._record(request.job, self._client(call)))
 
     async def list(self, request: wire.ListRequest, call: Call) -> wire.ListReply:
-        """The newest jobs that fit, each in short: all plans and reports would soon be more than a message may hold."""
-        self._client(call)
-        found: list[wire.Job] = []
-        size, most = 0, request.last or _PAGE
-        for record in self._board.before(request.before):
-            job = record.message
-            if job.submitted < request.since or request.state not in ("", job.state) or request.kind not in ("", job.kind):
-                continue
-            short = _summary(job)
-            size += short.ByteSize()
-            if len(found) == min(most, _PAGE) or (found and size > _PAGE_BYTES):
-                return wire.ListReply(jobs=reversed(found), more=True)
-            found.append(short)
-        return wire.ListReply(jobs=reversed(found))
+        """The newest jobs that fit and that this client may see, each in short."""
+        return page(self._board, request, partial(self._seen, self._client(call)))
 
     async def cancel(self, request: wire.JobRequest, call: Call) -> wire.Job:
         """Ends a job that is not over; raises JobStateError for one that is."""
         who = self._client(call)
-        record = self._board.get(request.job)
+        record = self._record(request.job, who)
+        if record.message.submitter != str(who):
+            check(self._settings.roles, str(who), NEEDED[record.message.kind], "The coordinator's operator")
         if self._drive is not None and self._drive.record is record and not record.state.final:
             self._drive.cancel(str(who))
             await _until_final(record)
         else:
             fault = party_pb2.Failed(fault={"kind": "JobCancelled", "message": f"cancelled by {who}", "origin": "client"}).fault
-            begun = record.state is State.WAITING
+            begun = record.state in (State.WAITING, State.HELD)
             await self._board.move(record, Event.CANCEL, fault)
             async with self._arrivals:
                 self._arrivals.notify_all()
@@ -351,7 +367,7 @@ class Coordinator:
         message = wire.Job()
         message.CopyFrom(record.message)
         if not record.state.final:
-            grid, *banks = (member in self._attending for member in members_of(self._party, record.plan))
+            grid, *banks = (member in self._attending for member in self._members_of(record))
             message.grid.connected, message.bank.connected = grid, banks[0]
             for bank, connected in zip(message.banks, banks, strict=False):
                 bank.connected = connected
@@ -361,20 +377,6 @@ class Coordinator:
 def _over(job: str, record: JobRecord | None) -> party_pb2.ToParty:
     """What is told of a job that is over, or that nobody here knows."""
     return party_pb2.ToParty(over=party_pb2.Over(job=job, succeeded=record is not None and record.state is State.SUCCEEDED))
-
-
-def _summary(job: wire.Job) -> wire.Job:
-    short = wire.Job(
-        id=job.id, name=job.name, kind=job.kind, state=job.state, submitter=job.submitter,
-        submitted=job.submitted, started=job.started, ended=job.ended,
-    )  # fmt: skip
-    if job.state == State.WAITING.value:
-        short.disturbed.CopyFrom(job.disturbed)
-    if job.HasField("fault"):
-        short.fault.CopyFrom(job.fault)
-    if job.bank.report.HasField("evaluation"):
-        short.bank.report.evaluation.joint.auc = job.bank.report.evaluation.joint.auc
-    return short
 
 
 async def _until_final(record: JobRecord) -> None:

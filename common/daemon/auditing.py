@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from common.disk.files import write_private
 from common.errors import ConfigError, DataError
 from common.home.audit import BEHIND, AuditLog, What
 from common.home.dealt import DealtBook
+from common.process.person import person
 from common.text.visible import visible
 from common.trust.authority import identity_of, read_certificate, shown_fingerprint
 from common.trust.sealed import seal
@@ -74,7 +74,7 @@ def audit_command(seat: Seat[Any, Any]) -> click.Command:
     def accept(note: str, config: Path) -> None:
         """Let jobs go on although the other party's log, or a book of this one, is behind what it was; entered with who did."""
         log = _log(seat, config)
-        log.add(What.OVERRIDE, "", rule=BEHIND, person=getpass.getuser(), note=note[:500])
+        log.add(What.OVERRIDE, "", rule=BEHIND, person=person(), note=note[:500])
         click.echo("entered: what stands now counts from now on")
 
     @audit.command("open")
@@ -100,7 +100,7 @@ def audit_command(seat: Seat[Any, Any]) -> click.Command:
         opening = DealtBook(settings.data / Name.DEALT).read(job, attempt)
         whom = f"{identity_of(certificate)} {shown_fingerprint(certificate)}"
         sealed = seal(opening.model_dump_json().encode(), certificate)
-        _log(seat, config).add(What.OPEN, job, value="seed", kind="audit", way="out", to=whom, person=getpass.getuser())
+        _log(seat, config).add(What.OPEN, job, value="seed", kind="audit", way="out", to=whom, person=person())
         write_private(out, sealed)
         click.echo(f"{out}: sealed for {whom}\nIt is for the auditor alone. Never give it to the other party.")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -11,8 +10,7 @@ from typing import Any
 
 import click
 
-from common.daemon.budget import open_home
-from common.daemon.seat import Seat
+from common.daemon.seat import Seat, open_home
 from common.disk.book import copy_book, is_whole
 from common.disk.data_folder import BANK, GRID, BackUp, Kept, Name
 from common.disk.files import make_folder, sync_folder
@@ -20,6 +18,7 @@ from common.disk.lock import Lock
 from common.errors import ConfigError
 from common.home.audit import AuditLog, What
 from common.party import Party
+from common.process.person import person
 
 _KEPT: Mapping[Party, Sequence[Kept]] = {Party.GRID: GRID, Party.BANK: BANK}
 _BOOK = ".sqlite"
@@ -93,7 +92,7 @@ def restore_command(seat: Seat[Any, Any]) -> click.Command:
             _finish(part, data)
         finally:
             lock.release()
-        head = AuditLog(data / Name.AUDIT).add(What.RESTORE, "", person=getpass.getuser(), note=note[:500])
+        head = AuditLog(data / Name.AUDIT).add(What.RESTORE, "", person=person(), note=note[:500])
         other = seat.party.other.value
         click.echo(f"{data}: restored, {head.number} entries in its audit log; what was there is in {before}")
         click.echo(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import time
 from dataclasses import asdict
@@ -12,13 +11,14 @@ from typing import Any
 import click
 import numpy as np
 
-from common.daemon.seat import Seat
-from common.errors import ConfigError, PlanError
+from common.daemon.seat import Seat, open_home
+from common.errors import PlanError
 from common.home.audit import What
 from common.home.home import Home
 from common.home.rates import Usage, Word, said
 from common.home.standing import Standing
 from common.party import Identity
+from common.process.person import person
 
 _config = click.option(
     "--config", type=click.Path(path_type=Path), required=True, envvar="WATTSCORE_CONFIG", help="This party's configuration."
@@ -67,7 +67,7 @@ def allow_command(seat: Seat[Any, Any]) -> click.Command:
         if not (jobs or rows or models):
             raise PlanError("nothing is allowed", remedy="Give --jobs, --rows or --models.")
         now = time.time()
-        word = Word(who, getpass.getuser(), now, now + 3600 * hours, jobs, rows, models)
+        word = Word(who, person(), now, now + 3600 * hours, jobs, rows, models)
         home = open_home(seat, config)
         more = {"jobs": jobs, "rows": rows, "models": models, "hours": hours}
         home.audit.add(What.OVERRIDE, "", rule="rates", person=word.person, client=who, **more)
@@ -75,16 +75,6 @@ def allow_command(seat: Seat[Any, Any]) -> click.Command:
         click.echo(_said(word))
 
     return allow
-
-
-def open_home(seat: Seat[Any, Any], config: Path) -> Home:
-    """What the party keeps. Raises ConfigError where its daemon has never run, so that nothing is made there."""
-    settings = seat.load(config)
-    if not settings.data.is_dir():
-        message = f"{settings.data}: there is no data folder yet"
-        raise ConfigError(message, remedy=f"Start `{seat.name} serve`, or see to `data` in {config}.")
-    home: Home = seat.home(settings)
-    return home
 
 
 def _plain(standing: Standing) -> dict[str, Any]:

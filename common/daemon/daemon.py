@@ -105,8 +105,12 @@ class PartyDaemon:
         self._stream = stream
         self._metrics.attending.set(1)
         _log.info("attending %s", self._coordinator.server)
-        while (message := await stream.read()) is not None:
-            await self._runner.take(message, self._send)
+        telling = asyncio.create_task(self._runner.gate.tell(self._send))
+        try:
+            while (message := await stream.read()) is not None:
+                await self._runner.take(message, self._send)
+        finally:
+            telling.cancel()
 
     async def _send(self, message: wire.FromParty) -> None:
         # A write that is cancelled, as a job's last progress is, would take the whole stream with it.

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from common.daemon.budget import open_home
-from common.daemon.seat import S, Seat
+from common.daemon.seat import S, Seat, open_home
 from common.daemon.settings import PartySettings
 from common.disk.data_folder import Name
 from common.disk.files import make_folder, write_private

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import shutil
@@ -15,8 +14,7 @@ from typing import Any
 
 import click
 
-from common.daemon.budget import open_home
-from common.daemon.seat import Seat
+from common.daemon.seat import Seat, open_home
 from common.disk.data_folder import BANK, GRID, Kept, Name
 from common.disk.files import sync_folder
 from common.disk.pages import find_pages
@@ -26,6 +24,7 @@ from common.home.home import Home
 from common.home.rates import DAY
 from common.home.registry import Stage
 from common.party import Party
+from common.process.person import person
 from common.report.write import beside
 
 _KEPT: Mapping[Party, Sequence[Kept]] = {Party.GRID: GRID, Party.BANK: BANK}
@@ -155,7 +154,7 @@ def _remove(*places: Path) -> None:
 def _enter(home: Home, found: Sequence[Old]) -> None:
     """Before anything is deleted."""
     names = [f"{old.kind}/{old.name}" for old in found]
-    home.audit.add(What.PRUNE, "", person=getpass.getuser(), count=len(names), names=names[:_LISTED])
+    home.audit.add(What.PRUNE, "", person=person(), count=len(names), names=names[:_LISTED])
 
 
 def _print(found: Sequence[Old], delete: bool) -> None:

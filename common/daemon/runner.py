@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -15,7 +14,9 @@ from prometheus_client import CollectorRegistry
 
 from common.daemon.account import Account
 from common.daemon.answers import Answers
+from common.daemon.booked import Booked
 from common.daemon.conduct import Conduct, Dealt, Running
+from common.daemon.gate import Gate
 from common.daemon.known import check_name, client_of
 from common.daemon.meet import Meeting
 from common.daemon.refusals import Refusals
@@ -45,6 +46,7 @@ from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
 from common.plan.read import AnyPlan, parse_plan
 from common.plan.request import Plan
+from common.plan.roles import NEEDED, check
 from common.plan.score import ScorePlan
 from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
@@ -91,7 +93,8 @@ class Runner:
         self._meeting, self._coordinator = meeting, coordinator
         self._jobs: dict[str, Running] = {}
         self._own, self._role = own, role
-        self._refusals = Refusals(home.audit)
+        self._booked = Booked(home.jobs)
+        self._refusals, self.gate = Refusals(home.audit), Gate(home, role.party.value)
         meeting.listen(self._asked_for)
 
     async def begin(self, job: str, plan: str, client: Identity, *, own: bool) -> tuple[asyncio.Task[None], Answers]:
@@ -157,10 +160,12 @@ class Runner:
 
     def held(self) -> list[str]:
         """The jobs that are not over here."""
-        return self._home.unfinished.jobs()
+        return [*self._home.unfinished.jobs(), *self.gate.waiting()]
 
     async def _over(self, job: str, succeeded: bool) -> None:
         """The coordinator's last word on a job: only now is a product that was kept certain, or gone."""
+        if await asyncio.to_thread(self.gate.over, job):
+            self._booked.end(job, "failed", "it ended before it was approved")
         await self._ended(job, None if succeeded else PeerLost("the coordinator says that the job is over"))
         if self._home.unfinished.begun(job) is not None and not succeeded:
             await asyncio.to_thread(self._home.discard, job)
@@ -200,9 +205,17 @@ class Runner:
                 self._home.stocks.check(plan, self.party)
             if isinstance(plan, PromotePlan) and plan.model is not None:
                 self._home.registry.version(plan.model)
+            check(self._home.policy.roles, client, NEEDED[kind], f"The {self.party.value}")
             self._home.rates.begin(client, offer.job, self._home.policy)  # last: what is refused is not counted
             audit.check_books(self._home.positions(), self._home.command)
+            held = begun is None and self.gate.holds(offer.job, plan, client, direct=direct)
             audit.add(What.OFFER, offer.job, **told)
+            if held:
+                audit.add(What.HOLD, offer.job)
+                self._booked.enter(replace(asked, state="held"))
+                _log.info("job %s is held: people have to approve it", offer.job)
+                await send(wire.FromParty(hold=wire.Hold(job=offer.job, attempt=offer.attempt)))
+                return
             if begun is None and not direct:
                 self._home.unfinished.begin(offer.job, plan.canonical(), client)
             audit.add(What.ACCEPT, offer.job)
@@ -214,7 +227,7 @@ class Runner:
                 _log.exception("job %s refused", offer.job)
             self._metrics.refused(kind, type(error).__name__)
             public = error.public if isinstance(error, WattScoreError) else type(error).__name__
-            self._enter(replace(asked, state="refused", cause=public))
+            self._booked.enter(replace(asked, state="refused", cause=public))
             if kind:  # else it was no offer
                 self._refusals.enter(offer.job, type(error).__name__, told)
             fault = to_fault(error, self.party.value)
@@ -223,7 +236,7 @@ class Runner:
         watch, dataset = JobWatch(self._metrics, offer.job, plan.kind), self._settings.datasets.get(asked.dataset)
         self._jobs[offer.job] = Running(plan, client, watch, dataset, attempt=offer.attempt, direct=direct)
         self._meeting.expect(offer.job, ask, offer.attempt, banks_of(plan))
-        self._enter(asked, again=begun is not None)
+        self._booked.enter(asked, again=begun is not None)
         about = (offer.job, plan.kind, plan.name, client, asked.dataset or "none")
         _log.info("job %s accepted: %s %r asked for by %s, on dataset %s", *about)
         await send(wire.FromParty(accept=wire.Accept(job=offer.job, attempt=offer.attempt)))
@@ -235,20 +248,6 @@ class Runner:
     def _asked(self, job: str, plan: AnyPlan, client: str) -> Offered:
         dataset = side_of(plan, self.party, self._own).side(self.party).dataset if isinstance(plan, Plan | SeveralPlan) else ""
         return Offered(job, plan.kind, plan.name, client, dataset, plan.digest().hex())
-
-    def _enter(self, asked: Offered, *, again: bool = False) -> None:
-        """A book that cannot be written is logged, and ends no daemon: what must not be lost is charged elsewhere."""
-        try:
-            if not (again and self._home.jobs.again(asked.job)):
-                self._home.jobs.enter(asked)
-        except (OSError, sqlite3.Error):
-            _log.exception("job %s: not entered in the book of jobs", asked.job)
-
-    def _end(self, job: str, state: str, cause: str = "", counts: Mapping[str, int] | None = None) -> None:
-        try:
-            self._home.jobs.end(job, state, cause, counts)
-        except (OSError, sqlite3.Error):
-            _log.exception("job %s: its end is not entered in the book of jobs", job)
 
     def _start(self, job: str, send: Send) -> None:
         running = self._jobs.get(job)
@@ -274,13 +273,13 @@ class Runner:
             reporter.stop()
             await send(wire.FromParty(done=wire.Done(job=job, report=done, attempt=running.attempt)))
             running.watch.ended()
-            self._end(job, "done", counts={d.name: value for d, value in done.counts.ListFields()})
+            self._booked.end(job, "done", counts={d.name: value for d, value in done.counts.ListFields()})
             _log.info("job %s done", job)
         except (Exception, asyncio.CancelledError) as error:
             cause = running.cause or refused(error) or error
             self._account(job, running, type(cause).__name__)
             running.watch.ended(type(cause).__name__)
-            self._end(job, "failed", cause.public if isinstance(cause, WattScoreError) else type(cause).__name__)
+            self._booked.end(job, "failed", cause.public if isinstance(cause, WattScoreError) else type(cause).__name__)
             if isinstance(cause, WattScoreError):
                 _log.warning("job %s ended: %s", job, cause)
             else:

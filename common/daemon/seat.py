@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from common.daemon.meet import Approach
 from common.daemon.settings import PartySettings
+from common.errors import ConfigError
 from common.home.home import Home
 from common.party import Party
 from common.process.settings import load_settings
@@ -37,3 +38,12 @@ class Seat(Generic[S, H]):
     def load(self, config: Path) -> S:
         """This party's configuration. Raises ConfigError, also for what only the other party has."""
         return load_settings(self.settings, config)
+
+
+def open_home(seat: Seat[Any, H], config: Path) -> H:
+    """What the party keeps. Raises ConfigError where its daemon has never run, so that nothing is made there."""
+    settings = seat.load(config)
+    if not settings.data.is_dir():
+        message = f"{settings.data}: there is no data folder yet"
+        raise ConfigError(message, remedy=f"Start `{seat.name} serve`, or see to `data` in {config}.")
+    return seat.home(settings)

@@ -20,6 +20,7 @@ class Name(StrEnum):
     SEEDS = "seeds.sqlite"
     AUDIT = "audit.sqlite"
     RATES = "rates.sqlite"
+    APPROVALS = "approvals.sqlite"
     SETS = "sets.sqlite"
     STOCK = "stock"
     UNFINISHED = "unfinished"
@@ -108,10 +109,18 @@ _RATES = Kept(
     "who allowed what to whom; an older copy would allow a day's jobs again",
     "a day's counting, and the record of what was allowed",
 )
+_APPROVALS = Kept(
+    Name.APPROVALS,
+    "jobs that wait for people of this side, and what these said",
+    "the daemon; `approve`, `deny`",
+    BackUp.YES,
+    "who approved what; jobs that wait are held anew",
+    "what was approved: those jobs are held anew",
+)
 _AUDIT = Kept(
     Name.AUDIT,
     "every offer, decision, opening, promotion, override and pruning, chained by hashes",
-    "the daemon; `allow`, `audit accept`",
+    "the daemon; `allow`, `approve`, `deny`, `audit accept`",
     BackUp.DAILY,
     "the account of what this side let pass, whose head the other side holds",
     "the account: the other side's copy of its heads shows that",
@@ -197,7 +206,10 @@ _OFFERED = Kept(
     "the record of what was asked for",
 )
 
-_BOTH = (_AUDIT, _REGISTRY, _SPENT, _SEEDS, _SETS, _RATES, _OFFERED, _HISTORY, _STOCK, _DEALT, _UNFINISHED, _SCRATCH, _LOG)
+_BOTH = (
+    _AUDIT, _REGISTRY, _SPENT, _SEEDS, _SETS, _RATES, _APPROVALS, _OFFERED, _HISTORY, _STOCK, _DEALT, _UNFINISHED,
+    _SCRATCH, _LOG,
+)  # fmt: skip
 GRID: Sequence[Kept] = (_MODELS, _LEDGER, *_BOTH)
 BANK: Sequence[Kept] = (_MODELS, _SCORES, _TOLD, *_BOTH)
 COORDINATOR: Sequence[Kept] = (_JOBS, _LOG)

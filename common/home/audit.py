@@ -35,6 +35,9 @@ class What(StrEnum):
 
     OFFER = "offer"  # a job, its plan's digest and who asked for it
     ACCEPT = "accept"
+    HOLD = "hold"  # until people of this party say that it may run
+    APPROVE = "approve"  # by whom
+    DENY = "deny"
     REFUSE = "refuse"  # with the kind of the error
     PEER = "peer"  # the other party's head, as it was told
     OPEN = "open"  # for the first time in a job, before it leaves or is taken

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from common.disk.data_folder import Name
+from common.home.approvals import Approvals
 from common.home.audit import AuditLog
 from common.home.dealt import DealtBook
 from common.home.jobbook import JobBook
@@ -36,6 +37,7 @@ class Home:
         self.audit, self.dealt = AuditLog(data / Name.AUDIT), DealtBook(data / Name.DEALT)
         self.seeds = SeedBook(data / Name.SEEDS)
         self.rates = Rates(data / Name.RATES, self.command)
+        self.approvals = Approvals(data / Name.APPROVALS, policy.approvals, policy.hold_days)
         self.jobs = JobBook(data / Name.JOBS)
         self.unfinished = Unfinished(data / Name.UNFINISHED)
         self.sets = SetBook(data / Name.SETS)
@@ -49,6 +51,7 @@ class Home:
             str(Name.REGISTRY): len(self.registry.moves()),
             str(Name.SPENT): self.stocks.position,
             str(Name.RATES): self.rates.position,
+            str(Name.APPROVALS): self.approvals.position,
             str(Name.JOBS): self.jobs.position,
         }
 

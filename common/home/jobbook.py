@@ -18,12 +18,13 @@ _TABLE = (
     " client text not null, dataset text not null, plan text not null, at real not null, state text not null,"
     " ended real not null, cause text not null, counts text not null)"
 )
-_END = "update jobs set state = ?, ended = ?, cause = ?, counts = ? where job = ? and state = 'accepted'"
+_END = "update jobs set state = ?, ended = ?, cause = ?, counts = ? where job = ? and state in ('accepted', 'held')"
 _TRIM = (
     "delete from jobs where (state = 'refused') = ? and number <= coalesce((select number from jobs"
     " where (state = 'refused') = ? order by number desc limit 1 offset ?), 0)"
 )
 _AGAIN = "update jobs set state = 'accepted', ended = 0, cause = '' where job = ? and state in ('accepted', 'failed')"
+_ANSWER = "update jobs set state = ?, cause = ? where job = ? and plan = ? and state = 'held'"
 _COLUMNS = "job, kind, name, client, dataset, plan, at, state, ended, cause, counts"
 
 
@@ -31,7 +32,7 @@ _COLUMNS = "job, kind, name, client, dataset, plan, at, state, ended, cause, cou
 class Offered:
     """One job as this party was asked for it.
 
-    plan: its SHA-256. state: refused, accepted, done or failed. at, ended: seconds since 1970, 0 where it has not ended.
+    plan: its SHA-256. state: held, refused, accepted, done or failed. at, ended: seconds since 1970, 0 where it has not ended.
     cause: why it was refused or failed, as others heard it. counts: what the party counted, without any row's value.
     """
 
@@ -75,6 +76,12 @@ class JobBook:
         """A job that goes on has not ended; False where it is not in the book."""
         with open_book(self._file, version=_VERSION) as book:
             return bool(book.execute(_AGAIN, (job,)).rowcount)
+
+    def answer(self, offered: Offered) -> bool:
+        """The answer to a job that was held; False where none of this plan is in the book."""
+        row = (offered.state, offered.cause[:_LONG], offered.job, offered.plan)
+        with open_book(self._file, version=_VERSION) as book:
+            return bool(book.execute(_ANSWER, row).rowcount)
 
     def end(self, job: str, state: str, cause: str = "", counts: Mapping[str, int] | None = None) -> None:
         """How an accepted job ended."""

@@ -1,11 +1,12 @@
 """A job's states and the events that move it: one table. An event that is not in it raises and changes nothing.
 
 QUEUED ──offer──> OFFERED ──accepted──> RUNNING ──done──> SUCCEEDED
-                   │   ▲                   │
-                   └───┼──interrupt────────┴──> WAITING
-                       └──────offer────────────────┘
+  ▲                │   ▲                   │
+  │                ├───┼──interrupt────────┴──> WAITING
+  │                │   └──────offer────────────────┘
+  └──release── HELD <──hold
 
-Each of the four that are not over also becomes CANCELLED by cancel, and FAILED by fail.
+Each of the five that are not over also becomes CANCELLED by cancel, and FAILED by fail.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ class State(Enum):
     OFFERED = "offered"
     RUNNING = "running"
     WAITING = "waiting"
+    HELD = "held"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -28,11 +30,18 @@ class State(Enum):
     def final(self) -> bool:
         return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
+    @property
+    def rests(self) -> bool:
+        """Whether nothing is done about such a job: it is over, or held."""
+        return self.final or self is State.HELD
+
 
 class Event(Enum):
     OFFER = "offer"  # both parties are attending and are asked
     ACCEPTED = "accepted"  # both accepted
     DONE = "done"  # both reported
+    HOLD = "hold"  # a party keeps it until its people say that it may run
+    RELEASE = "release"  # they have all spoken: the job is offered again
     INTERRUPT = "interrupt"  # a lost party or line, a restart: it goes on from what both parties keep
     FAIL = "fail"  # a refusal, an error, a disturbance that lasts too long
     CANCEL = "cancel"  # a client asked
@@ -40,9 +49,8 @@ class Event(Enum):
     @property
     def told(self) -> str:
         """What has happened to the job, as a participle."""
-        return {"offer": "offered", "interrupt": "interrupted", "fail": "failed", "cancel": "cancelled"}.get(
-            self.value, self.value
-        )
+        words = {"offer": "offered", "hold": "held", "release": "released", "interrupt": "interrupted"}
+        return (words | {"fail": "failed", "cancel": "cancelled"}).get(self.value, self.value)
 
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
@@ -50,6 +58,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.QUEUED, Event.FAIL): State.FAILED,
     (State.QUEUED, Event.CANCEL): State.CANCELLED,
     (State.OFFERED, Event.ACCEPTED): State.RUNNING,
+    (State.OFFERED, Event.HOLD): State.HELD,
     (State.OFFERED, Event.INTERRUPT): State.WAITING,
     (State.OFFERED, Event.FAIL): State.FAILED,
     (State.OFFERED, Event.CANCEL): State.CANCELLED,
@@ -57,6 +66,9 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.RUNNING, Event.INTERRUPT): State.WAITING,
     (State.RUNNING, Event.FAIL): State.FAILED,
     (State.RUNNING, Event.CANCEL): State.CANCELLED,
+    (State.HELD, Event.RELEASE): State.QUEUED,
+    (State.HELD, Event.FAIL): State.FAILED,
+    (State.HELD, Event.CANCEL): State.CANCELLED,
     (State.WAITING, Event.OFFER): State.OFFERED,
     (State.WAITING, Event.FAIL): State.FAILED,
     (State.WAITING, Event.CANCEL): State.CANCELLED,

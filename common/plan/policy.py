@@ -12,6 +12,7 @@ from common.errors import PolicyError
 from common.party import Identity
 from common.plan.promote import PromotePlan
 from common.plan.request import Matching, Plan, Request
+from common.plan.roles import Roles
 from common.plan.score import ScorePlan
 from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
@@ -88,6 +89,16 @@ class Policy(StrictModel):
     )
     direct: bool = Field(
         default=True, description="Score rows that the bank's own command asks for, from a stock, without the coordinator."
+    )
+    roles: Roles = Field(
+        default={}, description="What each client may have here, by identity: submit, score, promote. None listed: all."
+    )
+    hold: tuple[Literal["train", "score", "predeal", "promote"], ...] = Field(
+        default=(), description="Kinds of jobs that wait until people of this party approve them."
+    )
+    approvals: int = Field(default=1, ge=1, le=5, description="How many different people have to approve such a job.")
+    hold_days: float = Field(
+        default=7.0, gt=0.0, le=90.0, description="Days after which a job that nobody approved is refused."
     )
     promotions: bool = Field(default=True, description="Let plans change which model is the champion here.")
     may_open: tuple[Opened, ...] = Field(

@@ -12,6 +12,7 @@ from common.config import StrictModel, read_toml, validate
 from common.disk.expand import expand
 from common.errors import ConfigError, IdentityError
 from common.party import Bank, Identity, Member, Party
+from common.plan.roles import Roles
 from common.text.logs import LogFormat
 from common.wire.tls import TlsConfig
 
@@ -88,6 +89,9 @@ class CoordinatorSettings(Process):
     bank: IdentityText = Field(description="The bank party's identity.")
     more_banks: tuple[IdentityText, ...] = Field(default=(), description="Further banks, each of another organisation.")
     clients: tuple[IdentityText, ...] = Field(min_length=1, description="Who may submit, watch and cancel jobs.")
+    roles: Roles = Field(
+        default={}, description="What each client may do: submit, score, promote, view (others' jobs). None listed: all do all."
+    )
     deal_ahead: int = Field(default=8, ge=2, le=1024, description="Arrays dealt before the first is consumed, for each party.")
     deal_ahead_mib: int = Field(default=256, ge=1, description="The same bound in MiB.")
     memory_mib: int = Field(
@@ -118,6 +122,14 @@ class CoordinatorSettings(Process):
         named: dict[Identity, Member] = {bank: Bank(bank) for bank in banks}
         found: dict[Identity, Member] = {Identity.parse(self.grid): Party.GRID}
         return found | (named if self.more_banks else {banks[0]: Party.BANK})
+
+    @model_validator(mode="after")
+    def _roles_are_of_clients(self) -> Self:
+        if unknown := sorted(set(self.roles) - set(self.clients)):
+            raise ValueError(f"roles: not among clients: {', '.join(unknown)}")
+        if self.roles and (without := sorted(set(self.clients) - set(self.roles))):
+            raise ValueError(f"roles: give these clients theirs, [] for none: {', '.join(without)}")
+        return self
 
     @model_validator(mode="after")
     def _parties_differ(self) -> Self:

@@ -9,20 +9,24 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class FromParty(_message.Message):
-    __slots__ = ("register", "accept", "refuse", "progress", "done", "failed")
+    __slots__ = ("register", "accept", "refuse", "progress", "done", "failed", "hold", "ready")
     REGISTER_FIELD_NUMBER: _ClassVar[int]
     ACCEPT_FIELD_NUMBER: _ClassVar[int]
     REFUSE_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
     FAILED_FIELD_NUMBER: _ClassVar[int]
+    HOLD_FIELD_NUMBER: _ClassVar[int]
+    READY_FIELD_NUMBER: _ClassVar[int]
     register: Register
     accept: Accept
     refuse: Refuse
     progress: Progress
     done: Done
     failed: Failed
-    def __init__(self, register: _Optional[_Union[Register, _Mapping]] = ..., accept: _Optional[_Union[Accept, _Mapping]] = ..., refuse: _Optional[_Union[Refuse, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ...) -> None: ...
+    hold: Hold
+    ready: Ready
+    def __init__(self, register: _Optional[_Union[Register, _Mapping]] = ..., accept: _Optional[_Union[Accept, _Mapping]] = ..., refuse: _Optional[_Union[Refuse, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ..., hold: _Optional[_Union[Hold, _Mapping]] = ..., ready: _Optional[_Union[Ready, _Mapping]] = ...) -> None: ...
 
 class ToParty(_message.Message):
     __slots__ = ("offer", "start", "stop", "welcome", "over")
@@ -87,6 +91,20 @@ class Refuse(_message.Message):
     fault: _peer_pb2.Fault
     attempt: int
     def __init__(self, job: _Optional[str] = ..., fault: _Optional[_Union[_peer_pb2.Fault, _Mapping]] = ..., attempt: _Optional[int] = ...) -> None: ...
+
+class Hold(_message.Message):
+    __slots__ = ("job", "attempt")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    attempt: int
+    def __init__(self, job: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
+
+class Ready(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    def __init__(self, job: _Optional[str] = ...) -> None: ...
 
 class Start(_message.Message):
     __slots__ = ("job",)

@@ -82,6 +82,10 @@ class Attended:
 class Runner:
     def __init__(self) -> None:
         self.taken, self.stopped = list[str](), list[str]()
+        self.gate = self
+
+    async def tell(self, send: Any) -> None:
+        await asyncio.Event().wait()
 
     async def take(self, message: wire.ToParty, send: Any) -> None:
         self.taken.append(str(message.WhichOneof("message")))

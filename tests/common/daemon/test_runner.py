@@ -29,7 +29,7 @@ BANK = Identity("acme", "bank-party")
 class Desk:
     """The grid's runner, and what it has sent."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **policy: Any) -> None:
         pd.DataFrame({"id": ["a"], "x": [1.0]}).to_csv(folder / "t.csv", index=False)
         tls = {"certificate": folder / "x.pem", "key": folder / "x.key", "trust": folder}
         self.settings = settings = GridSettings.model_validate(
@@ -40,6 +40,7 @@ class Desk:
                 "coordinator": {"identity": "wattscore://neutral/coordinator", "address": "n:1"},
                 "peer": {"identity": str(BANK)},
                 "datasets": {"t": {"path": folder / "t.csv", "id": "id"}},
+                "policy": policy,
             }
         )
         self.door, self.sent = Door(BANK), list[wire.FromParty]()

@@ -15,6 +15,7 @@ from bank_party.told import ToldBook
 from common.coordinator.journal import Journal
 from common.disk.book import KeptBook, open_book
 from common.errors import ConfigError
+from common.home.approvals import Approvals
 from common.home.audit import AuditLog
 from common.home.jobbook import JobBook
 from common.home.rates import Rates
@@ -29,6 +30,7 @@ from tests.source import ROOT, parse
 EXTRA, FULL = 3, 2  # pragma synchronous
 DURABLE = {
     "bank_party/told.py",
+    "common/home/approvals.py",
     "common/home/audit.py",
     "common/home/registry.py",
     "common/home/rowbook.py",
@@ -114,6 +116,7 @@ BOOKS: dict[str, Callable[[Path], object]] = {
     "common/home/audit.py": AuditLog,
     "common/home/jobbook.py": JobBook,
     "common/home/rates.py": lambda file: Rates(file, "bank"),
+    "common/home/approvals.py": lambda file: Approvals(file, 1, 7.0),
     "common/home/registry.py": Registry,
     "common/home/rowbook.py": Ledger,
     "common/home/seedbook.py": SeedBook,

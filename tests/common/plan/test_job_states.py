@@ -12,9 +12,10 @@ from common.plan.job_states import TRANSITIONS, Event, State, after
 # Written out again, so that a slip in the table shows.
 ALLOWED: dict[str, dict[str, str]] = {
     "queued": {"offer": "offered", "fail": "failed", "cancel": "cancelled"},
-    "offered": {"accepted": "running", "interrupt": "waiting", "fail": "failed", "cancel": "cancelled"},
+    "offered": {"accepted": "running", "hold": "held", "interrupt": "waiting", "fail": "failed", "cancel": "cancelled"},
     "running": {"done": "succeeded", "interrupt": "waiting", "fail": "failed", "cancel": "cancelled"},
     "waiting": {"offer": "offered", "fail": "failed", "cancel": "cancelled"},
+    "held": {"release": "queued", "fail": "failed", "cancel": "cancelled"},
     "succeeded": {},
     "failed": {},
     "cancelled": {},

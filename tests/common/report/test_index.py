@@ -91,6 +91,7 @@ def test_what_is_there_stands_in_it(house: House) -> None:
     jobs.enter(
         Offered("new-1", "train", "<b>sly</b>", "wattscore://acme/client", "there", "00", at=2e9, state="refused", cause="a<b")
     )
+    jobs.enter(Offered("new-2", "promote", "", "wattscore://acme/client", "", "00", at=2e9 + 1, state="held"))
     Unfinished(house.data / "unfinished").begin(f"old-{MOST + 2}", "{}", "wattscore://acme/client")
     AuditLog(house.data / "audit.sqlite").add(What.OFFER, "new-1")
     found = Outline(text := house.index("--lang", "en")).sections
@@ -103,6 +104,7 @@ def test_what_is_there_stands_in_it(house: House) -> None:
     assert re.search(r"there\n\S*there.csv\nid\n–\n\d+\n1\n", found["datasets"]), found["datasets"]
     assert "gone.csv" in found["datasets"] and "cannot be read" in found["datasets"]
     assert "<b>sly</b>" not in text and "<b>sly</b>" in found["jobs"] and "a<b" in found["jobs"]
+    assert "held for approval" in found["jobs"]
     assert "refused" in found["jobs"] and "waits or runs" in found["jobs"] and "old-0\n" not in found["jobs"]
     assert f"The newest {MOST} of " in found["jobs"]
 

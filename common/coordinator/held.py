@@ -1,0 +1,38 @@
+"""The jobs that parties hold until their people say that these may run: out of the queue, so that others go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from common.coordinator.board import Board, JobRecord
+from common.party import Member
+from common.plan.job_states import Event, State
+
+
+class Held:
+    """members: a job's parties. records: those that were held when this process ended last."""
+
+    def __init__(
+        self, board: Board, members: Callable[[JobRecord], Sequence[Member]], records: Iterable[JobRecord] = ()
+    ) -> None:
+        self._board, self._members = board, members
+        self._records = {record.id: record for record in records}
+
+    def of(self, submitter: str) -> int:
+        """How many of this client's are held."""
+        return sum(r.message.submitter == submitter and r.state is State.HELD for r in self._records.values())
+
+    def keep(self, record: JobRecord) -> None:
+        self._records[record.id] = record
+
+    async def ready(self, job: str, party: Member) -> JobRecord | None:
+        """The job, to be offered again, if this party's word was the last that it waited for; else None."""
+        record = self._records.get(job)
+        if record is None or record.state is not State.HELD or party not in (members := self._members(record)):
+            return None
+        self._board.hold(record, party, held=False)
+        if any(record.party(member).held for member in members):
+            return None
+        await self._board.move(record, Event.RELEASE)
+        del self._records[job]
+        return record

@@ -1,0 +1,32 @@
+"""The jobs of a daemon in the party's own book of them."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Mapping
+
+from common.home.jobbook import JobBook, Offered
+
+_log = logging.getLogger(__name__)
+
+
+class Booked:
+    """A book that cannot be written is logged, and ends no daemon: what must not be lost is charged elsewhere."""
+
+    def __init__(self, book: JobBook) -> None:
+        self._book = book
+
+    def enter(self, asked: Offered, *, again: bool = False) -> None:
+        """The answer to a job. again: it goes on; one that was held keeps its place."""
+        try:
+            if not ((again and self._book.again(asked.job)) or self._book.answer(asked)):
+                self._book.enter(asked)
+        except (OSError, sqlite3.Error):
+            _log.exception("job %s: not entered in the book of jobs", asked.job)
+
+    def end(self, job: str, state: str, cause: str = "", counts: Mapping[str, int] | None = None) -> None:
+        try:
+            self._book.end(job, state, cause, counts)
+        except (OSError, sqlite3.Error):
+            _log.exception("job %s: its end is not entered in the book of jobs", job)

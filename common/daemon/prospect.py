@@ -1,0 +1,125 @@
+"""What a job that waits would open and cost here, for the people who approve it: by its plan and by headers, no row is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from common.daemon.settings import PartySettings
+from common.disclosure import CATALOGUE
+from common.errors import WattScoreError
+from common.home.approvals import HeldJob
+from common.home.home import Home
+from common.home.standing import Standing
+from common.party import Party
+from common.plan.promote import PromotePlan
+from common.plan.read import AnyPlan, parse_plan
+from common.plan.request import Plan, Side
+from common.plan.score import ScorePlan
+from common.plan.several import SeveralPlan
+from common.rows.dataset import check_declared
+from common.rows.extent import Extent, extent_of
+from common.rows.featurefile import declared
+from common.stages.estimate import Estimate, Sizes, estimate
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """A job before it runs. opens: what, and to whom. side, extent, cost: None where a plan of its kind has none.
+
+    cost: with as many matched rows as the own dataset has, and as many columns at the other side as here.
+    why_not: what keeps the cost from being told.
+    """
+
+    held: HeldJob
+    action: str
+    opens: tuple[tuple[str, str], ...]
+    side: Side | None
+    extent: Extent | None
+    cost: Estimate | None
+    why_not: str
+    standings: tuple[Standing, ...]
+
+
+def prospect(held: HeldJob, party: Party, settings: PartySettings, home: Home) -> Prospect:
+    plan = parse_plan(held.plan, held.job)
+    found = sorted(plan.allowed, key=lambda opened: list(CATALOGUE).index(opened))
+    opens = tuple((CATALOGUE[opened].what, ", ".join(CATALOGUE[opened].to)) for opened in found)
+    side, extent, cost, why_not = _side(plan, party), None, None, ""
+    try:
+        extent = None if side is None else _extent(side, party, settings)
+        cost = _cost(plan, party, extent)
+    except (WattScoreError, OSError) as error:
+        why_not = str(error)
+    return Prospect(held, _action(plan), opens, side, extent, cost, why_not, tuple(home.standings()))
+
+
+def _side(plan: AnyPlan, party: Party) -> Side | None:
+    if isinstance(plan, SeveralPlan):
+        return plan.grid if party is Party.GRID else None
+    return plan.side(party) if isinstance(plan, Plan) else None
+
+
+def _extent(side: Side, party: Party, settings: PartySettings) -> Extent:
+    config = declared(settings.datasets[side.dataset])
+    found = extent_of(check_declared(config, name=side.dataset, party=party), config)
+    return found if side.columns == ("*",) else Extent(found.rows, len(side.columns))
+
+
+def _cost(plan: AnyPlan, party: Party, extent: Extent | None) -> Estimate | None:
+    if isinstance(plan, PromotePlan | SeveralPlan):
+        return None
+    if not isinstance(plan, Plan):
+        return estimate(plan, Sizes(0, 0, 0))
+    if extent is None:
+        return None
+    return estimate(plan, Sizes(extent.rows, extent.columns, extent.columns + 1, months=int("period" in plan.keys)))
+
+
+def _action(plan: AnyPlan) -> str:
+    if isinstance(plan, SeveralPlan):
+        return f"train a model with {len(plan.banks)} banks: {', '.join(bank.who for bank in plan.banks)}"
+    if isinstance(plan, ScorePlan):
+        return f"score rows by the model {plan.model}"
+    if isinstance(plan, PromotePlan):
+        forced = [name for name in ("force", "anew") if getattr(plan, name)]
+        beyond = f", beyond the rules ({', '.join(forced)})" if forced else ""
+        return f"make {plan.model} the champion{beyond}" if plan.model else "make the champion before the present one it again"
+    return {"train": "train a model", "predeal": "deal randomness ahead"}[plan.kind]
+
+
+def lines(found: Prospect) -> Iterator[str]:
+    """The prospect as a command line prints it."""
+    held = found.held
+    yield f"job       {held.job}" + (f"  {held.name!r}" if held.name else "")
+    yield f"would     {found.action}"
+    yield f"for       {held.client}"
+    if found.side is not None:
+        columns = "all columns" if found.side.columns == ("*",) else f"columns {', '.join(found.side.columns)}"
+        size = f" (about {found.extent.rows:,} rows, {found.extent.columns} columns)" if found.extent else ""
+        yield f"on        dataset {found.side.dataset}, {columns}{size}"
+    yield f"plan      SHA-256 {held.digest}"
+    yield "opens"
+    yield from (f"  {what}: to {to}" for what, to in found.opens)
+    yield "costs"
+    yield from (f"  {line}" for line in _costs(found))
+
+
+def _costs(found: Prospect) -> Iterator[str]:
+    if found.why_not:
+        yield f"not known: {found.why_not}"
+    elif found.cost is None:
+        yield "a few messages" if found.side is None else "not estimated for several banks"
+    else:
+        cost = found.cost
+        if found.side is not None:
+            yield "as far as it can be told from here: all own rows matched, as many columns at the other side"
+        yield f"about {cost.seconds:,.0f} s, {sum(cost.bytes.values()) / 1e6:,.1f} MB over all lines"
+        if cost.trained:
+            each = cost.label_bits / cost.trained
+            yield f"at most {cost.label_bits:,.0f} bits of the bank's labels are told: {each:.4f} of each training row"
+        if cost.scores:
+            yield f"{cost.scores:,} scores, each of them one model of a row's budget"
+    for standing in found.standings:
+        spent = f"{standing.most:.4g} spent of the row of which most is, {standing.left:.4g} left"
+        yield f"budget of {standing.of} ({standing.key} = {standing.limit:g}): {spent}"

@@ -1,0 +1,123 @@
+"""Jobs that people of a party have to approve, at that party: held, approved, denied, forgotten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.daemon import approving
+from common.daemon import gate as module
+from common.errors import JobStateError, PolicyError
+from common.home.audit import What
+from common.party import Identity
+from common.plan.promote import PromotePlan
+from common.plan.score import ScorePlan
+from common.wire import party_pb2 as wire
+from tests.common.daemon.test_runner import CLIENT, Desk, plan
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path, hold=["train", "score"], approvals=2)
+
+
+async def offered(desk: Desk, text: str, attempt: int = 0, client: str = CLIENT) -> wire.FromParty:
+    message = wire.Offer(job="train-1", plan=text, client=client, attempt=attempt)
+    await desk.runner.take(wire.ToParty(offer=message), desk.send)
+    return desk.sent.pop()
+
+
+def said(desk: Desk, who: str, *, yes: bool = True, note: str = "") -> None:
+    approving.decide(desk.home, desk.home.approvals.find("train-1"), who, yes=yes, note=note)
+
+
+def entered(desk: Desk) -> list[str]:
+    return [entry.what for entry in desk.home.audit.entries("train-1")]
+
+
+async def test_a_job_is_accepted_once_two_people_have_approved_it(desk: Desk) -> None:
+    assert (await offered(desk, plan())).hold == wire.Hold(job="train-1")
+    assert desk.home.jobs.jobs()[-1].state == "held" and desk.runner.held() == ["train-1"]
+    assert not desk.runner._jobs and desk.home.unfinished.begun("train-1") is None
+    said(desk, "li")
+    assert (await offered(desk, plan(), 1)).hold.attempt == 1
+    said(desk, "wang")
+    assert (await offered(desk, plan(), 2)).accept.attempt == 2
+    assert [(one.job, one.state) for one in desk.home.jobs.jobs()] == [("train-1", "accepted")]
+    assert desk.home.unfinished.begun("train-1") is not None and not desk.home.approvals.held()
+    assert entered(desk) == ["offer", "hold", "approve", "offer", "hold", "approve", "offer", "accept"]
+
+
+async def test_a_denial_is_told_with_its_note_and_without_the_persons_name(desk: Desk) -> None:
+    await offered(desk, plan())
+    said(desk, "li", yes=False, note="the columns \x1b[1mare not agreed")
+    fault = (await offered(desk, plan(), 1)).refuse.fault
+    assert fault.kind == "PolicyError"
+    assert fault.message == "a person of the grid has denied this job: the columns \\u001b[1mare not agreed"
+    assert desk.home.jobs.jobs()[-1].state == "refused" and desk.runner.held() == []
+    assert (What.DENY.value, "refuse") == (entered(desk)[2], entered(desk)[-1])
+
+
+async def test_an_approval_is_not_of_another_plan_or_client_under_the_jobs_name(desk: Desk) -> None:
+    await offered(desk, plan())
+    for who in ("li", "wang"):
+        said(desk, who)
+    assert (await offered(desk, plan(name="other"), 1)).HasField("hold")
+    assert (await offered(desk, plan(name="other"), 2, "wattscore://acme/other")).HasField("hold")
+    assert (await offered(desk, plan(), 3, "wattscore://acme/other")).HasField("hold")
+
+
+async def test_what_nobody_approves_in_time_is_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    await offered(desk, plan())
+    now = desk.home.approvals._clock() + 8 * 86_400
+    monkeypatch.setattr(desk.home.approvals, "_clock", lambda: now)
+    fault = (await offered(desk, plan(), 1)).refuse.fault
+    assert "nobody of the grid has approved this job within 7 days (hold_days)" in fault.message
+
+
+async def test_a_job_that_ended_elsewhere_is_held_no_longer(desk: Desk) -> None:
+    await offered(desk, plan())
+    await desk.runner.take(wire.ToParty(over=wire.Over(job="train-1")), desk.send)
+    (found,) = desk.home.jobs.jobs()
+    assert desk.runner.held() == [] and (found.state, found.cause) == ("failed", "it ended before it was approved")
+
+
+async def test_kinds_that_are_not_held_run_as_before_and_what_is_refused_anyway_bothers_nobody(desk: Desk) -> None:
+    promote = PromotePlan.model_validate({"action": "rollback"}).canonical()
+    assert (await offered(desk, promote)).accept.job == "train-1"
+    assert (await desk.offer(plan("elsewhere"), "train-2")).refuse.fault.kind == "PlanError"
+    assert not desk.home.approvals.held()
+
+
+async def test_scoring_without_the_coordinator_cannot_wait_and_is_refused(desk: Desk) -> None:
+    asked: dict[str, Any] = {"model": "train-9", "grid": {"dataset": "t"}, "bank": {"dataset": "b"}}
+    text = ScorePlan.model_validate({**asked, "dealt": "ahead", "matching": "ecdh"}).canonical()
+    desk.home.stocks.check = lambda *_: None  # type: ignore[method-assign]
+    with pytest.raises(PolicyError, match="people of the grid approve each job of kind 'score'"):
+        await desk.runner.begin("score-1", text, Identity.parse(CLIENT), own=False)
+
+
+async def test_the_coordinator_is_told_of_what_people_have_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LOOK", 0.001)
+    await offered(desk, plan())
+    said(desk, "li")
+    told: list[wire.FromParty] = []
+
+    async def send(message: wire.FromParty) -> None:
+        told.append(message)
+        raise JobStateError("the stream is over")
+
+    said(desk, "wang")
+    with pytest.raises(JobStateError):
+        await desk.runner.gate.tell(send)
+    assert [message.ready.job for message in told] == ["train-1"]
+
+
+async def test_a_client_without_the_role_is_refused_by_name(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, roles={CLIENT: ["score"]})
+    fault = (await desk.offer(plan())).refuse.fault
+    assert fault.kind == "PolicyError" and fault.message.startswith(f"{CLIENT} may not train models and deal ahead")
+    assert fault.remedy.startswith("The grid gives roles")
+    assert (await desk.offer(plan(), "train-2", "wattscore://acme/other")).refuse.fault.kind == "PolicyError"
