@@ -25,6 +25,7 @@ from common.plan.promote import PromotePlan
 from common.plan.read import AnyPlan
 from common.plan.request import Plan
 from common.process.metrics import JobWatch
+from common.rows.consent import Consents
 from common.rows.declare import DatasetConfig
 from common.rows.featurefile import declared
 from common.stages.course import Course
@@ -46,6 +47,7 @@ class Running:
     client: str
     watch: JobWatch
     dataset: DatasetConfig | None = None  # as it was declared when the job was accepted
+    consents: Consents | None = None  # of that dataset
     task: asyncio.Task[None] | None = None
     cause: WattScoreError | None = None  # why it was told to stop
     session: Session | None = None
@@ -113,4 +115,4 @@ class Conduct:
         parts = (job, plan, dataset, session, correlations, reporter, self._home, self._role, match, scratch)
         bank = plan.bank_named or (self._settings.peer.who if self._party is Party.GRID else self._own)
         whose = partial(PartyJob, *parts, client=running.client, bank=str(bank))
-        return await run(whose(course=course, direct=running.direct, desk=self._desk))
+        return await run(whose(course=course, direct=running.direct, desk=self._desk, consents=running.consents))

@@ -7,6 +7,7 @@ from common.home.home import Home
 from common.home.models import is_job_name
 from common.home.unfinished import Begun
 from common.party import Identity, Party
+from common.plan.read import AnyPlan
 from common.wire import party_pb2 as wire
 
 
@@ -50,3 +51,8 @@ def client_of(offer: wire.Offer) -> str:
         raise PeerProtocolError(
             "the coordinator does not say whose job it offers", remedy="Install the same release there."
         ) from None
+
+
+def beyond(plan: AnyPlan) -> list[str]:
+    """The rules that a plan asks to be let pass."""
+    return [name for name in ("force", "anew") if getattr(plan, name, False)]

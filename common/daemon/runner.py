@@ -13,11 +13,12 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from common.daemon.account import Account
+from common.daemon.agreed import watch_consents
 from common.daemon.answers import Answers
 from common.daemon.booked import Booked
 from common.daemon.conduct import Conduct, Dealt, Running
 from common.daemon.gate import Gate
-from common.daemon.known import check_name, client_of
+from common.daemon.known import beyond, check_name, client_of
 from common.daemon.meet import Meeting
 from common.daemon.refusals import Refusals
 from common.daemon.report_message import ProgressReporter, to_message
@@ -51,6 +52,7 @@ from common.plan.score import ScorePlan
 from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
 from common.process.metrics import JobWatch, PartyMetrics
+from common.rows.consent import Consents
 from common.stages.course import Course, Point
 from common.stages.job import Desk, Role
 from common.stages.offer import check_direct, check_offer
@@ -116,7 +118,7 @@ class Runner:
 
     def adopt(self, settings: PartySettings) -> None:
         """Takes datasets and thresholds of alarms from `settings`, for jobs offered from now on; the rest needs a restart."""
-        kept = self._settings.model_copy(update={"datasets": settings.datasets, "monitor": settings.monitor})
+        kept = self._settings.model_copy(update={key: getattr(settings, key) for key in ("datasets", "consent", "monitor")})
         names = ", ".join(settings.datasets) or "none"
         if kept != settings:
             changed = [name for name in type(settings).model_fields if getattr(kept, name) != getattr(settings, name)]
@@ -191,7 +193,7 @@ class Runner:
             plan = parse_plan(offer.plan, f"job {offer.job}")
             kind, client = plan.kind, client_of(offer)
             asked = self._asked(offer.job, plan, client)
-            told = {"client": client, "kind": kind, "plan": plan.digest().hex(), "beyond": _beyond(plan)}
+            told = {"client": client, "kind": kind, "plan": plan.digest().hex(), "beyond": beyond(plan)}
             self._home.policy.check(plan)
             if direct:
                 check_direct(plan, self._home.policy)
@@ -234,7 +236,9 @@ class Runner:
             await send(wire.FromParty(refuse=wire.Refuse(job=offer.job, fault=fault, attempt=offer.attempt)))
             return
         watch, dataset = JobWatch(self._metrics, offer.job, plan.kind), self._settings.datasets.get(asked.dataset)
-        self._jobs[offer.job] = Running(plan, client, watch, dataset, attempt=offer.attempt, direct=direct)
+        agreed = self._settings.consent.get(asked.dataset)
+        consents = None if agreed is None else Consents(agreed, asked.dataset)
+        self._jobs[offer.job] = Running(plan, client, watch, dataset, consents, attempt=offer.attempt, direct=direct)
         self._meeting.expect(offer.job, ask, offer.attempt, banks_of(plan))
         self._booked.enter(asked, again=begun is not None)
         about = (offer.job, plan.kind, plan.name, client, asked.dataset or "none")
@@ -268,6 +272,7 @@ class Runner:
     async def _attempt(self, job: str, running: Running, send: Send) -> None:
         counters = (running.peer, running.coordinator)
         reporter = ProgressReporter(job, send, counters, running.watch.stage, running.attempt)
+        watching = asyncio.create_task(watch_consents(running.consents, self.party.value, partial(self.stop, job)))
         try:
             done = await self._compute(job, running, reporter)
             reporter.stop()
@@ -292,6 +297,7 @@ class Runner:
                     )
                 )
         finally:
+            watching.cancel()
             reporter.stop()
             self._forget(job)
 
@@ -391,8 +397,3 @@ class Runner:
         """What other parties are told of how the job ended here."""
         stopped = JobCancelled("the job was stopped") if isinstance(error, asyncio.CancelledError) else None
         return to_fault(running.cause or stopped or refused(error) or error, self.party.value)
-
-
-def _beyond(plan: AnyPlan) -> list[str]:
-    """The rules that a plan asks to be let pass."""
-    return [name for name in ("force", "anew") if getattr(plan, name, False)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from common.errors import PolicyError
 from common.monitor.config import MonitorConfig
@@ -10,6 +12,7 @@ from common.party import Identity
 from common.plan.policy import Policy
 from common.process.settings import Address, Named, Process, Remote
 from common.report.card import Card
+from common.rows.consent import ConsentConfig
 from common.rows.dataset import DatasetConfig
 
 
@@ -20,12 +23,21 @@ class PartySettings(Process):
     coordinator: Remote = Field(description="The coordinator this party attends.")
     peer: Named = Field(description="The other party.")
     datasets: dict[str, DatasetConfig] = Field(default_factory=dict, description="What plans may ask for, by name.")
+    consent: dict[str, ConsentConfig] = Field(
+        default_factory=dict, description="By dataset: the table of enterprises whose rows may be in jobs. None: all may."
+    )
     policy: Policy = Field(default=Policy(), description="What this party allows.")
     memory_mib: int = Field(
         default=1024, ge=0, description="What a job may hold in memory of its columns; larger ones go to files in data/scratch."
     )
     monitor: MonitorConfig = Field(default=MonitorConfig(), description="From where on a change of the data is an alarm.")
     card: Card = Field(default=Card(), description="What the report says of purpose, target, limits and columns.")
+
+    @model_validator(mode="after")
+    def _consent_is_of_datasets(self) -> Self:
+        if unknown := sorted(set(self.consent) - set(self.datasets)):
+            raise ValueError(f"consent: there is no dataset {', '.join(unknown)}")
+        return self
 
     @property
     def others(self) -> tuple[Identity, ...]:

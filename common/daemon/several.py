@@ -220,5 +220,5 @@ class SeveralJob:
         match = choose_match(plan, self.id, self.coordinator, self.running.coordinator, self.running.attempt, place + 1)
         return PartyJob(
             self.id, plan, dataset, session, correlations, self.reporter, self.home, self.role, match, scratch, outcome,
-            course=course, client=self.running.client, agreed=self.plan, place=place,
+            course=course, client=self.running.client, agreed=self.plan, place=place, consents=self.running.consents,
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A party's datasets by their headers, and whether disk and memory suffice for a plan on them. No row is read.
+"""A party's datasets by their headers, and whether disk and memory suffice for a plan on them. No row of theirs is read.
 
 Estimates, from `peak_mib` of real jobs at 5,000 to 150,000 rows and 20 to 40 columns: see tests/common/doctor/test_data.py.
 """
@@ -19,6 +19,7 @@ from common.plan.read import AnyPlan
 from common.plan.request import Plan
 from common.plan.train import TrainPlan
 from common.process.settings import CoordinatorSettings
+from common.rows.consent import ConsentConfig, Consents
 from common.rows.dataset import DatasetConfig, check_declared
 from common.rows.extent import Extent, extent_of
 from common.rows.featurefile import declared
@@ -47,7 +48,18 @@ def check_datasets(settings: PartySettings, party: Party) -> tuple[list[Finding]
             continue
         size = sizes[name] = extent_of(file, config)
         findings.append(_describe(name, config, file, size))
-    return findings, sizes
+    return findings + [_consents(name, config) for name, config in settings.consent.items()], sizes
+
+
+def _consents(name: str, config: ConsentConfig) -> Finding:
+    """Rows of this table are read: it is small, and each of them counts."""
+    try:
+        count = Consents(config, name).count()
+    except WattScoreError as error:
+        return failed(f"consent {name}", error)
+    if not count:
+        return warned(f"consent {name}", "no authorisation is in force today", "No job on this dataset can run.")
+    return passed(f"consent {name}", f"{count:,} enterprises have authorised the use of this dataset")
 
 
 def _describe(name: str, config: DatasetConfig, file: TableFile, size: Extent) -> Finding:

@@ -70,7 +70,7 @@ def read_table(
     seen = () if config.columns else _look(file, data, features, config.missing)
     warnings = [*file.said, *_partial(file, config), *(s.text for s in seen if s.loud)]
     columns = dict(config.columns) or {s.column: s.config for s in seen if s.config is not None}
-    ids = _ids(file, config.id, data, warnings)
+    ids = read_own_ids(file, config.id, data, warnings)
     periods = None if config.period is None else _periods(file, config, config.period, data)
     _check_unique(file, ids, periods)
     outcomes = None if label is None else read_labels(file, config, label, data)
@@ -134,7 +134,7 @@ def read_outcomes(config: DatasetConfig, *, name: str) -> FeatureTable | None:
     data = file.read([*keys, config.label])
     periods = None if config.period is None else _periods(file, config, config.period, data)
     label = read_labels(file, config, config.label, data)
-    return FeatureTable(_ids(file, config.id, data, []), periods, {}, {}, label)
+    return FeatureTable(read_own_ids(file, config.id, data, []), periods, {}, {}, label)
 
 
 def fingerprint(path: Path) -> str:
@@ -171,7 +171,7 @@ def _partial(file: TableFile, config: DatasetConfig) -> list[str]:
     return [] if config.columns else [f"column {c!r}: not in every file: left out" for c in file.partial]
 
 
-def _ids(file: TableFile, column: str, data: Data, warnings: list[str]) -> Ids:
+def read_own_ids(file: TableFile, column: str, data: Data, warnings: list[str]) -> Ids:
     """Ids in the form in which both companies compare them."""
     found = read_ids(file, column, data)
     warnings += [f"column {column!r}: {said}" for said in found.said]

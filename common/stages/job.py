@@ -27,6 +27,7 @@ from common.plan.promote import PromotePlan
 from common.plan.request import Request
 from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
+from common.rows.consent import Consents
 from common.rows.dataset import DatasetConfig
 from common.rows.table import FeatureTable
 from common.stages.course import Course
@@ -199,6 +200,7 @@ class PartyJob:
     direct: bool = field(default=False, kw_only=True)  # asked for by the bank itself: there is no coordinator, and no dealer
     agreed: Request | None = None  # the plan as it was agreed on, where `plan` is what the grid and one of its banks do of it
     place: int = 0  # of that bank in it
+    consents: Consents | None = None  # of the enterprises whose rows may be in it; None: nobody has to agree
     bank: str = ""  # the bank's identity
 
     @property

@@ -180,6 +180,8 @@ async def load(job: PartyJob, *, require_label: bool, columns: dict[str, ColumnC
     loaded = await asyncio.to_thread(
         read_table, dataset, name=side.dataset, party=job.party, require_label=require_label, scratch=job.scratch
     )
+    if job.consents is not None:
+        loaded = await asyncio.to_thread(job.consents.apply, loaded, job.scratch)
     job.warn(*loaded.warnings)
     job.count(own_rows=loaded.table.rows, own_columns=len(loaded.columns))
     return loaded
@@ -189,6 +191,8 @@ async def check_data(job: PartyJob) -> str:
     """The SHA-256 of the dataset. Raises DataError where it has changed since the job began, or is read in another way."""
     data = await asyncio.to_thread(fingerprint, job.dataset.path)
     now = {"the dataset's file": data, "how it is read": job.dataset.model_dump_json(), "the software": __version__}
+    if job.consents is not None:
+        now["who has authorised its use"] = job.consents.fingerprint()
     first = await job.course.first(now)
     if changed := [name for name, value in now.items() if first.get(name) != value]:
         text = f"{changed[0]} has changed since this job began"

@@ -30,6 +30,7 @@ from common.plan.policy import Policy
 from common.plan.read import make_plan
 from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
+from common.rows.consent import ConsentConfig, Consents
 from common.rows.dataset import DatasetConfig
 from common.stages.course import Course
 from common.stages.job import PartyJob
@@ -108,6 +109,7 @@ class Companies:
     reporters: dict[Party, Recorder] = field(default_factory=dict)
     trio: Trio = field(default_factory=Trio)
     new_trio: Callable[[frozenset[Opened]], Trio] = Trio  # of each job
+    consent: dict[Party, ConsentConfig] = field(default_factory=dict)
     match: Callable[[Session], Match] | None = None  # how ids are matched; by default by the neutral process
 
     def write(self, data: dict[Party, pd.DataFrame]) -> None:
@@ -175,6 +177,7 @@ class Companies:
                     self.scratch(own),
                     course=course,
                     client=CLIENT,
+                    consents=Consents(self.consent[own], "rows") if own in self.consent else None,
                 )
             )
 

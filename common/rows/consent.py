@@ -1,0 +1,136 @@
+"""The table of enterprises that have agreed to the joint use of their rows, with dates: nobody else's rows enter a job."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from common.disk.scratch import Scratch
+from common.errors import DataError
+from common.rows.dataset import Loaded, read_own_ids
+from common.rows.formats.options import FileOptions
+from common.rows.formats.paths import parts_of
+from common.rows.origin import Data, Mask
+from common.rows.tablefile import TableFile
+from common.rows.text import is_time, plain, read_coded
+
+_DATE = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:[ T].*)?|(\d{4})(\d{2})(\d{2})")
+_EVER, _NEVER = date.min.toordinal(), date.max.toordinal()
+
+
+class ConsentConfig(FileOptions):
+    """Where the table of authorisations of a dataset is. A row is one of an enterprise's; any that is in force will do."""
+
+    path: Path = Field(description="The file: CSV, Parquet or Excel, one row an authorisation. It is read at each job.")
+    id: str = Field(description="The column of enterprise ids.")
+    since: str | None = Field(default=None, description="The column of first days; empty: from ever. Absent: all are.")
+    until: str | None = Field(
+        default=None, description="The column of last days; empty: until it is withdrawn. Absent: all are."
+    )
+
+
+class Consents:
+    """The authorisations of one dataset, for one job: who is in it, and whether all of these still agree.
+
+    today: by the calendar of this machine's time zone.
+    """
+
+    def __init__(self, config: ConsentConfig, dataset: str, today: Callable[[], date] = date.today) -> None:
+        self._config, self._dataset, self._today = config, dataset, today
+        self._used: pa.StringArray = pa.array([], pa.string())
+        self._seen: tuple[object, ...] = ()
+
+    def apply(self, loaded: Loaded, scratch: Scratch) -> Loaded:
+        """Only the rows of enterprises whose authorisation is in force today; how many were left out is told to their owner.
+
+        Raises DataError for a table that cannot be read, or where no enterprise has agreed.
+        """
+        ids, table, self._seen = loaded.table.ids, loaded.table, self._state()
+        agreed = np.asarray(pc.is_in(ids.levels, value_set=self._in_force()))
+        keep, used = agreed[ids.codes], ids.used()
+        if not keep.any():
+            public = f"dataset {self._dataset}: no enterprise in it has agreed to this use"
+            raise DataError(f"{self._config.path}: {public}", public=public, remedy="See the dates of the authorisations.")
+        self._used = ids.levels.take(pa.array(used[agreed[used]]))
+        left = int(np.count_nonzero(~agreed[used]))
+        if not left:
+            return loaded
+        rows = int(np.count_nonzero(~keep))
+        said = (
+            f"{self._config.path}: {left:,} of {len(used):,} enterprises ({left / len(used):.1%}) have no authorisation in"
+            f" force on {self._today()}: {rows:,} of {len(keep):,} rows are left out"
+        )
+        aside = {name: values[keep] for name, values in loaded.aside.items()}
+        kept = table.take(np.flatnonzero(keep), scratch)
+        return Loaded(kept, loaded.columns, (*loaded.warnings, said), loaded.seen, aside)
+
+    def count(self) -> int:
+        """How many enterprises agree today. Raises DataError where the table cannot be read."""
+        return len(self._in_force())
+
+    def fingerprint(self) -> str:
+        """The SHA-256 of who is in the job, once `apply` has said."""
+        return hashlib.sha256("\n".join(sorted(self._used.to_pylist())).encode()).hexdigest()
+
+    def withdrawn(self) -> bool:
+        """Whether an enterprise of this job has agreed no longer. Raises DataError where the table cannot be read any more."""
+        state = self._state()
+        if state == self._seen:
+            return False
+        gone = not pc.all(pc.is_in(self._used, value_set=self._in_force())).as_py() if len(self._used) else False
+        self._seen = state
+        return gone
+
+    def _state(self) -> tuple[object, ...]:
+        """What tells a table that was replaced, and a day that has begun."""
+        found = [part.path.stat() for part in parts_of([self._config.path])]
+        return self._today(), *((status.st_ino, status.st_size, status.st_mtime_ns) for status in found)
+
+    def _in_force(self) -> pa.StringArray:
+        """The ids, in the form in which they are compared, whose authorisation is in force today."""
+        config = self._config
+        file = TableFile.open(config.path, config, f"authorisations of dataset {self._dataset}")
+        wanted = [name for name in (config.id, config.since, config.until) if name is not None]
+        file.require(wanted)
+        data = file.read(wanted)
+        ids, today = read_own_ids(file, config.id, data, []), self._today().toordinal()
+        good = np.ones(len(ids), np.bool_)
+        if config.since is not None:
+            good &= _days(file, config.since, data, _EVER) <= today
+        if config.until is not None:
+            good &= _days(file, config.until, data, _NEVER) >= today
+        return pc.unique(ids.levels.take(pa.array(ids.codes[good])))
+
+
+def _days(file: TableFile, column: str, data: Data, empty: int) -> npt.NDArray[np.int64]:
+    """Ordinals of a column of days, (n,); `empty` where there is none. Raises DataError that names a row with another text."""
+    values = plain(data[column])
+    if is_time(values.type):
+        found = [empty if value is None else value.toordinal() for value in values.to_pylist()]
+        return np.array(found, np.int64)
+    codes, texts = read_coded(file, column, data)
+    levels = [empty if text is None else _day(text) for text in texts.to_pylist()]
+    days = np.array([*(-1 if day is None else day for day in levels), empty], np.int64)
+    bad: Mask = days[codes] == -1
+    if bad.any():
+        raise file.bad_rows(column, bad, "not a day", "Write it as 2026-01-31.", data[column])
+    return days[codes]
+
+
+def _day(text: str) -> int | None:
+    found = _DATE.fullmatch(text)
+    if found is None:
+        return None
+    try:
+        return date(*(int(part) for part in found.groups() if part is not None)).toordinal()
+    except ValueError:
+        return None

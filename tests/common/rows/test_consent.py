@@ -1,0 +1,149 @@
+"""Who has agreed, by a table with dates: rows of nobody else are kept, and who agrees no longer is found."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from common.disk.scratch import Scratch
+from common.errors import DataError
+from common.party import Party
+from common.rows.consent import ConsentConfig, Consents
+from common.rows.dataset import DatasetConfig, Loaded, read_table
+
+TODAY = date(2026, 3, 15)
+
+
+class Calendar:
+    today = TODAY
+
+    def __call__(self) -> date:
+        return self.today
+
+
+def loaded(folder: Path, ids: list[str]) -> Loaded:
+    path = folder / "rows.csv"
+    pd.DataFrame({"id": ids, "x": range(len(ids)), "y": [0, 1] * (len(ids) // 2) + [0] * (len(ids) % 2)}).to_csv(
+        path, index=False
+    )
+    config = DatasetConfig.model_validate({"path": path, "id": "id", "label": "y"})
+    return read_table(config, name="rows", party=Party.BANK, require_label=True)
+
+
+def consents(folder: Path, frame: pd.DataFrame, calendar: Calendar | None = None, **more: Any) -> Consents:
+    write(folder, frame)
+    dates = {name: name for name in ("since", "until") if name in frame}
+    return Consents(ConsentConfig(path=folder / "agreed.csv", id="id", **{**dates, **more}), "rows", calendar or Calendar())
+
+
+def write(folder: Path, frame: pd.DataFrame) -> None:
+    """Whole or not at all, as who keeps such a table should."""
+    frame.to_csv(folder / "agreed.new", index=False)
+    (folder / "agreed.new").replace(folder / "agreed.csv")
+
+
+def kept(book: Consents, table: Loaded) -> list[str]:
+    return book.apply(table, Scratch()).table.ids.tolist()
+
+
+DATES = [
+    ("A", "2026-01-01", "2026-12-31"),
+    ("B", "2026-03-15", "2026-03-15"),  # first and last day count
+    ("C", "2026-03-16", ""),  # not yet
+    ("D", "", "2026-03-14"),  # no longer
+    ("E", "", ""),
+    ("F", "2020/1/5", "20301231"),
+    ("G", "2020年1月5日", "2021-01-01"),
+    ("G", "2026-02-01", ""),  # agreed again
+]
+
+
+def test_rows_are_kept_of_those_whose_authorisation_is_in_force_today_and_of_nobody_else(tmp_path: Path) -> None:
+    frame = pd.DataFrame(DATES, columns=["id", "since", "until"])
+    table = loaded(tmp_path, [*"ABCDEFGH", "ab"])
+    found = consents(tmp_path, frame).apply(table, Scratch())
+    assert found.table.ids.tolist() == list("ABEFG") and found.table.rows == 5
+    assert found.table.numeric["x"].tolist() == [0, 1, 4, 5, 6]
+    (said,) = set(found.warnings) - set(table.warnings)
+    assert "4 of 9 enterprises (44.4%) have no authorisation in force on 2026-03-15: 4 of 9 rows are left out" in said
+
+
+def test_ids_are_compared_as_the_two_companies_compare_them(tmp_path: Path) -> None:
+    book = consents(tmp_path, pd.DataFrame({"id": ["ａ１", " b2 "]}))
+    assert kept(book, loaded(tmp_path, ["A1", "B2", "C3"])) == ["A1", "B2"]
+
+
+def test_where_all_have_agreed_nothing_is_said_or_copied(tmp_path: Path) -> None:
+    table = loaded(tmp_path, ["A", "B"])
+    assert consents(tmp_path, pd.DataFrame({"id": ["A", "B", "Z"]})).apply(table, Scratch()) is table
+
+
+def test_columns_beside_the_label_lose_the_same_rows(tmp_path: Path) -> None:
+    table = loaded(tmp_path, ["A", "B", "C"])
+    aside = Loaded(table.table, table.columns, aside={"paid": table.table.numeric["x"]})
+    assert consents(tmp_path, pd.DataFrame({"id": ["A", "C"]})).apply(aside, Scratch()).aside["paid"].tolist() == [0.0, 2.0]
+
+
+def test_dates_of_a_parquet_file_count_by_the_day(tmp_path: Path) -> None:
+    days = [TODAY, TODAY - timedelta(days=1), None]
+    pd.DataFrame({"id": ["A", "B", "C"], "until": pd.to_datetime(days)}).to_parquet(tmp_path / "agreed.parquet")
+    config = ConsentConfig(path=tmp_path / "agreed.parquet", id="id", until="until")
+    assert kept(Consents(config, "rows", Calendar()), loaded(tmp_path, ["A", "B", "C"])) == ["A", "C"]
+
+
+@pytest.mark.parametrize(
+    ("frame", "says", "public"),
+    [
+        ({"id": ["A"], "since": ["soon"]}, "line 2, column 'since': 'soon': not a day", "column 'since': not a day (1 rows)"),
+        ({"id": ["A"], "since": ["2026-02-30"]}, "'2026-02-30': not a day", "not a day"),
+        ({"id": ["A", ""], "since": ["", ""]}, "line 3, column 'id'", "the id is empty"),
+        ({"id": ["Z"]}, "no enterprise in it has agreed", "dataset rows: no enterprise in it has agreed to this use"),
+        ({"name": ["A"]}, "no column 'id'", "no column 'id'"),
+    ],
+)
+def test_what_is_wrong_with_the_table_is_said_with_its_place_and_nobody_is_taken_to_agree(
+    frame: dict[str, Any], says: str, public: str, tmp_path: Path
+) -> None:
+    book = consents(tmp_path, pd.DataFrame(frame))
+    with pytest.raises(DataError) as caught:
+        kept(book, loaded(tmp_path, ["A", "B"]))
+    assert says in str(caught.value) and public in caught.value.public and "agreed.csv" not in caught.value.public
+
+
+def test_a_missing_table_is_an_error_and_not_everybodys_consent(tmp_path: Path) -> None:
+    book = Consents(ConsentConfig(path=tmp_path / "none.csv", id="id"), "rows", Calendar())
+    with pytest.raises(DataError, match=r"none\.csv"):
+        kept(book, loaded(tmp_path, ["A", "B"]))
+
+
+def test_who_agrees_no_longer_is_found_by_file_and_by_day(tmp_path: Path) -> None:
+    calendar, table = Calendar(), loaded(tmp_path, ["A", "B", "C"])
+    frame = pd.DataFrame({"id": ["A", "B", "Z"], "until": ["2026-03-16", "", ""]})
+    book = consents(tmp_path, frame, calendar)
+    assert kept(book, table) == ["A", "B"] and not book.withdrawn()
+    write(tmp_path, pd.concat([frame, pd.DataFrame({"id": ["C"], "until": [""]})]))
+    assert not book.withdrawn()  # one more who agrees
+    write(tmp_path, frame[frame["id"] != "Z"])
+    assert not book.withdrawn()  # of whom no row is in the job
+    calendar.today = date(2026, 3, 17)
+    assert book.withdrawn()  # A's last day is over
+    calendar.today = TODAY
+    assert not book.withdrawn()
+    write(tmp_path, frame[frame["id"] != "B"])
+    assert book.withdrawn()
+    (tmp_path / "agreed.csv").unlink()
+    with pytest.raises(DataError):
+        book.withdrawn()
+
+
+def test_who_is_in_the_job_has_a_fingerprint(tmp_path: Path) -> None:
+    table = loaded(tmp_path, ["A", "B", "C"])
+    prints = []
+    for ids in (["B", "A"], ["A", "B", "Y"], ["A"]):
+        kept(book := consents(tmp_path, pd.DataFrame({"id": ids})), table)
+        prints.append(book.fingerprint())
+    assert prints[0] == prints[1] != prints[2]
