@@ -18,13 +18,12 @@ from common.client.client import Client
 from common.daemon.seat import S, Seat
 from common.disk.data_folder import Name
 from common.disk.files import make_folder, write_private
-from common.disk.pages import linked
+from common.disk.pages import beside, linked
 from common.errors import ConfigError, PlanError
 from common.home.registry import Registry
 from common.monitor.book import Book
 from common.monitor.history import History
 from common.monitor.hook import tell
-from common.monitor.page import make_page
 from common.monitor.reference import SCORE
 from common.plan.read import load_plan
 from common.text.visible import escape
@@ -96,6 +95,8 @@ def monitor_command(seat: Seat[S, Any], read: Callable[[S], History]) -> click.C
         settings = seat.load(config)
         history = read(settings)
         if out is not None:
+            from common.monitor.page import make_page  # loads what fills in templates: a daemon need not wait for it
+
             page = make_page(history, settings.monitor, title=config.stem, when=_when(time.time()), lang=lang)
             make_folder(out.resolve().parent)
             write_private(out, linked(page, out).encode())
@@ -167,7 +168,7 @@ def report_command(seat: Seat[Any, Any], make: Make) -> click.Command:
     )
     def report(job: str, config: Path, out: Path, lang: Choice) -> None:
         """Write the report of a training JOB for review and signature, its tables beside it; JOB may be `champion`."""
-        from common.report.write import beside, write_report  # loads what draws: the other commands need not wait for it
+        from common.report.write import write_report  # loads what draws: the other commands need not wait for it
 
         settings = seat.load(config)
         job = _champion(settings.data) if job == "champion" else job

@@ -21,7 +21,7 @@ from common.home.outcome import EVALUATION, parse_evaluation
 from common.home.registry import Version
 from common.monitor.history import History
 from common.party import Party
-from common.report.index import Contents, Dataset, Model, ScoresFile, make_index
+from common.report.contents import Contents, Dataset, Model, ScoresFile
 from common.rows.dataset import DatasetConfig, check_declared
 from common.rows.extent import extent_of
 from common.rows.featurefile import declared
@@ -61,6 +61,8 @@ def index_command(seat: Seat[S, Any], read: Callable[[S], History]) -> click.Com
         """Write one page of what this party has: models, jobs, datasets, scores, stocks, budgets, alarms, other pages."""
         if out.name != INDEX:
             raise ConfigError(f"{out}: other pages look for {INDEX}", remedy=f"Let --out end in {INDEX}.")
+        from common.report.index import make_index  # loads what fills in templates: a daemon need not wait for it
+
         home, settings = open_home(seat, config), seat.load(config)
         make_folder(out.resolve().parent)
         contents = gather(seat.party, settings, home, lambda: read(settings), out.resolve().parent)

@@ -17,7 +17,7 @@ import click
 from common.daemon.seat import Seat, open_home
 from common.disk.data_folder import BANK, GRID, Kept, Name
 from common.disk.files import sync_folder
-from common.disk.pages import find_pages
+from common.disk.pages import beside, find_pages
 from common.errors import PlanError
 from common.home.audit import What
 from common.home.home import Home
@@ -25,7 +25,6 @@ from common.home.rates import DAY
 from common.home.registry import Stage
 from common.party import Party
 from common.process.person import person
-from common.report.write import beside
 
 _KEPT: Mapping[Party, Sequence[Kept]] = {Party.GRID: GRID, Party.BANK: BANK}
 REPORTS = "reports"

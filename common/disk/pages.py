@@ -50,6 +50,11 @@ def find_pages(folder: Path) -> list[Page]:
     return sorted(found, key=lambda page: (page.kind, -page.at))
 
 
+def beside(page: Path) -> tuple[Path, Path]:
+    """(the JSON, the folder of CSV files) that stand beside the page of a report."""
+    return page.with_suffix(".json"), page.with_name(f"{page.stem}-tables")
+
+
 def linked(text: str, out: Path) -> str:
     """The page as it is written to `out`: with a link to the index that stands beside it or one folder above, if any does."""
     for folder, way in ((out.resolve().parent, ""), (out.resolve().parent.parent, "../")):

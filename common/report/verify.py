@@ -13,12 +13,11 @@ from typing import Any
 
 import click
 
-from common.disk.pages import bare
+from common.disk.pages import bare, beside
 from common.errors import DataError
 from common.report.page import Report
 from common.report.tables import VERSION, Table, digest, read_tables
 from common.report.texts import Choice
-from common.report.write import beside
 
 _HEAD = re.compile(r'<meta name="wattscore-report" content="(grid|bank) (\S+) (en|zh|en\+zh) ([0-9a-f]{64})">')
 _NUMBER = re.compile(r"(?<![\w.])[+−-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d{1,2})?(?!\w)%?", re.ASCII)  # none within a name

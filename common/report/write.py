@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from common.disk.files import make_folder, write_private
-from common.disk.pages import linked
+from common.disk.pages import beside, linked
 from common.errors import ConfigError
 from common.report.page import Report
 from common.report.tables import VERSION
@@ -32,8 +32,3 @@ def write_report(report: Report, out: Path) -> None:
             write_private(folder / f"{table.name}.csv", table.as_csv().encode())
     except OSError as error:
         raise ConfigError(f"{out}: cannot be written ({error.strerror})", remedy="Name a file in a folder of yours.") from None
-
-
-def beside(page: Path) -> tuple[Path, Path]:
-    """(the JSON, the folder of CSV files) that stand beside a page."""
-    return page.with_suffix(".json"), page.with_name(f"{page.stem}-tables")

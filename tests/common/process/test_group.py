@@ -42,6 +42,8 @@ HEAVY = {
     "sqlalchemy",
 }
 
+LATER = {"matplotlib", "jinja2", "sqlalchemy", "duckdb", "openpyxl", "sklearn", "scipy"}
+
 
 @pytest.mark.parametrize("module", GROUPS)
 @pytest.mark.parametrize("word", ["--help", "--version"])
@@ -55,6 +57,14 @@ def test_asking_for_its_version_or_help_loads_no_library_but_clicks(module: str,
         "common.daemon", "common.daemon.entries", "common.coordinator", "common.coordinator.__main__",
     }  # fmt: skip
     assert __version__ in done.stdout or word == "--help"
+
+
+@pytest.mark.parametrize("module", ["grid_party.commands", "bank_party.commands", "common.coordinator.daemon"])
+def test_a_daemon_waits_for_no_library_that_only_a_page_or_a_database_needs(module: str) -> None:
+    code = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert {"numpy", "grpc"} <= loaded and LATER & loaded == set()
 
 
 @pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)
