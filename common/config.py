@@ -110,13 +110,15 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 
 
 def to_toml(values: Mapping[str, Any], prefix: str = "") -> str:
-    """Nested mappings of strings, numbers, booleans and lists as TOML; None is left out."""
+    """Nested mappings of strings, numbers, booleans and lists, of mappings too, as TOML; None is left out."""
     lines, tables = [], []
     for key, value in values.items():
         bare = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else quoted(key)
         name = f"{prefix}{bare}"
         if isinstance(value, Mapping):
             tables.append(f"\n[{name}]\n{to_toml(value, name + '.')}")
+        elif isinstance(value, list | tuple) and value and all(isinstance(one, Mapping) for one in value):
+            tables += [f"\n[[{name}]]\n{to_toml(one, name + '.')}" for one in value]
         elif value is not None:
             text = str(value) if isinstance(value, Path) else value
             lines.append(f"{bare} = {quoted(text)}\n")

@@ -23,6 +23,7 @@ from common.doctor.own import (
 from common.doctor.remote import Visit, check_attendance, visit
 from common.doctor.side import Side
 from common.errors import WattScoreError
+from common.party import Bank, Identity, Party
 from common.plan.read import AnyPlan, load_plan
 from common.process.settings import ClientSettings, CoordinatorSettings
 from common.rows.extent import Extent
@@ -49,7 +50,7 @@ async def examine(config: Path, load: Load, plan: Path | None = None, machine: M
     findings += [*data, *daemon.findings]
     for found in visits.values():
         findings += found.findings
-    findings += _attendances(side, daemon, visits, machine)
+    findings += _attendances(side, own, daemon, visits, machine)
     return Report(side.role, str(own or ""), tuple(findings))
 
 
@@ -131,7 +132,9 @@ def _look_at_data(
     return [*findings, *check_room(settings, party_needs(settings, side.party, sizes, plan), machine)]
 
 
-def _attendances(side: Side, daemon: Visit, visits: Mapping[str, Visit], machine: Machine) -> Iterator[Finding]:
+def _attendances(
+    side: Side, own: Identity | None, daemon: Visit, visits: Mapping[str, Visit], machine: Machine
+) -> Iterator[Finding]:
     """The coordinator's word on the parties: the only way to see the bank, which nobody can dial."""
     source = daemon if side.role == "coordinator" else visits.get("coordinator", Visit())
     if source.about is None:
@@ -141,5 +144,6 @@ def _attendances(side: Side, daemon: Visit, visits: Mapping[str, Visit], machine
         for name in others:
             yield warned(f"{name} attends", "not known: only the coordinator could tell", "Mend what is wrong there first.")
         return
+    name = Bank(own).value if side.party is Party.BANK and own is not None else side.role  # where there are several banks
     for party in source.about.parties:
-        yield from check_attendance(party, party.party, party.party == side.role, machine)
+        yield from check_attendance(party, party.party, party.party in (side.role, name), machine)

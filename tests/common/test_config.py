@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import Field
 
-from common.config import StrictModel, read_toml, validate
+from common.config import StrictModel, read_toml, to_toml, validate
 from common.errors import ConfigError, PlanError
 
 
@@ -86,3 +87,14 @@ def test_missing_unreadable_and_malformed_files_are_named(tmp_path: Path) -> Non
         (tmp_path / "bad.toml").write_bytes(content)
         with pytest.raises(ConfigError, match=r"bad\.toml: not valid TOML"):
             read_toml(tmp_path / "bad.toml")
+
+
+def test_what_is_written_as_toml_is_read_as_it_was() -> None:
+    values = {
+        "name": "three banks",
+        "keys": ["id", "period"],
+        "banks": [{"who": "a", "columns": ["x"]}, {"who": "b", "split": {"test": 0.5}}],
+        "grid": {"dataset": "meters", "odd key": True, "lists": [{"n": 1}]},
+        "none": [],
+    }
+    assert tomllib.loads(to_toml(values)) == values

@@ -43,9 +43,9 @@ def find_compose() -> list[str] | str:
 class Demo:
     """One project of deploy/compose.yaml; results go to `out`."""
 
-    def __init__(self, engine: docker.DockerClient, compose: list[str], out: Path) -> None:
-        """Nothing is started yet."""
-        self.engine, self.out, self.project = engine, out, f"wattscoretest{os.getpid()}"
+    def __init__(self, engine: docker.DockerClient, compose: list[str], out: Path, name: str = "") -> None:
+        """Nothing is started yet. name: of a second project."""
+        self.engine, self.out, self.project = engine, out, f"wattscoretest{name}{os.getpid()}"
         self._compose = [*compose, "-f", str(ROOT / "deploy" / "compose.yaml"), "-p", self.project]
         self._client: Any = None
 

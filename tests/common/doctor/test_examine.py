@@ -291,6 +291,17 @@ async def test_parties_that_do_not_attend(tmp_path: Path) -> None:
         assert "Start this daemon" in of(report, Status.WARN)["bank attends"].remedy
 
 
+async def test_of_several_banks_that_do_not_attend_one_is_this_one(tmp_path: Path) -> None:
+    own = f"bank {WHO['bank'].org}"
+    async with town(tmp_path) as here:
+        here.attending[1:] = [attendance(own, attends=False, since=0.0), attendance("bank north", attends=False)]
+        report = await here.examine("bank")
+        assert "Start this daemon" in of(report, Status.WARN)[f"{own} attends"].remedy
+        assert the_failure(report, "bank north attends").startswith("the bank north does not attend the coordinator")
+        asked = of(await here.examine("client"), Status.FAIL)
+        assert {f"{own} attends", "bank north attends"} <= asked.keys()
+
+
 async def test_a_daemon_that_does_not_run_yet_or_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "GREET", 0.4)
     async with town(tmp_path) as here:
