@@ -21,6 +21,7 @@ VALUE_SCALE = ROW_SCALE + WEIGHT_SCALE  # of a contribution
 VALUE_BITS = VALUE_SCALE + 7  # low bits of it that are compared: within 64 log-odds, in steps of 2^-10
 STEP_BITS = VALUE_BITS - 17
 
+MOST_CELLS = 1 << 27  # of the matrix that turns weights into those of groups: 2,000 columns of 30 texts
 _KEY = 1 << 49  # above every number of a training and of a scoring
 _CELLS = 1 << 19  # comparisons made together
 
@@ -36,7 +37,8 @@ class ReasonsDemand:
     @property
     def fits(self) -> bool:
         """Whether the numbers are ones that reasons are told of."""
-        return 0 < self.rows <= MOST_ROWS and 0 < self.grid_columns <= MOST_COLUMNS and 0 < self.groups <= MOST
+        sizes = 0 < self.rows <= MOST_ROWS and 0 < self.grid_columns <= MOST_COLUMNS and 0 < self.groups <= MOST
+        return sizes and self.groups * self.grid_columns**2 <= MOST_CELLS
 
     @property
     def key(self) -> int:

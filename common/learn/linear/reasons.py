@@ -14,8 +14,8 @@ from hashlib import blake2b
 
 import numpy as np
 
-from common.errors import ConfigError, PeerProtocolError
-from common.learn.linear.deal_reasons import ROW_SCALE, STEP_BITS, VALUE_BITS, VALUE_SCALE, ReasonsDemand
+from common.errors import ConfigError, PeerProtocolError, PolicyError
+from common.learn.linear.deal_reasons import MOST_CELLS, ROW_SCALE, STEP_BITS, VALUE_BITS, VALUE_SCALE, ReasonsDemand
 from common.learn.linear.half import ClosedModel
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import WEIGHT_SCALE, X_LIMIT, Words, check_range, encode, top32
@@ -62,6 +62,12 @@ async def tell_groups(
     """
     grid = session.party is Party.GRID
     demand = ReasonsDemand(table.rows, len(model.own if grid else model.other), count)
+    if not demand.fits:
+        raise PolicyError(
+            f"reasons of {count} texts over {demand.grid_columns} prepared columns of the grid are too large a matrix",
+            expected=f"texts times columns squared at most {MOST_CELLS}",
+            remedy="Share texts, or train on fewer columns of the grid.",
+        )
     source = await correlations.source(demand)
     shares = await _weights(session, correlations, model, groups, demand)
     if grid:

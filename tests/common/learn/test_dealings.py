@@ -9,6 +9,7 @@ import pytest
 from common.errors import PeerProtocolError, PlanError
 from common.learn.dealings import TABLE, dealings
 from common.learn.linear.deal import ScoreDemand, TrainingDemand
+from common.learn.linear.deal_reasons import ReasonsDemand
 from common.learn.network.deal import NetworkDemand, NetworkScoreDemand
 from common.learn.trees.deal import TreeScoreDemand, TreesDemand
 from common.mpc.correlations.asked import PeriodDemand
@@ -27,6 +28,7 @@ HONEST = {
     CountsDemand: {"rows": MOST, "bins": 3, "least": 5, "rounds": 2},
     TrainingDemand: {"rows": MOST, "grid_columns": 3, "bank_columns": 2},
     ScoreDemand: {"number": 0, "rows": MOST, "grid_columns": 3, "bank_columns": 2, "bits": 5},
+    ReasonsDemand: {"rows": MOST, "grid_columns": 3, "groups": 2},
     TreesDemand: {"rows": MOST, "grid_columns": 3, "bank_columns": 2},
     TreeScoreDemand: {"number": 0, "rows": MOST, "trees": 3, "depth": 2},
     NetworkDemand: {"rows": MOST, "grid_columns": 3, "bank_columns": 2},

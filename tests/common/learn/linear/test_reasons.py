@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.errors import ConfigError, PeerProtocolError
+from common.errors import ConfigError, PeerProtocolError, PolicyError
 from common.learn.linear import cost
 from common.learn.linear.deal_reasons import ReasonsDemand, deal_reasons
 from common.learn.linear.reasons import check_groups, tell_groups
@@ -100,10 +100,19 @@ def test_more_groups_than_are_ranked_are_refused_at_either_side() -> None:
         check_groups(bank, 31)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("sizes", [(0, 3, 2), (5, 0, 2), (5, 3, 0), (5, 3, 31), (5, 100_001, 2)])
+@pytest.mark.parametrize("sizes", [(0, 3, 2), (5, 0, 2), (5, 3, 0), (5, 3, 31), (5, 100_001, 2), (5, 2200, 30)])
 def test_the_dealer_refuses_other_sizes(sizes: tuple[int, int, int]) -> None:
     with pytest.raises(PeerProtocolError, match="reasons of no size"):
         next(deal_reasons({}, ReasonsDemand(*sizes)))
+
+
+async def test_more_columns_and_texts_than_a_matrix_holds_are_refused_before_anything_is_sent() -> None:
+    trio, wide = Trio(), np.zeros(2200, np.uint64)
+    for party in Party:
+        model: Any = SimpleNamespace(own=wide, other=wide)
+        with pytest.raises(PolicyError, match="30 texts over 2200 prepared columns"):
+            await tell_groups(trio.session[party], SimpleNamespace(), model, rows(5, 2), [], 30, 0.1, 2)  # type: ignore[arg-type]
+        assert trio.peer[party].log == []
 
 
 async def test_values_beyond_what_is_held_are_warned_of() -> None:
