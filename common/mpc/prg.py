@@ -81,6 +81,9 @@ class Purpose(Enum):
     RANK_LOSSES = 123
     RANK_BITS = 124
     RANK_SLOTS = 125
+    # of units that are their sum or zero
+    UNIT_SUMS = 126
+    UNIT_VALUES = 127
 
 
 class Prg:

@@ -429,20 +429,22 @@ class NetworkTraining(_message.Message):
     def __init__(self, rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ...) -> None: ...
 
 class NetworkScoring(_message.Message):
-    __slots__ = ("number", "rows", "grid_columns", "bank_columns", "units", "bits")
+    __slots__ = ("number", "rows", "grid_columns", "bank_columns", "units", "bits", "activation")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     GRID_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     BANK_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     UNITS_FIELD_NUMBER: _ClassVar[int]
     BITS_FIELD_NUMBER: _ClassVar[int]
+    ACTIVATION_FIELD_NUMBER: _ClassVar[int]
     number: int
     rows: int
     grid_columns: int
     bank_columns: int
     units: int
     bits: int
-    def __init__(self, number: _Optional[int] = ..., rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ..., units: _Optional[int] = ..., bits: _Optional[int] = ...) -> None: ...
+    activation: int
+    def __init__(self, number: _Optional[int] = ..., rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ..., units: _Optional[int] = ..., bits: _Optional[int] = ..., activation: _Optional[int] = ...) -> None: ...
 
 class Sums(_message.Message):
     __slots__ = ("number", "words", "shift")

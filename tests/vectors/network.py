@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from common.learn.network.activations import NAMES
 from common.learn.network.deal import NetworkDemand, deal_training
 from common.learn.network.train import train
 from common.learn.network.weights import Weights, begin
@@ -24,23 +25,24 @@ SECTION = Network(hidden=2, epochs=2, batch=5, seed=7)
 
 
 def networks() -> dict[str, Any]:
-    """Section 15: two steps over batches of five rows, one span each."""
-    return {"seeds": {p.value: s.hex() for p, s in SEEDS.items()}, "cases": [asyncio.run(_training(Problem.made(6, seed=6)))]}
+    """Section 15: two steps over batches of five rows, one span each, with either activation."""
+    cases = [asyncio.run(_training(Problem.made(6, seed=6), SECTION.model_copy(update={"activation": name}))) for name in NAMES]
+    return {"seeds": {p.value: s.hex() for p, s in SEEDS.items()}, "cases": cases}
 
 
-async def _training(problem: Problem) -> dict[str, Any]:
+async def _training(problem: Problem, section: Network) -> dict[str, Any]:
     trio = Trio(seed=0)
     trio.dealer = Dealer(dict(trio.to_party), iter(DEALT.values()).__next__, nonces=NONCES)
-    inputs = {party: problem.inputs(SECTION, party) for party in Party}
+    inputs = {party: problem.inputs(section, party) for party in Party}
 
     async def side(session: Session, correlations: DealtCorrelations) -> Weights:
         return await train(session, correlations, inputs[session.party])
 
-    plan = plan_of(SECTION)
+    plan = plan_of(section)
     shares = await coordinate(trio, side, more={NetworkDemand: lambda prg, demand: deal_training(prg, demand, plan, 1 << 30)})
-    first = {p: begin(SECTION.seed, p, 3, 3, SECTION.hidden, problem.label if p is Party.BANK else None) for p in Party}
+    first = {p: begin(section.seed, p, 3, 3, section.hidden, problem.label if p is Party.BANK else None) for p in Party}
     return {
-        "section": SECTION.model_dump(mode="json"),
+        "section": section.model_dump(mode="json"),
         "x": {p.value: stored(np.asarray(inputs[p].own[:]).astype(np.int64).view(np.uint64)) for p in Party},
         "label": stored(problem.label.astype(np.uint64)),
         "start": {p.value: stored(first[p].joined(p)) for p in Party},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from common.learn.network import activations
 from common.learn.network.deal import NetworkDemand, NetworkScoreDemand, training_arrays
 from common.learn.network.steps import make_steps
 from common.mpc.cost import Cost, link_round, scores, truncation
@@ -18,7 +19,8 @@ def training(party: Party, section: Network, demand: NetworkDemand) -> Cost:
     weights = sum(columns.values()) * section.hidden + section.hidden + 1
     for step in make_steps(section, demand.rows):
         # units, link, residual, what is pulled back; then the cut and the truncation
-        both = (4 + 8) * section.hidden * step.rows + link_round(step.rows) + 8 * step.rows + 2 * truncation(weights)
+        units = sum(activations.sent(section.activation, section.hidden * span.rows) for span in step.spans(section.hidden))
+        both = units + 8 * section.hidden * step.rows + link_round(step.rows) + 8 * step.rows + 2 * truncation(weights)
         sent += both + 8 * section.hidden * (columns[party.other] + 1)
         received += both + 8 * section.hidden * (columns[party] + 1)
     return Cost(sent, received, sum(8 * math.prod(shape) for _, shape in training_arrays(party, section, demand)))
@@ -30,7 +32,8 @@ def scoring(party: Party, demand: NetworkScoreDemand) -> Cost:
     rows, units = demand.rows, demand.units
 
     def sent(p: Party) -> int:
-        return 8 * units * (columns[p.other] + 1) + rows * (8 * columns[p] + 4 * units) + truncation(rows)
+        looked_up = sum(activations.sent(demand.name, units * (at.stop - at.start)) for _, at in demand.blocks())
+        return 8 * units * (columns[p.other] + 1) + 8 * rows * columns[p] + looked_up + truncation(rows)
 
-    found = Cost(sent(party), sent(party.other), sum(8 * math.prod(shape) for _, shape in demand.arrays()))
+    found = Cost(sent(party), sent(party.other), sum(8 * math.prod(shape) for _, shape in demand.arrays(party)))
     return found + (Cost(scores(rows)) if party is Party.GRID else Cost(0, scores(rows)))

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.errors import PeerProtocolError, PlanError
-from common.learn.network import sine
+from common.learn.network.activations import DEAL, NAMES, sign_words, tables
 from common.learn.network.descent import cut_number, shifts
 from common.learn.network.scales import FINAL, WEIGHT, Scales
 from common.learn.network.steps import Step, make_steps
 from common.mpc.correlations.asked import MATRIX_BLOCK
 from common.mpc.correlations.dealt import MaskRows, dealt_tables, matrix_mask
 from common.mpc.dealer import Dealt, Prgs, both, deal_halves, deal_link, deal_parts, deal_truncation, mask_parts
-from common.mpc.fixedpoint import Words
+from common.mpc.fixedpoint import Words, top32
 from common.mpc.prg import Purpose
 from common.mpc.product import backward_units, forward_units
 from common.mpc.session import Kind, Round
@@ -26,9 +26,6 @@ from common.plan.request import Request
 from common.plan.train import TrainPlan
 
 MOST_SCORINGS, MOST_ROWS, MOST_COLUMNS, MOST_UNITS = 256, 1 << 31, 100_000, 128
-SCORED = Scales.of(1)
-"""How units are looked up when rows are scored: as finely as in a batch."""
-
 _FIRST, _BLOCK_BITS = 1 << 48, 24  # above every number of a training, as for the linear model
 _CELLS = 1 << 19  # rows times units that are scored together
 
@@ -44,7 +41,10 @@ class NetworkDemand:
 
 @dataclass(frozen=True)
 class NetworkScoreDemand:
-    """Asks the dealer for the scoring of `rows` rows by a network of so many units, in steps of 2^-bits log-odds."""
+    """Asks the dealer for the scoring of `rows` rows by a network of so many units, in steps of 2^-bits log-odds.
+
+    activation: its place in `activations.NAMES`.
+    """
 
     number: int
     rows: int
@@ -52,13 +52,15 @@ class NetworkScoreDemand:
     bank_columns: int
     units: int
     bits: int
+    activation: int = 0
 
     @property
     def fits(self) -> bool:
         """Whether the numbers are ones that are scored with."""
         columns = self.grid_columns, self.bank_columns
         sizes = 0 < self.rows <= MOST_ROWS and all(0 < count <= MOST_COLUMNS for count in columns)
-        return sizes and 0 < self.units <= MOST_UNITS and 0 <= self.number < MOST_SCORINGS and 0 <= self.bits <= 20
+        known = 0 < self.units <= MOST_UNITS and 0 <= self.activation < len(NAMES)
+        return sizes and known and 0 <= self.number < MOST_SCORINGS and 0 <= self.bits <= 20
 
     @property
     def key(self) -> int:
@@ -73,18 +75,28 @@ class NetworkScoreDemand:
     @property
     def shift(self) -> int:
         """By how many bits u is cut to steps of 2^-bits."""
-        return SCORED.output - self.bits
+        return self.scales.output - self.bits
+
+    @property
+    def name(self) -> str:
+        """The activation's."""
+        return NAMES[self.activation]
+
+    @property
+    def scales(self) -> Scales:
+        """How units are looked up when rows are scored: as finely as in a batch."""
+        return Scales.of(1, self.name)
 
     def blocks(self) -> Iterator[tuple[int, slice]]:
         """The key and the rows of each block."""
         for block, low in enumerate(range(0, self.rows, self.block_rows)):
             yield self.key | block, slice(low, min(self.rows, low + self.block_rows))
 
-    def arrays(self) -> Iterator[tuple[Round, tuple[int, ...]]]:
-        """Label and shape of each array that either party is dealt for it."""
+    def arrays(self, party: Party) -> Iterator[tuple[Round, tuple[int, ...]]]:
+        """Label and shape of each array that a party is dealt for it."""
         for key, rows in self.blocks():
             count = rows.stop - rows.start
-            yield Round(Kind.DEALT_HIDDEN, key), (2, count * self.units)
+            yield from unit_arrays(self.name, party, key, count * self.units, trained=False)
             yield Round(Kind.DEALT_TRUNCATION, key), (count,)
 
 
@@ -95,14 +107,23 @@ def section_of(plan: Request) -> Network:
     raise PlanError("this job trains no network")
 
 
+def unit_arrays(
+    activation: str, party: Party, number: int, cells: int, *, trained: bool
+) -> Iterator[tuple[Round, tuple[int, ...]]]:
+    """Label and shape of each array that a party is dealt for so many units times rows."""
+    if (words := sign_words(activation, party, cells)) is not None:
+        yield Round(Kind.DEALT_DIGITS, number), (words,)
+    yield Round(Kind.DEALT_HIDDEN, number), (tables(activation, party, trained=trained), cells)
+
+
 def training_arrays(party: Party, section: Network, demand: NetworkDemand) -> Iterator[tuple[Round, tuple[int, ...]]]:
     """Label and shape of each array of words that a training is dealt, in the order of its use."""
-    units, tables = section.hidden, len(dealt_tables(section.link, party))
+    units, count = section.hidden, len(dealt_tables(section.link, party))
     block = (demand.grid_columns + demand.bank_columns) * units
     for step in make_steps(section, demand.rows):
         for span in step.spans(units):
-            yield Round(Kind.DEALT_HIDDEN, span.number), (3, span.rows * units)
-            yield Round(Kind.DEALT_LINK, span.number), (tables, span.rows)
+            yield from unit_arrays(section.activation, party, span.number, span.rows * units, trained=True)
+            yield Round(Kind.DEALT_LINK, span.number), (count, span.rows)
         yield Round(Kind.DEALT_TRUNCATION, cut_number(step.number)), (block + units + 1,)
         yield Round(Kind.DEALT_CUT, cut_number(step.number)), (1, block)
         yield Round(Kind.DEALT_TRUNCATION, step.number), (block + units + 1,)
@@ -124,18 +145,20 @@ def _deal_step(prg: Prgs, step: Step, section: Network, matrix: dict[Party, Word
     weights = block_masks(prg, number, columns, units)
     output = both(prg, Purpose.OUTPUT_WEIGHTS, number, units)
     lacks = {p: np.zeros((columns[p], units), np.uint64) for p in Party}
+    lacking, bits = np.zeros(units, np.uint64), section.link.spans(step.scales.output)
     for span in step.spans(units):
         rows = {p: matrix[p][span.slice] for p in Party}
         offset = forward_units(rows[Party.GRID], weights[Party.GRID]) + forward_units(rows[Party.BANK], weights[Party.BANK])
         hide = both(prg, Purpose.RESIDUAL, span.number, span.rows)
-        yield sine.deal(prg, span.number, offset, output, hide, step.scales)
-        yield deal_link(prg, section.link, span.number, np.zeros(span.rows, np.uint32), step.scales.residual // 2)
+        later = yield from DEAL[section.activation](prg, span.number, offset, output, hide, step.scales)
+        yield deal_link(prg, section.link, span.number, top32(later.u, bits), step.scales.residual // 2)
+        lacking += later.output
         for p in Party:
             back = prg[p.other].words(Purpose.BACK, span.number, units * span.rows).reshape(units, span.rows)
             lacks[p] += backward_units(rows[p], back)
     block = sum(columns.values()) * units
     lift, shift = shifts(step.scales, block, units)
-    lack = np.concatenate([lacks[Party.GRID].ravel(), lacks[Party.BANK].ravel(), np.zeros(units + 1, np.uint64)]) << lift
+    lack = np.concatenate([lacks[Party.GRID].ravel(), lacks[Party.BANK].ravel(), lacking, np.zeros(1, np.uint64)]) << lift
     cut = cut_number(number)
     parts, times = mask_parts(prg, cut, lack, shift), np.tile(output, block // units)
     yield deal_parts(prg, cut, *parts)
@@ -161,5 +184,5 @@ def deal_scores(prg: Prgs, demand: NetworkScoreDemand) -> Iterator[Dealt]:
         for p in Party:
             hide = prg[p].words(Purpose.MATRIX, key, columns[p] * count).reshape(columns[p], count).T
             offset += forward_units(hide, weights[p])
-        yield sine.deal(prg, key, offset, output, None, SCORED)
-        yield deal_truncation(prg, key, np.zeros(count, np.uint64), demand.shift)
+        later = yield from DEAL[demand.name](prg, key, offset, output, None, demand.scales)
+        yield deal_truncation(prg, key, later.u, demand.shift)

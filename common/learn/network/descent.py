@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.learn.network import sine
+from common.learn.network.activations import FORWARD
 from common.learn.network.scales import AHEAD, FINAL, KEPT, LIFTED, MOMENTUM, PULLED, WEIGHT, Scales
-from common.learn.network.sine import Output
 from common.learn.network.steps import Span, Step
+from common.learn.network.units import Output, Seat
 from common.learn.network.weights import Weights
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import X_SCALE, Words, top32
@@ -70,7 +70,7 @@ class Pulled:
 
 def shifts(scales: Scales, block: int, units: int) -> tuple[Words, Words]:
     """By how many bits each gradient is lifted before it is cut, and by how many it is cut, (L,) each; block: m times units."""
-    at = [X_SCALE + scales.pulled + scales.mean, scales.pulled + scales.mean, scales.residual + scales.mean]
+    at = [X_SCALE + scales.pulled + scales.mean, scales.value + scales.mean, scales.residual + scales.mean]
     counts = [block, units, 1]
     lift = np.repeat(np.array([max(0, LIFTED - scale) for scale in at], np.uint64), counts)
     cut = np.repeat(np.array([max(LIFTED, scale) - PULLED for scale in at], np.uint64), counts)
@@ -81,15 +81,22 @@ def shifts(scales: Scales, block: int, units: int) -> tuple[Words, Words]:
 class NetworkDescent:
     """The training as one party runs it: its rows, the link, the label (at the bank, else None)."""
 
-    session: Session
-    correlations: Correlations
+    seat: Seat
     own: Rows  # (n, m_own)
     theirs: Rows  # the other's less its mask, (n, m_other)
     link: Link
     label: Words | None  # 0 or 1 as a ring word, (n,)
 
+    @property
+    def session(self) -> Session:
+        return self.seat.session
+
+    @property
+    def correlations(self) -> Correlations:
+        return self.seat.correlations
+
     async def run(self, steps: list[Step], weights: Weights, momentum: int) -> Weights:
-        """Shares of the final weights at WEIGHT. Seven rounds a step, four of them for each of its spans."""
+        """Shares of the final weights at WEIGHT. Three rounds a step, and for each of its spans three beside those of units."""
         before = weights
         for done, step in enumerate(steps, 1):
             ahead = weights.ahead(before, momentum, MOMENTUM)
@@ -118,16 +125,18 @@ class NetworkDescent:
         return ahead.split(party, await truncate(session, part, moved, FINAL - WEIGHT))
 
     async def _pull(self, step: Step, span: Span, point: Point, ahead: Weights) -> Pulled:
-        """What one span of rows pulls: four rounds, of 4 units, 4, 8 and 8 units bytes a row."""
+        """What one span of rows pulls: the units' rounds, then three, of 4, 8 and 8 units bytes a row."""
         session, correlations, units = self.session, self.correlations, len(ahead.output)
         own, theirs, cells = self.own[span.slice], self.theirs[span.slice], span.rows * units
         work = cells * (own.shape[1] + theirs.shape[1])
         sums = await session.compute(lambda: forward_units(own, point.own) + forward_units(theirs, point.mask), work)
-        u, held = await sine.forward(session, correlations, span.number, sums, point.output, step.scales, trained=True)
+        forward = FORWARD[step.activation]
+        u, held = await forward(self.seat, span.number, sums, point.output, step.scales, trained=True)
         share = await self._residual(step, span, u + (ahead.intercept << np.uint64(step.scales.output - AHEAD)))
-        mine = share - correlations.residual_mask(span.number, span.rows)
+        cover = correlations.residual_mask(span.number, span.rows)
+        mine = share - cover
         s = mine + await session.exchange(Kind.MASKED_RESIDUAL, mine)
-        back, output = await session.compute(lambda: held.pulled(s), 8 * cells)
+        back, output = await session.compute(lambda: held.pulled(s, share, cover), 8 * cells)
         hide = correlations.mask(Purpose.BACK, span.number, cells).reshape(units, span.rows)
         whole = back + await session.exchange(Kind.MASKED_BACK, back - hide)
         blocks = await session.compute(lambda: (backward_units(own, whole), backward_units(theirs, hide)), work)

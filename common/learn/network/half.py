@@ -6,13 +6,14 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from common.features.fit import FittedPreparation
 from common.learn.design import columns_of, design
 from common.learn.learner import Packed
+from common.learn.network.activations import NAMES
 from common.learn.network.weights import Weights
 from common.mpc.fixedpoint import X_LIMIT, X_SCALE, Words, check_range, encode
 from common.party import Party
@@ -34,7 +35,7 @@ class NetworkModel:
     party: Party
     fitted: FittedPreparation
     weights: Weights
-    activation: str
+    activation: Literal["sine", "relu"]
     source: dict[str, ColumnConfig]
     about: dict[str, Any]
     learner = LEARNER
@@ -80,7 +81,7 @@ def parse(head: Any, arrays: bytes) -> NetworkModel:
     """The half that `pack` wrote; raises an error of some kind for anything else."""
     if head["format"] != FORMAT or hashlib.sha256(arrays).hexdigest() != head["arrays_sha256"]:
         raise ValueError("another format, or arrays of another model")
-    if head["activation"] != "sine":
+    if head["activation"] not in NAMES:
         raise ValueError("an activation that is not known")
     source = {name: ColumnConfig.model_validate(column) for name, column in head["source"].items()}
     fitted, party = FittedPreparation.from_dict(head["preparation"]), Party(head["party"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from common.features.options import Preparation
 from common.learn.design import PreparedRows, penalised, prepare_rows
 from common.learn.learner import Ahead, Basis, Half, Matched, Packed, Size, Telling
 from common.learn.network import cost
+from common.learn.network.activations import NAMES, ROUNDS
 from common.learn.network.deal import MOST_UNITS, NetworkDemand, NetworkScoreDemand, training_arrays
 from common.learn.network.half import LEARNER, NetworkModel, pack, parse
 from common.learn.network.score import open_scores
@@ -34,7 +35,8 @@ from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 from common.stats.logistic import Design
 
-_STEEPEST = 16.0 / OMEGA  # a gradient is held below 16: its part of a batch's mean |x| times the slope, which is at most OMEGA
+# A gradient is held below 16, for relu below 64: its part of a batch's mean |x| times the slope, at most OMEGA or 1.
+_STEEPEST = {"sine": 16.0 / OMEGA, "relu": 64.0}
 _BLOCK = 1 << 14
 
 
@@ -44,7 +46,7 @@ class NetworkTrained:
 
     prepared: PreparedRows
     weights: Weights
-    activation: str
+    activation: Literal["sine", "relu"]
 
     def half(self, job: str, source: dict[str, ColumnConfig], about: dict[str, Any]) -> Half:
         fitted, party = self.prepared.fitted, self.prepared.party
@@ -123,7 +125,8 @@ class NetworkLearner:
         return count_steps(section, rows)
 
     def rounds(self, section: Network, rows: int) -> int:
-        return sum(3 + 4 * len(step.spans(section.hidden)) for step in make_steps(section, rows))
+        span = 3 + ROUNDS[section.activation]
+        return sum(3 + span * len(step.spans(section.hidden)) for step in make_steps(section, rows))
 
     def passes(self, section: Network, rows: int) -> float:
         return float(count_steps(section, rows) * batch_rows(section, rows) * section.hidden)
@@ -137,14 +140,14 @@ class NetworkLearner:
         return Ahead(demand, lambda party: training_arrays(party, section, demand), alike)
 
     def ahead_scores(self, section: Network, size: Size, bits: int) -> Ahead:
-        demand = NetworkScoreDemand(0, size.rows, size.grid_columns, size.bank_columns, section.hidden, bits)
-        return Ahead(demand, lambda party: demand.arrays(), ("network scores", section.hidden, section.activation, bits))
+        demand = _scoring(section, size, bits)
+        return Ahead(demand, demand.arrays, ("network scores", section.hidden, section.activation, bits))
 
     def scorings(self) -> Iterator[Network]:
-        return (Network(hidden=units) for units in range(1, MOST_UNITS + 1))
+        return (Network(hidden=units, activation=name) for name in NAMES for units in range(1, MOST_UNITS + 1))
 
     def scored_by(self, half: NetworkModel) -> Network:
-        return Network(hidden=half.units)
+        return Network(hidden=half.units, activation=half.activation)
 
     def scored(self, half: NetworkModel, rows: int) -> Size:
         return Size.of(half.party, rows, len(half.columns), len(half.weights.other))
@@ -153,12 +156,10 @@ class NetworkLearner:
         return cost.training(party, section, NetworkDemand(size.rows, size.grid_columns, size.bank_columns))
 
     def cost_scores(self, party: Party, section: Network, size: Size) -> Cost:
-        demand = NetworkScoreDemand(0, size.rows, size.grid_columns, size.bank_columns, section.hidden, 0)
-        return cost.scoring(party, demand)
+        return cost.scoring(party, _scoring(section, size))
 
     def score_rounds(self, section: Network, rows: int) -> int:
-        demand = NetworkScoreDemand(0, rows, 1, 1, section.hidden, 0)
-        return 2 + 3 * len(list(demand.blocks()))
+        return 2 + (2 + ROUNDS[section.activation]) * len(list(_scoring(section, Size(rows, 1, 1)).blocks()))
 
     async def open_scores(
         self, session: Session, correlations: Correlations, half: NetworkModel, table: FeatureTable, telling: Telling
@@ -172,6 +173,11 @@ class NetworkLearner:
         return parse(head, arrays)
 
 
+def _scoring(section: Network, size: Size, bits: int = 0) -> NetworkScoreDemand:
+    sizes = size.rows, size.grid_columns, size.bank_columns
+    return NetworkScoreDemand(0, *sizes, section.hidden, bits, NAMES.index(section.activation))
+
+
 def _check_batches(section: Network, words: Rows, columns: tuple[str, ...]) -> None:
     """Raises DataError for a column whose values are so large in a batch that its gradient could leave the ring."""
     rows, batch = words.shape[0], batch_rows(section, words.shape[0])
@@ -179,7 +185,7 @@ def _check_batches(section: Network, words: Rows, columns: tuple[str, ...]) -> N
         total = np.zeros(len(columns))
         for start in range(low, low + batch, _BLOCK):
             total += np.abs(words[start : min(start + _BLOCK, low + batch)].astype(np.int64)).sum(axis=0)
-        if (total > _STEEPEST * batch * 2.0**X_SCALE).any():
+        if (total > _STEEPEST[section.activation] * batch * 2.0**X_SCALE).any():
             name = columns[int(total.argmax())]
             raise DataError(
                 f"column {name!r} is too large in a batch of {batch} rows for a step of the network",

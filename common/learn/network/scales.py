@@ -24,30 +24,28 @@ MOST_ROWS = 1 << 20  # of a step: a residual then keeps eight bits
 class Scales:
     """How a step over so many rows splits the bits of a gradient, 58 at most.
 
-    mean: bits by which 1/n stands for 2^mean / n; residual; unit: of the tables and factors of a hidden unit.
+    mean: bits by which 1/n stands for 2^mean / n; residual; unit: of the tables and factors of a sine. output: of u; pulled and
+    value: of the residual times a unit's slope, and times its value.
     """
 
     mean: int
     residual: int
     unit: int
+    output: int
+    pulled: int
+    value: int
 
     @classmethod
-    def of(cls, rows: int) -> Scales:
+    def of(cls, rows: int, activation: str = "sine") -> Scales:
         mean = max(10, math.ceil(math.log2(rows)))
+        if activation == "relu":  # a value's mean times the residual stays below 16, as values do
+            residual = min(16, 27 - mean)
+            return cls(mean, residual, 0, SUM + AHEAD, residual, residual + SUM)
         residual = min(16, 28 - mean)
-        return cls(mean, residual, min(11, (48 - mean - residual) // 2))
+        unit = min(11, (48 - mean - residual) // 2)
+        return cls(mean, residual, unit, AHEAD + unit + FORWARD, residual + 2 * unit, residual + 2 * unit)
 
     def link(self, rows: int) -> LinkScales:
         """Of the residual of a step over so many rows of data, 2^mean / n folded in."""
         table = self.residual // 2
         return LinkScales(table, self.residual - table, 2.0**self.mean / rows)
-
-    @property
-    def output(self) -> int:
-        """Of u by units whose tables are at this scale."""
-        return AHEAD + self.unit + FORWARD
-
-    @property
-    def pulled(self) -> int:
-        """Of the residual times a unit's slope or value."""
-        return self.residual + 2 * self.unit

@@ -7,11 +7,12 @@ import numpy as np
 from common.errors import PolicyError
 from common.learn.dither import dither
 from common.learn.learner import Telling
-from common.learn.network import sine
-from common.learn.network.deal import SCORED, NetworkScoreDemand
+from common.learn.network.activations import FORWARD, NAMES
+from common.learn.network.deal import NetworkScoreDemand
 from common.learn.network.descent import Point, share_point
 from common.learn.network.half import NetworkModel
 from common.learn.network.scales import AHEAD, MOMENTUM
+from common.learn.network.units import Seat
 from common.learn.network.weights import Weights
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import Reals, Words, decode
@@ -26,7 +27,7 @@ def demand_of(model: NetworkModel, telling: Telling, rows: int) -> NetworkScoreD
     """What scoring so many rows by this model is dealt."""
     own, other = len(model.weights.own), len(model.weights.other)
     grid, bank = (own, other) if model.party is Party.GRID else (other, own)
-    return NetworkScoreDemand(telling.number, rows, grid, bank, model.units, telling.bits)
+    return NetworkScoreDemand(telling.number, rows, grid, bank, model.units, telling.bits, NAMES.index(model.activation))
 
 
 async def open_scores(
@@ -52,14 +53,14 @@ async def score_shares(
 
     1. once, exchange the masked shares of the other's block and of the output: 8 units (m_other + 1) bytes
     2. for each block of rows, exchange the masked rows, 8 m_own bytes a row; the units' sums are then local
-    3. the units: 4 bytes a unit and row
+    3. the units: one round of 4 bytes a unit and row, or with relu four of 16 7/8
     4. the truncation of u to 2^-bits, 8 bytes a row
     """
     demand = demand_of(model, telling, telling.dealt or table.rows)
     if table.rows > demand.rows:
         message = f"{table.rows} rows are to be scored, and randomness is left for {demand.rows}"
         raise PolicyError(message, remedy="Deal more ahead: `wattscore predeal`.")
-    await correlations.order(demand)
+    seat = Seat(session, correlations, await correlations.source(demand))
     w, unit = model.weights, np.uint64(MOMENTUM)
     ahead = Weights(w.own << unit, w.other << unit, w.output << unit, w.intercept << unit)
     point = await share_point(session, correlations, demand.key, ahead)
@@ -68,8 +69,8 @@ async def score_shares(
         if rows.start >= table.rows:
             break
         part = table.part(rows.start, min(rows.stop, table.rows))
-        u, beyond = await _block(session, correlations, model, part, point, key, rows.stop - rows.start)
-        u += (ahead.intercept << np.uint64(SCORED.output - AHEAD)) + _dither(model, part, demand.shift)
+        u, beyond = await _block(seat, demand, model, part, point, key, rows.stop - rows.start)
+        u += (ahead.intercept << np.uint64(demand.scales.output - AHEAD)) + _dither(model, part, demand.shift)
         full = await correlations.truncation(key, rows.stop - rows.start)
         out[rows.start : rows.start + part.rows] = await truncate(session, full.at(slice(0, part.rows)), u, demand.shift)
         held += beyond
@@ -78,15 +79,10 @@ async def score_shares(
 
 
 async def _block(
-    session: Session,
-    correlations: Correlations,
-    model: NetworkModel,
-    table: FeatureTable,
-    point: Point,
-    key: int,
-    dealt: int,
+    seat: Seat, demand: NetworkScoreDemand, model: NetworkModel, table: FeatureTable, point: Point, key: int, dealt: int
 ) -> tuple[Words, int]:
     """A share of u of the rows of one block, for which `dealt` rows were dealt, and how many own values were held."""
+    session, correlations = seat.session, seat.correlations
     own, other, units = model.weights.own.shape[0], model.weights.other.shape[0], model.units
 
     def hide() -> tuple[Words, int, Words]:
@@ -99,7 +95,8 @@ async def _block(
     sums = await session.compute(
         lambda: forward_units(words, point.own) + forward_units(theirs.T, point.mask), table.rows * units * (own + other)
     )
-    u, _ = await sine.forward(session, correlations, key, sums, point.output, SCORED, trained=False, dealt=dealt)
+    forward = FORWARD[demand.name]
+    u, _ = await forward(seat, key, sums, point.output, demand.scales, trained=False, dealt=dealt)
     return u, beyond
 
 

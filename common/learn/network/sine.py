@@ -6,32 +6,25 @@ Arrays are (units, rows).
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
 
 from common.learn.network.scales import FORWARD, SUM, Scales
+from common.learn.network.units import Lacks, Output, Seat
 from common.mpc.circle import Turns
-from common.mpc.correlations.asked import Correlations
 from common.mpc.dealer import Dealt, Prgs, both_halves, deal_halves
 from common.mpc.fixedpoint import Words, top32
 from common.mpc.prg import Purpose
-from common.mpc.session import Kind, Session
+from common.mpc.session import Kind
 from common.mpc.sine import PERIOD_BITS, Circle, tables
 
 BITS = SUM + PERIOD_BITS  # low bits of a word of a sum that a period spans
 
 
 @dataclass(frozen=True, repr=False)
-class Output:
-    """The output weights as products take them: `opened` is they less a mask, the same at both; `mask` a share of that mask."""
-
-    opened: Words
-    mask: Words
-
-
-@dataclass(frozen=True, repr=False)
-class Held:
+class HeldSine:
     """What the way back needs of the way forth: shares of cosine and sine of the angles, alone and times the mask.
 
     masked: both times the residual's mask; empty where nothing is trained.
@@ -43,11 +36,8 @@ class Held:
     sin: Words
     masked: tuple[Words, ...]
 
-    def pulled(self, opened: Words) -> tuple[Words, Words]:
-        """Shares of the residual times each unit's slope, (units, rows), and of it times its value, summed over rows, (units,).
-
-        opened: the residual less its mask, (rows,). Both at `scales.pulled`.
-        """
+    def pulled(self, opened: Words, share: Words, hide: Words) -> tuple[Words, Words]:
+        """As `Held.pulled` says; nothing is lacking."""
         cos, sin = opened * self.cos + self.masked[0], opened * self.sin + self.masked[1]
         slope, value = self.circle.slope(self.scales.unit), self.circle.value(self.scales.unit)
         back: Words = slope[0] * cos + slope[1] * sin
@@ -55,22 +45,14 @@ class Held:
 
 
 async def forward(
-    session: Session,
-    correlations: Correlations,
-    number: int,
-    sums: Words,
-    output: Output,
-    scales: Scales,
-    *,
-    trained: bool,
-    dealt: int | None = None,
-) -> tuple[Words, Held]:
+    seat: Seat, number: int, sums: Words, output: Output, scales: Scales, *, trained: bool, dealt: int | None = None
+) -> tuple[Words, HeldSine]:
     """A share of u, (rows,) at `scales.output`, without the output's intercept, and what the way back needs.
 
     sums: this party's share of the units' sums, off by what the dealer knows. dealt: rows that were dealt for, if more.
     One round, 4 bytes a unit and row each way.
     """
-    units, rows = sums.shape
+    session, correlations, (units, rows) = seat.session, seat.correlations, sums.shape
     whole = (units, dealt or rows)
     mask = correlations.half_mask(Purpose.UNIT_ANGLE, number, math.prod(whole)).reshape(whole)[:, :rows]
     mine: Turns = top32(sums, BITS) - mask
@@ -78,21 +60,24 @@ async def forward(
     count = 6 if trained else 4
     shares = await correlations.halves(Kind.DEALT_HIDDEN, Purpose.UNITS, number, count, math.prod(whole))
 
-    def finish() -> tuple[Words, Held]:
+    def finish() -> tuple[Words, HeldSine]:
         circle = Circle(c)
         cos, out_sin, sin, out_cos, *masked = (values.reshape(whole)[:, :rows] for values in shares)
         of_cos, of_sin = circle.value(FORWARD)
         w = output.opened[:, None]
         u: Words = (of_cos * (w * cos + out_cos) + of_sin * (w * sin + out_sin)).sum(axis=0)
-        return u, Held(scales, circle, cos, sin, tuple(masked))
+        return u, HeldSine(scales, circle, cos, sin, tuple(masked))
 
     return await session.compute(finish, 8 * sums.size)
 
 
-def deal(prg: Prgs, number: int, offset: Words, output: Words, residual: Words | None, scales: Scales) -> Dealt:
+def deal(
+    prg: Prgs, number: int, offset: Words, output: Words, residual: Words | None, scales: Scales
+) -> Generator[Dealt, None, Lacks]:
     """Shares of cosine and sine of the angles, alone, times the mask of the output weights, and times the residual's mask.
 
-    offset: what the parties' sums lack, (units, rows). output: (units,). residual: (rows,), None where nothing is trained.
+    Returns what is lacking later: nothing. offset: what the parties' sums lack, (units, rows). output: (units,). residual:
+    (rows,), None where nothing is trained.
     """
     angle = top32(offset, BITS) + both_halves(prg, Purpose.UNIT_ANGLE, number, offset.size).reshape(offset.shape)
     cos, sin = tables(angle, scales.unit)
@@ -100,4 +85,5 @@ def deal(prg: Prgs, number: int, offset: Words, output: Words, residual: Words |
     arrays = [cos, w * sin, sin, w * cos]
     if residual is not None:
         arrays += [residual * cos, residual * sin]
-    return deal_halves(prg, Kind.DEALT_HIDDEN, Purpose.UNITS, number, [np.ravel(values) for values in arrays])
+    yield deal_halves(prg, Kind.DEALT_HIDDEN, Purpose.UNITS, number, [np.ravel(values) for values in arrays])
+    return Lacks(np.zeros(offset.shape[1], np.uint64), np.zeros(len(offset), np.uint64))

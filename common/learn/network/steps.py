@@ -45,6 +45,7 @@ class Step:
     data_rows: int
     size: int
     kept: int
+    activation: str
 
     @property
     def rows(self) -> int:
@@ -53,7 +54,7 @@ class Step:
     @property
     def scales(self) -> Scales:
         """The split for all rows, zeros too, for which tables are dealt."""
-        return Scales.of(self.rows)
+        return Scales.of(self.rows, self.activation)
 
     def spans(self, hidden: int) -> list[Span]:
         """Its rows in pieces of about SPAN_CELLS cells, alike in size."""
@@ -100,7 +101,7 @@ def make_steps(section: Network, rows: int, data_rows: int | None = None) -> Ite
         size = section.size * _share(epoch / section.epochs)
         whole = max(1, round(size * 2.0**STEP)), (1 << KEPT) - round(size * section.decay * 2.0**KEPT)
         for low in range(0, rows - batch + 1, batch):
-            yield Step(number, low, low + batch, min(low + batch, data_rows or rows), *whole)
+            yield Step(number, low, low + batch, min(low + batch, data_rows or rows), *whole, section.activation)
             number += 1
 
 

@@ -11,6 +11,7 @@ from common.disk.scratch import Scratch
 from common.learn.network.deal import NetworkDemand
 from common.learn.network.descent import NetworkDescent
 from common.learn.network.steps import make_steps, momentum
+from common.learn.network.units import Seat
 from common.learn.network.weights import Weights, begin
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import Reals
@@ -47,7 +48,7 @@ async def train(
     """This party's shares of all weights; nothing is opened. What does not fit in memory goes to `scratch`."""
     section, room, party = inputs.section, scratch or Scratch(), session.party
     rows, own, other = inputs.data
-    await correlations.order(inputs.demand(party))
+    seat = Seat(session, correlations, await correlations.source(inputs.demand(party)))
     theirs = await share_rows(
         session, correlations, inputs.own, inputs.other_columns, lambda shape: cast(Rows, room.empty(shape, np.uint64))
     )
@@ -55,5 +56,5 @@ async def train(
     label = None if inputs.label is None else inputs.label.astype(np.uint64)
     first = begin(section.seed, party, own, other, section.hidden, None if inputs.label is None else inputs.label[:rows])
     wide = first.widened(inputs.own.shape[1], inputs.other_columns)
-    descent = NetworkDescent(session, correlations, inputs.own, theirs, section.link, label)
+    descent = NetworkDescent(seat, inputs.own, theirs, section.link, label)
     return (await descent.run(steps, wide, momentum(section))).narrowed(own, other)

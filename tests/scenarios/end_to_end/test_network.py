@@ -66,3 +66,14 @@ def test_it_becomes_the_champion_scores_and_goes_back(lab: Lab, client: Client, 
     again = succeed(client, score("champion", "fresh"))
     apart = read_scores(lab, again.id)["u"].astype(float) - found["u"].astype(float)
     assert apart.abs().max() > 0.2  # the line's scores, by the same rows
+
+
+def test_units_that_are_their_sum_or_zero_train_and_score_as_well(lab: Lab, client: Client, dataset: str) -> None:
+    trained = succeed(client, make_plan(dataset, model={**NETWORK, "activation": "relu", "seed": 1}, split={"seed": 5}))
+    assert trained.bank.report.evaluation.joint.auc > trained.bank.report.evaluation.bank_only.auc + 0.1
+    head = json.loads((lab.data("grid") / "models" / trained.id / "model.json").read_text())
+    assert head["activation"] == "relu" and head["closed"]
+    grid, bank = make_tables("R", 240, grid_columns=18, bank_columns=4, seed=13)
+    lab.write("fresh", grid, bank.drop(columns="y"))
+    found = read_scores(lab, succeed(client, score(trained.id, "fresh")).id)
+    assert len(found) == 240 and found["u"].astype(float).std() > 0.2

@@ -72,9 +72,9 @@ class Problem:
             found[party] = prepare_rows(rows, columns, Preparation(min_binary=0), rows.rows, 0.0, party, leverage=1.0)[0]
         return found
 
-    def halves(self, shares: dict[Party, Weights]) -> dict[Party, NetworkModel]:
+    def halves(self, shares: dict[Party, Weights], activation: Any = "sine") -> dict[Party, NetworkModel]:
         """Both halves of a model that scores these rows."""
-        return {p: NetworkModel("job-1", p, self.prepared[p].fitted, shares[p], "sine", {}, {}) for p in Party}
+        return {p: NetworkModel("job-1", p, self.prepared[p].fitted, shares[p], activation, {}, {}) for p in Party}
 
 
 def plan_of(section: Network) -> TrainPlan:
@@ -95,7 +95,7 @@ async def trained(trio: Trio, problem: Problem, section: Network, size: Size | N
     )
 
 
-def opened(shares: dict[Party, Weights]) -> Trained:
+def opened(shares: dict[Party, Weights], activation: str = "sine") -> Trained:
     """What nobody ever sees: the weights themselves."""
     grid, bank = shares[Party.GRID], shares[Party.BANK]
 
@@ -107,12 +107,20 @@ def opened(shares: dict[Party, Weights]) -> Trained:
         sum_of(grid.other, bank.own),
         sum_of(grid.output, bank.output),
         float(sum_of(grid.intercept, bank.intercept)[0]),
+        activation,
     )
 
 
-async def scored(trio: Trio, problem: Problem, shares: dict[Party, Weights], bits: int = 5, dealt: int | None = None) -> Reals:
+async def scored(
+    trio: Trio,
+    problem: Problem,
+    shares: dict[Party, Weights],
+    bits: int = 5,
+    dealt: int | None = None,
+    activation: str = "sine",
+) -> Reals:
     """u of the problem's rows, standardised, as the shares give it."""
-    halves = problem.halves(shares)
+    halves = problem.halves(shares, activation)
 
     async def protocol(session: Session, correlations: DealtCorrelations) -> Words:
         rows, telling = problem.table(session.party), Telling(Kind.SCORES, bits, dealt=dealt)

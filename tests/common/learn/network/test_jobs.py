@@ -94,7 +94,7 @@ async def test_points_add_up_to_the_score_of_each_row(tmp_path: Path) -> None:
 async def test_what_a_network_has_not_is_refused_by_name(tmp_path: Path) -> None:
     at = companies(tmp_path)
     for wrong, said in (
-        ({"activation": "relu"}, "model.activation"),
+        ({"activation": "gelu"}, "model.activation"),
         ({"reveal": "owners"}, "model.reveal"),
         ({"early_stop": True}, "model.early_stop"),
         ({"momentum": 0.9}, "multiple of 1/32"),

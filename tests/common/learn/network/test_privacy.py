@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers import CipherContext
 from scipy import stats
 
 from common.mpc.prg import Prg, Purpose
-from common.mpc.session import OPENS, Array, Kind
+from common.mpc.session import OPENS, Array, Kind, Round
 from common.party import Party
 from common.plan.network import Network
 from tests.common.learn.network.problems import Problem, scored, trained
@@ -24,30 +24,37 @@ from tests.peers import Trio
 JOBS = 400
 PROBLEM = Problem.made(6)
 SECTION = Network(hidden=2, epochs=2, batch=6, step=8.0, decay=1e-4)
+RELU = Network(hidden=4, epochs=2, batch=6, step=2.0, decay=1e-4, activation="relu")  # what is dealt for signs fills its words
+SECTIONS = {"sine": SECTION, "relu": RELU}
 NEW = {Kind.MASKED_HIDDEN, Kind.MASKED_BACK, Kind.DEALT_HIDDEN, Kind.DEALT_CUT}
+BITS = {Kind.MASKED_DIGITS.value, Kind.MASKED_SIGNS.value}  # of a few values in a byte: compare/test_signs.py looks at many
 
 
-async def one_job(seed: int, problem: Problem) -> list[tuple[str, str, Array]]:
+async def one_job(seed: int, problem: Problem, section: Network) -> list[tuple[str, str, Array]]:
     """A training, and a scoring of its rows by what came of it, with another seed."""
     found = []
     for trio, what in ((Trio(seed=2 * seed), "trained"), (Trio(seed=2 * seed + 1), "scored")):
         if what == "trained":
-            shares = await trained(trio, problem, SECTION)
+            shares = await trained(trio, problem, section)
         else:
-            await scored(trio, problem, shares)
+            await scored(trio, problem, shares, activation=section.activation)
         messages = [(party.value, *entry) for party in Party for entry in trio.peer[party].log]
         dealt = [(f"dealer to {party.value}", *entry) for party in Party for entry in trio.to_party[party].log]
-        found += [(who, f"{label} {what}", values) for who, label, values in messages + dealt if label.kind not in OPENS]
+        found += [(who, f"{label} {what}", values) for who, label, values in messages + dealt if _looked_at(label)]
     for party, share in shares.items():
         found.append((party.value, "shares", share.joined(party)))
     return found
 
 
-def collect(problem: Problem, jobs: range) -> Sample:
+def _looked_at(label: Round) -> bool:
+    return label.kind not in OPENS and label.kind.value not in BITS
+
+
+def collect(problem: Problem, jobs: range, section: Network = SECTION) -> Sample:
     async def all_jobs() -> Sample:
         words: dict[tuple[str, str], list[Array]] = defaultdict(list)
         for seed in jobs:
-            for who, label, values in await one_job(seed, problem):
+            for who, label, values in await one_job(seed, problem, section):
                 words[who, label].append(values.ravel())
         stacked = {key: np.stack(values) for key, values in words.items()}
         return {(*key, i): column for key, block in stacked.items() for i, column in enumerate(block.T)}
@@ -61,9 +68,9 @@ def collect(problem: Problem, jobs: range) -> Sample:
     return result
 
 
-@pytest.fixture(scope="module")
-def sample() -> Sample:
-    return collect(PROBLEM, range(JOBS))
+@pytest.fixture(scope="module", params=SECTIONS)
+def sample(request: pytest.FixtureRequest) -> Sample:
+    return collect(PROBLEM, range(JOBS), SECTIONS[request.param])
 
 
 def test_what_opens_nothing_is_uniform(sample: Sample) -> None:
@@ -75,9 +82,10 @@ def test_every_kind_of_message_of_a_network_was_looked_at(sample: Sample) -> Non
     assert {who for who, label, _ in sample if label == "shares"} == {p.value for p in Party}
 
 
-def test_what_the_grid_receives_does_not_depend_on_the_labels(sample: Sample) -> None:
-    flipped = Problem(PROBLEM.grid, PROBLEM.bank, 1.0 - PROBLEM.label)
-    after = collect(flipped, range(JOBS, JOBS + 100))
+@pytest.mark.parametrize("name", SECTIONS)
+def test_what_the_grid_receives_does_not_depend_on_the_labels(name: str) -> None:
+    flipped, sample = Problem(PROBLEM.grid, PROBLEM.bank, 1.0 - PROBLEM.label), collect(PROBLEM, range(100), SECTIONS[name])
+    after = collect(flipped, range(JOBS, JOBS + 100), SECTIONS[name])
     to_grid = [key for key in sample if key[0] in ("dealer to grid", "bank")]
     assert len(to_grid) > 100
     worst = min(float(stats.ks_2samp(sample[key], after[key], method="asymp").pvalue) for key in to_grid)
@@ -129,14 +137,15 @@ def streams(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[Prg, list[tuple[by
     yield record
 
 
+@pytest.mark.parametrize("activation", SECTIONS)
 @pytest.mark.parametrize("batch", [16, 0])
 async def test_no_key_stream_is_used_twice(
-    streams: dict[Prg, list[tuple[bytes, Purpose, int]]], monkeypatch: pytest.MonkeyPatch, batch: int
+    streams: dict[Prg, list[tuple[bytes, Purpose, int]]], monkeypatch: pytest.MonkeyPatch, batch: int, activation: str
 ) -> None:
     for module in ("correlations.dealt", "product"):
         monkeypatch.setattr(f"common.mpc.{module}.MATRIX_BLOCK", 16)
     monkeypatch.setattr("common.learn.network.steps.SPAN_CELLS", 24)
-    await trained(Trio(), Problem.made(50), Network(hidden=3, epochs=4, batch=batch))
+    await trained(Trio(), Problem.made(50), SECTIONS[activation].model_copy(update={"hidden": 3, "epochs": 4, "batch": batch}))
     assert len(streams) == 4  # each party's, and the dealer's of each
     for used in streams.values():
         assert Counter(used).most_common(1)[0][1] == 1

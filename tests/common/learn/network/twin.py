@@ -23,29 +23,38 @@ class Trained:
     bank: Reals
     output: Reals
     intercept: float
+    activation: str = "sine"
 
     def scores(self, grid: Reals, bank: Reals) -> Reals:
         """u of each row, (n,)."""
-        found: Reals = np.sin(2 * math.pi / 8 * (grid @ self.grid + bank @ self.bank)) @ self.output + self.intercept
+        value, _ = units(self.activation, grid @ self.grid + bank @ self.bank)
+        found: Reals = value @ self.output + self.intercept
         return found
+
+
+def units(activation: str, a: Reals) -> tuple[Reals, Reals]:
+    """What units make of their sums, and the slope there."""
+    if activation == "relu":
+        return np.maximum(a, 0.0), (a >= 0).astype(np.float64)
+    omega = 2 * math.pi / 8
+    return np.sin(omega * a), omega * np.cos(omega * a)
 
 
 def train(section: Network, grid: Reals, bank: Reals, label: Reals) -> Trained:
     """grid, bank: (n, m) of each side, the bank's with a last column of ones."""
-    omega, units, rows = 2 * math.pi / 8, section.hidden, len(label)
+    rows = len(label)
     columns = grid.shape[1], bank.shape[1]
-    blocks = [first_block(section.seed, p, k, sum(columns), units) for p, k in zip(Party, columns, strict=True)]
+    blocks = [first_block(section.seed, p, k, sum(columns), section.hidden) for p, k in zip(Party, columns, strict=True)]
     rate = float(label.mean())
-    start = [np.concatenate(blocks), first_output(section.seed, units), np.array([math.log(rate / (1 - rate))])]
+    start = [np.concatenate(blocks), first_output(section.seed, section.hidden), np.array([math.log(rate / (1 - rate))])]
     x, now, before = np.column_stack([grid, bank]), start, start
     for step in make_steps(section, rows):
         part, size = slice(step.low, step.high), step.size / 2.0**10
         z = [w + section.momentum * (w - past) for w, past in zip(now, before, strict=True)]
-        a = x[part] @ z[0]
-        h = np.sin(omega * a)
+        h, slope = units(section.activation, x[part] @ z[0])
         r = (sigmoid(h @ z[1] + z[2]) - label[part]) / step.rows
-        pulled = x[part].T @ (r[:, None] * omega * np.cos(omega * a)) * z[1]
+        pulled = x[part].T @ (r[:, None] * slope) * z[1]
         gradient = [pulled, h.T @ r, np.array([r.sum()])]
         kept = [step.kept / 2.0**30, step.kept / 2.0**30, 1.0]
         before, now = now, [k * w - size * g for k, w, g in zip(kept, z, gradient, strict=True)]
-    return Trained(now[0][: columns[0]], now[0][columns[0] :], now[1], float(now[2][0]))
+    return Trained(now[0][: columns[0]], now[0][columns[0] :], now[1], float(now[2][0]), section.activation)
