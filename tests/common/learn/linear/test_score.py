@@ -18,6 +18,7 @@ from common.learn.linear.score import Scorer, demand_of
 from common.mpc.correlations.asked import MATRIX_BLOCK
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, Words, decode, encode
+from common.mpc.seeds import DEALT_BYTES
 from common.mpc.session import Kind, Session
 from common.party import Party
 from common.rows.dataset import ColumnConfig
@@ -107,7 +108,7 @@ async def test_a_party_sends_what_it_states() -> None:
         own, other = len(halves[party].own), len(halves[party].other)
         sent = trio.session[party].traffic.sent
         assert sent == {Kind.MASKED_WEIGHTS: 8 * other, Kind.MASKED_MATRIX: 8 * COUNT * own, Kind.MASKED_UPDATE: 8 * COUNT}
-        assert sum(values.nbytes for _, values in trio.to_party[party].log) == 32 + 8 * COUNT
+        assert sum(values.nbytes for _, values in trio.to_party[party].log) == DEALT_BYTES + 8 * COUNT
 
 
 async def test_a_jobs_scorings_are_numbered_and_none_may_come_again() -> None:
