@@ -69,6 +69,8 @@ def test_the_list_of_masked_kinds() -> None:
     counted = {Kind.MASKED_BINS, Kind.MASKED_COUNTS, Kind.DEALT_COUNTS}
     several = {Kind.MASKED_ADDEND, Kind.DEALT_SUM, Kind.NONCES}  # of several banks: mpc/several/test_hub.py
     compared = {Kind.MASKED_COMPARED, Kind.MASKED_CARRIES, Kind.DEALT_LARGEST}
+    signs = {Kind.MASKED_DIGITS, Kind.MASKED_SIGNS, Kind.DEALT_DIGITS}  # mpc/compare/test_signs.py
+    ranks = {Kind.MASKED_RANKS, Kind.DEALT_RANKS}  # mpc/ranks/test_find.py
     grown = {
         Kind.MASKED_THRESHOLDS,
         Kind.MASKED_NODES,
@@ -78,7 +80,7 @@ def test_the_list_of_masked_kinds() -> None:
         Kind.MASKED_LEAVES,
         Kind.MASKED_ORDER,
     }
-    assert set(MASKED) == dealt | hidden | counted | network | compared | grown | several | {
+    assert set(MASKED) == dealt | hidden | counted | network | compared | signs | ranks | grown | several | {
         Kind.DEALT_TREES,
         Kind.PERIOD_BITS,
         Kind.SEEDS,
