@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ import pytest
 
 from common.daemon import runner as module
 from common.daemon.runner import Runner
-from common.errors import JobStateError, PeerLost, PeerProtocolError, PlanError, PolicyError
+from common.errors import JobCancelled, JobStateError, PeerLost, PeerProtocolError, PlanError, PolicyError
 from common.party import Identity
 from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 from common.stages.offer import check_offer
 from common.wire import party_pb2 as wire
+from common.wire.status import to_fault
 from grid_party.home import GridHome
 from grid_party.listen import Door
 from grid_party.role import GridRole
@@ -289,6 +291,33 @@ async def test_the_coordinators_last_word_keeps_or_discards(desk: Desk, succeede
         await desk.runner.take(wire.ToParty(over=wire.Over(job="train-1", succeeded=succeeded)), desk.send)
     assert model.exists() is succeeded and desk.runner.held() == []
     assert len(desk.home.registry.versions()) == int(succeeded)
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_job_that_was_told_why_it_ends_keeps_that_cause_when_it_is_said_to_be_over(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    """A cancelled job was reported as lost: the last word came while it was still ending."""
+    begun = asyncio.Event()
+
+    async def compute(*_: Any) -> wire.Report:
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
+    monkeypatch.setattr(desk.runner, "_compute", compute)
+    await desk.offer(plan())
+    await desk.runner.take(wire.ToParty(start=wire.Start(job="train-1")), desk.send)
+    await begun.wait()
+    if told:
+        cause = to_fault(JobCancelled("cancelled by the analyst"), "client")
+        await desk.runner.take(wire.ToParty(stop=wire.Stop(job="train-1", fault=cause)), desk.send)
+    await desk.runner.take(wire.ToParty(over=wire.Over(job="train-1")), desk.send)
+    (fault,) = [message.failed.fault for message in desk.sent]
+    said = ("JobCancelled", "cancelled by the analyst") if told else ("PeerLost", "the coordinator says that the job is over")
+    assert (fault.kind, fault.message) == said
+    (one,) = desk.home.jobs.jobs()
+    assert (one.state, one.cause) == ("failed", said[1]) and desk.runner.held() == []
 
 
 async def test_a_last_word_on_a_job_that_is_long_over_discards_nothing(desk: Desk) -> None:
