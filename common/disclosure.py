@@ -26,6 +26,7 @@ class Opened(Enum):
     TREE_SPLITS = "tree_splits"
     POOLED_MOMENTS = "pooled_moments"
     POOLED_METRICS = "pooled_metrics"
+    TRAINING_CHECK = "training_check"
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,12 @@ CATALOGUE: dict[Opened, Disclosure] = {
             ("bank", "coordinator", "client"),
             "how many held-out scores of each class lie in which of 256 cells, over all banks; to others the AUC of it",
             "one figure says what all banks together gained",
+        ),
+        Disclosure(
+            Opened.TRAINING_CHECK,
+            ("bank",),
+            "one random combination of how far the last step of training moved, and of its gradient, in steps of 2^-5",
+            "a training that a wrong message has spoilt must be noticed",
         ),
     )
 }

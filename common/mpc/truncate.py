@@ -24,8 +24,14 @@ async def truncate(session: Session, part: TruncationPart, words: Words, shift: 
 
     words: (m,) uint64, whose sum may be off by what the dealer knows: then r is off by the same. One round, 8 m bytes each way.
     """
+    return shifted(session.party, part, await open_sum(session, part, words), shift)
+
+
+async def open_sum(session: Session, part: TruncationPart, words: Words) -> Words:
+    """c, (m,), the same at both: the one message of a truncation."""
     mine = masked(session.party, part, words)
-    return shifted(session.party, part, mine + await session.exchange(Kind.MASKED_UPDATE, mine), shift)
+    c: Words = mine + await session.exchange(Kind.MASKED_UPDATE, mine)
+    return c
 
 
 def masked(party: Party, part: TruncationPart, words: Words) -> Words:

@@ -99,8 +99,9 @@ class Model(Section):
 
     @property
     def opens(self) -> frozenset[Opened]:
-        opened = {"owned": {Opened.GRADIENTS}, "shared": {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS}}
-        return frozenset(() if self.closed else opened[self.weights])
+        if self.weights == "owned":
+            return frozenset({Opened.GRADIENTS})
+        return frozenset({Opened.TRAINING_CHECK, *(() if self.closed else (Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS))})
 
     @property
     def reach(self) -> float:

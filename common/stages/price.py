@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 
 FLOORS = 1.0  # whether there are enough labels of each class
-FLAGS = 4.0  # whether a column is the label, scores leave the link's reach, they rank nothing, a training ended too early
+FLAGS = 5.0  # whether a training arrived, a column is the label, scores leave the reach or rank nothing, it ended too early
 
 WORSE = 2.0  # of a promotion: whether rows held out by both say anything, and whether the model is refused as worse
 LARGEST_LOSS = 4.0  # the largest log-loss that others hear; of a half said of each row it is 0.69

@@ -54,7 +54,8 @@ async def _training(problem: Problem, link: Link, steps: list[Step], gain: float
         if gain is not None:
             mine = encode(gain if own is Party.BANK else 0.0, FACTOR_SCALE)
             joint = await joint_matrix(session, correlations, matrices, problem.rows, mine)
-        return await descent.shared(steps, start[own], joint)
+        found = await descent.shared(steps, start[own], joint)
+        return found.own, found.other
 
     async def deal(dealer: Dealer) -> None:
         await deal_work(dealer, problem.work(steps, link, WEIGHT_SCALE, gain is not None))

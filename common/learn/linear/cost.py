@@ -15,6 +15,8 @@ from common.mpc.link import Link
 from common.mpc.ranks.masks import all_dealt, sent_bytes
 from common.party import Party
 
+CHECK = 8  # bytes from the grid to the bank when the last step is through
+
 
 def matrices(rows: int, own_columns: int) -> int:
     """The masked matrix and the masked ridge matrix, once a job. Section 3."""
@@ -72,6 +74,8 @@ def descent(party: Party, work: Work) -> Cost:
             dealt += dealt_step(s.rows, own + other, work.link, party)
         else:
             dealt += dealt_owned_step(s.rows, other, work.link, party)
+    if shared:
+        sent, received = sent + CHECK * (party is Party.GRID), received + CHECK * (party is Party.BANK)
     if work.revealed_bits is not None and not work.closed:
         sent += reveal(own, other, work.revealed_bits)
         received += reveal(other, own, work.revealed_bits)

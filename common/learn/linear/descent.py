@@ -30,10 +30,10 @@ from common.mpc.link import Link, residual
 from common.mpc.product import Matrices, backward, forward
 from common.mpc.session import Kind, Session
 from common.mpc.share import Share
-from common.mpc.truncate import truncate
+from common.mpc.truncate import open_sum, shifted, truncate
 from common.party import Party
 
-_LOOKAHEAD = WEIGHT_SCALE + MOMENTUM_SCALE
+_LOOKAHEAD = REST_SCALE = WEIGHT_SCALE + MOMENTUM_SCALE
 _TO_UPDATE = np.uint64(WEIGHT_SCALE + UPDATE_SHIFT - _LOOKAHEAD)
 GRADIENT_SHIFT = UPDATE_SCALE - _LOOKAHEAD
 JOINT_SHIFT = _LOOKAHEAD + FACTOR_SCALE - WEIGHT_SCALE
@@ -150,6 +150,28 @@ Keep = Callable[[Step, Words, Words], Awaitable[None]]  # of a step that is thro
 
 
 @dataclass(frozen=True, repr=False)
+class Moved:
+    """A step with shared weights: this party's shares of all weights after it, (m,) at WEIGHT_SCALE, the grid's first.
+
+    resting: of how far they moved, and of M's gradient where there is one, at REST_SCALE: near zero once the descent arrives.
+    opened: by the truncation that they come from, the same at both.
+    """
+
+    weights: Words
+    resting: Words
+    opened: Words
+
+
+@dataclass(frozen=True, repr=False)
+class Arrived:
+    """This party's shares of its own and of the other's final weights, at WEIGHT_SCALE, and the last step to them."""
+
+    own: Share
+    other: Share
+    last: Moved
+
+
+@dataclass(frozen=True, repr=False)
 class Path:
     """The path of shared weights over the steps, the grid's columns first, given what each step pulls at them.
 
@@ -169,25 +191,26 @@ class Path:
         begin: int = 0,
         ahead: Words | None = None,
         keep: Keep | None = None,
-    ) -> Words:
-        """This party's share of the weights after the last step, (m,) at WEIGHT_SCALE. weights: its first share of them.
+    ) -> Moved:
+        """The last of the steps. weights: this party's first share of them, (m,) at WEIGHT_SCALE.
 
         begin: the step to begin with, with these weights and look-ahead. keep: told both after each step.
         """
         ahead = weights << np.uint64(MOMENTUM_SCALE) if ahead is None else ahead
         for step in steps[begin:]:
-            now = await self._moved(step, ahead, await pull(step, ahead))
+            moved = await self._moved(step, ahead, await pull(step, ahead))
+            now = moved.weights
             # z = w + mu (w - w_before), times 256 so that mu = momentum / 256 is whole: linear, so each share does it alone.
             ahead = now * np.uint64(ONE + step.momentum) - weights * np.uint64(step.momentum)
             weights = now
             self.session.reporter.progress(step.number + 1, len(steps))
             if keep is not None:
                 await keep(step, weights, ahead)
-        return weights
+        return moved
 
-    async def _moved(self, step: Step, z: Words, update: Words) -> Words:
-        """Shares of all weights after the step, at WEIGHT_SCALE: z less the update, or less M times it."""
-        correlations = self.correlations
+    async def _moved(self, step: Step, z: Words, update: Words) -> Moved:
+        """Weights after the step: z less the update, or less M times it."""
+        correlations, resting = self.correlations, []
         if self.joint is None:
             # Weights are at scale 20, the look-ahead at 28 (weights times an 8-bit momentum), the update at 56: z is lifted by
             # 28 bits to meet it, and truncation brings the difference back by 36 to weights.
@@ -197,10 +220,15 @@ class Path:
             number = gradient_number(step.number)
             part = await correlations.truncation(number, len(update))
             short = await truncate(self.session, part, update, GRADIENT_SHIFT)
+            resting.append(short)
             (operand,) = await opened(self.session, correlations, number, short)
             lifted = z << np.uint64(FACTOR_SCALE)
             moved, shift = lifted - product(self.session.party, self.joint, operand), JOINT_SHIFT
-        return await truncate(self.session, await correlations.truncation(step.number, len(z)), moved, shift)
+        part = await correlations.truncation(step.number, len(z))
+        c = await open_sum(self.session, part, moved)
+        weights = shifted(self.session.party, part, c, shift)
+        resting.append((weights << np.uint64(MOMENTUM_SCALE)) - z)
+        return Moved(weights, np.concatenate(resting), c)
 
 
 @dataclass(frozen=True, repr=False)
@@ -214,8 +242,8 @@ class Descent:
     label: Words | None  # 0 or 1 as a ring word, (n,)
     course: Course = NOWHERE
 
-    async def shared(self, steps: list[Step], start: Words | None = None, joint: Operand | None = None) -> tuple[Share, Share]:
-        """Trains on shared weights: this party's shares of its own and of the other's final weights, WEIGHT_SCALE.
+    async def shared(self, steps: list[Step], start: Words | None = None, joint: Operand | None = None) -> Arrived:
+        """Trains on shared weights.
 
         start: this party's first share of its own weights (m_own,), zero by default; the other's share of them is zero.
         joint: the matrix that multiplies each gradient, none by default. Four rounds a step: 8 m_other bytes, 4 n, 8 n and
@@ -237,9 +265,9 @@ class Descent:
             return (await self.swept(step, blocks.split(party, ahead))).joined(party)
 
         path = Path(self.session, self.correlations, joint)
-        words = await path.run(steps, first.joined(party), pull, begin=course.first, ahead=ahead, keep=keep)
-        last = blocks.split(party, words)
-        return Share(last.own, WEIGHT_SCALE), Share(last.other, WEIGHT_SCALE)
+        moved = await path.run(steps, first.joined(party), pull, begin=course.first, ahead=ahead, keep=keep)
+        last = blocks.split(party, moved.weights)
+        return Arrived(Share(last.own, WEIGHT_SCALE), Share(last.other, WEIGHT_SCALE), moved)
 
     async def swept(self, step: Step, ahead: Blocks) -> Blocks:
         """Shares of step / n times X^T r plus the ridge's pull, at UPDATE_SCALE, off by what the dealer knows.

@@ -133,7 +133,7 @@ class Linear:
     def rounds(self, section: Model, rows: int) -> int:
         each = 2 if section.weights == "owned" else 5 if section.joint else 3
         spans = sum(len(step.spans()) + each for step in make_steps(section, rows))
-        return spans + (SETUP_ROUNDS if section.joint else 0)
+        return spans + (SETUP_ROUNDS if section.joint else 0) + (section.weights == "shared")  # the check at the end
 
     def passes(self, section: Model, rows: int) -> float:
         return float(sum(step.rows for step in make_steps(section, rows)))

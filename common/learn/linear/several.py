@@ -18,10 +18,12 @@ from common.disk.scratch import Scratch
 from common.learn.diary import Diary, Forgetful
 from common.learn.linear.course import Course
 from common.learn.linear.deal_several import ACROSS, FIRST_STEP, START
-from common.learn.linear.descent import Blocks, Descent, Path, Step
+from common.learn.linear.descent import REST_SCALE, Blocks, Descent, Path, Step
 from common.learn.linear.joint import Operand, correlation, joint_of
 from common.learn.linear.layout import Layout
+from common.learn.linear.steps import rest_limit
 from common.learn.linear.train import Shares
+from common.mpc.arrived import check_arrived
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import FACTOR_SCALE, WEIGHT_SCALE, Reals, Words, encode
 from common.mpc.product import Rows, share_matrices
@@ -94,8 +96,10 @@ async def train_several(
 
     path = Path(hub.session, hub.correlations, joint)
     found = await path.run(every, weights, pull, begin=course.first, ahead=ahead, keep=keep)
-    await course.finish(found, nothing)
-    return found
+    limit = rest_limit(model, every, len(found.weights))
+    await check_arrived(hub.session, found.resting, REST_SCALE, found.opened.tobytes(), limit)
+    await course.finish(found.weights, nothing)
+    return found.weights
 
 
 async def _begin(line: Line, layout: Layout, model: Model, room: Scratch, first: int) -> Descent:

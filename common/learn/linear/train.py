@@ -11,10 +11,11 @@ from common.disk.scratch import Scratch
 from common.learn.diary import Diary, Forgetful
 from common.learn.linear.course import Course
 from common.learn.linear.deal import TrainingDemand
-from common.learn.linear.descent import Descent
+from common.learn.linear.descent import REST_SCALE, Descent
 from common.learn.linear.joint import joint_matrix
 from common.learn.linear.reveal import reveal_weights, tell_weights
-from common.learn.linear.steps import make_steps
+from common.learn.linear.steps import make_steps, rest_limit
+from common.mpc.arrived import check_arrived
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import FACTOR_SCALE, WEIGHT_SCALE, Reals, Words, decode, encode
 from common.mpc.product import Rows, share_matrices
@@ -92,11 +93,13 @@ async def train(
     if model.joint:
         data_rows = inputs.own.shape[0] if inputs.data_rows is None else inputs.data_rows
         joint = await joint_matrix(session, correlations, matrices, data_rows, encode(inputs.gain, FACTOR_SCALE))
-    mine, theirs = await descent.shared(steps, first, joint)
+    found = await descent.shared(steps, first, joint)
+    moved, limit = found.last, rest_limit(model, steps, len(found.last.weights))
+    await check_arrived(session, moved.resting, REST_SCALE, moved.opened.tobytes(), limit)
     if model.closed:
-        await course.finish(mine.words, theirs.words)
-        return Shares(mine.words, theirs.words)
-    return await reveal_weights(session, correlations, len(steps), mine, theirs, model.weight_bits, course.finish)
+        await course.finish(found.own.words, found.other.words)
+        return Shares(found.own.words, found.other.words)
+    return await reveal_weights(session, correlations, len(steps), found.own, found.other, model.weight_bits, course.finish)
 
 
 async def _told(session: Session, model: Model, own: Words, other: Words) -> Reals | Shares:

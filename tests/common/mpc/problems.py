@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from common.learn.linear.deal import Work
-from common.learn.linear.descent import Descent, Step
+from common.learn.linear.descent import REST_SCALE, Descent, Step
 from common.learn.linear.joint import joint_matrix as joint_matrix_of
 from common.learn.linear.reveal import reveal_weights
+from common.mpc.arrived import check_arrived
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import (
@@ -34,6 +35,7 @@ from common.party import Party
 from tests.peers import Trio, deal_work
 from tests.reference import descend, joint_matrix, sigmoid
 
+REST = 1e3  # problems whose training is cut short, too
 RIDGE_SCALE = UPDATE_SCALE - WEIGHT_SCALE - MOMENTUM_SCALE
 
 
@@ -120,7 +122,9 @@ async def train(
         if gain is not None:
             mine, data_rows = (gain if session.party is Party.BANK else 0.0), steps[0].data_rows or problem.rows
             joint = await joint_matrix_of(session, correlations, descent.matrices, data_rows, encode(mine, FACTOR_SCALE))
-        shares[session.party] = await descent.shared(steps, first, joint)
+        found = await descent.shared(steps, first, joint)
+        shares[session.party] = found.own, found.other
+        await check_arrived(session, found.last.resting, REST_SCALE, found.last.opened.tobytes(), REST)
         return await reveal_weights(session, correlations, len(steps), *shares[session.party], bits)
 
     async def deal(dealer: Dealer) -> None:

@@ -38,7 +38,8 @@ async def test_serves_periods_then_a_training(bits: int | None) -> None:
         descent = await begin(session, correlations, PROBLEM, Fourier(), steps[0].size)
         if bits is None:
             return mask, share, decode(await descent.owned(steps), WEIGHT_SCALE)
-        opened = await reveal_weights(session, correlations, len(steps), *await descent.shared(steps), bits)
+        found = await descent.shared(steps)
+        opened = await reveal_weights(session, correlations, len(steps), found.own, found.other, bits)
         return mask, share, opened
 
     def work(demand: TrainingDemand) -> Work:

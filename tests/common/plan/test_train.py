@@ -27,7 +27,9 @@ from common.plan.train import TrainPlan
 
 SIDES: dict[str, Any] = {"grid": {"dataset": "meters"}, "bank": {"dataset": "loans"}}
 WEIGHTS = {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS}
-TRAINING = {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SPLIT, Opened.TEST_SCORES, Opened.METRICS}
+TRAINING = {
+    Opened.MATCHED_IDS, Opened.COUNTS, Opened.SPLIT, Opened.TRAINING_CHECK, Opened.TEST_SCORES, Opened.METRICS,
+}  # fmt: skip
 # The canonical bytes of a plan of defaults. A change here breaks every stored digest and needs a new protocol version.
 TRAIN_DIGEST = "9a813baab4b36006629654f810be06a3b133984ccad135325881975779658886"
 PREDEAL_DIGEST = "25f7f9f2cd47e1f872571ec0e4f356564b1db3ef94ab16618b6beab9f1eac7de"
@@ -78,7 +80,7 @@ def test_a_plan_needs_what_its_computation_opens_and_allows_no_more_by_default()
     assert train(keys=["id", "period"]).needs == TRAINING | periods
     assert train(model={"reveal": "owners"}).needs == TRAINING | WEIGHTS
     owned = train(model={"weights": "owned", "reveal": "owners", "optimiser": "sgd"})
-    assert owned.needs == TRAINING | {Opened.GRADIENTS}
+    assert owned.needs == TRAINING - {Opened.TRAINING_CHECK} | {Opened.GRADIENTS}
     assert score().needs == {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SCORES, Opened.DRIFT}
     assert score(drift=False).needs == {Opened.MATCHED_IDS, Opened.COUNTS, Opened.SCORES}
     assert train(preparation={"coding": "bins"}).needs == TRAINING

@@ -14,7 +14,7 @@ from common.mpc.session import OPENS, Array, Kind
 from common.party import Party
 from tests.common.stages.companies import Companies, frames
 
-TRAINING = {"matched_ids", "period_range", "matched_rows", "counts", "split", "test_scores", "metrics"}
+TRAINING = {"matched_ids", "period_range", "matched_rows", "counts", "split", "training_check", "test_scores", "metrics"}
 SCORING = {"matched_ids", "period_range", "matched_rows", "counts", "scores"}
 
 # All that either party sends the other in a default job that is by month, and what it opens; "": masked, so nothing.
@@ -23,7 +23,7 @@ SAID = {
     "period_shares": "matched_rows", "shape": "counts", "masked_matrix": "", "masked_u": "", "masked_residual": "",
     "masked_weights": "", "masked_operand": "", "masked_update": "", "registry": "counts", "resume": "counts",
 }  # fmt: skip
-BY_THE_GRID, BY_THE_BANK = {"test_scores": "test_scores"}, {"split": "split"}
+BY_THE_GRID, BY_THE_BANK = {"test_scores": "test_scores", "training_check": "training_check"}, {"split": "split"}
 TO_THE_NEUTRAL = {"psi_tags", "psi_sizes", "psi_common"}
 
 
