@@ -31,13 +31,17 @@ from common.wire.tls import Credentials
 
 @dataclass(frozen=True)
 class Done:
-    """A scoring job that is over: rows it scored, bytes to and from the grid, the file of scores, what was warned of."""
+    """A scoring job that is over: rows it scored, bytes to and from the grid, the file of scores, what was warned of.
+
+    seconds: of each stage, at the bank.
+    """
 
     job: str
     rows: int
     bytes: int
     file: Path
     warnings: tuple[str, ...]
+    seconds: dict[str, float]
 
 
 def make_plan(model: str, grid: str, bank: str, *, by_period: bool, grid_reasons: int, on_request: int, name: str) -> ScorePlan:
@@ -92,7 +96,8 @@ def _done(job: str, answers: Answers, home: BankHome) -> Done:
     report = answers.report
     assert report is not None  # noqa: S101
     line = report.peer.sent + report.peer.received
-    return Done(job, report.counts.matched_rows, line, home.scores_of(job), tuple(report.warnings))
+    seconds = {entry.stage: round(entry.seconds, 3) for entry in report.seconds}
+    return Done(job, report.counts.matched_rows, line, home.scores_of(job), tuple(report.warnings), seconds)
 
 
 @contextmanager

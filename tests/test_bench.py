@@ -59,6 +59,15 @@ def test_features_are_measured_at_both_parties_from_both_formats(tmp_path: Path)
     assert all(r["rows_read"] >= 2000 > r["samples"] > 400 and 50 < r["peak_mib"] < 1000 and r["seconds"] > 0 for r in runs)
 
 
+def test_rows_are_scored_with_the_coordinator_ended_at_the_bytes_of_the_formula(tmp_path: Path) -> None:
+    out = tmp_path / "alone.json"
+    done = CliRunner().invoke(main, ["score-alone", "--rows", "2000", "--grid", "6", "--bank", "4", "--json", str(out)])
+    assert done.exit_code == 0, done.output
+    found = json.loads(out.read_text())
+    assert found["rows"] == 2000 and abs(found["off_formula"]) < 0.01
+    assert {"load", "align", "score", "total"} <= found["seconds"].keys()
+
+
 def test_one_row_is_scored_with_the_coordinator_ended(tmp_path: Path) -> None:
     out = tmp_path / "row.json"
     done = CliRunner().invoke(main, ["one-row", "--requests", "30", "--grid", "6", "--bank", "4", "--json", str(out)])

@@ -20,7 +20,7 @@ from tests.bench.one_row import bench_one_row
 from tests.bench.peers import VARIABLE, Spu
 from tests.bench.rare import bench_rare
 from tests.bench.reasons import bench_reasons
-from tests.bench.score import bench_score
+from tests.bench.score import bench_alone, bench_score
 from tests.bench.suite import FULL, QUICK, run_suite
 from tests.bench.train import Workload, bench_train
 from tests.bench.trees import bench_trees
@@ -124,6 +124,15 @@ def score(rows: int, grid: int, bank: int, repeat: int, predeal: bool, profiled:
     found = bench_score(rows, grid, bank, repeat, ahead=predeal, profiled=profiled)
     tables = [report.profile("Score stage", found["profile"])] if profiled else []
     _tell(found, out, report.stage("Batch scoring", [found], "score"), *tables)
+
+
+@main.command("score-alone")
+@_sizes
+@_JSON
+def score_alone(rows: int, grid: int, bank: int, out: Path | None) -> None:
+    """Score `rows` aligned rows from a stock by the bank's own command, the coordinator having ended."""
+    found = bench_alone(rows, grid, bank)
+    _tell(found, out, report.alone(found))
 
 
 @main.command("one-row")

@@ -142,6 +142,14 @@ def stage(title: str, results: list[dict[str, Any]], name: str) -> Text:
     return Text(title, columns, rows)
 
 
+def alone(found: dict[str, Any]) -> Text:
+    columns = ["rows", "columns", *found["seconds"], "MB, both ways", "beside the formula"]
+    sizes = [f"{found['rows']:,}", f"{found['grid']}+{found['bank']}"]
+    rows = [[*sizes, *(f"{value:.1f}" for value in found["seconds"].values()), f"{found['megabytes']:.0f}"]]
+    rows[0].append(f"{found['off_formula']:+.2%}")
+    return Text("Scored from a stock without the coordinator, seconds at the bank", columns, rows)
+
+
 def one_row(found: dict[str, Any]) -> Text:
     columns = ["requests", "columns", "median ms", "p90", "p99", "largest", "grid's CPU ms", "bank's", "bytes, both ways"]
     times = [*found["milliseconds"].values(), *found["cpu_milliseconds"].values()]

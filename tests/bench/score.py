@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,18 +50,20 @@ def bench_score(
     return result
 
 
+def _training() -> TrainPlan:
+    side, split, model = Side(dataset="part"), Split(test=0.3), Model(iterations=6)
+    return TrainPlan(
+        grid=side, bank=side, keys=_KEYS, split=split, model=model, limits=jobs.SMALL, preparation=jobs.AS_THEY_ARE
+    )
+
+
 def _secure(
     folder: Path, datasets: dict[str, Any], repeat: int, ahead: bool, profiled: bool
 ) -> tuple[list[Any], dict[str, dict[str, Any]]]:
-    side = Side(dataset="part")
-    split, model = Split(test=0.3), Model(iterations=6)
-    plan = TrainPlan(
-        grid=side, bank=side, keys=_KEYS, split=split, model=model, limits=jobs.SMALL, preparation=jobs.AS_THEY_ARE
-    )
     side, runs = Side(dataset="all"), []
     daemons, lines = jobs.start(folder, datasets, None, profiled)
     with lines, daemons as trial, trial.client() as client:
-        trained, _ = jobs.run(client, plan)
+        trained, _ = jobs.run(client, _training())
         jobs.forget_scores(trial)  # the held-out rows' keys may be among those to score
         for _ in range(repeat):
             if ahead:
@@ -67,6 +73,44 @@ def _secure(
             runs.append(jobs.run(client, ScorePlan(grid=side, bank=side, keys=_KEYS, model=trained.id, dealt=dealt)))
         profile = trial.profile("score") if isinstance(trial, jobs.ProfiledTrial) else {}
     return runs, profile
+
+
+def bench_alone(rows: int, grid: int, bank: int) -> dict[str, Any]:
+    """Seconds of each stage at the bank, of a scoring from a stock by its own command once the coordinator has ended."""
+    with tempfile.TemporaryDirectory(prefix="wattscore-bench-") as name:
+        folder = Path(name)
+        part = jobs.declare(write_tables(folder / "part", min(rows, _TRAIN_ROWS), grid, bank))
+        whole = jobs.declare(write_tables(folder / "all", rows, grid, bank, seed=2))
+        datasets = {side: {"part": part[side], "all": whole[side]} for side in part}
+        daemons, lines = jobs.start(folder, datasets)
+        with lines, daemons as trial:
+            with trial.client() as client:
+                trained, _ = jobs.run(client, _training())
+                columns = {f"{s}_columns": getattr(trained, s).report.counts.trained_columns for s in ("grid", "bank")}
+                jobs.run(client, PredealPlan(serves="scores", rows=_rows(datasets), **columns))
+                jobs.forget_scores(trial)
+            trial.kill("coordinator")
+            names = ("--model", trained.id, "--grid-dataset", "all", "--bank-dataset", "all", "--by-period", "--json")
+            command = [sys.executable, "-m", "bank_party", "score", *names, "--config", str(trial.folder / "bank.toml")]
+            begun = time.monotonic()
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            total = time.monotonic() - begun
+        if done.returncode:
+            raise SystemExit(done.stderr)
+        found: dict[str, Any] = json.loads(done.stdout)
+    side = {"dataset": "all"}
+    raw = {"grid": side, "bank": side, "model": "m", "dealt": "ahead", "matching": "ecdh"}
+    months = 2 * 16  # which are told first; a row is then a name with its month in it
+    expected = estimate(ScorePlan.model_validate(raw), Sizes(rows, grid, bank + 1)).bytes
+    line = expected["grid_to_bank"] + expected["bank_to_grid"] + months
+    return {
+        "rows": found["rows"],
+        "grid": grid,
+        "bank": bank,
+        "seconds": {**found["seconds"], "total": total},
+        "megabytes": found["bytes"] / 1e6,
+        "off_formula": found["bytes"] / line - 1.0,
+    }
 
 
 def _rows(datasets: dict[str, Any]) -> int:
