@@ -1,10 +1,7 @@
-"""A party's half of a linear model, and the bytes of it: JSON and numpy arrays, versioned, hashed. Never pickle."""
+"""A party's half of a linear model, and what of it is stored."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,6 +14,7 @@ from common.learn.design import columns_of, design
 from common.learn.learner import Packed
 from common.learn.linear.design import Prepared
 from common.learn.linear.train import Shares
+from common.learn.packing import check_array, check_columns, pack_half, unpack_half
 from common.mpc.fixedpoint import X_LIMIT, X_SCALE, Reals, Words, check_range, encode
 from common.party import Party
 from common.rows.dataset import ColumnConfig
@@ -124,58 +122,28 @@ def linear_scores(matrix: Callable[[int, int], Reals], rows: int, weights: Reals
 
 
 def pack(model: LinearModel) -> Packed:
-    arrays = io.BytesIO()
-    if isinstance(model, ClosedModel):
-        np.savez(arrays, whiten=model.whiten, own=model.own, other=model.other)
-    else:
-        np.savez(arrays, weights=model.weights)
-    head = {
-        "format": FORMAT,
-        "learner": LEARNER,
-        "closed": model.closed,
-        **(
-            {"banks": {bank: list(at) for bank, at in model.banks.items()}}
-            if isinstance(model, ClosedModel) and model.banks
-            else {}
-        ),
-        "job": model.job,
-        "party": model.party.value,
-        "columns": list(model.columns),
-        "preparation": model.fitted.to_dict(),
-        "source": {name: column.model_dump(mode="json") for name, column in model.source.items()},
-        "about": model.about,
-        "arrays_sha256": hashlib.sha256(arrays.getvalue()).hexdigest(),
-    }
-    if isinstance(model, ClosedModel) and model.banks:
-        head["banks"] = {bank: list(at) for bank, at in model.banks.items()}
-    return Packed(json.dumps(head, indent=1, sort_keys=True, ensure_ascii=False).encode(), arrays.getvalue())
+    if isinstance(model, PartyModel):
+        return pack_half(model, FORMAT, {"weights": model.weights})
+    banks = {"banks": {bank: list(at) for bank, at in model.banks.items()}} if model.banks else {}
+    return pack_half(model, FORMAT, {"whiten": model.whiten, "own": model.own, "other": model.other}, **banks)
 
 
 def parse(head: Any, arrays: bytes) -> LinearModel:
     """The half that `pack` wrote; raises an error of some kind for anything else."""
-    if head["format"] not in (1, FORMAT) or hashlib.sha256(arrays).hexdigest() != head["arrays_sha256"]:
-        raise ValueError("another format, or arrays of another model")
-    source = {name: ColumnConfig.model_validate(column) for name, column in head["source"].items()}
-    fitted, party = FittedPreparation.from_dict(head["preparation"]), Party(head["party"])
+    found = unpack_half(head, arrays, (1, FORMAT))
+    fitted, party, stored = found.fitted, found.party, found.arrays
     columns = len(columns_of(fitted, party))
-    with np.load(io.BytesIO(arrays), allow_pickle=False) as stored:
-        if head.get("closed", False):
-            whiten, own, other = (stored[name] for name in ("whiten", "own", "other"))
-            _check_array(whiten, np.float64, (columns, columns))
-            _check_array(own, np.uint64, (columns,))
-            _check_array(other, np.uint64, (len(other),))
-            banks = {str(bank): tuple(map(int, at)) for bank, at in head.get("banks", {}).items()}
-            if any(not 0 <= place < len(other) for at in banks.values() for place in at):
-                raise ValueError("a bank's weights that are not there")
-            model: LinearModel = ClosedModel(head["job"], party, fitted, whiten, own, other, source, head["about"], banks)
-        else:
-            _check_array(stored["weights"], np.float64, (columns,))
-            model = PartyModel(head["job"], party, fitted, stored["weights"], source, head["about"])
-    if list(model.columns) != head["columns"]:
-        raise ValueError("other columns than the preparation gives")
+    if head.get("closed", False):
+        whiten, own, other = (stored[name] for name in ("whiten", "own", "other"))
+        check_array(whiten, np.float64, (columns, columns))
+        check_array(own, np.uint64, (columns,))
+        check_array(other, np.uint64, (len(other),))
+        banks = {str(bank): tuple(map(int, at)) for bank, at in head.get("banks", {}).items()}
+        if any(not 0 <= place < len(other) for at in banks.values() for place in at):
+            raise ValueError("a bank's weights that are not there")
+        model: LinearModel = ClosedModel(found.job, party, fitted, whiten, own, other, found.source, found.about, banks)
+    else:
+        check_array(stored["weights"], np.float64, (columns,))
+        model = PartyModel(found.job, party, fitted, stored["weights"], found.source, found.about)
+    check_columns(model, head)
     return model
-
-
-def _check_array(values: np.ndarray[Any, Any], dtype: Any, shape: tuple[int, ...]) -> None:
-    if values.dtype != dtype or values.shape != shape:
-        raise ValueError("an array of another type or shape")

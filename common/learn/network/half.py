@@ -1,10 +1,7 @@
-"""A party's half of a network, and the bytes of it: JSON and numpy arrays, versioned, hashed. Never pickle."""
+"""A party's half of a network, and what of it is stored."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +12,7 @@ from common.learn.design import columns_of, design
 from common.learn.learner import Packed
 from common.learn.network.activations import NAMES
 from common.learn.network.weights import Weights
+from common.learn.packing import check_array, check_columns, pack_half, unpack_half
 from common.mpc.fixedpoint import X_LIMIT, X_SCALE, Words, check_range, encode
 from common.party import Party
 from common.rows.dataset import ColumnConfig
@@ -59,39 +57,21 @@ class NetworkModel:
 
 
 def pack(model: NetworkModel) -> Packed:
-    arrays, w = io.BytesIO(), model.weights
-    np.savez(arrays, own=w.own, other=w.other, output=w.output, intercept=w.intercept)
-    head = {
-        "format": FORMAT,
-        "learner": LEARNER,
-        "closed": True,
-        "activation": model.activation,
-        "job": model.job,
-        "party": model.party.value,
-        "columns": list(model.columns),
-        "preparation": model.fitted.to_dict(),
-        "source": {name: column.model_dump(mode="json") for name, column in model.source.items()},
-        "about": model.about,
-        "arrays_sha256": hashlib.sha256(arrays.getvalue()).hexdigest(),
-    }
-    return Packed(json.dumps(head, indent=1, sort_keys=True, ensure_ascii=False).encode(), arrays.getvalue())
+    w = model.weights
+    arrays = {"own": w.own, "other": w.other, "output": w.output, "intercept": w.intercept}
+    return pack_half(model, FORMAT, arrays, activation=model.activation)
 
 
 def parse(head: Any, arrays: bytes) -> NetworkModel:
     """The half that `pack` wrote; raises an error of some kind for anything else."""
-    if head["format"] != FORMAT or hashlib.sha256(arrays).hexdigest() != head["arrays_sha256"]:
-        raise ValueError("another format, or arrays of another model")
+    found = unpack_half(head, arrays, (FORMAT,))
     if head["activation"] not in NAMES:
         raise ValueError("an activation that is not known")
-    source = {name: ColumnConfig.model_validate(column) for name, column in head["source"].items()}
-    fitted, party = FittedPreparation.from_dict(head["preparation"]), Party(head["party"])
-    with np.load(io.BytesIO(arrays), allow_pickle=False) as stored:
-        weights = Weights(*(stored[name] for name in ("own", "other", "output", "intercept")))
-    model = NetworkModel(head["job"], party, fitted, weights, head["activation"], source, head["about"])
+    weights = Weights(*(found.arrays[name] for name in ("own", "other", "output", "intercept")))
+    model = NetworkModel(found.job, found.party, found.fitted, weights, head["activation"], found.source, found.about)
     units = len(weights.output)
     shapes = {"own": (len(model.columns), units), "other": (len(weights.other), units), "output": (units,), "intercept": (1,)}
-    if any(getattr(weights, n).shape != shape or getattr(weights, n).dtype != np.uint64 for n, shape in shapes.items()):
-        raise ValueError("an array of another type or shape")
-    if list(model.columns) != head["columns"]:
-        raise ValueError("other columns than the preparation gives")
+    for name, shape in shapes.items():
+        check_array(getattr(weights, name), np.uint64, shape)
+    check_columns(model, head)
     return model

@@ -1,10 +1,7 @@
-"""A party's half of boosted trees, and the bytes of it: JSON and numpy arrays, versioned, hashed. Never pickle."""
+"""A party's half of boosted trees, and what of it is stored."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +11,7 @@ import numpy.typing as npt
 from common.features.bins import BinnedColumn
 from common.features.fit import FittedPreparation
 from common.learn.learner import Packed
+from common.learn.packing import check_columns, pack_half, unpack_half
 from common.learn.trees.design import below, named
 from common.learn.trees.forest import Shape
 from common.learn.trees.masks import Short
@@ -78,39 +76,19 @@ class TreesHalf:
 
 
 def pack(model: TreesHalf) -> Packed:
-    arrays = io.BytesIO()
-    np.savez(arrays, splits=model.splits, leaves=model.leaves)
-    head = {
-        "format": FORMAT,
-        "learner": LEARNER,
-        "closed": True,
-        "job": model.job,
-        "party": model.party.value,
-        "columns": list(model.columns),
-        "preparation": model.fitted.to_dict(),
-        "start": model.start,
-        "source": {name: column.model_dump(mode="json") for name, column in model.source.items()},
-        "about": model.about,
-        "arrays_sha256": hashlib.sha256(arrays.getvalue()).hexdigest(),
-    }
-    return Packed(json.dumps(head, indent=1, sort_keys=True, ensure_ascii=False).encode(), arrays.getvalue())
+    return pack_half(model, FORMAT, {"splits": model.splits, "leaves": model.leaves}, start=model.start)
 
 
 def parse(head: Any, arrays: bytes) -> TreesHalf:
     """The half that `pack` wrote; raises an error of some kind for anything else."""
-    if head["format"] != FORMAT or hashlib.sha256(arrays).hexdigest() != head["arrays_sha256"]:
-        raise ValueError("another format, or arrays of another model")
-    source = {name: ColumnConfig.model_validate(column) for name, column in head["source"].items()}
-    fitted, party, start = FittedPreparation.from_dict(head["preparation"]), Party(head["party"]), head["start"]
-    with np.load(io.BytesIO(arrays), allow_pickle=False) as stored:
-        splits, leaves = stored["splits"], stored["leaves"]
+    found, start = unpack_half(head, arrays, (FORMAT,)), head["start"]
+    fitted, splits, leaves = found.fitted, found.arrays["splits"], found.arrays["leaves"]
     if splits.dtype != np.int32 or splits.ndim != 2 or leaves.dtype != np.uint16 or not isinstance(start, int):
         raise ValueError("an array of another type or shape")
     if leaves.shape != (len(splits), 1 << splits.shape[1]) or not (splits >= -1).all() or splits.max() >= len(fitted.fitted):
         raise ValueError("an array of another type or shape")
     if not all(isinstance(column, BinnedColumn) and set(column.values) <= {0.0, 1.0} for column in fitted.fitted):
         raise ValueError("columns that are no thresholds")
-    model = TreesHalf(head["job"], party, fitted, splits, leaves, start, source, head["about"])
-    if list(model.columns) != head["columns"]:
-        raise ValueError("other columns than the preparation gives")
+    model = TreesHalf(found.job, found.party, fitted, splits, leaves, start, found.source, found.about)
+    check_columns(model, head)
     return model
