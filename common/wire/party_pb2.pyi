@@ -419,14 +419,16 @@ class TreeScoring(_message.Message):
     def __init__(self, number: _Optional[int] = ..., rows: _Optional[int] = ..., trees: _Optional[int] = ..., depth: _Optional[int] = ...) -> None: ...
 
 class NetworkTraining(_message.Message):
-    __slots__ = ("rows", "grid_columns", "bank_columns")
+    __slots__ = ("rows", "grid_columns", "bank_columns", "first")
     ROWS_FIELD_NUMBER: _ClassVar[int]
     GRID_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     BANK_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
     rows: int
     grid_columns: int
     bank_columns: int
-    def __init__(self, rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ...) -> None: ...
+    first: int
+    def __init__(self, rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ..., first: _Optional[int] = ...) -> None: ...
 
 class NetworkScoring(_message.Message):
     __slots__ = ("number", "rows", "grid_columns", "bank_columns", "units", "bits", "activation")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from common.errors import PeerProtocolError, PlanError
 from common.learn.network.activations import DEAL, NAMES, sign_words, tables
 from common.learn.network.descent import cut_number, shifts
 from common.learn.network.scales import FINAL, WEIGHT, Scales
-from common.learn.network.steps import Step, make_steps
+from common.learn.network.steps import Step, count_steps, make_steps
 from common.mpc.correlations.asked import MATRIX_BLOCK
 from common.mpc.correlations.dealt import MaskRows, dealt_tables, matrix_mask
 from common.mpc.dealer import Dealt, Prgs, both, deal_halves, deal_link, deal_parts, deal_truncation, mask_parts
@@ -32,11 +33,12 @@ _CELLS = 1 << 19  # rows times units that are scored together
 
 @dataclass(frozen=True)
 class NetworkDemand:
-    """Asks the dealer for all that a training of a network consumes; the plan says the rest."""
+    """Asks the dealer for all that a training of a network consumes from step `first` on; the plan says the rest."""
 
     rows: int
     grid_columns: int
     bank_columns: int
+    first: int = 0
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def training_arrays(party: Party, section: Network, demand: NetworkDemand) -> It
     """Label and shape of each array of words that a training is dealt, in the order of its use."""
     units, count = section.hidden, len(dealt_tables(section.link, party))
     block = (demand.grid_columns + demand.bank_columns) * units
-    for step in make_steps(section, demand.rows):
+    for step in islice(make_steps(section, demand.rows), demand.first, None):
         for span in step.spans(units):
             yield from unit_arrays(section.activation, party, span.number, span.rows * units, trained=True)
             yield Round(Kind.DEALT_LINK, span.number), (count, span.rows)
@@ -132,10 +134,12 @@ def training_arrays(party: Party, section: Network, demand: NetworkDemand) -> It
 def deal_training(prg: Prgs, demand: NetworkDemand, plan: Request, memory: int) -> Iterator[Dealt]:
     """All that the training of `plan` consumes. Raises PlanError for a plan that trains no network."""
     section = section_of(plan)
+    if not 0 <= demand.first < count_steps(section, demand.rows):
+        raise PeerProtocolError("the parties ask the dealer for steps that there are not", got=demand.first)
     columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
     mask = matrix_mask if 8 * demand.rows * sum(columns.values()) <= memory else MaskRows
     matrix = {party: mask(prg[party], demand.rows, columns[party]) for party in Party}
-    for step in make_steps(section, demand.rows):
+    for step in islice(make_steps(section, demand.rows), demand.first, None):
         yield from _deal_step(prg, step, section, matrix)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.learn.network.activations import FORWARD
+from common.learn.network.course import Course
 from common.learn.network.scales import AHEAD, FINAL, KEPT, LIFTED, MOMENTUM, PULLED, WEIGHT, Scales
 from common.learn.network.steps import Span, Step
 from common.learn.network.units import Output, Seat
@@ -86,6 +87,7 @@ class NetworkDescent:
     theirs: Rows  # the other's less its mask, (n, m_other)
     link: Link
     label: Words | None  # 0 or 1 as a ring word, (n,)
+    course: Course
 
     @property
     def session(self) -> Session:
@@ -95,13 +97,16 @@ class NetworkDescent:
     def correlations(self) -> Correlations:
         return self.seat.correlations
 
-    async def run(self, steps: list[Step], weights: Weights, momentum: int) -> Weights:
-        """Shares of the final weights at WEIGHT. Three rounds a step, and for each of its spans three beside those of units."""
-        before = weights
-        for done, step in enumerate(steps, 1):
+    async def run(self, steps: list[Step], weights: Weights, before: Weights, momentum: int) -> Weights:
+        """Shares of the final weights at WEIGHT, from where the course begins; before: the weights of a step earlier.
+
+        Three rounds a step, and for each of its spans three beside those of units.
+        """
+        for step in steps[self.course.first :]:
             ahead = weights.ahead(before, momentum, MOMENTUM)
             before, weights = weights, await self._step(step, ahead)
-            self.session.reporter.progress(done, len(steps))
+            self.session.reporter.progress(step.number + 1, len(steps))
+            await self.course.after(step, weights, before)
         return weights
 
     async def _step(self, step: Step, ahead: Weights) -> Weights:

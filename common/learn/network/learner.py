@@ -12,6 +12,7 @@ from common.disk.scratch import Scratch
 from common.errors import DataError
 from common.features.options import Preparation
 from common.learn.design import PreparedRows, penalised, prepare_rows
+from common.learn.diary import Diary, Forgetful
 from common.learn.learner import Ahead, Basis, Half, Matched, Packed, Size, Telling
 from common.learn.network import cost
 from common.learn.network.activations import NAMES, ROUNDS
@@ -89,7 +90,12 @@ class NetworkTask:
         return replace(self, inputs=wide)
 
     async def train(self, session: Session, correlations: Correlations, scratch: Scratch | None = None) -> NetworkTrained:
-        weights = await train(session, correlations, self.inputs, scratch)
+        return await self.resume(session, correlations, scratch, Forgetful())
+
+    async def resume(
+        self, session: Session, correlations: Correlations, scratch: Scratch | None, diary: Diary
+    ) -> NetworkTrained:
+        weights = await train(session, correlations, self.inputs, scratch, diary)
         return NetworkTrained(self.prepared, weights, self.inputs.section.activation)
 
 

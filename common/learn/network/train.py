@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 
 from common.disk.scratch import Scratch
+from common.learn.diary import Diary, Forgetful
+from common.learn.network.course import Course
 from common.learn.network.deal import NetworkDemand
 from common.learn.network.descent import NetworkDescent
 from common.learn.network.steps import make_steps, momentum
@@ -43,18 +45,29 @@ class TrainingInputs:
 
 
 async def train(
-    session: Session, correlations: Correlations, inputs: TrainingInputs, scratch: Scratch | None = None
+    session: Session,
+    correlations: Correlations,
+    inputs: TrainingInputs,
+    scratch: Scratch | None = None,
+    diary: Diary | None = None,
 ) -> Weights:
-    """This party's shares of all weights; nothing is opened. What does not fit in memory goes to `scratch`."""
+    """This party's shares of all weights; nothing is opened. What does not fit in memory goes to `scratch`.
+
+    The training goes on where the diary begins, with fresh masks for what is left of it.
+    """
     section, room, party = inputs.section, scratch or Scratch(), session.party
     rows, own, other = inputs.data
-    seat = Seat(session, correlations, await correlations.source(inputs.demand(party)))
+    steps = list(make_steps(section, inputs.own.shape[0], rows))
+    first = begin(section.seed, party, own, other, section.hidden, None if inputs.label is None else inputs.label[:rows])
+    course = Course(diary or Forgetful(), len(steps), party, first)
+    if (last := course.through) is not None:
+        return last
+    demand = replace(inputs.demand(party), first=course.first)
+    seat = Seat(session, correlations, await correlations.source(demand))
     theirs = await share_rows(
         session, correlations, inputs.own, inputs.other_columns, lambda shape: cast(Rows, room.empty(shape, np.uint64))
     )
-    steps = list(make_steps(section, inputs.own.shape[0], rows))
     label = None if inputs.label is None else inputs.label.astype(np.uint64)
-    first = begin(section.seed, party, own, other, section.hidden, None if inputs.label is None else inputs.label[:rows])
-    wide = first.widened(inputs.own.shape[1], inputs.other_columns)
-    descent = NetworkDescent(seat, inputs.own, theirs, section.link, label)
-    return (await descent.run(steps, wide, momentum(section))).narrowed(own, other)
+    descent = NetworkDescent(seat, inputs.own, theirs, section.link, label, course)
+    now, before = ((course.of(name) or first).widened(inputs.own.shape[1], inputs.other_columns) for name in ("now", "before"))
+    return (await descent.run(steps, now, before, momentum(section))).narrowed(own, other)
