@@ -33,7 +33,6 @@ from common.party import Party
 from common.process.serve import serve_command
 from common.report.card import Card
 from common.report.texts import Choice
-from common.text.visible import visible
 
 if TYPE_CHECKING:
     from common.report.page import Report
@@ -115,8 +114,6 @@ def score(
     done = asyncio.run(run(SEAT, config, plan, desk))
     whole = json.dumps(asdict(done), default=str) if as_json else f"{done.job}: {done.rows} rows scored, in {done.file}"
     click.echo(whole, err=requests is not None)  # there answers are what is printed
-    for warning in done.warnings if not as_json else ():
-        click.echo(visible(f"  {warning}"), err=True)
 
 
 @click.command()

@@ -6,6 +6,7 @@ They run in a process of their own, beside the bank's daemon or without it, and 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 import signal
@@ -27,6 +28,8 @@ from common.plan.score import ScorePlan
 from common.stages.job import Desk
 from common.text.logs import set_logging
 from common.wire.tls import Credentials
+
+_JOBS = "common.stages.job"  # logs what a job warns of
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ async def run(seat: Seat[BankSettings, BankHome], config: Path, plan: ScorePlan,
     os.umask(0o077)  # as at the daemon
     credentials = Credentials.load(settings.tls)
     check_separate(credentials.identity, settings)
+    logging.getLogger(_JOBS).addFilter(warned := _Warned())
     home, way = seat.home(settings), seat.approach(settings, credentials)
     runner = Runner(seat.role(home), settings, home, way.meeting, None, desk=desk)
     job = f"score-{time.strftime('%Y%m%d', time.gmtime())}-{secrets.token_hex(4)}"
@@ -84,20 +88,34 @@ async def run(seat: Seat[BankSettings, BankHome], config: Path, plan: ScorePlan,
             except asyncio.CancelledError:
                 await runner.stop_all(JobCancelled("the command that asked for it was ended"))
                 raise
-        return _done(job, answers, home)
+        return _done(job, answers, home, warned)
     finally:
+        logging.getLogger(_JOBS).removeFilter(warned)
         home.close()
         for connection in way.connections:
             await connection.close()
 
 
-def _done(job: str, answers: Answers, home: BankHome) -> Done:
+class _Warned(logging.Filter):
+    """What the bank is warned of, whole, for its own terminal: others and logs hear only that there is something in its log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.__dict__.pop("public", None) is not None and isinstance(record.args, tuple):
+            self.texts.append(str(record.args[-1]))
+        return True
+
+
+def _done(job: str, answers: Answers, home: BankHome, warned: _Warned) -> Done:
     answers.check()
     report = answers.report
     assert report is not None  # noqa: S101
     line = report.peer.sent + report.peer.received
     seconds = {entry.stage: round(entry.seconds, 3) for entry in report.seconds}
-    return Done(job, report.counts.matched_rows, line, home.scores_of(job), tuple(report.warnings), seconds)
+    return Done(job, report.counts.matched_rows, line, home.scores_of(job), tuple(warned.texts), seconds)
 
 
 @contextmanager

@@ -19,6 +19,8 @@ from common.stages.split import Mask
 from grid_party.home import GridHome
 from grid_party.ledger import Ledger
 
+_NO_REASONS = "the plan asks for reasons, and no column of this dataset declares one: none are told"
+
 
 @dataclass(frozen=True)
 class Account:
@@ -98,7 +100,7 @@ class GridRole:
         """The texts of reasons as the dataset declares them today, or as they were when the model was trained."""
         texts = {name: job.dataset.columns.get(name, column).reason for name, column in model.source.items()}
         if not any(texts.values()):
-            job.warn("the plan asks for reasons, and no column of this dataset declares one: none are told")
+            job.warn(_NO_REASONS, public=_NO_REASONS)
         return Texts(texts, self.home.policy.reason_threshold)
 
     async def scored(self, job: PartyJob, model: Half, table: FeatureTable, u: Reals | None, named: Named | None) -> None:

@@ -45,6 +45,8 @@ from common.stages.score import charge, open_scores
 from common.stages.sizes import check_sizes, exchange_sizes, too_few
 from common.stages.watch import told, watch
 
+_UNCHALLENGED = "the plan challenges the champion, and there is none yet"
+
 
 async def run(job: PartyJob) -> Outcome:
     """The whole of a job; raises the first error, after which nothing of it is kept."""
@@ -74,7 +76,7 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         prepared, other = await prepare(job, plan, own)
         rival = await find_champion(job.session, job.home.registry, job.home.models, columns) if plan.challenge else None
         if plan.challenge and rival is None:
-            job.warn("the plan challenges the champion, and there is none yet")
+            job.warn(_UNCHALLENGED, public=_UNCHALLENGED)
         size = Size.of(job.party, train_rows, len(prepared.columns), other)
         learner_of(plan.model).check(plan.model, size, job.home.policy)
         held = table.keys(slice(train_rows, None))
@@ -149,7 +151,9 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
         home, folder = job.home, job.home.models.folder(model.job)
         readings = await asyncio.to_thread(watch, job.id, model.job, folder, home.history, home.monitor, table, u)
         if readings is None:
-            job.warn(f"model {model.job} was trained before distributions were kept: its drift cannot be told")
+            job.warn(
+                said := f"model {model.job} was trained before distributions were kept: its drift cannot be told", public=said
+            )
         elif plan.drift and (heard := told(readings, home.monitor, home.policy.min_matched)) is not None:
             job.session.open(Opened.DRIFT)
             job.outcome.drift = heard

@@ -14,7 +14,7 @@ from common.disk.files import make_folder, write_new
 from common.errors import ConfigError
 from common.party import Identity
 from common.rows.declare import DatasetConfig
-from common.trial.heads import key_names, open_files, parse_words
+from common.trial.heads import key_names, open_files, parse_missing, parse_words
 
 _TEMPLATES = Path(__file__).with_name("new")
 FILES: Mapping[str, Sequence[str]] = {
@@ -42,6 +42,7 @@ _ROLES = {"coordinator": ("coordinator",), "grid": ("grid-party",), "bank": ("ba
 @click.option("--bank-key", help="The bank's.")
 @click.option("--label", default="overdue", show_default=True, help="The bank's column of outcomes.")
 @click.option("--label-values", help="What its words mean: 是=1,否=0.")
+@click.option("--missing", help="Further words that mean missing, in either file: --missing=-,N/A.")
 @click.option("--period", help="The column of months in both, if rows are (enterprise, month).")
 @click.option("--name", default="overdue next month", show_default=True, help="Of the plan, for people.")
 def new(folder: Path, roles: tuple[str, ...], **given: Any) -> None:
@@ -73,6 +74,7 @@ def render(
     bank_key: str | None,
     label: str,
     label_values: str | None,
+    missing: str | None,
     period: str | None,
     name: str,
 ) -> dict[Path, str]:
@@ -84,8 +86,9 @@ def render(
     if len(set(orgs.values())) < len(orgs):
         raise ConfigError("two of the three organisations have one name", remedy="The coordinator must be neither party's.")
     keys = key_names(key, grid_key, bank_key)
-    meant = parse_words(label_values)
-    _check_tables({"grid": grid_table, "bank": bank_table}, keys, period, {"label": label, "label_values": meant})
+    meant, absent = parse_words(label_values), parse_missing(missing)
+    shared = {"period": period, "missing": absent}
+    _check_tables({"grid": grid_table, "bank": bank_table}, keys, shared, {"label": label, "label_values": meant})
     who = {
         "grid": Identity(grid_org, "grid-party"), "bank": Identity(bank_org, "bank-party"),
         "coordinator": Identity(neutral_org, "coordinator"), "client": Identity(bank_org, "client"),
@@ -101,6 +104,7 @@ def render(
         "grid_key": quoted(keys["grid"][0]),
         "bank_key": quoted(keys["bank"][0]),
         "period": f"period = {quoted(period)}" if period else '## period = "month"',
+        "missing": f"missing = {quoted(absent)}" if absent else '## missing = ["-", "-9999"]',
         "label": quoted(label),
         "label_values": f"label_values = {{ {words} }}" if words else "## label_values = { yes = 1, no = 0 }",
         "keys": '["id", "period"]' if period else '["id"]',
@@ -128,13 +132,16 @@ def _listen(address: str) -> str:
 
 
 def _check_tables(
-    paths: Mapping[str, Path | None], keys: Mapping[str, tuple[str, str]], period: str | None, outcome: Mapping[str, Any]
+    paths: Mapping[str, Path | None],
+    keys: Mapping[str, tuple[str, str]],
+    shared: Mapping[str, Any],
+    outcome: Mapping[str, Any],
 ) -> None:
     """Raises DataError for a table that cannot be read, or has not the columns that its configuration would name."""
     tables = {}
     for side, path in paths.items():
         if path is not None:
-            raw = {"path": path.resolve(), "id": keys[side][0], "period": period, **(outcome if side == "bank" else {})}
+            raw = {"path": path.resolve(), "id": keys[side][0], **shared, **(outcome if side == "bank" else {})}
             tables[side] = validate(DatasetConfig, raw, str(path))
     open_files(tables, {f"{side}.id": option for side, (_, option) in keys.items()})
 

@@ -100,3 +100,11 @@ def test_a_table_is_looked_at_by_the_side_that_has_it(tmp_path: Path) -> None:
     assert told.exit_code == 2
     assert "no column '统一社会信用码' (--bank-key). It has '统一社会信用代码', '月', '逾期'" in told.output
     assert "Nearest: '统一社会信用代码'." in told.output
+
+
+def test_words_that_mean_missing_stand_in_both_configurations(tmp_path: Path) -> None:
+    assert run(tmp_path, "--missing=-,N/A, -9999").exit_code == 0
+    for path, model, name in (("grid/grid.toml", GridSettings, "meters"), ("bank/bank.toml", BankSettings, "loans")):
+        settings = load_settings(model, tmp_path / path)
+        assert isinstance(settings, GridSettings | BankSettings)
+        assert settings.datasets[name].missing == ("-", "N/A", "-9999")

@@ -96,6 +96,18 @@ def test_rows_are_scored_with_the_coordinator_ended_and_both_sides_have_a_record
     assert not (lab.data("grid") / "scores").exists()
 
 
+def test_a_warning_says_what_it_is_to_the_bank_whose_command_it_is(stocked: Lab, model: str) -> None:
+    lab = stocked
+    table = lab.table("bank", "new")
+    bank = pd.read_csv(table, dtype={"id": str}).sort_values("id")
+    bank["id"] = [f"91530100{name}" if k < 20 else name for k, name in enumerate(bank["id"])]  # the grid has none of these
+    bank.to_csv(table, index=False)
+    done = ask(lab, model, "new", "--json")
+    assert done.returncode == 0, done.stderr
+    (warning,) = json.loads(done.stdout)["warnings"]
+    assert warning in done.stderr and "see the log" not in done.stderr + warning
+
+
 def test_the_ledger_and_the_rates_hold_as_for_jobs_of_the_coordinator(stocked: Lab, model: str) -> None:
     lab = stocked
     lab.restart("grid", policy={**GRID_POLICY, "rows_per_day": 1})
