@@ -17,7 +17,7 @@ from bank_party.home import BankHome
 from bank_party.judge import challenge, converged, evaluation
 from bank_party.judge.evaluation import BankOnly
 from bank_party.judge.refit import explained, refit
-from bank_party.told import METRICS
+from bank_party.told import METRICS, Cheaper
 from common.disclosure import Opened
 from common.disk.files import write_private
 from common.errors import LocalProtocolError, PolicyError
@@ -25,10 +25,12 @@ from common.home.outcome import EVALUATION, Challenge, Evaluation, pack_evaluati
 from common.home.record import Refit
 from common.learn.learner import Half, opens_once
 from common.learn.learners import learner_of
+from common.learn.trees.learner import FEWER, fitting_trees
 from common.mpc.fixedpoint import Reals
 from common.party import Party
 from common.plan.promote import PromotePlan
 from common.plan.train import TrainPlan
+from common.plan.trees import Trees
 from common.rows.table import FeatureTable
 from common.stages.job import Beginning, Decider, Heard, Kept, Made, PartyJob
 from common.stages.price import FLAGS, FLOORS, WORSE, challenge_bits, left_out_bits, metric_bits
@@ -78,9 +80,13 @@ class BankRole:
         name = "the grid's splits" if Opened.TREE_SPLITS in plan.model.opens else "the grid's weights"
         steps_again = not opens_once(learner_of(plan.model), plan.model)
         opened *= job.course.left if steps_again else 1.0
-        for what, bits, again in ((name, opened, steps_again), ("columns left out", counted, True)):
+        cheaper = Cheaper(FEWER, partial(fitting_trees, plan.model, beginning.size)) if isinstance(plan.model, Trees) else None
+        charge = partial(self.home.told.charge, limit=self.home.policy.label_bits)
+        for what, bits, told in (
+            (name, opened, partial(charge, again=steps_again, cheaper=cheaper)),
+            ("columns left out", counted, charge),
+        ):
             if bits:
-                told = partial(self.charge_labels, again=again)
                 await asyncio.to_thread(told, beginning.trained(), job.id, what, bits)
         # Once a training is through, the other party may have heard warnings, and bring about others by what it sends now.
         told = partial(self.charge_labels, again=job.course.through)

@@ -14,6 +14,7 @@ from common.party import Identity
 from common.plan.policy import Policy, not_allowed
 from common.plan.several import SeveralPlan
 from common.process.settings import Address, IdentityText, Remote
+from common.stages.price import USUAL
 
 
 class BankPolicy(Policy):
@@ -36,7 +37,7 @@ class BankPolicy(Policy):
         default=2, ge=2, description="Fewest banks of such a model: of two, each learns the other's second moments, to 1/32."
     )
     label_bits: float = Field(
-        default=0.1,
+        default=USUAL,
         ge=0.0,
         description="Most bits of a row's label that all jobs together may tell others: what is told of n rows costs each 1/n.",
     )

@@ -27,6 +27,7 @@ from common.rows.dataset import check_declared
 from common.rows.declare import DatasetConfig
 from common.rows.extent import Extent, extent_of
 from common.stages.estimate import Estimate, Sizes, estimate
+from common.stages.price import USUAL
 from common.wire import coordinator_pb2 as wire
 
 _REMEDY = "Give --rows and --columns GRID,BANK; or --like JOB; or the parties' configurations by --grid and --bank."
@@ -189,6 +190,9 @@ def _print(found: Estimate, seconds: float, console: Console) -> None:
         each = found.label_bits / found.trained
         told = f"at most {found.label_bits:,.0f} bits of labels are told: {each:.4f} of each of these rows (label_bits)"
         console.print(told, highlight=False)
+        if found.fewer:
+            told = f"that is more than {USUAL}, which a bank allows unless its policy says otherwise. {found.fewer}"
+            console.print(told, highlight=False)
         each = found.metric_bits / found.held
         told = f"metrics tell at most {found.metric_bits:,.0f} bits: {each:.4f} of each held-out row's label (metric_bits)"
         console.print(told, highlight=False)

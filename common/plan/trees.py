@@ -9,6 +9,8 @@ from pydantic import Field
 from common.disclosure import Opened
 from common.plan.section import Floors, Section
 
+LEAST_CANDIDATES = 2
+
 
 class Trees(Section):
     """How to train boosted trees: symmetric ones, each level of which splits every node by the same threshold."""
@@ -25,7 +27,10 @@ class Trees(Section):
         " Missing values are one of their own.",
     )
     candidates: int = Field(
-        default=32, ge=2, le=128, description="Thresholds of both sides that each tree looks at, drawn anew for each."
+        default=32,
+        ge=LEAST_CANDIDATES,
+        le=128,
+        description="Thresholds of both sides that each tree looks at, drawn anew for each.",
     )
     ridge: float = Field(
         default=0.1,

@@ -11,6 +11,7 @@ from common.features.binning import halvings
 from common.home.stocks import MOST, predealt
 from common.learn.learner import Size
 from common.learn.learners import REASONS, learner_of
+from common.learn.trees.learner import fitting_trees
 from common.mpc import cost
 from common.mpc.cost import SEEDS, SIZES, Cost
 from common.mpc.counting.masks import CountsDemand
@@ -21,7 +22,8 @@ from common.plan.read import AnyPlan
 from common.plan.score import ScorePlan
 from common.plan.section import Section
 from common.plan.train import TrainPlan
-from common.stages.price import FLAGS, FLOORS, challenge_bits, count_bits, left_out_bits, metric_bits
+from common.plan.trees import Trees
+from common.stages.price import FLAGS, FLOORS, USUAL, challenge_bits, count_bits, left_out_bits, metric_bits
 from common.stages.reasons import TEXT_BYTES, TEXTS
 
 _STOCK = 16 * (MOST + 2)  # the list of stocks held, the one chosen, the one spent
@@ -79,7 +81,7 @@ class Estimate:
 
     seconds: on loopback, as a machine of two cores takes, within a factor of two. scores: rows of which the bank hears one.
     trained: rows trained on, 0 if none. label_bits: most that others are told of their labels, in all. held: rows held out;
-    metric_bits: most that metrics tell of theirs.
+    metric_bits: most that metrics tell of theirs. fewer: of trees that tell more than banks usually allow, what would fit.
     """
 
     bytes: dict[str, int]
@@ -90,6 +92,7 @@ class Estimate:
     label_bits: float = 0.0
     held: int = 0
     metric_bits: float = 0.0
+    fewer: str = ""
 
     def over(self, bits: float, delay: float) -> float:
         """Seconds where each line carries so many bits a second each way, and a message takes `delay` seconds one way."""
@@ -183,7 +186,10 @@ def _training(plan: TrainPlan, sizes: Sizes, speed: Speed = Speed()) -> Estimate
     if counting:
         bits += count_bits(size.rows, counting.bins, max(1, sizes.months)) + left_out_bits(size.bank_columns)
     metrics = metric_bits(held) + (challenge_bits(held) if plan.challenge else 0.0)
-    return Estimate(_lines(costs), rounds, seconds, tellings * held, size.rows, bits, held, metrics)
+    fewer, most = "", USUAL * size.rows
+    if isinstance(plan.model, Trees) and bits > most:
+        fewer = fitting_trees(plan.model, size, most - (bits - learner.label_bits(plan.model, size)))
+    return Estimate(_lines(costs), rounds, seconds, tellings * held, size.rows, bits, held, metrics, fewer)
 
 
 def _counts(plan: TrainPlan, size: Size) -> CountsDemand | None:

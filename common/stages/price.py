@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 
+USUAL = 0.1  # of a row's label, that a bank allows unless its policy says otherwise
 FLOORS = 1.0  # whether there are enough labels of each class
 FLAGS = 5.0  # whether a training arrived, a column is the label, scores leave the reach or rank nothing, it ended too early
 

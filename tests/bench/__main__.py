@@ -15,9 +15,10 @@ from tests.bench.align import bench_align
 from tests.bench.banks import SKEWS, bench_banks, line
 from tests.bench.codings import bench_codings
 from tests.bench.features import bench_features
+from tests.bench.forest import bench_forest
 from tests.bench.machine import machine
 from tests.bench.one_row import bench_one_row
-from tests.bench.peers import VARIABLE, Spu
+from tests.bench.peers import VARIABLE, XGBOOST, Spu, Xgboost
 from tests.bench.rare import bench_rare
 from tests.bench.reasons import bench_reasons
 from tests.bench.score import bench_alone, bench_score
@@ -213,10 +214,16 @@ def codings(rows: tuple[int, ...], overdue: float, seeds: int, uci: Path | None,
 @click.option("--trees", "count", default=80, show_default=True)
 @click.option("--depth", default=3, show_default=True)
 @click.option("--bins", default=16, show_default=True)
+@click.option("--candidates", default=32, show_default=True)
+@click.option("--rate", default=0.25, show_default=True)
+@click.option("--rows", type=int, help="Training rows at most. Default: all that are not held out.")
 @_JSON
-def trees(uci: Path, seeds: int, count: int, depth: int, bins: int, out: Path | None) -> None:
+def trees(
+    uci: Path, seeds: int, count: int, depth: int, bins: int, candidates: int, rate: float, rows: int | None, out: Path | None
+) -> None:
     """Boosted trees on shares beside their float twin and scikit-learn's, all roles in this process."""
-    found = bench_trees(uci, seeds, Trees(kind="trees", trees=count, depth=depth, bins=bins))
+    section = Trees(kind="trees", trees=count, depth=depth, bins=bins, candidates=candidates, rate=rate)
+    found = bench_trees(uci, seeds, section, rows)
     _tell(found, out, report.trees(found))
 
 
@@ -230,6 +237,25 @@ def reasons(rows: int, columns: int, texts: int, out: Path | None) -> None:
     found = bench_reasons(rows, columns, texts)
     click.echo(json.dumps(found, indent=1))
     _tell(found, out)
+
+
+@main.command()
+@_sizes
+@click.option("--trees", "count", default=80, show_default=True)
+@click.option("--depth", default=3, show_default=True)
+@click.option("--bins", default=16, show_default=True)
+@click.option("--abreast", default=1, show_default=True)
+@_LINE
+@click.option("--xgboost-python", help=f"A Python that has the package xgboost, for the same trees. Default: ${XGBOOST}.")
+@_JSON
+def forest(
+    rows: int, grid: int, bank: int, count: int, depth: int, bins: int, abreast: int, line: str | None,
+    xgboost_python: str | None, out: Path | None,
+) -> None:  # fmt: skip
+    """Boosted trees through the three daemons, beside XGBoost with as many trees of that depth."""
+    section = Trees(kind="trees", trees=count, depth=depth, bins=bins, abreast=abreast, rate=0.25 if abreast == 1 else 0.15)
+    found = bench_forest(rows, grid, bank, section, line, Xgboost.find(xgboost_python))
+    _tell(found, out, report.forest(found), report.profile("Training stage", found["profile"]))
 
 
 def _tell(found: dict[str, Any], out: Path | None, *tables: report.Text | None) -> None:

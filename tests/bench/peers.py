@@ -1,4 +1,4 @@
-"""SPU on the same rows in the same run, where a Python that has `spu` is named: logistic regression, and matching of ids."""
+"""Peers on the same rows in the same run, where a Python that has them is named: SPU's regression and matching, XGBoost."""
 
 from __future__ import annotations
 
@@ -13,9 +13,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from common.plan.trees import Trees
+from common.stats.measures import evaluate
 from tests.bench.plaintext import EPOCHS, Pooled
 
+Matrix = npt.NDArray[np.float64]
+
 VARIABLE = "WATTSCORE_BENCH_SPU_PYTHON"
+XGBOOST = "WATTSCORE_BENCH_XGBOOST_PYTHON"
+_HIST = str(Path(__file__).with_name("xgboost_hist.py"))
 _REGRESSION, _PSI = (str(Path(__file__).with_name(f"spu_{what}.py")) for what in ("regression", "psi"))
 _SECONDS = 1800.0  # for one run
 RUNS = [("semi2k", "linear"), ("semi2k", "cubic"), ("cheetah", "linear")]
@@ -32,13 +38,7 @@ class Spu:
     def find(cls, python: str | None) -> Spu | None:
         """The interpreter named by option or environment, None if none is named; ends the benchmark if it has no `spu`."""
         named = python or os.environ.get(VARIABLE)
-        if not named:
-            return None
-        code = "import spu; print(spu.__version__)"
-        found = subprocess.run([named, "-c", code], capture_output=True, text=True, check=False)
-        if found.returncode:
-            raise SystemExit(f"{named} has no package spu: {found.stderr.strip().splitlines()[-1:]}")
-        return cls(named, found.stdout.strip())
+        return cls(named, _version(named, "spu")) if named else None
 
     def regressions(self, pooled: Pooled, folder: Path, ours: float) -> list[dict[str, Any]]:
         """Each protocol's seconds, held-out quality, and how many times our training stage of `ours` seconds that is."""
@@ -65,10 +65,46 @@ class Spu:
         return {"version": self.version, **result, **quality, "ratio_to_ours": result["train"] / ours}
 
     def _script(self, *words: str) -> dict[str, Any]:
-        """What a script prints last, or its error; without the project on its path, whose numpy is another."""
-        env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        done = subprocess.run([self.python, *words], capture_output=True, text=True, timeout=_SECONDS, env=env, check=False)
-        if done.returncode:
-            return {"error": done.stderr.strip()[-300:]}
-        result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return result
+        return _printed(self.python, *words)
+
+
+@dataclass(frozen=True)
+class Xgboost:
+    """A Python interpreter that has the package `xgboost`, in an environment of its own."""
+
+    python: str
+    version: str
+
+    @classmethod
+    def find(cls, python: str | None) -> Xgboost | None:
+        """The interpreter named by option or environment, None if none is named; ends the benchmark if it has no `xgboost`."""
+        named = python or os.environ.get(XGBOOST)
+        return cls(named, _version(named, "xgboost")) if named else None
+
+    def fit(self, x: Matrix, y: Matrix, train: int, section: Trees, folder: Path) -> dict[str, Any]:
+        """As many trees of that depth, rate and bins on the first `train` rows, and their quality on the others."""
+        np.savez(folder / "xgboost.npz", x=x[:train], y=y[:train], held_x=x[train:])
+        words = (section.trees, section.depth, section.rate, section.bins)
+        found = _printed(self.python, _HIST, str(folder / "xgboost.npz"), *map(str, words))
+        if "error" in found:
+            raise SystemExit(f"XGBoost did not train: {found['error']}")
+        measured = evaluate(y[train:], np.array(found.pop("u")))
+        return {**found, "auc": measured.auc, "logloss": measured.logloss}
+
+
+def _version(python: str, package: str) -> str:
+    code = f"import {package}; print({package}.__version__)"
+    found = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    if found.returncode:
+        raise SystemExit(f"{python} has no package {package}: {found.stderr.strip().splitlines()[-1:]}")
+    return found.stdout.strip()
+
+
+def _printed(python: str, *words: str) -> dict[str, Any]:
+    """What a script prints last, or its error; without the project on its path, whose numpy is another."""
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run([python, *words], capture_output=True, text=True, timeout=_SECONDS, env=env, check=False)
+    if done.returncode:
+        return {"error": done.stderr.strip()[-300:]}
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result

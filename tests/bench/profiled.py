@@ -58,6 +58,7 @@ NAMED = [
     ("common.stages.job:PartyJob.stage", "stage", ""),
     ("common.learn.linear.half:PartyModel.partial_scores", "function", "own part of the score"),
     ("common.learn.linear.half:ClosedModel.whitened", "function", "own part of the score"),
+    *((f"common.learn.trees.{file}:product", "function", "products") for file in ("tree", "deal")),
     ("common.home.rowbook:row_keys", "function", "ledger: keys of rows"),
     ("common.home.rowbook:RowBook.charge", "function", "ledger: the book"),
     ("bank_party.role:write_scores", "function", "file of scores"),
@@ -106,7 +107,8 @@ def _stage(meter: Meter, _: str, stage: Any) -> Any:
 
 
 def _dealing(meter: Meter, _: str, deal: Any) -> Any:
-    stages = {"deal_training": "train", "deal_scores": "score"}  # by the generator that is dealt
+    # by the generator that is dealt
+    stages = {"deal_training": "train", "deal_trees": "train", "deal_scores": "score", "deal_tree_scores": "score"}
 
     async def run(self: Any, dealing: Any) -> None:
         with measured(meter, stages.get(dealing.gi_code.co_name, "")):

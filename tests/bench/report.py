@@ -210,6 +210,22 @@ def worlds(found: dict[str, Any]) -> Text:
     return Text(title, columns, rows)
 
 
+def forest(found: dict[str, Any]) -> Text:
+    """One training of trees: processor seconds of each process, beside XGBoost's."""
+    spent, sizes = found["processor"], found["bytes"]["grid_bank"]
+    rows = [[name, f"{seconds:.1f}", f"{found['peak_mib'][name]:.0f}"] for name, seconds in spent.items()]
+    rows.append(["all", f"{sum(spent.values()):.1f}", ""])
+    if "xgboost" in found:
+        rows.append(["XGBoost's hist, one thread", f"{found['xgboost']['seconds']['processor']:.2f}", ""])
+        rows += [[f"{what} / XGBoost", f"{ratio:.1f}", ""] for what, ratio in found["ratio"].items()]
+    section = found["section"]
+    title = f"{found['train_rows']:,} rows x {found['grid']} + {found['bank']}, {section['trees']} trees of depth"
+    title += f" {section['depth']}: training stage {found['seconds']['train']:.1f} s, {found['rounds']:,} rounds,"
+    title += f" {sum(sizes.values()) / 1e6:.0f} MB, AUC {found['auc']:.4f}"
+    title += f" (XGBoost {found['xgboost']['auc']:.4f})" if "xgboost" in found else ""
+    return Text(title, ["training", "processor seconds", "peak MiB"], rows)
+
+
 def trees(found: dict[str, Any]) -> Text:
     """Means over splits of held-out quality and processor seconds."""
     names = {"secure": "trees on shares", "twin": "their float twin", "scikit_learn": "scikit-learn's boosting"}
@@ -217,5 +233,6 @@ def trees(found: dict[str, Any]) -> Text:
         [names[name], f"{one['auc']:.4f}", f"{one['logloss']:.4f}", f"{one['seconds']:.2f}"]
         for name, one in found["means"].items()
     ]
-    title = f"{found['rows']['train']:,} rows train, {found['rows']['test']:,} are held out, {len(found['each'])} splits"
+    title = f"{found['rows']['train']:,} rows train, {found['rows']['test']:,} are held out, {len(found['each'])} splits,"
+    title += f" {found['label_bits']:,.0f} bits of labels told: {found['label_bits'] / found['rows']['train']:.3f} of each row"
     return Text(title, ["model", "AUC", "log-loss", "processor seconds"], rows)

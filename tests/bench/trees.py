@@ -53,22 +53,24 @@ class Split:
         return np.column_stack([values for table in self.tables.values() for values in table.numeric.values()])
 
 
-def bench_trees(path: Path, seeds: int, section: Trees) -> dict[str, Any]:
-    """For each split held-out AUC and log-loss of each, processor seconds of each, and means."""
-    each = [_measured(_split(pd.read_csv(path), seed), section) for seed in range(seeds)]
+def bench_trees(path: Path, seeds: int, section: Trees, rows: int | None = None) -> dict[str, Any]:
+    """For each split held-out AUC and log-loss, processor seconds, and means. rows: of each split, the first that train."""
+    each = [_measured(_split(pd.read_csv(path), seed, rows), section) for seed in range(seeds)]
     names = ("secure", "twin", "scikit_learn")
     means = {n: {m: float(np.mean([one[n][m] for one in each])) for m in ("auc", "logloss", "seconds")} for n in names}
-    return {"section": section.model_dump(), "rows": each[0]["rows"], "means": means, "each": each}
+    first = {name: each[0][name] for name in ("label_bits", "rows")}
+    return {"section": section.model_dump(), **first, "means": means, "each": each}
 
 
-def _split(table: pd.DataFrame, seed: int) -> Split:
+def _split(table: pd.DataFrame, seed: int, rows: int | None = None) -> Split:
     """A tenth three times held out, as many of each class as of all; the payment history is the grid's."""
     draw, label = np.random.default_rng(seed), table[_LABEL].to_numpy(np.float64)
     test = np.zeros(len(label), np.bool_)
     for kind in (0.0, 1.0):
         at = np.flatnonzero(label == kind)
         test[draw.permutation(at)[: round(0.3 * len(at))]] = True
-    order = np.concatenate([draw.permutation(np.flatnonzero(~test)), np.flatnonzero(test)])
+    train = draw.permutation(np.flatnonzero(~test))[:rows]
+    order = np.concatenate([train, np.flatnonzero(test)])
     sides = {
         Party.GRID: [name for name in table.columns if name not in (*_BANK, _LABEL, _ID)],
         Party.BANK: list(_BANK),
@@ -85,7 +87,7 @@ def _split(table: pd.DataFrame, seed: int) -> Split:
         )
         for p, names in sides.items()
     }
-    return Split(tables, label[order], int((~test).sum()))
+    return Split(tables, label[order], len(train))
 
 
 def _measured(split: Split, section: Trees) -> dict[str, Any]:
@@ -97,6 +99,8 @@ def _measured(split: Split, section: Trees) -> dict[str, Any]:
     u = np.take_along_axis(leaves, place.astype(np.intp), 1).sum(0) + halves[Party.BANK].start / 2.0**11
     found: dict[str, Any] = {"rows": {"train": split.train, "test": len(truth)}}
     found["secure"] = {**_quality(u, truth), "seconds": seconds}
+    size = Size(split.train, len(cells[Party.GRID]), len(cells[Party.BANK]) + 1)
+    found["label_bits"] = TreeLearner().label_bits(section, size)
     begin = time.process_time()
     u = _twin(split, section, cells, {p: below(halves[p].fitted, held[p]) for p in Party})
     found["twin"] = {**_quality(u, truth), "seconds": time.process_time() - begin}

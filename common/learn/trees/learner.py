@@ -20,7 +20,7 @@ from common.learn.trees.half import LEARNER, TreesHalf, pack, parse
 from common.learn.trees.make import make_forest, sampled
 from common.learn.trees.masks import dealt_arrays
 from common.learn.trees.order import Directions
-from common.learn.trees.price import label_bits
+from common.learn.trees.price import fitting, label_bits
 from common.learn.trees.score import open_scores
 from common.learn.trees.tree import Tree
 from common.mpc.correlations.asked import Correlations
@@ -35,6 +35,17 @@ from common.rows.table import FeatureTable
 from common.stats.logistic import Design
 
 _RIDGE = 1e-3  # of the bank's own regression on its thresholds, which nearly repeat each other
+
+FEWER = "Plan fewer `trees`, `candidates` or levels: `wattscore estimate` says what they tell. Or train on more rows or others."
+
+
+def fitting_trees(section: Trees, size: Size, bits: float) -> str:
+    """What would tell at most so many bits, for people."""
+    trees, candidates = fitting(make_forest(section, size), bits)
+    found = [f"{trees} such trees"] if trees else []
+    found += [f"{section.trees} of {candidates} candidates each"] if candidates else []
+    enough = f"enough for {' or '.join(found)}" if found else "not enough for one such tree"
+    return f"What is left is {enough}."
 
 
 @dataclass(frozen=True, repr=False)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import replace
 
 from common.learn.trees.forest import Forest
 from common.party import Party
+from common.plan.trees import LEAST_CANDIDATES
 
 
 def label_bits(forest: Forest) -> float:
@@ -13,6 +16,25 @@ def label_bits(forest: Forest) -> float:
 
     With monotone columns also in which direction, or in none, the bank's column is to go.
     """
-    others = 3 if forest.monotone else 1
-    each = (math.log2(others + len(forest.drawn(tree)[Party.GRID])) for tree in range(forest.shape.trees))
-    return forest.shape.depth * sum(each)
+    return sum(_each(forest))
+
+
+def fitting(forest: Forest, bits: float) -> tuple[int, int]:
+    """How many trees like these would tell at most so many bits, and how many candidates of each of these; 0 where none would.
+
+    As many as there are at most.
+    """
+    told, trees = 0.0, 0
+    for one in _each(forest):
+        told += one
+        if told > bits:
+            break
+        trees += 1
+    fewer = (c for c in range(forest.candidates, LEAST_CANDIDATES - 1, -1) if label_bits(replace(forest, candidates=c)) <= bits)
+    return trees, next(fewer, 0)
+
+
+def _each(forest: Forest) -> Iterator[float]:
+    """The bits of each tree."""
+    others, depth = 3 if forest.monotone else 1, forest.shape.depth
+    return (depth * math.log2(others + len(forest.drawn(tree)[Party.GRID])) for tree in range(forest.shape.trees))

@@ -129,8 +129,10 @@ async def test_a_champion_may_be_a_line_and_its_challenger_trees(tmp_path: Path)
 async def test_labels_that_trees_would_tell_of_have_their_price(tmp_path: Path) -> None:
     at = companies(tmp_path)
     at.own = {Party.BANK: {"label_bits": 0.1}}
-    with pytest.raises(PolicyError, match="bits"):
+    with pytest.raises(PolicyError, match="bits") as caught:
         await at.run("job-1", at.plan(model=TREES))
+    assert "What is left is enough for" in str(caught.value) and "`wattscore estimate`" in caught.value.remedy
+    assert not any(figure in caught.value.public + caught.value.remedy for figure in "0123456789")
     assert not at.models(Party.GRID).has("job-1")
 
 
