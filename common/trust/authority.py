@@ -8,6 +8,7 @@ critical name constraints, to the names of its organisation: URI host `org` and 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -164,6 +165,15 @@ def identity_of(certificate: x509.Certificate) -> Identity:
     if len(ours) != 1:
         raise IdentityError("a certificate must name one identity", expected="one wattscore:// URI", got=len(ours))
     return Identity.parse(ours[0])
+
+
+def orgs_in(folder: Path) -> set[str]:
+    """The organisations that the certificates in a folder, not those it trusts, are of: its own."""
+    found = set()
+    for file in folder.glob("*.pem"):
+        with suppress(ConfigError, IdentityError):
+            found.add(identity_of(read_certificate(file)).org)
+    return found
 
 
 def org_of(certificate: x509.Certificate) -> str:

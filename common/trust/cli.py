@@ -94,7 +94,8 @@ def trust(file: Path, org: str, until: datetime | None, folder: Path) -> None:
     """Trust another organisation's bundle: check it and copy it to DIR/trust."""
     target = authority.import_bundle(file, folder / "trust", org, until=until.date() if until else None)
     click.echo(f"{target}\nfingerprint {authority.fingerprint(target.read_bytes())}")
-    click.echo(f"Compare this fingerprint with {org} by telephone before you connect.")
+    if org not in authority.orgs_in(folder):
+        click.echo(f"Compare this fingerprint with {org} by telephone before you connect.")
 
 
 @certs.command()
