@@ -268,7 +268,7 @@ async def test_too_many_bins_for_the_rows_are_refused_before_anything_is_counted
 
 
 def told(companies: Companies) -> list[Charge]:
-    (book,) = companies.opened_home(Party.BANK).standings()
+    book, _ = companies.opened_home(Party.BANK).standings()
     return [entry for entry in book.charges if entry.what == "counts by bin"]
 
 

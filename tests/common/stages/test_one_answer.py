@@ -96,7 +96,7 @@ async def test_a_job_that_fails_for_its_labels_was_of_its_rows_and_is_charged(tm
     with pytest.raises(PolicyError, match="hold fewer labels of one class than this bank trains on") as caught:
         await companies.run("job-1", companies.plan())
     assert "too few for the columns or for a party's floors, or hold too few labels" in caught.value.public
-    (book,) = companies.opened_home(Party.BANK).standings()
+    book, _ = companies.opened_home(Party.BANK).standings()
     assert [(charge.amount, charge.rows) for charge in book.charges] == [(1.0, COMMON)]
     grid = data[Party.GRID]
     companies.write({**data, Party.GRID: grid[grid["id"] != common_firm(data)]})
