@@ -193,7 +193,7 @@ def _print(found: Estimate, seconds: float, console: Console) -> None:
         if found.fewer:
             told = f"that is more than {USUAL}, which a bank allows unless its policy says otherwise. {found.fewer}"
             console.print(told, highlight=False)
-        each = found.metric_bits / found.held
+        each = found.metric_bits / max(1, found.held)
         told = f"metrics tell at most {found.metric_bits:,.0f} bits: {each:.4f} of each held-out row's label (metric_bits)"
         console.print(told, highlight=False)
     elif found.scores:

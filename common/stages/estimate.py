@@ -185,7 +185,7 @@ def _training(plan: TrainPlan, sizes: Sizes, speed: Speed = Speed()) -> Estimate
     bits = FLOORS + FLAGS + learner.label_bits(plan.model, size)
     if counting:
         bits += count_bits(size.rows, counting.bins, max(1, sizes.months)) + left_out_bits(size.bank_columns)
-    metrics = metric_bits(held) + (challenge_bits(held) if plan.challenge else 0.0)
+    metrics = metric_bits(held) + (challenge_bits(held) if plan.challenge else 0.0) if held else 0.0
     fewer, most = "", USUAL * size.rows
     if isinstance(plan.model, Trees) and bits > most:
         fewer = fitting_trees(plan.model, size, most - (bits - learner.label_bits(plan.model, size)))

@@ -131,6 +131,12 @@ def test_what_is_dealt_ahead_is_what_dealing_online_is() -> None:
     assert (dealt.scores, online.scores, ahead.trained) == (0, 3000, 7000)
 
 
+def test_a_plan_that_would_hold_out_no_row_tells_no_metrics() -> None:
+    plan = TrainPlan.model_validate({"grid": {"dataset": "a"}, "bank": {"dataset": "b"}})
+    found = estimate(plan, Sizes(1, 1, 2))
+    assert (found.held, found.metric_bits) == (0, 0.0)
+
+
 def test_a_thin_line_takes_what_its_rate_and_delay_say() -> None:
     plan = TrainPlan.model_validate({"grid": {"dataset": "a"}, "bank": {"dataset": "b"}})
     found = estimate(plan, Sizes(10_000, 12, 5))
