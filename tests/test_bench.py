@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.bench.__main__ import main
 from tests.bench.chart import draw
 from tests.bench.growth import fit
 from tests.bench.instruments import Meter
+from tests.bench.peers import Xgboost
 from tests.bench.profiled import NAMED, locate
 from tests.bench.worlds import measure, worlds
 
@@ -157,3 +159,19 @@ def test_codings_are_measured_side_by_side(tmp_path: Path) -> None:
     assert worlds["u-shaped"]["auto"]["auc"] > worlds["u-shaped"]["linear"]["auc"] + 0.03
     assert worlds["linear"]["auto"]["auc"] > worlds["linear"]["bins"]["auc"]
     assert "u-shaped, 1200 rows, 20%" in done.output
+
+
+def test_trees_are_measured_in_each_process(tmp_path: Path) -> None:
+    out = tmp_path / "forest.json"
+    asked = ["forest", "--rows", "2000", "--grid", "4", "--bank", "3", "--trees", "10", "--depth", "2", "--json", str(out)]
+    done = CliRunner().invoke(main, asked)
+    assert done.exit_code == 0, done.output
+    found = json.loads(out.read_text())
+    assert set(found["processor"]) == {"grid", "bank", "coordinator"} and min(found["processor"].values()) > 0.0
+    assert found["train_rows"] == pytest.approx(2000, rel=0.02) and found["rounds"] >= 10 * (6 * 2 + 4)
+    assert "xgboost" not in found and "10 trees of depth 2" in report.forest(found).title
+
+
+def test_a_python_without_xgboost_ends_the_benchmark_with_its_name() -> None:
+    with pytest.raises(SystemExit, match="has no package xgboost"):
+        Xgboost.find(sys.executable)
