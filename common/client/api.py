@@ -129,14 +129,15 @@ class AsyncClient:
         raw = {"model": _id(model), "grid": {"dataset": grid}, "bank": {"dataset": bank}, "keys": keys, **more}
         return await self.wait(await self.submit(validate(ScorePlan, raw, "arguments", PlanError)), timeout)
 
-    async def promote(self, model: str | Job, *, force: bool = False, anew: bool = False) -> Job:
+    async def promote(self, model: str | Job, *, force: bool = False, anew: bool = False, with_bank: str | None = None) -> Job:
         """Makes a model the champion at both parties; see `wattscore promote`. Waits."""
-        raw = {"model": _id(model), "force": force, "anew": anew}
+        raw = {"model": _id(model), "force": force, "anew": anew, "with_bank": with_bank}
         return await self.wait(await self.submit(validate(PromotePlan, raw, "arguments", PlanError)))
 
-    async def rollback(self) -> Job:
+    async def rollback(self, *, with_bank: str | None = None) -> Job:
         """Makes the champion before the present one the champion again. Waits."""
-        return await self.wait(await self.submit(PromotePlan(action="rollback")))
+        raw = {"action": "rollback", "with_bank": with_bank}
+        return await self.wait(await self.submit(validate(PromotePlan, raw, "arguments", PlanError)))
 
     async def compare(self, *jobs: str | Job) -> Comparison:
         """Trainings side by side. Raises JobStateError for a job without an evaluation."""
@@ -227,13 +228,13 @@ class Client:
         """See `AsyncClient.score`."""
         return self._run(self._client.score(model, grid, bank, by_period=by_period, timeout=timeout, **more))
 
-    def promote(self, model: str | Job, *, force: bool = False, anew: bool = False) -> Job:
+    def promote(self, model: str | Job, *, force: bool = False, anew: bool = False, with_bank: str | None = None) -> Job:
         """See `AsyncClient.promote`."""
-        return self._run(self._client.promote(model, force=force, anew=anew))
+        return self._run(self._client.promote(model, force=force, anew=anew, with_bank=with_bank))
 
-    def rollback(self) -> Job:
+    def rollback(self, *, with_bank: str | None = None) -> Job:
         """See `AsyncClient.rollback`."""
-        return self._run(self._client.rollback())
+        return self._run(self._client.rollback(with_bank=with_bank))
 
     def compare(self, *jobs: str | Job) -> Comparison:
         """See `AsyncClient.compare`."""

@@ -54,11 +54,16 @@ def train(plan: Path, watch: bool, strict: bool, config: Path, as_json: bool) ->
             sys.exit(STRICT)
 
 
+_WITH_BANK = click.option(
+    "--with-bank", help="Which bank, by identity, where the coordinator knows several; default: the first."
+)
+
+
 @click.command()
 @click.option("--model", required=True, help="The training job whose model scores, or champion.")
 @click.option("--grid-dataset", required=True, help="The grid's dataset to score.")
 @click.option("--bank-dataset", required=True, help="The bank's dataset to score.")
-@click.option("--with-bank", help="Which bank, by identity, where the coordinator knows several; default: the first.")
+@_WITH_BANK
 @click.option("--by-period", is_flag=True, help="Rows are (enterprise, period).")
 @click.option("--ahead", is_flag=True, help="With randomness dealt before, by `predeal --scores`.")
 @click.option("--grid-reasons", default=0, help="Most reasons of the grid told for each row, up to 2.")
@@ -153,20 +158,23 @@ def _training(plan: AnyPlan, source: str) -> TrainPlan:
 @click.argument("job")
 @click.option("--force", is_flag=True, help="Also if it is significantly worse than the champion.")
 @click.option("--anew", is_flag=True, help="Where the parties' histories differ, begin a new one.")
+@_WITH_BANK
 @config_option
 @json_option
-def promote(job: str, force: bool, anew: bool, config: Path, as_json: bool) -> None:
+def promote(job: str, force: bool, anew: bool, with_bank: str | None, config: Path, as_json: bool) -> None:
     """Make the model of training JOB the champion at both parties, unless it is worse than the one before."""
-    plan = validate(PromotePlan, {"model": job, "force": force, "anew": anew}, "options", PlanError)
+    raw = {"model": job, "force": force, "anew": anew, "with_bank": with_bank}
+    plan = validate(PromotePlan, raw, "options", PlanError)
     _move(plan, config, as_json)
 
 
 @click.command()
+@_WITH_BANK
 @config_option
 @json_option
-def rollback(config: Path, as_json: bool) -> None:
+def rollback(with_bank: str | None, config: Path, as_json: bool) -> None:
     """Make the champion before the present one the champion again, at both parties."""
-    _move(PromotePlan(action="rollback"), config, as_json)
+    _move(validate(PromotePlan, {"action": "rollback", "with_bank": with_bank}, "options", PlanError), config, as_json)
 
 
 def _move(plan: PromotePlan, config: Path, as_json: bool) -> None:

@@ -54,7 +54,8 @@ def models_command(seat: Seat[Any, Any]) -> click.Command:
 
 
 def _print_models(registry: Registry, as_json: bool) -> None:
-    versions, moves = registry.versions(), registry.moves()
+    versions = registry.versions()
+    moves = sorted((move for chain in registry.chains() for move in chain.moves()), key=lambda move: move.at)
     if as_json:
         shown = [{**asdict(version), "stage": version.stage.value} for version in versions]
         click.echo(
@@ -66,7 +67,8 @@ def _print_models(registry: Registry, as_json: bool) -> None:
         table.add_row(str(v.number), v.job, v.stage.value, _when(v.at), v.digest[:16])
     console.print(table)
     for m in moves:
-        console.print(f"{_when(m.at)}  {m.action}: {m.champion}  ({m.job})", highlight=False)
+        whom = f" with {m.bank}" if m.bank else ""
+        console.print(f"{_when(m.at)}  {m.action}{whom}: {m.champion}  ({m.job})", highlight=False)
 
 
 def monitor_command(seat: Seat[S, Any], read: Callable[[S], History]) -> click.Command:

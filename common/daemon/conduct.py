@@ -59,6 +59,11 @@ class Running:
     coordinator: Counter = field(default_factory=Counter)
 
 
+def chain_of(bank: Identity | None, settings: PartySettings, party: Party) -> str:
+    """Which chain of the registry's moves is that with this bank: at the grid one for each, that of its peer without a name."""
+    return "" if party is Party.BANK or bank in (None, settings.peer.who) else str(bank)
+
+
 class Conduct:
     """What a party brings to all of its jobs."""
 
@@ -92,7 +97,8 @@ class Conduct:
         if isinstance(plan, PredealPlan):
             return await predeal(job, plan, session, dealer, seed, self._home.stocks, reporter)
         if isinstance(plan, PromotePlan):
-            return await promote(job, plan, session, self._home, self._role, reporter)
+            chain = chain_of(plan.bank_named, self._settings, self._party)
+            return await promote(job, plan, session, self._home, self._role, reporter, chain)
         return await self._run(job, running, session, course, DealtCorrelations(self._party, seed, dealer), reporter)
 
     async def _run(
@@ -114,5 +120,6 @@ class Conduct:
         match = choose_match(plan, job, self._coordinator, running.coordinator, running.attempt)
         parts = (job, plan, dataset, session, correlations, reporter, self._home, self._role, match, scratch)
         bank = plan.bank_named or (self._settings.peer.who if self._party is Party.GRID else self._own)
-        whose = partial(PartyJob, *parts, client=running.client, bank=str(bank))
+        chain = chain_of(plan.bank_named, self._settings, self._party)
+        whose = partial(PartyJob, *parts, client=running.client, bank=str(bank), chain=chain)
         return await run(whose(course=course, direct=running.direct, desk=self._desk, consents=running.consents))

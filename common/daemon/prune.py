@@ -94,11 +94,11 @@ def _everything(home: Home, data: Path, pages: Path | None) -> Iterator[Old]:
     yield from _scores(data / Name.SCORES)
     yield from _stocks(home)
     yield from _logs(data)
-    yield from _reports(pages, home.registry.champion) if pages is not None else ()
+    yield from _reports(pages, {chain.champion for chain in home.registry.chains()}) if pages is not None else ()
 
 
 def _models(home: Home) -> Iterator[Old]:
-    stay = {*home.registry.champions(), *home.unfinished.jobs()}
+    stay = {job for chain in home.registry.chains() for job in chain.champions()} | set(home.unfinished.jobs())
     for version in home.registry.versions():
         folder = home.models.folder(version.job)
         if version.stage is not Stage.CHAMPION and version.job not in stay and folder.is_dir():
@@ -125,10 +125,10 @@ def _logs(data: Path) -> Iterator[Old]:
             yield Old("log", file.name, status.st_size, status.st_mtime, delete)
 
 
-def _reports(folder: Path, champion: str | None) -> Iterator[Old]:
+def _reports(folder: Path, champions: set[str | None]) -> Iterator[Old]:
     """With what stands beside each page."""
     for page in find_pages(folder):
-        if page.kind == "report" and page.job != champion:
+        if page.kind == "report" and page.job not in champions:
             files = [page.file, *beside(page.file)]
             size = sum(_size(file) for file in files)
             yield Old(REPORTS, str(page.file.relative_to(folder)), size, page.at, partial(_remove, *files))

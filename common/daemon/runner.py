@@ -16,7 +16,7 @@ from common.daemon.account import Account
 from common.daemon.agreed import watch_consents
 from common.daemon.answers import Answers
 from common.daemon.booked import Booked
-from common.daemon.conduct import Conduct, Dealt, Running
+from common.daemon.conduct import Conduct, Dealt, Running, chain_of
 from common.daemon.gate import Gate
 from common.daemon.known import beyond, check_name, client_of
 from common.daemon.meet import Meeting
@@ -378,8 +378,8 @@ class Runner:
             await asyncio.to_thread(self._home.discard, job)
         outcome = await compute()
         if outcome.champion:
-            position = self._home.registry.position.hex()
-            self._home.audit.add(What.PROMOTE, job, champion=outcome.champion, position=position)
+            moved = self._home.registry.of(chain_of(running.plan.bank_named, self._settings, self.party))
+            self._home.audit.add(What.PROMOTE, job, champion=outcome.champion, position=moved.position.hex())
         self._account(job, running, "")
         report = to_message(outcome, running.peer, running.coordinator)
         await course.keep(Point.REPORTED, {"report": np.frombuffer(report.SerializeToString(), np.uint8)})

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from common.daemon.account import Account
-from common.daemon.conduct import Running
+from common.daemon.conduct import Running, chain_of
 from common.daemon.matching import choose_match
 from common.daemon.meet import Meeting
 from common.daemon.settings import PartySettings
@@ -217,8 +217,10 @@ class SeveralJob:
         plan = self.plan.line(place)
         assert self.running.dataset is not None  # noqa: S101  (the offer was looked at)
         dataset = declared(self.running.dataset)
+        chain = chain_of(self.plan.identities[place], self.settings, self.role.party)
         match = choose_match(plan, self.id, self.coordinator, self.running.coordinator, self.running.attempt, place + 1)
         return PartyJob(
             self.id, plan, dataset, session, correlations, self.reporter, self.home, self.role, match, scratch, outcome,
-            course=course, client=self.running.client, agreed=self.plan, place=place, consents=self.running.consents,
+            course=course, chain=chain, client=self.running.client, agreed=self.plan, place=place,
+            consents=self.running.consents,
         )  # fmt: skip

@@ -48,7 +48,7 @@ class Home:
         return {
             str(Name.SEEDS): self.seeds.position,
             str(Name.SETS): self.sets.position,
-            str(Name.REGISTRY): len(self.registry.moves()),
+            str(Name.REGISTRY): self.registry.moved,
             str(Name.SPENT): self.stocks.position,
             str(Name.RATES): self.rates.position,
             str(Name.APPROVALS): self.approvals.position,

@@ -3,6 +3,8 @@
 A move makes one model the champion: a promotion, or a rollback to the champion before. Moves are chained by hash, so two
 registries stand at the same place exactly if they went the same way. A move is first prepared, on disk, and committed
 once the other party has prepared it too; `stages.promote` drives both, and settles what a crash between left behind.
+
+A grid of several banks has a chain of moves with each, as each bank decides for itself by which model its rows are scored.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
@@ -26,8 +28,12 @@ _TABLES = """
 create table if not exists models (version integer primary key autoincrement, job text not null unique, digest text not null,
   peer_digest text not null, plan_digest text not null, at real not null, stage text not null);
 create table if not exists moves (number integer primary key autoincrement, job text not null, action text not null,
-  champion text not null, anew integer not null, at real not null, position blob not null, committed integer not null);
+  champion text not null, anew integer not null, at real not null, position blob not null, committed integer not null,
+  bank text not null default '');
+create table if not exists peers (job text not null, bank text not null, digest text not null, primary key (job, bank));
 """
+_LAST = """select champion from moves m where committed and number =
+  (select max(number) from moves where committed and bank = m.bank)"""
 
 
 class Stage(Enum):
@@ -51,7 +57,10 @@ class Version:
 
 @dataclass(frozen=True)
 class Move:
-    """job: the one that moved; champion: the model that scores after it; anew: no move before this one counts."""
+    """job: the one that moved; champion: the model that scores after it; anew: no move before this one counts.
+
+    bank: at a grid of several with which of them, by identity, none for the first.
+    """
 
     job: str
     action: str
@@ -59,29 +68,47 @@ class Move:
     anew: bool
     at: float
     position: bytes
+    bank: str = ""
 
 
 class Registry:
-    """One SQLite file, each commit durable."""
+    """One SQLite file, each commit durable; with the chain of moves of one bank, by default the only or the first one."""
 
-    def __init__(self, file: Path, clock: Callable[[], float] = time.time) -> None:
-        self._file, self._clock = file, clock
+    def __init__(self, file: Path, clock: Callable[[], float] = time.time, bank: str = "") -> None:
+        self._file, self._clock, self._bank = file, clock, bank
+        if bank:
+            return
         with self._book() as book:
             book.executescript(_TABLES)
+            if "bank" not in {name for _, name, *_ in book.execute("pragma table_info(moves)")}:  # of a release before several
+                book.execute("alter table moves add column bank text not null default ''")
+
+    def of(self, bank: str) -> Registry:
+        """The same with the chain of moves that this grid has with this bank."""
+        return Registry(self._file, self._clock, bank) if bank else self
+
+    def chains(self) -> list[Registry]:
+        """That of the first bank, then those of others with which something was moved."""
+        with self._book() as book:
+            named = [bank for (bank,) in book.execute("select distinct bank from moves where bank != '' order by 1")]
+        return [self, *map(self.of, named)]
 
     def _book(self) -> AbstractContextManager[sqlite3.Connection]:
         return open_book(self._file, durable=True)
 
-    def enter(self, job: str, digest: str, peer_digest: str, plan_digest: str) -> None:
-        """A model that was just stored, as a candidate."""
+    def enter(self, job: str, digest: str, peer_digest: str, plan_digest: str, peers: Mapping[str, str] | None = None) -> None:
+        """A model that was just stored, as a candidate. peers: of several banks each one's half, by its chain."""
         row = (job, digest, peer_digest, plan_digest, self._clock(), Stage.CANDIDATE.value)
         with self._book() as book:
             book.execute("insert into models (job, digest, peer_digest, plan_digest, at, stage) values (?, ?, ?, ?, ?, ?)", row)
+            every = [(job, bank, half) for bank, half in (peers or {}).items()]
+            book.executemany("insert into peers (job, bank, digest) values (?, ?, ?)", every)
 
     def forget(self, job: str) -> None:
         """A candidate that the other party could not keep: its number is the next one's, so that numbers stay alike."""
         with self._book() as book:
             book.execute("delete from models where job = ? and stage = ?", (job, Stage.CANDIDATE.value))
+            book.execute("delete from peers where job not in (select job from models)")
             book.execute(
                 "update sqlite_sequence set seq = (select coalesce(max(version), 0) from models) where name = 'models'"
             )
@@ -89,7 +116,11 @@ class Registry:
     def versions(self) -> list[Version]:
         """All models, oldest first."""
         with self._book() as book:
-            found = book.execute("select version, job, digest, peer_digest, plan_digest, at, stage from models order by 1")
+            found = book.execute(
+                "select version, m.job, m.digest, coalesce(p.digest, peer_digest), plan_digest, at, stage from models m"
+                " left join peers p on p.job = m.job and p.bank = ? order by 1",
+                (self._bank,),
+            )
             return [Version(n, job, own, other, plan, at, Stage(stage)) for n, job, own, other, plan, at, stage in found]
 
     def version(self, job: str) -> Version:
@@ -110,9 +141,16 @@ class Registry:
     def _moves(self, *, committed: int) -> list[Move]:
         with self._book() as book:
             found = book.execute(
-                "select job, action, champion, anew, at, position from moves where committed = ? order by number", (committed,)
+                "select job, action, champion, anew, at, position, bank from moves where committed = ? and bank = ?"
+                " order by number",
+                (committed, self._bank),
             )
-            return [Move(job, action, model, bool(anew), at, position) for job, action, model, anew, at, position in found]
+            return [Move(job, action, model, bool(anew), *rest) for job, action, model, anew, *rest in found]
+
+    @property
+    def moved(self) -> int:
+        """How many moves were committed, with all banks."""
+        return sum(len(chain.moves()) for chain in self.chains())
 
     @property
     def position(self) -> bytes:
@@ -152,12 +190,13 @@ class Registry:
         before = ORIGIN if anew else self.position
         step = json.dumps([job, plan.action, champion, anew]).encode()
         position = hashlib.blake2b(before + step, digest_size=32, person=b"wattscore.move").digest()
-        move = Move(job, plan.action, champion, anew, self._clock(), position)
+        move = Move(job, plan.action, champion, anew, self._clock(), position, self._bank)
         with self._book() as book:
-            book.execute("delete from moves where not committed")
+            book.execute("delete from moves where not committed and bank = ?", (self._bank,))
             book.execute(
-                "insert into moves (job, action, champion, anew, at, position, committed) values (?, ?, ?, ?, ?, ?, 0)",
-                (move.job, move.action, move.champion, move.anew, move.at, move.position),
+                "insert into moves (job, action, champion, anew, at, position, committed, bank)"
+                " values (?, ?, ?, ?, ?, ?, 0, ?)",
+                (move.job, move.action, move.champion, move.anew, move.at, move.position, move.bank),
             )
         return move
 
@@ -166,11 +205,12 @@ class Registry:
         move = self.prepared()
         assert move is not None  # noqa: S101
         with self._book() as book:
-            book.execute("update models set stage = ? where stage = ?", (Stage.RETIRED.value, Stage.CHAMPION.value))
+            book.execute("update moves set committed = 1 where bank = ?", (self._bank,))
+            gone = f"update models set stage = ? where stage = ? and job not in ({_LAST})"  # noqa: S608  (no bank's champion)
+            book.execute(gone, (Stage.RETIRED.value, Stage.CHAMPION.value))
             book.execute("update models set stage = ? where job = ?", (Stage.CHAMPION.value, move.champion))
-            book.execute("update moves set committed = 1")
 
     def drop(self) -> None:
         """Forgets a prepared move."""
         with self._book() as book:
-            book.execute("delete from moves where not committed")
+            book.execute("delete from moves where not committed and bank = ?", (self._bank,))

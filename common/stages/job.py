@@ -16,6 +16,7 @@ from common.disk.scratch import Scratch
 from common.home.home import Home
 from common.home.outcome import Challenge, Outcome
 from common.home.record import Refit
+from common.home.registry import Registry
 from common.learn.learner import Half, Prepared, Size, Task
 from common.match.agree import Match
 from common.mpc.correlations.asked import Correlations
@@ -202,6 +203,7 @@ class PartyJob:
     place: int = 0  # of that bank in it
     consents: Consents | None = None  # of the enterprises whose rows may be in it; None: nobody has to agree
     bank: str = ""  # the bank's identity
+    chain: str = ""  # of the registry's moves, at a grid of several banks: none with the first
 
     @property
     def whole(self) -> Request:
@@ -211,6 +213,11 @@ class PartyJob:
     @property
     def party(self) -> Party:
         return self.session.party
+
+    @property
+    def registry(self) -> Registry:
+        """This party's models, and the moves of the champion that it made with the other one."""
+        return self.home.registry.of(self.chain)
 
     @property
     def opened(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -56,8 +57,8 @@ async def _keep_if_both(job: PartyJob, product: Product, peer: str) -> None:
         raise
 
 
-def keep(job: PartyJob, product: Product, peer_digest: str) -> None:
-    """The model after what stands beside it, and the registry's entry after the model."""
+def keep(job: PartyJob, product: Product, peer_digest: str, peers: Mapping[str, str] | None = None) -> None:
+    """The model after what stands beside it, and the registry's entry after the model. peers: see `Registry.enter`."""
     models = job.home.models
     folder = models.folder(job.id)
     save_record(product.record, folder)
@@ -66,7 +67,7 @@ def keep(job: PartyJob, product: Product, peer_digest: str) -> None:
     product.kept.save(folder)
     reference.save(product.known, folder)
     job.outcome.model_digest = models.write(job.id, product.packed)
-    job.home.registry.enter(job.id, product.packed.digest, peer_digest, job.whole.digest().hex())
+    job.home.registry.enter(job.id, product.packed.digest, peer_digest, job.whole.digest().hex(), peers)
 
 
 def discard(job: PartyJob) -> None:

@@ -74,7 +74,7 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         most = room(train_rows, plan.limits.rows_per_column)
         own = Matched(job.party, table, columns, train_rows, binned_columns(binnings, plan.preparation), most)
         prepared, other = await prepare(job, plan, own)
-        rival = await find_champion(job.session, job.home.registry, job.home.models, columns) if plan.challenge else None
+        rival = await find_champion(job.session, job.registry, job.home.models, columns) if plan.challenge else None
         if plan.challenge and rival is None:
             job.warn(_UNCHALLENGED, public=_UNCHALLENGED)
         size = Size.of(job.party, train_rows, len(prepared.columns), other)
@@ -123,7 +123,7 @@ async def tell_scores(job: PartyJob, plan: TrainPlan, made: Made, rival: Half | 
 async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
     """Load, align, score; the bank decides and writes it down."""
     with job.stage(Stage.LOAD):
-        model = line_of(job.home.models.load(await resolve(job.session, job.home.registry, plan.model)), job.bank)
+        model = line_of(job.home.models.load(await resolve(job.session, job.registry, plan.model)), job.bank)
         check_reasons(plan.grid_reasons, model, dealt=not job.direct)
         job.role.before_scoring(model)
         loaded = await load(job, require_label=False, columns=model.source)

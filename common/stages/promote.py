@@ -13,7 +13,7 @@ from common.disclosure import Opened
 from common.errors import DataError, PeerProtocolError, PolicyError
 from common.home.home import Home
 from common.home.outcome import Challenge, Outcome
-from common.home.registry import Version
+from common.home.registry import Registry, Version
 from common.mpc.session import Array, Kind, Session
 from common.party import Party
 from common.plan.job_stages import Stage
@@ -22,16 +22,26 @@ from common.stages.champion import digest_words, settle
 from common.stages.job import Role, StageReporter
 
 
-async def promote(job: str, plan: PromotePlan, session: Session, home: Home, role: Role, reporter: StageReporter) -> Outcome:
+async def promote(
+    job: str,
+    plan: PromotePlan,
+    session: Session,
+    home: Home,
+    role: Role,
+    reporter: StageReporter,
+    chain: str = "",
+) -> Outcome:
     """1. settle what a crash left   2. both hold what both were told of at its training   3. the bank compares
     4. prepare: say so   5. commit: say so
+
+    chain: at a grid of several banks with which of them, see `Registry`.
 
     Whoever has heard that the other prepared may commit; a crash after that is settled by the next job that asks for the
     champion. Raises PolicyError when the histories differ, the model is not the same, or is worse than the champion.
     """
     reporter.stage(Stage.PROMOTE)
     start = time.monotonic()
-    registry = home.registry
+    registry = home.registry.of(chain)
     anew = not await settle(session, registry, differ=plan.anew)
     if (moves := registry.moves()) and moves[-1].job == job:  # it was interrupted when both had moved
         version = registry.version(moves[-1].champion)
@@ -42,9 +52,8 @@ async def promote(job: str, plan: PromotePlan, session: Session, home: Home, rol
             champion=version.job,
         )
     version = registry.version(registry.target(plan))
-    _check_one_bank(home, version)
     await _same_model(session, version, await asyncio.to_thread(home.models.digest, version.job))
-    challenge = await _compare(plan, session, home, role, version)
+    challenge = await _compare(plan, session, registry, role, version)
     move = registry.prepare(job, plan, version.job, anew=anew)
     await _both_at(session, move.position)
     registry.commit()
@@ -56,13 +65,6 @@ async def promote(job: str, plan: PromotePlan, session: Session, home: Home, rol
 
 def _opened(session: Session) -> list[str]:
     return sorted(value.value for value in session.opened)
-
-
-def _check_one_bank(home: Home, version: Version) -> None:
-    """Raises PolicyError for a model of several banks: a champion is agreed on by two."""
-    if "line" in home.models.load(version.job).about:
-        message = f"the model of job {version.job} is one of several banks, of which none is a champion yet"
-        raise PolicyError(message, remedy="Score by it by its job's name.", public=message)
 
 
 async def _same_model(session: Session, version: Version, digest: str) -> None:
@@ -84,12 +86,12 @@ async def _both_at(session: Session, position: bytes) -> None:
         raise PeerProtocolError("the other party is at another move", remedy="Both sides must run the same version and plan.")
 
 
-async def _compare(plan: PromotePlan, session: Session, home: Home, role: Role, version: Version) -> Challenge | None:
+async def _compare(plan: PromotePlan, session: Session, registry: Registry, role: Role, version: Version) -> Challenge | None:
     """The model beside the champion, at the bank. Raises PolicyError for one that is significantly worse.
 
     Opens METRICS first, as the outcome tells the client: by numbers, or by a refusal, whose numbers stay here.
     """
-    champion = home.registry.champion
+    champion = registry.champion
     if plan.action == "rollback" or champion is None or champion == version.job:
         return None
     if session.party is Party.BANK:

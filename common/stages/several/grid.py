@@ -183,7 +183,8 @@ async def _keep_all(jobs: Sequence[PartyJob], product: Product) -> None:
 
 async def _keep_if_all(jobs: Sequence[PartyJob], product: Product, peers: Sequence[bytes]) -> None:
     job, together = jobs[0], sha256(b"".join(peers)).hexdigest()
-    writing = asyncio.ensure_future(asyncio.to_thread(keep, job, product, together))
+    halves = {line.chain: peer.hex() for line, peer in zip(jobs, peers, strict=True)}
+    writing = asyncio.ensure_future(asyncio.to_thread(keep, job, product, together, halves))
     try:
         await asyncio.shield(writing)
         mine = [digest_words(peer) for peer in peers]

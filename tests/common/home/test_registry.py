@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -265,3 +266,60 @@ async def test_a_challenge_scores_the_champion_on_the_new_held_out_rows(tmp_path
     assert found.auc == outcomes[Party.BANK].evaluation.joint.auc  # type: ignore[union-attr]
     assert challenge.measured(homes[Party.BANK].models, "job-2", "job-1").found == found
     assert set(outcomes[Party.BANK].opened) == {opened.value for opened in plan.needs}
+
+
+def test_a_chain_of_moves_with_each_bank(tmp_path: Path) -> None:
+    book = Registry(tmp_path / "registry.sqlite", lambda: 1.0)
+    book.enter("own", "aa", "bb", "cc")
+    book.enter("all", "dd", "ee", "ff", {"": "first half", "north": "north half"})
+    north, south = book.of("north"), book.of("south")
+
+    def move(chain: Registry, job: str, model: str) -> None:
+        chain.prepare(job, PromotePlan(model=model), model, anew=False)
+        chain.commit()
+
+    move(book, "move-1", "own")
+    assert north.position == south.position != book.position and north.champion is None
+    move(north, "move-2", "all")
+    assert (book.champion, north.champion, south.champion) == ("own", "all", None)
+    assert {v.job: v.stage for v in south.versions()} == {"own": Stage.CHAMPION, "all": Stage.CHAMPION}
+    book.prepare("move-3", PromotePlan(model="all"), "all", anew=False)  # with one bank: the other's is another
+    north.prepare("move-4", PromotePlan(model="own"), "own", anew=False)
+    north.drop()
+    assert book.prepared() is not None and north.prepared() is None
+    book.commit()
+    assert {v.job: v.stage for v in book.versions()} == {"own": Stage.RETIRED, "all": Stage.CHAMPION}
+    assert [[m.job for m in chain.moves()] for chain in book.chains()] == [["move-1", "move-3"], ["move-2"]]
+    assert book.moved == 3 and [m.bank for m in north.moves()] == ["north"]
+    halves = [chain.version("all").peer_digest for chain in (book, north, south)]
+    assert halves == ["first half", "north half", "ee"] and north.version("own").peer_digest == "bb"
+
+
+def test_a_book_from_before_several_banks_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "registry.sqlite"
+    book = Registry(file, lambda: 1.0)
+    book.enter("job", "aa", "bb", "cc")
+    book.prepare("move", PromotePlan(model="job"), "job", anew=False)
+    book.commit()
+    with sqlite3.connect(file) as old:
+        old.execute("alter table moves drop column bank")
+        old.execute("drop table peers")
+    again = Registry(file)
+    assert again.champion == "job" and again.position == book.position and again.of("north").champion is None
+
+
+async def test_a_grids_move_with_one_bank_is_none_with_another(homes: dict[Party, Home]) -> None:
+    """The bank here is the grid's second one: what was moved with the first counts for nothing between these two."""
+    grid = homes[Party.GRID].registry
+    grid.prepare("p-0", PromotePlan(model="job-2"), "job-2", anew=False)
+    grid.commit()  # with the first bank
+    plan = PromotePlan(model="job-1", with_bank="wattscore://north/bank-party")
+    trio = Trio(plan.allowed)
+    ends = [
+        promote("p-1", plan, trio.session[party], home, role_of(home), Recorder(), "north" if party is Party.GRID else "")
+        for party, home in homes.items()
+    ]
+    outcomes = (await both([*ends, trio.dealer.seeds()]))[:2]
+    assert [outcome.champion for outcome in outcomes] == ["job-1", "job-1"]
+    assert (grid.champion, grid.of("north").champion, homes[Party.BANK].registry.champion) == ("job-2", "job-1", "job-1")
+    assert grid.of("north").position == homes[Party.BANK].registry.position != grid.position

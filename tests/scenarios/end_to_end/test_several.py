@@ -14,8 +14,10 @@ import pytest
 
 from common.client.client import Client, failure
 from common.client.progress import waits
+from common.disk.data_folder import Name
 from common.errors import PlanError
 from common.home.outcome import Evaluation, parse_evaluation
+from common.home.registry import Registry
 from common.plan.promote import PromotePlan
 from common.plan.score import ScorePlan
 from common.plan.several import SeveralPlan
@@ -216,14 +218,6 @@ def test_each_bank_scores_rows_by_the_model_of_all(lab: tuple[Trial, World], tra
     assert not (trial.folder / "bank-2-data" / "scores").joinpath(f"{done.id}.csv").exists()
 
 
-def test_a_model_of_several_banks_is_no_champion(lab: tuple[Trial, World], trained: Trained) -> None:
-    (trial, _), (job, _) = lab, trained
-    with trial.client() as client:
-        *_, done = client.watch(client.submit(PromotePlan(model=job.id)).id)
-    error = failure(done)
-    assert error is not None and "several banks" in error.message
-
-
 def test_a_bank_trains_alone_with_the_grid_beside_the_others(lab: tuple[Trial, World]) -> None:
     trial, _ = lab
     who, sides = str(processes.more_bank("bank-3")), {"grid": {"dataset": "t"}, "bank": {"dataset": "t"}}
@@ -234,3 +228,38 @@ def test_a_bank_trains_alone_with_the_grid_beside_the_others(lab: tuple[Trial, W
         name: (trial.folder / f"{name}-data" / "models" / done.id).exists() for name in ("grid", "bank", "bank-2", "bank-3")
     }
     assert kept == {"grid": True, "bank": False, "bank-2": False, "bank-3": True}
+
+
+def test_each_bank_has_its_own_champion_and_sees_what_the_others_rows_are_worth(
+    lab: tuple[Trial, World], trained: Trained
+) -> None:
+    """A bank's model with the grid alone, then that of all banks beside it; the first bank has nothing to do with it."""
+    (trial, _), (job, _) = lab, trained
+    first, third = (str(who) for who in (processes.BANK, processes.more_bank("bank-3")))
+    sides = {"grid": {"dataset": "t"}, "bank": {"dataset": "t"}}
+    with trial.client() as client:
+
+        def done(plan: Any) -> wire.Job:
+            *_, last = client.watch(client.submit(plan).id)
+            assert failure(last) is None, last.fault.message
+            return last
+
+        own = done(TrainPlan.model_validate({**sides, "with_bank": third, "limits": LIMITS})).id
+        assert done(PromotePlan(model=job.id)).bank.report.champion == job.id
+        assert done(PromotePlan(model=own, with_bank=third)).bank.report.champion == own
+        moved = done(PromotePlan(model=job.id, with_bank=third))
+        found = moved.bank.report.challenge
+        assert (moved.bank.report.champion, found.champion) == (job.id, own)
+        assert min(found.auc, found.champion_auc) > 0.6 and 50 < found.rows < 500  # held out by both, told in steps
+        error = failure((*client.watch(client.submit(PromotePlan(model=own)).id),)[-1])
+        assert error is not None and "no model of job" in error.message  # the first bank has none of it
+        scored = done(ScorePlan.model_validate({**sides, "model": "champion", "with_bank": third}))
+        assert scored.bank.report.counts.matched_rows == 1600
+        assert done(PromotePlan(action="rollback", with_bank=third)).bank.report.champion == own
+        assert done(ScorePlan.model_validate({**sides, "model": "champion", "with_bank": first})).state == "succeeded"
+    books = {name: Registry(trial.folder / f"{name}-data" / Name.REGISTRY) for name in ("grid", "bank", "bank-3")}
+    assert books["grid"].position == books["bank"].position
+    assert books["grid"].of(third).position == books["bank-3"].position != books["bank"].position
+    assert {v.job: v.stage.value for v in books["grid"].versions() if v.job in (own, job.id)} == dict.fromkeys(
+        (own, job.id), "champion"
+    )
