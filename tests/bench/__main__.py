@@ -9,6 +9,7 @@ from typing import Any, Literal
 import click
 
 from common.plan.linear import Model
+from common.plan.network import Network
 from common.plan.trees import Trees
 from tests.bench import report
 from tests.bench.align import bench_align
@@ -17,6 +18,7 @@ from tests.bench.codings import bench_codings
 from tests.bench.features import bench_features
 from tests.bench.forest import bench_forest
 from tests.bench.machine import machine
+from tests.bench.network import bench_network
 from tests.bench.one_row import bench_one_row
 from tests.bench.peers import VARIABLE, XGBOOST, Spu, Xgboost
 from tests.bench.rare import bench_rare
@@ -225,6 +227,29 @@ def trees(
     section = Trees(kind="trees", trees=count, depth=depth, bins=bins, candidates=candidates, rate=rate)
     found = bench_trees(uci, seeds, section, rows)
     _tell(found, out, report.trees(found))
+
+
+@main.command()
+@click.option("--uci", type=click.Path(exists=True, path_type=Path), required=True, help="UCI's credit card clients, as CSV.")
+@click.option("--seeds", default=6, show_default=True, help="Splits to take means of.")
+@click.option("--units", default=8, show_default=True)
+@click.option("--epochs", default=10, show_default=True)
+@click.option("--activation", type=click.Choice(["sine", "relu"]), default="sine", show_default=True)
+@click.option("--coding", type=click.Choice(["auto", "linear"]), default="auto", show_default=True)
+@_JSON
+def network(
+    uci: Path,
+    seeds: int,
+    units: int,
+    epochs: int,
+    activation: Literal["sine", "relu"],
+    coding: Literal["auto", "linear"],
+    out: Path | None,
+) -> None:
+    """A network on shares beside its float twin, ReLU with Adam, and a line, all roles in this process."""
+    found = bench_network(uci, seeds, Network(hidden=units, epochs=epochs, activation=activation), coding)
+    click.echo(json.dumps({name: found[name] for name in ("coding", "rows", "means", "off")}, indent=1))
+    _tell(found, out)
 
 
 @main.command()

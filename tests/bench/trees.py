@@ -55,14 +55,14 @@ class Split:
 
 def bench_trees(path: Path, seeds: int, section: Trees, rows: int | None = None) -> dict[str, Any]:
     """For each split held-out AUC and log-loss, processor seconds, and means. rows: of each split, the first that train."""
-    each = [_measured(_split(pd.read_csv(path), seed, rows), section) for seed in range(seeds)]
+    each = [_measured(split_table(pd.read_csv(path), seed, rows), section) for seed in range(seeds)]
     names = ("secure", "twin", "scikit_learn")
     means = {n: {m: float(np.mean([one[n][m] for one in each])) for m in ("auc", "logloss", "seconds")} for n in names}
     first = {name: each[0][name] for name in ("label_bits", "rows")}
     return {"section": section.model_dump(), **first, "means": means, "each": each}
 
 
-def _split(table: pd.DataFrame, seed: int, rows: int | None = None) -> Split:
+def split_table(table: pd.DataFrame, seed: int, rows: int | None = None) -> Split:
     """A tenth three times held out, as many of each class as of all; the payment history is the grid's."""
     draw, label = np.random.default_rng(seed), table[_LABEL].to_numpy(np.float64)
     test = np.zeros(len(label), np.bool_)
