@@ -22,6 +22,7 @@ from common.daemon.backup import backup_command, restore_command
 from common.daemon.budget import allow_command, budget_command
 from common.daemon.commands import models_command, monitor_command, report_command, verify_command
 from common.daemon.daemon import start
+from common.daemon.granting import grant_command
 from common.daemon.index import index_command
 from common.daemon.jobs import jobs_command
 from common.daemon.prune import prune_command
@@ -61,6 +62,7 @@ models = models_command(SEAT)
 budget = budget_command(SEAT)
 allow = allow_command(SEAT)
 approve = approve_command(SEAT)
+grant = grant_command(SEAT)
 deny = deny_command(SEAT)
 audit = audit_command(SEAT)
 monitor = monitor_command(SEAT, _history)
@@ -85,6 +87,7 @@ verify = verify_command(SEAT, _page)
     " standard input. A line is ID, or ID,YYYY-MM by period.",
 )
 @click.option("--rows", type=click.IntRange(1), default=1, show_default=True, help="Of requests: so many at least.")
+@click.option("--purpose", default="", help="What for, as a grant of a dataset says.")
 @click.option("--name", default="", help="A name for people.")
 @click.option("--config", type=click.Path(path_type=Path), required=True, envvar="WATTSCORE_CONFIG", help="The bank's.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
@@ -96,6 +99,7 @@ def score(
     grid_reasons: int,
     requests: TextIO | None,
     rows: int,
+    purpose: str,
     name: str,
     config: Path,
     as_json: bool,
@@ -109,7 +113,8 @@ def score(
     from bank_party.direct import make_plan, run  # brings gRPC, which the other commands do without
 
     sides, on_request = (model, grid_dataset, bank_dataset), rows if requests is not None else 0
-    plan = make_plan(*sides, by_period=by_period, grid_reasons=grid_reasons, on_request=on_request, name=name)
+    texts = {"name": name, "purpose": purpose}
+    plan = make_plan(*sides, by_period=by_period, grid_reasons=grid_reasons, on_request=on_request, **texts)
     desk = Lines(requests, click.echo, by_period=by_period) if requests is not None else None
     done = asyncio.run(run(SEAT, config, plan, desk))
     whole = json.dumps(asdict(done), default=str) if as_json else f"{done.job}: {done.rows} rows scored, in {done.file}"

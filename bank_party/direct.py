@@ -47,10 +47,13 @@ class Done:
     seconds: dict[str, float]
 
 
-def make_plan(model: str, grid: str, bank: str, *, by_period: bool, grid_reasons: int, on_request: int, name: str) -> ScorePlan:
+def make_plan(
+    model: str, grid: str, bank: str, *, by_period: bool, grid_reasons: int, on_request: int, name: str, purpose: str = ""
+) -> ScorePlan:
     """A plan that does without the coordinator. Raises PlanError for options that make none."""
     raw = {
         "name": name,
+        "purpose": purpose,
         "model": model,
         "grid": {"dataset": grid},
         "bank": {"dataset": bank},

@@ -12,6 +12,7 @@ from common.daemon.backup import backup_command, restore_command
 from common.daemon.budget import allow_command, budget_command
 from common.daemon.commands import models_command, monitor_command, report_command, verify_command
 from common.daemon.daemon import start
+from common.daemon.granting import grant_command
 from common.daemon.index import index_command
 from common.daemon.jobs import jobs_command
 from common.daemon.prune import prune_command
@@ -57,6 +58,7 @@ models = models_command(SEAT)
 budget = budget_command(SEAT)
 allow = allow_command(SEAT)
 approve = approve_command(SEAT)
+grant = grant_command(SEAT)
 deny = deny_command(SEAT)
 audit = audit_command(SEAT)
 monitor = monitor_command(SEAT, _history)

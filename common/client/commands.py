@@ -67,6 +67,7 @@ _WITH_BANK = click.option(
 @click.option("--by-period", is_flag=True, help="Rows are (enterprise, period).")
 @click.option("--ahead", is_flag=True, help="With randomness dealt before, by `predeal --scores`.")
 @click.option("--grid-reasons", default=0, help="Most reasons of the grid told for each row, up to 2.")
+@click.option("--purpose", default="", help="What for, as a grant of a dataset says.")
 @click.option("--name", default="", help="A name for people.")
 @click.option("--watch", is_flag=True, help="Follow the job until it is over.")
 @config_option
@@ -79,6 +80,7 @@ def score(
     by_period: bool,
     ahead: bool,
     grid_reasons: int,
+    purpose: str,
     name: str,
     watch: bool,
     config: Path,
@@ -86,6 +88,7 @@ def score(
 ) -> None:
     """Score rows of two datasets; the bank finds scores, grades, decisions and reasons in its data folder, scores/JOB.csv."""
     raw = {
+        "purpose": purpose,
         "name": name,
         "model": model,
         "grid": {"dataset": grid_dataset},

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+from common.daemon.agreed import watch_consents
+from common.daemon.granted import InForce
 from common.daemon.matching import choose_match
 from common.daemon.report_message import ProgressReporter
 from common.daemon.settings import PartySettings
@@ -26,6 +29,7 @@ from common.plan.read import AnyPlan
 from common.plan.request import Plan
 from common.process.metrics import JobWatch
 from common.rows.consent import Consents
+from common.rows.dataset import Loaded
 from common.rows.declare import DatasetConfig
 from common.rows.featurefile import declared
 from common.stages.course import Course
@@ -48,6 +52,16 @@ class Running:
     watch: JobWatch
     dataset: DatasetConfig | None = None  # as it was declared when the job was accepted
     consents: Consents | None = None  # of that dataset
+    grant: InForce | None = None  # of that dataset
+
+    def watching(self, whose: str, stop: Callable[[WattScoreError], None]) -> asyncio.Task[None]:
+        """What stops it once the use of its rows is not allowed any more."""
+        return asyncio.create_task(watch_consents(self.consents, whose, stop, self.grant))
+
+    @property
+    def check_grant(self) -> Callable[[Loaded], None] | None:
+        return None if self.grant is None else self.grant.check
+
     task: asyncio.Task[None] | None = None
     cause: WattScoreError | None = None  # why it was told to stop
     session: Session | None = None
@@ -122,4 +136,12 @@ class Conduct:
         bank = plan.bank_named or (self._settings.peer.who if self._party is Party.GRID else self._own)
         chain = chain_of(plan.bank_named, self._settings, self._party)
         whose = partial(PartyJob, *parts, client=running.client, bank=str(bank), chain=chain)
-        return await run(whose(course=course, direct=running.direct, desk=self._desk, consents=running.consents))
+        return await run(
+            whose(
+                course=course,
+                direct=running.direct,
+                desk=self._desk,
+                consents=running.consents,
+                check_grant=running.check_grant,
+            )
+        )

@@ -15,6 +15,7 @@ def party_group(name: str, about: str, module: str, **own: str) -> LazyGroup:
         allow="Let CLIENT (wattscore://org/role) have more than the policy's rates, for a while.",
         approve="Let a held JOB run, after being shown what it would open and cost; without JOB, list those that wait.",
         deny="Refuse a held JOB.",
+        grant="Sign, show or withdraw what a dataset may be used for.",
         jobs="List the jobs this party was offered, refused ones too.",
         audit="Show or check the account of what this party was offered, decided and opened.",
         models="List this party's models: version, stage, and how the champion changed.",

@@ -13,11 +13,11 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from common.daemon.account import Account
-from common.daemon.agreed import watch_consents
 from common.daemon.answers import Answers
 from common.daemon.booked import Booked
 from common.daemon.conduct import Conduct, Dealt, Running, chain_of
 from common.daemon.gate import Gate
+from common.daemon.granted import Grants
 from common.daemon.known import beyond, check_name, client_of
 from common.daemon.meet import Meeting
 from common.daemon.refusals import Refusals
@@ -52,7 +52,6 @@ from common.plan.score import ScorePlan
 from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
 from common.process.metrics import JobWatch, PartyMetrics
-from common.rows.consent import Consents
 from common.stages.course import Course, Point
 from common.stages.job import Desk, Role
 from common.stages.offer import check_direct, check_offer
@@ -95,7 +94,7 @@ class Runner:
         self._meeting, self._coordinator = meeting, coordinator
         self._jobs: dict[str, Running] = {}
         self._own, self._role = own, role
-        self._booked = Booked(home.jobs)
+        self._booked, self._grants = Booked(home.jobs), Grants(settings, role.party, own, home.jobs)
         self._refusals, self.gate = Refusals(home.audit), Gate(home, role.party.value)
         meeting.listen(self._asked_for)
 
@@ -185,7 +184,7 @@ class Runner:
             await asyncio.wait([task], timeout=_END)
 
     async def _offered(self, offer: wire.Offer, send: Send, *, direct: bool = False, ask: str = "") -> None:
-        kind, asked, audit, told = "", Offered(offer.job), self._home.audit, None
+        kind, asked, audit, told, grant = "", Offered(offer.job), self._home.audit, None, None
         if offer.job in self._jobs and offer.attempt > self._jobs[offer.job].attempt:
             await self._ended(offer.job, PeerLost("the coordinator offers the job again"))
         try:
@@ -203,6 +202,8 @@ class Runner:
             if isinstance(plan, Plan | SeveralPlan):
                 side = side_of(plan, self.party, self._own)
                 check_offer(side, self.party, self._settings.datasets, self._home.policy, direct=direct)
+                grant, pins = self._grants.check(offer.job, side)
+                told |= {"grants": [f"{dataset} {pin}" for dataset, pin in pins.items()]}
             if begun is None and isinstance(plan, TrainPlan | ScorePlan | PredealPlan):
                 self._home.stocks.check(plan, self.party)
             if isinstance(plan, PromotePlan) and plan.model is not None:
@@ -236,9 +237,8 @@ class Runner:
             await send(wire.FromParty(refuse=wire.Refuse(job=offer.job, fault=fault, attempt=offer.attempt)))
             return
         watch, dataset = JobWatch(self._metrics, offer.job, plan.kind), self._settings.datasets.get(asked.dataset)
-        agreed = self._settings.consent.get(asked.dataset)
-        consents = None if agreed is None else Consents(agreed, asked.dataset)
-        self._jobs[offer.job] = Running(plan, client, watch, dataset, consents, attempt=offer.attempt, direct=direct)
+        consents = self._settings.consents(asked.dataset)
+        self._jobs[offer.job] = Running(plan, client, watch, dataset, consents, grant, attempt=offer.attempt, direct=direct)
         self._meeting.expect(offer.job, ask, offer.attempt, banks_of(plan))
         self._booked.enter(asked, again=begun is not None)
         about = (offer.job, plan.kind, plan.name, client, asked.dataset or "none")
@@ -272,7 +272,7 @@ class Runner:
     async def _attempt(self, job: str, running: Running, send: Send) -> None:
         counters = (running.peer, running.coordinator)
         reporter = ProgressReporter(job, send, counters, running.watch.stage, running.attempt)
-        watching = asyncio.create_task(watch_consents(running.consents, self.party.value, partial(self.stop, job)))
+        watching = running.watching(self.party.value, partial(self.stop, job))
         try:
             done = await self._compute(job, running, reporter)
             reporter.stop()

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
 
+from common.config import StrictModel
 from common.errors import PolicyError
 from common.monitor.config import MonitorConfig
 from common.party import Identity
 from common.plan.policy import Policy
 from common.process.settings import Address, Named, Process, Remote
 from common.report.card import Card
-from common.rows.consent import ConsentConfig
+from common.rows.consent import ConsentConfig, Consents
 from common.rows.dataset import DatasetConfig
+
+
+class GrantFile(StrictModel):
+    """Where a grant is."""
+
+    path: Path = Field(description="The file that `grant sign` wrote.")
 
 
 class PartySettings(Process):
@@ -26,6 +34,13 @@ class PartySettings(Process):
     consent: dict[str, ConsentConfig] = Field(
         default_factory=dict, description="By dataset: the table of enterprises whose rows may be in jobs. None: all may."
     )
+    grants: dict[str, GrantFile] = Field(
+        default_factory=dict,
+        description="By own dataset: the grant without which it is in no job; others need none.",
+    )
+    granted: dict[str, GrantFile] = Field(
+        default_factory=dict, description="By dataset of the other party: the grant received, to which this side holds itself."
+    )
     policy: Policy = Field(default=Policy(), description="What this party allows.")
     memory_mib: int = Field(
         default=1024, ge=0, description="What a job may hold in memory of its columns; larger ones go to files in data/scratch."
@@ -34,10 +49,15 @@ class PartySettings(Process):
     card: Card = Field(default=Card(), description="What the report says of purpose, target, limits and columns.")
 
     @model_validator(mode="after")
-    def _consent_is_of_datasets(self) -> Self:
-        if unknown := sorted(set(self.consent) - set(self.datasets)):
-            raise ValueError(f"consent: there is no dataset {', '.join(unknown)}")
+    def _are_of_datasets(self) -> Self:
+        for name in ("consent", "grants"):
+            if unknown := sorted(set(getattr(self, name)) - set(self.datasets)):
+                raise ValueError(f"{name}: there is no dataset {', '.join(unknown)}")
         return self
+
+    def consents(self, dataset: str) -> Consents | None:
+        """The authorisations of a dataset, for one job; None where nobody has to agree."""
+        return Consents(self.consent[dataset], dataset) if dataset in self.consent else None
 
     @property
     def others(self) -> tuple[Identity, ...]:

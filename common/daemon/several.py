@@ -223,4 +223,5 @@ class SeveralJob:
             self.id, plan, dataset, session, correlations, self.reporter, self.home, self.role, match, scratch, outcome,
             course=course, chain=chain, client=self.running.client, agreed=self.plan, place=place,
             consents=self.running.consents,
+            check_grant=self.running.check_grant,
         )  # fmt: skip

@@ -38,6 +38,7 @@ class What(StrEnum):
     HOLD = "hold"  # until people of this party say that it may run
     APPROVE = "approve"  # by whom
     DENY = "deny"
+    WITHDRAW = "withdraw"  # a grant, by whom
     REFUSE = "refuse"  # with the kind of the error
     PEER = "peer"  # the other party's head, as it was told
     OPEN = "open"  # for the first time in a job, before it leaves or is taken

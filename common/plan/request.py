@@ -83,6 +83,11 @@ class Plan(OneBank):
 
     grid: Side
     bank: Side
+    purpose: str = Field(
+        default="",
+        max_length=200,
+        description="What the result is for, as grants of the datasets say it.",
+    )
     keys: tuple[Literal["id", "period"], ...] = Field(
         default=("id",), description='What a row is: ["id"], or ["id", "period"] for monthly rows.'
     )
@@ -99,6 +104,13 @@ class Plan(OneBank):
     disclosures: tuple[Opened, ...] | None = Field(
         default=None, description="All that may be opened (protos/PROTOCOL.md section 7). Default: exactly what the plan needs."
     )
+
+    def _fields(self) -> dict[str, Any]:
+        """Without a purpose where it has none: the same as before there could be one."""
+        fields = super()._fields()
+        if not self.purpose:
+            del fields["purpose"]
+        return fields
 
     @model_validator(mode="after")
     def _opens_enough(self) -> Plan:

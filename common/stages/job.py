@@ -29,7 +29,7 @@ from common.plan.request import Request
 from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 from common.rows.consent import Consents
-from common.rows.dataset import DatasetConfig
+from common.rows.dataset import DatasetConfig, Loaded
 from common.rows.table import FeatureTable
 from common.stages.course import Course
 from common.stages.reasons import Named, Texts
@@ -201,6 +201,7 @@ class PartyJob:
     direct: bool = field(default=False, kw_only=True)  # asked for by the bank itself: there is no coordinator, and no dealer
     agreed: Request | None = None  # the plan as it was agreed on, where `plan` is what the grid and one of its banks do of it
     place: int = 0  # of that bank in it
+    check_grant: Callable[[Loaded], None] | None = None  # raises PolicyError for a table that no grant covers
     consents: Consents | None = None  # of the enterprises whose rows may be in it; None: nobody has to agree
     bank: str = ""  # the bank's identity
     chain: str = ""  # of the registry's moves, at a grid of several banks: none with the first

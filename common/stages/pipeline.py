@@ -184,6 +184,8 @@ async def load(job: PartyJob, *, require_label: bool, columns: dict[str, ColumnC
     loaded = await asyncio.to_thread(
         read_table, dataset, name=side.dataset, party=job.party, require_label=require_label, scratch=job.scratch
     )
+    if job.check_grant is not None:
+        job.check_grant(loaded)
     if job.consents is not None:
         loaded = await asyncio.to_thread(job.consents.apply, loaded, job.scratch)
     job.warn(*loaded.warnings)

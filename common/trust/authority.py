@@ -85,7 +85,7 @@ def renew(ca: Path, identity: Identity, folder: Path, days: int = 365, *, now: d
 
 def _signed(ca: Path, identity: Identity, days: int, now: datetime) -> tuple[bytes, bytes]:
     """A new key and a certificate for it by the CA in `ca`, PEM."""
-    authority, authority_key = _read_ca(ca)
+    authority, authority_key = read_ca(ca)
     if org_of(authority) != identity.org:
         raise IdentityError(
             f"the CA in {ca} cannot issue {identity}", expected=f"an identity of {org_of(authority)}", got=identity.org
@@ -339,7 +339,8 @@ def _read(file: Path) -> bytes:
         raise ConfigError(f"{file}: cannot be read ({error.strerror})", remedy="Check the path and its permissions.") from None
 
 
-def _read_ca(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+def read_ca(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """The CA in this folder and its key. Raises IdentityError where the two do not belong together."""
     certificate = read_certificate(folder / "ca.pem")
     key = parse_key(_read(folder / "ca.key"), str(folder / "ca.key"))
     if key.public_key() != certificate.public_key():

@@ -1,14 +1,18 @@
-"""Authorisations of enterprises through the three daemons: who has none is in no job, who withdraws one ends it."""
+"""Authorisations of enterprises and grants of datasets through the three daemons: what is not allowed, or no longer."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
+from click.testing import CliRunner
 
+import grid_party.__main__
 from common.client.client import Client
 from common.plan.score import ScorePlan
-from tests.scenarios.end_to_end.lab import LONG, Lab, finish, make_plan, make_tables, succeed, until_training
+from common.trial.processes import BANK, GRID
+from tests.scenarios.end_to_end.lab import LONG, Lab, fail, finish, make_plan, make_tables, own, succeed, until_training
 
 
 def write(file: Path, ids: list[str]) -> None:
@@ -45,3 +49,28 @@ def test_who_has_not_agreed_is_neither_trained_on_nor_scored_and_a_withdrawal_en
     assert fault.message == "an enterprise whose rows are in this job has withdrawn its authorisation at the grid"
     again = succeed(client, make_plan("after", split={"seed": 4}))
     assert again.grid.report.counts.own_rows == trained.grid.report.counts.own_rows - 135
+
+
+def test_a_granted_dataset_is_in_jobs_of_that_use_and_a_withdrawal_ends_them(lab: Lab, client: Client, tmp_path: Path) -> None:
+    lab.write("after", *make_tables("G"))
+    file = tmp_path / "after.grant"
+    asked = ["--to", BANK.org, "--purpose", "credit", "--expires", "2999-12-31", "--ca", str(lab.folder / "certs" / GRID.org)]
+    signed = CliRunner().invoke(grid_party.__main__.main, ["grant", "sign", "after", str(file), *asked])
+    assert signed.exit_code == 0, signed.output
+    received = tmp_path / "received.grant"
+    received.write_bytes(file.read_bytes())
+    lab.restart("bank", granted={"after": {"path": str(received)}})
+    lab.restart("grid", grants={"after": {"path": str(file)}})
+
+    origin, kind, said = fail(client, make_plan("after", purpose="marketing"))
+    assert origin in ("grid", "bank") and kind == "PolicyError" and "the grant of the grid is for another purpose" in said
+    job = succeed(client, make_plan("after", purpose="credit"))
+    for party in ("grid", "bank"):
+        entries = [json.loads(line) for line in own(lab, party, "audit", "show", "--job", job.id).splitlines()]
+        assert [entry["grants"] for entry in entries if entry["what"] == "offer"] == [[f"after {signed.output.split()[-1]}"]]
+
+    running = until_training(client, make_plan("after", purpose="credit", split={"seed": 3}, model=LONG))
+    assert "withdrawn" in own(lab, "grid", "grant", "withdraw", "after", "--note", "the contract has ended")
+    fault = finish(client, running, 60.0).fault
+    assert (fault.origin, fault.kind, fault.message) == ("grid", "PolicyError", "the grant was withdrawn, or there is none")
+    assert fail(client, make_plan("after", purpose="credit"))[2] == "the grant was withdrawn, or there is none"

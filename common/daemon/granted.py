@@ -1,0 +1,140 @@
+"""Grants held against jobs: at the owner of a dataset what it has granted, at the other party what it was granted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+from common.daemon.settings import PartySettings
+from common.errors import PolicyError
+from common.home.jobbook import JobBook
+from common.party import Identity, Party
+from common.plan.request import Plan
+from common.rows.dataset import Loaded
+from common.rows.months import month_text
+from common.trust.authority import TrustStore
+from common.trust.grant import Grant, read_grant
+
+_RAN = ("accepted", "done", "failed")
+
+
+class InForce:
+    """The grant of this party's own dataset, as a job that runs is held to it."""
+
+    def __init__(self, grant: Grant, file: Path, trust: TrustStore, today: Callable[[], date]) -> None:
+        self.grant, self._file, self._trust, self._today = grant, file, trust, today
+
+    def check(self, loaded: Loaded) -> None:
+        """Raises PolicyError for columns or months that it does not cover, before anything of the rows leaves."""
+        what = f"the grant of dataset {self.grant.dataset!r} does not cover"
+        if outside := self.grant.outside(loaded.columns):
+            raise PolicyError(
+                f"{what} the columns {', '.join(outside)}",
+                public=f"{what} all columns asked for",
+                remedy="Name the columns that are granted, or ask the owner for another grant.",
+            )
+        periods = loaded.table.periods
+        if periods is None:
+            if self.grant.first_month or self.grant.last_month:
+                raise PolicyError(f"{what} rows without months", remedy='Use keys = ["id", "period"].')
+            return
+        if not len(periods):
+            return
+        for month in (month_text(int(periods.min())), month_text(int(periods.max()))):
+            if not self.grant.covers(month):
+                raise PolicyError(
+                    f"{what} the month {month}",
+                    public=f"{what} all months of the dataset",
+                    remedy="Its owner leaves these months out of the dataset, or grants them.",
+                )
+
+    def ended(self) -> PolicyError | None:
+        """Why it is not in force any more: withdrawn, replaced, expired; None while it is."""
+        try:
+            now = read_grant(self._file, self._trust)
+        except PolicyError as error:
+            return error
+        if now.fingerprint() != self.grant.fingerprint():
+            return PolicyError(f"the grant of dataset {self.grant.dataset!r} was replaced", remedy="Submit it again.")
+        return _expired(now, self._today())
+
+
+class Grants:
+    """today: by the calendar of this machine's time zone."""
+
+    def __init__(
+        self, settings: PartySettings, party: Party, own: Identity | None, jobs: JobBook, today: Callable[[], date] = date.today
+    ) -> None:
+        self._settings, self._party, self._own, self._jobs, self._today = settings, party, own, jobs, today
+        self._trust = TrustStore(settings.tls.trust)
+
+    def check(self, job: str, plan: Plan) -> tuple[InForce | None, dict[str, str]]:
+        """The own dataset's grant, and the fingerprints of all that the job rests on, by dataset.
+
+        Raises PolicyError for a grant that is withdrawn, expired, not signed by its owner, or of another use.
+        """
+        pins: dict[str, str] = {}
+        other = plan.bank_named or self._settings.peer.who
+        own, theirs = plan.side(self._party).dataset, plan.side(self._party.other).dataset
+        in_force = None
+        if (file := self._settings.grants.get(own)) is not None:
+            grant = read_grant(file.path, self._trust)
+            self._hold(grant, plan, self._party, self._own.org if self._own else "", other.org)
+            self._count(grant, job)
+            in_force, pins[own] = InForce(grant, file.path, self._trust, self._today), grant.fingerprint()
+        if (file := self._settings.granted.get(theirs)) is not None:
+            grant = read_grant(file.path, self._trust)
+            self._hold(grant, plan, self._party.other, other.org, self._own.org if self._own else "")
+            pins[theirs] = grant.fingerprint()
+        return in_force, pins
+
+    def _hold(self, grant: Grant, plan: Plan, owner: Party, org: str, to: str) -> None:
+        side, what = plan.side(owner), f"the grant of the {owner.value}"
+        kind = str(getattr(plan, "kind", ""))
+        facts = [
+            ("organisation", grant.org, org),
+            ("bank" if owner is Party.GRID else "grid", grant.to, to),
+            ("dataset", grant.dataset, side.dataset),
+            ("purpose", grant.purpose, plan.purpose),
+        ]
+        for name, granted, asked in facts:
+            if granted != asked:
+                raise PolicyError(f"{what} is for another {name}", expected=granted, got=asked or "none", remedy=_ASK)
+        if kind not in grant.kinds:
+            raise PolicyError(f"{what} is for another kind of job", expected=" or ".join(grant.kinds), got=kind, remedy=_ASK)
+        if side.columns != ("*",) and (outside := grant.outside(side.columns)):
+            raise PolicyError(f"{what} does not cover the columns {', '.join(outside)}", remedy=_ASK)
+        if (error := _expired(grant, self._today())) is not None:
+            raise error
+
+    def _count(self, grant: Grant, job: str) -> None:
+        """Jobs of this month that this party has accepted on the dataset count, failed ones too."""
+        if grant.jobs_per_month is None:
+            return
+        month = time.strftime("%Y-%m", time.localtime())
+        had = {
+            one.job
+            for one in self._jobs.jobs()
+            if one.dataset == grant.dataset
+            and one.state in _RAN
+            and one.job != job
+            and time.strftime("%Y-%m", time.localtime(one.at)) == month
+        }
+        if len(had) >= grant.jobs_per_month:
+            raise PolicyError(
+                f"the grant of dataset {grant.dataset!r} is used up for this month",
+                expected=f"at most {grant.jobs_per_month} jobs",
+                got=len(had) + 1,
+                remedy="Wait for the next month, or ask the owner for another grant.",
+            )
+
+
+_ASK = "Ask the owner of the dataset for a grant of this use, or change the plan."
+
+
+def _expired(grant: Grant, today: date) -> PolicyError | None:
+    if today <= grant.expires:
+        return None
+    return PolicyError(f"the grant of dataset {grant.dataset!r} expired on {grant.expires}", remedy=_ASK)

@@ -1,0 +1,104 @@
+"""`grant`: signs, shows and withdraws what a dataset may be used for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from common.config import validate
+from common.daemon.seat import Seat, open_home
+from common.disk.files import write_new
+from common.errors import ConfigError
+from common.home.audit import What
+from common.process.person import person
+from common.text.visible import visible
+from common.trust.authority import TrustStore, org_of, read_certificate
+from common.trust.grant import Grant, read_grant, sign
+
+_config = click.option(
+    "--config", type=click.Path(path_type=Path), required=True, envvar="WATTSCORE_CONFIG", help="This party's configuration."
+)
+
+
+def grant_command(seat: Seat[Any, Any]) -> click.Command:
+    """The group `grant` of this party's command."""
+
+    @click.group()
+    def grant() -> None:
+        """Sign, show or withdraw what a dataset may be used for."""
+
+    @grant.command("sign")
+    @click.argument("dataset")
+    @click.argument("out", type=click.Path(path_type=Path))
+    @click.option("--ca", type=click.Path(path_type=Path), required=True, help="The folder of this organisation's CA.")
+    @click.option("--to", required=True, help="The other organisation, by its name in identities.")
+    @click.option("--purpose", required=True, help="What for: plans must say the very same.")
+    @click.option("--columns", default="*", help="The columns, with commas between; * for all.")
+    @click.option("--kinds", default="train,score", help="The kinds of jobs: train, score, or both.")
+    @click.option("--first-month", help="The first month of rows, YYYY-MM.")
+    @click.option("--last-month", help="The last month of rows, YYYY-MM.")
+    @click.option("--jobs-per-month", type=int, help="Most jobs in a calendar month.")
+    @click.option("--expires", type=click.DateTime(["%Y-%m-%d"]), required=True, help="The last day.")
+    def sign_(
+        dataset: str,
+        out: Path,
+        ca: Path,
+        to: str,
+        purpose: str,
+        columns: str,
+        kinds: str,
+        first_month: str | None,
+        last_month: str | None,
+        jobs_per_month: int | None,
+        expires: datetime,
+    ) -> None:
+        """Sign into OUT what DATASET may be used for, with the key of this organisation's CA; give the other party a copy."""
+        made = validate(
+            Grant,
+            {
+                "org": org_of(read_certificate(ca / "ca.pem")),
+                "to": to,
+                "dataset": dataset,
+                "kinds": tuple(kinds.split(",")),
+                "purpose": purpose,
+                "columns": tuple(name.strip() for name in columns.split(",")),
+                "first_month": first_month,
+                "last_month": last_month,
+                "jobs_per_month": jobs_per_month,
+                "expires": expires.date(),
+            },
+            "grant",
+        )
+        write_new(out, sign(made, ca), 0o644)
+        click.echo(f"{out}: SHA-256 {made.fingerprint()}")
+
+    @grant.command()
+    @click.argument("file", type=click.Path(path_type=Path))
+    @_config
+    def show(file: Path, config: Path) -> None:
+        """Print what FILE grants, once its signature is found to be its organisation's."""
+        found = read_grant(file, TrustStore(seat.load(config).tls.trust))
+        for name, value in found.model_dump(mode="json").items():
+            if value is not None:
+                text = ", ".join(value) if isinstance(value, list) else value
+                click.echo(visible(f"{name:<14}  {text}"))
+        click.echo(f"{'SHA-256':<14}  {found.fingerprint()}")
+
+    @grant.command()
+    @click.argument("dataset")
+    @click.option("--note", default="", help="Why, for whoever reads the log.")
+    @_config
+    def withdraw(dataset: str, note: str, config: Path) -> None:
+        """Withdraw the grant of own DATASET: jobs on it end within a minute, and none begins until there is another."""
+        file = seat.load(config).grants.get(dataset)
+        if file is None or not file.path.exists():
+            raise ConfigError(f"there is no grant of dataset {dataset!r} to withdraw", remedy=f"See `grants` in {config}.")
+        gone = file.path.with_name(f"{file.path.name}.withdrawn-{datetime.now():%Y%m%dT%H%M%S}")
+        open_home(seat, config).audit.add(What.WITHDRAW, "", person=person(), dataset=dataset, note=note[:500])
+        file.path.rename(gone)
+        click.echo(f"withdrawn; kept as {gone}")
+
+    return grant
