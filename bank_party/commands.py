@@ -26,9 +26,10 @@ from common.daemon.granting import grant_command
 from common.daemon.index import index_command
 from common.daemon.jobs import jobs_command
 from common.daemon.prune import prune_command
-from common.daemon.seat import Seat
+from common.daemon.seat import Beside, Seat, Station
 from common.doctor.cli import doctor_command
 from common.doctor.side import Side
+from common.errors import ConfigError
 from common.monitor.history import History
 from common.party import Party
 from common.process.serve import serve_command
@@ -38,7 +39,21 @@ from common.report.texts import Choice
 if TYPE_CHECKING:
     from common.report.page import Report
 
-SEAT = Seat(Party.BANK, BankSettings, BankHome.of, BankRole, approach)
+
+def _online(station: Station[BankSettings, BankHome]) -> Beside | None:
+    if station.settings.online is None:
+        return None
+    try:
+        from bank_party.online.run import Online  # an extra, which other banks need not install
+    except ImportError as error:
+        raise ConfigError(
+            f"[online] needs a package that is not installed: {error.name}",
+            remedy="Install it: pip install 'wattscore[serve]'.",
+        ) from None
+    return Online(station, station.settings.online)
+
+
+SEAT = Seat(Party.BANK, BankSettings, BankHome.of, BankRole, approach, _online)
 
 
 def load_side(config: Path) -> Side:

@@ -13,7 +13,7 @@ from common.errors import DataError
 from common.rows.ids import normal_ids
 from common.rows.months import month_number, month_text
 from common.stages.align import row_name
-from common.stages.job import Answer
+from common.stages.job import Answer, Remains, Warm
 
 
 class Lines:
@@ -22,6 +22,9 @@ class Lines:
     def __init__(self, source: TextIO, write: Callable[[str], None], *, by_period: bool) -> None:
         self._source, self._write, self._by_period = source, write, by_period
         self._asked: dict[str, str] = {}
+
+    def ready(self, warm: Warm) -> None:
+        pass  # who asks waits for each answer anyway
 
     async def ask(self) -> Sequence[str] | None:
         """The next line's row; lines that name none are answered at once."""
@@ -37,7 +40,7 @@ class Lines:
             return [name]
         return None
 
-    async def hear(self, answers: Sequence[Answer]) -> None:
+    async def hear(self, answers: Sequence[Answer], remains: Remains) -> None:
         for answer in answers:
             self._say(self._asked[answer.name], answer)
 

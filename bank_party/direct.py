@@ -67,6 +67,11 @@ def make_plan(
     return validate(ScorePlan, raw, "options", PlanError)
 
 
+def fresh_name() -> str:
+    """A name that no scoring job has had."""
+    return f"score-{time.strftime('%Y%m%d', time.gmtime())}-{secrets.token_hex(4)}"
+
+
 async def run(seat: Seat[BankSettings, BankHome], config: Path, plan: ScorePlan, desk: Desk | None = None) -> Done:
     """Runs a job of this plan with the grid's daemon; cancelled, or at SIGTERM, it ends the job at both sides.
 
@@ -81,11 +86,11 @@ async def run(seat: Seat[BankSettings, BankHome], config: Path, plan: ScorePlan,
     check_separate(credentials.identity, settings)
     logging.getLogger(_JOBS).addFilter(warned := _Warned())
     home, way = seat.home(settings), seat.approach(settings, credentials)
-    runner = Runner(seat.role(home), settings, home, way.meeting, None, desk=desk)
-    job = f"score-{time.strftime('%Y%m%d', time.gmtime())}-{secrets.token_hex(4)}"
+    runner = Runner(seat.role(home), settings, home, way.meeting, None)
+    job = fresh_name()
     try:
         with _ended_by(signal.SIGTERM):
-            task, answers = await runner.begin(job, plan.canonical(), credentials.identity, own=True)
+            task, answers = await runner.begin(job, plan.canonical(), credentials.identity, own=True, desk=desk)
             try:
                 await asyncio.shield(task)
             except asyncio.CancelledError:

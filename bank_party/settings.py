@@ -9,6 +9,7 @@ from pydantic import Field
 
 from bank_party.decision.config import DecisionConfig
 from bank_party.monitor.config import BankMonitorConfig
+from bank_party.online.config import OnlineConfig
 from common.daemon.settings import PartySettings
 from common.party import Identity
 from common.plan.policy import Policy, not_allowed
@@ -65,6 +66,9 @@ class BankSettings(PartySettings):
     policy: BankPolicy = Field(default=BankPolicy(), description="What the bank allows.")
     monitor: BankMonitorConfig = Field(
         default=BankMonitorConfig(), description="From where on a change of the data, or of known outcomes, is an alarm."
+    )
+    online: OnlineConfig | None = Field(
+        default=None, description="Scores for the bank's own programs over HTTPS; off by default."
     )
     decision: DecisionConfig = Field(
         default=DecisionConfig(), description="How a score becomes points, a grade and a decision."

@@ -211,6 +211,7 @@ def test_every_command_of_a_page_is_run_by_a_test() -> None:
     runs = {f"deploy/{role}/README.md": "tests/scenarios/separate/test_follow.py" for role in ("grid", "bank", "coordinator")}
     runs |= dict.fromkeys(TYPED, "tests/scenarios/end_to_end/test_pages.py")
     runs["deploy/RESTORE.md"] = "tests/scenarios/end_to_end/test_restore.py"
+    runs["deploy/ONLINE.md"] = "tests/scenarios/online/test_page.py"
     runs["tests/bench/README.md"] = "tests/scenarios/end_to_end/test_uci_recipes.py"
     for page in PAIRS:
         lines = [line for line in command_lines(read(page)) if not typed_elsewhere(line)]

@@ -69,6 +69,7 @@ class Running:
     attempt: int = 0  # how often the job was interrupted before
     entered: bool = False  # its end is in the audit log
     direct: bool = False  # no coordinator has offered it
+    desk: Desk | None = None  # at the bank, of a job whose rows are asked for: where
     peer: Counter = field(default_factory=Counter)
     coordinator: Counter = field(default_factory=Counter)
 
@@ -87,11 +88,10 @@ class Conduct:
         settings: PartySettings,
         home: Home,
         coordinator: Connection | None,
-        desk: Desk | None,
         own: Identity | None = None,
     ) -> None:
         self._party, self._role, self._settings, self._home = role.party, role, settings, home
-        self._coordinator, self._desk, self._own = coordinator, desk, own
+        self._coordinator, self._own = coordinator, own
 
     async def outcome(
         self,
@@ -140,7 +140,7 @@ class Conduct:
             whose(
                 course=course,
                 direct=running.direct,
-                desk=self._desk,
+                desk=running.desk,
                 consents=running.consents,
                 check_grant=running.check_grant,
             )

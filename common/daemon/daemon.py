@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from common import __version__
 from common.daemon.drift import watch_drift
 from common.daemon.runner import Runner
-from common.daemon.seat import H, S, Seat
+from common.daemon.seat import Beside, H, S, Seat, Station
 from common.daemon.settings import PartySettings, check_separate
 from common.disk.data_folder import Name
 from common.disk.lock import Lock
@@ -52,8 +52,10 @@ class PartyDaemon:
         lock: Lock | None = None,
         home: Home | None = None,
         read: Callable[[], PartySettings] | None = None,
+        beside: Beside | None = None,
     ) -> None:
-        """read: its configuration, as it is now."""
+        """read: its configuration, as it is now. beside: what it runs besides jobs."""
+        self._beside = beside
         self._home, self._read = home, read
         self._lock = lock  # of the data folder, for as long as this process lives
         self._metrics, self._metrics_server = metrics or PartyMetrics(CollectorRegistry()), metrics_server
@@ -142,6 +144,8 @@ class PartyDaemon:
                 self._lock.release()
 
     async def _close(self, reason: str) -> None:
+        if self._beside is not None:
+            await self._beside.stop()
         await self._runner.stop_all(PeerLost(reason))
         if self._stream is not None:
             await self._stream.close()
@@ -176,4 +180,7 @@ async def start(seat: Seat[S, H], config: Path) -> PartyDaemon:
         server = await serve(settings.listen, credentials, orgs, services, origin=party.value, reflect=settings.reflection)
     runner = Runner(seat.role(home), settings, home, way.meeting, coordinator, metrics, own=credentials.identity)
     connections, read = [coordinator, *way.connections], partial(seat.load, config)
-    return PartyDaemon(party, runner, connections, server, metrics, metrics_server, lock, home, read)
+    beside = seat.beside(Station(settings, home, runner, credentials, registry))
+    if beside is not None:
+        await beside.start()
+    return PartyDaemon(party, runner, connections, server, metrics, metrics_server, lock, home, read, beside)

@@ -81,16 +81,12 @@ class Runner:
         meeting: Meeting,
         coordinator: Connection | None,
         metrics: PartyMetrics | None = None,
-        desk: Desk | None = None,
         own: Identity | None = None,
     ) -> None:
-        """coordinator, desk: None, and what rows are asked at, at a process that runs only what it asks for itself.
-
-        own: who this party is.
-        """
-        self._conduct = Conduct(role, settings, home, coordinator, desk, own)
+        """coordinator: None at a process that runs only what it asks for itself. own: who this party is."""
+        self._conduct = Conduct(role, settings, home, coordinator, own)
         self._metrics = metrics or PartyMetrics(CollectorRegistry())
-        self.party, self._settings, self._home = role.party, settings, home
+        self.party, self.settings, self._home = role.party, settings, home
         self._meeting, self._coordinator = meeting, coordinator
         self._jobs: dict[str, Running] = {}
         self._own, self._role = own, role
@@ -98,15 +94,19 @@ class Runner:
         self._refusals, self.gate = Refusals(home.audit), Gate(home, role.party.value)
         meeting.listen(self._asked_for)
 
-    async def begin(self, job: str, plan: str, client: Identity, *, own: bool) -> tuple[asyncio.Task[None], Answers]:
+    async def begin(
+        self, job: str, plan: str, client: Identity, *, own: bool, desk: Desk | None = None
+    ) -> tuple[asyncio.Task[None], Answers]:
         """A job that no coordinator offers, asked for by `client`: what runs it, and what is said of it.
 
-        own: it is this party's, and the other has yet to be asked. Raises what it is refused for.
+        own: it is this party's, and the other has yet to be asked. desk: where rows are asked, of one that scores on request.
+        Raises what it is refused for.
         """
         answers = Answers()
         offer = wire.Offer(job=job, plan=plan, client=str(client))
         await self._offered(offer, answers, direct=True, ask=plan if own else "")
         answers.check()
+        self._jobs[job].desk = desk
         self._start(job, answers)
         task = self._jobs[job].task
         assert task is not None  # noqa: S101
@@ -117,12 +117,12 @@ class Runner:
 
     def adopt(self, settings: PartySettings) -> None:
         """Takes datasets and thresholds of alarms from `settings`, for jobs offered from now on; the rest needs a restart."""
-        kept = self._settings.model_copy(update={key: getattr(settings, key) for key in ("datasets", "consent", "monitor")})
+        kept = self.settings.model_copy(update={key: getattr(settings, key) for key in ("datasets", "consent", "monitor")})
         names = ", ".join(settings.datasets) or "none"
         if kept != settings:
             changed = [name for name in type(settings).model_fields if getattr(kept, name) != getattr(settings, name)]
             _log.warning("the configuration has a new %s, which takes a restart", ", ".join(changed))
-        self._settings, self._home.monitor = kept, settings.monitor
+        self.settings, self._home.monitor = kept, settings.monitor
         _log.info("the configuration was read anew; datasets: %s", names)
 
     async def take(self, message: wire.ToParty, send: Send) -> None:
@@ -196,12 +196,12 @@ class Runner:
             self._home.policy.check(plan)
             if direct:
                 check_direct(plan, self._home.policy)
-            check_bank(plan, self.party, self._settings, self._own)
+            check_bank(plan, self.party, self.settings, self._own)
             if isinstance(plan, SeveralPlan) and self._own is not None:
-                check_banks(plan, self._settings, self._own)
+                check_banks(plan, self.settings, self._own)
             if isinstance(plan, Plan | SeveralPlan):
                 side = side_of(plan, self.party, self._own)
-                check_offer(side, self.party, self._settings.datasets, self._home.policy, direct=direct)
+                check_offer(side, self.party, self.settings.datasets, self._home.policy, direct=direct)
                 grant, pins = self._grants.check(offer.job, side)
                 told |= {"grants": [f"{dataset} {pin}" for dataset, pin in pins.items()]}
             if begun is None and isinstance(plan, TrainPlan | ScorePlan | PredealPlan):
@@ -236,8 +236,8 @@ class Runner:
             fault = to_fault(error, self.party.value)
             await send(wire.FromParty(refuse=wire.Refuse(job=offer.job, fault=fault, attempt=offer.attempt)))
             return
-        watch, dataset = JobWatch(self._metrics, offer.job, plan.kind), self._settings.datasets.get(asked.dataset)
-        consents = self._settings.consents(asked.dataset)
+        watch, dataset = JobWatch(self._metrics, offer.job, plan.kind), self.settings.datasets.get(asked.dataset)
+        consents = self.settings.consents(asked.dataset)
         self._jobs[offer.job] = Running(plan, client, watch, dataset, consents, grant, attempt=offer.attempt, direct=direct)
         self._meeting.expect(offer.job, ask, offer.attempt, banks_of(plan))
         self._booked.enter(asked, again=begun is not None)
@@ -340,7 +340,7 @@ class Runner:
         peer: FrameChannel | None = None
         try:
             bank = running.plan.bank_named if self.party is Party.GRID else None
-            who = "" if bank in (None, self._settings.peer.who) else str(bank)
+            who = "" if bank in (None, self.settings.peer.who) else str(bank)
             account = Account(self._home.audit, job, f"the {self.party.other.value}", self._home.command, who)
             peer = await self._meeting.meet(job, running.plan.digest(), running.peer, account, running.attempt, bank)
             session = open_session(self._home.audit, self.party, job, running, reporter, peer)
@@ -378,7 +378,7 @@ class Runner:
             await asyncio.to_thread(self._home.discard, job)
         outcome = await compute()
         if outcome.champion:
-            moved = self._home.registry.of(chain_of(running.plan.bank_named, self._settings, self.party))
+            moved = self._home.registry.of(chain_of(running.plan.bank_named, self.settings, self.party))
             self._home.audit.add(What.PROMOTE, job, champion=outcome.champion, position=moved.position.hex())
         self._account(job, running, "")
         report = to_message(outcome, running.peer, running.coordinator)
@@ -389,7 +389,7 @@ class Runner:
         if self._own is None:
             raise JobStateError(f"job {job} cannot start: this party does not know its own identity", job=job)
         work = SeveralJob(
-            job, plan, running, self._settings, self._home, self._role, self._own, self._meeting, self._coordinator, reporter
+            job, plan, running, self.settings, self._home, self._role, self._own, self._meeting, self._coordinator, reporter
         )
         return await work.run(partial(self._through, job, running), partial(self._fault, running))
 

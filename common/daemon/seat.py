@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
+
+from prometheus_client import CollectorRegistry
 
 from common.daemon.meet import Approach
+from common.daemon.runner import Runner
 from common.daemon.settings import PartySettings
 from common.errors import ConfigError
 from common.home.home import Home
@@ -20,6 +23,31 @@ S = TypeVar("S", bound=PartySettings)
 H = TypeVar("H", bound=Home)
 
 
+class Beside(Protocol):
+    """What a party's daemon runs besides its jobs."""
+
+    async def start(self) -> None:
+        """Raises ConfigError for an address that cannot be bound."""
+
+    async def stop(self) -> None:
+        """Before the jobs are ended."""
+
+
+@dataclass(frozen=True)
+class Station(Generic[S, H]):
+    """A daemon as what runs beside its jobs sees it."""
+
+    settings: S
+    home: H
+    runner: Runner
+    credentials: Credentials
+    registry: CollectorRegistry
+
+
+def _nothing(_: object) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Seat(Generic[S, H]):
     """A party's seat: which one, its configuration, what it keeps, what it does alone, how it meets the other party."""
@@ -29,6 +57,7 @@ class Seat(Generic[S, H]):
     home: Callable[[S], H]
     role: Callable[[H], Role]
     approach: Callable[[S, Credentials], Approach]
+    beside: Callable[[Station[S, H]], Beside | None] = _nothing  # what it runs in its daemon besides jobs, if it is configured
 
     @property
     def name(self) -> str:

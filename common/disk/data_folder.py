@@ -27,6 +27,7 @@ class Name(StrEnum):
     SCRATCH = "scratch"
     DEALT = "dealt"
     JOBS = "jobs.sqlite"
+    ANSWERS = "answers.sqlite"
     LOG = LOCAL
 
 
@@ -195,6 +196,14 @@ _SCORES = Kept(
     "the results",
     Goes("scores", "files of scores, whose months then have no outcomes in `monitor` any more"),
 )
+_ANSWERS = Kept(
+    Name.ANSWERS,
+    "answers to requests of the bank's programs, for two days",
+    "the daemon",
+    BackUp.NO,
+    "who repeats a request gets the answer it had",
+    "that: a request that is repeated is scored again",
+)
 _JOBS = Kept(Name.JOBS, "every job", "the daemon", BackUp.YES, "the list of jobs, with plans and results", "the list of jobs")
 
 _OFFERED = Kept(
@@ -211,5 +220,5 @@ _BOTH = (
     _SCRATCH, _LOG,
 )  # fmt: skip
 GRID: Sequence[Kept] = (_MODELS, _LEDGER, *_BOTH)
-BANK: Sequence[Kept] = (_MODELS, _SCORES, _TOLD, *_BOTH)
+BANK: Sequence[Kept] = (_MODELS, _SCORES, _TOLD, _ANSWERS, *_BOTH)
 COORDINATOR: Sequence[Kept] = (_JOBS, _LOG)

@@ -70,6 +70,14 @@ async def scores_ahead(
         yield _stored(session, stock, ahead(stock.label.size, bits)), stock.label.rows
 
 
+def rows_waiting(stocks: Stocks, model: Half, rows: int, bits: int) -> int:
+    """How many rows by this closed model the stocks of at least so many rows serve, as they lie on this party's disk."""
+    learner = named(model.learner)
+    size, ahead = learner.scored(model, rows), partial(learner.ahead_scores, learner.scored_by(model))
+    deals = dealing(ahead(size, bits))
+    return sum(held.label.rows for held in stocks.held() if choose([held.label], deals, size, ASKED) is not None)
+
+
 def _stored(session: Session, stock: StockFile, ahead: Ahead) -> Correlations:
     return DealtCorrelations(session.party, stock.seed, StoredArrays(stock, session.party, ahead))
 

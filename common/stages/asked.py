@@ -3,7 +3,7 @@
 At its start the grid shows its rows as points, both take a stock, and the masked weights are exchanged. A request is then
 
 1. the number of rows, at most `MOST`, and a point of each        2. the replies, by which the bank finds those that both hold
-3. which these are                                               4. whether the grid's books let them be scored
+3. which these are                 4. whether the grid's books let them be scored, and whether it has newer rows by now
 5. masked rows, masked u, and the grid's share, as for any rows
 
 Once a stock is used up, both take the next one. What was asked for is watched and filed when the bank ends the job.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -29,15 +30,17 @@ from common.mpc.fixedpoint import Reals
 from common.mpc.session import Kind
 from common.party import Party
 from common.plan.score import ScorePlan
+from common.rows.formats.paths import Stamp, stamp_of
 from common.rows.table import FeatureTable, Index
-from common.stages.ahead import ASKED, scores_ahead
+from common.stages.ahead import ASKED, rows_waiting, scores_ahead
 from common.stages.align import common_months, row_names
-from common.stages.job import Answer, Desk, PartyJob
+from common.stages.job import Answer, Desk, PartyJob, Remains, Warm
 from common.stages.score import charge_now
 
 _log = logging.getLogger(__name__)
 
 MOST = 1000  # rows of one request
+_MAY, _NEWER = 1, 3  # the grid's books let these rows be scored; and it has newer ones, for a session that begins now
 _REFUSED = "the grid's books let it not be scored: too many models have scored it, or too many rows were in a day"
 
 
@@ -57,8 +60,12 @@ class _Scored:
         return np.array([self.u[row] for row in sorted(self.u)], np.float64)
 
 
-async def serve_requests(job: PartyJob, plan: ScorePlan, model: Half, table: FeatureTable) -> tuple[FeatureTable, Reals | None]:
+async def serve_requests(
+    job: PartyJob, plan: ScorePlan, model: Half, table: FeatureTable, read: Stamp
+) -> tuple[FeatureTable, Reals | None]:
     """Scores what the bank asks for until it ends the job; the rows that were, and at the bank u of each.
+
+    read: the files of `table`, as they were before it was read.
 
     Raises PolicyError once no stock is left that both hold.
     """
@@ -71,7 +78,7 @@ async def serve_requests(job: PartyJob, plan: ScorePlan, model: Half, table: Fea
         supply = _Supply(job, plan, model, stack)
         if job.party is Party.GRID:
             listed = await Listed.show(job.session, names, job.id.encode(), limits)
-            await _Grid(job, model, table, rows, listed, supply, scored).run()
+            await _Grid(job, model, table, rows, listed, supply, scored, read).run()
         else:
             if job.desk is None:
                 raise LocalProtocolError("rows are to be asked for, and nobody here does")
@@ -88,11 +95,16 @@ class _Supply:
 
     def __init__(self, job: PartyJob, plan: ScorePlan, model: Half, stack: AsyncExitStack) -> None:
         self._job, self._plan, self._model, self._stack = job, plan, model, stack
-        self._left = 0
+        self.left = 0  # rows that the stock in use still serves
+
+    def waiting(self) -> int:
+        """How many rows the stocks behind it serve, as they lie on disk."""
+        model, plan = self._model, self._plan
+        return rows_waiting(self._job.home.stocks, model, plan.on_request, plan.score_bits) if model.closed else 0
 
     async def make_room(self, rows: int) -> None:
         """From here on so many rows can be scored. Raises PolicyError where no stock serves them."""
-        if self._left >= rows:
+        if self.left >= rows:
             return
         await self._stack.aclose()
         job, model, bits = self._job, self._model, self._plan.score_bits
@@ -102,12 +114,12 @@ class _Supply:
             ahead = scores_ahead(job.session, job.home.stocks, model, least, bits, ASKED)
             correlations, dealt = await self._stack.enter_async_context(ahead)
             telling = Telling(Kind.SCORES, bits, dealt=dealt)
-        self._left = dealt or self._plan.on_request
-        self._scores = await begin_scores(job.session, correlations, model, self._left, telling)
+        self.left = dealt or self._plan.on_request
+        self._scores = await begin_scores(job.session, correlations, model, self.left, telling)
         await self._scores.warm()
 
     async def open(self, table: FeatureTable) -> Reals | None:
-        self._left -= table.rows
+        self.left -= table.rows
         return await self._scores.open(table)
 
 
@@ -115,10 +127,19 @@ class _Grid:
     """The grid's end of the conversation."""
 
     def __init__(
-        self, job: PartyJob, model: Half, table: FeatureTable, rows: Index, listed: Listed, supply: _Supply, scored: _Scored
+        self,
+        job: PartyJob,
+        model: Half,
+        table: FeatureTable,
+        rows: Index,
+        listed: Listed,
+        supply: _Supply,
+        scored: _Scored,
+        read: Stamp,
     ) -> None:
         self._job, self._model, self._table, self._rows = job, model, table, rows
         self._listed, self._supply, self._scored = listed, supply, scored
+        self._read, self._looked = read, time.monotonic()
 
     async def run(self) -> None:
         session = self._job.session
@@ -134,10 +155,18 @@ class _Grid:
     async def _score(self, rows: Index) -> None:
         part = self._table.take(rows)
         may = await self._charged(part)
-        await self._job.session.send(Kind.ASKED, np.array([may], np.uint8))
+        await self._job.session.send(Kind.ASKED, np.array([may and (_NEWER if await self._newer() else _MAY)], np.uint8))
         if may:
             await self._supply.open(part)
             self._scored.add(rows, None)
+
+    async def _newer(self) -> bool:
+        """Whether the file of this session's rows is another one by now; looked at once a second."""
+        if self._read and (now := time.monotonic()) >= self._looked + 1.0:
+            self._looked = now
+            if await asyncio.to_thread(stamp_of, self._job.dataset.path) != self._read:
+                self._read = ()
+        return not self._read
 
     async def _charged(self, part: FeatureTable) -> bool:
         """Whether the rates of the client and the budget of the rows allow it. Both are on disk before anything leaves."""
@@ -173,16 +202,22 @@ class _Bank:
         self._job, self._model, self._table, self._places = job, model, table, places
         self._asking, self._supply, self._scored, self._desk = asking, supply, scored, desk
         self._decide = job.role.decider(model)
+        self._stale = False  # whether the grid has newer rows than those of this session
 
     async def run(self) -> None:
         await self._supply.make_room(1)
+        job = self._job
+        self._desk.ready(
+            Warm(job.id, self._model.job, self._places, self._supply.left, self._supply.waiting, self._model.closed)
+        )
         while (names := await self._desk.ask()) is not None:
             if not 0 < len(names) <= MOST:
                 raise LocalProtocolError("a request is of few rows", expected=f"1 to {MOST}", got=len(names))
             known = [name for name in dict.fromkeys(names) if name in self._places]
             answers = await self._score(known) if known else {}
             nobody = "this side's dataset has no such row, in months that both have"
-            await self._desk.hear([answers.get(name) or Answer(name, refused=nobody) for name in names])
+            told = [answers.get(name) or Answer(name, refused=nobody) for name in names]
+            await self._desk.hear(told, Remains(self._supply.left, self._stale))
         await self._job.session.send(Kind.SHAPE, np.zeros(1, np.uint64))
 
     async def _score(self, names: Sequence[str]) -> dict[str, Answer]:
@@ -202,7 +237,8 @@ class _Bank:
         await self._asking.tell(places)
         if rated is None:
             return answers
-        may = (await session.receive(Kind.ASKED, np.uint8, (1,)))[0]
+        may = int((await session.receive(Kind.ASKED, np.uint8, (1,)))[0])
+        self._stale |= may == _NEWER
         await rated  # while the grid wrote its own books
         if not may:
             return answers | {name: Answer(name, refused=_REFUSED) for name in found}

@@ -121,13 +121,40 @@ class Answer:
     refused: str = ""
 
 
+@dataclass(frozen=True, repr=False)
+class Warm:
+    """A session that is ready for requests: its job, its model, the rows there are, and what it can still be asked for.
+
+    places: of the bank's own rows, by name, in months that both have. rows: how many the stock in use serves; waiting:
+    the stocks behind it, as they lie on disk when it is called. closed: whether the model needs any.
+    """
+
+    job: str
+    model: str
+    places: Mapping[str, int]
+    rows: int
+    waiting: Callable[[], int]
+    closed: bool
+
+
+@dataclass(frozen=True)
+class Remains:
+    """What stands after a request: the rows that the stock in use still serves; whether the grid has newer rows by now."""
+
+    rows: int
+    stale: bool
+
+
 class Desk(Protocol):
     """The bank's end of a job whose rows are asked for one after another."""
+
+    def ready(self, warm: Warm) -> None:
+        """The session is warm: from here on `ask` is called."""
 
     async def ask(self) -> Sequence[str] | None:
         """The rows wanted next, by name as `align.row_names` has them; None to end the job."""
 
-    async def hear(self, answers: Sequence[Answer]) -> None:
+    async def hear(self, answers: Sequence[Answer], remains: Remains) -> None:
         """The answers, in the order in which rows were asked for."""
 
 

@@ -29,6 +29,7 @@ from common.plan.job_stages import Stage
 from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 from common.rows.dataset import ColumnConfig, Loaded, fingerprint, infer_columns, read_table
+from common.rows.formats.paths import stamp_of
 from common.rows.table import FeatureTable, Index
 from common.stages import split
 from common.stages.ahead import scores_ahead, train_ahead
@@ -126,6 +127,7 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
         model = line_of(job.home.models.load(await resolve(job.session, job.registry, plan.model)), job.bank)
         check_reasons(plan.grid_reasons, model, dealt=not job.direct)
         job.role.before_scoring(model)
+        read = await asyncio.to_thread(stamp_of, job.dataset.path)
         loaded = await load(job, require_label=False, columns=model.source)
         if not plan.on_request:
             await check_data(job)
@@ -136,7 +138,7 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
             del matched
     with job.stage(Stage.SCORE):
         if plan.on_request:
-            table, u = await serve_requests(job, plan, model, loaded.table)
+            table, u = await serve_requests(job, plan, model, loaded.table, read)
         else:
             u = await tell_asked(job, plan, model, table)
         del loaded

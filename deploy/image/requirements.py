@@ -1,7 +1,8 @@
-"""Prints what a pyproject.toml requires at run time, one requirement a line."""
+"""Prints what a pyproject.toml requires at run time, and for scores on request over HTTPS, one requirement a line."""
 
 import sys
 import tomllib
 from pathlib import Path
 
-print("\n".join(tomllib.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))["project"]["dependencies"]))
+project = tomllib.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))["project"]
+print("\n".join([*project["dependencies"], *project["optional-dependencies"]["serve"]]))

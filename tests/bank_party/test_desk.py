@@ -7,7 +7,9 @@ import json
 from typing import Any
 
 from bank_party.desk import Lines
-from common.stages.job import Answer
+from common.stages.job import Answer, Remains
+
+LEFT = Remains(10, stale=False)
 
 
 def desk(text: str, *, by_period: bool = False) -> tuple[Lines, list[dict[str, Any]]]:
@@ -18,9 +20,9 @@ def desk(text: str, *, by_period: bool = False) -> tuple[Lines, list[dict[str, A
 async def test_a_line_is_an_id_as_people_write_it() -> None:
     lines, said = desk(" e 1\n\nＥ２\n")
     assert await lines.ask() == ["E1"]
-    await lines.hear([Answer("E1", {"u": 0.5, "decision": "approve"})])
+    await lines.hear([Answer("E1", {"u": 0.5, "decision": "approve"})], LEFT)
     assert await lines.ask() == ["E2"]
-    await lines.hear([Answer("E2", refused="the grid holds no such row")])
+    await lines.hear([Answer("E2", refused="the grid holds no such row")], LEFT)
     assert await lines.ask() is None
     assert said == [
         {"request": "e 1", "u": 0.5, "decision": "approve"},

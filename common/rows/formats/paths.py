@@ -30,6 +30,22 @@ def parts_of(paths: Sequence[str | Path]) -> list[Part]:
     return list(found.values())
 
 
+Stamp = tuple[tuple[str, int, int, int], ...]
+"""By this files are known to be others than before: path, when last written, size and inode of each."""
+
+
+def stamp_of(path: str | Path) -> Stamp:
+    """The stamp of all files that the path means now; those that vanish meanwhile are not in it."""
+    found = []
+    for part in parts_of([path]):
+        try:
+            status = part.path.stat()
+        except OSError:
+            continue
+        found.append((str(part.path), status.st_mtime_ns, status.st_size, status.st_ino))
+    return tuple(found)
+
+
 def _parts(path: str) -> Iterator[Part]:
     given = Path(path)
     if given.is_dir():

@@ -1,0 +1,135 @@
+"""The addresses of this service: one to score, one for its health, its OpenAPI document. Nobody unknown reaches any of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Header, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bank_party.online.callers import Callers, Unknown
+from bank_party.online.messages import Answered, Asked, Health
+from bank_party.online.messages import Problem as Message
+from bank_party.online.problem import Problem, wrong
+from bank_party.online.service import ScoringService
+from common import __version__
+
+_log = logging.getLogger(__name__)
+
+CERTIFICATE = "wattscore.certificate"  # where a scope has what the connection's certificate says
+_CALLER = "wattscore.caller"
+_LARGEST = 1 << 18  # bytes of a request: a thousand ids
+_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Message, "description": text}
+    for status, text in (
+        (400, "The request is not right"),
+        (401, "It is not known who calls"),
+        (403, "The caller may not ask"),
+        (422, "The request names no row, or its key was used before"),
+        (503, "Not served now: send the same request again"),
+    )
+}
+
+
+def make_app(service: ScoringService) -> FastAPI:
+    """The application, without what finds out who calls."""
+    app = FastAPI(title="WattScore online scoring", version=__version__, docs_url=None, redoc_url=None)
+
+    @app.post("/v1/score", response_model=Answered, responses=_PROBLEMS, summary="Scores and decides about enterprises")
+    async def score(
+        asked: Asked,
+        request: Request,
+        key: Annotated[
+            str, Header(alias="Idempotency-Key", description="Of this request: repeated with it, it is not scored again.")
+        ],
+    ) -> Response:
+        if not _KEY.fullmatch(key):
+            raise wrong("Idempotency-Key", "it is 1 to 200 letters, digits and signs", "Use a UUID, say.")
+        answer, before = await service.score(request.scope[_CALLER], key, asked)
+        headers = {"Idempotent-Replayed": "true"} if before else {}
+        if (left := service.sessions.stock_left) is not None:
+            headers["WattScore-Stock-Left"] = str(left)
+        if service.sessions.runs_out:
+            headers["WattScore-Stock-Warning"] = "deal the next stock: wattscore predeal --scores"
+        return Response(json.dumps(answer, ensure_ascii=False), media_type="application/json", headers=headers)
+
+    @app.get("/v1/health", response_model=Health, responses={503: {"model": Health}}, summary="Whether requests are served")
+    async def health() -> Response:
+        found = service.health()
+        return Response(found.model_dump_json(), 200 if found.serving else 503, media_type="application/json")
+
+    @app.exception_handler(Problem)
+    async def problem(_: Request, error: Problem) -> Response:
+        return _said(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        return _said(_invalid(error))
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> Response:
+        return _said(
+            Problem(error.status_code, str(error.detail), str(error.detail), "See /openapi.json.", headers=error.headers)
+        )
+
+    @app.exception_handler(Exception)
+    async def failed(_: Request, error: Exception) -> Response:
+        return _said(Problem(500, "An error of this service", type(error).__name__, "See the log of the bank's daemon."))
+
+    return app
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    first = error.errors()[0]
+    where = [str(part) for part in first["loc"]]
+    field = ".".join(where[1:]) or None
+    if where[0] == "header" and first["type"] == "missing":
+        return Problem(400, "A header is missing", f"{field} is required", "Send a new one with each request.", field=field)
+    text = "the body is not JSON" if first["type"] == "json_invalid" else str(first["msg"]).removeprefix("Value error, ")
+    return Problem(400, "The request is not right", text, "See /openapi.json.", field=field)
+
+
+def _said(problem: Problem) -> Response:
+    message = problem.message.model_dump(exclude_none=True)
+    return JSONResponse(message, problem.message.status, problem.headers, media_type="application/problem+json")
+
+
+class Guard:
+    """Lets through who is known, with requests that are not too large."""
+
+    def __init__(self, app: ASGIApp, callers: Callers) -> None:
+        self._app, self._callers = app, callers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        try:
+            self._check_size(scope["method"], headers)
+            scope[_CALLER] = await self._callers.name(scope.get(CERTIFICATE), headers.get(b"authorization"))
+        except Unknown as error:
+            challenge = {} if error.may_not else {"WWW-Authenticate": "Bearer"}
+            title = "The caller may not ask" if error.may_not else "It is not known who calls"
+            remedy = "Ask who runs the bank's daemon: [online] says who may."
+            refused = Problem(403 if error.may_not else 401, title, str(error), remedy, headers=challenge)
+            await _said(refused)(scope, receive, send)
+        except Problem as refused:
+            await _said(refused)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _check_size(self, method: str, headers: dict[bytes, str]) -> None:
+        if method in ("GET", "HEAD"):
+            return
+        length = headers.get(b"content-length", "")
+        if not length.isdigit():
+            raise Problem(411, "A length is required", "the request does not say how long it is", "Send Content-Length.")
+        if int(length) > _LARGEST:
+            raise Problem(413, "The request is too large", f"it is longer than {_LARGEST} bytes", "Ask for fewer ids at once.")

@@ -1,0 +1,105 @@
+"""Who calls: by the certificate of the connection, by a token of the bank's identity provider, or both."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+import jwt
+
+from bank_party.online.config import OidcConfig, OnlineConfig
+from common.errors import ConfigError
+
+_SIGNED = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")  # never a shared key
+_MUST = ["exp", "iss", "aud", "sub"]
+_LEEWAY = 60.0  # seconds that clocks may differ
+
+
+class Unknown(Exception):
+    """It is not known who calls, or who calls may not ask. Its text says why, and holds nothing of a token."""
+
+    def __init__(self, text: str, *, may_not: bool = False) -> None:
+        super().__init__(text)
+        self.may_not = may_not
+
+
+class Callers:
+    """Decides who calls. Raises ConfigError for certificates of the provider that cannot be read."""
+
+    def __init__(self, config: OnlineConfig) -> None:
+        self._clients = frozenset(config.clients) if config.trust is not None else None
+        self._tokens = Tokens(config.oidc) if config.oidc is not None else None
+
+    async def name(self, certificate: Mapping[str, Any] | None, authorization: str | None) -> str:
+        """A name of the caller that no other caller has. Raises Unknown.
+
+        certificate: as `ssl` has it, already checked against the trust; authorization: the header.
+        """
+        names = []
+        if self._clients is not None:
+            names.append(self._of_certificate(certificate or {}))
+        if self._tokens is not None:
+            names.append(await self._tokens.subject(authorization))
+        return " ".join(names)
+
+    def _of_certificate(self, certificate: Mapping[str, Any]) -> str:
+        assert self._clients is not None  # noqa: S101
+        for name in names_of(certificate):
+            if name in self._clients:
+                return f"certificate:{name}"
+        raise Unknown("no name of this certificate is among the clients of this service", may_not=True)
+
+
+def names_of(certificate: Mapping[str, Any]) -> list[str]:
+    """The names of a certificate: those for machines, then common names."""
+    others = [value for kind, value in certificate.get("subjectAltName", ()) if kind in ("URI", "DNS")]
+    common = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
+    return [*others, *common]
+
+
+class Tokens:
+    """Tokens of one identity provider, whose keys are fetched when one is not known yet."""
+
+    def __init__(self, config: OidcConfig) -> None:
+        try:
+            context = ssl.create_default_context(cafile=config.trust)
+        except OSError as error:
+            raise ConfigError(f"{config.trust}: no CA certificates can be read ({error})") from None
+        self._config = config
+        self._keys = jwt.PyJWKClient(config.jwks, cache_jwk_set=True, lifespan=300, timeout=5, ssl_context=context)
+
+    async def subject(self, authorization: str | None) -> str:
+        """Raises Unknown for a token that is missing, of another, out of its time, or lacks the scope."""
+        kind, _, token = (authorization or "").partition(" ")
+        if kind.lower() != "bearer" or not token:
+            raise Unknown("a bearer token is required")
+        config = self._config
+        try:
+            if jwt.get_unverified_header(token).get("alg") not in _SIGNED:
+                raise Unknown("the token is not signed by a key pair")
+            key = await asyncio.to_thread(self._keys.get_signing_key_from_jwt, token)
+            claims = jwt.decode(
+                token,
+                key.key,
+                algorithms=_SIGNED,
+                audience=config.audience,
+                issuer=config.issuer,
+                leeway=_LEEWAY,
+                options={"require": _MUST},
+            )
+        except jwt.PyJWKClientConnectionError:
+            raise Unknown("the keys of the identity provider cannot be reached") from None
+        except jwt.PyJWTError as error:
+            raise Unknown(f"the token is not valid: {type(error).__name__}") from None
+        if config.scope not in _scopes(claims):
+            raise Unknown(f"the token lacks the scope {config.scope}", may_not=True)
+        return f"subject:{claims['sub']}"
+
+
+def _scopes(claims: Mapping[str, Any]) -> list[str]:
+    found = claims.get("scope") or claims.get("scp")
+    if isinstance(found, str):
+        return found.split()
+    return [str(scope) for scope in found] if isinstance(found, list) else []

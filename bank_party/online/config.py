@@ -1,0 +1,73 @@
+"""The section `[online]` of the bank's configuration: where its own programs ask for scores, and who may."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from common.config import StrictModel
+from common.process.settings import Address
+
+
+def _secure(url: str) -> str:
+    if not url.startswith("https://"):
+        raise ValueError("must be an https:// address: keys that arrive in plaintext can be anybody's")
+    return url
+
+
+class OidcConfig(StrictModel):
+    """An identity provider whose tokens are taken: signed, for this service, with the scope that allows to ask."""
+
+    issuer: str = Field(min_length=1, description="The provider, as its tokens name it (iss).")
+    audience: str = Field(min_length=1, description="The name of this service at the provider (aud).")
+    jwks: Annotated[str, AfterValidator(_secure)] = Field(description="Where its keys are (https://, a JWK set).")
+    scope: str = Field(default="wattscore.score", min_length=1, description="The scope that a token must have.")
+    trust: Path | None = Field(default=None, description="CA certificates (PEM) of that address; default: the system's.")
+
+
+class OnlineConfig(StrictModel):
+    """Scores over HTTPS, on an address of its own, with a trust of its own. There is no plaintext."""
+
+    listen: Address = Field(description="HOST:PORT of the bank's own network to serve HTTPS on.")
+    certificate: Path = Field(description="This service's certificate and its chain (PEM), of the bank's own CA.")
+    key: Path = Field(description="Its private key (PEM); mode 0600.")
+    trust: Path | None = Field(
+        default=None, description="CA certificates (PEM, one file) of callers: who has none of them is not connected."
+    )
+    clients: tuple[str, ...] = Field(
+        default=(), description="Who may ask, by a certificate's URI, DNS name or common name: required with trust."
+    )
+    oidc: OidcConfig | None = Field(default=None, description="Take tokens of this identity provider: by default none.")
+    model: str = Field(default="champion", min_length=1, description="The training job whose model scores, or champion.")
+    grid_dataset: str = Field(description="The grid's dataset with the newest rows.")
+    bank_dataset: str = Field(description="The bank's dataset with the newest rows.")
+    by_period: bool = Field(
+        default=False, description="Rows are (enterprise, period); the newest month that both have is asked."
+    )
+    stock_rows: int = Field(default=1, ge=1, le=10_000_000, description="Fewest rows of a stock that is taken.")
+    warn_rows: int = Field(
+        default=1000, ge=0, description="Rows that stocks still serve, below which the log, answers and `doctor` say so."
+    )
+    renew_hours: float = Field(
+        default=24.0,
+        gt=0.0,
+        le=168.0,
+        description="Hours after which a session ends, its scores are filed, and the next goes on.",
+    )
+    wait_seconds: float = Field(
+        default=10.0, gt=0.0, le=300.0, description="Seconds an answer may take before the caller is told to ask again."
+    )
+    waiting_rows: int = Field(default=5000, ge=1, description="Most rows that wait to be scored; who asks for more is put off.")
+    keep_hours: float = Field(default=48.0, gt=0.0, description="Hours an answer is kept for who repeats its request.")
+
+    @model_validator(mode="after")
+    def _somebody_is_known(self) -> Self:
+        if self.trust is None and self.oidc is None:
+            raise ValueError("trust or oidc is required: nobody is served who has not said who it is")
+        if self.trust is not None and not self.clients:
+            raise ValueError("clients: name who may ask, as certificates of trust have it")
+        if self.trust is None and self.clients:
+            raise ValueError("clients: are told by certificates, and need trust")
+        return self

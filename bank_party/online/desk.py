@@ -1,0 +1,105 @@
+"""A warm session's end of the queue: it asks for what waits, and hands out the answers. PROTOCOL.md section 10."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+
+from bank_party.online.queue import Batch, Queue, Row, Scored, Wanted
+from common.stages.align import row_name
+from common.stages.asked import MOST
+from common.stages.job import Answer, Remains, Warm
+
+_NO_MONTH = "this side's dataset has no row of it in a month that both have"
+
+
+class SessionDesk:
+    """The rows of one session, whose job ends once the desk is retired and nothing more is asked at it."""
+
+    def __init__(self, queue: Queue, *, by_period: bool) -> None:
+        self._queue, self._by_period = queue, by_period
+        self._taken: list[Wanted] = []
+        self._names: list[list[str | None]] = []  # of each row taken; None for one that this side cannot name
+        self._newest: Mapping[str, int] = {}
+        self._retired = False
+        self.opened, self.stale = asyncio.Event(), asyncio.Event()
+        self.warm: Warm | None = None
+        self._rows, self._behind = 0, 0  # that the stock in use serves, and those behind it
+
+    @property
+    def left(self) -> int | None:
+        """Rows that stocks still serve, the one in use and those behind it; None for a model that needs none."""
+        if self.warm is None or not self.warm.closed:
+            return None
+        return self._rows + self._behind
+
+    def look(self) -> None:
+        """Counts the stocks on disk anew; in a thread."""
+        if self.warm is not None:
+            self._behind = self.warm.waiting()
+
+    def ready(self, warm: Warm) -> None:
+        self.warm, self._rows = warm, warm.rows
+        if self._by_period:
+            self._newest = newest(warm.places)
+        self.opened.set()
+
+    def retire(self) -> None:
+        """What is being scored is answered still; nothing more is asked for here."""
+        self._retired = True
+        self._queue.changed.set()
+
+    def give_back(self) -> None:
+        """The session has ended: what it has not answered waits again."""
+        self._queue.give_back(self._taken)
+        self._taken = []
+
+    async def ask(self) -> Sequence[str] | None:
+        while not self._retired:
+            if self._taken_now():
+                if names := list(dict.fromkeys(name for names in self._names for name in names if name is not None)):
+                    return names
+                await self.hear([], Remains(self._rows, stale=False))
+                continue
+            self._queue.changed.clear()
+            await self._queue.changed.wait()
+        return None
+
+    def _taken_now(self) -> bool:
+        self._taken = self._queue.take(MOST)
+        self._names = [[self._name(row) for row in wanted.rows] for wanted in self._taken]
+        return bool(self._taken)
+
+    def _name(self, row: Row) -> str | None:
+        if not self._by_period:
+            return row_name(row.id, None)
+        month = self._newest.get(row.id) if row.period is None else row.period
+        return None if month is None else row_name(row.id, month)
+
+    async def hear(self, answers: Sequence[Answer], remains: Remains) -> None:
+        assert self.warm is not None  # noqa: S101  (nobody asks before)
+        self._rows = remains.rows
+        if remains.stale:
+            self.stale.set()
+        found = {answer.name: answer for answer in answers}
+        taken, self._taken = self._taken, []
+        for wanted, names in zip(taken, self._names, strict=True):
+            rows = tuple(self._scored(row, name, found) for row, name in zip(wanted.rows, names, strict=True))
+            if not wanted.answer.done():
+                wanted.answer.set_result(Batch(self.warm.job, self.warm.model, rows, self.left))
+
+    def _scored(self, row: Row, name: str | None, found: Mapping[str, Answer]) -> Scored:
+        if name is None:
+            return Scored(row, row.period, refused=_NO_MONTH)
+        period = int(name.split(" ", 1)[0]) if self._by_period else None
+        return Scored(row, period, dict(found[name].decided), found[name].refused)
+
+
+def newest(names: Iterable[str]) -> dict[str, int]:
+    """The latest month of each id among names of rows by month, as `align.row_name` makes them."""
+    latest: dict[str, int] = {}
+    for name in names:
+        month, _, id = name.partition(" ")
+        if int(month) > latest.get(id, -1):
+            latest[id] = int(month)
+    return latest

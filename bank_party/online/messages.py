@@ -1,0 +1,104 @@
+"""What is asked and answered, as JSON: the models behind the OpenAPI document."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+MOST = 1000  # rows of one request
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Month = Annotated[str, StringConstraints(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
+
+
+class Asked(BaseModel):
+    """One enterprise, or some."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: Id | None = Field(default=None, description="The enterprise, by the id that both companies have of it.")
+    ids: list[Id] | None = Field(default=None, min_length=1, max_length=MOST, description="Or several of them.")
+    period: Month | None = Field(
+        default=None,
+        description="The month whose rows are scored, YYYY-MM; default: the newest that both have. Only by period.",
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.id is None) == (self.ids is None):
+            raise ValueError("give id, or ids")
+        return self
+
+    @property
+    def all(self) -> list[str]:
+        return [self.id] if self.id is not None else list(self.ids or ())
+
+
+class Result(BaseModel):
+    """The decision about one enterprise; or why there is none."""
+
+    id: str = Field(description="As it was asked for.")
+    period: str | None = Field(default=None, description="The month of the row that was scored, of rows by period.")
+    score: float | None = Field(default=None, description="Points: more are better.")
+    grade: str | None = None
+    decision: str | None = Field(default=None, description="approve, refer or decline.")
+    probability: float | None = Field(default=None, description="Of being overdue, calibrated.")
+    log_odds: float | None = Field(default=None, description="The joint score as the bank learns it, before calibration.")
+    reasons: list[str] = Field(default=[], description="What speaks against it, the strongest first: of the bank's columns.")
+    refused: str | None = Field(default=None, description="Why this one was not scored.")
+
+
+class Model(BaseModel):
+    """The model that scored."""
+
+    job: str = Field(description="The training job that made it.")
+    version: int = Field(description="Its number in the registry.")
+
+
+class Features(BaseModel):
+    """How old the rows are."""
+
+    bank_read: datetime | None = Field(description="When the bank's file of rows was last written.")
+    as_of: str | None = Field(
+        description="The newest month scored here, at both companies; of rows without months it is not known."
+    )
+
+
+class Cost(BaseModel):
+    """What the answer cost."""
+
+    scores_charged: int = Field(description="Rows scored: the grid's ledger and both sides' daily rates were charged for them.")
+    stock_left: int | None = Field(description="Rows that randomness dealt ahead still serves; null where none is needed.")
+
+
+class Answered(BaseModel):
+    """All that was asked for, in its order."""
+
+    session: str = Field(description="The scoring job, as both companies list it.")
+    model: Model
+    results: list[Result]
+    features: Features
+    cost: Cost
+
+
+class Problem(BaseModel):
+    """What went wrong, as RFC 9457 has it, with what to do."""
+
+    type: str = Field(description="about:blank, or a name of this kind of problem.")
+    title: str
+    status: int
+    detail: str
+    remedy: str
+    field: str | None = Field(default=None, description="The field or header that is wrong.")
+
+
+class Health(BaseModel):
+    """Whether requests are served now."""
+
+    serving: bool
+    model: str | None = None
+    stock_left: int | None = None
+    runs_out: bool = Field(description="Whether stocks serve fewer rows than warn_rows.")
+    why: str | None = Field(default=None, description="Why not.")

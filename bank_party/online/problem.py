@@ -1,0 +1,35 @@
+"""An error of this service as its caller hears it: what is wrong, which field, what to do. It names nothing of anybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bank_party.online.messages import Problem as Message
+
+
+class Problem(Exception):
+    """Raised to end a request."""
+
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        detail: str,
+        remedy: str,
+        *,
+        field: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(title)
+        self.message = Message(type="about:blank", title=title, status=status, detail=detail, remedy=remedy, field=field)
+        self.headers = dict(headers or {})
+
+
+def wrong(field: str, detail: str, remedy: str) -> Problem:
+    """What was asked for is not right."""
+    return Problem(422, "The request is not right", detail, remedy, field=field)
+
+
+def later(detail: str, remedy: str, seconds: int = 1) -> Problem:
+    """It cannot be answered now; the same request, with the same key, may be sent again."""
+    return Problem(503, "Not served now", detail, remedy, headers={"Retry-After": str(seconds)})

@@ -1,0 +1,71 @@
+"""Scores on request beside a bank's daemon: queue, sessions, book and server put together, and what they count."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from bank_party.home import BankHome
+from bank_party.online.app import Guard, make_app
+from bank_party.online.book import AnswerBook
+from bank_party.online.callers import Callers
+from bank_party.online.config import OnlineConfig
+from bank_party.online.queue import Queue
+from bank_party.online.server import HttpsServer
+from bank_party.online.service import ScoringService
+from bank_party.online.sessions import Sessions
+from bank_party.settings import BankSettings
+from common.daemon.seat import Station
+from common.disk.data_folder import Name
+from common.process.metrics import Callback
+from common.wire.health import check_health
+
+_REACH = 5.0  # seconds in which the grid has to say that it serves
+
+
+class Online:
+    """`[online]` of a bank that runs."""
+
+    def __init__(self, station: Station[BankSettings, BankHome], config: OnlineConfig) -> None:
+        """Raises ConfigError for files that cannot be used."""
+        settings, home, credentials = station.settings, station.home, station.credentials
+
+        async def reach() -> None:
+            await check_health(settings.peer.address, settings.peer.who, credentials, _REACH)
+
+        queue = Queue(config.waiting_rows)
+        runner, own = station.runner, credentials.identity
+        self._sessions = Sessions(
+            runner, home, config, own, lambda: runner.settings.datasets.get(config.bank_dataset), queue, reach
+        )
+        self._book = AnswerBook(settings.data / Name.ANSWERS, 3600.0 * config.keep_hours)
+        self._service = ScoringService(config, home, queue, self._sessions, self._book)
+        self._server = HttpsServer(config, Guard(make_app(self._service), Callers(config)))
+        self._queue, self._task = queue, None
+        station.registry.register(Callback(self._metrics))
+
+    _task: asyncio.Task[None] | None
+
+    async def start(self) -> None:
+        await self._server.start()
+        self._task = asyncio.create_task(self._sessions.run())
+
+    async def stop(self) -> None:
+        await self._server.stop()
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        self._book.close()
+
+    def _metrics(self) -> Iterable[Metric]:
+        left, service = self._sessions.stock_left, self._service
+        yield GaugeMetricFamily("wattscore_online_serving", "1 while a session serves requests.", service.health().serving)
+        yield GaugeMetricFamily("wattscore_online_waiting_rows", "Rows that wait to be scored.", self._queue.rows)
+        if left is not None:
+            yield GaugeMetricFamily("wattscore_online_stock_rows", "Rows that stocks still serve.", left)
+        yield CounterMetricFamily("wattscore_online_rows", "Rows scored on request.", service.scored)
+        yield CounterMetricFamily("wattscore_online_replayed", "Answers given again from the book.", service.replayed)

@@ -1,0 +1,150 @@
+"""The HTTPS server: TLS 1.3, on its own address and with its own trust, in the daemon's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from bank_party.online.app import CERTIFICATE
+from bank_party.online.config import OnlineConfig
+from common.errors import ConfigError
+from common.wire.tls import read_key
+
+_log = logging.getLogger(__name__)
+
+_LOOK = 5.0  # seconds between looks at the certificate's files
+
+
+class _Server(uvicorn.Server):
+    """One that leaves the process's signals alone: they are the daemon's."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Protocol(H11Protocol):
+    """HTTP/1.1, each request with what its connection's certificate says."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        self.app = partial(_with_certificate, self.app, tls.getpeercert() if tls is not None else None)
+
+
+async def _with_certificate(app: Any, certificate: dict[str, Any] | None, scope: Scope, receive: Receive, send: Send) -> None:
+    await app({**scope, CERTIFICATE: certificate}, receive, send)
+
+
+class HttpsServer:
+    """Serves `app` until `stop`. Raises ConfigError for files that cannot be used, or an address that cannot be bound."""
+
+    def __init__(self, config: OnlineConfig, app: ASGIApp) -> None:
+        self._config = config
+        self._context, self._seen = make_context(config), _written(config)
+        http = uvicorn.Config(
+            app,
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ssl_context_factory=lambda *_: self._context,
+            timeout_graceful_shutdown=5,
+            limit_concurrency=1000,
+        )
+        self._server = _Server(http)
+        self._tasks: list[asyncio.Task[None]] = []
+        self.port = 0
+
+    async def start(self) -> None:
+        host, _, port = self._config.listen.rpartition(":")
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), int(port))
+            bound = _bind(found[0])
+        except OSError as error:
+            raise ConfigError(
+                f"cannot serve scores on {self._config.listen}: {error.strerror}", remedy="Check that the port is free."
+            ) from None
+        self.port = int(bound.getsockname()[1])
+        self._tasks = [asyncio.create_task(self._server.serve([bound])), asyncio.create_task(self._watch())]
+        _log.info("scores on request at https://%s:%d", host, self.port)
+
+    async def stop(self) -> None:
+        self._server.should_exit = True
+        if self._tasks:
+            self._tasks[1].cancel()
+            await asyncio.wait(self._tasks, timeout=10.0)
+
+    async def _watch(self) -> None:
+        """New connections get the certificate that is there now; trust takes a restart."""
+        while True:
+            await asyncio.sleep(_LOOK)
+            if (now := _written(self._config)) == self._seen:
+                continue
+            self._seen = now
+            try:
+                _load(self._context, self._config)
+            except ConfigError as error:
+                _log.error("the certificate of [online] was not read anew: %s", error)
+
+
+def make_context(config: OnlineConfig) -> ssl.SSLContext:
+    """TLS 1.3 alone; with `trust` nobody is connected who has no certificate of it. Raises ConfigError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    _load(context, config)
+    if config.trust is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        try:
+            context.load_verify_locations(config.trust)
+        except OSError as error:  # also what ssl raises
+            raise _unusable([config.trust], error) from None
+    return context
+
+
+def _load(context: ssl.SSLContext, config: OnlineConfig) -> None:
+    read_key(config.key)
+    try:
+        context.load_cert_chain(config.certificate, config.key)
+    except OSError as error:
+        raise _unusable([config.certificate, config.key], error) from None
+
+
+def _unusable(files: list[Path], error: OSError) -> ConfigError:
+    names = ", ".join(map(str, files))
+    return ConfigError(f"[online]: {names}: {error.strerror or error}", remedy="Give PEM files that belong together.")
+
+
+def _written(config: OnlineConfig) -> list[tuple[int, int] | None]:
+    return [_when(file) for file in (config.certificate, config.key)]
+
+
+def _when(file: Path) -> tuple[int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino
+
+
+def _bind(where: Any) -> Any:
+    family, _, proto, _, address = where
+    bound = socket.socket(family, socket.SOCK_STREAM, proto)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(address)
+    bound.set_inheritable(True)
+    return bound

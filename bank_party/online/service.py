@@ -1,0 +1,157 @@
+"""Requests answered once each: from the book where one was answered before, by the session of the moment otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pyarrow as pa
+
+from bank_party.decision.reasons import SEPARATOR
+from bank_party.home import BankHome
+from bank_party.online.book import AnotherRequest, AnswerBook, digest
+from bank_party.online.config import OnlineConfig
+from bank_party.online.messages import Answered, Asked, Cost, Features, Health, Model, Result
+from bank_party.online.problem import Problem, later, wrong
+from bank_party.online.queue import Batch, Busy, Queue, Row, Scored
+from bank_party.online.sessions import Sessions
+from common.errors import DataError, WattScoreError
+from common.rows.ids import normal_ids
+from common.rows.months import month_number, month_text
+
+_log = logging.getLogger(__name__)
+
+
+class ScoringService:
+    """What is behind the addresses of this service."""
+
+    def __init__(self, config: OnlineConfig, home: BankHome, queue: Queue, sessions: Sessions, book: AnswerBook) -> None:
+        self._config, self._home, self._queue, self.sessions, self._book = config, home, queue, sessions, book
+        self._running: dict[tuple[str, str], tuple[bytes, asyncio.Task[dict[str, Any]]]] = {}
+        self._versions: dict[str, int] = {}
+        self.scored, self.replayed = 0, 0  # rows; answers
+
+    def health(self) -> Health:
+        sessions = self.sessions
+        why = None if sessions.down is None else sessions.down.public
+        warm = sessions.current.desk.warm if sessions.current is not None else None
+        model = warm.model if warm is not None else None
+        serving = warm is not None
+        return Health(serving=serving, model=model, stock_left=sessions.stock_left, runs_out=sessions.runs_out, why=why)
+
+    async def score(self, caller: str, key: str, asked: Asked) -> tuple[dict[str, Any], bool]:
+        """The answer, and whether it was given before. Raises Problem."""
+        rows, known = self._rows(asked), digest(asked.model_dump())
+        if (running := self._running.get((caller, key))) is None:
+            try:
+                found = await asyncio.to_thread(self._book.find, caller, key, known)
+            except AnotherRequest:
+                raise _reused() from None
+            if found is not None:
+                self.replayed += 1
+                return found, True
+            running = self._running.get((caller, key))  # somebody may have come meanwhile
+        if running is None:
+            task = asyncio.ensure_future(self._answer(caller, key, known, asked, rows))
+            running = self._running[caller, key] = (known, task)
+            task.add_done_callback(lambda done: self._over(caller, key, done))
+        if running[0] != known:
+            raise _reused()
+        try:
+            return await asyncio.wait_for(asyncio.shield(running[1]), self._config.wait_seconds), False
+        except TimeoutError:
+            down = self.sessions.down
+            why = "the answer takes longer than it may" if down is None else down.public
+            raise later(why, "Send the same request again, with the same Idempotency-Key.") from None
+
+    def _over(self, caller: str, key: str, done: asyncio.Task[dict[str, Any]]) -> None:
+        self._running.pop((caller, key), None)
+        if not done.cancelled():
+            done.exception()  # whoever still waits hears it
+
+    async def _answer(self, caller: str, key: str, known: bytes, asked: Asked, rows: tuple[Row, ...]) -> dict[str, Any]:
+        """Goes on though its caller is gone: who asks again gets what was scored."""
+        sessions = self.sessions
+        if sessions.current is None and sessions.down is not None and not sessions.soon:
+            raise self._unserved(sessions.down)
+        try:
+            batch = await self._queue.put(rows)
+        except Busy:
+            raise later(
+                f"{self._queue.rows} rows wait to be scored already", "Send the same request again in a second, or fewer rows."
+            ) from None
+        except WattScoreError as error:
+            raise self._unserved(error) from None
+        answer = (await self._put(asked, batch)).model_dump(mode="json")
+        self.scored += answer["cost"]["scores_charged"]
+        if answer["cost"]["scores_charged"]:  # else nothing is lost, and what stood in the way may be gone next time
+            await asyncio.to_thread(self._book.keep, caller, key, known, answer)
+        elif asked.id is not None:
+            raise wrong("id", batch.rows[0].refused, "Check the id, and the period; see the log of the bank's daemon.")
+        return answer
+
+    def _unserved(self, error: WattScoreError) -> Problem:
+        return later(error.public, error.remedy or "See the log of the bank's daemon, and ask again.", 30)
+
+    def _rows(self, asked: Asked) -> tuple[Row, ...]:
+        """Raises Problem for what names no row."""
+        if asked.period is not None and not self._config.by_period:
+            raise wrong("period", "rows here have no period", "Leave it out.")
+        month = month_number(asked.period) if asked.period is not None else None
+        try:
+            ids = normal_ids(pa.array(asked.all)).to_pylist()
+        except DataError as error:
+            raise wrong(
+                "id" if asked.id is not None else "ids", error.public, "Give ids as both companies have them."
+            ) from None
+        for place, id in enumerate(ids):
+            if not id:
+                raise wrong("id" if asked.id is not None else f"ids.{place}", "an id is empty", "Give one, or leave it out.")
+        return tuple(Row(id, month) for id in ids)
+
+    async def _put(self, asked: Asked, batch: Batch) -> Answered:
+        results = [_result(id, scored) for id, scored in zip(asked.all, batch.rows, strict=True)]
+        months = [scored.period for scored in batch.rows if scored.period is not None and not scored.refused]
+        current = self.sessions.current
+        return Answered(
+            session=batch.job,
+            model=Model(job=batch.model, version=await self._version(batch.model)),
+            results=results,
+            features=Features(
+                bank_read=current.read if current is not None else None, as_of=month_text(max(months)) if months else None
+            ),
+            cost=Cost(scores_charged=len({s.row for s in batch.rows if not s.refused}), stock_left=batch.stock_left),
+        )
+
+    async def _version(self, model: str) -> int:
+        if model not in self._versions:
+            self._versions[model] = (await asyncio.to_thread(self._home.registry.version, model)).number
+        return self._versions[model]
+
+
+def _result(id: str, scored: Scored) -> Result:
+    period = month_text(scored.period) if scored.period is not None else None
+    if scored.refused:
+        return Result(id=id, period=period, refused=scored.refused)
+    found: dict[str, Any] = scored.decided
+    return Result(
+        id=id,
+        period=period,
+        score=found["score"],
+        grade=str(found["grade"]),
+        decision=found["decision"],
+        probability=found["probability"],
+        log_odds=found["u"],
+        reasons=[reason for reason in found["reasons"].split(SEPARATOR) if reason],
+    )
+
+
+def _reused() -> Problem:
+    return Problem(
+        422,
+        "The key was used before",
+        "this Idempotency-Key was sent with another request",
+        "Use a new key for each request, and the same one only to repeat it.",
+        field="Idempotency-Key",
+    )

@@ -1,0 +1,205 @@
+"""The session that scores what is asked for: begun anew when it ends, or when champion or rows are others, without a gap.
+
+The next session is warm before the last one is retired, so requests wait for neither. PROTOCOL.md section 10.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bank_party.direct import fresh_name, make_plan
+from bank_party.home import BankHome
+from bank_party.online.config import OnlineConfig
+from bank_party.online.desk import SessionDesk
+from bank_party.online.queue import Queue
+from common.daemon.answers import Answers
+from common.daemon.runner import Runner
+from common.errors import PeerLost, PolicyError, WattScoreError
+from common.home.models import CHAMPION
+from common.party import Identity, Party
+from common.rows.declare import DatasetConfig
+from common.rows.formats.paths import Stamp, stamp_of
+
+_log = logging.getLogger(__name__)
+
+_LOOK = 1.0  # seconds between looks at champion, rows and stocks
+_PAUSE = (0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 30.0)  # seconds between attempts to begin a session
+_HOPE = 5  # attempts for which those who ask wait
+_END = 10.0  # seconds that a retired session has to end
+
+
+@dataclass(repr=False)
+class Session:
+    """A session that runs: of which rows, since when."""
+
+    desk: SessionDesk
+    task: asyncio.Task[None]
+    answers: Answers
+    rows: Stamp
+    champion: str | None
+    begun: float
+
+    @property
+    def read(self) -> datetime | None:
+        """When the newest file of the bank's rows was last written."""
+        return datetime.fromtimestamp(max(part[1] for part in self.rows) / 1e9, UTC) if self.rows else None
+
+
+class Sessions:
+    """The sessions of one model, one after another. down: why there is none."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        home: BankHome,
+        config: OnlineConfig,
+        own: Identity,
+        dataset: Callable[[], DatasetConfig | None],
+        queue: Queue,
+        reach: Callable[[], Awaitable[None]],
+    ) -> None:
+        """dataset: the bank's, as it is configured now. reach: raises why the grid cannot be reached, if it cannot."""
+        self._runner, self._home, self._config, self._own = runner, home, config, own
+        self._dataset, self._queue, self._reach = dataset, queue, reach
+        self._ending: set[asyncio.Task[None]] = set()
+        self.current: Session | None = None
+        self.down: WattScoreError | None = PeerLost("the first session is being made ready", remedy="Ask again in a moment.")
+        self._warned, self._failures = False, 0
+
+    @property
+    def stock_left(self) -> int | None:
+        return self.current.desk.left if self.current is not None else None
+
+    @property
+    def runs_out(self) -> bool:
+        """Whether stocks serve fewer rows than should be told ahead."""
+        return (left := self.stock_left) is not None and left < self._config.warn_rows
+
+    @property
+    def soon(self) -> bool:
+        """Whether there is a session, or is likely to be one in a moment: who asks now may wait for it."""
+        return self.current is not None or (isinstance(self.down, PeerLost) and self._failures < _HOPE)
+
+    async def run(self) -> None:
+        """Until cancelled; then the session that runs is ended in order."""
+        try:
+            while True:
+                begun = await self._renew()
+                self._failures = 0 if begun else self._failures + 1
+                if self.current is None and not self.soon and self.down is not None:
+                    self._queue.fail(self.down)
+                if not begun:
+                    await asyncio.sleep(_PAUSE[min(self._failures, len(_PAUSE)) - 1])
+                if self.current is not None:
+                    await self._while_good(self.current)
+        finally:
+            await self._stop()
+
+    async def _renew(self) -> bool:
+        """Whether a new session serves; the one before, which goes on if not, is retired."""
+        try:
+            fresh = await self._begin()
+        except Exception as error:
+            self._failed(error)
+            return False
+        if self.current is not None:
+            self._retire(self.current)
+        self.current, self.down, self._warned = fresh, None, False
+        assert fresh.desk.warm is not None  # noqa: S101
+        _log.info("scores on request: session %s by model %s", fresh.desk.warm.job, fresh.desk.warm.model)
+        return True
+
+    def _failed(self, error: Exception) -> None:
+        cause = error if isinstance(error, WattScoreError) else PeerLost(f"no session could begin: {type(error).__name__}")
+        if not isinstance(error, WattScoreError):
+            _log.exception("no session could begin")
+        if self.current is None:
+            if str(cause) != str(self.down):
+                _log.error("scores on request are not served: %s", cause, extra={"public": cause.public})
+            self.down = cause
+        else:
+            _log.warning("the session before goes on, as a new one cannot begin: %s", cause, extra={"public": cause.public})
+
+    async def _begin(self) -> Session:
+        """Raises why there is none."""
+        await self._reach()  # first: a job that is begun counts as one of the day's
+        config, champion = self._config, await asyncio.to_thread(lambda: self._home.registry.champion)
+        dataset = self._dataset()
+        rows = await asyncio.to_thread(stamp_of, dataset.features or dataset.path) if dataset is not None else ()
+        plan = make_plan(
+            config.model,
+            config.grid_dataset,
+            config.bank_dataset,
+            by_period=config.by_period,
+            grid_reasons=0,
+            on_request=config.stock_rows,
+            name="online",
+        )
+        # Also looked at when the job is begun, which enters each refusal in the list of jobs.
+        await asyncio.to_thread(self._home.stocks.check, plan, Party.BANK)
+        desk = SessionDesk(self._queue, by_period=config.by_period)
+        task, answers = await self._runner.begin(fresh_name(), plan.canonical(), self._own, own=True, desk=desk)
+        opened = asyncio.ensure_future(desk.opened.wait())
+        try:
+            await asyncio.wait({task, opened}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            opened.cancel()
+        if not desk.opened.is_set():
+            answers.check()
+            raise PeerLost("a session ended before it was ready")
+        await asyncio.to_thread(desk.look)
+        return Session(desk, task, answers, rows, champion, time.monotonic())
+
+    async def _while_good(self, session: Session) -> None:
+        """Until the session has ended, or another one should take its place."""
+        while not session.task.done() and not await self._outdated(session):
+            await asyncio.wait({session.task}, timeout=_LOOK)
+        if session.task.done() and self.current is session:
+            self.current = None
+            session.desk.give_back()
+            try:
+                session.answers.check()
+                raise PeerLost("the session has ended")
+            except WattScoreError as error:
+                self.down = error if isinstance(error, PolicyError) else PeerLost(error.public, remedy="Ask again in a moment.")
+                _log.warning("the session of scores on request has ended: %s", error, extra={"public": error.public})
+
+    async def _outdated(self, session: Session) -> bool:
+        await asyncio.to_thread(session.desk.look)
+        if self.runs_out and not self._warned:
+            self._warned = True
+            _log.warning("stocks serve %s rows more: deal the next with `wattscore predeal --scores`", self.stock_left)
+        if session.desk.stale.is_set() or time.monotonic() > session.begun + 3600.0 * self._config.renew_hours:
+            return True
+        champion = await asyncio.to_thread(lambda: self._home.registry.champion)
+        if self._config.model == CHAMPION and champion not in (None, session.champion):
+            return True
+        dataset = self._dataset()
+        if dataset is None:
+            return False
+        return await asyncio.to_thread(stamp_of, dataset.features or dataset.path) not in ((), session.rows)
+
+    def _retire(self, session: Session) -> None:
+        session.desk.retire()
+        task = asyncio.ensure_future(_ended(session))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _stop(self) -> None:
+        if self.current is not None:
+            self._retire(self.current)
+        if self._ending:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.gather(*self._ending, return_exceptions=True), _END)
+
+
+async def _ended(session: Session) -> None:
+    """What a session that was retired has not answered waits again for the next."""
+    await asyncio.wait({session.task})
+    session.desk.give_back()

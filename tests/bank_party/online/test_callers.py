@@ -1,0 +1,145 @@
+"""Who may ask: names of certificates, and tokens of an identity provider whose keys are served over HTTPS."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from bank_party.online.callers import Callers, Unknown
+from bank_party.online.config import OnlineConfig
+from common.config import validate
+from common.errors import ConfigError
+from tests.bank_party.online.pki import Pki
+
+OWN = {"certificate": "online.pem", "key": "online.key", "listen": "127.0.0.1:0", "grid_dataset": "g", "bank_dataset": "b"}
+KEY, OTHER = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+
+
+def certificate(*common: str, uri: str = "") -> dict[str, Any]:
+    """As `ssl` has one."""
+    return {"subject": [[("commonName", name)] for name in common], "subjectAltName": [("URI", uri)] if uri else []}
+
+
+@pytest.fixture(scope="module")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """The settings of an identity provider that runs."""
+    pki = Pki(tmp_path_factory.mktemp("provider"))
+    pki.issue("login")
+    public = {**json.loads(jwt.algorithms.ECAlgorithm.to_jwk(KEY.public_key())), "kid": "1", "use": "sig", "alg": "ES256"}
+
+    class Keys(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps({"keys": [public]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Keys)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pki.folder / "login.pem", pki.folder / "login.key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    jwks = f"https://localhost:{server.server_port}/keys"
+    yield {"issuer": "https://login.bank", "audience": "wattscore", "jwks": jwks, "trust": str(pki.folder / "ca.pem")}
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def token(key: Any = KEY, algorithm: str = "ES256", **claims: Any) -> str:
+    now = time.time()
+    body = {
+        "iss": "https://login.bank",
+        "aud": "wattscore",
+        "sub": "desk-7",
+        "exp": now + 300,
+        "scope": "openid wattscore.score",
+    }
+    return jwt.encode({**body, **claims}, key, algorithm=algorithm, headers={"kid": "1"})
+
+
+def callers(**settings: Any) -> Callers:
+    return Callers(OnlineConfig.model_validate({**OWN, **settings}))
+
+
+async def test_a_certificate_is_known_by_each_of_its_names() -> None:
+    found = callers(trust="ca.pem", clients=["loan-desk", "spiffe://bank/desk"])
+    assert await found.name(certificate("loan-desk"), None) == "certificate:loan-desk"
+    assert await found.name(certificate("x", uri="spiffe://bank/desk"), None) == "certificate:spiffe://bank/desk"
+    for other in (certificate("LOAN-DESK"), certificate(), None):
+        with pytest.raises(Unknown, match="clients"):
+            await found.name(other, None)
+
+
+async def test_a_good_token_names_its_subject(provider: dict[str, Any]) -> None:
+    found = callers(oidc=provider)
+    assert await found.name(None, f"Bearer {token()}") == "subject:desk-7"
+    assert await found.name(None, f"bearer {token(scope=None, scp=['wattscore.score'])}") == "subject:desk-7"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        token(OTHER),
+        token(exp=time.time() - 3600),
+        token(nbf=time.time() + 3600),
+        token(aud="another"),
+        token(iss="https://evil"),
+        token(sub=None),
+        token(scope="openid"),
+        token(scope=7),
+        token(scope=None),
+        token("a secret that both sides would know", "HS256"),
+        jwt.encode({"sub": "desk-7", "scope": "wattscore.score"}, None, algorithm="none"),
+        "no token",
+        "",
+    ],
+)
+async def test_other_tokens_are_refused_without_a_word_of_them(bad: str, provider: dict[str, Any]) -> None:
+    found = callers(oidc=provider)
+    with pytest.raises(Unknown) as refused:
+        await found.name(None, f"Bearer {bad}")
+    assert not bad or bad not in str(refused.value)
+
+
+async def test_where_both_are_set_both_are_required(provider: dict[str, Any]) -> None:
+    found = callers(oidc=provider, trust="ca.pem", clients=["loan-desk"])
+    assert await found.name(certificate("loan-desk"), f"Bearer {token()}") == "certificate:loan-desk subject:desk-7"
+    for shown, said in ((certificate("loan-desk"), None), (certificate("x"), f"Bearer {token()}")):
+        with pytest.raises(Unknown):
+            await found.name(shown, said)
+
+
+async def test_keys_that_cannot_be_reached_let_nobody_in(provider: dict[str, Any]) -> None:
+    found = callers(oidc={**provider, "jwks": "https://localhost:9/keys"})
+    with pytest.raises(Unknown, match="cannot be reached"):
+        await found.name(None, f"Bearer {token()}")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "trust or oidc"),
+        ({"trust": "ca.pem"}, "clients"),
+        ({"oidc": {"issuer": "i", "audience": "a", "jwks": "https://x"}, "clients": ["x"]}, "need trust"),
+        ({"oidc": {"issuer": "i", "audience": "a", "jwks": "http://x/keys"}}, "https"),
+    ],
+)
+def test_nothing_serves_who_is_not_known(settings: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=said):
+        validate(OnlineConfig, {**OWN, **settings}, "bank.toml")

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from common.plan.predeal import PredealPlan
+from common.plan.promote import PromotePlan
+from common.trial.processes import free_ports
+from tests.bank_party.online.pki import Caller, Pki
+from tests.scenarios.end_to_end.lab import (
+    ATTEND,
+    BANK_POLICY,
+    GRID_POLICY,
+    Lab,
+    dataset_files,
+    eventually,
+    make_plan,
+    make_tables,
+    succeed,
+)
+
+ROWS = 400
+
+
+class Office(Lab):
+    """A lab whose bank serves scores on request; `model` is the champion."""
+
+    model: str
+    pki: Pki
+    port: int
+
+    def caller(self, who: str | None = "loan-desk") -> Caller:
+        return Caller(self.port, self.pki.context(who))
+
+    def serving(self, rows: int = 1) -> bool:
+        """Whether a session serves, and stocks at least so many rows."""
+        try:
+            with closing(self.caller()) as caller:
+                status, health = caller.ask("GET", "/v1/health")
+        except OSError:
+            return False
+        return status == 200 and health["stock_left"] >= rows
+
+    def deal(self, rows: int, times: int = 1) -> None:
+        """A session takes a stock whole, so what is to outlast restarts is dealt in several."""
+        with self.client() as client:
+            plan = {"serves": "scores", "rows": rows, "grid_columns": 12, "bank_columns": 4}
+            for _ in range(times):
+                succeed(client, PredealPlan.model_validate(plan))
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    folder = tmp_path_factory.mktemp("office")
+    pki = Pki(folder / "office-pki")
+    for name in ("online", "loan-desk", "stranger"):
+        pki.issue(name)
+    (port,) = free_ports(1)
+    online = {
+        "listen": f"127.0.0.1:{port}",
+        "certificate": str(pki.folder / "online.pem"),
+        "key": str(pki.folder / "online.key"),
+        "trust": str(pki.folder / "ca.pem"),
+        "clients": ["loan-desk"],
+        "grid_dataset": "new",
+        "bank_dataset": "new",
+        "warn_rows": 50,
+    }
+    settings = {
+        "coordinator": {"attend_timeout": ATTEND, "resume_days": 0},
+        "grid": {"policy": GRID_POLICY},
+        "bank": {"policy": BANK_POLICY, "online": online},
+    }
+    with Office(folder, dataset_files(folder, ("main", "new")), settings) as lab:
+        lab.pki, lab.port = pki, port
+        lab.write("main", *make_tables("M"))
+        with lab.client() as client:
+            lab.model = succeed(client, make_plan("main")).id
+            succeed(client, PromotePlan(model=lab.model))
+        grid, bank = make_tables("W", ROWS, seed=5)
+        lab.write("new", grid, bank.drop(columns="y"))
+        lab.deal(600, 8)
+        yield lab
+
+
+@pytest.fixture
+def office(shared: Office) -> Iterator[Office]:
+    """All of it running, and a session that serves."""
+    shared.heal()
+    eventually(lambda: shared.serving(), 20.0)
+    yield shared
+    shared.heal()
+
+
+@pytest.fixture
+def caller(office: Office) -> Iterator[Caller]:
+    with closing(office.caller()) as caller:
+        yield caller

@@ -1,0 +1,164 @@
+"""Scores on request from the bank's daemon, as a program on the bank's own network asks for them: real daemons, real TLS."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from contextlib import closing
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from common.trial.processes import BANK
+from tests.bank_party.online.pki import Caller
+from tests.common.stages.plain import OFF
+from tests.scenarios.end_to_end.lab import eventually, make_plan, make_tables, own, succeed
+from tests.scenarios.end_to_end.test_scoring import in_the_clear
+from tests.scenarios.online.conftest import ROWS, Office
+
+
+def test_one_applicant_gets_score_grade_and_decision(office: Office, caller: Caller) -> None:
+    exact = in_the_clear(office, office.model, "new")
+    id = str(exact.index[0])
+    status, answer = caller.score("first", id=id.lower())  # as a person types it
+    assert status == 200, answer
+    (result,) = answer["results"]
+    assert result["id"] == id.lower() and abs(result["log_odds"] - exact[id]) <= OFF
+    assert result["decision"] in ("approve", "refer", "decline") and result["grade"] and 0 < result["probability"] < 1
+    assert answer["model"] == {"job": office.model, "version": 1} and answer["cost"]["scores_charged"] == 1
+    assert answer["cost"]["stock_left"] == int(caller.headers["wattscore-stock-left"])
+    assert answer["features"]["bank_read"] and answer["features"]["as_of"] is None
+    for party in ("grid", "bank"):
+        (record,) = json.loads(own(office, party, "jobs", answer["session"], "--json"))
+        assert record["client"] == str(BANK) and record["kind"] == "score"
+
+
+def test_a_thousand_applicants_fit_one_request_and_each_one_that_is_refused_is_told_why(office: Office, caller: Caller) -> None:
+    exact = in_the_clear(office, office.model, "new")
+    ids = [*map(str, exact.index), "NOBODY"]
+    status, answer = caller.score("many", ids=ids)
+    assert status == 200 and answer["cost"]["scores_charged"] == ROWS
+    *found, nobody = answer["results"]
+    assert np.abs(np.array([one["log_odds"] for one in found]) - exact.to_numpy()).max() <= OFF
+    assert "no such row" in nobody["refused"] and nobody["decision"] is None
+    assert caller.score("too many", ids=["A"] * 1001)[0] == 400
+
+
+def test_a_request_repeated_is_answered_from_the_book_also_after_a_restart(office: Office, caller: Caller) -> None:
+    id = str(in_the_clear(office, office.model, "new").index[1])
+    status, first = caller.score("again", id=id)
+    left = int(caller.headers["wattscore-stock-left"])
+    assert status == 200 and "idempotent-replayed" not in caller.headers
+    assert caller.score("again", id=id) == (200, first) and caller.headers["idempotent-replayed"] == "true"
+    assert int(caller.headers["wattscore-stock-left"]) == left
+    status, problem = caller.score("again", id=id + "0")
+    assert status == 422 and problem["field"] == "Idempotency-Key"
+    office.restart("bank")
+    eventually(office.serving, 20.0)
+    with closing(office.caller()) as later:
+        assert later.score("again", id=id) == (200, first) and later.headers["idempotent-replayed"] == "true"
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "field"),
+    [
+        ({"id": "A", "ids": ["A"]}, 400, None),
+        ({}, 400, None),
+        ({"id": "A", "period": "2025-01"}, 422, "period"),
+        ({"id": "A", "period": "2025-13"}, 400, "period"),
+        ({"id": 7}, 400, "id"),
+        ({"id": "A", "loan": 1}, 400, "loan"),
+        ({"id": "NOBODY"}, 422, "id"),
+        ({"id": "  "}, 422, "id"),
+    ],
+)
+def test_what_is_wrong_is_told_with_field_and_remedy(
+    caller: Caller, asked: dict[str, object], status: int, field: str | None
+) -> None:
+    found, problem = caller.ask("POST", "/v1/score", asked, {"Idempotency-Key": "wrong"})
+    assert found == status and caller.headers["content-type"] == "application/problem+json"
+    assert problem.get("field") == field and problem["remedy"] and problem["detail"] and problem["status"] == status
+
+
+def test_other_requests_are_refused_as_problems(caller: Caller) -> None:
+    assert caller.ask("POST", "/v1/score", {"id": "A"})[1]["field"] == "Idempotency-Key"
+    assert caller.ask("POST", "/v1/score", b"{", {"Idempotency-Key": "x"})[0] == 400
+    assert caller.ask("POST", "/v1/score", b" " * (1 << 19), {"Idempotency-Key": "x"})[0] == 413
+    assert caller.ask("GET", "/v1/scores")[0] == 404 and caller.ask("GET", "/v1/score")[0] == 405
+
+
+def test_nobody_unknown_is_served_and_nothing_older_than_tls_1_3(office: Office) -> None:
+    with closing(office.caller("stranger")) as stranger:
+        for method, path in (("GET", "/v1/health"), ("GET", "/openapi.json"), ("POST", "/v1/score")):
+            status, problem = stranger.ask(method, path, {} if method == "POST" else None)
+            assert status == 403 and "clients" in problem["detail"]
+    with closing(office.caller(None)) as nobody, pytest.raises((ssl.SSLError, ConnectionError)):
+        nobody.ask("GET", "/v1/health")
+    old = office.pki.context("loan-desk")
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    with closing(Caller(office.port, old)) as caller, pytest.raises((ssl.SSLError, ConnectionError)):
+        caller.ask("GET", "/v1/health")
+
+
+def test_newer_rows_of_either_side_are_scored_without_a_restart(office: Office, caller: Caller) -> None:
+    bank = pd.read_csv(office.table("bank", "new"))
+    id = str(bank["id"][0])
+    for side, column in (("bank", "b0"), ("grid", "g0")):
+        frame = pd.read_csv(office.table(side, "new"))
+        frame.loc[frame["id"] == id, column] += 1.0
+        part = office.table(side, "new").with_suffix(".part")
+        frame.to_csv(part, index=False)
+        part.replace(office.table(side, "new"))
+        exact = in_the_clear(office, office.model, "new")[id]
+
+        def told(side: str = side, exact: float = exact) -> bool:
+            status, answer = caller.score(f"{side}-{np.random.default_rng().integers(1 << 40)}", id=id)
+            return status == 200 and abs(answer["results"][0]["log_odds"] - exact) <= OFF
+
+        eventually(told, 30.0)
+
+
+def test_a_promotion_switches_the_session_and_requests_go_on(office: Office, caller: Caller) -> None:
+    id = str(in_the_clear(office, office.model, "new").index[2])
+    with office.client() as client:
+        from common.plan.promote import PromotePlan
+
+        other = succeed(client, make_plan("main", split={"seed": 7})).id
+        succeed(client, PromotePlan(model=other, force=True))
+
+        def told() -> str:
+            status, answer = caller.score(f"p-{np.random.default_rng().integers(1 << 40)}", id=id)
+            assert status == 200, answer
+            return str(answer["model"]["job"])
+
+        eventually(lambda: told() == other, 30.0)
+        office.model = other
+
+
+def test_stock_that_runs_out_is_told_ahead_and_the_next_one_goes_on(office: Office, caller: Caller) -> None:
+    grid, bank = make_tables("V", 100, seed=9)
+    office.write("new", grid, bank.drop(columns="y"))
+    for side in ("grid", "bank"):
+        for stock in (office.data(side) / "stock").iterdir():
+            stock.unlink()
+    office.deal(60)
+    office.restart("bank")
+    eventually(office.serving, 20.0)
+    ids = list(map(str, grid["id"]))
+    with closing(office.caller()) as caller:
+        status, answer = caller.score("few", ids=ids[:20])
+        assert status == 200 and answer["cost"]["stock_left"] == 40
+        assert "predeal" in caller.headers["wattscore-stock-warning"]
+        eventually(lambda: "stocks serve 40 rows more" in office.written("bank"))
+        status, problem = caller.score("all", ids=ids)
+        assert status == 503 and "predeal" in problem["remedy"] and "retry-after" in caller.headers
+        office.deal(200)
+        eventually(lambda: office.serving(), 90.0)
+        status, answer = caller.score("all", ids=ids)
+        assert status == 200 and answer["cost"]["scores_charged"] == 100
+
+
+def test_the_document_says_what_is_served(caller: Caller) -> None:
+    status, document = caller.ask("GET", "/openapi.json")
+    assert status == 200 and set(document["paths"]) == {"/v1/score", "/v1/health"}

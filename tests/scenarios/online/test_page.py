@@ -1,0 +1,36 @@
+"""The commands of deploy/ONLINE.md, typed as they stand but for the port, against the certificates that they made."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+from tests.pages import command_lines
+from tests.patience import patience
+from tests.scenarios.end_to_end.lab import eventually
+from tests.scenarios.online.conftest import Office
+from tests.source import ROOT
+
+PAGE = ROOT / "deploy" / "ONLINE.md"
+
+
+def test_the_commands_of_the_page_work(office: Office) -> None:
+    said: list[str] = []
+    for line in command_lines(PAGE.read_text(encoding="utf-8")):
+        if line.startswith("curl") and not said:
+            files = {key: str(office.folder / "office" / name) for key, name in FILES.items()}
+            office.restart("bank", online={**office.extra["bank"]["online"], **files})
+            office.pki.folder = office.folder / "office"
+            eventually(office.serving, 20.0)
+        done = subprocess.run(
+            line.replace(":7443", f":{office.port}"),
+            shell=True, cwd=office.folder, capture_output=True, text=True, timeout=patience(60), check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        said += [done.stdout] if line.startswith("curl") else []
+    health, one, two, document = map(json.loads, said)
+    assert health["serving"] and len(one["results"]) == 1 and one["results"][0]["decision"]
+    assert [result["id"] for result in two["results"]] == ["W00001", "W00002"] and "/v1/score" in document["paths"]
+
+
+FILES = {"certificate": "online.pem", "key": "online.key", "trust": "ca.pem"}
