@@ -7,7 +7,7 @@ import subprocess
 
 from tests.pages import command_lines
 from tests.patience import patience
-from tests.scenarios.end_to_end.lab import eventually
+from tests.scenarios.end_to_end.lab import eventually, make_tables
 from tests.scenarios.online.conftest import Office
 from tests.source import ROOT
 
@@ -16,6 +16,9 @@ PAGE = ROOT / "deploy" / "ONLINE.md"
 
 def test_the_commands_of_the_page_work(office: Office) -> None:
     said: list[str] = []
+    grid, bank = make_tables("W", 50, seed=6)  # whatever rows and stock the tests before have left
+    office.write("new", grid, bank.drop(columns="y"))
+    office.deal(100, 3)
     for line in command_lines(PAGE.read_text(encoding="utf-8")):
         if line.startswith("curl") and not said:
             files = {key: str(office.folder / "office" / name) for key, name in FILES.items()}
