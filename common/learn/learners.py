@@ -11,7 +11,7 @@ from common.learn.learner import Half, Learner, Packed, Telling
 from common.learn.linear import cost as linear_cost
 from common.learn.linear.half import ClosedModel
 from common.learn.linear.learner import Linear
-from common.learn.linear.reasons import tell_groups
+from common.learn.linear.reasons import check_groups, tell_groups
 from common.learn.linear.score import Scores as LinearScores
 from common.learn.network.learner import NetworkLearner
 from common.learn.trees.learner import TreeLearner
@@ -34,13 +34,17 @@ ON_REQUEST: dict[str, Callable[..., Awaitable[LinearScores]]] = {Linear.name: Li
 
 @dataclass(frozen=True)
 class Reasons:
-    """How both tell the bank which of the grid's columns raise a score, of models that nobody holds; and its bytes."""
+    """How both tell the bank which of the grid's columns raise a score, of models that nobody holds; and its bytes.
 
+    check: raises for more groups of columns than are told apart.
+    """
+
+    check: Callable[[Session, int], None]
     tell: Callable[..., Awaitable[Bytes | None]]
     cost: Callable[[Party, int, int, int, int], Cost]
 
 
-REASONS: dict[str, Reasons] = {Linear.name: Reasons(tell_groups, linear_cost.reasons)}
+REASONS: dict[str, Reasons] = {Linear.name: Reasons(check_groups, tell_groups, linear_cost.reasons)}
 """Learners of whose models they can."""
 
 

@@ -294,7 +294,7 @@ async def prepare(job: PartyJob, plan: TrainPlan, own: Matched) -> tuple[Prepare
         other = await exchange_sizes(job.session, own.table.rows, rows, len(prepared.columns))
     check_sizes(rows, len(prepared.columns) + other, plan.limits)
     declared = [name for name, column in own.columns.items() if column.monotone is not None]
-    if declared and plan.model.kind != "trees":
+    if declared and not hasattr(plan.model, "monotone"):
         warnings = [*warnings, f"boosted trees alone keep to the direction declared of {', '.join(map(repr, declared))}"]
     job.warn(*warnings)
     return prepared, other

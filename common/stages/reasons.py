@@ -12,7 +12,6 @@ from common.errors import ConfigError, LocalProtocolError, PeerProtocolError, Pl
 from common.features.contributions import contributions, grouped, strongest
 from common.learn.learner import Half
 from common.learn.learners import REASONS
-from common.learn.linear.reasons import check_groups
 from common.mpc.correlations.asked import Correlations
 from common.mpc.session import Kind, Session
 from common.party import Party
@@ -73,14 +72,14 @@ async def open_reasons(
     if session.party is Party.GRID:
         page = to_page(named)
         if shared is not None:
-            check_groups(session, len(named))
+            shared.check(session, len(named))
         await session.send(Kind.GRID_REASONS, page)
     else:
         named = from_page(await session.receive(Kind.GRID_REASONS, np.uint8, (TEXTS, TEXT_BYTES)))
     if shared is None:
         codes = await _told_by_the_grid(session, model, table, groups, len(named), texts.threshold, most)
     elif named:
-        check_groups(session, len(named))
+        shared.check(session, len(named))
         codes = await shared.tell(session, correlations, model, table, groups, len(named), texts.threshold, most)
     else:
         codes = np.zeros((table.rows, most), np.uint8)

@@ -21,7 +21,7 @@ from common.records.defaults import default_recipes
 from common.records.entries import make
 from common.records.panel import Codes, Panel
 from common.records.samples import Samples
-from common.rows.table import FeatureTable
+from common.rows.table import FeatureTable, Ids
 from common.trial.world import ID, MONTH, make_world
 from tests.common.records.oracle import as_values
 from tests.common.records.panels import world
@@ -53,7 +53,7 @@ def read(path: Path, categories: Sequence[str], label: str | None = None) -> Pan
 
 def table(features: Features) -> FeatureTable:
     return FeatureTable(
-        ids=features.ids,
+        ids=Ids.of(features.ids.tolist()),
         periods=features.periods,
         numeric={n: v.astype(np.float64) for n, v in features.columns.items() if not isinstance(v, Codes)},
         categorical={n: as_values(v) for n, v in features.columns.items() if isinstance(v, Codes)},
