@@ -35,9 +35,8 @@ async def check_arrived(session: Session, share: Words, scale: int, coin: bytes,
     found = (theirs - (-total >> shift)) << shift  # its lowest bits are zero: 64 - shift of them count
     if abs(int(found.view(np.int64)[0]) / 2.0**scale) > limit:
         raise PeerProtocolError(
-            "the training did not arrive: a message of the other party or of the dealer was wrong, its steps are too long, "
-            "or columns tell the labels all but exactly",
-            remedy="Train again, without `step` in the plan, then with a larger `ridge`; `audit` shows a wrong dealer.",
+            "the training did not arrive: a message of the other party or of the dealer was wrong, or its steps are too long",
+            remedy="Train again, without `step` in the plan. If it fails again, `audit` tells whether the dealer was wrong.",
         )
 
 

@@ -19,7 +19,7 @@ from common.plan.section import Floors
 from common.plan.train import TrainPlan
 
 MAX_STEPS = 100_000
-_REST, _STABLE, _RESTLESS = 0.25, 16.0 / 3.0, 64.0
+_REST, _STABLE, _RESTLESS = 4.0, 16.0 / 3.0, 64.0
 STEP = 4.0  # of nesterov; whitened columns freed of the sides' correlation curve by at most 1/4
 
 
