@@ -77,7 +77,7 @@ async def test_a_training_is_charged_for_what_its_plan_opens_to_the_grid(
     await role.before_training(job, plan, beginning(1000, 4))
     charges = [(entry.what, entry.amount, entry.rows) for entry in role.home.told.standing(1.0).charges]
     opened = [("the grid's weights", bits, 1000)] if bits else []
-    assert charges == [*opened, ("warnings", 4.0, 1100)], "weights are of the rows that train, warnings of those held out too"
+    assert charges == [*opened, ("warnings", 5.0, 1100)], "weights are of the rows that train, warnings of those held out too"
 
 
 async def test_a_training_or_scoring_that_ends_without_scores_is_no_result(role: BankRole) -> None:
