@@ -30,7 +30,7 @@ MATCHED = {
 BY_MONTH = {("period_range", "period_range"): BOTH, ("matched_rows", "period_shares"): BOTH}
 TRAINED = {
     ("counts", "shape"): BOTH, ("counts", "resume"): BOTH, ("split", "split"): BY_BANK,
-    ("test_scores", "test_scores"): BY_GRID, ("metrics", ""): BANKS_OWN,
+    ("training_check", "training_check"): BY_GRID, ("test_scores", "test_scores"): BY_GRID, ("metrics", ""): BANKS_OWN,
 }  # fmt: skip
 JOBS = {
     "train": {**MATCHED, **TRAINED},
