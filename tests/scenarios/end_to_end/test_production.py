@@ -76,7 +76,7 @@ def test_a_worse_challenger_is_shown_and_refused_until_forced_and_then_rolled_ba
         listed = json.loads(party(side, lab, "models", "--json").output)
         stages = {model["job"]: model["stage"] for model in listed["models"]}
         assert (stages[good], stages[poor]) == ("champion", "retired")
-        assert [move["action"] for move in listed["moves"]] == ["promote", "promote", "rollback"]
+        assert [move["action"] for move in listed["moves"]][-3:] == ["promote", "promote", "rollback"]
         assert good in party(side, lab, "models").output
 
 

@@ -218,12 +218,20 @@ def test_each_bank_scores_rows_by_the_model_of_all(lab: tuple[Trial, World], tra
     assert not (trial.folder / "bank-2-data" / "scores").joinpath(f"{done.id}.csv").exists()
 
 
-def test_a_bank_trains_alone_with_the_grid_beside_the_others(lab: tuple[Trial, World]) -> None:
+@pytest.fixture(scope="module")
+def alone(lab: tuple[Trial, World]) -> wire.Job:
+    """A training of the third bank with the grid; once, as rows may be scored by few models."""
     trial, _ = lab
     who, sides = str(processes.more_bank("bank-3")), {"grid": {"dataset": "t"}, "bank": {"dataset": "t"}}
     with trial.client() as client:
         *_, done = client.watch(client.submit(TrainPlan.model_validate({**sides, "with_bank": who, "limits": LIMITS})).id)
-    assert failure(done) is None and done.bank.report.counts.matched_rows == 1600
+    assert failure(done) is None, failure(done)
+    return done
+
+
+def test_a_bank_trains_alone_with_the_grid_beside_the_others(lab: tuple[Trial, World], alone: wire.Job) -> None:
+    (trial, _), done = lab, alone
+    assert done.bank.report.counts.matched_rows == 1600
     kept = {
         name: (trial.folder / f"{name}-data" / "models" / done.id).exists() for name in ("grid", "bank", "bank-2", "bank-3")
     }
@@ -231,7 +239,7 @@ def test_a_bank_trains_alone_with_the_grid_beside_the_others(lab: tuple[Trial, W
 
 
 def test_each_bank_has_its_own_champion_and_sees_what_the_others_rows_are_worth(
-    lab: tuple[Trial, World], trained: Trained
+    lab: tuple[Trial, World], trained: Trained, alone: wire.Job
 ) -> None:
     """A bank's model with the grid alone, then that of all banks beside it; the first bank has nothing to do with it."""
     (trial, _), (job, _) = lab, trained
@@ -244,7 +252,7 @@ def test_each_bank_has_its_own_champion_and_sees_what_the_others_rows_are_worth(
             assert failure(last) is None, last.fault.message
             return last
 
-        own = done(TrainPlan.model_validate({**sides, "with_bank": third, "limits": LIMITS})).id
+        own = alone.id
         assert done(PromotePlan(model=job.id)).bank.report.champion == job.id
         assert done(PromotePlan(model=own, with_bank=third)).bank.report.champion == own
         moved = done(PromotePlan(model=job.id, with_bank=third))
