@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,11 @@ class Client:
         try:
             while (update := self._runner.run(_next(updates))) is not None:
                 yield update
-        finally:
-            self._runner.run(_close(updates))
+        except BaseException:
+            with suppress(KeyboardInterrupt):  # a second Ctrl-C, while the first one ends this
+                self._runner.run(_close(updates))
+            raise
+        self._runner.run(_close(updates))
 
     def show(self, job: str) -> wire.Job:
         found: wire.Job = self._call(SHOW, wire.JobRequest(job=job))
