@@ -20,9 +20,6 @@ from common.party import Party
 from common.plan.read import parse_plan
 
 MEMORY = 1 << 30  # bytes of masks that are kept
-# Of cosines: a processor of another kind rounds one in some hundred million the other way.
-_AGAIN = "; it holds rounded cosines: repeat this on a processor of the coordinator's kind before anybody is blamed"
-_ROUNDED = (Kind.DEALT_LINK, Kind.DEALT_HIDDEN, Kind.DEALT_CUT)
 
 
 @dataclass(frozen=True)
@@ -81,8 +78,7 @@ class _Compared:
             return
         self.compared += 1
         if noted != await asyncio.to_thread(array_hash, self._key, self._at - 1, round, values):
-            text = f"{round}, {values.dtype} {values.shape}, is not what the seeds give"
-            self._is_wrong(text + (_AGAIN if round.kind in _ROUNDED else ""))
+            self._is_wrong(f"{round}, {values.dtype} {values.shape}, is not what the seeds give")
 
     def said(self) -> list[str]:
         """What is wrong, at most one line."""

@@ -22,9 +22,10 @@ from common.mpc.fitted import half_tanh, least_squares, waves
 from common.mpc.fixedpoint import LinkScales, encode
 from common.mpc.link import Fourier, fourier_coefficients
 from common.mpc.sine import Circle
+from common.mpc.sine import tables as sine_tables
 
 ENDS = np.arange(2**11, dtype=np.uint32) << np.uint32(21)  # the places of the circle's table
-DIGEST = "e079b169ee5953046275adaa49c93a50b27ff1532c271d68fbb1e73bf2ddcbc5"
+DIGEST = "cae557b9f54dcdcbacfdc0b7be66ed3ef61d302b0f7672ca053ab0eb994b5af9"
 
 
 def off_the_circle(turns: Turns) -> float:
@@ -77,13 +78,17 @@ def test_least_squares_is_exact_where_whole_numbers_are() -> None:
 
 
 def made() -> str:
-    """SHA-256 of public factors of each kind, at angles all over the circle."""
+    """SHA-256 of public factors and of dealt tables of each kind, at angles all over the circle."""
     c = np.arange(1 << 14, dtype=np.uint32) * np.uint32(2654435761)
     told = hashlib.sha256()
     for link, rows in ((Fourier(), 1), (Fourier(), 30_000), (Fourier(64, 16), 1000)):
         for words in link.factors(c, LinkScales.choose(2.5, rows)):
             told.update(np.ascontiguousarray(words))
     for words in (*Circle(c).value(40), *Circle(c).slope(40)):
+        told.update(words)
+    for values in Fourier().table_values(c):
+        told.update(encode(values, 26))
+    for words in sine_tables(c, 26):
         told.update(words)
     narrow = c >> np.uint32(10)
     for coefficients in (gain_inverse(0.01), leaf_inverse(0.01)):
