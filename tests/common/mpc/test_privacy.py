@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import pytest
-from cryptography.hazmat.primitives.ciphers import CipherContext
 from scipy import stats
 
 from common.learn.linear.deal import KEPT_BYTES, Masks
@@ -275,20 +274,6 @@ def test_period_products_are_uniform() -> None:
 
 
 # No key stream twice.
-
-
-@pytest.fixture
-def streams(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[Prg, list[tuple[bytes, Purpose, int]]]]:
-    """Every expansion of every Prg, in order."""
-    record: dict[Prg, list[tuple[bytes, Purpose, int]]] = defaultdict(list)
-    original = Prg._stream
-
-    def stream(self: Prg, purpose: Purpose, counter: int) -> CipherContext:
-        record[self].append((self._seed, purpose, counter))
-        return original(self, purpose, counter)
-
-    monkeypatch.setattr(Prg, "_stream", stream)
-    yield record
 
 
 @pytest.mark.parametrize("bits", [8, 20, None])

@@ -9,7 +9,6 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from cryptography.hazmat.primitives.ciphers import CipherContext
 
 from common.learn.linear import several
 from common.learn.linear.several import train_several
@@ -138,20 +137,6 @@ def test_the_grid_sees_no_banks_sum_and_no_sum_of_two() -> None:
     for some in [*combinations(range(3), 1), *combinations(range(3), 2)]:
         told = np.concatenate([np.sum([one[k] for k in some], axis=0, dtype=np.uint64) for one in every])
         assert uneven(told.tobytes()) < 6.0, some
-
-
-@pytest.fixture
-def streams(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[Prg, list[tuple[bytes, Purpose, int]]]]:
-    """Every expansion of every Prg, in order."""
-    record: dict[Prg, list[tuple[bytes, Purpose, int]]] = defaultdict(list)
-    original = Prg._stream
-
-    def stream(self: Prg, purpose: Purpose, counter: int) -> CipherContext:
-        record[self].append((self._seed, purpose, counter))
-        return original(self, purpose, counter)
-
-    monkeypatch.setattr(Prg, "_stream", stream)
-    yield record
 
 
 async def test_no_pad_hides_two_values(streams: dict[Prg, list[tuple[bytes, Purpose, int]]]) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from cryptography.hazmat.primitives.ciphers import CipherContext
 from scipy import stats
 
 from common.mpc.prg import Prg, Purpose
@@ -121,20 +120,6 @@ def test_a_missing_mask_is_found(monkeypatch: pytest.MonkeyPatch, purpose: Purpo
     unmasked(purpose)(monkeypatch)
     found = {label.split("/")[0] for _, label in suspicious(collect(PROBLEM, range(60)))}
     assert kind.value in found and "masked_u" not in found
-
-
-@pytest.fixture
-def streams(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[Prg, list[tuple[bytes, Purpose, int]]]]:
-    """Every expansion of every Prg, in order."""
-    record: dict[Prg, list[tuple[bytes, Purpose, int]]] = defaultdict(list)
-    original = Prg._stream
-
-    def stream(self: Prg, purpose: Purpose, counter: int) -> CipherContext:
-        record[self].append((self._seed, purpose, counter))
-        return original(self, purpose, counter)
-
-    monkeypatch.setattr(Prg, "_stream", stream)
-    yield record
 
 
 @pytest.mark.parametrize("activation", SECTIONS)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from cryptography.hazmat.primitives.ciphers import CipherContext
 
 from common.mpc.narrow import unpack
 from common.mpc.prg import Prg, Purpose
@@ -89,20 +87,6 @@ def test_a_message_that_lacks_its_mask_would_be_found(monkeypatch: pytest.Monkey
         return b"".join(wholly_random(Kind.MASKED_BRANCH, v) for v in sent)
 
     assert uneven(asyncio.run(job())) > 100.0
-
-
-@pytest.fixture
-def streams(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[Prg, list[tuple[bytes, Purpose, int]]]]:
-    """Every expansion of every Prg, in order."""
-    record: dict[Prg, list[tuple[bytes, Purpose, int]]] = defaultdict(list)
-    original = Prg._stream
-
-    def stream(self: Prg, purpose: Purpose, counter: int) -> CipherContext:
-        record[self].append((self._seed, purpose, counter))
-        return original(self, purpose, counter)
-
-    monkeypatch.setattr(Prg, "_stream", stream)
-    yield record
 
 
 async def test_no_pad_hides_two_values(streams: dict[Prg, list[tuple[bytes, Purpose, int]]]) -> None:
