@@ -25,9 +25,14 @@ class Sent:
     values: Array
 
 
-def read_frames(file: Path) -> list[Sent]:
-    """What a victim has recorded; the last one may be torn, as the process was killed."""
-    found, stream = list[Sent](), BytesIO(file.read_bytes() if file.exists() else b"")
+def read_frames(folder: Path, name: str) -> list[Sent]:
+    """What all lives of the victim `name` have recorded in `folder`."""
+    return [sent for life in sorted(folder.glob(f"{name}.*.frames")) for sent in _life(life)]
+
+
+def _life(file: Path) -> list[Sent]:
+    """The last record may be torn, as the process was killed."""
+    found, stream = list[Sent](), BytesIO(file.read_bytes())
     while True:
         try:
             kind, life, values = (np.load(stream, allow_pickle=False) for _ in range(3))

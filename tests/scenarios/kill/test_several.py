@@ -76,12 +76,12 @@ def until(client: Client, job: str, state: str, seconds: float = 60.0) -> wire.J
 
 def steps(street: Street) -> int:
     """How many steps the second bank, which nobody kills, has taken in all jobs."""
-    return sum(one.kind == "masked_weights" for one in read_frames(street.folder / "bank-2.frames"))
+    return sum(one.kind == "masked_weights" for one in read_frames(street.folder, "bank-2"))
 
 
 def masked(street: Street, name: str) -> list[Sent]:
     """What a party has sent; what the grid says to all banks alike is one array."""
-    every = read_frames(street.folder / f"{name}.frames")
+    every = read_frames(street.folder, name)
     return list({(one.kind, one.life, one.values.tobytes()): one for one in every}.values())
 
 

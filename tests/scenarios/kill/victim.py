@@ -3,8 +3,8 @@
     python -m tests.scenarios.kill.victim NAME serve --config FOLDER/NAME.toml
 
 `NAME.kill` holds a number: after so many arrays it ends as by `kill -9`, before the last one leaves. While there is a file
-`NAME.full`, its disk takes nothing. `NAME.clock` holds seconds by which its clock is wrong. `NAME.frames` gets the record, and
-`NAME.seeds` the fingerprint of each seed that it expands, with its process id.
+`NAME.full`, its disk takes nothing. `NAME.clock` holds seconds by which its clock is wrong. `NAME.PID.frames` gets the record
+of one life, and `NAME.seeds` the fingerprint of each seed that it expands, with its process id.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Victim:
     def __init__(self, name: str, folder: Path) -> None:
         self._kill, self._full, self._clock = (folder / f"{name}.{what}" for what in ("kill", "full", "clock"))
         self._left = 0
-        self._frames = (folder / f"{name}.frames").open("ab")
+        self._frames = (folder / f"{name}.{os.getpid()}.frames").open("ab")  # a torn end must not be written on to
         self._seeds = (folder / f"{name}.seeds").open("a")
         self._known = set[bytes]()
 
