@@ -100,14 +100,18 @@ class Trial:
         datasets: Mapping[str, Mapping[str, Any]],
         settings: Mapping[str, Mapping[str, Any]] | None = None,
         via: Callable[[int], int] = lambda port: port,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
         """datasets: party name -> dataset name -> DatasetConfig as a mapping. settings: further ones of a process, by its name.
 
         Parties beside the grid and the bank are further banks, named bank-2, bank-3 and so on.
 
         via: the local port by which a party reaches another process's port; a benchmark puts a slow line there.
+
+        meanwhile: what is done while the daemons start; what it raises stops them.
         """
         self.folder, self._datasets, self._settings, self._via = folder, datasets, settings or {}, via
+        self._meanwhile = meanwhile
         self.more_banks = tuple(name for name in datasets if name not in _MODULES)
         self.names = (*_MODULES, *self.more_banks)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -120,6 +124,7 @@ class Trial:
             self.ports |= zip(self.names, free_ports(len(self.names)), strict=True)
             for name in self.names:
                 self.launch(name)
+            self._meanwhile()
             for name in self.names:
                 self.await_ready(name)
         except BaseException:

@@ -15,17 +15,20 @@ from rich.console import Console
 
 from common.client.progress import follow
 from common.config import validate
-from common.errors import ConfigError, PlanError, WattScoreError
+from common.errors import ConfigError, DataError, PlanError, WattScoreError
+from common.party import Party
 from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
+from common.rows.dataset import read_table
 from common.rows.declare import DatasetConfig
 from common.stats.metrics import Metrics
-from common.trial.heads import SMALL
+from common.trial.heads import SMALL, with_option
 from common.trial.own import write_report
 from common.trial.processes import BANK, Trial, more_bank
 from common.trial.result import as_json, banks_as_json, settle
 from common.wire import coordinator_pb2 as wire
 
+_TWICE = 64 << 20  # bytes of a table that is read here before the daemons read it
 _SMALL: dict[str, int] = {"min_matched": SMALL, "min_rows": 20, "rows_per_column": 2}
 _SMALL_POLICY: dict[str, dict[str, Any]] = {
     "grid": {**_SMALL, "min_binary": 5, "min_columns": 1},
@@ -121,6 +124,17 @@ def _check_outputs(options: TrialOptions) -> None:
             raise ConfigError(f"{path}: its folder does not exist", remedy="Make it first.")
 
 
+def _read_whole(datasets: Mapping[str, DatasetConfig]) -> None:
+    """Raises what the daemons would once they run, of tables small enough to be read twice: a cell that is no number."""
+    for side, config in datasets.items():
+        if config.path is None or not config.path.is_file() or config.path.stat().st_size > _TWICE:
+            continue
+        try:
+            read_table(config, name=config.path.name, party=Party.GRID if side == "grid" else Party.BANK)
+        except DataError as error:
+            raise with_option(error) from None
+
+
 @contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
     if keep is None:
@@ -146,7 +160,7 @@ def run_trial(options: TrialOptions, console: Console) -> TrialResult:
     small = _SMALL_POLICY if options.allow_small else {"grid": {}, "bank": {}}
     settings = {name: {"policy": _ALONE[kind] | small[kind]} for name, kind in kinds.items()}
     with _folder(options.keep) as folder:
-        with Trial(folder, tables, settings) as trial, trial.client() as client:
+        with Trial(folder, tables, settings, meanwhile=lambda: _read_whole(datasets)) as trial, trial.client() as client:
             job = follow(client.watch(client.submit(plan).id), console, warnings=False)
         warnings = settle(trial, job, console)
         for name, path in _reports(options):

@@ -16,7 +16,6 @@ from common.rows.declare import DatasetConfig
 if TYPE_CHECKING:
     from common.trial.run import TrialOptions
 
-_TWICE = 64 << 20  # bytes of a table that is read here before the daemons read it
 _FILE = click.Path(exists=True, path_type=Path)
 
 
@@ -101,7 +100,6 @@ def options_of(
     for name in paths.keys() - {"grid"}:
         pair = {"grid": datasets["grid"], "bank": datasets[name]}
         check_files(pair, options, SMALL if given["allow_small"] else LEAST)
-    _read_whole(datasets)
     from common.trial.run import TrialOptions  # what this takes is loaded once the files are known to go together
 
     return TrialOptions(datasets=datasets, **given)
@@ -139,22 +137,6 @@ def _datasets(
         raw = {"id": names[role][0], **shared, **(outcome if role == "bank" else {}), **_declaration(path)}
         found[side] = validate(DatasetConfig, raw, f"--{role} {path}" if role != side else f"--{side}")
     return found
-
-
-def _read_whole(datasets: dict[str, DatasetConfig]) -> None:
-    """Raises what the daemons would once they run, of tables small enough to be read twice: a cell that is no number."""
-    from common.errors import DataError
-    from common.party import Party
-    from common.rows.dataset import read_table
-    from common.trial.heads import with_option
-
-    for side, config in datasets.items():
-        if config.path is None or not config.path.is_file() or config.path.stat().st_size > _TWICE:
-            continue
-        try:
-            read_table(config, name=config.path.name, party=Party.GRID if side == "grid" else Party.BANK)
-        except DataError as error:
-            raise with_option(error) from None
 
 
 def _declaration(path: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ GOOD = ("--grid-key", "code", "--bank-key", "企业代码", "--label", "逾期")
 
 @pytest.fixture
 def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with two tables whose keys and label have Chinese names at the bank; no process may start."""
+    """A folder with two tables whose keys and label have Chinese names at the bank; no process starts."""
     grid = ["code,kwh,opened", *(f"e{k:05},{k * 7 % 101},2020-01-{k % 28 + 1:02}" for k in range(ROWS))]
     bank = [
         "企业代码,纳税额,备注,序号,逾期",
@@ -29,10 +29,17 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "grid.csv").write_text("\n".join(grid) + "\n")
     (tmp_path / "bank.csv").write_text("\n".join(bank) + "\n", encoding="gb18030")
 
-    def started(*_: object) -> None:
-        raise AssertionError("a trial has been started")
+    class Started:
+        def __init__(self, *_: object, meanwhile: Callable[[], None]) -> None:
+            self._meanwhile = meanwhile
 
-    monkeypatch.setattr(trial_run, "Trial", started)
+        def __enter__(self) -> None:
+            self._meanwhile()
+            raise AssertionError("a trial has been started")
+
+        def __exit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr(trial_run, "Trial", Started)
     monkeypatch.setattr("signal.signal", lambda *_: None)
     return tmp_path
 
@@ -108,7 +115,7 @@ def test_words_and_names_of_options() -> None:
 
 
 @pytest.mark.parametrize("command", ["check", "try"])
-def test_a_cell_that_is_no_number_is_told_before_anything_starts_with_an_option_that_mends_it(
+def test_a_cell_that_is_no_number_is_told_while_processes_start_with_an_option_that_mends_it(
     command: str, tables: Path
 ) -> None:
     file = tables / "grid.csv"
