@@ -84,6 +84,7 @@ async def _first(found: list[Any]) -> socket.socket:
 async def certificate_at(link: socket.socket, server: Identity, seconds: float) -> bytes:
     """The certificate (PEM) that a TLS 1.3 server shows on this connection, which is closed then.
 
+    What this side would answer last is not sent: a server that asks for a certificate would log its want as an error.
     Raises PeerLost if it says nothing within `seconds`, PeerProtocolError if it does not speak TLS 1.3.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -92,21 +93,35 @@ async def certificate_at(link: socket.socket, server: Identity, seconds: float) 
     context.set_alpn_protocols(["h2"])
     try:
         async with asyncio.timeout(seconds):
-            _, writer = await asyncio.open_connection(sock=link, ssl=context, server_hostname=server.dns)
+            shown = await _shown(link, context, server.dns)
     except TimeoutError:
-        link.close()
         raise PeerLost(
             f"the port is open, but says nothing within {seconds:g} s",
             remedy="Look for a proxy on the way, a process there that hangs, or a machine too busy to answer (--patience 5).",
         ) from None
     except OSError as error:  # ssl.SSLError is one
-        link.close()
         raise PeerProtocolError(
             f"what listens there does not speak TLS 1.3 ({getattr(error, 'reason', None) or error.strerror})",
             remedy="Check the port; a proxy that ends TLS cannot be used.",
         ) from None
-    shown: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-    writer.transport.abort()
+    finally:
+        link.close()
     if shown is None:
         raise PeerProtocolError("what listens there shows no certificate", remedy="Check the address and the port.")
     return ssl.DER_cert_to_PEM_cert(shown).encode()
+
+
+async def _shown(link: socket.socket, context: ssl.SSLContext, name: str) -> bytes | None:
+    """The server's certificate (DER), all of its flight being read and checked, none of the client's second one sent."""
+    loop, heard, said = asyncio.get_running_loop(), ssl.MemoryBIO(), ssl.MemoryBIO()
+    talk = context.wrap_bio(heard, said, server_hostname=name)
+    while True:
+        try:
+            talk.do_handshake()
+            return talk.getpeercert(binary_form=True)
+        except ssl.SSLWantReadError:
+            await loop.sock_sendall(link, said.read())
+        if got := await loop.sock_recv(link, 1 << 14):
+            heard.write(got)
+        else:
+            raise ConnectionResetError(0, "it closes the connection")
