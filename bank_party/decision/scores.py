@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,10 @@ _READ = ("u", "probability", "grade")
 
 
 def write_scores(path: Path, table: FeatureTable, columns: Mapping[str, Any]) -> None:
-    """id, period if there is one, and these columns (n,) as CSV or, by its suffix, Parquet; whole or not at all."""
+    """id, period if there is one, and these columns (n,) as CSV or, by its suffix, Parquet; whole or not at all.
+
+    A CSV with texts beyond ASCII begins with a byte-order mark, without which Excel takes it for the machine's old code page.
+    """
     make_folder(path.parent)
     months = {} if table.periods is None else {"period": _months(table.periods)}
     ids = table.ids.levels.take(pa.array(table.ids.codes))
@@ -33,7 +37,9 @@ def write_scores(path: Path, table: FeatureTable, columns: Mapping[str, Any]) ->
         if path.suffix == ".parquet":
             pa.parquet.write_table(rows, stream)
         else:
-            pa.csv.write_csv(_spelled(rows), stream)
+            plain = _spelled(rows)
+            stream.write(b"" if _ascii(plain) else codecs.BOM_UTF8)
+            pa.csv.write_csv(plain, stream)
 
 
 def _months(periods: Any) -> pa.DictionaryArray:
@@ -47,6 +53,10 @@ def _spelled(rows: pa.Table) -> pa.Table:
     """As CSV has it: no dictionaries, and no text that a spreadsheet takes for a formula."""
     plain = [column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column for column in rows.columns]
     return pa.table([_harmless(c) if pa.types.is_string(c.type) else c for c in plain], names=rows.column_names)
+
+
+def _ascii(rows: pa.Table) -> bool:
+    return all(pc.all(pc.string_is_ascii(c)).as_py() is not False for c in rows.columns if pa.types.is_string(c.type))
 
 
 def _harmless(texts: Any) -> Any:

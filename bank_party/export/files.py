@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from pathlib import Path
@@ -68,7 +69,8 @@ def _cell(value: object) -> str:
 def _points(card: Scorecard) -> bytes:
     """Points of bins, categories and representative values, for people: of linear columns values between have others."""
     lines = [[BASE, "", repr(card.base)], *([inert(a.column), inert(a.label), repr(a.points)] for a in card.attributes)]
-    return _csv(("column", "value", "points"), [*lines, [GRID, "for each unit of grid_part", repr(card.rate)]])
+    told = _csv(("column", "value", "points"), [*lines, [GRID, "for each unit of grid_part", repr(card.rate)]])
+    return told if told.isascii() else codecs.BOM_UTF8 + told  # without the mark, Excel shows other scripts wrong
 
 
 def _csv(head: tuple[str, ...], lines: list[list[str]]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +80,18 @@ def test_a_damaged_file_is_named_and_says_what_to_do(tmp_path: Path, content: by
     with pytest.raises(DataError, match=f"{name}: not a file of scores.*Restore it") as caught:
         read_scores(tmp_path, [("job-1", "train-1", name)])
     assert name not in caught.value.public
+
+
+def test_excel_is_told_of_texts_beyond_ascii_and_every_reader_finds_the_same(tmp_path: Path) -> None:
+    columns = {"u": np.array([0.5, -1.0]), "probability": np.array([0.1673737470293295, 4e-7]), "grade": np.array([8, 1])}
+    spoken = pa.DictionaryArray.from_arrays(pa.array([0, 1]), pa.array(["逾期天数", "贷款余额; 电费"]))
+    ascii_only, chinese = tmp_path / "a.csv", tmp_path / "z.csv"
+    write_scores(ascii_only, table(["A", "B"]), columns)
+    write_scores(chinese, table(["A", "B"]), {**columns, "reasons": spoken})
+    assert not ascii_only.read_bytes().startswith(codecs.BOM_UTF8)
+    assert chinese.read_bytes().startswith(codecs.BOM_UTF8 + b'"id"')
+    found = pd.read_csv(chinese)
+    assert found.columns[0] == "id" and found["reasons"].tolist() == ["逾期天数", "贷款余额; 电费"]
+    assert found["probability"].tolist() == columns["probability"].tolist()
+    own = [read_scores(tmp_path, [("job", "model", name)])[["id", "u", "probability"]] for name in ("a.csv", "z.csv")]
+    pd.testing.assert_frame_equal(*own)
