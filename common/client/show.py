@@ -91,7 +91,7 @@ def print_evaluation(job: wire.Job, console: Console) -> None:
     console.print(
         f"{counts.matched_rows} matched rows of {counts.matched_ids} enterprises: "
         f"{counts.train_rows} trained, {counts.test_rows} held out; "
-        f"columns trained: grid {job.grid.report.counts.trained_columns}, bank {counts.trained_columns - 1}",
+        f"columns trained, after coding: grid {job.grid.report.counts.trained_columns}, bank {counts.trained_columns - 1}",
         highlight=False,
     )
     table = Table("held out", "AUC", "KS", "Gini", "log-loss", "Brier", box=None)
@@ -105,7 +105,7 @@ def print_evaluation(job: wire.Job, console: Console) -> None:
 def print_banks(job: wire.Job, console: Console) -> None:
     """Prints what a model of several banks is worth at each of them, and over all."""
     console.print(
-        f"columns trained: grid {job.grid.report.counts.trained_columns}, each bank "
+        f"columns trained, after coding: grid {job.grid.report.counts.trained_columns}, each bank "
         f"{job.bank.report.counts.trained_columns - 1} and an intercept",
         highlight=False,
     )

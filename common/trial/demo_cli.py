@@ -22,6 +22,7 @@ from common.client.progress import follow
 from common.client.show import print_production
 from common.config import StrictModel
 from common.disk.data_folder import Name
+from common.disk.pages import beside
 from common.errors import ConfigError
 from common.party import Party
 from common.plan.read import AnyPlan
@@ -79,25 +80,19 @@ def demo(out: Path, enterprises: int, seed: int, through: Path | None) -> None:
     """A SYNTHETIC world made into features, a joint model and decisions, from both companies' dirty monthly records on."""
     console = Console()
     check_folder(out)
-    for name in (
-        RESULT,
-        DECISIONS,
-        REPORT,
-        MONITOR,
-        *(f"{party.value}/{MONITOR}" for party in Party),
-    ):  # of an earlier run: none may pass for this one's
-        (out / name).unlink(missing_ok=True)
     if through is None:
-        _demo_here(out, enterprises, seed, console)
+        with tempfile.TemporaryDirectory(prefix=".demo-", dir=out) as made:  # an earlier run's stays whole until this one is
+            _demo_here(Path(made), out, enterprises, seed, console)
     else:
         _demo_through(out, through, console)
     console.print("The world is synthetic: the gain says nothing of real data.")
 
 
-def _demo_here(out: Path, enterprises: int, seed: int, console: Console) -> None:
+def _demo_here(made: Path, out: Path, enterprises: int, seed: int, console: Console) -> None:
+    """Makes everything in `made`, and then moves it to `out`."""
     start = time.monotonic()
     end_in_order()
-    homes = {party: out / party.value for party in Party}
+    homes = {party: made / party.value for party in Party}
     for home in homes.values():
         home.mkdir(exist_ok=True)
     _say(console, f"[bold]1.[/] A synthetic world of {enterprises:,} enterprises, as each company would export it")
@@ -111,15 +106,35 @@ def _demo_here(out: Path, enterprises: int, seed: int, console: Console) -> None
         trial = Trial(Path(folder), datasets, SETTINGS)
         jobs = _run(trial, Console(stderr=True))
         _say(console, "[bold]4.[/] The bank's report and decisions")
-        _print_decided(collect(trial.folder / "bank.toml", out), console)
+        _print_decided(collect(trial.folder / "bank.toml", made), console)
         _say(console, "[bold]5.[/] Each side watches its own columns: in the last quarter something has drifted")
         found = {party.value: look(party, trial.folder / f"{party.value}.toml", homes[party] / MONITOR) for party in Party}
         print_alarms(found, console)
-        values = _result(jobs, time.monotonic() - start, out, alarms=as_values(found))
+        features = {party.value: len(side.history.columns) for party, side in sides.items()}
+        values = _result(jobs, time.monotonic() - start, made, alarms=as_values(found), features=features)
+    _clear(out)
+    _move(made, out)
     _print_result(values, console)
     console.print(f"\nIn {out}/: {REPORT}, {DECISIONS}, {RESULT}.", highlight=False)
     for what, name in (("What cleaning did", "quality.html"), ("What drifted", MONITOR)):
-        console.print(f"{what}: {' and '.join(f'{home}/{name}' for home in homes.values())}.", highlight=False)
+        console.print(f"{what}: {' and '.join(f'{out}/{party.value}/{name}' for party in Party)}.", highlight=False)
+
+
+def _clear(out: Path) -> None:
+    """Removes an earlier run's results: none may pass for those of this one."""
+    for name in (RESULT, DECISIONS, REPORT, MONITOR, *(f"{party.value}/{MONITOR}" for party in Party)):
+        (out / name).unlink(missing_ok=True)
+    shutil.rmtree(beside(out / REPORT)[1], ignore_errors=True)
+
+
+def _move(made: Path, out: Path) -> None:
+    """Moves every file of `made` to its place in `out`, over an earlier one."""
+    for file in sorted(made.rglob("*")):
+        place = out / file.relative_to(made)
+        if file.is_dir():
+            place.mkdir(mode=file.stat().st_mode & 0o777, exist_ok=True)
+        else:
+            file.replace(place)
 
 
 def _demo_through(out: Path, config: Path, console: Console) -> None:
@@ -129,6 +144,7 @@ def _demo_through(out: Path, config: Path, console: Console) -> None:
         jobs = [run_through(client, training_plan(), progress)]
         for plan in _plans_after(jobs[0]):
             jobs.append(run_through(client, plan, progress))
+    _clear(out)
     print_production(jobs[-1], console)
     _print_result(_result(jobs, time.monotonic() - start, out), console)
     console.print(
@@ -168,13 +184,13 @@ def collect(config: Path, out: Path) -> Counter[str]:
     if newest is None:
         raise ConfigError(f"{config}: this bank has decided nothing", remedy=_FIRST)
     shutil.copyfile(newest, out / DECISIONS)
-    with (out / DECISIONS).open(encoding="utf-8", newline="") as stream:
+    with (out / DECISIONS).open(encoding="utf-8-sig", newline="") as stream:
         return Counter(row["decision"] for row in csv.DictReader(stream))
 
 
 def _decides(scores: Path) -> bool:
     """Whether a file of scores is of the newest month, and not of the later quarters, whose rows are scored by month."""
-    with scores.open(encoding="utf-8", newline="") as stream:
+    with scores.open(encoding="utf-8-sig", newline="") as stream:
         return next((row["period"] for row in csv.DictReader(stream)), None) == NEWEST
 
 
@@ -220,11 +236,19 @@ def _print_decided(found: Counter[str], console: Console) -> None:
     _say(console, f"decisions of {found.total():,} enterprises: {told}")
 
 
+def _inputs(values: Mapping[str, Any], side: str, of: str) -> str:
+    """How many features a side has and, as bins and categories, columns. A client knows only these."""
+    columns = values["columns"][side]
+    if "features" not in values:
+        return f"{columns} columns of {of}"
+    return f"{values['features'][side]} features of {of} ({columns} coded)"
+
+
 def _print_result(values: Mapping[str, Any], console: Console) -> None:
     auc, gained = values["auc"], values["auc_difference"]
     known = Table("who", "knew", "held-out AUC", title="What each side knew, and what the joint model gained (synthetic)")
-    known.add_row("bank alone", f"{values['columns']['bank']} columns of tax and loans, the label", f"{auc['bank_only']:.3f}")
-    known.add_row("grid", f"{values['columns']['grid']} columns of consumption and arrears, no label", "")
+    known.add_row("bank alone", f"{_inputs(values, 'bank', 'tax and loans')}, label", f"{auc['bank_only']:.3f}")
+    known.add_row("grid", f"{_inputs(values, 'grid', 'consumption and arrears')}, no label", "")
     known.add_row(
         "joint",
         "both, neither seeing the other's rows",

@@ -58,6 +58,27 @@ def test_from_dirty_records_to_decisions(tmp_path: Path) -> None:
     assert f"{result['auc']['joint']:.3f}" in run.output and "1,190 enterprises" in run.output
 
 
+def test_a_demo_that_is_interrupted_leaves_the_earlier_one_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bank").mkdir()
+    earlier = [tmp_path / name for name in ("report.html", "decisions.csv", "bank/monitor.html")]
+    for file in earlier:
+        file.write_text("of an earlier run")
+
+    def interrupted(homes: dict[Party, Path], enterprises: int, seed: int) -> None:
+        (homes[Party.BANK] / "monitor.html").write_text("half a page")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("common.trial.demo_cli.lay_out", interrupted)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        run = CliRunner().invoke(main, ["demo", "--out", str(tmp_path)])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert run.exit_code != 0
+    assert {file for file in tmp_path.rglob("*") if file.is_file()} == set(earlier)
+    assert {file.read_text() for file in earlier} == {"of an earlier run"}
+
+
 def test_through_daemons_that_run_the_bank_alone_has_the_decisions(tmp_path: Path) -> None:
     homes = {party: tmp_path / party.value for party in Party}
     for home in homes.values():
