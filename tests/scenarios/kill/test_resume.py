@@ -70,6 +70,24 @@ def test_a_line_cut_while_training(town: Town, client: Client, line: str) -> Non
     ends_well(town, client, job, None)
 
 
+def test_a_network_that_is_interrupted_goes_on_with_its_next_steps(town: Town, client: Client) -> None:
+    """Steps over all rows, which end where they would have under other roundings too; batches need not."""
+    plan = make_plan("rows", model={"kind": "network", "hidden": 4, "epochs": 120, "batch": 0})
+    SUBMITTED.append(undisturbed := client.submit(plan).id)
+    done = town.until(client, undisturbed)
+    assert (done.state, done.attempt) == ("succeeded", 0)
+    SUBMITTED.append(job := until_training(client, plan))
+    eventually(lambda: min((shown := client.show(job)).grid.progress.done, shown.bank.progress.done) > 70)  # kept after 62
+    town.kill("grid")
+    eventually(lambda: client.show(job).state == "waiting")
+    town.start("grid")
+    found = town.until(client, job)
+    assert (found.state, found.attempt) == ("succeeded", 1)
+    eventually(town.settled)
+    assert found.grid.report.peer.sent < 0.9 * done.grid.report.peer.sent  # of what it had kept nothing is trained again
+    assert abs(measured(town, found).joint.auc - measured(town, done).joint.auc) <= 0.01
+
+
 def test_what_holds_when_all_is_over(town: Town, client: Client) -> None:
     assert faults(town, client, SUBMITTED) == []
 
