@@ -19,12 +19,21 @@ def tree() -> Tree:
     return Tree(CASE, seeds, {p: len(array(CASE["below"][p])) for p in OTHER})
 
 
-def dealt() -> By:
-    return {p: [array(message).tobytes() for message in CASE["dealt"][p]] for p in OTHER}
+def cut(tree: Tree) -> By:
+    """What each party was dealt, by its parts, of the sizes that the second reading makes them."""
+    found: By = {p: [] for p in OTHER}
+    whole = {p: b"".join(array(message).tobytes() for message in CASE["dealt"][p]) for p in OTHER}
+    for party, made in tree.dealt():
+        size = -(-len(made) // 8) * 8
+        found[party].append(whole[party][:size])
+        whole[party] = whole[party][size:]
+    assert not any(whole.values())
+    return found
 
 
 def test_what_is_dealt(tree: Tree) -> None:
-    left = dealt()
+    assert all([(message["kind"], message["number"]) for message in CASE["dealt"][p]] == [("dealt_trees", 0)] for p in OTHER)
+    left = cut(tree)
     for party, made in tree.dealt():
         known = left[party].pop(0)
         assert known == made + bytes(len(known) - len(made))
@@ -33,7 +42,7 @@ def test_what_is_dealt(tree: Tree) -> None:
 
 def test_what_is_sent_and_what_is_left_of_it(tree: Tree) -> None:
     below, label = {p: array(CASE["below"][p]).tolist() for p in OTHER}, integers(CASE["label"])
-    growing = Growing(CASE, tree.seeds, tree, below, label, {p: iter(parts) for p, parts in dealt().items()})
+    growing = Growing(CASE, tree.seeds, tree, below, label, {p: iter(parts) for p, parts in cut(tree).items()})
     growing.grow()
     for p in OTHER:
         assert growing.sent[p] == [(message["kind"], array(message).tobytes()) for message in CASE["sent"][p]]

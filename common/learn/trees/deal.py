@@ -13,13 +13,13 @@ import numpy.typing as npt
 
 from common.errors import PeerProtocolError
 from common.learn.trees.forest import Forest, Shape, children
-from common.learn.trees.masks import CHOICE, LEAVES, LINK, MOMENTS, MOVE, ORDER, ChoiceMasks, Labels, TreeMasks
+from common.learn.trees.masks import CHOICE, LEAVES, LINK, MOMENTS, MOVE, ORDER, ChoiceMasks, Labels, TreeMasks, dealt_array
 from common.learn.trees.order import OrderMasks, as_dealt, deal_order
 from common.learn.trees.waves import GAIN_TABLE, GAIN_TERMS, LEAF_TABLE, LEAF_TERMS, both_sides, link_tables, moments
 from common.mpc.dealer import Dealt, Prgs
 from common.mpc.largest.dealer import deal_largest
 from common.mpc.narrow import MASK, Narrow, as_words, pack, product, signed, word_count
-from common.mpc.session import Kind, Round
+from common.mpc.session import Array, Kind, Round
 from common.party import Party
 
 Cells = npt.NDArray[np.float64]
@@ -97,16 +97,27 @@ class Growing:
         self._masks = {party: TreeMasks(prg[party], forest) for party in Party}
 
     def deal(self) -> Iterator[Dealt]:
-        """Everything the training consumes, in the order in which it is dealt: see `dealt_arrays`."""
+        """Everything the training consumes, a tree after the other: see `dealt_arrays`."""
         for group in self._forest.groups():
-            yield self._link(group[0])
             root = {p: self._masks[p].nodes(group[0], 0) for p in Party}
-            trees = [_Growing(self._cells(tree), root, root) for tree in group]
-            for level in range(self._forest.shape.depth):
-                for tree, state in zip(group, trees, strict=True):
-                    yield from self._level(tree, level, state)
             for tree in group:
-                yield from self._end(tree)
+                yield self._joined(tree, root)
+
+    def _joined(self, tree: int, root: dict[Party, Narrow]) -> Dealt:
+        """What each party is dealt for a tree: its parts, one after the other."""
+        found: dict[Party, list[Array]] = {p: [] for p in Party}
+        for parts in self._tree(tree, root):
+            for party, _, words in parts:
+                found[party].append(words)
+        return [(p, dealt_array(p, self._forest, tree)[0], np.concatenate(found[p])) for p in Party]
+
+    def _tree(self, tree: int, root: dict[Party, Narrow]) -> Iterator[Dealt]:
+        if tree % self._forest.abreast == 0:
+            yield self._link(tree)
+        state = _Growing(self._cells(tree), root, root)
+        for level in range(self._forest.shape.depth):
+            yield from self._level(tree, level, state)
+        yield from self._end(tree)
 
     def _cells(self, tree: int) -> dict[Party, Cells]:
         drawn = self._forest.drawn(tree)

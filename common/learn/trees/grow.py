@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy.typing as npt
 from common.learn.diary import Diary
 from common.learn.trees import course
 from common.learn.trees.forest import Forest
-from common.learn.trees.masks import LINK, Labels, Short, TreeMasks, dealt_arrays, link_words
+from common.learn.trees.masks import LINK, Labels, Short, TreeMasks, dealt_array, dealt_parts, link_words
 from common.learn.trees.order import Directions
 from common.learn.trees.tree import Thresholds, Tree, TreeGrower, Vectors, remask
 from common.learn.trees.waves import PADDED, TERMS, Half, link_tables
@@ -28,26 +27,34 @@ Flags = npt.NDArray[np.bool_]
 
 
 class _Arrivals:
-    """Dealt arrays in the order in which they are dealt, for trees side by side that ask for them in another."""
+    """The parts of what is dealt for each tree, for trees side by side that ask for them by turns."""
 
     def __init__(self, source: Source, forest: Forest) -> None:
-        self._source, self._forest, self._coming = source, forest, dealt_arrays(source.party, forest)
+        self._source, self._forest, self._coming = source, forest, iter(range(forest.shape.trees))
         self._kept: dict[Round, Words] = {}
         self._turn = asyncio.Lock()
 
-    async def skip(self, groups: Sequence[range]) -> None:
-        """Takes what was dealt for these trees, the first ones, and drops it."""
-        for _, (label, size) in zip(dealt_arrays(self._source.party, self._forest, groups), self._coming, strict=False):
-            await self._source.fetch(label.kind, label.number, size)
+    async def skip(self, trees: int) -> None:
+        """Takes what was dealt for so many trees, the first ones, and drops it."""
+        for _ in range(trees):
+            await self._next()
+            self._kept.clear()
+
+    async def _next(self) -> None:
+        party, forest, tree = self._source.party, self._forest, next(self._coming)
+        label, shape = dealt_array(party, forest, tree)
+        words, low = await self._source.fetch(label.kind, label.number, shape), 0
+        for part, size in dealt_parts(party, forest, tree):
+            self._kept[part] = words[low : low + size]
+            low += size
 
     async def fetch(self, kind: Kind, number: int, shape: tuple[int, ...]) -> Words:
-        """shape: as `dealt_arrays` has it for this array."""
+        """shape: as `dealt_parts` has it for this part."""
         del shape
         wanted = Round(kind, number)
         async with self._turn:
             while wanted not in self._kept:
-                label, size = next(self._coming)
-                self._kept[label] = await self._source.fetch(label.kind, label.number, size)
+                await self._next()
             return self._kept.pop(wanted)
 
 
@@ -85,7 +92,7 @@ class Grower:
         if diary.begin is not None:
             before = course.grown(diary.begin, forest)
             found, self._u = before.trees, before.u
-            await self._coming.skip([group for group in forest.groups() if group.start < len(found)])
+            await self._coming.skip(len(found))
         await self._share_thresholds()
         thresholds = Thresholds(self._below, self._theirs, self._directions)
         for group in forest.groups():

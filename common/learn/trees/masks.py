@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,12 +146,12 @@ def order_words(forest: Forest) -> int:
     return word_count(forest.shape.depth * order_bytes(forest))
 
 
-STEPS = 8  # numbers of dealt arrays within a level
+STEPS = 8  # numbers of a level's parts
 
 
 @dataclass(frozen=True)
 class Labels:
-    """The labels of dealt arrays: each array of a training has its own number."""
+    """The labels of the parts of what is dealt: each part of a training has its own number."""
 
     forest: Forest
 
@@ -161,25 +162,29 @@ class Labels:
 LINK, MOMENTS, MOVE, LEAVES, CHOICE, ORDER = range(6)
 
 
-def dealt_arrays(
-    party: Party, forest: Forest, groups: Sequence[range] | None = None
-) -> Iterator[tuple[Round, tuple[int, ...]]]:
-    """Label and shape of each array of words that a party is dealt for a training, in the order of its use.
-
-    groups: of trees side by side; default: all.
-    """
+def dealt_parts(party: Party, forest: Forest, tree: int) -> Iterator[tuple[Round, int]]:
+    """Label and number of words of each part of what a party is dealt for a tree, in the order of its use."""
     labels, depth = Labels(forest), forest.shape.depth
-    for group in forest.groups() if groups is None else groups:
-        yield labels.of(group[0], 0, LINK), (link_words(forest),)
-        for level in range(depth):
-            for tree in group:
-                if forest.to(tree, level) is party:
-                    yield labels.of(tree, level, MOMENTS), (int(np.prod(gain_shape(forest, level))),)
-                    yield Round(Kind.DEALT_LARGEST, forest.number(tree, level)), (dealt_words(forest.looked_at),)
-                yield labels.of(tree, level, MOVE), (moved_words(forest, level),)
-        for tree in group:
-            if forest.to(tree, depth) is party:
-                yield labels.of(tree, depth, LEAVES), (int(np.prod(leaf_shape(forest))),)
-                if forest.monotone:
-                    yield labels.of(tree, depth, ORDER), (order_words(forest),)
-            yield labels.of(tree, depth, CHOICE), (word_count(2 * forest.rows),)
+    if tree % forest.abreast == 0:
+        yield labels.of(tree, 0, LINK), link_words(forest)
+    for level in range(depth):
+        if forest.to(tree, level) is party:
+            yield labels.of(tree, level, MOMENTS), math.prod(gain_shape(forest, level))
+            yield Round(Kind.DEALT_LARGEST, forest.number(tree, level)), dealt_words(forest.looked_at)
+        yield labels.of(tree, level, MOVE), moved_words(forest, level)
+    if forest.to(tree, depth) is party:
+        yield labels.of(tree, depth, LEAVES), math.prod(leaf_shape(forest))
+        if forest.monotone:
+            yield labels.of(tree, depth, ORDER), order_words(forest)
+    yield labels.of(tree, depth, CHOICE), word_count(2 * forest.rows)
+
+
+def dealt_array(party: Party, forest: Forest, tree: int) -> tuple[Round, tuple[int, ...]]:
+    """Label and shape of what a party is dealt for a tree: all parts in one array of words, as each message has its price."""
+    return Round(Kind.DEALT_TREES, tree), (sum(words for _, words in dealt_parts(party, forest, tree)),)
+
+
+def dealt_arrays(party: Party, forest: Forest) -> Iterator[tuple[Round, tuple[int, ...]]]:
+    """The same of each tree of a training, in the order of their use."""
+    for tree in range(forest.shape.trees):
+        yield dealt_array(party, forest, tree)

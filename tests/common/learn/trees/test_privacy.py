@@ -9,6 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from common.learn.trees.forest import Forest
+from common.learn.trees.masks import dealt_parts
+from common.mpc.fixedpoint import Words
 from common.mpc.narrow import unpack
 from common.mpc.prg import Prg, Purpose
 from common.mpc.session import Array, Kind, Round
@@ -44,6 +47,17 @@ def wholly_random(kind: Kind, values: Array) -> bytes:
     return values.tobytes()
 
 
+def dealt(party: Party, forest: Forest, tree: int, words: Words) -> list[bytes]:
+    """The parts that are uniform bytes, without the zeros behind; of elements largest/test_find.py knows."""
+    found, low = [], 0
+    for label, size in dealt_parts(party, forest, tree):
+        if label.kind is Kind.DEALT_TREES:
+            found.append(words[low : low + size - 1].tobytes())
+        low += size
+    assert low == len(words)
+    return found
+
+
 @pytest.fixture(scope="module")
 def seen() -> Seen:
     """By who gets it and its kind, all that both parties were sent in several jobs."""
@@ -53,13 +67,14 @@ def seen() -> Seen:
         for problem in problems():
             for _ in range(JOBS):
                 trio = Trio()
-                await grow(trio, problem, replace(problem.forest(trees=2, depth=3, candidates=10), monotone=True))
+                forest = replace(problem.forest(trees=2, depth=3, candidates=10), monotone=True)
+                await grow(trio, problem, forest)
                 for party in Party:
                     for label, values in trio.peer[party].log:
                         found[party.other.value, label.kind].append(wholly_random(label.kind, values))
                     for label, values in trio.to_party[party].log:
-                        if label.kind in (Kind.DEALT_TREES,):
-                            found[party.value, label.kind].append(values.tobytes()[:-8])
+                        if label.kind is Kind.DEALT_TREES:
+                            found[party.value, label.kind] += dealt(party, forest, label.number, values)
 
     asyncio.run(jobs())
     return found
