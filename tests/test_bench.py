@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from common.plan.linear import Model
 from tests.bench import report
 from tests.bench.__main__ import main
+from tests.bench.arrivals import offer, planned
 from tests.bench.chart import draw
 from tests.bench.growth import fit
 from tests.bench.instruments import Meter
@@ -175,3 +178,19 @@ def test_trees_are_measured_in_each_process(tmp_path: Path) -> None:
 def test_a_python_without_xgboost_ends_the_benchmark_with_its_name() -> None:
     with pytest.raises(SystemExit, match="has no package xgboost"):
         Xgboost.find(sys.executable)
+
+
+def test_a_request_is_late_by_as_long_as_those_before_it_kept_the_connection() -> None:
+    """One that waits for answers before it asks again would count three short waits, and one long."""
+    found = offer(np.array([0.0, 0.1, 0.2, 0.25]), [lambda k: time.sleep(0.4 if k == 0 else 0.0)])
+    assert not found.failed and len(found.milliseconds) == 4 and found.late >= 0.3
+    assert all(took >= least for took, least in zip(found.milliseconds, (400, 300, 200, 150), strict=True))
+
+
+def test_arrivals_are_independent_at_the_rate_asked_for_and_what_fails_is_told() -> None:
+    times = planned(200.0, 50.0)
+    gaps = np.diff(times)
+    assert len(times) == pytest.approx(10_000, rel=0.05) and times[-1] < 50.0
+    assert gaps.mean() == pytest.approx(gaps.std(), rel=0.05)  # as of no memory
+    found = offer(planned(500.0, 0.1), [lambda k: "503" if k == 1 else None] * 3)
+    assert found.failed == ["503"] and len(found.milliseconds) == len(planned(500.0, 0.1)) - 1

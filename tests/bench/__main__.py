@@ -20,6 +20,7 @@ from tests.bench.forest import bench_forest
 from tests.bench.machine import machine
 from tests.bench.network import bench_network
 from tests.bench.one_row import bench_one_row
+from tests.bench.online import bench_online
 from tests.bench.peers import VARIABLE, XGBOOST, Spu, Xgboost
 from tests.bench.rare import bench_rare
 from tests.bench.reasons import bench_reasons
@@ -147,6 +148,18 @@ def one_row(requests: int, grid: int, bank: int, out: Path | None) -> None:
     """One row at a time from a stock, the coordinator having ended: milliseconds from asking to knowing."""
     found = bench_one_row(requests, grid, bank)
     _tell(found, out, report.one_row(found))
+
+
+@main.command()
+@click.option("--rate", default=50.0, show_default=True, help="Requests a second, at random times.")
+@click.option("--seconds", default=60.0, show_default=True)
+@click.option("--grid", default=20, show_default=True, help="The grid's columns.")
+@click.option("--bank", default=20, show_default=True, help="The bank's columns.")
+@_JSON
+def online(rate: float, seconds: float, grid: int, bank: int, out: Path | None) -> None:
+    """Scores on request over HTTPS, arriving whether or not the last was answered: milliseconds from when each was due."""
+    found = bench_online(rate, seconds, grid, bank)
+    _tell(found, out, report.online(found))
 
 
 @main.command()

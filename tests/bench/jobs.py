@@ -60,12 +60,17 @@ class ProfiledTrial(Trial):
 
 
 def start(
-    folder: Path, datasets: Mapping[str, Mapping[str, Any]], shape: Shape | None = None, profiled: bool = False
+    folder: Path,
+    datasets: Mapping[str, Mapping[str, Any]],
+    shape: Shape | None = None,
+    profiled: bool = False,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> tuple[Trial, Any]:
-    """A trial to enter, and the context that must be entered before it."""
+    """A trial to enter, and the context that must be entered before it. settings: further ones of a process, by its name."""
+    every = {name: {**own, **(settings or {}).get(name, {})} for name, own in _SETTINGS.items()}
     lines = Lines(shape) if shape else nullcontext()
     via = {"via": lines.via} if isinstance(lines, Lines) else {}
-    return (ProfiledTrial if profiled else Trial)(folder / "trial", datasets, _SETTINGS, **via), lines
+    return (ProfiledTrial if profiled else Trial)(folder / "trial", datasets, every, **via), lines
 
 
 def run(client: Client, plan: Plan) -> tuple[wire.Job, float]:
@@ -95,3 +100,9 @@ def declare(paths: Mapping[str, Path], *, period: bool = True) -> dict[str, dict
     """The tables of `write_tables` as configurations declare them, by party."""
     keys = {"id": "id", "period": "month"} if period else {"id": "id"}
     return {side: {"path": path, **keys, **({"label": "y"} if side == "bank" else {})} for side, path in paths.items()}
+
+
+def processor(process: int) -> float:
+    """Milliseconds of processor that a process has taken."""
+    user, system = Path(f"/proc/{process}/stat").read_text().rsplit(") ", 1)[1].split()[11:13]
+    return 10.0 * (int(user) + int(system))

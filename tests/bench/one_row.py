@@ -60,7 +60,7 @@ def _session(trial: Trial, model: str, ids: list[str], least: int) -> tuple[dict
     """One session of the bank's command: what it came to, and the milliseconds of each request."""
     names = ("--model", model, "--grid-dataset", "asked", "--bank-dataset", "asked", "--rows", str(least))
     command = [sys.executable, "-m", "bank_party", "score", *names, "--config", str(trial.folder / "bank.toml")]
-    grid, before = trial.processes["grid"].pid, _cpu(trial.processes["grid"].pid)
+    grid, before = trial.processes["grid"].pid, jobs.processor(trial.processes["grid"].pid)
     process = subprocess.Popen(
         [*command, "--requests", "-", "--json"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
@@ -73,15 +73,9 @@ def _session(trial: Trial, model: str, ids: list[str], least: int) -> tuple[dict
         if "u" not in (answer := json.loads(process.stdout.readline() or "{}")):
             raise SystemExit(f"a request was not answered: {answer} {process.stderr.read()}")
         took.append(1e3 * (time.perf_counter() - begun))
-    own = _cpu(process.pid)
+    own = jobs.processor(process.pid)
     process.stdin.close()
     done = json.loads(process.stderr.read().splitlines()[-1])
     if process.wait(60):
         raise SystemExit("the bank's command ended with an error")
-    return {"rows": done["rows"], "bytes": done["bytes"], "grid_cpu": _cpu(grid) - before, "bank_cpu": own}, took
-
-
-def _cpu(process: int) -> float:
-    """Milliseconds of processor that a process has taken."""
-    user, system = Path(f"/proc/{process}/stat").read_text().rsplit(") ", 1)[1].split()[11:13]
-    return 10.0 * (int(user) + int(system))
+    return {"rows": done["rows"], "bytes": done["bytes"], "grid_cpu": jobs.processor(grid) - before, "bank_cpu": own}, took

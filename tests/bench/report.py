@@ -158,6 +158,16 @@ def one_row(found: dict[str, Any]) -> Text:
     return Text("One row from a stock", columns, rows)
 
 
+def online(found: dict[str, Any]) -> Text:
+    times, spent, many = found["milliseconds"], found["cpu_milliseconds"], found["thousand"]
+    columns = [
+        "requests", "a second", "columns", *times, *(f"{side}'s CPU ms" for side in spent), "1,000 rows: ms", "largest",
+    ]  # fmt: skip
+    rows = [[f"{found['requests']:,}", f"{found['rate']:g}", f"{found['grid']}+{found['bank']}"]]
+    rows[0] += [f"{value:.1f}" for value in (*times.values(), *spent.values(), *many.values())]
+    return Text("On request over HTTPS, milliseconds from when each was due", columns, rows)
+
+
 def features(found: dict[str, Any]) -> Text:
     columns = ["party", "from", "records", "samples", "features", "seconds", "peak MiB"]
     rows = [

@@ -12,6 +12,8 @@ import pytest
 
 from common.trial.processes import BANK
 from tests.bank_party.online.pki import Caller
+from tests.bench.arrivals import planned
+from tests.bench.online import load
 from tests.common.stages.plain import OFF
 from tests.scenarios.end_to_end.lab import eventually, make_plan, make_tables, own, succeed
 from tests.scenarios.end_to_end.test_scoring import in_the_clear
@@ -58,6 +60,16 @@ def test_a_request_repeated_is_answered_from_the_book_also_after_a_restart(offic
     eventually(office.serving, 20.0)
     with closing(office.caller()) as later:
         assert later.score("again", id=id) == (200, first) and later.headers["idempotent-replayed"] == "true"
+
+
+def test_requests_that_arrive_at_a_rate_are_each_answered_once(office: Office) -> None:
+    """The benchmark's load, two seconds of it."""
+    times, ids = planned(20.0, 2.0), in_the_clear(office, office.model, "new").index.astype(str).tolist()
+    found = load(office.pki, office.port, ids, times, "load")
+    assert not found.failed and len(found.milliseconds) == len(times) > 10
+    assert not load(office.pki, office.port, ids, times, "load").failed
+    with closing(office.caller()) as caller:
+        assert caller.score("load-0", id=ids[0])[0] == 200 and caller.headers["idempotent-replayed"] == "true"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,154 @@
+"""Scores on request over HTTPS at a given rate, the coordinator having ended: REST in to answer out, on loopback."""
+
+from __future__ import annotations
+
+import resource
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from common.mpc.fixedpoint import Reals
+from common.plan.predeal import PredealPlan
+from common.plan.promote import PromotePlan
+from common.plan.request import Side
+from common.plan.train import Split, TrainPlan
+from common.trial.processes import Trial, free_ports
+from tests.bank_party.online.pki import Caller, Pki
+from tests.bench import jobs
+from tests.bench.arrivals import Arrived, offer, planned
+from tests.bench.tables import write_tables
+
+_CALLERS = 32  # connections: more than wait at once unless the service stands still
+_WARM = 40  # requests that are not counted
+_MOST = 1000  # rows of one request
+
+
+def bench_online(rate: float, seconds: float, grid: int, bank: int, batches: int = 10) -> dict[str, Any]:
+    """Milliseconds from planned arrival to answer, processor milliseconds a request; then 1,000 rows a request, one by one."""
+    times = planned(rate, seconds)
+    rows = max(2 * _MOST, len(times) + _WARM)
+    with tempfile.TemporaryDirectory(prefix="wattscore-bench-") as name:
+        folder = Path(name)
+        part = jobs.declare(write_tables(folder / "part", 5000, grid, bank, months=1), period=False)
+        asked = jobs.declare(write_tables(folder / "asked", rows, grid, bank, months=1, seed=2), period=False)
+        ids = pd.read_parquet(asked["grid"]["path"], columns=["id"])["id"].tolist()
+        (port,) = free_ports(1)
+        settings = {"bank": {"online": _online(pki := Pki(folder / "pki"), port)}}
+        data = {side: {"part": part[side], "asked": asked[side]} for side in part}
+        daemons, lines = jobs.start(folder, data, settings=settings)
+        with lines, daemons as trial:
+            _make_ready(trial, rows + _MOST * (batches + 2))
+            trial.kill("coordinator")
+            _await_session(pki, port)
+            load(pki, port, ids[:_WARM], planned(rate, 3600.0)[:_WARM], "warm")
+            before, own = _cpu(trial), _own()
+            found = load(pki, port, ids[_WARM:], times, "one")
+            spent = {side: round((now - before[side]) / len(times), 2) for side, now in _cpu(trial).items()}
+            spent["client"] = round((_own() - own) / len(times), 2)
+            many = [_many(pki, port, ids[_MOST : 2 * _MOST], k) for k in range(batches + 1)][1:]
+    if found.failed or not found.milliseconds:
+        raise SystemExit(f"{len(found.failed)} requests failed: {sorted(set(found.failed))}")
+    return {
+        "rate": rate,
+        "seconds": seconds,
+        "requests": len(times),
+        "grid": grid,
+        "bank": bank,
+        "milliseconds": _quantiles(found.milliseconds, (50, 90, 99, 99.9, 100)),
+        "cpu_milliseconds": spent,
+        "late_milliseconds": round(1e3 * found.late, 1),
+        "thousand": _quantiles(many, (50, 100)),
+    }
+
+
+def _online(pki: Pki, port: int) -> dict[str, Any]:
+    for name in ("online", "loan-desk"):
+        pki.issue(name)
+    return {
+        "listen": f"127.0.0.1:{port}",
+        "certificate": str(pki.folder / "online.pem"),
+        "key": str(pki.folder / "online.key"),
+        "trust": str(pki.folder / "ca.pem"),
+        "clients": ["loan-desk"],
+        "grid_dataset": "asked",
+        "bank_dataset": "asked",
+        "stock_rows": 100,
+        "warn_rows": 0,
+    }
+
+
+def _make_ready(trial: Trial, rows: int) -> None:
+    with trial.client() as client:
+        side = Side(dataset="part")
+        plan = TrainPlan(grid=side, bank=side, split=Split(), limits=jobs.SMALL, preparation=jobs.AS_THEY_ARE)
+        trained, _ = jobs.run(client, plan)
+        columns = (report.counts.trained_columns for report in (trained.grid.report, trained.bank.report))
+        sizes = dict(zip(("grid_columns", "bank_columns"), columns, strict=True))
+        jobs.run(client, PredealPlan(serves="scores", rows=rows, **sizes))
+        jobs.run(client, PromotePlan(model=trained.id))
+
+
+def _await_session(pki: Pki, port: int) -> None:
+    end = time.monotonic() + 120.0
+    while time.monotonic() < end:
+        with closing(_caller(pki, port)) as caller:
+            if caller.ask("GET", "/v1/health")[0] == 200:
+                return
+        time.sleep(0.2)
+    raise SystemExit("no session serves requests")
+
+
+def _caller(pki: Pki, port: int) -> Caller:
+    return Caller(port, pki.context("loan-desk"))
+
+
+def load(pki: Pki, port: int, ids: Sequence[str], times: Reals, kind: str) -> Arrived:
+    """Asks for ids[k] at second times[k], by keys that begin with `kind`."""
+    callers = [_caller(pki, port) for _ in range(_CALLERS)]
+    for caller in callers:  # so that no request pays for a handshake
+        caller.ask("GET", "/v1/health")
+
+    def asking(caller: Caller) -> Any:
+        def ask(k: int) -> str | None:
+            status, answer = caller.score(f"{kind}-{k}", id=ids[k])
+            return None if status == 200 and answer["results"][0]["decision"] else f"{status}: {answer.get('detail')}"
+
+        return ask
+
+    found = offer(times, [asking(caller) for caller in callers])
+    for caller in callers:
+        caller.close()
+    return found
+
+
+def _many(pki: Pki, port: int, ids: list[str], k: int) -> float:
+    """Milliseconds of a request of 1,000 rows."""
+    with closing(_caller(pki, port)) as caller:
+        caller.ask("GET", "/v1/health")
+        begun = time.perf_counter()
+        status, answer = caller.score(f"many-{k}", ids=ids)
+        took = 1e3 * (time.perf_counter() - begun)
+    if status != 200 or answer["cost"]["scores_charged"] != len(ids):
+        raise SystemExit(f"a request of many rows was not answered: {status} {answer.get('detail')}")
+    return took
+
+
+def _quantiles(values: Sequence[float], which: Sequence[float]) -> dict[str, float]:
+    names = ["largest" if q == 100 else "median" if q == 50 else f"p{q:g}" for q in which]
+    return dict(zip(names, np.percentile(values, which).round(2).tolist(), strict=True))
+
+
+def _cpu(trial: Trial) -> dict[str, float]:
+    """Milliseconds of processor that each company's daemon has taken."""
+    return {side: jobs.processor(trial.processes[side].pid) for side in ("grid", "bank")}
+
+
+def _own() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return 1e3 * (used.ru_utime + used.ru_stime)
