@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +27,30 @@ class AnotherRequest(Exception):
     """The key was used for another request."""
 
 
+@dataclass(frozen=True, repr=False)
+class Entry:
+    """An answer, and the request that it answers."""
+
+    caller: str
+    key: str
+    asked: bytes
+    answer: dict[str, Any]
+
+
 class AnswerBook:
     """One SQLite file, each answer durable before it is given. It holds ids and decisions: for the bank alone."""
 
     def __init__(self, file: Path, keep_seconds: float, clock: Callable[[], float] = time.time) -> None:
         self._kept, self._keep, self._clock = KeptBook(file, version=_VERSION), keep_seconds, clock
+        self._read = KeptBook(file, version=_VERSION)  # of its own, so that who looks waits for no write
         with self._kept.open() as book:
             book.executescript(_TABLE)
+        self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
+        self._writing: asyncio.Task[None] | None = None
 
     def find(self, caller: str, key: str, asked: bytes) -> dict[str, Any] | None:
         """The answer that this request had. Raises AnotherRequest where `key` was of one that asked something else."""
-        with self._kept.open() as book:
+        with self._read.open() as book:
             row = book.execute("select asked, answer, at from answers where caller = ? and key = ?", (caller, key)).fetchone()
         if row is None or row[2] <= self._clock() - self._keep:
             return None
@@ -44,16 +59,46 @@ class AnswerBook:
         found: dict[str, Any] = json.loads(row[1])
         return found
 
-    def keep(self, caller: str, key: str, asked: bytes, answer: dict[str, Any]) -> None:
-        """Enters an answer, durably; those that are too old go."""
+    async def keep(self, entry: Entry) -> None:
+        """Enters an answer, durably. Those that come while others are on their way to the disk go there together."""
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((entry, done))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
+        await done
+
+    async def _write(self) -> None:
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting, []
+                try:
+                    await asyncio.to_thread(self.enter, [entry for entry, _ in group])
+                except BaseException as error:
+                    _settle(group, error)
+                    if isinstance(error, asyncio.CancelledError):
+                        raise
+                else:
+                    _settle(group, None)
+        finally:
+            self._writing = None
+
+    def enter(self, entries: Sequence[Entry]) -> None:
+        """Enters answers, all or none; those that are too old go."""
         now = self._clock()
+        rows = [(one.caller, one.key, one.asked, json.dumps(one.answer, ensure_ascii=False), now) for one in entries]
         with self._kept.open() as book:
             book.execute("delete from answers where at <= ?", (now - self._keep,))
-            values = (caller, key, asked, json.dumps(answer, ensure_ascii=False), now)
-            book.execute("insert or replace into answers values (?, ?, ?, ?, ?)", values)
+            book.executemany("insert or replace into answers values (?, ?, ?, ?, ?)", rows)
 
     def close(self) -> None:
+        self._read.close()
         self._kept.close()
+
+
+def _settle(group: Sequence[tuple[Entry, asyncio.Future[None]]], error: BaseException | None) -> None:
+    for _, done in group:
+        if not done.done():
+            done.set_result(None) if error is None else done.set_exception(error)
 
 
 def digest(asked: dict[str, Any]) -> bytes:

@@ -15,7 +15,7 @@ from bank_party.online.callers import Callers
 from bank_party.online.config import OnlineConfig
 from bank_party.online.queue import Queue
 from bank_party.online.server import HttpsServer
-from bank_party.online.service import ScoringService
+from bank_party.online.service import ScoringService, normalized
 from bank_party.online.sessions import Sessions
 from bank_party.settings import BankSettings
 from common.daemon.seat import Station
@@ -50,6 +50,7 @@ class Online:
     _task: asyncio.Task[None] | None
 
     async def start(self) -> None:
+        await asyncio.to_thread(normalized, ["A"])  # imports pandas, a second in which the first caller would stop the loop
         await self._server.start()
         self._task = asyncio.create_task(self._sessions.run())
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from bank_party.decision.reasons import SEPARATOR
 from bank_party.home import BankHome
-from bank_party.online.book import AnotherRequest, AnswerBook, digest
+from bank_party.online.book import AnotherRequest, AnswerBook, Entry, digest
 from bank_party.online.config import OnlineConfig
 from bank_party.online.messages import Answered, Asked, Cost, Features, Health, Model, Result
 from bank_party.online.problem import Problem, later, wrong
@@ -28,7 +29,7 @@ class ScoringService:
 
     def __init__(self, config: OnlineConfig, home: BankHome, queue: Queue, sessions: Sessions, book: AnswerBook) -> None:
         self._config, self._home, self._queue, self.sessions, self._book = config, home, queue, sessions, book
-        self._running: dict[tuple[str, str], tuple[bytes, asyncio.Task[dict[str, Any]]]] = {}
+        self._running: dict[tuple[str, str], tuple[bytes, asyncio.Task[tuple[dict[str, Any], bool]]]] = {}
         self._versions: dict[str, int] = {}
         self.scored, self.replayed = 0, 0  # rows; answers
 
@@ -44,31 +45,35 @@ class ScoringService:
         """The answer, and whether it was given before. Raises Problem."""
         rows, known = self._rows(asked), digest(asked.model_dump())
         if (running := self._running.get((caller, key))) is None:
-            try:
-                found = await asyncio.to_thread(self._book.find, caller, key, known)
-            except AnotherRequest:
-                raise _reused() from None
-            if found is not None:
-                self.replayed += 1
-                return found, True
-            running = self._running.get((caller, key))  # somebody may have come meanwhile
-        if running is None:
-            task = asyncio.ensure_future(self._answer(caller, key, known, asked, rows))
+            # entered before the book is looked into, else an answer that is entered meanwhile is in neither
+            task = asyncio.ensure_future(self._once(caller, key, known, asked, rows))
             running = self._running[caller, key] = (known, task)
             task.add_done_callback(lambda done: self._over(caller, key, done))
         if running[0] != known:
             raise _reused()
         try:
-            return await asyncio.wait_for(asyncio.shield(running[1]), self._config.wait_seconds), False
+            return await asyncio.wait_for(asyncio.shield(running[1]), self._config.wait_seconds)
         except TimeoutError:
             down = self.sessions.down
             why = "the answer takes longer than it may" if down is None else down.public
             raise later(why, "Send the same request again, with the same Idempotency-Key.") from None
 
-    def _over(self, caller: str, key: str, done: asyncio.Task[dict[str, Any]]) -> None:
+    def _over(self, caller: str, key: str, done: asyncio.Task[tuple[dict[str, Any], bool]]) -> None:
         self._running.pop((caller, key), None)
         if not done.cancelled():
             done.exception()  # whoever still waits hears it
+
+    async def _once(
+        self, caller: str, key: str, known: bytes, asked: Asked, rows: tuple[Row, ...]
+    ) -> tuple[dict[str, Any], bool]:
+        try:
+            found = await asyncio.to_thread(self._book.find, caller, key, known)
+        except AnotherRequest:
+            raise _reused() from None
+        if found is None:
+            return await self._answer(caller, key, known, asked, rows), False
+        self.replayed += 1
+        return found, True
 
     async def _answer(self, caller: str, key: str, known: bytes, asked: Asked, rows: tuple[Row, ...]) -> dict[str, Any]:
         """Goes on though its caller is gone: who asks again gets what was scored."""
@@ -86,7 +91,7 @@ class ScoringService:
         answer = (await self._put(asked, batch)).model_dump(mode="json")
         self.scored += answer["cost"]["scores_charged"]
         if answer["cost"]["scores_charged"]:  # else nothing is lost, and what stood in the way may be gone next time
-            await asyncio.to_thread(self._book.keep, caller, key, known, answer)
+            await self._book.keep(Entry(caller, key, known, answer))
         elif asked.id is not None:
             raise wrong("id", batch.rows[0].refused, "Check the id, and the period; see the log of the bank's daemon.")
         return answer
@@ -100,7 +105,7 @@ class ScoringService:
             raise wrong("period", "rows here have no period", "Leave it out.")
         month = month_number(asked.period) if asked.period is not None else None
         try:
-            ids = normal_ids(pa.array(asked.all)).to_pylist()
+            ids = normalized(asked.all)
         except DataError as error:
             raise wrong(
                 "id" if asked.id is not None else "ids", error.public, "Give ids as both companies have them."
@@ -128,6 +133,12 @@ class ScoringService:
         if model not in self._versions:
             self._versions[model] = (await asyncio.to_thread(self._home.registry.version, model)).number
         return self._versions[model]
+
+
+def normalized(ids: Sequence[str]) -> list[str]:
+    """The ids as both parties compare them. Raises DataError."""
+    found: list[str] = normal_ids(pa.array(ids, pa.string())).to_pylist()
+    return found
 
 
 def _result(id: str, scored: Scored) -> Result:

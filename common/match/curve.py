@@ -27,7 +27,7 @@ CHUNK = 2048  # points a task: some 100 ms of work
 
 _P = 2**255 - 19
 _A = 486662
-_FEW = 32  # points for which no thread is worth its start
+FEW = 32  # points for which no thread is worth its start
 _BITS = 10  # of random subsets per table of partial products
 _TABLES = 2  # _TABLES * _BITS = 20 trials
 
@@ -124,12 +124,14 @@ def _rows(points: Points) -> bytes:
 
 def _in_chunks(work: Callable[[int, int], bytes], count: int, progress: Progress | None) -> Points:
     """`work(start, stop)` over all of range(count), on every core; its bytes, in order, as points (count, 32)."""
-    if 0 < count <= _FEW and progress is None:
+    if 0 < count <= FEW and progress is None:
         return np.frombuffer(bytearray(work(0, count)), np.uint8).reshape(-1, POINT_BYTES)
     out = np.empty((count, POINT_BYTES), np.uint8)
-    starts = range(0, count, CHUNK)
-    stops = [min(start + CHUNK, count) for start in starts]
-    with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="curve") as pool:
+    cores = os.cpu_count() or 1
+    size = min(CHUNK, max(FEW, -(-count // cores)))  # somebody may wait for a thousand of them
+    starts = range(0, count, size)
+    stops = [min(start + size, count) for start in starts]
+    with ThreadPoolExecutor(cores, thread_name_prefix="curve") as pool:
         for start, stop, part in zip(starts, stops, pool.map(work, starts, stops), strict=True):
             out[start:stop] = np.frombuffer(part, np.uint8).reshape(-1, POINT_BYTES)
             if progress:

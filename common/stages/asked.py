@@ -210,6 +210,15 @@ class _Bank:
         self._desk.ready(
             Warm(job.id, self._model.job, self._places, self._supply.left, self._supply.waiting, self._model.closed)
         )
+        ahead = asyncio.create_task(self._asking.hide_ahead(self._places))
+        try:
+            await self._answer_all()
+        finally:
+            ahead.cancel()
+        await job.session.send(Kind.SHAPE, np.zeros(1, np.uint64))
+
+    async def _answer_all(self) -> None:
+        """Until nothing more is asked for."""
         while (names := await self._desk.ask()) is not None:
             if not 0 < len(names) <= MOST:
                 raise LocalProtocolError("a request is of few rows", expected=f"1 to {MOST}", got=len(names))
@@ -218,7 +227,6 @@ class _Bank:
             nobody = "this side's dataset has no such row, in months that both have"
             told = [answers.get(name) or Answer(name, refused=nobody) for name in names]
             await self._desk.hear(told, Remains(self._supply.left, self._stale))
-        await self._job.session.send(Kind.SHAPE, np.zeros(1, np.uint64))
 
     async def _score(self, names: Sequence[str]) -> dict[str, Answer]:
         session = self._job.session

@@ -65,6 +65,30 @@ def test_the_grid_sees_no_place_of_a_row_it_lacks_and_the_bank_no_order_of_its_r
     assert found[0][0] != 7 or every[0][7] != 7 or found[0][2] != 100
 
 
+async def test_points_made_ahead_are_those_that_a_request_would_make() -> None:
+    sessions, grid = Trio().session, [f"E{k:03d}" for k in range(80)]
+    own = {f"E{k:03d}": k for k in range(70)}
+    requests = [["E003", "E069"], ["E001", "X1"], sorted(own)]
+
+    async def at_grid() -> None:
+        listed = await Listed.show(sessions[Party.GRID], pa.array(grid), b"job", LIMITS)
+        for request in requests * 2:
+            rows = await listed.answer(len(request))
+            assert [grid[row] for row in rows.tolist()] == [name for name in request if name in grid]
+
+    async def at_bank() -> None:
+        asking = await Asking.hear(sessions[Party.BANK], b"job", LIMITS)
+        for request in requests:
+            await asking.tell(await asking.find(request))
+        await asking.hide_ahead(own)
+        made = asyncio.create_task(asking.hide_ahead(own))  # half of them are made when these are asked for
+        for request in requests:
+            await asking.tell(await asking.find(request))
+        await made
+
+    await asyncio.gather(at_grid(), at_bank())
+
+
 @pytest.mark.parametrize("places", [[0, 0], [0, 9], [1, 2**63]])
 async def test_a_bank_that_asks_for_a_row_twice_or_for_none_of_those_shown_is_refused(places: list[int]) -> None:
     sessions = Trio().session
