@@ -57,7 +57,7 @@ class BankRole:
     def charge_labels(self, table: FeatureTable, job: str, what: str, bits: float, *, again: bool = True) -> None:
         self.home.told.charge(table, job, what, bits, self.home.policy.label_bits, again=again)
 
-    def _tells(self, rows: FeatureTable, job: str, what: str, bits: float) -> bool:
+    def tells(self, rows: FeatureTable, job: str, what: str, bits: float) -> bool:
         """Whether metrics of these held-out rows may be told, and charges for it, once a job. PROTOCOL.md section 7."""
         try:
             limit = self.home.policy.metric_bits
@@ -110,14 +110,14 @@ class BankRole:
 
     async def _tell_metrics(self, job: PartyJob, held: FeatureTable, found: Evaluation, rival: Challenge | None) -> None:
         """Puts what others hear of both into the outcome, as far as it is paid for; the bank keeps both in any case."""
-        if await asyncio.to_thread(self._tells, held, job.id, "metrics", metric_bits(held.rows)):
+        if await asyncio.to_thread(self.tells, held, job.id, "metrics", metric_bits(held.rows)):
             job.session.open(Opened.METRICS)
             job.outcome.evaluation = found
         else:
             job.warn(_WITHHELD, public=_WITHHELD)
         if rival is None:
             return
-        if await asyncio.to_thread(self._tells, held, job.id, f"beside {rival.champion}", challenge_bits(held.rows)):
+        if await asyncio.to_thread(self.tells, held, job.id, f"beside {rival.champion}", challenge_bits(held.rows)):
             job.session.open(Opened.METRICS)
             job.outcome.challenge = rival
 
@@ -174,7 +174,7 @@ class BankRole:
                 remedy="Promote another, or this one with force = true (--force), where both policies allow that (overrides).",
                 public=public,
             )
-        if found is None or self._tells(asked.rows, candidate, f"beside {champion}", challenge_bits(asked.rows.rows)):
+        if found is None or self.tells(asked.rows, candidate, f"beside {champion}", challenge_bits(asked.rows.rows)):
             return found
         return None
 

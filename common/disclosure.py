@@ -111,7 +111,7 @@ CATALOGUE: dict[Opened, Disclosure] = {
         Disclosure(
             Opened.POOLED_METRICS,
             ("bank", "coordinator", "client"),
-            "how many held-out scores of each class lie in which of 256 cells, over all banks; to others the AUC of it",
+            "how many held-out scores of each class lie in which of up to 256 cells, over all banks; to others the AUC of it",
             "one figure says what all banks together gained",
         ),
         Disclosure(

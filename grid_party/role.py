@@ -61,6 +61,9 @@ class GridRole:
     def charge_labels(self, table: FeatureTable, job: str, what: str, bits: float, *, again: bool = True) -> None:
         raise LocalProtocolError("the grid has no labels to tell of")
 
+    def tells(self, rows: FeatureTable, job: str, what: str, bits: float) -> bool:
+        raise LocalProtocolError("the grid has no metrics to tell of")
+
     def check_labels(self, job: PartyJob, table: FeatureTable, test: Mask) -> None:
         raise LocalProtocolError("the grid has no labels to look at")
 

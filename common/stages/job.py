@@ -181,6 +181,9 @@ class Role(Protocol):
         Raises PolicyError when more of a row's label would have been told than the bank allows.
         """
 
+    def tells(self, rows: FeatureTable, job: str, what: str, bits: float) -> bool:
+        """At the bank: whether so many bits of metrics of these held-out rows may be told, which charges them, once a job."""
+
     def check_labels(self, job: PartyJob, table: FeatureTable, test: Mask) -> None:
         """At the bank: are there labels enough, where the rows of `test` (n,) are held out? Raises PolicyError where not."""
 

@@ -36,6 +36,14 @@ def count_bits(rows: int, bins: int, months: int) -> float:
     return _entropy(weight) + max((bins - c) * _entropy(weight * c / bins) for c in range(1, bins // 2 + 1))
 
 
+def histogram_bits(rows: int, cells: int, months: int) -> float:
+    """Bits of labels that counts of scores of each class in so many cells tell, of so many held-out rows, as in `count_bits`.
+
+    Which cells rows lie in is taken as known. A cell's ones are a sum of independent labels; even cells tell most.
+    """
+    return cells * _entropy(months * rows / cells)
+
+
 def _entropy(rows: float) -> float:
     """Bits of a sum of so many independent labels, at most."""
     return 0.5 * math.log2(2.0 * math.pi * math.e * (rows / 4.0 + 1.0 / 12.0))

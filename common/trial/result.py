@@ -148,7 +148,7 @@ def banks_as_json(job: wire.Job, total: float, warnings: Mapping[str, list[str]]
         "job": job.id,
         "columns": {"grid": grid.counts.trained_columns, "bank": job.bank.report.counts.trained_columns - 1},
         "banks": banks,
-        "pooled": {"auc": every.auc, "ks": every.ks, "rows": every.rows},
+        "pooled": {"auc": every.auc, "ks": every.ks, "rows": every.rows} if every.rows else None,
         "iterations": grid.counts.iterations,
         "seconds": {**{s.stage: s.seconds for s in grid.seconds}, "total": total},
         "bytes": {

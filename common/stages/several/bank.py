@@ -33,7 +33,7 @@ from common.stages.pipeline import about, check_data, keep_point, keep_rows, loa
 from common.stages.score import open_scores
 from common.stages.several.columns import Counts, bank_columns, kept, to_keep
 from common.stages.several.hold import hold_out
-from common.stages.several.pooled import measure
+from common.stages.several.pooled import WITHHELD, measure
 from common.stages.several.sizes import check_own, limits_of
 from common.stages.sizes import check_sizes, exchange_sizes
 from common.stages.split import Mask
@@ -99,8 +99,7 @@ async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub:
         heard = None if u is None else Heard(u)
         care = await job.role.trained(job, plan, made, heard)
         if heard is not None:
-            job.session.open(Opened.POOLED_METRICS)
-            job.outcome.pooled = await measure(hub, heard.u, table.outcomes[rows:])
+            await _pooled(job, hub, made, heard, counts)
         known = await asyncio.to_thread(reference.describe, table, rows, heard.u if heard else None)
         packed = pack(model)
         seen = Seen(job.outcome.counts, job.outcome.seconds, job.opened)
@@ -108,6 +107,20 @@ async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub:
     await keep_both(job, Product(packed, known, care, record, None))
     job.outcome.opened = list(job.opened)
     return job.outcome
+
+
+async def _pooled(job: PartyJob, hub: BankHub, made: Made, heard: Heard, counts: Counts) -> None:
+    """Puts into the outcome how well the model ranks the held-out rows of all banks, where each bank lets that be told."""
+
+    def pay(rows: FeatureTable, bits: float) -> bool:
+        return job.role.tells(rows.keys(slice(None)), job.id, "scores of each class, with other banks' rows", bits)
+
+    found = await measure(hub, made.held(), heard.u, counts.matched - counts.train, pay)
+    if found is None:
+        job.warn(WITHHELD, public=WITHHELD)
+        return
+    job.session.open(Opened.POOLED_METRICS)
+    job.outcome.pooled = found
 
 
 async def _aligned(

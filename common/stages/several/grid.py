@@ -122,7 +122,7 @@ async def run_at_grid(jobs: Sequence[PartyJob], plan: TrainPlan, several: Severa
         lows = np.cumsum([train, *(rows.held for rows in found)]).tolist()
         held = [table.part(low, low + rows.held) for low, rows in zip(lows, found, strict=False)]
         await asyncio.gather(*(_score(line, plan, half, part) for line, half, part in zip(jobs, halves, held, strict=True)))
-        await add_up(hub)
+        await add_up(hub, table.rows - train)
         known = await asyncio.to_thread(reference.describe, table, train, None)
         seen = Seen(job.outcome.counts, job.outcome.seconds, job.opened)
         record = await asyncio.to_thread(make_record, model, table, train, seen, (), block=prepared.matrix)
