@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from markupsafe import Markup
+
 from common.rows.months import month_text
 from common.stats.few import LEAST
 
@@ -58,9 +60,16 @@ def edge(value: float | None) -> str:
     return share(value, 2)
 
 
+def parted(name: object) -> object:
+    """A column's name with places where a line may break, behind each underscore; anything but plain text as it is."""
+    if not isinstance(name, str) or isinstance(name, Markup):
+        return name
+    return Markup("_<wbr>").join(name.split("_"))
+
+
 FILTERS = {
     "count": count, "share": share, "real": real, "signed": signed, "brief": brief, "p_value": p_value, "moment": moment,
-    "money": money, "month": month_text, "edge": edge,
+    "money": money, "month": month_text, "edge": edge, "parted": parted,
 }  # fmt: skip
 
 

@@ -60,7 +60,7 @@ class _Reader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         named = dict(attrs)
         if self._hidden or "zh" in str(named.get("class", "")).split():
-            self._hidden += tag not in ("br", "meta", "input")
+            self._hidden += tag not in ("br", "wbr", "meta", "input")
             return
         if tag == "section":
             self._section, self._seen = str(named.get("id")), 0

@@ -34,11 +34,30 @@ DRIFT = (Drift("arrears_amount", "2026-04", factor=4.0), Drift("loan_amount", "2
 HISTORY, NEW, LATER = "history", "new", "later"  # datasets of both parties
 CHAMPION = "champion"
 HELD_OUT = 6  # months: two quarters of samples
+_PAST = "the end of the row's month, before the one whose repayment is foretold"
+_CARD: Mapping[str, Any] = {
+    "purpose": "Shows WattScore. It decides about nobody.",
+    "target": "An invented enterprise's repayment of the month after the row's is overdue.",
+    "days_past_due": 1,
+    "population": "Enterprises of a synthetic world with 15 months of records at the bank, each third month.",
+    "exclusions": "None by hand; months that cleaning could not read.",
+    "owner": "Nobody: made by `wattscore demo`",
+    "limits": "Says nothing of real data.",
+    "columns": {
+        "label_last": {"meaning": "Overdue in the row's own month (1) or not (0)", "as_of": _PAST, "sign": "+"},
+        "label_share_3": {"meaning": "Share of past months overdue", "window": "3 months", "as_of": _PAST, "sign": "+"},
+        "label_share_12": {"meaning": "Share of past months overdue", "window": "12 months", "as_of": _PAST, "sign": "+"},
+        "label_since_12": {"meaning": "Months since the last overdue one", "window": "12 months", "as_of": _PAST, "sign": "-"},
+        "loan_amount_last": {"meaning": "Outstanding loans", "unit": "CNY", "as_of": "the end of the row's month"},
+        "repayment_due_mean_6": {"meaning": "Mean repayment due", "unit": "CNY", "window": "6 months"},
+    },
+}
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "grid": {"policy": {"overrides": ["force"]}},
     "bank": {
         "policy": {"overrides": ["force"]},
         "decision": {"exposure": "loan_amount_last", "segments": ["region_static"]},
+        "card": _CARD,
     },
 }
 """Of each party's daemon, beside its datasets."""
