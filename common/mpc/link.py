@@ -68,10 +68,15 @@ def fourier_coefficients(period: int, terms: int) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class Fourier(Link):
-    """sigma(u) ~ 1/2 + sum_{k <= K} b_k sin(2 pi k u / P): within 0.003 on |u| <= 12 for P = 32, K = 8."""
+    """sigma(u) ~ 1/2 + sum_{k <= K} b_k sin(2 pi k u / P): within 0.003 on |u| <= 12 for P = 32, K = 8.
+
+    dithered: factors are rounded up as often as their fraction says. Where they have few bits, the nearest would leave out the
+    waves whose b_k are below half a bit, in every row alike, and many rows would not make it good.
+    """
 
     period: int = 32
     terms: int = 8
+    dithered: bool = False
 
     @property
     def tables(self) -> int:  # type: ignore[override]
@@ -89,9 +94,13 @@ class Fourier(Link):
     def factors(self, c: Turns, scales: LinkScales) -> Iterator[Words]:
         # times a power of two, which rounds nothing: what `encode` gives, in one pass less
         weights = np.array(fourier_coefficients(self.period, self.terms)) * scales.step_over_n * 2.0**scales.factor
-        for weight, point in zip(weights, harmonics(c, self.terms), strict=True):
+        for k, (weight, point) in enumerate(zip(weights, harmonics(c, self.terms), strict=True), 1):
             scaled = point * weight
-            cos, sin = np.rint(scaled, out=scaled).astype(np.int64).view(np.uint64)
+            if self.dithered:
+                np.floor(np.add(scaled, _dither(c, k), out=scaled), out=scaled)
+            else:
+                np.rint(scaled, out=scaled)
+            cos, sin = scaled.astype(np.int64).view(np.uint64)
             yield sin
             yield cos
 
@@ -104,6 +113,12 @@ class Fourier(Link):
         for k, b in enumerate(fourier_coefficients(self.period, self.terms), 1):
             value += b * np.sin(k * turns)
         return value
+
+
+def _dither(c: Turns, k: int) -> Reals:
+    """A number in [0, 1) for each c, by its low 16 bits, which say next to nothing of where on the circle it stands."""
+    found: Reals = np.multiply(c.astype(np.uint16) * np.uint16(2 * k - 1), 2.0**-16, dtype=np.float64)
+    return found
 
 
 @dataclass(frozen=True)

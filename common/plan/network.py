@@ -60,7 +60,7 @@ class Network(Section):
     @property
     def link(self) -> Fourier:
         """The link behind the output: the linear model's, of period 32."""
-        return Fourier()
+        return Fourier(terms=12, dithered=True)
 
     @property
     def reach(self) -> float:

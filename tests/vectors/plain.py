@@ -91,18 +91,21 @@ def tables(link: str, period: int, terms: int, a: int, scale: int) -> Vector:
     return [round(f(turn) * 2**scale) for turn in turns for f in (math.cos, math.sin)]
 
 
-def factors(link: str, period: int, coefficients: list[float], c: int, step_over_n: float, scale: int) -> tuple[Vector, int]:
-    """Section 5: the public factors at the opening c, and the public part at scale 46."""
+def factors(
+    link: str, period: int, coefficients: list[float], c: int, step_over_n: float, scale: int, dithered: bool = False
+) -> tuple[Vector, int]:
+    """Section 5: the public factors at the opening c, and the public part at scale 46; dithered: as in section 15."""
     if link == "taylor":
         unit = max(1, round(step_over_n / 4 * 2**scale))
         moved = (c + 2**30) % 2**32
         u = moved * period / 2**32 - (moved >> 31) * period - period / 4
         return [unit, -unit * period * (1 - (moved >> 31))], round((0.5 + u / 4) * 4 * unit / 2**scale * 2**46)
     turns = [2 * math.pi * ((k * c) % 2**32) / 2**32 for k in range(1, len(coefficients) + 1)]
-    pairs = zip(coefficients, turns, strict=True)
-    return [round(f(t) * b * step_over_n * 2**scale) for b, t in pairs for f in (math.sin, math.cos)], round(
-        step_over_n * 2**45
-    )
+    out = []
+    for k, (b, turn) in enumerate(zip(coefficients, turns, strict=True), 1):
+        for value in (f(turn) * b * step_over_n * 2**scale for f in (math.sin, math.cos)):
+            out.append(math.floor(value + (2 * k - 1) * c % 2**16 / 2**16) if dithered else round(value))
+    return out, round(step_over_n * 2**45)
 
 
 def tag(key: bytes, text: str) -> tuple[int, int]:

@@ -57,7 +57,8 @@ def test_links_within_a_unit_of_rounding(case: dict[str, Any]) -> None:
     for at, c in enumerate(case["c"]):
         stored = array(case["factors"])[:, at].view(np.int64).tolist()
         step_over_n = case["step"] / case["rows"]
-        made, public = plain.factors(link, period, case.get("coefficients", []), c, step_over_n, case["factor_scale"])
+        waves, dithered = case.get("coefficients", []), case.get("dithered", False)
+        made, public = plain.factors(link, period, waves, c, step_over_n, case["factor_scale"], dithered)
         assert max(abs(x - y) for x, y in zip(made, stored, strict=True)) <= off
         assert public % plain.RING == integers(case["public"])[at]
 

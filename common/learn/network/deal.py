@@ -86,8 +86,8 @@ class NetworkScoreDemand:
 
     @property
     def scales(self) -> Scales:
-        """How units are looked up when rows are scored: as finely as in a batch."""
-        return Scales.of(1, self.name)
+        """How units are looked up when rows are scored."""
+        return Scales.of_scores(self.name)
 
     def blocks(self) -> Iterator[tuple[int, slice]]:
         """The key and the rows of each block."""
@@ -155,7 +155,7 @@ def _deal_step(prg: Prgs, step: Step, section: Network, matrix: dict[Party, Word
         offset = forward_units(rows[Party.GRID], weights[Party.GRID]) + forward_units(rows[Party.BANK], weights[Party.BANK])
         hide = both(prg, Purpose.RESIDUAL, span.number, span.rows)
         later = yield from DEAL[section.activation](prg, span.number, offset, output, hide, step.scales)
-        yield deal_link(prg, section.link, span.number, top32(later.u, bits), step.scales.residual // 2)
+        yield deal_link(prg, section.link, span.number, top32(later.u, bits), step.scales.table)
         lacking += later.output
         for p in Party:
             back = prg[p.other].words(Purpose.BACK, span.number, units * span.rows).reshape(units, span.rows)

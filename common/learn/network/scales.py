@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from common.mpc.fixedpoint import X_SCALE, LinkScales
 
@@ -17,6 +17,7 @@ LIFTED = 56  # where a gradient stands before it is cut: its magnitude stays bel
 STEP = 10  # of the step size
 KEPT = 30  # of what decay leaves of a weight
 FINAL = PULLED + AHEAD + STEP  # before the truncation that ends a step: a weight's magnitude stays below 2^11
+_FINEST = 11  # of a unit's tables
 MOST_ROWS = 1 << 20  # of a step: a residual then keeps eight bits
 
 
@@ -39,13 +40,23 @@ class Scales:
     def of(cls, rows: int, activation: str = "sine") -> Scales:
         mean = max(10, math.ceil(math.log2(rows)))
         if activation == "relu":  # a value's mean times the residual stays below 16, as values do
-            residual = min(16, 27 - mean)
+            residual = min(17, 27 - mean)
             return cls(mean, residual, 0, SUM + AHEAD, residual, residual + SUM)
-        residual = min(16, 28 - mean)
-        unit = min(11, (48 - mean - residual) // 2)
+        unit = max(6, min(9, (30 - mean) // 2))  # a unit's rounding is another in each row, and a mean makes it good
+        residual = 48 - mean - 2 * unit
         return cls(mean, residual, unit, AHEAD + unit + FORWARD, residual + 2 * unit, residual + 2 * unit)
+
+    @classmethod
+    def of_scores(cls, activation: str) -> Scales:
+        """Of rows that are scored: there is no residual to share bits with."""
+        found = cls.of(1, activation)
+        return found if activation == "relu" else replace(found, unit=_FINEST, output=AHEAD + _FINEST + FORWARD)
+
+    @property
+    def table(self) -> int:
+        """Of the link's tables, whose rounding weighs an eighth of that of the more numerous factors."""
+        return max(3, (self.residual - 3) // 2)
 
     def link(self, rows: int) -> LinkScales:
         """Of the residual of a step over so many rows of data, 2^mean / n folded in."""
-        table = self.residual // 2
-        return LinkScales(table, self.residual - table, 2.0**self.mean / rows)
+        return LinkScales(self.table, self.residual - self.table, 2.0**self.mean / rows)

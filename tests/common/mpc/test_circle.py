@@ -25,7 +25,7 @@ from common.mpc.sine import Circle
 from common.mpc.sine import tables as sine_tables
 
 ENDS = np.arange(2**11, dtype=np.uint32) << np.uint32(21)  # the places of the circle's table
-DIGEST = "cae557b9f54dcdcbacfdc0b7be66ed3ef61d302b0f7672ca053ab0eb994b5af9"
+DIGEST = "7d98db1a0cf335209cb466dd6efa059930be8af381aa20f9eff97b5689a02f80"
 
 
 def off_the_circle(turns: Turns) -> float:
@@ -81,7 +81,7 @@ def made() -> str:
     """SHA-256 of public factors and of dealt tables of each kind, at angles all over the circle."""
     c = np.arange(1 << 14, dtype=np.uint32) * np.uint32(2654435761)
     told = hashlib.sha256()
-    for link, rows in ((Fourier(), 1), (Fourier(), 30_000), (Fourier(64, 16), 1000)):
+    for link, rows in ((Fourier(), 1), (Fourier(), 30_000), (Fourier(64, 16), 1000), (Fourier(32, 12, dithered=True), 1000)):
         for words in link.factors(c, LinkScales.choose(2.5, rows)):
             told.update(np.ascontiguousarray(words))
     for words in (*Circle(c).value(40), *Circle(c).slope(40)):

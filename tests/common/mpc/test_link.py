@@ -10,7 +10,7 @@ from common.learn.linear.descent import Descent, Step
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.cost import link_round
 from common.mpc.dealer import Dealer
-from common.mpc.fixedpoint import RESIDUAL_SCALE, U_SCALE, Reals, Words, decode, encode
+from common.mpc.fixedpoint import RESIDUAL_SCALE, U_SCALE, LinkScales, Reals, Words, decode, encode
 from common.mpc.link import Fourier, Link, Taylor
 from common.mpc.product import Matrices
 from common.mpc.session import Kind, Session
@@ -62,6 +62,20 @@ def test_tables_match_factors(link: Link) -> None:
     total = link.public(c, step.scales) + sum(t * f for t, f in zip(tables, factors, strict=True))
     value = decode(np.asarray(total), RESIDUAL_SCALE) / link.step_over_n(step.scales)
     assert np.abs(value - link(u)).max() < 2.0**-13
+
+
+@pytest.mark.parametrize("dithered", [True, False])
+def test_dithered_factors_of_few_bits_are_right_on_average(dithered: bool) -> None:
+    """Of a network: seven bits of a factor round the small waves off, in every row alike, unless they are dithered."""
+    rng, link, scales = np.random.default_rng(3), Fourier(32, 12, dithered=dithered), LinkScales(5, 7, 1.0)
+    worst = 0.0
+    for u in np.linspace(-6, 6, 25):
+        a = rng.integers(0, 2**32, 20_000, dtype=np.uint32)
+        c = np.uint32(round(u / 32 * 2**32) % 2**32) - a
+        tables = [encode(table, scales.table) for table in link.table_values(a)]
+        total = link.public(c, scales) + sum(t * f for t, f in zip(tables, link.factors(c, scales), strict=True))
+        worst = max(worst, abs(float(decode(np.asarray(total), scales.residual).mean() - link(np.array([u]))[0])))
+    assert worst < 6e-4 if dithered else worst > 2e-3
 
 
 async def residual(trio: Trio, link: Link, u: Reals, y: Reals, step: Step, offset: Words) -> Reals:

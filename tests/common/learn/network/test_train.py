@@ -42,6 +42,14 @@ async def test_a_training_on_shares_is_its_twin(case: str) -> None:
     assert np.abs(apart).max() < (2.0**-5 if section.activation == "sine" else 2.0**-4)  # a sine stays below one
 
 
+async def test_many_steps_of_the_default_plan_end_where_its_twin_does() -> None:
+    """What the link rounds is another in each row: an error that all rows shared moved scores by more than 2^-5."""
+    problem, section = Problem.made(10_000, seed=5), Network()
+    found = opened(await trained(Trio(seed=4), problem, section))
+    expected = twin.train(section, problem.grid, problem.bank, problem.label)
+    assert np.abs(found.scores(problem.grid, problem.bank) - expected.scores(problem.grid, problem.bank)).max() < 2.0**-6
+
+
 @pytest.mark.parametrize("case", ["all rows", "relu, all rows"])
 async def test_steps_in_spans_are_the_steps(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "SPAN_CELLS", 700)
