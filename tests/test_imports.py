@@ -19,7 +19,7 @@ PACKAGES = ("common", "grid_party", "bank_party", "wattscore")
 # The folders of `common` in order: one may import those before it and nothing else. The first line are loose modules.
 WORDS = "errors disclosure config party"
 FOLDERS = """
-    text disk stats rows trust mpc features records wire plan learn match monitor process home stages client report
+    text disk stats rows trust mpc features records wire plan learn match monitor process web home stages client report
     coordinator auditor daemon doctor trial cli
 """.split()  # noqa: SIM905  (one line to read, not twenty-four)
 
@@ -38,7 +38,7 @@ NARROW: dict[str, str] = {
     "match": "mpc rows.cmac",
     # never rows, ids or shares
     "coordinator": (
-        "text disk wire plan process learn match.intersect match.tags mpc.dealer mpc.several.dealer mpc.correlations.asked"
+        "text disk wire plan process web learn match.intersect match.tags mpc.dealer mpc.several.dealer mpc.correlations.asked"
         " mpc.seeds mpc.session"
     ),
 }

@@ -13,16 +13,16 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bank_party.online.callers import Callers, Unknown
 from bank_party.online.messages import Answered, Asked, Health
 from bank_party.online.messages import Problem as Message
 from bank_party.online.problem import Problem, wrong
 from bank_party.online.service import ScoringService
 from common import __version__
+from common.web.callers import Callers, Unknown
+from common.web.https import CERTIFICATE
 
 _log = logging.getLogger(__name__)
 
-CERTIFICATE = "wattscore.certificate"  # where a scope has what the connection's certificate says
 _CALLER = "wattscore.caller"
 _LARGEST = 1 << 18  # bytes of a request: a thousand ids
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from common.config import StrictModel
-from common.process.settings import Address
+from common.process.settings import Address, OidcConfig
 
 
-def _secure(url: str) -> str:
-    if not url.startswith("https://"):
-        raise ValueError("must be an https:// address: keys that arrive in plaintext can be anybody's")
-    return url
+class ScoreOidc(OidcConfig):
+    """The same, of callers that ask for scores."""
 
-
-class OidcConfig(StrictModel):
-    """An identity provider whose tokens are taken: signed, for this service, with the scope that allows to ask."""
-
-    issuer: str = Field(min_length=1, description="The provider, as its tokens name it (iss).")
-    audience: str = Field(min_length=1, description="The name of this service at the provider (aud).")
-    jwks: Annotated[str, AfterValidator(_secure)] = Field(description="Where its keys are (https://, a JWK set).")
     scope: str = Field(default="wattscore.score", min_length=1, description="The scope that a token must have.")
-    trust: Path | None = Field(default=None, description="CA certificates (PEM) of that address; default: the system's.")
 
 
 class OnlineConfig(StrictModel):
@@ -39,7 +29,7 @@ class OnlineConfig(StrictModel):
     clients: tuple[str, ...] = Field(
         default=(), description="Who may ask, by a certificate's URI, DNS name or common name: required with trust."
     )
-    oidc: OidcConfig | None = Field(default=None, description="Take tokens of this identity provider: by default none.")
+    oidc: ScoreOidc | None = Field(default=None, description="Take tokens of this identity provider: by default none.")
     model: str = Field(default="champion", min_length=1, description="The training job whose model scores, or champion.")
     grid_dataset: str = Field(description="The grid's dataset with the newest rows.")
     bank_dataset: str = Field(description="The bank's dataset with the newest rows.")

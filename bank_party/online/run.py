@@ -11,16 +11,16 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from bank_party.home import BankHome
 from bank_party.online.app import Guard, make_app
 from bank_party.online.book import AnswerBook
-from bank_party.online.callers import Callers
 from bank_party.online.config import OnlineConfig
 from bank_party.online.queue import Queue
-from bank_party.online.server import HttpsServer
 from bank_party.online.service import ScoringService, normalized
 from bank_party.online.sessions import Sessions
 from bank_party.settings import BankSettings
 from common.daemon.seat import Station
 from common.disk.data_folder import Name
 from common.process.metrics import Callback
+from common.web.callers import Callers
+from common.web.https import HttpsServer, Place
 from common.wire.health import check_health
 
 _REACH = 5.0  # seconds in which the grid has to say that it serves
@@ -43,7 +43,9 @@ class Online:
         )
         self._book = AnswerBook(settings.data / Name.ANSWERS, 3600.0 * config.keep_hours)
         self._service = ScoringService(config, home, queue, self._sessions, self._book)
-        self._server = HttpsServer(config, Guard(make_app(self._service), Callers(config)))
+        place = Place(config.listen, config.certificate, config.key, config.trust, "online", "scores on request")
+        clients = config.clients if config.trust is not None else None
+        self._server = HttpsServer(place, Guard(make_app(self._service), Callers(clients, config.oidc)))
         self._queue, self._task = queue, None
         station.registry.register(Callback(self._metrics))
 

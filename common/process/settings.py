@@ -40,6 +40,12 @@ def is_loopback(address: str) -> bool:
         return host == "localhost"
 
 
+def _secure(url: str) -> str:
+    if not url.startswith("https://"):
+        raise ValueError("must be an https:// address: keys that arrive in plaintext can be anybody's")
+    return url
+
+
 IdentityText = Annotated[str, AfterValidator(_identity)]
 Address = Annotated[str, AfterValidator(_address)]
 
@@ -58,6 +64,16 @@ class Remote(Named):
     """One that this process dials, and where it listens."""
 
     address: Address = Field(description="HOST:PORT it listens on.")
+
+
+class OidcConfig(StrictModel):
+    """An identity provider whose tokens are taken: signed, for this service, with the scope that allows to ask."""
+
+    issuer: str = Field(min_length=1, description="The provider, as its tokens name it (iss).")
+    audience: str = Field(min_length=1, description="The name of this service at the provider (aud).")
+    jwks: Annotated[str, AfterValidator(_secure)] = Field(description="Where its keys are (https://, a JWK set).")
+    scope: str = Field(min_length=1, description="The scope that a token must have.")
+    trust: Path | None = Field(default=None, description="CA certificates (PEM) of that address; default: the system's.")
 
 
 class Process(StrictModel):

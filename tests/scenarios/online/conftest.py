@@ -8,7 +8,7 @@ import pytest
 from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
 from common.trial.processes import free_ports
-from tests.bank_party.online.pki import Caller, Pki
+from tests.common.web.pki import Caller, Pki
 from tests.scenarios.end_to_end.lab import (
     ATTEND,
     BANK_POLICY,

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from common.trial.processes import BANK
-from tests.bank_party.online.pki import Caller
 from tests.bench.arrivals import planned
 from tests.bench.online import load
 from tests.common.stages.plain import OFF
+from tests.common.web.pki import Caller
 from tests.scenarios.end_to_end.lab import eventually, make_plan, make_tables, own, succeed
 from tests.scenarios.end_to_end.test_scoring import in_the_clear
 from tests.scenarios.online.conftest import ROWS, Office

@@ -1,4 +1,4 @@
-"""The HTTPS server: TLS 1.3, on its own address and with its own trust, in the daemon's loop."""
+"""An HTTPS server: TLS 1.3, on its own address and with its own trust, in a daemon's loop."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,28 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from bank_party.online.app import CERTIFICATE
-from bank_party.online.config import OnlineConfig
 from common.errors import ConfigError
 from common.wire.tls import read_key
 
 _log = logging.getLogger(__name__)
 
+CERTIFICATE = "wattscore.certificate"  # where a scope has what the connection's certificate says
 _LOOK = 5.0  # seconds between looks at the certificate's files
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a server listens, and as whom. section: of the configuration, for errors; what: it serves, for the log.
+
+    trust: CA certificates (PEM) of callers, who must have one of them; None: it is found out otherwise who calls.
+    """
+
+    listen: str
+    certificate: Path
+    key: Path
+    trust: Path | None
+    section: str
+    what: str
 
 
 class _Server(uvicorn.Server):
@@ -50,9 +65,9 @@ async def _with_certificate(app: Any, certificate: dict[str, Any] | None, scope:
 class HttpsServer:
     """Serves `app` until `stop`. Raises ConfigError for files that cannot be used, or an address that cannot be bound."""
 
-    def __init__(self, config: OnlineConfig, app: ASGIApp) -> None:
-        self._config = config
-        self._context, self._seen = make_context(config), _written(config)
+    def __init__(self, place: Place, app: ASGIApp) -> None:
+        self._place = place
+        self._context, self._seen = make_context(place), _written(place)
         http = uvicorn.Config(
             app,
             http=_Protocol,
@@ -71,17 +86,18 @@ class HttpsServer:
         self.port = 0
 
     async def start(self) -> None:
-        host, _, port = self._config.listen.rpartition(":")
+        host, _, port = self._place.listen.rpartition(":")
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), int(port))
             bound = _bind(found[0])
         except OSError as error:
             raise ConfigError(
-                f"cannot serve scores on {self._config.listen}: {error.strerror}", remedy="Check that the port is free."
+                f"cannot serve {self._place.what} on {self._place.listen}: {error.strerror}",
+                remedy="Check that the port is free.",
             ) from None
         self.port = int(bound.getsockname()[1])
         self._tasks = [asyncio.create_task(self._server.serve([bound])), asyncio.create_task(self._watch())]
-        _log.info("scores on request at https://%s:%d", host, self.port)
+        _log.info("%s at https://%s:%d", self._place.what, host, self.port)
 
     async def stop(self) -> None:
         self._server.should_exit = True
@@ -93,44 +109,44 @@ class HttpsServer:
         """New connections get the certificate that is there now; trust takes a restart."""
         while True:
             await asyncio.sleep(_LOOK)
-            if (now := _written(self._config)) == self._seen:
+            if (now := _written(self._place)) == self._seen:
                 continue
             self._seen = now
             try:
-                _load(self._context, self._config)
+                _load(self._context, self._place)
             except ConfigError as error:
-                _log.error("the certificate of [online] was not read anew: %s", error)
+                _log.error("the certificate of [%s] was not read anew: %s", self._place.section, error)
 
 
-def make_context(config: OnlineConfig) -> ssl.SSLContext:
+def make_context(place: Place) -> ssl.SSLContext:
     """TLS 1.3 alone; with `trust` nobody is connected who has no certificate of it. Raises ConfigError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    _load(context, config)
-    if config.trust is not None:
+    _load(context, place)
+    if place.trust is not None:
         context.verify_mode = ssl.CERT_REQUIRED
         try:
-            context.load_verify_locations(config.trust)
+            context.load_verify_locations(place.trust)
         except OSError as error:  # also what ssl raises
-            raise _unusable([config.trust], error) from None
+            raise _unusable(place.section, [place.trust], error) from None
     return context
 
 
-def _load(context: ssl.SSLContext, config: OnlineConfig) -> None:
-    read_key(config.key)
+def _load(context: ssl.SSLContext, place: Place) -> None:
+    read_key(place.key)
     try:
-        context.load_cert_chain(config.certificate, config.key)
+        context.load_cert_chain(place.certificate, place.key)
     except OSError as error:
-        raise _unusable([config.certificate, config.key], error) from None
+        raise _unusable(place.section, [place.certificate, place.key], error) from None
 
 
-def _unusable(files: list[Path], error: OSError) -> ConfigError:
+def _unusable(section: str, files: list[Path], error: OSError) -> ConfigError:
     names = ", ".join(map(str, files))
-    return ConfigError(f"[online]: {names}: {error.strerror or error}", remedy="Give PEM files that belong together.")
+    return ConfigError(f"[{section}]: {names}: {error.strerror or error}", remedy="Give PEM files that belong together.")
 
 
-def _written(config: OnlineConfig) -> list[tuple[int, int] | None]:
-    return [_when(file) for file in (config.certificate, config.key)]
+def _written(place: Place) -> list[tuple[int, int] | None]:
+    return [_when(file) for file in (place.certificate, place.key)]
 
 
 def _when(file: Path) -> tuple[int, int] | None:

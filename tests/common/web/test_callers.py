@@ -15,11 +15,11 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from bank_party.online.callers import Callers, Unknown
 from bank_party.online.config import OnlineConfig
 from common.config import validate
 from common.errors import ConfigError
-from tests.bank_party.online.pki import Pki
+from common.web.callers import Callers, Unknown
+from tests.common.web.pki import Pki
 
 OWN = {"certificate": "online.pem", "key": "online.key", "listen": "127.0.0.1:0", "grid_dataset": "g", "bank_dataset": "b"}
 KEY, OTHER = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
@@ -74,7 +74,8 @@ def token(key: Any = KEY, algorithm: str = "ES256", **claims: Any) -> str:
 
 
 def callers(**settings: Any) -> Callers:
-    return Callers(OnlineConfig.model_validate({**OWN, **settings}))
+    config = OnlineConfig.model_validate({**OWN, **settings})
+    return Callers(config.clients if config.trust is not None else None, config.oidc)
 
 
 async def test_a_certificate_is_known_by_each_of_its_names() -> None:

@@ -1,16 +1,16 @@
-"""Who calls: by the certificate of the connection, by a token of the bank's identity provider, or both."""
+"""Who calls: by the certificate of the connection, by a token of an identity provider, or both."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jwt
 
-from bank_party.online.config import OidcConfig, OnlineConfig
 from common.errors import ConfigError
+from common.process.settings import OidcConfig
 
 _SIGNED = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")  # never a shared key
 _MUST = ["exp", "iss", "aud", "sub"]
@@ -28,9 +28,10 @@ class Unknown(Exception):
 class Callers:
     """Decides who calls. Raises ConfigError for certificates of the provider that cannot be read."""
 
-    def __init__(self, config: OnlineConfig) -> None:
-        self._clients = frozenset(config.clients) if config.trust is not None else None
-        self._tokens = Tokens(config.oidc) if config.oidc is not None else None
+    def __init__(self, clients: Iterable[str] | None, oidc: OidcConfig | None) -> None:
+        """clients: names of certificates of those who may ask; None: certificates do not say who calls."""
+        self._clients = frozenset(clients) if clients is not None else None
+        self._tokens = Tokens(oidc) if oidc is not None else None
 
     async def name(self, certificate: Mapping[str, Any] | None, authorization: str | None) -> str:
         """A name of the caller that no other caller has. Raises Unknown.
