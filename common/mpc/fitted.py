@@ -46,13 +46,20 @@ def least_squares(basis: Reals, target: Reals, penalty: float = 0.0) -> tuple[fl
     """Coefficients x, (m,), of least |basis x - target|^2 + penalty |x|^2; basis: (n, m), n up to 8,192, rounded to 24 bits."""
     columns, by_columns = _whole(basis)
     aims, by_aims = _whole(target)
-    products = [[int(value) << GUARD for value in row] for row in columns.T @ columns]
-    right = [int(value) << GUARD for value in aims @ columns]
+    products = [[int(value) << GUARD for value in row] for row in _times(columns, columns)]
+    right = [int(value) << GUARD for value in _times(aims[:, None], columns)[0]]
     extra = int(penalty * 2.0 ** (2 * by_columns) * 2.0**60) << (GUARD - 60)
     for k, row in enumerate(products):
         row[k] += extra
     solved = _solve(products, right)
     return tuple(value / (1 << GUARD) * 2.0 ** (by_columns - by_aims) for value in solved)
+
+
+def _times(one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """one.T @ other of numbers that `_whole` gives: float64 adds up exactly what one half of 12 bits and a whole one make."""
+    upper, lower = one >> (_BITS // 2), one & ((1 << (_BITS // 2)) - 1)
+    parts = [(half.T.astype(np.float64) @ other.astype(np.float64)).astype(np.int64) for half in (upper, lower)]
+    return (parts[0] << (_BITS // 2)) + parts[1]
 
 
 def _whole(values: Reals) -> tuple[npt.NDArray[np.int64], int]:

@@ -5,6 +5,8 @@ A word of 22 bits is carried in 2.75 bytes: the low 16 bits of each, then the up
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,6 +15,7 @@ MASK = np.uint32((1 << BITS) - 1)
 Narrow = npt.NDArray[np.uint32]
 Bytes = npt.NDArray[np.uint8]
 
+_UPPER = ((2, 0xFC0), (4, 0x3F000), (6, 0xFC0000))  # of the second to fourth of four: how far it moves, and where to
 _BLOCK = 2048  # terms of two signed 22-bit factors that add up to less than 2^53
 
 
@@ -22,28 +25,35 @@ def packed_size(words: int) -> int:
 
 
 def pack(words: Narrow) -> Bytes:
-    """uint32 words below 2^22, of any shape, as uint8 (packed_size,)."""
-    flat = words.reshape(-1)
-    out: Bytes = np.empty(packed_size(len(flat)), np.uint8)
-    low = 2 * len(flat)
-    out[:low] = flat.astype("<u2").view(np.uint8)
-    high = np.zeros(4 * -(-len(flat) // 4), np.uint8)
-    high[: len(flat)] = flat >> np.uint32(16)
+    """The low 22 bits of uint32 words, of any shape, as uint8 (packed_size,)."""
+    flat = np.ascontiguousarray(words, "<u4").reshape(-1)
+    count, low = len(flat), 2 * len(flat)
+    out: Bytes = np.empty(packed_size(count), np.uint8)
+    out[:low].view("<u2")[:] = flat.astype("<u2")
+    high = np.empty(4 * -(-count // 4), np.uint8)
+    high[count:] = 0
+    high[:count] = flat.view(np.uint8)[2::4]
     four = high.view("<u4")
-    three = four & 0x3F | four >> 2 & 0xFC0 | four >> 4 & 0x3F000 | four >> 6 & 0xFC0000
-    out[low:] = three.astype("<u4").view(np.uint8).reshape(-1, 4)[:, :3].ravel()
+    three = four & 0x3F
+    for shift, bits in _UPPER:
+        three |= four >> shift & bits
+    for place in range(3):
+        out[low + place :: 3] = three.view(np.uint8)[place::4]
     return out
 
 
 def unpack(packed: Bytes, shape: tuple[int, ...]) -> Narrow:
     """What `pack` was given, of this shape; packed: uint8 of just its size."""
-    count = int(np.prod(shape, dtype=np.int64))
+    count = math.prod(shape)
     low = 2 * count
-    four = np.zeros((-(-count // 4), 4), np.uint8)
-    four[:, :3] = packed[low:].reshape(-1, 3)
-    three = four.view("<u4").ravel()
-    high = (three & 0x3F | (three & 0xFC0) << 2 | (three & 0x3F000) << 4 | (three & 0xFC0000) << 6).astype("<u4")
-    words: Narrow = high.view(np.uint8)[:count].astype(np.uint32) << np.uint32(16)
+    three = np.zeros(-(-count // 4), "<u4")
+    for place in range(3):
+        three.view(np.uint8)[place::4] = packed[low + place :: 3]
+    high = three & 0x3F
+    for shift, bits in _UPPER:
+        high |= (three & bits) << shift
+    words: Narrow = high.view(np.uint8)[:count].astype(np.uint32)
+    words <<= np.uint32(16)
     words |= packed[:low].view("<u2")
     return words.reshape(shape)
 

@@ -22,7 +22,7 @@ from common.party import Party
 Array = npt.NDArray[Any]
 T = TypeVar("T")
 
-OFFLOAD_WORDS = 1 << 16  # below this, a hop to a worker thread costs more than the work
+OFFLOAD_WORDS = 1 << 18  # below this, a hop to a worker thread and back costs about as much as the work
 
 
 class Kind(Enum):
