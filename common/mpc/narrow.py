@@ -77,8 +77,9 @@ def from_words(words: npt.NDArray[np.uint64], size: int) -> Bytes:
 
 
 def signed(words: Narrow) -> npt.NDArray[np.int32]:
-    """Words as the integers around zero that they stand for."""
-    found: npt.NDArray[np.int32] = (words << np.uint32(32 - BITS)).view(np.int32) >> np.int32(32 - BITS)
+    """Words, of which the low 22 bits count, as the integers around zero that they stand for."""
+    found: npt.NDArray[np.int32] = (words << np.uint32(32 - BITS)).view(np.int32)
+    found >>= np.int32(32 - BITS)
     return found
 
 

@@ -62,24 +62,32 @@ def offered(masks: ChoiceMasks, levels: Levels, table: Short, path: Bytes, their
 
     table: (leaves,), this party's shares. path: its own part of each row's path. theirs: the other's hidden choice.
     """
-    pads, at = masks.pads(), np.arange(len(path))
-    other = np.uint8(levels.other)
-    point, known = theirs & other, theirs & ~other  # the latter is the other's mask where it chooses nothing
-    share: Short = table[path | point] + pads[known, at]
-    out: Short = np.empty((levels.sent, len(path)), np.uint16)
+    rows, other = len(path), np.uint8(levels.other)
+    pads, point = masks.pads().reshape(-1), theirs & other
+    known = placed(theirs & ~other)  # the other's mask where it chooses nothing
+    share: Short = table.take(path | point) + pads.take(known)
+    out: Short = np.empty((levels.sent, rows), np.uint16)
     for row, entry in zip(out, subsets(levels.other), strict=True):
-        turned = np.uint8(entry)
-        row[:] = table[path | (turned ^ point)] + pads[turned | known, at] - share
+        np.add(table.take(path | (np.uint8(entry) ^ point)), pads.take(known + entry * rows), out=row)
+        row -= share
     return out, share
+
+
+def placed(paths: Bytes) -> npt.NDArray[np.intp]:
+    """The places of these leaves of each row in an array (leaves, rows) taken as one line."""
+    found: npt.NDArray[np.intp] = paths.astype(np.intp)
+    found *= len(paths)
+    found += np.arange(len(paths))
+    return found
 
 
 def picked(masks: ChoiceMasks, levels: Levels, received: Short, dealt: Short) -> Short:
     """The own share of what is picked from the other's table, (rows,). received: (levels.entries, rows); dealt: (rows,)."""
-    place = np.zeros(1 << levels.depth, np.intp)
+    place = np.zeros(1 << levels.depth, np.uint8)
     for index, entry in enumerate(subsets(levels.own), 1):
         place[entry] = index
-    entries = np.concatenate([np.zeros((1, len(dealt)), np.uint16), received])
-    chosen: Short = entries[place[masks.choice() & np.uint8(levels.own)], np.arange(len(dealt))]
+    entries = np.concatenate([np.zeros((1, len(dealt)), np.uint16), received]).reshape(-1)
+    chosen: Short = entries.take(placed(place.take(masks.choice() & np.uint8(levels.own))))
     return chosen - dealt
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import PeerProtocolError
+from common.learn.trees.choose import placed
 from common.learn.trees.forest import Forest, Shape, children
 from common.learn.trees.masks import CHOICE, LEAVES, LINK, MOMENTS, MOVE, ORDER, ChoiceMasks, Labels, TreeMasks, dealt_array
 from common.learn.trees.order import OrderMasks, as_dealt, deal_order
@@ -127,13 +128,13 @@ class Growing:
         forest, to = self._forest, self._forest.to(tree, level)
         # U_P^T m of the left children, m being the other's mask; right children are what is missing
         found = np.concatenate([_histograms(state.cells[p], state.left[p.other]) for p in Party], axis=2)
-        state.sums = found if level == 0 else children(found, state.sums, MASK)
+        state.sums = found if level == 0 else children(found, state.sums)
         yield self._moments(tree, level, state.sums, to)
         yield deal_largest(self._prg, to, forest.number(tree, level), forest.looked_at)
         yield [self._move(tree, level, p, state.nodes[p.other]) for p in Party]
         if level < forest.shape.depth - 1:
             state.left = {p: self._masks[p].nodes(tree, level + 1) for p in Party}
-            state.nodes = {p: children(state.left[p], state.nodes[p], MASK) for p in Party}
+            state.nodes = {p: children(state.left[p], state.nodes[p]) for p in Party}
 
     def _end(self, tree: int) -> Iterator[Dealt]:
         forest, depth = self._forest, self._forest.shape.depth
@@ -165,7 +166,7 @@ class Growing:
         moved = self._masks[to].branch(tree, level) * hidden
         if level == self._forest.shape.depth - 1:
             moved = moved.sum(2, dtype=np.uint32)
-        dealt = (moved - self._masks[to.other].move(tree, level)) & MASK
+        dealt = moved - self._masks[to.other].move(tree, level)
         return to, self._labels.of(tree, level, MOVE), as_words(pack(dealt))
 
     def _order(self, tree: int, to: Party) -> Dealt:
@@ -192,8 +193,7 @@ def _histograms(cells: np.ndarray[tuple[int, ...], np.dtype[np.float64]], vector
 def deal_choice(prg: Prgs, number: int, rows: int, shape: Shape) -> dict[Party, np.ndarray[tuple[int], np.dtype[np.uint16]]]:
     """The other's pad at each party's own masked choice, (rows,)."""
     masks = {p: ChoiceMasks(prg[p], number, rows, shape) for p in Party}
-    at = np.arange(rows)
-    return {p: masks[p.other].pads()[masks[p].choice(), at] for p in Party}
+    return {p: masks[p.other].pads().reshape(-1).take(placed(masks[p].choice())) for p in Party}
 
 
 def deal_tree_scores(prg: Prgs, demand: TreeScoreDemand) -> Iterator[Dealt]:

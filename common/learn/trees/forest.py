@@ -106,9 +106,12 @@ def _drawn(seed: int, tree: int, total: int, count: int) -> Index:
     return np.sort(np.argsort(order, kind="stable")[:count])
 
 
-def children(left: npt.NDArray[np.uint32], parents: npt.NDArray[np.uint32], mask: np.uint32) -> npt.NDArray[np.uint32]:
-    """The left and right child of each parent, (2 v, ...), from the left ones, (v, ...): right is what is missing."""
+def children(left: npt.NDArray[np.uint32], parents: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """The left and right child of each parent, (2 v, ...), from the left ones, (v, ...): right is what is missing.
+
+    Modulo 2^32, which is a multiple of what they count by.
+    """
     out: npt.NDArray[np.uint32] = np.empty((2 * len(parents), *parents.shape[1:]), np.uint32)
     out[0::2] = left
-    out[1::2] = (parents - left) & mask
+    np.subtract(parents, left, out=out[1::2])
     return out

@@ -120,7 +120,7 @@ class Grower:
 
         def hidden(low: int) -> Bytes:
             part = range(low, min(own, low + step))
-            return np.stack([pack((self._below[k].astype(np.uint32) - self._masks.threshold(k)) & MASK) for k in part])
+            return np.stack([pack(self._below[k].astype(np.uint32) - self._masks.threshold(k)) for k in part])
 
         def keep(low: int, received: Bytes) -> None:
             for k, row in enumerate(received, low):

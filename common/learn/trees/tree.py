@@ -128,7 +128,7 @@ class TreeGrower:
         """Shares of the histograms, off by what the dealer knows, and of the totals."""
         parts = [_histograms(own, vectors.left_seen), _histograms(other, vectors.left_mine)]
         left = np.concatenate(parts if self._party is Party.GRID else parts[::-1], axis=2)
-        state.sums = left if level == 0 else children(left, state.sums, MASK)
+        state.sums = left if level == 0 else children(left, state.sums)
         side = vectors.seen if self._party is Party.GRID else vectors.mine  # what the grid sees and the bank's mask add up
         state.totals = side.sum(2, dtype=np.uint32) & MASK
 
@@ -169,7 +169,7 @@ class TreeGrower:
             packed = await self._rounds.receive(Kind.MASKED_BRANCH, np.uint8, (packed_size(self._forest.rows),))
             return unpack(packed, (self._forest.rows,))
         below: Narrow = self._thresholds.own[split].astype(np.uint32)
-        await self._rounds.send(Kind.MASKED_BRANCH, pack((below - self._masks.branch(self._tree, level)) & MASK))
+        await self._rounds.send(Kind.MASKED_BRANCH, pack(below - self._masks.branch(self._tree, level)))
         return below
 
     async def _move(self, level: int, mine: bool, branch: Narrow, vectors: Vectors, state: _Level) -> Vectors:
@@ -187,16 +187,16 @@ class TreeGrower:
                 moved += unpack(from_words(words, packed_size(int(np.prod(shape)))), shape)
             else:
                 moved += self._masks.move(self._tree, level)
-            found: Narrow = moved & MASK
+            found: Narrow = moved
             return found
 
         left = await self._rounds.compute(share, vectors.seen.size)
         if last:
-            state.totals = children(left, state.totals, MASK)
+            state.totals = children(left, state.totals)
             return vectors
         hidden = self._masks.nodes(self._tree, level + 1)
         seen = await remask(self._rounds, left, hidden)
-        return Vectors(children(seen, vectors.seen, MASK), children(hidden, vectors.mine, MASK), seen, hidden)
+        return Vectors(children(seen, vectors.seen), children(hidden, vectors.mine), seen, hidden)
 
     async def _leaves(self, state: _Level) -> Short:
         """A share of the leaves' values, (leaves,) in steps of 2^-11 modulo 2^16: nobody sees their sum."""
@@ -244,9 +244,9 @@ class TreeGrower:
 
 async def remask(rounds: Rounds, share: Narrow, mine: Narrow) -> Narrow:
     """Exchanges shares of vectors, each less its owner's mask: what this party sees, less the other's."""
-    hidden = await rounds.compute(lambda: pack((share - mine) & MASK), share.size)
+    hidden = await rounds.compute(lambda: pack(share - mine), share.size)
     theirs = await rounds.exchange(Kind.MASKED_NODES, hidden)
-    return await rounds.compute(lambda: (share + unpack(theirs, share.shape)) & MASK, share.size)
+    return await rounds.compute(lambda: share + unpack(theirs, share.shape), share.size)
 
 
 async def exchange_leaves(rounds: Rounds, out: Short, entries: int, rows: int) -> Short:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ Index = npt.NDArray[np.int64]
 Half = npt.NDArray[np.uint32]
 
 
+@lru_cache(maxsize=8)
 def pairs(count: int) -> tuple[Index, Index]:
     """Both members of each pair of `count` values, (pairs,) each, the lower number first."""
     first, second = np.triu_indices(count, 1)
