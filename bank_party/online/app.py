@@ -24,7 +24,7 @@ from common.web.https import CERTIFICATE
 _log = logging.getLogger(__name__)
 
 _CALLER = "wattscore.caller"
-_LARGEST = 1 << 18  # bytes of a request: a thousand ids
+_LARGEST = 1 << 20  # bytes of a request: a thousand rows of forty columns
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Message, "description": text}

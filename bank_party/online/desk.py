@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from bank_party.online.queue import Batch, Queue, Row, Scored, Wanted
+from common.rows.given import BadValue
+from common.rows.table import FeatureTable
 from common.stages.align import row_name
 from common.stages.asked import MOST
 from common.stages.job import Answer, Remains, Warm
@@ -24,6 +26,7 @@ class SessionDesk:
         self._retired = False
         self.opened, self.stale = asyncio.Event(), asyncio.Event()
         self.warm: Warm | None = None
+        self.given: FeatureTable | None = None
         self._rows, self._behind = 0, 0  # that the stock in use serves, and those behind it
 
     @property
@@ -66,15 +69,36 @@ class SessionDesk:
         return None
 
     def _taken_now(self) -> bool:
-        self._taken = self._queue.take(MOST)
+        taken = self._taken = self._queue.take(MOST)
+        self.given = self._read_given() if taken and taken[0].given else None
         self._names = [[self._name(row) for row in wanted.rows] for wanted in self._taken]
-        return bool(self._taken)
+        return bool(taken)
+
+    def _read_given(self) -> FeatureTable | None:
+        """The rows that came with what was taken; a request with a wrong value hears so, and is taken no more."""
+        assert self.warm is not None  # noqa: S101  (nobody asks before)
+        while rows := [(wanted, row) for wanted in self._taken for row in wanted.rows if self._name(row) is not None]:
+            ids, columns = [row.id for _, row in rows], [row.given or {} for _, row in rows]
+            months = [self._month(row) or 0 for _, row in rows] if self._by_period else None
+            try:
+                return self.warm.given.table(ids, months, columns)
+            except BadValue as error:
+                wanted, row = rows[error.row]
+                error.row = wanted.rows.index(row)
+                if not wanted.answer.done():
+                    wanted.answer.set_exception(error)
+                self._taken = [one for one in self._taken if one is not wanted]
+        return None
 
     def _name(self, row: Row) -> str | None:
-        if not self._by_period:
-            return row_name(row.id, None)
-        month = self._newest.get(row.id) if row.period is None else row.period
-        return None if month is None else row_name(row.id, month)
+        month = self._month(row)
+        return None if self._by_period and month is None else row_name(row.id, month)
+
+    def _month(self, row: Row) -> int | None:
+        """Of a row that came with its columns the newest that both have rows of."""
+        if not self._by_period or row.period is not None:
+            return row.period
+        return self._newest.get(row.id) if row.given is None else max(self._newest.values(), default=None)
 
     async def hear(self, answers: Sequence[Answer], remains: Remains) -> None:
         assert self.warm is not None  # noqa: S101  (nobody asks before)

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
 
 MOST = 1000  # rows of one request
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Month = Annotated[str, StringConstraints(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
+
+
+Value = Annotated[Any, WithJsonSchema({"type": ["number", "string", "boolean", "null"]})]  # held against the model's column
+Given = Annotated[
+    dict[str, Value],
+    Field(description="The bank's columns of it by name, all that the model has, as they are now; null where unknown."),
+]
+
+
+class AskedRow(BaseModel):
+    """One enterprise whose columns come with the request."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: Id
+    columns: Given
 
 
 class Asked(BaseModel):
@@ -20,6 +36,8 @@ class Asked(BaseModel):
 
     id: Id | None = Field(default=None, description="The enterprise, by the id that both companies have of it.")
     ids: list[Id] | None = Field(default=None, min_length=1, max_length=MOST, description="Or several of them.")
+    columns: Given | None = Field(default=None, description="Of `id`: its row of the bank's dataset is not looked at then.")
+    rows: list[AskedRow] | None = Field(default=None, min_length=1, max_length=MOST, description="Or several of them so.")
     period: Month | None = Field(
         default=None,
         description="The month whose rows are scored, YYYY-MM; default: the newest that both have. Only by period.",
@@ -27,13 +45,26 @@ class Asked(BaseModel):
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
-        if (self.id is None) == (self.ids is None):
-            raise ValueError("give id, or ids")
+        if sum(one is not None for one in (self.id, self.ids, self.rows)) != 1:
+            raise ValueError("give id, or ids, or rows")
+        if self.columns is not None and self.id is None:
+            raise ValueError("columns are of id; give rows for several")
         return self
 
     @property
     def all(self) -> list[str]:
-        return [self.id] if self.id is not None else list(self.ids or ())
+        return [self.id] if self.id is not None else self.ids or [row.id for row in self.rows or ()]
+
+    @property
+    def given(self) -> list[dict[str, Any]] | None:
+        """The columns of each, where they come with the request."""
+        if self.rows is not None:
+            return [row.columns for row in self.rows]
+        return None if self.columns is None else [self.columns]
+
+    def known_by(self) -> dict[str, Any]:
+        """What tells this request from others; of one without columns as it was before there were any."""
+        return self.model_dump(exclude={name for name in ("columns", "rows") if getattr(self, name) is None})
 
 
 class Result(BaseModel):
@@ -41,6 +72,7 @@ class Result(BaseModel):
 
     id: str = Field(description="As it was asked for.")
     period: str | None = Field(default=None, description="The month of the row that was scored, of rows by period.")
+    bank_columns: Literal["dataset", "request"] = Field(default="dataset", description="Where the bank's columns were from.")
     score: float | None = Field(default=None, description="Points: more are better.")
     grade: str | None = None
     decision: str | None = Field(default=None, description="approve, refer or decline.")
@@ -60,7 +92,9 @@ class Model(BaseModel):
 class Features(BaseModel):
     """How old the rows are."""
 
-    bank_read: datetime | None = Field(description="When the bank's file of rows was last written.")
+    bank_read: datetime | None = Field(
+        description="When the bank's file of rows was last written; null where the request brought its own columns."
+    )
     as_of: str | None = Field(
         description="The newest month scored here, at both companies; of rows without months it is not known."
     )

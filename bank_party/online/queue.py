@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from common.errors import WattScoreError
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row that is asked for: the id as both parties compare it, the month from year 0; None: the newest, or no months."""
+    """A row that is asked for: the id as both parties compare it, the month from year 0; None: the newest, or no months.
+
+    given: its columns, where they came with the request.
+    """
 
     id: str
     period: int | None
+    given: Mapping[str, Any] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,18 @@ class Wanted:
     rows: tuple[Row, ...]
     answer: asyncio.Future[Batch]
 
+    @property
+    def given(self) -> bool:
+        """Whether its columns came with the request: of all rows, or of none."""
+        return self.rows[0].given is not None
+
+    def goes_with(self, others: Sequence[Wanted]) -> bool:
+        """Whether it can be scored at once with these: none has the same row with other columns."""
+        if not others or not self.given:
+            return not (others and others[0].given)
+        ids = {row.id for row in self.rows}
+        return others[0].given and not any(row.id in ids for other in others for row in other.rows)
+
 
 class Busy(Exception):
     """More rows wait already than may."""
@@ -73,12 +90,15 @@ class Queue:
         return wanted.answer
 
     def take(self, most: int) -> list[Wanted]:
-        """As many whole requests as have at most so many rows in all; none where none waits."""
+        """As many whole requests as have at most so many rows in all, and go together; none where none waits."""
         taken: list[Wanted] = []
         while self._waiting and sum(len(w.rows) for w in (*taken, self._waiting[0])) <= most:
-            wanted = self._waiting.popleft()
-            if not wanted.answer.done():  # nobody waits for it any more
-                taken.append(wanted)
+            if self._waiting[0].answer.done():  # nobody waits for it any more
+                self._waiting.popleft()
+            elif self._waiting[0].goes_with(taken):
+                taken.append(self._waiting.popleft())
+            else:
+                break
         return taken
 
     def give_back(self, taken: Sequence[Wanted]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -18,6 +18,7 @@ from bank_party.online.problem import Problem, later, wrong
 from bank_party.online.queue import Batch, Busy, Queue, Row, Scored
 from bank_party.online.sessions import Sessions
 from common.errors import DataError, WattScoreError
+from common.rows.given import BadValue
 from common.rows.ids import normal_ids
 from common.rows.months import month_number, month_text
 
@@ -43,7 +44,7 @@ class ScoringService:
 
     async def score(self, caller: str, key: str, asked: Asked) -> tuple[dict[str, Any], bool]:
         """The answer, and whether it was given before. Raises Problem."""
-        rows, known = self._rows(asked), digest(asked.model_dump())
+        rows, known = self._rows(asked), digest(asked.known_by())
         if (running := self._running.get((caller, key))) is None:
             # entered before the book is looked into, else an answer that is entered meanwhile is in neither
             task = asyncio.ensure_future(self._once(caller, key, known, asked, rows))
@@ -86,6 +87,9 @@ class ScoringService:
             raise later(
                 f"{self._queue.rows} rows wait to be scored already", "Send the same request again in a second, or fewer rows."
             ) from None
+        except BadValue as error:
+            at = "" if asked.id is not None else f"rows.{error.row}."
+            raise wrong(f"{at}columns.{error.column}", error.what, error.remedy) from None
         except WattScoreError as error:
             raise self._unserved(error) from None
         answer = (await self._put(asked, batch)).model_dump(mode="json")
@@ -107,13 +111,15 @@ class ScoringService:
         try:
             ids = normalized(asked.all)
         except DataError as error:
-            raise wrong(
-                "id" if asked.id is not None else "ids", error.public, "Give ids as both companies have them."
-            ) from None
+            field = "id" if asked.id is not None else "ids" if asked.ids is not None else "rows"
+            raise wrong(field, error.public, "Give ids as both companies have them.") from None
         for place, id in enumerate(ids):
             if not id:
-                raise wrong("id" if asked.id is not None else f"ids.{place}", "an id is empty", "Give one, or leave it out.")
-        return tuple(Row(id, month) for id in ids)
+                raise wrong(_field(asked, place), "an id is empty", "Give one, or leave it out.")
+            if asked.rows is not None and id in ids[:place]:
+                raise wrong(_field(asked, place), "an id is there twice", "Give its columns once.")
+        given: Sequence[dict[str, Any] | None] = asked.given or (None,) * len(ids)
+        return tuple(Row(id, month, columns) for id, columns in zip(ids, given, strict=True))
 
     async def _put(self, asked: Asked, batch: Batch) -> Answered:
         results = [_result(id, scored) for id, scored in zip(asked.all, batch.rows, strict=True)]
@@ -124,7 +130,8 @@ class ScoringService:
             model=Model(job=batch.model, version=await self._version(batch.model)),
             results=results,
             features=Features(
-                bank_read=current.read if current is not None else None, as_of=month_text(max(months)) if months else None
+                bank_read=current.read if current is not None and asked.given is None else None,
+                as_of=month_text(max(months)) if months else None,
             ),
             cost=Cost(scores_charged=len({s.row for s in batch.rows if not s.refused}), stock_left=batch.stock_left),
         )
@@ -141,14 +148,21 @@ def normalized(ids: Sequence[str]) -> list[str]:
     return found
 
 
+def _field(asked: Asked, place: int) -> str:
+    """The field that the id at this place came in."""
+    return "id" if asked.id is not None else f"ids.{place}" if asked.ids is not None else f"rows.{place}.id"
+
+
 def _result(id: str, scored: Scored) -> Result:
     period = month_text(scored.period) if scored.period is not None else None
+    source: Literal["dataset", "request"] = "dataset" if scored.row.given is None else "request"
     if scored.refused:
-        return Result(id=id, period=period, refused=scored.refused)
+        return Result(id=id, period=period, bank_columns=source, refused=scored.refused)
     found: dict[str, Any] = scored.decided
     return Result(
         id=id,
         period=period,
+        bank_columns=source,
         score=found["score"],
         grade=str(found["grade"]),
         decision=found["decision"],

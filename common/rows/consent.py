@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from common.disk.scratch import Scratch
-from common.errors import DataError
+from common.errors import DataError, PolicyError
 from common.rows.dataset import Loaded, read_own_ids
 from common.rows.formats.options import FileOptions
 from common.rows.formats.paths import parts_of
@@ -48,6 +48,7 @@ class Consents:
         self._config, self._dataset, self._today = config, dataset, today
         self._used: pa.StringArray = pa.array([], pa.string())
         self._seen: tuple[object, ...] = ()
+        self._last: tuple[tuple[object, ...], pa.StringArray] | None = None  # who agreed when the table was last read
 
     def apply(self, loaded: Loaded, scratch: Scratch) -> Loaded:
         """Only the rows of enterprises whose authorisation is in force today; how many were left out is told to their owner.
@@ -72,6 +73,17 @@ class Consents:
         aside = {name: values[keep] for name, values in loaded.aside.items()}
         kept = table.take(np.flatnonzero(keep), scratch)
         return Loaded(kept, loaded.columns, (*loaded.warnings, said), loaded.seen, aside)
+
+    def join(self, ids: pa.StringArray) -> None:
+        """Takes further enterprises into the job. Raises PolicyError where one has not agreed, DataError as `apply`."""
+        if self._last is None or self._last[0] != self._state():
+            self._last = (self._state(), self._in_force())
+        if not pc.all(pc.is_in(ids, value_set=self._last[1])).as_py():
+            raise PolicyError(
+                f"dataset {self._dataset}: an enterprise has no authorisation in force on {self._today()}",
+                remedy="See the dates of the authorisations.",
+            )
+        self._used = pc.unique(pa.concat_arrays([self._used, ids.cast(self._used.type)]))
 
     def count(self) -> int:
         """How many enterprises agree today. Raises DataError where the table cannot be read."""

@@ -14,14 +14,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
-from common.errors import LocalProtocolError, PeerProtocolError, PolicyError
+from common.errors import DataError, LocalProtocolError, PeerProtocolError, PolicyError
 from common.learn.learner import Half, Telling
 from common.learn.learners import begin_scores
 from common.match.agree import MatchLimits
@@ -30,7 +30,9 @@ from common.mpc.fixedpoint import Reals
 from common.mpc.session import Kind
 from common.party import Party
 from common.plan.score import ScorePlan
+from common.rows.dataset import Loaded
 from common.rows.formats.paths import Stamp, stamp_of
+from common.rows.given import Given
 from common.rows.table import FeatureTable, Index
 from common.stages.ahead import ASKED, rows_waiting, scores_ahead
 from common.stages.align import common_months, row_names
@@ -73,7 +75,7 @@ async def serve_requests(
     rows = np.arange(table.rows)
     if "period" in plan.keys:
         rows = await common_months(job.session, table)
-    names, scored = row_names(table, rows), _Scored()
+    names, scored, given = row_names(table, rows), _Scored(), 0
     async with AsyncExitStack() as stack:
         supply = _Supply(job, plan, model, stack)
         if job.party is Party.GRID:
@@ -84,9 +86,11 @@ async def serve_requests(
                 raise LocalProtocolError("rows are to be asked for, and nobody here does")
             asking = await Asking.hear(job.session, job.id.encode(), limits)
             places = dict(zip(names.to_pylist(), rows.tolist(), strict=True))
-            await _Bank(job, model, table, places, asking, supply, scored, job.desk).run()
+            bank = _Bank(job, model, table, places, asking, supply, scored, job.desk)
+            await bank.run()
+            given = bank.given
     found = await asyncio.to_thread(table.take, scored.places(), job.scratch)
-    job.count(matched_ids=len(found.ids.used()), matched_rows=found.rows)
+    job.count(matched_ids=len(found.ids.used()), matched_rows=found.rows + given)
     return found, scored.scores() if job.party is Party.BANK else None
 
 
@@ -202,13 +206,22 @@ class _Bank:
         self._job, self._model, self._table, self._places = job, model, table, places
         self._asking, self._supply, self._scored, self._desk = asking, supply, scored, desk
         self._decide = job.role.decider(model)
+        self.given = 0  # rows scored that came with requests
         self._stale = False  # whether the grid has newer rows than those of this session
 
     async def run(self) -> None:
         await self._supply.make_room(1)
         job = self._job
         self._desk.ready(
-            Warm(job.id, self._model.job, self._places, self._supply.left, self._supply.waiting, self._model.closed)
+            Warm(
+                job.id,
+                self._model.job,
+                self._places,
+                self._supply.left,
+                self._supply.waiting,
+                self._model.closed,
+                Given(self._model.source, job.dataset.missing),
+            )
         )
         ahead = asyncio.create_task(self._asking.hide_ahead(self._places))
         try:
@@ -222,21 +235,41 @@ class _Bank:
         while (names := await self._desk.ask()) is not None:
             if not 0 < len(names) <= MOST:
                 raise LocalProtocolError("a request is of few rows", expected=f"1 to {MOST}", got=len(names))
-            known = [name for name in dict.fromkeys(names) if name in self._places]
-            answers = await self._score(known) if known else {}
+            given = self._desk.given
+            answers: dict[str, Answer] = {}
+            if given is None:
+                known = [name for name in dict.fromkeys(names) if name in self._places]
+                answers = await self._score(known, self._table, self._places) if known else {}
+            elif (left_out := await asyncio.to_thread(self._not_allowed, given)) is not None:
+                answers = {name: Answer(name, refused=left_out) for name in names}
+            else:
+                answers = await self._score(names, given, {name: place for place, name in enumerate(names)})
             nobody = "this side's dataset has no such row, in months that both have"
             told = [answers.get(name) or Answer(name, refused=nobody) for name in names]
             await self._desk.hear(told, Remains(self._supply.left, self._stale))
 
-    async def _score(self, names: Sequence[str]) -> dict[str, Answer]:
+    def _not_allowed(self, given: FeatureTable) -> str | None:
+        """Why rows that came with a request may not be used, as the dataset's could not: beyond a grant, or nobody agreed."""
+        job = self._job
+        try:
+            if job.check_grant is not None:
+                job.check_grant(Loaded(given, dict(self._model.source)))
+            if job.consents is not None:
+                job.consents.join(given.ids.levels)
+        except (PolicyError, DataError) as error:
+            return str(error)
+        return None
+
+    async def _score(self, names: Sequence[str], table: FeatureTable, at: Mapping[str, int]) -> dict[str, Answer]:
+        """The answers about rows of `table`, each at its place there."""
         session = self._job.session
         await session.send(Kind.SHAPE, np.array([len(names)], np.uint64))
         await self._supply.make_room(len(names))
         places = await self._asking.find(names)
         found = [name for name, place in zip(names, places.tolist(), strict=True) if place >= 0]
         answers = {name: Answer(name, refused="the grid holds no such row") for name in names}
-        rows = np.array([self._places[name] for name in found], np.int64)
-        part = self._table.take(rows)
+        rows = np.array([at[name] for name in found], np.int64)
+        part = table.take(rows)
         try:
             rated = await self._job.begin_rate(part, self._model.job) if len(rows) else None
         except PolicyError as error:
@@ -252,7 +285,10 @@ class _Bank:
             return answers | {name: Answer(name, refused=_REFUSED) for name in found}
         u = await self._supply.open(part)
         assert u is not None  # noqa: S101
-        self._scored.add(rows, u)
+        if table is self._table:
+            self._scored.add(rows, u)
+        else:
+            self.given += len(rows)
         decided = self._decide(part, u)
         return answers | {name: Answer(name, {key: _plain(v[k]) for key, v in decided.items()}) for k, name in enumerate(found)}
 

@@ -30,6 +30,7 @@ from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 from common.rows.consent import Consents
 from common.rows.dataset import DatasetConfig, Loaded
+from common.rows.given import Given
 from common.rows.table import FeatureTable
 from common.stages.course import Course
 from common.stages.reasons import Named, Texts
@@ -126,7 +127,8 @@ class Warm:
     """A session that is ready for requests: its job, its model, the rows there are, and what it can still be asked for.
 
     places: of the bank's own rows, by name, in months that both have. rows: how many the stock in use serves; waiting:
-    the stocks behind it, as they lie on disk when it is called. closed: whether the model needs any.
+    the stocks behind it, as they lie on disk when it is called. closed: whether the model needs any. given: reads rows that
+    come with a request.
     """
 
     job: str
@@ -135,6 +137,7 @@ class Warm:
     rows: int
     waiting: Callable[[], int]
     closed: bool
+    given: Given = field(default_factory=lambda: Given({}))
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,10 @@ class Desk(Protocol):
 
     async def ask(self) -> Sequence[str] | None:
         """The rows wanted next, by name as `align.row_names` has them; None to end the job."""
+
+    @property
+    def given(self) -> FeatureTable | None:
+        """The rows just asked for, in their order, where they came with the request; None where the dataset's are meant."""
 
     async def hear(self, answers: Sequence[Answer], remains: Remains) -> None:
         """The answers, in the order in which rows were asked for."""

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from common.disk.scratch import Scratch
-from common.errors import DataError
+from common.errors import DataError, PolicyError
 from common.party import Party
 from common.rows.consent import ConsentConfig, Consents
 from common.rows.dataset import DatasetConfig, Loaded, read_table
@@ -138,6 +139,22 @@ def test_who_agrees_no_longer_is_found_by_file_and_by_day(tmp_path: Path) -> Non
     (tmp_path / "agreed.csv").unlink()
     with pytest.raises(DataError):
         book.withdrawn()
+
+
+def test_who_joins_later_must_agree_and_ends_the_job_as_others_do(tmp_path: Path) -> None:
+    agreed = pd.DataFrame({"id": ["A", "B", "N"], "until": ["", "", "2026-03-15"]})
+    book = consents(tmp_path, agreed)
+    assert kept(book, loaded(tmp_path, ["A", "B"])) == ["A", "B"]
+    write(tmp_path, agreed[:1])
+    with pytest.raises(PolicyError, match="no authorisation"):
+        book.join(pa.array(["N"]))
+    write(tmp_path, agreed[agreed["id"] != "B"])
+    book.join(pa.array(["N", "A"]))
+    assert book.withdrawn()  # of B
+    write(tmp_path, agreed)
+    assert not book.withdrawn()
+    write(tmp_path, agreed[:2])
+    assert book.withdrawn()  # of who joined
 
 
 def test_who_is_in_the_job_has_a_fingerprint(tmp_path: Path) -> None:

@@ -93,10 +93,45 @@ def test_what_is_wrong_is_told_with_field_and_remedy(
     assert problem.get("field") == field and problem["remedy"] and problem["detail"] and problem["status"] == status
 
 
+def test_columns_that_come_with_the_request_are_scored_also_of_who_is_in_no_file_of_the_bank(
+    office: Office, caller: Caller
+) -> None:
+    bank = pd.read_csv(office.table("bank", "new")).set_index("id").sort_index()
+    exact = in_the_clear(office, office.model, "new")
+    ordered = bank.loc[exact.index].sort_values("b0")
+    one, two = str(ordered.index[0]), str(ordered.index[-1])  # which differ
+    ours = {id: json.loads(row.to_json()) for id, row in bank.iterrows()}  # JSON numbers of each row
+    status, swapped = caller.score("fresh", rows=[{"id": one, "columns": ours[two]}, {"id": two, "columns": ours[one]}])
+    assert status == 200, swapped
+    u = {result["id"]: result["log_odds"] for result in swapped["results"]}
+    assert abs(u[one] + u[two] - exact[one] - exact[two]) <= 2 * OFF and abs(u[one] - exact[one]) > 3 * OFF
+    assert {result["bank_columns"] for result in swapped["results"]} == {"request"} and swapped["features"]["bank_read"] is None
+    part = office.table("bank", "new").with_suffix(".part")
+    bank.drop(index=one).to_csv(part)
+    part.replace(office.table("bank", "new"))
+
+    def gone() -> bool:
+        return caller.score(f"gone-{np.random.default_rng().integers(1 << 40)}", id=one)[0] == 422
+
+    eventually(gone, 30.0)
+    status, answer = caller.score("new-applicant", id=one, columns=ours[one])
+    assert status == 200, answer
+    assert abs(answer["results"][0]["log_odds"] - exact[one]) <= OFF
+    bank.to_csv(part)
+    part.replace(office.table("bank", "new"))
+    for wrong, field in (({**ours[one], "loan": 1}, "loan"), ({**ours[one], "b0": "high"}, "b0"), ({}, "b0")):
+        status, problem = caller.score("wrong-columns", id=one, columns=wrong)
+        assert status == 422 and problem["field"] == f"columns.{field}" and problem["remedy"]
+    status, problem = caller.score("wrong-row", rows=[{"id": one, "columns": ours[one]}, {"id": two, "columns": {}}])
+    assert status == 422 and problem["field"] == "rows.1.columns.b0"
+    status, problem = caller.score("twice", rows=[{"id": one, "columns": ours[one]}] * 2)
+    assert status == 422 and problem["field"] == "rows.1.id"
+
+
 def test_other_requests_are_refused_as_problems(caller: Caller) -> None:
     assert caller.ask("POST", "/v1/score", {"id": "A"})[1]["field"] == "Idempotency-Key"
     assert caller.ask("POST", "/v1/score", b"{", {"Idempotency-Key": "x"})[0] == 400
-    assert caller.ask("POST", "/v1/score", b" " * (1 << 19), {"Idempotency-Key": "x"})[0] == 413
+    assert caller.ask("POST", "/v1/score", b" " * (1 << 21), {"Idempotency-Key": "x"})[0] == 413
     assert caller.ask("GET", "/v1/scores")[0] == 404 and caller.ask("GET", "/v1/score")[0] == 405
 
 
