@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -13,17 +14,21 @@ from common.home.outcome import Outcome
 from common.home.record import Seen, make_record
 from common.learn.learner import Size, Telling
 from common.learn.learners import learner_of, pack
+from common.learn.linear.design import Prepared
 from common.learn.linear.layout import Layout
 from common.learn.linear.learner import LinearTask, LinearTrained
 from common.learn.linear.several import Line, shares_of, train_several
 from common.learn.linear.steps import make_steps
 from common.learn.linear.train import TrainingInputs
 from common.monitor import reference
+from common.mpc.fixedpoint import Reals, Words
 from common.mpc.session import Kind
 from common.mpc.several.hub import BankHub
 from common.plan.job_stages import Stage
+from common.plan.linear import Model
 from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
+from common.rows.dataset import ColumnConfig, Loaded
 from common.rows.table import FeatureTable, Index
 from common.stages.align import align, unlike
 from common.stages.course import Point
@@ -39,74 +44,138 @@ from common.stages.sizes import check_sizes, exchange_sizes
 from common.stages.split import Mask
 
 
+@dataclass(frozen=True, repr=False)
+class OwnRows:
+    """The rows of one bank in a training, those that train first; columns: as declared or inferred."""
+
+    table: FeatureTable
+    columns: dict[str, ColumnConfig]
+    train: int
+
+    @property
+    def label(self) -> Reals:
+        return self.table.outcomes[: self.train]
+
+    @property
+    def held_keys(self) -> FeatureTable:
+        return self.table.keys(slice(self.train, None))
+
+
 async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub: BankHub, place: int) -> Outcome:
     """Load, align, prepare by sums, train, evaluate. plan: what the grid and this bank do; place: this bank's in the plan.
 
     Raises the first error, after which nothing is kept.
     """
-    session, policy = job.session, job.home.policy
+    loaded, data = await load_own(job)
+    with job.stage(Stage.ALIGN):
+        own = await take(job, loaded, *await _aligned(job, plan, several, hub, loaded.table, place))
+        del loaded
+    with job.stage(Stage.PREPARE):
+        prepared, counts, grid = await _prepared(job, plan, several, hub, own)
+        layout = Layout(grid, len(prepared.columns) - 1, len(several.banks), counts.train, counts.taken)
+        check_sizes(counts.train, layout.columns, plan.limits)
+        learner_of(several.model).check(several.model, Size(counts.train, grid, layout.bank), job.home.policy)
+        await begin(job, plan, own, prepared, grid)
+    with job.stage(Stage.TRAIN):
+        task, weights = await _trained(job, several, hub, layout, own, prepared, place)
+    with job.stage(Stage.REVEAL):
+        shares = shares_of(job.party, layout, weights, place)
+        model = LinearTrained(prepared, shares).half(job.id, own.columns, about(job, data))
+    with job.stage(Stage.EVALUATE):
+        made = Made(model, prepared, task, own.table, own.train)
+        telling = Telling(Kind.TEST_SCORES, plan.score_bits)
+        budget = job.role.budget(model, job.id)
+        u = await open_scores(job.session, job.correlations, model, made.held(), telling, budget)
+        product = await judge(job, plan, hub, made, None if u is None else Heard(u), counts)
+    await keep_both(job, product)
+    job.outcome.opened = list(job.opened)
+    return job.outcome
+
+
+async def load_own(job: PartyJob) -> tuple[Loaded, str]:
+    """This bank's dataset and its SHA-256, with a warning of columns that are all but the label."""
     with job.stage(Stage.LOAD):
         loaded = await load(job, require_label=True)
         data = await check_data(job)
         if suspicious := await asyncio.to_thread(leaks.find, loaded.table, loaded.aside):
             job.warn(*suspicious, public=leaks.PUBLIC)
-    with job.stage(Stage.ALIGN):
-        matched, test = await _aligned(job, plan, several, hub, loaded.table, place)
-        order, rows = matched[np.argsort(test, kind="stable")], len(test) - int(test.sum())
-        check_own(rows, len(test) - rows, policy)
-        table, columns = await asyncio.to_thread(loaded.table.take, order, job.scratch), loaded.columns
-        del loaded, matched, test, order
-    with job.stage(Stage.PREPARE):
-        ridge = several.model.ridge
-        if (found := job.course.at(Point.PREPARED)) is not None:
-            restore(job, found[1])
-            prepared, counts, grid = kept(table, *found)
-        else:
-            counts = Counts(*(int(n) for n in await session.receive(Kind.SHAPE, np.uint64, (3,))))
-            prepared, warnings = await bank_columns(
-                hub, table, columns, plan.preparation, counts, rows, ridge, policy.largest_leverage
-            )
-            job.warn(*warnings)
-            grid = await exchange_sizes(session, table.rows, rows, len(prepared.columns))
-            await keep_point(job, Point.PREPARED, *to_keep(prepared, counts, grid))
-        layout = Layout(grid, len(prepared.columns) - 1, len(several.banks), counts.train, counts.taken)
-        check_sizes(counts.train, layout.columns, plan.limits)
-        learner_of(several.model).check(several.model, Size(counts.train, grid, layout.bank), policy)
-        await job.rate(table.keys(slice(rows, None)), job.id)
-        size = Size(rows, grid, len(prepared.columns))
-        await job.role.before_training(job, plan, Beginning(table.keys(slice(None)), size, prepared, None))
-        job.count(train_rows=rows, test_rows=table.rows - rows, trained_columns=len(prepared.columns))
-    with job.stage(Stage.TRAIN):
-        label = table.outcomes[:rows]
-        step = make_steps(several.model, rows)[0].size
-        words, pull, warnings = await asyncio.to_thread(prepared.encoded, rows, ridge, step, job.scratch)
-        job.warn(*warnings)
-        start = prepared.start(label)
-        first = np.zeros(layout.columns)
-        first[layout.places(place)[layout.grid :]] = start
-        line = Line(place, session, job.correlations, words, pull if place == 0 else np.zeros_like(pull), label)
-        weights = await train_several(hub, [line], layout, several.model, first, 1.0, job.scratch, job.course)
-        inputs = TrainingInputs(several.model, words, pull, grid, start, label)
-        task = LinearTask(prepared, inputs, grid, warnings)
-        job.count(iterations=several.model.iterations)
-    with job.stage(Stage.REVEAL):
-        shares = shares_of(session.party, layout, weights, place)
-        model = LinearTrained(prepared, shares).half(job.id, columns, about(job, data))
-    with job.stage(Stage.EVALUATE):
-        made = Made(model, prepared, task, table, rows)
-        telling = Telling(Kind.TEST_SCORES, plan.score_bits)
-        u = await open_scores(session, job.correlations, model, made.held(), telling, job.role.budget(model, job.id))
-        heard = None if u is None else Heard(u)
-        care = await job.role.trained(job, plan, made, heard)
-        if heard is not None:
-            await _pooled(job, hub, made, heard, counts)
-        known = await asyncio.to_thread(reference.describe, table, rows, heard.u if heard else None)
-        packed = pack(model)
-        seen = Seen(job.outcome.counts, job.outcome.seconds, job.opened)
-        record = await asyncio.to_thread(make_record, model, table, rows, seen, care.refits, block=prepared.matrix)
-    await keep_both(job, Product(packed, known, care, record, None))
-    job.outcome.opened = list(job.opened)
-    return job.outcome
+    return loaded, data
+
+
+async def take(job: PartyJob, loaded: Loaded, matched: Index, test: Mask) -> OwnRows:
+    """The rows of a training. matched: their places, (n,); test: which of these are held out, (n,)."""
+    order, train = matched[np.argsort(test, kind="stable")], len(test) - int(test.sum())
+    check_own(train, len(test) - train, job.home.policy)
+    table = await asyncio.to_thread(loaded.table.take, order, job.scratch)
+    return OwnRows(table, loaded.columns, train)
+
+
+async def _prepared(
+    job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub: BankHub, own: OwnRows
+) -> tuple[Prepared, Counts, int]:
+    """This bank's columns, the sizes of all, the number of the grid's columns: as told, or as an earlier attempt kept them."""
+    if (found := job.course.at(Point.PREPARED)) is not None:
+        restore(job, found[1])
+        return kept(own.table, *found)
+    counts = Counts(*(int(n) for n in await job.session.receive(Kind.SHAPE, np.uint64, (3,))))
+    prepared = await prepare(job, several, hub, own, counts)
+    grid = await exchange_sizes(job.session, own.table.rows, own.train, len(prepared.columns))
+    await keep_point(job, Point.PREPARED, *to_keep(prepared, counts, grid))
+    return prepared, counts, grid
+
+
+async def prepare(job: PartyJob, several: SeveralPlan, hub: BankHub, own: OwnRows, counts: Counts) -> Prepared:
+    """This bank's columns, in units that all banks share."""
+    options, ridge, leverage = several.preparation, several.model.ridge, job.home.policy.largest_leverage
+    prepared, warnings = await bank_columns(hub, own.table, own.columns, options, counts, own.train, ridge, leverage)
+    job.warn(*warnings)
+    return prepared
+
+
+async def begin(job: PartyJob, plan: TrainPlan, own: OwnRows, prepared: Prepared, grid: int) -> None:
+    """Charges what the training will tell, and counts its rows. grid: the grid's columns."""
+    await job.rate(own.held_keys, job.id)
+    size = Size(own.train, grid, len(prepared.columns))
+    await job.role.before_training(job, plan, Beginning(own.table.keys(slice(None)), size, prepared, None))
+    job.count(train_rows=own.train, test_rows=own.table.rows - own.train, trained_columns=len(prepared.columns))
+
+
+async def make_task(job: PartyJob, model: Model, own: OwnRows, prepared: Prepared, grid: int) -> LinearTask:
+    """This bank's part of the training, with what its own columns alone are measured by."""
+    step = make_steps(model, own.train)[0].size
+    words, pull, warnings = await asyncio.to_thread(prepared.encoded, own.train, model.ridge, step, job.scratch)
+    job.warn(*warnings)
+    inputs = TrainingInputs(model, words, pull, grid, prepared.start(own.label), own.label)
+    return LinearTask(prepared, inputs, grid, warnings)
+
+
+async def _trained(
+    job: PartyJob, several: SeveralPlan, hub: BankHub, layout: Layout, own: OwnRows, prepared: Prepared, place: int
+) -> tuple[LinearTask, Words]:
+    """This bank's part, and its share of all weights, which every bank has."""
+    task = await make_task(job, several.model, own, prepared, layout.grid)
+    words, pull = task.inputs.own, task.inputs.own_ridge
+    first = np.zeros(layout.columns)
+    first[layout.places(place)[layout.grid :]] = task.inputs.start
+    mine = pull if place == 0 else np.zeros_like(pull)
+    line = Line(place, job.session, job.correlations, words, mine, own.label)
+    weights = await train_several(hub, [line], layout, several.model, first, 1.0, job.scratch, job.course)
+    job.count(iterations=several.model.iterations)
+    return task, weights
+
+
+async def judge(job: PartyJob, plan: TrainPlan, hub: BankHub, made: Made, heard: Heard | None, counts: Counts) -> Product:
+    """All that the training leaves here: measured by this bank, and over all banks' rows as far as each lets that be told."""
+    care = await job.role.trained(job, plan, made, heard)
+    if heard is not None:
+        await _pooled(job, hub, made, heard, counts)
+    known = await asyncio.to_thread(reference.describe, made.table, made.train_rows, heard.u if heard else None)
+    packed = pack(made.model)
+    seen = Seen(job.outcome.counts, job.outcome.seconds, job.opened)
+    record = await asyncio.to_thread(
+        make_record, made.model, made.table, made.train_rows, seen, care.refits, block=made.prepared.matrix
+    )
+    return Product(packed, known, care, record, None)
 
 
 async def _pooled(job: PartyJob, hub: BankHub, made: Made, heard: Heard, counts: Counts) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 
 import numpy as np
@@ -15,6 +16,7 @@ from common.home.outcome import Outcome
 from common.home.record import Seen, make_record
 from common.learn.learner import Half, Matched, Size, Telling
 from common.learn.learners import learner_of, pack
+from common.learn.linear.design import Prepared
 from common.learn.linear.half import ClosedModel, make_half
 from common.learn.linear.layout import Layout
 from common.learn.linear.learner import Linear
@@ -22,12 +24,14 @@ from common.learn.linear.several import Line, shares_of, train_several
 from common.learn.linear.steps import make_steps
 from common.learn.linear.train import Shares
 from common.monitor import reference
+from common.mpc.fixedpoint import Words
 from common.mpc.session import Kind
 from common.mpc.several.hub import GridHub
 from common.party import Party
 from common.plan.job_stages import Stage
 from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
+from common.rows.dataset import ColumnConfig, Loaded
 from common.rows.table import FeatureTable, Index
 from common.stages.align import align, unlike
 from common.stages.champion import digest_words
@@ -38,7 +42,7 @@ from common.stages.pipeline import about, check_data, keep_point, keep_rows, loa
 from common.stages.score import open_scores
 from common.stages.several.columns import grid_columns
 from common.stages.several.hold import told
-from common.stages.several.pooled import add_up
+from common.stages.several.pooled import add_up, cells_of
 from common.stages.several.sizes import limits_of
 from common.stages.sizes import check_sizes, exchange_sizes, too_few
 
@@ -62,73 +66,129 @@ async def run_at_grid(jobs: Sequence[PartyJob], plan: TrainPlan, several: Severa
 
     Raises the first error, after which nothing is kept.
     """
-    job, policy = jobs[0], jobs[0].home.policy
+    job = jobs[0]
     with job.stage(Stage.LOAD):
         loaded = await load(job, require_label=False)
         data = await check_data(job)
     with job.stage(Stage.ALIGN):
-        found = await _aligned(jobs, plan, several, loaded.table)
-        order = np.concatenate([*(rows.order[: rows.train] for rows in found), *(rows.order[rows.train :] for rows in found)])
-        keys = [loaded.table.keys(rows.order) for rows in found]
-        table, columns = await asyncio.to_thread(loaded.table.take, order, job.scratch), loaded.columns
-        del loaded, order
+        own = await _taken(job, loaded, await _aligned(jobs, plan, several, loaded.table))
+        del loaded
     with job.stage(Stage.PREPARE):
-        train, learner = sum(rows.train for rows in found), learner_of(several.model)
-        own = Matched(Party.GRID, table, columns, train, (), room(train, plan.limits.rows_per_column))
-        options, largest = plan.preparation, policy.largest_leverage
-        prepared, warnings = await asyncio.to_thread(Linear().prepare, several.model, own, options, largest)
-        layout = Layout.over(len(prepared.columns), 0, [rows.train for rows in found])
-        if (kept := job.course.at(Point.PREPARED)) is not None:
-            restore(job, kept[1])
-            layout = replace(layout, common=kept[1]["common"])
-        else:
-            await hub.session.send(Kind.SHAPE, np.array([train, table.rows, layout.taken], np.uint64))
-            layout = replace(layout, common=await grid_columns(hub))
-        if options.coding == "auto" and too_few(train, layout.columns, plan.limits):  # without pieces, as with one bank
-            bare = replace(own, room=0)
-            prepared, warnings = await asyncio.to_thread(Linear().prepare, several.model, bare, options, largest)
-            layout = replace(layout, grid=len(prepared.columns))
-        if kept is None:
-            job.warn(*warnings)
-            await asyncio.gather(*(_sizes(line, rows, layout) for line, rows in zip(jobs, found, strict=True)))
-            await keep_point(job, Point.PREPARED, {}, {"common": layout.common})
-        check_sizes(train, layout.columns, plan.limits)
-        learner.check(several.model, Size(train, layout.grid, layout.bank), policy)
-        for line, rows, those in zip(jobs, found, keys, strict=True):
-            await line.rate(those.keys(slice(rows.train, None)), job.id)
-            size = Size(rows.train, layout.grid, layout.common + 1)
-            await job.role.before_training(line, plan, Beginning(those, size, prepared, None))
-        job.count(train_rows=train, test_rows=table.rows - train, trained_columns=layout.grid)
+        prepared, layout = await _prepared(jobs, plan, several, hub, own)
+        check_sizes(own.train, layout.columns, plan.limits)
+        learner_of(several.model).check(several.model, Size(own.train, layout.grid, layout.bank), job.home.policy)
+        await _begin(jobs, plan, own, prepared, layout)
     with job.stage(Stage.TRAIN):
-        step = make_steps(several.model, train)[0].size
-        words, pull, warnings = await asyncio.to_thread(prepared.encoded, train, several.model.ridge, step, job.scratch)
-        job.warn(*warnings)
-        lines, low = [], 0
-        for k, (line, rows) in enumerate(zip(jobs, found, strict=True)):
-            part = words[low : low + rows.train]
-            lines.append(Line(k, line.session, line.correlations, part, pull if k == 0 else np.zeros_like(pull)))
-            low += rows.train
-        start = np.zeros(layout.columns)
-        weights = await train_several(hub, lines, layout, several.model, start, 0.0, job.scratch, job.course)
-        job.count(iterations=several.model.iterations)
+        weights = await _trained(jobs, several, hub, own, prepared, layout)
     with job.stage(Stage.REVEAL):
         grid, bank = weights[: layout.grid], weights[layout.grid :]
-        whole = make_half(job.id, prepared, Shares(grid, bank), columns, about(job, data))
+        whole = make_half(job.id, prepared, Shares(grid, bank), own.columns, about(job, data))
         assert isinstance(whole, ClosedModel)  # noqa: S101
         places = {str(who): tuple(layout.bank_places(k).tolist()) for k, who in enumerate(several.identities)}
         model = replace(whole, banks=places)
     with job.stage(Stage.EVALUATE):
         halves = [replace(whole, other=shares_of(Party.GRID, layout, weights, k).other) for k in range(layout.banks)]
-        lows = np.cumsum([train, *(rows.held for rows in found)]).tolist()
-        held = [table.part(low, low + rows.held) for low, rows in zip(lows, found, strict=False)]
-        await asyncio.gather(*(_score(line, plan, half, part) for line, half, part in zip(jobs, halves, held, strict=True)))
-        await add_up(hub, table.rows - train)
-        known = await asyncio.to_thread(reference.describe, table, train, None)
-        seen = Seen(job.outcome.counts, job.outcome.seconds, job.opened)
-        record = await asyncio.to_thread(make_record, model, table, train, seen, (), block=prepared.matrix)
-    await _keep_all(jobs, Product(pack(model), known, Kept(), record, None))
+        scored = zip(jobs, halves, own.held, strict=True)
+        await asyncio.gather(*(_score(line, plan, half, part) for line, half, part in scored))
+        await add_up(hub, cells_of(own.table.rows - own.train))
+        product = await _product(job, model, own, prepared)
+    await _keep_all(jobs, product)
     job.outcome.opened = list(job.opened)
     return job.outcome
+
+
+@dataclass(frozen=True, repr=False)
+class _Own:
+    """All matched rows, those that train first, each in the banks' order; columns: as declared or inferred."""
+
+    table: FeatureTable
+    columns: dict[str, ColumnConfig]
+    banks: list[Rows]
+
+    @property
+    def train(self) -> int:
+        return sum(rows.train for rows in self.banks)
+
+    @property
+    def held(self) -> list[FeatureTable]:
+        """Each bank's held-out rows."""
+        lows = np.cumsum([self.train, *(rows.held for rows in self.banks)]).tolist()
+        return [self.table.part(low, low + rows.held) for low, rows in zip(lows, self.banks, strict=False)]
+
+    def keys(self, bank: int) -> FeatureTable:
+        """Ids and months of one bank's rows, those that train first."""
+        low = sum(rows.train for rows in self.banks[:bank])
+        held = self.train + sum(rows.held for rows in self.banks[:bank])
+        rows = self.banks[bank]
+        places = np.r_[low : low + rows.train, held : held + rows.held]
+        return self.table.keys(places)
+
+
+async def _taken(job: PartyJob, loaded: Loaded, banks: list[Rows]) -> _Own:
+    order = np.concatenate([*(rows.order[: rows.train] for rows in banks), *(rows.order[rows.train :] for rows in banks)])
+    return _Own(await asyncio.to_thread(loaded.table.take, order, job.scratch), loaded.columns, banks)
+
+
+async def _prepared(
+    jobs: Sequence[PartyJob], plan: TrainPlan, several: SeveralPlan, hub: GridHub, own: _Own
+) -> tuple[Prepared, Layout]:
+    """The grid's columns, and how many each end has; all banks' as they tell, or as was kept of an earlier attempt."""
+    job, options = jobs[0], plan.preparation
+    every = Matched(Party.GRID, own.table, own.columns, own.train, (), room(own.train, plan.limits.rows_per_column))
+    prepare = partial(Linear().prepare, several.model, options=options, leverage=job.home.policy.largest_leverage)
+    prepared, warnings = await asyncio.to_thread(prepare, every)
+    layout = Layout.over(len(prepared.columns), 0, [rows.train for rows in own.banks])
+    if (kept := job.course.at(Point.PREPARED)) is not None:
+        restore(job, kept[1])
+        layout = replace(layout, common=kept[1]["common"])
+    else:
+        await hub.session.send(Kind.SHAPE, np.array([own.train, own.table.rows, layout.taken], np.uint64))
+        layout = replace(layout, common=await grid_columns(hub))
+    if options.coding == "auto" and too_few(own.train, layout.columns, plan.limits):  # without pieces, as with one bank
+        prepared, warnings = await asyncio.to_thread(prepare, replace(every, room=0))
+        layout = replace(layout, grid=len(prepared.columns))
+    if kept is None:
+        job.warn(*warnings)
+        await asyncio.gather(*(_sizes(line, rows, layout) for line, rows in zip(jobs, own.banks, strict=True)))
+        await keep_point(job, Point.PREPARED, {}, {"common": layout.common})
+    return prepared, layout
+
+
+async def _begin(jobs: Sequence[PartyJob], plan: TrainPlan, own: _Own, prepared: Prepared, layout: Layout) -> None:
+    """Charges on each line what the training will tell, and counts its rows."""
+    for k, (line, rows) in enumerate(zip(jobs, own.banks, strict=True)):
+        keys = own.keys(k)
+        await line.rate(keys.keys(slice(rows.train, None)), line.id)
+        size = Size(rows.train, layout.grid, layout.common + 1)
+        await line.role.before_training(line, plan, Beginning(keys, size, prepared, None))
+    held = own.table.rows - own.train
+    jobs[0].count(train_rows=own.train, test_rows=held, trained_columns=layout.grid)
+
+
+async def _trained(
+    jobs: Sequence[PartyJob], several: SeveralPlan, hub: GridHub, own: _Own, prepared: Prepared, layout: Layout
+) -> Words:
+    """The grid's share of all weights."""
+    job, model = jobs[0], several.model
+    step = make_steps(model, own.train)[0].size
+    words, pull, warnings = await asyncio.to_thread(prepared.encoded, own.train, model.ridge, step, job.scratch)
+    job.warn(*warnings)
+    lines, low = [], 0
+    for k, (line, rows) in enumerate(zip(jobs, own.banks, strict=True)):
+        part = words[low : low + rows.train]
+        lines.append(Line(k, line.session, line.correlations, part, pull if k == 0 else np.zeros_like(pull)))
+        low += rows.train
+    start = np.zeros(layout.columns)
+    weights = await train_several(hub, lines, layout, model, start, 0.0, job.scratch, job.course)
+    job.count(iterations=model.iterations)
+    return weights
+
+
+async def _product(job: PartyJob, model: ClosedModel, own: _Own, prepared: Prepared) -> Product:
+    known = await asyncio.to_thread(reference.describe, own.table, own.train, None)
+    seen = Seen(job.outcome.counts, job.outcome.seconds, job.opened)
+    record = await asyncio.to_thread(make_record, model, own.table, own.train, seen, (), block=prepared.matrix)
+    return Product(pack(model), known, Kept(), record, None)
 
 
 async def _aligned(jobs: Sequence[PartyJob], plan: TrainPlan, several: SeveralPlan, table: FeatureTable) -> list[Rows]:

@@ -50,12 +50,12 @@ async def measure(hub: BankHub, held: FeatureTable, u: Reals, every: int, pay: P
     return of_counts(ones, zeros)
 
 
-async def add_up(hub: GridHub, every: int) -> bool:
-    """The grid's part: whether it was told."""
+async def add_up(hub: GridHub, cells: int) -> bool:
+    """The grid's part: whether it was told. cells: of `cells_of`."""
     await to_banks(hub, np.zeros(1, np.uint64))
     told = bool((await hub.session.receive(Kind.SHAPE, np.uint64, (1,)))[0])
     if told:
-        await to_banks(hub, np.zeros(2 * cells_of(every), np.uint64), Kind.POOLED_COUNTS)
+        await to_banks(hub, np.zeros(2 * cells, np.uint64), Kind.POOLED_COUNTS)
     return told
 
 

@@ -37,7 +37,7 @@ async def measured(pays: tuple[bool, ...]) -> tuple[bool, list[Pooled | None], l
 
         return await measure(hub, tables[end.number], u[end.number], EVERY, pay)
 
-    told, *found = await Banks(3).run(lambda hub, _: add_up(hub, EVERY), at_bank)  # type: ignore[arg-type,return-value]
+    told, *found = await Banks(3).run(lambda hub, _: add_up(hub, cells_of(EVERY)), at_bank)  # type: ignore[arg-type,return-value]
     return bool(told), found, asked  # type: ignore[return-value]
 
 
