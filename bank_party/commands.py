@@ -91,7 +91,7 @@ verify = verify_command(SEAT, _page)
 
 @click.command()
 @click.option("--model", required=True, help="The training job whose model scores, or champion.")
-@click.option("--grid-dataset", required=True, help="The grid's dataset to score.")
+@click.option("--grid-dataset", help="The grid's dataset to score; left out for a model of banks alone.")
 @click.option("--bank-dataset", required=True, help="The bank's dataset to score.")
 @click.option("--by-period", is_flag=True, help="Rows are (enterprise, period).")
 @click.option("--grid-reasons", default=0, help="Most reasons of the grid told for each row, up to 2.")
@@ -108,7 +108,7 @@ verify = verify_command(SEAT, _page)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
 def score(
     model: str,
-    grid_dataset: str,
+    grid_dataset: str | None,
     bank_dataset: str,
     by_period: bool,
     grid_reasons: int,
@@ -122,8 +122,12 @@ def score(
     """Score rows with a stock dealt ahead, with no coordinator: the grid's daemon is asked directly.
 
     Policies, ledger, rates and audit logs hold as for any job, whose client is the bank; both sides list it under `jobs`. Ids
-    are matched between the two. Scores, grades, decisions and reasons are in the bank's data folder, scores/JOB.csv.
+    are matched between the two. Scores, grades, decisions and reasons are in the bank's data folder, scores/JOB.csv. A model of
+    banks alone is this bank's own: without --grid-dataset it scores all rows here, and nobody else takes part.
     """
+    if grid_dataset is None:
+        _score_alone(config, model, bank_dataset, name, as_json, other=bool(by_period or grid_reasons or requests or purpose))
+        return
     from bank_party.desk import Lines
     from bank_party.direct import make_plan, run  # brings gRPC, which the other commands do without
 
@@ -134,6 +138,19 @@ def score(
     done = asyncio.run(run(SEAT, config, plan, desk))
     whole = json.dumps(asdict(done), default=str) if as_json else f"{done.job}: {done.rows} rows scored, in {done.file}"
     click.echo(whole, err=requests is not None)  # there answers are what is printed
+
+
+def _score_alone(config: Path, model: str, dataset: str, name: str, as_json: bool, *, other: bool) -> None:
+    """other: whether options were given that are of scoring with the grid."""
+    from bank_party.own import score as score_own
+
+    if other:
+        raise ConfigError(
+            "without --grid-dataset only --model, --bank-dataset, --name and --json mean anything",
+            remedy="Leave the others out, or name the grid's dataset.",
+        )
+    done = score_own(SEAT, config, model, dataset, name)
+    click.echo(json.dumps(asdict(done), default=str) if as_json else f"{done.job}: {done.rows} rows scored, in {done.file}")
 
 
 @click.command()

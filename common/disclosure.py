@@ -27,6 +27,7 @@ class Opened(Enum):
     POOLED_MOMENTS = "pooled_moments"
     POOLED_METRICS = "pooled_metrics"
     TRAINING_CHECK = "training_check"
+    POOLED_STEPS = "pooled_steps"
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,13 @@ CATALOGUE: dict[Opened, Disclosure] = {
             ("bank",),
             "one random combination of how far the last step of training moved, and of its gradient, in steps of 2^-5",
             "a training that a wrong message has spoilt must be noticed",
+        ),
+        Disclosure(
+            Opened.POOLED_STEPS,
+            ("bank",),
+            "over the rows of all banks, at each step: the mean log-loss, its gradient and second derivatives by the banks'"
+            " columns, to 2^-14; all banks' weights follow from them",
+            "banks alone step in clear",
         ),
     )
 }

@@ -104,11 +104,9 @@ def print_evaluation(job: wire.Job, console: Console) -> None:
 
 def print_banks(job: wire.Job, console: Console) -> None:
     """Prints what a model of several banks is worth at each of them, and over all."""
-    console.print(
-        f"columns trained, after coding: grid {job.grid.report.counts.trained_columns}, each bank "
-        f"{job.bank.report.counts.trained_columns - 1} and an intercept",
-        highlight=False,
-    )
+    grid = f"grid {columns}, " if (columns := job.grid.report.counts.trained_columns) else ""  # else banks alone
+    own = job.bank.report.counts.trained_columns - 1
+    console.print(f"columns trained, after coding: {grid}each bank {own} and an intercept", highlight=False)
     table = Table("bank", "trained", "held out", "AUC", "its own", "log-loss", "KS", "AUC gained (95 %)", box=None)
     for bank in job.banks:
         found, counts = bank.report.evaluation, bank.report.counts

@@ -79,7 +79,7 @@ class Drive:
         self._joined: dict[Seat, asyncio.Future[Joined]] = {seat: loop.create_future() for seat in seats}
         self._counters = {member: Counter() for member in self.members}
         self._channels: dict[Seat, DealtChannel] = {}
-        neutral = isinstance(record.plan, Plan | SeveralPlan) and record.plan.matching == "neutral"
+        neutral = isinstance(record.plan, Plan | SeveralPlan) and record.plan.aided
         self._matching = [
             Matching({party: self._counters[member] for party, member in pair.items()}, settings.max_ids)
             for pair in (self._lines if neutral else ())

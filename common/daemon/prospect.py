@@ -56,7 +56,7 @@ def prospect(held: HeldJob, party: Party, settings: PartySettings, home: Home) -
 
 def _side(plan: AnyPlan, party: Party) -> Side | None:
     if isinstance(plan, SeveralPlan):
-        return plan.grid if party is Party.GRID else None
+        return plan.grid if party is Party.GRID and isinstance(plan.grid, Side) else None
     return plan.side(party) if isinstance(plan, Plan) else None
 
 

@@ -199,8 +199,7 @@ class Runner:
             check_bank(plan, self.party, self.settings, self._own)
             if isinstance(plan, SeveralPlan) and self._own is not None:
                 check_banks(plan, self.settings, self._own)
-            if isinstance(plan, Plan | SeveralPlan):
-                side = side_of(plan, self.party, self._own)
+            if (side := side_of(plan, self.party, self._own)) is not None:
                 check_offer(side, self.party, self.settings.datasets, self._home.policy, direct=direct)
                 grant, pins = self._grants.check(offer.job, side)
                 told |= {"grants": [f"{dataset} {pin}" for dataset, pin in pins.items()]}
@@ -250,7 +249,8 @@ class Runner:
         return check_name(self._home, self.party, offer, whom, runs=offer.job in self._jobs)
 
     def _asked(self, job: str, plan: AnyPlan, client: str) -> Offered:
-        dataset = side_of(plan, self.party, self._own).side(self.party).dataset if isinstance(plan, Plan | SeveralPlan) else ""
+        side = side_of(plan, self.party, self._own)
+        dataset = "" if side is None else side.side(self.party).dataset
         return Offered(job, plan.kind, plan.name, client, dataset, plan.digest().hex())
 
     def _start(self, job: str, send: Send) -> None:

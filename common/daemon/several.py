@@ -27,12 +27,14 @@ from common.mpc.several.lines import Lines
 from common.mpc.several.seeds import take_common, take_nonces
 from common.party import Identity, Party
 from common.plan.job_stages import Stage
+from common.plan.read import AnyPlan
 from common.plan.request import Plan, Request
 from common.plan.several import SeveralPlan
 from common.rows.featurefile import declared
 from common.stages.course import Course
-from common.stages.job import PartyJob, Role, StageReporter
+from common.stages.job import HubJob, PartyJob, Role, StageReporter
 from common.stages.seeds import agree_on_seeds
+from common.stages.several.alone import run_alone, run_at_hub
 from common.stages.several.bank import run_at_bank
 from common.stages.several.grid import run_at_grid
 from common.wire.client import Connection
@@ -86,12 +88,15 @@ def banks_of(plan: Request) -> tuple[Identity, ...]:
     return () if plan.bank_named is None else (plan.bank_named,)
 
 
-def side_of(plan: Plan | SeveralPlan, party: Party, own: Identity | None) -> Plan:
-    """The plan as this party's own dataset is concerned. Raises PolicyError for one of several banks without this one."""
+def side_of(plan: AnyPlan, party: Party, own: Identity | None) -> Plan | None:
+    """The plan as this party's own dataset is concerned; None of one that has none, or where it adds up for banks alone.
+
+    Raises PolicyError for one of several banks without this one.
+    """
     if not isinstance(plan, SeveralPlan):
-        return plan
+        return plan if isinstance(plan, Plan) else None
     if party is Party.GRID:
-        return plan.line(0)
+        return None if plan.alone else plan.line(0)
     if own not in plan.identities:
         raise PolicyError(f"the plan's banks do not include {own}", remedy="Name this bank in it, by its identity.")
     return plan.line(plan.identities.index(own))
@@ -152,8 +157,10 @@ class SeveralJob:
         shared = HubCorrelations(Party.BANK, await agree_on_seeds(session, common, nonce, self.home.seeds), dealer.channel)
         hub = BankHub(session, correlations, shared)
         course = self._course(hub)
-        job = self._job(place, session, correlations, Outcome(), self._scratch(), course)
-        return await through(course, lambda: run_at_bank(job, self.plan.line(place), self.plan, hub, place))
+        job, plan = self._job(place, session, correlations, Outcome(), self._scratch(), course), self.plan.line(place)
+        if self.plan.alone:
+            return await through(course, lambda: run_alone(job, plan, self.plan, hub))
+        return await through(course, lambda: run_at_bank(job, plan, self.plan, hub, place))
 
     async def _at_grid(self, open_: AsyncExitStack, through: Through) -> Report:
         banks = range(len(self.plan.banks))
@@ -168,6 +175,9 @@ class SeveralJob:
         seed = await agree_on_seeds(Lines(sessions), common, dealers[0].common, self.home.seeds)
         hub = GridHub(sessions, lines, HubCorrelations(Party.GRID, seed, dealers[0].channel))
         outcome, scratch, course = Outcome(), self._scratch(), self._course(hub)
+        if self.plan.alone:
+            sums = HubJob(self.id, hub.session, self.reporter, outcome, course)
+            return await through(course, lambda: run_at_hub(sums, sessions, hub))
         jobs = [self._job(k, sessions[k], lines[k], outcome, scratch, course) for k in banks]
         return await through(course, lambda: run_at_grid(jobs, self.plan.line(0), self.plan, hub))
 

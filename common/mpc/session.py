@@ -81,6 +81,7 @@ class Kind(Enum):
     MASKED_ADDEND = "masked_addend"
     POOLED_SHARE = "pooled_share"
     POOLED_COUNTS = "pooled_counts"
+    POOLED_STEP = "pooled_step"
     # from the dealer
     SEED = "seed"
     DEALT_PERIODS = "dealt_periods"
@@ -126,6 +127,7 @@ OPENS: dict[Kind, Opened] = {
     Kind.RESUME: Opened.COUNTS,
     Kind.POOLED_SHARE: Opened.POOLED_MOMENTS,
     Kind.POOLED_COUNTS: Opened.POOLED_METRICS,
+    Kind.POOLED_STEP: Opened.POOLED_STEPS,
 }
 """What a round of each kind opens. Kinds that are not here carry only masked values: each is uniform by itself."""
 

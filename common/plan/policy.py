@@ -18,7 +18,7 @@ from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
 
 # Each has a key of its own that allows it.
-_ASKED_FOR = (Opened.GRADIENTS, Opened.GRID_REASONS, Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS)
+_ASKED_FOR = (Opened.GRADIENTS, Opened.GRID_REASONS, Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS, Opened.POOLED_STEPS)
 
 
 class Policy(StrictModel):
@@ -70,6 +70,11 @@ class Policy(StrictModel):
         default=False,
         description="Allow weights = 'owned': each step opens this side's gradient to itself; label_bits must allow it too.",
     )
+    banks_alone: bool = Field(
+        default=False,
+        description="Allow plans of banks alone (grid = 'none'), whose steps open sums over all banks' rows to these banks;"
+        " at the grid's seat: add up what they mask, with no rows of its own.",
+    )
     finest_weight_bits: int = Field(default=8, ge=4, le=20, description="Finest grid on which weights are opened: 2^-bits.")
     finest_score_bits: int = Field(default=5, ge=0, le=20, description="Finest step of the grid's part of a score: 2^-bits.")
     jobs_per_day: int = Field(default=20, ge=0, description="Jobs of one client in 24 hours, failed ones too.")
@@ -111,8 +116,10 @@ class Policy(StrictModel):
         may_open = set(self.may_open) | ({Opened.GRADIENTS} if self.owned_weights else set())
         may_open |= {Opened.GRID_REASONS} if self.reasons_per_row else set()
         may_open |= {Opened.GRID_WEIGHTS, Opened.BANK_WEIGHTS} if self.own_weights else set()
+        may_open |= {Opened.POOLED_STEPS} if self.banks_alone else set()
         wrong = [f"opening {o.value!r}" for o in sorted(plan.allowed, key=lambda o: o.value) if o not in may_open]
         if isinstance(plan, SeveralPlan):
+            wrong += ["grid = 'none' (banks_alone = false)"] if plan.alone and not self.banks_alone else []
             plan = plan.line(0)
         if isinstance(plan, Plan) and plan.matching not in self.matching:
             wrong.append(f"matching = {plan.matching!r}")

@@ -132,5 +132,10 @@ class Plan(OneBank):
     def allowed(self) -> frozenset[Opened]:
         return self.needs if self.disclosures is None else frozenset(self.disclosures)
 
+    @property
+    def aided(self) -> bool:
+        """Whether the coordinator matches ids."""
+        return self.matching == "neutral"
+
     def side(self, party: Party) -> Side:
         return self.grid if party is Party.GRID else self.bank

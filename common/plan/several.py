@@ -29,6 +29,11 @@ class BankSide(Side):
         return Identity.parse(self.who)
 
 
+ALONE = "none"
+_HUB = Side(dataset=ALONE)  # of banks alone: who adds up brings no rows
+_OF_ALONE = frozenset({"kind", "ridge"})  # keys of [model] that their steps know
+
+
 class Holdout(StrictModel):
     """Which enterprises are held out: by a keyed hash of the id, so one that several banks have is on the same side at each."""
 
@@ -40,7 +45,9 @@ class SeveralPlan(Request):
     """Align each pair, prepare by sums, train one model of all banks, score what is held out at each bank."""
 
     kind: Literal["train"] = "train"
-    grid: Side
+    grid: Side | Literal["none"] = Field(
+        description="The grid's side; \"none\": three banks or more train alone, and who has the grid's seat brings no rows."
+    )
     banks: tuple[BankSide, ...] = Field(min_length=2, max_length=MOST_BANKS, description="The banks, 2 to 8, in an order.")
     keys: tuple[Literal["id", "period"], ...] = Field(
         default=("id",), description='What a row is: ["id"], or ["id", "period"] for monthly rows.'
@@ -65,6 +72,8 @@ class SeveralPlan(Request):
         orgs = [bank.identity.org for bank in self.banks]
         if len(set(orgs)) < len(orgs):
             raise ValueError("banks: each must be of an organisation of its own")
+        if self.alone:
+            self._check_alone()
         if self.preparation.coding not in ("linear", "auto"):
             raise ValueError("preparation.coding: with several banks linear, or auto, which adds pieces to the grid's columns")
         if self.model.optimiser != "nesterov" or not self.model.closed:
@@ -74,8 +83,29 @@ class SeveralPlan(Request):
             raise ValueError(f"disclosures lack what this plan needs: {', '.join(missing)}")
         return self
 
+    def _check_alone(self) -> None:
+        if len(self.banks) < 3:
+            raise ValueError("banks: three or more without a grid, as of two each would learn the other's sums")
+        default = Model()
+        other = [name for name in Model.model_fields if name not in _OF_ALONE]
+        if wrong := [name for name in other if getattr(self.model, name) != getattr(default, name)]:
+            raise ValueError(f"model.{wrong[0]}: without a grid the model takes ridge alone, as its steps are Newton's")
+
+    @property
+    def alone(self) -> bool:
+        """Whether the banks train without a grid: one that has its seat adds up what they mask, and brings no rows."""
+        return self.grid == ALONE
+
+    @property
+    def aided(self) -> bool:
+        """Whether the coordinator matches ids."""
+        return self.matching == "neutral" and not self.alone
+
     @property
     def needs(self) -> frozenset[Opened]:
+        if self.alone:
+            pooled = {Opened.POOLED_MOMENTS, Opened.POOLED_STEPS, Opened.POOLED_METRICS}
+            return frozenset({Opened.COUNTS, Opened.METRICS} | pooled)
         return self._line(0, None).needs | {Opened.POOLED_MOMENTS, Opened.POOLED_METRICS}
 
     @property
@@ -88,13 +118,15 @@ class SeveralPlan(Request):
 
     def line(self, bank: int) -> TrainPlan:
         """What the grid and this one of the banks do of it, as a plan of theirs, with all that this one opens."""
+        if self.alone:  # what is opened of it is the whole plan's; a line has less
+            return self._line(bank, None)
         return self._line(bank, tuple(sorted(self.allowed, key=lambda opened: opened.value)))
 
     def _line(self, bank: int, disclosures: tuple[Opened, ...] | None) -> TrainPlan:
         side = self.banks[bank]
         return TrainPlan(
             name=self.name,
-            grid=self.grid,
+            grid=_HUB if isinstance(self.grid, str) else self.grid,
             bank=Side(dataset=side.dataset, columns=side.columns),
             keys=self.keys,
             matching=self.matching,

@@ -216,8 +216,69 @@ class Role(Protocol):
         """The candidate beside the champion. Raises PolicyError for one that is significantly worse."""
 
 
+class Told:
+    """The part of a job that others hear of: its stages, what was counted, warned of and opened."""
+
+    id: str
+    session: Session
+    reporter: StageReporter
+    outcome: Outcome
+    course: Course
+    _stage: str
+
+    @property
+    def party(self) -> Party:
+        return self.session.party
+
+    @property
+    def opened(self) -> tuple[str, ...]:
+        """The names of all that was opened by now, before an interruption too."""
+        return tuple(sorted({value.value for value in self.session.opened} | self.course.earlier))
+
+    @contextmanager
+    def stage(self, stage: Stage) -> Iterator[None]:
+        name = stage.value
+        self.reporter.stage(name)
+        self._stage = name
+        start, rounds = time.monotonic(), self.session.traffic.rounds
+        yield
+        self.outcome.seconds[name] = time.monotonic() - start
+        self.outcome.rounds[name] = self.session.traffic.rounds - rounds
+
+    def warn(self, *texts: str, public: str | None = None) -> None:
+        """Tells this party's log; others hear `public`, by default only that there is something to read there."""
+        if texts:
+            heard = public or f"{len(texts)} warning(s) while in stage {self._stage!r}: see the log of the {self.party.value}"
+            for text in texts:
+                _log.warning("job %s: %s", self.id, text, extra={"public": f"job {self.id}: {heard}"})
+            self.outcome.warnings.extend(texts)
+            self.outcome.public_warnings.append(heard)
+            self.reporter.warn(heard)
+
+    def count(self, **counts: int) -> None:
+        """Keeps counts for the report; the last one given of rows is what progress shows."""
+        self.session.open(Opened.COUNTS)
+        for name in ("train_rows", "matched_rows", "own_rows"):
+            if name in counts:
+                self.reporter.rows(counts[name])
+                break
+        self.outcome.counts.update(counts)
+
+
 @dataclass
-class PartyJob:
+class HubJob(Told):
+    """A job of banks alone at who adds up for them: it has no rows, and its session is with all banks at once."""
+
+    id: str
+    session: Session
+    reporter: StageReporter
+    outcome: Outcome
+    course: Course
+    _stage: str = ""
+
+
+@dataclass
+class PartyJob(Told):
     """One job at one party: its plan, its session, its dealt randomness, its own dataset."""
 
     id: str
@@ -249,18 +310,9 @@ class PartyJob:
         return self.plan if self.agreed is None else self.agreed
 
     @property
-    def party(self) -> Party:
-        return self.session.party
-
-    @property
     def registry(self) -> Registry:
         """This party's models, and the moves of the champion that it made with the other one."""
         return self.home.registry.of(self.chain)
-
-    @property
-    def opened(self) -> tuple[str, ...]:
-        """The names of all that was opened by now, before an interruption too."""
-        return tuple(sorted({value.value for value in self.session.opened} | self.course.earlier))
 
     async def rate(self, rows: FeatureTable, model: str) -> None:
         """Counts these rows as scored by `model` for this client. Raises PolicyError for more than it may have in a day."""
@@ -283,32 +335,3 @@ class PartyJob:
     def enter_rate(self, rows: FeatureTable, model: str, allowed: Callable[[], None] = lambda: None) -> None:
         """As `rate`, in the thread that calls. allowed: called once it is sure to be allowed, and before it is on disk."""
         self.home.rates.charge(self.client, rows, model, self.home.policy, allowed)
-
-    @contextmanager
-    def stage(self, stage: Stage) -> Iterator[None]:
-        name = stage.value
-        self.reporter.stage(name)
-        self._stage = name
-        start, rounds = time.monotonic(), self.session.traffic.rounds
-        yield
-        self.outcome.seconds[name] = time.monotonic() - start
-        self.outcome.rounds[name] = self.session.traffic.rounds - rounds
-
-    def warn(self, *texts: str, public: str | None = None) -> None:
-        """Tells this party's log; others hear `public`, by default only that there is something to read there."""
-        if texts:
-            heard = public or f"{len(texts)} warning(s) while in stage {self._stage!r}: see the log of the {self.party.value}"
-            for text in texts:
-                _log.warning("job %s: %s", self.id, text, extra={"public": f"job {self.id}: {heard}"})
-            self.outcome.warnings.extend(texts)
-            self.outcome.public_warnings.append(heard)
-            self.reporter.warn(heard)
-
-    def count(self, **counts: int) -> None:
-        """Keeps counts for the report; the last one given of rows is what progress shows."""
-        self.session.open(Opened.COUNTS)
-        for name in ("train_rows", "matched_rows", "own_rows"):
-            if name in counts:
-                self.reporter.rows(counts[name])
-                break
-        self.outcome.counts.update(counts)

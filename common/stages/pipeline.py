@@ -38,7 +38,7 @@ from common.stages.asked import serve_requests
 from common.stages.champion import find_champion, resolve
 from common.stages.counts import Allowance, bin_columns
 from common.stages.course import Point
-from common.stages.job import Beginning, Heard, Made, PartyJob
+from common.stages.job import Beginning, Heard, Made, PartyJob, Told
 from common.stages.keep import Product, keep_both
 from common.stages.offer import check_width, select
 from common.stages.reasons import check_reasons, open_reasons
@@ -240,13 +240,13 @@ def restore_rows(job: PartyJob, arrays: dict[str, Array], facts: dict[str, Any])
     return arrays["matched"]
 
 
-async def keep_point(job: PartyJob, point: Point, arrays: dict[str, Array], facts: dict[str, Any]) -> None:
+async def keep_point(job: Told, point: Point, arrays: dict[str, Array], facts: dict[str, Any]) -> None:
     """Keeps these, and what was counted and warned of by now."""
     said = [job.outcome.warnings, job.outcome.public_warnings]
     await job.course.keep(point, arrays, facts={**facts, "counts": job.outcome.counts, "warned": said})
 
 
-def restore(job: PartyJob, facts: dict[str, Any]) -> None:
+def restore(job: Told, facts: dict[str, Any]) -> None:
     """What was counted and warned of up to a point that was kept."""
     job.count(**facts["counts"])
     job.outcome.warnings, job.outcome.public_warnings = facts["warned"]

@@ -44,6 +44,19 @@ def histogram_bits(rows: int, cells: int, months: int) -> float:
     return cells * _entropy(months * rows / cells)
 
 
+def step_bits(columns: int, train: int, rows: int, months: int, sums: int, bits: int) -> float:
+    """Bits of labels that sums of banks alone tell of one bank's `rows` training rows, of `train` of all banks.
+
+    columns: whitened, so that the mean square of each over all rows is one at most. Its rows being known, all that these sums
+    tell of labels follows from how many are ones and, of each column, from the sum of its values over these. The first sum
+    tells that in steps of 2^-bits of a mean, each later one in which part of such a step it lies; the log-loss beside it is one
+    of 2^bits numbers.
+    """
+    deviation = 2.0**bits * math.sqrt(months / (4.0 * train)) + 0.5  # of a rounded word
+    first = 0.5 * math.log2(2.0 * math.pi * math.e * (deviation**2 + 1.0 / 12.0))
+    return _entropy(months * rows) + columns * (first + sums - 1) + sums * bits
+
+
 def _entropy(rows: float) -> float:
     """Bits of a sum of so many independent labels, at most."""
     return 0.5 * math.log2(2.0 * math.pi * math.e * (rows / 4.0 + 1.0 / 12.0))

@@ -90,19 +90,31 @@ def _refused(text: str, remedy: str) -> DataError:
 
 def read_keys(files: Mapping[str, TableFile], tables: Mapping[str, DatasetConfig], warnings: list[str]) -> Keys:
     """The ids of both, and the bank's labels read. Raises DataError for ids or labels that are none, or labels of one class."""
-    configs = {side: declared(config) for side, config in tables.items()}
-    ids: dict[str, Any] = {}
-    for side, config in configs.items():
-        columns = [config.id, *([config.label] if config.label else [])]
-        data = files[side].read(columns)
-        found = read_ids(files[side], config.id, data)
-        used = np.unique(found.codes[found.codes >= 0])
-        ids[side] = pc.unique(pa.chunked_array([found.texts]).take(pa.array(used[~found.bad[used]])))
-        if config.label:
-            label = read_labels(files[side], config, config.label, data)
-            with_outcome(files[side], config.label, label, np.ones(len(label), np.bool_), warnings)
+    ids = {side: _own_ids(files[side], declared(config), warnings) for side, config in tables.items()}
     common = int(pc.sum(pc.is_in(ids["grid"], value_set=ids["bank"])).as_py() or 0)
     return Keys(ids, common)
+
+
+def _own_ids(file: TableFile, config: DatasetConfig, warnings: list[str]) -> Any:
+    columns = [config.id, *([config.label] if config.label else [])]
+    data = file.read(columns)
+    found = read_ids(file, config.id, data)
+    used = np.unique(found.codes[found.codes >= 0])
+    if config.label:
+        label = read_labels(file, config, config.label, data)
+        with_outcome(file, config.label, label, np.ones(len(label), np.bool_), warnings)
+    return pc.unique(pa.chunked_array([found.texts]).take(pa.array(used[~found.bad[used]])))
+
+
+def check_alone(bank: DatasetConfig, options: Mapping[str, str], least: int) -> None:
+    """As `check_files`, for the file of one of several banks that train without a grid."""
+    file = open_files({"bank": bank}, options)["bank"]
+    found = len(_own_ids(file, declared(bank), []))
+    if found < least:
+        raise _refused(
+            f"{file.label}: {found:,} ids, below {least:,}, the fewest a model should be made of",
+            "To try anyway on a table so small: --allow-small.",
+        )
 
 
 def check_files(tables: Mapping[str, DatasetConfig], options: Mapping[str, str], least: int) -> None:

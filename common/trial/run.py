@@ -17,7 +17,7 @@ from common.client.progress import follow
 from common.config import validate
 from common.errors import ConfigError, DataError, PlanError, WattScoreError
 from common.party import Party
-from common.plan.several import SeveralPlan
+from common.plan.several import ALONE, SeveralPlan
 from common.plan.train import TrainPlan
 from common.rows.dataset import read_table
 from common.rows.declare import DatasetConfig
@@ -42,6 +42,7 @@ _OWN: dict[str, dict[str, str]] = {
 """Options that are of one kind of model alone, with their keys in its section."""
 _ALONE: dict[str, dict[str, Any]] = {"grid": {"rows_per_day": 1 << 31}, "bank": {"rows_per_day": 1 << 31, "metric_bits": 1e6}}
 """Policies of one job, whose files go when it is over."""
+_BANKS_ALONE: dict[str, dict[str, Any]] = {"grid": {"banks_alone": True}, "bank": {"banks_alone": True, "label_bits": 1.0}}
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def make_plan(options: TrialOptions) -> TrainPlan | SeveralPlan:
     """Raises PlanError for options out of range."""
     raw: dict[str, Any] = {
         "name": "try",
-        "grid": {"dataset": "table"},
+        "grid": {"dataset": "table"} if "grid" in options.datasets else ALONE,
         "bank": {"dataset": "table"},
         "keys": ("id", "period") if options.period else ("id",),
         "split": {"test": options.test, "seed": options.seed},
@@ -156,9 +157,13 @@ def run_trial(options: TrialOptions, console: Console) -> TrialResult:
     if options.compare and importlib.util.find_spec("sklearn") is None:
         raise ConfigError("--compare needs scikit-learn, which is not installed", remedy="Run: pip install scikit-learn")
     tables = {party: {"table": dataset.model_dump(mode="json", exclude_defaults=True)} for party, dataset in datasets.items()}
-    kinds = {name: "grid" if name == "grid" else "bank" for name in datasets}
+    alone = isinstance(plan, SeveralPlan) and plan.alone
+    if alone:  # who has the grid's seat brings no table
+        tables["grid"] = {}
+    kinds = {name: "grid" if name == "grid" else "bank" for name in tables}
     small = _SMALL_POLICY if options.allow_small else {"grid": {}, "bank": {}}
-    settings = {name: {"policy": _ALONE[kind] | small[kind]} for name, kind in kinds.items()}
+    further = _BANKS_ALONE if alone else {"grid": {}, "bank": {}}
+    settings = {name: {"policy": _ALONE[kind] | further[kind] | small[kind]} for name, kind in kinds.items()}
     with _folder(options.keep) as folder:
         with Trial(folder, tables, settings, meanwhile=lambda: _read_whole(datasets)) as trial, trial.client() as client:
             job = follow(client.watch(client.submit(plan).id), console, warnings=False)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from common.errors import ConfigError
 from common.records.options import STRICT, bank_key_option, grid_key_option, label_values_option, period_option, strict_option
 from common.rows.declare import DatasetConfig
 
@@ -20,7 +21,11 @@ _FILE = click.Path(exists=True, path_type=Path)
 
 
 @click.command("try")
-@click.option("--grid", type=_FILE, required=True, help="The grid's table (CSV, Parquet, Excel), or its declaration (TOML).")
+@click.option(
+    "--grid",
+    type=_FILE,
+    help="The grid's table (CSV, Parquet, Excel), or its declaration (TOML). Left out, three banks or more train alone.",
+)
 @click.option(
     "--bank",
     type=_FILE,
@@ -74,7 +79,7 @@ def try_(**given: Any) -> None:
 
 
 def options_of(
-    grid: Path,
+    grid: Path | None,
     bank: Path | Sequence[Path],
     key: str | None,
     grid_key: str | None,
@@ -86,20 +91,26 @@ def options_of(
 ) -> TrialOptions:
     """The options of the command, once the grid's file and each bank's are known to go together. Raises what is wrong.
 
-    bank: a file, or of several banks each one's.
+    bank: a file, or of several banks each one's. grid: None where these train alone.
     """
-    from common.trial.heads import LEAST, SMALL, check_files, key_names, parse_missing, parse_words
+    from common.trial.heads import LEAST, SMALL, check_alone, check_files, key_names, parse_missing, parse_words
 
-    names = key_names(key, grid_key, bank_key)
+    names = key_names(key, grid_key if grid else grid_key or bank_key, bank_key)
     outcome = {"label": label, "label_values": parse_words(label_values)}
     shared = {"period": given["period"], "missing": parse_missing(missing)}
     first, *more = [bank] if isinstance(bank, Path) else bank
-    paths = {"grid": grid, "bank": first} | {f"bank-{k}": path for k, path in enumerate(more, 2)}
+    if grid is None and len(more) < 2:
+        message = "no --grid, and banks train alone from three on: of two each would learn the other's sums"
+        raise ConfigError(message, remedy="Give --grid, or --bank three times or more.")
+    paths = ({"grid": grid} if grid else {}) | {"bank": first} | {f"bank-{k}": path for k, path in enumerate(more, 2)}
     datasets = _datasets(paths, names, shared, outcome)
     options = {f"{side}.id": option for side, (_, option) in names.items()}
+    least = SMALL if given["allow_small"] else LEAST
     for name in paths.keys() - {"grid"}:
-        pair = {"grid": datasets["grid"], "bank": datasets[name]}
-        check_files(pair, options, SMALL if given["allow_small"] else LEAST)
+        if grid is None:
+            check_alone(datasets[name], options, least)
+        else:
+            check_files({"grid": datasets["grid"], "bank": datasets[name]}, options, least)
     from common.trial.run import TrialOptions  # what this takes is loaded once the files are known to go together
 
     return TrialOptions(datasets=datasets, **given)

@@ -15,7 +15,14 @@ from common.stages.split import Mask
 
 
 async def hold_out(hub: BankHub, table: FeatureTable, share: float, check: Callable[[FeatureTable, Mask], None]) -> Mask:
-    """True (n,) for rows of enterprises that are held out, about `share` of them, told to the grid: a bit a row.
+    """As `draw`, told to the grid: a bit a row."""
+    test = await draw(hub, table, share, check)
+    await hub.session.send(Kind.SPLIT, np.packbits(test))
+    return test
+
+
+async def draw(hub: BankHub, table: FeatureTable, share: float, check: Callable[[FeatureTable, Mask], None]) -> Mask:
+    """True (n,) for rows of enterprises that are held out, about `share` of them.
 
     The hash is keyed by what all banks know and the grid does not; no label enters it. check: as in `split.agree`.
     """
@@ -28,7 +35,6 @@ async def hold_out(hub: BankHub, table: FeatureTable, share: float, check: Calla
 
     test = await hub.session.compute(drawn, table.rows * 64)
     await hub.session.compute(lambda: check(table, test), table.rows * 64)
-    await hub.session.send(Kind.SPLIT, np.packbits(test))
     return test
 
 

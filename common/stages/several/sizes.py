@@ -6,12 +6,23 @@ from common.errors import PolicyError
 from common.match.agree import MatchLimits
 from common.plan.policy import Policy
 from common.plan.train import TrainPlan
+from common.rows.table import FeatureTable
 from common.stages.sizes import TOO_FEW, TOO_FEW_REMEDY
 
 
 def limits_of(plan: TrainPlan, policy: Policy) -> MatchLimits:
     """Of each pair's matching."""
     return MatchLimits(max_ids=policy.max_ids, min_matched=max(plan.limits.min_matched, policy.min_matched))
+
+
+def check_enterprises(table: FeatureTable, least: int) -> None:
+    """Raises PolicyError for a bank of fewer enterprises than plan and policy want of what trains without a grid."""
+    found = len(table.ids.used())
+    if found < least:
+        raise PolicyError(
+            f"{found} enterprises of this bank are too few", expected=f"at least {least} (min_matched)", got=found,
+            remedy=TOO_FEW_REMEDY, public=TOO_FEW,
+        )  # fmt: skip
 
 
 def check_own(train: int, held: int, policy: Policy) -> None:

@@ -155,7 +155,8 @@ def test_a_disclosure_listed_without_need_is_refused_too() -> None:
     every = [o.value for o in Opened]
     text = refusal(Policy(), disclosures=every)
     assert text.endswith(
-        ": " + "; ".join(f"opening '{o}'" for o in ("bank_weights", "gradients", "grid_reasons", "grid_weights"))
+        ": "
+        + "; ".join(f"opening '{o}'" for o in ("bank_weights", "gradients", "grid_reasons", "grid_weights", "pooled_steps"))
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from common.party import Identity
 from common.plan.read import make_plan, parse_plan
 from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
+from grid_party.settings import GridPolicy
 from tests.banks import several_plan
 
 
@@ -90,6 +92,43 @@ def test_a_policys_floors_hold_for_plans_of_several_too() -> None:
     with pytest.raises(PolicyError, match="pooled_moments"):
         BankPolicy(may_open=closed).check(several_plan(2))
     BankPolicy().check(several_plan(2))
+
+
+def alone(count: int = 3, **more: Any) -> SeveralPlan:
+    plan = make_plan(json.loads(several_plan(count).canonical()) | {"grid": "none", "disclosures": None} | more, "plan")
+    assert isinstance(plan, SeveralPlan)
+    return plan
+
+
+def test_banks_alone_open_no_ids_and_no_weights_of_a_grid() -> None:
+    plan = alone()
+    assert plan.alone and not plan.aided and several_plan(3).aided
+    opened = {Opened.COUNTS, Opened.METRICS, Opened.POOLED_MOMENTS, Opened.POOLED_STEPS, Opened.POOLED_METRICS}
+    assert plan.needs == opened and parse_plan(plan.canonical()) == plan
+    assert '"grid":"none"' in plan.canonical() and not several_plan(3).alone
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"banks": named(OWN, OTHER)}, "three or more without a grid"),
+        ({"model": {"iterations": 20}}, "model.iterations: without a grid the model takes ridge alone"),
+        ({"grid": "nobody"}, "grid"),
+        ({"disclosures": ["counts", "metrics", "pooled_moments", "pooled_metrics"]}, "pooled_steps"),
+    ],
+)
+def test_what_banks_alone_cannot_do_is_refused_by_name(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(PlanError, match=said):
+        alone(**change)
+
+
+@pytest.mark.parametrize("policy", [BankPolicy, GridPolicy])
+def test_banks_alone_need_the_word_of_each_policy_also_of_who_adds_up(policy: type[BankPolicy] | type[GridPolicy]) -> None:
+    with pytest.raises(PolicyError, match=r"grid = 'none' \(banks_alone = false\)"):
+        policy().check(alone())
+    policy(banks_alone=True).check(alone())
+    policy(banks_alone=True).check(several_plan(3))
+    policy().check(several_plan(3))
 
 
 def test_the_text_of_another_kind_is_no_plan_of_several() -> None:

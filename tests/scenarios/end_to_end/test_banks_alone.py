@@ -1,0 +1,135 @@
+"""Banks alone through real daemons: the pooled optimum at each, nothing at the hub, and scores by nobody else's help."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from bank_party.__main__ import main as bank_party
+from common.client.client import failure
+from common.home.audit import AuditLog
+from common.home.models import ModelStore
+from common.party import Party
+from common.plan.several import SeveralPlan
+from common.rows.dataset import read_table
+from common.rows.declare import DatasetConfig
+from common.stats.logistic import Design, fit_design
+from common.stats.measures import evaluate
+from common.trial.processes import Trial
+from common.wire import coordinator_pb2 as wire
+from tests.scenarios.end_to_end.several import World, synthetic
+from tests.scenarios.end_to_end.test_several import run
+
+LOOSE = {"rows_per_day": 10**8, "jobs_per_day": 1000, "models_per_day": 100, "min_matched": 300, "banks_alone": True}
+BANK = {**LOOSE, "label_bits": 2.0, "metric_bits": 100.0}
+LIMITS = {"min_matched": 300}
+RIDGE = 1e-4
+Reals = npt.NDArray[np.float64]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Trial, World]]:
+    """Three banks of different sizes and rates, a hub without a dataset, and the coordinator."""
+    folder = tmp_path_factory.mktemp("alone")
+    world = synthetic(folder, (1500, 900, 1600))
+    settings: dict[str, Any] = {name: {"policy": BANK} for name in world.names} | {"grid": {"policy": LOOSE}}
+    with Trial(folder, world.datasets | {"grid": {}}, settings) as trial:
+        yield trial, world
+
+
+@pytest.fixture(scope="module")
+def trained(lab: tuple[Trial, World]) -> wire.Job:
+    trial, world = lab
+    with trial.client() as client:
+        job = run(client, plan(world))
+    assert failure(job) is None, failure(job)
+    return job
+
+
+def plan(world: World) -> SeveralPlan:
+    return SeveralPlan.model_validate(json.loads(world.plan(limits=LIMITS).canonical()) | {"grid": "none", "disclosures": None})
+
+
+def folder_of(trial: Trial, name: str, job: str) -> Path:
+    return trial.folder / f"{name}-data" / "models" / job
+
+
+def rows_of(trial: Trial, world: World, name: str, job: str) -> tuple[Reals, Reals, npt.NDArray[np.bool_], Reals]:
+    """One bank's rows as it prepared them, with labels; which it held out; its coefficients, the intercept last."""
+    config = DatasetConfig.model_validate(world.datasets[name]["t"])
+    table = read_table(config, name="t", party=Party.BANK, require_label=True).table
+    model = ModelStore(trial.folder / f"{name}-data" / "models").load(job)
+    held = set(pd.read_parquet(folder_of(trial, name, job) / "heldout.parquet")["id"])
+    assert model.coefficients is not None
+    return model.fitted.transform(table), table.outcomes, np.array([i in held for i in table.ids]), model.coefficients
+
+
+def test_each_bank_has_the_pooled_optimum_and_the_hub_nothing(lab: tuple[Trial, World], trained: wire.Job) -> None:
+    (trial, world), job = lab, trained
+    parts = [rows_of(trial, world, name, job.id) for name in world.names]
+    design = np.concatenate([np.column_stack([x, np.tile(np.eye(3)[k], (len(x), 1))]) for k, (x, *_) in enumerate(parts)])
+    y, test = np.concatenate([y for _, y, _, _ in parts]), np.concatenate([held for _, _, held, _ in parts])
+    columns = design.shape[1] - 3
+    penalty = np.diag([RIDGE] * columns + [0.0] * 3)
+    best = fit_design(Design.of(design[~test]), y[~test], penalty)
+    mine = np.r_[parts[0][3][:-1], [coefficients[-1] for *_, coefficients in parts]]
+    assert all(np.abs(coefficients[:-1] - mine[:columns]).max() < 1e-12 for *_, coefficients in parts)  # the same at each
+    trained_on, held = ((~test, best), (~test, mine)), ((test, best), (test, mine))
+    exact, found = (evaluate(y[rows], design[rows] @ beta) for rows, beta in trained_on)
+    assert abs(found.logloss - exact.logloss) < 1e-5
+    exact, found = (evaluate(y[rows], design[rows] @ beta) for rows, beta in held)
+    assert abs(found.logloss - exact.logloss) < 1e-4 and abs(found.auc - exact.auc) < 1e-4
+    assert 3 <= job.grid.report.counts.iterations <= 5
+    assert not folder_of(trial, "grid", job.id).exists()
+    pooled = {(told.report.pooled.auc, told.report.pooled.rows) for told in job.banks}
+    assert len(pooled) == 1 and abs(pooled.pop()[0] - found.auc) < 0.02
+
+
+def test_an_enterprise_of_two_banks_is_held_out_at_both_or_at_neither(lab: tuple[Trial, World], trained: wire.Job) -> None:
+    (trial, world), job = lab, trained
+    ids, held = {}, {}
+    for name in world.names[:2]:
+        ids[name] = set(pd.read_csv(world.folder / f"{name}.csv")["id"])
+        held[name] = set(pd.read_parquet(folder_of(trial, name, job.id) / "heldout.parquet")["id"])
+    common = ids["bank"] & ids["bank-2"]
+    assert len(common) > 100 and held["bank"] & common == held["bank-2"] & common
+    assert 0 < len(held["bank"] & common) < len(common)
+
+
+def test_what_was_opened_is_what_the_plan_lists_and_what_it_tells_of_labels_is_charged(
+    lab: tuple[Trial, World], trained: wire.Job
+) -> None:
+    (trial, world), job = lab, trained
+    wanted = {"counts", "metrics", "pooled_moments", "pooled_metrics", "pooled_steps"}
+    assert {opened.value for opened in plan(world).needs} == wanted
+    for name, told in zip(world.names, job.banks, strict=True):
+        assert set(told.report.opened) == wanted
+        entries = AuditLog(trial.folder / f"{name}-data" / "audit.sqlite").entries(job=job.id)
+        ways = {(d["kind"], d["way"]) for d in (json.loads(e.detail) for e in entries if e.what == "open")}
+        assert ("pooled_step", "in") in ways and ("pooled_step", "out") not in ways
+        budget = CliRunner().invoke(bank_party, ["budget", "--config", str(trial.folder / f"{name}.toml"), "--json"])
+        assert budget.exit_code == 0 and "sums of the steps of banks alone" in budget.output
+    assert "matched_ids" not in job.grid.report.opened and "split" not in job.grid.report.opened
+
+
+def test_a_bank_scores_by_its_own_model_with_nobody_else(lab: tuple[Trial, World], trained: wire.Job) -> None:
+    (trial, world), job = lab, trained
+    command = ["score", "--model", job.id, "--bank-dataset", "t", "--config", str(trial.folder / "bank-2.toml")]
+    done = CliRunner().invoke(bank_party, [*command, "--json"])
+    assert done.exit_code == 0, done.output
+    scores = pd.read_csv(json.loads(done.output)["file"]).set_index("id")
+    x, y, _, coefficients = rows_of(trial, world, "bank-2", job.id)
+    assert len(scores) == len(y) == 900
+    table = read_table(DatasetConfig.model_validate(world.datasets["bank-2"]["t"]), name="t", party=Party.BANK).table
+    u = x @ coefficients[:-1] + coefficients[-1]
+    assert np.allclose(scores.loc[list(table.ids), "u"], u, atol=1e-9)
+    refused = CliRunner().invoke(bank_party, [*command, "--by-period"])
+    assert refused.exit_code != 0 and "--grid-dataset" in str(refused.output) + str(refused.exception)
