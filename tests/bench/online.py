@@ -19,10 +19,10 @@ from common.plan.promote import PromotePlan
 from common.plan.request import Side
 from common.plan.train import Split, TrainPlan
 from common.trial.processes import Trial, free_ports
-from tests.bank_party.online.pki import Caller, Pki
 from tests.bench import jobs
 from tests.bench.arrivals import Arrived, offer, planned
 from tests.bench.tables import write_tables
+from tests.common.web.pki import Caller, Pki
 
 _CALLERS = 32  # connections: more than wait at once unless the service stands still
 _WARM = 40  # requests that are not counted
