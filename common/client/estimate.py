@@ -22,6 +22,7 @@ from common.plan.request import Plan
 from common.plan.score import ScorePlan
 from common.plan.section import Section
 from common.plan.train import TrainPlan
+from common.plan.trees import Trees
 from common.process.settings import load_part
 from common.rows.dataset import check_declared
 from common.rows.declare import DatasetConfig
@@ -127,8 +128,8 @@ def _known(
         if extents:
             found["rows"] = min(extent.rows for extent in extents.values())
         if len(extents) == len(Party):
-            intercept = 1
-            found["columns"] = (extents[Party.GRID].columns, extents[Party.BANK].columns + intercept)
+            intercept, each = 1, _thresholds(plan)
+            found["columns"] = (each * extents[Party.GRID].columns, each * extents[Party.BANK].columns + intercept)
             by = (months or 1) if "period" in plan.keys else 1
             found["ids"] = tuple(max(1, extents[party].rows // by) for party in Party)
     model = plan.model if isinstance(plan, ScorePlan) else ""
@@ -137,6 +138,11 @@ def _known(
         with Client.from_config(config) as client:
             found |= _of_job(client.show, trained, sized=like is not None)
     return found
+
+
+def _thresholds(plan: Plan) -> int:
+    """The trained columns that a column gives, at most: of trees, which are trained on thresholds between bins."""
+    return plan.model.bins - 1 if isinstance(plan, TrainPlan) and isinstance(plan.model, Trees) else 1
 
 
 def _extent(plan: Plan, party: Party, file: Path) -> Extent:

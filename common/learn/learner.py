@@ -265,8 +265,11 @@ class Learner(Protocol[S]):
     def rounds(self, section: S, rows: int) -> int:
         """How many messages one after another the parties exchange for them, once matrices are masked."""
 
-    def passes(self, section: S, rows: int) -> float:
-        """How often rows are multiplied by a vector forth and back in a training: steps times rows of each."""
+    def work(self, section: S, size: Size) -> float:
+        """How many values of a matrix all steps multiply by a vector forth and back, or what takes as long."""
+
+    def values(self, section: S, size: Size) -> tuple[float, float]:
+        """How many values of a row are read, masked and sent, and how many it is scored by, or what takes as long."""
 
     def label_bits(self, section: S, size: Size) -> float:
         """Most bits of the labels that what this training opens can tell the grid; 0 if it opens nothing to it."""

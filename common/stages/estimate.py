@@ -144,9 +144,8 @@ def _begun_rounds(plan: Any, sizes: Sizes) -> int:
     return 2 + ids + (3 if sizes.months else 0)
 
 
-def _begun_seconds(plan: Any, sizes: Sizes, speed: Speed) -> float:
+def _begun_seconds(plan: Any, sizes: Sizes, columns: float, speed: Speed) -> float:
     every = sum(sizes.ids(p) for p in Party)
-    columns = sizes.grid_columns + sizes.bank_columns
     curve = speed.curve * every / 2 if plan.matching == "ecdh" else 0.0
     return speed.job + speed.row * (every * max(1, sizes.months) / 2 + sizes.rows * columns / 20) + curve
 
@@ -177,11 +176,10 @@ def _training(plan: TrainPlan, sizes: Sizes, speed: Speed = Speed()) -> Estimate
     rounds += learner.rounds(plan.model, size.rows) + tellings * learner.score_rounds(plan.model, held)
     rounds += 3 * (counting.rounds + 1) if counting else 0
     rounds += 3 if plan.dealt == "ahead" else 0
-    columns = size.grid_columns + size.bank_columns
-    cells = size.rows * columns
-    stepping = speed.cell * columns * learner.passes(plan.model, size.rows) + speed.dealt * costs[Party.BANK].dealt / 8
-    scoring = speed.scored * held * columns
-    seconds = _begun_seconds(plan, sizes, speed) + speed.share * cells + stepping + tellings * scoring
+    read, scored = learner.values(plan.model, size)
+    stepping = speed.cell * learner.work(plan.model, size) + speed.dealt * costs[Party.BANK].dealt / 8
+    scoring = speed.scored * held * scored
+    seconds = _begun_seconds(plan, sizes, read, speed) + speed.share * size.rows * read + stepping + tellings * scoring
     bits = FLOORS + FLAGS + learner.label_bits(plan.model, size)
     if counting:
         bits += count_bits(size.rows, counting.bins, max(1, sizes.months)) + left_out_bits(size.bank_columns)
@@ -213,8 +211,9 @@ def _scoring(plan: ScorePlan, sizes: Sizes, section: Section, speed: Speed = Spe
     rounds = _begun_rounds(plan, sizes) + learner.score_rounds(section, size.rows)
     shared = plan.grid_reasons > 0 and section.closed
     rounds += (3 if ahead else 0) + (2 if plan.grid_reasons else 0) + (4 + 6 * _blocks(12 * size.rows) if shared else 0)
-    work = speed.scored * size.rows * (size.grid_columns + size.bank_columns) + speed.row * size.rows
-    return Estimate(_lines(costs), rounds, _begun_seconds(plan, sizes, speed) + work, size.rows, 0)
+    read, scored = learner.values(section, size)
+    work = speed.scored * size.rows * scored + speed.row * size.rows
+    return Estimate(_lines(costs), rounds, _begun_seconds(plan, sizes, read, speed) + work, size.rows, 0)
 
 
 def _reasons(party: Party, most: int, section: Section, size: Size) -> Cost:

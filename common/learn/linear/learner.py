@@ -135,8 +135,12 @@ class Linear:
         spans = sum(len(step.spans()) + each for step in make_steps(section, rows))
         return spans + (SETUP_ROUNDS if section.joint else 0) + (section.weights == "shared")  # the check at the end
 
-    def passes(self, section: Model, rows: int) -> float:
-        return float(sum(step.rows for step in make_steps(section, rows)))
+    def work(self, section: Model, size: Size) -> float:
+        columns = size.grid_columns + size.bank_columns
+        return float(columns * sum(step.rows for step in make_steps(section, size.rows)))
+
+    def values(self, section: Model, size: Size) -> tuple[float, float]:
+        return float(size.grid_columns + size.bank_columns), float(size.grid_columns + size.bank_columns)
 
     def label_bits(self, section: Model, size: Size) -> float:
         return label_bits(section, size.grid_columns, self.steps(section, size.rows))

@@ -134,8 +134,12 @@ class NetworkLearner:
         span = 3 + ROUNDS[section.activation]
         return sum(3 + span * len(step.spans(section.hidden)) for step in make_steps(section, rows))
 
-    def passes(self, section: Network, rows: int) -> float:
-        return float(count_steps(section, rows) * batch_rows(section, rows) * section.hidden)
+    def work(self, section: Network, size: Size) -> float:
+        rows, columns = size.rows, size.grid_columns + size.bank_columns
+        return float(columns * count_steps(section, rows) * batch_rows(section, rows) * section.hidden)
+
+    def values(self, section: Network, size: Size) -> tuple[float, float]:
+        return float(size.grid_columns + size.bank_columns), float(size.grid_columns + size.bank_columns)
 
     def label_bits(self, section: Network, size: Size) -> float:
         return 0.0

@@ -34,6 +34,9 @@ from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 from common.stats.logistic import Design
 
+# Work on a row of a node's vectors, on a message, on a threshold's row, in values of a matrix, and on a leaf a row may be in,
+# in values scored: measured through three daemons on two cores.
+_VECTOR, _ROUND, _CELL, _LEAF = 55.0, 1.0e6, 4.0, 1.0
 _RIDGE = 1e-3  # of the bank's own regression on its thresholds, which nearly repeat each other
 
 FEWER = "Plan fewer `trees`, `candidates` or levels: `wattscore estimate` says what they tell. Or train on more rows or others."
@@ -150,8 +153,14 @@ class TreeLearner:
     def rounds(self, section: Trees, rows: int) -> int:
         return cost.rounds(Shape(section.trees, section.depth), section.abreast, section.monotone)
 
-    def passes(self, section: Trees, rows: int) -> float:
-        return float(self.steps(section, rows) * rows)
+    def work(self, section: Trees, size: Size) -> float:
+        forest = make_forest(section, size)
+        vectors, cells = forest.shape.trees * forest.shape.leaves * forest.rows, sum(forest.thresholds) * forest.rows
+        return _VECTOR * vectors + _ROUND * self.rounds(section, size.rows) + _CELL * cells
+
+    def values(self, section: Trees, size: Size) -> tuple[float, float]:
+        sources = (size.grid_columns + size.bank_columns) / (section.bins - 1)
+        return sources, sources + _LEAF * section.trees * (1 << section.depth)
 
     def label_bits(self, section: Trees, size: Size) -> float:
         return label_bits(make_forest(section, size))

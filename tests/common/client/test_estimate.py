@@ -68,6 +68,14 @@ def test_by_the_datasets_of_both_configurations(plan: Path) -> None:
     assert alone.exit_code == 2 and "how many columns there are" in alone.stderr and "--like JOB" in alone.stderr
 
 
+def test_trees_are_trained_on_the_thresholds_of_these_columns(plan: Path) -> None:
+    plan.write_text(TOML + '[model]\nkind = "trees"\nbins = 8\n')
+    found = priced(plan, *configure(plan.parent, {"grid": 3000, "bank": 2000}))
+    expected = estimate(make_plan({**PLAN, "model": {"kind": "trees", "bins": 8}}, "plan"), Sizes(2000, 7 * 3, 7 * 2 + 1))
+    assert found["bytes"]["coordinator_to_bank"] == expected.bytes["coordinator_to_bank"]
+    assert found["label_bits"] == expected.label_bits
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

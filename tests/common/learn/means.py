@@ -196,8 +196,11 @@ class MeansLearner:
     def rounds(self, section: Means, rows: int) -> int:
         return 1
 
-    def passes(self, section: Means, rows: int) -> float:
-        return float(rows)
+    def work(self, section: Means, size: Size) -> float:
+        return float(size.rows * (size.grid_columns + size.bank_columns))
+
+    def values(self, section: Means, size: Size) -> tuple[float, float]:
+        return float(size.grid_columns + size.bank_columns), float(size.grid_columns + size.bank_columns)
 
     def label_bits(self, section: Means, size: Size) -> float:
         return 64.0 * size.grid_columns

@@ -150,6 +150,18 @@ def test_a_challenge_scores_held_out_rows_twice_and_late_months_are_held_out() -
     assert estimate(plan, Sizes(12_000, 12, 5, months=12)).scores == 2 * 2000
 
 
+def test_seconds_of_trees_lie_in_rows_and_messages_not_in_the_thresholds_that_a_tree_does_not_look_at() -> None:
+    def seconds(columns: int = 100, **section: Any) -> float:
+        model = {"kind": "trees", **section}
+        plan = TrainPlan.model_validate({"grid": {"dataset": "a"}, "bank": {"dataset": "b"}, "model": model})
+        return estimate(plan, Sizes(30_000, columns, columns)).seconds
+
+    usual = seconds()
+    assert seconds(200) < 1.3 * usual
+    assert 1.6 * usual < seconds(trees=160) < 2.0 * usual
+    assert seconds(depth=4) > 1.2 * usual > 1.7 * seconds(abreast=4)
+
+
 def test_a_plan_that_moves_nothing_has_no_price() -> None:
     with pytest.raises(PlanError, match="costs a few messages"):
         estimate(PromotePlan(model="job-1"), Sizes(1, 1, 1))
