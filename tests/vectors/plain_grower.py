@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.vectors import plain_trees as plain
 from tests.vectors.plain import BANK, GRID, Matrix, Vector, stream, words
+from tests.vectors.plain_order import Ordering, pairs
 from tests.vectors.plain_trees import (
     LIFT,
     NARROW,
@@ -72,6 +73,8 @@ class Growing:
             best = self.best(level, self.gains(level))
             self.move(level, best)
         self.make_leaves()
+        if "directions" in self.case:
+            self.put_in_order()
         self.choose()
 
     def hidden(self, p: str, k: int) -> Vector:
@@ -265,6 +268,25 @@ class Growing:
                 value = sum(w * f * x for w, row in weighed for f, x in zip(told, row, strict=True)) % WIDE
                 found.append(((value >> 48) + (p == BANK)) % 2**16)
             self.leaves[p] = found
+
+    def put_in_order(self) -> None:
+        tree, to, declared = self.tree, self.tree.to(self.tree.depth), self.case["directions"]
+        told = {p: [declared[p][k] if k >= 0 else 0 for k in self.splits[p]] for p in OTHER}
+        for p in OTHER:
+            self.say(p, "split_directions", bytes(told[p]))
+        size = 152 * tree.leaves // 2
+        dealt = next(self.dealt[to])
+        for level in range(tree.depth):
+            direction, made = told[GRID][level] + told[BANK][level], tree.order(level)
+            shares = {to: dealt[level * size : (level + 1) * size], OTHER[to]: made.expanded[OTHER[to]]}
+            apart = [pair[::-1] if direction == 2 else pair for pair in pairs(tree.depth, level)]
+            leaves = self.leaves if direction else {p: list(self.leaves[p]) for p in OTHER}
+            both = Ordering(made, shares, leaves, apart)
+            for p in OTHER:
+                self.say(p, "masked_order", both.first(p))
+            for p in OTHER:
+                self.say(p, "masked_order", b"".join(bytes_of(row) for row in both.second(p)))
+            both.move()
 
     def choose(self) -> None:
         """Only what is sent: the last levels' paths, and leaves under pads."""

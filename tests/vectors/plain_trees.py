@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.vectors.plain import BANK, GRID, Matrix, Vector, elements, stream, words
+from tests.vectors.plain_order import Level
 
 (LARGEST_MASK, LARGEST_TABLES, LARGEST_BITS, LARGEST_PRODUCTS, LARGEST_SHARE, LARGEST_FACTOR) = range(60, 66)
 (MATRIX, ANGLE, LINK, NODES, SUMS, MOMENTS, BRANCH, MOVE, LEAVES, LEAF_MOMENTS, CHOICE, PADS) = range(70, 82)
@@ -115,6 +116,9 @@ class Tree:
         made = narrow(self.seeds[party], SUMS, level, 2 * v * (c + 1))
         return cut(made[: 2 * v * c], v, 2, c), cut(made[2 * v * c :], v, 2)
 
+    def order(self, level: int) -> Level:
+        return Level(self.seeds, level, self.leaves // 2)
+
     def to(self, level: int) -> str:
         """Who is dealt what either could be."""
         return GRID if level % 2 == 0 else BANK
@@ -162,7 +166,10 @@ class Tree:
             if level < self.depth - 1:
                 left = {p: self.nodes(p, level + 1) for p in OTHER}
                 nodes = {p: children(left[p], nodes[p]) for p in OTHER}
-        yield self.to(self.depth), self.dealt_leaves(OTHER[self.to(self.depth)])
+        to = self.to(self.depth)
+        yield to, self.dealt_leaves(OTHER[to])
+        if "directions" in self.case:
+            yield to, b"".join(self.order(level).dealt(OTHER[to]) for level in range(self.depth))
         for p in (GRID, BANK):
             rho, pads = self.choice(p), self.pads(OTHER[p])
             yield p, short([pads[rho[i]][i] for i in range(self.rows)])

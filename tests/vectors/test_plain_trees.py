@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from tests.common.learn.trees.twin import in_order
 from tests.vectors.form import array, integers, load
 from tests.vectors.plain import BANK, GRID
 from tests.vectors.plain_grower import Growing
 from tests.vectors.plain_trees import OTHER, By, Tree
 
 FILE = load("trees.json")
-CASE = FILE["cases"][0]
+CASES = FILE["cases"]
 
 
-@pytest.fixture(scope="module")
-def tree() -> Tree:
+@pytest.fixture(scope="module", params=CASES, ids=["as grown", "in order"])
+def tree(request: pytest.FixtureRequest) -> Tree:
     seeds = {p: bytes.fromhex(text) for p, text in FILE["seeds"].items()}
-    return Tree(CASE, seeds, {p: len(array(CASE["below"][p])) for p in OTHER})
+    return Tree(request.param, seeds, {p: len(array(request.param["below"][p])) for p in OTHER})
 
 
 def cut(tree: Tree) -> By:
     """What each party was dealt, by its parts, of the sizes that the second reading makes them."""
     found: By = {p: [] for p in OTHER}
-    whole = {p: b"".join(array(message).tobytes() for message in CASE["dealt"][p]) for p in OTHER}
+    whole = {p: b"".join(array(message).tobytes() for message in tree.case["dealt"][p]) for p in OTHER}
     for party, made in tree.dealt():
         size = -(-len(made) // 8) * 8
         found[party].append(whole[party][:size])
@@ -32,7 +34,8 @@ def cut(tree: Tree) -> By:
 
 
 def test_what_is_dealt(tree: Tree) -> None:
-    assert all([(message["kind"], message["number"]) for message in CASE["dealt"][p]] == [("dealt_trees", 0)] for p in OTHER)
+    for p in OTHER:
+        assert [(message["kind"], message["number"]) for message in tree.case["dealt"][p]] == [("dealt_trees", 0)]
     left = cut(tree)
     for party, made in tree.dealt():
         known = left[party].pop(0)
@@ -41,11 +44,20 @@ def test_what_is_dealt(tree: Tree) -> None:
 
 
 def test_what_is_sent_and_what_is_left_of_it(tree: Tree) -> None:
-    below, label = {p: array(CASE["below"][p]).tolist() for p in OTHER}, integers(CASE["label"])
-    growing = Growing(CASE, tree.seeds, tree, below, label, {p: iter(parts) for p, parts in cut(tree).items()})
+    case = tree.case
+    below, label = {p: array(case["below"][p]).tolist() for p in OTHER}, integers(case["label"])
+    growing = Growing(case, tree.seeds, tree, below, label, {p: iter(parts) for p, parts in cut(tree).items()})
     growing.grow()
     for p in OTHER:
-        assert growing.sent[p] == [(message["kind"], array(message).tobytes()) for message in CASE["sent"][p]]
-        assert growing.splits[p] == CASE["splits"][p]
-        assert growing.leaves[p] == integers(CASE["leaves"][p])
-    assert {p: sum(split >= 0 for split in CASE["splits"][p]) for p in OTHER} == {GRID: 1, BANK: 1}
+        assert growing.sent[p] == [(message["kind"], array(message).tobytes()) for message in case["sent"][p]]
+        assert growing.splits[p] == case["splits"][p]
+        assert growing.leaves[p] == integers(case["leaves"][p])
+    assert {p: sum(split >= 0 for split in case["splits"][p]) for p in OTHER} == {GRID: 1, BANK: 1}
+
+
+def test_leaves_in_order_are_others_and_go_with_what_was_declared() -> None:
+    """The same splits; the bank's level is declared to go against what the rows say."""
+    free, kept = (np.sum([array(case["leaves"][p]) for p in OTHER], 0, dtype=np.uint16).view(np.int16) for case in CASES)
+    assert CASES[0]["splits"] == CASES[1]["splits"] and free.tolist() != kept.tolist()
+    told = [max(CASES[1]["directions"][p][k] for p in OTHER if (k := CASES[1]["splits"][p][level]) >= 0) for level in range(2)]
+    assert abs(kept - in_order(free.astype(np.int64), told)).max() <= 2

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from common.learn.trees.forest import PERIOD, Forest
 from common.learn.trees.waves import TERMS, gain_inverse, leaf_inverse
@@ -21,17 +22,26 @@ from tests.vectors.form import stored, whole
 
 
 def trees() -> dict[str, Any]:
-    """Section 14: a tree of two levels, one of which each party splits; the last of twelve rows is none."""
+    """Section 14: a tree of two levels, one of which each party splits; the last of twelve rows is none.
+
+    Then once more, with leaves in order of columns that are declared monotone.
+    """
     problem = make_problem(12, 2, 2, cuts=2, seed=7)
-    case = asyncio.run(_tree(problem, problem.forest(trees=1, depth=2, candidates=4), 11))
-    return {"seeds": {p.value: s.hex() for p, s in SEEDS.items()}, "cases": [case]}
+    forest = problem.forest(trees=1, depth=2, candidates=4)
+    against = {p: np.full(len(problem.below[p]), 2 - p.index, np.uint8) for p in Party}  # what the rows say is otherwise
+    cases = [asyncio.run(_tree(problem, forest, 11)), asyncio.run(_tree(problem, replace(forest, monotone=True), 11, against))]
+    return {"seeds": {p.value: s.hex() for p, s in SEEDS.items()}, "cases": cases}
 
 
-async def _tree(problem: Problem, forest: Forest, real: int) -> dict[str, Any]:
+async def _tree(
+    problem: Problem, forest: Forest, real: int, directions: dict[Party, npt.NDArray[np.uint8]] | None = None
+) -> dict[str, Any]:
+    """directions: of each threshold, of a tree whose leaves are put in order."""
     trio = Trio(seed=0)
     trio.dealer = Dealer(dict(trio.to_party), iter(DEALT.values()).__next__, nonces=NONCES)
-    found = await grow(trio, problem, forest, real)
-    return {
+    found = await grow(trio, problem, forest, real, directions=directions)
+    declared = {"directions": {p.value: found.tolist() for p, found in directions.items()}} if directions else {}
+    return declared | {
         "forest": {name: value for name, value in asdict(forest).items() if name not in ("thresholds", "abreast", "monotone")},
         "real": real,
         "link": list(fourier_coefficients(PERIOD, TERMS)),
