@@ -7,6 +7,7 @@ whether a value, or being known at all, nearly always means default, and whether
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -74,11 +75,12 @@ def _columns(table: FeatureTable, aside: Mapping[str, Values], known: Codes) -> 
 def _binned(values: Values) -> tuple[Codes, npt.NDArray[np.bool_]]:
     """Groups from 1 of equal values, or of equally many; 0 is missing."""
     missing = np.isnan(values)
-    levels = np.unique(values[~missing])
+    present = values[~missing]
+    first = np.unique(present[:10_000], return_counts=True)
+    levels = first[0] if len(first[0]) > _BINS else np.unique(present)
     if len(levels) > _BINS:
-        levels = np.unique(np.quantile(values[~missing], np.linspace(0, 1, _BINS + 1)[1:-1]))
-        most = np.unique(values[~missing][:10_000], return_counts=True)
-        common = most[0][most[1].argmax()]
+        levels = np.unique(np.quantile(present, np.linspace(0, 1, _BINS + 1)[1:-1]))
+        common = first[0][first[1].argmax()]
         groups = np.searchsorted(levels, values, side="right") + 2
         groups[values == common] = 1  # of a value that most rows have, the others are told apart
     else:
@@ -116,21 +118,28 @@ def _same(groups: Codes, bad: npt.NDArray[np.bool_]) -> bool:
 
 def _auc_apart(groups: Codes, bad: npt.NDArray[np.bool_]) -> float:
     """The AUC of the groups' rates of default, each half of the rows ranked by the rates of the other half."""
-    half = np.zeros(len(bad), np.bool_)
-    half[np.random.default_rng(0).permutation(len(bad))[: len(bad) // 2]] = True  # no secret: which rows check which
-    found = [_auc(_rates(groups[a], bad[a], groups.max() + 1)[groups[b]], bad[b]) for a, b in ((half, ~half), (~half, half))]
-    return float(min(found))
+    size = int(groups.max()) + 1
+    a, b = (np.bincount(2 * groups[part] + bad[part], minlength=2 * size).reshape(size, 2) for part in _halves(len(bad)))
+    return min(_auc(_rates(a), b), _auc(_rates(b), a))
 
 
-def _rates(groups: Codes, bad: npt.NDArray[np.bool_], size: int) -> Values:
-    rows, bads = np.bincount(groups, minlength=size), np.bincount(groups, weights=bad, minlength=size)
-    return np.asarray((bads + bad.mean()) / (rows + 1), np.float64)
+@functools.lru_cache(maxsize=1)
+def _halves(rows: int) -> tuple[Codes, Codes]:
+    """Two disjoint halves of so many rows, the same at each call."""
+    order = np.random.default_rng(0).permutation(rows)  # no secret: which rows check which
+    return order[: rows // 2], order[rows // 2 :]
 
 
-def _auc(score: Values, bad: npt.NDArray[np.bool_]) -> float:
-    """Of scores with few distinct values."""
+def _rates(counts: Codes) -> Values:
+    """The rate of default of each group, drawn a little to that of all. counts: (groups, 2), goods and bads."""
+    rows, bads = counts.sum(1), counts[:, 1]
+    return np.asarray((bads + bads.sum() / max(rows.sum(), 1)) / (rows + 1), np.float64)
+
+
+def _auc(score: Values, counts: Codes) -> float:
+    """Of groups of rows that have a score each. counts: (groups, 2), goods and bads."""
     _, place = np.unique(score, return_inverse=True)
-    bads, goods = np.bincount(place, weights=bad), np.bincount(place, weights=~bad)
+    goods, bads = (np.bincount(place, weights=counts[:, k]) for k in (0, 1))
     if not bads.sum() or not goods.sum():
         return 0.5
     below = np.cumsum(goods) - goods
