@@ -2,46 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
 
-from common.errors import DataError
-from common.rows.dataset import DatasetConfig, read_outcomes
+from common.errors import ConfigError, DataError, WattScoreError
+from common.party import Party
+from common.rows.dataset import DatasetConfig, check_declared, read_outcomes
+from common.rows.featurefile import declared
 from common.rows.months import month_text
 
 
 def known_labels(
-    datasets: dict[str, DatasetConfig], names: Sequence[str], on_fault: Callable[[str, DataError], None] | None = None
-) -> pd.DataFrame:
+    datasets: Mapping[str, DatasetConfig], on_fault: Callable[[str, WattScoreError], None] | None = None
+) -> pd.DataFrame | None:
     """id, period (if months are kept) and label of all rows whose outcome is known; a later dataset's counts.
 
-    Raises DataError for a dataset that is not as declared, or leaves it out and calls on_fault(name, error).
+    None if no dataset has a label. Raises ConfigError for one without, DataError for one that is not as declared; with
+    `on_fault`, leaves out the former and calls on_fault(name, error) for the latter.
     """
     parts = []
-    for name in (name for name in datasets if name in names):
+    for name, config in datasets.items():
         try:
-            parts.append(read_labels(datasets[name], name=name))
-        except DataError as error:
+            if (part := read_labels(config, name=name)) is not None:
+                parts.append(part)
+            elif on_fault is None:
+                raise ConfigError(f"dataset {name}: has no label", remedy="Name one that has, or declare its `label`.")
+        except (ConfigError, DataError) as error:
             if on_fault is None:
                 raise
             on_fault(name, error)
-    frames = [part for part in parts if len(part)]
-    if not frames:
-        return pd.DataFrame({"id": [], "label": []})
-    return pd.concat(frames)
+    if not parts:
+        return None
+    return pd.concat([part for part in parts if len(part)] or parts[:1])
 
 
-def read_labels(config: DatasetConfig, *, name: str) -> pd.DataFrame:
+def read_labels(config: DatasetConfig, *, name: str) -> pd.DataFrame | None:
     """id, period (YYYY-MM, if one is declared) and label of the rows whose outcome is known: an empty label is not yet.
 
-    No rows if the file lacks the label's column or is not there. Raises DataError as `read_table` does.
+    None if it has no label. Raises DataError as `read_table` does, and for a file without the label's column.
     """
-    if not (config.features or config.path).exists():
-        return pd.DataFrame()
+    config = declared(config)
+    if config.label is None:
+        return None
+    check_declared(config, name=name, party=Party.BANK).require([config.label])
     if (rows := read_outcomes(config, name=name)) is None:
-        return pd.DataFrame()
+        return None
     found = {"id": rows.ids.tolist()}
     if rows.periods is not None:
         found["period"] = [month_text(month) for month in rows.periods.tolist()]

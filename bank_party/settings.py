@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bank_party.decision.config import DecisionConfig
 from bank_party.monitor.config import BankMonitorConfig
@@ -16,6 +16,7 @@ from common.plan.policy import Policy, not_allowed
 from common.plan.several import SeveralPlan
 from common.process.settings import Address, IdentityText, Remote
 from common.stages.price import USUAL
+from common.text.near import near
 
 
 class BankPolicy(Policy):
@@ -73,3 +74,11 @@ class BankSettings(PartySettings):
     decision: DecisionConfig = Field(
         default=DecisionConfig(), description="How a score becomes points, a grade and a decision."
     )
+
+    @model_validator(mode="after")
+    def _labels_are_of_datasets(self) -> Self:
+        if unknown := [name for name in self.monitor.labels if name not in self.datasets]:
+            close = near(unknown[:1], list(self.datasets))
+            hint = f", did you mean {close[0]!r}?" if close else f"; there are: {', '.join(self.datasets) or 'none'}"
+            raise ValueError(f"monitor.labels: no dataset {unknown[0]!r}{hint}")
+        return self

@@ -18,5 +18,5 @@ class BankMonitorConfig(MonitorConfig):
         default=20, ge=2, description="Labels of each class that a month needs before it is measured or an alarm."
     )
     labels: tuple[str, ...] = Field(
-        default=(), description="Datasets to look for matured labels in; default: all that declare a label."
+        default=(), description="Datasets to look for matured labels in; default: all that have a label."
     )

@@ -134,7 +134,8 @@ def _retrain(book: Book, history: History, plan: Path, config: Path) -> wire.Job
 
 def _print_history(history: History, job: wire.Job | None, console: Console) -> None:
     months = sorted({reading.month for reading in history.readings})
-    console.print(f"{len(months)} months scored, {len(history.matured)} with known outcomes", highlight=False)
+    known = {month.month for month in history.matured}
+    console.print(f"{len(months)} months scored, {len(known)} with known outcomes", highlight=False)
     if history.alarms:
         table = Table("month", "alarm", "column", Column("value", justify="right"), Column("limit", justify="right"), "model")
         for a in history.alarms:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from common.monitor import drift
 from common.monitor.book import Reading
 from common.monitor.config import MonitorConfig
 from common.monitor.drift import Alarm
+
+Why = Literal["", "nolabel", "nomatch"]
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,16 @@ class Matured:
 
 @dataclass(frozen=True)
 class History:
-    """unread: datasets in which labels were looked for, as none was named, and that are not as declared."""
+    """unread: datasets in which labels were looked for, as none was named, and that are not as declared.
+
+    why: the word of `texts.toml` for why no score can have an outcome: no dataset has a label, or none is of a scored row.
+    """
 
     readings: Sequence[Reading]
     matured: Sequence[Matured]
     alarms: Sequence[Alarm]
     unread: Sequence[str] = ()
+    why: Why = ""
 
     def newest_matured(self) -> dict[str, int]:
         """How many alarms of `auc` and `calibration` the newest month has whose outcomes are known; none without one."""
@@ -67,6 +73,7 @@ class History:
             "readings": [asdict(reading) for reading in self.readings],
             "matured": [asdict(month) for month in self.matured],
             "unread": list(self.unread),
+            "why": self.why,
         }
 
 
@@ -76,7 +83,8 @@ def make_history(
     matured: Sequence[Matured] = (),
     raised: Sequence[Alarm] = (),
     unread: Sequence[str] = (),
+    why: Why = "",
 ) -> History:
     """All of it, its alarms by month. raised: the alarms of matured months, which their owner finds."""
     alarms = [*drift.alarms(readings, config), *raised]
-    return History(readings, matured, sorted(alarms, key=lambda alarm: (alarm.month, alarm.what, -alarm.value)), unread)
+    return History(readings, matured, sorted(alarms, key=lambda alarm: (alarm.month, alarm.what, -alarm.value)), unread, why)

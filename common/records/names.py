@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-
 from common.rows.origin import Origin
+from common.text.near import near
 
 
 def named(columns: list[str], there: list[str], origin: Origin) -> list[str]:
@@ -15,7 +14,7 @@ def named(columns: list[str], there: list[str], origin: Origin) -> list[str]:
     found = {c: [c] if c in there else lower.get(c.lower(), []) for c in columns}
     if missing := [c for c in columns if not found[c]]:
         what = f"no column {', '.join(map(repr, missing))}"
-        close = dict.fromkeys(match for c in missing for match in difflib.get_close_matches(c, there, n=3))
+        close = near(missing, there)
         names = f"; close names in it: {', '.join(map(repr, close))}" if close else ""
         raise origin.fault(what, local=what + names, remedy="Check the declared names.")
     if unsure := [c for c in columns if len(found[c]) > 1]:

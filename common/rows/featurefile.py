@@ -20,8 +20,13 @@ METADATA = b"wattscore"
 def read_made(path: Path) -> dict[str, Any]:
     """What a feature file says of itself. Raises DataError for a file that does not say."""
     try:
-        found: dict[str, Any] = json.loads(pq.read_schema(path).metadata[METADATA])
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
+        with path.open("rb") as stream:
+            found: dict[str, Any] = json.loads(pq.read_schema(stream).metadata[METADATA])
+    except OSError as error:
+        message = f"{path}: cannot be read ({error.strerror})"
+        remedy = "Check the path, or write it with `wattscore features`."
+        raise DataError(message, public="a feature file cannot be read", remedy=remedy) from None
+    except (pa.ArrowException, KeyError, TypeError, ValueError):
         message = f"{path}: not a feature file of wattscore"
         public = "not a feature file of wattscore"
         raise DataError(message, public=public, remedy="Write it with `wattscore features`.") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import gzip
 import zlib
 from collections.abc import Collection, Sequence
@@ -25,6 +24,7 @@ from common.rows.formats.parquet import Parquet
 from common.rows.formats.paths import Part, parts_of
 from common.rows.join import joined
 from common.rows.origin import Data, Origin
+from common.text.near import near
 
 File = Delimited | Parquet | Excel
 
@@ -133,8 +133,8 @@ class TableFile(Origin):
 
     def _lacks(self, file: File, there: list[str], missing: list[str]) -> DataError:
         what = f"no column {', '.join(map(repr, missing))}"
-        close = [match for c in missing for match in difflib.get_close_matches(c, there, n=3)]
-        names = f"; close names in the file: {', '.join(map(repr, dict.fromkeys(close)))}" if close else ""
+        close = near(missing, there)
+        names = f"; close names in the file: {', '.join(map(repr, close))}" if close else ""
         return file.origin.fault(what, local=what + names, remedy="Check the declared names.")
 
     def read(self, columns: Sequence[str], scratch: Scratch | None = None) -> Data:

@@ -57,3 +57,14 @@ def test_a_setting_it_cannot_work_with(tmp_path: Path, changes: dict[str, str], 
     ended = CliRunner().invoke(main, ["serve", "--config", str(config(tmp_path, **changes))])
     assert ended.exit_code == 2
     assert ended.stderr.startswith("bank-party: ") and says in ended.stderr
+
+
+def test_labels_of_a_dataset_that_is_not_there_are_refused_with_its_nearest_name(tmp_path: Path) -> None:
+    file = config(tmp_path)
+    text = file.read_text() + '[datasets.loans]\npath = "loans.csv"\nid = "id"\n[monitor]\nlabels = ["lones"]\n'
+    file.write_text(text)
+    ended = CliRunner().invoke(main, ["monitor", "--config", str(file)])
+    assert ended.exit_code == 2 and "monitor.labels: no dataset 'lones', did you mean 'loans'?" in ended.stderr
+    file.write_text(text.replace("lones", "loans"))
+    ended = CliRunner().invoke(main, ["monitor", "--config", str(file)])
+    assert ended.exit_code == 0 and "0 months scored, 0 with known outcomes" in ended.stdout

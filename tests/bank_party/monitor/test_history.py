@@ -9,16 +9,23 @@ import pytest
 
 from bank_party.monitor.config import BankMonitorConfig
 from bank_party.monitor.history import read_history
-from common.errors import DataError
+from common.errors import ConfigError, DataError
 from common.monitor.book import Book
+from common.monitor.history import History
+from common.monitor.page import make_page
 from common.rows.dataset import DatasetConfig
 
 
-def test_a_broken_dataset_is_named_and_refused_only_if_labels_are_asked_of_it(tmp_path: Path) -> None:
-    (tmp_path / "scores").mkdir()
+def scored(data: Path) -> None:
+    """A file of scores of F1 and F2, by job-1."""
+    (data / "scores").mkdir()
     frame = pd.DataFrame({"id": ["F1", "F2"], "u": [0.0, 1.0], "probability": [0.5, 0.7], "grade": [1, 2]})
-    frame.to_csv(tmp_path / "scores" / "score-1.csv", index=False)
-    Book(tmp_path / "monitor.sqlite").enter_scores("score-1", "job-1", tmp_path / "scores" / "score-1.csv")
+    frame.to_csv(data / "scores" / "score-1.csv", index=False)
+    Book(data / "monitor.sqlite").enter_scores("score-1", "job-1", data / "scores" / "score-1.csv")
+
+
+def test_a_broken_dataset_is_named_and_refused_only_if_labels_are_asked_of_it(tmp_path: Path) -> None:
+    scored(tmp_path)
     datasets = {}
     for name, text in (("loans", "id,y\nF1,1\n"), ("empty", "id,y\n"), ("wrong", "id,y\nF1,7\n")):
         (tmp_path / f"{name}.csv").write_text(text)
@@ -28,3 +35,24 @@ def test_a_broken_dataset_is_named_and_refused_only_if_labels_are_asked_of_it(tm
     assert read_history(tmp_path, datasets, BankMonitorConfig(labels=("loans",))).unread == ()
     with pytest.raises(DataError, match="not 0 or 1"):
         read_history(tmp_path, datasets, BankMonitorConfig(labels=("loans", "wrong")))
+
+
+def test_why_no_score_has_an_outcome_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    scored(tmp_path)
+    (tmp_path / "loans.csv").write_text("id,overdue\nF8,1\nF9,0\n")
+    plain = DatasetConfig(path=tmp_path / "loans.csv", id="id")
+    assert read_history(tmp_path, {"loans": plain}, BankMonitorConfig()).why == "nolabel"
+    assert "no dataset with a label that can be read: outcomes cannot be known" in caplog.text
+    wrong = {"loans": plain.model_copy(update={"label": "overdu"})}
+    assert read_history(tmp_path, wrong, BankMonitorConfig()).unread == ("loans",)
+    assert "labels of dataset loans" in caplog.text and "close names in the file: 'overdue'" in caplog.text
+    with pytest.raises(DataError, match="close names in the file: 'overdue'"):
+        read_history(tmp_path, wrong, BankMonitorConfig(labels=("loans",)))
+    with pytest.raises(ConfigError, match="dataset loans: has no label"):
+        read_history(tmp_path, {"loans": plain}, BankMonitorConfig(labels=("loans",)))
+    others = read_history(tmp_path, {"loans": plain.model_copy(update={"label": "overdue"})}, BankMonitorConfig())
+    assert others.why == "nomatch" and "2 outcomes are known, none of a row that was scored" in caplog.text
+    page = make_page(others, BankMonitorConfig(), title="bank", when="now", lang="en")
+    assert "none of a row that was scored" in page and "none of a row" not in make_page(
+        History([], [], []), BankMonitorConfig(), title="bank", when="now", lang="en"
+    )

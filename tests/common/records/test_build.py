@@ -149,7 +149,7 @@ def test_a_file_of_somebody_else_is_told(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match="not a feature file"):
         read_made(tmp_path / "x.parquet")
-    with pytest.raises(DataError, match="not a feature file"):
+    with pytest.raises(DataError, match="cannot be read"):
         read_made(tmp_path / "absent.parquet")
 
 

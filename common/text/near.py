@@ -1,0 +1,18 @@
+"""The names that somebody may have meant who wrote one that is not there."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+_MOST = 3
+
+
+def near(wanted: Iterable[str], there: Sequence[str]) -> list[str]:
+    """At most three for each: those spelled alike, then those that it is a part of, such as `overdue` of `overdue_next`."""
+    found: dict[str, None] = {}
+    for name in wanted:
+        longer = [other for other in there if len(name) > 2 and name.lower() in other.lower()]
+        alike = difflib.get_close_matches(name, there, n=_MOST)
+        found |= dict.fromkeys(list(dict.fromkeys([*alike, *longer]))[:_MOST])
+    return list(found)
