@@ -20,7 +20,7 @@ from common.features import few
 from common.features.bins import BinnedColumn, Column
 from common.features.column import MISSING_LEVEL, FittedColumn, Vector, check_imputed, impute, signed_log, squash
 from common.features.options import Preparation
-from common.features.pieces import is_piece, make_pieces, within
+from common.features.pieces import deviation, is_piece, make_pieces, within
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 
@@ -97,16 +97,18 @@ def fit(
     train: Mask,
     binned: Sequence[BinnedColumn] = (),
     room: int = 0,
+    least: float = 0.0,
 ) -> tuple[FittedPreparation, list[str]]:
     """The preparation of `columns` fitted on the rows where `train` (n,), and warnings naming the columns left out.
 
     binned: the candidates when `options.coding` is bins or woe. room: the most columns that "auto" may make, where the lines
-    are fewer. Raises PolicyError for rare columns if `options.rare` is refuse, DataError if no column is left.
+    are fewer. least: see `pieces.deviation`. Raises PolicyError for rare columns if `options.rare` is refuse, DataError if no
+    column is left.
     """
-    found = _Found(list(binned))
+    found, shy = _Found(list(binned)), deviation(int(train.sum()), least)
     for name, config in columns.items() if options.coding in ("linear", "auto") else ():
         if config.kind == "numeric":
-            _fit_numeric(found, name, _column(table.numeric, name), config, options, train)
+            _fit_numeric(found, name, _column(table.numeric, name), config, options, train, shy)
         else:
             _fit_levels(found, name, _column(table.categorical, name), config, options, train)
     if found.rare and options.rare == "refuse":
@@ -126,7 +128,9 @@ def _column(columns: Mapping[str, Any], name: str) -> Any:
     raise DataError(message, public=message, remedy="Declare the columns as the dataset has them.")
 
 
-def _fit_numeric(found: _Found, name: str, values: Vector, config: ColumnConfig, options: Preparation, train: Mask) -> None:
+def _fit_numeric(
+    found: _Found, name: str, values: Vector, config: ColumnConfig, options: Preparation, train: Mask, shy: float
+) -> None:
     fill = fill_value(values[train], config.missing)
     raw = impute(values, fill)
     check_imputed(name, np.isnan(raw))
@@ -139,7 +143,7 @@ def _fit_numeric(found: _Found, name: str, values: Vector, config: ColumnConfig,
         line = _standardise(name, raw[train], options.clip, source=name, level=None, fill=fill, log=log)
         found.kept.append(line)
         if options.coding == "auto":
-            found.pieces.append(make_pieces(line, values[train], options))
+            found.pieces.append(make_pieces(line, values[train], options, shy))
 
 
 def fill_value(present: Vector, missing: str) -> float | None:

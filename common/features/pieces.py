@@ -33,12 +33,14 @@ def room(train_rows: int, rows_per_column: int) -> int:
     return min((train_rows // rows_per_column - 1) // 2, _CELLS // max(1, train_rows))
 
 
-def deviation(train_rows: int) -> float:
+def deviation(train_rows: int, least: float = 0.0) -> float:
     """The standard deviation of a prepared piece on so many training rows, a line's being 1: the ridge holds it closer.
+
+    least: what the learner asks of it, below which it would hardly be looked at.
 
     With a ridge of 1e-4, what a piece adds to the log-odds has, for each of its deviations, a normal prior of deviation 0.1.
     """
-    return min(1.0, math.sqrt(train_rows / _SHY))
+    return max(least, min(1.0, math.sqrt(train_rows / _SHY)))
 
 
 def is_piece(column: Column, names: Collection[str]) -> bool:
@@ -53,9 +55,12 @@ def within(candidates: Sequence[Sequence[Column]], most: int) -> list[Column]:
     return [piece for own in candidates for piece in own if id(piece) in taken]
 
 
-def make_pieces(line: FittedColumn, values: Vector, options: Preparation) -> list[Column]:
-    """The pieces of a numeric column, the most useful first. values: its training rows, NaN where missing, (n,)."""
-    least, shy = least_rows(options), deviation(len(values))
+def make_pieces(line: FittedColumn, values: Vector, options: Preparation, shy: float) -> list[Column]:
+    """The pieces of a numeric column, the most useful first. values: its training rows, NaN where missing, (n,).
+
+    shy: the deviation of each.
+    """
+    least = least_rows(options)
     missing = np.isnan(values)
     known = values[~missing]
     distinct, counts = np.unique(known, return_counts=True)

@@ -87,14 +87,15 @@ def prepare_rows(
     binned: Sequence[BinnedColumn] = (),
     leverage: float = LARGEST,
     room: int = 0,
+    least: float = 0.0,
 ) -> tuple[PreparedRows, Reals, list[str]]:
     """`table`: matched rows, training rows first. Also what whitens them, (m, m); warnings name the columns left out.
 
-    binned: the columns to train on, where the coding is bins or woe. leverage: the largest of a training row. room: as
-    `fit` says. Of pieces of others no warning says that they are left out. Raises DataError if no column is left.
+    binned: the columns to train on, where the coding is bins or woe. leverage: the largest of a training row. room, least:
+    as `fit` says. Of pieces of others no warning says that they are left out. Raises DataError if no column is left.
     """
     train = np.arange(table.rows) < train_rows
-    fitted, warnings = fit(table, columns, options, train, binned, room)
+    fitted, warnings = fit(table, columns, options, train, binned, room, least)
     names = columns_of(fitted, party)
     whole, lows = fitted, range(0, train_rows, _BLOCK)
 

@@ -11,8 +11,8 @@ from common.mpc.link import Fourier
 from common.plan.section import Floors, Section
 
 MOMENTUM_UNIT = 32
-STEPS = {"sine": (0.3, 1.0), "relu": (0.1, 0.3)}
-"""The default step of each activation: over batches, and over all rows."""
+STEPS = 0.3, 1.0
+"""The default step: over batches, and over all rows."""
 
 
 class Network(Section):
@@ -24,17 +24,18 @@ class Network(Section):
         default="sine", description="What a hidden unit makes of its sum a: sin(2 pi a / 8), or max(a, 0) for more bytes."
     )
     epochs: int = Field(default=10, ge=1, le=1000, description="Passes over the training rows.")
-    batch: int = Field(
-        default=1024,
+    batch: int | None = Field(
+        default=None,
         ge=0,
         le=1 << 20,
-        description="Rows of a step. 0: all, which with epochs = 60 does as well in a third of the messages and more bytes.",
+        description="Rows of a step. Default 1,024, and 512 or 256 where there are fewer than some 14,000 or 3,500 to train on."
+        " 0: all, which with epochs = 60 does as well in a third of the messages and more bytes.",
     )
     step: float | None = Field(
         default=None,
         gt=0.0,
         le=16.0,
-        description="Step size for half of the epochs. Default 0.3, with relu 0.1; where batch is 0, 1 and 0.3.",
+        description="Step size for half of the epochs. Default 0.3; where batch is 0, 1.",
     )
     momentum: float = Field(default=29 / MOMENTUM_UNIT, ge=0.0, lt=1.0, description="Of each step; a multiple of 1/32.")
     decay: float = Field(default=3e-3, ge=0.0, le=1.0, description="L2 penalty on all weights: mean log-loss + decay/2 |w|^2.")
@@ -43,6 +44,7 @@ class Network(Section):
     closed: ClassVar[bool] = True
     opens: ClassVar[frozenset[Opened]] = frozenset()
     calibrated: ClassVar[bool] = False
+    pieces: ClassVar[float] = 0.5
 
     @model_validator(mode="after")
     def _consistent(self) -> Network:
@@ -55,7 +57,7 @@ class Network(Section):
     @property
     def size(self) -> float:
         """The step size."""
-        return self.step or STEPS[self.activation][0 if self.batch else 1]
+        return self.step or STEPS[self.batch == 0]
 
     @property
     def link(self) -> Fourier:
@@ -79,5 +81,5 @@ class Network(Section):
         return wrong
 
     def check_ahead(self) -> None:
-        if self.batch:
+        if self.batch != 0:
             raise ValueError("only batch = 0 can be dealt ahead: rows to spare would fill whole batches")

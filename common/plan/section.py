@@ -53,6 +53,11 @@ class Section(StrictModel, ABC):
         """The largest |u| for which training is accurate; None: any."""
 
     @property
+    def pieces(self) -> float:
+        """The deviation to which pieces of a line are prepared at least; see `features.pieces`."""
+        return 0.0
+
+    @property
     @abstractmethod
     def calibrated(self) -> bool:
         """Whether a training that converged leaves log-odds which, on the rows trained on, fit their labels unstretched."""

@@ -152,7 +152,10 @@ def _splits(evidence: Evidence) -> dict[str, Any] | None:
 def _coding(evidence: Evidence) -> dict[str, Any]:
     """How columns are prepared, and, of pieces, their number and how many of their deviations a unit of theirs is."""
     fitted = evidence.model.fitted
-    unit, coding = 1.0 / deviation(evidence.record.counts["train_rows"]), evidence.plan.preparation.coding
+    unit, coding = (
+        1.0 / deviation(evidence.record.counts["train_rows"], evidence.plan.model.pieces),
+        evidence.plan.preparation.coding,
+    )
     return {
         "name": coding if evidence.model.split_counts is None else "woe_trees" if coding == "woe" else "trees",
         "pieces": sum(is_piece(column, fitted.columns) for column in fitted.fitted),

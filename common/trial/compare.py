@@ -7,6 +7,7 @@ import pandas as pd
 
 from common.features.pieces import room
 from common.learn.design import prepare_rows
+from common.learn.network.steps import batch_rows
 from common.mpc.fixedpoint import Reals
 from common.party import Party
 from common.plan.network import Network
@@ -68,7 +69,9 @@ def _prepared(
 ) -> Reals:
     options = plan.preparation
     binned = columns_in_clear(table, columns, options, label)
-    return prepare_rows(table, columns, options, len(label), 0.0, party, binned, room=most)[0].matrix(0, table.rows)
+    return prepare_rows(table, columns, options, len(label), 0.0, party, binned, room=most, least=plan.model.pieces)[0].matrix(
+        0, table.rows
+    )
 
 
 def _fit(x: Reals, y: Reals, section: AnySection, held: Reals) -> Reals:
@@ -90,7 +93,7 @@ def _fit(x: Reals, y: Reals, section: AnySection, held: Reals) -> Reals:
 def _network(x: Reals, y: Reals, section: Network, held: Reals) -> Reals:
     from sklearn.neural_network import MLPClassifier
 
-    sizes, batch = (section.hidden,), min(section.batch or len(y), len(y))
+    sizes, batch = (section.hidden,), batch_rows(section, len(y))
     model = MLPClassifier(sizes, alpha=section.decay, batch_size=batch, max_iter=max(30, section.epochs), random_state=0)
     p = np.clip(model.fit(x, y).predict_proba(held)[:, 1], 1e-12, 1.0 - 1e-12)
     scores: Reals = np.log(p / (1.0 - p))

@@ -261,7 +261,7 @@ def network(
 ) -> None:
     """A network on shares beside its float twin, ReLU with Adam, and a line, all roles in this process."""
     found = bench_network(uci, seeds, Network(hidden=units, epochs=epochs, activation=activation), coding)
-    click.echo(json.dumps({name: found[name] for name in ("coding", "rows", "means", "off")}, indent=1))
+    click.echo(json.dumps({name: found[name] for name in ("coding", "rows", "means", "training_off", "scoring_off")}, indent=1))
     _tell(found, out)
 
 

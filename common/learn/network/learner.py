@@ -105,7 +105,7 @@ class NetworkLearner:
     name = LEARNER
 
     def prepare(self, section: Network, rows: Matched, options: Preparation, leverage: float) -> tuple[PreparedRows, list[str]]:
-        made = rows.columns, options, rows.train_rows, 0.0, rows.party, rows.binned, leverage, rows.room
+        made = rows.columns, options, rows.train_rows, 0.0, rows.party, rows.binned, leverage, rows.room, section.pieces
         prepared, _, warnings = prepare_rows(rows.table, *made)
         return prepared, warnings
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from common.plan.network import MOMENTUM_UNIT, Network
 from common.plan.section import Floors
 
 MAX_STEPS = 100_000
+_BATCH = 1024  # of a plan that names none, at most
 SPAN_CELLS = 1 << 19  # rows times units that go through a step together
 _SPAN_BITS = 24
 
@@ -70,8 +72,16 @@ def momentum(section: Network) -> int:
 
 
 def batch_rows(section: Network, rows: int) -> int:
-    """Rows of each step: all, or a batch; what an epoch's last batch leaves over waits for no one."""
-    return min(section.batch or rows, rows)
+    """Rows of each step: all, or a batch; what an epoch's last batch leaves over waits for no one.
+
+    Where the plan leaves it open, the power of two next to six times the root of all, so that fewer rows are not trained on in
+    a handful of steps.
+    """
+    if section.batch is not None:
+        return min(section.batch or rows, rows)
+    aim = 6 * math.isqrt(rows)
+    below = 1 << (aim.bit_length() - 1)
+    return min(_BATCH, 2 * below if aim * aim > 2 * below * below else below, rows)
 
 
 def count_steps(section: Network, rows: int) -> int:

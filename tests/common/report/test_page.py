@@ -15,7 +15,9 @@ import pytest
 from bank_party.decision import bundle
 from bank_party.report import page as bank
 from common.features.fit import FittedPreparation
+from common.features.options import Preparation
 from common.party import Party
+from common.plan.network import Network
 from common.report import page
 from common.report.card import Card
 from common.report.evidence import Evidence, gather
@@ -191,6 +193,16 @@ def test_the_page_says_how_columns_are_prepared(evidence: dict[Party, Evidence],
     assert f"Coding {coding}: " in found
     unit = 1 / np.sqrt(base.record.counts["train_rows"] / 1e6)
     assert ("3 pieces of numbers" in found and f"is {unit:.3g} of its standard deviations" in found) is (coding == "auto")
+
+
+def test_of_a_network_a_unit_of_a_piece_is_two_of_its_deviations(evidence: dict[Party, Evidence]) -> None:
+    base = evidence[Party.BANK]
+    model: Any = copy(base.model)
+    line = base.model.fitted.fitted[0]
+    vars(model)["fitted"] = FittedPreparation(fitted=(line, line.model_copy(update={"name": f"{line.source}>1"})))
+    plan = base.plan.model_copy(update={"model": Network(), "preparation": Preparation()})
+    found = make(Evidence(model, plan, base.record, None, base.digests), Own(("features",)), "en", Card()).page
+    assert "1 pieces of numbers" in found and "is 2 of its standard deviations" in found
 
 
 def test_counted_bins_are_shown_and_small_ones_are_not(evidence: dict[Party, Evidence]) -> None:

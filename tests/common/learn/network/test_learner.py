@@ -8,9 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from common.features.options import Preparation
+from common.learn.learner import Matched
+from common.learn.linear.learner import Linear
 from common.learn.network.half import NetworkModel
+from common.learn.network.learner import NetworkLearner
+from common.learn.network.steps import batch_rows
 from common.party import Party
+from common.plan.linear import Model
+from common.plan.network import Network
+from common.rows.dataset import ColumnConfig
 from tests.common.stages.companies import Companies, frames
+from tests.common.stages.tables import table
 
 SECTION = {"kind": "network", "hidden": 4, "epochs": 20, "batch": 128, "step": 0.5}
 
@@ -38,3 +47,19 @@ async def test_a_network_trains_is_kept_and_scores_through_whole_jobs(tmp_path: 
     found = pd.read_csv(tmp_path / "bank" / "scores" / "job-2.csv")
     assert len(found) == 500 and found["u"].std() > 0.3
     assert np.all(found["u"] * 32 == np.rint(found["u"] * 32))
+
+
+def test_pieces_of_a_line_are_large_enough_to_be_looked_at() -> None:
+    """Those of the linear model, of deviation sqrt(n / 10^6), left a network no better than the line on public data."""
+    rows = table([f"F{k}" for k in range(4000)], debt=np.random.default_rng(1).standard_normal(4000))
+    matched = Matched(Party.GRID, rows, {"debt": ColumnConfig(kind="numeric")}, 4000, room=20)
+    for learner, section, deviation in ((NetworkLearner(), Network(), 0.5), (Linear(), Model(), (4000 / 1e6) ** 0.5)):
+        prepared = learner.prepare(section, matched, Preparation(), 1.0)[0]
+        assert len(prepared.columns) == 4 and prepared.columns[0] == "debt"
+        assert np.allclose(prepared.matrix(0, 4000).std(axis=0), [1.0, deviation, deviation, deviation], rtol=0.02)
+
+
+@pytest.mark.parametrize(("rows", "batch"), [(20, 20), (1000, 256), (6000, 512), (21_000, 1024), (10**6, 1024)])
+def test_a_plan_that_names_no_batch_has_one_by_its_rows(rows: int, batch: int) -> None:
+    assert batch_rows(Network(), rows) == batch
+    assert batch_rows(Network(batch=0), rows) == rows and batch_rows(Network(batch=300), rows) == min(300, rows)
