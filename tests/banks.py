@@ -29,6 +29,10 @@ def nonce(line: int, party: Party, common: bool = False) -> bytes:
     return f"{line} {party.value} {common}".encode().ljust(32)
 
 
+def key(line: int, party: Party) -> bytes:
+    return f"{0 if party is Party.GRID else line} {party.value}".encode().ljust(32)
+
+
 @dataclass(frozen=True)
 class End:
     """A line as the grid or its bank holds it."""
@@ -60,7 +64,8 @@ class Banks:
         self.neutral = [Neutral() for _ in range(banks)]
         nonces = [{p: nonce(k, p) for p in Party} for k in range(banks)]
         common = [{p: nonce(k, p, True) for p in Party} for k in range(banks)]
-        self.dealer = SeveralDealer(self.at_dealer, nonces, common, [f"the bank {k}" for k in range(banks)], _seeds(seed))
+        keys, names = [{p: key(k, p) for p in Party} for k in range(banks)], [f"the bank {k}" for k in range(banks)]
+        self.dealer = SeveralDealer(self.at_dealer, nonces, keys, common, names, _seeds(seed))
 
     async def run(
         self,
@@ -75,7 +80,7 @@ class Banks:
             for k in range(self.count):
                 end = self.at_party[k][Party.GRID]
                 seed = own_seed((await take_seed(end)).seed, nonce(k, Party.GRID))
-                correlations = LineCorrelations(Party.GRID, seed, end)
+                correlations = LineCorrelations(Party.GRID, seed, end, key(k, Party.GRID))
                 lines.append(End(k, self.session[k][Party.GRID], correlations, self.neutral[k]))
             first = self.at_party[0][Party.GRID]
             shared = HubCorrelations(Party.GRID, own_seed((await take_common(first)).seed, nonce(0, Party.GRID, True)), first)
@@ -85,7 +90,8 @@ class Banks:
 
         async def at_bank(k: int) -> T:
             end = self.at_party[k][Party.BANK]
-            correlations = LineCorrelations(Party.BANK, own_seed((await take_seed(end)).seed, nonce(k, Party.BANK)), end)
+            seed = own_seed((await take_seed(end)).seed, nonce(k, Party.BANK))
+            correlations = LineCorrelations(Party.BANK, seed, end, key(k, Party.BANK))
             dealt = await take_common(end)
             brought = await take_nonces(end, nonce(k, Party.BANK, True), k, self.count)
             shared = HubCorrelations(Party.BANK, own_seed(dealt.seed, brought), end)

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+import numpy as np
+
 from common.disclosure import Opened
 from common.learn.linear.deal import KEPT_BYTES, Masks, ScoreDemand, TrainingDemand, Work, deal_scores
 from common.match.agree import Match
@@ -20,14 +22,17 @@ from common.mpc.correlations.dealt import DealtCorrelations, take_seed
 from common.mpc.counting.dealer import deal_counts
 from common.mpc.counting.masks import CountsDemand
 from common.mpc.dealer import Deal, Dealer, deal_periods
-from common.mpc.prg import Prg
+from common.mpc.fixedpoint import Words
+from common.mpc.prg import SEED_BYTES, Prg, mark
 from common.mpc.seeds import NONCE_BYTES, own_seed
 from common.mpc.session import Array, Channel, MemoryChannel, Round, Session, memory_pair
+from common.mpc.tags import Tagged, lifted, made, wide
 from common.party import Party
 
 T = TypeVar("T")
 ALL = frozenset(Opened)
 NONCES = {party: party.value.encode().ljust(NONCE_BYTES) for party in Party}
+KEYS = {party: party.value.encode().rjust(SEED_BYTES) for party in Party}
 
 
 def _seeds(seed: int) -> Callable[[], bytes]:
@@ -43,7 +48,19 @@ async def seed_of(party: Party, dealer: Channel) -> bytes:
 
 async def dealt_to(party: Party, dealer: Any) -> DealtCorrelations:
     """Correlations of that seed."""
-    return DealtCorrelations(party, await seed_of(party, dealer), dealer)
+    return DealtCorrelations(party, await seed_of(party, dealer), dealer, KEYS[party])
+
+
+def tagged_shares(shares: dict[Party, Words], rng: np.random.Generator) -> dict[Party, Tagged]:
+    """Each party's shares of the other's block with tags, as they are dealt."""
+
+    def numbers(count: int) -> tuple[int, ...]:
+        return wide(rng.integers(0, 2**64, 2 * count, np.uint64))
+
+    values = {p: lifted(share, rng.integers(0, 2**64, len(share), np.uint64)) for p, share in shares.items()}
+    pads = {p: numbers(len(shares[p.other])) for p in Party}
+    tags = {p: made(Prg(bytes(32), KEYS[p.other]).factors(len(values[p])), values[p], pads[p.other]) for p in Party}
+    return {p: Tagged(values[p], tags[p], pads[p], mark(KEYS[p]) + mark(KEYS[p.other])) for p in Party}
 
 
 class Trio:
@@ -62,7 +79,7 @@ class Trio:
             self.to_party[party], self.from_dealer[party] = memory_pair()
         self.neutral = Neutral()
         fresh = Prg.fresh_seed if seed is None else _seeds(seed)
-        self.dealer = Dealer(dict(self.to_party), fresh, nonces=NONCES)
+        self.dealer = Dealer(dict(self.to_party), fresh, nonces=NONCES, keys=KEYS)
 
     async def run(
         self,

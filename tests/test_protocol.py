@@ -92,7 +92,7 @@ def test_the_worked_example_adds_up() -> None:
     assert table["split, sizes, through"][:2] == [SIZES, SIZES + split(20_400)]
     scored = scoring(Party.GRID, 6120, 17, 14)
     assert table["scores"][:3] == [scored.peer_sent, scored.peer_received, scored.dealt]
-    steps = [table[name] for name in ("matrices", "joint matrix", "12 steps, and the check")]
+    steps = [table[name] for name in ("matrices", "joint matrix", "12 steps, and the check", "tags")]
     assert descent(Party.GRID, work) == Cost(*(sum(s[i] for s in steps) for i in (0, 1, 2)))
 
 

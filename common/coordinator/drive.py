@@ -14,7 +14,7 @@ from common.coordinator.matching import Matching
 from common.errors import JobStateError, PeerLost, PeerProtocolError, PlanError, WattScoreError
 from common.learn.dealings import MESSAGES, dealings, together
 from common.mpc.dealer import Dealer
-from common.mpc.seeds import NONCE_BYTES
+from common.mpc.seeds import KEY_BYTES, NONCE_BYTES
 from common.mpc.several.dealer import SeveralDealer
 from common.party import Member, Party
 from common.plan.job_states import Event
@@ -42,10 +42,11 @@ Seat = tuple[Member, int]  # a party, and the line of a job of several banks on 
 
 @dataclass(frozen=True)
 class Joined:
-    """A party's stream to the dealer, and what it brings to its seed and to the one that all banks hold alike."""
+    """A party's stream to the dealer, and what it brings to its seed, to its tags and to the seed that all banks hold alike."""
 
     channel: DealtChannel
     nonce: bytes
+    key: bytes
     common: bytes
 
 
@@ -259,6 +260,8 @@ class Drive:
         for nonce in (join.nonce, *([join.common] if several else [])):
             if len(nonce) != NONCE_BYTES:
                 raise PeerProtocolError(f"the {party.value} joined with no nonce", expected=NONCE_BYTES, got=len(nonce))
+        if len(join.key) != KEY_BYTES:
+            raise PeerProtocolError(f"the {party.value} joined with no key", expected=KEY_BYTES, got=len(join.key))
         settings = self._settings
         self._counters[party].received += greeted
         channel = DealtChannel(
@@ -266,7 +269,7 @@ class Drive:
         )
         if self._joined[seat].done():
             raise PlanError(f"the {party.value} joined job {self.record.id} twice")
-        self._joined[seat].set_result(Joined(channel, join.nonce, join.common))
+        self._joined[seat].set_result(Joined(channel, join.nonce, join.key, join.common))
         self._channels[seat] = channel
         with within(Place(self.record.id, f"deal to the {party.value}")):
             await channel.read()
@@ -309,14 +312,15 @@ class Drive:
         demands = [{party: one.channel.demands() for party, one in line.items()} for line in found]
         channels = [{party: one.channel for party, one in line.items()} for line in found]
         nonces = [{party: one.nonce for party, one in line.items()} for line in found]
+        keys = [{party: one.key for party, one in line.items()} for line in found]
         plan, memory, rows = self.record.plan, self._settings.memory_mib << 20, self._settings.max_rows
         dealt = dealings(plan, memory, rows) if plan is not None else {}
         if isinstance(plan, SeveralPlan):
             common = [{party: one.common for party, one in line.items()} for line in found]
             names = [f"the {member.value}" for member in self.members[1:]]
-            await SeveralDealer(channels, nonces, common, names).serve(demands, dealt, together(plan, memory, rows))
+            await SeveralDealer(channels, nonces, keys, common, names).serve(demands, dealt, together(plan, memory, rows))
         else:
-            await Dealer(dict(channels[0]), nonces=nonces[0]).serve(demands[0], dealt)
+            await Dealer(dict(channels[0]), nonces=nonces[0], keys=keys[0]).serve(demands[0], dealt)
 
     def _keep_reports(self) -> None:
         for party, done in self._done.items():

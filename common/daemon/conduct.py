@@ -105,7 +105,7 @@ class Conduct:
         """dealt: the dealer, and the seed made of what it dealt; None where all randomness is in a stock."""
         plan = running.plan
         if dealt is None:  # the seeds of a stock were looked at when it was dealt
-            correlations = DealtCorrelations(self._party, Prg.fresh_seed(), NoDealer())
+            correlations = DealtCorrelations(self._party, Prg.fresh_seed(), NoDealer(), self._home.key)
             return await self._run(job, running, session, course, correlations, reporter)
         dealer, seed = dealt
         if isinstance(plan, PredealPlan):
@@ -113,7 +113,8 @@ class Conduct:
         if isinstance(plan, PromotePlan):
             chain = chain_of(plan.bank_named, self._settings, self._party)
             return await promote(job, plan, session, self._home, self._role, reporter, chain)
-        return await self._run(job, running, session, course, DealtCorrelations(self._party, seed, dealer), reporter)
+        correlations = DealtCorrelations(self._party, seed, dealer, self._home.key)
+        return await self._run(job, running, session, course, correlations, reporter)
 
     async def _run(
         self,

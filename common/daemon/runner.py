@@ -328,7 +328,7 @@ class Runner:
         dealer = DealerChannel(stream, "the coordinator", running.coordinator, MESSAGES)
         nonce = fresh_nonce()
         try:
-            await dealer.join(job, nonce, running.attempt)
+            await dealer.join(job, nonce, self._home.key, running.attempt)
             dealer.start()
             return await self._together(job, running, reporter, (dealer, nonce))
         finally:

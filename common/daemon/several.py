@@ -151,7 +151,7 @@ class SeveralJob:
         dealer = await self._join(open_, place)
         session = await self._meet(place)
         seed = await agree_on_seeds(session, await take_seed(dealer.channel), dealer.nonce, self.home.seeds)
-        correlations = LineCorrelations(Party.BANK, seed, dealer.channel)
+        correlations = LineCorrelations(Party.BANK, seed, dealer.channel, self.home.key)
         common = await take_common(dealer.channel)
         nonce = await take_nonces(dealer.channel, dealer.common, place, len(self.plan.banks))
         shared = HubCorrelations(Party.BANK, await agree_on_seeds(session, common, nonce, self.home.seeds), dealer.channel)
@@ -170,7 +170,8 @@ class SeveralJob:
             session.openings = sessions[0].openings  # one account of what the job opened
         pairs = zip(sessions, dealers, strict=True)
         seeds = await asyncio.gather(*(self._seed(session, dealer) for session, dealer in pairs))
-        lines = [LineCorrelations(Party.GRID, seed, dealer.channel) for seed, dealer in zip(seeds, dealers, strict=True)]
+        seeded = zip(seeds, dealers, strict=True)
+        lines = [LineCorrelations(Party.GRID, seed, dealer.channel, self.home.key) for seed, dealer in seeded]
         common = await take_common(dealers[0].channel)
         seed = await agree_on_seeds(Lines(sessions), common, dealers[0].common, self.home.seeds)
         hub = GridHub(sessions, lines, HubCorrelations(Party.GRID, seed, dealers[0].channel))
@@ -195,7 +196,8 @@ class SeveralJob:
         channel = DealerChannel(stream, "the coordinator", self.running.coordinator, MESSAGES)
         open_.push_async_callback(channel.stop)
         found = Dealt(channel, fresh_nonce(), fresh_nonce())
-        await channel.join(self.id, found.nonce, self.running.attempt, line=place + 1, common=found.common)
+        attempt = self.running.attempt
+        await channel.join(self.id, found.nonce, self.home.key, attempt, line=place + 1, common=found.common)
         channel.start()
         return found
 

@@ -26,6 +26,7 @@ class Name(StrEnum):
     UNFINISHED = "unfinished"
     SCRATCH = "scratch"
     DEALT = "dealt"
+    TAGS = "tags.key"
     JOBS = "jobs.sqlite"
     ANSWERS = "answers.sqlite"
     LOG = LOCAL
@@ -134,6 +135,14 @@ _SETS = Kept(
     "which sets of rows were trained on; one that differs from them in few rows is refused",
     "the certainty that no two trainings tell of the few rows in which they differ",
 )
+_TAGS = Kept(
+    Name.TAGS,
+    "32 secret bytes, by which this side knows the other's shares of closed models again",
+    "the daemon, once",
+    BackUp.YES,
+    "it belongs to the models: without it none that is closed can be scored",
+    "the closed models: both sides train them again",
+)
 _DEALT = Kept(
     Name.DEALT,
     "of the newest jobs: what this side's seed was made of, and hashes of what it was dealt",
@@ -216,8 +225,8 @@ _OFFERED = Kept(
 )
 
 _BOTH = (
-    _AUDIT, _REGISTRY, _SPENT, _SEEDS, _SETS, _RATES, _APPROVALS, _OFFERED, _HISTORY, _STOCK, _DEALT, _UNFINISHED,
-    _SCRATCH, _LOG,
+    _AUDIT, _REGISTRY, _SPENT, _SEEDS, _SETS, _RATES, _APPROVALS, _OFFERED, _HISTORY, _STOCK, _DEALT, _TAGS,
+    _UNFINISHED, _SCRATCH, _LOG,
 )  # fmt: skip
 GRID: Sequence[Kept] = (_MODELS, _LEDGER, *_BOTH)
 BANK: Sequence[Kept] = (_MODELS, _SCORES, _TOLD, _ANSWERS, *_BOTH)

@@ -53,6 +53,19 @@ def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
         raise ConfigError(f"{path}: cannot be written ({error.strerror})") from None
 
 
+def make_once(path: Path, data: bytes) -> None:
+    """`data` into a file that is not there yet; one that another process has made meanwhile stays."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write_private(part, data)
+        os.link(part, path)
+        sync_folder(path.parent)
+    except FileExistsError:
+        pass
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def make_folder(folder: Path) -> None:
     """Makes `folder` and those above it where they are missing, mode 0700, so that they outlast a power cut."""
     if folder.is_dir():

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from common.disk.data_folder import Name
+from common.disk.files import make_folder, make_once
+from common.errors import DataError
 from common.home.approvals import Approvals
 from common.home.audit import AuditLog
 from common.home.dealt import DealtBook
@@ -21,7 +23,19 @@ from common.home.stocks import Stocks
 from common.home.unfinished import Unfinished
 from common.monitor.book import Book
 from common.monitor.config import MonitorConfig
+from common.mpc.prg import SEED_BYTES, Prg
 from common.plan.policy import Policy
+
+
+def lasting_key(file: Path) -> bytes:
+    """The secret of 32 bytes in `file`, which is made where there is none. Raises DataError for one of another size."""
+    if not file.exists():
+        make_folder(file.parent)
+        make_once(file, Prg.fresh_seed())
+    if len(key := file.read_bytes()) != SEED_BYTES:
+        text = f"{Name.TAGS} is damaged"
+        raise DataError(text, public=text, remedy="Put it back from a back-up; else delete it, and train closed models again.")
+    return key
 
 
 class Home:
@@ -32,6 +46,7 @@ class Home:
     def __init__(self, data: Path, dealer: str, policy: Policy, monitor: MonitorConfig) -> None:
         """dealer: the coordinator's identity; stocks of another one are not used."""
         self.policy, self.monitor = policy, monitor
+        self.key = lasting_key(data / Name.TAGS)
         self.models = ModelStore(data / Name.MODELS)
         self.stocks = Stocks(data / Name.STOCK, data / Name.SPENT, dealer, policy.stock_mib)
         self.audit, self.dealt = AuditLog(data / Name.AUDIT), DealtBook(data / Name.DEALT)

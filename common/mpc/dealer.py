@@ -21,6 +21,7 @@ from common.mpc.link import CACHE_ROWS, Link
 from common.mpc.prg import Prg, Purpose
 from common.mpc.seeds import commitments, own_seed
 from common.mpc.session import Array, Channel, Kind, Round
+from common.mpc.tags import LIMBS, lifted, made, narrow, total, wide
 from common.party import Party
 
 _LOW63 = np.uint64((1 << 63) - 1)
@@ -39,12 +40,14 @@ class Dealer:
         fresh_seed: Callable[[], bytes] = Prg.fresh_seed,
         *,
         nonces: Mapping[Party, bytes],
+        keys: Mapping[Party, bytes],
     ) -> None:
+        """nonces, keys: what each party brings to its seed, and to the tags by which it knows the other's shares."""
         self._channels = channels
         self._seeds = {party: fresh_seed() for party in Party}
         made = {party: own_seed(seed, nonces[party]) for party, seed in self._seeds.items()}
         self._committed = commitments(made)
-        self._prg = {party: Prg(seed) for party, seed in made.items()}
+        self._prg = {party: Prg(seed, keys[party]) for party, seed in made.items()}
 
     @property
     def expanded(self) -> Prgs:
@@ -173,3 +176,34 @@ def deal_link(prg: Prgs, link: Link, number: int, offset: Turns, scale: int) -> 
             party, i = place[j]
             np.subtract(encode(values, scale), seeded[party.other][i, part], out=out[party][i, part])
     return [(p, Round(Kind.DEALT_LINK, number), out[p]) for p in Party]
+
+
+def deal_tags(prg: Prgs, number: int, parts: Mapping[Party, Sequence[Words]]) -> Dealt:
+    """To each party a tag of each word of its own `parts`, some of (n,), by the other's first n factors and its pads."""
+    out = []
+    for holder, words in parts.items():
+        verifier, count = prg[holder.other], len(words[0])
+        pads = wide(verifier.words(Purpose.TAG_PAD, number, LIMBS * count * len(words)))
+        tags = made(verifier.factors(count) * len(words), _lifted(prg[holder], number, np.concatenate(words)), pads)
+        out.append((holder, Round(Kind.DEALT_TAGS, number), _marked(tags, verifier)))
+    return out
+
+
+def deal_tag(prg: Prgs, number: int, masks: Mapping[Party, Words]) -> Dealt:
+    """To each party one tag of its own mask (n,): the sum of its words', with one pad."""
+    out = []
+    for holder, words in masks.items():
+        verifier = prg[holder.other]
+        (pad,) = wide(verifier.words(Purpose.TAG_PAD, number, LIMBS))
+        tag = total(verifier.factors(len(words)), _lifted(prg[holder], number, words), pad)
+        out.append((holder, Round(Kind.DEALT_TAGS, number), _marked((tag,), verifier)))
+    return out
+
+
+def _marked(tags: Sequence[int], verifier: Prg) -> Words:
+    """Tags as they are dealt: by whose key they are comes last."""
+    return np.concatenate([narrow(tags), verifier.mark])
+
+
+def _lifted(prg: Prg, number: int, words: Words) -> tuple[int, ...]:
+    return lifted(words, prg.words(Purpose.TAG_LIFT, number, len(words)))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 
 SEED_BYTES = 32
+MARK_BYTES = 32
 _CHUNK = 1 << 20
 _ZEROS = memoryview(bytes(_CHUNK))
 
@@ -37,6 +38,9 @@ class Purpose(Enum):
     UNIT_ANGLE = 16
     UNITS = 17
     CUT = 18
+    TAG_FACTOR = 24
+    TAG_PAD = 25
+    TAG_LIFT = 26
     # of counting labels by bin
     BIN_MATRIX = 30
     BIN_LABELS = 31
@@ -86,13 +90,21 @@ class Purpose(Enum):
     UNIT_VALUES = 127
 
 
-class Prg:
-    """A seed of 32 bytes. Never printed, never pickled."""
+def mark(key: bytes) -> bytes:
+    """A hash of a key, 32 bytes: nobody has another key of the same, nor learns this one from it."""
+    return hashlib.blake2b(b"", key=key, digest_size=MARK_BYTES, person=b"wattscore.tagkey").digest()
 
-    def __init__(self, seed: bytes) -> None:
-        if len(seed) != SEED_BYTES:
-            raise ValueError(f"a seed has {SEED_BYTES} bytes")
-        self._seed = seed
+
+class Prg:
+    """A seed of 32 bytes. Never printed, never pickled.
+
+    key: of as many bytes, the lasting one of the tags of whose seed it is; no seed of a job gives what it gives.
+    """
+
+    def __init__(self, seed: bytes, key: bytes = b"") -> None:
+        if len(seed) != SEED_BYTES or len(key) not in (0, SEED_BYTES):
+            raise ValueError(f"a seed has {SEED_BYTES} bytes, and so has a key")
+        self._seed, self._key = seed, key
 
     @staticmethod
     def fresh_seed() -> bytes:
@@ -110,6 +122,16 @@ class Prg:
     def short_words(self, purpose: Purpose, counter: int, count: int) -> npt.NDArray[np.uint16]:
         """`count` uniform words modulo 2^16."""
         return self._expand(purpose, counter, 2 * count).view(np.uint16)
+
+    def factors(self, count: int) -> list[int]:
+        """`count` uniform numbers of 64 bits: the first of those of the lasting key. ValueError without one."""
+        found: list[int] = Prg(self._key).words(Purpose.TAG_FACTOR, 0, count).tolist()
+        return found
+
+    @property
+    def mark(self) -> npt.NDArray[np.uint64]:
+        """By which the lasting key is known again, as words."""
+        return np.frombuffer(mark(self._key), np.uint64)
 
     def half_words(self, purpose: Purpose, counter: int, count: int) -> npt.NDArray[np.uint32]:
         """`count` uniform words modulo 2^32."""

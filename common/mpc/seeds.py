@@ -13,6 +13,7 @@ from common.mpc.prg import SEED_BYTES
 from common.party import Party
 
 NONCE_BYTES = 32
+KEY_BYTES = SEED_BYTES  # of what a party brings to its tags
 FINGERPRINT_BYTES = 32
 DEALT_BYTES = SEED_BYTES + 2 * FINGERPRINT_BYTES  # to each party: a seed, and what the dealer commits itself to
 

@@ -93,6 +93,7 @@ class Kind(Enum):
     DEALT_TREES = "dealt_trees"
     DEALT_HIDDEN = "dealt_hidden"
     DEALT_CUT = "dealt_cut"
+    DEALT_TAGS = "dealt_tags"
     DEALT_DIGITS = "dealt_digits"
     DEALT_RANKS = "dealt_ranks"
     DEALT_SUM = "dealt_sum"

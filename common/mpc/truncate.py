@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from common.mpc.correlations.asked import TruncationPart
+from common.mpc.correlations.asked import Places, TagParts, TruncationPart
 from common.mpc.fixedpoint import Words
 from common.mpc.session import Kind, Session
+from common.mpc.tags import RING, Tagged
 from common.party import Party
 
 _LOW63 = np.uint64((1 << 63) - 1)
@@ -53,3 +54,26 @@ def opened(c: Words, shift: Shift) -> tuple[Words, Words]:
     unit, top = np.uint64(1) << (np.uint64(63) - s), c >> np.uint64(63)
     public: Words = ((c & _LOW63) >> s) + top * unit - (unit >> np.uint64(1))
     return public, (np.uint64(1) - np.uint64(2) * top) * unit
+
+
+def tagged(party: Party, dealt: TagParts, c: Words, shift: int, own: Places, other: Places) -> Tagged:
+    """The shares that `shifted` gives, with tags: each is top times a public number, less body, plus a public number.
+
+    own, other: which of the values are of this party's own block, and of the other's.
+    """
+    mine, theirs = c[own].tolist(), c[other].tolist()
+
+    def joined(parts: tuple[int, ...], at: list[int]) -> list[int]:  # bodies, then tops
+        half = len(parts) // 2
+        signs = [(1 if word < 1 << 63 else -1) << 63 - shift for word in at]
+        return [sign * top - body for sign, body, top in zip(signs, parts[:half], parts[half:], strict=True)]
+
+    def public(at: list[int], added: bool) -> list[int]:  # as `opened` has it, which the bank adds to its shares
+        bits = ((word & (1 << 63) - 1, word >> 63) for word in at)
+        return [(low >> shift) + (top << 63 - shift) - (1 << 62 - shift) if added else 0 for low, top in bits]
+
+    plus, known = public(theirs, party is Party.BANK), public(mine, party is Party.GRID)
+    values = tuple((v + a) % RING for v, a in zip(joined(dealt.values, theirs), plus, strict=True))
+    tags = tuple(t % RING for t in joined(dealt.tags, theirs))
+    pads = tuple((p - f * a) % RING for p, f, a in zip(joined(dealt.pads, mine), dealt.factors, known, strict=True))
+    return Tagged(values, tags, pads, dealt.marks)

@@ -44,21 +44,25 @@ SCORES = Spare(4.0, 1.0, "`wattscore predeal --scores {options}`, or score")  # 
 async def train_ahead(
     session: Session,
     stocks: Stocks,
+    key: bytes,
     section: Section,
     task: Task,
     scratch: Scratch | None = None,
     diary: Diary | None = None,
 ) -> Trained:
-    """Trains as `task.train` does, with a stock that both parties hold. Raises PolicyError if none fits."""
+    """Trains as `task.train` does, with a stock that both parties hold; key: this party's lasting one.
+
+    Raises PolicyError if none fits.
+    """
     ahead = learner_of(section).ahead
     with closing(await _take(session, stocks, dealing(ahead(section, task.size)), task.size, TRAINING)) as stock:
-        correlations = _stored(session, stock, ahead(section, stock.label.size))
+        correlations = _stored(session, stock, key, ahead(section, stock.label.size))
         return await train(task.filled(stock.label.size), session, correlations, scratch, diary)
 
 
 @asynccontextmanager
 async def scores_ahead(
-    session: Session, stocks: Stocks, model: Half, rows: int, bits: int, spare: Spare = SCORES
+    session: Session, stocks: Stocks, key: bytes, model: Half, rows: int, bits: int, spare: Spare = SCORES
 ) -> AsyncIterator[tuple[Correlations, int]]:
     """What scoring so many rows by a closed model consumes, from a stock that both hold, and for how many rows it is.
 
@@ -67,7 +71,7 @@ async def scores_ahead(
     learner = named(model.learner)
     size, ahead = learner.scored(model, rows), partial(learner.ahead_scores, learner.scored_by(model))
     with closing(await _take(session, stocks, dealing(ahead(size, bits)), size, spare)) as stock:
-        yield _stored(session, stock, ahead(stock.label.size, bits)), stock.label.rows
+        yield _stored(session, stock, key, ahead(stock.label.size, bits)), stock.label.rows
 
 
 def rows_waiting(stocks: Stocks, model: Half, rows: int, bits: int) -> int:
@@ -78,8 +82,8 @@ def rows_waiting(stocks: Stocks, model: Half, rows: int, bits: int) -> int:
     return sum(held.label.rows for held in stocks.held() if choose([held.label], deals, size, ASKED) is not None)
 
 
-def _stored(session: Session, stock: StockFile, ahead: Ahead) -> Correlations:
-    return DealtCorrelations(session.party, stock.seed, StoredArrays(stock, session.party, ahead))
+def _stored(session: Session, stock: StockFile, key: bytes, ahead: Ahead) -> Correlations:
+    return DealtCorrelations(session.party, stock.seed, StoredArrays(stock, session.party, ahead), key)
 
 
 async def _take(session: Session, stocks: Stocks, deals: str, size: Size, spare: Spare) -> StockFile:

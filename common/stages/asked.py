@@ -115,7 +115,7 @@ class _Supply:
         telling, correlations, dealt = Telling(Kind.SCORES, bits), job.correlations, None
         if model.closed:
             least = max(rows, self._plan.on_request)
-            ahead = scores_ahead(job.session, job.home.stocks, model, least, bits, ASKED)
+            ahead = scores_ahead(job.session, job.home.stocks, job.home.key, model, least, bits, ASKED)
             correlations, dealt = await self._stack.enter_async_context(ahead)
             telling = Telling(Kind.SCORES, bits, dealt=dealt)
         self.left = dealt or self._plan.on_request

@@ -341,18 +341,20 @@ class Demand(_message.Message):
     def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., periods: _Optional[_Union[PeriodProduct, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., consumed: _Optional[_Union[Consumed, _Mapping]] = ..., counts: _Optional[_Union[BinCounts, _Mapping]] = ..., scores: _Optional[_Union[Scoring, _Mapping]] = ..., trees: _Optional[_Union[Trees, _Mapping]] = ..., tree_scores: _Optional[_Union[TreeScoring, _Mapping]] = ..., network_training: _Optional[_Union[NetworkTraining, _Mapping]] = ..., network_scores: _Optional[_Union[NetworkScoring, _Mapping]] = ..., reasons: _Optional[_Union[Reasons, _Mapping]] = ..., sums: _Optional[_Union[Sums, _Mapping]] = ..., several: _Optional[_Union[SeveralTraining, _Mapping]] = ...) -> None: ...
 
 class Join(_message.Message):
-    __slots__ = ("job", "nonce", "attempt", "line", "common")
+    __slots__ = ("job", "nonce", "attempt", "key", "line", "common")
     JOB_FIELD_NUMBER: _ClassVar[int]
     NONCE_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
     LINE_FIELD_NUMBER: _ClassVar[int]
     COMMON_FIELD_NUMBER: _ClassVar[int]
     job: str
     nonce: bytes
     attempt: int
+    key: bytes
     line: int
     common: bytes
-    def __init__(self, job: _Optional[str] = ..., nonce: _Optional[bytes] = ..., attempt: _Optional[int] = ..., line: _Optional[int] = ..., common: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, job: _Optional[str] = ..., nonce: _Optional[bytes] = ..., attempt: _Optional[int] = ..., key: _Optional[bytes] = ..., line: _Optional[int] = ..., common: _Optional[bytes] = ...) -> None: ...
 
 class PeriodProduct(_message.Message):
     __slots__ = ("words",)

@@ -215,8 +215,8 @@ class DealerChannel(FrameChannel):
         super().__init__(stream, whom, counter)
         self._kinds = kinds
 
-    async def join(self, job: str, nonce: bytes, attempt: int = 0, line: int = 0, common: bytes = b"") -> None:
-        join = party.Join(job=job, nonce=nonce, attempt=attempt, line=line, common=common)
+    async def join(self, job: str, nonce: bytes, key: bytes, attempt: int = 0, line: int = 0, common: bytes = b"") -> None:
+        join = party.Join(job=job, nonce=nonce, key=key, attempt=attempt, line=line, common=common)
         await self._say(party.Demand(join=join))
 
     async def demand(self, demand: Demand) -> None:

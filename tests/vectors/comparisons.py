@@ -17,7 +17,7 @@ from common.mpc.ranks.dealer import deal_ranks
 from common.mpc.ranks.find import tell_largest
 from common.mpc.session import Array, Kind, Session
 from common.party import Party
-from tests.peers import NONCES, Trio
+from tests.peers import KEYS, NONCES, Trio
 from tests.vectors.basics import DEALT, SEEDS
 from tests.vectors.form import stored, whole
 
@@ -64,7 +64,7 @@ def _run(
     protocol: Callable[[Session, Source], Awaitable[Array | None]], deal: Callable[[Dealer], Iterator[Dealt]]
 ) -> tuple[Trio, dict[Party, Any]]:
     trio = Trio(seed=0)
-    trio.dealer = Dealer(dict(trio.to_party), iter(DEALT.values()).__next__, nonces=NONCES)
+    trio.dealer = Dealer(dict(trio.to_party), iter(DEALT.values()).__next__, nonces=NONCES, keys=KEYS)
 
     async def side(session: Session, correlations: DealtCorrelations) -> Array | None:
         return await protocol(session, Source(session.party, correlations._prg, correlations._dealt))

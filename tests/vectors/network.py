@@ -17,7 +17,7 @@ from common.mpc.session import Session
 from common.party import Party
 from common.plan.network import Network
 from tests.common.learn.network.problems import Problem, plan_of
-from tests.peers import NONCES, Trio, coordinate
+from tests.peers import KEYS, NONCES, Trio, coordinate
 from tests.vectors.basics import DEALT, SEEDS
 from tests.vectors.form import stored, whole
 
@@ -32,7 +32,7 @@ def networks() -> dict[str, Any]:
 
 async def _training(problem: Problem, section: Network) -> dict[str, Any]:
     trio = Trio(seed=0)
-    trio.dealer = Dealer(dict(trio.to_party), iter(DEALT.values()).__next__, nonces=NONCES)
+    trio.dealer = Dealer(dict(trio.to_party), iter(DEALT.values()).__next__, nonces=NONCES, keys=KEYS)
     inputs = {party: problem.inputs(section, party) for party in Party}
 
     async def side(session: Session, correlations: DealtCorrelations) -> Weights:

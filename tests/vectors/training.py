@@ -18,7 +18,7 @@ from common.mpc.session import Session
 from common.mpc.share import Share
 from common.party import Party
 from tests.common.mpc.problems import RIDGE_SCALE, Problem, make_problem
-from tests.peers import NONCES, Trio, deal_work
+from tests.peers import KEYS, NONCES, Trio, deal_work
 from tests.vectors.basics import DEALT, SEEDS
 from tests.vectors.form import stored, whole
 
@@ -39,7 +39,7 @@ def trainings() -> dict[str, Any]:
 
 async def _training(problem: Problem, link: Link, steps: list[Step], gain: float | None) -> dict[str, Any]:
     trio = Trio(seed=0)
-    trio.dealer = Dealer(dict(trio.to_party), iter(DEALT.values()).__next__, nonces=NONCES)
+    trio.dealer = Dealer(dict(trio.to_party), iter(DEALT.values()).__next__, nonces=NONCES, keys=KEYS)
     words = {party: np.asfortranarray(encode(problem.x[party], X_SCALE)) for party in Party}
     ridge = {party: np.asfortranarray(encode(steps[0].size * problem.ridge[party], RIDGE_SCALE)) for party in Party}
     start = {party: encode(START[party], WEIGHT_SCALE) for party in Party}

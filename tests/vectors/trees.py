@@ -16,7 +16,7 @@ from common.mpc.link import fourier_coefficients
 from common.party import Party
 from tests.common.learn.trees.problems import Problem, grow, make_problem
 from tests.common.learn.trees.twin import start_of
-from tests.peers import NONCES, Trio
+from tests.peers import KEYS, NONCES, Trio
 from tests.vectors.basics import DEALT, SEEDS
 from tests.vectors.form import stored, whole
 
@@ -38,7 +38,7 @@ async def _tree(
 ) -> dict[str, Any]:
     """directions: of each threshold, of a tree whose leaves are put in order."""
     trio = Trio(seed=0)
-    trio.dealer = Dealer(dict(trio.to_party), iter(DEALT.values()).__next__, nonces=NONCES)
+    trio.dealer = Dealer(dict(trio.to_party), iter(DEALT.values()).__next__, nonces=NONCES, keys=KEYS)
     found = await grow(trio, problem, forest, real, directions=directions)
     declared = {"directions": {p.value: found.tolist() for p, found in directions.items()}} if directions else {}
     return declared | {

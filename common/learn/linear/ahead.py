@@ -15,6 +15,7 @@ from common.learn.linear.joint import gradient_number, setup_number, setup_trunc
 from common.mpc.correlations.dealt import dealt_tables
 from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.session import Kind, Round
+from common.mpc.tags import LIMBS, MARK_WORDS
 from common.party import Party
 
 
@@ -32,5 +33,7 @@ def dealt_arrays(party: Party, work: Work) -> Iterator[tuple[Round, tuple[int, .
         if work.joint:
             yield Round(Kind.DEALT_TRUNCATION, gradient_number(step.number)), (columns,)
         yield Round(Kind.DEALT_TRUNCATION, step.number), (columns,)
+    if work.closed:
+        yield Round(Kind.DEALT_TAGS, work.steps[-1].number), (2 * LIMBS * work.columns[party.other] + MARK_WORDS,)
     if work.revealed_bits < WEIGHT_SCALE:
         yield Round(Kind.DEALT_TRUNCATION, len(work.steps)), (columns,)

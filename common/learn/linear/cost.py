@@ -13,9 +13,11 @@ from common.mpc.cost import Cost, link_round, scores, truncation
 from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.link import Link
 from common.mpc.ranks.masks import all_dealt, sent_bytes
+from common.mpc.tags import LIMBS, MARK_WORDS
 from common.party import Party
 
 CHECK = 8  # bytes from the grid to the bank when the last step is through
+TAG, MARK = 8 * LIMBS, 8 * MARK_WORDS
 
 
 def matrices(rows: int, own_columns: int) -> int:
@@ -76,6 +78,8 @@ def descent(party: Party, work: Work) -> Cost:
             dealt += dealt_owned_step(s.rows, other, work.link, party)
     if shared:
         sent, received = sent + CHECK * (party is Party.GRID), received + CHECK * (party is Party.BANK)
+    if work.closed:
+        dealt += 2 * TAG * other + MARK
     if work.revealed_bits is not None and not work.closed:
         sent += reveal(own, other, work.revealed_bits)
         received += reveal(other, own, work.revealed_bits)
@@ -84,9 +88,9 @@ def descent(party: Party, work: Work) -> Cost:
 
 
 def scoring(party: Party, rows: int, own: int, other: int) -> Cost:
-    """Scores from shares: masked weights once, masked rows and the truncation a row, and the grid's share of the result."""
-    sent, received = (8 * (b + rows * a) + truncation(rows) for a, b in ((own, other), (other, own)))
-    return Cost(sent, received, truncation(rows)) + parts(party, rows)
+    """Scores from shares: masked weights and their tag once, masked rows and the truncation a row, the grid's share of u."""
+    sent, received = (8 * rows * a + TAG * (b + 1) + truncation(rows) for a, b in ((own, other), (other, own)))
+    return Cost(sent, received, truncation(rows) + TAG + MARK) + parts(party, rows)
 
 
 def parts(party: Party, rows: int) -> Cost:

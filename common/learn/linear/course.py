@@ -8,6 +8,7 @@ import numpy as np
 
 from common.learn.diary import Diary, Forgetful, Progress
 from common.mpc.fixedpoint import Words
+from common.mpc.tags import Tagged
 
 KEEP_CELLS = 1 << 24  # of matrices that steps go through between two entries: about a second's work
 STEP_CELLS = 1 << 19  # as many as the messages of a step take the time of
@@ -44,6 +45,14 @@ class Course:
             return None
         return self._of("own", self.own), self._of("other", self.other)
 
+    @property
+    def held(self) -> list[Tagged]:
+        """The last shares with their tags, of a model that stays closed: one, or one for each line of several banks."""
+        begin = self.begin
+        assert begin is not None  # noqa: S101
+        lines = sum(name.endswith("marks") for name in begin.arrays)
+        return [Tagged.stored(begin.arrays, f"{line} ") for line in range(lines)]
+
     def of(self, name: str) -> tuple[Words, Words]:
         """A pair of vectors, of own and of the other's columns, where it begins."""
         return self._of(f"own_{name}", self.own), self._of(f"other_{name}", self.other)
@@ -61,9 +70,10 @@ class Course:
         if done % every == 0 and done < self.steps:
             await self.diary.enter(Progress(done, self.steps, arrays))
 
-    async def finish(self, own: Words, other: Words) -> None:
+    async def finish(self, own: Words, other: Words, *held: Tagged) -> None:
         """Enters what there is after the last step, before anything of it is opened."""
-        await self.diary.enter(Progress(self.steps, self.steps, {"own": own, "other": other}))
+        tagged = {name: words for line, one in enumerate(held) for name, words in one.arrays(f"{line} ").items()}
+        await self.diary.enter(Progress(self.steps, self.steps, {"own": own, "other": other, **tagged}))
 
 
 NOWHERE = Course(Forgetful(), 0, 0, 0)

@@ -19,14 +19,15 @@ from common.learn.linear.joint import (
     setup_number,
     setup_openings,
 )
-from common.mpc.correlations.asked import MATRIX_BLOCK
+from common.mpc.correlations.asked import MATRIX_BLOCK, Places
 from common.mpc.correlations.dealt import MaskRows, matrix_mask, ridge_mask
-from common.mpc.dealer import Dealt, Prgs, both, deal_link, deal_truncation
+from common.mpc.dealer import Dealt, Prgs, both, deal_link, deal_tag, deal_tags, deal_truncation
 from common.mpc.fixedpoint import FACTOR_SCALE, UPDATE_SHIFT, WEIGHT_SCALE, X_SCALE, Words, top32
 from common.mpc.link import Link
 from common.mpc.prg import Purpose
 from common.mpc.product import backward, forward
 from common.mpc.session import Kind, Round
+from common.mpc.tags import LIMBS, MARK_WORDS
 from common.party import Party
 
 KEPT_BYTES = 1 << 30
@@ -88,6 +89,9 @@ class Masks:
                 yield from self._owned_step(step)
             else:
                 yield from steering.moved(step, (yield from self.sweep(step)))
+        if work.closed:
+            grid = work.columns[Party.GRID]
+            yield deal_tags(self._prg, work.steps[-1].number, steering.held(slice(grid), slice(grid, None)))
         if bits is not None and bits < WEIGHT_SCALE:
             zero = np.zeros(sum(work.columns.values()), np.uint64)
             yield deal_truncation(self._prg, len(work.steps), zero, WEIGHT_SCALE - bits)
@@ -135,6 +139,7 @@ class Steering:
     def __init__(self, prg: Prgs, columns: Mapping[Party, int]) -> None:
         self._prg, self._columns = prg, columns
         self._joint: Words | None = None  # the mask of M
+        self._last: Dealt = []
 
     def joint_matrix(self, across: Words) -> Iterator[Dealt]:
         """The truncations of `joint.joint_matrix`, each of which takes back a product of masks; keeps the mask of M.
@@ -167,7 +172,17 @@ class Steering:
             yield deal_truncation(self._prg, number, lacks, GRADIENT_SHIFT)
             lacks = self._joint @ operand_mask(self._prg, number, len(lacks))
         # a step subtracts the update
-        yield deal_truncation(self._prg, step.number, -lacks, UPDATE_SHIFT if self._joint is None else JOINT_SHIFT)
+        self._last = deal_truncation(self._prg, step.number, -lacks, UPDATE_SHIFT if self._joint is None else JOINT_SHIFT)
+        yield self._last
+
+    def held(self, grid: Places, bank: Places) -> dict[Party, list[Words]]:
+        """Bodies and tops of the last truncation that each party has of the other's weights, which stand so among all."""
+        dealt = {party: words for party, _, words in self._last}
+        number, count = self._last[0][1].number, len(dealt[Party.GRID])
+        body = self._prg[Party.GRID].words(Purpose.TRUNCATION_BODY, number, count)
+        top = self._prg[Party.BANK].words(Purpose.TRUNCATION_TOP, number, count)
+        at_grid, at_bank = (body, dealt[Party.GRID]), (dealt[Party.BANK], top)
+        return {Party.GRID: [words[bank] for words in at_grid], Party.BANK: [words[grid] for words in at_bank]}
 
 
 def operand_mask(prg: Prgs, number: int, count: int) -> Words:
@@ -199,7 +214,8 @@ class ScoreDemand:
 
     def arrays(self) -> Iterator[tuple[Round, tuple[int, ...]]]:
         """Label and shape of each array that either party is dealt for it."""
-        return ((Round(Kind.DEALT_TRUNCATION, key), (rows.stop - rows.start,)) for key, rows in self.blocks())
+        yield Round(Kind.DEALT_TAGS, self.key), (LIMBS + MARK_WORDS,)
+        yield from ((Round(Kind.DEALT_TRUNCATION, key), (rows.stop - rows.start,)) for key, rows in self.blocks())
 
     def blocks(self) -> Iterator[tuple[int, slice]]:
         """The key and the rows of each block."""
@@ -214,6 +230,7 @@ def deal_scores(prg: Prgs, demand: ScoreDemand) -> Iterator[Dealt]:
     columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
     # The mask of the grid's weights is the bank's, since the bank hides its share of them; and the reverse.
     weights = {p: prg[p.other].words(Purpose.WEIGHTS, demand.key, columns[p]) for p in Party}
+    yield deal_tag(prg, demand.key, {p.other: weights[p] for p in Party})
     for key, rows in demand.blocks():
         size = rows.stop - rows.start
         matrix = {p: prg[p].words(Purpose.MATRIX, key, columns[p] * size).reshape(columns[p], size).T for p in Party}

@@ -12,6 +12,7 @@ import numpy as np
 from common.errors import PeerProtocolError, PlanError
 from common.learn.linear.deal import Masks, Steering, Work
 from common.learn.linear.layout import Layout, LineDemand
+from common.mpc.dealer import deal_tags
 from common.mpc.several import dealer as several
 from common.mpc.several.dealer import Tagged, deal_sum, on_line, to_all
 from common.mpc.several.hub import training_sum
@@ -50,3 +51,7 @@ def deal_several(masks: several.Masks, asked: Sequence[LineDemand], plan: Reques
             lacks[layout.places(line)] += yield from on_line(line, each[line].sweep(steps[line][place]))
         yield deal_sum(masks, training_sum(FIRST_STEP + place), layout.columns)
         yield from (to_all(len(asked), dealt) for dealt in steering.moved(step, lacks))
+    for line in lines:
+        parts = steering.held(slice(layout.grid), layout.grid + layout.bank_places(line))
+        tags = deal_tags(masks.lines[line], steps[0][-1].number, parts)
+        yield [(line, *one) for one in tags]

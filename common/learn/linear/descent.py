@@ -15,7 +15,7 @@ import numpy as np
 from common.learn.linear.course import NOWHERE, Course
 from common.learn.linear.joint import Operand, gradient_number, opened, product
 from common.mpc.circle import Turns
-from common.mpc.correlations.asked import Correlations
+from common.mpc.correlations.asked import Correlations, TruncationPart
 from common.mpc.fixedpoint import (
     FACTOR_SCALE,
     MOMENTUM_SCALE,
@@ -154,12 +154,14 @@ class Moved:
     """A step with shared weights: this party's shares of all weights after it, (m,) at WEIGHT_SCALE, the grid's first.
 
     resting: of how far they moved, and of M's gradient where there is one, at REST_SCALE: near zero once the descent arrives.
-    opened: by the truncation that they come from, the same at both.
+    opened: by the truncation that they come from, the same at both; part, shift: of that truncation.
     """
 
     weights: Words
     resting: Words
     opened: Words
+    part: TruncationPart
+    shift: int
 
 
 @dataclass(frozen=True, repr=False)
@@ -228,7 +230,7 @@ class Path:
         c = await open_sum(self.session, part, moved)
         weights = shifted(self.session.party, part, c, shift)
         resting.append((weights << np.uint64(MOMENTUM_SCALE)) - z)
-        return Moved(weights, np.concatenate(resting), c)
+        return Moved(weights, np.concatenate(resting), c, part, shift)
 
 
 @dataclass(frozen=True, repr=False)

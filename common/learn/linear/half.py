@@ -16,12 +16,14 @@ from common.learn.linear.design import Prepared
 from common.learn.linear.train import Shares
 from common.learn.packing import check_array, check_columns, pack_half, unpack_half
 from common.mpc.fixedpoint import X_LIMIT, X_SCALE, Reals, Words, check_range, encode
+from common.mpc.tags import Tagged
 from common.party import Party
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 
 LEARNER = "linear"
-FORMAT = 2  # 1 knew no closed models, and can still be read
+FORMAT = 3
+_NO_TAGS = (1, 2)  # 1 knew no closed models, 2 no tags of their shares: opened ones of both can still be read
 _BLOCK = 1 << 16
 
 
@@ -60,8 +62,10 @@ class PartyModel:
 class ClosedModel:
     """One party's half of a model that nobody holds: its preparation, and its additive shares of all whitened weights.
 
-    whiten: (m, m), of its own prepared columns; own: its share of its own block, (m,); other: of the other's, (m',); both at
-    WEIGHT_SCALE. A share is uniform by itself. PROTOCOL.md section 6.
+    whiten: (m, m), of its own prepared columns; own: its share of its own block, (m,), at WEIGHT_SCALE; tagged: of the other's,
+    (m',), and what tells whether the other party's of the own block are what they were. PROTOCOL.md sections 6 and 17.
+
+    banks: of a model of several at the grid, what it holds with each, by the bank's identity; `tagged` is then of no columns.
     """
 
     job: str
@@ -69,10 +73,10 @@ class ClosedModel:
     fitted: FittedPreparation
     whiten: Reals
     own: Words
-    other: Words
+    tagged: Tagged
     source: dict[str, ColumnConfig]
     about: dict[str, Any]
-    banks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # at the grid, of several: each bank's places in `other`
+    banks: Mapping[str, Tagged] = field(default_factory=dict)
     learner = LEARNER
     coefficients = None
     split_counts = None
@@ -84,12 +88,17 @@ class ClosedModel:
             raise PlanError(
                 f"the model of job {self.job} was not trained with {bank}", remedy=f"It was with: {', '.join(self.banks)}."
             )
-        return replace(self, other=self.other[list(self.banks[bank])], banks={})
+        return replace(self, tagged=self.banks[bank], banks={})
 
     def whitened(self, table: FeatureTable) -> tuple[Words, int]:
         """Rows at X_SCALE as they are multiplied, (rows, m) column-major, and how many values were held at X_LIMIT."""
         values, held = check_range(design(self.fitted, table, self.party) @ self.whiten, X_LIMIT)
         return np.asfortranarray(encode(values, X_SCALE)), held
+
+    @property
+    def other(self) -> Words:
+        """Its shares of the other's block, (m',), each uniform by itself."""
+        return self.tagged.words
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -109,7 +118,7 @@ def make_half(
     """This party's half of what was trained: its own coefficients where they were opened to it, else its shares."""
     fitted, party = prepared.fitted, prepared.party
     if isinstance(trained, Shares):
-        return ClosedModel(job, party, fitted, prepared.whiten, trained.own, trained.other, source, about)
+        return ClosedModel(job, party, fitted, prepared.whiten, trained.own, trained.tagged, source, about)
     return PartyModel(job, party, fitted, prepared.whiten @ trained, source, about)
 
 
@@ -124,24 +133,27 @@ def linear_scores(matrix: Callable[[int, int], Reals], rows: int, weights: Reals
 def pack(model: LinearModel) -> Packed:
     if isinstance(model, PartyModel):
         return pack_half(model, FORMAT, {"weights": model.weights})
-    banks = {"banks": {bank: list(at) for bank, at in model.banks.items()}} if model.banks else {}
-    return pack_half(model, FORMAT, {"whiten": model.whiten, "own": model.own, "other": model.other}, **banks)
+    arrays = {"whiten": model.whiten, "own": model.own, **model.tagged.arrays()}
+    for place, held in enumerate(model.banks.values()):
+        arrays |= held.arrays(f"{place} ")
+    return pack_half(model, FORMAT, arrays, **({"banks": list(model.banks)} if model.banks else {}))
 
 
 def parse(head: Any, arrays: bytes) -> LinearModel:
     """The half that `pack` wrote; raises an error of some kind for anything else."""
-    found = unpack_half(head, arrays, (1, FORMAT))
+    if head.get("closed", False) and head["format"] in _NO_TAGS:
+        raise ValueError("its shares have no tags: train it again")
+    found = unpack_half(head, arrays, (*_NO_TAGS, FORMAT))
     fitted, party, stored = found.fitted, found.party, found.arrays
     columns = len(columns_of(fitted, party))
     if head.get("closed", False):
-        whiten, own, other = (stored[name] for name in ("whiten", "own", "other"))
+        whiten, own, held = stored["whiten"], stored["own"], Tagged.stored(stored)
         check_array(whiten, np.float64, (columns, columns))
         check_array(own, np.uint64, (columns,))
-        check_array(other, np.uint64, (len(other),))
-        banks = {str(bank): tuple(map(int, at)) for bank, at in head.get("banks", {}).items()}
-        if any(not 0 <= place < len(other) for at in banks.values() for place in at):
-            raise ValueError("a bank's weights that are not there")
-        model: LinearModel = ClosedModel(found.job, party, fitted, whiten, own, other, found.source, found.about, banks)
+        banks = {str(bank): Tagged.stored(stored, f"{place} ") for place, bank in enumerate(head.get("banks", []))}
+        if any(len(one.pads) != columns for one in banks.values() or [held]):
+            raise ValueError("tags of other columns")
+        model: LinearModel = ClosedModel(found.job, party, fitted, whiten, own, held, found.source, found.about, banks)
     else:
         check_array(stored["weights"], np.float64, (columns,))
         model = PartyModel(found.job, party, fitted, stored["weights"], found.source, found.about)

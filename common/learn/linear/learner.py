@@ -96,7 +96,7 @@ class LinearTask:
         found = await train(session, correlations, self.inputs, scratch, diary)
         columns = len(self.prepared.columns)
         if isinstance(found, Shares):
-            return LinearTrained(self.prepared, Shares(found.own[:columns], found.other[: self.other_columns]))
+            return LinearTrained(self.prepared, Shares(found.own[:columns], found.tagged.cut(columns, self.other_columns)))
         if found[columns:].any():
             raise LocalProtocolError("a column of zeros was given a weight")
         return LinearTrained(self.prepared, found[:columns])

@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from common.errors import PolicyError
+from common.errors import DataError, PeerProtocolError, PolicyError
 from common.learn.dither import dither
 from common.learn.learner import Telling
 from common.learn.linear.deal import PRODUCT_SCALE, ScoreDemand
@@ -23,6 +23,7 @@ from common.mpc.correlations.asked import Correlations, TruncationPart
 from common.mpc.fixedpoint import Reals, Words, decode, encode
 from common.mpc.product import forward
 from common.mpc.session import Kind, Session
+from common.mpc.tags import LIMBS, RING, minus, narrow, total, wide
 from common.mpc.truncate import masked, shifted
 from common.party import Party
 from common.rows.table import FeatureTable
@@ -75,11 +76,37 @@ class Scorer:
         self._left = demand.rows
 
     async def start(self) -> None:
-        """Exchanges the masked shares of the other's weights: one round, 8 m_other bytes."""
-        own, other = self._model.own, self._model.other
+        """Exchanges the masked shares of the other's weights, with a tag of all: one round, 16 (m_other + 1) bytes.
+
+        Raises PeerProtocolError for what is not the share that training left, but for one in 2^64 of this party's factors;
+        DataError where tags.key is not the one that the model was trained with.
+        """
+        own, held, key = self._model.own, self._model.tagged, self._demand.key
         await self._correlations.order(self._demand)
-        self._mask = self._correlations.weight_mask(self._demand.key, len(other))
-        self._point = own + await self._session.exchange(Kind.MASKED_WEIGHTS, other - self._mask, shape=own.shape)
+        self._mask = self._correlations.weight_mask(key, len(held.values))
+        mask = await self._correlations.mask_tag(key, self._mask)
+        self._check_keys(mask.marks)
+        mine = narrow([*minus(held.values, mask.values), (sum(held.tags) - mask.tag) % RING])
+        theirs = await self._session.exchange(Kind.MASKED_WEIGHTS, mine, shape=(LIMBS * (len(own) + 1),))
+        *values, tag = wide(theirs)
+        if tag != total(self._correlations.factors(len(own)), values, sum(held.pads) - mask.pad):
+            raise PeerProtocolError(
+                "the other party's shares of the model are not those that training left: nothing was scored",
+                remedy="Ask it whether its model's folder was changed or put back; else train again.",
+            )
+        self._point = own + theirs[:-LIMBS:LIMBS]
+
+    def _check_keys(self, marks: bytes) -> None:
+        """Tags by another key than those of training would tell its owner the masks they are of, so nothing is sent."""
+        held, half = self._model.tagged.marks, len(marks) // 2
+        if marks[:half] != held[:half]:
+            text = f"tags.key is not the one that the model of job {self._model.job} was trained with"
+            raise DataError(text, public=text, remedy="Put it back from a back-up; else train the model again.")
+        if marks[half:] != held[half:]:
+            raise PeerProtocolError(
+                "the other party's tags.key is not the one that this model was trained with, or that this stock was dealt with",
+                remedy="It puts tags.key back from a back-up; else deal the stock, or train the model, again.",
+            )
 
     async def warm(self) -> None:
         """Expands the masks of the first block, which the first row would else wait for."""

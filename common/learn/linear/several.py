@@ -18,17 +18,18 @@ from common.disk.scratch import Scratch
 from common.learn.diary import Diary, Forgetful
 from common.learn.linear.course import Course
 from common.learn.linear.deal_several import ACROSS, FIRST_STEP, START
-from common.learn.linear.descent import REST_SCALE, Blocks, Descent, Path, Step
+from common.learn.linear.descent import REST_SCALE, Blocks, Descent, Moved, Path, Step
 from common.learn.linear.joint import Operand, correlation, joint_of
 from common.learn.linear.layout import Layout
 from common.learn.linear.steps import rest_limit
-from common.learn.linear.train import Shares
+from common.learn.linear.train import tagged_last
 from common.mpc.arrived import check_arrived
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import FACTOR_SCALE, WEIGHT_SCALE, Reals, Words, encode
 from common.mpc.product import Rows, share_matrices
 from common.mpc.session import Session
 from common.mpc.several.hub import Hub, training_sum
+from common.mpc.tags import Tagged
 from common.party import Party
 from common.plan.linear import Model
 
@@ -48,6 +49,14 @@ class Line:
     label: Reals | None = None
 
 
+@dataclass(frozen=True, repr=False)
+class Ended:
+    """This end's share of all weights, (m,) at WEIGHT_SCALE, the grid's first; lines: of each line's other block, with tags."""
+
+    weights: Words
+    lines: Sequence[Tagged]
+
+
 async def train_several(
     hub: Hub,
     lines: Sequence[Line],
@@ -57,8 +66,8 @@ async def train_several(
     gain: float,
     scratch: Scratch | None = None,
     diary: Diary | None = None,
-) -> Words:
-    """This end's share of all weights, (m,) at WEIGHT_SCALE, the grid's first.
+) -> Ended:
+    """Trains, and leaves this end's share of all weights.
 
     lines: at a bank its own; at the grid those of all banks, in order. start: what this end brings to where the weights
     begin, (m,); of all ends it is the sum. gain: of `gain.secret_gain`, the same at each bank, and at the grid 0.
@@ -69,7 +78,7 @@ async def train_several(
     every, nothing = steps[lines[0].number], np.zeros(0, np.uint64)
     course = Course(diary or Forgetful(), len(every), layout.columns, 0)  # all weights as own ones: this end's share of each
     if (last := course.through) is not None:
-        return last[0]
+        return Ended(last[0], course.held)
     descents = list(await asyncio.gather(*(_begin(line, layout, model, room, course.first) for line in lines)))
     if course.first:
         weights, ahead = course.of("weights")[0], course.of("ahead")[0]
@@ -98,8 +107,9 @@ async def train_several(
     found = await path.run(every, weights, pull, begin=course.first, ahead=ahead, keep=keep)
     limit = rest_limit(model, every, len(found.weights))
     await check_arrived(hub.session, found.resting, REST_SCALE, found.opened.tobytes(), limit)
-    await course.finish(found.weights, nothing)
-    return found.weights
+    held = [await _tagged(line, layout, every[-1].number, found) for line in lines]
+    await course.finish(found.weights, nothing, *held)
+    return Ended(found.weights, held)
 
 
 async def _begin(line: Line, layout: Layout, model: Model, room: Scratch, first: int) -> Descent:
@@ -124,7 +134,7 @@ async def _joint(hub: Hub, lines: Sequence[Line], descents: Sequence[Descent], l
     return await joint_of(hub.session, hub.correlations, shared.reshape(total.shape), scale, gained)
 
 
-def shares_of(party: Party, layout: Layout, weights: Words, line: int) -> Shares:
-    """The shares by which one line scores: of this party's own columns, and of the other's, as `weights` (m,) has them."""
-    grid, bank = weights[: layout.grid], weights[layout.grid :][layout.bank_places(line)]
-    return Shares(grid, bank) if party is Party.GRID else Shares(bank, grid)
+async def _tagged(line: Line, layout: Layout, number: int, last: Moved) -> Tagged:
+    """One line's shares with tags, which are between its two parties as with one bank."""
+    grid, bank = slice(layout.grid), layout.grid + layout.bank_places(line.number)
+    return await tagged_last(line.correlations, line.session.party, number, last, grid, bank)

@@ -11,25 +11,34 @@ from common.disk.scratch import Scratch
 from common.learn.diary import Diary, Forgetful
 from common.learn.linear.course import Course
 from common.learn.linear.deal import TrainingDemand
-from common.learn.linear.descent import REST_SCALE, Descent
+from common.learn.linear.descent import REST_SCALE, Descent, Moved
 from common.learn.linear.joint import joint_matrix
 from common.learn.linear.reveal import reveal_weights, tell_weights
 from common.learn.linear.steps import make_steps, rest_limit
 from common.mpc.arrived import check_arrived
-from common.mpc.correlations.asked import Correlations
+from common.mpc.correlations.asked import Correlations, Places
 from common.mpc.fixedpoint import FACTOR_SCALE, WEIGHT_SCALE, Reals, Words, decode, encode
 from common.mpc.product import Rows, share_matrices
 from common.mpc.session import Session
+from common.mpc.tags import Tagged
+from common.mpc.truncate import tagged
 from common.party import Party
 from common.plan.linear import Model
 
 
 @dataclass(frozen=True, repr=False)
 class Shares:
-    """Shares of the final whitened weights at WEIGHT_SCALE: of the own block, (m_own,), and of the other's, (m_other,)."""
+    """Shares of the final whitened weights at WEIGHT_SCALE: of the own block, (m_own,), and of the other's, (m_other,).
+
+    tagged: the latter with their tags, and what tells whether the other party's of the own block are what they were.
+    """
 
     own: Words
-    other: Words
+    tagged: Tagged
+
+    @property
+    def other(self) -> Words:
+        return self.tagged.words
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,7 +83,7 @@ async def train(
     steps, link = make_steps(model, inputs.own.shape[0], inputs.data_rows), model.make_link()
     course = Course(diary or Forgetful(), len(steps), inputs.own.shape[1], inputs.other_columns)
     if (last := course.through) is not None:
-        return await _told(session, model, *last)
+        return await _told(session, model, *last, course.held[0] if model.closed else None)
     await correlations.order(replace(inputs.demand(session.party), first=course.first))
     matrices = await share_matrices(
         session,
@@ -88,7 +97,7 @@ async def train(
     descent = Descent(session, correlations, matrices, link, labels, course)
     first = encode(inputs.start, WEIGHT_SCALE)
     if model.weights == "owned":
-        return await _told(session, model, await descent.owned(steps, first), np.zeros(0, np.uint64))
+        return await _told(session, model, await descent.owned(steps, first), np.zeros(0, np.uint64), None)
     joint = None
     if model.joint:
         data_rows = inputs.own.shape[0] if inputs.data_rows is None else inputs.data_rows
@@ -97,15 +106,24 @@ async def train(
     moved, limit = found.last, rest_limit(model, steps, len(found.last.weights))
     await check_arrived(session, moved.resting, REST_SCALE, moved.opened.tobytes(), limit)
     if model.closed:
-        await course.finish(found.own.words, found.other.words)
-        return Shares(found.own.words, found.other.words)
+        columns, number = inputs.demand(session.party).grid_columns, steps[-1].number
+        held = await tagged_last(correlations, session.party, number, moved, slice(columns), slice(columns, None))
+        await course.finish(found.own.words, found.other.words, held)
+        return Shares(found.own.words, held)
     return await reveal_weights(session, correlations, len(steps), found.own, found.other, model.weight_bits, course.finish)
 
 
-async def _told(session: Session, model: Model, own: Words, other: Words) -> Reals | Shares:
+async def tagged_last(correlations: Correlations, party: Party, number: int, last: Moved, grid: Places, bank: Places) -> Tagged:
+    """The shares that the last step left, number `number`, with tags. grid, bank: whose weights stand where among all."""
+    own, other = (grid, bank) if party is Party.GRID else (bank, grid)
+    dealt = await correlations.share_tags(number, last.part, own, other)
+    return tagged(party, dealt, last.opened, last.shift, own, other)
+
+
+async def _told(session: Session, model: Model, own: Words, other: Words, held: Tagged | None) -> Reals | Shares:
     """What a party holds in the end, of what it has after the last step."""
     if model.weights == "owned":
         unit = 2.0**-model.weight_bits
         weights: Reals = np.rint(decode(own, WEIGHT_SCALE) / unit) * unit
         return weights
-    return Shares(own, other) if model.closed else await tell_weights(session, own, other, model.weight_bits)
+    return await tell_weights(session, own, other, model.weight_bits) if held is None else Shares(own, held)

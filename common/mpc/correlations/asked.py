@@ -21,6 +21,8 @@ from common.mpc.session import Channel, Kind
 
 MATRIX_BLOCK = 1 << 16  # rows masked under one key
 
+Places = slice | npt.NDArray[np.int64]
+
 
 @dataclass(frozen=True)
 class PeriodDemand:
@@ -57,6 +59,33 @@ class TruncationPart:
     def at(self, rows: slice) -> TruncationPart:
         """The part of some of the values."""
         return TruncationPart(self.mask[rows], self.body[rows], self.top[rows])
+
+
+@dataclass(frozen=True, repr=False)
+class TagParts:
+    """What one truncation gives for tags of its results: of the other's block of n' values, this party's bodies, then its tops,
+    lifted, (2 n',), with their `tags`; and the `pads` of the other's of the own block, (2 n,). factors: its own, (n,).
+    marks: of the keys by which both parties' tags are made, its own first."""
+
+    values: tuple[int, ...]
+    tags: tuple[int, ...]
+    pads: tuple[int, ...]
+    factors: list[int]
+    marks: bytes
+
+    @property
+    def own(self) -> int:
+        return len(self.factors)
+
+
+@dataclass(frozen=True, repr=False)
+class MaskTag:
+    """Of a mask with a tag: its words lifted, (n',), and their tag; and the pad of the other party's."""
+
+    values: tuple[int, ...]
+    tag: int
+    pad: int
+    marks: bytes
 
 
 class Correlations(Protocol):
@@ -97,6 +126,15 @@ class Correlations(Protocol):
 
     async def truncation(self, number: int, count: int) -> TruncationPart:
         """The randomness that one truncation of `count` values consumes: (count,) words each."""
+
+    async def share_tags(self, number: int, part: TruncationPart, own: Places, other: Places) -> TagParts:
+        """Tags for results of the truncation `number`, of which `part` is this party's part. own, other: in whose block."""
+
+    async def mask_tag(self, number: int, mask: Words) -> MaskTag:
+        """The tag of what `weight_mask` gives for this number."""
+
+    def factors(self, count: int) -> list[int]:
+        """This party's factors, the same in all its jobs, by which it knows tags."""
 
     async def gradient_mask(self, number: int, own: int, other: int) -> tuple[Words, Words]:
         """Shares of U^T v for this party's own gradient (own,) and for the other's (other,); `owned` weights only."""

@@ -9,7 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import LocalProtocolError, PeerProtocolError, PolicyError
-from common.mpc.correlations.asked import MATRIX_BLOCK, DealerLink, Demand, TruncationPart, once
+from common.mpc.correlations.asked import (
+    MATRIX_BLOCK,
+    DealerLink,
+    Demand,
+    MaskTag,
+    Places,
+    TagParts,
+    TruncationPart,
+    once,
+)
 from common.mpc.correlations.source import Source
 from common.mpc.counting.masks import Counting, CountMasks, CountsDemand
 from common.mpc.fixedpoint import Words
@@ -17,6 +26,7 @@ from common.mpc.link import Link
 from common.mpc.prg import SEED_BYTES, Prg, Purpose
 from common.mpc.seeds import DEALT_BYTES, FINGERPRINT_BYTES
 from common.mpc.session import Array, Channel, Kind, Round
+from common.mpc.tags import LIMBS, MARK_WORDS, lifted, wide
 from common.party import Party
 
 SEED = Round(Kind.SEED, 0)
@@ -117,8 +127,9 @@ class NoDealer:
 class DealtCorrelations:
     """Correlations from the coordinator's dealer: a seed once, then per step what the seed cannot give."""
 
-    def __init__(self, party: Party, seed: bytes, dealer: DealerLink) -> None:
-        self._party, self._prg, self._dealer = party, Prg(seed), dealer
+    def __init__(self, party: Party, seed: bytes, dealer: DealerLink, key: bytes = b"") -> None:
+        """key: this party's lasting one, of its tags; without one there are none."""
+        self._party, self._prg, self._dealer = party, Prg(seed, key), dealer
         self._ordered: set[tuple[type[Demand], int]] = set()
 
     async def order(self, demand: Demand) -> None:
@@ -171,6 +182,29 @@ class DealtCorrelations:
         if self._party is Party.BANK:
             return TruncationPart(mask, dealt, self._prg.words(Purpose.TRUNCATION_TOP, number, count))
         return TruncationPart(mask, self._prg.words(Purpose.TRUNCATION_BODY, number, count), dealt)
+
+    async def share_tags(self, number: int, part: TruncationPart, own: Places, other: Places) -> TagParts:
+        words = np.concatenate([part.body[other], part.top[other]])
+        factors = self.factors(len(part.body[own]))
+        tags, marks = await self._tags(number, len(words))
+        pads = wide(self._prg.words(Purpose.TAG_PAD, number, 2 * LIMBS * len(factors)))
+        return TagParts(self._lifted(number, words), tags, pads, factors, marks)
+
+    async def mask_tag(self, number: int, mask: Words) -> MaskTag:
+        (tag,), marks = await self._tags(number, 1)
+        (pad,) = wide(self._prg.words(Purpose.TAG_PAD, number, LIMBS))
+        return MaskTag(self._lifted(number, mask), tag, pad, marks)
+
+    def factors(self, count: int) -> list[int]:
+        return self._prg.factors(count)
+
+    async def _tags(self, number: int, count: int) -> tuple[tuple[int, ...], bytes]:
+        """So many dealt tags, and the marks of both keys, as the dealer tells the other's."""
+        dealt = await self._dealt(Kind.DEALT_TAGS, number, (LIMBS * count + MARK_WORDS,))
+        return wide(dealt[:-MARK_WORDS]), np.concatenate([self._prg.mark, dealt[-MARK_WORDS:]]).tobytes()
+
+    def _lifted(self, number: int, words: Words) -> tuple[int, ...]:
+        return lifted(words, self._prg.words(Purpose.TAG_LIFT, number, len(words)))
 
     async def gradient_mask(self, number: int, own: int, other: int) -> tuple[Words, Words]:
         dealt = await self._dealt(Kind.DEALT_GRADIENT, number, (other,))

@@ -38,7 +38,7 @@ Together = Callable[[Masks, Sequence[Any]], Iterator[Tagged]]  # of one demand o
 
 
 class SeveralDealer:
-    """One job's dealer. channels and nonces: of each line, in the plan's order; common: those for the seed of all banks.
+    """One job's dealer. channels, nonces and keys: of each line, in the plan's order; common: nonces for the seed of all banks.
     names: of the banks, as errors have them.
 
     What is dealt for all lines goes to the grid on the first line's channel, and to each bank on its own.
@@ -48,16 +48,18 @@ class SeveralDealer:
         self,
         channels: Sequence[Mapping[Party, Channel]],
         nonces: Sequence[Mapping[Party, bytes]],
+        keys: Sequence[Mapping[Party, bytes]],
         common: Sequence[Mapping[Party, bytes]],
         names: Sequence[str],
         fresh_seed: Callable[[], bytes] = Prg.fresh_seed,
     ) -> None:
         self._channels, self._names = channels, names
-        self._lines = [Dealer(dict(c), fresh_seed, nonces=n) for c, n in zip(channels, nonces, strict=True)]
+        brought = zip(channels, nonces, keys, strict=True)
+        self._lines = [Dealer(dict(c), fresh_seed, nonces=n, keys=k) for c, n, k in brought]
         self._seeds = {party: fresh_seed() for party in Party}
         self._nonces = [each[Party.BANK] for each in common]
-        brought = {Party.GRID: common[0][Party.GRID], Party.BANK: common_nonce(self._nonces)}
-        made = {party: own_seed(seed, brought[party]) for party, seed in self._seeds.items()}
+        bringing = {Party.GRID: common[0][Party.GRID], Party.BANK: common_nonce(self._nonces)}
+        made = {party: own_seed(seed, bringing[party]) for party, seed in self._seeds.items()}
         self._committed = commitments(made)
         self._masks = Masks(tuple(line.expanded for line in self._lines), {party: Prg(seed) for party, seed in made.items()})
         self._waiting: dict[int, Demand] = {}

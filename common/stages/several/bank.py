@@ -17,11 +17,11 @@ from common.learn.learners import learner_of, pack
 from common.learn.linear.design import Prepared
 from common.learn.linear.layout import Layout
 from common.learn.linear.learner import LinearTask, LinearTrained
-from common.learn.linear.several import Line, shares_of, train_several
+from common.learn.linear.several import Ended, Line, train_several
 from common.learn.linear.steps import make_steps
-from common.learn.linear.train import TrainingInputs
+from common.learn.linear.train import Shares, TrainingInputs
 from common.monitor import reference
-from common.mpc.fixedpoint import Reals, Words
+from common.mpc.fixedpoint import Reals
 from common.mpc.session import Kind
 from common.mpc.several.hub import BankHub
 from common.plan.job_stages import Stage
@@ -77,9 +77,9 @@ async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub:
         learner_of(several.model).check(several.model, Size(counts.train, grid, layout.bank), job.home.policy)
         await begin(job, plan, own, prepared, grid)
     with job.stage(Stage.TRAIN):
-        task, weights = await _trained(job, several, hub, layout, own, prepared, place)
+        task, ended = await _trained(job, several, hub, layout, own, prepared, place)
     with job.stage(Stage.REVEAL):
-        shares = shares_of(job.party, layout, weights, place)
+        shares = Shares(ended.weights[layout.grid :][layout.bank_places(place)], ended.lines[0])
         model = LinearTrained(prepared, shares).half(job.id, own.columns, about(job, data))
     with job.stage(Stage.EVALUATE):
         made = Made(model, prepared, task, own.table, own.train)
@@ -151,7 +151,7 @@ async def make_task(job: PartyJob, model: Model, own: OwnRows, prepared: Prepare
 
 async def _trained(
     job: PartyJob, several: SeveralPlan, hub: BankHub, layout: Layout, own: OwnRows, prepared: Prepared, place: int
-) -> tuple[LinearTask, Words]:
+) -> tuple[LinearTask, Ended]:
     """This bank's part, and its share of all weights, which every bank has."""
     task = await make_task(job, several.model, own, prepared, layout.grid)
     words, pull = task.inputs.own, task.inputs.own_ridge
@@ -159,9 +159,9 @@ async def _trained(
     first[layout.places(place)[layout.grid :]] = task.inputs.start
     mine = pull if place == 0 else np.zeros_like(pull)
     line = Line(place, job.session, job.correlations, words, mine, own.label)
-    weights = await train_several(hub, [line], layout, several.model, first, 1.0, job.scratch, job.course)
+    ended = await train_several(hub, [line], layout, several.model, first, 1.0, job.scratch, job.course)
     job.count(iterations=several.model.iterations)
-    return task, weights
+    return task, ended
 
 
 async def judge(job: PartyJob, plan: TrainPlan, hub: BankHub, made: Made, heard: Heard | None, counts: Counts) -> Product:

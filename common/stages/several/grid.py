@@ -20,11 +20,10 @@ from common.learn.linear.design import Prepared
 from common.learn.linear.half import ClosedModel, make_half
 from common.learn.linear.layout import Layout
 from common.learn.linear.learner import Linear
-from common.learn.linear.several import Line, shares_of, train_several
+from common.learn.linear.several import Ended, Line, train_several
 from common.learn.linear.steps import make_steps
 from common.learn.linear.train import Shares
 from common.monitor import reference
-from common.mpc.fixedpoint import Words
 from common.mpc.session import Kind
 from common.mpc.several.hub import GridHub
 from common.party import Party
@@ -79,15 +78,14 @@ async def run_at_grid(jobs: Sequence[PartyJob], plan: TrainPlan, several: Severa
         learner_of(several.model).check(several.model, Size(own.train, layout.grid, layout.bank), job.home.policy)
         await _begin(jobs, plan, own, prepared, layout)
     with job.stage(Stage.TRAIN):
-        weights = await _trained(jobs, several, hub, own, prepared, layout)
+        ended = await _trained(jobs, several, hub, own, prepared, layout)
     with job.stage(Stage.REVEAL):
-        grid, bank = weights[: layout.grid], weights[layout.grid :]
-        whole = make_half(job.id, prepared, Shares(grid, bank), own.columns, about(job, data))
-        assert isinstance(whole, ClosedModel)  # noqa: S101
-        places = {str(who): tuple(layout.bank_places(k).tolist()) for k, who in enumerate(several.identities)}
-        model = replace(whole, banks=places)
+        mine, made = ended.weights[: layout.grid], about(job, data)
+        halves = [make_half(job.id, prepared, Shares(mine, held), own.columns, made) for held in ended.lines]
+        assert isinstance(halves[0], ClosedModel)  # noqa: S101
+        banks = {str(who): held for who, held in zip(several.identities, ended.lines, strict=True)}
+        model = replace(halves[0], tagged=ended.lines[0].cut(layout.grid, 0), banks=banks)
     with job.stage(Stage.EVALUATE):
-        halves = [replace(whole, other=shares_of(Party.GRID, layout, weights, k).other) for k in range(layout.banks)]
         scored = zip(jobs, halves, own.held, strict=True)
         await asyncio.gather(*(_score(line, plan, half, part) for line, half, part in scored))
         await add_up(hub, cells_of(own.table.rows - own.train))
@@ -167,7 +165,7 @@ async def _begin(jobs: Sequence[PartyJob], plan: TrainPlan, own: _Own, prepared:
 
 async def _trained(
     jobs: Sequence[PartyJob], several: SeveralPlan, hub: GridHub, own: _Own, prepared: Prepared, layout: Layout
-) -> Words:
+) -> Ended:
     """The grid's share of all weights."""
     job, model = jobs[0], several.model
     step = make_steps(model, own.train)[0].size
@@ -179,9 +177,9 @@ async def _trained(
         lines.append(Line(k, line.session, line.correlations, part, pull if k == 0 else np.zeros_like(pull)))
         low += rows.train
     start = np.zeros(layout.columns)
-    weights = await train_several(hub, lines, layout, model, start, 0.0, job.scratch, job.course)
+    ended = await train_several(hub, lines, layout, model, start, 0.0, job.scratch, job.course)
     job.count(iterations=model.iterations)
-    return weights
+    return ended
 
 
 async def _product(job: PartyJob, model: ClosedModel, own: _Own, prepared: Prepared) -> Product:

@@ -11,7 +11,7 @@ from typing import Any
 from common.coordinator.board import Board
 from common.coordinator.service import Coordinator
 from common.errors import WattScoreError
-from common.mpc.seeds import NONCE_BYTES
+from common.mpc.seeds import KEY_BYTES, NONCE_BYTES
 from common.party import Identity, Party
 from common.plan.train import TrainPlan
 from common.process.settings import CoordinatorSettings
@@ -37,7 +37,7 @@ def make_settings(folder: Path, **values: Any) -> CoordinatorSettings:
 
 def join(job: str) -> party_pb2.Demand:
     """The first message of a dealer stream."""
-    return party_pb2.Demand(join=party_pb2.Join(job=job, nonce=bytes(NONCE_BYTES)))
+    return party_pb2.Demand(join=party_pb2.Join(job=job, nonce=bytes(NONCE_BYTES), key=bytes(KEY_BYTES)))
 
 
 class Caller:

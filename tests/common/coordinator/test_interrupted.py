@@ -84,7 +84,7 @@ async def test_what_is_said_in_an_earlier_attempt_counts_no_more(tmp_path: Path)
         drive = here.coordinator._running(job)
         late: Any = Caller(PARTY[Party.GRID])
         with pytest.raises(JobStateError, match="the grid is at another attempt"):
-            await drive.deal(Party.GRID, late, party_pb2.Join(job=job, nonce=bytes(NONCE_BYTES), attempt=0), 0)
+            await drive.deal(Party.GRID, late, party_pb2.Join(job=job, nonce=bytes(NONCE_BYTES), key=bytes(32), attempt=0), 0)
         reports(bank, job, 1)
         await here.until(lambda: drive._done[Party.BANK].done())
         assert here.shown(job).state == "running" and not here.shown(job).grid.progress.stage

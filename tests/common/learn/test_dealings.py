@@ -21,7 +21,7 @@ from common.plan.train import TrainPlan
 
 PLAN = TrainPlan.model_validate({"grid": {"dataset": "a"}, "bank": {"dataset": "b"}})
 TREES = TrainPlan.model_validate({"grid": {"dataset": "a"}, "bank": {"dataset": "b"}, "model": {"kind": "trees"}})
-PRGS = {party: Prg(bytes([i]) * 32) for i, party in enumerate(Party)}
+PRGS = {party: Prg(bytes([i]) * 32, bytes([7 + i]) * 32) for i, party in enumerate(Party)}
 MOST = 1000
 HONEST = {
     PeriodDemand: {"words": MOST},

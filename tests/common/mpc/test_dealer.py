@@ -20,7 +20,7 @@ from common.mpc.link import Fourier, Taylor
 from common.mpc.session import Array, Kind, Round, Session, memory_pair
 from common.party import Party
 from tests.common.mpc.problems import begin, make_problem
-from tests.peers import BASE, NONCES, DealerEnd, Trio, coordinate, deal_work
+from tests.peers import BASE, KEYS, NONCES, DealerEnd, Trio, coordinate, deal_work
 
 PROBLEM = make_problem(300, 3, 2)
 TRAINING = TrainingDemand(300, 3, 2)
@@ -142,7 +142,7 @@ async def test_seeds_are_fresh() -> None:
         await trio.dealer.seeds()
         seeds |= {trio.to_party[party].log[0][1].tobytes() for party in Party}
     assert len(seeds) == 16
-    assert isinstance(Dealer({}, nonces=NONCES)._seeds[Party.GRID], bytes)
+    assert isinstance(Dealer({}, nonces=NONCES, keys=KEYS)._seeds[Party.GRID], bytes)
 
 
 @pytest.mark.parametrize("bits", [8, 20])

@@ -125,6 +125,7 @@ def test_what_opens_nothing_is_uniform(samples: dict[str, Sample], name: str) ->
 def test_every_masked_kind_was_looked_at(samples: dict[str, Sample]) -> None:
     seen = {label.split("/")[0] for sample in samples.values() for _, label, _ in sample} - {FINAL}
     elsewhere = {Kind.PERIOD_BITS, Kind.DEALT_PERIODS}  # of the alignment: test_period_products_are_uniform
+    elsewhere |= {Kind.DEALT_TAGS}  # of models that stay closed: learn/linear/test_tags.py
     elsewhere |= {Kind.SEEDS}  # fingerprints, before anything is masked: stages/test_seeds.py
     elsewhere |= {Kind.MASKED_BINS, Kind.MASKED_COUNTS, Kind.DEALT_COUNTS}  # test_counts.py
     elsewhere |= {Kind.MASKED_COMPARED, Kind.MASKED_CARRIES, Kind.DEALT_LARGEST}  # largest/test_find.py

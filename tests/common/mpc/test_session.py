@@ -64,7 +64,7 @@ def test_the_list_of_masked_kinds() -> None:
     """A new kind opens something unless it is put here on purpose, having been shown to be uniform (test_privacy)."""
     dealt = {Kind.SEED, Kind.DEALT_PERIODS, Kind.DEALT_LINK, Kind.DEALT_TRUNCATION, Kind.DEALT_GRADIENT}
     hidden = {Kind.MASKED_MATRIX, Kind.MASKED_WEIGHTS, Kind.MASKED_U, Kind.MASKED_RESIDUAL, Kind.MASKED_UPDATE}
-    hidden.add(Kind.MASKED_OPERAND)
+    hidden |= {Kind.MASKED_OPERAND, Kind.DEALT_TAGS}
     network = {Kind.MASKED_HIDDEN, Kind.MASKED_BACK, Kind.DEALT_HIDDEN, Kind.DEALT_CUT}  # learn/network/test_privacy.py
     counted = {Kind.MASKED_BINS, Kind.MASKED_COUNTS, Kind.DEALT_COUNTS}
     several = {Kind.MASKED_ADDEND, Kind.DEALT_SUM, Kind.NONCES}  # of several banks: mpc/several/test_hub.py

@@ -15,6 +15,7 @@ from bank_party.home import BankHome
 from bank_party.monitor.config import BankMonitorConfig
 from bank_party.settings import BankPolicy
 from common.disclosure import Opened
+from common.disk.data_folder import Name
 from common.disk.scratch import Scratch
 from common.home.models import ModelStore
 from common.home.outcome import Outcome
@@ -37,7 +38,7 @@ from common.stages.job import PartyJob
 from common.stages.pipeline import run
 from grid_party.home import GridHome
 from grid_party.settings import GridPolicy
-from tests.peers import Trio, coordinate
+from tests.peers import KEYS, Trio, coordinate
 from tests.roles import role_of
 
 CLIENT = "wattscore://acme-bank/analyst"
@@ -115,6 +116,7 @@ class Companies:
     def write(self, data: dict[Party, pd.DataFrame]) -> None:
         for party, rows in data.items():
             self.home(party).mkdir(parents=True, exist_ok=True)
+            (self.home(party) / Name.TAGS).write_bytes(KEYS[party])
             rows.to_csv(self.dataset(party).path, index=False)
 
     def home(self, party: Party) -> Path:

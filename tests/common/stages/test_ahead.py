@@ -33,7 +33,7 @@ from common.stages.ahead import SCORES, TRAINING, Spare, choose, confirm_stock, 
 from common.stages.predeal import predeal
 from tests.common.mpc.problems import RIDGE_SCALE, Problem, make_problem
 from tests.common.stages.companies import Companies, Recorder, frames
-from tests.peers import DealerEnd, Trio, coordinate, seed_of
+from tests.peers import KEYS, DealerEnd, Trio, coordinate, seed_of
 
 PROBLEM = make_problem(2100, 3, 4)
 EXACT = PredealPlan.model_validate(
@@ -98,7 +98,7 @@ async def ahead(folder: Path, trio: Trio | None = None, model: Model = MODEL) ->
     """Both parties' weights; raises the first error, after both have ended."""
     trio = trio or Trio()
     sides = [
-        asyncio.create_task(train_ahead(trio.session[party], shelf(folder, party), model, part_of(party, model)))
+        asyncio.create_task(train_ahead(trio.session[party], shelf(folder, party), KEYS[party], model, part_of(party, model)))
         for party in Party
     ]
     try:

@@ -50,7 +50,7 @@ async def play(lab: Lab, say: Say) -> None:
         await stream.write(party_pb2.FromParty(accept=party_pb2.Accept(job=offer.job)))
         assert (await stream.read()).start.job == offer.job
         dealer = coordinator.stream(DEAL)
-        await dealer.write(party_pb2.Demand(join=party_pb2.Join(job=offer.job, nonce=bytes(32))))
+        await dealer.write(party_pb2.Demand(join=party_pb2.Join(job=offer.job, nonce=bytes(32), key=bytes(32))))
         told = (await dealer.read()).seed.data[-FINGERPRINT_BYTES:]  # what the dealer says of the bank's seed
         exchange = grid.stream(EXCHANGE)
         for frame in say(offer.job, parse_plan(offer.plan).digest()):

@@ -21,7 +21,7 @@ from common.party import Party
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 from tests.common.stages.tables import table
-from tests.peers import Trio, coordinate
+from tests.peers import Trio, coordinate, tagged_shares
 
 Groups = Sequence[int | None]
 DEALINGS: Any = {ReasonsDemand: lambda prg, demand: deal_reasons(prg, demand)}
@@ -44,8 +44,9 @@ def halves(own: FeatureTable, seed: int = 2) -> tuple[dict[Party, ClosedModel], 
     plain = draw.normal(size=len(ready.columns))
     words, kept = encode(plain, WEIGHT_SCALE), draw.integers(0, 2**64, len(plain), np.uint64)
     other = draw.integers(0, 2**64, 2, np.uint64)
-    grid = ClosedModel("job-1", Party.GRID, ready.fitted, ready.whiten, kept, other, {}, {})
-    bank = ClosedModel("job-1", Party.BANK, ready.fitted, np.eye(2), other, words - kept, {}, {})
+    held = tagged_shares({Party.GRID: other, Party.BANK: words - kept}, draw)
+    grid = ClosedModel("job-1", Party.GRID, ready.fitted, ready.whiten, kept, held[Party.GRID], {}, {})
+    bank = ClosedModel("job-1", Party.BANK, ready.fitted, np.eye(2), other, held[Party.BANK], {}, {})
     return {Party.GRID: grid, Party.BANK: bank}, ready.whiten @ plain
 
 

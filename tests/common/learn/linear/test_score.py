@@ -24,7 +24,7 @@ from common.party import Party
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 from tests.common.stages.tables import table
-from tests.peers import Trio, coordinate
+from tests.peers import Trio, coordinate, tagged_shares
 
 COUNT, BITS = 300, 5
 COLUMNS = {Party.GRID: ("a", "b", "c"), Party.BANK: ("d", "e")}
@@ -47,10 +47,8 @@ def models(count: int = COUNT, seed: int = 3) -> tuple[dict[Party, ClosedModel],
     weights = {party: rng.normal(size=len(p.columns)) for party, p in ready.items()}
     words = {party: encode(w, WEIGHT_SCALE) for party, w in weights.items()}
     kept = {party: rng.integers(0, 2**64, len(w), np.uint64) for party, w in words.items()}  # of a party's own block
-    halves = {
-        p: ClosedModel("job-1", p, m.fitted, m.whiten, kept[p], words[p.other] - kept[p.other], {}, {})
-        for p, m in ready.items()
-    }
+    held = tagged_shares({p: words[p.other] - kept[p.other] for p in Party}, rng)
+    halves = {p: ClosedModel("job-1", p, m.fitted, m.whiten, kept[p], held[p], {}, {}) for p, m in ready.items()}
     u = sum((ready[p].matrix(0, count) @ ready[p].whiten @ weights[p] for p in Party), np.zeros(count))
     return halves, u
 
@@ -107,8 +105,12 @@ async def test_a_party_sends_what_it_states() -> None:
     for party in Party:
         own, other = len(halves[party].own), len(halves[party].other)
         sent = trio.session[party].traffic.sent
-        assert sent == {Kind.MASKED_WEIGHTS: 8 * other, Kind.MASKED_MATRIX: 8 * COUNT * own, Kind.MASKED_UPDATE: 8 * COUNT}
-        assert sum(values.nbytes for _, values in trio.to_party[party].log) == DEALT_BYTES + 8 * COUNT
+        assert sent == {
+            Kind.MASKED_WEIGHTS: 16 * (other + 1),
+            Kind.MASKED_MATRIX: 8 * COUNT * own,
+            Kind.MASKED_UPDATE: 8 * COUNT,
+        }
+        assert sum(values.nbytes for _, values in trio.to_party[party].log) == DEALT_BYTES + 16 + 32 + 8 * COUNT
 
 
 async def test_a_jobs_scorings_are_numbered_and_none_may_come_again() -> None:
@@ -160,7 +162,7 @@ async def test_a_demand_serves_tables_one_after_the_other_across_its_blocks(
         assert np.abs(found - u[:count]).max() < 1.5 * 2.0**-BITS + 0.005
     for party in Party:
         sent = trio.session[party].traffic.sent
-        assert sent[Kind.MASKED_WEIGHTS] == 8 * 3  # once
+        assert sent[Kind.MASKED_WEIGHTS] == 16 * (3 + 1)  # once
         assert (sent[Kind.MASKED_MATRIX], sent[Kind.MASKED_UPDATE]) == (8 * 3 * sum(counts), 8 * sum(counts))
         masked = [values for label, values in trio.peer[party].log if label.kind is Kind.MASKED_MATRIX]
         words = np.concatenate([values.ravel() for values in masked])

@@ -8,11 +8,13 @@ import pytest
 from common.learn.diary import Progress
 from common.learn.linear.descent import nesterov
 from common.learn.linear.layout import Layout
-from common.learn.linear.several import Line, train_several
+from common.learn.linear.several import Ended, Line, train_several
 from common.mpc.fixedpoint import WEIGHT_SCALE, X_SCALE, Reals, Words, decode, encode
+from common.mpc.prg import Prg, mark
 from common.mpc.several.hub import Hub
+from common.mpc.tags import made
 from common.party import Party
-from tests.banks import Banks, End, several_plan
+from tests.banks import Banks, End, key, several_plan
 from tests.common.mpc.problems import RIDGE_SCALE
 from tests.reference import descend, joint_matrix, sigmoid
 
@@ -73,12 +75,12 @@ async def trained(world: World, optimiser_steps: int, period: int = 32) -> tuple
     start = np.zeros(layout.columns)
 
     async def grid(hub: Hub, lines: list[End]) -> Words:
-        return await train_several(hub, [world.line(line, 4.0) for line in lines], layout, model, start, 0.0)
+        return (await train_several(hub, [world.line(line, 4.0) for line in lines], layout, model, start, 0.0)).weights
 
     async def bank(hub: Hub, end: End) -> Words:
         own = start.copy()
         own[GRID + COMMON + end.number] = 0.1 * (end.number + 1)
-        return await train_several(hub, [world.line(end, 4.0)], layout, model, own, 1.0)
+        return (await train_several(hub, [world.line(end, 4.0)], layout, model, own, 1.0)).weights
 
     found = await Banks(len(world.rows)).run(grid, bank, plan)
     return decode(found[0] + found[1], WEIGHT_SCALE), found
@@ -100,6 +102,20 @@ async def test_all_banks_hold_the_same_share_and_the_grid_the_other() -> None:
     assert (found[1] >> np.uint64(40)).any() and (found[0] >> np.uint64(40)).any()  # neither is the weights themselves
 
 
+def check_tags(layout: Layout, ended: list[Ended]) -> None:
+    """On each line both hold tags of the shares that they have of the other's block, by the other's factors and pads."""
+    for line, bank in enumerate(ended[1:]):
+        at_grid, at_bank = ended[0].lines[line], bank.lines[0]
+        own = layout.grid + layout.bank_places(line)
+        assert np.array_equal(at_grid.words, ended[0].weights[own]) and np.array_equal(
+            at_bank.words, bank.weights[: layout.grid]
+        )
+        for held, other, verifier in ((at_grid, at_bank, Party.BANK), (at_bank, at_grid, Party.GRID)):
+            factors = Prg(bytes(32), key(line, verifier)).factors(len(held.values))
+            assert made(factors, held.values, other.pads) == held.tags
+            assert held.marks[32:] == other.marks[:32] == mark(key(line, verifier))
+
+
 class Notes:
     """What one end keeps of a training; a new one goes on from it."""
 
@@ -116,22 +132,28 @@ async def test_a_training_goes_on_from_what_all_ends_have_kept(monkeypatch: pyte
     world, plan = World((300, 200, 250)), several_plan(3, model={"iterations": 12, "ridge": RIDGE, "period": 32})
     layout, start = world.layout, np.zeros(world.layout.columns)
 
-    async def train(banks: Banks, notes: list[Notes]) -> list[Words]:
-        async def grid(hub: Hub, lines: list[End]) -> Words:
+    async def train(banks: Banks, notes: list[Notes]) -> list[Ended]:
+        async def grid(hub: Hub, lines: list[End]) -> Ended:
             every = [world.line(line, 4.0) for line in lines]
             return await train_several(hub, every, layout, plan.model, start, 0.0, None, notes[0])
 
-        async def bank(hub: Hub, end: End) -> Words:
-            return await train_several(hub, [world.line(end, 4.0)], layout, plan.model, start, 1.0, None, notes[end.number + 1])
+        async def bank(hub: Hub, end: End) -> Ended:
+            kept = notes[end.number + 1]
+            return await train_several(hub, [world.line(end, 4.0)], layout, plan.model, start, 1.0, None, kept)
 
         return await banks.run(grid, bank, plan)
 
     first = [Notes() for _ in range(4)]
-    whole = await train(Banks(3), first)
+    ended = await train(Banks(3), first)
+    whole = [end.weights for end in ended]
     assert [[progress.done for progress in one.kept] for one in first] == [list(range(1, 13))] * 4
     again = Banks(3, seed=1)
     second = [Notes(one.kept[done - 1]) for one in first]
-    found = await train(again, second)
+    resumed = await train(again, second)
+    found = [end.weights for end in resumed]
+    check_tags(world.layout, resumed)
+    if done == 12:  # nothing was left to do: the tags are those that were kept
+        assert [end.lines for end in resumed] == [end.lines for end in ended]
     assert np.abs(decode(found[0] + found[1], WEIGHT_SCALE) - decode(whole[0] + whole[1], WEIGHT_SCALE)).max() < 0.005
     assert np.array_equal(found[1], found[2]) and np.array_equal(found[1], found[3])
     sent = [label.kind.value for label, _ in again.peer[0][Party.BANK].log]
