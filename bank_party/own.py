@@ -6,8 +6,6 @@ import os
 import time
 from pathlib import Path
 
-import numpy as np
-
 from bank_party.decision.bundle import load_decision
 from bank_party.decision.decide import decide
 from bank_party.decision.scores import write_scores
@@ -21,14 +19,12 @@ from common.disk.scratch import Scratch
 from common.errors import PlanError
 from common.home.jobbook import Offered
 from common.learn.learner import Half
-from common.learn.linear.half import PartyModel
-from common.mpc.fixedpoint import Reals
 from common.party import Party
 from common.plan.read import parse_plan
 from common.plan.several import SeveralPlan
 from common.rows.dataset import Loaded, read_table
 from common.rows.featurefile import declared, there
-from common.rows.table import FeatureTable
+from common.stages.several.alone import whole_scores
 from common.stages.watch import watch
 from common.text.logs import set_logging
 
@@ -73,7 +69,7 @@ def _scored(settings: BankSettings, home: BankHome, half: Half, dataset: str, na
         start = time.monotonic()
         loaded = _loaded(settings, half, dataset)
         table, read = loaded.table, time.monotonic()
-        u = _log_odds(half, table)
+        u = whole_scores(half, table)
         write_scores(home.scores_of(job), table, decide(rules, home.decision, half, table, u, None))
         home.history.enter_scores(job, half.job, home.scores_of(job))
         watch(job, half.job, home.models.folder(half.job), home.history, home.monitor, table, u)
@@ -91,9 +87,3 @@ def _loaded(settings: BankSettings, half: Half, dataset: str) -> Loaded:
     loaded = read_table(config, name=dataset, party=Party.BANK, scratch=scratch)
     consents = settings.consents(dataset)
     return loaded if consents is None else consents.apply(loaded, scratch)
-
-
-def _log_odds(half: Half, table: FeatureTable) -> Reals:
-    assert isinstance(half, PartyModel)  # noqa: S101
-    found: Reals = np.asarray(half.partial_scores(table), np.float64)
-    return found

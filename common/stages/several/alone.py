@@ -14,9 +14,11 @@ import numpy as np
 
 from common.errors import PolicyError
 from common.home.outcome import Outcome
+from common.learn.learner import Half
 from common.learn.linear import alone
 from common.learn.linear.alone import MOST_SUMS, SUM_BITS, Optimum, Own
 from common.learn.linear.design import Prepared
+from common.learn.linear.half import PartyModel
 from common.learn.linear.learner import LinearTrained
 from common.mpc.fixedpoint import Reals, decode, encode
 from common.mpc.prg import Purpose
@@ -180,6 +182,12 @@ def _scores(made: Made, inner: Reals) -> Reals:
     """The log-odds of held-out rows, (n,)."""
     weights = made.prepared.whiten @ inner  # type: ignore[attr-defined]
     return Design(made.table.rows - made.train_rows, len(inner), made.held_matrix).times(weights)
+
+
+def whole_scores(half: Half, table: FeatureTable) -> Reals:
+    """Log-odds (n,) of rows by a model of banks alone, of which each bank's half is the whole."""
+    assert isinstance(half, PartyModel)  # noqa: S101
+    return np.asarray(half.partial_scores(table), np.float64)
 
 
 async def _all_keep(lines: Sequence[Session]) -> None:
