@@ -15,8 +15,8 @@ from common.party import Identity
 from common.plan.policy import Policy, not_allowed
 from common.plan.several import SeveralPlan
 from common.process.settings import Address, IdentityText, Remote
+from common.rows.near import near
 from common.stages.price import USUAL
-from common.text.near import near
 
 
 class BankPolicy(Policy):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from common.rows.near import near
 from common.rows.origin import Origin
-from common.text.near import near
 
 
 def named(columns: list[str], there: list[str], origin: Origin) -> list[str]:

@@ -23,8 +23,8 @@ from common.rows.formats.options import DEFAULT, FileOptions
 from common.rows.formats.parquet import Parquet
 from common.rows.formats.paths import Part, parts_of
 from common.rows.join import joined
+from common.rows.near import near
 from common.rows.origin import Data, Origin
-from common.text.near import near
 
 File = Delimited | Parquet | Excel
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.text.near import near
+from common.rows.near import near
 
 
 def test_names_spelled_alike_come_before_longer_ones_and_others_not_at_all() -> None:
