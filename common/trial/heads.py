@@ -23,6 +23,7 @@ from common.rows.labels import read_labels, with_outcome
 from common.rows.tablefile import TableFile
 
 LEAST, SMALL = 1000, 20  # min_matched: the default, and with --allow-small
+COLUMNS = 5  # min_columns of the grid's default policy
 _SHOWN = 12  # columns that an error lists
 _NEAR = 0.5  # of letters that are alike: names of two characters are near by one
 _EXAMPLES = 2  # ids of each side, masked
@@ -134,6 +135,16 @@ def check_common(keys: Keys, least: int) -> None:
         + "; ".join(keys.said()[1:]),
         "To try anyway on a table so small: --allow-small.",
     )
+
+
+def check_columns(file: str, columns: Sequence[str]) -> None:
+    """Raises DataError for a table of the grid with fewer columns to train on than its default policy lets be trained."""
+    if len(columns) < COLUMNS:
+        names, several = ", ".join(map(repr, columns)) or "none", "" if len(columns) == 1 else "s"
+        raise _refused(
+            f"{file}: {len(columns)} column{several} to train on ({names}), below {COLUMNS}: scores would all but tell them",
+            "Bring more columns of the grid, or to try anyway: --allow-small.",
+        )
 
 
 def parse_words(text: str | None) -> dict[str, int]:

@@ -22,7 +22,7 @@ from common.plan.train import TrainPlan
 from common.rows.dataset import read_table
 from common.rows.declare import DatasetConfig
 from common.stats.metrics import Metrics
-from common.trial.heads import SMALL, with_option
+from common.trial.heads import SMALL, check_columns, with_option
 from common.trial.own import write_report
 from common.trial.processes import BANK, Trial, more_bank
 from common.trial.result import as_json, banks_as_json, settle
@@ -125,15 +125,17 @@ def _check_outputs(options: TrialOptions) -> None:
             raise ConfigError(f"{path}: its folder does not exist", remedy="Make it first.")
 
 
-def _read_whole(datasets: Mapping[str, DatasetConfig]) -> None:
+def _read_whole(datasets: Mapping[str, DatasetConfig], allow_small: bool) -> None:
     """Raises what the daemons would once they run, of tables small enough to be read twice: a cell that is no number."""
     for side, config in datasets.items():
         if config.path is None or not config.path.is_file() or config.path.stat().st_size > _TWICE:
             continue
         try:
-            read_table(config, name=config.path.name, party=Party.GRID if side == "grid" else Party.BANK)
+            table = read_table(config, name=config.path.name, party=Party.GRID if side == "grid" else Party.BANK).table
         except DataError as error:
             raise with_option(error) from None
+        if side == "grid" and not allow_small:
+            check_columns(str(config.path), table.order)
 
 
 @contextmanager
@@ -165,7 +167,10 @@ def run_trial(options: TrialOptions, console: Console) -> TrialResult:
     further = _BANKS_ALONE if alone else {"grid": {}, "bank": {}}
     settings = {name: {"policy": _ALONE[kind] | further[kind] | small[kind]} for name, kind in kinds.items()}
     with _folder(options.keep) as folder:
-        with Trial(folder, tables, settings, meanwhile=lambda: _read_whole(datasets)) as trial, trial.client() as client:
+        with (
+            Trial(folder, tables, settings, meanwhile=lambda: _read_whole(datasets, options.allow_small)) as trial,
+            trial.client() as client,
+        ):
             job = follow(client.watch(client.submit(plan).id), console, warnings=False)
         warnings = settle(trial, job, console)
         for name, path in _reports(options):

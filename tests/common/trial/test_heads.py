@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 from common.cli import main
 from common.errors import ConfigError
 from common.trial import run as trial_run
-from common.trial.heads import key_names, parse_words
+from common.trial.heads import COLUMNS, LEAST, key_names, parse_words
+from grid_party.settings import GridPolicy
 
 ROWS = 1200
 GOOD = ("--grid-key", "code", "--bank-key", "企业代码", "--label", "逾期")
@@ -82,6 +83,13 @@ def test_too_few_common_ids_name_the_option_of_try_and_no_policy(tables: Path) -
     assert "900 at the bank alone, such as E****" in said and "E00100" not in said
 
 
+def test_too_few_columns_of_the_grid_name_the_option_of_try_before_any_job(tables: Path) -> None:
+    ended = run("try", tables, *GOOD)
+    assert ended.exit_code == 2 and "grid.csv: 1 column to train on ('kwh'), below 5" in ended.stderr, ended.stderr
+    assert "--allow-small" in ended.stderr
+    assert GridPolicy().min_columns == COLUMNS and GridPolicy().min_matched == LEAST
+
+
 def test_compare_is_refused_before_training_where_its_library_lacks(tables: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     find: Callable[[str], object] = trial_run.importlib.util.find_spec
     monkeypatch.setattr(trial_run.importlib.util, "find_spec", lambda name: None if name == "sklearn" else find(name))
@@ -125,6 +133,6 @@ def test_a_cell_that_is_no_number_is_told_while_processes_start_with_an_option_t
     words = (*GOOD, "--label-values", "是=1,否=0")
     said = run(command, tables, *words)
     assert said.exit_code == 2 and "column 'kwh'" in said.output and "--missing=-,N/A" in said.output
-    mended = run(command, tables, *words, "--missing=-,N/A")
+    mended = run(command, tables, *words, "--missing=-,N/A", *(["--allow-small"] if command == "try" else []))
     assert "column 'kwh'" not in mended.output
     assert mended.exit_code == 0 if command == "check" else "a trial has been started" in str(mended.exception)
