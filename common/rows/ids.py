@@ -32,7 +32,13 @@ _WORDS = (
     "缺失", "空值", "n.a.", "unknown", "undefined", "dbnull", "(null)", "[null]",
 )  # fmt: skip
 _UUID = r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}"
-_UNWRAP = ((r'^="(.*)"$', r"\1"), (r'^"(.*)"$', r"\1"), (r"^['`]", ""), (rf"^\{{({_UUID})\}}$", r"\1"))
+_UNWRAP = (
+    (r'^="(.*)"$', r"\1"),
+    (r'^"(.*)"$', r"\1"),
+    (r"^['`‘’]", ""),
+    (r"^[“”](.*)[“”]$", r"\1"),
+    (rf"^\{{({_UUID})\}}$", r"\1"),
+)
 _MONTH = "(JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)"
 _DATE = rf"^(\d{{1,2}}-{_MONTH}|{_MONTH}-\d{{1,2}}|\d{{1,2}}月\d{{1,2}}日|(19|20)\d{{2}}/\d{{1,2}}/\d{{1,2}})$"
 _TOTALS = r"^((GRAND|SUB)?TOTALS?|SUM|AVERAGE|合计|总计|小计|汇总|总和|平均值?|总数|共计)[:：]?$"
@@ -45,6 +51,7 @@ _LOST = (
     (_DATE, "a date: a spreadsheet took it for one", "Format the column as text and export it again."),
     (_TOTALS, "that of a line of totals, which is no row", "Remove the line."),
     (r"^(B'.*'|\['.*'\]|\('.*',?\))$", "a value as Python prints it", "Export the text itself."),
+    (r"\*{2}", "masked: other enterprises may have the same signs", "Export the ids whole."),
     (r"^(TRUE|FALSE)$", "a truth value of a spreadsheet", "Correct the cell, or remove the row."),
 )  # fmt: skip
 

@@ -22,6 +22,7 @@ Values = npt.NDArray[np.float64]
 
 _EXACT = 1 << 53  # whole numbers up to here are floats
 _FEW = 20  # distinct values, up to which they are rather codes than numbers
+_KINDS = 4  # of letters behind numbers, up to which they may be units
 _POWERS = 22  # 10 ** 22 is the last power of ten that is a float
 _UNITS = (
     "%", "‰", "kwh", "mwh", "gwh", "wh", "kw", "mw", "kva", "mva", "kvar", "kv", "hz",
@@ -228,7 +229,8 @@ def _of_text(text: Any, style: Style | None, words: Collection[str]) -> Numbers:
     values[~plain_ones] = of_level[codes[~plain_ones]]
     malformed = ~np.isfinite(values) & ~gone[codes] | (plain_ones & ~np.isfinite(values))
     values[malformed] = np.nan
-    return Numbers(values, malformed, chosen, doubt, int((codes == odd).argmax()) if doubt else 0)
+    first = int((codes == odd).argmax()) if doubt else 0
+    return Numbers(values, malformed, chosen, doubt, first, "" if doubt else shaped.said(np.isfinite(of_level[:-1])))
 
 
 def _normal(levels: Any) -> Any:
@@ -329,9 +331,23 @@ class _Shaped:
             said = "the same letters behind each number, which may be a unit" if here.sum() > _FEW else ""
             return "", said, int(here.argmax())
         if not known:
+            strange = not bare and counts[none] == 0 and np.count_nonzero(counts) <= _KINDS and here.sum() > _FEW
+            if strange and not (self.weights[~self.valid] > 0).any():
+                return "", "letters of several kinds behind the numbers, which may be units or signs", int(here.argmax())
             return "", "", 0
         said = "more than one unit" if counts[none] == 0 else "a unit in some cells and none in others"
         return self.units[best], said, int((others if others.any() else here).argmax())
+
+    def said(self, read: Mask) -> str:
+        """What stands for a minus or for a power of ten in the texts that are read, (levels,), in words without a value."""
+        minus = [
+            (name, text)
+            for name, text in (("open", "numbers in brackets are negative"), ("s3", "a minus behind a number is its sign"))
+            if (np.asarray(pc.not_equal(self.parts.field(name), "").fill_null(False)) & read & (self.weights > 0)).any()
+        ]
+        tens = set(self.tens[read & (self.weights > 0)].tolist())
+        large = [f"{word} is {10**power:,}" for word, power in _TENS.items() if word not in _SHARES and power in tens]
+        return ", ".join([*(text for _, text in minus), *large])
 
     def values(self, style: Style) -> Values:
         """Each text as a number, NaN where it is none of this style. A number without a unit is of the declared one, but for

@@ -57,7 +57,7 @@ ID_ACCIDENTS = [
     ("5-Jan", "a date"), ("Mar-01", "a date"), ("1月5日", "a date"), ("2024/1/5", "a date"), ("b'A1'", "as Python prints"),
     ("['A1']", "as Python prints"), ("DBNull", "a word that means there is no id"), ("(空)", "a word that means"),
     ("9.15E+17", "scientific notation"), ("#REF!", "an error of a spreadsheet"), ("#####", "too narrow"),
-    ("FALSE", "a truth value"),
+    ("FALSE", "a truth value"), ("91****0X", "masked"), ("**", "masked"),
 ]  # fmt: skip
 
 
@@ -77,6 +77,8 @@ def test_ids_that_a_spreadsheet_cut_to_fifteen_digits_are_refused(tmp_path: Path
     [
         ("`00123", "00123"),
         ("'00123", "00123"),
+        ("‘A123", "A123"),
+        ("“A123”", "A123"),
         ('="00123"', "00123"),
         ("{6f9619ff-8b86-d011-b42d-00cf4fc964ff}", None),
         ("A\u00ad1", "A1"),

@@ -96,11 +96,32 @@ def test_what_is_certain_is_read(values: list[str], expected: list[float], said:
         (["12%", "0.5"], "a unit in some cells and none in others", 0),
         (["12kWh", "13MWh"], "more than one unit", 1),
         ([f"{k}Foo" for k in range(30)], "the same letters behind each number, which may be a unit", 0),
+        (
+            [f"{k}.50 {'CR' if k % 2 else 'DR'}" for k in range(30)],
+            "letters of several kinds behind the numbers, which may be units or signs",
+            0,
+        ),
     ],
 )
 def test_what_is_not_certain_is_said_with_the_first_row(values: list[str], doubt: str, first: int) -> None:
     found = told(*values)
     assert (found.doubt, found.first) == (doubt, first)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected", "said"),
+    [
+        (["(1,234.50)", "7"], [-1234.5, 7], "numbers in brackets are negative"),
+        (["4.5-", "7"], [-4.5, 7], "a minus behind a number is its sign"),
+        (["1.5万", "2000"], [15000, 2000], "万 is 10,000"),
+        (["1.5亿元", "3万元"], [150000000, 30000], "万 is 10,000, 亿 is 100,000,000"),
+        (["-4.5", "7%"], [NAN, 0.07], ""),
+    ],
+)
+def test_what_stands_for_a_sign_or_a_power_of_ten_is_said(values: list[str], expected: list[float], said: str) -> None:
+    found = told(*values)
+    np.testing.assert_array_equal(found.values, expected)
+    assert found.said == said
 
 
 @pytest.mark.parametrize("word", ["0x10", "1_000", "--1", "oops", "1e999", "1,23,4", "12A", "(3", "1.2.3"])
