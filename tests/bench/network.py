@@ -21,7 +21,7 @@ from common.learn.network.deal import NetworkDemand, NetworkScoreDemand
 from common.learn.network.learner import NetworkLearner
 from common.learn.network.weights import Weights
 from common.mpc.correlations.dealt import DealtCorrelations
-from common.mpc.fixedpoint import Reals
+from common.mpc.fixedpoint import X_SCALE, Reals
 from common.mpc.session import Kind, Session
 from common.party import Party
 from common.plan.network import Network
@@ -85,7 +85,8 @@ def _measured(split: Split, section: Network, coding: Coding) -> dict[str, Any]:
     found: dict[str, Any] = {"rows": {"train": split.train, "test": len(truth)}}
     found["columns"] = {p.value: len(prepared[p].columns) for p in Party}
     found["secure"] = _quality(u, truth, max(seconds.values()) - begin)
-    x = {p: prepared[p].matrix(0, split.train + len(truth)) for p in Party}
+    unit = 2.0**-X_SCALE  # the twin takes the values that are multiplied, as a sine of many columns tells them apart
+    x = {p: np.rint(prepared[p].matrix(0, split.train + len(truth)) / unit) * unit for p in Party}
     train, test = ({p: m[part] for p, m in x.items()} for part in (slice(0, split.train), slice(split.train, None)))
     label = split.label[: split.train]
     begin = time.process_time()

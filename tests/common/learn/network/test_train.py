@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
@@ -74,6 +76,23 @@ async def test_a_training_sends_and_is_dealt_what_it_states(case: str, monkeypat
         assert trio.session[party].traffic.rounds == NetworkLearner().rounds(section, 3000) + 1
         listed = list(training_arrays(party, section, NetworkDemand(3000, 3, 3)))
         assert listed == [(label, values.shape) for label, values in trio.to_party[party].log if label.kind is not Kind.SEED]
+
+
+EACH_WAY, DEALT = {"sine": 12.0, "relu": 24.875}, {"sine": 24.0, "relu": 21.0}  # bytes a unit, row and step
+
+
+@pytest.mark.parametrize("activation", EACH_WAY)
+@pytest.mark.parametrize("party", list(Party))
+def test_bytes_are_those_of_the_protocol(party: Party, activation: Literal["sine", "relu"]) -> None:
+    """Within a hundredth: 30,000 x 13 + 10, 16 units, 20 epochs, by the formulas of section 15 as they are written there."""
+    section, rows, columns = Network(hidden=16, epochs=20, activation=activation), 30_000, {Party.GRID: 13, Party.BANK: 10}
+    units, count = section.hidden, 20 * (rows // 1024)
+    words = 23 * units + units + 1
+    found = training(party, section, NetworkDemand(rows, columns[Party.GRID], columns[Party.BANK]))
+    sent = 1024 * (EACH_WAY[activation] * units + 12) + 8 * units * (columns[party.other] + 1) + 16 * words
+    assert found.peer_sent == pytest.approx(8 * rows * columns[party] + count * sent, rel=0.01)
+    dealt = 1024 * (DEALT[activation] * units + 4 * section.link.tables) + 16 * words + 8 * 23 * units
+    assert found.dealt == pytest.approx(count * dealt, rel=0.01)
 
 
 @pytest.mark.parametrize("case", ["all rows", "relu, all rows"])
