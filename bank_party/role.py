@@ -126,8 +126,9 @@ class BankRole:
         found = await asyncio.to_thread(evaluation.evaluate, u, alone.u, label)
         if (warning := evaluation.reach_warning(found.largest_u, plan.model.reach)) is not None:
             job.warn(warning, public=warning)
-        if plan.model.calibrated and (warning := converged.convergence_warning(u, label)) is not None:
-            job.warn(warning, public=converged.PUBLIC)
+        slope = converged.convergence_warning(u, label) if plan.model.calibrated else None
+        said = [text for text in (slope, None if job.session.settled else converged.RESTLESS) if text is not None]
+        job.warn(*said, public=converged.PUBLIC)  # one warning, whichever it is: no more of labels is told
         return found
 
     def before_scoring(self, model: Half) -> None:

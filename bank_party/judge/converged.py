@@ -8,8 +8,16 @@ from bank_party.decision.calibrate import platt
 from common.mpc.fixedpoint import Reals
 from common.stats.measures import sigmoid
 
-PUBLIC = "held-out scores suggest that training has not converged: raise iterations (for nesterov) or epochs (for sgd)"
-"""What others hear: that it happened, and no number."""
+PUBLIC = (
+    "held-out scores or the last step suggest that training has not converged: raise iterations (for nesterov) or epochs"
+    " (for sgd); if it stays so, a message on the way or of the dealer may have been wrong"
+)
+"""What others hear: that it happened, neither which of the two nor a number."""
+RESTLESS = (
+    "the last step of training moved further than is usual of one that has converged, though not so far that the job fails:"
+    " raise iterations (nesterov) or epochs (sgd). If it stays so, a message on the way may have been changed, which the other"
+    " party or an audit of the dealer can tell; labels that one column all but tells are the other possible cause"
+)
 
 _SLOPE, _DEVIATIONS = 1.1, 3.0
 

@@ -105,8 +105,9 @@ async def train_several(
 
     path = Path(hub.session, hub.correlations, joint)
     found = await path.run(every, weights, pull, begin=course.first, ahead=ahead, keep=keep)
-    limit = rest_limit(model, every, len(found.weights))
-    await check_arrived(hub.session, found.resting, REST_SCALE, found.opened.tobytes(), limit)
+    rest = rest_limit(model, every, len(found.weights))
+    settled = await check_arrived(hub.session, found.resting, REST_SCALE, found.opened.tobytes(), rest)
+    hub.session.settled = settled
     held = [await _tagged(line, layout, every[-1].number, found) for line in lines]
     await course.finish(found.weights, nothing, *held)
     return Ended(found.weights, held)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from common.errors import PeerProtocolError, PlanError, PolicyError, RangeError
 from common.learn.linear.deal import Masks, TrainingDemand, Work
 from common.learn.linear.descent import Step, nesterov, sgd
+from common.mpc.arrived import Rest
 from common.mpc.dealer import Dealt, Prgs
 from common.mpc.fixedpoint import WEIGHT_LIMIT, X_LIMIT, LinkScales
 from common.party import Party
@@ -20,6 +21,7 @@ from common.plan.train import TrainPlan
 
 MAX_STEPS = 100_000
 _REST, _STABLE, _RESTLESS = 4.0, 16.0 / 3.0, 64.0
+_USUAL = 1.0 / 16.0  # of the most
 STEP = 4.0  # of nesterov; whitened columns freed of the sides' correlation curve by at most 1/4
 
 
@@ -78,8 +80,8 @@ def check_course(model: Model, rows: int, columns: int, floors: Floors) -> None:
         )
 
 
-def rest_limit(model: Model, steps: Sequence[Step], columns: int) -> float:
-    """Largest combination of the last step's movement and gradient with which a training of so many columns has arrived.
+def rest_limit(model: Model, steps: Sequence[Step], columns: int) -> Rest:
+    """Largest combinations of the last step's movement and gradient with which a training of so many columns has arrived.
 
     Ten steps or more of a length at which descent is stable leave at most 0.13, and 1.3 where a line all but separates the
     labels (measured over worlds of few and many rows, rare defaults, correlated sides, heavy tails); fewer leave more, as does
@@ -87,7 +89,8 @@ def rest_limit(model: Model, steps: Sequence[Step], columns: int) -> float:
     """
     last = steps[-1]
     rest = _REST * max(1.0, 10.0 / len(steps)) ** 2 * (1.0 if last.size <= _STABLE else _RESTLESS)
-    return rest if model.optimiser == "nesterov" else rest + 2.0 * last.size * math.sqrt(columns / last.rows)
+    noise = 0.0 if model.optimiser == "nesterov" else 2.0 * last.size * math.sqrt(columns / last.rows)
+    return Rest(_USUAL * rest + noise, rest + noise)
 
 
 def _check_steps(model: Model, rows: int) -> None:

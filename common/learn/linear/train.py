@@ -103,8 +103,8 @@ async def train(
         data_rows = inputs.own.shape[0] if inputs.data_rows is None else inputs.data_rows
         joint = await joint_matrix(session, correlations, matrices, data_rows, encode(inputs.gain, FACTOR_SCALE))
     found = await descent.shared(steps, first, joint)
-    moved, limit = found.last, rest_limit(model, steps, len(found.last.weights))
-    await check_arrived(session, moved.resting, REST_SCALE, moved.opened.tobytes(), limit)
+    moved, rest = found.last, rest_limit(model, steps, len(found.last.weights))
+    session.settled = await check_arrived(session, moved.resting, REST_SCALE, moved.opened.tobytes(), rest)
     if model.closed:
         columns, number = inputs.demand(session.party).grid_columns, steps[-1].number
         held = await tagged_last(correlations, session.party, number, moved, slice(columns), slice(columns, None))

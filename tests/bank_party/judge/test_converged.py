@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bank_party.judge.converged import PUBLIC, calibration_slope, convergence_warning
+from bank_party.judge.converged import PUBLIC, RESTLESS, calibration_slope, convergence_warning
 from common.party import Party
 from common.plan.linear import Model
 from common.stats.measures import sigmoid
@@ -56,3 +56,12 @@ async def test_a_job_tells_its_client_without_a_number(tmp_path: Path, iteration
     assert (PUBLIC in told) is warned and not outcomes[Party.GRID].public_warnings
     assert any("stretched by" in text for text in outcomes[Party.BANK].warnings) is warned
     assert "stretched" not in PUBLIC and not any(letter.isdigit() for letter in PUBLIC)
+
+
+async def test_a_last_step_that_moved_far_is_one_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.learn.linear.steps._USUAL", -1.0)  # of which any rest is more
+    companies = Companies(tmp_path, monthly=True)
+    companies.write(frames(seed=1, monthly=True))
+    outcomes = await companies.run("job-1", companies.plan(model={"iterations": 15}))
+    bank = outcomes[Party.BANK]
+    assert bank.public_warnings == [PUBLIC] and bank.warnings == [RESTLESS] and not outcomes[Party.GRID].public_warnings

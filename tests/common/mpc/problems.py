@@ -13,7 +13,7 @@ from common.learn.linear.deal import Work
 from common.learn.linear.descent import REST_SCALE, Descent, Step
 from common.learn.linear.joint import joint_matrix as joint_matrix_of
 from common.learn.linear.reveal import reveal_weights
-from common.mpc.arrived import check_arrived
+from common.mpc.arrived import Rest, check_arrived
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import (
@@ -35,7 +35,7 @@ from common.party import Party
 from tests.peers import Trio, deal_work
 from tests.reference import descend, joint_matrix, sigmoid
 
-REST = 1e3  # problems whose training is cut short, too
+REST = Rest(1e3, 1e3)  # problems whose training is cut short, too
 RIDGE_SCALE = UPDATE_SCALE - WEIGHT_SCALE - MOMENTUM_SCALE
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from common.disclosure import Opened
 from common.errors import PeerProtocolError, PolicyError
-from common.mpc.arrived import CHECK_BITS, check_arrived, signs
+from common.mpc.arrived import CHECK_BITS, Rest, check_arrived, signs
 from common.mpc.fixedpoint import Reals, Words, decode, encode
 from common.mpc.session import Kind
 from common.party import Party
@@ -19,20 +19,23 @@ from tests.peers import Trio
 SCALE, COIN = 28, b"the same at both"
 
 
-Said = list[BaseException | None]
+Said = list[bool | BaseException]  # of the grid and of the bank
 
 
-async def check(values: Reals, limit: float, change: int = 0, allowed: frozenset[Opened] | None = None) -> Said:
+async def check(
+    values: Reals, limit: float, change: int = 0, allowed: frozenset[Opened] | None = None, usual: float = 0.0
+) -> Said:
     rng = np.random.default_rng(len(values))
     shares = halves(encode(values, SCALE), rng)
     shares[Party.GRID][:1] += np.uint64(change)
     trio = Trio() if allowed is None else Trio(allowed)
     found = await asyncio.gather(
-        *(check_arrived(trio.session[p], shares[p], SCALE, COIN, limit) for p in Party), return_exceptions=True
+        *(check_arrived(trio.session[p], shares[p], SCALE, COIN, Rest(usual or limit, limit)) for p in Party),
+        return_exceptions=True,
     )
     sent = [(p, label.kind, values.nbytes) for p in Party for label, values in trio.peer[p].log]
     assert sent in ([(Party.GRID, Kind.TRAINING_CHECK, 8)], [])
-    return [error if isinstance(error, BaseException) else None for error in found]
+    return found
 
 
 def combination(values: Reals) -> float:
@@ -43,16 +46,18 @@ def combination(values: Reals) -> float:
 async def test_what_is_within_the_limit_passes_and_what_is_beyond_fails_at_the_bank_to_a_step(seed: int) -> None:
     values = np.random.default_rng(seed).normal(0.0, 0.5, 9)
     size, step = abs(combination(values)), 2.0**-CHECK_BITS
-    assert await check(values, size + 2 * step) == [None, None]
+    assert await check(values, size + 2 * step) == [True, True]
+    if size > 2 * step:
+        assert await check(values, size + 2 * step, usual=size - 2 * step) == [True, False]
     if size > 2 * step:
         grid, bank = await check(values, size - 2 * step)
-        assert grid is None and isinstance(bank, PeerProtocolError)
+        assert grid is True and isinstance(bank, PeerProtocolError)
 
 
 @pytest.mark.parametrize("bit", [28, 35, 50, 62, 63])
 async def test_a_share_that_was_changed_is_found(bit: int) -> None:
     grid, bank = await check(np.zeros(4), 0.5, change=1 << bit)
-    assert grid is None and isinstance(bank, PeerProtocolError) and "did not arrive" in bank.message
+    assert grid is True and isinstance(bank, PeerProtocolError) and "did not arrive" in bank.message
     assert not any(character.isdigit() for character in bank.message)  # how far tells of labels
 
 
@@ -72,7 +77,7 @@ async def test_what_the_grid_sends_is_uniform_and_tells_the_bank_the_combination
     for seed in range(400):
         words: dict[Party, Words] = halves(encode(np.full(3, 0.25), SCALE), np.random.default_rng(seed))
         trio = Trio()
-        await asyncio.gather(*(check_arrived(trio.session[p], words[p], SCALE, COIN, 9.0) for p in Party))
+        await asyncio.gather(*(check_arrived(trio.session[p], words[p], SCALE, COIN, Rest(9.0, 9.0)) for p in Party))
         told.append(int(trio.peer[Party.GRID].log[0][1][0]))
     low = np.bincount([word & 15 for word in told], minlength=16)
     assert low.max() < 60 and low.min() > 5  # 25 each

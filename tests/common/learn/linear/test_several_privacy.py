@@ -116,8 +116,8 @@ def test_what_any_two_banks_hear_of_the_steps_together_is_uniform(seen: dict[tup
 def test_a_sum_without_its_mask_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LineCorrelations, "sum_mask", lambda self, number, count: np.zeros(count, np.uint64))
 
-    async def arrived(*_: object) -> None:  # what is not masked spoils the training, too
-        return
+    async def arrived(*_: object) -> bool:  # what is not masked spoils the training, too
+        return True
 
     monkeypatch.setattr(several, "check_arrived", arrived)
 
