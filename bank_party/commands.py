@@ -16,6 +16,7 @@ from bank_party.home import BankHome
 from bank_party.monitor.history import read_history
 from bank_party.role import BankRole
 from bank_party.settings import BankSettings
+from common.console.command import console_command
 from common.daemon.approving import approve_command, deny_command
 from common.daemon.auditing import audit_command
 from common.daemon.backup import backup_command, restore_command
@@ -32,6 +33,7 @@ from common.doctor.side import Side
 from common.errors import ConfigError
 from common.monitor.history import History
 from common.party import Party
+from common.process.extra import extra
 from common.process.serve import serve_command
 from common.report.card import Card
 from common.report.texts import Choice
@@ -43,17 +45,20 @@ if TYPE_CHECKING:
 def _online(station: Station[BankSettings, BankHome]) -> Beside | None:
     if station.settings.online is None:
         return None
-    try:
+    with extra("online"):
         from bank_party.online.run import Online  # an extra, which other banks need not install
-    except ImportError as error:
-        raise ConfigError(
-            f"[online] needs a package that is not installed: {error.name}",
-            remedy="Install it: pip install 'wattscore[serve]'.",
-        ) from None
     return Online(station, station.settings.online)
 
 
-SEAT = Seat(Party.BANK, BankSettings, BankHome.of, BankRole, approach, _online)
+def _console(station: Station[BankSettings, BankHome]) -> Beside | None:
+    if station.settings.console is None:
+        return None
+    with extra("console"):
+        from common.console.run import make_console  # an extra, which other parties need not install
+    return make_console(SEAT.party, _history, station)
+
+
+SEAT = Seat(Party.BANK, BankSettings, BankHome.of, BankRole, approach, (_online, _console))
 
 
 def load_side(config: Path) -> Side:
@@ -170,4 +175,5 @@ def export(job: str, config: Path, out: Path, table: str) -> None:
     click.echo(formula.note)
 
 
+console = console_command(SEAT)
 doctor = doctor_command(load_side, "This party's configuration")

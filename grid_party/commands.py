@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from common.console.command import console_command
 from common.daemon.approving import approve_command, deny_command
 from common.daemon.auditing import audit_command
 from common.daemon.backup import backup_command, restore_command
@@ -16,13 +17,14 @@ from common.daemon.granting import grant_command
 from common.daemon.index import index_command
 from common.daemon.jobs import jobs_command
 from common.daemon.prune import prune_command
-from common.daemon.seat import Seat
+from common.daemon.seat import Beside, Seat, Station
 from common.disk.data_folder import Name
 from common.doctor.cli import doctor_command
 from common.doctor.side import Side
 from common.monitor.book import Book
 from common.monitor.history import History, make_history
 from common.party import Party
+from common.process.extra import extra
 from common.process.serve import serve_command
 from common.report.card import Card
 from common.report.texts import Choice
@@ -34,7 +36,16 @@ from grid_party.settings import GridSettings
 if TYPE_CHECKING:
     from common.report.page import Report
 
-SEAT = Seat(Party.GRID, GridSettings, GridHome.of, GridRole, approach)
+
+def _console(station: Station[GridSettings, GridHome]) -> Beside | None:
+    if station.settings.console is None:
+        return None
+    with extra("console"):
+        from common.console.run import make_console  # an extra, which other parties need not install
+    return make_console(SEAT.party, _history, station)
+
+
+SEAT = Seat(Party.GRID, GridSettings, GridHome.of, GridRole, approach, (_console,))
 
 
 def load_side(config: Path) -> Side:
@@ -68,4 +79,5 @@ prune = prune_command(SEAT)
 backup = backup_command(SEAT)
 restore = restore_command(SEAT)
 verify = verify_command(SEAT, _page)
+console = console_command(SEAT)
 doctor = doctor_command(load_side, "This party's configuration")

@@ -20,7 +20,7 @@ PACKAGES = ("common", "grid_party", "bank_party", "wattscore")
 WORDS = "errors disclosure config party"
 FOLDERS = """
     text disk stats rows trust mpc features records wire plan learn match monitor process web home stages client report
-    coordinator auditor daemon doctor trial cli
+    coordinator auditor daemon console doctor trial cli
 """.split()  # noqa: SIM905  (one line to read, not twenty-four)
 
 # Narrower than the order: all that these may import besides themselves and the words.

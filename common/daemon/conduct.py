@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -37,6 +37,7 @@ from common.stages.job import Desk, PartyJob, Role
 from common.stages.pipeline import run
 from common.stages.predeal import predeal
 from common.stages.promote import promote
+from common.wire import party_pb2 as wire
 from common.wire.client import Connection
 from common.wire.peer import Counter
 
@@ -62,7 +63,14 @@ class Running:
     def check_grant(self) -> Callable[[Loaded], None] | None:
         return None if self.grant is None else self.grant.check
 
+    def report(self, job: str, send: Callable[[wire.FromParty], Awaitable[None]]) -> ProgressReporter:
+        """What tells how far it is, the coordinator and the people of this party."""
+        counters = (self.peer, self.coordinator)
+        self.reporter = ProgressReporter(job, send, counters, self.watch.stage, self.attempt)
+        return self.reporter
+
     task: asyncio.Task[None] | None = None
+    reporter: ProgressReporter | None = None
     cause: WattScoreError | None = None  # why it was told to stop
     session: Session | None = None
     heard: Heard | None = None  # of the dealer

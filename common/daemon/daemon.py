@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -52,7 +52,7 @@ class PartyDaemon:
         lock: Lock | None = None,
         home: Home | None = None,
         read: Callable[[], PartySettings] | None = None,
-        beside: Beside | None = None,
+        beside: Sequence[Beside] = (),
     ) -> None:
         """read: its configuration, as it is now. beside: what it runs besides jobs."""
         self._beside = beside
@@ -144,8 +144,8 @@ class PartyDaemon:
                 self._lock.release()
 
     async def _close(self, reason: str) -> None:
-        if self._beside is not None:
-            await self._beside.stop()
+        for beside in self._beside:
+            await beside.stop()
         await self._runner.stop_all(PeerLost(reason))
         if self._stream is not None:
             await self._stream.close()
@@ -180,7 +180,8 @@ async def start(seat: Seat[S, H], config: Path) -> PartyDaemon:
         server = await serve(settings.listen, credentials, orgs, services, origin=party.value, reflect=settings.reflection)
     runner = Runner(seat.role(home), settings, home, way.meeting, coordinator, metrics, own=credentials.identity)
     connections, read = [coordinator, *way.connections], partial(seat.load, config)
-    beside = seat.beside(Station(settings, home, runner, credentials, registry))
-    if beside is not None:
-        await beside.start()
+    station = Station(settings, home, runner, credentials, registry, config)
+    beside = [one for make in seat.beside if (one := make(station)) is not None]
+    for one in beside:
+        await one.start()
     return PartyDaemon(party, runner, connections, server, metrics, metrics_server, lock, home, read, beside)

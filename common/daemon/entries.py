@@ -22,6 +22,7 @@ def party_group(name: str, about: str, module: str, **own: str) -> LazyGroup:
         monitor="Show how what was scored has changed since training.",
         report="Write the report of a training JOB for review and signature.",
         index="Write one page of what this party has: models, jobs, datasets, scores, stocks, budgets, alarms, other pages.",
+        console="Print a link to this party's pages, which its daemon serves.",
         prune="Delete what is older than so many DAYS of what may go.",
         backup="Copy to OUT, a new folder, what is backed up of this party's data.",
         restore="Put a back-up in the place of this party's data folder.",

@@ -95,7 +95,7 @@ class ProgressReporter:
         attempt: int = 0,
     ) -> None:
         self._send, self._counters, self._on_stage = send, counters, on_stage
-        self._latest = wire.Progress(job=job, attempt=attempt)
+        self._latest = self.latest = wire.Progress(job=job, attempt=attempt)
         self._changed = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 

@@ -19,6 +19,7 @@ from common.daemon.conduct import Conduct, Dealt, Running, chain_of
 from common.daemon.gate import Gate
 from common.daemon.granted import Grants
 from common.daemon.known import beyond, check_name, client_of
+from common.daemon.live import Live
 from common.daemon.meet import Meeting
 from common.daemon.refusals import Refusals
 from common.daemon.report_message import ProgressReporter, to_message
@@ -88,7 +89,7 @@ class Runner:
         self._metrics = metrics or PartyMetrics(CollectorRegistry())
         self.party, self.settings, self._home = role.party, settings, home
         self._meeting, self._coordinator = meeting, coordinator
-        self._jobs: dict[str, Running] = {}
+        self._jobs = self.live = Live()
         self._own, self._role = own, role
         self._booked, self._grants = Booked(home.jobs), Grants(settings, role.party, own, home.jobs)
         self._refusals, self.gate = Refusals(home.audit), Gate(home, role.party.value)
@@ -270,8 +271,7 @@ class Runner:
             await self._attempt(job, running, send)
 
     async def _attempt(self, job: str, running: Running, send: Send) -> None:
-        counters = (running.peer, running.coordinator)
-        reporter = ProgressReporter(job, send, counters, running.watch.stage, running.attempt)
+        reporter = running.report(job, send)
         watching = running.watching(self.party.value, partial(self.stop, job))
         try:
             done = await self._compute(job, running, reporter)

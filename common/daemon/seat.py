@@ -42,10 +42,7 @@ class Station(Generic[S, H]):
     runner: Runner
     credentials: Credentials
     registry: CollectorRegistry
-
-
-def _nothing(_: object) -> None:
-    return None
+    file: Path  # its configuration
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ class Seat(Generic[S, H]):
     home: Callable[[S], H]
     role: Callable[[H], Role]
     approach: Callable[[S, Credentials], Approach]
-    beside: Callable[[Station[S, H]], Beside | None] = _nothing  # what it runs in its daemon besides jobs, if it is configured
+    beside: tuple[Callable[[Station[S, H]], Beside | None], ...] = ()  # what its daemon runs besides jobs, if configured
 
     @property
     def name(self) -> str:

@@ -12,7 +12,7 @@ from common.errors import PolicyError
 from common.monitor.config import MonitorConfig
 from common.party import Identity
 from common.plan.policy import Policy
-from common.process.settings import Address, Named, Process, Remote
+from common.process.settings import Address, ConsoleConfig, Named, Process, Remote
 from common.report.card import Card
 from common.rows.consent import ConsentConfig, Consents
 from common.rows.dataset import DatasetConfig
@@ -22,6 +22,23 @@ class GrantFile(StrictModel):
     """Where a grant is."""
 
     path: Path = Field(description="The file that `grant sign` wrote.")
+
+
+class PartyConsole(ConsoleConfig):
+    """`[console]` of a party, whose people decide about jobs too."""
+
+    approvers: dict[str, str] = Field(
+        default_factory=dict,
+        description="Who may approve and deny, of those that a certificate or token names: that name, and their account.",
+    )
+
+    @model_validator(mode="after")
+    def _approvers_are_named(self) -> Self:
+        if self.approvers and self.by_link:
+            raise ValueError("approvers: need trust or oidc; who logs in by a link is the account that asked for it")
+        if len(set(self.approvers.values())) < len(self.approvers):
+            raise ValueError("approvers: two of them have one account, so that both count as one person")
+        return self
 
 
 class PartySettings(Process):
@@ -42,6 +59,7 @@ class PartySettings(Process):
         default_factory=dict, description="By dataset of the other party: the grant received, to which this side holds itself."
     )
     policy: Policy = Field(default=Policy(), description="What this party allows.")
+    console: PartyConsole | None = Field(default=None, description="Pages for this party's people; off by default.")
     memory_mib: int = Field(
         default=1024, ge=0, description="What a job may hold in memory of its columns; larger ones go to files in data/scratch."
     )

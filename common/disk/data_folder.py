@@ -29,6 +29,7 @@ class Name(StrEnum):
     TAGS = "tags.key"
     JOBS = "jobs.sqlite"
     ANSWERS = "answers.sqlite"
+    LOGINS = "logins.sqlite"
     LOG = LOCAL
 
 
@@ -213,6 +214,14 @@ _ANSWERS = Kept(
     "who repeats a request gets the answer it had",
     "that: a request that is repeated is scored again",
 )
+_LOGINS = Kept(
+    Name.LOGINS,
+    "hashes of the links to the console that were asked for in the last two minutes",
+    "`console`",
+    BackUp.NO,
+    "a link serves once, and not for long",
+    "nothing: ask for another link",
+)
 _JOBS = Kept(Name.JOBS, "every job", "the daemon", BackUp.YES, "the list of jobs, with plans and results", "the list of jobs")
 
 _OFFERED = Kept(
@@ -226,7 +235,7 @@ _OFFERED = Kept(
 
 _BOTH = (
     _AUDIT, _REGISTRY, _SPENT, _SEEDS, _SETS, _RATES, _APPROVALS, _OFFERED, _HISTORY, _STOCK, _DEALT, _TAGS,
-    _UNFINISHED, _SCRATCH, _LOG,
+    _UNFINISHED, _SCRATCH, _LOGINS, _LOG,
 )  # fmt: skip
 GRID: Sequence[Kept] = (_MODELS, _LEDGER, *_BOTH)
 BANK: Sequence[Kept] = (_MODELS, _SCORES, _TOLD, _ANSWERS, *_BOTH)

@@ -117,6 +117,13 @@ class AuditLog:
             rows = book.execute(f"select * from entries {where} order by number", values).fetchall()  # noqa: S608
         return (Entry(*row) for row in rows)
 
+    def newest(self, most: int, *, before: int = 0, job: str = "", what: str = "") -> list[Entry]:
+        """At most so many entries, the newest first, of this job and kind if any is named. before: a number, 0 for all."""
+        query = "select * from entries where (? = 0 or number < ?) and ? in ('', job) and ? in ('', what)"
+        with self._open() as book:
+            rows = book.execute(f"{query} order by number desc limit ?", (before, before, job, what, most)).fetchall()
+        return [Entry(*row) for row in rows]
+
     def verify(self) -> Head:
         """The head, once every entry is found to follow from the one before. Raises DataError that names one which does not."""
         head = Head()

@@ -76,6 +76,54 @@ class OidcConfig(StrictModel):
     trust: Path | None = Field(default=None, description="CA certificates (PEM) of that address; default: the system's.")
 
 
+class ConsoleOidc(OidcConfig):
+    """The same, of people whose proxy logs them in and sends their token on."""
+
+    scope: str = Field(default="wattscore.console", min_length=1, description="The scope that a token must have.")
+
+
+class ConsoleConfig(StrictModel):
+    """The section `[console]`: a daemon's pages for its own people, over HTTPS. There is no plaintext."""
+
+    listen: Address = Field(description="HOST:PORT to serve pages on: loopback, unless certificates or tokens say who comes.")
+    host: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9.\-]+(:\d+)?$",
+        description="The name (and port, if not 443) by which browsers open them; required beyond loopback.",
+    )
+    certificate: Path | None = Field(
+        default=None, description="The certificate and its chain (PEM), of the organisation's own CA; default: the daemon's."
+    )
+    key: Path | None = Field(default=None, description="Its private key (PEM); mode 0600.")
+    trust: Path | None = Field(
+        default=None, description="CA certificates (PEM, one file) of people: who has none of them is not connected."
+    )
+    people: tuple[str, ...] = Field(
+        default=(), description="Who may look, by a certificate's URI, DNS name or common name: required with trust."
+    )
+    oidc: ConsoleOidc | None = Field(default=None, description="Take tokens of this identity provider: by default none.")
+
+    @property
+    def by_link(self) -> bool:
+        """Whether people log in by a link that a command on this machine prints."""
+        return self.trust is None and self.oidc is None
+
+    @model_validator(mode="after")
+    def _somebody_is_known(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key: give both, or neither")
+        if self.trust is not None and not self.people:
+            raise ValueError("people: name who may look, as certificates of trust have it")
+        if self.trust is None and self.people:
+            raise ValueError("people: are told by certificates, and need trust")
+        if not is_loopback(self.listen):
+            if self.by_link:
+                raise ValueError("trust or oidc is required beyond loopback: links log in on this machine alone")
+            if self.host is None:
+                raise ValueError("host is required beyond loopback: requests by another name are refused")
+        return self
+
+
 class Process(StrictModel):
     """The settings of every daemon."""
 

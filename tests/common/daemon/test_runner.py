@@ -31,7 +31,7 @@ BANK = Identity("acme", "bank-party")
 class Desk:
     """The grid's runner, and what it has sent."""
 
-    def __init__(self, folder: Path, **policy: Any) -> None:
+    def __init__(self, folder: Path, console: dict[str, Any] | None = None, **policy: Any) -> None:
         pd.DataFrame({"id": ["a"], "x": [1.0]}).to_csv(folder / "t.csv", index=False)
         tls = {"certificate": folder / "x.pem", "key": folder / "x.key", "trust": folder}
         self.settings = settings = GridSettings.model_validate(
@@ -43,6 +43,7 @@ class Desk:
                 "peer": {"identity": str(BANK)},
                 "datasets": {"t": {"path": folder / "t.csv", "id": "id"}},
                 "policy": policy,
+                "console": console,
             }
         )
         self.door, self.sent = Door(BANK), list[wire.FromParty]()

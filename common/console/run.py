@@ -1,0 +1,43 @@
+"""The console beside a party's daemon: its pages, as the configuration says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from common.console.pages import SECTIONS, Pages
+from common.daemon.seat import Station
+from common.daemon.settings import PartySettings
+from common.disclosure import CATALOGUE
+from common.disk.data_folder import Name
+from common.monitor.history import History
+from common.party import Party
+from common.report.texts import catalogue
+from common.text.words import read_words
+from common.web.console import Console
+from common.web.frame import Frame
+
+_HERE = Path(__file__).parent
+
+
+def make_console(party: Party, read: Callable[[Any], History], station: Station[Any, Any]) -> Console | None:
+    """None where the configuration has no `[console]`. read: this party's history, by its settings."""
+    settings: PartySettings = station.settings
+    if (config := settings.console) is None:
+        return None
+    runner = station.runner
+    words = {f"what.{key}": (en, zh) for key, (en, zh) in _disclosures().items()} | dict(read_words(_HERE / "words.toml"))
+    frame = Frame(f"title.{party.value}", SECTIONS, _HERE / "templates", words)
+    pages = Pages(party, lambda: runner.settings, station.home, runner.live, lambda: read(runner.settings), frame)
+    tickets = settings.data / Name.LOGINS
+    return Console(config, settings.tls, tickets, f"wattscore-{party.value}", frame, pages.add, config.approvers)
+
+
+def _disclosures() -> dict[str, tuple[str, str]]:
+    """What may be opened, in both languages; in English where it has no Chinese."""
+    texts = catalogue()
+    return {
+        value.value: (entry.what, texts.get(f"disclosure.{value.value}", (entry.what, ""))[0])
+        for value, entry in CATALOGUE.items()
+    }

@@ -1,0 +1,20 @@
+"""What a section of a configuration needs beyond the packages that are always installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from common.errors import ConfigError
+
+
+@contextmanager
+def extra(section: str) -> Iterator[None]:
+    """Imports of the extra `serve`. Raises ConfigError that names the section and what is missing."""
+    try:
+        yield
+    except ImportError as error:
+        raise ConfigError(
+            f"[{section}] needs a package that is not installed: {error.name}",
+            remedy="Install it: pip install 'wattscore[serve]'.",
+        ) from None
