@@ -80,7 +80,8 @@ async def test_a_training_broken_off_anywhere_ends_as_if_undisturbed(companies: 
             before = await broken(one, plan, whose, at)
             assert before, at
             done = await one.run("job-1", plan, attempt=1)
-            assert auc(done[Party.BANK].evaluation) == pytest.approx(auc(whole[Party.BANK].evaluation), abs=0.002), at
+            # dither of 1/32 moves the AUC of 150 rows by 0.0004 (standard deviation of 30 jobs), and this is asked 70 times
+            assert auc(done[Party.BANK].evaluation) == pytest.approx(auc(whole[Party.BANK].evaluation), abs=0.004), at
             assert set(done[Party.GRID].opened) == set(whole[Party.GRID].opened), at
             assert done[Party.GRID].counts == whole[Party.GRID].counts, at
             digests = {party: one.models(party).digest("job-1") for party in Party}
