@@ -68,13 +68,13 @@ class Delimited:
             wide = [(at, row) for (at, _, row), _ in zip(rows, range(_PEEK), strict=False) if sum(map(bool, row)) > 1]
         except DataError:
             return  # what is wrong further down is said when the rows are read
-        others = [s for s in ";\t|," if s != self.options.separator and any(s in name for name in filled)]
+        others = [s for s in ";\t|\x01," if s != self.options.separator and any(s in name for name in filled)]
         if (wide and self.options.separator != ",") or (wide and not others):
             at = wide[0][0]
             what = f"line {line} has one value where line {at} has several: a title above the header"
             raise self.origin.fault(what, remedy=f"Set skip_rows = {at - 1}, or remove what is above the header.")
         if others:
-            shown = {"\t": r"\t"}.get(others[0], others[0])
+            shown = {"\t": r"\t", "\x01": r"\u0001"}.get(others[0], others[0])  # the latter is Hive's
             what = f"the header has one column only, and {shown!r} in it"
             remedy = f'The header has one column only: separate the columns by commas, or set separator = "{shown}".'
             raise self.origin.fault(what, remedy=remedy)

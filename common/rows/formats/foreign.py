@@ -38,6 +38,7 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
     (b"%PDF", "a PDF file", "Ask for the table itself."),
     (b"version https://git-lfs", "a pointer of Git LFS, not the file", "Fetch the file: git lfs pull."),
 )
+_DBASE = (0x02, 0x03, 0x30, 0x31, 0x43, 0x83, 0x8B, 0xF5)
 _HTML = (b"<html", b"<!doctype", b"<table", b"<?xml", b"<meta")
 
 
@@ -58,6 +59,8 @@ def foreign(path: Path) -> Foreign | None:
         return Foreign("the file is a ZIP archive", _UNPACK)
     if start.startswith(b"\x1f\x8b"):
         return _compressed(path)
+    if len(start) >= 32 and start[0] in _DBASE and 1 <= start[2] <= 12 and 1 <= start[3] <= 31:  # year, month, day
+        return Foreign("the file is a dBase or FoxPro table", _EXPORT)
     return None
 
 

@@ -26,7 +26,9 @@ class FileOptions(StrictModel):
     encoding: Annotated[str, AfterValidator(_known)] | None = Field(
         default=None, description="Of a CSV: utf-8, gb18030, utf-16 ...; told by its bytes when absent."
     )
-    separator: str = Field(default=",", pattern=r"^[,;|\t]$", description="What stands between the values of a CSV.")
+    separator: str = Field(
+        default=",", pattern=r"^[,;|\t\x01]$", description="What stands between the values of a CSV; Hive's is \\u0001."
+    )
     skip_rows: int = Field(default=0, ge=0, description="Lines above the header that are none of it, such as a title.")
     sheet: str | None = Field(default=None, description="Of a workbook: the sheet; its only one when absent.")
 

@@ -53,6 +53,9 @@ LEAKS: dict[str, Any] = {
     "half of the bad": lambda y, r: np.where((y == 1) & (r.random(len(y)) < 0.5), r.lognormal(size=len(y)), 0.0),
     "a date of default": lambda y, r: pd.Series(np.where(y == 1, np.datetime64("2024-05-03"), np.datetime64("NaT"))),
     "a date of default as text": lambda y, r: np.where(y == 1, "2024-05-03", ""),
+    "codes of which some are of bad ones": lambda y, r: (r.integers(0, 5, len(y)) + np.where(y == 1, 0, 5)).astype(str),
+    "an amount if bad": lambda y, r: (y * r.lognormal(12, 0.7, len(y))).round(2),
+    "-1 if good": lambda y, r: np.where(y == 1, r.integers(1, 90, len(y)), -1),
     "a name of a collector": lambda y, r: np.where(y == 1, [f"name {k}" for k in range(len(y))], None),
 }  # fmt: skip
 

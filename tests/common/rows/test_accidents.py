@@ -131,6 +131,7 @@ FOREIGN: list[tuple[bytes, str]] = [
     (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"), (b"PARE\x00\x01", "an encrypted Parquet file"),
     (gzip.compress(b"PAR1" + bytes(9)), "compressed by gzip around Parquet"),
     (gzip.compress(bytes(257) + b"ustar"), "a tar archive"),
+    (b"\x03\x7c\x01\x1f" + bytes(4) + b"\x61\x00\x1d\x00" + bytes(52), "a dBase or FoxPro table"),
 ]  # fmt: skip
 
 

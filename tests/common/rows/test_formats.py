@@ -124,7 +124,7 @@ def test_a_title_above_the_header_is_named_and_skipped(tmp_path: Path) -> None:
     assert TableFile.open(path, FileOptions(skip_rows=2)).places([0]) == {0: "line 4"}
 
 
-@pytest.mark.parametrize("mark", [";", "\t", "|"])
+@pytest.mark.parametrize("mark", [";", "\t", "|", "\x01"])
 def test_another_separator_is_named_and_declared(mark: str, tmp_path: Path) -> None:
     path = csv(tmp_path, "id,kwh\na,1\n".replace(",", mark))
     assert "separator = " in refused(path)
