@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from common.records.config import Cleaning
 from common.records.findings import Journal
@@ -63,6 +64,8 @@ def without_duplicates(records: Records, rule: str, several: Mapping[str, str], 
         return records
     group = np.cumsum(~again) - 1
     if several:
+        if "sum" in several.values():
+            _note(records, journal, "alike", "sum", _alike(records, again, group), "the same in all fields")
         records = _merged(records, again, group, several)
         _note(records, journal, "several", "merge", again, ", ".join(several))
     unlike = {name: _unlike(values, again, group) for name, values in records.numeric.items()}
@@ -80,6 +83,16 @@ def without_duplicates(records: Records, rule: str, several: Mapping[str, str], 
     last = np.append(~again[1:], True)
     keep = np.where(conflict & (rule == "last"), last, ~again) & ~(conflict & (rule == "drop"))
     return records.take(keep)
+
+
+def _alike(records: Records, again: Mask, group: npt.NDArray[np.intp]) -> Mask:
+    """Rows that are in all fields as an earlier one of their id and month: two meters by chance, or one exported twice."""
+    shared = np.flatnonzero(again | np.append(again[1:], False))
+    numbers = {f"n{k}": values[shared] for k, values in enumerate(records.numeric.values())}
+    codes = {f"c{k}": values[shared] for k, values in enumerate(records.codes.values())}
+    found = np.zeros(records.count, dtype=np.bool_)
+    found[shared] = pd.DataFrame({"group": group[shared], **numbers, **codes}).duplicated().to_numpy()
+    return found
 
 
 def _merged(records: Records, again: Mask, group: npt.NDArray[np.intp], several: Mapping[str, str]) -> Records:

@@ -42,6 +42,18 @@ def test_rows_of_one_month_become_one_by_the_fields_rule(rule: str, values: str,
     assert found["several"] == ("merge", 1)
 
 
+def test_rows_that_were_exported_twice_are_said_where_they_are_summed(tmp_path: Path) -> None:
+    twice = "a,2024-01,100,0,x\na,2024-01,250,0,x\n"
+    fields = {"consumption": {"column": "kwh", "several": "sum"}, "late": {"kind": "flag", "several": "any"}}
+    out = run(tmp_path, twice + "b,2024-01,1,0,x\n" + twice, fields)
+    found = {f.rule: (f.action, f.rows) for f in out.findings}
+    assert found["several"] == ("merge", 3) and found["alike"] == ("sum", 2)
+    assert out.panel.numeric["consumption"][:, 0].tolist() == [700, 1]
+    assert any("alike (sum) in" in text for text in out.warnings)
+    once = run(tmp_path, "a,2024-01,100,0,x\na,2024-01,100,1,x\nb,2024-01,1,0,x\n", fields)
+    assert "alike" not in {f.rule for f in once.findings}  # one of them was late: two meters
+
+
 @pytest.mark.parametrize(("flags", "one"), [("0 0", 0), ("0 1", 1), ("1 ?", 1), ("0 ?", NAN)])
 def test_any_of_them_is_known_to_be_none_only_if_all_are_known(flags: str, one: float, tmp_path: Path) -> None:
     first, second = (value.replace("?", "") for value in flags.split())
