@@ -20,7 +20,7 @@ from common.text.words import Lang
 from common.web.console import visitor_of
 from common.web.frame import Frame
 
-SECTIONS = ("now", "jobs", "models", "disclosures", "budgets", "audit")
+SECTIONS = ("now", "jobs", "approvals", "models", "reports", "alarms", "grants", "disclosures", "budgets", "audit")
 STATES = ("held", "accepted", "done", "failed", "refused")
 _JOBS, _ENTRIES, _COMPARED = 50, 50, 4  # on a page
 _OLDEST = 1 << 62
@@ -51,7 +51,8 @@ class Pages:
         ):  # fmt: skip
             app.get(f"/{{lang}}/{way}")(page)
 
-    def _page(self, template: str, request: Request, lang: Lang, **values: Any) -> Response:
+    def page(self, template: str, request: Request, lang: Lang, **values: Any) -> Response:
+        """One of the templates, filled in with these values and what all of them use."""
         way = request.url.path.removeprefix(f"/{lang}/") + (f"?{request.url.query}" if request.url.query else "")
 
         def what(value: str, otherwise: str) -> str:
@@ -62,7 +63,7 @@ class Pages:
     def now(self, request: Request, lang: Lang) -> Response:
         running = {job: self.live.progress(job) for job in list(self.live)}
         versions = self.home.registry.versions()
-        return self._page(
+        return self.page(
             "now", request, lang,
             running=running, waiting=facts.waiting(self.home), recent=self.home.jobs.jobs(8)[::-1],
             champion=next((v for v in versions if v.stage.value == "champion"), None), alarms=self._drifted(),
@@ -76,7 +77,7 @@ class Pages:
     def jobs(self, request: Request, lang: Lang, state: str = "") -> Response:
         found = [job for job in reversed(self.home.jobs.jobs()) if state in ("", self._state(job.job, job.state))]
         shown = [(job, self._state(job.job, job.state)) for job in found[:_JOBS]]
-        return self._page("jobs", request, lang, jobs=shown, count=len(found), most=_JOBS, state=state, states=STATES)
+        return self.page("jobs", request, lang, jobs=shown, count=len(found), most=_JOBS, state=state, states=STATES)
 
     def _state(self, job: str, state: str) -> str:
         return "running" if state == "accepted" and self.live.progress(job) is not None else state
@@ -84,7 +85,7 @@ class Pages:
     def job(self, request: Request, lang: Lang, job: str) -> Response:
         found, progress = facts.find_job(self.home, job), self.live.progress(job)
         stages = facts.stages(progress) if progress is not None else []
-        return self._page(
+        return self.page(
             "job", request, lang,
             job=found, state=self._state(job, found.state), progress=progress, stages=stages,
             told=facts.opened(facts.ends(self.home, job)), kept=self.home.models.has(job),
@@ -93,17 +94,17 @@ class Pages:
     def models(self, request: Request, lang: Lang, job: Annotated[list[str] | None, Query()] = None) -> Response:
         found = facts.models(self.home)
         chosen = [model for model in found if model.version.job in (job or [])][:_COMPARED]
-        return self._page("models", request, lang, models=found, chosen=chosen, moves=self.home.registry.moves()[::-1][:20])
+        return self.page("models", request, lang, models=found, chosen=chosen, moves=self.home.registry.moves()[::-1][:20])
 
     def disclosures(self, request: Request, lang: Lang) -> Response:
         policy = self.home.policy
         allowed = [d for d in CATALOGUE.values() if d.value in policy.may_open]
-        return self._page("disclosures", request, lang, told=facts.opened(facts.ends(self.home)), allowed=allowed)
+        return self.page("disclosures", request, lang, told=facts.opened(facts.ends(self.home)), allowed=allowed)
 
     def budgets(self, request: Request, lang: Lang) -> Response:
         rates = {key: getattr(self.home.policy, key) for key in ("jobs_per_day", "rows_per_day", "models_per_day")}
         usage = self.home.rates.usage()
-        return self._page("budgets", request, lang, standings=self.home.standings(), usage=usage, rates=rates)
+        return self.page("budgets", request, lang, standings=self.home.standings(), usage=usage, rates=rates)
 
     def audit(
         self,
@@ -120,7 +121,7 @@ class Pages:
             except DataError as error:
                 broken = str(error)
         entries = self.home.audit.newest(_ENTRIES, before=before, job=job)
-        return self._page(
+        return self.page(
             "audit", request, lang,
             lines=facts.audit_lines(entries), job=job, more=entries[-1].number if len(entries) == _ENTRIES else 0,
             verified=verified, broken=broken,

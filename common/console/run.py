@@ -6,7 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fastapi import FastAPI
+
+from common.console.deciding import Approvals
 from common.console.pages import SECTIONS, Pages
+from common.console.standing import Standing
 from common.daemon.seat import Station
 from common.daemon.settings import PartySettings
 from common.disclosure import CATALOGUE
@@ -30,8 +34,14 @@ def make_console(party: Party, read: Callable[[Any], History], station: Station[
     words = {f"what.{key}": (en, zh) for key, (en, zh) in _disclosures().items()} | dict(read_words(_HERE / "words.toml"))
     frame = Frame(f"title.{party.value}", SECTIONS, _HERE / "templates", words)
     pages = Pages(party, lambda: runner.settings, station.home, runner.live, lambda: read(runner.settings), frame)
-    tickets = settings.data / Name.LOGINS
-    return Console(config, settings.tls, tickets, f"wattscore-{party.value}", frame, pages.add, config.approvers)
+    parts = (pages, Approvals(pages), Standing(pages, f"{party.value}_party", station.file))
+
+    def add(app: FastAPI) -> None:
+        for part in parts:
+            part.add(app)
+
+    tickets, name = settings.data / Name.LOGINS, f"wattscore-{party.value}"
+    return Console(config, settings.tls, tickets, name, frame, add, config.approvers)
 
 
 def _disclosures() -> dict[str, tuple[str, str]]:

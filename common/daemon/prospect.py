@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from common.daemon.settings import PartySettings
-from common.disclosure import CATALOGUE
+from common.disclosure import CATALOGUE, Opened
 from common.errors import WattScoreError
 from common.home.approvals import HeldJob
 from common.home.home import Home
@@ -25,7 +25,7 @@ from common.stages.estimate import Estimate, Sizes, estimate
 
 @dataclass(frozen=True)
 class Prospect:
-    """A job before it runs. opens: what, and to whom. side, extent, cost: None where a plan of its kind has none.
+    """A job before it runs. opens: in the order of the list. side, extent, cost: None where a plan of its kind has none.
 
     cost: with as many matched rows as the own dataset has, and as many columns at the other side as here.
     why_not: what keeps the cost from being told.
@@ -33,7 +33,7 @@ class Prospect:
 
     held: HeldJob
     action: str
-    opens: tuple[tuple[str, str], ...]
+    opens: tuple[Opened, ...]
     side: Side | None
     extent: Extent | None
     cost: Estimate | None
@@ -43,8 +43,7 @@ class Prospect:
 
 def prospect(held: HeldJob, party: Party, settings: PartySettings, home: Home) -> Prospect:
     plan = parse_plan(held.plan, held.job)
-    found = sorted(plan.allowed, key=lambda opened: list(CATALOGUE).index(opened))
-    opens = tuple((CATALOGUE[opened].what, ", ".join(CATALOGUE[opened].to)) for opened in found)
+    opens = tuple(sorted(plan.allowed, key=lambda opened: list(CATALOGUE).index(opened)))
     side, extent, cost, why_not = _side(plan, party), None, None, ""
     try:
         extent = None if side is None else _extent(side, party, settings)
@@ -100,7 +99,7 @@ def lines(found: Prospect) -> Iterator[str]:
         yield f"on        dataset {found.side.dataset}, {columns}{size}"
     yield f"plan      SHA-256 {held.digest}"
     yield "opens"
-    yield from (f"  {what}: to {to}" for what, to in found.opens)
+    yield from (f"  {CATALOGUE[opened].what}: to {', '.join(CATALOGUE[opened].to)}" for opened in found.opens)
     yield "costs"
     yield from (f"  {line}" for line in _costs(found))
 

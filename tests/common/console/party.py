@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -37,11 +38,11 @@ HOST = "localhost:0"
 class Books:
     """`console` serves what stands in `home`."""
 
-    def __init__(self, folder: Path, **console: Any) -> None:
+    def __init__(self, folder: Path, *, approvals: int = 1, **console: Any) -> None:
         pki = Pki(folder / "pki")
         pki.issue("console")
         files = {"certificate": pki.folder / "console.pem", "key": pki.folder / "console.key"}
-        self.desk = Desk(folder, console={"listen": "127.0.0.1:0", **files, **console}, hold=["train"])
+        self.desk = Desk(folder, console={"listen": "127.0.0.1:0", **files, **console}, hold=["train"], approvals=approvals)
         self.home: Home = self.desk.home
         self.path = self.desk.settings.data / Name.LOGINS
         station = Station(
@@ -76,14 +77,21 @@ class Books:
         yield
         del self.desk.runner.live[job]
 
+    def hold(self, job: str = "train-4") -> None:
+        """A training waits for people."""
+        text = plan(name="a bigger one")
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        self.home.jobs.enter(Offered(job, "train", "a bigger one", CLIENT, "t", digest, state="held"))
+        self.home.approvals.hold(job, "train", "a bigger one", CLIENT, digest, text)
+
     def spoil_audit(self) -> None:
         with closing(sqlite3.connect(self.desk.settings.data / Name.AUDIT)) as book, book:
             book.execute("update entries set job = 'another' where number = 2")
 
 
-def make_books(folder: Path, **console: Any) -> Books:
+def make_books(folder: Path, *, approvals: int = 1, **console: Any) -> Books:
     """Two trainings, the first of them the champion; one that failed; rows that were scored by both."""
-    books = Books(folder, **console)
+    books = Books(folder, approvals=approvals, **console)
     home = books.home
     failed = "the bank lost <b>its line</b> \x1b[31m"
     for job, state, cause in (("train-1", "accepted", ""), ("train-2", "failed", failed), ("train-3", "done", "")):
