@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
+import pandas as pd
 
 from common.plan.linear import Model
 from common.plan.network import Network
@@ -27,12 +28,16 @@ from tests.bench.reasons import bench_reasons
 from tests.bench.score import bench_alone, bench_score
 from tests.bench.suite import FULL, QUICK, run_suite
 from tests.bench.train import Workload, bench_train
-from tests.bench.trees import bench_trees
+from tests.bench.tree_worlds import WORLDS
+from tests.bench.trees import bench_trees, split_table, split_world
 from tests.bench.worlds import bench_worlds
 
 _JSON = click.option("--json", "out", type=click.Path(path_type=Path), help="Write the result here.")
 _REPEAT = click.option("--repeat", default=1, show_default=True, help="Jobs to take medians of.")
 _LINE = click.option("--line", help="Put a line between the processes: 20mbit,20ms.")
+_XGBOOST = click.option(
+    "--xgboost-python", help=f"A Python that has the package xgboost, for the same trees. Default: ${XGBOOST}."
+)
 _SPU = click.option(
     "--spu-python", help=f"A Python that has the package spu, to run it on the same rows. Default: ${VARIABLE}."
 )
@@ -224,7 +229,8 @@ def codings(rows: tuple[int, ...], overdue: float, seeds: int, uci: Path | None,
 
 
 @main.command()
-@click.option("--uci", type=click.Path(exists=True, path_type=Path), required=True, help="UCI's credit card clients, as CSV.")
+@click.option("--uci", type=click.Path(exists=True, path_type=Path), help="UCI's credit card clients, as CSV.")
+@click.option("--world", type=click.Choice(sorted(WORLDS)), help="In its place a world that is drawn, 40,000 rows held out.")
 @click.option("--seeds", default=5, show_default=True, help="Splits to take means of.")
 @click.option("--trees", "count", default=80, show_default=True)
 @click.option("--depth", default=3, show_default=True)
@@ -232,13 +238,31 @@ def codings(rows: tuple[int, ...], overdue: float, seeds: int, uci: Path | None,
 @click.option("--candidates", default=32, show_default=True)
 @click.option("--rate", default=0.25, show_default=True)
 @click.option("--rows", type=int, help="Training rows at most. Default: all that are not held out.")
+@_XGBOOST
 @_JSON
 def trees(
-    uci: Path, seeds: int, count: int, depth: int, bins: int, candidates: int, rate: float, rows: int | None, out: Path | None
+    uci: Path | None,
+    world: str | None,
+    seeds: int,
+    count: int,
+    depth: int,
+    bins: int,
+    candidates: int,
+    rate: float,
+    rows: int | None,
+    xgboost_python: str | None,
+    out: Path | None,
 ) -> None:
     """Boosted trees on shares beside their float twin and scikit-learn's, all roles in this process."""
+    if (uci is None) == (world is None):
+        raise click.UsageError("give --uci or --world")
     section = Trees(kind="trees", trees=count, depth=depth, bins=bins, candidates=candidates, rate=rate)
-    found = bench_trees(uci, seeds, section, rows)
+    if world is not None:
+        splits = (split_world(world, seed, rows or 20_000, 40_000) for seed in range(seeds))
+    else:
+        table = pd.read_csv(uci)
+        splits = (split_table(table, seed, rows) for seed in range(seeds))
+    found = bench_trees(splits, section, Xgboost.find(xgboost_python))
     _tell(found, out, report.trees(found))
 
 
@@ -284,7 +308,7 @@ def reasons(rows: int, columns: int, texts: int, out: Path | None) -> None:
 @click.option("--bins", default=16, show_default=True)
 @click.option("--abreast", default=1, show_default=True)
 @_LINE
-@click.option("--xgboost-python", help=f"A Python that has the package xgboost, for the same trees. Default: ${XGBOOST}.")
+@_XGBOOST
 @_JSON
 def forest(
     rows: int, grid: int, bank: int, count: int, depth: int, bins: int, abreast: int, line: str | None,

@@ -238,7 +238,12 @@ def forest(found: dict[str, Any]) -> Text:
 
 def trees(found: dict[str, Any]) -> Text:
     """Means over splits of held-out quality and processor seconds."""
-    names = {"secure": "trees on shares", "twin": "their float twin", "scikit_learn": "scikit-learn's boosting"}
+    names = {
+        "secure": "trees on shares",
+        "twin": "their float twin",
+        "scikit_learn": "scikit-learn's boosting",
+        "xgboost": "XGBoost",
+    }
     rows = [
         [names[name], f"{one['auc']:.4f}", f"{one['logloss']:.4f}", f"{one['seconds']:.2f}"]
         for name, one in found["means"].items()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,10 @@ from common.features.options import Preparation
 from common.features.pieces import room
 from common.learn.learner import Matched, Size
 from common.learn.trees.deal import TreesDemand
-from common.learn.trees.design import below
+from common.learn.trees.design import Prepared, below, prepare
 from common.learn.trees.half import TreesHalf
 from common.learn.trees.learner import TreeLearner, TreesTrained
-from common.learn.trees.make import deal_trees
+from common.learn.trees.make import deal_trees, make_forest
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.session import Session
 from common.party import Party
@@ -28,6 +30,8 @@ from common.plan.trees import Trees
 from common.rows.declare import ColumnConfig
 from common.rows.table import FeatureTable, Ids
 from common.stats.measures import auc, logloss, sigmoid
+from tests.bench.peers import Xgboost
+from tests.bench.tree_worlds import WORLDS
 from tests.common.learn.trees import twin
 from tests.peers import Trio, coordinate
 
@@ -46,17 +50,25 @@ class Split:
 
     @property
     def columns(self) -> dict[Party, dict[str, ColumnConfig]]:
-        return {p: {name: ColumnConfig(kind="numeric") for name in table.numeric} for p, table in self.tables.items()}
+        return {
+            p: {name: ColumnConfig(kind="numeric" if name in table.numeric else "categorical") for name in table.order}
+            for p, table in self.tables.items()
+        }
 
     @property
     def pooled(self) -> Vector:
-        return np.column_stack([values for table in self.tables.values() for values in table.numeric.values()])
+        """Numbers, and a column of 0 and 1 for each level of a category."""
+        found = [values for table in self.tables.values() for values in table.numeric.values()]
+        for table in self.tables.values():
+            for values in table.categorical.values():
+                found += [(values == level).astype(np.float64) for level in sorted(set(values))]
+        return np.column_stack(found)
 
 
-def bench_trees(path: Path, seeds: int, section: Trees, rows: int | None = None) -> dict[str, Any]:
-    """For each split held-out AUC and log-loss, processor seconds, and means. rows: of each split, the first that train."""
-    each = [_measured(split_table(pd.read_csv(path), seed, rows), section) for seed in range(seeds)]
-    names = ("secure", "twin", "scikit_learn")
+def bench_trees(splits: Iterable[Split], section: Trees, xgboost: Xgboost | None = None) -> dict[str, Any]:
+    """For each split held-out AUC and log-loss, processor seconds, and means."""
+    each = [_measured(split, section, xgboost) for split in splits]
+    names = ("secure", "twin", "scikit_learn", *(["xgboost"] if xgboost else []))
     means = {n: {m: float(np.mean([one[n][m] for one in each])) for m in ("auc", "logloss", "seconds")} for n in names}
     first = {name: each[0][name] for name in ("label_bits", "rows")}
     return {"section": section.model_dump(), **first, "means": means, "each": each}
@@ -90,7 +102,22 @@ def split_table(table: pd.DataFrame, seed: int, rows: int | None = None) -> Spli
     return Split(tables, label[order], len(train))
 
 
-def _measured(split: Split, section: Trees) -> dict[str, Any]:
+def split_world(name: str, seed: int, train: int, held: int) -> Split:
+    """Rows of one of WORLDS, whose columns are the grid's and the bank's by turns."""
+    rng = np.random.default_rng(seed)
+    drawn = WORLDS[name](rng, train + held)
+    label = (rng.random(train + held) < sigmoid(drawn.u)).astype(np.float64)
+    ids = Ids.of([str(k) for k in range(train + held)])
+    tables = {}
+    for p in Party:
+        names = [*drawn.numeric, *drawn.levels][p.index :: 2]
+        numeric = {name: drawn.numeric[name] for name in names if name in drawn.numeric}
+        levels = {n: np.array([f"L{k:02d}" for k in drawn.levels[n]], object) for n in names if n in drawn.levels}
+        tables[p] = FeatureTable(ids, None, numeric, levels, label if p is Party.BANK else None, tuple(names))
+    return Split(tables, label, train)
+
+
+def _measured(split: Split, section: Trees, xgboost: Xgboost | None) -> dict[str, Any]:
     halves, seconds, cells = asyncio.run(_secure(split, section))
     held = {p: table.part(split.train, table.rows) for p, table in split.tables.items()}
     truth = split.label[split.train :]
@@ -102,19 +129,28 @@ def _measured(split: Split, section: Trees) -> dict[str, Any]:
     size = Size(split.train, len(cells[Party.GRID]), len(cells[Party.BANK]) + 1)
     found["label_bits"] = TreeLearner().label_bits(section, size)
     begin = time.process_time()
-    u = _twin(split, section, cells, {p: below(halves[p].fitted, held[p]) for p in Party})
+    u = grow_twin(split, section, cells, {p: below(halves[p].fitted, held[p]) for p in Party})
     found["twin"] = {**_quality(u, truth), "seconds": time.process_time() - begin}
     begin = time.process_time()
     u = _scikit_learn(split)
     found["scikit_learn"] = {**_quality(u, truth), "seconds": time.process_time() - begin}
+    if xgboost is not None:
+        with tempfile.TemporaryDirectory(prefix="wattscore-bench-") as folder:
+            fitted = xgboost.fit(split.pooled, split.label, split.train, section, Path(folder))
+        found["xgboost"] = {name: fitted[name] for name in ("auc", "logloss")} | {"seconds": fitted["seconds"]["processor"]}
     return found
+
+
+def prepared_sides(split: Split, section: Trees) -> tuple[dict[Party, Matched], dict[Party, Prepared]]:
+    """Both sides' rows, and their thresholds."""
+    rows = {p: Matched(p, split.tables[p], split.columns[p], split.train, room=room(split.train, 20)) for p in Party}
+    return rows, {p: prepare(section, rows[p], Preparation())[0] for p in Party}
 
 
 async def _secure(split: Split, section: Trees) -> tuple[dict[Party, TreesHalf], float, dict[Party, Any]]:
     """Both halves, processor seconds of all three roles together, and the thresholds' rows."""
-    learner, options = TreeLearner(), Preparation()
-    rows = {p: Matched(p, split.tables[p], split.columns[p], split.train, room=room(split.train, 20)) for p in Party}
-    prepared = {p: learner.prepare(section, rows[p], options, 1.0)[0] for p in Party}
+    learner = TreeLearner()
+    rows, prepared = prepared_sides(split, section)
     size = Size(split.train, *(len(prepared[p].columns) for p in Party))
     plan = TrainPlan.model_validate({"grid": {"dataset": "t"}, "bank": {"dataset": "t"}, "model": section.model_dump()})
 
@@ -131,9 +167,8 @@ async def _secure(split: Split, section: Trees) -> tuple[dict[Party, TreesHalf],
     return halves, seconds, cells
 
 
-def _twin(split: Split, section: Trees, cells: dict[Party, Any], held: dict[Party, Any]) -> Vector:
-    from common.learn.trees.make import make_forest
-
+def grow_twin(split: Split, section: Trees, cells: dict[Party, Any], held: dict[Party, Any]) -> Vector:
+    """u of the held-out rows, (n,), by trees in floats. cells, held: thresholds' rows of those that train and of the others."""
     size = Size(split.train, len(cells[Party.GRID]), len(cells[Party.BANK]) + 1)
     forest, label = make_forest(section, size), split.label[: split.train]
     trees, _ = twin.grow(forest, cells, label)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ from common.rows.table import FeatureTable
 
 INTERCEPT = "(intercept)"
 _BLOCK = 1 << 14
+_FEW_LEVELS = 3  # of which each is told from all others
 _LEFT_OUT = "no column is left to train on: each has one bin only"
 _AS_CODED = ("linear", "auto", "woe")
 
@@ -154,6 +156,8 @@ def _thresholds(binning: Binning) -> Iterator[BinnedColumn]:
         for k, members in enumerate(binning.groups):
             if members in groups:
                 yield _column(f"{cells.source}={binning.label(k)}", cells, members, rows)
+        for k, members in enumerate(_halves(binning), 1):
+            yield _column(f"{cells.source} in half {k}", cells, members, rows)
         return
     missing = cells.count - 1
     ranges = sorted((members for members in binning.groups if members != (missing,)), key=min)
@@ -165,6 +169,22 @@ def _thresholds(binning: Binning) -> Iterator[BinnedColumn]:
         yield _column(f"{cells.source}<{cells.edges[last]:.12g}", cells, lower, rows)
     if apart:
         yield _column(f"{cells.source}={MISSING_LEVEL}", cells, apart[0], rows)
+
+
+def _halves(binning: Binning) -> list[tuple[int, ...]]:
+    """Halves of a category's levels, at most as many as it has levels: a tree that can tell but one level apart learns slowly.
+
+    By hashes of their names: no label is asked, and the same levels are halved alike again. None of two or three levels.
+    """
+    count, found, seen = len(binning.groups), list[tuple[int, ...]](), set[frozenset[int]]()
+    names = [binning.label(k) for k in range(count)]
+    for number in range(count if count > _FEW_LEVELS else 0):
+        order = sorted(range(count), key=lambda k: hashlib.blake2b(f"{number}/{names[k]}".encode()).digest())
+        half, rest = frozenset(order[: count // 2]), frozenset(order[count // 2 :])
+        if half not in seen:
+            seen |= {half, rest}
+            found.append(tuple(cell for k in sorted(half) for cell in binning.groups[k]))
+    return found
 
 
 def _by_value(column: BinnedColumn, rows: Matched, train: npt.NDArray[np.bool_]) -> Iterator[BinnedColumn]:
