@@ -148,10 +148,11 @@ def score_alone(rows: int, grid: int, bank: int, out: Path | None) -> None:
 @click.option("--requests", default=1000, show_default=True)
 @click.option("--grid", default=20, show_default=True, help="The grid's columns.")
 @click.option("--bank", default=20, show_default=True, help="The bank's columns.")
+@click.option("--trees", "count", default=0, help="So many boosted trees in place of a line.")
 @_JSON
-def one_row(requests: int, grid: int, bank: int, out: Path | None) -> None:
+def one_row(requests: int, grid: int, bank: int, count: int, out: Path | None) -> None:
     """One row at a time from a stock, the coordinator having ended: milliseconds from asking to knowing."""
-    found = bench_one_row(requests, grid, bank)
+    found = bench_one_row(requests, grid, bank, Trees(kind="trees", trees=count) if count else None)
     _tell(found, out, report.one_row(found))
 
 

@@ -16,31 +16,39 @@ import pandas as pd
 from common.plan.predeal import PredealPlan
 from common.plan.request import Side
 from common.plan.train import Split, TrainPlan
+from common.plan.trees import Trees
 from common.trial.processes import Trial
 from tests.bench import jobs
 from tests.bench.tables import write_tables
 
 _WARM = 20  # requests that are not counted
+_FOR_TREES = 20_000  # rows, of which so many train that a bank allows what 80 trees tell
 
 
-def bench_one_row(requests: int, grid: int, bank: int) -> dict[str, Any]:
-    """Milliseconds from the request written to the decision read; processor and bytes a row, beyond those of a session."""
-    rows = requests + 2 * _WARM
+def bench_one_row(requests: int, grid: int, bank: int, trees: Trees | None = None) -> dict[str, Any]:
+    """Milliseconds from the request written to the decision read; processor and bytes a row, beyond those of a session.
+
+    trees: in place of a line.
+    """
+    rows, training = requests + 2 * _WARM, 5000 if trees is None else _FOR_TREES
     with tempfile.TemporaryDirectory(prefix="wattscore-bench-") as name:
         folder = Path(name)
-        part = jobs.declare(write_tables(folder / "part", 5000, grid, bank, months=1), period=False)
+        part = jobs.declare(write_tables(folder / "part", training, grid, bank, months=1), period=False)
         asked = jobs.declare(write_tables(folder / "asked", rows, grid, bank, months=1, seed=2), period=False)
         wanted = pd.read_parquet(asked["grid"]["path"], columns=["id"])["id"].tolist()
         daemons, lines = jobs.start(folder, {side: {"part": part[side], "asked": asked[side]} for side in part})
         with lines, daemons as trial:
             with trial.client() as client:
                 side = Side(dataset="part")
-                plan = TrainPlan(grid=side, bank=side, split=Split(), limits=jobs.SMALL, preparation=jobs.AS_THEY_ARE)
+                shared: dict[str, Any] = {"grid": side, "bank": side, "split": Split(), "limits": jobs.SMALL}
+                plan = TrainPlan(**shared, preparation=jobs.AS_THEY_ARE) if trees is None else TrainPlan(**shared, model=trees)
                 trained, _ = jobs.run(client, plan)
-                columns = (report.counts.trained_columns for report in (trained.grid.report, trained.bank.report))
-                sizes = dict(zip(("grid_columns", "bank_columns"), columns, strict=True))
+                columns = [report.counts.trained_columns for report in (trained.grid.report, trained.bank.report)]
+                columns = columns if trees is None else [trees.trees, trees.depth]
+                serves: dict[str, Any] = {"serves": "scores", "grid_columns": columns[0], "bank_columns": columns[1]}
+                serves |= {} if trees is None else {"model": Trees(kind="trees")}
                 for count in (_WARM, rows):
-                    jobs.run(client, PredealPlan(serves="scores", rows=count, **sizes))
+                    jobs.run(client, PredealPlan(rows=count, **serves))
             trial.kill("coordinator")
             few, _ = _session(trial, trained.id, wanted[:_WARM], _WARM)
             many, took = _session(trial, trained.id, wanted[_WARM:], rows)
@@ -50,6 +58,7 @@ def bench_one_row(requests: int, grid: int, bank: int) -> dict[str, Any]:
         "requests": requests,
         "grid": grid,
         "bank": bank,
+        "trees": 0 if trees is None else trees.trees,
         "milliseconds": dict(zip(("median", "p90", "p99", "largest"), quantiles, strict=True)),
         "cpu_milliseconds": {side: round((many[side] - few[side]) / counted, 2) for side in ("grid_cpu", "bank_cpu")},
         "bytes": round((many["bytes"] - few["bytes"]) / counted),

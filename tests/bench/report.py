@@ -155,7 +155,8 @@ def one_row(found: dict[str, Any]) -> Text:
     times = [*found["milliseconds"].values(), *found["cpu_milliseconds"].values()]
     sizes = [f"{found['requests']:,}", f"{found['grid']}+{found['bank']}"]
     rows = [[*sizes, *(f"{value:.1f}" for value in times), f"{found['bytes']:,}"]]
-    return Text("One row from a stock", columns, rows)
+    by = f", {found['trees']} trees" if found["trees"] else ""
+    return Text(f"One row from a stock{by}", columns, rows)
 
 
 def online(found: dict[str, Any]) -> Text:

@@ -54,7 +54,7 @@ def subsets(bits: int) -> list[int]:
 
 def hidden_choice(masks: ChoiceMasks, path: Bytes) -> Bytes:
     """What the other party is sent: (rows,), the own part of each path under its mask; `path` has zeros elsewhere."""
-    return path ^ masks.choice()
+    return path ^ masks.choice
 
 
 def offered(masks: ChoiceMasks, levels: Levels, table: Short, path: Bytes, theirs: Bytes) -> tuple[Short, Short]:
@@ -87,7 +87,7 @@ def picked(masks: ChoiceMasks, levels: Levels, received: Short, dealt: Short) ->
     for index, entry in enumerate(subsets(levels.own), 1):
         place[entry] = index
     entries = np.concatenate([np.zeros((1, len(dealt)), np.uint16), received]).reshape(-1)
-    chosen: Short = entries.take(placed(place.take(masks.choice() & np.uint8(levels.own))))
+    chosen: Short = entries.take(placed(place.take(masks.choice & np.uint8(levels.own))))
     return chosen - dealt
 
 

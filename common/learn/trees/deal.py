@@ -193,7 +193,7 @@ def _histograms(cells: np.ndarray[tuple[int, ...], np.dtype[np.float64]], vector
 def deal_choice(prg: Prgs, number: int, rows: int, shape: Shape) -> dict[Party, np.ndarray[tuple[int], np.dtype[np.uint16]]]:
     """The other's pad at each party's own masked choice, (rows,)."""
     masks = {p: ChoiceMasks(prg[p], number, rows, shape) for p in Party}
-    return {p: masks[p.other].pads().reshape(-1).take(placed(masks[p].choice())) for p in Party}
+    return {p: masks[p.other].pads().reshape(-1).take(placed(masks[p].choice)) for p in Party}
 
 
 def deal_tree_scores(prg: Prgs, demand: TreeScoreDemand) -> Iterator[Dealt]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -96,6 +97,7 @@ class ChoiceMasks:
     rows: int
     shape: Shape
 
+    @cached_property
     def choice(self) -> Bytes:
         """What hides a row's path on this party's levels, (rows,), `depth` bits."""
         return self.prg.bytes(Purpose.TREE_CHOICE, self.number, self.rows) & np.uint8(self.shape.leaves - 1)
