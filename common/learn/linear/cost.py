@@ -8,6 +8,7 @@ from __future__ import annotations
 from common.learn.linear.deal import Work
 from common.learn.linear.deal_reasons import ReasonsDemand
 from common.learn.linear.joint import setup_openings, setup_truncations
+from common.learn.linear.layout import Layout
 from common.mpc.correlations.dealt import dealt_tables
 from common.mpc.cost import Cost, link_round, scores, truncation
 from common.mpc.fixedpoint import WEIGHT_SCALE
@@ -15,6 +16,7 @@ from common.mpc.link import Link
 from common.mpc.ranks.masks import all_dealt, sent_bytes
 from common.mpc.tags import LIMBS, MARK_WORDS
 from common.party import Party
+from common.plan.linear import Model
 
 CHECK = 8  # bytes from the grid to the bank when the last step is through
 TAG, MARK = 8 * LIMBS, 8 * MARK_WORDS
@@ -85,6 +87,21 @@ def descent(party: Party, work: Work) -> Cost:
         received += reveal(other, own, work.revealed_bits)
         dealt += truncation(own + other) if work.revealed_bits < WEIGHT_SCALE else 0
     return Cost(sent, received, dealt)
+
+
+def several(layout: Layout, model: Model, rows: int) -> Cost:
+    """The same at one of several banks, with `rows` training rows of its own. Section 16."""
+    own, every, steps = layout.common + 1, layout.columns, model.iterations
+    line = matrices(rows, own) + steps * (8 * layout.grid + link_round(rows) + 8 * rows)
+    heard = matrices(rows, layout.grid) + steps * (8 * own + link_round(rows) + 8 * rows) + CHECK
+    sums, turns = 8 * (every + steps * every), steps * truncation(every)  # masked addends: the start and each step; the hub's
+    dealt = steps * (8 * len(dealt_tables(model.make_link(), Party.BANK)) * rows) + turns
+    if model.joint:
+        told, cut = joint_matrix(layout.grid, layout.bank)
+        sums += 8 * layout.grid * layout.bank
+        turns += told + steps * 16 * every
+        dealt += cut + steps * truncation(every)
+    return Cost(line + sums + turns, heard + turns, dealt)
 
 
 def scoring(party: Party, rows: int, own: int, other: int) -> Cost:

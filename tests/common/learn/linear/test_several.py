@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from common.learn.diary import Progress
+from common.learn.linear.cost import several
 from common.learn.linear.descent import nesterov
 from common.learn.linear.layout import Layout
 from common.learn.linear.several import Ended, Line, train_several
@@ -69,7 +70,9 @@ class World:
         )
 
 
-async def trained(world: World, optimiser_steps: int, period: int = 32) -> tuple[Reals, list[Words]]:
+async def trained(
+    world: World, optimiser_steps: int, period: int = 32, banks: Banks | None = None
+) -> tuple[Reals, list[Words]]:
     plan = several_plan(len(world.rows), model={"iterations": optimiser_steps, "ridge": RIDGE, "period": period})
     layout, model = world.layout, plan.model
     start = np.zeros(layout.columns)
@@ -82,7 +85,7 @@ async def trained(world: World, optimiser_steps: int, period: int = 32) -> tuple
         own[GRID + COMMON + end.number] = 0.1 * (end.number + 1)
         return (await train_several(hub, [world.line(end, 4.0)], layout, model, own, 1.0)).weights
 
-    found = await Banks(len(world.rows)).run(grid, bank, plan)
+    found = await (banks or Banks(len(world.rows))).run(grid, bank, plan)
     return decode(found[0] + found[1], WEIGHT_SCALE), found
 
 
@@ -94,6 +97,20 @@ async def test_weights_are_those_of_the_pooled_descent(rows: tuple[int, ...]) ->
     joint = joint_matrix(world.grid, world.x[:, GRID:])
     twin = descend(world.x, world.y, world.ridge, nesterov(len(world.y), 12, 4.0), start=start, joint=joint)
     assert np.abs(weights - twin).max() < 0.02
+
+
+@pytest.mark.parametrize("rows", [(400, 300), (150, 260, 170)])
+async def test_a_bank_sends_hears_and_is_dealt_the_bytes_of_the_formula(rows: tuple[int, ...]) -> None:
+    world, banks = World(rows), Banks(len(rows))
+    await trained(world, 12, banks=banks)
+    model = several_plan(len(rows), model={"iterations": 12, "ridge": RIDGE, "period": 32}).model
+    for k, own in enumerate(rows):
+        expected = several(world.layout, model, own)
+        sent, heard = (sum(values.nbytes for _, values in banks.peer[k][party].log) for party in (Party.BANK, Party.GRID))
+        seeds = ("seed", "nonces")
+        dealt = [values for label, values in banks.at_dealer[k][Party.BANK].log if label.kind.value not in seeds]
+        assert (sent, heard) == (expected.peer_sent, expected.peer_received)
+        assert sum(values.nbytes for values in dealt) == expected.dealt
 
 
 async def test_all_banks_hold_the_same_share_and_the_grid_the_other() -> None:
