@@ -14,6 +14,7 @@ import click
 from bank_party.dial import approach
 from bank_party.home import BankHome
 from bank_party.monitor.history import read_history
+from bank_party.online.doctor import check_online
 from bank_party.role import BankRole
 from bank_party.settings import BankSettings
 from common.console.command import console_command
@@ -63,7 +64,8 @@ SEAT = Seat(Party.BANK, BankSettings, BankHome.of, BankRole, approach, (_online,
 
 def load_side(config: Path) -> Side:
     """This party's, for its doctor."""
-    return Side(SEAT.party.value, SEAT.load(config))
+    settings = SEAT.load(config)
+    return Side(SEAT.party.value, settings, partial(check_online, settings))
 
 
 def _history(settings: BankSettings) -> History:

@@ -33,12 +33,18 @@ class OnlineConfig(StrictModel):
     model: str = Field(default="champion", min_length=1, description="The training job whose model scores, or champion.")
     grid_dataset: str = Field(description="The grid's dataset with the newest rows.")
     bank_dataset: str = Field(description="The bank's dataset with the newest rows.")
+    purpose: str = Field(default="", max_length=100, description="What for, as a grant of the grid's dataset says.")
     by_period: bool = Field(
         default=False, description="Rows are (enterprise, period); the newest month that both have is asked."
     )
     stock_rows: int = Field(default=1, ge=1, le=10_000_000, description="Fewest rows of a stock that is taken.")
     warn_rows: int = Field(
         default=1000, ge=0, description="Rows that stocks still serve, below which the log, answers and `doctor` say so."
+    )
+    warn_hours: float = Field(
+        default=48.0,
+        ge=0.0,
+        description="Hours that stocks still last, at the last day's pace and one a session, below which it is told likewise.",
     )
     renew_hours: float = Field(
         default=24.0,

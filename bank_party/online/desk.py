@@ -27,22 +27,24 @@ class SessionDesk:
         self.opened, self.stale = asyncio.Event(), asyncio.Event()
         self.warm: Warm | None = None
         self.given: FeatureTable | None = None
-        self._rows, self._behind = 0, 0  # that the stock in use serves, and those behind it
+        self.rows = 0  # that the stock in use serves
+        self.behind: Sequence[int] = ()  # and each of those behind it
+        self.used = 0  # rows scored
 
     @property
     def left(self) -> int | None:
         """Rows that stocks still serve, the one in use and those behind it; None for a model that needs none."""
         if self.warm is None or not self.warm.closed:
             return None
-        return self._rows + self._behind
+        return self.rows + sum(self.behind)
 
     def look(self) -> None:
         """Counts the stocks on disk anew; in a thread."""
         if self.warm is not None:
-            self._behind = self.warm.waiting()
+            self.behind = self.warm.waiting()
 
     def ready(self, warm: Warm) -> None:
-        self.warm, self._rows = warm, warm.rows
+        self.warm, self.rows = warm, warm.rows
         if self._by_period:
             self._newest = newest(warm.places)
         self.opened.set()
@@ -62,7 +64,7 @@ class SessionDesk:
             if self._taken_now():
                 if names := list(dict.fromkeys(name for names in self._names for name in names if name is not None)):
                     return names
-                await self.hear([], Remains(self._rows, stale=False))
+                await self.hear([], Remains(self.rows, stale=False))
                 continue
             self._queue.changed.clear()
             await self._queue.changed.wait()
@@ -102,7 +104,8 @@ class SessionDesk:
 
     async def hear(self, answers: Sequence[Answer], remains: Remains) -> None:
         assert self.warm is not None  # noqa: S101  (nobody asks before)
-        self._rows = remains.rows
+        self.rows = remains.rows
+        self.used += sum(not answer.refused for answer in answers)
         if remains.stale:
             self.stale.set()
         found = {answer.name: answer for answer in answers}

@@ -134,5 +134,8 @@ class Health(BaseModel):
     serving: bool
     model: str | None = None
     stock_left: int | None = None
-    runs_out: bool = Field(description="Whether stocks serve fewer rows than warn_rows.")
+    runs_out: bool = Field(description="Whether stocks serve fewer rows than warn_rows, or last less than warn_hours.")
+    lasts_until: datetime | None = Field(
+        default=None, description="When stocks end, at the last day's pace; null: none needed."
+    )
     why: str | None = Field(default=None, description="Why not.")

@@ -70,5 +70,8 @@ class Online:
         yield GaugeMetricFamily("wattscore_online_waiting_rows", "Rows that wait to be scored.", self._queue.rows)
         if left is not None:
             yield GaugeMetricFamily("wattscore_online_stock_rows", "Rows that stocks still serve.", left)
+        if (hours := self._sessions.stock_hours) is not None:
+            text = "Seconds that stocks last at the last day's pace, one a session."
+            yield GaugeMetricFamily("wattscore_online_stock_seconds", text, 3600.0 * hours)
         yield CounterMetricFamily("wattscore_online_rows", "Rows scored on request.", service.scored)
         yield CounterMetricFamily("wattscore_online_replayed", "Answers given again from the book.", service.replayed)

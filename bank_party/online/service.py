@@ -40,7 +40,14 @@ class ScoringService:
         warm = sessions.current.desk.warm if sessions.current is not None else None
         model = warm.model if warm is not None else None
         serving = warm is not None
-        return Health(serving=serving, model=model, stock_left=sessions.stock_left, runs_out=sessions.runs_out, why=why)
+        return Health(
+            serving=serving,
+            model=model,
+            stock_left=sessions.stock_left,
+            runs_out=sessions.runs_out,
+            lasts_until=sessions.lasts_until,
+            why=why,
+        )
 
     async def score(self, caller: str, key: str, asked: Asked) -> tuple[dict[str, Any], bool]:
         """The answer, and whether it was given before. Raises Problem."""

@@ -11,12 +11,13 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from bank_party.direct import fresh_name, make_plan
 from bank_party.home import BankHome
 from bank_party.online.config import OnlineConfig
 from bank_party.online.desk import SessionDesk
+from bank_party.online.pace import Pace
 from bank_party.online.queue import Queue
 from common.daemon.answers import Answers
 from common.daemon.runner import Runner
@@ -71,6 +72,7 @@ class Sessions:
         self.current: Session | None = None
         self.down: WattScoreError | None = PeerLost("the first session is being made ready", remedy="Ask again in a moment.")
         self._warned, self._failures = False, 0
+        self._pace, self._counted = Pace(), 0
 
     @property
     def stock_left(self) -> int | None:
@@ -78,8 +80,23 @@ class Sessions:
 
     @property
     def runs_out(self) -> bool:
-        """Whether stocks serve fewer rows than should be told ahead."""
-        return (left := self.stock_left) is not None and left < self._config.warn_rows
+        """Whether stocks serve fewer rows, or last for less, than should be told ahead."""
+        left, hours = self.stock_left, self.stock_hours
+        return left is not None and hours is not None and (left < self._config.warn_rows or hours < self._config.warn_hours)
+
+    @property
+    def stock_hours(self) -> float | None:
+        """How long stocks last, at the last day's pace; None while there is no session, and for a model that needs none."""
+        session = self.current
+        if session is None or session.desk.left is None:
+            return None
+        every = self._config.renew_hours
+        renewed = max(0.0, every - (time.monotonic() - session.begun) / 3600.0)
+        return self._pace.lasts(session.desk.rows, session.desk.behind, renewed, every)
+
+    @property
+    def lasts_until(self) -> datetime | None:
+        return None if (hours := self.stock_hours) is None else datetime.now(UTC) + timedelta(hours=hours)
 
     @property
     def soon(self) -> bool:
@@ -110,7 +127,7 @@ class Sessions:
             return False
         if self.current is not None:
             self._retire(self.current)
-        self.current, self.down, self._warned = fresh, None, False
+        self.current, self.down, self._warned, self._counted = fresh, None, False, 0
         assert fresh.desk.warm is not None  # noqa: S101
         _log.info("scores on request: session %s by model %s", fresh.desk.warm.job, fresh.desk.warm.model)
         return True
@@ -140,6 +157,7 @@ class Sessions:
             grid_reasons=0,
             on_request=config.stock_rows,
             name="online",
+            purpose=config.purpose,
         )
         # Also looked at when the job is begun, which enters each refusal in the list of jobs.
         await asyncio.to_thread(self._home.stocks.check, plan, Party.BANK)
@@ -172,9 +190,15 @@ class Sessions:
 
     async def _outdated(self, session: Session) -> bool:
         await asyncio.to_thread(session.desk.look)
+        self._pace.add(session.desk.used - self._counted)
+        self._counted = session.desk.used
         if self.runs_out and not self._warned:
             self._warned = True
-            _log.warning("stocks serve %s rows more: deal the next with `wattscore predeal --scores`", self.stock_left)
+            _log.warning(
+                "stocks serve %s rows more, until %s: deal the next with `wattscore predeal --scores`",
+                self.stock_left,
+                f"{self.lasts_until:%Y-%m-%d %H:%M} UTC",
+            )
         if session.desk.stale.is_set() or time.monotonic() > session.begun + 3600.0 * self._config.renew_hours:
             return True
         champion = await asyncio.to_thread(lambda: self._home.registry.champion)

@@ -16,7 +16,7 @@ from common.client.progress import follow
 from common.client.show import print_job
 from common.config import validate
 from common.errors import PeerLost, PlanError
-from common.plan.predeal import PredealPlan
+from common.plan.predeal import AT_ONCE, PredealPlan
 from common.plan.promote import PromotePlan
 from common.plan.read import AnyPlan, load_plan, parse_plan
 from common.plan.score import ScorePlan
@@ -112,6 +112,9 @@ def score(
 @click.option("--grid", type=int, help="The grid's trained columns; for a training a few more will do.")
 @click.option("--bank", type=int, help="The bank's, its intercept included.")
 @click.option("--like", help="A finished training job: its columns; to train, 5 % more rows and, without PLAN, its model.")
+@click.option(
+    "--times", type=click.IntRange(1, AT_ONCE), default=1, show_default=True, help="So many of them, one job after the other."
+)
 @config_option
 @json_option
 def predeal(
@@ -121,6 +124,7 @@ def predeal(
     grid: int | None,
     bank: int | None,
     like: str | None,
+    times: int,
     config: Path,
     as_json: bool,
 ) -> None:
@@ -139,7 +143,8 @@ def predeal(
                 f"nothing says the {', '.join(missing)} to deal for",
                 remedy="Give PLAN, --rows, --grid and --bank, or --like JOB (with --scores: --rows too, and no PLAN).",
             )
-        _submit(client, validate(PredealPlan, raw, "options", PlanError), True, as_json)
+        for _ in range(times):  # the first that is refused, for want of room, is the last
+            _submit(client, validate(PredealPlan, raw, "options", PlanError), True, as_json)
 
 
 def _as_before(job: wire.Job) -> dict[str, Any]:

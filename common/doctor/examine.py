@@ -60,6 +60,7 @@ def _look_inside(side: Side, machine: Machine) -> Iterator[Finding]:
     yield from check_proxies()
     if (dealer := check_dealer(side)) is not None:
         yield dealer
+    yield from side.more(machine)
 
 
 def _credentials(side: Side) -> Credentials | None:

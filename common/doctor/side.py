@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from common.config import read_toml
 from common.daemon.settings import PartySettings
+from common.doctor.finding import Finding, Machine
 from common.errors import ConfigError
 from common.party import Identity, Party
 from common.process.settings import ClientSettings, CoordinatorSettings, Remote, load_settings
@@ -23,6 +24,7 @@ class Side:
 
     role: str
     settings: Settings
+    more: Callable[[Machine], Iterator[Finding]] = lambda machine: iter(())  # further checks of what this side alone has
 
     @property
     def tls(self) -> TlsConfig:

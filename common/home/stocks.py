@@ -24,13 +24,13 @@ from common.learn import learners
 from common.learn.learner import Ahead, Size
 from common.learn.learners import learner_of
 from common.party import Party
-from common.plan.predeal import PredealPlan
+from common.plan.predeal import AT_ONCE, PredealPlan
 from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 
 _log = logging.getLogger(__name__)
 
-MOST = 64  # stocks a party keeps: their list is one message
+MOST = AT_ONCE  # stocks a party keeps: their list is one message
 _SUFFIX = ".stock"
 _MIB = 1 << 20
 

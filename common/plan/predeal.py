@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from common.plan.request import Request
 from common.plan.sections import DEFAULT, AnySection
 
+AT_ONCE = 64  # stocks that a party may hold
+
 
 class PredealPlan(Request):
     """Deal ahead what one training of this size consumes, or one scoring; both parties store it and use it once."""

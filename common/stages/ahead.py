@@ -74,12 +74,12 @@ async def scores_ahead(
         yield _stored(session, stock, key, ahead(stock.label.size, bits)), stock.label.rows
 
 
-def rows_waiting(stocks: Stocks, model: Half, rows: int, bits: int) -> int:
-    """How many rows by this closed model the stocks of at least so many rows serve, as they lie on this party's disk."""
+def rows_waiting(stocks: Stocks, model: Half, rows: int, bits: int) -> list[int]:
+    """The rows by this closed model that each stock of at least so many rows serves, as they lie on this party's disk."""
     learner = named(model.learner)
     size, ahead = learner.scored(model, rows), partial(learner.ahead_scores, learner.scored_by(model))
     deals = dealing(ahead(size, bits))
-    return sum(held.label.rows for held in stocks.held() if choose([held.label], deals, size, ASKED) is not None)
+    return [held.label.rows for held in stocks.held() if choose([held.label], deals, size, ASKED) is not None]
 
 
 def _stored(session: Session, stock: StockFile, key: bytes, ahead: Ahead) -> Correlations:

@@ -101,10 +101,10 @@ class _Supply:
         self._job, self._plan, self._model, self._stack = job, plan, model, stack
         self.left = 0  # rows that the stock in use still serves
 
-    def waiting(self) -> int:
-        """How many rows the stocks behind it serve, as they lie on disk."""
+    def waiting(self) -> list[int]:
+        """How many rows each of the stocks behind it serves, as they lie on disk."""
         model, plan = self._model, self._plan
-        return rows_waiting(self._job.home.stocks, model, plan.on_request, plan.score_bits) if model.closed else 0
+        return rows_waiting(self._job.home.stocks, model, plan.on_request, plan.score_bits) if model.closed else []
 
     async def make_room(self, rows: int) -> None:
         """From here on so many rows can be scored. Raises PolicyError where no stock serves them."""

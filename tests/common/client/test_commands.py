@@ -280,6 +280,12 @@ def test_predeal_for_scores_takes_columns_of_a_finished_training_and_rows_of_its
     assert lacking.exit_code == 2 and "nothing says the rows" in lacking.stderr
 
 
+def test_predeal_deals_as_often_as_asked(desk: Desk) -> None:
+    ended = run("predeal", "--scores", "--like", "train-1", "--rows", "500", "--times", "3")
+    assert ended.exit_code == 0 and len(desk.plans) == 3, ended.output
+    assert run("predeal", "--scores", "--like", "train-1", "--rows", "500", "--times", "65").exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

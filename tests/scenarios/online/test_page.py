@@ -1,9 +1,14 @@
-"""The commands of deploy/ONLINE.md, typed as they stand but for the port, against the certificates that they made."""
+"""The commands of deploy/ONLINE.md, typed as they stand but for port, job and number, against the certificates they made."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 
 from tests.pages import command_lines
 from tests.patience import patience
@@ -14,7 +19,7 @@ from tests.source import ROOT
 PAGE = ROOT / "deploy" / "ONLINE.md"
 
 
-def test_the_commands_of_the_page_work(office: Office) -> None:
+def test_the_commands_of_the_page_work(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     grid, bank = make_tables("W", 50, seed=6)  # whatever rows and stock the tests before have left
     office.write("new", grid, bank.drop(columns="y"))
@@ -23,11 +28,12 @@ def test_the_commands_of_the_page_work(office: Office) -> None:
         if line.startswith("curl") and not said:
             files = {key: str(office.folder / "office" / name) for key, name in FILES.items()}
             office.restart("bank", online={**office.extra["bank"]["online"], **files})
-            office.pki.folder = office.folder / "office"
+            monkeypatch.setattr(office.pki, "folder", office.folder / "office")  # put back: other tests follow
             eventually(office.serving, 20.0)
+        typed = line.replace(":7443", f":{office.port}").replace("JOB", office.model).replace("--times 8", "--times 2")
         done = subprocess.run(
-            line.replace(":7443", f":{office.port}"),
-            shell=True, cwd=office.folder, capture_output=True, text=True, timeout=patience(60), check=False,
+            typed, shell=True, cwd=office.folder, capture_output=True, text=True, timeout=patience(60), check=False,
+            env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         )  # fmt: skip
         assert done.returncode == 0, f"{line}\n{done.stderr}"
         said += [done.stdout] if line.startswith("curl") else []
