@@ -3,8 +3,8 @@
 At its start the grid shows its rows as points, both take a stock, and the masked weights are exchanged. A request is then
 
 1. the number of rows, at most `MOST`, and a point of each        2. the replies, by which the bank finds those that both hold
-3. which these are                 4. whether the grid's books let them be scored, and whether it has newer rows by now
-5. masked rows, masked u, and the grid's share, as for any rows
+3. which these are                 4. of each whether the grid's books let it be scored, and whether it has newer rows by now
+5. of those that may be: masked rows, masked u, and the grid's share, as for any rows
 
 Once a stock is used up, both take the next one. What was asked for is watched and filed when the bank ends the job.
 """
@@ -33,6 +33,7 @@ from common.plan.score import ScorePlan
 from common.rows.dataset import Loaded
 from common.rows.formats.paths import Stamp, stamp_of
 from common.rows.given import Given
+from common.rows.origin import Mask
 from common.rows.table import FeatureTable, Index
 from common.stages.ahead import ASKED, rows_waiting, scores_ahead
 from common.stages.align import common_months, row_names
@@ -157,12 +158,16 @@ class _Grid:
                 await self._score(rows)
 
     async def _score(self, rows: Index) -> None:
-        part = self._table.take(rows)
-        may = await self._charged(part)
-        await self._job.session.send(Kind.ASKED, np.array([may and (_NEWER if await self._newer() else _MAY)], np.uint8))
-        if may:
-            await self._supply.open(part)
-            self._scored.add(rows, None)
+        part, refused = self._table.take(rows), list[PolicyError]()
+        may = await self._charged(part, refused)
+        if refused:
+            text = "job %s: %d of %d rows were asked for and not scored: %s"
+            _log.warning(text, self._job.id, len(refused), len(rows), refused[0])
+        yes = _NEWER if await self._newer() else _MAY
+        await self._job.session.send(Kind.ASKED, np.where(may, yes, 0).astype(np.uint8))
+        if may.any():
+            await self._supply.open(part.take(np.flatnonzero(may)))
+            self._scored.add(rows[may], None)
 
     async def _newer(self) -> bool:
         """Whether the file of this session's rows is another one by now; looked at once a second."""
@@ -172,8 +177,22 @@ class _Grid:
                 self._read = ()
         return not self._read
 
-    async def _charged(self, part: FeatureTable) -> bool:
-        """Whether the rates of the client and the budget of the rows allow it. Both are on disk before anything leaves."""
+    async def _charged(self, part: FeatureTable, refused: list[PolicyError]) -> Mask:
+        """Which rows the rates of the client and the budget of rows allow, (n,). Both are on disk before anything leaves.
+
+        All at once where all may be, else by halves; refused: gets why, of each that may not.
+        """
+        if (why := await self._enter(part)) is None:
+            return np.ones(part.rows, np.bool_)
+        if part.rows == 1:
+            refused.append(why)
+            return np.zeros(1, np.bool_)
+        half = part.rows // 2
+        parts = [await self._charged(part.part(*ends), refused) for ends in ((0, half), (half, part.rows))]
+        return np.concatenate(parts)
+
+    async def _enter(self, part: FeatureTable) -> PolicyError | None:
+        """Charges all of the rows, or says why not."""
         job, model = self._job, self._model
         budget = job.role.budget(model, job.id)
         entered = await asyncio.gather(
@@ -182,11 +201,9 @@ class _Grid:
             return_exceptions=True,
         )
         for error in entered:
-            if isinstance(error, PolicyError):
-                _log.warning("job %s: a row was asked for and not scored: %s", job.id, error)
-            elif isinstance(error, BaseException):
+            if isinstance(error, BaseException) and not isinstance(error, PolicyError):
                 raise error
-        return not any(entered)
+        return next((error for error in entered if isinstance(error, PolicyError)), None)
 
 
 class _Bank:
@@ -278,11 +295,16 @@ class _Bank:
         await self._asking.tell(places)
         if rated is None:
             return answers
-        may = int((await session.receive(Kind.ASKED, np.uint8, (1,)))[0])
-        self._stale |= may == _NEWER
+        said = await session.receive(Kind.ASKED, np.uint8, (len(rows),))
+        self._stale |= bool((said == _NEWER).any())
         await rated  # while the grid wrote its own books
-        if not may:
-            return answers | {name: Answer(name, refused=_REFUSED) for name in found}
+        may = said > 0
+        answers |= {name: Answer(name, refused=_REFUSED) for name in found}
+        if not may.any():
+            return answers
+        if not may.all():
+            kept = np.flatnonzero(may)
+            part, rows, found = part.take(kept), rows[kept], [found[k] for k in kept.tolist()]
         u = await self._supply.open(part)
         assert u is not None  # noqa: S101
         if table is self._table:

@@ -15,7 +15,7 @@ from bank_party.settings import BankSettings
 from common.config import validate
 from common.doctor.finding import Finding, Machine, Status
 from common.home.registry import Registry
-from tests.bank_party.online.pki import Pki
+from tests.common.web.pki import Pki
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 
+from common.disk.data_folder import Name
 from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
-from common.trial.processes import free_ports
+from common.trial.processes import BANK, free_ports
 from tests.common.web.pki import Caller, Pki
+from tests.patience import patience
 from tests.scenarios.end_to_end.lab import (
     ATTEND,
     BANK_POLICY,
@@ -51,6 +54,13 @@ class Office(Lab):
                 succeed(client, PredealPlan.model_validate(plan))
 
 
+def charged(office: Office, side: str) -> int:
+    """Rows that a company counted as scored today for the bank's own jobs, each time it did."""
+    with closing(sqlite3.connect(office.data(side) / Name.RATES, timeout=patience(10))) as book:
+        found = book.execute("select coalesce(sum(rows), 0) from scored where client = ?", (str(BANK),)).fetchone()
+        return int(found[0])
+
+
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     folder = tmp_path_factory.mktemp("office")
@@ -67,6 +77,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         "grid_dataset": "new",
         "bank_dataset": "new",
         "warn_rows": 50,
+        "warn_hours": 0.0,
     }
     settings = {
         "coordinator": {"attend_timeout": ATTEND, "resume_days": 0},

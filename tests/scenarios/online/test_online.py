@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,9 +16,9 @@ from tests.bench.arrivals import planned
 from tests.bench.online import load
 from tests.common.stages.plain import OFF
 from tests.common.web.pki import Caller
-from tests.scenarios.end_to_end.lab import eventually, make_plan, make_tables, own, succeed
+from tests.scenarios.end_to_end.lab import GRID_POLICY, eventually, make_plan, make_tables, own, succeed
 from tests.scenarios.end_to_end.test_scoring import in_the_clear
-from tests.scenarios.online.conftest import ROWS, Office
+from tests.scenarios.online.conftest import ROWS, Office, charged
 
 
 def test_one_applicant_gets_score_grade_and_decision(office: Office, caller: Caller) -> None:
@@ -128,6 +129,25 @@ def test_columns_that_come_with_the_request_are_scored_also_of_who_is_in_no_file
     assert status == 422 and problem["field"] == "rows.1.id"
 
 
+def test_rows_that_the_grids_books_refuse_leave_the_others_of_their_request(office: Office) -> None:
+    grid, bank = make_tables("Q", 20, seed=12)
+    office.write("new", grid, bank.drop(columns="y"))
+    office.restart("grid", policy={**GRID_POLICY, "rows_per_day": charged(office, "grid") + 7})
+    exact = in_the_clear(office, office.model, "new")
+    with closing(office.caller()) as caller:
+
+        def asked() -> list[dict[str, Any]]:
+            status, answer = caller.score(f"Q-{np.random.default_rng().integers(1 << 40)}", ids=[*map(str, exact.index)])
+            return list(answer["results"]) if status == 200 else []
+
+        eventually(lambda: any(result["decision"] for result in asked()), 30.0)  # by a session of these rows
+        results = asked()
+    scored = [result for result in results if result["decision"]]
+    assert len(scored) == 7
+    assert all(abs(result["log_odds"] - exact[result["id"]]) <= OFF for result in scored)
+    assert all("the grid's books" in result["refused"] for result in results if not result["decision"])
+
+
 def test_other_requests_are_refused_as_problems(caller: Caller) -> None:
     assert caller.ask("POST", "/v1/score", {"id": "A"})[1]["field"] == "Idempotency-Key"
     assert caller.ask("POST", "/v1/score", b"{", {"Idempotency-Key": "x"})[0] == 400
@@ -189,9 +209,9 @@ def test_stock_that_runs_out_is_told_ahead_and_the_next_one_goes_on(office: Offi
     for side in ("grid", "bank"):
         for stock in (office.data(side) / "stock").iterdir():
             stock.unlink()
+    office.restart("bank")  # before there is a stock, else the session that newer rows begin takes it first
     office.deal(60)
-    office.restart("bank")
-    eventually(office.serving, 20.0)
+    eventually(office.serving, 60.0)
     ids = list(map(str, grid["id"]))
     with closing(office.caller()) as caller:
         status, answer = caller.score("few", ids=ids[:20])

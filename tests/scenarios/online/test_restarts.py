@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import itertools
-import sqlite3
 import threading
 import time
 from contextlib import closing
@@ -15,7 +14,7 @@ from common.disk.data_folder import Name
 from common.home.rowbook import RowBook
 from tests.patience import patience
 from tests.scenarios.end_to_end.lab import eventually, make_tables
-from tests.scenarios.online.conftest import Office
+from tests.scenarios.online.conftest import Office, charged
 
 _AGAIN = 0.1  # seconds until a program asks again
 
@@ -78,12 +77,6 @@ class Programs:
             if status != 503:
                 self.wrong.append(answer)
         return None
-
-
-def charged(office: Office, side: str) -> int:
-    """Rows that a company counted as scored today, each time it did."""
-    with closing(sqlite3.connect(office.data(side) / Name.RATES, timeout=patience(10))) as book:
-        return int(book.execute("select coalesce(sum(rows), 0) from scored").fetchone()[0])
 
 
 def in_ledger(office: Office) -> int:
