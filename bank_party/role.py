@@ -51,7 +51,7 @@ class BankRole:
     home: BankHome
     party = Party.BANK
 
-    def budget(self, model: Half, job: str) -> None:
+    def budget(self, model: Half, job: str, granted: int | None = None) -> None:
         return None
 
     def charge_labels(self, table: FeatureTable, job: str, what: str, bits: float, *, again: bool = True) -> None:

@@ -47,16 +47,17 @@ class GridRole:
     home: GridHome
     party = Party.GRID
 
-    def budget(self, model: Half, job: str) -> Account:
+    def budget(self, model: Half, job: str, granted: int | None = None) -> Account:
         """The account of a scoring by `model` in this job."""
-        return self._account(len(model.fitted.sources), "" if model.repeats else job)
+        return self._account(len(model.fitted.sources), "" if model.repeats else job, granted)
 
-    def _account(self, sources: int, scoring: str = "") -> Account:
+    def _account(self, sources: int, scoring: str = "", granted: int | None = None) -> Account:
         """The budget of a model of so many source columns: after as many models, their scores could be solved for a row.
 
         A column in ten bins is one: what a score tells of each of its indicators it tells of that column.
         """
-        return Account(self.home.ledger, min(self.home.policy.scores_per_row, max(1, sources // 2)), scoring)
+        most = min(self.home.policy.scores_per_row, max(1, sources // 2))
+        return Account(self.home.ledger, most if granted is None else min(most, granted), scoring)
 
     def charge_labels(self, table: FeatureTable, job: str, what: str, bits: float, *, again: bool = True) -> None:
         raise LocalProtocolError("the grid has no labels to tell of")
@@ -75,10 +76,10 @@ class GridRole:
         """
         sources = len(beginning.prepared.fitted.sources)
         self._check_sources(sources)
-        account, held = self._account(sources), beginning.held()
+        account, held = self._account(sources, granted=job.scores_per_row), beginning.held()
         await asyncio.to_thread(account.ledger.check, held, job.id, account.limit)
         if beginning.champion is not None:
-            rival = self.budget(beginning.champion, job.id)
+            rival = self.budget(beginning.champion, job.id, job.scores_per_row)
             await asyncio.to_thread(rival.ledger.check, held, rival.name(beginning.champion.job), rival.limit - 1)
         if not plan.model.closed:
             await asyncio.to_thread(account.charge, beginning.trained(), job.id)

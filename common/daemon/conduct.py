@@ -63,6 +63,11 @@ class Running:
     def check_grant(self) -> Callable[[Loaded], None] | None:
         return None if self.grant is None else self.grant.check
 
+    @property
+    def scores_per_row(self) -> int | None:
+        """Of that grant."""
+        return None if self.grant is None else self.grant.grant.scores_per_row
+
     def report(self, job: str, send: Callable[[wire.FromParty], Awaitable[None]]) -> ProgressReporter:
         """What tells how far it is, the coordinator and the people of this party."""
         counters = (self.peer, self.coordinator)
@@ -152,5 +157,6 @@ class Conduct:
                 desk=running.desk,
                 consents=running.consents,
                 check_grant=running.check_grant,
+                scores_per_row=running.scores_per_row,
             )
         )

@@ -41,6 +41,7 @@ def grant_command(seat: Seat[Any, Any]) -> click.Command:
     @click.option("--first-month", help="The first month of rows, YYYY-MM.")
     @click.option("--last-month", help="The last month of rows, YYYY-MM.")
     @click.option("--jobs-per-month", type=int, help="Most jobs in a calendar month.")
+    @click.option("--scores-per-row", type=int, help="Most models that may score a row, where the grid's policy has more.")
     @click.option("--expires", type=click.DateTime(["%Y-%m-%d"]), required=True, help="The last day.")
     def sign_(
         dataset: str,
@@ -53,6 +54,7 @@ def grant_command(seat: Seat[Any, Any]) -> click.Command:
         first_month: str | None,
         last_month: str | None,
         jobs_per_month: int | None,
+        scores_per_row: int | None,
         expires: datetime,
     ) -> None:
         """Sign into OUT what DATASET may be used for, with the key of this organisation's CA; give the other party a copy."""
@@ -68,6 +70,7 @@ def grant_command(seat: Seat[Any, Any]) -> click.Command:
                 "first_month": first_month,
                 "last_month": last_month,
                 "jobs_per_month": jobs_per_month,
+                "scores_per_row": scores_per_row,
                 "expires": expires.date(),
             },
             "grant",

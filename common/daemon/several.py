@@ -236,4 +236,5 @@ class SeveralJob:
             course=course, chain=chain, client=self.running.client, agreed=self.plan, place=place,
             consents=self.running.consents,
             check_grant=self.running.check_grant,
+            scores_per_row=self.running.scores_per_row,
         )  # fmt: skip

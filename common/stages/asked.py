@@ -194,7 +194,7 @@ class _Grid:
     async def _enter(self, part: FeatureTable) -> PolicyError | None:
         """Charges all of the rows, or says why not."""
         job, model = self._job, self._model
-        budget = job.role.budget(model, job.id)
+        budget = job.budget(model)
         entered = await asyncio.gather(
             asyncio.to_thread(job.enter_rate, part, model.job),
             asyncio.to_thread(partial(charge_now, budget, part, model)),

@@ -178,8 +178,8 @@ class Role(Protocol):
     @property
     def party(self) -> Party: ...
 
-    def budget(self, model: Half, job: str) -> Budget | None:
-        """The account charged before scores of a model leave; at the bank none."""
+    def budget(self, model: Half, job: str, granted: int | None = None) -> Budget | None:
+        """The account charged before scores of a model leave; at the bank none. granted: most models a row, of the grant."""
 
     def charge_labels(self, table: FeatureTable, job: str, what: str, bits: float, *, again: bool = True) -> None:
         """At the bank: before so many bits of the labels of these rows leave, whatever becomes of the job.
@@ -300,6 +300,7 @@ class PartyJob(Told):
     agreed: Request | None = None  # the plan as it was agreed on, where `plan` is what the grid and one of its banks do of it
     place: int = 0  # of that bank in it
     check_grant: Callable[[Loaded], None] | None = None  # raises PolicyError for a table that no grant covers
+    scores_per_row: int | None = None  # of the grant of this dataset: most models that may score a row
     consents: Consents | None = None  # of the enterprises whose rows may be in it; None: nobody has to agree
     bank: str = ""  # the bank's identity
     chain: str = ""  # of the registry's moves, at a grid of several banks: none with the first
@@ -313,6 +314,10 @@ class PartyJob(Told):
     def registry(self) -> Registry:
         """This party's models, and the moves of the champion that it made with the other one."""
         return self.home.registry.of(self.chain)
+
+    def budget(self, model: Half) -> Budget | None:
+        """The account of what this job tells by `model`."""
+        return self.role.budget(model, self.id, self.scores_per_row)
 
     async def rate(self, rows: FeatureTable, model: str) -> None:
         """Counts these rows as scored by `model` for this client. Raises PolicyError for more than it may have in a day."""

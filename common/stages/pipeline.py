@@ -114,7 +114,7 @@ async def tell_scores(job: PartyJob, plan: TrainPlan, made: Made, rival: Half | 
 
     async def tell(model: Half, number: int) -> Reals | None:
         telling = Telling(Kind.TEST_SCORES, plan.score_bits, number)
-        return await open_scores(job.session, job.correlations, model, held, telling, job.role.budget(model, job.id))
+        return await open_scores(job.session, job.correlations, model, held, telling, job.budget(model))
 
     u = await tell(made.model, 0)
     champion_u = await tell(rival, 1) if rival is not None else None
@@ -164,7 +164,7 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
 async def tell_asked(job: PartyJob, plan: ScorePlan, model: Half, table: FeatureTable) -> Reals | None:
     """Scores of the rows asked for to the bank, with a stock if the plan says so and the model needs one; None at the grid."""
     await job.rate(table, model.job)
-    budget, telling = job.role.budget(model, job.id), Telling(Kind.SCORES, plan.score_bits)
+    budget, telling = job.budget(model), Telling(Kind.SCORES, plan.score_bits)
     if plan.dealt == "online" or not model.closed or job.course.again:  # a stock that was begun is spent
         return await open_scores(job.session, job.correlations, model, table, telling, budget)
     await charge(job.session, budget, table, model)  # rows that may not be scored use up no stock

@@ -39,6 +39,7 @@ class Grant(StrictModel):
     first_month: Month | None = None
     last_month: Month | None = None
     jobs_per_month: int | None = Field(default=None, ge=1)
+    scores_per_row: int | None = Field(default=None, ge=1)
     expires: date
 
     @model_validator(mode="after")
@@ -49,8 +50,12 @@ class Grant(StrictModel):
             raise ValueError("to: another organisation than the one that grants")
         return self
 
+    def shown(self) -> dict[str, Any]:
+        """What stands in its file; of one that says nothing of scores a row as it was before grants could."""
+        return self.model_dump(mode="json", exclude={"scores_per_row"} if self.scores_per_row is None else None)
+
     def canonical(self) -> bytes:
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        return json.dumps(self.shown(), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
     def fingerprint(self) -> str:
         """SHA-256 of what is granted, whatever the signature."""
@@ -71,7 +76,7 @@ def sign(grant: Grant, ca: Path) -> bytes:
     if (org := org_of(certificate)) != grant.org:
         raise IdentityError(f"the CA in {ca} does not grant for {grant.org}", expected=grant.org, got=org)
     signature = base64.b64encode(key.sign(_DOMAIN + grant.canonical(), ec.ECDSA(SHA256()))).decode()
-    shown = {"grant": grant.model_dump(mode="json"), "signature": signature}
+    shown = {"grant": grant.shown(), "signature": signature}
     return json.dumps(shown, indent=1, ensure_ascii=False).encode() + b"\n"
 
 

@@ -20,7 +20,7 @@ from tests.common.stages.tables import table
 
 ROWS, OTHERS = table(["A", "B"]), table(["C"])
 
-JOB: Any = SimpleNamespace(id="job-9")  # as much of a job as is asked of one before it trains
+JOB: Any = SimpleNamespace(id="job-9", scores_per_row=None)  # as much of a job as is asked of one before it trains
 
 
 CLOSED, OPEN = (
@@ -56,6 +56,19 @@ def test_a_row_is_scored_by_half_as_many_models_as_columns_and_never_by_more_tha
     with pytest.raises(PolicyError, match=f"have been scored by {models} models already"):
         role.budget(half(columns), "scoring").charge(ROWS, "another")
     role.budget(half(columns), "scoring").charge(OTHERS, "another")
+
+
+async def test_a_grant_may_say_fewer_models_and_never_more(role: GridRole) -> None:
+    for granted, models in ((1, 1), (9, 3)):
+        rows = table([f"G{granted}"])
+        for k in range(models):
+            role.budget(half(40), "scoring", granted).charge(rows, f"job-{k}")
+        with pytest.raises(PolicyError, match=f"have been scored by {models} models already"):
+            role.budget(half(40), "scoring", granted).charge(rows, "another")
+    job: Any = SimpleNamespace(id="job-9", scores_per_row=1)
+    with pytest.raises(PolicyError, match="by 1 models already"):
+        await role.before_training(job, CLOSED, beginning(table(["G1"]), 40))
+    await role.before_training(job, CLOSED, beginning(OTHERS, 40))
 
 
 async def test_a_training_is_refused_where_its_own_scores_would_be_and_nothing_is_charged(role: GridRole) -> None:
@@ -98,7 +111,7 @@ async def test_rows_that_train_are_charged_where_weights_are_opened(role: GridRo
     with pytest.raises(PolicyError, match="1 of 1 rows have been scored by 1 models already"):
         role.budget(half(2), "scoring").charge(table(["T"]), "another")
     role.budget(half(2), "scoring").charge(ROWS, "another")  # those held out are not, before they are scored
-    other: Any = SimpleNamespace(id="job-10")
+    other: Any = SimpleNamespace(id="job-10", scores_per_row=None)
     await role.before_training(other, CLOSED, beginning(OTHERS, 2))
 
 

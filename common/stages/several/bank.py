@@ -84,7 +84,7 @@ async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub:
     with job.stage(Stage.EVALUATE):
         made = Made(model, prepared, task, own.table, own.train)
         telling = Telling(Kind.TEST_SCORES, plan.score_bits)
-        budget = job.role.budget(model, job.id)
+        budget = job.budget(model)
         u = await open_scores(job.session, job.correlations, model, made.held(), telling, budget)
         product = await judge(job, plan, hub, made, None if u is None else Heard(u), counts)
     await keep_both(job, product)

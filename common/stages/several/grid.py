@@ -223,7 +223,7 @@ async def _sizes(line: PartyJob, rows: Rows, layout: Layout) -> None:
 
 async def _score(line: PartyJob, plan: TrainPlan, half: Half, held: FeatureTable) -> None:
     telling = Telling(Kind.TEST_SCORES, plan.score_bits)
-    await open_scores(line.session, line.correlations, half, held, telling, line.role.budget(half, line.id))
+    await open_scores(line.session, line.correlations, half, held, telling, line.budget(half))
 
 
 async def _keep_all(jobs: Sequence[PartyJob], product: Product) -> None:

@@ -44,6 +44,18 @@ def test_a_grant_is_read_back_as_it_was_signed_with_a_fingerprint_of_its_own(cer
     assert read_grant(written(certs, tmp_path), TrustStore(certs / "trust")).fingerprint() != grant.fingerprint()
 
 
+def test_scores_a_row_are_signed_and_a_grant_without_is_as_it_was_before_there_were_any(certs: Path, tmp_path: Path) -> None:
+    file, trust = written(certs, tmp_path), TrustStore(certs / "trust")
+    before = json.loads(file.read_bytes())
+    assert "scores_per_row" not in before["grant"] and read_grant(file, trust).scores_per_row is None
+    file = written(certs, tmp_path, scores_per_row=3)
+    assert read_grant(file, trust).scores_per_row == 3
+    raw = json.loads(file.read_bytes())
+    file.write_text(json.dumps({**raw, "grant": {**raw["grant"], "scores_per_row": 4}}))
+    with pytest.raises(PolicyError, match="not signed"):
+        read_grant(file, trust)
+
+
 def test_nothing_of_it_can_be_changed_and_nobody_else_signs_it(certs: Path, tmp_path: Path) -> None:
     file, trust = written(certs, tmp_path), TrustStore(certs / "trust")
     raw = json.loads(file.read_bytes())
