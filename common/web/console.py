@@ -71,6 +71,11 @@ class Console:
     async def stop(self) -> None:
         await self._server.stop()
 
+    @property
+    def port(self) -> int:
+        """That it listens on, once it has started."""
+        return self._server.port
+
     def _hosts(self) -> frozenset[str]:
         found = set() if self._config.host is None else {self._config.host.lower()}
         if is_loopback(self._config.listen):

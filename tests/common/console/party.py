@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -12,9 +13,11 @@ from typing import Any, cast
 
 from prometheus_client import CollectorRegistry
 
+from common.config import to_toml
 from common.console.run import make_console
 from common.daemon.seat import Station
 from common.disk.data_folder import Name
+from common.home.approvals import Word
 from common.home.audit import What
 from common.home.home import Home
 from common.home.jobbook import Offered
@@ -28,7 +31,7 @@ from common.web.login import Tickets
 from common.wire import party_pb2 as wire
 from common.wire.peer import Counter
 from grid_party.home import GridHome
-from tests.common.daemon.test_runner import CLIENT, Desk, plan
+from tests.common.daemon.test_runner import BANK, CLIENT, Desk, plan
 from tests.common.web.pki import Pki
 from tests.common.web.visit import Visit
 
@@ -45,9 +48,8 @@ class Books:
         self.desk = Desk(folder, console={"listen": "127.0.0.1:0", **files, **console}, hold=["train"], approvals=approvals)
         self.home: Home = self.desk.home
         self.path = self.desk.settings.data / Name.LOGINS
-        station = Station(
-            self.desk.settings, self.home, self.desk.runner, cast(Any, None), CollectorRegistry(), folder / "grid.toml"
-        )
+        self.file, settings = folder / "grid.toml", self.desk.settings
+        station = Station(settings, self.home, self.desk.runner, cast(Any, None), CollectorRegistry(), self.file)
         made = make_console(Party.GRID, self._history, station)
         assert made is not None
         self.console, self.folder = made, folder
@@ -76,6 +78,34 @@ class Books:
         self.desk.runner.live[job] = cast(Any, found)
         yield
         del self.desk.runner.live[job]
+
+    @property
+    def port(self) -> int:
+        """Of the server, once it has started."""
+        return self.console.port
+
+    def ticket(self, person: str) -> str:
+        return Tickets(self.path).issue(person)
+
+    def at(self, job: str, done: int) -> None:
+        """The running job has come so far."""
+        reporter = self.desk.runner.live[job].reporter
+        assert reporter is not None
+        reporter.latest.done = done
+
+    def words(self, job: str) -> list[Word]:
+        """What people have said of it."""
+        return [word for word in self.home.approvals.words() if word.job == job]
+
+    def adopt(self, models: Path, job: str) -> None:
+        """A model that was trained elsewhere is this party's, and its command can read the configuration."""
+        data = self.desk.settings.data
+        shutil.copytree(models / job, data / Name.MODELS / job)
+        self.home.registry.enter(job, "9" * 64, "b" * 64, "c" * 64)
+        tls = {name: str(getattr(self.desk.settings.tls, name)) for name in ("certificate", "key", "trust")}
+        raw = {"data": str(data), "listen": "127.0.0.1:0", "tls": tls, "peer": {"identity": str(BANK)}}
+        coordinator = {"identity": "wattscore://neutral/coordinator", "address": "n:1"}
+        self.file.write_text(to_toml({**raw, "coordinator": coordinator}), encoding="utf-8")
 
     def hold(self, job: str = "train-4") -> None:
         """A training waits for people."""
