@@ -193,7 +193,9 @@ def test_the_page_of_the_data_folder_is_as_the_code(title: str) -> None:
     parts = [re.split(r"^## .*$", read(ROOT / "deploy" / name), flags=re.MULTILINE) for name in ("DATA.md", "DATA.zh-CN.md")]
     place, kept = list(BOOKS).index(title) + 1, BOOKS[title]
     pruned = (
-        [[f"`--{k.goes.option}`: {k.goes.what}"] if k.goes else ["no"] for k in kept] if title != "Coordinator" else [[]] * 2
+        [[f"`--{k.goes.option}`: {k.goes.what}"] if k.goes else ["no"] for k in kept]
+        if title != "Coordinator"
+        else [[]] * len(kept)
     )
     wanted = [[f"`{k.name}`", k.what, k.writer, k.back_up.value, k.lost] for k in kept]
     assert rows(parts[0][place])[2:] == [row + goes for row, goes in zip(wanted, pruned, strict=True)]

@@ -7,7 +7,10 @@ from common.process.group import Entry, LazyGroup
 main = LazyGroup(
     "wattscore-coordinator",
     "The neutral process: it deals randomness, drives jobs, and sees no row.",
-    {"serve": Entry("common.coordinator.daemon:serve", "Serve until SIGTERM or Ctrl-C.")},
+    {
+        "serve": Entry("common.coordinator.daemon:serve", "Serve until SIGTERM or Ctrl-C."),
+        "console": Entry("common.coordinator.daemon:console", "Print a link to the coordinator's pages, which it serves."),
+    },
 )
 
 if __name__ == "__main__":

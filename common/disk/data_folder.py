@@ -239,4 +239,4 @@ _BOTH = (
 )  # fmt: skip
 GRID: Sequence[Kept] = (_MODELS, _LEDGER, *_BOTH)
 BANK: Sequence[Kept] = (_MODELS, _SCORES, _TOLD, _ANSWERS, *_BOTH)
-COORDINATOR: Sequence[Kept] = (_JOBS, _LOG)
+COORDINATOR: Sequence[Kept] = (_JOBS, _LOGINS, _LOG)

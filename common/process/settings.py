@@ -156,6 +156,7 @@ class CoordinatorSettings(Process):
     roles: Roles = Field(
         default={}, description="What each client may do: submit, score, promote, view (others' jobs). None listed: all do all."
     )
+    console: ConsoleConfig | None = Field(default=None, description="Pages for the coordinator's people; off by default.")
     deal_ahead: int = Field(default=8, ge=2, le=1024, description="Arrays dealt before the first is consumed, for each party.")
     deal_ahead_mib: int = Field(default=256, ge=1, description="The same bound in MiB.")
     memory_mib: int = Field(
