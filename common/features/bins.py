@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -87,7 +87,12 @@ class BinnedColumn(StrictModel):
 
     def apply(self, table: FeatureTable) -> Vector:
         """float64 (n,); raises DataError as `Cells.of` does."""
-        return (np.array(self.values, np.float64)[self.cells.of(table)] - self.centre) / self.spread
+        return self.placed(self.cells.of(table))
+
+    def placed(self, codes: npt.NDArray[np.integer[Any]]) -> Vector:
+        """The same of rows whose cells are known, (n,)."""
+        found: Vector = ((np.array(self.values, np.float64) - self.centre) / self.spread).take(codes)
+        return found
 
 
 Column = FittedColumn | BinnedColumn

@@ -57,8 +57,14 @@ class FittedPreparation(StrictModel):
         if table.rows <= few.MOST:
             return self._few.transform(table)
         matrix = np.empty((table.rows, len(self.fitted)), dtype=np.float64, order="F")
+        cells, codes = None, np.empty(0, np.intp)
         for index, column in enumerate(self.fitted):
-            matrix[:, index] = column.apply(table)
+            if not isinstance(column, BinnedColumn):
+                matrix[:, index] = column.apply(table)
+                continue
+            if column.cells != cells:  # thresholds of one column stand one after the other
+                cells, codes = column.cells, column.cells.of(table).astype(np.intp)
+            matrix[:, index] = column.placed(codes)
         return matrix
 
     @cached_property
