@@ -101,6 +101,7 @@ verify = verify_command(SEAT, _page)
 @click.option("--grid-dataset", help="The grid's dataset to score; left out for a model of banks alone.")
 @click.option("--bank-dataset", required=True, help="The bank's dataset to score.")
 @click.option("--by-period", is_flag=True, help="Rows are (enterprise, period).")
+@click.option("--months", help="By period: these months alone, such as 2025-06,2025-07; newest: the last of each dataset.")
 @click.option("--grid-reasons", default=0, help="Most reasons of the grid told for each row, up to 2.")
 @click.option(
     "--requests",
@@ -118,6 +119,7 @@ def score(
     grid_dataset: str | None,
     bank_dataset: str,
     by_period: bool,
+    months: str | None,
     grid_reasons: int,
     requests: TextIO | None,
     rows: int,
@@ -140,7 +142,7 @@ def score(
 
     sides, on_request = (model, grid_dataset, bank_dataset), rows if requests is not None else 0
     texts = {"name": name, "purpose": purpose}
-    plan = make_plan(*sides, by_period=by_period, grid_reasons=grid_reasons, on_request=on_request, **texts)
+    plan = make_plan(*sides, by_period=by_period, months=months, grid_reasons=grid_reasons, on_request=on_request, **texts)
     desk = Lines(requests, click.echo, by_period=by_period) if requests is not None else None
     done = asyncio.run(run(SEAT, config, plan, desk))
     whole = json.dumps(asdict(done), default=str) if as_json else f"{done.job}: {done.rows} rows scored, in {done.file}"

@@ -48,7 +48,16 @@ class Done:
 
 
 def make_plan(
-    model: str, grid: str, bank: str, *, by_period: bool, grid_reasons: int, on_request: int, name: str, purpose: str = ""
+    model: str,
+    grid: str,
+    bank: str,
+    *,
+    by_period: bool,
+    grid_reasons: int,
+    on_request: int,
+    name: str,
+    purpose: str = "",
+    months: str | None = None,
 ) -> ScorePlan:
     """A plan that does without the coordinator. Raises PlanError for options that make none."""
     raw = {
@@ -58,6 +67,7 @@ def make_plan(
         "grid": {"dataset": grid},
         "bank": {"dataset": bank},
         "keys": ("id", "period") if by_period else ("id",),
+        "months": months.split(",") if months else (),
         "grid_reasons": grid_reasons,
         "on_request": on_request,
         "drift": False,  # nobody hears a report

@@ -65,6 +65,7 @@ _WITH_BANK = click.option(
 @click.option("--bank-dataset", required=True, help="The bank's dataset to score.")
 @_WITH_BANK
 @click.option("--by-period", is_flag=True, help="Rows are (enterprise, period).")
+@click.option("--months", help="By period: these months alone, such as 2025-06,2025-07; newest: the last of each dataset.")
 @click.option("--ahead", is_flag=True, help="With randomness dealt before, by `predeal --scores`.")
 @click.option("--grid-reasons", default=0, help="Most reasons of the grid told for each row, up to 2.")
 @click.option("--purpose", default="", help="What for, as a grant of a dataset says.")
@@ -78,6 +79,7 @@ def score(
     bank_dataset: str,
     with_bank: str | None,
     by_period: bool,
+    months: str | None,
     ahead: bool,
     grid_reasons: int,
     purpose: str,
@@ -95,6 +97,7 @@ def score(
         "bank": {"dataset": bank_dataset},
         "with_bank": with_bank,
         "keys": ("id", "period") if by_period else ("id",),
+        "months": months.split(",") if months else (),
         "grid_reasons": grid_reasons,
         "dealt": "ahead" if ahead else "online",
     }

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from common.disclosure import Opened
 from common.plan.request import Plan
+
+NEWEST = "newest"
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
 class ScorePlan(Plan):
@@ -28,13 +32,36 @@ class ScorePlan(Plan):
         description="Rows are scored as the bank asks for them, until it ends the job, from stocks for this many or more."
         " 0: all matched rows, at once.",
     )
+    months: tuple[str, ...] = Field(
+        default=(),
+        description="Rows of these months alone, YYYY-MM, or newest: the last month of each dataset, which must be the same."
+        " Default: all months.",
+    )
     drift: bool = Field(default=True, description="Each side reports its largest stability index and its number of alarms.")
+
+    @field_validator("months")
+    @classmethod
+    def _are_months(cls, months: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [month for month in months if month != NEWEST and not _MONTH.fullmatch(month)]:
+            raise ValueError(f"{wrong[0]!r} is not a month as YYYY-MM, nor {NEWEST}")
+        return months
 
     @model_validator(mode="after")
     def _can_be_asked(self) -> ScorePlan:
         if self.on_request and self.grid_reasons:
             raise ValueError("reasons of the grid are told of matched rows, not on request: grid_reasons must be 0")
+        if self.months and "period" not in self.keys:
+            raise ValueError('months are of monthly rows: set keys = ["id", "period"]')
+        if self.months and self.on_request:
+            raise ValueError("a row that is asked for names its month: leave out months")
         return self
+
+    def _fields(self) -> dict[str, Any]:
+        """Without months where it has none: the same as before there could be some."""
+        fields = super()._fields()
+        if not self.months:
+            del fields["months"]
+        return fields
 
     @property
     def needs(self) -> frozenset[Opened]:

@@ -40,6 +40,7 @@ from common.stages.counts import Allowance, bin_columns
 from common.stages.course import Point
 from common.stages.job import Beginning, Heard, Made, PartyJob, Told
 from common.stages.keep import Product, keep_both
+from common.stages.months import in_months
 from common.stages.offer import check_width, select
 from common.stages.reasons import check_reasons, open_reasons
 from common.stages.score import charge, open_scores
@@ -187,6 +188,8 @@ async def load(job: PartyJob, *, require_label: bool, columns: dict[str, ColumnC
     loaded = await asyncio.to_thread(
         read_table, dataset, name=side.dataset, party=job.party, require_label=require_label, scratch=job.scratch
     )
+    if isinstance(job.plan, ScorePlan):
+        loaded = await asyncio.to_thread(in_months, loaded, job.plan.months, name=side.dataset, scratch=job.scratch)
     if job.check_grant is not None:
         job.check_grant(loaded)
     if job.consents is not None:
