@@ -15,6 +15,7 @@ from common.records.clean import Cleaned
 from common.records.config import RecordsConfig
 from common.records.make import make_features, suspects
 from common.records.options import STRICT, strict_option
+from common.records.samples import left_out
 from common.text.visible import escape
 from common.text.words import Lang
 
@@ -30,7 +31,7 @@ def features(config: Path, out: Path, report: Path | None, lang: str, strict: bo
     console = Console()
     made, cleaned, settings = make_features(config, out, report, cast(Lang, lang))
     _print_cleaning(cleaned, console)
-    for text in (*cleaned.warnings, *_unlabelled(cleaned, settings)):
+    for text in (*cleaned.warnings, *_unlabelled(cleaned, settings), *_left_out(cleaned, settings)):
         console.print(f"[yellow]look at:[/] {escape(text)}", highlight=False)
     console.print(f"{made.count:,} samples of {len(set(made.rows.tolist())):,} enterprises, {len(made.columns)} features")
     if report:
@@ -51,6 +52,18 @@ def _unlabelled(cleaned: Cleaned, settings: RecordsConfig) -> list[str]:
     return ['no field is the label: these features can be scored and not trained on; give one role = "label"']
 
 
+def _left_out(cleaned: Cleaned, settings: RecordsConfig) -> list[str]:
+    """What a bank is told of samples whose outcome is not known: to train on, they are none; to score, they are the point."""
+    months, others = left_out(cleaned.panel, settings.samples)
+    said = []
+    if months:
+        which = months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}"
+        said.append(f"{which} left out: no label is known yet; samples.labelled = false makes a file to score, with them")
+    if others:
+        said.append(f"{others:,} samples of earlier months left out: their label is not known")
+    return said
+
+
 def _print_cleaning(cleaned: Cleaned, console: Console) -> None:
     panel = cleaned.panel
     console.print(
@@ -68,5 +81,6 @@ def _print_cleaning(cleaned: Cleaned, console: Console) -> None:
 
 def print_section(settings: RecordsConfig, out: Path) -> None:
     """The daemon's dataset: the file says the rest itself."""
-    name = "meters" if settings.party == "grid" else "loans"
+    scored = "" if settings.samples.labelled else "-new"  # beside the one to train on, whose outcomes are looked for
+    name = "meters" if settings.party == "grid" else f"loans{scored}"
     click.echo(f"[datasets.{name}]\nfeatures = {quoted(str(out.resolve()))}")

@@ -9,7 +9,7 @@ from common.config import StrictModel
 from common.errors import DataError
 from common.records.panel import Panel
 from common.records.windows import Mask, Values
-from common.rows.months import Month, month_number
+from common.rows.months import Month, month_number, month_text
 
 
 class Samples(StrictModel):
@@ -46,18 +46,39 @@ def chosen(panel: Panel, samples: Samples) -> tuple[Mask, Values | None]:
 
     Raises DataError if there is none.
     """
-    months = panel.first + np.arange(panel.months)
-    wanted = (months + 1) % samples.every == 0
-    wanted &= months >= (month_number(samples.first) if samples.first else 0)
-    wanted &= months <= (month_number(samples.last) if samples.last else months[-1:].max(initial=0))
-    mask = panel.present & wanted & (np.cumsum(panel.present, axis=1) >= samples.min_history)
-    label = _ahead(panel.label, samples.ahead) if samples.labelled and panel.label is not None else None
+    mask, label = _eligible(panel, samples), _outcomes(panel, samples)
     if label is not None:
         mask &= ~np.isnan(label)
     if not mask.any():
         message = "no enterprise and month has what a sample needs"
         raise DataError(message, public=message, remedy="Check first, last and min_history, and that labels are known.")
     return mask, label
+
+
+def left_out(panel: Panel, samples: Samples) -> tuple[list[str], int]:
+    """What `chosen` leaves out as no label is known: the newest months, YYYY-MM, of which it is so of all; other samples."""
+    mask, label = _eligible(panel, samples), _outcomes(panel, samples)
+    if label is None:
+        return [], 0
+    without = mask & np.isnan(label)
+    known = np.flatnonzero((mask & ~without).any(axis=0)).max(initial=-1)
+    open_ = without.any(axis=0) & (np.arange(panel.months) > known)
+    return [month_text(panel.first + int(t)) for t in np.flatnonzero(open_)], int(without[:, ~open_].sum())
+
+
+def _eligible(panel: Panel, samples: Samples) -> Mask:
+    """The pairs that would be samples if every label were known, (E, M)."""
+    months = panel.first + np.arange(panel.months)
+    wanted = (months + 1) % samples.every == 0
+    wanted &= months >= (month_number(samples.first) if samples.first else 0)
+    wanted &= months <= (month_number(samples.last) if samples.last else months[-1:].max(initial=0))
+    mask: Mask = panel.present & wanted & (np.cumsum(panel.present, axis=1) >= samples.min_history)
+    return mask
+
+
+def _outcomes(panel: Panel, samples: Samples) -> Values | None:
+    """The labels as of the samples' months, (E, M); None where none are asked for, or there are none."""
+    return _ahead(panel.label, samples.ahead) if samples.labelled and panel.label is not None else None
 
 
 def _ahead(label: Values, months: int) -> Values:

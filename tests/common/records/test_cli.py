@@ -119,3 +119,19 @@ def test_a_bank_without_a_label_is_told_what_its_features_are_for(
     config.write_text((text[:start] + text[end:]).replace("every = 3", samples, 1), encoding="utf-8")
     result = run(config, "--out", tmp_path / "made.parquet")
     assert result.exit_code == 0 and ("can be scored and not trained on" in " ".join(result.output.split())) is told
+
+
+def test_newest_months_left_out_are_named_and_their_file_has_a_name_of_its_own(world: Path, tmp_path: Path) -> None:
+    text = (world / "records-bank.toml").read_text(encoding="utf-8")
+    newest = pd.read_csv(world / "bank_monthly.csv")[MONTH].max()
+    found = {}
+    for name, samples in (("train", "every = 1"), ("score", "every = 1\nlabelled = false")):
+        config = world / f"{name}-{tmp_path.name}.toml"
+        config.write_text(text.replace("every = 3", samples, 1), encoding="utf-8")
+        result = run(config, "--out", tmp_path / f"{name}.parquet")
+        found[name] = result.exit_code, " ".join(result.output.split()), pd.read_parquet(tmp_path / f"{name}.parquet")
+    code, said, made = found["train"]
+    assert code == 0 and made[MONTH].astype(str).max() < newest and "[datasets.loans] " in said
+    assert f"{newest} left out: no label is known yet; samples.labelled = false" in said
+    code, said, made = found["score"]
+    assert code == 0 and made[MONTH].astype(str).max() == newest and "[datasets.loans-new] " in said and "left out" not in said

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from common.config import validate
 from common.errors import ConfigError, DataError
 from common.records.panel import Panel
-from common.records.samples import Samples, chosen
+from common.records.samples import Samples, chosen, left_out
 from common.rows.months import month_number, month_text
 from tests.common.records.panels import FIRST, panels
 
@@ -64,6 +64,17 @@ def test_the_last_months_have_no_later_label() -> None:
     assert pairs(one(), min_history=1, ahead=2)[-1] == (0, "2024-10")
     assert pairs(one(label=False), min_history=1, ahead=2)[-1] == (0, "2024-12")
     assert pairs(one(), min_history=1, ahead=2, labelled=False)[-1] == (0, "2024-12")
+
+
+def test_what_is_left_out_for_want_of_a_label_is_said() -> None:
+    assert left_out(one(), Samples(min_history=1, ahead=2)) == (["2024-11", "2024-12"], 0)
+    assert left_out(one(), Samples(min_history=1)) == ([], 0)
+    assert left_out(one(), Samples(min_history=1, ahead=2, labelled=False)) == ([], 0)
+    assert left_out(one(label=False), Samples(ahead=2)) == ([], 0)
+    gap = one()
+    assert gap.label is not None
+    gap.label[0, 5] = np.nan
+    assert left_out(gap, Samples(min_history=1, ahead=1)) == (["2024-12"], 1)
 
 
 def test_to_score_no_label_is_needed_and_none_is_given() -> None:
