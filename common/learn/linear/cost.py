@@ -95,7 +95,7 @@ def several(layout: Layout, model: Model, rows: int) -> Cost:
     line = matrices(rows, own) + steps * (8 * layout.grid + link_round(rows) + 8 * rows)
     heard = matrices(rows, layout.grid) + steps * (8 * own + link_round(rows) + 8 * rows) + CHECK
     sums, turns = 8 * (every + steps * every), steps * truncation(every)  # masked addends: the start and each step; the hub's
-    dealt = steps * (8 * len(dealt_tables(model.make_link(), Party.BANK)) * rows) + turns
+    dealt = steps * (8 * len(dealt_tables(model.make_link(), Party.BANK)) * rows) + turns + 2 * TAG * layout.grid + MARK
     if model.joint:
         told, cut = joint_matrix(layout.grid, layout.bank)
         sums += 8 * layout.grid * layout.bank
