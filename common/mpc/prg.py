@@ -125,7 +125,11 @@ class Prg:
 
     def factors(self, count: int) -> list[int]:
         """`count` uniform numbers of 64 bits: the first of those of the lasting key. ValueError without one."""
-        found: list[int] = Prg(self._key).words(Purpose.TAG_FACTOR, 0, count).tolist()
+        if not self._key:
+            raise ValueError("there is no lasting key")
+        out = np.empty(8 * count, np.uint8)
+        _write(_stream(self._key, Purpose.TAG_FACTOR, 0), memoryview(out.data))
+        found: list[int] = out.view(np.uint64).tolist()
         return found
 
     @property
@@ -139,25 +143,26 @@ class Prg:
 
     def fill(self, purpose: Purpose, counter: int, rows: npt.NDArray[np.uint64]) -> None:
         """Overwrites each row of a (k, n) array, contiguous within rows, with what `words` would give of k n words."""
-        stream = self._stream(purpose, counter)
+        stream = _stream(self._seed, purpose, counter)
         for row in rows:
             _write(stream, memoryview(row.view(np.uint8).data))
 
     def _expand(self, purpose: Purpose, counter: int, size: int) -> npt.NDArray[np.uint8]:
         out = np.empty(size, np.uint8)
-        _write(self._stream(purpose, counter), memoryview(out.data))
+        _write(_stream(self._seed, purpose, counter), memoryview(out.data))
         return out
-
-    def _stream(self, purpose: Purpose, counter: int) -> CipherContext:
-        label = purpose.value.to_bytes(4, "little") + counter.to_bytes(8, "little")
-        key = hashlib.blake2b(label, key=self._seed, digest_size=16, person=b"wattscore.prg.1").digest()
-        return Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
 
     def __repr__(self) -> str:
         return "Prg(seed hidden)"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a seed is not pickled")
+
+
+def _stream(secret: bytes, purpose: Purpose, counter: int) -> CipherContext:
+    label = purpose.value.to_bytes(4, "little") + counter.to_bytes(8, "little")
+    key = hashlib.blake2b(label, key=secret, digest_size=16, person=b"wattscore.prg.1").digest()
+    return Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
 
 
 def _write(stream: CipherContext, out: memoryview) -> None:

@@ -9,7 +9,7 @@ from common.disk.data_folder import Name
 from tests.scenarios.end_to_end.lab import eventually, make_plan, measured, until_training
 from tests.scenarios.kill.town import DAEMONS, LINES, PARTIES, Town, faults
 
-PLAN = make_plan("rows", model={"iterations": 120})
+PLAN = make_plan("rows", model={"iterations": 120}, score_bits=16)
 SUBMITTED: list[str] = []  # of this module's town
 
 
@@ -19,8 +19,7 @@ def ends_well(town: Town, client: Client, job: str, attempts: int | None = 1) ->
     assert found.state == "succeeded", found.fault.message
     assert attempts is None or found.attempt == attempts
     eventually(town.settled)
-    # scores are rounded to 1/32 by a dither that each training has anew, so AUCs of few held-out rows differ by themselves
-    assert abs(measured(town, found).joint.auc - _undisturbed(town, client)) <= 0.002
+    assert abs(measured(town, found).joint.auc - _undisturbed(town, client)) <= 0.0005
 
 
 def begin(client: Client) -> str:

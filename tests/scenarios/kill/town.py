@@ -24,7 +24,8 @@ from tests.scenarios.kill.masks import read_frames, seeds_of, twice
 
 DAEMONS, PARTIES = ("coordinator", "grid", "bank"), ("grid", "bank")
 LINES = ("grid-coordinator", "bank-coordinator", "bank-grid")
-_MANY = {"scores_per_row": 1000}  # models of a row: many jobs are about the same rows here
+_FINE = {"finest_score_bits": 16}  # as exact as scores come: in steps of 1/32 AUCs of equal models differ by themselves
+_MANY = {"scores_per_row": 1000, **_FINE}  # models of a row: many jobs are about the same rows here
 
 
 class Town(Lab):
@@ -34,7 +35,7 @@ class Town(Lab):
         settings = {
             "coordinator": {"attend_timeout": patience(20), **coordinator},
             "grid": {"policy": {**GRID_POLICY, **_MANY}},
-            "bank": {"policy": {**BANK_POLICY, "label_bits": 1000.0}},
+            "bank": {"policy": {**BANK_POLICY, "label_bits": 1000.0, **_FINE}},
         }
         super().__init__(folder, dataset_files(folder, ("rows",)), settings)
         self.lines = lines

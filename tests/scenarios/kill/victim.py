@@ -82,8 +82,8 @@ def watch(victim: Victim) -> None:
         channel.send = _watched(channel.send, victim)  # type: ignore[assignment,method-assign]
     begin = Prg.__init__
 
-    def init(self: Prg, seed: bytes) -> None:
-        begin(self, seed)
+    def init(self: Prg, seed: bytes, key: bytes = b"") -> None:  # the key is for all jobs, and masks nothing
+        begin(self, seed, key)
         victim.expands(seed)
 
     Prg.__init__ = init  # type: ignore[method-assign]
