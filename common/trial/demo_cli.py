@@ -118,6 +118,13 @@ def _demo_here(made: Path, out: Path, enterprises: int, seed: int, console: Cons
     console.print(f"\nIn {out}/: {REPORT}, {DECISIONS}, {RESULT}.", highlight=False)
     for what, name in (("What cleaning did", "quality.html"), ("What drifted", MONITOR)):
         console.print(f"{what}: {' and '.join(f'{out}/{party.value}/{name}' for party in Party)}.", highlight=False)
+    console.print(_CONSOLE, markup=False, highlight=False)
+
+
+_CONSOLE = (
+    "The three processes have ended. One that stays shows its own people what it does, in a browser: [console] in its"
+    " configuration, then bank-party console (deploy/CONSOLE.md)."
+)
 
 
 def _clear(out: Path) -> None:

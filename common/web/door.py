@@ -18,6 +18,7 @@ from common.web.login import Known, Sessions, Visitor
 VISITOR, LIMIT = "wattscore.visitor", 1 << 16  # where a scope has who visits; bytes of a form
 _FREE = ("/login", "/static/")  # what is shown to who is not logged in: it holds nothing of this party
 _READS = ("GET", "HEAD")
+_ITSELF = b"wattscore-live"  # a header by which a page says that it asks by itself
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none';"
     " img-src data:; frame-ancestors 'none'"
@@ -90,7 +91,8 @@ class Door:
 
     async def _who(self, scope: MutableMapping[str, Any], headers: Mapping[bytes, str]) -> Visitor | None:
         if self._callers is None:
-            return self._sessions.find(cookie_of(headers.get(b"cookie", ""), self._cookie))
+            cookie = cookie_of(headers.get(b"cookie", ""), self._cookie)
+            return self._sessions.find(cookie, asked=_ITSELF not in headers)
         try:
             name = await self._callers.name(scope.get(CERTIFICATE), headers.get(b"authorization"))
         except Unknown as unknown:

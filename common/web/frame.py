@@ -87,4 +87,5 @@ def size(count: float) -> str:
 
 def static(name: str) -> Response:
     """One of the two files that pages link to. Raises KeyError for another."""
-    return Response((_HERE / "static" / name).read_bytes(), media_type=_STATIC[name])
+    kind = _STATIC[name]
+    return Response((_HERE / "static" / name).read_bytes(), media_type=kind)

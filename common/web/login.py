@@ -81,12 +81,13 @@ class Sessions:
         self._held[_digest(cookie)] = _Session(Visitor(person, person, secrets.token_urlsafe(32)), now, now)
         return cookie
 
-    def find(self, cookie: str) -> Visitor | None:
-        """Who has this cookie, if the session is not over."""
+    def find(self, cookie: str, *, asked: bool = True) -> Visitor | None:
+        """Who has this cookie, if the session is not over. asked: by a person; a page that keeps itself up to date is none."""
         session, now = self._held.get(_digest(cookie)), self._clock()
         if session is None or self._over(session, now):
             return None
-        session.seen = now
+        if asked:
+            session.seen = now
         return session.visitor
 
     def close(self, cookie: str) -> None:

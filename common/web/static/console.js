@@ -6,7 +6,7 @@ async function refresh() {
   if (!live) return;
   if (!document.hidden) {
     try {
-      const answer = await fetch(location.href, { credentials: "same-origin" });
+      const answer = await fetch(location.href, { credentials: "same-origin", headers: { "wattscore-live": "1" } });
       if (!answer.ok) return;
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("#" + live.id);
       if (!fresh) return;
