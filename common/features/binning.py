@@ -65,13 +65,18 @@ def grouped(counts: Counts, groups: Groups) -> Counts:
     return np.array([counts[list(members)].sum() for members in groups], np.int64)
 
 
-def cut(table: FeatureTable, columns: Mapping[str, ColumnConfig], options: Preparation, train: Flags) -> list[Binning]:
-    """Each column in at most `options.bins` bins, and one of missing values, of at least `least_rows` training rows each."""
-    known = table.take(np.flatnonzero(train))
-    return [_cut_one(known, name, config, options) for name, config in columns.items()]
+def cut(
+    table: FeatureTable, columns: Mapping[str, ColumnConfig], options: Preparation, train: Flags, levels: int | None = None
+) -> list[Binning]:
+    """Each column in at most `options.bins` bins, and one of missing values, of at least `least_rows` training rows each.
+
+    levels: of a category at most, in place of `options.bins`.
+    """
+    known, most = table.take(np.flatnonzero(train)), options.bins if levels is None else levels
+    return [_cut_one(known, name, config, options, most) for name, config in columns.items()]
 
 
-def _cut_one(train: FeatureTable, name: str, config: ColumnConfig, options: Preparation) -> Binning:
+def _cut_one(train: FeatureTable, name: str, config: ColumnConfig, options: Preparation, most: int) -> Binning:
     least = least_rows(options)
     if config.kind == "numeric":
         if name not in train.numeric:
@@ -80,7 +85,7 @@ def _cut_one(train: FeatureTable, name: str, config: ColumnConfig, options: Prep
     else:
         if name not in train.categorical:
             raise absent(name, "categorical")
-        cells, home = _levels(name, train.categorical[name], config.missing, options.bins, least)
+        cells, home = _levels(name, train.categorical[name], config.missing, most, least)
     codes = cells.of(train)
     counts = np.bincount(codes, minlength=cells.count)
     groups = merge_until(_occupied(counts, home), lambda groups: grouped(counts, groups) < least, counts)

@@ -26,6 +26,7 @@ from common.rows.table import FeatureTable
 
 INTERCEPT = "(intercept)"
 _BLOCK = 1 << 14
+_LEVELS = 2  # of a category are kept for each bin of a number
 _FEW_LEVELS = 3  # of which each is told from all others
 _LEFT_OUT = "no column is left to train on: each has one bin only"
 _AS_CODED = ("linear", "auto", "woe")
@@ -142,7 +143,7 @@ def _cut(
 ) -> tuple[list[BinnedColumn], list[str]]:
     """Thresholds of all columns, at most `room` of them unless two bins of each are more already."""
     while True:
-        binnings = cut(table, columns, options.model_copy(update={"bins": bins}), train)
+        binnings = cut(table, columns, options.model_copy(update={"bins": bins}), train, _LEVELS * bins)
         found = [threshold for b in binnings if not b.left_out for threshold in _thresholds(b)]
         if not room or len(found) <= room or bins == 2:
             return found, [f"left out {b.cells.source!r}: {b.left_out}" for b in binnings if b.left_out]
