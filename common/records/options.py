@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 STRICT = 3
@@ -14,3 +16,12 @@ period_option = click.option("--period", help="The column of months in both, if 
 grid_key_option = click.option("--grid-key", help="The grid's, where it has another name.")
 bank_key_option = click.option("--bank-key", help="The bank's.")
 label_values_option = click.option("--label-values", help="What its words mean: 是=1,否=0.")
+missing_option = click.option(
+    "--missing", multiple=True, help="Further words that mean missing, in either file: --missing=-,N/A; may be given again."
+)
+
+
+def parse_missing(texts: str | Sequence[str] | None) -> list[str]:
+    """`-,N/A`, or several such, as a list of words that mean missing."""
+    given = [texts] if isinstance(texts, str) else texts or ()
+    return [word.strip() for text in given for word in text.split(",") if word.strip()]

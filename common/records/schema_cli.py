@@ -13,7 +13,7 @@ from rich.table import Table
 from common.config import read_toml
 from common.disk.files import write_private
 from common.errors import ConfigError
-from common.records.options import STRICT, strict_option
+from common.records.options import STRICT, parse_missing, strict_option
 from common.records.schema import Schema, as_toml, schema
 from common.text.visible import escape
 
@@ -29,7 +29,7 @@ from common.text.visible import escape
 @click.option("--separator", help="Of a CSV, where it is no comma.")
 @click.option("--skip-rows", type=int, help="Lines above the header.")
 @click.option("--sheet", help="Of a workbook.")
-@click.option("--missing", multiple=True, help="A further word that means missing; may be given again.")
+@click.option("--missing", multiple=True, help="Further words that mean missing: --missing=-,N/A; may be given again.")
 @click.option("--out", "--toml", "out", type=click.Path(path_type=Path), help="Write the declaration of the dataset here.")
 @click.option("--name", default="table", show_default=True, help="The dataset's name in it.")
 @strict_option
@@ -38,7 +38,8 @@ def schema_(file: Path, out: Path | None, name: str, strict: bool, **given: Any)
 
     FILE is a CSV, Parquet or Excel file, a folder or pattern of such, or a dataset's declaration (TOML) as --out writes it.
     """
-    raw = {key: value for key, value in given.items() if value not in (None, ())}
+    given["missing"] = parse_missing(given["missing"])
+    raw = {key: value for key, value in given.items() if value not in (None, [])}
     found = schema(dataset_of(file) | raw if file.suffix == ".toml" else {"path": file.absolute(), **raw}, str(file))
     _print(found, Console())
     if out is not None:

@@ -205,10 +205,12 @@ def _check_unique(file: TableFile, ids: Ids, periods: npt.NDArray[np.int32] | No
     second = int(duplicate.argmax())
     first = int((keys == keys[second]).argmax())
     what = "more than one row for the same id" + ("" if periods is None else " and period")
+    many = f"{what} ({int(duplicate.sum())} rows too many)"
     raise file.fault(
-        f"{what} ({int(duplicate.sum())} rows too many)",
-        local=f"{file.where(first)} and {file.where(second)} are both of id {str(ids[second])[:40]!r}: {what}",
-        remedy="Keep one of them." + ("" if periods is not None else " If the rows are months, declare `period`."),
+        many,
+        local=f"{file.where(first)} and {file.where(second)} are both of id {str(ids[second])[:40]!r}: {many}",
+        remedy="Keep one of them; of monthly records `wattscore features` drops rows that are alike."
+        + ("" if periods is not None else " If the rows are months, declare `period`."),
     )
 
 

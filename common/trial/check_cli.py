@@ -13,7 +13,16 @@ from rich.table import Table
 
 from common.config import validate
 from common.errors import DataError
-from common.records.options import STRICT, bank_key_option, grid_key_option, label_values_option, period_option, strict_option
+from common.records.options import (
+    STRICT,
+    bank_key_option,
+    grid_key_option,
+    label_values_option,
+    missing_option,
+    parse_missing,
+    period_option,
+    strict_option,
+)
 from common.records.schema import Schema, schema
 from common.rows.declare import DatasetConfig
 from common.rows.tablefile import TableFile
@@ -21,9 +30,9 @@ from common.trial.heads import (
     LEAST,
     Keys,
     candidates,
+    check_columns,
     key_names,
     open_files,
-    parse_missing,
     parse_words,
     read_keys,
     with_option,
@@ -41,7 +50,7 @@ _MOST = 5  # columns of a side that are tried as keys
 @bank_key_option
 @click.option("--label", help="The bank's column of outcomes.")
 @label_values_option
-@click.option("--missing", help="Further words that mean missing, in either file: --missing=-,N/A.")
+@missing_option
 @period_option
 @strict_option
 def check(
@@ -52,14 +61,14 @@ def check(
     bank_key: str | None,
     label: str | None,
     label_values: str | None,
-    missing: str | None,
+    missing: tuple[str, ...],
     period: str | None,
     strict: bool,
 ) -> None:
     """Look at two files before anything starts: types, dates, texts, keys and how they would match, what is too good."""
     console, paths = Console(), {"grid": grid, "bank": bank}
     if not (key or (grid_key and bank_key)):
-        _without_key(paths, console)
+        _without_key(paths, parse_missing(missing), console)
         return
     names = key_names(key, grid_key, bank_key)
     raw: dict[str, dict[str, Any]] = {
@@ -78,6 +87,10 @@ def check(
     for side, one in found.items():
         _print(side, paths[side], one, console)
     _print_keys(keys, console)
+    try:
+        check_columns(str(grid), list(found["grid"].columns))
+    except DataError as error:
+        console.print(f"[yellow]look at:[/] {escape(str(error))}", highlight=False)
     if label and label in files["grid"].header:
         console.print(f"[yellow]look at:[/] the grid's file has a column {escape(repr(label))} too, which would be trained on")
     if strict and any(one.suspicious for one in found.values()):
@@ -103,9 +116,9 @@ def _print_keys(keys: Keys, console: Console) -> None:
         console.print(f"[yellow]look at:[/] below {LEAST:,} common ids the default policies refuse to train", highlight=False)
 
 
-def _without_key(paths: dict[str, Path], console: Console) -> None:
+def _without_key(paths: dict[str, Path], missing: list[str], console: Console) -> None:
     """Prints the columns of both, and which of them could be the keys."""
-    found = {side: schema({"path": path.resolve()}, str(path)) for side, path in paths.items()}
+    found = {side: schema({"path": path.resolve(), "missing": missing}, str(path)) for side, path in paths.items()}
     for side, one in found.items():
         _print(side, paths[side], one, console)
     likely = {side: [c for c, kind, _ in one.lines if kind in ("id", "free text", "row number")] for side, one in found.items()}

@@ -158,11 +158,6 @@ def parse_words(text: str | None) -> dict[str, int]:
     return found
 
 
-def parse_missing(text: str | None) -> list[str]:
-    """`-,N/A` as a list of words that mean missing."""
-    return [word.strip() for word in text.split(",") if word.strip()] if text else []
-
-
 def with_option(error: DataError) -> DataError:
     """The same error, whose remedy also says what stands for the key `missing` of a configuration where there is none."""
     if "`missing`" in error.remedy:

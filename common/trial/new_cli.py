@@ -13,8 +13,9 @@ from common.config import quoted, validate
 from common.disk.files import make_folder, write_new
 from common.errors import ConfigError
 from common.party import Identity
+from common.records.options import missing_option, parse_missing
 from common.rows.declare import DatasetConfig
-from common.trial.heads import key_names, open_files, parse_missing, parse_words
+from common.trial.heads import key_names, open_files, parse_words
 
 _TEMPLATES = Path(__file__).with_name("new")
 FILES: Mapping[str, Sequence[str]] = {
@@ -42,7 +43,7 @@ _ROLES = {"coordinator": ("coordinator",), "grid": ("grid-party",), "bank": ("ba
 @click.option("--bank-key", help="The bank's.")
 @click.option("--label", default="overdue", show_default=True, help="The bank's column of outcomes.")
 @click.option("--label-values", help="What its words mean: 是=1,否=0.")
-@click.option("--missing", help="Further words that mean missing, in either file: --missing=-,N/A.")
+@missing_option
 @click.option("--period", help="The column of months in both, if rows are (enterprise, month).")
 @click.option("--name", default="overdue next month", show_default=True, help="Of the plan, for people.")
 def new(folder: Path, roles: tuple[str, ...], **given: Any) -> None:
@@ -74,7 +75,7 @@ def render(
     bank_key: str | None,
     label: str,
     label_values: str | None,
-    missing: str | None,
+    missing: tuple[str, ...],
     period: str | None,
     name: str,
 ) -> dict[Path, str]:

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from common.errors import ConfigError
-from common.records.options import STRICT, bank_key_option, grid_key_option, label_values_option, period_option, strict_option
+from common.records.options import (
+    STRICT,
+    bank_key_option,
+    grid_key_option,
+    label_values_option,
+    missing_option,
+    parse_missing,
+    period_option,
+    strict_option,
+)
 from common.rows.declare import DatasetConfig
 
 if TYPE_CHECKING:
@@ -38,7 +47,7 @@ _FILE = click.Path(exists=True, path_type=Path)
 @bank_key_option
 @click.option("--label", required=True, help="The bank's column of outcomes: 1, 0, or empty where not known yet.")
 @label_values_option
-@click.option("--missing", help="Further words that mean missing, in either file: --missing=-,N/A.")
+@missing_option
 @period_option
 @click.option("--test", default=0.3, show_default=True, help="Share of rows held out.")
 @click.option("--seed", default=42, show_default=True, help="Of the split.")
@@ -86,14 +95,14 @@ def options_of(
     bank_key: str | None,
     label: str,
     label_values: str | None,
-    missing: str | None,
+    missing: str | Sequence[str] | None,
     **given: Any,
 ) -> TrialOptions:
     """The options of the command, once the grid's file and each bank's are known to go together. Raises what is wrong.
 
     bank: a file, or of several banks each one's. grid: None where these train alone.
     """
-    from common.trial.heads import LEAST, SMALL, check_alone, check_files, key_names, parse_missing, parse_words
+    from common.trial.heads import LEAST, SMALL, check_alone, check_files, key_names, parse_words
 
     names = key_names(key, grid_key if grid else grid_key or bank_key, bank_key)
     outcome = {"label": label, "label_values": parse_words(label_values)}

@@ -136,3 +136,21 @@ def test_a_cell_that_is_no_number_is_told_while_processes_start_with_an_option_t
     mended = run(command, tables, *words, "--missing=-,N/A", *(["--allow-small"] if command == "try" else []))
     assert "column 'kwh'" not in mended.output
     assert mended.exit_code == 0 if command == "check" else "a trial has been started" in str(mended.exception)
+
+
+@pytest.mark.parametrize("words", [("--missing=-,N/A",), ("--missing", "-", "--missing", "N/A")])
+def test_words_that_mean_missing_are_taken_in_either_form_by_every_command(tables: Path, words: tuple[str, ...]) -> None:
+    grid = (tables / "grid.csv").read_text().replace("e00003,21,", "e00003,-,").replace("e00004,28,", "e00004,N/A,")
+    (tables / "grid.csv").write_text(grid)
+    keyed = (*GOOD, "--label-values", "是=1,否=0")
+    for arguments in (("check", *(files := [str(tables / f"{side}.csv") for side in ("grid", "bank")])), ("schema", files[0])):
+        for more in ((), keyed if arguments[0] == "check" else ("--key", "code")):
+            plain = CliRunner().invoke(main, [*arguments, *more]).stdout
+            told = CliRunner().invoke(main, [*arguments, *more, *words]).stdout
+            (kwh,) = (line for line in told.splitlines() if line.strip().startswith("kwh"))
+            assert " number " in kwh and kwh not in plain.splitlines(), told
+
+
+def test_check_warns_of_a_grid_with_fewer_columns_than_its_policy_wants(tables: Path) -> None:
+    said = " ".join(run("check", tables, *GOOD, "--label-values", "是=1,否=0").stdout.split())
+    assert f"1 column to train on ('kwh'), below {COLUMNS}: scores would all but tell them" in said
