@@ -25,6 +25,7 @@ from common.home.seedbook import SeedBook
 from common.home.setbook import SetBook
 from common.home.stocks import Stocks
 from common.monitor.book import Book
+from common.web.login import Tickets
 from grid_party.ledger import Ledger
 from tests.source import ROOT, parse
 
@@ -88,7 +89,12 @@ def test_what_must_outlast_a_power_cut_is_opened_so_and_nobody_opens_a_book_othe
             if isinstance(node.func, ast.Attribute) and node.func.attr == "connect" and name != "common/disk/book.py":
                 assert not (isinstance(node.func.value, ast.Name) and node.func.value.id == "sqlite3"), name
     assert {name for name, found in calls.items() if all(found)} == DURABLE
-    assert calls.keys() - DURABLE == {"common/monitor/book.py", "common/coordinator/journal.py", "common/home/jobbook.py"}
+    assert calls.keys() - DURABLE == {
+        "common/monitor/book.py",
+        "common/coordinator/journal.py",
+        "common/home/jobbook.py",
+        "common/web/login.py",
+    }
     assert calls.keys() == BOOKS.keys(), "and each is held to its version below"
 
 
@@ -126,6 +132,7 @@ BOOKS: dict[str, Callable[[Path], object]] = {
     "common/home/setbook.py": SetBook,
     "common/home/stocks.py": lambda file: Stocks(file.parent / "stock", file, "dealer", 1),
     "common/monitor/book.py": Book,
+    "common/web/login.py": Tickets,
 }
 """A book of each module that keeps one."""
 

@@ -252,7 +252,7 @@ async def test_a_whole_job_trains_with_a_stock_and_its_months_are_dealt_online(t
     await deal(tmp_path, PredealPlan.model_validate({"model": model, **sizes}))
     outcomes = await companies.run("job-1", plan)
     dealt = {party: [label.kind for label, _ in companies.trio.to_party[party].log] for party in Party}
-    scored = [Kind.DEALT_TRUNCATION]  # of held-out rows
+    scored = [Kind.DEALT_TAGS, Kind.DEALT_TRUNCATION]  # of held-out rows
     assert dealt == {Party.GRID: [Kind.SEED, *scored], Party.BANK: [Kind.SEED, Kind.DEALT_PERIODS, *scored]}
     assert outcomes[Party.GRID].counts["trained_columns"] == 5 and outcomes[Party.BANK].counts["train_rows"] == 1050
     result = outcomes[Party.BANK].evaluation
