@@ -326,7 +326,8 @@ def parse_key(pem: bytes, what: str) -> ec.EllipticCurvePrivateKey:
     try:
         key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise ConfigError(f"{what} is not an unencrypted PEM private key") from None
+        remedy = "If it has a password, take that off: openssl pkey -in OLD -out NEW, and NEW readable by its user alone."
+        raise ConfigError(f"{what} is not an unencrypted PEM private key", remedy=remedy) from None
     if not (isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1)):
         raise ConfigError(f"{what} is not an ECDSA P-256 key", remedy="Issue a new one with `wattscore certs issue`.")
     return key

@@ -11,7 +11,13 @@ from click.testing import CliRunner
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -299,6 +305,9 @@ def test_other_keys_are_refused() -> None:
             authority.parse_key(key.private_bytes(*form), "key")
     with pytest.raises(ConfigError, match="not an unencrypted PEM private key"):
         authority.parse_key(b"hello", "key")
+    locked = ec.generate_private_key(ec.SECP256R1()).private_bytes(*form[:2], BestAvailableEncryption(b"secret"))
+    with pytest.raises(ConfigError, match="openssl pkey -in OLD -out NEW"):
+        authority.parse_key(locked, "key")
 
 
 # The command line
