@@ -143,14 +143,17 @@ class Prg:
 
     def fill(self, purpose: Purpose, counter: int, rows: npt.NDArray[np.uint64]) -> None:
         """Overwrites each row of a (k, n) array, contiguous within rows, with what `words` would give of k n words."""
-        stream = _stream(self._seed, purpose, counter)
+        stream = self._stream(purpose, counter)
         for row in rows:
             _write(stream, memoryview(row.view(np.uint8).data))
 
     def _expand(self, purpose: Purpose, counter: int, size: int) -> npt.NDArray[np.uint8]:
         out = np.empty(size, np.uint8)
-        _write(_stream(self._seed, purpose, counter), memoryview(out.data))
+        _write(self._stream(purpose, counter), memoryview(out.data))
         return out
+
+    def _stream(self, purpose: Purpose, counter: int) -> CipherContext:
+        return _stream(self._seed, purpose, counter)
 
     def __repr__(self) -> str:
         return "Prg(seed hidden)"
