@@ -13,7 +13,7 @@ import click
 from common.daemon.seat import Seat, open_home
 from common.disk.book import copy_book, is_whole
 from common.disk.data_folder import BANK, GRID, BackUp, Kept, Name
-from common.disk.files import make_folder, sync_folder
+from common.disk.files import make_folder, sync_folder, write_private
 from common.disk.lock import Lock
 from common.errors import ConfigError
 from common.home.audit import AuditLog, What
@@ -121,12 +121,14 @@ def _finish(part: Path, out: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """A book, or a folder's files but for those that are being written; nothing where nothing is."""
+    """A book, a key, or a folder's files but for those that are being written; nothing where nothing is."""
     if source.is_dir():
         shutil.copytree(source, target, ignore=shutil.ignore_patterns(".*.part"))
         target.chmod(0o700)
     elif source.suffix == _BOOK and source.exists():
         copy_book(source, target)
+    elif source.exists():
+        write_private(target, source.read_bytes())
 
 
 def _check(folder: Path, party: Party) -> None:

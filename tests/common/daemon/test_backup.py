@@ -52,6 +52,7 @@ def test_what_was_taken_comes_back_and_what_was_written_since_is_beside_it(house
     assert run(house, "backup", kept)[0] == 0
     assert kept.stat().st_mode & 0o777 == 0o700 and (kept / Name.AUDIT).stat().st_mode & 0o777 == 0o600
     assert {path.name for path in kept.iterdir()} <= set(backed_up(house.party))
+    assert (kept / Name.TAGS).stat().st_mode & 0o777 == 0o600
     home.rates.allow(Word(CLIENT, "wang", 1.0, 2.0, 3, 0, 0))
     (house.data / "models" / "train-1" / "model.json").unlink()
 
@@ -62,6 +63,7 @@ def test_what_was_taken_comes_back_and_what_was_written_since_is_beside_it(house
     assert [word.person for word in home.rates.words()] == ["li"]
     assert [entry.what for entry in home.audit.entries()] == ["offer", "restore"]
     assert home.models.has("train-1") and home.stocks.held() == []
+    assert home.key == house.home.key, "without it no closed model can be used"
     assert house.data.stat().st_mode & 0o777 == 0o700
     (aside,) = tmp_path.glob("data-before-*")
     assert (aside / "stock" / "predeal-1.stock").exists()
