@@ -29,13 +29,22 @@ async def follow_to_its_end(connection: Connection, job: str) -> AsyncGenerator[
         try:
             async with aclosing(updates):
                 async for update in updates:
+                    _heed()
                     last, failures = clock(), 0
                     yield update
                     if State(update.state).final:
                         return
         except PeerLost as error:
+            _heed()
             lost = error
         if not last or clock() - last > AWAY + _PAUSE[-1]:
             raise lost
         await asyncio.sleep(_PAUSE[min(failures, len(_PAUSE) - 1)])
         failures += 1
+
+
+def _heed() -> None:
+    """Raises CancelledError where who watches was told to end, as by Ctrl-C: a stream may take it for the loss of its line."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

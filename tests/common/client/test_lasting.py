@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -62,3 +63,29 @@ async def test_one_that_stays_away_is_said(monkeypatch: pytest.MonkeyPatch) -> N
 async def test_what_it_answers_is_no_absence() -> None:
     with pytest.raises(JobNotFound):
         await states(Line(["running", AWAY], [JobNotFound("no job 'train-1'")]))
+
+
+@pytest.mark.parametrize("taken", ["for a lost line", "and an update comes"])
+async def test_who_is_told_to_end_ends_though_the_stream_has_taken_it(taken: str) -> None:
+    class Taking:
+        asked = 0
+
+        async def subscribe(self, method: Any, request: wire.JobRequest) -> AsyncIterator[wire.Job]:
+            self.asked += 1
+            yield wire.Job(id=request.job, state="running")
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if taken == "for a lost line":
+                    raise AWAY from None
+                yield wire.Job(id=request.job, state="running")
+
+    line: Any = Taking()
+    updates = follow_to_its_end(line, "train-1")
+    assert (await anext(updates)).state == "running"
+    waiting = asyncio.create_task(anext(updates))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert line.asked == 1
