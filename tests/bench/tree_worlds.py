@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from tests.reference import sigmoid
+from tests.bench.worlds import shift
 
 Reals = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -28,7 +28,7 @@ def rare(rng: np.random.Generator, rows: int) -> Drawn:
     x = rng.standard_t(4, (16, rows))
     u = 0.9 * x[0] * (x[1] > 0.3) + 0.8 * np.abs(x[2]) * (x[3] > 0) - 0.7 * x[8] * (x[0] > 0) + 0.6 * np.tanh(x[9] * x[4])
     u += 0.5 * np.maximum(x[10], 0) + 0.3 * x[5]
-    return Drawn(_named(x), u + _shift(u, 0.024))
+    return Drawn(_named(x), u + shift(u, 0.024))
 
 
 def mixed(rng: np.random.Generator, rows: int) -> Drawn:
@@ -51,7 +51,7 @@ def mixed(rng: np.random.Generator, rows: int) -> Drawn:
     numeric |= {f"meter{k}": np.exp(z[k]) * (1 + 0.1 * (k == 6) * (u > 0)) for k in (6, 7)}
     numeric["age"] = np.where(rng.random(rows) < 0.15, np.nan, age)
     numeric["meter6"] = np.where(rng.random(rows) < 0.2, np.nan, numeric["meter6"])
-    return Drawn(numeric, u + _shift(u, 0.17), {"state": state, "sector": sector, "kind": kind})
+    return Drawn(numeric, u + shift(u, 0.17), {"state": state, "sector": sector, "kind": kind})
 
 
 def categories(rng: np.random.Generator, rows: int) -> Drawn:
@@ -61,7 +61,7 @@ def categories(rng: np.random.Generator, rows: int) -> Drawn:
     for codes in levels.values():
         u += 0.6 * rng.standard_normal(20)[codes]
     u += 0.5 * x[0] + 0.5 * x[1] * (levels["c0"] < 8) + 0.4 * np.abs(x[2])
-    return Drawn(_named(x), u + _shift(u, 0.2), levels)
+    return Drawn(_named(x), u + shift(u, 0.2), levels)
 
 
 WORLDS: dict[str, Callable[[np.random.Generator, int], Drawn]] = {"rare": rare, "mixed": mixed, "categories": categories}
@@ -74,12 +74,3 @@ def _named(x: Reals) -> dict[str, Reals]:
 def _uneven(count: int) -> Reals:
     share = 1.0 / np.arange(2, count + 2)
     return np.asarray(share / share.sum())
-
-
-def _shift(u: Reals, rate: float) -> float:
-    """What is added to u so that so many are overdue."""
-    low, high = -40.0, 40.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (low, middle) if sigmoid(u + middle).mean() > rate else (middle, high)
-    return low

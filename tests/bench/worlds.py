@@ -60,11 +60,11 @@ class World:
         alike, apart = (part / part.std() for part in (means[0] + means[1], means[0] - means[1]))
         u = 1.2 * (LABELS[self.label][0] * alike + LABELS[self.label][1] * apart)
         u = u + 0.3 * x @ rng.standard_normal(self.columns) / np.sqrt(self.columns)
-        y = (rng.random(self.rows) < sigmoid(u + _shift(u, self.rate))).astype(np.float64)
+        y = (rng.random(self.rows) < sigmoid(u + shift(u, self.rate))).astype(np.float64)
         return x[:, :half], np.column_stack([x[:, half:], np.ones(self.rows)]), y
 
 
-def _shift(u: Reals, rate: float) -> float:
+def shift(u: Reals, rate: float) -> float:
     """What is added to u so that the mean probability is `rate`."""
     low, high = -40.0, 40.0
     for _ in range(60):

@@ -23,7 +23,7 @@ STARTED = "every check has passed"
 PREFIX = "55"
 
 DAEMONS = "scenarios/data/test_cases.py::"
-ELSEWTESTS: dict[int, dict[str, str]] = {
+ELSEWHERE: dict[int, dict[str, str]] = {
     4: {"daemons": DAEMONS + "test_a_second_daemon_on_the_same_folder_is_refused_and_the_first_still_works"},
     5: {
         "daemons": DAEMONS + "test_proxies_of_the_environment_hold_nobody_up_and_doctor_names_them",
@@ -48,9 +48,9 @@ PAGES = {32: "deploy/PKI.md", 33: "bank_party/COMPARE.md"}
 
 def test_every_input_goes_through_what_it_can_meet() -> None:
     ours = {case.number for case in CASES}
-    assert ours | ELSEWTESTS.keys() | PAGES.keys() == set(range(1, 34))
-    assert not ours & (ELSEWTESTS.keys() | PAGES.keys())
-    for place in {place for tests in ELSEWTESTS.values() for place in tests.values()}:
+    assert ours | ELSEWHERE.keys() | PAGES.keys() == set(range(1, 34))
+    assert not ours & (ELSEWHERE.keys() | PAGES.keys())
+    for place in {place for tests in ELSEWHERE.values() for place in tests.values()}:
         file, test = place.split("::")
         assert re.search(rf"^(async )?def {test}\(", (TESTS / file).read_text(encoding="utf-8"), re.MULTILINE), place
     assert all((TESTS.parent / page).stat().st_size > 1000 for page in PAGES.values())
