@@ -135,7 +135,9 @@ def score(
     banks alone is this bank's own: without --grid-dataset it scores all rows here, and nobody else takes part.
     """
     if grid_dataset is None:
-        _score_alone(config, model, bank_dataset, name, as_json, other=bool(by_period or grid_reasons or requests or purpose))
+        _score_alone(
+            config, model, bank_dataset, name, as_json, other=bool(by_period or months or grid_reasons or requests or purpose)
+        )
         return
     from bank_party.desk import Lines
     from bank_party.direct import make_plan, run  # brings gRPC, which the other commands do without

@@ -68,3 +68,11 @@ def test_labels_of_a_dataset_that_is_not_there_are_refused_with_its_nearest_name
     file.write_text(text.replace("lones", "loans"))
     ended = CliRunner().invoke(main, ["monitor", "--config", str(file)])
     assert ended.exit_code == 0 and "0 months scored, 0 with known outcomes" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    "words", [["--by-period"], ["--months", "newest"], ["--grid-reasons", "1"], ["--requests", "-"], ["--purpose", "x"]]
+)
+def test_an_option_of_scoring_with_the_grid_is_refused_without_its_dataset(words: list[str]) -> None:
+    asked = CliRunner().invoke(main, ["score", "--model", "champion", "--bank-dataset", "t", "--config", "bank.toml", *words])
+    assert asked.exit_code != 0 and "without --grid-dataset only" in asked.output + str(asked.exception)
