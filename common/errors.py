@@ -11,6 +11,7 @@
     │   ├── LocalProtocolError    this side called out of order: a bug here
     │   └── PeerProtocolError     the other side sent what the protocol does not allow
     ├── PeerLost              a connection to another process broke or fell silent
+    │   └── PeerStopped           a process of the job was told to stop, and says so itself
     ├── PeerFailed            another process ended the job; carries its cause
     ├── JobNotFound           no job of that name
     ├── JobStateError         an event the job's state does not allow
@@ -102,6 +103,10 @@ class PeerProtocolError(ProtocolError):
 
 
 class PeerLost(WattScoreError):
+    pass
+
+
+class PeerStopped(PeerLost):
     pass
 
 

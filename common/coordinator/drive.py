@@ -112,7 +112,7 @@ class Drive:
         settings, gone = self._settings, bool(self._lost) or fault.origin == "coordinator"
         interrupted = self._attempt - self.record.message.holds
         possible = settings.resume_days > 0 and interrupted < settings.interruptions
-        return possible and fault.kind == "PeerLost" and (self.met or gone or interrupted > 0)
+        return possible and fault.kind in ("PeerLost", "PeerStopped") and (self.met or gone or interrupted > 0)
 
     async def _play(self) -> None:
         job = self.record.message

@@ -16,7 +16,7 @@ from common.coordinator.drive import ANSWER, Drive
 from common.coordinator.held import Held
 from common.coordinator.listing import page
 from common.coordinator.members import members_of
-from common.errors import IdentityError, JobStateError, PeerLost, PeerProtocolError, PolicyError, WattScoreError
+from common.errors import IdentityError, JobStateError, PeerLost, PeerProtocolError, PeerStopped, PolicyError, WattScoreError
 from common.party import Identity, Member
 from common.plan.job_states import Event, State
 from common.plan.read import parse_plan
@@ -143,7 +143,7 @@ class Coordinator:
         async with self._arrivals:
             self._arrivals.notify_all()
         if self._drive is not None:
-            self._drive.fail(to_fault(PeerLost(reason), "coordinator"))
+            self._drive.fail(to_fault(PeerStopped(reason), "coordinator"))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), 3.0)
         self._let_go.set()

@@ -18,7 +18,7 @@ from common.daemon.seat import Beside, H, S, Seat, Station
 from common.daemon.settings import PartySettings, check_separate
 from common.disk.data_folder import Name
 from common.disk.lock import Lock
-from common.errors import IdentityError, PeerLost, PeerProtocolError, WattScoreError
+from common.errors import IdentityError, PeerLost, PeerProtocolError, PeerStopped, WattScoreError
 from common.home.home import Home
 from common.party import Party
 from common.process.metrics import MetricsServer, PartyMetrics, watch_process, watch_stock
@@ -146,7 +146,7 @@ class PartyDaemon:
     async def _close(self, reason: str) -> None:
         for beside in self._beside:
             await beside.stop()
-        await self._runner.stop_all(PeerLost(reason))
+        await self._runner.stop_all(PeerStopped(reason))
         if self._stream is not None:
             await self._stream.close()
         if self._server is not None:

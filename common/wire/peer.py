@@ -139,7 +139,7 @@ class FrameChannel:
 
 def _failed(fault: Fault, whom: str) -> WattScoreError:
     error = from_fault(fault)
-    if fault.kind in ("JobCancelled", "PeerFailed", "PeerLost"):
+    if fault.kind in ("JobCancelled", "PeerFailed", "PeerLost", "PeerStopped"):
         return error
     failure = PeerFailed(f"{whom} ended the job: {fault.message}", remedy=fault.remedy)
     failure.origin = fault.origin

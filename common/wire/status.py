@@ -24,6 +24,7 @@ CODES: dict[type[WattScoreError], grpc.StatusCode] = {
     errors.LocalProtocolError: grpc.StatusCode.INTERNAL,
     errors.PeerProtocolError: grpc.StatusCode.ABORTED,
     errors.PeerLost: grpc.StatusCode.UNAVAILABLE,
+    errors.PeerStopped: grpc.StatusCode.UNAVAILABLE,
     errors.PeerFailed: grpc.StatusCode.ABORTED,
     errors.JobNotFound: grpc.StatusCode.NOT_FOUND,
     errors.JobStateError: grpc.StatusCode.FAILED_PRECONDITION,

@@ -106,15 +106,18 @@ async def test_a_party_sent_away_by_another_process_is_told_and_may_come_back(tm
         await back.hears("offer")
 
 
-async def test_first_hand_causes_win_over_their_consequences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["DataError", "PeerStopped"])
+async def test_first_hand_causes_win_over_their_consequences(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Whoever ends closes its streams too, and the other may be the first to say what it saw of that."""
     monkeypatch.setattr(drive, "_BETTER_CAUSE", patience(5))
-    async with office(tmp_path) as here:
+    async with office(tmp_path, resume_days=0) as here:
         job, grid, bank = await here.running()
-        grid.say(
-            party_pb2.FromParty(failed=party_pb2.Failed(job=job, fault=Fault(kind="PeerFailed", message="the bank ended it")))
-        )
+        seen = Fault(kind="PeerLost", message="the bank closed the connection", origin="grid")
+        grid.say(party_pb2.FromParty(failed=party_pb2.Failed(job=job, fault=seen)))
         await asyncio.sleep(0.02)
-        cause = Fault(kind="DataError", message="column 'x': not a number", origin="bank")
+        cause = Fault(kind=kind, message="column 'x': not a number", origin="bank")
         bank.say(party_pb2.FromParty(failed=party_pb2.Failed(job=job, fault=cause)))
         assert (await here.final(job)).fault == cause
 

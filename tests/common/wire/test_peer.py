@@ -16,6 +16,7 @@ from common.errors import (
     PeerFailed,
     PeerLost,
     PeerProtocolError,
+    PeerStopped,
     PlanError,
     WattScoreError,
 )
@@ -110,7 +111,9 @@ async def test_an_abort_reaches_the_other_side_with_cause_and_origin() -> None:
         assert await failure(grid) is error
 
 
-@pytest.mark.parametrize("cause", [JobCancelled("cancelled"), PeerFailed("ended"), PeerLost("fell silent")])
+@pytest.mark.parametrize(
+    "cause", [JobCancelled("cancelled"), PeerFailed("ended"), PeerLost("fell silent"), PeerStopped("stops")]
+)
 async def test_a_cause_that_already_tells_whose_fault_it_is_stays_what_it_is(cause: WattScoreError) -> None:
     async with pair() as (bank, grid):
         await bank.abort(to_fault(cause, "coordinator"))

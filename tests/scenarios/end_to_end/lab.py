@@ -72,6 +72,11 @@ class Lab(Trial):
         self._launched = True
         super().launch(name)
 
+    def dismiss(self, name: str) -> None:
+        """Tells a daemon to stop; `heal` starts it again, also when it is still about to end by then."""
+        self._altered.add(name)
+        self.processes[name].terminate()
+
     def heal(self) -> None:
         """Starts what a test has ended or altered, the coordinator first, and waits until both parties attend."""
         for name in tuple(self.processes):

@@ -61,10 +61,10 @@ def test_a_party_that_falls_silent(lab: Lab, client: Client) -> None:
 @pytest.mark.parametrize("name", ["grid", "bank"])
 def test_a_party_told_to_stop_during_a_job(lab: Lab, client: Client, name: str) -> None:
     job = until_training(client, SLOW)
-    lab.processes[name].terminate()
+    lab.dismiss(name)
     lab.processes[name].send_signal(signal.SIGINT)  # a second signal changes nothing
     ended = finish(client, job, PROMPTLY)
-    assert (ended.state, ended.fault.kind, ended.fault.origin) == ("failed", "PeerLost", name)
+    assert (ended.state, ended.fault.kind, ended.fault.origin) == ("failed", "PeerStopped", name)
     assert ended.fault.message == f"the {name}-party is shutting down"
     assert lab.processes[name].wait(patience(PROMPTLY)) == 0
 
@@ -74,7 +74,7 @@ def test_the_coordinator_told_to_stop_during_a_job(lab: Lab, client: Client) -> 
     updates = client.watch(job)
     next(updates)
     since = {name: len(lab.written(name)) for name in ("grid", "bank")}
-    lab.processes["coordinator"].terminate()
+    lab.dismiss("coordinator")
     *_, last = updates
     assert (last.state, last.fault.origin) == ("failed", "coordinator")
     assert last.fault.message == "the wattscore-coordinator is shutting down"
