@@ -42,8 +42,12 @@ coverage: $(READY)  ## the same under coverage.py: which lines tests in process 
 	  $(BIN)/python -m coverage report --format total --fail-under 90 --include "common/$$room/*" > /dev/null || exit 1; \
 	done
 
+# What fails here while the other half computes is run once more by itself, and both outcomes are printed: a race is still to
+# be mended, a fault fails twice.
+SCENARIOS = $(BIN)/python $(RUN) -m "not containers" -o cache_dir=.pytest_cache/scenarios tests/scenarios
+
 half-scenarios: $(READY)
-	$(BIN)/python $(RUN) -m "not containers" tests/scenarios
+	$(SCENARIOS) || { [ $$? = 1 ] && echo "scenarios that failed, once more" && $(SCENARIOS) --last-failed --last-failed-no-failures none; }
 
 half-units: $(READY)
 	$(BIN)/python $(RUN) -m "not containers" tests --ignore tests/scenarios
