@@ -17,7 +17,7 @@ import pyarrow as pa
 from common.disk.scratch import Scratch
 from common.errors import ConfigError
 from common.rows.formats.delimited import named
-from common.rows.formats.formulas import uncomputed
+from common.rows.formats.formulas import passed_over
 from common.rows.formats.options import FileOptions
 from common.rows.origin import Data, Origin
 
@@ -39,7 +39,7 @@ class Excel:
     @classmethod
     def open(cls, path: Path, origin: Origin, options: FileOptions) -> Excel:
         """Raises ConfigError where the library is not installed, DataError for what is no table."""
-        sheet, cells = _cells(path, origin, options)
+        said, cells = _cells(path, origin, options)
         filled = [(k + 1, tuple(row)) for k, row in enumerate(cells) if any(cell != "" for cell in row)]
         filled = [(k, row) for k, row in filled if k > options.skip_rows]
         if not filled:
@@ -55,7 +55,7 @@ class Excel:
             options,
             named([_shown(c) for c in names]),
             tuple(filled[1:]),
-            (f"read as a workbook, sheet {sheet!r}",),
+            said,
         )
 
     def read(self, columns: list[str], scratch: Scratch | None) -> tuple[Data, tuple[str, ...]]:
@@ -69,7 +69,8 @@ class Excel:
         return len(self.rows)
 
 
-def _cells(path: Path, origin: Origin, options: FileOptions) -> tuple[str, list[list[Any]]]:
+def _cells(path: Path, origin: Origin, options: FileOptions) -> tuple[tuple[str, ...], list[list[Any]]]:
+    """(what is to be said of the sheet, its cells)."""
     try:
         from python_calamine import CalamineError, CalamineWorkbook, SheetVisibleEnum
     except ImportError:
@@ -93,11 +94,15 @@ def _cells(path: Path, origin: Origin, options: FileOptions) -> tuple[str, list[
         what = "the workbook has more than one sheet"
         raise origin.fault(what, local=f"{what}: {', '.join(map(repr, filled))}", remedy="Name one by `sheet`.")
     name = options.sheet or filled[0]
-    if (found := uncomputed(path, name)) is not None:
-        what = f"{found[0]} cells hold a formula and no value"
+    formulas, errors = passed_over(path, name)
+    if formulas is not None:
+        what = f"{formulas[0]} cells hold a formula and no value"
         remedy = "Open the workbook in a spreadsheet and save it, or write values."
-        raise origin.fault(what, local=f"{what} (first: {found[1]} of {name!r})", remedy=remedy)
-    return name, sheets[name]
+        raise origin.fault(what, local=f"{what} (first: {formulas[1]} of {name!r})", remedy=remedy)
+    said = f"read as a workbook, sheet {name!r}"
+    what = "cells hold an error, such as #N/A, and are read as empty"
+    wrong = () if errors is None else (f"{errors[0]} {what} (first: {errors[1]})",)
+    return (said, *wrong), sheets[name]
 
 
 def _column(cells: list[Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Cells of a workbook that hold a formula and no value: what wrote it has never computed them, and readers find them empty."""
+"""Cells of a workbook that readers find empty and that are not: formulas that nothing has computed, errors such as #REF!."""
 
 from __future__ import annotations
 
@@ -10,16 +10,24 @@ _SHEET = re.compile(rb"<(?:\w+:)?sheet [^>]*?/?>")
 _ATTRIBUTE = re.compile(rb'([\w:]+)="([^"]*)"')
 _RELATION = re.compile(rb"<Relationship [^>]*?/?>")
 _EMPTY = re.compile(rb'<c r="([A-Z]+\d+)"[^>]*>\s*<f[^>]*?(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>')
+_ERROR = re.compile(rb'<c r="([A-Z]+\d+)"(?: [^>]*)? t="e"')
+
+Found = tuple[int, str]  # how many such cells, and the first
 
 
-def uncomputed(path: Path, sheet: str) -> tuple[int, str] | None:
-    """(how many such cells `sheet` of an .xlsx has, the first); None if there is none, or for another kind of workbook."""
+def passed_over(path: Path, sheet: str) -> tuple[Found | None, Found | None]:
+    """Formulas without a value of `sheet` of an .xlsx, and its errors; None of where there are none, or of other workbooks."""
     try:
         with ZipFile(path) as book:
             part = _part(book, sheet)
-            found = _EMPTY.findall(book.read(part)) if part else []
+            cells = book.read(part) if part else b""
     except (BadZipFile, KeyError, OSError):
-        return None
+        return None, None
+    return _found(_EMPTY, cells), _found(_ERROR, cells)
+
+
+def _found(what: re.Pattern[bytes], cells: bytes) -> Found | None:
+    found = what.findall(cells)
     return (len(found), found[0].decode()) if found else None
 
 

@@ -258,6 +258,15 @@ def test_a_formula_that_was_never_computed_is_refused_by_its_cell(tmp_path: Path
     assert "1 cells hold a formula and no value (first: C4 of 'Sheet')" in refused(path)
 
 
+def test_errors_of_a_sheet_are_missing_values_that_are_said(tmp_path: Path) -> None:
+    path = workbook(
+        tmp_path, lambda book, sheet: [sheet.append([f"A{k}", "2024-02", word]) for k, word in ((3, "#N/A"), (4, "#REF!"))]
+    )
+    found = load(path)
+    assert [str(x) for x in found.table.numeric["x"]] == ["1.5", "2.0", "nan", "nan"]
+    assert "2 cells hold an error, such as #N/A, and are read as empty (first: C4)" in " ".join(found.warnings)
+
+
 def test_a_hidden_sheet_is_no_choice(tmp_path: Path) -> None:
     def hide(book: Any, sheet: Any) -> None:
         other = book.create_sheet("lookup")
