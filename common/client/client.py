@@ -32,7 +32,7 @@ class Client:
     """
 
     def __init__(self, settings: ClientSettings) -> None:
-        self._runner = asyncio.Runner()
+        self._runner, self._closed = asyncio.Runner(), False
         try:
             self._connection = self._runner.run(_connect(settings))
         except BaseException:
@@ -50,6 +50,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
+        self._closed = True
         self._runner.run(self._connection.close())
         self._runner.close()
 
@@ -65,8 +66,9 @@ class Client:
             while (update := self._runner.run(_next(updates))) is not None:
                 yield update
         except BaseException:
-            with suppress(KeyboardInterrupt):  # a second Ctrl-C, while the first one ends this
-                self._runner.run(_close(updates))
+            if not self._closed:  # else what it followed has ended with the client
+                with suppress(KeyboardInterrupt):  # a second Ctrl-C, while the first one ends this
+                    self._runner.run(_close(updates))
             raise
         self._runner.run(_close(updates))
 

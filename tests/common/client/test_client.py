@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from common.client.client import Client, as_dict, failure
 from common.errors import ConfigError, JobCancelled, PeerFailed, PolicyError
+from common.process.settings import ClientSettings
 from common.wire import coordinator_pb2 as wire
 from common.wire.peer_pb2 import Fault
 
@@ -54,3 +57,27 @@ def test_a_job_as_data_has_every_field() -> None:
     assert data == json.loads(json.dumps(data))
     assert (data["id"], data["name"], data["ended"], data["submitted"]) == ("train-1", "", 0.0, 1.5)
     assert int(data["bank"]["report"]["counts"]["matched_rows"]) == 7
+
+
+class Running:
+    """A connection on which a job runs and runs."""
+
+    async def subscribe(self, *_: object) -> AsyncIterator[wire.Job]:
+        yield wire.Job(state="running")
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        pass
+
+
+def test_a_watch_that_is_left_when_its_client_has_closed_ends_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by Ctrl-C while what it told is drawn: Python's collector printed a traceback."""
+
+    async def connect(_: object) -> Running:
+        return Running()
+
+    monkeypatch.setattr("common.client.client._connect", connect)
+    with Client(ClientSettings.model_construct()) as client:
+        updates = client.watch("train-1")
+        assert next(updates).state == "running"
+    updates.close()
