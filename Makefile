@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
+# Scenarios start some hundred daemons: where Python is told to keep no bytecode, each compiles all that it imports, 0.5 s.
+unexport PYTHONDONTWRITEBYTECODE
 SPU_PYTHON ?= $(WATTSCORE_BENCH_SPU_PYTHON)
 
 .PHONY: setup demo demo-banks test coverage half-scenarios half-units test-containers check protos bench bench-full bundle lock clean
