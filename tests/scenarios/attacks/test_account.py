@@ -5,23 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from click.testing import Result
+
 from common.client.client import Client
 from common.disk.data_folder import Name
-from tests.scenarios.end_to_end.lab import Lab, fail, make_plan, make_tables, succeed
+from tests.scenarios.end_to_end.lab import Lab, command, fail, make_plan, make_tables, succeed
 
 
-def audit(lab: Lab, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def audit(lab: Lab, name: str, *arguments: str) -> Result:
     """This party's own command, beside its daemon."""
-    config = ["--config", str(lab.folder / f"{name}.toml")]
-    command = [sys.executable, "-m", f"{name}_party", "audit", *arguments, *config]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return command(lab, name, "audit", *arguments)
 
 
 def entries(lab: Lab, name: str, job: str) -> list[dict[str, Any]]:
@@ -31,7 +29,7 @@ def entries(lab: Lab, name: str, job: str) -> list[dict[str, Any]]:
 def heads(lab: Lab, name: str) -> str:
     """What this party was told of the other's log."""
     file = lab.folder / f"{name}-heads.json"
-    assert audit(lab, name, "heads", str(file)).returncode == 0
+    assert audit(lab, name, "heads", str(file)).exit_code == 0
     return str(file)
 
 
@@ -47,27 +45,26 @@ def test_a_job_is_accounted_for_and_a_restored_folder_is_noticed(lab: Lab, clien
 
     # one book alone: the grid sees it by itself
     newer = tmp_path / "newer.sqlite"
-    stop(lab, "grid")
+    stop(lab, "grid")  # or the end of the book is in the file beside it
     shutil.copy(lab.data("grid") / Name.LEDGER, newer)
-    replace(lab, "grid", kept / Name.LEDGER, Name.LEDGER)
+    replace(lab, "grid", {Name.LEDGER: kept / Name.LEDGER})
     origin, kind, message = fail(client, make_plan("rows", split={"seed": 3}))
     assert (origin, kind, message) == ("grid", "PolicyError", "a book of what was spent is behind what it was")
     assert "ledger.sqlite holds less" in lab.told("grid")
-    replace(lab, "grid", newer, Name.LEDGER)
+    replace(lab, "grid", {Name.LEDGER: newer})
     succeed(client, make_plan("rows", split={"seed": 3}))
 
     # the whole folder, log and all: the bank knows better
     told = heads(lab, "bank")
-    assert audit(lab, "grid", "verify", "--heads", told).returncode == 0
-    for name in (Name.LEDGER, Name.AUDIT, Name.SEEDS, Name.SETS):
-        replace(lab, "grid", kept / name, name)
-    assert audit(lab, "grid", "verify").returncode == 0  # each entry follows
+    assert audit(lab, "grid", "verify", "--heads", told).exit_code == 0
+    replace(lab, "grid", {name: kept / name for name in (Name.LEDGER, Name.AUDIT, Name.SEEDS, Name.SETS)})
+    assert audit(lab, "grid", "verify").exit_code == 0  # each entry follows
     refused = audit(lab, "grid", "verify", "--heads", told)
-    assert refused.returncode == 2 and "the other party was told a head of" in refused.stderr
+    assert refused.exit_code == 2 and "the other party was told a head of" in refused.stderr
     for seed in (4, 5):
         _, kind, message = fail(client, make_plan("rows", split={"seed": seed}))
         assert kind == "PolicyError" and "audit log" in message, lab.told("grid")[-2000:] + lab.told("bank")[-2000:]
-    assert audit(lab, "bank", "accept", "--note", "disk of the grid lost").returncode == 0
+    assert audit(lab, "bank", "accept", "--note", "disk of the grid lost").exit_code == 0
     succeed(client, make_plan("rows", split={"seed": 6}))
     assert "disk of the grid lost" in audit(lab, "bank", "show").stdout
 
@@ -75,7 +72,7 @@ def test_a_job_is_accounted_for_and_a_restored_folder_is_noticed(lab: Lab, clien
     with closing(sqlite3.connect(lab.data("bank") / Name.AUDIT)) as book, book:
         book.execute("update entries set detail = replace(detail, 'rows', 'xows') where number = 5")
     changed = audit(lab, "bank", "verify")
-    assert changed.returncode == 2 and "entry 5 does not follow" in changed.stderr
+    assert changed.exit_code == 2 and "entry 5 does not follow" in changed.stderr
 
 
 def stop(lab: Lab, name: str) -> None:
@@ -83,14 +80,15 @@ def stop(lab: Lab, name: str) -> None:
     lab.processes[name].wait()
 
 
-def replace(lab: Lab, name: str, file: Path, into: Name) -> None:
-    """A book put in the place of another while the daemon is down, with what is ahead of it, and nothing of the other's."""
+def replace(lab: Lab, name: str, books: dict[Name, Path]) -> None:
+    """Books put in the place of others while the daemon is down, with what is ahead of them, and nothing of the others'."""
     stop(lab, name)
-    for end in ("", "-wal", "-shm"):
-        old, new = lab.data(name) / f"{into}{end}", file.with_name(f"{file.name}{end}")
-        old.unlink(missing_ok=True)
-        if new.exists():
-            shutil.copy(new, old)
+    for into, file in books.items():
+        for end in ("", "-wal", "-shm"):
+            old, new = lab.data(name) / f"{into}{end}", file.with_name(f"{file.name}{end}")
+            old.unlink(missing_ok=True)
+            if new.exists():
+                shutil.copy(new, old)
     lab.heal()
 
 
@@ -105,4 +103,4 @@ def assert_accounts(lab: Lab, job: str) -> None:
         assert {tuple(sums[:3]) for sums in found[-1]["opened"]} == first
         scores = [sums for sums in found[-1]["opened"] if sums[0] == "test_scores"]
         assert scores and scores[0][2] == ("out" if name == "grid" else "in") and scores[0][4] > 100
-        assert audit(lab, name, "verify", "--heads", heads(lab, "bank" if name == "grid" else "grid")).returncode == 0
+        assert audit(lab, name, "verify", "--heads", heads(lab, "bank" if name == "grid" else "grid")).exit_code == 0

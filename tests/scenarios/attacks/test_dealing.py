@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
+from common.cli import main
 from common.client.client import Client
 from common.disk.data_folder import Name
 from common.party import Identity
@@ -20,15 +21,14 @@ def opened(lab: Lab, name: str, job: str, folder: Path) -> Path:
     """What this party seals for the auditor."""
     out = folder / f"{name}.sealed"
     done = audit(lab, name, "open", job, str(out), "--to", str(folder / "auditor.pem"))
-    assert done.returncode == 0 and "auditor alone" in done.stdout, done.stderr
+    assert done.exit_code == 0 and "auditor alone" in done.stdout, done.stderr
     return out
 
 
 def replayed(folder: Path) -> tuple[int, str]:
     names = [str(folder / f"{name}.sealed") for name in ("grid", "bank")]
-    command = [sys.executable, "-m", "wattscore", "audit", *names, "--key", str(folder / "auditor.key")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
-    return done.returncode, done.stdout + done.stderr
+    done = CliRunner().invoke(main, ["audit", *names, "--key", str(folder / "auditor.key")])
+    return done.exit_code, done.output
 
 
 def kept(lab: Lab, name: str, job: str) -> tuple[Path, dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 import bank_party.__main__
 import grid_party.__main__
@@ -77,28 +77,29 @@ class Lab(Trial):
         self._altered.add(name)
         self.processes[name].terminate()
 
-    def heal(self) -> None:
-        """Starts what a test has ended or altered, the coordinator first, and waits until both parties attend."""
-        for name in tuple(self.processes):
-            if name in self._altered or self.processes[name].poll() is not None:
-                self._altered.discard(name)
-                self.restart(name)
-        if self._launched:
+    def heal(self, *away: str) -> None:
+        """Starts what a test has ended or altered, all of it at once, and waits until both parties attend.
+
+        away: processes that stay ended; then nobody is waited for.
+        """
+        gone = [name for name, one in self.processes.items() if name in self._altered or one.poll() is not None]
+        gone = [name for name in gone if name not in away]
+        for name in gone:
+            self.processes[name].terminate()
+        for name in gone:
+            self.processes[name].wait(patience(15))
+        for name in gone:
+            self._altered.discard(name)
+            self.launch(name)
+        for name in gone:
+            self.await_ready(name)
+        if self._launched and not away:
             eventually(lambda: self.attending() == {"grid", "bank"}, 30.0)
             self._launched = False
 
     def attending(self) -> set[str]:
         """The parties that are connected to the coordinator, as it says."""
-
-        async def parties() -> set[str]:
-            connection = Connection(self.address("coordinator"), COORDINATOR, self.credentials(CLIENT))
-            try:
-                about = (await ask(connection, patience(5))).about
-            finally:
-                await connection.close()
-            return {party.party for party in about.parties if party.attends}
-
-        return asyncio.run(parties())
+        return set(attending(self))
 
     def alive(self) -> dict[str, bool]:
         return {name: process.poll() is None for name, process in self.processes.items()}
@@ -131,6 +132,21 @@ class Lab(Trial):
 
     def address(self, name: str) -> str:
         return f"127.0.0.1:{self.ports[name]}"
+
+
+def attending(trial: Trial) -> list[str]:
+    """What the coordinator says of who is connected to it: `grid`, and `bank` for each bank that is."""
+
+    async def parties() -> list[str]:
+        credentials = Credentials.load(TlsConfig.model_validate(trial._tls(CLIENT)))
+        connection = Connection(f"127.0.0.1:{trial.ports['coordinator']}", COORDINATOR, credentials)
+        try:
+            about = (await ask(connection, patience(5))).about
+        finally:
+            await connection.close()
+        return sorted(party.party for party in about.parties if party.attends)
+
+    return asyncio.run(parties())
 
 
 def measured(trial: Trial, job: wire.Job) -> Evaluation:
@@ -260,9 +276,14 @@ def eventually(good: Callable[[], bool], seconds: float = 15.0) -> None:
         time.sleep(0.05)
 
 
-def own(lab: Lab, party: str, *words: str) -> str:
-    """The output of a party's own command, beside its daemon that runs."""
+def command(lab: Lab, party: str, *words: str | Path) -> Result:
+    """A party's own command, in this process, beside its daemon that runs."""
     main = {"grid": grid_party.__main__.main, "bank": bank_party.__main__.main}[party]
-    done = CliRunner().invoke(main, [*words, "--config", str(lab.folder / f"{party}.toml")])
+    return CliRunner().invoke(main, [*map(str, words), "--config", str(lab.folder / f"{party}.toml")])
+
+
+def own(lab: Lab, party: str, *words: str) -> str:
+    """The output of a party's own command, which ends well."""
+    done = command(lab, party, *words)
     assert done.exit_code == 0, done.output
     return done.output

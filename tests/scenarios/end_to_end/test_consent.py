@@ -6,13 +6,23 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from click.testing import CliRunner
 
 import grid_party.__main__
 from common.client.client import Client
 from common.plan.score import ScorePlan
+from common.trial import processes
 from common.trial.processes import BANK, GRID
 from tests.scenarios.end_to_end.lab import LONG, Lab, fail, finish, make_plan, make_tables, own, succeed, until_training
+from tests.source import ROOT
+
+
+@pytest.fixture
+def lab(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    monkeypatch.setitem(processes._MODULES, "grid", "tests.scenarios.end_to_end.looking_grid")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return lab
 
 
 def write(file: Path, ids: list[str]) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from common.trial.processes import CLIENT
 from tests.pages import command_lines
 from tests.scenarios.end_to_end.lab import (
     Lab,
+    command,
     dataset_files,
     fail,
     finish,
@@ -62,16 +61,11 @@ class Typed:
         party = self._turn[name.removesuffix("-party")]
         place = words.index("--config")
         done = command(self._lab, party, *words[:place], *words[place + 2 :])
-        assert verb in words and done.returncode == 0, done.stderr
+        assert verb in words and done.exit_code == 0, done.stderr
         return done.stdout
 
     def over(self) -> bool:
         return not self._left
-
-
-def command(lab: Lab, name: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", f"{name}_party", *map(str, words), "--config", str(lab.folder / f"{name}.toml")]
-    return subprocess.run(line, capture_output=True, text=True, check=False)
 
 
 def score(model: str) -> ScorePlan:
@@ -89,12 +83,12 @@ def test_a_lost_folder_is_restored_and_work_goes_on(lab: Lab, client: Client, pa
     after = succeed(client, make_plan("rows", split={"seed": 3})).id
 
     running = command(lab, party, "restore", kept, "--note", "too early")
-    assert running.returncode == 2 and "is in use by process" in running.stderr
+    assert running.exit_code == 2 and "is in use by process" in running.stderr
     lab.processes[party].kill()  # what was written last stands in logs beside two of the books
     lab.processes[party].wait()
     shutil.copytree(lab.data(party), torn := tmp_path / "torn")
     refused = command(lab, party, "restore", torn, "--note", "a copy by hand")
-    assert refused.returncode == 2 and "does not belong into the back-up" in refused.stderr
+    assert refused.exit_code == 2 and "does not belong into the back-up" in refused.stderr
 
     said = typed.next("restore")
     assert f"until `{other}-party audit accept`" in said
