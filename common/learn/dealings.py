@@ -17,8 +17,12 @@ from common.learn.linear.deal_several import deal_several
 from common.learn.linear.layout import LineDemand
 from common.learn.linear.steps import deal_training
 from common.learn.network import deal as network
+from common.learn.network import deal_reasons as network_reasons
 from common.learn.network.deal import NetworkDemand, NetworkScoreDemand
+from common.learn.network.deal_reasons import NetworkReasonsDemand
+from common.learn.trees import deal_reasons as tree_reasons
 from common.learn.trees.deal import TreeScoreDemand, TreesDemand, deal_tree_scores
+from common.learn.trees.deal_reasons import TreeReasonsDemand
 from common.learn.trees.make import deal_trees
 from common.mpc.correlations.asked import Demand, PeriodDemand
 from common.mpc.counting.dealer import deal_counts
@@ -46,8 +50,12 @@ TABLE = (
     Dealing("reasons", ReasonsDemand, lambda prg, demand, plan, memory: deal_reasons(prg, demand)),
     Dealing("trees", TreesDemand, deal_trees),
     Dealing("tree_scores", TreeScoreDemand, lambda prg, demand, plan, memory: deal_tree_scores(prg, demand)),
+    Dealing("tree_reasons", TreeReasonsDemand, lambda prg, demand, plan, memory: tree_reasons.deal_reasons(prg, demand)),
     Dealing("network_training", NetworkDemand, network.deal_training),
     Dealing("network_scores", NetworkScoreDemand, lambda prg, demand, plan, memory: network.deal_scores(prg, demand)),
+    Dealing(
+        "network_reasons", NetworkReasonsDemand, lambda prg, demand, plan, memory: network_reasons.deal_reasons(prg, demand)
+    ),
 )
 
 

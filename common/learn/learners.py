@@ -7,13 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.errors import PlanError
-from common.learn.learner import Half, Learner, Packed, Telling
+from common.learn.learner import Half, Learner, Packed, Size, Telling
 from common.learn.linear import cost as linear_cost
+from common.learn.linear import reasons as linear_reasons
 from common.learn.linear.half import ClosedModel
 from common.learn.linear.learner import Linear
-from common.learn.linear.reasons import check_groups, tell_groups
 from common.learn.linear.score import Scores as LinearScores
+from common.learn.network import cost as network_cost
+from common.learn.network import reasons as network_reasons
+from common.learn.network.activations import NAMES
+from common.learn.network.deal_reasons import NetworkReasonsDemand
 from common.learn.network.learner import NetworkLearner
+from common.learn.trees import cost as tree_cost
+from common.learn.trees import reasons as tree_reasons
+from common.learn.trees.deal_reasons import TreeReasonsDemand
 from common.learn.trees.learner import TreeLearner
 from common.mpc.correlations.asked import Correlations
 from common.mpc.cost import Cost
@@ -34,18 +41,48 @@ ON_REQUEST: dict[str, Callable[..., Awaitable[LinearScores]]] = {Linear.name: Li
 
 @dataclass(frozen=True)
 class Reasons:
-    """How both tell the bank which of the grid's columns raise a score, of models that nobody holds; and its bytes.
+    """How both tell the bank which of the grid's columns raise a score, of models of a kind that nobody holds.
 
-    check: raises for more groups of columns than are told apart.
+    cost, rounds: bytes, and messages one after another, of so many groups and at most so many codes a row, by a model that
+    this section trained. again: whether rows are scored once more without each group.
     """
 
-    check: Callable[[Session, int], None]
     tell: Callable[..., Awaitable[Bytes | None]]
-    cost: Callable[[Party, int, int, int, int], Cost]
+    cost: Callable[[Party, Any, Size, int, int], Cost]
+    rounds: Callable[[Any, Size, int], int]
+    again: bool
 
 
-REASONS: dict[str, Reasons] = {Linear.name: Reasons(check_groups, tell_groups, linear_cost.reasons)}
-"""Learners of whose models they can."""
+def _by_trees(section: Trees, size: Size, groups: int) -> TreeReasonsDemand:
+    return TreeReasonsDemand(size.rows, section.trees, section.depth, groups)
+
+
+def _by_network(section: Network, size: Size, groups: int) -> NetworkReasonsDemand:
+    activation = NAMES.index(section.activation)
+    return NetworkReasonsDemand(size.rows, size.grid_columns, size.bank_columns, section.hidden, groups, activation)
+
+
+REASONS: dict[str, Reasons] = {
+    Linear.name: Reasons(
+        linear_reasons.tell_groups,
+        lambda party, section, size, groups, most: linear_cost.reasons(party, size.rows, size.grid_columns, groups, most),
+        lambda section, size, groups: linear_cost.reasons_rounds(size.rows, size.grid_columns, groups),
+        again=False,
+    ),
+    TreeLearner.name: Reasons(
+        tree_reasons.tell_groups,
+        lambda party, section, size, groups, most: tree_cost.reasons(party, _by_trees(section, size, groups), most),
+        lambda section, size, groups: tree_cost.reasons_rounds(_by_trees(section, size, groups)),
+        again=True,
+    ),
+    NetworkLearner.name: Reasons(
+        network_reasons.tell_groups,
+        lambda party, section, size, groups, most: network_cost.reasons(party, _by_network(section, size, groups), most),
+        lambda section, size, groups: network_cost.reasons_rounds(_by_network(section, size, groups)),
+        again=True,
+    ),
+}
+"""By the name of the learner."""
 
 
 def learner_of(section: Section) -> Learner[Any]:

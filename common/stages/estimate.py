@@ -209,9 +209,10 @@ def _scoring(plan: ScorePlan, sizes: Sizes, section: Section, speed: Speed = Spe
             told += _reasons(party, plan.grid_reasons, section, size)
         costs[party] = _begun(plan, sizes, party) + told
     rounds = _begun_rounds(plan, sizes) + learner.score_rounds(section, size.rows)
-    shared = plan.grid_reasons > 0 and section.closed
-    rounds += (3 if ahead else 0) + (2 if plan.grid_reasons else 0) + (4 + 6 * _blocks(12 * size.rows) if shared else 0)
+    reasons = REASONS.get(learner.name) if plan.grid_reasons and section.closed else None
+    rounds += (3 if ahead else 0) + (2 if plan.grid_reasons else 0) + (reasons.rounds(section, size, _TEXTS) if reasons else 0)
     read, scored = learner.values(section, size)
+    scored *= 2 + _TEXTS if reasons and reasons.again else 1
     work = speed.scored * size.rows * scored + speed.row * size.rows
     return Estimate(_lines(costs), rounds, _begun_seconds(plan, sizes, read, speed) + work, size.rows, 0)
 
@@ -221,7 +222,7 @@ def _reasons(party: Party, most: int, section: Section, size: Size) -> Cost:
     page = Cost(TEXTS * TEXT_BYTES) if party is Party.GRID else Cost(0, TEXTS * TEXT_BYTES)
     told = REASONS.get(learner_of(section).name)
     if section.closed and told is not None:
-        return page + told.cost(party, size.rows, size.grid_columns, _TEXTS, most)
+        return page + told.cost(party, section, size, _TEXTS, most)
     return page + (Cost(most * size.rows) if party is Party.GRID else Cost(0, most * size.rows))
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from common.errors import ConfigError, LocalProtocolError, PeerProtocolError, PlanError
 from common.features.contributions import contributions, grouped, strongest
+from common.learn.groups import check_groups
 from common.learn.learner import Half
 from common.learn.learners import REASONS
 from common.mpc.correlations.asked import Correlations
@@ -48,7 +49,7 @@ def check_reasons(asked: int, model: Half, *, dealt: bool = True) -> None:
     if model.learner not in REASONS:
         raise PlanError(
             f"the plan asks for reasons of the grid, which a model of kind {model.learner} does not give",
-            remedy="Ask for grid_reasons = 0, or train a linear model.",
+            remedy="Ask for grid_reasons = 0, or train a model of another kind.",
         )
     if not dealt:
         raise PlanError(
@@ -62,8 +63,9 @@ async def open_reasons(
 ) -> Named | None:
     """The texts, 64 x 240 bytes whatever they are, and of each row the codes of up to `most` of them. None at the grid.
 
-    A contribution is weight times prepared value, whose mean over training rows is 0. Of a model that nobody holds the grid
-    learns nothing, and contributions are told apart by 2^-8 log-odds. Raises LocalProtocolError for a model without either.
+    A contribution is weight times prepared value, whose mean over training rows is 0; by trees and networks what a score is
+    less without these columns. Of a model that nobody holds the grid learns nothing, and contributions are ranked on shares.
+    Raises LocalProtocolError for a model without either.
     """
     shared = None if model.coefficients is not None else REASONS.get(model.learner)
     if model.coefficients is None and shared is None:
@@ -72,14 +74,14 @@ async def open_reasons(
     if session.party is Party.GRID:
         page = to_page(named)
         if shared is not None:
-            shared.check(session, len(named))
+            check_groups(session, len(named))
         await session.send(Kind.GRID_REASONS, page)
     else:
         named = from_page(await session.receive(Kind.GRID_REASONS, np.uint8, (TEXTS, TEXT_BYTES)))
     if shared is None:
         codes = await _told_by_the_grid(session, model, table, groups, len(named), texts.threshold, most)
     elif named:
-        shared.check(session, len(named))
+        check_groups(session, len(named))
         codes = await shared.tell(session, correlations, model, table, groups, len(named), texts.threshold, most)
     else:
         codes = np.zeros((table.rows, most), np.uint8)

@@ -311,7 +311,7 @@ class Interval(_message.Message):
     def __init__(self, difference: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., p_value: _Optional[float] = ...) -> None: ...
 
 class Demand(_message.Message):
-    __slots__ = ("join", "periods", "training", "consumed", "counts", "scores", "trees", "tree_scores", "network_training", "network_scores", "reasons", "sums", "several")
+    __slots__ = ("join", "periods", "training", "consumed", "counts", "scores", "trees", "tree_scores", "network_training", "network_scores", "reasons", "tree_reasons", "network_reasons", "sums", "several")
     JOIN_FIELD_NUMBER: _ClassVar[int]
     PERIODS_FIELD_NUMBER: _ClassVar[int]
     TRAINING_FIELD_NUMBER: _ClassVar[int]
@@ -323,6 +323,8 @@ class Demand(_message.Message):
     NETWORK_TRAINING_FIELD_NUMBER: _ClassVar[int]
     NETWORK_SCORES_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
+    TREE_REASONS_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_REASONS_FIELD_NUMBER: _ClassVar[int]
     SUMS_FIELD_NUMBER: _ClassVar[int]
     SEVERAL_FIELD_NUMBER: _ClassVar[int]
     join: Join
@@ -336,9 +338,11 @@ class Demand(_message.Message):
     network_training: NetworkTraining
     network_scores: NetworkScoring
     reasons: Reasons
+    tree_reasons: TreeReasons
+    network_reasons: NetworkReasons
     sums: Sums
     several: SeveralTraining
-    def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., periods: _Optional[_Union[PeriodProduct, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., consumed: _Optional[_Union[Consumed, _Mapping]] = ..., counts: _Optional[_Union[BinCounts, _Mapping]] = ..., scores: _Optional[_Union[Scoring, _Mapping]] = ..., trees: _Optional[_Union[Trees, _Mapping]] = ..., tree_scores: _Optional[_Union[TreeScoring, _Mapping]] = ..., network_training: _Optional[_Union[NetworkTraining, _Mapping]] = ..., network_scores: _Optional[_Union[NetworkScoring, _Mapping]] = ..., reasons: _Optional[_Union[Reasons, _Mapping]] = ..., sums: _Optional[_Union[Sums, _Mapping]] = ..., several: _Optional[_Union[SeveralTraining, _Mapping]] = ...) -> None: ...
+    def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., periods: _Optional[_Union[PeriodProduct, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., consumed: _Optional[_Union[Consumed, _Mapping]] = ..., counts: _Optional[_Union[BinCounts, _Mapping]] = ..., scores: _Optional[_Union[Scoring, _Mapping]] = ..., trees: _Optional[_Union[Trees, _Mapping]] = ..., tree_scores: _Optional[_Union[TreeScoring, _Mapping]] = ..., network_training: _Optional[_Union[NetworkTraining, _Mapping]] = ..., network_scores: _Optional[_Union[NetworkScoring, _Mapping]] = ..., reasons: _Optional[_Union[Reasons, _Mapping]] = ..., tree_reasons: _Optional[_Union[TreeReasons, _Mapping]] = ..., network_reasons: _Optional[_Union[NetworkReasons, _Mapping]] = ..., sums: _Optional[_Union[Sums, _Mapping]] = ..., several: _Optional[_Union[SeveralTraining, _Mapping]] = ...) -> None: ...
 
 class Join(_message.Message):
     __slots__ = ("job", "nonce", "attempt", "key", "line", "common")
@@ -397,6 +401,34 @@ class Reasons(_message.Message):
     grid_columns: int
     groups: int
     def __init__(self, rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., groups: _Optional[int] = ...) -> None: ...
+
+class TreeReasons(_message.Message):
+    __slots__ = ("rows", "trees", "depth", "groups")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    TREES_FIELD_NUMBER: _ClassVar[int]
+    DEPTH_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    trees: int
+    depth: int
+    groups: int
+    def __init__(self, rows: _Optional[int] = ..., trees: _Optional[int] = ..., depth: _Optional[int] = ..., groups: _Optional[int] = ...) -> None: ...
+
+class NetworkReasons(_message.Message):
+    __slots__ = ("rows", "grid_columns", "bank_columns", "units", "activation", "groups")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    GRID_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    BANK_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    ACTIVATION_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    grid_columns: int
+    bank_columns: int
+    units: int
+    activation: int
+    groups: int
+    def __init__(self, rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ..., units: _Optional[int] = ..., activation: _Optional[int] = ..., groups: _Optional[int] = ...) -> None: ...
 
 class Trees(_message.Message):
     __slots__ = ("rows", "grid_columns", "bank_columns")

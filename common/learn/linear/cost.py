@@ -13,6 +13,7 @@ from common.mpc.correlations.dealt import dealt_tables
 from common.mpc.cost import Cost, link_round, scores, truncation
 from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.link import Link
+from common.mpc.ranks.find import ROUNDS as RANK_ROUNDS
 from common.mpc.ranks.masks import all_dealt, sent_bytes
 from common.mpc.tags import LIMBS, MARK_WORDS
 from common.party import Party
@@ -124,3 +125,8 @@ def reasons(party: Party, rows: int, columns: int, groups: int, most: int) -> Co
     dealt = truncation(cells) + 8 * sum(all_dealt(groups, at.stop - at.start, party) for _, at in demand.blocks())
     sent, received = (grid, bank) if party is Party.GRID else (bank, grid)
     return Cost(sent + both, received + both, dealt)
+
+
+def reasons_rounds(rows: int, columns: int, groups: int) -> int:
+    """How many messages one after another tell them."""
+    return 4 + (2 + RANK_ROUNDS) * len(list(ReasonsDemand(rows, columns, groups).blocks()))

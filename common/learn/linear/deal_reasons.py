@@ -13,13 +13,13 @@ from common.mpc.fixedpoint import WEIGHT_SCALE, top32
 from common.mpc.prg import Purpose
 from common.mpc.product import forward, forward_units
 from common.mpc.ranks.dealer import deal_ranks
-from common.mpc.ranks.masks import MOST, compared
+from common.mpc.ranks.masks import MOST, WIDTH, compared
 from common.party import Party
 
 ROW_SCALE = 16  # of prepared rows: finer than rows that are scored, as contributions are compared
 VALUE_SCALE = ROW_SCALE + WEIGHT_SCALE  # of a contribution
 VALUE_BITS = VALUE_SCALE + 7  # low bits of it that are compared: within 64 log-odds, in steps of 2^-10
-STEP_BITS = VALUE_BITS - 17
+STEP_BITS = VALUE_BITS - WIDTH
 
 MOST_CELLS = 1 << 27  # of the matrix that turns weights into those of groups: 2,000 columns of 30 texts
 _KEY = 1 << 49  # above every number of a training and of a scoring

@@ -8,13 +8,12 @@ section 18.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 
 import numpy as np
 
-from common.errors import ConfigError, PeerProtocolError, PolicyError
+from common.errors import PolicyError
+from common.learn.groups import Groups, dither_groups, members
 from common.learn.linear.deal_reasons import MOST_CELLS, ROW_SCALE, STEP_BITS, VALUE_BITS, VALUE_SCALE, ReasonsDemand
 from common.learn.linear.half import ClosedModel
 from common.mpc.correlations.asked import Correlations
@@ -22,21 +21,10 @@ from common.mpc.fixedpoint import WEIGHT_SCALE, X_LIMIT, Words, check_range, enc
 from common.mpc.narrow import Bytes
 from common.mpc.product import forward, forward_units
 from common.mpc.ranks.find import tell_largest
-from common.mpc.ranks.masks import MOST
 from common.mpc.session import Kind, Session
 from common.mpc.truncate import truncate
 from common.party import Party
-from common.rows.hashes import hash_levels, mix_rows
 from common.rows.table import FeatureTable
-
-
-def check_groups(session: Session, groups: int) -> None:
-    """Raises ConfigError at the grid, PeerProtocolError at the bank for more groups than are ranked."""
-    if groups > MOST:
-        text = f"{groups} different reasons are declared, and {MOST} can be ranked of a model that nobody holds"
-        if session.party is Party.BANK:
-            raise PeerProtocolError(text)
-        raise ConfigError(text, remedy="Share texts: columns of one text are one reason.")
 
 
 async def tell_groups(
@@ -44,7 +32,7 @@ async def tell_groups(
     correlations: Correlations,
     model: ClosedModel,
     table: FeatureTable,
-    groups: Sequence[int | None],
+    groups: Groups,
     count: int,
     threshold: float,
     most: int,
@@ -76,7 +64,7 @@ async def tell_groups(
         weights = correlations.weight_mask(demand.key + 1, shares.size).reshape(shares.shape)
         await session.send(Kind.MASKED_WEIGHTS, shares - weights)
     part, codes = _Contributions(session, correlations, model, weights.T), np.zeros((table.rows, most), np.uint8)
-    dither = _dither(model, table, count) if grid else None
+    dither = dither_groups(model.own.tobytes(), table, count, STEP_BITS) if grid else None
     for number, rows in demand.blocks():
         values = await part.of(table.part(rows.start, rows.stop), number)
         if dither is not None:
@@ -91,13 +79,13 @@ async def tell_groups(
 
 
 async def _weights(
-    session: Session, correlations: Correlations, model: ClosedModel, groups: Sequence[int | None], demand: ReasonsDemand
+    session: Session, correlations: Correlations, model: ClosedModel, groups: Groups, demand: ReasonsDemand
 ) -> Words:
     """Shares of each group's weights on the grid's prepared columns, (groups, m) at WEIGHT_SCALE; zero on those of others."""
     columns, count = demand.grid_columns, demand.groups * demand.grid_columns
     if session.party is Party.GRID:
-        member = np.array([[g == group for g in groups] for group in range(demand.groups)])
-        matrix = encode(np.concatenate([model.whiten * row[:, None] for row in member]), WEIGHT_SCALE)
+        lone = [model.whiten * row[:, None] for row in members(groups, demand.groups)]
+        matrix = encode(np.concatenate(lone), WEIGHT_SCALE)
         await session.send(Kind.MASKED_MATRIX, matrix.T - correlations.matrix_mask(demand.key, count, columns))
         point = model.own + await session.receive(Kind.MASKED_WEIGHTS, np.uint64, model.own.shape)
         product = forward(matrix, point)
@@ -138,21 +126,3 @@ class _Contributions:
         hidden, shares = await session.compute(multiply, work)
         await session.send(Kind.MASKED_MATRIX, hidden)
         return shares
-
-
-def _dither(model: ClosedModel, table: FeatureTable, groups: int) -> Callable[[slice], Words]:
-    """The grid's dither of a block of rows, (groups, rows), uniform in half a step either way, the same for a row each time.
-
-    Rounding at random would else tell finer differences to whoever has a row told again and again.
-    """
-    secret = blake2b(model.own.tobytes(), digest_size=32, person=b"wattscore.reason").digest()
-    of_level = hash_levels(table.ids, secret)
-
-    def of(rows: slice) -> Words:
-        keys = table.keys(rows)
-        mixed = [
-            mix_rows(keys, of_level, blake2b(bytes([group]), key=secret, digest_size=32).digest()) for group in range(groups)
-        ]
-        return (np.stack(mixed) >> np.uint64(64 - STEP_BITS)) - np.uint64(1 << (STEP_BITS - 1))
-
-    return of

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 
 from common.learn.network import activations
-from common.learn.network.deal import NetworkDemand, NetworkScoreDemand, training_arrays
+from common.learn.network.deal import NetworkDemand, NetworkScoreDemand, training_arrays, unit_arrays
+from common.learn.network.deal_reasons import NetworkReasonsDemand
 from common.learn.network.steps import make_steps
 from common.mpc.cost import Cost, link_round, scores, truncation
+from common.mpc.ranks.find import ROUNDS as RANK_ROUNDS
+from common.mpc.ranks.masks import all_dealt, sent_bytes
 from common.party import Party
 from common.plan.network import Network
 
@@ -37,3 +40,28 @@ def scoring(party: Party, demand: NetworkScoreDemand) -> Cost:
 
     found = Cost(sent(party), sent(party.other), sum(8 * math.prod(shape) for _, shape in demand.arrays(party)))
     return found + (Cost(scores(rows)) if party is Party.GRID else Cost(0, scores(rows)))
+
+
+def reasons(party: Party, demand: NetworkReasonsDemand, most: int) -> Cost:
+    """The grid's reasons, without texts: masked weights once; rows and units of each version, values ranked. Section 18."""
+    columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
+    versions = {Party.GRID: demand.versions, Party.BANK: 1}
+    counts = [at.stop - at.start for _, at in demand.blocks()]
+    units = demand.units * demand.versions
+    both = sum(activations.sent(demand.name, units * rows) + sent_bytes(demand.groups, rows) for rows in counts)
+
+    def sent(p: Party) -> int:
+        return 8 * demand.units * (columns[p.other] + 1) + 8 * demand.rows * versions[p] * columns[p] + both
+
+    dealt = 0
+    for rows in counts:
+        dealt += sum(math.prod(shape) for _, shape in unit_arrays(demand.name, party, 0, units * rows, trained=False))
+        dealt += all_dealt(demand.groups, rows, party)
+    codes = most * demand.rows
+    found = Cost(sent(party), sent(party.other), 8 * dealt)
+    return found + (Cost(codes) if party is Party.GRID else Cost(0, codes))
+
+
+def reasons_rounds(demand: NetworkReasonsDemand) -> int:
+    """How many messages one after another tell them."""
+    return 1 + (2 + activations.ROUNDS[demand.name] + RANK_ROUNDS) * len(list(demand.blocks()))

@@ -28,7 +28,7 @@ from common.plan.train import TrainPlan
 
 MOST_SCORINGS, MOST_ROWS, MOST_COLUMNS, MOST_UNITS = 256, 1 << 31, 100_000, 128
 _FIRST, _BLOCK_BITS = 1 << 48, 24  # above every number of a training, as for the linear model
-_CELLS = 1 << 19  # rows times units that are scored together
+CELLS = 1 << 19  # rows times units that are scored together
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class NetworkScoreDemand:
     @property
     def block_rows(self) -> int:
         """Rows that are masked and scored together."""
-        return min(MATRIX_BLOCK, _CELLS // self.units)
+        return min(MATRIX_BLOCK, CELLS // self.units)
 
     @property
     def shift(self) -> int:

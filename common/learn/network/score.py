@@ -61,8 +61,7 @@ async def score_shares(
         message = f"{table.rows} rows are to be scored, and randomness is left for {demand.rows}"
         raise PolicyError(message, remedy="Deal more ahead: `wattscore predeal`.")
     seat = Seat(session, correlations, await correlations.source(demand))
-    w, unit = model.weights, np.uint64(MOMENTUM)
-    ahead = Weights(w.own << unit, w.other << unit, w.output << unit, w.intercept << unit)
+    ahead = ahead_of(model.weights)
     point = await share_point(session, correlations, demand.key, ahead)
     out, held = np.empty(table.rows, np.uint64), 0
     for key, rows in demand.blocks():
@@ -76,6 +75,12 @@ async def score_shares(
         held += beyond
         session.reporter.progress(rows.start + part.rows, table.rows)
     return out, held
+
+
+def ahead_of(weights: Weights) -> Weights:
+    """Weights at the scale of those that a step looks ahead with: what is made for these serves rows that are scored."""
+    w, unit = weights, np.uint64(MOMENTUM)
+    return Weights(w.own << unit, w.other << unit, w.output << unit, w.intercept << unit)
 
 
 async def _block(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 
+from common.learn.trees.deal_reasons import TreeReasonsDemand
 from common.learn.trees.forest import Forest, Shape
 from common.learn.trees.masks import ORDER_BITS, dealt_arrays
 from common.mpc.cost import Cost
 from common.mpc.largest.masks import BITS, pair_count
 from common.mpc.narrow import packed_size, word_count
+from common.mpc.ranks.find import ROUNDS as RANK_ROUNDS
+from common.mpc.ranks.masks import all_dealt, sent_bytes
 from common.party import Party
 
 ROUNDS_OF_LEVEL, ROUNDS_OF_TREE = 6, 4
@@ -77,3 +80,20 @@ def scoring(party: Party, rows: int, shape: Shape, owned: list[int] | None = Non
 
 def scoring_rounds(blocks: int) -> int:
     return _BLOCK_ROUNDS * blocks + 1
+
+
+def reasons(party: Party, demand: TreeReasonsDemand, most: int, owned: list[int] | None = None) -> Cost:
+    """The grid's reasons, without their texts: each row scored once more without each group, values ranked. Section 18."""
+    found = Cost()
+    for _, at in demand.blocks():
+        rows = at.stop - at.start
+        wide, ranked = demand.versions * rows, sent_bytes(demand.groups, rows)
+        told = SCORE_BYTES * wide  # of a scoring, and not of this
+        found += scoring(party, wide, demand.shape, owned) + Cost(ranked, ranked, 8 * all_dealt(demand.groups, rows, party))
+        found += Cost(most * rows - told) if party is Party.GRID else Cost(0, most * rows - told)
+    return found
+
+
+def reasons_rounds(demand: TreeReasonsDemand) -> int:
+    """How many messages one after another tell them."""
+    return (_BLOCK_ROUNDS + RANK_ROUNDS + 1) * len(list(demand.blocks()))

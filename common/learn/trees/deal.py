@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -78,6 +79,25 @@ class TreeScoreDemand:
         for block, rows in self.blocks():
             size = rows.stop - rows.start
             yield self.label(block), (word_count(2 * self.trees * size),)
+
+
+class ChoiceDemand(Protocol):
+    """A demand for rows that go through trees: how what hides their choices is numbered."""
+
+    @property
+    def trees(self) -> int: ...
+
+    @property
+    def depth(self) -> int: ...
+
+    @property
+    def shape(self) -> Shape: ...
+
+    def masks(self, block: int, tree: int) -> int:
+        """Under which the choice of this tree for this block of rows is masked."""
+
+    def label(self, block: int) -> Round:
+        """Under which pads of a block are dealt."""
 
 
 @dataclass(repr=False)
@@ -201,6 +221,10 @@ def deal_tree_scores(prg: Prgs, demand: TreeScoreDemand) -> Iterator[Dealt]:
     if not demand.fits:
         raise PeerProtocolError("the parties ask the dealer for a scoring of no size", got=demand)
     for block, rows in demand.blocks():
-        size = rows.stop - rows.start
-        trees = [deal_choice(prg, demand.masks(block, tree), size, demand.shape) for tree in range(demand.trees)]
-        yield [(p, demand.label(block), as_words(np.stack([tree[p] for tree in trees]))) for p in Party]
+        yield deal_block(prg, demand, block, rows.stop - rows.start)
+
+
+def deal_block(prg: Prgs, demand: ChoiceDemand, block: int, rows: int) -> Dealt:
+    """The pads of all trees for one block of rows."""
+    trees = [deal_choice(prg, demand.masks(block, tree), rows, demand.shape) for tree in range(demand.trees)]
+    return [(p, demand.label(block), as_words(np.stack([tree[p] for tree in trees]))) for p in Party]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,11 +55,27 @@ class TreesHalf:
     def shape(self) -> Shape:
         return Shape(*self.splits.shape)
 
-    def paths(self, table: FeatureTable) -> Bytes:
-        """(trees, n): of each row's way through each tree the bits of own levels; the upper one is the first level's."""
+    def paths(self, table: FeatureTable, left_out: Sequence[npt.NDArray[np.bool_]] = ()) -> Bytes:
+        """(trees, n): of each row's way through each tree the bits of own levels; the upper one is the first level's.
+
+        left_out: thresholds, (thresholds,), of which all rows once more take the side that most training rows are on: that of
+        a number's median. Their ways stand after the others', (trees, (1 + left out) n).
+        """
         used = np.unique(self.splits[self.splits >= 0]).astype(np.int64)
         right = 1 - below(self.fitted, table, used)
-        out: Bytes = np.zeros((len(self.splits), table.rows), np.uint8)
+        usual = np.array([self._usual(k) for k in used.tolist()], np.uint8)[:, None]
+        versions = [right, *(np.where(lone[used][:, None], usual, right) for lone in left_out)]
+        return np.concatenate([self._through(used, version) for version in versions], axis=1)
+
+    def _usual(self, threshold: int) -> bool:
+        """Whether most training rows lie above it."""
+        column = self.fitted.fitted[threshold]
+        assert isinstance(column, BinnedColumn)  # noqa: S101
+        return column.centre < 0.5
+
+    def _through(self, used: npt.NDArray[np.int64], right: Bytes) -> Bytes:
+        """The paths, (trees, n), by which side of the used thresholds rows are on, (used, n)."""
+        out: Bytes = np.zeros((len(self.splits), right.shape[1]), np.uint8)
         depth = self.splits.shape[1]
         for path, splits in zip(out, self.splits.tolist(), strict=True):
             for level, split in enumerate(splits):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from common.learn.dither import dither
 from common.learn.learner import Telling
 from common.learn.trees.choose import Levels, hidden_choice, offered, packed_paths, picked, unpacked_paths
-from common.learn.trees.deal import TreeScoreDemand
+from common.learn.trees.deal import ChoiceDemand, TreeScoreDemand
 from common.learn.trees.forest import U_SCALE
 from common.learn.trees.half import TreesHalf
 from common.learn.trees.masks import ChoiceMasks, Short
@@ -54,31 +57,33 @@ async def score_shares(
     for block, rows in demand.blocks():
         if rows.start >= table.rows:
             break
-        scored = _Block(session, source, model, demand, block, rows.stop - rows.start)
+        scored = Block(session, source, model, demand, block, rows.stop - rows.start)
         part = slice(rows.start, min(rows.stop, table.rows))
-        out[part] = await scored.run(table.part(part.start, part.stop))
+        own = table.part(part.start, part.stop)
+        out[part] = await scored.run(partial(model.paths, own), own.rows)
         session.reporter.progress(part.stop, table.rows)
     share: Short = out + np.uint16(model.start & 0xFFFF)
     return share
 
 
-class _Block:
+class Block:
     """Rows scored together; `dealt` of them have randomness, and no other rows take it afterwards."""
 
     def __init__(
-        self, session: Session, source: Source, model: TreesHalf, demand: TreeScoreDemand, block: int, dealt: int
+        self, session: Session, source: Source, model: TreesHalf, demand: ChoiceDemand, block: int, dealt: int
     ) -> None:
         self._session, self._source, self._model, self._demand, self._block = session, source, model, demand, block
         self._dealt = dealt
         self._masks = [ChoiceMasks(source.prg, demand.masks(block, t), dealt, demand.shape) for t in range(demand.trees)]
         self._levels = [Levels.of(row >= 0) for row in model.splits]
 
-    async def run(self, table: FeatureTable) -> Short:
-        session, rows, depth, trees = self._session, table.rows, self._demand.depth, self._demand.trees
+    async def run(self, paths_of: Callable[[], Bytes], rows: int) -> Short:
+        """This party's share of the leaves that rows reach, (rows,). paths_of: makes its part of their paths, (trees, rows)."""
+        session, depth, trees = self._session, self._demand.depth, self._demand.trees
         work = trees * rows * (1 << depth)
         label = self._demand.label(self._block)
         words = await self._source.fetch(label.kind, label.number, (-(-trees * self._dealt * 2 // 8),))
-        paths: Bytes = await session.compute(lambda: self._padded(self._model.paths(table)), work)
+        paths: Bytes = await session.compute(lambda: self._padded(paths_of()), work)
 
         def hide() -> Bytes:
             hidden = [hidden_choice(masks, path) for masks, path in zip(self._masks, paths, strict=True)]

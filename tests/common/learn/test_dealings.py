@@ -11,7 +11,9 @@ from common.learn.dealings import TABLE, dealings
 from common.learn.linear.deal import ScoreDemand, TrainingDemand
 from common.learn.linear.deal_reasons import ReasonsDemand
 from common.learn.network.deal import NetworkDemand, NetworkScoreDemand
+from common.learn.network.deal_reasons import NetworkReasonsDemand
 from common.learn.trees.deal import TreeScoreDemand, TreesDemand
+from common.learn.trees.deal_reasons import TreeReasonsDemand
 from common.mpc.correlations.asked import PeriodDemand
 from common.mpc.counting.masks import CountsDemand
 from common.mpc.prg import Prg
@@ -31,6 +33,8 @@ HONEST = {
     ReasonsDemand: {"rows": MOST, "grid_columns": 3, "groups": 2},
     TreesDemand: {"rows": MOST, "grid_columns": 3, "bank_columns": 2},
     TreeScoreDemand: {"number": 0, "rows": MOST, "trees": 3, "depth": 2},
+    TreeReasonsDemand: {"rows": MOST, "trees": 3, "depth": 2, "groups": 2},
+    NetworkReasonsDemand: {"rows": MOST, "grid_columns": 3, "bank_columns": 2, "units": 4, "groups": 2},
     NetworkDemand: {"rows": MOST, "grid_columns": 3, "bank_columns": 2},
     NetworkScoreDemand: {"number": 0, "rows": MOST, "grid_columns": 3, "bank_columns": 2, "units": 4, "bits": 5},
 }

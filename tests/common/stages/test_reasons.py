@@ -12,6 +12,7 @@ import pytest
 from common.disclosure import Opened
 from common.errors import ConfigError, LocalProtocolError, PeerProtocolError, PlanError, PolicyError
 from common.features.options import Preparation
+from common.learn.learners import REASONS, TABLE
 from common.learn.linear.design import prepare
 from common.learn.linear.half import PartyModel
 from common.mpc.session import Kind
@@ -83,10 +84,10 @@ async def test_nothing_is_sent_that_the_plan_does_not_open() -> None:
 
 
 def test_reasons_are_not_asked_of_a_learner_that_gives_none_nor_of_a_closed_model_without_a_dealer() -> None:
-    trees: Any = SimpleNamespace(job="job-1", learner="trees", coefficients=None)
-    with pytest.raises(PlanError, match="a model of kind trees does not give"):
-        check_reasons(1, trees)
-    check_reasons(0, trees)
+    means: Any = SimpleNamespace(job="job-1", learner="means", coefficients=None)
+    with pytest.raises(PlanError, match="a model of kind means does not give"):
+        check_reasons(1, means)
+    check_reasons(0, means)
     check_reasons(2, model(Party.GRID), dealt=False)
     closed: Any = SimpleNamespace(job="job-1", learner="linear", coefficients=None)
     check_reasons(1, closed)
@@ -96,10 +97,14 @@ def test_reasons_are_not_asked_of_a_learner_that_gives_none_nor_of_a_closed_mode
 
 @pytest.mark.parametrize("party", Party)
 async def test_a_model_without_weights_here_ranks_nothing_and_sends_nothing(party: Party) -> None:
-    trio, closed = Trio(), SimpleNamespace(job="job-1", learner="trees", coefficients=None)
+    trio, closed = Trio(), SimpleNamespace(job="job-1", learner="means", coefficients=None)
     with pytest.raises(LocalProtocolError, match="no weights"):
         await open_reasons(trio.session[party], NONE, closed, rows(), Texts(SAID, 0.3), 2)  # type: ignore[arg-type]
     assert trio.peer[party].log == []
+
+
+def test_closed_models_of_every_kind_give_reasons() -> None:
+    assert set(REASONS) == {learner.name for learner in TABLE.values()}
 
 
 async def hostile(page: np.ndarray, codes: np.ndarray) -> str:

@@ -64,14 +64,14 @@ async def tell(trio: Trio, own: FeatureTable, groups: Groups, count: int, thresh
     return told
 
 
-def right(told: Bytes, parts: Reals, threshold: float) -> Bytes:
-    """Whether each row's codes are the plain choice; values apart by no more than a tie may stand for each other."""
+def right(told: Bytes, parts: Reals, threshold: float, tie: float = TIE) -> Bytes:
+    """Whether each row's codes are the plain choice; values apart by no more than `tie` may stand for each other."""
     above = np.column_stack([np.full(len(parts), threshold), parts])  # code 0 is the threshold
     ranked = np.sort(np.where(parts > threshold, parts, threshold), axis=1)[:, ::-1]
     fine = np.ones(len(parts), np.bool_)
     for k in range(told.shape[1]):
         best = ranked[:, k] if k < parts.shape[1] else np.full(len(parts), threshold)
-        fine &= np.abs(np.take_along_axis(above, told[:, k : k + 1].astype(int), 1)[:, 0] - best) <= TIE
+        fine &= np.abs(np.take_along_axis(above, told[:, k : k + 1].astype(int), 1)[:, 0] - best) <= tie
     if told.shape[1] == 2:
         fine &= (told[:, 0] != told[:, 1]) | (told[:, 0] == 0)
     return fine.astype(np.uint8)

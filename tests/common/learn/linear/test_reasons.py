@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import ConfigError, PeerProtocolError, PolicyError
+from common.learn.groups import check_groups
 from common.learn.linear import cost
 from common.learn.linear.deal_reasons import ReasonsDemand, deal_reasons
-from common.learn.linear.reasons import check_groups, tell_groups
+from common.learn.linear.reasons import tell_groups
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.fixedpoint import X_LIMIT
 from common.mpc.narrow import Bytes

@@ -103,7 +103,3 @@ async def test_what_a_network_has_not_is_refused_by_name(tmp_path: Path) -> None
     ):
         with pytest.raises(PlanError, match=said):
             at.plan(model={"kind": "network", **wrong})
-    await at.run("job-1", at.plan(model=SECTION))
-    at.own = {party: {"reasons_per_row": 1} for party in Party}
-    with pytest.raises(PlanError, match="a model of kind network does not give"):
-        await at.run("job-2", at.plan(kind="score", model="job-1", grid_reasons=1))

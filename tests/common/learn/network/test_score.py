@@ -36,7 +36,7 @@ async def test_shares_add_up_to_the_score_within_a_step(bits: int, activation: s
 async def test_rows_of_several_blocks_with_rows_to_spare_are_the_same_rows(
     activation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deal, "_CELLS", 5 * 64)
+    monkeypatch.setattr(deal, "CELLS", 5 * 64)
     for dealt in (ROWS, ROWS + 1, 3 * ROWS):
         found = await scored(Trio(), PROBLEM, SHARES, 8, dealt, activation)
         assert np.abs(found - plain(PROBLEM, activation)).max() < 2.0**-6
