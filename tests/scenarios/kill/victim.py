@@ -2,9 +2,10 @@
 
     python -m tests.scenarios.kill.victim NAME serve --config FOLDER/NAME.toml
 
-`NAME.kill` holds a number: after so many arrays it ends as by `kill -9`, before the last one leaves. While there is a file
-`NAME.full`, its disk takes nothing. `NAME.clock` holds seconds by which its clock is wrong. `NAME.PID.frames` gets the record
-of one life, and `NAME.seeds` the fingerprint of each seed that it expands, with its process id.
+`NAME.kill` holds a number: after so many arrays, of the kind named before it if one is, it ends as by `kill -9`, before the
+last one leaves. While there is a file `NAME.full`, its disk takes nothing. `NAME.clock` holds seconds by which its clock is
+wrong. `NAME.PID.frames` gets the record of one life, and `NAME.seeds` the fingerprint of each seed that it expands, with its
+process id. KEPT in its environment: how many times as often a training keeps a point as it does by itself.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 
 import bank_party.__main__
 import common.coordinator.__main__
+import common.learn.linear.course as course
 import grid_party.__main__
 from common.mpc.prg import Prg
 from common.mpc.seeds import fingerprint
@@ -41,7 +43,7 @@ class Victim:
 
     def __init__(self, name: str, folder: Path) -> None:
         self._kill, self._full, self._clock = (folder / f"{name}.{what}" for what in ("kill", "full", "clock"))
-        self._left = 0
+        self._left, self._counted = 0, ""
         self._frames = (folder / f"{name}.{os.getpid()}.frames").open("ab")  # a torn end must not be written on to
         self._seeds = (folder / f"{name}.seeds").open("a")
         self._known = set[bytes]()
@@ -54,9 +56,10 @@ class Victim:
             np.save(self._frames, values)
             self._frames.flush()
         if self._kill.exists():
-            self._left = int(self._kill.read_text() or 1)
+            *kind, number = (self._kill.read_text() or "1").split()
+            self._left, self._counted = int(number), "".join(kind)
             self._kill.unlink()  # the next life is its own
-        self._left -= 1
+        self._left -= self._counted in ("", round.kind.value)
         if self._left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -100,6 +103,7 @@ def _watched(send: Any, victim: Victim) -> Any:
 
 if __name__ == "__main__":
     name = sys.argv.pop(1)
+    course.KEEP_CELLS //= int(os.environ.get("KEPT", "1"))
     config = Path(sys.argv[sys.argv.index("--config") + 1])
     watch(Victim(name, config.parent))
     MAIN.get(name, MAIN["bank"])()  # further banks are named bank-2 and so on
