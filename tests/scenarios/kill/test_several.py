@@ -24,7 +24,9 @@ from tests.scenarios.kill.masks import Sent, read_frames, seeds_of, twice
 
 POLICY = {"rows_per_day": 10**8, "jobs_per_day": 1000, "models_per_day": 100, "min_matched": 300}
 GRID_POLICY, BANK_POLICY = {**POLICY, "scores_per_row": 1000}, {**POLICY, "label_bits": 1000.0}
-STEPS, DONE, BACK = 160, 80, 54  # of a training; done when somebody is killed; that are then taken again, at most
+STEPS, BACK, KEPT = 40, 8, 8  # of a training; that are taken again after a kill, at most; points kept so many times as often
+WHEN = {"grid": "masked_weights 60", "coordinator": "dealt_sum 22"}  # is killed: about half-way
+HALF_WAY = "masked_weights 20"  # of a bank
 
 
 class Street(Trial):
@@ -47,17 +49,17 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Street, W
     world = synthetic(folder, (1500, 900, 1600))
     settings: dict[str, Any] = {name: {"policy": BANK_POLICY} for name in world.names} | {"grid": {"policy": GRID_POLICY}}
     settings["coordinator"] = {"attend_timeout": patience(20)}
-    with Street(folder, world.datasets, settings) as trial:
-        yield trial, world
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KEPT", str(KEPT))
+        with Street(folder, world.datasets, settings) as trial:
+            yield trial, world
 
 
-def begun(client: Client, world: World) -> str:
-    """A training of some length that has done a good part of its steps."""
+def killed(street: Street, client: Client, world: World, name: str) -> str:
+    """A training of whose steps about half are done when this process is killed."""
+    (street.folder / f"{name}.kill").write_text(WHEN.get(name, HALF_WAY))
     job = client.submit(world.plan(model={"iterations": STEPS}, limits={"min_matched": 300})).id
-    for now in client.watch(job):
-        assert not State(now.state).final, now.fault.message
-        if all(told.progress.stage == "train" and told.progress.done > DONE for told in (now.grid, *now.banks)):
-            break
+    street.processes[name].wait(patience(60))
     return job
 
 
@@ -107,12 +109,9 @@ def test_whoever_is_killed_while_training(street: tuple[Street, World], name: st
     trial, world = street
     before = steps(trial)
     with trial.client() as client:
-        job = begun(client, world)
-        trial.kill(name)
-        at = time.monotonic()
+        job = killed(trial, client, world, name)
         if name != "coordinator":
-            shown = until(client, job, "waiting")
-            assert time.monotonic() - at < patience(10)
+            shown = until(client, job, "waiting", 10.0)
             told = dict(zip(("grid", *world.names), (shown.grid, *shown.banks), strict=True))
             assert not told[name].connected and shown.disturbed.kind == "PeerLost"
             assert shown.disturbed.message.startswith(f"the {'bank try-' if name != 'grid' else ''}{name} lost its connection")
@@ -131,8 +130,7 @@ def test_no_mask_has_served_twice(street: tuple[Street, World]) -> None:
 def test_one_that_waits_is_cancelled_and_nothing_of_it_is_kept(street: tuple[Street, World]) -> None:
     trial, world = street
     with trial.client() as client:
-        job = begun(client, world)
-        trial.kill("bank-2")
+        job = killed(trial, client, world, "bank-2")
         until(client, job, "waiting")
         assert client.cancel(job).state == "cancelled"
         trial.start("bank-2")
