@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,16 +14,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import Result
 
 from common.client.client import Client
 from common.plan.predeal import PredealPlan
 from common.trial.processes import BANK
 from tests.common.stages.plain import OFF
 from tests.patience import patience
-from tests.scenarios.end_to_end.lab import GRID_POLICY, Lab, eventually, make_plan, make_tables, monthly, own, succeed
+from tests.scenarios.end_to_end.lab import GRID_POLICY, Lab, command, eventually, make_plan, make_tables, monthly, own, succeed
 from tests.scenarios.end_to_end.test_scoring import in_the_clear, read_scores
 
-ROWS = 300
+ROWS, TESTS = 300, 6
 FRESH = itertools.count()  # rows have budgets: each test has its own
 
 
@@ -34,45 +36,70 @@ def model(shared: Lab) -> str:
         return succeed(client, make_plan("after")).id
 
 
+@pytest.fixture(scope="module")
+def shelf(shared: Lab, model: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stock for each test here, laid aside; the coordinator that dealt them has ended, and stays so."""
+    shelf = tmp_path_factory.mktemp("shelf")
+    with shared.client() as client:
+        for _ in range(TESTS):
+            deal(client, ROWS + 50)
+    for side in ("grid", "bank"):
+        shutil.move(shared.data(side) / "stock", shelf / side)
+        (shared.data(side) / "stock").mkdir(mode=0o700)
+    shared.kill("coordinator")
+    return shelf
+
+
 @pytest.fixture
-def stocked(lab: Lab, client: Client, model: str) -> Iterator[Lab]:
-    """New companies, a stock for their scores, and a coordinator that has ended."""
+def stocked(shared: Lab, shelf: Path) -> Iterator[Lab]:
+    """New companies, one stock for their scores, and no coordinator."""
     grid, bank = make_tables(f"W{next(FRESH)}-", ROWS + 40, seed=5)
     keep = sorted(grid["id"])
-    lab.write("new", grid[~grid["id"].isin(keep[:20])], bank[~bank["id"].isin(keep[-20:])].drop(columns="y"))
-    deal(client, ROWS + 50)
-    lab.kill("coordinator")
-    yield lab
+    shared.write("new", grid[~grid["id"].isin(keep[:20])], bank[~bank["id"].isin(keep[-20:])].drop(columns="y"))
+    stock = min((shelf / "grid").iterdir()).name
     for side in ("grid", "bank"):
-        for stock in (lab.data(side) / "stock").iterdir():
-            stock.unlink()
+        shutil.move(shelf / side / stock, shared.data(side) / "stock")
+    shared.heal("coordinator")
+    yield shared
+    for side in ("grid", "bank"):
+        for left in (shared.data(side) / "stock").iterdir():
+            left.unlink()
 
 
 def deal(client: Client, rows: int) -> None:
     succeed(client, PredealPlan.model_validate({"serves": "scores", "rows": rows, "grid_columns": 12, "bank_columns": 4}))
 
 
-def command(lab: Lab, model: str, dataset: str, *more: str) -> list[str]:
-    names = ("--model", model, "--grid-dataset", dataset, "--bank-dataset", dataset, "--config", str(lab.folder / "bank.toml"))
-    return [sys.executable, "-m", "bank_party", "score", *names, *more]
+def words(model: str, dataset: str, *more: str) -> list[str]:
+    return ["score", "--model", model, "--grid-dataset", dataset, "--bank-dataset", dataset, *more]
 
 
-def ask(lab: Lab, model: str, dataset: str, *more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(lab, model, dataset, *more), capture_output=True, text=True, timeout=patience(60), check=False
-    )
+def process(lab: Lab, model: str, dataset: str, *more: str) -> list[str]:
+    """The command as a process of its own."""
+    config = ["--config", str(lab.folder / "bank.toml")]
+    return [sys.executable, "-m", "bank_party", *words(model, dataset, *more), *config]
+
+
+def ask(lab: Lab, model: str, dataset: str, *more: str) -> Result:
+    return command(lab, "bank", *words(model, dataset, *more))
 
 
 def scored(lab: Lab, model: str, dataset: str, *more: str) -> dict[str, Any]:
     done = ask(lab, model, dataset, "--json", *more)
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
 def listed(lab: Lab, party: str, job: str) -> dict[str, Any]:
-    (found,) = json.loads(own(lab, party, "jobs", job, "--json"))
-    return dict(found)
+    """A job that is over, as this party lists it: the two end one after the other."""
+
+    def found() -> dict[str, Any]:
+        (one,) = json.loads(own(lab, party, "jobs", job, "--json"))
+        return dict(one)
+
+    eventually(lambda: found()["state"] in ("done", "failed"))
+    return found()
 
 
 def test_rows_are_scored_with_the_coordinator_ended_and_both_sides_have_a_record(stocked: Lab, model: str) -> None:
@@ -92,7 +119,7 @@ def test_rows_are_scored_with_the_coordinator_ended_and_both_sides_have_a_record
         assert opened == {"matched_ids", "counts", "scores"}
         own(lab, party, "audit", "verify")
     refused = ask(lab, model, "new")
-    assert refused.returncode == 2 and "no unspent stock for this plan" in refused.stderr
+    assert refused.exit_code == 2 and "no unspent stock for this plan" in refused.stderr
     assert not (lab.data("grid") / "scores").exists()
 
 
@@ -103,7 +130,7 @@ def test_a_warning_says_what_it_is_to_the_bank_whose_command_it_is(stocked: Lab,
     bank["id"] = [f"91530100{name}" if k < 20 else name for k, name in enumerate(bank["id"])]  # the grid has none of these
     bank.to_csv(table, index=False)
     done = ask(lab, model, "new", "--json")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     (warning,) = json.loads(done.stdout)["warnings"]
     assert warning in done.stderr and "see the log" not in done.stderr + warning
 
@@ -112,11 +139,11 @@ def test_the_ledger_and_the_rates_hold_as_for_jobs_of_the_coordinator(stocked: L
     lab = stocked
     lab.restart("grid", policy={**GRID_POLICY, "rows_per_day": 1})
     refused = ask(lab, model, "new")
-    assert refused.returncode == 2 and f"client {BANK} asks for more rows to be scored" in refused.stderr
+    assert refused.exit_code == 2 and f"client {BANK} asks for more rows to be scored" in refused.stderr
     assert len(list((lab.data("grid") / "stock").iterdir())) == 1  # rows that may not be scored use up none
     lab.restart("grid", policy={**GRID_POLICY, "direct": False})
     refused = ask(lab, model, "new")
-    assert refused.returncode == 2 and "grid: " in refused.stderr and "direct = false" in refused.stderr
+    assert refused.exit_code == 2 and "grid: " in refused.stderr and "direct = false" in refused.stderr
     lab.restart("grid", policy={**GRID_POLICY, "scores_per_row": 1})
     scored(lab, model, "new")
 
@@ -125,15 +152,15 @@ def test_rows_are_scored_as_they_are_asked_for_in_one_session(stocked: Lab, mode
     """A request gets its answer before the next one is written; what cannot be scored is told and ends nothing."""
     lab = stocked
     exact = in_the_clear(lab, model, "new")
-    process = subprocess.Popen(
-        command(lab, model, "new", "--requests", "-"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    session = subprocess.Popen(
+        process(lab, model, "new", "--requests", "-"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
     )
-    assert process.stdin is not None and process.stdout is not None
+    assert session.stdin is not None and session.stdout is not None
 
     def request(line: str) -> dict[str, Any]:
-        assert process.stdin is not None and process.stdout is not None
-        process.stdin.write(line + "\n")
-        found: dict[str, Any] = json.loads(process.stdout.readline())
+        assert session.stdin is not None and session.stdout is not None
+        session.stdin.write(line + "\n")
+        found: dict[str, Any] = json.loads(session.stdout.readline())
         assert found["request"] == line
         return found
 
@@ -145,8 +172,8 @@ def test_rows_are_scored_as_they_are_asked_for_in_one_session(stocked: Lab, mode
     assert "this side's dataset has no such row" in request("NOBODY")["error"]
     again = request(ids[0])
     assert abs(again["u"] - exact[ids[0]]) <= OFF and again["decision"] in ("approve", "refer", "decline")
-    process.stdin.close()
-    assert process.wait(patience(20)) == 0
+    session.stdin.close()
+    assert session.wait(patience(20)) == 0
     (job,) = json.loads(own(lab, "bank", "jobs", "--last", "1", "--json"))
     assert job["state"] == "done" and job["counts"]["matched_rows"] == 20
     assert sorted(read_scores(lab, job["job"]).index) == ids
@@ -154,7 +181,7 @@ def test_rows_are_scored_as_they_are_asked_for_in_one_session(stocked: Lab, mode
     assert record["state"] == "done" and record["counts"]["matched_rows"] == 20
 
 
-def test_a_row_that_the_ledger_refuses_ends_no_session(stocked: Lab, client: Client, model: str) -> None:
+def test_a_row_that_the_ledger_refuses_ends_no_session(stocked: Lab, model: str) -> None:
     lab = stocked
     grid, bank = make_tables("Z", 50, seed=8)
     lab.write("other", grid, bank.drop(columns="y"))
@@ -163,7 +190,7 @@ def test_a_row_that_the_ledger_refuses_ends_no_session(stocked: Lab, client: Cli
     lab.restart("grid", policy={**GRID_POLICY, "rows_per_day": had + 2})
     lines = "\n".join(grid["id"].iloc[:4])
     done = subprocess.run(
-        command(lab, model, "other", "--requests", "-"), input=lines, capture_output=True, text=True, timeout=patience(60),
+        process(lab, model, "other", "--requests", "-"), input=lines, capture_output=True, text=True, timeout=patience(60),
         check=False,
     )  # fmt: skip
     answers = [json.loads(line) for line in done.stdout.splitlines()]
@@ -175,14 +202,20 @@ def test_a_command_that_is_ended_ends_the_job_at_the_grid(stocked: Lab, model: s
     lab = stocked
     grid, bank = make_tables("X", 8000, seed=6)
     lab.write("other", grid, bank.drop(columns="y"))
-    process = subprocess.Popen(command(lab, model, "other"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def newest() -> dict[str, Any]:
         return dict(json.loads(own(lab, "grid", "jobs", "--last", "1", "--json"))[0])
 
-    eventually(lambda: newest()["dataset"] == "other")
-    process.terminate()
-    process.wait(patience(20))
+    before = newest()["job"]
+    asking = subprocess.Popen(process(lab, model, "other"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def asked() -> bool:
+        assert asking.poll() is None, asking.communicate()
+        return bool(newest()["job"] != before)
+
+    eventually(asked)
+    asking.terminate()
+    asking.wait(patience(20))
     eventually(lambda: newest()["state"] == "failed")
     assert newest()["cause"]
 

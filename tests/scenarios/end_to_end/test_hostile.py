@@ -22,7 +22,7 @@ from common.wire.methods import EXCHANGE, LIST
 from common.wire.peer import greeting
 from common.wire.peer_pb2 import Block, Frame, Hello
 from tests.patience import patience
-from tests.scenarios.end_to_end.lab import ROWS, Lab, fail, finish, make_plan, works
+from tests.scenarios.end_to_end.lab import ROWS, Lab, eventually, fail, finish, make_plan, works
 from tests.scenarios.end_to_end.rogue import Say, after_greeting, attend, play, register
 from tests.source import ROOT
 
@@ -78,6 +78,7 @@ FRAMES: dict[str, tuple[Say, str, str]] = {
 @pytest.mark.parametrize("case", FRAMES)
 def test_a_frame_that_is_not_allowed(no_bank: Lab, alone: Client, case: str) -> None:
     say, kind, says = FRAMES[case]
+    eventually(lambda: no_bank.attending() == {"grid"})  # the one before has gone: an offer must not go to its stream
     rogue = threading.Thread(target=lambda: asyncio.run(play(no_bank, say)))
     job = alone.submit(make_plan("main")).id
     rogue.start()
@@ -188,7 +189,7 @@ def test_a_coordinator_that_offers_different_plans(lab: Lab, client: Client, mon
     )
     assert origin in ("grid", "bank")
     for name in ("grid", "bank"):
-        assert "The coordinator offered different plans" in lab.written(name)
+        eventually(lambda name=name: "The coordinator offered different plans" in lab.written(name))  # type: ignore[misc]
     monkeypatch.undo()
     lab.restart("coordinator")
     with lab.client() as again:

@@ -42,7 +42,7 @@ def test_a_stock_outlasts_a_restart_and_serves_one_training(lab: Lab, client: Cl
         assert sent.sent < 8 * 450 + 480  # a seed, a bit for each id, a tag, and a word for each held-out row
     assert trained.bank.report.evaluation.joint.auc > trained.bank.report.evaluation.bank_only.auc
     assert trained.bank.report.counts.train_rows == 1050
-    assert stocks(lab, "grid") == stocks(lab, "bank") == []
+    eventually(lambda: stocks(lab, "grid") == stocks(lab, "bank") == [])
 
     origin, kind, message = fail(client, plan)
     assert origin in ("grid", "bank") and kind == "PolicyError"
@@ -66,7 +66,7 @@ def test_a_stock_for_scores_serves_one_scoring_job(lab: Lab, client: Client) -> 
     wattscore(lab, *asked)
     done = client.show(client.jobs()[-1].id)
     assert done.dealer.grid.sent < 600  # a seed, and a bit for each id
-    assert stocks(lab, "grid") == stocks(lab, "bank") == []
+    eventually(lambda: stocks(lab, "grid") == stocks(lab, "bank") == [])
     assert (lab.data("bank") / "scores" / f"{done.id}.csv").exists()
 
 
