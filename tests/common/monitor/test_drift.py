@@ -30,6 +30,7 @@ def found(table: FeatureTable, train: int = YEAR) -> list[Alarm]:
     return alarms(observe("score-1", "job-1", describe(before, before.rows), after, None), MonitorConfig())
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("rows", [60, 300, 1000])
 def test_no_alarm_in_twenty_worlds_without_drift(rows: int) -> None:
     for seed in range(20):

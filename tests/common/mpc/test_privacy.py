@@ -28,6 +28,7 @@ from common.party import Party
 from tests.common.mpc.problems import Problem, make_problem, run, train
 from tests.peers import Trio, dealt_to
 
+pytestmark = pytest.mark.untraced
 JOBS = 1000
 SURE = 1e-6  # a p-value below this, among some hundreds of tests, is no accident
 PROBLEM = make_problem(5, 2, 2, ridge=0.1)

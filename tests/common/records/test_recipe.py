@@ -71,6 +71,7 @@ def with_another_future(panel: Panel, after: int, rng: np.random.Generator) -> P
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(panel=panels(), data=st.data())
+@pytest.mark.untraced
 def test_no_later_month_changes_a_feature(kind: str, panel: Panel, data: st.DataObject) -> None:
     month = data.draw(st.integers(0, panel.months - 1))
     other = with_another_future(panel, month, np.random.default_rng(data.draw(st.integers(0, 2**32))))

@@ -66,6 +66,7 @@ PLANS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("kind", PLANS)
 async def test_a_training_broken_off_anywhere_ends_as_if_undisturbed(companies: Companies, kind: str, tmp_path: Path) -> None:
     plan = companies.plan(**PLANS[kind])

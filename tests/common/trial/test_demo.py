@@ -66,6 +66,7 @@ def test_the_datasets_are_valid_and_every_column_is_declared(party: Party, sides
         assert silent == {"industry_static" if party is Party.GRID else "region_static"}
 
 
+@pytest.mark.untraced
 def test_alarms_name_what_drifts_in_its_quarter_and_twenty_worlds_without_drift_have_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

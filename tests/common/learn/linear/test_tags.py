@@ -141,6 +141,7 @@ async def test_shares_of_another_training_or_under_a_lost_key_are_refused() -> N
     assert await scored({Party.GRID: halves[Party.GRID], Party.BANK: others[Party.BANK]}) is None
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("at", ["dealt", "sent"])
 async def test_what_is_dealt_and_sent_for_tags_is_uniform(at: str) -> None:
     found: dict[tuple[Party, int], list[int]] = {}

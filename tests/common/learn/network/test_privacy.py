@@ -28,6 +28,8 @@ SECTIONS = {"sine": SECTION, "relu": RELU}
 NEW = {Kind.MASKED_HIDDEN, Kind.MASKED_BACK, Kind.DEALT_HIDDEN, Kind.DEALT_CUT}
 BITS = {Kind.MASKED_DIGITS.value, Kind.MASKED_SIGNS.value}  # of a few values in a byte: compare/test_signs.py looks at many
 
+pytestmark = pytest.mark.untraced
+
 
 async def one_job(seed: int, problem: Problem, section: Network) -> list[tuple[str, str, Array]]:
     """A training, and a scoring of its rows by what came of it, with another seed."""

@@ -13,6 +13,7 @@ from tests.bench.network import bench_network
 SOURCE = Path(os.environ.get("WATTSCORE_UCI") or "uci.csv")
 
 
+@pytest.mark.untraced
 @pytest.mark.skipif(
     not SOURCE.exists(), reason="UCI's default-of-credit-card-clients table is absent: set WATTSCORE_UCI to its path"
 )

@@ -208,6 +208,7 @@ def uneven_top(column: Array) -> float:
     return uneven(column | (column >> np.uint32(5)) & np.uint32(1))  # the lowest bit is one of the shift
 
 
+@pytest.mark.untraced
 def test_all_that_is_masked_is_uniform_and_the_bank_sees_nothing_else(seen: dict[Any, Array]) -> None:
     hidden = masked(seen)
     kinds = {key[1].split("/")[0] for key in hidden}
@@ -220,6 +221,7 @@ def test_all_that_is_masked_is_uniform_and_the_bank_sees_nothing_else(seen: dict
     assert min(uneven_bytes(columns) for columns in together.values()) > SURE
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", ["labels", "indicators", "groups"])
 def test_a_mask_left_out_is_found(name: str) -> None:
     original = getattr(CountMasks, name)
@@ -250,10 +252,12 @@ def put_together(seeds: range, spoil: Callable[[pytest.MonkeyPatch], None] = lam
     return {(what, i): column for what, values in found.items() for i, column in enumerate(np.stack(values).T)}
 
 
+@pytest.mark.untraced
 def test_what_is_put_together_is_uniform_too() -> None:
     assert min(uneven_top(column << np.uint32(1)) for column in put_together(range(200)).values()) > SURE
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(("name", "what"), [("angle", "opened"), ("counts", "applied")])
 def test_a_mask_left_out_of_shares_is_found(name: str, what: str) -> None:
     original = getattr(CountMasks, name)
@@ -261,6 +265,7 @@ def test_a_mask_left_out_of_shares_is_found(name: str, what: str) -> None:
     assert what in {key[0] for key, column in found.items() if uneven_top(column << np.uint32(1)) < SURE}
 
 
+@pytest.mark.untraced
 def test_a_small_count_looks_the_same_whatever_it_is_and_a_large_one_too() -> None:
     """The product that the grid opens in a test: zero if small, else uniform; its value tells no count."""
 
