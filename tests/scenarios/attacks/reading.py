@@ -44,9 +44,9 @@ def spiked(frame: pd.DataFrame, targets: list[str], height: float = 1.0) -> pd.D
     return out
 
 
-def targets_of(job: int, ids: list[str]) -> list[str]:
+def targets_of(job: int, ids: list[str], count: int = SPIKES) -> list[str]:
     """Other companies in each job."""
-    return ids[SPIKES * job : SPIKES * (job + 1)]
+    return ids[count * job : count * (job + 1)]
 
 
 def halves_of(lab: Lab, job: str) -> dict[Party, Half]:

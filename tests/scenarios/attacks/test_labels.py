@@ -26,6 +26,8 @@ from tests.scenarios.attacks.reading import (
 )
 from tests.scenarios.end_to_end.lab import Lab, make_plan, make_tables, own, run
 
+MANY = 12  # spikes a job where what is told has to be told from chance
+
 
 @pytest.fixture(scope="module")
 def lab(lab: Lab) -> Lab:
@@ -51,7 +53,7 @@ def test_a_spike_of_a_company_tells_nothing_while_nobody_has_its_weight(
     """R1. The weights themselves would tell each label; a share of them is drawn anew in each job and tells none."""
     frame, found, exact, true = make_tables("R", grid_columns=7)[0], list[float](), list[float](), list[float]()
     for job in range(JOBS):
-        targets = targets_of(job, sorted(labels))
+        targets = targets_of(job, sorted(labels), MANY)
         rewrite(lab, spiked(frame, targets))
         forget(lab)
         done = train(client, job)
@@ -65,9 +67,9 @@ def test_a_spike_of_a_company_tells_nothing_while_nobody_has_its_weight(
                 found.append(mine[f"s{k}"])
                 exact.append(all_[f"s{k}"])
                 true.append(labels[target])
-    assert len(true) > 30
+    assert len(true) > 60
     assert told_apart(true, exact) > 0.9  # else the attack would be none
-    assert abs(told_apart(true, found) - 0.5) < 0.3
+    assert abs(told_apart(true, found) - 0.5) < 0.3  # four times as far as shares are by chance
 
 
 SHORT = {"iterations": 1, "step": 16.0, "ridge": 0.0}
