@@ -135,7 +135,7 @@ class Lab(Trial):
 
 
 def attending(trial: Trial) -> list[str]:
-    """What the coordinator says of who is connected to it: `grid`, and `bank` for each bank that is."""
+    """Who is connected to the coordinator, as it names them."""
 
     async def parties() -> list[str]:
         credentials = Credentials.load(TlsConfig.model_validate(trial._tls(CLIENT)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,6 +26,7 @@ from common.trial import processes
 from common.trial.processes import Trial
 from common.wire import coordinator_pb2 as wire
 from tests.patience import patience
+from tests.scenarios.end_to_end.lab import attending, eventually
 from tests.scenarios.end_to_end.several import World, exact, held_out, prepared_rows, synthetic
 
 LOOSE = {"rows_per_day": 10**8, "jobs_per_day": 1000, "models_per_day": 100, "min_matched": 300}
@@ -155,16 +155,14 @@ def test_banks_with_other_columns_are_told_so(lab: tuple[Trial, World]) -> None:
 
 def test_a_bank_that_never_comes_is_named(lab: tuple[Trial, World]) -> None:
     trial, world = lab
-    trial._settings["coordinator"] = {"attend_timeout": patience(12)}  # type: ignore[index]
+    trial._settings["coordinator"] = {"attend_timeout": patience(2)}  # type: ignore[index]
     try:
-        restart(trial, "coordinator")
         trial.kill("bank-3")
+        restart(trial, "coordinator")
+        eventually(lambda: len(attending(trial)) == 3)
         with trial.client() as client:
-            at, job = time.monotonic(), client.submit(world.plan(limits=LIMITS)).id
-            while not waits(client.show(job)).startswith("waits for the bank try-bank-3, not connected"):
-                assert time.monotonic() < at + patience(10)
-                time.sleep(0.1)
-            *_, last = client.watch(job)
+            first, *_, last = client.watch(client.submit(world.plan(limits=LIMITS)).id)
+            assert waits(first).startswith("waits for the bank try-bank-3, not connected")
             error = failure(last)
             assert error is not None and "the bank try-bank-3 did not connect to the coordinator" in error.message
     finally:
