@@ -66,6 +66,7 @@ def test_nothing_in_clear(file: Path) -> None:
 JOBS = st.lists(st.tuples(st.sets(st.sampled_from("ABCDEFGH"), min_size=1), st.floats(0.0, 4.0)), max_size=12)
 
 
+@pytest.mark.untraced
 @settings(max_examples=40)
 @given(jobs=JOBS)
 def test_no_rows_sum_exceeds_the_limit_and_none_within_it_is_refused(

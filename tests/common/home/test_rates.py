@@ -166,6 +166,7 @@ def test_nothing_at_all_may_be_allowed(desk: Desk) -> None:
             refused()
 
 
+@pytest.mark.untraced
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 20), st.integers(1, 20)), max_size=12))
 def test_no_row_is_ever_scored_by_more_models_than_allowed(
     tmp_path_factory: pytest.TempPathFactory, asked: list[tuple[int, int, int]]

@@ -75,6 +75,7 @@ def test_the_same_enterprises_with_and_without_their_months_are_held_against_eac
     assert refused(file, firms(0, 299))
 
 
+@pytest.mark.untraced
 @settings(max_examples=60, deadline=None)
 @given(
     sets=st.lists(st.sets(st.tuples(st.integers(0, 7), st.integers(1, 3)), min_size=1), min_size=1, max_size=6),

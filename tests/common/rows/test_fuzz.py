@@ -10,6 +10,7 @@ import pytest
 from tests.common.rows.fuzz import make, outcome, run
 
 
+@pytest.mark.untraced
 def test_small_changes_of_good_tables_are_refused_by_name_or_read_whole() -> None:
     faults: list[str] = []
 
