@@ -1,4 +1,4 @@
-"""`bank-party`: serve, doctor, budget, allow, score, models, monitor, report, index, verify, prune, backup, restore, export."""
+"""`bank-party`: what both parties have, and score, pipeline, export."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ main = party_group(
     "The bank's side: labels, scores and decisions are here.",
     "bank_party.commands",
     score="Score rows with a stock dealt ahead, with no coordinator: the grid's daemon is asked directly.",
+    pipeline="Go on with the run of PIPELINE (TOML) that is open, or begin one where it is time.",
     export="Write the scorecard of a training JOB as JSON, CSV, SQL and PMML.",
 )
 

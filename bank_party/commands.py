@@ -15,6 +15,7 @@ from bank_party.dial import approach
 from bank_party.home import BankHome
 from bank_party.monitor.history import read_history
 from bank_party.online.doctor import check_online
+from bank_party.pipeline.command import pipeline_command
 from bank_party.role import BankRole
 from bank_party.settings import BankSettings
 from common.console.command import console_command
@@ -55,8 +56,9 @@ def _console(station: Station[BankSettings, BankHome]) -> Beside | None:
     if station.settings.console is None:
         return None
     with extra("console"):
-        from common.console.run import make_console  # an extra, which other parties need not install
-    return make_console(SEAT.party, _history, station)
+        from bank_party.pipeline.page import make_pages  # an extra, which other parties need not install
+        from common.console.run import make_console
+    return make_console(SEAT.party, _history, station, make_pages(station.settings.data))
 
 
 SEAT = Seat(Party.BANK, BankSettings, BankHome.of, BankRole, approach, (_online, _console))
@@ -94,6 +96,7 @@ prune = prune_command(SEAT)
 backup = backup_command(SEAT)
 restore = restore_command(SEAT)
 verify = verify_command(SEAT, _page)
+pipeline = pipeline_command(SEAT, _history, _page)
 
 
 @click.command()

@@ -152,20 +152,25 @@ class BankRole:
         rules = bundle.load_decision(model.job, self.home.models.folder(model.job))
         return lambda table, u: decide(rules, self.home.decision, model, table, u, None)
 
-    def compare(self, plan: PromotePlan, candidate: str, champion: str) -> Challenge | None:
-        """The candidate and the champion on rows held out by both.
-
-        The numbers stay here where it is refused, or where no bits are left for them.
-        """
+    def beside(self, candidate: str, champion: str) -> challenge.Measured:
+        """The candidate and the champion on rows held out by both; charges for telling whether it is worse, once."""
         least, secret = max(challenge.LEAST, self.home.policy.min_test_per_class), self.home.told.secret()
 
         def floor(rows: FeatureTable) -> int:
             return Floors(least, least).moved(rows, secret).held  # whether it is reached is told, by what is not compared
 
         asked = challenge.measured(self.home.models, candidate, champion, floor)
-        found = asked.found
         if asked.rows.rows:
             self.charge_labels(asked.rows, candidate, f"whether worse than {champion}", WORSE, again=False)
+        return asked
+
+    def compare(self, plan: PromotePlan, candidate: str, champion: str) -> Challenge | None:
+        """The candidate and the champion on rows held out by both.
+
+        The numbers stay here where it is refused, or where no bits are left for them.
+        """
+        asked = self.beside(candidate, champion)
+        found = asked.found
         if found is not None and found.auc_difference.high < 0 and not plan.force:
             difference = found.auc_difference
             public = f"{candidate} is worse than the champion {champion}: the bank's log has the numbers"

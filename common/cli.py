@@ -46,7 +46,7 @@ main = LazyGroup(
         "budget": Entry("common.trial.own:budget", "Show what is spent and left of a party's budgets."),
         "setup-demo": Entry("common.trial.demo_setup:setup_demo", "Fill the volumes in FOLDER for the demo in containers."),
     }
-    | entries("common.client.moved", models=None, monitor=None, report=None),
+    | entries("common.client.moved", models=None, monitor=None, report=None, pipeline=None),
     {
         "Try": ("check try demo demo-banks", "wattscore check grid.csv bank.csv --key enterprise_id --label overdue"),
         "Data": ("schema features", "wattscore features records.toml"),

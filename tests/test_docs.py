@@ -13,6 +13,7 @@ import click
 import pytest
 
 from bank_party.__main__ import main as bank_party
+from bank_party.pipeline.config import PipelineConfig
 from bank_party.settings import BankSettings
 from common.cli import main as wattscore
 from common.config import StrictModel
@@ -54,6 +55,7 @@ MODELS: dict[str, type[StrictModel]] = {
     "trees.toml": TrainPlan,
     "predeal.toml": PredealPlan,
     "promote.toml": PromotePlan,
+    "pipeline.toml": PipelineConfig,
 }
 TOGETHER = [
     ("grid.toml", "bank.toml"),

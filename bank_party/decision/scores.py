@@ -22,6 +22,7 @@ from common.rows.table import FeatureTable
 _KEYS = ("id", "period")
 _FORMULA = r"[=+\-@\t\r]"  # how a cell begins that a spreadsheet computes
 _READ = ("u", "probability", "grade")
+_DECIDED = ("u", "probability", "decision")
 
 
 def write_scores(path: Path, table: FeatureTable, columns: Mapping[str, Any]) -> None:
@@ -88,9 +89,19 @@ def _header(file: Path) -> list[str]:
         return list(stream.schema.names)
 
 
-def _read(file: Path) -> pd.DataFrame:
+def read_decided(file: Path) -> pd.DataFrame:
+    """The rows of one file: id, period if there is one, u, probability, decision. Raises DataError for no file of scores."""
+    try:
+        return _read(file, _DECIDED)
+    except (OSError, pa.ArrowInvalid, KeyError):
+        message = f"{file}: no file of scores that can be read"
+        public = "a file of scores is missing or damaged"
+        raise DataError(message, public=public, remedy="Restore it from a back-up, or score again.") from None
+
+
+def _read(file: Path, values: tuple[str, ...] = _READ) -> pd.DataFrame:
     """Raises ArrowInvalid, or KeyError for a column that is not there."""
-    columns = ["id", *(["period"] if "period" in (header := _header(file)) else []), *_READ]
+    columns = ["id", *(["period"] if "period" in (header := _header(file)) else []), *values]
     if not set(columns) <= set(header):
         raise KeyError(file.name)
     text = {name: pa.string() for name in _KEYS if name in columns}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +26,36 @@ from common.web.frame import Frame
 _HERE = Path(__file__).parent
 
 
-def make_console(party: Party, read: Callable[[Any], History], station: Station[Any, Any]) -> Console | None:
+@dataclass(frozen=True)
+class OwnPages:
+    """Pages that one party alone has. folder: their `templates` and `words.toml`; add: adds them at their addresses."""
+
+    sections: tuple[str, ...]
+    folder: Path
+    add: Callable[[Pages, FastAPI], None]
+
+
+def make_console(
+    party: Party, read: Callable[[Any], History], station: Station[Any, Any], own: OwnPages | None = None
+) -> Console | None:
     """None where the configuration has no `[console]`. read: this party's history, by its settings."""
     settings: PartySettings = station.settings
     if (config := settings.console) is None:
         return None
     runner = station.runner
     words = {f"what.{key}": (en, zh) for key, (en, zh) in _disclosures().items()} | dict(read_words(_HERE / "words.toml"))
-    frame = Frame(f"title.{party.value}", SECTIONS, _HERE / "templates", words)
+    folders = (_HERE,) if own is None else (_HERE, own.folder)
+    words |= {} if own is None else read_words(own.folder / "words.toml")
+    sections = SECTIONS if own is None else (*SECTIONS, *own.sections)
+    frame = Frame(f"title.{party.value}", sections, [folder / "templates" for folder in folders], words)
     pages = Pages(party, lambda: runner.settings, station.home, runner.live, lambda: read(runner.settings), frame)
     parts = (pages, Approvals(pages), Standing(pages, f"{party.value}_party", station.file))
 
     def add(app: FastAPI) -> None:
         for part in parts:
             part.add(app)
+        if own is not None:
+            own.add(pages, app)
 
     tickets, name = settings.data / Name.LOGINS, f"wattscore-{party.value}"
     return Console(config, settings.tls, tickets, name, frame, add, config.approvers)

@@ -25,7 +25,7 @@ def make_console(settings: CoordinatorSettings, board: Board, attending: Callabl
     """attending: each party by name, and whether it is connected. Raises ConfigError without `[console]`."""
     if settings.console is None:
         raise ConfigError("there is no [console]")
-    frame = Frame("title", ("jobs",), _HERE / "templates", read_words(_HERE / "words.toml"))
+    frame = Frame("title", ("jobs",), (_HERE / "templates",), read_words(_HERE / "words.toml"))
     pages = _Pages(board, attending, frame)
     return Console(settings.console, settings.tls, settings.data / Name.LOGINS, "wattscore-coordinator", frame, pages.add)
 

@@ -67,7 +67,7 @@ class Gate:
 
     def waiting(self) -> list[str]:
         """The jobs that are held here."""
-        return [held.job for held in self._home.approvals.held()]
+        return [held.job for held in self._home.approvals.held() if not held.own]
 
     def over(self, job: str) -> bool:
         """The job has ended elsewhere; whether it was held here."""
@@ -79,7 +79,7 @@ class Gate:
 
     def _decided(self) -> list[HeldJob]:
         try:
-            return self._home.approvals.decided()
+            return [held for held in self._home.approvals.decided() if not held.own]
         except (OSError, sqlite3.Error):
             _log.exception("the book of approvals cannot be read")
             return []

@@ -29,6 +29,7 @@ class Name(StrEnum):
     TAGS = "tags.key"
     JOBS = "jobs.sqlite"
     ANSWERS = "answers.sqlite"
+    PIPELINE = "pipeline.sqlite"
     LOGINS = "logins.sqlite"
     LOG = LOCAL
 
@@ -214,6 +215,14 @@ _ANSWERS = Kept(
     "who repeats a request gets the answer it had",
     "that: a request that is repeated is scored again",
 )
+_PIPELINE = Kept(
+    Name.PIPELINE,
+    "runs of pipelines: what began each, the steps it has done, the jobs these were",
+    "`pipeline`",
+    BackUp.YES,
+    "a run goes on where it was; an older copy finds its jobs again by their names",
+    "the record of how each model came about; a run that was open does not go on",
+)
 _LOGINS = Kept(
     Name.LOGINS,
     "hashes of the links to the console that were asked for in the last two minutes",
@@ -238,5 +247,5 @@ _BOTH = (
     _UNFINISHED, _SCRATCH, _LOGINS, _LOG,
 )  # fmt: skip
 GRID: Sequence[Kept] = (_MODELS, _LEDGER, *_BOTH)
-BANK: Sequence[Kept] = (_MODELS, _SCORES, _TOLD, _ANSWERS, *_BOTH)
+BANK: Sequence[Kept] = (_MODELS, _SCORES, _TOLD, _ANSWERS, _PIPELINE, *_BOTH)
 COORDINATOR: Sequence[Kept] = (_JOBS, _LOGINS, _LOG)

@@ -15,6 +15,7 @@ from common.errors import JobNotFound, JobStateError
 
 _VERSION = 1
 DAY = 86_400.0  # seconds
+PIPELINE = "pipeline"  # the kind of what waits here for a pipeline of this party, as which no job is offered
 _TABLES = (
     "create table if not exists held (job text primary key, kind text not null, name text not null, client text not null,"
     " digest text not null, plan text not null, at real not null)",
@@ -41,6 +42,11 @@ class HeldJob:
     digest: str
     plan: str
     at: float
+
+    @property
+    def own(self) -> bool:
+        """Whether it is this party's own, of which no coordinator knows."""
+        return self.kind == PIPELINE
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,13 @@ NEWEST = "newest"
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
+def check_months(months: tuple[str, ...]) -> tuple[str, ...]:
+    """The same. Raises ValueError for one that is neither YYYY-MM nor `newest`."""
+    if wrong := [month for month in months if month != NEWEST and not _MONTH.fullmatch(month)]:
+        raise ValueError(f"{wrong[0]!r} is not a month as YYYY-MM, nor {NEWEST}")
+    return months
+
+
 class ScorePlan(Plan):
     """Align, prepare as the model did, score; the scores go to the bank."""
 
@@ -42,9 +49,7 @@ class ScorePlan(Plan):
     @field_validator("months")
     @classmethod
     def _are_months(cls, months: tuple[str, ...]) -> tuple[str, ...]:
-        if wrong := [month for month in months if month != NEWEST and not _MONTH.fullmatch(month)]:
-            raise ValueError(f"{wrong[0]!r} is not a month as YYYY-MM, nor {NEWEST}")
-        return months
+        return check_months(months)
 
     @model_validator(mode="after")
     def _can_be_asked(self) -> ScorePlan:

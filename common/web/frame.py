@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +36,16 @@ def language(path: str, accepted: str = "") -> Lang:
 class Frame:
     """Fills in templates. title: the key of the words for whose console it is."""
 
-    def __init__(self, title: str, sections: tuple[str, ...], templates: Path | None = None, *words: Pairs) -> None:
-        """sections: names of pages that the menu has, each with a word `nav.NAME`, the first of them at the root."""
+    def __init__(self, title: str, sections: tuple[str, ...], templates: Sequence[Path] = (), *words: Pairs) -> None:
+        """sections: names of pages that the menu has, each with a word `nav.NAME`, the first of them at the root.
+
+        templates: folders that are looked through before this one's.
+        """
         self._title, self._sections = title, sections
         self._words: dict[str, tuple[str, str]] = {}
         for pairs in (*words, read_words(_HERE / "words.toml")):
             self._words |= pairs
-        folders = [folder for folder in (templates, _HERE / "templates") if folder is not None]
+        folders = [*templates, _HERE / "templates"]
         self._environment = Environment(
             loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
             autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,

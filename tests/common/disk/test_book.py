@@ -32,6 +32,7 @@ from tests.source import ROOT, parse
 EXTRA, FULL = 3, 2  # pragma synchronous
 DURABLE = {
     "bank_party/online/book.py",
+    "bank_party/pipeline/book.py",
     "bank_party/told.py",
     "common/home/approvals.py",
     "common/home/audit.py",

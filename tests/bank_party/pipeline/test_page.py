@@ -1,0 +1,69 @@
+"""The page of pipelines in the bank's console."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from bank_party.pipeline.book import RunBook, RunState, Step
+from bank_party.pipeline.page import make_pages
+from common.console.pages import SECTIONS
+from common.console.run import make_console
+from common.daemon.seat import Station
+from common.disk.data_folder import Name
+from common.monitor.history import make_history
+from common.party import Party
+from common.web.login import Tickets
+from tests.common.console.party import HOST
+from tests.common.daemon.test_runner import Desk
+from tests.common.web.pki import Pki
+from tests.common.web.visit import Visit
+
+
+class Books:
+    """A console with the page; a grid's stands for the bank's, whose other books the page does not read."""
+
+    def __init__(self, folder: Path) -> None:
+        pki = Pki(folder / "pki")
+        pki.issue("console")
+        files = {"certificate": pki.folder / "console.pem", "key": pki.folder / "console.key"}
+        desk = Desk(folder, console={"listen": "127.0.0.1:0", **files})
+        self.book = RunBook(desk.settings.data / Name.PIPELINE)
+        station = Station(desk.settings, desk.home, desk.runner, cast(Any, None), CollectorRegistry(), folder / "bank.toml")
+        read = lambda settings: make_history([], settings.monitor)  # noqa: E731
+        made = make_console(Party.BANK, read, station, make_pages(desk.settings.data))
+        assert made is not None
+        self.visit = Visit(made.app, HOST)
+        ticket = Tickets(desk.settings.data / Name.LOGINS).issue("li")
+        assert self.visit.get(f"/login?ticket={ticket}").status == 303
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Books:
+    return Books(tmp_path)
+
+
+def test_a_console_without_a_run_says_so_and_has_its_other_pages(books: Books) -> None:
+    assert "No pipeline has run yet." in books.visit.get("/en/pipelines").text
+    assert "尚无流水线运行过。" in books.visit.get("/zh/pipelines").text
+    for way in ("", *SECTIONS[1:]):
+        assert 'href="/en/pipelines"' in books.visit.get(f"/en/{way}").text, way
+
+
+def test_a_run_is_shown_with_each_of_its_steps(books: Books) -> None:
+    run = books.book.begin("monthly-1", "monthly", "drift: <2> new alarms", (), "{}")
+    train = books.book.start(run.run, Step.TRAIN)
+    books.book.name_job(train, "model", "train-7")
+    books.book.finish(train, {"model": "train-7", "rows": 900})
+    books.book.start(run.run, Step.PEOPLE)
+    text = books.visit.get("/en/pipelines").text
+    assert "drift: &lt;2&gt; new alarms" in text and "goes on" in text
+    assert 'href="/en/jobs/train-7"' in text and "model: train-7; rows: 900" in text
+    assert 'href="/en/approvals/monthly-1"' in text
+    assert text.count("<tr>") == 1 + len(Step) and text.count("later") >= 2
+    books.book.end(run.run, RunState.STOPPED, "li has denied it: too old")
+    text = books.visit.get("/zh/pipelines").text
+    assert "已停止" in text and "li has denied it: too old" in text and 'href="/zh/approvals/monthly-1"' not in text
