@@ -10,13 +10,15 @@ from common.stats.measures import sigmoid
 
 PUBLIC = (
     "held-out scores or the last step suggest that training has not converged: raise iterations (for nesterov) or epochs"
-    " (for sgd); if it stays so, a message on the way or of the dealer may have been wrong"
+    " (for sgd), or use a smaller step (for a network); if it stays so, a message on the way or of the dealer may have been"
+    " wrong"
 )
 """What others hear: that it happened, neither which of the two nor a number."""
 RESTLESS = (
-    "the last step of training moved further than is usual of one that has converged, though not so far that the job fails:"
-    " raise iterations (nesterov) or epochs (sgd). If it stays so, a message on the way may have been changed, which the other"
-    " party or an audit of the dealer can tell; labels that one column all but tells are the other possible cause"
+    "the last step of training moved further than is usual of one that has converged, or steps of a network further than is"
+    " usual of them, though not so far that the job fails: raise iterations (nesterov) or epochs (sgd), or use a smaller step"
+    " (network). If it stays so, a message on the way may have been changed, which the other party or an audit of the dealer"
+    " can tell; labels that one column all but tells are the other possible cause, and of a network columns that are much alike"
 )
 
 _SLOPE, _DEVIATIONS = 1.1, 3.0

@@ -1,7 +1,8 @@
-"""Whether a training has arrived where it should: one random combination of what is near zero at its end, told to the bank.
+"""Whether a training has arrived where it should: one random combination of what is small if it went right, told to the bank.
 
-A word changed on the way, by a party or by the dealer, spoils what follows; a descent that went right has all but stopped. The
-bank alone is told, as what the combination says depends on labels; that the job goes on tells the grid one bit. Section 17.
+A word changed on the way, by a party or by the dealer, moves weights far. A descent over all rows that went right has all but
+stopped at its end; one over batches never moved far. The bank alone is told, as what the combination says depends on labels;
+that the job goes on tells the grid one bit. Section 17.
 """
 
 from __future__ import annotations
@@ -23,34 +24,52 @@ CHECK_BITS = 5  # the combination is told in steps of 2^-5
 
 @dataclass(frozen=True)
 class Rest:
-    """How large the combination is of a training that arrived as a rule, and at most."""
+    """How large a combination is of a training that arrived as a rule, and at most. bits: it is told in steps of 2^-bits.
+
+    step: what to do with a plan whose steps may be too long.
+    """
 
     usual: float
     most: float
+    bits: int = CHECK_BITS
+    step: str = "without `step` in the plan"
 
 
 async def check_arrived(session: Session, share: Words, scale: int, coin: bytes, rest: Rest) -> bool:
-    """Whether it is as usual; at the grid, which does not learn it, True. One message of 8 bytes, from the grid to the bank.
+    """Whether it is as usual; at the grid, which does not learn it, True. One message, from the grid to the bank.
 
     Raises PeerProtocolError at the bank where it is beyond the most.
 
     share: this party's share of (k,) values at `scale`. coin: the same at both, and known to nobody before the shares are.
-    Each shifts its own share of the sum: off by one step at most, but for a chance of |sum| / 2^64.
     """
-    total: Words = np.sum(np.where(signs(coin, len(share)), share, -share), keepdims=True, dtype=np.uint64)
-    shift = np.uint64(scale - CHECK_BITS)
+    return await check_sums(session, combinations(share, coin), scale, rest)
+
+
+async def check_sums(session: Session, sums: Words, scale: int, rest: Rest) -> bool:
+    """The same of combinations, of which `sums` are this party's shares, (c,): 8 bytes each.
+
+    Each shifts its own share of a sum: off by one step at most, but for a chance of |sum| / 2^64.
+    """
+    shift = np.uint64(scale - rest.bits)
     if session.party is Party.GRID:
-        await session.send(Kind.TRAINING_CHECK, np.asarray(total >> shift))
+        await session.send(Kind.TRAINING_CHECK, np.asarray(sums >> shift))
         return True
-    theirs = await session.receive(Kind.TRAINING_CHECK, np.uint64, (1,))
-    found = (theirs - (-total >> shift)) << shift  # its lowest bits are zero: 64 - shift of them count
-    size = abs(int(found.view(np.int64)[0]) / 2.0**scale)
+    theirs = await session.receive(Kind.TRAINING_CHECK, np.uint64, sums.shape)
+    found = (theirs - (-sums >> shift)) << shift  # its lowest bits are zero: 64 - shift of them count
+    size = float(np.abs(found.view(np.int64) / 2.0**scale).max())
     if size > rest.most:
         raise PeerProtocolError(
             "the training did not arrive: a message of the other party or of the dealer was wrong, or its steps are too long",
-            remedy="Train again, without `step` in the plan. If it fails again, `audit` tells whether the dealer was wrong.",
+            remedy=f"Train again, {rest.step}. If it fails again, `audit` tells whether the dealer was wrong.",
         )
     return size <= rest.usual
+
+
+def combinations(share: Words, coin: bytes, count: int = 1) -> Words:
+    """Sums of the values, (k,), each added or taken away as `signs` says, (count,): linear, so each share does it alone."""
+    drawn = signs(coin, count * len(share)).reshape(count, -1)
+    sums: Words = np.where(drawn, share, -share).sum(axis=1, dtype=np.uint64)
+    return sums
 
 
 def signs(coin: bytes, count: int) -> npt.NDArray[Any]:

@@ -213,7 +213,7 @@ class Session:
         self.reporter: Reporter = reporter or Silent()
         self.traffic = Traffic()
         self.openings: dict[Way, Openings] = {}
-        self.settled = True  # at the bank: not where the last step of a training moved further than is usual
+        self.settled = True  # at the bank: not where a training moved further at its end, or a network in all, than is usual
         self._enter = enter
         self._sent = self._received = 0
         self._posting: asyncio.Task[None] | None = None

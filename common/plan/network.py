@@ -42,7 +42,7 @@ class Network(Section):
     seed: int = Field(default=0, ge=0, lt=2**63, description="The same seed begins with the same weights.")
 
     closed: ClassVar[bool] = True
-    opens: ClassVar[frozenset[Opened]] = frozenset()
+    opens: ClassVar[frozenset[Opened]] = frozenset({Opened.TRAINING_CHECK})
     calibrated: ClassVar[bool] = False
     pieces: ClassVar[float] = 0.5
 

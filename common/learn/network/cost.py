@@ -7,7 +7,7 @@ import math
 from common.learn.network import activations
 from common.learn.network.deal import NetworkDemand, NetworkScoreDemand, training_arrays, unit_arrays
 from common.learn.network.deal_reasons import NetworkReasonsDemand
-from common.learn.network.steps import make_steps
+from common.learn.network.steps import COMBINATIONS, make_steps
 from common.mpc.cost import Cost, link_round, scores, truncation
 from common.mpc.ranks.find import ROUNDS as RANK_ROUNDS
 from common.mpc.ranks.masks import all_dealt, sent_bytes
@@ -16,7 +16,7 @@ from common.plan.network import Network
 
 
 def training(party: Party, section: Network, demand: NetworkDemand) -> Cost:
-    """Sharing the rows and every step; the seed is not in it."""
+    """Sharing the rows, every step, and the check at the end; the seed is not in it."""
     columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
     sent, received = (8 * demand.rows * columns[p] for p in (party, party.other))
     weights = sum(columns.values()) * section.hidden + section.hidden + 1
@@ -26,6 +26,8 @@ def training(party: Party, section: Network, demand: NetworkDemand) -> Cost:
         both = units + 8 * section.hidden * step.rows + link_round(step.rows) + 8 * step.rows + 2 * truncation(weights)
         sent += both + 8 * section.hidden * (columns[party.other] + 1)
         received += both + 8 * section.hidden * (columns[party] + 1)
+    check = 8 * COMBINATIONS
+    sent, received = sent + check * (party is Party.GRID), received + check * (party is Party.BANK)
     return Cost(sent, received, sum(8 * math.prod(shape) for _, shape in training_arrays(party, section, demand)))
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from common.learn.diary import Diary, Progress
-from common.learn.network.steps import Step
+from common.learn.network.steps import COMBINATIONS, Step
 from common.learn.network.weights import Weights
+from common.mpc.fixedpoint import Words
 from common.party import Party
 
 KEEP_CELLS = 1 << 22  # rows times units that steps go through between two entries: about a second's work
@@ -17,8 +20,8 @@ STEP_CELLS = 1 << 16  # as many as the messages of a step take the time of
 class Course:
     """The steps of one training, and the diary they are entered in. shape: weights of its columns, those of zeros left out.
 
-    What is kept are the weights' shares, now and before the last step, which momentum needs. One that was begun over another
-    number of steps begins anew.
+    What is kept are the shares of weights, now and before the last step, which momentum needs, and of the combinations of how
+    far all steps moved. One that was begun over another number of steps begins anew.
     """
 
     diary: Diary
@@ -46,11 +49,24 @@ class Course:
         begin = self._begin
         return None if begin is None else self.shape.split(self.party, begin.arrays[name])
 
-    async def after(self, step: Step, now: Weights, before: Weights) -> None:
-        """Enters these, if it is time, and after the last step."""
+    @property
+    def moved(self) -> Words:
+        """The shares of the combinations with which it begins, (COMBINATIONS,)."""
+        begin = self._begin
+        return np.zeros(COMBINATIONS, np.uint64) if begin is None else begin.arrays["moved"]
+
+    async def after(self, step: Step, now: Weights, before: Weights, moved: Words) -> None:
+        """Enters these, if it is time; what there is after the last step `finish` does."""
         done, units = step.number + 1, len(self.shape.output)
         every = max(1, KEEP_CELLS // (STEP_CELLS + step.rows * units))
-        if done % every == 0 or done == self.steps:
-            own, other = len(self.shape.own), len(self.shape.other)
-            kept = {"now": now.narrowed(own, other), "before": before.narrowed(own, other)}
-            await self.diary.enter(Progress(done, self.steps, {n: w.joined(self.party) for n, w in kept.items()}))
+        if done % every == 0 and done < self.steps:
+            await self._enter(done, {"moved": moved}, now=now, before=before)
+
+    async def finish(self, weights: Weights) -> None:
+        """Enters the last weights, once they are known to have arrived."""
+        await self._enter(self.steps, {}, now=weights)
+
+    async def _enter(self, done: int, arrays: dict[str, Words], **weights: Weights) -> None:
+        own, other = len(self.shape.own), len(self.shape.other)
+        kept = {name: w.narrowed(own, other).joined(self.party) for name, w in weights.items()}
+        await self.diary.enter(Progress(done, self.steps, kept | arrays))

@@ -12,16 +12,17 @@ import numpy as np
 from common.learn.network.activations import FORWARD
 from common.learn.network.course import Course
 from common.learn.network.scales import AHEAD, FINAL, KEPT, LIFTED, MOMENTUM, PULLED, WEIGHT, Scales
-from common.learn.network.steps import Span, Step
+from common.learn.network.steps import COMBINATIONS, Span, Step, lift
 from common.learn.network.units import Output, Seat
 from common.learn.network.weights import Weights
+from common.mpc.arrived import combinations
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import X_SCALE, Words, top32
 from common.mpc.link import Link, residual
 from common.mpc.prg import Purpose
 from common.mpc.product import Rows, backward_units, forward_units
 from common.mpc.session import Kind, Session
-from common.mpc.truncate import masked, opened, shifted, truncate
+from common.mpc.truncate import masked, open_sum, opened, shifted
 
 _CUT = 1 << 41  # above every step's number, below every scoring's
 
@@ -97,20 +98,27 @@ class NetworkDescent:
     def correlations(self) -> Correlations:
         return self.seat.correlations
 
-    async def run(self, steps: list[Step], weights: Weights, before: Weights, momentum: int) -> Weights:
+    async def run(self, steps: list[Step], weights: Weights, before: Weights, momentum: int) -> tuple[Weights, Words]:
         """Shares of the final weights at WEIGHT, from where the course begins; before: the weights of a step earlier.
 
-        Three rounds a step, and for each of its spans three beside those of units.
+        And of combinations of how far each step moved weights from where it looked, (COMBINATIONS,) at AHEAD. What adds a
+        movement or takes it away is drawn from what its truncation opens, which nobody knows before. Three rounds a step, and
+        for each of its spans three beside those of units.
         """
+        moved, party = self.course.moved, self.session.party
         for step in steps[self.course.first :]:
             ahead = weights.ahead(before, momentum, MOMENTUM)
-            before, weights = weights, await self._step(step, ahead)
+            before, (weights, drawn) = weights, await self._step(step, ahead)
+            movement = (weights.joined(party) << np.uint64(MOMENTUM)) - ahead.joined(party)
+            moved = moved + combinations(movement, drawn.tobytes(), COMBINATIONS) * np.uint64(lift(steps, step))
             self.session.reporter.progress(step.number + 1, len(steps))
-            await self.course.after(step, weights, before)
-        return weights
+            await self.course.after(step, weights, before, moved)
+        return weights, moved
 
-    async def _step(self, step: Step, ahead: Weights) -> Weights:
+    async def _step(self, step: Step, ahead: Weights) -> tuple[Weights, Words]:
         """Shares of the weights after the step: `ahead` less what decay takes and less the step size times the gradient.
+
+        And what their truncation opens.
 
         The gradient of a unit's weights is w2 times what was pulled back to it, which the cut multiplies: its opening serves as
         the one of a product with w2, of which `share_point` opened the other half. PROTOCOL.md section 15, steps 6 and 7.
@@ -127,7 +135,8 @@ class NetworkDescent:
         kept[-1] = 1 << KEPT  # the intercept does not decay
         moved = ahead.joined(party) * kept - gradient * np.uint64(step.size)
         part = await self.correlations.truncation(step.number, len(moved))
-        return ahead.split(party, await truncate(session, part, moved, FINAL - WEIGHT))
+        c = await open_sum(session, part, moved)
+        return ahead.split(party, shifted(party, part, c, FINAL - WEIGHT)), c
 
     async def _pull(self, step: Step, span: Span, point: Point, ahead: Weights) -> Pulled:
         """What one span of rows pulls: the units' rounds, then three, of 4, 8 and 8 units bytes a row."""

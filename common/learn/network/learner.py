@@ -132,7 +132,7 @@ class NetworkLearner:
 
     def rounds(self, section: Network, rows: int) -> int:
         span = 3 + ROUNDS[section.activation]
-        return sum(3 + span * len(step.spans(section.hidden)) for step in make_steps(section, rows))
+        return sum(3 + span * len(step.spans(section.hidden)) for step in make_steps(section, rows)) + 1  # the check at the end
 
     def work(self, section: Network, size: Size) -> float:
         rows, columns = size.rows, size.grid_columns + size.bank_columns

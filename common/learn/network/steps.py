@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from common.errors import PlanError, PolicyError
 from common.learn.network.scales import KEPT, MOST_ROWS, STEP, Scales
+from common.mpc.arrived import Rest
 from common.plan.network import MOMENTUM_UNIT, Network
 from common.plan.section import Floors
 
@@ -15,6 +16,9 @@ MAX_STEPS = 100_000
 _BATCH = 1024  # of a plan that names none, at most
 SPAN_CELLS = 1 << 19  # rows times units that go through a step together
 _SPAN_BITS = 24
+COMBINATIONS = 4  # of all movements: of few that are large one combination may be small
+_MOVED, _USUAL = 6.0, 1.25  # of the size of steps and what else a movement depends on
+_STABLE, _RESTLESS = 1.0, 64.0
 
 
 @dataclass(frozen=True)
@@ -129,3 +133,23 @@ def check_course(section: Network, rows: int, floors: Floors) -> None:
             got=steps,
             remedy="Use more epochs, or smaller batches.",
         )
+
+
+def lift(steps: Sequence[Step], step: Step) -> int:
+    """By how much a step's movement counts: as if it were as long as the first, as what a later one spoils is not repaired."""
+    return max(1, round(steps[0].size / step.size))
+
+
+def rest_limit(steps: Sequence[Step], columns: int) -> Rest:
+    """Largest combinations of all steps' movements, each lifted, with which a training of so many columns went right.
+
+    A step moves weights by its size times a gradient: the objective's, at first, and then the noise of a batch of n rows, some
+    sqrt(columns / n). How many times that, measurement told (section 17); a longer step may leap about. Told are 16 to 32
+    numbers of either sign.
+    """
+    first = steps[0]
+    noise = math.sqrt(len(steps) * columns / first.rows)
+    size = first.size / 2.0**STEP
+    unit = size * (1.0 + noise) * (1.0 if size <= _STABLE else _RESTLESS)
+    most = _MOVED * unit
+    return Rest(_USUAL * unit, most, 4 - math.floor(math.log2(most)), "with a smaller `step`")

@@ -12,9 +12,11 @@ from common.learn.diary import Diary, Forgetful
 from common.learn.network.course import Course
 from common.learn.network.deal import NetworkDemand
 from common.learn.network.descent import NetworkDescent
-from common.learn.network.steps import make_steps, momentum
+from common.learn.network.scales import AHEAD
+from common.learn.network.steps import make_steps, momentum, rest_limit
 from common.learn.network.units import Seat
 from common.learn.network.weights import Weights, begin
+from common.mpc.arrived import check_sums
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import Reals
 from common.mpc.product import Rows, share_rows
@@ -51,9 +53,10 @@ async def train(
     scratch: Scratch | None = None,
     diary: Diary | None = None,
 ) -> Weights:
-    """This party's shares of all weights; nothing is opened. What does not fit in memory goes to `scratch`.
+    """This party's shares of all weights, none of which is opened. What does not fit in memory goes to `scratch`.
 
-    The training goes on where the diary begins, with fresh masks for what is left of it.
+    In the end the bank is told a few coarse combinations of how far all steps moved, by which it sees whether a wrong message
+    spoilt them. The training goes on where the diary begins, with fresh masks for what is left of it.
     """
     section, room, party = inputs.section, scratch or Scratch(), session.party
     rows, own, other = inputs.data
@@ -70,4 +73,7 @@ async def train(
     label = None if inputs.label is None else inputs.label.astype(np.uint64)
     descent = NetworkDescent(seat, inputs.own, theirs, section.link, label, course)
     now, before = ((course.of(name) or first).widened(inputs.own.shape[1], inputs.other_columns) for name in ("now", "before"))
-    return (await descent.run(steps, now, before, momentum(section))).narrowed(own, other)
+    found, moved = await descent.run(steps, now, before, momentum(section))
+    session.settled = await check_sums(session, moved, AHEAD, rest_limit(steps, own + other))
+    await course.finish(found)
+    return found.narrowed(own, other)

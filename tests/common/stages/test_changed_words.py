@@ -110,10 +110,15 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[float, dict[P
     return auc(found), dict(change.seen)
 
 
+def lines(title: str) -> list[list[str]]:
+    """The rows of the table in section 17 that follows these words."""
+    text = (ROOT / "protos" / "PROTOCOL.md").read_text(encoding="utf-8").split(f"**{title}**")[1]
+    return rows(text[text.index("\n|") :].split("\n\n")[0])[2:]
+
+
 def table() -> dict[str, set[str]]:
     """What section 17 says may come of a changed word, by who, stage and kind."""
-    text = (ROOT / "protos" / "PROTOCOL.md").read_text(encoding="utf-8").split("**A changed word**")[1]
-    return {f"{row[0]} {row[1]} {row[2].strip('`')}": set(row[3].split(", ")) for row in rows(text)[2:] if len(row) == 4}
+    return {f"{row[0]} {row[1]} {row[2].strip('`')}": set(row[3].split(", ")) for row in lines("A changed word")}
 
 
 def test_the_table_has_every_kind_of_message_of_a_job_and_no_other(undisturbed: tuple[float, dict[Place, int]]) -> None:

@@ -13,8 +13,10 @@ from common.learn.network import course, deal
 from common.learn.network.cost import training
 from common.learn.network.deal import NetworkDemand
 from common.learn.network.learner import NetworkTask
+from common.learn.network.scales import AHEAD
 from common.learn.network.weights import Weights
 from common.mpc.correlations.dealt import DealtCorrelations
+from common.mpc.fixedpoint import Words
 from common.mpc.session import Kind, Session
 from common.party import Party
 from common.plan.network import Network
@@ -86,10 +88,24 @@ async def test_one_that_was_begun_over_other_steps_begins_anew(whole: dict[Party
 
 
 async def test_what_is_kept_is_a_share_that_is_uniform_by_itself(whole: dict[Party, Kept]) -> None:
-    top = np.concatenate([entry.arrays[name] for entry in whole[Party.GRID].entries for name in ("now", "before")]) >> 62
+    top = np.concatenate([entry.arrays[name] for entry in whole[Party.GRID].entries for name in entry.arrays]) >> 62
     assert all(abs((top == value).mean() - 0.25) < 0.12 for value in range(4))
     for party in Party:
-        assert set(whole[party].entries[0].arrays) == {"now", "before"}
+        assert [set(entry.arrays) for entry in whole[party].entries] == [{"now", "before", "moved"}] * 3 + [{"now"}]
+
+
+async def test_what_an_interruption_hides_is_found_all_the_same(whole: dict[Party, Kept]) -> None:
+    """Steps before it count with those after it: what was moved too far then ends the training that goes on."""
+    entries = {party: whole[party].entries[1] for party in Party}
+    wrong = entries[Party.BANK].arrays["moved"] + np.uint64(20 << AHEAD)
+    diaries = {Party.GRID: Kept(entries[Party.GRID]), Party.BANK: Kept(_changed(entries[Party.BANK], wrong))}
+    with pytest.raises(PeerProtocolError, match="did not arrive"):
+        await run(Trio(seed=8), diaries)
+    assert [entry.done for entry in diaries[Party.BANK].entries] == [30]  # the last one is not entered
+
+
+def _changed(entry: Progress, moved: Words) -> Progress:
+    return Progress(entry.done, entry.steps, {**entry.arrays, "moved": moved})
 
 
 @pytest.mark.parametrize("first", [-1, STEPS, 1 << 31])

@@ -22,7 +22,10 @@ from tests.common.learn.network.test_learner import SECTION, companies
 from tests.common.stages.test_ahead import deal, names
 
 FULL: dict[str, Any] = {"kind": "network", "hidden": 4, "epochs": 40, "batch": 0}
-SENT = {Kind.MASKED_HIDDEN, Kind.MASKED_BACK, Kind.MASKED_U, Kind.MASKED_RESIDUAL, Kind.MASKED_UPDATE, Kind.MASKED_WEIGHTS}
+SENT = {
+    *(Kind.MASKED_HIDDEN, Kind.MASKED_BACK, Kind.MASKED_U, Kind.MASKED_RESIDUAL, Kind.MASKED_UPDATE),
+    *(Kind.MASKED_WEIGHTS, Kind.TRAINING_CHECK),
+}
 
 
 async def test_a_stock_trains_and_another_scores_with_rows_and_columns_to_spare(tmp_path: Path) -> None:
