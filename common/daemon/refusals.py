@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from common.home.audit import AuditLog, What
+
+_log = logging.getLogger(__name__)
 
 MOST = 200  # in full, a day
 _DAY = 86_400.0
@@ -26,12 +29,18 @@ class Refusals:
         self._count += 1
         if self._count > self._most:
             return
-        if offer is not None:
-            self._audit.add(What.OFFER, job, **offer)
-        self._audit.add(What.REFUSE, job, error=error)
+        try:
+            if offer is not None:
+                self._audit.add(What.OFFER, job, **offer)
+            self._audit.add(What.REFUSE, job, error=error)
+        except OSError:  # as of a full disk, which is why it was refused
+            _log.exception("the refusal of job %s is not in the audit log", job)
 
     def count(self) -> None:
         """Enters how many were left out since the day began, if any were; a new day begins."""
         if (more := self._count - self._most) > 0:
-            self._audit.add(What.REFUSE, more=more, since=self._since)
+            try:
+                self._audit.add(What.REFUSE, more=more, since=self._since)
+            except OSError:
+                _log.exception("%d refusals are not in the audit log", more)
         self._since, self._count = self._clock(), 0

@@ -13,6 +13,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from common.daemon.account import Account
+from common.daemon.again import Again
 from common.daemon.answers import Answers
 from common.daemon.booked import Booked
 from common.daemon.conduct import Conduct, Dealt, Running, chain_of
@@ -26,13 +27,7 @@ from common.daemon.report_message import ProgressReporter, to_message
 from common.daemon.settings import PartySettings
 from common.daemon.several import SeveralJob, banks_of, check_bank, check_banks, open_session, side_of
 from common.disk.refused import refused
-from common.errors import (
-    JobCancelled,
-    JobStateError,
-    LocalProtocolError,
-    PeerLost,
-    WattScoreError,
-)
+from common.errors import JobCancelled, JobStateError, LocalProtocolError, PeerLost, WattScoreError
 from common.home.audit import What
 from common.home.dealt import Heard, Opening
 from common.home.home import Home
@@ -92,7 +87,7 @@ class Runner:
         self._jobs = self.live = Live()
         self._own, self._role = own, role
         self._booked, self._grants = Booked(home.jobs), Grants(settings, role.party, own, home.jobs)
-        self._refusals, self.gate = Refusals(home.audit), Gate(home, role.party.value)
+        self._refusals, self.gate, self._again = Refusals(home.audit), Gate(home, role.party.value), Again()
         meeting.listen(self._asked_for)
 
     async def begin(
@@ -136,7 +131,10 @@ class Runner:
         elif what == "stop":
             self.stop(message.stop.job, from_fault(message.stop.fault))
         elif what == "over":
-            await self._over(message.over.job, message.over.succeeded)
+            over = message.over
+            await self._again.do(
+                f"what is kept of job {over.job}, which is over", partial(self._over, over.job, over.succeeded)
+            )
 
     def stop(self, job: str, cause: WattScoreError) -> None:
         """Ends a job if it is here; the other party hears why."""
@@ -158,6 +156,8 @@ class Runner:
             self.stop(job, cause)
         if tasks:
             await asyncio.wait(tasks, timeout=5.0)
+        if not offered:
+            self._again.stop()
         self._refusals.count()
 
     def held(self) -> list[str]:

@@ -52,6 +52,7 @@ class Play:
     say: Callable[[str], None] = lambda text: None
     submitted: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)  # jobs that were to fail
+    promoted: list[str] = field(default_factory=list)
 
     def run(self, jobs: int, operations: int) -> list[str]:
         """What does not hold in the end."""
@@ -76,7 +77,7 @@ class Play:
             lambda: train,
             lambda: make_plan({"kind": "score", "model": draw.choice(trained), "grid": side, "bank": side}, "plan"),
             lambda: PredealPlan.model_validate({"rows": 1000, "grid_columns": 20, "bank_columns": 3, "model": MODEL}),
-            lambda: PromotePlan(model=trained[-1], force=True),
+            lambda: PromotePlan(model=trained[-1], force=True) if trained[-1] not in self.promoted else train,
         ]
         return kinds[job % len(kinds)]()
 
@@ -94,6 +95,8 @@ class Play:
         found = self.town.until(client, job)
         for party in PARTIES:
             self.town.tell(party, FULL, None)
+        if isinstance(plan, PromotePlan) and plan.model is not None and found.state == "succeeded":
+            self.promoted.append(plan.model)
         if full and found.state == "failed" and "no space is left" in found.fault.message:
             self.failed.append(job)
         self.say(f"  {found.state} after {found.attempt} interruptions {found.fault.message}")

@@ -65,8 +65,9 @@ class Town(Lab):
         return [name for name in DAEMONS if self.processes[name].poll() is not None]
 
     def revive(self) -> None:
-        """Starts what is dead."""
+        """Starts what is dead; whoever does so makes room on its disk first, as no daemon begins on a full one."""
         for name in self.dead():
+            self.tell(name, "full", None)
             self.start(name)
 
     def stall(self, name: str, seconds: float) -> None:
