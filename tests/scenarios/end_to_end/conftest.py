@@ -24,6 +24,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         datasets[side]["declared"] = {**datasets[side]["scratch"], "path": folder / side / "declared.csv", **declared}
     spoken = {"columns": {"g0": {**column, "reason": "Falling use"}}}
     datasets["grid"]["spoken"], datasets["bank"]["spoken"] = {**datasets["grid"]["new"], **spoken}, datasets["bank"]["new"]
+    for told, rows in (("told", "scratch"), ("heard", "fresh")):
+        datasets["grid"][told], datasets["bank"][told] = {**datasets["grid"][rows], **spoken}, datasets["bank"][rows]
     # A job that loses somebody fails at once here; `scenarios/kill` is about those that go on.
     settings = {
         "coordinator": {"attend_timeout": ATTEND, "resume_days": 0},

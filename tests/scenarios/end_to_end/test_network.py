@@ -59,9 +59,10 @@ def test_it_becomes_the_champion_scores_and_goes_back(lab: Lab, client: Client, 
     succeed(client, PromotePlan(model=network.id))
     grid, bank = make_tables("R", 240, grid_columns=18, bank_columns=4, seed=13)
     lab.write("fresh", grid, bank.drop(columns="y"))
-    scored = succeed(client, score("champion", "fresh"))
+    scored = succeed(client, score("champion", "heard", grid_reasons=1))
     found = read_scores(lab, scored.id)
     assert len(found) == 240 and found["u"].astype(float).std() > 0.2
+    assert 0 < found["reasons"].str.contains("Falling use").sum() < 240 and "grid_reasons" in scored.grid.report.opened
     succeed(client, PromotePlan(action="rollback"))
     again = succeed(client, score("champion", "fresh"))
     apart = read_scores(lab, again.id)["u"].astype(float) - found["u"].astype(float)

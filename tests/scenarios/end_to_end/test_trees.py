@@ -36,9 +36,12 @@ def test_trees_challenge_a_line_are_promoted_score_and_are_rolled_back(
     assert "tree_splits" in client.show(trees).grid.report.opened
     config = ("--config", lab.folder / "client.toml")
     assert f"the champion is now {trees}" in wattscore("promote", trees, "--force", *config).output
-    done = succeed(client, score("champion", "scratch"))
-    scores = pd.read_csv(lab.data("bank") / "scores" / f"{done.id}.csv")
-    assert len(scores) == 2400 and scores["u"].std() > 0.2 and scores["decision"].notna().all()
+    done = succeed(client, score("champion", "told", grid_reasons=1))
+    scores = pd.read_csv(lab.data("bank") / "scores" / f"{done.id}.csv", keep_default_na=False)
+    said = scores["reasons"].str.contains("Falling use")
+    assert 0 < said.sum() < 2400 and scores["u"][said].mean() > scores["u"][~said].mean()
+    assert "grid_reasons" in done.grid.report.opened and "grid_reasons" in done.bank.report.opened
+    assert len(scores) == 2400 and scores["u"].std() > 0.2 and (scores["decision"] != "").all()
     for side in ("grid", "bank"):
         listed = json.loads(party(side, lab, "models", "--json").output)
         assert {m["job"]: m["stage"] for m in listed["models"]}[trees] == "champion"
