@@ -11,6 +11,7 @@ import pandas as pd
 
 from common.plan.linear import Model
 from common.plan.network import Network
+from common.plan.section import Section
 from common.plan.trees import Trees
 from tests.bench import report
 from tests.bench.align import bench_align
@@ -25,7 +26,7 @@ from tests.bench.online import bench_online
 from tests.bench.peers import VARIABLE, XGBOOST, Spu, Xgboost
 from tests.bench.rare import bench_rare
 from tests.bench.reasons import bench_reasons
-from tests.bench.score import bench_alone, bench_score
+from tests.bench.score import LINE, bench_alone, bench_score
 from tests.bench.suite import FULL, QUICK, run_suite
 from tests.bench.train import Workload, bench_train
 from tests.bench.tree_worlds import WORLDS
@@ -122,15 +123,23 @@ def profile(
     _tell(found, out, report.training([found]), report.profile("Training stage", found["profile"]))
 
 
+_SCORED: dict[str, Section] = {"linear": LINE, "trees": Trees(kind="trees"), "network": Network(kind="network", hidden=8)}
+
+
 @main.command()
 @_sizes
 @_REPEAT
 @click.option("--predeal", is_flag=True, help="Deal ahead what scoring consumes.")
+@click.option("--model", "kind", type=click.Choice([*_SCORED]), default="linear", show_default=True)
+@click.option("--texts", default=0, show_default=True, help="Of the grid's columns: two reasons a row are told, if any.")
 @_PROFILED
 @_JSON
-def score(rows: int, grid: int, bank: int, repeat: int, predeal: bool, profiled: bool, out: Path | None) -> None:
-    """Score `rows` aligned rows with a small model."""
-    found = bench_score(rows, grid, bank, repeat, ahead=predeal, profiled=profiled)
+def score(
+    rows: int, grid: int, bank: int, repeat: int, predeal: bool, kind: str, texts: int, profiled: bool, out: Path | None
+) -> None:
+    """Score `rows` aligned rows with a small model, 80 trees of depth 3, or a network of 8 units."""
+    how: dict[str, Any] = {"section": _SCORED[kind], "texts": texts}
+    found = bench_score(rows, grid, bank, repeat, ahead=predeal, profiled=profiled, **how)
     tables = [report.profile("Score stage", found["profile"])] if profiled else []
     _tell(found, out, report.stage("Batch scoring", [found], "score"), *tables)
 

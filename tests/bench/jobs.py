@@ -30,6 +30,7 @@ _POLICY = {
     "min_matched": 20,
     "min_rows": 200,
     "least_difference": 1,
+    "reasons_per_row": 2,
     **dict.fromkeys(("jobs_per_day", "rows_per_day", "models_per_day"), 10**9),
 }
 _SETTINGS = {

@@ -18,6 +18,7 @@ from common.plan.linear import Model
 from common.plan.predeal import PredealPlan
 from common.plan.request import Side
 from common.plan.score import ScorePlan
+from common.plan.section import Section
 from common.plan.train import Split, TrainPlan
 from common.stages.estimate import Sizes, estimate
 from common.stats.measures import sigmoid
@@ -28,49 +29,61 @@ from tests.bench.stage import outcome
 from tests.bench.tables import MONTHS, write_tables
 
 _TRAIN_ROWS = 20_000
+LINE = Model(iterations=6)
 _KEYS: tuple[Literal["id", "period"], ...] = ("id", "period")
 
 
 def bench_score(
-    rows: int, grid: int, bank: int, repeat: int = 1, *, ahead: bool = False, profiled: bool = False
-) -> dict[str, Any]:
-    """Seconds of the score stage, medians over `repeat` jobs; beside the same rows scored and written by one process."""
+    rows: int, grid: int, bank: int, repeat: int = 1, *, ahead: bool = False, profiled: bool = False,
+    section: Section = LINE, texts: int = 0,
+) -> dict[str, Any]:  # fmt: skip
+    """Seconds of the score stage, medians over `repeat` jobs; beside the same rows scored and written by one process.
+
+    section: of the model. texts: of the grid's columns; if any, two reasons a row are told.
+    """
     with tempfile.TemporaryDirectory(prefix="wattscore-bench-") as name:
         folder = Path(name)
         part = jobs.declare(write_tables(folder / "part", min(rows, _TRAIN_ROWS), grid, bank))
         whole = jobs.declare(write_tables(folder / "all", rows, grid, bank, seed=2))
         datasets = {side: {"part": part[side], "all": whole[side]} for side in part}
-        runs, profile = _secure(folder, datasets, repeat, ahead, profiled)
+        if texts:
+            spoken = {f"g{k}": {"kind": "numeric", "reason": f"Text {k % texts}"} for k in range(grid)}
+            datasets["grid"] = {name: {**one, "columns": spoken} for name, one in datasets["grid"].items()}
+        reasons = 2 if texts else 0
+        runs, profile = _secure(folder, datasets, repeat, ahead, profiled, section, reasons)
         plain = _plaintext(whole["grid"]["path"], whole["bank"]["path"], folder / "scores.csv")
-        workload = {"rows": rows, "grid": grid, "bank": bank}
+        workload = {"rows": rows, "grid": grid, "bank": bank, "model": section.model_dump(), "texts": texts}
         result = outcome(workload, "score", runs, plain)
-        result["off_formula"] = _off(runs[-1][0], Sizes(rows, grid, bank + 1, months=MONTHS), ahead)
+        result["off_formula"] = _off(runs[-1][0], Sizes(rows, grid, bank + 1, months=MONTHS), ahead, section, reasons)
         if profiled:
             result["profile"] = anatomy(profile, result["bytes"])
     return result
 
 
-def _training() -> TrainPlan:
-    side, split, model = Side(dataset="part"), Split(test=0.3), Model(iterations=6)
+def _training(model: Section = LINE) -> TrainPlan:
+    side, split = Side(dataset="part"), Split(test=0.3)
     return TrainPlan(
         grid=side, bank=side, keys=_KEYS, split=split, model=model, limits=jobs.SMALL, preparation=jobs.AS_THEY_ARE
     )
 
 
 def _secure(
-    folder: Path, datasets: dict[str, Any], repeat: int, ahead: bool, profiled: bool
+    folder: Path, datasets: dict[str, Any], repeat: int, ahead: bool, profiled: bool, section: Section, reasons: int
 ) -> tuple[list[Any], dict[str, dict[str, Any]]]:
     side, runs = Side(dataset="all"), []
     daemons, lines = jobs.start(folder, datasets, None, profiled)
     with lines, daemons as trial, trial.client() as client:
-        trained, _ = jobs.run(client, _training())
+        trained, _ = jobs.run(client, _training(section))
         jobs.forget_scores(trial)  # the held-out rows' keys may be among those to score
-        for _ in range(repeat):
+        for k in range(repeat):
+            if k:
+                jobs.forget_scores(trial)
             if ahead:
                 columns = {f"{s}_columns": getattr(trained, s).report.counts.trained_columns for s in ("grid", "bank")}
                 jobs.run(client, PredealPlan(serves="scores", rows=_rows(datasets), **columns))
             dealt: Literal["ahead", "online"] = "ahead" if ahead else "online"
-            runs.append(jobs.run(client, ScorePlan(grid=side, bank=side, keys=_KEYS, model=trained.id, dealt=dealt)))
+            plan = ScorePlan(grid=side, bank=side, keys=_KEYS, model=trained.id, dealt=dealt, grid_reasons=reasons)
+            runs.append(jobs.run(client, plan))
         profile = trial.profile("score") if isinstance(trial, jobs.ProfiledTrial) else {}
     return runs, profile
 
@@ -117,11 +130,11 @@ def _rows(datasets: dict[str, Any]) -> int:
     return int(pq.read_metadata(datasets["bank"]["all"]["path"]).num_rows)
 
 
-def _off(job: Any, sizes: Sizes, ahead: bool) -> float:
+def _off(job: Any, sizes: Sizes, ahead: bool, section: Section, reasons: int) -> float:
     """By how much what the two sent each other differs from the formula, as a share of it."""
     side, dealt = Side(dataset="all"), "ahead" if ahead else "online"
-    plan = ScorePlan.model_validate({"grid": side, "bank": side, "keys": _KEYS, "model": "m", "dealt": dealt})
-    expected = estimate(plan, sizes).bytes
+    raw = {"grid": side, "bank": side, "keys": _KEYS, "model": "m", "dealt": dealt, "grid_reasons": reasons}
+    expected = estimate(ScorePlan.model_validate(raw), sizes, section).bytes
     sent = {"grid_to_bank": job.grid.report.peer.sent, "bank_to_grid": job.bank.report.peer.sent}
     return max(abs(count / expected[line] - 1.0) for line, count in sent.items())
 
