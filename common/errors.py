@@ -48,8 +48,9 @@ class WattScoreError(Exception):
 
     def _with_context(self) -> str:
         parts = [f"in round {self.round}"] if self.round is not None else []
-        if self.expected is not None or self.got is not None:
-            parts.append(f"expected {self.expected}, got {self.got}")
+        compared = {"expected": self.expected, "got": self.got}
+        if told := [f"{name} {value}" for name, value in compared.items() if value is not None]:
+            parts.append(", ".join(told))
         return f"{self.message.rstrip('.')} ({'; '.join(parts)})" if parts else self.message
 
     def __str__(self) -> str:

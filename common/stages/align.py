@@ -14,6 +14,7 @@ from common.mpc.fixedpoint import Words
 from common.mpc.session import Kind, Session
 from common.party import Party
 from common.rows.ids import unmatched_forms
+from common.rows.months import month_text
 from common.rows.table import FeatureTable, Index
 
 _LOOKED_AT = 20_000  # ids, whose forms are compared
@@ -130,8 +131,19 @@ async def _common_periods(session: Session, table: FeatureTable) -> tuple[int, i
     theirs = await session.exchange(Kind.PERIOD_RANGE, mine)
     low, high = int(max(mine[0], theirs[0])), int(min(mine[1], theirs[1]))
     if low > high:
-        raise PolicyError("the two sides' periods do not overlap", remedy="Compare the first and last month of both datasets.")
+        raise PolicyError(
+            "the two sides' periods do not overlap",
+            remedy="Make the older dataset of newer records: each side's log says which one it is.",
+            local=_apart(mine, theirs),
+        )
     return low, high
+
+
+def _apart(mine: npt.NDArray[np.uint64], theirs: npt.NDArray[np.uint64]) -> str:
+    """Which months each side has, and who lags: for the log of either, as each has been told the other's."""
+    here, there = (f"{month_text(int(first))} to {month_text(int(last))}" for first, last in (mine, theirs))
+    behind = "this side's" if mine[1] < theirs[0] else "the other party's"
+    return f"Months here: {here}; at the other party: {there}. It is {behind} dataset that lacks newer records."
 
 
 def _places(table: FeatureTable, matched: Index, low: int, high: int) -> npt.NDArray[np.int64]:

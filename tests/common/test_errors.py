@@ -40,7 +40,8 @@ def test_the_text_names_round_expected_and_got_and_ends_with_the_remedy() -> Non
     error = PeerFailed("It broke.", remedy="Mend it.", expected=3, got=4, round="split/2", job="j")
     assert str(error) == "It broke (in round split/2; expected 3, got 4). Mend it."
     assert error.public == "It broke (in round split/2; expected 3, got 4)"
-    assert str(PeerFailed("It broke", got=0)) == "It broke (expected None, got 0)"
+    assert str(PeerFailed("It broke", got=0)) == "It broke (got 0)"
+    assert str(PeerFailed("It broke", expected="at most 3 jobs")) == "It broke (expected at most 3 jobs)"
     assert str(PeerFailed("It broke", round=0)) == "It broke (in round 0)"
     assert str(PeerFailed("It broke.", remedy="Mend it.")) == "It broke. Mend it."
     assert (error.round, error.expected, error.got, error.job) == ("split/2", 3, 4, "j")

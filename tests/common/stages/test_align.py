@@ -18,6 +18,7 @@ from common.match.ecdh import match_ids
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.session import Array, Kind, Session
 from common.party import Party
+from common.rows.months import month_number
 from common.rows.table import FeatureTable, Index
 from common.stages.align import align, align_directly, unlike
 from tests.common.stages.tables import rows, table
@@ -190,6 +191,24 @@ async def test_ranges_that_do_not_overlap_are_refused_before_any_month_is_compar
     grid, bank = monthly([("A", 1), ("A", 5)]), monthly([("A", 6), ("A", 9)])
     assert "periods do not overlap" in await refused(grid, bank, PolicyError, by_period=True, trio=trio)
     assert all(Kind.PERIOD_BITS not in trio.session[party].traffic.sent for party in Party)
+
+
+@pytest.mark.parametrize("late", list(Party))
+async def test_each_side_is_told_which_months_the_other_has_and_who_lags_and_nobody_else_is(late: Party) -> None:
+    old, new = (monthly([("A", month_number(month)) for month in months]) for months in (("2025-01", "2025-05"), ("2025-06",)))
+
+    async def protocol(session: Session, correlations: DealtCorrelations) -> PolicyError:
+        own, match = old if session.party is late else new, trio.neutral.match(session.party)
+        with pytest.raises(PolicyError) as caught:
+            await align(session, correlations, own, by_period=True, domain=b"job", limits=LIMITS, match=match)
+        return caught.value
+
+    trio = Trio()
+    causes = await coordinate(trio, protocol)
+    assert "Months here: 2025-01 to 2025-05; at the other party: 2025-06 to 2025-06." in str(causes[late])
+    assert "this side's dataset that lacks newer records" in str(causes[late])
+    assert "the other party's dataset that lacks newer records" in str(causes[late.other])
+    assert all("20" not in error.public + error.remedy for error in causes.values())
 
 
 async def test_overlapping_ranges_without_a_common_month_are_refused() -> None:
