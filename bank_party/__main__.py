@@ -1,4 +1,4 @@
-"""`bank-party`: what both parties have, and score, pipeline, export."""
+"""`bank-party`: what both parties have, and score, pipeline, refill, export."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ main = party_group(
     "bank_party.commands",
     score="Score rows with a stock dealt ahead, with no coordinator: the grid's daemon is asked directly.",
     pipeline="Go on with the run of PIPELINE (TOML) that is open, or begin one where it is time.",
+    refill="Deal stocks for scores on request until as many wait as [online.refill] says.",
     export="Write the scorecard of a training JOB as JSON, CSV, SQL and PMML.",
 )
 

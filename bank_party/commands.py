@@ -15,6 +15,7 @@ from bank_party.dial import approach
 from bank_party.home import BankHome
 from bank_party.monitor.history import read_history
 from bank_party.online.doctor import check_online
+from bank_party.online.refill import refill_command
 from bank_party.pipeline.command import pipeline_command
 from bank_party.role import BankRole
 from bank_party.settings import BankSettings
@@ -97,6 +98,7 @@ backup = backup_command(SEAT)
 restore = restore_command(SEAT)
 verify = verify_command(SEAT, _page)
 pipeline = pipeline_command(SEAT, _history, _page)
+refill = refill_command(SEAT)
 
 
 @click.command()

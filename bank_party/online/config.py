@@ -17,6 +17,25 @@ class ScoreOidc(OidcConfig):
     scope: str = Field(default="wattscore.score", min_length=1, description="The scope that a token must have.")
 
 
+class RefillConfig(StrictModel):
+    """Stocks that `bank-party refill` deals: so many, of so many rows each, in hours in which nobody minds."""
+
+    client: Path = Field(description="The configuration of the client that asks the coordinator to deal.")
+    rows: int = Field(ge=1, le=10_000_000, description="Rows of each stock: those of a session, at most a day's.")
+    stocks: int = Field(default=4, ge=1, le=64, description="Stocks that wait behind the one in use.")
+    between: str = Field(
+        default="22:00-06:00",
+        pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$",
+        description="The hours in which one is begun, HH:MM-HH:MM by this machine's clock; the end may be on the next day.",
+    )
+
+    def open_at(self, hour: int, minute: int) -> bool:
+        """Whether one may be begun at this time of day."""
+        now = f"{hour:02d}:{minute:02d}"
+        start, _, end = self.between.partition("-")
+        return start <= now < end if start < end else now >= start or now < end
+
+
 class OnlineConfig(StrictModel):
     """Scores over HTTPS, on an address of its own, with a trust of its own. There is no plaintext."""
 
@@ -56,6 +75,7 @@ class OnlineConfig(StrictModel):
         default=10.0, gt=0.0, le=300.0, description="Seconds an answer may take before the caller is told to ask again."
     )
     waiting_rows: int = Field(default=5000, ge=1, description="Most rows that wait to be scored; who asks for more is put off.")
+    refill: RefillConfig | None = Field(default=None, description="What `bank-party refill` deals; by default nothing.")
     keep_hours: float = Field(default=48.0, gt=0.0, description="Hours an answer is kept for who repeats its request.")
 
     @model_validator(mode="after")

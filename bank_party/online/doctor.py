@@ -18,7 +18,7 @@ from common.stages.ahead import rows_waiting
 from common.trust.authority import parse_key
 from common.wire.tls import read_key
 
-_BITS = 5  # of scores on request: the plan's default
+BITS = 5  # of scores on request: the plan's default
 _RENEW = "Have the bank's PKI issue another and put it in place of the two files: no restart is needed."
 _DEAL = "Deal some: `wattscore predeal --scores`."
 
@@ -69,6 +69,12 @@ def _check_trust(check: str, file: Path, machine: Machine) -> Finding:
     return lifetime(check, max(one.not_valid_after_utc for one in found), machine.now(), "Add the CA's next certificate.")
 
 
+def stocks_waiting(home: BankHome, job: str, rows: int) -> list[int] | None:
+    """The rows of each stock here of at least so many that serves this training's model; None for a model that needs none."""
+    model = line_of(home.models.load(job), "")
+    return rows_waiting(home.stocks, model, rows, BITS) if model.closed else None
+
+
 def _check_stocks(settings: BankSettings, config: OnlineConfig) -> Iterator[Finding]:
     home = BankHome.of(settings)
     try:
@@ -76,11 +82,10 @@ def _check_stocks(settings: BankSettings, config: OnlineConfig) -> Iterator[Find
         if job is None:
             yield warned("online model", "no model is champion", "Promote one: `wattscore promote JOB`.")
             return
-        model = line_of(home.models.load(job), "")
+        left = stocks_waiting(home, job, config.stock_rows)
         yield passed("online model", job)
-        if not model.closed:
+        if left is None:
             return
-        left = rows_waiting(home.stocks, model, config.stock_rows, _BITS)
     except WattScoreError as error:
         yield failed("online model", error)
         return

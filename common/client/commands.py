@@ -12,16 +12,15 @@ import click
 from rich.console import Console
 
 from common.client.client import Client, as_dict, failure
+from common.client.like import as_before, for_scores, training_of
 from common.client.progress import follow
 from common.client.show import print_job
 from common.config import validate
 from common.errors import PeerLost, PlanError
 from common.plan.predeal import AT_ONCE, PredealPlan
 from common.plan.promote import PromotePlan
-from common.plan.read import AnyPlan, load_plan, parse_plan
+from common.plan.read import AnyPlan, load_plan
 from common.plan.score import ScorePlan
-from common.plan.section import Section
-from common.plan.train import TrainPlan
 from common.wire import coordinator_pb2 as wire
 
 config_option = click.option(
@@ -133,13 +132,11 @@ def predeal(
 ) -> None:
     """Deal ahead what one training of PLAN, or of a finished one's kind, or one scoring job consumes; stored for one use."""
     with Client.from_config(config) as client:
-        raw: dict[str, Any] = _as_before(client.show(like)) if like else {}
+        raw: dict[str, Any] = as_before(client.show(like)) if like else {}
         if plan is not None:
-            raw["model"] = _training(load_plan(plan), str(plan)).model
+            raw["model"] = training_of(load_plan(plan), str(plan)).model
         if scores:  # by whatever model of these columns
-            model: Section | None = raw.get("model")
-            sizes = {k: v for k, v in raw.items() if k.endswith("_columns")}
-            raw = {"model": model.scoring if model else {}, "serves": "scores", **sizes}
+            raw = for_scores(raw)
         raw |= {k: v for k, v in {"rows": rows, "grid_columns": grid, "bank_columns": bank}.items() if v is not None}
         if missing := [k for k in ("model", "rows", "grid_columns", "bank_columns") if k not in raw]:
             raise PlanError(
@@ -148,21 +145,6 @@ def predeal(
             )
         for _ in range(times):  # the first that is refused, for want of room, is the last
             _submit(client, validate(PredealPlan, raw, "options", PlanError), True, as_json)
-
-
-def _as_before(job: wire.Job) -> dict[str, Any]:
-    """A predeal plan's keys for a training like this one."""
-    grid, bank = job.grid.report.counts, job.bank.report.counts
-    if job.kind != "train" or not (grid.trained_columns and bank.trained_columns):
-        raise PlanError(f"job {job.id} has trained nothing", remedy="Name a training job that succeeded.")
-    sizes = {"rows": grid.train_rows + grid.train_rows // 20, "grid_columns": grid.trained_columns}
-    return {"model": _training(parse_plan(job.plan), job.id).model, **sizes, "bank_columns": bank.trained_columns}
-
-
-def _training(plan: AnyPlan, source: str) -> TrainPlan:
-    if not isinstance(plan, TrainPlan):
-        raise PlanError(f"{source}: a plan of kind {plan.kind!r} trains nothing", remedy="Give a training plan.")
-    return plan
 
 
 @click.command()

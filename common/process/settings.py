@@ -212,7 +212,7 @@ class ClientSettings(StrictModel):
 
 
 S = TypeVar("S", bound=StrictModel)
-PATHS = frozenset({"certificate", "key", "trust", "data", "path", "features"})  # keys whose values are paths
+PATHS = frozenset({"certificate", "key", "trust", "data", "path", "features", "client"})  # keys whose values are paths
 
 
 def load_settings(model: type[S], path: Path) -> S:

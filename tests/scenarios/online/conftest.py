@@ -21,6 +21,7 @@ from tests.scenarios.end_to_end.lab import (
     eventually,
     make_plan,
     make_tables,
+    own,
     succeed,
 )
 
@@ -78,6 +79,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         "bank_dataset": "new",
         "warn_rows": 50,
         "warn_hours": 0.0,
+        "refill": {"client": str(folder / "client.toml"), "rows": 600, "stocks": 8, "between": "00:00-00:01"},
     }
     settings = {
         "coordinator": {"attend_timeout": ATTEND, "resume_days": 0},
@@ -92,7 +94,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
             succeed(client, PromotePlan(model=lab.model))
         grid, bank = make_tables("W", ROWS, seed=5)
         lab.write("new", grid, bank.drop(columns="y"))
-        lab.deal(600, 8)
+        assert "4,800 rows wait in 8, of 8 wanted" in own(lab, "bank", "refill", "--now")
         yield lab
 
 
