@@ -20,7 +20,7 @@ import pytest
 from common.client.client import Client
 from common.party import Identity
 from common.trial.processes import BANK, CLIENT, COORDINATOR, GRID
-from common.wire import coordinator_pb2, party_pb2
+from common.wire import about_pb2, coordinator_pb2, party_pb2, peer_pb2
 from common.wire.peer import PROTOCOL, greeting
 from common.wire.peer_pb2 import Abort, Block, Fault, Frame, Hello
 from tests.patience import patience
@@ -74,8 +74,12 @@ METHODS: list[Method] = [
     ("coordinator", COORDINATOR, CLIENT, "/wattscore.v1.Coordinator/Show", False, NAMED),
     ("coordinator", COORDINATOR, CLIENT, "/wattscore.v1.Coordinator/Cancel", False, NAMED),
     ("coordinator", COORDINATOR, CLIENT, "/wattscore.v1.Coordinator/List", False, NAMED),
+    ("coordinator", COORDINATOR, CLIENT, "/wattscore.v1.Coordinator/Watch", True, NAMED),
+    ("coordinator", COORDINATOR, CLIENT, "/wattscore.v1.Parties/Attend", True, ATTENDING),
     ("coordinator", COORDINATOR, BANK, "/wattscore.v1.Coordinator/Submit", False, SUBMITTED),
+    ("coordinator", COORDINATOR, BANK, "/wattscore.v1.Coordinator/Cancel", False, NAMED),
     ("grid", GRID, BANK, "/wattscore.v1.Info/About", False, NAMED),
+    ("grid", GRID, CLIENT, "/wattscore.v1.Peer/Exchange", True, PEER),
 ]
 
 
@@ -189,6 +193,13 @@ def during(lab: Lab, client: Client, frames: int, seed: int, work: Callable[[], 
     thread.join()
     assert not failed, failed
     return flood
+
+
+def test_every_method_of_every_service_is_flooded() -> None:
+    files = (about_pb2.DESCRIPTOR, coordinator_pb2.DESCRIPTOR, party_pb2.DESCRIPTOR, peer_pb2.DESCRIPTOR)
+    services = [service for file in files for service in file.services_by_name.values()]
+    every = {f"/{service.full_name}/{method.name}" for service in services for method in service.methods}
+    assert {path for _, _, _, path, *_ in METHODS} == every
 
 
 def test_bad_frames_do_no_harm_to_jobs_memory_or_logs(lab: Lab, client: Client, capsys: pytest.CaptureFixture[str]) -> None:
