@@ -21,6 +21,7 @@ from common.mpc.link import CACHE_ROWS, Link
 from common.mpc.prg import Prg, Purpose
 from common.mpc.seeds import commitments, own_seed
 from common.mpc.session import Array, Channel, Kind, Round
+from common.mpc.short import WIDE, Short, dealt_place
 from common.mpc.tags import LIMBS, lifted, made, narrow, total, wide
 from common.party import Party
 
@@ -162,20 +163,29 @@ def deal_halves(prg: Prgs, kind: Kind, purpose: Purpose, number: int, arrays: Se
     return out
 
 
-def deal_link(prg: Prgs, link: Link, number: int, offset: Turns, scale: int) -> Dealt:
-    """Shares of the link's tables at the angle that completes what the parties open; offset: what their sums of u lack."""
+def deal_link(prg: Prgs, link: Link, number: int, offset: Turns, scale: int, width: int = WIDE) -> Dealt:
+    """Shares of the link's tables at the angle that completes what the parties open; offset: what their sums of u lack.
+
+    width: bytes of a dealt word.
+    """
     rows = len(offset)
     a = offset + both_halves(prg, Purpose.ANGLE, number, rows)
     dealt = {p: dealt_tables(link, p) for p in Party}
     seeded = {p: prg[p].words(Purpose.LINK, number, len(dealt[p.other]) * rows).reshape(-1, rows) for p in Party}
-    out = {p: np.empty((len(dealt[p]), rows), np.uint64) for p in Party}
+    out = {p: seeded[p.other] for p in Party}
+    sent, short = out, dict[Party, list[Short]]()
+    if width < WIDE:
+        sent = {p: dealt_place(values.shape, width) for p, values in out.items()}
+        short = {p: Short(sent[p], values.size, width).rows(rows) for p, values in out.items()}
     place = {j: (p, i) for p in Party for i, j in enumerate(dealt[p])}
     for low in range(0, rows, CACHE_ROWS):
         part = slice(low, low + CACHE_ROWS)
         for j, values in enumerate(link.table_values(a[part])):
             party, i = place[j]
-            np.subtract(encode(values, scale), seeded[party.other][i, part], out=out[party][i, part])
-    return [(p, Round(Kind.DEALT_LINK, number), out[p]) for p in Party]
+            made = np.subtract(encode(values, scale), out[party][i, part], out=out[party][i, part])
+            if short:
+                short[party][i][part] = made
+    return [(p, Round(Kind.DEALT_LINK, number), sent[p]) for p in Party]
 
 
 def deal_tags(prg: Prgs, number: int, parts: Mapping[Party, Sequence[Words]]) -> Dealt:

@@ -6,7 +6,7 @@ PROTOCOL.md section 2. Sums and products of ring words wrap, which is what numpy
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ U_SCALE = X_SCALE + WEIGHT_SCALE + MOMENTUM_SCALE
 UPDATE_SHIFT = 36  # taken back by the truncation that ends a step
 UPDATE_SCALE = WEIGHT_SCALE + UPDATE_SHIFT
 RESIDUAL_SCALE = UPDATE_SCALE - X_SCALE
+FINE_BITS = 16  # of step / n in a residual, below which factors are dithered
 WEIGHT_LIMIT = 2.0 ** (62 - UPDATE_SCALE)  # |weight| the truncation of a step can hold
 JOINT_LIMIT = 2.0 ** (62 - WEIGHT_SCALE - MOMENTUM_SCALE - FACTOR_SCALE)  # the same after a product with the joint matrix
 
@@ -58,37 +59,64 @@ class LinkScales:
     """How the residual's scale is split between what the dealer deals (`table`) and the public factors (`factor`).
 
     step_over_n: the step size divided by the rows it averages over, folded into the public factors.
+    spare: low bits of a residual's words that are zero, so that as many upper bits of tables and residuals need not be sent.
     """
 
     table: int
     factor: int
     step_over_n: float
+    spare: int = 0
+
+    @property
+    def summed(self) -> int:
+        """The scale of a table times a factor, and of their sum."""
+        return self.table + self.factor
 
     @property
     def residual(self) -> int:
         """The residual's scale: RESIDUAL_SCALE for the linear model."""
-        return self.table + self.factor
+        return self.summed + self.spare
+
+    @property
+    def width(self) -> int:
+        """Bytes of a word of tables and residuals."""
+        return (64 - self.spare) // 8
+
+    @property
+    def coarse(self) -> bool:
+        """Whether factors have so few bits that the nearest of each is off in all rows alike: see `link.Fourier`."""
+        return self.spare > 0 and self.step_over_n * 2.0**self.summed < 2.0**FINE_BITS
+
+    def over(self, step: float, rows: int) -> LinkScales:
+        """The same split for a step over `rows` rows. Where words are short, its size over these is rounded to an even number
+        of units of `summed`, so that half of it and all of it, which stand for 1/2 and for a label of 1, are whole."""
+        exact = step / rows
+        even = math.ldexp(2 * round(math.ldexp(exact, self.summed - 1)), -self.summed)
+        return replace(self, step_over_n=even if self.spare else exact)
 
     @classmethod
-    def choose(cls, step: float, rows: int) -> LinkScales:
-        """Balances the rounding of both halves; raises RangeError when a residual would keep fewer than 8 bits.
+    def choose(cls, step: float, rows: int, least: int | None = None) -> LinkScales:
+        """The shortest words that leave a residual `least` bits of step / rows, long ones by default.
 
-        Sources of the bounds: PROTOCOL.md section 2. RESIDUAL_SCALE = table + factor always.
+        The split balances the rounding of tables and factors. Raises RangeError when a residual would keep fewer than 8 bits.
+        Sources of the bounds: PROTOCOL.md section 2. RESIDUAL_SCALE = table + factor + spare always.
         """
         if rows < 1 or not step > 0:
             raise RangeError(
                 f"a step of {step} over {rows} rows cannot be encoded", remedy="Use a positive step and some rows."
             )
-        table = math.floor((RESIDUAL_SCALE - math.log2(rows / step)) / 2)
-        if table < 8:
+        bits = RESIDUAL_SCALE - math.log2(rows / step)
+        if bits < 16:
+            half = math.floor(bits / 2)
             raise RangeError(
-                f"{rows} rows leave a residual {table} fractional bits",
+                f"{rows} rows leave a residual {half} fractional bits",
                 expected="at least 8",
-                got=table,
+                got=half,
                 remedy="Train on fewer rows.",
             )
-        table = min(table, 20)
-        return cls(table, RESIDUAL_SCALE - table, step / rows)
+        spare = 0 if least is None else next((spare for spare in (16, 8) if bits - spare >= least), 0)
+        table = min(math.floor((bits - spare) / 2) - (spare > 0), 20)
+        return cls(table, RESIDUAL_SCALE - spare - table, step / rows, spare).over(step, rows)
 
 
 def check_range(values: Reals, limit: float) -> tuple[Reals, int]:

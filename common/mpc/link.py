@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from common.mpc.circle import Turns, harmonics
 from common.mpc.fitted import half_tanh, least_squares, waves
 from common.mpc.fixedpoint import U_SCALE, LinkScales, Reals, Words, encode
 
+SHORT_SUM = 2.0  # of |b_k|, up to which words may be short
 CACHE_ROWS = 1 << 14  # rows whose temporaries stay in the processor's cache
 
 
@@ -29,6 +31,7 @@ class Link(ABC):
     period: int  # a power of two, in units of u
     tables: int  # how many functions of a are dealt: words a row
     reach: float  # |u| up to which the link is what it claims
+    least_bits: int | None  # of step / n that a residual keeps when its words are short; None: they are long
 
     @property
     def bits(self) -> int:
@@ -49,7 +52,7 @@ class Link(ABC):
 
     @abstractmethod
     def public(self, c: Turns, scales: LinkScales) -> Words:
-        """The public part of step_over_n * sigma(u), (n,), at `scales.residual`."""
+        """The public part of step_over_n * sigma(u), (n,), at `scales.summed`."""
 
     def step_over_n(self, scales: LinkScales) -> float:
         """The step size over the rows that the encoded factors really stand for."""
@@ -71,7 +74,8 @@ class Fourier(Link):
     """sigma(u) ~ 1/2 + sum_{k <= K} b_k sin(2 pi k u / P): within 0.003 on |u| <= 12 for P = 32, K = 8.
 
     dithered: factors are rounded up as often as their fraction says. Where they have few bits, the nearest would leave out the
-    waves whose b_k are below half a bit, in every row alike, and many rows would not make it good.
+    waves whose b_k are below half a bit, in every row alike, and many rows would not make it good. So they are in any case
+    where the scales are `coarse`.
     """
 
     period: int = 32
@@ -81,6 +85,11 @@ class Fourier(Link):
     @property
     def tables(self) -> int:  # type: ignore[override]
         return 2 * self.terms
+
+    @property
+    def least_bits(self) -> int | None:  # type: ignore[override]
+        """Factors as large as those of a wide period multiply the rounding of tables."""
+        return 12 if sum(map(abs, fourier_coefficients(self.period, self.terms))) <= SHORT_SUM else None
 
     @property
     def reach(self) -> float:  # type: ignore[override]
@@ -94,10 +103,11 @@ class Fourier(Link):
     def factors(self, c: Turns, scales: LinkScales) -> Iterator[Words]:
         # times a power of two, which rounds nothing: what `encode` gives, in one pass less
         weights = np.array(fourier_coefficients(self.period, self.terms)) * scales.step_over_n * 2.0**scales.factor
-        for k, (weight, point) in enumerate(zip(weights, harmonics(c, self.terms), strict=True), 1):
+        dither = _dither(c) if self.dithered or scales.coarse else None
+        for weight, point in zip(weights, harmonics(c, self.terms), strict=True):
             scaled = point * weight
-            if self.dithered:
-                np.floor(np.add(scaled, _dither(c, k), out=scaled), out=scaled)
+            if dither is not None:
+                np.floor(np.add(scaled, dither, out=scaled), out=scaled)
             else:
                 np.rint(scaled, out=scaled)
             cos, sin = scaled.astype(np.int64).view(np.uint64)
@@ -105,7 +115,7 @@ class Fourier(Link):
             yield cos
 
     def public(self, c: Turns, scales: LinkScales) -> Words:
-        return np.broadcast_to(encode(0.5 * scales.step_over_n, scales.residual), c.shape)
+        return np.broadcast_to(encode(0.5 * scales.step_over_n, scales.summed), c.shape)
 
     def __call__(self, u: Reals) -> Reals:
         turns = 2.0 * math.pi / self.period * u
@@ -115,9 +125,12 @@ class Fourier(Link):
         return value
 
 
-def _dither(c: Turns, k: int) -> Reals:
-    """A number in [0, 1) for each c, by its low 16 bits, which say next to nothing of where on the circle it stands."""
-    found: Reals = np.multiply(c.astype(np.uint16) * np.uint16(2 * k - 1), 2.0**-16, dtype=np.float64)
+def _dither(c: Turns) -> Reals:
+    """A number in [0, 1) for each c: its low 16 bits, which say next to nothing of where on the circle it stands.
+
+    One serves all factors of a row: what they meet, cosines and sines of multiples of an angle nobody knows, is uncorrelated.
+    """
+    found: Reals = np.multiply(c.astype(np.uint16), 2.0**-16, dtype=np.float64)
     return found
 
 
@@ -131,6 +144,7 @@ class Taylor(Link):
 
     period: int = 128
     tables: int = 2
+    least_bits: int | None = None  # the step is a factor, and as exact as its bits; two tables are few
 
     @property
     def reach(self) -> float:  # type: ignore[override]
@@ -160,16 +174,23 @@ class Taylor(Link):
     def public(self, c: Turns, scales: LinkScales) -> Words:
         moved, top = self._shifted(c)
         u = moved * (self.period / 2.0**32) - top * float(self.period) - self.period / 4.0
-        return encode((0.5 + u / 4.0) * self.step_over_n(scales), scales.residual)
+        return encode((0.5 + u / 4.0) * self.step_over_n(scales), scales.summed)
 
     def __call__(self, u: Reals) -> Reals:
         return 0.5 + u / 4.0
 
 
-def residual(link: Link, scales: LinkScales, c: Turns, shares: list[Words], label: Words | None) -> Words:
+class Sliced(Protocol):
+    """Words, (n,), read by slices: an array, or what stands for one."""
+
+    def __getitem__(self, part: slice, /) -> Words: ...
+
+
+def residual(link: Link, scales: LinkScales, c: Turns, shares: Sequence[Sliced], label: Words | None) -> Words:
     """A share of (sigma(u) - y) step / n at `scales.residual`, (n,), from c and shares of the tables, in parts.
 
-    It is the sum of tables times public factors; at the bank, which has the label, also the public part, less the label.
+    It is the sum of tables times public factors; at the bank, which has the label, also the public part, less the label. Only
+    the low 64 - `spare` bits of a table's share count: the sum is moved up by `spare` bits.
     """
     total: Words = np.empty(len(c), np.uint64)
     for low in range(0, len(c), CACHE_ROWS):
@@ -180,5 +201,6 @@ def residual(link: Link, scales: LinkScales, c: Turns, shares: list[Words], labe
         total[part] = summed
     if label is not None:
         total += link.public(c, scales)
-        total -= label * encode(link.step_over_n(scales), scales.residual)
+        total -= label * encode(link.step_over_n(scales), scales.summed)
+    total <<= np.uint64(scales.spare)
     return total

@@ -77,16 +77,19 @@ def _stream(prg: Prg, purpose: Purpose, counter: int) -> dict[str, Any]:
 def links() -> dict[str, Any]:
     """Section 5: tables at angles a, public factors and public part at openings c."""
     rng = np.random.default_rng(5)
-    forms: list[Link] = [Fourier(), Fourier(16, 4), Fourier(64, 16), Fourier(32, 12, dithered=True), Taylor()]
+    forms: list[Link] = [Fourier(), Fourier(16, 4), Fourier(64, 16), Fourier(32, 12, dithered=True), Fourier(), Taylor()]
     edges = [0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**30]
     a, c = (np.array([*edges, *rng.integers(0, 2**32, 6).tolist()], np.uint32) for _ in range(2))
     return {
-        "cases": [_link(link, a, c, *sizes) for link, sizes in zip(forms, [(2.5, 14_280)] * 4 + [(1.0, 1024)], strict=True)]
+        "cases": [
+            _link(link, a, c, *sizes)
+            for link, sizes in zip(forms, [(2.5, 14_280)] * 4 + [(4.0, 10**6), (1.0, 1024)], strict=True)
+        ]
     }
 
 
 def _link(link: Link, a: Array, c: Array, step: float, rows: int) -> dict[str, Any]:
-    scales = LinkScales.choose(step, rows)
+    scales = LinkScales.choose(step, rows, link.least_bits)
     tables = np.stack([as_words(np.rint(values * 2.0**scales.table)) for values in link.table_values(a)])
     case: dict[str, Any] = {"link": type(link).__name__.lower(), "period": link.period}
     if isinstance(link, Fourier):

@@ -92,20 +92,25 @@ def tables(link: str, period: int, terms: int, a: int, scale: int) -> Vector:
 
 
 def factors(
-    link: str, period: int, coefficients: list[float], c: int, step_over_n: float, scale: int, dithered: bool = False
+    link: str, period: int, waves: list[float], c: int, step_over_n: float, scale: int, summed: int, dithered: bool = False
 ) -> tuple[Vector, int]:
-    """Section 5: the public factors at the opening c, and the public part at scale 46; dithered: as in section 15."""
+    """Section 5: the public factors at the opening c, and the public part at scale `summed`; dithered: sections 2 and 15."""
     if link == "taylor":
         unit = max(1, round(step_over_n / 4 * 2**scale))
         moved = (c + 2**30) % 2**32
         u = moved * period / 2**32 - (moved >> 31) * period - period / 4
-        return [unit, -unit * period * (1 - (moved >> 31))], round((0.5 + u / 4) * 4 * unit / 2**scale * 2**46)
-    turns = [2 * math.pi * ((k * c) % 2**32) / 2**32 for k in range(1, len(coefficients) + 1)]
+        return [unit, -unit * period * (1 - (moved >> 31))], round((0.5 + u / 4) * 4 * unit / 2**scale * 2**summed)
+    turns = [2 * math.pi * ((k * c) % 2**32) / 2**32 for k in range(1, len(waves) + 1)]
     out = []
-    for k, (b, turn) in enumerate(zip(coefficients, turns, strict=True), 1):
+    for b, turn in zip(waves, turns, strict=True):
         for value in (f(turn) * b * step_over_n * 2**scale for f in (math.sin, math.cos)):
-            out.append(math.floor(value + (2 * k - 1) * c % 2**16 / 2**16) if dithered else round(value))
-    return out, round(step_over_n * 2**45)
+            out.append(math.floor(value + c % 2**16 / 2**16) if dithered else round(value))
+    return out, round(step_over_n * 2 ** (summed - 1))
+
+
+def even(step_over_n: float, summed: int) -> float:
+    """Section 2: the step over n that short words stand for."""
+    return 2 * round(step_over_n * 2 ** (summed - 1)) / 2**summed
 
 
 def tag(key: bytes, text: str) -> tuple[int, int]:
@@ -243,7 +248,7 @@ class Side:
         shares = (dealt, seeded) if self.party == GRID else (seeded, dealt)
         out = []
         for row in range(n):
-            known, public = factors("taylor", case["period"], [], c[row], case["step_over_n"], case["factor_scale"])
+            known, public = factors("taylor", case["period"], [], c[row], case["step_over_n"], case["factor_scale"], 46)
             value = sum(share[row] * factor for share, factor in zip(shares, known, strict=True))
             if self.label is not None:
                 value += public - self.label[row] * round(case["real_step_over_n"] * 2**46)

@@ -65,7 +65,7 @@ async def _training(problem: Problem, link: Link, steps: list[Step], gain: float
         "link": type(link).__name__.lower(),
         "gain": gain,
         "period": link.period,
-        "table_scale": steps[0].scales.table,
+        "table_scale": steps[0].scales(link).table,
         "steps": [[step.size, step.momentum] for step in steps],
         "x": {p.value: stored(words[p]) for p in Party},
         "ridge": {p.value: stored(ridge[p]) for p in Party},

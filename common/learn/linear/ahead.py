@@ -15,6 +15,7 @@ from common.learn.linear.joint import gradient_number, setup_number, setup_trunc
 from common.mpc.correlations.dealt import dealt_tables
 from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.session import Kind, Round
+from common.mpc.short import dealt_shape
 from common.mpc.tags import LIMBS, MARK_WORDS
 from common.party import Party
 
@@ -29,7 +30,9 @@ def dealt_arrays(party: Party, work: Work) -> Iterator[tuple[Round, tuple[int, .
         yield from ((Round(Kind.DEALT_TRUNCATION, setup_number(place)), (count,)) for place, count in enumerate(counts))
     for step in work.steps:
         tables = len(dealt_tables(work.link, party))
-        yield from ((Round(Kind.DEALT_LINK, span.number), (tables, span.rows)) for span in step.spans())
+        width = step.scales(work.link).width
+        for span in step.spans():
+            yield Round(Kind.DEALT_LINK, span.number), dealt_shape((tables, span.rows), width)
         if work.joint:
             yield Round(Kind.DEALT_TRUNCATION, gradient_number(step.number)), (columns,)
         yield Round(Kind.DEALT_TRUNCATION, step.number), (columns,)

@@ -5,8 +5,11 @@ A function of one step gives the bytes this party sends; it receives as many wit
 
 from __future__ import annotations
 
+import math
+
 from common.learn.linear.deal import Work
 from common.learn.linear.deal_reasons import ReasonsDemand
+from common.learn.linear.descent import Step
 from common.learn.linear.joint import setup_openings, setup_truncations
 from common.learn.linear.layout import Layout
 from common.mpc.correlations.dealt import dealt_tables
@@ -15,6 +18,7 @@ from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.link import Link
 from common.mpc.ranks.find import ROUNDS as RANK_ROUNDS
 from common.mpc.ranks.masks import all_dealt, sent_bytes
+from common.mpc.short import dealt_shape
 from common.mpc.tags import LIMBS, MARK_WORDS
 from common.party import Party
 from common.plan.linear import Model
@@ -28,9 +32,20 @@ def matrices(rows: int, own_columns: int) -> int:
     return 8 * (rows + own_columns) * own_columns
 
 
-def shared_step(rows: int, own: int, other: int) -> int:
+def residuals(step: Step, link: Link) -> int:
+    """A word a row, as short as they are. Section 2."""
+    return step.scales(link).width * step.rows
+
+
+def dealt_link(step: Step, link: Link, party: Party) -> int:
+    """Half of the link's tables, span by span, filled up to words of 8 bytes. Sections 2 and 5."""
+    width, tables = step.scales(link).width, len(dealt_tables(link, party))
+    return sum(8 * math.prod(dealt_shape((tables, span.rows), width)) for span in step.spans())
+
+
+def shared_step(step: Step, link: Link, own: int, other: int) -> int:
     """Masked weights, link, masked residual, truncation: four rounds. Section 6."""
-    return 8 * other + link_round(rows) + 8 * rows + truncation(own + other)
+    return 8 * other + link_round(step.rows) + residuals(step, link) + truncation(own + other)
 
 
 def joint_matrix(grid: int, bank: int) -> tuple[int, int]:
@@ -39,10 +54,10 @@ def joint_matrix(grid: int, bank: int) -> tuple[int, int]:
     return cut + 8 * sum(setup_openings(grid, bank)), cut
 
 
-def owned_step(rows: int, own: int, other: int) -> int:
+def owned_step(step: Step, link: Link, own: int, other: int) -> int:
     """Link and masked residual, then the share of the other's gradient: three messages. Section 6."""
     del own  # so that all steps are called alike
-    return link_round(rows) + 8 * rows + 8 * other
+    return link_round(step.rows) + residuals(step, link) + 8 * other
 
 
 def reveal(own: int, other: int, bits: int = WEIGHT_SCALE) -> int:
@@ -50,14 +65,14 @@ def reveal(own: int, other: int, bits: int = WEIGHT_SCALE) -> int:
     return (truncation(own + other) if bits < WEIGHT_SCALE else 0) + 8 * other
 
 
-def dealt_step(rows: int, columns: int, link: Link, party: Party) -> int:
+def dealt_step(step: Step, columns: int, link: Link, party: Party) -> int:
     """Half of the link's tables and one half of a truncation over all `columns`: what one shared step is dealt."""
-    return 8 * len(dealt_tables(link, party)) * rows + truncation(columns)
+    return dealt_link(step, link, party) + truncation(columns)
 
 
-def dealt_owned_step(rows: int, other: int, link: Link, party: Party) -> int:
+def dealt_owned_step(step: Step, other: int, link: Link, party: Party) -> int:
     """Half of the link's tables and a share of mask times mask for the other's gradient."""
-    return 8 * len(dealt_tables(link, party)) * rows + 8 * other
+    return dealt_link(step, link, party) + 8 * other
 
 
 def descent(party: Party, work: Work) -> Cost:
@@ -71,14 +86,14 @@ def descent(party: Party, work: Work) -> Cost:
         told, dealt = joint_matrix(work.columns[Party.GRID], work.columns[Party.BANK])
         sent, received = sent + told, received + told
     for s in work.steps:
-        sent += step(s.rows, own, other)
-        received += step(s.rows, other, own)
+        sent += step(s, work.link, own, other)
+        received += step(s, work.link, other, own)
         if work.joint:
             sent, received, dealt = sent + 16 * both, received + 16 * both, dealt + truncation(both)
         if shared:
-            dealt += dealt_step(s.rows, own + other, work.link, party)
+            dealt += dealt_step(s, own + other, work.link, party)
         else:
-            dealt += dealt_owned_step(s.rows, other, work.link, party)
+            dealt += dealt_owned_step(s, other, work.link, party)
     if shared:
         sent, received = sent + CHECK * (party is Party.GRID), received + CHECK * (party is Party.BANK)
     if work.closed:
@@ -92,11 +107,14 @@ def descent(party: Party, work: Work) -> Cost:
 
 def several(layout: Layout, model: Model, rows: int) -> Cost:
     """The same at one of several banks, with `rows` training rows of its own. Section 16."""
-    own, every, steps = layout.common + 1, layout.columns, model.iterations
-    line = matrices(rows, own) + steps * (8 * layout.grid + link_round(rows) + 8 * rows)
-    heard = matrices(rows, layout.grid) + steps * (8 * own + link_round(rows) + 8 * rows) + CHECK
+    own, every, steps, link = layout.common + 1, layout.columns, model.iterations, model.make_link()
+    step = layout.steps(model, rows)[0]
+    both = link_round(rows) + residuals(step, link)
+    line = matrices(rows, own) + steps * (8 * layout.grid + both)
+    heard = matrices(rows, layout.grid) + steps * (8 * own + both) + CHECK
     sums, turns = 8 * (every + steps * every), steps * truncation(every)  # masked addends: the start and each step; the hub's
-    dealt = steps * (8 * len(dealt_tables(model.make_link(), Party.BANK)) * rows) + turns + 2 * TAG * layout.grid + MARK
+    tables = dealt_link(step, link, Party.BANK)
+    dealt = steps * tables + turns + 2 * TAG * layout.grid + MARK
     if model.joint:
         told, cut = joint_matrix(layout.grid, layout.bank)
         sums += 8 * layout.grid * layout.bank

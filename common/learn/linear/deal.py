@@ -104,7 +104,7 @@ class Masks:
         for span in step.spans():
             grid, bank = (forward(self._matrix[p][span.slice], weights[p]) for p in Party)
             yield self._link(step, span, grid + bank)
-            self._add_residual_offsets(span, update)
+            self._add_residual_offsets(step, span, update)
         return np.concatenate([update[p] for p in Party])
 
     def across(self, sample: Sample) -> Words:
@@ -119,18 +119,20 @@ class Masks:
         offsets = {p: np.zeros(self._work.columns[p], np.uint64) for p in Party}
         for span in step.spans():
             yield self._link(step, span, np.zeros(span.rows, np.uint64))
-            self._add_residual_offsets(span, offsets)
+            self._add_residual_offsets(step, span, offsets)
         own = {p: self._prg[p].words(Purpose.GRADIENT, step.number, len(offsets[p])) for p in Party}
         yield [(p.other, Round(Kind.DEALT_GRADIENT, step.number), offsets[p] - own[p]) for p in Party]
 
-    def _add_residual_offsets(self, span: Span, total: dict[Party, Words]) -> None:
+    def _add_residual_offsets(self, step: Step, span: Span, total: dict[Party, Words]) -> None:
+        spare = np.uint64(step.scales(self._work.link).spare)
         for party in Party:
-            hide = self._prg[party.other].words(Purpose.RESIDUAL, span.number, span.rows)
+            hide = self._prg[party.other].words(Purpose.RESIDUAL, span.number, span.rows) << spare
             total[party] += backward(self._matrix[party][span.slice], hide)
 
     def _link(self, step: Step, span: Span, offset: Words) -> Dealt:
         link = self._work.link
-        return deal_link(self._prg, link, span.number, top32(offset, link.bits), step.scales.table)
+        scales = step.scales(link)
+        return deal_link(self._prg, link, span.number, top32(offset, link.bits), scales.table, scales.width)
 
 
 class Steering:

@@ -30,6 +30,7 @@ from common.mpc.link import Link, residual
 from common.mpc.product import Matrices, backward, forward
 from common.mpc.session import Kind, Session
 from common.mpc.share import Share
+from common.mpc.short import lengthen, sent_as, shorten
 from common.mpc.truncate import open_sum, shifted, truncate
 from common.party import Party
 
@@ -83,11 +84,10 @@ class Step:
         lows = range(self.low, self.high, size)
         return [Span(self.number << _SPAN_BITS | i, low, min(self.high, low + size)) for i, low in enumerate(lows)]
 
-    @property
-    def scales(self) -> LinkScales:
-        """The split is that of all rows, for which tables were dealt; the step averages over those of data."""
-        split = LinkScales.choose(self.size, self.rows)
-        return split if self.data_rows is None else replace(split, step_over_n=self.size / self.data_rows)
+    def scales(self, link: Link) -> LinkScales:
+        """The split is that of all rows, for which tables were dealt; the step averages over those of data, or of all banks."""
+        rows = self.rows if self.data_rows is None else self.data_rows
+        return LinkScales.choose(self.size, max(self.rows, rows), link.least_bits).over(self.size, rows)
 
 
 def level_rows(rows: int) -> int:
@@ -304,7 +304,7 @@ class Descent:
             if 0 < turn <= len(spans):
                 hidden.append(await self._send_residual(step, *opened.popleft()))
             if turn > 1:
-                await self._pull(total, *hidden.popleft())
+                await self._pull(total, step, *hidden.popleft())
         return total
 
     async def _send_u(self, span: Span, u_of: Callable[[slice], Words]) -> Turns:
@@ -316,18 +316,23 @@ class Descent:
         return masked
 
     async def _send_residual(self, step: Step, span: Span, masked: Turns) -> tuple[Span, Words, Words]:
-        """A share of (sigma(u) - y) step / n at RESIDUAL_SCALE, 4 bytes a row; what hides it goes with it."""
+        """A share of (sigma(u) - y) step / n at RESIDUAL_SCALE, 4 bytes a row; what hides it goes with it.
+
+        Its low `spare` bits are zero, at both parties and in what hides it, and are not sent.
+        """
         c = masked + await self.session.collect(Kind.MASKED_U, np.uint32, masked.shape)
-        link = self.link
-        shares = await self.correlations.link_shares(span.number, link, span.rows)
+        link, scales = self.link, step.scales(self.link)
+        shares = await self.correlations.link_shares(span.number, link, span.rows, scales.width)
         label = None if self.label is None else self.label[span.slice]
-        share = await self.session.compute(lambda: residual(link, step.scales, c, shares, label), span.rows * link.tables)
-        hide = self.correlations.residual_mask(span.number, span.rows)
-        await self.session.post(Kind.MASKED_RESIDUAL, share - hide)
+        share = await self.session.compute(lambda: residual(link, scales, c, shares, label), span.rows * link.tables)
+        hide = self.correlations.residual_mask(span.number, span.rows) << np.uint64(scales.spare)
+        await self.session.post(Kind.MASKED_RESIDUAL, shorten(share - hide >> np.uint64(scales.spare), scales.width))
         return span, share, hide
 
-    async def _pull(self, total: Blocks, span: Span, residual: Words, hide: Words) -> None:
-        whole = residual + await self.session.collect(Kind.MASKED_RESIDUAL, np.uint64, residual.shape)
+    async def _pull(self, total: Blocks, step: Step, span: Span, residual: Words, hide: Words) -> None:
+        scales, shape = step.scales(self.link), residual.shape
+        sent = await self.session.collect(Kind.MASKED_RESIDUAL, *sent_as(shape, scales.width))
+        whole = residual + (lengthen(sent, scales.width, shape) << np.uint64(scales.spare))
         m = self.matrices
         own, other = await self.session.compute(
             lambda: (backward(m.own[span.slice], whole), backward(m.masked[span.slice], hide)), span.rows * m.own.shape[1]

@@ -6,6 +6,7 @@ mask absorbs the difference, so only the link's tables and the truncations are d
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -15,9 +16,10 @@ import numpy.typing as npt
 from common.mpc.correlations.source import Source
 from common.mpc.counting.masks import Counting, CountsDemand
 from common.mpc.fixedpoint import Words
-from common.mpc.link import Link
+from common.mpc.link import Link, Sliced
 from common.mpc.prg import Purpose
 from common.mpc.session import Channel, Kind
+from common.mpc.short import WIDE
 
 MATRIX_BLOCK = 1 << 16  # rows masked under one key
 
@@ -106,8 +108,8 @@ class Correlations(Protocol):
     def angle_mask(self, number: int, rows: int) -> npt.NDArray[np.uint32]:
         """This party's half of the angle's mask."""
 
-    async def link_shares(self, number: int, link: Link, rows: int) -> list[Words]:
-        """Shares of the link's tables at the angle, one array of `rows` words for each."""
+    async def link_shares(self, number: int, link: Link, rows: int, width: int = WIDE) -> Sequence[Sliced]:
+        """Shares of the link's tables at the angle, `rows` words for each, modulo 2^(8 width)."""
 
     def residual_mask(self, number: int, rows: int) -> Words:
         """Hides this party's share of the residual."""

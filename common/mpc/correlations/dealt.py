@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,10 +23,11 @@ from common.mpc.correlations.asked import (
 from common.mpc.correlations.source import Source
 from common.mpc.counting.masks import Counting, CountMasks, CountsDemand
 from common.mpc.fixedpoint import Words
-from common.mpc.link import Link
+from common.mpc.link import Link, Sliced
 from common.mpc.prg import SEED_BYTES, Prg, Purpose
 from common.mpc.seeds import DEALT_BYTES, FINGERPRINT_BYTES
 from common.mpc.session import Array, Channel, Kind, Round
+from common.mpc.short import WIDE, Short, dealt_shape
 from common.mpc.tags import LIMBS, MARK_WORDS, lifted, wide
 from common.party import Party
 
@@ -154,8 +156,14 @@ class DealtCorrelations:
     def angle_mask(self, number: int, rows: int) -> npt.NDArray[np.uint32]:
         return self._prg.half_words(Purpose.ANGLE, number, rows)
 
-    async def link_shares(self, number: int, link: Link, rows: int) -> list[Words]:
-        return await self.halves(Kind.DEALT_LINK, Purpose.LINK, number, link.tables, rows)
+    async def link_shares(self, number: int, link: Link, rows: int, width: int = WIDE) -> Sequence[Sliced]:
+        if width == WIDE:
+            return await self.halves(Kind.DEALT_LINK, Purpose.LINK, number, link.tables, rows)
+        mine = dealt_tables(link, self._party)
+        sent = await self._dealt(Kind.DEALT_LINK, number, dealt_shape((len(mine), rows), width))
+        seeded = self._prg.words(Purpose.LINK, number, (link.tables - len(mine)) * rows).reshape(-1, rows)
+        rest, own = iter(seeded), iter(Short(sent, len(mine) * rows, width).rows(rows))
+        return [next(own) if j in mine else next(rest) for j in range(link.tables)]
 
     def mask(self, purpose: Purpose, number: int, count: int) -> Words:
         return self._prg.words(purpose, number, count)

@@ -25,7 +25,7 @@ from common.mpc.sine import Circle
 from common.mpc.sine import tables as sine_tables
 
 ENDS = np.arange(2**11, dtype=np.uint32) << np.uint32(21)  # the places of the circle's table
-DIGEST = "7d98db1a0cf335209cb466dd6efa059930be8af381aa20f9eff97b5689a02f80"
+DIGEST = "bca4dced64b5dd614a3c3fbd1a0144c6f5322f063751938853319a2f635fe688"
 
 
 def off_the_circle(turns: Turns) -> float:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from common.learn.linear import cost as linear
 from common.learn.linear.cost import descent
-from common.learn.linear.descent import nesterov, sgd
+from common.learn.linear.descent import Step, nesterov, sgd
 from common.match.agree import MatchLimits
 from common.match.ecdh import match_ids
 from common.mpc import cost
@@ -21,6 +23,8 @@ from common.rows.table import FeatureTable, Ids
 from common.stages.align import align
 from tests.common.mpc.problems import make_problem, train
 from tests.peers import Trio, coordinate
+
+FULL = Step(0, 0, 10**6, 4.0, 0)
 
 
 def measured(trio: Trio, party: Party) -> Cost:
@@ -79,9 +83,11 @@ def test_the_formulas_as_documented() -> None:
     assert matching_by_tags(1001) == Cost(80, 80, 126, 16 + 16 * 1001)
     assert periods(50, 7) == 16 + 2 * 48  # 350 bits in 6 words
     assert linear.matrices(10**6, 20) == 8 * (10**6 + 20) * 20
-    assert linear.shared_step(10**6, 20, 21) == 8 * 21 + 12 * 10**6 + 8 * 41
-    assert linear.owned_step(1024, 20, 21) == 12 * 1024 + 8 * 21
+    assert linear.shared_step(FULL, Fourier(), 20, 21) == 8 * 21 + 10 * 10**6 + 8 * 41
+    assert linear.owned_step(Step(0, 0, 1024, 4.0, 0), Taylor(), 20, 21) == 12 * 1024 + 8 * 21
     assert [linear.reveal(20, 21, bits) for bits in (8, 20)] == [8 * 41 + 8 * 21, 8 * 21]
-    # eight words a row for each party at K = 8: the dealer's largest flow
-    assert linear.dealt_step(10**6, 41, Fourier(), Party.GRID) == 64 * 10**6 + 8 * 41
+    # eight words of 6 bytes a row for each party at K = 8: the dealer's largest flow
+    assert linear.dealt_step(FULL, 41, Fourier(), Party.GRID) == 48 * 10**6 + 8 * 41
+    assert linear.dealt_step(replace(FULL, size=2.0), 41, Fourier(), Party.GRID) == 56 * 10**6 + 8 * 41
+    assert linear.dealt_step(FULL, 41, Taylor(), Party.GRID) == 8 * 10**6 + 8 * 41
     assert (cost.split(17), cost.scores(17), cost.SIZES) == (3, 136, 96)

@@ -49,7 +49,7 @@ async def test_serves_periods_then_a_training(bits: int | None) -> None:
     result = await coordinate(Trio(seed=1), side, work)
     grid, bank = result[Party.GRID], result[Party.BANK]
     assert ((grid[0] & bank[0]) == (grid[1] ^ bank[1])).all() and grid[0].any()
-    assert np.abs(np.concatenate([grid[2], bank[2]]) - PROBLEM.twin(steps, Fourier())).max() < 1e-4
+    assert np.abs(np.concatenate([grid[2], bank[2]]) - PROBLEM.twin(steps, Fourier())).max() < 2.0**-12
 
 
 async def asking(*demands: Demand) -> AsyncIterator[Demand]:

@@ -64,9 +64,34 @@ def test_link_scales(rows: int, step: float) -> None:
     assert scales.step_over_n * 2.0**scales.factor >= 2.0 ** (scales.table - 1)
 
 
+@given(st.floats(-2.0, 30.0))
+def test_short_words_keep_the_bits_that_were_asked_for(bits: float) -> None:
+    """n / step from 2^-2 to 2^30: as short as they may be, and a step over n of an even number of units, within one."""
+    rows = 1 << 30
+    step = rows / 2.0**bits
+    scales = LinkScales.choose(step, rows, 12)
+    assert scales.width == (6 if bits <= 18 else 7 if bits <= 26 else 8) and scales.residual == RESIDUAL_SCALE
+    assert 5 <= scales.table <= 20 and scales.factor >= scales.table + bits
+    whole = math.ldexp(scales.step_over_n, scales.summed)
+    if scales.spare:
+        assert whole % 2 == 0 and abs(whole - math.ldexp(step / rows, scales.summed)) <= 1.0
+        assert scales.coarse == (whole < 2**16)
+    else:
+        assert scales.step_over_n == step / rows and not scales.coarse
+
+
+def test_a_step_over_fewer_rows_keeps_the_split() -> None:
+    """As zeros fill up what was dealt for more: what was dealt is as it was, and the step is over the rows of data."""
+    dealt = LinkScales.choose(4.0, 1_250_000, 12)
+    over = dealt.over(4.0, 1_000_000)
+    assert (over.table, over.factor, over.spare) == (dealt.table, dealt.factor, dealt.spare)
+    assert over.step_over_n == pytest.approx(4e-6, rel=2.0**-11)
+
+
 def test_a_million_rows_fit() -> None:
     assert LinkScales.choose(2.0, 10**6).table == 13
     assert LinkScales.choose(2.0, 10**9).table == 8
+    assert [LinkScales.choose(4.0, rows, 12).width for rows in (1 << 20, 10**7)] == [6, 7]
 
 
 @pytest.mark.parametrize(("step", "rows"), [(2.0, 10**12), (1e-9, 1000)])

@@ -23,7 +23,7 @@ from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.dealer import deal_periods
 from common.mpc.link import Fourier, Link, Taylor
 from common.mpc.prg import Prg, Purpose
-from common.mpc.session import OPENS, Array, Kind
+from common.mpc.session import OPENS, Array, Kind, Round
 from common.party import Party
 from tests.common.mpc.problems import Problem, make_problem, run, train
 from tests.peers import Trio, dealt_to
@@ -60,10 +60,21 @@ async def one_job(seed: int, problem: Problem, setting: Setting) -> Iterable[tup
     trained = await train(trio, problem, setting.steps, setting.link, setting.bits, gain=setting.gain)
     messages = [(party.value, *entry) for party in Party for entry in trio.peer[party].log]
     dealt = [(f"dealer to {party.value}", *entry) for party in Party for entry in trio.to_party[party].log]
-    found = [(who, str(label), values) for who, label, values in messages + dealt if label.kind not in OPENS]
+    found = [
+        (who, str(label), unfilled(label, values, problem, setting))
+        for who, label, values in messages + dealt
+        if label.kind not in OPENS
+    ]
     for party, blocks in trained.shares.items():
         found.append((party.value, FINAL, np.concatenate([block.words for block in blocks])))
     return found
+
+
+def unfilled(label: Round, values: Array, problem: Problem, setting: Setting) -> Array:
+    """The array, without the zeros that fill up short words."""
+    if label.kind is not Kind.DEALT_LINK or setting.link.least_bits is None:
+        return values
+    return values.view(np.uint8)[: 6 * problem.rows * setting.link.tables // 2]
 
 
 def collect(problem: Problem, setting: Setting, seeds: Iterable[int]) -> Sample:
