@@ -88,6 +88,11 @@ class Purpose(Enum):
     # of units that are their sum or zero
     UNIT_SUMS = 126
     UNIT_VALUES = 127
+    # of masks that their owner undoes itself
+    LATTICE_PUBLIC = 140
+    LATTICE_SECRET = 141
+    LATTICE_ERROR = 142
+    LATTICE_FLOOD = 143
 
 
 def mark(key: bytes) -> bytes:

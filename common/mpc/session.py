@@ -77,6 +77,12 @@ class Kind(Enum):
     SPLIT_DIRECTIONS = "split_directions"
     ASKED = "asked"
     RESUME = "resume"
+    # under masks that their owner undoes
+    LATTICE_SEED = "lattice_seed"
+    LATTICE_MATRIX = "lattice_matrix"
+    LATTICE_COLUMNS = "lattice_columns"
+    LATTICE_WEIGHTS = "lattice_weights"
+    LATTICE_RESIDUAL = "lattice_residual"
     # of several banks
     MASKED_ADDEND = "masked_addend"
     POOLED_SHARE = "pooled_share"

@@ -12,6 +12,8 @@ from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.link import Fourier, Link, Taylor, fourier_coefficients
 from common.plan.section import Floors, Section
 
+HALF_PERIOD, HALF_STEP, HALF_RIDGE = 128, 6.0, 0.1  # the most for which masks that owners undo have room
+
 
 class Model(Section):
     """How to train the linear model."""
@@ -57,6 +59,12 @@ class Model(Section):
         default=8, ge=4, le=WEIGHT_SCALE, description="Weights are opened rounded to multiples of 2^-weight_bits."
     )
 
+    dealer: Literal["whole", "half"] = Field(
+        default="whole",
+        description="half: each side masks its matrix by a key of its own, and the coordinator deals the link and truncations"
+        " alone; with shared weights, nesterov and reveal = 'owners'. See protos/PROTOCOL.md section 20.",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _unnamed(cls, raw: Any) -> Any:
@@ -73,7 +81,22 @@ class Model(Section):
             raise ValueError("owned weights go with optimiser = 'sgd'")
         if self.weights == "owned" and self.reveal == "none":
             raise ValueError("owned weights are their owner's at every step: they go with reveal = 'owners'")
+        if self.dealer == "half" and (wrong := self._not_by_half()):
+            raise ValueError(f"dealer = 'half' does not go with {', '.join(wrong)}")
         return self
+
+    def _not_by_half(self) -> list[str]:
+        """What of this section a half dealer does not serve, in words."""
+        wrong = [f"optimiser = {self.optimiser!r}: it goes with nesterov"] if self.optimiser != "nesterov" else []
+        if self.reveal != "owners":
+            wrong.append("reveal = 'none': rows are scored on shares by masks of a whole dealer, so it goes with 'owners'")
+        if (period := self.make_link().period) > HALF_PERIOD:
+            wrong.append(f"a period of {period}: at most {HALF_PERIOD}")
+        if (self.step or 0.0) > HALF_STEP:
+            wrong.append(f"step = {self.step}: at most {HALF_STEP}")
+        if self.ridge > HALF_RIDGE:
+            wrong.append(f"ridge = {self.ridge}: at most {HALF_RIDGE}")
+        return wrong
 
     def make_link(self) -> Link:
         if self.link == "taylor":
@@ -118,6 +141,8 @@ class Model(Section):
 
     def refused(self, floors: Floors) -> list[str]:
         wrong = []
+        if self.dealer == "half" and not floors.half_dealer:
+            wrong.append("dealer = 'half' (half_dealer = false)")
         if self.reveal == "owners" and not floors.own_weights:
             wrong.append("reveal = 'owners' (own_weights = false)")
         if self.weights == "owned" and not floors.owned_weights:
@@ -141,6 +166,8 @@ class Model(Section):
         return wrong
 
     def check_ahead(self) -> None:
+        if self.dealer == "half":
+            raise ValueError("a training with dealer = 'half' is not dealt ahead")
         if self.optimiser != "nesterov":
             raise ValueError("only optimiser = 'nesterov' can be dealt ahead: rows to spare would fill whole batches of sgd")
 

@@ -70,6 +70,11 @@ class Policy(StrictModel):
         default=False,
         description="Allow weights = 'owned': each step opens this side's gradient to itself; label_bits must allow it too.",
     )
+    half_dealer: bool = Field(
+        default=False,
+        description="Allow dealer = 'half': masks by ring-LWE, an assumption that nobody outside has reviewed the use of yet"
+        " (protos/PROTOCOL.md section 20).",
+    )
     banks_alone: bool = Field(
         default=False,
         description="Allow plans of banks alone (grid = 'none'), whose steps open sums over all banks' rows to these banks;"

@@ -33,6 +33,9 @@ class Floors(Protocol):
     @property
     def owned_weights(self) -> bool: ...
 
+    @property
+    def half_dealer(self) -> bool: ...
+
 
 class Section(StrictModel, ABC):
     """How to train with one learner."""

@@ -76,6 +76,8 @@ class SeveralPlan(Request):
             self._check_alone()
         if self.preparation.coding not in ("linear", "auto"):
             raise ValueError("preparation.coding: with several banks linear, or auto, which adds pieces to the grid's columns")
+        if self.model.dealer != "whole":
+            raise ValueError("model.dealer: with several banks whole")
         if self.model.optimiser != "nesterov" or not self.model.closed:
             raise ValueError("model: with several banks nobody holds the model (reveal = 'none'), and steps are over all rows")
         missing = sorted(o.value for o in self.needs - self.allowed)

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from common.config import StrictModel
 from common.disclosure import Opened
 from common.features.options import Preparation
+from common.plan.linear import Model
 from common.plan.request import Plan
 from common.plan.sections import DEFAULT, AnySection
 
@@ -67,6 +68,17 @@ class TrainPlan(Plan):
     def _can_be_dealt(self) -> TrainPlan:
         if self.dealt == "ahead":
             self.model.check_ahead()
+        return self
+
+    @model_validator(mode="after")
+    def _fits_half_a_dealer(self) -> TrainPlan:
+        if not isinstance(self.model, Model) or self.model.dealer != "half":
+            return self
+        wrong = ["keys with period"] if "period" in self.keys else []
+        wrong += ["preparation.coding = 'woe'"] if self.preparation.coding == "woe" else []
+        wrong += ["challenge = true"] if self.challenge else []
+        if wrong:
+            raise ValueError(f"model.dealer = 'half' does not go with {', '.join(wrong)}: these take masks that are dealt")
         return self
 
     @model_validator(mode="after")

@@ -27,7 +27,7 @@ STAGES = ("train", "score")
 
 _FUNCTIONS = {
     "products": [
-        *(f"learn.linear.{file}:{name}" for file in ("descent", "deal") for name in ("forward", "backward")),
+        *(f"learn.linear.{file}:{name}" for file in ("products", "deal") for name in ("forward", "backward")),
         "learn.linear.score:forward",
     ],
     "link": [*(f"mpc.link:{kind}.{name}" for kind in ("Fourier", "Taylor") for name in ("table_values", "factors", "public"))],

@@ -9,6 +9,7 @@ import numpy as np
 
 from common.learn.linear.descent import Descent, Step, nesterov
 from common.learn.linear.joint import joint_matrix
+from common.learn.linear.products import Dealt
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import FACTOR_SCALE, WEIGHT_SCALE, X_SCALE, encode
@@ -49,7 +50,8 @@ async def _training(problem: Problem, link: Link, steps: list[Step], gain: float
         own = session.party
         columns = problem.columns[own.other]
         matrices = await share_matrices(session, correlations, words[own], ridge[own], columns)
-        descent = Descent(session, correlations, matrices, link, label if own is Party.BANK else None)
+        products = Dealt(session, correlations, matrices, link)
+        descent = Descent(session, correlations, products, link, label if own is Party.BANK else None)
         joint = None
         if gain is not None:
             mine = encode(gain if own is Party.BANK else 0.0, FACTOR_SCALE)

@@ -12,9 +12,13 @@ from common.learn.linear.deal_reasons import ReasonsDemand
 from common.learn.linear.descent import Step
 from common.learn.linear.joint import setup_openings, setup_truncations
 from common.learn.linear.layout import Layout
+from common.learn.linear.undealt import sends_columns
 from common.mpc.correlations.dealt import dealt_tables
 from common.mpc.cost import Cost, link_round, scores, truncation
 from common.mpc.fixedpoint import WEIGHT_SCALE
+from common.mpc.lattice.ring import DEGREE
+from common.mpc.lattice.rows import blocks_of
+from common.mpc.lattice.sampled import NONCE_BYTES
 from common.mpc.link import Link
 from common.mpc.ranks.find import ROUNDS as RANK_ROUNDS
 from common.mpc.ranks.masks import all_dealt, sent_bytes
@@ -48,6 +52,22 @@ def shared_step(step: Step, link: Link, own: int, other: int) -> int:
     return 8 * other + link_round(step.rows) + residuals(step, link) + truncation(own + other)
 
 
+def undealt_matrices(rows: int, own_columns: int) -> int:
+    """A nonce, the matrix under masks for each way, the ridge's, and samples that mask nothing, once a job. Section 20."""
+    zeros = DEGREE * (own_columns + blocks_of(own_columns) + blocks_of(rows))
+    return NONCE_BYTES + 8 * (own_columns * (2 * rows + own_columns) + zeros)
+
+
+def undealt_step(step: Step, link: Link, own: int, other: int) -> int:
+    """A sample with the weights, link, a sample with the residual, truncation: four rounds. Section 20."""
+    return 2 * 8 * DEGREE + link_round(step.rows) + truncation(own + other)
+
+
+def undealt_across(party: Party, own: int, other: int) -> int:
+    """A sample for each column of the party with fewer, from it."""
+    return 8 * DEGREE * own if sends_columns(party, own, other) else 0
+
+
 def joint_matrix(grid: int, bank: int) -> tuple[int, int]:
     """Bytes sent for the matrix that takes the sides' correlation out, and dealt for it: the same at both. Section 6."""
     cut = 8 * sum(setup_truncations(grid, bank))
@@ -79,9 +99,13 @@ def descent(party: Party, work: Work) -> Cost:
     """Sharing the matrices, every step, and opening the weights; the seed is not in it."""
     own, other, rows = work.columns[party], work.columns[party.other], work.rows
     shared = work.revealed_bits is not None
-    step = shared_step if shared else owned_step
-    sent, received, dealt = matrices(rows, own), matrices(rows, other), 0
+    step = undealt_step if work.undealt else shared_step if shared else owned_step
+    masked = undealt_matrices if work.undealt else matrices
+    sent, received, dealt = masked(rows, own), masked(rows, other), 0
     both = own + other
+    if work.undealt:
+        sent += undealt_across(party, own, other)
+        received += undealt_across(party.other, other, own)
     if work.joint:
         told, dealt = joint_matrix(work.columns[Party.GRID], work.columns[Party.BANK])
         sent, received = sent + told, received + told

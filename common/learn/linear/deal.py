@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.errors import PeerProtocolError
-from common.learn.linear.descent import GRADIENT_SHIFT, JOINT_SHIFT, Span, Step
+from common.learn.linear.descent import JOINT_SHIFT, Span, Step, gradient_shift
 from common.learn.linear.joint import (
     CROSS_SHIFT,
     DOUBLINGS,
@@ -22,7 +22,7 @@ from common.learn.linear.joint import (
 from common.mpc.correlations.asked import MATRIX_BLOCK, Places
 from common.mpc.correlations.dealt import MaskRows, matrix_mask, ridge_mask
 from common.mpc.dealer import Dealt, Prgs, both, deal_link, deal_tag, deal_tags, deal_truncation
-from common.mpc.fixedpoint import FACTOR_SCALE, UPDATE_SHIFT, WEIGHT_SCALE, X_SCALE, Words, top32
+from common.mpc.fixedpoint import FACTOR_SCALE, UNDEALT_SCALE, UPDATE_SCALE, UPDATE_SHIFT, WEIGHT_SCALE, X_SCALE, Words, top32
 from common.mpc.link import Link
 from common.mpc.prg import Purpose
 from common.mpc.product import backward, forward
@@ -52,6 +52,7 @@ class Work:
 
     revealed_bits: the grid of the final weights, None for owned weights. closed: whether they stay shared, to the last bit.
     joint: whether each gradient is multiplied by the matrix of `joint.joint_matrix`. first: the step with which it begins.
+    undealt: whether the parties mask matrices themselves, so that their shares lack nothing; see `undealt`.
     """
 
     steps: list[Step]
@@ -62,6 +63,7 @@ class Work:
     closed: bool = False
     joint: bool = False
     first: int = 0
+    undealt: bool = False
 
 
 class Masks:
@@ -72,6 +74,8 @@ class Masks:
 
     def __init__(self, prg: Prgs, work: Work, memory: int = KEPT_BYTES) -> None:
         self._prg, self._work = prg, work
+        if work.undealt:
+            return
         kept = 8 * work.rows * sum(work.columns.values()) <= memory
         mask = matrix_mask if kept else MaskRows
         self._matrix = {party: mask(prg[party], work.rows, work.columns[party]) for party in Party}
@@ -80,10 +84,12 @@ class Masks:
     def deal(self) -> Iterator[Dealt]:
         """Everything the job consumes, in the order in which the parties ask for it."""
         work = self._work
-        bits, steering = work.revealed_bits, Steering(self._prg, work.columns)
+        bits = work.revealed_bits
+        steering = Steering(self._prg, work.columns, UNDEALT_SCALE if work.undealt else UPDATE_SCALE)
         if work.joint:
             sample = Sample(work.rows, *(work.columns[p] for p in Party))
-            yield from steering.joint_matrix(self.across(sample) * sample.factor(sample.taken(work.rows)))
+            lacks = np.zeros((sample.grid, sample.bank), np.uint64) if work.undealt else self.across(sample)
+            yield from steering.joint_matrix(lacks * sample.factor(sample.taken(work.rows)))
         for step in work.steps[work.first :]:
             if bits is None:
                 yield from self._owned_step(step)
@@ -98,6 +104,10 @@ class Masks:
 
     def sweep(self, step: Step) -> Generator[Dealt, None, Words]:
         """The tables of one step; returns what its update then lacks, (m,), the grid's columns first."""
+        if self._work.undealt:
+            for span in step.spans():
+                yield self._link(step, span, np.zeros(span.rows, np.uint64))
+            return np.zeros(sum(self._work.columns.values()), np.uint64)
         # The mask of the grid's weights is the bank's, since the bank hides its share of them; and the reverse.
         weights = {p: self._prg[p.other].words(Purpose.WEIGHTS, step.number, self._work.columns[p]) for p in Party}
         update = {p: forward(self._ridge[p], weights[p]) for p in Party}
@@ -138,8 +148,8 @@ class Masks:
 class Steering:
     """What is dealt to turn updates into weights, once what the parties' shares of them lack is known."""
 
-    def __init__(self, prg: Prgs, columns: Mapping[Party, int]) -> None:
-        self._prg, self._columns = prg, columns
+    def __init__(self, prg: Prgs, columns: Mapping[Party, int], update_scale: int = UPDATE_SCALE) -> None:
+        self._prg, self._columns, self._gradient_shift = prg, columns, gradient_shift(update_scale)
         self._joint: Words | None = None  # the mask of M
         self._last: Dealt = []
 
@@ -171,7 +181,7 @@ class Steering:
         """The truncations that end a step. lacks: what the parties' shares of its update lack, (m,)."""
         if self._joint is not None:
             number = gradient_number(step.number)
-            yield deal_truncation(self._prg, number, lacks, GRADIENT_SHIFT)
+            yield deal_truncation(self._prg, number, lacks, self._gradient_shift)
             lacks = self._joint @ operand_mask(self._prg, number, len(lacks))
         # a step subtracts the update
         self._last = deal_truncation(self._prg, step.number, -lacks, UPDATE_SHIFT if self._joint is None else JOINT_SHIFT)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -27,22 +28,24 @@ from common.mpc.fixedpoint import (
     top32,
 )
 from common.mpc.link import Link, residual
-from common.mpc.product import Matrices, backward, forward
 from common.mpc.session import Kind, Session
 from common.mpc.share import Share
-from common.mpc.short import lengthen, sent_as, shorten
 from common.mpc.truncate import open_sum, shifted, truncate
 from common.party import Party
 
 _LOOKAHEAD = REST_SCALE = WEIGHT_SCALE + MOMENTUM_SCALE
 _TO_UPDATE = np.uint64(WEIGHT_SCALE + UPDATE_SHIFT - _LOOKAHEAD)
-GRADIENT_SHIFT = UPDATE_SCALE - _LOOKAHEAD
 JOINT_SHIFT = _LOOKAHEAD + FACTOR_SCALE - WEIGHT_SCALE
 ONE = 1 << MOMENTUM_SCALE
 SPAN_ROWS = 1 << 16  # rows that go through a step together
 LEVEL_ROWS = 1 << 16  # the fewest that early steps run over; half of the fewest of which there are early steps
 _LEVEL_SHARE = 16
 _SPAN_BITS = 24
+
+
+def gradient_shift(update_scale: int) -> int:
+    """What a truncation takes off an update at this scale before it is multiplied."""
+    return update_scale - _LOOKAHEAD
 
 
 @dataclass(frozen=True)
@@ -173,16 +176,51 @@ class Arrived:
     last: Moved
 
 
+class Sweep(Protocol):
+    """The products of one step's weights and residual with both matrices, a span of rows after the other."""
+
+    def u(self, rows: slice) -> Words:
+        """This party's share of u over these rows, at U_SCALE: modulo the link's period, and off by what the dealer knows."""
+
+    async def give(self, span: Span, residual: Words) -> None:
+        """Takes this party's share of a span's residual, (rows,) at RESIDUAL_SCALE, and posts what hides it, if anything."""
+
+    async def take(self, span: Span) -> None:
+        """Collects what the other posted then."""
+
+    async def pulled(self) -> Blocks:
+        """Shares of step / n times X^T r plus the ridge's pull, at the update's scale, off by what the dealer knows."""
+
+
+class Products(Protocol):
+    """Both matrices, as each party holds them to multiply them by vectors that are shared."""
+
+    @property
+    def columns(self) -> tuple[int, int]:
+        """How many are this party's, and how many the other's."""
+
+    @property
+    def update_scale(self) -> int:
+        """The scale of what is pulled."""
+
+    async def begin(self, step: Step, ahead: Blocks) -> Sweep:
+        """The sweep of this step at this party's share of the look-ahead. One round."""
+
+    def owned(self, step: Step, weights: Words) -> Sweep:
+        """The sweep of a step at this party's own weights, (m_own,) at WEIGHT_SCALE, of which the other has no share."""
+
+
 @dataclass(frozen=True, repr=False)
 class Path:
     """The path of shared weights over the steps, the grid's columns first, given what each step pulls at them.
 
-    joint: the matrix that multiplies each gradient, none by default.
+    joint: the matrix that multiplies each gradient, none by default. update_scale: of what is pulled, with such a matrix.
     """
 
     session: Session
     correlations: Correlations
     joint: Operand | None = None
+    update_scale: int = UPDATE_SCALE
 
     async def run(
         self,
@@ -218,10 +256,10 @@ class Path:
             # 28 bits to meet it, and truncation brings the difference back by 36 to weights.
             moved, shift = (z << _TO_UPDATE) - update, UPDATE_SHIFT
         else:
-            # The update comes down to 28 as well, is hidden once more and opened, and M at scale 24 lifts it to 52.
+            # The update comes down from 56 to 28 as well, is hidden once more and opened, and M at scale 24 lifts it to 52.
             number = gradient_number(step.number)
             part = await correlations.truncation(number, len(update))
-            short = await truncate(self.session, part, update, GRADIENT_SHIFT)
+            short = await truncate(self.session, part, update, gradient_shift(self.update_scale))
             resting.append(short)
             (operand,) = await opened(self.session, correlations, number, short)
             lifted = z << np.uint64(FACTOR_SCALE)
@@ -235,11 +273,11 @@ class Path:
 
 @dataclass(frozen=True, repr=False)
 class Descent:
-    """The descent as one party runs it: its matrices, the link, the label (at the bank, else None)."""
+    """The descent as one party runs it: products of both matrices, the link, the label (at the bank, else None)."""
 
     session: Session
     correlations: Correlations
-    matrices: Matrices
+    products: Products
     link: Link
     label: Words | None  # 0 or 1 as a ring word, (n,)
     course: Course = NOWHERE
@@ -248,10 +286,10 @@ class Descent:
         """Trains on shared weights.
 
         start: this party's first share of its own weights (m_own,), zero by default; the other's share of them is zero.
-        joint: the matrix that multiplies each gradient, none by default. Four rounds a step: 8 m_other bytes, 4 n, 8 n and
-        8 (m_own + m_other) from each party; with `joint` two more, of 8 (m_own + m_other) each.
+        joint: the matrix that multiplies each gradient, none by default. Four rounds a step with dealt masks: 8 m_other bytes,
+        4 n, 8 n and 8 (m_own + m_other) from each party; with `joint` two more, of 8 (m_own + m_other) each.
         """
-        party, own, other = self.session.party, self.matrices.own.shape[1], self.matrices.masked.shape[1]
+        party, (own, other) = self.session.party, self.products.columns
         blocks, course = Blocks.zero(own, other), self.course
         first = blocks if start is None else Blocks(start, blocks.other)
         ahead = None
@@ -266,79 +304,57 @@ class Descent:
         async def pull(step: Step, ahead: Words) -> Words:
             return (await self.swept(step, blocks.split(party, ahead))).joined(party)
 
-        path = Path(self.session, self.correlations, joint)
+        path = Path(self.session, self.correlations, joint, self.products.update_scale)
         moved = await path.run(steps, first.joined(party), pull, begin=course.first, ahead=ahead, keep=keep)
         last = blocks.split(party, moved.weights)
         return Arrived(Share(last.own, WEIGHT_SCALE), Share(last.other, WEIGHT_SCALE), moved)
 
     async def swept(self, step: Step, ahead: Blocks) -> Blocks:
-        """Shares of step / n times X^T r plus the ridge's pull, at UPDATE_SCALE, off by what the dealer knows.
+        """Shares of step / n times X^T r plus the ridge's pull, at the products' scale, off by what the dealer knows.
 
-        1. hide the share of the other's weights, exchange; every product of this step's weights is then local
-        2. u, and the ridge rows, from own matrix times (own share + received) plus masked matrix times mask
-        3. residual by the link
-        4. hide the residual's share, exchange; X^T r from own matrix times (own share + received) plus masked times mask
+        1. the products take the share of the look-ahead; u of each row is then local
+        2. residual by the link
+        3. the products take the residual's share, and give X^T r
         """
-        mask = self.correlations.weight_mask(step.number, len(ahead.other))
-        received = await self.session.exchange(Kind.MASKED_WEIGHTS, ahead.other - mask, shape=ahead.own.shape)
-        point, m = ahead.own + received, self.matrices  # z less the other's mask, which the dealer knows: off by U v, no more
-        # u of a slice of rows: this party's own product in clear, and the masked matrix times what hid the other's weights.
-        pulled = await self._sweep(step, lambda rows: forward(m.own[rows], point) + forward(m.masked[rows], mask))
-        return Blocks(pulled.own + forward(m.own_ridge, point), pulled.other + forward(m.masked_ridge, mask))
+        return await self._sweep(step, await self.products.begin(step, ahead))
 
-    async def _sweep(self, step: Step, u_of: Callable[[slice], Words]) -> Blocks:
-        """X^T r over the step's rows, own and other block, each off by what the dealer knows.
+    async def _sweep(self, step: Step, sweep: Sweep) -> Blocks:
+        """X^T r over the step's rows and the ridge's pull, own and other block, each off by what the dealer knows.
 
         Spans of rows go through three stages, each one span behind the one before: the u of a span is masked and sent,
         while the residual of the last is computed and sent, and the one before that is pulled back. Each party sends and
         takes the arrays in the same order, so the network works while this side computes.
         """
         spans = step.spans()
-        opened, hidden = deque[tuple[Span, Turns]](), deque[tuple[Span, Words, Words]]()
-        total = Blocks.zero(self.matrices.own.shape[1], self.matrices.masked.shape[1])
+        opened, hidden = deque[tuple[Span, Turns]](), deque[Span]()
         # This order of posts and collects is the protocol: each party sends u of span k, then the residual of span k - 1, and
         # the other refuses what comes in another order. A change here is one at both parties.
         for turn in range(len(spans) + 2):
             if turn < len(spans):
-                opened.append((spans[turn], await self._send_u(spans[turn], u_of)))
+                opened.append((spans[turn], await self._send_u(spans[turn], sweep.u)))
             if 0 < turn <= len(spans):
-                hidden.append(await self._send_residual(step, *opened.popleft()))
+                span, masked = opened.popleft()
+                await sweep.give(span, await self._residual(step, span, masked))
+                hidden.append(span)
             if turn > 1:
-                await self._pull(total, step, *hidden.popleft())
-        return total
+                await sweep.take(hidden.popleft())
+        return await sweep.pulled()
 
     async def _send_u(self, span: Span, u_of: Callable[[slice], Words]) -> Turns:
         def mask() -> Turns:
             return top32(u_of(span.slice), self.link.bits) - self.correlations.angle_mask(span.number, span.rows)
 
-        masked = await self.session.compute(mask, span.rows * self.matrices.own.shape[1])
+        masked = await self.session.compute(mask, span.rows * self.products.columns[0])
         await self.session.post(Kind.MASKED_U, masked)
         return masked
 
-    async def _send_residual(self, step: Step, span: Span, masked: Turns) -> tuple[Span, Words, Words]:
-        """A share of (sigma(u) - y) step / n at RESIDUAL_SCALE, 4 bytes a row; what hides it goes with it.
-
-        Its low `spare` bits are zero, at both parties and in what hides it, and are not sent.
-        """
+    async def _residual(self, step: Step, span: Span, masked: Turns) -> Words:
+        """A share of (sigma(u) - y) step / n at RESIDUAL_SCALE, its low `spare` bits zero; 4 bytes a row."""
         c = masked + await self.session.collect(Kind.MASKED_U, np.uint32, masked.shape)
         link, scales = self.link, step.scales(self.link)
         shares = await self.correlations.link_shares(span.number, link, span.rows, scales.width)
         label = None if self.label is None else self.label[span.slice]
-        share = await self.session.compute(lambda: residual(link, scales, c, shares, label), span.rows * link.tables)
-        hide = self.correlations.residual_mask(span.number, span.rows) << np.uint64(scales.spare)
-        await self.session.post(Kind.MASKED_RESIDUAL, shorten(share - hide >> np.uint64(scales.spare), scales.width))
-        return span, share, hide
-
-    async def _pull(self, total: Blocks, step: Step, span: Span, residual: Words, hide: Words) -> None:
-        scales, shape = step.scales(self.link), residual.shape
-        sent = await self.session.collect(Kind.MASKED_RESIDUAL, *sent_as(shape, scales.width))
-        whole = residual + (lengthen(sent, scales.width, shape) << np.uint64(scales.spare))
-        m = self.matrices
-        own, other = await self.session.compute(
-            lambda: (backward(m.own[span.slice], whole), backward(m.masked[span.slice], hide)), span.rows * m.own.shape[1]
-        )
-        total.own += own
-        total.other += other
+        return await self.session.compute(lambda: residual(link, scales, c, shares, label), span.rows * link.tables)
 
     async def owned(self, steps: list[Step], start: Words | None = None) -> Words:
         """Trains with each party's weights in clear at their owner: this party's own, at WEIGHT_SCALE.
@@ -346,7 +362,7 @@ class Descent:
         The published method's step 6: u-values are masked, each gradient is opened to its owner and to nobody else.
         Three rounds a step: 4 n bytes, 8 n and 8 m_other from each party.
         """
-        own, other = self.matrices.own.shape[1], self.matrices.masked.shape[1]
+        own, other = self.products.columns
         weights: Words = np.zeros(own, np.uint64) if start is None else start
         if self.course.first:
             weights, _ = self.course.of("weights")
@@ -361,8 +377,7 @@ class Descent:
         return weights
 
     async def _owned_gradient(self, step: Step, weights: Words, other: int) -> Words:
-        m, point = self.matrices, weights << np.uint64(MOMENTUM_SCALE)
-        pulled = await self._sweep(step, lambda rows: forward(m.own[rows], point))
+        pulled = await self._sweep(step, self.products.owned(step, weights))
         mine, theirs = await self.correlations.gradient_mask(step.number, len(weights), other)
         rest = await self.session.exchange(Kind.GRADIENT_SHARE, pulled.other + theirs, shape=weights.shape)
-        return pulled.own + mine + rest + forward(m.own_ridge, point)
+        return pulled.own + mine + rest

@@ -12,13 +12,11 @@ from common.features.bins import BinnedColumn
 from common.features.options import Preparation
 from common.learn.design import INTERCEPT, PreparedRows, penalised, prepare_rows
 from common.learn.leverage import LARGEST
-from common.mpc.fixedpoint import MOMENTUM_SCALE, UPDATE_SCALE, WEIGHT_SCALE, X_LIMIT, Reals, Words, encode
+from common.mpc.fixedpoint import RIDGE_SCALE, X_LIMIT, Reals, Words, encode
 from common.mpc.product import Rows
 from common.party import Party
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
-
-RIDGE_SCALE = UPDATE_SCALE - WEIGHT_SCALE - MOMENTUM_SCALE
 
 
 @dataclass(frozen=True, repr=False)

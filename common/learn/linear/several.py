@@ -21,12 +21,13 @@ from common.learn.linear.deal_several import ACROSS, FIRST_STEP, START
 from common.learn.linear.descent import REST_SCALE, Blocks, Descent, Moved, Path, Step
 from common.learn.linear.joint import Operand, correlation, joint_of
 from common.learn.linear.layout import Layout
+from common.learn.linear.products import Dealt
 from common.learn.linear.steps import rest_limit
 from common.learn.linear.train import tagged_last
 from common.mpc.arrived import check_arrived
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import FACTOR_SCALE, WEIGHT_SCALE, Reals, Words, encode
-from common.mpc.product import Rows, share_matrices
+from common.mpc.product import Matrices, Rows, share_matrices
 from common.mpc.session import Session
 from common.mpc.several.hub import Hub, training_sum
 from common.mpc.tags import Tagged
@@ -79,12 +80,13 @@ async def train_several(
     course = Course(diary or Forgetful(), len(every), layout.columns, 0)  # all weights as own ones: this end's share of each
     if (last := course.through) is not None:
         return Ended(last[0], course.held)
-    descents = list(await asyncio.gather(*(_begin(line, layout, model, room, course.first) for line in lines)))
+    begun = await asyncio.gather(*(_begin(line, layout, model, room, course.first) for line in lines))
+    descents, matrices = [descent for descent, _ in begun], [held for _, held in begun]
     if course.first:
         weights, ahead = course.of("weights")[0], course.of("ahead")[0]
     else:
         weights, ahead = await hub.shared(training_sum(START), encode(start, WEIGHT_SCALE)), None
-    joint = await _joint(hub, lines, descents, layout, gain) if model.joint else None
+    joint = await _joint(hub, lines, matrices, layout, gain) if model.joint else None
 
     async def keep(step: Step, weights: Words, ahead: Words) -> None:
         kept = {"own_weights": weights, "other_weights": nothing, "own_ahead": ahead, "other_ahead": nothing}
@@ -92,7 +94,7 @@ async def train_several(
 
     async def swept(line: Line, descent: Descent, number: int, ahead: Words) -> Words:
         places = layout.places(line.number)
-        blocks = Blocks.zero(descent.matrices.own.shape[1], descent.matrices.masked.shape[1]).split(party, ahead[places])
+        blocks = Blocks.zero(*descent.products.columns).split(party, ahead[places])
         found: Words = (await descent.swept(steps[line.number][number], blocks)).joined(party)
         return found
 
@@ -113,21 +115,23 @@ async def train_several(
     return Ended(found.weights, held)
 
 
-async def _begin(line: Line, layout: Layout, model: Model, room: Scratch, first: int) -> Descent:
+async def _begin(line: Line, layout: Layout, model: Model, room: Scratch, first: int) -> tuple[Descent, Matrices]:
     await line.correlations.order(layout.demand(line.own.shape[0], first))
     other = layout.common + 1 if line.session.party is Party.GRID else layout.grid
     matrices = await share_matrices(
         line.session, line.correlations, line.own, line.own_ridge, other, lambda shape: cast(Rows, room.empty(shape, np.uint64))
     )
     label = None if line.label is None else line.label.astype(np.uint64)
-    return Descent(line.session, line.correlations, matrices, model.make_link(), label)
+    link = model.make_link()
+    products = Dealt(line.session, line.correlations, matrices, link)
+    return Descent(line.session, line.correlations, products, link, label), matrices
 
 
-async def _joint(hub: Hub, lines: Sequence[Line], descents: Sequence[Descent], layout: Layout, gain: float) -> Operand:
+async def _joint(hub: Hub, lines: Sequence[Line], matrices: Sequence[Matrices], layout: Layout, gain: float) -> Operand:
     """The matrix that takes the correlation of the grid's columns and all banks' out of each gradient."""
     total = np.zeros((layout.grid, layout.bank), np.uint64)
-    for line, descent in zip(lines, descents, strict=True):
-        work = partial(correlation, line.session.party, line.correlations, descent.matrices, layout.sample)
+    for line, held in zip(lines, matrices, strict=True):
+        work = partial(correlation, line.session.party, line.correlations, held, layout.sample)
         total[layout.across(line.number)] += await line.session.compute(work, math.prod(line.own.shape))
     shared = await hub.shared(training_sum(ACROSS), (total * layout.factor).ravel())
     scale = layout.sample.scale(layout.total)

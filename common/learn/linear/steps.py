@@ -38,7 +38,8 @@ def make_work(model: Model, demand: TrainingDemand) -> Work:
     steps, link = make_steps(model, demand.rows), model.make_link()
     if not 0 <= demand.first < len(steps):
         raise PeerProtocolError("the parties ask for a training from a step that it has not", got=demand.first)
-    return Work(steps, link, demand.rows, columns, model.revealed_bits, model.closed, model.joint, demand.first)
+    how = model.revealed_bits, model.closed, model.joint, demand.first, model.dealer == "half"
+    return Work(steps, link, demand.rows, columns, *how)
 
 
 def make_steps(model: Model, rows: int, data_rows: int | None = None) -> list[Step]:

@@ -12,9 +12,11 @@ from common.learn.diary import Diary, Forgetful
 from common.learn.linear.course import Course
 from common.learn.linear.deal import TrainingDemand
 from common.learn.linear.descent import REST_SCALE, Descent, Moved
-from common.learn.linear.joint import joint_matrix
+from common.learn.linear.joint import Sample, joint_matrix, joint_of
+from common.learn.linear.products import Dealt
 from common.learn.linear.reveal import reveal_weights, tell_weights
 from common.learn.linear.steps import make_steps, rest_limit
+from common.learn.linear.undealt import Undealt, share_undealt
 from common.mpc.arrived import check_arrived
 from common.mpc.correlations.asked import Correlations, Places
 from common.mpc.fixedpoint import FACTOR_SCALE, WEIGHT_SCALE, Reals, Words, decode, encode
@@ -85,23 +87,31 @@ async def train(
     if (last := course.through) is not None:
         return await _told(session, model, *last, course.held[0] if model.closed else None)
     await correlations.order(replace(inputs.demand(session.party), first=course.first))
-    matrices = await share_matrices(
-        session,
-        correlations,
-        inputs.own,
-        inputs.own_ridge,
-        inputs.other_columns,
-        lambda shape: cast(Rows, room.empty(shape, np.uint64)),
-    )
+
+    def place(shape: tuple[int, int]) -> Rows:
+        return cast(Rows, room.empty(shape, np.uint64))
+
+    mine = inputs.own, inputs.own_ridge, inputs.other_columns
+    products: Dealt | Undealt
+    if model.dealer == "half":
+        products = await share_undealt(session, *mine, link, place)
+    else:
+        products = Dealt(session, correlations, await share_matrices(session, correlations, *mine, place), link)
     labels = None if label is None else label.astype(np.uint64)
-    descent = Descent(session, correlations, matrices, link, labels, course)
+    descent = Descent(session, correlations, products, link, labels, course)
     first = encode(inputs.start, WEIGHT_SCALE)
     if model.weights == "owned":
         return await _told(session, model, await descent.owned(steps, first), np.zeros(0, np.uint64), None)
     joint = None
     if model.joint:
         data_rows = inputs.own.shape[0] if inputs.data_rows is None else inputs.data_rows
-        joint = await joint_matrix(session, correlations, matrices, data_rows, encode(inputs.gain, FACTOR_SCALE))
+        gain = encode(inputs.gain, FACTOR_SCALE)
+        if isinstance(products, Undealt):
+            demand = inputs.demand(session.party)
+            sample = Sample(demand.rows, demand.grid_columns, demand.bank_columns)
+            joint = await joint_of(session, correlations, await products.across(sample), sample.scale(data_rows), gain)
+        else:
+            joint = await joint_matrix(session, correlations, products.matrices, data_rows, gain)
     found = await descent.shared(steps, first, joint)
     moved, rest = found.last, rest_limit(model, steps, len(found.last.weights))
     session.settled = await check_arrived(session, moved.resting, REST_SCALE, moved.opened.tobytes(), rest)

@@ -12,6 +12,7 @@ import numpy as np
 from common.learn.linear.deal import Work
 from common.learn.linear.descent import REST_SCALE, Descent, Step
 from common.learn.linear.joint import joint_matrix as joint_matrix_of
+from common.learn.linear.products import Dealt
 from common.learn.linear.reveal import reveal_weights
 from common.mpc.arrived import Rest, check_arrived
 from common.mpc.correlations.dealt import DealtCorrelations
@@ -28,7 +29,7 @@ from common.mpc.fixedpoint import (
     encode,
 )
 from common.mpc.link import Link
-from common.mpc.product import share_matrices
+from common.mpc.product import Matrices, share_matrices
 from common.mpc.session import Session
 from common.mpc.share import Share
 from common.party import Party
@@ -90,7 +91,13 @@ async def begin(session: Session, correlations: DealtCorrelations, problem: Prob
     pull = np.asfortranarray(encode(step_size * problem.ridge[session.party], RIDGE_SCALE))
     matrices = await share_matrices(session, correlations, own, pull, problem.columns[session.party.other])
     label = problem.y.astype(np.uint64) if session.party is Party.BANK else None
-    return Descent(session, correlations, matrices, link, label)
+    return Descent(session, correlations, Dealt(session, correlations, matrices, link), link, label)
+
+
+def matrices_of(descent: Descent) -> Matrices:
+    """What `begin` shared."""
+    assert isinstance(descent.products, Dealt)
+    return descent.products.matrices
 
 
 @dataclass(frozen=True)
@@ -121,7 +128,7 @@ async def train(
         joint = None
         if gain is not None:
             mine, data_rows = (gain if session.party is Party.BANK else 0.0), steps[0].data_rows or problem.rows
-            joint = await joint_matrix_of(session, correlations, descent.matrices, data_rows, encode(mine, FACTOR_SCALE))
+            joint = await joint_matrix_of(session, correlations, matrices_of(descent), data_rows, encode(mine, FACTOR_SCALE))
         found = await descent.shared(steps, first, joint)
         shares[session.party] = found.own, found.other
         await check_arrived(session, found.last.resting, REST_SCALE, found.last.opened.tobytes(), REST)

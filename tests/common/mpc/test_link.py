@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from common.learn.linear.deal import KEPT_BYTES, Masks
-from common.learn.linear.descent import Descent, Step
+from common.learn.linear.descent import Blocks, Descent, Step
+from common.learn.linear.products import Dealt, DealtSweep
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.cost import link_round
 from common.mpc.dealer import Dealer
@@ -95,9 +96,12 @@ async def residual(trio: Trio, link: Link, u: Reals, y: Reals, step: Step, offse
 
     async def side(session: Session, correlations: DealtCorrelations) -> Words:
         label = y.astype(np.uint64) if session.party is Party.BANK else None
-        descent, (span,) = Descent(session, correlations, NOTHING, link, label), step.spans()
+        products, (span,) = Dealt(session, correlations, NOTHING, link), step.spans()
+        descent = Descent(session, correlations, products, link, label)
         masked = await descent._send_u(span, lambda _: shares[session.party])
-        return (await descent._send_residual(step, span, masked))[1]
+        found = await descent._residual(step, span, masked)
+        await DealtSweep(products, step, lambda rows: shares[session.party][rows], Blocks.zero(0, 0)).give(span, found)
+        return found
 
     async def deal(dealer: Dealer) -> None:
         masks = Masks(dealer._prg, make_problem(20, 1, 1).work([step], link, None), KEPT_BYTES)

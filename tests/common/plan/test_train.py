@@ -31,8 +31,8 @@ TRAINING = {
     Opened.MATCHED_IDS, Opened.COUNTS, Opened.SPLIT, Opened.TRAINING_CHECK, Opened.TEST_SCORES, Opened.METRICS,
 }  # fmt: skip
 # The canonical bytes of a plan of defaults. A change here breaks every stored digest and needs a new protocol version.
-TRAIN_DIGEST = "9a813baab4b36006629654f810be06a3b133984ccad135325881975779658886"
-PREDEAL_DIGEST = "25f7f9f2cd47e1f872571ec0e4f356564b1db3ef94ab16618b6beab9f1eac7de"
+TRAIN_DIGEST = "fd6929404bec379c87a009630061d2c9c81efc485b2c9b401cad3b988a5d29de"
+PREDEAL_DIGEST = "acbc245cff85cef35578de3589b92037245a3c84392334342f02717e16a06136"
 SCORE_DIGEST = "aa3f99ca1039e055926647a5d0dcd10cb2ffd4e75251b2739ee9474f85b1cd56"
 PROMOTE_DIGEST = "0f098cb4915c7347a20daf9cffc793735b21401edfbe9b64d537fb394c1fc60e"
 

@@ -15,13 +15,14 @@ OWNED = {"weights": "owned", "reveal": "owners", "optimiser": "sgd", "batch": 10
     ("fields", "who", "why"),
     [
         ({"model": OWNED}, "either", "reveal = 'owners' (own_weights = false)"),
+        ({"model": {"dealer": "half", "reveal": "owners"}}, "either", "dealer = 'half' (half_dealer = false)"),
         ({"limits": {"rows_per_column": 5}}, "either", "rows_per_column = 5 (at least 20)"),
         ({"preparation": {"min_binary": 2}}, "either", "min_binary = 2 (at least 50)"),
         ({"limits": {"min_rows": 10, "min_matched": 10}}, "either", "min_matched = 10 (at least 1000); min_rows = 10"),
         ({"model": {"weight_bits": 20}}, "either", "weight_bits = 20 (at most 8)"),
         ({"disclosures": [o.value for o in Opened]}, "either", "opening 'bank_weights'"),
     ],
-    ids=["owned", "classes", "binary", "rows", "weights", "disclosures"],
+    ids=["owned", "half", "classes", "binary", "rows", "weights", "disclosures"],
 )
 def test_a_refusal_names_the_party(client: Client, fields: dict[str, object], who: str, why: str) -> None:
     origin, kind, message = fail(client, make_plan("main", **fields))

@@ -9,8 +9,8 @@ import pytest
 
 from common.features.options import Preparation
 from common.learn.design import INTERCEPT, design, penalised
-from common.learn.linear.design import RIDGE_SCALE, Prepared, prepare
-from common.mpc.fixedpoint import X_LIMIT, X_SCALE, Reals, decode
+from common.learn.linear.design import Prepared, prepare
+from common.mpc.fixedpoint import RIDGE_SCALE, X_LIMIT, X_SCALE, Reals, decode
 from common.party import Party
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable

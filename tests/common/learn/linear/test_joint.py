@@ -27,7 +27,7 @@ from common.mpc.link import Fourier, Link, Taylor
 from common.mpc.session import Kind, Session
 from common.party import Party
 from tests import reference
-from tests.common.mpc.problems import Problem, begin, train
+from tests.common.mpc.problems import Problem, begin, matrices_of, train
 from tests.peers import Trio, deal_work
 
 ROWS = 2000
@@ -56,7 +56,7 @@ async def opened_matrix(problem: Problem, gain: float) -> tuple[Reals, Trio]:
         session.traffic.rounds = 0
         session.traffic.sent.clear()
         mine = encode(gain if session.party is Party.BANK else 0.0, FACTOR_SCALE)
-        found = await joint_matrix(session, correlations, begun.matrices, problem.rows, mine)
+        found = await joint_matrix(session, correlations, matrices_of(begun), problem.rows, mine)
         return found.opened, found.mask
 
     async def deal(dealer: Dealer) -> None:

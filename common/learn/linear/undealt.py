@@ -1,0 +1,243 @@
+"""The products of a descent under masks that their owner undoes itself: no dealer knows one. PROTOCOL.md section 20.
+
+Scales. Rows stand in words lifted by 32 bits, and what multiplies them at 22 bits less the period's, so that the period is the
+whole word: the sum of both shares of u wraps where u does. The ridge's rows are lifted by 22 bits and multiplied by the same
+vector. For the way back rows are lifted by 29 bits and residuals are at scale 20: an update is shared at scale 59.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.errors import LocalProtocolError
+from common.learn.linear.descent import Blocks, Span, Step
+from common.learn.linear.joint import Sample
+from common.mpc.correlations.asked import MATRIX_BLOCK
+from common.mpc.fixedpoint import (
+    MOMENTUM_SCALE,
+    RESIDUAL_SCALE,
+    RIDGE_SCALE,
+    UNDEALT_SCALE,
+    UPDATE_SCALE,
+    WEIGHT_SCALE,
+    X_SCALE,
+    Words,
+    as_words,
+)
+from common.mpc.lattice.ring import DEGREE
+from common.mpc.lattice.rows import HeldRows, OwnRows, blocks_of
+from common.mpc.lattice.sampled import NONCE_BYTES, Public, Sampler
+from common.mpc.lattice.turned import HeldColumns, OwnColumns
+from common.mpc.link import Link
+from common.mpc.prg import Prg
+from common.mpc.product import Rows, backward, forward, in_memory
+from common.mpc.session import Kind, Session
+from common.party import Party
+
+ROW_BITS = 32
+RIDGE_BITS = 22
+TURNED_BITS = 29
+PULL_SCALE = UNDEALT_SCALE - X_SCALE - TURNED_BITS  # of a residual's share in products
+PULL_BITS = 64 - TURNED_BITS  # of a residual's share that count
+VECTOR_BITS = 64 - RIDGE_BITS  # of a weight's
+COLUMNS_AT_ONCE = 8
+_TO_UPDATE = np.uint64(UNDEALT_SCALE - UPDATE_SCALE)
+
+
+def rounded(words: Words, drop: int, bits: int) -> Words:
+    """Words without their low `drop` bits, to the nearest, as signed numbers of so many bits."""
+    kept = (words + np.uint64(1 << drop - 1)).view(np.int64) >> drop
+    return ((kept << (64 - bits)) >> (64 - bits)).view(np.uint64)
+
+
+@dataclass(frozen=True, repr=False)
+class _Own:
+    rows: OwnRows
+    ridge: OwnRows
+    columns: OwnColumns
+
+
+@dataclass(frozen=True, repr=False)
+class _Held:
+    rows: HeldRows
+    ridge: HeldRows
+    columns: HeldColumns
+
+
+class Undealt:
+    """Both matrices under ring-LWE masks, as one party holds them; made by `share_undealt`."""
+
+    def __init__(self, session: Session, matrix: Rows, ridge: Words, link: Link, own: _Own, held: _Held, other: int) -> None:
+        """matrix, ridge: this party's own, in clear. other: columns of the other's."""
+        self.session, self.matrix, self.ridge, self.own, self.held = session, matrix, ridge, own, held
+        self.link, self.columns = link, (matrix.shape[1], other)
+
+    @property
+    def update_scale(self) -> int:
+        return UNDEALT_SCALE
+
+    @property
+    def drop(self) -> int:
+        """Low bits of a look-ahead that products do without."""
+        return WEIGHT_SCALE + MOMENTUM_SCALE - vector_scale(self.link)
+
+    async def begin(self, step: Step, ahead: Blocks) -> UndealtSweep:
+        """Sends this party's share of the other's weights in a ring-LWE sample, 8 N bytes each way."""
+        vector = rounded(ahead.other, self.drop, VECTOR_BITS)
+        rows = step.high
+        c, once = self.held.rows.hidden(vector)
+        heard = await self.session.exchange(Kind.LATTICE_WEIGHTS, c)
+
+        def both() -> tuple[Words, Words, Words]:
+            turns = self.held.rows.share(vector, once, rows) + self.own.rows.share(heard, rows)
+            pull = forward(self.ridge, ahead.own) << _TO_UPDATE
+            mine = pull + self.own.ridge.share(heard, self.columns[0])
+            return turns >> np.uint64(64 - self.link.bits), mine, self.held.ridge.share(vector, once, self.columns[1])
+
+        u, mine, theirs = await self.session.compute(both, rows * sum(self.columns))
+        return UndealtSweep(self, step, u, ahead.own, Blocks(mine, theirs))
+
+    def owned(self, step: Step, weights: Words) -> UndealtSweep:
+        raise LocalProtocolError("weights that their owner holds are trained under dealt masks alone; plans refuse others")
+
+    async def across(self, sample: Sample) -> Words:
+        """A share of the mean product of columns over the sample's rows, (m_G, m_B) at scale 60.
+
+        One party sends its columns, each in a ring-LWE sample: 8 N bytes a column.
+        """
+        party, (own, other) = self.session.party, self.columns
+        sends, most = sends_columns(party, own, other), min(own, other)
+        found = []
+        for low in range(0, most, COLUMNS_AT_ONCE):
+            at = slice(low, min(low + COLUMNS_AT_ONCE, most))
+            found.append(await (self._send_columns(sample, at) if sends else self._hear_columns(at.stop - at.start)))
+        whole = np.concatenate(found)  # (the sender's columns, the other's)
+        return whole.T if sends == (party is Party.BANK) else whole
+
+    async def _send_columns(self, sample: Sample, at: slice) -> Words:
+        def work() -> tuple[Words, Words]:
+            vectors = self._vectors(sample, at)
+            c, once = self.held.columns.hidden(vectors)
+            return c, self.held.columns.share(vectors, once)
+
+        c, share = await self.session.compute(work, self.matrix.shape[0] * self.columns[1])
+        await self.session.send(Kind.LATTICE_COLUMNS, c)
+        return share
+
+    async def _hear_columns(self, count: int) -> Words:
+        return self.own.columns.share(await self.session.receive(Kind.LATTICE_COLUMNS, np.uint64, (count, DEGREE)))
+
+    def _vectors(self, sample: Sample, at: slice) -> Words:
+        """Some of this party's columns, (k, n), as they multiply the other's: zero but in the sample's rows."""
+        rows = self.matrix.shape[0]
+        factor = float(sample.factor(sample.taken(rows))) * 2.0**-TURNED_BITS  # of scale 60, the rows' lift has that part
+        out = np.zeros((at.stop - at.start, rows), np.uint64)
+        for _, low, taken in sample.blocks(rows):
+            part = self.matrix[low : low + taken.stop][taken, at].astype(np.float64) * factor
+            out[:, low : low + taken.stop][:, taken] = as_words(np.rint(part)).T
+        return out
+
+
+class UndealtSweep:
+    """One step's products under masks that their owner undoes."""
+
+    def __init__(self, products: Undealt, step: Step, u: Words, point: Words, ridge: Blocks) -> None:
+        """u: this party's share of what the weights that are shared give, (rows,). point: its share of its own weights."""
+        self._products, self._u, self._point, self._total = products, u, point, ridge
+        self._residual = np.zeros((1, step.high), np.uint64)
+
+    def u(self, rows: slice) -> Words:
+        return self._u[rows] + forward(self._products.matrix[rows], self._point)
+
+    async def give(self, span: Span, residual: Words) -> None:
+        matrix = self._products.matrix
+        own = await self._products.session.compute(
+            lambda: backward(matrix[span.slice], residual), span.rows * self._products.columns[0]
+        )
+        self._residual[0, span.slice] = rounded(residual, RESIDUAL_SCALE - PULL_SCALE, PULL_BITS)
+        self._total = Blocks(self._total.own + (own << _TO_UPDATE), self._total.other)
+
+    async def take(self, span: Span) -> None:
+        """Nothing: what a span pulls is sent with the last."""
+
+    async def pulled(self) -> Blocks:
+        """Sends this party's share of the residual in a ring-LWE sample, 8 N bytes each way."""
+        products, vector = self._products, self._residual
+        session, size = products.session, vector.size * max(products.columns)
+        c, once = await session.compute(lambda: products.held.columns.hidden(vector), size)
+        heard = await session.exchange(Kind.LATTICE_RESIDUAL, c)
+        theirs = await session.compute(lambda: products.held.columns.share(vector, once), size)
+        mine = products.own.columns.share(heard)
+        return Blocks(self._total.own + mine[0], self._total.other + theirs[0])
+
+
+def sends_columns(party: Party, own: int, other: int) -> bool:
+    """Whether this party sends its columns to multiply the other's: who has fewer does, the bank if they are as many."""
+    return own < other or (own == other and party is Party.BANK)
+
+
+def vector_scale(link: Link) -> int:
+    """The scale of weights in products: so that a word of u is a whole period."""
+    return 64 - ROW_BITS - X_SCALE - (link.period.bit_length() - 1)
+
+
+async def share_undealt(
+    session: Session,
+    own: Rows,
+    own_ridge: Words,
+    other_columns: int,
+    link: Link,
+    room: Callable[[tuple[int, int]], Rows] = in_memory,
+) -> Undealt:
+    """Each party masks its matrix twice, once for each way, under keys that it draws now and keeps for these products alone.
+
+    From each 8 (2 n m + m^2 + N m) bytes, and 8 N for each block of N rows of either matrix. room: gives the places for the
+    other's.
+    """
+    (rows, columns), party = own.shape, session.party
+    nonce = Prg.fresh_seed()
+    heard = await session.exchange(Kind.LATTICE_SEED, np.frombuffer(nonce, np.uint8))
+    assert len(nonce) == NONCE_BYTES  # noqa: S101
+    nonces = {party: nonce, party.other: heard.tobytes()}
+    mine, theirs, sampler = Public(nonces, party), Public(nonces, party.other), Sampler(Prg.fresh_seed())
+
+    made = _Own(OwnRows(sampler, mine, columns), OwnRows(sampler, mine, columns), OwnColumns(sampler, mine, columns))
+    zeros = await session.exchange(Kind.LATTICE_MATRIX, made.columns.zeros(), shape=(other_columns, DEGREE))
+
+    # rounded for both of its products: they are with shares, which are anything
+    ridge = rounded(own_ridge, RIDGE_SCALE - ridge_scale(link), VECTOR_BITS)
+    zero, hidden = made.ridge.masked(np.ascontiguousarray(ridge.T) << np.uint64(RIDGE_BITS))
+    ridge_zero = await session.exchange(Kind.LATTICE_MATRIX, zero, shape=(blocks_of(other_columns) * DEGREE,))
+    ridge_masked = await session.exchange(Kind.LATTICE_MATRIX, hidden, shape=(other_columns, other_columns))
+
+    masked, turned = room((rows, other_columns)), room((rows, other_columns))
+    zero_rows = np.empty(blocks_of(rows) * DEGREE, np.uint64)
+    for low in range(0, rows, MATRIX_BLOCK):
+        part = own[low : low + MATRIX_BLOCK].T.astype(np.int64).view(np.uint64)
+
+        def work(part: Words = part) -> tuple[Words, Words, Words]:
+            zero, hidden = made.rows.masked(part << np.uint64(ROW_BITS))
+            return zero, hidden, made.columns.masked(part << np.uint64(TURNED_BITS))
+
+        size = blocks_of(part.shape[1]) * DEGREE
+        first, *rest = await session.compute(work, 8 * part.size)
+        await session.post(Kind.LATTICE_MATRIX, first)
+        zero_rows[low : low + size] = await session.collect(Kind.LATTICE_MATRIX, np.uint64, (size,))
+        for array, place in zip(rest, (masked, turned), strict=True):
+            await session.post(Kind.LATTICE_MATRIX, array)
+            got = await session.collect(Kind.LATTICE_MATRIX, np.uint64, (other_columns, part.shape[1]))
+            place[low : low + MATRIX_BLOCK] = got.T
+    held = _Held(
+        HeldRows(sampler, theirs, zero_rows, masked),
+        HeldRows(sampler, theirs, ridge_zero, np.asfortranarray(ridge_masked.T)),
+        HeldColumns(sampler, theirs, zeros, turned),
+    )
+    return Undealt(session, own, ridge << np.uint64(RIDGE_SCALE - ridge_scale(link)), link, made, held, other_columns)
+
+
+def ridge_scale(link: Link) -> int:
+    """The scale of the ridge's rows in products."""
+    return UNDEALT_SCALE - RIDGE_BITS - vector_scale(link)

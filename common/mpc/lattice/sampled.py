@@ -1,0 +1,70 @@
+"""What ring-LWE samples are made of: public polynomials that neither party chooses, small secret ones, and floods of noise."""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import count
+
+import numpy as np
+
+from common.mpc.fixedpoint import Words
+from common.mpc.lattice.ring import DEGREE, Integers
+from common.mpc.prg import SEED_BYTES, Prg, Purpose
+from common.party import Party
+
+NONCE_BYTES = 32
+ERROR_BITS = 21
+ERROR_DEVIATION = (ERROR_BITS / 2) ** 0.5
+FLOOD_BITS = 46
+FLOOD = 1 << FLOOD_BITS
+
+_OWNER, _FORM = 62, 56  # bits of a public polynomial's number that say whose matrix it is for, and in which form
+
+
+class Public:
+    """The public polynomials for one party's matrix: expanded from a hash of what both drew."""
+
+    def __init__(self, nonces: dict[Party, bytes], owner: Party) -> None:
+        both = b"".join(nonces[party] for party in Party)
+        self._prg = Prg(hashlib.blake2b(both, digest_size=SEED_BYTES, person=b"wattscore.rlwe.1").digest())
+        self._first = owner.index << _OWNER
+
+    def polynomials(self, form: int, first: int, number: int) -> Words:
+        """(number, N) uniform words, the same at both parties; form: of the masked matrix."""
+        low = self._first | form << _FORM | first
+        return np.stack([self._prg.words(Purpose.LATTICE_PUBLIC, low + i, DEGREE) for i in range(number)])
+
+
+class Sampler:
+    """A party's own small polynomials. Each draw has a number of its own, so none is drawn twice from one seed.
+
+    No draw branches on, or looks up by, what it draws.
+    """
+
+    def __init__(self, seed: bytes) -> None:
+        """seed: this party's alone, which nobody dealt."""
+        self._prg, self._numbers = Prg(seed), count()
+
+    def ternary(self, *shape: int) -> Integers:
+        """-1, 0 and 1, each as often but for 2^-32."""
+        size = int(np.prod(shape))
+        drawn = self._prg.half_words(Purpose.LATTICE_SECRET, next(self._numbers), size).astype(np.uint64)
+        found: Integers = ((drawn * np.uint64(3)) >> np.uint64(32)).astype(np.int64).reshape(shape) - 1
+        return found
+
+    def errors(self, *shape: int) -> Integers:
+        """Centred binomial, of 2 * 21 bits: standard deviation 3.24, at most 21."""
+        size = int(np.prod(shape))
+        drawn = self._prg.words(Purpose.LATTICE_ERROR, next(self._numbers), size).reshape(shape)
+        low = np.uint64((1 << ERROR_BITS) - 1)
+        up, down = np.bitwise_count(drawn & low), np.bitwise_count((drawn >> np.uint64(ERROR_BITS)) & low)
+        found: Integers = up.astype(np.int64) - down.astype(np.int64)
+        return found
+
+    def flood(self, *shape: int) -> Words:
+        """Uniform from -2^46 to 2^46 - 1, as words: what hides the noise in a share."""
+        drawn = self._prg.words(Purpose.LATTICE_FLOOD, next(self._numbers), int(np.prod(shape))).reshape(shape)
+        return (drawn >> np.uint64(63 - FLOOD_BITS)) - np.uint64(FLOOD)
+
+    def __repr__(self) -> str:
+        return "Sampler(seed hidden)"
