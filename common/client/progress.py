@@ -24,7 +24,7 @@ _WAITING = {"queued": "waits for earlier jobs", "offered": "both parties look at
 def waits(job: wire.Job) -> str:
     """What a job that has not begun, or was interrupted, waits for; empty for one that runs or is over."""
     banks = [(f"bank {org(bank.who)}", bank) for bank in job.banks] or [("bank", job.bank)]
-    missed = " and the ".join(name for name, party in (("grid", job.grid), *banks) if not party.connected)
+    missed = " and the ".join(name for name, party in (("grid", job.grid), *banks) if not (party.connected or party.left_out))
     if job.state == "queued" and missed:
         return f"waits for the {missed}, not connected to the coordinator, or for earlier jobs"
     if job.state == "held":

@@ -109,6 +109,9 @@ def print_banks(job: wire.Job, console: Console) -> None:
     console.print(f"columns trained, after coding: {grid}each bank {own} and an intercept", highlight=False)
     table = Table("bank", "trained", "held out", "AUC", "its own", "log-loss", "KS", "AUC gained (95 %)", box=None)
     for bank in job.banks:
+        if bank.left_out:
+            table.add_row(org(bank.who), *["left out"] * 7)
+            continue
         found, counts = bank.report.evaluation, bank.report.counts
         if not bank.report.HasField("evaluation"):
             table.add_row(org(bank.who), str(counts.train_rows), str(counts.test_rows), *["kept there"] * 5)

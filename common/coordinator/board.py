@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from pathlib import Path
 
 from common.coordinator.journal import Journal
@@ -58,10 +58,15 @@ class JobRecord:
             return found
         return self.message.grid if member is Party.GRID else self.message.bank
 
+    @property
+    def left_out(self) -> tuple[Identity, ...]:
+        """The banks without which the job goes on."""
+        return tuple(Identity.parse(bank.who) for bank in self.message.banks if bank.left_out)
+
     def mirror(self) -> None:
         """Puts what the first of several banks says where that of one bank would be."""
         if self.message.banks:
-            self.message.bank.CopyFrom(self.message.banks[0])
+            self.message.bank.CopyFrom(next(bank for bank in self.message.banks if not bank.left_out))
 
     async def touch(self) -> None:
         async with self._changed:
@@ -207,6 +212,20 @@ class Board:
         """From now on this party has what it would go on from."""
         note(record, party.value, "accepted")
         record.party(party).accepted = True
+        self._save(record)
+
+    def leave_out(self, record: JobRecord, banks: Collection[Identity]) -> None:
+        """From now on the job goes on without these, for good: all others have agreed to it."""
+        for bank in record.message.banks:
+            if not bank.left_out and Identity.parse(bank.who) in banks:
+                bank.left_out = True
+                note(record, f"bank {Identity.parse(bank.who).org}", "left out")
+        record.mirror()
+        self._save(record)
+
+    def wait_for_all(self, record: JobRecord) -> None:
+        """From now on it goes on without no bank more: a party does not let it."""
+        record.message.waits_for_all = True
         self._save(record)
 
     def hold(self, record: JobRecord, party: Member, *, held: bool = True) -> None:

@@ -16,8 +16,8 @@ from common.learn.dealings import MESSAGES, dealings, together
 from common.mpc.dealer import Dealer
 from common.mpc.seeds import KEY_BYTES, NONCE_BYTES
 from common.mpc.several.dealer import SeveralDealer
-from common.party import Member, Party
-from common.plan.job_states import Event
+from common.party import Identity, Member, Party
+from common.plan.job_states import Event, State
 from common.plan.request import Plan
 from common.plan.several import SeveralPlan
 from common.process.memory import peak_mib
@@ -60,8 +60,14 @@ class Drive:
         settings: CoordinatorSettings,
         tell: Tell,
         members: Sequence[Member] = tuple(Party),
+        leaving: Sequence[Identity] = (),
     ) -> None:
-        """members: the parties of the job, the grid first, then its banks in the plan's order."""
+        """members: the parties of the job, the grid first, then its banks in the plan's order.
+
+        leaving: banks, not among them, that this attempt would go on without from now on, if all members agree.
+        """
+        self._leaving, self._without = tuple(leaving), (*record.left_out, *leaving)
+        self._plan = record.plan.without(self._without) if isinstance(record.plan, SeveralPlan) else record.plan
         self.record, self._board, self._settings, self._tell = record, board, settings, tell
         self.members = tuple(members)
         grid, *banks = self.members
@@ -80,7 +86,7 @@ class Drive:
         self._joined: dict[Seat, asyncio.Future[Joined]] = {seat: loop.create_future() for seat in seats}
         self._counters = {member: Counter() for member in self.members}
         self._channels: dict[Seat, DealtChannel] = {}
-        neutral = isinstance(record.plan, Plan | SeveralPlan) and record.plan.aided
+        neutral = isinstance(self._plan, Plan | SeveralPlan) and self._plan.aided
         self._matching = [
             Matching({party: self._counters[member] for party, member in pair.items()}, settings.max_ids)
             for pair in (self._lines if neutral else ())
@@ -102,6 +108,9 @@ class Drive:
             return
         if fault.kind == "JobCancelled" and fault.origin == "client":
             event = Event.CANCEL
+        elif self._leaving and fault.kind == "JobStateError" and self.record.state is State.OFFERED:
+            self._board.wait_for_all(self.record)
+            event = Event.INTERRUPT
         else:
             event = Event.INTERRUPT if self._goes_on(fault) else Event.FAIL
         await self._board.move(self.record, event, fault)
@@ -118,6 +127,7 @@ class Drive:
         job = self.record.message
         await self._board.move(self.record, Event.OFFER)
         offer = party_pb2.Offer(job=job.id, plan=job.plan, client=job.submitter, attempt=self._attempt)
+        offer.without.extend(map(str, self._without))
         for party in self.members:
             offer.begun = self.record.party(party).accepted
             await self._tell(party, party_pb2.ToParty(offer=offer))
@@ -127,6 +137,7 @@ class Drive:
             await self._board.move(self.record, Event.HOLD)
             await self._stop_parties(Fault(kind="JobStateError", message=f"the job waits for people of the {names}"))
             return
+        self._board.leave_out(self.record, self._leaving)
         await self._board.move(self.record, Event.ACCEPTED)
         serving = asyncio.create_task(self._serve())
         try:
@@ -313,7 +324,7 @@ class Drive:
         channels = [{party: one.channel for party, one in line.items()} for line in found]
         nonces = [{party: one.nonce for party, one in line.items()} for line in found]
         keys = [{party: one.key for party, one in line.items()} for line in found]
-        plan, memory, rows = self.record.plan, self._settings.memory_mib << 20, self._settings.max_rows
+        plan, memory, rows = self._plan, self._settings.memory_mib << 20, self._settings.max_rows
         dealt = dealings(plan, memory, rows) if plan is not None else {}
         if isinstance(plan, SeveralPlan):
             common = [{party: one.common for party, one in line.items()} for line in found]
@@ -326,7 +337,8 @@ class Drive:
         for party, done in self._done.items():
             self.record.party(party).report.CopyFrom(done.result())
         grid, *banks = (party_pb2.LinkBytes(sent=c.sent, received=c.received) for c in self._counters.values())
-        every = banks if isinstance(self.record.plan, SeveralPlan) else []
+        live = iter(banks)  # one that was left out has no bytes
+        every = [party_pb2.LinkBytes() if bank.left_out else next(live) for bank in self.record.message.banks]
         dealer = coordinator_pb2.DealerReport(peak_mib=peak_mib(), grid=grid, bank=banks[0], banks=every)
         self.record.message.dealer.CopyFrom(dealer)
         self.record.mirror()

@@ -16,8 +16,9 @@ from common.coordinator.drive import ANSWER, Drive
 from common.coordinator.held import Held
 from common.coordinator.listing import page
 from common.coordinator.members import members_of
+from common.coordinator.waiting import Waiting
 from common.errors import IdentityError, JobStateError, PeerLost, PeerProtocolError, PeerStopped, PolicyError, WattScoreError
-from common.party import Identity, Member
+from common.party import Bank, Identity, Member
 from common.plan.job_states import Event, State
 from common.plan.read import parse_plan
 from common.plan.roles import NEEDED, check, has
@@ -64,6 +65,7 @@ class Coordinator:
         self._unmet = 0  # attempts one after another in which the parties did not meet
         self._idle, self._stopping, self._let_go = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._idle.set()
+        self._waiting = Waiting(settings, board, self._attending, self._cut, self._arrivals, self._stopping)
 
     def services(self) -> list[Service]:
         parties: dict[str, Handler] = {"Attend": self.attend, "Deal": self.deal, "Match": self.match}
@@ -84,8 +86,11 @@ class Coordinator:
                 self._queued.clear()
                 continue
             record = self._queue.popleft()
-            while not record.state.rests and await self._all_attend(record) and not self._stopping.is_set():
-                met = await self._run(record)
+            while not record.state.rests and not self._stopping.is_set():
+                leaving = await self._waiting.all_attend(record)
+                if leaving is None or self._stopping.is_set():
+                    break
+                met = await self._run(record, leaving)
                 await self._rest(record, met)
             if record.state is State.HELD:
                 self._held.keep(record)
@@ -104,11 +109,12 @@ class Coordinator:
         """To the parties that attend; others ask when they come back."""
         for party in tuple(self._attending):
             with suppress(WattScoreError):
-                await self._tell(party, _over(record.id, record))
+                await self._tell(party, _over(record.id, record, party))
 
-    async def _run(self, record: JobRecord) -> bool:
-        """One attempt; whether the parties have met in it."""
-        self._drive = drive = Drive(record, self._board, self._settings, self._tell, self._members_of(record))
+    async def _run(self, record: JobRecord, leaving: tuple[Identity, ...]) -> bool:
+        """One attempt; whether the parties have met in it. leaving: banks that it is to go on without from now on."""
+        members = members_of(self._party, record.plan, (*record.left_out, *leaving))
+        self._drive = drive = Drive(record, self._board, self._settings, self._tell, members, leaving)
         self._idle.clear()
         with within(drive.place), self.links.counting(**drive.counters):
             _log.info("job %s begins", record.id)
@@ -123,7 +129,7 @@ class Coordinator:
         return drive.met
 
     def _members_of(self, record: JobRecord) -> tuple[Member, ...]:
-        return members_of(self._party, record.plan)
+        return members_of(self._party, record.plan, record.left_out)
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -147,35 +153,6 @@ class Coordinator:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), 3.0)
         self._let_go.set()
-
-    async def _all_attend(self, record: JobRecord) -> bool:
-        wanted = self._members_of(record)
-
-        def missing() -> list[Member]:
-            return [party for party in wanted if party not in self._attending]
-
-        waits = record.state is State.WAITING
-        limit = self._left(record) if waits else self._settings.attend_timeout
-        try:
-            async with self._arrivals, asyncio.timeout(limit):
-                await self._arrivals.wait_for(lambda: not missing() or record.state.final or self._stopping.is_set())
-        except TimeoutError:
-            if record.state.final or not missing():  # cancelled, or arrived, at the last moment
-                return not record.state.final
-            names = " and the ".join(party.value for party in missing())
-            within = f"{self._settings.resume_days:g} days" if waits else f"{limit:.0f} s"
-            error = PeerLost(
-                f"the {names} did not connect to the coordinator within {within}",
-                remedy="Start it, check its coordinator address and its log, and submit again.",
-            )
-            cut = [self._cut[party] for party in missing() if party in self._cut]
-            await self._board.move(record, Event.FAIL, cut[0] if cut else error)
-        return not record.state.final
-
-    def _left(self, record: JobRecord) -> float:
-        """Seconds for which an interrupted job still waits."""
-        gone = max(0.0, time.time() - record.message.interrupted)
-        return max(0.0, self._settings.resume_days * 86_400 - gone)
 
     # -- parties ---------------------------------------------------------------------------------------------------
 
@@ -204,8 +181,8 @@ class Coordinator:
             self._arrivals.notify_all()
         for job in first.register.held[:_MOST_HELD]:  # once it attends: of what ends from now on it is told
             record = self._board.find(job)
-            if record is None or record.state.final:
-                await call.write(_over(job, record))
+            if record is None or record.state.final or _is_left_out(record, party):
+                await call.write(_over(job, record, party))
         _log.info("the %s attends as %s", party.value, call.identity)
         waits = [asyncio.ensure_future(c) for c in (self._listen(party, call), self._let_go.wait(), replaced.wait())]
         try:
@@ -369,14 +346,20 @@ class Coordinator:
         if not record.state.final:
             grid, *banks = (member in self._attending for member in self._members_of(record))
             message.grid.connected, message.bank.connected = grid, banks[0]
-            for bank, connected in zip(message.banks, banks, strict=False):
+            live = (bank for bank in message.banks if not bank.left_out)
+            for bank, connected in zip(live, banks, strict=False):
                 bank.connected = connected
         return message
 
 
-def _over(job: str, record: JobRecord | None) -> party_pb2.ToParty:
-    """What is told of a job that is over, or that nobody here knows."""
-    return party_pb2.ToParty(over=party_pb2.Over(job=job, succeeded=record is not None and record.state is State.SUCCEEDED))
+def _over(job: str, record: JobRecord | None, party: Member) -> party_pb2.ToParty:
+    """What is told of a job that is over, or goes on without this party, or that nobody here knows."""
+    succeeded = record is not None and record.state is State.SUCCEEDED and not _is_left_out(record, party)
+    return party_pb2.ToParty(over=party_pb2.Over(job=job, succeeded=succeeded))
+
+
+def _is_left_out(record: JobRecord, party: Member) -> bool:
+    return isinstance(party, Bank) and party.who in record.left_out
 
 
 async def _until_final(record: JobRecord) -> None:

@@ -80,6 +80,7 @@ class Running:
     session: Session | None = None
     heard: Heard | None = None  # of the dealer
     attempt: int = 0  # how often the job was interrupted before
+    left_out: tuple[Identity, ...] = ()  # banks of the plan without which it goes on
     entered: bool = False  # its end is in the audit log
     direct: bool = False  # no coordinator has offered it
     desk: Desk | None = None  # at the bank, of a job whose rows are asked for: where

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from common.errors import DataError, IdentityError, PeerProtocolError, PolicyError
 from common.home.home import Home
 from common.home.models import is_job_name
@@ -53,6 +56,8 @@ def client_of(offer: wire.Offer) -> str:
         ) from None
 
 
-def beyond(plan: AnyPlan) -> list[str]:
-    """The rules that a plan asks to be let pass."""
-    return [name for name in ("force", "anew") if getattr(plan, name, False)]
+def told_of(plan: AnyPlan, client: str, left_out: Sequence[Identity]) -> dict[str, Any]:
+    """What is entered of an offer: its plan, the rules that it asks to be let pass, and the banks without which it goes on."""
+    beyond = [name for name in ("force", "anew") if getattr(plan, name, False)]
+    found = {"client": client, "kind": plan.kind, "plan": plan.digest().hex(), "beyond": beyond}
+    return found | ({"left_out": [str(who) for who in left_out]} if left_out else {})

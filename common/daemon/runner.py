@@ -19,13 +19,13 @@ from common.daemon.booked import Booked
 from common.daemon.conduct import Conduct, Dealt, Running, chain_of
 from common.daemon.gate import Gate
 from common.daemon.granted import Grants
-from common.daemon.known import beyond, check_name, client_of
+from common.daemon.known import check_name, client_of, told_of
 from common.daemon.live import Live
 from common.daemon.meet import Meeting
 from common.daemon.refusals import Refusals
 from common.daemon.report_message import ProgressReporter, to_message
 from common.daemon.settings import PartySettings
-from common.daemon.several import SeveralJob, banks_of, check_bank, check_banks, open_session, side_of
+from common.daemon.several import SeveralJob, banks_of, check_bank, check_banks, open_session, side_of, without
 from common.disk.refused import refused
 from common.errors import JobCancelled, JobStateError, LocalProtocolError, PeerLost, WattScoreError
 from common.home.audit import What
@@ -33,7 +33,6 @@ from common.home.dealt import Heard, Opening
 from common.home.home import Home
 from common.home.jobbook import Offered
 from common.home.outcome import Outcome
-from common.home.unfinished import Begun
 from common.learn.dealings import MESSAGES
 from common.mpc.correlations.dealt import take_seed
 from common.mpc.seeds import fresh_nonce
@@ -189,17 +188,19 @@ class Runner:
         if offer.job in self._jobs and offer.attempt > self._jobs[offer.job].attempt:
             await self._ended(offer.job, PeerLost("the coordinator offers the job again"))
         try:
-            begun = self._known(offer, direct)
-            plan = parse_plan(offer.plan, f"job {offer.job}")
+            whom = "the other party" if direct else "the coordinator"
+            begun = check_name(self._home, self.party, offer, whom, runs=offer.job in self._jobs)
+            whole = parse_plan(offer.plan, f"job {offer.job}")
+            plan, left_out = without(whole, offer.without)
             kind, client = plan.kind, client_of(offer)
             asked = self._asked(offer.job, plan, client)
-            told = {"client": client, "kind": kind, "plan": plan.digest().hex(), "beyond": beyond(plan)}
+            told = told_of(plan, client, left_out)
             self._home.policy.check(plan)
             if direct:
                 check_direct(plan, self._home.policy)
             check_bank(plan, self.party, self.settings, self._own)
             if isinstance(plan, SeveralPlan) and self._own is not None:
-                check_banks(plan, self.settings, self._own)
+                check_banks(plan, self.settings, self._own, self._home.unfinished.points(offer.job))
             if (side := side_of(plan, self.party, self._own)) is not None:
                 check_offer(side, self.party, self.settings.datasets, self._home.policy, direct=direct)
                 grant, pins = self._grants.check(offer.job, side)
@@ -220,7 +221,7 @@ class Runner:
                 await send(wire.FromParty(hold=wire.Hold(job=offer.job, attempt=offer.attempt)))
                 return
             if begun is None and not direct:
-                self._home.unfinished.begin(offer.job, plan.canonical(), client)
+                self._home.unfinished.begin(offer.job, whole.canonical(), client)
             audit.add(What.ACCEPT, offer.job)
         except Exception as caught:  # of any kind: an offer must not end the daemon
             error = refused(caught) or caught
@@ -238,16 +239,14 @@ class Runner:
             return
         watch, dataset = JobWatch(self._metrics, offer.job, plan.kind), self.settings.datasets.get(asked.dataset)
         consents = self.settings.consents(asked.dataset)
-        self._jobs[offer.job] = Running(plan, client, watch, dataset, consents, grant, attempt=offer.attempt, direct=direct)
+        self._jobs[offer.job] = Running(
+            plan, client, watch, dataset, consents, grant, attempt=offer.attempt, direct=direct, left_out=left_out
+        )
         self._meeting.expect(offer.job, ask, offer.attempt, banks_of(plan))
         self._booked.enter(asked, again=begun is not None)
         about = (offer.job, plan.kind, plan.name, client, asked.dataset or "none")
         _log.info("job %s accepted: %s %r asked for by %s, on dataset %s", *about)
         await send(wire.FromParty(accept=wire.Accept(job=offer.job, attempt=offer.attempt)))
-
-    def _known(self, offer: wire.Offer, direct: bool) -> Begun | None:
-        whom = "the other party" if direct else "the coordinator"
-        return check_name(self._home, self.party, offer, whom, runs=offer.job in self._jobs)
 
     def _asked(self, job: str, plan: AnyPlan, client: str) -> Offered:
         side = side_of(plan, self.party, self._own)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
@@ -14,10 +14,11 @@ from common.daemon.meet import Meeting
 from common.daemon.settings import PartySettings
 from common.disk.data_folder import Name
 from common.disk.scratch import Scratch
-from common.errors import LocalProtocolError, PolicyError
+from common.errors import LocalProtocolError, PlanError, PolicyError
 from common.home.audit import AuditLog, What
 from common.home.home import Home
 from common.home.outcome import Outcome
+from common.home.unfinished import Points
 from common.learn.dealings import MESSAGES
 from common.mpc.correlations.dealt import take_seed
 from common.mpc.seeds import fresh_nonce
@@ -37,6 +38,8 @@ from common.stages.seeds import agree_on_seeds
 from common.stages.several.alone import run_alone, run_at_hub
 from common.stages.several.bank import run_at_bank
 from common.stages.several.grid import run_at_grid
+from common.stages.several.leave import check as check_leaving
+from common.stages.several.leave import go_back
 from common.wire.client import Connection
 from common.wire.methods import DEAL
 from common.wire.party_pb2 import Report
@@ -44,14 +47,31 @@ from common.wire.peer import DealerChannel, FrameChannel
 from common.wire.peer_pb2 import Fault
 
 
-def check_banks(plan: SeveralPlan, settings: PartySettings, own: Identity) -> None:
-    """Raises PolicyError for a plan of several banks with one that this party's configuration does not name for it."""
+def check_banks(plan: SeveralPlan, settings: PartySettings, own: Identity, points: Points) -> None:
+    """Raises PolicyError for a plan of several banks with one that this party's configuration does not name for it.
+
+    Raises JobStateError where the job was begun with other banks and cannot go on with these. points: kept of it here.
+    """
     settings.policy.check_banks(plan, own)
     unknown = [str(who) for who in plan.identities if who != own and who not in settings.others]
     if unknown and own not in plan.identities:
         raise PolicyError(
             f"the grid knows no bank {', '.join(unknown)}", remedy="Its operator lists banks in its configuration: more_banks."
         )
+    check_leaving(points, plan.identities, alone=plan.alone)
+
+
+def without(plan: AnyPlan, names: Sequence[str]) -> tuple[AnyPlan, tuple[Identity, ...]]:
+    """The plan that an offer is of, where the coordinator leaves banks out of it, by name; and these.
+
+    Raises PlanError where the plan does not let it.
+    """
+    left_out = tuple(Identity.parse(name) for name in names)
+    if not left_out:
+        return plan, ()
+    if not isinstance(plan, SeveralPlan):
+        raise PlanError("a bank was left out of a plan of one")
+    return plan.without(left_out), left_out
 
 
 def open_session(
@@ -134,6 +154,8 @@ class SeveralJob:
     async def run(self, through: Through, fault: Callable[[BaseException], Fault]) -> Report:
         """The whole of it, raising the first error, which the other parties are told as `fault` says."""
         self.reporter.stage(Stage.CONNECT)
+        points, alone = self.home.unfinished.points(self.id), self.plan.alone
+        await asyncio.to_thread(go_back, points, self.plan.identities, alone=alone)
         async with AsyncExitStack() as open_:
             try:
                 if self.role.party is Party.GRID:
@@ -183,7 +205,8 @@ class SeveralJob:
         return await through(course, lambda: run_at_grid(jobs, self.plan.line(0), self.plan, hub))
 
     def _course(self, hub: Hub) -> Course:
-        return Course(hub.session, self.home.unfinished.points(self.id), self.running.attempt)
+        banks, left_out = (tuple(map(str, who)) for who in (self.plan.identities, self.running.left_out))
+        return Course(hub.session, self.home.unfinished.points(self.id), self.running.attempt, banks, left_out)
 
     async def _seed(self, session: Session, dealer: Dealt) -> bytes:
         return await agree_on_seeds(session, await take_seed(dealer.channel), dealer.nonce, self.home.seeds)

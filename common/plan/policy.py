@@ -80,6 +80,10 @@ class Policy(StrictModel):
         description="Allow plans of banks alone (grid = 'none'), whose steps open sums over all banks' rows to these banks;"
         " at the grid's seat: add up what they mask, with no rows of its own.",
     )
+    leave_out: bool = Field(
+        default=False,
+        description="Allow plans of several banks that go on without those that are gone (min_live).",
+    )
     finest_weight_bits: int = Field(default=8, ge=4, le=20, description="Finest grid on which weights are opened: 2^-bits.")
     finest_score_bits: int = Field(default=5, ge=0, le=20, description="Finest step of the grid's part of a score: 2^-bits.")
     jobs_per_day: int = Field(default=20, ge=0, description="Jobs of one client in 24 hours, failed ones too.")
@@ -125,6 +129,7 @@ class Policy(StrictModel):
         wrong = [f"opening {o.value!r}" for o in sorted(plan.allowed, key=lambda o: o.value) if o not in may_open]
         if isinstance(plan, SeveralPlan):
             wrong += ["grid = 'none' (banks_alone = false)"] if plan.alone and not self.banks_alone else []
+            wrong += [f"min_live = {plan.min_live} (leave_out = false)"] if plan.min_live and not self.leave_out else []
             plan = plan.line(0)
         if isinstance(plan, Plan) and plan.matching not in self.matching:
             wrong.append(f"matching = {plan.matching!r}")

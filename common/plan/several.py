@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from common.config import StrictModel
 from common.disclosure import Opened
-from common.errors import IdentityError
+from common.errors import IdentityError, PlanError
 from common.features.options import Preparation
 from common.party import Identity
 from common.plan.linear import Model
@@ -61,6 +63,14 @@ class SeveralPlan(Request):
     preparation: Preparation = Preparation()
     model: Model = Model()
     limits: Limits = Limits()
+    min_live: int | None = Field(
+        default=None,
+        ge=2,
+        description="Go on without banks that are gone, with this many at least; default: wait for all of them.",
+    )
+    leave_out_after: float = Field(
+        default=600.0, ge=0.0, le=90 * 86_400.0, description="Seconds to wait for such a bank before; with min_live alone."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> SeveralPlan:
@@ -74,6 +84,10 @@ class SeveralPlan(Request):
             raise ValueError("banks: each must be of an organisation of its own")
         if self.alone:
             self._check_alone()
+        if self.min_live is None and "leave_out_after" in self.model_fields_set:
+            raise ValueError("leave_out_after: it takes min_live, which says with how many banks the job goes on")
+        if self.min_live is not None and not self._fewest <= self.min_live <= len(self.banks):
+            raise ValueError(f"min_live: {self._fewest} to {len(self.banks)}, of these {len(self.banks)} banks")
         if self.preparation.coding not in ("linear", "auto"):
             raise ValueError("preparation.coding: with several banks linear, or auto, which adds pieces to the grid's columns")
         if self.model.dealer != "whole":
@@ -85,8 +99,30 @@ class SeveralPlan(Request):
             raise ValueError(f"disclosures lack what this plan needs: {', '.join(missing)}")
         return self
 
+    def _fields(self) -> dict[str, Any]:
+        """Without what says when banks are left out where none is: the same as before there could be it."""
+        return self.model_dump(mode="json", exclude={"min_live", "leave_out_after"} if self.min_live is None else None)
+
+    @property
+    def _fewest(self) -> int:
+        return 3 if self.alone else 2
+
+    def without(self, left_out: Collection[Identity]) -> SeveralPlan:
+        """The plan of the other banks, where some are left out. Raises PlanError where it does not allow that."""
+        if not left_out:
+            return self
+        banks = tuple(bank for bank in self.banks if bank.identity not in left_out)
+        if len(banks) + len(set(left_out)) != len(self.banks):
+            raise PlanError("a bank to be left out is none of the plan's", got=", ".join(sorted(map(str, left_out))))
+        if self.min_live is None or len(banks) < self.min_live:
+            text = f"the plan does not go on with {len(banks)} of its {len(self.banks)} banks"
+            raise PlanError(text, expected=f"min_live = {self.min_live}", remedy="Wait for the others, or submit another plan.")
+        return SeveralPlan.model_validate(
+            json.loads(self.canonical()) | {"banks": [json.loads(b.model_dump_json()) for b in banks]}
+        )
+
     def _check_alone(self) -> None:
-        if len(self.banks) < 3:
+        if len(self.banks) < self._fewest:
             raise ValueError("banks: three or more without a grid, as of two each would learn the other's sums")
         default = Model()
         other = [name for name in Model.model_fields if name not in _OF_ALONE]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -16,8 +16,9 @@ from common.learn.diary import Progress
 from common.mpc.session import Array, Kind, Session
 
 MOST = 8  # points of which the parties tell each other
-_STAGE, _STEP, _ATTEMPT = 48, 16, 0  # bits below each part of a number
+STAGE, _STEP, _ATTEMPT = 48, 16, 0  # bits below each part of a number
 _FACTS = "facts"
+BANKS = "banks"  # the fact of which banks take part
 
 
 class Point(IntEnum):
@@ -32,12 +33,21 @@ class Point(IntEnum):
 class Course:
     """One party's view of the course of a job in one attempt. Without `points` nothing is kept, and every job begins anew.
 
-    attempt: how often the job was interrupted before. Points are numbered by stage, step and attempt, so that two of one number
+    attempt: how often the job was interrupted before. banks, left_out: of a job of several those that take part in it, and
+    those without which it goes on. Points are numbered by stage, step and attempt, so that two of one number
     are of one conversation.
     """
 
-    def __init__(self, session: Session | None = None, points: Points | None = None, attempt: int = 0) -> None:
+    def __init__(
+        self,
+        session: Session | None = None,
+        points: Points | None = None,
+        attempt: int = 0,
+        banks: Sequence[str] = (),
+        left_out: Sequence[str] = (),
+    ) -> None:
         self._session, self._points, self._attempt = session, points, attempt
+        self.banks, self.left_out = tuple(banks), tuple(left_out)
         self._common = 0
         self.begin: Progress | None = None  # as the diary of a learner
         self.earlier: frozenset[str] = frozenset()  # opened before the point from which this attempt goes on
@@ -65,7 +75,7 @@ class Course:
         self._points.drop(lambda number: number > self._common)
         if self._common:
             self._points.confirm(self._common)
-            self.earlier = frozenset(_facts(self._points.read(self._common))["opened"])
+            self.earlier = frozenset(facts_of(self._points.read(self._common))["opened"])
         if (found := self.at(Point.TRAINING)) is not None:
             arrays, facts = found
             kept = {name: array for name, array in arrays.items() if name != _FACTS}
@@ -88,13 +98,13 @@ class Course:
 
     def at(self, point: Point) -> tuple[dict[str, Array], dict[str, Any]] | None:
         """The arrays and facts kept at this point, which all parties have passed; None where they have not."""
-        if self._points is None or self._common >> _STAGE < point:
+        if self._points is None or self._common >> STAGE < point:
             return None
-        number = max((n for n in self._points.held() if n >> _STAGE == point), default=0)
+        number = max((n for n in self._points.held() if n >> STAGE == point), default=0)
         if not number:
             return None
         arrays = self._points.read(number)
-        return arrays, _facts(arrays)
+        return arrays, facts_of(arrays)
 
     async def first(self, facts: Mapping[str, str]) -> Mapping[str, str]:
         """What was given here in the first attempt that came so far; where nothing is kept, `facts`."""
@@ -104,10 +114,11 @@ class Course:
         self, point: Point, arrays: Mapping[str, Array], step: int = 0, facts: Mapping[str, Any] | None = None
     ) -> int:
         """Keeps these on disk, with what was opened by now; the point's number. Raises OSError where the disk refuses."""
-        number = int(point) << _STAGE | step << _STEP | self._attempt << _ATTEMPT
+        number = int(point) << STAGE | step << _STEP | self._attempt << _ATTEMPT
         if self._points is not None and self._session is not None:
             opened = sorted({value.value for value in self._session.opened} | self.earlier)
-            said = np.frombuffer(json.dumps({**(facts or {}), "opened": opened}).encode(), np.uint8)
+            told = {**(facts or {}), **({BANKS: self.banks} if self.banks else {}), "opened": opened}
+            said = np.frombuffer(json.dumps(told).encode(), np.uint8)
             await asyncio.to_thread(self._points.write, number, {**arrays, _FACTS: said})
         return number
 
@@ -117,7 +128,7 @@ class Course:
         number = await self.keep(Point.TRAINING, progress.arrays, progress.done, facts)
         if self._points is None:
             return
-        own = [held for held in self._points.held() if held >> _STAGE == Point.TRAINING]
+        own = [held for held in self._points.held() if held >> STAGE == Point.TRAINING]
         await asyncio.to_thread(self._points.drop, lambda held: held in own[:-2])
         if progress.done == progress.steps:
             await self._confirm(number)
@@ -133,7 +144,8 @@ class Course:
         await asyncio.to_thread(self._points.confirm, number)
 
 
-def _facts(arrays: Mapping[str, Array]) -> dict[str, Any]:
+def facts_of(arrays: Mapping[str, Array]) -> dict[str, Any]:
+    """What stands beside the arrays of a point. Raises DataError for a point of another release."""
     try:
         found: dict[str, Any] = json.loads(arrays[_FACTS].tobytes())
         return found

@@ -61,18 +61,20 @@ class Welcome(_message.Message):
     def __init__(self) -> None: ...
 
 class Offer(_message.Message):
-    __slots__ = ("job", "plan", "client", "attempt", "begun")
+    __slots__ = ("job", "plan", "client", "attempt", "begun", "without")
     JOB_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
     CLIENT_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     BEGUN_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_FIELD_NUMBER: _ClassVar[int]
     job: str
     plan: str
     client: str
     attempt: int
     begun: bool
-    def __init__(self, job: _Optional[str] = ..., plan: _Optional[str] = ..., client: _Optional[str] = ..., attempt: _Optional[int] = ..., begun: _Optional[bool] = ...) -> None: ...
+    without: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, job: _Optional[str] = ..., plan: _Optional[str] = ..., client: _Optional[str] = ..., attempt: _Optional[int] = ..., begun: _Optional[bool] = ..., without: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Accept(_message.Message):
     __slots__ = ("job", "attempt")

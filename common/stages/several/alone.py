@@ -35,7 +35,7 @@ from common.stages.job import Heard, HubJob, Made, PartyJob
 from common.stages.keep import keep_both
 from common.stages.pipeline import about, keep_point, keep_rows, restore, restore_rows
 from common.stages.price import step_bits
-from common.stages.several import pooled
+from common.stages.several import leave, pooled
 from common.stages.several.bank import OwnRows, begin, judge, load_own, make_task, prepare, take
 from common.stages.several.columns import Counts, grid_columns, kept, to_keep
 from common.stages.several.hold import draw
@@ -59,6 +59,7 @@ async def run_alone(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub: B
         own = await take(job, loaded, *await _drawn(job, several, hub, loaded.table))
         del loaded
         prepared, counts = await _prepared(job, several, hub, own)
+        leave.say(job)
         columns = len(prepared.columns) - 1
         check_sizes(counts.train, columns + banks, plan.limits)
         _check_told(own.train, columns)
@@ -91,6 +92,7 @@ async def run_at_hub(job: HubJob, lines: Sequence[Session], hub: GridHub) -> Out
             await to_banks(hub, np.zeros(2, np.uint64))
             columns = await grid_columns(hub)
             await keep_point(job, Point.PREPARED, {}, {"columns": columns})
+        leave.say(job)
     with job.stage(Stage.TRAIN):
         sums = await alone.add_up(hub, columns, lambda done: job.reporter.progress(done, MOST_SUMS))
         await hub.session.receive(Kind.SEEDS, np.uint8, (_DIGEST,))  # the same weights at all, or the job ends here
@@ -124,6 +126,7 @@ async def _prepared(job: PartyJob, several: SeveralPlan, hub: BankHub, own: OwnR
         restore(job, found[1])
         prepared, counts, _ = kept(own.table, *found)
         return prepared, counts
+    leave.check_all(job.course)
     told = decode(await to_banks(hub, encode(np.array([own.train, own.table.rows], np.float64), 0)), 0)
     counts = Counts(int(told[0]), int(told[1]), int(told[0]))
     prepared = await prepare(job, several, hub, own, counts)

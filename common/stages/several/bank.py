@@ -36,6 +36,7 @@ from common.stages.job import Beginning, Heard, Made, PartyJob
 from common.stages.keep import Product, keep_both
 from common.stages.pipeline import about, check_data, keep_point, keep_rows, load, restore, restore_rows
 from common.stages.score import open_scores
+from common.stages.several import leave
 from common.stages.several.columns import Counts, bank_columns, kept, to_keep
 from common.stages.several.hold import hold_out
 from common.stages.several.pooled import WITHHELD, measure
@@ -72,6 +73,7 @@ async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub:
         del loaded
     with job.stage(Stage.PREPARE):
         prepared, counts, grid = await _prepared(job, plan, several, hub, own)
+        leave.say(job)
         layout = Layout(grid, len(prepared.columns) - 1, len(several.banks), counts.train, counts.taken)
         check_sizes(counts.train, layout.columns, plan.limits)
         learner_of(several.model).check(several.model, Size(counts.train, grid, layout.bank), job.home.policy)
@@ -116,9 +118,16 @@ async def _prepared(
     """This bank's columns, the sizes of all, the number of the grid's columns: as told, or as an earlier attempt kept them."""
     if (found := job.course.at(Point.PREPARED)) is not None:
         restore(job, found[1])
-        return kept(own.table, *found)
+        prepared, before, grid = kept(own.table, *found)
+        if not leave.changed(job.course, found[1]):
+            return prepared, before, grid
+    else:
+        leave.check_all(job.course)
     counts = Counts(*(int(n) for n in await job.session.receive(Kind.SHAPE, np.uint64, (3,))))
-    prepared = await prepare(job, several, hub, own, counts)
+    if found is None:
+        prepared = await prepare(job, several, hub, own, counts)
+    else:  # columns as they are: a sum over fewer banks would tell what was told without the one that is gone
+        prepared = leave.resized(prepared, before, counts, own.train)
     grid = await exchange_sizes(job.session, own.table.rows, own.train, len(prepared.columns))
     await keep_point(job, Point.PREPARED, *to_keep(prepared, counts, grid))
     return prepared, counts, grid

@@ -34,11 +34,12 @@ from common.rows.dataset import ColumnConfig, Loaded
 from common.rows.table import FeatureTable, Index
 from common.stages.align import align, unlike
 from common.stages.champion import digest_words
-from common.stages.course import Point
+from common.stages.course import BANKS, Point
 from common.stages.job import Beginning, Kept, PartyJob
 from common.stages.keep import Product, discard, keep
 from common.stages.pipeline import about, check_data, keep_point, keep_rows, load, restore, restore_rows
 from common.stages.score import open_scores
+from common.stages.several import leave
 from common.stages.several.columns import grid_columns
 from common.stages.several.hold import told
 from common.stages.several.pooled import add_up, cells_of
@@ -54,6 +55,7 @@ class Rows:
 
     order: Index
     train: int
+    enterprises: int = 0
 
     @property
     def held(self) -> int:
@@ -74,6 +76,7 @@ async def run_at_grid(jobs: Sequence[PartyJob], plan: TrainPlan, several: Severa
         del loaded
     with job.stage(Stage.PREPARE):
         prepared, layout = await _prepared(jobs, plan, several, hub, own)
+        leave.say(job)
         check_sizes(own.train, layout.columns, plan.limits)
         learner_of(several.model).check(several.model, Size(own.train, layout.grid, layout.bank), job.home.policy)
         await _begin(jobs, plan, own, prepared, layout)
@@ -136,17 +139,22 @@ async def _prepared(
     prepare = partial(Linear().prepare, several.model, options=options, leverage=job.home.policy.largest_leverage)
     prepared, warnings = await asyncio.to_thread(prepare, every)
     layout = Layout.over(len(prepared.columns), 0, [rows.train for rows in own.banks])
-    if (kept := job.course.at(Point.PREPARED)) is not None:
+    kept = job.course.at(Point.PREPARED)
+    fewer = kept is not None and leave.changed(job.course, kept[1])
+    if kept is None or fewer:
+        await hub.session.send(Kind.SHAPE, np.array([own.train, own.table.rows, layout.taken], np.uint64))
+    if kept is not None:
         restore(job, kept[1])
         layout = replace(layout, common=kept[1]["common"])
     else:
-        await hub.session.send(Kind.SHAPE, np.array([own.train, own.table.rows, layout.taken], np.uint64))
+        leave.check_all(job.course)
         layout = replace(layout, common=await grid_columns(hub))
     if options.coding == "auto" and too_few(own.train, layout.columns, plan.limits):  # without pieces, as with one bank
         prepared, warnings = await asyncio.to_thread(prepare, replace(every, room=0))
         layout = replace(layout, grid=len(prepared.columns))
-    if kept is None:
+    if kept is None or fewer:
         job.warn(*warnings)
+        _count(job, own.banks)
         await asyncio.gather(*(_sizes(line, rows, layout) for line, rows in zip(jobs, own.banks, strict=True)))
         await keep_point(job, Point.PREPARED, {}, {"common": layout.common})
     return prepared, layout
@@ -194,19 +202,23 @@ async def _aligned(jobs: Sequence[PartyJob], plan: TrainPlan, several: SeveralPl
     job = jobs[0]
     if (kept := job.course.at(Point.ALIGNED)) is not None:
         every, sizes = restore_rows(job, *kept), kept[0]["sizes"].astype(np.int64)
-        parts = np.split(every, np.cumsum(sizes[:-1, 0]))
-        return [Rows(order, int(train)) for order, (_, train) in zip(parts, sizes, strict=True)]
+        parts, was = np.split(every, np.cumsum(sizes[:-1, 0])), list(kept[1].get(BANKS, job.course.banks))
+        found = [Rows(order, *rest) for order, (_, *rest) in zip(parts, sizes.tolist(), strict=True)]
+        return [found[was.index(str(who))] for who in several.identities]
     named = zip(jobs, several.identities, strict=True)
     banks = await asyncio.gather(*(_align(line, plan, f"{job.id} {who}".encode(), table) for line, who in named))
-    job.count(matched_ids=sum(ids for _, ids in banks), matched_rows=sum(len(rows.order) for rows, _ in banks))
-    found = [rows for rows, _ in banks]
-    sizes = np.array([(len(rows.order), rows.train) for rows in found], np.uint64)
-    await keep_rows(job, matched=np.concatenate([rows.order for rows in found]), sizes=sizes)
-    return found
+    _count(job, banks)
+    sizes = np.array([(len(rows.order), rows.train, rows.enterprises) for rows in banks], np.uint64)
+    await keep_rows(job, matched=np.concatenate([rows.order for rows in banks]), sizes=sizes)
+    return banks
 
 
-async def _align(line: PartyJob, plan: TrainPlan, domain: bytes, table: FeatureTable) -> tuple[Rows, int]:
-    """One bank's rows, and how many enterprises they are of."""
+def _count(job: PartyJob, banks: Sequence[Rows]) -> None:
+    job.count(matched_ids=sum(rows.enterprises for rows in banks), matched_rows=sum(len(rows.order) for rows in banks))
+
+
+async def _align(line: PartyJob, plan: TrainPlan, domain: bytes, table: FeatureTable) -> Rows:
+    """One bank's rows."""
     by_period, limits = "period" in plan.keys, limits_of(plan, line.home.policy)
     matched, enterprises = await align(
         line.session, line.correlations, table, by_period=by_period, domain=domain, limits=limits, match=line.match
@@ -214,7 +226,7 @@ async def _align(line: PartyJob, plan: TrainPlan, domain: bytes, table: FeatureT
     if said := await asyncio.to_thread(unlike, table, matched):
         line.warn(said)
     test = await told(line.session, len(matched))
-    return Rows(matched[np.argsort(test, kind="stable")], len(test) - int(test.sum())), enterprises
+    return Rows(matched[np.argsort(test, kind="stable")], len(test) - int(test.sum()), enterprises)
 
 
 async def _sizes(line: PartyJob, rows: Rows, layout: Layout) -> None:

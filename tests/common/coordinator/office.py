@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -87,10 +87,11 @@ class Office:
         self.coordinator, self.board = coordinator, board
         self.ended: dict[Caller, asyncio.Task[Any]] = {}
 
-    async def attend(self, party: Party) -> Caller:
-        """A party that has been welcomed; its handler's task is in `ended`."""
-        caller: Any = Caller(PARTY[party])
-        caller.say(party_pb2.FromParty(register=party_pb2.Register(party=party.value, protocol=PROTOCOL)))
+    async def attend(self, party: Party | Identity, held: Sequence[str] = ()) -> Caller:
+        """A party, or a bank by its name, that has been welcomed; its handler's task is in `ended`. held: jobs it has begun."""
+        caller: Any = Caller(PARTY[party] if isinstance(party, Party) else party)
+        role = party.value if isinstance(party, Party) else Party.BANK.value
+        caller.say(party_pb2.FromParty(register=party_pb2.Register(party=role, protocol=PROTOCOL, held=held)))
         self.ended[caller] = asyncio.create_task(self.coordinator.attend(None, caller))
         await caller.hears("welcome")
         await asyncio.sleep(0)

@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 
 from common.coordinator import service
+from common.coordinator.board import JobRecord
 from common.errors import JobStateError
 from common.mpc.seeds import NONCE_BYTES
-from common.party import Party
+from common.party import Identity, Party
+from common.plan.several import SeveralPlan
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2
 from common.wire.peer import PROTOCOL
 from common.wire.peer_pb2 import Fault
-from tests.common.coordinator.office import PARTY, Caller, client, office
+from tests.common.coordinator.office import PARTY, Caller, Office, client, office
 
 
 @pytest.fixture(autouse=True)
@@ -172,3 +174,82 @@ async def test_a_party_that_was_away_hears_what_has_become_of_its_jobs(tmp_path:
         here.ended[late] = asyncio.create_task(here.coordinator.attend(None, late))
         told = [(await late.hears("over")).over for _ in held]
         assert told == [party_pb2.Over(job=job, succeeded=True), party_pb2.Over(job=held[1])]
+
+
+BANKS = tuple(Identity(name, "bank-party") for name in ("acme", "north", "south"))
+
+
+async def street(here: Office, gone: bool, **more: Any) -> tuple[str, Caller, list[Caller]]:
+    """A job of three banks, with its grid and banks; the last one never came if it is gone, else all have begun to train."""
+    grid, *banks = [await here.attend(who) for who in (Party.GRID, *BANKS[: 2 if gone else 3])]
+    sides = [{"who": str(who), "dataset": "x"} for who in BANKS]
+    plan = SeveralPlan.model_validate({"grid": {"dataset": "m"}, "banks": sides, "min_live": 2, "leave_out_after": 0.0, **more})
+    job = (await here.coordinator.submit(wire.SubmitRequest(plan=plan.canonical()), client())).id
+    if not gone:
+        await accepted(job, [grid, *banks], 0)
+        for caller in (grid, *banks):
+            trains(caller, job)
+        await here.until(lambda: all(bank.progress.stage for bank in here.shown(job).banks))
+    return job, grid, banks
+
+
+async def accepted(job: str, callers: list[Caller], attempt: int, without: tuple[Identity, ...] = ()) -> None:
+    for caller in callers:
+        offer = (await caller.hears("offer")).offer
+        assert (offer.attempt, list(offer.without)) == (attempt, [str(who) for who in without])
+        caller.say(party_pb2.FromParty(accept=party_pb2.Accept(job=job, attempt=attempt)))
+    for caller in callers:
+        await caller.hears("start")
+
+
+async def test_a_bank_that_never_comes_is_left_out_where_the_plan_says_so(tmp_path: Path) -> None:
+    async with office(tmp_path, resume_days=1, more_banks=list(map(str, BANKS[1:]))) as here:
+        job, grid, banks = await street(here, gone=True)
+        await accepted(job, [grid, *banks], 0, BANKS[2:])
+        shown = await here.coordinator.show(wire.JobRequest(job=job), client())
+        assert [bank.left_out for bank in shown.banks] == [False, False, True] and shown.state == "running"
+        assert [event.who for event in shown.events if event.what == "left out"] == ["bank south"]
+        again = JobRecord(wire.Job.FromString(here.shown(job).SerializeToString()), None)
+        assert again.left_out == BANKS[2:]  # as the journal has it
+
+
+async def test_one_that_is_lost_is_left_out_for_good_and_told_so_when_it_comes_back(tmp_path: Path) -> None:
+    async with office(tmp_path, resume_days=1, more_banks=list(map(str, BANKS[1:]))) as here:
+        job, grid, banks = await street(here, gone=False)
+        banks[0].say(None)
+        await accepted(job, [grid, *banks[1:]], 1, BANKS[:1])
+        assert here.shown(job).banks[0].left_out
+        back = await here.attend(BANKS[0], held=[job])
+        assert (await back.hears("over")).over == party_pb2.Over(job=job, succeeded=False)
+        for caller in (grid, *banks[1:]):
+            reports(caller, job, 1)
+        assert (await here.final(job)).state == "succeeded" and len(here.shown(job).dealer.banks) == 3
+        assert (await banks[1].hears("over")).over.succeeded and not (await back.hears("over")).over.succeeded
+
+
+async def test_below_min_live_or_without_the_grid_it_waits(tmp_path: Path) -> None:
+    async with office(tmp_path, resume_days=1, more_banks=list(map(str, BANKS[1:]))) as here:
+        job, grid, banks = await street(here, gone=False, min_live=2)
+        for caller in banks[:2]:
+            caller.say(None)
+        await here.until(lambda: here.shown(job).state == "waiting")
+        await asyncio.sleep(0.05)
+        assert here.shown(job).state == "waiting" and not any(bank.left_out for bank in here.shown(job).banks)
+        back = await here.attend(BANKS[1])
+        await accepted(job, [grid, back, banks[2]], 1, BANKS[:1])
+
+
+async def test_a_party_that_does_not_let_it_go_on_without_one_keeps_it_waiting(tmp_path: Path) -> None:
+    async with office(tmp_path, resume_days=1, more_banks=list(map(str, BANKS[1:]))) as here:
+        job, grid, banks = await street(here, gone=False)
+        banks[2].say(None)
+        for caller in (grid, *banks[:2]):
+            assert (await caller.hears("offer")).offer.without == [str(BANKS[2])]
+        for caller in (grid, banks[0]):
+            caller.say(party_pb2.FromParty(accept=party_pb2.Accept(job=job, attempt=1)))
+        fault = Fault(kind="JobStateError", message="it has told sums over the rows of all of them", origin="bank")
+        banks[1].say(party_pb2.FromParty(refuse=party_pb2.Refuse(job=job, fault=fault, attempt=1)))
+        await here.until(lambda: here.shown(job).waits_for_all and here.shown(job).state == "waiting")
+        assert not any(bank.left_out for bank in here.shown(job).banks)
+        back = await here.attend(BANKS[2])
+        await accepted(job, [grid, *banks[:2], back], 2)

@@ -60,6 +60,9 @@ def test_what_a_bank_and_the_grid_do_of_it_is_a_plan_of_one_bank() -> None:
         ({"disclosures": ["counts"]}, "pooled_moments"),
         ({"bank": {"dataset": "x"}}, "bank"),
         ({"challenge": True}, "challenge"),
+        ({"min_live": 1}, "min_live"),
+        ({"min_live": 3}, "min_live: 2 to 2"),
+        ({"leave_out_after": 5.0}, "it takes min_live"),
     ],
 )
 def test_what_several_banks_cannot_do_is_refused_by_name(change: dict[str, Any], said: str) -> None:
@@ -83,6 +86,28 @@ def test_a_bank_takes_part_with_banks_that_its_policy_lists_and_with_enough_of_t
         BankPolicy(with_banks=(OTHER,), min_banks=3).check_banks(plan, own)
     with pytest.raises(PolicyError, match="without wattscore://else"):
         BankPolicy(with_banks=(OWN, OTHER)).check_banks(plan, Identity("else", "bank-party"))
+
+
+def test_a_plan_goes_on_without_banks_as_far_as_it_says_and_policies_let_it() -> None:
+    plan = several_plan(4, min_live=2, leave_out_after=5.0)
+    assert "min_live" not in several_plan(4).canonical() and parse_plan(plan.canonical()) == plan
+    gone = [Identity(f"bank-{k}", "bank-party") for k in (1, 3, 0)]
+    fewer = plan.without(gone[:2])
+    assert [who.org for who in fewer.identities] == ["bank-0", "bank-2"] and plan.without(()) is plan
+    assert fewer.line(1).bank.dataset == "loans" and fewer.digest() != plan.digest() and parse_plan(fewer.canonical()) == fewer
+    for without, of in ((gone, plan), (gone[:1], several_plan(4)), ([Identity("else", "bank-party")], plan)):
+        with pytest.raises(PlanError):
+            of.without(without)
+    for refusing in (BankPolicy(), GridPolicy()):
+        with pytest.raises(PolicyError, match=r"min_live = 2 \(leave_out = false\)"):
+            refusing.check(plan)
+        refusing.model_copy(update={"leave_out": True}).check(plan)
+    others = tuple(f"wattscore://bank-{k}/bank-party" for k in range(4))
+    BankPolicy(with_banks=others, min_banks=2).check_banks(fewer, fewer.identities[0])
+    with pytest.raises(PolicyError, match=r"min_live = 2 \(at least 3: min_banks\)"):
+        BankPolicy(with_banks=others, min_banks=3).check_banks(plan, plan.identities[0])
+    with pytest.raises(PlanError, match="min_live: 3 to 4"):
+        alone(4, min_live=2)
 
 
 def test_a_policys_floors_hold_for_plans_of_several_too() -> None:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from tests.patience import patience
 from tests.scenarios.end_to_end.several import World, exact, prepared_rows, synthetic
 from tests.scenarios.kill.masks import Sent, read_frames, seeds_of, twice
 
-POLICY = {"rows_per_day": 10**8, "jobs_per_day": 1000, "models_per_day": 100, "min_matched": 300}
+POLICY = {"rows_per_day": 10**8, "jobs_per_day": 1000, "models_per_day": 100, "min_matched": 300, "leave_out": True}
 GRID_POLICY, BANK_POLICY = {**POLICY, "scores_per_row": 1000}, {**POLICY, "label_bits": 1000.0}
 STEPS, BACK, KEPT = 40, 8, 8  # of a training; that are taken again after a kill, at most; points kept so many times as often
 WHEN = {"grid": "masked_weights 60", "coordinator": "dealt_sum 22"}  # is killed: about half-way
@@ -55,10 +56,10 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Street, W
             yield trial, world
 
 
-def killed(street: Street, client: Client, world: World, name: str) -> str:
+def killed(street: Street, client: Client, world: World, name: str, **more: Any) -> str:
     """A training of whose steps about half are done when this process is killed."""
     (street.folder / f"{name}.kill").write_text(WHEN.get(name, HALF_WAY))
-    job = client.submit(world.plan(model={"iterations": STEPS}, limits={"min_matched": 300})).id
+    job = client.submit(world.plan(model={"iterations": STEPS}, limits={"min_matched": 300}, **more)).id
     street.processes[name].wait(patience(60))
     return job
 
@@ -88,19 +89,28 @@ def masked(street: Street, name: str) -> list[Sent]:
 
 
 def ends_well(street: Street, world: World, job: str) -> None:
-    """Each bank has the pooled exact fit's quality, nothing is kept of the job but its model, and no mask served twice."""
+    """Each bank has the pooled exact fit's quality, and nothing is kept of the job but its model."""
     with street.client() as client:
         done = until(client, job, "succeeded")
     assert done.attempt == 1
+    as_exact(street, world, job)
+    cleared(street, ("grid", *world.names))
+
+
+def as_exact(street: Street, world: World, job: str) -> None:
+    """The model of these banks is that of the exact fit to all of their rows."""
     held = {name: set(bundle.load(job, street.data(name) / Name.MODELS / job).ids) for name in world.names}
     twin = exact(prepared_rows(street, world, job, held), world.plan().model.ridge)
     for name in world.names:
         found = parse_evaluation((street.data(name) / Name.MODELS / job / EVALUATION).read_bytes())
         assert abs(found.joint.auc - twin[name].auc) < 0.002 and abs(found.joint.logloss - twin[name].logloss) < 0.002
-    parties = ("grid", *world.names)
+
+
+def cleared(street: Street, parties: tuple[str, ...]) -> None:
+    """Nothing is kept of jobs that are over: each party is told of that once the client is."""
     end = time.monotonic() + patience(20)
     while any(street.kept(name, Name.UNFINISHED) for name in parties) and time.monotonic() < end:
-        time.sleep(0.1)  # each is told that the job is over once the client is
+        time.sleep(0.1)
     assert [name for name in parties if street.kept(name, Name.UNFINISHED)] == []
 
 
@@ -118,6 +128,24 @@ def test_whoever_is_killed_while_training(street: tuple[Street, World], name: st
     trial.start(name)
     ends_well(trial, world, job)
     assert STEPS <= steps(trial) - before < STEPS + BACK
+
+
+def test_the_others_go_on_without_one_that_does_not_come_back(street: tuple[Street, World]) -> None:
+    """From the columns as all had prepared them, its rows being in none of the steps; it is told so, and keeps nothing."""
+    trial, world = street
+    with trial.client() as client:
+        job = killed(trial, client, world, "bank-3", min_live=2, leave_out_after=1.0)
+        done = until(client, job, "succeeded")
+    live = replace(world, names=world.names[:2])
+    assert [bank.left_out for bank in done.banks] == [False, False, True] and not done.banks[2].report.model_digest
+    assert "left out" in [event.what for event in done.events] and done.dealer.banks[2].sent == 0
+    for told in (done.grid, *done.banks[:2]):
+        assert [said for said in told.report.warnings if world.plan().banks[2].who in said and "left out" in said]
+    assert done.grid.report.counts.train_rows == sum(bank.report.counts.train_rows for bank in done.banks[:2])
+    as_exact(trial, live, job)
+    trial.start("bank-3")
+    cleared(trial, ("grid", *world.names))
+    assert job not in trial.kept("bank-3", Name.MODELS) and job in trial.kept("bank-2", Name.MODELS)
 
 
 def test_no_mask_has_served_twice(street: tuple[Street, World]) -> None:
