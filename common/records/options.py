@@ -13,6 +13,8 @@ strict_option = click.option(
     "--strict", is_flag=True, help="Exit code 3 if a column is the label in all but name, or known only after it."
 )
 period_option = click.option("--period", help="The column of months in both, if rows are (enterprise, month).")
+grid_period_option = click.option("--grid-period", help="The grid's, where it has another name.")
+bank_period_option = click.option("--bank-period", help="The bank's.")
 grid_key_option = click.option("--grid-key", help="The grid's, where it has another name.")
 bank_key_option = click.option("--bank-key", help="The bank's.")
 label_values_option = click.option("--label-values", help="What its words mean: 是=1,否=0.")

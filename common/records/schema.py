@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from common.config import to_toml, validate
+from common.config import read_toml, to_toml, validate
+from common.errors import ConfigError
 from common.features import leaks
 from common.party import Party
 from common.rows.dataset import Loaded, look_at, read_table
@@ -82,3 +83,12 @@ def as_toml(schema: Schema, name: str) -> str:
     raw = schema.config.model_dump(mode="json", exclude_defaults=True, exclude={"columns"})
     columns = {column: config.model_dump(mode="json", exclude_defaults=True) for column, config in schema.columns.items()}
     return to_toml({"datasets": {name: raw | {"columns": columns}}})
+
+
+def dataset_of(path: Path) -> dict[str, Any]:
+    """The keys of the one dataset that a TOML file declares, its path from the file's folder. Raises ConfigError."""
+    datasets = read_toml(path).get("datasets", {})
+    if not isinstance(datasets, dict) or len(datasets) != 1 or not isinstance(raw := next(iter(datasets.values())), dict):
+        raise ConfigError(f"{path}: does not declare one dataset", remedy="Write one section [datasets.NAME].")
+    places = {key: path.resolve().parent / raw[key] for key in ("path", "features") if isinstance(raw.get(key), str)}
+    return {**raw, **places}

@@ -10,11 +10,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from common.config import read_toml
 from common.disk.files import write_private
 from common.errors import ConfigError
 from common.records.options import STRICT, parse_missing, strict_option
-from common.records.schema import Schema, as_toml, schema
+from common.records.schema import Schema, as_toml, dataset_of, schema
 from common.text.visible import escape
 
 
@@ -48,15 +47,6 @@ def schema_(file: Path, out: Path | None, name: str, strict: bool, **given: Any)
         write_private(out, as_toml(found, name).encode())
     if strict and found.suspicious:
         sys.exit(STRICT)
-
-
-def dataset_of(path: Path) -> dict[str, Any]:
-    """The keys of the one dataset that a TOML file declares, its path from the file's folder. Raises ConfigError."""
-    datasets = read_toml(path).get("datasets", {})
-    if not isinstance(datasets, dict) or len(datasets) != 1 or not isinstance(raw := next(iter(datasets.values())), dict):
-        raise ConfigError(f"{path}: does not declare one dataset", remedy="Write one section [datasets.NAME].")
-    places = {key: path.resolve().parent / raw[key] for key in ("path", "features") if isinstance(raw.get(key), str)}
-    return {**raw, **places}
 
 
 def _print(found: Schema, console: Console) -> None:

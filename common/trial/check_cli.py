@@ -16,27 +16,20 @@ from common.errors import DataError
 from common.records.options import (
     STRICT,
     bank_key_option,
+    bank_period_option,
     grid_key_option,
+    grid_period_option,
     label_values_option,
     missing_option,
-    parse_missing,
     period_option,
     strict_option,
 )
 from common.records.schema import Schema, schema
 from common.rows.declare import DatasetConfig
+from common.rows.featurefile import declared
 from common.rows.tablefile import TableFile
-from common.trial.heads import (
-    LEAST,
-    Keys,
-    candidates,
-    check_columns,
-    key_names,
-    open_files,
-    parse_words,
-    read_keys,
-    with_option,
-)
+from common.trial.given import Names, datasets, named, raw_of
+from common.trial.heads import LEAST, Keys, candidates, check_columns, open_files, read_keys, with_option
 
 _FILE = click.Path(exists=True, path_type=Path)
 _MOST = 5  # columns of a side that are tried as keys
@@ -52,33 +45,21 @@ _MOST = 5  # columns of a side that are tried as keys
 @label_values_option
 @missing_option
 @period_option
+@grid_period_option
+@bank_period_option
 @strict_option
-def check(
-    grid: Path,
-    bank: Path,
-    key: str | None,
-    grid_key: str | None,
-    bank_key: str | None,
-    label: str | None,
-    label_values: str | None,
-    missing: tuple[str, ...],
-    period: str | None,
-    strict: bool,
-) -> None:
-    """Look at two files before anything starts: types, dates, texts, keys and how they would match, what is too good."""
-    console, paths = Console(), {"grid": grid, "bank": bank}
-    if not (key or (grid_key and bank_key)):
-        _without_key(paths, parse_missing(missing), console)
+def check(grid: Path, bank: Path, strict: bool, **given: Any) -> None:
+    """Look at two files before anything starts: types, dates, texts, keys and how they would match, what is too good.
+
+    GRID and BANK are tables (CSV, Parquet, Excel), or declarations (TOML) as `wattscore schema --out` writes them.
+    """
+    console, paths, names = Console(), {"grid": grid, "bank": bank}, Names(**given)
+    raw = raw_of(paths, names)
+    if not named(raw):
+        _without_key(paths, raw, console)
         return
-    names = key_names(key, grid_key, bank_key)
-    raw: dict[str, dict[str, Any]] = {
-        side: {"path": path.resolve(), "id": names[side][0], "period": period, "missing": parse_missing(missing)}
-        for side, path in paths.items()
-    }
-    if label:
-        raw["bank"] |= {"label": label, "label_values": parse_words(label_values)}
-    tables = {side: validate(DatasetConfig, entry, str(paths[side])) for side, entry in raw.items()}
-    files = open_files(tables, {f"{side}.id": option for side, (_, option) in names.items()})
+    tables, options = datasets(raw, paths, names)
+    files = open_files(tables, options)
     keys = read_keys(files, tables, [])
     try:
         found = {side: schema(entry, str(paths[side])) for side, entry in raw.items()}
@@ -91,6 +72,7 @@ def check(
         check_columns(str(grid), list(found["grid"].columns))
     except DataError as error:
         console.print(f"[yellow]look at:[/] {escape(str(error))}", highlight=False)
+    label = declared(tables["bank"]).label
     if label and label in files["grid"].header:
         console.print(f"[yellow]look at:[/] the grid's file has a column {escape(repr(label))} too, which would be trained on")
     if strict and any(one.suspicious for one in found.values()):
@@ -116,13 +98,13 @@ def _print_keys(keys: Keys, console: Console) -> None:
         console.print(f"[yellow]look at:[/] below {LEAST:,} common ids the default policies refuse to train", highlight=False)
 
 
-def _without_key(paths: dict[str, Path], missing: list[str], console: Console) -> None:
+def _without_key(paths: dict[str, Path], raw: dict[str, dict[str, Any]], console: Console) -> None:
     """Prints the columns of both, and which of them could be the keys."""
-    found = {side: schema({"path": path.resolve(), "missing": missing}, str(path)) for side, path in paths.items()}
+    found = {side: schema(entry, str(paths[side])) for side, entry in raw.items()}
     for side, one in found.items():
         _print(side, paths[side], one, console)
     likely = {side: [c for c, kind, _ in one.lines if kind in ("id", "free text", "row number")] for side, one in found.items()}
-    files = {side: TableFile.open(path.resolve(), name=side) for side, path in paths.items()}
+    files = {side: _opened(side, entry, str(paths[side])) for side, entry in raw.items()}
     pairs = candidates(files, {side: names[:_MOST] for side, names in likely.items()})
     console.print("[bold]keys[/]")
     for common, own, other in pairs[:3]:
@@ -130,3 +112,9 @@ def _without_key(paths: dict[str, Path], missing: list[str], console: Console) -
         console.print(escape(f"{common:,} ids are common by {options}"), highlight=False)
     if not pairs:
         console.print("no two columns share ids that hardly repeat: name the keys by --key, or --grid-key and --bank-key")
+
+
+def _opened(side: str, entry: dict[str, Any], source: str) -> TableFile:
+    """A file by the keys of its dataset, whose ids nothing names yet."""
+    config = declared(validate(DatasetConfig, entry if "features" in entry else {"id": "-", **entry}, source))
+    return TableFile.open(config.path, config, side)

@@ -44,7 +44,7 @@ def try_(
     bank: pd.DataFrame | str | os.PathLike[str],
     *,
     key: str | None = None,
-    label: str,
+    label: str | None = None,
     period: str | None = None,
     report: str | os.PathLike[str] | None = None,
     quiet: bool = True,
@@ -52,10 +52,10 @@ def try_(
 ) -> Tried:
     """Trains on two tables with three real processes on this machine, as `wattscore try` does; raises the job's failure.
 
-    grid, bank: frames or files; all processes are here, so use data that may be in one place. key: the column of enterprise
-    ids in both, or grid_key and bank_key. label: the bank's 0/1 outcomes. period: the column of months, for rows of enterprise
-    and month. report: where to write the bank's report. options: the other options of `wattscore try` by name, such as test,
-    seed, ridge, allow_small.
+    grid, bank: frames, files or declarations (TOML); all processes are here, so use data that may be in one place. key: the
+    column of enterprise ids in both, or grid_key and bank_key. label: the bank's 0/1 outcomes. period: the column of months,
+    for rows of enterprise and month, or grid_period and bank_period. A declaration may say these itself. report: where to write
+    the bank's report. options: the other options of `wattscore try` by name, such as test, seed, ridge, allow_small.
     """
     from common.trial.run import run_trial
 
@@ -86,7 +86,7 @@ def _options(given: Mapping[str, Any], more: Mapping[str, Any]) -> TrialOptions:
     from common.trial.try_cli import options_of
     from common.trial.try_cli import try_ as command
 
-    needed = [word for name in ("grid", "bank", "label") for word in (f"--{name}", str(given[name]))]
+    needed = [word for name in ("grid", "bank") for word in (f"--{name}", str(given[name]))]
     known = command.make_context("try", needed).params
     if unknown := sorted(set(more) - set(known)):
         raise ConfigError(f"no option {unknown[0]!r}", remedy=f"There are: {', '.join(sorted(set(known) - set(given)))}.")

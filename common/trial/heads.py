@@ -80,8 +80,9 @@ def _lacks(files: Mapping[str, TableFile], side: str, column: str, option: str) 
         return _refused(text, f"Nearest: {', '.join(map(repr, near))}.")
     if column in there and option == "--label":
         return _refused(text, f"{files[_OTHER[side]].label} has it: are the two files swapped?")
-    if column in there and option == "--key":
-        return _refused(text, f"{files[_OTHER[side]].label} has it: name each side's own by --grid-key and --bank-key.")
+    if column in there and option in ("--key", "--period"):
+        own = f"--grid-{option[2:]} and --bank-{option[2:]}"
+        return _refused(text, f"{files[_OTHER[side]].label} has it: name each side's own by {own}.")
     return _refused(text, f"Name the column by {option}.")
 
 
@@ -171,9 +172,13 @@ def key_names(key: str | None, grid_key: str | None, bank_key: str | None) -> di
     for side, own in (("grid", grid_key), ("bank", bank_key)):
         name = own or key
         if not name:
-            raise ConfigError(f"no column of ids for the {side}", remedy=f"Give --key for both, or --{side}-key.")
+            raise no_ids(side)
         found[side] = (name, f"--{side}-key" if own else "--key")
     return found
+
+
+def no_ids(side: str) -> ConfigError:
+    return ConfigError(f"no column of ids for the {side}", remedy=f"Give --key for both, or --{side}-key.")
 
 
 def candidates(files: Mapping[str, TableFile], columns: Mapping[str, Sequence[str]]) -> list[tuple[int, str, str]]:

@@ -50,7 +50,7 @@ class TrialOptions:
     """The options of `wattscore try`."""
 
     datasets: Mapping[str, DatasetConfig]  # by party
-    period: str | None
+    by_period: bool
     test: float
     seed: int
     coding: Literal["linear", "auto", "bins", "woe"]
@@ -88,7 +88,7 @@ def make_plan(options: TrialOptions) -> TrainPlan | SeveralPlan:
         "name": "try",
         "grid": {"dataset": "table"} if "grid" in options.datasets else ALONE,
         "bank": {"dataset": "table"},
-        "keys": ("id", "period") if options.period else ("id",),
+        "keys": ("id", "period") if options.by_period else ("id",),
         "split": {"test": options.test, "seed": options.seed},
         "preparation": {"coding": options.coding, **({"min_binary": 5} if options.allow_small else {})},
         "model": _section(options),

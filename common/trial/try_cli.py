@@ -14,14 +14,14 @@ from common.errors import ConfigError
 from common.records.options import (
     STRICT,
     bank_key_option,
+    bank_period_option,
     grid_key_option,
+    grid_period_option,
     label_values_option,
     missing_option,
-    parse_missing,
     period_option,
     strict_option,
 )
-from common.rows.declare import DatasetConfig
 
 if TYPE_CHECKING:
     from common.trial.run import TrialOptions
@@ -45,10 +45,12 @@ _FILE = click.Path(exists=True, path_type=Path)
 @click.option("--key", help="The column of enterprise ids, in both.")
 @grid_key_option
 @bank_key_option
-@click.option("--label", required=True, help="The bank's column of outcomes: 1, 0, or empty where not known yet.")
+@click.option("--label", help="The bank's column of outcomes: 1, 0, or empty where not known yet.")
 @label_values_option
 @missing_option
 @period_option
+@grid_period_option
+@bank_period_option
 @click.option("--test", default=0.3, show_default=True, help="Share of rows held out.")
 @click.option("--seed", default=42, show_default=True, help="Of the split.")
 @click.option(
@@ -90,39 +92,44 @@ def try_(**given: Any) -> None:
 def options_of(
     grid: Path | None,
     bank: Path | Sequence[Path],
-    key: str | None,
-    grid_key: str | None,
-    bank_key: str | None,
-    label: str,
-    label_values: str | None,
-    missing: str | Sequence[str] | None,
+    key: str | None = None,
+    grid_key: str | None = None,
+    bank_key: str | None = None,
+    period: str | None = None,
+    grid_period: str | None = None,
+    bank_period: str | None = None,
+    label: str | None = None,
+    label_values: str | None = None,
+    missing: str | Sequence[str] | None = None,
     **given: Any,
 ) -> TrialOptions:
     """The options of the command, once the grid's file and each bank's are known to go together. Raises what is wrong.
 
     bank: a file, or of several banks each one's. grid: None where these train alone.
     """
-    from common.trial.heads import LEAST, SMALL, check_alone, check_files, key_names, parse_words
+    from common.rows.featurefile import declared
+    from common.trial.given import Names, datasets, raw_of
+    from common.trial.heads import LEAST, SMALL, check_alone, check_files
 
-    names = key_names(key, grid_key if grid else grid_key or bank_key, bank_key)
-    outcome = {"label": label, "label_values": parse_words(label_values)}
-    shared = {"period": given["period"], "missing": parse_missing(missing)}
+    names = Names(key, grid_key, bank_key, period, grid_period, bank_period, label, label_values, missing)
     first, *more = [bank] if isinstance(bank, Path) else bank
     if grid is None and len(more) < 2:
         message = "no --grid, and banks train alone from three on: of two each would learn the other's sums"
         raise ConfigError(message, remedy="Give --grid, or --bank three times or more.")
     paths = ({"grid": grid} if grid else {}) | {"bank": first} | {f"bank-{k}": path for k, path in enumerate(more, 2)}
-    datasets = _datasets(paths, names, shared, outcome)
-    options = {f"{side}.id": option for side, (_, option) in names.items()}
+    found, options = datasets(raw_of(paths, names), paths, names)
     least = SMALL if given["allow_small"] else LEAST
     for name in paths.keys() - {"grid"}:
+        if declared(found[name]).label is None:
+            raise ConfigError(f"{paths[name]}: nothing names the column of outcomes", remedy="Give --label.")
+        here = {role.replace(name, "bank"): option for role, option in options.items() if role.split(".")[0] in ("grid", name)}
         if grid is None:
-            check_alone(datasets[name], options, least)
+            check_alone(found[name], here, least)
         else:
-            check_files({"grid": datasets["grid"], "bank": datasets[name]}, options, least)
+            check_files({"grid": found["grid"], "bank": found[name]}, here, least)
     from common.trial.run import TrialOptions  # what this takes is loaded once the files are known to go together
 
-    return TrialOptions(datasets=datasets, **given)
+    return TrialOptions(datasets=found, by_period=declared(found["bank"]).period is not None, **given)
 
 
 def run_options(options: TrialOptions) -> None:
@@ -143,29 +150,6 @@ def run_options(options: TrialOptions) -> None:
         banks = result.job.banks or [result.job.bank]
         if any(text.startswith(PUBLIC) for bank in banks for text in bank.report.warnings):
             sys.exit(STRICT)
-
-
-def _datasets(
-    paths: dict[str, Path], names: dict[str, tuple[str, str]], shared: dict[str, Any], outcome: dict[str, Any]
-) -> dict[str, DatasetConfig]:
-    """By party; raises ConfigError for names that no column can have."""
-    from common.config import validate
-
-    found = {}
-    for side, path in paths.items():
-        role = "grid" if side == "grid" else "bank"
-        raw = {"id": names[role][0], **shared, **(outcome if role == "bank" else {}), **_declaration(path)}
-        found[side] = validate(DatasetConfig, raw, f"--{role} {path}" if role != side else f"--{side}")
-    return found
-
-
-def _declaration(path: Path) -> dict[str, Any]:
-    """A file as it is, or what `wattscore schema --out` says of it."""
-    if path.suffix != ".toml":
-        return {"path": path.resolve()}
-    from common.records.schema_cli import dataset_of
-
-    return dataset_of(path)
 
 
 def _print_result(result: Any, console: Any) -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from common.cli import main
 from common.config import validate
 from common.party import Party
-from common.records.schema_cli import dataset_of
+from common.records.schema import dataset_of
 from common.rows.dataset import read_table
 from common.rows.declare import DatasetConfig
 

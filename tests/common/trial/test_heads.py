@@ -13,9 +13,16 @@ from common.cli import main
 from common.errors import ConfigError
 from common.trial import run as trial_run
 from common.trial.heads import COLUMNS, LEAST, key_names, parse_words
+from common.trial.try_cli import options_of
+from common.trial.try_cli import try_ as try_command
 from grid_party.settings import GridPolicy
 
 ROWS = 1200
+REST = {
+    name: value
+    for name, value in try_command.make_context("try", ["--bank", "."]).params.items()
+    if name in ("test", "seed", "coding", "out", "compare", "report", "keep")
+}
 GOOD = ("--grid-key", "code", "--bank-key", "企业代码", "--label", "逾期")
 
 
@@ -113,6 +120,61 @@ def test_check_says_of_each_column_what_it_is_and_how_keys_would_match(tables: P
 def test_check_without_a_key_finds_the_columns_that_could_be(tables: Path) -> None:
     said = " ".join(run("check", tables).stdout.split())
     assert "1,100 ids are common by --grid-key code --bank-key 企业代码" in said
+
+
+@pytest.fixture
+def monthly(tables: Path) -> Path:
+    """The same folder, whose tables are by month under two names, each with a declaration as `schema --out` writes it."""
+    for file, month in (("grid.csv", "month"), ("bank.csv", "月份")):
+        lines = (tables / file).read_bytes().decode("gb18030").splitlines()
+        text = "\n".join([f"{month},{lines[0]}", *(f"2025-{k % 2 + 1:02},{line}" for k, line in enumerate(lines[1:]))])
+        (tables / file).write_text(text + "\n", encoding="utf-8")
+    keys = {"grid": ("--key", "code", "--period", "month")}
+    keys["bank"] = ("--key", "企业代码", "--period", "月份", "--label", "逾期", "--missing=-")
+    for side, words in keys.items():
+        out = str(tables / f"{side}.toml")
+        assert CliRunner().invoke(main, ["schema", str(tables / f"{side}.csv"), *words, "--out", out]).exit_code == 0
+    return tables
+
+
+MONTHS = ("--grid-period", "month", "--bank-period", "月份")
+
+
+def test_months_may_have_a_name_at_each_side(monthly: Path) -> None:
+    assert run("check", monthly, *GOOD, *MONTHS).stdout.count("2025-01 to 2025-02") == 2
+    assert "grid.csv: 1 column to train on ('kwh'), below 5" in run("try", monthly, *GOOD, *MONTHS).stderr
+    for command in ("check", "try"):
+        said = run(command, monthly, *GOOD, "--period", "month").stderr
+        assert "bank.csv: no column 'month' (--period)" in said and "by --grid-period and --bank-period" in said
+        said = run(command, monthly, *GOOD, *MONTHS[:2]).stderr
+        assert "the grid's rows are by month (month), and nothing names the months of the bank. Give --bank-period" in said
+
+
+def test_declarations_say_keys_months_and_label_themselves(monthly: Path) -> None:
+    files = {side: str(monthly / f"{side}.toml") for side in ("grid", "bank")}
+    ended = CliRunner().invoke(main, ["check", files["grid"], files["bank"]])
+    assert ended.exit_code == 0 and "1,100 ids are common to both" in ended.stdout, ended.output
+    assert ended.stdout.count("2025-01 to 2025-02") == 2 and "1 in 66.67% of rows" in ended.stdout
+    words = ["try", "--grid", files["grid"], "--bank", files["bank"]]
+    assert "1 column to train on ('kwh'), below 5" in CliRunner().invoke(main, words).stderr  # keys and label were found
+    assert "no column '逾' (--label)" in CliRunner().invoke(main, [*words, "--label", "逾"]).stderr
+    found = options_of(Path(files["grid"]), Path(files["bank"]), allow_small=True, missing="N/A", **REST)
+    assert found.by_period and found.datasets["bank"].missing == ("-", "N/A")
+    mixed = ["check", files["grid"], str(monthly / "bank.csv"), "--key", "企业代码", "--period", "月份", "--label", "逾期"]
+    assert CliRunner().invoke(main, mixed).exit_code == 0  # what is said of one side stands above what both options say
+
+
+def test_a_name_that_a_declaration_has_wrong_is_told_with_its_file(monthly: Path) -> None:
+    file = monthly / "grid.toml"
+    file.write_text(file.read_text().replace('id = "code"', 'id = "cod"'))
+    ended = run("check", monthly, *GOOD[2:])
+    assert ended.exit_code == 0  # without a key for the grid, columns are looked for
+    said = CliRunner().invoke(main, ["check", str(file), str(monthly / "bank.toml")]).stderr
+    assert "no column 'cod' (id of grid.toml)" in said and "Nearest: 'code'" in said
+
+
+def test_try_asks_for_a_label_that_nothing_names(tables: Path) -> None:
+    assert "bank.csv: nothing names the column of outcomes. Give --label" in run("try", tables, *GOOD[:4]).stderr
 
 
 def test_words_and_names_of_options() -> None:
