@@ -27,7 +27,9 @@ from common.process.settings import load_part
 from common.rows.dataset import check_declared
 from common.rows.declare import DatasetConfig
 from common.rows.extent import Extent, extent_of
+from common.rows.featurefile import declared
 from common.stages.estimate import Estimate, Sizes, estimate
+from common.stages.months import rows_in
 from common.stages.price import USUAL
 from common.wire import coordinator_pb2 as wire
 
@@ -96,7 +98,7 @@ def estimate_(
     """Price PLAN (TOML) before it runs: bytes on each line, seconds, scores. Nothing is submitted."""
     asked = load_plan(plan)
     known = _known(asked, like, {Party.GRID: grid, Party.BANK: bank}, months, config)
-    given = {"rows": rows, "columns": columns, "ids": ids, "months": months}
+    given = {"rows": rows, "columns": columns, "ids": ids, "months": min(months, _asked(asked) or months) if months else None}
     known |= {name: value for name, value in given.items() if value is not None}
     trained = {"section": known["section"]} if "section" in known else {}
     found = estimate(asked, _sizes(asked, known), **trained)
@@ -114,7 +116,7 @@ def _sizes(plan: AnyPlan, known: dict[str, Any]) -> Sizes:
         raise PlanError(f"nothing says how many {' and '.join(missing)} there are", remedy=_REMEDY)
     by_month = isinstance(plan, Plan) and "period" in plan.keys
     (grid, bank), ids = known["columns"], known.get("ids", (None, None))
-    months = known.get("months", 1) if by_month else 0
+    months = known.get("months", _asked(plan) or 1) if by_month else 0
     return Sizes(known["rows"], grid, bank, ids[0], ids[1], months, known.get("enterprises"))
 
 
@@ -130,14 +132,21 @@ def _known(
         if len(extents) == len(Party):
             intercept, each = 1, _thresholds(plan)
             found["columns"] = (each * extents[Party.GRID].columns, each * extents[Party.BANK].columns + intercept)
-            by = (months or 1) if "period" in plan.keys else 1
+            by = (_asked(plan) or months or 1) if "period" in plan.keys else 1
             found["ids"] = tuple(max(1, extents[party].rows // by) for party in Party)
     model = plan.model if isinstance(plan, ScorePlan) else ""
     trained = like if like or not model or model == "champion" else model
     if trained and (like or config.exists()):
         with Client.from_config(config) as client:
             found |= _of_job(client.show, trained, sized=like is not None)
+    if like and (part := _asked(plan)) and part < (all_months := found.get("months", 0)):
+        found |= {"rows": -(-found["rows"] * part // all_months), "months": part}
     return found
+
+
+def _asked(plan: AnyPlan) -> int:
+    """How many months a plan names; 0: all that both have."""
+    return len(plan.months) if isinstance(plan, ScorePlan) else 0
 
 
 def _thresholds(plan: Plan) -> int:
@@ -146,10 +155,13 @@ def _thresholds(plan: Plan) -> int:
 
 
 def _extent(plan: Plan, party: Party, file: Path) -> Extent:
-    """The extent of the dataset that `plan` names, as this configuration declares it."""
+    """The extent of the dataset that `plan` names, as this configuration declares it: of its rows in the months of the plan."""
     name = plan.side(party).dataset
     config = load_part(DatasetConfig, file, "datasets", name)
-    extent = extent_of(check_declared(config, name=name, party=party), config)
+    table, config = check_declared(config, name=name, party=party), declared(config)
+    extent = extent_of(table, config)
+    if isinstance(plan, ScorePlan) and plan.months:
+        extent = Extent(rows_in(plan.months, table, config), extent.columns)
     columns = plan.side(party).columns
     return extent if columns == ("*",) else Extent(extent.rows, len(columns))
 

@@ -1,4 +1,4 @@
-"""The rows of the months that a scoring plan asks for; others are neither matched, nor scored, nor charged to a budget."""
+"""The rows of the months that a scoring plan asks for: others are neither matched, nor scored, nor charged to a budget."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from common.disk.scratch import Scratch
 from common.errors import DataError
 from common.plan.score import NEWEST
 from common.rows.dataset import Loaded
-from common.rows.months import month_number, month_text
+from common.rows.declare import DatasetConfig
+from common.rows.months import month_number, month_text, read_months
+from common.rows.tablefile import TableFile
 
 
 def in_months(loaded: Loaded, months: Sequence[str], *, name: str, scratch: Scratch) -> Loaded:
@@ -25,7 +28,7 @@ def in_months(loaded: Loaded, months: Sequence[str], *, name: str, scratch: Scra
     if periods is None or not len(periods):
         what = f"dataset {name}: months are asked for, and no row has one"
         raise DataError(what, public=what, remedy="Declare its period column.")
-    wanted = [int(periods.max()) if month == NEWEST else month_number(month) for month in months]
+    wanted = _wanted(months, periods)
     keep = np.isin(periods, wanted)
     if lacks := [month_text(month) for month in wanted if not (periods == month).any()]:
         what = f"dataset {name}: no row of the month {lacks[0]}"
@@ -35,3 +38,20 @@ def in_months(loaded: Loaded, months: Sequence[str], *, name: str, scratch: Scra
         return loaded
     aside = {column: values[keep] for column, values in loaded.aside.items()}
     return replace(loaded, table=loaded.table.take(np.flatnonzero(keep), scratch), aside=aside)
+
+
+def _wanted(months: Sequence[str], periods: npt.NDArray[np.int32]) -> list[int]:
+    return [int(periods.max()) if month == NEWEST else month_number(month) for month in months]
+
+
+def rows_in(months: Sequence[str], file: TableFile, config: DatasetConfig) -> int:
+    """How many rows of a dataset are in the months that a plan asks for; its column of months alone is read.
+
+    config: as `declared`. Raises DataError for a dataset without months.
+    """
+    if config.period is None:
+        what = "months are asked for, and the dataset declares none"
+        raise DataError(f"{file.label}: {what}", public=what, remedy="Declare its period column.")
+    found = read_months(file, config.period, file.read([config.period]), config.month_format, config.zone)
+    counted = found.counted[~found.bad]
+    return int(np.isin(counted, _wanted(months, counted)).sum()) if len(counted) else 0

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from common.cli import main
 from common.client import estimate as command
-from common.plan.read import make_plan
+from common.plan.read import load_plan, make_plan
 from common.stages.estimate import Sizes, estimate
 from common.wire import coordinator_pb2 as wire
 
@@ -68,6 +68,22 @@ def test_by_the_datasets_of_both_configurations(plan: Path) -> None:
     assert alone.exit_code == 2 and "how many columns there are" in alone.stderr and "--like JOB" in alone.stderr
 
 
+@pytest.mark.parametrize(("months", "rows", "named"), [('"newest"', 300, 1), ('"2025-05", "2025-06"', 700, 2)])
+def test_a_plan_of_some_months_is_priced_by_their_rows(plan: Path, months: str, rows: int, named: int) -> None:
+    words = configure(plan.parent, {"grid": 1000, "bank": 1000})
+    for party, name in (("grid", "meters"), ("bank", "loans")):
+        frame = pd.read_csv(plan.parent / f"{name}.csv")
+        frame.insert(1, "month", ["2025-04"] * 300 + ["2025-05"] * 400 + ["2025-06"] * 300)
+        frame.to_csv(plan.parent / f"{name}.csv", index=False)
+        file = plan.parent / f"{party}.toml"
+        file.write_text(file.read_text() + 'period = "month"\n')
+    plan.write_text(f'kind = "score"\nmodel = "champion"\nkeys = ["id", "period"]\nmonths = [{months}]\n' + TOML)
+    expected = estimate(load_plan(plan), Sizes(rows, 3, 3, rows // named, rows // named, named))
+    found = priced(plan, *words)
+    assert found["scores"] == rows and found["bytes"] == expected.bytes
+    assert priced(plan, *words, "--months", "36")["bytes"] == expected.bytes
+
+
 def test_trees_are_trained_on_the_thresholds_of_these_columns(plan: Path) -> None:
     plan.write_text(TOML + '[model]\nkind = "trees"\nbins = 8\n')
     found = priced(plan, *configure(plan.parent, {"grid": 3000, "bank": 2000}))
@@ -120,9 +136,17 @@ def test_like_a_job_and_by_the_model_of_a_scoring_plan(plan: Path, monkeypatch: 
     monkeypatch.setattr(command.Client, "from_config", lambda path: Fake())
     expected = estimate(make_plan(dict(PLAN), "plan"), Sizes(2000, 12, 5, 3000, 2500))
     assert priced(plan, "--like", "train-1")["bytes"] == expected.bytes == priced(plan, "--like", "score-1")["bytes"]
+    counts = jobs["train-1"].bank.report.counts
+    monthly = {"keys": ["id", "period"], "model": {"reveal": "owners"}}
+    jobs["train-2"] = trained("train", **monthly)
+    jobs["train-2"].bank.report.counts.matched_ids = 500  # of four months
+    plan.write_text('kind = "score"\nmodel = "train-2"\nkeys = ["id", "period"]\nmonths = ["2025-06"]\n' + TOML)
+    (plan.parent / "client.toml").write_text("")
+    assert priced(plan, "--like", "train-2")["scores"] == 500
+    (plan.parent / "client.toml").unlink()
     plan.write_text('kind = "score"\nmodel = "train-1"\n' + TOML)
     assert run(plan, "--rows", "1000").exit_code == 2  # there is no client.toml
     (plan.parent / "client.toml").write_text("")
     assert priced(plan, "--rows", "1000")["bytes"]["grid_to_bank"] < 9000  # of an opened model
-    jobs["train-1"].bank.report.counts.matched_rows = 0
+    counts.matched_rows = 0
     assert "has matched no rows" in run(plan, "--rows", "1000").stderr
