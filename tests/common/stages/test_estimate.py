@@ -15,6 +15,7 @@ from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
 from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
+from common.stages import estimate as stage
 from common.stages.estimate import Estimate, Sizes, estimate
 from tests.common.learn.means import ROW, Means, MeansLearner, MeansPlan
 from tests.common.stages.companies import COMMON, MONTHS, Companies, frames
@@ -91,6 +92,41 @@ async def test_rounds_are_those_of_the_job_but_for_the_two_of_its_start(tmp_path
     at = companies(tmp_path)
     await at.run("job-1", at.plan())
     assert estimate(at.plan(), sizes()).rounds == pytest.approx(at.trio.session[Party.GRID].traffic.rounds + 2, abs=2)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {},
+        {"kind": "network", "hidden": 4, "epochs": 3, "batch": 0},
+        {"kind": "network", "hidden": 4, "epochs": 3, "batch": 0, "activation": "relu"},
+        {"kind": "trees", "trees": 12, "depth": 2, "rate": 0.4},
+    ],
+    ids=["linear", "sine", "relu", "trees"],
+)
+async def test_reasons_from_shares_cost_what_was_estimated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(stage, "_TEXTS", 2)
+    at = companies(tmp_path)
+    at.policy = at.policy.model_copy(update={"reasons_per_row": 2})
+    spoken = {name: {"kind": "numeric", "reason": f"High {name}"} for name in ("peak", "late")}
+    at.columns = {Party.GRID: {"kwh": {"kind": "numeric"}, **spoken, "branch": {"kind": "categorical"}}}
+    plan = at.plan(model=model)
+    assert isinstance(plan, TrainPlan)
+    await at.run("job-1", plan)
+    asked = at.plan(kind="score", model="job-1", grid_reasons=2)
+    assert isinstance(asked, ScorePlan)
+    await at.run("job-2", asked)
+    found, seen = estimate(asked, sizes(), plan.model), sent(at.trio)
+    if plan.model.kind != "trees":  # whose levels are taken to be either side's in halves
+        agree(found, at)
+    for party in Party:
+        assert found.bytes[f"coordinator_to_{party.value}"] == pytest.approx(seen[f"coordinator_to_{party.value}"], rel=0.01)
+    one_way = 3  # scores, texts, codes; two more are of its start
+    assert found.rounds == pytest.approx(at.trio.session[Party.GRID].traffic.rounds + one_way + 2, abs=2)
+    without = estimate(asked.model_copy(update={"grid_reasons": 0}), sizes(), plan.model)
+    assert without.rounds < found.rounds and without.seconds <= found.seconds
 
 
 async def test_an_estimate_of_bins_is_a_bound_when_columns_have_fewer(tmp_path: Path) -> None:
