@@ -47,7 +47,7 @@ def approve_command(seat: Seat[Any, Any]) -> click.Command:
         if not yes:
             click.confirm(f"Approve, as {who}?", abort=True)
         ruling = decide(home, held, who, yes=True)
-        click.echo(_said(ruling, home))
+        click.echo(_said(held, ruling, home))
 
     return approve
 
@@ -74,11 +74,11 @@ def decide(home: Home, held: HeldJob, who: str, *, yes: bool, note: str = "") ->
     return ruling
 
 
-def _said(ruling: Ruling, home: Home) -> str:
+def _said(held: HeldJob, ruling: Ruling, home: Home) -> str:
     by, needed = ", ".join(ruling.approvers), home.policy.approvals
     if (left := needed - len(ruling.approvers)) > 0:
         return f"approved by {by}; {left} more to go, of {needed}"
-    return f"approved by {by}: the job is offered again and runs"
+    return f"approved by {by}: {'the run goes on' if held.own else 'the job is offered again and runs'}"
 
 
 def _list(home: Home, as_json: bool) -> None:

@@ -9,10 +9,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bank_party.__main__ import main
+from bank_party.commands import SEAT
+from bank_party.home import BankHome
 from bank_party.pipeline.book import RunBook, Step
 from common.cli import main as wattscore
 from common.disk.data_folder import Name
 from common.disk.lock import Lock
+from common.home.approvals import PIPELINE as PIPELINE_KIND
+from common.plan.promote import PromotePlan
 from tests.bank_party.test_main import config
 
 PIPELINE = """
@@ -72,6 +76,19 @@ def test_a_run_is_shown_and_stopped(desk: Desk) -> None:
     assert ended.exit_code == 1 and ended.output.splitlines()[-1].endswith(": a holiday")
     again = desk.say("--stop", "x")
     assert again.exit_code == 2 and "no run of the pipeline monthly is open" in again.output
+
+
+def test_a_run_is_approved_by_the_command_for_held_jobs(desk: Desk) -> None:
+    home = BankHome.of(SEAT.load(desk.config))
+    plan = PromotePlan(model="train-7").canonical()
+    home.approvals.hold("monthly-1", PIPELINE_KIND, "report: monthly-1.html", "pipeline monthly", "ab" * 32, plan)
+    words = ["approve", "monthly-1", "--yes", "--config", str(desk.config)]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    assert "make train-7 the champion" in done.output and "pipeline monthly" in done.output
+    assert done.output.splitlines()[-1].endswith(": the run goes on")
+    again = CliRunner().invoke(main, words)
+    assert again.exit_code == 2 and "is approved already" in again.output
 
 
 def test_who_looks_for_it_under_the_clients_command_is_told_where_it_is() -> None:
