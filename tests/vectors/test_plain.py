@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from tests.common.match.test_curve import elligator
-from tests.vectors import plain
+from tests.vectors import plain, plain_rows
 from tests.vectors.form import array, integers, load
 from tests.vectors.plain import BANK, GRID, Side
 
@@ -149,7 +149,7 @@ def test_points_by_diffie_hellman() -> None:
         return scalar.exchange(X25519PublicKey.from_public_bytes(point))
 
     for party, ids in file["ids"].items():
-        hashed = [plain.hashed(text, file["job"].encode(), elligator) for text in ids]
+        hashed = [plain_rows.hashed(text, file["job"].encode(), elligator) for text in ids]
         assert [row.tobytes() for row in array(case["hashed"][party])] == hashed
         points = [product(party, point) for point in hashed]
         assert [row.tobytes() for row in array(case["points"][party])] == points
@@ -161,4 +161,4 @@ def test_splits() -> None:
     file = load("splits.json")
     table = list(zip(file["ids"], file["periods"], file["labels"], strict=True))
     for case in file["cases"]:
-        assert plain.held_out(table, json.loads(case["options"]), case["options"]) == case["held_out"], case["options"]
+        assert plain_rows.held_out(table, json.loads(case["options"]), case["options"]) == case["held_out"], case["options"]
