@@ -23,12 +23,12 @@ from common.console.command import console_command
 from common.daemon.approving import approve_command, deny_command
 from common.daemon.auditing import audit_command
 from common.daemon.backup import backup_command, restore_command
-from common.daemon.budget import allow_command, budget_command
+from common.daemon.budget_command import allow_command, budget_command
 from common.daemon.commands import models_command, monitor_command, report_command, verify_command
 from common.daemon.daemon import start
 from common.daemon.granting import grant_command
 from common.daemon.index import index_command
-from common.daemon.jobs import jobs_command
+from common.daemon.jobs_command import jobs_command
 from common.daemon.prune import prune_command
 from common.daemon.seat import Beside, Seat, Station
 from common.doctor.cli import doctor_command
