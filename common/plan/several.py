@@ -7,7 +7,7 @@ from collections.abc import Collection
 from functools import cached_property
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from common.config import StrictModel
 from common.disclosure import Opened
@@ -51,6 +51,11 @@ class SeveralPlan(Request):
         description="The grid's side; \"none\": three banks or more train alone, and who has the grid's seat brings no rows."
     )
     banks: tuple[BankSide, ...] = Field(min_length=2, max_length=MOST_BANKS, description="The banks, 2 to 8, in an order.")
+    purpose: str = Field(
+        default="",
+        max_length=200,
+        description="What the result is for, as grants of the datasets say it.",
+    )
     keys: tuple[Literal["id", "period"], ...] = Field(
         default=("id",), description='What a row is: ["id"], or ["id", "period"] for monthly rows.'
     )
@@ -71,6 +76,14 @@ class SeveralPlan(Request):
     leave_out_after: float = Field(
         default=600.0, ge=0.0, le=90 * 86_400.0, description="Seconds to wait for such a bank before; with min_live alone."
     )
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _is_linear(cls, given: Any) -> Any:
+        kind = given.get("kind", "linear") if isinstance(given, dict) else "linear"
+        if kind in ("trees", "network"):
+            raise ValueError(f"several banks train the linear model alone, not {kind!r} yet: that takes one bank")
+        return given
 
     @model_validator(mode="after")
     def _consistent(self) -> SeveralPlan:
@@ -100,8 +113,9 @@ class SeveralPlan(Request):
         return self
 
     def _fields(self) -> dict[str, Any]:
-        """Without what says when banks are left out where none is: the same as before there could be it."""
-        return self.model_dump(mode="json", exclude={"min_live", "leave_out_after"} if self.min_live is None else None)
+        """Without a purpose, or banks to be left out, where there are none: the same as before there could be any."""
+        unsaid = {"min_live", "leave_out_after"} if self.min_live is None else set()
+        return self.model_dump(mode="json", exclude=unsaid | (set() if self.purpose else {"purpose"}))
 
     @property
     def _fewest(self) -> int:
@@ -164,6 +178,7 @@ class SeveralPlan(Request):
         side = self.banks[bank]
         return TrainPlan(
             name=self.name,
+            purpose=self.purpose,
             grid=_HUB if isinstance(self.grid, str) else self.grid,
             bank=Side(dataset=side.dataset, columns=side.columns),
             keys=self.keys,

@@ -61,6 +61,8 @@ def test_what_a_bank_and_the_grid_do_of_it_is_a_plan_of_one_bank() -> None:
         ({"bank": {"dataset": "x"}}, "bank"),
         ({"challenge": True}, "challenge"),
         ({"min_live": 1}, "min_live"),
+        ({"model": {"kind": "trees", "trees": 40}}, "model: several banks train the linear model alone, not 'trees' yet"),
+        ({"model": {"kind": "network"}}, "not 'network' yet: that takes one bank"),
         ({"min_live": 3}, "min_live: 2 to 2"),
         ({"leave_out_after": 5.0}, "it takes min_live"),
     ],
@@ -86,6 +88,12 @@ def test_a_bank_takes_part_with_banks_that_its_policy_lists_and_with_enough_of_t
         BankPolicy(with_banks=(OTHER,), min_banks=3).check_banks(plan, own)
     with pytest.raises(PolicyError, match="without wattscore://else"):
         BankPolicy(with_banks=(OWN, OTHER)).check_banks(plan, Identity("else", "bank-party"))
+
+
+def test_a_plan_of_several_says_its_purpose_to_each_sides_grant() -> None:
+    plan = several_plan(3, purpose="credit limits")
+    assert plan.line(2).purpose == plan.line(0).purpose == "credit limits" and parse_plan(plan.canonical()) == plan
+    assert "purpose" not in several_plan(3).canonical()
 
 
 def test_a_plan_goes_on_without_banks_as_far_as_it_says_and_policies_let_it() -> None:
