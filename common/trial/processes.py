@@ -145,14 +145,20 @@ class Trial:
         config, ready = self.folder / f"{name}.toml", self._ready(name)
         config.write_text(to_toml(self._config(name)), encoding="utf-8")
         ready.unlink(missing_ok=True)
-        with self.log(name).open("ab") as log, undisturbed():
-            self.processes[name] = subprocess.Popen(  # noqa: S603
-                [*self.command(name), "serve", "--config", str(config), "--ready-file", str(ready)],
-                stdout=log,
-                stderr=log,
+        command = [*self.command(name), "serve", "--config", str(config), "--ready-file", str(ready)]
+        with undisturbed():
+            self.processes[name] = self.begin(command, {**os.environ, **_ENVIRONMENT}, self.log(name))
+
+    def begin(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+        """The process of a daemon, which writes to the end of `log`."""
+        with log.open("ab") as out:
+            return subprocess.Popen(  # noqa: S603
+                command,
+                stdout=out,
+                stderr=out,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C reaches this process, which then stops them in order
-                env={**os.environ, **_ENVIRONMENT},
+                env=dict(environment),
             )
 
     def await_ready(self, name: str) -> None:
