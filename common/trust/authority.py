@@ -271,8 +271,7 @@ def verify_peer(leaf_pem: bytes, trust: TrustStore, now: datetime | None) -> Ide
             f"the certificate of {identity} was issued by another CA",
             expected=f"the trusted CA of {identity.org}",
             got=leaf.issuer.rfc4514_string() or "no issuer",
-            remedy=f"If it is theirs, ask {identity.org} for its bundle, compare the fingerprint by telephone, and"
-            " `wattscore certs trust` it.",
+            remedy=f"If it is theirs, ask {identity.org} for its bundle, compare fingerprints, and `wattscore certs trust` it.",
         )
     if now is not None:
         check_dates(authority, now, f"the CA certificate of {identity.org}")
@@ -390,9 +389,6 @@ def _check_ca(certificate: x509.Certificate, org: str, what: str) -> None:
             f"{what} is not limited to the names of {org}",
             remedy=f"{org} must make its CA with `wattscore certs init`.",
         )
-
-
-# Writing
 
 
 def _refuse_existing(*files: Path) -> None:
