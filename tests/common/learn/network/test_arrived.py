@@ -109,7 +109,7 @@ async def test_a_training_that_diverged_is_said() -> None:
     label = (rng.random(400) < 0.4).astype(float)
     problem = Problem(columns[:, :40], np.column_stack([columns[:, 40:], np.ones(400)]), label)
     with pytest.raises(PeerProtocolError, match="its steps are too long"):
-        await run(Network(hidden=4, epochs=20, batch=0, decay=1e-4, activation="relu"), problem=problem)
+        await run(Network(hidden=16, epochs=40, batch=0, decay=1e-4, activation="relu"), problem=problem)
 
 
 async def test_the_bank_alone_is_told_four_coarse_numbers_and_only_if_the_plan_lists_them() -> None:
