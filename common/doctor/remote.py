@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from common.doctor.finding import Finding, Machine, failed, lifetime, passed, warned
 from common.doctor.side import Side
-from common.errors import IdentityError, PeerProtocolError, WattScoreError
+from common.errors import PeerProtocolError, WattScoreError
 from common.party import Identity
 from common.trust.authority import TrustStore, check_leaf, identity_of, parse_certificate, verify_peer
 from common.wire.about import Answer, ask
@@ -75,9 +75,6 @@ def _identity(side: Side, name: str, who: Identity, pem: bytes, machine: Machine
     try:
         verify_peer(pem, TrustStore(side.tls.trust), min(machine.now(), end))
         yield passed(f"{name} identity", f"{who}, by the trusted CA of {who.org}")
-    except IdentityError as error:
-        remedy = f"Ask {who.org} for its bundle, compare the fingerprint by telephone, and `wattscore certs trust` it."
-        yield failed(f"{name} identity", error, remedy)
     except WattScoreError as error:
         yield failed(f"{name} identity", error)
     yield dates

@@ -271,7 +271,8 @@ def verify_peer(leaf_pem: bytes, trust: TrustStore, now: datetime | None) -> Ide
             f"the certificate of {identity} was issued by another CA",
             expected=f"the trusted CA of {identity.org}",
             got=leaf.issuer.rfc4514_string() or "no issuer",
-            remedy=f"If it is theirs, ask {identity.org} for its bundle, compare fingerprints, and `wattscore certs trust` it.",
+            remedy=f"If it is theirs, ask {identity.org} for its bundle, compare the fingerprint by telephone, and"
+            " `wattscore certs trust` it.",
         )
     if now is not None:
         check_dates(authority, now, f"the CA certificate of {identity.org}")

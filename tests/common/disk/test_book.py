@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bank_party.online.book import AnswerBook
+from bank_party.pipeline.book import RunBook
 from bank_party.told import ToldBook
 from common.coordinator.journal import Journal
 from common.disk.book import KeptBook, open_book
@@ -121,6 +122,7 @@ def test_a_book_is_of_the_version_it_was_made_with_and_no_other_is_read(tmp_path
 
 BOOKS: dict[str, Callable[[Path], object]] = {
     "bank_party/online/book.py": lambda file: AnswerBook(file, 60.0),
+    "bank_party/pipeline/book.py": RunBook,
     "bank_party/told.py": ToldBook,
     "common/coordinator/journal.py": Journal,
     "common/home/audit.py": AuditLog,
