@@ -23,7 +23,8 @@ from tests.common.home.test_stocks import store
 from tests.common.stages.tables import table
 
 DEALER = "wattscore://neutral/coordinator"
-WHEN_NEEDED = {Name.MODELS, Name.SCORES, Name.SCRATCH, Name.LOG, Name.ANSWERS, Name.PIPELINE, Name.LOGINS}  # made by what first writes
+WHEN_NEEDED = {Name.MODELS, Name.SCORES, Name.SCRATCH, Name.LOG, Name.ANSWERS, Name.PIPELINE, Name.LOGINS}
+"""Made by what first writes there."""
 
 
 def grid(data: Path) -> GridHome:
