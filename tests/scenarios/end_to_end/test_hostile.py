@@ -19,7 +19,7 @@ from common.wire import party_pb2
 from common.wire.client import Connection
 from common.wire.coordinator_pb2 import ListRequest
 from common.wire.methods import EXCHANGE, LIST
-from common.wire.peer import greeting
+from common.wire.peer import PROTOCOL, greeting
 from common.wire.peer_pb2 import Block, Frame, Hello
 from tests.patience import patience
 from tests.scenarios.end_to_end.lab import ROWS, Lab, eventually, fail, finish, make_plan, works
@@ -106,7 +106,7 @@ def test_streams_the_grid_does_not_wait_for(no_bank: Lab) -> None:
     unknown = asyncio.run(refused(no_bank, greeting("train-20200101-00000000", bytes(32))))
     assert isinstance(unknown, PeerProtocolError) and "no job train-20200101-00000000 waits" in unknown.message
     old = asyncio.run(refused(no_bank, Frame(hello=Hello(protocol=0, job="x", software="0.0.1"))))
-    assert isinstance(old, PeerProtocolError) and "another protocol version (expected 6, got 0)" in old.message
+    assert isinstance(old, PeerProtocolError) and f"another protocol version (expected {PROTOCOL}, got 0)" in old.message
     mute = asyncio.run(refused(no_bank, count()))
     assert isinstance(mute, PeerProtocolError) and mute.message == "the bank did not begin with a greeting"
     other = asyncio.run(refused(no_bank, greeting("x", bytes(32)), Identity(BANK.org, "auditor")))
@@ -116,7 +116,7 @@ def test_streams_the_grid_does_not_wait_for(no_bank: Lab) -> None:
 def test_registrations_the_coordinator_refuses(no_bank: Lab) -> None:
     cases = (
         (BANK, register("grid"), IdentityError, "expected bank, got grid"),
-        (BANK, register(protocol=99), PeerProtocolError, "another protocol version (expected 6, got 99)"),
+        (BANK, register(protocol=99), PeerProtocolError, f"another protocol version (expected {PROTOCOL}, got 99)"),
         (BANK, party_pb2.FromParty(done=party_pb2.Done(job="x")), PeerProtocolError, "did not begin by registering"),
         (Identity(BANK.org, "auditor"), register(), IdentityError, "wattscore://try-bank/auditor is not a party here"),
     )
