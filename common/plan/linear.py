@@ -131,6 +131,10 @@ class Model(Section):
         return self.make_link().reach
 
     @property
+    def half_dealt(self) -> bool:
+        return self.dealer == "half"
+
+    @property
     def calibrated(self) -> bool:
         """The expansion of `taylor` has an optimum of its own, whose slope is another."""
         return self.link == "fourier"

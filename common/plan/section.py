@@ -61,6 +61,11 @@ class Section(StrictModel, ABC):
         return 0.0
 
     @property
+    def half_dealt(self) -> bool:
+        """Whether no dealer knows what masks the tables, so that nothing else of the job may rest on such masks."""
+        return False
+
+    @property
     @abstractmethod
     def calibrated(self) -> bool:
         """Whether a training that converged leaves log-odds which, on the rows trained on, fit their labels unstretched."""

@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 from common.config import StrictModel
 from common.disclosure import Opened
 from common.features.options import Preparation
-from common.plan.linear import Model
 from common.plan.request import Plan
 from common.plan.sections import DEFAULT, AnySection
 
@@ -72,7 +71,7 @@ class TrainPlan(Plan):
 
     @model_validator(mode="after")
     def _fits_half_a_dealer(self) -> TrainPlan:
-        if not isinstance(self.model, Model) or self.model.dealer != "half":
+        if not self.model.half_dealt:
             return self
         wrong = ["keys with period"] if "period" in self.keys else []
         wrong += ["preparation.coding = 'woe'"] if self.preparation.coding == "woe" else []

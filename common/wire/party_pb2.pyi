@@ -417,20 +417,20 @@ class TreeReasons(_message.Message):
     def __init__(self, rows: _Optional[int] = ..., trees: _Optional[int] = ..., depth: _Optional[int] = ..., groups: _Optional[int] = ...) -> None: ...
 
 class NetworkReasons(_message.Message):
-    __slots__ = ("rows", "grid_columns", "bank_columns", "units", "activation", "groups")
+    __slots__ = ("rows", "grid_columns", "bank_columns", "units", "groups", "activation")
     ROWS_FIELD_NUMBER: _ClassVar[int]
     GRID_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     BANK_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     UNITS_FIELD_NUMBER: _ClassVar[int]
-    ACTIVATION_FIELD_NUMBER: _ClassVar[int]
     GROUPS_FIELD_NUMBER: _ClassVar[int]
+    ACTIVATION_FIELD_NUMBER: _ClassVar[int]
     rows: int
     grid_columns: int
     bank_columns: int
     units: int
-    activation: int
     groups: int
-    def __init__(self, rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ..., units: _Optional[int] = ..., activation: _Optional[int] = ..., groups: _Optional[int] = ...) -> None: ...
+    activation: int
+    def __init__(self, rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ..., units: _Optional[int] = ..., groups: _Optional[int] = ..., activation: _Optional[int] = ...) -> None: ...
 
 class Trees(_message.Message):
     __slots__ = ("rows", "grid_columns", "bank_columns")

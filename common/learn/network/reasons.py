@@ -33,7 +33,7 @@ from common.rows.table import FeatureTable
 async def tell_groups(
     session: Session,
     correlations: Correlations,
-    model: NetworkModel,
+    network: NetworkModel,
     table: FeatureTable,
     groups: Groups,
     count: int,
@@ -51,17 +51,17 @@ async def tell_groups(
     3. the units of all of them, as in a scoring
     4. what each group raises u by is ranked
     """
-    own, other = len(model.weights.own), len(model.weights.other)
+    own, other = len(network.weights.own), len(network.weights.other)
     sizes = (own, other) if session.party is Party.GRID else (other, own)
-    demand = NetworkReasonsDemand(table.rows, *sizes, model.units, count, NAMES.index(model.activation))
+    demand = NetworkReasonsDemand(table.rows, *sizes, network.units, count, NAMES.index(network.activation))
     if not demand.fits:
         raise PolicyError(f"reasons of {count} texts are told of no model of this size", got=demand)
     seat = Seat(session, correlations, await correlations.source(demand))
-    point = await share_point(session, correlations, demand.key, ahead_of(model.weights))
-    part, dither = _Contributions(seat, demand, model, point, members(groups, count)), None
+    point = await share_point(session, correlations, demand.key, ahead_of(network.weights))
+    part, dither = _Contributions(seat, demand, network, point, members(groups, count)), None
     codes = np.zeros((table.rows, most), np.uint8)
     if session.party is Party.GRID:
-        dither = dither_groups(model.weights.own.tobytes(), table, count, demand.step_bits)
+        dither = dither_groups(network.weights.own.tobytes(), table, count, demand.step_bits)
     for key, rows in demand.blocks():
         values = await part.of(table.part(rows.start, rows.stop), key)
         if dither is not None:
@@ -80,7 +80,7 @@ class _Contributions:
 
     seat: Seat
     demand: NetworkReasonsDemand
-    model: NetworkModel
+    network: NetworkModel
     point: Point
     members: npt.NDArray[np.bool_]
 
@@ -88,11 +88,11 @@ class _Contributions:
         """(groups, rows) at `scales.output`, off by what the dealer knows."""
         demand, session = self.demand, self.seat.session
         versions, rows, grid = demand.versions, table.rows, session.party is Party.GRID
-        (own, units), other = self.model.weights.own.shape, len(self.model.weights.other)
+        (own, units), other = self.network.weights.own.shape, len(self.network.weights.other)
         mine, theirs = (versions * rows, rows) if grid else (rows, versions * rows)
 
         def hide() -> tuple[Words, Words]:
-            words, _ = self.model.encoded(table)
+            words, _ = self.network.encoded(table)
             if grid:
                 words = np.concatenate([words, *(np.where(lone, np.uint64(0), words) for lone in self.members)])
             return words, words.T - self.seat.correlations.matrix_mask(key, mine, own)

@@ -12,6 +12,7 @@ from bank_party.settings import BankSettings
 from common.cli import main
 from common.daemon.settings import PartySettings, check_separate
 from common.daemon.several import check_banks
+from common.home.unfinished import Points
 from common.party import Party
 from common.plan.read import load_plan
 from common.plan.several import SeveralPlan
@@ -88,9 +89,9 @@ def test_three_banks_may_train_together_and_their_columns_are_the_same_numbers(v
     found = {name: settings_of(volumes, name) for name in PARTIES}
     for name, who in BANKS.items():
         assert found["grid"].others == tuple(BANKS.values())
-        check_banks(plan, found[name], who)
+        check_banks(plan, found[name], who, Points(volumes))
         check_offer(plan.line(plan.identities.index(who)), Party.BANK, found[name].datasets, found[name].policy)
-    check_banks(plan, found["grid"], WHO["grid"])
+    check_banks(plan, found["grid"], WHO["grid"], Points(volumes))
     shares = {name: {n: found[name].datasets[n] for n in (SHARE, SHARE_NEW)} for name in BANKS}
     names = {tuple(sorted(dataset.columns)) for each in shares.values() for dataset in each.values()}
     assert len(names) == 1 and {c.kind for d in shares["bank-2"].values() for c in d.columns.values()} == {"numeric"}
