@@ -11,7 +11,7 @@ import os
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ from tests.peers import Trio
 from tests.source import ROOT
 
 WORDS = int(os.environ.get("WATTSCORE_CHANGED_WORDS", "1"))
-AT_ONCE = 6
+AT_ONCE, ANEW = 6, 5
 NOISE, OTHER_ROWS = 0.02, 0.08  # of AUC, over some 450 held-out rows, one standard error being 0.025; where others are held out
 Place = tuple[str, str, str]  # who sends, in which stage, what kind
 
@@ -144,8 +144,12 @@ async def test_a_changed_word_comes_to_what_the_table_says(undisturbed: tuple[fl
 
     async def one(place: Place, change: Change, folder: Path) -> tuple[Place, Change, str]:
         async with room:
-            said = await came(place, change, right, folder)
-            shutil.rmtree(folder)
+            for _ in range(ANEW):  # the one combination that is opened may be near zero by chance: not every time
+                said = await came(place, change, right, folder)
+                shutil.rmtree(folder)
+                if said != NOT_FOUND:
+                    break
+                change = replace(change, seen=defaultdict(int), done=False)
             return place, change, said
 
     # In the suite a high bit of the last message, which nothing later repairs; else any bit of any.
