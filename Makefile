@@ -28,7 +28,7 @@ demo: $(INSTALLED)  ## from synthetic dirty records to a report and decisions, i
 demo-banks: $(INSTALLED)  ## one grid and three banks of different overdue rates: one model of all, into demo-banks-out/
 	$(BIN)/wattscore demo-banks --out demo-banks-out
 
-# Two halves beside each other: one waits for daemons most of the time, the other one computes.
+# Two halves beside each other: one waits for daemons most of the time, the other one computes. BESIDE makes them alike long.
 HALVES := half-scenarios half-units
 
 test: $(READY)  ## all tests that need no container engine
@@ -46,13 +46,14 @@ coverage: $(READY)  ## the same under coverage.py: which lines tests in process 
 
 # What fails here while the other half computes is run once more by itself, and both outcomes are printed: a race is still to
 # be mended, a fault fails twice.
-SCENARIOS = $(BIN)/python $(RUN) -m "not containers" -o cache_dir=.pytest_cache/scenarios tests/scenarios
+BESIDE := tests/common/features tests/common/records tests/common/rows
+SCENARIOS = $(BIN)/python $(RUN) -m "not containers" -o cache_dir=.pytest_cache/scenarios $(BESIDE) tests/scenarios
 
 half-scenarios: $(READY)
 	$(SCENARIOS) || { [ $$? = 1 ] && echo "scenarios that failed, once more" && $(SCENARIOS) --last-failed --last-failed-no-failures none; }
 
 half-units: $(READY)
-	$(BIN)/python $(RUN) -m "not containers" tests --ignore tests/scenarios
+	$(BIN)/python $(RUN) -m "not containers" tests --ignore tests/scenarios $(BESIDE:%=--ignore %)
 
 test-containers: $(READY)  ## the image and the demo in containers, on a running engine with Compose
 	$(BIN)/python -m pytest -m containers tests/deploy
