@@ -19,10 +19,10 @@ from common.learn.linear.reasons import tell_groups
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.fixedpoint import X_LIMIT
 from common.mpc.narrow import Bytes
-from common.mpc.session import Kind, Session
+from common.mpc.session import Session
 from common.party import Party
 from tests.common.learn.linear.groups import DEALINGS, TIE, halves, plain, right, rows, tell
-from tests.common.mpc.uniform import uneven
+from tests.common.learn.telling import check_bytes, check_uniform
 from tests.peers import Trio, coordinate
 
 
@@ -68,28 +68,14 @@ async def test_what_is_sent_and_dealt_is_what_is_stated() -> None:
     own, columns, count = rows(700, 7), 7, 5
     trio = Trio()
     await tell(trio, own, [0, 1, 2, 3, 4, 4, None], count, 0.1)
-    for party in Party:
-        found, traffic = cost.reasons(party, 700, columns, count, 2), trio.session[party].traffic
-        assert sum(traffic.sent.values()) == found.peer_sent
-        assert sum(trio.session[party.other].traffic.sent.values()) == found.peer_received
-        assert sum(values.nbytes for _, values in trio.to_party[party].log[1:]) == found.dealt
-    assert Kind.GRID_REASONS not in trio.session[Party.BANK].traffic.sent
+    check_bytes(trio, lambda party: cost.reasons(party, 700, columns, count, 2))
 
 
 async def test_messages_are_uniform_whatever_the_rows() -> None:
-    seen: dict[tuple[Party, Kind], list[bytes]] = {}
-    for seed in range(3):
-        trio = Trio()
+    trios = [Trio() for _ in range(3)]
+    for seed, trio in enumerate(trios):
         await tell(trio, rows(2000, 4, seed), [0, 1, 2, 2], 3, 100.0 if seed else 0.0)
-        for party in Party:
-            for label, sent in (*trio.peer[party].log, *trio.to_party[party].log[1:]):
-                if label.kind is Kind.MASKED_RANKS:  # five bits of each
-                    sent = sent[:, ::2] | sent[:, 1::2] << np.uint8(5)
-                if label.kind is not Kind.GRID_REASONS:
-                    seen.setdefault((party, label.kind), []).append(np.ascontiguousarray(sent).tobytes())
-    for kind, parts in seen.items():
-        data = b"".join(parts)
-        assert len(data) < 256 or uneven(data) < 6.0, kind
+    check_uniform(trios, 256)
 
 
 def test_more_groups_than_are_ranked_are_refused_at_either_side() -> None:

@@ -20,7 +20,7 @@ from common.mpc.session import Kind, Session
 from common.party import Party
 from tests.common.learn.linear.groups import right
 from tests.common.learn.network.problems import Problem, opened, random_shares
-from tests.common.mpc.uniform import uneven
+from tests.common.learn.telling import check_bytes, check_uniform
 from tests.peers import Trio, coordinate
 
 ROWS, UNITS = 400, 5
@@ -84,30 +84,16 @@ async def test_asking_again_gives_the_same_answer_but_near_ties() -> None:
 async def test_what_is_sent_and_dealt_is_what_is_stated(activation: str) -> None:
     trio, demand = Trio(), NetworkReasonsDemand(ROWS, 3, 3, UNITS, 2, NAMES.index(activation))  # type: ignore[arg-type]
     await tell(trio, activation)
-    for party in Party:
-        found, traffic = reasons(party, demand, 2), trio.session[party].traffic
-        assert sum(traffic.sent.values()) == found.peer_sent
-        assert sum(trio.session[party.other].traffic.sent.values()) == found.peer_received
-        assert sum(values.nbytes for label, values in trio.to_party[party].log if label.kind is not Kind.SEED) == found.dealt
-    assert Kind.GRID_REASONS not in trio.session[Party.BANK].traffic.sent
+    check_bytes(trio, lambda party: reasons(party, demand, 2))
     assert len(trio.peer[Party.GRID].log) == reasons_rounds(demand)
 
 
 @pytest.mark.parametrize("activation", NAMES)
-async def test_messages_are_uniform_and_no_mask_serves_twice(activation: str) -> None:
-    seen: dict[tuple[Party, Kind], list[bytes]] = {}
-    for seed in range(2):
-        trio = Trio(seed=seed)
+async def test_messages_are_uniform_whatever_is_told(activation: str) -> None:
+    trios = [Trio(seed=seed) for seed in range(2)]
+    for seed, trio in enumerate(trios):
         await tell(trio, activation, threshold=100.0 if seed else 0.0)
-        for party in Party:
-            for label, sent in (*trio.peer[party].log, *trio.to_party[party].log[1:]):
-                if label.kind is Kind.MASKED_RANKS:  # five bits of each
-                    sent = sent[:, ::2] | sent[:, 1::2] << np.uint8(5)
-                if label.kind is not Kind.GRID_REASONS:
-                    seen.setdefault((party, label.kind), []).append(np.ascontiguousarray(sent).tobytes())
-    for kind, parts in seen.items():
-        data = b"".join(parts)
-        assert len(data) < 2048 or uneven(data) < 6.0, kind
+    check_uniform(trios, 2048)
 
 
 async def test_versions_of_a_row_are_masked_apart() -> None:

@@ -19,8 +19,8 @@ from common.mpc.narrow import Bytes
 from common.mpc.session import Kind, Session
 from common.party import Party
 from common.rows.table import FeatureTable
+from tests.common.learn.telling import check_bytes, check_uniform
 from tests.common.learn.trees.test_score import CUTS, DEPTH, TREES, halves, table
-from tests.common.mpc.uniform import uneven
 from tests.peers import Trio, coordinate
 
 ROWS = 500
@@ -101,29 +101,15 @@ async def test_what_is_sent_and_dealt_is_what_is_stated() -> None:
     trio, demand = Trio(), TreeReasonsDemand(ROWS, TREES, DEPTH, 2)
     await tell(trio)
     owned = (models()[0][Party.GRID].splits >= 0).sum(1).tolist()
-    for party in Party:
-        found, traffic = reasons(party, demand, 2, owned), trio.session[party].traffic
-        assert sum(traffic.sent.values()) == found.peer_sent
-        assert sum(trio.session[party.other].traffic.sent.values()) == found.peer_received
-        assert sum(values.nbytes for label, values in trio.to_party[party].log if label.kind is not Kind.SEED) == found.dealt
-    assert Kind.GRID_REASONS not in trio.session[Party.BANK].traffic.sent
+    check_bytes(trio, lambda party: reasons(party, demand, 2, owned))
     assert len(trio.peer[Party.GRID].log) == reasons_rounds(demand)
 
 
 async def test_messages_are_uniform_whatever_the_rows() -> None:
-    seen: dict[tuple[Party, Kind], list[bytes]] = {}
-    for seed in range(3):
-        trio = Trio(seed=seed)
+    trios = [Trio(seed=seed) for seed in range(3)]
+    for seed, trio in enumerate(trios):
         await tell(trio, threshold=100.0 if seed else 0.0)
-        for party in Party:
-            for label, sent in (*trio.peer[party].log, *trio.to_party[party].log[1:]):
-                if label.kind is Kind.MASKED_RANKS:  # five bits of each
-                    sent = sent[:, ::2] | sent[:, 1::2] << np.uint8(5)
-                if label.kind is not Kind.GRID_REASONS:
-                    seen.setdefault((party, label.kind), []).append(np.ascontiguousarray(sent).tobytes())
-    for kind, parts in seen.items():
-        data = b"".join(parts)
-        assert len(data) < 2048 or uneven(data) < 6.0, kind
+    check_uniform(trios, 2048)
 
 
 async def test_ways_of_a_row_are_masked_apart() -> None:
