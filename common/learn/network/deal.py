@@ -41,6 +41,12 @@ class NetworkDemand:
     first: int = 0
 
 
+def fits_a_network(rows: int, columns: tuple[int, int], units: int, activation: int) -> bool:
+    """Whether a network of these sizes is scored by; columns: the grid's and the bank's."""
+    sizes = 0 < rows <= MOST_ROWS and all(0 < count <= MOST_COLUMNS for count in columns)
+    return sizes and 0 < units <= MOST_UNITS and 0 <= activation < len(NAMES)
+
+
 @dataclass(frozen=True)
 class NetworkScoreDemand:
     """Asks the dealer for the scoring of `rows` rows by a network of so many units, in steps of 2^-bits log-odds.
@@ -59,10 +65,8 @@ class NetworkScoreDemand:
     @property
     def fits(self) -> bool:
         """Whether the numbers are ones that are scored with."""
-        columns = self.grid_columns, self.bank_columns
-        sizes = 0 < self.rows <= MOST_ROWS and all(0 < count <= MOST_COLUMNS for count in columns)
-        known = 0 < self.units <= MOST_UNITS and 0 <= self.activation < len(NAMES)
-        return sizes and known and 0 <= self.number < MOST_SCORINGS and 0 <= self.bits <= 20
+        known = fits_a_network(self.rows, (self.grid_columns, self.bank_columns), self.units, self.activation)
+        return known and 0 <= self.number < MOST_SCORINGS and 0 <= self.bits <= 20
 
     @property
     def key(self) -> int:

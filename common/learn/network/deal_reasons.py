@@ -9,7 +9,7 @@ import numpy as np
 
 from common.errors import PeerProtocolError
 from common.learn.network.activations import DEAL, NAMES
-from common.learn.network.deal import CELLS, MOST_COLUMNS, MOST_ROWS, MOST_UNITS, block_masks
+from common.learn.network.deal import CELLS, block_masks, fits_a_network
 from common.learn.network.scales import Scales
 from common.mpc.correlations.asked import MATRIX_BLOCK
 from common.mpc.dealer import Dealt, Prgs, both
@@ -42,9 +42,8 @@ class NetworkReasonsDemand:
     @property
     def fits(self) -> bool:
         """Whether the numbers are ones that reasons are told of."""
-        columns = self.grid_columns, self.bank_columns
-        sizes = 0 < self.rows <= MOST_ROWS and all(0 < count <= MOST_COLUMNS for count in columns)
-        return sizes and 0 < self.units <= MOST_UNITS and 0 < self.groups <= MOST and 0 <= self.activation < len(NAMES)
+        known = fits_a_network(self.rows, (self.grid_columns, self.bank_columns), self.units, self.activation)
+        return known and 0 < self.groups <= MOST
 
     @property
     def key(self) -> int:
