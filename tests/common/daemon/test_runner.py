@@ -166,7 +166,7 @@ async def test_a_surprise_while_running_is_reported_without_its_words(desk: Desk
         def stream(self, _: Any) -> Any:
             raise ZeroDivisionError("a value of a row")
 
-    desk.runner._coordinator = Broken()  # type: ignore[assignment]
+    desk.runner._attempts._coordinator = Broken()  # type: ignore[assignment]
     await desk.offer(plan())
     await desk.runner.take(wire.ToParty(start=wire.Start(job="train-1")), desk.send)
     task = desk.runner._jobs["train-1"].task
@@ -306,7 +306,7 @@ async def test_a_job_that_was_told_why_it_ends_keeps_that_cause_when_it_is_said_
         await asyncio.Event().wait()
         raise AssertionError("nobody sets it")
 
-    monkeypatch.setattr(desk.runner, "_compute", compute)
+    monkeypatch.setattr(desk.runner._attempts, "_compute", compute)
     await desk.offer(plan())
     await desk.runner.take(wire.ToParty(start=wire.Start(job="train-1")), desk.send)
     await begun.wait()
