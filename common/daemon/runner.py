@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -45,6 +46,16 @@ from common.wire.status import from_fault, to_fault
 _log = logging.getLogger(__name__)
 
 _END = 10.0  # seconds that a job which is stopped has to end
+
+
+@dataclass
+class _Seen:
+    """An offer, as far as it was looked at."""
+
+    asked: Offered
+    kind: str = ""
+    told: dict[str, Any] | None = None  # for the audit log
+    again: bool = False  # this party has begun the job
 
 
 class Runner:
@@ -165,69 +176,85 @@ class Runner:
             await asyncio.wait([task], timeout=_END)
 
     async def _offered(self, offer: wire.Offer, send: Send, *, direct: bool = False, ask: str = "") -> None:
-        kind, asked, audit, told, grant = "", Offered(offer.job), self._home.audit, None, None
-        if offer.job in self._jobs and offer.attempt > self._jobs[offer.job].attempt:
-            await self._ended(offer.job, PeerLost("the coordinator offers the job again"))
+        job, seen = offer.job, _Seen(Offered(offer.job))
+        if job in self._jobs and offer.attempt > self._jobs[job].attempt:
+            await self._ended(job, PeerLost("the coordinator offers the job again"))
         try:
-            whom = "the other party" if direct else "the coordinator"
-            begun = check_name(self._home, self.party, offer, whom, runs=offer.job in self._jobs)
-            whole = parse_plan(offer.plan, f"job {offer.job}")
-            plan, left_out = without(whole, offer.without)
-            kind, client = plan.kind, client_of(offer)
-            asked = self._asked(offer.job, plan, client)
-            told = told_of(plan, client, left_out)
-            self._home.policy.check(plan)
-            if direct:
-                check_direct(plan, self._home.policy)
-            check_bank(plan, self.party, self.settings, self._own)
-            if isinstance(plan, SeveralPlan) and self._own is not None:
-                check_banks(plan, self.settings, self._own, self._home.unfinished.points(offer.job))
-            if (side := side_of(plan, self.party, self._own)) is not None:
-                check_offer(side, self.party, self.settings.datasets, self._home.policy, direct=direct)
-                grant, pins = self._grants.check(offer.job, side)
-                told |= {"grants": [f"{dataset} {pin}" for dataset, pin in pins.items()]}
-            if begun is None and isinstance(plan, TrainPlan | ScorePlan | PredealPlan):
-                self._home.stocks.check(plan, self.party)
-            if isinstance(plan, PromotePlan) and plan.model is not None:
-                self._home.registry.version(plan.model)
-            check(self._home.policy.roles, client, NEEDED[kind], f"The {self.party.value}")
-            self._home.rates.begin(client, offer.job, self._home.policy)  # last: what is refused is not counted
-            audit.check_books(self._home.positions(), self._home.command)
-            held = begun is None and self.gate.holds(offer.job, plan, client, direct=direct)
-            audit.add(What.OFFER, offer.job, **told)
-            if held:
-                audit.add(What.HOLD, offer.job)
-                self._booked.enter(replace(asked, state="held"))
-                _log.info("job %s is held: people have to approve it", offer.job)
-                await send(wire.FromParty(hold=wire.Hold(job=offer.job, attempt=offer.attempt)))
-                return
-            if begun is None and not direct:
-                self._home.unfinished.begin(offer.job, whole.canonical(), client)
-            audit.add(What.ACCEPT, offer.job)
+            running = self._admitted(offer, seen, direct=direct)
         except Exception as caught:  # of any kind: an offer must not end the daemon
-            error = refused(caught) or caught
-            if isinstance(error, WattScoreError):
-                _log.warning("job %s refused: %s", offer.job, error)
-            else:
-                _log.exception("job %s refused", offer.job)
-            self._metrics.refused(kind, type(error).__name__)
-            public = error.public if isinstance(error, WattScoreError) else type(error).__name__
-            self._booked.enter(replace(asked, state="refused", cause=public))
-            if kind:  # else it was no offer
-                self._refusals.enter(offer.job, type(error).__name__, told)
-            fault = to_fault(error, self.party.value)
-            await send(wire.FromParty(refuse=wire.Refuse(job=offer.job, fault=fault, attempt=offer.attempt)))
+            await send(wire.FromParty(refuse=self._refusal(offer, seen, refused(caught) or caught)))
             return
-        watch, dataset = JobWatch(self._metrics, offer.job, plan.kind), self.settings.datasets.get(asked.dataset)
-        consents = self.settings.consents(asked.dataset)
-        self._jobs[offer.job] = Running(
+        if running is None:
+            await send(wire.FromParty(hold=wire.Hold(job=job, attempt=offer.attempt)))
+            return
+        self._jobs[job] = running
+        self._meeting.expect(job, ask, offer.attempt, banks_of(running.plan))
+        self._booked.enter(seen.asked, again=seen.again)
+        about = (job, running.plan.kind, running.plan.name, running.client, seen.asked.dataset or "none")
+        _log.info("job %s accepted: %s %r asked for by %s, on dataset %s", *about)
+        await send(wire.FromParty(accept=wire.Accept(job=job, attempt=offer.attempt)))
+
+    def _admitted(self, offer: wire.Offer, seen: _Seen, *, direct: bool) -> Running | None:
+        """The job of an offer that this party takes; None where people have to approve it first. Raises what it is refused for.
+
+        seen: told, on the way, what the offer is, for who enters a refusal.
+        """
+        audit, grant = self._home.audit, None
+        whom = "the other party" if direct else "the coordinator"
+        begun = check_name(self._home, self.party, offer, whom, runs=offer.job in self._jobs)
+        seen.again = begun is not None
+        whole = parse_plan(offer.plan, f"job {offer.job}")
+        plan, left_out = without(whole, offer.without)
+        seen.kind, client = plan.kind, client_of(offer)
+        seen.asked = self._asked(offer.job, plan, client)
+        told = seen.told = told_of(plan, client, left_out)
+        self._home.policy.check(plan)
+        if direct:
+            check_direct(plan, self._home.policy)
+        check_bank(plan, self.party, self.settings, self._own)
+        if isinstance(plan, SeveralPlan) and self._own is not None:
+            check_banks(plan, self.settings, self._own, self._home.unfinished.points(offer.job))
+        if (side := side_of(plan, self.party, self._own)) is not None:
+            check_offer(side, self.party, self.settings.datasets, self._home.policy, direct=direct)
+            grant, pins = self._grants.check(offer.job, side)
+            told |= {"grants": [f"{dataset} {pin}" for dataset, pin in pins.items()]}
+        if begun is None and isinstance(plan, TrainPlan | ScorePlan | PredealPlan):
+            self._home.stocks.check(plan, self.party)
+        if isinstance(plan, PromotePlan) and plan.model is not None:
+            self._home.registry.version(plan.model)
+        watch, dataset = JobWatch(self._metrics, offer.job, plan.kind), self.settings.datasets.get(seen.asked.dataset)
+        consents = self.settings.consents(seen.asked.dataset)
+        running = Running(
             plan, client, watch, dataset, consents, grant, attempt=offer.attempt, direct=direct, left_out=left_out
         )
-        self._meeting.expect(offer.job, ask, offer.attempt, banks_of(plan))
-        self._booked.enter(asked, again=begun is not None)
-        about = (offer.job, plan.kind, plan.name, client, asked.dataset or "none")
-        _log.info("job %s accepted: %s %r asked for by %s, on dataset %s", *about)
-        await send(wire.FromParty(accept=wire.Accept(job=offer.job, attempt=offer.attempt)))
+        check(self._home.policy.roles, client, NEEDED[plan.kind], f"The {self.party.value}")
+        self._home.rates.begin(client, offer.job, self._home.policy)  # last: what is refused is not counted
+        audit.check_books(self._home.positions(), self._home.command)
+        held = begun is None and self.gate.holds(offer.job, plan, client, direct=direct)
+        audit.add(What.OFFER, offer.job, **told)
+        if held:
+            audit.add(What.HOLD, offer.job)
+            self._booked.enter(replace(seen.asked, state="held"))
+            _log.info("job %s is held: people have to approve it", offer.job)
+            return None
+        if begun is None and not direct:
+            self._home.unfinished.begin(offer.job, whole.canonical(), client)
+        audit.add(What.ACCEPT, offer.job)
+        return running
+
+    def _refusal(self, offer: wire.Offer, seen: _Seen, error: Exception) -> wire.Refuse:
+        """The answer to an offer that is refused for `error`, once that is in the log, the metrics and the books."""
+        public = error.public if isinstance(error, WattScoreError) else type(error).__name__
+        if isinstance(error, WattScoreError):
+            _log.warning("job %s refused: %s", offer.job, error)
+        else:
+            _log.error("job %s refused", offer.job, exc_info=error)
+        self._metrics.refused(seen.kind, type(error).__name__)
+        self._booked.enter(replace(seen.asked, state="refused", cause=public))
+        if seen.kind:  # else it was no offer
+            self._refusals.enter(offer.job, type(error).__name__, seen.told)
+        fault = to_fault(error, self.party.value)
+        return wire.Refuse(job=offer.job, fault=fault, attempt=offer.attempt)
 
     def _asked(self, job: str, plan: AnyPlan, client: str) -> Offered:
         side = side_of(plan, self.party, self._own)
