@@ -11,6 +11,8 @@ import click
 if TYPE_CHECKING:
     import pandas as pd
 
+    from common.trial.forkserver import ForkServer
+
 SHARE, SHARE_NEW = "share", "share-new"  # a bank's part of the history, and of the newest month
 
 
@@ -30,6 +32,7 @@ def demo_banks(out: Path, enterprises: int, seed: int, through: Path | None) -> 
     All processes are real and on this machine; OUT gets the tables, each bank's report and result.json.
     """
     from common.errors import ConfigError
+    from common.trial.forkserver import fork_server
 
     if through is not None:
         _through(through, out)
@@ -44,7 +47,8 @@ def demo_banks(out: Path, enterprises: int, seed: int, through: Path | None) -> 
     names = f"--key {ID} --label {LABEL} --period {MONTH}"
     click.echo(f"as by `wattscore try {' '.join(command)} {names}`", err=True)
     options: dict[str, Any] = {"key": ID, "grid_key": None, "bank_key": None, "label": LABEL, "label_values": None}
-    _train({"grid": grid, "bank": banks, "period": MONTH, **options}, out)
+    with fork_server() as forks:
+        _train({"grid": grid, "bank": banks, "period": MONTH, **options}, out, forks)
     click.echo(f"everything is in {out}: reports, tables, result.json. The world is made up, and says nothing of real data.")
 
 
@@ -141,10 +145,10 @@ def _through(config: Path, out: Path) -> None:
     click.echo(f"{result} is written. Reports and decisions are the banks': `collect-demo` at each. The world is made up.")
 
 
-def _train(given: dict[str, Any], out: Path) -> None:
+def _train(given: dict[str, Any], out: Path, forks: ForkServer | None) -> None:
     from common.trial.try_cli import options_of, run_options
     from common.trial.try_cli import try_ as command
 
     needed = [word for name in ("grid", "label") for word in (f"--{name}", str(given[name]))]
     known = command.make_context("try", [*needed, "--bank", str(given["bank"][0])]).params
-    run_options(options_of(**{**known, **given, "report": out / "report.html", "out": out / "result.json"}))
+    run_options(options_of(**{**known, **given, "report": out / "report.html", "out": out / "result.json"}), forks)

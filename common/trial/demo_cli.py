@@ -39,6 +39,7 @@ from common.trial.demo import (
     watching_plan,
 )
 from common.trial.demo_watch import as_values, heard, look, print_alarms
+from common.trial.forkserver import ForkServer, fork_server
 from common.trial.own import read_own, write_report
 from common.trial.processes import COORDINATOR, Trial, end_in_order
 from common.trial.remote import await_coordinator, check_folder, run_through
@@ -81,14 +82,17 @@ def demo(out: Path, enterprises: int, seed: int, through: Path | None) -> None:
     console = Console()
     check_folder(out)
     if through is None:
-        with tempfile.TemporaryDirectory(prefix=".demo-", dir=out) as made:  # an earlier run's stays whole until this one is
-            _demo_here(Path(made), out, enterprises, seed, console)
+        with (
+            tempfile.TemporaryDirectory(prefix=".demo-", dir=out) as made,  # an earlier run's stays whole until this one is
+            fork_server() as forks,
+        ):
+            _demo_here(Path(made), out, enterprises, seed, console, forks)
     else:
         _demo_through(out, through, console)
     console.print("The world is synthetic: the gain says nothing of real data.")
 
 
-def _demo_here(made: Path, out: Path, enterprises: int, seed: int, console: Console) -> None:
+def _demo_here(made: Path, out: Path, enterprises: int, seed: int, console: Console, forks: ForkServer | None) -> None:
     """Makes everything in `made`, and then moves it to `out`."""
     start = time.monotonic()
     end_in_order()
@@ -103,12 +107,13 @@ def _demo_here(made: Path, out: Path, enterprises: int, seed: int, console: Cons
     _say(console, "[bold]3.[/] Three processes train on history, then score the newest month, then two quarters more")
     datasets = {party.value: side.datasets for party, side in sides.items()}
     with tempfile.TemporaryDirectory(prefix="wattscore-") as folder:
-        trial = Trial(Path(folder), datasets, SETTINGS)
+        trial = Trial(Path(folder), datasets, SETTINGS, forks=forks)
         jobs = _run(trial, Console(stderr=True))
         _say(console, "[bold]4.[/] The bank's report and decisions")
-        _print_decided(collect(trial.folder / "bank.toml", made), console)
+        _print_decided(collect(trial.folder / "bank.toml", made, forks), console)
         _say(console, "[bold]5.[/] Each side watches its own columns: in the last quarter something has drifted")
-        found = {party.value: look(party, trial.folder / f"{party.value}.toml", homes[party] / MONITOR) for party in Party}
+        configs = {party: trial.folder / f"{party.value}.toml" for party in Party}
+        found = {party.value: look(party, configs[party], homes[party] / MONITOR, forks) for party in Party}
         print_alarms(found, console)
         features = {party.value: len(side.history.columns) for party, side in sides.items()}
         values = _result(jobs, time.monotonic() - start, made, alarms=as_values(found), features=features)
@@ -180,12 +185,12 @@ def collect_demo(config: Path, out: Path) -> None:
     console.print(f"{REPORT}, {DECISIONS} and {MONITOR} are in {out}/.", highlight=False)
 
 
-def collect(config: Path, out: Path) -> Counter[str]:
-    """At the bank whose configuration this is; how many rows were approved, referred and declined."""
-    models = read_own(Party.BANK, "models", "--config", config)["models"]
+def collect(config: Path, out: Path, forks: ForkServer | None = None) -> Counter[str]:
+    """At the bank whose configuration this is; how many rows were approved, referred and declined. forks: who does it."""
+    models = read_own(Party.BANK, "models", "--config", config, forks=forks)["models"]
     if not models:
         raise ConfigError(f"{config}: this bank has no model", remedy=_FIRST)
-    write_report(config, models[-1]["job"], out / REPORT)
+    write_report(config, models[-1]["job"], out / REPORT, forks)
     scores = (load_settings(_Bank, config).data / Name.SCORES).glob("*.csv")
     newest = max(filter(_decides, scores), key=lambda file: file.stat().st_mtime_ns, default=None)
     if newest is None:

@@ -14,13 +14,14 @@ from common.monitor.drift import Alarm
 from common.monitor.reference import SCORE
 from common.party import Party
 from common.text.visible import escape
+from common.trial.forkserver import ForkServer
 from common.trial.own import read_own
 from common.wire import coordinator_pb2 as wire
 
 
-def look(party: Party, config: Path, page: Path) -> Sequence[Alarm]:
+def look(party: Party, config: Path, page: Path, forks: ForkServer | None = None) -> Sequence[Alarm]:
     """The alarms of the party whose configuration this is; its history as `page`."""
-    found = read_own(party, "monitor", "--config", config, "--out", page)
+    found = read_own(party, "monitor", "--config", config, "--out", page, forks=forks)
     return [Alarm(**alarm) for alarm in found["alarms"]]
 
 

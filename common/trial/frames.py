@@ -57,17 +57,18 @@ def try_(
     for rows of enterprise and month, or grid_period and bank_period. A declaration may say these itself. report: where to write
     the bank's report. options: the other options of `wattscore try` by name, such as test, seed, ridge, allow_small.
     """
+    from common.trial.forkserver import fork_server
     from common.trial.run import run_trial
 
-    with tempfile.TemporaryDirectory(prefix="wattscore-frames-") as made:
+    with tempfile.TemporaryDirectory(prefix="wattscore-frames-") as made, fork_server() as forks:
         files = {"grid": _file(grid, Path(made) / "grid.parquet"), "bank": _file(bank, Path(made) / "bank.parquet")}
         given = {**files, "key": key, "label": label, "period": period, "report": Path(report) if report else None}
         chosen, console = _options(given, options), Console(stderr=True, quiet=quiet)
         if _in_a_loop():  # a notebook's: the trial runs one of its own, elsewhere
             with ThreadPoolExecutor(1) as pool:
-                result: TrialResult = pool.submit(run_trial, chosen, console).result()
+                result: TrialResult = pool.submit(run_trial, chosen, console, forks).result()
         else:
-            result = run_trial(chosen, console)
+            result = run_trial(chosen, console, forks)
     return Tried(Job.of(result.job), result.values)
 
 

@@ -8,11 +8,9 @@ import secrets
 import signal
 import socket
 import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,14 +20,13 @@ from common.config import to_toml
 from common.errors import PeerLost
 from common.party import Identity
 from common.process.settings import ClientSettings, load_settings
+from common.trial.forkserver import ENVIRONMENT, MODULE, ForkServer, Running, python, undisturbed
 from common.trust.authority import export_bundle, import_bundle, issue, make_ca
 
 GRID, BANK = Identity("try-grid", "grid-party"), Identity("try-bank", "bank-party")
 COORDINATOR, CLIENT = Identity("try-neutral", "coordinator"), Identity("try-bank", "client")
 _MODULES = {"coordinator": "common.coordinator", "grid": "grid_party", "bank": "bank_party"}
 _ROLES = {"coordinator": COORDINATOR, "grid": GRID, "bank": BANK, "client": CLIENT}
-# Three processes share this machine: spinning linear-algebra threads of one would hold up the others.
-_ENVIRONMENT = {"GRPC_VERBOSITY": "NONE", "OPENBLAS_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 2))}
 _PORTS = range(20_000, 32_000)
 _START = 180.0  # seconds a daemon has to be ready: two or three on an idle machine
 _STOP = 15.0  # seconds it has to end when asked, before it is killed
@@ -69,23 +66,6 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Holds SIGINT and SIGTERM back, so that no daemon is left behind between its start or stop and the book of it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    held: list[int] = []
-    before = {number: signal.signal(number, lambda got, _: held.append(got)) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for got in held[:1]:
-            signal.raise_signal(got)
-
-
 def end_in_order() -> None:
     """From now on SIGTERM ends this process as Ctrl-C does, by leaving every context."""
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
@@ -101,6 +81,7 @@ class Trial:
         settings: Mapping[str, Mapping[str, Any]] | None = None,
         via: Callable[[int], int] = lambda port: port,
         meanwhile: Callable[[], None] = lambda: None,
+        forks: ForkServer | None = None,
     ) -> None:
         """datasets: party name -> dataset name -> DatasetConfig as a mapping. settings: further ones of a process, by its name.
 
@@ -109,12 +90,14 @@ class Trial:
         via: the local port by which a party reaches another process's port; a benchmark puts a slow line there.
 
         meanwhile: what is done while the daemons start; what it raises stops them.
+
+        forks: whose copies the daemons are; without, they are started anew.
         """
         self.folder, self._datasets, self._settings, self._via = folder, datasets, settings or {}, via
-        self._meanwhile = meanwhile
+        self._meanwhile, self._forks = meanwhile, forks
         self.more_banks = tuple(name for name in datasets if name not in _MODULES)
         self.names = (*_MODULES, *self.more_banks)
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.processes: dict[str, Running] = {}
         self.ports: dict[str, int | None] = {}
 
     def __enter__(self) -> Self:
@@ -122,9 +105,12 @@ class Trial:
             if not (self.folder / "certs").exists():
                 make_certificates(self.folder / "certs", self.more_banks)
             self.ports |= zip(self.names, free_ports(len(self.names)), strict=True)
+            if self._forks is not None:  # which still imports, and whose copies start at once
+                self._meanwhile()
             for name in self.names:
                 self.launch(name)
-            self._meanwhile()
+            if self._forks is None:
+                self._meanwhile()
             for name in self.names:
                 self.await_ready(name)
         except BaseException:
@@ -147,10 +133,12 @@ class Trial:
         ready.unlink(missing_ok=True)
         command = [*self.command(name), "serve", "--config", str(config), "--ready-file", str(ready)]
         with undisturbed():
-            self.processes[name] = self.begin(command, {**os.environ, **_ENVIRONMENT}, self.log(name))
+            self.processes[name] = self.begin(command, {**os.environ, **ENVIRONMENT}, self.log(name))
 
-    def begin(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    def begin(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> Running:
         """The process of a daemon, which writes to the end of `log`."""
+        if self._forks is not None and MODULE in command:
+            return self._forks.start(command, environment, log)
         with log.open("ab") as out:
             return subprocess.Popen(  # noqa: S603
                 command,
@@ -181,7 +169,7 @@ class Trial:
 
     def command(self, name: str) -> list[str]:
         """The command that runs the daemon `name`, without its options; a benchmark puts a profiler in front."""
-        return [sys.executable, "-m", _MODULES.get(name, _MODULES["bank"])]
+        return python(_MODULES.get(name, _MODULES["bank"]))
 
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"

@@ -22,6 +22,7 @@ from common.plan.train import TrainPlan
 from common.rows.dataset import read_table
 from common.rows.declare import DatasetConfig
 from common.stats.metrics import Metrics
+from common.trial.forkserver import ForkServer
 from common.trial.heads import SMALL, check_columns, with_option
 from common.trial.own import write_report
 from common.trial.processes import BANK, Trial, more_bank
@@ -148,8 +149,8 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         yield keep.resolve()
 
 
-def run_trial(options: TrialOptions, console: Console) -> TrialResult:
-    """Starts everything, trains, stops everything. Raises what is wrong, or the job's failure."""
+def run_trial(options: TrialOptions, console: Console, forks: ForkServer | None) -> TrialResult:
+    """Starts everything, trains, stops everything. Raises what is wrong, or the job's failure. forks: as a Trial's."""
     start = time.monotonic()
     plan, datasets = make_plan(options), options.datasets
     _check_outputs(options)
@@ -168,13 +169,13 @@ def run_trial(options: TrialOptions, console: Console) -> TrialResult:
     settings = {name: {"policy": _ALONE[kind] | further[kind] | small[kind]} for name, kind in kinds.items()}
     with _folder(options.keep) as folder:
         with (
-            Trial(folder, tables, settings, meanwhile=lambda: _read_whole(datasets, options.allow_small)) as trial,
+            Trial(folder, tables, settings, meanwhile=lambda: _read_whole(datasets, options.allow_small), forks=forks) as trial,
             trial.client() as client,
         ):
             job = follow(client.watch(client.submit(plan).id), console, warnings=False)
         warnings = settle(trial, job, console)
         for name, path in _reports(options):
-            write_report(trial.folder / f"{name}.toml", job.id, path)
+            write_report(trial.folder / f"{name}.toml", job.id, path, forks)
     total = time.monotonic() - start
     if isinstance(plan, SeveralPlan):
         return TrialResult(job, banks_as_json(job, total, warnings))

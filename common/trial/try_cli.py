@@ -24,6 +24,7 @@ from common.records.options import (
 )
 
 if TYPE_CHECKING:
+    from common.trial.forkserver import ForkServer
     from common.trial.run import TrialOptions
 
 _FILE = click.Path(exists=True, path_type=Path)
@@ -86,7 +87,10 @@ _FILE = click.Path(exists=True, path_type=Path)
 @strict_option
 def try_(**given: Any) -> None:
     """Train on your own two files, or several banks': throw-away certificates, real daemons on this machine, a real client."""
-    run_options(options_of(**given))
+    from common.trial.forkserver import fork_server
+
+    with fork_server() as forks:  # which imports while the files are looked at
+        run_options(options_of(**given), forks)
 
 
 def options_of(
@@ -132,7 +136,7 @@ def options_of(
     return TrialOptions(datasets=found, by_period=declared(found["bank"]).period is not None, **given)
 
 
-def run_options(options: TrialOptions) -> None:
+def run_options(options: TrialOptions, forks: ForkServer | None) -> None:
     """Trains and prints."""
     from rich.console import Console
 
@@ -140,7 +144,7 @@ def run_options(options: TrialOptions) -> None:
     from common.trial.run import run_trial
 
     end_in_order()
-    result = run_trial(options, Console(stderr=True))
+    result = run_trial(options, Console(stderr=True), forks)
     if options.out:
         options.out.write_text(json.dumps(result.values, indent=1) + "\n", encoding="utf-8")
     _print_result(result, Console())

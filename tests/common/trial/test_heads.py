@@ -38,7 +38,7 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "bank.csv").write_text("\n".join(bank) + "\n", encoding="gb18030")
 
     class Started:
-        def __init__(self, *_: object, meanwhile: Callable[[], None]) -> None:
+        def __init__(self, *_: object, meanwhile: Callable[[], None], forks: object) -> None:
             self._meanwhile = meanwhile
 
         def __enter__(self) -> None:
