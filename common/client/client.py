@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from common.client.lasting import follow_to_its_end
-from common.errors import WattScoreError
+from common.errors import ConfigError, WattScoreError
 from common.plan.job_states import State
 from common.plan.read import AnyPlan
 from common.process.settings import ClientSettings, load_settings
@@ -41,7 +41,13 @@ class Client:
 
     @classmethod
     def from_config(cls, path: Path) -> Client:
-        return cls(load_settings(ClientSettings, path))
+        """Raises ConfigError; for a file that is not there, with how to name another."""
+        try:
+            return cls(load_settings(ClientSettings, path))
+        except ConfigError as error:
+            if not path.exists():
+                error.remedy = "Name the client's configuration by --config or WATTSCORE_CONFIG."
+            raise
 
     def __enter__(self) -> Client:
         return self

@@ -33,11 +33,13 @@ config_option = click.option(
 )
 INTERRUPTED = 130  # exit code: Ctrl-C, as shells have it
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+_watch_option = click.option("--watch", is_flag=True, help="Follow the job until it is over.")
+_watched_option = click.option("--watch", is_flag=True, expose_value=False, help="As without it: the job is always followed.")
 
 
 @click.command()
 @click.argument("plan", type=click.Path(path_type=Path))
-@click.option("--watch", is_flag=True, help="Follow the job until it is over.")
+@_watch_option
 @click.option("--strict", is_flag=True, help="Follow it; exit code 3 if one of the bank's columns all but is the label.")
 @config_option
 @json_option
@@ -69,7 +71,7 @@ _WITH_BANK = click.option(
 @click.option("--grid-reasons", default=0, help="Most reasons of the grid told for each row, up to 2.")
 @click.option("--purpose", default="", help="What for, as a grant of a dataset says.")
 @click.option("--name", default="", help="A name for people.")
-@click.option("--watch", is_flag=True, help="Follow the job until it is over.")
+@_watch_option
 @config_option
 @json_option
 def score(
@@ -117,6 +119,7 @@ def score(
 @click.option(
     "--times", type=click.IntRange(1, AT_ONCE), default=1, show_default=True, help="So many of them, one job after the other."
 )
+@_watched_option
 @config_option
 @json_option
 def predeal(
@@ -152,6 +155,7 @@ def predeal(
 @click.option("--force", is_flag=True, help="Also if it is significantly worse than the champion.")
 @click.option("--anew", is_flag=True, help="Where the parties' histories differ, begin a new one.")
 @_WITH_BANK
+@_watched_option
 @config_option
 @json_option
 def promote(job: str, force: bool, anew: bool, with_bank: str | None, config: Path, as_json: bool) -> None:
@@ -163,6 +167,7 @@ def promote(job: str, force: bool, anew: bool, with_bank: str | None, config: Pa
 
 @click.command()
 @_WITH_BANK
+@_watched_option
 @config_option
 @json_option
 def rollback(with_bank: str | None, config: Path, as_json: bool) -> None:

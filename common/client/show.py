@@ -141,8 +141,9 @@ def print_production(job: wire.Job, console: Console) -> None:
     for who, report in (("grid", job.grid.report), ("bank", job.bank.report)):
         if report.HasField("drift"):
             alarms, psi = report.drift.alarms, report.drift.largest_psi
+            heard = "no drift alarm" if not alarms else f"{alarms} drift alarm{'' if alarms == 1 else 's'}"
             look = f"; see `{who}-party monitor` there" if alarms else ""
-            console.print(f"{who}: {alarms} drift alarms, largest stability index {psi:.2f}{look}", highlight=False)
+            console.print(f"{who}: {heard}, the largest stability index (PSI) {psi:.2f}{look}", highlight=False)
 
 
 def print_opened(job: wire.Job, console: Console) -> None:

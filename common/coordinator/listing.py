@@ -45,5 +45,7 @@ def _summary(job: wire.Job) -> wire.Job:
     if job.HasField("fault"):
         short.fault.CopyFrom(job.fault)
     if job.bank.report.HasField("evaluation"):
-        short.bank.report.evaluation.joint.auc = job.bank.report.evaluation.joint.auc
+        short.bank.report.evaluation.CopyFrom(job.bank.report.evaluation)
+    if job.bank.report.HasField("counts"):
+        short.bank.report.counts.CopyFrom(job.bank.report.counts)
     return short

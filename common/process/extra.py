@@ -16,5 +16,5 @@ def extra(section: str) -> Iterator[None]:
     except ImportError as error:
         raise ConfigError(
             f"[{section}] needs a package that is not installed: {error.name}",
-            remedy="Install it: pip install 'wattscore[serve]'.",
+            remedy="Install it, in the folder of WattScore's source: pip install -c constraints.txt '.[serve]'.",
         ) from None

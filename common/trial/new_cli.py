@@ -13,7 +13,7 @@ from common.config import quoted, validate
 from common.disk.files import make_folder, write_new
 from common.errors import ConfigError
 from common.party import Identity
-from common.records.options import missing_option, parse_missing
+from common.records.options import bank_period_option, grid_period_option, missing_option, parse_missing, period_option
 from common.rows.declare import DatasetConfig
 from common.trial.heads import key_names, open_files, parse_words
 
@@ -44,7 +44,9 @@ _ROLES = {"coordinator": ("coordinator",), "grid": ("grid-party",), "bank": ("ba
 @click.option("--label", default="overdue", show_default=True, help="The bank's column of outcomes.")
 @click.option("--label-values", help="What its words mean: 是=1,否=0.")
 @missing_option
-@click.option("--period", help="The column of months in both, if rows are (enterprise, month).")
+@period_option
+@grid_period_option
+@bank_period_option
 @click.option("--name", default="overdue next month", show_default=True, help="Of the plan, for people.")
 def new(folder: Path, roles: tuple[str, ...], **given: Any) -> None:
     """Write configurations and a plan into FOLDER, with comments: coordinator/, grid/ and bank/, or one by --role."""
@@ -77,6 +79,8 @@ def render(
     label_values: str | None,
     missing: tuple[str, ...],
     period: str | None,
+    grid_period: str | None,
+    bank_period: str | None,
     name: str,
 ) -> dict[Path, str]:
     """The files of these roles, by path. Raises ConfigError or IdentityError for values no process would start with,
@@ -88,8 +92,13 @@ def render(
         raise ConfigError("two of the three organisations have one name", remedy="The coordinator must be neither party's.")
     keys = key_names(key, grid_key, bank_key)
     meant, absent = parse_words(label_values), parse_missing(missing)
-    shared = {"period": period, "missing": absent}
-    _check_tables({"grid": grid_table, "bank": bank_table}, keys, shared, {"label": label, "label_values": meant})
+    months = {"grid": grid_period or period, "bank": bank_period or period}
+    if not all(months.values()) and any(months.values()):
+        has, lacks = ("grid", "bank") if months["grid"] else ("bank", "grid")
+        raise ConfigError(
+            f"nothing names the months of the {lacks}, and the {has}'s rows have them", remedy=f"Give --{lacks}-period."
+        )
+    _check_tables({"grid": grid_table, "bank": bank_table}, keys, months, absent, {"label": label, "label_values": meant})
     who = {
         "grid": Identity(grid_org, "grid-party"), "bank": Identity(bank_org, "bank-party"),
         "coordinator": Identity(neutral_org, "coordinator"), "client": Identity(bank_org, "client"),
@@ -104,11 +113,11 @@ def render(
         "bank_table": quoted(str(bank_table.resolve()) if bank_table else "tables/bank.csv"),
         "grid_key": quoted(keys["grid"][0]),
         "bank_key": quoted(keys["bank"][0]),
-        "period": f"period = {quoted(period)}" if period else '## period = "month"',
+        **{f"{side}_period": f"period = {quoted(of)}" if of else '## period = "month"' for side, of in months.items()},
         "missing": f"missing = {quoted(absent)}" if absent else '## missing = ["-", "-9999"]',
         "label": quoted(label),
         "label_values": f"label_values = {{ {words} }}" if words else "## label_values = { yes = 1, no = 0 }",
-        "keys": '["id", "period"]' if period else '["id"]',
+        "keys": '["id", "period"]' if months["bank"] else '["id"]',
         "name": quoted(name),
     }
     page = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701  (TOML)
@@ -135,14 +144,16 @@ def _listen(address: str) -> str:
 def _check_tables(
     paths: Mapping[str, Path | None],
     keys: Mapping[str, tuple[str, str]],
-    shared: Mapping[str, Any],
+    months: Mapping[str, str | None],
+    absent: Sequence[str],
     outcome: Mapping[str, Any],
 ) -> None:
     """Raises DataError for a table that cannot be read, or has not the columns that its configuration would name."""
     tables = {}
     for side, path in paths.items():
         if path is not None:
-            raw = {"path": path.resolve(), "id": keys[side][0], **shared, **(outcome if side == "bank" else {})}
+            raw = {"path": path.resolve(), "id": keys[side][0], "period": months[side], "missing": absent}
+            raw |= outcome if side == "bank" else {}
             tables[side] = validate(DatasetConfig, raw, str(path))
     open_files(tables, {f"{side}.id": option for side, (_, option) in keys.items()})
 

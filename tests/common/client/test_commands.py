@@ -75,7 +75,10 @@ def test_what_would_be_lost_after_training_is_refused_before(files: Path) -> Non
 def test_files_a_client_command_cannot_use(tmp_path: Path) -> None:
     missing = run("jobs", "--config", str(tmp_path / "client.toml"))
     assert missing.exit_code == 2 and missing.stderr.startswith("wattscore: ")
-    assert "client.toml: cannot be read (No such file or directory). Check the path" in missing.stderr
+    remedy = "Name the client's configuration by --config or WATTSCORE_CONFIG."
+    assert f"client.toml: cannot be read (No such file or directory). {remedy}" in missing.stderr
+    for words in (("promote", "train-1"), ("rollback",), ("predeal",)):  # which are watched in any case
+        assert remedy in run(*words, "--watch", "--config", str(tmp_path / "client.toml")).stderr
     (tmp_path / "client.toml").write_text("[tls]\ncert = 'x'\n")
     assert "unknown key 'tls.cert'" in run("jobs", "--config", str(tmp_path / "client.toml")).stderr
 

@@ -247,6 +247,12 @@ async def test_jobs_are_listed_in_short_by_pages_that_a_message_holds(tmp_path: 
         (short,) = (await here.coordinator.list(wire.ListRequest(), client())).jobs
         assert (short.id, short.state, short.submitter) == (record.id, "queued", str(CLIENT))
         assert short.ByteSize() < 300 < record.message.ByteSize()
+        found = record.message.bank.report
+        found.evaluation.joint.auc, found.evaluation.bank_only.auc, found.counts.matched_rows = 0.75, 0.65, 7000
+        found.evaluation.auc_difference.difference = 0.1
+        (short,) = (await here.coordinator.list(wire.ListRequest(), client())).jobs
+        assert (short.bank.report.evaluation, short.bank.report.counts) == (found.evaluation, found.counts)
+        assert short.ByteSize() < 300
 
 
 async def test_each_of_many_jobs_is_on_one_page(tmp_path: Path) -> None:

@@ -71,6 +71,16 @@ def test_rows_without_months_are_matched_by_id(tmp_path: Path) -> None:
     assert "period" not in tomllib.loads((tmp_path / "bank" / "bank.toml").read_text())["datasets"]["loans"]
 
 
+def test_each_side_may_have_a_name_of_its_own_for_months(tmp_path: Path) -> None:
+    assert run(tmp_path / "one", "--grid-period", "月", "--bank-period", "month").exit_code == 0
+    told = {role: tomllib.loads((tmp_path / "one" / role / f"{role}.toml").read_text()) for role in ("grid", "bank")}
+    assert (told["grid"]["datasets"]["meters"]["period"], told["bank"]["datasets"]["loans"]["period"]) == ("月", "month")
+    assert load_plan(tmp_path / "one" / "bank" / "plan.toml").keys == ("id", "period")
+    half = run(tmp_path / "two", "--bank-period", "month")
+    assert half.exit_code == 2 and "nothing names the months of the grid" in half.output and "--grid-period" in half.output
+    assert not (tmp_path / "two").exists()
+
+
 def test_nothing_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "bank").mkdir()
     (tmp_path / "bank" / "plan.toml").write_text("mine")

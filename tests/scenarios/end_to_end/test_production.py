@@ -104,7 +104,9 @@ def test_drift_is_named_to_its_owner_and_counted_to_the_client(lab: Lab, drifted
     assert told["grid"].alarms == 1 and told["bank"].alarms >= 2 and told["grid"].largest_psi > 0.2
     assert "drift" in drifted.grid.report.opened
     shown = wattscore("show", drifted.id, "--config", lab.folder / "client.toml").output
-    assert "grid: 1 drift alarms" in shown and "g1" not in shown + str(drifted)
+    assert "grid: 1 drift alarm, the largest stability index (PSI)" in " ".join(shown.split()) and "g1" not in shown + str(
+        drifted
+    )
 
 
 def test_matured_labels_are_measured_at_the_bank_and_a_page_shows_all(
