@@ -48,7 +48,7 @@ def _print_all(found: list[Offered], console: Console) -> None:
     wide = max((len(one.job) for one in found), default=3)
     lines = [f"{'job':<{wide}}  state     offered           client, dataset"]
     for one in found:
-        lines.append(f"{one.job:<{wide}}  {one.state:<8}  {_when(one.at)}  {one.client or '-'}, {one.dataset or '-'}")
+        lines.append(f"{one.job:<{wide}}  {one.state:<8}  {_when(one.at)}  {_short(one.client)}, {one.dataset or '-'}")
         if one.cause:
             lines.append(f"  {one.cause}")
     for line in lines:
@@ -65,6 +65,10 @@ def _print_one(one: Offered, console: Console) -> None:
     for name, value in facts.items():
         if value:
             console.print(Text(visible(f"{name:<16}  {value}")), soft_wrap=True, highlight=False)
+
+
+def _short(client: str) -> str:
+    return client.removeprefix("wattscore://") or "-"  # a line of 80 characters has room for the rest
 
 
 def _when(at: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -43,6 +43,8 @@ class PartyConsole(ConsoleConfig):
 
 class PartySettings(Process):
     """The settings that `grid-party` and `bank-party` both have."""
+
+    whose: ClassVar[str] = "a party"
 
     listen: Address | None = Field(default=None, description="HOST:PORT to serve on.")
     coordinator: Remote = Field(description="The coordinator this party attends.")

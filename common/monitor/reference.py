@@ -42,7 +42,7 @@ class Distribution(StrictModel):
         """What each bin holds, for people: bounds at three figures, levels as they are, then `OTHER` and `MISSING`."""
         if self.levels is not None:
             return (*self.levels, OTHER, MISSING)
-        cuts = [f"{edge:.3g}" for edge in self.edges]
+        cuts = [f"{float(f'{edge:.3g}'):,.0f}" if abs(edge) >= 1000 else f"{edge:.3g}" for edge in self.edges]
         if not cuts:
             return "", MISSING
         return (f"≤ {cuts[0]}", *(f"{low} – {high}" for low, high in pairwise(cuts)), f"> {cuts[-1]}", MISSING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
@@ -96,6 +97,14 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), name)
         _speaks(command)
         return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Names the nearest commands where there is none of this name: click would look among those that are imported."""
+        if ctx.resilient_parsing or args[0].startswith("-") or self.get_command(ctx, args[0]) is not None:
+            return super().resolve_command(ctx, args)
+        near = difflib.get_close_matches(args[0], self.list_commands(ctx))
+        meant = f" Did you mean {' or '.join(near)}?" if near else f" `{self.name} --help` lists them."
+        raise click.UsageError(f"no command {args[0]!r}.{meant}", ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """From the table: click would ask every command, and so import it."""

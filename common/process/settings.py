@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -148,6 +149,8 @@ class Process(StrictModel):
 class CoordinatorSettings(Process):
     """`wattscore-coordinator serve`."""
 
+    whose: ClassVar[str] = "a coordinator"
+
     listen: Address = Field(description="HOST:PORT to serve on.")
     grid: IdentityText = Field(description="The grid party's identity.")
     bank: IdentityText = Field(description="The bank party's identity.")
@@ -207,6 +210,8 @@ class CoordinatorSettings(Process):
 class ClientSettings(StrictModel):
     """`wattscore` as a client."""
 
+    whose: ClassVar[str] = "a client"
+
     tls: TlsConfig = Field(description="The client's certificate, key and trusted organisations.")
     coordinator: Remote = Field(description="The coordinator and its address.")
 
@@ -217,7 +222,23 @@ PATHS = frozenset({"certificate", "key", "trust", "data", "path", "features", "c
 
 def load_settings(model: type[S], path: Path) -> S:
     """The configuration at `path`; paths in it are relative to its folder. Raises ConfigError."""
-    return validate(model, _read(path), str(path))
+    raw = _read(path)
+    try:
+        return validate(model, raw, str(path))
+    except ConfigError:
+        meant, found = getattr(model, "whose", ""), _whose(raw)
+        if not meant or found in ("", meant):
+            raise
+    raise ConfigError(f"{path}: the configuration of {found}, not of {meant}", remedy=f"Give that of {meant} by --config.")
+
+
+def _whose(raw: Mapping[str, Any]) -> str:
+    """Of which process this is a configuration, by what only that has."""
+    if "peer" in raw:
+        return "a party"
+    if "clients" in raw:
+        return "a coordinator"
+    return "a client" if set(raw) == {"tls", "coordinator"} else ""
 
 
 def load_part(model: type[S], path: Path, *names: str) -> S:

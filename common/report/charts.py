@@ -101,7 +101,7 @@ class Chart:
         return re.sub(r"~(\d+)~", lambda found: self._texts[int(found[1])], text)
 
 
-def shorten(text: str, most: int = 30) -> str:
+def shorten(text: str, most: int = 36) -> str:
     """The text cut to so many half-width characters."""
     width, kept = 0, 0
     for kept, char in enumerate(text, 1):

@@ -209,10 +209,10 @@ def _decides(scores: Path) -> bool:
 def _run(trial: Trial, console: Console) -> list[wire.Job]:
     """Trained, promoted, scored, watched. Raises the first failure, after the daemons have ended."""
     with trial, trial.client() as client:
-        jobs = [follow(client.watch(client.submit(training_plan()).id), console)]
+        jobs = [follow(client.watch(client.submit(training_plan()).id), console, warnings=False)]
         for plan in _plans_after(jobs[0]):
             if failure(jobs[-1]) is None:
-                jobs.append(follow(client.watch(client.submit(plan).id), console))
+                jobs.append(follow(client.watch(client.submit(plan).id), console, warnings=False))
     for job in jobs:
         settle(trial, job, console)
     return jobs

@@ -198,4 +198,4 @@ def test_a_charts_names_are_escaped_and_chinese_needs_no_font() -> None:
         svg = chart.svg()
     assert "用电量&lt;script&gt;" in svg and "<script" not in svg and "~" not in svg
     assert '<tspan class="en">month</tspan><tspan class="zh">月份</tspan>' in svg
-    assert [shorten("a" * 31), shorten("电" * 15), shorten("电" * 16)] == ["a" * 30 + "…", "电" * 15, "电" * 15 + "…"]
+    assert [shorten("a" * 37), shorten("电" * 18), shorten("电" * 19)] == ["a" * 36 + "…", "电" * 18, "电" * 18 + "…"]

@@ -80,7 +80,9 @@ def test_the_list_says_what_each_command_says_of_itself(group: LazyGroup) -> Non
 
 def test_an_unknown_command_is_said(group: LazyGroup = wattscore) -> None:
     ended = CliRunner().invoke(group, ["trian"])
-    assert ended.exit_code == 2 and "No such command 'trian'" in ended.stderr
+    assert ended.exit_code == 2 and "no command 'trian'. Did you mean train?" in " ".join(ended.stderr.split())
+    far = CliRunner().invoke(group, ["xyzzy"])
+    assert far.exit_code == 2 and "no command 'xyzzy'. `wattscore --help` lists them." in " ".join(far.stderr.split())
 
 
 @pytest.mark.parametrize("name", ["models", "monitor", "report"])

@@ -135,6 +135,20 @@ def test_a_wrong_file_is_refused_by_key(tmp_path: Path, model: type[Any], old: s
     assert str(tmp_path / "settings.toml") in found
 
 
+@pytest.mark.parametrize(
+    ("model", "given", "said"),
+    [
+        (BankSettings, ClientSettings, "the configuration of a client, not of a party. Give that of a party by --config."),
+        (ClientSettings, BankSettings, "the configuration of a party, not of a client. Give that of a client by --config."),
+        (ClientSettings, CoordinatorSettings, "the configuration of a coordinator, not of a client."),
+    ],
+)
+def test_the_configuration_of_another_process_is_called_so(
+    tmp_path: Path, model: type[Any], given: type[Any], said: str
+) -> None:
+    assert said in message(model, SAMPLES[given], tmp_path)
+
+
 def test_the_samples_of_this_test_are_right_as_they_stand(tmp_path: Path) -> None:
     for model, text in SAMPLES.items():
         read(model, text, tmp_path)
