@@ -110,7 +110,7 @@ async def _question(
     except WattScoreError as error:
         remedy = (
             f"Have {who.org} `wattscore certs trust` this organisation's bundle and list {own.identity} in its configuration;"
-            " its log says why it refuses."
+            " its log says why it refuses: `unable to get local issuer certificate` is of a CA it does not trust."
         )
         found.findings.append(failed(f"{name} takes us", f"it does not answer a call: {error.message}", remedy))
     else:
