@@ -122,12 +122,14 @@ class Stages:
             Column(width=1), Column(no_wrap=True), Column(ratio=1, no_wrap=True, overflow="ellipsis"), Column(justify="right"),
             box=None, show_header=False, expand=True,
         )  # fmt: skip
-        for stage in stages_of(job):
-            current = stage == now.stage
-            mark = _mark(job, current, stage in pace.began)
+        order = stages_of(job)
+        reached = order.index(now.stage) + 1 if now.stage in order else 0
+        for at, stage in enumerate(order):
+            current, begun = stage == now.stage, at < reached  # a quick one may be over before it was seen
+            mark = _mark(job, current, begun)
             seconds = clock(pace.seconds(stage)) if stage in pace.began else ""
             what = how_far(now) if current and job.state == "running" else MEANING[stage]
-            table.add_row(mark, stage, what, seconds, style="" if stage in pace.began else "dim")
+            table.add_row(mark, stage, what, seconds, style="" if begun else "dim")
         return Group(table, *self._left(now))
 
     def _left(self, now: party_pb2.Progress) -> Iterable[Text]:

@@ -194,6 +194,8 @@ def test_a_terminal_shows_all_stages_and_about_how_long_the_present_one_takes() 
     said = console.file.getvalue()  # type: ignore[attr-defined]
     assert all(stage in said for stage in ORDER["train"]) and "4 of 15 steps, 1,050 rows, 2.0 MB" in said
     assert "about 0:30 left of 'train'" in said
+    marks = {line.split()[1]: line.split()[0] for line in said.splitlines() if line.split()[1] in ORDER["train"]}
+    assert [marks[stage] for stage in ("connect", "load", "prepare", "train", "evaluate")] == ["✓", "✓", "✓", "▸", "·"]
 
 
 def test_every_stage_has_a_meaning() -> None:
