@@ -129,14 +129,16 @@ class AsyncClient:
         raw = {"model": _id(model), "grid": {"dataset": grid}, "bank": {"dataset": bank}, "keys": keys, **more}
         return await self.wait(await self.submit(validate(ScorePlan, raw, "arguments", PlanError)), timeout)
 
-    async def promote(self, model: str | Job, *, force: bool = False, anew: bool = False, with_bank: str | None = None) -> Job:
-        """Makes a model the champion at both parties; see `wattscore promote`. Waits."""
-        raw = {"model": _id(model), "force": force, "anew": anew, "with_bank": with_bank}
+    async def promote(
+        self, model: str | Job, *, force: bool = False, anew: bool = False, with_bank: str | None = None, note: str = ""
+    ) -> Job:
+        """Makes a model the champion at both parties; see `wattscore promote`. Waits. note: why, for those who look later."""
+        raw = {"model": _id(model), "force": force, "anew": anew, "with_bank": with_bank, "name": note}
         return await self.wait(await self.submit(validate(PromotePlan, raw, "arguments", PlanError)))
 
-    async def rollback(self, *, with_bank: str | None = None) -> Job:
+    async def rollback(self, *, with_bank: str | None = None, note: str = "") -> Job:
         """Makes the champion before the present one the champion again. Waits."""
-        raw = {"action": "rollback", "with_bank": with_bank}
+        raw = {"action": "rollback", "with_bank": with_bank, "name": note}
         return await self.wait(await self.submit(validate(PromotePlan, raw, "arguments", PlanError)))
 
     async def compare(self, *jobs: str | Job) -> Comparison:
@@ -228,13 +230,15 @@ class Client:
         """See `AsyncClient.score`."""
         return self._run(self._client.score(model, grid, bank, by_period=by_period, timeout=timeout, **more))
 
-    def promote(self, model: str | Job, *, force: bool = False, anew: bool = False, with_bank: str | None = None) -> Job:
+    def promote(
+        self, model: str | Job, *, force: bool = False, anew: bool = False, with_bank: str | None = None, note: str = ""
+    ) -> Job:
         """See `AsyncClient.promote`."""
-        return self._run(self._client.promote(model, force=force, anew=anew, with_bank=with_bank))
+        return self._run(self._client.promote(model, force=force, anew=anew, with_bank=with_bank, note=note))
 
-    def rollback(self, *, with_bank: str | None = None) -> Job:
+    def rollback(self, *, with_bank: str | None = None, note: str = "") -> Job:
         """See `AsyncClient.rollback`."""
-        return self._run(self._client.rollback(with_bank=with_bank))
+        return self._run(self._client.rollback(with_bank=with_bank, note=note))
 
     def compare(self, *jobs: str | Job) -> Comparison:
         """See `AsyncClient.compare`."""

@@ -34,6 +34,9 @@ config_option = click.option(
 INTERRUPTED = 130  # exit code: Ctrl-C, as shells have it
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 _watch_option = click.option("--watch", is_flag=True, help="Follow the job until it is over.")
+_note_option = click.option(
+    "--note", default="", help="Why, for those who look later; the other side and the coordinator read it too."
+)
 _watched_option = click.option("--watch", is_flag=True, expose_value=False, help="As without it: the job is always followed.")
 
 
@@ -155,24 +158,27 @@ def predeal(
 @click.option("--force", is_flag=True, help="Also if it is significantly worse than the champion.")
 @click.option("--anew", is_flag=True, help="Where the parties' histories differ, begin a new one.")
 @_WITH_BANK
+@_note_option
 @_watched_option
 @config_option
 @json_option
-def promote(job: str, force: bool, anew: bool, with_bank: str | None, config: Path, as_json: bool) -> None:
+def promote(job: str, force: bool, anew: bool, with_bank: str | None, note: str, config: Path, as_json: bool) -> None:
     """Make the model of training JOB the champion at both parties, unless it is worse than the one before."""
-    raw = {"model": job, "force": force, "anew": anew, "with_bank": with_bank}
+    raw = {"model": job, "force": force, "anew": anew, "with_bank": with_bank, "name": note}
     plan = validate(PromotePlan, raw, "options", PlanError)
     _move(plan, config, as_json)
 
 
 @click.command()
 @_WITH_BANK
+@_note_option
 @_watched_option
 @config_option
 @json_option
-def rollback(with_bank: str | None, config: Path, as_json: bool) -> None:
+def rollback(with_bank: str | None, note: str, config: Path, as_json: bool) -> None:
     """Make the champion before the present one the champion again, at both parties."""
-    _move(validate(PromotePlan, {"action": "rollback", "with_bank": with_bank}, "options", PlanError), config, as_json)
+    raw = {"action": "rollback", "with_bank": with_bank, "name": note}
+    _move(validate(PromotePlan, raw, "options", PlanError), config, as_json)
 
 
 def _move(plan: PromotePlan, config: Path, as_json: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
 from common.client.client import Client
 from common.daemon.seat import S, Seat
@@ -20,13 +21,14 @@ from common.disk.data_folder import Name
 from common.disk.files import make_folder, write_private
 from common.disk.pages import beside, linked
 from common.errors import ConfigError, PlanError
+from common.home.jobbook import JobBook, Offered
 from common.home.registry import Registry
 from common.monitor.book import Book
 from common.monitor.history import History
 from common.monitor.hook import tell
 from common.monitor.reference import SCORE
 from common.plan.read import load_plan
-from common.text.visible import escape
+from common.text.visible import escape, visible
 from common.text.words import LANGS, Lang
 from common.wire import coordinator_pb2 as wire
 
@@ -48,19 +50,24 @@ def models_command(seat: Seat[Any, Any]) -> click.Command:
     @_json
     def models(config: Path, as_json: bool) -> None:
         """List this party's models: version, stage, and how the champion changed."""
-        _print_models(Registry(seat.load(config).data / Name.REGISTRY), as_json)
+        data = seat.load(config).data
+        asked = {one.job: one for one in JobBook(data / Name.JOBS).jobs()}
+        _print_models(Registry(data / Name.REGISTRY), asked, as_json)
 
     return models
 
 
-def _print_models(registry: Registry, as_json: bool) -> None:
+def _print_models(registry: Registry, asked: Mapping[str, Offered], as_json: bool) -> None:
+    """asked: by job who asked for it, and the note that is its name, as far as the list of jobs goes back."""
     versions = registry.versions()
     moves = sorted((move for chain in registry.chains() for move in chain.moves()), key=lambda move: move.at)
     if as_json:
         shown = [{**asdict(version), "stage": version.stage.value} for version in versions]
-        click.echo(
-            json.dumps({"models": shown, "moves": [{**asdict(m), "position": m.position.hex()} for m in moves]}, indent=1)
-        )
+        moved = [{**asdict(m), "position": m.position.hex(), "client": None, "note": None} for m in moves]
+        for move in moved:
+            if (one := asked.get(str(move["job"]))) is not None:
+                move |= {"client": one.client, "note": one.name}
+        click.echo(json.dumps({"models": shown, "moves": moved}, indent=1))
         return
     console, table = Console(), Table("version", Column("job", no_wrap=True), "stage", "trained", "SHA-256", box=None)
     for v in versions:
@@ -69,6 +76,9 @@ def _print_models(registry: Registry, as_json: bool) -> None:
     for m in moves:
         whom = f" with {m.bank}" if m.bank else ""
         console.print(f"{_when(m.at)}  {m.action}{whom}: {m.champion}  ({m.job})", highlight=False)
+        if (one := asked.get(m.job)) is not None:
+            said = f": {one.name}" if one.name else ""
+            console.print(Text(visible(f"  by {one.client or 'nobody known'}{said}")), highlight=False)
 
 
 def monitor_command(seat: Seat[S, Any], read: Callable[[S], History]) -> click.Command:

@@ -215,6 +215,16 @@ def test_the_history_of_a_job_a_line_an_event() -> None:
     assert second.endswith("bank         stage load: each reads and checks its own table")
 
 
+def test_a_note_on_a_promotion_is_the_name_by_which_both_parties_list_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[AnyPlan] = []
+    monkeypatch.setattr(commands, "_move", lambda plan, *_: asked.append(plan))
+    for words in (("promote", "train-1"), ("rollback",)):
+        assert run(*words, "--note", "report 7, approved").exit_code == 0
+    assert [plan.name for plan in asked] == ["report 7, approved"] * 2
+    long = run("rollback", "--note", "x" * 101)
+    assert long.exit_code == 2 and "name: " in long.stderr
+
+
 # predeal
 
 

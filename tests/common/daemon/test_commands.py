@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from common.daemon import commands
+from common.home.jobbook import JobBook, Offered
 from common.home.registry import Registry
 from common.monitor.book import Book, Reading
 from common.plan.promote import PromotePlan
@@ -119,9 +120,14 @@ def test_models_lists_versions_stages_and_moves(config: Path) -> None:
         (1, "job-1", "candidate"),
         (2, "job-2", "champion"),
     ]
-    assert [(m["job"], m["champion"]) for m in listed["moves"]] == [("promote-1", "job-2")]
+    assert [(m["job"], m["champion"], m["note"]) for m in listed["moves"]] == [("promote-1", "job-2", None)]
     shown = run("models", "--config", config).output
     assert "champion" in shown and "promote: job-2" in shown
+    asked = Offered("promote-1", "promote", "approved by the committee", "wattscore://acme/client")
+    JobBook(config.parent / "var" / "jobs.sqlite").enter(asked)
+    (move,) = json.loads(run("models", "--config", config, "--json").stdout)["moves"]
+    assert (move["client"], move["note"]) == ("wattscore://acme/client", "approved by the committee")
+    assert "by wattscore://acme/client: approved by the committee" in run("models", "--config", config).output
 
 
 HOOK = """
