@@ -1,4 +1,4 @@
-"""The commands of `bank-party`: those that both parties have, at the bank's seat."""
+"""The commands of `bank-party` but `serve`: those that both parties have, at the bank's seat."""
 
 from __future__ import annotations
 
@@ -11,58 +11,28 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from bank_party.dial import approach
-from bank_party.home import BankHome
-from bank_party.monitor.history import read_history
 from bank_party.online.doctor import check_online
 from bank_party.online.refill import refill_command
 from bank_party.pipeline.command import pipeline_command
-from bank_party.role import BankRole
-from bank_party.settings import BankSettings
+from bank_party.seat import SEAT, history
 from common.console.command import console_command
 from common.daemon.approving import approve_command, deny_command
 from common.daemon.auditing import audit_command
 from common.daemon.backup import backup_command, restore_command
 from common.daemon.budget_command import allow_command, budget_command
 from common.daemon.commands import models_command, monitor_command, report_command, verify_command
-from common.daemon.daemon import start
 from common.daemon.granting import grant_command
 from common.daemon.index import index_command
 from common.daemon.jobs_command import jobs_command
 from common.daemon.prune import prune_command
-from common.daemon.seat import Beside, Seat, Station
 from common.doctor.cli import doctor_command
 from common.doctor.side import Side
 from common.errors import ConfigError
-from common.monitor.history import History
-from common.party import Party
-from common.process.extra import extra
-from common.process.serve import serve_command
 from common.report.card import Card
 from common.report.texts import Choice
 
 if TYPE_CHECKING:
     from common.report.page import Report
-
-
-def _online(station: Station[BankSettings, BankHome]) -> Beside | None:
-    if station.settings.online is None:
-        return None
-    with extra("online"):
-        from bank_party.online.run import Online  # an extra, which other banks need not install
-    return Online(station, station.settings.online)
-
-
-def _console(station: Station[BankSettings, BankHome]) -> Beside | None:
-    if station.settings.console is None:
-        return None
-    with extra("console"):
-        from bank_party.pipeline.page import make_pages  # an extra, which other parties need not install
-        from common.console.run import make_console
-    return make_console(SEAT.party, _history, station, make_pages(station.settings.data))
-
-
-SEAT = Seat(Party.BANK, BankSettings, BankHome.of, BankRole, approach, (_online, _console))
 
 
 def load_side(config: Path) -> Side:
@@ -71,17 +41,12 @@ def load_side(config: Path) -> Side:
     return Side(SEAT.party.value, settings, partial(check_online, settings))
 
 
-def _history(settings: BankSettings) -> History:
-    return read_history(settings.data, settings.datasets, settings.monitor)
-
-
 def _page(data: Path, job: str, lang: Choice, card: Card) -> Report:
     from bank_party.report.page import make_report  # draws charts: the other commands need not wait for that library
 
     return make_report(data, job, lang, card)
 
 
-serve = serve_command(SEAT.name, partial(start, SEAT))
 jobs = jobs_command(SEAT)
 models = models_command(SEAT)
 budget = budget_command(SEAT)
@@ -90,14 +55,14 @@ approve = approve_command(SEAT)
 grant = grant_command(SEAT)
 deny = deny_command(SEAT)
 audit = audit_command(SEAT)
-monitor = monitor_command(SEAT, _history)
+monitor = monitor_command(SEAT, history)
 report = report_command(SEAT, _page)
-index = index_command(SEAT, _history)
+index = index_command(SEAT, history)
 prune = prune_command(SEAT)
 backup = backup_command(SEAT)
 restore = restore_command(SEAT)
 verify = verify_command(SEAT, _page)
-pipeline = pipeline_command(SEAT, _history, _page)
+pipeline = pipeline_command(SEAT, history, _page)
 refill = refill_command(SEAT)
 
 

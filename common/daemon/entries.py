@@ -6,10 +6,11 @@ from common.process.group import LazyGroup, entries
 
 
 def party_group(name: str, about: str, module: str, **own: str) -> LazyGroup:
-    """The command `name`; `module` has each of these, and `own` commands by name with their help."""
-    listed = entries(
+    """The command `name`: `serve` of the `seat` beside `module`, which has the others; own: further ones, with their help."""
+    seat = f"{module.rpartition('.')[0]}.seat"
+    listed = entries(seat, serve="Serve until SIGTERM or Ctrl-C, then end running jobs in order.")
+    listed |= entries(
         module,
-        serve="Serve until SIGTERM or Ctrl-C, then end running jobs in order.",
         doctor="Check this side, and through it the other.",
         budget="Show what is spent and left of each budget, and what each client has had.",
         allow="Let CLIENT (wattscore://org/role) have more than the policy's rates, for a while.",

@@ -24,7 +24,7 @@ from typing import Any, NoReturn, Protocol, Self
 
 from common.errors import PeerLost
 
-PRELOADED = ("common.coordinator.daemon", "grid_party.commands", "bank_party.commands")
+PRELOADED = ("common.coordinator.daemon", "grid_party.seat", "bank_party.seat")
 ENVIRONMENT = {"GRPC_VERBOSITY": "NONE", "OPENBLAS_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 2))}
 """Of all daemons on this machine: spinning linear-algebra threads of one would hold up the others."""
 MODULE = "-m"  # the word of a command after which a copy goes on by itself

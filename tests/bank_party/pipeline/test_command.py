@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bank_party.__main__ import main
-from bank_party.commands import SEAT
 from bank_party.home import BankHome
 from bank_party.pipeline.book import RunBook, Step
+from bank_party.seat import SEAT
 from common.cli import main as wattscore
 from common.disk.data_folder import Name
 from common.disk.lock import Lock

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bank_party.__main__ import main as bank_party
-from bank_party.commands import SEAT as BANK
+from bank_party.seat import SEAT as BANK
 from common.disk.data_folder import Name
 from common.home.audit import AuditLog
 from common.home.registry import Registry
@@ -22,7 +22,7 @@ from common.party import Party
 from common.plan.promote import PromotePlan
 from common.process.group import LazyGroup
 from grid_party.__main__ import main as grid_party
-from grid_party.commands import SEAT as GRID
+from grid_party.seat import SEAT as GRID
 from tests.common.home.test_stocks import opened, store
 from tests.common.report.test_write import config
 

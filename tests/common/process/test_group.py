@@ -42,7 +42,7 @@ HEAVY = {
     "sqlalchemy",
 }
 
-LATER = {"matplotlib", "jinja2", "sqlalchemy", "duckdb", "openpyxl", "sklearn", "scipy"}
+LATER = {"matplotlib", "jinja2", "rich", "sqlalchemy", "duckdb", "openpyxl", "sklearn", "scipy"}
 
 
 @pytest.mark.parametrize("module", GROUPS)
@@ -59,7 +59,7 @@ def test_asking_for_its_version_or_help_loads_no_library_but_clicks(module: str,
     assert __version__ in done.stdout or word == "--help"
 
 
-@pytest.mark.parametrize("module", ["grid_party.commands", "bank_party.commands", "common.coordinator.daemon"])
+@pytest.mark.parametrize("module", ["grid_party.seat", "bank_party.seat", "common.coordinator.daemon"])
 def test_a_daemon_waits_for_no_library_that_only_a_page_or_a_database_needs(module: str) -> None:
     code = f"import sys, {module}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
