@@ -21,6 +21,9 @@ label_values_option = click.option("--label-values", help="What its words mean: 
 missing_option = click.option(
     "--missing", multiple=True, help="Further words that mean missing, in either file: --missing=-,N/A; may be given again."
 )
+decimal_option = click.option(
+    "--decimal", type=click.Choice([".", ","]), help="What stands before decimals in columns that do not tell, such as 12,345."
+)
 
 
 def parse_missing(texts: str | Sequence[str] | None) -> list[str]:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from common.disk.files import write_private
 from common.errors import ConfigError
-from common.records.options import STRICT, parse_missing, strict_option
+from common.records.options import STRICT, decimal_option, parse_missing, strict_option
 from common.records.schema import Schema, as_toml, dataset_of, schema
 from common.text.visible import escape
 
@@ -29,6 +29,7 @@ from common.text.visible import escape
 @click.option("--skip-rows", type=int, help="Lines above the header.")
 @click.option("--sheet", help="Of a workbook.")
 @click.option("--missing", multiple=True, help="Further words that mean missing: --missing=-,N/A; may be given again.")
+@decimal_option
 @click.option("--out", "--toml", "out", type=click.Path(path_type=Path), help="Write the declaration of the dataset here.")
 @click.option("--name", default="table", show_default=True, help="The dataset's name in it.")
 @strict_option

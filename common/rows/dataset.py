@@ -67,7 +67,7 @@ def read_table(
     file.require([*keys, *features])
     where = scratch or Scratch()
     data = file.read([*keys, *features], where)
-    seen = () if config.columns else _look(file, data, features, config.missing)
+    seen = () if config.columns else _look(file, data, features, config)
     warnings = [*file.said, *_partial(file, config), *(s.text for s in seen if s.loud)]
     columns = dict(config.columns) or {s.column: s.config for s in seen if s.config is not None}
     ids = read_own_ids(file, config.id, data, warnings)
@@ -118,7 +118,7 @@ def look_at(config: DatasetConfig) -> tuple[Seen, ...]:
     """What each column but id, period and label is. Raises DataError."""
     file = _opened(config, config.path.name)
     features = [c for c in file.header if c not in (config.id, config.period, config.label)]
-    return _look(file, file.read(features), features, config.missing)
+    return _look(file, file.read(features), features, config)
 
 
 def read_outcomes(config: DatasetConfig, *, name: str) -> FeatureTable | None:
@@ -161,9 +161,9 @@ def _check_roles(config: DatasetConfig, name: str, party: Party, require_label: 
         raise ConfigError(f"dataset {name}: no label is declared", remedy="Set `label` to the column of 0/1 outcomes.")
 
 
-def _look(file: TableFile, data: Data, features: list[str], words: Collection[str]) -> tuple[Seen, ...]:
+def _look(file: TableFile, data: Data, features: list[str], config: DatasetConfig) -> tuple[Seen, ...]:
     coded = file.coded()
-    return tuple(look(file, column, data, words, coded=column in coded) for column in features)
+    return tuple(look(file, column, data, config.missing, coded=column in coded, decimal=config.decimal) for column in features)
 
 
 def _partial(file: TableFile, config: DatasetConfig) -> list[str]:

@@ -122,6 +122,9 @@ class DatasetConfig(FileOptions):
     missing: tuple[str, ...] = Field(
         default=(), description="Further words and numbers that mean that nothing is known, such as '-' or '-9999'."
     )
+    decimal: Literal[".", ","] | None = Field(
+        default=None, description="What stands before decimals in columns that do not tell: 12,345 alone may be either."
+    )
     label: str | None = Field(default=None, description="The column of 0/1 outcomes; at the bank only.")
     label_values: dict[str, Literal[0, 1]] = Field(
         default_factory=dict,

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from common.rows.declare import ColumnConfig
 from common.rows.months import look_like_dates, look_like_months
-from common.rows.numbers import Numbers, Values, read_numbers
+from common.rows.numbers import COMMA, Numbers, Style, Values, read_numbers
 from common.rows.origin import Data
 from common.rows.tablefile import TableFile
 from common.rows.text import is_number, is_text, is_time, plain, read_coded
@@ -47,8 +47,18 @@ class Seen:
         return f"column {self.column!r}: {self.said}"
 
 
-def look(file: TableFile, column: str, data: Data, words: Collection[str] = (), *, coded: bool = False) -> Seen:
+def look(
+    file: TableFile,
+    column: str,
+    data: Data,
+    words: Collection[str] = (),
+    *,
+    coded: bool = False,
+    decimal: Literal[".", ","] | None = None,
+) -> Seen:
     """What `column` is. coded: whether its writer says that these are categories. words: further ones for missing.
+
+    decimal: what stands before decimals where that is all that is in doubt.
 
     Raises DataError where it looks like numbers and how they are written is not certain, naming the first such row.
     """
@@ -64,9 +74,14 @@ def look(file: TableFile, column: str, data: Data, words: Collection[str] = (), 
     if column in file.nameless:
         return _without_name(file, column, data, words)
     found = read_numbers(file, column, data, None, words)
+    if found.doubt == COMMA and decimal is not None:
+        style = Style(decimal, "," if decimal == "." else ".", found.style.unit)
+        found = read_numbers(file, column, data, style, words)
     known, strays = int(np.isfinite(found.values).sum()), int(found.malformed.sum())
     if found.doubt:
         remedy = "Declare the column with decimal, thousands or unit, or as categorical."
+        if found.doubt == COMMA:
+            remedy = 'Set decimal = "." for the dataset where commas stand between thousands, or declare the column.'
         at = np.zeros(len(found.values), np.bool_)
         at[found.first] = True
         raise file.bad_rows(

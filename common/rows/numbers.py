@@ -84,6 +84,10 @@ PLAIN = Style()
 _STYLES = (PLAIN, Style(".", ","), Style(",", "."), Style(".", " "), Style(",", " "), Style(".", "'"), Style(",", "'"))
 
 
+COMMA = "a comma that may stand between thousands or before decimals"
+"""The doubt about numbers each of which has one comma, and three digits behind it."""
+
+
 @dataclass(frozen=True)
 class Numbers:
     """n numbers. values: float64 (n,), NaN where missing or malformed. malformed: (n,). style: how they were written.
@@ -310,7 +314,7 @@ class _Shaped:
         first = counts.index(max(counts))
         if _STYLES[first] == _STYLES[1] and counts[2] == counts[1] and not doubt:
             commas = np.asarray(pc.match_substring(self.parts.field("body"), ",").fill_null(False)) & (self.weights > 0)
-            doubt, odd = "a comma that may stand between thousands or before decimals", int(commas.argmax())
+            doubt, odd = COMMA, int(commas.argmax())
         return Style(_STYLES[first].decimal, _STYLES[first].thousands, unit), doubt, odd
 
     def _common_unit(self, bare: int) -> tuple[str, str, int]:

@@ -17,6 +17,7 @@ from common.records.options import (
     STRICT,
     bank_key_option,
     bank_period_option,
+    decimal_option,
     grid_key_option,
     grid_period_option,
     label_values_option,
@@ -44,6 +45,7 @@ _MOST = 5  # columns of a side that are tried as keys
 @click.option("--label", help="The bank's column of outcomes.")
 @label_values_option
 @missing_option
+@decimal_option
 @period_option
 @grid_period_option
 @bank_period_option

@@ -31,6 +31,7 @@ class Names:
     label: str | None = None
     label_values: str | None = None
     missing: str | Sequence[str] | None = None
+    decimal: str | None = None
 
     def own(self, role: str, name: str) -> str | None:
         """The option that is of this side alone: `name` is key or period."""
@@ -54,7 +55,7 @@ def _raw(role: str, path: Path, names: Names) -> dict[str, Any]:
     said = _said(path)
     if "features" in said:  # and the file of features itself says its keys and label
         return said
-    shared = {"id": names.key, "period": names.period}
+    shared = {"id": names.key, "period": names.period, "decimal": names.decimal}
     own: dict[str, Any] = {"id": names.own(role, "key"), "period": names.own(role, "period")}
     if role == "bank":
         own |= {"label": names.label, "label_values": parse_words(names.label_values)}

@@ -62,7 +62,10 @@ def open_files(tables: Mapping[str, DatasetConfig], options: Mapping[str, str]) 
     Raises DataError for a file that cannot be read, or lacks a column: with those it has, the nearest, and where else it is.
     """
     configs = {side: declared(config) for side, config in tables.items()}
-    files = {side: TableFile.open(config.path, config, side) for side, config in configs.items()}
+    try:
+        files = {side: TableFile.open(config.path, config, side) for side, config in configs.items()}
+    except DataError as error:
+        raise with_option(error) from None
     for side, config in configs.items():
         for role in ("id", "period", "label"):
             column = getattr(config, role)
@@ -160,9 +163,17 @@ def parse_words(text: str | None) -> dict[str, int]:
 
 
 def with_option(error: DataError) -> DataError:
-    """The same error, whose remedy also says what stands for the key `missing` of a configuration where there is none."""
+    """The same error, whose remedy also says what stands for a key of a configuration where there is none."""
     if "`missing`" in error.remedy:
         error.remedy += " Here: --missing=-,N/A, for words that mean missing in either file."
+    if "et decimal = " in error.remedy:
+        error.remedy += " Here: `--decimal .`, for both files."
+    if option := next(
+        (key for key in ("separator", "skip_rows", "sheet") if f"et {key} = " in error.remedy or f"`{key}`" in error.remedy),
+        None,
+    ):
+        name = f"--{option.replace('_', '-')}"
+        error.remedy += f" Here: `wattscore schema FILE {name} ... --out FILE.toml` says so; give FILE.toml in its place."
     return error
 
 

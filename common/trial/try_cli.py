@@ -15,6 +15,7 @@ from common.records.options import (
     STRICT,
     bank_key_option,
     bank_period_option,
+    decimal_option,
     grid_key_option,
     grid_period_option,
     label_values_option,
@@ -49,6 +50,7 @@ _FILE = click.Path(exists=True, path_type=Path)
 @click.option("--label", help="The bank's column of outcomes: 1, 0, or empty where not known yet.")
 @label_values_option
 @missing_option
+@decimal_option
 @period_option
 @grid_period_option
 @bank_period_option
@@ -105,6 +107,7 @@ def options_of(
     label: str | None = None,
     label_values: str | None = None,
     missing: str | Sequence[str] | None = None,
+    decimal: str | None = None,
     **given: Any,
 ) -> TrialOptions:
     """The options of the command, once the grid's file and each bank's are known to go together. Raises what is wrong.
@@ -115,7 +118,7 @@ def options_of(
     from common.trial.given import Names, datasets, raw_of
     from common.trial.heads import LEAST, SMALL, check_alone, check_files
 
-    names = Names(key, grid_key, bank_key, period, grid_period, bank_period, label, label_values, missing)
+    names = Names(key, grid_key, bank_key, period, grid_period, bank_period, label, label_values, missing, decimal)
     first, *more = [bank] if isinstance(bank, Path) else bank
     if grid is None and len(more) < 2:
         message = "no --grid, and banks train alone from three on: of two each would learn the other's sums"

@@ -76,7 +76,7 @@ class Delimited:
         if others:
             shown = {"\t": r"\t", "\x01": r"\u0001"}.get(others[0], others[0])  # the latter is Hive's
             what = f"the header has one column only, and {shown!r} in it"
-            remedy = f'The header has one column only: separate the columns by commas, or set separator = "{shown}".'
+            remedy = f'Separate the columns by commas, or set separator = "{shown}".'
             raise self.origin.fault(what, remedy=remedy)
 
     def read(self, columns: list[str], scratch: Scratch | None) -> tuple[Data, tuple[str, ...]]:

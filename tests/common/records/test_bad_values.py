@@ -148,7 +148,7 @@ def test_units_are_declared_and_reported(tmp_path: Path) -> None:
     [
         (RECORDS.replace("kwh", "kWh"), "no column 'kwh'; close names in the file: 'kWh'"),
         (RECORDS.replace("id,", "code,", 1), "no column 'id'"),
-        (RECORDS.replace(",", ";"), "separate the columns by commas"),
+        (RECORDS.replace(",", ";"), "Separate the columns by commas"),
         (RECORDS.replace(FIRST, f"{FIRST},9"), "line 2: a row has 6 values where the header has 5"),
         (RECORDS.replace(HEADER, f"{HEADER},kwh"), "'kwh' more than once"),
         (HEAD, "a header and no rows"),

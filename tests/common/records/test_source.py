@@ -63,7 +63,7 @@ def test_a_bad_value_in_one_of_many_files_is_found_there(tmp_path: Path) -> None
         ("", "the file is empty"),
         ("id,month,kwh\n", "a header and no rows"),
         ("id,month,kWh\na,2024-01,1\n", "no column 'kwh'; close names in the file: 'kWh'"),
-        ("id;month;kwh\na;2024-01;1\n", "separate the columns by commas"),
+        ("id;month;kwh\na;2024-01;1\n", "Separate the columns by commas"),
         ("id,month,kwh\na,2024-01,1,2\n", "line 2: a row has 4 values where the header has 3"),
         ("id,month,kwh,kwh\na,2024-01,1,2\n", "'kwh' more than once"),
     ],

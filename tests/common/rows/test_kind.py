@@ -95,6 +95,19 @@ def test_what_looks_like_numbers_and_is_not_certain_is_asked_for_by_line(cells: 
     assert "7kWh" not in caught.value.public and "eclare" in str(caught.value)
 
 
+@pytest.mark.parametrize(("decimal", "of_first", "said"), [(".", 100_100.0, "commas"), (",", 100.1, "numbers")])
+def test_the_decimal_of_a_dataset_settles_what_its_commas_are_and_nothing_else(
+    decimal: str, of_first: float, said: str, tmp_path: Path
+) -> None:
+    cells = [f"{k},{k:03d}" for k in range(100, 200)] + ["7"] * 100
+    seen = see(tmp_path, cells, decimal=decimal)
+    assert seen.kind == "number" and said in seen.said
+    config = DatasetConfig.model_validate({"path": tmp_path / "t.csv", "id": "id", "decimal": decimal})
+    assert read_table(config, name="t", party=Party.GRID).table.numeric["x"][:1].tolist() == [of_first]
+    with pytest.raises(DataError, match="a unit in some cells and none in others"):
+        see(tmp_path, ["7"] * 50 + [f"{k}kWh" for k in range(150)], decimal=decimal)
+
+
 def test_a_word_for_missing_is_declared(tmp_path: Path) -> None:
     cells = ["-"] * 90 + [str(k * 3) for k in range(110)]
     assert see(tmp_path, cells, missing=("-",)).kind == "number"

@@ -117,6 +117,30 @@ def test_check_says_of_each_column_what_it_is_and_how_keys_would_match(tables: P
     assert "1 in 66.67% of rows" in said
 
 
+@pytest.mark.parametrize("command", ["check", "try"])
+def test_commas_that_may_stand_between_thousands_are_settled_by_an_option(command: str, tables: Path) -> None:
+    lines = (tables / "bank.csv").read_text(encoding="gb18030").splitlines()
+    taxed = [line.split(",") for line in lines[1:]]
+    rows = [",".join([one[0], f'"{int(one[1]) + 1},{int(one[1]):03}"', *one[2:]]) for one in taxed]
+    (tables / "bank.csv").write_text("\n".join([lines[0], *rows]) + "\n", encoding="utf-8")
+    words = (*GOOD, "--label-values", "是=1,否=0", "--allow-small")
+    asked = run(command, tables, *(words if command == "try" else words[:-1]))
+    assert asked.exit_code == 2 and "column '纳税额'" in asked.output and "`--decimal .`, for both files" in asked.output
+    told = run(command, tables, *(words if command == "try" else words[:-1]), "--decimal", ".")
+    if command == "check":
+        assert told.exit_code == 0 and "commas between thousands" in " ".join(told.output.split())
+    else:  # the tables are read, and the processes begin
+        assert isinstance(told.exception, AssertionError)
+
+
+def test_a_separator_is_named_by_a_declaration(tables: Path) -> None:
+    text = (tables / "bank.csv").read_text(encoding="gb18030")
+    (tables / "bank.csv").write_text(text.replace(",", ";"), encoding="utf-8")
+    told = run("try", tables, *GOOD)
+    assert told.exit_code == 2 and "`wattscore schema FILE --separator ... --out FILE.toml`" in told.output
+    assert told.output.count("one column only") == 1
+
+
 def test_check_without_a_key_finds_the_columns_that_could_be(tables: Path) -> None:
     said = " ".join(run("check", tables).stdout.split())
     assert "1,100 ids are common by --grid-key code --bank-key 企业代码" in said
