@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from common.report.numbers import coarse
 from common.report.texts import Words
 
 # Okabe and Ito's palette, told apart by the colour-blind; dashes and markers tell lines apart in print too.
@@ -67,7 +68,7 @@ class Chart:
 
     def name_of(self, text: str) -> str:
         """A placeholder for a name in whatever script, shortened to what fits."""
-        return self._keep(self.words.tspans(*[shorten(text)] * 2))
+        return self._keep(self.words.tspans(*[shorten(coarse(text))] * 2))
 
     def _keep(self, svg: str) -> str:
         self._texts.append(svg)

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from common.report.card import Card
 from common.report.evidence import Evidence
-from common.report.numbers import real, share
+from common.report.numbers import coarse, real, share
 
 PSI = (0.1, 0.25)  # steady up to, moved beyond
 VIF = (5.0, 10.0)
@@ -70,7 +70,7 @@ def _columns(evidence: Evidence) -> Iterator[Finding]:
         yield Finding("missing", none_of(len(empty)), "features", {"count": str(len(empty)), "all": str(len(used))}, limit)
     if record.collinear:
         twin = max(record.collinear, key=lambda column: column.vif)
-        value = {"vif": real(twin.vif, 1), "name": twin.name}
+        value = {"vif": real(twin.vif, 1), "name": coarse(twin.name)}
         limits = {"first": real(VIF[0], 0), "second": real(VIF[1], 0)}
         yield Finding("vif", within(twin.vif, VIF), "dictionary", value, limits)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from markupsafe import Markup
@@ -10,6 +11,8 @@ from common.rows.months import month_text
 from common.stats.few import LEAST
 
 DASH = "–"
+_NUMBER = r"-?\d[\d.]*(?:e[+-]?\d+)?"
+_CUT = re.compile(rf".+?(>{_NUMBER}|=\[(?:-inf|{_NUMBER}), (?:inf|{_NUMBER})\))", re.DOTALL)
 
 
 def count(value: float | None) -> str:
@@ -60,11 +63,21 @@ def edge(value: float | None) -> str:
     return share(value, 2)
 
 
+def coarse(name: str) -> str:
+    """A prepared column's name, the places where its source is cut to three figures: each is the value of a row.
+
+    That of an indicator of one value stays: many rows have it.
+    """
+    if (cut := _CUT.fullmatch(name)) is None:
+        return name
+    return name[: cut.start(1)] + re.sub(_NUMBER, lambda found: f"{float(f'{float(found[0]):.3g}'):.6g}", cut[1])
+
+
 def parted(name: object) -> object:
-    """A column's name with places where a line may break, behind each underscore; anything but plain text as it is."""
+    """A column's `coarse` name with places where a line may break, behind each underscore; all but plain text as it is."""
     if not isinstance(name, str) or isinstance(name, Markup):
         return name
-    return Markup("_<wbr>").join(name.split("_"))
+    return Markup("_<wbr>").join(coarse(name).split("_"))
 
 
 FILTERS = {

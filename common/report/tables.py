@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 
 from common.text.visible import inert
 
-VERSION = 1
+VERSION = 2
 _NO_FIGURES = ("sign",)  # lines to write on
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from copy import copy
 from html.parser import HTMLParser
@@ -21,7 +22,7 @@ from common.plan.network import Network
 from common.report import page
 from common.report.card import Card
 from common.report.evidence import Evidence, gather
-from common.report.numbers import real, share, signed
+from common.report.numbers import coarse, real, share, signed
 from common.report.page import Own, make
 from common.report.texts import Choice, catalogue
 from common.text.words import LANGS
@@ -164,6 +165,33 @@ def test_no_enterprise_and_no_small_cell_is_in_the_page(job: Job, pages: dict[tu
     segments = Outline(pages[Party.BANK, "en"]).sections["segments"]
     assert "东城" not in segments  # at most 3 rows
     assert "北<城>" in segments and "south & west" in segments
+
+
+def test_where_a_column_is_cut_is_not_in_the_page_as_it_is_the_value_of_a_row(tmp_path: Path) -> None:
+    job = Job(tmp_path, preparation={"coding": "bins", "min_binary": 5})
+    for party, make_report in ((Party.GRID, grid.make_report), (Party.BANK, bank.make_report)):
+        shown = html.unescape(make_report(job.data(party), JOB, "both").page).replace("<wbr>", "")
+        names = gather(job.data(party), JOB, *FILES[party]).model.columns
+        cut = {name: coarse(name) for name in names if coarse(name) != name}
+        assert cut and not [name for name in cut if name in shown]
+        assert all(told in shown for told in cut.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("loan_amount>246270", "loan_amount>246000"),
+        ("贷款余额=[76087, 99077)", "贷款余额=[76100, 99100)"),
+        ("x=[-inf, -0.123456)", "x=[-inf, -0.123)"),
+        ("x=[1.23456e+18, inf)", "x=[1.23e+18, inf)"),
+        ("x>7", "x>7"),
+        ("tax=8150.29", "tax=8150.29"),  # many rows have it
+        ("region=north", "region=north"),
+        ("x", "x"),
+    ],
+)
+def test_names_of_columns_have_three_figures_of_where_they_are_cut(name: str, told: str) -> None:
+    assert coarse(name) == told
 
 
 def test_left_out_columns_are_named_with_the_reason(pages: dict[tuple[Party, Choice], str]) -> None:
