@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,17 @@ from common.config import StrictModel
 from common.disk.files import private_file
 from common.errors import ConfigError, DataError
 from common.records.entries import check
-from common.records.panel import Codes, Panel
+from common.records.held import Codes, Held, Room, rows
+from common.records.panel import Panel
 from common.records.recipe import Recipe
 from common.records.samples import Samples, chosen
+from common.records.windows import Mask
 from common.rows.declare import ColumnConfig
 from common.rows.featurefile import METADATA
 from common.rows.months import month_text
 
 Column = npt.NDArray[np.float32] | Codes
+_GROUP = 1 << 17  # rows of a group of the Parquet file
 
 
 class Keys(StrictModel):
@@ -46,14 +50,14 @@ class Features:
     """n samples, by enterprise and then by month.
 
     enterprises: object (E,), ids ascending.  rows: int32 (n,) into them.  periods: int32 (n,), months from year 0.
-    columns: name -> float32 (n,), missing as NaN, or Codes with codes (n,); in order.  label: int8 (n,) or None.
+    columns: name -> float32 (n,), missing as NaN, or Codes of int16 (n,); in order.  label: int8 (n,) or None.
     made: how they were made, JSON-safe: version, recipes, samples, digest.
     """
 
     enterprises: npt.NDArray[np.object_]
     rows: npt.NDArray[np.int32]
     periods: npt.NDArray[np.int32]
-    columns: Mapping[str, Column]
+    columns: Held
     label: npt.NDArray[np.int8] | None
     made: Mapping[str, Any]
 
@@ -69,17 +73,19 @@ class Features:
         """How a dataset of this file declares its columns: gaps filled by the median, heavy tails by their logarithm."""
         return {
             name: ColumnConfig(kind="categorical", categories=values.levels)
-            if isinstance(values, Codes)
+            if isinstance(values := rows(self.columns, name, 0, 0), Codes)
             else ColumnConfig(kind="numeric", transform="auto")
-            for name, values in self.columns.items()
+            for name in self.columns
         }
 
     def __repr__(self) -> str:
         return f"Features({self.count} samples, {len(self.columns)} columns)"
 
 
-def build(panel: Panel, recipes: Iterable[Recipe], samples: Samples, *, source: str = "recipes") -> Features:
-    """The features of every sample of `panel`, each strictly as of its month.
+def build(
+    panel: Panel, recipes: Iterable[Recipe], samples: Samples, *, source: str = "recipes", room: Room | None = None
+) -> Features:
+    """The features of every sample of `panel`, each strictly as of its month; the same in whatever room they are made.
 
     source: names the configuration in messages. Raises ConfigError for a recipe that the panel cannot serve or that
     looks at the label's own month, DataError if there is no sample or a feature is beyond float32.
@@ -90,15 +96,36 @@ def build(panel: Panel, recipes: Iterable[Recipe], samples: Samples, *, source: 
         ahead=samples.ahead, outcomes=samples.outcomes, source=source,
     )  # fmt: skip
     mask, label = chosen(panel, samples)
-    rows, months = np.nonzero(mask)
+    places, months = np.nonzero(mask)
     return Features(
         enterprises=panel.ids,
-        rows=rows.astype(np.int32),
+        rows=places.astype(np.int32),
         periods=(panel.first + months).astype(np.int32),
-        columns={recipe.column: _column(recipe, panel, mask) for recipe in recipes},
+        columns=_columns(recipes, panel, mask, room or Room()),
         label=None if label is None else label[mask].astype(np.int8),
         made=made(recipes, samples),
     )
+
+
+def _columns(recipes: tuple[Recipe, ...], panel: Panel, mask: Mask, room: Room) -> Held:
+    """The samples' features, made for some enterprises at a time."""
+    nobody = panel.part(0, 0)  # of whom recipes tell which features are categories
+    coded = {r.column: values for r in recipes if isinstance(values := r.evaluate(nobody), Codes)}
+    kinds = {r.column: coded[r.column].codes.dtype if r.column in coded else np.dtype(np.float32) for r in recipes}
+    size = int(mask.sum())
+    flat = {name: room.scratch.empty((size,), kind) for name, kind in kinds.items()}
+    ends = np.concatenate([[0], np.cumsum(mask.sum(axis=1))])
+
+    def fill(low: int, high: int) -> None:
+        few, which = panel.part(low, high), mask[low:high]
+        for recipe in recipes:
+            flat[recipe.column][int(ends[low]) : int(ends[high])] = _column(recipe, few, which)
+
+    cuts = room.cuts(np.full(panel.enterprises, panel.months))
+    with ThreadPoolExecutor(room.workers) as pool:
+        for done in [pool.submit(fill, low, high) for low, high in cuts]:
+            done.result()
+    return Held(flat, {name: values.levels for name, values in coded.items()})
 
 
 def made(recipes: Iterable[Recipe], samples: Samples) -> dict[str, Any]:
@@ -108,12 +135,13 @@ def made(recipes: Iterable[Recipe], samples: Samples) -> dict[str, Any]:
     return {"version": __version__, "digest": hashlib.sha256(text.encode()).hexdigest(), **what}
 
 
-def _column(recipe: Recipe, panel: Panel, mask: npt.NDArray[np.bool_]) -> Column:
+def _column(recipe: Recipe, panel: Panel, mask: Mask) -> npt.NDArray[Any]:
+    """(samples,), as float32 or as codes."""
     with np.errstate(over="ignore", invalid="ignore"):
         values = recipe.evaluate(panel)
         if isinstance(values, Codes):
-            return Codes(values.codes[mask], values.levels)
-        result = values[mask].astype(np.float32)
+            return np.asarray(values.codes[mask])
+        result: npt.NDArray[np.float32] = values[mask].astype(np.float32)
     if np.isinf(result).any():
         message = f"recipe {recipe.column!r} gives numbers beyond float32"
         raise DataError(message, public=message, remedy="Declare a largest value of its field, or another unit.")
@@ -129,10 +157,14 @@ def write(features: Features, path: Path, *, keys: Keys | None = None, origin: M
     """
     names = keys or Keys()
     told = {**features.made, "origin": dict(origin or {}), "keys": names.of(features), "columns": _declared(features)}
-    table = _arrow(features, names).replace_schema_metadata({METADATA: json.dumps(told, sort_keys=True, ensure_ascii=False)})
+    metadata = {METADATA: json.dumps(told, sort_keys=True, ensure_ascii=False)}
     path.parent.mkdir(parents=True, exist_ok=True)
     with private_file(path) as stream:
-        pq.write_table(table, stream, compression="zstd", row_group_size=1 << 17)
+        groups = _groups(features, names)
+        first = next(groups).replace_schema_metadata(metadata)
+        with pq.ParquetWriter(stream, first.schema, compression="zstd") as writer:
+            for table in (first, *groups):
+                writer.write_table(table.replace_schema_metadata(metadata), row_group_size=_GROUP)
         stream.seek(0)
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -142,26 +174,29 @@ def _declared(features: Features) -> dict[str, dict[str, Any]]:
     return {name: config.model_dump(mode="json", exclude_defaults=True) for name, config in features.configs().items()}
 
 
-def _arrow(features: Features, keys: Keys) -> pa.Table:
+def _groups(features: Features, keys: Keys) -> Iterator[pa.Table]:
+    """The samples as tables of so many rows as a group of the file has."""
     names = [keys.id, keys.month, *([] if features.label is None else [keys.label])]
     if clash := [name for name in features.columns if name in names]:
         raise ConfigError(f"a recipe makes {clash[0]!r}, the name of a key column", remedy="Give it another `name`.")
-    months = np.unique(features.periods)
-    arrays = [
-        _dictionary(features.rows, features.enterprises.tolist()),
-        _dictionary(np.searchsorted(months, features.periods).astype(np.int32), [month_text(m) for m in months.tolist()]),
-        *([] if features.label is None else [pa.array(features.label)]),
-        *(_feature(values) for values in features.columns.values()),
-    ]
-    return pa.table(arrays, names=[*names, *features.columns])
+    months, ids = np.unique(features.periods), pa.array(features.enterprises.tolist(), pa.string())
+    texts = pa.array([month_text(m) for m in months.tolist()], pa.string())
+    for low in range(0, max(1, features.count), _GROUP):
+        own = slice(low, min(low + _GROUP, features.count))
+        arrays = [
+            _dictionary(features.rows[own], ids),
+            _dictionary(np.searchsorted(months, features.periods[own]).astype(np.int32), texts),
+            *([] if features.label is None else [pa.array(features.label[own])]),
+            *(_feature(rows(features.columns, name, own.start, own.stop)) for name in features.columns),
+        ]
+        yield pa.table(arrays, names=[*names, *features.columns])
 
 
 def _feature(values: Column) -> Any:
     if isinstance(values, Codes):
-        return _dictionary(values.codes, values.levels)
+        return _dictionary(values.codes, pa.array(values.levels, pa.string()))
     return pa.array(values, from_pandas=True)
 
 
-def _dictionary(codes: npt.NDArray[Any], levels: Iterable[str]) -> Any:
-    indices = pa.array(codes, mask=codes < 0)
-    return pa.DictionaryArray.from_arrays(indices, pa.array(levels, pa.string()))
+def _dictionary(codes: npt.NDArray[Any], levels: pa.Array) -> Any:
+    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), levels)

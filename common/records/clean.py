@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +12,10 @@ import numpy.typing as npt
 from common.records.columns import At, Values, bound_outliers, categories, numbers, outlier_bounds
 from common.records.config import FieldConfig, RecordsConfig
 from common.records.findings import Finding, Journal
+from common.records.held import Held, Room
 from common.records.origin import Raw
 from common.records.panel import Panel
-from common.records.rows import Records, to_panel, without_duplicates, without_gaps
+from common.records.rows import Records, settled, to_panel
 from common.rows.ids import are_credit_codes, read_ids
 from common.rows.months import TAKEN, month_number, month_text, read_months
 from common.rows.origin import Mask, printed
@@ -52,9 +54,9 @@ class Cleaned:
         return (*self.said, *texts, *([f"no record of anybody in {', '.join(self.absent)}"] if self.absent else []))
 
 
-def clean(config: RecordsConfig, raw: Raw) -> Cleaned:
-    """Raises DataError for what a rule refuses, and where nothing is left."""
-    return _Cleaner(config, raw, Journal(raw.origin)).run()
+def clean(config: RecordsConfig, raw: Raw, room: Room | None = None) -> Cleaned:
+    """The panel, the same in whatever room it is made. Raises DataError for what a rule refuses, and where nothing is left."""
+    return _Cleaner(config, raw, Journal(raw.origin), room or Room()).run()
 
 
 @dataclass
@@ -64,6 +66,7 @@ class _Cleaner:
     config: RecordsConfig
     raw: Raw
     journal: Journal
+    room: Room
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
 
@@ -73,20 +76,36 @@ class _Cleaner:
         shape = len(when), self.raw.data.num_rows
         keep = np.broadcast_to(alive, shape).copy()
         numeric, codes, levels = self._fields(when, alive, keep)
-        flat = {name: np.broadcast_to(v, shape)[keep] for name, v in numeric.items()}
-        row = np.broadcast_to(np.arange(shape[1]), shape)[keep]
-        month = np.broadcast_to(when if shape[0] == 1 else when[:, :1], shape)[keep]
-        flat_codes = {name: np.broadcast_to(v, shape)[keep] for name, v in codes.items()}
-        records = Records(ids, row, of_row[row], month, flat, flat_codes, levels).sorted()
+        records = self._sorted(ids, of_row, when, keep, numeric, codes, levels)
         self._check_left(records)
         several = {name: f.several for name, f in self.config.fields.items() if f.several is not None}
-        records = without_duplicates(records, self.config.cleaning.duplicates, several, self.journal)
+        records = settled(records, self.config.cleaning, several, self.journal, self.room)
         self._check_left(records)
-        records = without_gaps(records, self.config.cleaning, self.journal)
-        self._check_left(records)
-        panel = to_panel(records, self.config.label, self._label_month(), self.journal)
+        panel = to_panel(records, self.config.label, self._label_month(), self.journal, self.room)
         said = tuple(dict.fromkeys([*self.raw.said, *self.said]))
         return Cleaned(panel, shape[1], keep.size, self.journal.findings(), self.bounds, said)
+
+    def _sorted(
+        self,
+        ids: npt.NDArray[np.object_],
+        of_row: npt.NDArray[np.int32],
+        when: npt.NDArray[np.int32],
+        keep: Mask,
+        numeric: dict[str, Any],
+        codes: dict[str, Any],
+        levels: dict[str, tuple[str, ...]],
+    ) -> Records:
+        """The records that are left, one field moved after the other. keep: (P, R); a field is (P * R,) or (R,)."""
+        at = np.flatnonzero(keep)
+        row = at % keep.shape[1]
+        month = when[0][row] if len(when) == 1 else when[at // keep.shape[1], 0]
+        id = of_row[row]
+        order = np.lexsort((row, month, id))
+        at, row, id, month = at[order], row[order], id[order], month[order]
+        for fields in (numeric, codes):
+            for name, values in fields.items():
+                fields[name] = self.room.scratch.keep(values[:][at if len(values) == keep.size else row])
+        return Records(ids, row, id, month, Held(numeric), Held(codes), levels)
 
     def _check_left(self, records: Records) -> None:
         if not records.count:
@@ -143,16 +162,17 @@ class _Cleaner:
 
     def _fields(
         self, when: npt.NDArray[np.int32], alive: Mask, keep: Mask
-    ) -> tuple[dict[str, Values], dict[str, npt.NDArray[np.int32]], dict[str, tuple[str, ...]]]:
-        """(field -> values (P or 1, R), field -> codes, field -> levels); `keep` (P, R) loses what rules drop."""
-        numeric, codes, levels = {}, {}, {}
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, tuple[str, ...]]]:
+        """(field -> values, (P * R,) or (R,), field -> codes, field -> levels); `keep` (P, R) loses what rules drop."""
+        numeric, codes, levels = dict[str, Any](), dict[str, Any](), dict[str, tuple[str, ...]]()
         for name, config in self.config.fields.items():
             columns = self._columns(name, config, when, alive)
             if config.kind == "categorical":
-                codes[name], levels[name] = self._categorical(columns, keep)
+                coded, levels[name] = self._categorical(columns, keep)
+                known, codes[name] = coded >= 0, self.room.scratch.keep(coded.ravel())
             else:
-                numeric[name] = self._numeric(columns, keep)
-            known = codes[name] >= 0 if name in codes else ~np.isnan(numeric[name])
+                values = self._numeric(columns, keep)
+                known, numeric[name] = ~np.isnan(values), self.room.scratch.keep(values.ravel())
             if keep.any() and not (known & keep).any():
                 self._nothing_left(name, config)
         return numeric, codes, levels

@@ -25,11 +25,19 @@ from common.text.words import Lang
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The Parquet file of features to write.")
 @click.option("--report", type=click.Path(path_type=Path), help="Folder for quality.json and quality.html, for yourself only.")
 @click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of quality.html.")
+@click.option(
+    "--memory-mib",
+    type=click.IntRange(min=1),
+    help="Memory for arrays; the rest goes to files beside --out. Default: all of it.",
+)
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads that make features.")
 @strict_option
-def features(config: Path, out: Path, report: Path | None, lang: str, strict: bool) -> None:
+def features(
+    config: Path, out: Path, report: Path | None, lang: str, memory_mib: int | None, workers: int, strict: bool
+) -> None:
     """Read, clean and turn into features the monthly records that CONFIG (TOML) names."""
     console = Console()
-    made, cleaned, settings = make_features(config, out, report, cast(Lang, lang))
+    made, cleaned, settings = make_features(config, out, report, cast(Lang, lang), memory_mib=memory_mib, workers=workers)
     _print_cleaning(cleaned, console)
     for text in (*cleaned.warnings, *_unlabelled(cleaned, settings), *_left_out(cleaned, settings)):
         console.print(f"[yellow]look at:[/] {escape(text)}", highlight=False)

@@ -143,9 +143,11 @@ def outlier_bounds(values: Values, rule: Outliers) -> tuple[float, float] | None
     if len(used) < _FEWEST:
         return None
     x = _log(used) if rule.scale == "log" else used
+    del used  # of a whole column: no copy more than is needed
     if rule.method == "mad":
-        low = high = middle = float(np.median(x))
-        reach = 1.4826 * float(np.median(np.abs(x - middle)))
+        low = high = middle = float(np.median(x, overwrite_input=True))
+        x -= middle
+        reach = 1.4826 * float(np.median(np.abs(x, out=x), overwrite_input=True))
     else:
         low, high = (float(q) for q in np.quantile(x, (0.25, 0.75)))
         reach = high - low

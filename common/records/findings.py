@@ -15,6 +15,7 @@ from common.rows.origin import Mask, Origin
 
 EXAMPLES = 3
 _SHOWN = 40
+_ORDER = {"alike": 1, "several": 2, "duplicate": 3, "conflict": 4, "gap": 5}  # rules over rows, behind those over columns
 _TAKES = ("malformed", "impossible", "negative", "outlier")
 
 
@@ -124,5 +125,5 @@ class Journal:
                 noted.rows,
                 tuple(Example(places[row], masked(id), month, value) for row, id, month, value in noted.examples),
             )
-            for (rule, name, action), noted in self._noted.items()
+            for (rule, name, action), noted in sorted(self._noted.items(), key=lambda item: _ORDER.get(item[0][0], 0))
         )

@@ -8,6 +8,8 @@ import numpy as np
 
 from common.disk.files import write_private
 from common.disk.pages import linked
+from common.disk.refused import refused
+from common.disk.scratch import Scratch
 from common.errors import ConfigError
 from common.features import leaks
 from common.party import Party
@@ -16,23 +18,32 @@ from common.records.clean import Cleaned, clean
 from common.records.config import Output, RecordsConfig, load_records
 from common.records.defaults import default_recipes
 from common.records.entries import flatten
-from common.records.panel import Codes
+from common.records.held import Room
 from common.records.quality import quality
 from common.records.source import read
 from common.rows.table import Coded, Columns, FeatureTable, Ids
 from common.text.words import Lang
 
+_PART, _CELLS = 1 << 10, 1 << 14  # bytes of memory for each enterprise-month worked on at once; at least so many of these
+
 
 def make_features(
-    config: Path, out: Path, report: Path | None = None, lang: Lang = "en"
+    config: Path, out: Path, report: Path | None = None, lang: Lang = "en", *, memory_mib: int | None = None, workers: int = 1
 ) -> tuple[Features, Cleaned, RecordsConfig]:
-    """Writes `out`, and the report if asked, once all is made. Raises ConfigError and DataError; then nothing is written."""
+    """Writes `out`, and the report if asked, once all is made. Raises ConfigError and DataError; then nothing is written.
+
+    memory_mib: of arrays, of which the rest is kept in files without a name beside `out`; all in memory by default.
+    workers: threads that make features. Neither changes what is made.
+    """
     settings = load_records(config)
     _check_outputs(out, report)
-    cleaned = clean(settings, read(settings))
-    party = Party.GRID if settings.party == "grid" else Party.BANK
-    recipes = flatten(settings.recipes) or default_recipes(party, cleaned.panel, settings.samples)
-    made = build(cleaned.panel, recipes, settings.samples, source=str(config))
+    room = _room(out, memory_mib, workers)
+    try:
+        cleaned, made = _made(settings, config, room)
+    except OSError as error:  # of what is kept in files
+        if (fault := refused(error)) is None:
+            raise
+        raise fault from None
     found = quality(settings, cleaned)
     texts = {}
     if report:
@@ -52,20 +63,30 @@ def make_features(
     return made, cleaned, settings
 
 
+def _room(out: Path, memory_mib: int | None, workers: int) -> Room:
+    if memory_mib is None:
+        return Room(workers=workers)
+    budget = memory_mib << 20
+    return Room(Scratch(out.resolve().parent, budget), max(_CELLS, budget // _PART), workers)
+
+
+def _made(settings: RecordsConfig, config: Path, room: Room) -> tuple[Cleaned, Features]:
+    cleaned = clean(settings, read(settings, room.scratch), room)
+    party = Party.GRID if settings.party == "grid" else Party.BANK
+    recipes = flatten(settings.recipes) or default_recipes(party, cleaned.panel, settings.samples)
+    return cleaned, build(cleaned.panel, recipes, settings.samples, source=str(config), room=room)
+
+
 def suspects(made: Features) -> tuple[str, ...]:
     """Features that are the label in all but name."""
     if made.label is None:
         return ()
-    held = {name: _coded(v) if isinstance(v, Codes) else v for name, v in made.columns.items()}
-    numeric = Columns({name: v for name, v in held.items() if not isinstance(v, Coded)})
-    categorical = Columns({name: v for name, v in held.items() if isinstance(v, Coded)})
+    flat, levels = made.columns.flat, made.columns.levels
+    numeric = Columns({name: values for name, values in flat.items() if name not in levels})
+    categorical = Columns({name: Coded(flat[name], np.array([*texts, None], object)) for name, texts in levels.items()})
     label = made.label.astype(np.float64)
     table = FeatureTable(Ids.of([]), None, numeric, categorical, label, tuple(made.columns))
     return leaks.find(table)
-
-
-def _coded(values: Codes) -> Coded:
-    return Coded(values.codes, np.array([*values.levels, None], object))
 
 
 def _check_outputs(out: Path, report: Path | None) -> None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
-from common.rows.origin import Origin
+from common.rows.origin import Data, Origin
 
 
 @dataclass(frozen=True)
 class Raw:
-    """A table of text or typed columns, as read; `said` is what its owner should know of how it was read."""
+    """Columns of text or of types, as read; `said` is what its owner should know of how it was read."""
 
-    data: pa.Table
+    data: Data
     origin: Origin
     said: tuple[str, ...] = ()

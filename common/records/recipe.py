@@ -13,7 +13,8 @@ from pydantic import Field, model_validator
 
 from common.config import StrictModel
 from common.records import windows
-from common.records.panel import Codes, Panel
+from common.records.held import Codes
+from common.records.panel import Panel
 from common.records.windows import Mask, Values
 
 LABEL = "label"

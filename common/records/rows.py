@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from common.errors import DataError
 from common.records.config import Cleaning
 from common.records.findings import Journal
-from common.records.panel import Codes, Panel
+from common.records.held import Held, Room, part, rows
+from common.records.panel import Panel
 from common.rows.months import month_text
 from common.rows.origin import Mask
 
@@ -21,8 +25,9 @@ _SPARSE, _ALWAYS_FITS = 30, 5_000_000  # cells of a panel for each record, and c
 
 @dataclass(frozen=True, repr=False)
 class Records:
-    """n records.  row: int64 (n,), of the source.  id: int32 (n,) into `ids`, ascending text.  month: int32 (n,), from year 0.
+    """n records, by id and month; those of one id and month in the order of the source.
 
+    row: int64 (n,), of the source.  id: int32 (n,) into `ids`, ascending text.  month: int32 (n,), from year 0.
     numeric, codes: field -> (n,), NaN or -1 where missing; levels: field -> the texts of its codes.
     """
 
@@ -48,9 +53,24 @@ class Records:
             codes={name: values[which] for name, values in self.codes.items()},
         )
 
-    def sorted(self) -> Records:
-        """By id and month; those of one id and month in the order of the source."""
-        return self.take(np.lexsort((self.row, self.month, self.id)))
+    def part(self, low: int, high: int) -> Records:
+        """The records from number `low` to before `high`, in memory."""
+        return replace(
+            self,
+            row=self.row[low:high],
+            id=self.id[low:high],
+            month=self.month[low:high],
+            numeric=part(self.numeric, low, high),
+            codes=part(self.codes, low, high),
+        )
+
+
+class Refused(Exception):
+    """What a rule over rows refuses, until it is known how often it does. error: the fault, of so many of them in all."""
+
+    def __init__(self, rule: str, count: int, error: Callable[[int], DataError]) -> None:
+        super().__init__(rule)
+        self.rule, self.count, self.error = rule, count, error
 
 
 def without_duplicates(records: Records, rule: str, several: Mapping[str, str], journal: Journal) -> Records:
@@ -65,16 +85,19 @@ def without_duplicates(records: Records, rule: str, several: Mapping[str, str], 
     group = np.cumsum(~again) - 1
     if several:
         if "sum" in several.values():
-            _note(records, journal, "alike", "sum", _alike(records, again, group), "the same in all fields")
+            _note(records, journal, "alike", "sum", _alike(records, again, group), lambda i: "the same in all fields")
         records = _merged(records, again, group, several)
-        _note(records, journal, "several", "merge", again, ", ".join(several))
+        _note(records, journal, "several", "merge", again, lambda i: ", ".join(several))
     unlike = {name: _unlike(values, again, group) for name, values in records.numeric.items()}
     unlike |= {name: _unlike(values, again, group) for name, values in records.codes.items()}
     conflict = np.logical_or.reduce(list(unlike.values()))[group]  # of each record, whether its group disagrees
     if not several:
-        _note(records, journal, "duplicate", "drop", again & ~conflict, "")
+        _note(records, journal, "duplicate", "drop", again & ~conflict, lambda i: "")
     if conflict.any():
-        fields = ", ".join(name for name, differs in unlike.items() if differs.any())
+
+        def fields(i: int) -> str:
+            return ", ".join(name for name, differs in unlike.items() if differs[group[i]])
+
         if rule == "refuse":
             _refuse(records, journal, again & conflict, fields)
         _note(records, journal, "conflict", rule, conflict if rule == "drop" else again & conflict, fields)
@@ -131,18 +154,21 @@ def _unlike(values: npt.NDArray[np.generic], again: Mask, group: npt.NDArray[np.
     return result
 
 
-def _refuse(records: Records, journal: Journal, bad: Mask, fields: str) -> None:
+def _refuse(records: Records, journal: Journal, bad: Mask, fields: Callable[[int], str]) -> None:
     second = int(bad.argmax())
     rows = [int(records.row[second - 1]), int(records.row[second])]
-    places, name = journal.origin.places(rows), str(records.ids[records.id[second]])[:40]
-    count = int(bad.sum())
-    what = "rows of the same id and month differ"
-    raise journal.origin.fault(
-        f"{what} ({count} rows too many)",
-        local=f"{places[rows[0]]} and {places[rows[1]]} are both of id {name!r} and {month_text(int(records.month[second]))}"
-        f" and differ in {fields} ({count} rows too many)",
-        remedy="Keep one of them, or set cleaning.duplicates = 'first', 'last', 'null' or 'drop'.",
-    )
+    name, when, told = str(records.ids[records.id[second]])[:40], month_text(int(records.month[second])), fields(second)
+
+    def error(count: int) -> DataError:
+        places = journal.origin.places(rows)
+        return journal.origin.fault(
+            f"rows of the same id and month differ ({count} rows too many)",
+            local=f"{places[rows[0]]} and {places[rows[1]]} are both of id {name!r} and {when}"
+            f" and differ in {told} ({count} rows too many)",
+            remedy="Keep one of them, or set cleaning.duplicates = 'first', 'last', 'null' or 'drop'.",
+        )
+
+    raise Refused("duplicates", int(bad.sum()), error)
 
 
 def _nulled(records: Records, unlike: Mapping[str, Mask], group: npt.NDArray[np.intp]) -> Records:
@@ -153,10 +179,10 @@ def _nulled(records: Records, unlike: Mapping[str, Mask], group: npt.NDArray[np.
     )
 
 
-def _note(records: Records, journal: Journal, rule: str, action: str, which: Mask, value: str) -> None:
+def _note(records: Records, journal: Journal, rule: str, action: str, which: Mask, value: Callable[[int], str]) -> None:
     at = np.flatnonzero(which)
     if len(at):
-        journal.note(rule, "", "", action, records.row[at], lambda i: value, lambda i: int(records.month[at[i]]))
+        journal.note(rule, "", "", action, records.row[at], lambda i: value(int(at[i])), lambda i: int(records.month[at[i]]))
 
 
 def without_gaps(records: Records, rules: Cleaning, journal: Journal) -> Records:
@@ -173,39 +199,110 @@ def without_gaps(records: Records, rules: Cleaning, journal: Journal) -> Records
         return f"{month_text(int(records.month[after[i] - 1]))} ... {month_text(int(records.month[after[i]]))}"
 
     if rules.gaps == "refuse":
-        row, name = int(records.row[after[0]]), str(records.ids[records.id[after[0]]])[:40]
-        raise journal.origin.fault(
-            f"enterprises with gaps in their months ({len(after)} gaps)",
-            local=f"{journal.origin.places([row])[row]}: id {name!r} has no record within {between(0)} ({len(after)} gaps)",
-            remedy="Add the records, or set cleaning.gaps = 'null' or 'drop', or cleaning.max_gap.",
-        )
+        row, name, where = int(records.row[after[0]]), str(records.ids[records.id[after[0]]])[:40], between(0)
+
+        def error(count: int) -> DataError:
+            return journal.origin.fault(
+                f"enterprises with gaps in their months ({count} gaps)",
+                local=f"{journal.origin.places([row])[row]}: id {name!r} has no record within {where} ({count} gaps)",
+                remedy="Add the records, or set cleaning.gaps = 'null' or 'drop', or cleaning.max_gap.",
+            )
+
+        raise Refused("gaps", len(after), error)
     journal.note("gap", "", "", rules.gaps, records.row[after], between, lambda i: int(records.month[after[i]]))
     if rules.gaps == "null":
         return records
     return records.take(~np.isin(records.id, records.id[after]))
 
 
-def to_panel(records: Records, label: str | None, label_month: int | None, journal: Journal) -> Panel:
+def settled(records: Records, rules: Cleaning, several: Mapping[str, str], journal: Journal, room: Room) -> Records:
+    """`records` after the rules over rows, some enterprises at a time. Raises DataError for what a rule is to refuse."""
+    cuts = room.cuts(np.bincount(records.id))
+    kept = _Kept(records, room) if len(cuts) > 1 else _Whole()
+    refused, count = dict[str, Refused](), Counter[str]()
+    for low, high in cuts:
+        first, last = (int(place) for place in np.searchsorted(records.id, (low, high)))
+        if first == last:
+            continue
+        try:
+            few = without_duplicates(records.part(first, last), rules.duplicates, several, journal)
+            kept.add(without_gaps(few, rules, journal))
+        except Refused as found:
+            refused.setdefault(found.rule, found)
+            count[found.rule] += found.count
+    for rule in ("duplicates", "gaps"):
+        if rule in refused:
+            raise refused[rule].error(count[rule])
+    return kept.records()
+
+
+class _Whole:
+    """Records that the rules over rows have kept, where they are one part."""
+
+    def add(self, records: Records) -> None:
+        self._only = records
+
+    def records(self) -> Records:
+        return self._only
+
+
+class _Kept:
+    """Records that the rules over rows have kept, part after part."""
+
+    def __init__(self, records: Records, room: Room) -> None:
+        self._all, self._count = records, 0
+        self._row, self._id, self._month = np.empty_like(records.row), np.empty_like(records.id), np.empty_like(records.month)
+        self._numeric = {name: room.scratch.empty((records.count,), np.float64) for name in records.numeric}
+        self._codes = {name: room.scratch.empty((records.count,), np.int32) for name in records.codes}
+
+    def add(self, records: Records) -> None:
+        at = slice(self._count, self._count + records.count)
+        self._row[at], self._id[at], self._month[at] = records.row, records.id, records.month
+        for own, given in ((self._numeric, records.numeric), (self._codes, records.codes)):
+            for name, values in given.items():
+                own[name][at] = values
+        self._count = at.stop
+
+    def records(self) -> Records:
+        n = self._count
+        numeric, codes = Held(self._numeric, count=n), Held(self._codes, count=n)
+        return Records(self._all.ids, self._row[:n], self._id[:n], self._month[:n], numeric, codes, self._all.levels)
+
+
+def to_panel(records: Records, label: str | None, label_month: int | None, journal: Journal, room: Room) -> Panel:
     """The dense arrays of sorted `records`, one for each id and month.
 
     label_month: where the label holds for an enterprise once, its month; it then is in no record's month.
     Raises DataError for months so far apart that the panel would be nearly empty.
     """
-    used, id = np.unique(records.id, return_inverse=True)
+    used, id, sizes = np.unique(records.id, return_inverse=True, return_counts=True)
     first = int(records.month.min())
     last = max(int(records.month.max()), label_month or 0)
     shape = len(used), last - first + 1
     _check_size(records, shape, first, last, journal)
-    at = id, records.month - first
+    month = records.month - first
     present = np.zeros(shape, dtype=np.bool_)
-    present[at] = True
-    numeric = {name: _dense(values, at, shape) for name, values in records.numeric.items() if name != label}
-    codes = {name: _codes(values, records.levels[name], at, shape) for name, values in records.codes.items()}
+    present[id, month] = True
+    ends = np.concatenate([[0], np.cumsum(sizes)])
+
+    def dense(given: Mapping[str, Any], name: str, missing: float, dtype: npt.DTypeLike, at: npt.NDArray[Any]) -> Any:
+        """The field of all enterprises, (E * M,), made for some of them at a time."""
+        whole = room.scratch.empty((shape[0] * shape[1],), dtype)
+        for low, high in room.cuts(np.full(shape[0], shape[1])):
+            own = slice(int(ends[low]), int(ends[high]))
+            block = np.full((high - low, shape[1]), missing, dtype)
+            block[id[own] - low, at[own]] = rows(given, name, own.start, own.stop)
+            whole[low * shape[1] : high * shape[1]] = block.ravel()
+        return whole
+
+    numeric = {name: dense(records.numeric, name, np.nan, np.float64, month) for name in records.numeric if name != label}
+    codes = {name: dense(records.codes, name, -1, np.int16, month) for name in records.codes}
     outcome = None
     if label is not None:
-        columns = at if label_month is None else (id, np.full(records.count, label_month - first))
-        outcome = _dense(records.numeric[label], columns, shape)
-    return Panel(records.ids[used], first, present, numeric, codes, outcome)
+        at = month if label_month is None else np.full(records.count, label_month - first)
+        outcome = dense(records.numeric, label, np.nan, np.float64, at)[:].reshape(shape)
+    held = Held(numeric, width=shape[1]), Held(codes, records.levels, width=shape[1])
+    return Panel(records.ids[used], first, present, *held, outcome)
 
 
 def _check_size(records: Records, shape: tuple[int, int], first: int, last: int, journal: Journal) -> None:
@@ -215,20 +312,3 @@ def _check_size(records: Records, shape: tuple[int, int], first: int, last: int,
             f"months go from {month_text(first)} to {month_text(last)}, {cells} cells for {records.count} records",
             remedy="A month is likely wrong: narrow keys.first and keys.last.",
         )
-
-
-def _dense(values: Values, at: tuple[npt.NDArray[np.intp], npt.NDArray[np.int32]], shape: tuple[int, int]) -> Values:
-    dense = np.full(shape, np.nan)
-    dense[at] = values
-    return dense
-
-
-def _codes(
-    values: npt.NDArray[np.int32],
-    levels: tuple[str, ...],
-    at: tuple[npt.NDArray[np.intp], npt.NDArray[np.int32]],
-    shape: tuple[int, int],
-) -> Codes:
-    dense = np.full(shape, -1, dtype=np.int16)
-    dense[at] = values
-    return Codes(dense, levels)

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from common.disk.scratch import Scratch
 from common.errors import DataError
 from common.records.config import RecordsConfig, Source
 from common.records.origin import Raw
 from common.rows.formats.paths import parts_of
+from common.rows.origin import Data
 from common.rows.tablefile import TableFile
 from common.rows.text import plain
 
 
-def read(config: RecordsConfig) -> Raw:
-    """The columns that `config` names. Raises DataError for what cannot be read, ConfigError for a URL not given."""
+def read(config: RecordsConfig, scratch: Scratch | None = None) -> Raw:
+    """The columns that `config` names; text that does not fit in the memory of `scratch` is copied to a file of it first.
+
+    Raises DataError for what cannot be read, ConfigError for a URL not given.
+    """
     if config.source.sql is None:
-        return _read_files(config.source, config.party, config.columns)
+        return _read_files(config.source, config.party, config.columns, scratch)
     from common.records.sql import read_sql  # SQLAlchemy is loaded only by those who need it
 
     data, origin = read_sql(config.source.sql, config.party, config.columns)
     return Raw(data, origin)
 
 
-def _read_files(source: Source, party: str, columns: list[str]) -> Raw:
+def _read_files(source: Source, party: str, columns: list[str], scratch: Scratch | None) -> Raw:
     for path in source.path:
         if not parts_of([path]):
             raise DataError(
@@ -32,5 +37,19 @@ def _read_files(source: Source, party: str, columns: list[str]) -> Raw:
             )
     file = TableFile.open(source.path, source, f"{party} records")
     file.require(columns)
-    data = file.read(columns)
-    return Raw(pa.table({column: plain(data[column]) for column in columns}), file, tuple(file.said))
+    data = file.read(columns, scratch)
+    return Raw(_Plain(data), file, tuple(file.said))
+
+
+class _Plain:
+    """Columns without coding; the one read last is at hand."""
+
+    def __init__(self, data: Data) -> None:
+        self._data, self._last = data, ("", pa.chunked_array([], pa.string()))
+        self.num_rows = data.num_rows
+
+    def __getitem__(self, column: str) -> pa.ChunkedArray:
+        if self._last[0] != column:
+            self._last = "", None  # what is not needed any more goes before the next comes
+            self._last = column, plain(self._data[column])
+        return self._last[1]

@@ -194,11 +194,14 @@ def align(
 
 @main.command()
 @click.option("--rows", type=int, required=True, help="Enterprise-months that the bank has records of; the grid has more.")
+@click.option("--memory-mib", type=int, help="As of `wattscore features`.")
+@click.option("--workers", type=int, default=1, help="As of `wattscore features`.")
 @_REPEAT
 @_JSON
-def features(rows: int, repeat: int, out: Path | None) -> None:
+def features(rows: int, memory_mib: int | None, workers: int, repeat: int, out: Path | None) -> None:
     """Monthly records into features by `wattscore features`, at both parties, from CSV and Parquet."""
-    found = bench_features(rows, repeat)
+    memory = [] if memory_mib is None else ["--memory-mib", str(memory_mib)]
+    found = bench_features(rows, repeat, (*memory, "--workers", str(workers)))
     _tell(found, out, report.features(found))
 
 

@@ -126,7 +126,9 @@ class Delimited:
                     table: Data = pa.csv.read_csv(source, **options)
                     return table
                 with pa.csv.open_csv(source, **options) as batches:
-                    return ParquetColumns(self.origin, copied(batches, scratch))
+                    copy = copied(batches, scratch)
+                pa.default_memory_pool().release_unused()  # who has little memory needs what reading took
+                return ParquetColumns(self.origin, copy)
         except (pa.ArrowInvalid, UnicodeError, *DAMAGED) as error:
             if "Empty CSV file" in str(error):
                 none: Data = pa.table({column: pa.array([], pa.string()) for column in columns})

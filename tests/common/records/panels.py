@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from common.records.entries import make
-from common.records.panel import Codes, Panel
+from common.records.held import Codes
+from common.records.panel import Panel
 from common.records.recipe import Recipe
 
 LEVELS = ("a", "b", "c")

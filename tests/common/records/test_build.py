@@ -120,12 +120,11 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     features = build(world(), make({"kind": "age"}), Samples())
     digest = write(features, path)
 
-    def full(table: Any, stream: Any, **options: Any) -> None:
-        stream.write(b"half")
-        raise OSError("no space left on device")
+    def full(writer: Any, table: Any, **options: Any) -> None:
+        raise OSError("no space left on device")  # once the file has its first bytes
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.pq, "write_table", full)
+        patch.setattr(module.pq.ParquetWriter, "write_table", full)
         with pytest.raises(OSError, match="no space"):
             write(features, path)
     assert hashlib.sha256(path.read_bytes()).hexdigest() == digest

@@ -19,7 +19,8 @@ from common.records import defaults
 from common.records.build import Features, build
 from common.records.defaults import default_recipes
 from common.records.entries import make
-from common.records.panel import Codes, Panel
+from common.records.held import Codes
+from common.records.panel import Panel
 from common.records.samples import Samples
 from common.rows.table import FeatureTable, Ids
 from common.trial.world import ID, MONTH, make_world

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from common.config import StrictModel
 from common.records.entries import make
-from common.records.panel import Codes, Panel
+from common.records.held import Codes
+from common.records.panel import Panel
 from common.records.recipe import Recipe
 from tests.common.records.oracle import as_values, feature
 from tests.common.records.panels import KINDS, panels, recipes_of
