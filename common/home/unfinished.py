@@ -16,6 +16,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from common.disk.arrays import read_arrays
 from common.disk.files import make_folder, private_file, sync_folder, write_private
 from common.errors import DataError
 from common.home.models import is_job_name
@@ -50,8 +51,8 @@ class Points:
     def read(self, number: int) -> dict[str, Array]:
         """Raises DataError for a point that is gone or damaged."""
         try:
-            with np.load(self._path(number), allow_pickle=False) as found:
-                return dict(found)
+            with self._path(number).open("rb") as stream:
+                return read_arrays(stream)
         except (OSError, ValueError, EOFError, BadZipFile):
             text = "what was kept of an interrupted job is damaged"
             raise DataError(f"{self._path(number)}: {text}", public=text, remedy="Submit it again.") from None

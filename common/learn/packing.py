@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from common.disk.arrays import read_arrays
 from common.features.fit import FittedPreparation
 from common.learn.learner import Half, Packed
 from common.mpc.session import Array
@@ -54,8 +55,7 @@ def unpack_half(head: Any, arrays: bytes, forms: tuple[int, ...]) -> Unpacked:
     if head["format"] not in forms or hashlib.sha256(arrays).hexdigest() != head["arrays_sha256"]:
         raise ValueError("another format, or arrays of another model")
     source = {name: ColumnConfig.model_validate(column) for name, column in head["source"].items()}
-    with np.load(io.BytesIO(arrays), allow_pickle=False) as stored:
-        found = {name: stored[name] for name in stored.files}
+    found = read_arrays(io.BytesIO(arrays))
     fitted = FittedPreparation.from_dict(head["preparation"])
     return Unpacked(head["job"], Party(head["party"]), fitted, source, head["about"], found)
 
