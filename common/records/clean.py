@@ -194,12 +194,13 @@ class _Cleaner:
 
     def _numeric(self, columns: list[At], keep: Mask) -> Values:
         parts = [numbers(at) for at in columns]
-        values, drop = np.stack([v for v, _ in parts]), np.stack([d for _, d in parts])
+        drop = np.stack([d for _, d in parts])
+        values = parts[0][0][None] if len(parts) == 1 else np.stack([v for v, _ in parts])
+        del parts
         keep &= ~drop
         config = columns[0].field
         if config.outliers.rule != "keep":
-            judged = np.where(self._until(columns) & columns[0].alive & ~drop, values, np.nan)
-            bounds = outlier_bounds(judged, config.outliers)
+            bounds = outlier_bounds(values[self._until(columns) & columns[0].alive & ~drop], config.outliers)
             if bounds is not None:
                 self.bounds[columns[0].name] = bounds
                 keep &= ~np.stack([bound_outliers(at, row, bounds) for at, row in zip(columns, values, strict=True)])

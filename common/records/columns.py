@@ -139,11 +139,12 @@ def categories(at: At) -> tuple[npt.NDArray[np.int32], list[str], Mask]:
 
 def outlier_bounds(values: Values, rule: Outliers) -> tuple[float, float] | None:
     """The smallest and largest value that is no outlier, from the finite values other than zero; None if too few differ."""
-    used = values[np.isfinite(values) & (values != 0)]
-    if len(used) < _FEWEST:
+    x = values[np.isfinite(values) & (values != 0)]
+    del values  # of a whole column: no copy more than is needed
+    if len(x) < _FEWEST:
         return None
-    x = _log(used) if rule.scale == "log" else used
-    del used  # of a whole column: no copy more than is needed
+    if rule.scale == "log":
+        x = np.copysign(np.log1p(np.abs(x)), x)
     if rule.method == "mad":
         low = high = middle = float(np.median(x, overwrite_input=True))
         x -= middle
@@ -156,10 +157,6 @@ def outlier_bounds(values: Values, rule: Outliers) -> tuple[float, float] | None
     ends = np.array([low - rule.spread * reach, high + rule.spread * reach])
     first, last = _unlog(ends) if rule.scale == "log" else ends
     return (-np.inf if rule.side == "high" else float(first)), float(last)
-
-
-def _log(x: Values) -> Values:
-    return np.asarray(np.sign(x) * np.log1p(np.abs(x)), dtype=np.float64)
 
 
 def _unlog(x: Values) -> Values:

@@ -11,7 +11,6 @@ from common.records.origin import Raw
 from common.rows.formats.paths import parts_of
 from common.rows.origin import Data
 from common.rows.tablefile import TableFile
-from common.rows.text import plain
 
 
 def read(config: RecordsConfig, scratch: Scratch | None = None) -> Raw:
@@ -38,18 +37,19 @@ def _read_files(source: Source, party: str, columns: list[str], scratch: Scratch
     file = TableFile.open(source.path, source, f"{party} records")
     file.require(columns)
     data = file.read(columns, scratch)
-    return Raw(_Plain(data), file, tuple(file.said))
+    return Raw(_Last(data), file, tuple(file.said))
 
 
-class _Plain:
-    """Columns without coding; the one read last is at hand."""
+class _Last:
+    """Columns of which the one read last is at hand."""
 
     def __init__(self, data: Data) -> None:
-        self._data, self._last = data, ("", pa.chunked_array([], pa.string()))
+        self._data, self._name, self._column = data, "", pa.chunked_array([], pa.string())
         self.num_rows = data.num_rows
 
     def __getitem__(self, column: str) -> pa.ChunkedArray:
-        if self._last[0] != column:
-            self._last = "", None  # what is not needed any more goes before the next comes
-            self._last = column, plain(self._data[column])
-        return self._last[1]
+        if self._name != column:
+            del self._column  # what is not needed any more goes back before the next comes
+            pa.default_memory_pool().release_unused()
+            self._name, self._column = column, self._data[column]
+        return self._column

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from common.rows.origin import Data, Mask, Origin
-from common.rows.text import as_text, is_missing, plain, read_words
+from common.rows.text import as_text, is_missing, is_text, plain, read_words
 
 CODE_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _WEIGHTS = np.array([pow(3, i, 31) for i in range(17)] + [1])
@@ -81,7 +81,9 @@ def normal_ids(text: Any) -> Any:
 
 def read_ids(origin: Origin, column: str, data: Data) -> Normal:
     """The column of ids. Raises DataError for floats whose digits are lost, and for a type that holds no ids."""
-    values = plain(data[column])
+    values = data[column]
+    if not (pa.types.is_dictionary(values.type) and is_text(values.type.value_type)):
+        values = plain(values)
     if pa.types.is_boolean(values.type):
         raise origin.fault(f"column {column!r}: ids are stored as truth values", remedy="Name the column of ids.")
     if pa.types.is_floating(values.type):
