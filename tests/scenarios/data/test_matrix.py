@@ -76,7 +76,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def _nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     class Started:
-        def __init__(self, *_: object, meanwhile: Callable[[], None]) -> None:
+        def __init__(self, *_: object, meanwhile: Callable[[], None], **__: object) -> None:
             self._meanwhile = meanwhile
 
         def __enter__(self) -> None:

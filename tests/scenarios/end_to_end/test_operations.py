@@ -124,11 +124,19 @@ def test_a_job_is_told_in_json_and_in_metrics_and_no_row_is_in_either(lab: Lab, 
 def test_a_job_and_one_that_fails_are_in_the_metrics(lab: Lab, client: Client) -> None:
     errors = 'wattscore_job_errors_total{error="DataError"}'
     before = metrics(lab, "bank").get(errors, 0)
+    sent_by = 'wattscore_link_bytes_total{direction="sent",link="peer"}', "grid"
+    read_by = 'wattscore_link_bytes_total{direction="received",link="peer"}', "bank"
+
+    def idle() -> None:
+        for name in ("grid", "bank"):  # each is through a moment after it has said so
+            eventually(lambda name=name: metrics(lab, name)["wattscore_jobs_running"] == 0)  # type: ignore[misc]
+
     assert fail(client, make_plan("bad"))[:2] == ("bank", "DataError")
+    idle()
+    of_earlier = [metrics(lab, name).get(key, 0) for key, name in (sent_by, read_by)]  # of whose last message one may not know
     job = finish(client, client.submit(make_plan("main", split={"seed": 2})).id)
     assert job.state == "succeeded", job.fault.message
-    for name in ("grid", "bank"):  # each is through a moment after it has said so
-        eventually(lambda name=name: metrics(lab, name)["wattscore_jobs_running"] == 0)  # type: ignore[misc]
+    idle()
     grid, bank, coordinator = (metrics(lab, name) for name in ("grid", "bank", "coordinator"))
     for party in (grid, bank):
         assert party['wattscore_jobs_total{kind="train",state="succeeded"}'] >= 1
@@ -136,9 +144,8 @@ def test_a_job_and_one_that_fails_are_in_the_metrics(lab: Lab, client: Client) -
         assert party["wattscore_round_seconds_count"] == party["wattscore_rounds_total"] > 20
         assert party['wattscore_stage_seconds_count{stage="train"}'] >= 1
         assert 300 < party['wattscore_certificate_days_left{certificate="own"}'] < 366
-    sent = grid['wattscore_link_bytes_total{direction="sent",link="peer"}']
-    read = bank['wattscore_link_bytes_total{direction="received",link="peer"}']
-    assert sent >= read > job.grid.report.peer.sent  # of a job that failed, the last may not have been read
+    sent, read = grid[sent_by[0]] - of_earlier[0], bank[read_by[0]] - of_earlier[1]
+    assert sent >= read >= job.grid.report.peer.sent > 100_000
     dealt = coordinator['wattscore_link_bytes_total{direction="sent",link="grid"}']
     assert dealt >= grid['wattscore_link_bytes_total{direction="received",link="coordinator"}'] > 100_000
     assert coordinator['wattscore_jobs_total{kind="train",state="succeeded"}'] >= 1
