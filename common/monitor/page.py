@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
-
 from common.monitor.book import Reading
 from common.monitor.config import MonitorConfig
 from common.monitor.history import History
 from common.monitor.reference import MISSING, OTHER, SCORE
+from common.text.templates import pages
 from common.text.words import Lang, words_in
 
 _FOLDER = Path(__file__).parent
@@ -40,25 +39,27 @@ class Line:
 
 def make_page(history: History, config: MonitorConfig, *, title: str, when: str, lang: Lang) -> str:
     """when: the time it was made, as text."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((_FOLDER / "page.html.j2").read_text(encoding="utf-8"))
-    return template.render(
-        t=words_in(_FOLDER / "texts.toml", lang),
-        lang=lang,
-        title=title,
-        when=when,
-        score=SCORE,
-        other=OTHER,
-        absent=MISSING,
-        alarms=history.alarms,
-        moved=moved(history),
-        models=[(model, lines(history, model, config)) for model in sorted({r.model for r in history.readings})],
-        matured=history.matured,
-        unread=history.unread,
-        why=history.why,
-        config=config,
-        width=_WIDTH,
-        height=_HEIGHT,
+    return (
+        pages([_FOLDER])
+        .get_template("page.html.j2")
+        .render(
+            t=words_in(_FOLDER / "texts.toml", lang),
+            lang=lang,
+            title=title,
+            when=when,
+            score=SCORE,
+            other=OTHER,
+            absent=MISSING,
+            alarms=history.alarms,
+            moved=moved(history),
+            models=[(model, lines(history, model, config)) for model in sorted({r.model for r in history.readings})],
+            matured=history.matured,
+            unread=history.unread,
+            why=history.why,
+            config=config,
+            width=_WIDTH,
+            height=_HEIGHT,
+        )
     )
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator
 
 from common.records.quality import Quality
+from common.text.templates import Filters, pages
 from common.text.words import Lang, words_in
 
 _TEMPLATE, _WORDS = (Path(__file__).with_name(name) for name in ("quality.html.j2", "quality.toml"))
@@ -22,9 +22,7 @@ _BAR = "#3b6ea5"
 
 def as_html(report: Quality, lang: Lang = "en") -> str:
     """The page; deterministic for the same report and language."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"count": lambda n: f"{n:,}", "share": _share, "brief": _brief, "heat": _heat}
-    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+    template = pages([_TEMPLATE.parent], _FILTERS).get_template(_TEMPLATE.name)
     plots = {name: _plot(field["histogram"], name) for name, field in report.data["fields"].items() if "histogram" in field}
     return template.render(q=report.data, w=words_in(_WORDS, lang), lang="zh-CN" if lang == "zh" else "en", plots=plots)
 
@@ -46,6 +44,9 @@ def _heat(share: float | None) -> str:
     depth = min(1.0, share / 0.3) ** 0.5
     red, other = 255 - round(70 * depth), 255 - round(225 * depth)
     return f"background:rgb({red},{other},{other});color:{'#fff' if depth > 0.6 else '#444'}"
+
+
+_FILTERS: Filters = {"count": lambda n: f"{n:,}", "share": _share, "brief": _brief, "heat": _heat}
 
 
 def _plot(histogram: dict[str, Any], name: str) -> str:

@@ -7,13 +7,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from common.disk.pages import Page
 from common.party import Party
 from common.report import numbers
 from common.report.contents import Contents
 from common.report.texts import TAGS, Choice, Words
+from common.text.templates import pages
 
 _TEMPLATES = Path(__file__).with_name("templates")
 SECTIONS = ("alarms", "pages", "models", "datasets", "jobs", "scores", "stocks", "budgets", "clients")
@@ -23,10 +22,7 @@ MOST = 20  # of what there is most of: the newest
 def make_index(contents: Contents, out: Path, choice: Choice) -> str:
     """The page in one language or, by a switch, in both. out: where it will stand, which its links start from."""
     words, folder = Words(choice), out.resolve().parent
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= numbers.FILTERS | {"when": _when, "size": _size, "amount": _amount}
+    environment = pages([_TEMPLATES], {**numbers.FILTERS, "when": _when, "size": _size, "amount": _amount})
     environment.globals |= {"t": words, "words": words, "tags": TAGS}
     reports = {page.job: page for page in reversed(contents.pages) if page.kind == "report"}
     return environment.get_template("index.html.j2").render(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from markupsafe import Markup
 
@@ -80,7 +82,7 @@ def parted(name: object) -> object:
     return Markup("_<wbr>").join(coarse(name).split("_"))
 
 
-FILTERS = {
+FILTERS: dict[str, Callable[..., Any]] = {
     "count": count, "share": share, "real": real, "signed": signed, "brief": brief, "p_value": p_value, "moment": moment,
     "money": money, "month": month_text, "edge": edge, "parted": parted,
 }  # fmt: skip

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from common.disclosure import CATALOGUE
@@ -24,6 +23,7 @@ from common.report.findings import Finding, Verdict, common_findings
 from common.report.tables import Table
 from common.report.texts import TAGS, Choice, Words
 from common.stats.few import LEAST, hidden_cells
+from common.text.templates import pages
 
 Chart = Callable[[Words], str | None]  # SVG; None for what has nothing to show
 
@@ -81,11 +81,7 @@ def _render(evidence: Evidence, own: Own, choice: Choice, card: Card, fingerprin
     """plain: for programs, without charts; fingerprint: of the tables."""
     words = Words(choice)
     folders = [_TEMPLATES, *([own.templates] if own.templates is not None else [])]
-    environment = Environment(
-        loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters |= numbers.PLAIN if plain else numbers.FILTERS
+    environment = pages(folders, numbers.PLAIN if plain else numbers.FILTERS)
     environment.globals |= {"t": words, "least": LEAST, "hidden_cells": hidden_cells, "shown": numbers.shown}
     charts: dict[str, Markup | None] = defaultdict(lambda: None)
     if not plain:

@@ -9,8 +9,8 @@ from typing import Any
 
 from fastapi import Response
 from fastapi.responses import HTMLResponse
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 
+from common.text.templates import Filters, pages
 from common.text.visible import visible
 from common.text.words import LANGS, Lang, Pairs, read_words
 from common.web.login import Visitor
@@ -45,18 +45,7 @@ class Frame:
         self._words: dict[str, tuple[str, str]] = {}
         for pairs in (*words, read_words(_HERE / "words.toml")):
             self._words |= pairs
-        folders = [*templates, _HERE / "templates"]
-        self._environment = Environment(
-            loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
-            autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        )  # fmt: skip
-        self._environment.filters |= {
-            "when": lambda at: time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at)) if at else "–",
-            "count": lambda number: f"{number:,}",
-            "amount": lambda number: f"{number:,.4g}",
-            "size": size,
-            "clean": lambda text: visible(str(text)),
-        }
+        self._environment = pages([*templates, _HERE / "templates"], _FILTERS)
 
     def text(self, lang: Lang, key: str, **values: Any) -> str:
         return self._words[key][LANGS.index(lang)].format(**values)
@@ -86,6 +75,15 @@ def size(count: float) -> str:
             return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
         count /= 1024
     return f"{count:,.1f} GiB"
+
+
+_FILTERS: Filters = {
+    "when": lambda at: time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at)) if at else "–",
+    "count": lambda number: f"{number:,}",
+    "amount": lambda number: f"{number:,.4g}",
+    "size": size,
+    "clean": lambda text: visible(str(text)),
+}
 
 
 def static(name: str) -> Response:
