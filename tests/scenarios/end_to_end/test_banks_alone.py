@@ -22,7 +22,7 @@ from common.plan.several import SeveralPlan
 from common.rows.dataset import read_table
 from common.rows.declare import DatasetConfig
 from common.stats.logistic import Design, fit_design
-from common.stats.measures import evaluate
+from common.stats.measures import Metrics, evaluate
 from common.trial.processes import Trial
 from common.wire import coordinator_pb2 as wire
 from tests.scenarios.end_to_end.several import World, synthetic
@@ -72,9 +72,9 @@ def rows_of(trial: Trial, world: World, name: str, job: str) -> tuple[Reals, Rea
     return model.fitted.transform(table), table.outcomes, np.array([i in held for i in table.ids]), model.coefficients
 
 
-def test_each_bank_has_the_pooled_optimum_and_the_hub_nothing(lab: tuple[Trial, World], trained: wire.Job) -> None:
-    (trial, world), job = lab, trained
-    parts = [rows_of(trial, world, name, job.id) for name in world.names]
+def at_optimum(trial: Trial, world: World, job: str) -> Metrics:
+    """Holds each bank's model against the fit to the rows of all; how good these models together are on held-out rows."""
+    parts = [rows_of(trial, world, name, job) for name in world.names]
     design = np.concatenate([np.column_stack([x, np.tile(np.eye(3)[k], (len(x), 1))]) for k, (x, *_) in enumerate(parts)])
     y, test = np.concatenate([y for _, y, _, _ in parts]), np.concatenate([held for _, _, held, _ in parts])
     columns = design.shape[1] - 3
@@ -82,11 +82,16 @@ def test_each_bank_has_the_pooled_optimum_and_the_hub_nothing(lab: tuple[Trial, 
     best = fit_design(Design.of(design[~test]), y[~test], penalty)
     mine = np.r_[parts[0][3][:-1], [coefficients[-1] for *_, coefficients in parts]]
     assert all(np.abs(coefficients[:-1] - mine[:columns]).max() < 1e-12 for *_, coefficients in parts)  # the same at each
-    trained_on, held = ((~test, best), (~test, mine)), ((test, best), (test, mine))
-    exact, found = (evaluate(y[rows], design[rows] @ beta) for rows, beta in trained_on)
+    exact, found = (evaluate(y[~test], design[~test] @ beta) for beta in (best, mine))
     assert abs(found.logloss - exact.logloss) < 1e-5
-    exact, found = (evaluate(y[rows], design[rows] @ beta) for rows, beta in held)
+    exact, found = (evaluate(y[test], design[test] @ beta) for beta in (best, mine))
     assert abs(found.logloss - exact.logloss) < 1e-4 and abs(found.auc - exact.auc) < 1e-4
+    return found
+
+
+def test_each_bank_has_the_pooled_optimum_and_the_hub_nothing(lab: tuple[Trial, World], trained: wire.Job) -> None:
+    (trial, world), job = lab, trained
+    found = at_optimum(trial, world, job.id)
     assert 3 <= job.grid.report.counts.iterations <= 5
     assert not folder_of(trial, "grid", job.id).exists()
     pooled = {(told.report.pooled.auc, told.report.pooled.rows) for told in job.banks}

@@ -17,17 +17,29 @@ from common.client.client import Client
 from common.disk.data_folder import Name
 from common.home.outcome import EVALUATION, parse_evaluation
 from common.plan.job_states import State
+from common.plan.several import SeveralPlan
 from common.trial.processes import Trial
 from common.wire import coordinator_pb2 as wire
 from tests.patience import patience
 from tests.scenarios.end_to_end.several import World, exact, prepared_rows, synthetic
+from tests.scenarios.end_to_end.test_banks_alone import at_optimum
+from tests.scenarios.end_to_end.test_banks_alone import plan as alone
 from tests.scenarios.kill.masks import Sent, read_frames, seeds_of, twice
+from tests.scenarios.kill.town import charges
 
 POLICY = {"rows_per_day": 10**8, "jobs_per_day": 1000, "models_per_day": 100, "min_matched": 300, "leave_out": True}
+POLICY |= {"banks_alone": True}
 GRID_POLICY, BANK_POLICY = {**POLICY, "scores_per_row": 1000}, {**POLICY, "label_bits": 1000.0}
 STEPS, BACK, KEPT = 40, 8, 8  # of a training; that are taken again after a kill, at most; points kept so many times as often
 WHEN = {"grid": "masked_weights 60", "coordinator": "dealt_sum 22"}  # is killed: about half-way
 HALF_WAY = "masked_weights 20"  # of a bank
+ALONE = {
+    "bank": "masked_addend 10",
+    "bank-2": "registry 1",
+    "bank-3": "masked_addend 3",
+    "grid": "pooled_step 5",
+    "coordinator": "dealt_sum 9",
+}
 
 
 class Street(Trial):
@@ -58,8 +70,14 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Street, W
 
 def killed(street: Street, client: Client, world: World, name: str, **more: Any) -> str:
     """A training of whose steps about half are done when this process is killed."""
-    (street.folder / f"{name}.kill").write_text(WHEN.get(name, HALF_WAY))
-    job = client.submit(world.plan(model={"iterations": STEPS}, limits={"min_matched": 300}, **more)).id
+    plan = world.plan(model={"iterations": STEPS}, limits={"min_matched": 300}, **more)
+    return shot(street, client, plan, name, WHEN.get(name, HALF_WAY))
+
+
+def shot(street: Street, client: Client, plan: SeveralPlan, name: str, when: str) -> str:
+    """A job in which this process is killed after so many arrays."""
+    (street.folder / f"{name}.kill").write_text(when)
+    job = client.submit(plan).id
     street.processes[name].wait(patience(60))
     return job
 
@@ -128,6 +146,22 @@ def test_whoever_is_killed_while_training(street: tuple[Street, World], name: st
     trial.start(name)
     ends_well(trial, world, job)
     assert STEPS <= steps(trial) - before < STEPS + BACK
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_whoever_is_killed_while_banks_train_alone(street: tuple[Street, World], name: str) -> None:
+    """A bank in preparation, in a step, or as it keeps its model; who adds up, within a sum; who deals. Labels cost it once."""
+    trial, world = street
+    with trial.client() as client:
+        job = shot(trial, client, alone(world), name, ALONE[name])
+        if name != "coordinator":
+            assert until(client, job, "waiting", 10.0).disturbed.kind == "PeerLost"
+        trial.start(name)
+        assert until(client, job, "succeeded").attempt == 1
+    at_optimum(trial, world, job)
+    for bank in world.names:
+        assert max(charges(trial.data(bank), job).values()) == 1
+    cleared(trial, ("grid", *world.names))
 
 
 def test_the_others_go_on_without_one_that_does_not_come_back(street: tuple[Street, World]) -> None:

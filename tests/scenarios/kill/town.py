@@ -131,7 +131,7 @@ def faults(town: Town, client: Client, submitted: Sequence[str], failed: Sequenc
     turned = [(number, job, peer, own, stage) for number, job, own, peer, stage in halves[1]]
     must(halves[0] == turned, f"registries: {halves}")
     must(ours.position == theirs.position, "the registries stand at different moves")
-    twice_charged = [key for key, count in charges(town).items() if count > 1 and key[1] != "warnings"]
+    twice_charged = [key for key, count in charges(town.data("bank")).items() if count > 1 and key[1] != "warnings"]
     must(not twice_charged, f"charged twice: {twice_charged}")
     for party in PARTIES:
         must(not (found := twice(read_frames(town.folder, party))), f"{party}: two values under one mask: {found}")
@@ -140,9 +140,9 @@ def faults(town: Town, client: Client, submitted: Sequence[str], failed: Sequenc
     return found
 
 
-def charges(town: Town) -> Counter[tuple[str, str]]:
-    """How often each job was charged for what at the bank."""
+def charges(bank: Path, of: str = "%") -> Counter[tuple[str, str]]:
+    """How often each job, or one, was charged for what at the bank of this data folder."""
     with ExitStack() as closing:
-        book = sqlite3.connect(town.data("bank") / Name.TOLD)
+        book = sqlite3.connect(bank / Name.TOLD)
         closing.callback(book.close)
-        return Counter(book.execute("select job, what from told").fetchall())
+        return Counter(book.execute("select job, what from told where job like ?", (of,)).fetchall())
