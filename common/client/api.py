@@ -10,7 +10,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, TypeVar
 
-from common.client.lasting import follow_to_its_end
+from common.client.lasting import follow_to_its_end, submit_once
 from common.client.results import Comparison, Job, Jobs
 from common.config import validate
 from common.errors import JobStateError, PlanError
@@ -24,7 +24,7 @@ from common.plan.train import TrainPlan
 from common.process.settings import ClientSettings, load_settings
 from common.wire import coordinator_pb2 as wire
 from common.wire.client import Connection
-from common.wire.methods import CANCEL, LIST, SHOW, SUBMIT
+from common.wire.methods import CANCEL, LIST, SHOW
 from common.wire.tls import Credentials
 
 Config = str | os.PathLike[str] | Mapping[str, Any] | ClientSettings
@@ -76,9 +76,13 @@ class AsyncClient:
             await self._open.close()
             self._open = None
 
-    async def submit(self, plan: PlanLike) -> Job:
-        """Queues a plan; the job as it stands."""
-        return Job.of(await self._call(SUBMIT, wire.SubmitRequest(plan=plan_of(plan).canonical())))
+    async def submit(self, plan: PlanLike, submission: str = "") -> Job:
+        """Queues a plan, once though an answer may be lost; the job as it stands.
+
+        submission: an id of your own, of at most 64 letters, digits and -._, by which a later call of the same client with the
+        same plan gets this job and queues no other.
+        """
+        return Job.of(await submit_once(self._connection, plan_of(plan).canonical(), submission))
 
     async def watch(self, job: str | Job) -> AsyncIterator[Job]:
         """The job now, and again whenever it changes, until it is over."""
@@ -190,9 +194,9 @@ class Client:
         self._thread.join()
         self._loop.close()
 
-    def submit(self, plan: PlanLike) -> Job:
+    def submit(self, plan: PlanLike, submission: str = "") -> Job:
         """See `AsyncClient.submit`."""
-        return self._run(self._client.submit(plan))
+        return self._run(self._client.submit(plan, submission))
 
     def watch(self, job: str | Job) -> Iterator[Job]:
         """See `AsyncClient.watch`."""

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from common.client.lasting import follow_to_its_end
+from common.client.lasting import follow_to_its_end, submit_once
 from common.errors import ConfigError, WattScoreError
 from common.plan.job_states import State
 from common.plan.read import AnyPlan
@@ -16,7 +16,7 @@ from common.process.settings import ClientSettings, load_settings
 from common.wire import coordinator_pb2 as wire
 from common.wire import plain
 from common.wire.client import Connection
-from common.wire.methods import CANCEL, LIST, SHOW, SUBMIT
+from common.wire.methods import CANCEL, LIST, SHOW
 from common.wire.status import from_fault
 from common.wire.tls import Credentials
 
@@ -60,10 +60,9 @@ class Client:
         self._runner.run(self._connection.close())
         self._runner.close()
 
-    def submit(self, plan: AnyPlan) -> wire.Job:
-        """Queues a plan; the job as it stands."""
-        job: wire.Job = self._call(SUBMIT, wire.SubmitRequest(plan=plan.canonical()))
-        return job
+    def submit(self, plan: AnyPlan, submission: str = "") -> wire.Job:
+        """Queues a plan, once though an answer may be lost; the job as it stands. submission: see `submit_once`."""
+        return self._runner.run(submit_once(self._connection, plan.canonical(), submission))
 
     def watch(self, job: str) -> Generator[wire.Job]:
         """The job now, and again whenever it changes, until it is over, though the coordinator is away for a while."""

@@ -1,8 +1,9 @@
-"""A job followed to its end, though the coordinator is away for a while: the job goes on, and so does who watches it."""
+"""A job submitted once and followed to its end, though the coordinator is away for a while: the job goes on."""
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -11,10 +12,29 @@ from common.errors import PeerLost
 from common.plan.job_states import State
 from common.wire import coordinator_pb2 as wire
 from common.wire.client import Connection
-from common.wire.methods import WATCH
+from common.wire.methods import SUBMIT, WATCH
 
 AWAY = 600.0  # seconds in which a coordinator that was heard comes back
 _PAUSE = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between attempts to reach it
+_TRIES = (0.3, 1.0, 2.0)  # seconds before a submission whose answer was lost is repeated
+
+
+async def submit_once(connection: Connection, plan: str, submission: str = "") -> wire.Job:
+    """The job of a canonical plan, one though the answer may be lost on the way: the request is repeated under its id.
+
+    submission: its id, by which a later call gets the same job; default: a new one. Raises PeerLost after a few attempts.
+    """
+    request = wire.SubmitRequest(plan=plan, submission=submission or secrets.token_hex(16))
+    for pause in _TRIES:
+        try:
+            job: wire.Job = await connection.call(SUBMIT, request)
+        except PeerLost:
+            _heed()
+            await asyncio.sleep(pause)
+        else:
+            return job
+    last: wire.Job = await connection.call(SUBMIT, request)
+    return last
 
 
 async def follow_to_its_end(connection: Connection, job: str) -> AsyncGenerator[wire.Job]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from pathlib import Path
 
 from common.coordinator.journal import Journal
 from common.disk.data_folder import Name
-from common.errors import JobNotFound, WattScoreError
+from common.errors import JobNotFound, JobStateError, PlanError, WattScoreError
 from common.party import Bank, Identity, Member, Party
 from common.plan.job_states import Event, State, after
 from common.plan.read import AnyPlan, parse_plan
@@ -23,6 +24,8 @@ from common.wire.status import to_fault
 MOST, MOST_BYTES = 10_000, 1 << 30
 _QUIET = 0.1  # seconds between two messages to a watcher
 _MOST_EVENTS = 100  # of one job: a party names its stages, and must not fill the journal with them
+_SUBMISSION = re.compile(r"[A-Za-z0-9._-]{0,64}")
+_GRANTS, _NAME, _PIN = 4, 100, 64  # grants of one party that are kept, and characters of each
 _SEEN = {
     Event.OFFER: "offered",
     Event.ACCEPTED: "started",
@@ -97,9 +100,11 @@ class Board:
         self._journal, self._most, self._most_bytes = Journal(folder / Name.JOBS), most, most_bytes
         self._records: dict[str, JobRecord] = {}
         self._over: dict[str, int] = {}  # bytes of each job that is over
+        self._submissions: dict[tuple[str, str], str] = {}  # jobs by their client and what it calls its request
         for data in self._journal.read():
             record = JobRecord(wire.Job.FromString(data), None)
             self._records[record.id] = record
+            self._name(record)
             self._count(record)
             if not record.state.final:
                 self._read_back(record, resume)
@@ -126,7 +131,26 @@ class Board:
         found = [record for record in self._records.values() if not record.state.final]
         return sorted(found, key=lambda record: record.state is State.QUEUED)
 
-    async def add(self, plan: AnyPlan, submitter: Identity) -> JobRecord:
+    def submitted(self, submitter: Identity, submission: str, plan: AnyPlan) -> JobRecord | None:
+        """The job that this request has made before, whatever became of it; None for a new request.
+
+        Raises PlanError for an id that is none, JobStateError where it asked for something else.
+        """
+        if not _SUBMISSION.fullmatch(submission):
+            raise PlanError(
+                "a submission's id is at most 64 letters, digits and -._", remedy="Use 32 random hexadecimal digits."
+            )
+        if not submission or (job := self._submissions.get((str(submitter), submission))) is None:
+            return None
+        if (record := self._records[job]).message.plan != plan.canonical():
+            raise JobStateError("this submission was of another plan", job=job, remedy="Use a new id for each submission.")
+        return record
+
+    def _name(self, record: JobRecord) -> None:
+        if record.message.submission:
+            self._submissions[record.message.submitter, record.message.submission] = record.id
+
+    async def add(self, plan: AnyPlan, submitter: Identity, submission: str = "") -> JobRecord:
         now = time.time()
         day = time.strftime("%Y%m%d", time.gmtime(now))
         names = (f"{plan.kind}-{day}-{secrets.token_hex(4)}" for _ in iter(int, 1))
@@ -138,12 +162,14 @@ class Board:
             plan=plan.canonical(),
             submitted=now,
             submitter=str(submitter),
+            submission=submission,
         )
         if isinstance(plan, SeveralPlan):
             message.banks.extend(wire.PartyProgress(who=str(bank)) for bank in plan.identities)
         if earlier := self._succeeded(message.plan):
             message.repeats = earlier
         record = self._records[message.id] = JobRecord(message, plan)
+        self._name(record)
         note(record, "client", "submitted")
         self._save(record)
         return record
@@ -208,10 +234,14 @@ class Board:
         self._count(record)
         self._trim()
 
-    def accepted(self, record: JobRecord, party: Member) -> None:
-        """From now on this party has what it would go on from."""
+    def accepted(self, record: JobRecord, party: Member, grants: Sequence[peer_pb2.PinnedGrant] = ()) -> None:
+        """From now on this party has what it would go on from. grants: with which it has accepted the job first, few."""
         note(record, party.value, "accepted")
-        record.party(party).accepted = True
+        kept = record.party(party)
+        if not kept.accepted:
+            for grant in grants[:_GRANTS]:
+                kept.grants.add(dataset=grant.dataset[:_NAME], sha256=grant.sha256[:_PIN])
+        kept.accepted = True
         self._save(record)
 
     def leave_out(self, record: JobRecord, banks: Collection[Identity]) -> None:
@@ -249,7 +279,8 @@ class Board:
             left -= self._over.pop(job)
             gone.append(job)
         for job in gone:
-            del self._records[job]
+            message = self._records.pop(job).message
+            self._submissions.pop((message.submitter, message.submission), None)
         if gone:
             self._journal.forget(gone)
 

@@ -231,7 +231,7 @@ class Drive:
         if (size := message.ByteSize()) > _MOST_SAID:
             raise PeerProtocolError(f"the {party.value} reports too much", expected=f"at most {_MOST_SAID} bytes", got=size)
         if what == "accept" and not self._accepted[party].done():
-            self._board.accepted(self.record, party)
+            self._board.accepted(self.record, party, message.accept.grants)
             self._accepted[party].set_result(None)
         elif what == "hold" and not self._accepted[party].done():
             self._board.hold(self.record, party)

@@ -280,9 +280,15 @@ class Coordinator:
         return call.identity
 
     async def submit(self, request: wire.SubmitRequest, call: Call) -> wire.Job:
-        """Queues a plan. Raises PlanError for one that is not valid, PolicyError while too many of this client wait."""
+        """Queues a plan, once for each submission by its id: repeated, it is answered by the job that it has made.
+
+        Raises PlanError for a plan that is not valid, PolicyError while too many of this client wait.
+        """
         submitter, plan = self._client(call), parse_plan(request.plan)
         check(self._settings.roles, str(submitter), NEEDED[plan.kind], "The coordinator's operator")
+        if (made := self._board.submitted(submitter, request.submission, plan)) is not None:
+            _log.info("job %s was submitted by %s already", made.id, submitter)
+            return self._shown(made)
         waiting = sum(record.message.submitter == str(submitter) and not record.state.final for record in self._queue)
         waiting += self._held.of(str(submitter))
         if waiting >= self._settings.queued_jobs:
@@ -291,7 +297,7 @@ class Coordinator:
                 remedy="Wait until some are over, or cancel some; the coordinator's operator sets queued_jobs.",
             )
         members_of(self._party, plan)
-        record = await self._board.add(plan, submitter)
+        record = await self._board.add(plan, submitter, request.submission)
         self._put(record)
         _log.info("job %s submitted by %s", record.id, submitter)
         return self._shown(record)

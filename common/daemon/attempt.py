@@ -135,7 +135,7 @@ class Attempts:
         try:
             bank = running.plan.bank_named if self.party is Party.GRID else None
             who = "" if bank in (None, self.settings.peer.who) else str(bank)
-            account = Account(self._home.audit, job, f"the {self.party.other.value}", self._home.command, who)
+            account = Account(self._home.audit, job, f"the {self.party.other.value}", self._home.command, who, running.pins)
             peer = await self._meeting.meet(job, running.plan.digest(), running.peer, account, running.attempt, bank)
             session = open_session(self._home.audit, self.party, job, running, reporter, peer)
             course, seed = Course(), None

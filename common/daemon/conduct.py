@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -54,6 +54,7 @@ class Running:
     dataset: DatasetConfig | None = None  # as it was declared when the job was accepted
     consents: Consents | None = None  # of that dataset
     grant: InForce | None = None  # of that dataset
+    pins: Mapping[str, str] = field(default_factory=dict)  # the grants that it rests on, as `Grants.check` says them
 
     def watching(self, whose: str, stop: Callable[[WattScoreError], None]) -> asyncio.Task[None]:
         """What stops it once the use of its rows is not allowed any more."""

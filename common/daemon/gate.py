@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
+from common.daemon.granted import check_pinned
 from common.errors import PolicyError
 from common.home.approvals import HeldJob, Verdict
 from common.home.home import Home
@@ -26,10 +27,11 @@ class Gate:
         self._home, self._whose = home, whose
         self._told: dict[str, int] = {}
 
-    def holds(self, job: str, plan: AnyPlan, client: str, *, direct: bool) -> bool:
+    def holds(self, job: str, plan: AnyPlan, client: str, pins: Mapping[str, str], *, direct: bool) -> bool:
         """Whether this job waits for people, who can look at it from now on.
 
-        Raises PolicyError for one that was denied, or of which nobody said anything in time; and for one that cannot wait.
+        pins: the grants that it rests on. Raises PolicyError for one that was denied, or of which nobody said anything in
+        time; for one that cannot wait; and where other grants have come since people could look at it.
         """
         policy, approvals = self._home.policy, self._home.approvals
         if plan.kind not in policy.hold:
@@ -46,8 +48,13 @@ class Gate:
             approvals.forget(job)  # another plan under this name: nothing was said of it
             held = None
         if held is None:
-            approvals.hold(job, plan.kind, plan.name, client, digest, plan.canonical())
+            approvals.hold(job, plan.kind, plan.name, client, digest, plan.canonical(), pins)
             return True
+        try:
+            check_pinned(pins, held.grants, "held")
+        except PolicyError:
+            self._forget(job)
+            raise
         return self._still(held)
 
     def _still(self, held: HeldJob) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -71,7 +71,7 @@ class Grants:
         self._trust = TrustStore(settings.tls.trust)
 
     def check(self, job: str, plan: Plan) -> tuple[InForce | None, dict[str, str]]:
-        """The own dataset's grant, and the fingerprints of all that the job rests on, by dataset.
+        """The own dataset's grant, and the fingerprints of all that the job rests on, by side and dataset: `grid meters`.
 
         Raises PolicyError for a grant that is withdrawn, expired, not signed by its owner, or of another use.
         """
@@ -83,11 +83,12 @@ class Grants:
             grant = read_grant(file.path, self._trust)
             self._hold(grant, plan, self._party, self._own.org if self._own else "", other.org)
             self._count(grant, job)
-            in_force, pins[own] = InForce(grant, file.path, self._trust, self._today), grant.fingerprint()
+            in_force = InForce(grant, file.path, self._trust, self._today)
+            pins[f"{self._party.value} {own}"] = grant.fingerprint()
         if (file := self._settings.granted.get(theirs)) is not None:
             grant = read_grant(file.path, self._trust)
             self._hold(grant, plan, self._party.other, other.org, self._own.org if self._own else "")
-            pins[theirs] = grant.fingerprint()
+            pins[f"{self._party.other.value} {theirs}"] = grant.fingerprint()
         return in_force, pins
 
     def _hold(self, grant: Grant, plan: Plan, owner: Party, org: str, to: str) -> None:
@@ -129,6 +130,18 @@ class Grants:
                 got=len(had) + 1,
                 remedy="Wait for the next month, or ask the owner for another grant.",
             )
+
+
+def check_pinned(pins: Mapping[str, str], first: Mapping[str, str], when: str) -> None:
+    """Raises PolicyError for a job that rests on other grants than when it was `when`, begun or held.
+
+    What a job may do is what was granted then: a wider grant allows it no more, and a narrower one is another job's.
+    """
+    if changed := sorted(name for name in {*pins, *first} if pins.get(name) != first.get(name)):
+        raise PolicyError(
+            f"the grant of {' and '.join(changed)} is another one than when this job was {when}",
+            remedy="Submit it again: a job keeps the grants that it has begun with.",
+        )
 
 
 _ASK = "Ask the owner of the dataset for a grant of this use, or change the plan."

@@ -58,7 +58,8 @@ def _print_all(found: list[Offered], console: Console) -> None:
 def _print_one(one: Offered, console: Console) -> None:
     facts = {
         "job": one.job, "kind": one.kind, "name": one.name, "asked for by": one.client, "dataset": one.dataset,
-        "plan (SHA-256)": one.plan, "offered": _when(one.at), "state": one.state,
+        "plan (SHA-256)": one.plan, "grants": ", ".join(f"{name} {pin}" for name, pin in (one.grants or {}).items()),
+        "offered": _when(one.at), "state": one.state,
         "ended": _when(one.ended) if one.ended else "", "why": one.cause,
         **{name.replace("_", " "): f"{count:,}" for name, count in (one.counts or {}).items()},
     }  # fmt: skip

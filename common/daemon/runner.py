@@ -16,7 +16,7 @@ from common.daemon.attempt import Attempts, Send
 from common.daemon.booked import Booked
 from common.daemon.conduct import Running
 from common.daemon.gate import Gate
-from common.daemon.granted import Grants
+from common.daemon.granted import Grants, check_pinned
 from common.daemon.known import check_name, client_of, told_of
 from common.daemon.live import Live
 from common.daemon.meet import Meeting
@@ -41,6 +41,7 @@ from common.stages.job import Desk, Role
 from common.stages.offer import check_direct, check_offer
 from common.wire import party_pb2 as wire
 from common.wire.client import Connection
+from common.wire.peer import pinned
 from common.wire.status import from_fault, to_fault
 
 _log = logging.getLogger(__name__)
@@ -192,14 +193,14 @@ class Runner:
         self._booked.enter(seen.asked, again=seen.again)
         about = (job, running.plan.kind, running.plan.name, running.client, seen.asked.dataset or "none")
         _log.info("job %s accepted: %s %r asked for by %s, on dataset %s", *about)
-        await send(wire.FromParty(accept=wire.Accept(job=job, attempt=offer.attempt)))
+        await send(wire.FromParty(accept=wire.Accept(job=job, attempt=offer.attempt, grants=pinned(running.pins))))
 
     def _admitted(self, offer: wire.Offer, seen: _Seen, *, direct: bool) -> Running | None:
         """The job of an offer that this party takes; None where people have to approve it first. Raises what it is refused for.
 
         seen: told, on the way, what the offer is, for who enters a refusal.
         """
-        audit, grant = self._home.audit, None
+        audit, grant, pins = self._home.audit, None, dict[str, str]()
         whom = "the other party" if direct else "the coordinator"
         begun = check_name(self._home, self.party, offer, whom, runs=offer.job in self._jobs)
         seen.again = begun is not None
@@ -218,6 +219,9 @@ class Runner:
             check_offer(side, self.party, self.settings.datasets, self._home.policy, direct=direct)
             grant, pins = self._grants.check(offer.job, side)
             told |= {"grants": [f"{dataset} {pin}" for dataset, pin in pins.items()]}
+        if begun is not None:
+            check_pinned(pins, begun.grants, "begun")
+        seen.asked = replace(seen.asked, grants=pins)
         if begun is None and isinstance(plan, TrainPlan | ScorePlan | PredealPlan):
             self._home.stocks.check(plan, self.party)
         if isinstance(plan, PromotePlan) and plan.model is not None:
@@ -225,12 +229,12 @@ class Runner:
         watch, dataset = JobWatch(self._metrics, offer.job, plan.kind), self.settings.datasets.get(seen.asked.dataset)
         consents = self.settings.consents(seen.asked.dataset)
         running = Running(
-            plan, client, watch, dataset, consents, grant, attempt=offer.attempt, direct=direct, left_out=left_out
+            plan, client, watch, dataset, consents, grant, pins, attempt=offer.attempt, direct=direct, left_out=left_out
         )
         check(self._home.policy.roles, client, NEEDED[plan.kind], f"The {self.party.value}")
         self._home.rates.begin(client, offer.job, self._home.policy)  # last: what is refused is not counted
         audit.check_books(self._home.positions(), self._home.command)
-        held = begun is None and self.gate.holds(offer.job, plan, client, direct=direct)
+        held = begun is None and self.gate.holds(offer.job, plan, client, pins, direct=direct)
         audit.add(What.OFFER, offer.job, **told)
         if held:
             audit.add(What.HOLD, offer.job)
@@ -238,7 +242,7 @@ class Runner:
             _log.info("job %s is held: people have to approve it", offer.job)
             return None
         if begun is None and not direct:
-            self._home.unfinished.begin(offer.job, whole.canonical(), client)
+            self._home.unfinished.begin(offer.job, whole.canonical(), client, pins)
         audit.add(What.ACCEPT, offer.job)
         return running
 

@@ -231,7 +231,7 @@ class SeveralJob:
             whom, who = f"the bank {bank.org}", "" if bank == self.settings.peer.who else str(bank)
         else:
             bank, whom, who = None, "the grid", ""
-        account = Account(self.home.audit, self.id, whom, self.home.command, who)
+        account = Account(self.home.audit, self.id, whom, self.home.command, who, self.running.pins)
         digest, attempt = self.plan.digest(), self.running.attempt
         channel = await self.meeting.meet(self.id, digest, self.running.peer, account, attempt, bank)
         self._peers.append(channel)

@@ -96,6 +96,18 @@ def copy_book(source: Path, target: Path) -> None:
             copy.execute("pragma journal_mode = delete")  # the copy needs no log of its own
 
 
+def add_column(book: sqlite3.Connection, table: str, column: str, kind: str) -> None:
+    """Gives a table a column that it lacks. kind: with a default, for who writes rows without it. All three are constants."""
+
+    def lacks() -> bool:
+        return column not in {row[1] for row in book.execute(f"pragma table_info({table})")}
+
+    if lacks():
+        book.execute("begin immediate")  # another process may be about it
+        if lacks():
+            book.execute(f"alter table {table} add column {column} {kind}")
+
+
 def is_whole(file: Path) -> bool:
     """Whether SQLite finds nothing wrong with a book; nothing is written."""
     try:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
@@ -19,9 +20,11 @@ PIPELINE = "pipeline"  # the kind of what waits here for a pipeline of this part
 _TABLES = (
     "create table if not exists held (job text primary key, kind text not null, name text not null, client text not null,"
     " digest text not null, plan text not null, at real not null)",
+    "create table if not exists pinned (job text primary key, grants text not null)",
     "create table if not exists words (number integer primary key, job text not null, digest text not null,"
     " person text not null, at real not null, yes integer not null, note text not null)",
 )
+_HELD = "select held.*, coalesce(grants, '{}') from held left join pinned using (job) order by at, job"
 
 
 class Verdict(Enum):
@@ -33,7 +36,10 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class HeldJob:
-    """A job that waits: its canonical plan and the SHA-256 of it, who asked for it, since when; seconds since 1970."""
+    """A job that waits: its canonical plan and the SHA-256 of it, who asked for it, since when; seconds since 1970.
+
+    grants: that it rests on, as `Grants.check` says them.
+    """
 
     job: str
     kind: str
@@ -42,6 +48,7 @@ class HeldJob:
     digest: str
     plan: str
     at: float
+    grants: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def own(self) -> bool:
@@ -92,16 +99,19 @@ class Approvals:
         with self._open() as book:
             return int(book.execute("select coalesce(max(number), 0) from words").fetchone()[0])
 
-    def hold(self, job: str, kind: str, name: str, client: str, digest: str, plan: str) -> None:
+    def hold(
+        self, job: str, kind: str, name: str, client: str, digest: str, plan: str, grants: Mapping[str, str] | None = None
+    ) -> None:
         """Enters a job that waits from now on; one that waits already does so since then."""
-        row = astuple(HeldJob(job, kind, name, client, digest, plan, self._clock()))
+        row = (job, kind, name, client, digest, plan, self._clock())
         with self._open() as book:
-            book.execute("insert or ignore into held values (?, ?, ?, ?, ?, ?, ?)", row)
+            if book.execute("insert or ignore into held values (?, ?, ?, ?, ?, ?, ?)", row).rowcount:
+                book.execute("insert or replace into pinned values (?, ?)", (job, json.dumps(dict(grants or {}))))
 
     def held(self) -> list[HeldJob]:
         """The jobs that wait, those that were decided and are not offered again yet too; oldest first."""
         with self._open() as book:
-            return [HeldJob(*row) for row in book.execute("select * from held order by at, job")]
+            return [HeldJob(*(*row[:-1], json.loads(row[-1]))) for row in book.execute(_HELD)]
 
     def find(self, job: str) -> HeldJob:
         """Raises JobNotFound for one that is not held."""
@@ -152,6 +162,7 @@ class Approvals:
     def forget(self, job: str) -> bool:
         """The job waits no longer; what was said of it stays. Whether it did wait."""
         with self._open() as book:
+            book.execute("delete from pinned where job = ?", (job,))
             return bool(book.execute("delete from held where job = ?", (job,)).rowcount)
 
     def _verdict(self, held: HeldJob, words: tuple[Word, ...]) -> Verdict:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from common.disk.book import open_book
+from common.disk.book import add_column, open_book
 
 _VERSION = 1
 _MOST, _MOST_REFUSED = 10_000, 1_000  # jobs kept: whoever offers must not fill the disk, nor crowd out what was accepted
@@ -18,6 +18,7 @@ _TABLE = (
     " client text not null, dataset text not null, plan text not null, at real not null, state text not null,"
     " ended real not null, cause text not null, counts text not null)"
 )
+_GRANTS = "text not null default '{}'"  # a column that a book from before there was one is given
 _END = "update jobs set state = ?, ended = ?, cause = ?, counts = ? where job = ? and state in ('accepted', 'held')"
 _TRIM = (
     "delete from jobs where (state = 'refused') = ? and number <= coalesce((select number from jobs"
@@ -25,7 +26,7 @@ _TRIM = (
 )
 _AGAIN = "update jobs set state = 'accepted', ended = 0, cause = '' where job = ? and state in ('accepted', 'failed')"
 _ANSWER = "update jobs set state = ?, cause = ? where job = ? and plan = ? and state = 'held'"
-_COLUMNS = "job, kind, name, client, dataset, plan, at, state, ended, cause, counts"
+_COLUMNS = "job, kind, name, client, dataset, plan, at, state, ended, cause, counts, grants"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Offered:
 
     plan: its SHA-256. state: held, refused, accepted, done or failed. at, ended: seconds since 1970, 0 where it has not ended.
     cause: why it was refused or failed, as others heard it. counts: what the party counted, without any row's value.
+    grants: that it rests on, as `Grants.check` says them.
     """
 
     job: str
@@ -47,6 +49,7 @@ class Offered:
     ended: float = 0.0
     cause: str = ""
     counts: Mapping[str, int] | None = None
+    grants: Mapping[str, str] | None = None
 
 
 class JobBook:
@@ -56,13 +59,15 @@ class JobBook:
         self._file = file
         with open_book(file, version=_VERSION) as book:
             book.execute(_TABLE)
+            add_column(book, "jobs", "grants", _GRANTS)
 
     def enter(self, offered: Offered) -> None:
         """A job that was answered; of very many, the newest are kept, of refused ones fewer."""
         texts = (offered.job, offered.kind, offered.name, offered.client, offered.dataset, offered.plan)
         row = [*(text[:_LONG] for text in texts), offered.at or time.time(), offered.state, 0.0, offered.cause[:_LONG], "{}"]
+        row.append(json.dumps(dict(offered.grants or {})))
         with open_book(self._file, version=_VERSION) as book:
-            book.execute(f"insert into jobs ({_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608
+            book.execute(f"insert into jobs ({_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608
             for refused, most in ((False, _MOST), (True, _MOST_REFUSED)):
                 book.execute(_TRIM, (refused, refused, most))
 
@@ -97,4 +102,5 @@ class JobBook:
                 (job, last or -1),
             ).fetchall()
         names = [f.name for f in fields(Offered)]
-        return [Offered(**dict(zip(names, (*row[:-1], json.loads(row[-1])), strict=True))) for row in reversed(found)]
+        rows = ((*row[:-2], *map(json.loads, row[-2:])) for row in reversed(found))
+        return [Offered(**dict(zip(names, row, strict=True))) for row in rows]

@@ -9,7 +9,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -27,11 +27,15 @@ _BEGUN, _READ, _CONFIRMED, _SUFFIX = "job.json", "read.json", "confirmed", ".npz
 
 @dataclass(frozen=True)
 class Begun:
-    """A job that this party has accepted: its canonical plan, who asked for it, when; seconds since 1970."""
+    """A job that this party has accepted: its canonical plan, who asked for it, when; seconds since 1970.
+
+    grants: that it rests on, as `Grants.check` says them.
+    """
 
     plan: str
     client: str
     at: float
+    grants: Mapping[str, str] = field(default_factory=dict)
 
 
 class Points:
@@ -99,10 +103,10 @@ class Unfinished:
         found = [path for path in self._folder.iterdir() if is_job_name(path.name)]
         return [path.name for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]
 
-    def begin(self, job: str, plan: str, client: str) -> None:
+    def begin(self, job: str, plan: str, client: str, grants: Mapping[str, str] | None = None) -> None:
         """Enters a job, durably, before this party says that it accepts it."""
         make_folder(folder := self._folder / job)
-        begun = Begun(plan, client, self._clock())
+        begun = Begun(plan, client, self._clock(), dict(grants or {}))
         write_private(folder / _BEGUN, json.dumps(asdict(begun), ensure_ascii=False).encode())
 
     def begun(self, job: str) -> Begun | None:

@@ -27,7 +27,7 @@ from common.wire import party_pb2 as common_dot_wire_dot_party__pb2
 from common.wire import peer_pb2 as common_dot_wire_dot_peer__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63ommon/wire/coordinator.proto\x12\x0cwattscore.v1\x1a\x17\x63ommon/wire/party.proto\x1a\x16\x63ommon/wire/peer.proto\"\x1d\n\rSubmitRequest\x12\x0c\n\x04plan\x18\x01 \x01(\t\"\x19\n\nJobRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\"W\n\x0bListRequest\x12\x0c\n\x04last\x18\x01 \x01(\r\x12\r\n\x05state\x18\x02 \x01(\t\x12\r\n\x05since\x18\x03 \x01(\x01\x12\x0e\n\x06\x62\x65\x66ore\x18\x04 \x01(\t\x12\x0c\n\x04kind\x18\x05 \x01(\t\":\n\tListReply\x12\x1f\n\x04jobs\x18\x01 \x03(\x0b\x32\x11.wattscore.v1.Job\x12\x0c\n\x04more\x18\x02 \x01(\x08\"\x8f\x04\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\x0c\n\x04plan\x18\x05 \x01(\t\x12\"\n\x05\x66\x61ult\x18\x06 \x01(\x0b\x32\x13.wattscore.v1.Fault\x12)\n\x04grid\x18\x07 \x01(\x0b\x32\x1b.wattscore.v1.PartyProgress\x12)\n\x04\x62\x61nk\x18\x08 \x01(\x0b\x32\x1b.wattscore.v1.PartyProgress\x12*\n\x06\x64\x65\x61ler\x18\t \x01(\x0b\x32\x1a.wattscore.v1.DealerReport\x12\x11\n\tsubmitted\x18\n \x01(\x01\x12\x0f\n\x07started\x18\x0b \x01(\x01\x12\r\n\x05\x65nded\x18\x0c \x01(\x01\x12\x11\n\tsubmitter\x18\r \x01(\t\x12&\n\x06\x65vents\x18\x0e \x03(\x0b\x32\x16.wattscore.v1.JobEvent\x12\x0f\n\x07repeats\x18\x0f \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x10 \x01(\r\x12&\n\tdisturbed\x18\x11 \x01(\x0b\x32\x13.wattscore.v1.Fault\x12\x13\n\x0binterrupted\x18\x12 \x01(\x01\x12\r\n\x05holds\x18\x13 \x01(\r\x12\x15\n\rwaits_for_all\x18\x32 \x01(\x08\x12*\n\x05\x62\x61nks\x18\x1e \x03(\x0b\x32\x1b.wattscore.v1.PartyProgress\"@\n\x08JobEvent\x12\n\n\x02\x61t\x18\x01 \x01(\x01\x12\x0b\n\x03who\x18\x02 \x01(\t\x12\x0c\n\x04what\x18\x03 \x01(\t\x12\r\n\x05stage\x18\x04 \x01(\t\"\xb1\x01\n\rPartyProgress\x12(\n\x08progress\x18\x01 \x01(\x0b\x32\x16.wattscore.v1.Progress\x12$\n\x06report\x18\x02 \x01(\x0b\x32\x14.wattscore.v1.Report\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x04 \x01(\x08\x12\x0c\n\x04held\x18\x05 \x01(\x08\x12\x0b\n\x03who\x18\x1e \x01(\t\x12\x10\n\x08left_out\x18\x32 \x01(\x08\"\x96\x01\n\x0c\x44\x65\x61lerReport\x12\x10\n\x08peak_mib\x18\x01 \x01(\x01\x12%\n\x04grid\x18\x02 \x01(\x0b\x32\x17.wattscore.v1.LinkBytes\x12%\n\x04\x62\x61nk\x18\x03 \x01(\x0b\x32\x17.wattscore.v1.LinkBytes\x12&\n\x05\x62\x61nks\x18\x04 \x03(\x0b\x32\x17.wattscore.v1.LinkBytes2\xa7\x02\n\x0b\x43oordinator\x12\x38\n\x06Submit\x12\x1b.wattscore.v1.SubmitRequest\x1a\x11.wattscore.v1.Job\x12\x36\n\x05Watch\x12\x18.wattscore.v1.JobRequest\x1a\x11.wattscore.v1.Job0\x01\x12\x33\n\x04Show\x12\x18.wattscore.v1.JobRequest\x1a\x11.wattscore.v1.Job\x12:\n\x04List\x12\x19.wattscore.v1.ListRequest\x1a\x17.wattscore.v1.ListReply\x12\x35\n\x06\x43\x61ncel\x12\x18.wattscore.v1.JobRequest\x1a\x11.wattscore.v1.Jobb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63ommon/wire/coordinator.proto\x12\x0cwattscore.v1\x1a\x17\x63ommon/wire/party.proto\x1a\x16\x63ommon/wire/peer.proto\"1\n\rSubmitRequest\x12\x0c\n\x04plan\x18\x01 \x01(\t\x12\x12\n\nsubmission\x18\x02 \x01(\t\"\x19\n\nJobRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\"W\n\x0bListRequest\x12\x0c\n\x04last\x18\x01 \x01(\r\x12\r\n\x05state\x18\x02 \x01(\t\x12\r\n\x05since\x18\x03 \x01(\x01\x12\x0e\n\x06\x62\x65\x66ore\x18\x04 \x01(\t\x12\x0c\n\x04kind\x18\x05 \x01(\t\":\n\tListReply\x12\x1f\n\x04jobs\x18\x01 \x03(\x0b\x32\x11.wattscore.v1.Job\x12\x0c\n\x04more\x18\x02 \x01(\x08\"\xa3\x04\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\x0c\n\x04plan\x18\x05 \x01(\t\x12\"\n\x05\x66\x61ult\x18\x06 \x01(\x0b\x32\x13.wattscore.v1.Fault\x12)\n\x04grid\x18\x07 \x01(\x0b\x32\x1b.wattscore.v1.PartyProgress\x12)\n\x04\x62\x61nk\x18\x08 \x01(\x0b\x32\x1b.wattscore.v1.PartyProgress\x12*\n\x06\x64\x65\x61ler\x18\t \x01(\x0b\x32\x1a.wattscore.v1.DealerReport\x12\x11\n\tsubmitted\x18\n \x01(\x01\x12\x0f\n\x07started\x18\x0b \x01(\x01\x12\r\n\x05\x65nded\x18\x0c \x01(\x01\x12\x11\n\tsubmitter\x18\r \x01(\t\x12&\n\x06\x65vents\x18\x0e \x03(\x0b\x32\x16.wattscore.v1.JobEvent\x12\x0f\n\x07repeats\x18\x0f \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x10 \x01(\r\x12&\n\tdisturbed\x18\x11 \x01(\x0b\x32\x13.wattscore.v1.Fault\x12\x13\n\x0binterrupted\x18\x12 \x01(\x01\x12\r\n\x05holds\x18\x13 \x01(\r\x12\x12\n\nsubmission\x18\x14 \x01(\t\x12\x15\n\rwaits_for_all\x18\x32 \x01(\x08\x12*\n\x05\x62\x61nks\x18\x1e \x03(\x0b\x32\x1b.wattscore.v1.PartyProgress\"@\n\x08JobEvent\x12\n\n\x02\x61t\x18\x01 \x01(\x01\x12\x0b\n\x03who\x18\x02 \x01(\t\x12\x0c\n\x04what\x18\x03 \x01(\t\x12\r\n\x05stage\x18\x04 \x01(\t\"\xdc\x01\n\rPartyProgress\x12(\n\x08progress\x18\x01 \x01(\x0b\x32\x16.wattscore.v1.Progress\x12$\n\x06report\x18\x02 \x01(\x0b\x32\x14.wattscore.v1.Report\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x04 \x01(\x08\x12\x0c\n\x04held\x18\x05 \x01(\x08\x12)\n\x06grants\x18\x06 \x03(\x0b\x32\x19.wattscore.v1.PinnedGrant\x12\x0b\n\x03who\x18\x1e \x01(\t\x12\x10\n\x08left_out\x18\x32 \x01(\x08\"\x96\x01\n\x0c\x44\x65\x61lerReport\x12\x10\n\x08peak_mib\x18\x01 \x01(\x01\x12%\n\x04grid\x18\x02 \x01(\x0b\x32\x17.wattscore.v1.LinkBytes\x12%\n\x04\x62\x61nk\x18\x03 \x01(\x0b\x32\x17.wattscore.v1.LinkBytes\x12&\n\x05\x62\x61nks\x18\x04 \x03(\x0b\x32\x17.wattscore.v1.LinkBytes2\xa7\x02\n\x0b\x43oordinator\x12\x38\n\x06Submit\x12\x1b.wattscore.v1.SubmitRequest\x1a\x11.wattscore.v1.Job\x12\x36\n\x05Watch\x12\x18.wattscore.v1.JobRequest\x1a\x11.wattscore.v1.Job0\x01\x12\x33\n\x04Show\x12\x18.wattscore.v1.JobRequest\x1a\x11.wattscore.v1.Job\x12:\n\x04List\x12\x19.wattscore.v1.ListRequest\x1a\x17.wattscore.v1.ListReply\x12\x35\n\x06\x43\x61ncel\x12\x18.wattscore.v1.JobRequest\x1a\x11.wattscore.v1.Jobb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,21 +35,21 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'common.wire.coordinator_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SUBMITREQUEST']._serialized_start=96
-  _globals['_SUBMITREQUEST']._serialized_end=125
-  _globals['_JOBREQUEST']._serialized_start=127
-  _globals['_JOBREQUEST']._serialized_end=152
-  _globals['_LISTREQUEST']._serialized_start=154
-  _globals['_LISTREQUEST']._serialized_end=241
-  _globals['_LISTREPLY']._serialized_start=243
-  _globals['_LISTREPLY']._serialized_end=301
-  _globals['_JOB']._serialized_start=304
-  _globals['_JOB']._serialized_end=831
-  _globals['_JOBEVENT']._serialized_start=833
-  _globals['_JOBEVENT']._serialized_end=897
-  _globals['_PARTYPROGRESS']._serialized_start=900
-  _globals['_PARTYPROGRESS']._serialized_end=1077
-  _globals['_DEALERREPORT']._serialized_start=1080
-  _globals['_DEALERREPORT']._serialized_end=1230
-  _globals['_COORDINATOR']._serialized_start=1233
-  _globals['_COORDINATOR']._serialized_end=1528
+  _globals['_SUBMITREQUEST']._serialized_end=145
+  _globals['_JOBREQUEST']._serialized_start=147
+  _globals['_JOBREQUEST']._serialized_end=172
+  _globals['_LISTREQUEST']._serialized_start=174
+  _globals['_LISTREQUEST']._serialized_end=261
+  _globals['_LISTREPLY']._serialized_start=263
+  _globals['_LISTREPLY']._serialized_end=321
+  _globals['_JOB']._serialized_start=324
+  _globals['_JOB']._serialized_end=871
+  _globals['_JOBEVENT']._serialized_start=873
+  _globals['_JOBEVENT']._serialized_end=937
+  _globals['_PARTYPROGRESS']._serialized_start=940
+  _globals['_PARTYPROGRESS']._serialized_end=1160
+  _globals['_DEALERREPORT']._serialized_start=1163
+  _globals['_DEALERREPORT']._serialized_end=1313
+  _globals['_COORDINATOR']._serialized_start=1316
+  _globals['_COORDINATOR']._serialized_end=1611
 # @@protoc_insertion_point(module_scope)

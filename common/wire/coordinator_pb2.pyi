@@ -10,10 +10,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class SubmitRequest(_message.Message):
-    __slots__ = ("plan",)
+    __slots__ = ("plan", "submission")
     PLAN_FIELD_NUMBER: _ClassVar[int]
+    SUBMISSION_FIELD_NUMBER: _ClassVar[int]
     plan: str
-    def __init__(self, plan: _Optional[str] = ...) -> None: ...
+    submission: str
+    def __init__(self, plan: _Optional[str] = ..., submission: _Optional[str] = ...) -> None: ...
 
 class JobRequest(_message.Message):
     __slots__ = ("job",)
@@ -44,7 +46,7 @@ class ListReply(_message.Message):
     def __init__(self, jobs: _Optional[_Iterable[_Union[Job, _Mapping]]] = ..., more: _Optional[bool] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("id", "name", "kind", "state", "plan", "fault", "grid", "bank", "dealer", "submitted", "started", "ended", "submitter", "events", "repeats", "attempt", "disturbed", "interrupted", "holds", "waits_for_all", "banks")
+    __slots__ = ("id", "name", "kind", "state", "plan", "fault", "grid", "bank", "dealer", "submitted", "started", "ended", "submitter", "events", "repeats", "attempt", "disturbed", "interrupted", "holds", "submission", "waits_for_all", "banks")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -64,6 +66,7 @@ class Job(_message.Message):
     DISTURBED_FIELD_NUMBER: _ClassVar[int]
     INTERRUPTED_FIELD_NUMBER: _ClassVar[int]
     HOLDS_FIELD_NUMBER: _ClassVar[int]
+    SUBMISSION_FIELD_NUMBER: _ClassVar[int]
     WAITS_FOR_ALL_FIELD_NUMBER: _ClassVar[int]
     BANKS_FIELD_NUMBER: _ClassVar[int]
     id: str
@@ -85,9 +88,10 @@ class Job(_message.Message):
     disturbed: _peer_pb2.Fault
     interrupted: float
     holds: int
+    submission: str
     waits_for_all: bool
     banks: _containers.RepeatedCompositeFieldContainer[PartyProgress]
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[str] = ..., plan: _Optional[str] = ..., fault: _Optional[_Union[_peer_pb2.Fault, _Mapping]] = ..., grid: _Optional[_Union[PartyProgress, _Mapping]] = ..., bank: _Optional[_Union[PartyProgress, _Mapping]] = ..., dealer: _Optional[_Union[DealerReport, _Mapping]] = ..., submitted: _Optional[float] = ..., started: _Optional[float] = ..., ended: _Optional[float] = ..., submitter: _Optional[str] = ..., events: _Optional[_Iterable[_Union[JobEvent, _Mapping]]] = ..., repeats: _Optional[str] = ..., attempt: _Optional[int] = ..., disturbed: _Optional[_Union[_peer_pb2.Fault, _Mapping]] = ..., interrupted: _Optional[float] = ..., holds: _Optional[int] = ..., waits_for_all: _Optional[bool] = ..., banks: _Optional[_Iterable[_Union[PartyProgress, _Mapping]]] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[str] = ..., plan: _Optional[str] = ..., fault: _Optional[_Union[_peer_pb2.Fault, _Mapping]] = ..., grid: _Optional[_Union[PartyProgress, _Mapping]] = ..., bank: _Optional[_Union[PartyProgress, _Mapping]] = ..., dealer: _Optional[_Union[DealerReport, _Mapping]] = ..., submitted: _Optional[float] = ..., started: _Optional[float] = ..., ended: _Optional[float] = ..., submitter: _Optional[str] = ..., events: _Optional[_Iterable[_Union[JobEvent, _Mapping]]] = ..., repeats: _Optional[str] = ..., attempt: _Optional[int] = ..., disturbed: _Optional[_Union[_peer_pb2.Fault, _Mapping]] = ..., interrupted: _Optional[float] = ..., holds: _Optional[int] = ..., submission: _Optional[str] = ..., waits_for_all: _Optional[bool] = ..., banks: _Optional[_Iterable[_Union[PartyProgress, _Mapping]]] = ...) -> None: ...
 
 class JobEvent(_message.Message):
     __slots__ = ("at", "who", "what", "stage")
@@ -102,12 +106,13 @@ class JobEvent(_message.Message):
     def __init__(self, at: _Optional[float] = ..., who: _Optional[str] = ..., what: _Optional[str] = ..., stage: _Optional[str] = ...) -> None: ...
 
 class PartyProgress(_message.Message):
-    __slots__ = ("progress", "report", "connected", "accepted", "held", "who", "left_out")
+    __slots__ = ("progress", "report", "connected", "accepted", "held", "grants", "who", "left_out")
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
     CONNECTED_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     HELD_FIELD_NUMBER: _ClassVar[int]
+    GRANTS_FIELD_NUMBER: _ClassVar[int]
     WHO_FIELD_NUMBER: _ClassVar[int]
     LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     progress: _party_pb2.Progress
@@ -115,9 +120,10 @@ class PartyProgress(_message.Message):
     connected: bool
     accepted: bool
     held: bool
+    grants: _containers.RepeatedCompositeFieldContainer[_peer_pb2.PinnedGrant]
     who: str
     left_out: bool
-    def __init__(self, progress: _Optional[_Union[_party_pb2.Progress, _Mapping]] = ..., report: _Optional[_Union[_party_pb2.Report, _Mapping]] = ..., connected: _Optional[bool] = ..., accepted: _Optional[bool] = ..., held: _Optional[bool] = ..., who: _Optional[str] = ..., left_out: _Optional[bool] = ...) -> None: ...
+    def __init__(self, progress: _Optional[_Union[_party_pb2.Progress, _Mapping]] = ..., report: _Optional[_Union[_party_pb2.Report, _Mapping]] = ..., connected: _Optional[bool] = ..., accepted: _Optional[bool] = ..., held: _Optional[bool] = ..., grants: _Optional[_Iterable[_Union[_peer_pb2.PinnedGrant, _Mapping]]] = ..., who: _Optional[str] = ..., left_out: _Optional[bool] = ...) -> None: ...
 
 class DealerReport(_message.Message):
     __slots__ = ("peak_mib", "grid", "bank", "banks")

@@ -77,12 +77,14 @@ class Offer(_message.Message):
     def __init__(self, job: _Optional[str] = ..., plan: _Optional[str] = ..., client: _Optional[str] = ..., attempt: _Optional[int] = ..., begun: _Optional[bool] = ..., without: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Accept(_message.Message):
-    __slots__ = ("job", "attempt")
+    __slots__ = ("job", "attempt", "grants")
     JOB_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    GRANTS_FIELD_NUMBER: _ClassVar[int]
     job: str
     attempt: int
-    def __init__(self, job: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
+    grants: _containers.RepeatedCompositeFieldContainer[_peer_pb2.PinnedGrant]
+    def __init__(self, job: _Optional[str] = ..., attempt: _Optional[int] = ..., grants: _Optional[_Iterable[_Union[_peer_pb2.PinnedGrant, _Mapping]]] = ...) -> None: ...
 
 class Refuse(_message.Message):
     __slots__ = ("job", "fault", "attempt")

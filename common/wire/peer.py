@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from google.protobuf.message import Message
@@ -17,7 +17,7 @@ from common.mpc.session import Array, Round
 from common.wire import party_pb2 as party
 from common.wire.codec import MAX_ARRAY_BYTES, Assembler, claimed_bytes, encode
 from common.wire.frames import Piece
-from common.wire.peer_pb2 import Abort, Fault, Frame, Hello
+from common.wire.peer_pb2 import Abort, Fault, Frame, Hello, PinnedGrant
 from common.wire.status import from_fault
 
 PROTOCOL = 7
@@ -148,16 +148,30 @@ def _failed(fault: Fault, whom: str) -> WattScoreError:
 
 @dataclass(frozen=True)
 class Stands:
-    """Where the audit log of who greets stands, and where the other's stood when it was told last: entries, hash."""
+    """Where the audit log of who greets stands, and where the other's stood when it was told last: entries, hash.
+
+    grants: that the job rests on, as who greets holds them: SHA-256 by side and dataset.
+    """
 
     number: int = 0
     digest: bytes = b""
     held_number: int = 0
     held: bytes = b""
+    grants: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, hello: Hello) -> Stands:
-        return cls(hello.audit_number, hello.audit_head, hello.held_number, hello.held_head)
+        return cls(hello.audit_number, hello.audit_head, hello.held_number, hello.held_head, pins_of(hello.grants))
+
+
+def pinned(grants: Mapping[str, str]) -> list[PinnedGrant]:
+    """Grants by dataset, as messages have them."""
+    return [PinnedGrant(dataset=name, sha256=pin) for name, pin in sorted(grants.items())]
+
+
+def pins_of(grants: Iterable[PinnedGrant]) -> dict[str, str]:
+    """The reverse."""
+    return {grant.dataset: grant.sha256 for grant in grants}
 
 
 NOWHERE = Stands()  # of who has no log: the coordinator's line
@@ -169,6 +183,7 @@ def greeting(job: str, digest: bytes, stands: Stands = NOWHERE, plan: str = "", 
     attempt: how often the job was interrupted before. line: see `Hello`.
     """
     hello = Hello(protocol=PROTOCOL, job=job, plan_digest=digest, software=__version__, plan=plan, attempt=attempt)
+    hello.grants.extend(pinned(stands.grants))
     hello.audit_number, hello.audit_head = stands.number, stands.digest
     hello.held_number, hello.held_head, hello.line = stands.held_number, stands.held, line
     return Frame(hello=hello)
@@ -312,8 +327,8 @@ class DealtChannel:
 
 def demand_message(demand: Demand, kinds: Demands) -> party.Demand:
     """The message that asks for it. Raises LocalProtocolError for a kind that is not among these."""
-    for field, kind in kinds.items():
+    for name, kind in kinds.items():
         if type(demand) is kind:
-            message: Any = {field: asdict(demand)}
+            message: Any = {name: asdict(demand)}
             return party.Demand(**message)
     raise LocalProtocolError("randomness of an unknown kind was ordered", got=demand)

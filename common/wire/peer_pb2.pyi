@@ -165,7 +165,7 @@ class Frame(_message.Message):
     def __init__(self, number: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., abort: _Optional[_Union[Abort, _Mapping]] = ..., psi_count: _Optional[_Union[Block, _Mapping]] = ..., psi_points: _Optional[_Union[Block, _Mapping]] = ..., psi_replies: _Optional[_Union[Block, _Mapping]] = ..., period_range: _Optional[_Union[Block, _Mapping]] = ..., period_bits: _Optional[_Union[Block, _Mapping]] = ..., period_shares: _Optional[_Union[Block, _Mapping]] = ..., split: _Optional[_Union[Block, _Mapping]] = ..., shape: _Optional[_Union[Block, _Mapping]] = ..., masked_matrix: _Optional[_Union[Block, _Mapping]] = ..., masked_weights: _Optional[_Union[Block, _Mapping]] = ..., masked_u: _Optional[_Union[Block, _Mapping]] = ..., masked_residual: _Optional[_Union[Block, _Mapping]] = ..., masked_update: _Optional[_Union[Block, _Mapping]] = ..., gradient_share: _Optional[_Union[Block, _Mapping]] = ..., grid_weight_share: _Optional[_Union[Block, _Mapping]] = ..., bank_weight_share: _Optional[_Union[Block, _Mapping]] = ..., test_scores: _Optional[_Union[Block, _Mapping]] = ..., scores: _Optional[_Union[Block, _Mapping]] = ..., stock: _Optional[_Union[Block, _Mapping]] = ..., grid_reasons: _Optional[_Union[Block, _Mapping]] = ..., psi_sizes: _Optional[_Union[Block, _Mapping]] = ..., psi_tags: _Optional[_Union[Block, _Mapping]] = ..., psi_common: _Optional[_Union[Block, _Mapping]] = ..., seeds: _Optional[_Union[Block, _Mapping]] = ..., masked_bins: _Optional[_Union[Block, _Mapping]] = ..., masked_counts: _Optional[_Union[Block, _Mapping]] = ..., bin_tests: _Optional[_Union[Block, _Mapping]] = ..., bin_counts: _Optional[_Union[Block, _Mapping]] = ..., registry: _Optional[_Union[Block, _Mapping]] = ..., asked: _Optional[_Union[Block, _Mapping]] = ..., masked_operand: _Optional[_Union[Block, _Mapping]] = ..., masked_compared: _Optional[_Union[Block, _Mapping]] = ..., masked_carries: _Optional[_Union[Block, _Mapping]] = ..., split_tests: _Optional[_Union[Block, _Mapping]] = ..., masked_thresholds: _Optional[_Union[Block, _Mapping]] = ..., masked_nodes: _Optional[_Union[Block, _Mapping]] = ..., masked_sums: _Optional[_Union[Block, _Mapping]] = ..., masked_branch: _Optional[_Union[Block, _Mapping]] = ..., masked_choice: _Optional[_Union[Block, _Mapping]] = ..., masked_leaves: _Optional[_Union[Block, _Mapping]] = ..., masked_order: _Optional[_Union[Block, _Mapping]] = ..., split_directions: _Optional[_Union[Block, _Mapping]] = ..., resume: _Optional[_Union[Block, _Mapping]] = ..., masked_hidden: _Optional[_Union[Block, _Mapping]] = ..., masked_back: _Optional[_Union[Block, _Mapping]] = ..., training_check: _Optional[_Union[Block, _Mapping]] = ..., masked_addend: _Optional[_Union[Block, _Mapping]] = ..., pooled_share: _Optional[_Union[Block, _Mapping]] = ..., pooled_counts: _Optional[_Union[Block, _Mapping]] = ..., dealt_sum: _Optional[_Union[Block, _Mapping]] = ..., nonces: _Optional[_Union[Block, _Mapping]] = ..., pooled_step: _Optional[_Union[Block, _Mapping]] = ..., masked_digits: _Optional[_Union[Block, _Mapping]] = ..., masked_signs: _Optional[_Union[Block, _Mapping]] = ..., masked_ranks: _Optional[_Union[Block, _Mapping]] = ..., dealt_digits: _Optional[_Union[Block, _Mapping]] = ..., dealt_ranks: _Optional[_Union[Block, _Mapping]] = ..., lattice_seed: _Optional[_Union[Block, _Mapping]] = ..., lattice_matrix: _Optional[_Union[Block, _Mapping]] = ..., lattice_columns: _Optional[_Union[Block, _Mapping]] = ..., lattice_weights: _Optional[_Union[Block, _Mapping]] = ..., lattice_residual: _Optional[_Union[Block, _Mapping]] = ..., seed: _Optional[_Union[Block, _Mapping]] = ..., dealt_periods: _Optional[_Union[Block, _Mapping]] = ..., dealt_link: _Optional[_Union[Block, _Mapping]] = ..., dealt_truncation: _Optional[_Union[Block, _Mapping]] = ..., dealt_gradient: _Optional[_Union[Block, _Mapping]] = ..., dealt_counts: _Optional[_Union[Block, _Mapping]] = ..., dealt_largest: _Optional[_Union[Block, _Mapping]] = ..., dealt_trees: _Optional[_Union[Block, _Mapping]] = ..., dealt_hidden: _Optional[_Union[Block, _Mapping]] = ..., dealt_cut: _Optional[_Union[Block, _Mapping]] = ..., dealt_tags: _Optional[_Union[Block, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("protocol", "job", "plan_digest", "software", "audit_number", "audit_head", "held_number", "held_head", "plan", "attempt", "line")
+    __slots__ = ("protocol", "job", "plan_digest", "software", "audit_number", "audit_head", "held_number", "held_head", "plan", "attempt", "grants", "line")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     JOB_FIELD_NUMBER: _ClassVar[int]
     PLAN_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -176,6 +176,7 @@ class Hello(_message.Message):
     HELD_HEAD_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    GRANTS_FIELD_NUMBER: _ClassVar[int]
     LINE_FIELD_NUMBER: _ClassVar[int]
     protocol: int
     job: str
@@ -187,8 +188,17 @@ class Hello(_message.Message):
     held_head: bytes
     plan: str
     attempt: int
+    grants: _containers.RepeatedCompositeFieldContainer[PinnedGrant]
     line: int
-    def __init__(self, protocol: _Optional[int] = ..., job: _Optional[str] = ..., plan_digest: _Optional[bytes] = ..., software: _Optional[str] = ..., audit_number: _Optional[int] = ..., audit_head: _Optional[bytes] = ..., held_number: _Optional[int] = ..., held_head: _Optional[bytes] = ..., plan: _Optional[str] = ..., attempt: _Optional[int] = ..., line: _Optional[int] = ...) -> None: ...
+    def __init__(self, protocol: _Optional[int] = ..., job: _Optional[str] = ..., plan_digest: _Optional[bytes] = ..., software: _Optional[str] = ..., audit_number: _Optional[int] = ..., audit_head: _Optional[bytes] = ..., held_number: _Optional[int] = ..., held_head: _Optional[bytes] = ..., plan: _Optional[str] = ..., attempt: _Optional[int] = ..., grants: _Optional[_Iterable[_Union[PinnedGrant, _Mapping]]] = ..., line: _Optional[int] = ...) -> None: ...
+
+class PinnedGrant(_message.Message):
+    __slots__ = ("dataset", "sha256")
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    dataset: str
+    sha256: str
+    def __init__(self, dataset: _Optional[str] = ..., sha256: _Optional[str] = ...) -> None: ...
 
 class Abort(_message.Message):
     __slots__ = ("fault",)

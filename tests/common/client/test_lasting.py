@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from common.client import lasting
-from common.client.lasting import follow_to_its_end
+from common.client.lasting import follow_to_its_end, submit_once
 from common.errors import JobNotFound, PeerLost
 from common.wire import coordinator_pb2 as wire
 
@@ -34,6 +34,7 @@ AWAY = PeerLost("no connection")
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lasting, "_PAUSE", (0.0,))
+    monkeypatch.setattr(lasting, "_TRIES", (0.0, 0.0))
 
 
 async def states(line: Line) -> list[str]:
@@ -89,3 +90,28 @@ async def test_who_is_told_to_end_ends_though_the_stream_has_taken_it(taken: str
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert line.asked == 1
+
+
+class Desk:
+    """A coordinator that queues what it is asked once for each submission, and whose first answers are lost."""
+
+    def __init__(self, lost: int) -> None:
+        self.lost, self.jobs = lost, dict[str, str]()
+
+    async def call(self, method: Any, request: wire.SubmitRequest) -> wire.Job:
+        job = self.jobs.setdefault(request.submission, f"train-{len(self.jobs)}")
+        self.lost -= 1
+        if self.lost >= 0:
+            raise AWAY
+        return wire.Job(id=job)
+
+
+async def test_a_submission_whose_answer_is_lost_is_repeated_and_is_one_job() -> None:
+    desk: Any = Desk(lost=2)
+    assert (await submit_once(desk, "{}")).id == "train-0" and len(desk.jobs) == 1
+    assert (await submit_once(desk, "{}")).id == "train-1"  # another one
+    desk.lost = 99
+    with pytest.raises(PeerLost, match="no connection"):
+        await submit_once(desk, "{}", "mine")
+    desk.lost = 0
+    assert (await submit_once(desk, "{}", "mine")).id == desk.jobs["mine"] and len(desk.jobs) == 3

@@ -15,6 +15,7 @@ from common.errors import IdentityError, JobNotFound, JobStateError, PeerLost, P
 from common.party import Identity, Party
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2
+from common.wire.peer import pinned, pins_of
 from common.wire.peer_pb2 import Fault
 from tests.common.coordinator.office import CLIENT, PARTY, PLAN, Caller, client, join, office
 from tests.patience import patience
@@ -43,6 +44,21 @@ async def test_both_must_accept_before_either_starts(tmp_path: Path) -> None:
         assert (ended.state, ended.fault) == ("failed", fault)
         assert (await grid.hears("stop")).stop.fault == fault
         assert not [message for message in grid.heard if message.WhichOneof("message") == "start"]
+
+
+async def test_the_grants_with_which_a_party_first_accepts_are_in_the_jobs_record(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        grid, _ = await here.attend(Party.GRID), await here.attend(Party.BANK)
+        job = await here.submit()
+        await grid.hears("offer")
+        grants = {"grid a": "ab" * 32} | {f"x{k:03}": "c" * 999 for k in range(50)}  # a party must not fill the journal
+        grid.say(party_pb2.FromParty(accept=party_pb2.Accept(job=job, grants=pinned(grants))))
+        await here.until(lambda: here.shown(job).grid.accepted)
+        kept = pins_of(here.shown(job).grid.grants)
+        assert kept["grid a"] == "ab" * 32 and len(kept) == 4 and max(map(len, kept.values())) == 64
+        record = here.board.get(job)
+        here.board.accepted(record, Party.GRID, pinned({"grid a": "cd" * 32}))
+        assert pins_of(here.shown(job).grid.grants) == kept and not here.shown(job).bank.grants
 
 
 async def test_a_job_is_cancelled_before_and_after_its_turn(tmp_path: Path) -> None:
@@ -298,6 +314,27 @@ async def test_a_client_has_so_many_jobs_waiting_and_another_one_is_not_held_up(
         await here.coordinator.cancel(wire.JobRequest(job=jobs[0]), client())
         await here.submit()
         assert here.shown(first).state == "queued"
+
+
+async def test_a_submission_that_is_repeated_is_one_job_also_after_a_restart(tmp_path: Path) -> None:
+    other = Identity("volt", "client")
+    asked = wire.SubmitRequest(plan=PLAN.canonical(), submission="4711")
+    changed = wire.SubmitRequest(plan=PLAN.model_copy(update={"name": "x"}).canonical(), submission="4711")
+    async with office(tmp_path, queued_jobs=1, clients=[str(CLIENT), str(other)]) as here:
+        first = await here.coordinator.submit(asked, client())
+        await here.until(lambda: not here.coordinator._queue)
+        await here.submit()  # as many as may wait: an answer that was lost is told all the same
+        assert (await here.coordinator.submit(asked, client())).id == first.id
+        assert (await here.coordinator.submit(asked, client(other))).id != first.id
+        with pytest.raises(JobStateError, match="this submission was of another plan"):
+            await here.coordinator.submit(changed, client())
+        with pytest.raises(PlanError, match="a submission's id is"):
+            await here.coordinator.submit(wire.SubmitRequest(plan=PLAN.canonical(), submission="a b"), client())
+        await here.coordinator.cancel(wire.JobRequest(job=first.id), client())
+        assert len(here.board.all()) == 3
+    async with office(tmp_path, clients=[str(CLIENT)]) as here:
+        again = await here.coordinator.submit(asked, client())
+        assert (again.id, again.state) == (first.id, "cancelled") and len(here.board.all()) == 3
 
 
 async def test_a_plan_of_more_than_64_kib_is_refused_and_leaves_nothing(tmp_path: Path) -> None:

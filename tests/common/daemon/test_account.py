@@ -95,3 +95,20 @@ def test_a_peer_that_says_nothing_of_its_log_is_behind(two: Two) -> None:
     account = Account(two.logs["grid"], "job-9", "the bank", "grid-party")
     with pytest.raises(PolicyError, match="the audit log of the bank is not the one of"):
         account.take(Stands())
+
+
+def test_another_grant_at_the_other_side_ends_the_job_and_one_that_it_does_not_hold_does_not(two: Two) -> None:
+    for theirs, fine in (
+        ({"grid meters": "ab"}, True),
+        ({}, True),
+        ({"grid meters": "cd"}, False),
+        ({"bank loans": "cd"}, True),
+    ):
+        own = Account(two.logs["grid"], "job-1", "the bank", "grid-party", grants={"grid meters": "ab"})
+        other = Account(two.logs["bank"], "job-1", "the grid", "bank-party", grants=theirs)
+        said = Stands.of(greeting("job-1", b"", other.stands()).hello)
+        if fine:
+            own.take(said)
+            continue
+        with pytest.raises(PolicyError, match="the bank holds another grant of grid meters than this side"):
+            own.take(said)

@@ -9,6 +9,7 @@ import pytest
 
 from common.daemon import approving
 from common.daemon import gate as module
+from common.daemon.granted import Grants
 from common.errors import JobStateError, PolicyError
 from common.home.audit import What
 from common.party import Identity
@@ -121,3 +122,14 @@ async def test_a_client_without_the_role_is_refused_by_name(tmp_path: Path) -> N
     assert fault.kind == "PolicyError" and fault.message.startswith(f"{CLIENT} may not train models and deal ahead")
     assert fault.remedy.startswith("The grid gives roles")
     assert (await desk.offer(plan(), "train-2", "wattscore://acme/other")).refuse.fault.kind == "PolicyError"
+
+
+async def test_what_people_approved_rests_on_the_grants_of_then(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Grants, "check", lambda *_: (None, {"grid t": "ab"}))
+    assert (await offered(desk, plan())).HasField("hold")
+    said(desk, "li")
+    said(desk, "wang")
+    monkeypatch.setattr(Grants, "check", lambda *_: (None, {"grid t": "cd"}))
+    fault = (await offered(desk, plan(), 1)).refuse.fault
+    assert fault.kind == "PolicyError" and "the grant of grid t is another one than when this job was held" in fault.message
+    assert desk.runner.held() == []

@@ -69,7 +69,7 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Desk:
 def test_a_job_as_granted_is_pinned_to_the_grant_at_both_sides(desk: Desk) -> None:
     print_ = desk.grant()
     in_force, pins = desk.check()
-    assert pins == {"meters": print_} and (in_force is not None) is (desk.party is Party.GRID)
+    assert pins == {"grid meters": print_} and (in_force is not None) is (desk.party is Party.GRID)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_the_commands_sign_show_and_withdraw(tmp_path: Path) -> None:
     assert made.exit_code == 0 and "SHA-256" in made.output, made.output
     shown = run(main, ["grant", "show", file, *config])
     assert "columns         kwh, late" in shown.output and made.output.split()[-1] in shown.output
-    assert desk.check()[1]["meters"] == made.output.split()[-1]
+    assert desk.check()[1]["grid meters"] == made.output.split()[-1]
     gone = run(main, ["grant", "withdraw", "meters", "--note", "audit", *config])
     assert gone.exit_code == 0, gone.output
     with pytest.raises(PolicyError, match="withdrawn"):

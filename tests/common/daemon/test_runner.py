@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from common.daemon import runner as module
+from common.daemon.granted import Grants
 from common.daemon.runner import Runner
 from common.errors import JobCancelled, JobStateError, PeerLost, PeerProtocolError, PlanError, PolicyError
 from common.party import Identity
@@ -18,6 +19,7 @@ from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 from common.stages.offer import check_offer
 from common.wire import party_pb2 as wire
+from common.wire.peer import pins_of
 from common.wire.status import to_fault
 from grid_party.home import GridHome
 from grid_party.listen import Door
@@ -264,6 +266,21 @@ async def test_what_is_offered_again_is_the_same_job(desk: Desk, more: dict[str,
     fault = (await again(desk, **more)).refuse.fault
     assert fault.kind == "PeerProtocolError" and says in fault.message
     assert desk.runner.held() == ["train-1"]  # until the coordinator says that it is over
+
+
+@pytest.mark.parametrize("later", [{"grid t": "cd"}, {}, {"grid t": "ab", "bank b": "cd"}])
+async def test_a_job_keeps_the_grants_that_it_has_begun_with(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, later: dict[str, str]
+) -> None:
+    monkeypatch.setattr(Grants, "check", lambda *_: (None, {"grid t": "ab"}))
+    assert pins_of((await desk.offer(plan())).accept.grants) == {"grid t": "ab"}
+    assert desk.home.jobs.jobs()[-1].grants == {"grid t": "ab"}
+    await desk.runner.take(wire.ToParty(stop=wire.Stop(job="train-1", waits=True)), desk.send)
+    monkeypatch.setattr(Grants, "check", lambda *_: (None, later))
+    fault = (await again(desk)).refuse.fault
+    assert fault.kind == "PolicyError" and "is another one than when this job was begun" in fault.message
+    monkeypatch.setattr(Grants, "check", lambda *_: (None, {"grid t": "ab"}))
+    assert (await again(desk, 2)).accept.attempt == 2
 
 
 async def test_a_party_that_lost_what_it_kept_says_so(desk: Desk) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,14 @@ def test_whoever_offers_does_not_fill_the_disk(tmp_path: Path, monkeypatch: pyte
     kept = book.jobs()
     assert [one.job for one in kept] == [f"train-{number}" for number in (1, 2, 6, 7, 8)] and len(kept[-1].cause) == 500
     assert book.position == 9
+
+
+def test_the_grants_of_a_job_are_kept_and_a_book_from_before_them_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "jobs.sqlite"
+    JobBook(file).enter(Offered("train-1"))
+    with closing(sqlite3.connect(file)) as book:
+        book.execute("alter table jobs drop column grants")  # as the last release made it
+    book_now = JobBook(file)
+    book_now.enter(Offered("train-2", grants={"grid meters": "ab" * 32}))
+    JobBook(file)
+    assert [one.grants for one in book_now.jobs()] == [{}, {"grid meters": "ab" * 32}]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.text.visible import escape, inert, lines, tidy, visible
-from common.wire import coordinator_pb2, peer_pb2
+from common.wire import about_pb2, coordinator_pb2, party_pb2, peer_pb2
 from common.wire.frames import codec
 
 RED, TURNED = "\x1b[31m", "\u202e"
@@ -56,3 +56,9 @@ def test_a_cell_that_a_spreadsheet_would_run_is_text_and_a_number_stays() -> Non
         assert inert(cell) == (cell if cell == "+86123" else f"'{cell}")
     for cell in ("-1.5", "+3", "1e-9", "-inf", "A=1", "", "行业", "a-b"):
         assert inert(cell) == cell
+
+
+def test_no_message_has_a_map_which_would_not_be_tidied() -> None:
+    for file in (coordinator_pb2, party_pb2, peer_pb2, about_pb2):
+        for message in file.DESCRIPTOR.message_types_by_name.values():
+            assert not message.nested_types, message.name  # as a map's entries are

@@ -14,6 +14,7 @@ from common.client.client import Client
 from common.plan.score import ScorePlan
 from common.trial import processes
 from common.trial.processes import BANK, GRID
+from common.wire.peer import pins_of
 from tests.scenarios.end_to_end.lab import LONG, Lab, fail, finish, make_plan, make_tables, own, succeed, until_training
 from tests.source import ROOT
 
@@ -75,9 +76,11 @@ def test_a_granted_dataset_is_in_jobs_of_that_use_and_a_withdrawal_ends_them(lab
     origin, kind, said = fail(client, make_plan("after", purpose="marketing"))
     assert origin in ("grid", "bank") and kind == "PolicyError" and "the grant of the grid is for another purpose" in said
     job = succeed(client, make_plan("after", purpose="credit"))
+    pin = signed.output.split()[-1]
     for party in ("grid", "bank"):
         entries = [json.loads(line) for line in own(lab, party, "audit", "show", "--job", job.id).splitlines()]
-        assert [entry["grants"] for entry in entries if entry["what"] == "offer"] == [[f"after {signed.output.split()[-1]}"]]
+        assert pins_of((job.grid if party == "grid" else job.bank).grants) == {"grid after": pin}
+        assert [entry["grants"] for entry in entries if entry["what"] == "offer"] == [[f"grid after {pin}"]]
 
     running = until_training(client, make_plan("after", purpose="credit", split={"seed": 3}, model=LONG))
     assert "withdrawn" in own(lab, "grid", "grant", "withdraw", "after", "--note", "the contract has ended")
