@@ -92,7 +92,8 @@ def _sizes(command: Any) -> Any:
 
 def _training(command: Any) -> Any:
     link = click.option("--link", type=click.Choice(["fourier", "taylor"]), default="fourier", show_default=True)
-    return _sizes(click.option("--iterations", default=12, show_default=True)(link(command)))
+    dealer = click.option("--dealer", type=click.Choice(["whole", "half"]), default="whole", show_default=True)
+    return _sizes(click.option("--iterations", default=12, show_default=True)(link(dealer(command))))
 
 
 @main.command()
@@ -103,11 +104,12 @@ def _training(command: Any) -> Any:
 @_SPU
 @_JSON
 def train(
-    rows: int, grid: int, bank: int, iterations: int, link: Literal["fourier", "taylor"], repeat: int, line: str | None,
-    predeal: bool, spu_python: str | None, out: Path | None,
+    rows: int, grid: int, bank: int, iterations: int, link: Literal["fourier", "taylor"], dealer: Literal["whole", "half"],
+    repeat: int, line: str | None, predeal: bool, spu_python: str | None, out: Path | None,
 ) -> None:  # fmt: skip
     """One training workload."""
-    found = bench_train(Workload(rows, grid, bank, iterations, link, predeal), repeat, line, spu=Spu.find(spu_python))
+    work = Workload(rows, grid, bank, iterations, link, predeal, dealer)
+    found = bench_train(work, repeat, line, spu=Spu.find(spu_python))
     _tell(found, out, report.training([found]), report.spu([found]))
 
 
@@ -116,10 +118,11 @@ def train(
 @_LINE
 @_JSON
 def profile(
-    rows: int, grid: int, bank: int, iterations: int, link: Literal["fourier", "taylor"], line: str | None, out: Path | None
-) -> None:
+    rows: int, grid: int, bank: int, iterations: int, link: Literal["fourier", "taylor"], dealer: Literal["whole", "half"],
+    line: str | None, out: Path | None,
+) -> None:  # fmt: skip
     """Where the training stage's time goes in each process. The second of two jobs, so that nothing is new."""
-    found = bench_train(Workload(rows, grid, bank, iterations, link), 2, line, profiled=True)
+    found = bench_train(Workload(rows, grid, bank, iterations, link, dealer=dealer), 2, line, profiled=True)
     _tell(found, out, report.training([found]), report.profile("Training stage", found["profile"]))
 
 

@@ -31,6 +31,8 @@ _POLICY = {
     "min_rows": 200,
     "least_difference": 1,
     "reasons_per_row": 2,
+    "own_weights": True,
+    "half_dealer": True,
     **dict.fromkeys(("jobs_per_day", "rows_per_day", "models_per_day"), 10**9),
 }
 _SETTINGS = {

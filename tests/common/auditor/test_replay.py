@@ -31,7 +31,9 @@ from tests.common.mpc.problems import RIDGE_SCALE, make_problem
 from tests.peers import KEYS, NONCES, DealerEnd, Trio
 
 PROBLEM = make_problem(60, 2, 2)
-PLAN = TrainPlan.model_validate({"grid": {"dataset": "a"}, "bank": {"dataset": "b"}, "model": {"iterations": 2}})
+SIDES = {"grid": {"dataset": "a"}, "bank": {"dataset": "b"}}
+PLAN = TrainPlan.model_validate({**SIDES, "model": {"iterations": 2}})
+HALF = TrainPlan.model_validate({**SIDES, "model": {"iterations": 2, "dealer": "half", "reveal": "owners"}})
 Openings = dict[Party, Opening]
 
 
@@ -49,32 +51,39 @@ class Lying(MemoryChannel):
         await super().send(round, values)
 
 
-async def job(to: Party | None = None, place: int = 0) -> Openings:
-    """A training of months and a closed model; what is dealt `to` a party at this place has one word changed."""
+async def job(to: Party | None = None, place: int = 0, plan: TrainPlan = PLAN) -> Openings:
+    """A training, of months too with a whole dealer; what is dealt `to` a party at this place has one word changed."""
     trio = Trio()
     ends = {party: DealerEnd(trio.from_dealer[party]) for party in Party}
     if to is not None:
         lying = Lying(trio.to_party[to], place, lambda values: values.__setitem__((0,) * values.ndim, values.flat[0] ^ 1))
         trio.dealer._channels[to] = lying
 
+    trainings = dict[Party, asyncio.Task[Any]]()
+
     async def side(party: Party) -> Opening:
         dealt = await take_seed(ends[party])
-        heard = Heard(Opening.of("job-1", 0, party, PLAN.canonical(), dealt, NONCES[party]), ends[party], MESSAGES)
+        heard = Heard(Opening.of("job-1", 0, party, plan.canonical(), dealt, NONCES[party]), ends[party], MESSAGES)
         correlations = DealtCorrelations(party, own_seed(dealt.seed, NONCES[party]), heard, KEYS[party])
-        await correlations.order(PeriodDemand(7))
-        await correlations.period_product(7)
+        if not plan.model.half_dealt:
+            await correlations.order(PeriodDemand(7))
+            await correlations.period_product(7)
         bank, own = party is Party.BANK, np.asfortranarray(encode(PROBLEM.x[party], X_SCALE).view(np.int64).astype(np.int32))
         pull = np.asfortranarray(encode(4.0 * PROBLEM.ridge[party], RIDGE_SCALE))
         start, label = np.zeros(own.shape[1]), PROBLEM.y if bank else None
-        inputs = TrainingInputs(PLAN.model, own, pull, PROBLEM.columns[party.other], start, label, gain=float(bank))
+        inputs = TrainingInputs(plan.model, own, pull, PROBLEM.columns[party.other], start, label, gain=float(bank))
+        trainings[party] = asyncio.create_task(train(trio.session[party], correlations, inputs))
         try:
-            await train(trio.session[party], correlations, inputs)
+            await trainings[party]
         except PeerProtocolError:
             assert to is not None and bank  # what was dealt has spoilt it
+            trainings[Party.GRID].cancel()
+        except asyncio.CancelledError:
+            assert to is not None and not bank
         await ends[party].asked.put(None)
         return heard.opening
 
-    serving = trio.dealer.serve({party: ends[party].demands() for party in Party}, dealings(PLAN, KEPT_BYTES))
+    serving = trio.dealer.serve({party: ends[party].demands() for party in Party}, dealings(plan, KEPT_BYTES))
     grid, bank, _ = await asyncio.gather(side(Party.GRID), side(Party.BANK), serving)
     return {Party.GRID: grid, Party.BANK: bank}
 
@@ -96,6 +105,22 @@ async def test_the_first_wrong_array_is_named(to: Party) -> None:
         (line,) = verdict.wrong
         assert line.startswith(f"array {place + 1} to the {to.value}: {noted[place]}, ")
         assert "is not what the seeds give" in line
+
+
+async def test_of_half_a_dealer_the_link_and_truncations_are_replayed() -> None:
+    """No mask of a matrix or residual is among what is dealt, so none among what an auditor could expand."""
+    openings = await job(plan=HALF)
+    verdict = await replay(openings)
+    noted = [kind for opening in openings.values() for kind, *_ in opening.arrays]
+    assert verdict.wrong == () and verdict.compared == len(noted) > 30
+    assert set(noted) == {Kind.DEALT_LINK.value, Kind.DEALT_TRUNCATION.value}
+    for party in Party:
+        kinds = [kind for kind, *_ in openings[party].arrays]
+        for place in {kinds.index(kind) for kind in kinds}:
+            (line,) = (await replay(await job(party, place + 1, HALF))).wrong
+            assert line.startswith(f"array {place + 1} to the {party.value}: {kinds[place]}/")
+    whole = {party: opening.model_copy(update={"plan": PLAN.canonical()}) for party, opening in openings.items()}
+    assert len((await replay(whole)).wrong) == len(Party)  # other tables, had matrices been under masks that are dealt
 
 
 async def test_who_opens_another_seed_is_named_and_nothing_is_compared() -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from common.client.client import Client
 from common.disk.data_folder import Name
+from common.mpc.session import Kind
 from tests.scenarios.end_to_end.lab import eventually, make_plan, measured, until_training
+from tests.scenarios.kill.masks import read_frames
 from tests.scenarios.kill.town import DAEMONS, LINES, PARTIES, Town, faults
 
 PLAN = make_plan("rows", model={"iterations": 120}, score_bits=16)
+KEPT = 28  # steps of this town between two points of a training that are kept
 SUBMITTED: list[str] = []  # of this module's town
 
 
@@ -85,6 +90,18 @@ def test_a_network_that_is_interrupted_goes_on_with_its_next_steps(town: Town, c
     eventually(town.settled)
     assert found.grid.report.peer.sent < 0.9 * done.grid.report.peer.sent  # of what it had kept nothing is trained again
     assert abs(measured(town, found).joint.auc - measured(town, done).joint.auc) <= 0.01
+
+
+def test_half_a_dealers_training_goes_on_from_what_was_kept_under_other_keys(town: Town, client: Client) -> None:
+    """The bank dies in the middle of a step; of what it and its second life send no two arrays are under one key."""
+    model = {"iterations": 100, "dealer": "half", "reveal": "owners", "weight_bits": 16}
+    town.tell("bank", "kill", f"{Kind.LATTICE_RESIDUAL.value} 70")
+    SUBMITTED.append(job := client.submit(make_plan("rows", model=model, score_bits=16)).id)
+    eventually(lambda: client.show(job).state == "waiting")
+    town.start("bank")
+    ends_well(town, client, job)
+    sent = Counter(one.life for one in read_frames(town.folder, "bank") if one.kind == Kind.LATTICE_WEIGHTS.value)
+    assert list(sent.values()) == [70, 100 - 70 // KEPT * KEPT]
 
 
 def test_what_holds_when_all_is_over(town: Town, client: Client) -> None:

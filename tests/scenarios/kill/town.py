@@ -24,7 +24,8 @@ from tests.scenarios.kill.masks import read_frames, seeds_of, twice
 
 DAEMONS, PARTIES = ("coordinator", "grid", "bank"), ("grid", "bank")
 LINES = ("grid-coordinator", "bank-coordinator", "bank-grid")
-_FINE = {"finest_score_bits": 16}  # as exact as scores come: in steps of 1/32 AUCs of equal models differ by themselves
+# As exact as scores and weights come: in steps of 1/32 AUCs of equal models differ by themselves.
+_FINE = {"finest_score_bits": 16, "own_weights": True, "finest_weight_bits": 16, "half_dealer": True}
 _MANY = {"scores_per_row": 1000, **_FINE}  # models of a row: many jobs are about the same rows here
 
 

@@ -35,7 +35,7 @@ MAIN: dict[str, Any] = {
     "bank": bank_party.__main__.main,
 }
 _fsync, _time = os.fsync, time.time
-MASKED = ("masked_", "period_bits")
+MASKED = ("masked_", "period_bits", "lattice_")
 
 
 class Victim:

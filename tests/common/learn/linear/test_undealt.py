@@ -12,7 +12,7 @@ from common.learn.diary import Forgetful, Progress
 from common.learn.linear import undealt
 from common.learn.linear.cost import descent
 from common.learn.linear.deal import KEPT_BYTES, Masks, TrainingDemand
-from common.learn.linear.descent import Blocks, Step, nesterov
+from common.learn.linear.descent import Blocks, Step
 from common.learn.linear.joint import Sample
 from common.learn.linear.steps import make_steps, make_work
 from common.learn.linear.train import TrainingInputs, train
@@ -273,6 +273,25 @@ def test_a_policy_must_allow_it() -> None:
         Policy(half_dealer=True).check(plan)
 
 
-def test_levels_of_rows_begin_at_the_first() -> None:
-    """Steps over a prefix, of many rows, are what `Undealt.begin` takes: no step of nesterov begins elsewhere."""
-    assert all(step.low == 0 for step in nesterov(1 << 21, 12, 4.0, 4))
+@pytest.mark.parametrize("breaks", [6, 14], ids=["among the first", "over all"])
+async def test_many_rows_are_trained_on_in_levels_as_with_a_dealer(
+    problem: Problem, monkeypatch: pytest.MonkeyPatch, breaks: int
+) -> None:
+    """The first steps over a quarter of the rows, the last over all, also where they go on after a break in either."""
+    monkeypatch.setattr("common.learn.linear.descent.LEVEL_ROWS", problem.rows // 4)
+    monkeypatch.setattr("common.learn.linear.course.KEEP_CELLS", 1)
+    model = Model(weight_bits=14, **HALF)
+    steps = make_steps(model, problem.rows)
+    assert [step.rows for step in steps] == [problem.rows // 4] * 12 + [problem.rows] * 4
+    assert all(step.low == 0 for step in steps)  # a prefix, which is what `Undealt.begin` takes
+    whole, _ = await trained(problem, Model(weight_bits=14, reveal="owners"))
+    half, trio = await trained(problem, model)
+    assert np.abs(half - whole).max() < 2.0**-9
+    work = make_work(model, TrainingDemand(problem.rows, *(problem.columns[p] for p in Party)))
+    for party in Party:
+        assert measured(trio, party) == descent(party, work) + Cost(dealt=DEALT_BYTES)
+    diaries = {party: Kept(breaks=breaks) for party in Party}
+    with pytest.raises(Broken):
+        await trained(problem, model, diaries)
+    again, _ = await trained(problem, model, {party: Kept(diaries[party].begin) for party in Party})
+    assert np.abs(again - whole).max() < 2.0**-9
