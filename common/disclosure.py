@@ -118,8 +118,8 @@ CATALOGUE: dict[Opened, Disclosure] = {
         Disclosure(
             Opened.TRAINING_CHECK,
             ("bank",),
-            "one random combination of how far the last step of training moved, and of its gradient, in steps of 2^-5;"
-            " of a network four, of how far all steps moved, in steps of 1/16 to 1/32 of what ends the job",
+            "four random combinations of how far the last step of training moved, and of its gradient, in steps of 2^-5;"
+            " of a network, of how far all steps moved, in steps of 1/16 to 1/32 of what ends the job",
             "a training that a wrong message has spoilt must be noticed",
         ),
         Disclosure(

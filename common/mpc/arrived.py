@@ -1,7 +1,7 @@
-"""Whether a training has arrived where it should: one random combination of what is small if it went right, told to the bank.
+"""Whether a training has arrived where it should: random combinations of what is small if it went right, told to the bank.
 
 A word changed on the way, by a party or by the dealer, moves weights far. A descent over all rows that went right has all but
-stopped at its end; one over batches never moved far. The bank alone is told, as what the combination says depends on labels;
+stopped at its end; one over batches never moved far. The bank alone is told, as what the combinations say depends on labels;
 that the job goes on tells the grid one bit. Section 17.
 """
 
@@ -19,12 +19,13 @@ from common.mpc.fixedpoint import Words
 from common.mpc.session import Kind, Session
 from common.party import Party
 
-CHECK_BITS = 5  # the combination is told in steps of 2^-5
+CHECK_BITS = 5  # combinations are told in steps of 2^-5
+COMBINATIONS = 4  # one alone may be near zero, whatever the values are
 
 
 @dataclass(frozen=True)
 class Rest:
-    """How large a combination is of a training that arrived as a rule, and at most. bits: it is told in steps of 2^-bits.
+    """How large combinations are of a training that arrived as a rule, and at most. bits: they are told in steps of 2^-bits.
 
     step: what to do with a plan whose steps may be too long.
     """
@@ -35,20 +36,13 @@ class Rest:
     step: str = "without `step` in the plan"
 
 
-async def check_arrived(session: Session, share: Words, scale: int, coin: bytes, rest: Rest) -> bool:
-    """Whether it is as usual; at the grid, which does not learn it, True. One message, from the grid to the bank.
+async def check_arrived(session: Session, sums: Words, scale: int, rest: Rest) -> bool:
+    """Whether all are as usual; at the grid, which does not learn it, True. One message, from the grid to the bank.
 
-    Raises PeerProtocolError at the bank where it is beyond the most.
+    Raises PeerProtocolError at the bank where one is beyond the most.
 
-    share: this party's share of (k,) values at `scale`. coin: the same at both, and known to nobody before the shares are.
-    """
-    return await check_sums(session, combinations(share, coin), scale, rest)
-
-
-async def check_sums(session: Session, sums: Words, scale: int, rest: Rest) -> bool:
-    """The same of combinations, of which `sums` are this party's shares, (c,): 8 bytes each.
-
-    Each shifts its own share of a sum: off by one step at most, but for a chance of |sum| / 2^64.
+    sums: this party's shares of `combinations` at `scale`, (c,): 8 bytes each. Each party shifts its own: off by one step at
+    most, but for a chance of |sum| / 2^64.
     """
     shift = np.uint64(scale - rest.bits)
     if session.party is Party.GRID:
@@ -65,9 +59,12 @@ async def check_sums(session: Session, sums: Words, scale: int, rest: Rest) -> b
     return size <= rest.usual
 
 
-def combinations(share: Words, coin: bytes, count: int = 1) -> Words:
-    """Sums of the values, (k,), each added or taken away as `signs` says, (count,): linear, so each share does it alone."""
-    drawn = signs(coin, count * len(share)).reshape(count, -1)
+def combinations(share: Words, coin: bytes) -> Words:
+    """Sums of the values, (k,), each added or taken away as `signs` says, (COMBINATIONS,): linear, so each share does it alone.
+
+    coin: the same at both parties, and known to nobody before the shares are.
+    """
+    drawn = signs(coin, COMBINATIONS * len(share)).reshape(COMBINATIONS, -1)
     sums: Words = np.where(drawn, share, -share).sum(axis=1, dtype=np.uint64)
     return sums
 

@@ -13,6 +13,7 @@ from common.learn.linear.descent import Step
 from common.learn.linear.joint import setup_openings, setup_truncations
 from common.learn.linear.layout import Layout
 from common.learn.linear.undealt import sends_columns
+from common.mpc.arrived import COMBINATIONS
 from common.mpc.correlations.dealt import dealt_tables
 from common.mpc.cost import Cost, link_round, scores, truncation
 from common.mpc.fixedpoint import WEIGHT_SCALE
@@ -27,7 +28,7 @@ from common.mpc.tags import LIMBS, MARK_WORDS
 from common.party import Party
 from common.plan.linear import Model
 
-CHECK = 8  # bytes from the grid to the bank when the last step is through
+CHECK = 8 * COMBINATIONS  # bytes from the grid to the bank when the last step is through
 TAG, MARK = 8 * LIMBS, 8 * MARK_WORDS
 
 

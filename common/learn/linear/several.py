@@ -24,7 +24,7 @@ from common.learn.linear.layout import Layout
 from common.learn.linear.products import Dealt
 from common.learn.linear.steps import rest_limit
 from common.learn.linear.train import tagged_last
-from common.mpc.arrived import check_arrived
+from common.mpc.arrived import check_arrived, combinations
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import FACTOR_SCALE, WEIGHT_SCALE, Reals, Words, encode
 from common.mpc.product import Matrices, Rows, share_matrices
@@ -108,8 +108,8 @@ async def train_several(
     path = Path(hub.session, hub.correlations, joint)
     found = await path.run(every, weights, pull, begin=course.first, ahead=ahead, keep=keep)
     rest = rest_limit(model, every, len(found.weights))
-    settled = await check_arrived(hub.session, found.resting, REST_SCALE, found.opened.tobytes(), rest)
-    hub.session.settled = settled
+    sums = combinations(found.resting, found.opened.tobytes())
+    hub.session.settled = await check_arrived(hub.session, sums, REST_SCALE, rest)
     held = [await _tagged(line, layout, every[-1].number, found) for line in lines]
     await course.finish(found.weights, nothing, *held)
     return Ended(found.weights, held)

@@ -17,7 +17,7 @@ from common.learn.linear.products import Dealt
 from common.learn.linear.reveal import reveal_weights, tell_weights
 from common.learn.linear.steps import make_steps, rest_limit
 from common.learn.linear.undealt import Undealt, share_undealt
-from common.mpc.arrived import check_arrived
+from common.mpc.arrived import check_arrived, combinations
 from common.mpc.correlations.asked import Correlations, Places
 from common.mpc.fixedpoint import FACTOR_SCALE, WEIGHT_SCALE, Reals, Words, decode, encode
 from common.mpc.product import Rows, share_matrices
@@ -114,7 +114,8 @@ async def train(
             joint = await joint_matrix(session, correlations, products.matrices, data_rows, gain)
     found = await descent.shared(steps, first, joint)
     moved, rest = found.last, rest_limit(model, steps, len(found.last.weights))
-    session.settled = await check_arrived(session, moved.resting, REST_SCALE, moved.opened.tobytes(), rest)
+    sums = combinations(moved.resting, moved.opened.tobytes())
+    session.settled = await check_arrived(session, sums, REST_SCALE, rest)
     if model.closed:
         columns, number = inputs.demand(session.party).grid_columns, steps[-1].number
         held = await tagged_last(correlations, session.party, number, moved, slice(columns), slice(columns, None))

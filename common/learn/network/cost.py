@@ -7,7 +7,8 @@ import math
 from common.learn.network import activations
 from common.learn.network.deal import NetworkDemand, NetworkScoreDemand, training_arrays, unit_arrays
 from common.learn.network.deal_reasons import NetworkReasonsDemand
-from common.learn.network.steps import COMBINATIONS, make_steps
+from common.learn.network.steps import make_steps
+from common.mpc.arrived import COMBINATIONS
 from common.mpc.cost import Cost, link_round, scores, truncation
 from common.mpc.ranks.find import ROUNDS as RANK_ROUNDS
 from common.mpc.ranks.masks import all_dealt, sent_bytes

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.learn.diary import Diary, Progress
-from common.learn.network.steps import COMBINATIONS, Step
+from common.learn.network.steps import Step
 from common.learn.network.weights import Weights
+from common.mpc.arrived import COMBINATIONS
 from common.mpc.fixedpoint import Words
 from common.party import Party
 

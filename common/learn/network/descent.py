@@ -12,7 +12,7 @@ import numpy as np
 from common.learn.network.activations import FORWARD
 from common.learn.network.course import Course
 from common.learn.network.scales import AHEAD, FINAL, KEPT, LIFTED, MOMENTUM, PULLED, WEIGHT, Scales
-from common.learn.network.steps import COMBINATIONS, Span, Step, lift
+from common.learn.network.steps import Span, Step, lift
 from common.learn.network.units import Output, Seat
 from common.learn.network.weights import Weights
 from common.mpc.arrived import combinations
@@ -110,7 +110,7 @@ class NetworkDescent:
             ahead = weights.ahead(before, momentum, MOMENTUM)
             before, (weights, drawn) = weights, await self._step(step, ahead)
             movement = (weights.joined(party) << np.uint64(MOMENTUM)) - ahead.joined(party)
-            moved = moved + combinations(movement, drawn.tobytes(), COMBINATIONS) * np.uint64(lift(steps, step))
+            moved = moved + combinations(movement, drawn.tobytes()) * np.uint64(lift(steps, step))
             self.session.reporter.progress(step.number + 1, len(steps))
             await self.course.after(step, weights, before, moved)
         return weights, moved

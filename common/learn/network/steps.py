@@ -16,7 +16,6 @@ MAX_STEPS = 100_000
 _BATCH = 1024  # of a plan that names none, at most
 SPAN_CELLS = 1 << 19  # rows times units that go through a step together
 _SPAN_BITS = 24
-COMBINATIONS = 4  # of all movements: of few that are large one combination may be small
 _MOVED, _USUAL = 6.0, 1.25  # of the size of steps and what else a movement depends on
 _STABLE, _RESTLESS = 1.0, 64.0
 

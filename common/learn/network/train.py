@@ -16,7 +16,7 @@ from common.learn.network.scales import AHEAD
 from common.learn.network.steps import make_steps, momentum, rest_limit
 from common.learn.network.units import Seat
 from common.learn.network.weights import Weights, begin
-from common.mpc.arrived import check_sums
+from common.mpc.arrived import check_arrived
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import Reals
 from common.mpc.product import Rows, share_rows
@@ -74,6 +74,6 @@ async def train(
     descent = NetworkDescent(seat, inputs.own, theirs, section.link, label, course)
     now, before = ((course.of(name) or first).widened(inputs.own.shape[1], inputs.other_columns) for name in ("now", "before"))
     found, moved = await descent.run(steps, now, before, momentum(section))
-    session.settled = await check_sums(session, moved, AHEAD, rest_limit(steps, own + other))
+    session.settled = await check_arrived(session, moved, AHEAD, rest_limit(steps, own + other))
     await course.finish(found)
     return found.narrowed(own, other)

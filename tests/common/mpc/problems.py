@@ -14,7 +14,7 @@ from common.learn.linear.descent import REST_SCALE, Descent, Step
 from common.learn.linear.joint import joint_matrix as joint_matrix_of
 from common.learn.linear.products import Dealt
 from common.learn.linear.reveal import reveal_weights
-from common.mpc.arrived import Rest, check_arrived
+from common.mpc.arrived import Rest, check_arrived, combinations
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import (
@@ -131,7 +131,8 @@ async def train(
             joint = await joint_matrix_of(session, correlations, matrices_of(descent), data_rows, encode(mine, FACTOR_SCALE))
         found = await descent.shared(steps, first, joint)
         shares[session.party] = found.own, found.other
-        await check_arrived(session, found.last.resting, REST_SCALE, found.last.opened.tobytes(), REST)
+        sums = combinations(found.last.resting, found.last.opened.tobytes())
+        await check_arrived(session, sums, REST_SCALE, REST)
         return await reveal_weights(session, correlations, len(steps), *shares[session.party], bits)
 
     async def deal(dealer: Dealer) -> None:
