@@ -23,7 +23,7 @@ def history(settings: BankSettings) -> History:
     """What was scored by month, as this party saw its own columns then, and outcomes that are known by now."""
     from bank_party.monitor.history import read_history
 
-    return read_history(settings.data, settings.datasets, settings.monitor)
+    return read_history(settings.data, settings.datasets, settings.monitor, settings.overrides)
 
 
 def _online(station: Station[BankSettings, BankHome]) -> Beside | None:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from bank_party.decision.config import DecisionConfig
 from bank_party.monitor.config import BankMonitorConfig
+from bank_party.monitor.overrides import OverridesConfig
 from bank_party.online.config import OnlineConfig
 from common.daemon.settings import PartySettings
 from common.party import Identity
@@ -69,6 +70,9 @@ class BankSettings(PartySettings):
     policy: BankPolicy = Field(default=BankPolicy(), description="What the bank allows.")
     monitor: BankMonitorConfig = Field(
         default=BankMonitorConfig(), description="From where on a change of the data, or of known outcomes, is an alarm."
+    )
+    overrides: OverridesConfig | None = Field(
+        default=None, description="Final decisions on scored rows, which `monitor` holds against the model's; absent: none."
     )
     online: OnlineConfig | None = Field(
         default=None, description="Scores for the bank's own programs over HTTPS; off by default."

@@ -21,8 +21,9 @@ from common.rows.table import FeatureTable
 
 _KEYS = ("id", "period")
 _FORMULA = r"[=+\-@\t\r]"  # how a cell begins that a spreadsheet computes
-_READ = ("u", "probability", "grade")
-_DECIDED = ("u", "probability", "decision")
+READ = ("u", "probability", "grade")
+DECIDED = "decision"
+_REQUESTED = ("u", "probability", DECIDED)
 
 
 def write_scores(path: Path, table: FeatureTable, columns: Mapping[str, Any]) -> None:
@@ -65,20 +66,20 @@ def _harmless(texts: Any) -> Any:
     return pc.replace_substring_regex(texts, rf"^({_FORMULA})", r"'\1")
 
 
-def read_scores(folder: Path, scored: Iterable[tuple[str, str, str]]) -> pd.DataFrame:
+def read_scores(folder: Path, scored: Iterable[tuple[str, str, str]], values: tuple[str, ...] = READ) -> pd.DataFrame:
     """Rows of all jobs, model by model; of a row scored twice by one model the later score. Missing files are left out."""
     parts = []
     for job, model, name in scored:
         if (file := folder / name).exists():
             try:
-                part = _read(file)
+                part = _read(file, values)
             except (pa.ArrowInvalid, KeyError):
                 message = f"{file}: not a file of scores"
                 remedy = "Restore it from a back-up, or move it out of this folder: it is then left out."
                 raise DataError(message, public=f"the scores of job {job} are damaged", remedy=remedy) from None
             parts.append(part.assign(model=model, month=part.get("period", job)))
     if not parts:
-        return pd.DataFrame(columns=["id", "month", *_READ, "model"])
+        return pd.DataFrame(columns=["id", "month", *values, "model"])
     return pd.concat(parts).drop_duplicates(["id", "month", "model"], keep="last")
 
 
@@ -92,14 +93,14 @@ def _header(file: Path) -> list[str]:
 def read_decided(file: Path) -> pd.DataFrame:
     """The rows of one file: id, period if there is one, u, probability, decision. Raises DataError for no file of scores."""
     try:
-        return _read(file, _DECIDED)
+        return _read(file, _REQUESTED)
     except (OSError, pa.ArrowInvalid, KeyError):
         message = f"{file}: no file of scores that can be read"
         public = "a file of scores is missing or damaged"
         raise DataError(message, public=public, remedy="Restore it from a back-up, or score again.") from None
 
 
-def _read(file: Path, values: tuple[str, ...] = _READ) -> pd.DataFrame:
+def _read(file: Path, values: tuple[str, ...] = READ) -> pd.DataFrame:
     """Raises ArrowInvalid, or KeyError for a column that is not there."""
     columns = ["id", *(["period"] if "period" in (header := _header(file)) else []), *values]
     if not set(columns) <= set(header):

@@ -25,8 +25,8 @@ Vector = npt.NDArray[np.float64]
 
 def mature(scores: pd.DataFrame, labels: pd.DataFrame, held: dict[str, HeldOut], config: BankMonitorConfig) -> list[Matured]:
     """Matured months, by model; a score without period meets the label of an id that has none either, and no other."""
-    known = _with_period(labels).drop_duplicates(_KEYS, keep="last")
-    rows = _with_period(scores).merge(known, on=_KEYS, how="inner")
+    known = with_period(labels).drop_duplicates(_KEYS, keep="last")
+    rows = with_period(scores).merge(known, on=_KEYS, how="inner")
     found = []
     for (model, month), part in rows.groupby(["model", "month"], sort=True):
         if model in held:
@@ -34,7 +34,7 @@ def mature(scores: pd.DataFrame, labels: pd.DataFrame, held: dict[str, HeldOut],
     return found
 
 
-def _with_period(frame: pd.DataFrame) -> pd.DataFrame:
+def with_period(frame: pd.DataFrame) -> pd.DataFrame:
     """Its periods, empty where there is none: an outcome of no month is not that of any."""
     periods = frame["period"] if "period" in frame else pd.Series(index=frame.index, dtype=object)
     return frame.assign(id=frame["id"].astype(object), period=periods.astype(object).fillna(""))

@@ -154,6 +154,11 @@ def _print_history(history: History, job: wire.Job | None, console: Console) -> 
         console.print(table)
     else:
         console.print("[green]no alarm[/]")
+    for of in history.overrides:
+        told = [m for m in of.months if m.low is not None and m.high is not None]
+        low, high, all_ = (sum(getattr(m, name) for m in told) for name in ("low", "high", "decided"))
+        said = f"{of.model}: of {all_:,} decisions {low:,} approved and {high:,} declined against the model"
+        console.print(said + (f" ({(low + high) / all_:.1%})" if all_ else ""), highlight=False)
     if history.unread:
         console.print(f"[yellow]labels not read[/] of {escape(', '.join(history.unread))}: see the log", highlight=False)
     if job is not None:

@@ -21,7 +21,7 @@ _SIGMAS = 5.0  # of a share of missing values, beyond which chance is no explana
 
 @dataclass(frozen=True)
 class Alarm:
-    """what: psi, missing, auc or calibration. limit: the threshold that `value` passed."""
+    """what: psi, missing, auc, calibration or overrides. limit: the threshold that `value` passed."""
 
     what: str
     model: str

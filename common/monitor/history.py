@@ -49,10 +49,55 @@ class Matured:
 
 
 @dataclass(frozen=True)
+class Fate:
+    """Rows of one verdict of the model and one of officers, and how they fared; None for what is of too few rows to be shown.
+
+    verdict: of overrides by reason, the code, empty for all others; final: then empty. ended: rows whose outcome is known;
+    expected: their mean calibrated probability; band: 95 % of the observed rate, by enterprises.
+    """
+
+    verdict: str
+    final: str
+    rows: int | None
+    ended: int | None
+    expected: float | None
+    observed: float | None
+    band: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class OverrideMonth:
+    """Decided rows of a month that the model approved or declined, and how many against it; judged: those it referred.
+
+    low: approved though declined by the model; high: the reverse; None: too few to be shown. share: of decided, with its 95 %.
+    """
+
+    month: str
+    decided: int
+    judged: int
+    low: int | None
+    high: int | None
+    share: float | None
+    band: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What officers decided of the rows that one model scored. undecided: scored rows without a final decision."""
+
+    model: str
+    undecided: int
+    months: tuple[OverrideMonth, ...]
+    fates: tuple[Fate, ...]
+    reasons: tuple[Fate, ...]
+
+
+@dataclass(frozen=True)
 class History:
     """unread: datasets in which labels were looked for, as none was named, and that are not as declared.
 
     why: the word of `texts.toml` for why no score can have an outcome: no dataset has a label, or none is of a scored row.
+    overrides: by model, where the bank tells its final decisions.
     """
 
     readings: Sequence[Reading]
@@ -60,6 +105,7 @@ class History:
     alarms: Sequence[Alarm]
     unread: Sequence[str] = ()
     why: Why = ""
+    overrides: Sequence[Overrides] = ()
 
     def newest_matured(self) -> dict[str, int]:
         """How many alarms of `auc` and `calibration` the newest month has whose outcomes are known; none without one."""
@@ -74,6 +120,7 @@ class History:
             "matured": [asdict(month) for month in self.matured],
             "unread": list(self.unread),
             "why": self.why,
+            "overrides": [asdict(of) for of in self.overrides],
         }
 
 
@@ -84,7 +131,10 @@ def make_history(
     raised: Sequence[Alarm] = (),
     unread: Sequence[str] = (),
     why: Why = "",
+    overrides: Sequence[Overrides] = (),
 ) -> History:
-    """All of it, its alarms by month. raised: the alarms of matured months, which their owner finds."""
+    """All of it, its alarms by month. raised: the alarms of matured months and of overrides, which their owner finds."""
     alarms = [*drift.alarms(readings, config), *raised]
-    return History(readings, matured, sorted(alarms, key=lambda alarm: (alarm.month, alarm.what, -alarm.value)), unread, why)
+    return History(
+        readings, matured, sorted(alarms, key=lambda alarm: (alarm.month, alarm.what, -alarm.value)), unread, why, overrides
+    )

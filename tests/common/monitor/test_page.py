@@ -23,7 +23,7 @@ from common.text.words import LANGS, Lang, read_words, words_in
 from tests.common.monitor.worlds import party, since, split
 
 TEXTS = {lang: words_in(Path(module.__file__).with_name("texts.toml"), lang) for lang in LANGS}
-ALARMS = {"psi", "missing", "auc", "calibration"}  # named by what an alarm is of
+ALARMS = {"overrides", "psi", "missing", "auc", "calibration"}  # named by what an alarm is of
 
 
 def history() -> History:
