@@ -17,6 +17,8 @@ from tests.bench import report
 from tests.bench.align import bench_align
 from tests.bench.banks import SKEWS, bench_banks, line
 from tests.bench.codings import bench_codings
+from tests.bench.dealers import bench_dealers
+from tests.bench.dealers import line as dealers_line
 from tests.bench.features import bench_features
 from tests.bench.forest import bench_forest
 from tests.bench.machine import machine
@@ -68,6 +70,17 @@ def banks(banks: int, rows: int, skew: tuple[str, ...], seed: int, out: Path | N
     for one in skew:
         found.append(bench_banks(banks, rows, one, seed=seed))
         click.echo(line(found[-1]))
+    if out is not None:
+        out.write_text(json.dumps(found, indent=1), encoding="utf-8")
+
+
+@main.command()
+@_REPEAT
+@_JSON
+def dealers(repeat: int, out: Path | None) -> None:
+    """UCI's table, as it is and with 3 % overdue, by a whole dealer and by half a dealer; means of the jobs of each."""
+    found = bench_dealers(repeat)
+    click.echo("\n".join(map(dealers_line, found)))
     if out is not None:
         out.write_text(json.dumps(found, indent=1), encoding="utf-8")
 

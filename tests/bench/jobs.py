@@ -32,6 +32,7 @@ _POLICY = {
     "least_difference": 1,
     "reasons_per_row": 2,
     "own_weights": True,
+    "finest_score_bits": 16,
     "half_dealer": True,
     **dict.fromkeys(("jobs_per_day", "rows_per_day", "models_per_day"), 10**9),
 }
