@@ -2,7 +2,8 @@
 
     python -m tests.scenarios.kill.harness --seed 1 --jobs 40 --operations 200
 
-prints each operation, and whatever does not hold; its exit code is 1 then.
+prints each operation, and whatever does not hold; its exit code is 1 then. Of what does not come to an end it says the
+operation, its job, what each process was doing, and the seed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,6 +55,7 @@ class Play:
     submitted: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)  # jobs that were to fail
     promoted: list[str] = field(default_factory=list)
+    doing = "it is begun"
 
     def run(self, jobs: int, operations: int) -> list[str]:
         """What does not hold in the end."""
@@ -61,10 +64,21 @@ class Play:
         with self.town.client() as client:
             for job, count in enumerate(counts):
                 plan = self._plan(job, draw)
-                listed = list(_operations(draw, count, plan.kind))
-                self._disturbed(client, plan, listed)
-            self.town.attended(self.town.settled, 30.0)
+                listed = list(drawn(draw, count, plan.kind))
+                try:
+                    self._disturbed(client, plan, listed)
+                except Exception as error:
+                    raise self._named(job, plan, listed, error) from error
+            with suppress(AssertionError):  # else it is among the faults
+                self.town.attended(self.town.settled, 30.0)
             return faults(self.town, client, self.submitted, self.failed)
+
+    def _named(self, job: int, plan: AnyPlan, listed: list[Operation], error: Exception) -> AssertionError:
+        """What went wrong in which job, by which operation, of which seed."""
+        name = self.submitted[job] if job < len(self.submitted) else f"{plan.kind}, which was not submitted"
+        done = f"{self.doing} ({'; '.join(map(str, listed)) or 'undisturbed'})"
+        where = f"seed {self.seed}, job {job} ({name}), while {done}: {type(error).__name__}: {error}"
+        return AssertionError(f"{where}\n{self.town.account()}")
 
     def _plan(self, job: int, draw: random.Random) -> AnyPlan:
         """The first trains; then what can be done with what there is."""
@@ -83,18 +97,23 @@ class Play:
 
     def _disturbed(self, client: Client, plan: AnyPlan, listed: list[Operation]) -> None:
         said = "; ".join(map(str, listed)) or "undisturbed"
-        full = any(one.what == FULL for one in listed)
+        full, later = any(one.what == FULL for one in listed), listed
         if listed and listed[0].what == "kill":  # before it is submitted, so that the array is one of this job's
-            self._do(listed.pop(0))
-        job = self.town.attended(lambda: client.submit(plan).id, 30.0)
+            self._do(listed[0])
+            later = listed[1:]
+        self.doing, submission = "it is submitted", f"{self.seed}-{len(self.submitted)}"
+        job = self.town.attended(lambda: client.submit(plan, submission).id, 30.0)
         self.submitted.append(job)
         self.say(f"{job}: {said}")
-        for one in listed:
+        for one in later:
             time.sleep(one.after)
             self._do(one)
+        self.doing = "its end is awaited"
         found = self.town.until(client, job)
         for party in PARTIES:
             self.town.tell(party, FULL, None)
+        for name in DAEMONS:  # arrays that this job did not send are not counted in the next one
+            self.town.tell(name, "kill", "0")
         if isinstance(plan, PromotePlan) and plan.model is not None and found.state == "succeeded":
             self.promoted.append(plan.model)
         if full and found.state == "failed" and "no space is left" in found.fault.message:
@@ -102,7 +121,7 @@ class Play:
         self.say(f"  {found.state} after {found.attempt} interruptions {found.fault.message}")
 
     def _do(self, one: Operation) -> None:
-        town = self.town
+        self.doing, town = f"{one} is done", self.town
         if one.what == "kill":
             town.tell(one.whom, "kill", str(one.number))
         elif one.what == "restart":
@@ -120,7 +139,7 @@ class Play:
             town.tell(one.whom, FULL, "")
 
 
-def _operations(draw: random.Random, count: int, kind: str) -> Iterator[Operation]:
+def drawn(draw: random.Random, count: int, kind: str) -> Iterator[Operation]:
     for place in range(count):
         what = draw.choice(OPERATIONS if kind != "train" or place < count - 1 or draw.random() < 0.8 else (FULL,))
         whom = draw.choice(LINES if what == "cut" else PARTIES if what == FULL else DAEMONS)
@@ -136,7 +155,10 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, Lines() as lines, Town(Path(folder), lines) as town:
         begin = time.monotonic()
-        found = Play(town, asked.seed, lambda text: print(text, flush=True)).run(asked.jobs, asked.operations)
+        try:
+            found = Play(town, asked.seed, lambda text: print(text, flush=True)).run(asked.jobs, asked.operations)
+        except AssertionError as error:
+            found = [str(error)]
         print(f"{asked.operations} operations over {asked.jobs} jobs in {time.monotonic() - begin:.0f} s")
     print("\n".join(found) or "all holds")
     sys.exit(bool(found))

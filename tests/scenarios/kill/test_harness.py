@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.scenarios.kill.harness import Play
+from common.mpc.session import Kind, Round
+from tests.scenarios.kill.harness import Operation, Play, drawn
 from tests.scenarios.kill.lines import Lines
 from tests.scenarios.kill.masks import Sent, read_frames, twice
-from tests.scenarios.kill.town import PARTIES, Town
+from tests.scenarios.kill.town import DAEMONS, PARTIES, Town
+from tests.scenarios.kill.victim import Victim
 
 
 @pytest.mark.parametrize("seed", [1])
@@ -19,6 +25,84 @@ def test_every_job_ends_well_whatever_happens(tmp_path: Path, seed: int) -> None
     with Lines() as lines, Town(tmp_path, lines) as town:
         assert Play(town, seed, said.append).run(jobs=4, operations=8) == [], "\n".join(said)
         assert all(len(read_frames(tmp_path, party)) > 50 for party in PARTIES)  # else nothing was looked at
+
+
+class Stuck(Lines):
+    """Lines of which none can be cut."""
+
+    def cut(self, name: str) -> None:
+        raise OSError("the line holds")
+
+
+def test_what_fails_is_told_with_its_operation_its_job_its_seed_and_each_process(tmp_path: Path) -> None:
+    class Asleep(Town):
+        def __init__(self) -> None:
+            self.folder, self.lines, self.processes = tmp_path, Stuck(), {name: Ended() for name in DAEMONS}  # type: ignore[misc]
+
+        def client(self) -> Any:
+            return nullcontext()
+
+        def attended(self, good: Callable[[], Any], seconds: float) -> str:
+            return "train-7"
+
+    class Ended:
+        def poll(self) -> int:
+            return -9
+
+    for name in DAEMONS:
+        (tmp_path / f"{name}.log").write_text(f"the last words of the {name}\n")
+    (tmp_path / "bank.killed").write_text("12 before masked_u\n")
+    seed = next(s for s in range(100) if _first(s).what == "cut")
+    with pytest.raises(AssertionError) as error:
+        Play(Asleep(), seed).run(jobs=1, operations=1)
+    said = str(error.value)
+    assert f"seed {seed}, job 0 (train-7), while {_first(seed)} is done" in said and "OSError: the line holds" in said
+    assert "bank: ended with -9, killed 12 before masked_u" in said and "the last words of the grid" in said
+
+
+def _first(seed: int) -> Operation:
+    """The operation of a play of one job, which trains."""
+    (found,) = drawn(random.Random(seed), 1, "train")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("told", "kinds", "dies"),
+    [
+        ("2", ["masked_u", "masked_u", "masked_u"], 2),
+        ("masked_update 1", ["masked_u", "masked_update"], 2),
+        ("masked_update 1", ["masked_u", "masked_u"], None),
+        ("5", ["masked_u", "0", "masked_u", "masked_u", "masked_u", "masked_u", "masked_u"], None),
+        ("0", ["masked_u", "masked_u"], None),
+    ],
+)
+def test_a_victim_dies_before_the_array_it_was_told_and_says_so(
+    told: str, kinds: list[str], dies: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number among the kinds is what it is told then."""
+
+    class Killed(Exception):
+        pass
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr("os.kill", kill)
+    victim, file = Victim("bank", tmp_path), tmp_path / "bank.kill"
+    file.write_text(told)
+    sent = 0
+    try:
+        for kind in kinds:
+            if kind.isdigit():
+                file.write_text(kind)
+            else:
+                sent += 1
+                victim.sends(Round(Kind(kind), 1), np.zeros(2))
+    except Killed:
+        assert sent == dies
+    else:
+        assert dies is None
+    assert (tmp_path / "bank.killed").exists() == (dies is not None) and not file.exists()
 
 
 @pytest.mark.parametrize("count", [20, 400])

@@ -23,6 +23,7 @@ from tests.scenarios.kill.lines import Lines
 from tests.scenarios.kill.masks import read_frames, seeds_of, twice
 
 DAEMONS, PARTIES = ("coordinator", "grid", "bank"), ("grid", "bank")
+LAST = 8  # lines of a log that an account has
 LINES = ("grid-coordinator", "bank-coordinator", "bank-grid")
 # As exact as scores and weights come: in steps of 1/32 AUCs of equal models differ by themselves.
 _FINE = {"finest_score_bits": 16, "own_weights": True, "finest_weight_bits": 16, "half_dealer": True}
@@ -96,7 +97,17 @@ class Town(Lab):
             except Exception as error:  # the coordinator is away
                 last = error
             time.sleep(0.1)
-        raise AssertionError(f"it did not come true: {last}")
+        raise AssertionError(f"not within {patience(seconds):.0f} s; the last answer was {last or 'no'}")
+
+    def account(self) -> str:
+        """What each daemon is doing: whether it runs, by which array it was killed in each life that was, its log's end."""
+        lines = []
+        for name in DAEMONS:
+            code, killed = self.processes[name].poll(), self.folder / f"{name}.killed"
+            lives = killed.read_text().splitlines() if killed.exists() else ["never"]
+            lines.append(f"{name}: {'runs' if code is None else f'ended with {code}'}, killed {'; '.join(lives)}")
+            lines += [f"  {line}" for line in self.written(name).splitlines()[-LAST:]]
+        return "\n".join(lines)
 
 
 def stored(town: Town, party: str) -> dict[str, list[str]]:
@@ -118,7 +129,11 @@ def faults(town: Town, client: Client, submitted: Sequence[str], failed: Sequenc
 
     jobs = {job.id: job for job in client.jobs()}
     must(sorted(jobs) == sorted(submitted), f"jobs lost or doubled: {sorted(set(jobs) ^ set(submitted))}")
-    wrong = [f"{job.id} {job.state}" for job in jobs.values() if (job.state == "failed") != (job.id in failed) or not job.ended]
+    wrong = [
+        f"{job.id} {job.state} {job.fault.origin} {job.fault.message}".rstrip()
+        for job in jobs.values()
+        if (job.state == "failed") != (job.id in failed) or not job.ended
+    ]
     must(not wrong, f"states: {wrong}")
     trained = sorted(job.id for job in jobs.values() if (job.kind, job.state) == ("train", "succeeded"))
     scored = sorted(job.id for job in jobs.values() if (job.kind, job.state) == ("score", "succeeded"))

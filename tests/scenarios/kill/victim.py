@@ -3,9 +3,10 @@
     python -m tests.scenarios.kill.victim NAME serve --config FOLDER/NAME.toml
 
 `NAME.kill` holds a number: after so many arrays, of the kind named before it if one is, it ends as by `kill -9`, before the
-last one leaves. While there is a file `NAME.full`, its disk takes nothing. `NAME.clock` holds seconds by which its clock is
-wrong. `NAME.PID.frames` gets the record of one life, and `NAME.seeds` the fingerprint of each seed that it expands, with its
-process id. KEPT in its environment: how many times as often a training keeps a point as it does by itself.
+last one leaves, and says so in `NAME.killed`; 0: not any more. While there is a file `NAME.full`, its disk takes nothing.
+`NAME.clock` holds seconds by which its clock is wrong. `NAME.PID.frames` gets the record of one life, and `NAME.seeds` the
+fingerprint of each seed that it expands, with its process id. KEPT in its environment: how many times as often a training
+keeps a point as it does by itself.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Victim:
 
     def __init__(self, name: str, folder: Path) -> None:
         self._kill, self._full, self._clock = (folder / f"{name}.{what}" for what in ("kill", "full", "clock"))
+        self._killed = folder / f"{name}.killed"
         self._left, self._counted = 0, ""
         self._frames = (folder / f"{name}.{os.getpid()}.frames").open("ab")  # a torn end must not be written on to
         self._seeds = (folder / f"{name}.seeds").open("a")
@@ -56,11 +58,14 @@ class Victim:
             np.save(self._frames, values)
             self._frames.flush()
         if self._kill.exists():
-            *kind, number = (self._kill.read_text() or "1").split()
+            taken = self._kill.rename(self._killed.with_suffix(".taken"))  # what it is told from now on is not lost
+            *kind, number = (taken.read_text() or "1").split()
             self._left, self._counted = int(number), "".join(kind)
-            self._kill.unlink()  # the next life is its own
+            taken.unlink()  # the next life is its own
         self._left -= self._counted in ("", round.kind.value)
         if self._left == 0:
+            with self._killed.open("a") as file:
+                file.write(f"{os.getpid()} before {round.kind.value}\n")
             os.kill(os.getpid(), signal.SIGKILL)
 
     def syncs(self, handle: int) -> None:
