@@ -1,4 +1,4 @@
-"""`bank-party`: what both parties have, and score, pipeline, refill, export."""
+"""`bank-party`: what both parties have, and score, pipeline, refill, shadow, export."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ main = party_group(
     score="Score rows with a stock dealt ahead, with no coordinator: the grid's daemon is asked directly.",
     pipeline="Go on with the run of PIPELINE (TOML) that is open, or begin one where it is time.",
     refill="Deal stocks for scores on request until as many wait as [online.refill] says.",
+    shadow="Compare the challenger of [online.shadow] with the champion, over the rows that both have scored.",
     export="Write the scorecard of a training JOB as JSON, CSV, SQL and PMML.",
 )
 

@@ -13,6 +13,7 @@ import click
 
 from bank_party.online.doctor import check_online
 from bank_party.online.refill import refill_command
+from bank_party.online.shadowed import shadow_command
 from bank_party.pipeline.command import pipeline_command
 from bank_party.seat import SEAT, history
 from common.console.command import console_command
@@ -64,6 +65,7 @@ restore = restore_command(SEAT)
 verify = verify_command(SEAT, _page)
 pipeline = pipeline_command(SEAT, history, _page)
 refill = refill_command(SEAT)
+shadow = shadow_command(SEAT)
 
 
 @click.command()

@@ -48,6 +48,7 @@ ELSEWHERE = [
     (r"grid-party (approve|deny) train-", "tests/scenarios/end_to_end/test_approval.py", '"grid", "approve", job'),
     (r"bank-party pipeline ", "tests/scenarios/end_to_end/test_pipeline.py", '"pipeline", str(self.file)'),
     (r"bank-party refill ", "tests/scenarios/online/conftest.py", '"refill", "--now"'),
+    (r"bank-party shadow ", "tests/scenarios/online/test_online.py", '"shadow", "--json"'),
     (r"bank-party console ", "tests/scenarios/end_to_end/test_console.py", '"console"'),
     (r"grid-party grant ", "tests/scenarios/end_to_end/test_consent.py", '"grant"'),
     (r"python3 -m pip install --no-index ", "tests/deploy/test_offline.py", "--require-hashes"),

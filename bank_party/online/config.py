@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from common.config import StrictModel
+from common.home.models import CHAMPION
 from common.process.settings import Address, OidcConfig
 
 
@@ -34,6 +35,27 @@ class RefillConfig(StrictModel):
         now = f"{hour:02d}:{minute:02d}"
         start, _, end = self.between.partition("-")
         return start <= now < end if start < end else now >= start or now < end
+
+
+SHADOW_ROWS = 100  # rows that a challenger is asked for at once
+
+
+class ShadowConfig(StrictModel):
+    """A challenger beside the champion: it scores the same rows for the bank alone, from stocks that the champion can spare."""
+
+    model: str = Field(min_length=1, description="The training job whose model scores what callers ask for, unknown to them.")
+    stock_rows: int = Field(
+        default=1000, ge=SHADOW_ROWS, le=10_000_000, description="Fewest rows of a stock that its sessions take."
+    )
+    waiting_rows: int = Field(default=5000, ge=1, description="Most rows that wait for it; what is more is left out.")
+    keep_days: float = Field(default=400.0, gt=0.0, description="Days that both models' scores of a row are kept.")
+
+    @field_validator("model")
+    @classmethod
+    def _a_job(cls, model: str) -> str:
+        if model == CHAMPION:
+            raise ValueError("name a training job: the champion answers already")
+        return model
 
 
 class OnlineConfig(StrictModel):
@@ -76,6 +98,7 @@ class OnlineConfig(StrictModel):
     )
     waiting_rows: int = Field(default=5000, ge=1, description="Most rows that wait to be scored; who asks for more is put off.")
     refill: RefillConfig | None = Field(default=None, description="What `bank-party refill` deals; by default nothing.")
+    shadow: ShadowConfig | None = Field(default=None, description="A challenger beside the champion; by default none.")
     keep_hours: float = Field(default=48.0, gt=0.0, description="Hours an answer is kept for who repeats its request.")
 
     @model_validator(mode="after")

@@ -18,8 +18,9 @@ _NO_MONTH = "this side's dataset has no row of it in a month that both have"
 class SessionDesk:
     """The rows of one session, whose job ends once the desk is retired and nothing more is asked at it."""
 
-    def __init__(self, queue: Queue, *, by_period: bool) -> None:
-        self._queue, self._by_period = queue, by_period
+    def __init__(self, queue: Queue, *, by_period: bool, one_stock: bool = False) -> None:
+        """one_stock: no other stock is taken once the first serves too few rows; the session is then over (`stale`)."""
+        self._queue, self._by_period, self._one_stock = queue, by_period, one_stock
         self._taken: list[Wanted] = []
         self._names: list[list[str | None]] = []  # of each row taken; None for one that this side cannot name
         self._newest: Mapping[str, int] = {}
@@ -71,7 +72,12 @@ class SessionDesk:
         return None
 
     def _taken_now(self) -> bool:
-        taken = self._taken = self._queue.take(MOST)
+        most = MOST
+        if self._one_stock and self.warm is not None and self.warm.closed:
+            most = min(MOST, self.rows)
+        taken = self._taken = self._queue.take(most)
+        if self._one_stock and not taken and self._queue.rows:
+            self.stale.set()
         self.given = self._read_given() if taken and taken[0].given else None
         self._names = [[self._name(row) for row in wanted.rows] for wanted in self._taken]
         return bool(taken)

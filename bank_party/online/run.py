@@ -15,10 +15,12 @@ from bank_party.online.config import OnlineConfig
 from bank_party.online.queue import Queue
 from bank_party.online.service import ScoringService, normalized
 from bank_party.online.sessions import Sessions
+from bank_party.online.shadow import Shadow, ShadowBook, shadow_config
 from bank_party.settings import BankSettings
 from common.daemon.seat import Station
 from common.disk.data_folder import Name
 from common.process.metrics import Callback
+from common.rows.declare import DatasetConfig
 from common.web.callers import Callers
 from common.web.https import HttpsServer, Place
 from common.wire.health import check_health
@@ -38,30 +40,43 @@ class Online:
 
         queue = Queue(config.waiting_rows)
         runner, own = station.runner, credentials.identity
-        self._sessions = Sessions(
-            runner, home, config, own, lambda: runner.settings.datasets.get(config.bank_dataset), queue, reach
-        )
+
+        def dataset() -> DatasetConfig | None:
+            return runner.settings.datasets.get(config.bank_dataset)
+
+        self._sessions, self._shadow = Sessions(runner, home, config, own, dataset, queue, reach), None
+        if (beside := config.shadow) is not None:
+            waiting, alike = Queue(beside.waiting_rows), shadow_config(config, beside)
+            sessions = Sessions(runner, home, alike, own, dataset, waiting, reach, spare=1, what="shadow scores")
+            book = ShadowBook(settings.data / Name.SHADOWS, beside.keep_days)
+            self._shadow = Shadow(beside, waiting, sessions, book)
         self._book = AnswerBook(settings.data / Name.ANSWERS, 3600.0 * config.keep_hours)
-        self._service = ScoringService(config, home, queue, self._sessions, self._book)
+        self._service = ScoringService(config, home, queue, self._sessions, self._book, self._shadow)
         place = Place(config.listen, config.certificate, config.key, config.trust, "online", "scores on request")
         clients = config.clients if config.trust is not None else None
         self._server = HttpsServer(place, Guard(make_app(self._service), Callers(clients, config.oidc)))
-        self._queue, self._task = queue, None
+        self._queue, self._tasks = queue, []
         station.registry.register(Callback(self._metrics))
 
-    _task: asyncio.Task[None] | None
+    _tasks: list[asyncio.Task[None]]
+    _shadow: Shadow | None
 
     async def start(self) -> None:
         await asyncio.to_thread(normalized, ["A"])  # imports pandas, a second in which the first caller would stop the loop
         await self._server.start()
-        self._task = asyncio.create_task(self._sessions.run())
+        self._tasks.append(asyncio.create_task(self._sessions.run()))
+        if self._shadow is not None:
+            self._tasks.append(asyncio.create_task(self._shadow.sessions.run()))
 
     async def stop(self) -> None:
         await self._server.stop()
-        if self._task is not None:
-            self._task.cancel()
+        if self._shadow is not None:
+            await self._shadow.stop()
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
             with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+                await task
         self._book.close()
 
     def _metrics(self) -> Iterable[Metric]:
@@ -74,4 +89,10 @@ class Online:
             text = "Seconds that stocks last at the last day's pace, one a session."
             yield GaugeMetricFamily("wattscore_online_stock_seconds", text, 3600.0 * hours)
         yield CounterMetricFamily("wattscore_online_rows", "Rows scored on request.", service.scored)
+        if (shadow := self._shadow) is not None:
+            up = shadow.sessions.current is not None
+            yield GaugeMetricFamily("wattscore_online_shadow_serving", "1 while a session of the challenger serves.", up)
+            yield CounterMetricFamily("wattscore_online_shadow_rows", "Rows that the challenger has scored too.", shadow.scored)
+            text = "Rows that the challenger was not asked for, or could not score."
+            yield CounterMetricFamily("wattscore_online_shadow_left_out", text, shadow.left_out)
         yield CounterMetricFamily("wattscore_online_replayed", "Answers given again from the book.", service.replayed)

@@ -17,6 +17,7 @@ from bank_party.online.messages import Answered, Asked, Cost, Features, Health, 
 from bank_party.online.problem import Problem, later, wrong
 from bank_party.online.queue import Batch, Busy, Queue, Row, Scored
 from bank_party.online.sessions import Sessions
+from bank_party.online.shadow import Shadow
 from common.errors import DataError, WattScoreError
 from common.rows.given import BadValue
 from common.rows.ids import normal_ids
@@ -28,8 +29,17 @@ _log = logging.getLogger(__name__)
 class ScoringService:
     """What is behind the addresses of this service."""
 
-    def __init__(self, config: OnlineConfig, home: BankHome, queue: Queue, sessions: Sessions, book: AnswerBook) -> None:
+    def __init__(
+        self,
+        config: OnlineConfig,
+        home: BankHome,
+        queue: Queue,
+        sessions: Sessions,
+        book: AnswerBook,
+        shadow: Shadow | None = None,
+    ) -> None:
         self._config, self._home, self._queue, self.sessions, self._book = config, home, queue, sessions, book
+        self._shadow = shadow
         self._running: dict[tuple[str, str], tuple[bytes, asyncio.Task[tuple[dict[str, Any], bool]]]] = {}
         self._versions: dict[str, int] = {}
         self.scored, self.replayed = 0, 0  # rows; answers
@@ -103,6 +113,8 @@ class ScoringService:
         self.scored += answer["cost"]["scores_charged"]
         if answer["cost"]["scores_charged"]:  # else nothing is lost, and what stood in the way may be gone next time
             await self._book.keep(Entry(caller, key, known, answer))
+            if self._shadow is not None:
+                self._shadow.beside(batch)
         elif asked.id is not None:
             raise wrong("id", batch.rows[0].refused, "Check the id, and the period; see the log of the bank's daemon.")
         return answer

@@ -64,10 +64,17 @@ class Sessions:
         dataset: Callable[[], DatasetConfig | None],
         queue: Queue,
         reach: Callable[[], Awaitable[None]],
+        *,
+        spare: int = 0,
+        what: str = "scores on request",
     ) -> None:
-        """dataset: the bank's, as it is configured now. reach: raises why the grid cannot be reached, if it cannot."""
+        """dataset: the bank's, as it is configured now. reach: raises why the grid cannot be reached, if it cannot.
+
+        spare: stocks that are left to others: a session then has one stock, and ends with it. what: as the log calls them.
+        """
         self._runner, self._home, self._config, self._own = runner, home, config, own
         self._dataset, self._queue, self._reach = dataset, queue, reach
+        self._spare, self._what, self._said = spare, what, ""
         self._ending: set[asyncio.Task[None]] = set()
         self.current: Session | None = None
         self.down: WattScoreError | None = PeerLost("the first session is being made ready", remedy="Ask again in a moment.")
@@ -127,9 +134,9 @@ class Sessions:
             return False
         if self.current is not None:
             self._retire(self.current)
-        self.current, self.down, self._warned, self._counted = fresh, None, False, 0
+        self.current, self.down, self._warned, self._counted, self._said = fresh, None, False, 0, ""
         assert fresh.desk.warm is not None  # noqa: S101
-        _log.info("scores on request: session %s by model %s", fresh.desk.warm.job, fresh.desk.warm.model)
+        _log.info("%s: session %s by model %s", self._what, fresh.desk.warm.job, fresh.desk.warm.model)
         return True
 
     def _failed(self, error: Exception) -> None:
@@ -138,9 +145,10 @@ class Sessions:
             _log.exception("no session could begin")
         if self.current is None:
             if str(cause) != str(self.down):
-                _log.error("scores on request are not served: %s", cause, extra={"public": cause.public})
+                _log.error("%s are not served: %s", self._what, cause, extra={"public": cause.public})
             self.down = cause
-        else:
+        elif str(cause) != self._said:  # not each time that it is tried
+            self._said = str(cause)
             _log.warning("the session before goes on, as a new one cannot begin: %s", cause, extra={"public": cause.public})
 
     async def _begin(self) -> Session:
@@ -156,12 +164,12 @@ class Sessions:
             by_period=config.by_period,
             grid_reasons=0,
             on_request=config.stock_rows,
-            name="online",
+            name="online" if not self._spare else "online shadow",
             purpose=config.purpose,
         )
         # Also looked at when the job is begun, which enters each refusal in the list of jobs.
-        await asyncio.to_thread(self._home.stocks.check, plan, Party.BANK)
-        desk = SessionDesk(self._queue, by_period=config.by_period)
+        await asyncio.to_thread(self._home.stocks.check, plan, Party.BANK, spare=self._spare)
+        desk = SessionDesk(self._queue, by_period=config.by_period, one_stock=self._spare > 0)
         task, answers = await self._runner.begin(fresh_name(), plan.canonical(), self._own, own=True, desk=desk)
         opened = asyncio.ensure_future(desk.opened.wait())
         try:
@@ -186,7 +194,7 @@ class Sessions:
                 raise PeerLost("the session has ended")
             except WattScoreError as error:
                 self.down = error if isinstance(error, PolicyError) else PeerLost(error.public, remedy="Ask again in a moment.")
-                _log.warning("the session of scores on request has ended: %s", error, extra={"public": error.public})
+                _log.warning("the session of %s has ended: %s", self._what, error, extra={"public": error.public})
 
     async def _outdated(self, session: Session) -> bool:
         await asyncio.to_thread(session.desk.look)

@@ -29,6 +29,7 @@ class Name(StrEnum):
     TAGS = "tags.key"
     JOBS = "jobs.sqlite"
     ANSWERS = "answers.sqlite"
+    SHADOWS = "shadows.sqlite"
     PIPELINE = "pipeline.sqlite"
     LOGINS = "logins.sqlite"
     LOG = LOCAL
@@ -215,6 +216,14 @@ _ANSWERS = Kept(
     "who repeats a request gets the answer it had",
     "that: a request that is repeated is scored again",
 )
+_SHADOWS = Kept(
+    Name.SHADOWS,
+    "rows that programs of the bank asked for, as the champion and a challenger decided them",
+    "the daemon",
+    BackUp.YES,
+    "how a challenger would have decided; nobody scores that again",
+    "the comparison with a challenger, as far as it has come",
+)
 _PIPELINE = Kept(
     Name.PIPELINE,
     "runs of pipelines: what began each, the steps it has done, the jobs these were",
@@ -247,5 +256,5 @@ _BOTH = (
     _UNFINISHED, _SCRATCH, _LOGINS, _LOG,
 )  # fmt: skip
 GRID: Sequence[Kept] = (_MODELS, _LEDGER, *_BOTH)
-BANK: Sequence[Kept] = (_MODELS, _SCORES, _TOLD, _ANSWERS, _PIPELINE, *_BOTH)
+BANK: Sequence[Kept] = (_MODELS, _SCORES, _TOLD, _ANSWERS, _SHADOWS, _PIPELINE, *_BOTH)
 COORDINATOR: Sequence[Kept] = (_JOBS, _LOGINS, _LOG)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bank_party.online.book import AnswerBook
+from bank_party.online.shadow import ShadowBook
 from bank_party.pipeline.book import RunBook
 from bank_party.told import ToldBook
 from common.coordinator.journal import Journal
@@ -92,6 +93,7 @@ def test_what_must_outlast_a_power_cut_is_opened_so_and_nobody_opens_a_book_othe
                 assert not (isinstance(node.func.value, ast.Name) and node.func.value.id == "sqlite3"), name
     assert {name for name, found in calls.items() if all(found)} == DURABLE
     assert calls.keys() - DURABLE == {
+        "bank_party/online/shadow.py",
         "common/monitor/book.py",
         "common/coordinator/journal.py",
         "common/home/jobbook.py",
@@ -122,6 +124,7 @@ def test_a_book_is_of_the_version_it_was_made_with_and_no_other_is_read(tmp_path
 
 BOOKS: dict[str, Callable[[Path], object]] = {
     "bank_party/online/book.py": lambda file: AnswerBook(file, 60.0),
+    "bank_party/online/shadow.py": ShadowBook,
     "bank_party/pipeline/book.py": RunBook,
     "bank_party/told.py": ToldBook,
     "common/coordinator/journal.py": Journal,

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bank_party.online.shadow import ShadowBook
+from common.disk.data_folder import Name
 from common.trial.processes import BANK
 from tests.bench.arrivals import planned
 from tests.bench.online import load
@@ -201,6 +203,35 @@ def test_a_promotion_switches_the_session_and_requests_go_on(office: Office, cal
 
         eventually(lambda: told() == other, 30.0)
         office.model = other
+
+
+def test_a_challenger_scores_the_same_rows_and_callers_hear_the_champion_alone(office: Office) -> None:
+    with office.client() as client:
+        (challenger,) = [job.id for job in client.jobs(last=2, kind="train") if job.id != office.model][:1]
+    office.deal(150, 3)
+    exact, beside = in_the_clear(office, challenger, "new"), {"model": challenger, "stock_rows": 100}
+    office.restart("bank", online={**office.extra["bank"]["online"], "shadow": beside})
+    eventually(office.serving, 20.0)
+    ids = list(map(str, exact.index[:5]))
+
+    def compared() -> list[dict[str, Any]]:
+        return list(json.loads(own(office, "bank", "shadow", "--json")))
+
+    def asked() -> bool:
+        with closing(office.caller()) as caller:
+            status, answer = caller.score(f"s-{np.random.default_rng().integers(1 << 40)}", ids=ids)
+        assert status == 200 and answer["model"]["job"] == office.model and challenger not in json.dumps(answer)
+        return sum(one["rows"] for one in compared()) == 5
+
+    eventually(asked, 30.0)
+    (found,) = compared()
+    assert (found["champion"], found["challenger"]) == (office.model, challenger)
+    mine, theirs = ShadowBook(office.data("bank") / Name.SHADOWS).read(office.model, challenger)
+    assert abs(mine.set_index("id")["u"] - exact[ids]).max() <= OFF
+    assert abs(theirs.set_index("id")["u"] - in_the_clear(office, office.model, "new")[ids]).max() <= OFF
+    (session,) = {job["job"] for job in json.loads(own(office, "grid", "jobs", "--json")) if job["name"] == "online shadow"}
+    assert session  # the grid sees by its plan what it is, and whose rows it charges
+    assert f"{challenger} beside {office.model}" in own(office, "bank", "shadow")
 
 
 def test_stock_that_runs_out_is_told_ahead_and_the_next_one_goes_on(office: Office, caller: Caller) -> None:

@@ -1,0 +1,150 @@
+"""A challenger beside the champion: what it scores is kept beside what was answered, and it never stands in an answer's way."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from bank_party.judge import shadow as judge
+from bank_party.online.config import SHADOW_ROWS, ShadowConfig
+from bank_party.online.desk import SessionDesk
+from bank_party.online.queue import Batch, Queue, Row, Scored
+from bank_party.online.shadow import Pair, Shadow, ShadowBook
+from common.errors import PolicyError
+from common.rows.months import month_number
+from common.stages.job import Answer, Remains, Warm
+
+MAY = month_number("2025-05")
+
+
+def decided(u: float) -> dict[str, object]:
+    return {"u": u, "probability": 1 / (1 + 2.7**-u), "grade": 3, "decision": "approve" if u < 0 else "decline"}
+
+
+def scored(id: str, u: float, period: int | None = None) -> Scored:
+    return Scored(Row(id, period), period, decided(u))
+
+
+def batch(*rows: Scored, model: str = "champion-1") -> Batch:
+    return Batch("score-1", model, rows, 100)
+
+
+class Bench:
+    """A challenger whose session is played by the test: `serve` answers what waits, with u of each id."""
+
+    def __init__(self, folder: Path, waiting_rows: int = 500) -> None:
+        self.book = ShadowBook(folder / "shadows.sqlite")
+        self.queue = Queue(waiting_rows)
+        sessions: Any = SimpleNamespace(current=object(), down=None, soon=True)
+        self.sessions = sessions
+        config = ShadowConfig(model="challenger-2", waiting_rows=waiting_rows)
+        self.shadow = Shadow(config, self.queue, sessions, self.book)
+
+    async def serve(self, u: dict[str, float]) -> list[int]:
+        """How many rows each request was of that it answered."""
+        await asyncio.sleep(0)
+        sizes = []
+        while taken := self.queue.take(SHADOW_ROWS):
+            for wanted in taken:
+                rows = tuple(
+                    Scored(row, row.period, decided(u[row.id])) if row.id in u else Scored(row, row.period, refused="no")
+                    for row in wanted.rows
+                )
+                wanted.answer.set_result(Batch("score-2", "challenger-2", rows, 50))
+                sizes.append(len(rows))
+        await asyncio.gather(*self.shadow._running)
+        return sizes
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+async def test_both_models_scores_of_a_row_are_kept_side_by_side_and_compared(bench: Bench) -> None:
+    refused = Scored(Row("C", None), None, refused="the grid holds no such row")
+    bench.shadow.beside(batch(scored("A", -1.0), scored("B", 2.0), scored("B", 2.0), refused))
+    assert await bench.serve({"A": 1.0, "B": 3.0}) == [2]
+    assert [pair[:2] for pair in bench.book.compared()] == [("champion-1", "challenger-2")]
+    mine, theirs = bench.book.read("champion-1", "challenger-2")
+    assert mine["u"].tolist() == [1.0, 3.0] and theirs["u"].tolist() == [-1.0, 2.0] and mine["id"].tolist() == ["A", "B"]
+    found = judge.compare("champion-1", mine, theirs)
+    assert found is not None and (found.rows, found.otherwise, found.champion_approved) == (2, 0.5, 0.5)
+    assert (bench.shadow.scored, bench.shadow.left_out) == (2, 0)
+
+
+async def test_months_are_told_apart_and_of_a_row_scored_again_the_last_counts(bench: Bench) -> None:
+    for u in (0.5, 0.75):
+        bench.shadow.beside(batch(scored("A", -1.0, MAY), scored("A", -1.0, MAY + 1)))
+        await bench.serve({"A": u})
+    mine, _ = bench.book.read("champion-1", "challenger-2")
+    assert mine["period"].tolist() == ["2025-05", "2025-06"] and mine["u"].tolist() == [0.75, 0.75]
+
+
+async def test_rows_go_in_parts_that_a_stock_serves(bench: Bench) -> None:
+    rows = [scored(f"F{k}", 0.0) for k in range(2 * SHADOW_ROWS + 50)]
+    bench.shadow.beside(batch(*rows))
+    assert await bench.serve({one.row.id: 0.5 for one in rows}) == [SHADOW_ROWS, SHADOW_ROWS, 50]
+    assert bench.shadow.scored == len(rows)
+
+
+async def test_nothing_that_goes_wrong_there_reaches_who_asked(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.shadow.beside(batch(scored("A", 0.0), scored("N", 0.0)))
+    await bench.serve({"A": 1.0})  # it holds no N
+    assert (bench.shadow.scored, bench.shadow.left_out) == (1, 1)
+    bench.sessions.current, bench.sessions.soon = None, False
+    bench.sessions.down = PolicyError("no stock to spare")
+    for _ in range(3):
+        bench.shadow.beside(batch(scored("A", 0.0)))
+        await bench.serve({})
+    assert bench.shadow.left_out == 4 and caplog.text.count("no stock to spare") == 1
+    bench.sessions.current = object()
+    for k in range(8):
+        bench.shadow.beside(batch(*(scored(f"{k}-{j}", 0.0) for j in range(SHADOW_ROWS))))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert bench.queue.rows == 500 and bench.shadow.left_out == 304 and "too many rows wait" in caplog.text
+    await bench.shadow.stop()
+
+
+async def test_a_challenger_that_has_become_the_champion_scores_no_more(bench: Bench) -> None:
+    bench.shadow.beside(batch(scored("A", 0.0), model="challenger-2"))
+    assert not bench.shadow._running and await bench.serve({"A": 1.0}) == []
+
+
+def test_pairs_that_are_too_old_are_gone(tmp_path: Path) -> None:
+    now = 1e9
+    book = ShadowBook(tmp_path / "shadows.sqlite", 2.0, clock=lambda: now)
+    book.enter([Pair("c", "d", scored("A", 0.0), scored("A", 1.0))])
+    now += 86_400.0
+    book.enter([Pair("c", "d", scored("B", 0.0), scored("B", 1.0))])
+    now += 86_401.0
+    book.enter([Pair("c", "d", scored("C", 0.0), scored("C", 1.0))])
+    assert book.read("c", "d")[0]["id"].tolist() == ["B", "C"]
+    assert (tmp_path / "shadows.sqlite").stat().st_mode & 0o077 == 0
+
+
+async def test_a_desk_with_one_stock_takes_no_more_than_it_serves_and_is_over_then() -> None:
+    queue = Queue(1000)
+    desk = SessionDesk(queue, by_period=False, one_stock=True)
+    desk.ready(Warm("score-1", "challenger-2", dict.fromkeys("ABCDE", 0), 3, list, True))
+    first, second = queue.put((Row("A", None), Row("B", None))), queue.put((Row("C", None), Row("D", None)))
+    assert list(await desk.ask() or ()) == ["A", "B"]
+    await desk.hear([Answer(name, {"u": 0.5}) for name in "AB"], Remains(1, stale=False))
+    assert (await first).model == "challenger-2" and not desk.stale.is_set()
+    waits = asyncio.ensure_future(desk.ask())
+    await desk.stale.wait()  # the next session, of another stock, takes the rest
+    desk.retire()
+    assert await waits is None and queue.rows == 2 and not second.done()
+
+
+def test_the_champion_is_no_challenger() -> None:
+    with pytest.raises(ValidationError, match="name a training job"):
+        ShadowConfig(model="champion")
+    with pytest.raises(ValidationError):
+        ShadowConfig(model="train-1", stock_rows=SHADOW_ROWS - 1)
