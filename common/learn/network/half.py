@@ -19,7 +19,7 @@ from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 
 LEARNER = "network"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, repr=False)
