@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shutil
@@ -32,10 +33,26 @@ def written(folder: Path, party: Party, data: Path, lang: Choice = "both") -> tu
     return out, own
 
 
+Shelf = Callable[[Party, Choice], tuple[Path, Path]]
+
+
+@pytest.fixture(scope="module")
+def shelf(job: Job, tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    """Each report of the job, written once; who changes one takes a copy."""
+    return functools.cache(lambda party, lang: written(tmp_path_factory.mktemp("shelf"), party, job.data(party), lang))
+
+
+@pytest.fixture
+def banks(shelf: Shelf, tmp_path: Path) -> Path:
+    """A copy of the bank's page in both languages, with what is beside it."""
+    shutil.copytree(shelf(Party.BANK, "both")[0].parent, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "report.html"
+
+
 @pytest.mark.parametrize("party", Party)
 @pytest.mark.parametrize("lang", ["en", "zh", "both"])
-def test_a_report_as_written_verifies_alone_and_at_its_party(job: Job, party: Party, lang: Choice, tmp_path: Path) -> None:
-    out, own = written(tmp_path, party, job.data(party), lang)
+def test_a_report_as_written_verifies_alone_and_at_its_party(shelf: Shelf, party: Party, lang: Choice) -> None:
+    out, own = shelf(party, lang)
     alone = CliRunner().invoke(wattscore, ["verify", str(out)], catch_exceptions=False)
     there = CliRunner().invoke(COMMANDS[party], ["verify", str(out), "--config", str(own)], catch_exceptions=False)
     assert (alone.exit_code, there.exit_code) == (0, 0), alone.output + there.output
@@ -56,46 +73,44 @@ def first_percent(text: str) -> str:
         ("report-tables/comparison-1.csv", lambda text: text.replace("AUC", "auc"), "CSV files"),
     ],
 )  # fmt: skip
-def test_a_changed_file_is_found(job: Job, tmp_path: Path, name: str, change: Callable[[str], str], said: str) -> None:
-    out, _ = written(tmp_path, Party.BANK, job.data(Party.BANK))
-    file = tmp_path / name
+def test_a_changed_file_is_found(banks: Path, name: str, change: Callable[[str], str], said: str) -> None:
+    file = banks.parent / name
     before = file.read_bytes().decode()
     file.write_bytes(change(before).encode())
     assert file.read_bytes().decode() != before
-    done = CliRunner().invoke(wattscore, ["verify", str(out)])
+    done = CliRunner().invoke(wattscore, ["verify", str(banks)])
     assert done.exit_code == 1
     assert re.search(rf"differs  {said}", done.output), done.output
 
 
-def test_figures_that_the_folder_no_longer_gives_are_found(job: Job, tmp_path: Path) -> None:
+def test_figures_that_the_folder_no_longer_gives_are_found(job: Job, banks: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(job.data(Party.BANK) / "models", data / "models")
-    out, own = written(tmp_path, Party.BANK, data)
+    own = config(tmp_path, Party.BANK, data)
     file = data / "models" / JOB / bundle.RULES
     head = json.loads(file.read_text())
     head["decision"]["error_after"] += 0.01
     file.write_text(json.dumps(head))
-    done = CliRunner().invoke(bank_party, ["verify", str(out), "--config", str(own)])
+    done = CliRunner().invoke(bank_party, ["verify", str(banks), "--config", str(own)])
     assert done.exit_code == 1
     for said in ("files_sha256", "tables, computed again", "page, drawn again"):
         assert f"differs  {said}" in done.output, done.output
     assert "same     figures of the page" in done.output
 
 
-def test_a_report_of_the_other_party_and_what_is_no_report_are_refused(job: Job, tmp_path: Path) -> None:
-    out, _ = written(tmp_path, Party.BANK, job.data(Party.BANK))
-    other = config(tmp_path, Party.GRID, job.data(Party.GRID))
-    assert "bank-party verify" in CliRunner().invoke(grid_party, ["verify", str(out), "--config", str(other)]).output
-    out.write_text("<p>no report</p>")
-    assert "no report" in CliRunner().invoke(wattscore, ["verify", str(out)]).output
+def test_a_report_of_the_other_party_and_what_is_no_report_are_refused(job: Job, banks: Path) -> None:
+    other = config(banks.parent, Party.GRID, job.data(Party.GRID))
+    assert "bank-party verify" in CliRunner().invoke(grid_party, ["verify", str(banks), "--config", str(other)]).output
+    banks.write_text("<p>no report</p>")
+    assert "no report" in CliRunner().invoke(wattscore, ["verify", str(banks)]).output
 
 
-def test_tables_are_numbers_at_six_figures_and_hide_what_the_page_hides(job: Job, tmp_path: Path) -> None:
-    out, _ = written(tmp_path, Party.BANK, job.data(Party.BANK))
-    found = pd.read_csv(tmp_path / "report-tables" / "comparison-1.csv")
+def test_tables_are_numbers_at_six_figures_and_hide_what_the_page_hides(job: Job, shelf: Shelf) -> None:
+    out, _ = shelf(Party.BANK, "both")
+    found = pd.read_csv(out.with_name("report-tables") / "comparison-1.csv")
     result = job.outcomes[Party.BANK].evaluation
     assert result is not None
     assert found["joint"][0] == pytest.approx(result.joint.auc, abs=1e-6)
-    segments = "".join(file.read_text() for file in (tmp_path / "report-tables").glob("segments-*.csv"))
+    segments = "".join(file.read_text() for file in out.with_name("report-tables").glob("segments-*.csv"))
     assert "东城" not in segments and "south & west" in segments
-    assert {file.stat().st_mode & 0o777 for file in [out, *(tmp_path / "report-tables").iterdir()]} == {0o600}
+    assert {file.stat().st_mode & 0o777 for file in [out, *out.with_name("report-tables").iterdir()]} == {0o600}
