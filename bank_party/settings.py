@@ -56,6 +56,8 @@ class BankPolicy(Policy):
             wrong.append(f"a plan of several banks without {own}")
         if len(plan.banks) < self.min_banks:
             wrong.append(f"{len(plan.banks)} banks (at least {self.min_banks}: min_banks)")
+        if plan.differ_by_one and self.min_banks > 2:
+            wrong.append(f"differ_by_one = true (min_banks = {self.min_banks})")
         if plan.min_live is not None and plan.min_live < self.min_banks:
             wrong.append(f"min_live = {plan.min_live} (at least {self.min_banks}: min_banks)")
         if wrong:

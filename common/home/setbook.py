@@ -5,9 +5,10 @@ What is measured of one set and of the same without a company differs by that co
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,20 @@ import numpy.typing as npt
 
 from common.disk.book import open_book
 from common.errors import PolicyError
+from common.home.apart import Banks, Together, told_apart
 from common.home.rowsets import row_keys
 from common.rows.table import FeatureTable
 
 _VERSION = 1  # of how rows are hashed
 _LEAST = 4096  # rows by which two sets are looked at first
+_ALIKE = 0.5  # the share of the smaller of two sets, above which sums over them differ by what one bank more brings
 _COLUMNS = "job text not null, monthly integer not null, least blob not null, rows blob not null"
+_TOGETHER = (
+    "job text primary key, place integer not null, prepared text not null, counted text not null,"
+    " alone integer not null, agreed integer not null"
+)
+_PREPARED = "select place, prepared, alone, agreed from together where job != ?"
+_COUNTED = "select place, counted, 0, agreed from together where job != ? and counted != ''"
 
 Pairs = npt.NDArray[np.uint64]
 
@@ -61,6 +70,12 @@ class _Rows:
         theirs = two[np.isin(two[:, 0], one[:, 0], assume_unique=True, invert=True), 1]
         return len(np.unique(np.concatenate([mine, theirs])))
 
+    def common(self, other: _Rows) -> float:
+        """The share of the smaller set that the other has too: of rows, or of enterprises where one set's rows are months."""
+        column = int(self.monthly != other.monthly)
+        one, two = (np.unique(rows.pairs[:, column]) for rows in (self, other))
+        return len(np.intersect1d(one, two, assume_unique=True)) / max(1, min(len(one), len(two)))
+
 
 class SetBook:
     """One SQLite file, each commit durable: each set's hashes, once."""
@@ -69,15 +84,16 @@ class SetBook:
         self._file = file
         with self._open() as book:
             book.execute(f"create table if not exists sets ({_COLUMNS})")
+            book.execute(f"create table if not exists together ({_TOGETHER})")
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return open_book(self._file, version=_VERSION, durable=True)
 
     @property
     def position(self) -> int:
-        """How many sets were entered."""
+        """How many sets were entered, and how many trainings of several banks."""
         with self._open() as book:
-            return int(book.execute("select count(*) from sets").fetchone()[0])
+            return int(book.execute("select (select count(*) from sets) + (select count(*) from together)").fetchone()[0])
 
     def enter(self, table: FeatureTable, job: str, differ: int) -> None:
         """Enters the set of these rows, unless it is there already.
@@ -104,3 +120,43 @@ class SetBook:
                 rows = asked.pairs
                 values = (job, asked.monthly, rows[:_LEAST].tobytes(), rows.tobytes())
                 book.execute("insert into sets values (?, ?, ?, ?)", values)
+
+    def told_apart(self, table: FeatureTable, job: str, together: Together, own: str, *, counted: bool = False) -> Banks:
+        """As `apart.told_apart`, of other trainings on these rows, or on rows of which most are these. own: this bank.
+
+        counted: of counts of scores, else of sums over columns.
+        """
+        asked = _Rows.of(table)
+        with self._open() as book:
+            rows = book.execute(_COUNTED if counted else _PREPARED, (job,)).fetchall()
+            alike = {place: self._stored(book, place).common(asked) >= _ALIKE for place in {place for place, *_ in rows}}
+        past = [
+            Together(frozenset(json.loads(banks)), bool(alone), bool(agreed))
+            for place, banks, alone, agreed in rows
+            if alike[place]
+        ]
+        return told_apart(past, replace(together, alone=together.alone and not counted), own)
+
+    def enter_together(self, table: FeatureTable, job: str, together: Together) -> None:
+        """Enters a training of several banks on a set that is there, before its first sum over columns is told."""
+        asked = _Rows.of(table)
+        with self._open() as book:
+            book.execute("begin immediate")
+            sets = book.execute("select rowid from sets where monthly = ? order by rowid desc", (asked.monthly,)).fetchall()
+            place = next(place for (place,) in sets if not self._stored(book, place).apart(asked))
+            values = (job, place, _text(together.banks), "", together.alone, together.agreed)
+            book.execute("insert or replace into together values (?, ?, ?, ?, ?, ?)", values)
+
+    def enter_counted(self, job: str, banks: Banks) -> None:
+        """Enters that scores of these banks' held-out rows are counted together in a training that is there."""
+        with self._open() as book:
+            book.execute("update together set counted = ? where job = ?", (_text(banks), job))
+
+    @staticmethod
+    def _stored(book: sqlite3.Connection, place: int) -> _Rows:
+        ((blob, monthly),) = book.execute("select rows, monthly from sets where rowid = ?", (place,)).fetchall()
+        return _Rows.stored(blob, bool(monthly))
+
+
+def _text(banks: Banks) -> str:
+    return json.dumps(sorted(banks))

@@ -77,6 +77,11 @@ class SeveralPlan(Request):
         default=600.0, ge=0.0, le=90 * 86_400.0, description="Seconds to wait for such a bank before; with min_live alone."
     )
 
+    differ_by_one: bool = Field(
+        default=False,
+        description="Let sums with those of a training of one bank more or fewer on the same rows tell of that bank.",
+    )
+
     @field_validator("model", mode="before")
     @classmethod
     def _is_linear(cls, given: Any) -> Any:
@@ -113,9 +118,10 @@ class SeveralPlan(Request):
         return self
 
     def _fields(self) -> dict[str, Any]:
-        """Without a purpose, or banks to be left out, where there are none: the same as before there could be any."""
+        """Without a purpose, banks to be left out and the like, where there are none: the same as before there could be any."""
         unsaid = {"min_live", "leave_out_after"} if self.min_live is None else set()
-        return self.model_dump(mode="json", exclude=unsaid | (set() if self.purpose else {"purpose"}))
+        unsaid |= {name for name in ("purpose", "differ_by_one") if not getattr(self, name)}
+        return self.model_dump(mode="json", exclude=unsaid)
 
     @property
     def _fewest(self) -> int:
@@ -138,6 +144,8 @@ class SeveralPlan(Request):
     def _check_alone(self) -> None:
         if len(self.banks) < self._fewest:
             raise ValueError("banks: three or more without a grid, as of two each would learn the other's sums")
+        if self.differ_by_one:
+            raise ValueError("differ_by_one: not without a grid, where sums of the steps would tell of one bank's labels")
         default = Model()
         other = [name for name in Model.model_fields if name not in _OF_ALONE]
         if wrong := [name for name in other if getattr(self.model, name) != getattr(default, name)]:

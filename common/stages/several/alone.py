@@ -74,7 +74,7 @@ async def run_alone(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub: B
     with job.stage(Stage.EVALUATE):
         made = Made(model, prepared, task, own.table, own.train)
         u = await asyncio.to_thread(_scores, made, inner)
-        product = await judge(job, plan, hub, made, Heard(u), counts)
+        product = await judge(job, plan, several, hub, made, Heard(u), counts)
     await keep_both(job, product)
     job.outcome.opened = list(job.opened)
     return job.outcome

@@ -36,8 +36,8 @@ from common.stages.job import Beginning, Heard, Made, PartyJob
 from common.stages.keep import Product, keep_both
 from common.stages.pipeline import about, check_data, keep_point, keep_rows, load, restore, restore_rows
 from common.stages.score import open_scores
-from common.stages.several import leave
-from common.stages.several.columns import Counts, bank_columns, kept, to_keep
+from common.stages.several import apart, leave
+from common.stages.several.columns import Counts, agree, bank_columns, kept, to_keep
 from common.stages.several.hold import hold_out
 from common.stages.several.pooled import WITHHELD, measure
 from common.stages.several.sizes import check_own, limits_of
@@ -88,7 +88,7 @@ async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub:
         telling = Telling(Kind.TEST_SCORES, plan.score_bits)
         budget = job.budget(model)
         u = await open_scores(job.session, job.correlations, model, made.held(), telling, budget)
-        product = await judge(job, plan, hub, made, None if u is None else Heard(u), counts)
+        product = await judge(job, plan, several, hub, made, None if u is None else Heard(u), counts)
     await keep_both(job, product)
     job.outcome.opened = list(job.opened)
     return job.outcome
@@ -135,6 +135,10 @@ async def _prepared(
 
 async def prepare(job: PartyJob, several: SeveralPlan, hub: BankHub, own: OwnRows, counts: Counts) -> Prepared:
     """This bank's columns, in units that all banks share."""
+    rows = own.table.keys(slice(None))
+    await apart.check(job, several, rows)
+    await agree(hub, own.columns)
+    await apart.enter(job, several, rows)
     options, ridge, leverage = several.preparation, several.model.ridge, job.home.policy.largest_leverage
     prepared, warnings = await bank_columns(hub, own.table, own.columns, options, counts, own.train, ridge, leverage)
     job.warn(*warnings)
@@ -173,11 +177,13 @@ async def _trained(
     return task, ended
 
 
-async def judge(job: PartyJob, plan: TrainPlan, hub: BankHub, made: Made, heard: Heard | None, counts: Counts) -> Product:
+async def judge(
+    job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub: BankHub, made: Made, heard: Heard | None, counts: Counts
+) -> Product:
     """All that the training leaves here: measured by this bank, and over all banks' rows as far as each lets that be told."""
     care = await job.role.trained(job, plan, made, heard)
     if heard is not None:
-        await _pooled(job, hub, made, heard, counts)
+        await _pooled(job, several, hub, made, heard, counts)
     known = await asyncio.to_thread(reference.describe, made.table, made.train_rows, heard.u if heard else None)
     packed = pack(made.model)
     seen = Seen(job.outcome.counts, job.outcome.seconds, job.opened)
@@ -187,10 +193,12 @@ async def judge(job: PartyJob, plan: TrainPlan, hub: BankHub, made: Made, heard:
     return Product(packed, known, care, record, None)
 
 
-async def _pooled(job: PartyJob, hub: BankHub, made: Made, heard: Heard, counts: Counts) -> None:
+async def _pooled(job: PartyJob, several: SeveralPlan, hub: BankHub, made: Made, heard: Heard, counts: Counts) -> None:
     """Puts into the outcome how well the model ranks the held-out rows of all banks, where each bank lets that be told."""
 
     def pay(rows: FeatureTable, bits: float) -> bool:
+        if not apart.counts(job, several, made.table):
+            return False
         return job.role.tells(rows.keys(slice(None)), job.id, "scores of each class, with other banks' rows", bits)
 
     found = await measure(hub, made.held(), heard.u, counts.matched - counts.train, pay)

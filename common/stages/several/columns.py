@@ -105,10 +105,9 @@ async def bank_columns(
 ) -> tuple[Prepared, list[str]]:
     """This bank's columns, and its intercept, in units that all banks share; warnings name the columns left out.
 
-    table: matched rows, the training rows first. leverage: the largest of a training row. Raises PlanError where the banks'
-    columns differ, PolicyError for rare ones that the plan refuses, DataError for what cannot be prepared.
+    table: matched rows, the training rows first. columns: of which `agree` has said that they are all banks'. leverage: the
+    largest of a training row. Raises PolicyError for rare ones that the plan refuses, DataError for what cannot be prepared.
     """
-    await _agree(hub, columns)
     own = await asyncio.to_thread(pooled.own_columns, table, columns, train_rows)
     await _tell(hub, len(own))
     logs, several = np.split(decode(await to_banks(hub, encode(pooled.votes(own, columns), 0)), 0), 2)
@@ -137,7 +136,8 @@ async def bank_columns(
     return Prepared(final, table, Party.BANK, (*(names[j] for j in left), INTERCEPT), whiten), warnings
 
 
-async def _agree(hub: BankHub, columns: Mapping[str, ColumnConfig]) -> None:
+async def agree(hub: BankHub, columns: Mapping[str, ColumnConfig]) -> None:
+    """Raises PlanError where the banks' columns differ, before anything is summed."""
     named = json.dumps([[name, columns[name].kind, columns[name].transform] for name in sorted(columns)])
     key = hub.correlations.secret(Purpose.AGREED, 8).tobytes()
     digest = blake2b(named.encode(), key=key, digest_size=_DIGEST, person=b"wattscore.column").digest()

@@ -16,7 +16,7 @@ from common.stages.price import histogram_bits
 
 WITHHELD = (
     "how well the model ranks the rows of all banks is not told: a bank has told as much of metrics of its held-out rows as it"
-    " allows (metric_bits)"
+    " allows (metric_bits), or counts over one bank more or fewer have been told of these rows"
 )
 _FEWEST, _MOST, _ROWS = 64, 256, 20  # cells, and held-out rows of all banks a cell
 _WIDEST = 6.0  # |u|; the cells at the ends are open

@@ -86,6 +86,12 @@ def test_a_bank_takes_part_with_banks_that_its_policy_lists_and_with_enough_of_t
         BankPolicy().check_banks(plan, own)
     with pytest.raises(PolicyError, match="at least 3: min_banks"):
         BankPolicy(with_banks=(OTHER,), min_banks=3).check_banks(plan, own)
+    differ = several_plan(3, differ_by_one=True)
+    assert parse_plan(differ.canonical()) == differ and "differ_by_one" not in several_plan(3).canonical()
+    others = tuple(str(who) for who in differ.identities)
+    BankPolicy(with_banks=others).check_banks(differ, own)
+    with pytest.raises(PolicyError, match=r"differ_by_one = true \(min_banks = 3\)"):
+        BankPolicy(with_banks=others, min_banks=3).check_banks(differ, own)
     with pytest.raises(PolicyError, match="without wattscore://else"):
         BankPolicy(with_banks=(OWN, OTHER)).check_banks(plan, Identity("else", "bank-party"))
 
@@ -145,6 +151,7 @@ def test_banks_alone_open_no_ids_and_no_weights_of_a_grid() -> None:
     ("change", "said"),
     [
         ({"banks": named(OWN, OTHER)}, "three or more without a grid"),
+        ({"differ_by_one": True}, "differ_by_one: not without a grid"),
         ({"model": {"iterations": 20}}, "model.iterations: without a grid the model takes ridge alone"),
         ({"grid": "nobody"}, "grid"),
         ({"disclosures": ["counts", "metrics", "pooled_moments", "pooled_metrics"]}, "pooled_steps"),

@@ -180,6 +180,12 @@ def test_the_others_go_on_without_one_that_does_not_come_back(street: tuple[Stre
     trial.start("bank-3")
     cleared(trial, ("grid", *world.names))
     assert job not in trial.kept("bank-3", Name.MODELS) and job in trial.kept("bank-2", Name.MODELS)
+    fewer = live.plan(limits={"min_matched": 300})
+    with trial.client() as client:
+        *_, refused = client.watch(client.submit(fewer).id)
+    assert refused.state == "failed" and refused.fault.kind == "PolicyError", refused.fault
+    assert "of one bank more or fewer on the same rows" in refused.fault.message
+    assert "differ_by_one" in refused.fault.remedy and world.plan().banks[2].who not in str(refused.fault)
 
 
 def test_no_mask_has_served_twice(street: tuple[Street, World]) -> None:

@@ -14,7 +14,7 @@ from common.mpc.several.hub import BankHub, GridHub
 from common.party import Party
 from common.rows.declare import ColumnConfig
 from common.rows.table import FeatureTable, Ids
-from common.stages.several.columns import Counts, bank_columns, grid_columns
+from common.stages.several.columns import Counts, agree, bank_columns, grid_columns
 from tests.banks import Banks, End
 
 PLAIN = ColumnConfig(kind="numeric", transform="none")
@@ -49,6 +49,7 @@ async def prepared(
         own = tables[end.number]
         names = list(own.numeric) if columns is None else columns[end.number]
         declared = dict.fromkeys(names, PLAIN)
+        await agree(hub, declared)
         return await bank_columns(hub, own, declared, Preparation(), counts, train[end.number], 1e-4, leverage)
 
     async def at_grid(hub: GridHub, _: list[End]) -> Any:
@@ -121,6 +122,7 @@ async def test_a_category_is_refused_by_its_owner() -> None:
 async def _with_category(own: FeatureTable) -> None:
     async def at_bank(hub: BankHub, end: End) -> Any:
         declared = {"kind": ColumnConfig(kind="categorical")}
+        await agree(hub, declared)
         return await bank_columns(hub, own, declared, Preparation(), Counts(400, 600, 400), 400, 1e-4, 0.2)
 
     async def at_grid(hub: GridHub, _: list[End]) -> Any:
