@@ -50,6 +50,11 @@ class Victim:
         self._seeds = (folder / f"{name}.seeds").open("a")
         self._known = set[bytes]()
 
+    def close(self) -> None:
+        """What the end of the process does, where there is none."""
+        self._frames.close()
+        self._seeds.close()
+
     def sends(self, round: Round, values: Array) -> None:
         """Before an array leaves: it is recorded though it may never leave, as its mask is used up."""
         if round.kind.value.startswith(MASKED):
