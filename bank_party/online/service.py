@@ -22,6 +22,7 @@ from common.errors import DataError, WattScoreError
 from common.rows.given import BadValue
 from common.rows.ids import normal_ids
 from common.rows.months import month_number, month_text
+from common.text import traces
 
 _log = logging.getLogger(__name__)
 
@@ -99,7 +100,9 @@ class ScoringService:
         if sessions.current is None and sessions.down is not None and not sessions.soon:
             raise self._unserved(sessions.down)
         try:
-            batch = await self._queue.put(rows)
+            with traces.spanning("score on request") as span:
+                batch = await self._queue.put(rows)
+                span.of(batch.job)
         except Busy:
             raise later(
                 f"{self._queue.rows} rows wait to be scored already", "Send the same request again in a second, or fewer rows."

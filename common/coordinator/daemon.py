@@ -17,7 +17,7 @@ from common.party import Identity
 from common.process.extra import extra
 from common.process.metrics import MetricsServer, watch_process
 from common.process.person import person
-from common.process.serve import serve_command, serve_metrics
+from common.process.serve import begin_tracing, serve_command, serve_metrics
 from common.process.settings import CoordinatorSettings, load_settings
 from common.text.logs import set_logging
 from common.web.links import print_link
@@ -59,6 +59,7 @@ class CoordinatorDaemon:
 async def start(config: Path) -> CoordinatorDaemon:
     settings = load_settings(CoordinatorSettings, config)
     set_logging(settings.log_level, settings.log_format, settings.data)
+    begin_tracing(settings, "wattscore-coordinator")
     credentials = Credentials.load(settings.tls)
     parties = list(settings.members)
     for party in parties:

@@ -24,6 +24,7 @@ from common.plan.read import parse_plan
 from common.plan.roles import NEEDED, check, has
 from common.process.metrics import Links
 from common.process.settings import CoordinatorSettings
+from common.text import traces
 from common.text.logs import within
 from common.wire import about_pb2, party_pb2
 from common.wire import coordinator_pb2 as wire
@@ -116,7 +117,11 @@ class Coordinator:
         members = members_of(self._party, record.plan, (*record.left_out, *leaving))
         self._drive = drive = Drive(record, self._board, self._settings, self._tell, members, leaving)
         self._idle.clear()
-        with within(drive.place), self.links.counting(**drive.counters):
+        with (
+            within(drive.place),
+            traces.spanning(f"job {record.message.kind}", record.id),
+            self.links.counting(**drive.counters),
+        ):
             _log.info("job %s begins", record.id)
             try:
                 await drive.run()

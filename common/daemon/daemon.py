@@ -22,7 +22,7 @@ from common.errors import IdentityError, PeerLost, PeerProtocolError, PeerStoppe
 from common.home.home import Home
 from common.party import Party
 from common.process.metrics import MetricsServer, PartyMetrics, watch_process, watch_stock
-from common.process.serve import serve_metrics
+from common.process.serve import begin_tracing, serve_metrics
 from common.text.logs import set_logging
 from common.wire import party_pb2 as wire
 from common.wire.about import info_service
@@ -161,6 +161,7 @@ async def start(seat: Seat[S, H], config: Path) -> PartyDaemon:
     """Reads the configuration, checks identities, binds the port."""
     settings, party = seat.load(config), seat.party
     set_logging(settings.log_level, settings.log_format, settings.data)
+    begin_tracing(settings, f"{party.value}-party")
     credentials = Credentials.load(settings.tls)
     check_separate(credentials.identity, settings)
     lock = Lock(settings.data)

@@ -9,12 +9,12 @@ from common.errors import ConfigError
 
 
 @contextmanager
-def extra(section: str) -> Iterator[None]:
-    """Imports of the extra `serve`. Raises ConfigError that names the section and what is missing."""
+def extra(section: str, name: str = "serve") -> Iterator[None]:
+    """Imports of the extra `name`. Raises ConfigError that names the section and what is missing."""
     try:
         yield
     except ImportError as error:
         raise ConfigError(
             f"[{section}] needs a package that is not installed: {error.name}",
-            remedy="Install it, in the folder of WattScore's source: pip install -c constraints.txt '.[serve]'.",
+            remedy=f"Install it, in the folder of WattScore's source: pip install -c constraints.txt '.[{name}]'.",
         ) from None

@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 from common import __version__
 from common.errors import ConfigError, WattScoreError
 from common.mpc.session import Array, Channel, Round
+from common.text import traces
 from common.text.logs import Place, within
 from common.trust.authority import TrustStore, parse_certificate, read_certificate
 from common.wire.peer import Counter as Bytes
@@ -157,9 +158,12 @@ class JobWatch:
         self._metrics, self._kind = metrics, kind
         self._since, self._error = time.monotonic(), "InternalError"
         self._all = ExitStack()
+        self._span = self._in_stage = traces.NOTHING
 
     def __enter__(self) -> Self:
         self._all.enter_context(within(self.place))
+        self._span = traces.begin(f"job {self._kind}", self.place.job)
+        self._all.enter_context(traces.current(self._span))
         self._all.enter_context(self._metrics.running.track_inprogress())
         return self
 
@@ -167,6 +171,7 @@ class JobWatch:
         self._leave_stage()
         self._metrics.over(self._kind, self._error)
         self._all.close()
+        self._span.end(self._error)
 
     def counting(self, peer: Bytes, coordinator: Bytes) -> None:
         """Counts the bytes of these links, once entered."""
@@ -176,12 +181,15 @@ class JobWatch:
         """The job enters a stage; the one before is over."""
         self._leave_stage()
         self.place.stage = name
+        self._in_stage = traces.begin(name, self.place.job, within=self._span)
         _log.info("job %s: %s", self.place.job, name)
 
     def _leave_stage(self) -> None:
         now = time.monotonic()
         if self.place.stage:
             self._metrics.stage_took(self.place.stage, now - self._since)
+        self._in_stage.end()
+        self._in_stage = traces.NOTHING
         self._since = now
 
     def ended(self, error: str = "") -> None:

@@ -17,10 +17,12 @@ from prometheus_client import CollectorRegistry
 
 from common.disk.files import write_private
 from common.errors import WattScoreError
+from common.process.extra import extra
 from common.process.health import EVERY
 from common.process.memory import keep_freed_memory
 from common.process.metrics import MetricsServer
 from common.process.settings import Process
+from common.text import traces
 from common.text.logs import fatal
 from common.wire.unproven import raise_descriptors
 
@@ -80,6 +82,15 @@ def serve_metrics(settings: Process, registry: CollectorRegistry) -> MetricsServ
     return server
 
 
+def begin_tracing(settings: Process, service: str) -> None:
+    """If the configuration asks for it. Raises ConfigError where the extra is not installed."""
+    if settings.tracing is None:
+        return
+    with extra("tracing", "otel"):
+        from common.process.tracing import make_tracer  # an extra, which nobody else need install
+    traces.use(make_tracer(settings.tracing, service))
+
+
 async def _serve(name: str, start: Start, config: Path, ready_file: Path | None, heartbeat: Path | None) -> None:
     keep_freed_memory()
     raise_descriptors()
@@ -116,6 +127,7 @@ async def _until(
         beating.cancel()
         heartbeat.unlink(missing_ok=True)
     await daemon.stop(f"the {name} is shutting down")
+    await asyncio.to_thread(traces.close)
     if running.done():
         running.result()
     running.cancel()

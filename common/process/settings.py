@@ -125,6 +125,23 @@ class ConsoleConfig(StrictModel):
         return self
 
 
+class TracingConfig(StrictModel):
+    """The section `[tracing]`: a collector of spans, by OTLP over HTTP."""
+
+    endpoint: str = Field(description="Where it takes them: https://HOST:PORT/v1/traces; http:// on this machine alone.")
+    trust: Path | None = Field(default=None, description="CA certificates (PEM) of that address; default: the public ones.")
+    token: Path | None = Field(default=None, description="A file with the bearer token that it asks for; mode 0600.")
+    ratio: float = Field(default=1.0, gt=0.0, le=1.0, description="Share of all traces that is kept, the same at all three.")
+
+    @model_validator(mode="after")
+    def _is_not_read_on_the_way(self) -> Self:
+        scheme, _, rest = self.endpoint.partition("://")
+        host = rest.partition("/")[0]
+        if not host or not (scheme == "https" or (scheme == "http" and is_loopback(host if ":" in host else f"{host}:80"))):
+            raise ValueError("endpoint: must be an https:// address, or http:// of this machine")
+        return self
+
+
 class Process(StrictModel):
     """The settings of every daemon."""
 
@@ -137,6 +154,7 @@ class Process(StrictModel):
     )
     metrics: Address | None = Field(default=None, description="HOST:PORT to serve Prometheus metrics on (HTTP, no login).")
     metrics_exposed: bool = Field(default=False, description="Allow `metrics` on another address than loopback.")
+    tracing: TracingConfig | None = Field(default=None, description="A collector of spans of jobs; by default none.")
     reflection: bool = Field(default=False, description="Serve gRPC reflection (still over mTLS).")
 
     @model_validator(mode="after")

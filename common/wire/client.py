@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 
 from common.errors import PeerLost, WattScoreError
 from common.party import Identity
+from common.text import traces
 from common.trust.authority import TrustStore
 from common.wire.frames import Piece, codec
 from common.wire.proof import Challenge
@@ -150,7 +151,7 @@ class Connection:
     async def call(self, method: MethodDescriptor, request: Message, timeout: float = CALL) -> Any:
         """One request, one reply within `timeout` seconds; raises the error the server reported, IdentityError or PeerLost."""
         channel, challenge = await self._open(method)
-        call = channel.unary_unary(_path(method), *_codec(method))(request, timeout=timeout, metadata=challenge.metadata)
+        call = channel.unary_unary(_path(method), *_codec(method))(request, timeout=timeout, metadata=_metadata(challenge))
         try:
             reply = await call
             challenge.check(await call.initial_metadata(), self.server, self._credentials.trust)
@@ -166,7 +167,7 @@ class Connection:
     async def subscribe(self, method: MethodDescriptor, request: Message) -> AsyncIterator[Any]:
         """One request, a stream of replies."""
         channel, challenge = await self._open(method)
-        call = channel.unary_stream(_path(method), *_codec(method))(request, metadata=challenge.metadata)
+        call = channel.unary_stream(_path(method), *_codec(method))(request, metadata=_metadata(challenge))
         proven = False
         try:
             async for reply in call:
@@ -184,13 +185,18 @@ class Connection:
 
         async def begin() -> tuple[Any, Challenge]:
             channel, challenge = await self._open(method)
-            return channel.stream_stream(_path(method), *_codec(method))(metadata=challenge.metadata), challenge
+            return channel.stream_stream(_path(method), *_codec(method))(metadata=_metadata(challenge)), challenge
 
         return Stream(begin, self.server, self._credentials.trust)
 
     async def close(self) -> None:
         for channel, _ in self._channels:
             await channel.close()
+
+
+def _metadata(challenge: Challenge) -> Any:
+    """Of a call: what the server has to sign, and in which span it is made, where spans are collected."""
+    return (*challenge.metadata, *traces.outgoing())
 
 
 def _path(method: MethodDescriptor) -> str:

@@ -18,6 +18,7 @@ from grpc_reflection.v1alpha import reflection
 
 from common.errors import ConfigError, PeerLost, WattScoreError
 from common.party import Identity
+from common.text import traces
 from common.trust.authority import TrustStore, fingerprint, verify_peer
 from common.wire.frames import Piece, codec
 from common.wire.proof import prove
@@ -214,7 +215,10 @@ def _method(
             if method.client_streaming:
                 _log.info("%s by %s, certificate %s", method.name, call.identity, fingerprint(certificate)[:23])
             async with call.trusted(certificate, credentials.trust):
-                return await handler(message, call)
+                if not (called := traces.incoming(context.invocation_metadata())):
+                    return await handler(message, call)
+                with traces.spanning(method.name, called=called):
+                    return await handler(message, call)
         except Exception as error:
             await _refuse(context, error, f"{method.full_name}", origin)
 
