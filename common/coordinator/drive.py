@@ -117,8 +117,12 @@ class Drive:
         await self._stop_parties(fault)
 
     def _goes_on(self, fault: Fault) -> bool:
-        """Whether the job waits and goes on: something was lost, and it is no line that has never carried this job."""
-        settings, gone = self._settings, bool(self._lost) or fault.origin == "coordinator"
+        """Whether the job waits and goes on: something was lost, and it is no line that has never carried this job.
+
+        Who was told to stop says so before its stream to the coordinator ends.
+        """
+        settings = self._settings
+        gone = bool(self._lost) or fault.origin == "coordinator" or fault.kind == "PeerStopped"
         interrupted = self._attempt - self.record.message.holds
         possible = settings.resume_days > 0 and interrupted < settings.interruptions
         return possible and fault.kind in ("PeerLost", "PeerStopped") and (self.met or gone or interrupted > 0)

@@ -104,6 +104,23 @@ async def test_a_line_that_has_never_worked_fails_the_job_at_once(tmp_path: Path
         assert (await grid.hears("over")).over == party_pb2.Over(job=job)
 
 
+async def test_a_party_that_is_restarted_before_they_have_met_is_waited_for(tmp_path: Path) -> None:
+    """It says that it was told to stop, and its stream to the coordinator is there for a moment longer."""
+    async with office(tmp_path, resume_days=1) as here:
+        job, grid, bank = await here.running()
+        cause = Fault(kind="PeerStopped", message="the grid-party is shutting down", origin="grid")
+        grid.say(party_pb2.FromParty(failed=party_pb2.Failed(job=job, fault=cause)))
+        assert (await bank.hears("stop")).stop.waits
+        await here.until(lambda: here.shown(job).disturbed.kind == "PeerStopped")
+        grid.say(None)
+        await here.until(here.ended[grid].done)
+        grid = await here.attend(Party.GRID)
+        await again(job, {Party.GRID: grid, Party.BANK: bank}, 1)
+        for caller in (grid, bank):
+            reports(caller, job, 1)
+        assert (await here.final(job)).state == "succeeded"
+
+
 @pytest.mark.parametrize("kind", ["DataError", "PolicyError", "PeerFailed", "InternalError"])
 async def test_what_would_happen_again_is_no_interruption(tmp_path: Path, kind: str) -> None:
     async with office(tmp_path, resume_days=1) as here:
