@@ -50,7 +50,7 @@ def reach_warning(largest_u: float, reach: float | None) -> str | None:
     """A warning when held-out scores come near the end of the link's reach."""
     if reach is None or largest_u <= reach:
         return None
-    wider = "with period = 64 and terms = 16, or " if largest_u <= 20.0 else ""
+    wider = "with period = 64, or " if largest_u <= 24.0 else ""
     return (
         f"held-out scores reach |u| = {largest_u:.1f}, beyond the {reach:.0f} within which this link is accurate:"
         f" rows may have wrapped; train again {wider}with heavy-tailed columns logged and clipped"

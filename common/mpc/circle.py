@@ -69,15 +69,21 @@ def unit_circle(turns: Turns) -> Reals:
     return point
 
 
-def harmonics(turns: Turns, terms: int) -> Iterator[Reals]:
-    """cos and sin of k times 2 pi turns for k = 1 .. terms, (2, *turns.shape) each, from the two before.
+def harmonics(turns: Turns, terms: int, odd: bool = False) -> Iterator[Reals]:
+    """cos and sin of k times 2 pi turns for `terms` k from 1 on, the odd ones or all, (2, *turns.shape) each.
 
-    x(k) = 2 cos x(k - 1) - x(k - 2); the error grows as k^2.
+    From the two before: x(k) = 2 cos(turn) x(k - 1) - x(k - 2), and by twice the turn for odd ones; the error grows as k^2.
     """
     point = unit_circle(turns)
     yield point
     twice, before = point[0] + point[0], np.zeros_like(point)
-    before[0] = 1.0
+    if odd:
+        twice *= twice  # 2 cos 2x = (2 cos x)^2 - 2
+        twice -= 2.0
+        before[0] = point[0]
+        np.negative(point[1], out=before[1])
+    else:
+        before[0] = 1.0
     for _ in range(terms - 1):
         following = twice * point
         following -= before

@@ -18,22 +18,23 @@ POINTS = 4096  # intervals of the grid on which fits are made
 _BITS = 24  # of a value of the basis: products of two over the grid's points stay below 2^63
 
 
-def waves(terms: int, numerator: int, log2_denominator: int) -> Reals:
-    """Of 2 pi k i times numerator / 2^log2_denominator, i = 0 .. POINTS, k = 1 .. terms: (2, POINTS + 1, terms)."""
-    steps = np.outer(np.arange(POINTS + 1, dtype=np.uint64), np.arange(1, terms + 1, dtype=np.uint64))
+def waves(terms: int, numerator: int, log2_denominator: int, stride: int = 1) -> Reals:
+    """Of 2 pi k i times numerator / 2^log2_denominator, i = 0 .. POINTS, `terms` k from 1 on: (2, POINTS + 1, terms)."""
+    multiples = np.arange(1, stride * terms + 1, stride, dtype=np.uint64)
+    steps = np.outer(np.arange(POINTS + 1, dtype=np.uint64), multiples)
     turns: Turns = (steps * np.uint64(numerator << (32 - log2_denominator))).astype(np.uint32)
     return unit_circle(turns)
 
 
 @lru_cache
-def half_tanh(length: int, log2_parts: int) -> Reals:
-    """tanh(u / 2) / 2 at u = i length / 2^log2_parts, i = 0 .. POINTS, each rounded to the nearest double."""
+def half_tanh(length: int, parts: int) -> Reals:
+    """tanh(u / 2) / 2 at u = i length / parts, i = 0 .. POINTS, each rounded to the nearest double."""
     one = 1 << GUARD
     step = one  # of exp(-length / parts), by its series
     term, k = one, 0
     while term:
         k += 1
-        term = term * length // (k << log2_parts)
+        term = term * length // (k * parts)
         step += term if k % 2 == 0 else -term
     found, power = [], one
     for _ in range(POINTS + 1):

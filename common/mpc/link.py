@@ -11,6 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from typing import Protocol
 
@@ -19,28 +20,41 @@ import numpy.typing as npt
 
 from common.mpc.circle import Turns, harmonics
 from common.mpc.fitted import half_tanh, least_squares, waves
-from common.mpc.fixedpoint import U_SCALE, LinkScales, Reals, Words, encode
+from common.mpc.fixedpoint import U_SCALE, LinkScales, Reals, Words, encode, top32
 
+PERIOD = Fraction(256, 7)
+MOST_TERMS = 32
 SHORT_SUM = 2.0  # of |b_k|, up to which words may be short
+_FLAT = 6.0  # where sigma is within 0.0025 of 1
+_FEW = 10  # terms, whose factors' rounding 12 bits allow
 CACHE_ROWS = 1 << 14  # rows whose temporaries stay in the processor's cache
 
 
 class Link(ABC):
     """sigma(u) as sum over j of table_j(a) * factor_j(c), plus a public part, for u = c + a modulo the period."""
 
-    period: int  # a power of two, in units of u
+    period: Fraction | int  # in units of u: a power of two over `times`
     tables: int  # how many functions of a are dealt: words a row
     reach: float  # |u| up to which the link is what it claims
     least_bits: int | None  # of step / n that a residual keeps when its words are short; None: they are long
 
     @property
+    def times(self) -> int:
+        """What u is multiplied by, on shares, so that a period is a power of two."""
+        return Fraction(self.period).denominator
+
+    @property
     def bits(self) -> int:
-        """Low bits of a word of the linear model's u that a period spans."""
+        """Low bits of a word of `times` the linear model's u that a period spans."""
         return self.spans(U_SCALE)
 
     def spans(self, scale: int) -> int:
-        """Low bits of a word of u at this scale that a period spans."""
-        return scale + self.period.bit_length() - 1
+        """Low bits of a word of `times` u at this scale that a period spans."""
+        return scale + Fraction(self.period).numerator.bit_length() - 1
+
+    def turns(self, u: Words) -> Turns:
+        """A share of u at U_SCALE, or what shares of it lack, modulo the period, in 2^-32 of it."""
+        return top32(u if self.times == 1 else u * np.uint64(self.times), self.bits)
 
     @abstractmethod
     def table_values(self, a: Turns) -> Iterator[Reals]:
@@ -64,23 +78,40 @@ class Link(ABC):
 
 
 @lru_cache
-def fourier_coefficients(period: int, terms: int) -> tuple[float, ...]:
-    """b_k of sigma(u) - 1/2 ~ sum_k b_k sin(2 pi k u / P): least squares over |u| <= 3/8 P, at 4,097 points from 0 on."""
-    return least_squares(waves(terms, 3, 15)[1], half_tanh(3 * period, 15))
+def fourier_coefficients(period: Fraction | int, terms: int, odd: bool = False) -> tuple[float, ...]:
+    """b_k of sigma(u) - 1/2 ~ sum_k b_k sin(2 pi k u / P), by least squares at 4,097 points from 0 on.
+
+    Of odd k over |u| <= P/4, beyond which they repeat mirrored; of all k over |u| <= 3/8 P.
+    """
+    whole = Fraction(period)
+    if odd:
+        return least_squares(waves(terms, 1, 14, 2)[1], half_tanh(whole.numerator, whole.denominator << 14))
+    return least_squares(waves(terms, 3, 15)[1], half_tanh(3 * whole.numerator, whole.denominator << 15))
 
 
 @dataclass(frozen=True)
 class Fourier(Link):
-    """sigma(u) ~ 1/2 + sum_{k <= K} b_k sin(2 pi k u / P): within 0.003 on |u| <= 12 for P = 32, K = 8.
+    """sigma(u) ~ 1/2 + sum_k b_k sin(2 pi k u / P), over K odd k: within 0.003 on |u| <= 12 for P = 36.6, K = 5.
 
-    dithered: factors are rounded up as often as their fraction says. Where they have few bits, the nearest would leave out the
-    waves whose b_k are below half a bit, in every row alike, and many rows would not make it good. So they are in any case
-    where the scales are `coarse`.
+    Odd waves are mirrored at P/4, where sigma is all but 1: what they lack of it further out is what it lacks of 1 at P/2 - u.
+    odd: False for all k up to K. dithered: factors are rounded up as often as their fraction says. Where they have few bits,
+    the nearest would leave out the waves whose b_k are below half a bit, in every row alike, and many rows would not make it
+    good. So they are in any case where the scales are `coarse`.
     """
 
-    period: int = 32
-    terms: int = 8
+    period: Fraction | int = PERIOD
+    terms: int = 5
+    odd: bool = True
     dithered: bool = False
+
+    @classmethod
+    def of(cls, period: Fraction | int = PERIOD, terms: int | None = None) -> Fourier:
+        """With as many terms as the period needs to be within 0.003, unless told otherwise."""
+        return cls(period, min(MOST_TERMS, math.floor(period / 8) + 1) if terms is None else terms)
+
+    @property
+    def coefficients(self) -> tuple[float, ...]:
+        return fourier_coefficients(self.period, self.terms, self.odd)
 
     @property
     def tables(self) -> int:  # type: ignore[override]
@@ -88,23 +119,23 @@ class Fourier(Link):
 
     @property
     def least_bits(self) -> int | None:  # type: ignore[override]
-        """Factors as large as those of a wide period multiply the rounding of tables."""
-        return 12 if sum(map(abs, fourier_coefficients(self.period, self.terms))) <= SHORT_SUM else None
+        """Factors as large as those of a wide period multiply the rounding of tables, and many factors have each its own."""
+        return (12 if self.terms <= _FEW else 14) if sum(map(abs, self.coefficients)) <= SHORT_SUM else None
 
     @property
     def reach(self) -> float:  # type: ignore[override]
-        return 0.375 * self.period
+        return max(0.25 * self.period, 0.5 * self.period - _FLAT) if self.odd else 0.375 * self.period
 
     def table_values(self, a: Turns) -> Iterator[Reals]:
-        for cos, sin in harmonics(a, self.terms):
+        for cos, sin in harmonics(a, self.terms, self.odd):
             yield cos
             yield sin
 
     def factors(self, c: Turns, scales: LinkScales) -> Iterator[Words]:
         # times a power of two, which rounds nothing: what `encode` gives, in one pass less
-        weights = np.array(fourier_coefficients(self.period, self.terms)) * scales.step_over_n * 2.0**scales.factor
+        weights = np.array(self.coefficients) * scales.step_over_n * 2.0**scales.factor
         dither = _dither(c) if self.dithered or scales.coarse else None
-        for weight, point in zip(weights, harmonics(c, self.terms), strict=True):
+        for weight, point in zip(weights, harmonics(c, self.terms, self.odd), strict=True):
             scaled = point * weight
             if dither is not None:
                 np.floor(np.add(scaled, dither, out=scaled), out=scaled)
@@ -118,10 +149,10 @@ class Fourier(Link):
         return np.broadcast_to(encode(0.5 * scales.step_over_n, scales.summed), c.shape)
 
     def __call__(self, u: Reals) -> Reals:
-        turns = 2.0 * math.pi / self.period * u
+        turns = 2.0 * math.pi / float(self.period) * u
         value = np.full_like(u, 0.5)
-        for k, b in enumerate(fourier_coefficients(self.period, self.terms), 1):
-            value += b * np.sin(k * turns)
+        for place, b in enumerate(self.coefficients):
+            value += b * np.sin((2 * place + 1 if self.odd else place + 1) * turns)
         return value
 
 

@@ -9,9 +9,10 @@ from pydantic import Field, model_validator
 
 from common.disclosure import Opened
 from common.mpc.fixedpoint import WEIGHT_SCALE
-from common.mpc.link import Fourier, Link, Taylor, fourier_coefficients
+from common.mpc.link import MOST_TERMS, PERIOD, Fourier, Link, Taylor
 from common.plan.section import Floors, Section
 
+_PROPOSED = {True: "period 64 and no terms", False: "64 with 16"}
 HALF_PERIOD, HALF_STEP, HALF_RIDGE = 128, 6.0, 0.1  # the most for which masks that owners undo have room
 
 
@@ -23,9 +24,14 @@ class Model(Section):
         default="fourier", description="fourier: exact logistic loss; taylor: its second-order expansion."
     )
     period: int | None = Field(
-        default=None, description="The link's period in units of u, a power of two. Default 32 (fourier), 128 (taylor)."
+        default=None, description="The link's period in units of u, a power of two. Default 256/7 (fourier), 128 (taylor)."
     )
-    terms: int = Field(default=8, ge=2, le=32, description="Sine terms of the fourier link.")
+    terms: int | None = Field(
+        default=None,
+        ge=2,
+        le=MOST_TERMS,
+        description="Odd sine terms of the fourier link. Default 5, more for a longer period.",
+    )
     weights: Literal["shared", "owned"] = Field(
         default="shared",
         description="shared: secret until the end; owned: each side's own in clear at every step, as first published; weaker.",
@@ -76,7 +82,7 @@ class Model(Section):
         if self.period is not None and (self.period < 8 or self.period > 4096 or self.period & (self.period - 1)):
             raise ValueError("period must be a power of two from 8 to 4096")
         if self.link == "fourier":
-            _check_fourier(Fourier(self.period or 32, self.terms))
+            _check_fourier(self.fourier())
         if self.weights == "owned" and self.optimiser == "nesterov":
             raise ValueError("owned weights go with optimiser = 'sgd'")
         if self.weights == "owned" and self.reveal == "none":
@@ -101,7 +107,13 @@ class Model(Section):
     def make_link(self) -> Link:
         if self.link == "taylor":
             return Taylor(self.period or 128)
-        return Fourier(self.period or 32, self.terms)
+        return self.fourier()
+
+    def fourier(self) -> Fourier:
+        """Of all waves where both parties mask their matrices themselves, whose words are whole periods: section 20."""
+        if self.dealer == "half":
+            return Fourier(self.period or 32, self.terms or 8, odd=False)
+        return Fourier.of(self.period or PERIOD, self.terms)
 
     @property
     def revealed_bits(self) -> int | None:
@@ -179,9 +191,9 @@ class Model(Section):
 def _check_fourier(link: Fourier) -> None:
     u = np.linspace(-link.reach, link.reach, 2001)
     error = float(np.abs(link(u) - 0.5 * (1.0 + np.tanh(u / 2.0))).max())
-    size = sum(abs(b) for b in fourier_coefficients(link.period, link.terms))
+    size = sum(abs(b) for b in link.coefficients)
     if error > 0.05 or size > 20.0:
         raise ValueError(
             f"period {link.period} with {link.terms} terms gives a poor link"
-            f" (error {error:.3f}, coefficients {size:.0f} in all): use 32 with 8, or 64 with 16"
+            f" (error {error:.3f}, coefficients {size:.0f} in all): leave both out, or use {_PROPOSED[link.odd]}"
         )

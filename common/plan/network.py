@@ -61,8 +61,8 @@ class Network(Section):
 
     @property
     def link(self) -> Fourier:
-        """The link behind the output: the linear model's, of period 32."""
-        return Fourier(terms=12, dithered=True)
+        """The link behind the output: all waves, of period 32."""
+        return Fourier(32, 12, odd=False, dithered=True)
 
     @property
     def reach(self) -> float:

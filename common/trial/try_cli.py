@@ -64,8 +64,8 @@ _FILE = click.Path(exists=True, path_type=Path)
     help="A line in the columns; boosted trees, which rank better and cost ten times as much; or a hidden layer.",
 )
 @click.option("--link", type=click.Choice(["fourier", "taylor"]), help="linear: exact logistic (fourier), or its expansion.")
-@click.option("--link-period", type=int, help="linear: the link's period; 64 for wide margins (default 32, taylor 128).")
-@click.option("--link-terms", type=int, help="linear: terms of the fourier link (default 8); 16 with period 64.")
+@click.option("--link-period", type=int, help="linear: the link's period; 64 for wide margins (default 36.6, taylor 128).")
+@click.option("--link-terms", type=int, help="linear: terms of the fourier link (default 5, or 9 with period 64).")
 @click.option(
     "--coding",
     type=click.Choice(["linear", "auto", "bins", "woe"]),

@@ -15,7 +15,7 @@ from common.mpc import field
 from common.mpc.correlations.asked import TruncationPart
 from common.mpc.dealer import deal_truncation
 from common.mpc.fixedpoint import LinkScales, as_words
-from common.mpc.link import Fourier, Link, Taylor, fourier_coefficients
+from common.mpc.link import Fourier, Link, Taylor
 from common.mpc.prg import Prg, Purpose
 from common.mpc.seeds import fingerprint, own_seed
 from common.mpc.session import Array, Kind, Round
@@ -77,7 +77,14 @@ def _stream(prg: Prg, purpose: Purpose, counter: int) -> dict[str, Any]:
 def links() -> dict[str, Any]:
     """Section 5: tables at angles a, public factors and public part at openings c."""
     rng = np.random.default_rng(5)
-    forms: list[Link] = [Fourier(), Fourier(16, 4), Fourier(64, 16), Fourier(32, 12, dithered=True), Fourier(), Taylor()]
+    forms: list[Link] = [
+        Fourier(),
+        Fourier(16, 4),
+        Fourier(32, 8, odd=False),
+        Fourier(32, 12, odd=False, dithered=True),
+        Fourier(),
+        Taylor(),
+    ]
     edges = [0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**30]
     a, c = (np.array([*edges, *rng.integers(0, 2**32, 6).tolist()], np.uint32) for _ in range(2))
     return {
@@ -91,12 +98,13 @@ def links() -> dict[str, Any]:
 def _link(link: Link, a: Array, c: Array, step: float, rows: int) -> dict[str, Any]:
     scales = LinkScales.choose(step, rows, link.least_bits)
     tables = np.stack([as_words(np.rint(values * 2.0**scales.table)) for values in link.table_values(a)])
-    case: dict[str, Any] = {"link": type(link).__name__.lower(), "period": link.period}
+    case: dict[str, Any] = {"link": type(link).__name__.lower(), "period": int(link.times * link.period), "times": link.times}
     if isinstance(link, Fourier):
         case |= {
             "terms": link.terms,
+            "odd": link.odd,
             "dithered": link.dithered,
-            "coefficients": list(fourier_coefficients(link.period, link.terms)),
+            "coefficients": list(link.coefficients),
         }
     return case | {
         "step": step,

@@ -83,16 +83,29 @@ def truncated(party: str, seed: bytes, number: int, dealt: Vector, c: Vector, sh
     return out
 
 
-def tables(link: str, period: int, terms: int, a: int, scale: int) -> Vector:
+def multiples(terms: int, odd: bool) -> Vector:
+    """Section 5: the waves' numbers."""
+    return [2 * place + 1 if odd else place + 1 for place in range(terms)]
+
+
+def tables(link: str, period: int, terms: int, a: int, scale: int, odd: bool = False) -> Vector:
     """Section 5: the dealt functions of the angle a."""
     if link == "taylor":
         return [round(a * period / 2**32 * 2**scale), (a >> 31) * 2**scale]
-    turns = [2 * math.pi * ((k * a) % 2**32) / 2**32 for k in range(1, terms + 1)]
+    turns = [2 * math.pi * ((k * a) % 2**32) / 2**32 for k in multiples(terms, odd)]
     return [round(f(turn) * 2**scale) for turn in turns for f in (math.cos, math.sin)]
 
 
 def factors(
-    link: str, period: int, waves: list[float], c: int, step_over_n: float, scale: int, summed: int, dithered: bool = False
+    link: str,
+    period: int,
+    waves: list[float],
+    c: int,
+    step_over_n: float,
+    scale: int,
+    summed: int,
+    dithered: bool = False,
+    odd: bool = False,
 ) -> tuple[Vector, int]:
     """Section 5: the public factors at the opening c, and the public part at scale `summed`; dithered: sections 2 and 15."""
     if link == "taylor":
@@ -100,7 +113,7 @@ def factors(
         moved = (c + 2**30) % 2**32
         u = moved * period / 2**32 - (moved >> 31) * period - period / 4
         return [unit, -unit * period * (1 - (moved >> 31))], round((0.5 + u / 4) * 4 * unit / 2**scale * 2**summed)
-    turns = [2 * math.pi * ((k * c) % 2**32) / 2**32 for k in range(1, len(waves) + 1)]
+    turns = [2 * math.pi * ((k * c) % 2**32) / 2**32 for k in multiples(len(waves), odd)]
     out = []
     for b, turn in zip(waves, turns, strict=True):
         for value in (f(turn) * b * step_over_n * 2**scale for f in (math.sin, math.cos)):

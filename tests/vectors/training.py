@@ -66,7 +66,8 @@ async def _training(problem: Problem, link: Link, steps: list[Step], gain: float
     return {
         "link": type(link).__name__.lower(),
         "gain": gain,
-        "period": link.period,
+        "period": int(link.times * link.period),
+        "times": link.times,
         "table_scale": steps[0].scales(link).table,
         "steps": [[step.size, step.momentum] for step in steps],
         "x": {p.value: stored(words[p]) for p in Party},

@@ -22,7 +22,7 @@ from common.learn.linear.joint import (
 from common.mpc.correlations.asked import MATRIX_BLOCK, Places
 from common.mpc.correlations.dealt import MaskRows, matrix_mask, ridge_mask
 from common.mpc.dealer import Dealt, Prgs, both, deal_link, deal_tag, deal_tags, deal_truncation
-from common.mpc.fixedpoint import FACTOR_SCALE, UNDEALT_SCALE, UPDATE_SCALE, UPDATE_SHIFT, WEIGHT_SCALE, X_SCALE, Words, top32
+from common.mpc.fixedpoint import FACTOR_SCALE, UNDEALT_SCALE, UPDATE_SCALE, UPDATE_SHIFT, WEIGHT_SCALE, X_SCALE, Words
 from common.mpc.link import Link
 from common.mpc.prg import Purpose
 from common.mpc.product import backward, forward
@@ -142,7 +142,7 @@ class Masks:
     def _link(self, step: Step, span: Span, offset: Words) -> Dealt:
         link = self._work.link
         scales = step.scales(link)
-        return deal_link(self._prg, link, span.number, top32(offset, link.bits), scales.table, scales.width)
+        return deal_link(self._prg, link, span.number, link.turns(offset), scales.table, scales.width)
 
 
 class Steering:

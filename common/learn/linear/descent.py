@@ -25,7 +25,6 @@ from common.mpc.fixedpoint import (
     WEIGHT_SCALE,
     LinkScales,
     Words,
-    top32,
 )
 from common.mpc.link import Link, residual
 from common.mpc.session import Kind, Session
@@ -342,7 +341,7 @@ class Descent:
 
     async def _send_u(self, span: Span, u_of: Callable[[slice], Words]) -> Turns:
         def mask() -> Turns:
-            return top32(u_of(span.slice), self.link.bits) - self.correlations.angle_mask(span.number, span.rows)
+            return self.link.turns(u_of(span.slice)) - self.correlations.angle_mask(span.number, span.rows)
 
         masked = await self.session.compute(mask, span.rows * self.products.columns[0])
         await self.session.post(Kind.MASKED_U, masked)

@@ -7,6 +7,7 @@ vector. For the way back rows are lifted by 29 bits and residuals are at scale 2
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -181,7 +182,7 @@ def sends_columns(party: Party, own: int, other: int) -> bool:
 
 def vector_scale(link: Link) -> int:
     """The scale of weights in products: so that a word of u is a whole period."""
-    return 64 - ROW_BITS - X_SCALE - (link.period.bit_length() - 1)
+    return 64 - ROW_BITS - X_SCALE - (math.floor(link.period).bit_length() - 1)
 
 
 async def share_undealt(

@@ -76,16 +76,16 @@ def test_scores_beyond_the_links_reach_are_warned_of(largest: float, warned: boo
         assert text.endswith("heavy-tailed columns logged and clipped")
 
 
-@pytest.mark.parametrize(("largest", "helps"), [(12.01, True), (20.0, True), (20.01, False), (300.0, False)])
+@pytest.mark.parametrize(("largest", "helps"), [(12.01, True), (24.0, True), (24.01, False), (300.0, False)])
 def test_a_wider_link_is_recommended_only_where_it_would_do(largest: float, helps: bool) -> None:
-    """It reaches 24 and is worse than the default where it wraps; beyond it only other columns help."""
+    """It reaches 26; near that and beyond only other columns help."""
     text = reach_warning(largest, 12.0)
     assert text is not None
-    assert ("period = 64 and terms = 16" in text) is helps
-    assert Fourier(64, 16).reach > 20.0
+    assert ("period = 64" in text) is helps
+    assert Fourier.of(64).reach > 24.0
 
 
 def test_whoever_has_the_wider_link_is_not_told_to_take_it() -> None:
-    text = reach_warning(24.5, Fourier(64, 16).reach)
+    text = reach_warning(26.5, Fourier.of(64).reach)
     assert text is not None
     assert "period" not in text

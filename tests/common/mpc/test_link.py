@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.cost import link_round
 from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import RESIDUAL_SCALE, U_SCALE, LinkScales, Reals, Words, decode, encode
-from common.mpc.link import Fourier, Link, Taylor, fourier_coefficients
+from common.mpc.link import Fourier, Link, Taylor
 from common.mpc.product import Matrices
 from common.mpc.session import Kind, Session
 from common.party import Party
@@ -28,21 +29,44 @@ NOTHING = Matrices(*(np.zeros((0, 0), np.uint64) for _ in range(4)))
 @pytest.mark.parametrize(
     ("link", "reach", "error"),
     [
-        (Fourier(), 12.0, 0.0031),
-        (Fourier(32, 12), 12.0, 0.00023),
-        (Fourier(64, 12), 24.0, 0.0097),
-        (Fourier(64, 16), 24.0, 0.003),
+        (Fourier(), 128 / 7 - 6, 0.0027),
+        (Fourier.of(64), 26.0, 0.0025),
+        (Fourier(64, 16), 26.0, 0.0025),
+        (Fourier(16, 4), 4.0, 0.0035),
+        (Fourier(32, 8, odd=False), 12.0, 0.0031),
+        (Fourier(32, 12, odd=False), 12.0, 0.00023),
+        (Fourier(64, 16, odd=False), 24.0, 0.003),
     ],
+    ids=str,
 )
 def test_fourier_is_close_to_sigma(link: Fourier, reach: float, error: float) -> None:
     u = np.linspace(-reach, reach, 20_001)
-    assert link.reach == reach
+    assert link.reach == pytest.approx(reach)
     assert np.abs(link(u) - sigmoid(u)).max() <= error
 
 
 def test_fourier_wraps_beyond_its_period() -> None:
     u = np.array([1.0, -5.0])
-    assert np.allclose(Fourier()(u + 32.0), Fourier()(u))
+    assert np.allclose(Fourier()(u + 256 / 7), Fourier()(u))
+    assert np.allclose(Fourier()(128 / 7 - u), Fourier()(u))  # mirrored at a quarter of it
+
+
+def test_a_period_that_is_no_power_of_two_is_one_of_a_multiple() -> None:
+    link = Fourier()
+    assert (link.times, link.bits) == (7, U_SCALE + 8)
+    u = np.array([0.0, 9.0, -9.0, 3.0, 3.0 + 256 / 7])
+    turns = link.turns(encode(u, U_SCALE)).astype(np.float64) * 2.0**-32
+    off = turns - u * 7 / 256
+    assert np.abs(off - np.rint(off)).max() < 2.0**-31
+    shares = halves(encode(u, U_SCALE), np.random.default_rng(1))
+    parts = sum(link.turns(shares[party]).astype(np.int64) for party in Party)
+    carried = (parts - link.turns(encode(u, U_SCALE)).astype(np.int64)) % 2**32
+    assert set(carried.tolist()) <= {0, 2**32 - 1}
+
+
+def test_terms_are_as_many_as_a_period_needs() -> None:
+    assert [Fourier.of(period).terms for period in (16, Fraction(256, 7), 64, 4096)] == [3, 5, 9, 32]
+    assert Fourier.of() == Fourier() and Fourier.of(64, 4) == Fourier(64, 4)
 
 
 def test_taylor_is_the_second_order_expansion() -> None:
@@ -56,18 +80,18 @@ def rounded(link: Link, scales: LinkScales) -> float:
     if not isinstance(link, Fourier):
         return 0.0
     unit = 2.0**-scales.factor / scales.step_over_n
-    tables = sum(map(abs, fourier_coefficients(link.period, link.terms))) * 2.0 ** -(scales.table + 1)
+    tables = sum(map(abs, link.coefficients)) * 2.0 ** -(scales.table + 1)
     return math.sqrt(2.0) * (tables + link.terms * unit * (1.0 if scales.coarse else 0.5))
 
 
-@pytest.mark.parametrize("link", [Fourier(), Fourier(64, 16), Taylor()])
+@pytest.mark.parametrize("link", [Fourier(), Fourier(64, 16), Fourier(32, 8, odd=False), Taylor()], ids=str)
 def test_tables_match_factors(link: Link) -> None:
     """Angle addition itself, without a share: tables of a times factors of c, plus the public part."""
     rng = np.random.default_rng(2)
     step = Step(0, 0, 500, 2.0, 0)
     u = rng.uniform(-link.reach, link.reach, 500)
     a = rng.integers(0, 2**32, 500, dtype=np.uint32)
-    c = np.rint(u / link.period * 2**32).astype(np.int64).astype(np.uint32) - a
+    c = np.rint(u / float(link.period) * 2**32).astype(np.int64).astype(np.uint32) - a
     tables = [encode(table, step.scales(link).table) for table in link.table_values(a)]
     factors = list(link.factors(c, step.scales(link)))
     assert len(tables) == len(factors) == link.tables
@@ -79,7 +103,7 @@ def test_tables_match_factors(link: Link) -> None:
 @pytest.mark.parametrize("dithered", [True, False])
 def test_dithered_factors_of_few_bits_are_right_on_average(dithered: bool) -> None:
     """Of a network: seven bits of a factor round the small waves off, in every row alike, unless they are dithered."""
-    rng, link, scales = np.random.default_rng(3), Fourier(32, 12, dithered=dithered), LinkScales(5, 7, 1.0)
+    rng, link, scales = np.random.default_rng(3), Fourier(32, 12, odd=False, dithered=dithered), LinkScales(5, 7, 1.0)
     worst = 0.0
     for u in np.linspace(-6, 6, 25):
         a = rng.integers(0, 2**32, 20_000, dtype=np.uint32)
@@ -113,11 +137,11 @@ async def residual(trio: Trio, link: Link, u: Reals, y: Reals, step: Step, offse
 
 
 @pytest.mark.parametrize("equivalent", [10, 3_000, 500_000, 10**6, 2**24], ids=lambda rows: f"as over {rows} rows")
-@pytest.mark.parametrize("link", [Fourier(), Fourier(64, 12), Fourier(64, 16), Taylor(), Taylor(32)], ids=str)
+@pytest.mark.parametrize("link", [Fourier(), Fourier(64, 12), Fourier(64, 16, odd=False), Taylor(), Taylor(32)], ids=str)
 async def test_secure_residual(link: Link, equivalent: int) -> None:
     """Over the whole claimed range, both ends included: as close to the plaintext link as its words are long, and unbiased."""
     rng = np.random.default_rng(0)
-    inside = link.reach - 2.0**-20 * link.period  # Taylor's range is open
+    inside = link.reach - 2.0**-20 * float(link.period)  # Taylor's range is open
     u = np.concatenate([np.linspace(-inside, inside, 2001), [0.0, 2.0**-30, -(2.0**-30)]])
     y = rng.integers(0, 2, len(u)).astype(np.float64)
     step = Step(0, 0, len(u), 2.0 * len(u) / equivalent, 0)
@@ -138,7 +162,7 @@ def test_step_size_is_kept() -> None:
         assert link.step_over_n(scales) == pytest.approx(scales.step_over_n, rel=1e-3)
 
 
-@pytest.mark.parametrize("link", [Fourier(), Fourier(64, 16), Taylor()], ids=str)
+@pytest.mark.parametrize("link", [Fourier(), Fourier(64, 16, odd=False), Taylor()], ids=str)
 async def test_cost(link: Link) -> None:
     trio, rows = Trio(), 33
     zeros, step = np.zeros(rows), Step(0, 0, rows, 1.0, 0)
@@ -151,4 +175,4 @@ async def test_cost(link: Link) -> None:
         assert traffic.sent == {Kind.MASKED_U: 4 * rows, Kind.MASKED_RESIDUAL: width * rows}
         assert link_round(rows) == traffic.sent[Kind.MASKED_U]
         seed, dealt = (values for _, values in trio.to_party[party].log)
-        assert seed.nbytes == 96 and dealt.nbytes == width * rows * link.tables // 2
+        assert seed.nbytes == 96 and dealt.nbytes == 8 * -(-width * rows * link.tables // 16)
