@@ -16,6 +16,7 @@ from bank_party.online.refill import refill_command
 from bank_party.online.shadowed import shadow_command
 from bank_party.pipeline.command import pipeline_command
 from bank_party.seat import SEAT, history
+from common.config import validate
 from common.console.command import console_command
 from common.daemon.approving import approve_command, deny_command
 from common.daemon.auditing import audit_command
@@ -28,7 +29,8 @@ from common.daemon.jobs_command import jobs_command
 from common.daemon.prune import prune_command
 from common.doctor.cli import doctor_command
 from common.doctor.side import Side
-from common.errors import ConfigError
+from common.errors import ConfigError, PlanError
+from common.plan.promote import PromotePlan
 from common.report.card import Card
 from common.report.texts import Choice
 
@@ -151,6 +153,48 @@ def export(job: str, config: Path, out: Path, table: str) -> None:
     formula = write(settings.data, job, settings.decision, out, table)
     click.echo(f"{out}/: {len(formula.terms)} terms of {len(formula.columns)} columns as JSON, CSV, SQL and PMML")
     click.echo(formula.note)
+
+
+_own = click.option("--config", type=click.Path(path_type=Path), required=True, envvar="WATTSCORE_CONFIG", help="The bank's.")
+_why = click.option("--note", default="", help="Why, for those who look later.")
+_printed = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
+
+
+@click.command()
+@click.argument("job")
+@click.option("--force", is_flag=True, help="Also if it is significantly worse than the champion.")
+@_why
+@_own
+@_printed
+def promote(job: str, force: bool, note: str, config: Path, as_json: bool) -> None:
+    """Make the model of JOB, a training of banks alone, this bank's champion, unless it is worse than the one before.
+
+    Such a model is each bank's own, so nobody else is asked. Of a model with a grid both agree: wattscore promote.
+    """
+    _move({"model": job, "force": force, "name": note}, config, as_json)
+
+
+@click.command()
+@_why
+@_own
+@_printed
+def rollback(note: str, config: Path, as_json: bool) -> None:
+    """Make the champion before the present one the champion again, of models of banks alone."""
+    _move({"action": "rollback", "name": note}, config, as_json)
+
+
+def _move(raw: dict[str, object], config: Path, as_json: bool) -> None:
+    from bank_party.own_champion import move  # loads the models' libraries
+
+    done = move(SEAT, config, validate(PromotePlan, raw, "options", PlanError))
+    if as_json:
+        click.echo(json.dumps(asdict(done)))
+        return
+    click.echo(f"{done.job}: the champion is {done.champion}" + (f", before {done.before}" if done.before else ""))
+    if (found := done.challenge) is None and done.before and "model" in raw:
+        click.echo("Not compared: too few rows were held out by both.")
+    elif found is not None:
+        click.echo(f"AUC {found.auc:.4f}, of the one before {found.champion_auc:.4f}, on {found.rows} rows held out by both")
 
 
 console = console_command(SEAT)

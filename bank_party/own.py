@@ -11,6 +11,7 @@ from bank_party.decision.decide import decide
 from bank_party.decision.scores import write_scores
 from bank_party.direct import Done, fresh_name
 from bank_party.home import BankHome
+from bank_party.own_champion import resolve
 from bank_party.settings import BankSettings
 from common.daemon.booked import Booked
 from common.daemon.seat import Seat, open_home
@@ -39,7 +40,7 @@ def score(seat: Seat[BankSettings, BankHome], config: Path, model: str, dataset:
     os.umask(0o077)  # as at the daemon
     home = open_home(seat, config)
     try:
-        half = home.models.load(model)
+        half = home.models.load(resolve(home, model))
         _check(half, settings, dataset)
         return _scored(settings, home, half, dataset, name)
     finally:

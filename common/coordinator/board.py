@@ -7,7 +7,8 @@ import itertools
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from common.coordinator.journal import Journal
@@ -188,6 +189,15 @@ class Board:
             return self._records[job]
         except KeyError:
             raise JobNotFound(f"no job {job!r}", remedy="`wattscore jobs` lists them.") from None
+
+    def plan_of(self, job: str, seen: Callable[[wire.Job], bool]) -> AnyPlan | None:
+        """A job's plan, of those banks that were not left out; None where it is not here, not to be seen, or not read."""
+        if (record := self._records.get(job)) is None or not seen(record.message):
+            return None
+        with suppress(WattScoreError):
+            plan = record.plan or parse_plan(record.message.plan, f"job {job}")
+            return plan.without(record.left_out) if isinstance(plan, SeveralPlan) else plan
+        return None
 
     def find(self, job: str) -> JobRecord | None:
         return self._records.get(job)

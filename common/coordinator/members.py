@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from common.errors import PlanError
 from common.party import Bank, Identity, Member
+from common.plan.promote import PromotePlan
 from common.plan.read import AnyPlan
+from common.plan.score import ScorePlan
 from common.plan.several import SeveralPlan
 
 
@@ -27,6 +29,27 @@ def members_of(
             f"no bank of this coordinator: {', '.join(unknown)}", remedy="Its operator lists banks in bank and more_banks."
         )
     return grid, *(known[who] for who in named if who not in left_out)
+
+
+def check_model(known: Mapping[Identity, Member], plan: AnyPlan, trained: Callable[[str], AnyPlan | None]) -> None:
+    """Raises PlanError for a plan about the model of a training of several banks that has none for the plan's bank.
+
+    trained: the plan of a job, as far as it is known here to who asks.
+    """
+    job = plan.model if isinstance(plan, ScorePlan | PromotePlan) else None
+    if job is None or not isinstance(several := trained(job), SeveralPlan):
+        return
+    if several.alone:
+        raise PlanError(
+            f"the model of {job} was trained by banks alone: it is each bank's own, and no job is about it",
+            remedy=f"Each bank does it by itself: bank-party promote {job}, and bank-party score --model {job}.",
+        )
+    _, bank = members_of(known, plan)
+    if isinstance(bank, Bank) and bank.who not in several.identities:
+        raise PlanError(
+            f"the bank {bank.who} has no model of {job}, which is of others",
+            remedy=f"Name one of them (--with-bank, with_bank): {', '.join(map(str, several.identities))}.",
+        )
 
 
 def to_leave_out(plan: AnyPlan | None, left_out: Collection[Identity], missing: Collection[Member]) -> tuple[Identity, ...]:

@@ -15,7 +15,7 @@ from common.coordinator.board import Board, JobRecord
 from common.coordinator.drive import ANSWER, Drive
 from common.coordinator.held import Held
 from common.coordinator.listing import page
-from common.coordinator.members import members_of
+from common.coordinator.members import check_model, members_of
 from common.coordinator.waiting import Waiting
 from common.errors import IdentityError, JobStateError, PeerLost, PeerProtocolError, PeerStopped, PolicyError, WattScoreError
 from common.party import Bank, Identity, Member
@@ -301,6 +301,7 @@ class Coordinator:
                 f"{waiting} jobs of {submitter} wait already",
                 remedy="Wait until some are over, or cancel some; the coordinator's operator sets queued_jobs.",
             )
+        check_model(self._party, plan, partial(self._board.plan_of, seen=partial(self._seen, submitter)))
         members_of(self._party, plan)
         record = await self._board.add(plan, submitter, request.submission)
         self._put(record)

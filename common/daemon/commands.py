@@ -28,6 +28,7 @@ from common.monitor.history import History
 from common.monitor.hook import tell
 from common.monitor.reference import SCORE
 from common.plan.read import load_plan
+from common.plan.several import ALONE
 from common.text.visible import escape, visible
 from common.text.words import LANGS, Lang
 from common.wire import coordinator_pb2 as wire
@@ -74,7 +75,7 @@ def _print_models(registry: Registry, asked: Mapping[str, Offered], as_json: boo
         table.add_row(str(v.number), v.job, v.stage.value, _when(v.at), v.digest[:16])
     console.print(table)
     for m in moves:
-        whom = f" with {m.bank}" if m.bank else ""
+        whom = " of banks alone" if m.bank == ALONE else f" with {m.bank}" if m.bank else ""
         console.print(f"{_when(m.at)}  {m.action}{whom}: {m.champion}  ({m.job})", highlight=False)
         if (one := asked.get(m.job)) is not None:
             said = f": {one.name}" if one.name else ""

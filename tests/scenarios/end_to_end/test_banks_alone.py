@@ -15,10 +15,16 @@ from click.testing import CliRunner
 
 from bank_party.__main__ import main as bank_party
 from common.client.client import failure
+from common.disk.data_folder import Name
+from common.errors import PlanError
 from common.home.audit import AuditLog
 from common.home.models import ModelStore
+from common.home.registry import Registry
+from common.monitor.book import Book
 from common.party import Party
-from common.plan.several import SeveralPlan
+from common.plan.promote import PromotePlan
+from common.plan.score import ScorePlan
+from common.plan.several import ALONE, SeveralPlan
 from common.rows.dataset import read_table
 from common.rows.declare import DatasetConfig
 from common.stats.logistic import Design, fit_design
@@ -31,6 +37,7 @@ from tests.scenarios.end_to_end.test_several import run
 LOOSE = {"rows_per_day": 10**8, "jobs_per_day": 1000, "models_per_day": 100, "min_matched": 300, "banks_alone": True}
 BANK = {**LOOSE, "label_bits": 2.0, "metric_bits": 100.0}
 LIMITS = {"min_matched": 300}
+SIDES = {"grid": {"dataset": "t"}, "bank": {"dataset": "t"}}
 RIDGE = 1e-4
 Reals = npt.NDArray[np.float64]
 
@@ -136,5 +143,38 @@ def test_a_bank_scores_by_its_own_model_with_nobody_else(lab: tuple[Trial, World
     table = read_table(DatasetConfig.model_validate(world.datasets["bank-2"]["t"]), name="t", party=Party.BANK).table
     u = x @ coefficients[:-1] + coefficients[-1]
     assert np.allclose(scores.loc[list(table.ids), "u"], u, atol=1e-9)
+    assert named(trial, "score", "--model", "champion", "--bank-dataset", "t")[0] != 0
     refused = CliRunner().invoke(bank_party, [*command, "--by-period"])
     assert refused.exit_code != 0 and "--grid-dataset" in str(refused.output) + str(refused.exception)
+
+
+def named(trial: Trial, *command: str) -> tuple[int, str]:
+    """A command of the second bank: how it ended, and what it said."""
+    done = CliRunner().invoke(bank_party, [*command, "--config", str(trial.folder / "bank-2.toml")])
+    return done.exit_code, done.output + str(done.exception or "")
+
+
+def test_each_bank_has_a_champion_of_its_own_among_such_models(lab: tuple[Trial, World], trained: wire.Job) -> None:
+    (trial, world), job = lab, trained
+    with trial.client() as client:
+        later = run(client, plan(world).model_copy(update={"name": "again"}))
+        assert failure(later) is None
+        for about in (PromotePlan(model=job.id), ScorePlan.model_validate(SIDES | {"model": job.id})):
+            with pytest.raises(PlanError, match=f"{job.id} was trained by banks alone.*bank-party promote {job.id}"):
+                client.submit(about)
+    assert named(trial, "rollback")[1].startswith("bank-party: there is no champion to roll back to")
+    assert named(trial, "promote", job.id, "--note", "the first")[0] == 0
+    assert "is the champion already" in named(trial, "promote", job.id)[1]
+    code, said = named(trial, "promote", later.id, "--json")
+    moved = json.loads(said)
+    assert code == 0 and (moved["champion"], moved["before"]) == (later.id, job.id)
+    assert moved["challenge"]["rows"] > 40 and abs(moved["challenge"]["auc"] - moved["challenge"]["champion_auc"]) < 0.1
+    assert named(trial, "rollback")[1].endswith(f"the champion is {job.id}, before {later.id}\n")
+    code, said = named(trial, "score", "--model", "champion", "--bank-dataset", "t", "--json")
+    assert code == 0, said
+    home = trial.folder / "bank-2-data"
+    assert Book(home / Name.HISTORY).scored()[-1][1] == job.id
+    assert Registry(home / Name.REGISTRY).champion is None  # of models with the grid, which agrees on that
+    assert not Registry(trial.folder / "bank-data" / Name.REGISTRY).of(ALONE).moves()
+    assert "promote of banks alone" in named(trial, "models")[1]
+    assert named(trial, "audit", "verify")[0] == 0

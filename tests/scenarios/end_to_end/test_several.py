@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+from bank_party.__main__ import main as bank_party
 from common.client.client import Client, failure
 from common.client.progress import waits
 from common.disk.data_folder import Name
@@ -118,6 +120,11 @@ def test_two_of_the_banks_train_without_the_third_which_has_agreed_to_that(lab: 
         job = run(client, two.plan(limits=LIMITS))
     assert failure(job) is None and len(job.banks) == 2 and all(bank.report.HasField("pooled") for bank in job.banks)
     assert not (trial.folder / "bank-2-data" / "models" / job.id).exists()
+    second = str(processes.more_bank("bank-2"))
+    with trial.client() as client, pytest.raises(PlanError, match=f"the bank {second} has no model of {job.id}"):
+        client.submit(PromotePlan(model=job.id, with_bank=second))
+    by_itself = CliRunner().invoke(bank_party, ["promote", job.id, "--config", str(trial.folder / "bank.toml")])
+    assert by_itself.exit_code != 0 and f"wattscore promote {job.id}" in by_itself.output
 
 
 def test_a_bank_that_does_not_list_another_refuses_and_is_named(lab: tuple[Trial, World]) -> None:
