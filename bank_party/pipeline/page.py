@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 
 from bank_party.pipeline.book import Run, RunBook, RunState, Step, Taken
+from common.console import facts
 from common.console.pages import Pages
 from common.console.run import OwnPages
 from common.disk.data_folder import Name
@@ -27,13 +28,14 @@ class Line:
     at: float
     jobs: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
+    model: str = ""  # of the run, once it is trained
 
 
-def line(run: Run, step: Step, taken: Taken | None) -> Line:
+def line(run: Run, step: Step, taken: Taken | None, model: str = "") -> Line:
     if taken is None:
         return Line(step, "later", 0.0, (), ())
     state = "done" if taken.done else "stopped" if run.state is RunState.STOPPED else "open"
-    return Line(step, state, taken.ended or taken.at, tuple(taken.jobs.values()), tuple(_facts(taken)))
+    return Line(step, state, taken.ended or taken.at, tuple(taken.jobs.values()), tuple(_facts(taken)), model)
 
 
 def _facts(taken: Taken) -> Iterator[tuple[str, str]]:
@@ -60,7 +62,9 @@ def make_pages(data: Path) -> OwnPages:
             found = []
             for run in book.runs(_SHOWN):
                 steps = book.steps(run.run)
-                found.append((run, [line(run, step, steps.get(step)) for step in Step]))
-            return pages.page("pipelines", request, lang, runs=found)
+                trained = steps.get(Step.TRAIN)
+                model = str(trained.facts.get("model", "")) if trained is not None else ""
+                found.append((run, [line(run, step, steps.get(step), model) for step in Step]))
+            return pages.page("pipelines", request, lang, runs=found, kept=facts.kept(pages.home))
 
     return OwnPages(("pipelines",), Path(__file__).parent, add)

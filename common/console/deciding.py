@@ -13,6 +13,9 @@ from common.console.pages import Pages
 from common.daemon.approving import decide
 from common.daemon.prospect import prospect
 from common.disclosure import CATALOGUE
+from common.home.approvals import HeldJob
+from common.plan.promote import PromotePlan
+from common.plan.read import parse_plan
 from common.text.words import Lang
 from common.web.console import decider_of, visitor_of
 from common.web.door import Refused, read_form
@@ -38,7 +41,13 @@ class Approvals:
         home = self._pages.home
         said = home.approvals.words()[::-1][:_SAID]
         return self._pages.page(
-            "approvals", request, lang, waiting=facts.waiting(home), needed=home.policy.approvals, said=said
+            "approvals",
+            request,
+            lang,
+            waiting=facts.waiting(home),
+            needed=home.policy.approvals,
+            said=said,
+            jobs={one.job for one in home.jobs.jobs()},
         )
 
     def one(self, request: Request, lang: Lang, job: str) -> Response:
@@ -50,8 +59,14 @@ class Approvals:
         return pages.page(
             "approval", request, lang,
             held=held, ruling=ruling, found=found, opens=opens, needed=policy.approvals, days=policy.hold_days,
-            may=bool(visitor_of(request).person),
+            may=bool(visitor_of(request).person), model=self._model(held),
         )  # fmt: skip
+
+    def _model(self, held: HeldJob) -> str:
+        """The model that it would promote, if this party has a report of it."""
+        plan = parse_plan(held.plan, held.job)
+        model = plan.model if isinstance(plan, PromotePlan) else None
+        return model if model is not None and model in facts.kept(self._pages.home) else ""
 
     def say(self, request: Request, lang: Lang, job: str, form: Form) -> Response:
         """Enters the word of a person about the plan that this person was shown, and no other."""

@@ -57,6 +57,11 @@ class Model:
     record: Record | None
 
 
+def kept(home: Home) -> set[str]:
+    """The registered models whose files are here: of these there is a report."""
+    return {version.job for version in home.registry.versions() if home.models.has(version.job)}
+
+
 def models(home: Home) -> list[Model]:
     """All, the newest first."""
     names = {job.job: job.name for job in home.jobs.jobs()}

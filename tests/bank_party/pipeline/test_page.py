@@ -14,8 +14,10 @@ from common.console.pages import SECTIONS
 from common.console.run import make_console
 from common.daemon.seat import Station
 from common.disk.data_folder import Name
+from common.home.approvals import PIPELINE
 from common.monitor.history import make_history
 from common.party import Party
+from common.plan.promote import PromotePlan
 from common.web.login import Tickets
 from tests.common.console.party import HOST
 from tests.common.daemon.test_runner import Desk
@@ -36,6 +38,7 @@ class Books:
         read = lambda settings: make_history([], settings.monitor)  # noqa: E731
         made = make_console(Party.BANK, read, station, make_pages(desk.settings.data))
         assert made is not None
+        self.home = desk.home
         self.visit = Visit(made.app, HOST)
         ticket = Tickets(desk.settings.data / Name.LOGINS).issue("li")
         assert self.visit.get(f"/login?ticket={ticket}").status == 303
@@ -67,3 +70,26 @@ def test_a_run_is_shown_with_each_of_its_steps(books: Books) -> None:
     books.book.end(run.run, RunState.STOPPED, "li has denied it: too old")
     text = books.visit.get("/zh/pipelines").text
     assert "已停止" in text and "li has denied it: too old" in text and 'href="/zh/approvals/monthly-1"' not in text
+
+
+def test_who_decides_about_a_run_is_led_to_the_run_and_to_the_report_of_its_model(books: Books) -> None:
+    run = books.book.begin("monthly-1", "monthly", "time", (), "{}")
+    for step in (Step.TRAIN, Step.REPORT):
+        books.book.finish(
+            books.book.start(run.run, step), {"model": "train-7"} if step is Step.TRAIN else {"page": "/x/y.html"}
+        )
+    plan = PromotePlan(model="train-7").canonical()
+    books.home.approvals.hold(run.run, PIPELINE, "report", "pipeline monthly", "ab" * 32, plan)
+    page, runs = books.visit.get("/en/approvals/monthly-1").text, books.visit.get("/en/pipelines").text
+    assert 'href="/en/pipelines#monthly-1"' in page and 'id="monthly-1"' in runs
+    assert "reports/train-7" not in page + runs  # of which nothing is kept here
+    folder = books.home.models.folder("train-7")
+    folder.mkdir(parents=True)
+    (folder / "model.json").touch()
+    books.home.registry.enter("train-7", "own", "theirs", "plan")
+    for way in ("approvals/monthly-1", "pipelines"):
+        assert 'href="/en/reports/train-7"' in books.visit.get(f"/en/{way}").text
+    assert "流水线的运行" in books.visit.get("/zh/approvals/monthly-1").text
+    books.home.approvals.say(run.run, "ab" * 32, "li", yes=True)
+    said = books.visit.get("/en/approvals").text
+    assert 'href="/en/pipelines#monthly-1"' in said and 'href="/en/jobs/monthly-1"' not in said
