@@ -202,6 +202,48 @@ def check_manifests(role: str, found: dict[str, Any]) -> None:
         assert selector.items() <= labels.items()
 
 
+OFFICE = {"bank": {"online": 7443, "console": 7445}, "grid": {"console": 7445}}
+
+
+@pytest.mark.parametrize("role", OFFICE)
+def test_an_office_overlay_is_the_roles_with_ports_for_its_own_network_alone(role: str, tmp_path: Path) -> None:
+    folder = DEPLOY / "k8s" / "overlays" / f"{role}-office"
+    config = (folder / f"{role}.toml").read_text(encoding="utf-8")
+    assert config.startswith((DEPLOY / "k8s" / "overlays" / role / f"{role}.toml").read_text(encoding="utf-8").rstrip())
+    settings = load(f"{role}.toml", config, tmp_path)
+    listens = {name: int(getattr(settings, name).listen.rpartition(":")[2]) for name in OFFICE[role]}
+    assert listens == OFFICE[role]
+    (compose,) = yaml((DEPLOY / role / "office.yaml").read_text(encoding="utf-8"))
+    published = [port.rpartition("}:")[2] for port in compose["services"][role]["ports"]]
+    assert published == [f"{port}:{port}" for port in listens.values()] and compose["services"].keys() == {role}
+    assert all(port.startswith("${WATTSCORE_OFFICE:?") for port in compose["services"][role]["ports"])  # never every address
+    if shutil.which("kubectl") is None:
+        pytest.skip("no kubectl here: overlays are not built")
+    built = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    check_office(role, list(yaml(built.stdout)), config, listens)
+
+
+def check_office(role: str, found: list[Any], config: str, listens: dict[str, int]) -> None:
+    services = {one["metadata"]["name"]: one["spec"] for one in found if one["kind"] == "Service"}
+    for name, port in listens.items():
+        service = services.pop(f"{role}-{name}")
+        assert service["ports"][0]["targetPort"] == port and service.get("type", "ClusterIP") == "ClusterIP"
+    kinds = {one["kind"]: one for one in found if one["kind"] != "Service"}
+    policy, pod = kinds["NetworkPolicy"]["spec"], kinds["StatefulSet"]["spec"]["template"]["spec"]
+    for rule in policy["ingress"]:
+        if (port := rule["ports"][0]["port"]) in listens.values():
+            name = next(name for name, number in listens.items() if number == port)
+            assert [one["podSelector"]["matchLabels"] for one in rule["from"]] == [{f"wattscore.{name}": "yes"}]
+            del rule["from"]
+    policy["ingress"] = [rule for rule in policy["ingress"] if rule["ports"][0]["port"] not in listens.values()]
+    assert kinds["ConfigMap"]["data"]["config.toml"] == config
+    (secret,) = [volume for volume in pod["volumes"] if volume["name"] == "secret"]
+    assert "secret" not in secret and secret["projected"]["defaultMode"] == 0o440
+    assert [one["secret"]["name"] for one in secret["projected"]["sources"]] == ["wattscore-tls", "wattscore-office"]
+    check_manifests(role, kinds | ({"Service": {"spec": next(iter(services.values()))}} if services else {}))
+
+
 def test_the_keys_are_copied_and_withdrawn_as_the_secret_says(tmp_path: Path) -> None:
     """The script of the container that keeps certificates, one round of it, on folders in place of mounts."""
     (base,) = yaml((DEPLOY / "k8s" / "base" / "statefulset.yaml").read_text(encoding="utf-8"))
