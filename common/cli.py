@@ -16,9 +16,12 @@ main = LazyGroup(
         rollback="Make the champion before the present one the champion again.",
     )
     | {
+        "backtest": Entry(
+            "common.client.backtest:backtest", "Train PLAN as of several months, each measured on the months after."
+        ),
         "estimate": Entry(
             "common.client.estimate:estimate_", "Price PLAN (TOML) before it runs: bytes on each line, seconds, scores."
-        )
+        ),
     }
     | entries(
         "common.client.jobs",
@@ -50,7 +53,7 @@ main = LazyGroup(
     {
         "Try": ("check try demo demo-banks", "wattscore check grid.csv bank.csv --key enterprise_id --label overdue"),
         "Data": ("schema features", "wattscore features records.toml"),
-        "Train": ("estimate train predeal", "wattscore train plan.toml --watch"),
+        "Train": ("estimate train backtest predeal", "wattscore train plan.toml --watch"),
         "Jobs": ("jobs watch logs show cancel", "wattscore jobs --kind train --since 30d"),
         "Use": (
             "score promote rollback",

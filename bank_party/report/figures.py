@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from bank_party.decision.bundle import Coefficient, Decision
+from bank_party.report.backtest import Origin
 from bank_party.report.curves import Curve, Histogram, Lift
 from bank_party.report.parts import Part
 from common.home.record import Refit
@@ -196,3 +197,44 @@ def month_auc(words: Words, parts: Sequence[Part]) -> str | None:
     chart.axes.text(0.97, 0.14, f"● {chart.word('model.joint')}", transform=chart.axes.transAxes, ha="right", color=BLUE)
     chart.axes.text(0.97, 0.05, f"■ {chart.word('model.alone')}", transform=chart.axes.transAxes, ha="right", color=RED)
     return chart.svg()
+
+
+def origin_auc(words: Words, origins: Sequence[Origin]) -> str | None:
+    """AUC by origin, the joint model's with its interval."""
+    shown = [o for o in origins if o.joint is not None and o.joint_band is not None]
+    if len(shown) < 2:
+        return None
+    chart = _by_origin(words, "origin-auc", [o.as_of for o in shown])
+    joint = np.array([o.joint for o in shown], float)
+    errors = [
+        joint - [o.joint_band.low for o in shown if o.joint_band],
+        [o.joint_band.high for o in shown if o.joint_band] - joint,
+    ]
+    chart.axes.plot(range(len(shown)), [o.alone or 0.0 for o in shown], "s--", color=RED, ms=3)
+    chart.axes.errorbar(range(len(shown)), joint, yerr=errors, fmt="o-", color=BLUE, ms=3.5, lw=1.2, capsize=2)
+    chart.label(y="comparison.auc")
+    _keys(chart, ("model.joint", BLUE), ("model.alone", RED))
+    return chart.svg()
+
+
+def origin_rate(words: Words, origins: Sequence[Origin]) -> str | None:
+    """Observed overdue rate with its interval, and what the model as trained expected."""
+    shown = [o for o in origins if o.observed is not None and o.band is not None]
+    if len(shown) < 2:
+        return None
+    chart = _by_origin(words, "origin-rate", [o.as_of for o in shown])
+    rate = np.array([o.observed for o in shown], float)
+    errors = [rate - [o.band[0] for o in shown if o.band], [o.band[1] for o in shown if o.band] - rate]
+    chart.axes.errorbar(range(len(shown)), rate, yerr=errors, fmt="o-", color=BLUE, ms=3.5, lw=1.2, capsize=2)
+    chart.axes.plot(range(len(shown)), [o.expected for o in shown], "s--", color=RED, ms=3)
+    chart.axes.yaxis.set_major_formatter(PERCENT)
+    chart.label(y="data.rate")
+    _keys(chart, ("calibration.observed", BLUE), ("calibration.expected", RED))
+    return chart.svg()
+
+
+def _by_origin(words: Words, name: str, months: Sequence[int]) -> Chart:
+    chart = Chart(words, name, HALF, (0.5, 0.15, 0.35, 0.75))
+    chart.axes.set_xticks(range(len(months)), [month_text(month) for month in months], rotation=40, ha="right")
+    thin(chart, len(months))
+    return chart

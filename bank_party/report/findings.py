@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from bank_party.decision.bundle import Coefficient, Decision, HeldOut
+from bank_party.report.backtest import Origin
 from bank_party.report.judged import Judged
 from bank_party.report.parts import Part
 from common.home.record import Record
@@ -22,13 +23,16 @@ _SHARE = 0.1  # of the score's variance, that columns of an unsteady sign make u
 _LABELS = (200, 50)  # overdue held-out rows that rates by grade and month need
 
 
-def bank_findings(record: Record, held: HeldOut, judged: Judged, card: Card) -> tuple[Finding, ...]:
+def bank_findings(
+    record: Record, held: HeldOut, judged: Judged, card: Card, origins: tuple[Origin, ...] = ()
+) -> tuple[Finding, ...]:
     rules = held.decision
     return (
         _gain(judged),
         _labels(held),
         Finding("ece", within(rules.error_after, _ECE), "calibration", {"ece": share(rules.error_after, 2)}, _percent(_ECE)),
         *_months(judged.months),
+        *_origins(origins),
         _grades(rules),
         *_stable(judged),
         *_signs(record, rules),
@@ -70,6 +74,23 @@ def _months(months: tuple[Part, ...]) -> Iterator[Finding]:
     ]
     verdict = Verdict.FAIL if far else none_of(len(off))
     yield Finding("months", verdict, "segments", {"count": str(len(off)), "all": str(len(seen))})
+
+
+def _origins(origins: tuple[Origin, ...]) -> Iterator[Finding]:
+    """Gain and calibration at each origin of a back-test; the latter as trained, with no look at the months tested."""
+    gains = [o.gain_band for o in origins if o.gain_band is not None]
+    if gains:
+        real_ = sum(band.low > 0 for band in gains)
+        verdict = Verdict.FAIL if any(band.high < 0 for band in gains) else none_of(len(gains) - real_)
+        aucs = [o.joint for o in origins if o.joint is not None]
+        value = {"count": str(real_), "all": str(len(gains)), "low": real(min(aucs), 3), "high": real(max(aucs), 3)}
+        yield Finding("origins", verdict, "backtest", value)
+    seen = [(o, z) for o in origins if (z := o.off) is not None]
+    if seen:
+        off = [o for o, z in seen if abs(z) > _Z[0]]
+        far = [o for o, z in seen if abs(z) > _Z[1] and abs((o.observed or 0) - o.expected) > _QUARTER * o.expected]
+        value = {"count": str(len(off)), "all": str(len(seen))}
+        yield Finding("origin_rates", Verdict.FAIL if far else none_of(len(off)), "backtest", value)
 
 
 def _grades(rules: Decision) -> Finding:

@@ -10,6 +10,7 @@ from typing import Any
 from bank_party.decision import bundle
 from bank_party.decision.bundle import Decision, HeldOut
 from bank_party.report import figures, labels
+from bank_party.report.backtest import Origin, find_origins
 from bank_party.report.findings import bank_findings
 from bank_party.report.judged import Judged, judge
 from bank_party.report.parts import FEW
@@ -24,7 +25,7 @@ from common.stats.few import LEAST
 SECTIONS = (
     "summary", "findings", "card", "identity", "data", "features", "dictionary", "model", "stability",
     "ranking", "lift", "calibration", "grades", "comparison",
-    "segments", "decision", "swap", "opened", "warnings", "sign",
+    "backtest", "segments", "decision", "swap", "opened", "warnings", "sign",
 )  # fmt: skip
 
 
@@ -33,18 +34,25 @@ def make_report(data: Path, job: str, choice: Choice, card: Card | None = None) 
     evidence = gather(data, job, bundle.RULES)
     held = bundle.load(job, data / Name.MODELS / job)
     card = card or Card()
-    return make(evidence, own(evidence, held, card), choice, card)
+    return make(evidence, own(evidence, held, card, find_origins(data, evidence, held)), choice, card)
 
 
-def own(evidence: Evidence, held: HeldOut, card: Card) -> Own:
-    """The bank's part of the page."""
+def own(evidence: Evidence, held: HeldOut, card: Card, origins: tuple[Origin, ...]) -> Own:
+    """The bank's part of the page; its back-test where there are several origins."""
     judged = judge(held)
     return Own(
-        SECTIONS,
+        tuple(name for name in SECTIONS if name != "backtest" or origins),
         Path(__file__).parent,
-        lambda words: _values(evidence, held, judged, words) | {"meanings": _meanings(evidence.record, held.decision, card)},
-        _charts(evidence, held.decision, judged),
-        bank_findings(evidence.record, held, judged, card),
+        lambda words: (
+            _values(evidence, held, judged, words)
+            | {"meanings": _meanings(evidence.record, held.decision, card), "origins": origins}
+        ),
+        _charts(evidence, held.decision, judged)
+        | {
+            "origin_auc": lambda words: figures.origin_auc(words, origins),
+            "origin_rate": lambda words: figures.origin_rate(words, origins),
+        },
+        bank_findings(evidence.record, held, judged, card, origins),
     )
 
 

@@ -160,8 +160,8 @@ def _extent(plan: Plan, party: Party, file: Path) -> Extent:
     config = load_part(DatasetConfig, file, "datasets", name)
     table, config = check_declared(config, name=name, party=party), declared(config)
     extent = extent_of(table, config)
-    if isinstance(plan, ScorePlan) and plan.months:
-        extent = Extent(rows_in(plan.months, table, config), extent.columns)
+    if (isinstance(plan, ScorePlan) and plan.months) or (isinstance(plan, TrainPlan) and plan.until):
+        extent = Extent(rows_in(plan, table, config), extent.columns)
     columns = plan.side(party).columns
     return extent if columns == ("*",) else Extent(extent.rows, len(columns))
 

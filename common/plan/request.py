@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -16,6 +17,14 @@ from common.party import Identity, Party
 Matching = Literal["neutral", "ecdh"]
 _BASE = frozenset({Opened.MATCHED_IDS, Opened.COUNTS})
 _PERIODS = frozenset({Opened.PERIOD_RANGE, Opened.MATCHED_ROWS})
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+
+
+def check_month(text: str, *words: str) -> str:
+    """The same. Raises ValueError for one that is neither YYYY-MM nor one of `words`."""
+    if text not in words and not _MONTH.fullmatch(text):
+        raise ValueError(f"{text!r} is not a month as YYYY-MM" + "".join(f", nor {word}" for word in words))
+    return text
 
 
 class Side(StrictModel):

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from common.disclosure import Opened
-from common.plan.request import Plan
+from common.plan.request import Plan, check_month
 
 NEWEST = "newest"
-_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
 def check_months(months: tuple[str, ...]) -> tuple[str, ...]:
     """The same. Raises ValueError for one that is neither YYYY-MM nor `newest`."""
-    if wrong := [month for month in months if month != NEWEST and not _MONTH.fullmatch(month)]:
-        raise ValueError(f"{wrong[0]!r} is not a month as YYYY-MM, nor {NEWEST}")
-    return months
+    return tuple(check_month(month, NEWEST) for month in months)
 
 
 class ScorePlan(Plan):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from common.config import StrictModel
 from common.disclosure import Opened
 from common.features.options import Preparation
-from common.plan.request import Plan
+from common.plan.request import Plan, check_month
 from common.plan.sections import DEFAULT, AnySection
 
 
@@ -51,6 +51,15 @@ class TrainPlan(Plan):
         default="online",
         description="When training is dealt its randomness: while it runs, or before, by `wattscore predeal`.",
     )
+    until: str | None = Field(
+        default=None,
+        description="Rows up to this month alone, YYYY-MM, as a training then would have had. Default: all months.",
+    )
+
+    @field_validator("until")
+    @classmethod
+    def _is_month(cls, month: str | None) -> str | None:
+        return None if month is None else check_month(month)
 
     @model_validator(mode="before")
     @classmethod
@@ -84,7 +93,16 @@ class TrainPlan(Plan):
     def _time_needs_periods(self) -> TrainPlan:
         if self.split.by == "time" and "period" not in self.keys:
             raise ValueError('split.by = "time" needs keys = ["id", "period"]')
+        if self.until is not None and "period" not in self.keys:
+            raise ValueError('until is of monthly rows: set keys = ["id", "period"]')
         return self
+
+    def _fields(self) -> dict[str, Any]:
+        """Without a last month where it has none: the same as before there could be one."""
+        fields = super()._fields()
+        if self.until is None:
+            del fields["until"]
+        return fields
 
     @property
     def mixes_enterprises(self) -> bool:

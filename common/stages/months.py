@@ -1,4 +1,4 @@
-"""The rows of the months that a scoring plan asks for: others are neither matched, nor scored, nor charged to a budget."""
+"""The rows of the months that a plan asks for: others are neither matched, nor used, nor charged to a budget."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from common.disk.scratch import Scratch
 from common.errors import DataError
-from common.plan.score import NEWEST
+from common.plan.score import NEWEST, ScorePlan
+from common.plan.train import TrainPlan
 from common.rows.dataset import Loaded
 from common.rows.declare import DatasetConfig
 from common.rows.months import month_number, month_text, read_months
@@ -24,16 +25,38 @@ def in_months(loaded: Loaded, months: Sequence[str], *, name: str, scratch: Scra
     """
     if not months:
         return loaded
+    periods = _periods(loaded, name)
+    wanted = _wanted(months, periods)
+    for month in wanted:
+        _require(periods, month, name)
+    return _only(loaded, np.isin(periods, wanted), scratch)
+
+
+def up_to(loaded: Loaded, month: str | None, *, name: str, scratch: Scratch) -> Loaded:
+    """`loaded` with the rows of `month` and of those before it, all for None. Raises DataError for one without that month."""
+    if month is None:
+        return loaded
+    periods, last = _periods(loaded, name), month_number(month)
+    _require(periods, last, name)
+    return _only(loaded, periods <= last, scratch)
+
+
+def _periods(loaded: Loaded, name: str) -> npt.NDArray[np.int32]:
     periods = loaded.table.periods
     if periods is None or not len(periods):
         what = f"dataset {name}: months are asked for, and no row has one"
         raise DataError(what, public=what, remedy="Declare its period column.")
-    wanted = _wanted(months, periods)
-    keep = np.isin(periods, wanted)
-    if lacks := [month_text(month) for month in wanted if not (periods == month).any()]:
-        what = f"dataset {name}: no row of the month {lacks[0]}"
+    return periods
+
+
+def _require(periods: npt.NDArray[np.int32], month: int, name: str) -> None:
+    if not (periods == month).any():
+        what = f"dataset {name}: no row of the month {month_text(month)}"
         there = f"its months are {month_text(int(periods.min()))} to {month_text(int(periods.max()))}"
         raise DataError(f"{what}: {there}", public=what, remedy="Make the dataset of newer records, or name a month it has.")
+
+
+def _only(loaded: Loaded, keep: npt.NDArray[np.bool_], scratch: Scratch) -> Loaded:
     if keep.all():
         return loaded
     aside = {column: values[keep] for column, values in loaded.aside.items()}
@@ -44,7 +67,7 @@ def _wanted(months: Sequence[str], periods: npt.NDArray[np.int32]) -> list[int]:
     return [int(periods.max()) if month == NEWEST else month_number(month) for month in months]
 
 
-def rows_in(months: Sequence[str], file: TableFile, config: DatasetConfig) -> int:
+def rows_in(plan: TrainPlan | ScorePlan, file: TableFile, config: DatasetConfig) -> int:
     """How many rows of a dataset are in the months that a plan asks for; its column of months alone is read.
 
     config: as `declared`. Raises DataError for a dataset without months.
@@ -54,4 +77,6 @@ def rows_in(months: Sequence[str], file: TableFile, config: DatasetConfig) -> in
         raise DataError(f"{file.label}: {what}", public=what, remedy="Declare its period column.")
     found = read_months(file, config.period, file.read([config.period]), config.month_format, config.zone)
     counted = found.counted[~found.bad]
-    return int(np.isin(counted, _wanted(months, counted)).sum()) if len(counted) else 0
+    if isinstance(plan, TrainPlan):
+        return int((counted <= month_number(plan.until or "9999-12")).sum())
+    return int(np.isin(counted, _wanted(plan.months, counted)).sum()) if len(counted) else 0

@@ -40,7 +40,7 @@ from common.stages.counts import Allowance, bin_columns
 from common.stages.course import Point
 from common.stages.job import Beginning, Heard, Made, PartyJob, Told
 from common.stages.keep import Product, keep_both
-from common.stages.months import in_months
+from common.stages.months import in_months, up_to
 from common.stages.offer import check_width, select
 from common.stages.reasons import check_reasons, open_reasons
 from common.stages.score import charge, open_scores
@@ -190,6 +190,8 @@ async def load(job: PartyJob, *, require_label: bool, columns: dict[str, ColumnC
     )
     if isinstance(job.plan, ScorePlan):
         loaded = await asyncio.to_thread(in_months, loaded, job.plan.months, name=side.dataset, scratch=job.scratch)
+    else:
+        loaded = await asyncio.to_thread(up_to, loaded, job.plan.until, name=side.dataset, scratch=job.scratch)
     if job.check_grant is not None:
         job.check_grant(loaded)
     if job.consents is not None:
