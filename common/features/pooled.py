@@ -18,6 +18,7 @@ from common.rows.table import FeatureTable
 
 EXPONENTS = 256  # cells of a power of two that a deviation is below
 _OFFSET = 128
+_APART = 7  # powers of two
 _FREE = 1e4  # the bound of a column of two values, which is not clipped
 
 
@@ -99,6 +100,12 @@ def largest(counts: Vector) -> list[int | None]:
         cells = np.flatnonzero(row > 0.5)
         found.append(int(cells[-1]) - _OFFSET if len(cells) else None)
     return found
+
+
+def far_apart(counts: Vector) -> list[bool]:
+    """Of each column, whether deviations of two banks differ by a factor of 100 or more, as where one counts in thousands."""
+    cells = [np.flatnonzero(row > 0.5) for row in counts]
+    return [bool(len(found) and found[-1] - found[0] > _APART) for found in cells]
 
 
 def spreads(own: Sequence[OwnColumn], units: Sequence[int], total: int) -> Vector:

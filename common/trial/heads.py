@@ -77,8 +77,7 @@ def open_files(tables: Mapping[str, DatasetConfig], options: Mapping[str, str]) 
 def _lacks(files: Mapping[str, TableFile], side: str, column: str, option: str) -> DataError:
     here, there = files[side].header, files[_OTHER[side]].header if _OTHER[side] in files else []
     near = difflib.get_close_matches(column, here, n=2, cutoff=_NEAR) or [c for c in here if c.casefold() == column.casefold()]
-    shown = ", ".join(map(repr, here[:_SHOWN])) + (f" and {len(here) - _SHOWN} more" if len(here) > _SHOWN else "")
-    text = f"{files[side].label}: no column {column!r} ({option}). It has {shown}"
+    text = f"{files[side].label}: no column {column!r} ({option}). It has {_quoted(here)}"
     if near:
         return _refused(text, f"Nearest: {', '.join(map(repr, near))}.")
     if column in there and option == "--label":
@@ -122,20 +121,24 @@ def check_alone(bank: DatasetConfig, options: Mapping[str, str], least: int) -> 
         )
 
 
-def check_files(tables: Mapping[str, DatasetConfig], options: Mapping[str, str], least: int) -> None:
-    """Raises DataError for two files of which no training could come, by their headers, their ids and the label."""
-    check_common(read_keys(open_files(tables, options), tables, []), least)
+def check_files(tables: Mapping[str, DatasetConfig], options: Mapping[str, str], least: int, *, several: bool = False) -> None:
+    """Raises DataError for two files of which no training could come, by their headers, their ids and the label.
+
+    several: whether the bank's is one of several, which is then named.
+    """
+    files = open_files(tables, options)
+    check_common(read_keys(files, tables, []), least, f"{files['bank'].label}: " if several else "")
 
 
-def check_common(keys: Keys, least: int) -> None:
-    """Raises DataError where fewer than `least` ids are common, with what tells them apart."""
+def check_common(keys: Keys, least: int, of: str = "") -> None:
+    """Raises DataError where fewer than `least` ids are common, with what tells them apart. of: whose, said before."""
     if keys.common >= least:
         return
     if not keys.common:
         remedy = "Are these the same ids, written alike? Name each side's column by --grid-key and --bank-key."
-        raise _refused("no id is common to both files: " + "; ".join(keys.said()[1:]), remedy)
+        raise _refused(of + "no id is common to both files: " + "; ".join(keys.said()[1:]), remedy)
     raise _refused(
-        f"{keys.common:,} ids are common to both files, below {least:,}, the fewest a model should be made of: "
+        f"{of}{keys.common:,} ids are common to both files, below {least:,}, the fewest a model should be made of: "
         + "; ".join(keys.said()[1:]),
         "To try anyway on a table so small: --allow-small.",
     )
@@ -149,6 +152,34 @@ def check_columns(file: str, columns: Sequence[str]) -> None:
             f"{file}: {len(columns)} column{several} to train on ({names}), below {COLUMNS}: scores would all but tell them",
             "Bring more columns of the grid, or to try anyway: --allow-small.",
         )
+
+
+def check_alike(banks: Mapping[str, Mapping[str, str]]) -> None:
+    """Raises DataError where several banks' files do not bring the same columns to train on, all of them numbers.
+
+    banks: by file, each column's kind.
+    """
+    first, *others = banks
+    for file, kinds in banks.items():
+        if words := [name for name, kind in kinds.items() if kind == "categorical"]:
+            raise _refused(
+                f"{file}: {_quoted(words)} of words, and several banks' columns are of numbers",
+                "Take such columns out of each bank's file, or write their levels as numbers.",
+            )
+    for file in others:
+        lacking, further = (
+            [name for name in a if name not in b] for a, b in ((banks[first], banks[file]), (banks[file], banks[first]))
+        )
+        if lacking or further:
+            told = [f"lacks {_quoted(lacking)}"] * bool(lacking) + [f"also has {_quoted(further)}"] * bool(further)
+            raise _refused(
+                f"{file} {' and '.join(told)}, other than {first}: several banks bring columns of the same names",
+                "Rename them alike, or take out of each file what not all have.",
+            )
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:_SHOWN])) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 def parse_words(text: str | None) -> dict[str, int]:

@@ -23,7 +23,7 @@ from common.rows.dataset import read_table
 from common.rows.declare import DatasetConfig
 from common.stats.metrics import Metrics
 from common.trial.forkserver import ForkServer
-from common.trial.heads import SMALL, check_columns, with_option
+from common.trial.heads import SMALL, check_alike, check_columns, with_option
 from common.trial.own import write_report
 from common.trial.processes import BANK, Trial, more_bank
 from common.trial.result import as_json, banks_as_json, settle
@@ -128,15 +128,20 @@ def _check_outputs(options: TrialOptions) -> None:
 
 def _read_whole(datasets: Mapping[str, DatasetConfig], allow_small: bool) -> None:
     """Raises what the daemons would once they run, of tables small enough to be read twice: a cell that is no number."""
+    banks = dict[str, Mapping[str, str]]()
     for side, config in datasets.items():
         if config.path is None or not config.path.is_file() or config.path.stat().st_size > _TWICE:
             continue
         try:
-            table = read_table(config, name=config.path.name, party=Party.GRID if side == "grid" else Party.BANK).table
+            loaded = read_table(config, name=config.path.name, party=Party.GRID if side == "grid" else Party.BANK)
         except DataError as error:
             raise with_option(error) from None
-        if side == "grid" and not allow_small:
-            check_columns(str(config.path), table.order)
+        if side != "grid":
+            banks[str(config.path)] = {name: loaded.columns[name].kind for name in loaded.table.order}
+        elif not allow_small:
+            check_columns(str(config.path), loaded.table.order)
+    if len(banks) > 1:
+        check_alike(banks)
 
 
 @contextmanager

@@ -126,14 +126,14 @@ def options_of(
     paths = ({"grid": grid} if grid else {}) | {"bank": first} | {f"bank-{k}": path for k, path in enumerate(more, 2)}
     found, options = datasets(raw_of(paths, names), paths, names)
     least = SMALL if given["allow_small"] else LEAST
-    for name in paths.keys() - {"grid"}:
+    for name in [name for name in paths if name != "grid"]:
         if declared(found[name]).label is None:
             raise ConfigError(f"{paths[name]}: nothing names the column of outcomes", remedy="Give --label.")
         here = {role.replace(name, "bank"): option for role, option in options.items() if role.split(".")[0] in ("grid", name)}
         if grid is None:
             check_alone(found[name], here, least)
         else:
-            check_files({"grid": found["grid"], "bank": found[name]}, here, least)
+            check_files({"grid": found["grid"], "bank": found[name]}, here, least, several=bool(more))
     from common.trial.run import TrialOptions  # what this takes is loaded once the files are known to go together
 
     return TrialOptions(datasets=found, by_period=declared(found["bank"]).period is not None, **given)

@@ -34,6 +34,7 @@ GRAM_BITS = 5  # second moments are opened in steps of 2^-GRAM_BITS
 _SHIFT = MOMENT_SCALE - GRAM_BITS
 _BLOCK = 1 << 14
 _DIGEST = 32
+_OTHER_UNIT = "column {!r} spreads a hundred times as far at one bank as at another: do all of them mean the same unit?"
 
 
 @dataclass(frozen=True)
@@ -114,10 +115,12 @@ async def bank_columns(
     own = [one.logged(bool(log > 0.5)) for one, log in zip(own, logs, strict=True)]
     cells = np.concatenate([pooled.exponents(own).ravel(), [one.odd for one in own]])
     told = decode(await to_banks(hub, encode(cells, 0)), 0)
-    units = pooled.largest(told[: -len(own)].reshape(len(own), -1))
+    deviations = told[: -len(own)].reshape(len(own), -1)
+    units, apart = pooled.largest(deviations), pooled.far_apart(deviations)
     rare = told[-len(own) :] < options.min_binary
     kept = [j for j, unit in enumerate(units) if unit is not None and not rare[j]]
     warnings = _left_out(own, units, rare, options)
+    warnings += [_OTHER_UNIT.format(own[j].name) for j in kept if apart[j]]
     await _tell(hub, len(kept))
     chosen = [(own[j], unit, bool(several[j] < 0.5)) for j in kept if (unit := units[j]) is not None]
     fitted = await _fitted(hub, chosen, options, counts)

@@ -23,7 +23,7 @@ from tests.common.home.test_stocks import store
 from tests.common.stages.tables import table
 
 DEALER = "wattscore://neutral/coordinator"
-WHEN_NEEDED = {Name.MODELS, Name.SCORES, Name.SCRATCH, Name.LOG, Name.ANSWERS, Name.PIPELINE, Name.LOGINS}
+WHEN_NEEDED = {Name.MODELS, Name.SCORES, Name.SCRATCH, Name.LOG, Name.ANSWERS, Name.SHADOWS, Name.PIPELINE, Name.LOGINS}
 """Made by what first writes there."""
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from common.errors import ConfigError, DataError
 from common.plan.several import SeveralPlan
+from common.trial.heads import check_alike
 from common.trial.run import TrialOptions, make_plan
 from common.trial.try_cli import options_of
 
@@ -29,7 +30,7 @@ def banks(folder: Path, count: int, rows: int = 30) -> list[Path]:
 
 def asked(files: list[Path], **more: Any) -> TrialOptions:
     keys = {"key": "id", "grid_key": None, "bank_key": None, "label": "y", "label_values": None, "missing": None}
-    return options_of(None, files, **{**keys, **GIVEN, "allow_small": True, **more})
+    return options_of(more.pop("grid", None), files, **{**keys, **GIVEN, "allow_small": True, **more})
 
 
 def test_three_banks_without_a_grid_train_alone(tmp_path: Path) -> None:
@@ -60,3 +61,26 @@ def test_a_file_without_the_label_is_refused_before_anything_starts(tmp_path: Pa
     files[1].write_text(files[1].read_text(encoding="utf-8").replace("id,amount,y", "id,amount,z"), encoding="utf-8")
     with pytest.raises(DataError, match="no column 'y'"):
         asked(files)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"amount": "numeric"}, "b.csv lacks 'tenor', other than a.csv"),
+        ({"amount": "numeric", "tenor": "numeric", "rate": "numeric"}, "b.csv also has 'rate'"),
+        ({"amount": "numeric", "term": "numeric"}, "b.csv lacks 'tenor' and also has 'term'"),
+        ({"amount": "numeric", "tenor": "categorical"}, "b.csv: 'tenor' of words"),
+    ],
+)
+def test_banks_whose_columns_differ_are_told_which_before_any_job(other: dict[str, str], said: str) -> None:
+    first = {"amount": "numeric", "tenor": "numeric"}
+    check_alike({"a.csv": first, "b.csv": dict(reversed(first.items()))})
+    with pytest.raises(DataError, match=said):
+        check_alike({"a.csv": first, "b.csv": other})
+
+
+def test_ids_that_do_not_meet_are_told_with_the_file_of_several(tmp_path: Path) -> None:
+    grid = tmp_path / "grid.csv"
+    grid.write_text("\n".join(["id,kwh", *(f"E0{i:03d},{i}" for i in range(30))]), encoding="utf-8")
+    with pytest.raises(DataError, match=r"bank-1\.csv.*no id is common to both files"):
+        asked(banks(tmp_path, 2), grid=grid)

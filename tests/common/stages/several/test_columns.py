@@ -96,6 +96,16 @@ async def test_what_is_rare_or_constant_is_left_out_at_all_with_a_word_to_each()
         assert any("'same'" in text and "same value" in text for text in warnings)
 
 
+async def test_a_column_of_another_unit_at_one_bank_is_pointed_out_to_all() -> None:
+    tables = [table(k, values(k)) for k in range(3)]
+    assert not any("unit" in text for _, warnings in (await prepared(tables))[1] for text in warnings)
+    tables[1].numeric["amount"] = tables[1].numeric["amount"] / 1e3  # type: ignore[index]
+    for _, warnings in (await prepared(tables))[1]:
+        assert [text for text in warnings if "unit" in text] == [
+            "column 'amount' spreads a hundred times as far at one bank as at another: do all of them mean the same unit?"
+        ]
+
+
 async def test_a_column_that_is_one_companys_at_one_bank_is_left_out_at_all() -> None:
     tables = [table(k, values(k)) for k in range(3)]
     tables[1].numeric["spike"] = np.r_[1.0, 1e-7 * np.random.default_rng(0).standard_normal(ROWS[1] - 1)]  # type: ignore[index]
