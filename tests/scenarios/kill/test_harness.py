@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from common.disk.data_folder import Name
 from common.mpc.session import Kind, Round
+from common.wire import coordinator_pb2 as wire
 from tests.scenarios.kill.harness import Operation, Play, drawn
 from tests.scenarios.kill.lines import Lines
 from tests.scenarios.kill.masks import Sent, read_frames, twice
-from tests.scenarios.kill.town import DAEMONS, PARTIES, Town
+from tests.scenarios.kill.town import DAEMONS, PARTIES, Town, faults
 from tests.scenarios.kill.victim import Victim
 
 
@@ -25,6 +28,51 @@ def test_every_job_ends_well_whatever_happens(tmp_path: Path, seed: int) -> None
     with Lines() as lines, Town(tmp_path, lines) as town:
         assert Play(town, seed, said.append).run(jobs=4, operations=8) == [], "\n".join(said)
         assert all(len(read_frames(tmp_path, party)) > 50 for party in PARTIES)  # else nothing was looked at
+
+
+class Over(Town):
+    """A town after its jobs: nothing runs, and both data folders are there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for party in PARTIES:
+            (self.data(party) / Name.UNFINISHED).mkdir(parents=True)
+        with closing(sqlite3.connect(self.data("bank") / Name.TOLD)) as book, book:
+            book.execute("create table told (job, what)")
+
+
+class Asked:
+    """A client that is told of these jobs, all trained and over."""
+
+    def __init__(self, **states: str) -> None:
+        self._jobs = [wire.Job(id=job, state=state, kind="train", ended=1.0) for job, state in states.items()]
+
+    def jobs(self) -> list[wire.Job]:
+        return self._jobs
+
+
+def test_what_does_not_hold_is_told_of_each_kind(tmp_path: Path) -> None:
+    town, nothing = Over(tmp_path), np.arange(9)
+    assert faults(town, Asked(), []) == []  # type: ignore[arg-type]
+    (tmp_path / "grid-data" / Name.UNFINISHED / "job-1").mkdir()
+    with (tmp_path / "grid.101.frames").open("wb") as file:
+        for life in (101, 102):
+            for part in (np.frombuffer(b"masked_u", np.uint8), np.array([life]), nothing):
+                np.save(file, part)
+    (tmp_path / "bank.seeds").write_text("101 aa\n102 aa\n")
+    with closing(sqlite3.connect(tmp_path / "bank-data" / Name.TOLD)) as book, book:
+        book.executemany("insert into told values (?, ?)", [("job-2", "metrics")] * 2)
+    said = "\n".join(faults(town, Asked(one="failed", two="succeeded"), ["one", "two", "three"]))  # type: ignore[arg-type]
+    for text in (
+        "jobs lost or doubled: ['three']",
+        "states: ['one failed']",
+        "models: [], [], of ['two']",
+        "something is kept of jobs that are over",
+        "charged twice: [('job-2', 'metrics')]",
+        "grid: two values under one mask: [('masked_u', 101, 102)]",
+        "bank: a seed in two lives: ['aa']",
+    ):
+        assert text in said
 
 
 class Stuck(Lines):

@@ -150,7 +150,8 @@ def faults(town: Town, client: Client, submitted: Sequence[str], failed: Sequenc
     twice_charged = [key for key, count in charges(town.data("bank")).items() if count > 1 and key[1] != "warnings"]
     must(not twice_charged, f"charged twice: {twice_charged}")
     for party in PARTIES:
-        must(not (found := twice(read_frames(town.folder, party))), f"{party}: two values under one mask: {found}")
+        pairs = twice(read_frames(town.folder, party))
+        must(not pairs, f"{party}: two values under one mask: {pairs}")
         again = [mark for mark, lives in seeds_of(town.folder / f"{party}.seeds").items() if len(lives) > 1]
         must(not again, f"{party}: a seed in two lives: {again}")
     return found
