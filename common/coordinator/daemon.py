@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,11 +80,14 @@ async def start(config: Path) -> CoordinatorDaemon:
         settings.listen, credentials, orgs, coordinator.services(), origin="coordinator", reflect=settings.reflection
     )
     console = None
-    if settings.console is not None:
-        with extra("console"):
-            from common.coordinator.console import make_console  # an extra, which other coordinators need not install
-        console = make_console(settings, board, lambda: {str(m): coordinator.attends(m) for m in coordinator.members})
-        await console.start()
+    async with AsyncExitStack() as unless:  # all has begun
+        unless.push_async_callback(server.stop)
+        if settings.console is not None:
+            with extra("console"):
+                from common.coordinator.console import make_console  # an extra, which other coordinators need not install
+            console = make_console(settings, board, lambda: {str(m): coordinator.attends(m) for m in coordinator.members})
+            await console.start()
+        unless.pop_all()
     return CoordinatorDaemon(coordinator, server, metrics, console)
 
 

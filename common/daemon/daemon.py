@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
@@ -179,10 +180,15 @@ async def start(seat: Seat[S, H], config: Path) -> PartyDaemon:
     if settings.listen is not None:
         orgs, services = {who.org for who in known}, [*way.services, info_service(known)]
         server = await serve(settings.listen, credentials, orgs, services, origin=party.value, reflect=settings.reflection)
-    runner = Runner(seat.role(home), settings, home, way.meeting, coordinator, metrics, own=credentials.identity)
-    connections, read = [coordinator, *way.connections], partial(seat.load, config)
-    station = Station(settings, home, runner, credentials, registry, config)
-    beside = [one for make in seat.beside if (one := make(station)) is not None]
-    for one in beside:
-        await one.start()
+    async with AsyncExitStack() as unless:  # all has begun
+        if server is not None:
+            unless.push_async_callback(server.stop)
+        runner = Runner(seat.role(home), settings, home, way.meeting, coordinator, metrics, own=credentials.identity)
+        connections, read = [coordinator, *way.connections], partial(seat.load, config)
+        station = Station(settings, home, runner, credentials, registry, config)
+        beside = [one for make in seat.beside if (one := make(station)) is not None]
+        for one in beside:
+            await one.start()
+            unless.push_async_callback(one.stop)
+        unless.pop_all()
     return PartyDaemon(party, runner, connections, server, metrics, metrics_server, lock, home, read, beside)

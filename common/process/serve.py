@@ -16,6 +16,7 @@ import click
 from prometheus_client import CollectorRegistry
 
 from common.disk.files import write_private
+from common.disk.refused import refused
 from common.errors import WattScoreError
 from common.process.extra import extra
 from common.process.health import EVERY
@@ -66,8 +67,10 @@ def serve_command(name: str, start: Start) -> click.Command:
         """Serve until SIGTERM or Ctrl-C, then end running jobs in order."""
         try:
             asyncio.run(_serve(name, start, config, ready_file, heartbeat))
-        except WattScoreError as error:
-            fatal(name, error)
+        except (WattScoreError, OSError) as error:
+            if (named := error if isinstance(error, WattScoreError) else refused(error)) is None:
+                raise
+            fatal(name, named)
             sys.exit(2)
 
     return serve
@@ -113,21 +116,24 @@ async def _until(
 ) -> None:
     log = logging.getLogger(name)
     daemon = await start(config)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, daemon.reload)
-    if ready_file is not None:
-        write_private(ready_file, (json.dumps({"port": daemon.port, "pid": os.getpid()}) + "\n").encode())
-    log.info("ready%s", f" on port {daemon.port}" if daemon.port else "")
-    beating = asyncio.ensure_future(_beat(heartbeat)) if heartbeat is not None else None
-    running = asyncio.ensure_future(daemon.run())
-    waiting = asyncio.ensure_future(stopping.wait())
-    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    log.info("stopping")
-    if beating is not None and heartbeat is not None:
-        beating.cancel()
-        heartbeat.unlink(missing_ok=True)
-    await daemon.stop(f"the {name} is shutting down")
-    await asyncio.to_thread(traces.close)
+    beating: asyncio.Future[None] | None = None
+    try:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, daemon.reload)
+        if ready_file is not None:
+            write_private(ready_file, (json.dumps({"port": daemon.port, "pid": os.getpid()}) + "\n").encode())
+        log.info("ready%s", f" on port {daemon.port}" if daemon.port else "")
+        beating = asyncio.ensure_future(_beat(heartbeat)) if heartbeat is not None else None
+        running = asyncio.ensure_future(daemon.run())
+        waiting = asyncio.ensure_future(stopping.wait())
+        await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        log.info("stopping")
+    finally:  # in order whatever happens: what grpc says of a server that was left open would come after the cause
+        if beating is not None and heartbeat is not None:
+            beating.cancel()
+            heartbeat.unlink(missing_ok=True)
+        await daemon.stop(f"the {name} is shutting down")
+        await asyncio.to_thread(traces.close)
     if running.done():
         running.result()
     running.cancel()

@@ -144,8 +144,11 @@ class Connection:
     async def _open(self, method: MethodDescriptor) -> tuple[grpc.aio.Channel, Challenge]:
         """As `_use`, once connected, or after some attempts at it: a call on a channel that is not says why."""
         channel, challenge = self._use(method)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(channel.channel_ready(), _OPENING)
+        try:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(channel.channel_ready(), _OPENING)
+        except grpc.aio.UsageError:
+            raise PeerLost(f"the connection to {self.server} was closed here") from None
         return channel, challenge
 
     async def call(self, method: MethodDescriptor, request: Message, timeout: float = CALL) -> Any:

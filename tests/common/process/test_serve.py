@@ -15,7 +15,7 @@ from tests.patience import patience
 from tests.source import ROOT
 
 SCRIPT = """
-import asyncio, os, signal, sys
+import asyncio, errno, os, signal, sys
 from common.errors import ConfigError, PeerLost
 from common.process.serve import serve_command
 
@@ -24,7 +24,7 @@ class Daemon:
     def reload(self):
         self.anew += 1
     async def run(self):
-        if LOST:
+        if LOST == "lost":
             raise PeerLost("the disk is gone")
         while not os.path.exists(sys.argv[-1]):
             await asyncio.sleep(0.01)
@@ -35,14 +35,25 @@ class Daemon:
         await asyncio.Event().wait()
     async def stop(self, reason):
         signal.raise_signal(signal.SIGINT)
-        print(reason)
+        print(reason, flush=True)
+        if LOST == "grpc":
+            await self.server.stop(1.0)
 
 async def start(config):
     if config.name == "bad.toml":
         raise ConfigError("no such key", remedy="Mend it.")
-    return Daemon()
+    daemon = Daemon()
+    if LOST == "grpc":
+        import grpc
+        daemon.server = grpc.aio.server()
+        await daemon.server.start()
+        os.fsync = full
+    return daemon
 
-LOST = sys.argv.pop() == "lost"
+def full(handle):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+LOST = sys.argv.pop()
 try:
     serve_command("tester", start).main(sys.argv[1:], standalone_mode=False)
 finally:
@@ -82,6 +93,13 @@ def test_what_it_cannot_start_with_or_recover_from_ends_it_with_2(tmp_path: Path
     for config, how, says in (("bad.toml", "well", "no such key. Mend it."), ("good.toml", "lost", "the disk is gone")):
         done = run(tmp_path, config, how)
         assert done.returncode == 2 and f"tester: {says}" in done.stderr and "ended" not in done.stdout
+
+
+def test_what_ends_it_is_the_last_thing_it_says_though_a_server_was_open(tmp_path: Path) -> None:
+    """The disk is full on which the ready file is to lie: what was begun is ended before the process is."""
+    done = run(tmp_path, how="grpc")
+    assert done.returncode == 2 and "the tester is shutting down" in done.stdout
+    assert done.stderr.splitlines()[-1].startswith("tester: a file cannot be written or read in")
 
 
 def test_the_heartbeat_comes_while_it_serves_and_goes_with_it(ended: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
