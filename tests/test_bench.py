@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,13 @@ from tests.bench.instruments import Meter
 from tests.bench.peers import Xgboost
 from tests.bench.profiled import NAMED, locate
 from tests.bench.worlds import measure, worlds
+from tests.forked import forked
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forked() -> Iterator[None]:
+    with forked():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +162,7 @@ def test_a_default_training_ends_close_to_the_optimum_of_worlds() -> None:
         assert found["excess"] < 2e-4 and found["auc_lost"] < 0.001, found
 
 
+@pytest.mark.untraced
 def test_codings_are_measured_side_by_side(tmp_path: Path) -> None:
     out = tmp_path / "codings.json"
     done = CliRunner().invoke(main, ["codings", "--rows", "1200", "--seeds", "1", "--json", str(out)])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy import stats
 
 from bank_party.decision import bundle
 from common.client.client import Client
@@ -19,12 +20,12 @@ from common.learn.learner import Half
 from common.learn.linear.half import ClosedModel
 from common.mpc.fixedpoint import WEIGHT_SCALE, decode
 from common.party import Party
-from common.stats.measures import auc
 from common.wire import coordinator_pb2 as wire
 from tests.common.stages.plain import weights_of
 from tests.scenarios.end_to_end.lab import Lab, make_plan, run
 
 JOBS = 10
+BY_CHANCE = 5e-7  # what is likelier than this is no proof that something was told
 SPIKES = 6  # companies that are looked for in each job
 Reals = npt.NDArray[np.float64]
 
@@ -71,15 +72,18 @@ def weights(halves: dict[Party, Half], party: Party) -> dict[str, float]:
 
 
 def told_apart(label: list[float], value: list[float]) -> float:
-    """AUC of values as guesses at labels."""
-    return auc(np.array(label), np.array(value))
+    """The chance that values which have nothing to do with the labels rank them as well, or as badly (Mann-Whitney)."""
+    y, values = np.array(label), np.array(value)
+    return float(stats.mannwhitneyu(values[y == 1], values[y == 0]).pvalue)
 
 
-def multiple(true: list[float], known: list[list[float]]) -> float:
-    """How well a linear combination of what is known gives the true values: the multiple correlation, from 0 to 1."""
+def told_beyond(true: list[float], value: list[float], known: list[list[float]]) -> float:
+    """The chance that a value which has nothing to do with the true ones adds as much to what is known of them (F-test)."""
     y, x = np.array(true), np.column_stack([np.ones(len(true)), np.array(known)])
-    fitted = x @ np.linalg.lstsq(x, y, rcond=None)[0]
-    return float(np.corrcoef(fitted, y)[0, 1])
+    wider = np.column_stack([x, np.array(value) / np.abs(value).max()])
+    before, after = (float(np.sum((y - of @ np.linalg.lstsq(of, y, rcond=None)[0]) ** 2)) for of in (x, wider))
+    left = len(y) - wider.shape[1]
+    return float(stats.f.sf((before - after) / (after / left), 1, left))
 
 
 def forget(lab: Lab) -> None:

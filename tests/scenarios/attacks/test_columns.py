@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from common.client.client import Client
@@ -9,14 +11,15 @@ from common.party import Party
 from common.rows.dataset import DatasetConfig, read_table
 from tests.common.stages.plain import plain_part
 from tests.scenarios.attacks.reading import (
+    BY_CHANCE,
     JOBS,
     NO_FLOORS,
     guesses,
     halves_of,
     held_out,
-    multiple,
     spiked,
     targets_of,
+    told_beyond,
     train,
     weights,
 )
@@ -43,8 +46,8 @@ def test_scores_that_would_tell_one_column_are_refused_however_it_is_coded(lab: 
 
 def test_a_spike_at_the_bank_tells_nothing_of_the_grids_part_of_a_training_row(lab: Lab, client: Client) -> None:
     """R6. The weight of a company's spike is what its label and the grid's part leave it: nobody has it, only a share."""
-    bank, found, exact, true = make_tables("R")[1], list[list[float]](), list[list[float]](), list[float]()
-    own = {row[0]: list(row[1:]) for row in bank[["id", "b0", "b1", "b2"]].itertuples(index=False)}
+    bank, found, exact, true = make_tables("R")[1], list[float](), list[float](), list[float]()
+    own, own_columns = {row[0]: list(row[1:]) for row in bank[["id", "b0", "b1", "b2"]].itertuples(index=False)}, list[Any]()
     label = dict(zip(bank["id"], bank["y"], strict=True))
     late = sorted(name for name, y in label.items() if y)
     for job in range(JOBS):
@@ -62,9 +65,10 @@ def test_a_spike_at_the_bank_tells_nothing_of_the_grids_part_of_a_training_row(l
         part = dict(zip(list(table.ids), plain_part(halves, Party.GRID, table), strict=True))
         for k, target in enumerate(targets):
             if target not in held:
-                found.append([mine[f"s{k}"], *own[target]])
-                exact.append([all_[f"s{k}"], *own[target]])
+                found.append(mine[f"s{k}"])
+                exact.append(all_[f"s{k}"])
+                own_columns.append(own[target])
                 true.append(part[target])
     assert len(true) > 20
-    assert multiple(true, exact) > 0.9  # else the attack would be none
-    assert multiple(true, found) < multiple(true, [values[1:] for values in found]) + 0.2
+    assert told_beyond(true, exact, own_columns) < BY_CHANCE  # else the attack would be none
+    assert told_beyond(true, found, own_columns) > BY_CHANCE

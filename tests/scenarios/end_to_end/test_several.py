@@ -260,7 +260,8 @@ def test_each_bank_has_its_own_champion_and_sees_what_the_others_rows_are_worth(
         own = alone.id
         assert done(PromotePlan(model=job.id)).bank.report.champion == job.id
         assert done(PromotePlan(model=own, with_bank=third)).bank.report.champion == own
-        moved = done(PromotePlan(model=job.id, with_bank=third))
+        # Forced: of one job in forty that are equal the interval says it is worse.
+        moved = done(PromotePlan(model=job.id, with_bank=third, force=True))
         found = moved.bank.report.challenge
         assert (moved.bank.report.champion, found.champion) == (job.id, own)
         assert min(found.auc, found.champion_auc) > 0.6 and 50 < found.rows < 500  # held out by both, told in steps
