@@ -138,6 +138,7 @@ async def came(place: Place, change: Change, right: float, folder: Path) -> str:
     return WARNED if PUBLIC in found[Party.BANK].public_warnings else NOT_FOUND
 
 
+@pytest.mark.untraced
 async def test_a_changed_word_comes_to_what_the_table_says(undisturbed: tuple[float, dict[Place, int]], tmp_path: Path) -> None:
     right, seen = undisturbed
     rng, claimed, room = np.random.default_rng(5), table(), asyncio.Semaphore(AT_ONCE)

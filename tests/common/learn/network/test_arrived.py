@@ -71,6 +71,7 @@ def table(activation: str) -> dict[str, set[str]]:
     return {name: set(said.split(", ")) for name, said in found.items() if said != "–"}
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("activation", ["sine", "relu"])
 async def test_a_changed_word_comes_to_what_the_table_says(activation: Literal["sine", "relu"]) -> None:
     """In the suite a high bit of the last message of each kind, which nothing later repairs; else any bit of any."""

@@ -70,8 +70,13 @@ def collect(problem: Problem, jobs: range, section: Network = SECTION) -> Sample
 
 
 @pytest.fixture(scope="module", params=SECTIONS)
-def sample(request: pytest.FixtureRequest) -> Sample:
-    return collect(PROBLEM, range(JOBS), SECTIONS[request.param])
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def sample(name: str) -> Sample:
+    return collect(PROBLEM, range(JOBS), SECTIONS[name])
 
 
 def test_what_opens_nothing_is_uniform(sample: Sample) -> None:
@@ -83,9 +88,8 @@ def test_every_kind_of_message_of_a_network_was_looked_at(sample: Sample) -> Non
     assert {who for who, label, _ in sample if label == "shares"} == {p.value for p in Party}
 
 
-@pytest.mark.parametrize("name", SECTIONS)
-def test_what_the_grid_receives_does_not_depend_on_the_labels(name: str) -> None:
-    flipped, sample = Problem(PROBLEM.grid, PROBLEM.bank, 1.0 - PROBLEM.label), collect(PROBLEM, range(100), SECTIONS[name])
+def test_what_the_grid_receives_does_not_depend_on_the_labels(sample: Sample, name: str) -> None:
+    flipped = Problem(PROBLEM.grid, PROBLEM.bank, 1.0 - PROBLEM.label)
     after = collect(flipped, range(JOBS, JOBS + 100), SECTIONS[name])
     to_grid = [key for key in sample if key[0] in ("dealer to grid", "bank")]
     assert len(to_grid) > 100
