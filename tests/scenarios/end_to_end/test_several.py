@@ -31,7 +31,7 @@ from tests.patience import patience
 from tests.scenarios.end_to_end.lab import attending, eventually
 from tests.scenarios.end_to_end.several import World, exact, held_out, prepared_rows, synthetic
 
-LOOSE = {"rows_per_day": 10**8, "jobs_per_day": 1000, "models_per_day": 100, "min_matched": 300}
+LOOSE = {"rows_per_day": 10**8, "jobs_per_day": 1000, "models_per_day": 100, "min_matched": 300, "overrides": ["force"]}
 BANK_POLICY = {**LOOSE, "label_bits": 1.0, "metric_bits": 100.0}
 LIMITS = {"min_matched": 300}
 LIES = {  # what is said of each, and by whom where the bank that lies sees it as soon as the others
