@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -312,9 +313,17 @@ class _Bank:
         else:
             self.given += len(rows)
         decided = self._decide(part, u)
-        return answers | {name: Answer(name, {key: _plain(v[k]) for key, v in decided.items()}) for k, name in enumerate(found)}
+        values = zip(*map(_plain, decided.values()), strict=True)
+        return answers | {
+            name: Answer(name, dict(zip(decided, row, strict=True))) for name, row in zip(found, values, strict=True)
+        }
 
 
-def _plain(value: object) -> object:
-    """A value of a column as JSON has it."""
-    return value.as_py() if hasattr(value, "as_py") else value.item() if hasattr(value, "item") else value
+def _plain(column: Any) -> list[Any]:
+    """The values of a column as JSON has them: of all rows at once, each by itself takes forty times as long."""
+    if hasattr(column, "dictionary_decode"):
+        column = column.dictionary_decode()  # as it stands, each value is looked up by a call of its own
+    for convert in ("to_pylist", "tolist"):
+        if hasattr(column, convert):
+            return list(getattr(column, convert)())
+    return list(column)

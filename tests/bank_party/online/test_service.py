@@ -1,0 +1,40 @@
+"""Ids of a request and values of an answer: the quick ways give what the thorough ones do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bank_party.online.service import normalized
+from common.errors import DataError
+from common.rows.ids import normal_ids
+from common.stages.asked import _plain
+
+IDS = st.lists(st.text(st.sampled_from("aZ09 -é企\u00a0ａ\t\u200b."), max_size=6) | st.text(max_size=6), min_size=1, max_size=4)
+
+
+@given(IDS)
+def test_ids_of_a_request_are_those_that_both_companies_compare(ids: list[str]) -> None:
+    try:
+        thorough = normal_ids(pa.array(ids, pa.string())).to_pylist()
+    except (DataError, UnicodeEncodeError, pa.ArrowInvalid):
+        return
+    assert normalized(ids) == thorough
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        (np.array([1.5, -2.0]), [1.5, -2.0]),
+        (np.array([3, 1], np.int32), [3, 1]),
+        (pa.array(["a", None]), ["a", None]),
+        (pa.array(["b", "a", "b"]).dictionary_encode(), ["b", "a", "b"]),
+        (["x; y", ""], ["x; y", ""]),
+    ],
+)
+def test_a_column_of_decisions_as_json_has_it(column: object, values: list[object]) -> None:
+    found = _plain(column)
+    assert found == values and list(map(type, found)) == list(map(type, values))
