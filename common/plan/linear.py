@@ -14,6 +14,7 @@ from common.plan.section import Floors, Section
 
 _PROPOSED = {True: "period 64 and no terms", False: "64 with 16"}
 HALF_PERIOD, HALF_STEP, HALF_RIDGE = 128, 6.0, 0.1  # the most for which masks that owners undo have room
+HALF_ROWS = 1 << 22  # of training, the most whose masks' errors floods hide; protos/PROTOCOL.md section 20
 
 
 class Model(Section):

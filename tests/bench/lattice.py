@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from common.learn.linear.undealt import PULL_BITS, VECTOR_BITS
 from common.mpc.lattice.ring import DEGREE
-from common.mpc.lattice.sampled import ERROR_DEVIATION
+from common.mpc.lattice.sampled import ERROR_DEVIATION, FLOOD
 
 MODULUS_BITS = 64
 STANDARD = {128: 109, 192: 75}
@@ -56,6 +57,23 @@ def dual(degree: int = DEGREE, bits: float = MODULUS_BITS, deviation: float = ER
 def as_the_standard_counts(log2_cost: float, degree: int = DEGREE) -> float:
     """The same where a sieve takes 2^(0.292 b + 16.4) steps, and a reduction 8 d of them in dimension d = 2 N."""
     return log2_cost + 16.4 + math.log2(8 * 2 * degree)
+
+
+def hinted(rows: int, steps: int) -> float:
+    """The deviation of the errors that mask so many rows for the way back, given what sums of so many steps tell of them.
+
+    By the reduction of Kim, Lee, Seo and Song (CRYPTO 2023): shares of residuals are uniform of PULL_BITS bits, floods of
+    FLOOD_BITS + 1.
+    """
+    vectors = (math.sqrt(rows) + math.sqrt(steps)) ** 2 * 2.0 ** (2 * PULL_BITS) / 12
+    flood = FLOOD**2 / 3.0
+    return (2.0 * (ERROR_DEVIATION**-2 + vectors / flood)) ** -0.5
+
+
+def hinted_row(columns: int, steps: int) -> float:
+    """The same of a row's errors, of so many columns, given u."""
+    vectors = (math.sqrt(columns) + math.sqrt(steps)) ** 2 * 2.0 ** (2 * VECTOR_BITS) / 12
+    return (2.0 * (ERROR_DEVIATION**-2 + vectors / (FLOOD**2 / 3.0))) ** -0.5
 
 
 def _least(good: Callable[[int], bool]) -> int:

@@ -60,8 +60,8 @@ def undealt_matrices(rows: int, own_columns: int) -> int:
 
 
 def undealt_step(step: Step, link: Link, own: int, other: int) -> int:
-    """A sample with the weights, link, a sample with the residual, truncation: four rounds. Section 20."""
-    return 2 * 8 * DEGREE + link_round(step.rows) + truncation(own + other)
+    """Two samples with the weights, link, a sample with the residual, truncation: four rounds. Section 20."""
+    return 3 * 8 * DEGREE + link_round(step.rows) + truncation(own + other)
 
 
 def undealt_across(party: Party, own: int, other: int) -> int:

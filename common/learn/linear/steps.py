@@ -13,7 +13,7 @@ from common.mpc.arrived import Rest
 from common.mpc.dealer import Dealt, Prgs
 from common.mpc.fixedpoint import WEIGHT_LIMIT, X_LIMIT, LinkScales
 from common.party import Party
-from common.plan.linear import Model
+from common.plan.linear import HALF_ROWS, Model
 from common.plan.predeal import PredealPlan
 from common.plan.request import Request
 from common.plan.section import Floors
@@ -96,6 +96,13 @@ def rest_limit(model: Model, steps: Sequence[Step], columns: int) -> Rest:
 
 def _check_steps(model: Model, rows: int) -> None:
     """Refuses, before they are made, too many steps and steps that could leave the ring."""
+    if model.dealer == "half" and rows > HALF_ROWS:
+        raise PlanError(
+            "the errors of so many rows' masks would stand as high as what hides them",
+            expected=f"at most {HALF_ROWS} training rows with dealer = 'half'",
+            got=rows,
+            remedy="Hold out more rows, or train with dealer = 'whole'.",
+        )
     full = model.optimiser == "nesterov"
     batch = rows if full else min(model.batch, rows)
     size = model.step or (STEP if full else 1.0)

@@ -2,7 +2,8 @@
 
 Scales. Rows stand in words lifted by 32 bits, and what multiplies them at 22 bits less the period's, so that the period is the
 whole word: the sum of both shares of u wraps where u does. The ridge's rows are lifted by 22 bits and multiplied by the same
-vector. For the way back rows are lifted by 29 bits and residuals are at scale 20: an update is shared at scale 59.
+weights, of which more bits count, in a sample of their own. For the way back rows are lifted by 29 bits and residuals are at
+scale 20: an update is shared at scale 59.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ RIDGE_BITS = 22
 TURNED_BITS = 29
 PULL_SCALE = UNDEALT_SCALE - X_SCALE - TURNED_BITS  # of a residual's share in products
 PULL_BITS = 64 - TURNED_BITS  # of a residual's share that count
-VECTOR_BITS = 64 - RIDGE_BITS  # of a weight's
+VECTOR_BITS = 64 - ROW_BITS  # of a weight's where it multiplies rows
+RIDGE_VECTOR_BITS = 64 - RIDGE_BITS  # and where it multiplies the ridge's
 COLUMNS_AT_ONCE = 8
 _TO_UPDATE = np.uint64(UNDEALT_SCALE - UPDATE_SCALE)
 
@@ -86,17 +88,21 @@ class Undealt:
         return WEIGHT_SCALE + MOMENTUM_SCALE - vector_scale(self.link)
 
     async def begin(self, step: Step, ahead: Blocks) -> UndealtSweep:
-        """Sends this party's share of the other's weights in a ring-LWE sample, 8 N bytes each way."""
-        vector = rounded(ahead.other, self.drop, VECTOR_BITS)
+        """Sends this party's share of the other's weights in two ring-LWE samples, 16 N bytes each way.
+
+        One, for the rows, is of the bits that count there alone: with more, more of the errors that mask rows would stand in u.
+        """
+        vector, wide = (rounded(ahead.other, self.drop, bits) for bits in (VECTOR_BITS, RIDGE_VECTOR_BITS))
         rows = step.high
-        c, once = self.held.rows.hidden(vector)
-        heard = await self.session.exchange(Kind.LATTICE_WEIGHTS, c)
+        (c, once), (ridge_c, ridge_once) = self.held.rows.hidden(vector), self.held.ridge.hidden(wide)
+        heard, ridge_heard = await self.session.exchange(Kind.LATTICE_WEIGHTS, np.stack([c, ridge_c]))
 
         def both() -> tuple[Words, Words, Words]:
             turns = self.held.rows.share(vector, once, rows) + self.own.rows.share(heard, rows)
             pull = forward(self.ridge, ahead.own) << _TO_UPDATE
-            mine = pull + self.own.ridge.share(heard, self.columns[0])
-            return turns >> np.uint64(64 - self.link.bits), mine, self.held.ridge.share(vector, once, self.columns[1])
+            mine = pull + self.own.ridge.share(ridge_heard, self.columns[0])
+            theirs = self.held.ridge.share(wide, ridge_once, self.columns[1])
+            return turns >> np.uint64(64 - self.link.bits), mine, theirs
 
         u, mine, theirs = await self.session.compute(both, rows * sum(self.columns))
         return UndealtSweep(self, step, u, ahead.own, Blocks(mine, theirs))
@@ -209,7 +215,7 @@ async def share_undealt(
     zeros = await session.exchange(Kind.LATTICE_MATRIX, made.columns.zeros(), shape=(other_columns, DEGREE))
 
     # rounded for both of its products: they are with shares, which are anything
-    ridge = rounded(own_ridge, RIDGE_SCALE - ridge_scale(link), VECTOR_BITS)
+    ridge = rounded(own_ridge, RIDGE_SCALE - ridge_scale(link), RIDGE_VECTOR_BITS)
     zero, hidden = made.ridge.masked(np.ascontiguousarray(ridge.T) << np.uint64(RIDGE_BITS))
     ridge_zero = await session.exchange(Kind.LATTICE_MATRIX, zero, shape=(blocks_of(other_columns) * DEGREE,))
     ridge_masked = await session.exchange(Kind.LATTICE_MATRIX, hidden, shape=(other_columns, other_columns))

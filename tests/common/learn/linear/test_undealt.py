@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from common.errors import PlanError
 from common.learn.diary import Forgetful, Progress
 from common.learn.linear import undealt
 from common.learn.linear.cost import descent
@@ -23,12 +24,13 @@ from common.mpc.cost import Cost
 from common.mpc.dealer import Dealer, both_halves
 from common.mpc.fixedpoint import RESIDUAL_SCALE, RIDGE_SCALE, U_SCALE, X_SCALE, Reals, Words, decode, encode
 from common.mpc.lattice.ring import DEGREE
+from common.mpc.lattice.rows import HeldRows
 from common.mpc.link import Fourier, Link, Taylor
 from common.mpc.prg import Purpose
 from common.mpc.seeds import DEALT_BYTES
 from common.mpc.session import Kind, Session
 from common.party import Party
-from common.plan.linear import Model
+from common.plan.linear import HALF_ROWS, Model
 from common.plan.policy import Policy
 from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
@@ -190,6 +192,31 @@ async def test_shares_of_products_are_right(link: Link, columns: tuple[int, int]
             got, want = found[party]
             assert np.abs(got - want).max() < 2.0**-10
     assert np.abs(across["is"] - across["should"]).max() < 2.0**-11
+
+
+async def test_weights_are_sent_for_rows_and_for_the_ridge_in_no_more_bits_than_count(
+    problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What multiplies rows multiplies the errors that mask them, which floods are to hide."""
+    seen: dict[int, list[Words]] = {}
+    hidden = HeldRows.hidden
+
+    def watched(self: HeldRows, vector: Words) -> Any:
+        seen.setdefault(len(self._masked), []).append(vector)
+        return hidden(self, vector)
+
+    monkeypatch.setattr(HeldRows, "hidden", watched)
+    await trained(problem, Model(**HALF))
+    largest = {rows: np.abs(np.concatenate(found).view(np.int64)).max() for rows, found in seen.items()}
+    assert 2**29 < largest.pop(problem.rows) <= 2**31
+    assert all(2**39 < most <= 2**41 for most in largest.values()) and set(largest) == set(problem.columns.values())
+
+
+def test_more_rows_than_floods_hide_are_refused() -> None:
+    model = Model(**HALF)
+    assert make_steps(model, HALF_ROWS) and make_steps(Model(), HALF_ROWS + 1)
+    with pytest.raises(PlanError, match="errors of so many rows' masks"):
+        make_steps(model, HALF_ROWS + 1)
 
 
 def test_scales_leave_a_word_of_u_the_whole_period() -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from common.mpc.lattice.ring import DEGREE
-from tests.bench.lattice import MODULUS_BITS, STANDARD, as_the_standard_counts, dual, primal
+from common.mpc.lattice.sampled import ERROR_DEVIATION
+from common.plan.linear import HALF_ROWS
+from tests.bench.lattice import MODULUS_BITS, STANDARD, as_the_standard_counts, dual, hinted, hinted_row, primal
 
 ATTACKS = [primal, dual]
 
@@ -17,6 +20,23 @@ def test_both_attacks_take_what_the_protocol_says(attack: Callable[..., tuple[in
     _, found = attack()
     assert 199 < found < 203 and 230 < as_the_standard_counts(found) < 236
     assert MODULUS_BITS < STANDARD[192] < STANDARD[128]
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_what_sums_tell_of_errors_leaves_samples_as_hard(attack: Callable[..., tuple[int, float]]) -> None:
+    """The deviations that section 20 states, up to the most rows that are trained; long trainings too."""
+    found = [round(hinted(rows, 16), 1) for rows in (30_000, 200_000, 1_000_000, HALF_ROWS)]
+    assert found == [2.3, 2.2, 1.8, 1.2]
+    assert hinted(HALF_ROWS, 1000) > 1.15 and hinted_row(300, 1000) > 2.29 > ERROR_DEVIATION / 2**0.5 - 0.01
+    assert as_the_standard_counts(attack(deviation=1.15)[1]) > 225
+
+
+def test_the_largest_eigenvalue_of_sums_is_what_the_deviations_take_it_for() -> None:
+    rng = np.random.default_rng(0)
+    for rows, steps in ((3000, 16), (24, 16), (24, 1000)):
+        shares = rng.integers(-(2**34), 2**34, (rows, steps)).astype(float)
+        largest = np.linalg.norm(shares, 2) ** 2
+        assert largest < 1.05 * (np.sqrt(rows) + np.sqrt(steps)) ** 2 * 2.0**70 / 12
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
