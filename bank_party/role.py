@@ -77,7 +77,8 @@ class BankRole:
         """Charges the rows that train for what the grid is told of labels, if anything, and all that matched for warnings."""
         opened = learner_of(plan.model).label_bits(plan.model, beginning.size)
         counted = left_out_bits(job.outcome.counts["own_columns"]) if plan.preparation.coding == "woe" else 0.0
-        name = "the grid's splits" if Opened.TREE_SPLITS in plan.model.opens else "the grid's weights"
+        names = {Opened.TREE_SPLITS: "the grid's splits", Opened.EARLY_STOP: "when training stopped gaining"}
+        name = next((said for value, said in names.items() if value in plan.model.opens), "the grid's weights")
         steps_again = not opens_once(learner_of(plan.model), plan.model)
         opened *= job.course.left if steps_again else 1.0
         cheaper = Cheaper(FEWER, partial(fitting_trees, plan.model, beginning.size)) if isinstance(plan.model, Trees) else None

@@ -28,6 +28,7 @@ class Opened(Enum):
     POOLED_METRICS = "pooled_metrics"
     TRAINING_CHECK = "training_check"
     POOLED_STEPS = "pooled_steps"
+    EARLY_STOP = "early_stop"
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,13 @@ CATALOGUE: dict[Opened, Disclosure] = {
             "over the rows of all banks, at each step: the mean log-loss, its gradient and second derivatives by the banks'"
             " columns, to 2^-14; all banks' weights follow from them",
             "banks alone step in clear",
+        ),
+        Disclosure(
+            Opened.EARLY_STOP,
+            _ALL,
+            "after each epoch of a network whether training rows that were held back are told better than after any before:"
+            " one bit; how many epochs there were",
+            "training ends when it gains no more",
         ),
     )
 }

@@ -20,6 +20,7 @@ from common.learn.network import deal as network
 from common.learn.network import deal_reasons as network_reasons
 from common.learn.network.deal import NetworkDemand, NetworkScoreDemand
 from common.learn.network.deal_reasons import NetworkReasonsDemand
+from common.learn.network.deal_stopping import EpochDemand, deal_epoch
 from common.learn.trees import deal_reasons as tree_reasons
 from common.learn.trees.deal import TreeScoreDemand, TreesDemand, deal_tree_scores
 from common.learn.trees.deal_reasons import TreeReasonsDemand
@@ -52,6 +53,7 @@ TABLE = (
     Dealing("tree_scores", TreeScoreDemand, lambda prg, demand, plan, memory: deal_tree_scores(prg, demand)),
     Dealing("tree_reasons", TreeReasonsDemand, lambda prg, demand, plan, memory: tree_reasons.deal_reasons(prg, demand)),
     Dealing("network_training", NetworkDemand, network.deal_training),
+    Dealing("network_epoch", EpochDemand, deal_epoch),
     Dealing("network_scores", NetworkScoreDemand, lambda prg, demand, plan, memory: network.deal_scores(prg, demand)),
     Dealing(
         "network_reasons", NetworkReasonsDemand, lambda prg, demand, plan, memory: network_reasons.deal_reasons(prg, demand)

@@ -225,6 +225,20 @@ async def train(
     return trained
 
 
+@runtime_checkable
+class Counted(Protocol):
+    """What a training left that may have ended before the last of its task's steps."""
+
+    @property
+    def steps(self) -> int:
+        """How many it took."""
+
+
+def steps_of(task: Task, trained: Trained) -> int:
+    """How many steps a training took."""
+    return trained.steps if isinstance(trained, Counted) else task.steps
+
+
 def opens_once(learner: object, section: Section) -> bool:
     """Whether a training that goes on opens nothing again. A learner that does not say so is taken to."""
     return bool(getattr(learner, "opens_once", lambda _: False)(section))

@@ -50,6 +50,7 @@ class Kind(Enum):
     MASKED_BACK = "masked_back"
     GRADIENT_SHARE = "gradient_share"
     TRAINING_CHECK = "training_check"
+    EARLY_STOP = "early_stop"
     GRID_WEIGHT_SHARE = "grid_weight_share"
     BANK_WEIGHT_SHARE = "bank_weight_share"
     TEST_SCORES = "test_scores"
@@ -119,6 +120,7 @@ OPENS: dict[Kind, Opened] = {
     Kind.SHAPE: Opened.COUNTS,
     Kind.GRADIENT_SHARE: Opened.GRADIENTS,
     Kind.TRAINING_CHECK: Opened.TRAINING_CHECK,
+    Kind.EARLY_STOP: Opened.EARLY_STOP,
     Kind.GRID_WEIGHT_SHARE: Opened.GRID_WEIGHTS,
     Kind.BANK_WEIGHT_SHARE: Opened.BANK_WEIGHTS,
     Kind.TEST_SCORES: Opened.TEST_SCORES,

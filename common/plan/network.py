@@ -41,8 +41,15 @@ class Network(Section):
     decay: float = Field(default=3e-3, ge=0.0, le=1.0, description="L2 penalty on all weights: mean log-loss + decay/2 |w|^2.")
     seed: int = Field(default=0, ge=0, lt=2**63, description="The same seed begins with the same weights.")
 
+    early_stop: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Stop after so many epochs without gain on an eighth of the training rows, which is held back, and keep the"
+        " best epoch's weights. Tells all one bit an epoch. Default: all epochs, over all training rows.",
+    )
+
     closed: ClassVar[bool] = True
-    opens: ClassVar[frozenset[Opened]] = frozenset({Opened.TRAINING_CHECK})
     calibrated: ClassVar[bool] = False
     pieces: ClassVar[float] = 0.5
 
@@ -53,6 +60,10 @@ class Network(Section):
         if self.size * self.decay >= 2.0**-8:
             raise ValueError(f"step {self.size} times decay {self.decay} must be below 1/256: use a smaller decay")
         return self
+
+    @property
+    def opens(self) -> frozenset[Opened]:
+        return frozenset({Opened.TRAINING_CHECK, *(() if self.early_stop is None else (Opened.EARLY_STOP,))})
 
     @property
     def size(self) -> float:
@@ -83,3 +94,5 @@ class Network(Section):
     def check_ahead(self) -> None:
         if self.batch != 0:
             raise ValueError("only batch = 0 can be dealt ahead: rows to spare would fill whole batches")
+        if self.early_stop is not None:
+            raise ValueError("early_stop cannot be dealt ahead: nobody knows beforehand how many epochs there are")

@@ -18,7 +18,7 @@ from common.features.pieces import room
 from common.features.selection import selection
 from common.home.outcome import Outcome
 from common.home.record import Seen, make_record
-from common.learn.learner import Half, Matched, Prepared, Size, Telling, train
+from common.learn.learner import Half, Matched, Prepared, Size, Telling, steps_of, train
 from common.learn.learners import learner_of, line_of, pack
 from common.match.agree import MatchLimits
 from common.monitor import reference
@@ -94,7 +94,7 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
             trained = await train_ahead(job.session, job.home.stocks, job.home.key, plan.model, task, job.scratch, job.course)
         else:
             trained = await train(task, job.session, job.correlations, job.scratch, job.course)
-        job.count(iterations=task.steps)
+        job.count(iterations=steps_of(task, trained))
     with job.stage(Stage.REVEAL):
         model = trained.half(job.id, columns, about(job, data))
     with job.stage(Stage.EVALUATE):

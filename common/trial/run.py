@@ -38,7 +38,7 @@ _SMALL_POLICY: dict[str, dict[str, Any]] = {
 _OWN: dict[str, dict[str, str]] = {
     "linear": {"link": "link", "link_period": "period", "link_terms": "terms", "ridge": "ridge", "iterations": "iterations"},
     "trees": {"trees": "trees", "depth": "depth"},
-    "network": {"hidden": "hidden", "epochs": "epochs", "batch": "batch", "decay": "decay"},
+    "network": {"hidden": "hidden", "epochs": "epochs", "batch": "batch", "decay": "decay", "early_stop": "early_stop"},
 }
 """Options that are of one kind of model alone, with their keys in its section."""
 _ALONE: dict[str, dict[str, Any]] = {"grid": {"rows_per_day": 1 << 31}, "bank": {"rows_per_day": 1 << 31, "metric_bits": 1e6}}
@@ -73,6 +73,7 @@ class TrialOptions:
     epochs: int | None = None
     batch: int | None = None
     decay: float | None = None
+    early_stop: int | None = None
 
 
 @dataclass(frozen=True)

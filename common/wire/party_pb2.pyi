@@ -315,7 +315,7 @@ class Interval(_message.Message):
     def __init__(self, difference: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., p_value: _Optional[float] = ...) -> None: ...
 
 class Demand(_message.Message):
-    __slots__ = ("join", "periods", "training", "consumed", "counts", "scores", "trees", "tree_scores", "network_training", "network_scores", "reasons", "tree_reasons", "network_reasons", "sums", "several")
+    __slots__ = ("join", "periods", "training", "consumed", "counts", "scores", "trees", "tree_scores", "network_training", "network_epoch", "network_scores", "reasons", "tree_reasons", "network_reasons", "sums", "several")
     JOIN_FIELD_NUMBER: _ClassVar[int]
     PERIODS_FIELD_NUMBER: _ClassVar[int]
     TRAINING_FIELD_NUMBER: _ClassVar[int]
@@ -325,6 +325,7 @@ class Demand(_message.Message):
     TREES_FIELD_NUMBER: _ClassVar[int]
     TREE_SCORES_FIELD_NUMBER: _ClassVar[int]
     NETWORK_TRAINING_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_EPOCH_FIELD_NUMBER: _ClassVar[int]
     NETWORK_SCORES_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
     TREE_REASONS_FIELD_NUMBER: _ClassVar[int]
@@ -340,13 +341,14 @@ class Demand(_message.Message):
     trees: Trees
     tree_scores: TreeScoring
     network_training: NetworkTraining
+    network_epoch: NetworkEpoch
     network_scores: NetworkScoring
     reasons: Reasons
     tree_reasons: TreeReasons
     network_reasons: NetworkReasons
     sums: Sums
     several: SeveralTraining
-    def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., periods: _Optional[_Union[PeriodProduct, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., consumed: _Optional[_Union[Consumed, _Mapping]] = ..., counts: _Optional[_Union[BinCounts, _Mapping]] = ..., scores: _Optional[_Union[Scoring, _Mapping]] = ..., trees: _Optional[_Union[Trees, _Mapping]] = ..., tree_scores: _Optional[_Union[TreeScoring, _Mapping]] = ..., network_training: _Optional[_Union[NetworkTraining, _Mapping]] = ..., network_scores: _Optional[_Union[NetworkScoring, _Mapping]] = ..., reasons: _Optional[_Union[Reasons, _Mapping]] = ..., tree_reasons: _Optional[_Union[TreeReasons, _Mapping]] = ..., network_reasons: _Optional[_Union[NetworkReasons, _Mapping]] = ..., sums: _Optional[_Union[Sums, _Mapping]] = ..., several: _Optional[_Union[SeveralTraining, _Mapping]] = ...) -> None: ...
+    def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., periods: _Optional[_Union[PeriodProduct, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., consumed: _Optional[_Union[Consumed, _Mapping]] = ..., counts: _Optional[_Union[BinCounts, _Mapping]] = ..., scores: _Optional[_Union[Scoring, _Mapping]] = ..., trees: _Optional[_Union[Trees, _Mapping]] = ..., tree_scores: _Optional[_Union[TreeScoring, _Mapping]] = ..., network_training: _Optional[_Union[NetworkTraining, _Mapping]] = ..., network_epoch: _Optional[_Union[NetworkEpoch, _Mapping]] = ..., network_scores: _Optional[_Union[NetworkScoring, _Mapping]] = ..., reasons: _Optional[_Union[Reasons, _Mapping]] = ..., tree_reasons: _Optional[_Union[TreeReasons, _Mapping]] = ..., network_reasons: _Optional[_Union[NetworkReasons, _Mapping]] = ..., sums: _Optional[_Union[Sums, _Mapping]] = ..., several: _Optional[_Union[SeveralTraining, _Mapping]] = ...) -> None: ...
 
 class Join(_message.Message):
     __slots__ = ("job", "nonce", "attempt", "key", "line", "common")
@@ -467,6 +469,18 @@ class NetworkTraining(_message.Message):
     bank_columns: int
     first: int
     def __init__(self, rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ..., first: _Optional[int] = ...) -> None: ...
+
+class NetworkEpoch(_message.Message):
+    __slots__ = ("number", "rows", "grid_columns", "bank_columns")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    GRID_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    BANK_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    rows: int
+    grid_columns: int
+    bank_columns: int
+    def __init__(self, number: _Optional[int] = ..., rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ...) -> None: ...
 
 class NetworkScoring(_message.Message):
     __slots__ = ("number", "rows", "grid_columns", "bank_columns", "units", "bits", "activation")

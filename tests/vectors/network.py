@@ -36,7 +36,7 @@ async def _training(problem: Problem, section: Network) -> dict[str, Any]:
     inputs = {party: problem.inputs(section, party) for party in Party}
 
     async def side(session: Session, correlations: DealtCorrelations) -> Weights:
-        return await train(session, correlations, inputs[session.party])
+        return (await train(session, correlations, inputs[session.party])).weights
 
     plan = plan_of(section)
     shares = await coordinate(trio, side, more={NetworkDemand: lambda prg, demand: deal_training(prg, demand, plan, 1 << 30)})

@@ -7,7 +7,7 @@ import math
 from common.learn.network import activations
 from common.learn.network.deal import NetworkDemand, NetworkScoreDemand, training_arrays, unit_arrays
 from common.learn.network.deal_reasons import NetworkReasonsDemand
-from common.learn.network.steps import make_steps
+from common.learn.network.steps import first_compared, fit_rows, make_spans, make_steps
 from common.mpc.arrived import COMBINATIONS
 from common.mpc.cost import Cost, link_round, scores, truncation
 from common.mpc.ranks.find import ROUNDS as RANK_ROUNDS
@@ -27,9 +27,23 @@ def training(party: Party, section: Network, demand: NetworkDemand) -> Cost:
         both = units + 8 * section.hidden * step.rows + link_round(step.rows) + 8 * step.rows + 2 * truncation(weights)
         sent += both + 8 * section.hidden * (columns[party.other] + 1)
         received += both + 8 * section.hidden * (columns[party] + 1)
+    if section.early_stop is not None:
+        first = first_compared(section, demand.rows)
+        for epoch in range(first, section.epochs):  # at most
+            both = _loss(section, demand.rows, compared=epoch > first)
+            sent += both + 8 * section.hidden * (columns[party.other] + 1)
+            received += both + 8 * section.hidden * (columns[party] + 1)
     check = 8 * COMBINATIONS
     sent, received = sent + check * (party is Party.GRID), received + check * (party is Party.BANK)
     return Cost(sent, received, sum(8 * math.prod(shape) for _, shape in training_arrays(party, section, demand)))
+
+
+def _loss(section: Network, rows: int, *, compared: bool) -> int:
+    """Of an epoch's loss, beside weights: units, link and residuals of the rows held back; then whether it gained."""
+    low = fit_rows(section, rows)
+    spans = make_spans(0, low, rows, section.hidden)
+    units = sum(activations.sent(section.activation, section.hidden * span.rows) for span in spans)
+    return units + link_round(rows - low) + 8 * (rows - low) + (8 + 7 + 1) * compared
 
 
 def scoring(party: Party, demand: NetworkScoreDemand) -> Cost:

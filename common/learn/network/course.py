@@ -29,6 +29,7 @@ class Course:
     steps: int
     party: Party
     shape: Weights
+    by_epoch: bool = False  # kept only where an epoch ends
 
     @property
     def _begin(self) -> Progress | None:
@@ -58,14 +59,27 @@ class Course:
 
     async def after(self, step: Step, now: Weights, before: Weights, moved: Words) -> None:
         """Enters these, if it is time; what there is after the last step `finish` does."""
-        done, units = step.number + 1, len(self.shape.output)
-        every = max(1, KEEP_CELLS // (STEP_CELLS + step.rows * units))
-        if done % every == 0 and done < self.steps:
+        done = step.number + 1
+        if not self.by_epoch and done % self._every(step) == 0 and done < self.steps:
             await self._enter(done, {"moved": moved}, now=now, before=before)
 
-    async def finish(self, weights: Weights) -> None:
-        """Enters the last weights, once they are known to have arrived."""
-        await self._enter(self.steps, {}, now=weights)
+    async def after_epoch(self, last: Step, count: int, arrays: dict[str, Words], **weights: Weights) -> None:
+        """Enters these by their names after an epoch of `count` steps, if it is time."""
+        done, every = last.number + 1, self._every(last)
+        if done // every > (done - count) // every and done < self.steps:
+            await self._enter(done, arrays, **weights)
+
+    def _every(self, step: Step) -> int:
+        return max(1, KEEP_CELLS // (STEP_CELLS + step.rows * len(self.shape.output)))
+
+    async def finish(self, weights: Weights, taken: int) -> None:
+        """Enters the last weights, once they are known to have arrived, and after how many steps training ended."""
+        arrays = {"taken": np.array([taken], np.uint64)} if self.by_epoch else {}
+        await self._enter(self.steps, arrays, now=weights)
+
+    def array(self, name: str) -> Words | None:
+        """What was kept under this name; None at the beginning, and where there was nothing of it."""
+        return None if (begin := self._begin) is None else begin.arrays.get(name)
 
     async def _enter(self, done: int, arrays: dict[str, Words], **weights: Weights) -> None:
         own, other = len(self.shape.own), len(self.shape.other)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -12,7 +12,8 @@ from common.errors import PeerProtocolError, PlanError
 from common.learn.network.activations import DEAL, NAMES, sign_words, tables
 from common.learn.network.descent import cut_number, shifts
 from common.learn.network.scales import FINAL, WEIGHT, Scales
-from common.learn.network.steps import Step, count_steps, make_steps
+from common.learn.network.steps import LOSS, Step, count_steps, epoch_steps, first_compared, fit_rows, make_spans, make_steps
+from common.mpc.compare.masks import dealt_words
 from common.mpc.correlations.asked import MATRIX_BLOCK
 from common.mpc.correlations.dealt import MaskRows, dealt_tables, matrix_mask
 from common.mpc.dealer import Dealt, Prgs, both, deal_halves, deal_link, deal_parts, deal_truncation, mask_parts
@@ -28,6 +29,7 @@ from common.plan.train import TrainPlan
 
 MOST_SCORINGS, MOST_ROWS, MOST_COLUMNS, MOST_UNITS = 256, 1 << 31, 100_000, 128
 _FIRST, _BLOCK_BITS = 1 << 48, 24  # above every number of a training, as for the linear model
+Matrices = Mapping[Party, Words | MaskRows]  # what hides each party's, (n, m)
 CELLS = 1 << 19  # rows times units that are scored together
 
 
@@ -123,9 +125,10 @@ def unit_arrays(
 
 
 def training_arrays(party: Party, section: Network, demand: NetworkDemand) -> Iterator[tuple[Round, tuple[int, ...]]]:
-    """Label and shape of each array of words that a training is dealt, in the order of its use."""
+    """Label and shape of each array of words that a training is dealt, as it is used; at most, if it may end early."""
     units, count = section.hidden, len(dealt_tables(section.link, party))
     block = (demand.grid_columns + demand.bank_columns) * units
+    every = epoch_steps(section, demand.rows)
     for step in islice(make_steps(section, demand.rows), demand.first, None):
         for span in step.spans(units):
             yield from unit_arrays(section.activation, party, span.number, span.rows * units, trained=True)
@@ -133,21 +136,44 @@ def training_arrays(party: Party, section: Network, demand: NetworkDemand) -> It
         yield Round(Kind.DEALT_TRUNCATION, cut_number(step.number)), (block + units + 1,)
         yield Round(Kind.DEALT_CUT, cut_number(step.number)), (1, block)
         yield Round(Kind.DEALT_TRUNCATION, step.number), (block + units + 1,)
+        if section.early_stop is not None and (step.number + 1) % every == 0:
+            yield from _loss_arrays(party, section, demand.rows, step.number // every)
+
+
+def _loss_arrays(party: Party, section: Network, rows: int, epoch: int) -> Iterator[tuple[Round, tuple[int, ...]]]:
+    """The same of what an epoch's loss takes, and of its comparison with the least before."""
+    number, units, first = LOSS | epoch, section.hidden, first_compared(section, rows)
+    if epoch < first:
+        return
+    if party is Party.GRID:
+        yield Round(Kind.DEALT_CUT, number), (1,)
+    for span in make_spans(number, fit_rows(section, rows), rows, units):
+        yield from unit_arrays(section.activation, party, span.number, span.rows * units, trained=False)
+        yield Round(Kind.DEALT_LINK, span.number), (len(dealt_tables(section.link, party)), span.rows)
+    if epoch > first:
+        yield Round(Kind.DEALT_DIGITS, number), (dealt_words(1, party),)
 
 
 def deal_training(prg: Prgs, demand: NetworkDemand, plan: Request, memory: int) -> Iterator[Dealt]:
     """All that the training of `plan` consumes. Raises PlanError for a plan that trains no network."""
     section = section_of(plan)
+    if section.early_stop is not None:
+        raise PeerProtocolError("a training that may end early is dealt by epochs", got=demand)
     if not 0 <= demand.first < count_steps(section, demand.rows):
         raise PeerProtocolError("the parties ask the dealer for steps that there are not", got=demand.first)
-    columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
-    mask = matrix_mask if 8 * demand.rows * sum(columns.values()) <= memory else MaskRows
-    matrix = {party: mask(prg[party], demand.rows, columns[party]) for party in Party}
+    matrix = mask_matrices(prg, demand.rows, (demand.grid_columns, demand.bank_columns), memory)
     for step in islice(make_steps(section, demand.rows), demand.first, None):
-        yield from _deal_step(prg, step, section, matrix)
+        yield from deal_step(prg, step, section, matrix)
 
 
-def _deal_step(prg: Prgs, step: Step, section: Network, matrix: dict[Party, Words | MaskRows]) -> Iterator[Dealt]:
+def mask_matrices(prg: Prgs, rows: int, columns: tuple[int, int], memory: int) -> Matrices:
+    """What hides the grid's matrix and the bank's, of so many columns each: in so many bytes of memory, or made where read."""
+    mask = matrix_mask if 8 * rows * sum(columns) <= memory else MaskRows
+    return {party: mask(prg[party], rows, count) for party, count in zip(Party, columns, strict=True)}
+
+
+def deal_step(prg: Prgs, step: Step, section: Network, matrix: Matrices) -> Iterator[Dealt]:
+    """What one step consumes."""
     units, number = section.hidden, step.number
     columns = {p: matrix[p].shape[1] for p in Party}
     weights = block_masks(prg, number, columns, units)

@@ -44,6 +44,12 @@ class Point:
     output: Output
 
 
+def ahead_of(weights: Weights) -> Weights:
+    """Weights at the scale of those that a step looks ahead with: what is made for these serves rows that are scored."""
+    w, unit = weights, np.uint64(MOMENTUM)
+    return Weights(w.own << unit, w.other << unit, w.output << unit, w.intercept << unit)
+
+
 async def share_point(session: Session, correlations: Correlations, number: int, weights: Weights) -> Point:
     """One round: each hides its share of the other's block, and both theirs of the output; 8 units (m_other + 1) bytes."""
     (other, units), own = weights.other.shape, weights.own.size
@@ -80,10 +86,27 @@ def shifts(scales: Scales, block: int, units: int) -> tuple[Words, Words]:
 
 
 @dataclass(frozen=True, repr=False)
+class State:
+    """Shares of the weights after some steps and of those a step before, at WEIGHT, and of how far all steps moved.
+
+    moved: combinations of how far each moved weights from where it looked, (COMBINATIONS,) at AHEAD.
+    """
+
+    now: Weights
+    before: Weights
+    moved: Words
+
+
+@dataclass(frozen=True, repr=False)
 class NetworkDescent:
-    """The training as one party runs it: its rows, the link, the label (at the bank, else None)."""
+    """The training as one party runs it: its rows, the link, the label (at the bank, else None).
+
+    steps: all that there may be. momentum: of each, in units of 2^-MOMENTUM.
+    """
 
     seat: Seat
+    steps: list[Step]
+    momentum: int
     own: Rows  # (n, m_own)
     theirs: Rows  # the other's less its mask, (n, m_other)
     link: Link
@@ -98,22 +121,20 @@ class NetworkDescent:
     def correlations(self) -> Correlations:
         return self.seat.correlations
 
-    async def run(self, steps: list[Step], weights: Weights, before: Weights, momentum: int) -> tuple[Weights, Words]:
-        """Shares of the final weights at WEIGHT, from where the course begins; before: the weights of a step earlier.
+    async def run(self, part: slice, state: State) -> State:
+        """Takes these of the steps. Three rounds a step, and for each of its spans three beside those of units.
 
-        And of combinations of how far each step moved weights from where it looked, (COMBINATIONS,) at AHEAD. What adds a
-        movement or takes it away is drawn from what its truncation opens, which nobody knows before. Three rounds a step, and
-        for each of its spans three beside those of units.
+        What adds a movement or takes it away is drawn from what its truncation opens, which nobody knows before.
         """
-        moved, party = self.course.moved, self.session.party
-        for step in steps[self.course.first :]:
-            ahead = weights.ahead(before, momentum, MOMENTUM)
-            before, (weights, drawn) = weights, await self._step(step, ahead)
-            movement = (weights.joined(party) << np.uint64(MOMENTUM)) - ahead.joined(party)
-            moved = moved + combinations(movement, drawn.tobytes()) * np.uint64(lift(steps, step))
-            self.session.reporter.progress(step.number + 1, len(steps))
-            await self.course.after(step, weights, before, moved)
-        return weights, moved
+        now, before, moved, party = state.now, state.before, state.moved, self.session.party
+        for step in self.steps[part]:
+            ahead = now.ahead(before, self.momentum, MOMENTUM)
+            before, (now, drawn) = now, await self._step(step, ahead)
+            movement = (now.joined(party) << np.uint64(MOMENTUM)) - ahead.joined(party)
+            moved = moved + combinations(movement, drawn.tobytes()) * np.uint64(lift(self.steps, step))
+            self.session.reporter.progress(step.number + 1, len(self.steps))
+            await self.course.after(step, now, before, moved)
+        return State(now, before, moved)
 
     async def _step(self, step: Step, ahead: Weights) -> tuple[Weights, Words]:
         """Shares of the weights after the step: `ahead` less what decay takes and less the step size times the gradient.
@@ -143,10 +164,10 @@ class NetworkDescent:
         session, correlations, units = self.session, self.correlations, len(ahead.output)
         own, theirs, cells = self.own[span.slice], self.theirs[span.slice], span.rows * units
         work = cells * (own.shape[1] + theirs.shape[1])
-        sums = await session.compute(lambda: forward_units(own, point.own) + forward_units(theirs, point.mask), work)
-        forward = FORWARD[step.activation]
+        forward, sums = FORWARD[step.activation], await self.sums(span, point)
         u, held = await forward(self.seat, span.number, sums, point.output, step.scales, trained=True)
-        share = await self._residual(step, span, u + (ahead.intercept << np.uint64(step.scales.output - AHEAD)))
+        share = await self.residual(span, u, ahead, step.scales, step.data_rows - step.low)
+        share[max(0, step.data_rows - span.low) :] = 0  # of rows that are zeros to spare
         cover = correlations.residual_mask(span.number, span.rows)
         mine = share - cover
         s = mine + await session.exchange(Kind.MASKED_RESIDUAL, mine)
@@ -156,17 +177,22 @@ class NetworkDescent:
         blocks = await session.compute(lambda: (backward_units(own, whole), backward_units(theirs, hide)), work)
         return Pulled(*blocks, output, share.sum(keepdims=True))
 
-    async def _residual(self, step: Step, span: Span, u: Words) -> Words:
-        """A share of (sigma(u) - y) 2^mean / n at the residual's scale, (rows,): 0 for the rows that are zeros to spare."""
+    async def sums(self, span: Span, point: Point) -> Words:
+        """A share of the units' sums of these rows, (units, rows), off by what the dealer knows."""
+        own, theirs = self.own[span.slice], self.theirs[span.slice]
+        work = span.rows * len(point.output.opened) * (own.shape[1] + theirs.shape[1])
+        return await self.session.compute(lambda: forward_units(own, point.own) + forward_units(theirs, point.mask), work)
+
+    async def residual(self, span: Span, u: Words, ahead: Weights, scales: Scales, over: int) -> Words:
+        """A share of (sigma(u + intercept) - y) 2^mean / n at the residual's scale, (rows,); over: n. One round."""
         link, correlations = self.link, self.correlations
-        mine = top32(u, link.spans(step.scales.output)) - correlations.angle_mask(span.number, span.rows)
+        u = u + (ahead.intercept << np.uint64(scales.output - AHEAD))
+        mine = top32(u, link.spans(scales.output)) - correlations.angle_mask(span.number, span.rows)
         c = mine + await self.session.exchange(Kind.MASKED_U, mine)
         shares = await correlations.link_shares(span.number, link, span.rows)
-        scales = step.scales.link(step.data_rows - step.low)
         label = None if self.label is None else self.label[span.slice]
-        found = await self.session.compute(lambda: residual(link, scales, c, shares, label), span.rows * link.tables)
-        found[max(0, step.data_rows - span.low) :] = 0
-        return found
+        split, work = scales.link(over), span.rows * link.tables
+        return await self.session.compute(lambda: residual(link, split, c, shares, label), work)
 
     async def _cut(self, step: Step, pull: Words, output: Output) -> Words:
         """Shares of the gradients at PULLED + AHEAD, those of the units' weights times w2: one round of 8 bytes each."""

@@ -19,7 +19,15 @@ from common.learn.network.activations import NAMES, ROUNDS
 from common.learn.network.deal import MOST_UNITS, NetworkDemand, NetworkScoreDemand, training_arrays
 from common.learn.network.half import LEARNER, NetworkModel, pack, parse
 from common.learn.network.score import open_scores
-from common.learn.network.steps import batch_rows, check_course, count_steps, make_steps
+from common.learn.network.steps import (
+    batch_rows,
+    check_course,
+    count_steps,
+    first_compared,
+    fit_rows,
+    make_spans,
+    make_steps,
+)
 from common.learn.network.train import TrainingInputs, train
 from common.learn.network.weights import Weights
 from common.learn.widened import Widened
@@ -43,11 +51,12 @@ _BLOCK = 1 << 14
 
 @dataclass(frozen=True, repr=False)
 class NetworkTrained:
-    """What training left at one party: its shares of all weights."""
+    """What training left at one party: its shares of all weights; after how many steps."""
 
     prepared: PreparedRows
     weights: Weights
     activation: Literal["sine", "relu"]
+    steps: int
 
     def half(self, job: str, source: dict[str, ColumnConfig], about: dict[str, Any]) -> Half:
         fitted, party = self.prepared.fitted, self.prepared.party
@@ -95,8 +104,8 @@ class NetworkTask:
     async def resume(
         self, session: Session, correlations: Correlations, scratch: Scratch | None, diary: Diary
     ) -> NetworkTrained:
-        weights = await train(session, correlations, self.inputs, scratch, diary)
-        return NetworkTrained(self.prepared, weights, self.inputs.section.activation)
+        found = await train(session, correlations, self.inputs, scratch, diary)
+        return NetworkTrained(self.prepared, found.weights, self.inputs.section.activation, found.steps)
 
 
 class NetworkLearner:
@@ -132,17 +141,27 @@ class NetworkLearner:
 
     def rounds(self, section: Network, rows: int) -> int:
         span = 3 + ROUNDS[section.activation]
-        return sum(3 + span * len(step.spans(section.hidden)) for step in make_steps(section, rows)) + 1  # the check at the end
+        taken = (
+            sum(3 + span * len(step.spans(section.hidden)) for step in make_steps(section, rows)) + 1
+        )  # the check at the end
+        return taken if section.early_stop is None else taken + self._loss_rounds(section, rows)
+
+    def _loss_rounds(self, section: Network, rows: int) -> int:
+        """At most: of each epoch's loss, and of all but the first comparison."""
+        spans = len(make_spans(0, fit_rows(section, rows), rows, section.hidden))
+        count = section.epochs - first_compared(section, rows)
+        return count * (1 + (2 + ROUNDS[section.activation]) * spans) + 4 * (count - 1)
 
     def work(self, section: Network, size: Size) -> float:
         rows, columns = size.rows, size.grid_columns + size.bank_columns
-        return float(columns * count_steps(section, rows) * batch_rows(section, rows) * section.hidden)
+        held = 0 if section.early_stop is None else section.epochs * (rows - fit_rows(section, rows))
+        return float(columns * (count_steps(section, rows) * batch_rows(section, rows) + held // 2) * section.hidden)
 
     def values(self, section: Network, size: Size) -> tuple[float, float]:
         return float(size.grid_columns + size.bank_columns), float(size.grid_columns + size.bank_columns)
 
     def label_bits(self, section: Network, size: Size) -> float:
-        return 0.0
+        return 0.0 if section.early_stop is None else float(section.epochs)  # one each
 
     def ahead(self, section: Network, size: Size) -> Ahead:
         demand = NetworkDemand(size.rows, size.grid_columns, size.bank_columns)
@@ -190,7 +209,7 @@ def _scoring(section: Network, size: Size, bits: int = 0) -> NetworkScoreDemand:
 
 def _check_batches(section: Network, words: Rows, columns: tuple[str, ...]) -> None:
     """Raises DataError for a column whose values are so large in a batch that its gradient could leave the ring."""
-    rows, batch = words.shape[0], batch_rows(section, words.shape[0])
+    rows, batch = fit_rows(section, words.shape[0]), batch_rows(section, words.shape[0])
     for low in range(0, rows - batch + 1, batch):
         total = np.zeros(len(columns))
         for start in range(low, low + batch, _BLOCK):

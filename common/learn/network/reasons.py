@@ -16,9 +16,8 @@ from common.errors import PolicyError
 from common.learn.groups import Groups, dither_groups, members
 from common.learn.network.activations import FORWARD, NAMES
 from common.learn.network.deal_reasons import NetworkReasonsDemand
-from common.learn.network.descent import Point, share_point
+from common.learn.network.descent import Point, ahead_of, share_point
 from common.learn.network.half import NetworkModel
-from common.learn.network.score import ahead_of
 from common.learn.network.units import Seat
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import Words, encode, top32

@@ -52,6 +52,17 @@ class Scales:
         found = cls.of(1, activation)
         return found if activation == "relu" else replace(found, unit=_FINEST, output=AHEAD + _FINEST + FORWARD)
 
+    @classmethod
+    def of_loss(cls, rows: int, activation: str) -> Scales:
+        """Of rows whose residuals are squared and summed: the sum, at twice a residual's scale, stays below 2^62."""
+        mean = math.ceil(math.log2(rows))
+        return replace(cls.of_scores(activation), mean=mean, residual=min(24, (60 - mean) // 2))
+
+    @property
+    def loss_bits(self) -> int:
+        """Low bits of a word of a difference of such sums: a mean square of 1 is below half of what they span."""
+        return self.mean + 2 * self.residual + 2
+
     @property
     def table(self) -> int:
         """Of the link's tables, whose rounding weighs an eighth of that of the more numerous factors."""

@@ -9,11 +9,10 @@ from common.learn.dither import dither
 from common.learn.learner import Telling
 from common.learn.network.activations import FORWARD, NAMES
 from common.learn.network.deal import NetworkScoreDemand
-from common.learn.network.descent import Point, share_point
+from common.learn.network.descent import Point, ahead_of, share_point
 from common.learn.network.half import NetworkModel
-from common.learn.network.scales import AHEAD, MOMENTUM
+from common.learn.network.scales import AHEAD
 from common.learn.network.units import Seat
-from common.learn.network.weights import Weights
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import Reals, Words, decode
 from common.mpc.product import forward_units
@@ -75,12 +74,6 @@ async def score_shares(
         held += beyond
         session.reporter.progress(rows.start + part.rows, table.rows)
     return out, held
-
-
-def ahead_of(weights: Weights) -> Weights:
-    """Weights at the scale of those that a step looks ahead with: what is made for these serves rows that are scored."""
-    w, unit = weights, np.uint64(MOMENTUM)
-    return Weights(w.own << unit, w.other << unit, w.output << unit, w.intercept << unit)
 
 
 async def _block(

@@ -14,6 +14,9 @@ from common.plan.section import Floors
 
 MAX_STEPS = 100_000
 _BATCH = 1024  # of a plan that names none, at most
+VALIDATION = 8  # one training row in so many is held back where training may stop early
+COMPARED = 10  # steps before which no epoch is looked at: the weights that are kept may be those of the first that is
+LOSS = 1 << 20  # above every step's number: of what an epoch's loss takes
 SPAN_CELLS = 1 << 19  # rows times units that go through a step together
 _SPAN_BITS = 24
 _MOVED, _USUAL = 6.0, 1.25  # of the size of steps and what else a movement depends on
@@ -63,10 +66,14 @@ class Step:
 
     def spans(self, hidden: int) -> list[Span]:
         """Its rows in pieces of about SPAN_CELLS cells, alike in size."""
-        pieces = max(1, -(-self.rows * hidden // SPAN_CELLS))
-        size = -(-self.rows // pieces)
-        lows = range(self.low, self.high, size)
-        return [Span(self.number << _SPAN_BITS | i, low, min(self.high, low + size)) for i, low in enumerate(lows)]
+        return make_spans(self.number, self.low, self.high, hidden)
+
+
+def make_spans(number: int, low: int, high: int, hidden: int) -> list[Span]:
+    """Rows low to high in pieces of about SPAN_CELLS cells, alike in size."""
+    pieces = max(1, -(-(high - low) * hidden // SPAN_CELLS))
+    size = -(-(high - low) // pieces)
+    return [Span(number << _SPAN_BITS | i, at, min(high, at + size)) for i, at in enumerate(range(low, high, size))]
 
 
 def momentum(section: Network) -> int:
@@ -74,12 +81,28 @@ def momentum(section: Network) -> int:
     return round(section.momentum * MOMENTUM_UNIT)
 
 
+def fit_rows(section: Network, rows: int) -> int:
+    """How many of the training rows steps are over, the first ones: all, but for those that are held back to stop early."""
+    return rows if section.early_stop is None else rows - max(1, rows // VALIDATION)
+
+
+def epoch_steps(section: Network, rows: int) -> int:
+    """Steps of each epoch."""
+    return fit_rows(section, rows) // batch_rows(section, rows)
+
+
+def first_compared(section: Network, rows: int) -> int:
+    """The first epoch, from 0 on, after which the loss of the rows held back is looked at."""
+    return min(-(-COMPARED // epoch_steps(section, rows)), section.epochs) - 1
+
+
 def batch_rows(section: Network, rows: int) -> int:
-    """Rows of each step: all, or a batch; what an epoch's last batch leaves over waits for no one.
+    """Rows of each step, of so many training rows: all, or a batch; what an epoch's last batch leaves over waits for no one.
 
     Where the plan leaves it open, the power of two next to six times the root of all, so that fewer rows are not trained on in
     a handful of steps.
     """
+    rows = fit_rows(section, rows)
     if section.batch is not None:
         return min(section.batch or rows, rows)
     aim = 6 * math.isqrt(rows)
@@ -95,7 +118,7 @@ def count_steps(section: Network, rows: int) -> int:
             expected=f"at most {MOST_ROWS} rows",
             remedy="Train in batches: batch = 1024.",
         )
-    if (count := rows // batch * section.epochs) > MAX_STEPS:
+    if (count := fit_rows(section, rows) // batch * section.epochs) > MAX_STEPS:
         raise PlanError(
             "too many steps", expected=f"at most {MAX_STEPS}", got=count, remedy="Use larger batches or fewer epochs."
         )
@@ -113,7 +136,7 @@ def make_steps(section: Network, rows: int, data_rows: int | None = None) -> Ite
     for epoch in range(section.epochs):
         size = section.size * _share(epoch / section.epochs)
         whole = max(1, round(size * 2.0**STEP)), (1 << KEPT) - round(size * section.decay * 2.0**KEPT)
-        for low in range(0, rows - batch + 1, batch):
+        for low in range(0, fit_rows(section, rows) - batch + 1, batch):
             yield Step(number, low, low + batch, min(low + batch, data_rows or rows), *whole, section.activation)
             number += 1
 
@@ -126,12 +149,13 @@ def _share(done: float) -> float:
 def check_course(section: Network, rows: int, floors: Floors) -> None:
     """Raises PolicyError for a training that can be told to be too short only now that its rows are known."""
     if (steps := count_steps(section, rows)) < floors.min_iterations:
-        raise PolicyError(
-            "too few steps of training",
-            expected=f"at least {floors.min_iterations}",
-            got=steps,
-            remedy="Use more epochs, or smaller batches.",
-        )
+        remedy = "Use more epochs, or smaller batches."
+    elif section.early_stop is not None:
+        steps = (first_compared(section, rows) + 1) * epoch_steps(section, rows)
+        remedy = "Leave early_stop out of the plan: it may keep the weights after so many."
+    if steps < floors.min_iterations:
+        expected = f"at least {floors.min_iterations}"
+        raise PolicyError("too few steps of training", expected=expected, got=steps, remedy=remedy)
 
 
 def lift(steps: Sequence[Step], step: Step) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -11,9 +11,11 @@ from common.disk.scratch import Scratch
 from common.learn.diary import Diary, Forgetful
 from common.learn.network.course import Course
 from common.learn.network.deal import NetworkDemand
-from common.learn.network.descent import NetworkDescent
+from common.learn.network.deal_stopping import EpochDemand
+from common.learn.network.descent import NetworkDescent, State
 from common.learn.network.scales import AHEAD
-from common.learn.network.steps import make_steps, momentum, rest_limit
+from common.learn.network.steps import epoch_steps, make_steps, momentum, rest_limit
+from common.learn.network.stopping import Stopping
 from common.learn.network.units import Seat
 from common.learn.network.weights import Weights, begin
 from common.mpc.arrived import check_arrived
@@ -39,11 +41,18 @@ class TrainingInputs:
     label: Reals | None
     data: tuple[int, int, int]
 
-    def demand(self, party: Party) -> NetworkDemand:
-        """What the dealer is asked for, the same at both parties."""
+    def sizes(self, party: Party) -> tuple[int, int, int]:
+        """Rows, the grid's columns and the bank's: of what the dealer is asked for, the same at both parties."""
         rows, columns = self.own.shape
-        grid, bank = (columns, self.other_columns) if party is Party.GRID else (self.other_columns, columns)
-        return NetworkDemand(rows, grid, bank)
+        return (rows, columns, self.other_columns) if party is Party.GRID else (rows, self.other_columns, columns)
+
+
+@dataclass(frozen=True, repr=False)
+class Found:
+    """This party's shares of all weights, and how many steps it took."""
+
+    weights: Weights
+    steps: int
 
 
 async def train(
@@ -52,8 +61,8 @@ async def train(
     inputs: TrainingInputs,
     scratch: Scratch | None = None,
     diary: Diary | None = None,
-) -> Weights:
-    """This party's shares of all weights, none of which is opened. What does not fit in memory goes to `scratch`.
+) -> Found:
+    """Shares of all weights, none of which is opened. What does not fit in memory goes to `scratch`.
 
     In the end the bank is told a few coarse combinations of how far all steps moved, by which it sees whether a wrong message
     spoilt them. The training goes on where the diary begins, with fresh masks for what is left of it.
@@ -62,18 +71,27 @@ async def train(
     rows, own, other = inputs.data
     steps = list(make_steps(section, inputs.own.shape[0], rows))
     first = begin(section.seed, party, own, other, section.hidden, None if inputs.label is None else inputs.label[:rows])
-    course = Course(diary or Forgetful(), len(steps), party, first)
+    early = section.early_stop is not None
+    course = Course(diary or Forgetful(), len(steps), party, first, early)
     if (last := course.through) is not None:
-        return last
-    demand = replace(inputs.demand(party), first=course.first)
+        counted = course.array("taken")
+        return Found(last, len(steps) if counted is None else int(counted[0]))
+    sizes, epoch = inputs.sizes(party), course.first // epoch_steps(section, inputs.own.shape[0])
+    demand = EpochDemand(epoch, *sizes) if early else NetworkDemand(*sizes, course.first)
     seat = Seat(session, correlations, await correlations.source(demand))
     theirs = await share_rows(
         session, correlations, inputs.own, inputs.other_columns, lambda shape: cast(Rows, room.empty(shape, np.uint64))
     )
     label = None if inputs.label is None else inputs.label.astype(np.uint64)
-    descent = NetworkDescent(seat, inputs.own, theirs, section.link, label, course)
+    descent = NetworkDescent(seat, steps, momentum(section), inputs.own, theirs, section.link, label, course)
     now, before = ((course.of(name) or first).widened(inputs.own.shape[1], inputs.other_columns) for name in ("now", "before"))
-    found, moved = await descent.run(steps, now, before, momentum(section))
-    session.settled = await check_arrived(session, moved, AHEAD, rest_limit(steps, own + other))
-    await course.finish(found)
-    return found.narrowed(own, other)
+    state = State(now, before, course.moved)
+    if early:
+        stopping = Stopping(section, descent, rows, lambda number: correlations.order(EpochDemand(number, *sizes)))
+        state, found, taken = await stopping.run(state)
+    else:
+        state, taken = await descent.run(slice(course.first, None), state), len(steps)
+        found = state.now
+    session.settled = await check_arrived(session, state.moved, AHEAD, rest_limit(steps[:taken], own + other))
+    await course.finish(found, taken)
+    return Found(found.narrowed(own, other), taken)

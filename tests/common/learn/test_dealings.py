@@ -12,6 +12,7 @@ from common.learn.linear.deal import ScoreDemand, TrainingDemand
 from common.learn.linear.deal_reasons import ReasonsDemand
 from common.learn.network.deal import NetworkDemand, NetworkScoreDemand
 from common.learn.network.deal_reasons import NetworkReasonsDemand
+from common.learn.network.deal_stopping import EpochDemand
 from common.learn.trees.deal import TreeScoreDemand, TreesDemand
 from common.learn.trees.deal_reasons import TreeReasonsDemand
 from common.mpc.correlations.asked import PeriodDemand
@@ -36,9 +37,14 @@ HONEST = {
     TreeReasonsDemand: {"rows": MOST, "trees": 3, "depth": 2, "groups": 2},
     NetworkReasonsDemand: {"rows": MOST, "grid_columns": 3, "bank_columns": 2, "units": 4, "groups": 2},
     NetworkDemand: {"rows": MOST, "grid_columns": 3, "bank_columns": 2},
+    EpochDemand: {"number": 0, "rows": MOST, "grid_columns": 3, "bank_columns": 2},
     NetworkScoreDemand: {"number": 0, "rows": MOST, "grid_columns": 3, "bank_columns": 2, "units": 4, "bits": 5},
 }
-PLANS = {TreesDemand: TREES, NetworkDemand: PLAN.model_copy(update={"model": Network()})}
+PLANS = {
+    TreesDemand: TREES,
+    NetworkDemand: PLAN.model_copy(update={"model": Network()}),
+    EpochDemand: PLAN.model_copy(update={"model": Network(early_stop=2)}),
+}
 LARGE = [(kind, name) for kind, fields in HONEST.items() for name in fields if name not in ("number", "bits")]
 
 

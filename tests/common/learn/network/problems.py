@@ -13,6 +13,7 @@ from common.learn.design import PreparedRows, prepare_rows
 from common.learn.learner import Size, Telling
 from common.learn.network import deal
 from common.learn.network.deal import NetworkDemand, NetworkScoreDemand
+from common.learn.network.deal_stopping import EpochDemand, deal_epoch
 from common.learn.network.half import NetworkModel
 from common.learn.network.learner import NetworkTask
 from common.learn.network.scales import WEIGHT
@@ -89,10 +90,17 @@ async def trained(trio: Trio, problem: Problem, section: Network, size: Size | N
         task = NetworkTask(problem.prepared[session.party], inputs, [])
         return (await (task.filled(size) if size else task).train(session, correlations)).weights
 
+    return await coordinate(trio, protocol, more=dealt(section))
+
+
+def dealt(section: Network) -> dict[Any, Any]:
+    """How a training by this section, and scorings by what it leaves, are dealt."""
     plan = plan_of(section)
-    return await coordinate(
-        trio, protocol, more={NetworkDemand: lambda prg, demand: deal.deal_training(prg, demand, plan, 1 << 30), **DEALT}
-    )
+    return {
+        NetworkDemand: lambda prg, demand: deal.deal_training(prg, demand, plan, 1 << 30),
+        EpochDemand: lambda prg, demand: deal_epoch(prg, demand, plan, 1 << 30),
+        **DEALT,
+    }
 
 
 def opened(shares: dict[Party, Weights], activation: str = "sine") -> Trained:

@@ -41,7 +41,7 @@ async def run(
 
     async def protocol(session: Session, correlations: DealtCorrelations) -> tuple[Weights, bool]:
         found = await train(session, correlations, problem.inputs(section, session.party), None, Forgetful())
-        return found, session.settled
+        return found.weights, session.settled
 
     plan = plan_of(section)
     dealings = {NetworkDemand: lambda prg, demand: deal.deal_training(prg, demand, plan, 1 << 30)}

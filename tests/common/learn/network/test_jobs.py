@@ -19,6 +19,7 @@ from common.plan.predeal import PredealPlan
 from common.plan.train import TrainPlan
 from tests.common.home.test_registry import move
 from tests.common.learn.network.test_learner import SECTION, companies
+from tests.common.stages.companies import Companies, frames
 from tests.common.stages.test_ahead import deal, names
 
 FULL: dict[str, Any] = {"kind": "network", "hidden": 4, "epochs": 40, "batch": 0}
@@ -76,6 +77,19 @@ async def test_its_training_sends_and_is_dealt_what_the_estimate_states(tmp_path
         assert sent == trained + told - (8 * counts["test_rows"] if party is Party.GRID else 0)  # its share goes as test_scores
 
 
+async def test_one_that_stops_early_says_how_far_it_came_and_is_charged_by_the_epoch(tmp_path: Path) -> None:
+    at = companies(tmp_path)
+    outcomes = await at.run("job-1", at.plan(model=SECTION | {"step": 1.0, "decay": 0.0, "early_stop": 2, "epochs": 60}))
+    steps = outcomes[Party.BANK].counts["iterations"]
+    assert steps == outcomes[Party.GRID].counts["iterations"] and 0 < steps < 60 * (307 // 128) and steps % 2 == 0
+    for party in Party:
+        assert "early_stop" in outcomes[party].opened
+    poor = Companies(tmp_path / "poor", own={Party.BANK: {"label_bits": 0.1}})
+    poor.write(frames(seed=3, monthly=False))
+    with pytest.raises(PolicyError, match="when training stopped gaining"):  # 60 bits, and 350 rows that train
+        await poor.run("job-2", poor.plan(model=SECTION | {"early_stop": 2, "epochs": 60}))
+
+
 async def test_each_scoring_of_a_row_by_a_network_is_charged(tmp_path: Path) -> None:
     """The bank's columns choose what a score tells of the grid's, so that the same model again is another equation."""
     at = companies(tmp_path)
@@ -99,7 +113,7 @@ async def test_what_a_network_has_not_is_refused_by_name(tmp_path: Path) -> None
     for wrong, said in (
         ({"activation": "gelu"}, "model.activation"),
         ({"reveal": "owners"}, "model.reveal"),
-        ({"early_stop": True}, "model.early_stop"),
+        ({"early_stop": 0}, "model.early_stop"),
         ({"momentum": 0.9}, "multiple of 1/32"),
         ({"decay": 0.5}, "use a smaller decay"),
         ({"hidden": 129}, "model.hidden"),

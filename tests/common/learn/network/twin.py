@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.learn.network.steps import make_steps
+from common.learn.network.steps import epoch_steps, fit_rows, make_steps
 from common.learn.network.weights import first_block, first_output
 from common.mpc.fixedpoint import Reals
 from common.party import Party
@@ -41,8 +41,13 @@ def units(activation: str, a: Reals) -> tuple[Reals, Reals]:
 
 
 def train(section: Network, grid: Reals, bank: Reals, label: Reals) -> Trained:
-    """grid, bank: (n, m) of each side, the bank's with a last column of ones."""
-    rows = len(label)
+    """grid, bank: (n, m) of each side, the bank's with a last column of ones. All epochs, whatever `early_stop` says."""
+    return stopped(section, grid, bank, label)[-1][0]
+
+
+def stopped(section: Network, grid: Reals, bank: Reals, label: Reals) -> list[tuple[Trained, float]]:
+    """What there is after each epoch, and its mean squared residual over the rows held back, NaN where there are none."""
+    found, rows = [], len(label)
     columns = grid.shape[1], bank.shape[1]
     blocks = [first_block(section.seed, p, k, sum(columns), section.hidden) for p, k in zip(Party, columns, strict=True)]
     rate = float(label.mean())
@@ -57,4 +62,9 @@ def train(section: Network, grid: Reals, bank: Reals, label: Reals) -> Trained:
         gradient = [pulled, h.T @ r, np.array([r.sum()])]
         kept = [step.kept / 2.0**30, step.kept / 2.0**30, 1.0]
         before, now = now, [k * w - size * g for k, w, g in zip(kept, z, gradient, strict=True)]
-    return Trained(now[0][: columns[0]], now[0][columns[0] :], now[1], float(now[2][0]), section.activation)
+        if (step.number + 1) % epoch_steps(section, rows) == 0:
+            after = Trained(now[0][: columns[0]], now[0][columns[0] :], now[1], float(now[2][0]), section.activation)
+            held = slice(fit_rows(section, rows), rows)
+            apart = sigmoid(after.scores(grid[held], bank[held])) - label[held]
+            found.append((after, float((apart**2).mean()) if len(apart) else math.nan))
+    return found
