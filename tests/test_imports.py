@@ -32,7 +32,7 @@ NARROW: dict[str, str] = {
     "trust": "disk",
     "mpc": "",  # secret-shared arithmetic: no socket, no file, no clock
     "features": "rows stats",
-    "records": "text disk rows features",  # a party's monthly records, cleaned and made into features, by itself
+    "records": "text disk rows features process.memory",  # a party's monthly records, cleaned and made into features, by itself
     # gRPC and protobuf, and nothing of what is computed
     "wire": "text trust mpc.session mpc.correlations.asked mpc.counting.masks",
     "match": "mpc rows.cmac",

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from common.records.columns import At, Values, bound_outliers, categories, numbers, outlier_bounds
 from common.records.config import FieldConfig, RecordsConfig
@@ -20,6 +21,8 @@ from common.rows.ids import are_credit_codes, read_ids
 from common.rows.months import TAKEN, month_number, month_text, read_months
 from common.rows.origin import Mask, printed
 
+_BLOCK = 1 << 20  # records moved at once
+_MONTHS = 10_000 * 12  # no month's number is above
 _QUIET, _MANY = ("empty", "unit", "format", "gap", "duplicate", "several"), 0.05
 """A rule, other than these, that touches more than this share of the records is worth a warning."""
 
@@ -99,13 +102,22 @@ class _Cleaner:
         at = np.flatnonzero(keep)
         row = at % keep.shape[1]
         month = when[0][row] if len(when) == 1 else when[at // keep.shape[1], 0]
-        id = of_row[row]
-        order = np.lexsort((row, month, id))
-        at, row, id, month = at[order], row[order], id[order], month[order]
+        key = of_row[row].astype(np.int64) * _MONTHS + month  # those of one id and month are in the order of the source already
+        del row, month
+        at = at[np.argsort(key, kind="stable")]
+        del key
+        row = at % keep.shape[1]
+        id, month = of_row[row], when[0][row] if len(when) == 1 else when[at // keep.shape[1], 0]
         for fields in (numeric, codes):
             for name, values in fields.items():
-                fields[name] = self.room.scratch.keep(values[:][at if len(values) == keep.size else row])
+                fields[name] = self._taken(values, at if len(values) == keep.size else row)
         return Records(ids, row, id, month, Held(numeric), Held(codes), levels)
+
+    def _taken(self, values: Any, at: npt.NDArray[np.int64]) -> Any:
+        whole, taken = values[:], self.room.scratch.empty((len(at),), values.dtype)
+        for low in range(0, len(at), _BLOCK):
+            taken[low : low + _BLOCK] = whole[at[low : low + _BLOCK]]
+        return taken
 
     def _check_left(self, records: Records) -> None:
         if not records.count:
@@ -170,11 +182,15 @@ class _Cleaner:
             if config.kind == "categorical":
                 coded, levels[name] = self._categorical(columns, keep)
                 known, codes[name] = coded >= 0, self.room.scratch.keep(coded.ravel())
+                del coded
             else:
                 values = self._numeric(columns, keep)
                 known, numeric[name] = ~np.isnan(values), self.room.scratch.keep(values.ravel())
+                del values
             if keep.any() and not (known & keep).any():
                 self._nothing_left(name, config)
+            del columns, known
+            pa.default_memory_pool().release_unused()
         return numeric, codes, levels
 
     def _nothing_left(self, name: str, config: FieldConfig) -> None:
@@ -200,7 +216,7 @@ class _Cleaner:
         keep &= ~drop
         config = columns[0].field
         if config.outliers.rule != "keep":
-            bounds = outlier_bounds(values[self._until(columns) & columns[0].alive & ~drop], config.outliers)
+            bounds = outlier_bounds(values, self._until(columns) & columns[0].alive & ~drop, config.outliers)
             if bounds is not None:
                 self.bounds[columns[0].name] = bounds
                 keep &= ~np.stack([bound_outliers(at, row, bounds) for at, row in zip(columns, values, strict=True)])

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import cast
 
 import click
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from common.config import quoted
+from common.process.memory import return_freed_memory
 from common.records.clean import Cleaned
 from common.records.config import RecordsConfig
 from common.records.make import make_features, suspects
@@ -37,11 +39,15 @@ def features(
 ) -> None:
     """Read, clean and turn into features the monthly records that CONFIG (TOML) names."""
     console = Console()
+    if memory_mib is not None:
+        return_freed_memory()
     made, cleaned, settings = make_features(config, out, report, cast(Lang, lang), memory_mib=memory_mib, workers=workers)
     _print_cleaning(cleaned, console)
     for text in (*cleaned.warnings, *_unlabelled(cleaned, settings), *_left_out(cleaned, settings)):
         console.print(f"[yellow]look at:[/] {escape(text)}", highlight=False)
-    console.print(f"{made.count:,} samples of {len(set(made.rows.tolist())):,} enterprises, {len(made.columns)} features")
+    console.print(
+        f"{made.count:,} samples of {np.count_nonzero(np.bincount(made.rows)):,} enterprises, {len(made.columns)} features"
+    )
     if report:
         console.print(f"quality.json and quality.html are in {escape(str(report))}/", highlight=False)
     suspicious = suspects(made)

@@ -19,6 +19,7 @@ from common.rows.origin import Mask, printed
 from common.rows.text import read_coded, read_text
 
 Values = npt.NDArray[np.float64]
+_BLOCK = 1 << 17  # values whose logarithms are taken at once
 _FEWEST = 30  # values, below which a robust bound means nothing
 
 
@@ -137,14 +138,17 @@ def categories(at: At) -> tuple[npt.NDArray[np.int32], list[str], Mask]:
     return place[codes], levels, drop
 
 
-def outlier_bounds(values: Values, rule: Outliers) -> tuple[float, float] | None:
-    """The smallest and largest value that is no outlier, from the finite values other than zero; None if too few differ."""
-    x = values[np.isfinite(values) & (values != 0)]
-    del values  # of a whole column: no copy more than is needed
+def outlier_bounds(values: Values, known: Mask, rule: Outliers) -> tuple[float, float] | None:
+    """The smallest and largest value that is no outlier, from the finite `values` of `known` other than zero; None if too few.
+
+    Of a whole column no copy is made that is not needed.
+    """
+    x = values[known & np.isfinite(values) & (values != 0)]
     if len(x) < _FEWEST:
         return None
     if rule.scale == "log":
-        x = np.copysign(np.log1p(np.abs(x)), x)
+        for few in np.split(x, range(_BLOCK, len(x), _BLOCK)):
+            few[:] = np.copysign(np.log1p(np.abs(few)), few)
     if rule.method == "mad":
         low = high = middle = float(np.median(x, overwrite_input=True))
         x -= middle

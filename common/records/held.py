@@ -73,6 +73,11 @@ def rows(held: Mapping[str, Any], name: str, low: int, high: int) -> Any:
     return held.rows(name, low, high) if isinstance(held, Held) else held[name][low:high]
 
 
+def stores(held: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arrays of `held` as they are kept, to be written by slice."""
+    return held.flat if isinstance(held, Held) else held
+
+
 def part(held: Mapping[str, Any], low: int, high: int) -> dict[str, Any]:
     """These rows of every array."""
     return {name: rows(held, name, low, high) for name in held}

@@ -14,7 +14,7 @@ import pandas as pd
 from common.errors import DataError
 from common.records.config import Cleaning
 from common.records.findings import Journal
-from common.records.held import Held, Room, part, rows
+from common.records.held import Held, Room, part, rows, stores
 from common.records.panel import Panel
 from common.rows.months import month_text
 from common.rows.origin import Mask
@@ -218,7 +218,7 @@ def without_gaps(records: Records, rules: Cleaning, journal: Journal) -> Records
 def settled(records: Records, rules: Cleaning, several: Mapping[str, str], journal: Journal, room: Room) -> Records:
     """`records` after the rules over rows, some enterprises at a time. Raises DataError for what a rule is to refuse."""
     cuts = room.cuts(np.bincount(records.id))
-    kept = _Kept(records, room) if len(cuts) > 1 else _Whole()
+    kept = _Kept(records) if len(cuts) > 1 else _Whole()
     refused, count = dict[str, Refused](), Counter[str]()
     for low, high in cuts:
         first, last = (int(place) for place in np.searchsorted(records.id, (low, high)))
@@ -247,26 +247,24 @@ class _Whole:
 
 
 class _Kept:
-    """Records that the rules over rows have kept, part after part."""
+    """Records that the rules over rows have kept, part after part, where records were: there are never more of them."""
 
-    def __init__(self, records: Records, room: Room) -> None:
+    def __init__(self, records: Records) -> None:
         self._all, self._count = records, 0
-        self._row, self._id, self._month = np.empty_like(records.row), np.empty_like(records.id), np.empty_like(records.month)
-        self._numeric = {name: room.scratch.empty((records.count,), np.float64) for name in records.numeric}
-        self._codes = {name: room.scratch.empty((records.count,), np.int32) for name in records.codes}
 
     def add(self, records: Records) -> None:
-        at = slice(self._count, self._count + records.count)
-        self._row[at], self._id[at], self._month[at] = records.row, records.id, records.month
-        for own, given in ((self._numeric, records.numeric), (self._codes, records.codes)):
+        own, at = self._all, slice(self._count, self._count + records.count)
+        own.row[at], own.id[at], own.month[at] = records.row, records.id, records.month
+        kept: Mapping[str, Any]
+        for kept, given in ((own.numeric, records.numeric), (own.codes, records.codes)):
             for name, values in given.items():
-                own[name][at] = values
+                stores(kept)[name][at] = values
         self._count = at.stop
 
     def records(self) -> Records:
-        n = self._count
-        numeric, codes = Held(self._numeric, count=n), Held(self._codes, count=n)
-        return Records(self._all.ids, self._row[:n], self._id[:n], self._month[:n], numeric, codes, self._all.levels)
+        own, n = self._all, self._count
+        numeric, codes = Held(stores(own.numeric), count=n), Held(stores(own.codes), count=n)
+        return replace(own, row=own.row[:n], id=own.id[:n], month=own.month[:n], numeric=numeric, codes=codes)
 
 
 def to_panel(records: Records, label: str | None, label_month: int | None, journal: Journal, room: Room) -> Panel:
@@ -275,7 +273,9 @@ def to_panel(records: Records, label: str | None, label_month: int | None, journ
     label_month: where the label holds for an enterprise once, its month; it then is in no record's month.
     Raises DataError for months so far apart that the panel would be nearly empty.
     """
-    used, id, sizes = np.unique(records.id, return_inverse=True, return_counts=True)
+    counts = np.bincount(records.id)
+    used = np.flatnonzero(counts)
+    id, sizes = (np.cumsum(counts > 0) - 1).astype(np.int32)[records.id], counts[used]
     first = int(records.month.min())
     last = max(int(records.month.max()), label_month or 0)
     shape = len(used), last - first + 1

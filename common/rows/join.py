@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from common.rows.numbers import WORDS, floats
+from common.rows.floats import floats
+from common.rows.numbers import WORDS
 from common.rows.origin import Origin
 from common.rows.text import as_text, is_missing, is_number, is_text, is_time, plain
 

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from common.rows.declare import ColumnConfig
 from common.rows.months import look_like_dates, look_like_months
-from common.rows.numbers import COMMA, Numbers, Style, Values, read_numbers
+from common.rows.floats import Values
+from common.rows.numbers import COMMA, Numbers, Style, read_numbers
 from common.rows.origin import Data
 from common.rows.tablefile import TableFile
 from common.rows.text import is_number, is_text, is_time, plain, read_coded

@@ -15,15 +15,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from common.rows.floats import Values, floats
 from common.rows.origin import Data, Mask, Origin
-from common.rows.text import is_missing, is_number, plain, read_text, seen
+from common.rows.text import as_text, is_missing, is_number, is_text, plain, read_text, seen
 
-Values = npt.NDArray[np.float64]
-
-_EXACT = 1 << 53  # whole numbers up to here are floats
 _FEW = 20  # distinct values, up to which they are rather codes than numbers
 _KINDS = 4  # of letters behind numbers, up to which they may be units
-_POWERS = 22  # 10 ** 22 is the last power of ten that is a float
+_ROWS = 1 << 17  # of text that is read at once
 _UNITS = (
     "%", "‰", "kwh", "mwh", "gwh", "wh", "kw", "mw", "kva", "mva", "kvar", "kv", "hz",
     "度", "千瓦时", "千瓦", "千伏安", "兆瓦时", "元", "块", "元/月", "元/度", "元/千瓦时", "美元", "yuan", "eur",
@@ -103,69 +101,16 @@ class Numbers:
     said: str = ""
 
 
-def floats(values: Any) -> Values:
-    """Numbers of an Arrow type (a chunked array) as float64, missing as NaN: each the float nearest to the printed number."""
-    kind = values.type
-    if pa.types.is_decimal(kind):
-        return _of_decimals(values)
-    if pa.types.is_boolean(kind):
-        values = values.cast(pa.int8())
-    found = np.asarray(values.cast(pa.float64(), safe=False).to_numpy(), np.float64)
-    if kind == pa.float16():
-        single, place = np.unique(found.astype(np.float16), return_inverse=True)
-        return np.array([float(str(x)) for x in single], np.float64)[place]
-    return _of_singles(found) if kind == pa.float32() else found.copy()
-
-
-def _of_decimals(values: Any) -> Values:
-    """A cast would divide once too often: 4.35 becomes the float above the one that 4.35 is in text."""
-    parts = [_of_decimal(chunk) for chunk in values.chunks]
-    return np.concatenate(parts) if parts else np.empty(0)
-
-
-def _of_decimal(chunk: Any) -> Values:
-    kind = chunk.type
-    if kind.bit_width != 128 or not 0 <= kind.scale <= _POWERS:
-        return np.asarray(chunk.cast(pa.string()).cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
-    halves = np.frombuffer(chunk.buffers()[1], np.int64, count=2 * (chunk.offset + len(chunk)))[2 * chunk.offset :]
-    low, high = halves[::2], halves[1::2]
-    small = (high == low >> 63) & (np.abs(low) < _EXACT)
-    missing = np.asarray(chunk.is_null())
-    found = np.where(missing, np.nan, low / 10.0**kind.scale)  # both exact: the quotient is the nearest float
-    large = ~small & ~missing
-    if large.any():
-        text = chunk.filter(pa.array(large)).cast(pa.string())
-        found[large] = text.cast(pa.float64()).to_numpy()
-    return found
-
-
-def _of_singles(values: Values) -> Values:
-    """Single-precision numbers as they print: 0.1, not 0.10000000149. The shortest decimal that is the same single."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        single = values.astype(np.float32)
-        exponent = np.floor(np.log10(np.abs(values)))
-        exponent[~np.isfinite(exponent)] = 0
-        found, finite = values.copy(), np.isfinite(values) & (values != 0)
-        at = np.flatnonzero(finite & (np.abs(exponent) <= _POWERS - 8))
-        for digits in (6, 7, 8, 9):
-            scale = digits - 1 - exponent[at]
-            up, down = 10.0 ** np.clip(scale, 0, None), 10.0 ** np.clip(-scale, 0, None)
-            tried = np.rint(values[at] * up / down) * down / up
-            same = tried.astype(np.float32) == single[at]
-            found[at[same]] = tried[same]
-            at = at[~same]
-        far = np.flatnonzero(finite & (np.abs(exponent) > _POWERS - 8))  # beyond the powers of ten that are floats
-        found[far] = [float(str(x)) for x in single[far]]
-    return found
-
-
 def read_numbers(origin: Origin, column: str, data: Data, style: Style | None = PLAIN, words: Collection[str] = ()) -> Numbers:
     """The column as numbers. style: how text writes them, or None to be told by all of them. words: further ones for missing.
 
     Missing is null, an empty text or a word of `text.MISSING`; malformed is other text, or an infinite number. A column of
     nothing but a pair such as true and false is 1 and 0.
     """
-    given = plain(data[column])
+    held = data[column]
+    if style in (None, PLAIN) and _is_coded_text(held.type) and (values := _at_once(origin, column, held, words)) is not None:
+        return _worded(_finite(values, np.isinf(values)), words)
+    given = plain(held)
     if is_number(given.type):
         values = floats(given)
         missing = np.isnan(values) if words == () else np.isnan(values) | _is_word(values, words)
@@ -173,21 +118,33 @@ def read_numbers(origin: Origin, column: str, data: Data, style: Style | None = 
         return _finite(values, ~missing & ~np.isfinite(values))
     text = read_text(origin, column, data)
     text = pc.if_else(is_missing(text, words), None, text)
-    found = _of_any(text, style, words)
+    return _worded(_of_text(text, style, words), words)
+
+
+def _worded(found: Numbers, words: Collection[str]) -> Numbers:
     if words:
         found.values[_is_word(found.values, words)] = np.nan
     return found
 
 
-def _of_any(text: Any, style: Style | None, words: Collection[str]) -> Numbers:
-    """Text at once where all of it is plain numbers."""
-    if style in (None, PLAIN):
-        try:
-            values = np.array(text.cast(pa.float64()).to_numpy(), np.float64)
-            return _finite(values, np.isinf(values))
-        except pa.ArrowInvalid:
-            pass
-    return _of_text(text, style, words)
+def _is_coded_text(kind: Any) -> bool:
+    return is_text(kind.value_type if pa.types.is_dictionary(kind) else kind)
+
+
+def _at_once(origin: Origin, column: str, held: Any, words: Collection[str]) -> Values | None:
+    """Text of which all is plain numbers, some rows after the other since each step copies them; None of any other."""
+    values, low = np.empty(len(held)), 0
+    for chunk in held.chunks:
+        for start in range(0, len(chunk), _ROWS):
+            few = pa.chunked_array([chunk.slice(start, _ROWS)])
+            text = pc.utf8_trim_whitespace(as_text(origin, column, few))
+            try:
+                numbers = pc.if_else(is_missing(text, words), None, text).cast(pa.float64())
+            except pa.ArrowInvalid:
+                return None
+            values[low : low + len(few)] = numbers.to_numpy()
+            low += len(few)
+    return values
 
 
 def _is_word(values: Values, words: Collection[str]) -> Mask:

@@ -33,6 +33,29 @@ def test_large_arrays_come_from_memory_already_mapped() -> None:
     assert faults("keep") < 1000 < faults("give back")
 
 
+_RETURNED = """
+import sys
+import numpy as np
+from common.process.memory import return_freed_memory
+if sys.argv[1] == "return":
+    return_freed_memory()
+def resident():
+    return int(open("/proc/self/status").read().split("RssAnon:")[1].split()[0]) >> 10
+np.ones(3 << 20)  # a freed one tells glibc to take such sizes from its heap
+before = resident()
+parts = [(np.ones(2 << 20), np.ones(1 << 10)) for _ in range(8)]  # 16 MiB each, with something small after it
+small = [part[1] for part in parts]
+del parts
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc is asked")
+def test_freed_arrays_are_given_back_where_little_memory_was_asked_for() -> None:
+    run = [sys.executable, "-c", _RETURNED, "return"]
+    assert int(subprocess.run(run, capture_output=True, text=True, check=True).stdout) < 16
+
+
 def test_peak_memory_is_this_processs_own() -> None:
     held = bytearray(64 << 20)
     held[:: 1 << 12] = b"x" * len(held[:: 1 << 12])

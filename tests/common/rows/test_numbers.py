@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.rows.numbers import PLAIN, Style, floats, read_numbers
+from common.rows import numbers
+from common.rows.floats import floats
+from common.rows.numbers import PLAIN, Style, read_numbers
 from tests.common.rows.columns import Made, text
 
 NAN = np.nan
@@ -53,6 +55,23 @@ def test_single_precision_is_the_number_it_prints(values: list[float]) -> None:
 @given(st.lists(st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.integers(-(2**70), 2**70)), min_size=1))
 def test_text_is_the_nearest_float(values: list[float]) -> None:
     assert told(*map(repr, values)).values.tolist() == [float(repr(v)) for v in values]
+
+
+@pytest.mark.parametrize("coded", [False, True])
+@pytest.mark.parametrize("last", ["4.5", " n/a ", "inf", "1,250.5", "?"])
+def test_text_read_some_rows_at_a_time_is_what_it_is_at_once(last: str, coded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows over the bounds of chunks and of what is read at once; the last one may be no plain number."""
+    texts = pa.chunked_array([pa.array(["1.25", None, "-7", "", "3e2"]), pa.array([], pa.string()), pa.array(["0.1", last])])
+    table = Made({"x": texts.dictionary_encode() if coded else texts})
+    whole = read_numbers(table, "x", table, PLAIN)
+    for rows in (1, 2, 3):
+        monkeypatch.setattr(numbers, "_ROWS", rows)
+        few = read_numbers(table, "x", table, PLAIN)
+        np.testing.assert_array_equal(few.values, whole.values)
+        np.testing.assert_array_equal(few.malformed, whole.malformed)
+    expected = [1.25, NAN, -7, NAN, 300, 0.1, 4.5 if last == "4.5" else NAN]
+    np.testing.assert_array_equal(whole.values, expected)
+    assert whole.malformed.tolist() == [False] * 6 + [last in ("inf", "1,250.5", "?")]
 
 
 @pytest.mark.parametrize(

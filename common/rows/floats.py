@@ -1,0 +1,70 @@
+"""Numbers of any type of a file as the floats nearest to what they print as."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Values = npt.NDArray[np.float64]
+
+_EXACT = 1 << 53  # whole numbers up to here are floats
+_POWERS = 22  # 10 ** 22 is the last power of ten that is a float
+
+
+def floats(values: Any) -> Values:
+    """Numbers of an Arrow type (a chunked array) as float64, missing as NaN: each the float nearest to the printed number."""
+    kind = values.type
+    if pa.types.is_decimal(kind):
+        return _of_decimals(values)
+    if pa.types.is_boolean(kind):
+        values = values.cast(pa.int8())
+    found = np.asarray(values.cast(pa.float64(), safe=False).to_numpy(), np.float64)
+    if kind == pa.float16():
+        single, place = np.unique(found.astype(np.float16), return_inverse=True)
+        return np.array([float(str(x)) for x in single], np.float64)[place]
+    return _of_singles(found) if kind == pa.float32() else found.copy()
+
+
+def _of_decimals(values: Any) -> Values:
+    """A cast would divide once too often: 4.35 becomes the float above the one that 4.35 is in text."""
+    parts = [_of_decimal(chunk) for chunk in values.chunks]
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+def _of_decimal(chunk: Any) -> Values:
+    kind = chunk.type
+    if kind.bit_width != 128 or not 0 <= kind.scale <= _POWERS:
+        return np.asarray(chunk.cast(pa.string()).cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+    halves = np.frombuffer(chunk.buffers()[1], np.int64, count=2 * (chunk.offset + len(chunk)))[2 * chunk.offset :]
+    low, high = halves[::2], halves[1::2]
+    small = (high == low >> 63) & (np.abs(low) < _EXACT)
+    missing = np.asarray(chunk.is_null())
+    found = np.where(missing, np.nan, low / 10.0**kind.scale)  # both exact: the quotient is the nearest float
+    large = ~small & ~missing
+    if large.any():
+        text = chunk.filter(pa.array(large)).cast(pa.string())
+        found[large] = text.cast(pa.float64()).to_numpy()
+    return found
+
+
+def _of_singles(values: Values) -> Values:
+    """Single-precision numbers as they print: 0.1, not 0.10000000149. The shortest decimal that is the same single."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        single = values.astype(np.float32)
+        exponent = np.floor(np.log10(np.abs(values)))
+        exponent[~np.isfinite(exponent)] = 0
+        found, finite = values.copy(), np.isfinite(values) & (values != 0)
+        at = np.flatnonzero(finite & (np.abs(exponent) <= _POWERS - 8))
+        for digits in (6, 7, 8, 9):
+            scale = digits - 1 - exponent[at]
+            up, down = 10.0 ** np.clip(scale, 0, None), 10.0 ** np.clip(-scale, 0, None)
+            tried = np.rint(values[at] * up / down) * down / up
+            same = tried.astype(np.float32) == single[at]
+            found[at[same]] = tried[same]
+            at = at[~same]
+        far = np.flatnonzero(finite & (np.abs(exponent) > _POWERS - 8))  # beyond the powers of ten that are floats
+        found[far] = [float(str(x)) for x in single[far]]
+    return found
