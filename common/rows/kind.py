@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from common.rows.declare import ColumnConfig
-from common.rows.months import look_like_dates, look_like_months
 from common.rows.floats import Values
+from common.rows.months import look_like_dates, look_like_months
 from common.rows.numbers import COMMA, Numbers, Style, read_numbers
 from common.rows.origin import Data
 from common.rows.tablefile import TableFile
