@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography import x509
 
 from bank_party.home import BankHome
-from bank_party.online.config import OnlineConfig
+from bank_party.online.config import OnlineConfig, ShadowConfig
 from bank_party.settings import BankSettings
 from common.doctor.finding import Finding, Machine, failed, lifetime, passed, warned
 from common.errors import WattScoreError
@@ -39,6 +39,8 @@ def check_online(settings: BankSettings, machine: Machine) -> Iterator[Finding]:
         )
     if (settings.data).exists():
         yield from _check_stocks(settings, config)
+        if config.shadow is not None:
+            yield _check_challenger(settings, config.shadow)
 
 
 def _check_certificate(config: OnlineConfig, machine: Machine) -> Iterator[Finding]:
@@ -98,3 +100,21 @@ def _check_stocks(settings: BankSettings, config: OnlineConfig) -> Iterator[Find
         yield warned("online stocks", f"{text}; each session takes one, every {config.renew_hours:g} h at least", _DEAL)
     else:
         yield passed("online stocks", text)
+
+
+def _check_challenger(settings: BankSettings, shadow: ShadowConfig) -> Finding:
+    check, home = "online challenger", BankHome.of(settings)
+    try:
+        left = stocks_waiting(home, shadow.model, shadow.stock_rows)
+        if shadow.model == home.registry.champion:
+            return warned(check, f"{shadow.model} is the champion by now", "Take [online.shadow] out, or name another model.")
+    except WattScoreError as error:
+        return failed(check, error)
+    finally:
+        home.close()
+    if left is not None and len(left) < 2:
+        text = (
+            f"{shadow.model}: {len(left)} stocks of {shadow.stock_rows:,} rows or more, of which one is left for the champion"
+        )
+        return warned(check, text, _DEAL)
+    return passed(check, shadow.model)

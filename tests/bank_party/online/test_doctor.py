@@ -93,3 +93,23 @@ def test_stocks_that_end_soon_are_told(
     monkeypatch.setattr(doctor, "rows_waiting", lambda *_: stocks)
     checks = found(tmp_path, pki)
     assert checks["online model"].found == "job-1" and checks["online stocks"].status is status
+
+
+def test_a_challenger_is_looked_at_too(tmp_path: Path, pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    shadow = {"model": "job-2"}
+    assert found(tmp_path, pki, shadow=shadow)["online challenger"].status is Status.FAIL  # there is no such model
+    assert "online challenger" not in found(tmp_path, pki)
+
+    class Closed:
+        closed = True
+
+    stocks = [5000]
+    monkeypatch.setattr("common.home.models.ModelStore.load", lambda self, job: Closed())
+    monkeypatch.setattr(doctor, "rows_waiting", lambda *_: stocks)
+    told = found(tmp_path, pki, shadow=shadow)["online challenger"]
+    assert told.status is Status.WARN and "one is left for the champion" in told.found
+    stocks.append(5000)
+    assert found(tmp_path, pki, shadow=shadow)["online challenger"].status is Status.PASS
+    monkeypatch.setattr(Registry, "champion", property(lambda self: "job-2"))
+    assert "is the champion by now" in found(tmp_path, pki, shadow=shadow)["online challenger"].found
