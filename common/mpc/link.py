@@ -175,7 +175,7 @@ class Taylor(Link):
 
     period: int = 128
     tables: int = 2
-    least_bits: int | None = None  # the step is a factor, and as exact as its bits; two tables are few
+    least_bits: int | None = 12  # of which five are the step's, a factor
 
     @property
     def reach(self) -> float:  # type: ignore[override]

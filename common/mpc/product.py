@@ -1,6 +1,6 @@
 """Products of a matrix one party holds with vectors that are shared. PROTOCOL.md section 3.
 
-Once per job each party sends its matrix minus a mask (8 bytes a cell, one round). From then on a product costs one message
+Once per job each party sends its matrix minus a mask (6 to 8 bytes a cell, one round). From then on a product costs one message
 of the vector's length and one matrix-vector product a side; what is missing of the sum, mask times mask, is the dealer's.
 """
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations
 from common.mpc.fixedpoint import Words
 from common.mpc.session import Kind, Session
+from common.mpc.short import WIDE, Sent, lengthen, sent_as, shorten
 
 # The 64-bit type that holds a matrix's numbers: signed ones stay themselves when widened.
 _SAME_WORDS: dict[Any, Any] = {np.dtype(np.int32): np.int64, np.dtype(np.uint64): np.uint64}
@@ -59,9 +60,10 @@ async def share_matrices(
     own_ridge: Words,
     other_columns: int,
     room: Callable[[tuple[int, int]], Rows] = in_memory,
+    width: int = WIDE,
 ) -> Matrices:
-    """Rows as `share_rows` exchanges them, then the ridge matrices likewise: 8 (n + m) m bytes from each."""
-    masked = await share_rows(session, correlations, own, other_columns, room)
+    """Rows as `share_rows` exchanges them, then the ridge matrices in whole words: (width n + 8 m) m bytes from each."""
+    masked = await share_rows(session, correlations, own, other_columns, room, width)
     mine = np.ascontiguousarray((own_ridge - correlations.ridge_mask(own.shape[1])).T)
     theirs = await session.exchange(Kind.MASKED_MATRIX, mine, shape=(other_columns, other_columns))
     return Matrices(own, own_ridge, masked, np.asfortranarray(theirs.T))
@@ -73,26 +75,28 @@ async def share_rows(
     own: Rows,
     other_columns: int,
     room: Callable[[tuple[int, int]], Rows] = in_memory,
+    width: int = WIDE,
 ) -> Rows:
-    """Each party sends E = X - U and keeps X; the other's E, (n, m_other). 8 n m bytes from each, in blocks of 65,536 rows.
+    """Each party sends E = X - U and keeps X; the other's E, (n, m_other). In blocks of 65,536 rows.
 
-    own: int32 or uint64. room: gives the place for E.
+    own: int32 or uint64. room: gives the place for E. width: bytes of E's words; what stands above is zero.
     """
     rows = own.shape[0]
     masked = room((rows, other_columns))
     for block, low in enumerate(range(0, rows, MATRIX_BLOCK)):
         part = own[low : low + MATRIX_BLOCK].T  # (columns, rows), row-major as it is sent
-        mine = await session.compute(partial(_masked, correlations, block, part), part.size)
+        shape = other_columns, part.shape[1]
+        mine = await session.compute(partial(_masked, correlations, block, part, width), part.size)
         await session.post(Kind.MASKED_MATRIX, mine)
-        theirs = await session.collect(Kind.MASKED_MATRIX, np.uint64, (other_columns, part.shape[1]))
-        masked[low : low + MATRIX_BLOCK] = theirs.T
+        theirs = await session.collect(Kind.MASKED_MATRIX, *sent_as(shape, width))
+        masked[low : low + MATRIX_BLOCK] = (await session.compute(partial(lengthen, theirs, width, shape), theirs.size)).T
     return masked
 
 
-def _masked(correlations: Correlations, block: int, part: npt.NDArray[Any]) -> Words:
+def _masked(correlations: Correlations, block: int, part: npt.NDArray[Any], width: int) -> Sent:
     columns, rows = part.shape
     hidden: Words = part.astype(_SAME_WORDS[part.dtype]).view(np.uint64) - correlations.matrix_mask(block, rows, columns)
-    return hidden
+    return shorten(hidden, width)
 
 
 def forward(matrix: npt.NDArray[Any], vector: Words) -> Words:

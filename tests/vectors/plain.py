@@ -13,6 +13,8 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.cmac import CMAC
 
+from tests.vectors.plain_short import as_words, dealt_words, from_planes, lifted, planes
+
 RING, HALF = 1 << 64, 1 << 62
 MATRIX, RIDGE_MATRIX, WEIGHTS, ANGLE, LINK, RESIDUAL, TRUNCATION, TRUNCATION_BODY, TRUNCATION_TOP = range(1, 10)
 OPERAND, DOUBLINGS, SETUP, GRADIENT = 13, 6, 1 << 40, 1 << 41
@@ -161,17 +163,18 @@ def cut(values: Vector, width: int) -> Matrix:
 def step_dealt(
     seeds: dict[str, bytes], t: int, n: int, columns: dict[str, int], period: int, scale: int, mask_of_m: Matrix | None = None
 ) -> list[dict[str, Vector]]:
-    """Section 6: what D deals for step t by the taylor link, on masks alone: the tables, then the truncations."""
+    """Section 6: what D deals for step t by the taylor link in 6 bytes, on masks alone: the tables, then the truncations."""
     other, bits = {GRID: BANK, BANK: GRID}, 38 + period.bit_length() - 1
     v = {p: words(seeds[other[p]], WEIGHTS, t, m) for p, m in columns.items()}
-    h = {p: words(seeds[other[p]], RESIDUAL, t << 24, n) for p in columns}
+    h = {p: lifted(words(seeds[other[p]], RESIDUAL, t << 24, n)) for p in columns}
     masks = {p: cut(words(seeds[p], MATRIX, 0, n * m), n) for p, m in columns.items()}  # a row a column
     ridges = {p: cut(words(seeds[p], RIDGE_MATRIX, 0, m * m), m) for p, m in columns.items()}
     o = plus(*(times(turned(masks[p]), v[p]) for p in columns))
     angles = [words(seeds[p], ANGLE, t << 24, n, 4) for p in columns]
     a = [(((word % 2**bits) >> (bits - 32)) + sum(pair)) % 2**32 for word, *pair in zip(o, *angles, strict=True)]
     known = turned([tables("taylor", period, 0, angle, scale) for angle in a])
-    link = {p: less(known[i], words(seeds[other[p]], LINK, t << 24, n)) for i, p in enumerate((GRID, BANK))}
+    tables_of = {p: less(known[i], words(seeds[other[p]], LINK, t << 24, n)) for i, p in enumerate((GRID, BANK))}
+    link = {p: as_words(planes(values)) for p, values in tables_of.items()}
     delta = joined([plus(times(masks[p], h[p]), times(turned(ridges[p]), v[p])) for p in columns])
     if mask_of_m is None:
         return [link, truncation_dealt(seeds, t, delta, 36)]
@@ -202,13 +205,19 @@ def m_of(grid: Matrix, across: Matrix, bank: Matrix) -> Matrix:
     return top + [negative(a) + b for a, b in zip(turned(across), bank, strict=True)]
 
 
+def mean_factors(n: int) -> tuple[int, int]:
+    """Section 6: k and s by which products of columns over few rows become means."""
+    s = max(range(256, 384), key=lambda s: s * (2**32 // (n * s)))
+    return 2**32 // (n * s), s
+
+
 def setup_dealt(seeds: dict[str, bytes], n: int, g: int, b: int) -> tuple[list[dict[str, Vector]], Matrix]:
     """Section 6: what D deals for the joint matrix, each a product of masks that its words lack; and the mask of M."""
     columns = [cut(words(seeds[p], MATRIX, 0, n * m), n) for p, m in ((GRID, g), (BANK, b))]
     sizes = [g * b, *[2 * b * b] * DOUBLINGS, b * b, g * b, g * g]
     masks = [operand_mask(seeds, SETUP | j, size) for j, size in enumerate(sizes)]
     c, q = cut(masks[0], b), cut(masks[-2], b)
-    factor = round(2**40 / n)
+    factor = mean_factors(n)[0] * 2**16
     lacks = [([[x * factor for x in row] for row in product(columns[0], turned(columns[1]))], 44), (product(turned(c), c), 24)]
     for k in range(DOUBLINGS):
         series, power = cut(masks[1 + k], b)[:b], cut(masks[1 + k], b)[b:]
@@ -226,12 +235,13 @@ class Side:
         self.own, self.sent = start, list[tuple[str, Vector]]()
 
     def matrices(self) -> tuple[Matrix, Matrix]:
-        """Section 3: E and the ridge matrix under its mask, each a row a column of X as they are sent."""
+        """Section 3: E in 6 bytes and the ridge matrix under its mask, each a row a column of X as they are sent."""
         n, m = len(self.x), len(self.x[0])
         e = [less(c, u) for c, u in zip(turned(self.x), cut(words(self.seed, MATRIX, 0, n * m), n), strict=True)]
         r = [less(c, u) for c, u in zip(turned(self.ridge), cut(words(self.seed, RIDGE_MATRIX, 0, m * m), m), strict=True)]
-        self.sent += [("masked_matrix", joined(e)), ("masked_matrix", joined(r))]
-        return e, r
+        said = planes(joined(e))
+        self.sent += [("masked_matrix", said), ("masked_matrix", joined(r))]
+        return cut(from_planes(said), n), r
 
     def take(self, e: Matrix, ridge: Matrix) -> None:
         self.e, self.e_ridge = turned(e), turned(ridge)
@@ -257,18 +267,18 @@ class Side:
     def residual(self, t: int, theirs: Vector, dealt: Vector, case: dict[str, Any]) -> Vector:
         c = [(a + b) % 2**32 for a, b in zip(self.masked, theirs, strict=True)]
         n = len(c)
-        seeded = words(self.seed, LINK, t << 24, n)
+        seeded, dealt = words(self.seed, LINK, t << 24, n), dealt_words(dealt, n)
         shares = (dealt, seeded) if self.party == GRID else (seeded, dealt)
         out = []
         for row in range(n):
-            known, public = factors("taylor", case["period"], [], c[row], case["step_over_n"], case["factor_scale"], 46)
+            known, public = factors("taylor", case["period"], [], c[row], case["step_over_n"], case["factor_scale"], 30)
             value = sum(share[row] * factor for share, factor in zip(shares, known, strict=True))
             if self.label is not None:
-                value += public - self.label[row] * round(case["real_step_over_n"] * 2**46)
-            out.append(value % RING)
+                value += public - self.label[row] * round(case["real_step_over_n"] * 2**30)
+            out.append(value * 2**16 % RING)
         self.r = out
-        self.h = words(self.seed, RESIDUAL, t << 24, n)
-        return self.say("masked_residual", less(out, self.h))
+        self.h = lifted(words(self.seed, RESIDUAL, t << 24, n))
+        return self.say("masked_residual", planes([value >> 16 for value in less(out, self.h)]))
 
     def raw_correlation(self) -> Matrix:
         """Section 6: a share of X_G^T X_B, off by the product of both masks."""
@@ -288,7 +298,7 @@ class Side:
         return added(*parts, product(a[0], b[0])) if self.party == BANK else added(*parts)
 
     def gradient(self, t: int, theirs: Vector) -> Vector:
-        s = plus(self.r, theirs)
+        s = plus(self.r, lifted(from_planes(theirs)))
         own = plus(times(turned(self.x), s), times(self.ridge, self.q))
         other = plus(times(turned(self.e), self.h), times(self.e_ridge, self.v))
         self.c = truncation_sent(self.party, self.seed, GRADIENT | t, self.joined(own, other))
@@ -306,7 +316,7 @@ class Side:
         return self.say("masked_update", self.c)
 
     def update(self, t: int, theirs: Vector) -> Vector:
-        s = plus(self.r, theirs)
+        s = plus(self.r, lifted(from_planes(theirs)))
         own = plus(times(turned(self.x), s), times(self.ridge, self.q))
         other = plus(times(turned(self.e), self.h), times(self.e_ridge, self.v))
         moved = less([z << 28 for z in self.ahead[0]], own), less([z << 28 for z in self.ahead[1]], other)
@@ -353,8 +363,9 @@ def joint_matrix(sides: dict[str, Side], dealt: list[dict[str, Vector]], gain: f
     def unit(size: int, p: str) -> Vector:
         return [scaled[p] if at % (size + 1) == 0 else 0 for at in range(size * size)]
 
-    raw = {p: [x * round(2**40 / n) % RING for x in joined(sides[p].raw_correlation())] for p in sides}
-    c = opened({p: [x * 256 % RING for x in share] for p, share in shortened(raw, 44).items()}, b)
+    k, s = mean_factors(n)
+    raw = {p: [x * k * 2**16 % RING for x in joined(sides[p].raw_correlation())] for p in sides}
+    c = opened({p: [x * s % RING for x in share] for p, share in shortened(raw, 44).items()}, b)
     power, series = shortened(times_of(across(c), c)), {p: unit(b, p) for p in sides}
     for k in range(DOUBLINGS):
         pair = opened({p: series[p] + power[p] for p in sides}, b)

@@ -99,9 +99,10 @@ def test_a_training_message_by_message(place: int) -> None:
         for p in (GRID, BANK)
     }
     scale, n, bits = case["table_scale"], len(label), 38 + case["period"].bit_length() - 1
-    unit = max(1, round(case["steps"][0][0] / n / 4 * 2 ** (46 - scale)))
-    sizes = {"period": case["period"], "step_over_n": case["steps"][0][0] / n, "factor_scale": 46 - scale}
-    sizes["real_step_over_n"] = 4 * unit / 2 ** (46 - scale)
+    over = plain.even(case["steps"][0][0] / n, 30)
+    unit = max(1, round(over / 4 * 2 ** (30 - scale)))
+    sizes = {"period": case["period"], "step_over_n": over, "factor_scale": 30 - scale}
+    sizes["real_step_over_n"] = 4 * unit / 2 ** (30 - scale)
     sent = {p: sides[p].matrices() for p in sides}
     for p, side in sides.items():
         side.take(*sent[OTHER[p]])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from common.learn.linear.descent import Descent, Step, nesterov
+from common.learn.linear.descent import Descent, Step, matrix_width, nesterov
 from common.learn.linear.joint import joint_matrix
 from common.learn.linear.products import Dealt
 from common.mpc.correlations.dealt import DealtCorrelations
@@ -49,7 +49,7 @@ async def _training(problem: Problem, link: Link, steps: list[Step], gain: float
     async def side(session: Session, correlations: DealtCorrelations) -> tuple[Share, Share]:
         own = session.party
         columns = problem.columns[own.other]
-        matrices = await share_matrices(session, correlations, words[own], ridge[own], columns)
+        matrices = await share_matrices(session, correlations, words[own], ridge[own], columns, width=matrix_width(steps, link))
         products = Dealt(session, correlations, matrices, link)
         descent = Descent(session, correlations, products, link, label if own is Party.BANK else None)
         joint = None

@@ -9,7 +9,7 @@ import math
 
 from common.learn.linear.deal import Work
 from common.learn.linear.deal_reasons import ReasonsDemand
-from common.learn.linear.descent import Step
+from common.learn.linear.descent import Step, matrix_width
 from common.learn.linear.joint import setup_openings, setup_truncations
 from common.learn.linear.layout import Layout
 from common.learn.linear.undealt import sends_columns
@@ -23,7 +23,7 @@ from common.mpc.lattice.sampled import NONCE_BYTES
 from common.mpc.link import Link
 from common.mpc.ranks.find import ROUNDS as RANK_ROUNDS
 from common.mpc.ranks.masks import all_dealt, sent_bytes
-from common.mpc.short import dealt_shape
+from common.mpc.short import WIDE, dealt_shape
 from common.mpc.tags import LIMBS, MARK_WORDS
 from common.party import Party
 from common.plan.linear import Model
@@ -32,9 +32,9 @@ CHECK = 8 * COMBINATIONS  # bytes from the grid to the bank when the last step i
 TAG, MARK = 8 * LIMBS, 8 * MARK_WORDS
 
 
-def matrices(rows: int, own_columns: int) -> int:
-    """The masked matrix and the masked ridge matrix, once a job. Section 3."""
-    return 8 * (rows + own_columns) * own_columns
+def matrices(rows: int, own_columns: int, width: int = WIDE) -> int:
+    """The masked matrix in words of `width` bytes and the masked ridge matrix, once a job. Sections 2 and 3."""
+    return (width * rows + 8 * own_columns) * own_columns
 
 
 def residuals(step: Step, link: Link) -> int:
@@ -101,8 +101,8 @@ def descent(party: Party, work: Work) -> Cost:
     own, other, rows = work.columns[party], work.columns[party.other], work.rows
     shared = work.revealed_bits is not None
     step = undealt_step if work.undealt else shared_step if shared else owned_step
-    masked = undealt_matrices if work.undealt else matrices
-    sent, received, dealt = masked(rows, own), masked(rows, other), 0
+    width, dealt = matrix_width(work.steps, work.link), 0
+    sent, received = (undealt_matrices(rows, m) if work.undealt else matrices(rows, m, width) for m in (own, other))
     both = own + other
     if work.undealt:
         sent += undealt_across(party, own, other)
@@ -133,10 +133,11 @@ def descent(party: Party, work: Work) -> Cost:
 def several(layout: Layout, model: Model, rows: int) -> Cost:
     """The same at one of several banks, with `rows` training rows of its own. Section 16."""
     own, every, steps, link = layout.common + 1, layout.columns, model.iterations, model.make_link()
-    step = layout.steps(model, rows)[0]
+    every_step = layout.steps(model, rows)
+    step, width = every_step[0], matrix_width(every_step, link)
     both = link_round(rows) + residuals(step, link)
-    line = matrices(rows, own) + steps * (8 * layout.grid + both)
-    heard = matrices(rows, layout.grid) + steps * (8 * own + both) + CHECK
+    line = matrices(rows, own, width) + steps * (8 * layout.grid + both)
+    heard = matrices(rows, layout.grid, width) + steps * (8 * own + both) + CHECK
     sums, turns = 8 * (every + steps * every), steps * truncation(every)  # masked addends: the start and each step; the hub's
     tables = dealt_link(step, link, Party.BANK)
     dealt = steps * tables + turns + 2 * TAG * layout.grid + MARK

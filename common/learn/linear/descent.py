@@ -7,7 +7,7 @@ both blocks; with `owned` weights (the published method's literal flow) each hol
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -29,6 +29,7 @@ from common.mpc.fixedpoint import (
 from common.mpc.link import Link, residual
 from common.mpc.session import Kind, Session
 from common.mpc.share import Share
+from common.mpc.short import WIDE, WIDTHS
 from common.mpc.truncate import open_sum, shifted, truncate
 from common.party import Party
 
@@ -90,6 +91,12 @@ class Step:
         """The split is that of all rows, for which tables were dealt; the step averages over those of data, or of all banks."""
         rows = self.rows if self.data_rows is None else self.data_rows
         return LinkScales.choose(self.size, max(self.rows, rows), link.least_bits).over(self.size, rows)
+
+
+def matrix_width(steps: Sequence[Step], link: Link) -> int:
+    """Bytes of a word of masked matrices: as few as u modulo the link's period and the residuals of all steps allow."""
+    spare = min(step.scales(link).spare for step in steps)
+    return next((width for width in WIDTHS if 8 * width >= max(link.bits, 64 - spare)), WIDE)
 
 
 def level_rows(rows: int) -> int:

@@ -26,6 +26,8 @@ from common.party import Party
 DOUBLINGS = 6  # 2^6 terms of the series
 SAMPLE_ROWS = 1 << 17
 CROSS_SHIFT = 44  # from products of columns, times `factor`, to 16 bits of the correlation
+_LOW_BITS = 16  # of a factor, all of them zero
+_SCALES = range(1 << 8, 3 << 7)
 _CACHE_ROWS = 1 << 12
 _FIRST, _GRADIENT = 1 << 40, 1 << 41  # above every step's number, below every scoring's
 
@@ -59,14 +61,23 @@ class Sample:
         """How many of so many rows are taken."""
         return -(-rows // self.stride)
 
-    def factor(self, taken: int) -> np.uint64:
-        """What turns the sum of products over `taken` rows into a mean at scale 60, held back for the error of a sample."""
+    def _parts(self, taken: int) -> tuple[int, int]:
+        """k and s, of 256 and more, of the largest product not above 2^32 / `taken`, held back for a sample's error."""
         held = 1.0 if self.stride == 1 else 1.0 - min(0.5, 0.5 * math.sqrt((self.grid + self.bank) / taken))
-        return np.uint64(round(2.0**40 * held / taken))
+        whole = 2.0 ** (48 - _LOW_BITS) * held / taken
+        s = max(_SCALES, key=lambda s: s * math.floor(whole / s))
+        return math.floor(whole / s), s
 
-    def scale(self, data_rows: int) -> np.uint64:
-        """What brings the correlation from 16 to 24 bits: 256, or more where zero rows are among the others."""
-        return np.uint64(256 * self.taken(self.rows) // self.taken(data_rows))
+    def factor(self, taken: int) -> np.uint64:
+        """What turns the sum of products over `taken` rows into almost a mean at scale 60; `scale` has the rest.
+
+        It is a multiple of 2^16, since of sums of words in 6 bytes no bit above the 48th counts.
+        """
+        return np.uint64(self._parts(taken)[0] << _LOW_BITS)
+
+    def scale(self, taken: int, data: int) -> np.uint64:
+        """What brings the correlation from 16 to 24 bits. taken: as the factor was told; of them `data` are data."""
+        return np.uint64(self._parts(taken)[1] * taken // data)
 
     def blocks(self, rows: int) -> Iterator[tuple[int, int, slice]]:
         """Number and first row of each block of MATRIX_BLOCK of so many rows, and which of its rows are taken."""
@@ -155,7 +166,7 @@ async def joint_matrix(
         return correlation(session.party, correlations, matrices, sample) * sample.factor(sample.taken(rows))
 
     raw = await session.compute(multiplied, rows * own)
-    return await joint_of(session, correlations, raw, sample.scale(data_rows), gain)
+    return await joint_of(session, correlations, raw, sample.scale(sample.taken(rows), sample.taken(data_rows)), gain)
 
 
 async def joint_of(session: Session, correlations: Correlations, raw: Words, scale: np.uint64, gain: Words) -> Operand:

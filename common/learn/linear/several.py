@@ -18,7 +18,7 @@ from common.disk.scratch import Scratch
 from common.learn.diary import Diary, Forgetful
 from common.learn.linear.course import Course
 from common.learn.linear.deal_several import ACROSS, FIRST_STEP, START
-from common.learn.linear.descent import REST_SCALE, Blocks, Descent, Moved, Path, Step
+from common.learn.linear.descent import REST_SCALE, Blocks, Descent, Moved, Path, Step, matrix_width
 from common.learn.linear.joint import Operand, correlation, joint_of
 from common.learn.linear.layout import Layout
 from common.learn.linear.products import Dealt
@@ -118,11 +118,14 @@ async def train_several(
 async def _begin(line: Line, layout: Layout, model: Model, room: Scratch, first: int) -> tuple[Descent, Matrices]:
     await line.correlations.order(layout.demand(line.own.shape[0], first))
     other = layout.common + 1 if line.session.party is Party.GRID else layout.grid
-    matrices = await share_matrices(
-        line.session, line.correlations, line.own, line.own_ridge, other, lambda shape: cast(Rows, room.empty(shape, np.uint64))
-    )
     label = None if line.label is None else line.label.astype(np.uint64)
     link = model.make_link()
+    width = matrix_width(layout.steps(model, line.own.shape[0]), link)
+
+    def place(shape: tuple[int, int]) -> Rows:
+        return cast(Rows, room.empty(shape, np.uint64))
+
+    matrices = await share_matrices(line.session, line.correlations, line.own, line.own_ridge, other, place, width)
     products = Dealt(line.session, line.correlations, matrices, link)
     return Descent(line.session, line.correlations, products, link, label), matrices
 
@@ -134,7 +137,7 @@ async def _joint(hub: Hub, lines: Sequence[Line], matrices: Sequence[Matrices], 
         work = partial(correlation, line.session.party, line.correlations, held, layout.sample)
         total[layout.across(line.number)] += await line.session.compute(work, math.prod(line.own.shape))
     shared = await hub.shared(training_sum(ACROSS), (total * layout.factor).ravel())
-    scale = layout.sample.scale(layout.total)
+    scale = layout.sample.scale(layout.taken, layout.taken)
     gained = encode(gain, FACTOR_SCALE)
     return await joint_of(hub.session, hub.correlations, shared.reshape(total.shape), scale, gained)
 

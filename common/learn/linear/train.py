@@ -11,7 +11,7 @@ from common.disk.scratch import Scratch
 from common.learn.diary import Diary, Forgetful
 from common.learn.linear.course import Course
 from common.learn.linear.deal import TrainingDemand
-from common.learn.linear.descent import REST_SCALE, Descent, Moved
+from common.learn.linear.descent import REST_SCALE, Descent, Moved, matrix_width
 from common.learn.linear.joint import Sample, joint_matrix, joint_of
 from common.learn.linear.products import Dealt
 from common.learn.linear.reveal import reveal_weights, tell_weights
@@ -96,7 +96,8 @@ async def train(
     if model.dealer == "half":
         products = await share_undealt(session, *mine, link, place)
     else:
-        products = Dealt(session, correlations, await share_matrices(session, correlations, *mine, place), link)
+        width = matrix_width(steps, link)
+        products = Dealt(session, correlations, await share_matrices(session, correlations, *mine, place, width), link)
     labels = None if label is None else label.astype(np.uint64)
     descent = Descent(session, correlations, products, link, labels, course)
     first = encode(inputs.start, WEIGHT_SCALE)
@@ -109,7 +110,8 @@ async def train(
         if isinstance(products, Undealt):
             demand = inputs.demand(session.party)
             sample = Sample(demand.rows, demand.grid_columns, demand.bank_columns)
-            joint = await joint_of(session, correlations, await products.across(sample), sample.scale(data_rows), gain)
+            scale = sample.scale(sample.taken(demand.rows), sample.taken(data_rows))
+            joint = await joint_of(session, correlations, await products.across(sample), scale, gain)
         else:
             joint = await joint_matrix(session, correlations, products.matrices, data_rows, gain)
     found = await descent.shared(steps, first, joint)

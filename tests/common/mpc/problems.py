@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from common.learn.linear.deal import Work
-from common.learn.linear.descent import REST_SCALE, Descent, Step
+from common.learn.linear.descent import REST_SCALE, Descent, Step, matrix_width
 from common.learn.linear.joint import joint_matrix as joint_matrix_of
 from common.learn.linear.products import Dealt
 from common.learn.linear.reveal import reveal_weights
@@ -89,7 +89,8 @@ async def begin(session: Session, correlations: DealtCorrelations, problem: Prob
     """Encodes and shares this party's matrices."""
     own = np.asfortranarray(encode(problem.x[session.party], X_SCALE))
     pull = np.asfortranarray(encode(step_size * problem.ridge[session.party], RIDGE_SCALE))
-    matrices = await share_matrices(session, correlations, own, pull, problem.columns[session.party.other])
+    width = matrix_width([Step(0, 0, problem.rows, step_size, 0)], link)
+    matrices = await share_matrices(session, correlations, own, pull, problem.columns[session.party.other], width=width)
     label = problem.y.astype(np.uint64) if session.party is Party.BANK else None
     return Descent(session, correlations, Dealt(session, correlations, matrices, link), link, label)
 

@@ -82,13 +82,14 @@ def test_the_formulas_as_documented() -> None:
     assert matching_by_curve(1000, 2000) == matching_by_curve(2000, 1000) == Cost(48 + 32 * 3000, 48 + 32 * 3000)
     assert matching_by_tags(1001) == Cost(80, 80, 126, 16 + 16 * 1001)
     assert periods(50, 7) == 16 + 2 * 48  # 350 bits in 6 words
-    assert linear.matrices(10**6, 20) == 8 * (10**6 + 20) * 20
+    assert linear.matrices(10**6, 20, 6) == 6 * 10**6 * 20 + 8 * 20 * 20
+    assert linear.matrices(10**7, 20) == 8 * (10**7 + 20) * 20
     assert linear.shared_step(FULL, Fourier(), 20, 21) == 8 * 21 + 10 * 10**6 + 8 * 41
-    assert linear.owned_step(Step(0, 0, 1024, 4.0, 0), Taylor(), 20, 21) == 12 * 1024 + 8 * 21
+    assert linear.owned_step(Step(0, 0, 1024, 4.0, 0), Taylor(), 20, 21) == 10 * 1024 + 8 * 21
     assert [linear.reveal(20, 21, bits) for bits in (8, 20)] == [8 * 41 + 8 * 21, 8 * 21]
     # five words of 6 bytes a row for each party at K = 5: the dealer's largest flow
     zeros = sum(-5 * span.rows * 6 % 8 for span in FULL.spans())
     assert linear.dealt_step(FULL, 41, Fourier(), Party.GRID) == 30 * 10**6 + zeros + 8 * 41 and zeros < 8 * 16
-    assert linear.dealt_step(replace(FULL, size=2.0), 41, Taylor(), Party.GRID) == 8 * 10**6 + 8 * 41
-    assert linear.dealt_step(FULL, 41, Taylor(), Party.GRID) == 8 * 10**6 + 8 * 41
+    assert linear.dealt_step(replace(FULL, size=2.0), 41, Taylor(), Party.GRID) - 8 * 41 - 7 * 10**6 in range(8 * 16)
+    assert linear.dealt_step(FULL, 41, Taylor(), Party.GRID) - 8 * 41 - 6 * 10**6 in range(8 * 16)
     assert (cost.split(17), cost.scores(17), cost.SIZES) == (3, 136, 96)

@@ -76,9 +76,9 @@ def test_taylor_is_the_second_order_expansion() -> None:
 
 
 def rounded(link: Link, scales: LinkScales) -> float:
-    """The most that rounding tables and factors can move a residual by these waves, over step / n."""
+    """The most that rounding tables and factors can move a residual, over step / n."""
     if not isinstance(link, Fourier):
-        return 0.0
+        return 2.0 ** -(scales.table + 3)  # a quarter of half a unit of a
     unit = 2.0**-scales.factor / scales.step_over_n
     tables = sum(map(abs, link.coefficients)) * 2.0 ** -(scales.table + 1)
     return math.sqrt(2.0) * (tables + link.terms * unit * (1.0 if scales.coarse else 0.5))
@@ -155,11 +155,12 @@ async def test_secure_residual(link: Link, equivalent: int) -> None:
 
 
 def test_step_size_is_kept() -> None:
-    """Taylor's factor is one rounded integer: the step it stands for is within a thousandth of the plan's at 10^6 rows."""
-    for link in (Taylor(), Fourier()):
-        scales = Step(0, 0, 10**6, 2.0, 0).scales(link)
-        assert link.step_over_n(scales) == pytest.approx(2e-6, rel=1e-3)
-        assert link.step_over_n(scales) == pytest.approx(scales.step_over_n, rel=1e-3)
+    """Taylor's factor is one rounded integer of 32 or more: the step it stands for is within a part in 64 of the plan's."""
+    for rows in (1000, 10**5, 10**6, 1 << 20, 10**7):
+        for link, off in ((Taylor(), 2.0**-6), (Fourier(), 2.0**-11)):
+            scales = Step(0, 0, rows, 4.0, 0).scales(link)
+            assert link.step_over_n(scales) == pytest.approx(4.0 / rows, rel=off)
+            assert link.step_over_n(scales) == pytest.approx(scales.step_over_n, rel=off)
 
 
 @pytest.mark.parametrize("link", [Fourier(), Fourier(64, 16, odd=False), Taylor()], ids=str)
@@ -167,7 +168,7 @@ async def test_cost(link: Link) -> None:
     trio, rows = Trio(), 33
     zeros, step = np.zeros(rows), Step(0, 0, rows, 1.0, 0)
     await residual(trio, link, zeros, zeros, step, np.zeros(rows, np.uint64))
-    width = 6 if link == Fourier() else 8
+    width = 8 if link == Fourier(64, 16, odd=False) else 6
     assert step.scales(link).width == width
     for party in Party:
         traffic = trio.session[party].traffic

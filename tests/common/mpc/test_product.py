@@ -15,6 +15,7 @@ from common.mpc.fixedpoint import Words
 from common.mpc.prg import Prg, Purpose
 from common.mpc.product import Matrices, backward, forward, share_matrices
 from common.mpc.session import Kind, Session
+from common.mpc.short import WIDE
 from common.party import Party
 from tests.peers import Trio
 
@@ -40,12 +41,12 @@ OWN = {party: uniform(ROWS, COLUMNS[party], seed=party.index) for party in Party
 RIDGE = {party: uniform(COLUMNS[party], COLUMNS[party], seed=2 + party.index) for party in Party}
 
 
-async def shared() -> tuple[Trio, dict[Party, Matrices]]:
+async def shared(width: int = WIDE) -> tuple[Trio, dict[Party, Matrices]]:
     trio = Trio()
 
     async def side(session: Session, correlations: DealtCorrelations) -> Matrices:
         party = session.party
-        return await share_matrices(session, correlations, OWN[party], RIDGE[party], COLUMNS[party.other])
+        return await share_matrices(session, correlations, OWN[party], RIDGE[party], COLUMNS[party.other], width=width)
 
     async def nothing(dealer: Dealer) -> None:
         pass
@@ -69,6 +70,24 @@ async def test_forward_and_transposed(owner: Party) -> None:
         w, v = uniform(size, seed=8), uniform(size, seed=9)
         total = times(own, w - v) + times(masked, v) + times(mask, v)
         assert total.tolist() == exactly(matrix, w)
+
+
+@pytest.mark.parametrize("width", [6, 7])
+async def test_short_matrices_lose_no_bit_that_counts(width: int) -> None:
+    """Modulo 2^48 or 2^56, of any words; and whole where the vectors' low bits are zero, as residuals' are."""
+    trio, held = await shared(width)
+    spare = np.uint64(64 - 8 * width)
+    for owner in Party:
+        mask, theirs = matrix_mask(trio.dealer._prg[owner], ROWS, COLUMNS[owner]), held[owner.other].masked
+        assert isinstance(theirs, np.ndarray) and theirs.max() >> np.uint64(8 * width) == 0
+        assert trio.session[owner].traffic.sent == {Kind.MASKED_MATRIX: matrices(ROWS, COLUMNS[owner], width)}
+        for times, matrix, size in ((forward, OWN[owner], COLUMNS[owner]), (backward, OWN[owner].T, ROWS)):
+            edges = np.full(size, 2**64 - 1, np.uint64)
+            for w, v in ((uniform(size, seed=8), uniform(size, seed=9)), (edges, edges), (edges, edges >> np.uint64(1))):
+                total = times(OWN[owner], w - v) + times(theirs, v) + times(mask, v)
+                assert (total << spare).tolist() == [(value << int(spare)) % 2**64 for value in exactly(matrix, w)]
+                lifted = times(OWN[owner], w - v << spare) + times(theirs, v << spare) + times(mask, v << spare)
+                assert lifted.tolist() == exactly(matrix, w << spare)
 
 
 async def test_column_major() -> None:

@@ -47,7 +47,9 @@ def opened(outcomes: Iterable[Outcome]) -> set[str]:
 
 
 def uniform(values: list[Array]) -> bool:
-    """Whether the bits of all words are as those of coins: within five deviations, bit by bit."""
+    """Whether the bits of all words are as those of coins: within five deviations, bit by bit; of short words by byte."""
+    if len(kinds := {v.dtype for v in values}) > 1:
+        return all(uniform([v for v in values if v.dtype == dtype]) for dtype in kinds)
     words = np.concatenate([v.reshape(-1) for v in values])
     bits = np.unpackbits(words.view(np.uint8)).reshape(len(words), -1)
     off = np.abs(bits.mean(axis=0) - 0.5) * 2.0 * np.sqrt(len(words))

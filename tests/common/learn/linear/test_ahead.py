@@ -59,10 +59,11 @@ async def test_zero_rows_and_columns_leave_the_descent_what_it_is(link: str) -> 
     steps = make_steps(model, 1250, 1000)
     scales = [[step.scales(model.make_link()).table for step in some] for some in (steps, make_steps(model, 1000))]
     assert scales[0] != scales[1]
-    found = (await train(Trio(), wide(problem, 1250, 2), steps, model.make_link(), gain=1.5)).weights
+    gain = 1.5 if link == "fourier" else 1.0  # beyond it taylor's steps, of curvature 1/4 throughout, are too long
+    found = (await train(Trio(), wide(problem, 1250, 2), steps, model.make_link(), gain=gain)).weights
     grid, bank = found[:5], found[5:]
     assert not grid[3:].any() and not bank[4:].any()
-    exact = problem.twin(make_steps(model, 1000), model.make_link(), 1.5)
+    exact = problem.twin(make_steps(model, 1000), model.make_link(), gain)
     np.testing.assert_allclose(np.r_[grid[:3], bank[:4]], exact, rtol=0, atol=5e-4)
 
 

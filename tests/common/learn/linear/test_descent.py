@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from common.learn.linear import descent
 from common.learn.linear.cost import owned_step, shared_step
-from common.learn.linear.descent import ONE, Blocks, Step, nesterov, sgd
+from common.learn.linear.descent import ONE, Blocks, Step, matrix_width, nesterov, sgd
 from common.mpc import dealer as dealing
 from common.mpc import link as links
 from common.mpc.correlations.dealt import DealtCorrelations
@@ -245,6 +245,15 @@ def test_spans_cover_a_steps_rows_exactly(low: int, rows: int, number: int, size
 
 def test_a_span_is_as_large_as_the_protocol_says() -> None:
     assert [len(Step(0, 0, rows, 2.0, 0).spans()) for rows in (1, 65_536, 98_000, 99_000, 10**6)] == [1, 1, 1, 2, 15]
+
+
+def test_masked_matrices_are_as_short_as_the_longest_step_and_the_period_allow() -> None:
+    widths = {(1 << 20, Fourier()): 6, (10**7, Fourier()): 7, (1 << 20, Taylor()): 6, (1000, Taylor(1 << 10)): 6}
+    widths |= {(1000, Taylor(1 << 11)): 7, (1000, Fourier(64, 16, odd=False)): 8, (3, Fourier(4096, 8)): 7}
+    for (rows, link), width in widths.items():
+        steps = nesterov(rows, 3, 4.0, 2)
+        assert matrix_width(steps, link) == width
+        assert link.bits <= 8 * width and all(step.scales(link).spare >= 64 - 8 * width for step in steps)
 
 
 def test_nesterov_steps() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -148,8 +150,14 @@ async def test_a_sample_of_rows_in_blocks_is_that_sample(monkeypatch: pytest.Mon
 
 def test_rows_taken_and_what_their_products_become() -> None:
     assert [Sample(rows, 4, 5).stride for rows in (1, 131_072, 262_143, 262_144, 10**6)] == [1, 1, 1, 2, 7]
-    assert Sample(1000, 4, 5).factor(1000) == round(2**40 / 1000)
-    assert [int(Sample(1000, 4, 5).scale(rows)) for rows in (1000, 800, 999)] == [256, 320, 256]
+    one, fewer = (int(Sample(1000, 4, 5).scale(1000, data)) for data in (1000, 800))
+    assert 256 <= one < 384 and fewer == one * 1000 // 800
+    for rows in (3, 14_280, 131_072, 262_143, 10**6):
+        sample = Sample(rows, 4, 5)
+        taken = sample.taken(rows)
+        held = 1.0 if sample.stride == 1 else 1.0 - 0.5 * math.sqrt(9 / taken)
+        whole = int(sample.factor(taken)) * int(sample.scale(taken, taken)) * taken
+        assert 0 <= held - whole / 2**48 < 2**-12 and int(sample.factor(taken)) % 2**16 == 0
     rows = [low + i for _, low, part in Sample(10**6, 4, 5).blocks(10**6) for i in range(*part.indices(1 << 16))]
     assert rows == list(range(0, 10**6, 7))
 
