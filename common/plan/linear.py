@@ -68,8 +68,8 @@ class Model(Section):
 
     dealer: Literal["whole", "half"] = Field(
         default="whole",
-        description="half: each side masks its matrix by a key of its own, and the coordinator deals the link and truncations"
-        " alone; with shared weights, nesterov and reveal = 'owners'. See protos/PROTOCOL.md section 20.",
+        description="half: each side masks its matrix by a key of its own, and the coordinator deals months, link and"
+        " truncations alone; with shared weights, nesterov and reveal = 'owners'. See protos/PROTOCOL.md section 20.",
     )
 
     @model_validator(mode="before")

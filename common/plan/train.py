@@ -82,8 +82,7 @@ class TrainPlan(Plan):
     def _fits_half_a_dealer(self) -> TrainPlan:
         if not self.model.half_dealt:
             return self
-        wrong = ["keys with period"] if "period" in self.keys else []
-        wrong += ["preparation.coding = 'woe'"] if self.preparation.coding == "woe" else []
+        wrong = ["preparation.coding = 'woe'"] if self.preparation.coding == "woe" else []
         wrong += ["challenge = true"] if self.challenge else []
         if wrong:
             raise ValueError(f"model.dealer = 'half' does not go with {', '.join(wrong)}: these take masks that are dealt")

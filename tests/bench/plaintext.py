@@ -67,12 +67,11 @@ def pool(plan: TrainPlan, datasets: Mapping[str, dict[str, Any]]) -> Pooled:
 
 
 def _order(table: FeatureTable) -> np.ndarray:
-    """Rows by id, then month if they have any."""
+    """Rows by id, then month."""
     levels = np.array(table.ids.levels.to_pylist())
     rank = np.empty(len(levels), np.int64)
     rank[np.argsort(levels)] = np.arange(len(levels))
-    by_id = rank[table.ids.codes]
-    return np.argsort(by_id) if table.periods is None else np.lexsort((table.periods, by_id))
+    return np.lexsort((np.asarray(table.periods), rank[table.ids.codes]))
 
 
 def fit(pooled: Pooled, ridge: float, repeat: int) -> dict[str, Any]:

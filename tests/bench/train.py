@@ -17,7 +17,7 @@ from tests.bench import jobs, plaintext
 from tests.bench.anatomy import anatomy
 from tests.bench.line import Shape, measure
 from tests.bench.peers import Spu
-from tests.bench.tables import HELD_OUT, MONTHS, write_tables
+from tests.bench.tables import HELD_OUT, write_tables
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,12 @@ class Workload:
     iterations: int = 12
     link: Literal["fourier", "taylor"] = "fourier"
     ahead: bool = False  # dealt ahead
-    dealer: Literal["whole", "half"] = "whole"  # half: over enterprises without months, with weights that owners are told
-
-    @property
-    def months(self) -> bool:
-        return self.dealer == "whole"
+    dealer: Literal["whole", "half"] = "whole"  # half: with weights that owners are told
 
     def plan(self) -> TrainPlan:
         side, reveal = Side(dataset="t"), "none" if self.dealer == "whole" else "owners"
         model = Model(link=self.link, iterations=self.iterations, dealer=self.dealer, reveal=reveal)
-        keys: tuple[Literal["id", "period"], ...] = ("id", "period") if self.months else ("id",)
+        keys: tuple[Literal["id", "period"], ...] = ("id", "period")
         split, dealt = Split(test=HELD_OUT), "ahead" if self.ahead else "online"
         return TrainPlan(
             grid=side,
@@ -70,9 +66,7 @@ def bench_train(
     """
     plan, shape = work.plan(), None if line is None else Shape.parse(line)
     with tempfile.TemporaryDirectory(prefix="wattscore-bench-") as folder:
-        months = MONTHS if work.months else 1
-        tables = write_tables(Path(folder), round(work.rows / (1.0 - HELD_OUT)), work.grid, work.bank, months=months)
-        datasets = jobs.declare(tables, period=work.months)
+        datasets = jobs.declare(write_tables(Path(folder), round(work.rows / (1.0 - HELD_OUT)), work.grid, work.bank))
         runs, profile = _secure(Path(folder), datasets, work, repeat, shape, profiled)
         pooled = plaintext.pool(plan, datasets)
         plain = plaintext.fit(pooled, plan.model.ridge, repeat)

@@ -52,7 +52,7 @@ class Lying(MemoryChannel):
 
 
 async def job(to: Party | None = None, place: int = 0, plan: TrainPlan = PLAN) -> Openings:
-    """A training, of months too with a whole dealer; what is dealt `to` a party at this place has one word changed."""
+    """A training of months; what is dealt `to` a party at this place has one word changed."""
     trio = Trio()
     ends = {party: DealerEnd(trio.from_dealer[party]) for party in Party}
     if to is not None:
@@ -65,9 +65,8 @@ async def job(to: Party | None = None, place: int = 0, plan: TrainPlan = PLAN) -
         dealt = await take_seed(ends[party])
         heard = Heard(Opening.of("job-1", 0, party, plan.canonical(), dealt, NONCES[party]), ends[party], MESSAGES)
         correlations = DealtCorrelations(party, own_seed(dealt.seed, NONCES[party]), heard, KEYS[party])
-        if not plan.model.half_dealt:
-            await correlations.order(PeriodDemand(7))
-            await correlations.period_product(7)
+        await correlations.order(PeriodDemand(7))
+        await correlations.period_product(7)
         bank, own = party is Party.BANK, np.asfortranarray(encode(PROBLEM.x[party], X_SCALE).view(np.int64).astype(np.int32))
         pull = np.asfortranarray(encode(4.0 * PROBLEM.ridge[party], RIDGE_SCALE))
         start, label = np.zeros(own.shape[1]), PROBLEM.y if bank else None
@@ -107,13 +106,13 @@ async def test_the_first_wrong_array_is_named(to: Party) -> None:
         assert "is not what the seeds give" in line
 
 
-async def test_of_half_a_dealer_the_link_and_truncations_are_replayed() -> None:
+async def test_of_half_a_dealer_months_link_and_truncations_are_replayed() -> None:
     """No mask of a matrix or residual is among what is dealt, so none among what an auditor could expand."""
     openings = await job(plan=HALF)
     verdict = await replay(openings)
     noted = [kind for opening in openings.values() for kind, *_ in opening.arrays]
     assert verdict.wrong == () and verdict.compared == len(noted) > 30
-    assert set(noted) == {Kind.DEALT_LINK.value, Kind.DEALT_TRUNCATION.value}
+    assert set(noted) == {Kind.DEALT_PERIODS.value, Kind.DEALT_LINK.value, Kind.DEALT_TRUNCATION.value}
     for party in Party:
         kinds = [kind for kind, *_ in openings[party].arrays]
         for place in {kinds.index(kind) for kind in kinds}:

@@ -293,7 +293,6 @@ BANKS = [{"who": f"wattscore://{name}/bank-party", "dataset": "b"} for name in (
         ({"model": {**HALF, "step": 8.0}}, "step = 8.0: at most 6.0"),
         ({"model": {**HALF, "ridge": 1.0}}, "ridge = 1.0: at most 0.1"),
         ({"model": {**HALF, "link": "taylor", "period": 256}}, "a period of 256: at most 128"),
-        ({"model": HALF, "keys": ["id", "period"]}, "keys with period"),
         ({"model": HALF, "preparation": {"coding": "woe"}}, "preparation.coding = 'woe'"),
         ({"model": HALF, "challenge": True}, "challenge = true"),
         ({"model": HALF, "dealt": "ahead"}, "dealer = 'half' is not dealt ahead"),
