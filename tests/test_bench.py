@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from common.mpc.session import Kind
 from common.plan.linear import Model
 from tests.bench import report
 from tests.bench.__main__ import main
@@ -22,7 +23,9 @@ from tests.bench.growth import fit
 from tests.bench.instruments import Meter
 from tests.bench.peers import Xgboost
 from tests.bench.profiled import NAMED, locate
+from tests.bench.safeguards import sent_in
 from tests.bench.worlds import measure, worlds
+from tests.common.mpc.problems import make_problem
 from tests.forked import forked
 
 
@@ -171,6 +174,25 @@ def test_codings_are_measured_side_by_side(tmp_path: Path) -> None:
     assert worlds["u-shaped"]["auto"]["auc"] > worlds["u-shaped"]["linear"]["auc"] + 0.03
     assert worlds["linear"]["auto"]["auc"] > worlds["linear"]["bins"]["auc"]
     assert "u-shaped, 1200 rows, 20%" in done.output
+
+
+def test_what_guards_a_training_is_measured_beside_a_bare_one(tmp_path: Path) -> None:
+    """And the bare one has none of it: nothing is told at its end, no tag is dealt, nothing is kept."""
+    out = tmp_path / "safeguards.json"
+    asked = ["safeguards", "--rows", "300", "--grid", "3", "--bank", "2", "--repeat", "2", "--json", str(out)]
+    done = CliRunner().invoke(main, asked)
+    assert done.exit_code == 0, done.output
+    found = json.loads(out.read_text())
+    assert min(found["with"], found["without"]) > 0.0 and found["ratios"][0] <= found["median_ratio"] <= found["ratios"][1]
+    assert "300 rows by 3 + 2 columns" in done.output
+    guarded, bare = (kinds_of(tmp_path if guard else None) for guard in (True, False))
+    assert guarded - bare == {Kind.TRAINING_CHECK, Kind.DEALT_TAGS, Kind.RESUME} and not bare - guarded
+    assert any((tmp_path / "grid" / "dealt").iterdir()) and any((tmp_path / "bank" / "unfinished" / "job").glob("*.npz"))
+
+
+def kinds_of(folder: Path | None) -> set[Kind]:
+    """What is sent in one training with what guards it, or in a bare one."""
+    return {label.kind for label in sent_in(make_problem(300, 3, 2), folder)}
 
 
 def test_trees_are_measured_in_each_process(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ from tests.bench.online import bench_online
 from tests.bench.peers import VARIABLE, XGBOOST, Spu, Xgboost
 from tests.bench.rare import bench_rare
 from tests.bench.reasons import bench_reasons
+from tests.bench.safeguards import bench_safeguards
+from tests.bench.safeguards import line as safeguards_line
 from tests.bench.score import LINE, bench_alone, bench_score
 from tests.bench.suite import FULL, QUICK, run_suite
 from tests.bench.train import Workload, bench_train
@@ -243,6 +245,19 @@ def worlds(every: int, iterations: int | None, out: Path | None) -> None:
     """How far from the optimum trainings end, over many worlds, all peers in this process."""
     found = bench_worlds(Model() if iterations is None else Model(iterations=iterations), every)
     _tell(found, out, report.worlds(found))
+
+
+@main.command()
+@click.option("--rows", default=100_000, show_default=True, help="Rows of the training.")
+@click.option("--grid", default=20, show_default=True, help="The grid's columns.")
+@click.option("--bank", default=20, show_default=True, help="The bank's columns.")
+@click.option("--repeat", default=5, show_default=True, help="Trainings of each kind, in turns.")
+@_JSON
+def safeguards(rows: int, grid: int, bank: int, repeat: int, out: Path | None) -> None:
+    """What it costs a training to be resumed, checked and audited, all peers in this process."""
+    found = bench_safeguards(rows, grid, bank, repeat)
+    click.echo(safeguards_line(found))
+    _tell(found, out)
 
 
 @main.command()
