@@ -118,7 +118,7 @@ class AsyncClient:
     async def train(self, plan: PlanLike, timeout: float | None = None) -> Job:
         """Submits a training plan and waits; raises as `wait`, and PlanError for a plan of another kind."""
         made = plan_of(plan)
-        if not isinstance(made, TrainPlan):
+        if not isinstance(made, TrainPlan | SeveralPlan):
             raise PlanError(f"a plan of kind {made.kind!r} trains nothing", remedy="Give a training plan, or use submit.")
         return await self.wait(await self.submit(made), timeout)
 

@@ -138,7 +138,7 @@ def predeal(
 ) -> None:
     """Deal ahead what one training of PLAN, or of a finished one's kind, or one scoring job consumes; stored for one use."""
     with Client.from_config(config) as client:
-        raw: dict[str, Any] = as_before(client.show(like)) if like else {}
+        raw: dict[str, Any] = as_before(client.show(like), scores=scores) if like else {}
         if plan is not None:
             raw["model"] = training_of(load_plan(plan), str(plan)).model
         if scores:  # by whatever model of these columns

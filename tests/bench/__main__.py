@@ -15,7 +15,8 @@ from common.plan.section import Section
 from common.plan.trees import Trees
 from tests.bench import report
 from tests.bench.align import bench_align
-from tests.bench.banks import SKEWS, bench_banks, line
+from tests.bench.banks import SKEWS, bench_banks, line, worth
+from tests.bench.beside import bench_beside, beside_line
 from tests.bench.codings import bench_codings
 from tests.bench.dealers import bench_dealers
 from tests.bench.dealers import line as dealers_line
@@ -65,15 +66,28 @@ def main(context: click.Context, out: Path, spu_python: str | None) -> None:
 @click.option("--rows", default=4000, show_default=True, help="Rows a bank, half of them held out.")
 @click.option("--skew", type=click.Choice(SKEWS), multiple=True, default=SKEWS, show_default=True)
 @click.option("--seed", default=1, show_default=True)
+@click.option("--draws", default=1, show_default=True, help="Draws of each skew, and what they say together.")
 @_JSON
-def banks(banks: int, rows: int, skew: tuple[str, ...], seed: int, out: Path | None) -> None:
+def banks(banks: int, rows: int, skew: tuple[str, ...], seed: int, draws: int, out: Path | None) -> None:
     """Several banks on UCI's table, beside the exact pooled fit and the grid with a bank's own rows."""
     found = []
     for one in skew:
-        found.append(bench_banks(banks, rows, one, seed=seed))
-        click.echo(line(found[-1]))
+        for draw in range(draws):
+            found.append(bench_banks(banks, rows, one, seed=seed + draw))
+            click.echo(line(found[-1]))
+        if draws > 1:
+            click.echo(worth(found[-draws:]))
     if out is not None:
         out.write_text(json.dumps(found, indent=1), encoding="utf-8")
+
+
+@main.command()
+@click.option("--banks", default=3, show_default=True)
+@click.option("--rows", default=40_000, show_default=True, help="Rows a bank.")
+@_REPEAT
+def beside(banks: int, rows: int, repeat: int) -> None:
+    """Several banks beside one bank of all of their rows: the training stage, and the processor's seconds."""
+    click.echo(beside_line(bench_beside(banks, rows, repeat)))
 
 
 @main.command()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t
 
 from common.client.client import failure
 from common.home.outcome import parse_evaluation
@@ -92,6 +93,16 @@ def bench_banks(banks: int, rows: int, skew: str, test: float = 0.5, seed: int =
 
 def _means(of: str, found: Mapping[str, Any]) -> dict[str, float]:
     return {f"{of}_{name}": float(np.mean([getattr(one, name) for one in found.values()])) for name in ("auc", "logloss")}
+
+
+def worth(draws: Sequence[Mapping[str, Any]]) -> str:
+    """AUC and log-loss gained above the grid and a bank's own rows: the mean of several draws, and its 95 % interval."""
+    said = [f"{len(draws)} draws"]
+    for of, name in (("AUC", "auc"), ("log-loss", "logloss")):
+        gain = np.array([one[f"joint_{name}"] - one[f"own_rows_{name}"] for one in draws])
+        mean, half = float(gain.mean()), float(t.ppf(0.975, len(gain) - 1) * gain.std(ddof=1) / np.sqrt(len(gain)))
+        said.append(f"{of} {mean:+.4f} ({mean - half:+.4f} to {mean + half:+.4f})")
+    return ", ".join(said)
 
 
 def line(found: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from bank_party.__main__ import main as bank_party
 from common.client.client import Client, failure
+from common.client.like import scores_like
 from common.client.progress import waits
 from common.disk.data_folder import Name
 from common.errors import PlanError
@@ -221,6 +222,23 @@ def test_each_bank_scores_rows_by_the_model_of_all(lab: tuple[Trial, World], tra
             outcome = pd.read_csv(world.folder / f"{name}.csv").set_index("id")["y"].loc[scores[name].index]
             assert auc(outcome.to_numpy(np.float64), scores[name]["probability"].to_numpy()) > 0.7
     assert not (trial.folder / "bank-2-data" / "scores").joinpath(f"{done.id}.csv").exists()
+
+
+def test_the_first_bank_scores_from_a_stock_and_another_one_is_told_that_it_cannot(
+    lab: tuple[Trial, World], trained: Trained
+) -> None:
+    (trial, _), (job, _) = lab, trained
+    with trial.client() as client:
+        *_, dealt = client.watch(client.submit(scores_like(client.show(job.id), 4000, "")).id)
+        assert failure(dealt) is None
+    words = ["score", "--model", job.id, "--grid-dataset", "t", "--bank-dataset", "t", "--json"]
+    done = CliRunner().invoke(bank_party, [*words, "--config", str(trial.folder / "bank.toml")])
+    assert done.exit_code == 0 and json.loads(done.output)["rows"] == 1500, done.output
+    other = CliRunner().invoke(bank_party, [*words, "--config", str(trial.folder / "bank-3.toml")])
+    assert other.exit_code != 0 and "no unspent stock" in other.output
+    sides = {"grid": {"dataset": "t"}, "bank": {"dataset": "t"}, "with_bank": str(processes.more_bank("bank-3"))}
+    with pytest.raises(ValueError, match="dealt ahead is for the first bank alone"):
+        ScorePlan.model_validate(sides | {"model": job.id, "dealt": "ahead"})
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,81 @@
+"""Several banks of so many rows each beside one bank of all of them, through the same daemons, one job after another."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from common.client.client import failure
+from common.plan.train import TrainPlan
+from common.trial.processes import Trial, more_bank
+from tests.bench.banks import BANK, LOOSE
+from tests.reference import sigmoid
+from tests.scenarios.end_to_end.several import World, write_world
+
+GRID, COMMON, STEPS = 25, 15, 15
+_OFTEN: dict[str, Any] = {"jobs_per_day": 1000, "models_per_day": 1000}
+_TOLD: dict[str, Any] = {"metric_bits": 1e6, "label_bits": 1e3}
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+def make_world(folder: Path, banks: int, rows: int) -> World:
+    """Normal columns, 25 of the grid and 15 of the banks; the last bank, which the world does not name, has all rows."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((banks * rows, GRID + COMMON)).round(4)
+    ids = pd.Index([f"E{i:07d}" for i in range(len(x))], name="id")
+    overdue = rng.random(len(x)) < sigmoid(x @ rng.standard_normal(GRID + COMMON) / 4 - 1.0)
+    grid = pd.DataFrame(x[:, :GRID], index=ids, columns=[f"g{j}" for j in range(GRID)])
+    bank = pd.DataFrame(x[:, GRID:], index=ids, columns=[f"b{j}" for j in range(COMMON)]).assign(y=overdue.astype(int))
+    found = write_world(folder, grid, [*(bank[k * rows : (k + 1) * rows] for k in range(banks)), bank])
+    return World(folder, found.names[:-1], found.columns)
+
+
+def bench_beside(banks: int, rows: int, repeat: int) -> dict[str, Any]:
+    """Of each way the least seconds of the training stage, and of the whole job the processor's, of all processes together."""
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        world = make_world(folder, banks, rows)
+        whole = f"bank-{banks + 1}"
+        datasets = World(folder, (*world.names, whole), world.columns).datasets
+        more = {name: {"policy": {**BANK, **_OFTEN, **_TOLD}} for name in datasets if name != "grid"}
+        settings: dict[str, Any] = {"grid": {"policy": {**LOOSE, **_OFTEN, "scores_per_row": 1000}}} | more
+        asked: dict[str, Any] = {
+            "model": {"iterations": STEPS},
+            "limits": {name: LOOSE[name] for name in ("min_matched", "min_rows", "rows_per_column")},
+            "preparation": {"coding": "linear"},
+        }
+        sides = {"grid": {"dataset": "t"}, "bank": {"dataset": "t"}, "with_bank": str(more_bank(whole))}
+        plans = {"several": world.plan(**asked), "one": TrainPlan.model_validate(sides | asked)}
+        found: dict[str, list[tuple[float, float]]] = {name: [] for name in plans}
+        with Trial(folder, datasets, settings) as trial, trial.client() as client:
+            for _ in range(repeat):
+                for name, plan in plans.items():
+                    before = _spent(trial)
+                    *_, job = client.watch(client.submit(plan).id)
+                    if (error := failure(job)) is not None:
+                        raise error
+                    stage = next(s.seconds for s in job.grid.report.seconds if s.stage == "train")
+                    found[name].append((stage, _spent(trial) - before))
+    least = {name: [min(column) for column in zip(*runs, strict=True)] for name, runs in found.items()}
+    seconds, spent = ({name: values[place] for name, values in least.items()} for place in (0, 1))
+    return {"banks": banks, "rows": rows, "train": seconds, "processor": spent, "load": os.getloadavg()[0]}
+
+
+def _spent(trial: Trial) -> float:
+    """Processor seconds of all its processes by now."""
+    stats = (Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii") for process in trial.processes.values())
+    return sum(sum(map(int, stat.rpartition(")")[2].split()[11:13])) for stat in stats) / _TICK
+
+
+def beside_line(found: dict[str, Any]) -> str:
+    """A row of the page's table."""
+    train, spent = found["train"], found["processor"]
+    return (
+        f"| {found['banks']} x {found['rows']:,} | {train['several']:.2f} | {train['one']:.2f} |"
+        f" {train['several'] / train['one']:.2f} | {spent['several'] / spent['one']:.2f} | {found['load']:.0f} |"
+    )
