@@ -70,13 +70,15 @@ class Grants:
         self._settings, self._party, self._own, self._jobs, self._today = settings, party, own, jobs, today
         self._trust = TrustStore(settings.tls.trust)
 
-    def check(self, job: str, plan: Plan) -> tuple[InForce | None, dict[str, str]]:
+    def check(self, job: str, plan: Plan, bank: Identity | None = None) -> tuple[InForce | None, dict[str, str]]:
         """The own dataset's grant, and the fingerprints of all that the job rests on, by side and dataset: `grid meters`.
+
+        bank: at the grid whose line of a job of several banks the plan is.
 
         Raises PolicyError for a grant that is withdrawn, expired, not signed by its owner, or of another use.
         """
         pins: dict[str, str] = {}
-        other = plan.bank_named or self._settings.peer.who
+        other = bank or plan.bank_named or self._settings.peer.who
         own, theirs = plan.side(self._party).dataset, plan.side(self._party.other).dataset
         in_force = None
         if (file := self._settings.grants.get(own)) is not None:

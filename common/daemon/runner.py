@@ -22,7 +22,7 @@ from common.daemon.live import Live
 from common.daemon.meet import Meeting
 from common.daemon.refusals import Refusals
 from common.daemon.settings import PartySettings
-from common.daemon.several import banks_of, check_bank, check_banks, side_of, without
+from common.daemon.several import banks_of, check_bank, check_banks, lines_of, side_of, without
 from common.disk.refused import refused
 from common.errors import JobStateError, PeerLost, WattScoreError
 from common.home.audit import What
@@ -217,10 +217,13 @@ class Runner:
             check_banks(plan, self.settings, self._own, self._home.unfinished.points(offer.job))
         if (side := side_of(plan, self.party, self._own)) is not None:
             check_offer(side, self.party, self.settings.datasets, self._home.policy, direct=direct)
-            grant, pins = self._grants.check(offer.job, side)
+            for line, bank in lines_of(plan, self.party, self._own):
+                grant, more = self._grants.check(offer.job, line, bank)
+                pins |= more
             told |= {"grants": [f"{dataset} {pin}" for dataset, pin in pins.items()]}
         if begun is not None:
-            check_pinned(pins, begun.grants, "begun")
+            first = {name: pin for name, pin in begun.grants.items() if name in pins or not left_out}
+            check_pinned(pins, first, "begun")
         seen.asked = replace(seen.asked, grants=pins)
         if begun is None and isinstance(plan, TrainPlan | ScorePlan | PredealPlan):
             self._home.stocks.check(plan, self.party)

@@ -122,6 +122,14 @@ def side_of(plan: AnyPlan, party: Party, own: Identity | None) -> Plan | None:
     return plan.line(plan.identities.index(own))
 
 
+def lines_of(plan: AnyPlan, party: Party, own: Identity | None) -> list[tuple[Plan, Identity | None]]:
+    """The same for each other party that has to do with the dataset: at the grid each bank, by name, of several."""
+    if isinstance(plan, SeveralPlan) and party is Party.GRID and not plan.alone:
+        return [(plan.line(place), who) for place, who in enumerate(plan.identities)]
+    side = side_of(plan, party, own)
+    return [] if side is None else [(side, None)]
+
+
 Through = Callable[[Course, Callable[[], Awaitable[Outcome]]], Awaitable[Report]]
 """Of where all may go on, and what computes the outcome from there: the report."""
 

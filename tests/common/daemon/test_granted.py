@@ -11,9 +11,11 @@ from click.testing import CliRunner
 
 import grid_party.__main__
 from common.daemon.granted import Grants
+from common.daemon.several import lines_of
 from common.errors import PolicyError
 from common.home.jobbook import JobBook, Offered
 from common.party import Identity, Party
+from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
 from common.rows.dataset import DatasetConfig, read_table
 from common.trust.authority import export_bundle, import_bundle, make_ca
@@ -103,6 +105,18 @@ def test_a_grant_that_is_gone_or_not_the_organisations_is_refused_by_both(desk: 
     with pytest.raises(PolicyError, match="there is no grant: it was withdrawn") as caught:
         desk.check()
     assert caught.value.public == "the grant was withdrawn, or there is none"
+
+
+def test_a_grant_to_one_bank_is_none_to_the_others_of_a_plan_of_several(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    banks = [{"who": f"wattscore://{org}/bank-party", "dataset": "loans"} for org in ("acme", "north")]
+    plan = SeveralPlan.model_validate({"grid": PLAN["grid"], "banks": banks, "purpose": "credit"})
+    lines = lines_of(plan, Party.GRID, GRID)
+    assert [str(bank) for _, bank in lines] == [bank["who"] for bank in banks]
+    desk.grants.check("train-1", *lines[0])
+    with pytest.raises(PolicyError, match=r"is for another bank \(expected acme, got north\)"):
+        desk.grants.check("train-1", *lines[1])
+    assert lines_of(plan, Party.BANK, BANK) == [(plan.line(0), None)]
 
 
 def test_jobs_of_a_month_are_counted_by_the_owner_refused_ones_not(tmp_path: Path) -> None:
