@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from common.learn.linear.deal import Work
+from common.learn.linear.deal import SCORE_WIDTH, Work
 from common.learn.linear.deal_reasons import ReasonsDemand
 from common.learn.linear.descent import Step, matrix_width
 from common.learn.linear.joint import setup_openings, setup_truncations
@@ -151,7 +151,7 @@ def several(layout: Layout, model: Model, rows: int) -> Cost:
 
 def scoring(party: Party, rows: int, own: int, other: int) -> Cost:
     """Scores from shares: masked weights and their tag once, masked rows and the truncation a row, the grid's share of u."""
-    sent, received = (8 * rows * a + TAG * (b + 1) + truncation(rows) for a, b in ((own, other), (other, own)))
+    sent, received = (SCORE_WIDTH * rows * a + TAG * (b + 1) + truncation(rows) for a, b in ((own, other), (other, own)))
     return Cost(sent, received, truncation(rows) + TAG + MARK) + parts(party, rows)
 
 

@@ -32,6 +32,9 @@ from common.party import Party
 
 KEPT_BYTES = 1 << 30
 PRODUCT_SCALE = X_SCALE + WEIGHT_SCALE  # of u when rows are scored
+SCORE_WIDTH = 6  # bytes of a word of masked rows then
+SCORE_SPARE = np.uint64(64 - 8 * SCORE_WIDTH)  # what shares of u are moved up by, which takes off what is not sent
+SCORE_SCALE = PRODUCT_SCALE + int(SCORE_SPARE)
 _FIRST, _BLOCK_BITS = 1 << 48, 24  # above every number of a training: no step, block or span comes near
 MOST_SCORINGS, MOST_ROWS, MOST_COLUMNS = 256, 1 << 31, 100_000
 
@@ -247,4 +250,4 @@ def deal_scores(prg: Prgs, demand: ScoreDemand) -> Iterator[Dealt]:
         size = rows.stop - rows.start
         matrix = {p: prg[p].words(Purpose.MATRIX, key, columns[p] * size).reshape(columns[p], size).T for p in Party}
         offset = forward(matrix[Party.GRID], weights[Party.GRID]) + forward(matrix[Party.BANK], weights[Party.BANK])
-        yield deal_truncation(prg, key, offset, PRODUCT_SCALE - demand.bits)
+        yield deal_truncation(prg, key, offset << SCORE_SPARE, SCORE_SCALE - demand.bits)

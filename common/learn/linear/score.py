@@ -8,6 +8,7 @@ that cuts u to the grid of scores takes back.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
@@ -17,12 +18,13 @@ import numpy as np
 from common.errors import DataError, PeerProtocolError, PolicyError
 from common.learn.dither import dither
 from common.learn.learner import Telling
-from common.learn.linear.deal import PRODUCT_SCALE, ScoreDemand
+from common.learn.linear.deal import PRODUCT_SCALE, SCORE_SCALE, SCORE_SPARE, SCORE_WIDTH, ScoreDemand
 from common.learn.linear.half import ClosedModel, LinearModel, PartyModel
 from common.mpc.correlations.asked import Correlations, TruncationPart
 from common.mpc.fixedpoint import Reals, Words, decode, encode
 from common.mpc.product import forward
 from common.mpc.session import Kind, Session
+from common.mpc.short import Sent, lengthen, sent_as, shorten
 from common.mpc.tags import LIMBS, RING, minus, narrow, total, wide
 from common.mpc.truncate import masked, shifted
 from common.party import Party
@@ -127,11 +129,11 @@ class Scorer:
         would else tell finer bits to whoever has a row scored again and again, and takes the mean. PolicyError for more rows
         than are left.
 
-        1. for each block of rows, exchange the masked rows, 8 m_own bytes a row; u is then local, off by what the dealer knows
+        1. for each block of rows, exchange the masked rows, 6 m_own bytes a row; u is then local, off by what the dealer knows
         2. exchange the masked u, 8 bytes a row: the truncation to 2^-bits
         Blocks go through these one behind the other, so that the network works while this side computes.
         """
-        session, shift = self._session, PRODUCT_SCALE - self._demand.bits
+        session, shift = self._session, SCORE_SCALE - self._demand.bits
         out: Words = np.empty(table.rows, np.uint64)
         waiting, sent, opened, held = self._take(table.rows), deque[tuple[_Piece, Words]](), deque[_Opened](), 0
         while waiting or sent or opened:
@@ -171,29 +173,30 @@ class Scorer:
     def _work(self, piece: _Piece) -> int:
         return len(self._point) * (piece.count if piece.block.hide is not None else piece.block.rows)
 
-    def _hide(self, table: FeatureTable, piece: _Piece) -> tuple[Words, int, Words]:
-        """Own rows of a piece, (n, m) column-major, how many values were held, and the rows as they are sent, (m, n)."""
+    def _hide(self, table: FeatureTable, piece: _Piece) -> tuple[Words, int, Sent]:
+        """Own rows of a piece, (n, m) column-major, how many values were held, and the rows as they are sent, of (m, n)."""
         block = piece.block
         words, held = self._model.whitened(table.part(piece.rows.start, piece.rows.stop))
         if block.hide is None:
             block.hide = self._correlations.matrix_mask(block.key, block.rows, words.shape[1])
-        hidden: Words = words.T - block.hide[:, piece.at]
+        hidden = shorten(words.T - block.hide[:, piece.at], SCORE_WIDTH)
         if piece.at.stop == block.rows:
             block.hide = None  # all of it is used
         return words, held, hidden
 
     async def _open(self, table: FeatureTable, piece: _Piece, words: Words) -> _Opened:
         session, block = self._session, piece.block
-        theirs = await session.collect(Kind.MASKED_MATRIX, np.uint64, (len(self._mask), piece.count))
+        shape = len(self._mask), piece.count
+        theirs = await session.collect(Kind.MASKED_MATRIX, *sent_as(shape, SCORE_WIDTH))
         if block.part is None:
             block.part = await self._correlations.truncation(block.key, block.rows)
         part = block.part.at(piece.at)
 
         def open_u() -> Words:
-            u = forward(words, self._point) + forward(theirs.T, self._mask)
-            return masked(session.party, part, u + self._dither(table, piece.rows))
+            u = forward(words, self._point) + forward(lengthen(theirs, SCORE_WIDTH, shape).T, self._mask)
+            return masked(session.party, part, u + self._dither(table, piece.rows) << SCORE_SPARE)
 
-        mine = await session.compute(open_u, words.size + theirs.size)
+        mine = await session.compute(open_u, words.size + math.prod(shape))
         await session.post(Kind.MASKED_UPDATE, mine)
         return _Opened(piece, part, mine)
 

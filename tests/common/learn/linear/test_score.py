@@ -20,6 +20,7 @@ from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, Words, decode, encode
 from common.mpc.seeds import DEALT_BYTES
 from common.mpc.session import Kind, Session
+from common.mpc.short import lengthen
 from common.party import Party
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
@@ -40,11 +41,11 @@ def prepared(party: Party, count: int = COUNT) -> Prepared:
     return prepare(rows(party, count), columns, Preparation(min_binary=0), count, 1e-4, party, leverage=1.0)[0]
 
 
-def models(count: int = COUNT, seed: int = 3) -> tuple[dict[Party, ClosedModel], Reals]:
-    """Both halves of a model whose shares are uniform, and u of the rows in plain floats."""
+def models(count: int = COUNT, seed: int = 3, times: float = 1.0) -> tuple[dict[Party, ClosedModel], Reals]:
+    """Both halves of a model whose shares are uniform, and u of the rows in plain floats. times: of its weights."""
     rng = np.random.default_rng(seed)
     ready = {party: prepared(party, count) for party in Party}
-    weights = {party: rng.normal(size=len(p.columns)) for party, p in ready.items()}
+    weights = {party: times * rng.normal(size=len(p.columns)) for party, p in ready.items()}
     words = {party: encode(w, WEIGHT_SCALE) for party, w in weights.items()}
     kept = {party: rng.integers(0, 2**64, len(w), np.uint64) for party, w in words.items()}  # of a party's own block
     held = tagged_shares({p: words[p.other] - kept[p.other] for p in Party}, rng)
@@ -88,6 +89,15 @@ async def test_shares_add_up_to_the_score_within_a_step(bits: int) -> None:
     assert abs(float((found - u).mean())) < 4 * 2.0**-bits / np.sqrt(COUNT) + 1e-3  # rounded up or down without bias
 
 
+async def test_scores_are_right_up_to_the_end_of_what_a_word_holds() -> None:
+    """46 bits of u at scale 30, to 2^16; by such weights the rounding of columns is a part in 1,000 of the largest."""
+    largest = np.abs(models()[1]).max()
+    halves, u = models(times=2.0**16 * 0.998 / largest)
+    assert u.max() > 2.0**15 and u.min() < -(2.0**15) and np.abs(u).max() > 2.0**16 * 0.99
+    (found,) = await score(Trio(), halves)
+    assert np.abs(found - u).max() < 2.0**16 / 1000
+
+
 async def test_blocks_of_rows_go_through_one_behind_the_other() -> None:
     count = MATRIX_BLOCK + 1000
     halves, u = models(count)
@@ -107,7 +117,7 @@ async def test_a_party_sends_what_it_states() -> None:
         sent = trio.session[party].traffic.sent
         assert sent == {
             Kind.MASKED_WEIGHTS: 16 * (other + 1),
-            Kind.MASKED_MATRIX: 8 * COUNT * own,
+            Kind.MASKED_MATRIX: 6 * COUNT * own,
             Kind.MASKED_UPDATE: 8 * COUNT,
         }
         assert sum(values.nbytes for _, values in trio.to_party[party].log) == DEALT_BYTES + 16 + 32 + 8 * COUNT
@@ -163,9 +173,9 @@ async def test_a_demand_serves_tables_one_after_the_other_across_its_blocks(
     for party in Party:
         sent = trio.session[party].traffic.sent
         assert sent[Kind.MASKED_WEIGHTS] == 16 * (3 + 1)  # once
-        assert (sent[Kind.MASKED_MATRIX], sent[Kind.MASKED_UPDATE]) == (8 * 3 * sum(counts), 8 * sum(counts))
+        assert (sent[Kind.MASKED_MATRIX], sent[Kind.MASKED_UPDATE]) == (6 * 3 * sum(counts), 8 * sum(counts))
         masked = [values for label, values in trio.peer[party].log if label.kind is Kind.MASKED_MATRIX]
-        words = np.concatenate([values.ravel() for values in masked])
+        words = np.concatenate([lengthen(values, 6, (len(values) // 6,)) for values in masked])
         assert len(np.unique(words)) == len(words)  # the same first rows each time: a mask that served twice would show
 
 
@@ -193,7 +203,7 @@ async def test_every_message_looks_uniform_whatever_rows_and_weights_are() -> No
         await score(trio, halves, 20)
         for party in Party:
             for label, values in trio.peer[party].log:
-                seen.setdefault((party, label.kind), []).append(values.ravel() >> np.uint64(60))
+                seen.setdefault((party, label.kind), []).append(values.ravel() >> (8 * values.itemsize - 4))
     assert {kind for _, kind in seen} == {Kind.MASKED_WEIGHTS, Kind.MASKED_MATRIX, Kind.MASKED_UPDATE}
     for values in seen.values():
         counts = np.bincount(np.concatenate(values).astype(np.int64), minlength=16)
