@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -39,12 +39,23 @@ _OF_ALONE = frozenset({"kind", "ridge"})  # keys of [model] that their steps kno
 class Holdout(StrictModel):
     """Which enterprises are held out: by a keyed hash of the id, so one that several banks have is on the same side at each."""
 
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "by": "with several banks whole enterprises are held out",
+        "stratify": "with several banks no label says what is held out",
+    }
+
     test: float = Field(default=0.3, gt=0.0, lt=1.0, description="Share of enterprises held out to measure on, about.")
     seed: int = Field(default=42, ge=0, lt=2**63, description="Of what is drawn at a bank for its decision rules.")
 
 
 class SeveralPlan(Request):
     """Align each pair, prepare by sums, train one model of all banks, score what is held out at each bank."""
+
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "challenge": "with several banks, promote compares with each bank's champion, on rows that both models held out",
+        "dealt": "with several banks all is dealt while the job runs",
+        "with_bank": "several banks stand in banks",
+    }
 
     kind: Literal["train"] = "train"
     grid: Side | Literal["none"] = Field(
