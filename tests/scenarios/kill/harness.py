@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import argparse
 import random
+import statistics
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,12 +24,14 @@ from common.client.client import Client
 from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
 from common.plan.read import AnyPlan, make_plan
+from tests.scenarios.end_to_end.lab import measured
 from tests.scenarios.kill.lines import Lines
 from tests.scenarios.kill.town import DAEMONS, LINES, PARTIES, Town, faults
 
 OPERATIONS = ("kill", "kill", "kill", "restart", "cut", "stall", "clock")
 FULL = "full"  # the disk of a party: ends its job, with this cause
 MODEL = {"iterations": 120}
+ALIKE = 0.0005  # of AUC: roundings after an interruption are others
 ARRAYS = {"train": 700, "score": 25, "predeal": 200, "promote": 8}  # about as many as a process sends in a job
 
 
@@ -71,7 +74,9 @@ class Play:
                     raise self._named(job, plan, listed, error) from error
             with suppress(AssertionError):  # else it is among the faults
                 self.town.attended(self.town.settled, 30.0)
-            return faults(self.town, client, self.submitted, self.failed)
+            trained = [job for job in client.jobs() if (job.kind, job.state) == ("train", "succeeded")]
+            aucs = {job.id: measured(self.town, job).joint.auc for job in trained}
+            return [*faults(self.town, client, self.submitted, self.failed), *apart(aucs)]
 
     def _named(self, job: int, plan: AnyPlan, listed: list[Operation], error: Exception) -> AssertionError:
         """What went wrong in which job, by which operation, of which seed."""
@@ -83,7 +88,7 @@ class Play:
     def _plan(self, job: int, draw: random.Random) -> AnyPlan:
         """The first trains; then what can be done with what there is."""
         side = {"dataset": "rows"}
-        train = make_plan({"grid": side, "bank": side, "model": MODEL}, "plan")
+        train = make_plan({"grid": side, "bank": side, "model": MODEL, "score_bits": 16}, "plan")
         trained = [name for name in self.submitted if name.startswith("train-") and name not in self.failed]
         if not trained:
             return train
@@ -137,6 +142,12 @@ class Play:
             town.tell(one.whom, "clock", str(one.number * 1000))
         elif one.what == FULL:
             town.tell(one.whom, FULL, "")
+
+
+def apart(aucs: Mapping[str, float]) -> list[str]:
+    """The trainings, all of one plan over the same rows, whose AUC is not that of most of them."""
+    usual = statistics.median(aucs.values()) if aucs else 0.0
+    return [f"{job} has an AUC of {auc:.5f}, others {usual:.5f}" for job, auc in aucs.items() if abs(auc - usual) > ALIKE]
 
 
 def drawn(draw: random.Random, count: int, kind: str) -> Iterator[Operation]:

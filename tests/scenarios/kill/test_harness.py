@@ -15,7 +15,7 @@ import pytest
 from common.disk.data_folder import Name
 from common.mpc.session import Kind, Round
 from common.wire import coordinator_pb2 as wire
-from tests.scenarios.kill.harness import Operation, Play, drawn
+from tests.scenarios.kill.harness import Operation, Play, apart, drawn
 from tests.scenarios.kill.lines import Lines
 from tests.scenarios.kill.masks import Sent, read_frames, twice
 from tests.scenarios.kill.town import DAEMONS, PARTIES, Town, faults
@@ -73,6 +73,11 @@ def test_what_does_not_hold_is_told_of_each_kind(tmp_path: Path) -> None:
         "bank: a seed in two lives: ['aa']",
     ):
         assert text in said
+
+
+def test_a_training_that_ended_elsewhere_is_told() -> None:
+    assert apart({}) == [] and apart({"one": 0.75, "two": 0.7503, "three": 0.7497}) == []
+    assert apart({"one": 0.75, "two": 0.7507, "three": 0.75}) == ["two has an AUC of 0.75070, others 0.75000"]
 
 
 class Stuck(Lines):
