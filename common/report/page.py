@@ -81,7 +81,7 @@ def _render(evidence: Evidence, own: Own, choice: Choice, card: Card, fingerprin
     """plain: for programs, without charts; fingerprint: of the tables."""
     words = Words(choice)
     folders = [_TEMPLATES, *([own.templates] if own.templates is not None else [])]
-    environment = pages(folders, numbers.PLAIN if plain else numbers.FILTERS)
+    environment = pages(folders, (numbers.PLAIN if plain else numbers.FILTERS) | {"framed": tables.framed})
     environment.globals |= {"t": words, "least": LEAST, "hidden_cells": hidden_cells, "shown": numbers.shown}
     charts: dict[str, Markup | None] = defaultdict(lambda: None)
     if not plain:

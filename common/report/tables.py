@@ -6,9 +6,12 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from html.parser import HTMLParser
+
+from markupsafe import Markup
 
 from common.text.visible import inert
 
@@ -42,6 +45,25 @@ def digest(tables: Sequence[Table]) -> str:
     """SHA-256 in hexadecimal of the tables as JSON without blanks, keys sorted, UTF-8."""
     text = json.dumps([asdict(table) for table in tables], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+_TABLE = re.compile(r"<table.*?</table>", re.DOTALL)
+_NARROW = 4  # columns that a telephone has room for
+
+
+def framed(html: Markup, section: str) -> Markup:
+    """A section's HTML with each table in a frame, which scrolls where it is too narrow while the page stays.
+
+    A wide one can be reached by the keyboard, and is called as the section's heading is. Attributes of ours alone: `html` is
+    markup of our templates, escaped already.
+    """
+
+    def frame(found: re.Match[str]) -> str:
+        wide = found[0].partition("</thead>")[0].count("<th") - 1 > _NARROW
+        reached = f' role="region" tabindex="0" aria-labelledby="h-{section}"' if wide else ""
+        return f'<div class="wide"{reached}>{found[0]}</div>'
+
+    return Markup(_TABLE.sub(frame, html))  # noqa: S704
 
 
 class _Reader(HTMLParser):
