@@ -78,10 +78,10 @@ def _lacks(files: Mapping[str, TableFile], side: str, column: str, option: str) 
     here, there = files[side].header, files[_OTHER[side]].header if _OTHER[side] in files else []
     near = difflib.get_close_matches(column, here, n=2, cutoff=_NEAR) or [c for c in here if c.casefold() == column.casefold()]
     text = f"{files[side].label}: no column {column!r} ({option}). It has {_quoted(here)}"
-    if near:
-        return _refused(text, f"Nearest: {', '.join(map(repr, near))}.")
     if column in there and option == "--label":
         return _refused(text, f"{files[_OTHER[side]].label} has it: are the two files swapped?")
+    if near:
+        return _refused(text, f"Nearest: {', '.join(map(repr, near))}.")
     if column in there and option in ("--key", "--period"):
         own = f"--grid-{option[2:]} and --bank-{option[2:]}"
         return _refused(text, f"{files[_OTHER[side]].label} has it: name each side's own by {own}.")

@@ -59,6 +59,12 @@ def run(command: str, folder: Path, *words: str) -> Result:
     )
 
 
+def test_a_label_that_the_other_file_has_speaks_of_swapped_files_before_names_that_are_near(tmp_path: Path) -> None:
+    for name, column in (("grid", "overdue"), ("bank", "owed")):
+        (tmp_path / f"{name}.csv").write_text(f"id,{column}\n1,0\n")
+    assert "swapped" in run("check", tmp_path, "--key", "id", "--label", "overdue").output
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
