@@ -42,10 +42,11 @@ def grants(settings: PartySettings) -> list[GrantState]:
     trust, found = TrustStore(settings.tls.trust), []
     for own, files in ((True, settings.grants), (False, settings.granted)):
         for dataset, file in files.items():
-            try:
-                found.append(GrantState(dataset, own, read_grant(file.path, trust), ""))
-            except WattScoreError as error:
-                found.append(GrantState(dataset, own, None, str(error)))
+            for path in file.paths:
+                try:
+                    found.append(GrantState(dataset, own, read_grant(path, trust), ""))
+                except WattScoreError as error:
+                    found.append(GrantState(dataset, own, None, str(error)))
     return found
 
 

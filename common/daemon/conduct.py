@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from common.daemon.agreed import watch_consents
-from common.daemon.granted import InForce
+from common.daemon.granted import AllInForce
 from common.daemon.matching import choose_match
 from common.daemon.report_message import ProgressReporter
 from common.daemon.settings import PartySettings
@@ -53,7 +53,7 @@ class Running:
     watch: JobWatch
     dataset: DatasetConfig | None = None  # as it was declared when the job was accepted
     consents: Consents | None = None  # of that dataset
-    grant: InForce | None = None  # of that dataset
+    grant: AllInForce | None = None  # of that dataset
     pins: Mapping[str, str] = field(default_factory=dict)  # the grants that it rests on, as `Grants.check` says them
 
     def watching(self, whose: str, stop: Callable[[WattScoreError], None]) -> asyncio.Task[None]:
@@ -67,7 +67,7 @@ class Running:
     @property
     def scores_per_row(self) -> int | None:
         """Of that grant."""
-        return None if self.grant is None else self.grant.grant.scores_per_row
+        return None if self.grant is None else self.grant.scores_per_row
 
     def report(self, job: str, send: Callable[[wire.FromParty], Awaitable[None]]) -> ProgressReporter:
         """What tells how far it is, the coordinator and the people of this party."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
-from common.daemon.settings import PartySettings
+from common.daemon.settings import GrantFile, PartySettings
 from common.errors import PolicyError
 from common.home.jobbook import JobBook
 from common.party import Identity, Party
@@ -61,6 +61,27 @@ class InForce:
         return _expired(now, self._today())
 
 
+class AllInForce:
+    """Those of the own dataset on which a job rests: of several banks one each."""
+
+    def __init__(self, grants: Sequence[InForce]) -> None:
+        self._grants = tuple(grants)
+
+    def check(self, loaded: Loaded) -> None:
+        """As `InForce.check`, of all."""
+        for one in self._grants:
+            one.check(loaded)
+
+    def ended(self) -> PolicyError | None:
+        """As `InForce.ended`, of any."""
+        return next((why for one in self._grants if (why := one.ended()) is not None), None)
+
+    @property
+    def scores_per_row(self) -> int | None:
+        limits = [one.grant.scores_per_row for one in self._grants if one.grant.scores_per_row is not None]
+        return min(limits, default=None)
+
+
 class Grants:
     """today: by the calendar of this machine's time zone."""
 
@@ -73,7 +94,7 @@ class Grants:
     def check(self, job: str, plan: Plan, bank: Identity | None = None) -> tuple[InForce | None, dict[str, str]]:
         """The own dataset's grant, and the fingerprints of all that the job rests on, by side and dataset: `grid meters`.
 
-        bank: at the grid whose line of a job of several banks the plan is.
+        bank: at the grid whose line of a job of several banks the plan is; then `grid meters (north)`.
 
         Raises PolicyError for a grant that is withdrawn, expired, not signed by its owner, or of another use.
         """
@@ -81,17 +102,32 @@ class Grants:
         other = bank or plan.bank_named or self._settings.peer.who
         own, theirs = plan.side(self._party).dataset, plan.side(self._party.other).dataset
         in_force = None
+        named = f" ({bank.org})" if bank else ""  # of several banks each has its own
         if (file := self._settings.grants.get(own)) is not None:
-            grant = read_grant(file.path, self._trust)
+            grant, path = self._of(file, lambda grant: grant.to == other.org)
             self._hold(grant, plan, self._party, self._own.org if self._own else "", other.org)
             self._count(grant, job)
-            in_force = InForce(grant, file.path, self._trust, self._today)
-            pins[f"{self._party.value} {own}"] = grant.fingerprint()
+            in_force = InForce(grant, path, self._trust, self._today)
+            pins[f"{self._party.value} {own}{named}"] = grant.fingerprint()
         if (file := self._settings.granted.get(theirs)) is not None:
-            grant = read_grant(file.path, self._trust)
+            grant, _ = self._of(file, lambda grant: grant.org == other.org)
             self._hold(grant, plan, self._party.other, other.org, self._own.org if self._own else "")
-            pins[f"{self._party.other.value} {theirs}"] = grant.fingerprint()
+            pins[f"{self._party.other.value} {theirs}{named}"] = grant.fingerprint()
         return in_force, pins
+
+    def _of(self, file: GrantFile, meant: Callable[[Grant], bool]) -> tuple[Grant, Path]:
+        """The grant that is meant, and where it is; where none is, the first, for who says what is wrong with it."""
+        found, failure = list[tuple[Grant, Path]](), None
+        for path in file.paths:
+            try:
+                found.append((read_grant(path, self._trust), path))
+            except PolicyError as error:
+                failure = failure or error
+        if (one := next((one for one in found if meant(one[0])), None)) is not None:
+            return one
+        if failure is not None:
+            raise failure
+        return found[0]
 
     def _hold(self, grant: Grant, plan: Plan, owner: Party, org: str, to: str) -> None:
         side, what = plan.side(owner), f"the grant of the {owner.value}"

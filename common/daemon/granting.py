@@ -93,15 +93,21 @@ def grant_command(seat: Seat[Any, Any]) -> click.Command:
     @grant.command()
     @click.argument("dataset")
     @click.option("--note", default="", help="Why, for whoever reads the log.")
+    @click.option("--bank", help="Of several: only the grant to this organisation.")
     @_config
-    def withdraw(dataset: str, note: str, config: Path) -> None:
+    def withdraw(dataset: str, note: str, bank: str | None, config: Path) -> None:
         """Withdraw the grant of own DATASET: jobs on it end within a minute, and none begins until there is another."""
-        file = seat.load(config).grants.get(dataset)
-        if file is None or not file.path.exists():
+        settings = seat.load(config)
+        file, trust = settings.grants.get(dataset), TrustStore(settings.tls.trust)
+        there = [] if file is None else [path for path in file.paths if path.exists()]
+        found = [path for path in there if bank is None or read_grant(path, trust).to == bank]
+        if not found:
             raise ConfigError(f"there is no grant of dataset {dataset!r} to withdraw", remedy=f"See `grants` in {config}.")
-        gone = file.path.with_name(f"{file.path.name}.withdrawn-{datetime.now():%Y%m%dT%H%M%S}")
-        open_home(seat, config).audit.add(What.WITHDRAW, "", person=person(), dataset=dataset, note=note[:500])
-        file.path.rename(gone)
-        click.echo(f"withdrawn; kept as {gone}")
+        more = {} if bank is None else {"to": bank}
+        open_home(seat, config).audit.add(What.WITHDRAW, "", person=person(), dataset=dataset, note=note[:500], **more)
+        for path in found:
+            gone = path.with_name(f"{path.name}.withdrawn-{datetime.now():%Y%m%dT%H%M%S}")
+            path.rename(gone)
+            click.echo(f"withdrawn; kept as {gone}")
 
     return grant

@@ -16,7 +16,7 @@ from common.daemon.attempt import Attempts, Send
 from common.daemon.booked import Booked
 from common.daemon.conduct import Running
 from common.daemon.gate import Gate
-from common.daemon.granted import Grants, check_pinned
+from common.daemon.granted import AllInForce, Grants, InForce, check_pinned
 from common.daemon.known import check_name, client_of, told_of
 from common.daemon.live import Live
 from common.daemon.meet import Meeting
@@ -200,7 +200,7 @@ class Runner:
 
         seen: told, on the way, what the offer is, for who enters a refusal.
         """
-        audit, grant, pins = self._home.audit, None, dict[str, str]()
+        audit, grants, pins = self._home.audit, list[InForce](), dict[str, str]()
         whom = "the other party" if direct else "the coordinator"
         begun = check_name(self._home, self.party, offer, whom, runs=offer.job in self._jobs)
         seen.again = begun is not None
@@ -218,8 +218,8 @@ class Runner:
         if (side := side_of(plan, self.party, self._own)) is not None:
             check_offer(side, self.party, self.settings.datasets, self._home.policy, direct=direct)
             for line, bank in lines_of(plan, self.party, self._own):
-                grant, more = self._grants.check(offer.job, line, bank)
-                pins |= more
+                in_force, more = self._grants.check(offer.job, line, bank)
+                grants, pins = [*grants, *([in_force] if in_force is not None else [])], pins | more
             told |= {"grants": [f"{dataset} {pin}" for dataset, pin in pins.items()]}
         if begun is not None:
             first = {name: pin for name, pin in begun.grants.items() if name in pins or not left_out}
@@ -231,8 +231,9 @@ class Runner:
             self._home.registry.version(plan.model)
         watch, dataset = JobWatch(self._metrics, offer.job, plan.kind), self.settings.datasets.get(seen.asked.dataset)
         consents = self.settings.consents(seen.asked.dataset)
+        resting = AllInForce(grants) if grants else None
         running = Running(
-            plan, client, watch, dataset, consents, grant, pins, attempt=offer.attempt, direct=direct, left_out=left_out
+            plan, client, watch, dataset, consents, resting, pins, attempt=offer.attempt, direct=direct, left_out=left_out
         )
         check(self._home.policy.roles, client, NEEDED[plan.kind], f"The {self.party.value}")
         self._home.rates.begin(client, offer.job, self._home.policy)  # last: what is refused is not counted

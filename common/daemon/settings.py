@@ -19,9 +19,14 @@ from common.rows.dataset import DatasetConfig
 
 
 class GrantFile(StrictModel):
-    """Where a grant is."""
+    """Where a grant is; at a grid with several banks, where those of one dataset are."""
 
     path: Path = Field(description="The file that `grant sign` wrote.")
+    others: tuple[Path, ...] = Field(default=(), description="Further ones, each to or from another bank.")
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return (self.path, *self.others)
 
 
 class PartyConsole(ConsoleConfig):

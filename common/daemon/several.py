@@ -239,11 +239,18 @@ class SeveralJob:
             whom, who = f"the bank {bank.org}", "" if bank == self.settings.peer.who else str(bank)
         else:
             bank, whom, who = None, "the grid", ""
-        account = Account(self.home.audit, self.id, whom, self.home.command, who, self.running.pins)
+        account = Account(self.home.audit, self.id, whom, self.home.command, who, self._pins(bank))
         digest, attempt = self.plan.digest(), self.running.attempt
         channel = await self.meeting.meet(self.id, digest, self.running.peer, account, attempt, bank)
         self._peers.append(channel)
         return open_session(self.home.audit, self.role.party, self.id, self.running, self.reporter, channel, whom)
+
+    def _pins(self, bank: Identity | None) -> dict[str, str]:
+        """The grants of the line to this bank; at a bank those of the job."""
+        if bank is None:
+            return dict(self.running.pins)
+        own = f" ({bank.org})"
+        return {name.removesuffix(own): pin for name, pin in self.running.pins.items() if name.endswith(own)}
 
     def _scratch(self) -> Scratch:
         return Scratch(self.settings.data / Name.SCRATCH, self.settings.memory_mib << 20)

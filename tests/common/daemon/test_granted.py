@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import grid_party.__main__
-from common.daemon.granted import Grants
+from common.daemon.granted import AllInForce, Grants
 from common.daemon.several import lines_of
 from common.errors import PolicyError
 from common.home.jobbook import JobBook, Offered
@@ -119,6 +119,25 @@ def test_a_grant_to_one_bank_is_none_to_the_others_of_a_plan_of_several(tmp_path
     assert lines_of(plan, Party.BANK, BANK) == [(plan.line(0), None)]
 
 
+def test_each_bank_of_several_has_a_grant_of_its_own(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    north = Grant.model_validate({**RAW, "to": "north", "scores_per_row": 2, "columns": ("kwh",)})
+    (tmp_path / "north.grant").write_bytes(sign(north, tmp_path / "volt"))
+    desk.raw["grants"] = {"meters": {"path": tmp_path / "meters.grant", "others": [tmp_path / "north.grant"]}}
+    grants = Grants(GridSettings.model_validate(desk.raw), Party.GRID, GRID, desk.jobs, lambda: desk.today)
+    plan = TrainPlan.model_validate(PLAN)
+    found = [grants.check("train-1", plan, Identity(org, "bank-party")) for org in ("acme", "north")]
+    assert [list(pins) for _, pins in found] == [["grid meters (acme)"], ["grid meters (north)"]]
+    assert found[1][1]["grid meters (north)"] == north.fingerprint() != found[0][1]["grid meters (acme)"]
+    every = AllInForce([in_force for in_force, _ in found if in_force is not None])
+    assert every.scores_per_row == 2 and every.ended() is None
+    (tmp_path / "north.grant").unlink()
+    assert "withdrawn" in every.ended().public  # type: ignore[union-attr]
+    grants.check("train-2", plan, BANK)  # whose own stands
+    with pytest.raises(PolicyError, match="there is no grant: it was withdrawn"):
+        grants.check("train-2", plan, Identity("north", "bank-party"))
+
+
 def test_jobs_of_a_month_are_counted_by_the_owner_refused_ones_not(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     for job, state in (("a", "accepted"), ("b", "refused"), ("c", "held")):
@@ -198,4 +217,7 @@ def test_the_commands_sign_show_and_withdraw(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match="withdrawn"):
         desk.check()
     assert '"what": "withdraw"' in run(main, ["audit", "show", *config]).output
+    run(main, ["grant", "sign", "meters", file, *asked])
+    assert "there is no grant" in run(main, ["grant", "withdraw", "meters", "--bank", "north", *config]).output
+    assert run(main, ["grant", "withdraw", "meters", "--bank", "acme", *config]).exit_code == 0
     assert "there is no grant of dataset 'meters'" in run(main, ["grant", "withdraw", "meters", *config]).output
