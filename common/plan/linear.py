@@ -183,8 +183,6 @@ class Model(Section):
         return wrong
 
     def check_ahead(self) -> None:
-        if self.dealer == "half":
-            raise ValueError("a training with dealer = 'half' is not dealt ahead")
         if self.optimiser != "nesterov":
             raise ValueError("only optimiser = 'nesterov' can be dealt ahead: rows to spare would fill whole batches of sgd")
 

@@ -152,7 +152,7 @@ class Linear:
     def ahead(self, section: Model, size: Size) -> Ahead:
         demand, steps = TrainingDemand(size.rows, size.grid_columns, size.bank_columns), make_steps(section, 2 * LEVEL_ROWS)
         link, course = repr(section.make_link()), (tuple(step.high for step in steps), steps[0].size)
-        alike = (link, *course, section.revealed_bits, section.weights, section.optimiser)
+        alike = (link, *course, section.revealed_bits, section.weights, section.optimiser, section.dealer)
         return Ahead(demand, lambda party: dealt_arrays(party, make_work(section, demand)), alike)
 
     def ahead_scores(self, section: Model, size: Size, bits: int) -> Ahead:

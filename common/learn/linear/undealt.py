@@ -143,7 +143,7 @@ class Undealt:
         factor = float(sample.factor(sample.taken(rows))) * 2.0**-TURNED_BITS  # of scale 60, the rows' lift has that part
         out = np.zeros((at.stop - at.start, rows), np.uint64)
         for _, low, taken in sample.blocks(rows):
-            part = self.matrix[low : low + taken.stop][taken, at].astype(np.float64) * factor
+            part = self.matrix[low : low + taken.stop][taken, at].astype(np.int64) * factor
             out[:, low : low + taken.stop][:, taken] = as_words(np.rint(part)).T
         return out
 

@@ -43,6 +43,7 @@ SPARE = EXACT.model_copy(update={"rows": 2600, "grid_columns": 5, "bank_columns"
 MODEL = EXACT.model
 AHEAD = predealt(EXACT)
 CLOSED = MODEL.model_copy(update={"reveal": "none"})
+HALF = MODEL.model_copy(update={"dealer": "half"})
 
 
 def shelf(folder: Path, party: Party) -> Stocks:
@@ -135,6 +136,19 @@ async def test_a_closed_model_trains_with_a_stock_that_has_to_spare(tmp_path: Pa
         assert (len(found[party].own), len(found[party].other)) == (PROBLEM.columns[party], PROBLEM.columns[party.other])
         one, two = (decode(by[party].own + by[party.other].other, WEIGHT_SCALE) for by in (found, expected))
         np.testing.assert_allclose(one, two, rtol=0, atol=1e-3)
+
+
+async def test_what_half_a_dealer_deals_is_taken_from_a_stock_that_serves_no_other_training(tmp_path: Path) -> None:
+    """Link and truncations of shares that lack nothing: under a whole dealer's masks they would make another model."""
+    await deal(tmp_path, SPARE.model_copy(update={"model": HALF}))
+    with pytest.raises(PolicyError):
+        await ahead(tmp_path)
+    found, expected = await ahead(tmp_path, model=HALF), await online()
+    for party in Party:
+        np.testing.assert_allclose(found[party], expected[party], rtol=0, atol=2.1 * 2.0**-MODEL.weight_bits)
+    whole, half = (EXACT.model_copy(update={"model": m.model_copy(update={"link": "taylor"})}) for m in (MODEL, HALF))
+    one, other = predealt(whole), predealt(half)
+    assert all(list(one.arrays(party)) == list(other.arrays(party)) for party in Party) and dealing(one) != dealing(other)
 
 
 async def test_a_stock_serves_one_training(tmp_path: Path) -> None:

@@ -295,7 +295,6 @@ BANKS = [{"who": f"wattscore://{name}/bank-party", "dataset": "b"} for name in (
         ({"model": {**HALF, "link": "taylor", "period": 256}}, "a period of 256: at most 128"),
         ({"model": HALF, "preparation": {"coding": "woe"}}, "preparation.coding = 'woe'"),
         ({"model": HALF, "challenge": True}, "challenge = true"),
-        ({"model": HALF, "dealt": "ahead"}, "dealer = 'half' is not dealt ahead"),
         ({"model": {"kind": "trees", "dealer": "half"}}, "model.trees.dealer"),
         ({"model": {"kind": "network", "dealer": "half"}}, "model.network.dealer"),
     ],
