@@ -59,6 +59,7 @@ class Play:
     failed: list[str] = field(default_factory=list)  # jobs that were to fail
     promoted: list[str] = field(default_factory=list)
     doing = "it is begun"
+    _heals: dict[str, threading.Timer] = field(default_factory=dict)  # of lines that were cut last
 
     def run(self, jobs: int, operations: int) -> list[str]:
         """What does not hold in the end."""
@@ -132,8 +133,10 @@ class Play:
         elif one.what == "restart":
             town.restart(one.whom)
         elif one.what == "cut":
+            if (before := self._heals.pop(one.whom, None)) is not None:
+                before.cancel()  # else it would heal this cut
             town.lines.cut(one.whom)
-            heal = threading.Timer(one.number, town.lines.heal, (one.whom,))
+            heal = self._heals[one.whom] = threading.Timer(one.number, town.lines.heal, (one.whom,))
             heal.daemon = True
             heal.start()
         elif one.what == "stall":

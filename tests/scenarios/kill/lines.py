@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Self
 
 from common.trial.processes import free_ports
+from tests.patience import patience
 
 _PIECE = 1 << 16
 
@@ -56,7 +57,7 @@ class Lines:
         async def doing() -> None:
             await work()
 
-        asyncio.run_coroutine_threadsafe(doing(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(doing(), self._loop).result(patience(10))
 
     async def _listen(self, name: str) -> None:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -72,6 +73,10 @@ class Lines:
             far, out = await asyncio.open_connection("127.0.0.1", self._targets[name])
         except OSError:
             writer.transport.abort()
+            return
+        if name in self._down:  # it was cut meanwhile
+            for one in (writer, out):
+                one.transport.abort()
             return
         self._open[name] |= {writer, out}
         await asyncio.gather(_pump(reader, out), _pump(far, writer))

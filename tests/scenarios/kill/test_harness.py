@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,22 @@ def test_what_does_not_hold_is_told_of_each_kind(tmp_path: Path) -> None:
 def test_a_training_that_ended_elsewhere_is_told() -> None:
     assert apart({}) == [] and apart({"one": 0.75, "two": 0.7503, "three": 0.7497}) == []
     assert apart({"one": 0.75, "two": 0.7507, "three": 0.75}) == ["two has an AUC of 0.75070, others 0.75000"]
+
+
+async def test_a_line_that_is_cut_while_it_connects_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines, aborted = Stuck(), list[str]()
+    lines._down, lines._targets, lines._open = set(), {"grid-coordinator": 1}, {"grid-coordinator": set()}
+
+    def end(name: str) -> Any:
+        return SimpleNamespace(transport=SimpleNamespace(abort=lambda: aborted.append(name)))
+
+    async def connect(*_: object) -> tuple[Any, Any]:
+        lines._down.add("grid-coordinator")
+        return SimpleNamespace(), end("far")
+
+    monkeypatch.setattr("asyncio.open_connection", connect)
+    await lines._serve("grid-coordinator", SimpleNamespace(), end("near"))  # type: ignore[arg-type]
+    assert sorted(aborted) == ["far", "near"] and not lines._open["grid-coordinator"]
 
 
 class Stuck(Lines):
