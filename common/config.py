@@ -62,7 +62,11 @@ def _explain(model: type[BaseModel], item: Any) -> str:
         return f"unknown key {where!r}" + (f", did you mean {close[0]!r}?" if close else "")
     if item["type"] == "missing":
         return f"missing key {where!r}"
-    return f"{where}: {item['msg'].removeprefix('Value error, ')}"
+    if item["type"] in ("too_long", "too_short"):
+        bound, limit = ("at most", "max_length") if item["type"] == "too_long" else ("at least", "min_length")
+        return f"{where}: {bound} {item['ctx'][limit]}, not {item['ctx']['actual_length']}"
+    said = item["msg"].removeprefix("Value error, ")
+    return f"{where}: {said}" if item["loc"] else said  # of a whole section, a check names the key itself
 
 
 def _path(model: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:

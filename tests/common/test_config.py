@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from common.config import StrictModel, read_toml, to_toml, validate
 from common.errors import ConfigError, PlanError
@@ -23,7 +23,13 @@ class Outer(StrictModel):
     inner: Inner = Inner()
     named: dict[str, Inner] = Field(default_factory=dict)
     maybe: Inner | None = None
-    many: tuple[Inner, ...] = ()
+    many: tuple[Inner, ...] = Field(default=(), max_length=2)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Outer:
+        if len(self.named) > self.size:
+            raise ValueError("named: more than size says")
+        return self
 
 
 def message(raw: dict[str, Any]) -> str:
@@ -45,6 +51,8 @@ def message(raw: dict[str, Any]) -> str:
         ({"size": 1, "inner": {"weight": 0}}, "file.toml: inner.weight: Input should be greater than 0"),
         ({"size": 1, "inner": {"weight": float("inf")}}, "file.toml: inner.weight: Input should be a finite number"),
         ({"size": 1, "inner": 3}, "file.toml: inner: "),
+        ({"size": 1, "many": [{}, {}, {}]}, "file.toml: many: at most 2, not 3"),
+        ({"size": 0, "named": {"a": {}}}, "file.toml: named: more than size says"),
     ],
 )
 def test_a_wrong_key_is_named_with_the_nearest_known_one(raw: dict[str, Any], text: str) -> None:
