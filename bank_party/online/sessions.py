@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 
 _LOOK = 1.0  # seconds between looks at champion, rows and stocks
 _PAUSE = (0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 30.0)  # seconds between attempts to begin a session
+_SELDOM = (60.0, 1800.0, 7200.0, 21600.0)  # seconds between those of a challenger that came to a job in vain
 _HOPE = 5  # attempts for which those who ask wait
 _END = 10.0  # seconds that a retired session has to end
 
@@ -75,6 +76,7 @@ class Sessions:
         self._runner, self._home, self._config, self._own = runner, home, config, own
         self._dataset, self._queue, self._reach = dataset, queue, reach
         self._spare, self._what, self._said = spare, what, ""
+        self._asked, self._vain = False, 0  # whether the last attempt came to a job; how many such have failed, in a row
         self._ending: set[asyncio.Task[None]] = set()
         self.current: Session | None = None
         self.down: WattScoreError | None = PeerLost("the first session is being made ready", remedy="Ask again in a moment.")
@@ -119,19 +121,26 @@ class Sessions:
                 if self.current is None and not self.soon and self.down is not None:
                     self._queue.fail(self.down)
                 if not begun:
-                    await asyncio.sleep(_PAUSE[min(self._failures, len(_PAUSE)) - 1])
+                    await asyncio.sleep(self._pause())
                 if self.current is not None:
                     await self._while_good(self.current)
         finally:
             await self._stop()
+
+    def _pause(self) -> float:
+        """Seconds until the next attempt. What came to a job counts as one of the day's: a challenger leaves them to others."""
+        pauses, count = (_SELDOM, self._vain) if self._spare and self._vain else (_PAUSE, self._failures)
+        return pauses[min(count, len(pauses)) - 1]
 
     async def _renew(self) -> bool:
         """Whether a new session serves; the one before, which goes on if not, is retired."""
         try:
             fresh = await self._begin()
         except Exception as error:
+            self._vain = self._vain + 1 if self._asked else 0
             self._failed(error)
             return False
+        self._vain = 0
         if self.current is not None:
             self._retire(self.current)
         self.current, self.down, self._warned, self._counted, self._said = fresh, None, False, 0, ""
@@ -153,6 +162,7 @@ class Sessions:
 
     async def _begin(self) -> Session:
         """Raises why there is none."""
+        self._asked = False
         await self._reach()  # first: a job that is begun counts as one of the day's
         config, champion = self._config, await asyncio.to_thread(lambda: self._home.registry.champion)
         dataset = self._dataset()
@@ -169,6 +179,7 @@ class Sessions:
         )
         # Also looked at when the job is begun, which enters each refusal in the list of jobs.
         await asyncio.to_thread(self._home.stocks.check, plan, Party.BANK, spare=self._spare)
+        self._asked = True
         desk = SessionDesk(self._queue, by_period=config.by_period, one_stock=self._spare > 0)
         task, answers = await self._runner.begin(fresh_name(), plan.canonical(), self._own, own=True, desk=desk)
         opened = asyncio.ensure_future(desk.opened.wait())

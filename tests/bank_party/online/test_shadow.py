@@ -11,15 +11,17 @@ import pytest
 from pydantic import ValidationError
 
 from bank_party.judge import shadow as judge
+from bank_party.online import sessions
 from bank_party.online.config import SHADOW_ROWS, ShadowConfig
 from bank_party.online.desk import SessionDesk
 from bank_party.online.queue import Batch, Queue, Row, Scored
 from bank_party.online.shadow import Pair, Shadow, ShadowBook
-from common.errors import PolicyError
+from common.errors import PeerLost, PolicyError
+from common.party import Identity
 from common.rows.months import month_number
 from common.stages.job import Answer, Remains, Warm
 
-MAY = month_number("2025-05")
+MAY, BANK = month_number("2025-05"), Identity("acme", "bank-party")
 
 
 def decided(u: float) -> dict[str, object]:
@@ -148,3 +150,47 @@ def test_the_champion_is_no_challenger() -> None:
         ShadowConfig(model="champion")
     with pytest.raises(ValidationError):
         ShadowConfig(model="train-1", stock_rows=SHADOW_ROWS - 1)
+
+
+class Refusing:
+    """A runner whose jobs the grid refuses; it counts them, as the day's rates do."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+
+    async def begin(self, *_: Any, **__: Any) -> Any:
+        self.begun += 1
+        raise PolicyError("too many models have scored these rows")
+
+
+@pytest.mark.parametrize(("spare", "seldom"), [(1, True), (0, False)])
+async def test_a_challenger_that_is_refused_leaves_the_days_jobs_to_the_champion(
+    spare: int, seldom: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner, home = (
+        Refusing(),
+        SimpleNamespace(registry=SimpleNamespace(champion="train-1"), stocks=SimpleNamespace(check=lambda *_, **__: None)),
+    )
+    config = SimpleNamespace(
+        model="train-2", grid_dataset="g", bank_dataset="b", by_period=False, stock_rows=100, purpose="", renew_hours=24.0
+    )
+    away = [True]
+
+    async def reach() -> None:
+        if away[0]:
+            raise PeerLost("the grid is away")
+
+    pauses = list[float]()
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        away[0] = len(pauses) < 3
+        if len(pauses) == 5:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(sessions, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": sleep}))
+    made: Any = (runner, home, config, BANK, lambda: None, Queue(10), reach)
+    with pytest.raises(asyncio.CancelledError):
+        await sessions.Sessions(*made, spare=spare).run()
+    assert pauses[:3] == [0.2, 0.5, 1.0] and runner.begun == 2  # without the grid no job begins: it is tried soon again
+    assert pauses[3:] == ([60.0, 1800.0] if seldom else [2.0, 5.0])
