@@ -153,8 +153,8 @@ def test_a_party_by_itself_cannot_name_a_message_to_the_other() -> None:
         assert not [name for name in module.imports if is_of(name, ["common.mpc.session"])], module.name
 
 
-def test_the_public_face_knows_the_client_and_its_command_alone() -> None:
-    allowed = ["common.client", "common.plan", "common.errors", "common.cli", "common.trial.frames"]
+def test_the_public_face_knows_the_client_its_command_and_what_reads_reports_alone() -> None:
+    allowed = ["common.client", "common.plan", "common.errors", "common.cli", "common.report.frames", "common.trial.frames"]
     for module in sources("wattscore"):
         assert [name for name in ours(module) if not is_of(name, allowed)] == []
     for module in sources("common", "grid_party", "bank_party"):

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from common.plan.read import load_plan, make_plan, parse_plan
     from common.plan.score import ScorePlan
     from common.plan.train import TrainPlan
+    from common.report.frames import ReportTables, read_report
     from common.trial.frames import Tried, try_
 
 __all__ = [
@@ -65,6 +66,7 @@ __all__ = [
     "ProtocolError",
     "Quality",
     "RangeError",
+    "ReportTables",
     "ScorePlan",
     "State",
     "TrainPlan",
@@ -74,11 +76,13 @@ __all__ = [
     "load_plan",
     "make_plan",
     "parse_plan",
+    "read_report",
     "try_",
 ]
 
 _CLIENT = ("AsyncClient", "Client")
 _RESULTS = ("Comparison", "Evaluation", "Job", "Jobs", "Quality")
+_REPORT = ("ReportTables", "read_report")
 _TRIAL = ("Tried", "try_")
 _READ = ("load_plan", "make_plan", "parse_plan")
 _ELSEWHERE = {
@@ -86,6 +90,7 @@ _ELSEWHERE = {
     "State": "common.plan.job_states",
     **dict.fromkeys(_CLIENT, "common.client.api"),
     **dict.fromkeys(_RESULTS, "common.client.results"),
+    **dict.fromkeys(_REPORT, "common.report.frames"),
     **dict.fromkeys(_TRIAL, "common.trial.frames"),
     **dict.fromkeys(_READ, "common.plan.read"),
     "PredealPlan": "common.plan.predeal",

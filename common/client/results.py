@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 from markupsafe import escape
 
+from common.client import plots
 from common.client.client import as_dict, failure
+from common.client.plots import Told
 from common.errors import WattScoreError
 from common.plan.job_states import State
 from common.stats.metrics import Metrics
@@ -18,6 +20,7 @@ from common.wire import coordinator_pb2 as wire
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 _MEASURES = ("auc", "ks", "gini", "logloss", "brier")
 
@@ -44,6 +47,14 @@ class Evaluation:
 
         found = pd.DataFrame({"joint": asdict(self.joint), "bank_only": asdict(self.bank_only)})
         return found.assign(difference=found["joint"] - found["bank_only"])
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """AUC, KS and Gini of both models as bars, in new axes or these."""
+        return plots.draw_one(self.told(""), axes)
+
+    def told(self, job: str) -> Told:
+        """The same of a job by its name, to be drawn."""
+        return Told(job, self.joint, self.bank_only, self.auc_gain, self.low, self.high)
 
     def _repr_html_(self) -> str:
         lines = [(name, f"{getattr(self.joint, name):.4f}", f"{getattr(self.bank_only, name):.4f}") for name in _MEASURES]
@@ -146,6 +157,10 @@ class Jobs(Sequence[Job]):
         found = pd.DataFrame([_line(job) for job in self.found], columns=list(_line_names()))
         return found.set_index("id")
 
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """AUC of each training that has one, joint and of the bank alone, in new axes or these."""
+        return plots.draw_all([job.evaluation.told(job.id) for job in self.found if job.evaluation], axes)
+
     def _repr_html_(self) -> str:
         html: str = self.to_pandas().to_html(na_rep="")
         return html
@@ -204,6 +219,10 @@ class Comparison:
             gain = {"auc_gain": found.auc_gain if found else None}
             columns[job.id] = {**quality, **gain, **{f"plan.{key}": of[k] for key, of in self.differs.items()}}
         return pd.DataFrame(columns, dtype=object)
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """As `Jobs.plot`."""
+        return self.jobs.plot(axes)
 
     def _repr_html_(self) -> str:
         html: str = self.to_pandas().to_html()

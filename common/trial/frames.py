@@ -18,6 +18,7 @@ from common.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
     from common.trial.run import TrialOptions, TrialResult
 
@@ -34,6 +35,12 @@ class Tried:
         if self.job.evaluation is None:
             raise ConfigError("this job has no evaluation")
         return self.job.evaluation.to_pandas()
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """As `Evaluation.plot`."""
+        if self.job.evaluation is None:
+            raise ConfigError("this job has no evaluation")
+        return self.job.evaluation.plot(axes)
 
     def _repr_html_(self) -> str:
         return self.job._repr_html_()

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
 from common.client.results import Comparison, Job, Jobs
 from common.errors import PolicyError
@@ -40,6 +41,17 @@ def test_a_job_has_the_figures_of_the_message() -> None:
         job.id = "other"  # type: ignore[misc]
     (line,) = Jobs((job,)).to_pandas().to_dict("records")
     assert (line["seconds"], line["auc"], line["matched"]) == (15.0, 0.8, 1200)
+
+
+def test_plots_show_the_figures_and_leave_out_jobs_without_any() -> None:
+    figure = Figure()
+    one, two = figure.subplots(2)
+    job = Job.of(message())
+    assert job.evaluation is not None and job.evaluation.plot(one) is one
+    assert sorted(round(bar.get_height(), 3) for bar in one.patches)[-2:] == [0.7, 0.8] and "+0.100" in one.get_title()
+    jobs = Jobs((job, Job.of(wire.Job(id="a", state="failed")), Job.of(message("train-2", 0.6))))
+    assert [text.get_text() for text in jobs.plot(two).get_xticklabels()] == ["train-1", "train-2"]
+    assert [list(line.get_ydata()) for line in two.lines][-1] == [0.7, 0.7]
 
 
 def test_html_shows_names_and_warnings_as_text() -> None:
