@@ -17,6 +17,7 @@ from common.client.like import training_of
 from common.config import validate
 from common.errors import PlanError
 from common.plan.read import load_plan
+from common.plan.request import check_month
 from common.plan.train import TrainPlan
 from common.rows.months import month_number, month_text
 from common.text.visible import visible
@@ -61,7 +62,8 @@ def backtest(plan: Path, last: str, count: int, step: int | None, config: Path, 
     Each is a training of its own, and costs what one does: its held-out rows count as scored by one model more, unless
     they are others than before, as they are where the step is not shorter than the months held out.
     """
-    plans = origins(training_of(load_plan(plan), str(plan)), _month(last), count, step)
+    last = _month(last)
+    plans = origins(training_of(load_plan(plan), str(plan)), last, count, step)
     done: list[wire.Job] = []
     with Client.from_config(config) as client:
         for one in plans:
@@ -78,7 +80,7 @@ def backtest(plan: Path, last: str, count: int, step: int | None, config: Path, 
 
 def _month(text: str) -> str:
     try:
-        return month_text(month_number(text))
+        return check_month(text)
     except ValueError:
         raise PlanError(f"--until: {text!r} is not a month", remedy="Write it as 2026-01.") from None
 

@@ -48,8 +48,9 @@ _watched_option = click.option("--watch", is_flag=True, expose_value=False, help
 @json_option
 def train(plan: Path, watch: bool, strict: bool, config: Path, as_json: bool) -> None:
     """Submit the training or scoring PLAN (TOML)."""
+    made = load_plan(plan)  # what is wrong in it is told whether or not there is a client yet
     with Client.from_config(config) as client:
-        job = _submit(client, load_plan(plan), watch or strict, as_json)
+        job = _submit(client, made, watch or strict, as_json)
     if strict:
         from common.features.leaks import PUBLIC  # and with it what computes, which no other command of a client needs
         from common.records.options import STRICT

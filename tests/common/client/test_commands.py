@@ -47,6 +47,14 @@ def try_(folder: Path, *words: str) -> Result:
     return run("try", *tables, "--key", "id", "--label", "y", *words)
 
 
+def test_what_is_wrong_in_a_plan_or_an_option_is_told_without_a_client(tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").write_text('nmae = "x"\n[grid]\ndataset = "a"\n[bank]\ndataset = "b"\n')
+    plan, config = str(tmp_path / "plan.toml"), ("--config", str(tmp_path / "none.toml"))
+    assert "did you mean 'name'" in run("train", plan, *config).stderr
+    for month in ("2025-13", "2025", "newest"):
+        assert f"--until: '{month}' is not a month" in run("backtest", plan, "--until", month, *config).stderr
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
