@@ -367,15 +367,17 @@ def reasons(rows: int, columns: int, texts: int, out: Path | None) -> None:
 @click.option("--abreast", default=1, show_default=True)
 @_LINE
 @_XGBOOST
+@_PROFILED
 @_JSON
 def forest(
     rows: int, grid: int, bank: int, count: int, depth: int, bins: int, abreast: int, line: str | None,
-    xgboost_python: str | None, out: Path | None,
+    xgboost_python: str | None, profiled: bool, out: Path | None,
 ) -> None:  # fmt: skip
     """Boosted trees through the three daemons, beside XGBoost with as many trees of that depth."""
     section = Trees(kind="trees", trees=count, depth=depth, bins=bins, abreast=abreast, rate=0.25 if abreast == 1 else 0.15)
-    found = bench_forest(rows, grid, bank, section, line, Xgboost.find(xgboost_python))
-    _tell(found, out, report.forest(found), report.profile("Training stage", found["profile"]))
+    found = bench_forest(rows, grid, bank, section, line, Xgboost.find(xgboost_python), profiled=profiled)
+    tables = [report.profile("Training stage", found["profile"])] if profiled else []
+    _tell(found, out, report.forest(found), *tables)
 
 
 def _tell(found: dict[str, Any], out: Path | None, *tables: report.Text | None) -> None:

@@ -18,16 +18,21 @@ from tests.bench.tables import HELD_OUT, write_tables
 
 
 def bench_forest(
-    rows: int, grid: int, bank: int, section: Trees, line: str | None = None, xgboost: Xgboost | None = None
-) -> dict[str, Any]:
-    """One job: seconds of each stage, processor seconds of each process in training, bytes, rounds, memory, and XGBoost's."""
+    rows: int, grid: int, bank: int, section: Trees, line: str | None = None, xgboost: Xgboost | None = None, *,
+    profiled: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    """One job: seconds of each stage, processor seconds of each process in training, bytes, rounds, memory, and XGBoost's.
+
+    profiled: also where the training stage spent them, which adds a sixth to them.
+    """
     side = Side(dataset="t")
     shared: dict[str, Any] = {"grid": side, "bank": side, "keys": ("id", "period"), "split": Split(test=HELD_OUT)}
     plan = TrainPlan(**shared, model=section, limits=jobs.SMALL)
     shape = None if line is None else Shape.parse(line)
     with tempfile.TemporaryDirectory(prefix="wattscore-bench-") as folder:
         datasets = jobs.declare(write_tables(Path(folder), round(rows / (1.0 - HELD_OUT)), grid, bank))
-        daemons, lines = jobs.start(Path(folder), {name: {"t": dataset} for name, dataset in datasets.items()}, shape, True)
+        own = {name: {"t": dataset} for name, dataset in datasets.items()}
+        daemons, lines = jobs.start(Path(folder), own, shape, jobs.ProfiledTrial if profiled else jobs.CountedTrial)
         with lines, daemons as trial, trial.client() as client:
             job, seconds = jobs.run(client, plan)
             run = as_json(job, seconds, None)
@@ -37,8 +42,9 @@ def bench_forest(
             "thresholds": run["columns"], "seconds": run["seconds"], "bytes": run["bytes"], "peak_mib": run["peak_mib"],
             "rounds": run["rounds"]["train"], "auc": run["auc"]["joint"], "logloss": run["logloss"]["joint"],
             "processor": {name: entry["process"]["total"] for name, entry in profile.items()},
-            "profile": anatomy(profile, run["bytes"]),
         }  # fmt: skip
+        if profiled:
+            found["profile"] = anatomy(profile, run["bytes"])
         if shape is not None:
             found["line"] = {"asked": line, **measure(shape)}
         if xgboost is not None:

@@ -21,7 +21,7 @@ from common.plan.train import Limits
 from common.trial.processes import Trial
 from common.wire import coordinator_pb2 as wire
 from tests.bench.line import Lines, Shape
-from tests.bench.profiled import OUT
+from tests.bench.profiled import OUT, STAGES_ALONE
 
 SMALL = Limits(min_matched=20, min_rows=200)
 AS_THEY_ARE = Preparation(coding="linear")  # so that the columns asked for are the columns trained
@@ -45,8 +45,11 @@ _SETTINGS = {
 class ProfiledTrial(Trial):
     """A trial whose daemons say, in NAME.profile of its folder, what each measured stage cost them."""
 
+    kinds = True  # of work, told apart
+
     def launch(self, name: str) -> None:
         os.environ[OUT] = str(self.folder / f"{name}.profile")
+        os.environ[STAGES_ALONE] = "" if self.kinds else "1"
         super().launch(name)
 
     def command(self, name: str) -> list[str]:
@@ -63,18 +66,24 @@ class ProfiledTrial(Trial):
         return {name: entries[-1] for name, entries in found.items() if entries}
 
 
+class CountedTrial(ProfiledTrial):
+    """The same of stages as a whole, which costs them nothing."""
+
+    kinds = False
+
+
 def start(
     folder: Path,
     datasets: Mapping[str, Mapping[str, Any]],
     shape: Shape | None = None,
-    profiled: bool = False,
+    kind: type[Trial] = Trial,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> tuple[Trial, Any]:
     """A trial to enter, and the context that must be entered before it. settings: further ones of a process, by its name."""
     every = {name: {**own, **(settings or {}).get(name, {})} for name, own in _SETTINGS.items()}
     lines = Lines(shape) if shape else nullcontext()
     via = {"via": lines.via} if isinstance(lines, Lines) else {}
-    return (ProfiledTrial if profiled else Trial)(folder / "trial", datasets, every, **via), lines
+    return kind(folder / "trial", datasets, every, **via), lines
 
 
 def run(client: Client, plan: Plan) -> tuple[wire.Job, float]:

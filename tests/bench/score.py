@@ -71,7 +71,7 @@ def _secure(
     folder: Path, datasets: dict[str, Any], repeat: int, ahead: bool, profiled: bool, section: Section, reasons: int
 ) -> tuple[list[Any], dict[str, dict[str, Any]]]:
     side, runs = Side(dataset="all"), []
-    daemons, lines = jobs.start(folder, datasets, None, profiled)
+    daemons, lines = jobs.start(folder, datasets, None, jobs.ProfiledTrial if profiled else jobs.Trial)
     with lines, daemons as trial, trial.client() as client:
         trained, _ = jobs.run(client, _training(section))
         jobs.forget_scores(trial)  # the held-out rows' keys may be among those to score

@@ -84,7 +84,7 @@ def _secure(
     folder: Path, datasets: dict[str, Any], work: Workload, repeat: int, shape: Shape | None, profiled: bool
 ) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
     parties, runs = {name: {"t": dataset} for name, dataset in datasets.items()}, []
-    daemons, lines = jobs.start(folder, parties, shape, profiled)
+    daemons, lines = jobs.start(folder, parties, shape, jobs.ProfiledTrial if profiled else jobs.Trial)
     with lines, daemons as trial, trial.client() as client:
         for _ in range(repeat):
             jobs.forget_scores(trial)

@@ -20,7 +20,7 @@ from common.learn.trees.order import OrderMasks, as_dealt, deal_order
 from common.learn.trees.waves import GAIN_TABLE, GAIN_TERMS, LEAF_TABLE, LEAF_TERMS, both_sides, link_tables, moments
 from common.mpc.dealer import Dealt, Prgs
 from common.mpc.largest.dealer import deal_largest
-from common.mpc.narrow import MASK, Narrow, as_words, pack, product, signed, word_count
+from common.mpc.narrow import MASK, Narrow, as_words, pack, product, word_count
 from common.mpc.session import Array, Kind, Round
 from common.party import Party
 
@@ -142,7 +142,7 @@ class Growing:
 
     def _cells(self, tree: int) -> dict[Party, Cells]:
         drawn = self._forest.drawn(tree)
-        return {p: signed(self._masks[p].thresholds(drawn[p])).astype(np.float64) for p in Party}
+        return {p: self._masks[p].thresholds(drawn[p]) for p in Party}
 
     def _level(self, tree: int, level: int, state: _Growing) -> Iterator[Dealt]:
         forest, to = self._forest, self._forest.to(tree, level)

@@ -14,7 +14,7 @@ from common.learn.trees.forest import Forest
 from common.learn.trees.masks import LINK, Labels, Short, TreeMasks, dealt_array, dealt_parts, link_words
 from common.learn.trees.order import Directions
 from common.learn.trees.tree import Thresholds, Tree, TreeGrower, Vectors, remask
-from common.learn.trees.waves import PADDED, TERMS, Half, link_tables
+from common.learn.trees.waves import PADDED, TERMS, link_tables
 from common.mpc.correlations.source import Source
 from common.mpc.fixedpoint import Words
 from common.mpc.lockstep import Lockstep, Rounds
@@ -151,10 +151,12 @@ class Grower:
 
         def shares() -> Narrow:
             dealt = from_words(words, 4 * rows * TERMS).view(np.uint32).reshape(rows, TERMS)
-            seeded, tables = self._masks.link(tree), link_tables(forest.g_bits)
+            both = [dealt, self._masks.link(tree)]  # at the grid cosines are dealt
+            cells = np.concatenate(both if party is Party.GRID else both[::-1], 1)
+            factors = link_tables(forest.g_bits).factors.take(opened, 0)
             out = np.empty((2, rows), np.uint32)
-            for total, factors in zip(out, (tables.g, tables.h), strict=True):
-                total[:] = _dot(dealt, factors[party.index], opened) + _dot(seeded, factors[1 - party.index], opened)
+            for total, low in zip(out, (0, 2 * TERMS), strict=True):
+                np.einsum("nj,nj->n", cells, factors[:, low : low + 2 * TERMS], out=total)
             if self._label is not None:
                 one = 1 << (forest.g_bits + PADDED - BITS)
                 out[0] += np.where(self._label, np.uint32(-one // 2 & 0xFFFFFFFF), np.uint32(one // 2))
@@ -170,9 +172,3 @@ class Grower:
 
 def _bytes(values: Short) -> Bytes:
     return np.ascontiguousarray(values).view(np.uint8)
-
-
-def _dot(shares: Half, factors: Half, opened: Short) -> Half:
-    """Of each row its shares (rows, TERMS) times the factors of its opened angle, added up, modulo 2^32."""
-    found: Half = np.einsum("nj,nj->n", shares, factors.take(opened, 0))
-    return found

@@ -14,7 +14,7 @@ from common.learn.trees.forest import Forest, Index, Shape
 from common.learn.trees.waves import GAIN_TERMS, LEAF_TERMS, TERMS, Half
 from common.mpc.fixedpoint import Words
 from common.mpc.largest.masks import dealt_words
-from common.mpc.narrow import MASK, Bytes, Narrow, packed_size, word_count
+from common.mpc.narrow import MASK, Bytes, Narrow, packed_size, signed, word_count
 from common.mpc.prg import Prg, Purpose
 from common.mpc.session import Kind, Round
 from common.party import Party
@@ -38,10 +38,12 @@ class TreeMasks:
         """U of one of the party's thresholds, (rows,): hides which rows lie at or below it."""
         return self._narrow(Purpose.TREE_MATRIX, k, (self.forest.rows,))
 
-    def thresholds(self, numbers: Index) -> Narrow:
-        out: Narrow = np.empty((len(numbers), self.forest.rows), np.uint32)
-        for row, k in zip(out, numbers.tolist(), strict=True):
-            row[:] = self.threshold(k)
+    def thresholds(self, numbers: Index) -> npt.NDArray[np.float64]:
+        """The same of some, (numbers, rows), as the integers around zero that they stand for."""
+        rows = self.forest.rows
+        out = np.empty((len(numbers), rows))
+        for row, k in zip(out, numbers.tolist(), strict=True):  # each while it is in the processor's cache
+            row[:] = signed(self.prg.half_words(Purpose.TREE_MATRIX, k, rows))
         return out
 
     def angle(self, tree: int) -> Short:

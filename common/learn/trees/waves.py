@@ -29,13 +29,14 @@ Half = npt.NDArray[np.uint32]
 
 @dataclass(frozen=True, repr=False)
 class LinkTables:
-    """By an angle of 16 bits, (65536, TERMS) each: cosines and sines as they are dealt, and what each is multiplied by for g
-    and for h. At the grid cosines are dealt and multiplied by sines, at the bank the reverse.
+    """By an angle of 16 bits: cosines and sines as they are dealt, (65536, TERMS) each, and what each is multiplied by.
+
+    At the grid cosines are dealt and multiplied by sines, at the bank the reverse. factors: side by side, as one look in memory
+    finds them all, of cosines for g, of sines for g, of cosines for h, of sines for h, (65536, 4 TERMS).
     """
 
     dealt: tuple[Half, Half]
-    g: tuple[Half, Half]
-    h: tuple[Half, Half]
+    factors: Half
 
 
 @lru_cache(maxsize=4)
@@ -49,7 +50,7 @@ def link_tables(g_bits: int) -> LinkTables:
     # sin k(c + a) = sin kc cos ka + cos kc sin ka; of the derivative, cos k(c + a) = cos kc cos ka - sin kc sin ka
     g = _halves(b * sin * scale), _halves(b * cos * scale)
     h = _halves(slope * cos * 2.0 * scale), _halves(-slope * sin * 2.0 * scale)
-    return LinkTables(dealt, g, h)
+    return LinkTables(dealt, np.concatenate([*g, *h], 1))
 
 
 def _halves(values: Reals) -> Half:

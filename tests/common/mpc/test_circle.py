@@ -98,9 +98,8 @@ def made() -> str:
     narrow = c >> np.uint32(10)
     for coefficients in (gain_inverse(0.01), leaf_inverse(0.01)):
         told.update(encode(wave_factors(narrow, coefficients), 40))
-    for tables in (link_tables(14).g, link_tables(14).h, link_tables(14).dealt):
-        for words32 in tables:
-            told.update(words32)
+    for words32 in (*np.split(link_tables(14).factors, 4, axis=1), *link_tables(14).dealt):
+        told.update(np.ascontiguousarray(words32))
     return told.hexdigest()
 
 
