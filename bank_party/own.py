@@ -17,7 +17,7 @@ from common.daemon.booked import Booked
 from common.daemon.seat import Seat, open_home
 from common.disk.data_folder import Name
 from common.disk.scratch import Scratch
-from common.errors import PlanError
+from common.errors import PlanError, WattScoreError
 from common.home.jobbook import Offered
 from common.learn.learner import Half
 from common.party import Party
@@ -75,7 +75,7 @@ def _scored(settings: BankSettings, home: BankHome, half: Half, dataset: str, na
         home.history.enter_scores(job, half.job, home.scores_of(job))
         watch(job, half.job, home.models.folder(half.job), home.history, home.monitor, table, u)
     except BaseException as error:
-        book.end(job, "failed", type(error).__name__)
+        book.end(job, "failed", error.public if isinstance(error, WattScoreError) else type(error).__name__)
         raise
     book.end(job, "done", counts={"matched_rows": table.rows})
     seconds = {"load": round(read - start, 3), "score": round(time.monotonic() - read, 3)}

@@ -13,7 +13,7 @@ from bank_party.judge import challenge
 from bank_party.settings import BankSettings
 from common.daemon.booked import Booked
 from common.daemon.seat import Seat, open_home
-from common.errors import DataError, PlanError, PolicyError
+from common.errors import DataError, PlanError, PolicyError, WattScoreError
 from common.home.audit import What
 from common.home.home import Home
 from common.home.jobbook import Offered
@@ -63,7 +63,7 @@ def move(seat: Seat[BankSettings, BankHome], config: Path, plan: PromotePlan) ->
         try:
             found = _move(home, plan, job)
         except BaseException as error:
-            book.end(job, "failed", type(error).__name__)
+            book.end(job, "failed", error.public if isinstance(error, WattScoreError) else type(error).__name__)
             raise
         book.end(job, "done")
         return found

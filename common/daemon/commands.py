@@ -200,7 +200,8 @@ def report_command(seat: Seat[Any, Any], make: Make) -> click.Command:
 
 
 def _champion(data: Path) -> str:
-    job = Registry(data / Name.REGISTRY).champion
+    registry = Registry(data / Name.REGISTRY)
+    job = registry.champion or registry.of(ALONE).champion
     if job is None:
         raise ConfigError("there is no champion here", remedy="Promote a model, or name a training job.")
     return job

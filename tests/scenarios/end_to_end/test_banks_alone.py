@@ -176,5 +176,7 @@ def test_each_bank_has_a_champion_of_its_own_among_such_models(lab: tuple[Trial,
     assert Book(home / Name.HISTORY).scored()[-1][1] == job.id
     assert Registry(home / Name.REGISTRY).champion is None  # of models with the grid, which agrees on that
     assert not Registry(trial.folder / "bank-data" / Name.REGISTRY).of(ALONE).moves()
-    assert "promote of banks alone" in named(trial, "models")[1]
+    assert "promote of banks alone" in named(trial, "models")[1] and "no champion to roll back to" in named(trial, "jobs")[1]
+    code, said = named(trial, "report", "champion", "--out", str(trial.folder / "champion.html"))
+    assert code == 0 and "champion.html" in said
     assert named(trial, "audit", "verify")[0] == 0
