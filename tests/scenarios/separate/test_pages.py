@@ -40,7 +40,7 @@ def test_a_configuration_is_valid_and_states_the_defaults(role: str, name: str, 
 @pytest.mark.parametrize(("role", "name"), CONFIGURATIONS)
 def test_every_key_of_a_configuration_is_in_the_sample(role: str, name: str) -> None:
     """Every key is in a sample, with the same value but where a deployed file needs another."""
-    again = r"^\[(?:online|console)\].*?(?=^#* ?\[|\Z)"  # they have keys of [tls] anew
+    again = r"^\[(?:online|console|tracing)\].*?(?=^#* ?\[|\Z)"  # they have keys of [tls] anew
     plain = re.sub(again, "", sample(name, 2), flags=re.MULTILINE | re.DOTALL)
     known = (lines(sample("grid.toml", 2)) if name == "bank.toml" else {}) | lines(plain)
     for key, value in lines(text(role, name, 1)).items():
