@@ -16,12 +16,14 @@ from common.rows.months import month_text
 from common.rows.table import FeatureTable
 from common.stats.psi import floor, psi
 
+ALARMS = ("psi", "missing", "auc", "calibration", "overrides")
+"""What an alarm is of: the first two at either party, the others at the bank. Each page has a word for each."""
 _SIGMAS = 5.0  # of a share of missing values, beyond which chance is no explanation
 
 
 @dataclass(frozen=True)
 class Alarm:
-    """what: psi, missing, auc, calibration or overrides. limit: the threshold that `value` passed."""
+    """what: one of `ALARMS`. limit: the threshold that `value` passed."""
 
     what: str
     model: str

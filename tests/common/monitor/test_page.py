@@ -12,6 +12,7 @@ import pytest
 from bank_party.monitor.config import BankMonitorConfig
 from bank_party.monitor.matured import GradeRate, Matured
 from common.disk.book import open_book
+from common.monitor import drift
 from common.monitor import page as module
 from common.monitor.book import Book
 from common.monitor.config import MonitorConfig
@@ -19,11 +20,13 @@ from common.monitor.drift import Alarm, alarms, observe
 from common.monitor.history import History
 from common.monitor.page import lines, make_page, moved
 from common.monitor.reference import SCORE, describe
+from common.report.texts import catalogue
 from common.text.words import LANGS, Lang, read_words, words_in
 from tests.common.monitor.worlds import party, since, split
+from tests.source import ROOT
 
 TEXTS = {lang: words_in(Path(module.__file__).with_name("texts.toml"), lang) for lang in LANGS}
-ALARMS = {"overrides", "psi", "missing", "auc", "calibration"}  # named by what an alarm is of
+ALARMS = {*drift.ALARMS}  # named by what an alarm is of
 
 
 def history() -> History:
@@ -32,6 +35,12 @@ def history() -> History:
     known = describe(before, before.rows - 900, before.numeric["steady"][-900:])
     readings = observe("score-1", "job-1", known, after, after.numeric["steady"])
     return History(readings, [], alarms(readings, MonitorConfig()))
+
+
+def test_every_page_that_lists_alarms_has_a_word_for_each_kind() -> None:
+    console = read_words(ROOT / "common" / "console" / "words.toml")
+    for kind in drift.ALARMS:
+        assert f"alarm.{kind}" in console and f"index.alarm_{kind}" in catalogue() and kind in TEXTS["zh"], kind
 
 
 def test_every_word_is_there_in_both_languages_and_used() -> None:
