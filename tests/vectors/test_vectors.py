@@ -63,6 +63,17 @@ def made() -> Any:
     return jobs()
 
 
+def test_reasons_are_the_plain_choice_of_what_stands_beside_them() -> None:
+    case = load("reasons.json")
+    scales = {"x": 16, "matrix": 20}
+    x, matrix = (array(case[name]).view(np.int64) / 2.0**scale for name, scale in scales.items())
+    weights = (array(case["weights"]["grid"]) + array(case["weights"]["bank"])).view(np.int64) / 2.0**20
+    parts = x @ (matrix @ weights).reshape(-1, x.shape[1]).T
+    expected = np.argsort(-parts, axis=1) + 1
+    expected[-np.sort(-parts, axis=1) <= case["threshold"]] = 0
+    assert array(case["codes"]).tolist() == expected[:, :2].tolist() and len({tuple(row) for row in expected}) > 3
+
+
 @pytest.mark.parametrize("name", JOBS)
 def test_a_whole_job_says_what_it_said(made: Any, name: str) -> None:
     for now, then in zip(made[name], load("jobs.json")[name], strict=True):

@@ -11,6 +11,7 @@ from tests.vectors.comparisons import comparisons
 from tests.vectors.form import FOLDER, text
 from tests.vectors.jobs import jobs
 from tests.vectors.network import networks
+from tests.vectors.reasons import reasons
 from tests.vectors.training import trainings
 from tests.vectors.trees import trees
 
@@ -22,6 +23,7 @@ FILES: dict[str, Callable[[], Any]] = {
     "networks.json": networks,
     "trees.json": trees,
     "comparisons.json": comparisons,
+    "reasons.json": reasons,
     "splits.json": basics.splits,
     "matches.json": basics.matches,
     "frames.json": basics.frames,
