@@ -151,7 +151,7 @@ def test_a_bank_scores_by_its_own_model_with_nobody_else(lab: tuple[Trial, World
 def named(trial: Trial, *command: str) -> tuple[int, str]:
     """A command of the second bank: how it ended, and what it said."""
     done = CliRunner().invoke(bank_party, [*command, "--config", str(trial.folder / "bank-2.toml")])
-    return done.exit_code, done.output + str(done.exception or "")
+    return done.exit_code, done.stdout if done.exit_code == 0 else done.output + str(done.exception)
 
 
 def test_each_bank_has_a_champion_of_its_own_among_such_models(lab: tuple[Trial, World], trained: wire.Job) -> None:

@@ -233,7 +233,7 @@ def test_the_first_bank_scores_from_a_stock_and_another_one_is_told_that_it_cann
         assert failure(dealt) is None
     words = ["score", "--model", job.id, "--grid-dataset", "t", "--bank-dataset", "t", "--json"]
     done = CliRunner().invoke(bank_party, [*words, "--config", str(trial.folder / "bank.toml")])
-    assert done.exit_code == 0 and json.loads(done.output)["rows"] == 1500, done.output
+    assert done.exit_code == 0 and json.loads(done.stdout)["rows"] == 1500, done.output
     other = CliRunner().invoke(bank_party, [*words, "--config", str(trial.folder / "bank-3.toml")])
     assert other.exit_code != 0 and "no unspent stock" in other.output
     sides = {"grid": {"dataset": "t"}, "bank": {"dataset": "t"}, "with_bank": str(processes.more_bank("bank-3"))}
