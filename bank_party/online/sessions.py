@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 _LOOK = 1.0  # seconds between looks at champion, rows and stocks
 _PAUSE = (0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 30.0)  # seconds between attempts to begin a session
-_SELDOM = (60.0, 1800.0, 7200.0, 21600.0)  # seconds between those of a challenger that came to a job in vain
+_SELDOM = (2.0, 60.0, 1800.0, 7200.0, 21600.0)  # seconds between those of a challenger that came to a job in vain
 _HOPE = 5  # attempts for which those who ask wait
 _END = 10.0  # seconds that a retired session has to end
 
@@ -67,15 +67,18 @@ class Sessions:
         reach: Callable[[], Awaitable[None]],
         *,
         spare: int = 0,
+        after: Sessions | None = None,
         what: str = "scores on request",
     ) -> None:
         """dataset: the bank's, as it is configured now. reach: raises why the grid cannot be reached, if it cannot.
 
-        spare: stocks that are left to others: a session then has one stock, and ends with it. what: as the log calls them.
+        spare: stocks that are left to others: a session then has one stock, and ends with it. after: those that begin first,
+        as two that begin at once would take the same stock. what: as the log calls them.
         """
         self._runner, self._home, self._config, self._own = runner, home, config, own
         self._dataset, self._queue, self._reach = dataset, queue, reach
         self._spare, self._what, self._said = spare, what, ""
+        self._after, self.begins = after, False
         self._asked, self._vain = False, 0  # whether the last attempt came to a job; how many such have failed, in a row
         self._ending: set[asyncio.Task[None]] = set()
         self.current: Session | None = None
@@ -134,12 +137,15 @@ class Sessions:
 
     async def _renew(self) -> bool:
         """Whether a new session serves; the one before, which goes on if not, is retired."""
+        self.begins = True
         try:
             fresh = await self._begin()
         except Exception as error:
             self._vain = self._vain + 1 if self._asked else 0
             self._failed(error)
             return False
+        finally:
+            self.begins = False
         self._vain = 0
         if self.current is not None:
             self._retire(self.current)
@@ -163,6 +169,8 @@ class Sessions:
     async def _begin(self) -> Session:
         """Raises why there is none."""
         self._asked = False
+        if (first := self._after) is not None and (first.begins or first.current is None):
+            raise PeerLost("the champion's session comes first", remedy="Wait a moment.")
         await self._reach()  # first: a job that is begun counts as one of the day's
         config, champion = self._config, await asyncio.to_thread(lambda: self._home.registry.champion)
         dataset = self._dataset()

@@ -193,4 +193,25 @@ async def test_a_challenger_that_is_refused_leaves_the_days_jobs_to_the_champion
     with pytest.raises(asyncio.CancelledError):
         await sessions.Sessions(*made, spare=spare).run()
     assert pauses[:3] == [0.2, 0.5, 1.0] and runner.begun == 2  # without the grid no job begins: it is tried soon again
-    assert pauses[3:] == ([60.0, 1800.0] if seldom else [2.0, 5.0])
+    assert pauses[3:] == ([2.0, 60.0] if seldom else [2.0, 5.0])
+
+
+async def test_a_challenger_begins_once_the_champion_serves_and_not_while_it_begins() -> None:
+    runner, home = (
+        Refusing(),
+        SimpleNamespace(registry=SimpleNamespace(champion="train-1"), stocks=SimpleNamespace(check=lambda *_, **__: None)),
+    )
+    config = SimpleNamespace(
+        model="train-2", grid_dataset="g", bank_dataset="b", by_period=False, stock_rows=100, purpose="", renew_hours=24.0
+    )
+
+    async def reach() -> None:
+        pass
+
+    made: Any = (runner, home, config, BANK, lambda: None, Queue(10), reach)
+    champion: Any = SimpleNamespace(current=None, begins=False)
+    one = sessions.Sessions(*made, spare=1, after=champion)
+    for champion.current, champion.begins in ((None, False), (None, True), (object(), True)):
+        assert not await one._renew() and runner.begun == 0 and one.soon
+    champion.begins = False
+    assert not await one._renew() and runner.begun == 1

@@ -220,7 +220,8 @@ def test_a_challenger_scores_the_same_rows_and_callers_hear_the_champion_alone(o
     def asked() -> bool:
         with closing(office.caller()) as caller:
             status, answer = caller.score(f"s-{np.random.default_rng().integers(1 << 40)}", ids=ids)
-        assert status == 200 and answer["model"]["job"] == office.model and challenger not in json.dumps(answer)
+        assert challenger not in json.dumps(answer) and status in (200, 503)
+        assert status == 503 or answer["model"]["job"] == office.model
         return sum(one["rows"] for one in compared()) == 5
 
     eventually(asked, 30.0)
@@ -229,8 +230,8 @@ def test_a_challenger_scores_the_same_rows_and_callers_hear_the_champion_alone(o
     mine, theirs = ShadowBook(office.data("bank") / Name.SHADOWS).read(office.model, challenger)
     assert abs(mine.set_index("id")["u"] - exact[ids]).max() <= OFF
     assert abs(theirs.set_index("id")["u"] - in_the_clear(office, office.model, "new")[ids]).max() <= OFF
-    (session,) = {job["job"] for job in json.loads(own(office, "grid", "jobs", "--json")) if job["name"] == "online shadow"}
-    assert session  # the grid sees by its plan what it is, and whose rows it charges
+    sessions = {job["client"] for job in json.loads(own(office, "grid", "jobs", "--json")) if job["name"] == "online shadow"}
+    assert sessions == {str(BANK)}  # the grid sees by its plan what it is, and whose rows it charges
     assert f"{challenger} beside {office.model}" in own(office, "bank", "shadow")
 
 
