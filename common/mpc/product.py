@@ -89,8 +89,12 @@ async def share_rows(
         mine = await session.compute(partial(_masked, correlations, block, part, width), part.size)
         await session.post(Kind.MASKED_MATRIX, mine)
         theirs = await session.collect(Kind.MASKED_MATRIX, *sent_as(shape, width))
-        masked[low : low + MATRIX_BLOCK] = (await session.compute(partial(lengthen, theirs, width, shape), theirs.size)).T
+        await session.compute(partial(_put, masked, low, theirs, width, shape), theirs.size)
     return masked
+
+
+def _put(masked: Rows, low: int, theirs: Sent, width: int, shape: tuple[int, int]) -> None:
+    masked[low : low + shape[1]] = lengthen(theirs, width, shape).T
 
 
 def _masked(correlations: Correlations, block: int, part: npt.NDArray[Any], width: int) -> Sent:

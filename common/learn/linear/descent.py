@@ -38,7 +38,7 @@ _TO_UPDATE = np.uint64(WEIGHT_SCALE + UPDATE_SHIFT - _LOOKAHEAD)
 JOINT_SHIFT = _LOOKAHEAD + FACTOR_SCALE - WEIGHT_SCALE
 ONE = 1 << MOMENTUM_SCALE
 SPAN_ROWS = 1 << 16  # rows that go through a step together
-LEVEL_ROWS = 1 << 16  # the fewest that early steps run over; half of the fewest of which there are early steps
+LEVEL_ROWS = 1 << 15  # the fewest that early steps run over; half of the fewest of which there are early steps
 _LEVEL_SHARE = 16
 _SPAN_BITS = 24
 
@@ -101,7 +101,8 @@ def matrix_width(steps: Sequence[Step], link: Link) -> int:
 
 def level_rows(rows: int) -> int:
     """How many of `rows` rows the steps before the last few run over: all of few, a sixteenth of many."""
-    return rows if rows < 2 * LEVEL_ROWS else max(LEVEL_ROWS, rows // _LEVEL_SHARE)
+    least = LEVEL_ROWS if rows < 4 * LEVEL_ROWS else 2 * LEVEL_ROWS
+    return rows if rows < 2 * LEVEL_ROWS else max(least, rows // _LEVEL_SHARE)
 
 
 def nesterov(rows: int, iterations: int, size: float, full: int = 0) -> list[Step]:
