@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from bank_party.monitor.doctor import check_overrides
 from bank_party.online.doctor import check_online
 from bank_party.online.refill import refill_command
 from bank_party.online.shadowed import shadow_command
@@ -35,13 +36,22 @@ from common.report.card import Card
 from common.report.texts import Choice
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bank_party.settings import BankSettings
+    from common.doctor.finding import Finding, Machine
     from common.report.page import Report
 
 
 def load_side(config: Path) -> Side:
     """This party's, for its doctor."""
     settings = SEAT.load(config)
-    return Side(SEAT.party.value, settings, partial(check_online, settings))
+    return Side(SEAT.party.value, settings, partial(_more, settings))
+
+
+def _more(settings: BankSettings, machine: Machine) -> Iterator[Finding]:
+    yield from check_online(settings, machine)
+    yield from check_overrides(settings.overrides)
 
 
 def _page(data: Path, job: str, lang: Choice, card: Card) -> Report:

@@ -38,7 +38,7 @@ _SHOWN = 6  # words of an error
 
 
 class OverridesConfig(FileOptions):
-    """`[overrides]`: where the final decisions on scored rows are. Read by each `monitor`; no job sees it."""
+    """`[overrides]`: where the final decisions on scored rows are. Read by the bank's own commands; no job sees it."""
 
     path: Path = Field(description="The files of final decisions: CSV, Parquet or Excel, a folder of such, or a pattern.")
     id: str = Field(description="The column of enterprise ids.")

@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 
 from bank_party.monitor.config import BankMonitorConfig
+from bank_party.monitor.doctor import check_overrides
 from bank_party.monitor.history import read_history
 from bank_party.monitor.overrides import OverridesConfig, alarms, measure, read_finals
+from common.doctor.finding import Status
 from common.errors import DataError
 from common.monitor.book import Book
 from common.monitor.history import Overrides
@@ -94,11 +96,14 @@ def test_final_decisions_are_read_by_their_words_and_what_is_none_is_refused(tmp
     file.write_text("id,m,d,r\nF1,2026-01,通过,x\nF2,2026-01,补件,\nF3,2026/2,decline,\nF4,2026-01,,\n", encoding="utf-8")
     found = read_finals(config)
     assert found["final"].tolist() == ["approve", "decline"] and found["period"].tolist() == ["2026-01", "2026-02"]
+    assert [one.found for one in check_overrides(config)] == ["2 rows decided"] and list(check_overrides(None)) == []
     assert found["reason"].dropna().tolist() == ["x"]
     file.write_text("id,m,d,r\nF1,2026-01,yes,\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"line 2, column 'd'.*overrides\.words") as refused:
         read_finals(config)
     assert "yes" not in refused.value.public
+    (wrong,) = check_overrides(config)
+    assert wrong.status is Status.FAIL and "overrides.words" in wrong.remedy
     file.write_text("id,m,d,r\nF1,2026-01,decline,\nF1,2026-01,approve,\n", encoding="utf-8")
     with pytest.raises(DataError, match="second decision on the same row"):
         read_finals(config)
