@@ -31,7 +31,7 @@ class Left:
     shown: str
     tables: list[pd.DataFrame]
     weights: np.ndarray[tuple[int], np.dtype[np.float64]]
-    public: set[str]  # digests and names of jobs, which look like secrets and are none
+    public: set[str]  # digests and what a client calls its requests, which look like secrets and are none
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,8 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Left]:
         halves = {party: ModelStore(lab.data(party.value) / "models").load(trained.id) for party in Party}
         weights = [weights_of(halves, party) for party in Party]  # which nobody holds, so nobody can have told
         digests = {side.report.model_digest for side in (trained.grid, trained.bank)}
-        yield Left(logs, kept, shown, list(tables), np.concatenate(weights), digests)
+        requests = {job.submission for job in (trained, scored)}
+        yield Left(logs, kept, shown, list(tables), np.concatenate(weights), digests | requests)
 
 
 def test_the_logs_are_at_their_most_talkative(left: Left) -> None:
@@ -85,7 +86,7 @@ def test_no_value_of_a_table_and_no_weight_in_bytes(left: Left) -> None:
 
 
 def test_no_seed(left: Left) -> None:
-    """Seeds are 16 bytes or more: no run of as many hexadecimal digits, beside the digests of the models, and no key."""
+    """Seeds are 16 bytes or more: no run of as many hexadecimal digits but of digests and requests, and no key."""
     found = set(re.findall(r"[0-9a-f]{32,}", everything(left)))
     assert found <= left.public
     assert "PRIVATE KEY" not in everything(left)
