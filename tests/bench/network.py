@@ -18,6 +18,7 @@ from common.learn.design import prepare_rows
 from common.learn.learner import Matched, Telling
 from common.learn.network import deal
 from common.learn.network.deal import NetworkDemand, NetworkScoreDemand
+from common.learn.network.deal_stopping import EpochDemand, deal_epoch
 from common.learn.network.learner import NetworkLearner
 from common.learn.network.weights import Weights
 from common.mpc.correlations.dealt import DealtCorrelations
@@ -77,6 +78,7 @@ def _measured(split: Split, section: Network, coding: Coding) -> dict[str, Any]:
     begin = time.process_time()
     dealt: Any = {
         NetworkDemand: lambda prg, demand: deal.deal_training(prg, demand, plan, 1 << 30),
+        EpochDemand: lambda prg, demand: deal_epoch(prg, demand, plan, 1 << 30),
         NetworkScoreDemand: deal.deal_scores,
     }
     told = asyncio.run(coordinate(Trio(), side, more=dealt))

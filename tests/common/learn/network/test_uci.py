@@ -22,5 +22,5 @@ def test_the_default_network_is_its_twin_and_ranks_above_the_line() -> None:
     secure, alone, line = (found["means"][name] for name in ("secure", "twin", "line"))
     assert abs(secure["auc"] - alone["auc"]) < 0.001 and abs(secure["logloss"] - alone["logloss"]) < 0.001
     assert secure["auc"] > line["auc"] + 0.0015 and secure["logloss"] < line["logloss"] - 0.002
-    assert found["training_off"] < 2.0**-5  # the furthest of all rows, by the masks of a run: 0.004 to 0.006 were seen
+    assert found["training_off"] < 2.0**-5  # the furthest of all rows, by the masks of a run: 0.004 to 0.011 were seen
     assert found["scoring_off"] < 1.5 * 2.0**-5 + 0.002  # its steps of 1/32 are rounded twice at random
