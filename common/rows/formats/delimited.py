@@ -91,7 +91,7 @@ class Delimited:
             raise self._unreadable(error) from None
         if fault is not None:
             raise self.origin.fault(fault.what, local=f"line {fault.line}: {fault.what}", remedy=fault.remedy)
-        said = [] if encoding == "utf-8" else [f"read as {encoding.removesuffix('-sig').upper()}"]
+        said = [] if encoding in ("utf-8", "utf-8-sig") else [f"read as {encoding.upper()}"]
         if quotes.broken:
             said.append(f"{quotes.broken} values hold line breaks (first: line {quotes.first})")
         return self._parsed(file, encoding, columns, scratch), tuple(said)

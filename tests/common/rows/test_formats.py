@@ -95,7 +95,8 @@ def test_encodings_told_by_their_bytes_are_read_and_said(name: str, packed: bool
     file = TableFile.open(path)
     data = file.read(file.header)
     assert file.header == ("编号", "用电量") and data["编号"].to_pylist()[49] == "企业49"
-    assert file.places([49]) == {49: "line 51"} and file.said[0].startswith("read as ")
+    assert file.places([49]) == {49: "line 51"}
+    assert not file.said if name == "utf-8-sig" else file.said[0].startswith("read as ")  # a mark alone is nothing to look at
     assert rows_of(path, encoding=name) == rows_of(path)
 
 
