@@ -31,7 +31,8 @@ _log = logging.getLogger(__name__)
 
 _LOOK = 1.0  # seconds between looks at champion, rows and stocks
 _PAUSE = (0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 30.0)  # seconds between attempts to begin a session
-_SELDOM = (2.0, 60.0, 1800.0, 7200.0, 21600.0)  # seconds between those of a challenger that came to a job in vain
+_VAIN = (0.2, 1.0, 5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0)  # between those that came to a job in vain: 18 a day
+_SELDOM = (2.0, 60.0, 1800.0, 7200.0, 21600.0)  # between those of a challenger: the champion has the rest
 _HOPE = 5  # attempts for which those who ask wait
 _END = 10.0  # seconds that a retired session has to end
 
@@ -131,8 +132,8 @@ class Sessions:
             await self._stop()
 
     def _pause(self) -> float:
-        """Seconds until the next attempt. What came to a job counts as one of the day's: a challenger leaves them to others."""
-        pauses, count = (_SELDOM, self._vain) if self._spare and self._vain else (_PAUSE, self._failures)
+        """Seconds until the next attempt. What came to a job counts as one of the day's, of which a challenger leaves some."""
+        pauses, count = (_SELDOM if self._spare else _VAIN, self._vain) if self._vain else (_PAUSE, self._failures)
         return pauses[min(count, len(pauses)) - 1]
 
     async def _renew(self) -> bool:

@@ -193,7 +193,7 @@ async def test_a_challenger_that_is_refused_leaves_the_days_jobs_to_the_champion
     with pytest.raises(asyncio.CancelledError):
         await sessions.Sessions(*made, spare=spare).run()
     assert pauses[:3] == [0.2, 0.5, 1.0] and runner.begun == 2  # without the grid no job begins: it is tried soon again
-    assert pauses[3:] == ([2.0, 60.0] if seldom else [2.0, 5.0])
+    assert pauses[3:] == ([2.0, 60.0] if seldom else [0.2, 1.0])
 
 
 async def test_a_challenger_begins_once_the_champion_serves_and_not_while_it_begins() -> None:
