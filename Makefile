@@ -87,7 +87,7 @@ bundle: $(INSTALLED)  ## bundle-out/: wheels of all that runs, with hashes, for 
 	rm -rf bundle-out build  # what an earlier build left there would go into the wheel
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir bundle-out .
 	rm -rf build
-	$(BIN)/python -m pip download --quiet --only-binary :all: -c constraints.txt --dest bundle-out "$$(ls bundle-out/wattscore-*.whl)[excel,serve]"
+	$(BIN)/python -m pip download --quiet --only-binary :all: -c constraints.txt --dest bundle-out "$$(ls bundle-out/wattscore-*.whl)[excel,serve,otel]"
 	$(BIN)/python deploy/offline/requirements.py bundle-out > bundle-out/requirements.txt
 
 lock: $(READY)  ## write constraints.txt from what is installed
