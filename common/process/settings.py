@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -135,10 +136,11 @@ class TracingConfig(StrictModel):
 
     @model_validator(mode="after")
     def _is_not_read_on_the_way(self) -> Self:
-        scheme, _, rest = self.endpoint.partition("://")
-        host = rest.partition("/")[0]
-        if not host or not (scheme == "https" or (scheme == "http" and is_loopback(host if ":" in host else f"{host}:80"))):
+        url = urlsplit(self.endpoint)
+        if not url.hostname or not (url.scheme == "https" or (url.scheme == "http" and is_loopback(f"{url.hostname}:80"))):
             raise ValueError("endpoint: must be an https:// address, or http:// of this machine")
+        if "@" in url.netloc:
+            raise ValueError("endpoint: holds a user's name or password; a collector's token is in a file of `token`")
         return self
 
 

@@ -24,6 +24,7 @@ from common import __version__
 from common.errors import ConfigError
 from common.process.settings import TracingConfig
 from common.text import traces
+from common.wire.tls import read_key
 
 _log = logging.getLogger(__name__)
 
@@ -118,13 +119,14 @@ def make_provider(service: str, ratio: float) -> Any:
 
 
 def make_tracer(config: TracingConfig, service: str) -> OtelTracer:
-    """Raises ConfigError for a token that cannot be read."""
+    """Raises ConfigError for a token that cannot be read, or that others than its owner may read."""
     session = requests.Session()
     session.trust_env = False  # no proxy of the environment, no password of a .netrc
+    session.max_redirects = 0  # spans and token go where the configuration says
     try:
-        token = "" if config.token is None else config.token.read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        raise ConfigError(f"{config.token}: the collector's token cannot be read") from None
+        token = "" if config.token is None else read_key(config.token).decode("ascii").strip()
+    except UnicodeDecodeError:
+        raise ConfigError(f"{config.token}: a collector's token is ASCII text", remedy="Write it anew.") from None
     provider = make_provider(service, config.ratio)
     exporter = OTLPSpanExporter(
         endpoint=config.endpoint,

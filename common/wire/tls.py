@@ -196,7 +196,7 @@ def _read_own(config: TlsConfig) -> Own:
 
 
 def read_key(file: Path) -> bytes:
-    """A private key (PEM). Raises ConfigError for a file that cannot be read, or that others than its owner may read."""
+    """A private key (PEM), or another secret. Raises ConfigError for a file that cannot be read, or that others may read."""
     try:
         if file.stat().st_mode & 0o077:
             raise ConfigError(f"{file}: other users may read or change this key", remedy=f"Run `chmod 600 {file}`.")

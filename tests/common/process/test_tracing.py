@@ -16,6 +16,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
+from common.config import validate
 from common.errors import ConfigError, PeerLost
 from common.process import extra
 from common.process.metrics import JobWatch, PartyMetrics
@@ -28,14 +29,13 @@ from common.wire.methods import COORDINATOR, SHOW
 from common.wire.server import Call, Service, serve
 from tests.common.wire.test_client import HERE, THERE, certificates, load
 
-sdk = pytest.importorskip("opentelemetry.sdk.trace.export")
-memory = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter")
-
 
 class Collected:
     """What a process has handed on."""
 
     def __init__(self, ratio: float = 1.0) -> None:
+        sdk = pytest.importorskip("opentelemetry.sdk.trace.export")
+        memory = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter")
         from common.process.tracing import OtelTracer, make_provider
 
         self.kept = memory.InMemorySpanExporter()
@@ -141,6 +141,8 @@ def test_a_missing_extra_is_named() -> None:
         ("http://127.0.0.1:4318/v1/traces", True),
         ("http://localhost/v1/traces", True),
         ("http://collector.bank.example:4318/v1/traces", False),
+        ("http://127.0.0.1:4318@collector.bank.example/v1/traces", False),
+        ("http://[::1]:4318/v1/traces", True),
         ("ftp://127.0.0.1/v1", False),
         ("https://", False),
         ("127.0.0.1:4318", False),
@@ -152,6 +154,12 @@ def test_spans_leave_the_machine_by_tls_alone(endpoint: str, good: bool) -> None
         return
     with pytest.raises(ValidationError, match="https:// address"):
         TracingConfig(endpoint=endpoint)
+
+
+def test_a_password_in_an_address_is_refused_without_being_shown() -> None:
+    with pytest.raises(ConfigError, match="holds a user's name or password") as caught:
+        validate(TracingConfig, {"endpoint": "https://me:hushed@collector.bank.example/v1/traces"}, "grid.toml")
+    assert "hushed" not in str(caught.value)
 
 
 class Collector(http.server.BaseHTTPRequestHandler):
@@ -170,11 +178,12 @@ class Collector(http.server.BaseHTTPRequestHandler):
 async def test_spans_reach_a_collector_by_otlp_also_those_of_the_last_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+    service = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
 
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # a proxy of the environment is for browsers
     token = tmp_path / "token"
     token.write_text("secret\n")
+    token.chmod(0o600)
     server = http.server.HTTPServer(("127.0.0.1", 0), Collector)
     server.taken = []  # type: ignore[attr-defined]
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -189,8 +198,10 @@ async def test_spans_reach_a_collector_by_otlp_also_those_of_the_last_moment(
         server.shutdown()
         server.server_close()
     ((path, authorization, body),) = server.taken  # type: ignore[attr-defined]
-    (found,) = ExportTraceServiceRequest.FromString(body).resource_spans
+    (found,) = service.ExportTraceServiceRequest.FromString(body).resource_spans
     assert (path, authorization) == ("/v1/traces", "Bearer secret")
     assert [span.name for scope in found.scope_spans for span in scope.spans] == ["train"]
-    with pytest.raises(ConfigError, match="the collector's token cannot be read"):
-        begin_tracing(SimpleNamespace(tracing=TracingConfig(endpoint=endpoint, token=tmp_path / "none")), "x")  # type: ignore[arg-type]
+    token.chmod(0o640)
+    for file, says in ((token, "other users may read"), (tmp_path / "none", "cannot be read")):
+        with pytest.raises(ConfigError, match=says):
+            begin_tracing(SimpleNamespace(tracing=TracingConfig(endpoint=endpoint, token=file)), "x")  # type: ignore[arg-type]
