@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib
 import re
 from collections.abc import Iterator
@@ -12,10 +13,12 @@ from typing import Any
 import pydantic
 import pytest
 
+from common.wire.peer import PROTOCOL
 from tests.pages import rows
 from tests.source import ROOT, parse
 
 NUMBER = re.compile(r"PROTOCOL|FORMAT|MAGIC|DEALING|_?VERSION|\w+_(FORMAT|MAGIC|VERSION)")
+ANSWERS = 10, "dab90fe5fd9fc2d8"  # the conversation's number, and the hash of tests/vectors under it
 
 
 def numbers() -> dict[str, Any]:
@@ -65,6 +68,12 @@ def test_the_version_is_one() -> None:
     version = re.findall(r'^version = "(.*)"', project, re.MULTILINE)[0]
     assert f'__version__ = "{version}"' in (ROOT / "common" / "__init__.py").read_text(encoding="utf-8")
     assert f"\n## {version}\n" in text
+
+
+def test_known_answers_are_those_of_this_number_of_the_conversation() -> None:
+    """Raise PROTOCOL with another hash, unless processes of both kinds understand each other (a new case, say)."""
+    files = sorted((ROOT / "tests" / "vectors").glob("*.json"))
+    assert (PROTOCOL, hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]) == ANSWERS
 
 
 @pytest.mark.parametrize("name", ["PROTOCOL", "MAGIC", "STOCK_FORMAT", "_VERSION"])

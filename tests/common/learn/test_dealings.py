@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
 
 from common.errors import PeerProtocolError, PlanError
+from common.home.stock import DEALING
 from common.learn.dealings import TABLE, dealings
 from common.learn.linear.deal import ScoreDemand, TrainingDemand
 from common.learn.linear.deal_reasons import ReasonsDemand
@@ -81,3 +83,14 @@ def test_the_operator_s_limit_of_rows_counts(kind: Any) -> None:
 def test_another_learner_s_randomness_is_not_dealt(plan: TrainPlan, kind: Any) -> None:
     with pytest.raises(PlanError, match="this job"):
         next(dealings(plan, 1 << 20, MOST)[kind](PRGS, kind(**HONEST[kind])))
+
+
+def test_what_stocks_hold_is_dealt_under_its_number() -> None:
+    """Raise DEALING with another hash: a stock is known by that number and by its model, and its words are no others."""
+    ahead = {**PLANS, NetworkDemand: PLAN.model_copy(update={"model": Network(batch=0, epochs=10)})}
+    known = hashlib.sha256()
+    for kind in (TrainingDemand, ScoreDemand, NetworkDemand, NetworkScoreDemand):
+        for dealt in dealings(ahead.get(kind, PLAN), 1 << 20, MOST)[kind](PRGS, kind(**{**HONEST[kind], "rows": 40})):
+            for party, label, words in dealt:
+                known.update(f"{party.value} {label} {words.dtype} {words.shape}".encode() + words.tobytes())
+    assert (DEALING, known.hexdigest()[:16]) == (6, "c78c5fa70a151529")
