@@ -35,10 +35,14 @@ class EpochDemand:
 
 
 def deal_epoch(prg: Prgs, demand: EpochDemand, plan: Request, memory: int) -> Iterator[Dealt]:
-    """All that this epoch consumes. Raises PlanError for a plan that trains no network."""
+    """All that this epoch consumes. Raises PlanError for a plan that trains no network, PeerProtocolError for no such epoch."""
     section = section_of(plan)
     if section.early_stop is None or not 0 <= demand.number < section.epochs:
         raise PeerProtocolError("the parties ask the dealer for an epoch that there is not", got=demand.number)
+    if fit_rows(section, demand.rows) < 1:
+        raise PeerProtocolError(
+            "the parties ask the dealer for an epoch over no rows", expected="at least two training rows", got=demand.rows
+        )
     matrix = mask_matrices(prg, demand.rows, (demand.grid_columns, demand.bank_columns), memory)
     count = epoch_steps(section, demand.rows)
     low = demand.number * count

@@ -100,9 +100,16 @@ def batch_rows(section: Network, rows: int) -> int:
     """Rows of each step, of so many training rows: all, or a batch; what an epoch's last batch leaves over waits for no one.
 
     Where the plan leaves it open, the power of two next to six times the root of all, so that fewer rows are not trained on in
-    a handful of steps.
+    a handful of steps. Raises PlanError where none are left to train on.
     """
-    rows = fit_rows(section, rows)
+    if (fit := fit_rows(section, rows)) < 1:
+        raise PlanError(
+            "too few training rows for steps",
+            expected="one row, or two where one is held back to stop early",
+            got=rows,
+            remedy="Leave early_stop out of the plan, or train on more rows.",
+        )
+    rows = fit
     if section.batch is not None:
         return min(section.batch or rows, rows)
     aim = 6 * math.isqrt(rows)

@@ -20,6 +20,7 @@ from common.learn.network.scales import Scales
 from common.learn.network.steps import first_compared, fit_rows
 from common.learn.network.train import Found, train
 from common.mpc.correlations.dealt import DealtCorrelations
+from common.mpc.prg import Prg
 from common.mpc.session import Kind, Session
 from common.party import Party
 from common.plan.network import Network
@@ -174,6 +175,17 @@ def test_each_epoch_has_its_price_and_no_early_one_is_compared() -> None:
         learner.check(full, size, Policy(min_iterations=20))
     assert "early_stop" in (error.value.remedy or "")
     learner.check(full.model_copy(update={"early_stop": None}), size, Policy(min_iterations=20))
+
+
+@pytest.mark.parametrize("section", [Network(early_stop=1), Network(early_stop=1, batch=0), Network(early_stop=1, batch=7)])
+def test_one_row_is_too_few_to_hold_one_back(section: Network) -> None:
+    prg = {party: Prg(bytes([i]) * 32, bytes([7 + i]) * 32) for i, party in enumerate(Party)}
+    with pytest.raises(PeerProtocolError, match="an epoch over no rows"):
+        next(deal_epoch(prg, EpochDemand(0, 1, 2, 2), plan_of(section), 1 << 20))
+    assert list(deal_epoch(prg, EpochDemand(0, 2, 2, 2), plan_of(section), 1 << 20))
+    with pytest.raises(PlanError, match="too few training rows"):
+        NetworkLearner().steps(section, 1)
+    assert NetworkLearner().steps(section, 2) == section.epochs
 
 
 @pytest.mark.parametrize("rows", [1, 125, 4096, 1 << 20, 1 << 28])
