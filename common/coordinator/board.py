@@ -17,7 +17,7 @@ from common.errors import JobNotFound, JobStateError, PlanError, WattScoreError
 from common.party import Bank, Identity, Member, Party
 from common.plan.job_states import Event, State, after
 from common.plan.read import AnyPlan, parse_plan
-from common.plan.several import SeveralPlan
+from common.plan.several import MOST_BANKS, SeveralPlan
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2, peer_pb2
 from common.wire.status import to_fault
@@ -26,7 +26,7 @@ MOST, MOST_BYTES = 10_000, 1 << 30
 _QUIET = 0.1  # seconds between two messages to a watcher
 _MOST_EVENTS = 100  # of one job: a party names its stages, and must not fill the journal with them
 _SUBMISSION = re.compile(r"[A-Za-z0-9._-]{0,64}")
-_GRANTS, _NAME, _PIN = 4, 100, 64  # grants of one party that are kept, and characters of each
+_GRANTS, _NAME, _PIN = 2 * MOST_BANKS, 100, 64  # grants of one party that are kept, and characters of each
 _SEEN = {
     Event.OFFER: "offered",
     Event.ACCEPTED: "started",

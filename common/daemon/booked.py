@@ -20,7 +20,7 @@ class Booked:
     def enter(self, asked: Offered, *, again: bool = False) -> None:
         """The answer to a job. again: it goes on; one that was held keeps its place."""
         try:
-            if not ((again and self._book.again(asked.job)) or self._book.answer(asked)):
+            if not ((again and self._book.again(asked.job, asked.grants)) or self._book.answer(asked)):
                 self._book.enter(asked)
         except (OSError, sqlite3.Error):
             _log.exception("job %s: not entered in the book of jobs", asked.job)

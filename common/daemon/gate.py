@@ -50,6 +50,9 @@ class Gate:
         if held is None:
             approvals.hold(job, plan.kind, plan.name, client, digest, plan.canonical(), pins)
             return True
+        if held.grants is None:
+            approvals.pin(job, pins)
+            return self._still(held)
         try:
             check_pinned(pins, held.grants, "held")
         except PolicyError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -149,14 +149,14 @@ class Grants:
             raise error
 
     def _count(self, grant: Grant, job: str) -> None:
-        """Jobs of this month that this party has accepted on the dataset count, failed ones too."""
+        """Jobs of this month that this party has accepted under this very grant count, failed ones too; no other bank's do."""
         if grant.jobs_per_month is None:
             return
-        month = time.strftime("%Y-%m", time.localtime())
+        month, pin = time.strftime("%Y-%m", time.localtime()), grant.fingerprint()
         had = {
             one.job
             for one in self._jobs.jobs()
-            if one.dataset == grant.dataset
+            if pin in (one.grants or {}).values()
             and one.state in _RAN
             and one.job != job
             and time.strftime("%Y-%m", time.localtime(one.at)) == month
@@ -168,6 +168,12 @@ class Grants:
                 got=len(had) + 1,
                 remedy="Wait for the next month, or ask the owner for another grant.",
             )
+
+
+def still_asked(first: Mapping[str, str], pins: Mapping[str, str], left_out: Collection[Identity]) -> dict[str, str]:
+    """Of the grants with which a job was begun, all but those of the banks without which it goes on with `pins`."""
+    gone = tuple(f" ({bank.org})" for bank in left_out)
+    return {name: pin for name, pin in first.items() if name in pins or not name.endswith(gone)}
 
 
 def check_pinned(pins: Mapping[str, str], first: Mapping[str, str], when: str) -> None:

@@ -11,7 +11,7 @@ import click
 from common.config import validate
 from common.daemon.seat import Seat, open_home
 from common.disk.files import write_new
-from common.errors import ConfigError
+from common.errors import ConfigError, PolicyError
 from common.home.audit import What
 from common.process.person import person
 from common.text.visible import visible
@@ -100,7 +100,7 @@ def grant_command(seat: Seat[Any, Any]) -> click.Command:
         settings = seat.load(config)
         file, trust = settings.grants.get(dataset), TrustStore(settings.tls.trust)
         there = [] if file is None else [path for path in file.paths if path.exists()]
-        found = [path for path in there if bank is None or read_grant(path, trust).to == bank]
+        found = there if bank is None else [path for path in there if _granted_to(path, trust) == bank]
         if not found:
             raise ConfigError(f"there is no grant of dataset {dataset!r} to withdraw", remedy=f"See `grants` in {config}.")
         more = {} if bank is None else {"to": bank}
@@ -111,3 +111,12 @@ def grant_command(seat: Seat[Any, Any]) -> click.Command:
             click.echo(f"withdrawn; kept as {gone}")
 
     return grant
+
+
+def _granted_to(file: Path, trust: TrustStore) -> str | None:
+    """Whom a file grants to; None, and said, where it cannot be read: nothing rests on it, and others can be withdrawn."""
+    try:
+        return read_grant(file, trust).to
+    except PolicyError as error:
+        click.echo(visible(f"not read: {error}"), err=True)
+        return None

@@ -16,7 +16,7 @@ from common.daemon.attempt import Attempts, Send
 from common.daemon.booked import Booked
 from common.daemon.conduct import Running
 from common.daemon.gate import Gate
-from common.daemon.granted import AllInForce, Grants, InForce, check_pinned
+from common.daemon.granted import AllInForce, Grants, InForce, check_pinned, still_asked
 from common.daemon.known import check_name, client_of, told_of
 from common.daemon.live import Live
 from common.daemon.meet import Meeting
@@ -222,8 +222,10 @@ class Runner:
                 grants, pins = [*grants, *([in_force] if in_force is not None else [])], pins | more
             told |= {"grants": [f"{dataset} {pin}" for dataset, pin in pins.items()]}
         if begun is not None:
-            first = {name: pin for name, pin in begun.grants.items() if name in pins or not left_out}
-            check_pinned(pins, first, "begun")
+            if begun.grants is None:
+                self._home.unfinished.pin(offer.job, begun, pins)
+            else:
+                check_pinned(pins, still_asked(begun.grants, pins, left_out), "begun")
         seen.asked = replace(seen.asked, grants=pins)
         if begun is None and isinstance(plan, TrainPlan | ScorePlan | PredealPlan):
             self._home.stocks.check(plan, self.party)

@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -24,7 +24,8 @@ _TABLES = (
     "create table if not exists words (number integer primary key, job text not null, digest text not null,"
     " person text not null, at real not null, yes integer not null, note text not null)",
 )
-_HELD = "select held.*, coalesce(grants, '{}') from held left join pinned using (job) order by at, job"
+_HELD = "select held.*, coalesce(grants, 'null') from held left join pinned using (job) order by at, job"
+_PIN = "insert or replace into pinned values (?, ?)"
 
 
 class Verdict(Enum):
@@ -38,7 +39,7 @@ class Verdict(Enum):
 class HeldJob:
     """A job that waits: its canonical plan and the SHA-256 of it, who asked for it, since when; seconds since 1970.
 
-    grants: that it rests on, as `Grants.check` says them.
+    grants: that it rests on, as `Grants.check` says them; None of a job from before they were kept.
     """
 
     job: str
@@ -48,7 +49,7 @@ class HeldJob:
     digest: str
     plan: str
     at: float
-    grants: Mapping[str, str] = field(default_factory=dict)
+    grants: Mapping[str, str] | None = None
 
     @property
     def own(self) -> bool:
@@ -106,7 +107,12 @@ class Approvals:
         row = (job, kind, name, client, digest, plan, self._clock())
         with self._open() as book:
             if book.execute("insert or ignore into held values (?, ?, ?, ?, ?, ?, ?)", row).rowcount:
-                book.execute("insert or replace into pinned values (?, ?)", (job, json.dumps(dict(grants or {}))))
+                book.execute(_PIN, (job, json.dumps(dict(grants or {}))))
+
+    def pin(self, job: str, grants: Mapping[str, str]) -> None:
+        """Enters on which grants a held job rests from now on."""
+        with self._open() as book:
+            book.execute(_PIN, (job, json.dumps(dict(grants))))
 
     def held(self) -> list[HeldJob]:
         """The jobs that wait, those that were decided and are not offered again yet too; oldest first."""

@@ -24,8 +24,15 @@ _TRIM = (
     "delete from jobs where (state = 'refused') = ? and number <= coalesce((select number from jobs"
     " where (state = 'refused') = ? order by number desc limit 1 offset ?), 0)"
 )
-_AGAIN = "update jobs set state = 'accepted', ended = 0, cause = '' where job = ? and state in ('accepted', 'failed')"
-_ANSWER = "update jobs set state = ?, cause = ? where job = ? and plan = ? and state = 'held'"
+# grants: filled in where a job is from before they were kept; else all stay, of a bank that was left out too
+_AGAIN = (
+    "update jobs set state = 'accepted', ended = 0, cause = '', grants = coalesce(nullif(grants, '{}'), ?, grants)"
+    " where job = ? and state in ('accepted', 'failed')"
+)
+_ANSWER = (
+    "update jobs set state = ?, cause = ?, grants = coalesce(nullif(grants, '{}'), ?, grants)"
+    " where job = ? and plan = ? and state = 'held'"
+)
 _COLUMNS = "job, kind, name, client, dataset, plan, at, state, ended, cause, counts, grants"
 
 
@@ -65,7 +72,7 @@ class JobBook:
         """A job that was answered; of very many, the newest are kept, of refused ones fewer."""
         texts = (offered.job, offered.kind, offered.name, offered.client, offered.dataset, offered.plan)
         row = [*(text[:_LONG] for text in texts), offered.at or time.time(), offered.state, 0.0, offered.cause[:_LONG], "{}"]
-        row.append(json.dumps(dict(offered.grants or {})))
+        row.append(_pins(offered.grants or {}))
         with open_book(self._file, version=_VERSION) as book:
             book.execute(f"insert into jobs ({_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608
             for refused, most in ((False, _MOST), (True, _MOST_REFUSED)):
@@ -77,14 +84,14 @@ class JobBook:
         with open_book(self._file, version=_VERSION) as book:
             return int(book.execute("select coalesce(max(number), 0) from jobs").fetchone()[0])
 
-    def again(self, job: str) -> bool:
-        """A job that goes on has not ended; False where it is not in the book."""
+    def again(self, job: str, grants: Mapping[str, str] | None = None) -> bool:
+        """A job that goes on has not ended; False where it is not in the book. grants: where none are entered."""
         with open_book(self._file, version=_VERSION) as book:
-            return bool(book.execute(_AGAIN, (job,)).rowcount)
+            return bool(book.execute(_AGAIN, (_pins(grants), job)).rowcount)
 
     def answer(self, offered: Offered) -> bool:
         """The answer to a job that was held; False where none of this plan is in the book."""
-        row = (offered.state, offered.cause[:_LONG], offered.job, offered.plan)
+        row = (offered.state, offered.cause[:_LONG], _pins(offered.grants), offered.job, offered.plan)
         with open_book(self._file, version=_VERSION) as book:
             return bool(book.execute(_ANSWER, row).rowcount)
 
@@ -104,3 +111,7 @@ class JobBook:
         names = [f.name for f in fields(Offered)]
         rows = ((*row[:-2], *map(json.loads, row[-2:])) for row in reversed(found))
         return [Offered(**dict(zip(names, row, strict=True))) for row in rows]
+
+
+def _pins(grants: Mapping[str, str] | None) -> str | None:
+    return None if grants is None else json.dumps(dict(grants))

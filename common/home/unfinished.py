@@ -9,7 +9,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -29,13 +29,13 @@ _BEGUN, _READ, _CONFIRMED, _SUFFIX = "job.json", "read.json", "confirmed", ".npz
 class Begun:
     """A job that this party has accepted: its canonical plan, who asked for it, when; seconds since 1970.
 
-    grants: that it rests on, as `Grants.check` says them.
+    grants: that it rests on, as `Grants.check` says them; None of a job from before they were kept.
     """
 
     plan: str
     client: str
     at: float
-    grants: Mapping[str, str] = field(default_factory=dict)
+    grants: Mapping[str, str] | None = None
 
 
 class Points:
@@ -105,9 +105,13 @@ class Unfinished:
 
     def begin(self, job: str, plan: str, client: str, grants: Mapping[str, str] | None = None) -> None:
         """Enters a job, durably, before this party says that it accepts it."""
-        make_folder(folder := self._folder / job)
-        begun = Begun(plan, client, self._clock(), dict(grants or {}))
-        write_private(folder / _BEGUN, json.dumps(asdict(begun), ensure_ascii=False).encode())
+        make_folder(self._folder / job)
+        self.pin(job, Begun(plan, client, self._clock()), grants or {})
+
+    def pin(self, job: str, begun: Begun, grants: Mapping[str, str]) -> None:
+        """Enters, durably, on which grants the job rests from now on."""
+        entry = asdict(replace(begun, grants=dict(grants)))
+        write_private(self._folder / job / _BEGUN, json.dumps(entry, ensure_ascii=False).encode())
 
     def begun(self, job: str) -> Begun | None:
         """The job as it was entered; None for one that is not here."""

@@ -13,6 +13,7 @@ from common.coordinator.journal import Journal
 from common.disk.book import open_book
 from common.errors import IdentityError, JobNotFound, JobStateError, PeerLost, PeerProtocolError, PlanError, PolicyError
 from common.party import Identity, Party
+from common.plan.several import MOST_BANKS
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2
 from common.wire.peer import pinned, pins_of
@@ -51,11 +52,12 @@ async def test_the_grants_with_which_a_party_first_accepts_are_in_the_jobs_recor
         grid, _ = await here.attend(Party.GRID), await here.attend(Party.BANK)
         job = await here.submit()
         await grid.hears("offer")
-        grants = {"grid a": "ab" * 32} | {f"x{k:03}": "c" * 999 for k in range(50)}  # a party must not fill the journal
-        grid.say(party_pb2.FromParty(accept=party_pb2.Accept(job=job, grants=pinned(grants))))
+        grants = {f"{side} ({bank})": "ab" * 40 for side in ("bank a", "grid a") for bank in range(MOST_BANKS)}
+        more = {f"x{k:03}": "c" * 999 for k in range(50)}  # a party must not fill the journal
+        grid.say(party_pb2.FromParty(accept=party_pb2.Accept(job=job, grants=pinned(grants | more))))
         await here.until(lambda: here.shown(job).grid.accepted)
         kept = pins_of(here.shown(job).grid.grants)
-        assert kept["grid a"] == "ab" * 32 and len(kept) == 4 and max(map(len, kept.values())) == 64
+        assert kept == {name: pin[:64] for name, pin in grants.items()}
         record = here.board.get(job)
         here.board.accepted(record, Party.GRID, pinned({"grid a": "cd" * 32}))
         assert pins_of(here.shown(job).grid.grants) == kept and not here.shown(job).bank.grants

@@ -133,3 +133,28 @@ async def test_what_people_approved_rests_on_the_grants_of_then(desk: Desk, monk
     fault = (await offered(desk, plan(), 1)).refuse.fault
     assert fault.kind == "PolicyError" and "the grant of grid t is another one than when this job was held" in fault.message
     assert desk.runner.held() == []
+
+
+async def test_a_job_held_before_grants_were_kept_rests_on_those_of_its_next_look(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await offered(desk, plan())
+    said(desk, "li")
+    with desk.home.approvals._open() as book:
+        book.execute("delete from pinned")  # as an older release left it
+    monkeypatch.setattr(Grants, "check", lambda *_: (None, {"grid t": "ab"}))
+    assert (await offered(desk, plan(), 1)).HasField("hold") and desk.home.jobs.jobs()[-1].grants == {"grid t": "ab"}
+    said(desk, "wang")
+    monkeypatch.setattr(Grants, "check", lambda *_: (None, {"grid t": "cd"}))
+    assert "another one than when this job was held" in (await offered(desk, plan(), 2)).refuse.fault.message
+
+
+async def test_approvals_of_a_job_held_before_grants_were_kept_stand(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    await offered(desk, plan())
+    said(desk, "li")
+    said(desk, "wang")
+    with desk.home.approvals._open() as book:
+        book.execute("delete from pinned")
+    monkeypatch.setattr(Grants, "check", lambda *_: (None, {"grid t": "ab"}))
+    assert (await offered(desk, plan(), 1)).accept.attempt == 1
+    assert desk.home.jobs.jobs()[-1].grants == {"grid t": "ab"}

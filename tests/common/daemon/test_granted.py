@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import grid_party.__main__
-from common.daemon.granted import AllInForce, Grants
+from common.daemon.granted import AllInForce, Grants, still_asked
 from common.daemon.several import lines_of
 from common.errors import PolicyError
 from common.home.jobbook import JobBook, Offered
@@ -140,14 +140,56 @@ def test_each_bank_of_several_has_a_grant_of_its_own(tmp_path: Path) -> None:
 
 def test_jobs_of_a_month_are_counted_by_the_owner_refused_ones_not(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
+    pins = desk.check()[1]
     for job, state in (("a", "accepted"), ("b", "refused"), ("c", "held")):
-        desk.jobs.enter(Offered(job, "train", dataset="meters", state=state))
-    desk.jobs.enter(Offered("old", "train", dataset="meters", at=1e9))
+        desk.jobs.enter(Offered(job, "train", dataset="meters", state=state, grants=pins))
+    desk.jobs.enter(Offered("old", "train", dataset="meters", at=1e9, grants=pins))
     desk.check()
-    desk.jobs.enter(Offered("d", "train", dataset="meters"))
+    desk.jobs.enter(Offered("d", "train", dataset="meters", grants=pins))
     with pytest.raises(PolicyError, match="is used up for this month"):
         desk.check()
     desk.check("d")  # one that goes on
+
+
+def test_jobs_of_one_banks_grant_use_up_no_other_banks(tmp_path: Path) -> None:
+    desk, plan, both = (
+        Desk(tmp_path),
+        TrainPlan.model_validate(PLAN),
+        [Identity(org, "bank-party") for org in ("acme", "north")],
+    )
+    (tmp_path / "north.grant").write_bytes(sign(Grant.model_validate({**RAW, "to": "north"}), tmp_path / "volt"))
+    desk.raw["grants"] = {"meters": {"path": tmp_path / "meters.grant", "others": [tmp_path / "north.grant"]}}
+    grants = Grants(GridSettings.model_validate(desk.raw), Party.GRID, GRID, desk.jobs, lambda: desk.today)
+
+    def begin(job: str, *banks: Identity | None) -> None:
+        pins: dict[str, str] = {}
+        for bank in banks:
+            pins |= grants.check(job, plan, bank)[1]
+        desk.jobs.enter(Offered(job, "train", dataset="meters", grants=pins))
+
+    begin("train-1", None)  # a plan of one bank, where pins name none
+    begin("train-2", both[0])
+    with pytest.raises(PolicyError, match="is used up for this month"):
+        grants.check("train-3", plan, both[0])
+    begin("train-4", both[1])
+    with pytest.raises(PolicyError, match="is used up for this month"):
+        begin("train-5", *both)
+    desk.grant()  # another grant, as the remedy says
+    begin("train-6", *both)  # a job of both counts for both
+    begin("train-7", both[0])
+    for bank in both:
+        with pytest.raises(PolicyError, match="is used up for this month"):
+            grants.check("train-8", plan, bank)
+
+
+def test_a_bank_left_out_takes_its_own_grants_alone_with_it() -> None:
+    acme, north = (Identity(org, "bank-party") for org in ("acme", "north"))
+    first = {"grid meters (acme)": "ab", "grid meters (north)": "cd", "bank loans (acme)": "ef", "grid meters": "01"}
+    rest = {name: pin for name, pin in first.items() if not name.endswith(" (north)")}
+    assert still_asked(first, rest, [north]) == rest and still_asked(first, {}, ()) == first
+    assert still_asked(first, {}, [north]) == rest  # a grant that is in the configuration no more is missed
+    assert still_asked(first, {}, [acme, north]) == {"grid meters": "01"}
+    assert still_asked({"grid meters (north)": "ab"}, {"grid meters (north)": "cd"}, [north])  # a dataset's very name
 
 
 def test_columns_and_months_of_the_rows_are_held_to_it_before_anything_leaves(tmp_path: Path) -> None:
@@ -221,3 +263,23 @@ def test_the_commands_sign_show_and_withdraw(tmp_path: Path) -> None:
     assert "there is no grant" in run(main, ["grant", "withdraw", "meters", "--bank", "north", *config]).output
     assert run(main, ["grant", "withdraw", "meters", "--bank", "acme", *config]).exit_code == 0
     assert "there is no grant of dataset 'meters'" in run(main, ["grant", "withdraw", "meters", *config]).output
+
+
+def test_a_grant_is_withdrawn_beside_a_broken_one(tmp_path: Path) -> None:
+    from common.config import to_toml
+
+    desk, main, run = Desk(tmp_path), grid_party.__main__.main, CliRunner().invoke
+    (tmp_path / "data").mkdir()
+    (tmp_path / "t.csv").write_text("id,kwh\nA,1\n")
+    broken = [tmp_path / "broken.grant", tmp_path / "also.grant"]
+    for file in broken:
+        file.write_text("{")
+    desk.raw["grants"] = {"meters": {"path": broken[0], "others": [broken[1], tmp_path / "meters.grant"]}}
+    (tmp_path / "grid.toml").write_text(to_toml(desk.raw))
+    withdraw = ["grant", "withdraw", "meters", "--config", str(tmp_path / "grid.toml")]
+    gone = run(main, [*withdraw, "--bank", "acme"])
+    assert gone.exit_code == 0 and not (tmp_path / "meters.grant").exists(), gone.output
+    assert all(f"not read: {file}: not a grant of this release" in gone.output and file.exists() for file in broken)
+    none = run(main, [*withdraw, "--bank", "acme"])
+    assert none.exit_code != 0 and "there is no grant" in none.output and "not read" in none.output
+    assert run(main, withdraw).exit_code == 0 and not any(file.exists() for file in broken)

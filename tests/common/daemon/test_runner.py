@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -281,6 +282,25 @@ async def test_a_job_keeps_the_grants_that_it_has_begun_with(
     assert fault.kind == "PolicyError" and "is another one than when this job was begun" in fault.message
     monkeypatch.setattr(Grants, "check", lambda *_: (None, {"grid t": "ab"}))
     assert (await again(desk, 2)).accept.attempt == 2
+
+
+async def test_a_job_begun_before_grants_were_kept_goes_on_under_those_of_its_next_attempt(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    await desk.offer(plan())
+    (file,) = (tmp_path / "data").rglob("job.json")
+    begun = json.loads(file.read_bytes())
+    assert begun.pop("grants") == {}
+    file.write_text(json.dumps(begun))  # as an older release wrote it
+    monkeypatch.setattr(Grants, "check", lambda *_: (None, {"grid t": "ab"}))
+    for attempt in (1, 2):
+        await desk.runner.take(wire.ToParty(stop=wire.Stop(job="train-1", waits=True)), desk.send)
+        assert (await again(desk, attempt)).accept.attempt == attempt
+    assert desk.home.jobs.jobs()[-1].grants == {"grid t": "ab"}
+    assert json.loads(file.read_bytes()) == {**begun, "grants": {"grid t": "ab"}}
+    await desk.runner.take(wire.ToParty(stop=wire.Stop(job="train-1", waits=True)), desk.send)
+    monkeypatch.setattr(Grants, "check", lambda *_: (None, {}))
+    assert "another one than when this job was begun" in (await again(desk, 3)).refuse.fault.message
 
 
 async def test_a_party_that_lost_what_it_kept_says_so(desk: Desk) -> None:

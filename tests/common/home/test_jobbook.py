@@ -49,3 +49,6 @@ def test_the_grants_of_a_job_are_kept_and_a_book_from_before_them_is_read(tmp_pa
     book_now.enter(Offered("train-2", grants={"grid meters": "ab" * 32}))
     JobBook(file)
     assert [one.grants for one in book_now.jobs()] == [{}, {"grid meters": "ab" * 32}]
+    for job in ("train-1", "train-2"):
+        assert book_now.again(job, {"grid meters": "cd"}) and book_now.again(job)
+    assert [one.grants for one in book_now.jobs()] == [{"grid meters": "cd"}, {"grid meters": "ab" * 32}]
