@@ -31,7 +31,8 @@ class Model(Section):
         default=None,
         ge=2,
         le=MOST_TERMS,
-        description="Odd sine terms of the fourier link. Default 5, more for a longer period.",
+        description="Odd sine terms of the fourier link; with dealer = 'half' sine terms, odd or not."
+        " Default 5 (half: 8), more for a longer period.",
     )
     weights: Literal["shared", "owned"] = Field(
         default="shared",
@@ -111,9 +112,13 @@ class Model(Section):
         return self.fourier()
 
     def fourier(self) -> Fourier:
-        """Of all waves where both parties mask their matrices themselves, whose words are whole periods: section 20."""
+        """Of all waves where both parties mask their matrices themselves, whose words are whole periods: section 20.
+
+        As many of these as the period needs to be within 0.003: 8 up to 32, 16 for 64.
+        """
         if self.dealer == "half":
-            return Fourier(self.period or 32, self.terms or 8, odd=False)
+            period = self.period or 32
+            return Fourier(period, self.terms or min(MOST_TERMS, max(8, period // 4)), odd=False)
         return Fourier.of(self.period or PERIOD, self.terms)
 
     @property

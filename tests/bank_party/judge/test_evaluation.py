@@ -85,6 +85,13 @@ def test_a_wider_link_is_recommended_only_where_it_would_do(largest: float, help
     assert Fourier.of(64).reach > 24.0
 
 
+@pytest.mark.parametrize("model", [Model(period=64), Model(period=64, dealer="half", reveal="owners")], ids=lambda m: m.dealer)
+def test_the_wider_link_is_accurate_within_its_reach_by_default(model: Model) -> None:
+    link = model.make_link()
+    u = np.linspace(-link.reach, link.reach, 4001)
+    assert link.reach >= 24.0 and np.abs(link(u) - sigmoid(u)).max() < 0.003
+
+
 def test_whoever_has_the_wider_link_is_not_told_to_take_it() -> None:
     text = reach_warning(26.5, Fourier.of(64).reach)
     assert text is not None

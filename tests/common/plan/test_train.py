@@ -254,6 +254,9 @@ def test_the_links_and_their_default_periods() -> None:
     assert Model(period=64, terms=16).make_link() == Fourier(64, 16)
     assert Model(period=64).make_link() == Fourier(64, 9)
     assert Model(dealer="half", reveal="owners").make_link() == Fourier(32, 8, odd=False)
+    assert Model(dealer="half", reveal="owners", period=16).make_link() == Fourier(16, 8, odd=False)
+    assert Model(dealer="half", reveal="owners", period=64).make_link() == Fourier(64, 16, odd=False)
+    assert Model(dealer="half", reveal="owners", period=64, terms=11).make_link() == Fourier(64, 11, odd=False)
     assert Model(link="taylor").make_link() == Taylor(128)
     assert Model(link="taylor", period=256).make_link() == Taylor(256)
 

@@ -106,10 +106,10 @@ def problem() -> Problem:
     return make_problem(5000, 3, 4)
 
 
-@pytest.mark.parametrize("link", ["fourier", "taylor"])
-async def test_weights_are_those_of_a_dealer_and_bytes_those_of_the_formula(problem: Problem, link: Any) -> None:
-    whole, _ = await trained(problem, Model(link=link, reveal="owners", weight_bits=14))
-    model = Model(link=link, weight_bits=14, reveal="owners", dealer="half")
+@pytest.mark.parametrize("link", [{"link": "fourier"}, {"link": "taylor"}, {"period": 64}], ids=str)
+async def test_weights_are_those_of_a_dealer_and_bytes_those_of_the_formula(problem: Problem, link: dict[str, Any]) -> None:
+    whole, _ = await trained(problem, Model(**link, reveal="owners", weight_bits=14))
+    model = Model(**link, weight_bits=14, reveal="owners", dealer="half")
     half, trio = await trained(problem, model)
     assert np.abs(half - whole).max() < 2.0**-9
     work = make_work(model, TrainingDemand(problem.rows, *(problem.columns[p] for p in Party)))
