@@ -286,7 +286,10 @@ class Learner(Protocol[S]):
         """How many values of a row are read, masked and sent, and how many it is scored by, or what takes as long."""
 
     def label_bits(self, section: S, size: Size) -> float:
-        """Most bits of the labels that what this training opens can tell the grid; 0 if it opens nothing to it."""
+        """Most bits of the labels that what this training opens can tell the grid; 0 if it opens nothing to it.
+
+        They are charged to all rows that train: what is told of few of them counts by so much more that these pay for it.
+        """
 
     def ahead(self, section: S, size: Size) -> Ahead:
         """What a training of this size is dealt."""

@@ -161,7 +161,10 @@ class NetworkLearner:
         return float(size.grid_columns + size.bank_columns), float(size.grid_columns + size.bank_columns)
 
     def label_bits(self, section: Network, size: Size) -> float:
-        return 0.0 if section.early_stop is None else float(section.epochs)  # one each
+        """One an epoch, which is told of the rows held back: as many more as makes each of these pay its whole part."""
+        if section.early_stop is None:
+            return 0.0
+        return float(-(-section.epochs * size.rows // (size.rows - fit_rows(section, size.rows))))
 
     def ahead(self, section: Network, size: Size) -> Ahead:
         demand = NetworkDemand(size.rows, size.grid_columns, size.bank_columns)

@@ -84,9 +84,9 @@ async def test_one_that_stops_early_says_how_far_it_came_and_is_charged_by_the_e
     assert steps == outcomes[Party.GRID].counts["iterations"] and 0 < steps < 60 * (307 // 128) and steps % 2 == 0
     for party in Party:
         assert "early_stop" in outcomes[party].opened
-    poor = Companies(tmp_path / "poor", own={Party.BANK: {"label_bits": 0.1}})
+    poor = Companies(tmp_path / "poor", own={Party.BANK: {"label_bits": 1.0}})
     poor.write(frames(seed=3, monthly=False))
-    with pytest.raises(PolicyError, match="when training stopped gaining"):  # 60 bits, and 350 rows that train
+    with pytest.raises(PolicyError, match="when training stopped gaining"):  # 60 bits of 43 rows held back
         await poor.run("job-2", poor.plan(model=SECTION | {"early_stop": 2, "epochs": 60}))
 
 

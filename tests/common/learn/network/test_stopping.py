@@ -163,7 +163,7 @@ def test_plans_declare_it_and_policies_may_refuse_it() -> None:
 def test_each_epoch_has_its_price_and_no_early_one_is_compared() -> None:
     """All rows at once are ten epochs of a step each before the first that may be kept."""
     learner, size = NetworkLearner(), Size(1000, 3, 3)
-    assert learner.label_bits(SECTION, size) == 30 and learner.label_bits(Network(), size) == 0
+    assert learner.label_bits(SECTION, size) == 240 and learner.label_bits(Network(), size) == 0
     full = Network(batch=0, epochs=60, early_stop=5)
     assert (first_compared(full, 1000), first_compared(SECTION, 640), first_compared(Network(early_stop=1), 30_000)) == (
         9,
@@ -175,6 +175,14 @@ def test_each_epoch_has_its_price_and_no_early_one_is_compared() -> None:
         learner.check(full, size, Policy(min_iterations=20))
     assert "early_stop" in (error.value.remedy or "")
     learner.check(full.model_copy(update={"early_stop": None}), size, Policy(min_iterations=20))
+
+
+@pytest.mark.parametrize("rows", [2, 7, 8, 9, 350, 1001, 21_000, 1 << 22])
+def test_a_row_held_back_pays_for_what_is_told_of_it_and_its_like_alone(rows: int) -> None:
+    """Losses that are compared are sums over these rows: of each an epoch's bit tells its part of them, not of all."""
+    held = rows - fit_rows(SECTION, rows)
+    each = NetworkLearner().label_bits(SECTION, Size(rows, 3, 3)) / rows
+    assert SECTION.epochs / held <= each < SECTION.epochs / held + 1 / rows
 
 
 @pytest.mark.parametrize("section", [Network(early_stop=1), Network(early_stop=1, batch=0), Network(early_stop=1, batch=7)])
