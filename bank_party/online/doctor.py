@@ -9,16 +9,14 @@ from cryptography import x509
 
 from bank_party.home import BankHome
 from bank_party.online.config import OnlineConfig, ShadowConfig
+from bank_party.online.stocks import stocks_waiting
 from bank_party.settings import BankSettings
 from common.doctor.finding import Finding, Machine, failed, lifetime, passed, warned
 from common.errors import WattScoreError
 from common.home.models import CHAMPION
-from common.learn.learners import line_of
-from common.stages.ahead import rows_waiting
 from common.trust.authority import parse_key
 from common.wire.tls import read_key
 
-BITS = 5  # of scores on request: the plan's default
 _RENEW = "Have the bank's PKI issue another and put it in place of the two files: no restart is needed."
 _DEAL = "Deal some: `wattscore predeal --scores`."
 
@@ -69,12 +67,6 @@ def _check_trust(check: str, file: Path, machine: Machine) -> Finding:
     except (OSError, ValueError) as error:
         return failed(check, f"{file}: {error}", "Give a PEM file of CA certificates.")
     return lifetime(check, max(one.not_valid_after_utc for one in found), machine.now(), "Add the CA's next certificate.")
-
-
-def stocks_waiting(home: BankHome, job: str, rows: int) -> list[int] | None:
-    """The rows of each stock here of at least so many that serves this training's model; None for a model that needs none."""
-    model = line_of(home.models.load(job), "")
-    return rows_waiting(home.stocks, model, rows, BITS) if model.closed else None
 
 
 def _check_stocks(settings: BankSettings, config: OnlineConfig) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ import click
 
 from bank_party.home import BankHome
 from bank_party.online.config import OnlineConfig, RefillConfig
-from bank_party.online.doctor import stocks_waiting
+from bank_party.online.stocks import stocks_waiting
 from bank_party.settings import BankSettings
 from common.client.client import Client, failure
 from common.client.like import scores_like

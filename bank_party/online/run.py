@@ -47,9 +47,7 @@ class Online:
         self._sessions, self._shadow = Sessions(runner, home, config, own, dataset, queue, reach), None
         if (beside := config.shadow) is not None:
             waiting, alike = Queue(beside.waiting_rows), shadow_config(config, beside)
-            sessions = Sessions(
-                runner, home, alike, own, dataset, waiting, reach, spare=1, after=self._sessions, what="shadow scores"
-            )
+            sessions = Sessions(runner, home, alike, own, dataset, waiting, reach, after=self._sessions, what="shadow scores")
             book = ShadowBook(settings.data / Name.SHADOWS, beside.keep_days)
             self._shadow = Shadow(beside, waiting, sessions, book)
         self._book = AnswerBook(settings.data / Name.ANSWERS, 3600.0 * config.keep_hours)

@@ -19,6 +19,7 @@ from bank_party.online.config import OnlineConfig
 from bank_party.online.desk import SessionDesk
 from bank_party.online.pace import Pace
 from bank_party.online.queue import Queue
+from bank_party.online.stocks import check_left
 from common.daemon.answers import Answers
 from common.daemon.runner import Runner
 from common.errors import PeerLost, PolicyError, WattScoreError
@@ -35,6 +36,7 @@ _VAIN = (0.2, 1.0, 5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0)  # between those tha
 _SELDOM = (2.0, 60.0, 1800.0, 7200.0, 21600.0)  # between those of a challenger: the champion has the rest
 _HOPE = 5  # attempts for which those who ask wait
 _END = 10.0  # seconds that a retired session has to end
+_FIRST, _SAME = "the champion's session comes first", "the model is the champion by now"  # why a challenger has none: no fault
 
 
 @dataclass(repr=False)
@@ -67,25 +69,34 @@ class Sessions:
         queue: Queue,
         reach: Callable[[], Awaitable[None]],
         *,
-        spare: int = 0,
         after: Sessions | None = None,
         what: str = "scores on request",
     ) -> None:
         """dataset: the bank's, as it is configured now. reach: raises why the grid cannot be reached, if it cannot.
 
-        spare: stocks that are left to others: a session then has one stock, and ends with it. after: those that begin first,
-        as two that begin at once would take the same stock. what: as the log calls them.
+        after: the champion's, of a challenger: they begin first, and are left a stock; a session then has one, and ends with
+        it. what: as the log calls them.
         """
         self._runner, self._home, self._config, self._own = runner, home, config, own
         self._dataset, self._queue, self._reach = dataset, queue, reach
-        self._spare, self._what, self._said = spare, what, ""
-        self._after, self.begins = after, False
+        self._after, self._what, self._said = after, what, ""
+        # Two that begin at once would take the same stock.
+        self._beginning: asyncio.Lock = asyncio.Lock() if after is None else after._beginning
         self._asked, self._vain = False, 0  # whether the last attempt came to a job; how many such have failed, in a row
         self._ending: set[asyncio.Task[None]] = set()
         self.current: Session | None = None
         self.down: WattScoreError | None = PeerLost("the first session is being made ready", remedy="Ask again in a moment.")
         self._warned, self._failures = False, 0
         self._pace, self._counted = Pace(), 0
+
+    def model(self) -> str | None:
+        """The training whose model the next session scores by; None where none is champion. It reads the disk."""
+        return self._home.registry.champion if self._config.model == CHAMPION else self._config.model
+
+    @property
+    def stock_rows(self) -> int:
+        """Fewest rows of a stock that a session takes."""
+        return self._config.stock_rows
 
     @property
     def stock_left(self) -> int | None:
@@ -133,20 +144,18 @@ class Sessions:
 
     def _pause(self) -> float:
         """Seconds until the next attempt. What came to a job counts as one of the day's, of which a challenger leaves some."""
-        pauses, count = (_SELDOM if self._spare else _VAIN, self._vain) if self._vain else (_PAUSE, self._failures)
+        pauses, count = (_SELDOM if self._after else _VAIN, self._vain) if self._vain else (_PAUSE, self._failures)
         return pauses[min(count, len(pauses)) - 1]
 
     async def _renew(self) -> bool:
         """Whether a new session serves; the one before, which goes on if not, is retired."""
-        self.begins = True
         try:
-            fresh = await self._begin()
+            async with self._beginning:
+                fresh = await self._begin()
         except Exception as error:
             self._vain = self._vain + 1 if self._asked else 0
             self._failed(error)
             return False
-        finally:
-            self.begins = False
         self._vain = 0
         if self.current is not None:
             self._retire(self.current)
@@ -159,19 +168,28 @@ class Sessions:
         cause = error if isinstance(error, WattScoreError) else PeerLost(f"no session could begin: {type(error).__name__}")
         if not isinstance(error, WattScoreError):
             _log.exception("no session could begin")
+        expected = cause.message in (_FIRST, _SAME)
+        if cause.message == _SAME and self.current is not None:
+            self._retire(self.current)
+            self.current = None
         if self.current is None:
             if str(cause) != str(self.down):
-                _log.error("%s are not served: %s", self._what, cause, extra={"public": cause.public})
+                level = logging.INFO if expected else logging.ERROR
+                _log.log(level, "%s are not served: %s", self._what, cause, extra={"public": cause.public})
             self.down = cause
         elif str(cause) != self._said:  # not each time that it is tried
             self._said = str(cause)
-            _log.warning("the session before goes on, as a new one cannot begin: %s", cause, extra={"public": cause.public})
+            level = logging.INFO if expected else logging.WARNING
+            _log.log(level, "the session before goes on, as a new one cannot begin: %s", cause, extra={"public": cause.public})
 
     async def _begin(self) -> Session:
         """Raises why there is none."""
         self._asked = False
-        if (first := self._after) is not None and (first.begins or first.current is None):
-            raise PeerLost("the champion's session comes first", remedy="Wait a moment.")
+        if (first := self._after) is not None:
+            if first.current is None or first.current.task.done():
+                raise PeerLost(_FIRST, remedy="Wait a moment.")
+            if await asyncio.to_thread(first.model) == self._config.model:
+                raise PolicyError(_SAME, remedy="Take [online.shadow] out, or name another model.")
         await self._reach()  # first: a job that is begun counts as one of the day's
         config, champion = self._config, await asyncio.to_thread(lambda: self._home.registry.champion)
         dataset = self._dataset()
@@ -183,13 +201,16 @@ class Sessions:
             by_period=config.by_period,
             grid_reasons=0,
             on_request=config.stock_rows,
-            name="online" if not self._spare else "online shadow",
+            name="online" if first is None else "online shadow",
             purpose=config.purpose,
         )
         # Also looked at when the job is begun, which enters each refusal in the list of jobs.
-        await asyncio.to_thread(self._home.stocks.check, plan, Party.BANK, spare=self._spare)
+        await asyncio.to_thread(self._home.stocks.check, plan, Party.BANK)
+        if first is not None and (serving := await asyncio.to_thread(first.model)) is not None:
+            least = first.stock_rows
+            await asyncio.to_thread(check_left, self._home, serving, least, config.model, config.stock_rows)
         self._asked = True
-        desk = SessionDesk(self._queue, by_period=config.by_period, one_stock=self._spare > 0)
+        desk = SessionDesk(self._queue, by_period=config.by_period, one_stock=first is not None)
         task, answers = await self._runner.begin(fresh_name(), plan.canonical(), self._own, own=True, desk=desk)
         opened = asyncio.ensure_future(desk.opened.wait())
         try:
@@ -231,6 +252,8 @@ class Sessions:
             return True
         champion = await asyncio.to_thread(lambda: self._home.registry.champion)
         if self._config.model == CHAMPION and champion not in (None, session.champion):
+            return True
+        if self._after is not None and await asyncio.to_thread(self._after.model) == self._config.model:
             return True
         dataset = self._dataset()
         if dataset is None:

@@ -1,6 +1,7 @@
 """A challenger beside the champion: it scores what callers ask for, once they have their answer, for the bank alone.
 
-Sessions, queue and stock are its own: what it does, or cannot, delays and changes no answer.
+Sessions, queue and stock are its own: what it scores, or cannot, delays and changes no answer. The day's rows and jobs are both
+models', so rates are to be doubled as stocks are.
 """
 
 from __future__ import annotations

@@ -116,14 +116,13 @@ class Stocks:
         with self._open() as book:
             return stock.erased or bool(book.execute("select 1 from spent where seed = ?", (_known_by(stock.seed),)).fetchone())
 
-    def check(self, plan: PredealPlan | TrainPlan | ScorePlan, party: Party, *, spare: int = 0) -> None:
-        """Raises PolicyError for a plan that this party has no room, or no stock, for. spare: stocks left to others."""
+    def check(self, plan: PredealPlan | TrainPlan | ScorePlan, party: Party) -> None:
+        """Raises PolicyError for a plan that this party has no room, or no stock, for."""
         if isinstance(plan, PredealPlan):
             self._check_room(stock_bytes(party, predealt(plan)))
-        elif plan.dealt == "ahead" and sum(label.dealing in _wanted(plan) for label in self.unspent()) <= spare:
-            what = "no unspent stock to spare" if spare else "no unspent stock"
+        elif plan.dealt == "ahead" and not any(label.dealing in _wanted(plan) for label in self.unspent()):
             raise PolicyError(
-                f"the {party.value} has {what} for this plan: {inventory(self.unspent())}",
+                f"the {party.value} has no unspent stock for this plan: {inventory(self.unspent())}",
                 remedy="Deal one with `wattscore predeal`, or use dealt = 'online'.",
             )
 

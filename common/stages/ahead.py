@@ -74,12 +74,11 @@ async def scores_ahead(
         yield _stored(session, stock, key, ahead(stock.label.size, bits)), stock.label.rows
 
 
-def rows_waiting(stocks: Stocks, model: Half, rows: int, bits: int) -> list[int]:
-    """The rows by this closed model that each stock of at least so many rows serves, as they lie on this party's disk."""
+def usable(stocks: Stocks, model: Half, rows: int, bits: int) -> list[StockLabel]:
+    """The stocks on this party's disk that serve at least so many rows by this closed model, in the order they are taken in."""
     learner = named(model.learner)
     size, ahead = learner.scored(model, rows), partial(learner.ahead_scores, learner.scored_by(model))
-    deals = dealing(ahead(size, bits))
-    return [held.label.rows for held in stocks.held() if choose([held.label], deals, size, ASKED) is not None]
+    return fitting([held.label for held in stocks.held()], dealing(ahead(size, bits)), size, ASKED)
 
 
 def _stored(session: Session, stock: StockFile, key: bytes, ahead: Ahead) -> Correlations:
@@ -121,6 +120,11 @@ async def _held_by_both(session: Session, stocks: Stocks, held: list[StockLabel]
 
 def choose(labels: list[StockLabel], deals: str, size: Size, spare: Spare = TRAINING) -> StockLabel | None:
     """The stock with fewest cells of those that serve so many rows and columns; the same at both parties."""
+    return next(iter(fitting(labels, deals, size, spare)), None)
+
+
+def fitting(labels: list[StockLabel], deals: str, size: Size, spare: Spare) -> list[StockLabel]:
+    """The stocks that serve so many rows and columns, those with fewest cells first."""
 
     def fits(label: StockLabel) -> bool:
         columns = ((size.grid_columns, label.grid_columns), (size.bank_columns, label.bank_columns))
@@ -133,7 +137,7 @@ def choose(labels: list[StockLabel], deals: str, size: Size, spare: Spare = TRAI
     def cost(label: StockLabel) -> tuple[int, str]:
         return label.rows * (label.grid_columns + label.bank_columns), label.name
 
-    return min(filter(fits, labels), key=cost, default=None)
+    return sorted(filter(fits, labels), key=cost)
 
 
 def _none_fits(common: list[StockLabel], deals: str, size: Size, spare: Spare) -> PolicyError:

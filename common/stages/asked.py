@@ -36,7 +36,7 @@ from common.rows.formats.paths import Stamp, stamp_of
 from common.rows.given import Given
 from common.rows.origin import Mask
 from common.rows.table import FeatureTable, Index
-from common.stages.ahead import ASKED, rows_waiting, scores_ahead
+from common.stages.ahead import ASKED, scores_ahead, usable
 from common.stages.align import common_months, row_names
 from common.stages.job import Answer, Desk, PartyJob, Remains, Warm
 from common.stages.score import charge_now
@@ -106,7 +106,9 @@ class _Supply:
     def waiting(self) -> list[int]:
         """How many rows each of the stocks behind it serves, as they lie on disk."""
         model, plan = self._model, self._plan
-        return rows_waiting(self._job.home.stocks, model, plan.on_request, plan.score_bits) if model.closed else []
+        if not model.closed:
+            return []
+        return [label.rows for label in usable(self._job.home.stocks, model, plan.on_request, plan.score_bits)]
 
     async def make_room(self, rows: int) -> None:
         """From here on so many rows can be scored. Raises PolicyError where no stock serves them."""

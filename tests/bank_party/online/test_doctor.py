@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from bank_party.online import doctor
+from bank_party.online import stocks as stocks_module
 from bank_party.online.doctor import check_online
 from bank_party.settings import BankSettings
 from common.config import validate
@@ -90,7 +91,7 @@ def test_stocks_that_end_soon_are_told(
 
     monkeypatch.setattr(Registry, "champion", property(lambda self: "job-1"))
     monkeypatch.setattr("common.home.models.ModelStore.load", lambda self, job: Closed())
-    monkeypatch.setattr(doctor, "rows_waiting", lambda *_: stocks)
+    monkeypatch.setattr(stocks_module, "usable", lambda *_: [SimpleNamespace(rows=rows) for rows in stocks])
     checks = found(tmp_path, pki)
     assert checks["online model"].found == "job-1" and checks["online stocks"].status is status
 
@@ -106,7 +107,7 @@ def test_a_challenger_is_looked_at_too(tmp_path: Path, pki: Pki, monkeypatch: py
 
     stocks = [5000]
     monkeypatch.setattr("common.home.models.ModelStore.load", lambda self, job: Closed())
-    monkeypatch.setattr(doctor, "rows_waiting", lambda *_: stocks)
+    monkeypatch.setattr(stocks_module, "usable", lambda *_: [SimpleNamespace(rows=rows) for rows in stocks])
     told = found(tmp_path, pki, shadow=shadow)["online challenger"]
     assert told.status is Status.WARN and "one is left for the champion" in told.found
     stocks.append(5000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +17,13 @@ from bank_party.online.config import SHADOW_ROWS, ShadowConfig
 from bank_party.online.desk import SessionDesk
 from bank_party.online.queue import Batch, Queue, Row, Scored
 from bank_party.online.shadow import Pair, Shadow, ShadowBook
+from bank_party.online.stocks import BITS
+from common.daemon.answers import Answers
 from common.errors import PeerLost, PolicyError
-from common.party import Identity
+from common.home.stock import StockLabel, dealing
+from common.home.stocks import Held as Dealt
+from common.learn.learners import named
+from common.party import Identity, Party
 from common.rows.months import month_number
 from common.stages.job import Answer, Remains, Warm
 
@@ -163,55 +169,157 @@ class Refusing:
         raise PolicyError("too many models have scored these rows")
 
 
-@pytest.mark.parametrize(("spare", "seldom"), [(1, True), (0, False)])
-async def test_a_challenger_that_is_refused_leaves_the_days_jobs_to_the_champion(
-    spare: int, seldom: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    runner, home = (
-        Refusing(),
-        SimpleNamespace(registry=SimpleNamespace(champion="train-1"), stocks=SimpleNamespace(check=lambda *_, **__: None)),
-    )
-    config = SimpleNamespace(
-        model="train-2", grid_dataset="g", bank_dataset="b", by_period=False, stock_rows=100, purpose="", renew_hours=24.0
-    )
-    away = [True]
+class Held(Refusing):
+    """The same, once it is let go. among: how many jobs began while another one did."""
 
-    async def reach() -> None:
-        if away[0]:
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.go = asyncio.Event(), asyncio.Event()
+        self.running = self.among = 0
+
+    async def begin(self, *_: Any, **__: Any) -> Any:
+        self.among += self.running > 0
+        self.running += 1
+        self.asked.set()
+        await self.go.wait()
+        self.running -= 1
+        return await super().begin()
+
+
+STOCKS = {"whole": (150, 4), "retired": (150, 3), "few": (10, 4), "more": (200, 4)}  # rows, and columns of the bank's
+
+
+class Both:
+    """The champion's sessions and the challenger's at one bank, whose stocks are named in STOCKS."""
+
+    def __init__(self, runner: Refusing, *stocks: str) -> None:
+        self.registry = SimpleNamespace(champion="train-1")
+        self.stocks = list(stocks or ("whole", "more"))
+        half: Any = SimpleNamespace(closed=True, learner="linear", party=Party.BANK, columns=list("abcd"))
+        learner = named("linear")
+        deals = dealing(learner.ahead_scores(learner.scored_by(half), learner.scored(half, 1), BITS))
+
+        def held() -> list[Dealt]:
+            sizes = ((name, *STOCKS[name]) for name in self.stocks)
+            return [Dealt(StockLabel(name, "d", deals, rows, 0, columns), 1, 0.0) for name, rows, columns in sizes]
+
+        home = SimpleNamespace(
+            registry=self.registry,
+            stocks=SimpleNamespace(check=lambda *_: None, held=held),
+            models=SimpleNamespace(load=lambda job: half),
+        )
+        self.away = False
+        self.queue = Queue(10)
+        alike = {"grid_dataset": "g", "bank_dataset": "b", "by_period": False, "purpose": "", "renew_hours": 24.0}
+        alike |= {"warn_rows": 0, "warn_hours": 0.0}
+
+        def made(model: str, **options: Any) -> sessions.Sessions:
+            config: Any = SimpleNamespace(model=model, stock_rows=100, **alike)
+            given: Any = (runner, home, config, BANK, lambda: None, self.queue, self._reach)
+            return sessions.Sessions(*given, **options)
+
+        self.champion = made("champion")
+        self.champion.current = running()
+        self.challenger = made("train-2", after=self.champion, what="shadow scores")
+
+    async def _reach(self) -> None:
+        if self.away:
             raise PeerLost("the grid is away")
 
+
+def running() -> Any:
+    """A session whose task ends once it is retired."""
+    desk = SessionDesk(Queue(10), by_period=False)
+
+    async def serve() -> None:
+        await desk.ask()
+
+    return sessions.Session(desk, asyncio.ensure_future(serve()), Answers(), (), "train-1", time.monotonic())
+
+
+@pytest.mark.parametrize("seldom", [True, False])
+async def test_a_challenger_that_is_refused_leaves_the_days_jobs_to_the_champion(
+    seldom: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = Refusing()
+    both = Both(runner)
+    both.away = True
     pauses = list[float]()
 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
-        away[0] = len(pauses) < 3
+        both.away = len(pauses) < 3
         if len(pauses) == 5:
             raise asyncio.CancelledError
 
+    if not seldom:
+        both.champion.current = None
     monkeypatch.setattr(sessions, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": sleep}))
-    made: Any = (runner, home, config, BANK, lambda: None, Queue(10), reach)
     with pytest.raises(asyncio.CancelledError):
-        await sessions.Sessions(*made, spare=spare).run()
+        await (both.challenger if seldom else both.champion).run()
     assert pauses[:3] == [0.2, 0.5, 1.0] and runner.begun == 2  # without the grid no job begins: it is tried soon again
     assert pauses[3:] == ([2.0, 60.0] if seldom else [0.2, 1.0])
 
 
-async def test_a_challenger_begins_once_the_champion_serves_and_not_while_it_begins() -> None:
-    runner, home = (
-        Refusing(),
-        SimpleNamespace(registry=SimpleNamespace(champion="train-1"), stocks=SimpleNamespace(check=lambda *_, **__: None)),
-    )
-    config = SimpleNamespace(
-        model="train-2", grid_dataset="g", bank_dataset="b", by_period=False, stock_rows=100, purpose="", renew_hours=24.0
-    )
+async def test_a_challenger_begins_once_the_champion_serves(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    runner = Refusing()
+    both = Both(runner)
+    ended = both.champion.current = running()
+    ended.desk.retire()
+    await ended.task
+    for both.champion.current in (ended, None):
+        assert not await both.challenger._renew() and runner.begun == 0 and both.challenger.soon
+    (told,) = caplog.records
+    assert told.levelname == "INFO" and "shadow scores are not served: the champion's session comes first" in told.message
+    both.champion.current = running()
+    assert not await both.challenger._renew() and runner.begun == 1
+    assert caplog.records[-1].levelname == "ERROR"  # refused
 
-    async def reach() -> None:
-        pass
 
-    made: Any = (runner, home, config, BANK, lambda: None, Queue(10), reach)
-    champion: Any = SimpleNamespace(current=None, begins=False)
-    one = sessions.Sessions(*made, spare=1, after=champion)
-    for champion.current, champion.begins in ((None, False), (None, True), (object(), True)):
-        assert not await one._renew() and runner.begun == 0 and one.soon
-    champion.begins = False
-    assert not await one._renew() and runner.begun == 1
+@pytest.mark.parametrize("order", [1, -1])
+async def test_of_champion_and_challenger_one_begins_after_the_other(order: int) -> None:
+    runner = Held()
+    both = Both(runner)
+    one, other = (both.champion, both.challenger)[::order]
+    first = asyncio.ensure_future(one._renew())
+    await runner.asked.wait()
+    second = asyncio.ensure_future(other._renew())
+    for _ in range(10):  # as often as it would look at disks before it began a job
+        await asyncio.to_thread(int)
+    assert runner.running == 1
+    runner.go.set()
+    assert not await first and not await second
+    assert (runner.begun, runner.among) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("stocks", "begun"),
+    [
+        (("whole", "more"), 1),
+        (("whole", "retired"), 0),  # of a model with other columns
+        (("whole", "few"), 0),
+        (("few", "retired"), 0),
+        (("whole",), 0),
+    ],
+)
+async def test_a_challenger_leaves_a_stock_that_the_champion_can_use(stocks: tuple[str, ...], begun: int) -> None:
+    runner = Refusing()
+    both = Both(runner, *stocks)
+    assert not await both.challenger._renew() and runner.begun == begun
+    assert begun or "no unspent stock to spare" in str(both.challenger.down)
+
+
+async def test_a_challenger_that_is_promoted_ends_its_session_and_begins_none(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    runner = Refusing()
+    both = Both(runner)
+    one, session = both.challenger, running()
+    one.current = session
+    both.registry.champion = "train-2"
+    assert await one._outdated(session)
+    assert not await one._renew() and one.current is None and runner.begun == 0 and not one.soon
+    await session.task
+    assert "by now" in str(one.down) and {told.levelname for told in caplog.records} == {"INFO"}
+    both.registry.champion = "train-3"
+    assert not await one._renew() and runner.begun == 1  # another one is champion: it is compared with that
