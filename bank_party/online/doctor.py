@@ -9,10 +9,10 @@ from cryptography import x509
 
 from bank_party.home import BankHome
 from bank_party.online.config import OnlineConfig, ShadowConfig
-from bank_party.online.stocks import stocks_waiting
+from bank_party.online.stocks import check_left, stocks_waiting
 from bank_party.settings import BankSettings
 from common.doctor.finding import Finding, Machine, failed, lifetime, passed, warned
-from common.errors import WattScoreError
+from common.errors import PolicyError, WattScoreError
 from common.home.models import CHAMPION
 from common.trust.authority import parse_key
 from common.wire.tls import read_key
@@ -38,7 +38,7 @@ def check_online(settings: BankSettings, machine: Machine) -> Iterator[Finding]:
     if (settings.data).exists():
         yield from _check_stocks(settings, config)
         if config.shadow is not None:
-            yield _check_challenger(settings, config.shadow)
+            yield _check_challenger(settings, config, config.shadow)
 
 
 def _check_certificate(config: OnlineConfig, machine: Machine) -> Iterator[Finding]:
@@ -94,19 +94,20 @@ def _check_stocks(settings: BankSettings, config: OnlineConfig) -> Iterator[Find
         yield passed("online stocks", text)
 
 
-def _check_challenger(settings: BankSettings, shadow: ShadowConfig) -> Finding:
+def _check_challenger(settings: BankSettings, config: OnlineConfig, shadow: ShadowConfig) -> Finding:
+    """What the service looks at too, before a session of the challenger begins."""
     check, home = "online challenger", BankHome.of(settings)
     try:
-        left = stocks_waiting(home, shadow.model, shadow.stock_rows)
-        if shadow.model == home.registry.champion:
+        home.models.load(shadow.model)
+        champion = home.registry.champion if config.model == CHAMPION else config.model
+        if champion == shadow.model:
             return warned(check, f"{shadow.model} is the champion by now", "Take [online.shadow] out, or name another model.")
+        if champion is not None:
+            check_left(home, champion, config.stock_rows, shadow.model, shadow.stock_rows)
+    except PolicyError as error:
+        return warned(check, f"{shadow.model}: {error}", _DEAL)
     except WattScoreError as error:
         return failed(check, error)
     finally:
         home.close()
-    if left is not None and len(left) < 2:
-        text = (
-            f"{shadow.model}: {len(left)} stocks of {shadow.stock_rows:,} rows or more, of which one is left for the champion"
-        )
-        return warned(check, text, _DEAL)
     return passed(check, shadow.model)

@@ -105,12 +105,18 @@ def test_a_challenger_is_looked_at_too(tmp_path: Path, pki: Pki, monkeypatch: py
     class Closed:
         closed = True
 
-    stocks = [5000]
+    stocks = {"job-1": ["one"], "job-2": ["one"]}  # what each model could use
+    monkeypatch.setattr(Registry, "champion", property(lambda self: "job-1"))
     monkeypatch.setattr("common.home.models.ModelStore.load", lambda self, job: Closed())
-    monkeypatch.setattr(stocks_module, "usable", lambda *_: [SimpleNamespace(rows=rows) for rows in stocks])
+    monkeypatch.setattr(
+        stocks_module, "_usable", lambda home, job, rows: [SimpleNamespace(rows=5000, one=k) for k in stocks[job]]
+    )
     told = found(tmp_path, pki, shadow=shadow)["online challenger"]
-    assert told.status is Status.WARN and "one is left for the champion" in told.found
-    stocks.append(5000)
+    assert told.status is Status.WARN and "for the champion" in told.found
+    stocks["job-2"].append("two")  # of other columns: the challenger takes the first one still
+    assert found(tmp_path, pki, shadow=shadow)["online challenger"].status is Status.WARN
+    stocks["job-1"].append("three")
     assert found(tmp_path, pki, shadow=shadow)["online challenger"].status is Status.PASS
+    assert "is the champion by now" in found(tmp_path, pki, shadow=shadow, model="job-2")["online challenger"].found
     monkeypatch.setattr(Registry, "champion", property(lambda self: "job-2"))
     assert "is the champion by now" in found(tmp_path, pki, shadow=shadow)["online challenger"].found
