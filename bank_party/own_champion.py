@@ -100,10 +100,5 @@ def _check(home: BankHome, model: str) -> None:
 
 
 def _check_worse(found: Challenge | None, model: str, *, force: bool) -> None:
-    if found is not None and found.auc_difference.high < 0 and not force:
-        low, high = found.auc_difference.low, found.auc_difference.high
-        raise PolicyError(
-            f"{model} is worse than the champion {found.champion}: AUC {found.auc:.4f} against {found.champion_auc:.4f}"
-            f" on {found.rows} held-out rows, 95 % interval {low:+.4f} to {high:+.4f}",
-            remedy="Promote another, or this one with --force.",
-        )
+    if (how := challenge.worse(found, model)) is not None and not force:
+        raise PolicyError(how, remedy="Promote another, or this one with --force.")

@@ -172,12 +172,10 @@ class BankRole:
         """
         asked = self.beside(candidate, champion)
         found = asked.found
-        if found is not None and found.auc_difference.high < 0 and not plan.force:
-            difference = found.auc_difference
+        if (how := challenge.worse(found, candidate)) is not None and not plan.force:
             public = f"{candidate} is worse than the champion {champion}: the bank's log has the numbers"
             raise PolicyError(
-                f"{candidate} is worse than the champion {champion}: AUC {found.auc:.4f} against {found.champion_auc:.4f}"
-                f" on {found.rows} held-out rows, 95 % interval {difference.low:+.4f} to {difference.high:+.4f}",
+                how,
                 remedy="Promote another, or this one with force = true (--force), where both policies allow that (overrides).",
                 public=public,
             )

@@ -48,6 +48,17 @@ def compare(champion: str, label: Reals, u: Reals, champion_u: Reals) -> Challen
     )
 
 
+def worse(found: Challenge | None, candidate: str) -> str | None:
+    """With its numbers, how a candidate is significantly worse than the champion; None for one that is not."""
+    if found is None or found.auc_difference.high >= 0:
+        return None
+    low, high = found.auc_difference.low, found.auc_difference.high
+    return (
+        f"{candidate} is worse than the champion {found.champion}: AUC {found.auc:.4f} against {found.champion_auc:.4f}"
+        f" on {found.rows} held-out rows, 95 % interval {low:+.4f} to {high:+.4f}"
+    )
+
+
 def save(found: Challenge, folder: Path) -> None:
     make_folder(folder)
     write_private(folder / FILE, _Stored.model_validate(asdict(found)).model_dump_json().encode())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bank_party.home import BankHome
-from bank_party.judge import shadow
+from bank_party.judge import challenge, shadow
 from bank_party.pipeline.book import Run, RunBook, Step, Taken
 from bank_party.pipeline.config import PipelineConfig, ShadowStep, score_plan
 from bank_party.role import BankRole
@@ -82,12 +82,9 @@ def _challenge(place: Place, run: Run, taken: Taken, before: Mapping[Step, Taken
     found = BankRole(place.home).beside(model, champion).found
     if found is None:
         return {"champion": champion, "rows": 0}
+    if (how := challenge.worse(found, model)) is not None:
+        raise Stop(how)
     gain = found.auc_difference
-    if gain.high < 0:
-        raise Stop(
-            f"{model} is worse than the champion {champion}: AUC {found.auc:.4f} against {found.champion_auc:.4f}"
-            f" on {found.rows} held-out rows, 95 % interval {gain.low:+.4f} to {gain.high:+.4f}"
-        )
     facts = {"auc": found.auc, "champion_auc": found.champion_auc, "low": gain.low, "high": gain.high}
     return {"champion": champion, "rows": found.rows, **{name: round(value, 6) for name, value in facts.items()}}
 
