@@ -15,10 +15,10 @@ from common.monitor.drift import Alarm
 from common.monitor.history import GradeRate, Matured
 from common.stats import measures
 from common.stats.few import Counts, hidden_rates
+from common.stats.proportion import error_of
 
 _SIGMAS = 4.0
 _KEYS = ["id", "period"]
-_Z95 = 1.959963984540054
 
 Vector = npt.NDArray[np.float64]
 
@@ -81,7 +81,7 @@ def _classes(*labels: Vector) -> tuple[Counts, Counts]:
 def area(y: Vector, u: Vector) -> tuple[float, float]:
     """AUC and its standard error by DeLong: against a constant, whose AUC is exactly one half."""
     interval = measures.delong(y, u, np.zeros_like(u))
-    return 0.5 + interval.difference, (interval.high - interval.low) / (2 * _Z95)
+    return 0.5 + interval.difference, error_of(interval.low, interval.high)
 
 
 def alarms(months: Iterable[Matured], config: BankMonitorConfig) -> list[Alarm]:

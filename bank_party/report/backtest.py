@@ -26,7 +26,7 @@ from common.plan.train import TrainPlan
 from common.report.evidence import Evidence
 from common.stats.few import LEAST
 from common.stats.measures import auc, sigmoid
-from common.stats.proportion import interval
+from common.stats.proportion import error_of, interval
 
 MOST = 24  # origins, the newest
 _OTHER = {"until", "name", "purpose", "challenge", "dealt", "disclosures"}  # keys in which plans of one back-test may differ
@@ -64,7 +64,7 @@ class Origin:
         """How far the observed rate is from the one expected as trained, in standard errors; None where it is hidden."""
         if self.observed is None or self.band is None or self.band[1] <= self.band[0]:
             return None
-        return (self.observed - self.expected) / ((self.band[1] - self.band[0]) / (2 * 1.959963984540054))
+        return (self.observed - self.expected) / error_of(*self.band)
 
 
 def find_origins(data: Path, evidence: Evidence, held: HeldOut) -> tuple[Origin, ...]:

@@ -63,17 +63,16 @@ def distance(part: Part) -> float | None:
 
 
 def _months(months: tuple[Part, ...]) -> Iterator[Finding]:
-    seen = [(part, z) for part in months if (z := distance(part)) is not None]
-    if not seen:
-        return
-    off = [part for part, z in seen if abs(z) > _Z[0]]
-    far = [
-        part
-        for part, z in seen
-        if abs(z) > _Z[1] and abs((part.rate or 0) - (part.expected or 0)) > _QUARTER * (part.expected or 0)
-    ]
-    verdict = Verdict.FAIL if far else none_of(len(off))
-    yield Finding("months", verdict, "segments", {"count": str(len(off)), "all": str(len(seen))})
+    seen = [(z, part.rate or 0.0, part.expected or 0.0) for part in months if (z := distance(part)) is not None]
+    yield from _rates("months", "segments", seen)
+
+
+def _rates(name: str, section: str, seen: list[tuple[float, float, float]]) -> Iterator[Finding]:
+    """seen: of overdue rates, how far each is from the expected one in standard errors, it, and the expected one."""
+    if seen:
+        off = sum(abs(z) > _Z[0] for z, _, _ in seen)
+        far = any(abs(z) > _Z[1] and abs(rate - expected) > _QUARTER * expected for z, rate, expected in seen)
+        yield Finding(name, Verdict.FAIL if far else none_of(off), section, {"count": str(off), "all": str(len(seen))})
 
 
 def _origins(origins: tuple[Origin, ...]) -> Iterator[Finding]:
@@ -85,12 +84,9 @@ def _origins(origins: tuple[Origin, ...]) -> Iterator[Finding]:
         aucs = [o.joint for o in origins if o.joint is not None]
         value = {"count": str(real_), "all": str(len(gains)), "low": real(min(aucs), 3), "high": real(max(aucs), 3)}
         yield Finding("origins", verdict, "backtest", value)
-    seen = [(o, z) for o in origins if (z := o.off) is not None]
-    if seen:
-        off = [o for o, z in seen if abs(z) > _Z[0]]
-        far = [o for o, z in seen if abs(z) > _Z[1] and abs((o.observed or 0) - o.expected) > _QUARTER * o.expected]
-        value = {"count": str(len(off)), "all": str(len(seen))}
-        yield Finding("origin_rates", Verdict.FAIL if far else none_of(len(off)), "backtest", value)
+    yield from _rates(
+        "origin_rates", "backtest", [(z, o.observed or 0.0, o.expected) for o in origins if (z := o.off) is not None]
+    )
 
 
 def _grades(rules: Decision) -> Finding:

@@ -10,6 +10,11 @@ import numpy.typing as npt
 _Z95 = 1.959963984540054
 
 
+def error_of(low: float, high: float) -> float:
+    """The standard error that a 95 % interval is made of, or would be by a normal distribution."""
+    return (high - low) / (2 * _Z95)
+
+
 def interval(y: npt.NDArray[np.float64], who: npt.NDArray[np.intp]) -> tuple[float, float]:
     """95 % of the share of ones in y, (n,) of 0 and 1; who: the group of each row, from 0.
 
