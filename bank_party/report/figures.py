@@ -186,11 +186,8 @@ def month_auc(words: Words, parts: Sequence[Part]) -> str | None:
     shown = [p for p in parts if p.joint is not None and p.alone is not None and isinstance(p.name, int)]
     if len(shown) < 2:
         return None
-    chart = Chart(words, "month-auc", HALF, (0.5, 0.15, 0.35, 0.75))
-    x = range(len(shown))
-    _pair(chart, list(x), [p.joint or 0.0 for p in shown], [p.alone or 0.0 for p in shown])
-    chart.axes.set_xticks(x, [month_text(p.name) if isinstance(p.name, int) else "" for p in shown], rotation=40, ha="right")
-    thin(chart, len(shown))
+    chart = _by_month(words, "month-auc", [p.name for p in shown if isinstance(p.name, int)])
+    _pair(chart, list(range(len(shown))), [p.joint or 0.0 for p in shown], [p.alone or 0.0 for p in shown])
     chart.label(y="comparison.auc")
     low, high = chart.axes.get_ylim()
     chart.axes.set_ylim(low - 0.3 * (high - low), high)
@@ -204,7 +201,7 @@ def origin_auc(words: Words, origins: Sequence[Origin]) -> str | None:
     shown = [o for o in origins if o.joint is not None and o.joint_band is not None]
     if len(shown) < 2:
         return None
-    chart = _by_origin(words, "origin-auc", [o.as_of for o in shown])
+    chart = _by_month(words, "origin-auc", [o.as_of for o in shown])
     joint = np.array([o.joint for o in shown], float)
     errors = [
         joint - [o.joint_band.low for o in shown if o.joint_band],
@@ -222,7 +219,7 @@ def origin_rate(words: Words, origins: Sequence[Origin]) -> str | None:
     shown = [o for o in origins if o.observed is not None and o.band is not None]
     if len(shown) < 2:
         return None
-    chart = _by_origin(words, "origin-rate", [o.as_of for o in shown])
+    chart = _by_month(words, "origin-rate", [o.as_of for o in shown])
     rate = np.array([o.observed for o in shown], float)
     errors = [rate - [o.band[0] for o in shown if o.band], [o.band[1] for o in shown if o.band] - rate]
     chart.axes.errorbar(range(len(shown)), rate, yerr=errors, fmt="o-", color=BLUE, ms=3.5, lw=1.2, capsize=2)
@@ -233,7 +230,8 @@ def origin_rate(words: Words, origins: Sequence[Origin]) -> str | None:
     return chart.svg()
 
 
-def _by_origin(words: Words, name: str, months: Sequence[int]) -> Chart:
+def _by_month(words: Words, name: str, months: Sequence[int]) -> Chart:
+    """A chart with these months from the left, each at its number from 0 on."""
     chart = Chart(words, name, HALF, (0.5, 0.15, 0.35, 0.75))
     chart.axes.set_xticks(range(len(months)), [month_text(month) for month in months], rotation=40, ha="right")
     thin(chart, len(months))
