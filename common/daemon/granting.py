@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -43,38 +44,11 @@ def grant_command(seat: Seat[Any, Any]) -> click.Command:
     @click.option("--jobs-per-month", type=int, help="Most jobs in a calendar month.")
     @click.option("--scores-per-row", type=int, help="Most models that may score a row, where the grid's policy has more.")
     @click.option("--expires", type=click.DateTime(["%Y-%m-%d"]), required=True, help="The last day.")
-    def sign_(
-        dataset: str,
-        out: Path,
-        ca: Path,
-        to: str,
-        purpose: str,
-        columns: str,
-        kinds: str,
-        first_month: str | None,
-        last_month: str | None,
-        jobs_per_month: int | None,
-        scores_per_row: int | None,
-        expires: datetime,
-    ) -> None:
+    def sign_(out: Path, ca: Path, kinds: str, columns: str, expires: datetime, **terms: Any) -> None:
         """Sign into OUT what DATASET may be used for, with the key of this organisation's CA; give the other party a copy."""
-        made = validate(
-            Grant,
-            {
-                "org": org_of(read_certificate(ca / "ca.pem")),
-                "to": to,
-                "dataset": dataset,
-                "kinds": tuple(kinds.split(",")),
-                "purpose": purpose,
-                "columns": tuple(name.strip() for name in columns.split(",")),
-                "first_month": first_month,
-                "last_month": last_month,
-                "jobs_per_month": jobs_per_month,
-                "scores_per_row": scores_per_row,
-                "expires": expires.date(),
-            },
-            "grant",
-        )
+        listed = {"kinds": tuple(kinds.split(",")), "columns": tuple(name.strip() for name in columns.split(","))}
+        org = org_of(read_certificate(ca / "ca.pem"))
+        made = validate(Grant, {**terms, **listed, "org": org, "expires": expires.date()}, "grant")
         write_new(out, sign(made, ca), 0o644)
         click.echo(f"{out}: SHA-256 {made.fingerprint()}")
 
@@ -97,20 +71,24 @@ def grant_command(seat: Seat[Any, Any]) -> click.Command:
     @_config
     def withdraw(dataset: str, note: str, bank: str | None, config: Path) -> None:
         """Withdraw the grant of own DATASET: jobs on it end within a minute, and none begins until there is another."""
-        settings = seat.load(config)
-        file, trust = settings.grants.get(dataset), TrustStore(settings.tls.trust)
-        there = [] if file is None else [path for path in file.paths if path.exists()]
-        found = there if bank is None else [path for path in there if _granted_to(path, trust) == bank]
-        if not found:
-            raise ConfigError(f"there is no grant of dataset {dataset!r} to withdraw", remedy=f"See `grants` in {config}.")
-        more = {} if bank is None else {"to": bank}
-        open_home(seat, config).audit.add(What.WITHDRAW, "", person=person(), dataset=dataset, note=note[:500], **more)
-        for path in found:
-            gone = path.with_name(f"{path.name}.withdrawn-{datetime.now():%Y%m%dT%H%M%S}")
-            path.rename(gone)
+        for gone in _withdraw(seat, config, dataset, bank, note):
             click.echo(f"withdrawn; kept as {gone}")
 
     return grant
+
+
+def _withdraw(seat: Seat[Any, Any], config: Path, dataset: str, bank: str | None, note: str) -> Iterator[Path]:
+    """Each file put out of the way, by its new name, after the audit log has it. Raises ConfigError where there is none."""
+    settings = seat.load(config)
+    file, trust = settings.grants.get(dataset), TrustStore(settings.tls.trust)
+    there = [] if file is None else [path for path in file.paths if path.exists()]
+    found = there if bank is None else [path for path in there if _granted_to(path, trust) == bank]
+    if not found:
+        raise ConfigError(f"there is no grant of dataset {dataset!r} to withdraw", remedy=f"See `grants` in {config}.")
+    more = {} if bank is None else {"to": bank}
+    open_home(seat, config).audit.add(What.WITHDRAW, "", person=person(), dataset=dataset, note=note[:500], **more)
+    for path in found:
+        yield path.rename(path.with_name(f"{path.name}.withdrawn-{datetime.now():%Y%m%dT%H%M%S}"))
 
 
 def _granted_to(file: Path, trust: TrustStore) -> str | None:
