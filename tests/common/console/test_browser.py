@@ -77,6 +77,7 @@ def browser() -> Iterator[Any]:
 def desk(served: tuple[Books, int], browser: Any) -> Iterator[Desk]:
     """Somebody who has logged in. Afterwards: no request went to another host, and the browser had nothing to complain of."""
     context = browser.new_context(ignore_https_errors=True, locale="en-GB", viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(1000 * patience(30))
     desk = Desk(served[0], context.new_page(), served[1])
     desk.log_in()
     yield desk
@@ -222,6 +223,7 @@ def test_a_page_is_used_by_keyboard_alone(desk: Desk) -> None:
 
 def test_without_script_pages_say_the_same(served: tuple[Books, int], browser: Any) -> None:
     context = browser.new_context(ignore_https_errors=True, java_script_enabled=False, locale="zh-CN")
+    context.set_default_timeout(1000 * patience(30))
     desk = Desk(served[0], context.new_page(), served[1])
     desk.log_in()
     assert desk.page.url == f"{desk.root}/zh/" and "没有正在运行的作业" in desk.page.locator("main").inner_text()

@@ -12,6 +12,7 @@ import pytest
 from bank_party.report.page import make_report
 from common.party import Party
 from tests.common.report.conftest import JOB, Job
+from tests.patience import patience
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = next((found for name in BROWSERS if (found := shutil.which(name))), None)
@@ -29,6 +30,7 @@ def telephone(job: Job, tmp_path_factory: pytest.TempPathFactory) -> Iterator[An
     with sync_api.sync_playwright() as play:
         browser = play.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": WIDTH, "height": 844})
+        page.set_default_timeout(1000 * patience(30))
         page.goto(file.as_uri())
         yield page
         browser.close()
