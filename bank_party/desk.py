@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TextIO
 
 import pyarrow as pa
@@ -24,6 +25,9 @@ class Lines:
         self._asked: dict[str, str] = {}
 
     given = None
+
+    def taking(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()  # its process has no other session
 
     def ready(self, warm: Warm) -> None:
         pass  # who asks waits for each answer anyway

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from bank_party.online.queue import Batch, Queue, Row, Scored, Wanted
 from common.rows.given import BadValue
@@ -12,15 +13,20 @@ from common.stages.align import row_name
 from common.stages.asked import MOST
 from common.stages.job import Answer, Remains, Warm
 
+Taking = Callable[[], AbstractAsyncContextManager[None]]
 _NO_MONTH = "this side's dataset has no row of it in a month that both have"
 
 
 class SessionDesk:
     """The rows of one session, whose job ends once the desk is retired and nothing more is asked at it."""
 
-    def __init__(self, queue: Queue, *, by_period: bool, one_stock: bool = False) -> None:
-        """one_stock: no other stock is taken once the first serves too few rows; the session is then over (`stale`)."""
+    def __init__(self, queue: Queue, *, by_period: bool, one_stock: bool = False, taking: Taking = nullcontext) -> None:
+        """one_stock: no other stock is taken once the first serves too few rows; the session is then over (`stale`).
+
+        taking: within it a stock is taken.
+        """
         self._queue, self._by_period, self._one_stock = queue, by_period, one_stock
+        self._taking = taking
         self._taken: list[Wanted] = []
         self._names: list[list[str | None]] = []  # of each row taken; None for one that this side cannot name
         self._newest: Mapping[str, int] = {}
@@ -43,6 +49,9 @@ class SessionDesk:
         """Counts the stocks on disk anew; in a thread."""
         if self.warm is not None:
             self.behind = self.warm.waiting()
+
+    def taking(self) -> AbstractAsyncContextManager[None]:
+        return self._taking()
 
     def ready(self, warm: Warm) -> None:
         self.warm, self.rows = warm, warm.rows

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -82,6 +82,8 @@ class Sessions:
         self._after, self._what, self._said = after, what, ""
         # Two that begin at once would take the same stock.
         self._beginning: asyncio.Lock = asyncio.Lock() if after is None else after._beginning
+        # So would one that begins and one whose stock is used up; held for three rounds, as requests wait meanwhile.
+        self._taken: asyncio.Lock = asyncio.Lock() if after is None else after._taken
         self._asked, self._vain = False, 0  # whether the last attempt came to a job; how many such have failed, in a row
         self._ending: set[asyncio.Task[None]] = set()
         self.current: Session | None = None
@@ -206,11 +208,9 @@ class Sessions:
         )
         # Also looked at when the job is begun, which enters each refusal in the list of jobs.
         await asyncio.to_thread(self._home.stocks.check, plan, Party.BANK)
-        if first is not None and (serving := await asyncio.to_thread(first.model)) is not None:
-            least = first.stock_rows
-            await asyncio.to_thread(check_left, self._home, serving, least, config.model, config.stock_rows)
+        await self._check_left()
         self._asked = True
-        desk = SessionDesk(self._queue, by_period=config.by_period, one_stock=first is not None)
+        desk = SessionDesk(self._queue, by_period=config.by_period, one_stock=first is not None, taking=self._taking)
         task, answers = await self._runner.begin(fresh_name(), plan.canonical(), self._own, own=True, desk=desk)
         opened = asyncio.ensure_future(desk.opened.wait())
         try:
@@ -222,6 +222,19 @@ class Sessions:
             raise PeerLost("a session ended before it was ready")
         await asyncio.to_thread(desk.look)
         return Session(desk, task, answers, rows, champion, time.monotonic())
+
+    async def _check_left(self) -> None:
+        """Raises PolicyError for a challenger where the champion would be left no stock."""
+        if (first := self._after) is not None and (serving := await asyncio.to_thread(first.model)) is not None:
+            least, config = first.stock_rows, self._config
+            await asyncio.to_thread(check_left, self._home, serving, least, config.model, config.stock_rows)
+
+    @asynccontextmanager
+    async def _taking(self) -> AsyncIterator[None]:
+        """One session at a time takes a stock; looked at again, as the champion's may have taken one since it was asked for."""
+        async with self._taken:
+            await self._check_left()
+            yield
 
     async def _while_good(self, session: Session) -> None:
         """Until the session has ended, or another one should take its place."""

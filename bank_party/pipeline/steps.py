@@ -38,7 +38,7 @@ class Stop(Exception):
 class Jobs(Protocol):
     """What a run asks of the coordinator: `common.client.client.Client`."""
 
-    def submit(self, plan: AnyPlan) -> wire.Job: ...
+    def submit(self, plan: AnyPlan, submission: str = "") -> wire.Job: ...
 
     def watch(self, job: str) -> Generator[wire.Job]: ...
 
@@ -179,12 +179,13 @@ def _bank(run: Run) -> str | None:
 
 def _done(place: Place, run: Run, step: Step, part: str, plan: AnyPlan) -> wire.Job:
     """The job of this part of a step, once it has succeeded. It is submitted once: by its name it is found again where this
-    process ended before it had written down what the coordinator calls it.
+    process ended before it had written down what the coordinator calls it, and by its submission where the coordinator had not
+    heard of it yet.
     """
     taken = place.book.start(run.run, step)
     if (name := taken.jobs.get(part)) is None:
         ours = [job for job in place.jobs.jobs(last=_LOOK, kind=plan.kind) if job.name == plan.name]
-        name = ours[0].id if ours else place.jobs.submit(plan).id
+        name = ours[0].id if ours else place.jobs.submit(plan, _submission(run, part, plan)).id
         place.book.name_job(taken, part, name)
     try:
         job = _followed(place, name)
@@ -196,6 +197,11 @@ def _done(place: Place, run: Run, step: Step, part: str, plan: AnyPlan) -> wire.
         where = f"{error.origin}: " if error.origin else ""
         raise Stop(f"job {name} has {job.state}: {where}{error}" if job.state == "failed" else f"job {name} was cancelled")
     return job
+
+
+def _submission(run: Run, part: str, plan: AnyPlan) -> str:
+    """The same whenever this part of the run is submitted, and of no other. 64 hexadecimal digits."""
+    return hashlib.sha256(f"{run.run}\n{part}\n{plan.canonical()}".encode()).hexdigest()
 
 
 def _followed(place: Place, name: str) -> wire.Job:

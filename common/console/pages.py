@@ -124,5 +124,5 @@ class Pages:
         return self.page(
             "audit", request, lang,
             lines=facts.audit_lines(entries), job=job, more=entries[-1].number if len(entries) == _ENTRIES else 0,
-            verified=verified, broken=broken,
+            verified=verified, broken=broken, jobs={one.job for one in self.home.jobs.jobs()},
         )  # fmt: skip

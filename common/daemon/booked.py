@@ -30,3 +30,10 @@ class Booked:
             self._book.end(job, state, cause, counts)
         except (OSError, sqlite3.Error):
             _log.exception("job %s: its end is not entered in the book of jobs", job)
+
+    def give_back(self, job: str) -> None:
+        """A job that ended before anything was said to another party counts for no grant."""
+        try:
+            self._book.give_back(job)
+        except (OSError, sqlite3.Error):
+            _log.exception("job %s: it still counts for its grants", job)

@@ -164,6 +164,9 @@ class Runner:
         if self._home.unfinished.begun(job) is not None and not succeeded:
             await asyncio.to_thread(self._home.discard, job)
             _log.info("job %s is over: nothing of it is kept", job)
+        if not succeeded and not await asyncio.to_thread(self._home.audit.newest, 1, job=job, what=What.PEER):
+            self._booked.end(job, "failed", "it ended before it began")
+            self._booked.give_back(job)
         await asyncio.to_thread(self._home.unfinished.forget, job)
 
     async def _ended(self, job: str, cause: WattScoreError | None) -> None:

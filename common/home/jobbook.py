@@ -20,6 +20,7 @@ _TABLE = (
 )
 _GRANTS = "text not null default '{}'"  # a column that a book from before there was one is given
 _END = "update jobs set state = ?, ended = ?, cause = ?, counts = ? where job = ? and state in ('accepted', 'held')"
+_GIVE_BACK = "update jobs set grants = '{}' where job = ? and state in ('accepted', 'held', 'failed')"
 _TRIM = (
     "delete from jobs where (state = 'refused') = ? and number <= coalesce((select number from jobs"
     " where (state = 'refused') = ? order by number desc limit 1 offset ?), 0)"
@@ -100,6 +101,11 @@ class JobBook:
         row = (state, time.time(), cause[:_LONG], json.dumps(dict(counts or {})), job)
         with open_book(self._file, version=_VERSION) as book:
             book.execute(_END, row)
+
+    def give_back(self, job: str) -> None:
+        """A job that is over and was never begun rests on no grant: of none is it a job more."""
+        with open_book(self._file, version=_VERSION) as book:
+            book.execute(_GIVE_BACK, (job,))
 
     def jobs(self, last: int = 0, job: str = "") -> list[Offered]:
         """The newest `last` of all, or of those of one name, oldest first; 0: all that are kept."""

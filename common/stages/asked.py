@@ -15,7 +15,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -120,7 +120,8 @@ class _Supply:
         if model.closed:
             least = max(rows, self._plan.on_request)
             ahead = scores_ahead(job.session, job.home.stocks, job.home.key, model, least, bits, ASKED)
-            correlations, dealt = await self._stack.enter_async_context(ahead)
+            async with nullcontext() if job.desk is None else job.desk.taking():
+                correlations, dealt = await self._stack.enter_async_context(ahead)
             telling = Telling(Kind.SCORES, bits, dealt=dealt)
         self.left = dealt or self._plan.on_request
         self._scores = await begin_scores(job.session, correlations, model, self.left, telling)

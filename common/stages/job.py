@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -150,6 +150,9 @@ class Remains:
 
 class Desk(Protocol):
     """The bank's end of a job whose rows are asked for one after another."""
+
+    def taking(self) -> AbstractAsyncContextManager[None]:
+        """Within it the session takes a stock, and no other of this party does. Raises PolicyError where it may have none."""
 
     def ready(self, warm: Warm) -> None:
         """The session is warm: from here on `ask` is called."""

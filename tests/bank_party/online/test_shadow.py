@@ -310,6 +310,35 @@ async def test_a_challenger_leaves_a_stock_that_the_champion_can_use(stocks: tup
     assert begun or "no unspent stock to spare" in str(both.challenger.down)
 
 
+async def test_a_challenger_whose_champion_took_a_stock_meanwhile_leaves_the_last_one() -> None:
+    both = Both(Refusing(), "whole", "more")
+    taken, go, order = asyncio.Event(), asyncio.Event(), list[str]()
+
+    async def champion() -> None:
+        async with both.champion._taking():  # whose stock is used up
+            taken.set()
+            await go.wait()
+            both.stocks.remove("whole")
+            order.append("champion")
+
+    async def challenger() -> None:
+        await taken.wait()
+        async with both.challenger._taking():
+            order.append("challenger")
+
+    assert not await both.challenger._renew() and "scored these rows" in str(both.challenger.down)  # there was one to spare
+    first, second = asyncio.ensure_future(champion()), asyncio.ensure_future(challenger())
+    await taken.wait()
+    for _ in range(10):
+        await asyncio.to_thread(int)
+    assert not second.done()
+    go.set()
+    await first
+    with pytest.raises(PolicyError, match="no unspent stock to spare"):
+        await second
+    assert order == ["champion"]
+
+
 async def test_a_challenger_that_is_promoted_ends_its_session_and_begins_none(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     runner = Refusing()

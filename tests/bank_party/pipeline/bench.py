@@ -78,13 +78,24 @@ class Coordinator:
         self.listed: list[wire.Job] = []
         self.away, self.fate = False, dict[str, str]()
         self.tilt = 0.0  # of the challenger's scores
+        self.late: list[tuple[AnyPlan, str]] | None = None  # requests on the wire of a process that has ended, where any is
+        self._made = dict[str, wire.Job]()
         self._home, self._effects = home, effects
 
-    def submit(self, plan: AnyPlan) -> wire.Job:
+    def submit(self, plan: AnyPlan, submission: str = "") -> wire.Job:
         if self.away:
             raise PeerLost("away")
-        job: wire.Job = self._effects(f"submit {plan.name}", lambda: self._run(plan))
+        if self.late is not None:
+            self.late.append((plan, submission))
+            raise Killed
+        job: wire.Job = self._effects(f"submit {plan.name}", lambda: self.arrive(plan, submission))
         return job
+
+    def arrive(self, plan: AnyPlan, submission: str) -> wire.Job:
+        """A request that has come through: one job for each submission."""
+        if submission not in self._made:
+            self._made[submission] = self._run(plan)
+        return self._made[submission]
 
     def _run(self, plan: AnyPlan) -> wire.Job:
         job = wire.Job(id=f"{plan.kind}-{len(self.listed)}", name=plan.name, kind=plan.kind, plan=plan.canonical())

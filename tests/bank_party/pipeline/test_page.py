@@ -12,9 +12,11 @@ from bank_party.pipeline.book import RunBook, RunState, Step
 from bank_party.pipeline.page import make_pages
 from common.console.pages import SECTIONS
 from common.console.run import make_console
+from common.daemon.approving import decide
 from common.daemon.seat import Station
 from common.disk.data_folder import Name
 from common.home.approvals import PIPELINE
+from common.home.audit import What
 from common.monitor.history import make_history
 from common.party import Party
 from common.plan.promote import PromotePlan
@@ -90,6 +92,9 @@ def test_who_decides_about_a_run_is_led_to_the_run_and_to_the_report_of_its_mode
     for way in ("approvals/monthly-1", "pipelines"):
         assert 'href="/en/reports/train-7"' in books.visit.get(f"/en/{way}").text
     assert "流水线的运行" in books.visit.get("/zh/approvals/monthly-1").text
-    books.home.approvals.say(run.run, "ab" * 32, "li", yes=True)
-    said = books.visit.get("/en/approvals").text
-    assert 'href="/en/pipelines#monthly-1"' in said and 'href="/en/jobs/monthly-1"' not in said
+    decide(books.home, books.home.approvals.find(run.run), "li", yes=True)
+    books.home.audit.add(What.OFFER, "train-long-ago")
+    for way in ("approvals", "audit"):
+        said = books.visit.get(f"/en/{way}").text
+        assert 'href="/en/pipelines#monthly-1"' in said and 'href="/en/jobs/monthly-1"' not in said
+    assert "train-long-ago</code>" in said and "#train-long-ago" not in said and "jobs/train-long-ago" not in said

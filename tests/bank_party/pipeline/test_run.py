@@ -78,6 +78,20 @@ def test_a_run_that_is_killed_before_or_after_anything_it_does_goes_on_and_does_
     assert number > 40
 
 
+def test_a_request_that_is_still_on_the_wire_when_its_process_is_killed_makes_no_second_job(bench: Bench) -> None:
+    run = bench.begin()
+    bench.coordinator.late = late = []
+    with pytest.raises(Killed):
+        bench.go()
+    bench.coordinator.late = None
+    bench.go()
+    ((plan, submission),) = late
+    first = bench.coordinator.arrive(plan, submission)
+    assert bench.book.steps(run.run)[Step.TRAIN].jobs == {"model": first.id}
+    assert [job.id for job in bench.coordinator.listed if job.kind == "train"] == [first.id]
+    assert len(submission) == 64 and bench.through().state is RunState.DONE
+
+
 def test_a_coordinator_that_is_away_leaves_the_run_where_it_is(bench: Bench) -> None:
     run = bench.begin()
     bench.coordinator.away = True

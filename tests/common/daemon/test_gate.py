@@ -85,6 +85,28 @@ async def test_a_job_that_ended_elsewhere_is_held_no_longer(desk: Desk) -> None:
     assert desk.runner.held() == [] and (found.state, found.cause) == ("failed", "it ended before it was approved")
 
 
+@pytest.mark.parametrize(
+    ("approved", "met", "left"),
+    [(False, False, {}), (True, False, {}), (True, True, {"grid t": "ab"})],
+)
+async def test_a_job_that_ended_before_the_parties_met_counts_for_no_grant(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, approved: bool, met: bool, left: dict[str, str]
+) -> None:
+    monkeypatch.setattr(Grants, "check", lambda *_: (None, {"grid t": "ab"}))
+    await offered(desk, plan())
+    if approved:  # here; the other party's people may have to approve it too
+        said(desk, "li")
+        said(desk, "wang")
+        assert (await offered(desk, plan(), 1)).HasField("accept")
+        desk.runner.stop("train-1", JobStateError("the job waits for people of the bank"))
+    if met:
+        desk.home.audit.add(What.PEER, "train-1", number=0, head="")
+    assert desk.home.jobs.jobs()[-1].grants == {"grid t": "ab"}
+    await desk.runner.take(wire.ToParty(over=wire.Over(job="train-1")), desk.send)
+    (found,) = desk.home.jobs.jobs()
+    assert found.grants == left and found.state == ("accepted" if met else "failed")
+
+
 async def test_kinds_that_are_not_held_run_as_before_and_what_is_refused_anyway_bothers_nobody(desk: Desk) -> None:
     promote = PromotePlan.model_validate({"action": "rollback"}).canonical()
     assert (await offered(desk, promote)).accept.job == "train-1"

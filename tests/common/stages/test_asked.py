@@ -1,0 +1,54 @@
+"""The stock that rows are scored from on request: each one is taken within what its desk says, the first as the next."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from common.stages import asked
+
+
+@pytest.mark.parametrize("seated", [True, False])
+async def test_a_stock_is_taken_while_no_other_session_of_the_bank_takes_one(
+    seated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = list[str]()
+
+    @asynccontextmanager
+    async def taking() -> AsyncIterator[None]:
+        done.append("taking")
+        yield
+        done.append("taken")
+
+    @asynccontextmanager
+    async def stock(*_: Any) -> AsyncIterator[tuple[Any, int]]:
+        done.append("stock")
+        yield None, 3
+        done.append("used up")
+
+    async def warm() -> None:
+        done.append("warm")
+
+    async def begin(*_: Any) -> Any:
+        return SimpleNamespace(warm=warm)
+
+    monkeypatch.setattr(asked, "scores_ahead", stock)
+    monkeypatch.setattr(asked, "begin_scores", begin)
+    home = SimpleNamespace(stocks=None, key=b"")
+    job: Any = SimpleNamespace(
+        session=None, home=home, correlations=None, desk=SimpleNamespace(taking=taking) if seated else None
+    )
+    plan: Any = SimpleNamespace(score_bits=5, on_request=3)
+    model: Any = SimpleNamespace(closed=True)
+    whole = ["taking", "stock", "taken"] if seated else ["stock"]
+    async with AsyncExitStack() as stack:
+        supply = asked._Supply(job, plan, model, stack)
+        await supply.make_room(2)
+        assert done == [*whole, "warm"] and supply.left == 3
+        supply.left = 1
+        await supply.make_room(2)
+        assert done == [*whole, "warm", "used up", *whole, "warm"]
