@@ -93,6 +93,7 @@ class Purpose(Enum):
     LATTICE_SECRET = 141
     LATTICE_ERROR = 142
     LATTICE_FLOOD = 143
+    LATTICE_BITS = 144
 
 
 def mark(key: bytes) -> bytes:

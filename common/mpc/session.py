@@ -84,6 +84,8 @@ class Kind(Enum):
     LATTICE_COLUMNS = "lattice_columns"
     LATTICE_WEIGHTS = "lattice_weights"
     LATTICE_RESIDUAL = "lattice_residual"
+    LATTICE_BITS = "lattice_bits"
+    LATTICE_CARRIES = "lattice_carries"
     # of several banks
     MASKED_ADDEND = "masked_addend"
     POOLED_SHARE = "pooled_share"

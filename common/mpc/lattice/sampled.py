@@ -61,6 +61,12 @@ class Sampler:
         found: Integers = up.astype(np.int64) - down.astype(np.int64)
         return found
 
+    def bits(self, *shape: int) -> Integers:
+        """0 and 1, each as often."""
+        size = int(np.prod(shape))
+        drawn = self._prg.words(Purpose.LATTICE_BITS, next(self._numbers), size).reshape(shape)
+        return (drawn & np.uint64(1)).astype(np.int64)
+
     def flood(self, *shape: int) -> Words:
         """Uniform from -2^46 to 2^46 - 1, as words: what hides the noise in a share."""
         drawn = self._prg.words(Purpose.LATTICE_FLOOD, next(self._numbers), int(np.prod(shape))).reshape(shape)

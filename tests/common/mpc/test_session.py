@@ -81,6 +81,7 @@ def test_the_list_of_masked_kinds() -> None:
         Kind.MASKED_ORDER,
     }
     lattice = {Kind.LATTICE_SEED, Kind.LATTICE_MATRIX, Kind.LATTICE_COLUMNS, Kind.LATTICE_WEIGHTS, Kind.LATTICE_RESIDUAL}
+    lattice |= {Kind.LATTICE_BITS, Kind.LATTICE_CARRIES}  # mpc/lattice/test_carries.py
     assert lattice <= set(MASKED)  # mpc/lattice/test_shares.py
     assert set(MASKED) - lattice == dealt | hidden | counted | network | compared | signs | ranks | grown | several | {
         Kind.DEALT_TREES,

@@ -15,16 +15,29 @@ from common.mpc import lattice
 
 SOURCES = sorted(Path(lattice.__path__[0]).glob("*.py"))
 PUBLIC = {
-    *("DEGREE", "HALF", "ADDED", "NUMBER", "SHORT", "WIDE", "_AT_ONCE"),  # parameters
+    *("DEGREE", "HALF", "ADDED", "NUMBER", "SHORT", "WIDE", "_AT_ONCE", "AT_ONCE", "PLACES", "_POLYNOMIALS"),  # parameters
     *("count", "rows", "low", "first", "part", "place", "step", "sizes", "size", "i", "j", "number"),
     *("range", "enumerate", "zip", "len", "min", "slice", "blocks_of", "self", "party", "Party", "nonces"),
+    *("session", "bank", "total"),
 }
 LISTS = {"left", "right", "parts", "vectors", "limbs"}  # whose length is public: gone through from end to end
-SHAPES = {"shape", "stop", "_pending", "_added", "_blocks"}  # attributes of what stands above, and whether there is anything
+SHAPES = {
+    "shape",
+    "stop",
+    "_pending",
+    "_added",
+    "_blocks",
+    "_count",
+    "party",
+    "GRID",
+    "BANK",
+}  # attributes of what stands above, and whether there is anything
 FUNCTIONS = {
     *(
         "arange",
+        "asarray",
         "bitwise_count",
+        "broadcast_to",
         "concatenate",
         "conj",
         "einsum",
@@ -36,7 +49,7 @@ FUNCTIONS = {
         "pi",
         "prod",
     ),
-    *("rint", "stack", "zeros", "int64", "uint64", "complex128"),
+    *("packbits", "rint", "stack", "unpackbits", "zeros", "int64", "uint8", "uint64", "complex128"),
 }
 """Of numpy: all of these do the same whatever the values are."""
 
