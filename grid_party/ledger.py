@@ -18,5 +18,7 @@ class Ledger(RowBook):
         super().__init__(
             file,
             "have been scored by {limit} models already",
-            "Score other rows. The limit is the grid's scores_per_row, and half as many as the model has columns of the grid.",
+            "The limit is the grid's scores_per_row, and half as many as the model has columns of the grid: train on more"
+            " of them, or on rows that are new, such as further months or enterprises. Rows that a training holds out"
+            " count, and another seed of the split holds out some of the same.",
         )

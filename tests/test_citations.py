@@ -89,6 +89,13 @@ def test_what_a_page_cites_exists(page: Path) -> None:
     assert [token for token in cited(text) if not leads_somewhere(token, page)] == []
 
 
+def test_the_pages_that_texts_of_the_code_name_exist() -> None:
+    roots = (ROOT, ROOT / "protos")
+    for file in (file for package in PACKAGES for file in (ROOT / package).rglob("*.py")):
+        for page in re.findall(r"[\w./-]+\.md\b", file.read_text(encoding="utf-8")):
+            assert any((root / page).exists() for root in (*roots, file.parent)), f"{file.relative_to(ROOT)} names {page}"
+
+
 GONE = ["settle.py", "mpc/descent.py", "matching/", "settings.check_nothing", "Session.reopen", "Nobody"]
 
 

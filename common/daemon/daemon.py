@@ -85,7 +85,7 @@ class PartyDaemon:
                 await self._runner.stop_all(lost, offered=True)
             wait = _DISPLACED if isinstance(cause, IdentityError) else _RETRY[min(failures, len(_RETRY) - 1)]
             level = logging.WARNING if failures in (0, 4) or isinstance(cause, IdentityError) else logging.DEBUG
-            _log.log(level, "not attending the coordinator: %s; again in %.1f s", cause, wait)
+            _log.log(level, "not attending the coordinator, again in %.1f s: %s", wait, cause)
             failures += 1
             await asyncio.sleep(wait)
 

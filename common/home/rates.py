@@ -181,7 +181,7 @@ class Rates:
     def _beyond(self, client: str, what: str, key: str, asked: int, most: int, left: int, free: float | None) -> PolicyError:
         """free: when what stands in the way was counted; None: no waiting helps."""
         option = {"jobs_per_day": "jobs", "rows_per_day": "rows", "models_per_day": "models"}[key]
-        other = "hold out other rows (another `seed` of the plan's split), or " if key == "models_per_day" else ""
+        other = "take rows that are new, such as further months or enterprises, or " if key == "models_per_day" else ""
         word = f"{other}ask a person there, whose command `{self._owner} allow {client} --{option} N` lets it go beyond"
         when = "" if free is None else f"Wait until {said(free + DAY)}, or "
         return PolicyError(

@@ -43,9 +43,18 @@ class HelpContext(click.Context):
         return ChineseFormatter(width=self.terminal_width, max_width=self.max_content_width)
 
 
+class _Language(click.Option):
+    """The language of the help, which a command line may name anywhere; commands list it where it stands first."""
+
+    def __init__(self, hidden: bool) -> None:
+        super().__init__(["--lang"], type=click.Choice(["en", "zh"]), expose_value=False, help=_LANG, hidden=hidden)
+
+
 def _speaks(command: click.Command) -> None:
-    """Has its help written so, and that of the commands in it."""
+    """Has its help written so, and that of the commands in it; takes --lang, unless that is the language of what it writes."""
     command.context_class = HelpContext
+    if not any("--lang" in param.opts for param in command.params):
+        command.params.append(_Language(hidden=True))
     for one in command.commands.values() if isinstance(command, click.Group) else ():
         _speaks(one)
 
@@ -64,13 +73,22 @@ class LazyGroup(click.Group):
         self.entries = entries
         self.language = "en"
         click.version_option(__version__, prog_name=name)(self)
-        language = click.Option(["--lang"], type=click.Choice(["en", "zh"]), expose_value=False, help=_LANG)
-        self.params.append(language)
+        self.params.append(_Language(hidden=False))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """The language is looked for first: `--help` ends the parsing where it stands."""
-        self.language = _language(args)
+        self.language = _language(args, self._own_language(ctx, args))
         return super().parse_args(ctx, args)
+
+    def _own_language(self, ctx: click.Context, args: Sequence[str]) -> bool:
+        """Whether --lang after the command is the language of what it writes. Only then is the command imported for it."""
+        if "--help" in args or not any(word.startswith("--lang") for word in args):
+            return False
+        command: click.Command = self
+        for word in args:
+            if isinstance(command, click.Group) and not word.startswith("-"):
+                command = command.get_command(ctx, word) or command
+        return not any(isinstance(param, _Language) for param in command.params)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -122,12 +140,15 @@ class LazyGroup(click.Group):
         formatter.write_dl([(name, self.entries[name].about or "") for name in names])
 
 
-def _language(args: Sequence[str]) -> str:
-    """The language of the help: as the option before any command says, else WATTSCORE_LANG, else the locale."""
+def _language(args: Sequence[str], own: bool) -> str:
+    """The language of the help: as the option says, else WATTSCORE_LANG, else the locale.
+
+    own: the command has a --lang of its own, so that only one before it counts.
+    """
     for word, after in zip(args, [*args[1:], ""], strict=False):
-        if word.startswith("--lang"):
+        if word.partition("=")[0] == "--lang":
             return word.partition("=")[2] or after
-        if not word.startswith("-"):
+        if word == "--" or (own and not word.startswith("-")):
             break
     names = ("WATTSCORE_LANG", "LC_ALL", "LC_MESSAGES", "LANG")  # in the order of POSIX
     return next((value for name in names if (value := os.environ.get(name))), "en")[:2]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -32,6 +33,10 @@ class Sql(StrictModel):
     table: str | None = Field(default=None, description="The table or view to read, as NAME or SCHEMA.NAME.")
     query: str | None = Field(default=None, description="Or a query.")
     chunk: int = Field(default=50_000, ge=1, description="Rows fetched at a time.")
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "url": "a URL holds a password: name the environment variable that holds it in source.sql.url_env, or a file of mode"
+        " 0600 in source.sql.url_file"
+    }
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Sql:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.rows.near import near
+from common.rows.near import there_are
 from common.rows.origin import Origin
 
 
@@ -14,9 +14,7 @@ def named(columns: list[str], there: list[str], origin: Origin) -> list[str]:
     found = {c: [c] if c in there else lower.get(c.lower(), []) for c in columns}
     if missing := [c for c in columns if not found[c]]:
         what = f"no column {', '.join(map(repr, missing))}"
-        close = near(missing, there)
-        names = f"; close names in it: {', '.join(map(repr, close))}" if close else ""
-        raise origin.fault(what, local=what + names, remedy="Check the declared names.")
+        raise origin.fault(what, local=what + there_are(missing, there, "the table"), remedy="Check the declared names.")
     if unsure := [c for c in columns if len(found[c]) > 1]:
         what = f"column {unsure[0]!r} may be {' or '.join(map(repr, found[unsure[0]]))}"
         raise origin.fault(what, remedy="Write it as the database does.")

@@ -159,13 +159,18 @@ def _refuse(records: Records, journal: Journal, bad: Mask, fields: Callable[[int
     rows = [int(records.row[second - 1]), int(records.row[second])]
     name, when, told = str(records.ids[records.id[second]])[:40], month_text(int(records.month[second])), fields(second)
 
+    number = next((field for field in told.split(", ") if field in records.numeric), None)
+    together = (
+        f" Of several meters or loans: fields.{number} = {{ ..., several = 'sum' }}, or max, min, last." if number else ""
+    )
+
     def error(count: int) -> DataError:
         places = journal.origin.places(rows)
         return journal.origin.fault(
             f"rows of the same id and month differ ({count} rows too many)",
             local=f"{places[rows[0]]} and {places[rows[1]]} are both of id {name!r} and {when}"
             f" and differ in {told} ({count} rows too many)",
-            remedy="Keep one of them, or set cleaning.duplicates = 'first', 'last', 'null' or 'drop'.",
+            remedy="Keep one of them, or set cleaning.duplicates = 'first', 'last', 'null' or 'drop'." + together,
         )
 
     raise Refused("duplicates", int(bad.sum()), error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,7 @@ from common.records.config import Sql
 from common.records.duck import read_duckdb
 from common.records.names import named
 from common.rows.join import joined
+from common.rows.near import near
 from common.rows.origin import Origin
 
 
@@ -50,6 +52,8 @@ DRIVERS = {
 }
 """Dialect -> (what to install, the form of its URL)."""
 
+_JDBC = {"sqlserver": "mssql", "hive2": "hive", "ch": "clickhouse"}  # where its name differs from the dialect's
+
 
 def read_sql(sql: Sql, party: str, columns: list[str]) -> tuple[pa.Table, SqlRows]:
     """(these columns, their origin), fetched `sql.chunk` rows at a time.
@@ -72,6 +76,7 @@ def read_sql(sql: Sql, party: str, columns: list[str]) -> tuple[pa.Table, SqlRow
     return pa.table(data), origin
 
 
+_SHORT = 3
 _REMEDY = "Check the URL, the account's right to read, and the names of table and columns."
 
 
@@ -97,7 +102,9 @@ def _engine(url: sa.URL) -> sa.Engine:
 def _install(backend: str) -> str:
     package, form = DRIVERS.get(backend, ("", ""))
     if not package:
-        return f"Install the SQLAlchemy dialect of {backend!r}; those known are in common/records/DATABASES.md."
+        meant = " or ".join(map(repr, near([backend], list(DRIVERS))))
+        known = f"Did you mean {meant}?" if meant else f"Those known are {', '.join(DRIVERS)}."
+        return f"{known} For another database install its SQLAlchemy dialect."
     quoted = f"'{package}'" if "[" in package and "'" not in package else package
     return f"Run: pip install {quoted}. The URL is of the form {form}."
 
@@ -106,9 +113,10 @@ def _parsed(text: str) -> sa.URL:
     try:
         return sa.make_url(text)
     except (ArgumentError, ValueError):
-        raise ConfigError(
-            "source.sql: the URL cannot be parsed", remedy="Write it as postgresql+psycopg://USER:PASSWORD@HOST/DATABASE."
-        ) from None
+        what = "the URL is one of JDBC" if text.lower().startswith("jdbc:") else "the URL cannot be parsed"
+        backend = text.lower().removeprefix("jdbc:").partition(":")[0]
+        _, form = DRIVERS.get(_JDBC.get(backend, backend), DRIVERS["postgresql"])
+        raise ConfigError(f"source.sql: {what}", remedy=f"Write it as {form}.") from None
 
 
 def _check_file(url: sa.URL, origin: SqlRows) -> None:
@@ -124,8 +132,11 @@ def _cause(error: SQLAlchemyError, url: sa.URL) -> str:
     text = str(error.orig) if isinstance(error, DBAPIError) else type(error).__name__
     query = [text for value in url.query.values() for text in ([value] if isinstance(value, str) else value)]
     for secret in (url.render_as_string(hide_password=False), url.password, url.username, url.host, url.database, *query):
-        text = text.replace(str(secret), "***") if secret else text
-    return "the database refused: " + " ".join(text.split())
+        if secret and (len(str(secret)) > _SHORT or secret is url.password):
+            text = text.replace(str(secret), "***")
+        elif secret:  # a user `sa` is no part of "message"
+            text = re.sub(rf"(?<!\w){re.escape(str(secret))}(?!\w)", "***", text)
+    return "the database refused: " + " ".join(text.split()).rstrip(" .?!")
 
 
 def _chunks(engine: sa.Engine, sql: Sql, columns: list[str], origin: SqlRows) -> Iterator[pa.Table]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
-_MOST = 3
+_MOST, _LISTED = 3, 12
 
 
 def near(wanted: Iterable[str], there: Sequence[str]) -> list[str]:
@@ -16,3 +16,11 @@ def near(wanted: Iterable[str], there: Sequence[str]) -> list[str]:
         alike = difflib.get_close_matches(name, there, n=_MOST)
         found |= dict.fromkeys(list(dict.fromkeys([*alike, *longer]))[:_MOST])
     return list(found)
+
+
+def there_are(wanted: Iterable[str], there: Sequence[str], place: str) -> str:
+    """What the owner of the columns is told after `no column 'kwh'`: those close to it, else the first of all there are."""
+    if close := near(wanted, there):
+        return f"; close names in {place}: {', '.join(map(repr, close))}"
+    more = f" and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
+    return f"; {place} has {', '.join(map(repr, there[:_LISTED]))}{more}" if there else ""

@@ -23,7 +23,7 @@ from common.rows.formats.options import DEFAULT, FileOptions
 from common.rows.formats.parquet import Parquet
 from common.rows.formats.paths import Part, parts_of
 from common.rows.join import joined
-from common.rows.near import near
+from common.rows.near import there_are
 from common.rows.origin import Data, Origin
 
 File = Delimited | Parquet | Excel
@@ -133,9 +133,7 @@ class TableFile(Origin):
 
     def _lacks(self, file: File, there: list[str], missing: list[str]) -> DataError:
         what = f"no column {', '.join(map(repr, missing))}"
-        close = near(missing, there)
-        names = f"; close names in the file: {', '.join(map(repr, close))}" if close else ""
-        return file.origin.fault(what, local=what + names, remedy="Check the declared names.")
+        return file.origin.fault(what, local=what + there_are(missing, there, "the file"), remedy="Check the declared names.")
 
     def read(self, columns: Sequence[str], scratch: Scratch | None = None) -> Data:
         """These columns, each read when asked for; of a CSV file as text, so that a malformed value can be found and named.

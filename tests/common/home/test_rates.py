@@ -128,7 +128,7 @@ def test_few_models_of_one_client_score_a_row_in_a_day(desk: Desk) -> None:
     desk.charge(range(5, 15), "b")
     with pytest.raises(
         PolicyError,
-        match=r"at most 2 \(models_per_day\), of which 0 are left, got 1.*2026-01-02 12:00 UTC, or hold out other rows",
+        match=r"at most 2 \(models_per_day\), of which 0 are left, got 1.*2026-01-02 12:00 UTC, or take rows that are new",
     ):
         desk.charge(range(9, 12), "c")
     desk.charge(range(10, 12), "c")

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -128,6 +129,20 @@ def test_a_shell_completes_commands_and_options() -> None:
     assert "plain,--kind" in complete("wattscore jobs --k", 2)
 
 
+def test_the_language_of_the_help_is_taken_after_a_command_unless_the_command_writes_in_a_language(tmp_path: Path) -> None:
+    for words in (
+        ["jobs", "--lang", "zh"],
+        ["certs", "issue", "--lang=zh"],
+        ["--lang", "zh", "features"],
+        ["try", "--lang", "zh"],
+    ):
+        shown = CliRunner().invoke(wattscore, [*words, "--config", str(tmp_path / "none.toml")])
+        assert "No such option '--lang'" not in shown.output and wattscore.language == "zh", words
+    CliRunner().invoke(wattscore, ["features", "--lang", "zh", str(tmp_path / "none.toml"), "--out", "x"])
+    assert wattscore.language != "zh"  # of quality.html
+    assert "'fr' is not one of 'en', 'zh'" in CliRunner().invoke(wattscore, ["jobs", "--lang", "fr"]).output
+
+
 CHINESE = re.compile("[\u4e00-\u9fff]")
 
 
@@ -192,6 +207,7 @@ def test_every_command_and_option_has_its_help_in_chinese_and_nothing_is_left_ov
 def test_help_of_a_command_is_in_chinese_and_fits_a_terminal(group: LazyGroup, words: tuple[str, ...]) -> None:
     done = CliRunner().invoke(group, ["--lang", "zh", *words, "--help"], terminal_width=80)
     assert done.exit_code == 0
+    assert CliRunner().invoke(group, [*words, "--help", "--lang", "zh"], terminal_width=80).stdout == done.stdout
     said = re.sub(r"^  .*?  +", "", done.stdout, flags=re.MULTILINE)  # what stands left of it are names
     english = [line for line in said.splitlines() if re.search(r"(?:[a-z]+ ){4}", line) and not CHINESE.search(line)]
     assert english == [] and "用法：" in done.stdout and "选项:" in done.stdout

@@ -147,6 +147,7 @@ def test_units_are_declared_and_reported(tmp_path: Path) -> None:
     ("records", "message"),
     [
         (RECORDS.replace("kwh", "kWh"), "no column 'kwh'; close names in the file: 'kWh'"),
+        (RECORDS.replace("kwh", "电量"), "no column 'kwh'; the file has 'id', 'month', '电量'"),
         (RECORDS.replace("id,", "code,", 1), "no column 'id'"),
         (RECORDS.replace(",", ";"), "Separate the columns by commas"),
         (RECORDS.replace(FIRST, f"{FIRST},9"), "line 2: a row has 6 values where the header has 5"),

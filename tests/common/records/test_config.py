@@ -58,7 +58,11 @@ def test_every_known_default_is_valid(party: str) -> None:
         (BASE, {"source": {"path": "a", "sql": {"url_env": "U", "table": "t"}}}, "either path or"),
         (BASE, {"source": {"sql": {"table": "t"}}}, "give url_env or url_file"),
         (BASE, {"source": {"sql": {"url_env": "U"}}}, "either table or query"),
-        (BASE, {"source": {"sql": {"url": "postgresql://u:p@h/d", "table": "t"}}}, "unknown key 'source.sql.url'"),
+        (
+            BASE,
+            {"source": {"sql": {"url": "postgresql://u:p@h/d", "table": "t"}}},
+            "unknown key 'source.sql.url': a URL holds a password",
+        ),
         (BASE, {"keys": {"id": "id"}}, "give keys.month"),
         (BASE, {"keys": {"id": "id", "month": "m", "first": "2024"}}, "keys.first"),
         (BASE, {"fields": {"x": "id"}}, "ids or months cannot be a field"),

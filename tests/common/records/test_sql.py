@@ -16,7 +16,7 @@ from common.errors import ConfigError, DataError
 from common.records.clean import clean
 from common.records.config import RecordsConfig, Sql
 from common.records.source import read
-from common.records.sql import SqlRows, read_sql
+from common.records.sql import SqlRows, _cause, read_sql
 from common.rows.ids import read_ids
 from tests.common.records.postgres import PASSWORD, USER
 
@@ -95,7 +95,7 @@ def test_mixed_types_within_a_column_become_text_and_bad_values_are_named_by_row
 def test_what_a_database_lacks_is_said(sqlite: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match="no such table or view"):
         read_sql(sql(table="monthy"), "bank", COLUMNS)
-    with pytest.raises(DataError, match="no column 'ammount'; close names in it: 'amount'"):
+    with pytest.raises(DataError, match="no column 'ammount'; close names in the table: 'amount'"):
         read_sql(sql(), "bank", ["code", "ammount"])
     with pytest.raises(DataError, match="no column 'ammount'"):
         read_sql(sql(table=None, query="SELECT * FROM monthly"), "bank", ["code", "ammount"])
@@ -225,6 +225,27 @@ def test_the_remedy_names_the_driver_of_this_database(url: str, package: str, mo
     with pytest.raises(ConfigError, match="there is no driver") as caught:
         read_sql(sql(), "bank", COLUMNS)
     assert package in caught.value.remedy and "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "remedy"),
+    [
+        ("postgres://u:hunter2@h/d", r"Did you mean 'postgresql'\?"), ("snowflake://hunter2@h", "Those known are postgresql,"),
+        ("jdbc:oracle:thin:@h:1521:hunter2", r"Write it as oracle\+oracledb://"), ("jdbc:sqlserver://h;pw=hunter2", "mssql"),
+        ("jdbc:dm://h:5236?password=hunter2", r"dm\+dmPython"), ("nonsense-hunter2", r"Write it as postgresql\+psycopg://"),
+    ],
+)  # fmt: skip
+def test_a_url_of_another_kind_is_led_to_the_form_that_is_taken(url: str, remedy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECORDS_URL", url)
+    with pytest.raises(ConfigError, match=remedy) as caught:
+        read_sql(sql(), "bank", COLUMNS)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_short_names_are_masked_as_words_alone_and_a_password_everywhere() -> None:
+    refusal = sa.exc.DBAPIError("", {}, Exception("message of sa: the disk of pw, aspwb, is full?\n"))
+    told = _cause(refusal, sa.make_url("postgresql://sa:pw@h/disk"))
+    assert told == "the database refused: message of ***: the *** of ***, as***b, is full"
 
 
 def test_a_dialect_made_for_another_sqlalchemy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
