@@ -9,6 +9,7 @@ import numpy as np
 
 from common.mpc.fixedpoint import Words
 from common.mpc.lattice.ring import DEGREE, Integers
+from common.mpc.lattice.ring96 import WORDS, Long
 from common.mpc.prg import SEED_BYTES, Prg, Purpose
 from common.party import Party
 
@@ -33,6 +34,12 @@ class Public:
         """(number, N) uniform words, the same at both parties; form: of the masked matrix."""
         low = self._first | form << _FORM | first
         return np.stack([self._prg.words(Purpose.LATTICE_PUBLIC, low + i, DEGREE) for i in range(number)])
+
+    def long(self, form: int, first: int, number: int) -> Long:
+        """(number, WORDS, N) uniform modulo 2^96, likewise."""
+        low = self._first | form << _FORM | first
+        drawn = [self._prg.half_words(Purpose.LATTICE_PUBLIC, low + i, WORDS * DEGREE) for i in range(number)]
+        return np.stack(drawn).reshape(number, WORDS, DEGREE)
 
 
 class Sampler:
@@ -67,10 +74,10 @@ class Sampler:
         drawn = self._prg.words(Purpose.LATTICE_BITS, next(self._numbers), size).reshape(shape)
         return (drawn & np.uint64(1)).astype(np.int64)
 
-    def flood(self, *shape: int) -> Words:
-        """Uniform from -2^46 to 2^46 - 1, as words: what hides the noise in a share."""
+    def flood(self, *shape: int, bits: int = FLOOD_BITS) -> Words:
+        """Uniform from -2^bits to 2^bits - 1, as words: what hides the noise in a share."""
         drawn = self._prg.words(Purpose.LATTICE_FLOOD, next(self._numbers), int(np.prod(shape))).reshape(shape)
-        return (drawn >> np.uint64(63 - FLOOD_BITS)) - np.uint64(FLOOD)
+        return (drawn >> np.uint64(63 - bits)) - np.uint64(1 << bits)
 
     def __repr__(self) -> str:
         return "Sampler(seed hidden)"

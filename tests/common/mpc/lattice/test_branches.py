@@ -16,11 +16,22 @@ from common.mpc import lattice
 SOURCES = sorted(Path(lattice.__path__[0]).glob("*.py"))
 PUBLIC = {
     *("DEGREE", "HALF", "ADDED", "NUMBER", "SHORT", "WIDE", "_AT_ONCE", "AT_ONCE", "PLACES", "_POLYNOMIALS"),  # parameters
+    *("BLOCK", "LIMBS", "WORDS", "_KEPT", "k"),
     *("count", "rows", "low", "first", "part", "place", "step", "sizes", "size", "i", "j", "number"),
     *("range", "enumerate", "zip", "len", "min", "slice", "blocks_of", "self", "party", "Party", "nonces"),
     *("session", "bank", "total"),
 }
-LISTS = {"left", "right", "parts", "vectors", "limbs"}  # whose length is public: gone through from end to end
+LISTS = {
+    "left",
+    "right",
+    "parts",
+    "vectors",
+    "limbs",
+    "turns",
+    "phasors",
+    "reply",
+    "waves",
+}  # whose length is public: gone through from end to end
 SHAPES = {
     "shape",
     "stop",
@@ -31,6 +42,8 @@ SHAPES = {
     "party",
     "GRID",
     "BANK",
+    "coefficients",
+    "odd",
 }  # attributes of what stands above, and whether there is anything
 FUNCTIONS = {
     *(
@@ -50,6 +63,7 @@ FUNCTIONS = {
         "prod",
     ),
     *("packbits", "rint", "stack", "unpackbits", "zeros", "int64", "uint8", "uint64", "complex128"),
+    *("uint32", "asarray", "floor", "log2", "right_shift"),
 }
 """Of numpy: all of these do the same whatever the values are."""
 

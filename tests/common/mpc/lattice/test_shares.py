@@ -20,7 +20,7 @@ TERNARY = 2.0 / 3.0  # variance
 class NoFlood(Sampler):
     """Shows the noise that floods hide."""
 
-    def flood(self, *shape: int) -> Words:
+    def flood(self, *shape: int, bits: int = 0) -> Words:
         return np.zeros(shape, np.uint64)
 
 

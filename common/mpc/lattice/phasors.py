@@ -1,0 +1,157 @@
+"""The sine series of sums of two angles, of which each party knows one: shares of it in a polynomial's slots.
+
+Of a block of N / 2 rows the owner sends a_k s + e + encode(exp(2 pi i k t)) for each wave k, t its share of the angle in turns,
+the a_k public, in the upper 6 of 12 bytes; and once for a span of blocks a key a_0 s + e, s serving this span alone. The other
+holds p_k = encode(-i b_k exp(2 pi i k t')) of its own share t', and sends c = sum_k p_k a_k + v a_0 + e', with v ternary and
+used once. Its share is sum_k p_k c_k + v key, the owner's is -c s: real parts of slots of their sum are
+sum_k b_k sin 2 pi k (t + t'). PROTOCOL.md section 21.
+
+Noise. One coefficient of the sum is off, in 2^-96 of a turn of the ring, by independent parts of these deviations:
+  dropped    2^48 / sqrt(12) |p|, |p|^2 = sum_k |p_k|^2 about slot^2 sum_k b_k^2: what phasors were sent without
+  rounded    scale sqrt(K / 12): p_k to whole numbers, times phasors of norm `scale`
+  secret     3.24 sqrt(2 N 2/3 + |p|^2), which is below 2^15: v e, s e' and p e
+  floods     2^FLOOD_BITS sqrt(2/3): one of each party's
+where slot scale stands for a value of 1. A folded coefficient is off by sqrt(2) as much.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.mpc.fixedpoint import Words
+from common.mpc.lattice.embedding import BLOCK, encoded
+from common.mpc.lattice.ring import DEGREE, Integers, Spectrum, integers, spectrum
+from common.mpc.lattice.ring96 import (
+    CUT_LIMBS,
+    SMALL,
+    WORDS,
+    Long,
+    cut_limbs,
+    cut_upper,
+    joined,
+    limbs,
+    upper,
+)
+from common.mpc.lattice.sampled import Public, Sampler
+
+FORM = 3
+FLOOD_BITS = 56  # of 96
+CUT_BYTES = 6  # of a phasor's coefficient that are sent
+_UNIT = 32  # bits below what is computed in words
+_CUT = np.uint64(16)  # and between these and what is sent
+_MOST_WAVES = 64
+_KEPT = 24  # blocks whose public polynomials stay transformed
+
+
+@dataclass(frozen=True)
+class Waves:
+    """sum_i b_i sin(2 pi k_i t), k_i being i + 1, or 2 i + 1 where only odd ones are. one: what stands for 1, of 2^96."""
+
+    coefficients: tuple[float, ...]
+    odd: bool
+    one: float
+
+    @property
+    def slot(self) -> float:
+        """What stands for 1 in the p_k: the largest power of two for which their norms, and that of v, are at most SMALL."""
+        rounded = DEGREE**0.5 * (1 + len(self.coefficients) / 2)
+        return float(2.0 ** np.floor(np.log2((SMALL - rounded) / sum(map(abs, self.coefficients)))))
+
+    @property
+    def scale(self) -> float:
+        """And in phasors."""
+        return self.one / self.slot
+
+    def phasors(self, turns: Words, rows: int) -> list[Spectrum]:
+        """exp(2 pi i k t) of each k, (N / 2,) each; zero but in the first `rows`. turns: (N / 2,) in 2^-64."""
+        point = np.exp(2j * np.pi * 2.0**-64 * turns.view(np.int64))
+        step, found = point * point if self.odd else point, [point * (np.arange(BLOCK) < rows)]
+        for _ in self.coefficients[1:]:
+            found.append(found[-1] * step)
+        return found
+
+
+class LinkPublic:
+    """The public polynomials of one party's phasors, transformed: the same for each span."""
+
+    def __init__(self, public: Public, waves: int) -> None:
+        self._public, self._waves, self._blocks = public, waves, dict[int, Spectrum]()
+        self.key = self._spectra(0, 1)[0]
+
+    def block(self, number: int) -> Spectrum:
+        """(waves, LIMBS, N / 2) of a span's block."""
+        if number in self._blocks:
+            return self._blocks[number]
+        found = self._spectra(_MOST_WAVES * (number + 1), self._waves)
+        if number < _KEPT:
+            self._blocks[number] = found
+        return found
+
+    def _spectra(self, first: int, number: int) -> Spectrum:
+        return spectrum(limbs(self._public.long(FORM, first, number)))
+
+
+class OwnPhasors:
+    """A span's phasors of this party's own angles, and the secret they are hidden by."""
+
+    def __init__(self, sampler: Sampler, public: LinkPublic) -> None:
+        self._sampler, self._public = sampler, public
+        self._secret = spectrum(sampler.ternary(DEGREE))
+
+    def key(self) -> Long:
+        """The sample that hides nothing, (WORDS, N)."""
+        return joined(self._sample(self._public.key))
+
+    def hidden(self, waves: Waves, turns: Words, rows: int) -> Words:
+        """Phasors of this party's angles, (blocks, waves, N) words of 48 bits. turns: (blocks, N / 2); rows: that are any."""
+        found = np.empty((len(turns), len(waves.coefficients), DEGREE), np.uint64)
+        for number, part in enumerate(turns):
+            publics, phasors = self._public.block(number), waves.phasors(part, rows - BLOCK * number)
+            for k, phasor in enumerate(phasors):
+                whole = upper(self._sample(publics[k]))
+                whole += encoded(phasor, waves.scale * 2.0**-_UNIT).view(np.uint64)
+                whole += np.uint64(1) << _CUT - np.uint64(1)
+                np.right_shift(whole, _CUT, out=found[number, k])
+        return found
+
+    def share(self, reply: Long) -> Words:
+        """This party's share, (blocks, N) in 2^-64 of the ring's turn, of the c it heard, (blocks, WORDS, N)."""
+        found = self._sampler.flood(len(reply), DEGREE, bits=FLOOD_BITS - _UNIT)
+        for number, c in enumerate(reply):
+            found[number] -= upper(integers(spectrum(limbs(c)) * self._secret))
+        return found
+
+    def _sample(self, public: Spectrum) -> Integers:
+        made = integers(public * self._secret)
+        made[0] += self._sampler.errors(DEGREE)
+        return made
+
+
+class HeldPhasors:
+    """What is answered to the other's phasors of a span."""
+
+    def __init__(self, sampler: Sampler, public: LinkPublic) -> None:
+        self._sampler, self._public = sampler, public
+
+    def reply(self, waves: Waves, key: Long, hidden: Words, turns: Words, rows: int) -> tuple[Long, Words]:
+        """c, (blocks, WORDS, N), and this party's share, (blocks, N), of what `OwnPhasors` gave and of its own angles."""
+        key_spectrum = spectrum(limbs(key))
+        c, found = np.empty((len(turns), WORDS, DEGREE), np.uint32), np.empty((len(turns), DEGREE), np.uint64)
+        weights = [-1j * b for b in waves.coefficients]
+        for number, part in enumerate(turns):
+            publics, heard = self._public.block(number), spectrum(cut_limbs(hidden[number]))
+            once = spectrum(self._sampler.ternary(DEGREE))
+            public, told = self._public.key * once, np.zeros((CUT_LIMBS, BLOCK), np.complex128)
+            phasors = waves.phasors(part, rows - BLOCK * number)
+            for k, phasor in enumerate(phasors):
+                factor = spectrum(encoded(phasor * weights[k], waves.slot))
+                public += publics[k] * factor
+                told += heard[k] * factor
+            sums = integers(public)
+            sums[0] += self._sampler.errors(DEGREE)
+            c[number] = joined(sums)
+            found[number] = upper(integers(key_spectrum * once)) + cut_upper(integers(told))
+        found += self._sampler.flood(*found.shape, bits=FLOOD_BITS - _UNIT)
+        return c, found
