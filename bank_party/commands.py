@@ -32,7 +32,6 @@ from common.doctor.cli import doctor_command
 from common.doctor.side import Side
 from common.errors import ConfigError, PlanError
 from common.plan.promote import PromotePlan
-from common.report.card import Card
 from common.report.texts import Choice
 
 if TYPE_CHECKING:
@@ -54,10 +53,10 @@ def _more(settings: BankSettings, machine: Machine) -> Iterator[Finding]:
     yield from check_overrides(settings.overrides)
 
 
-def _page(data: Path, job: str, lang: Choice, card: Card) -> Report:
+def _page(settings: BankSettings, job: str, lang: Choice, until: str | None) -> Report:
     from bank_party.report.page import make_report  # draws charts: the other commands need not wait for that library
 
-    return make_report(data, job, lang, card)
+    return make_report(settings.data, job, lang, settings.card, settings.overrides, until)
 
 
 jobs = jobs_command(SEAT)

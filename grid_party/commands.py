@@ -17,12 +17,12 @@ from common.daemon.jobs_command import jobs_command
 from common.daemon.prune import prune_command
 from common.doctor.cli import doctor_command
 from common.doctor.side import Side
-from common.report.card import Card
 from common.report.texts import Choice
 from grid_party.seat import SEAT, history
 
 if TYPE_CHECKING:
     from common.report.page import Report
+    from grid_party.settings import GridSettings
 
 
 def load_side(config: Path) -> Side:
@@ -30,10 +30,10 @@ def load_side(config: Path) -> Side:
     return Side(SEAT.party.value, SEAT.load(config))
 
 
-def _page(data: Path, job: str, lang: Choice, card: Card) -> Report:
+def _page(settings: GridSettings, job: str, lang: Choice, until: str | None) -> Report:
     from grid_party.report import make_report  # draws charts: the other commands need not wait for that library
 
-    return make_report(data, job, lang, card)
+    return make_report(settings.data, job, lang, settings.card)
 
 
 jobs = jobs_command(SEAT)

@@ -87,7 +87,7 @@ class Bank:
     def report(self, job: str, page: Path) -> None:
         from common.report.write import write_report  # it loads what draws: likewise
 
-        write_report(self.make(self.settings.data, job, "both", self.settings.card), page)
+        write_report(self.make(self.settings, job, "both", None), page)
 
 
 def _alone(told: PipelineConfig) -> Lock:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from bank_party.decision.bundle import Coefficient, Decision, HeldOut
 from bank_party.report.backtest import Origin
 from bank_party.report.judged import Judged
+from bank_party.report.overridden import Overridden
 from bank_party.report.parts import Part
 from common.home.record import Record
 from common.report.card import Card
@@ -147,6 +148,13 @@ def _segments(judged: Judged) -> Iterator[Finding]:
     if parts:
         worse = [part for part in parts if part.gain is not None and part.gain.high < 0]
         yield Finding("segments", none_of(len(worse)), "segments", {"count": str(len(worse)), "all": str(len(parts))})
+
+
+def of_overrides(found: Overridden | None) -> Iterator[Finding]:
+    """Whether officers decide against the model more often than declared, in any month."""
+    if found is not None and (part := found.share) is not None:
+        value = {"share": share(part), "count": str(len(found.above)), "all": str(len(found.months))}
+        yield Finding("overrides", none_of(len(found.above)), "overrides", value, {"most": share(found.limit, 0)})
 
 
 def _percent(limits: tuple[float, float]) -> dict[str, str]:

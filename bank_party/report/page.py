@@ -9,10 +9,12 @@ from typing import Any
 
 from bank_party.decision import bundle
 from bank_party.decision.bundle import Decision, HeldOut
+from bank_party.monitor.overrides import OverridesConfig
 from bank_party.report import figures, labels
 from bank_party.report.backtest import Origin, find_origins
-from bank_party.report.findings import bank_findings
+from bank_party.report.findings import bank_findings, of_overrides
 from bank_party.report.judged import Judged, judge
+from bank_party.report.overridden import Overridden, find_overridden
 from bank_party.report.parts import FEW
 from common.disk.data_folder import Name
 from common.home.record import Record, Refit
@@ -25,34 +27,50 @@ from common.stats.few import LEAST
 SECTIONS = (
     "summary", "findings", "card", "identity", "data", "features", "dictionary", "model", "stability",
     "ranking", "lift", "calibration", "grades", "comparison",
-    "backtest", "segments", "decision", "swap", "opened", "warnings", "sign",
+    "backtest", "segments", "decision", "swap", "overrides", "opened", "warnings", "sign",
 )  # fmt: skip
 
 
-def make_report(data: Path, job: str, choice: Choice, card: Card | None = None) -> Report:
-    """The report of a training job, from the bank's data folder; raises as `gather` does."""
+def make_report(
+    data: Path,
+    job: str,
+    choice: Choice,
+    card: Card | None = None,
+    finals: OverridesConfig | None = None,
+    until: str | None = None,
+) -> Report:
+    """The report of a training job, from the bank's data folder; raises as `gather` and `find_overridden` do.
+
+    finals: final decisions, which are counted up to the month `until`, or all.
+    """
     evidence = gather(data, job, bundle.RULES)
     held = bundle.load(job, data / Name.MODELS / job)
     card = card or Card()
-    return make(evidence, own(evidence, held, card, find_origins(data, evidence, held)), choice, card)
+    overridden = find_overridden(data, job, finals, until)
+    return make(evidence, own(evidence, held, card, find_origins(data, evidence, held), overridden), choice, card)
 
 
-def own(evidence: Evidence, held: HeldOut, card: Card, origins: tuple[Origin, ...]) -> Own:
-    """The bank's part of the page; its back-test where there are several origins."""
+def own(
+    evidence: Evidence, held: HeldOut, card: Card, origins: tuple[Origin, ...], overridden: Overridden | None = None
+) -> Own:
+    """The bank's part of the page; its back-test where there are several origins, overrides where officers have decided."""
     judged = judge(held)
+    absent = {"backtest"} if not origins else set()
+    absent |= {"overrides"} if overridden is None else set()
     return Own(
-        tuple(name for name in SECTIONS if name != "backtest" or origins),
+        tuple(name for name in SECTIONS if name not in absent),
         Path(__file__).parent,
         lambda words: (
             _values(evidence, held, judged, words)
-            | {"meanings": _meanings(evidence.record, held.decision, card), "origins": origins}
+            | {"meanings": _meanings(evidence.record, held.decision, card), "origins": origins, "overridden": overridden}
         ),
         _charts(evidence, held.decision, judged)
         | {
             "origin_auc": lambda words: figures.origin_auc(words, origins),
             "origin_rate": lambda words: figures.origin_rate(words, origins),
         },
-        bank_findings(evidence.record, held, judged, card, origins),
+        (*bank_findings(evidence.record, held, judged, card, origins), *of_overrides(overridden)),
+        {} if overridden is None else {"overrides_until": overridden.until},
     )
 
 

@@ -34,7 +34,6 @@ from common.text.words import LANGS, Lang
 from common.wire import coordinator_pb2 as wire
 
 if TYPE_CHECKING:
-    from common.report.card import Card
     from common.report.page import Report
     from common.report.texts import Choice
 
@@ -166,7 +165,7 @@ def _print_history(history: History, job: wire.Job | None, console: Console) -> 
         console.print(f"retraining: {job.id}", highlight=False)
 
 
-Make = Callable[[Path, str, "Choice", "Card"], "Report"]  # of a job, from a data folder
+Make = Callable[[Any, str, "Choice", "str | None"], "Report"]  # by a party's settings, of a job; final decisions up to a month
 
 
 def report_command(seat: Seat[Any, Any], make: Make) -> click.Command:
@@ -192,7 +191,7 @@ def report_command(seat: Seat[Any, Any], make: Make) -> click.Command:
         settings = seat.load(config)
         job = _champion(settings.data) if job == "champion" else job
         make_folder(out.resolve().parent)
-        write_report(make(settings.data, job, lang, settings.card), out)
+        write_report(make(settings, job, lang, None), out)
         text, folder = beside(out)
         click.echo(f"{out}: open it in a browser, print it to sign it; its tables are in {text} and {folder}/")
 
@@ -220,7 +219,7 @@ def verify_command(seat: Seat[Any, Any], make: Make) -> click.Command:
         settings, written = seat.load(config), read_report(report)
         if written.party != seat.party.value:
             raise ConfigError(f"{report}: a report of the {written.party}", remedy=f"Run `{written.party}-party verify` there.")
-        tell(verify_here(written, lambda job, choice: make(settings.data, job, choice, settings.card)))
+        tell(verify_here(written, lambda job, choice, until: make(settings, job, choice, until)))
 
     return verify
 

@@ -35,7 +35,8 @@ _MOST_BINS = 40  # columns whose bins are listed
 class Own:
     """A side's part of the page: its sections in order, the folder of those templates that it alone has, and their values.
 
-    values: a function of the words, by name as the templates use them; charts: by name; findings: before those of both sides.
+    values: a function of the words, by name as the templates use them; charts: by name; findings: before those of both sides;
+    about: what the JSON beside the page says more.
     """
 
     sections: tuple[str, ...]
@@ -43,6 +44,7 @@ class Own:
     values: Callable[[Words], Mapping[str, Any]] = lambda words: {}
     charts: Mapping[str, Chart] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, repr=False)
@@ -67,6 +69,7 @@ def make(evidence: Evidence, own: Own, choice: Choice, card: Card) -> Report:
         "files_sha256": evidence.digests,
         "tables_sha256": tables.digest(found),
         "findings": [{"check": f.check, "verdict": f.verdict.value} for f in _findings(evidence, own, card)],
+        **own.about,
     }
     return Report(_render(evidence, own, choice, card, about["tables_sha256"]), found, about)
 

@@ -42,7 +42,7 @@ class Written:
     job: str
     choice: Choice
     fingerprint: str  # of the tables, as the page says
-    told: dict[str, Any]
+    told: dict[str, Any]  # `overrides_until`: the month up to which final decisions are counted
     tables: tuple[Table, ...]
     csv: dict[str, str]
 
@@ -156,6 +156,7 @@ def verify(report: Path) -> None:
     tell(list(compare_files(read_report(report))))
 
 
-def verify_here(written: Written, make: Callable[[str, Choice], Report]) -> list[Check]:
-    """Both comparisons; make: the report of a job from this party's folder."""
-    return [*compare_files(written), *compare_again(written, make(written.job, written.choice))]
+def verify_here(written: Written, make: Callable[[str, Choice, str | None], Report]) -> list[Check]:
+    """Both comparisons; make: the report of a job from this party's folder, with final decisions up to a month."""
+    again = make(written.job, written.choice, written.told.get("overrides_until"))
+    return [*compare_files(written), *compare_again(written, again)]

@@ -29,7 +29,8 @@ from common.text.words import LANGS
 from grid_party import report as grid
 from tests.common.report.conftest import JOB, Job
 
-SECTIONS = {Party.GRID: grid.SECTIONS, Party.BANK: tuple(s for s in bank.SECTIONS if s != "backtest")}  # of one origin
+WITHOUT = {"backtest", "overrides"}  # of one origin, of a model that has scored nothing
+SECTIONS = {Party.GRID: grid.SECTIONS, Party.BANK: tuple(s for s in bank.SECTIONS if s not in WITHOUT)}
 FILES = {Party.GRID: (), Party.BANK: (bundle.RULES,)}
 VOID = {"meta", "input", "br", "img", "link", "hr"}
 
