@@ -10,12 +10,18 @@ import numpy as np
 import pytest
 
 from common.errors import PeerProtocolError
+from common.features.contributions import strongest
+from common.learn.network.scales import WEIGHT
 from common.match.curve import Secret, validate
 from common.match.intersect import intersect
 from common.mpc.correlations.asked import PeriodDemand
 from common.mpc.correlations.dealt import take_seed
+from common.mpc.fixedpoint import X_SCALE
 from common.mpc.session import Array, Channel, Kind, Round, Session, memory_pair
 from common.party import Party
+from common.plan.network import Network
+from tests.common.learn.network import twin
+from tests.common.learn.network.problems import Problem
 from tests.peers import BASE, Trio
 from tests.vectors import write
 from tests.vectors.form import FOLDER, array, load, text
@@ -63,8 +69,8 @@ def made() -> Any:
     return jobs()
 
 
-def test_reasons_are_the_plain_choice_of_what_stands_beside_them() -> None:
-    case = load("reasons.json")
+def test_reasons_of_a_line_are_the_plain_choice_of_what_stands_beside_them() -> None:
+    case = load("reasons.json")["linear"]
     scales = {"x": 16, "matrix": 20}
     x, matrix = (array(case[name]).view(np.int64) / 2.0**scale for name, scale in scales.items())
     weights = (array(case["weights"]["grid"]) + array(case["weights"]["bank"])).view(np.int64) / 2.0**20
@@ -72,6 +78,43 @@ def test_reasons_are_the_plain_choice_of_what_stands_beside_them() -> None:
     expected = np.argsort(-parts, axis=1) + 1
     expected[-np.sort(-parts, axis=1) <= case["threshold"]] = 0
     assert array(case["codes"]).tolist() == expected[:, :2].tolist() and len({tuple(row) for row in expected}) > 3
+
+
+def test_reasons_by_trees_are_the_plain_choice_of_what_stands_beside_them() -> None:
+    case = load("reasons.json")["trees"]
+    grid, bank = (array(case["paths"][side]).astype(np.int64) for side in ("grid", "bank"))
+    leaves = (array(case["leaves"]["grid"]) + array(case["leaves"]["bank"])).view(np.int16) / 2.0**11
+    u = np.take_along_axis(leaves, grid | np.tile(bank, 3), axis=1).sum(0).reshape(3, -1)  # as they are, without each group
+    expected = strongest((u[0] - u[1:]).T, 2, case["threshold"])
+    assert array(case["codes"]).tolist() == expected.tolist() and len({tuple(row) for row in expected.tolist()}) > 2
+
+
+@pytest.mark.parametrize("case", load("reasons.json")["networks"], ids=lambda case: case["activation"])
+def test_reasons_by_a_network_are_the_plain_choice_of_what_stands_beside_them(case: dict[str, Any]) -> None:
+    x = {side: array(case["x"][side]).view(np.int64) / 2.0**X_SCALE for side in ("grid", "bank")}
+    words = (array(case["weights"]["grid"]) + array(case["weights"]["bank"])).view(np.int64) / 2.0**WEIGHT
+    columns = x["grid"].shape[1] + x["bank"].shape[1]
+    first, output = words[: columns * 2].reshape(columns, 2), words[columns * 2 : columns * 2 + 2]
+
+    def u(grid: Any) -> Any:
+        sums = np.concatenate([grid, x["bank"]], axis=1) @ first
+        return twin.units(case["activation"], sums)[0] @ output
+
+    without = [u(np.where(np.array(case["groups"]) == group, 0.0, x["grid"])) for group in (0, 1)]
+    parts = np.stack([u(x["grid"]) - other for other in without], axis=1)
+    gaps = np.abs(np.diff(np.sort(np.column_stack([parts, np.full(len(parts), case["threshold"])]), axis=1), axis=1))
+    assert gaps.min() > 2.0**-6  # no near tie
+    expected = strongest(parts, 2, case["threshold"])
+    assert array(case["codes"]).tolist() == expected.tolist() and len({tuple(row) for row in expected.tolist()}) > 2
+
+
+def test_a_training_that_ends_early_ends_where_the_twin_does() -> None:
+    case = load("networks.json")["cases"][-1]
+    section = Network.model_validate(case["section"])
+    problem = Problem.made(16, seed=5)
+    losses = [loss for _, loss in twin.stopped(section, problem.grid, problem.bank, problem.label)]
+    assert losses[2] < losses[1] and losses[2] < losses[3] and case["steps"] == 4 * 7
+    assert [len([m for m in case["sent"][side] if m["kind"] == "early_stop"]) for side in ("grid", "bank")] == [2, 2]
 
 
 @pytest.mark.parametrize("name", JOBS)
