@@ -25,6 +25,8 @@ Demands = Mapping[str, type[Demand]]  # what may be asked of a dealer, by its fi
 
 _READ_AHEAD = 8  # arrays taken off the stream before they are asked for
 _AHEAD_BYTES = 1 << 28  # of these together; a larger one is taken when nothing else is left
+_OWED = 4  # arrays that a party has consumed and not acknowledged, at most; half of how far dealing is ahead by default
+_OWED_BYTES = 1 << 20  # bytes of these, from which they are acknowledged at once
 MOST_DEMANDS = 1024  # demands of a party that have not been looked at
 
 
@@ -224,11 +226,16 @@ def check_plan(hello: Hello, digest: bytes, whom: str) -> None:
 
 
 class DealerChannel(FrameChannel):
-    """A party's end of the dealer's stream: acknowledges each array, which lets the dealer go on."""
+    """A party's end of the dealer's stream: acknowledges arrays, which lets the dealer go on.
+
+    A message for each would be a third of a party's messages where rows are few. So it waits while more arrays are there, as
+    the dealer is then ahead by at least one; whatever its window is, it never waits for what is held back here.
+    """
 
     def __init__(self, stream: Duplex, whom: str, counter: Counter, kinds: Demands) -> None:
         super().__init__(stream, whom, counter)
         self._kinds = kinds
+        self._owed = party.Consumed()
 
     async def join(self, job: str, nonce: bytes, key: bytes, attempt: int = 0, line: int = 0, common: bytes = b"") -> None:
         join = party.Join(job=job, nonce=nonce, key=key, attempt=attempt, line=line, common=common)
@@ -238,8 +245,11 @@ class DealerChannel(FrameChannel):
         await self._say(demand_message(demand, self._kinds))
 
     async def receive(self, round: Round) -> Array:
-        values = await super().receive(round)
-        await self._say(party.Demand(consumed=party.Consumed(arrays=1, bytes=values.nbytes)))
+        values, owed = await super().receive(round), self._owed
+        owed.arrays, owed.bytes = owed.arrays + 1, owed.bytes + values.nbytes
+        if self._arrived.empty() or owed.arrays >= _OWED or owed.bytes >= _OWED_BYTES:
+            self._owed = party.Consumed()
+            await self._say(party.Demand(consumed=owed))
         return values
 
     async def _say(self, message: party.Demand) -> None:

@@ -84,10 +84,11 @@ def banks(banks: int, rows: int, skew: tuple[str, ...], seed: int, draws: int, o
 @main.command()
 @click.option("--banks", default=3, show_default=True)
 @click.option("--rows", default=40_000, show_default=True, help="Rows a bank.")
+@_LINE
 @_REPEAT
-def beside(banks: int, rows: int, repeat: int) -> None:
+def beside(banks: int, rows: int, repeat: int, line: str | None) -> None:
     """Several banks beside one bank of all of their rows: the training stage, and the processor's seconds."""
-    click.echo(beside_line(bench_beside(banks, rows, repeat)))
+    click.echo(beside_line(bench_beside(banks, rows, repeat, line)))
 
 
 @main.command()

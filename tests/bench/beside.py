@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from common.client.client import failure
 from common.plan.train import TrainPlan
 from common.trial.processes import Trial, more_bank
 from tests.bench.banks import BANK, LOOSE
+from tests.bench.line import Lines, Shape
 from tests.reference import sigmoid
 from tests.scenarios.end_to_end.several import World, write_world
 
@@ -35,8 +37,12 @@ def make_world(folder: Path, banks: int, rows: int) -> World:
     return World(folder, found.names[:-1], found.columns)
 
 
-def bench_beside(banks: int, rows: int, repeat: int) -> dict[str, Any]:
-    """Of each way the least seconds of the training stage, and of the whole job the processor's, of all processes together."""
+def bench_beside(banks: int, rows: int, repeat: int, shape: str | None = None) -> dict[str, Any]:
+    """Of each way the least seconds of the training stage, and of the whole job the processor's, of all processes together.
+
+    shape: of a line between all processes, as `Shape.parse` takes it.
+    """
+    lines = Lines(Shape.parse(shape)) if shape else nullcontext()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         world = make_world(folder, banks, rows)
@@ -52,7 +58,8 @@ def bench_beside(banks: int, rows: int, repeat: int) -> dict[str, Any]:
         sides = {"grid": {"dataset": "t"}, "bank": {"dataset": "t"}, "with_bank": str(more_bank(whole))}
         plans = {"several": world.plan(**asked), "one": TrainPlan.model_validate(sides | asked)}
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in plans}
-        with Trial(folder, datasets, settings) as trial, trial.client() as client:
+        via = {"via": lines.via} if isinstance(lines, Lines) else {}
+        with lines, Trial(folder, datasets, settings, **via) as trial, trial.client() as client:
             for _ in range(repeat):
                 for name, plan in plans.items():
                     before = _spent(trial)

@@ -71,11 +71,11 @@ async def test_a_send_waits_until_the_party_has_consumed() -> None:
         await settle()
         assert [send.done() for send in sends] == [True, True, False]
         assert channels.dealt.outstanding == 2
+        await channels.party.receive(DEALT)  # one more is there, so this one is not acknowledged yet
         await channels.party.receive(DEALT)
         await settle()
         assert sends[2].done()
-        for _ in range(2):
-            await channels.party.receive(DEALT)
+        await channels.party.receive(DEALT)
         await settle()
         assert channels.dealt.outstanding == 0
 
@@ -122,6 +122,34 @@ def test_no_more_is_outstanding_than_the_window_allows_and_all_arrives(
             await settle()
             assert max(highest, default=0) <= arrays
             assert channels.dealt.outstanding == channels.dealt._bytes == 0
+
+    asyncio.run(run())
+
+
+@settings(max_examples=30)
+@given(
+    windows=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    size=st.integers(8, 400),
+    sizes=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=25),
+)
+def test_parties_that_wait_for_each_other_after_each_array_never_wait_for_the_dealer_for_ever(
+    windows: tuple[int, int], size: int, sizes: list[tuple[int, int]]
+) -> None:
+    async def run() -> None:
+        async with line(windows[0], size) as one, line(windows[1], size) as two:
+            met = asyncio.Barrier(2)
+
+            async def deal() -> None:
+                for number, counts in enumerate(sizes):
+                    for channels, count in zip((one, two), counts, strict=True):
+                        await channels.dealt.send(Round(Kind.DEALT_LINK, number), words(count))
+
+            async def consume(channels: Line) -> None:
+                for number in range(len(sizes)):
+                    await channels.party.receive(Round(Kind.DEALT_LINK, number))
+                    await met.wait()
+
+            await asyncio.wait_for(asyncio.gather(deal(), consume(one), consume(two)), SOON)
 
     asyncio.run(run())
 
@@ -204,6 +232,22 @@ async def test_a_party_acknowledges_each_array_with_its_size() -> None:
         await far.write(frame)
     await channel.receive(DEALT)
     assert await far.read() == party_pb2.Demand(consumed=party_pb2.Consumed(arrays=1, bytes=40))
+    await channel.stop()
+
+
+async def test_arrays_that_are_there_are_acknowledged_four_at_a_time_and_large_ones_at_once() -> None:
+    far, near = duplex()
+    channel = DealerChannel(near, "the coordinator", Counter(), MESSAGES)
+    channel.start()
+    sizes = [1, 2, 3, 4, 1 << 17, 5, 6]
+    for count in sizes:
+        for frame in encode(DEALT, words(count)):
+            await far.write(frame)
+    await settle()
+    for _ in sizes:
+        await channel.receive(DEALT)
+    said = [await far.read() for _ in range(3)]
+    assert [(one.consumed.arrays, one.consumed.bytes) for one in said] == [(4, 80), (1, 1 << 20), (2, 88)]
     await channel.stop()
 
 
