@@ -15,7 +15,7 @@ from common.errors import IdentityError, PlanError
 from common.features.options import Preparation
 from common.party import Identity
 from common.plan.linear import Model
-from common.plan.request import Matching, Request, Side
+from common.plan.request import Matching, Request, Side, check_month
 from common.plan.train import Limits, Split, TrainPlan
 
 MOST_BANKS = 8
@@ -87,7 +87,10 @@ class SeveralPlan(Request):
     leave_out_after: float = Field(
         default=600.0, ge=0.0, le=90 * 86_400.0, description="Seconds to wait for such a bank before; with min_live alone."
     )
-
+    until: str | None = Field(
+        default=None,
+        description="Rows up to this month alone, YYYY-MM, as a training then would have had. Default: all months.",
+    )
     differ_by_one: bool = Field(
         default=False,
         description="Let sums with those of a training of one bank more or fewer on the same rows tell of that bank.",
@@ -100,6 +103,11 @@ class SeveralPlan(Request):
         if kind in ("trees", "network"):
             raise ValueError(f"several banks train the linear model alone, not {kind!r} yet: that takes one bank")
         return given
+
+    @field_validator("until")
+    @classmethod
+    def _is_month(cls, month: str | None) -> str | None:
+        return None if month is None else check_month(month)
 
     @model_validator(mode="after")
     def _consistent(self) -> SeveralPlan:
@@ -117,6 +125,8 @@ class SeveralPlan(Request):
             raise ValueError("leave_out_after: it takes min_live, which says with how many banks the job goes on")
         if self.min_live is not None and not self._fewest <= self.min_live <= len(self.banks):
             raise ValueError(f"min_live: {self._fewest} to {len(self.banks)}, of these {len(self.banks)} banks")
+        if self.until is not None and "period" not in self.keys:
+            raise ValueError('until is of monthly rows: set keys = ["id", "period"]')
         if self.preparation.coding not in ("linear", "auto"):
             raise ValueError("preparation.coding: with several banks linear, or auto, which adds pieces to the grid's columns")
         if self.model.dealer != "whole":
@@ -131,7 +141,7 @@ class SeveralPlan(Request):
     def _fields(self) -> dict[str, Any]:
         """Without a purpose, banks to be left out and the like, where there are none: the same as before there could be any."""
         unsaid = {"min_live", "leave_out_after"} if self.min_live is None else set()
-        unsaid |= {name for name in ("purpose", "differ_by_one") if not getattr(self, name)}
+        unsaid |= {name for name in ("purpose", "until", "differ_by_one") if not getattr(self, name)}
         return self.model_dump(mode="json", exclude=unsaid)
 
     @property
@@ -208,4 +218,5 @@ class SeveralPlan(Request):
             preparation=self.preparation,
             model=self.model,
             limits=self.limits,
+            until=self.until,
         )

@@ -67,6 +67,8 @@ def test_what_a_bank_and_the_grid_do_of_it_is_a_plan_of_one_bank() -> None:
         ({"model": {"kind": "network"}}, "not 'network' yet: that takes one bank"),
         ({"min_live": 3}, "min_live: 2 to 2"),
         ({"leave_out_after": 5.0}, "it takes min_live"),
+        ({"until": "2025-06"}, "until is of monthly rows"),
+        ({"until": "June", "keys": ["id", "period"]}, "until"),
     ],
 )
 def test_what_several_banks_cannot_do_is_refused_by_name(change: dict[str, Any], said: str) -> None:
@@ -102,6 +104,14 @@ def test_a_plan_of_several_says_its_purpose_to_each_sides_grant() -> None:
     plan = several_plan(3, purpose="credit limits")
     assert plan.line(2).purpose == plan.line(0).purpose == "credit limits" and parse_plan(plan.canonical()) == plan
     assert "purpose" not in several_plan(3).canonical()
+
+
+def test_a_plan_of_several_as_of_a_month_is_so_for_each_bank_and_also_without_a_grid() -> None:
+    plan = several_plan(4, keys=["id", "period"], until="2025-06", min_live=2)
+    assert {plan.line(k).until for k in range(4)} == {"2025-06"} and parse_plan(plan.canonical()) == plan
+    assert plan.without([Identity("bank-1", "bank-party")]).until == "2025-06"
+    assert several_plan(3, grid="none", keys=["id", "period"], until="2025-06").line(1).until == "2025-06"
+    assert "until" not in several_plan(4).canonical()
 
 
 def test_a_plan_goes_on_without_banks_as_far_as_it_says_and_policies_let_it() -> None:
