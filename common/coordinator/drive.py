@@ -86,6 +86,7 @@ class Drive:
         self._joined: dict[Seat, asyncio.Future[Joined]] = {seat: loop.create_future() for seat in seats}
         self._counters = {member: Counter() for member in self.members}
         self._channels: dict[Seat, DealtChannel] = {}
+        self._undealt = self._plan is not None and self._plan.undealt
         neutral = isinstance(self._plan, Plan | SeveralPlan) and self._plan.aided
         self._matching = [
             Matching({party: self._counters[member] for party, member in pair.items()}, settings.max_ids)
@@ -166,8 +167,9 @@ class Drive:
         await done
 
     async def _serve(self) -> None:
-        """Deals, and matches ids where the plan has the coordinator do it."""
-        parts = [self._deal_all(), *(matching.run() for matching in self._matching)]
+        """Deals, and matches ids, where the plan has the coordinator do it."""
+        dealing = [] if self._undealt else [self._deal_all()]
+        parts = [*dealing, *(matching.run() for matching in self._matching)]
         tasks = [asyncio.create_task(part) for part in parts]
         try:
             await asyncio.gather(*tasks)
@@ -269,8 +271,13 @@ class Drive:
             self.fail(self._faults.setdefault(party, to_fault(error, party.value)))
 
     async def deal(self, party: Member, call: Call, join: party_pb2.Join, greeted: int) -> None:
-        """Serves one party's dealer stream, of which `greeted` bytes were read to know the job, until the party closes it."""
+        """Serves one party's dealer stream, of which `greeted` bytes were read to know the job, until the party closes it.
+
+        Raises PlanError where nobody deals.
+        """
         self._check_attempt(party, join.attempt)
+        if self._undealt:
+            raise PlanError("the plan of this job has nobody deal: dealer = 'none'")
         seat, several = self._seat(party, join.line), isinstance(self.record.plan, SeveralPlan)
         for nonce in (join.nonce, *([join.common] if several else [])):
             if len(nonce) != NONCE_BYTES:

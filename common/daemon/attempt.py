@@ -114,7 +114,7 @@ class Attempts:
         if isinstance(running.plan, SeveralPlan):
             return await self._compute_several(job, running, running.plan, reporter)
         reporter.stage(Stage.CONNECT)
-        if running.direct:
+        if running.direct or running.plan.undealt:
             return await self._together(job, running, reporter, None)
         if self._coordinator is None:
             raise LocalProtocolError("a process without a coordinator was offered a job by one")
@@ -146,6 +146,7 @@ class Attempts:
                     link = running.heard = Heard(opening, link, MESSAGES)
                     await asyncio.to_thread(self._home.dealt.keep, opening)  # also if this process is killed
                 seed = await agree_on_seeds(session, given, nonce, self._home.seeds)
+            if not running.direct:
                 course = Course(session, self._home.unfinished.points(job), running.attempt)
             dealer = (link, seed) if dealt is not None and seed is not None else None
             outcome = partial(self._conduct.outcome, job, running, session, course, dealer, reporter)

@@ -117,7 +117,7 @@ class Conduct:
         dealt: Dealt | None,
         reporter: ProgressReporter,
     ) -> Outcome:
-        """dealt: the dealer, and the seed made of what it dealt; None where all randomness is in a stock."""
+        """dealt: the dealer, and the seed made of what it dealt; None where all randomness is in a stock, or none is dealt."""
         plan = running.plan
         if dealt is None:  # the seeds of a stock were looked at when it was dealt
             correlations = DealtCorrelations(self._party, Prg.fresh_seed(), NoDealer(), self._home.key)

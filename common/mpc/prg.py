@@ -94,6 +94,7 @@ class Purpose(Enum):
     LATTICE_ERROR = 142
     LATTICE_FLOOD = 143
     LATTICE_BITS = 144
+    LATTICE_DITHER = 145
 
 
 def mark(key: bytes) -> bytes:

@@ -14,6 +14,8 @@ from common.plan.section import Floors, Section
 
 _PROPOSED = {True: "period 64 and no terms", False: "64 with 16"}
 HALF_PERIOD, HALF_STEP, HALF_RIDGE = 128, 6.0, 0.1  # the most for which masks that owners undo have room
+UNAIDED_STEP = 2.5  # without a dealer gradients are not freed of the sides' correlation: stable below 8/3
+UNAIDED_STEPS = 64
 HALF_ROWS = 1 << 22  # of training, the most whose masks' errors floods hide; protos/PROTOCOL.md section 20
 
 
@@ -41,7 +43,9 @@ class Model(Section):
     optimiser: Literal["nesterov", "sgd"] = Field(
         default="nesterov", description="Full-batch accelerated descent, or mini-batches."
     )
-    iterations: int = Field(default=12, ge=1, le=1000, description="Steps of nesterov.")
+    iterations: int = Field(
+        default=12, ge=1, le=1000, description="Steps of nesterov. Default 12; 64, which are short, with dealer = 'none'."
+    )
     full_steps: int = Field(
         default=4,
         ge=0,
@@ -54,7 +58,8 @@ class Model(Section):
         default=None,
         gt=0.0,
         le=16.0,
-        description="Step size. Default 4 (nesterov), 1 (sgd), on whitened columns; nesterov is stable below 5.3.",
+        description="Step size. Default 4 (nesterov; 2.5 with dealer = 'none'), 1 (sgd), on whitened columns; nesterov is"
+        " stable below 5.3 (2.6).",
     )
     ridge: float = Field(
         default=1e-4, ge=0.0, le=10.0, description="L2 penalty on standardised coefficients: mean log-loss + ridge/2 |beta|^2."
@@ -67,17 +72,22 @@ class Model(Section):
         default=8, ge=4, le=WEIGHT_SCALE, description="Weights are opened rounded to multiples of 2^-weight_bits."
     )
 
-    dealer: Literal["whole", "half"] = Field(
+    dealer: Literal["whole", "half", "none"] = Field(
         default="whole",
         description="half: each side masks its matrix by a key of its own, and the coordinator deals months, link and"
-        " truncations alone; with shared weights, nesterov and reveal = 'owners'. See protos/PROTOCOL.md section 20.",
+        " truncations alone; none: nobody deals, with link = 'taylor' and matching = 'ecdh'. Either with shared weights,"
+        " nesterov and reveal = 'owners'. See protos/PROTOCOL.md sections 20 and 21.",
     )
 
     @model_validator(mode="before")
     @classmethod
     def _unnamed(cls, raw: Any) -> Any:
         """A plan may say that its model is linear; it is written down as plans of before there were others."""
-        return {k: v for k, v in raw.items() if k != "kind"} if isinstance(raw, dict) and raw.get("kind") == "linear" else raw
+        if not isinstance(raw, dict):
+            return raw
+        if raw.get("dealer") == "none" and raw.get("link") == "taylor":
+            raw = {"iterations": UNAIDED_STEPS, **raw}
+        return {k: v for k, v in raw.items() if k != "kind"} if raw.get("kind") == "linear" else raw
 
     @model_validator(mode="after")
     def _consistent(self) -> Model:
@@ -89,12 +99,22 @@ class Model(Section):
             raise ValueError("owned weights go with optimiser = 'sgd'")
         if self.weights == "owned" and self.reveal == "none":
             raise ValueError("owned weights are their owner's at every step: they go with reveal = 'owners'")
-        if self.dealer == "half" and (wrong := self._not_by_half()):
-            raise ValueError(f"dealer = 'half' does not go with {', '.join(wrong)}")
+        if self.dealer != "whole" and (wrong := self._not_by_half() + self._not_by_none()):
+            raise ValueError(f"dealer = {self.dealer!r} does not go with {', '.join(wrong)}")
         return self
 
+    def _not_by_none(self) -> list[str]:
+        """What besides is not there without a dealer."""
+        if not self.undealt:
+            return []
+        wrong = ["link = 'fourier': it goes with 'taylor'"] if self.link == "fourier" else []
+        wrong += [f"period = {self.period}: its link has none"] if self.period is not None else []
+        if (self.step or 0.0) > UNAIDED_STEP:
+            wrong.append(f"step = {self.step}: at most {UNAIDED_STEP}")
+        return wrong
+
     def _not_by_half(self) -> list[str]:
-        """What of this section a half dealer does not serve, in words."""
+        """What of this section masks that owners undo do not serve, in words."""
         wrong = [f"optimiser = {self.optimiser!r}: it goes with nesterov"] if self.optimiser != "nesterov" else []
         if self.reveal != "owners":
             wrong.append("reveal = 'none': rows are scored on shares by masks of a whole dealer, so it goes with 'owners'")
@@ -131,7 +151,7 @@ class Model(Section):
     @property
     def joint(self) -> bool:
         """Whether gradients are freed of the two sides' correlation."""
-        return self.optimiser == "nesterov" and self.weights == "shared"
+        return self.optimiser == "nesterov" and self.weights == "shared" and not self.undealt
 
     @property
     def closed(self) -> bool:
@@ -153,6 +173,10 @@ class Model(Section):
         return self.dealer == "half"
 
     @property
+    def undealt(self) -> bool:
+        return self.dealer == "none"
+
+    @property
     def calibrated(self) -> bool:
         """The expansion of `taylor` has an optimum of its own, whose slope is another."""
         return self.link == "fourier"
@@ -165,6 +189,8 @@ class Model(Section):
         wrong = []
         if self.dealer == "half" and not floors.half_dealer:
             wrong.append("dealer = 'half' (half_dealer = false)")
+        if self.undealt and not floors.no_dealer:
+            wrong.append("dealer = 'none' (no_dealer = false)")
         if self.reveal == "owners" and not floors.own_weights:
             wrong.append("reveal = 'owners' (own_weights = false)")
         if self.weights == "owned" and not floors.owned_weights:
@@ -190,6 +216,8 @@ class Model(Section):
     def check_ahead(self) -> None:
         if self.optimiser != "nesterov":
             raise ValueError("only optimiser = 'nesterov' can be dealt ahead: rows to spare would fill whole batches of sgd")
+        if self.undealt:
+            raise ValueError("dealer = 'none': nothing is dealt, so nothing can be dealt ahead")
 
 
 def _check_fourier(link: Fourier) -> None:

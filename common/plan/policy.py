@@ -75,6 +75,11 @@ class Policy(StrictModel):
         description="Allow dealer = 'half': masks by ring-LWE, an assumption that nobody outside has reviewed the use of yet"
         " (protos/PROTOCOL.md section 20).",
     )
+    no_dealer: bool = Field(
+        default=False,
+        description="Allow dealer = 'none': as half_dealer, and nobody deals anything; on the same assumption, as little"
+        " reviewed (protos/PROTOCOL.md section 21).",
+    )
     banks_alone: bool = Field(
         default=False,
         description="Allow plans of banks alone (grid = 'none'), whose steps open sums over all banks' rows to these banks;"

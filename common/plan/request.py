@@ -51,6 +51,11 @@ class Request(StrictModel):
         """The bank that the plan names, where it names one."""
         return None
 
+    @property
+    def undealt(self) -> bool:
+        """Whether nobody deals the job anything: its parties have no line to a dealer."""
+        return False
+
     def canonical(self) -> str:
         """JSON with every field, keys sorted: what both parties are offered and hash."""
         return json.dumps(self._fields(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -36,6 +36,9 @@ class Floors(Protocol):
     @property
     def half_dealer(self) -> bool: ...
 
+    @property
+    def no_dealer(self) -> bool: ...
+
 
 class Section(StrictModel, ABC):
     """How to train with one learner."""
@@ -63,6 +66,11 @@ class Section(StrictModel, ABC):
     @property
     def half_dealt(self) -> bool:
         """Whether no dealer knows what masks the tables, so that nothing else of the job may rest on such masks."""
+        return False
+
+    @property
+    def undealt(self) -> bool:
+        """Whether nobody deals anything, in the whole job."""
         return False
 
     @property

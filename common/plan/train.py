@@ -80,12 +80,15 @@ class TrainPlan(Plan):
 
     @model_validator(mode="after")
     def _fits_half_a_dealer(self) -> TrainPlan:
-        if not self.model.half_dealt:
+        if not (self.model.half_dealt or self.model.undealt):
             return self
         wrong = ["preparation.coding = 'woe'"] if self.preparation.coding == "woe" else []
         wrong += ["challenge = true"] if self.challenge else []
+        kind = "none" if self.model.undealt else "half"
         if wrong:
-            raise ValueError(f"model.dealer = 'half' does not go with {', '.join(wrong)}: these take masks that are dealt")
+            raise ValueError(f"model.dealer = {kind!r} does not go with {', '.join(wrong)}: these take masks that are dealt")
+        if self.model.undealt and self.aided:
+            raise ValueError("model.dealer = 'none' does not go with matching = 'neutral': set matching = 'ecdh'")
         return self
 
     @model_validator(mode="after")
@@ -107,6 +110,10 @@ class TrainPlan(Plan):
     def mixes_enterprises(self) -> bool:
         """Whether months of one enterprise may stand on both sides of the split."""
         return self.split.by == "row" and "period" in self.keys
+
+    @property
+    def undealt(self) -> bool:
+        return self.model.undealt
 
     @property
     def needs(self) -> frozenset[Opened]:

@@ -29,6 +29,7 @@ from common.stages.reasons import TEXT_BYTES, TEXTS
 _STOCK = 16 * (MOST + 2)  # the list of stocks held, the one chosen, the one spent
 _DEFAULT: Section = TrainPlan.model_fields["model"].default
 _TEXTS = 8  # that the grid's columns have, about
+_RANGE = 16  # first and last month
 _DEALT = 32  # a stock's label, once all of it is on disk and once it has its name
 
 
@@ -135,8 +136,11 @@ def _lines(costs: dict[Party, Cost]) -> dict[str, int]:
 def _begun(plan: Any, sizes: Sizes, party: Party) -> Cost:
     """Seeds, and matched rows."""
     own, other = sizes.ids(party), sizes.ids(party.other)
-    matched = cost.alignment(party, own, other, sizes.matched, sizes.months, plan.matching)
-    return Cost(SEEDS, SEEDS, DEALT_BYTES) + matched
+    if plan.undealt and sizes.months:  # rows of the months that both have are matched, not ids
+        matched = Cost(_RANGE, _RANGE) + cost.alignment(party, own * sizes.months, other * sizes.months, matching=plan.matching)
+    else:
+        matched = cost.alignment(party, own, other, sizes.matched, sizes.months, plan.matching)
+    return matched if plan.undealt else Cost(SEEDS, SEEDS, DEALT_BYTES) + matched
 
 
 def _begun_rounds(plan: Any, sizes: Sizes) -> int:

@@ -262,7 +262,8 @@ async def align_rows(job: PartyJob, table: FeatureTable, min_matched: int) -> In
     """The places of the rows of `table` that both hold, in the same order on both sides."""
     by_period = "period" in job.plan.keys
     limits = MatchLimits(max_ids=job.home.policy.max_ids, min_matched=min_matched)
-    among = partial(align_directly, job.session) if job.direct else partial(align, job.session, job.correlations)
+    alone = job.direct or job.plan.undealt
+    among = partial(align_directly, job.session) if alone else partial(align, job.session, job.correlations)
     matched, enterprises = await among(table, by_period=by_period, domain=job.id.encode(), limits=limits, match=job.match)
     job.count(matched_ids=enterprises, matched_rows=len(matched))
     if said := await asyncio.to_thread(unlike, table, matched):

@@ -33,7 +33,7 @@ from tests.bench.safeguards import bench_safeguards
 from tests.bench.safeguards import line as safeguards_line
 from tests.bench.score import LINE, bench_alone, bench_score
 from tests.bench.suite import FULL, QUICK, run_suite
-from tests.bench.train import Workload, bench_train
+from tests.bench.train import Dealing, Workload, bench_train
 from tests.bench.tree_worlds import WORLDS
 from tests.bench.trees import bench_trees, split_table, split_world
 from tests.bench.worlds import bench_worlds
@@ -122,7 +122,7 @@ def _sizes(command: Any) -> Any:
 
 def _training(command: Any) -> Any:
     link = click.option("--link", type=click.Choice(["fourier", "taylor"]), default="fourier", show_default=True)
-    dealer = click.option("--dealer", type=click.Choice(["whole", "half"]), default="whole", show_default=True)
+    dealer = click.option("--dealer", type=click.Choice(["whole", "half", "none"]), default="whole", show_default=True)
     return _sizes(click.option("--iterations", default=12, show_default=True)(link(dealer(command))))
 
 
@@ -134,7 +134,7 @@ def _training(command: Any) -> Any:
 @_SPU
 @_JSON
 def train(
-    rows: int, grid: int, bank: int, iterations: int, link: Literal["fourier", "taylor"], dealer: Literal["whole", "half"],
+    rows: int, grid: int, bank: int, iterations: int, link: Literal["fourier", "taylor"], dealer: Dealing,
     repeat: int, line: str | None, predeal: bool, spu_python: str | None, out: Path | None,
 ) -> None:  # fmt: skip
     """One training workload."""
@@ -148,7 +148,7 @@ def train(
 @_LINE
 @_JSON
 def profile(
-    rows: int, grid: int, bank: int, iterations: int, link: Literal["fourier", "taylor"], dealer: Literal["whole", "half"],
+    rows: int, grid: int, bank: int, iterations: int, link: Literal["fourier", "taylor"], dealer: Dealing,
     line: str | None, out: Path | None,
 ) -> None:  # fmt: skip
     """Where the training stage's time goes in each process. The second of two jobs, so that nothing is new."""

@@ -1,4 +1,7 @@
-"""UCI's table trained with a whole dealer and with half a dealer, as it is and with 3 % overdue: AUC and log-loss of both."""
+"""UCI's table trained with a whole dealer, half a dealer and none, as it is and with 3 % overdue: AUC and log-loss of each.
+
+Without a dealer the link is `taylor`, so that of a whole one is told with it too.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from common.trial.result import reveal
 from tests.bench import jobs
 from tests.scenarios.end_to_end.test_uci import SOURCE, split_by_company
 
+DEALERS = ("whole", "half", "whole taylor", "none taylor")
 RARE, ROWS = 0.03, 23_000  # of the last table: 23,364 clients pay
 
 
@@ -45,7 +49,7 @@ def bench_dealers(repeat: int = 1) -> list[dict[str, Any]]:
             result: dict[str, Any] = {"table": name, "rows": len(table)}
             daemons, lines = jobs.start(folder, datasets)
             with lines, daemons as trial, trial.client() as client:
-                for dealer in ("whole", "half"):
+                for dealer in DEALERS:
                     runs = []
                     for _ in range(repeat):
                         jobs.forget_scores(trial)
@@ -61,13 +65,22 @@ def bench_dealers(repeat: int = 1) -> list[dict[str, Any]]:
 
 
 def plan_of(dealer: str) -> TrainPlan:
-    side = {"dataset": "t"}
-    model = Model.model_validate({"dealer": dealer, "reveal": "owners"})
+    """dealer: one of DEALERS."""
+    kind, _, link = dealer.partition(" ")
+    model = Model.model_validate({"dealer": kind, "reveal": "owners", **({"link": link} if link else {})})
+    matching, side = "ecdh" if kind == "none" else "neutral", {"dataset": "t"}
     return TrainPlan.model_validate(
-        {"grid": side, "bank": side, "model": model.model_dump(), "preparation": {"coding": "linear"}, "score_bits": 10}
+        {
+            "grid": side,
+            "bank": side,
+            "model": model.model_dump(),
+            "preparation": {"coding": "linear"},
+            "score_bits": 10,
+            "matching": matching,
+        }
     )
 
 
 def line(found: dict[str, Any]) -> str:
-    parts = [f"{name} {found[name]['auc']:.5f} / {found[name]['logloss']:.5f}" for name in ("whole", "half", "pooled")]
+    parts = [f"{name} {found[name]['auc']:.5f} / {found[name]['logloss']:.5f}" for name in (*DEALERS, "pooled")]
     return f"{found['table']}, {found['rows']:,} rows: AUC and log-loss {', '.join(parts)}"

@@ -34,6 +34,7 @@ _POLICY = {
     "own_weights": True,
     "finest_score_bits": 16,
     "half_dealer": True,
+    "no_dealer": True,
     **dict.fromkeys(("jobs_per_day", "rows_per_day", "models_per_day"), 10**9),
 }
 _SETTINGS = {

@@ -19,6 +19,8 @@ from tests.bench.line import Shape, measure
 from tests.bench.peers import Spu
 from tests.bench.tables import HELD_OUT, write_tables
 
+Dealing = Literal["whole", "half", "none"]
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -30,7 +32,7 @@ class Workload:
     iterations: int = 12
     link: Literal["fourier", "taylor"] = "fourier"
     ahead: bool = False  # dealt ahead
-    dealer: Literal["whole", "half"] = "whole"  # half: with weights that owners are told
+    dealer: Dealing = "whole"  # else with weights that owners are told; none: with ids matched by Diffie-Hellman
 
     def plan(self) -> TrainPlan:
         side, reveal = Side(dataset="t"), "none" if self.dealer == "whole" else "owners"
@@ -46,6 +48,7 @@ class Workload:
             limits=jobs.SMALL,
             preparation=jobs.AS_THEY_ARE,
             dealt=dealt,
+            matching="ecdh" if self.dealer == "none" else "neutral",
         )
 
     def stock(self) -> PredealPlan | None:

@@ -12,11 +12,13 @@ from common.learn.linear.deal_reasons import ReasonsDemand
 from common.learn.linear.descent import Step, matrix_width
 from common.learn.linear.joint import setup_openings, setup_truncations
 from common.learn.linear.layout import Layout
+from common.learn.linear.quadratic import crossings, masks_rows
 from common.learn.linear.undealt import sends_columns
 from common.mpc.arrived import COMBINATIONS
 from common.mpc.correlations.dealt import dealt_tables
 from common.mpc.cost import Cost, link_round, scores, truncation
 from common.mpc.fixedpoint import WEIGHT_SCALE
+from common.mpc.lattice.carries import polynomials_of
 from common.mpc.lattice.ring import DEGREE
 from common.mpc.lattice.rows import blocks_of
 from common.mpc.lattice.sampled import NONCE_BYTES
@@ -67,6 +69,26 @@ def undealt_step(step: Step, link: Link, own: int, other: int) -> int:
 def undealt_across(party: Party, own: int, other: int) -> int:
     """A sample for each column of the party with fewer, from it."""
     return 8 * DEGREE * own if sends_columns(party, own, other) else 0
+
+
+def unaided(party: Party, model: Model, rows: int, own: int, other: int) -> Cost:
+    """All of a training that nobody deals for: as `unaided` and `quadratic` say it. Section 21."""
+    steps = model.iterations
+    columns = {party: own + (party is Party.BANK), party.other: other + (party is Party.GRID)}
+    every = own + other
+    crossed = crossings(columns)
+    polynomials = polynomials_of(crossed + steps * every)
+
+    def sent(whose: Party, others: int) -> int:
+        mine = columns[whose]
+        across = 8 * mine * (rows + DEGREE) if masks_rows(whose, columns) else 8 * DEGREE * mine
+        bits = 8 * DEGREE * (polynomials + (whose is Party.GRID))
+        hessian = 8 * (DEGREE * blocks_of(every) + every * every)
+        step = 8 * DEGREE + -(-every // 8)
+        once = 2 * NONCE_BYTES + -(-crossed // 8) + CHECK * (whose is Party.GRID) + 8 * others
+        return across + bits + hessian + steps * step + once
+
+    return Cost(sent(party, other), sent(party.other, own))
 
 
 def joint_matrix(grid: int, bank: int) -> tuple[int, int]:

@@ -36,6 +36,12 @@ from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 from common.stats.logistic import Design
 
+_UNAIDED_ROUNDS = 16  # before the first step and after the last, of few columns
+_UNAIDED_CELLS, _UNAIDED_STEP = (
+    30,
+    1_000_000,
+)  # passes' worth of a value masked and multiplied, and of the polynomials of a step
+
 
 @dataclass(frozen=True, repr=False)
 class LinearTrained:
@@ -131,12 +137,16 @@ class Linear:
         return len(make_steps(section, rows))
 
     def rounds(self, section: Model, rows: int) -> int:
+        if section.undealt:
+            return _UNAIDED_ROUNDS + -(-rows // MATRIX_BLOCK) + 2 * section.iterations
         each = 2 if section.weights == "owned" else 5 if section.joint else 3
         spans = sum(len(step.spans()) + each for step in make_steps(section, rows))
         return spans + (SETUP_ROUNDS if section.joint else 0) + (section.weights == "shared")  # the check at the end
 
     def work(self, section: Model, size: Size) -> float:
         columns = size.grid_columns + size.bank_columns
+        if section.undealt:
+            return float(_UNAIDED_CELLS * columns * size.rows + _UNAIDED_STEP * section.iterations)
         return float(columns * sum(step.rows for step in make_steps(section, size.rows)))
 
     def values(self, section: Model, size: Size) -> tuple[float, float]:
@@ -169,6 +179,8 @@ class Linear:
         return Size.of(half.party, rows, len(half.columns), len(half.other) if isinstance(half, ClosedModel) else 0)
 
     def cost(self, party: Party, section: Model, size: Size) -> Cost:
+        if section.undealt:
+            return cost.unaided(party, section, size.rows, size.columns(party), size.columns(party.other))
         return cost.descent(party, make_work(section, TrainingDemand(size.rows, size.grid_columns, size.bank_columns)))
 
     def cost_scores(self, party: Party, section: Model, size: Size) -> Cost:

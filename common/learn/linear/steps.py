@@ -13,7 +13,7 @@ from common.mpc.arrived import Rest
 from common.mpc.dealer import Dealt, Prgs
 from common.mpc.fixedpoint import WEIGHT_LIMIT, X_LIMIT, LinkScales
 from common.party import Party
-from common.plan.linear import HALF_ROWS, Model
+from common.plan.linear import HALF_ROWS, UNAIDED_STEP, Model
 from common.plan.predeal import PredealPlan
 from common.plan.request import Request
 from common.plan.section import Floors
@@ -49,7 +49,7 @@ def make_steps(model: Model, rows: int, data_rows: int | None = None) -> list[St
     """
     _check_steps(model, rows)
     if model.optimiser == "nesterov":
-        found = nesterov(rows, model.iterations, model.step or STEP, model.full_steps if model.joint else 0)
+        found = nesterov(rows, model.iterations, _size(model), model.full_steps if model.joint else 0)
     else:
         found = sgd(rows, model.batch, model.epochs, model.step or 1.0)
     try:
@@ -94,18 +94,23 @@ def rest_limit(model: Model, steps: Sequence[Step], columns: int) -> Rest:
     return Rest(_USUAL * rest + noise, rest + noise)
 
 
+def _size(model: Model) -> float:
+    usual = 1.0 if model.optimiser == "sgd" else UNAIDED_STEP if model.undealt else STEP
+    return model.step or usual
+
+
 def _check_steps(model: Model, rows: int) -> None:
     """Refuses, before they are made, too many steps and steps that could leave the ring."""
-    if model.dealer == "half" and rows > HALF_ROWS:
+    if model.dealer != "whole" and rows > HALF_ROWS:
         raise PlanError(
             "the errors of so many rows' masks would stand as high as what hides them",
-            expected=f"at most {HALF_ROWS} training rows with dealer = 'half'",
+            expected=f"at most {HALF_ROWS} training rows with dealer = {model.dealer!r}",
             got=rows,
             remedy="Hold out more rows, or train with dealer = 'whole'.",
         )
     full = model.optimiser == "nesterov"
     batch = rows if full else min(model.batch, rows)
-    size = model.step or (STEP if full else 1.0)
+    size = _size(model)
     count = model.iterations + model.full_steps if full else max(1, rows // batch) * model.epochs
     if count > MAX_STEPS:
         raise PlanError(

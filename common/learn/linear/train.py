@@ -14,8 +14,10 @@ from common.learn.linear.deal import TrainingDemand
 from common.learn.linear.descent import REST_SCALE, Descent, Moved, matrix_width
 from common.learn.linear.joint import Sample, joint_matrix, joint_of
 from common.learn.linear.products import Dealt
+from common.learn.linear.quadratic import Inputs
 from common.learn.linear.reveal import reveal_weights, tell_weights
 from common.learn.linear.steps import make_steps, rest_limit
+from common.learn.linear.unaided import train_unaided
 from common.learn.linear.undealt import Undealt, share_undealt
 from common.mpc.arrived import check_arrived, combinations
 from common.mpc.correlations.asked import Correlations, Places
@@ -82,15 +84,18 @@ async def train(
     memory goes to `scratch`. The training goes on where the diary begins, with fresh masks for what is left of it.
     """
     model, label, room = inputs.model, inputs.label, scratch or Scratch()
-    steps, link = make_steps(model, inputs.own.shape[0], inputs.data_rows), model.make_link()
-    course = Course(diary or Forgetful(), len(steps), inputs.own.shape[1], inputs.other_columns)
-    if (last := course.through) is not None:
-        return await _told(session, model, *last, course.held[0] if model.closed else None)
-    await correlations.order(replace(inputs.demand(session.party), first=course.first))
 
     def place(shape: tuple[int, int]) -> Rows:
         return cast(Rows, room.empty(shape, np.uint64))
 
+    steps, link = make_steps(model, inputs.own.shape[0], inputs.data_rows), model.make_link()
+    course = Course(diary or Forgetful(), len(steps), inputs.own.shape[1], inputs.other_columns)
+    if model.undealt:
+        parts = Inputs(inputs.own, inputs.own_ridge, inputs.other_columns, label, steps[0].size)
+        return await train_unaided(session, model, parts, inputs.start, course, place)
+    if (last := course.through) is not None:
+        return await _told(session, model, *last, course.held[0] if model.closed else None)
+    await correlations.order(replace(inputs.demand(session.party), first=course.first))
     mine = inputs.own, inputs.own_ridge, inputs.other_columns
     products: Dealt | Undealt
     if model.dealer == "half":

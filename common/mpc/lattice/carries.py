@@ -93,7 +93,7 @@ class Carries:
         self._count, self._used = bits.size, 0
 
     async def shift(self, words: Words, by: int | Words) -> Words:
-        """Shares of x / 2^by, up or down at random in proportion, of shares of x, |x| < 2^62; both (m,).
+        """Shares of x / 2^by, up or down at random in proportion, of shares of x, |x| < 2^62 - 2^by; both (m,).
 
         They are shares modulo 2^(64 - by + CARRY_BITS), or 2^64 where that is less: bits above it are anything. One round, of a
         bit a value each way. by: from 1 to 61, for all or for each.

@@ -7,7 +7,7 @@ from itertools import count
 
 import numpy as np
 
-from common.mpc.fixedpoint import Words
+from common.mpc.fixedpoint import Reals, Words
 from common.mpc.lattice.ring import DEGREE, Integers
 from common.mpc.lattice.ring96 import WORDS, Long
 from common.mpc.prg import SEED_BYTES, Prg, Purpose
@@ -73,6 +73,13 @@ class Sampler:
         size = int(np.prod(shape))
         drawn = self._prg.words(Purpose.LATTICE_BITS, next(self._numbers), size).reshape(shape)
         return (drawn & np.uint64(1)).astype(np.int64)
+
+    def fractions(self, *shape: int) -> Reals:
+        """Uniform from 0 to 1, in steps of 2^-32."""
+        size = int(np.prod(shape))
+        drawn = self._prg.half_words(Purpose.LATTICE_DITHER, next(self._numbers), size).reshape(shape)
+        found: Reals = drawn.astype(np.float64) * 2.0**-32
+        return found
 
     def flood(self, *shape: int, bits: int = FLOOD_BITS) -> Words:
         """Uniform from -2^bits to 2^bits - 1, as words: what hides the noise in a share."""

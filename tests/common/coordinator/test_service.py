@@ -13,6 +13,7 @@ from common.coordinator.journal import Journal
 from common.disk.book import open_book
 from common.errors import IdentityError, JobNotFound, JobStateError, PeerLost, PeerProtocolError, PlanError, PolicyError
 from common.party import Identity, Party
+from common.plan.linear import Model
 from common.plan.several import MOST_BANKS
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2
@@ -247,6 +248,21 @@ async def test_a_dealer_stream_for_no_job(tmp_path: Path) -> None:
         caller.say(join("train-1"))
         with pytest.raises(JobStateError, match="job train-1 is not running"):
             await here.coordinator.deal(None, caller)
+
+
+async def test_a_job_that_nobody_deals_for_ends_well_and_who_asks_to_be_dealt_is_refused(tmp_path: Path) -> None:
+    model = Model(dealer="none", link="taylor", reveal="owners")
+    async with office(tmp_path) as here:
+        job, grid, bank = await here.running(model=model, matching="ecdh")
+        caller = client(PARTY[Party.GRID])
+        caller.say(join(job))
+        with pytest.raises(PlanError, match="nobody deal"):
+            await here.coordinator.deal(None, caller)
+        for party in (grid, bank):
+            party.say(party_pb2.FromParty(done=party_pb2.Done(job=job)))
+        done = await here.final(job)
+        assert done.state == "succeeded" and not caller.heard
+        assert not any((done.dealer.grid.sent, done.dealer.bank.sent, done.dealer.grid.received, done.dealer.bank.received))
 
 
 async def test_a_broken_attending_stream_is_no_end_of_the_coordinator(tmp_path: Path) -> None:

@@ -10,19 +10,22 @@ from tests.scenarios.end_to_end.lab import BANK_POLICY, GRID_POLICY, Lab, fail, 
 
 OWNED = {"weights": "owned", "reveal": "owners", "optimiser": "sgd", "batch": 1000, "epochs": 2}
 
+NONE = {"dealer": "none", "link": "taylor", "reveal": "owners"}
+
 
 @pytest.mark.parametrize(
     ("fields", "who", "why"),
     [
         ({"model": OWNED}, "either", "reveal = 'owners' (own_weights = false)"),
         ({"model": {"dealer": "half", "reveal": "owners"}}, "either", "dealer = 'half' (half_dealer = false)"),
+        ({"model": NONE, "matching": "ecdh"}, "either", "dealer = 'none' (no_dealer = false)"),
         ({"limits": {"rows_per_column": 5}}, "either", "rows_per_column = 5 (at least 20)"),
         ({"preparation": {"min_binary": 2}}, "either", "min_binary = 2 (at least 50)"),
         ({"limits": {"min_rows": 10, "min_matched": 10}}, "either", "min_matched = 10 (at least 1000); min_rows = 10"),
         ({"model": {"weight_bits": 20}}, "either", "weight_bits = 20 (at most 8)"),
         ({"disclosures": [o.value for o in Opened]}, "either", "opening 'bank_weights'"),
     ],
-    ids=["owned", "half", "classes", "binary", "rows", "weights", "disclosures"],
+    ids=["owned", "half", "none", "classes", "binary", "rows", "weights", "disclosures"],
 )
 def test_a_refusal_names_the_party(client: Client, fields: dict[str, object], who: str, why: str) -> None:
     origin, kind, message = fail(client, make_plan("main", **fields))

@@ -59,7 +59,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
             table.to_csv(datasets[side][name]["path"], index=False)
             datasets[side]["raw"]["columns"] = {c: PLAIN for c in table.columns if c not in ("id", "y")}
     loose = {"smallest_ridge": 0.0, "largest_clip": 100.0, "models_per_day": 100}  # for the worst of plans
-    finest = {"own_weights": True, "half_dealer": True, "finest_weight_bits": 16, "finest_score_bits": 16}
+    finest = {"own_weights": True, "half_dealer": True, "no_dealer": True, "finest_weight_bits": 16, "finest_score_bits": 16}
     loose = {"policy": {**loose, **finest}}
     with Trial(folder, datasets, {"grid": loose, "bank": {"policy": {**loose["policy"], "label_bits": 1e3}}}) as trial:
         yield trial
@@ -87,6 +87,17 @@ def test_half_a_dealer_trains_what_a_whole_one_does(trial: Trial) -> None:
 
     whole, half = found("whole"), found("half")
     assert abs(half.auc - whole.auc) < 0.0001 and abs(half.logloss - whole.logloss) < 0.0001
+
+
+def test_without_a_dealer_the_same_is_trained(trial: Trial) -> None:
+    """With the link that there is then; and the coordinator has neither sent nor heard anything of it."""
+    model = {"reveal": "owners", "link": "taylor", "weight_bits": 14}
+    whole = measured(trial, train(trial, "prepared", model=model, score_bits=14)).joint
+    job = train(trial, "prepared", model={**model, "dealer": "none"}, matching="ecdh", score_bits=14)
+    found = measured(trial, job).joint
+    assert abs(found.auc - whole.auc) < 0.0005 and abs(found.logloss - whole.logloss) < 0.0002
+    dealer = job.dealer
+    assert not any((dealer.grid.sent, dealer.grid.received, dealer.bank.sent, dealer.bank.received))
 
 
 def test_the_exact_link_reaches_the_pooled_optimum(trial: Trial, exact: Metrics) -> None:

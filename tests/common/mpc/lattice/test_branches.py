@@ -62,7 +62,7 @@ FUNCTIONS = {
         "pi",
         "prod",
     ),
-    *("packbits", "rint", "stack", "unpackbits", "zeros", "int64", "uint8", "uint64", "complex128"),
+    *("packbits", "rint", "stack", "unpackbits", "zeros", "int64", "uint8", "uint64", "float64", "complex128"),
     *("uint32", "asarray", "floor", "log2", "right_shift"),
 }
 """Of numpy: all of these do the same whatever the values are."""

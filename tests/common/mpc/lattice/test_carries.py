@@ -55,7 +55,7 @@ def off(x: list[int], by: int, found: dict[Party, Words]) -> np.ndarray:
 @given(
     st.lists(
         st.tuples(
-            st.one_of(st.sampled_from([0, 1, -1, EDGE - (1 << 40), 1 - EDGE]), st.integers(1 - EDGE, EDGE - (1 << 40))),
+            st.one_of(st.sampled_from([0, 1, -1, EDGE - (1 << 41), 1 - EDGE]), st.integers(1 - EDGE, EDGE - (1 << 41))),
             st.one_of(st.sampled_from([0, 1, 2**62, 2**63 - 1, 2**63, 2**64 - 1]), st.integers(0, 2**64 - 1)),
         ),
         min_size=1,

@@ -1,0 +1,213 @@
+"""The gradient of the quadratic loss that `taylor` has, from shares of its Hessian, with no dealer. PROTOCOL.md section 21.
+
+With u / 4 + 1/2 for the link the gradient at z is H z - g, H = X^T X / 4n + ridge, g = X^T (y - 1/2) / n: rows are needed once.
+X_G^T (X_B, y) is had as `turned` has it, under masks of the party with fewer columns; the rest of H is each party's own. Then
+each holds a share of step H, masks it as `rows` has it, and a step multiplies both masked shares by shares of z.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.learn.linear.descent import Blocks, Step
+from common.learn.linear.undealt import COLUMNS_AT_ONCE, TURNED_BITS, VECTOR_BITS, rounded
+from common.mpc.correlations.asked import MATRIX_BLOCK
+from common.mpc.fixedpoint import (
+    MOMENTUM_SCALE,
+    RIDGE_SCALE,
+    UNDEALT_SCALE,
+    WEIGHT_SCALE,
+    X_SCALE,
+    Reals,
+    Words,
+    as_words,
+    decode,
+    encode,
+)
+from common.mpc.lattice.carries import Carries
+from common.mpc.lattice.ring import DEGREE
+from common.mpc.lattice.rows import HeldRows, OwnRows, blocks_of
+from common.mpc.lattice.sampled import Public, Sampler
+from common.mpc.lattice.turned import HeldColumns, OwnColumns
+from common.mpc.product import Rows, in_memory
+from common.mpc.session import Kind, Session
+from common.party import Party
+
+MEAN_SCALE = 60  # of mean products as they are first shared, below 4
+HESSIAN_SCALE = 13
+POINT_SCALE = 14  # of the look-ahead where it multiplies the Hessian
+_LIFT = 64 - VECTOR_BITS
+_LABEL = 4 << X_SCALE  # a label's difference of 1, as a column: the Hessian has X^T X / 4
+_CACHE_ROWS = 1 << 13
+
+Room = Callable[[tuple[int, int]], Rows]
+
+
+@dataclass(frozen=True, repr=False)
+class Inputs:
+    """One party's rows (n, m_own) at X_SCALE, its ridge times the step at RIDGE_SCALE, and the labels (n,), at the bank."""
+
+    own: Rows
+    own_ridge: Words
+    other_columns: int
+    label: Reals | None
+    size: float  # of a step
+
+    @property
+    def rows(self) -> int:
+        return self.own.shape[0]
+
+    def columns(self, party: Party) -> dict[Party, int]:
+        """How many each has, with the label among the bank's."""
+        label = {Party.GRID: 0, Party.BANK: 1}
+        return {
+            party: self.own.shape[1] + label[party],
+            party.other: self.other_columns + label[party.other],
+        }
+
+    def block(self, low: int) -> Words:
+        """Rows from `low` on, MATRIX_BLOCK at most, (m, n'), as words, with the label less 1/2 as the last column."""
+        part = self.own[low : min(self.rows, low + MATRIX_BLOCK)].T.astype(np.int64)
+        if self.label is not None:
+            centred = np.rint((self.label[low : low + part.shape[1]] - 0.5) * _LABEL).astype(np.int64)
+            part = np.vstack([part, centred])
+        return as_words(part)
+
+    def moments(self) -> Reals:
+        """Own mean products times step / 4, (m, m), of the label too."""
+        columns = self.own.shape[1] + (self.label is not None)
+        total = np.zeros((columns, columns))
+        for low in range(0, self.rows, MATRIX_BLOCK):
+            block = self.block(low).view(np.int64)
+            for first in range(0, block.shape[1], _CACHE_ROWS):
+                part = block[:, first : first + _CACHE_ROWS].astype(np.float64)
+                total += part @ part.T
+        return total * (self.size / 4 / self.rows * 2.0 ** (-2 * X_SCALE))
+
+
+def crossings(columns: dict[Party, int]) -> int:
+    """How many mean products of the grid's columns and the bank's, and the label, are shared: as many shifts."""
+    return columns[Party.GRID] * columns[Party.BANK]
+
+
+def masks_rows(party: Party, columns: dict[Party, int]) -> bool:
+    """Whether this party masks its rows and the other sends its columns: who has fewer, the grid of as many."""
+    own, other = columns[party], columns[party.other]
+    return own < other or (own == other and party is Party.GRID)
+
+
+class Quadratic:
+    """Shares of step H and step g, and what multiplies the former; made by `share_quadratic`."""
+
+    update_scale = UNDEALT_SCALE
+
+    def __init__(self, session: Session, hessian: Words, gradient: Words, own: OwnRows, held: HeldRows, columns: int) -> None:
+        """hessian: (m, m) modulo 2^32 at HESSIAN_SCALE; gradient: (m,) at UNDEALT_SCALE; columns: this party's own."""
+        self._session, self._hessian, self._gradient, self._columns = session, hessian, gradient, columns
+        self._own, self._held = own, held
+
+    async def pull(self, step: Step, ahead: Blocks) -> Blocks:
+        """Shares of step (H z - g) at the shared look-ahead z. One round of 8 N bytes each way."""
+        del step  # each is over all rows
+        party = self._session.party
+        point = rounded(ahead.joined(party), WEIGHT_SCALE + MOMENTUM_SCALE - POINT_SCALE, VECTOR_BITS)
+        c, once = self._held.hidden(point)
+        heard = await self._session.exchange(Kind.LATTICE_WEIGHTS, c)
+        found = ((self._hessian @ point) << np.uint64(_LIFT)) - self._gradient
+        found += self._held.share(point, once, len(point)) + self._own.share(heard, len(point))
+        return ahead.split(party, found)
+
+
+async def share_quadratic(
+    session: Session, sampler: Sampler, public: dict[Party, Public], carries: Carries, inputs: Inputs, room: Room = in_memory
+) -> Quadratic:
+    """Each party's shares, under keys that serve this training alone; public: the polynomials of both parties' matrices.
+
+    From the party with fewer columns 8 m (n + N) bytes, from the other 8 N a column; then 8 (N + m^2) each way for m in all.
+    """
+    party = session.party
+    columns = inputs.columns(party)
+    across = await _across(session, sampler, public, inputs, room)  # (grid, bank and label) at MEAN_SCALE
+    grid, bank = across.shape[0], across.shape[1] - 1
+    by = np.full(across.shape, MEAN_SCALE - HESSIAN_SCALE, np.uint64)
+    by[:, bank] = MEAN_SCALE - UNDEALT_SCALE
+    cut = (await carries.shift(across.ravel(), by.ravel())).reshape(across.shape)
+
+    own = await session.compute(inputs.moments, inputs.rows * columns[party])
+    count = inputs.own.shape[1]
+    place = slice(0, grid) if party is Party.GRID else slice(grid, None)
+    square = own[:count, :count] + decode(inputs.own_ridge, RIDGE_SCALE)
+    hessian = np.zeros((grid + bank, grid + bank), np.uint64)
+    hessian[:grid, grid:] = cut[:, :bank]
+    hessian[grid:, :grid] = cut[:, :bank].T
+    hessian[place, place] = encode(square, HESSIAN_SCALE)
+    gradient = np.zeros(grid + bank, np.uint64)
+    gradient[:grid] = cut[:, bank]
+    if party is Party.BANK:
+        gradient[grid:] = encode(own[count, :count], UNDEALT_SCALE)
+
+    mine = OwnRows(sampler, public[party], grid + bank)
+    zero, hidden = mine.masked(hessian << np.uint64(_LIFT))  # it is its own transpose
+    zero = await session.exchange(Kind.LATTICE_MATRIX, zero, shape=(blocks_of(grid + bank) * DEGREE,))
+    masked = await session.exchange(Kind.LATTICE_MATRIX, hidden)
+    held = HeldRows(sampler, public[party.other], zero, np.asfortranarray(masked.T))
+    return Quadratic(session, hessian, gradient, mine, held, count)
+
+
+async def _across(session: Session, sampler: Sampler, public: dict[Party, Public], inputs: Inputs, room: Room) -> Words:
+    """A share of X_G^T (X_B, 4 y - 2) times step / 4n, (m_G, m_B + 1) at MEAN_SCALE."""
+    party, rows = session.party, inputs.rows
+    columns = inputs.columns(party)
+    lows = range(0, rows, MATRIX_BLOCK)
+    if masks_rows(party, columns):
+        own = OwnColumns(sampler, public[party], columns[party])
+        await session.post(Kind.LATTICE_MATRIX, own.zeros())
+        for low in lows:
+
+            def mask(low: int = low) -> Words:
+                return own.masked(inputs.block(low) << np.uint64(TURNED_BITS))
+
+            await session.post(Kind.LATTICE_MATRIX, await session.compute(mask, 8 * columns[party] * min(rows, MATRIX_BLOCK)))
+        parts = []
+        for low in range(0, columns[party.other], COLUMNS_AT_ONCE):
+            some = min(COLUMNS_AT_ONCE, columns[party.other] - low)
+            parts.append(own.share(await session.receive(Kind.LATTICE_COLUMNS, np.uint64, (some, DEGREE))))
+        found = np.concatenate(parts).T  # (this party's columns, the other's)
+        return found if party is Party.GRID else np.ascontiguousarray(found.T)
+    count = columns[party.other]
+    zeros = await session.collect(Kind.LATTICE_MATRIX, np.uint64, (count, DEGREE))
+    turned, vectors = room((rows, count)), np.empty((columns[party], rows), np.uint64)
+    for low in lows:
+        part = slice(low, min(rows, low + MATRIX_BLOCK))
+
+        def drawn(low: int = low) -> Words:
+            return _dithered(sampler, inputs.block(low), inputs)
+
+        vectors[:, part] = await session.compute(drawn, vectors[:, part].size)
+        turned[part] = (await session.collect(Kind.LATTICE_MATRIX, np.uint64, (count, part.stop - low))).T
+    held, shares = HeldColumns(sampler, public[party.other], zeros, turned), []
+    for low in range(0, columns[party], COLUMNS_AT_ONCE):
+        few = vectors[low : low + COLUMNS_AT_ONCE]
+
+        def work(some: Words = few) -> tuple[Words, Words]:
+            c, once = held.hidden(some)
+            return c, held.share(some, once)
+
+        c, share = await session.compute(work, few.size * count)
+        await session.send(Kind.LATTICE_COLUMNS, c)
+        shares.append(share)
+    whole = np.concatenate(shares)  # (this party's columns, the other's)
+    return whole if party is Party.GRID else np.ascontiguousarray(whole.T)
+
+
+def _dithered(sampler: Sampler, block: Words, inputs: Inputs) -> Words:
+    """A block's values times step / 4n as they multiply the other's, up or down at random in proportion: (m, n') whole numbers.
+
+    The nearest would be off alike in all rows of a column that has few values.
+    """
+    factor = inputs.size / 4 / inputs.rows * 2.0 ** (MEAN_SCALE - TURNED_BITS - 2 * X_SCALE)
+    scaled = block.view(np.int64) * factor + sampler.fractions(*block.shape)
+    return as_words(np.floor(scaled))

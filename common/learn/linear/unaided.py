@@ -1,0 +1,100 @@
+"""Training with nobody who deals: what a step pulls by ring-LWE, what ends it by products of bits. PROTOCOL.md section 21."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from common.learn.linear.course import Course
+from common.learn.linear.descent import ONE, Blocks, Step
+from common.learn.linear.quadratic import Inputs, crossings, share_quadratic
+from common.learn.linear.reveal import tell_weights
+from common.learn.linear.steps import make_steps, rest_limit
+from common.mpc.arrived import check_arrived, combinations
+from common.mpc.fixedpoint import MOMENTUM_SCALE, UNDEALT_SCALE, WEIGHT_SCALE, Reals, Words, encode
+from common.mpc.lattice.carries import CARRY_BITS, share_carries
+from common.mpc.lattice.sampled import NONCE_BYTES, Public, Sampler
+from common.mpc.prg import Prg
+from common.mpc.product import Rows
+from common.mpc.session import Kind, Session
+from common.party import Party
+from common.plan.linear import Model
+
+SHIFT = UNDEALT_SCALE - WEIGHT_SCALE
+WEIGHT_BITS = 64 - SHIFT + CARRY_BITS  # of a weight's word that count: what is above is anything
+_ALOFT = np.uint64(64 - WEIGHT_BITS)
+TOLD_SCALE = WEIGHT_SCALE + 64 - WEIGHT_BITS  # of weights once they are rounded: moved up, so that nothing is above
+_FURTHEST = 2.0  # |log-odds| of an intercept at the optimum of the expansion: 4 (rate - 1/2)
+
+
+class Pulling(Protocol):
+    """The products of a step, whichever link they are with."""
+
+    @property
+    def update_scale(self) -> int:
+        """Of what is pulled."""
+
+    async def pull(self, step: Step, ahead: Blocks) -> Blocks:
+        """Shares modulo 2^64 of step / n times X^T r plus the ridge's pull, of shares of the look-ahead."""
+
+
+async def train_unaided(
+    session: Session, model: Model, inputs: Inputs, start: Reals, course: Course, room: Callable[[tuple[int, int]], Rows]
+) -> Reals:
+    """This party's own weights on whitened columns, (m_own,), rounded as the plan says; nothing else is opened.
+
+    start: where own weights begin. A training that was interrupted before its end begins anew, under other keys.
+    """
+    if (told := course.through) is not None:
+        return await tell_weights(session, *told, TOLD_SCALE)
+    party, steps = session.party, make_steps(model, inputs.rows)
+    nonces = await _nonces(session)
+    sampler, public = Sampler(Prg.fresh_seed()), {p: Public(nonces, p) for p in Party}
+    columns = inputs.columns(party)
+    shifted = crossings(columns) + len(steps) * (inputs.own.shape[1] + inputs.other_columns)
+    carries = await share_carries(session, sampler, public[Party.GRID], shifted)
+    products: Pulling = await share_quadratic(session, sampler, public, carries, inputs, room)
+
+    blocks = Blocks.zero(inputs.own.shape[1], inputs.other_columns)
+    begin = start * min(1.0, _FURTHEST / max(float(np.linalg.norm(start)), _FURTHEST))
+    weights = Blocks(encode(begin, WEIGHT_SCALE), blocks.other).joined(party)
+    ahead, lift = weights << np.uint64(MOMENTUM_SCALE), np.uint64(products.update_scale - WEIGHT_SCALE - MOMENTUM_SCALE)
+    for step in steps:
+        update = (await products.pull(step, blocks.split(party, ahead))).joined(party)
+        now = await carries.shift((ahead << lift) - update, products.update_scale - WEIGHT_SCALE)
+        ahead = now * np.uint64(ONE + step.momentum) - weights * np.uint64(step.momentum)
+        weights = now
+        session.reporter.progress(step.number + 1, len(steps))
+    sums = combinations(update, b"".join((await _nonces(session)).values()))
+    session.settled = await check_arrived(session, sums, products.update_scale, rest_limit(model, steps, len(weights)))
+    last = blocks.split(party, weights)
+    own, other = _nearest(last.own, model.weight_bits), _at_random(last.other, model.weight_bits)
+    await course.finish(own, other)
+    return await tell_weights(session, own, other, TOLD_SCALE)
+
+
+async def _nonces(session: Session) -> dict[Party, bytes]:
+    """Both parties' 32 bytes, drawn now."""
+    nonce = Prg.fresh_seed()
+    heard = await session.exchange(Kind.LATTICE_SEED, np.frombuffer(nonce, np.uint8), shape=(NONCE_BYTES,))
+    found = {session.party: nonce, session.party.other: heard.tobytes()}
+    return {party: found[party] for party in Party}
+
+
+def _nearest(words: Words, bits: int) -> Words:
+    """A share at TOLD_SCALE, rounded to the nearest multiple of 2^-bits."""
+    shift = np.uint64(WEIGHT_SCALE - bits)
+    half = np.uint64((1 << WEIGHT_SCALE - bits) >> 1)
+    found: Words = (words + half >> shift) << shift + _ALOFT
+    return found
+
+
+def _at_random(words: Words, bits: int) -> Words:
+    """The same up or down at random in proportion: where the other's own share stands between two multiples, it cannot tell."""
+    shift = np.uint64(WEIGHT_SCALE - bits)
+    drawn = np.frombuffer(hashlib.shake_256(Prg.fresh_seed()).digest(8 * len(words)), np.uint64)
+    found: Words = (words + (drawn & np.uint64((1 << WEIGHT_SCALE - bits) - 1)) >> shift) << shift + _ALOFT
+    return found
