@@ -13,6 +13,8 @@ from markupsafe import Markup
 
 from common.disclosure import CATALOGUE
 from common.features.pieces import deviation, is_piece
+from common.learn.network.steps import epoch_steps
+from common.plan.network import Network
 from common.plan.trees import Trees
 from common.report import figures, numbers, tables
 from common.report.card import Card
@@ -97,6 +99,7 @@ def _render(evidence: Evidence, own: Own, choice: Choice, card: Card, fingerprin
             "model": evidence.model, "words": words, "tags": TAGS, "charts": charts, "remarks": remarks(evidence),
             "opened": opened(evidence, words), "features": _features(evidence), "binned": _binned(evidence),
             "months": _months(evidence), "coding": _coding(evidence), "splits": _splits(evidence),
+            "epochs": _epochs(evidence),
             "findings": findings, "card": card, "fingerprint": fingerprint,
             "counted": {v.value: Counter(f.verdict for f in findings)[v] for v in Verdict},
             "meanings": _meanings(evidence, card), "warnings": [without_values(text, evidence) for text in
@@ -146,6 +149,20 @@ def _splits(evidence: Evidence) -> dict[str, Any] | None:
     other = total - sum(counts.values())
     columns = [(name, count, count / total) for name, count in found]
     return {"columns": columns, "other": other, "other_part": other / total}
+
+
+def _epochs(evidence: Evidence) -> dict[str, Any] | None:
+    """Of a network how many epochs it was trained, and of one that ended early whose weights it has: the last that gained."""
+    section, counts = evidence.plan.model, evidence.record.counts
+    if not isinstance(section, Network):
+        return None
+    told = {"all": section.epochs}
+    if section.early_stop is None or "iterations" not in counts:
+        return {"how": "all", "told": told}
+    run = counts["iterations"] // epoch_steps(section, counts["train_rows"])
+    if run == section.epochs:
+        return {"how": "full", "told": told}
+    return {"how": "stopped", "told": told | {"run": run, "best": run - section.early_stop}}
 
 
 def _coding(evidence: Evidence) -> dict[str, Any]:
