@@ -50,7 +50,8 @@ class Model(Section):
         default=4,
         ge=0,
         le=1000,
-        description="From 65,536 rows on, iterations run over part of them, then so many steps over all; 0: each over all.",
+        description="From 65,536 rows on, iterations run over part of them, then so many steps over all; from 16,384 on half of"
+        " iterations run over half of them, the last, at least so many, over all; 0: each over all.",
     )
     epochs: int = Field(default=5, ge=1, le=1000, description="Passes of sgd.")
     batch: int = Field(default=4096, ge=1, description="Rows of an sgd step.")

@@ -38,7 +38,9 @@ _TO_UPDATE = np.uint64(WEIGHT_SCALE + UPDATE_SHIFT - _LOOKAHEAD)
 JOINT_SHIFT = _LOOKAHEAD + FACTOR_SCALE - WEIGHT_SCALE
 ONE = 1 << MOMENTUM_SCALE
 SPAN_ROWS = 1 << 16  # rows that go through a step together
+_APART = 8  # from so small a part of these on, rows go in two spans: the line then works while a side waits
 LEVEL_ROWS = 1 << 15  # the fewest that early steps run over; half of the fewest of which there are early steps
+_HALVED = 2  # from so small a part of these on, half of the steps run over half of the rows
 _LEVEL_SHARE = 16
 _SPAN_BITS = 24
 
@@ -81,8 +83,8 @@ class Step:
         return self.high - self.low
 
     def spans(self) -> list[Span]:
-        """Its rows in pieces of about SPAN_ROWS, alike in size."""
-        pieces = max(1, round(self.rows / SPAN_ROWS))
+        """Its rows in pieces of about SPAN_ROWS, alike in size; in two where they are fewer, but not very few."""
+        pieces = max(2 if self.rows >= SPAN_ROWS // _APART else 1, round(self.rows / SPAN_ROWS))
         size = -(-self.rows // pieces)
         lows = range(self.low, self.high, size)
         return [Span(self.number << _SPAN_BITS | i, low, min(self.high, low + size)) for i, low in enumerate(lows)]
@@ -110,12 +112,14 @@ def nesterov(rows: int, iterations: int, size: float, full: int = 0) -> list[Ste
 
     full: with 2 LEVEL_ROWS rows and more, the steps over all of them that follow `iterations` over the first ones, which are
     a random sample. Momentum is dropped once there, as with the new rows the gradient is another; it then goes on as from a
-    fourth step, which was best in the worst of the simulated worlds. 0: each step is over all rows.
+    fourth step, which was best in the worst of the simulated worlds. 0: each step is over all rows. With a quarter of that
+    many rows and more, the first half of `iterations` is over half of the rows, or what `full` leaves of them.
     """
     few = level_rows(rows) if full else rows
     first = [Step(t, 0, few, size, round(ONE * t / (t + 3))) for t in range(iterations)]
     if few == rows:
-        return first
+        halved = min(iterations - full, iterations // 2) if full and rows >= LEVEL_ROWS // _HALVED else 0
+        return [replace(step, high=rows // 2) if step.number < halved else step for step in first]
     first[-1] = replace(first[-1], momentum=0)
     return first + [Step(iterations + t, 0, rows, size, round(ONE * (t + 3) / (t + 6))) for t in range(full)]
 

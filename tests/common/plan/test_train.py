@@ -270,7 +270,7 @@ def test_the_steps_of_both_optimisers() -> None:
 
 
 def test_many_rows_are_begun_on_a_sixteenth_of_them() -> None:
-    courses = {65_535: 65_535, 65_536: 32_768, 131_071: 32_768, 131_072: 65_536, 1_000_000: 65_536, 3_200_000: 200_000}
+    courses = {16_383: 16_383, 65_536: 32_768, 131_071: 32_768, 131_072: 65_536, 1_000_000: 65_536, 3_200_000: 200_000}
     for rows, few in courses.items():
         steps = make_steps(Model(), rows)
         full = [rows] * 4 if few < rows else []

@@ -1,4 +1,4 @@
-"""The course of a training: refused where it is so short that its weights are sums over few rows."""
+"""The course of a training: its steps; refused where it is so short that its weights are sums over few rows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from common.errors import PolicyError
-from common.learn.linear.steps import check_course
+from common.learn.linear.steps import STEP, check_course, make_steps
 from common.plan.linear import Model
 from common.plan.policy import Policy
 
@@ -44,3 +44,18 @@ def test_a_training_of_few_steps_is_refused_however_they_come_about(epochs: int,
         return check_course(asked, rows, 5, Policy())
     with pytest.raises(PolicyError, match="too few steps"):
         check_course(asked, rows, 5, Policy())
+
+
+def test_from_16384_rows_on_half_of_the_steps_are_over_half_of_the_rows() -> None:
+    for rows in (16_384, 20_001, 65_535):
+        for model, halved in ((Model(), 6), (Model(full_steps=9), 3), (Model(full_steps=12), 0), (Model(iterations=5), 1)):
+            steps = make_steps(model, rows)
+            assert [step.high for step in steps] == [rows // 2] * halved + [rows] * (model.iterations - halved)
+            whole = make_steps(model.model_copy(update={"full_steps": 0}), rows)
+            assert [step.high for step in whole] == [rows] * model.iterations
+            assert [(step.number, step.size, step.momentum) for step in steps] == [
+                (s.number, s.size, s.momentum) for s in whole
+            ]
+    ahead = make_steps(Model(), 20_000, 18_000)
+    for step, rows in zip(ahead, [10_000] * 6 + [18_000] * 6, strict=True):
+        assert step.scales(Model().make_link()).step_over_n * rows == pytest.approx(STEP, rel=2**-12)
