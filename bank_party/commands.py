@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -126,8 +126,8 @@ def score(
     from bank_party.direct import make_plan, run  # brings gRPC, which the other commands do without
 
     sides, on_request = (model, grid_dataset, bank_dataset), rows if requests is not None else 0
-    texts = {"name": name, "purpose": purpose}
-    plan = make_plan(*sides, by_period=by_period, months=months, grid_reasons=grid_reasons, on_request=on_request, **texts)
+    how: dict[str, Any] = {"by_period": by_period, "months": months, "grid_reasons": grid_reasons}
+    plan = make_plan(*sides, **how, on_request=on_request, name=name, purpose=purpose)
     desk = Lines(requests, click.echo, by_period=by_period) if requests is not None else None
     done = asyncio.run(run(SEAT, config, plan, desk))
     whole = json.dumps(asdict(done), default=str) if as_json else f"{done.job}: {done.rows} rows scored, in {done.file}"

@@ -24,6 +24,7 @@ from common.daemon.runner import Runner
 from common.daemon.seat import Seat
 from common.daemon.settings import check_separate
 from common.errors import JobCancelled, PlanError
+from common.party import Identity
 from common.plan.score import ScorePlan
 from common.stages.job import Desk
 from common.text.logs import set_logging
@@ -58,8 +59,12 @@ def make_plan(
     name: str,
     purpose: str = "",
     months: str | None = None,
+    own: Identity | None = None,
 ) -> ScorePlan:
-    """A plan that does without the coordinator. Raises PlanError for options that make none."""
+    """A plan that does without the coordinator. own: of which bank, where that is known.
+
+    Raises PlanError for options that make none.
+    """
     raw = {
         "name": name,
         "purpose": purpose,
@@ -73,6 +78,7 @@ def make_plan(
         "drift": False,  # nobody hears a report
         "dealt": "ahead",
         "matching": "ecdh",
+        "with_bank": None if own is None else str(own),
     }
     return validate(ScorePlan, raw, "options", PlanError)
 
@@ -83,7 +89,7 @@ def fresh_name() -> str:
 
 
 async def run(seat: Seat[BankSettings, BankHome], config: Path, plan: ScorePlan, desk: Desk | None = None) -> Done:
-    """Runs a job of this plan with the grid's daemon; cancelled, or at SIGTERM, it ends the job at both sides.
+    """Runs a job of this plan, as this bank's, with the grid's daemon; cancelled, or at SIGTERM, it ends the job at both sides.
 
     desk: what rows are asked at, of a plan that scores on request.
 
@@ -96,8 +102,8 @@ async def run(seat: Seat[BankSettings, BankHome], config: Path, plan: ScorePlan,
     check_separate(credentials.identity, settings)
     logging.getLogger(_JOBS).addFilter(warned := _Warned())
     home, way = seat.home(settings), seat.approach(settings, credentials)
-    runner = Runner(seat.role(home), settings, home, way.meeting, None)
-    job = fresh_name()
+    runner = Runner(seat.role(home), settings, home, way.meeting, None, own=credentials.identity)
+    job, plan = fresh_name(), plan.model_copy(update={"with_bank": str(credentials.identity)})
     try:
         with _ended_by(signal.SIGTERM):
             task, answers = await runner.begin(job, plan.canonical(), credentials.identity, own=True, desk=desk)

@@ -54,7 +54,7 @@ class Door:
         if call.identity not in self._known:
             known = self._bank if len(self._known) == 1 else ", ".join(map(str, self._known))
             raise IdentityError("only the bank may exchange", expected=known, got=call.identity)
-        if hello.plan and self._take is not None and call.identity == self._bank:
+        if hello.plan and self._take is not None:
             await self._take(hello.job, hello.plan, call.identity)
         arrived, over = self._arrived.get(hello.job, {}).get(call.identity), self._over.get(hello.job)
         if arrived is None or over is None or arrived.done() or hello.attempt != self._attempts[hello.job]:

@@ -20,10 +20,12 @@ from common.client.like import scores_like
 from common.daemon.seat import Seat, open_home
 from common.errors import ConfigError, JobStateError
 from common.home.models import CHAMPION
+from common.party import Identity
 from common.plan.job_states import State
 from common.plan.read import AnyPlan
 from common.text.visible import visible
 from common.wire import coordinator_pb2 as wire
+from common.wire.tls import Credentials
 
 NAME = "refill of stocks"  # of its jobs, by which one that is not over is known again
 _LOOK = 100  # jobs that deal, the newest
@@ -50,8 +52,10 @@ class Refilled:
     late: bool = False
 
 
-def refill(home: BankHome, config: OnlineConfig, found: RefillConfig, jobs: Jobs, may: Callable[[], bool]) -> Refilled:
-    """Deals one stock after the other until there are enough. may: whether one may be begun now.
+def refill(
+    home: BankHome, config: OnlineConfig, found: RefillConfig, jobs: Jobs, may: Callable[[], bool], own: Identity
+) -> Refilled:
+    """Deals the bank `own` one stock after the other until there are enough. may: whether one may be begun now.
 
     A job of an earlier call that is not over is waited for first: it may be the one that is missing. Raises ConfigError where
     there is no model, what a job failed of, and JobStateError for one that waits for people or leaves no stock here.
@@ -65,7 +69,7 @@ def refill(home: BankHome, config: OnlineConfig, found: RefillConfig, jobs: Jobs
     while (waiting := stocks_waiting(home, model, least)) is not None and len(waiting) < found.stocks:
         if not may():
             return Refilled(dealt, waiting, late=True)
-        job = jobs.submit(scores_like(jobs.show(model), found.rows, NAME))
+        job = jobs.submit(scores_like(jobs.show(model), found.rows, NAME, own))
         _followed(jobs, job.id)
         dealt += 1
         if dealt > 2 * found.stocks:
@@ -99,17 +103,18 @@ def refill_command(seat: Seat[BankSettings, BankHome]) -> click.Command:
         online = settings.online
         if online is None or online.refill is None:
             raise ConfigError(f"{config}: there is no [online.refill]", remedy="Say there how many stocks, of how many rows.")
-        click.echo(visible(_run(open_home(seat, config), online, online.refill, now)))
+        own = Credentials.load(settings.tls).identity
+        click.echo(visible(_run(open_home(seat, config), online, online.refill, now, own)))
 
     return refill
 
 
-def _run(home: BankHome, online: OnlineConfig, found: RefillConfig, now: bool) -> str:
+def _run(home: BankHome, online: OnlineConfig, found: RefillConfig, now: bool, own: Identity) -> str:
     def may() -> bool:
         moment = time.localtime()
         return now or found.open_at(moment.tm_hour, moment.tm_min)
 
     with Client.from_config(found.client) as client:
-        done = refill(home, online, found, client, may)
+        done = refill(home, online, found, client, may, own)
     late = f"; not begun outside {found.between}" if done.late else ""
     return f"{done.dealt} stocks dealt; {sum(done.waiting):,} rows wait in {len(done.waiting)}, of {found.stocks} wanted{late}"

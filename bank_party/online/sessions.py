@@ -205,6 +205,7 @@ class Sessions:
             on_request=config.stock_rows,
             name="online" if first is None else "online shadow",
             purpose=config.purpose,
+            own=self._own,
         )
         # Also looked at when the job is begun, which enters each refusal in the list of jobs.
         await asyncio.to_thread(self._home.stocks.check, plan, Party.BANK)

@@ -120,6 +120,7 @@ def score(
 @click.option("--grid", type=int, help="The grid's trained columns; for a training a few more will do.")
 @click.option("--bank", type=int, help="The bank's, its intercept included.")
 @click.option("--like", help="A finished training job: its columns; to train, 5 % more rows and, without PLAN, its model.")
+@_WITH_BANK
 @click.option(
     "--times", type=click.IntRange(1, AT_ONCE), default=1, show_default=True, help="So many of them, one job after the other."
 )
@@ -133,6 +134,7 @@ def predeal(
     grid: int | None,
     bank: int | None,
     like: str | None,
+    with_bank: str | None,
     times: int,
     config: Path,
     as_json: bool,
@@ -144,7 +146,8 @@ def predeal(
             raw["model"] = training_of(load_plan(plan), str(plan)).model
         if scores:  # by whatever model of these columns
             raw = for_scores(raw)
-        raw |= {k: v for k, v in {"rows": rows, "grid_columns": grid, "bank_columns": bank}.items() if v is not None}
+        given = {"rows": rows, "grid_columns": grid, "bank_columns": bank, "with_bank": with_bank}
+        raw |= {k: v for k, v in given.items() if v is not None}
         if missing := [k for k in ("model", "rows", "grid_columns", "bank_columns") if k not in raw]:
             raise PlanError(
                 f"nothing says the {', '.join(missing)} to deal for",

@@ -6,6 +6,7 @@ from typing import Any
 
 from common.config import validate
 from common.errors import PlanError
+from common.party import Identity
 from common.plan.predeal import PredealPlan
 from common.plan.read import AnyPlan, parse_plan
 from common.plan.several import SeveralPlan
@@ -14,9 +15,11 @@ from common.wire import coordinator_pb2 as wire
 
 
 def as_before(job: wire.Job, *, scores: bool = False) -> dict[str, Any]:
-    """A predeal plan's keys for a training like this one. Raises PlanError for a job that has trained nothing.
+    """A predeal plan's keys for a training like this one, with the same bank.
 
-    scores: for scores by its model alone, which may be one of several banks.
+    Raises PlanError for a job that has trained nothing.
+
+    scores: for scores by its model alone, which may be one of several banks; then it names none of them.
     """
     grid, bank = job.grid.report.counts, job.bank.report.counts
     if job.kind != "train" or not (grid.trained_columns and bank.trained_columns):
@@ -24,7 +27,8 @@ def as_before(job: wire.Job, *, scores: bool = False) -> dict[str, Any]:
     sizes = {"rows": grid.train_rows + grid.train_rows // 20, "grid_columns": grid.trained_columns}
     plan = parse_plan(job.plan)
     model = plan.model if scores and isinstance(plan, SeveralPlan) else training_of(plan, job.id).model
-    return {"model": model, **sizes, "bank_columns": bank.trained_columns}
+    named = {} if plan.bank_named is None else {"with_bank": str(plan.bank_named)}
+    return {"model": model, **sizes, "bank_columns": bank.trained_columns, **named}
 
 
 def training_of(plan: AnyPlan, source: str) -> TrainPlan:
@@ -41,10 +45,15 @@ def training_of(plan: AnyPlan, source: str) -> TrainPlan:
 
 def for_scores(raw: dict[str, Any]) -> dict[str, Any]:
     """The keys for one scoring job by whatever model of these columns, of those for a training."""
-    sizes = {k: v for k, v in raw.items() if k.endswith("_columns")}
-    return {"model": raw["model"].scoring if "model" in raw else {}, "serves": "scores", **sizes}
+    kept = {k: v for k, v in raw.items() if k.endswith("_columns") or k == "with_bank"}
+    return {"model": raw["model"].scoring if "model" in raw else {}, "serves": "scores", **kept}
 
 
-def scores_like(job: wire.Job, rows: int, name: str) -> PredealPlan:
-    """What is dealt for so many rows to score by this training's model. Raises PlanError as `as_before`."""
-    return validate(PredealPlan, {**for_scores(as_before(job, scores=True)), "rows": rows, "name": name}, "plan", PlanError)
+def scores_like(job: wire.Job, rows: int, name: str, bank: Identity | None = None) -> PredealPlan:
+    """What is dealt for so many rows to score by this training's model. Raises PlanError as `as_before`.
+
+    bank: which one is to score, of several; default: that of the training, or the coordinator's first.
+    """
+    raw = {**for_scores(as_before(job, scores=True)), "rows": rows, "name": name}
+    named = {} if bank is None else {"with_bank": str(bank)}
+    return validate(PredealPlan, raw | named, "plan", PlanError)

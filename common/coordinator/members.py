@@ -23,7 +23,7 @@ def members_of(
     named = plan.identities if isinstance(plan, SeveralPlan) else [plan.bank_named] if plan and plan.bank_named else []
     if not named:
         return grid, bank
-    unknown = [str(who) for who in named if not isinstance(known.get(who), Bank)]
+    unknown = [str(who) for who in named if known.get(who) in (None, grid)]
     if unknown:
         raise PlanError(
             f"no bank of this coordinator: {', '.join(unknown)}", remedy="Its operator lists banks in bank and more_banks."

@@ -123,10 +123,10 @@ class Conduct:
             correlations = DealtCorrelations(self._party, Prg.fresh_seed(), NoDealer(), self._home.key)
             return await self._run(job, running, session, course, correlations, reporter)
         dealer, seed = dealt
+        chain = chain_of(plan.bank_named, self._settings, self._party)
         if isinstance(plan, PredealPlan):
-            return await predeal(job, plan, session, dealer, seed, self._home.stocks, reporter)
+            return await predeal(job, plan, session, dealer, seed, self._home.stocks.of(chain), reporter)
         if isinstance(plan, PromotePlan):
-            chain = chain_of(plan.bank_named, self._settings, self._party)
             return await promote(job, plan, session, self._home, self._role, reporter, chain)
         correlations = DealtCorrelations(self._party, seed, dealer, self._home.key)
         return await self._run(job, running, session, course, correlations, reporter)

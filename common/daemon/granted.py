@@ -99,7 +99,8 @@ class Grants:
         Raises PolicyError for a grant that is withdrawn, expired, not signed by its owner, or of another use.
         """
         pins: dict[str, str] = {}
-        other = bank or plan.bank_named or self._settings.peer.who
+        named_bank = plan.bank_named if self._party is Party.GRID else None
+        other = bank or named_bank or self._settings.peer.who
         own, theirs = plan.side(self._party).dataset, plan.side(self._party.other).dataset
         in_force = None
         named = f" ({bank.org})" if bank else ""  # of several banks each has its own

@@ -14,7 +14,7 @@ from common.daemon.again import Again
 from common.daemon.answers import Answers
 from common.daemon.attempt import Attempts, Send
 from common.daemon.booked import Booked
-from common.daemon.conduct import Running
+from common.daemon.conduct import Running, chain_of
 from common.daemon.gate import Gate
 from common.daemon.granted import AllInForce, Grants, InForce, check_pinned, still_asked
 from common.daemon.known import check_name, client_of, told_of
@@ -22,7 +22,7 @@ from common.daemon.live import Live
 from common.daemon.meet import Meeting
 from common.daemon.refusals import Refusals
 from common.daemon.settings import PartySettings
-from common.daemon.several import banks_of, check_bank, check_banks, lines_of, side_of, without
+from common.daemon.several import banks_of, check_asker, check_bank, check_banks, lines_of, side_of, without
 from common.disk.refused import refused
 from common.errors import JobStateError, PeerLost, WattScoreError
 from common.home.audit import What
@@ -215,6 +215,7 @@ class Runner:
         self._home.policy.check(plan)
         if direct:
             check_direct(plan, self._home.policy)
+            check_asker(plan, self.party, self.settings, client)
         check_bank(plan, self.party, self.settings, self._own)
         if isinstance(plan, SeveralPlan) and self._own is not None:
             check_banks(plan, self.settings, self._own, self._home.unfinished.points(offer.job))
@@ -231,7 +232,7 @@ class Runner:
                 check_pinned(pins, still_asked(begun.grants, pins, left_out), "begun")
         seen.asked = replace(seen.asked, grants=pins)
         if begun is None and isinstance(plan, TrainPlan | ScorePlan | PredealPlan):
-            self._home.stocks.check(plan, self.party)
+            self._home.stocks.of(chain_of(plan.bank_named, self.settings, self.party)).check(plan, self.party)
         if isinstance(plan, PromotePlan) and plan.model is not None:
             self._home.registry.version(plan.model)
         watch, dataset = JobWatch(self._metrics, offer.job, plan.kind), self.settings.datasets.get(seen.asked.dataset)

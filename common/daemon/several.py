@@ -101,6 +101,13 @@ def check_bank(plan: Request, party: Party, settings: PartySettings, own: Identi
         raise PolicyError(f"the plan names the bank {named}, which is none here", remedy="Name another one, in with_bank.")
 
 
+def check_asker(plan: Request, party: Party, settings: PartySettings, client: str) -> None:
+    """Raises PolicyError at the grid where another than the bank that the plan is of asks for a job without the coordinator."""
+    if party is Party.GRID and client != str(plan.bank_named or settings.peer.who):
+        text = "the plan is of another bank than the one that asks"
+        raise PolicyError(text, remedy="Name the bank that asks, in with_bank; `bank-party score` does.")
+
+
 def banks_of(plan: Request) -> tuple[Identity, ...]:
     """The banks that a plan names; none where it is about the first one."""
     if isinstance(plan, SeveralPlan):

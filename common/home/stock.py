@@ -37,7 +37,10 @@ _ERASED = bytes(SEED_BYTES)
 
 @dataclass(frozen=True)
 class StockLabel:
-    """The label of a stock, the same at both parties: what it serves. name: the job that dealt it. dealer: who dealt."""
+    """The label of a stock: what it serves, the same at both parties. name: the job that dealt it. dealer: who dealt.
+
+    bank: at a grid of several banks which one holds the other half, none being the first; at a bank none.
+    """
 
     name: str
     dealer: str
@@ -45,6 +48,7 @@ class StockLabel:
     rows: int
     grid_columns: int
     bank_columns: int
+    bank: str = ""
 
     @property
     def size(self) -> Size:
@@ -52,7 +56,8 @@ class StockLabel:
 
     def digest(self) -> Words:
         """Two words by which the parties compare stocks."""
-        text = json.dumps(asdict(self), sort_keys=True).encode()
+        same = {name: value for name, value in asdict(self).items() if name != "bank"}
+        text = json.dumps(same, sort_keys=True).encode()
         return np.frombuffer(hashlib.blake2b(text, digest_size=16, person=b"wattscore.label").digest(), np.uint64)
 
 

@@ -13,6 +13,7 @@ import logging
 import shutil
 import sqlite3
 from contextlib import AbstractContextManager, closing
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,8 @@ class Held:
 class Stocks:
     """dealer: the coordinator's identity; stocks of another one are not used. budget_mib: disk for all of them."""
 
+    _bank: str | None = None  # whose other half alone counts, of a grid's; None: all
+
     def __init__(self, folder: Path, book: Path, dealer: str, budget_mib: int) -> None:
         self._folder, self._book, self._dealer, self._budget = folder, book, dealer, budget_mib * _MIB
         make_folder(folder)
@@ -57,6 +60,12 @@ class Stocks:
         """Removes what a predealing left that did not end well. For the daemon alone, as it starts: nobody writes one then."""
         for part in self._folder.glob("*.part"):
             part.unlink()
+
+    def of(self, bank: str) -> Stocks:
+        """The same shelf, of the stocks alone of which this bank has the other half; bank: as in their labels."""
+        found = copy(self)
+        found._bank = bank
+        return found
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return open_book(self._book, durable=True)
@@ -81,7 +90,8 @@ class Stocks:
         labels = []
         for path in self._files():
             if (label := self._usable(path)) is not None:
-                labels.append(label)
+                if self._bank in (None, label.bank):
+                    labels.append(label)
             else:
                 _log.warning("stock %s is spent, damaged or of another coordinator: removed", path.stem)
                 path.unlink()
@@ -139,7 +149,8 @@ class Stocks:
 
     def create(self, name: str, plan: PredealPlan, seed: bytes) -> StockWriter:
         """The writer of the stock that job `name` is dealt."""
-        label = StockLabel(name, self._dealer, dealing(predealt(plan)), plan.rows, plan.grid_columns, plan.bank_columns)
+        size = (plan.rows, plan.grid_columns, plan.bank_columns)
+        label = StockLabel(name, self._dealer, dealing(predealt(plan)), *size, self._bank or "")
         return StockWriter(self._path(name), label, seed)
 
     def spend(self, label: StockLabel) -> StockFile:

@@ -6,13 +6,13 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from common.plan.request import Request
+from common.plan.request import OneBank
 from common.plan.sections import DEFAULT, AnySection
 
 AT_ONCE = 64  # stocks that a party may hold
 
 
-class PredealPlan(Request):
+class PredealPlan(OneBank):
     """Deal ahead what one training of this size consumes, or one scoring; both parties store it and use it once."""
 
     kind: Literal["predeal"] = "predeal"

@@ -128,8 +128,6 @@ class Plan(OneBank):
 
     @model_validator(mode="after")
     def _opens_enough(self) -> Plan:
-        if self.with_bank is not None and getattr(self, "dealt", "online") == "ahead":
-            raise ValueError("with_bank: what is dealt ahead is for the first bank alone")
         if "id" not in self.keys or len(set(self.keys)) != len(self.keys):
             raise ValueError('keys must be ["id"] or ["id", "period"]')
         missing = sorted(o.value for o in self.needs - self.allowed)

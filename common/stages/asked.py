@@ -119,7 +119,8 @@ class _Supply:
         telling, correlations, dealt = Telling(Kind.SCORES, bits), job.correlations, None
         if model.closed:
             least = max(rows, self._plan.on_request)
-            ahead = scores_ahead(job.session, job.home.stocks, job.home.key, model, least, bits, ASKED)
+            shelf = job.home.stocks.of(job.chain)
+            ahead = scores_ahead(job.session, shelf, job.home.key, model, least, bits, ASKED)
             async with nullcontext() if job.desk is None else job.desk.taking():
                 correlations, dealt = await self._stack.enter_async_context(ahead)
             telling = Telling(Kind.SCORES, bits, dealt=dealt)

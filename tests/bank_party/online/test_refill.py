@@ -15,12 +15,14 @@ from bank_party.online import refill as module
 from bank_party.online.config import OnlineConfig, RefillConfig
 from bank_party.online.refill import NAME, Refilled, refill
 from common.errors import JobStateError, PolicyError
+from common.party import Identity
 from common.plan.predeal import PredealPlan
 from common.plan.read import AnyPlan
 from common.plan.train import TrainPlan
 from common.wire import coordinator_pb2 as wire
 from tests.bank_party.test_main import config
 
+OWN = Identity("acme", "bank-party")
 FOUND = RefillConfig(client=Path("client.toml"), rows=500, stocks=3)
 ONLINE = cast(Any, OnlineConfig).model_construct(model="train-1", stock_rows=1, refill=FOUND)
 
@@ -44,6 +46,7 @@ class Coordinator:
     def submit(self, plan: AnyPlan) -> wire.Job:
         assert isinstance(plan, PredealPlan)
         assert (plan.serves, plan.rows, plan.grid_columns, plan.bank_columns) == ("scores", 500, 7, 4)
+        assert plan.bank_named == OWN
         job = wire.Job(id=f"predeal-{len(self.listed)}", name=plan.name, kind="predeal", state=self.fate)
         if self.fate == "failed":
             job.fault.kind, job.fault.message = "PolicyError", "no room (stock_mib)"
@@ -71,7 +74,7 @@ def coordinator(monkeypatch: pytest.MonkeyPatch) -> Coordinator:
 
 
 def fill(coordinator: Coordinator, *, may: bool = True) -> Refilled:
-    return refill(cast(BankHome, None), ONLINE, FOUND, coordinator, lambda: may)
+    return refill(cast(BankHome, None), ONLINE, FOUND, coordinator, lambda: may, OWN)
 
 
 def test_as_many_are_dealt_as_are_missing(coordinator: Coordinator) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from common.client.like import as_before, scores_like, training_of
 from common.errors import PlanError
+from common.party import Identity
 from common.wire import coordinator_pb2 as wire
 from common.wire.party_pb2 import Counts, Report
 from tests.banks import several_plan
@@ -20,6 +21,18 @@ def job() -> wire.Job:
 def test_scores_by_a_model_of_several_banks_are_dealt_as_by_any() -> None:
     plan = scores_like(job(), 500, "next")
     assert (plan.serves, plan.rows, plan.grid_columns, plan.bank_columns) == ("scores", 500, 12, 4)
+
+
+def test_they_are_dealt_to_the_bank_that_is_named_or_that_trained_alone() -> None:
+    second = "wattscore://bank-1/bank-party"
+    assert (
+        scores_like(job(), 500, "", Identity.parse(second)).with_bank == second
+        and scores_like(job(), 500, "").with_bank is None
+    )
+    assert "with_bank" not in scores_like(job(), 500, "").canonical()
+    one = job()
+    one.plan = several_plan(3).line(1).model_copy(update={"with_bank": second}).canonical()
+    assert scores_like(one, 500, "").with_bank == as_before(one)["with_bank"] == second
 
 
 def test_a_training_of_several_banks_is_not_dealt_ahead_nor_repeated_by_month() -> None:

@@ -12,11 +12,10 @@ from common.daemon import gate as module
 from common.daemon.granted import Grants
 from common.errors import JobStateError, PolicyError
 from common.home.audit import What
-from common.party import Identity
 from common.plan.promote import PromotePlan
 from common.plan.score import ScorePlan
 from common.wire import party_pb2 as wire
-from tests.common.daemon.test_runner import CLIENT, Desk, plan
+from tests.common.daemon.test_runner import BANK, CLIENT, Desk, plan
 
 
 @pytest.fixture
@@ -119,7 +118,7 @@ async def test_scoring_without_the_coordinator_cannot_wait_and_is_refused(desk: 
     text = ScorePlan.model_validate({**asked, "dealt": "ahead", "matching": "ecdh"}).canonical()
     desk.home.stocks.check = lambda *_: None  # type: ignore[method-assign]
     with pytest.raises(PolicyError, match="people of the grid approve each job of kind 'score'"):
-        await desk.runner.begin("score-1", text, Identity.parse(CLIENT), own=False)
+        await desk.runner.begin("score-1", text, BANK, own=False)
 
 
 async def test_the_coordinator_is_told_of_what_people_have_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

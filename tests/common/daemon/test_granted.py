@@ -74,6 +74,11 @@ def test_a_job_as_granted_is_pinned_to_the_grant_at_both_sides(desk: Desk) -> No
     assert pins == {"grid meters": print_} and (in_force is not None) is (desk.party is Party.GRID)
 
 
+def test_a_plan_that_names_its_bank_is_held_to_the_same_grant_at_both_sides(desk: Desk) -> None:
+    print_ = desk.grant()
+    assert desk.check(with_bank=str(BANK))[1] == {"grid meters": print_}
+
+
 @pytest.mark.parametrize(
     ("granted", "plan", "says"),
     [

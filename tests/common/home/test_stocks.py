@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,26 @@ def store(shelf: Stocks, name: str = "predeal-1", seed: bytes | None = None, pla
 
 def file(folder: Path, name: str = "predeal-1") -> Path:
     return folder / "stock" / f"{name}.stock"
+
+
+def test_a_grids_stocks_are_each_of_one_bank_and_their_digests_tell_no_bank(tmp_path: Path) -> None:
+    shelf = opened(tmp_path)
+    store(shelf, "predeal-1")
+    store(shelf.of("wattscore://north/bank-party"), "predeal-2")
+    first, north = shelf.of(""), shelf.of("wattscore://north/bank-party")
+    assert [[label.name for label in some.unspent()] for some in (shelf, first, north)] == [
+        ["predeal-1", "predeal-2"],
+        ["predeal-1"],
+        ["predeal-2"],
+    ]
+    (label,) = north.unspent()
+    assert np.array_equal(label.digest(), replace(label, bank="").digest())
+    plan = PLAN.model_copy(update={"serves": "scores"})
+    store(north, "predeal-3", plan=plan)
+    asked = ScorePlan.model_validate({"model": "m", "dealt": "ahead", "with_bank": "wattscore://north/bank-party", **SIDES})
+    north.check(asked, Party.GRID)
+    with pytest.raises(PolicyError, match="the grid has no unspent stock for this plan: there is predeal-1 for"):
+        first.check(asked, Party.GRID)
 
 
 async def test_a_stock_gives_what_was_dealt_in_order_and_the_seed(tmp_path: Path) -> None:
