@@ -38,10 +38,9 @@ async def test_a_stock_is_taken_while_no_other_session_of_the_bank_takes_one(
 
     monkeypatch.setattr(asked, "scores_ahead", stock)
     monkeypatch.setattr(asked, "begin_scores", begin)
-    home = SimpleNamespace(stocks=None, key=b"")
-    job: Any = SimpleNamespace(
-        session=None, home=home, correlations=None, desk=SimpleNamespace(taking=taking) if seated else None
-    )
+    home = SimpleNamespace(stocks=SimpleNamespace(of=lambda bank: bank), key=b"")
+    desk = SimpleNamespace(taking=taking) if seated else None
+    job: Any = SimpleNamespace(session=None, home=home, correlations=None, desk=desk, chain="north")
     plan: Any = SimpleNamespace(score_bits=5, on_request=3)
     model: Any = SimpleNamespace(closed=True)
     whole = ["taking", "stock", "taken"] if seated else ["stock"]
