@@ -104,6 +104,22 @@ def test_half_a_dealers_training_goes_on_from_what_was_kept_under_other_keys(tow
     assert list(sent.values()) == [70, 100 - 70 // KEPT * KEPT]
 
 
+def test_a_training_that_nobody_deals_for_begins_anew_under_other_keys(town: Town, client: Client) -> None:
+    """The bank dies in the middle of a step: all steps are taken again, of rows that need not be matched again."""
+    model = {"dealer": "none", "link": "taylor", "reveal": "owners", "weight_bits": 16}
+    town.tell("bank", "kill", f"{Kind.LATTICE_WEIGHTS.value} 30")
+    SUBMITTED.append(job := client.submit(make_plan("rows", model=model, matching="ecdh", score_bits=16)).id)
+    eventually(lambda: client.show(job).state == "waiting")
+    before = [one for one in read_frames(town.folder, "bank") if one.kind == Kind.LATTICE_WEIGHTS.value]
+    town.start("bank")
+    found = town.until(client, job)
+    assert (found.state, found.attempt) == ("succeeded", 1), found.fault.message
+    eventually(town.settled)
+    after = [one for one in read_frames(town.folder, "bank") if one.kind == Kind.LATTICE_WEIGHTS.value]
+    assert len(after) == len(before) + 64
+    assert abs(measured(town, found).joint.auc - _undisturbed(town, client)) <= 0.01
+
+
 def test_what_holds_when_all_is_over(town: Town, client: Client) -> None:
     assert faults(town, client, SUBMITTED) == []
 

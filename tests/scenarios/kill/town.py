@@ -26,7 +26,7 @@ DAEMONS, PARTIES = ("coordinator", "grid", "bank"), ("grid", "bank")
 LAST = 8  # lines of a log that an account has
 LINES = ("grid-coordinator", "bank-coordinator", "bank-grid")
 # As exact as scores and weights come: in steps of 1/32 AUCs of equal models differ by themselves.
-_FINE = {"finest_score_bits": 16, "own_weights": True, "finest_weight_bits": 16, "half_dealer": True}
+_FINE = {"finest_score_bits": 16, "own_weights": True, "finest_weight_bits": 16, "half_dealer": True, "no_dealer": True}
 _MANY = {"scores_per_row": 1000, **_FINE}  # models of a row: many jobs are about the same rows here
 
 
