@@ -72,6 +72,7 @@ _WITH_BANK = click.option(
 @click.option("--by-period", is_flag=True, help="Rows are (enterprise, period).")
 @click.option("--months", help="By period: these months alone, such as 2025-06,2025-07; newest: the last of each dataset.")
 @click.option("--ahead", is_flag=True, help="With randomness dealt before, by `predeal --scores`.")
+@click.option("--no-dealer", is_flag=True, help="Nobody deals, nor matches ids: by a model whose weights their owners hold.")
 @click.option("--grid-reasons", default=0, help="Most reasons of the grid told for each row, up to 2.")
 @click.option("--purpose", default="", help="What for, as a grant of a dataset says.")
 @click.option("--name", default="", help="A name for people.")
@@ -86,6 +87,7 @@ def score(
     by_period: bool,
     months: str | None,
     ahead: bool,
+    no_dealer: bool,
     grid_reasons: int,
     purpose: str,
     name: str,
@@ -105,6 +107,7 @@ def score(
         "months": months.split(",") if months else (),
         "grid_reasons": grid_reasons,
         "dealt": "ahead" if ahead else "online",
+        **({"dealer": "none", "matching": "ecdh"} if no_dealer else {}),
     }
     plan = validate(ScorePlan, raw, "options", PlanError)
     with Client.from_config(config) as client:

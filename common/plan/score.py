@@ -28,6 +28,10 @@ class ScorePlan(Plan):
         default="online",
         description="When scoring by a model that nobody holds is dealt its randomness: meanwhile, or by `wattscore predeal`.",
     )
+    dealer: Literal["whole", "none"] = Field(
+        default="whole",
+        description="none: nobody deals, for models whose weights their owners hold; with matching = 'ecdh'.",
+    )
     on_request: int = Field(
         default=0,
         ge=0,
@@ -51,6 +55,10 @@ class ScorePlan(Plan):
     def _can_be_asked(self) -> ScorePlan:
         if self.on_request and self.grid_reasons:
             raise ValueError("reasons of the grid are told of matched rows, not on request: grid_reasons must be 0")
+        if self.undealt and self.aided:
+            raise ValueError("dealer = 'none' does not go with matching = 'neutral': set matching = 'ecdh'")
+        if self.undealt and (self.on_request or self.dealt == "ahead"):
+            raise ValueError("dealer = 'none': nothing is dealt, so neither ahead nor for rows on request")
         if self.months and "period" not in self.keys:
             raise ValueError('months are of monthly rows: set keys = ["id", "period"]')
         if self.months and self.on_request:
@@ -58,11 +66,17 @@ class ScorePlan(Plan):
         return self
 
     def _fields(self) -> dict[str, Any]:
-        """Without months where it has none: the same as before there could be some."""
+        """Without months where it has none, and a dealer where it has one: the same as before there could be other ones."""
         fields = super()._fields()
+        if not self.undealt:
+            del fields["dealer"]
         if not self.months:
             del fields["months"]
         return fields
+
+    @property
+    def undealt(self) -> bool:
+        return self.dealer == "none"
 
     @property
     def needs(self) -> frozenset[Opened]:

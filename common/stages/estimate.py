@@ -145,6 +145,8 @@ def _begun(plan: Any, sizes: Sizes, party: Party) -> Cost:
 
 def _begun_rounds(plan: Any, sizes: Sizes) -> int:
     ids = 4 if plan.matching == "neutral" else 2 + 2 * _blocks(max(sizes.ids(p) for p in Party))
+    if plan.undealt:
+        return ids + (1 if sizes.months else 0)
     return 2 + ids + (3 if sizes.months else 0)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from common import __version__
 from common.disclosure import Opened
-from common.errors import DataError
+from common.errors import DataError, PlanError
 from common.features import leaks
 from common.features.binning import Binning, binned_columns
 from common.features.pieces import room
@@ -127,6 +127,11 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
     """Load, align, score; the bank decides and writes it down."""
     with job.stage(Stage.LOAD):
         model = line_of(job.home.models.load(await resolve(job.session, job.registry, plan.model)), job.bank)
+        if plan.undealt and model.closed:
+            raise PlanError(
+                f"nobody holds model {model.job}: scores by it take masks that are dealt",
+                remedy="Leave out dealer = 'none', or train a model with reveal = 'owners'.",
+            )
         check_reasons(plan.grid_reasons, model, dealt=not job.direct)
         job.role.before_scoring(model)
         read = await asyncio.to_thread(stamp_of, job.dataset.path)
