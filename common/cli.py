@@ -31,7 +31,7 @@ main = LazyGroup(
         logs="Print what happened to a JOB, and when.",
         cancel="End a JOB that is queued or running.",
     )
-    | entries("common.auditor.cli", audit="Replay the dealing of one job from both parties' OPENINGS.")
+    | entries("common.auditor.cli", audit="Replay the dealing of one job from all parties' OPENINGS.")
     | entries("common.report.verify", verify="Compare a REPORT's page with its JSON and CSV.")
     | entries("common.doctor.cli", doctor="Check this side, and through it the other.")
     | entries("common.records.cli", features="Read, clean and turn into features the monthly records that CONFIG (TOML) names.")

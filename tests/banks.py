@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from common.learn.linear.deal_several import deal_several
 from common.learn.linear.layout import LineDemand
-from common.mpc.correlations.asked import Demand
-from common.mpc.correlations.dealt import take_seed
+from common.mpc.correlations.asked import DealerLink, Demand
+from common.mpc.correlations.dealt import DealtSeed, take_seed
 from common.mpc.prg import Prg
 from common.mpc.seeds import own_seed
 from common.mpc.session import Session, memory_pair
@@ -67,6 +67,10 @@ class Banks:
         keys, names = [{p: key(k, p) for p in Party} for k in range(banks)], [f"the bank {k}" for k in range(banks)]
         self.dealer = SeveralDealer(self.at_dealer, nonces, keys, common, names, _seeds(seed))
 
+    def link(self, line: int, party: Party, given: DealtSeed, common: DealtSeed | None) -> DealerLink:
+        """The dealer's line after the seeds. common: of the sums over banks, at the grid on the first line."""
+        return self.at_party[line][party]
+
     async def run(
         self,
         grid: Callable[[Hub, list[End]], Awaitable[T]],
@@ -76,25 +80,30 @@ class Banks:
         """What the grid's end gives, then each bank's. Raises the first error of any."""
 
         async def at_grid() -> T:
-            lines = []
+            lines, links, common = list[End](), list[DealerLink](), None
             for k in range(self.count):
                 end = self.at_party[k][Party.GRID]
-                seed = own_seed((await take_seed(end)).seed, nonce(k, Party.GRID))
-                correlations = LineCorrelations(Party.GRID, seed, end, key(k, Party.GRID))
+                given = await take_seed(end)
+                dealt = None if k else await take_common(end)
+                links.append(self.link(k, Party.GRID, given, dealt))
+                correlations = LineCorrelations(
+                    Party.GRID, own_seed(given.seed, nonce(k, Party.GRID)), links[k], key(k, Party.GRID)
+                )
                 lines.append(End(k, self.session[k][Party.GRID], correlations, self.neutral[k]))
-            first = self.at_party[0][Party.GRID]
-            shared = HubCorrelations(Party.GRID, own_seed((await take_common(first)).seed, nonce(0, Party.GRID, True)), first)
+                common = dealt or common
+            assert common is not None
+            shared = HubCorrelations(Party.GRID, own_seed(common.seed, nonce(0, Party.GRID, True)), links[0])
             found = await grid(GridHub([e.session for e in lines], [e.correlations for e in lines], shared), lines)
             await self._over(Party.GRID)
             return found
 
         async def at_bank(k: int) -> T:
             end = self.at_party[k][Party.BANK]
-            seed = own_seed((await take_seed(end)).seed, nonce(k, Party.BANK))
-            correlations = LineCorrelations(Party.BANK, seed, end, key(k, Party.BANK))
-            dealt = await take_common(end)
+            given, dealt = await take_seed(end), await take_common(end)
             brought = await take_nonces(end, nonce(k, Party.BANK, True), k, self.count)
-            shared = HubCorrelations(Party.BANK, own_seed(dealt.seed, brought), end)
+            link = self.link(k, Party.BANK, given, dealt)
+            correlations = LineCorrelations(Party.BANK, own_seed(given.seed, nonce(k, Party.BANK)), link, key(k, Party.BANK))
+            shared = HubCorrelations(Party.BANK, own_seed(dealt.seed, brought), link)
             session = self.session[k][Party.BANK]
             line = End(k, session, correlations, self.neutral[k])
             found = await bank(BankHub(session, correlations, shared), line)

@@ -9,43 +9,39 @@ import click
 
 from common.auditor.replay import replay
 from common.errors import DataError
-from common.home.dealt import Opening, read_opening
-from common.party import Party
+from common.home.dealt import read_openings
 from common.trust.authority import parse_key
 from common.trust.sealed import unseal
 
 
 @click.command()
-@click.argument("openings", nargs=2, type=click.Path(path_type=Path))
+@click.argument("openings", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--key",
     type=click.Path(path_type=Path, exists=True),
     required=True,
-    help="The auditor's private key, for whose certificate both files were sealed.",
+    help="The auditor's private key, for whose certificate the files were sealed.",
 )
 @click.pass_context
-def audit(ctx: click.Context, openings: tuple[Path, Path], key: Path) -> None:
-    """Replay the dealing of one job from both parties' OPENINGS, files of their `audit open`, and name the first wrong array.
+def audit(ctx: click.Context, openings: tuple[Path, ...], key: Path) -> None:
+    """Replay the dealing of one job from all parties' OPENINGS, files of their `audit open`, and name the first wrong array.
 
-    Run it where neither party has access, by somebody who is as independent as the coordinator: who has both openings and a
+    Run it where no party has access, by somebody who is as independent as the coordinator: who has the openings and a
     party's messages can read its rows.
     """
     own = parse_key(key.read_bytes(), str(key))
-    found: dict[Party, Opening] = {}
-    for file in openings:
-        opening = read_opening(unseal(_read(file), own, str(file)), str(file))
-        found[opening.party] = opening
-    if len(found) < len(Party):
-        text = "both openings are of the same party"
-        raise DataError(text, public=text, remedy="One has to be the grid's and one the bank's.")
-    for party in Party:
-        click.echo(f"{party.value}: opening {found[party].digest}, `dealt` of an entry `end` of the job in its audit log")
+    found = [one for file in openings for one in read_openings(unseal(_read(file), own, str(file)), str(file))]
+    for one in found:
+        line = f", line {one.line}" if one.line else ""
+        click.echo(f"{one.party.value}{line}: opening {one.digest}, `dealt` of an entry `end` of the job in its audit log")
     verdict = asyncio.run(replay(found))
-    for line in verdict.wrong:
-        click.echo(line)
+    for text in verdict.wrong:
+        click.echo(text)
     if verdict.wrong:
         ctx.exit(1)
-    click.echo(f"job {found[Party.GRID].job}: {verdict.compared} arrays compared, each is what the opened seeds give")
+    click.echo(f"job {found[0].job}: {verdict.compared} arrays compared, each is what the opened seeds give")
+    if verdict.stock:
+        click.echo("What it took from a stock is not among them: of a stock nothing is kept that could be opened.")
 
 
 def _read(file: Path) -> bytes:
@@ -53,4 +49,4 @@ def _read(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         text = f"{file}: cannot be read ({error.strerror})"
-        raise DataError(text, public=text, remedy="Name the files that `audit open` of both parties wrote.") from None
+        raise DataError(text, public=text, remedy="Name the files that `audit open` of all parties wrote.") from None

@@ -101,7 +101,7 @@ class Attempts:
             return
         found = running.session.openings if running.session is not None else {}
         openings = [[value.value, kind, way, o.arrays, o.rows, o.bits] for (value, kind, way), o in found.items()]
-        dealt = {"dealt": running.heard.opening.digest} if running.heard is not None else {}
+        dealt = {"dealt": told[0] if len(told := running.dealt) == 1 else told} if running.heard else {}
         try:
             self._home.audit.add(What.END, job, error=error, opened=openings, books=self._home.positions(), **dealt)
             running.entered = True
@@ -143,7 +143,8 @@ class Attempts:
                 (link, nonce), given = dealt, await take_seed(dealt[0])
                 if isinstance(running.plan, Plan):
                     opening = Opening.of(job, running.attempt, self.party, running.plan.canonical(), given, nonce)
-                    link = running.heard = Heard(opening, link, MESSAGES)
+                    link = Heard(opening, link, MESSAGES)
+                    running.heard = [link]
                     await asyncio.to_thread(self._home.dealt.keep, opening)  # also if this process is killed
                 seed = await agree_on_seeds(session, given, nonce, self._home.seeds)
             if not running.direct:
@@ -156,8 +157,7 @@ class Attempts:
                 await peer.abort(self._fault(running, error))
             raise
         finally:
-            if running.heard is not None:
-                await asyncio.to_thread(self._home.dealt.keep, running.heard.opening)
+            await asyncio.to_thread(running.keep_heard, self._home.dealt)
             if peer is not None:
                 await peer.stop()
 

@@ -97,9 +97,9 @@ def audit_command(seat: Seat[Any, Any]) -> click.Command:
         Only where the dealer is in dispute: who has it and this party's messages of the job can read its rows of that job.
         """
         settings, certificate = seat.load(config), read_certificate(auditor)
-        opening = DealtBook(settings.data / Name.DEALT).read(job, attempt)
+        openings = DealtBook(settings.data / Name.DEALT).read(job, attempt)
         whom = f"{identity_of(certificate)} {shown_fingerprint(certificate)}"
-        sealed = seal(opening.model_dump_json().encode(), certificate)
+        sealed = seal("\n".join(opening.text for opening in openings).encode(), certificate)
         _log(seat, config).add(What.OPEN, job, value="seed", kind="audit", way="out", to=whom, person=person())
         write_private(out, sealed)
         click.echo(f"{out}: sealed for {whom}\nIt is for the auditor alone. Never give it to the other party.")

@@ -15,7 +15,7 @@ from common.daemon.settings import PartySettings
 from common.disk.data_folder import Name
 from common.disk.scratch import Scratch
 from common.errors import LocalProtocolError, WattScoreError
-from common.home.dealt import Heard
+from common.home.dealt import DealtBook, Heard
 from common.home.home import Home
 from common.home.outcome import Outcome
 from common.mpc.correlations.asked import DealerLink
@@ -69,6 +69,16 @@ class Running:
         """Of that grant."""
         return None if self.grant is None else self.grant.scores_per_row
 
+    @property
+    def dealt(self) -> list[str]:
+        """A hash of what was asked of the dealer and dealt, on each line."""
+        return [heard.opening.digest for heard in self.heard]
+
+    def keep_heard(self, book: DealtBook) -> None:
+        """Of each line, what an auditor would be given."""
+        for heard in self.heard:
+            book.keep(heard.opening)
+
     def report(self, job: str, send: Callable[[wire.FromParty], Awaitable[None]]) -> ProgressReporter:
         """What tells how far it is, the coordinator and the people of this party."""
         counters = (self.peer, self.coordinator)
@@ -79,7 +89,7 @@ class Running:
     reporter: ProgressReporter | None = None
     cause: WattScoreError | None = None  # why it was told to stop
     session: Session | None = None
-    heard: Heard | None = None  # of the dealer
+    heard: list[Heard] = field(default_factory=list)  # of the dealer, on each line
     attempt: int = 0  # how often the job was interrupted before
     left_out: tuple[Identity, ...] = ()  # banks of the plan without which it goes on
     entered: bool = False  # its end is in the audit log

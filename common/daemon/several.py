@@ -16,11 +16,12 @@ from common.disk.data_folder import Name
 from common.disk.scratch import Scratch
 from common.errors import LocalProtocolError, PlanError, PolicyError
 from common.home.audit import AuditLog, What
+from common.home.dealt import Common, Heard, Opening
 from common.home.home import Home
 from common.home.outcome import Outcome
 from common.home.unfinished import Points
 from common.learn.dealings import MESSAGES
-from common.mpc.correlations.dealt import take_seed
+from common.mpc.correlations.dealt import DealtSeed, take_seed
 from common.mpc.seeds import fresh_nonce
 from common.mpc.session import Channel, Openings, Session, Way
 from common.mpc.several.hub import BankHub, GridHub, Hub, HubCorrelations, LineCorrelations
@@ -181,17 +182,19 @@ class SeveralJob:
                 await asyncio.gather(*(peer.abort(told) for peer in self._peers))
                 raise
             finally:
+                await asyncio.to_thread(self.running.keep_heard, self.home.dealt)
                 for peer in self._peers:
                     await peer.stop()
 
     async def _at_bank(self, open_: AsyncExitStack, through: Through, place: int) -> Report:
         dealer = await self._join(open_, place)
         session = await self._meet(place)
-        seed = await agree_on_seeds(session, await take_seed(dealer.channel), dealer.nonce, self.home.seeds)
-        correlations = LineCorrelations(Party.BANK, seed, dealer.channel, self.home.key)
+        given, seed = await self._seed(session, dealer)
         common = await take_common(dealer.channel)
         nonce = await take_nonces(dealer.channel, dealer.common, place, len(self.plan.banks))
-        shared = HubCorrelations(Party.BANK, await agree_on_seeds(session, common, nonce, self.home.seeds), dealer.channel)
+        link = await self._heard(place, dealer, given, common)
+        correlations = LineCorrelations(Party.BANK, seed, link, self.home.key)
+        shared = HubCorrelations(Party.BANK, await agree_on_seeds(session, common, nonce, self.home.seeds), link)
         hub = BankHub(session, correlations, shared)
         course = self._course(hub)
         job, plan = self._job(place, session, correlations, Outcome(), self._scratch(), course), self.plan.line(place)
@@ -206,12 +209,12 @@ class SeveralJob:
         for session in sessions[1:]:
             session.openings = sessions[0].openings  # one account of what the job opened
         pairs = zip(sessions, dealers, strict=True)
-        seeds = await asyncio.gather(*(self._seed(session, dealer) for session, dealer in pairs))
-        seeded = zip(seeds, dealers, strict=True)
-        lines = [LineCorrelations(Party.GRID, seed, dealer.channel, self.home.key) for seed, dealer in seeded]
+        seeded = await asyncio.gather(*(self._seed(session, dealer) for session, dealer in pairs))
         common = await take_common(dealers[0].channel)
+        links = [await self._heard(k, dealers[k], seeded[k][0], None if k else common) for k in banks]
+        lines = [LineCorrelations(Party.GRID, seeded[k][1], links[k], self.home.key) for k in banks]
         seed = await agree_on_seeds(Lines(sessions), common, dealers[0].common, self.home.seeds)
-        hub = GridHub(sessions, lines, HubCorrelations(Party.GRID, seed, dealers[0].channel))
+        hub = GridHub(sessions, lines, HubCorrelations(Party.GRID, seed, links[0]))
         outcome, scratch, course = Outcome(), self._scratch(), self._course(hub)
         if self.plan.alone:
             sums = HubJob(self.id, hub.session, self.reporter, outcome, course)
@@ -223,8 +226,20 @@ class SeveralJob:
         banks, left_out = (tuple(map(str, who)) for who in (self.plan.identities, self.running.left_out))
         return Course(hub.session, self.home.unfinished.points(self.id), self.running.attempt, banks, left_out)
 
-    async def _seed(self, session: Session, dealer: Dealt) -> bytes:
-        return await agree_on_seeds(session, await take_seed(dealer.channel), dealer.nonce, self.home.seeds)
+    async def _seed(self, session: Session, dealer: Dealt) -> tuple[DealtSeed, bytes]:
+        """What is dealt to make the seed of a line of, and that seed."""
+        given = await take_seed(dealer.channel)
+        return given, await agree_on_seeds(session, given, dealer.nonce, self.home.seeds)
+
+    async def _heard(self, place: int, dealer: Dealt, given: DealtSeed, common: DealtSeed | None) -> Heard:
+        """The dealer's line after the seeds, of which an auditor can be told."""
+        shared = None if common is None else Common.of(common, dealer.common)
+        about = (self.id, self.running.attempt, self.role.party, self.plan.canonical())
+        opening = Opening.of(*about, given, dealer.nonce, place + 1, shared)
+        heard = Heard(opening, dealer.channel, MESSAGES)
+        self.running.heard.append(heard)
+        await asyncio.to_thread(self.home.dealt.keep, opening)  # also if this process is killed
+        return heard
 
     async def _join(self, open_: AsyncExitStack, place: int) -> Dealt:
         if self.coordinator is None:

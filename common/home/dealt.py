@@ -35,12 +35,29 @@ _OFFLOAD = 1 << 22  # bytes that are hashed in a thread
 _HEX = r"^([0-9a-f]{2})*$"
 
 
+class Common(StrictModel):
+    """What a party was dealt, and brought, to the seed of the sums over several banks, which is the same at each bank.
+
+    dealt, nonce, commitments: as of `Opening`; of a bank's nonce, of which all banks' together make one.
+    """
+
+    dealt: str = Field(pattern=_HEX)
+    nonce: str = Field(pattern=_HEX)
+    commitments: tuple[str, str]
+
+    @classmethod
+    def of(cls, dealt: DealtSeed, nonce: bytes) -> Common:
+        grid, bank = (mark.hex() for mark in dealt.committed)
+        return cls(dealt=dealt.seed.hex(), nonce=nonce.hex(), commitments=(grid, bank))
+
+
 class Opening(StrictModel):
     """One party's word on the dealing of one attempt at a job: what it asked for, and what it was dealt.
 
     attempt: how often the job had been interrupted. dealt, nonce: hexadecimal, what its seed was made of. commitments:
     fingerprints of the grid's seed and the bank's, as the dealer told them before anything else. demands: in order, each a name
-    and its numbers. arrays: in order, each a kind, a number and a hash.
+    and its numbers. arrays: in order, each a kind, a number and a hash. line: of several banks the place of the one whose line
+    with the grid it is of, from 1. common: at each bank, and at the grid on the first line.
     """
 
     version: Literal[1] = 1
@@ -53,9 +70,21 @@ class Opening(StrictModel):
     commitments: tuple[str, str]
     demands: tuple[tuple[str, dict[str, int]], ...] = ()
     arrays: tuple[tuple[str, int, str], ...] = ()
+    line: int = Field(default=0, ge=0)
+    common: Common | None = None
 
     @classmethod
-    def of(cls, job: str, attempt: int, party: Party, plan: str, dealt: DealtSeed, nonce: bytes) -> Opening:
+    def of(
+        cls,
+        job: str,
+        attempt: int,
+        party: Party,
+        plan: str,
+        dealt: DealtSeed,
+        nonce: bytes,
+        line: int = 0,
+        common: Common | None = None,
+    ) -> Opening:
         """Before anything is asked for."""
         grid, bank = (mark.hex() for mark in dealt.committed)
         return cls(
@@ -66,7 +95,14 @@ class Opening(StrictModel):
             dealt=dealt.seed.hex(),
             nonce=nonce.hex(),
             commitments=(grid, bank),
+            line=line,
+            common=common,
         )
+
+    @property
+    def text(self) -> str:
+        """JSON, one line; of one bank as before there could be several."""
+        return self.model_dump_json(exclude=None if self.line else {"line", "common"})
 
     @property
     def seed(self) -> bytes:
@@ -80,7 +116,9 @@ class Opening(StrictModel):
     @property
     def digest(self) -> str:
         """A hash of all of it but the seeds, which a party enters in its audit log."""
-        text = self.model_copy(update={"dealt": "", "nonce": ""}).model_dump_json()
+        blank = {"dealt": "", "nonce": ""}
+        common = self.common.model_copy(update=blank) if self.common is not None else None
+        text = self.model_copy(update={**blank, "common": common}).text
         return hashlib.blake2b(text.encode(), digest_size=32, person=b"wattscore.dealt").hexdigest()
 
 
@@ -130,7 +168,7 @@ class Heard:
 
 
 class DealtBook:
-    """A folder of one file for each attempt at a job, the newest of them."""
+    """A folder of one file for each attempt at a job, of several banks one for each line, the newest of them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -138,40 +176,43 @@ class DealtBook:
 
     def keep(self, opening: Opening) -> None:
         """Replaces what was kept of the attempt. A disk that refuses is logged and ends no job: it serves a dispute."""
+        line = f".{opening.line}" if opening.line else ""
         try:
-            write_private(self._file(opening.job, opening.attempt), opening.model_dump_json().encode())
-            for file in self._kept()[:-MOST]:
-                file.unlink(missing_ok=True)
+            write_private(self._folder / f"{opening.job}.{opening.attempt}{line}{_SUFFIX}", opening.text.encode())
+            for files in list(self._kept().values())[:-MOST]:
+                for file in files:
+                    file.unlink(missing_ok=True)
         except OSError:
             _log.exception("what job %s was dealt is not kept", opening.job)
 
-    def read(self, job: str, attempt: int | None = None) -> Opening:
-        """attempt: the last one by default. Raises JobNotFound, and DataError for a damaged file."""
-        if attempt is None:
-            found = [file for file in self._kept() if file.name.partition(".")[0] == job]
-            file = found[-1] if found else self._file(job, 0)
-        else:
-            file = self._file(job, attempt)
-        if not file.exists():
+    def read(self, job: str, attempt: int | None = None) -> tuple[Opening, ...]:
+        """One, or of several banks those of all lines. attempt: the last one by default.
+
+        Raises JobNotFound, and DataError for a damaged file.
+        """
+        found = [files for (name, number), files in self._kept().items() if name == job and attempt in (None, number)]
+        if not found:
             which = "" if attempt is None else f", attempt {attempt}"
             raise JobNotFound(
                 f"nothing is kept of what job {job!r}{which} was dealt",
-                remedy=f"Trainings and scorings of one bank that the coordinator deals for are kept, the newest {MOST}.",
+                remedy=f"Trainings and scorings that the coordinator deals for are kept, the newest {MOST}.",
             )
-        return read_opening(file.read_bytes(), file.name)
+        openings = (one for file in found[-1] for one in read_openings(file.read_bytes(), file.name))
+        return tuple(sorted(openings, key=lambda one: one.line))
 
-    def _file(self, job: str, attempt: int) -> Path:
-        return self._folder / f"{job}.{attempt}{_SUFFIX}"
+    def _kept(self) -> dict[tuple[str, int], list[Path]]:
+        """The files by job and attempt, the oldest first."""
+        found: dict[tuple[str, int], list[Path]] = {}
+        for file in sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda file: file.stat().st_mtime_ns):
+            job, attempt, *_ = file.name.split(".")
+            found[job, int(attempt)] = [*found.pop((job, int(attempt)), []), file]
+        return found
 
-    def _kept(self) -> list[Path]:
-        """The oldest first."""
-        return sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda file: file.stat().st_mtime_ns)
 
-
-def read_opening(data: bytes, source: str) -> Opening:
-    """Raises DataError for bytes that are no opening."""
+def read_openings(data: bytes, source: str) -> list[Opening]:
+    """One a line. Raises DataError for bytes that are no openings."""
     try:
-        return Opening.model_validate_json(data)
+        return [Opening.model_validate_json(line) for line in data.splitlines() or [b""]]
     except ValueError:
         text = f"{source}: not what a party keeps of a dealing, or damaged"
         raise DataError(text, public=text, remedy="Ask the party to open it anew.") from None

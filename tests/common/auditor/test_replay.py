@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from common.auditor.cli import audit
 from common.auditor.replay import replay
 from common.errors import DataError, JobNotFound, PeerProtocolError
-from common.home.dealt import MOST, DealtBook, Heard, Opening, read_opening
+from common.home.dealt import MOST, DealtBook, Heard, Opening, read_openings
 from common.learn.dealings import MESSAGES, dealings
 from common.learn.linear.deal import KEPT_BYTES
 from common.learn.linear.train import TrainingInputs, train
@@ -89,7 +89,7 @@ async def job(to: Party | None = None, place: int = 0, plan: TrainPlan = PLAN) -
 
 async def test_an_honest_dealing_agrees_to_the_last_array() -> None:
     openings = await job()
-    verdict = await replay(openings)
+    verdict = await replay([*openings.values()])
     noted = [kind for opening in openings.values() for kind, *_ in opening.arrays]
     assert verdict.wrong == () and verdict.compared == len(noted) - noted.count(Kind.DEALT_TAGS.value) > 30
     assert {name for name, _ in openings[Party.GRID].demands} == {"periods", "training"}
@@ -100,7 +100,7 @@ async def test_the_first_wrong_array_is_named(to: Party) -> None:
     arrays = (await job())[to].arrays
     noted = [f"{kind}/{number}" for kind, number, _ in arrays if kind != Kind.DEALT_TAGS.value]
     for place in sorted({noted.index(label) for label in noted})[::4]:
-        verdict = await replay(await job(to, place + 1))  # the seed comes first
+        verdict = await replay([*(await job(to, place + 1)).values()])  # the seed comes first
         (line,) = verdict.wrong
         assert line.startswith(f"array {place + 1} to the {to.value}: {noted[place]}, ")
         assert "is not what the seeds give" in line
@@ -109,17 +109,19 @@ async def test_the_first_wrong_array_is_named(to: Party) -> None:
 async def test_of_half_a_dealer_months_link_and_truncations_are_replayed() -> None:
     """No mask of a matrix or residual is among what is dealt, so none among what an auditor could expand."""
     openings = await job(plan=HALF)
-    verdict = await replay(openings)
+    verdict = await replay([*openings.values()])
     noted = [kind for opening in openings.values() for kind, *_ in opening.arrays]
     assert verdict.wrong == () and verdict.compared == len(noted) > 30
     assert set(noted) == {Kind.DEALT_PERIODS.value, Kind.DEALT_LINK.value, Kind.DEALT_TRUNCATION.value}
     for party in Party:
         kinds = [kind for kind, *_ in openings[party].arrays]
         for place in {kinds.index(kind) for kind in kinds}:
-            (line,) = (await replay(await job(party, place + 1, HALF))).wrong
+            (line,) = (await replay([*(await job(party, place + 1, HALF)).values()])).wrong
             assert line.startswith(f"array {place + 1} to the {party.value}: {kinds[place]}/")
     whole = {party: opening.model_copy(update={"plan": PLAN.canonical()}) for party, opening in openings.items()}
-    assert len((await replay(whole)).wrong) == len(Party)  # other tables, had matrices been under masks that are dealt
+    assert len((await replay([*whole.values()])).wrong) == len(
+        Party
+    )  # other tables, had matrices been under masks that are dealt
 
 
 async def test_who_opens_another_seed_is_named_and_nothing_is_compared() -> None:
@@ -127,7 +129,7 @@ async def test_who_opens_another_seed_is_named_and_nothing_is_compared() -> None
     for party in Party:
         for field in ("dealt", "nonce"):
             other = openings[party].model_copy(update={field: "00" * 32})
-            verdict = await replay(openings | {party: other})
+            verdict = await replay([*(openings | {party: other}).values()])
             assert verdict.compared == 0 and f"the {party.value} opens another seed" in verdict.wrong[0]
 
 
@@ -141,10 +143,10 @@ async def test_a_party_that_notes_other_arrays_is_told_which() -> None:
         "the grid notes 1 arrays more": (*grid.arrays, (kind, 7, "00" * 16)),
     }
     for line, arrays in changes.items():
-        (found,) = (await replay(openings | {Party.GRID: grid.model_copy(update={"arrays": arrays})})).wrong
+        (found,) = (await replay([grid.model_copy(update={"arrays": arrays}), openings[Party.BANK]])).wrong
         assert found.startswith(line)
     short = grid.model_copy(update={"arrays": grid.arrays[:5]})  # of a job that ended before all was taken
-    assert (await replay(openings | {Party.GRID: short})).wrong == ()
+    assert (await replay([short, openings[Party.BANK]])).wrong == ()
 
 
 async def test_openings_that_do_not_belong_together_are_refused() -> None:
@@ -153,7 +155,7 @@ async def test_openings_that_do_not_belong_together_are_refused() -> None:
     names = ({"job": "job-2"}, {"attempt": 1}, {"plan": "{}"})
     for change in (*names, {"commitments": ("00", "00")}, {"demands": bank.demands[:1]}, {"dealt": "00"}):
         with pytest.raises(DataError):
-            await replay(openings | {Party.BANK: bank.model_copy(update=change)})
+            await replay([openings[Party.GRID], bank.model_copy(update=change)])
 
 
 async def test_the_digest_is_of_all_but_the_seeds() -> None:
@@ -170,7 +172,7 @@ def test_a_book_keeps_the_newest_and_says_what_is_missing_or_damaged(tmp_path: P
     for number in range(6):
         opening = Opening(job=f"job-{number}", party=Party.BANK, plan="{}", dealt="aa", nonce="bb", commitments=("", ""))
         book.keep(opening)
-    assert book.read("job-5") == opening and len(list((tmp_path / "dealt").iterdir())) == 3
+    assert book.read("job-5") == (opening,) and len(list((tmp_path / "dealt").iterdir())) == 3
     with pytest.raises(JobNotFound, match="nothing is kept of what job 'job-0' was dealt"):
         book.read("job-0")
     file = tmp_path / "dealt" / "job-5.0.json"
@@ -186,7 +188,7 @@ def test_each_attempt_at_a_job_is_kept_and_the_last_is_what_is_read(tmp_path: Pa
     for attempt in (0, 1, 10):
         book.keep(first.model_copy(update={"attempt": attempt}))
     book.keep(first.model_copy(update={"job": "job-2"}))
-    assert book.read("job").attempt == 10 and book.read("job", 0) == first
+    assert book.read("job")[0].attempt == 10 and book.read("job", 0) == (first,)
     with pytest.raises(JobNotFound, match="attempt 2"):
         book.read("job", 2)
 
@@ -235,5 +237,9 @@ async def test_the_command_says_what_is_wrong_and_that_all_is_right(tmp_path: Pa
     code, text = await asyncio.to_thread(run, spoilt)
     assert code == 1 and "array 3 to the bank: " in text
     assert not any(openings[party].dealt in text for party in Party)
+    ahead = PLAN.model_copy(update={"dealt": "ahead"}).canonical()
+    bare = {party: one.model_copy(update={"plan": ahead, "demands": (), "arrays": ()}) for party, one in openings.items()}
+    code, text = await asyncio.to_thread(run, bare)
+    assert code == 0 and "0 arrays compared" in text and "What it took from a stock is not among them" in text
     with pytest.raises(DataError):
-        read_opening(b"", "x")
+        read_openings(b"", "x")

@@ -32,7 +32,7 @@ from common.stats.measures import Metrics, evaluate
 from common.trial.processes import Trial
 from common.wire import coordinator_pb2 as wire
 from tests.scenarios.end_to_end.several import World, synthetic
-from tests.scenarios.end_to_end.test_several import run
+from tests.scenarios.end_to_end.test_several import audited, run
 
 LOOSE = {"rows_per_day": 10**8, "jobs_per_day": 1000, "models_per_day": 100, "min_matched": 300, "banks_alone": True}
 BANK = {**LOOSE, "label_bits": 2.0, "metric_bits": 100.0}
@@ -67,6 +67,11 @@ def plan(world: World) -> SeveralPlan:
 
 def folder_of(trial: Trial, name: str, job: str) -> Path:
     return trial.folder / f"{name}-data" / "models" / job
+
+
+def test_an_auditor_deals_anew_what_hub_and_banks_were_dealt(lab: tuple[Trial, World], trained: wire.Job) -> None:
+    verdict = audited(*lab, trained.id)
+    assert verdict.wrong == () and verdict.compared > 10
 
 
 def rows_of(trial: Trial, world: World, name: str, job: str) -> tuple[Reals, Reals, npt.NDArray[np.bool_], Reals]:

@@ -1,6 +1,6 @@
 """A flood of bad frames with a peer's certificate, jobs running beside it: nothing crashes, hangs, grows or fills a log.
 
-`WATTSCORE_FLOOD=N` sends N frames in place of some hundreds; jobs go on as long as it lasts.
+`WATTSCORE_FLOOD=N` sends N frames in place of some hundreds, `WATTSCORE_FLOOD_SEED=K` other ones; jobs go on meanwhile.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from tests.patience import patience
 from tests.scenarios.end_to_end.lab import Lab, works
 
 FRAMES = int(os.environ.get("WATTSCORE_FLOOD", "400"))
+SEED = int(os.environ.get("WATTSCORE_FLOOD_SEED", "2"))
 AT_ONCE = 8
 LINES = 4000  # of a log, while some jobs run beside the flood: what repeats is counted
 GROWTH, SLACK = 1.10, 8 << 20
@@ -151,7 +152,7 @@ class Flood:
             await stream.done_writing()
             while await stream.read() is not grpc.aio.EOF:
                 pass
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        except (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateError):  # it may be over already
             pass
         self.ends[str(await stream.code())] += 1
 
@@ -211,9 +212,9 @@ def test_bad_frames_do_no_harm_to_jobs_memory_or_logs(lab: Lab, client: Client, 
         jobs += 1
 
     job()
-    during(lab, client, max(200, FRAMES // 5), 1, job)  # memory that is kept for reuse has been taken by then
+    during(lab, client, max(200, FRAMES // 5), SEED - 1, job)  # memory that is kept for reuse has been taken by then
     before, logs = resident(lab), {name: len(lab.written(name)) for name in lab.processes}
-    flood = during(lab, client, FRAMES, 2, job)
+    flood = during(lab, client, FRAMES, SEED, job)
     after = resident(lab)
     with capsys.disabled():
         if FRAMES > 1000:
@@ -224,6 +225,6 @@ def test_bad_frames_do_no_harm_to_jobs_memory_or_logs(lab: Lab, client: Client, 
     for name in lab.processes:
         assert after[name] <= GROWTH * before[name] + SLACK, name
         written = lab.written(name, logs[name])
-        assert written.count("\n") < LINES + FRAMES // 20, name
+        assert written.count("\n") < LINES + FRAMES // 4 + 40 * jobs, name  # a line or two a call, where each had its own
         assert "\x1b" not in written and "\u202e" not in written
     works(lab, client)

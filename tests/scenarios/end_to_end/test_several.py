@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -13,11 +14,14 @@ import pytest
 from click.testing import CliRunner
 
 from bank_party.__main__ import main as bank_party
+from common.auditor.replay import Verdict, replay
 from common.client.client import Client, failure
 from common.client.like import scores_like
 from common.client.progress import waits
 from common.disk.data_folder import Name
 from common.errors import PlanError
+from common.home.audit import AuditLog, What
+from common.home.dealt import DealtBook
 from common.home.outcome import Evaluation, parse_evaluation
 from common.home.registry import Registry
 from common.plan.promote import PromotePlan
@@ -75,6 +79,23 @@ def run(client: Client, plan: SeveralPlan) -> wire.Job:
 
 def evaluation(trial: Trial, name: str, job: str) -> Evaluation:
     return parse_evaluation((trial.folder / f"{name}-data" / "models" / job / "evaluation.json").read_bytes())
+
+
+def audited(trial: Trial, world: World, job: str) -> Verdict:
+    """What an auditor finds of this job's dealing; what each party noted of it is what stands in its audit log."""
+    folders = [trial.folder / f"{name}-data" for name in ("grid", *world.names)]
+    openings = [DealtBook(folder / Name.DEALT).read(job) for folder in folders]
+    for folder, own in zip(folders, openings, strict=True):
+        ends = [json.loads(one.detail) for one in AuditLog(folder / Name.AUDIT).entries(job) if one.what == What.END]
+        told = ends[-1]["dealt"]
+        assert (told if len(own) > 1 else [told]) == [one.digest for one in own]
+    assert len(openings[0]) == len(world.names)
+    return asyncio.run(replay([one for own in openings for one in own]))
+
+
+def test_an_auditor_deals_anew_what_all_parties_were_dealt(lab: tuple[Trial, World], trained: Trained) -> None:
+    verdict = audited(*lab, trained[0].id)
+    assert verdict.wrong == () and verdict.compared > 100
 
 
 def test_each_bank_gets_the_pooled_fits_quality(lab: tuple[Trial, World], trained: Trained) -> None:
