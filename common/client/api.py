@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from common.client.lasting import follow_to_its_end, submit_once
 from common.client.results import Comparison, Job, Jobs
+from common.client.spans import Spans
 from common.config import validate
 from common.errors import JobStateError, PlanError
 from common.plan.job_states import State
@@ -61,7 +62,8 @@ class AsyncClient:
 
     def __init__(self, config: Config = "client.toml") -> None:
         settings = settings_of(config)
-        self._coordinator, self._credentials = settings.coordinator, Credentials.load(settings.tls)
+        self._coordinator, self._credentials, self._settings = settings.coordinator, Credentials.load(settings.tls), settings
+        self._spans: Spans | None = None
         self._open: Connection | None = None
 
     async def __aenter__(self) -> AsyncClient:
@@ -75,6 +77,9 @@ class AsyncClient:
         if self._open is not None:
             await self._open.close()
             self._open = None
+        if self._spans is not None:
+            await asyncio.to_thread(self._spans.close)
+            self._spans = None
 
     async def submit(self, plan: PlanLike, submission: str = "") -> Job:
         """Queues a plan, once though an answer may be lost; the job as it stands.
@@ -156,6 +161,7 @@ class AsyncClient:
     @property
     def _connection(self) -> Connection:
         if self._open is None:
+            self._spans = Spans(self._settings)
             self._open = Connection(self._coordinator.address, self._coordinator.who, self._credentials)
         return self._open
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from common.client.lasting import follow_to_its_end, submit_once
+from common.client.spans import Spans
 from common.errors import ConfigError, WattScoreError
 from common.plan.job_states import State
 from common.plan.read import AnyPlan
@@ -33,10 +34,12 @@ class Client:
 
     def __init__(self, settings: ClientSettings) -> None:
         self._runner, self._closed = asyncio.Runner(), False
+        self._spans = Spans(settings)
         try:
             self._connection = self._runner.run(_connect(settings))
         except BaseException:
             self._runner.close()
+            self._spans.close()
             raise
 
     @classmethod
@@ -59,6 +62,7 @@ class Client:
         self._closed = True
         self._runner.run(self._connection.close())
         self._runner.close()
+        self._spans.close()
 
     def submit(self, plan: AnyPlan, submission: str = "") -> wire.Job:
         """Queues a plan, once though an answer may be lost; the job as it stands. submission: see `submit_once`."""

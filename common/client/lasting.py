@@ -10,6 +10,7 @@ from typing import Any
 
 from common.errors import PeerLost
 from common.plan.job_states import State
+from common.text import traces
 from common.wire import coordinator_pb2 as wire
 from common.wire.client import Connection
 from common.wire.methods import SUBMIT, WATCH
@@ -24,7 +25,13 @@ async def submit_once(connection: Connection, plan: str, submission: str = "") -
 
     submission: its id, by which a later call gets the same job; default: a new one. Raises PeerLost after a few attempts.
     """
-    request = wire.SubmitRequest(plan=plan, submission=submission or secrets.token_hex(16))
+    with traces.spanning("submit") as span:
+        job = await _submitted(connection, wire.SubmitRequest(plan=plan, submission=submission or secrets.token_hex(16)))
+        span.of(job.id)
+        return job
+
+
+async def _submitted(connection: Connection, request: wire.SubmitRequest) -> wire.Job:
     for pause in _TRIES:
         try:
             job: wire.Job = await connection.call(SUBMIT, request)
@@ -42,6 +49,19 @@ async def follow_to_its_end(connection: Connection, job: str) -> AsyncGenerator[
 
     Raises PeerLost where the coordinator was never heard, or is away for long; JobNotFound where it knows the job no more.
     """
+    span, error = traces.begin("follow", job), ""
+    try:
+        async with aclosing(_followed(connection, job)) as updates:
+            async for update in updates:
+                yield update
+    except Exception as failure:
+        error = type(failure).__name__
+        raise
+    finally:
+        span.end(error)
+
+
+async def _followed(connection: Connection, job: str) -> AsyncGenerator[wire.Job]:
     clock, last, failures = asyncio.get_running_loop().time, 0.0, 0
     while True:
         lost = PeerLost("the coordinator has ended the stream", remedy="See whether it still runs, and its log.")

@@ -13,7 +13,8 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def expand(raw: Any, paths: frozenset[str], source: str, environment: Mapping[str, str] = os.environ) -> Any:
-    """`raw` of the file `source`, with each `${NAME}` in the value of a key in `paths` replaced by that variable.
+    """`raw` of the file `source`, with each `${NAME}` in the value of a key in `paths`, or a list of values, replaced by that
+    variable.
 
     Raises ConfigError for a variable that is not set, that holds no absolute path, or that is named in another key's value.
     A variable's value is in no message: it might be a secret, put there by mistake.
@@ -23,12 +24,15 @@ def expand(raw: Any, paths: frozenset[str], source: str, environment: Mapping[st
     if not isinstance(raw, dict):
         _refuse_outside_a_path(raw, source)
         return raw
-    return {
-        key: _path(key, value, source, environment)
-        if key in paths and isinstance(value, str)
-        else expand(value, paths, source, environment)
-        for key, value in raw.items()
-    }
+
+    def expanded(key: str, value: Any) -> Any:
+        if key in paths and isinstance(value, str):
+            return _path(key, value, source, environment)
+        if key in paths and isinstance(value, list):
+            return [expanded(key, one) for one in value]
+        return expand(value, paths, source, environment)
+
+    return {key: expanded(key, value) for key, value in raw.items()}
 
 
 def _path(key: str, text: str, source: str, environment: Mapping[str, str]) -> str:

@@ -22,7 +22,7 @@ from common.process.extra import extra
 from common.process.health import EVERY
 from common.process.memory import keep_freed_memory
 from common.process.metrics import MetricsServer
-from common.process.settings import Process
+from common.process.settings import ClientSettings, Process
 from common.text import traces
 from common.text.logs import fatal
 from common.wire.unproven import raise_descriptors
@@ -85,7 +85,7 @@ def serve_metrics(settings: Process, registry: CollectorRegistry) -> MetricsServ
     return server
 
 
-def begin_tracing(settings: Process, service: str) -> None:
+def begin_tracing(settings: Process | ClientSettings, service: str) -> None:
     """If the configuration asks for it. Raises ConfigError where the extra is not installed."""
     if settings.tracing is None:
         return

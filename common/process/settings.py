@@ -234,10 +234,12 @@ class ClientSettings(StrictModel):
 
     tls: TlsConfig = Field(description="The client's certificate, key and trusted organisations.")
     coordinator: Remote = Field(description="The coordinator and its address.")
+    tracing: TracingConfig | None = Field(default=None, description="Spans of what is submitted and followed: by default none.")
 
 
 S = TypeVar("S", bound=StrictModel)
-PATHS = frozenset({"certificate", "key", "trust", "data", "path", "features", "client"})  # keys whose values are paths
+# keys whose values are paths, or lists of them
+PATHS = frozenset({"certificate", "key", "trust", "data", "path", "others", "features", "client", "token"})
 
 
 def load_settings(model: type[S], path: Path) -> S:
@@ -258,7 +260,7 @@ def _whose(raw: Mapping[str, Any]) -> str:
         return "a party"
     if "clients" in raw:
         return "a coordinator"
-    return "a client" if set(raw) == {"tls", "coordinator"} else ""
+    return "a client" if set(raw) - {"tracing"} == {"tls", "coordinator"} else ""
 
 
 def load_part(model: type[S], path: Path, *names: str) -> S:
@@ -280,7 +282,10 @@ def _rooted(raw: Any, folder: Path) -> Any:
     """`raw` with its relative paths made absolute, so that a daemon may be started from anywhere."""
     if not isinstance(raw, dict):
         return raw
-    return {
-        key: str(folder / value) if key in PATHS and isinstance(value, str) else _rooted(value, folder)
-        for key, value in raw.items()
-    }
+    return {key: _rooted_path(value, folder) if key in PATHS else _rooted(value, folder) for key, value in raw.items()}
+
+
+def _rooted_path(value: Any, folder: Path) -> Any:
+    if isinstance(value, list):
+        return [_rooted_path(one, folder) for one in value]
+    return str(folder / value) if isinstance(value, str) else _rooted(value, folder)

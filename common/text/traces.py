@@ -61,6 +61,11 @@ def use(tracer: Tracer | None) -> None:
     _tracers[:] = [] if tracer is None else [tracer]
 
 
+def used() -> bool:
+    """Whether spans of this process go to a tracer."""
+    return bool(_tracers)
+
+
 def close() -> None:
     """Ends what `use` began."""
     for tracer in _tracers:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from common.client import lasting
 from common.client.lasting import follow_to_its_end, submit_once
+from common.client.spans import Spans
 from common.errors import JobNotFound, PeerLost
+from common.process.settings import ClientSettings
+from common.text import traces
 from common.wire import coordinator_pb2 as wire
 
 
@@ -115,3 +120,63 @@ async def test_a_submission_whose_answer_is_lost_is_repeated_and_is_one_job() ->
         await submit_once(desk, "{}", "mine")
     desk.lost = 0
     assert (await submit_once(desk, "{}", "mine")).id == desk.jobs["mine"] and len(desk.jobs) == 3
+
+
+class Kept:
+    """A tracer that keeps what it was told of spans: name, job, error."""
+
+    def __init__(self) -> None:
+        self.spans = list[list[str]]()
+
+    def begin(self, name: str, job: str = "", *, within: Any = None, called: str = "") -> Any:
+        told = [name, job, "open"]
+        self.spans.append(told)
+        return SimpleNamespace(of=lambda job: told.__setitem__(1, job), end=lambda error="": told.__setitem__(2, error))
+
+    def current(self, span: Any) -> Any:
+        return nullcontext()
+
+    def parent(self) -> str:
+        return ""
+
+    def close(self) -> None:
+        self.spans.append(["closed"])
+
+
+async def test_what_is_submitted_and_followed_is_a_span_of_its_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, desk = Kept(), Desk(lost=0)
+    traces.use(kept)
+    monkeypatch.setattr(lasting, "_TRIES", ())
+    try:
+        connection: Any = desk
+        await submit_once(connection, "{}")
+        await states(Line(["running", "succeeded"]))
+        with pytest.raises(JobNotFound):
+            await states(Line([JobNotFound("no job")]))
+        desk.lost = 9
+        with pytest.raises(PeerLost):
+            await submit_once(connection, "{}")
+    finally:
+        traces.close()
+    followed = [["follow", "train-1", ""], ["follow", "train-1", "JobNotFound"]]
+    assert kept.spans == [["submit", "train-0", ""], *followed, ["submit", "", "PeerLost"], ["closed"]]
+
+
+def test_a_client_collects_where_its_configuration_says_so_and_nobody_does_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = {"endpoint": "https://collector.example/v1/traces"}
+    coordinator, tls = {"identity": "wattscore://n/c", "address": "n:1"}, {"certificate": "c", "key": "k", "trust": "t"}
+    with_one, without = (
+        ClientSettings.model_validate({"tls": tls, "coordinator": coordinator, **more}) for more in ({"tracing": raw}, {})
+    )
+    kept = Kept()
+    monkeypatch.setattr("common.process.serve.begin_tracing", lambda settings, service: traces.use(kept))
+    for settings in (without, with_one):
+        spans = Spans(settings)
+        assert traces.used() is (settings is with_one)
+        again = Spans(with_one) if settings is with_one else None
+        if again is not None:  # the first one's
+            again.close()
+            assert traces.used()
+        spans.close()
+        spans.close()
+    assert not traces.used() and kept.spans == [["closed"]]

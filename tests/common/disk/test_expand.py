@@ -61,13 +61,14 @@ def test_other_values_take_none(tmp_path: Path, environment: pytest.MonkeyPatch,
         load(tmp_path, TEXT.replace(old, new))
 
 
-def test_lists_take_none_either_and_what_is_no_variable_stays() -> None:
+def test_lists_take_them_where_they_are_of_paths_and_what_is_no_variable_stays() -> None:
     def seen(raw: Any) -> Any:
         return expand(raw, PATHS, "file", {"A": "/a"})
 
     with pytest.raises(ConfigError):
         seen({"clients": ["${A}"]})
     with pytest.raises(ConfigError):
-        seen({"path": ["${A}"]})
+        seen({"path": {"names": ["${A}"]}})
+    assert seen({"others": ["${A}/b", "c"]}) == {"others": ["/a/b", "c"]}
     raw = {"path": "$A/{A}/${1}", "n": 1, "b": True, "list": [1, {"x": "y"}]}
     assert seen(raw) == raw

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
 
 from bank_party.settings import BankSettings
 from common.daemon.settings import check_separate
 from common.errors import ConfigError, PolicyError
 from common.party import Identity
-from common.process.settings import ClientSettings, CoordinatorSettings, Remote, load_settings
+from common.process.settings import PATHS, ClientSettings, CoordinatorSettings, Remote, load_settings
 from grid_party.settings import GridSettings
 
 GRID, BANK = Identity("volt", "grid"), Identity("acme", "bank")
@@ -79,6 +81,29 @@ def test_relative_paths_are_of_the_files_folder_and_absolute_ones_are_kept(tmp_p
     assert settings.tls.trust == Path("/etc/trust")
     assert settings.datasets["loans"].path == tmp_path / "loans.csv"
     assert settings.datasets["loans"].id == "firm"
+
+
+def paths_of(model: type[BaseModel]) -> set[str]:
+    """The keys of a configuration whose values are paths, or lists of them."""
+
+    def found(kind: Any, key: str) -> set[str]:
+        if inspect.isclass(kind) and issubclass(kind, BaseModel):
+            return paths_of(kind)
+        if kind is Path:
+            return {key}
+        return set().union(*(found(one, key) for one in get_args(kind)))
+
+    return set().union(*(found(field.annotation, name) for name, field in model.model_fields.items()))
+
+
+def test_every_path_of_a_configuration_is_of_the_files_folder(tmp_path: Path) -> None:
+    for model in (BankSettings, GridSettings, CoordinatorSettings, ClientSettings):
+        assert paths_of(model) <= PATHS, model
+    more = '[grants.loans]\npath = "a.grant"\nothers = ["b.grant", "/c.grant"]\n'
+    tracing = '[tracing]\nendpoint = "https://collector.example/v1/traces"\ntoken = "collector.token"\n'
+    found = read(BankSettings, f"{PARTY}{more}{tracing}", tmp_path)
+    assert found.grants["loans"].paths == (tmp_path / "a.grant", tmp_path / "b.grant", Path("/c.grant"))
+    assert found.tracing.token == tmp_path / "collector.token"
 
 
 def test_a_relative_name_of_the_file_itself_still_gives_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
