@@ -13,14 +13,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from common.client.like import scores_like
 from common.mpc.fixedpoint import Reals
-from common.plan.predeal import PredealPlan
+from common.plan.linear import Model
 from common.plan.promote import PromotePlan
 from common.plan.request import Side
 from common.plan.train import Split, TrainPlan
+from common.plan.trees import Trees
 from common.trial.processes import Trial, free_ports
 from tests.bench import jobs
 from tests.bench.arrivals import Arrived, offer, planned
+from tests.bench.line import Shape
 from tests.bench.tables import write_tables
 from tests.common.web.pki import Caller, Pki
 
@@ -29,8 +32,19 @@ _WARM = 40  # requests that are not counted
 _MOST = 1000  # rows of one request
 
 
-def bench_online(rate: float, seconds: float, grid: int, bank: int, batches: int = 10) -> dict[str, Any]:
-    """Milliseconds from planned arrival to answer, processor milliseconds a request; then 1,000 rows a request, one by one."""
+def bench_online(
+    rate: float,
+    seconds: float,
+    grid: int,
+    bank: int,
+    batches: int = 10,
+    trees: int = 0,
+    line: Shape | None = None,
+) -> dict[str, Any]:
+    """Milliseconds from planned arrival to answer, processor milliseconds a request; then 1,000 rows a request, one by one.
+
+    trees: so many, in place of the linear model. line: between the processes, the bank's own programs beside the bank.
+    """
     times = planned(rate, seconds)
     rows = max(2 * _MOST, len(times) + _WARM)
     with tempfile.TemporaryDirectory(prefix="wattscore-bench-") as name:
@@ -41,9 +55,9 @@ def bench_online(rate: float, seconds: float, grid: int, bank: int, batches: int
         (port,) = free_ports(1)
         settings = {"bank": {"online": _online(pki := Pki(folder / "pki"), port)}}
         data = {side: {"part": part[side], "asked": asked[side]} for side in part}
-        daemons, lines = jobs.start(folder, data, settings=settings)
+        daemons, lines = jobs.start(folder, data, line, settings=settings)
         with lines, daemons as trial:
-            _make_ready(trial, rows + _MOST * (batches + 2))
+            _make_ready(trial, rows + _MOST * (batches + 2), trees)
             trial.kill("coordinator")
             _await_session(pki, port)
             load(pki, port, ids[:_WARM], planned(rate, 3600.0)[:_WARM], "warm")
@@ -60,6 +74,8 @@ def bench_online(rate: float, seconds: float, grid: int, bank: int, batches: int
         "requests": len(times),
         "grid": grid,
         "bank": bank,
+        "model": f"{trees} trees" if trees else "linear",
+        "line": f"{line.mbit:g} Mbit/s, {line.ms:g} ms" if line else "loopback",
         "milliseconds": _quantiles(found.milliseconds, (50, 90, 99, 99.9, 100)),
         "cpu_milliseconds": spent,
         "late_milliseconds": round(1e3 * found.late, 1),
@@ -83,14 +99,13 @@ def _online(pki: Pki, port: int) -> dict[str, Any]:
     }
 
 
-def _make_ready(trial: Trial, rows: int) -> None:
+def _make_ready(trial: Trial, rows: int, trees: int) -> None:
     with trial.client() as client:
         side = Side(dataset="part")
-        plan = TrainPlan(grid=side, bank=side, split=Split(), limits=jobs.SMALL, preparation=jobs.AS_THEY_ARE)
-        trained, _ = jobs.run(client, plan)
-        columns = (report.counts.trained_columns for report in (trained.grid.report, trained.bank.report))
-        sizes = dict(zip(("grid_columns", "bank_columns"), columns, strict=True))
-        jobs.run(client, PredealPlan(serves="scores", rows=rows, **sizes))
+        model = Trees(kind="trees", trees=trees) if trees else Model()
+        more: dict[str, Any] = {"model": model, "limits": jobs.SMALL, "preparation": jobs.AS_THEY_ARE}
+        trained, _ = jobs.run(client, TrainPlan(grid=side, bank=side, split=Split(), **more))
+        jobs.run(client, scores_like(trained, rows, "bench"))
         jobs.run(client, PromotePlan(model=trained.id))
 
 
