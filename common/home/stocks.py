@@ -12,6 +12,7 @@ import hashlib
 import logging
 import shutil
 import sqlite3
+import time
 from contextlib import AbstractContextManager, closing
 from copy import copy
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ _log = logging.getLogger(__name__)
 MOST = AT_ONCE  # stocks a party keeps: their list is one message
 _SUFFIX = ".stock"
 _MIB = 1 << 20
+_SETTLED = 3600.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,16 @@ class Stocks:
         """Deletes the stock that a job has left here; nobody has used it."""
         self._path(job).unlink(missing_ok=True)
         sync_folder(self._folder)
+
+    def is_settled(self, label: StockLabel) -> bool:
+        """Whether this stock was dealt so long ago that the other party must have it too, or have spent it.
+
+        Both give a stock its name at nearly the same moment, and list what they have at nearly the same moment.
+        """
+        try:
+            return time.time() - self._path(label.name).stat().st_mtime > _SETTLED
+        except FileNotFoundError:  # another session of this party has just spent it
+            return False
 
     def discard(self, label: StockLabel) -> None:
         """Spends a stock that the other party does not hold."""

@@ -88,8 +88,8 @@ def _stored(session: Session, stock: StockFile, key: bytes, ahead: Ahead) -> Cor
 async def _take(session: Session, stocks: Stocks, deals: str, size: Size, spare: Spare) -> StockFile:
     """The stock both use, spent at both.
 
-    1. exchange the list of what each holds; what only one holds is discarded
-    2. both choose the smallest that fits, and say so: both have discarded by then
+    1. exchange the list of what each holds; what only one holds, and was not dealt just now, is discarded
+    2. both choose the smallest that both hold and that fits, and say so
     3. both spend it, and say so
     """
     held = await asyncio.to_thread(stocks.unspent)
@@ -113,7 +113,7 @@ async def _held_by_both(session: Session, stocks: Stocks, held: list[StockLabel]
         row[:] = label.digest()
     theirs = {bytes(row) for row in await session.exchange(Kind.STOCK, mine)}
     for label in held:
-        if bytes(label.digest()) not in theirs:
+        if bytes(label.digest()) not in theirs and await asyncio.to_thread(stocks.is_settled, label):
             await asyncio.to_thread(stocks.discard, label)
     return [label for label in held if bytes(label.digest()) in theirs]
 

@@ -62,7 +62,11 @@ class Lines:
 
     async def _listen(self, port: int) -> int:
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:  # the process there has ended
+                writer.close()
+                return
             try:
                 await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
             except (OSError, asyncio.CancelledError):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -151,6 +153,12 @@ async def test_what_half_a_dealer_deals_is_taken_from_a_stock_that_serves_no_oth
     assert all(list(one.arrays(party)) == list(other.arrays(party)) for party in Party) and dealing(one) != dealing(other)
 
 
+def make_old(folder: Path) -> None:
+    """As if all stocks had been dealt two hours ago."""
+    for file in folder.glob("*/stock/*.stock"):
+        os.utime(file, (time.time() - 7200.0,) * 2)
+
+
 async def test_a_stock_serves_one_training(tmp_path: Path) -> None:
     await deal(tmp_path, EXACT)
     await ahead(tmp_path)
@@ -171,6 +179,7 @@ async def test_the_smallest_that_fits_is_used_and_the_other_kept(tmp_path: Path)
 async def test_a_stock_that_one_has_spent_is_discarded_at_both(tmp_path: Path, spent_at: Party) -> None:
     for job in ("predeal-1", "predeal-2"):
         await deal(tmp_path, EXACT, job)
+    make_old(tmp_path)
     other = spent_at.other
     back_up = tmp_path / "back-up"
     shutil.copytree(tmp_path / other.value / "stock", back_up)
@@ -182,8 +191,22 @@ async def test_a_stock_that_one_has_spent_is_discarded_at_both(tmp_path: Path, s
     assert names(tmp_path) == {"grid": [], "bank": []}
 
 
+@pytest.mark.parametrize("first", list(Party))
+async def test_a_stock_that_one_has_had_for_a_moment_longer_is_kept_and_not_used(tmp_path: Path, first: Party) -> None:
+    for job in ("predeal-1", "predeal-2"):
+        await deal(tmp_path, EXACT, job)
+    (late,) = (tmp_path / first.other.value / "stock").glob("predeal-2*")
+    coming = late.rename(tmp_path / late.name)  # its rename comes after the lists
+    await ahead(tmp_path)
+    assert names(tmp_path) == {first.value: ["predeal-2"], first.other.value: []}
+    coming.rename(late)
+    await ahead(tmp_path)
+    assert names(tmp_path) == {"grid": [], "bank": []}
+
+
 async def test_a_party_restored_with_its_book_is_stopped_by_the_other(tmp_path: Path) -> None:
     await deal(tmp_path, EXACT)
+    make_old(tmp_path)
     shutil.copytree(tmp_path / "grid", tmp_path / "back-up")
     await ahead(tmp_path)
     shutil.rmtree(tmp_path / "grid")
