@@ -336,7 +336,7 @@ class Drive:
         nonces = [{party: one.nonce for party, one in line.items()} for line in found]
         keys = [{party: one.key for party, one in line.items()} for line in found]
         plan, memory, rows = self._plan, self._settings.memory_mib << 20, self._settings.max_rows
-        dealt = dealings(plan, memory, rows) if plan is not None else {}
+        dealt = dealings(plan, memory, rows, self._settings.workers) if plan is not None else {}
         if isinstance(plan, SeveralPlan):
             common = [{party: one.common for party, one in line.items()} for line in found]
             names = [f"the {member.value}" for member in self.members[1:]]

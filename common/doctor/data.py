@@ -32,6 +32,7 @@ _BASE = 240 * _MIB  # a daemon that has run a small job
 _OWN, _OTHERS = 32, 16  # bytes of memory for each row and trained column, of the own side and of the other
 _ROW = 450  # bytes for each row besides: ids, masks of u and of the residual, link
 _KEPT = 60  # bytes on disk that a job leaves for each row: scores, ledger
+_WORKER_MIB = 32  # of each thread that deals
 _SPARE = 256 * _MIB  # disk for models, journals and the rest
 
 
@@ -111,8 +112,8 @@ def party_needs(settings: PartySettings, party: Party, sizes: Mapping[str, Exten
 
 
 def dealer_needs(settings: CoordinatorSettings) -> Needs:
-    """The coordinator holds no rows; what it may hold of masks is what its settings allow."""
-    held = settings.memory_mib + 2 * settings.deal_ahead_mib
+    """The coordinator holds no rows; what it may hold of masks is what its settings allow, and some for each thread."""
+    held = settings.memory_mib + 2 * settings.deal_ahead_mib + _WORKER_MIB * settings.workers
     return Needs(_SPARE, _BASE + held * _MIB, "what it may hold while it deals")
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from common.errors import PeerProtocolError
 from common.learn.linear.deal import MOST_COLUMNS, MOST_ROWS, ScoreDemand, TrainingDemand, deal_scores
@@ -36,17 +35,21 @@ from common.plan.request import Request
 
 @dataclass(frozen=True)
 class Dealing:
-    """message: the field of `Demand` in party.proto, whose fields are those of `demand`; deal: see `dealings`."""
+    """message: the field of `Demand` in party.proto, whose fields are those of `demand`; deal: see `dealings`.
+
+    spread: whether several threads may deal it, as its keyword `workers` says.
+    """
 
     message: str
     demand: type[Demand]
-    deal: Callable[[Prgs, Any, Request, int], Iterator[Dealt]]
+    deal: Callable[..., Iterator[Dealt]]
+    spread: bool = False
 
 
 TABLE = (
     Dealing("periods", PeriodDemand, lambda prg, demand, plan, memory: deal_periods(prg, demand)),
     Dealing("counts", CountsDemand, lambda prg, demand, plan, memory: deal_counts(prg, demand)),
-    Dealing("training", TrainingDemand, deal_training),
+    Dealing("training", TrainingDemand, deal_training, spread=True),
     Dealing("scores", ScoreDemand, lambda prg, demand, plan, memory: deal_scores(prg, demand)),
     Dealing("reasons", ReasonsDemand, lambda prg, demand, plan, memory: deal_reasons(prg, demand)),
     Dealing("trees", TreesDemand, deal_trees),
@@ -61,12 +64,13 @@ TABLE = (
 )
 
 
-def dealings(plan: Request, memory: int, most_rows: int = MOST_ROWS) -> dict[type[Demand], Deal]:
+def dealings(plan: Request, memory: int, most_rows: int = MOST_ROWS, workers: int = 1) -> dict[type[Demand], Deal]:
     """How each kind of demand is dealt in a job of this plan; memory: bytes of masks that dealing may keep.
 
-    most_rows: of a demand. A larger one raises PeerProtocolError before anything is made for it.
+    most_rows: of a demand. A larger one raises PeerProtocolError before anything is made for it. workers: threads that deal
+    what several can.
     """
-    return {row.demand: partial(_deal, row, plan, memory, most_rows) for row in TABLE}
+    return {row.demand: partial(_deal, row, plan, memory, most_rows, workers) for row in TABLE}
 
 
 TOGETHER: Mapping[str, tuple[type[Demand], Callable[..., Iterator[Tagged]]]] = {
@@ -88,9 +92,9 @@ def together(plan: Request, memory: int, most_rows: int = MOST_ROWS) -> dict[typ
     return {demand: partial(deal, way) for demand, way in TOGETHER.values()}
 
 
-def _deal(row: Dealing, plan: Request, memory: int, most_rows: int, prg: Prgs, demand: Demand) -> Iterator[Dealt]:
+def _deal(row: Dealing, plan: Request, memory: int, most_rows: int, workers: int, prg: Prgs, demand: Demand) -> Iterator[Dealt]:
     _check(demand, most_rows)
-    return row.deal(prg, demand, plan, memory)
+    return row.deal(prg, demand, plan, memory, **({"workers": workers} if row.spread else {}))
 
 
 def _check(demand: Demand, most_rows: int) -> None:

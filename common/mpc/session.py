@@ -206,6 +206,11 @@ Way = tuple[Opened, str, str]  # what is opened, the kind of array that carries 
 Enter = Callable[[Way, Openings], None]  # enters what is about to be opened for the first time; raises to keep it closed
 
 
+async def compute(work: Callable[[], T], words: int) -> T:
+    """As `Session.compute`, for who has no session."""
+    return work() if words < OFFLOAD_WORDS else await asyncio.to_thread(work)
+
+
 class Session:
     """One job at one party: who I am, the other party, and the numbers of the next arrays each way."""
 
@@ -289,7 +294,13 @@ class Session:
 
     async def compute(self, work: Callable[[], T], words: int) -> T:
         """Runs `work` over about `words` words: in place if small, else in a thread, so that streams move."""
-        return work() if words < OFFLOAD_WORDS else await asyncio.to_thread(work)
+        return await compute(work, words)
+
+    def begin(self, work: Callable[[], T], words: int) -> asyncio.Future[T]:
+        """The same, begun now and awaited later; what is large is computed beside other work."""
+        begun = asyncio.ensure_future(self.compute(work, words))
+        begun.add_done_callback(lambda task: task.cancelled() or task.exception())  # where nobody awaits it any more
+        return begun
 
     @property
     def whom(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from common.mpc.prg import Purpose
 from common.mpc.product import backward, forward
 from common.mpc.session import Kind, Round
 from common.mpc.tags import LIMBS, MARK_WORDS
+from common.mpc.threads import in_order
 from common.party import Party
 
 KEPT_BYTES = 1 << 30
@@ -73,15 +75,16 @@ class Masks:
     """The matrices' masks and the computation on masks, for one job.
 
     memory: bytes of matrix masks it may keep; of larger ones each block is expanded anew at each step.
+    workers: spans worked on at a time. Neither changes what is dealt.
     """
 
-    def __init__(self, prg: Prgs, work: Work, memory: int = KEPT_BYTES) -> None:
-        self._prg, self._work = prg, work
+    def __init__(self, prg: Prgs, work: Work, memory: int = KEPT_BYTES, workers: int = 1) -> None:
+        self._prg, self._work, self._workers = prg, work, workers
         if work.undealt:
             return
         kept = 8 * work.rows * sum(work.columns.values()) <= memory
         mask = matrix_mask if kept else MaskRows
-        self._matrix = {party: mask(prg[party], work.rows, work.columns[party]) for party in Party}
+        self._matrix = {party: mask(prg[party], work.rows, work.columns[party], workers) for party in Party}
         self._ridge = {party: ridge_mask(prg[party], work.columns[party]) for party in Party}
 
     def deal(self) -> Iterator[Dealt]:
@@ -108,16 +111,12 @@ class Masks:
     def sweep(self, step: Step) -> Generator[Dealt, None, Words]:
         """The tables of one step; returns what its update then lacks, (m,), the grid's columns first."""
         if self._work.undealt:
-            for span in step.spans():
-                yield self._link(step, span, np.zeros(span.rows, np.uint64))
+            yield from in_order((partial(self._link, step, span) for span in step.spans()), self._workers)
             return np.zeros(sum(self._work.columns.values()), np.uint64)
         # The mask of the grid's weights is the bank's, since the bank hides its share of them; and the reverse.
         weights = {p: self._prg[p.other].words(Purpose.WEIGHTS, step.number, self._work.columns[p]) for p in Party}
         update = {p: forward(self._ridge[p], weights[p]) for p in Party}
-        for span in step.spans():
-            grid, bank = (forward(self._matrix[p][span.slice], weights[p]) for p in Party)
-            yield self._link(step, span, grid + bank)
-            self._add_residual_offsets(step, span, update)
+        yield from self._spans(step, update, weights)
         return np.concatenate([update[p] for p in Party])
 
     def across(self, sample: Sample) -> Words:
@@ -130,22 +129,33 @@ class Masks:
 
     def _owned_step(self, step: Step) -> Iterator[Dealt]:
         offsets = {p: np.zeros(self._work.columns[p], np.uint64) for p in Party}
-        for span in step.spans():
-            yield self._link(step, span, np.zeros(span.rows, np.uint64))
-            self._add_residual_offsets(step, span, offsets)
+        yield from self._spans(step, offsets)
         own = {p: self._prg[p].words(Purpose.GRADIENT, step.number, len(offsets[p])) for p in Party}
         yield [(p.other, Round(Kind.DEALT_GRADIENT, step.number), offsets[p] - own[p]) for p in Party]
 
-    def _add_residual_offsets(self, step: Step, span: Span, total: dict[Party, Words]) -> None:
-        spare = np.uint64(step.scales(self._work.link).spare)
-        for party in Party:
-            hide = self._prg[party.other].words(Purpose.RESIDUAL, span.number, span.rows) << spare
-            total[party] += backward(self._matrix[party][span.slice], hide)
+    def _spans(self, step: Step, lacks: dict[Party, Words], weights: dict[Party, Words] | None = None) -> Iterator[Dealt]:
+        """The tables of a step's spans; adds to `lacks` what X^T r of each lacks. weights: masks of those that are shared."""
+        spans = (partial(self._span, step, span, weights) for span in step.spans())
+        for dealt, more in in_order(spans, self._workers):
+            for party in Party:
+                lacks[party] += more[party]
+            yield dealt
 
-    def _link(self, step: Step, span: Span, offset: Words) -> Dealt:
+    def _span(self, step: Step, span: Span, weights: dict[Party, Words] | None) -> tuple[Dealt, dict[Party, Words]]:
+        matrix, spare = {p: self._matrix[p][span.slice] for p in Party}, np.uint64(step.scales(self._work.link).spare)
+        lacks = None
+        if weights is not None:
+            grid, bank = (forward(matrix[p], weights[p]) for p in Party)
+            lacks = grid + bank
+        dealt = self._link(step, span, lacks)
+        hide = {p: self._prg[p.other].words(Purpose.RESIDUAL, span.number, span.rows) << spare for p in Party}
+        return dealt, {p: backward(matrix[p], hide[p]) for p in Party}
+
+    def _link(self, step: Step, span: Span, offset: Words | None = None) -> Dealt:
+        """offset: what the parties' sums of u lack, (rows,); by default nothing."""
         link = self._work.link
-        scales = step.scales(link)
-        return deal_link(self._prg, link, span.number, link.turns(offset), scales.table, scales.width)
+        scales, lacks = step.scales(link), np.zeros(span.rows, np.uint64) if offset is None else offset
+        return deal_link(self._prg, link, span.number, link.turns(lacks), scales.table, scales.width)
 
 
 class Steering:

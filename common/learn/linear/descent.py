@@ -6,6 +6,7 @@ both blocks; with `owned` weights (the published method's literal flow) each hol
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -334,15 +335,21 @@ class Descent:
 
         Spans of rows go through three stages, each one span behind the one before: the u of a span is masked and sent,
         while the residual of the last is computed and sent, and the one before that is pulled back. Each party sends and
-        takes the arrays in the same order, so the network works while this side computes.
+        takes the arrays in the same order, so the network works while this side computes; the u of the span that follows is
+        computed meanwhile.
         """
         spans = step.spans()
+        ahead = self._masked_u(spans[0], sweep.u)
         opened, hidden = deque[tuple[Span, Turns]](), deque[Span]()
         # This order of posts and collects is the protocol: each party sends u of span k, then the residual of span k - 1, and
         # the other refuses what comes in another order. A change here is one at both parties.
         for turn in range(len(spans) + 2):
             if turn < len(spans):
-                opened.append((spans[turn], await self._send_u(spans[turn], sweep.u)))
+                masked = await ahead
+                if turn + 1 < len(spans):
+                    ahead = self._masked_u(spans[turn + 1], sweep.u)
+                await self.session.post(Kind.MASKED_U, masked)
+                opened.append((spans[turn], masked))
             if 0 < turn <= len(spans):
                 span, masked = opened.popleft()
                 await sweep.give(span, await self._residual(step, span, masked))
@@ -351,13 +358,13 @@ class Descent:
                 await sweep.take(hidden.popleft())
         return await sweep.pulled()
 
-    async def _send_u(self, span: Span, u_of: Callable[[slice], Words]) -> Turns:
+    def _masked_u(self, span: Span, u_of: Callable[[slice], Words]) -> asyncio.Future[Turns]:
+        """What a span sends of u, begun."""
+
         def mask() -> Turns:
             return self.link.turns(u_of(span.slice)) - self.correlations.angle_mask(span.number, span.rows)
 
-        masked = await self.session.compute(mask, span.rows * self.products.columns[0])
-        await self.session.post(Kind.MASKED_U, masked)
-        return masked
+        return self.session.begin(mask, span.rows * self.products.columns[0])
 
     async def _residual(self, step: Step, span: Span, masked: Turns) -> Words:
         """A share of (sigma(u) - y) step / n at RESIDUAL_SCALE, its low `spare` bits zero; 4 bytes a row."""

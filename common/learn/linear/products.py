@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,10 @@ from common.mpc.fixedpoint import MOMENTUM_SCALE, UPDATE_SCALE, Words
 from common.mpc.link import Link
 from common.mpc.product import Matrices, backward, forward
 from common.mpc.session import Kind, Session
-from common.mpc.short import lengthen, sent_as, shorten
+from common.mpc.short import Sent, lengthen, sent_as, shorten
+
+_BESIDE = 2  # spans that are pulled back while later ones go on
+_PASSES = 8  # over a span's words, when its residual is hidden
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,25 +63,40 @@ class DealtSweep:
         """ridge: its pull, to which what the rows pull is added."""
         self.u, self._products, self._total, self._scales = u_of, products, ridge, step.scales(products.link)
         self._hidden = deque[tuple[Words, Words]]()
+        self._pulls = deque[asyncio.Future[tuple[Words, Words]]]()
 
     async def give(self, span: Span, residual: Words) -> None:
         """What hides it has its low `spare` bits zero too: they are not sent."""
-        scales = self._scales
-        hide = self._products.correlations.residual_mask(span.number, span.rows) << np.uint64(scales.spare)
-        masked = shorten(residual - hide >> np.uint64(scales.spare), scales.width)
-        await self._products.session.post(Kind.MASKED_RESIDUAL, masked)
+        session, correlations, scales = self._products.session, self._products.correlations, self._scales
+        spare = np.uint64(scales.spare)
+
+        def mask() -> tuple[Words, Sent]:
+            hide = correlations.residual_mask(span.number, span.rows) << spare
+            return hide, shorten(residual - hide >> spare, scales.width)
+
+        hide, masked = await session.compute(mask, _PASSES * span.rows)
+        await session.post(Kind.MASKED_RESIDUAL, masked)
         self._hidden.append((residual, hide))
 
     async def take(self, span: Span) -> None:
-        """X^T r from own matrix times (own share + received), plus masked times mask."""
+        """X^T r from own matrix times (own share + received), plus masked times mask: begun here, and awaited later."""
         session, m, (residual, hide) = self._products.session, self._products.matrices, self._hidden.popleft()
         scales, shape = self._scales, residual.shape
         sent = await session.collect(Kind.MASKED_RESIDUAL, *sent_as(shape, scales.width))
-        whole = residual + (lengthen(sent, scales.width, shape) << np.uint64(scales.spare))
-        own, other = await session.compute(
-            lambda: (backward(m.own[span.slice], whole), backward(m.masked[span.slice], hide)), span.rows * m.own.shape[1]
-        )
+
+        def pull() -> tuple[Words, Words]:
+            whole = residual + (lengthen(sent, scales.width, shape) << np.uint64(scales.spare))
+            return backward(m.own[span.slice], whole), backward(m.masked[span.slice], hide)
+
+        self._pulls.append(session.begin(pull, span.rows * m.own.shape[1]))
+        if len(self._pulls) > _BESIDE:
+            await self._add()
+
+    async def _add(self) -> None:
+        own, other = await self._pulls.popleft()
         self._total = Blocks(self._total.own + own, self._total.other + other)
 
     async def pulled(self) -> Blocks:
+        while self._pulls:
+            await self._add()
         return self._total

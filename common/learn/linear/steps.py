@@ -25,11 +25,14 @@ _USUAL = 1.0 / 16.0  # of the most
 STEP = 4.0  # of nesterov; whitened columns freed of the sides' correlation curve by at most 1/4
 
 
-def deal_training(prg: Prgs, demand: TrainingDemand, plan: Request, memory: int) -> Iterator[Dealt]:
-    """All that the training of `plan` consumes. Raises PlanError for a plan that trains no linear model."""
+def deal_training(prg: Prgs, demand: TrainingDemand, plan: Request, memory: int, workers: int = 1) -> Iterator[Dealt]:
+    """All that the training of `plan` consumes. Raises PlanError for a plan that trains no linear model.
+
+    memory, workers: as `Masks` has them.
+    """
     if not isinstance(plan, TrainPlan | PredealPlan) or not isinstance(plan.model, Model):
         raise PlanError("this job trains no linear model")
-    yield from Masks(prg, make_work(plan.model, demand), memory).deal()
+    yield from Masks(prg, make_work(plan.model, demand), memory, workers).deal()
 
 
 def make_work(model: Model, demand: TrainingDemand) -> Work:

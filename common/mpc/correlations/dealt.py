@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,28 +27,38 @@ from common.mpc.fixedpoint import Words
 from common.mpc.link import Link, Sliced
 from common.mpc.prg import SEED_BYTES, Prg, Purpose
 from common.mpc.seeds import DEALT_BYTES, FINGERPRINT_BYTES
-from common.mpc.session import Array, Channel, Kind, Round
+from common.mpc.session import Array, Channel, Kind, Round, compute
 from common.mpc.short import WIDE, Short, dealt_shape
 from common.mpc.tags import LIMBS, MARK_WORDS, lifted, wide
+from common.mpc.threads import in_order
 from common.party import Party
 
 SEED = Round(Kind.SEED, 0)
 
 
-def matrix_mask(prg: Prg, rows: int, columns: int) -> Words:
-    """The mask of a static matrix, (rows, columns) column-major; each block of MATRIX_BLOCK rows has a key of its own."""
+def matrix_mask(prg: Prg, rows: int, columns: int, workers: int = 1) -> Words:
+    """The mask of a static matrix, (rows, columns) column-major; each block of MATRIX_BLOCK rows has a key of its own.
+
+    workers: blocks that are expanded at a time.
+    """
     out: Words = np.empty((rows, columns), np.uint64, order="F")
-    for block, low in enumerate(range(0, rows, MATRIX_BLOCK)):
-        prg.fill(Purpose.MATRIX, block, out.T[:, low : low + MATRIX_BLOCK])
+    places = (out.T[:, low : low + MATRIX_BLOCK] for low in range(0, rows, MATRIX_BLOCK))
+    blocks = (partial(prg.fill, Purpose.MATRIX, block, place) for block, place in enumerate(places))
+    for _ in in_order(blocks, workers):
+        pass
     return out
 
 
 class MaskRows:
-    """The same mask, read by slices of rows and expanded again, a block at a time, whenever rows are read."""
+    """The same mask, read by slices of rows and expanded again, a block at a time, whenever rows are read.
 
-    def __init__(self, prg: Prg, rows: int, columns: int) -> None:
+    workers: threads that may read at a time.
+    """
+
+    def __init__(self, prg: Prg, rows: int, columns: int, workers: int = 1) -> None:
         self._prg, self._rows, self._columns = prg, rows, columns
-        self._blocks: dict[int, Words] = {}  # the last two, (columns, rows of the block)
+        self._most, self._lock = workers + 1, threading.Lock()
+        self._blocks: dict[int, Words] = {}  # the last so many, (columns, rows of the block)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -62,12 +73,16 @@ class MaskRows:
         return (parts[1] if len(parts) == 2 else np.concatenate(parts, axis=1)).T
 
     def _block(self, block: int) -> Words:
-        if block not in self._blocks:
-            if len(self._blocks) == 2:
-                del self._blocks[next(iter(self._blocks))]
+        with self._lock:
+            found = self._blocks.get(block)
+        if found is None:  # two threads that want the same one at once both expand it
             size = min(MATRIX_BLOCK, self._rows - block * MATRIX_BLOCK)
-            self._blocks[block] = self._prg.words(Purpose.MATRIX, block, self._columns * size).reshape(self._columns, size)
-        return self._blocks[block]
+            found = self._prg.words(Purpose.MATRIX, block, self._columns * size).reshape(self._columns, size)
+            with self._lock:
+                while len(self._blocks) >= self._most:
+                    del self._blocks[next(iter(self._blocks))]
+                self._blocks[block] = found
+        return found
 
 
 def ridge_mask(prg: Prg, columns: int) -> Words:
@@ -161,7 +176,8 @@ class DealtCorrelations:
             return await self.halves(Kind.DEALT_LINK, Purpose.LINK, number, link.tables, rows)
         mine = dealt_tables(link, self._party)
         sent = await self._dealt(Kind.DEALT_LINK, number, dealt_shape((len(mine), rows), width))
-        seeded = self._prg.words(Purpose.LINK, number, (link.tables - len(mine)) * rows).reshape(-1, rows)
+        count = (link.tables - len(mine)) * rows
+        seeded = (await compute(partial(self._prg.words, Purpose.LINK, number, count), count)).reshape(-1, rows)
         rest, own = iter(seeded), iter(Short(sent, len(mine) * rows, width).rows(rows))
         return [next(own) if j in mine else next(rest) for j in range(link.tables)]
 

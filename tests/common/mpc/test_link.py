@@ -122,7 +122,8 @@ async def residual(trio: Trio, link: Link, u: Reals, y: Reals, step: Step, offse
         label = y.astype(np.uint64) if session.party is Party.BANK else None
         products, (span,) = Dealt(session, correlations, NOTHING, link), step.spans()
         descent = Descent(session, correlations, products, link, label)
-        masked = await descent._send_u(span, lambda _: shares[session.party])
+        masked = await descent._masked_u(span, lambda _: shares[session.party])
+        await session.post(Kind.MASKED_U, masked)
         found = await descent._residual(step, span, masked)
         await DealtSweep(products, step, lambda rows: shares[session.party][rows], Blocks.zero(0, 0)).give(span, found)
         return found

@@ -1,0 +1,97 @@
+"""What several threads deal, and what parties compute beside each other, is byte by byte what one after the other gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from common.learn.linear import descent, joint
+from common.learn.linear import products as spans_products
+from common.learn.linear.deal import Masks, Work
+from common.learn.linear.descent import Step, nesterov, sgd
+from common.mpc import product, session
+from common.mpc.correlations import dealt
+from common.mpc.link import Fourier, Taylor
+from common.mpc.prg import Prg
+from common.mpc.session import Array, Round
+from common.party import Party
+from tests.common.mpc.problems import make_problem, train
+from tests.peers import Trio
+
+ROWS, GRID, BANK = 700, 3, 4
+PROBLEM = make_problem(ROWS, GRID, BANK)
+COLUMNS = {Party.GRID: GRID, Party.BANK: BANK}
+FULL, BATCHES = nesterov(ROWS, 3, 2.5), sgd(ROWS, 300, 1, 1.0)
+WORKS = {
+    "shared": Work(FULL, Fourier(), ROWS, COLUMNS, 20),
+    "kept closed": Work(FULL, Fourier(), ROWS, COLUMNS, 20, closed=True, joint=True),
+    "owned": Work(BATCHES, Taylor(), ROWS, COLUMNS, None),
+    "goes on": Work(FULL, Taylor(), ROWS, COLUMNS, 20, first=1),
+    "half": Work(FULL, Fourier(), ROWS, COLUMNS, 20, joint=True, undealt=True),
+}
+Log = list[tuple[Round, bytes]]
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spans and blocks of masks that do not end at the same rows."""
+    monkeypatch.setattr(descent, "SPAN_ROWS", 64)
+    for module in (dealt, product, joint):
+        monkeypatch.setattr(module, "MATRIX_BLOCK", 50)
+
+
+def dealt_by(work: Work, memory: int, workers: int) -> list[tuple[Party, Round, bytes]]:
+    prg = {party: Prg(party.value.encode().ljust(32), party.value.encode().rjust(32)) for party in Party}
+    items = Masks(prg, work, memory, workers).deal()
+    return [(party, label, values.tobytes()) for item in items for party, label, values in item]
+
+
+@pytest.mark.parametrize("memory", [0, 1 << 30], ids=["masks expanded anew", "masks kept"])
+@pytest.mark.parametrize("name", WORKS)
+def test_any_number_of_threads_deals_the_same_bytes_in_the_same_order(name: str, memory: int) -> None:
+    one = dealt_by(WORKS[name], memory, 1)
+    assert len(one) > 20
+    for workers in (2, 4, 7):
+        assert dealt_by(WORKS[name], memory, workers) == one
+
+
+def test_masks_are_read_alike_by_many_threads_and_few_blocks_are_held() -> None:
+    prg = Prg(bytes(32))
+    whole, rows = dealt.matrix_mask(prg, ROWS, GRID, workers=3), dealt.MaskRows(prg, ROWS, GRID, workers=3)
+    assert np.array_equal(whole, dealt.matrix_mask(prg, ROWS, GRID))
+    for low in (0, 40, 130, 649, 0):
+        assert np.array_equal(rows[low : low + 51], whole[low : low + 51])
+    assert len(rows._blocks) <= 4
+
+
+def logged(trio: Trio) -> dict[Party, Log]:
+    return {party: [(label, values.tobytes()) for label, values in trio.peer[party].log] for party in Party}
+
+
+async def trained(steps: Sequence[Step], bits: int | None) -> tuple[dict[Party, Log], Array]:
+    trio = Trio(seed=3)
+    found = await train(trio, PROBLEM, list(steps), Fourier(), bits)
+    return logged(trio), found.weights
+
+
+@pytest.mark.parametrize(("steps", "bits"), [(FULL, 20), (BATCHES, None)], ids=["shared", "owned"])
+async def test_a_party_sends_the_same_bytes_whatever_it_computes_in_threads(
+    steps: Sequence[Step], bits: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, weights = await trained(steps, bits)
+    assert np.abs(weights - PROBLEM.twin(list(steps), Fourier())).max() < 2.0**-12
+    monkeypatch.setattr(session, "OFFLOAD_WORDS", 0)
+    again, same = await trained(steps, bits)
+    assert again == sent and np.array_equal(same, weights)
+
+
+async def test_what_fails_beside_other_work_fails_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(matrix: Array, vector: Array) -> Array:
+        raise MemoryError("no room for a span")
+
+    monkeypatch.setattr(spans_products, "backward", lost)
+    monkeypatch.setattr(session, "OFFLOAD_WORDS", 0)
+    with pytest.raises(MemoryError, match="no room"):
+        await trained(FULL, 20)
