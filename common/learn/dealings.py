@@ -50,7 +50,7 @@ TABLE = (
     Dealing("periods", PeriodDemand, lambda prg, demand, plan, memory: deal_periods(prg, demand)),
     Dealing("counts", CountsDemand, lambda prg, demand, plan, memory: deal_counts(prg, demand)),
     Dealing("training", TrainingDemand, deal_training, spread=True),
-    Dealing("scores", ScoreDemand, lambda prg, demand, plan, memory: deal_scores(prg, demand)),
+    Dealing("scores", ScoreDemand, lambda prg, demand, plan, memory, workers: deal_scores(prg, demand, workers), spread=True),
     Dealing("reasons", ReasonsDemand, lambda prg, demand, plan, memory: deal_reasons(prg, demand)),
     Dealing("trees", TreesDemand, deal_trees),
     Dealing("tree_scores", TreeScoreDemand, lambda prg, demand, plan, memory: deal_tree_scores(prg, demand)),

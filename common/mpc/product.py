@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations
 from common.mpc.fixedpoint import Words
-from common.mpc.session import Kind, Session
+from common.mpc.session import Kind, Session, one_ahead
 from common.mpc.short import WIDE, Sent, lengthen, sent_as, shorten
 
 # The 64-bit type that holds a matrix's numbers: signed ones stay themselves when widened.
@@ -81,15 +81,17 @@ async def share_rows(
 
     own: int32 or uint64. room: gives the place for E. width: bytes of E's words; what stands above is zero.
     """
-    rows = own.shape[0]
+    rows, columns = own.shape
     masked = room((rows, other_columns))
-    for block, low in enumerate(range(0, rows, MATRIX_BLOCK)):
-        part = own[low : low + MATRIX_BLOCK].T  # (columns, rows), row-major as it is sent
-        shape = other_columns, part.shape[1]
-        mine = await session.compute(partial(_masked, correlations, block, part, width), part.size)
-        await session.post(Kind.MASKED_MATRIX, mine)
+    blocks = [slice(low, min(rows, low + MATRIX_BLOCK)) for low in range(0, rows, MATRIX_BLOCK)]
+    masking = (partial(_masked, correlations, block, own, at, width) for block, at in enumerate(blocks))
+    sizes = (columns * (at.stop - at.start) for at in blocks)
+    hidden = one_ahead(map(session.begin, masking, sizes))
+    for at in blocks:
+        await session.post(Kind.MASKED_MATRIX, await anext(hidden))
+        shape = other_columns, at.stop - at.start
         theirs = await session.collect(Kind.MASKED_MATRIX, *sent_as(shape, width))
-        await session.compute(partial(_put, masked, low, theirs, width, shape), theirs.size)
+        await session.compute(partial(_put, masked, at.start, theirs, width, shape), theirs.size)
     return masked
 
 
@@ -97,7 +99,8 @@ def _put(masked: Rows, low: int, theirs: Sent, width: int, shape: tuple[int, int
     masked[low : low + shape[1]] = lengthen(theirs, width, shape).T
 
 
-def _masked(correlations: Correlations, block: int, part: npt.NDArray[Any], width: int) -> Sent:
+def _masked(correlations: Correlations, block: int, own: Rows, at: slice, width: int) -> Sent:
+    part = own[at].T  # (columns, rows), row-major as it is sent
     columns, rows = part.shape
     hidden: Words = part.astype(_SAME_WORDS[part.dtype]).view(np.uint64) - correlations.matrix_mask(block, rows, columns)
     return shorten(hidden, width)

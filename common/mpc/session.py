@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol, TypeVar
@@ -209,6 +209,15 @@ Enter = Callable[[Way, Openings], None]  # enters what is about to be opened for
 async def compute(work: Callable[[], T], words: int) -> T:
     """As `Session.compute`, for who has no session."""
     return work() if words < OFFLOAD_WORDS else await asyncio.to_thread(work)
+
+
+async def one_ahead(begun: Iterator[asyncio.Future[T]]) -> AsyncIterator[T]:
+    """What each gives, in order; the one after it is begun before it is given. begun: begins each as it is asked for it."""
+    coming = next(begun, None)
+    while coming is not None:
+        found = await coming
+        coming = next(begun, None)
+        yield found
 
 
 class Session:

@@ -9,9 +9,12 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+MOST = 64  # threads of a process for this
+_POOL = ThreadPoolExecutor(MOST, "in-order")  # begins a thread when one is needed
+
 
 def in_order(work: Iterable[Callable[[], T]], workers: int) -> Iterator[T]:
-    """What each gives, in order; `workers` of them at a time, no more than as many ahead of what is taken.
+    """What each gives, in order: `workers` of them are worked on, or wait to be taken, at a time.
 
     With one they run where they are asked for. The first error is raised in its place; what was not begun then never is.
     """
@@ -20,14 +23,13 @@ def in_order(work: Iterable[Callable[[], T]], workers: int) -> Iterator[T]:
             yield each()
         return
     ahead: deque[Future[T]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for each in work:
-                ahead.append(pool.submit(each))
-                if len(ahead) > workers:
-                    yield ahead.popleft().result()
-            while ahead:
+    try:
+        for each in work:
+            if len(ahead) == workers:
                 yield ahead.popleft().result()
-        finally:
-            for left in ahead:
-                left.cancel()
+            ahead.append(_POOL.submit(each))
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        for left in ahead:
+            left.cancel()

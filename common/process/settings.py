@@ -186,7 +186,10 @@ class CoordinatorSettings(Process):
         default=1024, ge=0, description="What dealing may hold in memory of the matrices' masks; larger ones are expanded anew."
     )
     workers: int = Field(
-        default=2, ge=1, le=64, description="Threads that deal a training of the linear model; more than cores do not help."
+        default=2,
+        ge=1,
+        le=64,
+        description="Threads that deal for training and scoring of linear models; more than cores do not help.",
     )
     max_ids: int = Field(default=20_000_000, ge=1, description="Most ids either party may bring to be matched here.")
     max_rows: int = Field(default=100_000_000, ge=1, description="Most rows of a job for which randomness is dealt.")

@@ -248,16 +248,21 @@ class ScoreDemand:
             yield self.key | block, slice(low, min(self.rows, low + MATRIX_BLOCK))
 
 
-def deal_scores(prg: Prgs, demand: ScoreDemand) -> Iterator[Dealt]:
-    """The truncation of each block of rows, which takes back mask times mask. Raises PeerProtocolError for other sizes."""
+def deal_scores(prg: Prgs, demand: ScoreDemand, workers: int = 1) -> Iterator[Dealt]:
+    """The truncation of each block of rows, which takes back mask times mask. Raises PeerProtocolError for other sizes.
+
+    workers: blocks worked on at a time.
+    """
     if not demand.fits:
         raise PeerProtocolError("the parties ask the dealer for a scoring of no size", got=demand)
     columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
     # The mask of the grid's weights is the bank's, since the bank hides its share of them; and the reverse.
     weights = {p: prg[p.other].words(Purpose.WEIGHTS, demand.key, columns[p]) for p in Party}
     yield deal_tag(prg, demand.key, {p.other: weights[p] for p in Party})
-    for key, rows in demand.blocks():
-        size = rows.stop - rows.start
+
+    def deal(key: int, size: int) -> Dealt:
         matrix = {p: prg[p].words(Purpose.MATRIX, key, columns[p] * size).reshape(columns[p], size).T for p in Party}
         offset = forward(matrix[Party.GRID], weights[Party.GRID]) + forward(matrix[Party.BANK], weights[Party.BANK])
-        yield deal_truncation(prg, key, offset << SCORE_SPARE, SCORE_SCALE - demand.bits)
+        return deal_truncation(prg, key, offset << SCORE_SPARE, SCORE_SCALE - demand.bits)
+
+    yield from in_order((partial(deal, key, rows.stop - rows.start) for key, rows in demand.blocks()), workers)

@@ -28,7 +28,7 @@ from common.mpc.fixedpoint import (
     Words,
 )
 from common.mpc.link import Link, residual
-from common.mpc.session import Kind, Session
+from common.mpc.session import Kind, Session, one_ahead
 from common.mpc.share import Share
 from common.mpc.short import WIDE, WIDTHS
 from common.mpc.truncate import open_sum, shifted, truncate
@@ -339,15 +339,13 @@ class Descent:
         computed meanwhile.
         """
         spans = step.spans()
-        ahead = self._masked_u(spans[0], sweep.u)
+        coming = one_ahead(self._masked_u(span, sweep.u) for span in spans)
         opened, hidden = deque[tuple[Span, Turns]](), deque[Span]()
         # This order of posts and collects is the protocol: each party sends u of span k, then the residual of span k - 1, and
         # the other refuses what comes in another order. A change here is one at both parties.
         for turn in range(len(spans) + 2):
             if turn < len(spans):
-                masked = await ahead
-                if turn + 1 < len(spans):
-                    ahead = self._masked_u(spans[turn + 1], sweep.u)
+                masked = await anext(coming)
                 await self.session.post(Kind.MASKED_U, masked)
                 opened.append((spans[turn], masked))
             if 0 < turn <= len(spans):

@@ -23,7 +23,7 @@ from common.learn.linear.half import ClosedModel, LinearModel, PartyModel
 from common.mpc.correlations.asked import Correlations, TruncationPart
 from common.mpc.fixedpoint import Reals, Words, decode, encode
 from common.mpc.product import forward
-from common.mpc.session import Kind, Session
+from common.mpc.session import Kind, Session, one_ahead
 from common.mpc.short import Sent, lengthen, sent_as, shorten
 from common.mpc.tags import LIMBS, RING, minus, narrow, total, wide
 from common.mpc.truncate import masked, shifted
@@ -136,11 +136,13 @@ class Scorer:
         session, shift = self._session, SCORE_SCALE - self._demand.bits
         out: Words = np.empty(table.rows, np.uint64)
         waiting, sent, opened, held = self._take(table.rows), deque[tuple[_Piece, Words]](), deque[_Opened](), 0
+        hiding = ((partial(self._hide, table, piece), self._work(piece)) for piece in tuple(waiting))
+        coming = one_ahead(session.begin(*each) for each in hiding)
         while waiting or sent or opened:
             arriving, ready = bool(sent), bool(opened)
             if waiting:
                 piece = waiting.popleft()
-                words, beyond, hidden = await session.compute(partial(self._hide, table, piece), self._work(piece))
+                words, beyond, hidden = await anext(coming)
                 held += beyond
                 await session.post(Kind.MASKED_MATRIX, hidden)
                 sent.append((piece, words))

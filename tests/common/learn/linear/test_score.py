@@ -11,15 +11,17 @@ import pytest
 from common.errors import LocalProtocolError, PeerProtocolError, PolicyError
 from common.features.options import Preparation
 from common.learn.learner import Telling
+from common.learn.linear import deal
 from common.learn.linear.deal import ScoreDemand, deal_scores
 from common.learn.linear.design import Prepared, prepare
 from common.learn.linear.half import ClosedModel
 from common.learn.linear.score import Scorer, demand_of
+from common.mpc import session
 from common.mpc.correlations.asked import MATRIX_BLOCK
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, Words, decode, encode
 from common.mpc.seeds import DEALT_BYTES
-from common.mpc.session import Kind, Session
+from common.mpc.session import OFFLOAD_WORDS, Kind, Session
 from common.mpc.short import lengthen
 from common.party import Party
 from common.rows.dataset import ColumnConfig
@@ -106,6 +108,19 @@ async def test_blocks_of_rows_go_through_one_behind_the_other() -> None:
     assert np.abs(found - u).max() < 1.5 * 2.0**-BITS + 0.005
     kinds = [label.kind for label, _ in trio.peer[Party.GRID].log]
     assert kinds == [Kind.MASKED_WEIGHTS, Kind.MASKED_MATRIX, Kind.MASKED_MATRIX, Kind.MASKED_UPDATE, Kind.MASKED_UPDATE]
+
+
+async def test_the_next_blocks_rows_are_hidden_in_a_thread_with_the_same_masks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deal, "MATRIX_BLOCK", 64)
+    halves, u = models()
+    logs = []
+    for most in (OFFLOAD_WORDS, 0):
+        monkeypatch.setattr(session, "OFFLOAD_WORDS", most)
+        trio = Trio(seed=2)
+        (found,) = await score(trio, halves)
+        assert np.abs(found - u).max() < 1.5 * 2.0**-BITS + 0.005
+        logs.append([[(label, values.tobytes()) for label, values in trio.peer[party].log] for party in Party])
+    assert logs[0] == logs[1]
 
 
 async def test_a_party_sends_what_it_states() -> None:

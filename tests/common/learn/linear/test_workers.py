@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pytest
 
-from common.learn.linear import descent, joint
+from common.learn.dealings import dealings
+from common.learn.linear import deal, descent, joint
 from common.learn.linear import products as spans_products
-from common.learn.linear.deal import Masks, Work
+from common.learn.linear.deal import Masks, ScoreDemand, Work
 from common.learn.linear.descent import Step, nesterov, sgd
 from common.mpc import product, session
 from common.mpc.correlations import dealt
+from common.mpc.dealer import Dealt
 from common.mpc.link import Fourier, Taylor
 from common.mpc.prg import Prg
 from common.mpc.session import Array, Round
 from common.party import Party
+from common.plan.linear import Model
+from common.plan.predeal import PredealPlan
 from tests.common.mpc.problems import make_problem, train
 from tests.peers import Trio
 
@@ -31,6 +35,7 @@ WORKS = {
     "goes on": Work(FULL, Taylor(), ROWS, COLUMNS, 20, first=1),
     "half": Work(FULL, Fourier(), ROWS, COLUMNS, 20, joint=True, undealt=True),
 }
+PRG = {party: Prg(party.value.encode().ljust(32), party.value.encode().rjust(32)) for party in Party}
 Log = list[tuple[Round, bytes]]
 
 
@@ -42,10 +47,12 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "MATRIX_BLOCK", 50)
 
 
-def dealt_by(work: Work, memory: int, workers: int) -> list[tuple[Party, Round, bytes]]:
-    prg = {party: Prg(party.value.encode().ljust(32), party.value.encode().rjust(32)) for party in Party}
-    items = Masks(prg, work, memory, workers).deal()
+def plain(items: Iterable[Dealt]) -> list[tuple[Party, Round, bytes]]:
     return [(party, label, values.tobytes()) for item in items for party, label, values in item]
+
+
+def dealt_by(work: Work, memory: int, workers: int) -> list[tuple[Party, Round, bytes]]:
+    return plain(Masks(PRG, work, memory, workers).deal())
 
 
 @pytest.mark.parametrize("memory", [0, 1 << 30], ids=["masks expanded anew", "masks kept"])
@@ -55,6 +62,20 @@ def test_any_number_of_threads_deals_the_same_bytes_in_the_same_order(name: str,
     assert len(one) > 20
     for workers in (2, 4, 7):
         assert dealt_by(WORKS[name], memory, workers) == one
+
+
+def test_any_number_of_threads_deals_the_same_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deal, "MATRIX_BLOCK", 50)
+    demand = ScoreDemand(1, ROWS, GRID, BANK, 5)
+
+    def scores(workers: int) -> list[tuple[Party, Round, bytes]]:
+        dealt = dealings(PredealPlan(model=Model(), rows=ROWS, grid_columns=GRID, bank_columns=BANK), 0, ROWS, workers)
+        return plain(dealt[ScoreDemand](PRG, demand))
+
+    one = scores(1)
+    assert len(one) == 2 * (1 + ROWS // 50)
+    for workers in (2, 4, 7):
+        assert scores(workers) == one
 
 
 def test_masks_are_read_alike_by_many_threads_and_few_blocks_are_held() -> None:
