@@ -32,7 +32,7 @@ _BASE = 240 * _MIB  # a daemon that has run a small job
 _OWN, _OTHERS = 32, 16  # bytes of memory for each row and trained column, of the own side and of the other
 _ROW = 450  # bytes for each row besides: ids, masks of u and of the residual, link
 _KEPT = 60  # bytes on disk that a job leaves for each row: scores, ledger
-_WORKER_MIB = 32  # of each thread that deals
+_WORKER_MIB = 128  # of each thread that deals, with some forty columns
 _SPARE = 256 * _MIB  # disk for models, journals and the rest
 
 
@@ -115,6 +115,13 @@ def dealer_needs(settings: CoordinatorSettings) -> Needs:
     """The coordinator holds no rows; what it may hold of masks is what its settings allow, and some for each thread."""
     held = settings.memory_mib + 2 * settings.deal_ahead_mib + _WORKER_MIB * settings.workers
     return Needs(_SPARE, _BASE + held * _MIB, "what it may hold while it deals")
+
+
+def check_workers(settings: CoordinatorSettings, machine: Machine) -> Iterator[Finding]:
+    """More threads that deal than cores; nothing where there are enough."""
+    if settings.workers > (found := machine.cores()):
+        text = f"{settings.workers} threads deal for linear models, and this process may run on {found} of the machine's cores"
+        yield warned("workers", text, f"Set `workers = {found}`: more of them take memory and no time off.")
 
 
 def check_room(settings: PartySettings | CoordinatorSettings, needs: Needs, machine: Machine) -> Iterator[Finding]:

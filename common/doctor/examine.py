@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from common.daemon.settings import PartySettings
-from common.doctor.data import check_datasets, check_plan, check_room, dealer_needs, party_needs
+from common.doctor.data import check_datasets, check_plan, check_room, check_workers, dealer_needs, party_needs
 from common.doctor.finding import Finding, Machine, Report, Status, failed, passed, warned, worst
 from common.doctor.own import (
     check_certificate,
@@ -124,6 +124,7 @@ def _look_at_data(
     findings = [check_folder(settings.data), check_descriptors(machine)]
     if isinstance(settings, CoordinatorSettings) or side.party is None:
         assert isinstance(settings, CoordinatorSettings)  # noqa: S101
+        findings += check_workers(settings, machine)
         return [*findings, *check_room(settings, dealer_needs(settings), machine)]
     sizes: Mapping[str, Extent]
     found, sizes = check_datasets(settings, side.party)

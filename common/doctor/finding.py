@@ -81,6 +81,11 @@ def free_disk(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
+def cores() -> int:
+    """Those that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def free_memory() -> int:
     """Bytes that a process may still take: what Linux calls available, or what is left of its control group's limit."""
     found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")]
@@ -99,11 +104,12 @@ def free_memory() -> int:
 
 @dataclass(frozen=True)
 class Machine:
-    """The surroundings that checks ask: clock, disk, memory, descriptors, versions."""
+    """The surroundings that checks ask: clock, disk, memory, cores, descriptors, versions."""
 
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     free_disk: Callable[[Path], int] = free_disk
     free_memory: Callable[[], int] = free_memory
+    cores: Callable[[], int] = cores
     descriptors: Callable[[], int] = obtainable
     software: str = __version__
     protocol: int = PROTOCOL

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from common.daemon.settings import PartySettings
-from common.doctor.data import check_datasets, check_plan, dealer_needs, job_memory, party_needs
-from common.doctor.finding import Status, free_disk, free_memory
+from common.doctor.data import check_datasets, check_plan, check_workers, dealer_needs, job_memory, party_needs
+from common.doctor.finding import Machine, Status, free_disk, free_memory
 from common.party import Party
 from common.plan.predeal import PredealPlan
 from common.plan.train import TrainPlan
@@ -97,6 +97,14 @@ def test_needs_are_those_of_the_plans_dataset_or_of_the_largest(tmp_path: Path) 
     assert party_needs(own, Party.BANK, sizes, stock).disk > 10 * MIB
     assert party_needs(own, Party.GRID, {}, None).memory > 100 * MIB
     assert dealer_needs(make_settings(tmp_path)).memory > 1024 * MIB
+
+
+def test_more_threads_than_cores_are_said(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    assert not list(check_workers(settings, Machine(cores=lambda: settings.workers)))
+    (finding,) = check_workers(settings, Machine(cores=lambda: 1))
+    assert finding.check == "workers" and "workers = 1" in finding.remedy
+    assert Machine().cores() >= 1
 
 
 def test_this_machine_has_some_of_both(tmp_path: Path) -> None:

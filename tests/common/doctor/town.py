@@ -34,7 +34,13 @@ PAST = datetime.now(UTC) - timedelta(days=40)
 CSV = "id,month,amount,late\nA,2024-01,1.5,0\nB,2024-01,2.5,1\n"
 GIB = 1 << 30
 LOAD: dict[str, Load] = {"grid": grid, "bank": bank, "coordinator": load_side, "client": load_side}
-ROOMY = Machine(free_disk=lambda _: 100 * GIB, free_memory=lambda: 100 * GIB, descriptors=lambda: 1 << 14, patience=patience(1))
+ROOMY = Machine(
+    free_disk=lambda _: 100 * GIB,
+    free_memory=lambda: 100 * GIB,
+    cores=lambda: 2,
+    descriptors=lambda: 1 << 14,
+    patience=patience(1),
+)
 
 
 @dataclass
