@@ -27,13 +27,14 @@ COMBINATIONS = 4  # one alone may be near zero, whatever the values are
 class Rest:
     """How large combinations are of a training that arrived as a rule, and at most. bits: they are told in steps of 2^-bits.
 
-    step: what to do with a plan whose steps may be too long.
+    step: what to do with a plan whose steps may be too long. dealt: whether anybody dealt, who may have dealt wrong.
     """
 
     usual: float
     most: float
     bits: int = CHECK_BITS
     step: str = "without `step` in the plan"
+    dealt: bool = True
 
 
 async def check_arrived(session: Session, sums: Words, scale: int, rest: Rest) -> bool:
@@ -52,9 +53,11 @@ async def check_arrived(session: Session, sums: Words, scale: int, rest: Rest) -
     found = (theirs - (-sums >> shift)) << shift  # its lowest bits are zero: 64 - shift of them count
     size = float(np.abs(found.view(np.int64) / 2.0**scale).max())
     if size > rest.most:
+        whose = "the other party or of the dealer" if rest.dealt else "the other party"
+        audit = " If it fails again, `audit` tells whether the dealer was wrong." if rest.dealt else ""
         raise PeerProtocolError(
-            "the training did not arrive: a message of the other party or of the dealer was wrong, or its steps are too long",
-            remedy=f"Train again, {rest.step}. If it fails again, `audit` tells whether the dealer was wrong.",
+            f"the training did not arrive: a message of {whose} was wrong, or its steps are too long",
+            remedy=f"Train again, {rest.step}.{audit}",
         )
     return size <= rest.usual
 

@@ -94,7 +94,7 @@ def rest_limit(model: Model, steps: Sequence[Step], columns: int) -> Rest:
     last = steps[-1]
     rest = _REST * max(1.0, 10.0 / len(steps)) ** 2 * (1.0 if last.size <= _STABLE else _RESTLESS)
     noise = 0.0 if model.optimiser == "nesterov" else 2.0 * last.size * math.sqrt(columns / last.rows)
-    return Rest(_USUAL * rest + noise, rest + noise)
+    return Rest(_USUAL * rest + noise, rest + noise, dealt=not model.undealt)
 
 
 def _size(model: Model) -> float:

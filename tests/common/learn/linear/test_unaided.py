@@ -165,7 +165,7 @@ async def test_secrets_of_zeros_show(problem: Problem, monkeypatch: pytest.Monke
     """What lies under them is no share any more either, so the training does not arrive."""
     monkeypatch.setattr(Sampler, "ternary", lambda _, *shape: np.zeros(shape, np.int64))
     trio = Trio()
-    with pytest.raises(PeerProtocolError, match="did not arrive"):
+    with pytest.raises(PeerProtocolError, match="message of the other party was wrong"):
         await trained(problem, Model(**NONE), trio=trio)
     for party in Party:
         kinds = {kind for kind, v in said(trio, party) if v.nbytes >= 4096 and distance(v.ravel()) > 50}
