@@ -154,15 +154,14 @@ def descent(party: Party, work: Work) -> Cost:
 
 def several(layout: Layout, model: Model, rows: int) -> Cost:
     """The same at one of several banks, with `rows` training rows of its own. Section 16."""
-    own, every, steps, link = layout.common + 1, layout.columns, model.iterations, model.make_link()
-    every_step = layout.steps(model, rows)
-    step, width = every_step[0], matrix_width(every_step, link)
-    both = link_round(rows) + residuals(step, link)
-    line = matrices(rows, own, width) + steps * (8 * layout.grid + both)
-    heard = matrices(rows, layout.grid, width) + steps * (8 * own + both) + CHECK
+    own, every, link, every_step = layout.common + 1, layout.columns, model.make_link(), layout.steps(model, rows)
+    steps, width = len(every_step), matrix_width(every_step, link)
+    both = sum(link_round(step.rows) + residuals(step, link) for step in every_step)
+    line = matrices(rows, own, width) + steps * 8 * layout.grid + both
+    heard = matrices(rows, layout.grid, width) + steps * 8 * own + both + CHECK
     sums, turns = 8 * (every + steps * every), steps * truncation(every)  # masked addends: the start and each step; the hub's
-    tables = dealt_link(step, link, Party.BANK)
-    dealt = steps * tables + turns + 2 * TAG * layout.grid + MARK
+    tables = sum(dealt_link(step, link, Party.BANK) for step in every_step)
+    dealt = tables + turns + 2 * TAG * layout.grid + MARK
     if model.joint:
         told, cut = joint_matrix(layout.grid, layout.bank)
         sums += 8 * layout.grid * layout.bank

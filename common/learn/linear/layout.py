@@ -82,9 +82,14 @@ class Layout:
         return np.ix_(np.arange(self.grid), self.bank_places(line))
 
     def steps(self, model: Model, rows: int) -> list[Step]:
-        """The steps, over one bank's rows, of an average over the rows of all. Raises as `make_steps` does."""
-        size = make_steps(model, rows)[0].size
-        return [replace(step, data_rows=self.total) for step in nesterov(rows, model.iterations, size)]
+        """The steps, over one bank's rows, of an average over the rows of all. Raises as `make_steps` does.
+
+        Early ones are over as large a part of each bank's rows as one bank's are of its own. No bank needs to know how many
+        rows of the others that makes: it differs from the part of all rows by one a bank at most.
+        """
+        size, full = make_steps(model, rows)[0].size, model.full_steps if model.joint else 0
+        whole = nesterov(self.total, model.iterations, size, full)
+        return [replace(step, high=rows * step.high // self.total, data_rows=step.high) for step in whole]
 
     @property
     def sample(self) -> Sample:

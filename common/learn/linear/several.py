@@ -90,7 +90,7 @@ async def train_several(
 
     async def keep(step: Step, weights: Words, ahead: Words) -> None:
         kept = {"own_weights": weights, "other_weights": nothing, "own_ahead": ahead, "other_ahead": nothing}
-        await course.after(step.number, layout.total * layout.columns, **kept)
+        await course.after(step.number, (step.data_rows or step.rows) * layout.columns, **kept)
 
     async def swept(line: Line, descent: Descent, number: int, ahead: Words) -> Words:
         places = layout.places(line.number)

@@ -173,7 +173,7 @@ async def _trained(
     mine = pull if place == 0 else np.zeros_like(pull)
     line = Line(place, job.session, job.correlations, words, mine, own.label)
     ended = await train_several(hub, [line], layout, several.model, first, 1.0, job.scratch, job.course)
-    job.count(iterations=several.model.iterations)
+    job.count(iterations=len(layout.steps(several.model, own.train)))
     return task, ended
 
 

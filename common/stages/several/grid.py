@@ -186,7 +186,7 @@ async def _trained(
         low += rows.train
     start = np.zeros(layout.columns)
     ended = await train_several(hub, lines, layout, model, start, 0.0, job.scratch, job.course)
-    job.count(iterations=model.iterations)
+    job.count(iterations=len(layout.steps(model, own.train)))
     return ended
 
 

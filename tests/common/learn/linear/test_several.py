@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -99,8 +101,34 @@ async def test_weights_are_those_of_the_pooled_descent(rows: tuple[int, ...]) ->
     assert np.abs(weights - twin).max() < 0.02
 
 
+@pytest.mark.parametrize(
+    ("rows", "few"), [((400, 300, 200), [450] * 6 + [900] * 6), ((1200, 901, 600), [999] * 12 + [2701] * 4)]
+)
+async def test_early_steps_run_over_the_same_part_of_each_banks_rows(
+    monkeypatch: pytest.MonkeyPatch, rows: tuple[int, ...], few: list[int]
+) -> None:
+    monkeypatch.setattr("common.learn.linear.descent.LEVEL_ROWS", 1000)  # as it is from so many times 33 rows on
+    world = World(rows)
+    weights, _ = await trained(world, 12)
+    model = several_plan(len(rows), model={"iterations": 12}).model
+    each = [[step.high for step in world.layout.steps(model, own)] for own in rows]
+    assert [sum(highs) for highs in zip(*each, strict=True)] == few
+    order = np.argsort(
+        np.concatenate([np.arange(own) >= highs[0] for own, highs in zip(rows, each, strict=True)]), kind="stable"
+    )
+    whole = [replace(step, high=high) for step, high in zip(nesterov(len(world.y), 12, 4.0, 4), few, strict=True)]
+    start = np.r_[np.zeros(GRID + COMMON), 0.1 * np.arange(1, len(rows) + 1)]
+    joint = joint_matrix(world.grid, world.x[:, GRID:])
+    twin = descend(world.x[order], world.y[order], world.ridge, whole, start=start, joint=joint)
+    assert np.abs(weights - twin).max() < 0.02
+
+
+@pytest.mark.parametrize("level", [1 << 15, 400])
 @pytest.mark.parametrize("rows", [(400, 300), (150, 260, 170)])
-async def test_a_bank_sends_hears_and_is_dealt_the_bytes_of_the_formula(rows: tuple[int, ...]) -> None:
+async def test_a_bank_sends_hears_and_is_dealt_the_bytes_of_the_formula(
+    monkeypatch: pytest.MonkeyPatch, rows: tuple[int, ...], level: int
+) -> None:
+    monkeypatch.setattr("common.learn.linear.descent.LEVEL_ROWS", level)
     world, banks = World(rows), Banks(len(rows))
     await trained(world, 12, banks=banks)
     model = several_plan(len(rows), model={"iterations": 12, "ridge": RIDGE, "period": 32}).model
