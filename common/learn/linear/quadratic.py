@@ -68,10 +68,10 @@ class Inputs:
             party.other: self.other_columns + label[party.other],
         }
 
-    def block(self, low: int) -> Words:
-        """Rows from `low` on, MATRIX_BLOCK at most, (m, n'), as words, with the label less 1/2 as the last column."""
-        part = self.own[low : min(self.rows, low + MATRIX_BLOCK)].T.astype(np.int64)
-        if self.label is not None:
+    def block(self, low: int, at: slice = slice(None)) -> Words:
+        """Rows from `low` on, MATRIX_BLOCK at most, (m, n'), as words, with the label less 1/2 as the last column; of some."""
+        part = self.own[low : min(self.rows, low + MATRIX_BLOCK)].T[at].astype(np.int64)
+        if self.label is not None and (at.stop is None or at.stop > self.own.shape[1]):
             centred = np.rint((self.label[low : low + part.shape[1]] - 0.5) * _LABEL).astype(np.int64)
             part = np.vstack([part, centred])
         return as_words(part)
@@ -179,24 +179,20 @@ async def _across(session: Session, sampler: Sampler, public: dict[Party, Public
         return found if party is Party.GRID else np.ascontiguousarray(found.T)
     count = columns[party.other]
     zeros = await session.collect(Kind.LATTICE_MATRIX, np.uint64, (count, DEGREE))
-    turned, vectors = room((rows, count)), np.empty((columns[party], rows), np.uint64)
+    turned = room((rows, count))
     for low in lows:
         part = slice(low, min(rows, low + MATRIX_BLOCK))
-
-        def drawn(low: int = low) -> Words:
-            return _dithered(sampler, inputs.block(low), inputs)
-
-        vectors[:, part] = await session.compute(drawn, vectors[:, part].size)
         turned[part] = (await session.collect(Kind.LATTICE_MATRIX, np.uint64, (count, part.stop - low))).T
     held, shares = HeldColumns(sampler, public[party.other], zeros, turned), []
-    for low in range(0, columns[party], COLUMNS_AT_ONCE):
-        few = vectors[low : low + COLUMNS_AT_ONCE]
+    for first in range(0, columns[party], COLUMNS_AT_ONCE):
+        at = slice(first, min(first + COLUMNS_AT_ONCE, columns[party]))
 
-        def work(some: Words = few) -> tuple[Words, Words]:
-            c, once = held.hidden(some)
-            return c, held.share(some, once)
+        def work(at: slice = at) -> tuple[Words, Words]:
+            few = np.concatenate([_dithered(sampler, inputs.block(low, at), inputs) for low in lows], axis=1)
+            c, once = held.hidden(few)
+            return c, held.share(few, once)
 
-        c, share = await session.compute(work, few.size * count)
+        c, share = await session.compute(work, (at.stop - at.start) * rows * count)
         await session.send(Kind.LATTICE_COLUMNS, c)
         shares.append(share)
     whole = np.concatenate(shares)  # (this party's columns, the other's)
