@@ -59,12 +59,18 @@ def _matured(
         except JobNotFound:  # removed since
             continue
     months = matured.mature(scores, labels, held, config)
-    if len(labels) and not months:
+    if len(labels) and not months and not _yet_to_come(scores, labels):
         _log.warning(
             "%d outcomes are known, none of a row that was scored: do ids and months of the datasets agree?", len(labels)
         )
         return [], "nomatch"
     return months, ""
+
+
+def _yet_to_come(scores: pd.DataFrame, known: pd.DataFrame) -> bool:
+    """Whether every score is of a month after all that are known: then nothing is amiss where none is of a scored row."""
+    scored, told = (matured.with_period(frame)["period"] for frame in (scores, known))
+    return bool(scored.min() > told.max()) and bool(told.min())
 
 
 def _overrides(
@@ -74,7 +80,7 @@ def _overrides(
     decided = overrides.read_finals(config)
     scores = read_scores(folder, scored, (*READ, DECIDED))
     found = overrides.measure(scores, decided, labels)
-    if len(decided) and len(scores) and not found:
+    if len(decided) and len(scores) and not found and not _yet_to_come(scores, decided):
         _log.warning("%d final decisions, none on a row that was scored: do ids and months agree?", len(decided))
     return found
 

@@ -9,6 +9,7 @@ import pytest
 
 from bank_party.monitor.config import BankMonitorConfig
 from bank_party.monitor.history import read_history
+from bank_party.monitor.overrides import OverridesConfig
 from common.errors import ConfigError, DataError
 from common.monitor.book import Book
 from common.monitor.history import History
@@ -35,6 +36,20 @@ def test_a_broken_dataset_is_named_and_refused_only_if_labels_are_asked_of_it(tm
     assert read_history(tmp_path, datasets, BankMonitorConfig(labels=("loans",))).unread == ()
     with pytest.raises(DataError, match="not 0 or 1"):
         read_history(tmp_path, datasets, BankMonitorConfig(labels=("loans", "wrong")))
+
+
+@pytest.mark.parametrize(("scored_month", "why"), [("2026-04", ""), ("2026-03", "nomatch"), ("2026-01", "nomatch")])
+def test_a_month_that_is_newer_than_all_outcomes_is_not_taken_for_one_that_matches_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, scored_month: str, why: str
+) -> None:
+    scored(tmp_path)
+    file = tmp_path / "scores" / "score-1.csv"
+    pd.read_csv(file).assign(period=scored_month, decision="approve").to_csv(file, index=False)
+    (tmp_path / "loans.csv").write_text("id,m,overdue,final\nF8,2026-02,1,approve\nF9,2026-03,0,decline\n")
+    loans = DatasetConfig(path=tmp_path / "loans.csv", id="id", period="m", label="overdue")
+    finals = OverridesConfig(path=tmp_path / "loans.csv", id="id", period="m", decision="final")
+    assert read_history(tmp_path, {"loans": loans}, BankMonitorConfig(), finals).why == why
+    assert [f"{what}, none o" in caplog.text for what in ("outcomes are known", "final decisions")] == [bool(why)] * 2
 
 
 def test_why_no_score_has_an_outcome_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
