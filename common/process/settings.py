@@ -180,8 +180,8 @@ class CoordinatorSettings(Process):
         default={}, description="What each client may do: submit, score, promote, view (others' jobs). None listed: all do all."
     )
     console: ConsoleConfig | None = Field(default=None, description="Pages for the coordinator's people; off by default.")
-    deal_ahead: int = Field(default=8, ge=2, le=1024, description="Arrays dealt before the first is consumed, for each party.")
-    deal_ahead_mib: int = Field(default=256, ge=1, description="The same bound in MiB.")
+    deal_ahead: int = Field(default=64, ge=2, le=1024, description="Arrays dealt before the first is consumed, for each party.")
+    deal_ahead_mib: int = Field(default=64, ge=1, description="The same bound in MiB.")
     memory_mib: int = Field(
         default=1024, ge=0, description="What dealing may hold in memory of the matrices' masks; larger ones are expanded anew."
     )

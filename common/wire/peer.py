@@ -24,8 +24,9 @@ PROTOCOL = 11
 Demands = Mapping[str, type[Demand]]  # what may be asked of a dealer, by its field in the message `Demand`
 
 _READ_AHEAD = 8  # arrays taken off the stream before they are asked for
+_DEALT_AHEAD = 64  # of a dealer's: as many as it deals ahead by default, most of them small
 _AHEAD_BYTES = 1 << 28  # of these together; a larger one is taken when nothing else is left
-_OWED = 4  # arrays that a party has consumed and not acknowledged, at most; half of how far dealing is ahead by default
+_OWED = 4  # arrays that a party has consumed and not acknowledged, at most
 _OWED_BYTES = 1 << 20  # bytes of these, from which they are acknowledged at once
 MOST_DEMANDS = 1024  # demands of a party that have not been looked at
 
@@ -49,15 +50,17 @@ class Counter:
 class FrameChannel:
     """Labelled arrays over a stream of frames. A reader task takes them off the stream while the owner computes.
 
-    largest: bytes of an array, above which none is taken.
+    largest: bytes of an array, above which none is taken. ahead: arrays taken off the stream before they are asked for.
     """
 
-    def __init__(self, stream: Duplex, whom: str, counter: Counter, largest: int = MAX_ARRAY_BYTES) -> None:
+    def __init__(
+        self, stream: Duplex, whom: str, counter: Counter, largest: int = MAX_ARRAY_BYTES, ahead: int = _READ_AHEAD
+    ) -> None:
         self._stream, self._whom, self._counter, self._largest = stream, whom, counter, largest
         self._closed = False  # by the other side, in order
         self._taken = asyncio.Event()  # an array was asked for
         self._ahead = 0  # bytes that have arrived and were not asked for
-        self._arrived: asyncio.Queue[tuple[Round, Array] | Exception] = asyncio.Queue(_READ_AHEAD)
+        self._arrived: asyncio.Queue[tuple[Round, Array] | Exception] = asyncio.Queue(ahead)
         self._reader: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
 
@@ -233,7 +236,7 @@ class DealerChannel(FrameChannel):
     """
 
     def __init__(self, stream: Duplex, whom: str, counter: Counter, kinds: Demands) -> None:
-        super().__init__(stream, whom, counter)
+        super().__init__(stream, whom, counter, ahead=_DEALT_AHEAD)
         self._kinds = kinds
         self._owed = party.Consumed()
 

@@ -125,7 +125,7 @@ def test_a_column_named_like_a_path_stays_a_column(tmp_path: Path) -> None:
 def test_the_defaults_of_the_coordinator_and_the_client(tmp_path: Path) -> None:
     coordinator = read(CoordinatorSettings, COORDINATOR, tmp_path)
     assert coordinator.data == tmp_path / "jobs"
-    assert (coordinator.deal_ahead, coordinator.deal_ahead_mib, coordinator.reflection) == (8, 256, False)
+    assert (coordinator.deal_ahead, coordinator.deal_ahead_mib, coordinator.reflection) == (64, 64, False)
     client = read(ClientSettings, CLIENT, tmp_path)
     assert client.coordinator.who == Identity("neutral", "coordinator")
     assert client.coordinator.address == "neutral.example:7000"

@@ -65,6 +65,17 @@ def words(count: int) -> Array:
     return np.zeros(count, np.uint64)
 
 
+async def test_a_party_takes_what_is_dealt_ahead_off_the_stream() -> None:
+    """On a slow line the tables of the next steps arrive while it does what needs none."""
+    async with line(arrays=64) as channels:
+        for number in range(50):
+            await channels.dealt.send(Round(Kind.DEALT_LINK, number), words(4))
+        await settle()
+        assert channels.far.out.empty() and channels.dealt.outstanding == 50
+        for number in range(50):
+            await channels.party.receive(Round(Kind.DEALT_LINK, number))
+
+
 async def test_a_send_waits_until_the_party_has_consumed() -> None:
     async with line(arrays=2) as channels:
         sends = [asyncio.create_task(channels.dealt.send(DEALT, words(4))) for _ in range(3)]
