@@ -141,6 +141,21 @@ def deal_truncation(prg: Prgs, number: int, offset: Words, shift: int | Words) -
     return deal_parts(prg, number, *mask_parts(prg, number, offset, shift))
 
 
+class Parts:
+    """How a mask's parts are shared by two parties: each expands its share of one part and is dealt that of the other."""
+
+    def deal(self, prg: Prgs, number: int, offset: Words, shift: int | Words) -> Dealt:
+        return deal_truncation(prg, number, offset, shift)
+
+    def held(self, prg: Prgs, dealt: Dealt) -> Mapping[Party, tuple[Words, Words]]:
+        """Of what was dealt, both parties' shares of the body and of the top, (m,) each."""
+        sent = {party: words for party, _, words in dealt}
+        number, count = dealt[0][1].number, len(sent[Party.GRID])
+        body = prg[Party.GRID].words(Purpose.TRUNCATION_BODY, number, count)
+        top = prg[Party.BANK].words(Purpose.TRUNCATION_TOP, number, count)
+        return {Party.GRID: (body, sent[Party.GRID]), Party.BANK: (sent[Party.BANK], top)}
+
+
 def deal_parts(prg: Prgs, number: int, body: Words, top: Words) -> Dealt:
     """Shares of a mask's parts, (m,) each, where the dealer needs them for more."""
     count = len(body)

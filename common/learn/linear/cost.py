@@ -161,12 +161,11 @@ def several(layout: Layout, model: Model, rows: int) -> Cost:
     heard = matrices(rows, layout.grid, width) + steps * 8 * own + both + CHECK
     sums, turns = 8 * (every + steps * every), steps * truncation(every)  # masked addends: the start and each step; the hub's
     tables = sum(dealt_link(step, link, Party.BANK) for step in every_step)
-    dealt = tables + turns + 2 * TAG * layout.grid + MARK
+    dealt = tables + 2 * TAG * layout.grid + MARK
     if model.joint:
-        told, cut = joint_matrix(layout.grid, layout.bank)
+        told, _ = joint_matrix(layout.grid, layout.bank)
         sums += 8 * layout.grid * layout.bank
         turns += told + steps * 16 * every
-        dealt += cut + steps * truncation(every)
     return Cost(line + sums + turns, heard + turns, dealt)
 
 

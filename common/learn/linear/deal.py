@@ -22,7 +22,7 @@ from common.learn.linear.joint import (
 )
 from common.mpc.correlations.asked import MATRIX_BLOCK, Places
 from common.mpc.correlations.dealt import MaskRows, matrix_mask, ridge_mask
-from common.mpc.dealer import Dealt, Prgs, both, deal_link, deal_tag, deal_tags, deal_truncation
+from common.mpc.dealer import Dealt, Parts, Prgs, both, deal_link, deal_tag, deal_tags, deal_truncation
 from common.mpc.fixedpoint import FACTOR_SCALE, UNDEALT_SCALE, UPDATE_SCALE, UPDATE_SHIFT, WEIGHT_SCALE, X_SCALE, Words
 from common.mpc.link import Link
 from common.mpc.prg import Purpose
@@ -159,10 +159,16 @@ class Masks:
 
 
 class Steering:
-    """What is dealt to turn updates into weights, once what the parties' shares of them lack is known."""
+    """What is dealt to turn updates into weights, once what the parties' shares of them lack is known.
 
-    def __init__(self, prg: Prgs, columns: Mapping[Party, int], update_scale: int = UPDATE_SCALE) -> None:
+    parts: how the parts of the truncations' masks are shared.
+    """
+
+    def __init__(
+        self, prg: Prgs, columns: Mapping[Party, int], update_scale: int = UPDATE_SCALE, parts: Parts | None = None
+    ) -> None:
         self._prg, self._columns, self._gradient_shift = prg, columns, gradient_shift(update_scale)
+        self._parts = parts or Parts()
         self._joint: Words | None = None  # the mask of M
         self._last: Dealt = []
 
@@ -175,7 +181,7 @@ class Steering:
         places = iter(range(1 << 10))
 
         def cut(offset: Words, shift: int = FACTOR_SCALE) -> Dealt:
-            return deal_truncation(self._prg, setup_number(next(places)), offset.ravel(), shift)
+            return self._parts.deal(self._prg, setup_number(next(places)), offset.ravel(), shift)
 
         hidden = [operand_mask(self._prg, setup_number(i), n) for i, n in enumerate(setup_openings(grid, bank))]
         yield cut(across, CROSS_SHIFT)
@@ -194,20 +200,17 @@ class Steering:
         """The truncations that end a step. lacks: what the parties' shares of its update lack, (m,)."""
         if self._joint is not None:
             number = gradient_number(step.number)
-            yield deal_truncation(self._prg, number, lacks, self._gradient_shift)
+            yield self._parts.deal(self._prg, number, lacks, self._gradient_shift)
             lacks = self._joint @ operand_mask(self._prg, number, len(lacks))
         # a step subtracts the update
-        self._last = deal_truncation(self._prg, step.number, -lacks, UPDATE_SHIFT if self._joint is None else JOINT_SHIFT)
+        shift = UPDATE_SHIFT if self._joint is None else JOINT_SHIFT
+        self._last = self._parts.deal(self._prg, step.number, -lacks, shift)
         yield self._last
 
     def held(self, grid: Places, bank: Places) -> dict[Party, list[Words]]:
         """Bodies and tops of the last truncation that each party has of the other's weights, which stand so among all."""
-        dealt = {party: words for party, _, words in self._last}
-        number, count = self._last[0][1].number, len(dealt[Party.GRID])
-        body = self._prg[Party.GRID].words(Purpose.TRUNCATION_BODY, number, count)
-        top = self._prg[Party.BANK].words(Purpose.TRUNCATION_TOP, number, count)
-        at_grid, at_bank = (body, dealt[Party.GRID]), (dealt[Party.BANK], top)
-        return {Party.GRID: [words[bank] for words in at_grid], Party.BANK: [words[grid] for words in at_bank]}
+        held = self._parts.held(self._prg, self._last)
+        return {party: [words[at] for words in held[party]] for party, at in ((Party.GRID, bank), (Party.BANK, grid))}
 
 
 def operand_mask(prg: Prgs, number: int, count: int) -> Words:

@@ -14,7 +14,7 @@ from common.learn.linear.deal import Masks, Steering, Work
 from common.learn.linear.layout import Layout, LineDemand
 from common.mpc.dealer import deal_tags
 from common.mpc.several import dealer as several
-from common.mpc.several.dealer import Tagged, deal_sum, on_line, to_all
+from common.mpc.several.dealer import AtGrid, Tagged, deal_sum, on_line, to_all
 from common.mpc.several.hub import training_sum
 from common.party import Party
 from common.plan.request import Request
@@ -36,7 +36,7 @@ def deal_several(masks: several.Masks, asked: Sequence[LineDemand], plan: Reques
         columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
         work = Work(steps[line], model.make_link(), demand.rows, columns, None, True, model.joint)
         each.append(Masks(masks.lines[line], work, memory // len(asked)))
-    steering = Steering(masks.hub, {Party.GRID: layout.grid, Party.BANK: layout.bank})
+    steering = Steering(masks.hub, {Party.GRID: layout.grid, Party.BANK: layout.bank}, parts=AtGrid())
     if not first:
         yield deal_sum(masks, training_sum(START), layout.columns)
     if model.joint:

@@ -14,7 +14,7 @@ import numpy as np
 
 from common.errors import PeerProtocolError
 from common.mpc.correlations.asked import Demand
-from common.mpc.dealer import Deal, Dealer, Dealt, Prgs, deal_truncation
+from common.mpc.dealer import Deal, Dealer, Dealt, Parts, Prgs, mask_parts
 from common.mpc.fixedpoint import Words
 from common.mpc.prg import Prg, Purpose
 from common.mpc.seeds import commitments, own_seed
@@ -141,6 +141,25 @@ def on_line(line: int, dealing: Generator[Dealt, None, Words]) -> Generator[Tagg
         yield [(line, *one) for one in dealt]
 
 
+class AtGrid(Parts):
+    """All banks expand their share of both parts, and the grid alone is dealt: the same would be dealt to each of the banks."""
+
+    def deal(self, prg: Prgs, number: int, offset: Words, shift: int | Words) -> Dealt:
+        body, top = mask_parts(prg, number, offset, shift)
+        bank = self._expanded(prg, number, len(offset))
+        return [(Party.GRID, Round(Kind.DEALT_TRUNCATION, number), np.concatenate([body - bank[0], top - bank[1]]))]
+
+    def held(self, prg: Prgs, dealt: Dealt) -> Mapping[Party, tuple[Words, Words]]:
+        ((_, label, words),) = dealt
+        count = len(words) // 2
+        return {Party.GRID: (words[:count], words[count:]), Party.BANK: self._expanded(prg, label.number, count)}
+
+    @staticmethod
+    def _expanded(prg: Prgs, number: int, count: int) -> tuple[Words, Words]:
+        bank = prg[Party.BANK]
+        return bank.words(Purpose.TRUNCATION_BODY, number, count), bank.words(Purpose.TRUNCATION_TOP, number, count)
+
+
 def to_all(lines: int, dealt: Dealt) -> Tagged:
     """What is dealt to the grid and to all banks as one party: to each of them the same."""
     return [(line, *one) for one in dealt for line in range(lines if one[0] is Party.BANK else 1)]
@@ -162,4 +181,4 @@ def deal_sums(masks: Masks, asked: Sequence[SumDemand]) -> Iterator[Tagged]:
     yield deal_sum(masks, first.number, first.words)
     if first.shift:
         offset = np.zeros(first.words, np.uint64)
-        yield to_all(len(masks.lines), deal_truncation(masks.hub, rounded_sum(first.number), offset, first.shift))
+        yield to_all(len(masks.lines), AtGrid().deal(masks.hub, rounded_sum(first.number), offset, first.shift))

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from common.errors import LocalProtocolError
-from common.mpc.correlations.asked import Correlations
+from common.mpc.correlations.asked import Correlations, TruncationPart
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.fixedpoint import Reals, Words, decode, encode
 from common.mpc.prg import Purpose
@@ -62,6 +62,15 @@ class HubCorrelations(DealtCorrelations):
         if self._party is Party.BANK:
             return self._prg.words(Purpose.SUM_OUT, number, count)
         return await self._dealt(Kind.DEALT_SUM, number, (count,))
+
+    async def truncation(self, number: int, count: int) -> TruncationPart:
+        """A bank expands both of its shares; the grid is dealt both of its own."""
+        mask = self._prg.words(Purpose.TRUNCATION, number, count)
+        if self._party is Party.BANK:
+            parts = (self._prg.words(part, number, count) for part in (Purpose.TRUNCATION_BODY, Purpose.TRUNCATION_TOP))
+            return TruncationPart(mask, *parts)
+        dealt = await self._dealt(Kind.DEALT_TRUNCATION, number, (2 * count,))
+        return TruncationPart(mask, dealt[:count], dealt[count:])
 
     def secret(self, purpose: Purpose, count: int) -> Words:
         """What all banks know and the grid does not, at a bank."""
