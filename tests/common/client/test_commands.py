@@ -18,6 +18,7 @@ from common.client.show import print_history, print_job, print_jobs
 from common.plan.job_stages import MEANING, ORDER
 from common.plan.predeal import PredealPlan
 from common.plan.read import AnyPlan, make_plan
+from common.plan.score import ScorePlan
 from common.trial import run as trial_run
 from common.wire import coordinator_pb2 as wire
 from common.wire.party_pb2 import Progress, Report
@@ -301,6 +302,16 @@ def test_predeal_for_scores_takes_columns_of_a_finished_training_and_rows_of_its
     assert (plan.serves, plan.rows, plan.grid_columns, plan.bank_columns) == ("scores", 500, 12, 4)
     lacking = run("predeal", "--scores", "--like", "train-1")
     assert lacking.exit_code == 2 and "nothing says the rows" in lacking.stderr
+
+
+def test_a_scoring_without_a_dealer_has_the_parties_match_ids(desk: Desk) -> None:
+    words = ("score", "--model", "train-1", "--grid-dataset", "a", "--bank-dataset", "b")
+    for more in ((), ("--no-dealer",)):
+        assert run(*words, *more).exit_code == 0
+    usual, without = desk.plans
+    assert isinstance(usual, ScorePlan) and (usual.dealer, usual.matching) == ("whole", "neutral")
+    assert isinstance(without, ScorePlan) and (without.dealer, without.matching) == ("none", "ecdh")
+    assert "nothing is dealt" in run(*words, "--no-dealer", "--ahead").stderr
 
 
 def test_predeal_deals_as_often_as_asked(desk: Desk) -> None:
