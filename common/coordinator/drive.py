@@ -335,12 +335,13 @@ class Drive:
         channels = [{party: one.channel for party, one in line.items()} for line in found]
         nonces = [{party: one.nonce for party, one in line.items()} for line in found]
         keys = [{party: one.key for party, one in line.items()} for line in found]
-        plan, memory, rows = self._plan, self._settings.memory_mib << 20, self._settings.max_rows
-        dealt = dealings(plan, memory, rows, self._settings.workers) if plan is not None else {}
+        plan, settings = self._plan, self._settings
+        means = settings.memory_mib << 20, settings.max_rows, settings.workers
+        dealt = dealings(plan, *means) if plan is not None else {}
         if isinstance(plan, SeveralPlan):
             common = [{party: one.common for party, one in line.items()} for line in found]
             names = [f"the {member.value}" for member in self.members[1:]]
-            await SeveralDealer(channels, nonces, keys, common, names).serve(demands, dealt, together(plan, memory, rows))
+            await SeveralDealer(channels, nonces, keys, common, names).serve(demands, dealt, together(plan, *means))
         else:
             await Dealer(dict(channels[0]), nonces=nonces[0], keys=keys[0]).serve(demands[0], dealt)
 

@@ -74,20 +74,20 @@ def dealings(plan: Request, memory: int, most_rows: int = MOST_ROWS, workers: in
 
 
 TOGETHER: Mapping[str, tuple[type[Demand], Callable[..., Iterator[Tagged]]]] = {
-    "sums": (SumDemand, lambda masks, asked, plan, memory: deal_sums(masks, asked)),
+    "sums": (SumDemand, lambda masks, asked, plan, memory, workers: deal_sums(masks, asked)),
     "several": (LineDemand, deal_several),
 }
 """What the lines of a job of several banks ask for together: the field in the message, the demand, how it is dealt."""
 MESSAGES: Mapping[str, type[Demand]] = {row.message: row.demand for row in TABLE} | {m: one for m, (one, _) in TOGETHER.items()}
 
 
-def together(plan: Request, memory: int, most_rows: int = MOST_ROWS) -> dict[type[Demand], Together]:
+def together(plan: Request, memory: int, most_rows: int = MOST_ROWS, workers: int = 1) -> dict[type[Demand], Together]:
     """How each kind of demand is dealt that all lines of a job of several banks put together; the rest as `dealings` says."""
 
     def deal(way: Callable[..., Iterator[Tagged]], masks: Masks, asked: Sequence[Demand]) -> Iterator[Tagged]:
         for demand in asked:
             _check(demand, most_rows)
-        return way(masks, asked, plan, memory)
+        return way(masks, asked, plan, memory, workers)
 
     return {demand: partial(deal, way) for demand, way in TOGETHER.values()}
 

@@ -23,8 +23,13 @@ from common.plan.several import SeveralPlan
 START, ACROSS, FIRST_STEP = 0, 1, 2  # places of a training's sums
 
 
-def deal_several(masks: several.Masks, asked: Sequence[LineDemand], plan: Request, memory: int) -> Iterator[Tagged]:
-    """All that the training consumes. Raises PlanError for another plan, PeerProtocolError for lines that do not fit."""
+def deal_several(
+    masks: several.Masks, asked: Sequence[LineDemand], plan: Request, memory: int, workers: int = 1
+) -> Iterator[Tagged]:
+    """All that the training consumes. Raises PlanError for another plan, PeerProtocolError for lines that do not fit.
+
+    memory, workers: as `deal.Masks` has them, of all lines together.
+    """
     if not isinstance(plan, SeveralPlan):
         raise PlanError("this job does not train with several banks")
     layout, model, lines = Layout.of(asked), plan.model, range(len(asked))
@@ -35,7 +40,7 @@ def deal_several(masks: several.Masks, asked: Sequence[LineDemand], plan: Reques
     for line, demand in enumerate(asked):
         columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
         work = Work(steps[line], model.make_link(), demand.rows, columns, None, True, model.joint)
-        each.append(Masks(masks.lines[line], work, memory // len(asked)))
+        each.append(Masks(masks.lines[line], work, memory // len(asked), workers))
     steering = Steering(masks.hub, {Party.GRID: layout.grid, Party.BANK: layout.bank}, parts=AtGrid())
     if not first:
         yield deal_sum(masks, training_sum(START), layout.columns)

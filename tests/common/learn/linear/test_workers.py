@@ -7,20 +7,23 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pytest
 
-from common.learn.dealings import dealings
+from common.learn.dealings import dealings, together
 from common.learn.linear import deal, descent, joint
 from common.learn.linear import products as spans_products
 from common.learn.linear.deal import Masks, ScoreDemand, Work
 from common.learn.linear.descent import Step, nesterov, sgd
+from common.learn.linear.layout import LineDemand
 from common.mpc import product, session
 from common.mpc.correlations import dealt
 from common.mpc.dealer import Dealt
 from common.mpc.link import Fourier, Taylor
 from common.mpc.prg import Prg
 from common.mpc.session import Array, Round
+from common.mpc.several import dealer as several
 from common.party import Party
 from common.plan.linear import Model
 from common.plan.predeal import PredealPlan
+from tests.banks import several_plan
 from tests.common.mpc.problems import make_problem, train
 from tests.peers import Trio
 
@@ -76,6 +79,21 @@ def test_any_number_of_threads_deals_the_same_scores(monkeypatch: pytest.MonkeyP
     assert len(one) == 2 * (1 + ROWS // 50)
     for workers in (2, 4, 7):
         assert scores(workers) == one
+
+
+@pytest.mark.parametrize("memory", [0, 1 << 30], ids=["masks expanded anew", "masks kept"])
+def test_so_it_does_for_several_banks_of_unequal_sizes(memory: int) -> None:
+    prgs = [{party: Prg(bytes([place, party.index]) * 16, bytes(32)) for party in Party} for place in range(3)]
+    masks, asked = several.Masks((prgs[0], prgs[1]), prgs[2]), [LineDemand(rows, GRID, BANK) for rows in (ROWS, 333)]
+
+    def lines(workers: int) -> list[tuple[int, Party, Round, bytes]]:
+        deal = together(several_plan(2), memory, ROWS, workers)[LineDemand]
+        return [(line, p, label, values.tobytes()) for item in deal(masks, asked) for line, p, label, values in item]
+
+    one = lines(1)
+    assert {line for line, *_ in one} == {0, 1}
+    for workers in (2, 5):
+        assert lines(workers) == one
 
 
 def test_masks_are_read_alike_by_many_threads_and_few_blocks_are_held() -> None:
