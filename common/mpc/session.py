@@ -86,6 +86,8 @@ class Kind(Enum):
     LATTICE_RESIDUAL = "lattice_residual"
     LATTICE_BITS = "lattice_bits"
     LATTICE_CARRIES = "lattice_carries"
+    LATTICE_PHASORS = "lattice_phasors"
+    LATTICE_REPLY = "lattice_reply"
     # of several banks
     MASKED_ADDEND = "masked_addend"
     POOLED_SHARE = "pooled_share"

@@ -12,6 +12,7 @@ from common.learn.linear.deal_reasons import ReasonsDemand
 from common.learn.linear.descent import Step, matrix_width
 from common.learn.linear.joint import setup_openings, setup_truncations
 from common.learn.linear.layout import Layout
+from common.learn.linear.phased import spans_of
 from common.learn.linear.quadratic import crossings, masks_rows
 from common.learn.linear.undealt import sends_columns
 from common.mpc.arrived import COMBINATIONS
@@ -19,6 +20,9 @@ from common.mpc.correlations.dealt import dealt_tables
 from common.mpc.cost import Cost, link_round, scores, truncation
 from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.lattice.carries import polynomials_of
+from common.mpc.lattice.embedding import BLOCK
+from common.mpc.lattice.embedding import blocks_of as filled_blocks
+from common.mpc.lattice.phasors import CUT_BYTES
 from common.mpc.lattice.ring import DEGREE
 from common.mpc.lattice.rows import blocks_of
 from common.mpc.lattice.sampled import NONCE_BYTES
@@ -64,6 +68,18 @@ def undealt_matrices(rows: int, own_columns: int) -> int:
 def undealt_step(step: Step, link: Link, own: int, other: int) -> int:
     """Two samples with the weights, link, a sample with the residual, truncation: four rounds. Section 20."""
     return 3 * 8 * DEGREE + link_round(step.rows) + truncation(own + other)
+
+
+def phased_matrices(rows: int, own_columns: int) -> int:
+    """The same of rows that fill whole blocks on the way back, without the nonce. Section 21."""
+    return undealt_matrices(rows, own_columns) + 8 * own_columns * (BLOCK * filled_blocks(rows) - rows) - NONCE_BYTES
+
+
+def phased_step(step: Step, waves: int, party: Party) -> int:
+    """Samples with weights and residual; for each span a key, phasors of every other block, replies to the others'."""
+    keys = sum(span.count(party) > 0 for span in spans_of(step.high))
+    mine, others = (sum(span.count(owner) for span in spans_of(step.high)) for owner in (party, party.other))
+    return DEGREE * (3 * 8 + 12 * keys + CUT_BYTES * waves * mine + 12 * others)
 
 
 def undealt_across(party: Party, own: int, other: int) -> int:

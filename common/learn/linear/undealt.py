@@ -8,9 +8,9 @@ scale 20: an update is shared at scale 59.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -29,7 +29,8 @@ from common.mpc.fixedpoint import (
     Words,
     as_words,
 )
-from common.mpc.lattice.ring import DEGREE
+from common.mpc.lattice import embedding
+from common.mpc.lattice.ring import DEGREE, Integers
 from common.mpc.lattice.rows import HeldRows, OwnRows, blocks_of
 from common.mpc.lattice.sampled import NONCE_BYTES, Public, Sampler
 from common.mpc.lattice.turned import HeldColumns, OwnColumns
@@ -45,7 +46,6 @@ TURNED_BITS = 29
 PULL_SCALE = UNDEALT_SCALE - X_SCALE - TURNED_BITS  # of a residual's share in products
 PULL_BITS = 64 - TURNED_BITS  # of a residual's share that count
 VECTOR_BITS = 64 - ROW_BITS  # of a weight's where it multiplies rows
-RIDGE_VECTOR_BITS = 64 - RIDGE_BITS  # and where it multiplies the ridge's
 COLUMNS_AT_ONCE = 8
 _TO_UPDATE = np.uint64(UNDEALT_SCALE - UPDATE_SCALE)
 
@@ -73,8 +73,19 @@ class _Held:
 class Undealt:
     """Both matrices under ring-LWE masks, as one party holds them; made by `share_undealt`."""
 
-    def __init__(self, session: Session, matrix: Rows, ridge: Words, link: Link, own: _Own, held: _Held, other: int) -> None:
-        """matrix, ridge: this party's own, in clear. other: columns of the other's."""
+    def __init__(
+        self,
+        session: Session,
+        matrix: Rows,
+        ridge: Words,
+        link: Link,
+        own: _Own,
+        held: _Held,
+        other: int,
+        ridge_bits: int = RIDGE_BITS,
+    ) -> None:
+        """matrix, ridge: this party's own, in clear. other: columns of the other's. ridge_bits: lift of the ridge's rows."""
+        self._ridge_vector_bits = 64 - ridge_bits
         self.session, self.matrix, self.ridge, self.own, self.held = session, matrix, ridge, own, held
         self.link, self.columns = link, (matrix.shape[1], other)
 
@@ -92,20 +103,33 @@ class Undealt:
 
         One, for the rows, is of the bits that count there alone: with more, more of the errors that mask rows would stand in u.
         """
-        vector, wide = (rounded(ahead.other, self.drop, bits) for bits in (VECTOR_BITS, RIDGE_VECTOR_BITS))
-        rows = step.high
+        turns, ridge = await self.multiplied(ahead, step.high)
+        return UndealtSweep(self, step, turns >> np.uint64(64 - self.link.bits), ahead.own, ridge)
+
+    async def multiplied(self, ahead: Blocks, rows: int) -> tuple[Words, Blocks]:
+        """Of the shared look-ahead: this party's share of u for the first rows, in 2^-64 of the link's period, without what
+        its share of its own weights gives; and of the ridge's pull, both blocks."""
+        vector = rounded(ahead.other * np.uint64(self.link.times), self.drop, VECTOR_BITS)
+        wide = rounded(ahead.other, self.drop, self._ridge_vector_bits)
         (c, once), (ridge_c, ridge_once) = self.held.rows.hidden(vector), self.held.ridge.hidden(wide)
         heard, ridge_heard = await self.session.exchange(Kind.LATTICE_WEIGHTS, np.stack([c, ridge_c]))
 
-        def both() -> tuple[Words, Words, Words]:
+        def both() -> tuple[Words, Blocks]:
             turns = self.held.rows.share(vector, once, rows) + self.own.rows.share(heard, rows)
             pull = forward(self.ridge, ahead.own) << _TO_UPDATE
             mine = pull + self.own.ridge.share(ridge_heard, self.columns[0])
-            theirs = self.held.ridge.share(wide, ridge_once, self.columns[1])
-            return turns >> np.uint64(64 - self.link.bits), mine, theirs
+            return turns, Blocks(mine, self.held.ridge.share(wide, ridge_once, self.columns[1]))
 
-        u, mine, theirs = await self.session.compute(both, rows * sum(self.columns))
-        return UndealtSweep(self, step, u, ahead.own, Blocks(mine, theirs))
+        return await self.session.compute(both, rows * sum(self.columns))
+
+    async def returned(self, vector: Words) -> Blocks:
+        """Of this party's share of the residual, (1, n') of PULL_BITS bits: shares of both updates, without what it gives with
+        this party's own rows. 8 N bytes each way."""
+        size = vector.size * max(self.columns)
+        c, once = await self.session.compute(lambda: self.held.columns.hidden(vector), size)
+        heard = await self.session.exchange(Kind.LATTICE_RESIDUAL, c)
+        theirs = await self.session.compute(lambda: self.held.columns.share(vector, once), size)
+        return Blocks(self.own.columns.share(heard)[0], theirs[0])
 
     def owned(self, step: Step, weights: Words) -> UndealtSweep:
         raise LocalProtocolError("weights that their owner holds are trained under dealt masks alone; plans refuse others")
@@ -172,13 +196,8 @@ class UndealtSweep:
 
     async def pulled(self) -> Blocks:
         """Sends this party's share of the residual in a ring-LWE sample, 8 N bytes each way."""
-        products, vector = self._products, self._residual
-        session, size = products.session, vector.size * max(products.columns)
-        c, once = await session.compute(lambda: products.held.columns.hidden(vector), size)
-        heard = await session.exchange(Kind.LATTICE_RESIDUAL, c)
-        theirs = await session.compute(lambda: products.held.columns.share(vector, once), size)
-        mine = products.own.columns.share(heard)
-        return Blocks(self._total.own + mine[0], self._total.other + theirs[0])
+        found = await self._products.returned(self._residual)
+        return Blocks(self._total.own + found.own, self._total.other + found.other)
 
 
 def sends_columns(party: Party, own: int, other: int) -> bool:
@@ -187,8 +206,8 @@ def sends_columns(party: Party, own: int, other: int) -> bool:
 
 
 def vector_scale(link: Link) -> int:
-    """The scale of weights in products: so that a word of u is a whole period."""
-    return 64 - ROW_BITS - X_SCALE - (math.floor(link.period).bit_length() - 1)
+    """The scale of weights in products: so that a word of u, times what makes its period a power of two, is a whole period."""
+    return 64 - ROW_BITS - X_SCALE - (Fraction(link.period).numerator.bit_length() - 1)
 
 
 async def share_undealt(
@@ -204,30 +223,55 @@ async def share_undealt(
     From each 8 (2 n m + m^2 + N m) bytes, and 8 N for each block of N rows of either matrix. room: gives the places for the
     other's.
     """
-    (rows, columns), party = own.shape, session.party
-    nonce = Prg.fresh_seed()
+    party, nonce = session.party, Prg.fresh_seed()
     heard = await session.exchange(Kind.LATTICE_SEED, np.frombuffer(nonce, np.uint8))
     assert len(nonce) == NONCE_BYTES  # noqa: S101
     nonces = {party: nonce, party.other: heard.tobytes()}
-    mine, theirs, sampler = Public(nonces, party), Public(nonces, party.other), Sampler(Prg.fresh_seed())
+    public, sampler = {p: Public(nonces, p) for p in Party}, Sampler(Prg.fresh_seed())
+    return await share_masked(session, sampler, public, own, own_ridge, other_columns, link, room)
 
+
+async def share_masked(
+    session: Session,
+    sampler: Sampler,
+    public: dict[Party, Public],
+    own: Rows,
+    own_ridge: Words,
+    other_columns: int,
+    link: Link,
+    room: Callable[[tuple[int, int]], Rows] = in_memory,
+    turn: Callable[[Integers], Integers] | None = None,
+    ridge_bits: int = RIDGE_BITS,
+) -> Undealt:
+    """The same under public polynomials there are.
+
+    turn: of columns, (m, n'), what stands for them on the way back, in whole blocks of `embedding`; they themselves by default.
+    ridge_bits: by how many the ridge's rows are lifted. Shares of a look-ahead count to as many bits above its rounding as are
+    left of 64: the more of these, the less of the ridge.
+    """
+    (rows, columns), party = own.shape, session.party
+    mine, theirs = public[party], public[party.other]
     made = _Own(OwnRows(sampler, mine, columns), OwnRows(sampler, mine, columns), OwnColumns(sampler, mine, columns))
     zeros = await session.exchange(Kind.LATTICE_MATRIX, made.columns.zeros(), shape=(other_columns, DEGREE))
 
     # rounded for both of its products: they are with shares, which are anything
-    ridge = rounded(own_ridge, RIDGE_SCALE - ridge_scale(link), RIDGE_VECTOR_BITS)
-    zero, hidden = made.ridge.masked(np.ascontiguousarray(ridge.T) << np.uint64(RIDGE_BITS))
+    lost = RIDGE_SCALE - ridge_scale(link, ridge_bits)
+    ridge = rounded(own_ridge, lost, 64 - ridge_bits)
+    zero, hidden = made.ridge.masked(np.ascontiguousarray(ridge.T) << np.uint64(ridge_bits))
     ridge_zero = await session.exchange(Kind.LATTICE_MATRIX, zero, shape=(blocks_of(other_columns) * DEGREE,))
     ridge_masked = await session.exchange(Kind.LATTICE_MATRIX, hidden, shape=(other_columns, other_columns))
 
-    masked, turned = room((rows, other_columns)), room((rows, other_columns))
+    pieces = range(0, rows, MATRIX_BLOCK)
+    back_rows = rows if turn is None else embedding.blocks_of(rows) * embedding.BLOCK
+    masked, turned = room((rows, other_columns)), room((back_rows, other_columns))
     zero_rows = np.empty(blocks_of(rows) * DEGREE, np.uint64)
-    for low in range(0, rows, MATRIX_BLOCK):
-        part = own[low : low + MATRIX_BLOCK].T.astype(np.int64).view(np.uint64)
+    for low in pieces:
+        part = own[low : low + MATRIX_BLOCK].T.astype(np.int64)
 
-        def work(part: Words = part) -> tuple[Words, Words, Words]:
-            zero, hidden = made.rows.masked(part << np.uint64(ROW_BITS))
-            return zero, hidden, made.columns.masked(part << np.uint64(TURNED_BITS))
+        def work(part: Integers = part) -> tuple[Words, Words, Words]:
+            zero, hidden = made.rows.masked(part.view(np.uint64) << np.uint64(ROW_BITS))
+            back = part if turn is None else turn(part)
+            return zero, hidden, made.columns.masked(back.view(np.uint64) << np.uint64(TURNED_BITS))
 
         size = blocks_of(part.shape[1]) * DEGREE
         first, *rest = await session.compute(work, 8 * part.size)
@@ -235,16 +279,16 @@ async def share_undealt(
         zero_rows[low : low + size] = await session.collect(Kind.LATTICE_MATRIX, np.uint64, (size,))
         for array, place in zip(rest, (masked, turned), strict=True):
             await session.post(Kind.LATTICE_MATRIX, array)
-            got = await session.collect(Kind.LATTICE_MATRIX, np.uint64, (other_columns, part.shape[1]))
-            place[low : low + MATRIX_BLOCK] = got.T
+            got = await session.collect(Kind.LATTICE_MATRIX, np.uint64, (other_columns, array.shape[1]))
+            place[low : low + array.shape[1]] = got.T
     held = _Held(
         HeldRows(sampler, theirs, zero_rows, masked),
         HeldRows(sampler, theirs, ridge_zero, np.asfortranarray(ridge_masked.T)),
         HeldColumns(sampler, theirs, zeros, turned),
     )
-    return Undealt(session, own, ridge << np.uint64(RIDGE_SCALE - ridge_scale(link)), link, made, held, other_columns)
+    return Undealt(session, own, ridge << np.uint64(lost), link, made, held, other_columns, ridge_bits)
 
 
-def ridge_scale(link: Link) -> int:
+def ridge_scale(link: Link, ridge_bits: int = RIDGE_BITS) -> int:
     """The scale of the ridge's rows in products."""
-    return UNDEALT_SCALE - RIDGE_BITS - vector_scale(link)
+    return UNDEALT_SCALE - ridge_bits - vector_scale(link)

@@ -82,6 +82,7 @@ def test_the_list_of_masked_kinds() -> None:
     }
     lattice = {Kind.LATTICE_SEED, Kind.LATTICE_MATRIX, Kind.LATTICE_COLUMNS, Kind.LATTICE_WEIGHTS, Kind.LATTICE_RESIDUAL}
     lattice |= {Kind.LATTICE_BITS, Kind.LATTICE_CARRIES}  # mpc/lattice/test_carries.py
+    lattice |= {Kind.LATTICE_PHASORS, Kind.LATTICE_REPLY}  # mpc/lattice/test_phasors.py
     assert lattice <= set(MASKED)  # mpc/lattice/test_shares.py
     assert set(MASKED) - lattice == dealt | hidden | counted | network | compared | signs | ranks | grown | several | {
         Kind.DEALT_TREES,

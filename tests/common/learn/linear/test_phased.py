@@ -1,0 +1,105 @@
+"""What a step pulls where nobody deals, against what it should be, its noise, its bytes and what is seen of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import pytest
+
+from common.learn.linear.cost import phased_matrices, phased_step
+from common.learn.linear.descent import Blocks, Step
+from common.learn.linear.phased import SPAN_BLOCKS, Phased, share_phased, spans_of
+from common.mpc.fixedpoint import RIDGE_SCALE, UNDEALT_SCALE, X_SCALE, Reals, decode, encode
+from common.mpc.lattice.embedding import BLOCK
+from common.mpc.lattice.sampled import Public, Sampler
+from common.mpc.link import Fourier
+from common.mpc.prg import Prg
+from common.party import Party
+from common.plan.linear import Model
+from tests.common.learn.linear.test_undealt import LOOKAHEAD, inputs_of
+from tests.common.learn.linear.test_undealt_views import uneven
+from tests.common.mpc.problems import Problem, halves, make_problem
+from tests.common.mpc.test_cost import measured
+from tests.peers import Trio
+
+COUNTED = 46  # bits of a look-ahead's share that count
+
+
+async def phased(trio: Trio, problem: Problem, party: Party, link: Fourier, model: Model) -> Phased:
+    mine, nonces = inputs_of(problem, party, model), {p: bytes([p.index]) * 32 for p in Party}
+    sampler, public = Sampler(Prg.fresh_seed()), {p: Public(nonces, p) for p in Party}
+    own = mine.own, mine.own_ridge, mine.other_columns
+    return await share_phased(trio.session[party], sampler, public, *own, mine.label, link)
+
+
+async def pulled(
+    problem: Problem, link: Fourier, steps: list[Step], points: Any, trio: Trio
+) -> tuple[list[Reals], list[Reals]]:
+    """Of shares that are anything above the bits that count: what is pulled, and what should be."""
+    rng, model = np.random.default_rng(2), Model(reveal="owners", ridge=0.05)
+    shares = [halves(encode(point, LOOKAHEAD), rng) for point in points]
+    for share in shares:
+        for party in Party:
+            share[party] += rng.integers(0, 1 << 64 - COUNTED, len(share[party]), np.uint64) << np.uint64(COUNTED)
+
+    async def side(party: Party) -> list[Reals]:
+        products, found = await phased(trio, problem, party, link, model), []
+        zero = Blocks.zero(problem.columns[party], problem.columns[party.other])
+        for step, share in zip(steps, shares, strict=True):
+            found.append((await products.pull(step, zero.split(party, share[party]))).joined(party))
+        return found
+
+    grid, bank = await asyncio.gather(*map(side, Party))
+    mine = {p: inputs_of(problem, p, model) for p in Party}
+    both = np.column_stack([mine[p].own * 2.0**-X_SCALE for p in Party])
+    ridge = [decode(mine[p].own_ridge, RIDGE_SCALE) for p in Party]
+    want = []
+    for step, point in zip(steps, points, strict=True):
+        x, y = both[: step.high], problem.y[: step.high]
+        at = problem.columns[Party.GRID]
+        pull = np.concatenate([ridge[0] @ point[:at], ridge[1] @ point[at:]])
+        want.append(step.size / step.high * x.T @ (link(x @ point) - y) + pull)
+    return [decode(one + two, UNDEALT_SCALE) for one, two in zip(grid, bank, strict=True)], want
+
+
+LINKS = [Fourier(), Fourier(32), Fourier(64)]
+
+
+@pytest.mark.parametrize("link", LINKS, ids=str)
+async def test_what_a_step_pulls_is_right(link: Fourier) -> None:
+    """Over all rows, over the first ones alone, and over one block."""
+    problem = make_problem(9000, 3, 4, ridge=0.05)
+    steps = [Step(0, 0, 9000, 2.5, 0), Step(1, 0, 5000, 2.5, 0), Step(2, 0, 1000, 4.0, 0)]
+    points = np.random.default_rng(1).uniform(-1.5, 1.5, (3, 7))
+    found, want = await pulled(problem, link, steps, points, Trio())
+    for step, got, should in zip(steps, found, want, strict=True):
+        assert np.abs(got - should).max() < 0.02 * step.size / np.sqrt(step.high) + 2.0**-10
+
+
+async def test_messages_are_uniform_and_their_bytes_those_of_the_formula() -> None:
+    """Of labels and rows, and of a table of zeros at weights of zeros."""
+    problem, steps = make_problem(9000, 3, 4), [Step(0, 0, 9000, 2.5, 0), Step(1, 0, 2000, 2.5, 0)]
+    zeros = Problem({p: np.zeros_like(x) for p, x in problem.x.items()}, problem.ridge, problem.y)
+    for table, points in ((problem, np.ones((2, 7))), (zeros, np.zeros((2, 7)))):
+        trio = Trio()
+        await pulled(table, Fourier(), steps, points, trio)
+        assert uneven(trio) == set()
+        for party in Party:
+            sent = phased_matrices(9000, problem.columns[party]) + sum(phased_step(step, 5, party) for step in steps)
+            assert measured(trio, party).peer_sent == sent
+
+
+async def test_rows_fill_spans_alike() -> None:
+    problem = make_problem(SPAN_BLOCKS * BLOCK + 10, 1, 1)
+    step = Step(0, 0, problem.rows, 2.5, 0)
+    (got,), (want,) = await pulled(problem, Fourier(), [step], [np.array([0.5, -1.0])], Trio())
+    assert np.abs(got - want).max() < 2.0**-10
+
+
+def test_every_block_has_an_owner_and_rows_are_counted() -> None:
+    for rows in (1, BLOCK, BLOCK + 1, SPAN_BLOCKS * BLOCK + 1, 3 * SPAN_BLOCKS * BLOCK - 1):
+        seen = [place for span in spans_of(rows) for p in Party for place in range(span.last)[span.blocks(p)]]
+        assert sorted(seen) == list(range(-(-rows // BLOCK)))
+        assert sum(span.filled(p) for span in spans_of(rows) for p in Party) == rows
