@@ -15,7 +15,7 @@ from common.plan.section import Floors, Section
 _PROPOSED = {True: "period 64 and no terms", False: "64 with 16"}
 HALF_PERIOD, HALF_STEP, HALF_RIDGE = 128, 6.0, 0.1  # the most for which masks that owners undo have room
 UNAIDED_STEP = 2.5  # without a dealer gradients are not freed of the sides' correlation: stable below 8/3
-UNAIDED_STEPS = 64
+UNAIDED_STEPS = {"taylor": 64, "fourier": 20}
 HALF_ROWS = 1 << 22  # of training, the most whose masks' errors floods hide; protos/PROTOCOL.md section 20
 
 
@@ -44,7 +44,10 @@ class Model(Section):
         default="nesterov", description="Full-batch accelerated descent, or mini-batches."
     )
     iterations: int = Field(
-        default=12, ge=1, le=1000, description="Steps of nesterov. Default 12; 64, which are short, with dealer = 'none'."
+        default=12,
+        ge=1,
+        le=1000,
+        description="Steps of nesterov. Default 12; with dealer = 'none' 20, or 64 cheap ones of taylor.",
     )
     full_steps: int = Field(
         default=4,
@@ -76,8 +79,8 @@ class Model(Section):
     dealer: Literal["whole", "half", "none"] = Field(
         default="whole",
         description="half: each side masks its matrix by a key of its own, and the coordinator deals months, link and"
-        " truncations alone; none: nobody deals, with link = 'taylor' and matching = 'ecdh'. Either with shared weights,"
-        " nesterov and reveal = 'owners'. See protos/PROTOCOL.md sections 20 and 21.",
+        " truncations alone; none: nobody deals, with matching = 'ecdh'. Either with shared weights, nesterov and"
+        " reveal = 'owners'. See protos/PROTOCOL.md sections 20 and 21.",
     )
 
     @model_validator(mode="before")
@@ -86,8 +89,8 @@ class Model(Section):
         """A plan may say that its model is linear; it is written down as plans of before there were others."""
         if not isinstance(raw, dict):
             return raw
-        if raw.get("dealer") == "none" and raw.get("link") == "taylor":
-            raw = {"iterations": UNAIDED_STEPS, **raw}
+        if raw.get("dealer") == "none" and (usual := UNAIDED_STEPS.get(raw.get("link", "fourier"))):
+            raw = {"iterations": usual, **raw}
         return {k: v for k, v in raw.items() if k != "kind"} if raw.get("kind") == "linear" else raw
 
     @model_validator(mode="after")
@@ -108,9 +111,10 @@ class Model(Section):
         """What besides is not there without a dealer."""
         if not self.undealt:
             return []
-        wrong = ["link = 'fourier': it goes with 'taylor'"] if self.link == "fourier" else []
-        wrong += [f"period = {self.period}: its link has none"] if self.period is not None else []
-        if (self.step or 0.0) > UNAIDED_STEP:
+        wrong = []
+        if self.link == "taylor" and self.period is not None:
+            wrong.append(f"period = {self.period}: its link has none")
+        if self.link == "taylor" and (self.step or 0.0) > UNAIDED_STEP:  # whose loss curves as much as it can
             wrong.append(f"step = {self.step}: at most {UNAIDED_STEP}")
         return wrong
 

@@ -88,8 +88,10 @@ def undealt_across(party: Party, own: int, other: int) -> int:
 
 
 def unaided(party: Party, model: Model, rows: int, own: int, other: int) -> Cost:
-    """All of a training that nobody deals for: as `unaided` and `quadratic` say it. Section 21."""
+    """All of a training that nobody deals for: as `unaided` and `quadratic` or `phased` say it. Section 21."""
     steps = model.iterations
+    if model.link == "fourier":
+        return _phased(party, model, rows, own, other)
     columns = {party: own + (party is Party.BANK), party.other: other + (party is Party.GRID)}
     every = own + other
     crossed = crossings(columns)
@@ -105,6 +107,20 @@ def unaided(party: Party, model: Model, rows: int, own: int, other: int) -> Cost
         return across + bits + hessian + steps * step + once
 
     return Cost(sent(party, other), sent(party.other, own))
+
+
+def _phased(party: Party, model: Model, rows: int, own: int, other: int) -> Cost:
+    every, steps = own + other, model.iterations
+    polynomials = polynomials_of(steps * every)
+    step = Step(0, 0, rows, 1.0, 0)
+
+    def sent(whose: Party, mine: int, others: int) -> int:
+        bits = 8 * DEGREE * (polynomials + (whose is Party.GRID))
+        each = phased_step(step, model.fourier().terms, whose) + -(-every // 8)
+        once = 2 * NONCE_BYTES + CHECK * (whose is Party.GRID) + 8 * others
+        return phased_matrices(rows, mine) + bits + steps * each + once
+
+    return Cost(sent(party, own, other), sent(party.other, other, own))
 
 
 def joint_matrix(grid: int, bank: int) -> tuple[int, int]:

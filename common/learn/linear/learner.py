@@ -20,6 +20,7 @@ from common.learn.linear.design import Prepared, prepare
 from common.learn.linear.gain import secret_gain
 from common.learn.linear.half import LEARNER, ClosedModel, LinearModel, make_half, pack, parse
 from common.learn.linear.joint import SETUP_ROUNDS
+from common.learn.linear.phased import spans_of
 from common.learn.linear.price import label_bits
 from common.learn.linear.score import open_scores
 from common.learn.linear.steps import check_course, make_steps, make_work
@@ -36,6 +37,7 @@ from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 from common.stats.logistic import Design
 
+_PHASED_ROW = 400  # cells' worth of the link by phasors, a row and step
 _UNAIDED_ROUNDS = 16  # before the first step and after the last, of few columns
 _UNAIDED_CELLS, _UNAIDED_STEP = (
     30,
@@ -138,7 +140,8 @@ class Linear:
 
     def rounds(self, section: Model, rows: int) -> int:
         if section.undealt:
-            return _UNAIDED_ROUNDS + -(-rows // MATRIX_BLOCK) + 2 * section.iterations
+            blocks, spans = -(-rows // MATRIX_BLOCK), len(spans_of(rows)) if section.link == "fourier" else 0
+            return _UNAIDED_ROUNDS + blocks + (spans + 4 if spans else 2) * section.iterations
         each = 2 if section.weights == "owned" else 5 if section.joint else 3
         spans = sum(len(step.spans()) + each for step in make_steps(section, rows))
         return spans + (SETUP_ROUNDS if section.joint else 0) + (section.weights == "shared")  # the check at the end
@@ -146,6 +149,9 @@ class Linear:
     def work(self, section: Model, size: Size) -> float:
         columns = size.grid_columns + size.bank_columns
         if section.undealt:
+            if section.link == "fourier":
+                each = (_PHASED_ROW + 3 * columns) * size.rows + _UNAIDED_STEP
+                return float(2 * _UNAIDED_CELLS * columns * size.rows + each * section.iterations)
             return float(_UNAIDED_CELLS * columns * size.rows + _UNAIDED_STEP * section.iterations)
         return float(columns * sum(step.rows for step in make_steps(section, size.rows)))
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from common.learn.linear.course import Course
 from common.learn.linear.descent import ONE, Blocks, Step
+from common.learn.linear.phased import share_phased
 from common.learn.linear.quadratic import Inputs, crossings, share_quadratic
 from common.learn.linear.reveal import tell_weights
 from common.learn.linear.steps import make_steps, rest_limit
@@ -53,13 +54,20 @@ async def train_unaided(
     party, steps = session.party, make_steps(model, inputs.rows)
     nonces = await _nonces(session)
     sampler, public = Sampler(Prg.fresh_seed()), {p: Public(nonces, p) for p in Party}
-    columns = inputs.columns(party)
-    shifted = crossings(columns) + len(steps) * (inputs.own.shape[1] + inputs.other_columns)
+    quadratic, begin = model.link == "taylor", start
+    shifted = len(steps) * (inputs.own.shape[1] + inputs.other_columns)
+    if quadratic:
+        shifted += crossings(inputs.columns(party))
+        begin = start * min(1.0, _FURTHEST / max(float(np.linalg.norm(start)), _FURTHEST))
     carries = await share_carries(session, sampler, public[Party.GRID], shifted)
-    products: Pulling = await share_quadratic(session, sampler, public, carries, inputs, room)
+    products: Pulling
+    if quadratic:
+        products = await share_quadratic(session, sampler, public, carries, inputs, room)
+    else:
+        mine = inputs.own, inputs.own_ridge, inputs.other_columns
+        products = await share_phased(session, sampler, public, *mine, inputs.label, model.fourier(), room)
 
     blocks = Blocks.zero(inputs.own.shape[1], inputs.other_columns)
-    begin = start * min(1.0, _FURTHEST / max(float(np.linalg.norm(start)), _FURTHEST))
     weights = Blocks(encode(begin, WEIGHT_SCALE), blocks.other).joined(party)
     ahead, lift = weights << np.uint64(MOMENTUM_SCALE), np.uint64(products.update_scale - WEIGHT_SCALE - MOMENTUM_SCALE)
     for step in steps:

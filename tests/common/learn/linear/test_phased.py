@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.learn.linear.cost import phased_matrices, phased_step
+from common.learn.linear.cost import phased_matrices, phased_step, unaided
 from common.learn.linear.descent import Blocks, Step
 from common.learn.linear.phased import SPAN_BLOCKS, Phased, share_phased, spans_of
+from common.learn.linear.steps import make_steps
 from common.mpc.fixedpoint import RIDGE_SCALE, UNDEALT_SCALE, X_SCALE, Reals, decode, encode
 from common.mpc.lattice.embedding import BLOCK
 from common.mpc.lattice.sampled import Public, Sampler
@@ -18,11 +19,15 @@ from common.mpc.link import Fourier
 from common.mpc.prg import Prg
 from common.party import Party
 from common.plan.linear import Model
+from common.stats.measures import evaluate
+from tests.common.learn.linear.test_unaided import trained
 from tests.common.learn.linear.test_undealt import LOOKAHEAD, inputs_of
+from tests.common.learn.linear.test_undealt import trained as dealt
 from tests.common.learn.linear.test_undealt_views import uneven
 from tests.common.mpc.problems import Problem, halves, make_problem
 from tests.common.mpc.test_cost import measured
 from tests.peers import Trio
+from tests.reference import sigmoid
 
 COUNTED = 46  # bits of a look-ahead's share that count
 
@@ -103,3 +108,44 @@ def test_every_block_has_an_owner_and_rows_are_counted() -> None:
         seen = [place for span in spans_of(rows) for p in Party for place in range(span.last)[span.blocks(p)]]
         assert sorted(seen) == list(range(-(-rows // BLOCK)))
         assert sum(span.filled(p) for span in spans_of(rows) for p in Party) == rows
+
+
+MODEL: dict[str, Any] = {"dealer": "none", "reveal": "owners"}
+
+
+async def test_weights_are_those_of_plaintext_steps_and_bytes_those_of_the_formula() -> None:
+    problem = make_problem(5000, 3, 4)
+    model = Model(**MODEL, weight_bits=14)
+    assert model.iterations == 20 and model.fourier() == Fourier()
+    found, trio = await trained(problem, model)
+    exact = problem.twin(make_steps(model, problem.rows), model.fourier())
+    assert np.abs(found - exact).max() < 2.0**-9
+    assert uneven(trio) == set()
+    for party in Party:
+        own, other = problem.columns[party], problem.columns[party.other]
+        assert measured(trio, party) == unaided(party, model, problem.rows, own, other)
+
+
+async def test_with_three_per_cent_overdue_it_ranks_as_a_dealers_does() -> None:
+    """Weights in their usual steps, on rows that were not trained on."""
+    problem, rng = make_problem(12_000, 6, 5), np.random.default_rng(3)
+    x = np.column_stack([problem.x[p] for p in Party])
+    u = x @ (rng.standard_normal(x.shape[1]) / 2)
+    y = (rng.random(len(u)) < sigmoid(u - np.quantile(u, 0.9) - 2.6)).astype(np.float64)
+    assert 0.025 < y.mean() < 0.035
+    half = len(y) // 2
+    first = Problem({p: part[:half] for p, part in problem.x.items()}, problem.ridge, y[:half])
+    course = {"step": 5.0, "iterations": 30, "weight_bits": 12}
+    whole, _ = await dealt(first, Model(reveal="owners", **course))
+    none, _ = await trained(first, Model(**MODEL, **course))
+    by_whole, by_none = (evaluate(y[half:], x[half:] @ weights) for weights in (whole, none))
+    assert abs(by_whole.auc - by_none.auc) <= 0.0005 and abs(by_whole.logloss - by_none.logloss) <= 0.0002
+    assert by_none.auc > 0.65
+
+
+async def test_secrets_of_zeros_show_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is under a key, and what is told of vectors where these are shares of zeros."""
+    monkeypatch.setattr("common.mpc.lattice.sampled.Sampler.ternary", lambda _, *shape: np.zeros(shape, np.int64))
+    _, trio = await trained(make_problem(5000, 3, 4), Model(**MODEL))
+    shown = {kind for _, kind in uneven(trio)}
+    assert {"lattice_matrix", "lattice_phasors", "lattice_bits"} <= shown
