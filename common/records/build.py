@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -96,13 +97,15 @@ def build(
         ahead=samples.ahead, outcomes=samples.outcomes, source=source,
     )  # fmt: skip
     mask, label = chosen(panel, samples)
-    places, months = np.nonzero(mask)
+    known = None if label is None else label[mask].astype(np.int8)
+    del label
+    places, months = (index.astype(np.int32) for index in np.nonzero(mask))
     return Features(
         enterprises=panel.ids,
-        rows=places.astype(np.int32),
-        periods=(panel.first + months).astype(np.int32),
+        rows=places,
+        periods=panel.first + months,
         columns=_columns(recipes, panel, mask, room or Room()),
-        label=None if label is None else label[mask].astype(np.int8),
+        label=known,
         made=made(recipes, samples),
     )
 
@@ -163,7 +166,7 @@ def write(features: Features, path: Path, *, keys: Keys | None = None, origin: M
         groups = _groups(features, names)
         first = next(groups).replace_schema_metadata(metadata)
         with pq.ParquetWriter(stream, first.schema, compression="zstd") as writer:
-            for table in (first, *groups):
+            for table in chain([first], groups):  # one after the other: all of them may be larger than memory
                 writer.write_table(table.replace_schema_metadata(metadata), row_group_size=_GROUP)
         stream.seek(0)
         return hashlib.file_digest(stream, "sha256").hexdigest()

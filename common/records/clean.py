@@ -79,41 +79,25 @@ class _Cleaner:
         shape = len(when), self.raw.data.num_rows
         keep = np.broadcast_to(alive, shape).copy()
         numeric, codes, levels = self._fields(when, alive, keep)
-        records = self._sorted(ids, of_row, when, keep, numeric, codes, levels)
+        del alive
+        at = _sorted(of_row, when, keep)
+        row = at if len(when) == 1 else at % shape[1]
+        id, month = of_row[row], when[0][row] if len(when) == 1 else when[at // shape[1], 0]
+        del of_row, when, keep
+        for fields in (numeric, codes):
+            for name, values in fields.items():
+                fields[name] = self._taken(values, at if len(values) == shape[0] * shape[1] else row)
+        records = Records(ids, row, id, month, Held(numeric), Held(codes), levels)
+        del at, row, id, month, numeric, codes
         self._check_left(records)
         several = {name: f.several for name, f in self.config.fields.items() if f.several is not None}
         records = settled(records, self.config.cleaning, several, self.journal, self.room)
         self._check_left(records)
         panel = to_panel(records, self.config.label, self._label_month(), self.journal, self.room)
         said = tuple(dict.fromkeys([*self.raw.said, *self.said]))
-        return Cleaned(panel, shape[1], keep.size, self.journal.findings(), self.bounds, said)
+        return Cleaned(panel, shape[1], shape[0] * shape[1], self.journal.findings(), self.bounds, said)
 
-    def _sorted(
-        self,
-        ids: npt.NDArray[np.object_],
-        of_row: npt.NDArray[np.int32],
-        when: npt.NDArray[np.int32],
-        keep: Mask,
-        numeric: dict[str, Any],
-        codes: dict[str, Any],
-        levels: dict[str, tuple[str, ...]],
-    ) -> Records:
-        """The records that are left, one field moved after the other. keep: (P, R); a field is (P * R,) or (R,)."""
-        at = np.flatnonzero(keep)
-        row = at % keep.shape[1]
-        month = when[0][row] if len(when) == 1 else when[at // keep.shape[1], 0]
-        key = of_row[row].astype(np.int64) * _MONTHS + month  # those of one id and month are in the order of the source already
-        del row, month
-        at = at[np.argsort(key, kind="stable")]
-        del key
-        row = at % keep.shape[1]
-        id, month = of_row[row], when[0][row] if len(when) == 1 else when[at // keep.shape[1], 0]
-        for fields in (numeric, codes):
-            for name, values in fields.items():
-                fields[name] = self._taken(values, at if len(values) == keep.size else row)
-        return Records(ids, row, id, month, Held(numeric), Held(codes), levels)
-
-    def _taken(self, values: Any, at: npt.NDArray[np.int64]) -> Any:
+    def _taken(self, values: Any, at: npt.NDArray[np.integer[Any]]) -> Any:
         whole, taken = values[:], self.room.scratch.empty((len(at),), values.dtype)
         for low in range(0, len(at), _BLOCK):
             taken[low : low + _BLOCK] = whole[at[low : low + _BLOCK]]
@@ -129,11 +113,10 @@ class _Cleaner:
         return month_number(month) if month else None
 
     def _ids(self) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int32], Mask]:
-        """(distinct ids ascending, (R,) each row's place among them, (R,) whether it is one)."""
+        """(distinct ids ascending, (R,) each row's place among them, negative where it has none, (R,) whether it has)."""
         keys, found = self.config.keys, read_ids(self.raw.origin, self.config.keys.id, self.raw.data)
+        self.raw.forget()
         good, at = np.append(~found.bad, False), found.codes
-        texts = np.append(found.texts.to_numpy(zero_copy_only=False).astype(object), "")
-        self.journal.ids = lambda row: str(texts[at[row]] or "")
         self.said += [f"column {keys.id!r}: {said}" for said in found.said]
         wrong = {at_text: what for at_text, (what, _) in found.why.items()} | {-1: "the id is empty"}
         for what in dict.fromkeys(wrong.values()):
@@ -145,18 +128,27 @@ class _Cleaner:
             what = "not a unified social credit code with a right check digit"
             self._settle_key("id", keys.id, keys.bad_id, (good & ~right)[at], what, "keys.bad_id = 'drop'")
             good = right
-        ids, place = np.unique(texts[good].astype(str), return_inverse=True)
-        code = np.full(len(texts), -1, dtype=np.int32)
+        texts = np.append(found.texts.to_numpy(zero_copy_only=False).astype(object), "")[good]
+        _, first, place = np.unique(texts.astype(str), return_index=True, return_inverse=True)
+        ids, code = texts[first], -1 - np.arange(len(good), dtype=np.int32)
         code[good] = place
-        return ids.astype(object), code[at], good[at]
+        of_row, given = code[at], found.texts
+
+        def id_of(row: int) -> str:
+            place = int(of_row[row])
+            if place >= 0:
+                return str(ids[place])
+            return given[-1 - place].as_py() or "" if -1 - place < len(given) else ""
+
+        self.journal.ids = id_of
+        return ids, of_row, good[at]
 
     def _settle_key(
         self, rule: str, column: str, action: str, bad: Mask, what: str, set_to: str, remedy: str = "Correct it."
     ) -> None:
         if not bad.all():  # what loses all rows is no remedy
             remedy = f"{remedy.rstrip('.')}, or set {set_to}."
-        given = self.raw.data[column]
-        self.journal.settle(rule, "", column, action, bad, what, remedy, lambda row: printed(given[row]))
+        self.journal.settle(rule, "", column, action, bad, what, remedy, lambda row: printed(self.raw.data[column][row]))
 
     def _months(self, alive: Mask) -> tuple[npt.NDArray[np.int32], Mask]:
         """(months (1, R), or (P, 1) of a wide source; (R,) which rows are left)."""
@@ -210,6 +202,7 @@ class _Cleaner:
 
     def _numeric(self, columns: list[At], keep: Mask) -> Values:
         parts = [numbers(at) for at in columns]
+        self.raw.forget()
         drop = np.stack([d for _, d in parts])
         values = parts[0][0][None] if len(parts) == 1 else np.stack([v for v, _ in parts])
         del parts
@@ -236,3 +229,20 @@ class _Cleaner:
         place = {level: code for code, level in enumerate(levels)}
         coded = [np.append([place[level] for level in names], -1).astype(np.int32)[codes] for codes, names, _ in parts]
         return np.stack(coded), tuple(levels)
+
+
+def _sorted(of_row: npt.NDArray[np.int32], when: npt.NDArray[np.int32], keep: Mask) -> npt.NDArray[np.integer[Any]]:
+    """The places in `keep` (P, R), flat, of what it keeps: by id, by month, then in the order of the source."""
+    at = np.flatnonzero(keep)
+    if keep.size < 1 << 31:
+        at = at.astype(np.int32)
+    id = of_row if keep.all() and len(keep) == 1 else of_row[at % keep.shape[1]]
+    found, done = np.empty_like(at), 0
+    for low, high in Room(cells=_BLOCK).cuts(np.bincount(id)):  # so that little is sorted at once
+        some = at[(id >= low) & (id < high)]
+        row = some % keep.shape[1]
+        month = when[0][row] if len(when) == 1 else when[some // keep.shape[1], 0]
+        order = np.argsort(of_row[row].astype(np.int64) * _MONTHS + month, kind="stable")
+        found[done : done + len(some)] = some[order]
+        done += len(some)
+    return found

@@ -8,6 +8,7 @@ from typing import cast
 
 import click
 import numpy as np
+import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
@@ -41,6 +42,7 @@ def features(
     console = Console()
     if memory_mib is not None:
         return_freed_memory()
+        pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what it was given
     made, cleaned, settings = make_features(config, out, report, cast(Lang, lang), memory_mib=memory_mib, workers=workers)
     _print_cleaning(cleaned, console)
     for text in (*cleaned.warnings, *_unlabelled(cleaned, settings), *_left_out(cleaned, settings)):

@@ -62,7 +62,7 @@ class Journal:
         name: str,
         column: str,
         action: str,
-        rows: npt.NDArray[np.int64],
+        rows: npt.NDArray[np.integer[Any]],
         value: Callable[[int], Any],
         month: Callable[[int], int | None] = lambda index: None,
     ) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from common.disk.files import write_private
 from common.disk.pages import linked
 from common.disk.refused import refused
 from common.disk.scratch import Scratch
 from common.errors import ConfigError
-from common.features import leaks
 from common.party import Party
 from common.records.build import Features, Keys, build, write
 from common.records.clean import Cleaned, clean
@@ -44,6 +44,7 @@ def make_features(
         if (fault := refused(error)) is None:
             raise
         raise fault from None
+    _tidy()
     found = quality(settings, cleaned)
     texts = {}
     if report:
@@ -55,12 +56,19 @@ def make_features(
             report.mkdir(parents=True, exist_ok=True, mode=0o700)
             for name, text in texts.items():
                 write_private(report / name, linked(text, report / name).encode())
+        _tidy()
         write(made, out, keys=_keys(settings.output))
     except OSError as error:
         raise ConfigError(
             f"{error.filename or out}: cannot be written ({error.strerror})", remedy="Check the folder."
         ) from None
+    _tidy()
     return made, cleaned, settings
+
+
+def _tidy() -> None:
+    """Gives back what was freed, which small arrays would otherwise keep."""
+    pa.default_memory_pool().release_unused()
 
 
 def _room(out: Path, memory_mib: int | None, workers: int) -> Room:
@@ -81,6 +89,8 @@ def suspects(made: Features) -> tuple[str, ...]:
     """Features that are the label in all but name."""
     if made.label is None:
         return ()
+    from common.features import leaks  # it loads pandas, which takes 50 MiB
+
     flat, levels = made.columns.flat, made.columns.levels
     numeric = Columns({name: values for name, values in flat.items() if name not in levels})
     categorical = Columns({name: Coded(flat[name], np.array([*texts, None], object)) for name, texts in levels.items()})

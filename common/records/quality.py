@@ -16,7 +16,7 @@ from common.records.config import RecordsConfig
 from common.records.findings import Finding
 from common.rows.months import month_text
 
-_BINS = 40
+_BINS, _FIRST = 40, 10_000  # of a histogram; values, of which as many different ones want no more
 _LEVELS = 12  # of a categorical field, shown one by one; the rest together
 _QUANTILES = {"min": 0.0, "p1": 0.01, "p25": 0.25, "median": 0.5, "p75": 0.75, "p99": 0.99, "max": 1.0}
 
@@ -36,7 +36,7 @@ def quality(config: RecordsConfig, cleaned: Cleaned) -> Quality:
     panel = cleaned.panel
     names = [month_text(panel.first + m) for m in range(panel.months)]
     flags = {name for name, field in config.fields.items() if field.kind == "flag"}
-    fields = {name: _numeric(values, panel.present, name in flags) for name, values in panel.numeric.items()}
+    fields = {name: _numeric(panel.numeric[name], panel.present, name in flags) for name in panel.numeric}
     fields |= {name: _categorical(field.codes, field.levels, panel.present) for name, field in panel.categorical.items()}
     if panel.label is not None and config.label is not None:
         known = panel.present if config.fields[config.label].label_month is None else ~np.isnan(panel.label)
@@ -75,24 +75,34 @@ def _missing(absent: npt.NDArray[np.bool_], present: npt.NDArray[np.bool_]) -> d
 
 
 def _numeric(values: npt.NDArray[np.float64], present: npt.NDArray[np.bool_], flag: bool) -> dict[str, Any]:
-    known = values[~np.isnan(values)]
-    result: dict[str, Any] = {"kind": "flag" if flag else "numeric", "known": len(known), **_missing(np.isnan(values), present)}
-    if not len(known):
+    absent = np.isnan(values)
+    known = values.size - int(absent.sum())
+    result: dict[str, Any] = {"kind": "flag" if flag else "numeric", "known": known, **_missing(absent, present)}
+    if not known:
         return result | ({"counts": {}, "levels": 0, "other": 0} if flag else {})
     if flag:
-        return result | {"counts": {str(v): int((known == v).sum()) for v in (0, 1)}, "levels": 2, "other": 0}
-    found = np.quantile(known, list(_QUANTILES.values()))
+        return result | {"counts": {str(v): int((values == v).sum()) for v in (0, 1)}, "levels": 2, "other": 0}
+    histogram, there = _histogram(values), values[~absent]
+    mean, zero = float(there.mean()), float((there == 0).mean())
+    found = np.quantile(there, list(_QUANTILES.values()), overwrite_input=True)
     result |= {name: float(value) for name, value in zip(_QUANTILES, found, strict=True)}
-    return result | {"mean": float(known.mean()), "zero": round(float((known == 0).mean()), 6), "histogram": _histogram(known)}
+    return result | {"mean": mean, "zero": round(zero, 6), "histogram": histogram}
 
 
-def _histogram(known: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """Counts between edges; `log`: edges are even on a logarithm, of the positive values only."""
-    positive = known[known > 0]
-    low, high = np.quantile(positive, (0.01, 0.99)) if len(positive) else (1.0, 1.0)
-    log = bool(known.min() >= 0 and high > 20 * low and high > 1000)
-    used = np.log10(positive) if log else known
-    counts, edges = np.histogram(used, bins=min(_BINS, max(1, len(np.unique(used[:10_000])))))
+def _histogram(values: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """Counts between edges; `log`: edges are even on a logarithm, of the positive values only. One copy at a time."""
+    used = values[values > 0]
+    first = used[:_FIRST].copy()
+    low, high = np.quantile(used, (0.01, 0.99), overwrite_input=True) if len(used) else (1.0, 1.0)
+    log = bool(np.nanmin(values) >= 0 and high > 20 * low and high > 1000)
+    if log:
+        np.log10(used, out=used)
+        first = np.log10(first)
+    else:
+        del used
+        used = values[~np.isnan(values)]
+        first = used[:_FIRST]
+    counts, edges = np.histogram(used, bins=min(_BINS, max(1, len(np.unique(first)))))
     edges = 10**edges if log else edges
     return {"log": log, "counts": counts.tolist(), "edges": [float(e) for e in edges]}
 

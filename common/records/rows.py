@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from common.errors import DataError
 from common.records.config import Cleaning
@@ -27,12 +26,12 @@ _SPARSE, _ALWAYS_FITS = 30, 5_000_000  # cells of a panel for each record, and c
 class Records:
     """n records, by id and month; those of one id and month in the order of the source.
 
-    row: int64 (n,), of the source.  id: int32 (n,) into `ids`, ascending text.  month: int32 (n,), from year 0.
+    row: integers (n,), of the source.  id: int32 (n,) into `ids`, ascending text.  month: int32 (n,), from year 0.
     numeric, codes: field -> (n,), NaN or -1 where missing; levels: field -> the texts of its codes.
     """
 
     ids: npt.NDArray[np.object_]
-    row: npt.NDArray[np.int64]
+    row: npt.NDArray[np.integer[Any]]
     id: npt.NDArray[np.int32]
     month: npt.NDArray[np.int32]
     numeric: Mapping[str, Values]
@@ -113,6 +112,8 @@ def _alike(records: Records, again: Mask, group: npt.NDArray[np.intp]) -> Mask:
     shared = np.flatnonzero(again | np.append(again[1:], False))
     numbers = {f"n{k}": values[shared] for k, values in enumerate(records.numeric.values())}
     codes = {f"c{k}": values[shared] for k, values in enumerate(records.codes.values())}
+    import pandas as pd  # which takes 50 MiB, and few records need it
+
     found = np.zeros(records.count, dtype=np.bool_)
     found[shared] = pd.DataFrame({"group": group[shared], **numbers, **codes}).duplicated().to_numpy()
     return found
@@ -280,32 +281,32 @@ def to_panel(records: Records, label: str | None, label_month: int | None, journ
     """
     counts = np.bincount(records.id)
     used = np.flatnonzero(counts)
-    id, sizes = (np.cumsum(counts > 0) - 1).astype(np.int32)[records.id], counts[used]
+    place, sizes = (np.cumsum(counts > 0) - 1).astype(np.int32), counts[used]
     first = int(records.month.min())
     last = max(int(records.month.max()), label_month or 0)
     shape = len(used), last - first + 1
     _check_size(records, shape, first, last, journal)
-    month = records.month - first
-    present = np.zeros(shape, dtype=np.bool_)
-    present[id, month] = True
     ends = np.concatenate([[0], np.cumsum(sizes)])
+    cuts = [(low, high, slice(int(ends[low]), int(ends[high]))) for low, high in room.cuts(np.full(shape[0], shape[1]))]
+    present = np.zeros(shape, dtype=np.bool_)
+    for _, _, own in cuts:
+        present[place[records.id[own]], records.month[own] - first] = True
 
-    def dense(given: Mapping[str, Any], name: str, missing: float, dtype: npt.DTypeLike, at: npt.NDArray[Any]) -> Any:
-        """The field of all enterprises, (E * M,), made for some of them at a time."""
+    def dense(given: Mapping[str, Any], name: str, missing: float, dtype: npt.DTypeLike, month: int | None = None) -> Any:
+        """The field of all enterprises, (E * M,), made for some of them at a time; of the records' months, or all in one."""
         whole = room.scratch.empty((shape[0] * shape[1],), dtype)
-        for low, high in room.cuts(np.full(shape[0], shape[1])):
-            own = slice(int(ends[low]), int(ends[high]))
+        for low, high, own in cuts:
             block = np.full((high - low, shape[1]), missing, dtype)
-            block[id[own] - low, at[own]] = rows(given, name, own.start, own.stop)
+            at = records.month[own] - first if month is None else month - first
+            block[place[records.id[own]] - low, at] = rows(given, name, own.start, own.stop)
             whole[low * shape[1] : high * shape[1]] = block.ravel()
         return whole
 
-    numeric = {name: dense(records.numeric, name, np.nan, np.float64, month) for name in records.numeric if name != label}
-    codes = {name: dense(records.codes, name, -1, np.int16, month) for name in records.codes}
+    numeric = {name: dense(records.numeric, name, np.nan, np.float64) for name in records.numeric if name != label}
+    codes = {name: dense(records.codes, name, -1, np.int16) for name in records.codes}
     outcome = None
     if label is not None:
-        at = month if label_month is None else np.full(records.count, label_month - first)
-        outcome = dense(records.numeric, label, np.nan, np.float64, at)[:].reshape(shape)
+        outcome = dense(records.numeric, label, np.nan, np.float64, label_month)[:].reshape(shape)
     held = Held(numeric, width=shape[1]), Held(codes, records.levels, width=shape[1])
     return Panel(records.ids[used], first, present, *held, outcome)
 

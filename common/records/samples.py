@@ -72,7 +72,8 @@ def _eligible(panel: Panel, samples: Samples) -> Mask:
     wanted = (months + 1) % samples.every == 0
     wanted &= months >= (month_number(samples.first) if samples.first else 0)
     wanted &= months <= (month_number(samples.last) if samples.last else months[-1:].max(initial=0))
-    mask: Mask = panel.present & wanted & (np.cumsum(panel.present, axis=1) >= samples.min_history)
+    history = np.cumsum(panel.present, axis=1, dtype=np.min_scalar_type(panel.months))
+    mask: Mask = panel.present & wanted & (history >= samples.min_history)
     return mask
 
 

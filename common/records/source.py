@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pyarrow as pa
 
 from common.disk.scratch import Scratch
@@ -9,7 +11,7 @@ from common.errors import DataError
 from common.records.config import RecordsConfig, Source
 from common.records.origin import Raw
 from common.rows.formats.paths import parts_of
-from common.rows.origin import Data
+from common.rows.origin import Data, Long, pieces
 from common.rows.tablefile import TableFile
 
 
@@ -36,20 +38,31 @@ def _read_files(source: Source, party: str, columns: list[str], scratch: Scratch
             )
     file = TableFile.open(source.path, source, f"{party} records")
     file.require(columns)
-    data = file.read(columns, scratch)
-    return Raw(_Last(data), file, tuple(file.said))
+    data = _Last(file.read(columns, scratch))
+    return Raw(data, file, tuple(file.said), data.forget)
 
 
 class _Last:
-    """Columns of which the one read last is at hand."""
+    """Columns of which the one read last is at hand, unless it was read in pieces."""
 
     def __init__(self, data: Data) -> None:
-        self._data, self._name, self._column = data, "", pa.chunked_array([], pa.string())
-        self.num_rows = data.num_rows
+        self._data, self.num_rows = data, data.num_rows
+        self.long = data.long if isinstance(data, Long) else frozenset[str]()
+        self._name, self._column = "", pa.chunked_array([], pa.string())
 
     def __getitem__(self, column: str) -> pa.ChunkedArray:
         if self._name != column:
-            del self._column  # what is not needed any more goes back before the next comes
-            pa.default_memory_pool().release_unused()
+            self.forget()  # what is not needed any more goes back before the next comes
             self._name, self._column = column, self._data[column]
         return self._column
+
+    def pieces(self, column: str) -> Iterator[pa.ChunkedArray]:
+        if self._name == column:
+            yield self._column
+        else:
+            self.forget()
+            yield from pieces(self._data, column)
+
+    def forget(self) -> None:
+        self._name, self._column = "", pa.chunked_array([], pa.string())
+        pa.default_memory_pool().release_unused()

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from common.rows.declare import ColumnConfig
 from common.rows.numbers import read_numbers
-from common.rows.origin import Origin
+from common.rows.origin import One, Origin
 from common.rows.table import FeatureTable, Ids
 from common.rows.text import read_coded
 
@@ -90,7 +90,7 @@ class Given:
         self, config: ColumnConfig, values: list[Any]
     ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_], tuple[str, str]]:
         column = pa.chunked_array([pa.array([None if v is None else float(v) for v in values], pa.float64())])
-        found = read_numbers(_Request(), "", {"": column}, config.style, self.words).values  # type: ignore[arg-type]
+        found = read_numbers(_Request(), "", One(column), config.style, self.words).values
         low = -np.inf if config.min is None else config.min
         high = np.inf if config.max is None else config.max
         wrong = (found < low) | (found > high)
@@ -101,7 +101,7 @@ class Given:
         self, config: ColumnConfig, values: list[Any]
     ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_], tuple[str, str]]:
         column = pa.chunked_array([pa.array(values, pa.string())])
-        codes, levels = read_coded(_Request(), "", {"": column}, self.words)  # type: ignore[arg-type]
+        codes, levels = read_coded(_Request(), "", One(column), self.words)
         found = np.append(np.asarray(levels.to_numpy(zero_copy_only=False), dtype=object), [None])[codes]
         allowed = config.categories
         known = [value is None or allowed is None or value in allowed for value in found.tolist()]

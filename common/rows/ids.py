@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from common.rows.origin import Data, Mask, Origin
+from common.rows.origin import Data, Mask, One, Origin, is_long
 from common.rows.text import as_text, is_missing, is_text, plain, read_words
 
 CODE_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
@@ -81,18 +81,7 @@ def normal_ids(text: Any) -> Any:
 
 def read_ids(origin: Origin, column: str, data: Data) -> Normal:
     """The column of ids. Raises DataError for floats whose digits are lost, and for a type that holds no ids."""
-    values = data[column]
-    if not (pa.types.is_dictionary(values.type) and is_text(values.type.value_type)):
-        values = plain(values)
-    if pa.types.is_boolean(values.type):
-        raise origin.fault(f"column {column!r}: ids are stored as truth values", remedy="Name the column of ids.")
-    if pa.types.is_floating(values.type):
-        values = _of_floats(origin, column, values)
-    if pa.types.is_decimal(values.type):
-        values = as_text(origin, column, values)
-        if (parts := np.asarray(pc.match_substring(values, ".").fill_null(False))).any():
-            raise origin.bad_rows(column, parts, "the id is a number with decimals", "Name the column of ids.", values)
-    codes, given = read_words(origin, column, _One(values))
+    codes, given = read_words(origin, column, data if is_long(data, column) else One(_as_ids(origin, column, data[column])))
     texts, said = _repaired(normal_ids(given))
     gone = np.asarray(is_missing(texts, _WORDS))
     why = {int(k): ("a word that means there is no id", "Remove the row or give it an id.") for k in np.flatnonzero(gone)}
@@ -118,18 +107,19 @@ def read_ids(origin: Origin, column: str, data: Data) -> Normal:
     return Normal(codes, texts, bad, why, said)
 
 
-@dataclass(frozen=True)
-class _One:
-    """One column under any name."""
-
-    values: Any
-
-    @property
-    def num_rows(self) -> int:
-        return len(self.values)
-
-    def __getitem__(self, column: str) -> Any:
-        return self.values
+def _as_ids(origin: Origin, column: str, values: Any) -> Any:
+    """A column of any type as one of text or whole numbers. Raises DataError for what holds no ids."""
+    if not (pa.types.is_dictionary(values.type) and is_text(values.type.value_type)):
+        values = plain(values)
+    if pa.types.is_boolean(values.type):
+        raise origin.fault(f"column {column!r}: ids are stored as truth values", remedy="Name the column of ids.")
+    if pa.types.is_floating(values.type):
+        values = _of_floats(origin, column, values)
+    if pa.types.is_decimal(values.type):
+        values = as_text(origin, column, values)
+        if (parts := np.asarray(pc.match_substring(values, ".").fill_null(False))).any():
+            raise origin.bad_rows(column, parts, "the id is a number with decimals", "Name the column of ids.", values)
+    return values
 
 
 def _of_floats(origin: Origin, column: str, values: Any) -> Any:

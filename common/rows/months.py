@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import AfterValidator, Field
 
-from common.rows.origin import Data, Mask, Origin
+from common.rows.origin import Data, Mask, Origin, is_long
 from common.rows.text import is_number, is_text, is_time, plain, read_coded, read_words
 
 Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
@@ -99,15 +99,15 @@ def read_months(origin: Origin, column: str, data: Data, form: str | None = None
 
     Raises DataError for instants without a zone, for local times that cannot be such, and for another type.
     """
-    values = plain(data[column])
-    if is_time(values.type) and form is None:
-        counted, bad, what = _of_times(origin, column, values, zone)
-        return Read(counted, bad, what)
-    if pa.types.is_decimal(values.type) or pa.types.is_floating(values.type):
-        values = values.cast(pa.float64())
-    if form in _SECONDS and is_number(values.type):
-        counted, bad, what = _of_times(origin, column, _instants(values, _SECONDS[form]), zone)
-        return Read(counted, bad, what)
+    if not is_long(data, column):
+        values = plain(data[column])
+        if is_time(values.type) and form is None:
+            return Read(*_of_times(origin, column, values, zone))
+        if form in _SECONDS and is_number(values.type):
+            if pa.types.is_decimal(values.type) or pa.types.is_floating(values.type):
+                values = values.cast(pa.float64())
+            return Read(*_of_times(origin, column, _instants(values, _SECONDS[form]), zone))
+        del values
     codes, texts = read_words(origin, column, data)
     counted, bad, what = _of_texts(origin, column, texts, form, zone)
     return Read(np.append(counted, 0)[codes].astype(np.int32), np.append(bad, True)[codes], what)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from common.rows.floats import Values, floats
-from common.rows.origin import Data, Mask, Origin
+from common.rows.origin import Data, Mask, Origin, pieces
 from common.rows.text import as_text, is_missing, is_number, is_text, plain, read_text, seen
 
 _FEW = 20  # distinct values, up to which they are rather codes than numbers
@@ -107,10 +107,9 @@ def read_numbers(origin: Origin, column: str, data: Data, style: Style | None = 
     Missing is null, an empty text or a word of `text.MISSING`; malformed is other text, or an infinite number. A column of
     nothing but a pair such as true and false is 1 and 0.
     """
-    held = data[column]
-    if style in (None, PLAIN) and _is_coded_text(held.type) and (values := _at_once(origin, column, held, words)) is not None:
+    if style in (None, PLAIN) and (values := _at_once(origin, column, data, words)) is not None:
         return _worded(_finite(values, np.isinf(values)), words)
-    given = plain(held)
+    given = plain(data[column])
     if is_number(given.type):
         values = floats(given)
         missing = np.isnan(values) if words == () else np.isnan(values) | _is_word(values, words)
@@ -131,12 +130,13 @@ def _is_coded_text(kind: Any) -> bool:
     return is_text(kind.value_type if pa.types.is_dictionary(kind) else kind)
 
 
-def _at_once(origin: Origin, column: str, held: Any, words: Collection[str]) -> Values | None:
+def _at_once(origin: Origin, column: str, data: Data, words: Collection[str]) -> Values | None:
     """Text of which all is plain numbers, some rows after the other since each step copies them; None of any other."""
-    values, low = np.empty(len(held)), 0
-    for chunk in held.chunks:
-        for start in range(0, len(chunk), _ROWS):
-            few = pa.chunked_array([chunk.slice(start, _ROWS)])
+    values, low = np.empty(data.num_rows), 0
+    for held in pieces(data, column):
+        if not _is_coded_text(held.type):
+            return None
+        for few in (held.slice(start, _ROWS) for start in range(0, len(held), _ROWS)):
             text = pc.utf8_trim_whitespace(as_text(origin, column, few))
             try:
                 numbers = pc.if_else(is_missing(text, words), None, text).cast(pa.float64())

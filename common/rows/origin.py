@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
-from typing import Any, Protocol
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,41 @@ class Data(Protocol):
     def num_rows(self) -> int: ...
 
     def __getitem__(self, column: str) -> pa.ChunkedArray: ...
+
+
+@dataclass(frozen=True)
+class One:
+    """One column under any name."""
+
+    values: pa.ChunkedArray
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, column: str) -> Any:
+        return self.values
+
+
+@runtime_checkable
+class Long(Protocol):
+    """Data of which `long` columns, all text, need not be in memory as a whole: `pieces` reads some rows after the other."""
+
+    long: Collection[str]
+
+    def pieces(self, column: str) -> Iterator[pa.ChunkedArray]: ...
+
+
+def is_long(data: Data, column: str) -> bool:
+    return isinstance(data, Long) and column in data.long
+
+
+def pieces(data: Data, column: str) -> Iterator[pa.ChunkedArray]:
+    """The column some rows after the other; all of them at once where it is not long."""
+    if isinstance(data, Long) and column in data.long:
+        yield from data.pieces(column)
+    else:
+        yield data[column]
 
 
 class Origin(ABC):

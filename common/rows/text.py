@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from common.rows.origin import Data, Origin
+from common.rows.origin import Data, Origin, pieces
 
 MISSING = (
     "", "na", "n/a", "nan", "null", "none", "nil", "<na>", "nat", "\\n",
@@ -98,12 +99,36 @@ def read_coded(origin: Origin, column: str, data: Data, words: Collection[str] =
 
 def read_words(origin: Origin, column: str, data: Data) -> tuple[npt.NDArray[np.int32], Any]:
     """The column as text, coded: (int32 (n,), -1 where null; the texts as an Arrow array, not all different)."""
-    values = data[column]
-    if not pa.types.is_dictionary(values.type):
-        values = as_text(origin, column, values)
+    found, waiting = _Words(np.empty(data.num_rows, np.int32)), list[Any]()
+    for values in pieces(data, column):
+        if values.num_chunks:
+            waiting.append(_coded(values if pa.types.is_dictionary(values.type) else as_text(origin, column, values)))
+        if sum(len(coded.dictionary) for coded in waiting) >= len(found.texts):  # so that each text is looked up a few times
+            found.add(waiting)
+            waiting = []
+    found.add(waiting)
+    return found.codes, seen(as_text(origin, column, pa.chunked_array([found.texts])).combine_chunks())
+
+
+@dataclass
+class _Words:
+    """A column of which the first `count` rows are known, as `codes` of these texts."""
+
+    codes: npt.NDArray[np.int32]
+    texts: Any = field(default_factory=lambda: pa.array([], pa.string()))
+    count: int = 0
+
+    def add(self, coded: list[Any]) -> None:
+        """The next rows; texts not known yet go behind the others."""
+        if self.count:
+            coded = [pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), self.texts), *coded]
+        for part in pa.chunked_array(coded).unify_dictionaries().chunks if len(coded) > 1 else coded:
+            self.codes[self.count : self.count + len(part)] = part.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+            self.texts, self.count = part.dictionary, self.count + len(part)
+
+
+def _coded(values: Any) -> Any:
+    """A column as one coded array, of 32 bits a row; its texts in the order in which they come."""
     coded = values.unify_dictionaries() if pa.types.is_dictionary(values.type) else values.dictionary_encode()
-    if not coded.num_chunks:
-        return np.empty(0, np.int32), pa.array([], pa.string())
     whole = coded.combine_chunks()
-    codes: npt.NDArray[np.int32] = whole.indices.cast(pa.int32()).fill_null(-1).to_numpy(zero_copy_only=False)
-    return codes, seen(as_text(origin, column, pa.chunked_array([whole.dictionary])).combine_chunks())
+    return pa.DictionaryArray.from_arrays(whole.indices.cast(pa.int32()), whole.dictionary)

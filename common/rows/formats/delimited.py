@@ -128,7 +128,7 @@ class Delimited:
                 with pa.csv.open_csv(source, **options) as batches:
                     copy = copied(batches, scratch)
                 pa.default_memory_pool().release_unused()  # who has little memory needs what reading took
-                return ParquetColumns(self.origin, copy)
+                return ParquetColumns(self.origin, copy, little=True)
         except (pa.ArrowInvalid, UnicodeError, *DAMAGED) as error:
             if "Empty CSV file" in str(error):
                 none: Data = pa.table({column: pa.array([], pa.string()) for column in columns})

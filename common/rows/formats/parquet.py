@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,9 @@ from common.rows.origin import Data, Origin
 from common.rows.text import is_text
 
 T = TypeVar("T")
+
+_PIECE = 1 << 18  # rows of text that are read at once where memory is little
+_EXPANSION = 4  # memory that a file takes for each of its bytes
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class Parquet:
         return cls(path, origin, options, tuple(schema.names), coded)
 
     def read(self, columns: list[str], scratch: Scratch | None) -> tuple[Data, tuple[str, ...]]:
-        return ParquetColumns(self.origin, self.path), ()
+        size = self.path.stat().st_size
+        return ParquetColumns(self.origin, self.path, little=scratch is not None and not scratch.fits(_EXPANSION * size)), ()
 
     def places(self, rows: Collection[int]) -> dict[int, str]:
         return {row: f"row {row + 1}" for row in rows}
@@ -49,28 +54,50 @@ class ParquetColumns:
     """One column of a Parquet file at a time; text as a dictionary, so that a repeated value is held once.
 
     INT96, in which Spark, Hive and Impala write timestamps, holds instants: it comes as UTC, so that they need a zone.
+    little: memory is; text is then read in pieces, which costs a little time.
     """
 
-    def __init__(self, origin: Origin, source: Any) -> None:
+    def __init__(self, origin: Origin, source: Any, little: bool) -> None:
         self._origin, self._source = origin, source
         schema = guarded(origin, lambda: pa.parquet.read_schema(source))
         metadata = guarded(origin, lambda: pa.parquet.read_metadata(source))
         self._text = [f.name for f in schema if is_text(f.type)]
+        self.long = frozenset(self._text if little else ())
         stored = [metadata.schema.column(k) for k in range(metadata.num_columns)]
         self._instants = {column.path for column in stored if column.physical_type == "INT96"}
         self.num_rows: int = metadata.num_rows
 
     def __getitem__(self, column: str) -> pa.ChunkedArray:
         def read() -> pa.ChunkedArray:
-            file = pa.parquet.ParquetFile(self._source, read_dictionary=self._text, coerce_int96_timestamp_unit="us")
-            found = file.read(columns=[column]).column(0)
+            found = self._file().read(columns=[column]).column(0)
             found.validate(full=True)  # of a damaged file, not all of which is noticed before
-            if len(found) != self.num_rows:
-                raise pa.ArrowInvalid("a column has other rows than the file")
+            self._check(len(found))
             return found
 
         values: pa.ChunkedArray = guarded(self._origin, read)
         return values.cast(pa.timestamp("us", "UTC")) if column in self._instants else values
+
+    def pieces(self, column: str) -> Iterator[pa.ChunkedArray]:
+        """One of the `long` columns."""
+        batches = guarded(self._origin, lambda: self._file().iter_batches(_PIECE, columns=[column]))
+        count, rows, held = 0, 0, list[Any]()
+        while batch := guarded(self._origin, lambda: next(batches, None)):
+            guarded(self._origin, partial(batch.validate, full=True))
+            held.append(batch.column(0))
+            count, rows = count + len(batch), rows + len(batch)
+            if rows >= _PIECE:  # what was written in small groups comes in small batches
+                yield pa.chunked_array(held)
+                rows, held = 0, []
+        guarded(self._origin, lambda: self._check(count))
+        if held or not count:
+            yield pa.chunked_array(held, held[0].type if held else pa.string())
+
+    def _file(self) -> Any:
+        return pa.parquet.ParquetFile(self._source, read_dictionary=self._text, coerce_int96_timestamp_unit="us")
+
+    def _check(self, rows: int) -> None:
+        if rows != self.num_rows:
+            raise pa.ArrowInvalid("a column has other rows than the file")
 
 
 def copied(batches: Any, scratch: Scratch) -> Any:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from pyarrow import csv
 
 from common.disk.scratch import Scratch
 from common.errors import DataError
@@ -120,6 +122,23 @@ def test_a_wide_source_is_the_same_in_any_room(tmp_path: Path) -> None:
     )
     whole = made(settings, Room(), tmp_path / "whole.parquet")
     assert made(settings, small(tmp_path / "scratch", cells=20), tmp_path / "parts.parquet") == whole
+
+
+def test_a_parquet_file_of_text_is_the_same_in_any_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read some rows after the other, rows of bad ids left out, sorted a few ids at a time."""
+    monkeypatch.setattr("common.rows.formats.parquet._PIECE", 50)
+    table = csv.read_csv(
+        records(tmp_path / "r.csv", seed=4),
+        convert_options=csv.ConvertOptions(column_types=dict.fromkeys(("id", "month", "tax", "loan", "late"), "string")),
+    )
+    ids = ["N/A" if k % 31 == 0 else text for k, text in enumerate(table["id"].to_pylist())]
+    pq.write_table(table.set_column(0, "id", [ids]), tmp_path / "r.parquet", row_group_size=20)
+    settings = config(tmp_path / "r.parquet", duplicates="last")
+    settings = settings.model_copy(update={"keys": settings.keys.model_copy(update={"bad_id": "drop"})})
+    whole = made(settings, Room(), tmp_path / "whole.parquet")
+    assert '"N/A' in whole[1]
+    monkeypatch.setattr("common.records.clean._BLOCK", 40)
+    assert made(settings, small(tmp_path / "scratch"), tmp_path / "parts.parquet") == whole
 
 
 def test_groups_of_the_file_are_cut_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
