@@ -50,7 +50,7 @@ LABELS = Account(
     "label_bits",
     "bits told of a row's label",
     "the labels of these rows have been told as much of as the bank allows",
-    "Use more or other rows, fewer columns, bins or trees, or a model that stays closed.",
+    "Use more or other rows, fewer columns, bins, trees or epochs with early_stop, or a model that stays closed.",
 )
 METRICS = Account(
     "metrics",

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import resource
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,7 +26,6 @@ from common.home.registry import Registry
 from common.trial.processes import GRID
 from common.trust.authority import import_bundle, make_ca, renew
 from tests.common.records import postgres
-from tests.patience import patience
 from tests.scenarios.data.inputs import CASES, MONTHS, Case, base
 from tests.scenarios.end_to_end.lab import LOOSE, Lab, fail, finish, make_plan, succeed
 
@@ -222,12 +219,8 @@ def test_forty_thousand_jobs_are_listed(lab: Lab, client: Client) -> None:
 
 
 def test_a_second_daemon_on_the_same_folder_is_refused_and_the_first_still_works(lab: Lab, client: Client) -> None:
-    second = subprocess.run(
-        [sys.executable, "-m", "grid_party", "serve", "--config", lab.folder / "grid.toml"],
-        capture_output=True, text=True, timeout=patience(60), check=False,
-    )  # fmt: skip
-    first = lab.processes["grid"]
-    assert second.returncode == 2 and f"is in use by process {first.pid}" in " ".join(second.stderr.split())
+    first, text = lab.processes["grid"], lab.refused("grid", lab.folder / "grid.toml")
+    assert f"is in use by process {first.pid}" in " ".join(text.split())
     assert first.poll() is None
     succeed(client, make_plan("displaced", **SMALL))
 

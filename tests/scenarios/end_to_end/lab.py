@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from common.home.outcome import EVALUATION, Evaluation, parse_evaluation
 from common.party import Identity
 from common.plan.job_states import State
 from common.plan.train import TrainPlan
+from common.trial.forkserver import ENVIRONMENT
 from common.trial.processes import BANK, CLIENT, COORDINATOR, GRID, Trial
 from common.trust.authority import export_bundle, import_bundle, issue, make_ca
 from common.wire import coordinator_pb2 as wire
@@ -67,6 +69,13 @@ class Lab(Trial):
             self.start(name)
         finally:
             self.extra[name] = before
+
+    def refused(self, name: str, config: Path) -> str:
+        """What a daemon says that is started beside this one's, by another configuration, and ends with code 2."""
+        log = config.with_suffix(".refused.log")
+        ended = self.begin([*self.command(name), "serve", "--config", str(config)], {**os.environ, **ENVIRONMENT}, log)
+        assert ended.wait(patience(60)) == 2
+        return log.read_text(encoding="utf-8")
 
     def launch(self, name: str) -> None:
         self._launched = True

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 
 import pytest
 
@@ -22,7 +20,6 @@ from tests.scenarios.end_to_end.lab import (
     until_training,
     works,
 )
-from tests.source import ROOT
 
 SLOW = make_plan("main", model=LONG)
 PROMPTLY = 10.0  # seconds in which the others notice, on a quiet machine
@@ -130,7 +127,5 @@ def test_a_taken_port_is_said(lab: Lab) -> None:
     config = lab.folder / "second.toml"
     text = (lab.folder / "grid.toml").read_text()
     config.write_text(text.replace("127.0.0.1:0", lab.address("grid")).replace("grid-data", "second-data"))
-    command = [sys.executable, "-m", "grid_party", "serve", "--config", str(config)]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=patience(30))
-    assert ended.returncode == 2
-    assert f"grid-party: cannot listen on {lab.address('grid')}" in ended.stderr and "Check that the port" in ended.stderr
+    said = lab.refused("grid", config)
+    assert f"grid-party: cannot listen on {lab.address('grid')}" in said and "Check that the port" in said

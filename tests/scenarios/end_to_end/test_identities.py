@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,27 +22,13 @@ from common.wire.coordinator_pb2 import ListRequest
 from common.wire.methods import LIST
 from tests.patience import patience
 from tests.scenarios.end_to_end.lab import EVIL, PAST, Lab, eventually, fail, make_plan
-from tests.source import ROOT
-
-_MODULES = {"coordinator": "common.coordinator", "grid": "grid_party", "bank": "bank_party"}
 
 
-class Start:
-    """A daemon started on the side with other settings, which is expected to refuse."""
-
-    def __init__(self, lab: Lab, name: str, folder: Path, **settings: Any) -> None:
-        config = folder / f"{name}.toml"
-        values = {**lab._config(name), "listen": "127.0.0.1:0", "data": folder / name, **settings}
-        config.write_text(to_toml(values), encoding="utf-8")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", _MODULES[name], "serve", "--config", config],
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-
-    def refused(self) -> str:
-        said, _ = self.process.communicate(timeout=patience(30))
-        assert self.process.returncode == 2
-        return said
+def refused(lab: Lab, name: str, folder: Path, **settings: Any) -> str:
+    """What a daemon says that is started on the side with other settings."""
+    config = folder / f"{name}.toml"
+    config.write_text(to_toml({**lab._config(name), "listen": "127.0.0.1:0", "data": folder / name, **settings}))
+    return lab.refused(name, config)
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +47,11 @@ def expired_tls(lab: Lab) -> dict[str, Path]:
 def test_a_dealer_of_a_partys_organisation_is_refused_by_all_three(lab: Lab, tmp_path: Path) -> None:
     dealer = Identity(BANK.org, "coordinator")
     remote = {"identity": str(dealer), "address": lab.address("coordinator")}
-    starts = [
-        Start(lab, "coordinator", tmp_path, tls=lab._tls(dealer)),
-        Start(lab, "grid", tmp_path, coordinator=remote),
-        Start(lab, "bank", tmp_path, coordinator=remote),
+    said = [
+        refused(lab, "coordinator", tmp_path, tls=lab._tls(dealer)),
+        refused(lab, "grid", tmp_path, coordinator=remote),
+        refused(lab, "bank", tmp_path, coordinator=remote),
     ]
-    said = [start.refused() for start in starts]
     assert f"the coordinator {dealer} belongs to the organisation of {BANK}" in said[0]
     assert f"the coordinator {dealer} belongs to the other party" in said[1]
     assert f"the coordinator {dealer} belongs to this party" in said[2]
@@ -77,9 +60,9 @@ def test_a_dealer_of_a_partys_organisation_is_refused_by_all_three(lab: Lab, tmp
 
 def test_a_daemon_does_not_start_with_what_is_not_its_own(lab: Lab, tmp_path: Path, expired: Identity) -> None:
     mixed = {**lab._tls(BANK), "key": lab._tls(CLIENT)["key"]}
-    late, wrong = Start(lab, "bank", tmp_path, tls=expired_tls(lab)), Start(lab, "grid", tmp_path, tls=mixed)
-    assert "bank-party.pem expired at" in (said := late.refused()) and "Issue a new one" in said
-    assert "is not the key of" in wrong.refused()
+    late = refused(lab, "bank", tmp_path, tls=expired_tls(lab))
+    assert "bank-party.pem expired at" in late and "Issue a new one" in late
+    assert "is not the key of" in refused(lab, "grid", tmp_path, tls=mixed)
 
 
 def test_an_expired_certificate_gets_no_connection(lab: Lab, client: Client, expired: Identity) -> None:
