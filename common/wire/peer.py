@@ -26,7 +26,7 @@ Demands = Mapping[str, type[Demand]]  # what may be asked of a dealer, by its fi
 _READ_AHEAD = 8  # arrays taken off the stream before they are asked for
 _DEALT_AHEAD = 64  # of a dealer's: as many as it deals ahead by default, most of them small
 _AHEAD_BYTES = 1 << 28  # of these together; a larger one is taken when nothing else is left
-_OWED = 4  # arrays that a party has consumed and not acknowledged, at most
+_OWED = 4  # arrays that a party has consumed and not acknowledged, at most: few beside how far dealing is ahead by default
 _OWED_BYTES = 1 << 20  # bytes of these, from which they are acknowledged at once
 MOST_DEMANDS = 1024  # demands of a party that have not been looked at
 
