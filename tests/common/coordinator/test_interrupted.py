@@ -115,9 +115,15 @@ async def test_a_party_that_is_restarted_before_they_have_met_is_waited_for(tmp_
         grid.say(None)
         await here.until(here.ended[grid].done)
         grid = await here.attend(Party.GRID)
-        await again(job, {Party.GRID: grid, Party.BANK: bank}, 1)
+        attempt = (await grid.hears("offer")).offer.attempt
+        assert attempt in (1, 2)  # 1 was offered to the old stream too, where that lived long enough
+        while (await bank.hears("offer")).offer.attempt != attempt:
+            pass
         for caller in (grid, bank):
-            reports(caller, job, 1)
+            caller.say(party_pb2.FromParty(accept=party_pb2.Accept(job=job, attempt=attempt)))
+        for caller in (grid, bank):
+            await caller.hears("start")
+            reports(caller, job, attempt)
         assert (await here.final(job)).state == "succeeded"
 
 
