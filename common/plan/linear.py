@@ -89,7 +89,7 @@ class Model(Section):
         """A plan may say that its model is linear; it is written down as plans of before there were others."""
         if not isinstance(raw, dict):
             return raw
-        if raw.get("dealer") == "none" and (usual := UNAIDED_STEPS.get(raw.get("link", "fourier"))):
+        if raw.get("dealer") == "none" and (usual := UNAIDED_STEPS.get(str(raw.get("link", "fourier")))):
             raw = {"iterations": usual, **raw}
         return {k: v for k, v in raw.items() if k != "kind"} if raw.get("kind") == "linear" else raw
 

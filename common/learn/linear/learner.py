@@ -39,10 +39,8 @@ from common.stats.logistic import Design
 
 _PHASED_ROW = 400  # cells' worth of the link by phasors, a row and step
 _UNAIDED_ROUNDS = 16  # before the first step and after the last, of few columns
-_UNAIDED_CELLS, _UNAIDED_STEP = (
-    30,
-    1_000_000,
-)  # passes' worth of a value masked and multiplied, and of the polynomials of a step
+_UNAIDED_CELLS = 30  # cells' worth of a value that is masked and multiplied
+_UNAIDED_STEP = 1_000_000  # and of the polynomials of a step
 
 
 @dataclass(frozen=True, repr=False)

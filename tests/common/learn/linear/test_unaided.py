@@ -190,6 +190,7 @@ BANKS = [{"who": f"wattscore://{name}/bank-party", "dataset": "b"} for name in (
     [
         ({"model": {**NONE, "reveal": "none"}}, "reveal = 'none'"),
         ({"model": {**NONE, "link": "fourier", "period": 256}}, "a period of 256: at most 128"),
+        ({"model": {**NONE, "link": ["taylor"]}}, "Input should be 'fourier' or 'taylor'"),
         ({"model": {**NONE, "optimiser": "sgd"}}, "optimiser = 'sgd'"),
         ({"model": {**NONE, "optimiser": "sgd", "weights": "owned"}}, "optimiser = 'sgd'"),
         ({"model": {**NONE, "step": 4.0}}, "step = 4.0: at most 2.5"),
