@@ -34,11 +34,11 @@ class Overridden:
 
 
 def find_overridden(data: Path, model: str, config: OverridesConfig | None, until: str | None) -> Overridden | None:
-    """None where no final decision is on a row that this model has scored; until: a month, the last one that counts.
+    """None where no final decision is on a row that this model has scored; until: the last month that counts, empty for none.
 
     Raises DataError for final decisions that cannot be read.
     """
-    scored = [] if config is None else [one for one in Book(data / Name.HISTORY).scored() if one[1] == model]
+    scored = [] if config is None or until == "" else [one for one in Book(data / Name.HISTORY).scored() if one[1] == model]
     if config is None or not scored:
         return None
     scores = read_scores(data / Name.SCORES, scored, (*READ, DECIDED))

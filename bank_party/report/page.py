@@ -41,7 +41,7 @@ def make_report(
 ) -> Report:
     """The report of a training job, from the bank's data folder; raises as `gather` and `find_overridden` do.
 
-    finals: final decisions, which are counted up to the month `until`, or all.
+    finals: final decisions, which are counted up to the month `until`, or all; none where it is empty.
     """
     evidence = gather(data, job, bundle.RULES)
     held = bundle.load(job, data / Name.MODELS / job)

@@ -42,7 +42,7 @@ class Written:
     job: str
     choice: Choice
     fingerprint: str  # of the tables, as the page says
-    told: dict[str, Any]  # `overrides_until`: the month up to which final decisions are counted
+    told: dict[str, Any]  # `overrides_until`: the month up to which final decisions are counted, where any are
     tables: tuple[Table, ...]
     csv: dict[str, str]
 
@@ -157,6 +157,9 @@ def verify(report: Path) -> None:
 
 
 def verify_here(written: Written, make: Callable[[str, Choice, str | None], Report]) -> list[Check]:
-    """Both comparisons; make: the report of a job from this party's folder, with final decisions up to a month."""
-    again = make(written.job, written.choice, written.told.get("overrides_until"))
+    """Both comparisons; make: the report of a job from this party's folder, with final decisions up to a month.
+
+    The month is empty for a report without any: one from before the first of them stays as it is.
+    """
+    again = make(written.job, written.choice, written.told.get("overrides_until", ""))
     return [*compare_files(written), *compare_again(written, again)]

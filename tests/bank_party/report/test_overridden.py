@@ -14,7 +14,7 @@ from bank_party.report.overridden import Overridden, find_overridden
 from bank_party.report.page import make_report
 from common.monitor.book import Book
 from common.party import Party
-from common.report.verify import compare_again, compare_files, read_report
+from common.report.verify import compare_again, compare_files, read_report, verify_here
 from common.report.write import write_report
 from tests.bank_party.monitor.test_overrides import finals, scores
 from tests.common.report.conftest import JOB, Job
@@ -56,6 +56,16 @@ def test_the_report_counts_decisions_against_its_model_and_stays_the_same_when_l
     decided(tmp_path, first[first["id"] != "F0000"])  # a decision that was counted is gone
     differs = [c.what for c in compare_again(written, make_report(bank, JOB, "en", None, config, until)) if c.differs]
     assert "tables, computed again" in differs
+
+
+def test_a_report_from_before_the_first_decision_stays_the_same_when_some_come(bank: Path, tmp_path: Path) -> None:
+    elsewhere = decided(tmp_path, finals().assign(id="F9999").iloc[:1])
+    write_report(make_report(bank, JOB, "both", None, elsewhere), tmp_path / "report.html")
+    config = decided(tmp_path, finals())
+    assert find_overridden(bank, JOB, config, None) is not None
+    written = read_report(tmp_path / "report.html")
+    checks = verify_here(written, lambda job, choice, until: make_report(bank, job, choice, None, config, until))
+    assert not [check for check in checks if check.differs]
 
 
 def test_decisions_on_rows_of_another_model_and_few_ones_are_not_shown(bank: Path, tmp_path: Path) -> None:
