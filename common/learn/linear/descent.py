@@ -86,7 +86,7 @@ class Step:
     def spans(self) -> list[Span]:
         """Its rows in pieces of about SPAN_ROWS, alike in size; in two where they are fewer, but not very few."""
         pieces = max(2 if self.rows >= SPAN_ROWS // _APART else 1, round(self.rows / SPAN_ROWS))
-        size = -(-self.rows // pieces)
+        size = max(1, -(-self.rows // pieces))  # a step may be over none of the rows of a bank that has few
         lows = range(self.low, self.high, size)
         return [Span(self.number << _SPAN_BITS | i, low, min(self.high, low + size)) for i, low in enumerate(lows)]
 

@@ -102,7 +102,12 @@ async def test_weights_are_those_of_the_pooled_descent(rows: tuple[int, ...]) ->
 
 
 @pytest.mark.parametrize(
-    ("rows", "few"), [((400, 300, 200), [450] * 6 + [900] * 6), ((1200, 901, 600), [999] * 12 + [2701] * 4)]
+    ("rows", "few"),
+    [
+        ((400, 300, 200), [450] * 6 + [900] * 6),
+        ((1200, 901, 600), [999] * 12 + [2701] * 4),
+        ((1200, 901, 2), [998] * 12 + [2103] * 4),  # none of the third's at first
+    ],
 )
 async def test_early_steps_run_over_the_same_part_of_each_banks_rows(
     monkeypatch: pytest.MonkeyPatch, rows: tuple[int, ...], few: list[int]
