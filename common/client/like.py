@@ -44,9 +44,11 @@ def training_of(plan: AnyPlan, source: str) -> TrainPlan:
 
 
 def for_scores(raw: dict[str, Any]) -> dict[str, Any]:
-    """The keys for one scoring job by whatever model of these columns, of those for a training."""
+    """The keys for one scoring job by whatever model of these columns, or of as many trees, of those for a training."""
     kept = {k: v for k, v in raw.items() if k.endswith("_columns") or k == "with_bank"}
-    return {"model": raw["model"].scoring if "model" in raw else {}, "serves": "scores", **kept}
+    if (model := raw.get("model")) is None:
+        return {"model": {}, "serves": "scores", **kept}
+    return {"model": model.scoring, "serves": "scores", **kept, **model.scored}
 
 
 def scores_like(job: wire.Job, rows: int, name: str, bank: Identity | None = None) -> PredealPlan:

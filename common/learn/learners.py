@@ -98,15 +98,19 @@ def named(name: str) -> Learner[Any]:
 async def begin_scores(session: Session, correlations: Correlations, half: Half, rows: int, telling: Telling) -> LinearScores:
     """What scores one table after another by the model of this half, in all at most so many rows.
 
-    Raises PlanError for a learner whose rows are scored all at once.
+    Raises PlanError as `check_on_request`.
     """
-    begin = ON_REQUEST.get(half.learner)
-    if begin is None:
+    check_on_request(half)
+    return await ON_REQUEST[half.learner](session, correlations, half, rows, telling)
+
+
+def check_on_request(half: Half) -> None:
+    """Raises PlanError for a learner whose rows are scored all at once."""
+    if half.learner not in ON_REQUEST:
         raise PlanError(
             f"rows are not scored on request by models of kind {half.learner}",
             remedy="Score matched rows, with on_request = 0.",
         )
-    return await begin(session, correlations, half, rows, telling)
 
 
 def pack(half: Half) -> Packed:

@@ -38,4 +38,6 @@ class PredealPlan(OneBank):
     def _can_be_dealt(self) -> PredealPlan:
         if self.serves == "training":
             self.model.check_ahead()
+        else:
+            self.model.check_scored(self.grid_columns, self.bank_columns)
         return self

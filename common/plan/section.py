@@ -83,6 +83,15 @@ class Section(StrictModel, ABC):
     def scoring(self) -> Section:
         """The same but for what does not decide what scoring consumes: stocks for scores are dealt by it."""
 
+    @property
+    def scored(self) -> dict[str, int]:
+        """What of a plan that deals scores ahead is not the model's columns, by key."""
+        return {}
+
+    def check_scored(self, grid: int, bank: int) -> None:
+        """Raises ValueError for numbers of columns, or of what `scored` says, that no model has."""
+        return
+
     @abstractmethod
     def refused(self, floors: Floors) -> list[str]:
         """Each thing a party with these floors does not allow, in words."""

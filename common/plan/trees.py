@@ -10,14 +10,15 @@ from common.disclosure import Opened
 from common.plan.section import Floors, Section
 
 LEAST_CANDIDATES = 2
+MOST_TREES, MOST_DEPTH = 1000, 6
 
 
 class Trees(Section):
     """How to train boosted trees: symmetric ones, each level of which splits every node by the same threshold."""
 
     kind: Literal["trees"] = Field(description="trees: boosted trees on shares.")
-    trees: int = Field(default=80, ge=1, le=1000, description="How many, one after the other.")
-    depth: int = Field(default=3, ge=1, le=6, description="Levels of a tree: it has 2^depth leaves.")
+    trees: int = Field(default=80, ge=1, le=MOST_TREES, description="How many, one after the other.")
+    depth: int = Field(default=3, ge=1, le=MOST_DEPTH, description="Levels of a tree: it has 2^depth leaves.")
     rate: float = Field(default=0.25, gt=0.0, le=1.0, description="What each tree's leaves are multiplied by.")
     bins: int = Field(
         default=16,
@@ -82,6 +83,18 @@ class Trees(Section):
     @property
     def scoring(self) -> Trees:
         return Trees(kind="trees")
+
+    @property
+    def scored(self) -> dict[str, int]:
+        """Rows walk through trees, whatever the columns are."""
+        return {"grid_columns": self.trees, "bank_columns": self.depth}
+
+    def check_scored(self, grid: int, bank: int) -> None:
+        if grid > MOST_TREES or bank > MOST_DEPTH:
+            raise ValueError(
+                f"{grid} trees of depth {bank} to deal scores for: at most {MOST_TREES} of depth {MOST_DEPTH}; by boosted trees"
+                " grid_columns says how many, bank_columns their depth"
+            )
 
     def refused(self, floors: Floors) -> list[str]:
         if self.trees < floors.min_iterations:

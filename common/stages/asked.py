@@ -24,7 +24,7 @@ import numpy as np
 
 from common.errors import DataError, LocalProtocolError, PeerProtocolError, PolicyError
 from common.learn.learner import Half, Telling
-from common.learn.learners import begin_scores
+from common.learn.learners import begin_scores, check_on_request
 from common.match.agree import MatchLimits
 from common.match.lookup import Asking, Listed
 from common.mpc.fixedpoint import Reals
@@ -114,6 +114,7 @@ class _Supply:
         """From here on so many rows can be scored. Raises PolicyError where no stock serves them."""
         if self.left >= rows:
             return
+        check_on_request(self._model)  # before a stock is spent
         await self._stack.aclose()
         job, model, bits = self._job, self._model, self._plan.score_bits
         telling, correlations, dealt = Telling(Kind.SCORES, bits), job.correlations, None

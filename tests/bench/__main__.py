@@ -204,12 +204,11 @@ def one_row(requests: int, grid: int, bank: int, count: int, out: Path | None) -
 @click.option("--seconds", default=60.0, show_default=True)
 @click.option("--grid", default=20, show_default=True, help="The grid's columns.")
 @click.option("--bank", default=20, show_default=True, help="The bank's columns.")
-@click.option("--trees", default=0, help="So many trees in place of the linear model.")
 @_LINE
 @_JSON
-def online(rate: float, seconds: float, grid: int, bank: int, trees: int, line: str | None, out: Path | None) -> None:
+def online(rate: float, seconds: float, grid: int, bank: int, line: str | None, out: Path | None) -> None:
     """Scores on request over HTTPS, arriving whether or not the last was answered: milliseconds from when each was due."""
-    found = bench_online(rate, seconds, grid, bank, trees=trees, line=Shape.parse(line) if line else None)
+    found = bench_online(rate, seconds, grid, bank, line=Shape.parse(line) if line else None)
     _tell(found, out, report.online(found))
 
 

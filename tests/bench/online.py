@@ -19,7 +19,6 @@ from common.plan.linear import Model
 from common.plan.promote import PromotePlan
 from common.plan.request import Side
 from common.plan.train import Split, TrainPlan
-from common.plan.trees import Trees
 from common.trial.processes import Trial, free_ports
 from tests.bench import jobs
 from tests.bench.arrivals import Arrived, offer, planned
@@ -38,12 +37,11 @@ def bench_online(
     grid: int,
     bank: int,
     batches: int = 10,
-    trees: int = 0,
     line: Shape | None = None,
 ) -> dict[str, Any]:
     """Milliseconds from planned arrival to answer, processor milliseconds a request; then 1,000 rows a request, one by one.
 
-    trees: so many, in place of the linear model. line: between the processes, the bank's own programs beside the bank.
+    line: between the processes, the bank's own programs beside the bank.
     """
     times = planned(rate, seconds)
     rows = max(2 * _MOST, len(times) + _WARM)
@@ -57,7 +55,7 @@ def bench_online(
         data = {side: {"part": part[side], "asked": asked[side]} for side in part}
         daemons, lines = jobs.start(folder, data, line, settings=settings)
         with lines, daemons as trial:
-            _make_ready(trial, rows + _MOST * (batches + 2), trees)
+            _make_ready(trial, rows + _MOST * (batches + 2))
             trial.kill("coordinator")
             _await_session(pki, port)
             load(pki, port, ids[:_WARM], planned(rate, 3600.0)[:_WARM], "warm")
@@ -74,7 +72,6 @@ def bench_online(
         "requests": len(times),
         "grid": grid,
         "bank": bank,
-        "model": f"{trees} trees" if trees else "linear",
         "line": f"{line.mbit:g} Mbit/s, {line.ms:g} ms" if line else "loopback",
         "milliseconds": _quantiles(found.milliseconds, (50, 90, 99, 99.9, 100)),
         "cpu_milliseconds": spent,
@@ -99,11 +96,10 @@ def _online(pki: Pki, port: int) -> dict[str, Any]:
     }
 
 
-def _make_ready(trial: Trial, rows: int, trees: int) -> None:
+def _make_ready(trial: Trial, rows: int) -> None:
     with trial.client() as client:
         side = Side(dataset="part")
-        model = Trees(kind="trees", trees=trees) if trees else Model()
-        more: dict[str, Any] = {"model": model, "limits": jobs.SMALL, "preparation": jobs.AS_THEY_ARE}
+        more: dict[str, Any] = {"model": Model(), "limits": jobs.SMALL, "preparation": jobs.AS_THEY_ARE}
         trained, _ = jobs.run(client, TrainPlan(grid=side, bank=side, split=Split(), **more))
         jobs.run(client, scores_like(trained, rows, "bench"))
         jobs.run(client, PromotePlan(model=trained.id))

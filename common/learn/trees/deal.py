@@ -23,10 +23,11 @@ from common.mpc.largest.dealer import deal_largest
 from common.mpc.narrow import MASK, Narrow, as_words, pack, product, word_count
 from common.mpc.session import Array, Kind, Round
 from common.party import Party
+from common.plan.trees import MOST_DEPTH, MOST_TREES
 
 Cells = npt.NDArray[np.float64]
 
-MOST_TREES, MOST_DEPTH, MOST_ROWS, MOST_SCORINGS = 1000, 6, 1 << 20, 256
+MOST_ROWS, MOST_SCORINGS = 1 << 20, 256
 _FIRST, _BLOCK_BITS, _TREE_BITS = 1 << 48, 24, 16
 BLOCK_ROWS = 1 << 14  # rows scored together
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.errors import PeerProtocolError
-from common.learn.trees.deal import BLOCK_ROWS, MOST_DEPTH, MOST_TREES, deal_block
+from common.learn.trees.deal import BLOCK_ROWS, deal_block
 from common.learn.trees.forest import Shape
 from common.mpc.dealer import Dealt, Prgs
 from common.mpc.ranks.dealer import deal_ranks
 from common.mpc.ranks.masks import MOST
 from common.mpc.session import Kind, Round
+from common.plan.trees import MOST_DEPTH, MOST_TREES
 
 MOST_ROWS = 1 << 31
 _FIRST, _TREE_BITS = 1 << 49, 16  # above every number of a training and of a scoring

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from common.client.like import as_before, scores_like, training_of
 from common.errors import PlanError
+from common.home.stocks import predealt
 from common.party import Identity
+from common.plan.predeal import PredealPlan
+from common.plan.train import TrainPlan
 from common.wire import coordinator_pb2 as wire
 from common.wire.party_pb2 import Counts, Report
 from tests.banks import several_plan
@@ -21,6 +25,18 @@ def job() -> wire.Job:
 def test_scores_by_a_model_of_several_banks_are_dealt_as_by_any() -> None:
     plan = scores_like(job(), 500, "next")
     assert (plan.serves, plan.rows, plan.grid_columns, plan.bank_columns) == ("scores", 500, 12, 4)
+
+
+def test_scores_by_trees_are_dealt_by_their_number_and_depth() -> None:
+    trained = job()
+    section = {"kind": "trees", "trees": 37, "depth": 2}
+    plan = TrainPlan.model_validate({"grid": {"dataset": "a"}, "bank": {"dataset": "b"}, "model": section})
+    trained.plan = plan.canonical()
+    dealt = scores_like(trained, 500, "next")
+    demand = predealt(dealt).demand
+    assert (demand.rows, demand.trees, demand.depth, demand.fits) == (500, 37, 2, True)
+    with pytest.raises(ValidationError, match="60 trees of depth 61 to deal scores for: at most 1000 of depth 6"):
+        PredealPlan.model_validate(dealt.model_dump() | {"grid_columns": 60, "bank_columns": 61})
 
 
 def test_they_are_dealt_to_the_bank_that_is_named_or_that_trained_alone() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from common.errors import PlanError
 from common.stages import asked
 
 
@@ -42,7 +43,7 @@ async def test_a_stock_is_taken_while_no_other_session_of_the_bank_takes_one(
     desk = SimpleNamespace(taking=taking) if seated else None
     job: Any = SimpleNamespace(session=None, home=home, correlations=None, desk=desk, chain="north")
     plan: Any = SimpleNamespace(score_bits=5, on_request=3)
-    model: Any = SimpleNamespace(closed=True)
+    model: Any = SimpleNamespace(closed=True, learner="linear")
     whole = ["taking", "stock", "taken"] if seated else ["stock"]
     async with AsyncExitStack() as stack:
         supply = asked._Supply(job, plan, model, stack)
@@ -51,3 +52,9 @@ async def test_a_stock_is_taken_while_no_other_session_of_the_bank_takes_one(
         supply.left = 1
         await supply.make_room(2)
         assert done == [*whole, "warm", "used up", *whole, "warm"]
+    trees: Any = SimpleNamespace(closed=True, learner="trees")
+    async with AsyncExitStack() as stack:
+        done.clear()
+        with pytest.raises(PlanError, match="not scored on request by models of kind trees"):
+            await asked._Supply(job, plan, trees, stack).make_room(2)
+        assert not done  # no stock is spent for it
