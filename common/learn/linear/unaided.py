@@ -14,13 +14,14 @@ from common.learn.linear.phased import share_phased
 from common.learn.linear.quadratic import Inputs, crossings, share_quadratic
 from common.learn.linear.reveal import tell_weights
 from common.learn.linear.steps import make_steps, rest_limit
+from common.learn.linear.undealt import draw_nonces
 from common.mpc.arrived import check_arrived, combinations
 from common.mpc.fixedpoint import MOMENTUM_SCALE, UNDEALT_SCALE, WEIGHT_SCALE, Reals, Words, encode
 from common.mpc.lattice.carries import CARRY_BITS, share_carries
-from common.mpc.lattice.sampled import NONCE_BYTES, Public, Sampler
+from common.mpc.lattice.sampled import Public, Sampler
 from common.mpc.prg import Prg
 from common.mpc.product import Rows
-from common.mpc.session import Kind, Session
+from common.mpc.session import Session
 from common.party import Party
 from common.plan.linear import Model
 
@@ -52,7 +53,7 @@ async def train_unaided(
     if (told := course.through) is not None:
         return await tell_weights(session, *told, TOLD_SCALE)
     party, steps = session.party, make_steps(model, inputs.rows)
-    nonces = await _nonces(session)
+    nonces = await draw_nonces(session)
     sampler, public = Sampler(Prg.fresh_seed()), {p: Public(nonces, p) for p in Party}
     quadratic, begin = model.link == "taylor", start
     shifted = len(steps) * (inputs.own.shape[1] + inputs.other_columns)
@@ -76,20 +77,12 @@ async def train_unaided(
         ahead = now * np.uint64(ONE + step.momentum) - weights * np.uint64(step.momentum)
         weights = now
         session.reporter.progress(step.number + 1, len(steps))
-    sums = combinations(update, b"".join((await _nonces(session)).values()))
+    sums = combinations(update, b"".join((await draw_nonces(session)).values()))
     session.settled = await check_arrived(session, sums, products.update_scale, rest_limit(model, steps, len(weights)))
     last = blocks.split(party, weights)
     own, other = _nearest(last.own, model.weight_bits), _at_random(last.other, model.weight_bits)
     await course.finish(own, other)
     return await tell_weights(session, own, other, TOLD_SCALE)
-
-
-async def _nonces(session: Session) -> dict[Party, bytes]:
-    """Both parties' 32 bytes, drawn now."""
-    nonce = Prg.fresh_seed()
-    heard = await session.exchange(Kind.LATTICE_SEED, np.frombuffer(nonce, np.uint8), shape=(NONCE_BYTES,))
-    found = {session.party: nonce, session.party.other: heard.tobytes()}
-    return {party: found[party] for party in Party}
 
 
 def _nearest(words: Words, bits: int) -> Words:

@@ -210,6 +210,14 @@ def vector_scale(link: Link) -> int:
     return 64 - ROW_BITS - X_SCALE - (Fraction(link.period).numerator.bit_length() - 1)
 
 
+async def draw_nonces(session: Session) -> dict[Party, bytes]:
+    """Both parties' 32 bytes, drawn now; the grid's first."""
+    nonce = Prg.fresh_seed()
+    heard = await session.exchange(Kind.LATTICE_SEED, np.frombuffer(nonce, np.uint8), shape=(NONCE_BYTES,))
+    found = {session.party: nonce, session.party.other: heard.tobytes()}
+    return {party: found[party] for party in Party}
+
+
 async def share_undealt(
     session: Session,
     own: Rows,
@@ -223,10 +231,7 @@ async def share_undealt(
     From each 8 (2 n m + m^2 + N m) bytes, and 8 N for each block of N rows of either matrix. room: gives the places for the
     other's.
     """
-    party, nonce = session.party, Prg.fresh_seed()
-    heard = await session.exchange(Kind.LATTICE_SEED, np.frombuffer(nonce, np.uint8))
-    assert len(nonce) == NONCE_BYTES  # noqa: S101
-    nonces = {party: nonce, party.other: heard.tobytes()}
+    nonces = await draw_nonces(session)
     public, sampler = {p: Public(nonces, p) for p in Party}, Sampler(Prg.fresh_seed())
     return await share_masked(session, sampler, public, own, own_ridge, other_columns, link, room)
 
