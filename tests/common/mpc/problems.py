@@ -152,3 +152,15 @@ def halves(words: Words, rng: np.random.Generator) -> dict[Party, Words]:
     """Two words a word that sum to it."""
     first = rng.integers(0, 2**64, words.shape, dtype=np.uint64)
     return {Party.GRID: first, Party.BANK: words - first}
+
+
+def few_overdue() -> tuple[Problem, Reals, Reals]:
+    """6,000 rows of 6 and 5 columns, 3 % overdue, and as many that are not trained on: columns (n, m), labels (n,)."""
+    problem, rng = make_problem(12_000, 6, 5), np.random.default_rng(3)
+    x = np.column_stack([problem.x[p] for p in Party])
+    u = x @ (rng.standard_normal(x.shape[1]) / 2)
+    y = (rng.random(len(u)) < sigmoid(u - np.quantile(u, 0.9) - 2.6)).astype(np.float64)
+    assert 0.025 < y.mean() < 0.035
+    half = len(y) // 2
+    first = Problem({p: part[:half] for p, part in problem.x.items()}, problem.ridge, y[:half])
+    return first, x[half:], y[half:]

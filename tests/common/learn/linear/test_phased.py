@@ -24,10 +24,9 @@ from tests.common.learn.linear.test_unaided import trained
 from tests.common.learn.linear.test_undealt import LOOKAHEAD, inputs_of
 from tests.common.learn.linear.test_undealt import trained as dealt
 from tests.common.learn.linear.test_undealt_views import uneven
-from tests.common.mpc.problems import Problem, halves, make_problem
+from tests.common.mpc.problems import Problem, few_overdue, halves, make_problem
 from tests.common.mpc.test_cost import measured
 from tests.peers import Trio
-from tests.reference import sigmoid
 
 COUNTED = 46  # bits of a look-ahead's share that count
 
@@ -128,17 +127,11 @@ async def test_weights_are_those_of_plaintext_steps_and_bytes_those_of_the_formu
 
 async def test_with_three_per_cent_overdue_it_ranks_as_a_dealers_does() -> None:
     """Weights in their usual steps, on rows that were not trained on."""
-    problem, rng = make_problem(12_000, 6, 5), np.random.default_rng(3)
-    x = np.column_stack([problem.x[p] for p in Party])
-    u = x @ (rng.standard_normal(x.shape[1]) / 2)
-    y = (rng.random(len(u)) < sigmoid(u - np.quantile(u, 0.9) - 2.6)).astype(np.float64)
-    assert 0.025 < y.mean() < 0.035
-    half = len(y) // 2
-    first = Problem({p: part[:half] for p, part in problem.x.items()}, problem.ridge, y[:half])
+    first, x, y = few_overdue()
     course = {"step": 5.0, "iterations": 30, "weight_bits": 12}
     whole, _ = await dealt(first, Model(reveal="owners", **course))
     none, _ = await trained(first, Model(**MODEL, **course))
-    by_whole, by_none = (evaluate(y[half:], x[half:] @ weights) for weights in (whole, none))
+    by_whole, by_none = (evaluate(y, x @ weights) for weights in (whole, none))
     assert abs(by_whole.auc - by_none.auc) <= 0.0005 and abs(by_whole.logloss - by_none.logloss) <= 0.0002
     assert by_none.auc > 0.65
 

@@ -36,10 +36,9 @@ from common.plan.policy import Policy
 from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
 from common.stats.measures import evaluate
-from tests.common.mpc.problems import Problem, halves, make_problem
+from tests.common.mpc.problems import Problem, few_overdue, halves, make_problem
 from tests.common.mpc.test_cost import measured
 from tests.peers import Trio
-from tests.reference import sigmoid
 
 LOOKAHEAD, HALF = 28, {"dealer": "half", "reveal": "owners"}
 DEALERS: tuple[Any, Any] = ("whole", "half")
@@ -121,15 +120,9 @@ async def test_weights_are_those_of_a_dealer_and_bytes_those_of_the_formula(prob
 
 async def test_with_three_per_cent_overdue_it_ranks_as_a_dealers_does() -> None:
     """Weights in their usual steps, on rows that were not trained on."""
-    problem, rng = make_problem(12_000, 6, 5), np.random.default_rng(3)
-    x = np.column_stack([problem.x[p] for p in Party])
-    u = x @ (rng.standard_normal(x.shape[1]) / 2)
-    y = (rng.random(len(u)) < sigmoid(u - np.quantile(u, 0.9) - 2.6)).astype(np.float64)
-    assert 0.025 < y.mean() < 0.035
-    half = len(y) // 2
-    first = Problem({p: part[:half] for p, part in problem.x.items()}, problem.ridge, y[:half])
+    first, x, y = few_overdue()
     model = {"reveal": "owners", "step": 5.0, "iterations": 20}
-    whole, by_half = [evaluate(y[half:], x[half:] @ (await trained(first, Model(**model, dealer=d)))[0]) for d in DEALERS]
+    whole, by_half = [evaluate(y, x @ (await trained(first, Model(**model, dealer=d)))[0]) for d in DEALERS]
     assert abs(whole.auc - by_half.auc) <= 0.0005 and abs(whole.logloss - by_half.logloss) <= 0.0002
     assert by_half.auc > 0.65
 
