@@ -88,31 +88,18 @@ def render(
     from jinja2 import Environment, StrictUndefined
 
     orgs = {"coordinator": neutral_org, "grid": grid_org, "bank": bank_org}
-    if len(set(orgs.values())) < len(orgs):
-        raise ConfigError("two of the three organisations have one name", remedy="The coordinator must be neither party's.")
     keys = key_names(key, grid_key, bank_key)
     meant, absent = parse_words(label_values), parse_missing(missing)
-    months = {"grid": grid_period or period, "bank": bank_period or period}
-    if not all(months.values()) and any(months.values()):
-        has, lacks = ("grid", "bank") if months["grid"] else ("bank", "grid")
-        raise ConfigError(
-            f"nothing names the months of the {lacks}, and the {has}'s rows have them", remedy=f"Give --{lacks}-period."
-        )
-    _check_tables({"grid": grid_table, "bank": bank_table}, keys, months, absent, {"label": label, "label_values": meant})
-    who = {
-        "grid": Identity(grid_org, "grid-party"), "bank": Identity(bank_org, "bank-party"),
-        "coordinator": Identity(neutral_org, "coordinator"), "client": Identity(bank_org, "client"),
-    }  # fmt: skip
+    months = _months(grid_period or period, bank_period or period)
+    tables = {"grid": grid_table, "bank": bank_table}
+    _check_tables(tables, keys, months, absent, {"label": label, "label_values": meant})
     words = ", ".join(f"{json.dumps(word, ensure_ascii=False)} = {value}" for word, value in meant.items())
-    values = {part: quoted(str(Identity.parse(str(one)))) for part, one in who.items()} | {
-        "coordinator_address": quoted(coordinator_address),
-        "coordinator_listen": quoted(_listen(coordinator_address)),
-        "grid_address": quoted(grid_address),
-        "grid_listen": quoted(_listen(grid_address)),
-        "grid_table": quoted(str(grid_table.resolve()) if grid_table else "tables/grid.csv"),
-        "bank_table": quoted(str(bank_table.resolve()) if bank_table else "tables/bank.csv"),
-        "grid_key": quoted(keys["grid"][0]),
-        "bank_key": quoted(keys["bank"][0]),
+    values = {
+        **_identities(orgs),
+        **_addresses("coordinator", coordinator_address),
+        **_addresses("grid", grid_address),
+        **{f"{side}_table": quoted(str(path.resolve()) if path else f"tables/{side}.csv") for side, path in tables.items()},
+        **{f"{side}_key": quoted(column) for side, (column, _) in keys.items()},
         **{f"{side}_period": f"period = {quoted(of)}" if of else '## period = "month"' for side, of in months.items()},
         "missing": f"missing = {quoted(absent)}" if absent else '## missing = ["-", "-9999"]',
         "label": quoted(label),
@@ -126,6 +113,31 @@ def render(
         for role in roles
         for file in FILES[role]
     }
+
+
+def _months(grid: str | None, bank: str | None) -> dict[str, str | None]:
+    """The columns of months, which both sides have or neither."""
+    if bool(grid) != bool(bank):
+        has, lacks = ("grid", "bank") if grid else ("bank", "grid")
+        raise ConfigError(
+            f"nothing names the months of the {lacks}, and the {has}'s rows have them", remedy=f"Give --{lacks}-period."
+        )
+    return {"grid": grid, "bank": bank}
+
+
+def _identities(orgs: Mapping[str, str]) -> dict[str, str]:
+    """Who each process and the client is, as the templates name them."""
+    if len(set(orgs.values())) < len(orgs):
+        raise ConfigError("two of the three organisations have one name", remedy="The coordinator must be neither party's.")
+    who = {
+        "grid": Identity(orgs["grid"], "grid-party"), "bank": Identity(orgs["bank"], "bank-party"),
+        "coordinator": Identity(orgs["coordinator"], "coordinator"), "client": Identity(orgs["bank"], "client"),
+    }  # fmt: skip
+    return {part: quoted(str(Identity.parse(str(one)))) for part, one in who.items()}
+
+
+def _addresses(of: str, address: str) -> dict[str, str]:
+    return {f"{of}_address": quoted(address), f"{of}_listen": quoted(_listen(address))}
 
 
 def _listen(address: str) -> str:
