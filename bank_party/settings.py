@@ -12,12 +12,14 @@ from bank_party.monitor.config import BankMonitorConfig
 from bank_party.monitor.overrides import OverridesConfig
 from bank_party.online.config import OnlineConfig
 from common.daemon.settings import PartySettings
+from common.errors import PolicyError
 from common.party import Identity
 from common.plan.policy import Policy, not_allowed
 from common.plan.several import SeveralPlan
 from common.process.settings import Address, IdentityText, Remote
 from common.rows.near import near
 from common.stages.price import USUAL
+from common.stages.sizes import TOO_FEW
 
 
 class BankPolicy(Policy):
@@ -38,6 +40,13 @@ class BankPolicy(Policy):
     )
     min_banks: int = Field(
         default=2, ge=2, description="Fewest banks of such a model: of two, each learns the other's second moments, to 1/32."
+    )
+    coalition_rows: float | None = Field(
+        default=None,
+        ge=0.0,
+        description="A step of a model of several banks is over more own rows than so many for each number (steps times"
+        " weights) that the grid and another bank, if they pooled what they have, would see of them. 0: trusted not to."
+        " Default: 1 of networks; of linear models none, but a warning below 1.",
     )
     label_bits: float = Field(
         default=USUAL,
@@ -62,6 +71,24 @@ class BankPolicy(Policy):
             wrong.append(f"min_live = {plan.min_live} (at least {self.min_banks}: min_banks)")
         if wrong:
             raise not_allowed(wrong)
+
+    def check_path(self, fewest: int, numbers: int, *, strict: bool) -> str:
+        floor = self.coalition_rows if self.coalition_rows is not None else float(strict)
+        message = (
+            f"a step is over {fewest} of this bank's rows: if the grid and another bank pooled what they have, they would see"
+            f" {numbers} numbers of these rows by the path of the weights"
+        )
+        if floor and fewest <= floor * numbers:
+            raise PolicyError(
+                message,
+                expected=f"more than {floor * numbers:.0f} rows (coalition_rows = {floor:g})",
+                got=fewest,
+                remedy="Bring more rows, or train fewer columns in fewer steps. Where the grid and the other banks are trusted"
+                " not to pool what they have: coalition_rows = 0.",
+                public=TOO_FEW,
+            )
+        unsaid = self.coalition_rows is None and fewest <= numbers
+        return f"{message}; coalition_rows = 1 refuses that, and 0 trusts them not to" if unsaid else ""
 
 
 class BankSettings(PartySettings):

@@ -156,6 +156,14 @@ class Policy(StrictModel):
     def check_banks(self, plan: SeveralPlan, own: Identity) -> None:
         """Raises PolicyError for a plan of several banks with one that this party does not train with."""
 
+    def check_path(self, fewest: int, numbers: int, *, strict: bool) -> str:
+        """What to warn a bank of whose rows are too few if the grid and another bank followed the path of the weights, if so.
+
+        fewest: of its rows that a step is over; numbers: steps times weights. strict: whether a bank that has said nothing
+        of it refuses. Raises PolicyError where it does. PROTOCOL.md section 16.
+        """
+        return ""
+
     def _check_training(self, plan: TrainPlan) -> list[str]:
         wrong = []
         floors = {name: getattr(plan.limits, name) for name in type(plan.limits).model_fields}

@@ -43,6 +43,8 @@ _OWN: dict[str, dict[str, str]] = {
 """Options that are of one kind of model alone, with their keys in its section."""
 _ALONE: dict[str, dict[str, Any]] = {"grid": {"rows_per_day": 1 << 31}, "bank": {"rows_per_day": 1 << 31, "metric_bits": 1e6}}
 """Policies of one job, whose files go when it is over."""
+_BANKS: dict[str, dict[str, Any]] = {"grid": {}, "bank": {"coalition_rows": 0.0}}
+"""Of several banks: all their files lie where `try` runs."""
 _BANKS_ALONE: dict[str, dict[str, Any]] = {"grid": {"banks_alone": True}, "bank": {"banks_alone": True, "label_bits": 1.0}}
 
 
@@ -171,7 +173,7 @@ def run_trial(options: TrialOptions, console: Console, forks: ForkServer | None)
         tables["grid"] = {}
     kinds = {name: "grid" if name == "grid" else "bank" for name in tables}
     small = _SMALL_POLICY if options.allow_small else {"grid": {}, "bank": {}}
-    further = _BANKS_ALONE if alone else {"grid": {}, "bank": {}}
+    further = _BANKS_ALONE if alone else _BANKS if isinstance(plan, SeveralPlan) else {"grid": {}, "bank": {}}
     settings = {name: {"policy": _ALONE[kind] | further[kind] | small[kind]} for name, kind in kinds.items()}
     with _folder(options.keep) as folder:
         with (

@@ -77,6 +77,9 @@ async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub:
         layout = Layout(grid, len(prepared.columns) - 1, len(several.banks), counts.train, counts.taken)
         check_sizes(counts.train, layout.columns, plan.limits)
         learner_of(several.model).check(several.model, Size(counts.train, grid, layout.bank), job.home.policy)
+        steps = layout.steps(several.model, own.train)
+        if said := job.home.policy.check_path(min(s.rows for s in steps), len(steps) * layout.columns, strict=False):
+            job.warn(said)
         await begin(job, plan, own, prepared, grid)
     with job.stage(Stage.TRAIN):
         task, ended = await _trained(job, several, hub, layout, own, prepared, place)

@@ -100,6 +100,36 @@ def test_a_bank_takes_part_with_banks_that_its_policy_lists_and_with_enough_of_t
         BankPolicy(with_banks=(OWN, OTHER)).check_banks(plan, Identity("else", "bank-party"))
 
 
+@pytest.mark.parametrize(
+    ("rows", "floor", "strict", "refused"),
+    [
+        (601, 1.0, False, False),
+        (600, 1.0, False, True),
+        (301, 0.5, True, False),
+        (1, 0.0, True, False),
+        (601, None, True, False),
+        (600, None, True, True),
+    ],
+)
+def test_a_bank_wants_more_rows_in_a_step_than_a_coalition_sees_numbers(
+    rows: int, floor: float | None, strict: bool, refused: bool
+) -> None:
+    policy = BankPolicy(coalition_rows=floor)
+    assert GridPolicy().check_path(rows, 600, strict=strict) == ""  # the grid has no rows to lose
+    if not refused:
+        assert policy.check_path(rows, 600, strict=strict) == ""
+        return
+    with pytest.raises(PolicyError, match=r"600 of this bank's rows.*they would see 600 numbers") as told:
+        policy.check_path(rows, 600, strict=strict)
+    assert "more than 600 rows (coalition_rows = 1)" in str(told.value) and "coalition_rows = 0" in str(told.value)
+    assert "600" not in told.value.public
+
+
+def test_a_bank_that_has_said_nothing_of_coalitions_is_warned_of_a_linear_model() -> None:
+    assert "600 of this bank's rows" in BankPolicy().check_path(600, 600, strict=False)
+    assert BankPolicy().check_path(601, 600, strict=False) == ""
+
+
 def test_a_plan_of_several_says_its_purpose_to_each_sides_grant() -> None:
     plan = several_plan(3, purpose="credit limits")
     assert plan.line(2).purpose == plan.line(0).purpose == "credit limits" and parse_plan(plan.canonical()) == plan

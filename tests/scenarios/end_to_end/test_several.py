@@ -6,7 +6,8 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -135,6 +136,17 @@ def test_a_model_of_several_banks_keeps_a_half_at_each_and_the_weights_at_none(
     assert len({head["about"]["plan_sha256"] for head in heads.values()}) == 1
 
 
+def test_a_bank_of_too_few_rows_for_so_many_steps_is_warned_or_refuses(lab: tuple[Trial, World], trained: Trained) -> None:
+    trial, world = lab
+    head = json.loads((trial.folder / "bank-2-data" / "models" / trained[0].id / "model.json").read_text(encoding="utf-8"))
+    assert any("of this bank's rows: if the grid and another bank pooled" in said for said in head["about"]["warnings"])
+    with settled(trial, "bank-2", coalition_rows=1.0), trial.client() as client:
+        job = run(client, world.plan(model={"iterations": 40}, limits=LIMITS, differ_by_one=True))
+    assert job.state == "failed" and job.fault.kind == "PolicyError" and job.fault.origin == "bank try-bank-2", job.fault
+    assert "too few" in job.fault.message and "coalition" not in job.fault.message
+    assert "rows (coalition_rows = 1)" in (trial.folder / "bank-2-data" / "local.log").read_text(encoding="utf-8")
+
+
 def test_two_of_the_banks_train_without_the_third_which_has_agreed_to_that(lab: tuple[Trial, World], trained: Trained) -> None:
     trial, world = lab
     two = World(world.folder, ("bank-3", "bank"), world.columns)
@@ -151,17 +163,8 @@ def test_two_of_the_banks_train_without_the_third_which_has_agreed_to_that(lab: 
 
 def test_a_bank_that_does_not_list_another_refuses_and_is_named(lab: tuple[Trial, World]) -> None:
     trial, world = lab
-    config = trial.folder / "bank-2.toml"
-    before = config.read_text(encoding="utf-8")
-    trial._settings["bank-2"]["policy"] = {**BANK_POLICY, "with_banks": [str(processes.BANK)]}  # type: ignore[index]
-    try:
-        restart(trial, "bank-2")
-        with trial.client() as client:
-            error = failure(run(client, world.plan(limits=LIMITS)))
-    finally:
-        trial._settings["bank-2"]["policy"] = BANK_POLICY  # type: ignore[index]
-        restart(trial, "bank-2")
-    assert config.read_text(encoding="utf-8") == before
+    with settled(trial, "bank-2", with_banks=[str(processes.BANK)]), trial.client() as client:
+        error = failure(run(client, world.plan(limits=LIMITS)))
     assert error is not None and error.origin == "bank try-bank-2" and "with_banks" in error.message
 
 
@@ -219,6 +222,21 @@ def test_a_bank_that_lies_about_sizes_is_refused_by_all(lab: tuple[Trial, World]
         restart(trial, "bank-2")
     with trial.client() as client:
         assert failure(run(client, world.plan(limits=LIMITS))) is None
+
+
+@contextmanager
+def settled(trial: Trial, name: str, **policy: Any) -> Iterator[None]:
+    """A bank that runs under this policy beside what all have."""
+    config, settings = trial.folder / f"{name}.toml", cast(dict[str, dict[str, Any]], trial._settings)
+    before = config.read_text(encoding="utf-8")
+    settings[name]["policy"] = {**BANK_POLICY, **policy}
+    try:
+        restart(trial, name)
+        yield
+    finally:
+        settings[name]["policy"] = BANK_POLICY
+        restart(trial, name)
+    assert config.read_text(encoding="utf-8") == before
 
 
 def restart(trial: Trial, name: str) -> None:
