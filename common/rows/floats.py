@@ -21,11 +21,13 @@ def floats(values: Any) -> Values:
         return _of_decimals(values)
     if pa.types.is_boolean(kind):
         values = values.cast(pa.int8())
+    if kind == pa.float32():  # as they print: 0.1, not 0.10000000149, the shortest decimal that is the same single
+        values = values.cast(pa.string())
     found = np.asarray(values.cast(pa.float64(), safe=False).to_numpy(), np.float64)
     if kind == pa.float16():
         single, place = np.unique(found.astype(np.float16), return_inverse=True)
         return np.array([float(str(x)) for x in single], np.float64)[place]
-    return _of_singles(found) if kind == pa.float32() else found.copy()
+    return found.copy()
 
 
 def _of_decimals(values: Any) -> Values:
@@ -47,24 +49,4 @@ def _of_decimal(chunk: Any) -> Values:
     if large.any():
         text = chunk.filter(pa.array(large)).cast(pa.string())
         found[large] = text.cast(pa.float64()).to_numpy()
-    return found
-
-
-def _of_singles(values: Values) -> Values:
-    """Single-precision numbers as they print: 0.1, not 0.10000000149. The shortest decimal that is the same single."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        single = values.astype(np.float32)
-        exponent = np.floor(np.log10(np.abs(values)))
-        exponent[~np.isfinite(exponent)] = 0
-        found, finite = values.copy(), np.isfinite(values) & (values != 0)
-        at = np.flatnonzero(finite & (np.abs(exponent) <= _POWERS - 8))
-        for digits in (6, 7, 8, 9):
-            scale = digits - 1 - exponent[at]
-            up, down = 10.0 ** np.clip(scale, 0, None), 10.0 ** np.clip(-scale, 0, None)
-            tried = np.rint(values[at] * up / down) * down / up
-            same = tried.astype(np.float32) == single[at]
-            found[at[same]] = tried[same]
-            at = at[~same]
-        far = np.flatnonzero(finite & (np.abs(exponent) > _POWERS - 8))  # beyond the powers of ten that are floats
-        found[far] = [float(str(x)) for x in single[far]]
     return found
