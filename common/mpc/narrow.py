@@ -17,6 +17,7 @@ Bytes = npt.NDArray[np.uint8]
 
 _UPPER = ((2, 0xFC0), (4, 0x3F000), (6, 0xFC0000))  # of the second to fourth of four: how far it moves, and where to
 _BLOCK = 2048  # terms of two signed 22-bit factors that add up to less than 2^53
+_BYTES_BLOCK = 8192  # of a byte and such a factor: far below it, and a block of some columns stays in a processor's cache
 
 
 def packed_size(words: int) -> int:
@@ -83,14 +84,22 @@ def signed(words: Narrow) -> npt.NDArray[np.int32]:
     return found
 
 
-def product(matrix: npt.NDArray[np.float64], vectors: Narrow) -> Narrow:
-    """vectors (q, n) times matrix^T, (q, k), modulo 2^22; matrix (k, n): integers below 2^21 either way, as `signed` gives.
+def product(matrix: npt.NDArray[np.float64] | Bytes, vectors: Narrow) -> Narrow:
+    """vectors (q, n) times matrix^T, (q, k), modulo 2^22.
 
-    A block of 2048 products is below 2^53, so that float64 adds it up exactly, at the speed of the machine's own products.
+    matrix: (k, n), integers below 2^21 either way, as `signed` gives, or bytes. A block of 2048 products is below 2^53, of
+    bytes one of 8192 below 2^42, so that float64 adds it up exactly, at the speed of the machine's own products.
     """
     total = np.zeros((len(vectors), len(matrix)), np.int64)
     right = signed(vectors).astype(np.float64)
-    for low in range(0, matrix.shape[1], _BLOCK):
-        part = slice(low, low + _BLOCK)
-        total += (right[:, part] @ matrix[:, part].T).astype(np.int64)
+    step = _BYTES_BLOCK if matrix.dtype == np.uint8 else _BLOCK
+    for low in range(0, matrix.shape[1], step):
+        part = slice(low, low + step)
+        total += (right[:, part] @ matrix[:, part].astype(np.float64, copy=False).T).astype(np.int64)
     return (total & int(MASK)).astype(np.uint32)
+
+
+def sums(factor: Narrow, vectors: Narrow) -> Narrow:
+    """Of each of vectors (v, q, n) the sum of its products with factor (n,), (v, q), modulo 2^32."""
+    found: Narrow = np.einsum("vqn,n->vq", vectors, factor)
+    return found

@@ -20,7 +20,7 @@ from common.learn.trees.order import OrderMasks, as_dealt, deal_order
 from common.learn.trees.waves import GAIN_TABLE, GAIN_TERMS, LEAF_TABLE, LEAF_TERMS, both_sides, link_tables, moments
 from common.mpc.dealer import Dealt, Prgs
 from common.mpc.largest.dealer import deal_largest
-from common.mpc.narrow import MASK, Narrow, as_words, pack, product, word_count
+from common.mpc.narrow import MASK, Narrow, as_words, pack, product, sums, word_count
 from common.mpc.session import Array, Kind, Round
 from common.party import Party
 from common.plan.trees import MOST_DEPTH, MOST_TREES
@@ -169,7 +169,10 @@ class Growing:
         """Cosines of the angle that completes what the parties open to the grid, sines to the bank."""
         angle = self._masks[Party.GRID].angle(tree) + self._masks[Party.BANK].angle(tree)
         tables, label = link_tables(self._forest.g_bits).dealt, self._labels.of(tree, 0, LINK)
-        return [(p, label, as_words(tables[p.index].take(angle, 0) - self._masks[p.other].link(tree))) for p in Party]
+        found = {p: tables[p.index].take(angle, 0) for p in Party}
+        for party, values in found.items():
+            values -= self._masks[party.other].link(tree)
+        return [(p, label, as_words(found[p])) for p in Party]
 
     def _moments(self, tree: int, level: int, lacks: Narrow, to: Party) -> Dealt:
         masks = [self._masks[p].sums(tree, level) for p in Party]
@@ -184,9 +187,8 @@ class Growing:
         self, tree: int, level: int, to: Party, hidden: Narrow
     ) -> tuple[Party, Round, np.ndarray[tuple[int], np.dtype[np.uint64]]]:
         """What `to` needs if it splits this level: its branch's mask times the other's of the nodes, less a pad."""
-        moved = self._masks[to].branch(tree, level) * hidden
-        if level == self._forest.shape.depth - 1:
-            moved = moved.sum(2, dtype=np.uint32)
+        branch, last = self._masks[to].branch(tree, level), level == self._forest.shape.depth - 1
+        moved = sums(branch, hidden) if last else branch * hidden
         dealt = moved - self._masks[to.other].move(tree, level)
         return to, self._labels.of(tree, level, MOVE), as_words(pack(dealt))
 

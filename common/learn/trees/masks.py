@@ -14,7 +14,7 @@ from common.learn.trees.forest import Forest, Index, Shape
 from common.learn.trees.waves import GAIN_TERMS, LEAF_TERMS, TERMS, Half
 from common.mpc.fixedpoint import Words
 from common.mpc.largest.masks import dealt_words
-from common.mpc.narrow import MASK, Bytes, Narrow, packed_size, signed, word_count
+from common.mpc.narrow import Bytes, Narrow, packed_size, signed, word_count
 from common.mpc.prg import Prg, Purpose
 from common.mpc.session import Kind, Round
 from common.party import Party
@@ -30,9 +30,8 @@ class TreeMasks:
     forest: Forest
 
     def _narrow(self, purpose: Purpose, number: int, shape: tuple[int, ...]) -> Narrow:
-        found: Narrow = self.prg.half_words(purpose, number, int(np.prod(shape, dtype=np.int64))).reshape(shape)
-        found &= MASK
-        return found
+        """Words modulo 2^22, the ten bits above left as they come: packing, products and what is opened cut them off."""
+        return self.prg.half_words(purpose, number, int(np.prod(shape, dtype=np.int64))).reshape(shape)
 
     def threshold(self, k: int) -> Narrow:
         """U of one of the party's thresholds, (rows,): hides which rows lie at or below it."""

@@ -38,7 +38,7 @@ from common.mpc.fixedpoint import Words
 from common.mpc.largest.find import find_largest
 from common.mpc.largest.masks import LOW
 from common.mpc.lockstep import Rounds
-from common.mpc.narrow import MASK, Bytes, Narrow, from_words, pack, packed_size, product, unpack
+from common.mpc.narrow import MASK, Bytes, Narrow, from_words, pack, packed_size, product, sums, unpack
 from common.mpc.session import Kind
 from common.party import Party
 
@@ -98,7 +98,7 @@ class TreeGrower:
         forest, depth = self._forest, self._forest.shape.depth
         drawn = forest.drawn(self._tree)
         own, other = drawn[self._party], drawn[self._party.other]
-        own_cells, other_cells = self._thresholds.own[own].astype(np.float64), self._thresholds.theirs[other].astype(np.float64)
+        own_cells, other_cells = self._thresholds.own[own], self._thresholds.theirs[other].astype(np.float64)
         state, path = _Level(), np.zeros(forest.rows, np.uint8)
         splits: list[int] = []
         for level in range(depth):
@@ -122,9 +122,7 @@ class TreeGrower:
     def _work(self, level: int) -> int:
         return self._forest.rows * (2 << level) * 4
 
-    def _add_up(
-        self, state: _Level, vectors: Vectors, own: npt.NDArray[np.float64], other: npt.NDArray[np.float64], level: int
-    ) -> None:
+    def _add_up(self, state: _Level, vectors: Vectors, own: Bytes, other: npt.NDArray[np.float64], level: int) -> None:
         """Shares of the histograms, off by what the dealer knows, and of the totals."""
         parts = [_histograms(own, vectors.left_seen), _histograms(other, vectors.left_mine)]
         left = np.concatenate(parts if self._party is Party.GRID else parts[::-1], axis=2)
@@ -180,9 +178,8 @@ class TreeGrower:
         shape = (1 << level, 2) if last else (1 << level, 2, forest.rows)
 
         def share() -> Narrow:
-            moved: Any = branch * (vectors.seen if mine else vectors.mine)
-            if last:
-                moved = moved.sum(2, dtype=np.uint32)
+            hidden = vectors.seen if mine else vectors.mine
+            moved: Any = sums(branch, hidden) if last else branch * hidden
             if mine:
                 moved += unpack(from_words(words, packed_size(int(np.prod(shape)))), shape)
             else:
@@ -246,7 +243,13 @@ async def remask(rounds: Rounds, share: Narrow, mine: Narrow) -> Narrow:
     """Exchanges shares of vectors, each less its owner's mask: what this party sees, less the other's."""
     hidden = await rounds.compute(lambda: pack(share - mine), share.size)
     theirs = await rounds.exchange(Kind.MASKED_NODES, hidden)
-    return await rounds.compute(lambda: share + unpack(theirs, share.shape), share.size)
+
+    def put_together() -> Narrow:
+        found = unpack(theirs, share.shape)
+        found += share
+        return found
+
+    return await rounds.compute(put_together, share.size)
 
 
 async def exchange_leaves(rounds: Rounds, out: Short, entries: int, rows: int) -> Short:
@@ -256,7 +259,7 @@ async def exchange_leaves(rounds: Rounds, out: Short, entries: int, rows: int) -
     return np.ascontiguousarray(received).view(np.uint16).reshape(entries, rows)
 
 
-def _histograms(cells: npt.NDArray[np.float64], vectors: Narrow) -> Narrow:
+def _histograms(cells: npt.NDArray[np.float64] | Bytes, vectors: Narrow) -> Narrow:
     """(v, 2, C) of vectors (v, 2, rows)."""
     found = product(cells, vectors.reshape(-1, vectors.shape[2]))
     return found.reshape(*vectors.shape[:2], len(cells))

@@ -36,3 +36,20 @@ def test_products_are_exact_at_the_largest_values(rows: int) -> None:
     vectors = rng.choice(np.array([extreme, extreme - 1, 5], np.uint32), (2, rows))
     want = [[sum(int(a) * int(b) for a, b in zip(v, m, strict=True)) % (1 << narrow.BITS) for m in matrix] for v in vectors]
     assert narrow.product(narrow.signed(matrix).astype(np.float64), vectors).tolist() == want
+
+
+@pytest.mark.parametrize("rows", [1, 8191, 8193, 20_000])
+def test_products_of_bytes_are_exact_at_the_largest_values(rows: int) -> None:
+    rng = np.random.default_rng(rows)
+    extreme = np.uint32(1 << (narrow.BITS - 1))
+    matrix = rng.choice(np.array([255, 1, 0], np.uint8), (3, rows))
+    vectors = rng.choice(np.array([extreme, extreme - 1], np.uint32), (2, rows))
+    want = vectors.astype(object) @ matrix.T.astype(object) % (1 << narrow.BITS)
+    assert np.array_equal(narrow.product(matrix, vectors), want.astype(np.uint32))
+
+
+def test_sums_of_products_are_those_modulo_a_power_of_two() -> None:
+    rng = np.random.default_rng(3)
+    factor, vectors = (rng.integers(0, 1 << 32, shape, np.uint32) for shape in (1000, (2, 3, 1000)))
+    want = (vectors.astype(object) * factor.astype(object)).sum(2) % (1 << 32)
+    assert np.array_equal(narrow.sums(factor, vectors), want.astype(np.uint32))
