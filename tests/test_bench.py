@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -21,8 +22,9 @@ from tests.bench.arrivals import offer, planned
 from tests.bench.chart import draw
 from tests.bench.growth import fit
 from tests.bench.instruments import Meter
-from tests.bench.peers import Xgboost
+from tests.bench.peers import Crypten, Peer, Spu, Xgboost
 from tests.bench.profiled import NAMED, locate
+from tests.bench.received import received
 from tests.bench.safeguards import sent_in
 from tests.bench.worlds import measure, worlds
 from tests.common.mpc.problems import make_problem
@@ -207,9 +209,45 @@ def test_trees_are_measured_in_each_process(tmp_path: Path) -> None:
     assert "xgboost" not in found and "10 trees of depth 2" in report.forest(found).title
 
 
-def test_a_python_without_xgboost_ends_the_benchmark_with_its_name() -> None:
-    with pytest.raises(SystemExit, match="has no package xgboost"):
-        Xgboost.find(sys.executable)
+@pytest.mark.parametrize("peer", [Xgboost, Spu, Crypten])
+def test_a_python_without_a_peer_ends_the_benchmark_with_its_name(peer: type[Peer]) -> None:
+    with pytest.raises(SystemExit, match=f"has no package {peer.package}"):
+        peer.find(sys.executable)
+
+
+def test_the_kernel_counts_what_a_process_was_sent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as one:
+        other, _ = server.accept()
+        with other:
+            before = received()
+            one.sendall(bytes(50_000))
+            assert len(other.recv(50_000, socket.MSG_WAITALL)) == 50_000
+            other.sendall(bytes(7_000))
+            assert len(one.recv(7_000, socket.MSG_WAITALL)) == 7_000
+            assert received() - before == 57_000  # this process is both ends
+
+
+def test_a_network_through_the_daemons_stands_beside_a_peer_that_fails_and_one_that_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The peer's weights are scored on the rows held out here; what a peer says when it fails is told in its place."""
+    layers = [[*np.eye(10).tolist(), [3.0] * 10], [0.0] * 9 + [1.0, -3.0]]
+    printed = {"protocol": "TTP", "train": 3.0, "whole": 4.0, "processor": 2.0, "megabytes": 5.0, "layers": layers}
+    (tmp_path / "peer").write_text(
+        f"#!{sys.executable}\nimport sys\nsys.exit('no room') if 'TFP' in sys.argv else print({json.dumps(printed)!r})\n"
+    )
+    (tmp_path / "peer").chmod(0o700)
+    peer, out = Crypten(str(tmp_path / "peer"), "0"), tmp_path / "found.json"
+    monkeypatch.setattr(Crypten, "find", lambda python: peer)
+    done = CliRunner().invoke(
+        main, ["perceptron", "--rows", "3000", "--grid", "5", "--bank", "5", "--epochs", "2", "--json", str(out)]
+    )
+    assert done.exit_code == 0, done.output
+    found = json.loads(out.read_text())
+    trained, failed = found["peers"]
+    assert trained["ratio_to_ours"] == pytest.approx(3.0 / found["seconds"]["train"])
+    assert 0.5 < trained["auc"] < found["auc"] < 1.0  # one column of ten
+    assert failed["error"] == "no room" and "failed: no room" in done.output
 
 
 def test_a_request_is_late_by_as_long_as_those_before_it_kept_the_connection() -> None:

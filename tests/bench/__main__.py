@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
-import pandas as pd
 
 from common.plan.linear import Model
 from common.plan.network import Network
@@ -21,40 +20,25 @@ from tests.bench.codings import bench_codings
 from tests.bench.dealers import bench_dealers
 from tests.bench.dealers import line as dealers_line
 from tests.bench.features import bench_features
-from tests.bench.forest import bench_forest
+from tests.bench.learners import COMMANDS
 from tests.bench.line import Shape
-from tests.bench.machine import machine
-from tests.bench.network import bench_network
 from tests.bench.one_row import bench_one_row
 from tests.bench.online import bench_online
-from tests.bench.peers import VARIABLE, XGBOOST, Spu, Xgboost
+from tests.bench.options import JSON, LINE, OUT, PROFILED, REPEAT, SPU, sizes, tell
+from tests.bench.peers import Spu
 from tests.bench.rare import bench_rare
 from tests.bench.reasons import bench_reasons
 from tests.bench.safeguards import bench_safeguards
 from tests.bench.safeguards import line as safeguards_line
-from tests.bench.score import LINE, bench_alone, bench_score
+from tests.bench.score import SCORED, bench_alone, bench_score
 from tests.bench.suite import FULL, QUICK, run_suite
 from tests.bench.train import Dealing, Workload, bench_train
-from tests.bench.tree_worlds import WORLDS
-from tests.bench.trees import bench_trees, split_table, split_world
 from tests.bench.worlds import bench_worlds
-
-_JSON = click.option("--json", "out", type=click.Path(path_type=Path), help="Write the result here.")
-_REPEAT = click.option("--repeat", default=1, show_default=True, help="Jobs to take medians of.")
-_LINE = click.option("--line", help="Put a line between the processes: 20mbit,20ms.")
-_XGBOOST = click.option(
-    "--xgboost-python", help=f"A Python that has the package xgboost, for the same trees. Default: ${XGBOOST}."
-)
-_SPU = click.option(
-    "--spu-python", help=f"A Python that has the package spu, to run it on the same rows. Default: ${VARIABLE}."
-)
-_OUT = click.option("--out", type=click.Path(path_type=Path), default=Path("bench-out"), show_default=True, help="A folder.")
-_PROFILED = click.option("--profile", "profiled", is_flag=True, help="Also where the stage's time goes. It costs a little.")
 
 
 @click.group(invoke_without_command=True)
-@_OUT
-@_SPU
+@OUT
+@SPU
 @click.pass_context
 def main(context: click.Context, out: Path, spu_python: str | None) -> None:
     """Measure the three real daemons beside plaintext on the same rows."""
@@ -68,7 +52,7 @@ def main(context: click.Context, out: Path, spu_python: str | None) -> None:
 @click.option("--skew", type=click.Choice(SKEWS), multiple=True, default=SKEWS, show_default=True)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--draws", default=1, show_default=True, help="Draws of each skew, and what they say together.")
-@_JSON
+@JSON
 def banks(banks: int, rows: int, skew: tuple[str, ...], seed: int, draws: int, out: Path | None) -> None:
     """Several banks on UCI's table, beside the exact pooled fit and the grid with a bank's own rows."""
     found = []
@@ -85,16 +69,16 @@ def banks(banks: int, rows: int, skew: tuple[str, ...], seed: int, draws: int, o
 @main.command()
 @click.option("--banks", default=3, show_default=True)
 @click.option("--rows", default=40_000, show_default=True, help="Rows a bank.")
-@_LINE
-@_REPEAT
+@LINE
+@REPEAT
 def beside(banks: int, rows: int, repeat: int, line: str | None) -> None:
     """Several banks beside one bank of all of their rows: the training stage, and the processor's seconds."""
     click.echo(beside_line(bench_beside(banks, rows, repeat, line)))
 
 
 @main.command()
-@_REPEAT
-@_JSON
+@REPEAT
+@JSON
 def dealers(repeat: int, out: Path | None) -> None:
     """UCI's table, as it is and with 3 % overdue, by a whole dealer and by half a dealer; means of the jobs of each."""
     found = bench_dealers(repeat)
@@ -104,36 +88,26 @@ def dealers(repeat: int, out: Path | None) -> None:
 
 
 @main.command()
-@_OUT
-@_SPU
+@OUT
+@SPU
 def full(out: Path, spu_python: str | None) -> None:
     """The quick workloads and the large ones, over a thin line too."""
     run_suite(FULL, out, Spu.find(spu_python))
 
 
-def _sizes(command: Any) -> Any:
-    for option in (
-        click.option("--bank", type=int, required=True, help="The bank's columns."),
-        click.option("--grid", type=int, required=True, help="The grid's columns."),
-        click.option("--rows", type=int, required=True),
-    ):
-        command = option(command)
-    return command
-
-
 def _training(command: Any) -> Any:
     link = click.option("--link", type=click.Choice(["fourier", "taylor"]), default="fourier", show_default=True)
     dealer = click.option("--dealer", type=click.Choice(["whole", "half", "none"]), default="whole", show_default=True)
-    return _sizes(click.option("--iterations", default=12, show_default=True)(link(dealer(command))))
+    return sizes(click.option("--iterations", default=12, show_default=True)(link(dealer(command))))
 
 
 @main.command()
 @_training
-@_REPEAT
-@_LINE
+@REPEAT
+@LINE
 @click.option("--predeal", is_flag=True, help="Deal ahead what training consumes.")
-@_SPU
-@_JSON
+@SPU
+@JSON
 def train(
     rows: int, grid: int, bank: int, iterations: int, link: Literal["fourier", "taylor"], dealer: Dealing,
     repeat: int, line: str | None, predeal: bool, spu_python: str | None, out: Path | None,
@@ -141,33 +115,33 @@ def train(
     """One training workload."""
     work = Workload(rows, grid, bank, iterations, link, predeal, dealer)
     found = bench_train(work, repeat, line, spu=Spu.find(spu_python))
-    _tell(found, out, report.training([found]), report.spu([found]))
+    tell(found, out, report.training([found]), report.spu([found]))
 
 
 @main.command()
 @_training
-@_LINE
-@_JSON
+@LINE
+@JSON
 def profile(
     rows: int, grid: int, bank: int, iterations: int, link: Literal["fourier", "taylor"], dealer: Dealing,
     line: str | None, out: Path | None,
 ) -> None:  # fmt: skip
     """Where the training stage's time goes in each process. The second of two jobs, so that nothing is new."""
     found = bench_train(Workload(rows, grid, bank, iterations, link, dealer=dealer), 2, line, profiled=True)
-    _tell(found, out, report.training([found]), report.profile("Training stage", found["profile"]))
+    tell(found, out, report.training([found]), report.profile("Training stage", found["profile"]))
 
 
-_SCORED: dict[str, Section] = {"linear": LINE, "trees": Trees(kind="trees"), "network": Network(kind="network", hidden=8)}
+_SCORED: dict[str, Section] = {"linear": SCORED, "trees": Trees(kind="trees"), "network": Network(kind="network", hidden=8)}
 
 
 @main.command()
-@_sizes
-@_REPEAT
+@sizes
+@REPEAT
 @click.option("--predeal", is_flag=True, help="Deal ahead what scoring consumes.")
 @click.option("--model", "kind", type=click.Choice([*_SCORED]), default="linear", show_default=True)
 @click.option("--texts", default=0, show_default=True, help="Of the grid's columns: two reasons a row are told, if any.")
-@_PROFILED
-@_JSON
+@PROFILED
+@JSON
 def score(
     rows: int, grid: int, bank: int, repeat: int, predeal: bool, kind: str, texts: int, profiled: bool, out: Path | None
 ) -> None:
@@ -175,16 +149,16 @@ def score(
     how: dict[str, Any] = {"section": _SCORED[kind], "texts": texts}
     found = bench_score(rows, grid, bank, repeat, ahead=predeal, profiled=profiled, **how)
     tables = [report.profile("Score stage", found["profile"])] if profiled else []
-    _tell(found, out, report.stage("Batch scoring", [found], "score"), *tables)
+    tell(found, out, report.stage("Batch scoring", [found], "score"), *tables)
 
 
 @main.command("score-alone")
-@_sizes
-@_JSON
+@sizes
+@JSON
 def score_alone(rows: int, grid: int, bank: int, out: Path | None) -> None:
     """Score `rows` aligned rows from a stock by the bank's own command, the coordinator having ended."""
     found = bench_alone(rows, grid, bank)
-    _tell(found, out, report.alone(found))
+    tell(found, out, report.alone(found))
 
 
 @main.command("one-row")
@@ -192,11 +166,11 @@ def score_alone(rows: int, grid: int, bank: int, out: Path | None) -> None:
 @click.option("--grid", default=20, show_default=True, help="The grid's columns.")
 @click.option("--bank", default=20, show_default=True, help="The bank's columns.")
 @click.option("--trees", "count", default=0, help="So many boosted trees in place of a line.")
-@_JSON
+@JSON
 def one_row(requests: int, grid: int, bank: int, count: int, out: Path | None) -> None:
     """One row at a time from a stock, the coordinator having ended: milliseconds from asking to knowing."""
     found = bench_one_row(requests, grid, bank, Trees(kind="trees", trees=count) if count else None)
-    _tell(found, out, report.one_row(found))
+    tell(found, out, report.one_row(found))
 
 
 @main.command()
@@ -204,40 +178,40 @@ def one_row(requests: int, grid: int, bank: int, count: int, out: Path | None) -
 @click.option("--seconds", default=60.0, show_default=True)
 @click.option("--grid", default=20, show_default=True, help="The grid's columns.")
 @click.option("--bank", default=20, show_default=True, help="The bank's columns.")
-@_LINE
-@_JSON
+@LINE
+@JSON
 def online(rate: float, seconds: float, grid: int, bank: int, line: str | None, out: Path | None) -> None:
     """Scores on request over HTTPS, arriving whether or not the last was answered: milliseconds from when each was due."""
     found = bench_online(rate, seconds, grid, bank, line=Shape.parse(line) if line else None)
-    _tell(found, out, report.online(found))
+    tell(found, out, report.online(found))
 
 
 @main.command()
 @click.option("--ids", type=int, required=True, help="Ids at each side; nine of ten at both.")
 @click.option("--matching", type=click.Choice(["neutral", "ecdh"]), default="neutral", show_default=True)
-@_REPEAT
-@_LINE
-@_SPU
-@_JSON
+@REPEAT
+@LINE
+@SPU
+@JSON
 def align(
     ids: int, matching: Literal["neutral", "ecdh"], repeat: int, line: str | None, spu_python: str | None, out: Path | None
 ) -> None:
     """Match ids."""
     found = bench_align(ids, repeat, line, matching, Spu.find(spu_python))
-    _tell(found, out, report.stage("Alignment", [found], "align"), report.spu_matching([found]))
+    tell(found, out, report.stage("Alignment", [found], "align"), report.spu_matching([found]))
 
 
 @main.command()
 @click.option("--rows", type=int, required=True, help="Enterprise-months that the bank has records of; the grid has more.")
 @click.option("--memory-mib", type=int, help="As of `wattscore features`.")
 @click.option("--workers", type=int, default=1, help="As of `wattscore features`.")
-@_REPEAT
-@_JSON
+@REPEAT
+@JSON
 def features(rows: int, memory_mib: int | None, workers: int, repeat: int, out: Path | None) -> None:
     """Monthly records into features by `wattscore features`, at both parties, from CSV and Parquet."""
     memory = [] if memory_mib is None else ["--memory-mib", str(memory_mib)]
     found = bench_features(rows, repeat, (*memory, "--workers", str(workers)))
-    _tell(found, out, report.features(found))
+    tell(found, out, report.features(found))
 
 
 @main.command()
@@ -247,21 +221,21 @@ def features(rows: int, memory_mib: int | None, workers: int, repeat: int, out: 
     "--iterations", multiple=True, type=int, default=(12,), show_default=True, help="Of each job; give it many times."
 )
 @click.option("--step", type=float, help="Step size; default: the plan's.")
-@_JSON
+@JSON
 def rare(rows: int, overdue: float, iterations: tuple[int, ...], step: float | None, out: Path | None) -> None:
     """Few rows overdue, the last months held out, beside the pooled optimum."""
     found = bench_rare(rows, overdue, iterations, step)
-    _tell(found, out, report.rare(found))
+    tell(found, out, report.rare(found))
 
 
 @main.command()
 @click.option("--every", default=1, show_default=True, help="Only every so many-th of the worlds.")
 @click.option("--iterations", type=int, help="Default: the plan's.")
-@_JSON
+@JSON
 def worlds(every: int, iterations: int | None, out: Path | None) -> None:
     """How far from the optimum trainings end, over many worlds, all peers in this process."""
     found = bench_worlds(Model() if iterations is None else Model(iterations=iterations), every)
-    _tell(found, out, report.worlds(found))
+    tell(found, out, report.worlds(found))
 
 
 @main.command()
@@ -269,12 +243,12 @@ def worlds(every: int, iterations: int | None, out: Path | None) -> None:
 @click.option("--grid", default=20, show_default=True, help="The grid's columns.")
 @click.option("--bank", default=20, show_default=True, help="The bank's columns.")
 @click.option("--repeat", default=5, show_default=True, help="Trainings of each kind, in turns.")
-@_JSON
+@JSON
 def safeguards(rows: int, grid: int, bank: int, repeat: int, out: Path | None) -> None:
     """What it costs a training to be resumed, checked and audited, all peers in this process."""
     found = bench_safeguards(rows, grid, bank, repeat)
     click.echo(safeguards_line(found))
-    _tell(found, out)
+    tell(found, out)
 
 
 @main.command()
@@ -282,113 +256,27 @@ def safeguards(rows: int, grid: int, bank: int, repeat: int, out: Path | None) -
 @click.option("--overdue", default=0.2, show_default=True, help="Share overdue.")
 @click.option("--seeds", default=2, show_default=True, help="Draws of each world to take means of.")
 @click.option("--uci", type=click.Path(exists=True, path_type=Path), help="UCI's default of credit card clients, as CSV.")
-@_JSON
+@JSON
 def codings(rows: tuple[int, ...], overdue: float, seeds: int, uci: Path | None, out: Path | None) -> None:
     """What each coding of columns gives in worlds of different shapes, in plaintext."""
     found = bench_codings([(count, overdue) for count in rows], seeds, uci)
-    _tell({"worlds": found}, out, report.codings(found))
-
-
-@main.command()
-@click.option("--uci", type=click.Path(exists=True, path_type=Path), help="UCI's credit card clients, as CSV.")
-@click.option("--world", type=click.Choice(sorted(WORLDS)), help="In its place a world that is drawn, 40,000 rows held out.")
-@click.option("--seeds", default=5, show_default=True, help="Splits to take means of.")
-@click.option("--trees", "count", default=80, show_default=True)
-@click.option("--depth", default=3, show_default=True)
-@click.option("--bins", default=16, show_default=True)
-@click.option("--candidates", default=32, show_default=True)
-@click.option("--rate", default=0.25, show_default=True)
-@click.option("--rows", type=int, help="Training rows at most. Default: all that are not held out.")
-@_XGBOOST
-@_JSON
-def trees(
-    uci: Path | None,
-    world: str | None,
-    seeds: int,
-    count: int,
-    depth: int,
-    bins: int,
-    candidates: int,
-    rate: float,
-    rows: int | None,
-    xgboost_python: str | None,
-    out: Path | None,
-) -> None:
-    """Boosted trees on shares beside their float twin and scikit-learn's, all roles in this process."""
-    if (uci is None) == (world is None):
-        raise click.UsageError("give --uci or --world")
-    section = Trees(kind="trees", trees=count, depth=depth, bins=bins, candidates=candidates, rate=rate)
-    if world is not None:
-        splits = (split_world(world, seed, rows or 20_000, 40_000) for seed in range(seeds))
-    else:
-        table = pd.read_csv(uci)
-        splits = (split_table(table, seed, rows) for seed in range(seeds))
-    found = bench_trees(splits, section, Xgboost.find(xgboost_python))
-    _tell(found, out, report.trees(found))
-
-
-@main.command()
-@click.option("--uci", type=click.Path(exists=True, path_type=Path), required=True, help="UCI's credit card clients, as CSV.")
-@click.option("--seeds", default=6, show_default=True, help="Splits to take means of.")
-@click.option("--units", default=8, show_default=True)
-@click.option("--epochs", default=10, show_default=True)
-@click.option("--activation", type=click.Choice(["sine", "relu"]), default="sine", show_default=True)
-@click.option("--coding", type=click.Choice(["auto", "linear"]), default="auto", show_default=True)
-@_JSON
-def network(
-    uci: Path,
-    seeds: int,
-    units: int,
-    epochs: int,
-    activation: Literal["sine", "relu"],
-    coding: Literal["auto", "linear"],
-    out: Path | None,
-) -> None:
-    """A network on shares beside its float twin, ReLU with Adam, and a line, all roles in this process."""
-    found = bench_network(uci, seeds, Network(hidden=units, epochs=epochs, activation=activation), coding)
-    click.echo(json.dumps({name: found[name] for name in ("coding", "rows", "means", "training_off", "scoring_off")}, indent=1))
-    _tell(found, out)
+    tell({"worlds": found}, out, report.codings(found))
 
 
 @main.command()
 @click.option("--rows", default=100_000, show_default=True)
 @click.option("--grid", "columns", default=13, show_default=True, help="Columns of the grid.")
 @click.option("--texts", default=8, show_default=True)
-@_JSON
+@JSON
 def reasons(rows: int, columns: int, texts: int, out: Path | None) -> None:
     """Reasons of the grid from a model that nobody holds, all roles in this process, beside the same choice in numpy."""
     found = bench_reasons(rows, columns, texts)
     click.echo(json.dumps(found, indent=1))
-    _tell(found, out)
+    tell(found, out)
 
 
-@main.command()
-@_sizes
-@click.option("--trees", "count", default=80, show_default=True)
-@click.option("--depth", default=3, show_default=True)
-@click.option("--bins", default=16, show_default=True)
-@click.option("--abreast", default=1, show_default=True)
-@_LINE
-@_XGBOOST
-@_PROFILED
-@_JSON
-def forest(
-    rows: int, grid: int, bank: int, count: int, depth: int, bins: int, abreast: int, line: str | None,
-    xgboost_python: str | None, profiled: bool, out: Path | None,
-) -> None:  # fmt: skip
-    """Boosted trees through the three daemons, beside XGBoost with as many trees of that depth."""
-    section = Trees(kind="trees", trees=count, depth=depth, bins=bins, abreast=abreast, rate=0.25 if abreast == 1 else 0.15)
-    found = bench_forest(rows, grid, bank, section, line, Xgboost.find(xgboost_python), profiled=profiled)
-    tables = [report.profile("Training stage", found["profile"])] if profiled else []
-    _tell(found, out, report.forest(found), *tables)
-
-
-def _tell(found: dict[str, Any], out: Path | None, *tables: report.Text | None) -> None:
-    for table in tables:
-        if table is not None:
-            table.show()
-    if out:
-        out.write_text(json.dumps({"machine": machine(), **found}, indent=1) + "\n")
+for _command in COMMANDS:
+    main.add_command(_command)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,15 @@ class Pooled:
 
     def quality(self, weights: np.ndarray) -> dict[str, float]:
         """AUC and log-loss of held-out rows; the intercept comes last."""
-        found = evaluate(self.y[self.train :], self.x[self.train :] @ weights[:-1] + weights[-1])
+        return self._quality(self.x[self.train :] @ weights[:-1] + weights[-1])
+
+    def quality_of_units(self, inner: np.ndarray, outer: np.ndarray) -> dict[str, float]:
+        """The same of a hidden layer of ReLU; inner: (columns + 1, units), outer: (units + 1,)."""
+        hidden = np.maximum(self.x[self.train :] @ inner[:-1] + inner[-1], 0.0)
+        return self._quality(hidden @ outer[:-1] + outer[-1])
+
+    def _quality(self, u: np.ndarray) -> dict[str, float]:
+        found = evaluate(self.y[self.train :], u)
         return {"auc": found.auc, "logloss": found.logloss}
 
 

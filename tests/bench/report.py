@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -97,19 +98,41 @@ def spu(results: list[dict[str, Any]]) -> Text | None:
     rows = [
         [
             f"{r['rows']:,}", f"{r['grid']}+{r['bank']}", f"{run['protocol']}, {run['sigmoid']}",
-            *([f"failed: {run['error']}", "", "", "", ""] if "error" in run else [
-                f"{run['train']:.2f}", f"{run['whole']:.1f}", f"{r['seconds']['train']:.2f}", f"{run['ratio_to_ours']:.1f}",
-                f"{run['logloss']:.5f}"]),
+            *_cost(run), f"{r['seconds']['train']:.2f}", f"{megabytes(r)['peer']:.0f}",
+            *([""] * 2 if "error" in run else [f"{run['ratio_to_ours']:.1f}", f"{run['logloss']:.5f}"]),
             f"{r['logloss']['joint']:.5f}",
         ]
         for r in results for run in r.get("spu", [])
     ]  # fmt: skip
-    columns = "rows|columns|SPU, sigmoid|train s|whole s|our train s|SPU / ours|SPU log-loss|our log-loss"
+    columns = "rows|columns|SPU, sigmoid|train s|whole s|CPU s|MB|our train s|our MB peer|SPU / ours|SPU log-loss|our log-loss"
     return (
         Text("SPU on the same rows, 5 epochs of SGD, two processes over loopback without TLS", columns.split("|"), rows)
         if rows
         else None
     )
+
+
+def perceptron(found: dict[str, Any]) -> Text:
+    """One network of ours, then each peer's."""
+    columns = "network|train s|whole s|CPU s|MB|peer / ours|AUC|log-loss"
+    seconds, sent = found["seconds"], sum(sum(ways.values()) for ways in found["bytes"].values()) / 1e6
+    stage, quality = statistics.median(found["stages"]), f"{found['auc']:.4f}|{found['logloss']:.5f}"
+    cost = f"{stage:.2f}|{seconds['total']:.1f}|{sum(found['processor'].values()):.1f}|{sent:.0f}"
+    section = found["section"]
+    rows = [f"ours, {section['activation']}|{cost}|1.0|{quality}".split("|")]
+    for run in found["peers"]:
+        name = f"{'CrypTen' if run['protocol'].isupper() else 'SPU'}: {run['protocol']}, sigmoid {run.get('sigmoid', 'exact')}"
+        told = [""] * 3 if "error" in run else [f"{run['ratio_to_ours']:.1f}", f"{run['auc']:.4f}", f"{run['logloss']:.5f}"]
+        rows.append([name, *_cost(run), *told])
+    title = f"{found['train_rows']:,} rows x {found['grid']} + {found['bank']}"
+    title += f", {section['hidden']} units, {section['epochs']} epochs"
+    return Text(title, columns.split("|"), rows)
+
+
+def _cost(run: dict[str, Any]) -> list[str]:
+    if "error" in run:
+        return [f"failed: {run['error']}", "", "", ""]
+    return [f"{run['train']:.2f}", f"{run['whole']:.1f}", f"{run['processor']:.1f}", f"{run['megabytes']:.0f}"]
 
 
 def growth(found: dict[str, Any]) -> Text:

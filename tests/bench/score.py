@@ -29,13 +29,13 @@ from tests.bench.stage import outcome
 from tests.bench.tables import MONTHS, write_tables
 
 _TRAIN_ROWS = 20_000
-LINE = Model(iterations=6)
+SCORED = Model(iterations=6)
 _KEYS: tuple[Literal["id", "period"], ...] = ("id", "period")
 
 
 def bench_score(
     rows: int, grid: int, bank: int, repeat: int = 1, *, ahead: bool = False, profiled: bool = False,
-    section: Section = LINE, texts: int = 0,
+    section: Section = SCORED, texts: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """Seconds of the score stage, medians over `repeat` jobs; beside the same rows scored and written by one process.
 
@@ -60,7 +60,7 @@ def bench_score(
     return result
 
 
-def _training(model: Section = LINE) -> TrainPlan:
+def _training(model: Section = SCORED) -> TrainPlan:
     side, split = Side(dataset="part"), Split(test=0.3)
     return TrainPlan(
         grid=side, bank=side, keys=_KEYS, split=split, model=model, limits=jobs.SMALL, preparation=jobs.AS_THEY_ARE

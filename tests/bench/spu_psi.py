@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from spu_regression import free_addresses  # beside this file
+from spu_run import free_addresses  # beside this file
 
 _TIMEOUT = 600_000  # milliseconds that one party waits for the other
 

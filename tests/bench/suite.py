@@ -13,7 +13,7 @@ from tests.bench.align import bench_align
 from tests.bench.chart import draw
 from tests.bench.growth import COLUMN_SIZES, ROW_SIZES, ROW_SIZES_FULL, bench_growth
 from tests.bench.machine import machine
-from tests.bench.peers import VARIABLE, Spu
+from tests.bench.peers import Spu
 from tests.bench.score import bench_score
 from tests.bench.train import Workload, bench_train
 
@@ -63,7 +63,7 @@ def run_suite(suite: Suite, out: Path, spu: Spu | None) -> None:
     out.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {"machine": machine()}
     if spu is None:
-        print(f"no comparison with SPU: name a Python that has the package spu by --spu-python or {VARIABLE}", flush=True)
+        print(f"no comparison with SPU: name a Python that has the package spu by --spu-python or {Spu.variable}", flush=True)
     for name, found in _measure(suite, spu):
         results[name] = [*results.get(name, []), found] if name in ("train", "line") else found
         tables = tables_of(results)
