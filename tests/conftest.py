@@ -1,15 +1,20 @@
 import common.wire.tls  # noqa: F401, I001  (before anything imports grpc: it sets what TLS may be negotiated)
 
+import asyncio
 import os
+import re
 import signal
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 from coverage import Coverage
+
+from tests.source import ROOT
 
 # A shell that starts the tests in its background has them ignore Ctrl-C, and with them all processes that they send it to.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -19,6 +24,7 @@ hypothesis.settings.register_profile("shared", deadline=None)
 hypothesis.settings.load_profile("shared")
 
 MEMORY = Path("/dev/shm")
+OURS = re.compile(rf"{re.escape(str(ROOT))}/(common|grid_party|bank_party|wattscore)/")
 ROOM = 4 << 30  # bytes; the tests use a tenth of it
 
 
@@ -30,6 +36,34 @@ def pytest_configure(config: pytest.Config) -> None:
     found = os.statvfs(MEMORY)
     if found.f_bavail * found.f_frsize >= ROOM and not found.f_flag & os.ST_NOEXEC:  # containers have 64 MB, some tests scripts
         os.environ["TMPDIR"], tempfile.tempdir = str(MEMORY), None
+
+
+@pytest.fixture(autouse=True)
+def no_generator_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fails a test in whose course the collector, or the end of the loop, has had to close an async generator of ours.
+
+    What such a one holds, tasks and arrays among it, would stay until then, in a daemon that runs for months.
+    """
+    left, loops = list[str](), asyncio.BaseEventLoop
+    ended, collected = loops.shutdown_asyncgens, loops._asyncgen_finalizer_hook
+
+    def note(one: AsyncGenerator[Any]) -> None:
+        if OURS.match(one.ag_code.co_filename) and one.ag_frame is not None:  # it has not come to its end
+            left.append(one.__qualname__)
+
+    def finalise(loop: asyncio.BaseEventLoop, one: AsyncGenerator[Any]) -> None:
+        note(one)
+        collected(loop, one)
+
+    async def shutdown(loop: asyncio.BaseEventLoop) -> None:
+        for one in list(loop._asyncgens):
+            note(one)
+        await ended(loop)
+
+    monkeypatch.setattr(loops, "_asyncgen_finalizer_hook", finalise)
+    monkeypatch.setattr(loops, "shutdown_asyncgens", shutdown)
+    yield
+    assert not left, f"async generators that nobody has closed: {left}"
 
 
 @pytest.hookimpl(hookwrapper=True)

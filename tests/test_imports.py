@@ -38,8 +38,8 @@ NARROW: dict[str, str] = {
     "match": "mpc rows.cmac",
     # never rows, ids or shares
     "coordinator": (
-        "text disk wire plan process web learn match.intersect match.tags mpc.dealer mpc.several.dealer mpc.correlations.asked"
-        " mpc.seeds mpc.session"
+        "text disk wire plan process web learn match.intersect match.tags mpc.beside mpc.dealer mpc.several.dealer"
+        " mpc.correlations.asked mpc.seeds mpc.session"
     ),
 }
 

@@ -6,7 +6,7 @@ The auditor learns what the dealer knew, no more, and must see no message betwee
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 
 from common.errors import DataError, PeerProtocolError
@@ -172,7 +172,7 @@ class _Compared:
         raise PeerProtocolError("an auditor is sent nothing", got=round)
 
 
-async def _asked(opening: Opening, together: int) -> AsyncIterator[Demand]:
+async def _asked(opening: Opening, together: int) -> AsyncGenerator[Demand]:
     """What the party asked for, as far as that was dealt: of what all lines ask together so many."""
     for name, fields in opening.demands:
         if name in TOGETHER:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ class Client:
     """
 
     def __init__(self, settings: ClientSettings) -> None:
-        self._runner, self._closed = asyncio.Runner(), False
+        self._runner, self._closed, self._followed = asyncio.Runner(), False, set[AsyncGenerator[wire.Job]]()
         self._spans = Spans(settings)
         try:
             self._connection = self._runner.run(_connect(settings))
@@ -59,7 +59,10 @@ class Client:
         self.close()
 
     def close(self) -> None:
+        """What is followed still ends here."""
         self._closed = True
+        for updates in tuple(self._followed):
+            self._runner.run(_close(updates))
         self._runner.run(self._connection.close())
         self._runner.close()
         self._spans.close()
@@ -71,6 +74,7 @@ class Client:
     def watch(self, job: str) -> Generator[wire.Job]:
         """The job now, and again whenever it changes, until it is over, though the coordinator is away for a while."""
         updates = follow_to_its_end(self._connection, job)
+        self._followed.add(updates)
         try:
             while (update := self._runner.run(_next(updates))) is not None:
                 yield update
@@ -79,6 +83,8 @@ class Client:
                 with suppress(KeyboardInterrupt):  # a second Ctrl-C, while the first one ends this
                     self._runner.run(_close(updates))
             raise
+        finally:
+            self._followed.discard(updates)
         self._runner.run(_close(updates))
 
     def show(self, job: str) -> wire.Job:

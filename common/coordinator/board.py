@@ -7,7 +7,7 @@ import itertools
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -77,8 +77,8 @@ class JobRecord:
             self._version += 1
             self._changed.notify_all()
 
-    async def versions(self) -> AsyncIterator[wire.Job]:
-        """The record now and after changes, the last one final; quick successions are passed over."""
+    async def versions(self) -> AsyncGenerator[wire.Job]:
+        """The record now and after changes, the last one final; quick successions are passed over. To be closed."""
         seen = -1
         while True:
             async with self._changed:

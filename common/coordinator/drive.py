@@ -13,6 +13,7 @@ from common.coordinator.board import Board, JobRecord, note
 from common.coordinator.matching import Matching
 from common.errors import JobStateError, PeerLost, PeerProtocolError, PlanError, WattScoreError
 from common.learn.dealings import MESSAGES, dealings, together
+from common.mpc.beside import side_by_side
 from common.mpc.dealer import Dealer
 from common.mpc.seeds import KEY_BYTES, NONCE_BYTES
 from common.mpc.several.dealer import SeveralDealer
@@ -170,12 +171,7 @@ class Drive:
         """Deals, and matches ids, where the plan has the coordinator do it."""
         dealing = [] if self._undealt else [self._deal_all()]
         parts = [*dealing, *(matching.run() for matching in self._matching)]
-        tasks = [asyncio.create_task(part) for part in parts]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
+        await side_by_side(parts)
 
     async def _within(self, what: Awaitable[object], text: str) -> None:
         try:

@@ -21,6 +21,7 @@ from common.home.home import Home
 from common.home.outcome import Outcome
 from common.home.unfinished import Points
 from common.learn.dealings import MESSAGES
+from common.mpc.beside import side_by_side
 from common.mpc.correlations.dealt import DealtSeed, take_seed
 from common.mpc.seeds import fresh_nonce
 from common.mpc.session import Channel, Openings, Session, Way
@@ -204,12 +205,12 @@ class SeveralJob:
 
     async def _at_grid(self, open_: AsyncExitStack, through: Through) -> Report:
         banks = range(len(self.plan.banks))
-        dealers = list(await asyncio.gather(*(self._join(open_, place) for place in banks)))
-        sessions = list(await asyncio.gather(*(self._meet(place) for place in banks)))
+        dealers = await side_by_side(self._join(open_, place) for place in banks)
+        sessions = await side_by_side(self._meet(place) for place in banks)
         for session in sessions[1:]:
             session.openings = sessions[0].openings  # one account of what the job opened
         pairs = zip(sessions, dealers, strict=True)
-        seeded = await asyncio.gather(*(self._seed(session, dealer) for session, dealer in pairs))
+        seeded = await side_by_side(self._seed(session, dealer) for session, dealer in pairs)
         common = await take_common(dealers[0].channel)
         links = [await self._heard(k, dealers[k], seeded[k][0], None if k else common) for k in banks]
         lines = [LineCorrelations(Party.GRID, seeded[k][1], links[k], self.home.key) for k in banks]

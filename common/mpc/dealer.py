@@ -6,13 +6,15 @@ It knows both seeds and what is public; it sees no message between the parties. 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from common.errors import PeerProtocolError
+from common.mpc.beside import side_by_side
 from common.mpc.circle import Turns
 from common.mpc.correlations.asked import Demand, PeriodDemand, once
 from common.mpc.correlations.dealt import SEED, dealt_tables
@@ -55,19 +57,19 @@ class Dealer:
         """What each party expands its seed by."""
         return self._prg
 
-    async def serve(self, demands: Mapping[Party, AsyncIterator[Demand]], dealings: Mapping[type[Demand], Deal]) -> None:
+    async def serve(self, demands: Mapping[Party, AsyncGenerator[Demand]], dealings: Mapping[type[Demand], Deal]) -> None:
         """Gives both parties their seeds, then deals as `follow` says."""
         await self.seeds()
         await self.follow(demands, dealings, {})
 
     async def follow(
         self,
-        demands: Mapping[Party, AsyncIterator[Demand]],
+        demands: Mapping[Party, AsyncGenerator[Demand]],
         dealings: Mapping[type[Demand], Deal],
         elsewhere: Mapping[type[Demand], Callable[[Any], Awaitable[None]]],
         line: str = "",
     ) -> None:
-        """Deals what both parties ask for until both are done. dealings: how, by the type of what is asked.
+        """Deals what both parties ask for until both are done, and closes that. dealings: how, by the type of what is asked.
 
         elsewhere: what others deal with this dealer's channels; it is waited for. Raises PeerProtocolError when the parties
         ask for different things, or for one kind twice, whose masks would hide two values each.
@@ -75,23 +77,26 @@ class Dealer:
         """
         whom = f"the grid and {line}" if line else "the parties"
         served: set[tuple[type[Demand], int]] = set()
-        while True:
-            grid, bank = await asyncio.gather(*(_next(demands[party]) for party in Party))
-            if grid != bank:
-                text = f"{whom} ask the dealer for different things"
-                raise PeerProtocolError(text, expected=grid, got=bank, public=text if line else None)
-            if grid is None:
-                return
-            if once(grid) in served:
-                text = f"{whom} ask the dealer for the same thing twice"
-                raise PeerProtocolError(text, got=grid, public=text if line else None)
-            served.add(once(grid))
-            if type(grid) in elsewhere:
-                await elsewhere[type(grid)](grid)
-                continue
-            if (deal := dealings.get(type(grid))) is None:
-                raise PeerProtocolError("the parties ask the dealer for what this job does not consume", got=grid)
-            await self.deal(deal(self._prg, grid))
+        async with AsyncExitStack() as closing:
+            for asked in demands.values():
+                await closing.enter_async_context(aclosing(asked))
+            while True:
+                grid, bank = await side_by_side(_next(demands[party]) for party in Party)
+                if grid != bank:
+                    text = f"{whom} ask the dealer for different things"
+                    raise PeerProtocolError(text, expected=grid, got=bank, public=text if line else None)
+                if grid is None:
+                    return
+                if once(grid) in served:
+                    text = f"{whom} ask the dealer for the same thing twice"
+                    raise PeerProtocolError(text, got=grid, public=text if line else None)
+                served.add(once(grid))
+                if type(grid) in elsewhere:
+                    await elsewhere[type(grid)](grid)
+                    continue
+                if (deal := dealings.get(type(grid))) is None:
+                    raise PeerProtocolError("the parties ask the dealer for what this job does not consume", got=grid)
+                await self.deal(deal(self._prg, grid))
 
     async def seeds(self) -> None:
         """Gives each party its seed, and fingerprints of what both make of theirs: the first thing on both channels."""
@@ -108,7 +113,7 @@ class Dealer:
             ready = await ahead
 
 
-async def _next(demands: AsyncIterator[Demand]) -> Demand | None:
+async def _next(demands: AsyncGenerator[Demand]) -> Demand | None:
     return await anext(demands, None)
 
 

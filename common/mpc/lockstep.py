@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import LocalProtocolError
+from common.mpc.beside import side_by_side
 from common.mpc.session import Array, Kind, Session
 from common.party import Party
 
@@ -80,13 +81,7 @@ class Lockstep:
         """The results of all, each given its lane; the first error ends all of them."""
         if len(work) == 1:
             return [await work[0](self.session)]
-        tasks = [asyncio.ensure_future(one(Lane(self, number))) for number, one in enumerate(work)]
-        try:
-            return list(await asyncio.gather(*tasks))
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        return await side_by_side(one(Lane(self, number)) for number, one in enumerate(work))
 
     async def step(
         self, lane: int, kind: Kind, dtype: np.dtype[np.generic], mine: Array | None, shape: tuple[int, ...] | None

@@ -86,12 +86,12 @@ async def share_rows(
     blocks = [slice(low, min(rows, low + MATRIX_BLOCK)) for low in range(0, rows, MATRIX_BLOCK)]
     masking = (partial(_masked, correlations, block, own, at, width) for block, at in enumerate(blocks))
     sizes = (columns * (at.stop - at.start) for at in blocks)
-    hidden = one_ahead(map(session.begin, masking, sizes))
-    for at in blocks:
-        await session.post(Kind.MASKED_MATRIX, await anext(hidden))
-        shape = other_columns, at.stop - at.start
-        theirs = await session.collect(Kind.MASKED_MATRIX, *sent_as(shape, width))
-        await session.compute(partial(_put, masked, at.start, theirs, width, shape), theirs.size)
+    async with one_ahead(map(session.begin, masking, sizes)) as hidden:
+        for at in blocks:
+            await session.post(Kind.MASKED_MATRIX, await hidden())
+            shape = other_columns, at.stop - at.start
+            theirs = await session.collect(Kind.MASKED_MATRIX, *sent_as(shape, width))
+            await session.compute(partial(_put, masked, at.start, theirs, width, shape), theirs.size)
     return masked
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol, TypeVar
@@ -213,13 +214,27 @@ async def compute(work: Callable[[], T], words: int) -> T:
     return work() if words < OFFLOAD_WORDS else await asyncio.to_thread(work)
 
 
-async def one_ahead(begun: Iterator[asyncio.Future[T]]) -> AsyncIterator[T]:
-    """What each gives, in order; the one after it is begun before it is given. begun: begins each as it is asked for it."""
+@asynccontextmanager
+async def one_ahead(begun: Iterator[asyncio.Future[T]]) -> AsyncIterator[Callable[[], Awaitable[T]]]:
+    """As long as it lasts, what gives the next of these at each call, once the one after it is begun.
+
+    begun: begins each as it is asked for it. What was begun and is not taken is cancelled at the end.
+    """
     coming = next(begun, None)
-    while coming is not None:
+
+    async def take() -> T:
+        nonlocal coming
+        if coming is None:
+            raise LocalProtocolError("more is taken than was to be begun")
         found = await coming
         coming = next(begun, None)
-        yield found
+        return found
+
+    try:
+        yield take
+    finally:
+        if coming is not None:
+            coming.cancel()
 
 
 class Session:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -167,8 +167,8 @@ class Connection:
             raise from_rpc(error, self.server) from None
         return reply
 
-    async def subscribe(self, method: MethodDescriptor, request: Message) -> AsyncIterator[Any]:
-        """One request, a stream of replies."""
+    async def subscribe(self, method: MethodDescriptor, request: Message) -> AsyncGenerator[Any]:
+        """One request, a stream of replies, to be closed."""
         channel, challenge = await self._open(method)
         call = channel.unary_stream(_path(method), *_codec(method))(request, metadata=_metadata(challenge))
         proven = False

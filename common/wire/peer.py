@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -294,7 +294,7 @@ class DealtChannel:
         """Arrays dealt and not yet consumed."""
         return self._arrays
 
-    async def demands(self) -> AsyncIterator[Demand]:
+    async def demands(self) -> AsyncGenerator[Demand]:
         """The demands of the party, in order, until it closes its stream."""
         while (demand := await self._demands.get()) is not None:
             if isinstance(demand, WattScoreError):

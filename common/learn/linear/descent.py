@@ -339,21 +339,21 @@ class Descent:
         computed meanwhile.
         """
         spans = step.spans()
-        coming = one_ahead(self._masked_u(span, sweep.u) for span in spans)
         opened, hidden = deque[tuple[Span, Turns]](), deque[Span]()
-        # This order of posts and collects is the protocol: each party sends u of span k, then the residual of span k - 1, and
-        # the other refuses what comes in another order. A change here is one at both parties.
-        for turn in range(len(spans) + 2):
-            if turn < len(spans):
-                masked = await anext(coming)
-                await self.session.post(Kind.MASKED_U, masked)
-                opened.append((spans[turn], masked))
-            if 0 < turn <= len(spans):
-                span, masked = opened.popleft()
-                await sweep.give(span, await self._residual(step, span, masked))
-                hidden.append(span)
-            if turn > 1:
-                await sweep.take(hidden.popleft())
+        async with one_ahead(self._masked_u(span, sweep.u) for span in spans) as coming:
+            # This order of posts and collects is the protocol: each party sends u of span k, then the residual of span k - 1,
+            # and the other refuses what comes in another order. A change here is one at both parties.
+            for turn in range(len(spans) + 2):
+                if turn < len(spans):
+                    masked = await coming()
+                    await self.session.post(Kind.MASKED_U, masked)
+                    opened.append((spans[turn], masked))
+                if 0 < turn <= len(spans):
+                    span, masked = opened.popleft()
+                    await sweep.give(span, await self._residual(step, span, masked))
+                    hidden.append(span)
+                if turn > 1:
+                    await sweep.take(hidden.popleft())
         return await sweep.pulled()
 
     def _masked_u(self, span: Span, u_of: Callable[[slice], Words]) -> asyncio.Future[Turns]:

@@ -137,22 +137,22 @@ class Scorer:
         out: Words = np.empty(table.rows, np.uint64)
         waiting, sent, opened, held = self._take(table.rows), deque[tuple[_Piece, Words]](), deque[_Opened](), 0
         hiding = ((partial(self._hide, table, piece), self._work(piece)) for piece in tuple(waiting))
-        coming = one_ahead(session.begin(*each) for each in hiding)
-        while waiting or sent or opened:
-            arriving, ready = bool(sent), bool(opened)
-            if waiting:
-                piece = waiting.popleft()
-                words, beyond, hidden = await anext(coming)
-                held += beyond
-                await session.post(Kind.MASKED_MATRIX, hidden)
-                sent.append((piece, words))
-            if arriving:
-                opened.append(await self._open(table, *sent.popleft()))
-            if ready:
-                last = opened.popleft()
-                c = last.mine + await session.collect(Kind.MASKED_UPDATE, np.uint64, last.mine.shape)
-                out[last.piece.rows] = shifted(session.party, last.part, c, shift)
-                session.reporter.progress(last.piece.rows.stop, table.rows)
+        async with one_ahead(session.begin(*each) for each in hiding) as coming:
+            while waiting or sent or opened:
+                arriving, ready = bool(sent), bool(opened)
+                if waiting:
+                    piece = waiting.popleft()
+                    words, beyond, hidden = await coming()
+                    held += beyond
+                    await session.post(Kind.MASKED_MATRIX, hidden)
+                    sent.append((piece, words))
+                if arriving:
+                    opened.append(await self._open(table, *sent.popleft()))
+                if ready:
+                    last = opened.popleft()
+                    c = last.mine + await session.collect(Kind.MASKED_UPDATE, np.uint64, last.mine.shape)
+                    out[last.piece.rows] = shifted(session.party, last.part, c, shift)
+                    session.reporter.progress(last.piece.rows.stop, table.rows)
         return out, held
 
     def _take(self, rows: int) -> deque[_Piece]:

@@ -5,7 +5,6 @@ The grid holds one share of all weights, each bank the same other one. PROTOCOL.
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from common.learn.linear.products import Dealt
 from common.learn.linear.steps import rest_limit
 from common.learn.linear.train import tagged_last
 from common.mpc.arrived import check_arrived, combinations
+from common.mpc.beside import side_by_side
 from common.mpc.correlations.asked import Correlations
 from common.mpc.fixedpoint import FACTOR_SCALE, WEIGHT_SCALE, Reals, Words, encode
 from common.mpc.product import Matrices, Rows, share_matrices
@@ -80,7 +80,7 @@ async def train_several(
     course = Course(diary or Forgetful(), len(every), layout.columns, 0)  # all weights as own ones: this end's share of each
     if (last := course.through) is not None:
         return Ended(last[0], course.held)
-    begun = await asyncio.gather(*(_begin(line, layout, model, room, course.first) for line in lines))
+    begun = await side_by_side(_begin(line, layout, model, room, course.first) for line in lines)
     descents, matrices = [descent for descent, _ in begun], [held for _, held in begun]
     if course.first:
         weights, ahead = course.of("weights")[0], course.of("ahead")[0]
@@ -101,7 +101,7 @@ async def train_several(
     async def pull(step: Step, ahead: Words) -> Words:
         sweeps = [swept(line, descent, step.number, ahead) for line, descent in zip(lines, descents, strict=True)]
         total = np.zeros(layout.columns, np.uint64)
-        for line, found in zip(lines, await asyncio.gather(*sweeps), strict=True):
+        for line, found in zip(lines, await side_by_side(sweeps), strict=True):
             total[layout.places(line.number)] += found
         return await hub.shared(training_sum(FIRST_STEP + step.number), total)
 

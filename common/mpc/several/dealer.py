@@ -6,13 +6,14 @@ It knows all seeds, those that all banks hold alike among them, and sees no mess
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from common.errors import PeerProtocolError
+from common.mpc.beside import side_by_side
 from common.mpc.correlations.asked import Demand
 from common.mpc.dealer import Deal, Dealer, Dealt, Parts, Prgs, mask_parts
 from common.mpc.fixedpoint import Words
@@ -67,7 +68,7 @@ class SeveralDealer:
 
     async def serve(
         self,
-        demands: Sequence[Mapping[Party, AsyncIterator[Demand]]],
+        demands: Sequence[Mapping[Party, AsyncGenerator[Demand]]],
         dealings: Mapping[type[Demand], Deal],
         together: Mapping[type[Demand], Together],
     ) -> None:
@@ -82,17 +83,12 @@ class SeveralDealer:
                 await channels[Party.GRID].send(COMMON, common[Party.GRID])
             await channels[Party.BANK].send(COMMON, common[Party.BANK])
             await channels[Party.BANK].send(NONCES, np.frombuffer(b"".join(self._nonces), np.uint8))
-        tasks = [asyncio.create_task(self._line(line, demands[line], dealings, together)) for line in range(len(demands))]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
+        await side_by_side(self._line(line, demands[line], dealings, together) for line in range(len(demands)))
 
     async def _line(
         self,
         line: int,
-        demands: Mapping[Party, AsyncIterator[Demand]],
+        demands: Mapping[Party, AsyncGenerator[Demand]],
         dealings: Mapping[type[Demand], Deal],
         together: Mapping[type[Demand], Together],
     ) -> None:

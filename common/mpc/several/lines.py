@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from common.errors import PeerProtocolError
+from common.mpc.beside import side_by_side
 from common.mpc.session import Array, Kind, Session
 from common.party import Party
 
@@ -26,7 +26,7 @@ class Lines(Session):
         self._lines = tuple(sessions)
 
     async def post(self, kind: Kind, mine: Array) -> None:
-        await asyncio.gather(*(line.post(kind, mine) for line in self._lines))
+        await side_by_side(line.post(kind, mine) for line in self._lines)
         self.traffic.rounds += 1
 
     async def collect(self, kind: Kind, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> Array:
@@ -43,7 +43,7 @@ class Lines(Session):
 
     async def each(self, kind: Kind, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> list[Array]:
         """What each bank says, in the plan's order, where it need not be the same."""
-        return list(await asyncio.gather(*(line.collect(kind, dtype, shape) for line in self._lines)))
+        return await side_by_side(line.collect(kind, dtype, shape) for line in self._lines)
 
     async def common(self, kind: Kind, mine: Array) -> Array:
         """Each bank hears what all of them and the grid have, and not before each has said it."""
@@ -54,4 +54,4 @@ class Lines(Session):
         return found
 
     async def _posted(self) -> None:
-        await asyncio.gather(*(line._posted() for line in self._lines))
+        await side_by_side(line._posted() for line in self._lines)

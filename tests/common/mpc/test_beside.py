@@ -1,0 +1,99 @@
+"""Work side by side, of which nothing is left: neither of what fails, nor of what is begun ahead and not taken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+
+import pytest
+
+from common.errors import LocalProtocolError, PeerProtocolError
+from common.mpc.beside import side_by_side
+from common.mpc.correlations.asked import Demand, PeriodDemand
+from common.mpc.dealer import Dealer
+from common.mpc.session import MemoryChannel, Session, memory_pair, one_ahead
+from common.party import Party
+
+
+async def test_the_first_error_has_ended_the_others() -> None:
+    ended = list[str]()
+
+    async def forever(name: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)  # as of who has something to close
+            ended.append(name)
+
+    async def fails() -> None:
+        raise PeerProtocolError("of one line")
+
+    with pytest.raises(PeerProtocolError, match="of one line"):
+        await side_by_side([forever("first"), fails(), forever("third")])
+    assert sorted(ended) == ["first", "third"]
+    caller = asyncio.create_task(side_by_side([forever("of a caller"), forever("who is cancelled")]))
+    for _ in range(3):
+        await asyncio.sleep(0)  # until all of it is waited for
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert ended[2:] == ["of a caller", "who is cancelled"]
+
+
+async def test_what_each_gives_is_in_order() -> None:
+    async def after(turns: int) -> int:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return turns
+
+    assert await side_by_side(map(after, (3, 0, 2))) == [3, 0, 2] and await side_by_side([]) == []
+
+
+async def test_what_is_begun_ahead_and_not_taken_is_cancelled() -> None:
+    session, begun = Session(Party.GRID, memory_pair()[0]), list[asyncio.Future[int]]()
+
+    def beginning() -> Iterator[asyncio.Future[int]]:
+        for number in range(3):
+            begun.append(session.begin(lambda number=number: number, 0))  # type: ignore[misc]
+            yield begun[-1]
+
+    with pytest.raises(PeerProtocolError):
+        async with one_ahead(beginning()) as coming:
+            assert await coming() == 0 and len(begun) == 2
+            raise PeerProtocolError("the other party is gone")
+    await asyncio.wait(begun)
+    assert [one.cancelled() for one in begun] == [False, True]
+
+
+async def test_nobody_takes_more_than_was_to_be_begun() -> None:
+    session = Session(Party.GRID, memory_pair()[0])
+    async with one_ahead(iter([session.begin(lambda: "it", 0)])) as coming:
+        assert await coming() == "it"
+        with pytest.raises(LocalProtocolError):
+            await coming()
+    async with one_ahead(iter(list[asyncio.Future[int]]())):
+        pass
+
+
+async def test_a_dealer_that_fails_has_closed_what_it_listened_to() -> None:
+    """One party asks for what is not dealt; the other is still listened to, and no more when the error is raised."""
+    closed = list[Party]()
+
+    async def asks(party: Party, *asked: Demand) -> AsyncGenerator[Demand]:
+        try:
+            for one in asked:
+                yield one
+            if not asked:
+                raise PeerProtocolError("a line that was cut off")
+            await asyncio.Event().wait()
+        finally:
+            closed.append(party)
+
+    queues: dict[Party, MemoryChannel] = dict(zip(Party, memory_pair(), strict=True))
+    dealer = Dealer(dict(queues), nonces=dict.fromkeys(Party, bytes(32)), keys=dict.fromkeys(Party, bytes(32)))
+    demand = PeriodDemand(1)
+    for asked in ({Party.GRID: asks(Party.GRID), Party.BANK: asks(Party.BANK, demand)}, {p: asks(p, demand) for p in Party}):
+        closed.clear()
+        with pytest.raises(PeerProtocolError):
+            await dealer.follow(asked, {}, {})
+        assert set(closed) == set(Party)
