@@ -18,13 +18,13 @@ class GridHome(Home):
     policy: GridPolicy
     command = "grid-party"
 
-    def __init__(self, data: Path, dealer: str, policy: GridPolicy, monitor: MonitorConfig) -> None:
-        super().__init__(data, dealer, policy, monitor)
+    def __init__(self, data: Path, dealer: str, policy: GridPolicy, monitor: MonitorConfig, banks: int = 1) -> None:
+        super().__init__(data, dealer, policy, monitor, banks)
         self.ledger = Ledger(data / Name.LEDGER)
 
     @classmethod
     def of(cls, settings: GridSettings) -> GridHome:
-        return cls(settings.data, settings.coordinator.identity, settings.policy, settings.monitor)
+        return cls(settings.data, settings.coordinator.identity, settings.policy, settings.monitor, len(settings.others))
 
     def positions(self) -> dict[str, int]:
         return super().positions() | {str(Name.LEDGER): self.ledger.position}

@@ -43,12 +43,12 @@ class Home:
 
     command: ClassVar[str]  # of this party, for remedies
 
-    def __init__(self, data: Path, dealer: str, policy: Policy, monitor: MonitorConfig) -> None:
-        """dealer: the coordinator's identity; stocks of another one are not used."""
+    def __init__(self, data: Path, dealer: str, policy: Policy, monitor: MonitorConfig, banks: int = 1) -> None:
+        """dealer: the coordinator's identity; stocks of another one are not used. banks: with how many a grid has jobs."""
         self.policy, self.monitor = policy, monitor
         self.key = lasting_key(data / Name.TAGS)
         self.models = ModelStore(data / Name.MODELS)
-        self.stocks = Stocks(data / Name.STOCK, data / Name.SPENT, dealer, policy.stock_mib)
+        self.stocks = Stocks(data / Name.STOCK, data / Name.SPENT, dealer, policy.stock_mib, banks)
         self.audit, self.dealt = AuditLog(data / Name.AUDIT), DealtBook(data / Name.DEALT)
         self.seeds = SeedBook(data / Name.SEEDS)
         self.rates = Rates(data / Name.RATES, self.command)

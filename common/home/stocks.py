@@ -48,12 +48,16 @@ class Held:
 
 
 class Stocks:
-    """dealer: the coordinator's identity; stocks of another one are not used. budget_mib: disk for all of them."""
+    """dealer: the coordinator's identity; stocks of another one are not used. budget_mib: disk for all of them.
+
+    banks: with how many a grid has stocks. Each has an equal part of that disk and places of its own: none can take another's.
+    """
 
     _bank: str | None = None  # whose other half alone counts, of a grid's; None: all
 
-    def __init__(self, folder: Path, book: Path, dealer: str, budget_mib: int) -> None:
+    def __init__(self, folder: Path, book: Path, dealer: str, budget_mib: int, banks: int = 1) -> None:
         self._folder, self._book, self._dealer, self._budget = folder, book, dealer, budget_mib * _MIB
+        self._part, self._banks = self._budget // banks, banks
         make_folder(folder)
         with self._open() as spent:
             spent.execute("create table if not exists spent (stock text not null, seed blob not null unique)")
@@ -139,12 +143,14 @@ class Stocks:
             )
 
     def _check_room(self, size: int) -> None:
-        held = [path.stat().st_size for path in self._folder.glob(f"*{_SUFFIX}")]
-        free, left = shutil.disk_usage(self._folder).free, self._budget - sum(held)
-        if size > left or size > free or len(held) >= MOST:
+        every = self.held()
+        held = [one.bytes for one in every if self._bank in (None, one.label.bank)]
+        left = min(self._part - sum(held), self._budget - sum(one.bytes for one in every))
+        if size > left or size > shutil.disk_usage(self._folder).free or len(held) >= MOST:
+            part = f", a part for each of {self._banks} banks" if self._banks > 1 else ""
             raise PolicyError(
                 f"no room for a stock of {_mib(size)} MiB beside {len(held)} others of {_mib(sum(held))} MiB",
-                expected=f"at most {MOST} stocks of {self._budget // _MIB} MiB in all (stock_mib), on a disk with room",
+                expected=f"at most {MOST} stocks of {self._part // _MIB} MiB in all (stock_mib{part}), on a disk with room",
                 got=f"{_mib(size)} MiB",
                 remedy="Use a stock by training with dealt = 'ahead', deal a smaller one, or raise stock_mib.",
             )

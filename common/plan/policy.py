@@ -99,7 +99,11 @@ class Policy(StrictModel):
     resume_days: float = Field(
         default=7.0, ge=0.0, le=90.0, description="Days after which a job that was interrupted is not gone on with."
     )
-    stock_mib: int = Field(default=4096, ge=0, description="Disk in MiB for randomness dealt ahead; 0: none is taken.")
+    stock_mib: int = Field(
+        default=4096,
+        ge=0,
+        description="Disk in MiB for randomness dealt ahead, at a grid an equal part a bank; 0: none.",
+    )
     reasons_per_row: int = Field(
         default=0, ge=0, le=2, description="Most reasons of the grid told for each row; 0: none, whatever may_open says."
     )

@@ -310,6 +310,32 @@ def test_there_are_only_as_many_as_a_message_lists(tmp_path: Path) -> None:
     assert [label.name for label in shelf.unspent()] == [f"predeal-{i}" for i in range(MOST)]
 
 
+def test_no_bank_takes_the_places_or_the_disk_of_another(tmp_path: Path) -> None:
+    """Nor what is left of the disk by stocks of a bank that is not one of the grid's any more."""
+    north, south = "wattscore://north/bank-party", "wattscore://south/bank-party"
+    size = stock_bytes(Party.GRID, predealt(PLAN)) + 1000  # and its label
+    mib = 3 * (1 + MOST * size // (1 << 20))
+    shelf = Stocks(tmp_path / "stock", tmp_path / "spent.sqlite", DEALER, mib, banks=3)
+    for i in range(MOST):
+        shelf.of(north).check(PLAN, Party.GRID)
+        store(shelf.of(north), f"predeal-{i}")
+    with pytest.raises(PolicyError, match=f"beside {MOST} others"):
+        shelf.of(north).check(PLAN, Party.GRID)
+    large = PLAN.model_copy(update={"rows": 4000})
+    each = -(-stock_bytes(Party.GRID, predealt(large)) // (1 << 20))
+    tight = Stocks(tmp_path / "tight", tmp_path / "tight.sqlite", DEALER, 3 * each, banks=3)
+    for bank in ("", north):
+        shelf.of(south).check(PLAN, Party.GRID)
+        tight.of(bank).check(large, Party.GRID)
+        store(tight.of(bank), f"predeal-of{len(bank)}", plan=large)
+        with pytest.raises(PolicyError, match=rf"of {each} MiB in all \(stock_mib, a part for each of 3 banks\)"):
+            tight.of(bank).check(large, Party.GRID)
+    tight.of(south).check(large, Party.GRID)
+    fewer = Stocks(tmp_path / "tight", tmp_path / "tight.sqlite", DEALER, 2 * each, banks=1)
+    with pytest.raises(PolicyError, match="no room"):
+        fewer.of(south).check(large, Party.GRID)
+
+
 def test_a_training_without_a_stock_for_its_model_is_refused_with_what_there_is(tmp_path: Path) -> None:
     shelf = opened(tmp_path)
     store(shelf)
