@@ -53,10 +53,10 @@ def _more(settings: BankSettings, machine: Machine) -> Iterator[Finding]:
     yield from check_overrides(settings.overrides)
 
 
-def _page(settings: BankSettings, job: str, lang: Choice, until: str | None) -> Report:
+def _page(settings: BankSettings, job: str, lang: Choice, look: int | None) -> Report:
     from bank_party.report.page import make_report  # draws charts: the other commands need not wait for that library
 
-    return make_report(settings.data, job, lang, settings.card, settings.overrides, until)
+    return make_report(settings.data, job, lang, settings.card, settings.overrides, look)
 
 
 jobs = jobs_command(SEAT)

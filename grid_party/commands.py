@@ -30,7 +30,7 @@ def load_side(config: Path) -> Side:
     return Side(SEAT.party.value, SEAT.load(config))
 
 
-def _page(settings: GridSettings, job: str, lang: Choice, until: str | None) -> Report:
+def _page(settings: GridSettings, job: str, lang: Choice, look: int | None) -> Report:
     from grid_party.report import make_report  # draws charts: the other commands need not wait for that library
 
     return make_report(settings.data, job, lang, settings.card)

@@ -37,16 +37,16 @@ def make_report(
     choice: Choice,
     card: Card | None = None,
     finals: OverridesConfig | None = None,
-    until: str | None = None,
+    look: int | None = None,
 ) -> Report:
     """The report of a training job, from the bank's data folder; raises as `gather` and `find_overridden` do.
 
-    finals: final decisions, which are counted up to the month `until`, or all; none where it is empty.
+    finals: final decisions; look: which of them count, as of `find_overridden`.
     """
     evidence = gather(data, job, bundle.RULES)
     held = bundle.load(job, data / Name.MODELS / job)
     card = card or Card()
-    overridden = find_overridden(data, job, finals, until)
+    overridden = find_overridden(data, job, finals, look)
     return make(evidence, own(evidence, held, card, find_origins(data, evidence, held), overridden), choice, card)
 
 
@@ -70,7 +70,7 @@ def own(
             "origin_rate": lambda words: figures.origin_rate(words, origins),
         },
         (*bank_findings(evidence.record, held, judged, card, origins), *of_overrides(overridden)),
-        {} if overridden is None else {"overrides_until": overridden.until},
+        {} if overridden is None else {"overrides_look": overridden.look},
     )
 
 

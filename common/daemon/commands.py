@@ -165,7 +165,7 @@ def _print_history(history: History, job: wire.Job | None, console: Console) -> 
         console.print(f"retraining: {job.id}", highlight=False)
 
 
-Make = Callable[[Any, str, "Choice", "str | None"], "Report"]  # by a party's settings, of a job; final decisions up to a month
+Make = Callable[[Any, str, "Choice", "int | None"], "Report"]  # by a party's settings, of a job; final decisions of a look
 
 
 def report_command(seat: Seat[Any, Any], make: Make) -> click.Command:
@@ -219,7 +219,7 @@ def verify_command(seat: Seat[Any, Any], make: Make) -> click.Command:
         settings, written = seat.load(config), read_report(report)
         if written.party != seat.party.value:
             raise ConfigError(f"{report}: a report of the {written.party}", remedy=f"Run `{written.party}-party verify` there.")
-        tell(verify_here(written, lambda job, choice, until: make(settings, job, choice, until)))
+        tell(verify_here(written, lambda job, choice, look: make(settings, job, choice, look)))
 
     return verify
 

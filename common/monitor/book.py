@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, replace
@@ -18,6 +19,7 @@ create table if not exists answered (alarm text primary key, job text);
 create table if not exists bins (model text, month text, feature text, bins text, primary key (model, month, feature));
 create table if not exists told (alarm text primary key, at real);
 create table if not exists matured (what text primary key, alarms integer);
+create table if not exists looks (number integer, at real, job text, rows blob, primary key (number, job));
 """
 _ENTER = """
 insert into readings values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (model, month, feature) do update set
@@ -88,6 +90,24 @@ class Book:
         with open_book(self._file) as book:
             return list(book.execute("select job, model, file from scored order by rowid"))
 
+    def look(self, rows: Mapping[str, bytes]) -> int:
+        """Enters which rows of the files of which jobs had been decided when a report was made; the number of that look.
+
+        rows: as `looked` gives them back. What the last look at these jobs found too keeps its number.
+        """
+        with open_book(self._file) as book:
+            (last,) = book.execute("select coalesce(max(number), 0) from looks").fetchone()
+            (same,) = book.execute("select max(number) from looks where job = ?", (min(rows),)).fetchone()
+            if same is not None and _rows(book, same) == rows:
+                return int(same)
+            book.executemany("insert into looks values (?, ?, ?, ?)", [(last + 1, time.time(), *one) for one in rows.items()])
+            return int(last) + 1
+
+    def looked(self, number: int) -> dict[str, bytes]:
+        """By job the rows of a look; none where there was none of this number."""
+        with open_book(self._file) as book:
+            return _rows(book, number)
+
     def answered(self) -> set[str]:
         """Alarms for which a retraining was submitted."""
         with open_book(self._file) as book:
@@ -116,3 +136,7 @@ class Book:
     def answer(self, alarms: Iterable[str], job: str) -> None:
         with open_book(self._file) as book:
             book.executemany("insert or ignore into answered values (?, ?)", [(alarm, job) for alarm in alarms])
+
+
+def _rows(book: sqlite3.Connection, number: int) -> dict[str, bytes]:
+    return dict(book.execute("select job, rows from looks where number = ?", (number,)).fetchall())

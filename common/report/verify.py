@@ -42,7 +42,7 @@ class Written:
     job: str
     choice: Choice
     fingerprint: str  # of the tables, as the page says
-    told: dict[str, Any]  # `overrides_until`: the month up to which final decisions are counted, where any are
+    told: dict[str, Any]  # `overrides_look`: which final decisions are counted, where any are
     tables: tuple[Table, ...]
     csv: dict[str, str]
 
@@ -55,7 +55,8 @@ def read_report(page: Path) -> Written:
         found = _HEAD.search(html)
         told = json.loads(text.read_bytes())
         tables = tuple(Table(t["name"], tuple(t["columns"]), tuple(map(tuple, t["rows"]))) for t in told["tables"])
-        found = found if told["version"] == VERSION else None
+        look = told.get("overrides_look", 0)
+        found = found if told["version"] == VERSION and type(look) is int and 0 <= look < 1 << 63 else None
         csv = {file.name: file.read_bytes().decode() for file in folder.glob("*.csv")}
     except OSError as error:
         message = f"{error.filename}: cannot be read ({error.strerror})"
@@ -156,10 +157,10 @@ def verify(report: Path) -> None:
     tell(list(compare_files(read_report(report))))
 
 
-def verify_here(written: Written, make: Callable[[str, Choice, str | None], Report]) -> list[Check]:
-    """Both comparisons; make: the report of a job from this party's folder, with final decisions up to a month.
+def verify_here(written: Written, make: Callable[[str, Choice, int | None], Report]) -> list[Check]:
+    """Both comparisons; make: the report of a job from this party's folder, with the final decisions of a look.
 
-    The month is empty for a report without any: one from before the first of them stays as it is.
+    The look is 0 for a report without any: one from before the first of them stays as it is.
     """
-    again = make(written.job, written.choice, written.told.get("overrides_until", ""))
+    again = make(written.job, written.choice, written.told.get("overrides_look", 0))
     return [*compare_files(written), *compare_again(written, again)]
