@@ -38,7 +38,7 @@ from common.rows.table import FeatureTable
 from common.stats.logistic import Design
 
 _PHASED_ROW = 400  # cells' worth of the link by phasors, a row and step
-_UNAIDED_ROUNDS = 16  # before the first step and after the last, of few columns
+_UNAIDED_ROUNDS = 12  # before the first step and after the last, of few columns
 _UNAIDED_CELLS = 30  # cells' worth of a value that is masked and multiplied
 _UNAIDED_STEP = 1_000_000  # and of the polynomials of a step
 
@@ -138,8 +138,10 @@ class Linear:
 
     def rounds(self, section: Model, rows: int) -> int:
         if section.undealt:
-            blocks, spans = -(-rows // MATRIX_BLOCK), len(spans_of(rows)) if section.link == "fourier" else 0
-            return _UNAIDED_ROUNDS + blocks + (spans + 4 if spans else 2) * section.iterations
+            if section.link != "fourier":
+                return _UNAIDED_ROUNDS + 2 * section.iterations
+            blocks, spans = -(-rows // MATRIX_BLOCK), len(spans_of(rows))  # a block of the matrix is three arrays, not one
+            return _UNAIDED_ROUNDS + 2 * blocks + (spans + 4) * section.iterations
         each = 2 if section.weights == "owned" else 5 if section.joint else 3
         spans = sum(len(step.spans()) + each for step in make_steps(section, rows))
         return spans + (SETUP_ROUNDS if section.joint else 0) + (section.weights == "shared")  # the check at the end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,16 @@ import pytest
 
 from common.learn.linear.cost import phased_matrices, phased_step, unaided
 from common.learn.linear.descent import Blocks, Step
+from common.learn.linear.learner import Linear
 from common.learn.linear.phased import SPAN_BLOCKS, Phased, share_phased, spans_of
 from common.learn.linear.steps import make_steps
+from common.mpc.correlations.asked import MATRIX_BLOCK
 from common.mpc.fixedpoint import RIDGE_SCALE, UNDEALT_SCALE, X_SCALE, Reals, decode, encode
 from common.mpc.lattice.embedding import BLOCK
 from common.mpc.lattice.sampled import Public, Sampler
 from common.mpc.link import Fourier
 from common.mpc.prg import Prg
+from common.mpc.session import Array, MemoryChannel, Round
 from common.party import Party
 from common.plan.linear import Model
 from common.stats.measures import evaluate
@@ -142,3 +146,34 @@ async def test_secrets_of_zeros_show_themselves(monkeypatch: pytest.MonkeyPatch)
     _, trio = await trained(make_problem(5000, 3, 4), Model(**MODEL))
     shown = {kind for _, kind in uneven(trio)}
     assert {"lattice_matrix", "lattice_phasors", "lattice_bits"} <= shown
+
+
+class Chained:
+    """A channel that knows of each array how long the chain of arrays is that it comes after."""
+
+    def __init__(self, channel: MemoryChannel) -> None:
+        self.channel, self.longest, self.coming = channel, 0, asyncio.Queue[int]()
+        self.other: Chained
+
+    def send(self, round: Round, values: Array) -> Awaitable[None]:
+        self.other.coming.put_nowait(self.longest + 1)  # as it is posted, not as it leaves
+        return self.channel.send(round, values)
+
+    async def receive(self, round: Round) -> Array:
+        found = await self.channel.receive(round)
+        self.longest = max(self.longest, await self.coming.get())
+        return found
+
+
+@pytest.mark.parametrize("link", ["fourier", "taylor"])
+@pytest.mark.parametrize("rows", [3000, 66_000])  # one span and one block of a matrix, and two
+async def test_rounds_are_no_fewer_than_a_trainings_longest_chain_and_no_more_than_all_its_arrays(link: str, rows: int) -> None:
+    problem, trio = make_problem(rows, 1, 2), Trio()
+    ends = {party: Chained(trio.peer[party]) for party in Party}
+    for party, end in ends.items():
+        end.other, trio.session[party]._peer = ends[party.other], end  # type: ignore[assignment]
+    model = Model(**MODEL, weight_bits=10, iterations=3, link=link)  # type: ignore[arg-type]
+    await trained(problem, model, trio=trio)
+    matrices = -(-rows // MATRIX_BLOCK) + 1  # which a job is told to exchange besides
+    stated = Linear().rounds(model, rows) + matrices
+    assert max(end.longest for end in ends.values()) <= stated <= max(trio.session[p].traffic.rounds for p in Party)
