@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from common.party import Bank, Identity, Member
 from common.plan.job_states import Event, State
 from common.plan.read import parse_plan
 from common.plan.roles import NEEDED, check, has
+from common.process.memory import give_memory_back
 from common.process.metrics import Links
 from common.process.settings import CoordinatorSettings
 from common.text import traces
@@ -128,6 +129,7 @@ class Coordinator:
             finally:
                 self._drive = None
                 self._idle.set()
+                asyncio.get_running_loop().run_in_executor(None, give_memory_back)
             waits = record.state is State.WAITING
             kind = (record.message.disturbed if waits else record.message.fault).kind or None
             _log.info("job %s %s", record.id, record.message.state, extra={"error": kind})
@@ -323,8 +325,9 @@ class Coordinator:
 
     async def watch(self, request: wire.JobRequest, call: Call) -> None:
         record = self._record(request.job, self._client(call))
-        async for _ in record.versions():
-            await call.write(self._shown(record))
+        async with aclosing(record.versions()) as versions:
+            async for _ in versions:
+                await call.write(self._shown(record))
 
     async def show(self, request: wire.JobRequest, call: Call) -> wire.Job:
         return self._shown(self._record(request.job, self._client(call)))
@@ -375,8 +378,9 @@ def _is_left_out(record: JobRecord, party: Member) -> bool:
 
 
 async def _until_final(record: JobRecord) -> None:
-    async for _ in record.versions():
-        pass
+    async with aclosing(record.versions()) as versions:
+        async for _ in versions:
+            pass
 
 
 async def _first(call: Call) -> Any:

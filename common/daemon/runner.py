@@ -36,6 +36,7 @@ from common.plan.roles import NEEDED, check
 from common.plan.score import ScorePlan
 from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
+from common.process.memory import give_memory_back
 from common.process.metrics import JobWatch, PartyMetrics
 from common.stages.job import Desk, Role
 from common.stages.offer import check_direct, check_offer
@@ -293,3 +294,5 @@ class Runner:
                 await self._attempts.run(job, running, send, self.stop)
             finally:
                 self._forget(job)
+                if not self._jobs:
+                    asyncio.get_running_loop().run_in_executor(None, give_memory_back)

@@ -56,6 +56,34 @@ def test_freed_arrays_are_given_back_where_little_memory_was_asked_for() -> None
     assert int(subprocess.run(run, capture_output=True, text=True, check=True).stdout) < 16
 
 
+_AFTER_A_JOB = """
+import sys
+import pyarrow as pa
+from common.process.memory import give_memory_back, keep_freed_memory
+keep_freed_memory()
+def resident():
+    return int(open("/proc/self/status").read().split("RssAnon:")[1].split()[0]) >> 10
+column = pa.array([1.0] * (1 << 20))
+column.cast(pa.float32())
+give_memory_back()
+before = resident()
+parts = [bytearray(b"x" * 4000) for _ in range(1 << 14)]  # 64 MiB of a job's
+stays = bytearray(b"x" * 4000)  # and what outlasts it, above all that
+table = [column.cast(pa.float32()) for _ in range(8)]  # 32 MiB of Arrow's
+del parts, table
+print(resident() - before)
+give_memory_back()
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc is asked")
+def test_what_a_job_took_is_given_back_once_it_is_over() -> None:
+    said = subprocess.run([sys.executable, "-c", _AFTER_A_JOB], capture_output=True, text=True, check=True).stdout
+    kept, left = map(int, said.split())
+    assert kept > 80 > 24 > left
+
+
 def test_peak_memory_is_this_processs_own() -> None:
     held = bytearray(64 << 20)
     held[:: 1 << 12] = b"x" * len(held[:: 1 << 12])
