@@ -11,12 +11,13 @@ from bank_party.decision.config import DecisionConfig
 from bank_party.monitor.config import BankMonitorConfig
 from bank_party.monitor.overrides import OverridesConfig
 from bank_party.online.config import OnlineConfig
+from common.config import Address
 from common.daemon.settings import PartySettings
 from common.errors import PolicyError
 from common.party import Identity
 from common.plan.policy import Policy, not_allowed
 from common.plan.several import SeveralPlan
-from common.process.settings import Address, IdentityText, Remote
+from common.process.settings import IdentityText, Remote
 from common.rows.near import near
 from common.stages.price import USUAL
 from common.stages.sizes import TOO_FEW

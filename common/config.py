@@ -8,9 +8,9 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Tag, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Tag, ValidationError
 
 from common.errors import ConfigError, WattScoreError
 
@@ -25,6 +25,15 @@ class StrictModel(BaseModel):
 
     elsewhere: ClassVar[Mapping[str, str]] = {}  # keys that are another's, and what is said to who writes one here
 
+
+def _address(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not host or not colon or not port.isdigit() or int(port) > 65535:
+        raise ValueError("must be HOST:PORT")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
 
 M = TypeVar("M", bound=StrictModel)
 

@@ -7,10 +7,11 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from common.config import Address
 from common.daemon.settings import PartySettings
 from common.party import Identity
 from common.plan.policy import Policy
-from common.process.settings import Address, IdentityText, Named
+from common.process.settings import IdentityText, Named
 
 
 class GridPolicy(Policy):

@@ -7,9 +7,9 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from common.config import StrictModel
+from common.config import Address, StrictModel
 from common.home.models import CHAMPION
-from common.process.settings import Address, OidcConfig
+from common.process.settings import OidcConfig
 
 
 class ScoreOidc(OidcConfig):

@@ -7,12 +7,12 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from common.config import StrictModel
+from common.config import Address, StrictModel
 from common.errors import PolicyError
 from common.monitor.config import MonitorConfig
 from common.party import Identity
 from common.plan.policy import Policy
-from common.process.settings import Address, ConsoleConfig, Named, Process, Remote
+from common.process.settings import ConsoleConfig, Named, Process, Remote
 from common.report.card import Card
 from common.rows.consent import ConsentConfig, Consents
 from common.rows.dataset import DatasetConfig

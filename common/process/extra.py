@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,7 +15,17 @@ def extra(section: str, name: str = "serve") -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise ConfigError(
-            f"[{section}] needs a package that is not installed: {error.name}",
-            remedy=f"Install it, in the folder of WattScore's source: pip install -c constraints.txt '.[{name}]'.",
-        ) from None
+        raise _missing(f"[{section}]", error.name, name) from None
+
+
+def need(option: str, package: str, name: str) -> None:
+    """Raises ConfigError where `package`, of the extra `name`, is not installed; loads nothing of it."""
+    if importlib.util.find_spec(package) is None:
+        raise _missing(option, package, name)
+
+
+def _missing(what: str, package: str | None, name: str) -> ConfigError:
+    return ConfigError(
+        f"{what} needs a package that is not installed: {package}",
+        remedy=f"Install it, in the folder of WattScore's source: pip install -c constraints.txt '.[{name}]'.",
+    )

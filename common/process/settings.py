@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from common.config import StrictModel, read_toml, validate
+from common.config import Address, StrictModel, read_toml, validate
 from common.disk.expand import expand
 from common.errors import ConfigError, IdentityError
 from common.party import Bank, Identity, Member, Party
@@ -24,13 +24,6 @@ def _identity(text: str) -> str:
         return str(Identity.parse(text))
     except IdentityError as error:
         raise ValueError(str(error)) from None
-
-
-def _address(text: str) -> str:
-    host, colon, port = text.rpartition(":")
-    if not host or not colon or not port.isdigit() or int(port) > 65535:
-        raise ValueError("must be HOST:PORT")
-    return text
 
 
 def is_loopback(address: str) -> bool:
@@ -49,7 +42,6 @@ def _secure(url: str) -> str:
 
 
 IdentityText = Annotated[str, AfterValidator(_identity)]
-Address = Annotated[str, AfterValidator(_address)]
 
 
 class Named(StrictModel):

@@ -19,10 +19,11 @@ import pyarrow.parquet as pq
 from common import __version__
 from common.config import StrictModel
 from common.disk.files import private_file
-from common.errors import ConfigError, DataError
+from common.errors import ConfigError
 from common.records.entries import check
 from common.records.held import Codes, Held, Room, rows
 from common.records.panel import Panel
+from common.records.parts import WORK, column, packed, unpacked
 from common.records.recipe import Recipe
 from common.records.samples import Samples, chosen
 from common.records.windows import Mask
@@ -119,15 +120,26 @@ def _columns(recipes: tuple[Recipe, ...], panel: Panel, mask: Mask, room: Room) 
     flat = {name: room.scratch.empty((size,), kind) for name, kind in kinds.items()}
     ends = np.concatenate([[0], np.cumsum(mask.sum(axis=1))])
 
+    def put(low: int, high: int, columns: Iterable[npt.NDArray[Any]]) -> None:
+        for recipe, values in zip(recipes, columns, strict=True):
+            flat[recipe.column][int(ends[low]) : int(ends[high])] = values
+
     def fill(low: int, high: int) -> None:
-        few, which = panel.part(low, high), mask[low:high]
-        for recipe in recipes:
-            flat[recipe.column][int(ends[low]) : int(ends[high])] = _column(recipe, few, which)
+        few = panel.part(low, high)
+        put(low, high, (column(recipe, few, mask[low:high]) for recipe in recipes))
 
     cuts = room.cuts(np.full(panel.enterprises, panel.months))
-    with ThreadPoolExecutor(room.workers) as pool:
-        for done in [pool.submit(fill, low, high) for low, high in cuts]:
-            done.result()
+    if room.engine is not None:
+        room.engine.run(
+            WORK,
+            len(cuts),
+            lambda k: packed(panel.part(*cuts[k]), mask[slice(*cuts[k])], recipes),
+            lambda k, made: put(*cuts[k], unpacked(made)),
+        )
+    else:
+        with ThreadPoolExecutor(room.workers) as pool:
+            for done in [pool.submit(fill, low, high) for low, high in cuts]:
+                done.result()
     return Held(flat, {name: values.levels for name, values in coded.items()})
 
 
@@ -136,19 +148,6 @@ def made(recipes: Iterable[Recipe], samples: Samples) -> dict[str, Any]:
     what = {"recipes": [r.model_dump(mode="json") for r in recipes], "samples": samples.model_dump(mode="json")}
     text = json.dumps(what, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return {"version": __version__, "digest": hashlib.sha256(text.encode()).hexdigest(), **what}
-
-
-def _column(recipe: Recipe, panel: Panel, mask: Mask) -> npt.NDArray[Any]:
-    """(samples,), as float32 or as codes."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        values = recipe.evaluate(panel)
-        if isinstance(values, Codes):
-            return np.asarray(values.codes[mask])
-        result: npt.NDArray[np.float32] = values[mask].astype(np.float32)
-    if np.isinf(result).any():
-        message = f"recipe {recipe.column!r} gives numbers beyond float32"
-        raise DataError(message, public=message, remedy="Declare a largest value of its field, or another unit.")
-    return result
 
 
 def write(features: Features, path: Path, *, keys: Keys | None = None, origin: Mapping[str, Any] | None = None) -> str:

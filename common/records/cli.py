@@ -34,16 +34,32 @@ from common.text.words import Lang
     help="Memory for arrays; the rest goes to files beside --out. Default: all of it.",
 )
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads that make features.")
+@click.option(
+    "--ray",
+    type=click.Path(path_type=Path),
+    help="Make them on the company's own Ray cluster, which this file (TOML) names.",
+)
 @strict_option
 def features(
-    config: Path, out: Path, report: Path | None, lang: str, memory_mib: int | None, workers: int, strict: bool
+    config: Path,
+    out: Path,
+    report: Path | None,
+    lang: str,
+    memory_mib: int | None,
+    workers: int,
+    ray: Path | None,
+    strict: bool,
 ) -> None:
     """Read, clean and turn into features the monthly records that CONFIG (TOML) names."""
+    if ray is not None and workers > 1:
+        raise click.UsageError("--workers is of this machine; with --ray the cluster has its own.")
     console = Console()
     if memory_mib is not None:
         return_freed_memory()
         pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what it was given
-    made, cleaned, settings = make_features(config, out, report, cast(Lang, lang), memory_mib=memory_mib, workers=workers)
+    made, cleaned, settings = make_features(
+        config, out, report, cast(Lang, lang), memory_mib=memory_mib, workers=workers, ray=ray
+    )
     _print_cleaning(cleaned, console)
     for text in (*cleaned.warnings, *_unlabelled(cleaned, settings), *_left_out(cleaned, settings)):
         console.print(f"[yellow]look at:[/] {escape(text)}", highlight=False)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.disk.scratch import Scratch, Stored
+from common.scale.engine import Engine
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,12 +88,14 @@ def part(held: Mapping[str, Any], low: int, high: int) -> dict[str, Any]:
 class Room:
     """Where arrays of one making of features are kept, and how much of them is worked on at once.
 
-    cells: enterprise-months at a time, at least one enterprise. workers: threads over such parts.
+    cells: enterprise-months at a time, at least one enterprise. workers: threads over such parts. engine: where recipes are
+    evaluated part by part; none: here.
     """
 
     scratch: Scratch = field(default_factory=Scratch)
     cells: int = 1 << 62
     workers: int = 1
+    engine: Engine | None = None
 
     def cuts(self, sizes: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
         """Runs [low, high) of things of these sizes, in order, none above `cells` that is more than one thing."""

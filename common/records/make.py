@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,24 +24,35 @@ from common.records.held import Room
 from common.records.quality import quality
 from common.records.source import read
 from common.rows.table import Coded, Columns, FeatureTable, Ids
+from common.scale.engine import Engine
+from common.scale.settings import load_cluster
 from common.text.words import Lang
 
 _PART, _CELLS = 1 << 10, 1 << 14  # bytes of memory for each enterprise-month worked on at once; at least so many of these
+_FAR = 1 << 17  # of these in a part that is made elsewhere, where no memory was named
 
 
 def make_features(
-    config: Path, out: Path, report: Path | None = None, lang: Lang = "en", *, memory_mib: int | None = None, workers: int = 1
+    config: Path,
+    out: Path,
+    report: Path | None = None,
+    lang: Lang = "en",
+    *,
+    memory_mib: int | None = None,
+    workers: int = 1,
+    ray: Path | None = None,
 ) -> tuple[Features, Cleaned, RecordsConfig]:
     """Writes `out`, and the report if asked, once all is made. Raises ConfigError and DataError; then nothing is written.
 
     memory_mib: of arrays, of which the rest is kept in files without a name beside `out`; all in memory by default.
-    workers: threads that make features. Neither changes what is made.
+    workers: threads that make features. ray: the company's own Ray cluster, which makes them instead. None of these changes
+    what is made.
     """
     settings = load_records(config)
     _check_outputs(out, report)
-    room = _room(out, memory_mib, workers)
     try:
-        cleaned, made = _made(settings, config, room)
+        with _engine(ray) as engine:
+            cleaned, made = _made(settings, config, _room(out, memory_mib, workers, engine))
     except OSError as error:  # of what is kept in files
         if (fault := refused(error)) is None:
             raise
@@ -71,11 +84,22 @@ def _tidy() -> None:
     pa.default_memory_pool().release_unused()
 
 
-def _room(out: Path, memory_mib: int | None, workers: int) -> Room:
+@contextmanager
+def _engine(ray: Path | None) -> Iterator[Engine | None]:
+    if ray is None:
+        yield None
+        return
+    from common.scale.cluster import joined  # what starts processes is loaded by those who asked for it
+
+    with joined(load_cluster(ray)) as engine:
+        yield engine
+
+
+def _room(out: Path, memory_mib: int | None, workers: int, engine: Engine | None) -> Room:
     if memory_mib is None:
-        return Room(workers=workers)
+        return Room(workers=workers) if engine is None else Room(cells=_FAR, engine=engine)
     budget = memory_mib << 20
-    return Room(Scratch(out.resolve().parent, budget), max(_CELLS, budget // _PART), workers)
+    return Room(Scratch(out.resolve().parent, budget), max(_CELLS, budget // _PART), workers, engine)
 
 
 def _made(settings: RecordsConfig, config: Path, room: Room) -> tuple[Cleaned, Features]:

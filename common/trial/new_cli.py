@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from common.config import quoted, validate
+from common.config import Address, quoted, validate
 from common.disk.files import make_folder, write_new
 from common.errors import ConfigError
 from common.party import Identity
@@ -144,7 +144,7 @@ def _listen(address: str) -> str:
     """Where a process listens that is reached by `address`: on loopback if it is there, else on all of the machine."""
     from pydantic import TypeAdapter, ValidationError
 
-    from common.process.settings import Address, is_loopback
+    from common.process.settings import is_loopback
 
     try:
         TypeAdapter(Address).validate_python(address)
