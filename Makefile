@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 unexport PYTHONDONTWRITEBYTECODE
 SPU_PYTHON ?= $(WATTSCORE_BENCH_SPU_PYTHON)
 
-.PHONY: setup demo demo-banks test coverage part-scenarios part-units part-learn part-tables test-containers check protos bench bench-full bundle lock clean
+.PHONY: setup demo demo-banks test coverage part-scenarios part-units part-learn part-tables test-containers test-ray check protos bench bench-full bundle lock clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=...") if sys.version_info < (3, 11) else None'
@@ -67,6 +67,10 @@ part-tables: $(READY)
 test-containers: $(READY)  ## the image and the demo in containers, on a running engine with Compose
 	$(BIN)/python -m pytest -m containers tests/deploy
 
+test-ray: $(READY)  ## features by two Ray nodes of this machine: root, Linux, iproute2; installs the extra, some 300 MB
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]'
+	$(BIN)/python -m pytest tests/scenarios/ray
+
 check: $(READY)  ## style, types, imports, stubs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -91,7 +95,7 @@ bundle: $(INSTALLED)  ## bundle-out/: wheels of all that runs, with hashes, for 
 	$(BIN)/python deploy/offline/requirements.py bundle-out > bundle-out/requirements.txt
 
 lock: $(READY)  ## write constraints.txt from what is installed
-	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
+	$(BIN)/python -m pip freeze --exclude-editable $(addprefix --exclude ,ray filelock msgpack) > constraints.txt  # `make test-ray` adds them
 
 clean:
 	rm -rf $(VENV) demo-out demo-banks-out bench-out bundle-out .coverage .coverage.*

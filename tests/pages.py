@@ -43,6 +43,9 @@ TYPED = [
 ELSEWHERE = [
     (r"make demo$", "tests/scenarios/end_to_end/test_demo.py", '"demo", "--out"'),
     (r"make (test|check)$", ".ci/run", "make test"),
+    (r"make test-ray$", "Makefile", "pytest tests/scenarios/ray"),
+    (r"wattscore features .* --ray ray.toml$", "tests/scenarios/ray/test_features.py", '"--ray", "ray.toml"'),
+    (r"grid-party doctor .* --ray ray.toml$", "tests/scenarios/ray/test_features.py", '"--ray", "ray.toml", "--json"'),
     (r"docker compose ", "tests/deploy/test_compose.py", "demo.compose("),
     (r"python3 -m pip install \.$", "deploy/Dockerfile", "pip"),
     (r"grid-party (approve|deny) train-", "tests/scenarios/end_to_end/test_approval.py", '"grid", "approve", job'),

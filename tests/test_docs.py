@@ -28,6 +28,7 @@ from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
 from common.process.settings import ClientSettings, CoordinatorSettings, load_settings
 from common.records.config import RecordsConfig, load_records
+from common.scale.settings import RayCluster
 from grid_party.__main__ import main as grid_party
 from grid_party.settings import GridSettings
 from tests.source import ROOT, parse
@@ -56,6 +57,7 @@ MODELS: dict[str, type[StrictModel]] = {
     "predeal.toml": PredealPlan,
     "promote.toml": PromotePlan,
     "pipeline.toml": PipelineConfig,
+    "ray.toml": RayCluster,
 }
 TOGETHER = [
     ("grid.toml", "bank.toml"),

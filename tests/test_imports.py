@@ -19,9 +19,9 @@ PACKAGES = ("common", "grid_party", "bank_party", "wattscore")
 # The folders of `common` in order: one may import those before it and nothing else. The first line are loose modules.
 WORDS = "errors disclosure config party"
 FOLDERS = """
-    text disk stats rows trust mpc features records wire plan learn match monitor process web home stages client report
+    text disk stats rows trust mpc features scale records wire plan learn match monitor process web home stages client report
     coordinator auditor daemon console doctor trial cli
-""".split()  # noqa: SIM905  (one line to read, not twenty-four)
+""".split()  # noqa: SIM905  (one line to read, not twenty-five)
 
 # Narrower than the order: all that these may import besides themselves and the words.
 NARROW: dict[str, str] = {
@@ -32,7 +32,9 @@ NARROW: dict[str, str] = {
     "trust": "disk",
     "mpc": "",  # secret-shared arithmetic: no socket, no file, no clock
     "features": "rows stats",
-    "records": "text disk rows features process.memory",  # a party's monthly records, cleaned and made into features, by itself
+    "scale": "disk process.extra process.memory",
+    # a party's monthly records, cleaned and made into features, by itself or on its own machines
+    "records": "text disk rows features scale process.memory",
     # gRPC and protobuf, and nothing of what is computed
     "wire": "text trust mpc.session mpc.correlations.asked mpc.counting.masks",
     "match": "mpc rows.cmac",
@@ -57,6 +59,9 @@ NETWORK = ("grpc", "grpc_health", "grpc_reflection", "grpc_tools", "google.proto
 
 # Nobody may import these: they run what they read.
 UNSAFE = ("pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal")
+
+# Only these may import an engine that unpickles what it is sent: a process of its own, which none of ours loads.
+ENGINES = {"ray": "common.scale.ray_driver"}
 
 # `common.mpc` may import none of these, nor use these names: arithmetic knows no socket, no file and no clock.
 OUTSIDE = ("socket", "ssl", "select", "http", "urllib", "pathlib", "io", "tempfile", "time", "datetime", "subprocess")
@@ -197,6 +202,12 @@ def test_only_wire_knows_the_network() -> None:
     users = {module.name for module in MODULES.values() if any(is_of(name, NETWORK) for name in module.imports)}
     assert users
     assert [name for name in users if not is_of(name, ["common.wire"])] == []
+
+
+def test_an_engine_is_one_modules_which_nobody_imports() -> None:
+    for engine, only in ENGINES.items():
+        assert [module.name for module in MODULES.values() if any(is_of(n, [engine]) for n in module.imports)] == [only]
+        assert [module.name for module in MODULES.values() if only in module.imports] == []
 
 
 def test_nothing_that_runs_what_it_reads() -> None:

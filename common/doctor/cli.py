@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
+from common.doctor.cluster import check_cluster
 from common.doctor.examine import Load, examine
 from common.doctor.finding import Machine, Report, Status
 from common.doctor.side import load_side
@@ -30,6 +32,7 @@ def doctor_command(load: Load, whose: str) -> click.Command:
     @click.option(
         "--plan", type=click.Path(path_type=Path), help="Also: would this side accept this plan, and has it room for it?"
     )
+    @click.option("--ray", type=click.Path(path_type=Path), help="Also: may features be made on this Ray cluster (TOML)?")
     @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
     @click.option(
         "--patience",
@@ -39,9 +42,11 @@ def doctor_command(load: Load, whose: str) -> click.Command:
         show_default=True,
         help="Wait so many times as long: on a busy machine, over a slow line.",
     )
-    def doctor(config: Path, plan: Path | None, as_json: bool, patience: float) -> None:
+    def doctor(config: Path, plan: Path | None, ray: Path | None, as_json: bool, patience: float) -> None:
         """Check this side, and through it the other; exit code 1 if anything fails. It changes nothing and takes seconds."""
         report = asyncio.run(examine(config, load, plan, Machine(patience=patience)))
+        if ray is not None:
+            report = replace(report, findings=(*report.findings, check_cluster(ray)))
         if as_json:
             click.echo(json.dumps(as_dict(report), indent=1))
         else:

@@ -58,7 +58,7 @@ def features(
         return_freed_memory()
         pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what it was given
     made, cleaned, settings = make_features(
-        config, out, report, cast(Lang, lang), memory_mib=memory_mib, workers=workers, ray=ray
+        config, out, report, cast(Lang, lang), memory_mib=memory_mib, workers=workers, ray=ray, say=click.echo
     )
     _print_cleaning(cleaned, console)
     for text in (*cleaned.warnings, *_unlabelled(cleaned, settings), *_left_out(cleaned, settings)):

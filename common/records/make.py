@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,17 +41,18 @@ def make_features(
     memory_mib: int | None = None,
     workers: int = 1,
     ray: Path | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> tuple[Features, Cleaned, RecordsConfig]:
     """Writes `out`, and the report if asked, once all is made. Raises ConfigError and DataError; then nothing is written.
 
     memory_mib: of arrays, of which the rest is kept in files without a name beside `out`; all in memory by default.
     workers: threads that make features. ray: the company's own Ray cluster, which makes them instead. None of these changes
-    what is made.
+    what is made. say: told what the cluster did.
     """
     settings = load_records(config)
     _check_outputs(out, report)
     try:
-        with _engine(ray) as engine:
+        with _engine(ray, say) as engine:
             cleaned, made = _made(settings, config, _room(out, memory_mib, workers, engine))
     except OSError as error:  # of what is kept in files
         if (fault := refused(error)) is None:
@@ -85,7 +86,7 @@ def _tidy() -> None:
 
 
 @contextmanager
-def _engine(ray: Path | None) -> Iterator[Engine | None]:
+def _engine(ray: Path | None, say: Callable[[str], None]) -> Iterator[Engine | None]:
     if ray is None:
         yield None
         return
@@ -93,6 +94,7 @@ def _engine(ray: Path | None) -> Iterator[Engine | None]:
 
     with joined(load_cluster(ray)) as engine:
         yield engine
+        say(str(engine.done))
 
 
 def _room(out: Path, memory_mib: int | None, workers: int, engine: Engine | None) -> Room:

@@ -32,11 +32,19 @@ _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "L
 
 @dataclass(frozen=True)
 class Done:
-    """What a run came to. parts: node -> how many it made. lost: how often one was made again. peak: MiB of a worker."""
+    """What a run came to. parts: node -> how many it made. lost: how often one was made again. peak: MiB of the largest
+    worker. processor: seconds of all workers.
+    """
 
     parts: dict[str, int]
     lost: int
     peak: float
+    processor: float
+
+    def __str__(self) -> str:
+        made = ", ".join(f"{node} ({count} parts)" for node, count in sorted(self.parts.items()))
+        again = f", {self.lost} of them again" if self.lost else ""
+        return f"made on {made}{again}; {self.processor:.1f} s of processor time, {self.peak:.0f} MiB at most a worker"
 
 
 @contextmanager
@@ -79,7 +87,7 @@ class Cluster:
 
     def __init__(self, cluster: RayCluster, folder: Path) -> None:
         self.nodes: dict[str, int] = {}
-        self.done = Done({}, 0, 0.0)
+        self.done = Done({}, 0, 0.0, 0.0)
         self._cluster, self._folder = cluster, folder
         self._driver: subprocess.Popen[bytes] | None = None
         self._unread = b""
@@ -134,7 +142,7 @@ class Cluster:
         """As `Engine.run`: parts lie in `scratch`, mode 0600, while they are made and no longer."""
         most = 3 * sum(self.nodes.values())
         at: dict[str, int] = {}
-        lost, peak, next_, running = 0, 0.0, 0, set[int]()
+        lost, peak, processor, next_, running = 0, 0.0, 0.0, 0, set[int]()
         failed: dict[int, bytes] = {}
         while running or (next_ < parts and not failed):
             while next_ < parts and len(running) < most and not failed:
@@ -154,9 +162,10 @@ class Cluster:
                 continue
             take(part, made)
             at[said["node"]], peak = at.get(said["node"], 0) + 1, max(peak, said["peak"])
+            processor += said["processor"]
         if failed:
-            raise _fault(failed[min(failed)], min(failed))
-        self.done = Done(at, lost, peak)
+            raise fault(failed[min(failed)], min(failed))
+        self.done = Done(at, lost, peak, processor)
 
     def _ask(self, work: str, part: int, data: bytes) -> None:
         given = self._folder / f"{part}.given"
@@ -206,7 +215,7 @@ def _tell(process: subprocess.Popen[bytes], told: dict[str, Any]) -> None:
         process.stdin.flush()
 
 
-def _fault(told: bytes, part: int) -> Exception:
+def fault(told: bytes, part: int) -> Exception:
     """The error that the work raised, of ours as it was."""
     found = json.loads(told)
     kind = getattr(errors, found["kind"] or "", None)

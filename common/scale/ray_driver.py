@@ -31,7 +31,7 @@ _TRIES = 3  # of a part whose worker was lost
 _AHEAD = 2  # parts at a node for each of its processors: one is done, one waits
 _WAIT, _LOOK = 0.5, 2.0  # seconds between words to the command, and between looks at the cluster
 _PATIENCE = 60.0  # seconds in which a node must have started a worker and looked at itself
-_VERSION = "2.60."
+_RELEASE = "2.60."
 _DO, _SEE = ray.remote(do), ray.remote(look)  # Ray pickles their names, as they are in a module of ours, and no code
 
 
@@ -47,8 +47,8 @@ class Driver:
 
     def start(self) -> None:
         """Looks at the cluster, joins it and looks at every node."""
-        if not ray.__version__.startswith(_VERSION):
-            raise ConfigError(f"Ray {ray.__version__} is installed", remedy=f"Install {_VERSION}*: '.[ray]' names it.")
+        if not ray.__version__.startswith(_RELEASE):
+            raise ConfigError(f"Ray {ray.__version__} is installed", remedy=f"Install {_RELEASE}*: '.[ray]' names it.")
         self._gcs = _ask(self._cluster.address)
         nodes = _alive(self._gcs)
         for address, *ports in {(n["address"], n["manager"], n["objects"]) for n in nodes.values()}:
@@ -283,6 +283,8 @@ def main() -> None:
         driver.work()
     except ConfigError as error:
         _last(out, error.message, error.remedy)
+    except ray.exceptions.RpcError as error:
+        _last(out, f"the cluster's head is lost ({type(error).__name__})", "Start it again, then this command.")
     except Exception as error:  # of Ray: its text is not shown
         _last(out, f"Ray failed ({type(error).__name__})", "Look at the logs in the folder of its head.")
     os._exit(0)  # Ray's own end waits for a head that may be gone; the head ends what this process left

@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import stat
+import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def do(work: str, given: str, digest: str, made: str) -> str:
 
     digest: SHA-256 of `given`, hex. Returns JSON: the SHA-256 of `made`, and whether that holds what went wrong instead.
     """
-    fault = False
+    fault, begun = False, time.process_time()
     try:
         data = Path(given).read_bytes()
         if hashlib.sha256(data).hexdigest() != digest:
@@ -40,7 +41,8 @@ def do(work: str, given: str, digest: str, made: str) -> str:
         result, fault = _told(error), True
     with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
         stream.write(result)
-    return json.dumps({"digest": hashlib.sha256(result).hexdigest(), "fault": fault, "peak": peak_mib()})
+    told = {"digest": hashlib.sha256(result).hexdigest(), "fault": fault}
+    return json.dumps({**told, "peak": peak_mib(), "processor": time.process_time() - begun})
 
 
 def _told(error: Exception) -> bytes:

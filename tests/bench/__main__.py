@@ -205,12 +205,14 @@ def align(
 @click.option("--rows", type=int, required=True, help="Enterprise-months that the bank has records of; the grid has more.")
 @click.option("--memory-mib", type=int, help="As of `wattscore features`.")
 @click.option("--workers", type=int, default=1, help="As of `wattscore features`.")
+@click.option("--ray", type=click.Path(path_type=Path), help="As of `wattscore features`, on a node of that cluster.")
 @REPEAT
 @JSON
-def features(rows: int, memory_mib: int | None, workers: int, repeat: int, out: Path | None) -> None:
+def features(rows: int, memory_mib: int | None, workers: int, ray: Path | None, repeat: int, out: Path | None) -> None:
     """Monthly records into features by `wattscore features`, at both parties, from CSV and Parquet."""
     memory = [] if memory_mib is None else ["--memory-mib", str(memory_mib)]
-    found = bench_features(rows, repeat, (*memory, "--workers", str(workers)))
+    cluster = [] if ray is None else ["--ray", str(ray.resolve())]
+    found = bench_features(rows, repeat, (*memory, "--workers", str(workers), *cluster))
     tell(found, out, report.features(found))
 
 

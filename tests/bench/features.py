@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 from pyarrow import csv
@@ -20,10 +22,13 @@ MONTHS = 24
 FORMATS = ("csv", "parquet")
 _KNOWN = 0.9  # of the world's enterprises, at the party that knows fewer of them
 _PROGRAM = """
-import atexit, sys, time
+import atexit, resource, sys, time
 from common.cli import main
 from common.process.memory import peak_mib
-atexit.register(lambda: print(time.process_time(), peak_mib(), file=sys.stderr))
+def told():
+    other = resource.getrusage(resource.RUSAGE_CHILDREN)  # beside it, the process that speaks to Ray
+    print(time.process_time() + other.ru_utime + other.ru_stime, peak_mib(), file=sys.stderr)
+atexit.register(told)
 main()
 """  # the kernel's own figure of a child's memory has its parent's in it
 _COMMAND = [sys.executable, "-c", _PROGRAM, "features"]
@@ -33,7 +38,7 @@ def bench_features(records: int, repeat: int = 1, options: tuple[str, ...] = ())
     """Each party's default recipes, a sample a month, quality report included, of at least `records` enterprise-months.
 
     options: further ones of the command, such as --memory-mib. Seconds, processor seconds and peak memory are of the whole
-    process, the largest of `repeat` runs. Raises SystemExit if one fails.
+    process, the largest of `repeat` runs; with --ray those of the cluster's workers apart. Raises SystemExit if one fails.
     """
     with tempfile.TemporaryDirectory(prefix="wattscore-bench-") as name:
         folder = Path(name)
@@ -58,9 +63,12 @@ def _measured(folder: Path, party: Party, kind: str, repeat: int, options: tuple
         "rows_read": rows or sum(1 for _ in source.open("rb")) - 1,
         "samples": shape.num_rows,
         "features": shape.num_columns - (2 if party is Party.GRID else 3),
-        "seconds": max(seconds for seconds, _, _ in costs),
-        "processor_seconds": max(processor for _, processor, _ in costs),
-        "peak_mib": max(peak for _, _, peak in costs),
+        "seconds": max(cost.seconds for cost in costs),
+        "processor_seconds": max(cost.processor for cost in costs),
+        "peak_mib": max(cost.peak for cost in costs),
+        "workers_processor_seconds": max(cost.workers[0] for cost in costs),
+        "workers_peak_mib": max(cost.workers[1] for cost in costs),
+        "sha256": hashlib.sha256(out.read_bytes()).hexdigest(),
     }
 
 
@@ -73,11 +81,21 @@ def _to_parquet(source: Path) -> int:
     return rows
 
 
-def _run(command: list[str]) -> tuple[float, float, float]:
-    """(seconds, processor seconds, peak MiB) of a process."""
+class _Cost(NamedTuple):
+    """Of one process, and what the command says of a cluster's workers: processor seconds, peak MiB of the largest."""
+
+    seconds: float
+    processor: float
+    peak: float
+    workers: tuple[float, float]
+
+
+def _run(command: list[str]) -> _Cost:
     begin = time.monotonic()
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace")
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
     if done.returncode:
         raise SystemExit(f"wattscore features failed: {done.stderr.strip()}")
     processor, peak = (float(word) for word in done.stderr.split()[-2:])
-    return time.monotonic() - begin, processor, peak
+    told = re.search(r"([\d.]+) s of processor time, (\d+) MiB at most a worker", done.stdout)
+    workers = (float(told[1]), float(told[2])) if told else (0.0, 0.0)
+    return _Cost(time.monotonic() - begin, processor, peak, workers)

@@ -195,11 +195,12 @@ def online(found: dict[str, Any]) -> Text:
 
 
 def features(found: dict[str, Any]) -> Text:
-    columns = ["party", "from", "records", "samples", "features", "seconds", "CPU s", "peak MiB"]
+    columns = ["party", "from", "records", "samples", "features", "seconds", "CPU s", "peak MiB", "workers' CPU s", "peak MiB"]
     rows = [
         [
             r["party"], r["source"], f"{r['rows_read']:,}", f"{r['samples']:,}", str(r["features"]), f"{r['seconds']:.1f}",
             f"{r['processor_seconds']:.1f}", f"{r['peak_mib']:.0f}",
+            f"{r['workers_processor_seconds']:.1f}", f"{r['workers_peak_mib']:.0f}",
         ]
         for r in found["runs"]
     ]  # fmt: skip

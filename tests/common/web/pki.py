@@ -28,10 +28,11 @@ class Pki:
         self._name = _name("office CA")
         self._write("ca", self._builder("office CA", self._key, ca=True).sign(self._key, hashes.SHA256()), self._key)
 
-    def issue(self, name: str) -> None:
-        """A certificate with this common name, and for servers the addresses of loopback."""
+    def issue(self, name: str, *addresses: str) -> None:
+        """A certificate with this common name, and for servers the addresses of loopback and these."""
         key = ec.generate_private_key(ec.SECP256R1())
-        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        names: list[x509.GeneralName] = [x509.DNSName("localhost")]
+        names += [x509.IPAddress(ipaddress.ip_address(text)) for text in ("127.0.0.1", *addresses)]
         builder = self._builder(name, key, ca=False).add_extension(x509.SubjectAlternativeName(names), critical=False)
         self._write(name, builder.sign(self._key, hashes.SHA256()), key)
 

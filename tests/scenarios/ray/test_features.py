@@ -1,0 +1,91 @@
+"""Features by two Ray nodes: equal to the last byte, also where workers and nodes are lost."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.patience import patience
+from tests.scenarios.ray.nodes import Node, nodes, until
+
+WORKERS = "ray::(IDLE|do|look)"  # not its agent, with which a node ends
+
+
+def same(found: dict[str, Any], whole: dict[str, Any]) -> bool:
+    return (found["file"], found["report"]) == (whole["file"], whole["report"])
+
+
+@pytest.mark.parametrize("parts", [1, 8, 64])
+def test_file_and_report_are_the_same_by_two_nodes(parts: int, pair: list[Node], records: Path, whole: dict[str, Any]) -> None:
+    found = json.loads(pair[0].act("features", records, parts, pair[0].site.config))
+    assert same(found, whole)
+    assert found["parts"] >= parts and found["lost"] == 0
+    assert found["nodes"] == [node.address for node in pair][: min(parts, 2)] or parts == 1
+    assert list((pair[0].site.folder / "scratch").iterdir()) == []
+
+
+def test_the_command_and_the_doctor(pair: list[Node], records: Path, tmp_path: Path) -> None:
+    made = pair[1].type_("wattscore", "features", str(records), "--out", str(tmp_path / "far"), "--ray", "ray.toml")
+    assert made.returncode == 0, made.stdout
+    here = pair[1].type_("wattscore", "features", str(records), "--out", str(tmp_path / "here"), "--memory-mib", "1")
+    assert here.returncode == 0, here.stdout
+    assert (tmp_path / "far").read_bytes() == (tmp_path / "here").read_bytes()
+    checked = json.loads(pair[0].type_("wattscore", "doctor", "--config", "none.toml", "--ray", "ray.toml", "--json").stdout)
+    (finding,) = [check for check in checked["checks"] if check["check"] == "ray"]
+    assert finding["status"] == "pass" and all(node.address in finding["found"] for node in pair)
+
+
+@contextmanager
+def stopped(node: Node, records: Path, signs: Path) -> Iterator[dict[str, Any]]:
+    """The run that is yielded to, once a worker that stands still has a part of it; what it came to, afterwards."""
+    signs.mkdir()
+    found: dict[str, Any] = {}
+    head = node.site.nodes[0]
+    thread = threading.Thread(target=lambda: found.update(json.loads(head.act("watched", records, node.site.config, signs))))
+    thread.start()
+    try:
+        until((signs / "joined").exists)
+        assert node.kill(WORKERS, signal.SIGSTOP)
+        (signs / "go").touch()
+        until((signs / "under-way").exists)
+        yield found
+    finally:
+        (signs / "go").touch()
+        thread.join(patience(120))
+        assert not thread.is_alive()
+
+
+def test_parts_of_a_killed_worker_are_made_again(
+    pair: list[Node], records: Path, whole: dict[str, Any], tmp_path: Path
+) -> None:
+    with stopped(pair[1], records, tmp_path / "signs") as found:
+        assert pair[1].kill(WORKERS)
+    assert found["lost"] and same(found, whole)
+
+
+def test_a_part_that_is_lost_again_and_again_is_named(pair: list[Node], records: Path, tmp_path: Path) -> None:
+    with stopped(pair[1], records, tmp_path / "signs") as found:
+        while not found:
+            for node in pair:
+                node.kill(WORKERS)
+    assert "was lost 3 times" in found["raised"]
+    assert list((pair[0].site.folder / "scratch").iterdir()) == []
+
+
+def test_parts_of_a_lost_node_are_made_by_the_other(records: Path, whole: dict[str, Any], tmp_path: Path) -> None:
+    with nodes(2) as (head, other):
+        head.start(None)
+        other.start(head)
+        with stopped(other, records, tmp_path / "signs") as found:
+            assert other.kill()
+        assert found["lost"] and same(found, whole)
+        with stopped(head, records, tmp_path / "again") as found:
+            assert head.kill("gcs_server")
+        assert "the cluster's head" in found["raised"] and "is lost" in found["raised"]
