@@ -49,6 +49,8 @@ class Growing:
         self.seen: By = {}
         self.mine: By = {}
         self.left: By = {}
+        self.paths: By = {}
+        self.delta: By = {}
         self.sums: By = {}
         self.totals: By = {}
 
@@ -56,10 +58,10 @@ class Growing:
         self.sent[party].append((kind, data))
         return data
 
-    def open(self, kind: str, shares: By) -> Vector:
-        """What both tell of shares modulo 2^22, each less its owner's mask already."""
+    def open(self, kind: str, shares: By, before: By | None = None) -> Vector:
+        """What both tell of shares modulo 2^22, each less its owner's mask already, after what stands `before` them."""
         for p in OTHER:
-            self.say(p, kind, packed(flat(shares[p])))
+            self.say(p, kind, b"".join([*(before[p] if before else []), packed(flat(shares[p]))]))
         return [(g + b) % NARROW for g, b in zip(flat(shares[GRID]), flat(shares[BANK]), strict=True)]
 
     def grow(self) -> None:
@@ -233,6 +235,8 @@ class Growing:
         beta = self.below[owner][k]
         told = less(beta, narrow(self.seeds[owner], plain.BRANCH, level, tree.rows))
         self.say(owner, "masked_branch", packed(told))
+        if owner == GRID:
+            self.say(BANK, "masked_branch", b"")
         self.splits[owner].append(k)
         self.splits[other].append(-1)
         moved: By = {}
@@ -251,9 +255,14 @@ class Growing:
 
     def make_leaves(self) -> None:
         tree, forest = self.tree, self.case["forest"]
+        self.paths = {p: [self.path(p, i) for i in range(tree.rows)] for p in OTHER}
+        self.delta = {p: [path ^ rho for path, rho in zip(self.paths[p], tree.choice(p), strict=True)] for p in OTHER}
+        planes = {p: [bytes_of([d >> bit & 1 for d in self.delta[p]]) for bit in range(tree.depth)] for p in OTHER}
         masks = {p: cut(narrow(self.seeds[p], plain.LEAVES, 0, 2 * tree.leaves), tree.leaves, 2) for p in OTHER}
         opened = cut(
-            self.open("masked_sums", {p: self.lifted(p, less(self.totals[p], masks[p])) for p in OTHER}), tree.leaves, 2
+            self.open("masked_choice", {p: self.lifted(p, less(self.totals[p], masks[p])) for p in OTHER}, planes),
+            tree.leaves,
+            2,
         )
         scale = -forest["rate"] / (forest["leaf_ridge"] * 2.0 ** (20 - tree.g_bits)) * 2.0 ** (U_SCALE - tree.g_bits)
         for p in OTHER:
@@ -289,12 +298,8 @@ class Growing:
             both.move()
 
     def choose(self) -> None:
-        """Only what is sent: the last levels' paths, and leaves under pads."""
-        tree, delta = self.tree, {}
-        paths = {p: [self.path(p, i) for i in range(tree.rows)] for p in OTHER}
-        for p in OTHER:
-            delta[p] = [path ^ rho for path, rho in zip(paths[p], tree.choice(p), strict=True)]
-            self.say(p, "masked_choice", b"".join(bytes_of([d >> bit & 1 for d in delta[p]]) for bit in range(tree.depth)))
+        """Only what is sent: leaves under pads."""
+        tree, delta, paths = self.tree, self.delta, self.paths
         for p in OTHER:
             theirs, pads, table = self.bits(OTHER[p]), tree.pads(p), self.leaves[p]
             lines = []

@@ -14,7 +14,7 @@ from common.mpc.ranks.find import ROUNDS as RANK_ROUNDS
 from common.mpc.ranks.masks import all_dealt, sent_bytes
 from common.party import Party
 
-ROUNDS_OF_LEVEL, ROUNDS_OF_TREE = 6, 4
+ROUNDS_OF_LEVEL, ROUNDS_OF_TREE = 6, 3
 SCORE_BYTES = 2  # a row's, from the grid
 _BLOCK_ROUNDS = 2
 

@@ -87,7 +87,7 @@ class Grower:
         self._arrivals = Source(source.party, source.prg, self._coming.fetch)
 
     async def grow(self, diary: Diary) -> list[Tree]:
-        """All trees, or those that are left: 6 depth + 4 rounds for as many as are grown side by side."""
+        """All trees, or those that are left: 6 depth + 3 rounds for as many as are grown side by side."""
         forest, found = self._forest, list[Tree]()
         if diary.begin is not None:
             before = course.grown(diary.begin, forest)

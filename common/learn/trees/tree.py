@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from common.errors import PeerProtocolError
 from common.learn.trees.choose import Levels, hidden_choice, offered, packed_paths, picked, unpacked_paths
 from common.learn.trees.forest import U_SCALE, Forest, children
 from common.learn.trees.masks import (
@@ -43,6 +44,9 @@ from common.mpc.session import Kind
 from common.party import Party
 
 _CUT = 36  # bits dropped of a gain before gains are compared
+_NOTHING = np.empty(0, np.uint8)
+_OWNER = "a level of a tree is to be split by one party, and both or neither took it for their own"
+_OTHER_WORD = "A word of what they sent or were dealt is another: submit the job again; `wattscore audit` tells of the dealer."
 
 
 @dataclass(frozen=True, repr=False)
@@ -113,11 +117,11 @@ class TreeGrower:
                 path |= np.uint8(1 << (depth - 1 - level)) * (1 - self._thresholds.own[splits[-1]])
             vectors = await self._move(level, mine, branch, vectors, state)
         owned = np.array(splits) >= 0
-        table = await self._leaves(state)
+        table, theirs = await self._leaves(state, path)
         if forest.monotone:
             table = await self._ordered(table, splits, owned)
         levels = Levels.of(owned)
-        return Tree(tuple(splits), table), await self._choose(levels, table, path)
+        return Tree(tuple(splits), table), await self._choose(levels, table, path, theirs)
 
     def _work(self, level: int) -> int:
         return self._forest.rows * (2 << level) * 4
@@ -162,12 +166,24 @@ class TreeGrower:
         return await find_largest(self._rounds, self._source, number, cut, grids, to, Kind.SPLIT_TESTS)
 
     async def _branch(self, level: int, split: int) -> Narrow:
-        """Which rows go left, (rows,): of the party that splits in clear, at the other under its mask."""
-        if split < 0:
-            packed = await self._rounds.receive(Kind.MASKED_BRANCH, np.uint8, (packed_size(self._forest.rows),))
-            return unpack(packed, (self._forest.rows,))
-        below: Narrow = self._thresholds.own[split].astype(np.uint32)
-        await self._rounds.send(Kind.MASKED_BRANCH, pack(below - self._masks.branch(self._tree, level)))
+        """Which rows go left, (rows,): of the party that splits in clear, at the other under its mask.
+
+        The bank sends no rows where the grid splits: so a level that neither takes for its own, or both do, is found out here,
+        and they do not wait for each other.
+        """
+        rows, rounds, kind = self._forest.rows, self._rounds, Kind.MASKED_BRANCH
+        bank, size = rounds.party is Party.BANK, packed_size(rows)
+        try:
+            if split < 0:
+                took = rounds.exchange(kind, _NOTHING, shape=(size,)) if bank else rounds.receive(kind, np.uint8, (size,))
+                return unpack(await took, (rows,))
+            below: Narrow = self._thresholds.own[split].astype(np.uint32)
+            hidden = pack(below - self._masks.branch(self._tree, level))
+            await (rounds.send(kind, hidden) if bank else rounds.exchange(kind, hidden, shape=_NOTHING.shape))
+        except PeerProtocolError as error:
+            raise PeerProtocolError(
+                _OWNER, remedy=_OTHER_WORD, round=error.round, expected=error.expected, got=error.got
+            ) from error
         return below
 
     async def _move(self, level: int, mine: bool, branch: Narrow, vectors: Vectors, state: _Level) -> Vectors:
@@ -195,20 +211,28 @@ class TreeGrower:
         seen = await remask(self._rounds, left, hidden)
         return Vectors(children(seen, vectors.seen), children(hidden, vectors.mine), seen, hidden)
 
-    async def _leaves(self, state: _Level) -> Short:
-        """A share of the leaves' values, (leaves,) in steps of 2^-11 modulo 2^16: nobody sees their sum."""
-        forest = self._forest
+    async def _leaves(self, state: _Level, path: Bytes) -> tuple[Short, Bytes]:
+        """A share of the leaves' values, (leaves,) in steps of 2^-11 modulo 2^16, and the other's hidden choice, (rows,).
+
+        Nobody sees the values. Choices travel with what is opened of the leaves, which saves a round.
+        """
+        forest, depth = self._forest, self._forest.shape.depth
         mine = state.totals - self._masks.leaves(self._tree)
         if self._party is Party.BANK:
             mine[:, 0] += LIFT
         mine &= MASK
-        theirs = unpack(await self._rounds.exchange(Kind.MASKED_SUMS, pack(mine)), mine.shape)
-        depth, shape = forest.shape.depth, leaf_shape(forest)
+        choice = packed_paths(hidden_choice(self._choice(), path), depth)
+        received = await self._rounds.exchange(Kind.MASKED_CHOICE, np.concatenate([choice.ravel(), pack(mine)]))
+        chosen = unpacked_paths(received[: choice.size].reshape(choice.shape), forest.rows)
+        theirs, shape = unpack(received[choice.size :], mine.shape), leaf_shape(forest)
         shares = await self._dealt_or_own(depth, LEAVES, shape, partial(self._masks.leaf_moments, self._tree))
         scale = -forest.rate / (forest.leaf_ridge * forest.most_h) * 2.0 ** (U_SCALE - forest.g_bits)
         value = leaf_share((mine + theirs) & MASK, shares, leaf_inverse(forest.leaf_ridge), scale)
         share = (value >> np.uint64(LEAF_TABLE + LEAF_FACTOR)).astype(np.uint16)
-        return share + np.uint16(self._party is Party.BANK)  # two shares rounded down are one step low on average
+        return share + np.uint16(self._party is Party.BANK), chosen  # two shares rounded down are one step low on average
+
+    def _choice(self) -> ChoiceMasks:
+        return ChoiceMasks(self._source.prg, self._tree, self._forest.rows, self._forest.shape)
 
     async def _ordered(self, table: Short, splits: list[int], owned: npt.NDArray[np.bool_]) -> Short:
         """The leaves in order of the columns that their owners declared monotone."""
@@ -223,14 +247,10 @@ class TreeGrower:
             dealt = [mask.dealt() for mask in masks]
         return await put_in_order(self._rounds, masks, dealt, table, directions)
 
-    async def _choose(self, levels: Levels, table: Short, path: Bytes) -> Short:
-        """A share of each row's leaf, (rows,)."""
-        forest, rounds = self._forest, self._rounds
+    async def _choose(self, levels: Levels, table: Short, path: Bytes, theirs: Bytes) -> Short:
+        """A share of each row's leaf, (rows,). theirs: the other's hidden choice."""
+        forest, rounds, masks = self._forest, self._rounds, self._choice()
         rows, depth = forest.rows, forest.shape.depth
-        masks = ChoiceMasks(self._source.prg, self._tree, rows, forest.shape)
-        theirs = unpacked_paths(
-            await rounds.exchange(Kind.MASKED_CHOICE, packed_paths(hidden_choice(masks, path), depth)), rows
-        )
         out, share = await rounds.compute(lambda: offered(masks, levels, table, path, theirs), rows * forest.shape.leaves)
         received = await exchange_leaves(rounds, out, levels.entries, rows)
         label = self._labels.of(self._tree, depth, CHOICE)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from common.errors import PolicyError
+from common.errors import PeerProtocolError, PolicyError
 from common.learn.diary import Progress
 from common.learn.trees import cost, course
 from common.learn.trees.forest import U_SCALE, Forest
 from common.learn.trees.tree import Tree
-from common.mpc.session import Kind
+from common.mpc.session import Array, Kind, Round, Session
 from common.party import Party
 from tests.common.learn.trees import twin
 from tests.common.learn.trees.problems import Problem, grow, make_problem
+from tests.patience import patience
 from tests.peers import Trio
 
 
@@ -66,7 +68,30 @@ async def test_trees_side_by_side_are_grown_from_the_same_gradients_in_fewer_rou
         u += sum(trees[t].leaves[trees[t].places(problem.below)] for t in group)
     kinds = [label.kind for label, _ in trio.peer[Party.GRID].log]
     assert kinds.count(Kind.MASKED_U) == 3 and kinds.count(Kind.MASKED_COMPARED) == 3 * 2
-    assert cost.rounds(forest.shape, 2) == 3 * (6 * 2 + 4)
+    assert cost.rounds(forest.shape, 2) == 3 * (6 * 2 + 3)
+
+
+@pytest.mark.parametrize("abreast", [1, 3])
+async def test_a_level_that_a_changed_word_leaves_to_nobody_ends_the_training_at_once(abreast: int) -> None:
+    problem, trio = make_problem(300), Trio()
+    for channel in trio.peer.values():
+
+        async def send(label: Round, values: Array, own: Any = channel.send) -> None:
+            await own(label, values ^ np.uint32(1) if label.kind is Kind.SPLIT_TESTS else values)
+
+        channel.send = send  # type: ignore[method-assign]
+    with pytest.raises(PeerProtocolError, match="both or neither took it"):
+        await asyncio.wait_for(grow(trio, problem, replace(problem.forest(), abreast=abreast)), patience(30.0))
+
+
+async def test_a_level_that_both_take_for_their_own_ends_the_training_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def mine(session: Session, *given: Any) -> int:
+        return 0 if session.party is Party.GRID else given[2].size - 1
+
+    monkeypatch.setattr("common.learn.trees.tree.find_largest", mine)
+    problem = make_problem(300)
+    with pytest.raises(PeerProtocolError, match="both or neither took it"):
+        await asyncio.wait_for(grow(Trio(), problem, problem.forest()), patience(30.0))
 
 
 async def test_rows_to_spare_add_nothing() -> None:

@@ -101,7 +101,7 @@ async def test_a_forest_keeps_to_what_owners_declared(abreast: int) -> None:
     assert any(any(told(directions, tree)) for tree in trees)
     sent = [label.kind for label, _ in trio.peer[Party.GRID].log]
     assert sent.count(Kind.MASKED_ORDER) == 6 // abreast * 3 * 2 and sent.count(Kind.SPLIT_DIRECTIONS) == 6 // abreast
-    assert cost.rounds(forest.shape, abreast, True) == 6 // abreast * (6 * 3 + 4 + 2 * 3 + 1)
+    assert cost.rounds(forest.shape, abreast, True) == 6 // abreast * (6 * 3 + 3 + 2 * 3 + 1)
 
 
 def steps(tree: twin.TwinTree) -> list[int]:
