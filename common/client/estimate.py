@@ -22,13 +22,12 @@ from common.plan.request import Plan
 from common.plan.score import ScorePlan
 from common.plan.section import Section
 from common.plan.train import TrainPlan
-from common.plan.trees import Trees
 from common.process.settings import load_part
 from common.rows.dataset import check_declared
 from common.rows.declare import DatasetConfig
 from common.rows.extent import Extent, extent_of
 from common.rows.featurefile import declared
-from common.stages.estimate import Estimate, Sizes, estimate
+from common.stages.estimate import Estimate, Sizes, estimate, trained_columns
 from common.stages.months import rows_in
 from common.stages.price import USUAL
 from common.wire import coordinator_pb2 as wire
@@ -130,9 +129,9 @@ def _known(
         if extents:
             found["rows"] = min(extent.rows for extent in extents.values())
         if len(extents) == len(Party):
-            intercept, each = 1, _thresholds(plan)
-            found["columns"] = (each * extents[Party.GRID].columns, each * extents[Party.BANK].columns + intercept)
             by = (_asked(plan) or months or 1) if "period" in plan.keys else 1
+            grid, bank = (extents[party].columns for party in Party)
+            found["columns"] = trained_columns(plan, found["rows"], grid, bank, by if "period" in plan.keys else 0)
             found["ids"] = tuple(max(1, extents[party].rows // by) for party in Party)
     model = plan.model if isinstance(plan, ScorePlan) else ""
     trained = like if like or not model or model == "champion" else model
@@ -147,11 +146,6 @@ def _known(
 def _asked(plan: AnyPlan) -> int:
     """How many months a plan names; 0: all that both have."""
     return len(plan.months) if isinstance(plan, ScorePlan) else 0
-
-
-def _thresholds(plan: Plan) -> int:
-    """The trained columns that a column gives, at most: of trees, which are trained on thresholds between bins."""
-    return plan.model.bins - 1 if isinstance(plan, TrainPlan) and isinstance(plan.model, Trees) else 1
 
 
 def _extent(plan: Plan, party: Party, file: Path) -> Extent:

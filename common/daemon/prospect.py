@@ -20,7 +20,7 @@ from common.plan.several import SeveralPlan
 from common.rows.dataset import check_declared
 from common.rows.extent import Extent, extent_of
 from common.rows.featurefile import declared
-from common.stages.estimate import Estimate, Sizes, estimate
+from common.stages.estimate import Estimate, Sizes, estimate, trained_columns
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,9 @@ def _cost(plan: AnyPlan, party: Party, extent: Extent | None) -> Estimate | None
         return estimate(plan, Sizes(0, 0, 0))
     if extent is None:
         return None
-    return estimate(plan, Sizes(extent.rows, extent.columns, extent.columns + 1, months=int("period" in plan.keys)))
+    months = int("period" in plan.keys)
+    grid, bank = trained_columns(plan, extent.rows, extent.columns, extent.columns, months)
+    return estimate(plan, Sizes(extent.rows, grid, bank, months=months))
 
 
 def _action(plan: AnyPlan) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 
 from common.errors import PlanError
 from common.features.binning import halvings
+from common.features.pieces import USUAL as PIECES
+from common.features.pieces import room
 from common.home.stocks import MOST, predealt
 from common.learn.learner import Size
 from common.learn.learners import REASONS, learner_of
@@ -105,6 +107,25 @@ def held_out(plan: TrainPlan, sizes: Sizes) -> int:
     if plan.split.by == "time" and sizes.months:
         return round(sizes.rows * min(plan.split.months, sizes.months - 1) / sizes.months)
     return round(sizes.rows * plan.split.test)
+
+
+def trained_columns(plan: AnyPlan, rows: int, grid: int, bank: int, months: int = 0) -> tuple[int, int]:
+    """The trained columns of sides of so many columns and matched rows, the bank's intercept included.
+
+    Of each at most where it is cut into bins, as many as a number usually gives where `coding` is auto, never more than rows
+    allow; what a category holds no header tells.
+    """
+    if not isinstance(plan, TrainPlan):
+        return grid, bank + 1
+    train = rows - held_out(plan, Sizes(rows, grid, bank, months=months))
+    coding, most = plan.preparation.coding, room(train, plan.limits.rows_per_column)
+    if isinstance(plan.model, Trees):
+        each = (plan.preparation.bins if coding == "woe" else plan.model.bins) - 1
+    else:
+        each = {"auto": PIECES, "bins": plan.preparation.bins}.get(coding, 1)
+        most = most if coding == "auto" else each * max(grid, bank)
+    of_grid, of_bank = (max(columns, min(each * columns, most)) for columns in (grid, bank))
+    return of_grid, of_bank + 1
 
 
 def estimate(plan: AnyPlan, sizes: Sizes, section: Section = _DEFAULT) -> Estimate:

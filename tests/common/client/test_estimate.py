@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from common.cli import main
 from common.client import estimate as command
+from common.features.pieces import USUAL as PIECES
 from common.plan.read import load_plan, make_plan
 from common.stages.estimate import Sizes, estimate
 from common.wire import coordinator_pb2 as wire
@@ -61,7 +62,7 @@ def test_by_rows_and_columns(plan: Path) -> None:
 def test_by_the_datasets_of_both_configurations(plan: Path) -> None:
     words = configure(plan.parent, {"grid": 3000, "bank": 2000})
     found = priced(plan, *words)
-    expected = estimate(make_plan(dict(PLAN), "plan"), Sizes(2000, 3, 3, 3000, 2000))
+    expected = estimate(make_plan(dict(PLAN), "plan"), Sizes(2000, 3 * PIECES, 2 * PIECES + 1, 3000, 2000))
     assert found["trained"] == expected.trained
     assert found["bytes"] == {line: pytest.approx(count, rel=0.01) for line, count in expected.bytes.items()}
     alone = run(plan, *words[:2])
