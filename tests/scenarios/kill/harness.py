@@ -21,9 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.client.client import Client
+from common.plan.linear import Model
 from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
 from common.plan.read import AnyPlan, make_plan
+from common.plan.train import TrainPlan
 from tests.scenarios.end_to_end.lab import measured
 from tests.scenarios.kill.lines import Lines
 from tests.scenarios.kill.town import DAEMONS, LINES, PARTIES, Town, faults
@@ -31,6 +33,7 @@ from tests.scenarios.kill.town import DAEMONS, LINES, PARTIES, Town, faults
 OPERATIONS = ("kill", "kill", "kill", "restart", "cut", "stall", "clock")
 FULL = "full"  # the disk of a party: ends its job, with this cause
 MODEL = {"iterations": 120}
+DEALERS = ("whole", "none", "half")  # of trainings, in turn
 ALIKE = 0.0005  # of AUC: roundings after an interruption are others
 ARRAYS = {"train": 700, "score": 25, "predeal": 200, "promote": 8}  # about as many as a process sends in a job
 
@@ -58,6 +61,7 @@ class Play:
     submitted: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)  # jobs that were to fail
     promoted: list[str] = field(default_factory=list)
+    dealers: dict[str, str] = field(default_factory=dict)  # of trainings
     doing = "it is begun"
     _heals: dict[str, threading.Timer] = field(default_factory=dict)  # of lines that were cut last
 
@@ -76,8 +80,11 @@ class Play:
             with suppress(AssertionError):  # else it is among the faults
                 self.town.attended(self.town.settled, 30.0)
             trained = [job for job in client.jobs() if (job.kind, job.state) == ("train", "succeeded")]
-            aucs = {job.id: measured(self.town, job).joint.auc for job in trained}
-            return [*faults(self.town, client, self.submitted, self.failed), *apart(aucs)]
+            aucs: dict[str, dict[str, float]] = {dealer: {} for dealer in DEALERS}
+            for job in trained:
+                aucs[self.dealers[job.id]][job.id] = measured(self.town, job).joint.auc
+            elsewhere = [text for alike in aucs.values() for text in apart(alike)]
+            return [*faults(self.town, client, self.submitted, self.failed), *elsewhere]
 
     def _named(self, job: int, plan: AnyPlan, listed: list[Operation], error: Exception) -> AssertionError:
         """What went wrong in which job, by which operation, of which seed."""
@@ -89,7 +96,9 @@ class Play:
     def _plan(self, job: int, draw: random.Random) -> AnyPlan:
         """The first trains; then what can be done with what there is."""
         side = {"dataset": "rows"}
-        train = make_plan({"grid": side, "bank": side, "model": MODEL, "score_bits": 16}, "plan")
+        dealer = DEALERS[len(self.dealers) % len(DEALERS)]
+        model = MODEL if dealer == "whole" else {**MODEL, "dealer": dealer, "reveal": "owners"}
+        train = make_plan({"grid": side, "bank": side, "model": model, "score_bits": 16}, "plan")
         trained = [name for name in self.submitted if name.startswith("train-") and name not in self.failed]
         if not trained:
             return train
@@ -110,6 +119,9 @@ class Play:
         self.doing, submission = "it is submitted", f"{self.seed}-{len(self.submitted)}"
         job = self.town.attended(lambda: client.submit(plan, submission).id, 30.0)
         self.submitted.append(job)
+        if isinstance(plan, TrainPlan):
+            assert isinstance(plan.model, Model)
+            self.dealers[job] = plan.model.dealer
         self.say(f"{job}: {said}")
         for one in later:
             time.sleep(one.after)
