@@ -13,6 +13,7 @@ from common.doctor.finding import Finding, Machine, failed, passed, warned
 from common.errors import WattScoreError
 from common.home.stock import stock_bytes
 from common.home.stocks import predealt
+from common.mpc.threads import AHEAD_BYTES
 from common.party import Party
 from common.plan.predeal import PredealPlan
 from common.plan.read import AnyPlan
@@ -32,7 +33,7 @@ _BASE = 240 * _MIB  # a daemon that has run a small job
 _OWN, _OTHERS = 32, 16  # bytes of memory for each row and trained column, of the own side and of the other
 _ROW = 450  # bytes for each row besides: ids, masks of u and of the residual, link
 _KEPT = 60  # bytes on disk that a job leaves for each row: scores, ledger
-_WORKER_MIB = 128  # of each thread that deals, with some forty columns
+_WORKER_MIB = 128  # of each thread that deals, with some forty columns, up to `threads.AHEAD_BYTES` of all
 _SPARE = 256 * _MIB  # disk for models, journals and the rest
 
 
@@ -113,7 +114,8 @@ def party_needs(settings: PartySettings, party: Party, sizes: Mapping[str, Exten
 
 def dealer_needs(settings: CoordinatorSettings) -> Needs:
     """The coordinator holds no rows; what it may hold of masks is what its settings allow, and some for each thread."""
-    held = settings.memory_mib + 2 * settings.deal_ahead_mib + _WORKER_MIB * settings.workers
+    dealing = min(_WORKER_MIB * settings.workers, max(_WORKER_MIB, AHEAD_BYTES // _MIB))
+    held = settings.memory_mib + 2 * settings.deal_ahead_mib + dealing
     return Needs(_SPARE, _BASE + held * _MIB, "what it may hold while it deals")
 
 

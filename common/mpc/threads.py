@@ -10,7 +10,13 @@ from typing import TypeVar
 T = TypeVar("T")
 
 MOST = 64  # threads of a process for this
+AHEAD_BYTES = 512 << 20  # that what is worked on, and what waits to be taken, may hold together; one piece may hold more
 _POOL = ThreadPoolExecutor(MOST, "in-order")  # begins a thread when one is needed
+
+
+def within(workers: int, each: int) -> int:
+    """How many of so many workers work at a time where each holds so many bytes: what AHEAD_BYTES allow, and at least one."""
+    return max(1, min(workers, AHEAD_BYTES // max(1, each)))
 
 
 def in_order(work: Iterable[Callable[[], T]], workers: int) -> Iterator[T]:

@@ -181,7 +181,7 @@ class CoordinatorSettings(Process):
         default=2,
         ge=1,
         le=64,
-        description="Threads that deal for training and scoring of linear models; more than cores do not help.",
+        description="Threads that deal for linear models, fewer where these hold over 512 MiB; more than cores do not help.",
     )
     max_ids: int = Field(default=20_000_000, ge=1, description="Most ids either party may bring to be matched here.")
     max_rows: int = Field(default=100_000_000, ge=1, description="Most rows of a job for which randomness is dealt.")

@@ -29,7 +29,7 @@ from common.mpc.prg import Purpose
 from common.mpc.product import backward, forward
 from common.mpc.session import Kind, Round
 from common.mpc.tags import LIMBS, MARK_WORDS
-from common.mpc.threads import in_order
+from common.mpc.threads import in_order, within
 from common.party import Party
 
 KEPT_BYTES = 1 << 30
@@ -37,6 +37,7 @@ PRODUCT_SCALE = X_SCALE + WEIGHT_SCALE  # of u when rows are scored
 SCORE_WIDTH = 6  # bytes of a word of masked rows then
 SCORE_SPARE = np.uint64(64 - 8 * SCORE_WIDTH)  # what shares of u are moved up by, which takes off what is not sent
 SCORE_SCALE = PRODUCT_SCALE + int(SCORE_SPARE)
+_BLOCKS = 3  # of masks that are expanded anew, which a thread holds at a time: a span is of two, and is put together
 _FIRST, _BLOCK_BITS = 1 << 48, 24  # above every number of a training: no step, block or span comes near
 MOST_SCORINGS, MOST_ROWS, MOST_COLUMNS = 256, 1 << 31, 100_000
 
@@ -75,16 +76,20 @@ class Masks:
     """The matrices' masks and the computation on masks, for one job.
 
     memory: bytes of matrix masks it may keep; of larger ones each block is expanded anew at each step.
-    workers: spans worked on at a time. Neither changes what is dealt.
+    workers: spans worked on at a time, or as many as `threads.within` has room for. Neither changes what is dealt.
     """
 
     def __init__(self, prg: Prgs, work: Work, memory: int = KEPT_BYTES, workers: int = 1) -> None:
-        self._prg, self._work, self._workers = prg, work, workers
+        self._prg, self._work = prg, work
+        columns = sum(work.columns.values())
+        kept = 8 * work.rows * columns <= memory
+        anew = 0 if kept or work.undealt else _BLOCKS * 8 * columns
+        span = max((span.rows for step in work.steps for span in step.spans()), default=0)
+        self._workers = within(workers, span * (anew + 16 * work.link.tables))
         if work.undealt:
             return
-        kept = 8 * work.rows * sum(work.columns.values()) <= memory
         mask = matrix_mask if kept else MaskRows
-        self._matrix = {party: mask(prg[party], work.rows, work.columns[party], workers) for party in Party}
+        self._matrix = {party: mask(prg[party], work.rows, work.columns[party], self._workers) for party in Party}
         self._ridge = {party: ridge_mask(prg[party], work.columns[party]) for party in Party}
 
     def deal(self) -> Iterator[Dealt]:
@@ -254,7 +259,7 @@ class ScoreDemand:
 def deal_scores(prg: Prgs, demand: ScoreDemand, workers: int = 1) -> Iterator[Dealt]:
     """The truncation of each block of rows, which takes back mask times mask. Raises PeerProtocolError for other sizes.
 
-    workers: blocks worked on at a time.
+    workers: blocks worked on at a time, or as many as `threads.within` has room for.
     """
     if not demand.fits:
         raise PeerProtocolError("the parties ask the dealer for a scoring of no size", got=demand)
@@ -268,4 +273,5 @@ def deal_scores(prg: Prgs, demand: ScoreDemand, workers: int = 1) -> Iterator[De
         offset = forward(matrix[Party.GRID], weights[Party.GRID]) + forward(matrix[Party.BANK], weights[Party.BANK])
         return deal_truncation(prg, key, offset << SCORE_SPARE, SCORE_SCALE - demand.bits)
 
-    yield from in_order((partial(deal, key, rows.stop - rows.start) for key, rows in demand.blocks()), workers)
+    several = within(workers, 8 * min(demand.rows, MATRIX_BLOCK) * sum(columns.values()))
+    yield from in_order((partial(deal, key, rows.stop - rows.start) for key, rows in demand.blocks()), several)

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from common.mpc.threads import in_order
+from common.mpc.threads import AHEAD_BYTES, in_order, within
 from tests.patience import patience
 
 
@@ -60,3 +60,14 @@ def test_what_was_not_begun_never_is_once_nobody_takes_it() -> None:
     next(results)
     results.close()  # type: ignore[attr-defined]
     assert len(begun) <= 3
+
+
+def test_fewer_work_at_a_time_where_each_holds_much() -> None:
+    assert [within(8, each) for each in (0, 1, AHEAD_BYTES // 8, AHEAD_BYTES // 8 + 1, AHEAD_BYTES // 3, 2 * AHEAD_BYTES)] == [
+        8,
+        8,
+        8,
+        7,
+        3,
+        1,
+    ]

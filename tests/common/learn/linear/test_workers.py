@@ -18,7 +18,7 @@ from common.mpc.correlations import dealt
 from common.mpc.dealer import Dealt
 from common.mpc.link import Fourier, Taylor
 from common.mpc.prg import Prg
-from common.mpc.session import Array, Round
+from common.mpc.session import Array, Kind, Round
 from common.mpc.several import dealer as several
 from common.party import Party
 from common.plan.linear import Model
@@ -65,6 +65,31 @@ def test_any_number_of_threads_deals_the_same_bytes_in_the_same_order(name: str,
     assert len(one) > 20
     for workers in (2, 4, 7):
         assert dealt_by(WORKS[name], memory, workers) == one
+
+
+@pytest.mark.parametrize("memory", [0, 1 << 30], ids=["masks expanded anew", "masks kept"])
+@pytest.mark.parametrize("name", ["shared", "half"])
+def test_spans_that_are_ahead_hold_no_more_than_is_allowed(name: str, memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With masks that are expanded anew a span holds these besides its tables; the bytes that are dealt are the same."""
+    one, work = dealt_by(WORKS[name], memory, 1), WORKS[name]
+    anew = 0 if memory or name == "half" else 3 * 8 * (GRID + BANK)
+    span = max(span.rows for span in FULL[0].spans()) * (16 * work.link.tables + anew)
+    begun, link = 0, Masks._link
+
+    def counted(self: Masks, *of: object) -> Dealt:
+        nonlocal begun
+        begun += 1
+        return link(self, *of)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Masks, "_link", counted)
+    for room, most in ((3 * span, 3), (3 * span - 1, 2), (1, 1)):
+        monkeypatch.setattr("common.mpc.threads.AHEAD_BYTES", room)
+        begun, got, ahead = 0, list[tuple[Party, Round, bytes]](), 0
+        for item in Masks(PRG, work, memory, 64).deal():
+            got += plain([item])
+            spans = sum(label.kind is Kind.DEALT_LINK for _, label, _ in got) // 2
+            ahead = max(ahead, begun - spans)
+        assert got == one and ahead <= most
 
 
 def test_any_number_of_threads_deals_the_same_scores(monkeypatch: pytest.MonkeyPatch) -> None:
