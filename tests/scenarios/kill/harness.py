@@ -98,7 +98,8 @@ class Play:
         side = {"dataset": "rows"}
         dealer = DEALERS[len(self.dealers) % len(DEALERS)]
         model = MODEL if dealer == "whole" else {**MODEL, "dealer": dealer, "reveal": "owners"}
-        train = make_plan({"grid": side, "bank": side, "model": model, "score_bits": 16}, "plan")
+        how = {"matching": "ecdh"} if dealer == "none" else {}
+        train = make_plan({"grid": side, "bank": side, "model": model, "score_bits": 16, **how}, "plan")
         trained = [name for name in self.submitted if name.startswith("train-") and name not in self.failed]
         if not trained:
             return train
