@@ -72,7 +72,11 @@ _WITH_BANK = click.option(
 @click.option("--by-period", is_flag=True, help="Rows are (enterprise, period).")
 @click.option("--months", help="By period: these months alone, such as 2025-06,2025-07; newest: the last of each dataset.")
 @click.option("--ahead", is_flag=True, help="With randomness dealt before, by `predeal --scores`.")
-@click.option("--no-dealer", is_flag=True, help="Nobody deals, nor matches ids: by a model whose weights their owners hold.")
+@click.option(
+    "--no-dealer",
+    is_flag=True,
+    help="Nobody deals, nor matches ids: by a model trained so, or one whose weights their owners hold.",
+)
 @click.option("--grid-reasons", default=0, help="Most reasons of the grid told for each row, up to 2.")
 @click.option("--purpose", default="", help="What for, as a grant of a dataset says.")
 @click.option("--name", default="", help="A name for people.")

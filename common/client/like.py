@@ -48,6 +48,11 @@ def for_scores(raw: dict[str, Any]) -> dict[str, Any]:
     kept = {k: v for k, v in raw.items() if k.endswith("_columns") or k == "with_bank"}
     if (model := raw.get("model")) is None:
         return {"model": {}, "serves": "scores", **kept}
+    if model.undealt:
+        raise PlanError(
+            "models of a training that nobody deals for take no stock",
+            remedy="Score by them with dealer = 'none', dealt online.",
+        )
     return {"model": model.scoring, "serves": "scores", **kept, **model.scored}
 
 

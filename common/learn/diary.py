@@ -13,7 +13,8 @@ from common.mpc.fixedpoint import Words
 class Progress:
     """How far a training is, as one party keeps it: `done` of `steps` steps, and by name what this party needs to go on.
 
-    What it needs are its shares, each word of which is uniform, or what is its own in clear; no mask, and no seed.
+    What it needs are its shares, each word of which is uniform, or what is its own in clear; no mask, and no seed. Of a closed
+    model that nobody dealt for, at its end, also the key by which this party is committed to its shares: it serves all scoring.
     """
 
     done: int

@@ -10,7 +10,7 @@ from common.errors import PlanError
 from common.learn.learner import Half, Learner, Packed, Size, Telling
 from common.learn.linear import cost as linear_cost
 from common.learn.linear import reasons as linear_reasons
-from common.learn.linear.half import ClosedModel
+from common.learn.linear.half import ClosedModel, CommittedModel
 from common.learn.linear.learner import Linear
 from common.learn.linear.score import Scores as LinearScores
 from common.learn.network import cost as network_cost
@@ -124,6 +124,11 @@ def line_of(half: Half, bank: str) -> Half:
     Raises PlanError for a model of several banks without this one.
     """
     return half.line(bank) if isinstance(half, ClosedModel) and half.banks else half
+
+
+def scored_undealt(half: Half) -> bool | None:
+    """Whether it takes nobody who deals to score by it: of a model that nobody holds, as it was trained; None: as one likes."""
+    return isinstance(half, CommittedModel) if half.closed else None
 
 
 def parse(head: Any, arrays: bytes) -> Half:

@@ -89,6 +89,9 @@ class Kind(Enum):
     LATTICE_CARRIES = "lattice_carries"
     LATTICE_PHASORS = "lattice_phasors"
     LATTICE_REPLY = "lattice_reply"
+    LATTICE_MODEL = "lattice_model"
+    LATTICE_ROWS = "lattice_rows"
+    MODEL_MARKS = "model_marks"
     # of several banks
     MASKED_ADDEND = "masked_addend"
     POOLED_SHARE = "pooled_share"

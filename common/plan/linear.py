@@ -79,7 +79,7 @@ class Model(Section):
     dealer: Literal["whole", "half", "none"] = Field(
         default="whole",
         description="half: each side masks its matrix by a key of its own, and the coordinator deals months, link and"
-        " truncations alone; none: nobody deals, with matching = 'ecdh'. Either with shared weights, nesterov and"
+        " truncations alone; none: nobody deals, with matching = 'ecdh'. Either with shared weights and nesterov, half with"
         " reveal = 'owners'. See protos/PROTOCOL.md sections 20 and 21.",
     )
 
@@ -121,7 +121,7 @@ class Model(Section):
     def _not_by_half(self) -> list[str]:
         """What of this section masks that owners undo do not serve, in words."""
         wrong = [f"optimiser = {self.optimiser!r}: it goes with nesterov"] if self.optimiser != "nesterov" else []
-        if self.reveal != "owners":
+        if self.reveal != "owners" and self.half_dealt:
             wrong.append("reveal = 'none': rows are scored on shares by masks of a whole dealer, so it goes with 'owners'")
         if (period := self.make_link().period) > HALF_PERIOD:
             wrong.append(f"a period of {period}: at most {HALF_PERIOD}")

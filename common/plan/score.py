@@ -30,7 +30,8 @@ class ScorePlan(Plan):
     )
     dealer: Literal["whole", "none"] = Field(
         default="whole",
-        description="none: nobody deals, for models whose weights their owners hold; with matching = 'ecdh'.",
+        description="none: nobody deals, for models whose weights their owners hold, or that were trained so;"
+        " with matching = 'ecdh'.",
     )
     on_request: int = Field(
         default=0,

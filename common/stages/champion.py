@@ -10,6 +10,7 @@ from common.errors import PlanError, PolicyError
 from common.home.models import CHAMPION, ModelStore
 from common.home.registry import Registry
 from common.learn.learner import Half
+from common.learn.learners import scored_undealt
 from common.mpc.session import Array, Kind, Session
 from common.rows.dataset import ColumnConfig
 
@@ -61,6 +62,11 @@ async def find_champion(session: Session, registry: Registry, models: ModelStore
     if job is None:
         return None
     model = models.load(job)
+    if scored_undealt(model):
+        raise PlanError(
+            f"the champion {job} was trained with nobody who deals, and scores so alone",
+            remedy="Train without challenge: promotion then compares on rows that both trainings held out.",
+        )
     _check_columns(model, columns)
     return model
 

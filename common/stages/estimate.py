@@ -19,6 +19,7 @@ from common.mpc.cost import SEEDS, SIZES, Cost
 from common.mpc.counting.masks import CountsDemand
 from common.mpc.seeds import DEALT_BYTES
 from common.party import Party
+from common.plan.linear import Model
 from common.plan.predeal import PredealPlan
 from common.plan.read import AnyPlan
 from common.plan.score import ScorePlan
@@ -226,6 +227,8 @@ def _counts(plan: TrainPlan, size: Size) -> CountsDemand | None:
 
 
 def _scoring(plan: ScorePlan, sizes: Sizes, section: Section, speed: Speed = Speed()) -> Estimate:
+    if plan.undealt and section == _DEFAULT:  # nothing is known of its training, but that it was one whose model scores so
+        section = Model(dealer="none")
     learner, size = learner_of(section), sizes.of(sizes.rows)
     ahead, costs = plan.dealt == "ahead" and section.closed, {}
     for party in Party:

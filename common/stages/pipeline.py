@@ -19,13 +19,14 @@ from common.features.selection import selection
 from common.home.outcome import Outcome
 from common.home.record import Seen, make_record
 from common.learn.learner import Half, Matched, Prepared, Size, Telling, steps_of, train
-from common.learn.learners import learner_of, line_of, pack
+from common.learn.learners import learner_of, line_of, pack, scored_undealt
 from common.match.agree import MatchLimits
 from common.monitor import reference
 from common.mpc.fixedpoint import Reals
 from common.mpc.session import Array, Kind
 from common.party import Party
 from common.plan.job_stages import Stage
+from common.plan.policy import not_allowed
 from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 from common.rows.dataset import ColumnConfig, Loaded, fingerprint, infer_columns, read_table
@@ -127,12 +128,8 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
     """Load, align, score; the bank decides and writes it down."""
     with job.stage(Stage.LOAD):
         model = line_of(job.home.models.load(await resolve(job.session, job.registry, plan.model)), job.bank)
-        if plan.undealt and model.closed:
-            raise PlanError(
-                f"nobody holds model {model.job}: scores by it take masks that are dealt",
-                remedy="Leave out dealer = 'none', or train a model with reveal = 'owners'.",
-            )
-        check_reasons(plan.grid_reasons, model, dealt=not job.direct)
+        check_dealer(job, plan, model)
+        check_reasons(plan.grid_reasons, model, dealt=not (job.direct or plan.undealt))
         job.role.before_scoring(model)
         read = await asyncio.to_thread(stamp_of, job.dataset.path)
         loaded = await load(job, require_label=False, columns=model.source)
@@ -166,6 +163,28 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
         elif plan.drift and (heard := told(readings, home.monitor, home.policy.min_matched)) is not None:
             job.session.open(Opened.DRIFT)
             job.outcome.drift = heard
+
+
+def check_dealer(job: PartyJob, plan: ScorePlan, model: Half) -> None:
+    """A model that nobody holds scores with a dealer, or without, as it was trained: its shares are of one kind.
+
+    Raises PlanError for a plan of the other kind, PolicyError where this party does not allow to score without.
+    """
+    undealt = scored_undealt(model)
+    if undealt is None:
+        return
+    if plan.undealt and not undealt:
+        raise PlanError(
+            f"nobody holds model {model.job}: scores by it take masks that are dealt",
+            remedy="Leave out dealer = 'none', or train a model with dealer = 'none' or reveal = 'owners'.",
+        )
+    if undealt and not plan.undealt:
+        raise PlanError(
+            f"nobody holds model {model.job}, which was trained with nobody who deals: it scores so alone",
+            remedy="Set dealer = 'none' and matching = 'ecdh', for matched rows, dealt online.",
+        )
+    if undealt and not job.home.policy.no_dealer:
+        raise not_allowed(["dealer = 'none' for a model that nobody holds (no_dealer = false)"])
 
 
 async def tell_asked(job: PartyJob, plan: ScorePlan, model: Half, table: FeatureTable) -> Reals | None:

@@ -16,6 +16,7 @@ from common.learn.linear.phased import spans_of
 from common.learn.linear.quadratic import crossings, masks_rows
 from common.learn.linear.undealt import sends_columns
 from common.mpc.arrived import COMBINATIONS
+from common.mpc.committed import MARK_BYTES
 from common.mpc.correlations.dealt import dealt_tables
 from common.mpc.cost import Cost, link_round, scores, truncation
 from common.mpc.fixedpoint import WEIGHT_SCALE
@@ -103,7 +104,7 @@ def unaided(party: Party, model: Model, rows: int, own: int, other: int) -> Cost
         bits = 8 * DEGREE * (polynomials + (whose is Party.GRID))
         hessian = 8 * (DEGREE * blocks_of(every) + every * every)
         step = 8 * DEGREE + -(-every // 8)
-        once = 2 * NONCE_BYTES + -(-crossed // 8) + CHECK * (whose is Party.GRID) + 8 * others
+        once = 2 * NONCE_BYTES + -(-crossed // 8) + CHECK * (whose is Party.GRID) + unaided_end(model, others)
         return across + bits + hessian + steps * step + once
 
     return Cost(sent(party, other), sent(party.other, own))
@@ -117,7 +118,7 @@ def _phased(party: Party, model: Model, rows: int, own: int, other: int) -> Cost
     def sent(whose: Party, mine: int, others: int) -> int:
         bits = 8 * DEGREE * (polynomials + (whose is Party.GRID))
         each = phased_step(step, model.fourier().terms, whose) + -(-every // 8)
-        once = 2 * NONCE_BYTES + CHECK * (whose is Party.GRID) + 8 * others
+        once = 2 * NONCE_BYTES + CHECK * (whose is Party.GRID) + unaided_end(model, others)
         return phased_matrices(rows, mine) + bits + steps * each + once
 
     return Cost(sent(party, own, other), sent(party.other, other, own))
@@ -205,6 +206,17 @@ def scoring(party: Party, rows: int, own: int, other: int) -> Cost:
     """Scores from shares: masked weights and their tag once, masked rows and the truncation a row, the grid's share of u."""
     sent, received = (SCORE_WIDTH * rows * a + TAG * (b + 1) + truncation(rows) for a, b in ((own, other), (other, own)))
     return Cost(sent, received, truncation(rows) + TAG + MARK) + parts(party, rows)
+
+
+def undealt_scoring(party: Party, rows: int) -> Cost:
+    """Marks once, a sample for each block of rows, the grid's share of u. Section 21."""
+    both = 2 * MARK_BYTES + 8 * DEGREE * blocks_of(rows)
+    return Cost(both, both) + parts(party, rows)
+
+
+def unaided_end(model: Model, others: int) -> int:
+    """What ends a training that nobody deals for: shares of the other's weights, in clear or in as many samples and one."""
+    return 8 * DEGREE * (others + 1) if model.closed else 8 * others
 
 
 def parts(party: Party, rows: int) -> Cost:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.learn.diary import Diary, Forgetful, Progress
+from common.mpc.committed import Committed
 from common.mpc.fixedpoint import Words
 from common.mpc.tags import Tagged
 
@@ -53,6 +54,13 @@ class Course:
         lines = sum(name.endswith("marks") for name in begin.arrays)
         return [Tagged.stored(begin.arrays, f"{line} ") for line in range(lines)]
 
+    @property
+    def committed(self) -> Committed:
+        """The last shares as both are committed to them, of a model that stays closed and that nobody dealt for."""
+        begin = self.begin
+        assert begin is not None  # noqa: S101
+        return Committed.stored(begin.arrays, "0 ")
+
     def of(self, name: str) -> tuple[Words, Words]:
         """A pair of vectors, of own and of the other's columns, where it begins."""
         return self._of(f"own_{name}", self.own), self._of(f"other_{name}", self.other)
@@ -70,10 +78,10 @@ class Course:
         if done % every == 0 and done < self.steps:
             await self.diary.enter(Progress(done, self.steps, arrays))
 
-    async def finish(self, own: Words, other: Words, *held: Tagged) -> None:
+    async def finish(self, own: Words, other: Words, *held: Tagged | Committed) -> None:
         """Enters what there is after the last step, before anything of it is opened."""
-        tagged = {name: words for line, one in enumerate(held) for name, words in one.arrays(f"{line} ").items()}
-        await self.diary.enter(Progress(self.steps, self.steps, {"own": own, "other": other, **tagged}))
+        more = {name: words for line, one in enumerate(held) for name, words in one.arrays(f"{line} ").items()}
+        await self.diary.enter(Progress(self.steps, self.steps, {"own": own, "other": other, **more}))
 
 
 NOWHERE = Course(Forgetful(), 0, 0, 0)

@@ -14,7 +14,9 @@ from common.learn.design import columns_of, design
 from common.learn.learner import Packed
 from common.learn.linear.design import Prepared
 from common.learn.linear.train import Shares
+from common.learn.linear.unaided import CommittedShares
 from common.learn.packing import check_array, check_columns, pack_half, unpack_half
+from common.mpc.committed import Committed
 from common.mpc.fixedpoint import X_LIMIT, X_SCALE, Reals, Words, check_range, encode
 from common.mpc.tags import Tagged
 from common.party import Party
@@ -59,13 +61,10 @@ class PartyModel:
 
 
 @dataclass(frozen=True, repr=False)
-class ClosedModel:
-    """One party's half of a model that nobody holds: its preparation, and its additive shares of all whitened weights.
+class _ClosedHalf:
+    """What one party has of a model that nobody holds: its preparation, and its additive share of its own whitened weights.
 
-    whiten: (m, m), of its own prepared columns; own: its share of its own block, (m,), at WEIGHT_SCALE; tagged: of the other's,
-    (m',), and what tells whether the other party's of the own block are what they were. PROTOCOL.md sections 6 and 17.
-
-    banks: of a model of several at the grid, what it holds with each, by the bank's identity; `tagged` is then of no columns.
+    whiten: (m, m), of its own prepared columns; own: its share of its own block, (m,), at WEIGHT_SCALE.
     """
 
     job: str
@@ -73,32 +72,15 @@ class ClosedModel:
     fitted: FittedPreparation
     whiten: Reals
     own: Words
-    tagged: Tagged
-    source: dict[str, ColumnConfig]
-    about: dict[str, Any]
-    banks: Mapping[str, Tagged] = field(default_factory=dict)
     learner = LEARNER
     coefficients = None
     split_counts = None
     repeats = True
 
-    def line(self, bank: str) -> ClosedModel:
-        """The half that scores together with one of the banks, by its identity. Raises PlanError for another one."""
-        if bank not in self.banks:
-            raise PlanError(
-                f"the model of job {self.job} was not trained with {bank}", remedy=f"It was with: {', '.join(self.banks)}."
-            )
-        return replace(self, tagged=self.banks[bank], banks={})
-
     def whitened(self, table: FeatureTable) -> tuple[Words, int]:
         """Rows at X_SCALE as they are multiplied, (rows, m) column-major, and how many values were held at X_LIMIT."""
         values, held = check_range(design(self.fitted, table, self.party) @ self.whiten, X_LIMIT)
         return np.asfortranarray(encode(values, X_SCALE)), held
-
-    @property
-    def other(self) -> Words:
-        """Its shares of the other's block, (m',), each uniform by itself."""
-        return self.tagged.words
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -109,16 +91,66 @@ class ClosedModel:
         return True
 
 
-LinearModel = PartyModel | ClosedModel
+@dataclass(frozen=True, repr=False)
+class ClosedModel(_ClosedHalf):
+    """One party's half of a model that nobody holds and that was dealt for.
+
+    tagged: its share of the other's block, (m',), and what tells whether the other party's of the own block are what they were.
+    PROTOCOL.md sections 6 and 17.
+
+    banks: of a model of several at the grid, what it holds with each, by the bank's identity; `tagged` is then of no columns.
+    """
+
+    tagged: Tagged
+    source: dict[str, ColumnConfig]
+    about: dict[str, Any]
+    banks: Mapping[str, Tagged] = field(default_factory=dict)
+
+    def line(self, bank: str) -> ClosedModel:
+        """The half that scores together with one of the banks, by its identity. Raises PlanError for another one."""
+        if bank not in self.banks:
+            raise PlanError(
+                f"the model of job {self.job} was not trained with {bank}", remedy=f"It was with: {', '.join(self.banks)}."
+            )
+        return replace(self, tagged=self.banks[bank], banks={})
+
+    @property
+    def other(self) -> Words:
+        """Its shares of the other's block, (m',), each uniform by itself."""
+        return self.tagged.words
+
+
+@dataclass(frozen=True, repr=False)
+class CommittedModel(_ClosedHalf):
+    """One party's half of a model that nobody holds and nobody dealt for.
+
+    committed: its share of the other's block, (m',), by which key it masked it, and the other's of the own block as it was
+    masked then: rows are scored by that. PROTOCOL.md section 21.
+    """
+
+    committed: Committed
+    source: dict[str, ColumnConfig]
+    about: dict[str, Any]
+
+    @property
+    def other(self) -> Words:
+        """Its shares of the other's block, (m',), of which the low WEIGHT_BITS bits count."""
+        return self.committed.words
+
+
+LinearModel = PartyModel | ClosedModel | CommittedModel
+Trained = Reals | Shares | CommittedShares
 
 
 def make_half(
-    job: str, prepared: Prepared, trained: Reals | Shares, source: dict[str, ColumnConfig], about: dict[str, Any]
+    job: str, prepared: Prepared, trained: Trained, source: dict[str, ColumnConfig], about: dict[str, Any]
 ) -> LinearModel:
     """This party's half of what was trained: its own coefficients where they were opened to it, else its shares."""
     fitted, party = prepared.fitted, prepared.party
     if isinstance(trained, Shares):
         return ClosedModel(job, party, fitted, prepared.whiten, trained.own, trained.tagged, source, about)
+    if isinstance(trained, CommittedShares):
+        return CommittedModel(job, party, fitted, prepared.whiten, trained.own, trained.committed, source, about)
     return PartyModel(job, party, fitted, prepared.whiten @ trained, source, about)
 
 
@@ -133,6 +165,9 @@ def linear_scores(matrix: Callable[[int, int], Reals], rows: int, weights: Reals
 def pack(model: LinearModel) -> Packed:
     if isinstance(model, PartyModel):
         return pack_half(model, FORMAT, {"weights": model.weights})
+    if isinstance(model, CommittedModel):
+        whole = {"whiten": model.whiten, "own": model.own, **model.committed.arrays("committed ")}
+        return pack_half(model, FORMAT, whole, undealt=True)
     arrays = {"whiten": model.whiten, "own": model.own, **model.tagged.arrays()}
     for place, held in enumerate(model.banks.values()):
         arrays |= held.arrays(f"{place} ")
@@ -146,14 +181,22 @@ def parse(head: Any, arrays: bytes) -> LinearModel:
     found = unpack_half(head, arrays, (*_NO_TAGS, FORMAT))
     fitted, party, stored = found.fitted, found.party, found.arrays
     columns = len(columns_of(fitted, party))
+    model: LinearModel
     if head.get("closed", False):
-        whiten, own, held = stored["whiten"], stored["own"], Tagged.stored(stored)
+        whiten, own = stored["whiten"], stored["own"]
         check_array(whiten, np.float64, (columns, columns))
         check_array(own, np.uint64, (columns,))
+    if head.get("undealt", False):
+        committed = Committed.stored(stored, "committed ")
+        if committed.columns != columns:
+            raise ValueError("masked shares of other columns")
+        model = CommittedModel(found.job, party, fitted, whiten, own, committed, found.source, found.about)
+    elif head.get("closed", False):
+        held = Tagged.stored(stored)
         banks = {str(bank): Tagged.stored(stored, f"{place} ") for place, bank in enumerate(head.get("banks", []))}
         if any(len(one.pads) != columns for one in banks.values() or [held]):
             raise ValueError("tags of other columns")
-        model: LinearModel = ClosedModel(found.job, party, fitted, whiten, own, held, found.source, found.about, banks)
+        model = ClosedModel(found.job, party, fitted, whiten, own, held, found.source, found.about, banks)
     else:
         check_array(stored["weights"], np.float64, (columns,))
         model = PartyModel(found.job, party, fitted, stored["weights"], found.source, found.about)

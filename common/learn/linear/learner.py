@@ -18,13 +18,14 @@ from common.learn.linear.deal import ScoreDemand, TrainingDemand
 from common.learn.linear.descent import LEVEL_ROWS
 from common.learn.linear.design import Prepared, prepare
 from common.learn.linear.gain import secret_gain
-from common.learn.linear.half import LEARNER, ClosedModel, LinearModel, make_half, pack, parse
+from common.learn.linear.half import LEARNER, LinearModel, PartyModel, Trained, make_half, pack, parse
 from common.learn.linear.joint import SETUP_ROUNDS
 from common.learn.linear.phased import spans_of
 from common.learn.linear.price import label_bits
 from common.learn.linear.score import open_scores
 from common.learn.linear.steps import check_course, make_steps, make_work
 from common.learn.linear.train import Shares, TrainingInputs, train
+from common.learn.linear.unaided import CommittedShares
 from common.learn.widened import Widened
 from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations
 from common.mpc.cost import Cost
@@ -48,7 +49,7 @@ class LinearTrained:
     """What training left at one party: its own weights on whitened columns, (m,), or its shares of all weights."""
 
     prepared: Prepared
-    weights: Reals | Shares
+    weights: Trained
 
     def half(self, job: str, source: dict[str, ColumnConfig], about: dict[str, Any]) -> Half:
         return make_half(job, self.prepared, self.weights, source, about)
@@ -103,6 +104,8 @@ class LinearTask:
         columns = len(self.prepared.columns)
         if isinstance(found, Shares):
             return LinearTrained(self.prepared, Shares(found.own[:columns], found.tagged.cut(columns, self.other_columns)))
+        if isinstance(found, CommittedShares):  # nothing fills a stock that nobody deals
+            return LinearTrained(self.prepared, found)
         if found[columns:].any():
             raise LocalProtocolError("a column of zeros was given a weight")
         return LinearTrained(self.prepared, found[:columns])
@@ -182,7 +185,7 @@ class Linear:
         return Model()
 
     def scored(self, half: LinearModel, rows: int) -> Size:
-        return Size.of(half.party, rows, len(half.columns), len(half.other) if isinstance(half, ClosedModel) else 0)
+        return Size.of(half.party, rows, len(half.columns), 0 if isinstance(half, PartyModel) else len(half.other))
 
     def cost(self, party: Party, section: Model, size: Size) -> Cost:
         if section.undealt:
@@ -190,6 +193,8 @@ class Linear:
         return cost.descent(party, make_work(section, TrainingDemand(size.rows, size.grid_columns, size.bank_columns)))
 
     def cost_scores(self, party: Party, section: Model, size: Size) -> Cost:
+        if section.closed and section.undealt:
+            return cost.undealt_scoring(party, size.rows)
         if section.closed:
             return cost.scoring(party, size.rows, size.columns(party), size.columns(party.other))
         return cost.parts(party, size.rows)

@@ -19,7 +19,8 @@ from common.errors import DataError, PeerProtocolError, PolicyError
 from common.learn.dither import dither
 from common.learn.learner import Telling
 from common.learn.linear.deal import PRODUCT_SCALE, SCORE_SCALE, SCORE_SPARE, SCORE_WIDTH, ScoreDemand
-from common.learn.linear.half import ClosedModel, LinearModel, PartyModel
+from common.learn.linear.half import ClosedModel, CommittedModel, LinearModel, PartyModel
+from common.learn.linear.score_undealt import UndealtScorer
 from common.mpc.correlations.asked import Correlations, TruncationPart
 from common.mpc.fixedpoint import Reals, Words, decode, encode
 from common.mpc.product import forward
@@ -75,7 +76,7 @@ class Scorer:
         self._session, self._correlations, self._model, self._demand = session, correlations, model, demand
         self._point = self._mask = np.zeros(0, np.uint64)
         self._coming, self._block = demand.blocks(), _Block(demand.key, 0)
-        self._left = demand.rows
+        self._left, self.scale = demand.rows, demand.bits
 
     async def start(self) -> None:
         """Exchanges the masked shares of the other's weights, with a tag of all: one round, 16 (m_other + 1) bytes.
@@ -123,7 +124,7 @@ class Scorer:
         self._block = _Block(key, at.stop - at.start)
 
     async def score(self, table: FeatureTable) -> tuple[Words, int]:
-        """This party's share of u at 2^-bits, (n,), u rounded up or down at random; how many own values were held at X_LIMIT.
+        """This party's share of u, (n,), u rounded up or down at random to 2^-bits; how many own values were held at X_LIMIT.
 
         The grid adds a dither of a step's width that is the same whenever this model scores this row: rounding at random
         would else tell finer bits to whoever has a row scored again and again, and takes the mean. PolicyError for more rows
@@ -212,7 +213,7 @@ class Scorer:
 class Scores:
     """Scores of tables of rows to the bank, one table after another, by one model: masked once, where nobody holds it."""
 
-    def __init__(self, session: Session, by: Scorer | PartyModel, telling: Telling) -> None:
+    def __init__(self, session: Session, by: Scorer | UndealtScorer | PartyModel, telling: Telling) -> None:
         self._session, self._by, self._telling = session, by, telling
         self._warned = False
 
@@ -223,13 +224,17 @@ class Scores:
         """For at most so many rows in all, or as many as are dealt. One round of a closed model."""
         if isinstance(model, PartyModel):
             return cls(session, model, telling)
+        if isinstance(model, CommittedModel):
+            undealt = UndealtScorer(session, model, telling.bits)
+            await undealt.start()
+            return cls(session, undealt, telling)
         scorer = Scorer(session, correlations, model, demand_of(model, rows, telling))
         await scorer.start()
         return cls(session, scorer, telling)
 
     async def warm(self) -> None:
         """Does now what the first row would else wait for."""
-        if isinstance(self._by, Scorer):
+        if not isinstance(self._by, PartyModel):
             await self._by.warm()
 
     async def open(self, table: FeatureTable) -> Reals | None:
@@ -249,7 +254,7 @@ class Scores:
         if session.party is Party.GRID:
             await session.send(telling.kind, share)
             return None
-        return decode(share + await session.receive(telling.kind, np.uint64, (table.rows,)), telling.bits)
+        return decode(share + await session.receive(telling.kind, np.uint64, (table.rows,)), self._by.scale)
 
 
 async def open_scores(

@@ -17,7 +17,7 @@ from common.learn.linear.products import Dealt
 from common.learn.linear.quadratic import Inputs
 from common.learn.linear.reveal import reveal_weights, tell_weights
 from common.learn.linear.steps import make_steps, rest_limit
-from common.learn.linear.unaided import train_unaided
+from common.learn.linear.unaided import CommittedShares, train_unaided
 from common.learn.linear.undealt import Undealt, share_undealt
 from common.mpc.arrived import check_arrived, combinations
 from common.mpc.correlations.asked import Correlations, Places
@@ -77,7 +77,7 @@ async def train(
     inputs: TrainingInputs,
     scratch: Scratch | None = None,
     diary: Diary | None = None,
-) -> Reals | Shares:
+) -> Reals | Shares | CommittedShares:
     """This party's own weights on whitened columns, (m_own,), rounded as the plan says; nothing else is opened.
 
     Of a plan that keeps the model closed, this party's shares of all weights, and nothing is opened. What does not fit in

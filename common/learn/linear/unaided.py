@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -16,8 +17,10 @@ from common.learn.linear.reveal import tell_weights
 from common.learn.linear.steps import make_steps, rest_limit
 from common.learn.linear.undealt import draw_nonces
 from common.mpc.arrived import check_arrived, combinations
+from common.mpc.committed import Committed
 from common.mpc.fixedpoint import MOMENTUM_SCALE, UNDEALT_SCALE, WEIGHT_SCALE, Reals, Words, encode
 from common.mpc.lattice.carries import CARRY_BITS, share_carries
+from common.mpc.lattice.committed import commit
 from common.mpc.lattice.sampled import Public, Sampler
 from common.mpc.prg import Prg
 from common.mpc.product import Rows
@@ -30,6 +33,17 @@ WEIGHT_BITS = 64 - SHIFT + CARRY_BITS  # of a weight's word that count: what is 
 _ALOFT = np.uint64(64 - WEIGHT_BITS)
 TOLD_SCALE = WEIGHT_SCALE + 64 - WEIGHT_BITS  # of weights once they are rounded: moved up, so that nothing is above
 _FURTHEST = 2.0  # |log-odds| of an intercept at the optimum of the expansion: 4 (rate - 1/2)
+
+
+@dataclass(frozen=True, repr=False)
+class CommittedShares:
+    """Shares of the final whitened weights at WEIGHT_SCALE, of which the low WEIGHT_BITS bits count.
+
+    own: of the own block, (m_own,). committed: of the other's, which both parties are committed to.
+    """
+
+    own: Words
+    committed: Committed
 
 
 class Pulling(Protocol):
@@ -45,12 +59,15 @@ class Pulling(Protocol):
 
 async def train_unaided(
     session: Session, model: Model, inputs: Inputs, start: Reals, course: Course, room: Callable[[tuple[int, int]], Rows]
-) -> Reals:
+) -> Reals | CommittedShares:
     """This party's own weights on whitened columns, (m_own,), rounded as the plan says; nothing else is opened.
 
-    start: where own weights begin. A training that was interrupted before its end begins anew, under other keys.
+    Of a plan that keeps the model closed, this party's shares, and nothing is opened. start: where own weights begin. A
+    training that was interrupted before its end begins anew, under other keys.
     """
     if (told := course.through) is not None:
+        if model.closed:
+            return CommittedShares(told[0], course.committed)
         return await tell_weights(session, *told, TOLD_SCALE)
     party, steps = session.party, make_steps(model, inputs.rows)
     nonces = await draw_nonces(session)
@@ -80,6 +97,10 @@ async def train_unaided(
     sums = combinations(update, b"".join((await draw_nonces(session)).values()))
     session.settled = await check_arrived(session, sums, products.update_scale, rest_limit(model, steps, len(weights)))
     last = blocks.split(party, weights)
+    if model.closed:
+        committed = await commit(session, nonces, last.other, len(last.own))
+        await course.finish(last.own, last.other, committed)
+        return CommittedShares(last.own, committed)
     own, other = _nearest(last.own, model.weight_bits), _at_random(last.other, model.weight_bits)
     await course.finish(own, other)
     return await tell_weights(session, own, other, TOLD_SCALE)

@@ -103,18 +103,19 @@ class Wide:
 class Sum:
     """The sum of products of numbers of 36 bits with words, both polynomials: `add` them, then read `total`."""
 
-    def __init__(self, count: int) -> None:
-        """count: how many sums there are, each of its own numbers and the same words."""
+    def __init__(self, count: int, sizes: Sequence[int] = NUMBER) -> None:
+        """count: how many sums there are, each of its own numbers and the same words. sizes: of limbs of shorter numbers."""
+        self._sizes = sizes
         self._total = np.zeros((count, DEGREE), np.uint64)
         self._pending: Spectrum | None = None
         self._added = 0
 
     def add(self, numbers: Words, words: Words) -> None:
-        """numbers: (count, N), read as signed ones of NUMBER_BITS bits. words: (N,)."""
-        left = [spectrum(limb) for limb in limbs(numbers, NUMBER)]
+        """numbers: (count, N), read as signed ones of as many bits as the limbs have. words: (N,)."""
+        left = [spectrum(limb) for limb in limbs(numbers, self._sizes)]
         right = [spectrum(limb) for limb in limbs(words, SHORT)]
         if self._pending is None:
-            self._pending = np.zeros((len(NUMBER), len(SHORT), *left[0].shape), np.complex128)
+            self._pending = np.zeros((len(self._sizes), len(SHORT), *left[0].shape), np.complex128)
         for i, number in enumerate(left):
             for j, word in enumerate(right):
                 self._pending[i, j] += number * word
@@ -125,7 +126,7 @@ class Sum:
     def _settle(self) -> None:
         if self._pending is None:
             return
-        for i in range(len(NUMBER)):
+        for i in range(len(self._sizes)):
             for j in range(len(SHORT)):
                 place = NUMBER[0] * i + SHORT[0] * j
                 if place < 64:

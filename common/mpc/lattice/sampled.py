@@ -22,12 +22,16 @@ FLOOD = 1 << FLOOD_BITS
 _OWNER, _FORM = 62, 56  # bits of a public polynomial's number that say whose matrix it is for, and in which form
 
 
+def public_seed(nonces: bytes) -> bytes:
+    """What all public polynomials are expanded from, of both parties' nonces, the grid's first."""
+    return hashlib.blake2b(nonces, digest_size=SEED_BYTES, person=b"wattscore.rlwe.1").digest()
+
+
 class Public:
     """The public polynomials for one party's matrix: expanded from a hash of what both drew."""
 
     def __init__(self, nonces: dict[Party, bytes], owner: Party) -> None:
-        both = b"".join(nonces[party] for party in Party)
-        self._prg = Prg(hashlib.blake2b(both, digest_size=SEED_BYTES, person=b"wattscore.rlwe.1").digest())
+        self._prg = Prg(public_seed(b"".join(nonces[party] for party in Party)))
         self._first = owner.index << _OWNER
 
     def polynomials(self, form: int, first: int, number: int) -> Words:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from common.learn.design import design
 from common.learn.learner import Half
-from common.learn.linear.half import ClosedModel, PartyModel
+from common.learn.linear.half import ClosedModel, CommittedModel, PartyModel
+from common.learn.linear.unaided import TOLD_SCALE, WEIGHT_BITS
 from common.mpc.fixedpoint import WEIGHT_SCALE, Reals, decode
 from common.party import Party
 from common.rows.table import FeatureTable
@@ -20,6 +23,8 @@ def weights_of(halves: Mapping[Party, Half], party: Party) -> Reals:
     own, other = halves[party], halves[party.other]
     if isinstance(own, PartyModel):
         return own.weights
+    if isinstance(own, CommittedModel) and isinstance(other, CommittedModel):
+        return own.whiten @ decode(own.own + other.other << np.uint64(64 - WEIGHT_BITS), TOLD_SCALE)
     assert isinstance(own, ClosedModel) and isinstance(other, ClosedModel)
     found: Reals = own.whiten @ decode(own.own + other.other, WEIGHT_SCALE)
     return found

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from common.plan.score import ScorePlan
 from common.rows.dataset import DatasetConfig
 from common.stats.metrics import Metrics
 from common.trial.compare import pooled
@@ -98,6 +99,23 @@ def test_without_a_dealer_the_same_is_trained(trial: Trial) -> None:
     assert abs(found.auc - whole.auc) < 0.0005 and abs(found.logloss - whole.logloss) < 0.0002
     dealer = job.dealer
     assert not any((dealer.grid.sent, dealer.grid.received, dealer.bank.sent, dealer.bank.received))
+
+
+def test_without_a_dealer_nobody_holds_the_model_and_it_scores(trial: Trial) -> None:
+    """The exact loss, and rows scored by the model of which each has shares alone; the grid's weights lie with nobody."""
+    whole = measured(trial, train(trial, "prepared", score_bits=14)).joint
+    job = train(trial, "prepared", model={"dealer": "none"}, matching="ecdh", score_bits=14)
+    found = measured(trial, job).joint
+    assert abs(found.auc - whole.auc) < 0.0005 and abs(found.logloss - whole.logloss) < 0.0002
+    sides = {side: {"dataset": "prepared"} for side in ("grid", "bank")}
+    plan = ScorePlan.model_validate({**sides, "model": job.id, "dealer": "none", "matching": "ecdh"})
+    with trial.client() as client:
+        scored = finish(client, client.submit(plan).id, 120.0)
+    assert scored.state == "succeeded", scored.fault.message
+    assert scored.bank.report.counts.matched_rows == 30_000
+    for one in (job.dealer, scored.dealer):
+        assert not any((one.grid.sent, one.grid.received, one.bank.sent, one.bank.received))
+    assert not {"grid_weights", "bank_weights"} & {*job.grid.report.opened, *job.bank.report.opened}
 
 
 def test_the_exact_link_reaches_the_pooled_optimum(trial: Trial, exact: Metrics) -> None:

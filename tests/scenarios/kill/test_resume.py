@@ -9,6 +9,7 @@ import pytest
 from common.client.client import Client
 from common.disk.data_folder import Name
 from common.mpc.session import Kind
+from common.plan.score import ScorePlan
 from tests.scenarios.end_to_end.lab import eventually, make_plan, measured, until_training
 from tests.scenarios.kill.masks import read_frames
 from tests.scenarios.kill.town import DAEMONS, LINES, PARTIES, Town, faults
@@ -118,6 +119,36 @@ def test_a_training_that_nobody_deals_for_begins_anew_under_other_keys(town: Tow
     after = [one for one in read_frames(town.folder, "bank") if one.kind == Kind.LATTICE_WEIGHTS.value]
     assert len(after) == len(before) + 64
     assert abs(measured(town, found).joint.auc - _undisturbed(town, client)) <= 0.01
+
+
+def test_a_model_that_nobody_holds_or_deals_for_outlives_kills_while_rows_are_scored(town: Town, client: Client) -> None:
+    """The bank dies over the held-out rows of its training, and again in a scoring: what both are committed to stays."""
+    town.tell("bank", "kill", f"{Kind.LATTICE_ROWS.value} 1")
+    plan = make_plan("rows", model={"dealer": "none", "link": "taylor"}, matching="ecdh", score_bits=16)
+    SUBMITTED.append(job := client.submit(plan).id)
+    eventually(lambda: client.show(job).state == "waiting")
+    before = Counter(one.kind for one in read_frames(town.folder, "bank"))
+    town.start("bank")
+    found = town.until(client, job)
+    assert (found.state, found.attempt) == ("succeeded", 1), found.fault.message
+    eventually(town.settled)
+    after = Counter(one.kind for one in read_frames(town.folder, "bank")) - before
+    assert after == {Kind.LATTICE_ROWS.value: 1}  # it was through: nothing is trained, or committed to, again
+    assert abs(measured(town, found).joint.auc - _undisturbed(town, client)) <= 0.01
+
+    town.tell("grid", "kill", f"{Kind.LATTICE_ROWS.value} 1")
+    sides = {side: {"dataset": "rows"} for side in PARTIES}
+    scoring = ScorePlan.model_validate({**sides, "model": job, "dealer": "none", "matching": "ecdh"})
+    SUBMITTED.append(scored := client.submit(scoring).id)
+    eventually(lambda: client.show(scored).state == "waiting")
+    town.start("grid")
+    done = town.until(client, scored)
+    assert (done.state, done.attempt) == ("succeeded", 1), done.fault.message
+    eventually(town.settled)
+    with (town.data("bank") / Name.SCORES / f"{scored}.csv").open(encoding="utf-8") as file:
+        assert sum(1 for _ in file) == 1 + done.bank.report.counts.matched_rows
+    dealer = done.dealer
+    assert not any((dealer.grid.sent, dealer.grid.received, dealer.bank.sent, dealer.bank.received))
 
 
 def test_what_holds_when_all_is_over(town: Town, client: Client) -> None:

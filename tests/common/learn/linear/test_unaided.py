@@ -188,7 +188,6 @@ BANKS = [{"who": f"wattscore://{name}/bank-party", "dataset": "b"} for name in (
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
-        ({"model": {**NONE, "reveal": "none"}}, "reveal = 'none'"),
         ({"model": {**NONE, "link": "fourier", "period": 256}}, "a period of 256: at most 128"),
         ({"model": {**NONE, "link": ["taylor"]}}, "Input should be 'fourier' or 'taylor'"),
         ({"model": {**NONE, "optimiser": "sgd"}}, "optimiser = 'sgd'"),

@@ -19,7 +19,7 @@ PUBLIC = {
     *("BLOCK", "LIMBS", "WORDS", "_KEPT", "k"),
     *("count", "rows", "low", "first", "part", "place", "step", "sizes", "size", "i", "j", "number"),
     *("range", "enumerate", "zip", "len", "min", "slice", "blocks_of", "self", "party", "Party", "nonces"),
-    *("session", "bank", "total"),
+    *("session", "bank", "total", "column", "columns", "blocks"),
 }
 LISTS = {
     "left",
@@ -44,6 +44,7 @@ SHAPES = {
     "BANK",
     "coefficients",
     "odd",
+    "_sizes",
 }  # attributes of what stands above, and whether there is anything
 FUNCTIONS = {
     *(

@@ -1,0 +1,91 @@
+"""Scores of rows by a model that nobody holds, with nobody who deals: by products of `committed`. PROTOCOL.md section 21.
+
+u = X_G w_G + X_B w_B. Each party multiplies its rows by its own share of its weights, and by the other's share, which it has
+kept masked since training. One message a block each way; the sum is then cut to the grid of scores by cutting both shares.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from common.errors import PeerProtocolError
+from common.learn.dither import dither
+from common.learn.linear.half import CommittedModel
+from common.mpc.correlations.asked import MATRIX_BLOCK
+from common.mpc.fixedpoint import Words
+from common.mpc.lattice.committed import COMMITTED_SCALE, LIFT, CommittedProducts
+from common.mpc.lattice.ring import DEGREE
+from common.mpc.lattice.rows import blocks_of
+from common.mpc.product import forward
+from common.mpc.session import Kind, Session, one_ahead
+from common.party import Party
+from common.rows.table import FeatureTable
+
+FLOOD_STEPS = 4  # a flood is of 2^-FLOOD_STEPS of a score's step
+
+
+class UndealtScorer:
+    """Scores tables of rows by one closed model that was trained with nobody who deals, one after the other.
+
+    The other party must score tables of as many rows in the same order.
+    """
+
+    scale = COMMITTED_SCALE
+
+    def __init__(self, session: Session, model: CommittedModel, bits: int) -> None:
+        """bits: scores are told in steps of 2^-bits."""
+        self._session, self._model, self._step = session, model, COMMITTED_SCALE - bits
+        self._products = CommittedProducts(session.party, model.committed, self._step - FLOOD_STEPS)
+
+    async def start(self) -> None:
+        """Both tell the marks of what they masked and of what they keep: one round of 64 bytes.
+
+        Raises PeerProtocolError where these are not of one training, word for word.
+        """
+        mine = self._model.committed.marks
+        heard = await self._session.exchange(Kind.MODEL_MARKS, np.frombuffer(mine, np.uint8))
+        half = len(mine) // 2
+        if heard.tobytes() != mine[half:] + mine[:half]:
+            raise PeerProtocolError(
+                f"the two halves of model {self._model.job} are not those that training left: nothing was scored",
+                remedy="See at both parties whether the model's folder was changed or put back; else train again.",
+            )
+
+    async def warm(self) -> None:
+        """Nothing is made ahead."""
+
+    async def score(self, table: FeatureTable) -> tuple[Words, int]:
+        """This party's share of u at `scale`, (n,), u rounded up or down at random; how many own values were held at X_LIMIT.
+
+        The grid adds a dither, as where there is a dealer. 8 N bytes each way for each block of N rows.
+        """
+        session, out, held = self._session, np.empty(table.rows, np.uint64), 0
+        parts = [slice(low, min(table.rows, low + MATRIX_BLOCK)) for low in range(0, table.rows, MATRIX_BLOCK)]
+        width = len(self._model.own)
+        hiding = (session.begin(partial(self._hide, table, part), 16 * width * (part.stop - part.start)) for part in parts)
+        async with one_ahead(hiding) as coming:
+            for part in parts:
+                count = part.stop - part.start
+                mine, beyond, hidden = await coming()
+                held += beyond
+                await session.post(Kind.LATTICE_ROWS, hidden)
+                heard = await session.collect(Kind.LATTICE_ROWS, np.uint64, (blocks_of(count), DEGREE))
+                theirs = await session.compute(partial(self._products.share, heard, count), 16 * heard.size)
+                out[part] = self._cut(mine + theirs, table, part)
+                session.reporter.progress(part.stop, table.rows)
+        return out, held
+
+    def _hide(self, table: FeatureTable, part: slice) -> tuple[Words, int, Words]:
+        """This party's share of what its own rows give, (n,), how many values were held, and the rows as they are sent."""
+        words, held = self._model.whitened(table.part(part.start, part.stop))
+        hidden, mine = self._products.multiplied(words)
+        return mine + (forward(words, self._model.own) << np.uint64(LIFT)), held, hidden
+
+    def _cut(self, share: Words, table: FeatureTable, part: slice) -> Words:
+        """A share without its low bits. One more at the bank: both lose a step in all, or none, in proportion."""
+        step = np.uint64(self._step)
+        if self._session.party is Party.BANK:
+            return (share >> step) + np.uint64(1) << step
+        return share + dither(self._model.own.tobytes(), table.keys(part), self._step) >> step << step
