@@ -105,11 +105,16 @@ async def begin_scores(session: Session, correlations: Correlations, half: Half,
 
 
 def check_on_request(half: Half) -> None:
-    """Raises PlanError for a learner whose rows are scored all at once."""
+    """Raises PlanError for a learner, or a model, whose rows are scored all at once."""
     if half.learner not in ON_REQUEST:
         raise PlanError(
             f"rows are not scored on request by models of kind {half.learner}",
             remedy="Score matched rows, with on_request = 0.",
+        )
+    if scored_undealt(half):
+        raise PlanError(
+            f"rows are not scored on request by model {half.job}, which was trained with nobody who deals",
+            remedy="Score matched rows, with on_request = 0 and dealer = 'none'.",
         )
 
 

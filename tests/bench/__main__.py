@@ -131,7 +131,13 @@ def profile(
     tell(found, out, report.training([found]), report.profile("Training stage", found["profile"]))
 
 
-_SCORED: dict[str, Section] = {"linear": SCORED, "trees": Trees(kind="trees"), "network": Network(kind="network", hidden=8)}
+_UNDEALT = Model(dealer="none")
+_SCORED: dict[str, Section] = {
+    "linear": SCORED,
+    "undealt": _UNDEALT,
+    "trees": Trees(kind="trees"),
+    "network": Network(kind="network", hidden=8),
+}
 
 
 @main.command()
@@ -145,7 +151,7 @@ _SCORED: dict[str, Section] = {"linear": SCORED, "trees": Trees(kind="trees"), "
 def score(
     rows: int, grid: int, bank: int, repeat: int, predeal: bool, kind: str, texts: int, profiled: bool, out: Path | None
 ) -> None:
-    """Score `rows` aligned rows with a small model, 80 trees of depth 3, or a network of 8 units."""
+    """Score aligned rows with a small model (undealt: without a dealer), 80 trees of depth 3, or a network of 8 units."""
     how: dict[str, Any] = {"section": _SCORED[kind], "texts": texts}
     found = bench_score(rows, grid, bank, repeat, ahead=predeal, profiled=profiled, **how)
     tables = [report.profile("Score stage", found["profile"])] if profiled else []

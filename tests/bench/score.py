@@ -62,9 +62,15 @@ def bench_score(
 
 def _training(model: Section = SCORED) -> TrainPlan:
     side, split = Side(dataset="part"), Split(test=0.3)
+    fields: dict[str, Any] = {"matching": "ecdh"} if model.undealt else {}
     return TrainPlan(
-        grid=side, bank=side, keys=_KEYS, split=split, model=model, limits=jobs.SMALL, preparation=jobs.AS_THEY_ARE
+        grid=side, bank=side, keys=_KEYS, split=split, model=model, limits=jobs.SMALL, preparation=jobs.AS_THEY_ARE, **fields
     )
+
+
+def _how(section: Section) -> dict[str, Any]:
+    """What scoring plans by such a model say besides."""
+    return {"dealer": "none", "matching": "ecdh"} if section.undealt else {}
 
 
 def _secure(
@@ -82,7 +88,9 @@ def _secure(
                 columns = {f"{s}_columns": getattr(trained, s).report.counts.trained_columns for s in ("grid", "bank")}
                 jobs.run(client, PredealPlan(serves="scores", rows=_rows(datasets), **columns))
             dealt: Literal["ahead", "online"] = "ahead" if ahead else "online"
-            plan = ScorePlan(grid=side, bank=side, keys=_KEYS, model=trained.id, dealt=dealt, grid_reasons=reasons)
+            plan = ScorePlan(
+                grid=side, bank=side, keys=_KEYS, model=trained.id, dealt=dealt, grid_reasons=reasons, **_how(section)
+            )
             runs.append(jobs.run(client, plan))
         profile = trial.profile("score") if isinstance(trial, jobs.ProfiledTrial) else {}
     return runs, profile
@@ -133,7 +141,7 @@ def _rows(datasets: dict[str, Any]) -> int:
 def _off(job: Any, sizes: Sizes, ahead: bool, section: Section, reasons: int) -> float:
     """By how much what the two sent each other differs from the formula, as a share of it."""
     side, dealt = Side(dataset="all"), "ahead" if ahead else "online"
-    raw = {"grid": side, "bank": side, "keys": _KEYS, "model": "m", "dealt": dealt, "grid_reasons": reasons}
+    raw = {"grid": side, "bank": side, "keys": _KEYS, "model": "m", "dealt": dealt, "grid_reasons": reasons, **_how(section)}
     expected = estimate(ScorePlan.model_validate(raw), sizes, section).bytes
     sent = {"grid_to_bank": job.grid.report.peer.sent, "bank_to_grid": job.bank.report.peer.sent}
     return max(abs(count / expected[line] - 1.0) for line, count in sent.items())

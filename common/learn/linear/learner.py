@@ -18,7 +18,7 @@ from common.learn.linear.deal import ScoreDemand, TrainingDemand
 from common.learn.linear.descent import LEVEL_ROWS
 from common.learn.linear.design import Prepared, prepare
 from common.learn.linear.gain import secret_gain
-from common.learn.linear.half import LEARNER, LinearModel, PartyModel, Trained, make_half, pack, parse
+from common.learn.linear.half import LEARNER, ClosedModel, CommittedModel, LinearModel, Trained, make_half, pack, parse
 from common.learn.linear.joint import SETUP_ROUNDS
 from common.learn.linear.phased import spans_of
 from common.learn.linear.price import label_bits
@@ -185,7 +185,9 @@ class Linear:
         return Model()
 
     def scored(self, half: LinearModel, rows: int) -> Size:
-        return Size.of(half.party, rows, len(half.columns), 0 if isinstance(half, PartyModel) else len(half.other))
+        return Size.of(
+            half.party, rows, len(half.columns), len(half.other) if isinstance(half, ClosedModel | CommittedModel) else 0
+        )
 
     def cost(self, party: Party, section: Model, size: Size) -> Cost:
         if section.undealt:

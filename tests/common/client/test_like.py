@@ -51,6 +51,14 @@ def test_they_are_dealt_to_the_bank_that_is_named_or_that_trained_alone() -> Non
     assert scores_like(one, 500, "").with_bank == as_before(one)["with_bank"] == second
 
 
+def test_models_that_nobody_deals_for_take_no_stock() -> None:
+    trained = job()
+    sides = {"grid": {"dataset": "a"}, "bank": {"dataset": "b"}, "matching": "ecdh"}
+    trained.plan = TrainPlan.model_validate({**sides, "model": {"dealer": "none"}}).canonical()
+    with pytest.raises(PlanError, match=r"take no stock.*dealer = 'none', dealt online"):
+        scores_like(trained, 500, "next")
+
+
 def test_a_training_of_several_banks_is_not_dealt_ahead_nor_repeated_by_month() -> None:
     for asked in (lambda: as_before(job()), lambda: training_of(several_plan(2), "plan.toml")):
         with pytest.raises(PlanError, match=r"with several banks nothing is dealt ahead.*--scores --like JOB"):

@@ -115,6 +115,9 @@ def test_rows_of_the_tables_are_told_apart() -> None:
     assert isinstance(learners.learner_of(Model()), Linear)
 
 
+LINEAR = {"PartyModel", "ClosedModel", "CommittedModel", "TrainingDemand", "ScoreDemand"}
+
+
 def names(module: Module) -> set[str]:
     """Names, attributes and parts of texts in it that only the linear learner gives a meaning to."""
     own = {name for name in (*Model.model_fields, "make_link", "revealed_bits") if not hasattr(Section, name)}
@@ -122,7 +125,13 @@ def names(module: Module) -> set[str]:
     for node in ast.walk(module.code):
         if isinstance(node, ast.Attribute) and node.attr in own and ast.unparse(node.value).endswith("model"):
             found.add(f"model.{node.attr}")
-        elif isinstance(node, ast.Name) and node.id in ("PartyModel", "ClosedModel", "TrainingDemand", "ScoreDemand"):
+        elif isinstance(node, ast.Name) and node.id in (
+            "PartyModel",
+            "ClosedModel",
+            "CommittedModel",
+            "TrainingDemand",
+            "ScoreDemand",
+        ):
             found.add(node.id)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "nesterov" in node.value:
             found.add("nesterov")

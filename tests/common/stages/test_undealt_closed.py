@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bank_party.home import BankHome
+from bank_party.online.stocks import stocks_waiting
 from common.disk.data_folder import Name
 from common.errors import PlanError, PolicyError
 from common.learn.learner import Half
@@ -108,6 +110,11 @@ async def test_a_champion_of_it_scores_and_is_told_apart_from_those_that_are_dea
         registry.commit()
     await companies.run("job-2", companies.plan(**{**SCORES, "model": "champion"}))
     assert len(scores_file(companies, "job-2")) == COMMON
+
+    bank = companies.opened_home(Party.BANK)
+    assert isinstance(bank, BankHome)
+    with pytest.raises(PlanError, match="not scored on request by model job-1"):  # before a stock is dealt for it
+        stocks_waiting(bank, "job-1", 10)
 
     companies.match = None
     with pytest.raises(PlanError, match="the champion job-1 was trained with nobody who deals"):
