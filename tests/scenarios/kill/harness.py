@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from common.client.client import Client
 from common.plan.linear import Model
@@ -28,7 +29,7 @@ from common.plan.read import AnyPlan, make_plan
 from common.plan.train import TrainPlan
 from tests.scenarios.end_to_end.lab import measured
 from tests.scenarios.kill.lines import Lines
-from tests.scenarios.kill.town import DAEMONS, LINES, PARTIES, Town, faults
+from tests.scenarios.kill.town import Disturbed, Town, faults
 
 OPERATIONS = ("kill", "kill", "kill", "restart", "cut", "stall", "clock")
 FULL = "full"  # the disk of a party: ends its job, with this cause
@@ -55,13 +56,13 @@ class Operation:
 class Play:
     """A run of the harness. say: is told each step."""
 
-    town: Town
+    town: Disturbed
     seed: int
     say: Callable[[str], None] = lambda text: None
     submitted: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)  # jobs that were to fail
     promoted: list[str] = field(default_factory=list)
-    dealers: dict[str, str] = field(default_factory=dict)  # of trainings
+    dealers: dict[str, str] = field(default_factory=dict)  # by training, who deals in it
     doing = "it is begun"
     _heals: dict[str, threading.Timer] = field(default_factory=dict)  # of lines that were cut last
 
@@ -72,19 +73,24 @@ class Play:
         with self.town.client() as client:
             for job, count in enumerate(counts):
                 plan = self._plan(job, draw)
-                listed = list(drawn(draw, count, plan.kind))
+                listed = list(drawn(draw, count, plan.kind, self.town))
                 try:
                     self._disturbed(client, plan, listed)
                 except Exception as error:
                     raise self._named(job, plan, listed, error) from error
             with suppress(AssertionError):  # else it is among the faults
                 self.town.attended(self.town.settled, 30.0)
-            trained = [job for job in client.jobs() if (job.kind, job.state) == ("train", "succeeded")]
-            aucs: dict[str, dict[str, float]] = {dealer: {} for dealer in DEALERS}
-            for job in trained:
+            return self._ends(client)
+
+    def _ends(self, client: Client) -> list[str]:
+        """What does not hold once all jobs are over."""
+        assert isinstance(self.town, Town)
+        aucs: dict[str, dict[str, float]] = {dealer: {} for dealer in DEALERS}
+        for job in client.jobs():
+            if (job.kind, job.state) == ("train", "succeeded"):
                 aucs[self.dealers[job.id]][job.id] = measured(self.town, job).joint.auc
-            elsewhere = [text for alike in aucs.values() for text in apart(alike)]
-            return [*faults(self.town, client, self.submitted, self.failed), *elsewhere]
+        elsewhere = [text for alike in aucs.values() for text in apart(alike)]
+        return [*faults(self.town, client, self.submitted, self.failed), *elsewhere]
 
     def _named(self, job: int, plan: AnyPlan, listed: list[Operation], error: Exception) -> AssertionError:
         """What went wrong in which job, by which operation, of which seed."""
@@ -120,18 +126,16 @@ class Play:
         self.doing, submission = "it is submitted", f"{self.seed}-{len(self.submitted)}"
         job = self.town.attended(lambda: client.submit(plan, submission).id, 30.0)
         self.submitted.append(job)
-        if isinstance(plan, TrainPlan):
-            assert isinstance(plan.model, Model)
-            self.dealers[job] = plan.model.dealer
+        self._submitted(job, plan)
         self.say(f"{job}: {said}")
         for one in later:
             time.sleep(one.after)
             self._do(one)
         self.doing = "its end is awaited"
         found = self.town.until(client, job)
-        for party in PARTIES:
+        for party in self.town.parties:
             self.town.tell(party, FULL, None)
-        for name in DAEMONS:  # arrays that this job did not send are not counted in the next one
+        for name in self.town.daemons:  # arrays that this job did not send are not counted in the next one
             self.town.tell(name, "kill", "0")
         if isinstance(plan, PromotePlan) and plan.model is not None and found.state == "succeeded":
             self.promoted.append(plan.model)
@@ -139,12 +143,17 @@ class Play:
             self.failed.append(job)
         self.say(f"  {found.state} after {found.attempt} interruptions {found.fault.message}")
 
+    def _submitted(self, job: str, plan: AnyPlan) -> None:
+        if isinstance(plan, TrainPlan):
+            assert isinstance(plan.model, Model)
+            self.dealers[job] = plan.model.dealer
+
     def _do(self, one: Operation) -> None:
         self.doing, town = f"{one} is done", self.town
         if one.what == "kill":
             town.tell(one.whom, "kill", str(one.number))
         elif one.what == "restart":
-            town.restart(one.whom)
+            town.again(one.whom)
         elif one.what == "cut":
             if (before := self._heals.pop(one.whom, None)) is not None:
                 before.cancel()  # else it would heal this cut
@@ -166,29 +175,39 @@ def apart(aucs: Mapping[str, float]) -> list[str]:
     return [f"{job} has an AUC of {auc:.5f}, others {usual:.5f}" for job, auc in aucs.items() if abs(auc - usual) > ALIKE]
 
 
-def drawn(draw: random.Random, count: int, kind: str) -> Iterator[Operation]:
+def drawn(draw: random.Random, count: int, kind: str, town: Disturbed) -> Iterator[Operation]:
     for place in range(count):
         what = draw.choice(OPERATIONS if kind != "train" or place < count - 1 or draw.random() < 0.8 else (FULL,))
-        whom = draw.choice(LINES if what == "cut" else PARTIES if what == FULL else DAEMONS)
+        whom = draw.choice(town.links if what == "cut" else town.parties if what == FULL else town.daemons)
         most = {"kill": ARRAYS[kind], "cut": 4, "stall": 12, "clock": 86}.get(what, 1)
         number = draw.randint(-most if what == "clock" else 1, most)
         yield Operation(what, whom, draw.random() * 1.5, number)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, value in (("seed", 1), ("jobs", 40), ("operations", 200)):
-        parser.add_argument(f"--{name}", type=int, default=value)
-    asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, Lines() as lines, Town(Path(folder), lines) as town:
-        begin = time.monotonic()
-        try:
-            found = Play(town, asked.seed, lambda text: print(text, flush=True)).run(asked.jobs, asked.operations)
-        except AssertionError as error:
-            found = [str(error)]
-        print(f"{asked.operations} operations over {asked.jobs} jobs in {time.monotonic() - begin:.0f} s")
+def told(seed: int, jobs: int, operations: int, play: Callable[[], list[str]]) -> NoReturn:
+    """Plays, prints what does not hold, and ends the program."""
+    begin = time.monotonic()
+    try:
+        found = play()
+    except AssertionError as error:
+        found = [str(error)]
+    print(f"{operations} operations over {jobs} jobs, seed {seed}, in {time.monotonic() - begin:.0f} s")
     print("\n".join(found) or "all holds")
     sys.exit(bool(found))
+
+
+def asked(doc: str | None, jobs: int, operations: int) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, value in (("seed", 1), ("jobs", jobs), ("operations", operations)):
+        parser.add_argument(f"--{name}", type=int, default=value)
+    return parser.parse_args()
+
+
+def main() -> None:
+    how = asked(__doc__, 40, 200)
+    with tempfile.TemporaryDirectory() as folder, Lines() as lines, Town(Path(folder), lines) as town:
+        play = Play(town, how.seed, lambda text: print(text, flush=True))
+        told(how.seed, how.jobs, how.operations, lambda: play.run(how.jobs, how.operations))
 
 
 if __name__ == "__main__":

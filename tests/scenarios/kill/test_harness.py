@@ -19,7 +19,7 @@ from common.wire import coordinator_pb2 as wire
 from tests.scenarios.kill.harness import Operation, Play, apart, drawn
 from tests.scenarios.kill.lines import Lines
 from tests.scenarios.kill.masks import Sent, read_frames, twice
-from tests.scenarios.kill.town import DAEMONS, PARTIES, Town, faults
+from tests.scenarios.kill.town import DAEMONS, PARTIES, Disturbed, Town, faults
 from tests.scenarios.kill.victim import Victim
 
 
@@ -69,7 +69,7 @@ def test_what_does_not_hold_is_told_of_each_kind(tmp_path: Path) -> None:
         "states: ['one failed']",
         "models: [], [], of ['two']",
         "something is kept of jobs that are over",
-        "charged twice: [('job-2', 'metrics')]",
+        "bank: charged twice: [('job-2', 'metrics')]",
         "grid: two values under one mask: [('masked_u', 101, 102)]",
         "bank: a seed in two lives: ['aa']",
     ):
@@ -135,7 +135,7 @@ def test_what_fails_is_told_with_its_operation_its_job_its_seed_and_each_process
 
 def _first(seed: int) -> Operation:
     """The operation of a play of one job, which trains."""
-    (found,) = drawn(random.Random(seed), 1, "train")
+    (found,) = drawn(random.Random(seed), 1, "train", Disturbed.__new__(Disturbed))
     return found
 
 

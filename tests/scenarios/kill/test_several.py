@@ -25,7 +25,7 @@ from tests.scenarios.end_to_end.several import World, exact, prepared_rows, synt
 from tests.scenarios.end_to_end.test_banks_alone import at_optimum
 from tests.scenarios.end_to_end.test_banks_alone import plan as alone
 from tests.scenarios.kill.masks import Sent, read_frames, seeds_of, twice
-from tests.scenarios.kill.town import charges
+from tests.scenarios.kill.town import Disturbed, charges
 
 POLICY = {"rows_per_day": 10**8, "jobs_per_day": 1000, "models_per_day": 100, "min_matched": 300, "leave_out": True}
 POLICY |= {"banks_alone": True}
@@ -115,7 +115,7 @@ def ends_well(street: Street, world: World, job: str) -> None:
     cleared(street, ("grid", *world.names))
 
 
-def as_exact(street: Street, world: World, job: str) -> None:
+def as_exact(street: Street | Disturbed, world: World, job: str) -> None:
     """The model of these banks is that of the exact fit to all of their rows."""
     held = {name: set(bundle.load(job, street.data(name) / Name.MODELS / job).ids) for name in world.names}
     twin = exact(prepared_rows(street, world, job, held), world.plan().model.ridge)

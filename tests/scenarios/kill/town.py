@@ -20,6 +20,7 @@ from common.learn.linear.half import CommittedModel
 from common.mpc.lattice.sampled import public_seed
 from common.mpc.seeds import fingerprint
 from common.plan.job_states import State
+from common.trial.processes import Trial
 from common.wire import coordinator_pb2 as wire
 from tests.patience import patience
 from tests.scenarios.end_to_end.lab import BANK_POLICY, GRID_POLICY, Lab, dataset_files, make_tables
@@ -34,18 +35,19 @@ _FINE = {"finest_score_bits": 16, "own_weights": True, "finest_weight_bits": 16,
 _MANY = {"scores_per_row": 1000, **_FINE}  # models of a row: many jobs are about the same rows here
 
 
-class Town(Lab):
-    """A lab whose daemons are victims, with lines between them that can be cut. `rows` is a dataset of both sides."""
+class Disturbed(Trial):
+    """Daemons that are victims, with lines between them that can be cut."""
 
-    def __init__(self, folder: Path, lines: Lines, **coordinator: Any) -> None:
-        settings = {
-            "coordinator": {"attend_timeout": patience(20), **coordinator},
-            "grid": {"policy": {**GRID_POLICY, **_MANY}},
-            "bank": {"policy": {**BANK_POLICY, "label_bits": 1000.0, **_FINE}},
-        }
-        super().__init__(folder, dataset_files(folder, ("rows",)), settings)
-        self.lines = lines
-        self.write("rows", *make_tables("K", 2400, grid_columns=30))
+    lines: Lines
+    daemons: tuple[str, ...] = DAEMONS
+    links: tuple[str, ...] = LINES
+
+    @property
+    def parties(self) -> tuple[str, ...]:
+        return tuple(name for name in self.daemons if name != "coordinator")
+
+    def data(self, name: str) -> Path:
+        return self.folder / f"{name}-data"
 
     def command(self, name: str) -> list[str]:
         return [sys.executable, "-m", "tests.scenarios.kill.victim", name]
@@ -68,13 +70,20 @@ class Town(Lab):
             part.replace(file)
 
     def dead(self) -> list[str]:
-        return [name for name in DAEMONS if self.processes[name].poll() is not None]
+        return [name for name in self.daemons if self.processes[name].poll() is not None]
 
     def revive(self) -> None:
         """Starts what is dead; whoever does so makes room on its disk first, as no daemon begins on a full one."""
         for name in self.dead():
             self.tell(name, "full", None)
             self.start(name)
+
+    def again(self, name: str) -> None:
+        """Stops a daemon in order, if it runs, and starts it."""
+        if self.processes[name].poll() is None:
+            self.processes[name].terminate()
+            self.processes[name].wait(patience(15))
+        self.start(name)
 
     def stall(self, name: str, seconds: float) -> None:
         """A machine that stands still for a while."""
@@ -83,8 +92,8 @@ class Town(Lab):
         self.processes[name].send_signal(signal.SIGCONT)
 
     def settled(self) -> bool:
-        """Whether neither party keeps anything of a job that is not over."""
-        return not any(list((self.data(party) / Name.UNFINISHED).iterdir()) for party in PARTIES)
+        """Whether no party keeps anything of a job that is not over."""
+        return not any(list((self.data(party) / Name.UNFINISHED).iterdir()) for party in self.parties)
 
     def until(self, client: Client, job: str, seconds: float = 90.0) -> wire.Job:
         """The job once it is over, whatever dies meanwhile: that is started again at once."""
@@ -106,15 +115,29 @@ class Town(Lab):
     def account(self) -> str:
         """What each daemon is doing: whether it runs, by which array it was killed in each life that was, its log's end."""
         lines = []
-        for name in DAEMONS:
+        for name in self.daemons:
             code, killed = self.processes[name].poll(), self.folder / f"{name}.killed"
             lives = killed.read_text().splitlines() if killed.exists() else ["never"]
             lines.append(f"{name}: {'runs' if code is None else f'ended with {code}'}, killed {'; '.join(lives)}")
-            lines += [f"  {line}" for line in self.written(name).splitlines()[-LAST:]]
+            lines += [f"  {line}" for line in self.log(name).read_text(errors="replace").splitlines()[-LAST:]]
         return "\n".join(lines)
 
 
-def stored(town: Town, party: str) -> dict[str, list[str]]:
+class Town(Disturbed, Lab):
+    """A lab of these. `rows` is a dataset of both sides."""
+
+    def __init__(self, folder: Path, lines: Lines, **coordinator: Any) -> None:
+        settings = {
+            "coordinator": {"attend_timeout": patience(20), **coordinator},
+            "grid": {"policy": {**GRID_POLICY, **_MANY}},
+            "bank": {"policy": {**BANK_POLICY, "label_bits": 1000.0, **_FINE}},
+        }
+        super().__init__(folder, dataset_files(folder, ("rows",)), settings)
+        self.lines = lines
+        self.write("rows", *make_tables("K", 2400, grid_columns=30))
+
+
+def stored(town: Disturbed, party: str) -> dict[str, list[str]]:
     """What a party has of jobs: names of models, scores and stocks."""
     found = {}
     for name in (Name.MODELS, Name.SCORES, Name.STOCK):
@@ -131,14 +154,8 @@ def faults(town: Town, client: Client, submitted: Sequence[str], failed: Sequenc
         if not good:
             found.append(said)
 
+    found += states(client, submitted, failed)
     jobs = {job.id: job for job in client.jobs()}
-    must(sorted(jobs) == sorted(submitted), f"jobs lost or doubled: {sorted(set(jobs) ^ set(submitted))}")
-    wrong = [
-        f"{job.id} {job.state} {job.fault.origin} {job.fault.message}".rstrip()
-        for job in jobs.values()
-        if (job.state == "failed") != (job.id in failed) or not job.ended
-    ]
-    must(not wrong, f"states: {wrong}")
     trained = sorted(job.id for job in jobs.values() if (job.kind, job.state) == ("train", "succeeded"))
     scored = sorted(job.id for job in jobs.values() if (job.kind, job.state) == ("score", "succeeded"))
     grid, bank = (stored(town, party) for party in PARTIES)
@@ -151,18 +168,41 @@ def faults(town: Town, client: Client, submitted: Sequence[str], failed: Sequenc
     turned = [(number, job, peer, own, stage) for number, job, own, peer, stage in halves[1]]
     must(halves[0] == turned, f"registries: {halves}")
     must(ours.position == theirs.position, "the registries stand at different moves")
-    twice_charged = [key for key, count in charges(town.data("bank")).items() if count > 1 and key[1] != "warnings"]
-    must(not twice_charged, f"charged twice: {twice_charged}")
-    for party in PARTIES:
-        pairs = twice(read_frames(town.folder, party))
-        must(not pairs, f"{party}: two values under one mask: {pairs}")
+    return [*found, *used_twice(town)]
+
+
+def states(client: Client, submitted: Sequence[str], failed: Sequence[str]) -> list[str]:
+    """What does not hold of the coordinator's list of these jobs."""
+    found, jobs = list[str](), {job.id: job for job in client.jobs()}
+    if sorted(jobs) != sorted(submitted):
+        found.append(f"jobs lost or doubled: {sorted(set(jobs) ^ set(submitted))}")
+    wrong = [
+        f"{job.id} {job.state} {job.fault.origin} {job.fault.message}".rstrip()
+        for job in jobs.values()
+        if (job.state == "failed") != (job.id in failed) or not job.ended
+    ]
+    return [*found, *([f"states: {wrong}"] if wrong else [])]
+
+
+def used_twice(town: Disturbed) -> list[str]:
+    """Charges, masks and seeds that have served more than once; what a grid says to all banks alike is one array."""
+    found = list[str]()
+    for party in town.parties:
+        told = charges(town.data(party)) if party != "grid" else {}
+        if charged := [key for key, count in told.items() if count > 1 and key[1] != "warnings"]:
+            found.append(f"{party}: charged twice: {charged}")
+        every = read_frames(town.folder, party)
+        if party == "grid" and len(town.parties) > 2:
+            every = list({(one.kind, one.life, one.values.tobytes()): one for one in every}.values())
+        if pairs := twice(every):
+            found.append(f"{party}: two values under one mask: {pairs}")
         lives = seeds_of(town.folder / f"{party}.seeds")
-        again = [mark for mark in lives.keys() - public_seeds(town, party) if len(lives[mark]) > 1]
-        must(not again, f"{party}: a seed in two lives: {again}")
+        if again := [mark for mark in lives.keys() - public_seeds(town, party) if len(lives[mark]) > 1]:
+            found.append(f"{party}: a seed in two lives: {again}")
     return found
 
 
-def public_seeds(town: Town, party: str) -> set[str]:
+def public_seeds(town: Disturbed, party: str) -> set[str]:
     """Fingerprints of seeds that are no secret and belong to a model as long as it is: of those that both are committed to."""
     models = ModelStore(town.data(party) / Name.MODELS)
     halves = (models.load(job) for job in stored(town, party)[Name.MODELS.value])
