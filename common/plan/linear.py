@@ -54,7 +54,8 @@ class Model(Section):
         ge=0,
         le=1000,
         description="From 65,536 rows on, iterations run over part of them, then so many steps over all; from 16,384 on half of"
-        " iterations run over half of them, the last, at least so many, over all; 0: each over all.",
+        " iterations run over half of them, the last, at least so many, over all; 0: each over all. Not used with taylor and a"
+        " whole dealer, of one bank: its steps need no rows.",
     )
     epochs: int = Field(default=5, ge=1, le=1000, description="Passes of sgd.")
     batch: int = Field(default=4096, ge=1, description="Rows of an sgd step.")

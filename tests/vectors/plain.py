@@ -21,6 +21,7 @@ OPERAND, DOUBLINGS, SETUP, GRADIENT = 13, 6, 1 << 40, 1 << 41
 GRID, BANK = "grid", "bank"
 Vector = list[int]
 Matrix = list[Vector]  # rows
+Pairs = dict[str, tuple[Matrix, Matrix]]  # by party what is opened of a shared array, and its share of what hides it
 
 
 def own_seed(dealt: bytes, nonce: bytes) -> bytes:
@@ -214,17 +215,28 @@ def mean_factors(n: int) -> tuple[int, int]:
 def setup_dealt(seeds: dict[str, bytes], n: int, g: int, b: int) -> tuple[list[dict[str, Vector]], Matrix]:
     """Section 6: what D deals for the joint matrix, each a product of masks that its words lack; and the mask of M."""
     columns = [cut(words(seeds[p], MATRIX, 0, n * m), n) for p, m in ((GRID, g), (BANK, b))]
-    sizes = [g * b, *[2 * b * b] * DOUBLINGS, b * b, g * b, g * g]
-    masks = [operand_mask(seeds, SETUP | j, size) for j, size in enumerate(sizes)]
-    c, q = cut(masks[0], b), cut(masks[-2], b)
     factor = mean_factors(n)[0] * 2**16
-    lacks = [([[x * factor for x in row] for row in product(columns[0], turned(columns[1]))], 44), (product(turned(c), c), 24)]
+    c = cut(operand_mask(seeds, SETUP, g * b), b)
+    more, mask = m_lacks(seeds, c, g, b)
+    first = [[x * factor for x in row] for row in product(columns[0], turned(columns[1]))]
+    return cuts_dealt(seeds, [(first, 44), *more]), mask
+
+
+def cuts_dealt(seeds: dict[str, bytes], lacks: list[tuple[Matrix, int]]) -> list[dict[str, Vector]]:
+    """The truncations before the first step, of what the words of each lack."""
+    return [truncation_dealt(seeds, SETUP | j, negative(joined(lack)), shift) for j, (lack, shift) in enumerate(lacks)]
+
+
+def m_lacks(seeds: dict[str, bytes], c: Matrix, g: int, b: int) -> tuple[list[tuple[Matrix, int]], Matrix]:
+    """What the words of M's truncations lack, from the mask of C; and the mask of M."""
+    sizes = [*[2 * b * b] * DOUBLINGS, b * b, g * b, g * g]
+    masks = [operand_mask(seeds, SETUP | j, size) for j, size in enumerate(sizes, 1)]
+    q, lacks = cut(masks[-2], b), [(product(turned(c), c), 24)]
     for k in range(DOUBLINGS):
-        series, power = cut(masks[1 + k], b)[:b], cut(masks[1 + k], b)[b:]
+        series, power = cut(masks[k], b)[:b], cut(masks[k], b)[b:]
         lacks.append((product(series, power) + (product(power, power) if k < DOUBLINGS - 1 else []), 24))
     lacks += [(product(c, cut(masks[-3], b)), 24), (product(q, turned(c)), 24)]
-    dealt = [truncation_dealt(seeds, SETUP | j, negative(joined(lack)), shift) for j, (lack, shift) in enumerate(lacks)]
-    return dealt, m_of(cut(masks[-1], g), q, cut(masks[-3], b))
+    return lacks, m_of(cut(masks[-1], g), q, cut(masks[-3], b))
 
 
 class Side:
@@ -288,12 +300,11 @@ class Side:
         return product(turned(self.e), turned(mine))
 
     def hide(self, number: int, values: Vector) -> tuple[Vector, Vector]:
-        """What is opened of a shared array, and this party's share of what hides it."""
         mask = words(self.seed, OPERAND, number, len(values))
         return self.say("masked_operand", less(values, mask)), mask
 
     def multiplied(self, a: tuple[Matrix, Matrix], b: tuple[Matrix, Matrix]) -> Matrix:
-        """A share of A B, of what is opened of each and this party's share of its mask."""
+        """A share of A B."""
         parts = [product(a[0], b[1]), product(a[1], b[0])]
         return added(*parts, product(a[0], b[0])) if self.party == BANK else added(*parts)
 
@@ -336,45 +347,53 @@ class Side:
         return own + other if self.party == GRID else other + own
 
 
-def joint_matrix(sides: dict[str, Side], dealt: list[dict[str, Vector]], gain: float) -> dict[str, tuple[Matrix, Matrix]]:
-    """Section 6: by party, M less its mask, and the party's share of the mask. dealt: one truncation after another."""
-    g, b = len(sides[GRID].own), len(sides[BANK].own)
-    n, scaled = len(sides[GRID].x), {GRID: 0, BANK: round(gain * 2**24)}
-    cuts, opens = itertools.count(), itertools.count()
+class Setup:
+    """Section 6: the truncations and openings of shared arrays before the first step, numbered as they come."""
 
-    def shortened(shares: dict[str, Vector], shift: int = 24) -> dict[str, Vector]:
-        j = next(cuts)
-        sent = {p: sides[p].say("masked_update", truncation_sent(p, sides[p].seed, SETUP | j, shares[p])) for p in sides}
-        c = plus(*sent.values())
-        return {p: truncated(p, sides[p].seed, SETUP | j, dealt[j][p], c, shift) for p in sides}
+    def __init__(self, sides: dict[str, Side], dealt: list[dict[str, Vector]]) -> None:
+        self.sides, self.dealt, self.cuts, self.opens = sides, dealt, itertools.count(), itertools.count()
 
-    def opened(shares: dict[str, Vector], width: int) -> dict[str, tuple[Matrix, Matrix]]:
-        j = next(opens)
-        hidden = {p: sides[p].hide(SETUP | j, shares[p]) for p in sides}
+    def shortened(self, shares: dict[str, Vector], shift: int = 24) -> dict[str, Vector]:
+        sides, j = self.sides, next(self.cuts)
+        c = plus(*(s.say("masked_update", truncation_sent(p, s.seed, SETUP | j, shares[p])) for p, s in sides.items()))
+        return {p: truncated(p, sides[p].seed, SETUP | j, self.dealt[j][p], c, shift) for p in sides}
+
+    def opened(self, shares: dict[str, Vector], width: int) -> Pairs:
+        number = SETUP | next(self.opens)
+        hidden = {p: self.sides[p].hide(number, shares[p]) for p in self.sides}
         both = cut(plus(*(sent for sent, _ in hidden.values())), width)
         return {p: (both, cut(mask, width)) for p, (_, mask) in hidden.items()}
 
-    def times_of(one: dict[str, tuple[Matrix, Matrix]], two: dict[str, tuple[Matrix, Matrix]]) -> dict[str, Vector]:
-        return {p: joined(sides[p].multiplied(one[p], two[p])) for p in sides}
+    def times_of(self, one: Pairs, two: Pairs) -> dict[str, Vector]:
+        return {p: joined(self.sides[p].multiplied(one[p], two[p])) for p in self.sides}
 
-    def across(pair: dict[str, tuple[Matrix, Matrix]]) -> dict[str, tuple[Matrix, Matrix]]:
-        return {p: (turned(a), turned(m)) for p, (a, m) in pair.items()}
+    def m_from(self, c: Pairs, gain: float) -> Pairs:
+        sides, scaled, (g, b) = self.sides, {GRID: 0, BANK: round(gain * 2**24)}, (len(s.own) for s in self.sides.values())
 
-    def unit(size: int, p: str) -> Vector:
-        return [scaled[p] if at % (size + 1) == 0 else 0 for at in range(size * size)]
+        def across(pair: Pairs) -> Pairs:
+            return {p: (turned(a), turned(m)) for p, (a, m) in pair.items()}
 
-    k, s = mean_factors(n)
-    raw = {p: [x * k * 2**16 % RING for x in joined(sides[p].raw_correlation())] for p in sides}
-    c = opened({p: [x * s % RING for x in share] for p, share in shortened(raw, 44).items()}, b)
-    power, series = shortened(times_of(across(c), c)), {p: unit(b, p) for p in sides}
-    for k in range(DOUBLINGS):
-        pair = opened({p: series[p] + power[p] for p in sides}, b)
-        s = {p: (a[b:], m[b:]) for p, (a, m) in pair.items()}
-        more, last = times_of({p: (a[:b], m[:b]) for p, (a, m) in pair.items()}, s), k == DOUBLINGS - 1
-        done = shortened(more if last else {p: more[p] + times_of(s, s)[p] for p in sides})
-        series, power = {p: plus(series[p], done[p][: b * b]) for p in sides}, {p: done[p][b * b :] for p in sides}
-    whole = opened(series, b)
-    q = opened(shortened(times_of(c, whole)), b)
-    pulled = shortened(times_of(q, across(c)))
-    first = opened({p: plus(pulled[p], unit(g, p)) for p in sides}, g)
-    return {p: (m_of(first[p][0], q[p][0], whole[p][0]), m_of(first[p][1], q[p][1], whole[p][1])) for p in sides}
+        def unit(size: int, p: str) -> Vector:
+            return [scaled[p] if at % (size + 1) == 0 else 0 for at in range(size * size)]
+
+        power, series = self.shortened(self.times_of(across(c), c)), {p: unit(b, p) for p in sides}
+        for k in range(DOUBLINGS):
+            pair = self.opened({p: series[p] + power[p] for p in sides}, b)
+            s = {p: (a[b:], m[b:]) for p, (a, m) in pair.items()}
+            more, last = self.times_of({p: (a[:b], m[:b]) for p, (a, m) in pair.items()}, s), k == DOUBLINGS - 1
+            done = self.shortened(more if last else {p: more[p] + self.times_of(s, s)[p] for p in sides})
+            series, power = {p: plus(series[p], done[p][: b * b]) for p in sides}, {p: done[p][b * b :] for p in sides}
+        q = self.opened(self.shortened(self.times_of(c, whole := self.opened(series, b))), b)
+        pulled = self.shortened(self.times_of(q, across(c)))
+        first = self.opened({p: plus(pulled[p], unit(g, p)) for p in sides}, g)
+        return {p: (m_of(first[p][0], q[p][0], whole[p][0]), m_of(first[p][1], q[p][1], whole[p][1])) for p in sides}
+
+
+def joint_matrix(sides: dict[str, Side], dealt: list[dict[str, Vector]], gain: float) -> Pairs:
+    """Section 6: by party, M less its mask, and the party's share of the mask. dealt: one truncation after another."""
+    setup, (k, s) = Setup(sides, dealt), mean_factors(len(sides[GRID].x))
+    raw = {p: [x * k * 2**16 % RING for x in joined(side.raw_correlation())] for p, side in sides.items()}
+    return setup.m_from(
+        setup.opened({p: [x * s % RING for x in share] for p, share in setup.shortened(raw, 44).items()}, len(sides[BANK].own)),
+        gain,
+    )

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from tests.common.match.test_curve import elligator
-from tests.vectors import plain, plain_rows
+from tests.vectors import plain, plain_hessian, plain_rows
 from tests.vectors.form import array, integers, load
 from tests.vectors.plain import BANK, GRID, Side
 
@@ -164,3 +164,19 @@ def test_splits() -> None:
     table = list(zip(file["ids"], file["periods"], file["labels"], strict=True))
     for case in file["cases"]:
         assert plain_rows.held_out(table, json.loads(case["options"]), case["options"]) == case["held_out"], case["options"]
+
+
+def test_a_training_on_a_shared_hessian_message_by_message() -> None:
+    file = load("trainings.json")
+    case, known, label = file["hessian"], seeds(file), integers(file["hessian"]["label"])
+    sides = {
+        p: Side(p, known[p], rows(case["x"][p]), rows(case["ridge"][p]), integers(case["start"][p]), None) for p in (GRID, BANK)
+    }
+    training = plain_hessian.Whole(known, sides, label, case)
+    dealt = training.dealt()
+    for p in sides:
+        assert [one[p] for one in dealt] == [integers(array) for array in case["dealt"][p]]
+    training.run(dealt)
+    for p, side in sides.items():
+        assert side.sent == [(message["kind"], integers(message)) for message in case["sent"][p]]
+        assert (side.own, side.other) == (integers(case["own"][p]), integers(case["other"][p]))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from common.learn.linear.descent import Descent, Step, matrix_width, nesterov
+from common.learn.linear.course import NOWHERE
+from common.learn.linear.descent import Blocks, Descent, Step, matrix_width, nesterov
+from common.learn.linear.hessian import Table, share_quadratic
 from common.learn.linear.joint import joint_matrix
 from common.learn.linear.products import Dealt
 from common.mpc.correlations.dealt import DealtCorrelations
@@ -35,12 +38,59 @@ def trainings() -> dict[str, Any]:
         (Taylor(), nesterov(9, 3, 4.0), 1.5),
     ]
     cases = [asyncio.run(_training(problem, *form)) for form in forms]
-    return {"seeds": {p.value: s.hex() for p, s in SEEDS.items()}, "cases": cases}
+    seeds = {p.value: s.hex() for p, s in SEEDS.items()}
+    return {"seeds": seeds, "cases": cases, "hessian": asyncio.run(_on_a_hessian(problem, nesterov(9, 3, 4.0)))}
+
+
+async def _on_a_hessian(problem: Problem, steps: list[Step]) -> dict[str, Any]:
+    """Section 6: steps on a shared Hessian."""
+    trio, size = _trio(), steps[0].size
+    words = {party: np.asfortranarray(encode(problem.x[party], X_SCALE).astype(np.int32)) for party in Party}
+    ridge = {party: np.asfortranarray(encode(size * problem.ridge[party], RIDGE_SCALE)) for party in Party}
+    start = {party: encode(START[party], WEIGHT_SCALE) for party in Party}
+
+    async def side(session: Session, correlations: DealtCorrelations) -> tuple[Share, Share]:
+        own = session.party
+        columns, label = problem.columns[own.other], problem.y if own is Party.BANK else None
+        table = Table(words[own], ridge[own], columns, label, size, problem.rows)
+        gain = encode(1.0 if own is Party.BANK else 0.0, FACTOR_SCALE)
+        quadratic = await share_quadratic(session, correlations, table, gain)
+        found = await quadratic.descend(steps, Blocks(start[own], np.zeros(columns, np.uint64)), NOWHERE)
+        return found.own, found.other
+
+    async def deal(dealer: Dealer) -> None:
+        await deal_work(dealer, replace(problem.work(steps, Taylor(), WEIGHT_SCALE, True), quadratic=True))
+
+    shares = await trio.run(side, deal)
+    return {
+        "gain": 1.0,
+        "steps": [[step.size, step.momentum] for step in steps],
+        "x": {p.value: stored(words[p].astype(np.int64).view(np.uint64)) for p in Party},
+        "ridge": {p.value: stored(ridge[p]) for p in Party},
+        "start": {p.value: stored(start[p]) for p in Party},
+        "label": stored(problem.y.astype(np.uint64)),
+        **_said(trio, shares),
+    }
+
+
+def _trio() -> Trio:
+    trio = Trio(seed=0)
+    trio.dealer = Dealer(dict(trio.to_party), iter(DEALT.values()).__next__, nonces=NONCES, keys=KEYS)
+    return trio
+
+
+def _said(trio: Trio, shares: dict[Party, tuple[Share, Share]]) -> dict[str, Any]:
+    """What was dealt, what was sent, and what came of it."""
+    return {
+        "dealt": {p.value: whole(trio.to_party[p].log[1:]) for p in Party},
+        "sent": {p.value: whole(trio.peer[p].log) for p in Party},
+        "own": {p.value: stored(shares[p][0].words) for p in Party},
+        "other": {p.value: stored(shares[p][1].words) for p in Party},
+    }
 
 
 async def _training(problem: Problem, link: Link, steps: list[Step], gain: float | None) -> dict[str, Any]:
-    trio = Trio(seed=0)
-    trio.dealer = Dealer(dict(trio.to_party), iter(DEALT.values()).__next__, nonces=NONCES, keys=KEYS)
+    trio = _trio()
     words = {party: np.asfortranarray(encode(problem.x[party], X_SCALE)) for party in Party}
     ridge = {party: np.asfortranarray(encode(steps[0].size * problem.ridge[party], RIDGE_SCALE)) for party in Party}
     start = {party: encode(START[party], WEIGHT_SCALE) for party in Party}
@@ -74,8 +124,5 @@ async def _training(problem: Problem, link: Link, steps: list[Step], gain: float
         "ridge": {p.value: stored(ridge[p]) for p in Party},
         "start": {p.value: stored(start[p]) for p in Party},
         "label": stored(label),
-        "dealt": {p.value: whole(trio.to_party[p].log[1:]) for p in Party},
-        "sent": {p.value: whole(trio.peer[p].log) for p in Party},
-        "own": {p.value: stored(shares[p][0].words) for p in Party},
-        "other": {p.value: stored(shares[p][1].words) for p in Party},
+        **_said(trio, shares),
     }

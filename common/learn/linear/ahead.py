@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from common.errors import LocalProtocolError
+from common.learn.linear import hessian
 from common.learn.linear.deal import Work
 from common.learn.linear.joint import gradient_number, setup_number, setup_truncations
 from common.mpc.correlations.dealt import dealt_tables
@@ -26,9 +27,12 @@ def dealt_arrays(party: Party, work: Work) -> Iterator[tuple[Round, tuple[int, .
         raise LocalProtocolError("owned weights are not dealt ahead")
     columns = sum(work.columns.values())
     if work.joint:
-        counts = setup_truncations(work.columns[Party.GRID], work.columns[Party.BANK])
+        counts = (hessian.truncations if work.quadratic else setup_truncations)(*(work.columns[p] for p in Party))
         yield from ((Round(Kind.DEALT_TRUNCATION, setup_number(place)), (count,)) for place, count in enumerate(counts))
     for step in work.steps:
+        if work.quadratic:
+            yield Round(Kind.DEALT_TRUNCATION, step.number), (columns,)
+            continue
         tables = len(dealt_tables(work.link, party))
         width = step.scales(work.link).width
         for span in step.spans():

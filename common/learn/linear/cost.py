@@ -10,6 +10,7 @@ import math
 from common.learn.linear.deal import SCORE_WIDTH, Work
 from common.learn.linear.deal_reasons import ReasonsDemand
 from common.learn.linear.descent import Step, matrix_width
+from common.learn.linear.hessian import openings, sums, truncations
 from common.learn.linear.joint import setup_openings, setup_truncations
 from common.learn.linear.layout import Layout
 from common.learn.linear.phased import spans_of
@@ -19,6 +20,7 @@ from common.mpc.arrived import COMBINATIONS
 from common.mpc.committed import MARK_BYTES
 from common.mpc.correlations.dealt import dealt_tables
 from common.mpc.cost import Cost, link_round, scores, truncation
+from common.mpc.crossed import WIDTH
 from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.lattice.carries import polynomials_of
 from common.mpc.lattice.embedding import BLOCK
@@ -153,6 +155,8 @@ def dealt_owned_step(step: Step, other: int, link: Link, party: Party) -> int:
 
 def descent(party: Party, work: Work) -> Cost:
     """Sharing the matrices, every step, and opening the weights; the seed is not in it."""
+    if work.quadratic:
+        return _quadratic(party, work)
     own, other, rows = work.columns[party], work.columns[party.other], work.rows
     shared = work.revealed_bits is not None
     step = undealt_step if work.undealt else shared_step if shared else owned_step
@@ -176,13 +180,27 @@ def descent(party: Party, work: Work) -> Cost:
             dealt += dealt_owned_step(s, other, work.link, party)
     if shared:
         sent, received = sent + CHECK * (party is Party.GRID), received + CHECK * (party is Party.BANK)
+    return Cost(sent, received, dealt) + _held(party, work)
+
+
+def _held(party: Party, work: Work) -> Cost:
+    """What becomes of the weights in the end: tags, or their opening."""
+    own, other = work.columns[party], work.columns[party.other]
     if work.closed:
-        dealt += 2 * TAG * other + MARK
-    if work.revealed_bits is not None and not work.closed:
-        sent += reveal(own, other, work.revealed_bits)
-        received += reveal(other, own, work.revealed_bits)
-        dealt += truncation(own + other) if work.revealed_bits < WEIGHT_SCALE else 0
-    return Cost(sent, received, dealt)
+        return Cost(dealt=2 * TAG * other + MARK)
+    if (bits := work.revealed_bits) is None:
+        return Cost()
+    return Cost(reveal(own, other, bits), reveal(other, own, bits), truncation(own + other) if bits < WEIGHT_SCALE else 0)
+
+
+def _quadratic(party: Party, work: Work) -> Cost:
+    """Numbers under masks once; two arrays a step of all weights. Section 6."""
+    numbers, every = sums(work.columns), sum(work.columns.values())
+    sizes = [work.columns[p] for p in Party]
+    cut, steps = truncation(sum(truncations(*sizes))), len(work.steps)
+    both = cut + 8 * sum(openings(*sizes)) + steps * 16 * every
+    sent, received = (WIDTH * work.rows * numbers[p] + both + CHECK * (p is Party.GRID) for p in (party, party.other))
+    return Cost(sent, received, cut + steps * truncation(every)) + _held(party, work)
 
 
 def several(layout: Layout, model: Model, rows: int) -> Cost:

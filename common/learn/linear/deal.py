@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from common.errors import PeerProtocolError
 from common.learn.linear.descent import JOINT_SHIFT, Span, Step, gradient_shift
+from common.learn.linear.hessian import AWAY, HESSIAN_SCALE, LIFT, PULL_SCALE, openings, sums, truncations
 from common.learn.linear.joint import (
     CROSS_SHIFT,
     DOUBLINGS,
@@ -17,13 +19,15 @@ from common.learn.linear.joint import (
     block_matrix,
     cross,
     gradient_number,
+    point_number,
     setup_number,
     setup_openings,
 )
 from common.mpc.correlations.asked import MATRIX_BLOCK, Places
 from common.mpc.correlations.dealt import MaskRows, matrix_mask, ridge_mask
+from common.mpc.crossed import WIDTH, deal_crossed
 from common.mpc.dealer import Dealt, Parts, Prgs, both, deal_link, deal_tag, deal_tags, deal_truncation
-from common.mpc.fixedpoint import FACTOR_SCALE, UNDEALT_SCALE, UPDATE_SCALE, UPDATE_SHIFT, WEIGHT_SCALE, X_SCALE, Words
+from common.mpc.fixedpoint import FACTOR_SCALE, UNDEALT_SCALE, UPDATE_SCALE, WEIGHT_SCALE, X_SCALE, Words
 from common.mpc.link import Link
 from common.mpc.prg import Purpose
 from common.mpc.product import backward, forward
@@ -40,6 +44,9 @@ SCORE_SCALE = PRODUCT_SCALE + int(SCORE_SPARE)
 _BLOCKS = 3  # of masks that are expanded anew, which a thread holds at a time: a span is of two, and is put together
 _FIRST, _BLOCK_BITS = 1 << 48, 24  # above every number of a training: no step, block or span comes near
 MOST_SCORINGS, MOST_ROWS, MOST_COLUMNS = 256, 1 << 31, 100_000
+
+
+Lacks = Callable[[Step], Generator[Dealt, None, Words]]  # what a step is dealt, and then what its update lacks
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,7 @@ class Work:
     revealed_bits: the grid of the final weights, None for owned weights. closed: whether they stay shared, to the last bit.
     joint: whether each gradient is multiplied by the matrix of `joint.joint_matrix`. first: the step with which it begins.
     undealt: whether the parties mask matrices themselves, so that their shares lack nothing; see `undealt`.
+    quadratic: whether steps multiply a shared matrix, for which rows are needed once; see `hessian`.
     """
 
     steps: list[Step]
@@ -70,6 +78,7 @@ class Work:
     joint: bool = False
     first: int = 0
     undealt: bool = False
+    quadratic: bool = False
 
 
 class Masks:
@@ -82,6 +91,9 @@ class Masks:
     def __init__(self, prg: Prgs, work: Work, memory: int = KEPT_BYTES, workers: int = 1) -> None:
         self._prg, self._work = prg, work
         columns = sum(work.columns.values())
+        if work.quadratic:
+            self._workers = within(workers, WIDTH * MATRIX_BLOCK * (columns + 1))
+            return
         kept = 8 * work.rows * columns <= memory
         anew = 0 if kept or work.undealt else _BLOCKS * 8 * columns
         span = max((span.rows for step in work.steps for span in step.spans()), default=0)
@@ -92,12 +104,20 @@ class Masks:
         self._matrix = {party: mask(prg[party], work.rows, work.columns[party], self._workers) for party in Party}
         self._ridge = {party: ridge_mask(prg[party], work.columns[party]) for party in Party}
 
+    @property
+    def _update_scale(self) -> int:
+        return UNDEALT_SCALE if self._work.undealt else PULL_SCALE if self._work.quadratic else UPDATE_SCALE
+
     def deal(self) -> Iterator[Dealt]:
         """Everything the job consumes, in the order in which the parties ask for it."""
         work = self._work
         bits = work.revealed_bits
-        steering = Steering(self._prg, work.columns, UNDEALT_SCALE if work.undealt else UPDATE_SCALE)
-        if work.joint:
+        steering = Steering(self._prg, work.columns, self._update_scale)
+        lacks_of: Lacks = self.sweep
+        if work.quadratic:
+            halves = {p: self._prg[p].half_words for p in Party}
+            lacks_of = yield from steering.quadratic(deal_crossed(halves, work.rows, sums(work.columns), self._workers))
+        elif work.joint:
             sample = Sample(work.rows, *(work.columns[p] for p in Party))
             lacks = np.zeros((sample.grid, sample.bank), np.uint64) if work.undealt else self.across(sample)
             yield from steering.joint_matrix(lacks * sample.factor(sample.taken(work.rows)))
@@ -105,7 +125,7 @@ class Masks:
             if bits is None:
                 yield from self._owned_step(step)
             else:
-                yield from steering.moved(step, (yield from self.sweep(step)))
+                yield from steering.moved(step, (yield from lacks_of(step)))
         if work.closed:
             grid = work.columns[Party.GRID]
             yield deal_tags(self._prg, work.steps[-1].number, steering.held(slice(grid), slice(grid, None)))
@@ -172,8 +192,8 @@ class Steering:
     def __init__(
         self, prg: Prgs, columns: Mapping[Party, int], update_scale: int = UPDATE_SCALE, parts: Parts | None = None
     ) -> None:
-        self._prg, self._columns, self._gradient_shift = prg, columns, gradient_shift(update_scale)
-        self._parts = parts or Parts()
+        self._prg, self._columns, self._update_scale = prg, columns, update_scale
+        self._parts, self._places = parts or Parts(), itertools.count()
         self._joint: Words | None = None  # the mask of M
         self._last: Dealt = []
 
@@ -182,33 +202,55 @@ class Steering:
 
         across: what the parties' shares of the products of columns lack, (m_G, m_B), times the sample's factor.
         """
+        yield self.cut(across, CROSS_SHIFT)
+        self._joint = yield from self.joint_by(operand_mask(self._prg, setup_number(0), across.size).reshape(across.shape))
+
+    def quadratic(self, across: Words) -> Generator[Dealt, None, Lacks]:
+        """The truncations of `hessian.share_quadratic`; returns what tells what a step's update then lacks, (m,).
+
+        across: what the parties' shares of sums over rows lack, (m_G, m_B + 1) modulo 2^40.
+        """
         grid, bank = (self._columns[p] for p in Party)
-        places = iter(range(1 << 10))
+        every, (first, *_, last) = grid + bank, openings(grid, bank)
+        yield self.cut(across << np.uint64(LIFT), LIFT)
+        yield self.cut(np.zeros(truncations(grid, bank)[1], np.uint64), AWAY)
+        c, h, g = np.split(operand_mask(self._prg, setup_number(0), first), [grid * bank, first - every])
+        m = yield from self.joint_by(c.reshape(grid, bank))
+        yield self.cut(m @ h.reshape(every, every), HESSIAN_SCALE)
+        a = operand_mask(self._prg, setup_number(len(openings(grid, bank)) - 1), last).reshape(every, every)
 
-        def cut(offset: Words, shift: int = FACTOR_SCALE) -> Dealt:
-            return self._parts.deal(self._prg, setup_number(next(places)), offset.ravel(), shift)
+        def lacks(step: Step) -> Generator[Dealt, None, Words]:
+            yield from ()
+            return a @ operand_mask(self._prg, point_number(step.number), every) - m @ g
 
-        hidden = [operand_mask(self._prg, setup_number(i), n) for i, n in enumerate(setup_openings(grid, bank))]
-        yield cut(across, CROSS_SHIFT)
-        c = hidden[0].reshape(grid, bank)
-        yield cut(c.T @ c)
+        return lacks
+
+    def cut(self, offset: Words, shift: int = FACTOR_SCALE) -> Dealt:
+        """The next truncation before the first step."""
+        return self._parts.deal(self._prg, setup_number(next(self._places)), offset.ravel(), shift)
+
+    def joint_by(self, c: Words) -> Generator[Dealt, None, Words]:
+        """Those of `joint.joint_by`, from the mask of C; returns the mask of M."""
+        grid, bank = (self._columns[p] for p in Party)
+        sizes = enumerate(setup_openings(grid, bank)[1:], 1)
+        *hidden, n, q, g = (operand_mask(self._prg, setup_number(i), size) for i, size in sizes)
+        yield self.cut(c.T @ c)
         for doubling in range(DOUBLINGS):
-            n, s = hidden[1 + doubling].reshape(2, bank, bank)
-            yield cut(np.stack([n @ s, s @ s] if doubling < DOUBLINGS - 1 else [n @ s]))
-        n, q, g = hidden[1 + DOUBLINGS :]
+            series, s = hidden[doubling].reshape(2, bank, bank)
+            yield self.cut(np.stack([series @ s, s @ s] if doubling < DOUBLINGS - 1 else [series @ s]))
         n, q, g = n.reshape(bank, bank), q.reshape(grid, bank), g.reshape(grid, grid)
-        yield cut(c @ n)
-        yield cut(q @ c.T)
-        self._joint = block_matrix(g, q, n)
+        yield self.cut(c @ n)
+        yield self.cut(q @ c.T)
+        return block_matrix(g, q, n)
 
     def moved(self, step: Step, lacks: Words) -> Iterator[Dealt]:
         """The truncations that end a step. lacks: what the parties' shares of its update lack, (m,)."""
         if self._joint is not None:
             number = gradient_number(step.number)
-            yield self._parts.deal(self._prg, number, lacks, self._gradient_shift)
+            yield self._parts.deal(self._prg, number, lacks, gradient_shift(self._update_scale))
             lacks = self._joint @ operand_mask(self._prg, number, len(lacks))
         # a step subtracts the update
-        shift = UPDATE_SHIFT if self._joint is None else JOINT_SHIFT
+        shift = self._update_scale - WEIGHT_SCALE if self._joint is None else JOINT_SHIFT
         self._last = self._parts.deal(self._prg, step.number, -lacks, shift)
         yield self._last
 

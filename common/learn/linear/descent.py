@@ -35,7 +35,6 @@ from common.mpc.truncate import open_sum, shifted, truncate
 from common.party import Party
 
 _LOOKAHEAD = REST_SCALE = WEIGHT_SCALE + MOMENTUM_SCALE
-_TO_UPDATE = np.uint64(WEIGHT_SCALE + UPDATE_SHIFT - _LOOKAHEAD)
 JOINT_SHIFT = _LOOKAHEAD + FACTOR_SCALE - WEIGHT_SCALE
 ONE = 1 << MOMENTUM_SCALE
 SPAN_ROWS = 1 << 16  # rows that go through a step together
@@ -158,9 +157,10 @@ class Blocks:
 
 
 Pull = Callable[[Step, Words], Awaitable[Words]]
-"""Of a step and a share of the look-ahead, (m,): a share of the update, (m,) at UPDATE_SCALE, off by what the dealer knows."""
+"""Of a step and a share of the look-ahead, (m,): a share of the update, (m,), off by what the dealer knows."""
 
 
+Cells = Callable[[Step], int]  # of matrices that a step goes through
 Keep = Callable[[Step, Words, Words], Awaitable[None]]  # of a step that is through, the weights and the look-ahead after it
 
 
@@ -226,7 +226,7 @@ class Products(Protocol):
 class Path:
     """The path of shared weights over the steps, the grid's columns first, given what each step pulls at them.
 
-    joint: the matrix that multiplies each gradient, none by default. update_scale: of what is pulled, with such a matrix.
+    joint: the matrix that multiplies each gradient, none by default. update_scale: of what is pulled.
     """
 
     session: Session
@@ -260,13 +260,27 @@ class Path:
                 await keep(step, weights, ahead)
         return moved
 
+    async def arrive(self, steps: list[Step], start: Blocks, pull: Pull, course: Course, cells: Cells) -> Arrived:
+        """The same of two parties, from where the course begins; it is told each step, which goes through so many cells."""
+        party, ahead = self.session.party, None
+        if course.first:
+            start, ahead = Blocks(*course.of("weights")), Blocks(*course.of("ahead")).joined(party)
+
+        async def keep(step: Step, weights: Words, point: Words) -> None:
+            now, z = start.split(party, weights), start.split(party, point)
+            kept = {"own_weights": now.own, "other_weights": now.other, "own_ahead": z.own, "other_ahead": z.other}
+            await course.after(step.number, cells(step), **kept)
+
+        moved = await self.run(steps, start.joined(party), pull, begin=course.first, ahead=ahead, keep=keep)
+        last = start.split(party, moved.weights)
+        return Arrived(Share(last.own, WEIGHT_SCALE), Share(last.other, WEIGHT_SCALE), moved)
+
     async def _moved(self, step: Step, z: Words, update: Words) -> Moved:
         """Weights after the step: z less the update, or less M times it."""
         correlations, resting = self.correlations, []
         if self.joint is None:
-            # Weights are at scale 20, the look-ahead at 28 (weights times an 8-bit momentum), the update at 56: z is lifted by
-            # 28 bits to meet it, and truncation brings the difference back by 36 to weights.
-            moved, shift = (z << _TO_UPDATE) - update, UPDATE_SHIFT
+            # The look-ahead is at scale 28 and the update at 56 or 52: z is lifted to meet it.
+            moved, shift = (z << np.uint64(gradient_shift(self.update_scale))) - update, self.update_scale - WEIGHT_SCALE
         else:
             # The update comes down from 56 to 28 as well, is hidden once more and opened, and M at scale 24 lifts it to 52.
             number = gradient_number(step.number)
@@ -298,35 +312,22 @@ class Descent:
         """Trains on shared weights.
 
         start: this party's first share of its own weights (m_own,), zero by default; the other's share of them is zero.
-        joint: the matrix that multiplies each gradient, none by default. Four rounds a step with dealt masks: 8 m_other bytes,
-        4 n, 8 n and 8 (m_own + m_other) from each party; with `joint` two more, of 8 (m_own + m_other) each.
+        joint: the matrix that multiplies each gradient, none by default; it takes two rounds of the six of a step.
         """
-        party, (own, other) = self.session.party, self.products.columns
-        blocks, course = Blocks.zero(own, other), self.course
-        first = blocks if start is None else Blocks(start, blocks.other)
-        ahead = None
-        if course.first:
-            first, ahead = Blocks(*course.of("weights")), Blocks(*course.of("ahead")).joined(party)
-
-        async def keep(step: Step, weights: Words, point: Words) -> None:
-            now, z = blocks.split(party, weights), blocks.split(party, point)
-            kept = {"own_weights": now.own, "other_weights": now.other, "own_ahead": z.own, "other_ahead": z.other}
-            await course.after(step.number, step.rows * (own + other), **kept)
+        party, blocks = self.session.party, Blocks.zero(*self.products.columns)
 
         async def pull(step: Step, ahead: Words) -> Words:
             return (await self.swept(step, blocks.split(party, ahead))).joined(party)
 
         path = Path(self.session, self.correlations, joint, self.products.update_scale)
-        moved = await path.run(steps, first.joined(party), pull, begin=course.first, ahead=ahead, keep=keep)
-        last = blocks.split(party, moved.weights)
-        return Arrived(Share(last.own, WEIGHT_SCALE), Share(last.other, WEIGHT_SCALE), moved)
+        first = blocks if start is None else Blocks(start, blocks.other)
+        return await path.arrive(steps, first, pull, self.course, lambda step: step.rows * sum(self.products.columns))
 
     async def swept(self, step: Step, ahead: Blocks) -> Blocks:
         """Shares of step / n times X^T r plus the ridge's pull, at the products' scale, off by what the dealer knows.
 
-        1. the products take the share of the look-ahead; u of each row is then local
-        2. residual by the link
-        3. the products take the residual's share, and give X^T r
+        The products take the share of the look-ahead, and u of each row is local; residual by the link; the products take its
+        share, and give X^T r.
         """
         return await self._sweep(step, await self.products.begin(step, ahead))
 
@@ -376,7 +377,6 @@ class Descent:
         """Trains with each party's weights in clear at their owner: this party's own, at WEIGHT_SCALE.
 
         The published method's step 6: u-values are masked, each gradient is opened to its owner and to nobody else.
-        Three rounds a step: 4 n bytes, 8 n and 8 m_other from each party.
         """
         own, other = self.products.columns
         weights: Words = np.zeros(own, np.uint64) if start is None else start

@@ -10,8 +10,9 @@ section 6.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,12 +30,17 @@ CROSS_SHIFT = 44  # from products of columns, times `factor`, to 16 bits of the 
 _LOW_BITS = 16  # of a factor, all of them zero
 _SCALES = range(1 << 8, 3 << 7)
 _CACHE_ROWS = 1 << 12
-_FIRST, _GRADIENT = 1 << 40, 1 << 41  # above every step's number, below every scoring's
+_FIRST, _GRADIENT, _POINT = 1 << 40, 1 << 41, 1 << 42  # above every step's number, below every scoring's
 
 
 def setup_number(place: int) -> int:
     """The number of an opening or a truncation before the first step."""
     return _FIRST | place
+
+
+def point_number(step: int) -> int:
+    """The number of the opening of a step's look-ahead."""
+    return _POINT | step
 
 
 def gradient_number(step: int) -> int:
@@ -146,6 +152,21 @@ async def opened(session: Session, correlations: Correlations, number: int, *sha
     return found
 
 
+Cut = Callable[[Words, int], Awaitable[Words]]
+"""Of shared values and a number of bits: shares of the values without so many of their low bits."""
+
+
+def cutting(session: Session, correlations: Correlations) -> Cut:
+    """The truncations before the first step, numbered as they are asked for."""
+    places = itertools.count()
+
+    async def cut(words: Words, shift: int) -> Words:
+        part = await correlations.truncation(setup_number(next(places)), words.size)
+        return (await truncate(session, part, words.ravel(), shift)).reshape(words.shape)
+
+    return cut
+
+
 def block_matrix(grid: Words, across: Words, bank: Words) -> Words:
     """[[grid, -across], [-across^T, bank]]."""
     return np.block([[grid, -across], [-across.T, bank]])
@@ -175,19 +196,19 @@ async def joint_of(session: Session, correlations: Correlations, raw: Words, sca
     raw: this party's share of the mean product of columns, (m_G, m_B) at scale 60, off by what the dealer knows. scale: of
     `Sample.scale`.
     """
-    (grid, bank), place = raw.shape, iter(range(1 << 10))
+    cut = cutting(session, correlations)
+    (c,) = await opened(session, correlations, setup_number(0), await cut(raw, CROSS_SHIFT) * scale)
+    return await joint_by(session, correlations, c, gain, cut)
 
-    async def cut(words: Words, shift: int) -> Words:
-        part = await correlations.truncation(setup_number(next(place)), words.size)
-        return (await truncate(session, part, words.ravel(), shift)).reshape(words.shape)
 
-    shared = await cut(raw, CROSS_SHIFT) * scale
-    openings = iter(range(1 << 10))
+async def joint_by(session: Session, correlations: Correlations, c: Operand, gain: Words, cut: Cut) -> Operand:
+    """The same from C, (m_G, m_B) at FACTOR_SCALE, which the opening before those here opened less its mask."""
+    grid, bank = c.opened.shape
+    openings = itertools.count(1)
 
     async def open_(*shares: Words) -> list[Operand]:
         return await opened(session, correlations, setup_number(next(openings)), *shares)
 
-    (c,) = await open_(shared)
     power = await cut(product(session.party, c.transposed, c), FACTOR_SCALE)
     series: Words = np.eye(bank, dtype=np.uint64) * gain
     for doubling in range(DOUBLINGS):

@@ -12,7 +12,7 @@ from common.errors import LocalProtocolError
 from common.features.options import Preparation
 from common.learn.diary import Diary, Forgetful
 from common.learn.learner import Ahead, Basis, Half, Matched, Packed, Size, Telling
-from common.learn.linear import cost
+from common.learn.linear import cost, hessian
 from common.learn.linear.ahead import dealt_arrays
 from common.learn.linear.deal import ScoreDemand, TrainingDemand
 from common.learn.linear.descent import LEVEL_ROWS
@@ -23,7 +23,7 @@ from common.learn.linear.joint import SETUP_ROUNDS
 from common.learn.linear.phased import spans_of
 from common.learn.linear.price import label_bits
 from common.learn.linear.score import open_scores
-from common.learn.linear.steps import check_course, make_steps, make_work
+from common.learn.linear.steps import check_course, is_quadratic, make_steps, make_work
 from common.learn.linear.train import Shares, TrainingInputs, train
 from common.learn.linear.unaided import CommittedShares
 from common.learn.widened import Widened
@@ -39,6 +39,7 @@ from common.rows.table import FeatureTable
 from common.stats.logistic import Design
 
 _PHASED_ROW = 400  # cells' worth of the link by phasors, a row and step
+_CROSSED_CELLS = 16  # products of a row's columns that are a cell's worth
 _UNAIDED_ROUNDS = 12  # before the first step and after the last, of few columns
 _UNAIDED_CELLS = 30  # cells' worth of a value that is masked and multiplied
 _UNAIDED_STEP = 1_000_000  # and of the polynomials of a step
@@ -145,6 +146,8 @@ class Linear:
                 return _UNAIDED_ROUNDS + 2 * section.iterations
             blocks, spans = -(-rows // MATRIX_BLOCK), len(spans_of(rows))  # a block of the matrix is three arrays, not one
             return _UNAIDED_ROUNDS + 2 * blocks + (spans + 4) * section.iterations
+        if is_quadratic(section, rows):
+            return -(-rows // MATRIX_BLOCK) + hessian.ROUNDS + 2 * section.iterations + 1
         each = 2 if section.weights == "owned" else 5 if section.joint else 3
         spans = sum(len(step.spans()) + each for step in make_steps(section, rows))
         return spans + (SETUP_ROUNDS if section.joint else 0) + (section.weights == "shared")  # the check at the end
@@ -156,6 +159,8 @@ class Linear:
                 each = (_PHASED_ROW + 3 * columns) * size.rows + _UNAIDED_STEP
                 return float(2 * _UNAIDED_CELLS * columns * size.rows + each * section.iterations)
             return float(_UNAIDED_CELLS * columns * size.rows + _UNAIDED_STEP * section.iterations)
+        if is_quadratic(section, size.rows):
+            return float(size.grid_columns * size.bank_columns * size.rows / _CROSSED_CELLS + columns * size.rows)
         return float(columns * sum(step.rows for step in make_steps(section, size.rows)))
 
     def values(self, section: Model, size: Size) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from common.errors import PeerProtocolError, PlanError, PolicyError, RangeError
 from common.learn.linear.deal import Masks, TrainingDemand, Work
 from common.learn.linear.descent import Step, nesterov, sgd
+from common.learn.linear.hessian import MOST_ROWS
 from common.mpc.arrived import Rest
 from common.mpc.dealer import Dealt, Prgs
 from common.mpc.fixedpoint import WEIGHT_LIMIT, X_LIMIT, LinkScales
@@ -41,8 +42,13 @@ def make_work(model: Model, demand: TrainingDemand) -> Work:
     steps, link = make_steps(model, demand.rows), model.make_link()
     if not 0 <= demand.first < len(steps):
         raise PeerProtocolError("the parties ask for a training from a step that it has not", got=demand.first)
-    how = model.revealed_bits, model.closed, model.joint, demand.first, model.dealer == "half"
+    how = model.revealed_bits, model.closed, model.joint, demand.first, model.dealer == "half", is_quadratic(model, demand.rows)
     return Work(steps, link, demand.rows, columns, *how)
+
+
+def is_quadratic(model: Model, rows: int) -> bool:
+    """Whether a training over so many rows descends on a shared Hessian, rows being needed once: see `hessian`."""
+    return model.link == "taylor" and model.joint and model.dealer == "whole" and rows <= MOST_ROWS
 
 
 def make_steps(model: Model, rows: int, data_rows: int | None = None) -> list[Step]:
@@ -52,7 +58,8 @@ def make_steps(model: Model, rows: int, data_rows: int | None = None) -> list[St
     """
     _check_steps(model, rows)
     if model.optimiser == "nesterov":
-        found = nesterov(rows, model.iterations, _size(model), model.full_steps if model.joint else 0)
+        full = model.full_steps if model.joint and not is_quadratic(model, rows) else 0
+        found = nesterov(rows, model.iterations, _size(model), full)
     else:
         found = sgd(rows, model.batch, model.epochs, model.step or 1.0)
     try:

@@ -11,12 +11,13 @@ from common.disk.scratch import Scratch
 from common.learn.diary import Diary, Forgetful
 from common.learn.linear.course import Course
 from common.learn.linear.deal import TrainingDemand
-from common.learn.linear.descent import REST_SCALE, Descent, Moved, matrix_width
+from common.learn.linear.descent import REST_SCALE, Arrived, Blocks, Descent, Moved, Step, matrix_width
+from common.learn.linear.hessian import Table, nearer, share_quadratic
 from common.learn.linear.joint import Sample, joint_matrix, joint_of
 from common.learn.linear.products import Dealt
 from common.learn.linear.quadratic import Inputs
 from common.learn.linear.reveal import reveal_weights, tell_weights
-from common.learn.linear.steps import make_steps, rest_limit
+from common.learn.linear.steps import is_quadratic, make_steps, rest_limit
 from common.learn.linear.unaided import CommittedShares, train_unaided
 from common.learn.linear.undealt import Undealt, share_undealt
 from common.mpc.arrived import check_arrived, combinations
@@ -97,6 +98,13 @@ async def train(
         return await _told(session, model, *last, course.held[0] if model.closed else None)
     await correlations.order(replace(inputs.demand(session.party), first=course.first))
     mine = inputs.own, inputs.own_ridge, inputs.other_columns
+    data_rows = inputs.own.shape[0] if inputs.data_rows is None else inputs.data_rows
+    gain, first = encode(inputs.gain, FACTOR_SCALE), encode(inputs.start, WEIGHT_SCALE)
+    if is_quadratic(model, inputs.own.shape[0]):
+        table = Table(*mine, label, steps[0].size, data_rows)
+        quadratic = await share_quadratic(session, correlations, table, gain)
+        begin = Blocks(encode(nearer(inputs.start), WEIGHT_SCALE), np.zeros(inputs.other_columns, np.uint64))
+        return await _ended(session, correlations, inputs, steps, course, await quadratic.descend(steps, begin, course))
     products: Dealt | Undealt
     if model.dealer == "half":
         products = await share_undealt(session, *mine, link, place)
@@ -105,13 +113,10 @@ async def train(
         products = Dealt(session, correlations, await share_matrices(session, correlations, *mine, place, width), link)
     labels = None if label is None else label.astype(np.uint64)
     descent = Descent(session, correlations, products, link, labels, course)
-    first = encode(inputs.start, WEIGHT_SCALE)
     if model.weights == "owned":
         return await _told(session, model, await descent.owned(steps, first), np.zeros(0, np.uint64), None)
     joint = None
     if model.joint:
-        data_rows = inputs.own.shape[0] if inputs.data_rows is None else inputs.data_rows
-        gain = encode(inputs.gain, FACTOR_SCALE)
         if isinstance(products, Undealt):
             demand = inputs.demand(session.party)
             sample = Sample(demand.rows, demand.grid_columns, demand.bank_columns)
@@ -119,7 +124,14 @@ async def train(
             joint = await joint_of(session, correlations, await products.across(sample), scale, gain)
         else:
             joint = await joint_matrix(session, correlations, products.matrices, data_rows, gain)
-    found = await descent.shared(steps, first, joint)
+    return await _ended(session, correlations, inputs, steps, course, await descent.shared(steps, first, joint))
+
+
+async def _ended(
+    session: Session, correlations: Correlations, inputs: TrainingInputs, steps: list[Step], course: Course, found: Arrived
+) -> Reals | Shares:
+    """What a party holds in the end, after what is checked then."""
+    model = inputs.model
     moved, rest = found.last, rest_limit(model, steps, len(found.last.weights))
     sums = combinations(moved.resting, moved.opened.tobytes())
     session.settled = await check_arrived(session, sums, REST_SCALE, rest)

@@ -11,6 +11,7 @@ import numpy as np
 
 from common.learn.linear.course import Course
 from common.learn.linear.descent import ONE, Blocks, Step
+from common.learn.linear.hessian import nearer
 from common.learn.linear.phased import share_phased
 from common.learn.linear.quadratic import Inputs, crossings, share_quadratic
 from common.learn.linear.reveal import tell_weights
@@ -32,7 +33,6 @@ SHIFT = UNDEALT_SCALE - WEIGHT_SCALE
 WEIGHT_BITS = 64 - SHIFT + CARRY_BITS  # of a weight's word that count: what is above is anything
 _ALOFT = np.uint64(64 - WEIGHT_BITS)
 TOLD_SCALE = WEIGHT_SCALE + 64 - WEIGHT_BITS  # of weights once they are rounded: moved up, so that nothing is above
-_FURTHEST = 2.0  # |log-odds| of an intercept at the optimum of the expansion: 4 (rate - 1/2)
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,7 +76,7 @@ async def train_unaided(
     shifted = len(steps) * (inputs.own.shape[1] + inputs.other_columns)
     if quadratic:
         shifted += crossings(inputs.columns(party))
-        begin = start * min(1.0, _FURTHEST / max(float(np.linalg.norm(start)), _FURTHEST))
+        begin = nearer(start)
     carries = await share_carries(session, sampler, public[Party.GRID], shifted)
     products: Pulling
     if quadratic:

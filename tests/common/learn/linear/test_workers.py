@@ -13,7 +13,7 @@ from common.learn.linear import products as spans_products
 from common.learn.linear.deal import Masks, ScoreDemand, Work
 from common.learn.linear.descent import Step, nesterov, sgd
 from common.learn.linear.layout import LineDemand
-from common.mpc import product, session
+from common.mpc import crossed, product, session
 from common.mpc.correlations import dealt
 from common.mpc.dealer import Dealt
 from common.mpc.link import Fourier, Taylor
@@ -36,6 +36,7 @@ WORKS = {
     "kept closed": Work(FULL, Fourier(), ROWS, COLUMNS, 20, closed=True, joint=True),
     "owned": Work(BATCHES, Taylor(), ROWS, COLUMNS, None),
     "goes on": Work(FULL, Taylor(), ROWS, COLUMNS, 20, first=1),
+    "on a Hessian": Work(FULL, Taylor(), ROWS, COLUMNS, 20, closed=True, joint=True, quadratic=True),
     "half": Work(FULL, Fourier(), ROWS, COLUMNS, 20, joint=True, undealt=True),
 }
 PRG = {party: Prg(party.value.encode().ljust(32), party.value.encode().rjust(32)) for party in Party}
@@ -46,7 +47,7 @@ Log = list[tuple[Round, bytes]]
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spans and blocks of masks that do not end at the same rows."""
     monkeypatch.setattr(descent, "SPAN_ROWS", 64)
-    for module in (dealt, product, joint):
+    for module in (dealt, product, joint, crossed):
         monkeypatch.setattr(module, "MATRIX_BLOCK", 50)
 
 

@@ -1,0 +1,192 @@
+"""Descent of the quadratic loss that `taylor` has, on shares of its Hessian, with a dealer. PROTOCOL.md section 6.
+
+With u / 4 + 1/2 for the link the gradient at z is H z - g, H = X^T X / 4n + ridge, g = X^T (y - 1/2) / n: rows are needed once.
+X_G^T (X_B, y) is shared by `crossed`; the rest of H is each party's own. With M of `joint` a step of size s takes s M (H z - g)
+off z: A = s M H is made once, and a step is one product of a shared matrix and a shared vector.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.learn.linear.course import Course
+from common.learn.linear.descent import JOINT_SHIFT, Arrived, Blocks, Path, Step
+from common.learn.linear.joint import (
+    SETUP_ROUNDS,
+    Operand,
+    cutting,
+    joint_by,
+    opened,
+    point_number,
+    product,
+    setup_number,
+    setup_openings,
+    setup_truncations,
+)
+from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations
+from common.mpc.crossed import BITS, Whole, share_crossed
+from common.mpc.fixedpoint import FACTOR_SCALE, RIDGE_SCALE, WEIGHT_SCALE, X_SCALE, Reals, Words, encode
+from common.mpc.prg import Prg, Purpose
+from common.mpc.product import Rows
+from common.mpc.session import Session
+from common.party import Party
+
+MOST_ROWS = 1 << 24  # for which a step / 4n still has bits enough
+HESSIAN_SCALE = RIDGE_SCALE  # of step H and step g
+PULL_SCALE = WEIGHT_SCALE + JOINT_SHIFT
+LIFT = 64 - BITS
+AWAY = 30  # bits that scaled sums have more than they are to have
+ROUNDS = SETUP_ROUNDS + 3
+_SUM_BITS = 36  # of squares of a column; half as much again is left for the label's
+_LABEL = 4 << X_SCALE  # a label's difference of 1, as a column: the Hessian has X^T X / 4
+_FURTHEST = 2.0  # |log-odds| of an intercept at the optimum of the expansion: 4 (rate - 1/2)
+_CACHE_ROWS = 1 << 13
+
+
+def sums(columns: dict[Party, int]) -> dict[Party, int]:
+    """How many columns of each are multiplied: the label is among the bank's."""
+    return {Party.GRID: columns[Party.GRID], Party.BANK: columns[Party.BANK] + 1}
+
+
+def truncations(grid: int, bank: int) -> list[int]:
+    """How many values each truncation before the first step has: the sums, scaled, those of M after C, and A."""
+    return [grid * (bank + 1), grid * (2 * bank + 1), *setup_truncations(grid, bank)[1:], (grid + bank) ** 2]
+
+
+def openings(grid: int, bank: int) -> list[int]:
+    """How many values each opening before the first step has: C with H and g, those of M after C, and A."""
+    every = grid + bank
+    return [grid * bank + every * every + every, *setup_openings(grid, bank)[1:], every * every]
+
+
+def left_out(rows: int) -> int:
+    """Low bits of a column's numbers that are left out at random where it meets the other's, so that sums have room."""
+    return max(0, math.ceil(((rows - 1).bit_length() - _SUM_BITS) / 2) + X_SCALE)
+
+
+def nearer(start: Reals) -> Reals:
+    """Where weights begin, no further from zero than the optimum of the expansion."""
+    found: Reals = start * min(1.0, _FURTHEST / max(float(np.linalg.norm(start)), _FURTHEST))
+    return found
+
+
+@dataclass(frozen=True, repr=False)
+class Table:
+    """One party's rows (n, m_own) at X_SCALE, its ridge times the step at RIDGE_SCALE, and the labels (n,), at the bank.
+
+    size: of a step. data_rows: how many of the rows are not zeros that fill a stock.
+    """
+
+    own: Rows
+    own_ridge: Words
+    other_columns: int
+    label: Reals | None
+    size: float
+    data_rows: int
+
+    def columns(self, party: Party) -> dict[Party, int]:
+        return {party: self.own.shape[1], party.other: self.other_columns}
+
+    def block(self, low: int) -> Whole:
+        """Rows from `low` on, MATRIX_BLOCK at most, (m, n'), with the label less 1/2 as the last column."""
+        part = self.own[low : min(self.own.shape[0], low + MATRIX_BLOCK)].T
+        if self.label is None:
+            return part
+        centred = np.rint((self.label[low : low + part.shape[1]] - 0.5) * _LABEL).astype(np.int32)
+        return np.vstack([part, centred])
+
+    def moments(self) -> Reals:
+        """Own mean products times step / 4, (m, m), of the label too."""
+        columns = self.own.shape[1] + (self.label is not None)
+        total = np.zeros((columns, columns))
+        for low in range(0, self.own.shape[0], MATRIX_BLOCK):
+            block = self.block(low)
+            for first in range(0, block.shape[1], _CACHE_ROWS):
+                part = block[:, first : first + _CACHE_ROWS].astype(np.float64)
+                total += part @ part.T
+        return total * (self.size / 4 / self.data_rows * 2.0 ** (-2 * X_SCALE))
+
+    def shortened(self) -> Callable[[int], Whole]:
+        """`block` without the low bits that are left out, up or down at random in proportion.
+
+        The nearest would be off alike in all rows of a column that has few values.
+        """
+        drop, prg = left_out(self.own.shape[0]), Prg(Prg.fresh_seed())
+
+        def numbers(low: int) -> Whole:
+            block = self.block(low)
+            if not drop:
+                return block
+            drawn = prg.bytes(Purpose.LATTICE_DITHER, low, block.size).reshape(block.shape)
+            return block + (drawn & np.uint8((1 << drop) - 1)) >> drop
+
+        return numbers
+
+    def scaled(self, across: Words, party: Party) -> tuple[Words, Words]:
+        """Shares of C, (m_G, m_B) at FACTOR_SCALE, and of step / 4n X_G^T (X_B, 4 y - 2) at HESSIAN_SCALE, both times 2^AWAY.
+
+        across: this party's share of the sums.
+        """
+        kept = 2 * (X_SCALE - left_out(self.own.shape[0]))
+        whole, part = (
+            np.uint64(round(size * 2.0 ** (scale + AWAY - kept) / self.data_rows))
+            for size, scale in ((1.0, FACTOR_SCALE), (self.size / 4, HESSIAN_SCALE))
+        )
+        return across[:, : self.columns(party)[Party.BANK]] * whole, across * part
+
+
+@dataclass(frozen=True, repr=False)
+class Quadratic:
+    """A as an operand, (m, m) at FACTOR_SCALE, and a share of step M g, (m,) at PULL_SCALE; made by `share_quadratic`."""
+
+    session: Session
+    correlations: Correlations
+    matrix: Operand
+    gradient: Words
+
+    async def pull(self, step: Step, ahead: Words) -> Words:
+        """A share of A z - step M g at the look-ahead z, off by what the dealer knows. One round of 8 m bytes."""
+        (z,) = await opened(self.session, self.correlations, point_number(step.number), ahead)
+        found: Words = product(self.session.party, self.matrix, z) - self.gradient
+        return found
+
+    async def descend(self, steps: list[Step], start: Blocks, course: Course) -> Arrived:
+        """Two rounds a step. start: this party's first share of the weights, (m_own,) and (m_other,), at WEIGHT_SCALE."""
+        path, cells = Path(self.session, self.correlations, update_scale=PULL_SCALE), len(self.gradient) ** 2
+        return await path.arrive(steps, start, self.pull, course, lambda _: cells)
+
+
+async def share_quadratic(session: Session, correlations: Correlations, table: Table, gain: Words) -> Quadratic:
+    """Each party's shares. gain: this party's share of it, a word at FACTOR_SCALE.
+
+    5 bytes a number of its rows, and of the bank's labels, from each; then no message grows with rows.
+    """
+    party, columns, cut = session.party, table.columns(session.party), cutting(session, correlations)
+    grid, bank = (columns[p] for p in Party)
+    own = session.begin(table.moments, table.own.shape[0] * columns[party])
+    across = await share_crossed(session, correlations, table.shortened(), table.own.shape[0], sums(columns))
+    across = await cut(across << np.uint64(LIFT), LIFT)  # whole words again, and exact: what is cut off is zero
+    correlated, part = table.scaled(across, party)
+    both = await cut(np.concatenate([correlated.ravel(), part.ravel()]), AWAY)
+    part = both[correlated.size :].reshape(part.shape)
+
+    place = slice(0, grid) if party is Party.GRID else slice(grid, None)
+    hessian, gradient = np.zeros((grid + bank, grid + bank), np.uint64), np.zeros(grid + bank, np.uint64)
+    hessian[:grid, grid:], gradient[:grid] = part[:, :bank], part[:, bank]
+    hessian[grid:, :grid] = part[:, :bank].T
+    moments, count = await own, columns[party]
+    hessian[place, place] = encode(moments[:count, :count], HESSIAN_SCALE) + table.own_ridge
+    if party is Party.BANK:
+        gradient[place] = encode(moments[count, :count], HESSIAN_SCALE)
+
+    shares = both[: correlated.size].reshape(grid, bank), hessian, gradient
+    c, h, g = await opened(session, correlations, setup_number(0), *shares)
+    m = await joint_by(session, correlations, c, gain, cut)
+    made = await cut(product(party, m, h), HESSIAN_SCALE)
+    last = setup_number(len(openings(grid, bank)) - 1)
+    (a,) = await opened(session, correlations, last, made)
+    return Quadratic(session, correlations, a, product(party, m, g))

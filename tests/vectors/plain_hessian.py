@@ -1,0 +1,136 @@
+"""Section 6, descent on a shared Hessian, in plain Python: message by message."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from tests.vectors.plain import (
+    BANK,
+    GRID,
+    MATRIX,
+    RING,
+    SETUP,
+    Matrix,
+    Pairs,
+    Setup,
+    Side,
+    Vector,
+    cut,
+    cuts_dealt,
+    joined,
+    less,
+    m_lacks,
+    operand_mask,
+    plus,
+    product,
+    signed,
+    stream,
+    times,
+    truncation_dealt,
+    truncation_sent,
+    turned,
+)
+
+LAST, POINT = SETUP | 10, 1 << 42
+
+
+def mask_of(seed: bytes, columns: int, n: int) -> Matrix:
+    """Words of 5 bytes: the low 32 bits of each, then the upper 8 of each. A row a column."""
+    data, count = stream(seed, MATRIX, 0, 5 * columns * n + 3), columns * n
+    low = [int.from_bytes(data[4 * i : 4 * i + 4], "little") for i in range(count)]
+    return cut([word + (data[4 * count + i] << 32) for i, word in enumerate(low)], n)
+
+
+def said_as(words: Vector) -> Vector:
+    low = b"".join((word % 2**32).to_bytes(4, "little") for word in words)
+    return list(low) + [(word >> 32) % 2**8 for word in words]
+
+
+def by_numbers(kept: float, size: float, n: int) -> tuple[int, int]:
+    """The whole numbers by which sums become C, and step / 4n of them, both times 2^30."""
+    return round(2 ** (24 + 30 - kept) / n), round(size / 4 * 2 ** (28 + 30 - kept) / n)
+
+
+class Whole:
+    """Both parties of such a training of fewer than 2^16 rows, and what they are dealt."""
+
+    def __init__(self, seeds: dict[str, bytes], sides: dict[str, Side], label: Vector, case: dict[str, Any]) -> None:
+        self.seeds, self.sides, self.case = seeds, sides, case
+        self.n, self.g, self.b = len(label), len(sides[GRID].own), len(sides[BANK].own)
+        extra = {GRID: [], BANK: [[4 * 2**10 * y - 2 * 2**10 for y in label]]}
+        self.numbers = {p: turned([[signed(x) for x in row] for row in side.x]) + extra[p] for p, side in sides.items()}
+        self.masks = {p: mask_of(seeds[p], len(rows), self.n) for p, rows in self.numbers.items()}
+        self.every = self.g + self.b
+
+    def dealt(self) -> list[dict[str, Vector]]:
+        """All truncations, one after another."""
+        seeds, g, b, every = self.seeds, self.g, self.b, self.every
+        first = [[x << 24 for x in row] for row in product(self.masks[GRID], turned(self.masks[BANK]))]
+        hidden = operand_mask(seeds, SETUP, g * b + every * every + every)
+        c, h, gradient = cut(hidden[: g * b], b), cut(hidden[g * b : -every], every), hidden[-every:]
+        more, m = m_lacks(seeds, c, g, b)
+        none = [[0] * (g * (2 * b + 1))]
+        out = cuts_dealt(seeds, [(first, 24), (none, 30), *more, (product(m, h), 28)])
+        a = cut(operand_mask(seeds, LAST, every * every), every)
+        for t in range(len(self.case["steps"])):
+            lacks = less(times(a, operand_mask(seeds, POINT | t, every)), times(m, gradient))
+            out.append(truncation_dealt(seeds, t, lacks, 32))
+        return out
+
+    def run(self, dealt: list[dict[str, Vector]]) -> None:
+        """Every message, in order, kept at its sender."""
+        sides, g, b, every, n = self.sides, self.g, self.b, self.every, self.n
+        e = {p: [[x % 2**40 for x in less(x, u)] for x, u in zip(self.numbers[p], self.masks[p], strict=True)] for p in sides}
+        for p, side in sides.items():
+            side.say("masked_matrix", said_as(joined(e[p])))
+            side.ahead = ([w * 256 % RING for w in side.own], [0] * (every - len(side.own)))
+            side.other = [0] * (every - len(side.own))
+        setup = Setup(sides, dealt)
+        pairs = {GRID: (self.numbers[GRID], e[BANK]), BANK: (e[GRID], self.masks[BANK])}
+        sums = {p: [x << 24 for x in joined(product(one, turned(two)))] for p, (one, two) in pairs.items()}
+        size = self.case["steps"][0][0]
+        whole, part = by_numbers(20, size, n)
+        lifted = {p: cut(share, b + 1) for p, share in setup.shortened(sums, 24).items()}
+        both = {
+            p: [x * whole % RING for row in rows for x in row[:b]] + [x * part % RING for x in joined(rows)]
+            for p, rows in lifted.items()
+        }
+        hidden = {}
+        for p, share in setup.shortened(both, 30).items():
+            across, own = cut(share[g * b :], b + 1), self.own(p, size)
+            h = [[0] * every for _ in range(every)]
+            for i, j in itertools.product(range(g), range(b)):
+                h[i][g + j] = h[g + j][i] = across[i][j]
+            first, count = (0, g) if p == GRID else (g, b)
+            for i, j in itertools.product(range(count), range(count)):
+                h[first + i][first + j] = own[i][j] + sides[p].ridge[i][j]
+            gradient = [row[b] for row in across] + (own[b][:b] if p == BANK else [0] * b)
+            hidden[p] = sides[p].hide(SETUP, share[: g * b] + joined(h) + gradient)
+        opened = plus(*(sent for sent, _ in hidden.values()))
+
+        def piece(low: int, high: int, width: int) -> Pairs:
+            return {p: (cut(opened[low:high], width), cut(mask[low:high], width)) for p, (_, mask) in hidden.items()}
+
+        end = g * b + every * every
+        setup.opens = itertools.count(1)
+        m = setup.m_from(piece(0, g * b, b), self.case["gain"])
+        a = setup.opened(setup.shortened(setup.times_of(m, piece(g * b, end, every)), 28), every)
+        pulled = setup.times_of(m, piece(end, end + every, 1))
+        for t, (_, momentum) in enumerate(self.case["steps"]):
+            z = {p: sides[p].joined(*sides[p].ahead) for p in sides}
+            points = {p: sides[p].hide(POINT | t, z[p]) for p in sides}
+            both_z = plus(*(sent for sent, _ in points.values()))
+            for p, side in sides.items():
+                pair = turned([both_z]), turned([points[p][1]])
+                update = less(joined(side.multiplied(a[p], pair)), pulled[p])
+                side.c = side.say("masked_update", truncation_sent(p, side.seed, t, less([x << 24 for x in z[p]], update)))
+            c = {p: sides[p].c for p in sides}
+            for p, side in sides.items():
+                side.step(t, c[BANK if p == GRID else GRID], dealt[12 + t][p], momentum, 32)
+
+    def own(self, party: str, size: float) -> Matrix:
+        """Own mean products times step / 4 at scale 28, of the label too."""
+        rows = self.numbers[party]
+        scale = size / 4 / self.n * 2.0 ** (28 - 20)
+        return [[round(sum(x * y for x, y in zip(one, two, strict=True)) * scale) % RING for two in rows] for one in rows]
