@@ -107,7 +107,8 @@ CATALOGUE: dict[Opened, Disclosure] = {
         Disclosure(
             Opened.POOLED_MOMENTS,
             ("bank",),
-            "over the rows of all banks: how many train, deviations and counts of each bank column, second moments to 1/32",
+            "over the rows of all banks: how many train, deviations and counts of each bank column, of linear models"
+            " second moments to 1/32",
             "weights mean the same at each bank",
         ),
         Disclosure(

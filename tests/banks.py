@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from common.learn.linear.deal_several import deal_several
-from common.learn.linear.layout import LineDemand
+from common.learn.dealings import together
+from common.learn.layout import LineDemand
 from common.mpc.correlations.asked import DealerLink, Demand
 from common.mpc.correlations.dealt import DealtSeed, take_seed
 from common.mpc.prg import Prg
@@ -130,7 +130,7 @@ class Banks:
 
 
 def _training(plan: SeveralPlan, masks: Any, asked: Any) -> Any:
-    return deal_several(masks, asked, plan, 1 << 30)
+    return together(plan, 1 << 30)[LineDemand](masks, asked)
 
 
 def several_plan(banks: int, **more: Any) -> SeveralPlan:

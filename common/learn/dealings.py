@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from functools import partial
 
 from common.errors import PeerProtocolError
+from common.learn.layout import LineDemand
 from common.learn.linear.deal import MOST_COLUMNS, MOST_ROWS, ScoreDemand, TrainingDemand, deal_scores
 from common.learn.linear.deal_reasons import ReasonsDemand, deal_reasons
 from common.learn.linear.deal_several import deal_several
-from common.learn.linear.layout import LineDemand
 from common.learn.linear.steps import deal_training
 from common.learn.network import deal as network
 from common.learn.network import deal_reasons as network_reasons
 from common.learn.network.deal import NetworkDemand, NetworkScoreDemand
 from common.learn.network.deal_reasons import NetworkReasonsDemand
+from common.learn.network.deal_several import deal_network
 from common.learn.network.deal_stopping import EpochDemand, deal_epoch
 from common.learn.trees import deal_reasons as tree_reasons
 from common.learn.trees.deal import TreeScoreDemand, TreesDemand, deal_tree_scores
@@ -30,7 +31,9 @@ from common.mpc.counting.masks import CountsDemand
 from common.mpc.dealer import Deal, Dealt, Prgs, deal_periods
 from common.mpc.several.dealer import Masks, Tagged, Together, deal_sums
 from common.mpc.several.hub import SumDemand
+from common.plan.network import Network
 from common.plan.request import Request
+from common.plan.several import SeveralPlan
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,16 @@ def dealings(plan: Request, memory: int, most_rows: int = MOST_ROWS, workers: in
     return {row.demand: partial(_deal, row, plan, memory, most_rows, workers) for row in TABLE}
 
 
+def _deal_lines(masks: Masks, asked: Sequence[LineDemand], plan: Request, memory: int, workers: int = 1) -> Iterator[Tagged]:
+    """Of a training of several banks, whichever model it is of."""
+    if isinstance(plan, SeveralPlan) and isinstance(plan.model, Network):
+        return deal_network(masks, asked, plan.model, memory)
+    return deal_several(masks, asked, plan, memory, workers)
+
+
 TOGETHER: Mapping[str, tuple[type[Demand], Callable[..., Iterator[Tagged]]]] = {
     "sums": (SumDemand, lambda masks, asked, plan, memory, workers: deal_sums(masks, asked)),
-    "several": (LineDemand, deal_several),
+    "several": (LineDemand, _deal_lines),
 }
 """What the lines of a job of several banks ask for together: the field in the message, the demand, how it is dealt."""
 MESSAGES: Mapping[str, type[Demand]] = {row.message: row.demand for row in TABLE} | {m: one for m, (one, _) in TOGETHER.items()}

@@ -10,14 +10,18 @@ from common.errors import PlanError
 from common.learn.learner import Half, Learner, Packed, Size, Telling
 from common.learn.linear import cost as linear_cost
 from common.learn.linear import reasons as linear_reasons
+from common.learn.linear.banks import LinearOfSeveral
 from common.learn.linear.half import ClosedModel, CommittedModel
 from common.learn.linear.learner import Linear
 from common.learn.linear.score import Scores as LinearScores
 from common.learn.network import cost as network_cost
 from common.learn.network import reasons as network_reasons
 from common.learn.network.activations import NAMES
+from common.learn.network.banks import NetworkOfSeveral
 from common.learn.network.deal_reasons import NetworkReasonsDemand
+from common.learn.network.half import NetworkModel
 from common.learn.network.learner import NetworkLearner
+from common.learn.several import SeveralLearner
 from common.learn.trees import cost as tree_cost
 from common.learn.trees import reasons as tree_reasons
 from common.learn.trees.deal_reasons import TreeReasonsDemand
@@ -85,6 +89,15 @@ REASONS: dict[str, Reasons] = {
 """By the name of the learner."""
 
 
+SEVERAL: dict[type[Section], SeveralLearner[Any]] = {Model: LinearOfSeveral(), Network: NetworkOfSeveral()}
+"""What several banks train."""
+
+
+def several_of(section: Section) -> SeveralLearner[Any]:
+    """How several banks train what this section is of."""
+    return SEVERAL[type(section)]
+
+
 def learner_of(section: Section) -> Learner[Any]:
     """The learner that a plan's section is of."""
     return TABLE[type(section)]
@@ -128,7 +141,7 @@ def line_of(half: Half, bank: str) -> Half:
 
     Raises PlanError for a model of several banks without this one.
     """
-    return half.line(bank) if isinstance(half, ClosedModel) and half.banks else half
+    return half.line(bank) if isinstance(half, ClosedModel | NetworkModel) and half.banks else half
 
 
 def scored_undealt(half: Half) -> bool | None:

@@ -150,7 +150,14 @@ class Parts:
     """How a mask's parts are shared by two parties: each expands its share of one part and is dealt that of the other."""
 
     def deal(self, prg: Prgs, number: int, offset: Words, shift: int | Words) -> Dealt:
-        return deal_truncation(prg, number, offset, shift)
+        return self.share(prg, number, *mask_parts(prg, number, offset, shift))
+
+    def share(self, prg: Prgs, number: int, body: Words, top: Words) -> Dealt:
+        return deal_parts(prg, number, body, top)
+
+    def halves(self, prg: Prgs, kind: Kind, purpose: Purpose, number: int, arrays: Sequence[Words]) -> Dealt:
+        """Shares of arrays of one size, (n,), likewise."""
+        return deal_halves(prg, kind, purpose, number, arrays)
 
     def held(self, prg: Prgs, dealt: Dealt) -> Mapping[Party, tuple[Words, Words]]:
         """Of what was dealt, both parties' shares of the body and of the top, (m,) each."""

@@ -20,3 +20,5 @@ DEFAULT = Model()
 AnySection = Annotated[
     Annotated[Model, Tag("linear")] | Annotated[Trees, Tag("trees")] | Annotated[Network, Tag("network")], Discriminator(_kind)
 ]
+OfSeveral = Annotated[Annotated[Model, Tag("linear")] | Annotated[Network, Tag("network")], Discriminator(_kind)]
+"""What several banks train."""

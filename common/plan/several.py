@@ -15,7 +15,9 @@ from common.errors import IdentityError, PlanError
 from common.features.options import Preparation
 from common.party import Identity
 from common.plan.linear import Model
+from common.plan.network import Network
 from common.plan.request import Matching, Request, Side, check_month
+from common.plan.sections import DEFAULT, OfSeveral
 from common.plan.train import Limits, Split, TrainPlan
 
 MOST_BANKS = 8
@@ -77,7 +79,7 @@ class SeveralPlan(Request):
     )
     split: Holdout = Holdout()
     preparation: Preparation = Preparation()
-    model: Model = Model()
+    model: OfSeveral = DEFAULT
     limits: Limits = Limits()
     min_live: int | None = Field(
         default=None,
@@ -98,10 +100,9 @@ class SeveralPlan(Request):
 
     @field_validator("model", mode="before")
     @classmethod
-    def _is_linear(cls, given: Any) -> Any:
-        kind = given.get("kind", "linear") if isinstance(given, dict) else "linear"
-        if kind in ("trees", "network"):
-            raise ValueError(f"several banks train the linear model alone, not {kind!r} yet: that takes one bank")
+    def _is_no_forest(cls, given: Any) -> Any:
+        if (given.get("kind") if isinstance(given, dict) else given.kind) == "trees":
+            raise ValueError("several banks train the linear model or a network, not 'trees' yet: that takes one bank")
         return given
 
     @field_validator("until")
@@ -129,10 +130,7 @@ class SeveralPlan(Request):
             raise ValueError('until is of monthly rows: set keys = ["id", "period"]')
         if self.preparation.coding not in ("linear", "auto"):
             raise ValueError("preparation.coding: with several banks linear, or auto, which adds pieces to the grid's columns")
-        if self.model.dealer != "whole":
-            raise ValueError("model.dealer: with several banks whole")
-        if self.model.optimiser != "nesterov" or not self.model.closed:
-            raise ValueError("model: with several banks nobody holds the model (reveal = 'none'), and steps are over all rows")
+        self._check_model()
         missing = sorted(o.value for o in self.needs - self.allowed)
         if missing:
             raise ValueError(f"disclosures lack what this plan needs: {', '.join(missing)}")
@@ -162,15 +160,33 @@ class SeveralPlan(Request):
             json.loads(self.canonical()) | {"banks": [json.loads(b.model_dump_json()) for b in banks]}
         )
 
+    def _check_model(self) -> None:
+        if isinstance(self.model, Network):
+            if self.model.early_stop is not None:
+                raise ValueError("model.early_stop: with several banks a network is trained for all of its epochs")
+            return
+        if self.model.dealer != "whole":
+            raise ValueError("model.dealer: with several banks whole")
+        if self.model.optimiser != "nesterov" or not self.model.closed:
+            raise ValueError("model: with several banks nobody holds the model (reveal = 'none'), and steps are over all rows")
+
     def _check_alone(self) -> None:
         if len(self.banks) < self._fewest:
             raise ValueError("banks: three or more without a grid, as of two each would learn the other's sums")
         if self.differ_by_one:
             raise ValueError("differ_by_one: not without a grid, where sums of the steps would tell of one bank's labels")
+        if not isinstance(self.model, Model):
+            raise ValueError("model.kind: without a grid the model is linear, as its steps are Newton's")
         default = Model()
         other = [name for name in Model.model_fields if name not in _OF_ALONE]
         if wrong := [name for name in other if getattr(self.model, name) != getattr(default, name)]:
             raise ValueError(f"model.{wrong[0]}: without a grid the model takes ridge alone, as its steps are Newton's")
+
+    @property
+    def linear(self) -> Model:
+        """The section of a plan without a grid, which is of no other model."""
+        assert isinstance(self.model, Model)  # noqa: S101  (validated)
+        return self.model
 
     @property
     def alone(self) -> bool:

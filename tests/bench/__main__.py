@@ -52,13 +52,14 @@ def main(context: click.Context, out: Path, spu_python: str | None) -> None:
 @click.option("--skew", type=click.Choice(SKEWS), multiple=True, default=SKEWS, show_default=True)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--draws", default=1, show_default=True, help="Draws of each skew, and what they say together.")
+@click.option("--model", type=click.Choice(["linear", "network"]), default="linear", show_default=True)
 @JSON
-def banks(banks: int, rows: int, skew: tuple[str, ...], seed: int, draws: int, out: Path | None) -> None:
-    """Several banks on UCI's table, beside the exact pooled fit and the grid with a bank's own rows."""
+def banks(banks: int, rows: int, skew: tuple[str, ...], seed: int, draws: int, model: Any, out: Path | None) -> None:
+    """Several banks on UCI's table, beside the pooled twin and the grid with a bank's own rows."""
     found = []
     for one in skew:
         for draw in range(draws):
-            found.append(bench_banks(banks, rows, one, seed=seed + draw))
+            found.append(bench_banks(banks, rows, one, seed=seed + draw, model=model))
             click.echo(line(found[-1]))
         if draws > 1:
             click.echo(worth(found[-draws:]))

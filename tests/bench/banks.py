@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from unittest import mock
 
 import numpy as np
@@ -14,15 +14,20 @@ import pandas as pd
 from scipy.stats import t
 
 from common.client.client import failure
+from common.home.models import ModelStore
 from common.home.outcome import parse_evaluation
+from common.plan.linear import Model
+from common.plan.network import Network
+from common.stats.measures import Metrics
 from common.trial import processes
 from common.trial.processes import Trial
-from tests.scenarios.end_to_end.several import World, exact, held_out, prepared_rows, write_world
+from tests.scenarios.end_to_end.several import Rows, World, exact, held_out, network, prepared_rows, write_world
 from tests.scenarios.end_to_end.test_uci import SOURCE, split_by_company
 
 SKEWS = ("iid", "label", "covariate", "both")
 LOOSE: dict[str, Any] = {"min_matched": 100, "min_rows": 100, "rows_per_column": 5, "rows_per_day": 10**8}
 BANK: dict[str, Any] = {**LOOSE, "label_bits": 1.0, "metric_bits": 100.0, "min_per_class": 20, "min_test_per_class": 20}
+BANK["coalition_rows"] = 0.0
 RIDGE, STEPS = 1e-4, 15
 
 
@@ -53,14 +58,20 @@ def make_world(folder: Path, banks: int, rows: int, skew: str, seed: int) -> Wor
     return write_world(folder, grid.iloc[np.concatenate(places)], [bank.iloc[at] for at in places])
 
 
-def bench_banks(banks: int, rows: int, skew: str, test: float = 0.5, seed: int = 1) -> dict[str, Any]:
-    """Means over banks of held-out AUC and log-loss: the joint model, the exact pooled fit, the grid with a bank's own rows."""
+def bench_banks(
+    banks: int, rows: int, skew: str, test: float = 0.5, seed: int = 1, model: Literal["linear", "network"] = "linear"
+) -> dict[str, Any]:
+    """Means over banks of held-out AUC and log-loss: the joint model, the pooled twin, the grid with a bank's own rows.
+
+    The twin of a linear model is the exact fit, that of a network the same training in float64, of batches of other rows.
+    """
+    section = Network() if model == "network" else Model(iterations=STEPS, ridge=RIDGE)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         world = make_world(folder, banks, rows, skew, seed)
         settings: dict[str, Any] = {name: {"policy": BANK} for name in world.names} | {"grid": {"policy": LOOSE}}
         limits = {"min_matched": 100, "min_rows": 100, "rows_per_column": 5}
-        plan = world.plan(split={"test": test}, model={"iterations": STEPS, "ridge": RIDGE}, limits=limits,
+        plan = world.plan(split={"test": test}, model=section, limits=limits,
                           preparation={"coding": "linear"})  # fmt: skip
         module = {"bank": "tests.scenarios.end_to_end.telling_bank"}
         with (
@@ -74,9 +85,14 @@ def bench_banks(banks: int, rows: int, skew: str, test: float = 0.5, seed: int =
                 raise error
             held = held_out(trial, world)
         rows_of = prepared_rows(trial, world, job.id, held)
-        pooled, own = exact(rows_of, RIDGE), {}
+        columns = len(ModelStore(folder / "grid-data" / "models").load(job.id).columns)
+
+        def twin(rows: Mapping[str, Rows]) -> dict[str, Metrics]:
+            return exact(rows, RIDGE) if isinstance(section, Model) else network(rows, section, columns)
+
+        pooled, own = twin(rows_of), {}
         for name in world.names:
-            own |= exact({name: rows_of[name]}, RIDGE)
+            own |= twin({name: rows_of[name]})
         found = {
             name: parse_evaluation((folder / f"{name}-data" / "models" / job.id / "evaluation.json").read_bytes()).joint
             for name in world.names

@@ -10,13 +10,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from common.errors import PeerProtocolError, PlanError
+from common.learn.layout import LineDemand
 from common.learn.linear.deal import Masks, Steering, Work
-from common.learn.linear.layout import Layout, LineDemand
+from common.learn.linear.layout import Layout
 from common.mpc.dealer import deal_tags
 from common.mpc.several import dealer as several
 from common.mpc.several.dealer import AtGrid, Tagged, deal_sum, on_line, to_all
 from common.mpc.several.hub import training_sum
 from common.party import Party
+from common.plan.linear import Model
 from common.plan.request import Request
 from common.plan.several import SeveralPlan
 
@@ -30,8 +32,8 @@ def deal_several(
 
     memory, workers: as `deal.Masks` has them, of all lines together.
     """
-    if not isinstance(plan, SeveralPlan):
-        raise PlanError("this job does not train with several banks")
+    if not isinstance(plan, SeveralPlan) or not isinstance(plan.model, Model):
+        raise PlanError("this job does not train a linear model with several banks")
     layout, model, lines = Layout.of(asked), plan.model, range(len(asked))
     steps, first = [layout.steps(model, demand.rows) for demand in asked], asked[0].first
     if not 0 <= first < len(steps[0]):

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import PlanError
 from common.features.fit import FittedPreparation
 from common.learn.design import columns_of, design
 from common.learn.learner import Packed
@@ -16,6 +15,7 @@ from common.learn.linear.design import Prepared
 from common.learn.linear.train import Shares
 from common.learn.linear.unaided import CommittedShares
 from common.learn.packing import check_array, check_columns, pack_half, unpack_half
+from common.learn.several import check_trained_with
 from common.mpc.committed import Committed
 from common.mpc.fixedpoint import X_LIMIT, X_SCALE, Reals, Words, check_range, encode
 from common.mpc.tags import Tagged
@@ -108,10 +108,7 @@ class ClosedModel(_ClosedHalf):
 
     def line(self, bank: str) -> ClosedModel:
         """The half that scores together with one of the banks, by its identity. Raises PlanError for another one."""
-        if bank not in self.banks:
-            raise PlanError(
-                f"the model of job {self.job} was not trained with {bank}", remedy=f"It was with: {', '.join(self.banks)}."
-            )
+        check_trained_with(self.job, bank, self.banks)
         return replace(self, tagged=self.banks[bank], banks={})
 
     @property

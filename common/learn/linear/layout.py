@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from common.errors import PeerProtocolError
+from common.learn.layout import BanksLayout
 from common.learn.linear.descent import Step, nesterov
 from common.learn.linear.joint import Sample
 from common.learn.linear.steps import make_steps
@@ -16,58 +17,22 @@ from common.plan.linear import Model
 
 
 @dataclass(frozen=True)
-class LineDemand:
-    """Asks the dealer for the training of several banks, as the line of one of them has it.
+class Layout(BanksLayout):
+    """The order of all m weights, and what a step averages over.
 
-    rows: of this bank. bank_columns: its own, those of all banks first, then its intercept. first: the step to begin with.
+    taken: of how many of all training rows the correlation of the grid's columns and the banks' is told, see `joint.Sample`.
     """
 
-    rows: int
-    grid_columns: int
-    bank_columns: int
-    first: int = 0
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The order of all m weights, and what a step averages over. total: training rows of all banks.
-
-    taken: how many of these the correlation of the grid's columns and the banks' is told by, see `joint.Sample`.
-    """
-
-    grid: int
-    common: int
-    banks: int
-    total: int
     taken: int
 
     @classmethod
-    def over(cls, grid: int, common: int, rows: Sequence[int]) -> Layout:
-        """rows: training rows of each bank."""
+    def over(cls, grid: int, common: int, rows: Sequence[int]) -> Self:
         sample = Sample(sum(rows), grid, common + len(rows))
         return cls(grid, common, len(rows), sum(rows), sum(sample.taken(each) for each in rows))
 
-    @classmethod
-    def of(cls, asked: Sequence[LineDemand]) -> Layout:
-        """Raises PeerProtocolError where the lines do not fit each other."""
-        first = asked[0]
-        for other in asked:
-            if replace(other, rows=first.rows) != first:
-                said = "the banks ask the dealer for columns or steps that do not fit"
-                raise PeerProtocolError(said, expected=first, got=other)
-        return cls.over(first.grid_columns, first.bank_columns - 1, [one.rows for one in asked])
-
     @property
-    def bank(self) -> int:
-        """Columns of all banks' block: the common ones, and an intercept a bank."""
-        return self.common + self.banks
-
-    @property
-    def columns(self) -> int:
-        return self.grid + self.bank
-
-    def demand(self, rows: int, first: int = 0) -> LineDemand:
-        return LineDemand(rows, self.grid, self.common + 1, first)
+    def sampled(self) -> int:
+        return self.taken
 
     def bank_places(self, line: int) -> npt.NDArray[np.int64]:
         """Where one bank's columns stand in the block of all banks, (common + 1,)."""

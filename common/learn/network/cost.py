@@ -7,8 +7,10 @@ import math
 from common.learn.network import activations
 from common.learn.network.deal import NetworkDemand, NetworkScoreDemand, training_arrays, unit_arrays
 from common.learn.network.deal_reasons import NetworkReasonsDemand
+from common.learn.network.layout import NetworkLayout
 from common.learn.network.steps import first_compared, fit_rows, make_spans, make_steps
 from common.mpc.arrived import COMBINATIONS
+from common.mpc.correlations.dealt import dealt_tables
 from common.mpc.cost import Cost, link_round, scores, truncation
 from common.mpc.ranks.find import ROUNDS as RANK_ROUNDS
 from common.mpc.ranks.masks import all_dealt, sent_bytes
@@ -36,6 +38,23 @@ def training(party: Party, section: Network, demand: NetworkDemand) -> Cost:
     check = 8 * COMBINATIONS
     sent, received = sent + check * (party is Party.GRID), received + check * (party is Party.BANK)
     return Cost(sent, received, sum(8 * math.prod(shape) for _, shape in training_arrays(party, section, demand)))
+
+
+def several(layout: NetworkLayout, section: Network, rows: int) -> Cost:
+    """The same at one of several banks, with `rows` training rows of its own. Section 16."""
+    units, weights = section.hidden, layout.count(section.hidden)
+    sent, heard, dealt = 8 * (rows * layout.own + layout.banks), 8 * rows * layout.grid, 0  # the start is a sum
+    tables = len(dealt_tables(section.link, Party.BANK))
+    for step in layout.steps(section, rows):
+        spans = step.spans(units)
+        looked_up = sum(activations.sent(section.activation, units * span.rows) for span in spans)
+        both = looked_up + 8 * units * step.rows + link_round(step.rows) + 8 * step.rows + 2 * truncation(weights)
+        sent += both + 8 * units * (1 + layout.grid) + 8 * weights
+        heard += both + 8 * units * (1 + layout.own)
+        for span in spans:
+            arrays = unit_arrays(section.activation, Party.BANK, span.number, span.rows * units, trained=True)
+            dealt += 8 * (sum(math.prod(shape) for _, shape in arrays) + tables * span.rows)
+    return Cost(sent, heard + 8 * COMBINATIONS, dealt)
 
 
 def _loss(section: Network, rows: int, *, compared: bool) -> int:

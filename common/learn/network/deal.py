@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -16,7 +16,7 @@ from common.learn.network.steps import LOSS, Step, count_steps, epoch_steps, fir
 from common.mpc.compare.masks import dealt_words
 from common.mpc.correlations.asked import MATRIX_BLOCK
 from common.mpc.correlations.dealt import MaskRows, dealt_tables, matrix_mask
-from common.mpc.dealer import Dealt, Prgs, both, deal_halves, deal_link, deal_parts, deal_truncation, mask_parts
+from common.mpc.dealer import Dealt, Parts, Prgs, both, deal_link, deal_truncation, mask_parts
 from common.mpc.fixedpoint import Words, top32
 from common.mpc.prg import Purpose
 from common.mpc.product import backward_units, forward_units
@@ -174,10 +174,19 @@ def mask_matrices(prg: Prgs, rows: int, columns: tuple[int, int], memory: int) -
 
 def deal_step(prg: Prgs, step: Step, section: Network, matrix: Matrices) -> Iterator[Dealt]:
     """What one step consumes."""
+    output = both(prg, Purpose.OUTPUT_WEIGHTS, step.number, section.hidden)
+    lacks = yield from deal_pull(prg, step, section, matrix, output)
+    yield from deal_turn(prg, step, np.append(lacks, np.uint64(0)), output, 1, Parts())
+
+
+def deal_pull(prg: Prgs, step: Step, section: Network, matrix: Matrices, output: Words) -> Generator[Dealt, None, Words]:
+    """What the rows of one step consume; returns what the parties' sums lack: of both blocks, then the output's weights.
+
+    output: what hides the output weights, (units,).
+    """
     units, number = section.hidden, step.number
     columns = {p: matrix[p].shape[1] for p in Party}
     weights = block_masks(prg, number, columns, units)
-    output = both(prg, Purpose.OUTPUT_WEIGHTS, number, units)
     lacks = {p: np.zeros((columns[p], units), np.uint64) for p in Party}
     lacking, bits = np.zeros(units, np.uint64), section.link.spans(step.scales.output)
     for span in step.spans(units):
@@ -190,14 +199,21 @@ def deal_step(prg: Prgs, step: Step, section: Network, matrix: Matrices) -> Iter
         for p in Party:
             back = prg[p.other].words(Purpose.BACK, span.number, units * span.rows).reshape(units, span.rows)
             lacks[p] += backward_units(rows[p], back)
-    block = sum(columns.values()) * units
-    lift, shift = shifts(step.scales, block, units)
-    lack = np.concatenate([lacks[Party.GRID].ravel(), lacks[Party.BANK].ravel(), lacking, np.zeros(1, np.uint64)]) << lift
-    cut = cut_number(number)
-    parts, times = mask_parts(prg, cut, lack, shift), np.tile(output, block // units)
-    yield deal_parts(prg, cut, *parts)
-    yield deal_halves(prg, Kind.DEALT_CUT, Purpose.CUT, cut, [values[:block] * times for values in parts])
-    yield deal_truncation(prg, number, np.zeros(len(lack), np.uint64), FINAL - WEIGHT)
+    return np.concatenate([lacks[Party.GRID].ravel(), lacks[Party.BANK].ravel(), lacking])
+
+
+def deal_turn(prg: Prgs, step: Step, lacks: Words, output: Words, intercepts: int, parts: Parts) -> Iterator[Dealt]:
+    """What turns a step's pull into weights. lacks: what shares of it lack, (L,), `intercepts` of the output's last.
+
+    parts: how the parts of masks are shared.
+    """
+    units, cut = len(output), cut_number(step.number)
+    block = len(lacks) - units - intercepts
+    lift, shift = shifts(step.scales, block, units, intercepts)
+    held, times = mask_parts(prg, cut, lacks << lift, shift), np.tile(output, block // units)
+    yield parts.share(prg, cut, *held)
+    yield parts.halves(prg, Kind.DEALT_CUT, Purpose.CUT, cut, [values[:block] * times for values in held])
+    yield parts.deal(prg, step.number, np.zeros(len(lacks), np.uint64), FINAL - WEIGHT)
 
 
 def block_masks(prg: Prgs, number: int, columns: dict[Party, int], units: int) -> dict[Party, Words]:

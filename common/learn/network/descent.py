@@ -5,6 +5,7 @@ No weight is opened, to nobody: each party holds a share of every one, from the 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ from common.mpc.prg import Purpose
 from common.mpc.product import Rows, backward_units, forward_units
 from common.mpc.session import Kind, Session
 from common.mpc.truncate import masked, open_sum, opened, shifted
+from common.party import Party
 
 _CUT = 1 << 41  # above every step's number, below every scoring's
 
@@ -50,17 +52,28 @@ def ahead_of(weights: Weights) -> Weights:
     return Weights(w.own << unit, w.other << unit, w.output << unit, w.intercept << unit)
 
 
-async def share_point(session: Session, correlations: Correlations, number: int, weights: Weights) -> Point:
-    """One round: each hides its share of the other's block, and both theirs of the output; 8 units (m_other + 1) bytes."""
+async def share_point(
+    session: Session, correlations: Correlations, number: int, weights: Weights, output: Output | None = None
+) -> Point:
+    """One round: each hides its share of the other's block, and both theirs of the output; 8 units (m_other + 1) bytes.
+
+    output: where it was shared before, with all banks at once; then 8 units fewer.
+    """
     (other, units), own = weights.other.shape, weights.own.size
     mask = correlations.weight_mask(number, other * units)
-    hide = correlations.mask(Purpose.OUTPUT_WEIGHTS, number, units)
-    rest = weights.output - hide
+    hide = correlations.mask(Purpose.OUTPUT_WEIGHTS, number, units) if output is None else np.zeros(0, np.uint64)
+    rest = weights.output[: len(hide)] - hide
     mine = np.concatenate([weights.other.ravel() - mask, rest])
-    theirs = await session.exchange(Kind.MASKED_WEIGHTS, mine, shape=(own + units,))
-    return Point(
-        weights.own + theirs[:own].reshape(weights.own.shape), mask.reshape(other, units), Output(rest + theirs[own:], hide)
-    )
+    theirs = await session.exchange(Kind.MASKED_WEIGHTS, mine, shape=(own + len(rest),))
+    found = output or Output(rest + theirs[own:], hide)
+    return Point(weights.own + theirs[:own].reshape(weights.own.shape), mask.reshape(other, units), found)
+
+
+async def share_output(session: Session, correlations: Correlations, number: int, output: Words) -> Output:
+    """The output weights alone, as all lines' products take them: one round of 8 units bytes."""
+    hide = correlations.mask(Purpose.OUTPUT_WEIGHTS, number, len(output))
+    rest = output - hide
+    return Output(rest + await session.exchange(Kind.MASKED_WEIGHTS, rest), hide)
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,11 +88,15 @@ class Pulled:
     def __add__(self, more: Pulled) -> Pulled:
         return Pulled(self.own + more.own, self.other + more.other, self.output + more.output, self.intercept + more.intercept)
 
+    def joined(self, party: Party) -> Words:
+        """In the order of `Weights.joined`, (L,)."""
+        return Weights(self.own, self.other, self.output, self.intercept).joined(party)
 
-def shifts(scales: Scales, block: int, units: int) -> tuple[Words, Words]:
+
+def shifts(scales: Scales, block: int, units: int, intercepts: int = 1) -> tuple[Words, Words]:
     """By how many bits each gradient is lifted before it is cut, and by how many it is cut, (L,) each; block: m times units."""
     at = [X_SCALE + scales.pulled + scales.mean, scales.value + scales.mean, scales.residual + scales.mean]
-    counts = [block, units, 1]
+    counts = [block, units, intercepts]
     lift = np.repeat(np.array([max(0, LIFTED - scale) for scale in at], np.uint64), counts)
     cut = np.repeat(np.array([max(LIFTED, scale) - PULLED for scale in at], np.uint64), counts)
     return lift, cut
@@ -97,21 +114,80 @@ class State:
     moved: Words
 
 
+Pull = Callable[[Step, Weights], Awaitable[tuple[Words, Output]]]
+"""Of a step and where it looks: this party's share of what pulls the weights, (L,), and the output weights as shared there."""
+
+
 @dataclass(frozen=True, repr=False)
-class NetworkDescent:
-    """The training as one party runs it: its rows, the link, the label (at the bank, else None).
+class Path:
+    """The turns of the weights, between the two that hold shares of all of them; course: where they are entered.
 
     steps: all that there may be. momentum: of each, in units of 2^-MOMENTUM.
     """
 
-    seat: Seat
+    session: Session
+    correlations: Correlations
     steps: list[Step]
     momentum: int
+    course: Course
+
+    async def run(self, part: slice, state: State, pull: Pull) -> State:
+        """Takes these of the steps. Two rounds a step beside those of `pull`.
+
+        What adds a movement or takes it away is drawn from what its truncation opens, which nobody knows before.
+        """
+        now, before, moved, party = state.now, state.before, state.moved, self.session.party
+        for step in self.steps[part]:
+            ahead = now.ahead(before, self.momentum, MOMENTUM)
+            before, (now, drawn) = now, await self._turn(step, ahead, *await pull(step, ahead))
+            movement = (now.joined(party) << np.uint64(MOMENTUM)) - ahead.joined(party)
+            moved = moved + combinations(movement, drawn.tobytes()) * np.uint64(lift(self.steps, step))
+            self.session.reporter.progress(step.number + 1, len(self.steps))
+            await self.course.after(step, now, before, moved)
+        return State(now, before, moved)
+
+    async def _turn(self, step: Step, ahead: Weights, pull: Words, output: Output) -> tuple[Weights, Words]:
+        """Shares of the weights after the step: `ahead` less what decay takes and less the step size times the gradient.
+
+        And what their truncation opens.
+
+        The gradient of a unit's weights is w2 times what was pulled back to it, which the cut multiplies: its opening serves as
+        the one of a product with w2, the other half of which was opened before. PROTOCOL.md section 15, steps 6 and 7.
+        """
+        party, intercepts = self.session.party, len(ahead.intercept)
+        gradient = await self._cut(step, pull, output, intercepts)
+        kept = np.full(len(pull), step.kept, np.uint64)
+        kept[-intercepts:] = 1 << KEPT  # intercepts do not decay
+        moved = ahead.joined(party) * kept - gradient * np.uint64(step.size)
+        part = await self.correlations.truncation(step.number, len(moved))
+        c = await open_sum(self.session, part, moved)
+        return ahead.split(party, shifted(party, part, c, FINAL - WEIGHT)), c
+
+    async def _cut(self, step: Step, pull: Words, output: Output, intercepts: int) -> Words:
+        """Shares of the gradients at PULLED + AHEAD, those of the units' weights times w2: one round of 8 bytes each."""
+        session, number, units = self.session, cut_number(step.number), len(output.opened)
+        block = len(pull) - units - intercepts
+        lift, shift = shifts(step.scales, block, units, intercepts)
+        part = await self.correlations.truncation(number, len(pull))
+        products = await self.correlations.halves(Kind.DEALT_CUT, Purpose.CUT, number, 2, block)
+        mine = masked(session.party, part, pull << lift)
+        c = mine + await session.exchange(Kind.MASKED_UPDATE, mine)
+        found = shifted(session.party, part, c, shift)
+        public, sign = opened(c[:block], shift[:block])
+        w, mask = (np.tile(values, block // units) for values in (output.opened, output.mask))
+        first = found[:block] * w + public * mask + sign * products[1] - products[0]
+        return np.concatenate([first, found[block:] << np.uint64(AHEAD)])
+
+
+@dataclass(frozen=True, repr=False)
+class NetworkDescent:
+    """What steps pull, as one party works on its rows: these, the link, the label (at the bank, else None)."""
+
+    seat: Seat
     own: Rows  # (n, m_own)
     theirs: Rows  # the other's less its mask, (n, m_other)
     link: Link
     label: Words | None  # 0 or 1 as a ring word, (n,)
-    course: Course
 
     @property
     def session(self) -> Session:
@@ -121,43 +197,18 @@ class NetworkDescent:
     def correlations(self) -> Correlations:
         return self.seat.correlations
 
-    async def run(self, part: slice, state: State) -> State:
-        """Takes these of the steps. Three rounds a step, and for each of its spans three beside those of units.
+    async def whole(self, step: Step, ahead: Weights) -> tuple[Words, Output]:
+        """What a step pulls where these rows are all: a round, and for each of its spans three beside those of units."""
+        point = await share_point(self.session, self.correlations, step.number, ahead)
+        return (await self.pull(step, point, ahead)).joined(self.session.party), point.output
 
-        What adds a movement or takes it away is drawn from what its truncation opens, which nobody knows before.
-        """
-        now, before, moved, party = state.now, state.before, state.moved, self.session.party
-        for step in self.steps[part]:
-            ahead = now.ahead(before, self.momentum, MOMENTUM)
-            before, (now, drawn) = now, await self._step(step, ahead)
-            movement = (now.joined(party) << np.uint64(MOMENTUM)) - ahead.joined(party)
-            moved = moved + combinations(movement, drawn.tobytes()) * np.uint64(lift(self.steps, step))
-            self.session.reporter.progress(step.number + 1, len(self.steps))
-            await self.course.after(step, now, before, moved)
-        return State(now, before, moved)
-
-    async def _step(self, step: Step, ahead: Weights) -> tuple[Weights, Words]:
-        """Shares of the weights after the step: `ahead` less what decay takes and less the step size times the gradient.
-
-        And what their truncation opens.
-
-        The gradient of a unit's weights is w2 times what was pulled back to it, which the cut multiplies: its opening serves as
-        the one of a product with w2, of which `share_point` opened the other half. PROTOCOL.md section 15, steps 6 and 7.
-        """
-        party, session = self.session.party, self.session
-        point = await share_point(session, self.correlations, step.number, ahead)
+    async def pull(self, step: Step, point: Point, ahead: Weights) -> Pulled:
+        """What all rows of a step pull."""
         spans = step.spans(len(ahead.output))
         total = await self._pull(step, spans[0], point, ahead)
         for span in spans[1:]:
             total = total + await self._pull(step, span, point, ahead)
-        pull = Weights(total.own, total.other, total.output, total.intercept).joined(party)
-        gradient = await self._cut(step, pull, point.output)
-        kept = np.full(len(pull), step.kept, np.uint64)
-        kept[-1] = 1 << KEPT  # the intercept does not decay
-        moved = ahead.joined(party) * kept - gradient * np.uint64(step.size)
-        part = await self.correlations.truncation(step.number, len(moved))
-        c = await open_sum(session, part, moved)
-        return ahead.split(party, shifted(party, part, c, FINAL - WEIGHT)), c
+        return total
 
     async def _pull(self, step: Step, span: Span, point: Point, ahead: Weights) -> Pulled:
         """What one span of rows pulls: the units' rounds, then three, of 4, 8 and 8 units bytes a row."""
@@ -166,7 +217,7 @@ class NetworkDescent:
         work = cells * (own.shape[1] + theirs.shape[1])
         forward, sums = FORWARD[step.activation], await self.sums(span, point)
         u, held = await forward(self.seat, span.number, sums, point.output, step.scales, trained=True)
-        share = await self.residual(span, u, ahead, step.scales, step.data_rows - step.low)
+        share = await self.residual(span, u, ahead, step.scales, step.averaged)
         share[max(0, step.data_rows - span.low) :] = 0  # of rows that are zeros to spare
         cover = correlations.residual_mask(span.number, span.rows)
         mine = share - cover
@@ -193,18 +244,3 @@ class NetworkDescent:
         label = None if self.label is None else self.label[span.slice]
         split, work = scales.link(over), span.rows * link.tables
         return await self.session.compute(lambda: residual(link, split, c, shares, label), work)
-
-    async def _cut(self, step: Step, pull: Words, output: Output) -> Words:
-        """Shares of the gradients at PULLED + AHEAD, those of the units' weights times w2: one round of 8 bytes each."""
-        session, number, units = self.session, cut_number(step.number), len(output.opened)
-        block = len(pull) - units - 1
-        lift, shift = shifts(step.scales, block, units)
-        part = await self.correlations.truncation(number, len(pull))
-        products = await self.correlations.halves(Kind.DEALT_CUT, Purpose.CUT, number, 2, block)
-        mine = masked(session.party, part, pull << lift)
-        c = mine + await session.exchange(Kind.MASKED_UPDATE, mine)
-        found = shifted(session.party, part, c, shift)
-        public, sign = opened(c[:block], shift[:block])
-        w, mask = (np.tile(values, block // units) for values in (output.opened, output.mask))
-        first = found[:block] * w + public * mask + sign * products[1] - products[0]
-        return np.concatenate([first, found[block:] << np.uint64(AHEAD)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from common.learn.learner import Packed
 from common.learn.network.activations import NAMES
 from common.learn.network.weights import Weights
 from common.learn.packing import check_array, check_columns, pack_half, unpack_half
+from common.learn.several import check_trained_with
 from common.mpc.fixedpoint import X_LIMIT, X_SCALE, Words, check_range, encode
 from common.party import Party
 from common.rows.dataset import ColumnConfig
@@ -27,6 +28,8 @@ class NetworkModel:
     """One party's half of a network, which nobody holds: its preparation, and its additive shares of all weights.
 
     weights: at WEIGHT. A share is uniform by itself. PROTOCOL.md section 15.
+
+    banks: of a model of several at the grid, their identities; the output then has an intercept for each.
     """
 
     job: str
@@ -36,11 +39,19 @@ class NetworkModel:
     activation: Literal["sine", "relu"]
     source: dict[str, ColumnConfig]
     about: dict[str, Any]
+    banks: tuple[str, ...] = ()
     learner = LEARNER
     coefficients = None
     split_counts = None
     closed = True
     repeats = False  # the bank's columns choose at which angle each unit takes the grid's
+
+    def line(self, bank: str) -> NetworkModel:
+        """The half that scores together with one of the banks, by its identity. Raises PlanError for another one."""
+        check_trained_with(self.job, bank, self.banks)
+        place = self.banks.index(bank)
+        weights = replace(self.weights, intercept=self.weights.intercept[place : place + 1])
+        return replace(self, weights=weights, banks=())
 
     def encoded(self, table: FeatureTable) -> tuple[Words, int]:
         """Rows at X_SCALE as they are multiplied, (rows, m) column-major, and how many values were held at X_LIMIT."""
@@ -59,7 +70,8 @@ class NetworkModel:
 def pack(model: NetworkModel) -> Packed:
     w = model.weights
     arrays = {"own": w.own, "other": w.other, "output": w.output, "intercept": w.intercept}
-    return pack_half(model, FORMAT, arrays, activation=model.activation)
+    more = {"banks": list(model.banks)} if model.banks else {}
+    return pack_half(model, FORMAT, arrays, activation=model.activation, **more)
 
 
 def parse(head: Any, arrays: bytes) -> NetworkModel:
@@ -68,9 +80,11 @@ def parse(head: Any, arrays: bytes) -> NetworkModel:
     if head["activation"] not in NAMES:
         raise ValueError("an activation that is not known")
     weights = Weights(*(found.arrays[name] for name in ("own", "other", "output", "intercept")))
-    model = NetworkModel(found.job, found.party, found.fitted, weights, head["activation"], found.source, found.about)
+    about, banks = found.about, tuple(map(str, head.get("banks", ())))
+    model = NetworkModel(found.job, found.party, found.fitted, weights, head["activation"], found.source, about, banks)
     units = len(weights.output)
-    shapes = {"own": (len(model.columns), units), "other": (len(weights.other), units), "output": (units,), "intercept": (1,)}
+    shapes = {"own": (len(model.columns), units), "other": (len(weights.other), units), "output": (units,)}
+    shapes["intercept"] = (len(banks) or 1,)
     for name, shape in shapes.items():
         check_array(getattr(weights, name), np.uint64, shape)
     check_columns(model, head)

@@ -9,13 +9,13 @@ from typing import Any, Literal
 import numpy as np
 
 from common.disk.scratch import Scratch
-from common.errors import DataError
 from common.features.options import Preparation
 from common.learn.design import PreparedRows, penalised, prepare_rows
 from common.learn.diary import Diary, Forgetful
 from common.learn.learner import Ahead, Basis, Half, Matched, Packed, Size, Telling
 from common.learn.network import cost
 from common.learn.network.activations import NAMES, ROUNDS
+from common.learn.network.batches import check_batches, held_back, whole_batches
 from common.learn.network.deal import MOST_UNITS, NetworkDemand, NetworkScoreDemand, training_arrays
 from common.learn.network.half import LEARNER, NetworkModel, pack, parse
 from common.learn.network.score import open_scores
@@ -33,20 +33,14 @@ from common.learn.network.weights import Weights
 from common.learn.widened import Widened
 from common.mpc.correlations.asked import Correlations
 from common.mpc.cost import Cost
-from common.mpc.fixedpoint import X_LIMIT, X_SCALE, Reals
-from common.mpc.product import Rows
+from common.mpc.fixedpoint import X_SCALE, Reals
 from common.mpc.session import Session
-from common.mpc.sine import OMEGA
 from common.party import Party
 from common.plan.network import Network
 from common.plan.section import Floors
 from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 from common.stats.logistic import Design
-
-# A gradient is held below 16, for relu below 64: its part of a batch's mean |x| times the slope, at most OMEGA or 1.
-_STEEPEST = {"sine": 16.0 / OMEGA, "relu": 64.0}
-_BLOCK = 1 << 14
 
 
 @dataclass(frozen=True, repr=False)
@@ -126,15 +120,10 @@ class NetworkLearner:
     ) -> NetworkTask:
         count, label = rows.train_rows, rows.table.label
         words, beyond = prepared.words(count, scratch=scratch)
-        _check_batches(section, words, prepared.columns)
-        warnings = []
-        if beyond:
-            warnings.append(
-                f"{beyond} prepared values lay beyond {X_LIMIT:.0f} and were held there; clip or log the columns they come from"
-            )
+        check_batches(section, words, prepared.columns, whole_batches(section, count))
         data = count, len(prepared.columns), other_columns
         inputs = TrainingInputs(section, words, other_columns, None if label is None else label[:count], data)
-        return NetworkTask(prepared, inputs, warnings)
+        return NetworkTask(prepared, inputs, held_back(beyond))
 
     def steps(self, section: Network, rows: int) -> int:
         return count_steps(section, rows)
@@ -208,19 +197,3 @@ class NetworkLearner:
 def _scoring(section: Network, size: Size, bits: int = 0) -> NetworkScoreDemand:
     sizes = size.rows, size.grid_columns, size.bank_columns
     return NetworkScoreDemand(0, *sizes, section.hidden, bits, NAMES.index(section.activation))
-
-
-def _check_batches(section: Network, words: Rows, columns: tuple[str, ...]) -> None:
-    """Raises DataError for a column whose values are so large in a batch that its gradient could leave the ring."""
-    rows, batch = fit_rows(section, words.shape[0]), batch_rows(section, words.shape[0])
-    for low in range(0, rows - batch + 1, batch):
-        total = np.zeros(len(columns))
-        for start in range(low, low + batch, _BLOCK):
-            total += np.abs(words[start : min(start + _BLOCK, low + batch)].astype(np.int64)).sum(axis=0)
-        if (total > _STEEPEST[section.activation] * batch * 2.0**X_SCALE).any():
-            name = columns[int(total.argmax())]
-            raise DataError(
-                f"column {name!r} is too large in a batch of {batch} rows for a step of the network",
-                public="a column is too large in a batch for a step of the network",
-                remedy="Use larger batches, a smaller clip, or declare transform = 'signed_log'.",
-            )

@@ -44,7 +44,7 @@ class Span:
 class Step:
     """Step `number`: rows low to high, of which those before `data_rows` are not zeros; its size and what decay leaves, whole.
 
-    size: times 2^STEP. kept: times 2^KEPT.
+    size: times 2^STEP. kept: times 2^KEPT. over: rows of all banks that it averages over, where these are one bank's.
     """
 
     number: int
@@ -54,6 +54,7 @@ class Step:
     size: int
     kept: int
     activation: str
+    over: int | None = None
 
     @property
     def rows(self) -> int:
@@ -62,7 +63,12 @@ class Step:
     @property
     def scales(self) -> Scales:
         """The split for all rows, zeros too, for which tables are dealt."""
-        return Scales.of(self.rows, self.activation)
+        return Scales.of(self.over or self.rows, self.activation)
+
+    @property
+    def averaged(self) -> int:
+        """Rows that its gradient is a mean over."""
+        return self.over or self.data_rows - self.low
 
     def spans(self, hidden: int) -> list[Span]:
         """Its rows in pieces of about SPAN_CELLS cells, alike in size."""
@@ -178,7 +184,7 @@ def rest_limit(steps: Sequence[Step], columns: int) -> Rest:
     numbers of either sign.
     """
     first = steps[0]
-    noise = math.sqrt(len(steps) * columns / first.rows)
+    noise = math.sqrt(len(steps) * columns / (first.over or first.rows))
     size = first.size / 2.0**STEP
     unit = size * (1.0 + noise) * (1.0 if size <= _STABLE else _RESTLESS)
     most = _MOVED * unit

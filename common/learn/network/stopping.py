@@ -13,7 +13,7 @@ import numpy as np
 
 from common.learn.network.activations import FORWARD
 from common.learn.network.course import Course
-from common.learn.network.descent import NetworkDescent, State, ahead_of, share_point
+from common.learn.network.descent import NetworkDescent, Path, State, ahead_of, share_point
 from common.learn.network.scales import Scales
 from common.learn.network.steps import LOSS, epoch_steps, first_compared, fit_rows, make_spans
 from common.learn.network.units import Seat
@@ -44,6 +44,7 @@ class Stopping:
 
     section: Network
     descent: NetworkDescent
+    path: Path
     rows: int
     order: Callable[[int], Awaitable[None]]
 
@@ -53,24 +54,21 @@ class Stopping:
         An epoch's loss takes one round, and two beside those of units for each span of the rows held back; whether it gained
         four.
         """
-        course, count, first = (
-            self.descent.course,
-            epoch_steps(self.section, self.rows),
-            first_compared(self.section, self.rows),
-        )
+        course, count = self.path.course, epoch_steps(self.section, self.rows)
+        first = first_compared(self.section, self.rows)
         begun, best, taken = course.first // count, self._best(course), 0
         for epoch in range(begun, self.section.epochs):
             if epoch > begun:
                 await self.order(epoch)
             taken = (epoch + 1) * count
-            state = await self.descent.run(slice(epoch * count, taken), state)
+            state = await self.path.run(slice(epoch * count, taken), state, self.descent.whole)
             if epoch >= first:
                 best = await self._looked_at(epoch, state.now, best)
                 if best.waited == self.section.early_stop:
                     break
             kept = {"now": state.now, "before": state.before} | ({} if best is None else {"best": best.weights})
             waited = {} if best is None else {"loss": best.loss, "waited": np.array([best.waited], np.uint64)}
-            await course.after_epoch(self.descent.steps[taken - 1], count, {"moved": state.moved, **waited}, **kept)
+            await course.after_epoch(self.path.steps[taken - 1], count, {"moved": state.moved, **waited}, **kept)
         return state, state.now if best is None else best.weights, taken
 
     def _best(self, course: Course) -> Best | None:

@@ -12,7 +12,7 @@ from common.learn.diary import Diary, Forgetful
 from common.learn.network.course import Course
 from common.learn.network.deal import NetworkDemand
 from common.learn.network.deal_stopping import EpochDemand
-from common.learn.network.descent import NetworkDescent, State
+from common.learn.network.descent import NetworkDescent, Path, State
 from common.learn.network.scales import AHEAD
 from common.learn.network.steps import epoch_steps, make_steps, momentum, rest_limit
 from common.learn.network.stopping import Stopping
@@ -83,14 +83,15 @@ async def train(
         session, correlations, inputs.own, inputs.other_columns, lambda shape: cast(Rows, room.empty(shape, np.uint64))
     )
     label = None if inputs.label is None else inputs.label.astype(np.uint64)
-    descent = NetworkDescent(seat, steps, momentum(section), inputs.own, theirs, section.link, label, course)
+    descent = NetworkDescent(seat, inputs.own, theirs, section.link, label)
+    path = Path(session, correlations, steps, momentum(section), course)
     now, before = ((course.of(name) or first).widened(inputs.own.shape[1], inputs.other_columns) for name in ("now", "before"))
     state = State(now, before, course.moved)
     if early:
-        stopping = Stopping(section, descent, rows, lambda number: correlations.order(EpochDemand(number, *sizes)))
+        stopping = Stopping(section, descent, path, rows, lambda number: correlations.order(EpochDemand(number, *sizes)))
         state, found, taken = await stopping.run(state)
     else:
-        state, taken = await descent.run(slice(course.first, None), state), len(steps)
+        state, taken = await path.run(slice(course.first, None), state, descent.whole), len(steps)
         found = state.now
     session.settled = await check_arrived(session, state.moved, AHEAD, rest_limit(steps[:taken], own + other))
     await course.finish(found, taken)

@@ -15,7 +15,7 @@ import numpy as np
 from common.errors import PeerProtocolError
 from common.mpc.beside import side_by_side
 from common.mpc.correlations.asked import Demand
-from common.mpc.dealer import Deal, Dealer, Dealt, Parts, Prgs, mask_parts
+from common.mpc.dealer import Deal, Dealer, Dealt, Parts, Prgs
 from common.mpc.fixedpoint import Words
 from common.mpc.prg import Prg, Purpose
 from common.mpc.seeds import commitments, own_seed
@@ -140,10 +140,14 @@ def on_line(line: int, dealing: Generator[Dealt, None, Words]) -> Generator[Tagg
 class AtGrid(Parts):
     """All banks expand their share of both parts, and the grid alone is dealt: the same would be dealt to each of the banks."""
 
-    def deal(self, prg: Prgs, number: int, offset: Words, shift: int | Words) -> Dealt:
-        body, top = mask_parts(prg, number, offset, shift)
-        bank = self._expanded(prg, number, len(offset))
+    def share(self, prg: Prgs, number: int, body: Words, top: Words) -> Dealt:
+        bank = self._expanded(prg, number, len(body))
         return [(Party.GRID, Round(Kind.DEALT_TRUNCATION, number), np.concatenate([body - bank[0], top - bank[1]]))]
+
+    def halves(self, prg: Prgs, kind: Kind, purpose: Purpose, number: int, arrays: Sequence[Words]) -> Dealt:
+        whole = np.stack(arrays)
+        bank = prg[Party.BANK].words(purpose, number, whole.size).reshape(whole.shape)
+        return [(Party.GRID, Round(kind, number), whole - bank)]
 
     def held(self, prg: Prgs, dealt: Dealt) -> Mapping[Party, tuple[Words, Words]]:
         ((_, label, words),) = dealt

@@ -72,6 +72,12 @@ class HubCorrelations(DealtCorrelations):
         dealt = await self._dealt(Kind.DEALT_TRUNCATION, number, (2 * count,))
         return TruncationPart(mask, dealt[:count], dealt[count:])
 
+    async def halves(self, kind: Kind, purpose: Purpose, number: int, arrays: int, size: int) -> list[Words]:
+        """Likewise: the bank's shares of all arrays are expanded, the grid's dealt."""
+        if self._party is Party.BANK:
+            return list(self._prg.words(purpose, number, arrays * size).reshape(arrays, size))
+        return list(await self._dealt(kind, number, (arrays, size)))
+
     def secret(self, purpose: Purpose, count: int) -> Words:
         """What all banks know and the grid does not, at a bank."""
         if self._party is Party.GRID:

@@ -17,6 +17,7 @@ from common.home.outcome import Outcome
 from common.learn.learner import Half
 from common.learn.linear import alone
 from common.learn.linear.alone import MOST_SUMS, SUM_BITS, Optimum, Own
+from common.learn.linear.banks import make_task
 from common.learn.linear.design import Prepared
 from common.learn.linear.half import PartyModel
 from common.learn.linear.learner import LinearTrained
@@ -36,7 +37,7 @@ from common.stages.keep import keep_both
 from common.stages.pipeline import about, keep_point, keep_rows, restore, restore_rows
 from common.stages.price import step_bits
 from common.stages.several import leave, pooled
-from common.stages.several.bank import OwnRows, begin, judge, load_own, make_task, prepare, take
+from common.stages.several.bank import OwnRows, begin, judge, load_own, prepare, take
 from common.stages.several.columns import Counts, grid_columns, kept, to_keep
 from common.stages.several.hold import draw
 from common.stages.several.sizes import check_enterprises
@@ -66,7 +67,8 @@ async def run_alone(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub: B
         await _charge(job, own, columns, counts)
         await begin(job, plan, own, prepared, 0)
     with job.stage(Stage.TRAIN):
-        task = await make_task(job, several.model, own, prepared, 0)
+        task = await asyncio.to_thread(make_task, several.linear, prepared, own.label, 0, job.scratch)
+        job.warn(*task.warnings)
         found = await _stepped(job, several, hub, own, prepared, counts)
         inner = np.append(found.weights, found.intercept / prepared.whiten[-1, -1])
     with job.stage(Stage.REVEAL):
@@ -90,7 +92,7 @@ async def run_at_hub(job: HubJob, lines: Sequence[Session], hub: GridHub) -> Out
             columns = int(found[1]["columns"])
         else:
             await to_banks(hub, np.zeros(2, np.uint64))
-            columns = await grid_columns(hub)
+            columns = await grid_columns(hub, whitened=True)
             await keep_point(job, Point.PREPARED, {}, {"columns": columns})
         leave.say(job)
     with job.stage(Stage.TRAIN):
@@ -163,7 +165,7 @@ async def _stepped(
     basis = prepared.whiten.copy()
     basis[-1, -1] = 1.0
     design = Design(own.train, len(basis), lambda low, high: prepared.matrix(low, high) @ basis)
-    penalty = several.model.ridge * prepared.penalty[:-1, :-1]
+    penalty = several.linear.ridge * prepared.penalty[:-1, :-1]
     mine = Own(design, own.label, own.train / counts.train)
     found = await alone.descend(hub, mine, len(several.banks), penalty, lambda done: job.reporter.progress(done, MOST_SUMS))
     await job.session.send(Kind.SEEDS, _fingerprint(hub, found.weights))

@@ -13,19 +13,14 @@ from common.features import leaks
 from common.home.outcome import Outcome
 from common.home.record import Seen, make_record
 from common.learn.learner import Size, Telling
-from common.learn.learners import learner_of, pack
+from common.learn.learners import learner_of, pack, several_of
 from common.learn.linear.design import Prepared
-from common.learn.linear.layout import Layout
-from common.learn.linear.learner import LinearTask, LinearTrained
-from common.learn.linear.several import Ended, Line, train_several
-from common.learn.linear.steps import make_steps
-from common.learn.linear.train import Shares, TrainingInputs
+from common.learn.several import Part
 from common.monitor import reference
 from common.mpc.fixedpoint import Reals
 from common.mpc.session import Kind
 from common.mpc.several.hub import BankHub
 from common.plan.job_stages import Stage
-from common.plan.linear import Model
 from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
 from common.rows.dataset import ColumnConfig, Loaded
@@ -74,20 +69,26 @@ async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub:
     with job.stage(Stage.PREPARE):
         prepared, counts, grid = await _prepared(job, plan, several, hub, own)
         leave.say(job)
-        layout = Layout(grid, len(prepared.columns) - 1, len(several.banks), counts.train, counts.taken)
+        learner = several_of(several.model)
+        layout = learner.layout_of(grid, len(prepared.columns) - 1, len(several.banks), counts.train, counts.taken)
         check_sizes(counts.train, layout.columns, plan.limits)
         learner_of(several.model).check(several.model, Size(counts.train, grid, layout.bank), job.home.policy)
-        steps = layout.steps(several.model, own.train)
-        if said := job.home.policy.check_path(min(s.rows for s in steps), len(steps) * layout.columns, strict=False):
+        path = learner.path(several.model, layout, own.train)
+        if said := job.home.policy.check_path(*path, strict=learner.strict):
             job.warn(said)
+        job.reporter.expect(learner.cost(several.model, layout, own.train).total)
         await begin(job, plan, own, prepared, grid)
     with job.stage(Stage.TRAIN):
-        task, ended = await _trained(job, several, hub, layout, own, prepared, place)
+        part = Part(place, str(several.identities[place]), job.session, job.correlations, own.train)
+        begun = (part, layout, several.model, prepared, own.label, job.scratch)
+        task = await asyncio.to_thread(learner.at_bank, *begun)
+        job.warn(*task.warnings)
+        trained = await task.train(hub, job.scratch, job.course)
+        job.count(iterations=task.steps)
     with job.stage(Stage.REVEAL):
-        shares = Shares(ended.weights[layout.grid :][layout.bank_places(place)], ended.lines[0])
-        model = LinearTrained(prepared, shares).half(job.id, own.columns, about(job, data))
+        model = trained.half(job.id, own.columns, about(job, data))
     with job.stage(Stage.EVALUATE):
-        made = Made(model, prepared, task, own.table, own.train)
+        made = Made(model, prepared, task.alone, own.table, own.train)
         telling = Telling(Kind.TEST_SCORES, plan.score_bits)
         budget = job.budget(model)
         u = await open_scores(job.session, job.correlations, model, made.held(), telling, budget)
@@ -142,7 +143,8 @@ async def prepare(job: PartyJob, several: SeveralPlan, hub: BankHub, own: OwnRow
     await apart.check(job, several, rows)
     await agree(hub, own.columns)
     await apart.enter(job, several, rows)
-    options, ridge, leverage = several.preparation, several.model.ridge, job.home.policy.largest_leverage
+    learner, options, leverage = several_of(several.model), several.preparation, job.home.policy.largest_leverage
+    ridge = learner.ridge(several.model) if learner.whitened else None
     prepared, warnings = await bank_columns(hub, own.table, own.columns, options, counts, own.train, ridge, leverage)
     job.warn(*warnings)
     return prepared
@@ -154,30 +156,6 @@ async def begin(job: PartyJob, plan: TrainPlan, own: OwnRows, prepared: Prepared
     size = Size(own.train, grid, len(prepared.columns))
     await job.role.before_training(job, plan, Beginning(own.table.keys(slice(None)), size, prepared, None))
     job.count(train_rows=own.train, test_rows=own.table.rows - own.train, trained_columns=len(prepared.columns))
-
-
-async def make_task(job: PartyJob, model: Model, own: OwnRows, prepared: Prepared, grid: int) -> LinearTask:
-    """This bank's part of the training, with what its own columns alone are measured by."""
-    step = make_steps(model, own.train)[0].size
-    words, pull, warnings = await asyncio.to_thread(prepared.encoded, own.train, model.ridge, step, job.scratch)
-    job.warn(*warnings)
-    inputs = TrainingInputs(model, words, pull, grid, prepared.start(own.label), own.label)
-    return LinearTask(prepared, inputs, grid, warnings)
-
-
-async def _trained(
-    job: PartyJob, several: SeveralPlan, hub: BankHub, layout: Layout, own: OwnRows, prepared: Prepared, place: int
-) -> tuple[LinearTask, Ended]:
-    """This bank's part, and its share of all weights, which every bank has."""
-    task = await make_task(job, several.model, own, prepared, layout.grid)
-    words, pull = task.inputs.own, task.inputs.own_ridge
-    first = np.zeros(layout.columns)
-    first[layout.places(place)[layout.grid :]] = task.inputs.start
-    mine = pull if place == 0 else np.zeros_like(pull)
-    line = Line(place, job.session, job.correlations, words, mine, own.label)
-    ended = await train_several(hub, [line], layout, several.model, first, 1.0, job.scratch, job.course)
-    job.count(iterations=len(layout.steps(several.model, own.train)))
-    return task, ended
 
 
 async def judge(

@@ -60,7 +60,7 @@ def kept(table: FeatureTable, arrays: Mapping[str, Array], facts: Mapping[str, A
     return Prepared(fitted, table, Party.BANK, tuple(facts["columns"]), arrays["whiten"]), Counts(*counts), grid
 
 
-async def grid_columns(hub: GridHub) -> int:
+async def grid_columns(hub: GridHub, *, whitened: bool) -> int:
     """The grid's part: how many columns of all banks are trained. It learns that, and at most how many were brought."""
     await _compare(hub)
     brought = await _told(hub)
@@ -69,7 +69,8 @@ async def grid_columns(hub: GridHub) -> int:
     kept = await _told(hub)
     for _ in range(2):
         await means_to_banks(hub, np.zeros(kept))
-    await rounded_to_banks(hub, np.zeros(kept * (kept + 1) // 2, np.uint64), _SHIFT)
+    if whitened:
+        await rounded_to_banks(hub, np.zeros(kept * (kept + 1) // 2, np.uint64), _SHIFT)
     await to_banks(hub, np.zeros(kept, np.uint64))
     return await _told(hub)
 
@@ -101,10 +102,12 @@ async def bank_columns(
     options: Preparation,
     counts: Counts,
     train_rows: int,
-    ridge: float,
+    ridge: float | None,
     leverage: float,
 ) -> tuple[Prepared, list[str]]:
     """This bank's columns, and its intercept, in units that all banks share; warnings name the columns left out.
+
+    ridge: what whitening allows for; None of a model whose columns are not whitened, of which no second moments are told.
 
     table: matched rows, the training rows first. columns: of which `agree` has said that they are all banks'. leverage: the
     largest of a training row. Raises PolicyError for rare ones that the plan refuses, DataError for what cannot be prepared.
@@ -126,15 +129,16 @@ async def bank_columns(
     fitted = await _fitted(hub, chosen, options, counts)
     names = [one.name for one, _, _ in chosen]
     prepared = Prepared(FittedPreparation(fitted=tuple(fitted)), table, Party.BANK, (*names, INTERCEPT), np.eye(len(names) + 1))
-    gram = await _gram(hub, prepared, counts, train_rows)
+    gram = np.eye(len(names)) if ridge is None else await _gram(hub, prepared, counts, train_rows)
     dropped = await asyncio.to_thread(_votes, prepared, gram, counts, train_rows, leverage)
     votes = decode(await to_banks(hub, encode(dropped, 0)), 0)
     left = [j for j in range(len(names)) if votes[j] < 0.5]
     warnings += [f"left out {names[j]!r}: at one of the banks it singles out a row" for j in range(len(names)) if j not in left]
     await _tell(hub, len(left))
-    whiten = np.zeros((len(left) + 1,) * 2)
-    whiten[:-1, :-1] = _whitener(gram[np.ix_(left, left)], ridge)
-    whiten[-1, -1] = np.sqrt(counts.train / train_rows)
+    whiten = np.eye(len(left) + 1)
+    if ridge is not None:
+        whiten[:-1, :-1] = _whitener(gram[np.ix_(left, left)], ridge)
+        whiten[-1, -1] = np.sqrt(counts.train / train_rows)
     final = FittedPreparation(fitted=tuple(fitted[j] for j in left))
     return Prepared(final, table, Party.BANK, (*(names[j] for j in left), INTERCEPT), whiten), warnings
 

@@ -14,15 +14,10 @@ import numpy as np
 from common.features.pieces import room
 from common.home.outcome import Outcome
 from common.home.record import Seen, make_record
-from common.learn.learner import Half, Matched, Size, Telling
-from common.learn.learners import learner_of, pack
-from common.learn.linear.design import Prepared
-from common.learn.linear.half import ClosedModel, make_half
-from common.learn.linear.layout import Layout
-from common.learn.linear.learner import Linear
-from common.learn.linear.several import Ended, Line, train_several
-from common.learn.linear.steps import make_steps
-from common.learn.linear.train import Shares
+from common.learn.layout import BanksLayout
+from common.learn.learner import Half, Matched, Prepared, Size, Telling, Trained
+from common.learn.learners import learner_of, line_of, pack, several_of
+from common.learn.several import Part
 from common.monitor import reference
 from common.mpc.session import Kind
 from common.mpc.several.hub import GridHub
@@ -81,13 +76,10 @@ async def run_at_grid(jobs: Sequence[PartyJob], plan: TrainPlan, several: Severa
         learner_of(several.model).check(several.model, Size(own.train, layout.grid, layout.bank), job.home.policy)
         await _begin(jobs, plan, own, prepared, layout)
     with job.stage(Stage.TRAIN):
-        ended = await _trained(jobs, several, hub, own, prepared, layout)
+        trained = await _trained(jobs, several, hub, own, prepared, layout)
     with job.stage(Stage.REVEAL):
-        mine, made = ended.weights[: layout.grid], about(job, data)
-        halves = [make_half(job.id, prepared, Shares(mine, held), own.columns, made) for held in ended.lines]
-        assert isinstance(halves[0], ClosedModel)  # noqa: S101
-        banks = {str(who): held for who, held in zip(several.identities, ended.lines, strict=True)}
-        model = replace(halves[0], tagged=ended.lines[0].cut(layout.grid, 0), banks=banks)
+        model = trained.half(job.id, own.columns, about(job, data))
+        halves = [line_of(model, str(who)) for who in several.identities]
     with job.stage(Stage.EVALUATE):
         scored = zip(jobs, halves, own.held, strict=True)
         await asyncio.gather(*(_score(line, plan, half, part) for line, half, part in scored))
@@ -132,23 +124,24 @@ async def _taken(job: PartyJob, loaded: Loaded, banks: list[Rows]) -> _Own:
 
 async def _prepared(
     jobs: Sequence[PartyJob], plan: TrainPlan, several: SeveralPlan, hub: GridHub, own: _Own
-) -> tuple[Prepared, Layout]:
+) -> tuple[Prepared, BanksLayout]:
     """The grid's columns, and how many each end has; all banks' as they tell, or as was kept of an earlier attempt."""
     job, options = jobs[0], plan.preparation
     every = Matched(Party.GRID, own.table, own.columns, own.train, (), room(own.train, plan.limits.rows_per_column))
-    prepare = partial(Linear().prepare, several.model, options=options, leverage=job.home.policy.largest_leverage)
+    learner, prepare = several_of(several.model), learner_of(several.model).prepare
+    prepare = partial(prepare, several.model, options=options, leverage=job.home.policy.largest_leverage)
     prepared, warnings = await asyncio.to_thread(prepare, every)
-    layout = Layout.over(len(prepared.columns), 0, [rows.train for rows in own.banks])
+    layout = learner.layout(len(prepared.columns), 0, [rows.train for rows in own.banks])
     kept = job.course.at(Point.PREPARED)
     fewer = kept is not None and leave.changed(job.course, kept[1])
     if kept is None or fewer:
-        await hub.session.send(Kind.SHAPE, np.array([own.train, own.table.rows, layout.taken], np.uint64))
+        await hub.session.send(Kind.SHAPE, np.array([own.train, own.table.rows, layout.sampled], np.uint64))
     if kept is not None:
         restore(job, kept[1])
         layout = replace(layout, common=kept[1]["common"])
     else:
         leave.check_all(job.course)
-        layout = replace(layout, common=await grid_columns(hub))
+        layout = replace(layout, common=await grid_columns(hub, whitened=learner.whitened))
     if options.coding == "auto" and too_few(own.train, layout.columns, plan.limits):  # without pieces, as with one bank
         prepared, warnings = await asyncio.to_thread(prepare, replace(every, room=0))
         layout = replace(layout, grid=len(prepared.columns))
@@ -160,7 +153,7 @@ async def _prepared(
     return prepared, layout
 
 
-async def _begin(jobs: Sequence[PartyJob], plan: TrainPlan, own: _Own, prepared: Prepared, layout: Layout) -> None:
+async def _begin(jobs: Sequence[PartyJob], plan: TrainPlan, own: _Own, prepared: Prepared, layout: BanksLayout) -> None:
     """Charges on each line what the training will tell, and counts its rows."""
     for k, (line, rows) in enumerate(zip(jobs, own.banks, strict=True)):
         keys = own.keys(k)
@@ -172,25 +165,20 @@ async def _begin(jobs: Sequence[PartyJob], plan: TrainPlan, own: _Own, prepared:
 
 
 async def _trained(
-    jobs: Sequence[PartyJob], several: SeveralPlan, hub: GridHub, own: _Own, prepared: Prepared, layout: Layout
-) -> Ended:
-    """The grid's share of all weights."""
-    job, model = jobs[0], several.model
-    step = make_steps(model, own.train)[0].size
-    words, pull, warnings = await asyncio.to_thread(prepared.encoded, own.train, model.ridge, step, job.scratch)
-    job.warn(*warnings)
-    lines, low = [], 0
-    for k, (line, rows) in enumerate(zip(jobs, own.banks, strict=True)):
-        part = words[low : low + rows.train]
-        lines.append(Line(k, line.session, line.correlations, part, pull if k == 0 else np.zeros_like(pull)))
-        low += rows.train
-    start = np.zeros(layout.columns)
-    ended = await train_several(hub, lines, layout, model, start, 0.0, job.scratch, job.course)
-    job.count(iterations=len(layout.steps(model, own.train)))
-    return ended
+    jobs: Sequence[PartyJob], several: SeveralPlan, hub: GridHub, own: _Own, prepared: Prepared, layout: BanksLayout
+) -> Trained:
+    """What the grid holds of the model of all banks."""
+    job, begun = jobs[0], zip(several.identities, jobs, own.banks, strict=True)
+    parts = [Part(k, str(who), line.session, line.correlations, rows.train) for k, (who, line, rows) in enumerate(begun)]
+    at_grid = several_of(several.model).at_grid
+    task = await asyncio.to_thread(at_grid, parts, layout, several.model, prepared, job.scratch)
+    job.warn(*task.warnings)
+    trained = await task.train(hub, job.scratch, job.course)
+    job.count(iterations=task.steps)
+    return trained
 
 
-async def _product(job: PartyJob, model: ClosedModel, own: _Own, prepared: Prepared) -> Product:
+async def _product(job: PartyJob, model: Half, own: _Own, prepared: Prepared) -> Product:
     known = await asyncio.to_thread(reference.describe, own.table, own.train, None)
     seen = Seen(job.outcome.counts, job.outcome.seconds, job.opened)
     record = await asyncio.to_thread(make_record, model, own.table, own.train, seen, (), block=prepared.matrix)
@@ -229,7 +217,7 @@ async def _align(line: PartyJob, plan: TrainPlan, domain: bytes, table: FeatureT
     return Rows(matched[np.argsort(test, kind="stable")], len(test) - int(test.sum()), enterprises)
 
 
-async def _sizes(line: PartyJob, rows: Rows, layout: Layout) -> None:
+async def _sizes(line: PartyJob, rows: Rows, layout: BanksLayout) -> None:
     await exchange_sizes(line.session, len(rows.order), rows.train, layout.grid)
 
 

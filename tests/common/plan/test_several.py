@@ -22,6 +22,7 @@ def named(*who: str) -> list[dict[str, str]]:
     return [{"who": one, "dataset": "x"} for one in who]
 
 
+THREE = [f"wattscore://b{k}/bank-party" for k in range(3)]
 ONE = {"grid": {"dataset": "meters"}, "bank": {"dataset": "loans"}}
 
 
@@ -35,6 +36,16 @@ def test_a_plan_of_several_crosses_the_network_as_it_was() -> None:
     plan = several_plan(3, keys=["id", "period"], split={"test": 0.25})
     again = parse_plan(plan.canonical())
     assert again == plan and again.digest() == plan.digest() and again.kind == "train"
+
+
+def test_a_network_of_several_opens_no_more_than_a_linear_model_of_them() -> None:
+    plan = several_plan(3, model={"kind": "network", "hidden": 4, "activation": "relu"})
+    again = parse_plan(plan.canonical())
+    assert again == plan and again.digest() == plan.digest() and again.line(1).model == plan.model
+    assert plan.needs == several_plan(3).needs
+    assert '"kind":"network"' in plan.canonical() and "network" not in several_plan(3).canonical()
+    with pytest.raises(PolicyError, match="step = 12"):
+        BankPolicy().check(several_plan(3, model={"kind": "network", "step": 12.0, "decay": 0.0001}))
 
 
 def test_what_a_bank_and_the_grid_do_of_it_is_a_plan_of_one_bank() -> None:
@@ -63,8 +74,13 @@ def test_what_a_bank_and_the_grid_do_of_it_is_a_plan_of_one_bank() -> None:
         ({"dealt": "ahead"}, "'dealt': with several banks all is dealt while the job runs"),
         ({"split": {"stratify": True}}, "'split.stratify': with several banks no label"),
         ({"min_live": 1}, "min_live"),
-        ({"model": {"kind": "trees", "trees": 40}}, "model: several banks train the linear model alone, not 'trees' yet"),
-        ({"model": {"kind": "network"}}, "not 'network' yet: that takes one bank"),
+        (
+            {"model": {"kind": "trees", "trees": 40}},
+            "model: several banks train the linear model or a network, not 'trees' yet",
+        ),
+        ({"model": {"kind": "network", "early_stop": 2}}, "trained for all of its epochs"),
+        ({"model": {"kind": "network", "dealer": "none"}}, "dealer"),
+        ({"grid": "none", "banks": named(*THREE), "model": {"kind": "network"}}, "without a grid the model is linear"),
         ({"min_live": 3}, "min_live: 2 to 2"),
         ({"leave_out_after": 5.0}, "it takes min_live"),
         ({"until": "2025-06"}, "until is of monthly rows"),

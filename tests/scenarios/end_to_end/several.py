@@ -13,6 +13,7 @@ import pandas as pd
 
 from common.home.models import ModelStore
 from common.party import Party
+from common.plan.network import Network
 from common.plan.several import SeveralPlan
 from common.rows.dataset import read_table
 from common.rows.declare import DatasetConfig
@@ -20,6 +21,7 @@ from common.rows.table import FeatureTable
 from common.stats.logistic import Design, fit_design
 from common.stats.measures import Metrics, evaluate
 from common.trial.processes import BANK, Trial, more_bank
+from tests.common.learn.network import twin
 from tests.reference import sigmoid
 
 Reals = npt.NDArray[np.float64]
@@ -117,6 +119,23 @@ def exact(rows: Mapping[str, Rows], ridge: float) -> dict[str, Metrics]:
     penalty = np.diag([ridge] * (train.shape[1] - banks) + [0.0] * banks)
     weights = fit_design(Design.of(train), y, penalty)
     return {name: evaluate(one.y[one.test], x[one.test] @ weights) for name, (x, one) in zip(rows, parts, strict=True)}
+
+
+def network(rows: Mapping[str, Rows], section: Network, grid: int) -> dict[str, Metrics]:
+    """Each bank's held-out metrics of the same network trained in float64 on these banks' training rows together.
+
+    grid: columns of the grid. Of batches the rows differ from the job's, whose order nobody outside it knows.
+    """
+    names, every = list(rows), [np.column_stack([one.x, np.ones(len(one.x))]) for one in rows.values()]
+    train = np.concatenate([x[~one.test] for x, one in zip(every, rows.values(), strict=True)])
+    y = np.concatenate([one.y[~one.test] for one in rows.values()])
+    counts = tuple(int((~one.test).sum()) for one in rows.values())
+    weights, found = twin.of_several(section, train[:, :grid], train[:, grid:], y, counts), {}
+    for place, (name, x) in enumerate(zip(names, every, strict=True)):
+        held = x[rows[name].test]
+        u = twin.scores_of(section, weights, held[:, :grid], held[:, grid:], place)
+        found[name] = evaluate(rows[name].y[rows[name].test], u)
+    return found
 
 
 def _prepared(trial: Trial, world: World, side: str, job: str) -> tuple[FeatureTable, Reals]:

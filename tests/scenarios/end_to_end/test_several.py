@@ -226,15 +226,15 @@ def test_a_bank_that_lies_about_sizes_is_refused_by_all(lab: tuple[Trial, World]
 
 @contextmanager
 def settled(trial: Trial, name: str, **policy: Any) -> Iterator[None]:
-    """A bank that runs under this policy beside what all have."""
+    """A bank that runs under this policy beside what it has."""
     config, settings = trial.folder / f"{name}.toml", cast(dict[str, dict[str, Any]], trial._settings)
-    before = config.read_text(encoding="utf-8")
-    settings[name]["policy"] = {**BANK_POLICY, **policy}
+    before, own = config.read_text(encoding="utf-8"), settings[name]["policy"]
+    settings[name]["policy"] = {**own, **policy}
     try:
         restart(trial, name)
         yield
     finally:
-        settings[name]["policy"] = BANK_POLICY
+        settings[name]["policy"] = own
         restart(trial, name)
     assert config.read_text(encoding="utf-8") == before
 

@@ -24,6 +24,7 @@ import numpy as np
 import bank_party.__main__
 import common.coordinator.__main__
 import common.learn.linear.course as course
+import common.learn.network.course as network_course
 import grid_party.__main__
 from common.mpc.prg import Prg
 from common.mpc.seeds import fingerprint
@@ -113,7 +114,8 @@ def _watched(send: Any, victim: Victim) -> Any:
 
 if __name__ == "__main__":
     name = sys.argv.pop(1)
-    course.KEEP_CELLS //= int(os.environ.get("KEPT", "1"))
+    for kept in (course, network_course):
+        kept.KEEP_CELLS //= int(os.environ.get("KEPT", "1"))
     config = Path(sys.argv[sys.argv.index("--config") + 1])
     watch(Victim(name, config.parent))
     MAIN.get(name, MAIN["bank"])()  # further banks are named bank-2 and so on

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -67,4 +68,40 @@ def stopped(section: Network, grid: Reals, bank: Reals, label: Reals) -> list[tu
             held = slice(fit_rows(section, rows), rows)
             apart = sigmoid(after.scores(grid[held], bank[held])) - label[held]
             found.append((after, float((apart**2).mean()) if len(apart) else math.nan))
+    return found
+
+
+def of_several(section: Network, grid: Reals, bank: Reals, label: Reals, rows: tuple[int, ...]) -> Reals:
+    """All weights after the training of several banks' rows, one bank after the other, each with an output intercept, (L,).
+
+    grid, bank: (n, m) of each side, the banks' with a last column of ones. Of each bank's rows a step is over an equal part.
+    """
+    units_, total, lows = section.hidden, len(label), np.cumsum([0, *rows])
+    columns = grid.shape[1], bank.shape[1]
+    blocks = [first_block(section.seed, p, k, sum(columns), units_) for p, k in zip(Party, columns, strict=True)]
+    rates = np.array([label[low:high].mean() for low, high in itertools.pairwise(lows)])
+    now = [np.concatenate(blocks), first_output(section.seed, units_), np.log(rates / (1 - rates))]
+    x, before, of = np.column_stack([grid, bank]), now, np.repeat(np.arange(len(rows)), rows)
+    count = epoch_steps(section, total)
+    for step in make_steps(section, total):
+        place, size = step.number % count, step.size / 2.0**10
+        part = np.concatenate(
+            [np.arange(n * place // count, n * (place + 1) // count) + low for n, low in zip(rows, lows, strict=False)]
+        )
+        z = [w + section.momentum * (w - past) for w, past in zip(now, before, strict=True)]
+        h, slope = units(section.activation, x[part] @ z[0])
+        r = (sigmoid(h @ z[1] + z[2][of[part]]) - label[part]) / (total // count + len(rows))
+        pulled = x[part].T @ (r[:, None] * slope) * z[1]
+        gradient = [pulled, h.T @ r, np.bincount(of[part], r, len(rows))]
+        kept = [step.kept / 2.0**30, step.kept / 2.0**30, 1.0]
+        before, now = now, [k * w - size * g for k, w, g in zip(kept, z, gradient, strict=True)]
+    return np.concatenate([values.ravel() for values in now])
+
+
+def scores_of(section: Network, weights: Reals, grid: Reals, bank: Reals, place: int) -> Reals:
+    """u of rows of the bank at this place, (n,), by the weights of `of_several`."""
+    hidden = section.hidden
+    block, rest = np.split(weights, [(grid.shape[1] + bank.shape[1]) * hidden])
+    value, _ = units(section.activation, np.column_stack([grid, bank]) @ block.reshape(-1, hidden))
+    found: Reals = value @ rest[:hidden] + rest[hidden + place]
     return found

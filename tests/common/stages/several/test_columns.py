@@ -10,6 +10,7 @@ import pytest
 from common.errors import DataError, PlanError
 from common.features.options import Preparation
 from common.learn.linear.design import Prepared
+from common.mpc.session import Kind
 from common.mpc.several.hub import BankHub, GridHub
 from common.party import Party
 from common.rows.declare import ColumnConfig
@@ -40,22 +41,27 @@ def values(bank: int) -> dict[str, Any]:
 
 
 async def prepared(
-    tables: list[FeatureTable], columns: list[list[str]] | None = None, leverage: float = 0.2
+    tables: list[FeatureTable],
+    columns: list[list[str]] | None = None,
+    leverage: float = 0.2,
+    *,
+    whitened: bool = True,
+    banks: Banks | None = None,
 ) -> tuple[int, list[tuple[Prepared, list[str]]]]:
     train = [n * 2 // 3 for n in ROWS[: len(tables)]]
-    counts = Counts(sum(train), sum(ROWS[: len(tables)]), sum(train))
+    counts, ridge = Counts(sum(train), sum(ROWS[: len(tables)]), sum(train)), 1e-4 if whitened else None
 
     async def at_bank(hub: BankHub, end: End) -> tuple[Prepared, list[str]]:
         own = tables[end.number]
         names = list(own.numeric) if columns is None else columns[end.number]
         declared = dict.fromkeys(names, PLAIN)
         await agree(hub, declared)
-        return await bank_columns(hub, own, declared, Preparation(), counts, train[end.number], 1e-4, leverage)
+        return await bank_columns(hub, own, declared, Preparation(), counts, train[end.number], ridge, leverage)
 
     async def at_grid(hub: GridHub, _: list[End]) -> Any:
-        return await grid_columns(hub)
+        return await grid_columns(hub, whitened=whitened)
 
-    count, *found = await Banks(len(tables)).run(at_grid, at_bank)  # type: ignore[arg-type]
+    count, *found = await (banks or Banks(len(tables))).run(at_grid, at_bank)  # type: ignore[arg-type]
     return count, found
 
 
@@ -87,6 +93,19 @@ async def test_whitened_columns_are_safe_to_step_on_and_nearly_white() -> None:
     every = np.concatenate(parts)
     moments = np.linalg.eigvalsh(every.T @ every / len(every))
     assert moments[-1] <= 1.0 + 1e-9 and moments[0] > 0.8
+
+
+async def test_of_columns_that_are_not_whitened_no_second_moments_are_told() -> None:
+    tables = [table(bank, values(bank)) for bank in range(3)]
+    banks, plain = Banks(3), Banks(3)
+    count, white = await prepared(tables, banks=banks)
+    again, found = await prepared(tables, whitened=False, banks=plain)
+    assert count == again
+    for (one, _), (other, _) in zip(white, found, strict=True):
+        assert one.fitted == other.fitted and np.array_equal(other.whiten, np.eye(count + 1))
+    told = [[v.nbytes for label, v in b.peer[0][Party.GRID].log if label.kind is Kind.POOLED_SHARE] for b in (banks, plain)]
+    assert sum(told[0]) - sum(told[1]) == 8 * count * (count + 1) // 2 and len(told[0]) == len(told[1]) + 1
+    assert not [label for label, _ in plain.peer[0][Party.BANK].log if label.kind is Kind.MASKED_UPDATE]
 
 
 async def test_what_is_rare_or_constant_is_left_out_at_all_with_a_word_to_each() -> None:
@@ -136,6 +155,6 @@ async def _with_category(own: FeatureTable) -> None:
         return await bank_columns(hub, own, declared, Preparation(), Counts(400, 600, 400), 400, 1e-4, 0.2)
 
     async def at_grid(hub: GridHub, _: list[End]) -> Any:
-        return await grid_columns(hub)
+        return await grid_columns(hub, whitened=True)
 
     await Banks(2).run(at_grid, at_bank)

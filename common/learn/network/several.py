@@ -1,0 +1,111 @@
+"""Training a network on the rows of several banks: every line pulls with its rows, and the weights turn for all at once.
+
+The grid holds one share of all weights, each bank the same other one. PROTOCOL.md section 16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+
+from common.disk.scratch import Scratch
+from common.learn.diary import Diary, Forgetful
+from common.learn.network.course import Course
+from common.learn.network.deal_several import FIRST_STEP, START
+from common.learn.network.descent import NetworkDescent, Path, State, share_output, share_point
+from common.learn.network.layout import NetworkLayout
+from common.learn.network.scales import AHEAD, WEIGHT
+from common.learn.network.steps import Step, momentum, rest_limit
+from common.learn.network.units import Output, Seat
+from common.learn.network.weights import Weights
+from common.mpc.arrived import check_arrived
+from common.mpc.beside import side_by_side
+from common.mpc.correlations.asked import Correlations
+from common.mpc.fixedpoint import Reals, Words, encode
+from common.mpc.product import Rows, share_rows
+from common.mpc.session import Session
+from common.mpc.several.hub import Hub, training_sum
+from common.party import Party
+from common.plan.network import Network
+
+
+@dataclass(frozen=True, repr=False)
+class NetworkLine:
+    """One bank's rows as one of the two that work on them holds them; number: the bank's place in the plan.
+
+    own: prepared training rows, int32 (n, m_own) at X_SCALE. label: at the bank.
+    """
+
+    number: int
+    session: Session
+    correlations: Correlations
+    own: Rows
+    label: Reals | None = None
+
+
+async def train_several(
+    hub: Hub,
+    lines: Sequence[NetworkLine],
+    layout: NetworkLayout,
+    section: Network,
+    start: Reals,
+    scratch: Scratch | None = None,
+    diary: Diary | None = None,
+) -> Weights:
+    """This end's share of all weights, of which none is opened.
+
+    lines: at a bank its own; at the grid those of all banks, in order. start: what this end brings to where the output's
+    intercepts begin, (banks,); of all ends it is the sum. The training goes on where the diary begins, the same at all ends,
+    with fresh masks for what is left of it.
+
+    A step has the rounds of one bank's, and two more: the output weights are shared with all banks at once, and what all pull
+    is summed.
+    """
+    party, room = hub.session.party, scratch or Scratch()
+    steps = {line.number: layout.steps(section, line.own.shape[0]) for line in lines}
+    every, first = steps[lines[0].number], layout.first(section, party)
+    course = Course(diary or Forgetful(), len(every), party, first)
+    if (last := course.through) is not None:
+        return last
+    descents = await side_by_side(_begin(line, layout, section, room, course.first) for line in lines)
+    if not course.first:
+        first = replace(first, intercept=await hub.shared(training_sum(START), encode(start, WEIGHT)))
+    state = State(course.of("now") or first, course.of("before") or first, course.moved)
+
+    async def pulled(line: NetworkLine, descent: NetworkDescent, number: int, ahead: Weights, output: Output) -> Words:
+        mine = layout.line(ahead, line.number)
+        point = await share_point(line.session, line.correlations, number, mine, output)
+        found = await descent.pull(steps[line.number][number], point, mine)
+        return layout.spread(party, line.number, found)
+
+    async def pull(step: Step, ahead: Weights) -> tuple[Words, Output]:
+        output = await share_output(hub.session, hub.correlations, step.number, ahead.output)
+        work = (pulled(line, descent, step.number, ahead, output) for line, descent in zip(lines, descents, strict=True))
+        total = np.zeros(layout.count(section.hidden), np.uint64)
+        for found in await side_by_side(work):
+            total += found
+        return await hub.shared(training_sum(FIRST_STEP + step.number), total), output
+
+    path = Path(hub.session, hub.correlations, every, momentum(section), course)
+    state = await path.run(slice(course.first, None), state, pull)
+    rest = rest_limit(every, layout.grid + layout.own)
+    hub.session.settled = await check_arrived(hub.session, state.moved, AHEAD, rest)
+    await course.finish(state.now, len(every))
+    return state.now
+
+
+async def _begin(line: NetworkLine, layout: NetworkLayout, section: Network, room: Scratch, first: int) -> NetworkDescent:
+    """Exchanges one line's masked rows."""
+    session, correlations = line.session, line.correlations
+    source = await correlations.source(layout.demand(line.own.shape[0], first))
+    other = layout.own if session.party is Party.GRID else layout.grid
+
+    def place(shape: tuple[int, int]) -> Rows:
+        return cast(Rows, room.empty(shape, np.uint64))
+
+    theirs = await share_rows(session, correlations, line.own, other, place)
+    label = None if line.label is None else line.label.astype(np.uint64)
+    return NetworkDescent(Seat(session, correlations, source), line.own, theirs, section.link, label)
