@@ -33,7 +33,10 @@ async def test_a_job_waits_for_both_parties_and_names_who_did_not_come(tmp_path:
         assert "submit again" in one.fault.remedy and one.fault.origin == "coordinator"
 
 
-async def test_both_must_accept_before_either_starts(tmp_path: Path) -> None:
+async def test_both_must_accept_before_either_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a job that is over gives its memory back."""
+    given = list[str]()
+    monkeypatch.setattr("common.coordinator.service.give_memory_back", lambda: given.append("all"))
     async with office(tmp_path) as here:
         grid, bank = await here.attend(Party.GRID), await here.attend(Party.BANK)
         job = await here.submit()
@@ -46,6 +49,8 @@ async def test_both_must_accept_before_either_starts(tmp_path: Path) -> None:
         assert (ended.state, ended.fault) == ("failed", fault)
         assert (await grid.hears("stop")).stop.fault == fault
         assert not [message for message in grid.heard if message.WhichOneof("message") == "start"]
+    await asyncio.get_running_loop().shutdown_default_executor()  # which has done by then what it was given
+    assert given == ["all"]
 
 
 async def test_the_grants_with_which_a_party_first_accepts_are_in_the_jobs_record(tmp_path: Path) -> None:
