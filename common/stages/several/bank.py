@@ -12,6 +12,7 @@ from common.disclosure import Opened
 from common.features import leaks
 from common.home.outcome import Outcome
 from common.home.record import Seen, make_record
+from common.learn.layout import BanksLayout
 from common.learn.learner import Size, Telling
 from common.learn.learners import learner_of, pack, several_of
 from common.learn.linear.design import Prepared
@@ -35,7 +36,7 @@ from common.stages.several import apart, leave
 from common.stages.several.columns import Counts, agree, bank_columns, kept, to_keep
 from common.stages.several.hold import hold_out
 from common.stages.several.pooled import WITHHELD, measure
-from common.stages.several.sizes import check_own, limits_of
+from common.stages.several.sizes import check_counts, check_own, limits_of
 from common.stages.sizes import check_sizes, exchange_sizes
 from common.stages.split import Mask
 
@@ -73,8 +74,7 @@ async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub:
         layout = learner.layout_of(grid, len(prepared.columns) - 1, len(several.banks), counts.train, counts.taken)
         check_sizes(counts.train, layout.columns, plan.limits)
         learner_of(several.model).check(several.model, Size(counts.train, grid, layout.bank), job.home.policy)
-        path = learner.path(several.model, layout, own.train)
-        if said := job.home.policy.check_path(*path, strict=learner.strict):
+        if said := _path(job, several, layout, own.train):
             job.warn(said)
         job.reporter.expect(learner.cost(several.model, layout, own.train).total)
         await begin(job, plan, own, prepared, grid)
@@ -128,6 +128,9 @@ async def _prepared(
     else:
         leave.check_all(job.course)
     counts = Counts(*(int(n) for n in await job.session.receive(Kind.SHAPE, np.uint64, (3,))))
+    check_counts(counts.train, counts.matched, own.train, own.table.rows)
+    least = several_of(several.model).layout_of(1, 1, len(several.banks), counts.train, counts.taken)
+    _path(job, several, least, own.train)  # whatever the columns are: before any sum over them is told
     if found is None:
         prepared = await prepare(job, several, hub, own, counts)
     else:  # columns as they are: a sum over fewer banks would tell what was told without the one that is gone
@@ -135,6 +138,12 @@ async def _prepared(
     grid = await exchange_sizes(job.session, own.table.rows, own.train, len(prepared.columns))
     await keep_point(job, Point.PREPARED, *to_keep(prepared, counts, grid))
     return prepared, counts, grid
+
+
+def _path(job: PartyJob, several: SeveralPlan, layout: BanksLayout, rows: int) -> str:
+    """What to warn of, if the path of the weights would show much of so few rows to who has both shares. Raises PolicyError."""
+    learner = several_of(several.model)
+    return job.home.policy.check_path(*learner.path(several.model, layout, rows), strict=learner.strict)
 
 
 async def prepare(job: PartyJob, several: SeveralPlan, hub: BankHub, own: OwnRows, counts: Counts) -> Prepared:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.errors import PolicyError
+from common.errors import PeerProtocolError, PolicyError
 from common.match.agree import MatchLimits
 from common.plan.policy import Policy
 from common.plan.train import TrainPlan
@@ -36,3 +36,11 @@ def check_own(train: int, held: int, policy: Policy) -> None:
             remedy=TOO_FEW_REMEDY,
             public=TOO_FEW,
         )
+
+
+def check_counts(train: int, matched: int, own_train: int, own_matched: int) -> None:
+    """Raises PeerProtocolError where the grid counts no more rows than this bank has, or more to train than match."""
+    if not (own_train < train <= matched and own_matched < matched):
+        message = "the grid counts other rows of all banks than there can be"
+        expected = f"more than {own_train} to train, of more than {own_matched}"
+        raise PeerProtocolError(message, expected=expected, got=f"{train} of {matched}", public=message)

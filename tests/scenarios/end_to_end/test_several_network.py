@@ -14,6 +14,8 @@ from click.testing import CliRunner
 from bank_party.__main__ import main as bank_party
 from common.client.client import failure
 from common.client.like import scores_like
+from common.disk.data_folder import Name
+from common.home.audit import AuditLog, What
 from common.home.models import ModelStore
 from common.learn.network.half import NetworkModel
 from common.plan.network import Network
@@ -142,4 +144,7 @@ def test_a_bank_that_does_not_trust_the_others_refuses_its_batches(lab: tuple[Tr
     with settled(trial, "bank-2", coalition_rows=1.0), trial.client() as client:
         job = run(client, world.plan(model=Network(hidden=4), limits=LIMITS))
     assert job.state == "failed" and job.fault.kind == "PolicyError" and job.fault.origin == "bank try-bank-2", job.fault
+    audit = AuditLog(trial.folder / "bank-2-data" / Name.AUDIT).entries(job.id)
+    told = {json.loads(one.detail)["value"] for one in audit if one.what == What.OPEN}
+    assert "matched_ids" in told and "pooled_moments" not in told  # refused before sums over its columns
     assert "coalition_rows = 0" in (trial.folder / "bank-2-data" / "local.log").read_text(encoding="utf-8")
