@@ -6,9 +6,10 @@ It knows both seeds and what is public; it sees no message between the parties. 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
-from typing import Any
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +23,12 @@ from common.mpc.fixedpoint import Words, encode
 from common.mpc.link import CACHE_ROWS, Link
 from common.mpc.prg import Prg, Purpose
 from common.mpc.seeds import commitments, own_seed
-from common.mpc.session import Array, Channel, Kind, Round
+from common.mpc.session import Array, Channel, Kind, Round, one_ahead
 from common.mpc.short import WIDE, Short, dealt_place
 from common.mpc.tags import LIMBS, lifted, made, narrow, total, wide
 from common.party import Party
 
+T = TypeVar("T")
 _LOW63 = np.uint64((1 << 63) - 1)
 
 Prgs = Mapping[Party, Prg]
@@ -105,16 +107,25 @@ class Dealer:
 
     async def deal(self, dealing: Iterator[Dealt]) -> None:
         """Sends what `dealing` computes, one item ahead of what is sent."""
-        ready = await asyncio.to_thread(next, dealing, None)
-        while ready is not None:
-            ahead = asyncio.create_task(asyncio.to_thread(next, dealing, None))  # computes while this is sent
-            for party, label, values in ready:
-                await self._channels[party].send(label, values)
-            ready = await ahead
+        async with dealt_ahead(dealing) as coming:  # the next is computed while this is sent
+            while (ready := await coming()) is not None:
+                for party, label, values in ready:
+                    await self._channels[party].send(label, values)
 
 
 async def _next(demands: AsyncGenerator[Demand]) -> Demand | None:
     return await anext(demands, None)
+
+
+def dealt_ahead(dealing: Iterator[T]) -> AbstractAsyncContextManager[Callable[[], Awaitable[T | None]]]:
+    """What `dealing` computes in a thread, as `one_ahead` gives it, and None once that is all."""
+
+    def begin() -> asyncio.Future[T | None]:
+        begun: asyncio.Future[T | None] = asyncio.ensure_future(asyncio.to_thread(next, dealing, None))
+        begun.add_done_callback(lambda task: task.cancelled() or task.exception())  # where nobody takes it any more
+        return begun
+
+    return one_ahead(begin() for _ in itertools.count())
 
 
 def deal_periods(prg: Prgs, demand: PeriodDemand) -> Iterator[Dealt]:

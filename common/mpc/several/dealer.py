@@ -15,7 +15,7 @@ import numpy as np
 from common.errors import PeerProtocolError
 from common.mpc.beside import side_by_side
 from common.mpc.correlations.asked import Demand
-from common.mpc.dealer import Deal, Dealer, Dealt, Parts, Prgs
+from common.mpc.dealer import Deal, Dealer, Dealt, Parts, Prgs, dealt_ahead
 from common.mpc.fixedpoint import Words
 from common.mpc.prg import Prg, Purpose
 from common.mpc.seeds import commitments, own_seed
@@ -118,12 +118,10 @@ class SeveralDealer:
         dealt.set_result(None)
 
     async def _deal(self, dealing: Iterator[Tagged]) -> None:
-        ready = await asyncio.to_thread(next, dealing, None)
-        while ready is not None:
-            ahead = asyncio.create_task(asyncio.to_thread(next, dealing, None))
-            for line, party, label, values in ready:
-                await self._channels[line][party].send(label, values)
-            ready = await ahead
+        async with dealt_ahead(dealing) as coming:
+            while (ready := await coming()) is not None:
+                for line, party, label, values in ready:
+                    await self._channels[line][party].send(label, values)
 
 
 def on_line(line: int, dealing: Generator[Dealt, None, Words]) -> Generator[Tagged, None, Words]:

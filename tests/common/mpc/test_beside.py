@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator, Iterator
 
+import numpy as np
 import pytest
 
-from common.errors import LocalProtocolError, PeerProtocolError
+from common.errors import LocalProtocolError, PeerLost, PeerProtocolError
 from common.mpc.beside import side_by_side
 from common.mpc.correlations.asked import Demand, PeriodDemand
-from common.mpc.dealer import Dealer
-from common.mpc.session import MemoryChannel, Session, memory_pair, one_ahead
+from common.mpc.dealer import Dealer, Dealt
+from common.mpc.session import Array, Kind, MemoryChannel, Round, Session, memory_pair, one_ahead
 from common.party import Party
 
 
@@ -97,3 +99,33 @@ async def test_a_dealer_that_fails_has_closed_what_it_listened_to() -> None:
         with pytest.raises(PeerProtocolError):
             await dealer.follow(asked, {}, {})
         assert set(closed) == set(Party)
+
+
+async def test_what_is_dealt_ahead_while_a_party_is_lost_fails_in_silence(caplog: pytest.LogCaptureFixture) -> None:
+    """The next item is made, and fails, while the one before is sent to a party that is gone: that party is the cause."""
+    failed = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def dealing() -> Iterator[Dealt]:
+        yield [(Party.GRID, Round(Kind.DEALT_PERIODS, 0), np.zeros(1, np.uint64))]
+        loop.call_soon_threadsafe(failed.set)
+        raise ZeroDivisionError
+
+    class Gone(MemoryChannel):
+        async def send(self, round: Round, values: Array) -> None:
+            await failed.wait()
+            for _ in range(20):
+                await asyncio.sleep(0.001)  # until the thread has told what it found
+            raise PeerLost("the grid is gone")
+
+    empty = asyncio.Queue[tuple[Round, Array]]()
+    dealer = Dealer(
+        {party: Gone(empty, empty) for party in Party},
+        nonces=dict.fromkeys(Party, bytes(32)),
+        keys=dict.fromkeys(Party, bytes(32)),
+    )
+    with pytest.raises(PeerLost):
+        await dealer.deal(dealing())
+    gc.collect()
+    await asyncio.sleep(0)
+    assert not caplog.records
