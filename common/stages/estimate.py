@@ -19,7 +19,6 @@ from common.mpc.cost import SEEDS, SIZES, Cost
 from common.mpc.counting.masks import CountsDemand
 from common.mpc.seeds import DEALT_BYTES
 from common.party import Party
-from common.plan.linear import Model
 from common.plan.predeal import PredealPlan
 from common.plan.read import AnyPlan
 from common.plan.score import ScorePlan
@@ -31,6 +30,7 @@ from common.stages.reasons import TEXT_BYTES, TEXTS
 
 _STOCK = 16 * (MOST + 2)  # the list of stocks held, the one chosen, the one spent
 _DEFAULT: Section = TrainPlan.model_fields["model"].default
+_UNDEALT: Section = type(_DEFAULT).model_validate({"dealer": "none"})
 _TEXTS = 8  # that the grid's columns have, about
 _RANGE = 16  # first and last month
 _DEALT = 32  # a stock's label, once all of it is on disk and once it has its name
@@ -228,7 +228,7 @@ def _counts(plan: TrainPlan, size: Size) -> CountsDemand | None:
 
 def _scoring(plan: ScorePlan, sizes: Sizes, section: Section, speed: Speed = Speed()) -> Estimate:
     if plan.undealt and section == _DEFAULT:  # nothing is known of its training, but that it was one whose model scores so
-        section = Model(dealer="none")
+        section = _UNDEALT
     learner, size = learner_of(section), sizes.of(sizes.rows)
     ahead, costs = plan.dealt == "ahead" and section.closed, {}
     for party in Party:

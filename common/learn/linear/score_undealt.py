@@ -37,15 +37,20 @@ class UndealtScorer:
     def __init__(self, session: Session, model: CommittedModel, bits: int) -> None:
         """bits: scores are told in steps of 2^-bits."""
         self._session, self._model, self._step = session, model, COMMITTED_SCALE - bits
-        self._products = CommittedProducts(session.party, model.committed, self._step - FLOOD_STEPS)
+        self._products: CommittedProducts
 
     async def start(self) -> None:
         """Both tell the marks of what they masked and of what they keep: one round of 64 bytes.
 
         Raises PeerProtocolError where these are not of one training, word for word.
         """
-        mine = self._model.committed.marks
-        heard = await self._session.exchange(Kind.MODEL_MARKS, np.frombuffer(mine, np.uint8))
+        session, committed = self._session, self._model.committed
+
+        def made() -> tuple[CommittedProducts, bytes]:
+            return CommittedProducts(session.party, committed, self._step - FLOOD_STEPS), committed.marks
+
+        self._products, mine = await session.compute(made, 2 * committed.masked.size)
+        heard = await session.exchange(Kind.MODEL_MARKS, np.frombuffer(mine, np.uint8))
         half = len(mine) // 2
         if heard.tobytes() != mine[half:] + mine[:half]:
             raise PeerProtocolError(

@@ -23,6 +23,8 @@ FORM = 5
 LIFT = 20
 COMMITTED_SCALE = X_SCALE + WEIGHT_SCALE + LIFT
 """Of products of rows: u below 2^13 in size."""
+_AT_ONCE = 64  # columns that are masked together
+_PRODUCT = 16  # words' worth of a word that is multiplied
 _ROW_LIMBS = NUMBER[:2]  # a row's values are of 17 bits and a sign: X_LIMIT
 
 
@@ -38,9 +40,18 @@ async def commit(session: Session, nonces: dict[Party, bytes], words: Words, col
     """
     sampler, public = Sampler(Prg.fresh_seed()), Public(nonces, session.party)
     secret = sampler.ternary(DEGREE)
-    made = Wide(public.polynomials(FORM, 0, len(words) + 1)).times(spectrum(secret))
-    made += sampler.errors(*made.shape).view(np.uint64)
-    made[1:, 0] += words << np.uint64(LIFT)
+    key, count = spectrum(secret), len(words) + 1
+
+    def masked() -> Words:
+        made = np.empty((count, DEGREE), np.uint64)
+        for low in range(0, count, _AT_ONCE):
+            part = slice(low, min(low + _AT_ONCE, count))
+            made[part] = Wide(public.polynomials(FORM, low, part.stop - low)).times(key)
+        made += sampler.errors(*made.shape).view(np.uint64)
+        made[1:, 0] += words << np.uint64(LIFT)
+        return made
+
+    made = await session.compute(masked, _PRODUCT * count * DEGREE)
     theirs = await session.exchange(Kind.LATTICE_MODEL, made, shape=(columns + 1, DEGREE))
     return Committed(words, secret, theirs, b"".join(nonces[party] for party in Party), mark_of(made))
 

@@ -115,7 +115,7 @@ def test_rows_of_the_tables_are_told_apart() -> None:
     assert isinstance(learners.learner_of(Model()), Linear)
 
 
-LINEAR = {"PartyModel", "ClosedModel", "CommittedModel", "TrainingDemand", "ScoreDemand"}
+_ITS_OWN = {"PartyModel", "ClosedModel", "CommittedModel", "TrainingDemand", "ScoreDemand"}
 
 
 def names(module: Module) -> set[str]:
@@ -125,13 +125,7 @@ def names(module: Module) -> set[str]:
     for node in ast.walk(module.code):
         if isinstance(node, ast.Attribute) and node.attr in own and ast.unparse(node.value).endswith("model"):
             found.add(f"model.{node.attr}")
-        elif isinstance(node, ast.Name) and node.id in (
-            "PartyModel",
-            "ClosedModel",
-            "CommittedModel",
-            "TrainingDemand",
-            "ScoreDemand",
-        ):
+        elif isinstance(node, ast.Name) and node.id in _ITS_OWN:
             found.add(node.id)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "nesterov" in node.value:
             found.add("nesterov")

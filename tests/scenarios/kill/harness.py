@@ -103,7 +103,7 @@ class Play:
         """The first trains; then what can be done with what there is."""
         side = {"dataset": "rows"}
         dealer = DEALERS[len(self.dealers) % len(DEALERS)]
-        model = MODEL if dealer == "whole" else {**MODEL, "dealer": dealer, "reveal": "owners"}
+        model = {**MODEL, "dealer": dealer, **({"reveal": "owners"} if dealer == "half" else {})}
         how = {"matching": "ecdh"} if dealer == "none" else {}
         train = make_plan({"grid": side, "bank": side, "model": model, "score_bits": 16, **how}, "plan")
         trained = [name for name in self.submitted if name.startswith("train-") and name not in self.failed]
@@ -111,11 +111,17 @@ class Play:
             return train
         kinds: list[Callable[[], AnyPlan]] = [
             lambda: train,
-            lambda: make_plan({"kind": "score", "model": draw.choice(trained), "grid": side, "bank": side}, "plan"),
+            lambda: self._scoring(draw.choice(trained)),
             lambda: PredealPlan.model_validate({"rows": 1000, "grid_columns": 20, "bank_columns": 3, "model": MODEL}),
             lambda: PromotePlan(model=trained[-1], force=True) if trained[-1] not in self.promoted else train,
         ]
         return kinds[job % len(kinds)]()
+
+    def _scoring(self, model: str) -> AnyPlan:
+        """By a model that nobody holds, with a dealer or without as it was trained."""
+        side = {"dataset": "rows"}
+        how = {"dealer": "none", "matching": "ecdh"} if self.dealers[model] == "none" else {}
+        return make_plan({"kind": "score", "model": model, "grid": side, "bank": side, **how}, "plan")
 
     def _disturbed(self, client: Client, plan: AnyPlan, listed: list[Operation]) -> None:
         said = "; ".join(map(str, listed)) or "undisturbed"

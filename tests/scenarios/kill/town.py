@@ -14,11 +14,10 @@ from typing import Any
 
 from common.client.client import Client
 from common.disk.data_folder import Name
-from common.home.models import ModelStore
 from common.home.registry import Registry
-from common.learn.linear.half import CommittedModel
 from common.mpc.lattice.sampled import public_seed
 from common.mpc.seeds import fingerprint
+from common.mpc.session import Kind
 from common.plan.job_states import State
 from common.trial.processes import Trial
 from common.wire import coordinator_pb2 as wire
@@ -186,7 +185,7 @@ def states(client: Client, submitted: Sequence[str], failed: Sequence[str]) -> l
 
 def used_twice(town: Disturbed) -> list[str]:
     """Charges, masks and seeds that have served more than once; what a grid says to all banks alike is one array."""
-    found = list[str]()
+    found, public = list[str](), public_seeds(town)
     for party in town.parties:
         told = charges(town.data(party)) if party != "grid" else {}
         if charged := [key for key, count in told.items() if count > 1 and key[1] != "warnings"]:
@@ -197,16 +196,19 @@ def used_twice(town: Disturbed) -> list[str]:
         if pairs := twice(every):
             found.append(f"{party}: two values under one mask: {pairs}")
         lives = seeds_of(town.folder / f"{party}.seeds")
-        if again := [mark for mark in lives.keys() - public_seeds(town, party) if len(lives[mark]) > 1]:
+        if again := [mark for mark in lives.keys() - public if len(lives[mark]) > 1]:
             found.append(f"{party}: a seed in two lives: {again}")
     return found
 
 
-def public_seeds(town: Disturbed, party: str) -> set[str]:
-    """Fingerprints of seeds that are no secret and belong to a model as long as it is: of those that both are committed to."""
-    models = ModelStore(town.data(party) / Name.MODELS)
-    halves = (models.load(job) for job in stored(town, party)[Name.MODELS.value])
-    return {fingerprint(public_seed(half.committed.nonces)).hex() for half in halves if isinstance(half, CommittedModel)}
+def public_seeds(town: Disturbed) -> set[str]:
+    """Fingerprints of seeds that are no secret: of public polynomials, under which a model may score in many lives."""
+    nonces = {
+        party: [one.values.tobytes() for one in read_frames(town.folder, party) if one.kind == Kind.LATTICE_SEED.value]
+        for party in town.parties
+    }
+    banks = [other for party in town.parties if party != "grid" for other in nonces[party]]
+    return {fingerprint(public_seed(one + other)).hex() for one in nonces["grid"] for other in banks}
 
 
 def charges(bank: Path, of: str = "%") -> Counter[tuple[str, str]]:
