@@ -36,8 +36,11 @@ class Account:
     def name(self, model: str) -> str:
         return model if self.scoring in ("", model) else f"{model}/{self.scoring}"
 
-    def charge(self, table: FeatureTable, model: str) -> None:
-        self.ledger.charge(table, self.name(model), self.limit)
+    def charge(self, table: FeatureTable, model: str, *, asked: bool = False) -> None:
+        if asked and self.scoring:
+            self.ledger.charge_again(table, model, self.limit)
+        else:
+            self.ledger.charge(table, self.name(model), self.limit)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,25 +119,36 @@ class Rates:
     ) -> None:
         """Counts these rows, before `model` scores them for this client; again for the same rows and model it is free.
 
-        allowed: called once nothing but the disk can refuse it any more.
+        allowed: called once nothing but the disk can refuse it any more; where it raises, nothing is counted.
 
         Raises PolicyError for more rows than it may have, or for one that too many models have scored.
         """
-        now, asked = self._clock(), distinct(row_keys(table))
         with self._open() as book:
-            book.execute("begin immediate")
-            _forget(book, now)
-            sets, had = RowSets(book), [_Scored(*row) for row in book.execute(_SCORED, (client,))]
-            for one in had:
-                asked = np.setdiff1d(asked, sets.held(one.owner, asked), assume_unique=True) if one.model == model else asked
-            words = _words(book, now, client)
-            most = limits.rows_per_day + sum(word.rows for word in words)
-            self._check_rows(client, len(asked), most, [(one.at, one.rows) for one in had])
-            models = limits.models_per_day + sum(word.models for word in words)
-            self._check_models(client, asked, models, [(one.at, sets.held(one.owner, asked)) for one in had])
-            self._enter(book, client, model, asked, now, had)
-            book.execute(_COUNT)
+            self._charge(book, client, table, model, limits)
             allowed()
+
+    def check(self, client: str, table: FeatureTable, models: Sequence[str], limits: Limits) -> None:
+        """Raises PolicyError if `charge` would for one of these, one after another; nothing is counted."""
+        with suppress(_Undone), self._open() as book:
+            for model in models:
+                self._charge(book, client, table, model, limits)
+            raise _Undone
+
+    def _charge(self, book: sqlite3.Connection, client: str, table: FeatureTable, model: str, limits: Limits) -> None:
+        now, asked = self._clock(), distinct(row_keys(table))
+        if not book.in_transaction:
+            book.execute("begin immediate")
+        _forget(book, now)
+        sets, had = RowSets(book), [_Scored(*row) for row in book.execute(_SCORED, (client,))]
+        for one in had:
+            asked = np.setdiff1d(asked, sets.held(one.owner, asked), assume_unique=True) if one.model == model else asked
+        words = _words(book, now, client)
+        most = limits.rows_per_day + sum(word.rows for word in words)
+        self._check_rows(client, len(asked), most, [(one.at, one.rows) for one in had])
+        models = limits.models_per_day + sum(word.models for word in words)
+        self._check_models(client, asked, models, [(one.at, sets.held(one.owner, asked)) for one in had])
+        self._enter(book, client, model, asked, now, had)
+        book.execute(_COUNT)
 
     def _enter(self, book: sqlite3.Connection, client: str, model: str, rows: Keys, now: float, had: list[_Scored]) -> None:
         """Rows asked for one by one would else each be a set of its own, and all of these be looked at for the next."""
@@ -214,6 +225,10 @@ class Rates:
         jobs = [row for row in jobs if row[1] > now - DAY]
         clients = sorted({row[0] for row in (*jobs, *scored)} | {word.client for word in words})
         return [_usage(client, jobs, scored, words) for client in clients]
+
+
+class _Undone(Exception):
+    """What was only looked at is taken back."""
 
 
 @dataclass(frozen=True)

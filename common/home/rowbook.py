@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,22 @@ class RowBook:
         with self._open("begin immediate") as sets:
             sets.add(user, self._check(sets, asked, user, limit))
 
+    def charge_again(self, table: FeatureTable, user: str, limit: int) -> None:
+        """Enters these rows once more for `user`, all or none: a use of its own each time, whatever was entered before.
+
+        The k-th use of a row stands under USER#k. Raises PolicyError when a row has been used `limit` times already, by
+        whomever.
+        """
+        asked = distinct(row_keys(table))
+        with self._open("begin immediate") as sets:
+            self._check(sets, asked, None, limit)
+            for number in count(1):
+                if not len(asked):
+                    break
+                held = sets.held(name := f"{user}#{number}", asked)
+                sets.add(name, np.setdiff1d(asked, held, assume_unique=True))
+                asked = held
+
     def standing(self, of: str, key: str, limit: int) -> Standing:
         """How many users each row has had by now. of, key, limit: as `Standing` has them."""
         with self._open() as sets:
@@ -74,9 +91,10 @@ class RowBook:
         charges = tuple(Charge(name, "scores", 1.0, len(rows)) for name, rows in used)
         return Standing(of, key, limit, times.astype(np.float64), charges)
 
-    def _check(self, sets: RowSets, asked: Keys, user: str, limit: int) -> Keys:
-        """The rows that `user` has not used before, if they are within the limit."""
-        asked = np.setdiff1d(asked, sets.held(user, asked), assume_unique=True)
+    def _check(self, sets: RowSets, asked: Keys, user: str | None, limit: int) -> Keys:
+        """The rows that `user` has not used before, if they are within the limit; None: all of them are a use."""
+        if user is not None:
+            asked = np.setdiff1d(asked, sets.held(user, asked), assume_unique=True)
         times = np.zeros(len(asked), np.int64)
         for other in sets.owners() if len(asked) else ():
             times[np.searchsorted(asked, sets.held(other, asked))] += other != user

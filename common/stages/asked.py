@@ -28,7 +28,7 @@ from common.learn.learners import begin_scores, check_on_request
 from common.match.agree import MatchLimits
 from common.match.lookup import Asking, Listed
 from common.mpc.fixedpoint import Reals
-from common.mpc.session import Kind
+from common.mpc.session import OFFLOAD_WORDS, Kind
 from common.party import Party
 from common.plan.score import ScorePlan
 from common.rows.dataset import Loaded
@@ -39,7 +39,6 @@ from common.rows.table import FeatureTable, Index
 from common.stages.ahead import ASKED, scores_ahead, usable
 from common.stages.align import common_months, row_names
 from common.stages.job import Answer, Desk, PartyJob, Remains, Warm
-from common.stages.score import charge_now
 
 _log = logging.getLogger(__name__)
 
@@ -199,17 +198,11 @@ class _Grid:
 
     async def _enter(self, part: FeatureTable) -> PolicyError | None:
         """Charges all of the rows, or says why not."""
-        job, model = self._job, self._model
-        budget = job.budget(model)
-        entered = await asyncio.gather(
-            asyncio.to_thread(job.enter_rate, part, model.job),
-            asyncio.to_thread(partial(charge_now, budget, part, model)),
-            return_exceptions=True,
-        )
-        for error in entered:
-            if isinstance(error, BaseException) and not isinstance(error, PolicyError):
-                raise error
-        return next((error for error in entered if isinstance(error, PolicyError)), None)
+        try:
+            await asyncio.to_thread(partial(self._job.charge_scores, part, self._model, asked=True))
+        except PolicyError as error:
+            return error
+        return None
 
 
 class _Bank:
@@ -294,16 +287,15 @@ class _Bank:
         rows = np.array([at[name] for name in found], np.int64)
         part = table.take(rows)
         try:
-            rated = await self._job.begin_rate(part, self._model.job) if len(rows) else None
+            await asyncio.to_thread(self._job.check_rate, part, self._model.job)
         except PolicyError as error:
             answers |= {name: Answer(name, refused=str(error)) for name in found}
-            places, rated = np.full(len(names), -1), None
+            places, rows = np.full(len(names), -1), rows[:0]
         await self._asking.tell(places)
-        if rated is None:
+        if not len(rows):
             return answers
         said = await session.receive(Kind.ASKED, np.uint8, (len(rows),))
         self._stale |= bool((said == _NEWER).any())
-        await rated  # while the grid wrote its own books
         may = said > 0
         answers |= {name: Answer(name, refused=_REFUSED) for name in found}
         if not may.any():
@@ -311,8 +303,13 @@ class _Bank:
         if not may.all():
             kept = np.flatnonzero(may)
             part, rows, found = part.take(kept), rows[kept], [found[k] for k in kept.tolist()]
+        rated = session.begin(partial(self._job.enter_rate, part, self._model.job), OFFLOAD_WORDS)  # of what the grid grants
         u = await self._supply.open(part)
         assert u is not None  # noqa: S101
+        try:
+            await rated
+        except PolicyError as error:  # another job of this client has used up the day's meanwhile
+            return answers | {name: Answer(name, refused=str(error)) for name in found}
         if table is self._table:
             self._scored.add(rows, u)
         else:

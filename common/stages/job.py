@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -326,20 +326,31 @@ class PartyJob(Told):
         """Counts these rows as scored by `model` for this client. Raises PolicyError for more than it may have in a day."""
         await self.session.compute(lambda: self.enter_rate(rows, model), rows.rows * 64)
 
-    async def begin_rate(self, rows: FeatureTable, model: str) -> asyncio.Future[None]:
-        """As `rate`, but that it may not be on disk yet: it is when what is returned is done."""
-        loop = asyncio.get_running_loop()
-        allowed = loop.create_future()
-
-        def allow() -> None:
-            loop.call_soon_threadsafe(allowed.set_result, None)
-
-        entered = asyncio.ensure_future(asyncio.to_thread(self.enter_rate, rows, model, allow))
-        await asyncio.wait([allowed, entered], return_when=asyncio.FIRST_COMPLETED)
-        if entered.done():
-            await entered
-        return entered
-
     def enter_rate(self, rows: FeatureTable, model: str, allowed: Callable[[], None] = lambda: None) -> None:
-        """As `rate`, in the thread that calls. allowed: called once it is sure to be allowed, and before it is on disk."""
+        """As `rate`, in the thread that calls. allowed: called once nothing but it refuses; where it raises, none counts."""
         self.home.rates.charge(self.client, rows, model, self.home.policy, allowed)
+
+    def check_rate(self, rows: FeatureTable, *models: str) -> None:
+        """Raises PolicyError if `rate` would for one of these models; nothing is counted."""
+        self.home.rates.check(self.client, rows, models, self.home.policy)
+
+    def charge_scores(self, rows: FeatureTable, model: Half, *, asked: bool = False) -> None:
+        """Counts rows that `model` is to score, and charges the account of what that tells: both, on disk, or neither.
+
+        asked: one by one, see `Budget.charge`. Raises PolicyError where either refuses.
+        """
+        budget = self.budget(model)
+        charge = (lambda: None) if budget is None else partial(budget.charge, rows, model.job, asked=asked)
+        self.enter_rate(rows, model.job, charge)
+
+    async def charge_training(self, plan: TrainPlan, beginning: Beginning) -> None:
+        """Charges what a training will tell, and counts the rows that it holds out, as scored by each model that scores them.
+
+        The client's rates are looked at first and charged last: neither book keeps what the other refuses.
+        """
+        held, rival = beginning.held(), beginning.champion
+        scorings = [self.id, *([] if rival is None else [rival.job])]
+        await self.session.compute(lambda: self.check_rate(held, *scorings), held.rows * 64)
+        await self.role.before_training(self, plan, beginning)
+        for scoring in scorings:
+            await self.rate(held, scoring)

@@ -44,7 +44,7 @@ from common.stages.keep import Product, keep_both
 from common.stages.months import in_months, up_to
 from common.stages.offer import check_width, select
 from common.stages.reasons import check_reasons, open_reasons
-from common.stages.score import charge, open_scores
+from common.stages.score import open_scores
 from common.stages.sizes import check_sizes, exchange_sizes, too_few
 from common.stages.watch import told, watch
 
@@ -82,11 +82,8 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
             job.warn(_UNCHALLENGED, public=_UNCHALLENGED)
         size = Size.of(job.party, train_rows, len(prepared.columns), other)
         learner_of(plan.model).check(plan.model, size, job.home.policy)
-        held = table.keys(slice(train_rows, None))
-        for scoring in (job.id, *([rival.job] if rival else [])):
-            await job.rate(held, scoring)
         job.reporter.expect(learner_of(plan.model).cost(job.party, plan.model, size).total)
-        await job.role.before_training(job, plan, Beginning(table.keys(slice(None)), size, prepared, rival))
+        await job.charge_training(plan, Beginning(table.keys(slice(None)), size, prepared, rival))
         job.count(train_rows=train_rows, test_rows=table.rows - train_rows, trained_columns=len(prepared.columns))
     with job.stage(Stage.TRAIN):
         task = await asyncio.to_thread(learner_of(plan.model).task, plan.model, prepared, own, other, job.scratch)
@@ -189,14 +186,13 @@ def check_dealer(job: PartyJob, plan: ScorePlan, model: Half) -> None:
 
 async def tell_asked(job: PartyJob, plan: ScorePlan, model: Half, table: FeatureTable) -> Reals | None:
     """Scores of the rows asked for to the bank, with a stock if the plan says so and the model needs one; None at the grid."""
-    await job.rate(table, model.job)
-    budget, telling = job.budget(model), Telling(Kind.SCORES, plan.score_bits)
+    telling = Telling(Kind.SCORES, plan.score_bits)
+    await job.session.compute(lambda: job.charge_scores(table, model), table.rows * 64)  # of a stock that is not used up yet
     if plan.dealt == "online" or not model.closed or job.course.again:  # a stock that was begun is spent
-        return await open_scores(job.session, job.correlations, model, table, telling, budget)
-    await charge(job.session, budget, table, model)  # rows that may not be scored use up no stock
+        return await open_scores(job.session, job.correlations, model, table, telling, None)
     ahead = scores_ahead(job.session, job.home.stocks.of(job.chain), job.home.key, model, table.rows, telling.bits)
     async with ahead as (correlations, dealt):
-        return await open_scores(job.session, correlations, model, table, replace(telling, dealt=dealt), budget)
+        return await open_scores(job.session, correlations, model, table, replace(telling, dealt=dealt), None)
 
 
 async def load(job: PartyJob, *, require_label: bool, columns: dict[str, ColumnConfig] | None = None) -> Loaded:

@@ -15,19 +15,12 @@ from common.rows.table import FeatureTable
 class Budget(Protocol):
     """The account of the side whose columns a score tells of."""
 
-    def charge(self, table: FeatureTable, model: str) -> None:
-        """Enters these rows as scored by `model`, all or none. Raises PolicyError when one has been scored too often."""
+    def charge(self, table: FeatureTable, model: str, *, asked: bool = False) -> None:
+        """Enters these rows as scored by `model`, all or none. Raises PolicyError when one has been scored too often.
 
-
-async def charge(session: Session, budget: Budget | None, table: FeatureTable, model: Half) -> None:
-    """Charges the budget, where there is one; again for the same rows and model it is free."""
-    await session.compute(lambda: charge_now(budget, table, model), table.rows * 64)
-
-
-def charge_now(budget: Budget | None, table: FeatureTable, model: Half) -> None:
-    """As `charge`, in the thread that calls."""
-    if budget is not None:
-        budget.charge(table, model.job)
+        Again in the same job it is free; asked: one by one, so that a model whose scores of a row can tell something new each
+        time is charged each time.
+        """
 
 
 async def open_scores(
@@ -40,7 +33,8 @@ async def open_scores(
 ) -> Reals | None:
     """The log-odds u of each row, (n,), at the bank; None at the grid.
 
-    The grid charges `budget` for the rows before anything of them is sent.
+    The grid charges `budget` for the rows before anything of them is sent; None: nothing, or it was charged already.
     """
-    await charge(session, budget, table, model)
+    if budget is not None:
+        await session.compute(lambda: budget.charge(table, model.job), table.rows * 64)
     return await named(model.learner).open_scores(session, correlations, model, table, telling)

@@ -53,10 +53,6 @@ class OwnRows:
     def label(self) -> Reals:
         return self.table.outcomes[: self.train]
 
-    @property
-    def held_keys(self) -> FeatureTable:
-        return self.table.keys(slice(self.train, None))
-
 
 async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub: BankHub, place: int) -> Outcome:
     """Load, align, prepare by sums, train, evaluate. plan: what the grid and this bank do; place: this bank's in the plan.
@@ -161,9 +157,8 @@ async def prepare(job: PartyJob, several: SeveralPlan, hub: BankHub, own: OwnRow
 
 async def begin(job: PartyJob, plan: TrainPlan, own: OwnRows, prepared: Prepared, grid: int) -> None:
     """Charges what the training will tell, and counts its rows. grid: the grid's columns."""
-    await job.rate(own.held_keys, job.id)
     size = Size(own.train, grid, len(prepared.columns))
-    await job.role.before_training(job, plan, Beginning(own.table.keys(slice(None)), size, prepared, None))
+    await job.charge_training(plan, Beginning(own.table.keys(slice(None)), size, prepared, None))
     job.count(train_rows=own.train, test_rows=own.table.rows - own.train, trained_columns=len(prepared.columns))
 
 

@@ -157,9 +157,8 @@ async def _begin(jobs: Sequence[PartyJob], plan: TrainPlan, own: _Own, prepared:
     """Charges on each line what the training will tell, and counts its rows."""
     for k, (line, rows) in enumerate(zip(jobs, own.banks, strict=True)):
         keys = own.keys(k)
-        await line.rate(keys.keys(slice(rows.train, None)), line.id)
         size = Size(rows.train, layout.grid, layout.common + 1)
-        await line.role.before_training(line, plan, Beginning(keys, size, prepared, None))
+        await line.charge_training(plan, Beginning(keys, size, prepared, None))
     held = own.table.rows - own.train
     jobs[0].count(train_rows=own.train, test_rows=held, trained_columns=layout.grid)
 

@@ -233,3 +233,24 @@ def test_who_is_told_that_a_charge_is_allowed_is_told_before_it_is_on_disk_and_o
     with pytest.raises(PolicyError):
         rates.charge(ONE, table(range(60, 120)), "m1", desk.limits, look)
     assert seen == [0] and [usage.rows for usage in desk.rates.usage()] == [60]
+
+
+def test_what_is_not_allowed_after_all_is_not_counted(desk: Desk) -> None:
+    def refuse() -> None:
+        raise PolicyError("the budget of columns")
+
+    with pytest.raises(PolicyError, match="the budget of columns"):
+        desk.rates.charge(ONE, table(range(60)), "m1", desk.limits, refuse)
+    assert desk.rates.usage() == [] and desk.rates.position == 0
+
+
+def test_a_check_raises_as_charges_one_after_another_would_and_enters_nothing(desk: Desk) -> None:
+    rates = desk.rates
+    rates.check(ONE, table(range(60)), ["m1"], desk.limits)
+    rates.check(ONE, table(range(101)), [], desk.limits)
+    with pytest.raises(PolicyError, match="more rows to be scored"):
+        rates.check(ONE, table(range(60)), ["m1", "m2"], desk.limits)
+    assert rates.usage() == [] and rates.position == 0
+    rates.charge(ONE, table(range(60)), "m1", desk.limits)
+    rates.check(ONE, table(range(60)), ["m1", "m1"], desk.limits)
+    assert [usage.rows for usage in rates.usage()] == [60]

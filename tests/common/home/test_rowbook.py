@@ -126,3 +126,28 @@ def test_it_tells_how_many_users_each_row_has_had_and_which(tmp_path: Path) -> N
     found = book.standing("scores", "scores_per_row", 8)
     assert sorted(found.spent.tolist()) == [1.0, 1.0, 2.0] and (found.most, found.left) == (2.0, 6.0)
     assert [(charge.user, charge.rows) for charge in found.charges] == [("one", 2), ("two", 2)]
+
+
+def test_each_use_of_its_own_is_charged_and_counts_with_those_of_others(file: Path) -> None:
+    book, rows = Ledger(file), table(["A", "B"])
+    book.charge(table(["B"]), "m1", 3)
+    book.charge_again(rows, "m2", 3)
+    book.charge_again(table(["A"]), "m2", 3)
+    with pytest.raises(PolicyError, match="have been scored by 2 models already"):
+        book.charge(table(["A"]), "m3", 2)
+    book = Ledger(file)  # across restarts
+    book.charge_again(rows, "m2", 3)
+    with pytest.raises(PolicyError, match="2 of 3 rows have been scored by 3 models already"):
+        book.charge_again(table(["A", "B", "C"]), "m2", 3)
+    book.charge_again(table(["C"]), "m2", 1)  # all or none: it had no use yet
+    found = book.standing("scores", "scores_per_row", 3)
+    assert sorted(found.spent.tolist()) == [1.0, 3.0, 3.0]
+
+
+def test_uses_of_one_model_take_no_more_sets_than_a_row_has_uses(file: Path) -> None:
+    """Each row that is asked for looks at every set there is."""
+    book = Ledger(file)
+    for k in range(40):
+        book.charge_again(table([f"E{k}"]), "m1", 8)
+        book.charge_again(table([f"E{k}", "E0"] if k % 20 == 0 and k else [f"E{k}"]), "m1", 8)
+    assert {charge.user for charge in book.standing("", "", 8).charges} == {f"m1#{k}" for k in (1, 2, 3)}

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from common.disclosure import Opened
+from common.disk.data_folder import Name
 from common.errors import PolicyError
+from common.learn.learner import Size
 from common.plan.job_stages import Stage
-from common.rows.table import FeatureTable
+from common.plan.train import TrainPlan
+from common.stages.job import Beginning, PartyJob
 from tests.common.stages.alone import alone
 from tests.common.stages.companies import Companies, Recorder
 from tests.common.stages.tables import table
-from tests.patience import patience
 
 
 @pytest.fixture
@@ -44,30 +46,62 @@ def test_counts_are_reported_only_where_the_plan_opens_them(companies: Companies
     assert (job.outcome.counts, job.reporter.counted) == ({}, [])
 
 
-async def test_a_rate_that_is_begun_is_refused_at_once_and_is_on_disk_when_it_is_done(companies: Companies) -> None:
+def half(repeats: bool = True) -> Any:
+    """As much of a model of four columns as is asked of one before it scores: two models may score a row."""
+    return SimpleNamespace(job="job-1", fitted=SimpleNamespace(sources=frozenset("abcd")), repeats=repeats)
+
+
+def counted(job: PartyJob) -> list[tuple[int, int]]:
+    """Rows, and the most models of one, that the client has had today."""
+    return [(usage.rows, usage.models) for usage in job.home.rates.usage()]
+
+
+def test_what_the_budget_of_columns_refuses_counts_for_no_rate(companies: Companies) -> None:
     job, rows = alone(companies), table(["A", "B"])
-    written = threading.Event()
-
-    def enter(rows: FeatureTable, model: str, allowed: Callable[[], None]) -> None:
-        if model == "refused":
-            raise PolicyError("too many")
-        allowed()
-        assert written.wait(patience(10))
-        if model == "full":
-            raise OSError("no space left")
-
-    job.enter_rate = enter  # type: ignore[method-assign]
-    with pytest.raises(PolicyError, match="too many"):
-        await job.begin_rate(rows, "refused")
-    begun = [await job.begin_rate(rows, model) for model in ("good", "full")]
-    assert not any(rated.done() for rated in begun)
-    written.set()
-    await begun[0]
-    with pytest.raises(OSError, match="no space"):
-        await begun[1]
+    for model in ("m1", "m2"):
+        job.home.ledger.charge(table(["B"]), model, 2)  # type: ignore[attr-defined]
+    with pytest.raises(PolicyError, match="1 of 2 rows have been scored by 2 models already"):
+        job.charge_scores(rows, half())
+    assert counted(job) == []
+    job.charge_scores(table(["A"]), half())
+    assert counted(job) == [(1, 1)]
 
 
-async def test_a_rate_that_is_begun_is_in_the_book(companies: Companies) -> None:
-    job = alone(companies)
-    await (await job.begin_rate(table(["A", "B"]), "m1"))
-    assert [usage.rows for usage in job.home.rates.usage()] == [2]
+def test_what_a_rate_refuses_is_no_charge_to_the_budget_of_columns(companies: Companies) -> None:
+    job, before = alone(companies), alone(companies).home.positions()[Name.LEDGER]
+    job.home.policy = job.home.policy.model_copy(update={"rows_per_day": 1})
+    with pytest.raises(PolicyError, match="more rows to be scored than it may have"):
+        job.charge_scores(table(["A", "B"]), half())
+    assert job.home.positions()[Name.LEDGER] == before and counted(job) == []
+
+
+@pytest.mark.parametrize(("repeats", "times"), [(True, 9), (False, 2)])
+def test_a_row_asked_for_again_is_charged_where_it_may_tell_something_new(
+    companies: Companies, repeats: bool, times: int
+) -> None:
+    job, rows = alone(companies), table(["A"])
+    for _ in range(times):
+        job.charge_scores(rows, half(repeats), asked=True)
+    if not repeats:
+        with pytest.raises(PolicyError, match="have been scored by 2 models already"):
+            job.charge_scores(rows, half(repeats), asked=True)
+    assert counted(job) == [(1, 1)]
+
+
+@pytest.mark.parametrize("by", ["rates", "budget"])
+async def test_a_training_that_is_refused_is_charged_nowhere(companies: Companies, by: str) -> None:
+    job, rows = alone(companies), table(["A", "B", "C"])
+    policy = {"rows_per_day": 1} if by == "rates" else {"min_columns": 9}
+    job.home.policy = job.home.policy.model_copy(update=policy)
+    before = job.home.positions()[Name.LEDGER]
+    with pytest.raises(PolicyError, match="in 24 hours" if by == "rates" else "4 columns of the grid are too few"):
+        await job.charge_training(open_plan(), Beginning(rows, Size(1, 4, 3), half(), None))
+    assert counted(job) == [] and job.home.positions()[Name.LEDGER] == before
+    job.home.policy = job.home.policy.model_copy(update={"rows_per_day": 100, "min_columns": 1})
+    await job.charge_training(open_plan(), Beginning(rows, Size(1, 4, 3), half(), None))
+    assert counted(job) == [(2, 1)] and job.home.positions()[Name.LEDGER] > before
+
+
+def open_plan() -> TrainPlan:
+    """Its weights are told, and so the rows that train are charged."""
+    return TrainPlan.model_validate({"grid": {"dataset": "m"}, "bank": {"dataset": "l"}, "model": {"reveal": "owners"}})
