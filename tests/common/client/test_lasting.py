@@ -173,10 +173,17 @@ def test_a_client_collects_where_its_configuration_says_so_and_nobody_does_yet(m
     for settings in (without, with_one):
         spans = Spans(settings)
         assert traces.used() is (settings is with_one)
-        again = Spans(with_one) if settings is with_one else None
-        if again is not None:  # the first one's
-            again.close()
-            assert traces.used()
         spans.close()
         spans.close()
     assert not traces.used() and kept.spans == [["closed"]]
+    for first in (0, 1):  # of two, whichever is closed first takes nothing from the other
+        two = [Spans(with_one), Spans(with_one)]
+        two[first].close()
+        two[first].close()
+        assert traces.used() and len(kept.spans) == 1 + first
+        two[1 - first].close()
+        assert not traces.used() and len(kept.spans) == 2 + first
+    traces.use(kept)  # a daemon's: no client ends them
+    Spans(with_one).close()
+    assert traces.used()
+    traces.close()
