@@ -257,6 +257,16 @@ class Telling:
     dealt: int | None = None
 
 
+class RowScores(Protocol):
+    """Scores of tables of rows by one model, one table after another, in one session."""
+
+    async def warm(self) -> None:
+        """Does now what the first row would else wait for."""
+
+    async def open(self, table: FeatureTable) -> Reals | None:
+        """The log-odds u of each row, (n,), at the bank, in steps of 2^-bits; None at the grid, which sends the kind."""
+
+
 class Learner(Protocol[S]):
     """A kind of model, and how two parties train and use it. Its section in plans is of type S."""
 

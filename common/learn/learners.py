@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.errors import PlanError
-from common.learn.learner import Half, Learner, Packed, Size, Telling
+from common.learn.learner import Half, Learner, Packed, RowScores, Size, Telling
 from common.learn.linear import cost as linear_cost
 from common.learn.linear import reasons as linear_reasons
 from common.learn.linear.banks import LinearOfSeveral
@@ -21,9 +21,11 @@ from common.learn.network.banks import NetworkOfSeveral
 from common.learn.network.deal_reasons import NetworkReasonsDemand
 from common.learn.network.half import NetworkModel
 from common.learn.network.learner import NetworkLearner
+from common.learn.network.score import Scores as NetworkScores
 from common.learn.several import SeveralLearner
 from common.learn.trees import cost as tree_cost
 from common.learn.trees import reasons as tree_reasons
+from common.learn.trees.asked import Scores as TreeScores
 from common.learn.trees.deal_reasons import TreeReasonsDemand
 from common.learn.trees.learner import TreeLearner
 from common.mpc.correlations.asked import Correlations
@@ -39,7 +41,11 @@ from common.plan.trees import Trees
 TABLE: dict[type[Section], Learner[Any]] = {Model: Linear(), Trees: TreeLearner(), Network: NetworkLearner()}
 
 
-ON_REQUEST: dict[str, Callable[..., Awaitable[LinearScores]]] = {Linear.name: LinearScores.begin}
+ON_REQUEST: dict[str, Callable[..., Awaitable[RowScores]]] = {
+    Linear.name: LinearScores.begin,
+    TreeLearner.name: TreeScores.begin,
+    NetworkLearner.name: NetworkScores.begin,
+}
 """Learners whose models score rows one after another, within one session."""
 
 
@@ -108,7 +114,7 @@ def named(name: str) -> Learner[Any]:
     return {learner.name: learner for learner in TABLE.values()}[name]
 
 
-async def begin_scores(session: Session, correlations: Correlations, half: Half, rows: int, telling: Telling) -> LinearScores:
+async def begin_scores(session: Session, correlations: Correlations, half: Half, rows: int, telling: Telling) -> RowScores:
     """What scores one table after another by the model of this half, in all at most so many rows.
 
     Raises PlanError as `check_on_request`.

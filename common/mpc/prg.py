@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algori
 SEED_BYTES = 32
 MARK_BYTES = 32
 _CHUNK = 1 << 20
+_BLOCK = 16  # bytes that the cipher makes at once
 _ZEROS = memoryview(bytes(_CHUNK))
 
 
@@ -126,9 +127,12 @@ class Prg:
         """`count` uniform bytes."""
         return self._expand(purpose, counter, count)
 
-    def short_words(self, purpose: Purpose, counter: int, count: int) -> npt.NDArray[np.uint16]:
-        """`count` uniform words modulo 2^16."""
-        return self._expand(purpose, counter, 2 * count).view(np.uint16)
+    def short_words(self, purpose: Purpose, counter: int, count: int, first: int = 0) -> npt.NDArray[np.uint16]:
+        """`count` uniform words modulo 2^16; first: what stands before them is left out, and not computed."""
+        skipped = 2 * first % _BLOCK
+        out = np.empty(skipped + 2 * count, np.uint8)
+        _write(_stream(self._seed, purpose, counter, 2 * first // _BLOCK), memoryview(out.data))
+        return out[skipped:].view(np.uint16)
 
     def factors(self, count: int) -> list[int]:
         """`count` uniform numbers of 64 bits: the first of those of the lasting key. ValueError without one."""
@@ -169,10 +173,11 @@ class Prg:
         raise TypeError("a seed is not pickled")
 
 
-def _stream(secret: bytes, purpose: Purpose, counter: int) -> CipherContext:
+def _stream(secret: bytes, purpose: Purpose, counter: int, block: int = 0) -> CipherContext:
+    """block: the one it begins at."""
     label = purpose.value.to_bytes(4, "little") + counter.to_bytes(8, "little")
     key = hashlib.blake2b(label, key=secret, digest_size=16, person=b"wattscore.prg.1").digest()
-    return Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
+    return Cipher(algorithms.AES(key), modes.CTR(block.to_bytes(_BLOCK, "big"))).encryptor()
 
 
 def _write(stream: CipherContext, out: memoryview) -> None:

@@ -15,12 +15,13 @@ from functools import partial
 
 import numpy as np
 
-from common.errors import DataError, PeerProtocolError, PolicyError
+from common.errors import DataError, PeerProtocolError
 from common.learn.dither import dither
 from common.learn.learner import Telling
 from common.learn.linear.deal import PRODUCT_SCALE, SCORE_SCALE, SCORE_SPARE, SCORE_WIDTH, ScoreDemand
 from common.learn.linear.half import ClosedModel, CommittedModel, LinearModel, PartyModel
 from common.learn.linear.score_undealt import UndealtScorer
+from common.learn.lots import Lots, Piece
 from common.mpc.correlations.asked import Correlations, TruncationPart
 from common.mpc.fixedpoint import Reals, Words, decode, encode
 from common.mpc.product import forward
@@ -33,27 +34,14 @@ from common.rows.table import FeatureTable
 
 
 @dataclass(repr=False)
-class _Block:
-    """Rows that are masked under one key: how many there are and were used, and what masks them, once it is asked for."""
+class _Masks:
+    """What masks the rows of a lot, once it is asked for. hide: (m, rows), of own columns."""
 
-    key: int
-    rows: int
-    used: int = 0
-    hide: Words | None = None  # (m, rows): of own columns
+    hide: Words | None = None
     part: TruncationPart | None = None
 
 
-@dataclass(frozen=True, repr=False)
-class _Piece:
-    """Rows of a table, and their places in a block."""
-
-    block: _Block
-    at: slice
-    rows: slice
-
-    @property
-    def count(self) -> int:
-        return int(self.rows.stop - self.rows.start)
+_Piece = Piece[_Masks]
 
 
 @dataclass(repr=False)
@@ -75,8 +63,7 @@ class Scorer:
     def __init__(self, session: Session, correlations: Correlations, model: ClosedModel, demand: ScoreDemand) -> None:
         self._session, self._correlations, self._model, self._demand = session, correlations, model, demand
         self._point = self._mask = np.zeros(0, np.uint64)
-        self._coming, self._block = demand.blocks(), _Block(demand.key, 0)
-        self._left, self.scale = demand.rows, demand.bits
+        self._lots, self.scale = Lots[_Masks](demand.blocks(), demand.rows), demand.bits
 
     async def start(self) -> None:
         """Exchanges the masked shares of the other's weights, with a tag of all: one round, 16 (m_other + 1) bytes.
@@ -113,15 +100,9 @@ class Scorer:
 
     async def warm(self) -> None:
         """Expands the masks of the first block, which the first row would else wait for."""
-        if self._demand.rows:
-            self._next_block()
-            block, columns = self._block, len(self._point)
-            block.hide = await asyncio.to_thread(self._correlations.matrix_mask, block.key, block.rows, columns)
-            block.part = await self._correlations.truncation(block.key, block.rows)
-
-    def _next_block(self) -> None:
-        key, at = next(self._coming)
-        self._block = _Block(key, at.stop - at.start)
+        if (lot := self._lots.ahead()) is not None:
+            hide = await asyncio.to_thread(self._correlations.matrix_mask, lot.key, lot.rows, len(self._point))
+            lot.masks = _Masks(hide, await self._correlations.truncation(lot.key, lot.rows))
 
     async def score(self, table: FeatureTable) -> tuple[Words, int]:
         """This party's share of u, (n,), u rounded up or down at random to 2^-bits; how many own values were held at X_LIMIT.
@@ -136,7 +117,7 @@ class Scorer:
         """
         session, shift = self._session, SCORE_SCALE - self._demand.bits
         out: Words = np.empty(table.rows, np.uint64)
-        waiting, sent, opened, held = self._take(table.rows), deque[tuple[_Piece, Words]](), deque[_Opened](), 0
+        waiting, sent, opened, held = self._lots.take(table.rows), deque[tuple[_Piece, Words]](), deque[_Opened](), 0
         hiding = ((partial(self._hide, table, piece), self._work(piece)) for piece in tuple(waiting))
         async with one_ahead(session.begin(*each) for each in hiding) as coming:
             while waiting or sent or opened:
@@ -156,44 +137,28 @@ class Scorer:
                     session.reporter.progress(last.piece.rows.stop, table.rows)
         return out, held
 
-    def _take(self, rows: int) -> deque[_Piece]:
-        """Masks for so many rows, which nobody takes again."""
-        if rows > self._left:
-            message = f"{rows} rows are to be scored, and randomness is left for {self._left}"
-            raise PolicyError(message, remedy="Deal more ahead: `wattscore predeal`.")
-        self._left -= rows
-        pieces, low = deque[_Piece](), 0
-        while low < rows:
-            if self._block.used == self._block.rows:
-                self._next_block()
-            block, first = self._block, self._block.used
-            block.used = min(block.rows, first + rows - low)
-            high = low + block.used - first
-            pieces.append(_Piece(block, slice(first, block.used), slice(low, high)))
-            low = high
-        return pieces
-
     def _work(self, piece: _Piece) -> int:
-        return len(self._point) * (piece.count if piece.block.hide is not None else piece.block.rows)
+        expanded = piece.lot.masks is not None and piece.lot.masks.hide is not None
+        return len(self._point) * (piece.count if expanded else piece.lot.rows)
 
     def _hide(self, table: FeatureTable, piece: _Piece) -> tuple[Words, int, Sent]:
         """Own rows of a piece, (n, m) column-major, how many values were held, and the rows as they are sent, of (m, n)."""
-        block = piece.block
+        masks, lot = _masks(piece), piece.lot
         words, held = self._model.whitened(table.part(piece.rows.start, piece.rows.stop))
-        if block.hide is None:
-            block.hide = self._correlations.matrix_mask(block.key, block.rows, words.shape[1])
-        hidden = shorten(words.T - block.hide[:, piece.at], SCORE_WIDTH)
-        if piece.at.stop == block.rows:
-            block.hide = None  # all of it is used
+        if masks.hide is None:
+            masks.hide = self._correlations.matrix_mask(lot.key, lot.rows, words.shape[1])
+        hidden = shorten(words.T - masks.hide[:, piece.at], SCORE_WIDTH)
+        if piece.last:
+            masks.hide = None  # all of it is used
         return words, held, hidden
 
     async def _open(self, table: FeatureTable, piece: _Piece, words: Words) -> _Opened:
-        session, block = self._session, piece.block
+        session, masks, lot = self._session, _masks(piece), piece.lot
         shape = len(self._mask), piece.count
         theirs = await session.collect(Kind.MASKED_MATRIX, *sent_as(shape, SCORE_WIDTH))
-        if block.part is None:
-            block.part = await self._correlations.truncation(block.key, block.rows)
-        part = block.part.at(piece.at)
+        if masks.part is None:
+            masks.part = await self._correlations.truncation(lot.key, lot.rows)
+        part = masks.part.at(piece.at)
 
         def open_u() -> Words:
             u = forward(words, self._point) + forward(lengthen(theirs, SCORE_WIDTH, shape).T, self._mask)
@@ -208,6 +173,13 @@ class Scorer:
         if self._session.party is Party.BANK:
             return np.zeros(rows.stop - rows.start, np.uint64)
         return dither(self._model.own.tobytes(), table.keys(rows), PRODUCT_SCALE - self._demand.bits)
+
+
+def _masks(piece: _Piece) -> _Masks:
+    """Of a piece's lot, made where nothing was asked for yet."""
+    if piece.lot.masks is None:
+        piece.lot.masks = _Masks()
+    return piece.lot.masks
 
 
 class Scores:

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Generator
 from typing import Literal
 
 from common.learn.network import relu, sine
-from common.learn.network.units import Held, Lacks
+from common.learn.network.scales import Scales
+from common.learn.network.units import Held, Lacks, Output, Seat, UnitMasks
 from common.mpc.compare.masks import dealt_words
 from common.mpc.dealer import Dealt
 from common.mpc.fixedpoint import Words
@@ -14,9 +15,26 @@ from common.party import Party
 
 NAMES: tuple[Literal["sine", "relu"], ...] = ("sine", "relu")
 """In the order of their numbers in a demand."""
-FORWARD: dict[str, Callable[..., Awaitable[tuple[Words, Held]]]] = {"sine": sine.forward, "relu": relu.forward}
+MASKS: dict[str, Callable[..., UnitMasks]] = {"sine": sine.SineMasks, "relu": relu.ReluMasks}
+LOOK_UP: dict[str, Callable[..., Awaitable[tuple[Words, Held]]]] = {"sine": sine.look_up, "relu": relu.look_up}
 DEAL: dict[str, Callable[..., Generator[Dealt, None, Lacks]]] = {"sine": sine.deal, "relu": relu.deal}
 ROUNDS = {"sine": 1, "relu": 4}
+
+
+async def forward(
+    activation: str,
+    seat: Seat,
+    number: int,
+    sums: Words,
+    output: Output,
+    scales: Scales,
+    *,
+    trained: bool,
+) -> tuple[Words, Held]:
+    """A share of u, (rows,) at `scales.output`, as the activation's `look_up` says, of rows for which as many were dealt."""
+    units, rows = sums.shape
+    masks = MASKS[activation](seat, number, units, rows, trained=trained)
+    return await LOOK_UP[activation](seat.session, masks, slice(0, rows), sums, output, scales)
 
 
 def sent(activation: str, cells: int) -> int:

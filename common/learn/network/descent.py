@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.learn.network.activations import FORWARD
+from common.learn.network.activations import forward
 from common.learn.network.course import Course
 from common.learn.network.scales import AHEAD, FINAL, KEPT, LIFTED, MOMENTUM, PULLED, WEIGHT, Scales
 from common.learn.network.steps import Span, Step, lift
@@ -215,8 +215,8 @@ class NetworkDescent:
         session, correlations, units = self.session, self.correlations, len(ahead.output)
         own, theirs, cells = self.own[span.slice], self.theirs[span.slice], span.rows * units
         work = cells * (own.shape[1] + theirs.shape[1])
-        forward, sums = FORWARD[step.activation], await self.sums(span, point)
-        u, held = await forward(self.seat, span.number, sums, point.output, step.scales, trained=True)
+        sums = await self.sums(span, point)
+        u, held = await forward(step.activation, self.seat, span.number, sums, point.output, step.scales, trained=True)
         share = await self.residual(span, u, ahead, step.scales, step.averaged)
         share[max(0, step.data_rows - span.low) :] = 0  # of rows that are zeros to spare
         cover = correlations.residual_mask(span.number, span.rows)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from common.errors import PolicyError
 from common.learn.groups import Groups, dither_groups, members
-from common.learn.network.activations import FORWARD, NAMES
+from common.learn.network.activations import NAMES, forward
 from common.learn.network.deal_reasons import NetworkReasonsDemand
 from common.learn.network.descent import Point, ahead_of, share_point
 from common.learn.network.half import NetworkModel
@@ -106,8 +106,7 @@ class _Contributions:
             return parts[0] + parts[1]
 
         sums = await session.compute(multiply, versions * rows * units * (own + other))
-        forward = FORWARD[demand.name]
-        u, _ = await forward(self.seat, key, sums, self.point.output, demand.scales, trained=False)
+        u, _ = await forward(demand.name, self.seat, key, sums, self.point.output, demand.scales, trained=False)
         found = u.reshape(versions, rows)
         parts: Words = found[0] - found[1:]
         return parts

@@ -16,11 +16,11 @@ import numpy as np
 from common.learn.network.scales import SUM, Scales
 from common.learn.network.units import Lacks, Output, Seat
 from common.mpc.compare.dealer import deal_signs
-from common.mpc.compare.signs import hidden_signs
+from common.mpc.compare.signs import SignMasks, compare_signs, take_sign_masks
 from common.mpc.dealer import Dealt, Prgs, both, deal_halves
 from common.mpc.fixedpoint import Words, top32
 from common.mpc.prg import Purpose
-from common.mpc.session import Kind
+from common.mpc.session import Kind, Session
 from common.party import Party
 
 BITS = SUM + 5  # low bits of a word of a sum that are compared: magnitudes below 16, in steps of 2^-12
@@ -51,33 +51,64 @@ class HeldRelu:
         return back, mine.sum(axis=1)
 
 
-async def forward(
-    seat: Seat, number: int, sums: Words, output: Output, scales: Scales, *, trained: bool, dealt: int | None = None
+class ReluMasks:
+    """What `rows` rows consume at one party under one number; what is dealt of it is fetched when it is first asked for.
+
+    sums, values: what hides those of the units, (units, rows).
+    """
+
+    def __init__(self, seat: Seat, number: int, units: int, rows: int, *, trained: bool) -> None:
+        self._seat, self._number, self._count = seat, number, 4 if trained else 3
+        self.whole = units, rows
+        self.sums = seat.correlations.mask(Purpose.UNIT_SUMS, number, units * rows).reshape(self.whole)
+        self.values = seat.correlations.mask(Purpose.UNIT_VALUES, number, units * rows).reshape(self.whole)
+        self._signs: SignMasks | None = None
+        self._shares: list[Words] | None = None
+
+    async def signs(self, rows: slice) -> SignMasks:
+        """What comparing all units of these rows consumes, as one line."""
+        if self._signs is None:
+            self._signs = await take_sign_masks(self._seat.source, self._number, math.prod(self.whole))
+        if rows == slice(0, self.whole[1]):
+            return self._signs
+        return self._signs.at(np.arange(math.prod(self.whole)).reshape(self.whole)[:, rows].ravel())
+
+    async def shares(self) -> list[Words]:
+        """Of b, r and b r, and in a training of b times the residual's mask, (units, rows) each."""
+        if self._shares is None:
+            fetched, cells = self._seat.correlations.halves, math.prod(self.whole)
+            found = await fetched(Kind.DEALT_HIDDEN, Purpose.UNITS, self._number, self._count, cells)
+            self._shares = [values.reshape(self.whole) for values in found]
+        return self._shares
+
+    async def ready(self) -> None:
+        """Fetches it, in the order in which it is dealt."""
+        await self.signs(slice(0, self.whole[1]))
+        await self.shares()
+
+
+async def look_up(
+    session: Session, masks: ReluMasks, at: slice, sums: Words, output: Output, scales: Scales, *, spare: bool = False
 ) -> tuple[Words, HeldRelu]:
     """A share of u, (rows,) at `scales.output`, without the output's intercept and off by what the dealer knows.
 
-    And what the way back needs. sums: this party's share of the units' sums, of magnitudes below 16, off by what the dealer
-    knows. dealt: rows that were dealt for, if more. A sum in [0, 2^-12) may count as below zero. Four rounds, 16 7/8 bytes a
-    unit and row each way: the sums, their digits' bits, the signs, the values.
+    And what the way back needs. at: the rows among those that masks were taken for; spare: the others are compared too, as
+    zeros. sums: this party's share of the units' sums, of magnitudes below 16, off by what the dealer knows. A sum in
+    [0, 2^-12) may count as below zero. Four rounds, 16 7/8 bytes a unit and row each way: the sums, their digits' bits, the
+    signs, the values.
     """
-    session, correlations, (units, rows) = seat.session, seat.correlations, sums.shape
-    whole = (units, dealt or rows)
-    cells = math.prod(whole)
-
-    def of(purpose: Purpose) -> Words:
-        return correlations.mask(purpose, number, cells).reshape(whole)[:, :rows]
-
-    mask = of(Purpose.UNIT_SUMS)
+    mask, hide = masks.sums[:, at], masks.values[:, at]
     mine = sums + mask
     c = mine + await session.exchange(Kind.MASKED_HIDDEN, mine)
-    padded = np.zeros(whole, np.uint64)
-    padded[:, :rows] = c
-    signs = await hidden_signs(session, seat.source, number, top32(padded, BITS).ravel())
-    shares = await correlations.halves(Kind.DEALT_HIDDEN, Purpose.UNITS, number, 4 if trained else 3, cells)
-    bit, lack, product, *masked = (values.reshape(whole)[:, :rows] for values in shares)
-    above = np.uint64(1) - signs.reshape(whole)[:, :rows].astype(np.uint64)
+    padded, compared = c, at
+    if spare:
+        padded, compared = np.zeros(masks.whole, np.uint64), slice(0, masks.whole[1])
+        padded[:, at] = c
+    signs = await compare_signs(session, await masks.signs(compared), top32(padded, BITS).ravel())
+    bit, lack, product, *masked = (values[:, at] for values in await masks.shares())
+    found = signs.reshape(padded.shape)
+    above = np.uint64(1) - (found[:, at] if spare else found).astype(np.uint64)
     flip = np.uint64(1) - np.uint64(2) * above
-    hide = of(Purpose.UNIT_VALUES)
 
     def value() -> Words:
         unmasked = lack - mask if session.party is Party.GRID else c + lack - mask  # a share of c - r

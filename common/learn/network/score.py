@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass
+
 import numpy as np
 
-from common.errors import PolicyError
 from common.learn.dither import dither
 from common.learn.learner import Telling
-from common.learn.network.activations import FORWARD, NAMES
+from common.learn.lots import Lot, Lots, Piece
+from common.learn.network.activations import LOOK_UP, MASKS, NAMES
 from common.learn.network.deal import NetworkScoreDemand
 from common.learn.network.descent import Point, ahead_of, share_point
 from common.learn.network.half import NetworkModel
 from common.learn.network.scales import AHEAD
-from common.learn.network.units import Seat
-from common.mpc.correlations.asked import Correlations
+from common.learn.network.units import Seat, UnitMasks
+from common.learn.network.weights import Weights
+from common.mpc.correlations.asked import Correlations, TruncationPart
 from common.mpc.fixedpoint import Reals, Words, decode
 from common.mpc.product import forward_units
 from common.mpc.session import Kind, Session
@@ -29,73 +33,144 @@ def demand_of(model: NetworkModel, telling: Telling, rows: int) -> NetworkScoreD
     return NetworkScoreDemand(telling.number, rows, grid, bank, model.units, telling.bits, NAMES.index(model.activation))
 
 
+@dataclass(repr=False)
+class _Masks:
+    """What masks the rows of a lot, once it is asked for. hide: (m, rows), of own columns."""
+
+    hide: Words | None = None
+    units: UnitMasks | None = None
+    part: TruncationPart | None = None
+
+
+class Scorer:
+    """Scores tables of rows by one network, one after the other, within the rows of one demand.
+
+    The weights are masked once, when it starts; each row has masks of its own, taken in order, whatever becomes of it. The
+    other party must score tables of as many rows in the same order.
+    """
+
+    def __init__(self, seat: Seat, model: NetworkModel, demand: NetworkScoreDemand, point: Point, ahead: Weights) -> None:
+        self._seat, self._model, self._demand, self._point, self._ahead = seat, model, demand, point, ahead
+        self._lots = Lots[_Masks](demand.blocks(), demand.rows)
+
+    @classmethod
+    async def start(
+        cls, session: Session, correlations: Correlations, model: NetworkModel, demand: NetworkScoreDemand
+    ) -> Scorer:
+        """Exchanges the masked shares of the other's block and of the output: one round, 8 units (m_other + 1) bytes."""
+        seat = Seat(session, correlations, await correlations.source(demand))
+        ahead = ahead_of(model.weights)
+        return cls(seat, model, demand, await share_point(session, correlations, demand.key, ahead), ahead)
+
+    async def warm(self) -> None:
+        """Fetches and expands the masks of the first lot, which the first row would else wait for."""
+        if (lot := self._lots.ahead()) is not None:
+            lot.masks = _Masks(await asyncio.to_thread(self._hide, lot))
+            lot.masks.units = await asyncio.to_thread(self._units, lot)
+            await lot.masks.units.ready()
+            lot.masks.part = await self._seat.correlations.truncation(lot.key, lot.rows)
+
+    async def score(self, table: FeatureTable, *, at_once: bool = False) -> tuple[Words, int]:
+        """This party's share of u at 2^-bits, (n,), rounded up or down at random; how many own values were held at X_LIMIT.
+
+        at_once: no other table follows. PolicyError for more rows than are left. For each lot of rows
+
+        1. exchange the masked rows, 8 m_own bytes a row; the units' sums are then local
+        2. the units: one round of 4 bytes a unit and row, or with relu four of 16 7/8
+        3. the truncation of u to 2^-bits, 8 bytes a row
+        """
+        out, held, session, demand = np.empty(table.rows, np.uint64), 0, self._seat.session, self._demand
+        for piece in self._lots.take(table.rows):
+            part = table.part(piece.rows.start, piece.rows.stop)
+            u, beyond = await self._units_of(part, piece, spare=at_once)
+            u += (self._ahead.intercept << np.uint64(demand.scales.output - AHEAD)) + _dither(self._model, part, demand.shift)
+            masks = _masks(piece)
+            if masks.part is None:
+                masks.part = await self._seat.correlations.truncation(piece.lot.key, piece.lot.rows)
+            out[piece.rows] = await truncate(session, masks.part.at(piece.at), u, demand.shift)
+            held += beyond
+            if piece.last:
+                piece.lot.masks = None  # all of it is used
+            session.reporter.progress(piece.rows.stop, table.rows)
+        return out, held
+
+    def _hide(self, lot: Lot[_Masks]) -> Words:
+        return self._seat.correlations.matrix_mask(lot.key, lot.rows, len(self._model.weights.own))
+
+    def _units(self, lot: Lot[_Masks]) -> UnitMasks:
+        return MASKS[self._demand.name](self._seat, lot.key, self._model.units, lot.rows, trained=False)
+
+    async def _units_of(self, table: FeatureTable, piece: Piece[_Masks], *, spare: bool) -> tuple[Words, int]:
+        """A share of u of the rows of one piece, without the output's intercept, and how many own values were held."""
+        session, model, point, masks = self._seat.session, self._model, self._point, _masks(piece)
+        own, other, units = len(model.weights.own), len(model.weights.other), model.units
+
+        def hide() -> tuple[Words, int, Words]:
+            words, beyond = model.encoded(table)
+            if masks.hide is None:
+                masks.hide = self._hide(piece.lot)
+            return words, beyond, words.T - masks.hide[:, piece.at]
+
+        work = own * (piece.count if masks.hide is not None else piece.lot.rows)
+        words, beyond, hidden = await session.compute(hide, work)
+        theirs = await session.exchange(Kind.MASKED_MATRIX, hidden, shape=(other, table.rows))
+        sums = await session.compute(
+            lambda: forward_units(words, point.own) + forward_units(theirs.T, point.mask), table.rows * units * (own + other)
+        )
+        if masks.units is None:
+            masks.units = self._units(piece.lot)
+        look_up, scales = LOOK_UP[self._demand.name], self._demand.scales
+        u, _ = await look_up(session, masks.units, piece.at, sums, point.output, scales, spare=spare)
+        return u, beyond
+
+
+def _masks(piece: Piece[_Masks]) -> _Masks:
+    """Of a piece's lot, made where nothing was asked for yet."""
+    if piece.lot.masks is None:
+        piece.lot.masks = _Masks()
+    return piece.lot.masks
+
+
+class Scores:
+    """Scores of tables of rows to the bank, one table after another, by one half of a network that nobody holds."""
+
+    def __init__(self, session: Session, by: Scorer, telling: Telling) -> None:
+        self._session, self._by, self._telling = session, by, telling
+        self._warned = False
+
+    @classmethod
+    async def begin(
+        cls, session: Session, correlations: Correlations, model: NetworkModel, rows: int, telling: Telling
+    ) -> Scores:
+        """For at most so many rows in all, or as many as are dealt. One round."""
+        demand = demand_of(model, telling, telling.dealt or rows)
+        return cls(session, await Scorer.start(session, correlations, model, demand), telling)
+
+    async def warm(self) -> None:
+        """Does now what the first row would else wait for."""
+        await self._by.warm()
+
+    async def open(self, table: FeatureTable, *, at_once: bool = False) -> Reals | None:
+        """The log-odds u of each row, (n,), at the bank, in steps of 2^-bits; None at the grid, which sends the kind."""
+        session, telling = self._session, self._telling
+        share, held = await self._by.score(table, at_once=at_once)
+        if held and not self._warned:
+            self._warned = True
+            session.reporter.warn(
+                f"{held} values of the {session.party.value} lay beyond what scoring holds, and were held there"
+            )
+        if session.party is Party.GRID:
+            await session.send(telling.kind, share)
+            return None
+        return decode(share + await session.receive(telling.kind, np.uint64, (table.rows,)), telling.bits)
+
+
 async def open_scores(
     session: Session, correlations: Correlations, model: NetworkModel, table: FeatureTable, telling: Telling
 ) -> Reals | None:
-    """The log-odds u of each row, (n,), at the bank, in steps of 2^-bits; None at the grid, which sends the kind.
-
-    PolicyError for more rows than there is randomness for.
-    """
-    share, held = await score_shares(session, correlations, model, table, telling)
-    if held:
-        session.reporter.warn(f"{held} values of the {session.party.value} lay beyond what scoring holds, and were held there")
-    if session.party is Party.GRID:
-        await session.send(telling.kind, share)
-        return None
-    return decode(share + await session.receive(telling.kind, np.uint64, (table.rows,)), telling.bits)
-
-
-async def score_shares(
-    session: Session, correlations: Correlations, model: NetworkModel, table: FeatureTable, telling: Telling
-) -> tuple[Words, int]:
-    """This party's share of u at 2^-bits, (n,), rounded up or down at random; how many own values were held at X_LIMIT.
-
-    1. once, exchange the masked shares of the other's block and of the output: 8 units (m_other + 1) bytes
-    2. for each block of rows, exchange the masked rows, 8 m_own bytes a row; the units' sums are then local
-    3. the units: one round of 4 bytes a unit and row, or with relu four of 16 7/8
-    4. the truncation of u to 2^-bits, 8 bytes a row
-    """
-    demand = demand_of(model, telling, telling.dealt or table.rows)
-    if table.rows > demand.rows:
-        message = f"{table.rows} rows are to be scored, and randomness is left for {demand.rows}"
-        raise PolicyError(message, remedy="Deal more ahead: `wattscore predeal`.")
-    seat = Seat(session, correlations, await correlations.source(demand))
-    ahead = ahead_of(model.weights)
-    point = await share_point(session, correlations, demand.key, ahead)
-    out, held = np.empty(table.rows, np.uint64), 0
-    for key, rows in demand.blocks():
-        if rows.start >= table.rows:
-            break
-        part = table.part(rows.start, min(rows.stop, table.rows))
-        u, beyond = await _block(seat, demand, model, part, point, key, rows.stop - rows.start)
-        u += (ahead.intercept << np.uint64(demand.scales.output - AHEAD)) + _dither(model, part, demand.shift)
-        full = await correlations.truncation(key, rows.stop - rows.start)
-        out[rows.start : rows.start + part.rows] = await truncate(session, full.at(slice(0, part.rows)), u, demand.shift)
-        held += beyond
-        session.reporter.progress(rows.start + part.rows, table.rows)
-    return out, held
-
-
-async def _block(
-    seat: Seat, demand: NetworkScoreDemand, model: NetworkModel, table: FeatureTable, point: Point, key: int, dealt: int
-) -> tuple[Words, int]:
-    """A share of u of the rows of one block, for which `dealt` rows were dealt, and how many own values were held."""
-    session, correlations = seat.session, seat.correlations
-    own, other, units = model.weights.own.shape[0], model.weights.other.shape[0], model.units
-
-    def hide() -> tuple[Words, int, Words]:
-        words, beyond = model.encoded(table)
-        mask = correlations.matrix_mask(key, dealt, own)[:, : table.rows]
-        return words, beyond, words.T - mask
-
-    words, beyond, hidden = await session.compute(hide, dealt * own)
-    theirs = await session.exchange(Kind.MASKED_MATRIX, hidden, shape=(other, table.rows))
-    sums = await session.compute(
-        lambda: forward_units(words, point.own) + forward_units(theirs.T, point.mask), table.rows * units * (own + other)
-    )
-    forward = FORWARD[demand.name]
-    u, _ = await forward(seat, key, sums, point.output, demand.scales, trained=False, dealt=dealt)
-    return u, beyond
+    """As `Scores.open` tells them, of one table. PolicyError for more rows than there is randomness for."""
+    scores = await Scores.begin(session, correlations, model, table.rows, telling)
+    return await scores.open(table, at_once=True)
 
 
 def _dither(model: NetworkModel, table: FeatureTable, shift: int) -> Words:

@@ -17,7 +17,7 @@ from common.mpc.circle import Turns
 from common.mpc.dealer import Dealt, Prgs, both_halves, deal_halves
 from common.mpc.fixedpoint import Words, top32
 from common.mpc.prg import Purpose
-from common.mpc.session import Kind
+from common.mpc.session import Kind, Session
 from common.mpc.sine import PERIOD_BITS, Circle, tables
 
 BITS = SUM + PERIOD_BITS  # low bits of a word of a sum that a period spans
@@ -44,25 +44,49 @@ class HeldSine:
         return back, (value[0] * cos + value[1] * sin).sum(axis=1)
 
 
-async def forward(
-    seat: Seat, number: int, sums: Words, output: Output, scales: Scales, *, trained: bool, dealt: int | None = None
+class SineMasks:
+    """What `rows` rows consume at one party under one number; what is dealt of it is fetched when it is first asked for.
+
+    angle: its half of what hides the angles, (units, rows).
+    """
+
+    def __init__(self, seat: Seat, number: int, units: int, rows: int, *, trained: bool) -> None:
+        self._correlations, self._number, self._whole, self._count = (
+            seat.correlations,
+            number,
+            (units, rows),
+            6 if trained else 4,
+        )
+        self.angle = self._correlations.half_mask(Purpose.UNIT_ANGLE, number, units * rows).reshape(self._whole)
+        self._shares: list[Words] | None = None
+
+    async def shares(self) -> list[Words]:
+        """Of the tables at the angles, (units, rows) each."""
+        if self._shares is None:
+            cells = math.prod(self._whole)
+            found = await self._correlations.halves(Kind.DEALT_HIDDEN, Purpose.UNITS, self._number, self._count, cells)
+            self._shares = [values.reshape(self._whole) for values in found]
+        return self._shares
+
+    async def ready(self) -> None:
+        """Fetches it."""
+        await self.shares()
+
+
+async def look_up(
+    session: Session, masks: SineMasks, at: slice, sums: Words, output: Output, scales: Scales, *, spare: bool = False
 ) -> tuple[Words, HeldSine]:
     """A share of u, (rows,) at `scales.output`, without the output's intercept, and what the way back needs.
 
-    sums: this party's share of the units' sums, off by what the dealer knows. dealt: rows that were dealt for, if more.
-    One round, 4 bytes a unit and row each way.
+    at: the rows among those that masks were taken for. sums: this party's share of the units' sums, off by what the dealer
+    knows. One round, 4 bytes a unit and row each way; spare: nothing more.
     """
-    session, correlations, (units, rows) = seat.session, seat.correlations, sums.shape
-    whole = (units, dealt or rows)
-    mask = correlations.half_mask(Purpose.UNIT_ANGLE, number, math.prod(whole)).reshape(whole)[:, :rows]
-    mine: Turns = top32(sums, BITS) - mask
+    mine: Turns = top32(sums, BITS) - masks.angle[:, at]
     c = mine + await session.exchange(Kind.MASKED_HIDDEN, mine)
-    count = 6 if trained else 4
-    shares = await correlations.halves(Kind.DEALT_HIDDEN, Purpose.UNITS, number, count, math.prod(whole))
+    cos, out_sin, sin, out_cos, *masked = (values[:, at] for values in await masks.shares())
 
     def finish() -> tuple[Words, HeldSine]:
         circle = Circle(c)
-        cos, out_sin, sin, out_cos, *masked = (values.reshape(whole)[:, :rows] for values in shares)
         of_cos, of_sin = circle.value(FORWARD)
         w = output.opened[:, None]
         u: Words = (of_cos * (w * cos + out_cos) + of_sin * (w * sin + out_sin)).sum(axis=0)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from common.learn.network.activations import FORWARD
+from common.learn.network.activations import forward
 from common.learn.network.course import Course
 from common.learn.network.descent import NetworkDescent, Path, State, ahead_of, share_point
 from common.learn.network.scales import Scales
@@ -101,8 +101,7 @@ class Stopping:
             total = correlations.mask(Purpose.CUT, number, 1)
         for span in make_spans(number, rows.start, rows.stop, units):
             sums = await descent.sums(span, point)
-            forward = FORWARD[self.section.activation]
-            u, _ = await forward(descent.seat, span.number, sums, point.output, scales, trained=False)
+            u, _ = await forward(self.section.activation, descent.seat, span.number, sums, point.output, scales, trained=False)
             share = await descent.residual(span, u, ahead, scales, rows.stop - rows.start)
             cover = correlations.residual_mask(span.number, span.rows)
             mine = share - cover

@@ -45,3 +45,10 @@ class Held(Protocol):
         opened: the residual less its mask, (rows,); share: this party's of the residual; hide: its half of the mask. At
         `scales.pulled` and `scales.value`; what the second lacks the dealer knows.
         """
+
+
+class UnitMasks(Protocol):
+    """What some rows consume at one party, by whatever activation."""
+
+    async def ready(self) -> None:
+        """Fetches now what is dealt of it, which the first row would else wait for."""

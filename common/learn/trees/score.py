@@ -27,7 +27,11 @@ async def open_scores(
     session: Session, correlations: Correlations, model: TreesHalf, table: FeatureTable, telling: Telling
 ) -> Reals | None:
     """The log-odds u of each row, (n,), at the bank, in steps of 2^-bits, at least 2^-11; None at the grid."""
-    share = await score_shares(session, correlations, model, table, telling)
+    return await tell(session, model, table, await score_shares(session, correlations, model, table, telling), telling)
+
+
+async def tell(session: Session, model: TreesHalf, table: FeatureTable, share: Short, telling: Telling) -> Reals | None:
+    """u of these rows to the bank, as `open_scores` has it, of this party's share of it, (n,)."""
     drop = max(0, U_SCALE - telling.bits)
     if session.party is Party.GRID:
         if drop:

@@ -6,21 +6,55 @@ them differ an odd number of times. The carry is whether n's low bits exceed tho
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+import numpy.typing as npt
 
 from common.mpc.bits import packed_bits, unpacked_bits
 from common.mpc.circle import Turns
 from common.mpc.compare.masks import BITS, DIGITS, IGNORED, CompareMasks, Shorts, Tables, cells_of, dealt_words, opened_terms
 from common.mpc.correlations.source import Source
 from common.mpc.narrow import Bytes
-from common.mpc.session import Kind, Session
+from common.mpc.session import Kind, Session, compute
 from common.party import Party
 
 ROUNDS = 2
 _WHICH, _PUBLIC = opened_terms()
 
 
+@dataclass(frozen=True, repr=False)
+class SignMasks:
+    """What comparing some values consumes at one party. pads: (n,); tables: its shares of what is dealt for each."""
+
+    pads: Bytes
+    tables: Tables
+
+    def at(self, cells: npt.NDArray[np.intp]) -> SignMasks:
+        """Those of some of the values."""
+        tables = Tables(self.tables.digits[cells], self.tables.products[cells])
+        return SignMasks(self.pads[cells], tables)
+
+
+async def take_sign_masks(source: Source, number: int, count: int) -> SignMasks:
+    """What comparing so many values under this number consumes."""
+    party, masks = source.party, CompareMasks(source.prg, number, count)
+    words = await source.fetch(Kind.DEALT_DIGITS, number, (dealt_words(count, party),))
+
+    def expand() -> SignMasks:
+        dealt = Tables.parse(words, len(range(count)[cells_of(count, party)]))
+        expanded = masks.tables(party.other)
+        return SignMasks(masks.pads(), dealt.joined(expanded) if party is Party.GRID else expanded.joined(dealt))
+
+    return await compute(expand, DIGITS * count)
+
+
 async def hidden_signs(session: Session, source: Source, number: int, c: Turns) -> Bytes:
+    """As `compare_signs`, of values whose masks nobody has taken yet."""
+    return await compare_signs(session, await take_sign_masks(source, number, len(c)), c)
+
+
+async def compare_signs(session: Session, masks: SignMasks, c: Turns) -> Bytes:
     """The sign of each value, 1 below zero, hidden by exclusive or with a bit that the dealer knows; (n,), the same at both.
 
     c: (n,), the values modulo 2^32 less what the dealer knows, public. Values are from -2^31 to 2^31 - 1. One from 0 to 2^15
@@ -30,18 +64,8 @@ async def hidden_signs(session: Session, source: Source, number: int, c: Turns) 
     1. open six bits a value, masked: which digits are the same, which are more     3/4 byte each way
     2. open the sign, masked                                                       1/8 byte each way
     """
-    count, party = len(c), session.party
-    masks = CompareMasks(source.prg, number, count)
-    words = await source.fetch(Kind.DEALT_DIGITS, number, (dealt_words(count, party),))
-
-    def look_up() -> tuple[Bytes, Bytes, Tables, Bytes]:
-        dealt = Tables.parse(words, len(range(count)[cells_of(count, party)]))
-        expanded = masks.tables(party.other)
-        tables = dealt.joined(expanded) if party is Party.GRID else expanded.joined(dealt)
-        bits, more, pads = *_looked_up(tables.digits, c), masks.pads()
-        return bits, more, tables, pads
-
-    bits, more, tables, pads = await session.compute(look_up, DIGITS * count)
+    count, party, pads, tables = len(c), session.party, masks.pads, masks.tables
+    bits, more = await session.compute(lambda: _looked_up(tables.digits, c), DIGITS * count)
     mine = packed_bits(bits ^ pads, BITS)
     told = mine ^ await session.exchange(Kind.MASKED_DIGITS, mine)
 

@@ -52,9 +52,9 @@ async def test_a_stock_is_taken_while_no_other_session_of_the_bank_takes_one(
         supply.left = 1
         await supply.make_room(2)
         assert done == [*whole, "warm", "used up", *whole, "warm"]
-    trees: Any = SimpleNamespace(closed=True, learner="trees")
+    means: Any = SimpleNamespace(closed=True, learner="means")
     async with AsyncExitStack() as stack:
         done.clear()
-        with pytest.raises(PlanError, match="not scored on request by models of kind trees"):
-            await asked._Supply(job, plan, trees, stack).make_room(2)
+        with pytest.raises(PlanError, match="not scored on request by models of kind means"):
+            await asked._Supply(job, plan, means, stack).make_room(2)
         assert not done  # no stock is spent for it

@@ -84,7 +84,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     settings = {
         "coordinator": {"attend_timeout": ATTEND, "resume_days": 0},
         "grid": {"policy": GRID_POLICY},
-        "bank": {"policy": BANK_POLICY, "online": online},
+        "bank": {"policy": {**BANK_POLICY, "label_bits": 100.0}, "online": online},
     }
     with Office(folder, dataset_files(folder, ("main", "new")), settings) as lab:
         lab.pki, lab.port = pki, port

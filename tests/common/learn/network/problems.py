@@ -17,7 +17,7 @@ from common.learn.network.deal_stopping import EpochDemand, deal_epoch
 from common.learn.network.half import NetworkModel
 from common.learn.network.learner import NetworkTask
 from common.learn.network.scales import WEIGHT
-from common.learn.network.score import score_shares
+from common.learn.network.score import Scorer, demand_of
 from common.learn.network.train import TrainingInputs
 from common.learn.network.weights import Weights
 from common.mpc.correlations.dealt import DealtCorrelations
@@ -132,7 +132,9 @@ async def scored(
 
     async def protocol(session: Session, correlations: DealtCorrelations) -> Words:
         rows, telling = problem.table(session.party), Telling(Kind.SCORES, bits, dealt=dealt)
-        share, held = await score_shares(session, correlations, halves[session.party], rows, telling)
+        half = halves[session.party]
+        scorer = await Scorer.start(session, correlations, half, demand_of(half, telling, telling.dealt or rows.rows))
+        share, held = await scorer.score(rows, at_once=True)
         assert held == 0
         return share
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from common.learn.network import relu
+from common.learn.network.activations import forward
 from common.learn.network.scales import SUM, Scales
 from common.learn.network.units import Lacks, Output, Seat
 from common.mpc.correlations.dealt import DealtCorrelations
@@ -51,7 +52,7 @@ async def test_forth_and_back_are_exact_to_the_last_bit() -> None:
         mask = correlations.mask(Purpose.OUTPUT_WEIGHTS, NUMBER, 4)
         prgs = trio.dealer.expanded
         output = Output(weights - both(prgs, Purpose.OUTPUT_WEIGHTS, NUMBER, 4), mask)
-        u, held = await relu.forward(seat, NUMBER, shares[session.party], output, SCALES, trained=True)
+        u, held = await forward("relu", seat, NUMBER, shares[session.party], output, SCALES, trained=True)
         cover = correlations.residual_mask(NUMBER, 4096)
         mine = split(residual, np.zeros(4096, np.uint64), 9)[session.party]
         opened = residual - both(prgs, Purpose.RESIDUAL, NUMBER, 4096)

@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 
 from common.errors import PeerProtocolError, PolicyError
+from common.learn.learner import Telling
 from common.learn.network import deal
 from common.learn.network.activations import NAMES
 from common.learn.network.cost import scoring
 from common.learn.network.deal import NetworkScoreDemand
-from common.mpc.session import Kind
+from common.learn.network.score import Scores
+from common.mpc.correlations.dealt import DealtCorrelations
+from common.mpc.session import Kind, Session
 from common.party import Party
-from tests.common.learn.network.problems import Problem, opened, random_shares, scored
-from tests.peers import Trio
+from tests.common.learn.network.problems import DEALT, Problem, opened, random_shares, scored
+from tests.peers import Trio, coordinate
 
 ROWS = 400
 PROBLEM = Problem.made(ROWS, seed=2)
@@ -40,6 +43,58 @@ async def test_rows_of_several_blocks_with_rows_to_spare_are_the_same_rows(
     for dealt in (ROWS, ROWS + 1, 3 * ROWS):
         found = await scored(Trio(), PROBLEM, SHARES, 8, dealt, activation)
         assert np.abs(found - plain(PROBLEM, activation)).max() < 2.0**-6
+
+
+async def scored_one_by_one(
+    trio: Trio, sizes: list[int], activation: str, warm: bool, dealt: int
+) -> tuple[np.ndarray, list[int]]:
+    """u of the rows, so many at a time, and the bytes that the grid sent of each lot of units."""
+    halves, telling = PROBLEM.halves(SHARES, activation), Telling(Kind.SCORES, 8, dealt=dealt)
+
+    async def side(session: Session, correlations: DealtCorrelations) -> list[np.ndarray | None]:
+        whole, low, found = PROBLEM.table(session.party), 0, []
+        scores = await Scores.begin(session, correlations, halves[session.party], ROWS, telling)
+        if warm:
+            await scores.warm()
+        for size in sizes:
+            found.append(await scores.open(whole.part(low, low + size)))
+            low += size
+        return found
+
+    told = (await coordinate(trio, side, more=DEALT))[Party.BANK]
+    sent = [len(values) for label, values in trio.peer[Party.GRID].log if label.kind is Kind.MASKED_SIGNS]
+    return np.concatenate([one for one in told if one is not None]), sent
+
+
+@pytest.mark.parametrize("warm", [True, False])
+@pytest.mark.parametrize("activation", NAMES)
+async def test_rows_asked_for_one_after_another_are_scored_as_all_at_once(
+    activation: str, warm: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deal, "CELLS", 5 * 64)  # lots of 64 rows, whose ends no table keeps to
+    sizes = [1, 1, 62, 1, 1, 62, 1, 130, 1, 140]
+    found, sent = await scored_one_by_one(Trio(), sizes, activation, warm, ROWS + 9)
+    assert np.abs(found - plain(PROBLEM, activation)).max() < 2.0**-6
+    if activation == "relu":  # of a row that is asked for only its own units are compared
+        assert sent[0] == 1 and max(sent) == 5 * 64 // 8
+
+
+async def test_no_row_takes_the_masks_of_another() -> None:
+    """The same row asked for again and again: it is hidden by something else each time."""
+    trio, halves = Trio(), PROBLEM.halves(SHARES)
+
+    async def side(session: Session, correlations: DealtCorrelations) -> None:
+        scores = await Scores.begin(session, correlations, halves[session.party], 30, Telling(Kind.SCORES, 5))
+        for _ in range(30):
+            await scores.open(PROBLEM.table(session.party).part(0, 1))
+        with pytest.raises(PolicyError, match="randomness is left for 0"):
+            await scores.open(PROBLEM.table(session.party).part(0, 1))
+
+    await coordinate(trio, side, more=DEALT)
+    for party in Party:
+        for kind in (Kind.MASKED_MATRIX, Kind.MASKED_HIDDEN, Kind.MASKED_UPDATE):
+            sent = [values.tobytes() for label, values in trio.peer[party].log if label.kind is kind]
+            assert len(sent) == 30 == len(set(sent))
 
 
 async def test_more_rows_than_were_dealt_for_are_refused() -> None:
