@@ -155,7 +155,10 @@ def predeal(
             raw = for_scores(raw)
         given = {"rows": rows, "grid_columns": grid, "bank_columns": bank, "with_bank": with_bank}
         raw |= {k: v for k, v in given.items() if v is not None}
-        if missing := [k for k in ("model", "rows", "grid_columns", "bank_columns") if k not in raw]:
+        needed = ["model", "rows", "grid_columns", "bank_columns"]
+        if scores and raw["model"] and raw["model"].scored is not None:
+            needed = needed[:2]
+        if missing := [k for k in needed if k not in raw]:
             raise PlanError(
                 f"nothing says the {', '.join(missing)} to deal for",
                 remedy="Give PLAN, --rows, --grid and --bank, or --like JOB (with --scores: --rows too, and no PLAN).",

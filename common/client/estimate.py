@@ -110,7 +110,7 @@ def estimate_(
 
 def _sizes(plan: AnyPlan, known: dict[str, Any]) -> Sizes:
     if isinstance(plan, PredealPlan):
-        return Sizes(plan.rows, plan.grid_columns, plan.bank_columns)
+        return Sizes(plan.rows, *plan.sizes)
     if missing := [name for name in ("rows", "columns") if name not in known]:
         raise PlanError(f"nothing says how many {' and '.join(missing)} there are", remedy=_REMEDY)
     by_month = isinstance(plan, Plan) and "period" in plan.keys

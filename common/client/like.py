@@ -45,15 +45,15 @@ def training_of(plan: AnyPlan, source: str) -> TrainPlan:
 
 def for_scores(raw: dict[str, Any]) -> dict[str, Any]:
     """The keys for one scoring job by whatever model of these columns, or of as many trees, of those for a training."""
-    kept = {k: v for k, v in raw.items() if k.endswith("_columns") or k == "with_bank"}
-    if (model := raw.get("model")) is None:
-        return {"model": {}, "serves": "scores", **kept}
-    if model.undealt:
+    model = raw.get("model")
+    if model is not None and model.undealt:
         raise PlanError(
             "models of a training that nobody deals for take no stock",
             remedy="Score by them with dealer = 'none', dealt online.",
         )
-    return {"model": model.scoring, "serves": "scores", **kept, **model.scored}
+    by_columns = model is None or model.scored is None
+    kept = {k: v for k, v in raw.items() if k == "with_bank" or (by_columns and k.endswith("_columns"))}
+    return {"model": {} if model is None else model.scoring, "serves": "scores", **kept}
 
 
 def scores_like(job: wire.Job, rows: int, name: str, bank: Identity | None = None) -> PredealPlan:

@@ -157,8 +157,7 @@ class Stocks:
 
     def create(self, name: str, plan: PredealPlan, seed: bytes) -> StockWriter:
         """The writer of the stock that job `name` is dealt."""
-        size = (plan.rows, plan.grid_columns, plan.bank_columns)
-        label = StockLabel(name, self._dealer, dealing(predealt(plan)), *size, self._bank or "")
+        label = StockLabel(name, self._dealer, dealing(predealt(plan)), plan.rows, *plan.sizes, self._bank or "")
         return StockWriter(self._path(name), label, seed)
 
     def spend(self, label: StockLabel) -> StockFile:
@@ -221,7 +220,7 @@ class Stocks:
 
 def predealt(plan: PredealPlan) -> Ahead:
     """All that the stock of this plan holds: of the largest training, or scoring, that it serves."""
-    learner, size = learner_of(plan.model), Size(plan.rows, plan.grid_columns, plan.bank_columns)
+    learner, size = learner_of(plan.model), Size(plan.rows, *plan.sizes)
     if plan.serves == "training":
         return learner.ahead(plan.model, size)
     return learner.ahead_scores(plan.model, size, plan.score_bits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -23,21 +23,46 @@ class PredealPlan(OneBank):
         default=DEFAULT, description="How to train, as in the training plan; for scores the learner alone."
     )
     rows: int = Field(ge=1, le=2**31, description="Rows to train on, or to score: at least as many as there will be.")
-    grid_columns: int = Field(
+    grid_columns: int | None = Field(
+        default=None,
         ge=1,
         le=100_000,
-        description="The grid's trained columns: for scores those of the model, of boosted trees how many trees; for a training"
-        " a few more.",
+        description="The grid's trained columns: for scores those of the model, for a training a few more; required but for"
+        " scores by trees, which are dealt by `trees` and `depth` of [model].",
     )
-    bank_columns: int = Field(
-        ge=1, le=100_000, description="The bank's likewise, its intercept included; for scores by trees their depth."
-    )
+    bank_columns: int | None = Field(default=None, ge=1, le=100_000, description="The bank's likewise, its intercept included.")
     score_bits: int = Field(default=5, ge=0, le=20, description="For scores: as in the scoring plan.")
 
     @model_validator(mode="after")
     def _can_be_dealt(self) -> PredealPlan:
         if self.serves == "training":
             self.model.check_ahead()
-        else:
-            self.model.check_scored(self.grid_columns, self.bank_columns)
+        given = {"grid_columns": self.grid_columns, "bank_columns": self.bank_columns}
+        if (named := self._named) is not None:
+            if extra := {key: value for key, value in given.items() if value is not None}:
+                old = ", ".join(f"{key} = {value}" for key, value in extra.items())
+                new = ", ".join(f"{key} = {given[old]}" for key, old in zip(named, given, strict=True) if old in extra)
+                raise ValueError(
+                    f"scores by trees are dealt by {' and '.join(named)} of [model]: in place of {old} write {new} there"
+                )
+        elif missing := [key for key, value in given.items() if value is None]:
+            raise ValueError(f"{', '.join(missing)}: required, how many columns are dealt for")
         return self
+
+    @property
+    def _named(self) -> dict[str, int] | None:
+        return self.model.scored if self.serves == "scores" else None
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """The grid's and the bank's columns, or the two numbers of the section by which its scores are dealt."""
+        if (named := self._named) is not None:
+            first, second = named.values()
+            return first, second
+        assert self.grid_columns is not None and self.bank_columns is not None  # noqa: S101
+        return self.grid_columns, self.bank_columns
+
+    def _fields(self) -> dict[str, Any]:
+        """Without columns where they are not what is dealt by."""
+        fields = super()._fields()
+        return fields if self._named is None else {k: v for k, v in fields.items() if not k.endswith("_columns")}

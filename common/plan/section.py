@@ -84,13 +84,9 @@ class Section(StrictModel, ABC):
         """The same but for what does not decide what scoring consumes: stocks for scores are dealt by it."""
 
     @property
-    def scored(self) -> dict[str, int]:
-        """What of a plan that deals scores ahead is not the model's columns, by key."""
-        return {}
-
-    def check_scored(self, grid: int, bank: int) -> None:
-        """Raises ValueError for numbers of columns, or of what `scored` says, that no model has."""
-        return
+    def scored(self) -> dict[str, int] | None:
+        """Of this section what scores are dealt by, two numbers by key, where that is not how many columns each side has."""
+        return None
 
     @abstractmethod
     def refused(self, floors: Floors) -> list[str]:

@@ -82,19 +82,12 @@ class Trees(Section):
 
     @property
     def scoring(self) -> Trees:
-        return Trees(kind="trees")
+        return Trees(kind="trees", trees=self.trees, depth=self.depth)
 
     @property
     def scored(self) -> dict[str, int]:
         """Rows walk through trees, whatever the columns are."""
-        return {"grid_columns": self.trees, "bank_columns": self.depth}
-
-    def check_scored(self, grid: int, bank: int) -> None:
-        if grid > MOST_TREES or bank > MOST_DEPTH:
-            raise ValueError(
-                f"{grid} trees of depth {bank} to deal scores for: at most {MOST_TREES} of depth {MOST_DEPTH}; by boosted trees"
-                " grid_columns says how many, bank_columns their depth"
-            )
+        return {"trees": self.trees, "depth": self.depth}
 
     def refused(self, floors: Floors) -> list[str]:
         if self.trees < floors.min_iterations:

@@ -39,6 +39,7 @@ class Spare:
 TRAINING = Spare(1.25, 2.0, "`wattscore predeal PLAN {options}`, or train")  # zeros cost bytes and time as data does
 ASKED = Spare(math.inf, 1.0, "`wattscore predeal --scores {options}`, or score matched rows")  # as many as will come
 SCORES = Spare(4.0, 1.0, "`wattscore predeal --scores {options}`, or score")  # rows to spare cost disk alone
+_BY_COLUMNS = ("--grid {0} --bank {1}", "({0} + {1}) columns")
 
 
 async def train_ahead(
@@ -70,7 +71,8 @@ async def scores_ahead(
     """
     learner = named(model.learner)
     size, ahead = learner.scored(model, rows), partial(learner.ahead_scores, learner.scored_by(model))
-    with closing(await _take(session, stocks, dealing(ahead(size, bits)), size, spare)) as stock:
+    like = (f"--like {model.job}", "its trees ({0} of depth {1})") if learner.scored_by(model).scored else _BY_COLUMNS
+    with closing(await _take(session, stocks, dealing(ahead(size, bits)), size, spare, like)) as stock:
         yield _stored(session, stock, key, ahead(stock.label.size, bits)), stock.label.rows
 
 
@@ -85,8 +87,10 @@ def _stored(session: Session, stock: StockFile, key: bytes, ahead: Ahead) -> Cor
     return DealtCorrelations(session.party, stock.seed, StoredArrays(stock, session.party, ahead), key)
 
 
-async def _take(session: Session, stocks: Stocks, deals: str, size: Size, spare: Spare) -> StockFile:
-    """The stock both use, spent at both.
+async def _take(
+    session: Session, stocks: Stocks, deals: str, size: Size, spare: Spare, told: tuple[str, str] = _BY_COLUMNS
+) -> StockFile:
+    """The stock both use, spent at both. told: options that deal one, and what it is for, of the size and beside its rows.
 
     1. exchange the list of what each holds; what only one holds, and was not dealt just now, is discarded
     2. both choose the smallest that both hold and that fits, and say so
@@ -97,7 +101,7 @@ async def _take(session: Session, stocks: Stocks, deals: str, size: Size, spare:
     chosen = choose(common, deals, size, spare)
     await confirm_stock(session, chosen)
     if chosen is None:
-        raise _none_fits(common, deals, size, spare)
+        raise _none_fits(common, deals, size, spare, told)
     stock = await asyncio.to_thread(stocks.spend, chosen)
     try:
         await confirm_stock(session, chosen)
@@ -140,10 +144,10 @@ def fitting(labels: list[StockLabel], deals: str, size: Size, spare: Spare) -> l
     return sorted(filter(fits, labels), key=cost)
 
 
-def _none_fits(common: list[StockLabel], deals: str, size: Size, spare: Spare) -> PolicyError:
+def _none_fits(common: list[StockLabel], deals: str, size: Size, spare: Spare, told: tuple[str, str]) -> PolicyError:
     others = sum(label.dealing != deals for label in common)
-    needed = f"{size.rows} rows x ({size.grid_columns} + {size.bank_columns}) columns"
-    options = f"--rows {size.rows} --grid {size.grid_columns} --bank {size.bank_columns}"
+    options, needed = (text.format(size.grid_columns, size.bank_columns) for text in told)
+    options, needed = f"--rows {size.rows} {options}", f"{size.rows} rows x {needed}"
     return PolicyError(
         f"no stock that both parties hold fits {needed}: {inventory(common)}, {others} for other uses",
         expected=f"rows from 1 to {spare.rows:g} times, columns from 1 to {spare.columns:g} times as many",

@@ -262,6 +262,6 @@ def _predealing(plan: PredealPlan, speed: Speed = Speed()) -> Estimate:
         dealt = sum(8 * math.prod(shape) for _, shape in ahead.arrays(party))
         costs[party] = Cost(SEEDS + _DEALT, SEEDS + _DEALT, DEALT_BYTES + dealt)
     words = costs[Party.BANK].dealt / 8
-    cells = plan.rows * (plan.grid_columns + plan.bank_columns)
+    cells = plan.rows * sum(plan.sizes)
     steps = learner_of(plan.model).steps(plan.model, plan.rows) if plan.serves == "training" else 1
     return Estimate(_lines(costs), 4, speed.job + speed.dealt * words + speed.cell * cells * steps, 0, 0)

@@ -41,12 +41,11 @@ async def predeal(
         public = f"the stock could not be written ({error.strerror})"
         raise DataError(f"{public}: {error.filename}", public=public, remedy="See to the disk of the data folder.") from None
     await confirm_stock(session, writer.label)
-    own = plan.grid_columns if session.party is Party.GRID else plan.bank_columns
-    if plan.serves == "scores":
-        counts = {"own_rows": plan.rows, "trained_columns": own}
-    else:
-        steps = learner_of(plan.model).steps(plan.model, plan.rows)
-        counts = {"train_rows": plan.rows, "trained_columns": own, "iterations": steps}
+    counts = {"own_rows" if plan.serves == "scores" else "train_rows": plan.rows}
+    if (own := plan.grid_columns if session.party is Party.GRID else plan.bank_columns) is not None:
+        counts["trained_columns"] = own
+    if plan.serves == "training":
+        counts["iterations"] = learner_of(plan.model).steps(plan.model, plan.rows)
     opened = sorted(value.value for value in session.opened)
     return Outcome(counts=counts, seconds={"predeal": time.monotonic() - start}, opened=opened)
 

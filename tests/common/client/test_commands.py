@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -245,6 +246,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.plans: list[AnyPlan] = []
+        self.model: dict[str, Any] = {"iterations": 7}
 
     def __enter__(self) -> Desk:
         return self
@@ -253,7 +255,7 @@ class Desk:
         pass
 
     def show(self, job: str) -> wire.Job:
-        plan = make_plan({"grid": {"dataset": "m"}, "bank": {"dataset": "l"}, "model": {"iterations": 7}}, "before")
+        plan = make_plan({"grid": {"dataset": "m"}, "bank": {"dataset": "l"}, "model": self.model}, "before")
         found = wire.Job(id=job, kind="score" if job == "score-1" else "train", plan=plan.canonical(), state="succeeded")
         if job == "train-1":
             for party, columns in ((found.grid, 12), (found.bank, 4)):
@@ -292,6 +294,16 @@ def test_predeal_takes_sizes_and_model_from_options_or_a_finished_job(
     (plan,) = desk.plans
     assert isinstance(plan, PredealPlan)
     assert (plan.model.iterations, plan.rows, plan.grid_columns, plan.bank_columns) == expected
+
+
+def test_predeal_for_scores_by_trees_takes_how_many_there_are_of_which_depth(desk: Desk) -> None:
+    desk.model = {"kind": "trees", "trees": 30, "depth": 2}
+    ended = run("predeal", "--scores", "--like", "train-1", "--rows", "500")
+    assert ended.exit_code == 0, ended.output
+    (plan,) = desk.plans
+    assert isinstance(plan, PredealPlan) and plan.sizes == (30, 2)
+    columns = run("predeal", "--scores", "--like", "train-1", "--rows", "500", "--grid", "30")
+    assert columns.exit_code == 2 and "write trees = 30 there" in columns.stderr
 
 
 def test_predeal_for_scores_takes_columns_of_a_finished_training_and_rows_of_its_own(desk: Desk) -> None:

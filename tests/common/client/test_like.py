@@ -10,6 +10,7 @@ from common.errors import PlanError
 from common.home.stocks import predealt
 from common.party import Identity
 from common.plan.predeal import PredealPlan
+from common.plan.read import parse_plan
 from common.plan.train import TrainPlan
 from common.wire import coordinator_pb2 as wire
 from common.wire.party_pb2 import Counts, Report
@@ -35,8 +36,23 @@ def test_scores_by_trees_are_dealt_by_their_number_and_depth() -> None:
     dealt = scores_like(trained, 500, "next")
     demand = predealt(dealt).demand
     assert (demand.rows, demand.trees, demand.depth, demand.fits) == (500, 37, 2, True)
-    with pytest.raises(ValidationError, match="60 trees of depth 61 to deal scores for: at most 1000 of depth 6"):
-        PredealPlan.model_validate(dealt.model_dump() | {"grid_columns": 60, "bank_columns": 61})
+    assert predealt(parse_plan(dealt.canonical())).demand == demand and "_columns" not in dealt.canonical()
+    assert (dealt.model.trees, dealt.model.depth) == (37, 2) == dealt.sizes
+
+
+def test_plans_that_say_trees_as_columns_are_refused_with_the_keys_that_are_meant() -> None:
+    old = {"kind": "predeal", "serves": "scores", "model": {"kind": "trees"}, "rows": 9, "grid_columns": 60, "bank_columns": 4}
+    with pytest.raises(
+        ValidationError, match="in place of grid_columns = 60, bank_columns = 4 write trees = 60, depth = 4 there"
+    ):
+        PredealPlan.model_validate(old)
+    with pytest.raises(ValidationError, match="in place of bank_columns = 4 write depth = 4 there"):
+        PredealPlan.model_validate({key: value for key, value in old.items() if key != "grid_columns"})
+    for more in ({"serves": "training"}, {"model": {"kind": "network"}}, {"model": {}}):
+        lacking = {key: value for key, value in {**old, **more}.items() if key != "bank_columns"}
+        with pytest.raises(ValidationError, match="bank_columns: required"):
+            PredealPlan.model_validate(lacking)
+        assert PredealPlan.model_validate({**old, **more}).sizes == (60, 4)
 
 
 def test_they_are_dealt_to_the_bank_that_is_named_or_that_trained_alone() -> None:

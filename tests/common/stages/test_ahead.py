@@ -8,6 +8,7 @@ import shutil
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -31,7 +32,7 @@ from common.mpc.session import Kind, Session
 from common.party import Party
 from common.plan.linear import Model
 from common.plan.predeal import PredealPlan
-from common.stages.ahead import SCORES, TRAINING, Spare, choose, confirm_stock, train_ahead
+from common.stages.ahead import SCORES, TRAINING, Spare, choose, confirm_stock, scores_ahead, train_ahead
 from common.stages.predeal import predeal
 from tests.common.mpc.problems import RIDGE_SCALE, Problem, make_problem
 from tests.common.stages.companies import Companies, Recorder, frames
@@ -335,3 +336,40 @@ async def test_rows_that_may_not_be_scored_use_up_no_stock(tmp_path: Path) -> No
     companies.own = {}
     await companies.run("job-4", asked)
     assert names(tmp_path) == {"grid": [], "bank": []}
+
+
+@pytest.mark.parametrize(
+    ("half", "needed", "remedy"),
+    [
+        (
+            SimpleNamespace(learner="trees", job="job-7", shape=SimpleNamespace(trees=12, depth=2)),
+            "500 rows x its trees (12 of depth 2)",
+            "wattscore predeal --scores --rows 500 --like job-7",
+        ),
+        (
+            SimpleNamespace(
+                learner="network",
+                job="job-8",
+                party=Party.GRID,
+                columns=("a", "b"),
+                weights=SimpleNamespace(other=[0]),
+                units=3,
+                activation="sine",
+            ),
+            "500 rows x (2 + 1) columns",
+            "wattscore predeal --scores --rows 500 --grid 2 --bank 1",
+        ),
+    ],
+)
+async def test_who_has_no_stock_for_scores_hears_what_deals_one(half: Any, needed: str, remedy: str, tmp_path: Path) -> None:
+    trio = Trio()
+    shelves = {party: Stocks(tmp_path / party.value, tmp_path / f"{party.value}.sqlite", "dealer", 64) for party in Party}
+
+    async def asked(party: Party) -> str:
+        with pytest.raises(PolicyError) as caught:
+            async with scores_ahead(trio.session[party], shelves[party], bytes(32), half, 500, 5):
+                raise AssertionError
+        return str(caught.value)
+
+    for said in await asyncio.gather(*map(asked, Party)):
+        assert needed in said and remedy in said

@@ -42,7 +42,7 @@ class Champion:
     """An office whose champion is of one kind."""
 
     def __init__(self, office: Office, kind: str) -> None:
-        self.office, self.kind = office, kind
+        self.office, self.kind, self.before = office, kind, office.model
         with office.client() as client:
             self.trained = succeed(client, make_plan("main", model=KINDS[kind]))
             self.model = self.trained.id
@@ -95,14 +95,17 @@ def _clear(halves: dict[Party, Any], tables: dict[Party, FeatureTable]) -> np.nd
 @pytest.fixture(scope="module", params=KINDS)
 def crowned(shared: Office, request: pytest.FixtureRequest) -> Iterator[Champion]:
     shared.heal()
-    found, before = Champion(shared, request.param), shared.model
+    found = Champion(shared, request.param)
     found.deal(200, 3)
     found.promote(found.model)
     shared.model = found.model
     yield found
     shared.heal()
-    found.promote(before)
-    shared.model = before
+    found.promote(found.before)
+    shared.model = found.before
+
+
+BOTH = pytest.mark.parametrize("crowned", ["trees", "network"], indirect=True)  # the activation takes no part in these
 
 
 @pytest.fixture
@@ -154,6 +157,7 @@ def test_columns_with_a_request_are_charged_each_time_until_the_budget_of_the_ro
     assert len(told) >= MOST - 2  # asked for once or twice before
 
 
+@BOTH
 def test_what_runs_goes_on_whichever_process_ends_and_nothing_answered_is_charged_twice(champion: Champion) -> None:
     office = champion.office
     champion.deal(120, 4)
@@ -163,7 +167,7 @@ def test_what_runs_goes_on_whichever_process_ends_and_nothing_answered_is_charge
     with closing(office.caller()) as caller:
         eventually(lambda: caller.score(key(), id=ids[0])[0] == 200, 30.0)
     before = champion.charged()
-    with Programs(office, ids[1:]) as programs:
+    with Programs(office, ids[1:], champion.kind) as programs:
         programs.await_more(5)
         office.kill("coordinator")
         programs.await_more(10)
@@ -178,9 +182,10 @@ def test_what_runs_goes_on_whichever_process_ends_and_nothing_answered_is_charge
     assert 0 <= champion.charged() - before - len(programs.answers) <= 6
     with closing(office.caller()) as caller:
         number, answer = next(iter(programs.answers.items()))
-        assert caller.score(f"restarts-{number}", id=programs.id(number)) == (200, answer)
+        assert caller.score(f"{champion.kind}-{number}", id=programs.id(number)) == (200, answer)
 
 
+@BOTH
 def test_refill_deals_for_the_kind_of_the_champion(champion: Champion) -> None:
     office = champion.office
     refill = {**office.extra["bank"]["online"]["refill"], "rows": 50, "stocks": 2}
@@ -192,11 +197,12 @@ def test_refill_deals_for_the_kind_of_the_champion(champion: Champion) -> None:
     eventually(lambda: champion.serving() and office.serving(90), 30.0)  # by one of them, the other behind it
 
 
+@BOTH
 def test_a_challenger_of_another_kind_scores_the_same_rows(champion: Champion, office: Office) -> None:
     grid, bank = make_tables(f"M{champion.kind.upper()}", 20, seed=23)
     office.write("new", grid, bank.drop(columns="y"))
+    linear = champion.before
     with office.client() as client:
-        linear = succeed(client, make_plan("main", split={"seed": 11})).id
         for _ in range(2):
             succeed(client, scores_like(client.show(linear), 150, "for the challenger"))
     champion.deal(150, 2)

@@ -22,8 +22,9 @@ _AGAIN = 0.1  # seconds until a program asks again
 class Programs:
     """Three programs of the bank, each asking for one row after another until told to end, and again until it is answered."""
 
-    def __init__(self, office: Office, ids: list[str]) -> None:
-        self._office, self._ids, self._turn = office, ids, itertools.count()
+    def __init__(self, office: Office, ids: list[str], name: str = "restarts") -> None:
+        """name: what their requests' keys begin with."""
+        self._office, self._ids, self._name, self._turn = office, ids, name, itertools.count()
         self._over, self._lock = threading.Event(), threading.Lock()
         self.answers: dict[int, dict[str, Any]] = {}
         self.wrong: list[Any] = []
@@ -66,7 +67,7 @@ class Programs:
     def _try(self, number: int) -> dict[str, Any] | None:
         try:
             with closing(self._office.caller()) as caller:
-                status, answer = caller.score(f"restarts-{number}", id=self.id(number))
+                status, answer = caller.score(f"{self._name}-{number}", id=self.id(number))
         except (OSError, http.client.HTTPException, ValueError):  # ended, or cut off in the middle of an answer
             status, answer = 503, None
         if status == 200:

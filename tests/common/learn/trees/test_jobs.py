@@ -62,7 +62,7 @@ async def test_a_stock_trains_trees_and_another_scores_with_rows_and_thresholds_
     trained = await at.run("job-2", at.plan(model=TREES, dealt="ahead"))
     measured = trained[Party.BANK].evaluation
     assert measured is not None and measured.joint.auc > measured.bank_only.auc + 0.1
-    wanted = {"kind": "predeal", "serves": "scores", "model": TREES, "rows": 700, "grid_columns": 12, "bank_columns": 2}
+    wanted = {"kind": "predeal", "serves": "scores", "model": TREES, "rows": 700}
     await deal(tmp_path, PredealPlan.model_validate(wanted), "stock-2")
     await at.run("job-3", at.plan(kind="score", model="job-2", dealt="ahead"))
     scored = pd.read_csv(tmp_path / "bank" / "scores" / "job-3.csv")
