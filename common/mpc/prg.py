@@ -129,10 +129,7 @@ class Prg:
 
     def short_words(self, purpose: Purpose, counter: int, count: int, first: int = 0) -> npt.NDArray[np.uint16]:
         """`count` uniform words modulo 2^16; first: what stands before them is left out, and not computed."""
-        skipped = 2 * first % _BLOCK
-        out = np.empty(skipped + 2 * count, np.uint8)
-        _write(_stream(self._seed, purpose, counter, 2 * first // _BLOCK), memoryview(out.data))
-        return out[skipped:].view(np.uint16)
+        return self._expand(purpose, counter, 2 * count, 2 * first).view(np.uint16)
 
     def factors(self, count: int) -> list[int]:
         """`count` uniform numbers of 64 bits: the first of those of the lasting key. ValueError without one."""
@@ -158,13 +155,16 @@ class Prg:
         for row in rows:
             _write(stream, memoryview(row.view(np.uint8).data))
 
-    def _expand(self, purpose: Purpose, counter: int, size: int) -> npt.NDArray[np.uint8]:
-        out = np.empty(size, np.uint8)
-        _write(self._stream(purpose, counter), memoryview(out.data))
-        return out
+    def _expand(self, purpose: Purpose, counter: int, size: int, first: int = 0) -> npt.NDArray[np.uint8]:
+        """So many bytes, those before the first one left out."""
+        left_out = first % _BLOCK
+        out = np.empty(left_out + size, np.uint8)
+        _write(self._stream(purpose, counter, first // _BLOCK), memoryview(out.data))
+        return out[left_out:]
 
-    def _stream(self, purpose: Purpose, counter: int) -> CipherContext:
-        return _stream(self._seed, purpose, counter)
+    def _stream(self, purpose: Purpose, counter: int, block: int = 0) -> CipherContext:
+        """block: the one it begins at."""
+        return _stream(self._seed, purpose, counter, block)
 
     def __repr__(self) -> str:
         return "Prg(seed hidden)"
