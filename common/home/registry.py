@@ -200,12 +200,19 @@ class Registry:
             )
         return move
 
-    def commit(self) -> None:
-        """The prepared move counts from now on; all or nothing of it."""
+    def commit(self, position: bytes | None = None) -> None:
+        """The prepared move counts from now on, all or nothing of it; position: that of the move that is meant.
+
+        One that counts already, as another job has settled it meanwhile, stays. Raises PolicyError where another one was
+        prepared in its place.
+        """
         move = self.prepared()
-        assert move is not None  # noqa: S101
+        if position is not None and self.position == position:
+            return
+        if move is None or position not in (None, move.position):
+            raise PolicyError("another promotion has taken the place of this one", remedy="Promote again, one after the other.")
         with self._book() as book:
-            book.execute("update moves set committed = 1 where bank = ?", (self._bank,))
+            book.execute("update moves set committed = 1 where bank = ? and position = ?", (self._bank, move.position))
             gone = f"update models set stage = ? where stage = ? and job not in ({_LAST})"  # noqa: S608  (no bank's champion)
             book.execute(gone, (Stage.RETIRED.value, Stage.CHAMPION.value))
             book.execute("update models set stage = ? where job = ?", (Stage.CHAMPION.value, move.champion))

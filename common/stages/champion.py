@@ -2,43 +2,56 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 import numpy as np
 
 from common.errors import PlanError, PolicyError
 from common.home.models import CHAMPION, ModelStore
-from common.home.registry import Registry
+from common.home.registry import ORIGIN, Registry
 from common.learn.learner import Half
 from common.learn.learners import scored_undealt
 from common.mpc.session import Array, Kind, Session
 from common.rows.dataset import ColumnConfig
 
 _NOWHERE = bytes(32)
+_PAUSES = (0.05, 0.2, 0.0)  # seconds after which both look again
 
 Columns = Mapping[str, ColumnConfig]
 
 
 async def settle(session: Session, registry: Registry, *, differ: bool = False) -> bool:
-    """Both stand at the same move afterwards, and nothing is prepared; or False, if `differ` allows that they do not.
+    """Both stand at the same move afterwards; or False, if `differ` allows that they do not.
 
-    Each tells where it stands and where its prepared move would lead. At the same place: neither had committed, so both
-    drop what is prepared. The other stands where my prepared move leads: it committed, which it does only once both have
-    prepared, so I commit too. Raises PolicyError when the histories differ and may not.
+    Each tells where it stands and where its prepared move would lead. At the same place: neither had committed. What is
+    prepared stays, as a promotion may be at work on it beside this job; without one it leads nowhere, and the next one's takes
+    its place. The other stands where my prepared move leads: it committed, which it does only once both have prepared, so I
+    commit too. Raises PolicyError when the histories differ and may not.
     """
-    move = registry.prepared()
-    mine = np.stack([digest_words(registry.position), digest_words(move.position if move else _NOWHERE)])
-    theirs = await session.exchange(Kind.REGISTRY, mine)
-    if np.array_equal(mine[1], theirs[0]):
-        registry.commit()
-    elif np.array_equal(mine[0], theirs[0]):
-        registry.drop()
-    elif not np.array_equal(theirs[1], mine[0]):  # else the other commits now
-        if not differ:
-            raise _differ()
-        registry.drop()
-        return False
-    return True
+    return (await _settled(session, registry, differ=differ))[0]
+
+
+async def _settled(session: Session, registry: Registry, *, differ: bool = False) -> tuple[bool, str | None]:
+    """As `settle`; and the champion where both stood, whatever a promotion commits meanwhile: else each could name its own.
+
+    Who looked before a promotion and who looked after it both see places that differ, and look again.
+    """
+    for pause in _PAUSES:
+        move, moves = registry.prepared(), registry.moves()
+        position, champion = (moves[-1].position, moves[-1].champion) if moves else (ORIGIN, None)
+        mine = np.stack([digest_words(position), digest_words(move.position if move else _NOWHERE)])
+        theirs = await session.exchange(Kind.REGISTRY, mine)
+        if move is not None and np.array_equal(mine[1], theirs[0]):
+            registry.commit(move.position)
+            return True, move.champion
+        if np.array_equal(mine[0], theirs[0]) or np.array_equal(theirs[1], mine[0]):  # if not the same, the other commits now
+            return True, champion
+        await asyncio.sleep(pause)
+    if not differ:
+        raise _differ()
+    registry.drop()
+    return False, champion
 
 
 async def resolve(session: Session, registry: Registry, model: str) -> str:
@@ -52,8 +65,8 @@ async def resolve(session: Session, registry: Registry, model: str) -> str:
 
 
 async def champion_of_both(session: Session, registry: Registry) -> str | None:
-    await settle(session, registry)
-    return registry.champion
+    """None where there is none yet; the same at both."""
+    return (await _settled(session, registry))[1]
 
 
 async def find_champion(session: Session, registry: Registry, models: ModelStore, columns: Columns) -> Half | None:

@@ -56,8 +56,8 @@ async def promote(
     challenge = await _compare(plan, session, registry, role, version)
     move = registry.prepare(job, plan, version.job, anew=anew)
     await _both_at(session, move.position)
-    registry.commit()
-    await _both_at(session, registry.position)
+    registry.commit(move.position)
+    await _both_at(session, move.position)
     opened = _opened(session)
     seconds = {"promote": time.monotonic() - start}
     return Outcome(seconds=seconds, opened=opened, model_digest=version.digest, champion=version.job, challenge=challenge)

@@ -146,9 +146,44 @@ async def test_a_crash_leaves_both_at_one_champion(homes: dict[Party, Home], par
     await settled(homes)
     assert champions(homes) == ({"job-1"} if verb == "prepare" else {"job-2"}) or (verb, after) == ("commit", False)
     assert len(champions(homes)) == 1
-    assert all(home.registry.prepared() is None for home in homes.values())
     await move(homes, "p-3", "job-1" if champions(homes) == {"job-2"} else "job-2", force=True)
     assert len({home.registry.position for home in homes.values()}) == 1
+    assert all(home.registry.prepared() is None for home in homes.values())
+
+
+@pytest.mark.parametrize("later", range(16))
+async def test_a_job_that_asks_for_the_champion_beside_a_promotion_disturbs_neither(
+    homes: dict[Party, Home], later: int
+) -> None:
+    """At whichever step of the promotion it begins, at both or at one of them sooner than at the other."""
+    await move(homes, "p-1", "job-1")
+
+    async def asked(after: int) -> set[str]:
+        trio = Trio()
+
+        async def side(party: Party) -> str:
+            for _ in range(after if party is Party.GRID else later):
+                await asyncio.sleep(0)
+            return await resolve(trio.session[party], homes[party].registry, "champion")
+
+        return set(await both([side(party) for party in Party]))
+
+    promoted, *found = await asyncio.gather(move(homes, "p-2", "job-2", force=True), *map(asked, range(0, 16, 3)))
+    assert {outcome.champion for outcome in promoted.values()} == champions(homes) == {"job-2"}
+    assert all(names in ({"job-1"}, {"job-2"}) for names in found)  # the same at both
+    assert stages(homes) == {party: ["retired", "champion"] for party in Party}
+
+
+async def test_of_two_promotions_at_once_the_one_that_is_displaced_says_so(homes: dict[Party, Home]) -> None:
+    await move(homes, "p-1", "job-1")
+    registry = homes[Party.GRID].registry
+    first = registry.prepare("p-2", PromotePlan(model="job-2"), "job-2", anew=False)
+    second = registry.prepare("p-3", PromotePlan(model="job-2"), "job-2", anew=False)
+    with pytest.raises(PolicyError, match="another promotion has taken the place"):
+        registry.commit(first.position)
+    registry.commit(second.position)
+    registry.commit(second.position)
+    assert registry.champion == "job-2" and len(registry.moves()) == 2
 
 
 @pytest.mark.parametrize("party", Party)
