@@ -19,11 +19,11 @@ def stocks_waiting(home: BankHome, job: str, rows: int) -> list[int] | None:
 
 
 def check_left(home: BankHome, champion: str, rows: int, challenger: str, least: int) -> None:
-    """Raises PolicyError unless the challenger has a stock of `least` rows to take, and leaves the champion one of `rows`."""
+    """Raises PolicyError unless the challenger has a stock of `least` rows, and not the champion's last one of `rows`."""
     own, others = _usable(home, challenger, least), _usable(home, champion, rows)
     if own is None:
         return
-    if not own or (others is not None and all(label == own[0] for label in others)):
+    if not own or others == own[:1]:
         there = inventory([held.label for held in home.stocks.held()])
         raise PolicyError(
             f"no unspent stock to spare of {least} rows, beside one of {rows} for the champion: {there}",

@@ -195,7 +195,7 @@ class Both:
     def __init__(self, runner: Refusing, *stocks: str) -> None:
         self.registry = SimpleNamespace(champion="train-1")
         self.stocks = list(stocks or ("whole", "more"))
-        half: Any = SimpleNamespace(closed=True, learner="linear", party=Party.BANK, columns=list("abcd"))
+        half: Any = SimpleNamespace(closed=True, learner="linear", party=Party.BANK, columns=list("abcd"), other=())
         learner = named("linear")
         deals = dealing(learner.ahead_scores(learner.scored_by(half), learner.scored(half, 1), BITS))
 
@@ -206,8 +206,9 @@ class Both:
         home = SimpleNamespace(
             registry=self.registry,
             stocks=SimpleNamespace(check=lambda *_: None, held=held),
-            models=SimpleNamespace(load=lambda job: half),
+            models=SimpleNamespace(load=lambda job: self.others.get(job, half)),
         )
+        self.others: dict[str, Any] = {}  # halves of jobs that are not like the rest
         self.away = False
         self.queue = Queue(10)
         alike = {"grid_dataset": "g", "bank_dataset": "b", "by_period": False, "purpose": "", "renew_hours": 24.0}
@@ -308,6 +309,14 @@ async def test_a_challenger_leaves_a_stock_that_the_champion_can_use(stocks: tup
     both = Both(runner, *stocks)
     assert not await both.challenger._renew() and runner.begun == begun
     assert begun or "no unspent stock to spare" in str(both.challenger.down)
+
+
+@pytest.mark.parametrize(("stocks", "begun"), [(("retired",), 1), (("retired", "whole"), 1), (("whole", "more"), 0)])
+async def test_a_challenger_of_another_kind_takes_none_that_the_champion_can_use(stocks: tuple[str, ...], begun: int) -> None:
+    runner = Refusing()
+    both = Both(runner, *stocks)
+    both.others["train-2"] = SimpleNamespace(closed=True, learner="linear", party=Party.BANK, columns=list("abc"), other=())
+    assert not await both.challenger._renew() and runner.begun == begun
 
 
 async def test_a_challenger_whose_champion_took_a_stock_meanwhile_leaves_the_last_one() -> None:

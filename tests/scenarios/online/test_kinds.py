@@ -26,6 +26,7 @@ from common.rows.table import FeatureTable
 from common.trial.processes import BANK
 from tests.common.learn.network.problems import opened
 from tests.scenarios.end_to_end.lab import eventually, make_plan, make_tables, own, succeed
+from tests.scenarios.online.conftest import ROWS as OFFICE_ROWS
 from tests.scenarios.online.conftest import Office
 from tests.scenarios.online.test_restarts import Programs
 
@@ -103,6 +104,8 @@ def crowned(shared: Office, request: pytest.FixtureRequest) -> Iterator[Champion
     shared.heal()
     found.promote(found.before)
     shared.model = found.before
+    grid, bank = make_tables("W", OFFICE_ROWS, seed=5)
+    shared.write("new", grid, bank.drop(columns="y"))
 
 
 BOTH = pytest.mark.parametrize("crowned", ["trees", "network"], indirect=True)  # the activation takes no part in these
@@ -188,13 +191,10 @@ def test_what_runs_goes_on_whichever_process_ends_and_nothing_answered_is_charge
 @BOTH
 def test_refill_deals_for_the_kind_of_the_champion(champion: Champion) -> None:
     office = champion.office
-    refill = {**office.extra["bank"]["online"]["refill"], "rows": 50, "stocks": 2}
-    for side in ("grid", "bank"):
-        for stock in (office.data(side) / "stock").iterdir():
-            stock.unlink()
-    office.restart("bank", online={**office.extra["bank"]["online"], "refill": refill, "stock_rows": 50})
-    assert "100 rows wait in 2, of 2 wanted" in own(office, "bank", "refill", "--now")  # a session may have taken a third
-    eventually(lambda: champion.serving() and office.serving(90), 30.0)  # by one of them, the other behind it
+    refill = {**office.extra["bank"]["online"]["refill"], "rows": 250, "stocks": 2}  # no other stock is as large
+    office.restart("bank", online={**office.extra["bank"]["online"], "refill": refill, "stock_rows": 250})
+    assert "500 rows wait in 2, of 2 wanted" in own(office, "bank", "refill", "--now")  # a session may have taken a third
+    eventually(lambda: champion.serving() and office.serving(260), 30.0)  # by one of them, another behind it
 
 
 @BOTH
@@ -206,9 +206,10 @@ def test_a_challenger_of_another_kind_scores_the_same_rows(champion: Champion, o
         for _ in range(2):
             succeed(client, scores_like(client.show(linear), 150, "for the challenger"))
     champion.deal(150, 2)
-    beside = {"model": linear, "stock_rows": 100}
+    beside, said = {"model": linear, "stock_rows": 100}, f"by model {linear}"
+    before = office.written("bank").count(said)
     office.restart("bank", online={**office.extra["bank"]["online"], "shadow": beside})
-    eventually(lambda: champion.serving() and f"by model {linear}" in office.written("bank"), 30.0)
+    eventually(lambda: champion.serving() and office.written("bank").count(said) > before, 30.0)
     ids = sorted(map(str, grid["id"]))[:4]
     with closing(office.caller()) as caller:
         status, answer = caller.score(key(), ids=ids)
@@ -216,7 +217,7 @@ def test_a_challenger_of_another_kind_scores_the_same_rows(champion: Champion, o
 
     def compared() -> bool:
         found = json.loads(own(office, "bank", "shadow", "--json"))
-        return any(one["challenger"] == linear and one["rows"] == 4 for one in found)
+        return [champion.model, linear, 4] in [[one["champion"], one["challenger"], one["rows"]] for one in found]
 
     eventually(compared, 30.0)
     mine, theirs = ShadowBook(office.data("bank") / Name.SHADOWS).read(champion.model, linear)
