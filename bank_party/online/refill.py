@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -34,7 +35,7 @@ _LOOK = 100  # jobs that deal, the newest
 class Jobs(Protocol):
     """What a refill asks of the coordinator: `common.client.client.Client`."""
 
-    def submit(self, plan: AnyPlan) -> wire.Job: ...
+    def submit(self, plan: AnyPlan, submission: str = "") -> wire.Job: ...
 
     def show(self, job: str) -> wire.Job: ...
 
@@ -57,25 +58,39 @@ def refill(
 ) -> Refilled:
     """Deals the bank `own` one stock after the other until there are enough. may: whether one may be begun now.
 
-    A job of an earlier call that is not over is waited for first: it may be the one that is missing. Raises ConfigError where
-    there is no model, what a job failed of, and JobStateError for one that waits for people or leaves no stock here.
+    A job of an earlier call that is not over is waited for first: it may be the one that is missing. One whose request is still
+    on its way is got by the same request again, see `_submission`. Raises ConfigError where there is no model, what a job
+    failed of, and JobStateError for one that waits for people or leaves no stock here.
     """
     if (model := home.registry.champion if config.model == CHAMPION else config.model) is None:
         raise ConfigError("no model is champion", remedy="Promote one: `wattscore promote JOB`.")
-    for job in jobs.jobs(last=_LOOK, kind="predeal"):
-        if job.name == NAME and not State(job.state).final:
-            _followed(jobs, job.id)
+    last = ""
+    for job in jobs.jobs(last=_LOOK, kind="predeal"):  # oldest first
+        if job.name == NAME:
+            last = job.id
+            if not State(job.state).final:
+                _followed(jobs, job.id)
     least, dealt = max(config.stock_rows, found.rows), 0
     while (waiting := stocks_waiting(home, model, least)) is not None and len(waiting) < found.stocks:
         if not may():
             return Refilled(dealt, waiting, late=True)
-        job = jobs.submit(scores_like(jobs.show(model), found.rows, NAME, own))
-        _followed(jobs, job.id)
+        plan = scores_like(jobs.show(model), found.rows, NAME, own)
+        last = jobs.submit(plan, _submission(last, plan)).id
+        _followed(jobs, last)
         dealt += 1
         if dealt > 2 * found.stocks:
             message = f"{dealt} stocks were dealt, of which {len(waiting)} are here"
             raise JobStateError(message, remedy="See what else takes them, then try again.")
     return Refilled(dealt, waiting or [])
+
+
+def _submission(before: str, plan: AnyPlan) -> str:
+    """The id of the request that follows on the job `before`, the last of a refill that the coordinator knows.
+
+    A call that was killed has left one request at most that the coordinator may not know yet: it asked for the same after the
+    same job. Whoever comes first makes the job, and the other gets it. 64 hexadecimal digits.
+    """
+    return hashlib.sha256(f"refill\n{before}\n{plan.canonical()}".encode()).hexdigest()
 
 
 def _followed(jobs: Jobs, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, cast
@@ -34,6 +35,9 @@ class Coordinator:
         self.listed: list[wire.Job] = []
         self.waiting: list[int] = []
         self.fate = "succeeded"
+        self.made: dict[str, wire.Job] = {}  # by the ids of requests
+        self.killed = self.late = False  # whether the next call is, once it has sent; and its request comes beside another
+        self.on_its_way: tuple[AnyPlan, str] | None = None
         trained = wire.Job(id="train-1", kind="train", state="succeeded")
         trained.plan = TrainPlan.model_validate({"grid": {"dataset": "g"}, "bank": {"dataset": "b"}}).canonical()
         trained.grid.report.counts.trained_columns, trained.bank.report.counts.trained_columns = 7, 4
@@ -43,17 +47,31 @@ class Coordinator:
         assert job == "train-1"
         return self.trained
 
-    def submit(self, plan: AnyPlan) -> wire.Job:
-        assert isinstance(plan, PredealPlan)
+    def submit(self, plan: AnyPlan, submission: str = "") -> wire.Job:
+        if self.killed:
+            self.killed, self.on_its_way = False, (plan, submission)
+            raise KeyboardInterrupt
+        if self.late:
+            self.arrive()
+        if submission in self.made:  # as the coordinator's board does
+            return self.made[submission]
+        assert isinstance(plan, PredealPlan) and re.fullmatch("[0-9a-f]{64}", submission)
         assert (plan.serves, plan.rows, plan.grid_columns, plan.bank_columns) == ("scores", 500, 7, 4)
         assert plan.bank_named == OWN
         job = wire.Job(id=f"predeal-{len(self.listed)}", name=plan.name, kind="predeal", state=self.fate)
         if self.fate == "failed":
             job.fault.kind, job.fault.message = "PolicyError", "no room (stock_mib)"
         self.listed.append(job)
+        self.made[submission] = job
         if self.fate == "succeeded":
             self.waiting.append(plan.rows)
         return job
+
+    def arrive(self) -> None:
+        """The request of a call that was killed comes in after all."""
+        (sent, self.on_its_way), self.late = (self.on_its_way, None), False
+        assert sent is not None
+        self.submit(*sent)
 
     def jobs(self, *, last: int = 0, kind: str = "") -> list[wire.Job]:
         return [job for job in self.listed if job.kind == kind][-last:]
@@ -95,6 +113,44 @@ def test_a_job_of_a_call_that_was_killed_is_waited_for_and_counts(coordinator: C
     assert len(coordinator.listed) == 3
 
 
+@pytest.mark.parametrize("when", ["before", "beside", "after"])
+@pytest.mark.parametrize("dealt", [0, 1])
+def test_a_request_of_a_killed_call_that_is_still_on_its_way_makes_no_stock_too_many(
+    coordinator: Coordinator, when: str, dealt: int
+) -> None:
+    """Whether it comes in before the next call looks, once it has looked, or after it is through."""
+    coordinator.waiting = [500] * dealt
+    coordinator.listed = [wire.Job(id=f"predeal-old-{k}", name=NAME, kind="predeal", state="failed") for k in range(dealt)]
+    coordinator.killed = True
+    with pytest.raises(KeyboardInterrupt):
+        fill(coordinator)
+    if when == "before":
+        coordinator.arrive()
+    coordinator.late = when == "beside"
+    assert fill(coordinator).waiting == [500] * 3
+    if when == "after":
+        coordinator.arrive()
+    assert len(coordinator.waiting) == 3 and coordinator.on_its_way is None
+    coordinator.waiting.pop()  # one is used up: what follows is a new one
+    assert fill(coordinator) == Refilled(1, [500] * 3)
+
+
+def test_two_calls_at_once_deal_what_one_would(coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch, inner = coordinator.watch, list[Refilled]()
+
+    def watched(job: str) -> Generator[wire.Job]:
+        if not inner:
+            inner.append(Refilled(0, []))
+            coordinator.listed[-1].state = "running"  # while the first call waits for its job, another one begins
+            coordinator.waiting.pop()
+            inner[0] = fill(coordinator)
+        return watch(job)
+
+    monkeypatch.setattr(coordinator, "watch", watched)
+    assert fill(coordinator).waiting == [500] * 3 and inner[0].waiting == [500] * 3
+    assert len(coordinator.listed) == 3
+
+
 def test_a_party_without_room_ends_it_with_its_cause(coordinator: Coordinator) -> None:
     coordinator.fate = "failed"
     with pytest.raises(PolicyError, match="no room"):
@@ -110,6 +166,7 @@ def test_a_job_that_waits_for_people_and_stocks_that_go_elsewhere_end_it(
         fill(coordinator)
     coordinator.fate = "succeeded"
     coordinator.listed.clear()
+    coordinator.made.clear()
     monkeypatch.setattr(module, "stocks_waiting", lambda home, job, rows: [])
     with pytest.raises(JobStateError, match="7 stocks were dealt, of which 0 are here"):
         fill(coordinator)
