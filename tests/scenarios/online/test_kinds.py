@@ -61,8 +61,11 @@ class Champion:
             succeed(client, PromotePlan(model=model, force=True))
 
     def serving(self) -> bool:
+        return self.office.serving() and self.asked("GET", "/v1/health")[1].get("model") == self.model
+
+    def asked(self, *call: Any) -> tuple[int, dict[str, Any]]:
         with closing(self.office.caller()) as caller:
-            return caller.ask("GET", "/v1/health")[1].get("model") == self.model and self.office.serving()
+            return caller.ask(*call)
 
     def charged(self) -> int:
         """How many scorings on request by this model the grid's ledger has."""
@@ -106,6 +109,13 @@ def crowned(shared: Office, request: pytest.FixtureRequest) -> Iterator[Champion
     shared.model = found.before
     grid, bank = make_tables("W", OFFICE_ROWS, seed=5)
     shared.write("new", grid, bank.drop(columns="y"))
+
+    def restored() -> bool:
+        with closing(shared.caller()) as caller:
+            status, answer = caller.score(key(), id=str(grid["id"].iloc[0]))
+        return status == 200 and bool(answer["model"]["job"] == found.before)
+
+    eventually(restored, 60.0)
 
 
 BOTH = pytest.mark.parametrize("crowned", ["trees", "network"], indirect=True)  # the activation takes no part in these
