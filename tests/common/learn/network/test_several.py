@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -11,13 +12,15 @@ import numpy as np
 import pytest
 
 from bank_party.settings import BankPolicy
-from common.errors import DataError, PeerProtocolError, PolicyError
+from common.errors import DataError, PeerProtocolError, PlanError, PolicyError
 from common.features.fit import FittedPreparation
 from common.features.options import Preparation
 from common.learn.design import prepare_rows
 from common.learn.diary import Progress
+from common.learn.learners import line_of
 from common.learn.network.banks import NetworkOfSeveral
 from common.learn.network.cost import several
+from common.learn.network.half import NetworkModel, pack, parse
 from common.learn.network.layout import NetworkLayout
 from common.learn.network.scales import WEIGHT
 from common.learn.network.several import NetworkLine, train_several
@@ -29,6 +32,7 @@ from common.party import Party
 from common.plan.network import Network
 from common.rows.dataset import ColumnConfig
 from tests.banks import Banks, End, several_plan
+from tests.common.learn.network.problems import Problem
 from tests.common.learn.network.twin import of_several
 from tests.common.stages.tables import table
 from tests.reference import sigmoid
@@ -234,3 +238,24 @@ async def test_a_bank_whose_pull_is_spoilt_ends_the_training_at_all(monkeypatch:
         return
     with pytest.raises(PeerProtocolError, match="the training did not arrive"):
         await trained(World.made((150, 120)))
+
+
+def test_the_grids_half_is_stored_with_its_banks_and_gives_each_its_line() -> None:
+    layout, problem = NetworkLayout.over(3, 2, (100, 80, 90)), Problem.made(30)
+    weights = replace(layout.first(SECTION, Party.GRID), intercept=np.array([5, 7, 9], np.uint64))
+    fitted, banks = problem.prepared[Party.GRID].fitted, ("a", "b", "c")
+    whole = NetworkModel("job-1", Party.GRID, fitted, weights, "sine", {}, {}, banks)
+    packed = pack(whole)
+    head = json.loads(packed.text)
+    again = parse(head, packed.arrays)
+    assert again.banks == banks and np.array_equal(again.weights.intercept, weights.intercept)
+    line = again.line("b")
+    assert line.banks == () and line.weights.intercept.tolist() == [7] and np.array_equal(line.weights.own, weights.own)
+    assert line_of(again, "c").weights.intercept.tolist() == [9]  # type: ignore[attr-defined]
+    assert line_of(line, "c") is line  # a model of one bank is as it is
+    with pytest.raises(PlanError, match="was not trained with d"):
+        again.line("d")
+    for wrong in (["a", "b"], []):
+        with pytest.raises(ValueError, match="shape"):
+            parse(head | {"banks": wrong}, packed.arrays)
+    assert "banks" not in json.loads(pack(line).text)
