@@ -93,11 +93,13 @@ def record(out: str, marker: str) -> dict[str, Any]:
     return {}
 
 
-def stay(address: str, ready: str) -> dict[str, Any]:
-    """Another tenant's driver: joins the cluster and stays until it is ended."""
+def stay(address: str, config: str, ready: str) -> dict[str, Any]:
+    """Another tenant's driver on this node, `address`: joins the cluster and stays until it is ended."""
+    cluster = load_cluster(Path(config))
+    os.environ.update(cluster.environment)
     import ray
 
-    ray.init(address, _node_ip_address=address.partition(":")[0], log_to_driver=False)
+    ray.init(cluster.address, _node_ip_address=address, log_to_driver=False)
     Path(ready).touch()
     time.sleep(600)
     return {}

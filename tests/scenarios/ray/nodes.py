@@ -127,8 +127,10 @@ class Site:
             ip("netns", "add", node.space)
             ip("-n", node.space, "link", "set", "lo", "up")
         first, *others = self.nodes
-        ends = ("type", "veth", "peer", "name", "eth", "netns", others[0].space) if others else ("type", "dummy")
-        ip("link", "add", "name", "eth", "netns", first.space, *ends)
+        there = ("eth", "netns", others[0].space) if others else ("end", "netns", first.space)
+        ip("link", "add", "name", "eth", "netns", first.space, "type", "veth", "peer", "name", *there)
+        if not others:
+            ip("-n", first.space, "link", "set", "end", "up")  # a line with one end up carries nothing, its own address neither
         for node in self.nodes:
             ip("-n", node.space, "addr", "add", f"{node.address}/24", "dev", "eth")
             ip("-n", node.space, "link", "set", "eth", "up")

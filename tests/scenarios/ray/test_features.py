@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.patience import patience
-from tests.scenarios.ray.nodes import Node, nodes, until
-
-WORKERS = "ray::(IDLE|do|look)"  # not its agent, with which a node ends
+from tests.scenarios.ray.nodes import Node, nodes
+from tests.scenarios.ray.standing import WORKERS, stopped
 
 
 def same(found: dict[str, Any], whole: dict[str, Any]) -> bool:
@@ -40,26 +34,6 @@ def test_the_command_and_the_doctor(pair: list[Node], records: Path, tmp_path: P
     checked = json.loads(pair[0].type_("wattscore", "doctor", "--config", "none.toml", "--ray", "ray.toml", "--json").stdout)
     (finding,) = [check for check in checked["checks"] if check["check"] == "ray"]
     assert finding["status"] == "pass" and all(node.address in finding["found"] for node in pair)
-
-
-@contextmanager
-def stopped(node: Node, records: Path, signs: Path) -> Iterator[dict[str, Any]]:
-    """The run that is yielded to, once a worker that stands still has a part of it; what it came to, afterwards."""
-    signs.mkdir()
-    found: dict[str, Any] = {}
-    head = node.site.nodes[0]
-    thread = threading.Thread(target=lambda: found.update(json.loads(head.act("watched", records, node.site.config, signs))))
-    thread.start()
-    try:
-        until((signs / "joined").exists)
-        assert node.kill(WORKERS, signal.SIGSTOP)
-        (signs / "go").touch()
-        until((signs / "under-way").exists)
-        yield found
-    finally:
-        (signs / "go").touch()
-        thread.join(patience(120))
-        assert not thread.is_alive()
 
 
 def test_parts_of_a_killed_worker_are_made_again(

@@ -1,0 +1,101 @@
+"""The samples of a Ray cluster in containers: contained, with token, TLS and closed folders, and with options that Ray has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.errors import ConfigError
+from common.scale.settings import RayCluster, load_cluster
+from tests.source import ROOT
+from tests.test_docs import load
+
+FOLDER = ROOT / "deploy" / "ray"
+PAGE = (ROOT / "deploy" / "RAY.md").read_text(encoding="utf-8")
+SECURE = {"RAY_AUTH_MODE": "token", "RAY_USE_TLS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+
+
+def yaml(name: str) -> list[Any]:
+    parser = pytest.importorskip("yaml", reason="PyYAML is not installed: `make setup`")
+    return list(parser.safe_load_all((FOLDER / name).read_text(encoding="utf-8")))
+
+
+def starts() -> dict[str, str]:
+    """Every `ray start` of page and samples, by where it stands."""
+    found = {f"page {k}": line for k, line in enumerate(re.findall(r"^ray start .*$", PAGE, re.MULTILINE))}
+    (compose,) = yaml("compose.yaml")
+    found |= {f"compose {name}": service["command"][-1] for name, service in compose["services"].items()}
+    config, cluster = yaml("raycluster.yaml")
+    common = config["data"]["start.sh"].partition("exec ray start")[2].replace("\\\n", " ")
+    for group in (cluster["spec"]["headGroupSpec"], *cluster["spec"]["workerGroupSpecs"]):
+        (container,) = group["template"]["spec"]["containers"]
+        found[container["name"]] = " ".join(["ray start", *container["args"], common])
+    return found
+
+
+def test_every_start_is_closed() -> None:
+    found = starts()
+    assert len(found) == 7
+    for where, line in found.items():
+        options = dict(re.findall(r"--([\w-]+)(?:=(\S+))?", line))
+        assert {
+            "node-ip-address",
+            "node-manager-port",
+            "object-manager-port",
+            "worker-port-list",
+            "temp-dir",
+        } <= options.keys(), where
+        assert ("head" in options) == ("address" not in options) == (options.get("include-dashboard") == "false"), where
+        assert options["temp-dir"].count("/") >= 2, f"{where}: Ray opens this folder to all: it stands in one that is closed"
+        assert "ray-client-server-port" not in options and "dashboard-host" not in options
+
+
+def test_ray_has_the_options_of_every_start() -> None:
+    scripts = pytest.importorskip("ray.scripts.scripts", reason="Ray is not installed: `make test-ray`")
+    known = {name for option in scripts.start.params for name in option.opts}
+    for where, line in starts().items():
+        assert set(re.findall(r"--[\w-]+", line)) <= known, where
+
+
+def test_compose_contains_its_nodes_and_joins_nobody_else(tmp_path: Path) -> None:
+    (compose,) = yaml("compose.yaml")
+    assert compose["networks"]["ray"]["internal"] and list(compose["networks"]) == ["ray"]
+    addresses = set()
+    for service in compose["services"].values():
+        assert service["read_only"] and service["cap_drop"] == ["ALL"] and service["user"] == "10001:10001"
+        assert service["security_opt"] == ["no-new-privileges:true"] and "ports" not in service
+        assert SECURE.items() <= service["environment"].items()
+        assert any(line.startswith("/ray:") and "mode=0700" in line for line in service["tmpfs"])
+        assert service["command"][-1].startswith("umask 077")
+        addresses.add(service["networks"]["ray"]["ipv4_address"])
+        if "build" not in service:  # a node sees its own key, the token and the scratch folder, and no record
+            assert [volume for volume in service["volumes"] if volume.endswith("/data:ro")] == []
+    assert len(addresses) == 3 and "mode=0700" in compose["volumes"]["scratch"]["driver_opts"]["o"]
+    settings = load("ray.toml", (FOLDER / "ray.toml").read_text(encoding="utf-8"), tmp_path)
+    assert isinstance(settings, RayCluster) and settings.address.partition(":")[0] in addresses
+
+
+def test_kubernetes_contains_its_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, cluster = yaml("raycluster.yaml")
+    spec = cluster["spec"]
+    assert spec["tlsOptions"] == {} and spec["networkIsolation"]["mode"] == "DenyAll"
+    assert spec["rayVersion"].startswith("2.60.")
+    for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
+        pod = group["template"]["spec"]
+        (container,) = pod["containers"]
+        environment = {entry["name"]: entry.get("value") for entry in container["env"]}
+        assert environment["RAY_AUTH_MODE"] == "token" and environment["RAY_USAGE_STATS_ENABLED"] == "0"
+        assert pod["securityContext"]["runAsNonRoot"] and not pod["automountServiceAccountToken"]
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+        assert all(v["emptyDir"]["medium"] == "Memory" for v in pod["volumes"] if "emptyDir" in v)
+    monkeypatch.setenv("RAY_TLS_SERVER_CERT", "/tls/tls.crt")
+    monkeypatch.setenv("RAY_TLS_CA_CERT", "/tls/ca.crt")
+    (tmp_path / "ray.toml").write_text(config["data"]["ray.toml"])
+    with pytest.raises(
+        ConfigError, match="scratch: /scratch/features cannot be used"
+    ):  # all keys are right: it looks for the folder
+        load_cluster(tmp_path / "ray.toml")
