@@ -178,7 +178,7 @@ class Cluster:
 
     def _made(self, said: dict[str, Any]) -> bytes:
         """What a node has written, if it is that; its files are removed."""
-        made = Path(said["file"])
+        made = self._folder / Path(said["file"]).name  # of this run, whatever the driver says
         data = made.read_bytes()
         if hashlib.sha256(data).hexdigest() != said["digest"]:
             raise ConfigError(
