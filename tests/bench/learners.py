@@ -30,6 +30,7 @@ from tests.bench.trees import bench_trees, split_table, split_world
 @click.option("--bins", default=16, show_default=True)
 @click.option("--candidates", default=32, show_default=True)
 @click.option("--rate", default=0.25, show_default=True)
+@click.option("--abreast", default=1, show_default=True)
 @click.option("--rows", type=int, help="Training rows at most. Default: all that are not held out.")
 @XGBOOST
 @JSON
@@ -42,6 +43,7 @@ def trees(
     bins: int,
     candidates: int,
     rate: float,
+    abreast: int,
     rows: int | None,
     xgboost_python: str | None,
     out: Path | None,
@@ -49,7 +51,7 @@ def trees(
     """Boosted trees on shares beside their float twin and scikit-learn's, all roles in this process."""
     if (uci is None) == (world is None):
         raise click.UsageError("give --uci or --world")
-    section = Trees(kind="trees", trees=count, depth=depth, bins=bins, candidates=candidates, rate=rate)
+    section = Trees(kind="trees", trees=count, depth=depth, bins=bins, candidates=candidates, rate=rate, abreast=abreast)
     if world is not None:
         splits = (split_world(world, seed, rows or 20_000, 40_000) for seed in range(seeds))
     else:
@@ -97,7 +99,7 @@ def forest(
     xgboost_python: str | None, profiled: bool, out: Path | None,
 ) -> None:  # fmt: skip
     """Boosted trees through the three daemons, beside XGBoost with as many trees of that depth."""
-    section = Trees(kind="trees", trees=count, depth=depth, bins=bins, abreast=abreast, rate=0.25 if abreast == 1 else 0.15)
+    section = Trees(kind="trees", trees=count, depth=depth, bins=bins, abreast=abreast, rate=0.25 if abreast <= 2 else 0.15)
     found = bench_forest(rows, grid, bank, section, line, Xgboost.find(xgboost_python), profiled=profiled)
     tables = [report.profile("Training stage", found["profile"])] if profiled else []
     tell(found, out, report.forest(found), *tables)

@@ -75,17 +75,18 @@ def start_of(label: Reals) -> int:
 def grow(forest: Forest, below: dict[Party, npt.NDArray[np.uint8]], label: Reals) -> tuple[list[TwinTree], Reals]:
     """All trees, and u of the rows they were grown on."""
     u, trees = np.full(forest.rows, start_of(label) / 2**U_SCALE), []
-    for t in range(forest.shape.trees):
+    for group in forest.groups():
         p = sigmoid(u)
         g, h = p - label, p * (1.0 - p)
-        order = candidates(forest, t)
-        cells = np.stack([below[party][k] for party, k in order]).astype(np.float64)
-        tree, place = TwinTree(), np.zeros(forest.rows, np.int64)
-        for level in range(forest.shape.depth):
-            best = int(np.argmax(gains(forest, cells, place, 1 << level, g, h)))
-            tree.splits.append(order[best])
-            place = 2 * place + (1 - cells[best].astype(np.int64))
-        tree.leaves = leaves(forest, place, g, h)
-        u = u + tree.leaves[place]
-        trees.append(tree)
+        for t in group:
+            order = candidates(forest, t)
+            cells = np.stack([below[party][k] for party, k in order]).astype(np.float64)
+            tree, place = TwinTree(), np.zeros(forest.rows, np.int64)
+            for level in range(forest.shape.depth):
+                best = int(np.argmax(gains(forest, cells, place, 1 << level, g, h)))
+                tree.splits.append(order[best])
+                place = 2 * place + (1 - cells[best].astype(np.int64))
+            tree.leaves = leaves(forest, place, g, h)
+            u = u + tree.leaves[place]
+            trees.append(tree)
     return trees, u
