@@ -10,7 +10,9 @@ from common.disclosure import CATALOGUE, Opened
 from common.errors import WattScoreError
 from common.home.approvals import HeldJob
 from common.home.home import Home
+from common.home.models import CHAMPION
 from common.home.standing import Standing
+from common.learn.learners import named
 from common.party import Party
 from common.plan.promote import PromotePlan
 from common.plan.read import AnyPlan, parse_plan
@@ -27,7 +29,7 @@ from common.stages.estimate import Estimate, Sizes, estimate, trained_columns
 class Prospect:
     """A job before it runs. opens: in the order of the list. side, extent, cost: None where a plan of its kind has none.
 
-    cost: with as many matched rows as the own dataset has, and as many columns at the other side as here.
+    cost: with as many matched rows as the own dataset has; of a training as many columns at the other side as here.
     why_not: what keeps the cost from being told.
     """
 
@@ -47,7 +49,7 @@ def prospect(held: HeldJob, party: Party, settings: PartySettings, home: Home) -
     side, extent, cost, why_not = _side(plan, party), None, None, ""
     try:
         extent = None if side is None else _extent(side, party, settings)
-        cost = _cost(plan, party, extent)
+        cost = _cost(plan, extent, home)
     except (WattScoreError, OSError) as error:
         why_not = str(error)
     return Prospect(held, _action(plan), opens, side, extent, cost, why_not, tuple(home.standings()))
@@ -65,7 +67,7 @@ def _extent(side: Side, party: Party, settings: PartySettings) -> Extent:
     return found if side.columns == ("*",) else Extent(found.rows, len(side.columns))
 
 
-def _cost(plan: AnyPlan, party: Party, extent: Extent | None) -> Estimate | None:
+def _cost(plan: AnyPlan, extent: Extent | None, home: Home) -> Estimate | None:
     if isinstance(plan, PromotePlan | SeveralPlan):
         return None
     if not isinstance(plan, Plan):
@@ -73,6 +75,12 @@ def _cost(plan: AnyPlan, party: Party, extent: Extent | None) -> Estimate | None
     if extent is None:
         return None
     months = int("period" in plan.keys)
+    if isinstance(plan, ScorePlan):
+        half = home.models.load(plan.model if plan.model != CHAMPION else home.registry.champion or CHAMPION)
+        learner = named(half.learner)
+        size = learner.scored(half, extent.rows)
+        sizes = Sizes(extent.rows, size.grid_columns, size.bank_columns, months=months)
+        return estimate(plan, sizes, learner.scored_by(half))
     grid, bank = trained_columns(plan, extent.rows, extent.columns, extent.columns, months)
     return estimate(plan, Sizes(extent.rows, grid, bank, months=months))
 

@@ -187,7 +187,7 @@ class Linear:
         return (Model(),)
 
     def scored_by(self, half: LinearModel) -> Model:
-        return Model()
+        return Model() if half.closed else Model(reveal="owners")
 
     def scored(self, half: LinearModel, rows: int) -> Size:
         return Size.of(

@@ -179,7 +179,7 @@ class TreeLearner:
         return (Trees(kind="trees"),)
 
     def scored_by(self, half: TreesHalf) -> Trees:
-        return Trees(kind="trees")
+        return Trees(kind="trees", trees=half.shape.trees, depth=half.shape.depth)
 
     def scored(self, half: TreesHalf, rows: int) -> Size:
         return Size(rows, half.shape.trees, half.shape.depth)

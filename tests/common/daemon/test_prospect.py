@@ -13,16 +13,20 @@ from common.daemon.prospect import prospect
 from common.features.fit import fit
 from common.features.options import Preparation
 from common.features.pieces import room
+from common.home.approvals import HeldJob
+from common.home.registry import Registry
 from common.learn.learner import Matched
 from common.learn.trees.design import prepare
 from common.party import Party
 from common.plan.read import parse_plan
+from common.plan.train import TrainPlan
 from common.plan.trees import Trees
 from common.rows.declare import ColumnConfig
 from common.rows.table import FeatureTable, Ids
 from common.stages.estimate import Estimate, Sizes, estimate
 from common.wire import party_pb2 as wire
 from tests.common.daemon.test_runner import CLIENT, Desk, plan
+from tests.common.stages.companies import Companies, frames
 
 ROWS, TRAIN, COLUMNS = 6000, 4200, 8
 
@@ -62,3 +66,39 @@ async def test_a_held_job_s_bytes_are_those_of_the_columns_that_coding_makes_of_
     right = estimate(parse_plan(plan(**fields), "train-1"), Sizes(ROWS, made, made + 1))
     for line, count in right.bytes.items():
         assert 0.9 * count <= found.bytes[line] <= 1.3 * count, line
+
+
+@pytest.mark.parametrize(
+    "model",
+    [{}, {"reveal": "owners"}, {"kind": "trees", "trees": 12, "depth": 2, "rate": 0.4}],
+    ids=["closed", "opened", "trees"],
+)
+@pytest.mark.parametrize("name", ["job-1", "champion"])
+async def test_a_held_scoring_s_bytes_are_those_of_its_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: dict[str, Any], name: str
+) -> None:
+    at = Companies(tmp_path)
+    at.write(frames(seed=1, monthly=False))
+    asked = at.plan(model=model)
+    assert isinstance(asked, TrainPlan)
+    outcome = await at.run("job-1", asked)
+    home, (grid, bank) = at.opened_home(Party.GRID), (outcome[p].counts["trained_columns"] for p in Party)
+    monkeypatch.setattr(Registry, "champion", "job-1")
+    (tmp_path / "desk").mkdir()
+    desk, scoring = Desk(tmp_path / "desk"), at.plan(kind="score", model=name)
+    rows = sum(1 for _ in (at.home(Party.GRID) / "rows.csv").open()) - 1
+    desk.settings.datasets["rows"] = at.dataset(Party.GRID)
+    held = HeldJob("job-3", "score", "", CLIENT, "", scoring.canonical(), 0.0)
+    found = prospect(held, Party.GRID, desk.settings, home).cost
+    right = estimate(scoring, Sizes(rows, grid, bank), asked.model)
+    assert found is not None
+    for line, count in right.bytes.items():
+        assert found.bytes[line] == pytest.approx(count, rel=0.01), line
+
+
+async def test_a_held_scoring_by_a_model_that_is_not_here_says_so(tmp_path: Path) -> None:
+    (tmp_path / "desk").mkdir()
+    desk, scoring = Desk(tmp_path / "desk"), Companies(tmp_path).plan(kind="score", model="champion")
+    desk.settings.datasets["rows"] = desk.settings.datasets["t"]
+    found = prospect(HeldJob("job-1", "score", "", CLIENT, "", scoring.canonical(), 0.0), Party.GRID, desk.settings, desk.home)
+    assert found.cost is None and found.why_not
