@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +20,13 @@ from common.errors import DataError, PolicyError
 from common.rows.dataset import Loaded, read_own_ids
 from common.rows.formats.options import FileOptions
 from common.rows.formats.paths import parts_of
+from common.rows.months import Zone, local_times, moments, stamp
 from common.rows.origin import Data, Mask
 from common.rows.tablefile import TableFile
 from common.rows.text import is_time, plain, read_coded
 
-_DATE = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:[ T].*)?|(\d{4})(\d{2})(\d{2})")
+_DATE = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?([ T].*)?|(\d{4})(\d{2})(\d{2})")
+_CHINESE = str.maketrans({"年": "-", "月": "-", "日": "", ".": "-"})
 _EVER, _NEVER = date.min.toordinal(), date.max.toordinal()
 
 
@@ -35,6 +38,9 @@ class ConsentConfig(FileOptions):
     since: str | None = Field(default=None, description="The column of first days; empty: from ever. Absent: all are.")
     until: str | None = Field(
         default=None, description="The column of last days; empty: until it is withdrawn. Absent: all are."
+    )
+    zone: Zone | None = Field(
+        default=None, description="The time zone in which instants are days, such as Asia/Shanghai; required where there are."
     )
 
 
@@ -117,32 +123,47 @@ class Consents:
         ids, today = read_own_ids(file, config.id, data, []), self._today().toordinal()
         good = np.ones(len(ids), np.bool_)
         if config.since is not None:
-            good &= _days(file, config.since, data, _EVER) <= today
+            good &= _days(file, config.since, data, _EVER, config.zone) <= today
         if config.until is not None:
-            good &= _days(file, config.until, data, _NEVER) >= today
+            good &= _days(file, config.until, data, _NEVER, config.zone) >= today
         return pc.unique(ids.levels.take(pa.array(ids.codes[good])))
 
 
-def _days(file: TableFile, column: str, data: Data, empty: int) -> npt.NDArray[np.int64]:
-    """Ordinals of a column of days, (n,); `empty` where there is none. Raises DataError that names a row with another text."""
+def _days(file: TableFile, column: str, data: Data, empty: int, zone: str | None) -> npt.NDArray[np.int64]:
+    """Ordinals of a column of days, (n,); `empty` where there is none. zone: where instants are days.
+
+    Raises DataError that names a row with another text, and for instants without a zone: in UTC a midnight may be yesterday's.
+    """
     values = plain(data[column])
     if is_time(values.type):
-        found = [empty if value is None else value.toordinal() for value in values.to_pylist()]
-        return np.array(found, np.int64)
+        return _ordinals(file, column, values, empty, zone)
     codes, texts = read_coded(file, column, data)
-    levels = [empty if text is None else _day(text) for text in texts.to_pylist()]
-    days = np.array([*(-1 if day is None else day for day in levels), empty], np.int64)
+    levels = [None if text is None else _day(text) for text in texts.to_pylist()]
+    days = np.array([*(-1 if day is None else day[0] for day in levels), empty], np.int64)
+    days[:-1][np.asarray(texts.is_null())] = empty
+    timed = [place for place, day in enumerate(levels) if day is not None and day[1]]
+    if timed:
+        found = [stamp(texts[place].as_py().translate(_CHINESE)) for place in timed]
+        days[timed] = _ordinals(file, column, moments(found), -1, zone)
     bad: Mask = days[codes] == -1
     if bad.any():
         raise file.bad_rows(column, bad, "not a day", "Write it as 2026-01-31.", data[column])
     return days[codes]
 
 
-def _day(text: str) -> int | None:
+def _ordinals(file: TableFile, column: str, values: Any, empty: int, zone: str | None) -> npt.NDArray[np.int64]:
+    if pa.types.is_timestamp(values.type):
+        values, _ = local_times(file, column, values, zone, "days")
+    return np.array([empty if value is None else value.toordinal() for value in values.to_pylist()], np.int64)
+
+
+def _day(text: str) -> tuple[int, bool] | None:
+    """The ordinal of a day, and whether a time stands behind it; None where it is none."""
     found = _DATE.fullmatch(text)
     if found is None:
         return None
+    *plain_day, clock, year, month, day = found.groups()
     try:
-        return date(*(int(part) for part in found.groups() if part is not None)).toordinal()
+        return date(*(int(part) for part in ((year, month, day) if year else plain_day))).toordinal(), clock is not None
     except ValueError:
         return None

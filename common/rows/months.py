@@ -29,7 +29,7 @@ TAKEN = (
     " days before or behind months where values tell which; anything else by month_format: a pattern such as '%d/%m/%Y' or"
     " '%b-%y', or excel, excel1904, epoch_s, epoch_ms."
 )
-ZONE = "Declare zone, such as zone = 'Asia/Shanghai', in which they are months; zone = 'UTC' takes them as they stand."
+ZONE = "Declare zone, such as zone = 'Asia/Shanghai', in which they are {what}; zone = 'UTC' takes them as they stand."
 
 FIRST, LAST = 1900 * 12, 2199 * 12 + 11
 """Months that can be; databases and programs write 0001-01 and 9999-12 for none."""
@@ -120,7 +120,7 @@ def _of_texts(origin: Origin, column: str, texts: Any, form: str | None, zone: s
     parts = _parts(texts)
     if parts.zoned.any() or (parts.clock.any() and _shifted(parts)):
         return _of_moments(
-            origin, column, [_stamp(t) if good else None for t, good in zip(texts.to_pylist(), parts.good, strict=True)], zone
+            origin, column, [stamp(t) if good else None for t, good in zip(texts.to_pylist(), parts.good, strict=True)], zone
         )
     if not parts.good.any() and (order := _order(texts)) is not None:
         return _of_format(origin, column, pc.replace_substring_regex(texts, "[.-]", "/"), order, zone)
@@ -129,11 +129,15 @@ def _of_texts(origin: Origin, column: str, texts: Any, form: str | None, zone: s
 
 def _of_moments(origin: Origin, column: str, found: list[datetime | None], zone: str | None) -> tuple[Months, Mask, str]:
     """Months of moments, None for what is none: instants where any has a zone, else local times."""
+    return _of_times(origin, column, moments(found), zone)
+
+
+def moments(found: list[datetime | None]) -> Any:
+    """A column of moments, None for what is none: instants where any has a zone, else local times."""
     instants = any(moment.tzinfo for moment in found if moment)
     if instants:
         found = [moment and (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) for moment in found]
-    kind = pa.timestamp("us", "UTC" if instants else None)
-    return _of_times(origin, column, pa.chunked_array([pa.array(found, kind)]), zone)
+    return pa.chunked_array([pa.array(found, pa.timestamp("us", "UTC" if instants else None))])
 
 
 def _order(texts: Any) -> str | None:
@@ -214,7 +218,7 @@ def _of_two(seconds: Collection[float]) -> bool:
     return low > 0 and low % 900 == 0 and high - low in (0, 3600) and len(set(seconds)) <= 2
 
 
-def _stamp(text: str) -> datetime | None:
+def stamp(text: str) -> datetime | None:
     """A text with a time: an instant where a zone stands behind, else a local time; None where it is neither."""
     text = re.sub(r" ?(UTC|GMT)$", "Z", text.strip()).replace("/", "-").replace(",", ".")
     text = re.sub(r"(\d) +(?=[+-]\d{2})", r"\1", text)
@@ -254,21 +258,24 @@ def _of_times(origin: Origin, column: str, values: Any, zone: str | None) -> tup
     """Months of dates, local times or instants."""
     bad, what = np.asarray(values.is_null()), "dates"
     if pa.types.is_timestamp(values.type):
-        values, what = _local(origin, column, values, zone)
+        values, what = local_times(origin, column, values, zone)
     years = pc.year(values).cast(pa.int32()).fill_null(0).to_numpy()
     counted = years * 12 + pc.month(values).cast(pa.int32()).fill_null(1).to_numpy() - 1
     counted[bad] = 0
     return counted.astype(np.int32, copy=False), bad, what
 
 
-def _local(origin: Origin, column: str, values: Any, zone: str | None) -> tuple[Any, str]:
-    """Timestamps as local times. Raises DataError for instants, or what must be such, of which no zone is known."""
+def local_times(origin: Origin, column: str, values: Any, zone: str | None, what: str = "months") -> tuple[Any, str]:
+    """Timestamps as local times, and how they came. what: they are taken for.
+
+    Raises DataError for instants, or what must be such, of which no zone is known.
+    """
     kind = values.type
     if kind.tz is not None:
         where = zone or (kind.tz if kind.tz.upper() not in ("UTC", "GMT", "Z", "ETC/UTC", "+00:00") else None)
         if where is None:
-            what = f"column {column!r} holds instants, and in which zone they are months is not said"
-            raise origin.fault(what, remedy=ZONE)
+            said = f"column {column!r} holds instants, and in which zone they are {what} is not said"
+            raise origin.fault(said, remedy=ZONE.format(what=what))
         return pc.local_timestamp(values.cast(pa.timestamp(kind.unit, where))), f"instants, in {where}"
     if _elsewhere(values):
         shifted = (
@@ -277,8 +284,8 @@ def _local(origin: Origin, column: str, values: Any, zone: str | None) -> tuple[
             else pc.local_timestamp(values.cast(pa.timestamp(kind.unit, "UTC")).cast(pa.timestamp(kind.unit, zone)))
         )
         if shifted is None:
-            what = f"column {column!r} holds times of one same hour that is not midnight: months of another time zone"
-            raise origin.fault(what, remedy=ZONE)
+            said = f"column {column!r} holds times of one same hour that is not midnight: {what} of another time zone"
+            raise origin.fault(said, remedy=ZONE.format(what=what))
         return shifted, f"instants, in {zone}"
     return values, "local times"
 

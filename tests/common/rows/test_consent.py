@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from common.disk.scratch import Scratch
@@ -96,10 +97,48 @@ def test_dates_of_a_parquet_file_count_by_the_day(tmp_path: Path) -> None:
     assert kept(Consents(config, "rows", Calendar()), loaded(tmp_path, ["A", "B", "C"])) == ["A", "C"]
 
 
+NIGHT = timedelta(hours=8)  # a midnight of Shanghai is 16:00 of the day before in UTC
+FROM = [datetime(2026, 3, 16), datetime(2026, 3, 15), datetime(2020, 1, 1), datetime(2020, 1, 1)]
+TO = [datetime(2027, 1, 1), datetime(2027, 1, 1), datetime(2026, 3, 15), datetime(9999, 12, 31)]
+
+
+def local(folder: Path, form: str) -> dict[str, Any]:
+    """A table of authorisations whose days are midnights of Shanghai, in files of several writers."""
+    ids, days = list("ABCD"), {"since": [day - NIGHT for day in FROM], "until": [day - NIGHT for day in TO]}
+    if form == "text":
+        pd.DataFrame({"id": ids} | {k: [f"{day.isoformat()}Z" for day in v] for k, v in days.items()}).to_csv(
+            folder / "agreed", index=False
+        )
+    else:
+        kind = pa.timestamp("us", "UTC" if form == "zoned" else None)
+        table = pa.table({"id": ids} | {k: pa.array(v, kind) for k, v in days.items()})
+        pq.write_table(table, folder / "agreed", use_deprecated_int96_timestamps=form == "int96")
+    return {"path": folder / "agreed", "id": "id", "since": "since", "until": "until"}
+
+
+@pytest.mark.parametrize("form", ["int96", "zoned", "shifted", "text"])
+def test_an_authorisation_begins_and_ends_on_its_day_whatever_zone_wrote_it(form: str, tmp_path: Path) -> None:
+    """A's begins tomorrow, C's ends today: in UTC both days would come one earlier. D's has no end that is near."""
+    said, table = local(tmp_path, form), loaded(tmp_path, list("ABCD"))
+    book = Consents(ConsentConfig(**said, zone="Asia/Shanghai"), "rows", Calendar())
+    assert kept(book, table) == ["B", "C", "D"]
+    with pytest.raises(DataError, match=r"column 'since' holds .* days") as caught:
+        kept(Consents(ConsentConfig(**said), "rows", Calendar()), table)
+    assert "in which they are days" in caught.value.remedy
+
+
+def test_days_with_a_time_behind_them_are_read_by_the_clock_of_the_table(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {"id": list("ABCD"), "since": ["2026-03-15 23:59:59", "2026年3月16日 00:00", "2026.3.15 08:30", "20260315"]}
+    )
+    assert kept(consents(tmp_path, frame), loaded(tmp_path, list("ABCD"))) == ["A", "C", "D"]
+
+
 @pytest.mark.parametrize(
     ("frame", "says", "public"),
     [
         ({"id": ["A"], "since": ["soon"]}, "line 2, column 'since': 'soon': not a day", "column 'since': not a day (1 rows)"),
+        ({"id": ["A"], "since": ["2026-01-31 at noon"]}, "'2026-01-31 at noon': not a day", "not a day"),
         ({"id": ["A"], "since": ["2026-02-30"]}, "'2026-02-30': not a day", "not a day"),
         ({"id": ["A", ""], "since": ["", ""]}, "line 3, column 'id'", "the id is empty"),
         ({"id": ["Z"]}, "no enterprise in it has agreed", "dataset rows: no enterprise in it has agreed to this use"),
