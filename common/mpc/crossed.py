@@ -79,24 +79,33 @@ def _slices(rows: int) -> Iterator[slice]:
     return (slice(low, low + _ROWS) for low in range(0, rows, _ROWS))
 
 
-def by_numbers(numbers: Whole, words: Planes) -> Words:
-    """numbers (a, n) times words (b, n) transposed, (a, b), of which the low 40 bits count; numbers: below 2^20 either way."""
-    columns = len(words.low)
-    total = np.zeros((len(numbers), columns), np.uint64)
+def by_both(numbers: Whole, mask: Planes, heard: Planes) -> Words:
+    """numbers (a, n), and the words of their mask, times words (b, n) transposed, (2, a, b), of which the low 40 bits count.
+
+    numbers: below 2^20 either way.
+    """
+    a, b = len(numbers), len(heard.low)
+    total = np.zeros((2, a, b), np.uint64)
     for rows in _slices(numbers.shape[1]):
-        sums = (numbers[:, rows].astype(np.float64) @ words.limbs(rows).T).astype(np.int64).view(np.uint64)
-        total += sums[:, :columns] + (sums[:, columns:] << np.uint64(_LIMB))
+        one, two = mask.limbs(rows), heard.limbs(rows)
+        first = _whole(numbers[:, rows].astype(np.float64) @ two.T)
+        second, third = _whole(one[:a] @ two.T), _whole(one[a:] @ two[:b].T)
+        total[0] += first[:, :b] + (first[:, b:] << np.uint64(_LIMB))
+        total[1] += second[:, :b] + (second[:, b:] + third << np.uint64(_LIMB))
     return total
 
 
+def _whole(sums: Reals) -> Words:
+    return sums.astype(np.int64).view(np.uint64)
+
+
 def by_words(left: Planes, right: Planes) -> Words:
-    """The same of words (a, n) and words (b, n)."""
+    """Words (a, n) times words (b, n) transposed, (a, b), likewise."""
     a, b = len(left.low), len(right.low)
     total = np.zeros((a, b), np.uint64)
     for rows in _slices(left.low.shape[1]):
         one, two = left.limbs(rows), right.limbs(rows)
-        low = (one[:a] @ two.T).astype(np.int64).view(np.uint64)
-        high = (one[a:] @ two[:b].T).astype(np.int64).view(np.uint64)
+        low, high = _whole(one[:a] @ two.T), _whole(one[a:] @ two[:b].T)
         total += low[:, :b] + (low[:, b:] + high << np.uint64(_LIMB))
     return total
 
@@ -104,7 +113,10 @@ def by_words(left: Planes, right: Planes) -> Words:
 async def share_crossed(
     session: Session, correlations: Correlations, numbers: Callable[[int], Whole], rows: int, columns: dict[Party, int]
 ) -> Words:
-    """A share of the sums over all rows, (m_G, m_B), of which the low 40 bits count: off by `deal_crossed`.
+    """Two shares of the sums over all rows, (2, m_G, m_B), of which the low 40 bits count, each off by `deal_crossed`.
+
+    X_G^T E_B at the grid and E_G^T U_B at the bank, or U_G^T E_B and E_G^T X_B: in one of them a word that changes on the
+    way meets a mask, so that the two no longer agree.
 
     numbers: own columns from a row on, MATRIX_BLOCK rows at most, (m_own, n'), below 2^20 either way. In blocks of so many
     rows, each sent and multiplied once: 5 bytes a number, one round.
@@ -118,10 +130,11 @@ async def share_crossed(
         return block, mask, hidden(block, mask)
 
     def multiplied(block: Whole, mask: Planes, heard: Planes) -> Words:
-        return by_numbers(block, heard) if party is Party.GRID else by_words(heard, mask)
+        found = by_both(block, mask, heard)
+        return found if party is Party.GRID else found[::-1].transpose(0, 2, 1)
 
     begun = (session.begin(partial(masked, low), 4 * mine * min(rows, MATRIX_BLOCK)) for low in lows)
-    total, pending = np.zeros([columns[p] for p in Party], np.uint64), deque[asyncio.Future[Words]]()
+    total, pending = np.zeros([2, *(columns[p] for p in Party)], np.uint64), deque[asyncio.Future[Words]]()
     async with one_ahead(begun) as coming:
         for low in lows:
             block, mask, sent = await coming()
@@ -139,7 +152,7 @@ async def share_crossed(
 def deal_crossed(
     halves: Mapping[Party, Callable[[Purpose, int, int], Halves]], rows: int, columns: dict[Party, int], workers: int = 1
 ) -> Words:
-    """What both shares lack, (m_G, m_B): mask times mask. workers: blocks worked on at a time."""
+    """What either pair of shares lacks, (m_G, m_B): mask times mask. workers: blocks worked on at a time."""
 
     def block(low: int) -> Words:
         count = min(rows - low, MATRIX_BLOCK)

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.vectors.plain import (
     BANK,
+    GRADIENT,
     GRID,
     MATRIX,
     RING,
@@ -21,6 +22,7 @@ from tests.vectors.plain import (
     joined,
     less,
     m_lacks,
+    negative,
     operand_mask,
     plus,
     product,
@@ -70,13 +72,15 @@ class Whole:
         hidden = operand_mask(seeds, SETUP, g * b + every * every + every)
         c, h, gradient = cut(hidden[: g * b], b), cut(hidden[g * b : -every], every), hidden[-every:]
         more, m = m_lacks(seeds, c, g, b)
-        none = [[0] * (g * (2 * b + 1))]
-        out = cuts_dealt(seeds, [(first, 24), (none, 30), *more, (product(m, h), 28)])
+        none = [[0] * (2 * g * (2 * b + 1))]
+        out = cuts_dealt(seeds, [(first + first, 24), (none, 30), *more, (product(m, h), 28)])
         a = cut(operand_mask(seeds, LAST, every * every), every)
         for t in range(len(self.case["steps"])):
             lacks = less(times(a, operand_mask(seeds, POINT | t, every)), times(m, gradient))
             out.append(truncation_dealt(seeds, t, lacks, 32))
-        return out
+        end = len(self.case["steps"])
+        lacks = times(h, operand_mask(seeds, POINT | end, every))
+        return [*out, truncation_dealt(seeds, GRADIENT | end, negative(lacks), 20)]
 
     def run(self, dealt: list[dict[str, Vector]]) -> None:
         """Every message, in order, kept at its sender."""
@@ -87,17 +91,26 @@ class Whole:
             side.ahead = ([w * 256 % RING for w in side.own], [0] * (every - len(side.own)))
             side.other = [0] * (every - len(side.own))
         setup = Setup(sides, dealt)
-        pairs = {GRID: (self.numbers[GRID], e[BANK]), BANK: (e[GRID], self.masks[BANK])}
-        sums = {p: [x << 24 for x in joined(product(one, turned(two)))] for p, (one, two) in pairs.items()}
+        pairs = {
+            GRID: [(self.numbers[GRID], e[BANK]), (self.masks[GRID], e[BANK])],
+            BANK: [(e[GRID], self.masks[BANK]), (e[GRID], self.numbers[BANK])],
+        }
+        sums = {p: [x << 24 for one, two in each for x in joined(product(one, turned(two)))] for p, each in pairs.items()}
         size = self.case["steps"][0][0]
         whole, part = by_numbers(20, size, n)
         lifted = {p: cut(share, b + 1) for p, share in setup.shortened(sums, 24).items()}
         both = {
-            p: [x * whole % RING for row in rows for x in row[:b]] + [x * part % RING for x in joined(rows)]
+            p: joined(
+                [
+                    [x * whole % RING for row in once for x in row[:b]] + [x * part % RING for x in joined(once)]
+                    for once in (rows[:g], rows[g:])
+                ]
+            )
             for p, rows in lifted.items()
         }
-        hidden = {}
-        for p, share in setup.shortened(both, 30).items():
+        hidden, exact = {}, {}
+        for p, shares in setup.shortened(both, 30).items():
+            share = shares[: g * (2 * b + 1)]
             across, own = cut(share[g * b :], b + 1), self.own(p, size)
             h = [[0] * every for _ in range(every)]
             for i, j in itertools.product(range(g), range(b)):
@@ -106,7 +119,7 @@ class Whole:
             for i, j in itertools.product(range(count), range(count)):
                 h[first + i][first + j] = own[i][j] + sides[p].ridge[i][j]
             gradient = [row[b] for row in across] + (own[b][:b] if p == BANK else [0] * b)
-            hidden[p] = sides[p].hide(SETUP, share[: g * b] + joined(h) + gradient)
+            hidden[p], exact[p] = sides[p].hide(SETUP, share[: g * b] + joined(h) + gradient), gradient
         opened = plus(*(sent for sent, _ in hidden.values()))
 
         def piece(low: int, high: int, width: int) -> Pairs:
@@ -115,7 +128,8 @@ class Whole:
         end = g * b + every * every
         setup.opens = itertools.count(1)
         m = setup.m_from(piece(0, g * b, b), self.case["gain"])
-        a = setup.opened(setup.shortened(setup.times_of(m, piece(g * b, end, every)), 28), every)
+        h_pair = piece(g * b, end, every)
+        a = setup.opened(setup.shortened(setup.times_of(m, h_pair), 28), every)
         pulled = setup.times_of(m, piece(end, end + every, 1))
         for t, (_, momentum) in enumerate(self.case["steps"]):
             z = {p: sides[p].joined(*sides[p].ahead) for p in sides}
@@ -128,6 +142,13 @@ class Whole:
             c = {p: sides[p].c for p in sides}
             for p, side in sides.items():
                 side.step(t, c[BANK if p == GRID else GRID], dealt[12 + t][p], momentum, 32)
+        end = len(self.case["steps"])
+        points = {p: side.hide(POINT | end, side.joined(side.own, side.other)) for p, side in sides.items()}
+        both_w = plus(*(sent for sent, _ in points.values()))
+        pulls = setup.times_of(h_pair, {p: (turned([both_w]), turned([mask])) for p, (_, mask) in points.items()})
+        for p, side in sides.items():
+            left = less(pulls[p], [x << 20 for x in exact[p]])
+            side.say("masked_update", truncation_sent(p, side.seed, GRADIENT | end, left))
 
     def own(self, party: str, size: float) -> Matrix:
         """Own mean products times step / 4 at scale 28, of the label too."""

@@ -55,7 +55,7 @@ async def _on_a_hessian(problem: Problem, steps: list[Step]) -> dict[str, Any]:
         table = Table(words[own], ridge[own], columns, label, size, problem.rows)
         gain = encode(1.0 if own is Party.BANK else 0.0, FACTOR_SCALE)
         quadratic = await share_quadratic(session, correlations, table, gain)
-        found = await quadratic.descend(steps, Blocks(start[own], np.zeros(columns, np.uint64)), NOWHERE)
+        found, _ = await quadratic.descend(steps, Blocks(start[own], np.zeros(columns, np.uint64)), NOWHERE)
         return found.own, found.other
 
     async def deal(dealer: Dealer) -> None:

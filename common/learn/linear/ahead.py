@@ -40,6 +40,8 @@ def dealt_arrays(party: Party, work: Work) -> Iterator[tuple[Round, tuple[int, .
         if work.joint:
             yield Round(Kind.DEALT_TRUNCATION, gradient_number(step.number)), (columns,)
         yield Round(Kind.DEALT_TRUNCATION, step.number), (columns,)
+    if work.quadratic:
+        yield Round(Kind.DEALT_TRUNCATION, gradient_number(len(work.steps))), (columns,)
     if work.closed:
         yield Round(Kind.DEALT_TAGS, work.steps[-1].number), (2 * LIMBS * work.columns[party.other] + MARK_WORDS,)
     if work.revealed_bits < WEIGHT_SCALE:

@@ -194,10 +194,10 @@ def _held(party: Party, work: Work) -> Cost:
 
 
 def _quadratic(party: Party, work: Work) -> Cost:
-    """Numbers under masks once; two arrays a step of all weights. Section 6."""
+    """Numbers under masks once; two arrays a step of all weights, and two at the end. Section 6."""
     numbers, every = sums(work.columns), sum(work.columns.values())
     sizes = [work.columns[p] for p in Party]
-    cut, steps = truncation(sum(truncations(*sizes))), len(work.steps)
+    cut, steps = truncation(sum(truncations(*sizes))), len(work.steps) + 1  # the last is the check's
     both = cut + 8 * sum(openings(*sizes)) + steps * 16 * every
     sent, received = (WIDTH * work.rows * numbers[p] + both + CHECK * (p is Party.GRID) for p in (party, party.other))
     return Cost(sent, received, cut + steps * truncation(every)) + _held(party, work)

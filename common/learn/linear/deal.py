@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from common.errors import PeerProtocolError
-from common.learn.linear.descent import JOINT_SHIFT, Span, Step, gradient_shift
+from common.learn.linear.descent import JOINT_SHIFT, REST_SCALE, Span, Step, gradient_shift
 from common.learn.linear.hessian import AWAY, HESSIAN_SCALE, LIFT, PULL_SCALE, openings, sums, truncations
 from common.learn.linear.joint import (
     CROSS_SHIFT,
@@ -126,6 +126,8 @@ class Masks:
                 yield from self._owned_step(step)
             else:
                 yield from steering.moved(step, (yield from lacks_of(step)))
+        if work.quadratic:
+            yield steering.left(len(work.steps))
         if work.closed:
             grid = work.columns[Party.GRID]
             yield deal_tags(self._prg, work.steps[-1].number, steering.held(slice(grid), slice(grid, None)))
@@ -195,6 +197,7 @@ class Steering:
         self._prg, self._columns, self._update_scale = prg, columns, update_scale
         self._parts, self._places = parts or Parts(), itertools.count()
         self._joint: Words | None = None  # the mask of M
+        self._hessian: Words = np.zeros((0, 0), np.uint64)  # that of step H
         self._last: Dealt = []
 
     def joint_matrix(self, across: Words) -> Iterator[Dealt]:
@@ -212,7 +215,7 @@ class Steering:
         """
         grid, bank = (self._columns[p] for p in Party)
         every, (first, *_, last) = grid + bank, openings(grid, bank)
-        yield self.cut(across << np.uint64(LIFT), LIFT)
+        yield self.cut(np.stack([across, across]) << np.uint64(LIFT), LIFT)
         yield self.cut(np.zeros(truncations(grid, bank)[1], np.uint64), AWAY)
         c, h, g = np.split(operand_mask(self._prg, setup_number(0), first), [grid * bank, first - every])
         m = yield from self.joint_by(c.reshape(grid, bank))
@@ -223,7 +226,14 @@ class Steering:
             yield from ()
             return a @ operand_mask(self._prg, point_number(step.number), every) - m @ g
 
+        self._hessian = h.reshape(every, every)
         return lacks
+
+    def left(self, number: int) -> Dealt:
+        """The truncation of the gradient that is left after so many steps on a shared Hessian."""
+        lacks = self._hessian @ operand_mask(self._prg, point_number(number), len(self._hessian))
+        shift = HESSIAN_SCALE + WEIGHT_SCALE - REST_SCALE
+        return self._parts.deal(self._prg, gradient_number(number), lacks, shift)
 
     def cut(self, offset: Words, shift: int = FACTOR_SCALE) -> Dealt:
         """The next truncation before the first step."""

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from common.learn.linear.course import Course
-from common.learn.linear.descent import JOINT_SHIFT, Arrived, Blocks, Path, Step
+from common.learn.linear.descent import JOINT_SHIFT, REST_SCALE, Arrived, Blocks, Path, Step
 from common.learn.linear.joint import (
     SETUP_ROUNDS,
     Operand,
     cutting,
+    gradient_number,
     joint_by,
     opened,
     point_number,
@@ -33,6 +34,7 @@ from common.mpc.fixedpoint import FACTOR_SCALE, RIDGE_SCALE, WEIGHT_SCALE, X_SCA
 from common.mpc.prg import Prg, Purpose
 from common.mpc.product import Rows
 from common.mpc.session import Session
+from common.mpc.truncate import open_sum, shifted
 from common.party import Party
 
 MOST_ROWS = 1 << 24  # for which a step / 4n still has bits enough
@@ -40,7 +42,7 @@ HESSIAN_SCALE = RIDGE_SCALE  # of step H and step g
 PULL_SCALE = WEIGHT_SCALE + JOINT_SHIFT
 LIFT = 64 - BITS
 AWAY = 30  # bits that scaled sums have more than they are to have
-ROUNDS = SETUP_ROUNDS + 3
+ROUNDS = SETUP_ROUNDS + 5  # besides those of steps and of blocks of rows
 _SUM_BITS = 36  # of squares of a column; half as much again is left for the label's
 _LABEL = 4 << X_SCALE  # a label's difference of 1, as a column: the Hessian has X^T X / 4
 _FURTHEST = 2.0  # |log-odds| of an intercept at the optimum of the expansion: 4 (rate - 1/2)
@@ -53,8 +55,8 @@ def sums(columns: dict[Party, int]) -> dict[Party, int]:
 
 
 def truncations(grid: int, bank: int) -> list[int]:
-    """How many values each truncation before the first step has: the sums, scaled, those of M after C, and A."""
-    return [grid * (bank + 1), grid * (2 * bank + 1), *setup_truncations(grid, bank)[1:], (grid + bank) ** 2]
+    """How many values each truncation before the first step has: the sums, scaled, both twice; those of M after C, and A."""
+    return [2 * grid * (bank + 1), 2 * grid * (2 * bank + 1), *setup_truncations(grid, bank)[1:], (grid + bank) ** 2]
 
 
 def openings(grid: int, bank: int) -> list[int]:
@@ -129,7 +131,7 @@ class Table:
     def scaled(self, across: Words, party: Party) -> tuple[Words, Words]:
         """Shares of C, (m_G, m_B) at FACTOR_SCALE, and of step / 4n X_G^T (X_B, 4 y - 2) at HESSIAN_SCALE, both times 2^AWAY.
 
-        across: this party's share of the sums.
+        across: this party's share of the sums, one of the two.
         """
         kept = 2 * (X_SCALE - left_out(self.own.shape[0]))
         whole, part = (
@@ -141,12 +143,18 @@ class Table:
 
 @dataclass(frozen=True, repr=False)
 class Quadratic:
-    """A as an operand, (m, m) at FACTOR_SCALE, and a share of step M g, (m,) at PULL_SCALE; made by `share_quadratic`."""
+    """A as an operand, (m, m) at FACTOR_SCALE, and a share of step M g, (m,) at PULL_SCALE; made by `share_quadratic`.
+
+    hessian, exact: step H and step g, at HESSIAN_SCALE. twice: shares at REST_SCALE of what two makings of the sums differ by.
+    """
 
     session: Session
     correlations: Correlations
     matrix: Operand
     gradient: Words
+    hessian: Operand
+    exact: Words
+    twice: Words
 
     async def pull(self, step: Step, ahead: Words) -> Words:
         """A share of A z - step M g at the look-ahead z, off by what the dealer knows. One round of 8 m bytes."""
@@ -154,10 +162,28 @@ class Quadratic:
         found: Words = product(self.session.party, self.matrix, z) - self.gradient
         return found
 
-    async def descend(self, steps: list[Step], start: Blocks, course: Course) -> Arrived:
-        """Two rounds a step. start: this party's first share of the weights, (m_own,) and (m_other,), at WEIGHT_SCALE."""
+    async def descend(self, steps: list[Step], start: Blocks, course: Course) -> tuple[Arrived, bytes]:
+        """Two rounds a step, and two at the end; with what both parties opened last, as a coin of what is checked then.
+
+        start: this party's first share of the weights, (m_own,) and (m_other,), at WEIGHT_SCALE.
+        """
         path, cells = Path(self.session, self.correlations, update_scale=PULL_SCALE), len(self.gradient) ** 2
-        return await path.arrive(steps, start, self.pull, course, lambda _: cells)
+        found = await path.arrive(steps, start, self.pull, course, lambda _: cells)
+        short, c = await self._left(len(steps), found.last.weights)
+        last = replace(found.last, resting=np.concatenate([found.last.resting, short, self.twice]))
+        return replace(found, last=last), last.opened.tobytes() + c.tobytes()
+
+    async def _left(self, number: int, weights: Words) -> tuple[Words, Words]:
+        """A share of step (H w - g) at REST_SCALE, by H itself, and what was opened for it.
+
+        A and M g could be wrong and the steps yet come to rest; and so could the sums, but for `twice`.
+        """
+        session, correlations = self.session, self.correlations
+        (w,) = await opened(session, correlations, point_number(number), weights)
+        found = product(session.party, self.hessian, w) - (self.exact << np.uint64(WEIGHT_SCALE))
+        part = await correlations.truncation(gradient_number(number), len(found))
+        c = await open_sum(session, part, found)
+        return shifted(session.party, part, c, HESSIAN_SCALE + WEIGHT_SCALE - REST_SCALE), c
 
 
 async def share_quadratic(session: Session, correlations: Correlations, table: Table, gain: Words) -> Quadratic:
@@ -169,10 +195,10 @@ async def share_quadratic(session: Session, correlations: Correlations, table: T
     grid, bank = (columns[p] for p in Party)
     own = session.begin(table.moments, table.own.shape[0] * columns[party])
     across = await share_crossed(session, correlations, table.shortened(), table.own.shape[0], sums(columns))
-    across = await cut(across << np.uint64(LIFT), LIFT)  # whole words again, and exact: what is cut off is zero
-    correlated, part = table.scaled(across, party)
-    both = await cut(np.concatenate([correlated.ravel(), part.ravel()]), AWAY)
-    part = both[correlated.size :].reshape(part.shape)
+    # Whole words again, and exact, as what is cut off is zero. Twice, since no later step makes a changed word here good.
+    lifted = await cut(across << np.uint64(LIFT), LIFT)
+    made = await cut(np.stack([np.concatenate([one.ravel() for one in table.scaled(once, party)]) for once in lifted]), AWAY)
+    correlated, part = made[0, : grid * bank].reshape(grid, bank), made[0, grid * bank :].reshape(grid, bank + 1)
 
     place = slice(0, grid) if party is Party.GRID else slice(grid, None)
     hessian, gradient = np.zeros((grid + bank, grid + bank), np.uint64), np.zeros(grid + bank, np.uint64)
@@ -183,10 +209,8 @@ async def share_quadratic(session: Session, correlations: Correlations, table: T
     if party is Party.BANK:
         gradient[place] = encode(moments[count, :count], HESSIAN_SCALE)
 
-    shares = both[: correlated.size].reshape(grid, bank), hessian, gradient
-    c, h, g = await opened(session, correlations, setup_number(0), *shares)
+    c, h, g = await opened(session, correlations, setup_number(0), correlated, hessian, gradient)
     m = await joint_by(session, correlations, c, gain, cut)
-    made = await cut(product(party, m, h), HESSIAN_SCALE)
-    last = setup_number(len(openings(grid, bank)) - 1)
-    (a,) = await opened(session, correlations, last, made)
-    return Quadratic(session, correlations, a, product(party, m, g))
+    multiplied = await cut(product(party, m, h), HESSIAN_SCALE)
+    (a,) = await opened(session, correlations, setup_number(len(openings(grid, bank)) - 1), multiplied)
+    return Quadratic(session, correlations, a, product(party, m, g), h, gradient, made[0] - made[1])

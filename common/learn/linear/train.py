@@ -104,7 +104,8 @@ async def train(
         table = Table(*mine, label, steps[0].size, data_rows)
         quadratic = await share_quadratic(session, correlations, table, gain)
         begin = Blocks(encode(nearer(inputs.start), WEIGHT_SCALE), np.zeros(inputs.other_columns, np.uint64))
-        return await _ended(session, correlations, inputs, steps, course, await quadratic.descend(steps, begin, course))
+        found, coin = await quadratic.descend(steps, begin, course)
+        return await _ended(session, correlations, inputs, steps, course, found, coin)
     products: Dealt | Undealt
     if model.dealer == "half":
         products = await share_undealt(session, *mine, link, place)
@@ -124,16 +125,23 @@ async def train(
             joint = await joint_of(session, correlations, await products.across(sample), scale, gain)
         else:
             joint = await joint_matrix(session, correlations, products.matrices, data_rows, gain)
-    return await _ended(session, correlations, inputs, steps, course, await descent.shared(steps, first, joint))
+    found = await descent.shared(steps, first, joint)
+    return await _ended(session, correlations, inputs, steps, course, found, found.last.opened.tobytes())
 
 
 async def _ended(
-    session: Session, correlations: Correlations, inputs: TrainingInputs, steps: list[Step], course: Course, found: Arrived
+    session: Session,
+    correlations: Correlations,
+    inputs: TrainingInputs,
+    steps: list[Step],
+    course: Course,
+    found: Arrived,
+    coin: bytes,
 ) -> Reals | Shares:
-    """What a party holds in the end, after what is checked then."""
+    """What a party holds in the end, after what is checked then. coin: as `combinations` has it."""
     model = inputs.model
     moved, rest = found.last, rest_limit(model, steps, len(found.last.weights))
-    sums = combinations(moved.resting, moved.opened.tobytes())
+    sums = combinations(moved.resting, coin)
     session.settled = await check_arrived(session, sums, REST_SCALE, rest)
     if model.closed:
         columns, number = inputs.demand(session.party).grid_columns, steps[-1].number

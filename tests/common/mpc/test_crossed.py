@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from common.mpc import crossed
 from common.mpc.correlations.dealt import DealtCorrelations
-from common.mpc.crossed import BITS, WIDTH, Planes, Whole, by_numbers, by_words, deal_crossed, drawn, hidden, share_crossed
+from common.mpc.crossed import BITS, WIDTH, Planes, Whole, by_both, by_words, deal_crossed, drawn, hidden, share_crossed
 from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import Words
 from common.mpc.prg import Prg, Purpose
@@ -46,7 +46,9 @@ def test_the_largest_words_and_numbers_add_up_exactly(rows: int) -> None:
     words[1] -= np.uint64(rows)
     for number in (MOST, -MOST):
         numbers = np.full((1, rows), number, np.int32)
-        assert low(by_numbers(numbers, planes(words))) == exact(numbers.tolist(), words.tolist())
+        found = by_both(numbers, planes(words[:1]), planes(words))
+        assert low(found[0]) == exact(numbers.tolist(), words.tolist())
+        assert low(found[1]) == exact(words[:1].tolist(), words.tolist())
     assert low(by_words(planes(words), planes(words[:1]))) == exact(words.tolist(), words[:1].tolist())
 
 
@@ -57,7 +59,10 @@ def test_the_largest_words_and_numbers_add_up_exactly(rows: int) -> None:
 )
 def test_any_words(numbers: list[int], one: list[int], two: list[int]) -> None:
     whole, left, right = np.array([numbers], np.int32), np.array([one], np.uint64), np.array([two, one], np.uint64)
-    assert low(by_numbers(whole, planes(right))) == exact(whole.tolist(), right.tolist())
+    found = by_both(whole, planes(left), planes(right))
+    assert low(found[0]) == exact(whole.tolist(), right.tolist()) and low(found[1]) == low(
+        by_words(planes(left), planes(right))
+    )
     assert low(by_words(planes(left), planes(right))) == exact(left.tolist(), right.tolist())
     sent = Planes.of(hidden(whole, planes(left)), (1, 6))
     assert [(e + u - x) & LOW for e, u, x in zip(words_of(sent), one, numbers, strict=True)] == [0] * 6
@@ -75,7 +80,7 @@ def test_limbs_are_of_the_words() -> None:
 
 
 async def shared(numbers: dict[Party, Whole], trio: Trio) -> Words:
-    """The sum of both shares and of what they lack."""
+    """The sum of both shares and of what they lack, of either pair."""
     rows = numbers[Party.GRID].shape[1]
 
     async def side(session: Session, correlations: DealtCorrelations) -> Words:
@@ -99,7 +104,7 @@ async def test_shares_of_all_blocks_and_what_they_lack_are_the_sums(rows: int, m
     rng, trio = np.random.default_rng(rows), Trio(limit=2)
     numbers = {p: rng.integers(-MOST, MOST, (m, rows), np.int32, endpoint=True) for p, m in COLUMNS.items()}
     found = await shared(numbers, trio)
-    assert low(found) == exact(*(numbers[p].tolist() for p in Party))
+    assert low(found[0]) == low(found[1]) == exact(*(numbers[p].tolist() for p in Party))
     for p, m in COLUMNS.items():
         sizes = [(label.kind, values.nbytes) for label, values in trio.peer[p].log]
         ends = [*range(50, rows, 50), rows]
