@@ -46,7 +46,8 @@ class Cells(StrictModel):
         if self.source not in columns:
             raise absent(self.source, "numeric" if self.levels is None else "categorical")
         values = columns[self.source]
-        gaps = np.asarray(pd.isna(values), np.bool_)
+        # pandas takes a fifth of what a row that is asked for takes
+        gaps = np.isnan(values) if self.levels is None else np.asarray(pd.isna(values), np.bool_)
         if self.missing == "refuse":
             check_imputed(self.source, gaps)
         if self.levels is None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from common.plan.predeal import PredealPlan
+from common.client.like import scores_like
 from common.plan.request import Side
 from common.plan.train import Split, TrainPlan
 from common.plan.trees import Trees
@@ -43,12 +43,8 @@ def bench_one_row(requests: int, grid: int, bank: int, trees: Trees | None = Non
                 shared: dict[str, Any] = {"grid": side, "bank": side, "split": Split(), "limits": jobs.SMALL}
                 plan = TrainPlan(**shared, preparation=jobs.AS_THEY_ARE) if trees is None else TrainPlan(**shared, model=trees)
                 trained, _ = jobs.run(client, plan)
-                columns = [report.counts.trained_columns for report in (trained.grid.report, trained.bank.report)]
-                columns = columns if trees is None else [trees.trees, trees.depth]
-                serves: dict[str, Any] = {"serves": "scores", "grid_columns": columns[0], "bank_columns": columns[1]}
-                serves |= {} if trees is None else {"model": Trees(kind="trees")}
                 for count in (_WARM, rows):
-                    jobs.run(client, PredealPlan(rows=count, **serves))
+                    jobs.run(client, scores_like(trained, count, "bench"))
             trial.kill("coordinator")
             few, _ = _session(trial, trained.id, wanted[:_WARM], _WARM)
             many, took = _session(trial, trained.id, wanted[_WARM:], rows)

@@ -16,9 +16,12 @@ import pandas as pd
 from common.client.like import scores_like
 from common.mpc.fixedpoint import Reals
 from common.plan.linear import Model
+from common.plan.network import Network
 from common.plan.promote import PromotePlan
 from common.plan.request import Side
+from common.plan.section import Section
 from common.plan.train import Split, TrainPlan
+from common.plan.trees import Trees
 from common.trial.processes import Trial, free_ports
 from tests.bench import jobs
 from tests.bench.arrivals import Arrived, offer, planned
@@ -29,6 +32,9 @@ from tests.common.web.pki import Caller, Pki
 _CALLERS = 32  # connections: more than wait at once unless the service stands still
 _WARM = 40  # requests that are not counted
 _MOST = 1000  # rows of one request
+_ALONE = 100  # rows asked for one after another
+_TRAIN_ROWS = 5000
+LINEAR = Model()
 
 
 def bench_online(
@@ -38,16 +44,18 @@ def bench_online(
     bank: int,
     batches: int = 10,
     line: Shape | None = None,
+    section: Section = LINEAR,
 ) -> dict[str, Any]:
     """Milliseconds from planned arrival to answer, processor milliseconds a request; then 1,000 rows a request, one by one.
 
-    line: between the processes, the bank's own programs beside the bank.
+    Before that one row after another, each once the last is answered. line: between the processes, the bank's own programs
+    beside the bank. section: of the champion.
     """
     times = planned(rate, seconds)
-    rows = max(2 * _MOST, len(times) + _WARM)
+    rows = max(4 * _MOST, len(times) + _WARM)  # a row is scored a few times at most by what is charged each time
     with tempfile.TemporaryDirectory(prefix="wattscore-bench-") as name:
         folder = Path(name)
-        part = jobs.declare(write_tables(folder / "part", 5000, grid, bank, months=1), period=False)
+        part = jobs.declare(write_tables(folder / "part", _TRAIN_ROWS, grid, bank, months=1), period=False)
         asked = jobs.declare(write_tables(folder / "asked", rows, grid, bank, months=1, seed=2), period=False)
         ids = pd.read_parquet(asked["grid"]["path"], columns=["id"])["id"].tolist()
         (port,) = free_ports(1)
@@ -55,15 +63,17 @@ def bench_online(
         data = {side: {"part": part[side], "asked": asked[side]} for side in part}
         daemons, lines = jobs.start(folder, data, line, settings=settings)
         with lines, daemons as trial:
-            _make_ready(trial, rows + _MOST * (batches + 2))
+            _make_ready(trial, section, rows + _ALONE + _MOST * (batches + 2))
             trial.kill("coordinator")
             _await_session(pki, port)
             load(pki, port, ids[:_WARM], planned(rate, 3600.0)[:_WARM], "warm")
+            alone = [_many(pki, port, [id], f"alone-{k}") for k, id in enumerate(ids[-_ALONE:])]
             before, own = _cpu(trial), _own()
             found = load(pki, port, ids[_WARM:], times, "one")
             spent = {side: round((now - before[side]) / len(times), 2) for side, now in _cpu(trial).items()}
             spent["client"] = round((_own() - own) / len(times), 2)
-            many = [_many(pki, port, ids[_MOST : 2 * _MOST], k) for k in range(batches + 1)][1:]
+            parts = [ids[low : low + _MOST] for low in range(0, 4 * _MOST, _MOST)]
+            many = [_many(pki, port, parts[k % len(parts)], f"many-{k}") for k in range(batches + 1)][1:]
     if found.failed or not found.milliseconds:
         raise SystemExit(f"{len(found.failed)} requests failed: {sorted(set(found.failed))}")
     return {
@@ -72,9 +82,11 @@ def bench_online(
         "requests": len(times),
         "grid": grid,
         "bank": bank,
+        "model": _named(section),
         "line": f"{line.mbit:g} Mbit/s, {line.ms:g} ms" if line else "loopback",
         "milliseconds": _quantiles(found.milliseconds, (50, 90, 99, 99.9, 100)),
         "cpu_milliseconds": spent,
+        "alone": _quantiles(alone, (50, 99)),
         "late_milliseconds": round(1e3 * found.late, 1),
         "thousand": _quantiles(many, (50, 100)),
     }
@@ -96,10 +108,18 @@ def _online(pki: Pki, port: int) -> dict[str, Any]:
     }
 
 
-def _make_ready(trial: Trial, rows: int) -> None:
+def _named(section: Section) -> str:
+    if isinstance(section, Trees):
+        return f"{section.trees} trees of depth {section.depth}"
+    return f"network of {section.hidden} units" if isinstance(section, Network) else "linear"
+
+
+def _make_ready(trial: Trial, section: Section, rows: int) -> None:
     with trial.client() as client:
         side = Side(dataset="part")
-        more: dict[str, Any] = {"model": Model(), "limits": jobs.SMALL, "preparation": jobs.AS_THEY_ARE}
+        more: dict[str, Any] = {"model": section, "limits": jobs.SMALL, "preparation": jobs.AS_THEY_ARE}
+        if isinstance(section, Trees):
+            del more["preparation"]
         trained, _ = jobs.run(client, TrainPlan(grid=side, bank=side, split=Split(), **more))
         jobs.run(client, scores_like(trained, rows, "bench"))
         jobs.run(client, PromotePlan(model=trained.id))
@@ -138,12 +158,12 @@ def load(pki: Pki, port: int, ids: Sequence[str], times: Reals, kind: str) -> Ar
     return found
 
 
-def _many(pki: Pki, port: int, ids: list[str], k: int) -> float:
-    """Milliseconds of a request of 1,000 rows."""
+def _many(pki: Pki, port: int, ids: list[str], key: str) -> float:
+    """Milliseconds of a request of so many rows, on a connection that is open."""
     with closing(_caller(pki, port)) as caller:
         caller.ask("GET", "/v1/health")
         begun = time.perf_counter()
-        status, answer = caller.score(f"many-{k}", ids=ids)
+        status, answer = caller.score(key, ids=ids)
         took = 1e3 * (time.perf_counter() - begun)
     if status != 200 or answer["cost"]["scores_charged"] != len(ids):
         raise SystemExit(f"a request of many rows was not answered: {status} {answer.get('detail')}")

@@ -62,17 +62,12 @@ def named(fitted: FittedPreparation, party: Party) -> tuple[str, ...]:
     return (*fitted.columns, INTERCEPT) if party is Party.BANK else fitted.columns
 
 
-def below(fitted: FittedPreparation, table: FeatureTable, wanted: npt.NDArray[np.int64] | None = None) -> Bytes:
-    """(thresholds, n) of 0 and 1: which rows lie at or below each; of the `wanted` ones alone if these are given.
-
-    Raises DataError as `Cells.of` does.
-    """
-    numbers = range(len(fitted.fitted)) if wanted is None else wanted.tolist()
-    out: Bytes = np.empty((len(numbers), table.rows), np.uint8)
+def below(fitted: FittedPreparation, table: FeatureTable) -> Bytes:
+    """(thresholds, n) of 0 and 1: which rows lie at or below each. Raises DataError as `Cells.of` does."""
+    out: Bytes = np.empty((len(fitted.fitted), table.rows), np.uint8)
     cells: Cells | None = None
     codes = np.empty(0, np.int16)
-    for row, k in zip(out, numbers, strict=True):
-        column = fitted.fitted[k]
+    for row, column in zip(out, fitted.fitted, strict=True):
         assert isinstance(column, BinnedColumn)  # noqa: S101
         if column.cells != cells:
             cells = column.cells

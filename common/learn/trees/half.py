@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from common.features.bins import BinnedColumn
+from common.features.bins import BinnedColumn, Cells
 from common.features.fit import FittedPreparation
 from common.learn.learner import Packed
 from common.learn.packing import check_columns, pack_half, unpack_half
-from common.learn.trees.design import below, named
+from common.learn.trees.design import named
 from common.learn.trees.forest import Shape
 from common.learn.trees.masks import Short
 from common.mpc.narrow import Bytes
@@ -23,6 +25,49 @@ from common.rows.table import FeatureTable
 
 LEARNER = "trees"
 FORMAT = 1
+
+
+@dataclass(frozen=True, repr=False)
+class _Walk:
+    """What of a half its rows' ways depend on, put together once: a row that is asked for by itself takes few steps then.
+
+    used: numbers of the thresholds that split, (u,). sources: for each run of them that has the same cells, these cells and
+    whether a row of each cell lies above, (run, cells). usual: on which side of each most training rows are, (u, 1). places:
+    of each level and tree its threshold among the used ones, u where the other party splits, (depth, trees).
+    """
+
+    used: npt.NDArray[np.int64]
+    sources: list[tuple[Cells, Bytes]]
+    usual: Bytes
+    places: npt.NDArray[np.intp]
+
+    @classmethod
+    def of(cls, fitted: FittedPreparation, splits: npt.NDArray[np.int32]) -> _Walk:
+        used = np.unique(splits[splits >= 0]).astype(np.int64)
+        columns = [column for k in used.tolist() if isinstance(column := fitted.fitted[k], BinnedColumn)]
+        runs = [list(run) for _, run in groupby(columns, key=lambda column: column.cells)]
+        above = [np.array([column.values for column in run], np.float64) < 1.0 for run in runs]
+        usual = np.array([[column.centre < 0.5] for column in columns], np.uint8).reshape(-1, 1)
+        places = np.where(splits >= 0, np.searchsorted(used, splits), len(used)).T.astype(np.intp)
+        return cls(used, [(run[0].cells, rows.astype(np.uint8)) for run, rows in zip(runs, above, strict=True)], usual, places)
+
+    def right(self, table: FeatureTable) -> Bytes:
+        """(u, n): which rows lie above each used threshold. Raises DataError as `Cells.of` does."""
+        out: Bytes = np.empty((len(self.used), table.rows), np.uint8)
+        low = 0
+        for cells, above in self.sources:
+            np.take(above, cells.of(table), axis=1, out=out[low : low + len(above)])
+            low += len(above)
+        return out
+
+    def through(self, right: Bytes) -> Bytes:
+        """The paths, (trees, n), by which side of the used thresholds rows are on, (u, n)."""
+        depth, trees = self.places.shape
+        sides = np.concatenate([right, np.zeros((1, right.shape[1]), np.uint8)])  # the last where the other party splits
+        out: Bytes = np.zeros((trees, right.shape[1]), np.uint8)
+        for level, places in enumerate(self.places):
+            out |= sides.take(places, axis=0) << np.uint8(depth - 1 - level)
+        return out
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,27 +106,14 @@ class TreesHalf:
         left_out: thresholds, (thresholds,), of which all rows once more take the side that most training rows are on: that of
         a number's median. Their ways stand after the others', (trees, (1 + left out) n).
         """
-        used = np.unique(self.splits[self.splits >= 0]).astype(np.int64)
-        right = 1 - below(self.fitted, table, used)
-        usual = np.array([self._usual(k) for k in used.tolist()], np.uint8)[:, None]
-        versions = [right, *(np.where(lone[used][:, None], usual, right) for lone in left_out)]
-        return np.concatenate([self._through(used, version) for version in versions], axis=1)
+        walk = self._walk
+        right = walk.right(table)
+        versions = [right, *(np.where(lone[walk.used][:, None], walk.usual, right) for lone in left_out)]
+        return np.concatenate([walk.through(version) for version in versions], axis=1)
 
-    def _usual(self, threshold: int) -> bool:
-        """Whether most training rows lie above it."""
-        column = self.fitted.fitted[threshold]
-        assert isinstance(column, BinnedColumn)  # noqa: S101
-        return column.centre < 0.5
-
-    def _through(self, used: npt.NDArray[np.int64], right: Bytes) -> Bytes:
-        """The paths, (trees, n), by which side of the used thresholds rows are on, (used, n)."""
-        out: Bytes = np.zeros((len(self.splits), right.shape[1]), np.uint8)
-        depth = self.splits.shape[1]
-        for path, splits in zip(out, self.splits.tolist(), strict=True):
-            for level, split in enumerate(splits):
-                if split >= 0:
-                    path |= right[np.searchsorted(used, split)] << np.uint8(depth - 1 - level)
-        return out
+    @cached_property
+    def _walk(self) -> _Walk:
+        return _Walk.of(self.fitted, self.splits)
 
     @property
     def split_counts(self) -> dict[str, int]:
