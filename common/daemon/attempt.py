@@ -27,7 +27,7 @@ from common.learn.dealings import MESSAGES
 from common.mpc.correlations.dealt import take_seed
 from common.mpc.seeds import fresh_nonce
 from common.party import Identity, Party
-from common.plan.job_stages import Stage
+from common.plan.job_stages import ORDER, Stage
 from common.plan.request import Plan
 from common.plan.several import SeveralPlan
 from common.stages.course import Course, Point
@@ -84,7 +84,7 @@ class Attempts:
                 _log.warning("job %s ended: %s", job, cause)
             else:
                 _log.exception("job %s failed", job)
-            reporter.stop()
+            await reporter.last()
             with suppress(WattScoreError):
                 await send(
                     wire.FromParty(
@@ -137,6 +137,7 @@ class Attempts:
             who = "" if bank in (None, self.settings.peer.who) else str(bank)
             account = Account(self._home.audit, job, f"the {self.party.other.value}", self._home.command, who, running.pins)
             peer = await self._meeting.meet(job, running.plan.digest(), running.peer, account, running.attempt, bank)
+            reporter.met(ORDER[running.plan.kind][1])
             session = open_session(self._home.audit, self.party, job, running, reporter, peer)
             course, seed = Course(), None
             if dealt is not None:

@@ -104,6 +104,11 @@ class ProgressReporter:
         self._latest.stage, self._latest.done, self._latest.total = name, 0, 0
         self._changed.set()
 
+    def met(self, following: str) -> None:
+        """The other party is here: a line that is cut from now on has carried this job. following: the next stage."""
+        self._latest.stage = following
+        self._changed.set()
+
     def progress(self, done: int, total: int) -> None:
         self._latest.done, self._latest.total = done, total
         self._changed.set()
@@ -124,10 +129,18 @@ class ProgressReporter:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            self._latest.bytes = self._bytes()
-            with suppress(WattScoreError):  # without the coordinator there is nobody to tell
-                await self._send(wire.FromParty(progress=self._latest))
+            await self._tell()
             await asyncio.sleep(_EVERY)
+
+    async def _tell(self) -> None:
+        self._latest.bytes = self._bytes()
+        with suppress(WattScoreError):  # without the coordinator there is nobody to tell
+            await self._send(wire.FromParty(progress=self._latest))
+
+    async def last(self) -> None:
+        """Tells how far the job was as it failed, and nothing after that: what it fails of is judged by that."""
+        self.stop()
+        await self._tell()
 
     def _bytes(self) -> int:
         return sum(counter.sent + counter.received for counter in self._counters)

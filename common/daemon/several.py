@@ -11,6 +11,7 @@ from common.daemon.account import Account
 from common.daemon.conduct import Running, chain_of
 from common.daemon.matching import choose_match
 from common.daemon.meet import Meeting
+from common.daemon.report_message import ProgressReporter
 from common.daemon.settings import PartySettings
 from common.disk.data_folder import Name
 from common.disk.scratch import Scratch
@@ -29,7 +30,7 @@ from common.mpc.several.hub import BankHub, GridHub, Hub, HubCorrelations, LineC
 from common.mpc.several.lines import Lines
 from common.mpc.several.seeds import take_common, take_nonces
 from common.party import Identity, Party
-from common.plan.job_stages import Stage
+from common.plan.job_stages import ORDER, Stage
 from common.plan.read import AnyPlan
 from common.plan.request import Plan, Request
 from common.plan.several import SeveralPlan
@@ -165,7 +166,7 @@ class SeveralJob:
     own: Identity
     meeting: Meeting
     coordinator: Connection | None
-    reporter: StageReporter
+    reporter: ProgressReporter
     _peers: list[FrameChannel] = field(default_factory=list)  # lines to the other parties, as they come up
 
     async def run(self, through: Through, fault: Callable[[BaseException], Fault]) -> Report:
@@ -190,6 +191,7 @@ class SeveralJob:
     async def _at_bank(self, open_: AsyncExitStack, through: Through, place: int) -> Report:
         dealer = await self._join(open_, place)
         session = await self._meet(place)
+        self.reporter.met(ORDER[self.plan.kind][1])
         given, seed = await self._seed(session, dealer)
         common = await take_common(dealer.channel)
         nonce = await take_nonces(dealer.channel, dealer.common, place, len(self.plan.banks))
@@ -207,6 +209,7 @@ class SeveralJob:
         banks = range(len(self.plan.banks))
         dealers = await side_by_side(self._join(open_, place) for place in banks)
         sessions = await side_by_side(self._meet(place) for place in banks)
+        self.reporter.met(ORDER[self.plan.kind][1])
         for session in sessions[1:]:
             session.openings = sessions[0].openings  # one account of what the job opened
         pairs = zip(sessions, dealers, strict=True)

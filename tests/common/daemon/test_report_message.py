@@ -124,5 +124,11 @@ async def test_progress_is_told_as_it_is_when_there_is_time_and_a_lost_coordinat
         assert (said.job, said.stage, said.done, said.total, said.rows) == ("train-1", "train", 3, 15, 1050)
         assert (said.bytes, list(said.warnings)) == (340, ["1 warning(s)"]) and stages == ["load", "train"]
         assert told.empty()
+        reporter.met("prepare")
+        await reporter.last()  # though it has just told something
+        assert told.get_nowait().stage == "prepare" and stages == ["load", "train"]
+        reporter.stage("evaluate")
+        await asyncio.sleep(0)
+        assert told.empty()
     finally:
         reporter.stop()

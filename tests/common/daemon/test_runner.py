@@ -238,24 +238,6 @@ async def test_a_lost_coordinator_ends_what_it_offered_and_not_what_the_bank_ask
         answers.check()
 
 
-async def test_memory_is_given_back_once_no_job_runs(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the last of two jobs, both of which fail: one that goes on needs what it holds."""
-    given = list[tuple[str, ...]]()
-    monkeypatch.setattr(module, "give_memory_back", lambda: given.append(tuple(desk.runner._jobs)))
-    monkeypatch.setattr(desk.home.stocks, "check", lambda plan, party: None)
-    lasting, _ = await desk.runner.begin("score-1", scoring(), BANK, own=False)
-    await desk.offer(plan())
-    await desk.runner.take(wire.ToParty(start=wire.Start(job="train-1")), desk.send)  # which has no coordinator here to deal
-    short = desk.runner._jobs["train-1"].task
-    assert short is not None
-    await short
-    assert list(desk.runner._jobs) == ["score-1"]
-    await desk.runner.stop_all(PeerLost("the grid is shutting down"))
-    await lasting
-    await asyncio.get_running_loop().shutdown_default_executor()  # which has done by then what it was given
-    assert given == [()]
-
-
 async def again(desk: Desk, attempt: int = 1, *, begun: bool = True, **more: Any) -> wire.FromParty:
     """The answer to `train-1` when it is offered once more."""
     offer = {"job": "train-1", "plan": plan(), "client": CLIENT, **more}
@@ -375,7 +357,7 @@ async def test_a_job_that_was_told_why_it_ends_keeps_that_cause_when_it_is_said_
         cause = to_fault(JobCancelled("cancelled by the analyst"), "client")
         await desk.runner.take(wire.ToParty(stop=wire.Stop(job="train-1", fault=cause)), desk.send)
     await desk.runner.take(wire.ToParty(over=wire.Over(job="train-1")), desk.send)
-    (fault,) = [message.failed.fault for message in desk.sent]
+    (fault,) = [message.failed.fault for message in desk.sent if message.HasField("failed")]
     said = ("JobCancelled", "cancelled by the analyst") if told else ("PeerLost", "the coordinator says that the job is over")
     assert (fault.kind, fault.message) == said
     (one,) = desk.home.jobs.jobs()
