@@ -84,8 +84,8 @@ def _term(term: Linear | Steps) -> Node:
 def _value(term: Linear) -> Node:
     def x() -> Node:
         there = _field(term.column)
-        if term.fill is not None:
-            there.set("mapMissingTo", repr(float(term.fill)))
+        if term.fill is not None:  # not by mapMissingTo, whose value JPMML takes for text that it will not compare
+            there = _apply("if", _apply("isMissing", there), _number(float(term.fill)), _field(term.column))
         return there
 
     if not term.signed_log:

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import json
 import math
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,6 +119,12 @@ def test_a_pmml_evaluator_gives_the_written_scores(exported: Exported, evaluator
     told = json.loads(model.predict(json.dumps({"columns": list(rows), "data": rows.to_numpy().tolist()})))
     found = pd.DataFrame(told["data"], columns=told["columns"])
     exported.check(found.rename(columns={"joint_u": "u"}))
+
+
+def test_what_stands_for_a_missing_number_is_a_number_to_every_evaluator(exported: Exported) -> None:
+    """As a FieldRef's mapMissingTo it is text to JPMML, which then has no score where it is compared."""
+    text = (exported.folder / "scorecard.pmml").read_text(encoding="utf-8")
+    assert not re.search(r"<FieldRef[^>]*mapMissingTo", text)
 
 
 @pytest.fixture(scope="module")
