@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,6 @@ from common.rows.tablefile import TableFile
 from common.rows.text import is_time, plain, read_coded
 
 _DATE = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?([ T].*)?|(\d{4})(\d{2})(\d{2})")
-_CHINESE = str.maketrans({"年": "-", "月": "-", "日": "", ".": "-"})
 _EVER, _NEVER = date.min.toordinal(), date.max.toordinal()
 
 
@@ -143,8 +142,7 @@ def _days(file: TableFile, column: str, data: Data, empty: int, zone: str | None
     days[:-1][np.asarray(texts.is_null())] = empty
     timed = [place for place, day in enumerate(levels) if day is not None and day[1]]
     if timed:
-        found = [stamp(texts[place].as_py().translate(_CHINESE)) for place in timed]
-        days[timed] = _ordinals(file, column, moments(found), -1, zone)
+        days[timed] = _ordinals(file, column, moments([_moment(texts[place].as_py()) for place in timed]), -1, zone)
     bad: Mask = days[codes] == -1
     if bad.any():
         raise file.bad_rows(column, bad, "not a day", "Write it as 2026-01-31.", data[column])
@@ -155,6 +153,14 @@ def _ordinals(file: TableFile, column: str, values: Any, empty: int, zone: str |
     if pa.types.is_timestamp(values.type):
         values, _ = local_times(file, column, values, zone, "days")
     return np.array([empty if value is None else value.toordinal() for value in values.to_pylist()], np.int64)
+
+
+def _moment(text: str) -> datetime | None:
+    """A day with a time behind it, however its parts are set apart; None where the time is none."""
+    found = _DATE.fullmatch(text)
+    assert found is not None  # noqa: S101  (`_day` has read it)
+    year, month, day, clock = found.groups()[:4]
+    return stamp(f"{year}-{month:0>2}-{day:0>2}{clock}")
 
 
 def _day(text: str) -> tuple[int, bool] | None:

@@ -225,6 +225,7 @@ def stamp(text: str) -> datetime | None:
     text = re.sub(r"([+-]\d{2})$", r"\1:00", text) if "T" in text or ":" in text else text
     text = re.sub(r"^(\d{4})-(\d)(?=-)", r"\1-0\2", text)
     text = re.sub(r"^(\d{4}-\d{2})-(\d)(?=\D)", r"\1-0\2", text)
+    text = re.sub(r"(?<=[ T])(\d)(?=:)", r"0\1", text)
     try:
         return datetime.fromisoformat(text)
     except ValueError:

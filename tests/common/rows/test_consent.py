@@ -135,6 +135,16 @@ def test_days_with_a_time_behind_them_are_read_by_the_clock_of_the_table(tmp_pat
 
 
 @pytest.mark.parametrize(
+    "clock", ["23:59:59.000", "23:59:59.0", "23:59:59.000000", "23:59:59.9999999", "23:59:59,5", "23:59:59.08", "9:30"]
+)
+@pytest.mark.parametrize("day", ["2026-03-{}", "2026/3/{}", "2026.3.{}", "2026年3月{}日"])
+def test_parts_of_a_second_and_an_hour_of_one_digit_are_no_zone_and_no_fault(day: str, clock: str, tmp_path: Path) -> None:
+    """As databases and spreadsheets write them: 23:59:59.08 is not eight hours west of UTC."""
+    frame = pd.DataFrame({"id": list("AB"), "since": [f"{day.format(15)} {clock}", f"{day.format(16)} 0:00"]})
+    assert kept(consents(tmp_path, frame), loaded(tmp_path, list("AB"))) == ["A"]
+
+
+@pytest.mark.parametrize(
     ("frame", "says", "public"),
     [
         ({"id": ["A"], "since": ["soon"]}, "line 2, column 'since': 'soon': not a day", "column 'since': not a day (1 rows)"),

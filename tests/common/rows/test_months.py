@@ -131,6 +131,11 @@ def test_a_day_that_no_month_has_is_refused_where_its_hour_counts() -> None:
     assert months(text("2024-02-30T16:00:00", "2024-01-31T16:00:00"), zone=SHANGHAI) == [None, "2024-02"]
 
 
+def test_an_hour_of_one_digit_is_read_where_it_counts() -> None:
+    """Midnights of New York in UTC, as a spreadsheet writes them, are of the month before in Chicago."""
+    assert months(text("2024/2/1 5:00", "2024/3/1 5:00"), zone="America/Chicago") == ["2024-01", "2024-02"]
+
+
 @given(st.integers(1, 9999), st.integers(1, 12), st.sampled_from(["{:04d}-{:02d}", "{:04d}/{:02d}", "{:04d}-{:02d}-28"]))
 def test_months_count_from_year_0(year: int, month: int, form: str) -> None:
     found = read_months(text(form.format(year, month)), "x", text(form.format(year, month)))
