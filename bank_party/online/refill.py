@@ -65,11 +65,10 @@ def refill(
     if (model := home.registry.champion if config.model == CHAMPION else config.model) is None:
         raise ConfigError("no model is champion", remedy="Promote one: `wattscore promote JOB`.")
     last = ""
-    for job in jobs.jobs(last=_LOOK, kind="predeal"):  # oldest first
-        if job.name == NAME:
-            last = job.id
-            if not State(job.state).final:
-                _followed(jobs, job.id)
+    for job in _earlier(jobs):
+        last = job.id
+        if not State(job.state).final:
+            _followed(jobs, last)
     least, dealt = max(config.stock_rows, found.rows), 0
     while (waiting := stocks_waiting(home, model, least)) is not None and len(waiting) < found.stocks:
         if not may():
@@ -82,6 +81,15 @@ def refill(
             message = f"{dealt} stocks were dealt, of which {len(waiting)} are here"
             raise JobStateError(message, remedy="See what else takes them, then try again.")
     return Refilled(dealt, waiting or [])
+
+
+def _earlier(jobs: Jobs) -> list[wire.Job]:
+    """Jobs of earlier refills, oldest first: among the newest that deal, or where none of these is one, among all.
+
+    Without the last of them the next request would be the first refill's again, which made its job long ago.
+    """
+    listed = (jobs.jobs(last=most, kind="predeal") for most in (_LOOK, 0))
+    return next((found for part in listed if (found := [job for job in part if job.name == NAME])), [])
 
 
 def _submission(before: str, plan: AnyPlan) -> str:

@@ -135,6 +135,13 @@ def test_a_request_of_a_killed_call_that_is_still_on_its_way_makes_no_stock_too_
     assert fill(coordinator) == Refilled(1, [500] * 3)
 
 
+def test_a_refill_goes_on_from_the_last_one_whatever_was_dealt_by_hand_since(coordinator: Coordinator) -> None:
+    assert fill(coordinator).dealt == 3
+    coordinator.listed += [wire.Job(id=f"by-hand-{k}", kind="predeal", state="succeeded") for k in range(module._LOOK)]
+    del coordinator.waiting[1:]
+    assert fill(coordinator) == Refilled(2, [500] * 3)
+
+
 def test_two_calls_at_once_deal_what_one_would(coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch) -> None:
     watch, inner = coordinator.watch, list[Refilled]()
 
