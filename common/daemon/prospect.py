@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from common.daemon.conduct import chain_of
 from common.daemon.settings import PartySettings
 from common.disclosure import CATALOGUE, Opened
 from common.errors import WattScoreError
@@ -12,7 +13,7 @@ from common.home.approvals import HeldJob
 from common.home.home import Home
 from common.home.models import CHAMPION
 from common.home.standing import Standing
-from common.learn.learners import named
+from common.learn.learners import line_of, named
 from common.party import Party
 from common.plan.promote import PromotePlan
 from common.plan.read import AnyPlan, parse_plan
@@ -49,7 +50,7 @@ def prospect(held: HeldJob, party: Party, settings: PartySettings, home: Home) -
     side, extent, cost, why_not = _side(plan, party), None, None, ""
     try:
         extent = None if side is None else _extent(side, party, settings)
-        cost = _cost(plan, extent, home)
+        cost = _cost(plan, party, extent, settings, home)
     except (WattScoreError, OSError) as error:
         why_not = str(error)
     return Prospect(held, _action(plan), opens, side, extent, cost, why_not, tuple(home.standings()))
@@ -67,7 +68,7 @@ def _extent(side: Side, party: Party, settings: PartySettings) -> Extent:
     return found if side.columns == ("*",) else Extent(found.rows, len(side.columns))
 
 
-def _cost(plan: AnyPlan, extent: Extent | None, home: Home) -> Estimate | None:
+def _cost(plan: AnyPlan, party: Party, extent: Extent | None, settings: PartySettings, home: Home) -> Estimate | None:
     if isinstance(plan, PromotePlan | SeveralPlan):
         return None
     if not isinstance(plan, Plan):
@@ -76,7 +77,9 @@ def _cost(plan: AnyPlan, extent: Extent | None, home: Home) -> Estimate | None:
         return None
     months = int("period" in plan.keys)
     if isinstance(plan, ScorePlan):
-        half = home.models.load(plan.model if plan.model != CHAMPION else home.registry.champion or CHAMPION)
+        champion = home.registry.of(chain_of(plan.bank_named, settings, party)).champion
+        model = home.models.load(plan.model if plan.model != CHAMPION else champion or CHAMPION)
+        half = line_of(model, str(plan.bank_named or settings.peer.who))
         learner = named(half.learner)
         size = learner.scored(half, extent.rows)
         sizes = Sizes(extent.rows, size.grid_columns, size.bank_columns, months=months)

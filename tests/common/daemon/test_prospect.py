@@ -96,6 +96,27 @@ async def test_a_held_scoring_s_bytes_are_those_of_its_model(
         assert found.bytes[line] == pytest.approx(count, rel=0.01), line
 
 
+async def test_a_held_scoring_by_the_champion_is_of_that_of_its_bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A grid has a champion with each bank: here trees with another bank than its first, with which it is a line."""
+    north, at = "wattscore://north-bank/bank-party", Companies(tmp_path)
+    at.write(frames(seed=1, monthly=False))
+    for name, model in (("job-1", {}), ("job-2", {"kind": "trees", "trees": 12, "depth": 2, "rate": 0.4})):
+        asked = at.plan(model=model)
+        assert isinstance(asked, TrainPlan)
+        outcome = await at.run(name, asked)
+    home, (grid, bank) = at.opened_home(Party.GRID), (outcome[p].counts["trained_columns"] for p in Party)
+    monkeypatch.setattr(Registry, "champion", property(lambda of: {"": "job-1", north: "job-2"}[of._bank]))
+    (tmp_path / "desk").mkdir()
+    desk, scoring = Desk(tmp_path / "desk"), at.plan(kind="score", model="champion", with_bank=north)
+    rows = sum(1 for _ in (at.home(Party.GRID) / "rows.csv").open()) - 1
+    desk.settings.datasets["rows"] = at.dataset(Party.GRID)
+    held = HeldJob("job-3", "score", "", CLIENT, "", scoring.canonical(), 0.0)
+    found, right = prospect(held, Party.GRID, desk.settings, home).cost, estimate(scoring, Sizes(rows, grid, bank), asked.model)
+    assert found is not None
+    for line, count in right.bytes.items():
+        assert found.bytes[line] == pytest.approx(count, rel=0.01), line
+
+
 async def test_a_held_scoring_by_a_model_that_is_not_here_says_so(tmp_path: Path) -> None:
     (tmp_path / "desk").mkdir()
     desk, scoring = Desk(tmp_path / "desk"), Companies(tmp_path).plan(kind="score", model="champion")
