@@ -86,6 +86,10 @@ class Course:
         """Whether the job was interrupted before."""
         return self._attempt > 0
 
+    def telling(self, job: str) -> str:
+        """As what this attempt at the job is charged for what it may tell otherwise than an earlier one told it."""
+        return f"{job}#{self._attempt}" if self.again else job
+
     @property
     def through(self) -> bool:
         """Whether this attempt goes on after the last step of a training: what follows may have been told once already."""

@@ -319,8 +319,8 @@ class PartyJob(Told):
         return self.home.registry.of(self.chain)
 
     def budget(self, model: Half) -> Budget | None:
-        """The account of what this job tells by `model`."""
-        return self.role.budget(model, self.id, self.scores_per_row)
+        """The account of what this attempt at the job tells by `model`: the bank's columns may have been others before."""
+        return self.role.budget(model, self.course.telling(self.id), self.scores_per_row)
 
     async def rate(self, rows: FeatureTable, model: str) -> None:
         """Counts these rows as scored by `model` for this client. Raises PolicyError for more than it may have in a day."""

@@ -14,6 +14,7 @@ from common.errors import PolicyError
 from common.learn.learner import Size
 from common.plan.job_stages import Stage
 from common.plan.train import TrainPlan
+from common.stages.course import Course
 from common.stages.job import Beginning, PartyJob
 from tests.common.stages.alone import alone
 from tests.common.stages.companies import Companies, Recorder
@@ -54,6 +55,20 @@ def half(repeats: bool = True) -> Any:
 def counted(job: PartyJob) -> list[tuple[int, int]]:
     """Rows, and the most models of one, that the client has had today."""
     return [(usage.rows, usage.models) for usage in job.home.rates.usage()]
+
+
+@pytest.mark.parametrize("repeats", [True, False])
+def test_an_attempt_that_can_tell_something_new_of_a_row_is_charged_anew(companies: Companies, repeats: bool) -> None:
+    """By trees or a network: a bank that breaks off and goes on with other columns hears of a row as often as is allowed."""
+    job, rows = alone(companies), table(["A", "B"])
+    for attempt in range(4):
+        job.course = Course(attempt=attempt)
+        for _ in range(2):  # in one attempt once
+            if repeats or attempt < 2:
+                job.charge_scores(rows, half(repeats))
+            else:
+                with pytest.raises(PolicyError, match="have been scored by 2 models already"):
+                    job.charge_scores(rows, half(repeats))
 
 
 def test_what_the_budget_of_columns_refuses_counts_for_no_rate(companies: Companies) -> None:
