@@ -94,17 +94,20 @@ class Cluster:
 
     def start(self) -> None:
         """Raises ConfigError where the cluster takes drivers without a token, and for whatever the driver refuses."""
-        probe = self._process(RAY_AUTH_MODE="disabled")
-        self._driver = self._process()
-        try:
-            _tell(probe, {"probe": True, "address": self._cluster.address})
-            token = self._folder / "seen"
-            token.touch(0o600)
-            given = json.loads(self._cluster.model_dump_json())
-            _tell(self._driver, {"cluster": given, "scratch": str(self._folder), "token": token.name})
-            told, _ = probe.communicate(timeout=_START)
-        finally:
-            probe.kill()
+        with self._process(RAY_AUTH_MODE="disabled") as probe:
+            try:
+                self._driver = self._process()
+                _tell(probe, {"probe": True, "address": self._cluster.address})
+                token = self._folder / "seen"
+                token.touch(0o600)
+                given = json.loads(self._cluster.model_dump_json())
+                _tell(self._driver, {"cluster": given, "scratch": str(self._folder), "token": token.name})
+                told, _ = probe.communicate(timeout=_START)
+            except subprocess.TimeoutExpired:
+                what = f"ray: whether the cluster wants a token was not answered within {_START:g} s"
+                raise ConfigError(what, remedy="Look at the logs of its head.") from None
+            finally:
+                probe.kill()
         found = json.loads(told or b'{"refused": "Ray could not be started", "remedy": "Try `python -c \'import ray\'`."}')
         if "refused" in found:
             raise ConfigError(f"ray: {found['refused']}", remedy=found["remedy"])

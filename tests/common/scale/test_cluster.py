@@ -88,6 +88,19 @@ def test_a_cluster_without_a_token_is_refused_before_any_part(cluster: RayCluste
     assert list(cluster.scratch.iterdir()) == []
 
 
+def test_a_head_that_leaves_the_question_for_a_token_open_is_named(
+    cluster: RayCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_START", 0.2)
+    silent = [sys.executable, "-c", "import time; time.sleep(600)"]
+    monkeypatch.setattr(
+        Cluster, "_process", lambda self, **more: subprocess.Popen(silent, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    )
+    with pytest.raises(ConfigError, match=r"wants a token was not answered within 0\.2 s\. Look"):
+        run(cluster)
+    assert list(cluster.scratch.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("program", "said"),
     [
