@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -20,6 +20,12 @@ class Lot(Generic[H]):
     rows: int
     used: int = 0
     masks: H | None = None
+
+    def begun(self, make: Callable[[], H]) -> H:
+        """What masks it, which is made where nothing of it was asked for yet."""
+        if self.masks is None:
+            self.masks = make()
+        return self.masks
 
 
 @dataclass(frozen=True, repr=False)

@@ -143,7 +143,7 @@ class Scorer:
 
     def _hide(self, table: FeatureTable, piece: _Piece) -> tuple[Words, int, Sent]:
         """Own rows of a piece, (n, m) column-major, how many values were held, and the rows as they are sent, of (m, n)."""
-        masks, lot = _masks(piece), piece.lot
+        masks, lot = piece.lot.begun(_Masks), piece.lot
         words, held = self._model.whitened(table.part(piece.rows.start, piece.rows.stop))
         if masks.hide is None:
             masks.hide = self._correlations.matrix_mask(lot.key, lot.rows, words.shape[1])
@@ -153,7 +153,7 @@ class Scorer:
         return words, held, hidden
 
     async def _open(self, table: FeatureTable, piece: _Piece, words: Words) -> _Opened:
-        session, masks, lot = self._session, _masks(piece), piece.lot
+        session, masks, lot = self._session, piece.lot.begun(_Masks), piece.lot
         shape = len(self._mask), piece.count
         theirs = await session.collect(Kind.MASKED_MATRIX, *sent_as(shape, SCORE_WIDTH))
         if masks.part is None:
@@ -173,13 +173,6 @@ class Scorer:
         if self._session.party is Party.BANK:
             return np.zeros(rows.stop - rows.start, np.uint64)
         return dither(self._model.own.tobytes(), table.keys(rows), PRODUCT_SCALE - self._demand.bits)
-
-
-def _masks(piece: _Piece) -> _Masks:
-    """Of a piece's lot, made where nothing was asked for yet."""
-    if piece.lot.masks is None:
-        piece.lot.masks = _Masks()
-    return piece.lot.masks
 
 
 class Scores:

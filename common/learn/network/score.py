@@ -84,7 +84,7 @@ class Scorer:
             part = table.part(piece.rows.start, piece.rows.stop)
             u, beyond = await self._units_of(part, piece, spare=at_once)
             u += (self._ahead.intercept << np.uint64(demand.scales.output - AHEAD)) + _dither(self._model, part, demand.shift)
-            masks = _masks(piece)
+            masks = piece.lot.begun(_Masks)
             if masks.part is None:
                 masks.part = await self._seat.correlations.truncation(piece.lot.key, piece.lot.rows)
             out[piece.rows] = await truncate(session, masks.part.at(piece.at), u, demand.shift)
@@ -102,7 +102,7 @@ class Scorer:
 
     async def _units_of(self, table: FeatureTable, piece: Piece[_Masks], *, spare: bool) -> tuple[Words, int]:
         """A share of u of the rows of one piece, without the output's intercept, and how many own values were held."""
-        session, model, point, masks = self._seat.session, self._model, self._point, _masks(piece)
+        session, model, point, masks = self._seat.session, self._model, self._point, piece.lot.begun(_Masks)
         own, other, units = len(model.weights.own), len(model.weights.other), model.units
 
         def hide() -> tuple[Words, int, Words]:
@@ -122,13 +122,6 @@ class Scorer:
         look_up, scales = LOOK_UP[self._demand.name], self._demand.scales
         u, _ = await look_up(session, masks.units, piece.at, sums, point.output, scales, spare=spare)
         return u, beyond
-
-
-def _masks(piece: Piece[_Masks]) -> _Masks:
-    """Of a piece's lot, made where nothing was asked for yet."""
-    if piece.lot.masks is None:
-        piece.lot.masks = _Masks()
-    return piece.lot.masks
 
 
 class Scores:
