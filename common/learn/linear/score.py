@@ -22,6 +22,7 @@ from common.learn.linear.deal import PRODUCT_SCALE, SCORE_SCALE, SCORE_SPARE, SC
 from common.learn.linear.half import ClosedModel, CommittedModel, LinearModel, PartyModel
 from common.learn.linear.score_undealt import UndealtScorer
 from common.learn.lots import Lots, Piece
+from common.learn.told import Teller
 from common.mpc.correlations.asked import Correlations, TruncationPart
 from common.mpc.fixedpoint import Reals, Words, decode, encode
 from common.mpc.product import forward
@@ -180,7 +181,7 @@ class Scores:
 
     def __init__(self, session: Session, by: Scorer | UndealtScorer | PartyModel, telling: Telling) -> None:
         self._session, self._by, self._telling = session, by, telling
-        self._warned = False
+        self._teller = Teller(session, telling)
 
     @classmethod
     async def begin(
@@ -207,19 +208,9 @@ class Scores:
 
         Of an opened model the bank's own part is not rounded.
         """
-        session, telling = self._session, self._telling
         if isinstance(self._by, PartyModel):
-            return await _add_parts(session, self._by, table, telling.kind, telling.bits)
-        share, held = await self._by.score(table)
-        if held and not self._warned:
-            self._warned = True
-            session.reporter.warn(
-                f"{held} values of the {session.party.value} lay beyond what scoring holds, and were held there"
-            )
-        if session.party is Party.GRID:
-            await session.send(telling.kind, share)
-            return None
-        return decode(share + await session.receive(telling.kind, np.uint64, (table.rows,)), self._by.scale)
+            return await _add_parts(self._session, self._by, table, self._telling.kind, self._telling.bits)
+        return await self._teller.tell(*await self._by.score(table), self._by.scale)
 
 
 async def open_scores(

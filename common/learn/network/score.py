@@ -17,8 +17,9 @@ from common.learn.network.half import NetworkModel
 from common.learn.network.scales import AHEAD
 from common.learn.network.units import Seat, UnitMasks
 from common.learn.network.weights import Weights
+from common.learn.told import Teller
 from common.mpc.correlations.asked import Correlations, TruncationPart
-from common.mpc.fixedpoint import Reals, Words, decode
+from common.mpc.fixedpoint import Reals, Words
 from common.mpc.product import forward_units
 from common.mpc.session import Kind, Session
 from common.mpc.truncate import truncate
@@ -128,8 +129,7 @@ class Scores:
     """Scores of tables of rows to the bank, one table after another, by one half of a network that nobody holds."""
 
     def __init__(self, session: Session, by: Scorer, telling: Telling) -> None:
-        self._session, self._by, self._telling = session, by, telling
-        self._warned = False
+        self._by, self._teller, self._bits = by, Teller(session, telling), telling.bits
 
     @classmethod
     async def begin(
@@ -145,17 +145,7 @@ class Scores:
 
     async def open(self, table: FeatureTable, *, at_once: bool = False) -> Reals | None:
         """The log-odds u of each row, (n,), at the bank, in steps of 2^-bits; None at the grid, which sends the kind."""
-        session, telling = self._session, self._telling
-        share, held = await self._by.score(table, at_once=at_once)
-        if held and not self._warned:
-            self._warned = True
-            session.reporter.warn(
-                f"{held} values of the {session.party.value} lay beyond what scoring holds, and were held there"
-            )
-        if session.party is Party.GRID:
-            await session.send(telling.kind, share)
-            return None
-        return decode(share + await session.receive(telling.kind, np.uint64, (table.rows,)), telling.bits)
+        return await self._teller.tell(*await self._by.score(table, at_once=at_once), self._bits)
 
 
 async def open_scores(
