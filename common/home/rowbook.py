@@ -49,9 +49,9 @@ class RowBook:
         self._book.close()
 
     def knows(self, user: str) -> bool:
-        """Whether rows were entered under this name."""
+        """Whether rows were entered under this name, or for it by the model of another job: MODEL/USER, #k behind if again."""
         with self._open() as sets:
-            return sets.knows(user)
+            return sets.knows(user) or any(user in name.partition("#")[0].split("/") for name in sets.owners())
 
     def check(self, table: FeatureTable, user: str, limit: int) -> None:
         """Raises PolicyError if `charge` would; with a limit less one, if it would after another user's."""

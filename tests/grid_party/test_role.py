@@ -126,6 +126,15 @@ def test_every_scoring_by_a_model_that_the_other_side_could_vary_is_charged(role
     assert role.home.ledger.knows("job-1") and role.home.ledger.knows("job-1/score-2")
 
 
+def test_a_job_that_has_scored_by_such_a_model_is_known_and_not_run_again_as_a_new_one(role: GridRole) -> None:
+    """Under its name once more it would be free; also one that was charged first in a later attempt."""
+    trees = half(6, repeats=False)
+    role.budget(trees, "score-1").charge(ROWS, "job-1")
+    role.budget(trees, "job-2#1").charge(ROWS, "job-2")
+    assert all(role.home.knows(job) for job in ("job-1", "job-2", "score-1"))
+    assert not any(role.home.knows(job) for job in ("job-3", "score-2", "score", "1"))
+
+
 async def test_a_champion_of_that_kind_costs_once_more_to_challenge(role: GridRole) -> None:
     trees = half(6, repeats=False)
     for scoring in ("job-1", "score-1"):
