@@ -144,8 +144,12 @@ for k in (2, 1, 0):
         run(cluster)
 
 
-def test_an_error_that_is_not_ours_is_told_by_its_place(cluster: RayCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    driven(monkeypatch, 'answer(next(parts), b\'{"kind": "", "message": "KeyError at parts.py:9"}\', fault=True)')
+@pytest.mark.parametrize("kind", ["", "Any", "annotations", "Nothing"])
+def test_an_error_that_is_not_ours_is_told_by_its_place(
+    kind: str, cluster: RayCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = f'{{"kind": "{kind}", "message": "KeyError at parts.py:9", "public": "", "remedy": "", "local": ""}}'
+    driven(monkeypatch, f"answer(next(parts), {told.encode()!r}, fault=True)")
     with pytest.raises(RuntimeError, match=r"part 0: KeyError at parts\.py:9"):
         run(cluster)
 
