@@ -18,6 +18,7 @@ from common.learn.packing import check_array, check_columns, pack_half, unpack_h
 from common.learn.several import check_trained_with
 from common.mpc.committed import Committed
 from common.mpc.fixedpoint import X_LIMIT, X_SCALE, Reals, Words, check_range, encode
+from common.mpc.lattice.ring import DEGREE
 from common.mpc.tags import Tagged
 from common.party import Party
 from common.rows.dataset import ColumnConfig
@@ -183,10 +184,11 @@ def parse(head: Any, arrays: bytes) -> LinearModel:
         whiten, own = stored["whiten"], stored["own"]
         check_array(whiten, np.float64, (columns, columns))
         check_array(own, np.uint64, (columns,))
+    elif head.get("undealt", False):
+        raise ValueError("an opened model has nothing that parties are committed to")
     if head.get("undealt", False):
         committed = Committed.stored(stored, "committed ")
-        if committed.columns != columns:
-            raise ValueError("masked shares of other columns")
+        check_array(committed.masked, np.uint64, (columns + 1, DEGREE))
         model = CommittedModel(found.job, party, fitted, whiten, own, committed, found.source, found.about)
     elif head.get("closed", False):
         held = Tagged.stored(stored)

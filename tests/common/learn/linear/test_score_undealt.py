@@ -235,8 +235,18 @@ async def test_a_half_of_other_columns_is_not_read() -> None:
     halves, _ = await committed()
     half = halves[Party.GRID]
     fewer = replace(half, committed=replace(half.committed, masked=half.committed.masked[:-1]))
-    with pytest.raises(ValueError, match="other columns"):
+    with pytest.raises(ValueError):
         parse(*read(pack(fewer)))
+
+
+async def test_a_half_with_a_key_of_another_degree_or_of_an_opened_model_is_not_read() -> None:
+    halves, _ = await committed()
+    half = halves[Party.BANK]
+    short = replace(half.committed, secret=half.committed.secret[: DEGREE // 2], masked=half.committed.masked[:, : DEGREE // 2])
+    head, arrays = read(pack(half))
+    for wrong in (read(pack(replace(half, committed=short))), ({**head, "closed": False}, arrays)):
+        with pytest.raises(ValueError):
+            parse(*wrong)
 
 
 def read(packed: Packed) -> tuple[Any, bytes]:
