@@ -3,6 +3,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -64,7 +65,11 @@ def charged(office: Office, side: str) -> int:
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    folder = tmp_path_factory.mktemp("office")
+    yield from opened(tmp_path_factory.mktemp("office"))
+
+
+def opened(folder: Path) -> Iterator[Office]:
+    """An office of its own, until its daemons are ended."""
     pki = Pki(folder / "office-pki")
     for name in ("online", "loan-desk", "stranger"):
         pki.issue(name)

@@ -28,6 +28,7 @@ from tests.common.learn.network.problems import opened
 from tests.scenarios.end_to_end.lab import eventually, make_plan, make_tables, own, succeed
 from tests.scenarios.online.conftest import ROWS as OFFICE_ROWS
 from tests.scenarios.online.conftest import Office
+from tests.scenarios.online.conftest import opened as open_office
 from tests.scenarios.online.test_restarts import Programs
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -94,6 +95,12 @@ def _clear(halves: dict[Party, Any], tables: dict[Party, FeatureTable]) -> np.nd
     assert isinstance(one, NetworkModel)
     rows = [design(halves[party].fitted, tables[party], party) for party in Party]
     return opened({party: halves[party].weights for party in Party}, one.activation).scores(*rows)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    """One of this module's own, whose champions, tables and stocks no other test finds."""
+    yield from open_office(tmp_path_factory.mktemp("kinds"))
 
 
 @pytest.fixture(scope="module", params=KINDS)
