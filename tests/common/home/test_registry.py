@@ -15,6 +15,7 @@ from common.errors import DataError, JobNotFound, PlanError, PolicyError
 from common.home.home import Home
 from common.home.outcome import Challenge, Outcome, Steps
 from common.home.registry import Registry, Stage
+from common.mpc.beside import side_by_side
 from common.party import Party
 from common.plan.promote import PromotePlan
 from common.plan.train import TrainPlan
@@ -50,22 +51,11 @@ def homes(trained: Companies, tmp_path: Path) -> dict[Party, Home]:
     return homes
 
 
-async def both(sides: list[Any]) -> list[Any]:
-    """The results of all, or the first error after the others were stopped."""
-    tasks = [asyncio.create_task(side) for side in sides]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
 async def move(homes: dict[Party, Home], job: str, model: str | None = None, **more: Any) -> dict[Party, Outcome]:
     plan = PromotePlan.model_validate({"model": model, "action": "promote" if model else "rollback", **more})
     trio = Trio(plan.allowed)
     ends = {p: promote(job, plan, trio.session[p], home, role_of(home), Recorder()) for p, home in homes.items()}
-    grid, bank, _ = await both([ends[Party.GRID], ends[Party.BANK], trio.dealer.seeds()])
+    grid, bank, _ = await side_by_side([ends[Party.GRID], ends[Party.BANK], trio.dealer.seeds()])
     return {Party.GRID: grid, Party.BANK: bank}
 
 
@@ -79,7 +69,7 @@ def champions(homes: dict[Party, Home]) -> set[str | None]:
 
 async def settled(homes: dict[Party, Home]) -> None:
     trio = Trio()
-    await both([settle(trio.session[party], homes[party].registry) for party in Party])
+    await side_by_side([settle(trio.session[party], homes[party].registry) for party in Party])
 
 
 def test_a_training_enters_a_candidate_that_knows_both_halves(homes: dict[Party, Home]) -> None:
@@ -110,7 +100,7 @@ async def test_promotions_and_a_rollback_move_both_parties(homes: dict[Party, Ho
 
 async def resolved(homes: dict[Party, Home], model: str) -> set[str]:
     trio = Trio()
-    return set(await both([resolve(trio.session[party], homes[party].registry, model) for party in Party]))
+    return set(await side_by_side([resolve(trio.session[party], homes[party].registry, model) for party in Party]))
 
 
 async def test_the_champion_resolves_to_one_job_at_both(homes: dict[Party, Home]) -> None:
@@ -166,7 +156,7 @@ async def test_a_job_that_asks_for_the_champion_beside_a_promotion_disturbs_neit
                 await asyncio.sleep(0)
             return await resolve(trio.session[party], homes[party].registry, "champion")
 
-        return set(await both([side(party) for party in Party]))
+        return set(await side_by_side([side(party) for party in Party]))
 
     promoted, *found = await asyncio.gather(move(homes, "p-2", "job-2", force=True), *map(asked, range(0, 16, 3)))
     assert {outcome.champion for outcome in promoted.values()} == champions(homes) == {"job-2"}
@@ -273,7 +263,7 @@ async def test_a_challenger_reads_the_champions_columns_as_it_did(homes: dict[Pa
         home = homes[Party.GRID]
         sides = [champion.find_champion(trio.session[Party.GRID], home.registry, home.models, columns)]
         sides.append(champion.champion_of_both(trio.session[Party.BANK], homes[Party.BANK].registry))  # type: ignore[arg-type]
-        return (await both(sides))[0]
+        return (await side_by_side(sides))[0]
 
     kwh = source["kwh"]
     assert (await found({**source, "kwh": kwh.model_copy(update={"reason": "Falling use"})})).job == "job-1"
@@ -354,7 +344,7 @@ async def test_a_grids_move_with_one_bank_is_none_with_another(homes: dict[Party
         promote("p-1", plan, trio.session[party], home, role_of(home), Recorder(), "north" if party is Party.GRID else "")
         for party, home in homes.items()
     ]
-    outcomes = (await both([*ends, trio.dealer.seeds()]))[:2]
+    outcomes = (await side_by_side([*ends, trio.dealer.seeds()]))[:2]
     assert [outcome.champion for outcome in outcomes] == ["job-1", "job-1"]
     assert (grid.champion, grid.of("north").champion, homes[Party.BANK].registry.champion) == ("job-2", "job-1", "job-1")
     assert grid.of("north").position == homes[Party.BANK].registry.position != grid.position
