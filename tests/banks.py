@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+import numpy as np
 
 from common.learn.dealings import together
 from common.learn.layout import LineDemand
 from common.mpc.correlations.asked import DealerLink, Demand
 from common.mpc.correlations.dealt import DealtSeed, take_seed
+from common.mpc.fixedpoint import Words
 from common.mpc.prg import Prg
 from common.mpc.seeds import own_seed
-from common.mpc.session import Session, memory_pair
+from common.mpc.session import Array, Kind, Round, Session, memory_pair
 from common.mpc.several.dealer import SeveralDealer, Together, deal_sums
 from common.mpc.several.hub import BankHub, GridHub, Hub, HubCorrelations, LineCorrelations, SumDemand
 from common.mpc.several.seeds import common_nonce, take_common, take_nonces
@@ -70,6 +73,22 @@ class Banks:
     def link(self, line: int, party: Party, given: DealtSeed, common: DealtSeed | None) -> DealerLink:
         """The dealer's line after the seeds. common: of the sums over banks, at the grid on the first line."""
         return self.at_party[line][party]
+
+    def heard(self) -> Iterator[tuple[str, int, Round, Array]]:
+        """All that was sent in the job: who heard it, on which line, and what."""
+        for line in range(self.count):
+            names = {Party.GRID: "grid", Party.BANK: f"bank {line}"}
+            for party in Party:
+                for whom, log in (
+                    (names[party.other], self.peer[line][party].log),
+                    (names[party], self.at_dealer[line][party].log),
+                ):
+                    yield from ((whom, line, label, values) for label, values in log)
+
+    def addends(self) -> list[Words]:
+        """All that each bank said to the grid of sums over banks."""
+        logs = (line[Party.BANK].log for line in self.peer)
+        return [np.concatenate([values for label, values in log if label.kind is Kind.MASKED_ADDEND]) for log in logs]
 
     async def run(
         self,

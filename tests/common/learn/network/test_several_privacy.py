@@ -47,12 +47,7 @@ async def job(world: World, seed: int, section: Network = SECTION) -> tuple[Bank
 
 def messages(banks: Banks) -> Iterator[Message]:
     """All that is sent in a job and opens nothing, by who hears it."""
-    for line in range(banks.count):
-        names = {Party.GRID: "grid", Party.BANK: f"bank {line}"}
-        for party in Party:
-            every = [(names[party.other], *entry) for entry in banks.peer[line][party].log]
-            every += [(names[party], *entry) for entry in banks.at_dealer[line][party].log]
-            yield from ((who, line, label, v) for who, label, v in every if label.kind not in {*OPENS, *ELSEWHERE})
+    yield from (one for one in banks.heard() if one[2].kind not in {*OPENS, *ELSEWHERE})
 
 
 @pytest.fixture(scope="module", params=[SECTION, RELU], ids=["sine", "relu"])
@@ -136,8 +131,7 @@ def test_the_grid_sees_no_banks_sum_and_no_sum_of_two() -> None:
 
     async def addends(seed: int) -> list[Words]:
         banks, _ = await job(worlds()[2], seed)
-        logs = [banks.peer[line][Party.BANK].log for line in range(len(ROWS))]
-        return [np.concatenate([v for label, v in log if label.kind is Kind.MASKED_ADDEND]) for log in logs]
+        return banks.addends()
 
     every = [asyncio.run(addends(seed)) for seed in range(8)]
     for some in [*combinations(range(3), 1), *combinations(range(3), 2)]:
