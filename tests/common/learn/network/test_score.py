@@ -15,6 +15,7 @@ from common.learn.network.score import Scores
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.session import Kind, Session
 from common.party import Party
+from tests.common.learn.in_turn import in_turn
 from tests.common.learn.network.problems import DEALT, Problem, opened, random_shares, scored
 from tests.peers import Trio, coordinate
 
@@ -52,14 +53,8 @@ async def scored_one_by_one(
     halves, telling = PROBLEM.halves(SHARES, activation), Telling(Kind.SCORES, 8, dealt=dealt)
 
     async def side(session: Session, correlations: DealtCorrelations) -> list[np.ndarray | None]:
-        whole, low, found = PROBLEM.table(session.party), 0, []
         scores = await Scores.begin(session, correlations, halves[session.party], ROWS, telling)
-        if warm:
-            await scores.warm()
-        for size in sizes:
-            found.append(await scores.open(whole.part(low, low + size)))
-            low += size
-        return found
+        return await in_turn(scores, PROBLEM.table(session.party), sizes, warm=warm)
 
     told = (await coordinate(trio, side, more=DEALT))[Party.BANK]
     sent = [len(values) for label, values in trio.peer[Party.GRID].log if label.kind is Kind.MASKED_SIGNS]

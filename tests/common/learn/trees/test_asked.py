@@ -22,6 +22,7 @@ from common.mpc.fixedpoint import Reals
 from common.mpc.prg import Prg
 from common.mpc.session import Kind, Session
 from common.party import Party
+from tests.common.learn.in_turn import in_turn
 from tests.common.learn.trees.test_score import DEPTH, TREES, halves, plain, score, table
 from tests.peers import Trio, coordinate
 
@@ -32,14 +33,8 @@ async def score_one_by_one(
     """u of the rows, so many at a time."""
 
     async def side(session: Session, correlations: DealtCorrelations) -> list[Reals | None]:
-        whole, low, found = table(session.party, rows), 0, []
         scores = await Scores.begin(session, correlations, models[session.party], rows, telling)
-        if warm:
-            await scores.warm()
-        for size in sizes:
-            found.append(await scores.open(whole.part(low, low + size)))
-            low += size
-        return found
+        return await in_turn(scores, table(session.party, rows), sizes, warm=warm)
 
     told = (await coordinate(trio, side, more={TreeScoreDemand: deal_tree_scores}))[Party.BANK]
     return np.concatenate([one for one in told if one is not None])
