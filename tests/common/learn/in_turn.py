@@ -7,7 +7,10 @@ from typing import Any
 
 
 async def in_turn(scores: Any, rows: Any, sizes: Sequence[int], *, warm: bool) -> list[Any]:
-    """What a learner's `Scores` gives of the first rows, the next, and so on. warm: with what is computed before any are asked for."""
+    """What a learner's `Scores` gives of the first rows, the next, and so on.
+
+    warm: with what it computes before any are asked for.
+    """
     low, found = 0, list[Any]()
     if warm:
         await scores.warm()
