@@ -17,7 +17,7 @@ from tests.vectors.plain_short import as_words, dealt_words, from_planes, lifted
 
 RING, HALF = 1 << 64, 1 << 62
 MATRIX, RIDGE_MATRIX, WEIGHTS, ANGLE, LINK, RESIDUAL, TRUNCATION, TRUNCATION_BODY, TRUNCATION_TOP = range(1, 10)
-OPERAND, DOUBLINGS, SETUP, GRADIENT = 13, 6, 1 << 40, 1 << 41
+OPERAND, DOUBLINGS, SETUP, GRADIENT, SUM, SUM_OUT = 13, 6, 1 << 40, 1 << 41, 90, 91
 GRID, BANK = "grid", "bank"
 Vector = list[int]
 Matrix = list[Vector]  # rows

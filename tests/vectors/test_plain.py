@@ -180,3 +180,32 @@ def test_a_training_on_a_shared_hessian_message_by_message() -> None:
     for p, side in sides.items():
         assert side.sent == [(message["kind"], integers(message)) for message in case["sent"][p]]
         assert (side.own, side.other) == (integers(case["own"][p]), integers(case["other"][p]))
+
+
+@pytest.mark.parametrize("case", load("banks.json")["cases"], ids=lambda case: case["section"].get("activation", "linear"))
+def test_sums_over_two_banks(case: dict[str, Any]) -> None:
+    """Section 16: what the grid is dealt takes the banks' masks back; first is sent what each bank brings to the start."""
+    file = load("banks.json")
+    lines, hub = (
+        [{party: bytes.fromhex(s) for party, s in one.items()} for one in many] for many in (file["lines"], [file["hub"]])
+    )
+    dealt = [one for one in case["lines"][0]["dealt"][GRID] if one["kind"] == "dealt_sum"]
+    addends = [[one for one in line["sent"][BANK] if one["kind"] == "masked_addend"] for line in case["lines"]]
+    assert len(dealt) == len(addends[0]) == len(addends[1]) > 3
+    for one in dealt:
+        count = one["shape"][0]
+        masks = [plain.words(seeds[BANK], plain.SUM, one["number"], count) for seeds in lines]
+        kept = plain.words(hub[0][BANK], plain.SUM_OUT, one["number"], count)
+        assert integers(one) == [(a + b - c) % plain.RING for a, b, c in zip(*masks, kept, strict=True)]
+    for line, seeds, sent in zip(case["lines"], lines, addends, strict=True):
+        brought = integers(line["start"])
+        mask = plain.words(seeds[BANK], plain.SUM, dealt[0]["number"], len(brought))
+        assert integers(sent[0]) == [(x + m) % plain.RING for x, m in zip(brought, mask, strict=True)]
+
+
+@pytest.mark.parametrize("case", load("banks.json")["cases"], ids=lambda case: case["section"].get("activation", "linear"))
+def test_both_banks_say_the_same_to_the_grid_of_what_all_hold(case: dict[str, Any]) -> None:
+    """Section 16: the last truncation of the weights is between the grid and all banks as one."""
+    last = [[one for one in line["sent"][BANK] if one["kind"] == "masked_update"][-1] for line in case["lines"]]
+    heard = [[one for one in line["sent"][GRID] if one["kind"] == "masked_update"][-1] for line in case["lines"]]
+    assert last[0] == last[1] and heard[0] == heard[1] and last[0]["shape"] == case["weights"][GRID]["shape"]

@@ -22,8 +22,10 @@ from common.party import Party
 from common.plan.network import Network
 from tests.common.learn.network import twin
 from tests.common.learn.network.problems import Problem
+from tests.common.learn.network.test_several import World
 from tests.peers import BASE, Trio
 from tests.vectors import write
+from tests.vectors.banks import ROWS
 from tests.vectors.form import FOLDER, array, load, text
 from tests.vectors.jobs import JOBS, jobs, without_fingerprints
 
@@ -115,6 +117,15 @@ def test_a_training_that_ends_early_ends_where_the_twin_does() -> None:
     losses = [loss for _, loss in twin.stopped(section, problem.grid, problem.bank, problem.label)]
     assert losses[2] < losses[1] and losses[2] < losses[3] and case["steps"] == 4 * 7
     assert [len([m for m in case["sent"][side] if m["kind"] == "early_stop"]) for side in ("grid", "bank")] == [2, 2]
+
+
+@pytest.mark.parametrize("case", load("banks.json")["cases"][1:], ids=lambda case: case["section"]["activation"])
+def test_a_network_of_two_banks_is_what_training_the_pooled_rows_in_float64_gives(case: Any) -> None:
+    world, section = World.made(ROWS, seed=6), Network.model_validate(case["section"])
+    weights = (array(case["weights"]["grid"]) + array(case["weights"]["bank"])).view(np.int64) / 2.0**WEIGHT
+    pooled = twin.of_several(section, world.grid, world.bank, world.label, ROWS)
+    begun = twin.of_several(section.model_copy(update={"epochs": 0}), world.grid, world.bank, world.label, ROWS)
+    assert np.abs(weights - pooled).max() < 0.01 < 0.1 < np.abs(begun - pooled).max()
 
 
 @pytest.mark.parametrize("name", JOBS)

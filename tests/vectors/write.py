@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.vectors import basics
+from tests.vectors.banks import banks
 from tests.vectors.comparisons import comparisons
 from tests.vectors.form import FOLDER, text
 from tests.vectors.jobs import jobs
@@ -22,6 +23,7 @@ FILES: dict[str, Callable[[], Any]] = {
     "trainings.json": trainings,
     "networks.json": networks,
     "trees.json": trees,
+    "banks.json": banks,
     "comparisons.json": comparisons,
     "reasons.json": reasons,
     "splits.json": basics.splits,

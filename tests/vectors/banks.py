@@ -1,0 +1,127 @@
+"""The vectors of small trainings with two banks: each line's rows in, every message, the shares of all ends out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+
+from common.learn.linear.layout import Layout
+from common.learn.linear.several import Line
+from common.learn.linear.several import train_several as train_linear
+from common.learn.network.activations import NAMES
+from common.learn.network.scales import WEIGHT
+from common.mpc.fixedpoint import RIDGE_SCALE, WEIGHT_SCALE, X_SCALE, Reals, Words, encode
+from common.mpc.seeds import own_seed
+from common.mpc.session import Array, Round
+from common.mpc.several.dealer import SeveralDealer
+from common.mpc.several.hub import Hub
+from common.mpc.several.seeds import common_nonce
+from common.party import Party
+from common.plan.linear import Model
+from common.plan.network import Network
+from common.plan.section import Section
+from tests.banks import Banks, End, key, nonce, several_plan
+from tests.common.learn.network.test_several import COMMON, GRID, World, trained
+from tests.vectors.form import stored, whole
+
+ROWS = (6, 4)
+LINEAR = Model(iterations=3, ridge=0.01)
+NETWORK = Network(hidden=2, epochs=2, batch=5, seed=7)
+_GAIN = 1.0  # of the joint matrix
+_SEEDS = ("seed", "nonces")
+
+
+def banks() -> dict[str, Any]:
+    """Section 16: three steps of a linear model; two epochs of two steps of a network, with either activation."""
+    made = [own_seed(seed, brought) for seed, brought in zip(_dealt(), _brought(), strict=True)]
+    named = [{p.value: made[2 * k + p.index].hex() for p in Party} for k in range(len(ROWS) + 1)]
+    networks = [_network(NETWORK.model_copy(update={"activation": name})) for name in NAMES]
+    return {"lines": named[:-1], "hub": named[-1], "cases": [_linear(), *networks]}
+
+
+def _dealt() -> Iterator[bytes]:
+    """Of each line the grid's and the bank's; then those of the grid and of all banks as one party."""
+    for name in (*range(len(ROWS)), "hub"):
+        for party in Party:
+            yield sha256(f"known answers of several banks, {name}, {party.value}".encode()).digest()
+
+
+def _brought() -> Iterator[bytes]:
+    for k in range(len(ROWS)):
+        yield from (nonce(k, party) for party in Party)
+    yield nonce(0, Party.GRID, True)
+    yield common_nonce([nonce(k, Party.BANK, True) for k in range(len(ROWS))])
+
+
+def _job() -> Banks:
+    """Two banks, whose dealer has the seeds above."""
+    found = Banks(len(ROWS))
+    nonces, common = ([{p: nonce(k, p, both) for p in Party} for k in range(len(ROWS))] for both in (False, True))
+    keys = [{p: key(k, p) for p in Party} for k in range(len(ROWS))]
+    found.dealer = SeveralDealer(found.at_dealer, nonces, keys, common, ["the bank 0", "the bank 1"], _dealt().__next__)
+    return found
+
+
+def _network(section: Network) -> dict[str, Any]:
+    world, job = World.made(ROWS, seed=6), _job()
+    shares = asyncio.run(trained(world, section, job))
+    start = [encode(world.start(k), WEIGHT) for k in range(len(ROWS))]
+    return _said(job, section, world, start, [one.joined(p) for p, one in zip((*Party, Party.BANK), shares, strict=True)])
+
+
+def _linear() -> dict[str, Any]:
+    """Of the same rows, the column of ones as each bank's intercept."""
+    world, job, layout = World.made(ROWS, seed=6), _job(), Layout.over(GRID, COMMON, ROWS)
+    plan, size = several_plan(len(ROWS), model=LINEAR), layout.steps(LINEAR, ROWS[0])[0].size
+    start = [np.zeros(layout.columns) for _ in ROWS]
+    for k, own in enumerate(start):
+        own[GRID + COMMON + k] = 0.25 * (k + 1)
+
+    def line(end: End) -> Line:
+        pull = np.diag(
+            [LINEAR.ridge * size] * GRID if end.session.party is Party.GRID else [LINEAR.ridge * size] * COMMON + [0.0]
+        )
+        pull = encode(pull if end.number == 0 else np.zeros_like(pull), RIDGE_SCALE)
+        given = world.line(end)
+        return Line(end.number, end.session, end.correlations, given.own, np.asfortranarray(pull), given.label)
+
+    async def grid(hub: Hub, ends: list[End]) -> Words:
+        return (await train_linear(hub, [line(end) for end in ends], layout, LINEAR, np.zeros(layout.columns), 0.0)).weights
+
+    async def bank(hub: Hub, end: End) -> Words:
+        return (await train_linear(hub, [line(end)], layout, LINEAR, start[end.number], _GAIN)).weights
+
+    shares = asyncio.run(job.run(grid, bank, plan))
+    return _said(job, LINEAR, world, [encode(own, WEIGHT_SCALE) for own in start], shares)
+
+
+def _said(job: Banks, section: Section, world: World, start: list[Words], shares: list[Words]) -> dict[str, Any]:
+    """What each line has, is dealt and sends; what came of it: the grid's share, and the banks', which all of them hold."""
+    assert all(np.array_equal(share, shares[1]) for share in shares[2:])
+    sides: dict[Party, Reals] = {Party.GRID: world.grid, Party.BANK: world.bank}
+    lines = [
+        {
+            "x": {
+                p.value: stored(np.rint(sides[p][world.at(k)] * 2.0**X_SCALE).astype(np.int64).view(np.uint64)) for p in Party
+            },
+            "label": stored(world.label[world.at(k)].astype(np.uint64)),
+            "start": stored(start[k]),
+            "dealt": {p.value: whole(_dealing(job.at_dealer[k][p].log)) for p in Party},
+            "sent": {p.value: whole(job.peer[k][p].log) for p in Party},
+        }
+        for k in range(len(ROWS))
+    ]
+    return {
+        "section": section.model_dump(mode="json"),
+        "lines": lines,
+        "weights": {p.value: stored(share) for p, share in zip(Party, shares, strict=False)},
+    }
+
+
+def _dealing(log: list[tuple[Round, Array]]) -> Iterator[tuple[Round, Array]]:
+    """Without the seeds, and what all banks brought to theirs."""
+    return ((label, values) for label, values in log if label.kind.value not in _SEEDS)
