@@ -15,7 +15,7 @@ from common.wire import party_pb2 as wire
 
 
 def check_name(home: Home, party: Party, offer: wire.Offer, whom: str, *, runs: bool) -> Begun | None:
-    """The job as it was begun here; None for a new one. whom: who offers it; runs: whether it runs here now.
+    """The job as it was begun here; None for a new one. whom: who offers it; runs: whether another of its name runs, or waits.
 
     Who offers a job names it, and files are named after it. Raises PeerProtocolError for a name that is none, or was another
     job's; DataError where what was kept of it is lost, PolicyError where it has waited too long.

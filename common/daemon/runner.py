@@ -206,7 +206,8 @@ class Runner:
         """
         audit, grants, pins = self._home.audit, list[InForce](), dict[str, str]()
         whom = "the other party" if direct else "the coordinator"
-        begun = check_name(self._home, self.party, offer, whom, runs=offer.job in self._jobs)
+        taken = offer.job in self._jobs or (direct and offer.job in self.gate.waiting())
+        begun = check_name(self._home, self.party, offer, whom, runs=taken)
         seen.again = begun is not None
         whole = parse_plan(offer.plan, f"job {offer.job}")
         plan, left_out = without(whole, offer.without)

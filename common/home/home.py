@@ -85,5 +85,5 @@ class Home:
         self.stocks.remove(job)
 
     def knows(self, job: str) -> bool:
-        """Whether a job of this name has left something here."""
-        return self.models.has(job) or self.stocks.has(job)
+        """Whether a job of this name has run here or left something: charged and counted, two of one name would be one."""
+        return self.models.has(job) or self.stocks.has(job) or self.jobs.ran(job)

@@ -34,6 +34,7 @@ _ANSWER = (
     "update jobs set state = ?, cause = ?, grants = coalesce(nullif(grants, '{}'), ?, grants)"
     " where job = ? and plan = ? and state = 'held'"
 )
+_RAN = "select 1 from jobs where job = ? and state in ('accepted', 'done', 'failed') limit 1"
 _COLUMNS = "job, kind, name, client, dataset, plan, at, state, ended, cause, counts, grants"
 
 
@@ -95,6 +96,11 @@ class JobBook:
         row = (offered.state, offered.cause[:_LONG], _pins(offered.grants), offered.job, offered.plan)
         with open_book(self._file, version=_VERSION) as book:
             return bool(book.execute(_ANSWER, row).rowcount)
+
+    def ran(self, job: str) -> bool:
+        """Whether a job of this name was accepted, whatever became of it."""
+        with open_book(self._file, version=_VERSION) as book:
+            return book.execute(_RAN, (job[:_LONG],)).fetchone() is not None
 
     def end(self, job: str, state: str, cause: str = "", counts: Mapping[str, int] | None = None) -> None:
         """How an accepted job ended."""

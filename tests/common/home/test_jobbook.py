@@ -26,6 +26,15 @@ def test_a_job_from_its_offer_to_its_end(tmp_path: Path) -> None:
     assert [one.job for one in book.jobs(last=1)] == ["train-2"] and book.jobs(job="train-1") == [first]
 
 
+def test_a_name_has_run_once_it_was_accepted(tmp_path: Path) -> None:
+    book = JobBook(tmp_path / "jobs.sqlite")
+    for job, state in (("a", "accepted"), ("b", "refused"), ("c", "held"), ("d", "accepted"), ("e", "accepted")):
+        book.enter(Offered(job, state=state))
+    book.end("d", "done")
+    book.end("e", "failed")
+    assert [job for job in "abcdef" if book.ran(job)] == ["a", "d", "e"]
+
+
 def test_whoever_offers_does_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobbook, "_MOST", 2)
     monkeypatch.setattr(jobbook, "_MOST_REFUSED", 3)
