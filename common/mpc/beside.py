@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
-from typing import TypeVar
+from collections.abc import Awaitable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -18,3 +19,13 @@ async def side_by_side(work: Iterable[Awaitable[T]]) -> list[T]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextmanager
+def ending(begun: Iterable[asyncio.Future[Any]]) -> Iterator[None]:
+    """At its end, however that comes, whatever of these is not done is cancelled. begun: may grow and shrink meanwhile."""
+    try:
+        yield
+    finally:
+        for one in begun:
+            one.cancel()

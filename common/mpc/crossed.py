@@ -16,6 +16,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from common.mpc.beside import ending
 from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations
 from common.mpc.fixedpoint import Reals, Words
 from common.mpc.prg import Purpose
@@ -136,16 +137,18 @@ async def share_crossed(
     begun = (session.begin(partial(masked, low), 4 * mine * min(rows, MATRIX_BLOCK)) for low in lows)
     total, pending = np.zeros([2, *(columns[p] for p in Party)], np.uint64), deque[asyncio.Future[Words]]()
     async with one_ahead(begun) as coming:
-        for low in lows:
-            block, mask, sent = await coming()
-            count = min(rows - low, MATRIX_BLOCK)
-            await session.post(Kind.MASKED_MATRIX, sent)
-            heard = Planes.of(await session.collect(Kind.MASKED_MATRIX, np.uint8, (WIDTH * others * count,)), (others, count))
-            pending.append(session.begin(partial(multiplied, block, mask, heard), count * (mine + others)))
-            while len(pending) > _BESIDE:
+        with ending(pending):
+            for low in lows:
+                block, mask, sent = await coming()
+                count = min(rows - low, MATRIX_BLOCK)
+                await session.post(Kind.MASKED_MATRIX, sent)
+                data = await session.collect(Kind.MASKED_MATRIX, np.uint8, (WIDTH * others * count,))
+                heard = Planes.of(data, (others, count))
+                pending.append(session.begin(partial(multiplied, block, mask, heard), count * (mine + others)))
+                while len(pending) > _BESIDE:
+                    total += await pending.popleft()
+            while pending:
                 total += await pending.popleft()
-    for last in pending:
-        total += await last
     return total
 
 

@@ -138,8 +138,11 @@ def _columns(recipes: tuple[Recipe, ...], panel: Panel, mask: Mask, room: Room) 
         )
     else:
         with ThreadPoolExecutor(room.workers) as pool:
-            for done in [pool.submit(fill, low, high) for low, high in cuts]:
-                done.result()
+            try:
+                for done in [pool.submit(fill, low, high) for low, high in cuts]:
+                    done.result()
+            finally:
+                pool.shutdown(cancel_futures=True)  # where one fails, those that have not begun would else be waited for
     return Held(flat, {name: values.levels for name, values in coded.items()})
 
 

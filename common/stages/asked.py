@@ -27,6 +27,7 @@ from common.learn.learner import Half, Telling
 from common.learn.learners import begin_scores, check_on_request
 from common.match.agree import MatchLimits
 from common.match.lookup import Asking, Listed
+from common.mpc.beside import ending
 from common.mpc.fixedpoint import Reals
 from common.mpc.session import OFFLOAD_WORDS, Kind
 from common.party import Party
@@ -304,12 +305,13 @@ class _Bank:
             kept = np.flatnonzero(may)
             part, rows, found = part.take(kept), rows[kept], [found[k] for k in kept.tolist()]
         rated = session.begin(partial(self._job.enter_rate, part, self._model.job), OFFLOAD_WORDS)  # of what the grid grants
-        u = await self._supply.open(part)
-        assert u is not None  # noqa: S101
-        try:
-            await rated
-        except PolicyError as error:  # another job of this client has used up the day's meanwhile
-            return answers | {name: Answer(name, refused=str(error)) for name in found}
+        with ending([rated]):
+            u = await self._supply.open(part)
+            assert u is not None  # noqa: S101
+            try:
+                await rated
+            except PolicyError as error:  # another job of this client has used up the day's meanwhile
+                return answers | {name: Answer(name, refused=str(error)) for name in found}
         if table is self._table:
             self._scored.add(rows, u)
         else:

@@ -8,25 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from common.learn.linear.course import NOWHERE, Course
 from common.learn.linear.joint import Operand, gradient_number, opened, product
+from common.mpc.beside import ending
 from common.mpc.circle import Turns
 from common.mpc.correlations.asked import Correlations, TruncationPart
-from common.mpc.fixedpoint import (
-    FACTOR_SCALE,
-    MOMENTUM_SCALE,
-    UPDATE_SCALE,
-    UPDATE_SHIFT,
-    WEIGHT_SCALE,
-    LinkScales,
-    Words,
-)
+from common.mpc.fixedpoint import FACTOR_SCALE, MOMENTUM_SCALE, UPDATE_SCALE, UPDATE_SHIFT, WEIGHT_SCALE, LinkScales, Words
 from common.mpc.link import Link, residual
 from common.mpc.session import Kind, Session, one_ahead
 from common.mpc.share import Share
@@ -200,6 +193,10 @@ class Sweep(Protocol):
     async def take(self, span: Span) -> None:
         """Collects what the other posted then."""
 
+    @property
+    def begun(self) -> Iterable[asyncio.Future[Any]]:
+        """What of this is being computed beside other work."""
+
     async def pulled(self) -> Blocks:
         """Shares of step / n times X^T r plus the ridge's pull, at the update's scale, off by what the dealer knows."""
 
@@ -342,20 +339,21 @@ class Descent:
         spans = step.spans()
         opened, hidden = deque[tuple[Span, Turns]](), deque[Span]()
         async with one_ahead(self._masked_u(span, sweep.u) for span in spans) as coming:
-            # This order of posts and collects is the protocol: each party sends u of span k, then the residual of span k - 1,
-            # and the other refuses what comes in another order. A change here is one at both parties.
-            for turn in range(len(spans) + 2):
-                if turn < len(spans):
-                    masked = await coming()
-                    await self.session.post(Kind.MASKED_U, masked)
-                    opened.append((spans[turn], masked))
-                if 0 < turn <= len(spans):
-                    span, masked = opened.popleft()
-                    await sweep.give(span, await self._residual(step, span, masked))
-                    hidden.append(span)
-                if turn > 1:
-                    await sweep.take(hidden.popleft())
-        return await sweep.pulled()
+            with ending(sweep.begun):
+                # This order of posts and collects is the protocol: each party sends u of span k, then the residual of span
+                # k - 1, and the other refuses what comes in another order. A change here is one at both parties.
+                for turn in range(len(spans) + 2):
+                    if turn < len(spans):
+                        masked = await coming()
+                        await self.session.post(Kind.MASKED_U, masked)
+                        opened.append((spans[turn], masked))
+                    if 0 < turn <= len(spans):
+                        span, masked = opened.popleft()
+                        await sweep.give(span, await self._residual(step, span, masked))
+                        hidden.append(span)
+                    if turn > 1:
+                        await sweep.take(hidden.popleft())
+                return await sweep.pulled()
 
     def _masked_u(self, span: Span, u_of: Callable[[slice], Words]) -> asyncio.Future[Turns]:
         """What a span sends of u, begun."""

@@ -28,6 +28,7 @@ from common.learn.linear.joint import (
     setup_openings,
     setup_truncations,
 )
+from common.mpc.beside import ending
 from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations
 from common.mpc.crossed import BITS, Whole, share_crossed
 from common.mpc.fixedpoint import FACTOR_SCALE, RIDGE_SCALE, WEIGHT_SCALE, X_SCALE, Reals, Words, encode
@@ -194,17 +195,20 @@ async def share_quadratic(session: Session, correlations: Correlations, table: T
     party, columns, cut = session.party, table.columns(session.party), cutting(session, correlations)
     grid, bank = (columns[p] for p in Party)
     own = session.begin(table.moments, table.own.shape[0] * columns[party])
-    across = await share_crossed(session, correlations, table.shortened(), table.own.shape[0], sums(columns))
-    # Whole words again, and exact, as what is cut off is zero. Twice, since no later step makes a changed word here good.
-    lifted = await cut(across << np.uint64(LIFT), LIFT)
-    made = await cut(np.stack([np.concatenate([one.ravel() for one in table.scaled(once, party)]) for once in lifted]), AWAY)
+    with ending([own]):
+        across = await share_crossed(session, correlations, table.shortened(), table.own.shape[0], sums(columns))
+        # Whole words again, and exact, as what is cut off is zero. Twice, since no later step makes a changed word here good.
+        lifted = await cut(across << np.uint64(LIFT), LIFT)
+        made = await cut(
+            np.stack([np.concatenate([one.ravel() for one in table.scaled(once, party)]) for once in lifted]), AWAY
+        )
+        moments = await own
     correlated, part = made[0, : grid * bank].reshape(grid, bank), made[0, grid * bank :].reshape(grid, bank + 1)
 
-    place = slice(0, grid) if party is Party.GRID else slice(grid, None)
+    place, count = slice(0, grid) if party is Party.GRID else slice(grid, None), columns[party]
     hessian, gradient = np.zeros((grid + bank, grid + bank), np.uint64), np.zeros(grid + bank, np.uint64)
     hessian[:grid, grid:], gradient[:grid] = part[:, :bank], part[:, bank]
     hessian[grid:, :grid] = part[:, :bank].T
-    moments, count = await own, columns[party]
     hessian[place, place] = encode(moments[:count, :count], HESSIAN_SCALE) + table.own_ridge
     if party is Party.BANK:
         gradient[place] = encode(moments[count, :count], HESSIAN_SCALE)

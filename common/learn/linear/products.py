@@ -63,7 +63,7 @@ class DealtSweep:
         """ridge: its pull, to which what the rows pull is added."""
         self.u, self._products, self._total, self._scales = u_of, products, ridge, step.scales(products.link)
         self._hidden = deque[tuple[Words, Words]]()
-        self._pulls = deque[asyncio.Future[tuple[Words, Words]]]()
+        self.begun = deque[asyncio.Future[tuple[Words, Words]]]()
 
     async def give(self, span: Span, residual: Words) -> None:
         """What hides it has its low `spare` bits zero too: they are not sent."""
@@ -88,15 +88,15 @@ class DealtSweep:
             whole = residual + (lengthen(sent, scales.width, shape) << np.uint64(scales.spare))
             return backward(m.own[span.slice], whole), backward(m.masked[span.slice], hide)
 
-        self._pulls.append(session.begin(pull, span.rows * m.own.shape[1]))
-        if len(self._pulls) > _BESIDE:
+        self.begun.append(session.begin(pull, span.rows * m.own.shape[1]))
+        if len(self.begun) > _BESIDE:
             await self._add()
 
     async def _add(self) -> None:
-        own, other = await self._pulls.popleft()
+        own, other = await self.begun.popleft()
         self._total = Blocks(self._total.own + own, self._total.other + other)
 
     async def pulled(self) -> Blocks:
-        while self._pulls:
+        while self.begun:
             await self._add()
         return self._total

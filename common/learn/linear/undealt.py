@@ -180,6 +180,10 @@ class UndealtSweep:
         self._products, self._u, self._point, self._total = products, u, point, ridge
         self._residual = np.zeros((1, step.high), np.uint64)
 
+    @property
+    def begun(self) -> tuple[()]:
+        return ()
+
     def u(self, rows: slice) -> Words:
         return self._u[rows] + forward(self._products.matrix[rows], self._point)
 

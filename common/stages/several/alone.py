@@ -21,6 +21,7 @@ from common.learn.linear.banks import make_task
 from common.learn.linear.design import Prepared
 from common.learn.linear.half import PartyModel
 from common.learn.linear.learner import LinearTrained
+from common.mpc.beside import side_by_side
 from common.mpc.fixedpoint import Reals, decode, encode
 from common.mpc.prg import Purpose
 from common.mpc.session import Kind, Session
@@ -197,8 +198,8 @@ def whole_scores(half: Half, table: FeatureTable) -> Reals:
 
 async def _all_keep(lines: Sequence[Session]) -> None:
     """What one of the banks could not write down, none keeps: as `keep.keep_both`, for all of them at once."""
-    told = await asyncio.gather(*(line.collect(Kind.REGISTRY, np.uint64, (4,)) for line in lines))
+    told = await side_by_side(line.collect(Kind.REGISTRY, np.uint64, (4,)) for line in lines)
     together = digest_words(sha256(b"".join(words.tobytes() for words in told)).digest())
-    await asyncio.gather(*(line.send(Kind.REGISTRY, together) for line in lines))
-    await asyncio.gather(*(line.collect(Kind.REGISTRY, np.uint64, (4,)) for line in lines))  # each has written its model
-    await asyncio.gather(*(line.send(Kind.REGISTRY, words) for line, words in zip(lines, told, strict=True)))
+    await side_by_side(line.send(Kind.REGISTRY, together) for line in lines)
+    await side_by_side(line.collect(Kind.REGISTRY, np.uint64, (4,)) for line in lines)  # each has written its model
+    await side_by_side(line.send(Kind.REGISTRY, words) for line, words in zip(lines, told, strict=True))

@@ -19,6 +19,7 @@ from common.learn.learner import Half, Matched, Prepared, Size, Telling, Trained
 from common.learn.learners import learner_of, line_of, pack, several_of
 from common.learn.several import Part
 from common.monitor import reference
+from common.mpc.beside import side_by_side
 from common.mpc.session import Kind
 from common.mpc.several.hub import GridHub
 from common.party import Party
@@ -82,7 +83,7 @@ async def run_at_grid(jobs: Sequence[PartyJob], plan: TrainPlan, several: Severa
         halves = [line_of(model, str(who)) for who in several.identities]
     with job.stage(Stage.EVALUATE):
         scored = zip(jobs, halves, own.held, strict=True)
-        await asyncio.gather(*(_score(line, plan, half, part) for line, half, part in scored))
+        await side_by_side(_score(line, plan, half, part) for line, half, part in scored)
         await add_up(hub, cells_of(own.table.rows - own.train))
         product = await _product(job, model, own, prepared)
     await _keep_all(jobs, product)
@@ -148,7 +149,7 @@ async def _prepared(
     if kept is None or fewer:
         job.warn(*warnings)
         _count(job, own.banks)
-        await asyncio.gather(*(_sizes(line, rows, layout) for line, rows in zip(jobs, own.banks, strict=True)))
+        await side_by_side(_sizes(line, rows, layout) for line, rows in zip(jobs, own.banks, strict=True))
         await keep_point(job, Point.PREPARED, {}, {"common": layout.common})
     return prepared, layout
 
@@ -193,7 +194,7 @@ async def _aligned(jobs: Sequence[PartyJob], plan: TrainPlan, several: SeveralPl
         found = [Rows(order, *rest) for order, (_, *rest) in zip(parts, sizes.tolist(), strict=True)]
         return [found[was.index(str(who))] for who in several.identities]
     named = zip(jobs, several.identities, strict=True)
-    banks = await asyncio.gather(*(_align(line, plan, f"{job.id} {who}".encode(), table) for line, who in named))
+    banks = await side_by_side(_align(line, plan, f"{job.id} {who}".encode(), table) for line, who in named)
     _count(job, banks)
     sizes = np.array([(len(rows.order), rows.train, rows.enterprises) for rows in banks], np.uint64)
     await keep_rows(job, matched=np.concatenate([rows.order for rows in banks]), sizes=sizes)
@@ -228,7 +229,7 @@ async def _score(line: PartyJob, plan: TrainPlan, half: Half, held: FeatureTable
 async def _keep_all(jobs: Sequence[PartyJob], product: Product) -> None:
     """As `keep.keep_both`, with each bank: what one of all could not write down, none keeps."""
     mine = digest_words(bytes.fromhex(product.packed.digest))
-    theirs = await asyncio.gather(*(line.session.exchange(Kind.REGISTRY, mine) for line in jobs))  # all are through
+    theirs = await side_by_side(line.session.exchange(Kind.REGISTRY, mine) for line in jobs)  # all are through
     written = asyncio.create_task(_keep_if_all(jobs, product, [words.tobytes() for words in theirs]))
     try:
         await asyncio.shield(written)
@@ -245,9 +246,9 @@ async def _keep_if_all(jobs: Sequence[PartyJob], product: Product, peers: Sequen
     try:
         await asyncio.shield(writing)
         mine = [digest_words(peer) for peer in peers]
-        await asyncio.gather(*(line.session.receive(Kind.REGISTRY, np.uint64, mine[0].shape) for line in jobs))
+        await side_by_side(line.session.receive(Kind.REGISTRY, np.uint64, mine[0].shape) for line in jobs)
         told_all = zip(jobs, mine, strict=True)  # only when all have said so: a bank that hears this keeps its half
-        await asyncio.gather(*(line.session.send(Kind.REGISTRY, words) for line, words in told_all))
+        await side_by_side(line.session.send(Kind.REGISTRY, words) for line, words in told_all)
     except BaseException:
         await asyncio.wait([writing])
         await asyncio.to_thread(discard, job)

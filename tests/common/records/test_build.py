@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from common.party import Party
 from common.records import build as module
 from common.records.build import Features, Keys, build, made, write
 from common.records.entries import make
+from common.records.held import Room
 from common.records.panel import Panel
 from common.records.recipe import Recipe
 from common.records.samples import Samples
@@ -142,6 +145,28 @@ def test_numbers_beyond_float32_are_named() -> None:
     huge = replace(panel, numeric={"x": np.where(np.isnan(panel.numeric["x"]), np.nan, 1e308)})
     with pytest.raises(DataError, match="'x_sum_6' gives numbers beyond float32"):
         build(huge, make({"kind": "sum", "field": "x", "window": 6}), Samples())
+
+
+def test_a_part_that_fails_ends_those_that_have_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    panel, ended, begun = world(), threading.Event(), list[int]()
+
+    class Pool(ThreadPoolExecutor):
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            ended.set()
+            super().shutdown(wait=wait)
+
+    def column(*_: Any) -> Any:
+        begun.append(len(begun))
+        if len(begun) > 1:
+            ended.wait()
+        raise DataError("a part that fails", public="a part that fails", remedy="")
+
+    monkeypatch.setattr(module, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(module, "column", column)
+    with pytest.raises(DataError, match="a part that fails"):
+        build(panel, ALL, Samples(min_history=3), room=Room(cells=1))
+    assert len(begun) <= 2 < panel.enterprises
 
 
 def test_a_file_of_somebody_else_is_told(tmp_path: Path) -> None:
