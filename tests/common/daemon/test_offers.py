@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from common.daemon.granted import Grants
+from common.errors import JobCancelled, PeerProtocolError
 from common.plan.predeal import PredealPlan
 from common.wire import party_pb2 as wire
-from tests.common.daemon.test_runner import Desk, plan
+from tests.common.daemon.test_runner import BANK, Desk, plan, scoring
 from tests.common.home.test_stocks import store
 
 
@@ -41,6 +43,40 @@ async def test_a_job_that_has_left_a_file_is_refused(tmp_path: Path) -> None:
     file.write_text("kept")
     assert "offered job train-1 again" in refused(await desk.offer(plan(), "train-1"))
     assert not desk.runner._jobs and file.read_text() == "kept"
+
+
+async def test_a_name_that_a_job_has_run_under_is_taken_again_by_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(tmp_path)
+    monkeypatch.setattr(desk.home.stocks, "check", lambda plan, party: None)
+    monkeypatch.setattr(Grants, "check", lambda *_: (None, {"grid t": "ab"}))
+    for job in ("score-1", "score-2"):
+        task, _ = await desk.runner.begin(job, scoring(), BANK, own=False)
+        await desk.runner.stop_all(JobCancelled("the bank has ended it before it left anything"))
+        await task
+        with pytest.raises(PeerProtocolError, match=f"the other party offered job {job} again"):
+            await desk.runner.begin(job, scoring(), BANK, own=False)
+        refusal = (await desk.offer(plan(), job)).refuse.fault
+        assert f"the coordinator offered job {job} again" in refusal.message
+    assert [usage.jobs for usage in desk.home.rates.usage()] == [2]
+    ran = [one.job for one in desk.home.jobs.jobs() if one.state == "failed"]
+    assert ran == ["score-1", "score-2"]  # of which a grant that is for so many a month counts each
+
+
+async def test_a_job_that_waits_for_people_gives_its_name_to_none_that_the_bank_asks_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(tmp_path, hold=["train"])
+    monkeypatch.setattr(desk.home.stocks, "check", lambda plan, party: None)
+    assert (await desk.offer(plan())).hold.job == "train-1"
+    with pytest.raises(PeerProtocolError, match="the other party offered job train-1 again"):
+        await desk.runner.begin("train-1", scoring(), BANK, own=False)
+    assert desk.home.jobs.jobs(job="train-1")[0].state == "held"
+    held = desk.home.approvals.find("train-1")
+    for person in ("ann", "bob")[: desk.home.policy.approvals]:
+        desk.home.approvals.say(held.job, held.digest, person, yes=True)
+    assert (await desk.offer(plan())).accept.job == "train-1"
 
 
 STOCK = {"rows": 2000, "grid_columns": 10, "bank_columns": 4}

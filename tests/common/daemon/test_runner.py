@@ -238,37 +238,6 @@ async def test_a_lost_coordinator_ends_what_it_offered_and_not_what_the_bank_ask
         answers.check()
 
 
-async def test_a_name_that_a_job_has_run_under_is_taken_again_by_nobody(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk.home.stocks, "check", lambda plan, party: None)
-    monkeypatch.setattr(Grants, "check", lambda *_: (None, {"grid t": "ab"}))
-    for job in ("score-1", "score-2"):
-        task, _ = await desk.runner.begin(job, scoring(), BANK, own=False)
-        await desk.runner.stop_all(JobCancelled("the bank has ended it before it left anything"))
-        await task
-        with pytest.raises(PeerProtocolError, match=f"the other party offered job {job} again"):
-            await desk.runner.begin(job, scoring(), BANK, own=False)
-        refusal = (await desk.offer(plan(), job)).refuse.fault
-        assert f"the coordinator offered job {job} again" in refusal.message
-    assert [usage.jobs for usage in desk.home.rates.usage()] == [2]
-    ran = [one.job for one in desk.home.jobs.jobs() if one.state == "failed"]
-    assert ran == ["score-1", "score-2"]  # of which a grant that is for so many a month counts each
-
-
-async def test_a_job_that_waits_for_people_gives_its_name_to_none_that_the_bank_asks_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    desk = Desk(tmp_path, hold=["train"])
-    monkeypatch.setattr(desk.home.stocks, "check", lambda plan, party: None)
-    assert (await desk.offer(plan())).hold.job == "train-1"
-    with pytest.raises(PeerProtocolError, match="the other party offered job train-1 again"):
-        await desk.runner.begin("train-1", scoring(), BANK, own=False)
-    assert desk.home.jobs.jobs(job="train-1")[0].state == "held"
-    held = desk.home.approvals.find("train-1")
-    for person in ("ann", "bob")[: desk.home.policy.approvals]:
-        desk.home.approvals.say(held.job, held.digest, person, yes=True)
-    assert (await desk.offer(plan())).accept.job == "train-1"
-
-
 async def again(desk: Desk, attempt: int = 1, *, begun: bool = True, **more: Any) -> wire.FromParty:
     """The answer to `train-1` when it is offered once more."""
     offer = {"job": "train-1", "plan": plan(), "client": CLIENT, **more}
