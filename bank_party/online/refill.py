@@ -28,8 +28,12 @@ from common.text.visible import visible
 from common.wire import coordinator_pb2 as wire
 from common.wire.tls import Credentials
 
-NAME = "refill of stocks"  # of its jobs, by which one that is not over is known again
 _LOOK = 100  # jobs that deal, the newest
+
+
+def name_of(bank: Identity) -> str:
+    """The name of its jobs, by which they are known again: each bank's by itself, as a client may see jobs of all."""
+    return f"refill of stocks of {bank.org}"
 
 
 class Jobs(Protocol):
@@ -65,7 +69,7 @@ def refill(
     if (model := home.registry.champion if config.model == CHAMPION else config.model) is None:
         raise ConfigError("no model is champion", remedy="Promote one: `wattscore promote JOB`.")
     last = ""
-    for job in _earlier(jobs):
+    for job in _earlier(jobs, name_of(own)):
         last = job.id
         if not State(job.state).final:
             _followed(jobs, last)
@@ -73,7 +77,7 @@ def refill(
     while (waiting := stocks_waiting(home, model, least)) is not None and len(waiting) < found.stocks:
         if not may():
             return Refilled(dealt, waiting, late=True)
-        plan = scores_like(jobs.show(model), found.rows, NAME, own)
+        plan = scores_like(jobs.show(model), found.rows, name_of(own), own)
         last = jobs.submit(plan, _submission(last, plan)).id
         _followed(jobs, last)
         dealt += 1
@@ -83,13 +87,14 @@ def refill(
     return Refilled(dealt, waiting or [])
 
 
-def _earlier(jobs: Jobs) -> list[wire.Job]:
+def _earlier(jobs: Jobs, name: str) -> list[wire.Job]:
     """Jobs of earlier refills, oldest first: among the newest that deal, or where none of these is one, among all.
 
-    Without the last of them the next request would be the first refill's again, which made its job long ago.
+    Without the last of them the next request would be the first refill's again, which made its job long ago. After another
+    bank's the next would be a new one, and what a call that was killed has asked for a stock too many.
     """
     listed = (jobs.jobs(last=most, kind="predeal") for most in (_LOOK, 0))
-    return next((found for part in listed if (found := [job for job in part if job.name == NAME])), [])
+    return next((found for part in listed if (found := [job for job in part if job.name == name])), [])
 
 
 def _submission(before: str, plan: AnyPlan) -> str:

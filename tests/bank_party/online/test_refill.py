@@ -14,7 +14,7 @@ from bank_party.__main__ import main
 from bank_party.home import BankHome
 from bank_party.online import refill as module
 from bank_party.online.config import OnlineConfig, RefillConfig
-from bank_party.online.refill import NAME, Refilled, refill
+from bank_party.online.refill import Refilled, name_of, refill
 from common.errors import JobStateError, PolicyError
 from common.party import Identity
 from common.plan.predeal import PredealPlan
@@ -23,7 +23,8 @@ from common.plan.train import TrainPlan
 from common.wire import coordinator_pb2 as wire
 from tests.bank_party.test_main import config
 
-OWN = Identity("acme", "bank-party")
+OWN, OTHER = Identity("acme", "bank-party"), Identity("north", "bank-party")
+NAME = name_of(OWN)
 FOUND = RefillConfig(client=Path("client.toml"), rows=500, stocks=3)
 ONLINE = cast(Any, OnlineConfig).model_construct(model="train-1", stock_rows=1, refill=FOUND)
 
@@ -133,6 +134,21 @@ def test_a_request_of_a_killed_call_that_is_still_on_its_way_makes_no_stock_too_
     assert len(coordinator.waiting) == 3 and coordinator.on_its_way is None
     coordinator.waiting.pop()  # one is used up: what follows is a new one
     assert fill(coordinator) == Refilled(1, [500] * 3)
+
+
+@pytest.mark.parametrize("when", ["before", "beside", "after"])
+def test_another_banks_refill_since_a_call_was_killed_makes_no_stock_too_many(coordinator: Coordinator, when: str) -> None:
+    coordinator.killed = True
+    with pytest.raises(KeyboardInterrupt):
+        fill(coordinator)
+    coordinator.listed.append(wire.Job(id="predeal-north", name=name_of(OTHER), kind="predeal", state="succeeded"))
+    if when == "before":
+        coordinator.arrive()
+    coordinator.late = when == "beside"
+    assert fill(coordinator).waiting == [500] * 3
+    if when == "after":
+        coordinator.arrive()
+    assert len(coordinator.waiting) == 3 and coordinator.on_its_way is None
 
 
 def test_a_refill_goes_on_from_the_last_one_whatever_was_dealt_by_hand_since(coordinator: Coordinator) -> None:
