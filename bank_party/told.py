@@ -79,7 +79,9 @@ class ToldBook:
             for statement in (*_TABLES, *(_TABLE.format(account.table) for account in ACCOUNTS)):
                 book.execute(statement)
             if not book.execute("select 1 from secret").fetchone():
-                book.execute("insert into secret values (?)", (secrets.token_bytes(32),))
+                # looked at again as it is written: of two processes that open a new book at once each would else make one
+                new = "insert into secret select ? where not exists (select 1 from secret)"
+                book.execute(new, (secrets.token_bytes(32),))
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return open_book(self._file, version=_VERSION, durable=True)

@@ -129,8 +129,8 @@ class RunBook:
     def name_job(self, taken: Taken, part: str, job: str) -> None:
         """Enters the job that this part of a step is."""
         with self._open() as book:
-            change = "update steps set jobs = ? where run = ? and step = ?"
-            book.execute(change, (json.dumps({**taken.jobs, part: job}), taken.run, taken.step.value))
+            change = "update steps set jobs = json_patch(jobs, ?) where run = ? and step = ?"
+            book.execute(change, (json.dumps({part: job}), taken.run, taken.step.value))
 
     def finish(self, taken: Taken, facts: Mapping[str, Any]) -> None:
         """The step is done, and not done again."""

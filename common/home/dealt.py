@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from pydantic import Field
 
 from common.config import StrictModel
-from common.disk.files import make_folder, write_private
+from common.disk.files import by_age, make_folder, write_private
 from common.errors import DataError, JobNotFound
 from common.mpc.correlations.asked import DealerLink, Demand
 from common.mpc.correlations.dealt import DealtSeed
@@ -203,7 +203,7 @@ class DealtBook:
     def _kept(self) -> dict[tuple[str, int], list[Path]]:
         """The files by job and attempt, the oldest first."""
         found: dict[tuple[str, int], list[Path]] = {}
-        for file in sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda file: file.stat().st_mtime_ns):
+        for file in by_age(self._folder.glob(f"*{_SUFFIX}")):
             job, attempt, *_ = file.name.split(".")
             found[job, int(attempt)] = [*found.pop((job, int(attempt)), []), file]
         return found

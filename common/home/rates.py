@@ -84,7 +84,7 @@ class Rates:
                 book.execute(table)
             RowSets(book).make()
             if not book.execute("select 1 from counted").fetchone():
-                book.execute("insert into counted values (0)")
+                book.execute("insert into counted select 0 where not exists (select 1 from counted)")  # of two at once one
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
         return self._book.open()

@@ -13,13 +13,13 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from common.disk.book import open_book
+from common.disk.book import add_column, open_book
 from common.errors import JobNotFound, PolicyError
 from common.plan.promote import PromotePlan
 
@@ -80,8 +80,7 @@ class Registry:
             return
         with self._book() as book:
             book.executescript(_TABLES)
-            if "bank" not in {name for _, name, *_ in book.execute("pragma table_info(moves)")}:  # of a release before several
-                book.execute("alter table moves add column bank text not null default ''")
+            add_column(book, "moves", "bank", "text not null default ''")  # a book from before several banks has none
 
     def of(self, bank: str) -> Registry:
         """The same with the chain of moves that this grid has with this bank."""
@@ -140,12 +139,15 @@ class Registry:
 
     def _moves(self, *, committed: int) -> list[Move]:
         with self._book() as book:
-            found = book.execute(
-                "select job, action, champion, anew, at, position, bank from moves where committed = ? and bank = ?"
-                " order by number",
-                (committed, self._bank),
-            )
-            return [Move(job, action, model, bool(anew), *rest) for job, action, model, anew, *rest in found]
+            return self._read(book, committed)
+
+    def _read(self, book: sqlite3.Connection, committed: int) -> list[Move]:
+        found = book.execute(
+            "select job, action, champion, anew, at, position, bank from moves where committed = ? and bank = ?"
+            " order by number",
+            (committed, self._bank),
+        )
+        return [Move(job, action, model, bool(anew), *rest) for job, action, model, anew, *rest in found]
 
     @property
     def moved(self) -> int:
@@ -155,8 +157,7 @@ class Registry:
     @property
     def position(self) -> bytes:
         """The position of this registry, 32 bytes: the hash of the chain of its moves."""
-        moves = self.moves()
-        return moves[-1].position if moves else ORIGIN
+        return _last_of(self.moves())
 
     @property
     def champion(self) -> str | None:
@@ -187,11 +188,12 @@ class Registry:
 
     def prepare(self, job: str, plan: PromotePlan, champion: str, *, anew: bool) -> Move:
         """Writes the move down, to be committed or dropped; one at a time."""
-        before = ORIGIN if anew else self.position
         step = json.dumps([job, plan.action, champion, anew]).encode()
-        position = hashlib.blake2b(before + step, digest_size=32, person=b"wattscore.move").digest()
-        move = Move(job, plan.action, champion, anew, self._clock(), position, self._bank)
         with self._book() as book:
+            book.execute("begin immediate")  # another job may commit or settle a move just then
+            before = ORIGIN if anew else _last_of(self._read(book, committed=1))
+            position = hashlib.blake2b(before + step, digest_size=32, person=b"wattscore.move").digest()
+            move = Move(job, plan.action, champion, anew, self._clock(), position, self._bank)
             book.execute("delete from moves where not committed and bank = ?", (self._bank,))
             book.execute(
                 "insert into moves (job, action, champion, anew, at, position, committed, bank)"
@@ -206,12 +208,14 @@ class Registry:
         One that counts already, as another job has settled it meanwhile, stays. Raises PolicyError where another one was
         prepared in its place.
         """
-        move = self.prepared()
-        if position is not None and self.position == position:
-            return
-        if move is None or position not in (None, move.position):
-            raise PolicyError("another promotion has taken the place of this one", remedy="Promote again, one after the other.")
         with self._book() as book:
+            book.execute("begin immediate")
+            move = next(iter(self._read(book, committed=0)), None)
+            if position is not None and _last_of(self._read(book, committed=1)) == position:
+                return
+            if move is None or position not in (None, move.position):
+                message = "another promotion has taken the place of this one"
+                raise PolicyError(message, remedy="Promote again, one after the other.")
             book.execute("update moves set committed = 1 where bank = ? and position = ?", (self._bank, move.position))
             gone = f"update models set stage = ? where stage = ? and job not in ({_LAST})"  # noqa: S608  (no bank's champion)
             book.execute(gone, (Stage.RETIRED.value, Stage.CHAMPION.value))
@@ -221,3 +225,7 @@ class Registry:
         """Forgets a prepared move."""
         with self._book() as book:
             book.execute("delete from moves where not committed and bank = ?", (self._bank,))
+
+
+def _last_of(moves: Sequence[Move]) -> bytes:
+    return moves[-1].position if moves else ORIGIN

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.disk.book import open_book
-from common.disk.files import make_folder, sync_folder
+from common.disk.files import by_age, make_folder, sync_folder
 from common.errors import DataError, PolicyError
 from common.home.stock import StockFile, StockLabel, StockWriter, dealing, stock_bytes
 from common.learn import learners
@@ -95,12 +95,15 @@ class Stocks:
         """The stocks that can be used, oldest first. Files that cannot, such as restored ones, are removed."""
         labels = []
         for path in self._files():
-            if (label := self._usable(path)) is not None:
-                if self._bank in (None, label.bank):
-                    labels.append(label)
-            else:
+            try:
+                label = self._usable(path)
+            except FileNotFoundError:  # spent by another session just now
+                continue
+            if label is None:
                 _log.warning("stock %s is spent, damaged or of another coordinator: removed", path.stem)
-                path.unlink()
+                path.unlink(missing_ok=True)
+            elif self._bank in (None, label.bank):
+                labels.append(label)
         return labels
 
     def held(self) -> list[Held]:
@@ -116,8 +119,8 @@ class Stocks:
         return found
 
     def _files(self) -> list[Path]:
-        """Oldest first."""
-        return sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime_ns)
+        """Oldest first; one that is spent meanwhile is none of them."""
+        return by_age(self._folder.glob(f"*{_SUFFIX}"))
 
     def _usable(self, path: Path) -> StockLabel | None:
         """None for a file that cannot be used."""
@@ -176,7 +179,7 @@ class Stocks:
                 raise _gone(label)
             self._enter(label.name, stock.seed)
             stock.erase()
-            path.unlink()
+            path.unlink(missing_ok=True)  # who lists stocks removes one that is erased
             sync_folder(self._folder)
         except BaseException:
             stock.close()

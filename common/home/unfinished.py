@@ -17,7 +17,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from common.disk.arrays import read_arrays
-from common.disk.files import make_folder, private_file, sync_folder, write_private
+from common.disk.files import by_age, make_folder, private_file, sync_folder, write_private
 from common.errors import DataError
 from common.home.models import is_job_name
 from common.mpc.session import Array
@@ -100,8 +100,7 @@ class Unfinished:
 
     def jobs(self) -> list[str]:
         """The jobs of which something is kept here, oldest first."""
-        found = [path for path in self._folder.iterdir() if is_job_name(path.name)]
-        return [path.name for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]
+        return [path.name for path in by_age(path for path in self._folder.iterdir() if is_job_name(path.name))]
 
     def begin(self, job: str, plan: str, client: str, grants: Mapping[str, str] | None = None) -> None:
         """Enters a job, durably, before this party says that it accepts it."""

@@ -96,6 +96,7 @@ class Book:
         rows: as `looked` gives them back. What the last look at these jobs found too keeps its number.
         """
         with open_book(self._file) as book:
+            book.execute("begin immediate")  # two reports at once are two looks
             (last,) = book.execute("select coalesce(max(number), 0) from looks").fetchone()
             (same,) = book.execute("select max(number) from looks where job = ?", (min(rows),)).fetchone()
             if same is not None and _rows(book, same) == rows:

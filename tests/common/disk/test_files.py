@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from common.disk.files import make_folder, private_file, write_private
+from common.disk.files import by_age, make_folder, private_file, write_private
 from tests.common.disk.diary import Diary
 
 
@@ -49,3 +50,17 @@ def test_folders_are_made_for_their_owner_and_each_is_on_disk(tmp_path: Path) ->
         make_folder(tmp_path / "a" / "b")
     assert diary.entries == [f"sync {tmp_path}", f"sync {tmp_path / 'a'}"]
     assert mode(tmp_path / "a") == mode(tmp_path / "a" / "b") == 0o700
+
+
+def test_files_by_age_are_those_that_are_there_when_they_are_looked_at(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("c", "b", "a")]
+    for age, path in enumerate(paths):
+        path.touch()
+        os.utime(path, ns=(age, age))
+
+    def listed() -> Iterator[Path]:
+        for path in reversed(paths):
+            path.unlink() if path.name == "b" else None  # by another process, once its name was read
+            yield path
+
+    assert by_age(listed()) == [paths[0], paths[2]]
