@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import time
@@ -132,12 +133,17 @@ def monitor_command(seat: Seat[S, Any], read: Callable[[S], History]) -> click.C
 
 
 def _retrain(book: Book, history: History, plan: Path, config: Path) -> wire.Job | None:
-    """Submits once for each alarm: one that led to a retraining does not lead to another."""
-    new = {alarm.key for alarm in history.alarms} - book.answered()
+    """Submits once for each alarm: one that led to a retraining does not lead to another.
+
+    The request's id is of what was answered before: a call that was killed before it had entered the job gets that job.
+    """
+    new = {alarm.key for alarm in history.alarms} - (answered := book.answered())
     if not new:
         return None
+    asked = load_plan(plan)
+    submission = hashlib.sha256("\n".join(["retraining", *sorted(answered), asked.canonical()]).encode()).hexdigest()
     with Client.from_config(config) as client:
-        job = client.submit(load_plan(plan))
+        job = client.submit(asked, submission)
     book.answer(new, job.id)
     return job
 

@@ -77,10 +77,13 @@ class FakeClient:
 
     def __init__(self) -> None:
         self.submitted: list[Any] = []
+        self.made: dict[str, str] = {}
 
-    def submit(self, plan: Any) -> SimpleNamespace:
-        self.submitted.append(plan)
-        return SimpleNamespace(id=f"train-{len(self.submitted)}")
+    def submit(self, plan: Any, submission: str) -> SimpleNamespace:
+        if submission not in self.made:
+            self.submitted.append(plan)
+            self.made[submission] = f"train-{len(self.submitted)}"
+        return SimpleNamespace(id=self.made[submission])
 
     @contextmanager
     def from_config(self, path: Path) -> Iterator[FakeClient]:
@@ -99,6 +102,22 @@ def test_a_retraining_is_submitted_once_for_each_new_alarm(config: Path, monkeyp
     book.enter("score-3", [Reading("job-1", "2024-03", "kwh", 0.5, 0.1, 0.0, 0.0, 900, 5000)])
     assert "retraining: train-2" in run(*words).output
     assert [plan.kind for plan in client.submitted] == ["train", "train"]
+
+
+def test_a_call_that_was_killed_once_it_had_submitted_makes_no_second_retraining(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "Client", client := FakeClient())
+    book = Book(config.parent / "var" / "monitor.sqlite")
+    words = ("monitor", "--config", config, "--retrain", config.parent / "plan.toml", "--client", "client.toml")
+    book.enter("score-2", [DRIFTED])
+    with monkeypatch.context() as killed:
+        killed.setattr(Book, "answer", lambda *_: 1 / 0)
+        assert isinstance(run(*words).exception, ZeroDivisionError)
+    book.enter("score-3", [Reading("job-1", "2024-03", "kwh", 0.5, 0.1, 0.0, 0.0, 900, 5000)])
+    assert "retraining: train-1" in run(*words).output and len(client.submitted) == 1
+    book.enter("score-4", [Reading("job-1", "2024-04", "kwh", 0.5, 0.1, 0.0, 0.0, 900, 5000)])
+    assert "retraining: train-2" in run(*words).output
 
 
 def test_a_page_is_written_in_the_language_asked_for(config: Path) -> None:
