@@ -21,9 +21,8 @@ from common.disk.lock import Lock
 from common.errors import ConfigError
 from common.process.extra import need
 from common.scale.reach import answers, check_tls
-from common.scale.settings import RayCluster
+from common.scale.settings import SILENCE, RayCluster
 
-_SILENCE = 10.0  # seconds without a word of the driver, after which it is lost
 _START = 180.0  # seconds in which it must have joined the cluster and looked at every node
 _RUN = "wattscore-"  # how the folders of runs begin in `scratch`
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "NPY_DISABLE_CPU_FEATURES")
@@ -152,7 +151,7 @@ class Cluster:
                 self._ask(work, next_, give(next_))
                 running.add(next_)
                 next_ += 1
-            said = self._heard(_SILENCE)
+            said = self._heard(SILENCE)
             lost += "lost" in said
             if "done" not in said:
                 continue

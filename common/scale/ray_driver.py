@@ -24,12 +24,14 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from common.errors import ConfigError
 from common.scale.reach import check_tls
-from common.scale.settings import RayCluster
+from common.scale.settings import SILENCE, RayCluster
 from common.scale.work import do, kind, look
 
 _TRIES = 3  # of a part whose worker was lost
 _AHEAD = 2  # parts at a node for each of its processors: one is done, one waits
 _WAIT, _LOOK = 0.5, 2.0  # seconds between words to the command, and between looks at the cluster
+_FIRST = SILENCE / 2  # seconds in which the head has to answer at first
+_AGAIN = SILENCE / 4  # and at each of both questions of a look, during which the command hears no word
 _PATIENCE = 60.0  # seconds in which a node must have started a worker and looked at itself
 _RELEASE = "2.60."
 _DO, _SEE = ray.remote(do), ray.remote(look)  # Ray pickles their names, as they are in a module of ours, and no code
@@ -209,7 +211,7 @@ def _ask(address: str) -> Any:
     """A line to the head's books. Raises ConfigError where the token is refused."""
     try:
         found = ray._raylet.GcsClient(address=address)
-        found.get_all_node_info(timeout=5)
+        found.get_all_node_info(timeout=_FIRST)
     except ray.exceptions.AuthenticationError:
         raise ConfigError(
             "the cluster refuses the token", remedy="Name the file of the token that its nodes were started with."
@@ -228,14 +230,14 @@ def _alive(gcs: Any) -> dict[str, dict[str, Any]]:
             "folder": node.session_dir,
             "processors": int(node.resources_total.get("CPU", 0)),
         }
-        for key, node in gcs.get_all_node_info(timeout=5).items()
+        for key, node in gcs.get_all_node_info(timeout=_AGAIN).items()
         if node.state == 0  # ALIVE
     }
 
 
 def _refuse_others(gcs: Any, own: str | None) -> None:
     """Raises ConfigError where another driver works on the cluster: who runs code there reads what this one's files hold."""
-    for job in gcs.get_all_job_info(timeout=5).values():
+    for job in gcs.get_all_job_info(timeout=_AGAIN).values():
         if not job.is_dead and job.job_id.hex() != own:
             who = f"process {job.driver_pid} of {job.driver_ip_address or job.driver_address.ip_address}"
             raise ConfigError(
@@ -257,7 +259,7 @@ def _is_local(address: str) -> bool:
 def _probe(address: str) -> dict[str, Any]:
     """Whether the head answers who has no token: this process was started without one."""
     try:
-        ray._raylet.GcsClient(address=address).get_all_node_info(timeout=5)
+        ray._raylet.GcsClient(address=address).get_all_node_info(timeout=_FIRST)
     except ray.exceptions.AuthenticationError:
         return {"open": False}
     except Exception as error:

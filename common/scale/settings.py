@@ -12,6 +12,7 @@ from common.config import Address, StrictModel, read_toml, validate
 from common.disk.expand import expand
 from common.errors import ConfigError
 
+SILENCE = 10.0  # seconds without a word of the driver beside a command, after which it is lost
 _PATHS = frozenset({"scratch", "token", "certificate", "key", "ca"})
 _OTHERS = 0o077  # permissions of anybody but the owner
 

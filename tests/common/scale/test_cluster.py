@@ -113,7 +113,7 @@ def test_a_head_that_leaves_the_question_for_a_token_open_is_named(
 def test_what_goes_wrong_beside_the_command_is_named(
     program: str, said: str, cluster: RayCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_SILENCE", 0.5 if "time.sleep" in program else 600.0)  # no other waits for a busy machine
+    monkeypatch.setattr(module, "SILENCE", 0.5 if "time.sleep" in program else 600.0)  # no other waits for a busy machine
     driven(monkeypatch, program)
     with pytest.raises(ConfigError, match=said):
         run(cluster)
