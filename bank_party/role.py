@@ -17,7 +17,7 @@ from bank_party.home import BankHome
 from bank_party.judge import challenge, converged, evaluation
 from bank_party.judge.evaluation import BankOnly
 from bank_party.judge.refit import explained, refit
-from bank_party.told import METRICS, Cheaper
+from bank_party.told import METRICS, Cheaper, Due
 from common.disclosure import Opened
 from common.disk.files import write_private
 from common.errors import LocalProtocolError, PolicyError
@@ -74,7 +74,10 @@ class BankRole:
         check_classes(table, test, Floors(policy.min_per_class, policy.min_test_per_class).moved(table, book.secret()))
 
     async def before_training(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> None:
-        """Charges the rows that train for what the grid is told of labels, if anything, and all that matched for warnings."""
+        """Charges the rows that train for what the grid is told of labels, if anything, and all that matched for warnings.
+
+        All of it, or where one is refused nothing.
+        """
         opened = learner_of(plan.model).label_bits(plan.model, beginning.size)
         counted = left_out_bits(job.outcome.counts["own_columns"]) if plan.preparation.coding == "woe" else 0.0
         names = {Opened.TREE_SPLITS: "the grid's splits", Opened.EARLY_STOP: "when training stopped gaining"}
@@ -82,16 +85,11 @@ class BankRole:
         steps_again = not opens_once(learner_of(plan.model), plan.model)
         opened *= job.course.left if steps_again else 1.0
         cheaper = Cheaper(FEWER, partial(fitting_trees, plan.model, beginning.size)) if isinstance(plan.model, Trees) else None
-        charge = partial(self.home.told.charge, limit=self.home.policy.label_bits)
-        for what, bits, told in (
-            (name, opened, partial(charge, again=steps_again, cheaper=cheaper)),
-            ("columns left out", counted, charge),
-        ):
-            if bits:
-                await asyncio.to_thread(told, beginning.trained(), job.id, what, bits)
+        trained = beginning.trained()
+        dues = [Due(trained, name, opened, steps_again, cheaper), Due(trained, "columns left out", counted)]
         # Once a training is through, the other party may have heard warnings, and bring about others by what it sends now.
-        told = partial(self.charge_labels, again=job.course.through)
-        await asyncio.to_thread(told, beginning.rows, job.id, "warnings", FLAGS)
+        dues = [*(due for due in dues if due.bits), Due(beginning.rows, "warnings", FLAGS, job.course.through)]
+        await asyncio.to_thread(self.home.told.charge_all, job.id, dues, self.home.policy.label_bits)
 
     async def trained(self, job: PartyJob, plan: TrainPlan, made: Made, heard: Heard | None) -> Kept:
         """Measures the joint model beside the bank's own columns alone, and makes its decision rules of held-out scores."""

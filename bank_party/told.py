@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -70,6 +70,17 @@ class Cheaper:
     fitting: Callable[[float], str]
 
 
+@dataclass(frozen=True, repr=False)
+class Due:
+    """A charge: so many bits of the labels of these rows. again, cheaper: as of `ToldBook.charge`."""
+
+    table: FeatureTable
+    what: str
+    bits: float
+    again: bool = True
+    cheaper: Cheaper | None = None
+
+
 class ToldBook:
     """One SQLite file, each commit durable; a set of rows is kept once, however often it is charged."""
 
@@ -121,27 +132,36 @@ class ToldBook:
 
         Raises PolicyError, whose public text has no number, when a row would have been told more of.
         """
-        rows = distinct(row_keys(table))
-        digest = blake2b(rows.tobytes(), digest_size=32).digest()
+        self.charge_all(job, [Due(table, what, bits, again, cheaper)], limit, account)
+
+    def charge_all(self, job: str, dues: Sequence[Due], limit: float, account: Account = LABELS) -> None:
+        """As `charge`, of each of these one after another: where one is refused, none is entered."""
         with self._open() as book:
             book.execute("begin immediate")
-            if not again and book.execute(_SAME.format(account.table), (job, what, bits, digest)).fetchone():
-                return
-            spent = float(_spent(rows, _sets(book, account)).max(initial=0.0))
-            price = bits / max(1, len(rows))
-            if spent + price > limit:
-                raise PolicyError(
-                    f"{what} would tell {bits:.1f} bits of the labels of {len(rows)} rows, {price:.4f} of each, and up to"
-                    f" {spent:.4f} of one are told already",
-                    expected=f"at most {limit} of each ({account.key})",
-                    got=f"{spent + price:.4f}",
-                    remedy=account.remedy if cheaper is None else cheaper.remedy,
-                    public=account.public,
-                    local="" if cheaper is None else cheaper.fitting(max(0.0, limit - spent) * len(rows)),
-                )
-            book.execute("insert or ignore into sets (digest, rows) values (?, ?)", (digest, rows.tobytes()))
-            ((number,),) = book.execute("select number from sets where digest = ?", (digest,))
-            book.execute(f"insert into {account.table} values (?, ?, ?, ?)", (job, what, bits, number))  # noqa: S608
+            for due in dues:
+                self._charge(book, job, due, limit, account)
+
+    @staticmethod
+    def _charge(book: sqlite3.Connection, job: str, due: Due, limit: float, account: Account) -> None:
+        rows, what, bits, cheaper = distinct(row_keys(due.table)), due.what, due.bits, due.cheaper
+        digest = blake2b(rows.tobytes(), digest_size=32).digest()
+        if not due.again and book.execute(_SAME.format(account.table), (job, what, bits, digest)).fetchone():
+            return
+        spent = float(_spent(rows, _sets(book, account)).max(initial=0.0))
+        price = bits / max(1, len(rows))
+        if spent + price > limit:
+            raise PolicyError(
+                f"{what} would tell {bits:.1f} bits of the labels of {len(rows)} rows, {price:.4f} of each, and up to"
+                f" {spent:.4f} of one are told already",
+                expected=f"at most {limit} of each ({account.key})",
+                got=f"{spent + price:.4f}",
+                remedy=account.remedy if cheaper is None else cheaper.remedy,
+                public=account.public,
+                local="" if cheaper is None else cheaper.fitting(max(0.0, limit - spent) * len(rows)),
+            )
+        book.execute("insert or ignore into sets (digest, rows) values (?, ?)", (digest, rows.tobytes()))
+        ((number,),) = book.execute("select number from sets where digest = ?", (digest,))
+        book.execute(f"insert into {account.table} values (?, ?, ?, ?)", (job, what, bits, number))  # noqa: S608
 
     def standing(self, limit: float, account: Account = LABELS) -> Standing:
         """What has been told by now. limit: most bits of any row."""

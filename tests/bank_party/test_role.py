@@ -80,6 +80,15 @@ async def test_a_training_is_charged_for_what_its_plan_opens_to_the_grid(
     assert charges == [*opened, ("warnings", 5.0, 1100)], "weights are of the rows that train, warnings of those held out too"
 
 
+async def test_a_training_of_which_one_charge_is_refused_is_charged_for_nothing(role: BankRole) -> None:
+    plan = TrainPlan.model_validate({"grid": {"dataset": "m"}, "bank": {"dataset": "l"}, "model": {"reveal": "owners"}})
+    job: Any = SimpleNamespace(id="job-1", outcome=Outcome({"own_columns": 7}), course=Course())
+    role.charge_labels(table(["F1050"]), "job-0", "counts", 1.5)  # of a row that is held out, of which warnings are told too
+    with pytest.raises(PolicyError, match=r"warnings would tell 5\.0 bits"):
+        await role.before_training(job, plan, beginning(1000, 4))
+    assert [entry.what for entry in role.home.told.standing(1.5).charges] == ["counts"]
+
+
 async def test_a_training_or_scoring_that_ends_without_scores_is_no_result(role: BankRole) -> None:
     nothing: Any = None
     with pytest.raises(LocalProtocolError, match="ended without scores"):

@@ -155,13 +155,15 @@ async def _prepared(
 
 
 async def _begin(jobs: Sequence[PartyJob], plan: TrainPlan, own: _Own, prepared: Prepared, layout: BanksLayout) -> None:
-    """Charges on each line what the training will tell, and counts its rows."""
+    """Asks on each line whether what the training will tell may be told, then counts its rows, of all lines or of none."""
+    job, held = jobs[0], own.table.keys(slice(own.train, None))
+    await job.session.compute(lambda: job.check_rate(held, job.id), held.rows * 64)
     for k, (line, rows) in enumerate(zip(jobs, own.banks, strict=True)):
-        keys = own.keys(k)
         size = Size(rows.train, layout.grid, layout.common + 1)
-        await line.charge_training(plan, Beginning(keys, size, prepared, None))
-    held = own.table.rows - own.train
-    jobs[0].count(train_rows=own.train, test_rows=held, trained_columns=layout.grid)
+        # Nothing is charged here: with several banks the model is closed.
+        await line.role.before_training(line, plan, Beginning(own.keys(k), size, prepared, None))
+    await job.rate(held, job.id)
+    job.count(train_rows=own.train, test_rows=held.rows, trained_columns=layout.grid)
 
 
 async def _trained(
