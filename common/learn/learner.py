@@ -23,7 +23,7 @@ from common.mpc.session import Kind, Round, Session
 from common.party import Party
 from common.plan.section import Floors, Section
 from common.rows.dataset import ColumnConfig
-from common.rows.table import FeatureTable
+from common.rows.table import FeatureTable, Index
 from common.stats.logistic import Design
 
 Arrays = Iterator[tuple[Round, tuple[int, ...]]]
@@ -257,6 +257,17 @@ class Telling:
     dealt: int | None = None
 
 
+class Request(Protocol):
+    """Rows that the bank asks for, of which it is not known yet whether the grid's books let them be scored."""
+
+    @property
+    def taken(self) -> int:
+        """How many rows' masks it has taken already, whatever becomes of them."""
+
+    async def open(self, kept: Index) -> Reals | None:
+        """As `RowScores.open`, of those that may be: their places (k,) among all that were asked for, ascending."""
+
+
 class RowScores(Protocol):
     """Scores of tables of rows by one model, one table after another, in one session."""
 
@@ -265,6 +276,13 @@ class RowScores(Protocol):
 
     async def open(self, table: FeatureTable) -> Reals | None:
         """The log-odds u of each row, (n,), at the bank, in steps of 2^-bits; None at the grid, which sends the kind."""
+
+    async def ask(self, table: FeatureTable, at: Index, count: int) -> Request:
+        """The same of rows that are asked for: what the bank can send with its request, and the grid can do before it answers.
+
+        table: the rows (n,) that this party has among the `count` asked for, at their places `at` (n,) there, ascending; the
+        bank has all.
+        """
 
 
 class Learner(Protocol[S]):

@@ -23,11 +23,15 @@ class Teller:
         held: how many values of this party were held at what scoring takes.
         """
         session = self._session
-        if held and not self._warned:
-            self._warned = True
-            whose = session.party.value
-            session.reporter.warn(f"{held} values of the {whose} lay beyond what scoring holds, and were held there")
+        self.warn(held)
         if session.party is Party.GRID:
             await session.send(self._kind, share)
             return None
         return decode(share + await session.receive(self._kind, np.uint64, share.shape), scale)
+
+    def warn(self, held: int) -> None:
+        """Says once that this party's values were held, if they were."""
+        if held and not self._warned:
+            self._warned = True
+            whose = self._session.party.value
+            self._session.reporter.warn(f"{held} values of the {whose} lay beyond what scoring holds, and were held there")

@@ -1,8 +1,8 @@
-"""Which of few ids the other party holds, asked while a session lasts: `ecdh` with the grid's part done once, at its start.
+"""Which of few ids the other party holds, asked while a session lasts: `ecdh`, all but one product a row done at its start.
 
-The grid shows points of all its rows; whenever the bank asks for some, it hides these in the same way and finds the replies
-among the grid's points. The grid learns of a row only that the bank asked for it, and only of rows that it holds. PROTOCOL.md
-section 8.
+The grid shows points of all its rows, and the bank hides each once more. Whenever the bank asks for some it sends points of
+these alone, which the grid hides in the same way and finds among the bank's. So the grid knows of each row that the bank hears
+of that it was asked for; of one that it does not hold, only that there was one. PROTOCOL.md section 8.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 
-from common.errors import PeerProtocolError
 from common.match.agree import MatchLimits, Rows, check_count, check_sizes
 from common.match.curve import FEW, POINT_BYTES, Points, Secret, check_distinct, hash_to_curve, sort_keys, validate
 from common.match.ecdh import PIECE, random_order
@@ -23,20 +22,22 @@ from common.mpc.session import Kind, Session
 
 T = TypeVar("T")
 
-NOT_HERE = 2**64 - 1  # the place of a row that the grid does not hold
-
 
 class Listed:
-    """The grid's rows, shown to the bank under a secret of this session: row `order[k]` is point k."""
+    """The grid's rows, shown to the bank under a secret of this session: `order[k]` is the row of point k."""
 
-    def __init__(self, session: Session, secret: Secret, order: Rows) -> None:
-        self._session, self._secret, self._order = session, secret, order
+    def __init__(self, session: Session, secret: Secret, order: Rows, doubled: Points) -> None:
+        """doubled: point k under the bank's secret too."""
+        self._session, self._secret, self.order = session, secret, order
+        keys = sort_keys(doubled)
+        sorted_ = np.argsort(keys)
+        self._keys, self._rows = keys[sorted_], order[sorted_]
 
     @classmethod
     async def show(cls, session: Session, names: pa.StringArray, domain: bytes, limits: MatchLimits) -> Listed:
-        """Sends the number of `names` (n,), distinct, and a point of each, shuffled: 8 + 32 n bytes.
+        """Sends the number of `names` (n,), distinct, and a point of each, shuffled: 8 + 32 n bytes; 32 n come back.
 
-        Raises PolicyError for more than max_ids.
+        Raises PolicyError for more than max_ids, PeerProtocolError for two that came back alike.
         """
         check_count(len(names), limits)
         await session.send(Kind.PSI_COUNT, np.array([len(names)], np.uint64))
@@ -44,36 +45,36 @@ class Listed:
         for start in range(0, len(order), PIECE):
             part = [texts[row] for row in order[start : start + PIECE].tolist()]
             await session.send(Kind.PSI_POINTS, await asyncio.to_thread(_hidden, secret, part, domain))
-        return cls(session, secret, order)
+        doubled = np.empty((len(order), POINT_BYTES), np.uint8)
+        for start in range(0, len(order), PIECE):
+            into = doubled[start : start + PIECE]
+            into[:] = await session.receive(Kind.PSI_REPLIES, np.uint8, into.shape)
+        await asyncio.to_thread(check_distinct, doubled)
+        return cls(session, secret, order, doubled)
 
     async def answer(self, count: int) -> Rows:
-        """The own rows, (found,), among `count` that the bank asks for. 32 bytes each go back."""
+        """The own row of each that the bank asks for, (count,), distinct; -1 for one that is not held.
+
+        Raises PeerProtocolError for what are no points, and for one that is asked for twice.
+        """
         points = await self._session.receive(Kind.PSI_POINTS, np.uint8, (count, POINT_BYTES))
         await _aside(count, lambda: validate(points))
-        replies = await _aside(count, lambda: self._secret.multiply(points))
-        await self._session.send(Kind.PSI_REPLIES, replies)
-        places = await self._session.receive(Kind.ASKED, np.uint64, (count,))
-        here = places[places != NOT_HERE]
-        if len(np.unique(here)) < len(here) or (len(here) and int(here.max()) >= len(self._order)):
-            raise PeerProtocolError("the bank asked for a row twice at once, or for one that was not shown")
-        rows: Rows = self._order[here.astype(np.int64)]
-        return rows
+        asked = sort_keys(await _aside(count, lambda: self._secret.multiply(points)))
+        at = np.minimum(np.searchsorted(self._keys, asked), len(self._keys) - 1)
+        return np.where(self._keys[at] == asked, self._rows[at], -1)
 
 
 class Asking:
-    """The bank's end: the grid's points, each multiplied by this side's secret as well, in order."""
+    """The bank's end: it asks by points under the secret by which it has hidden the grid's."""
 
-    def __init__(self, session: Session, secret: Secret, domain: bytes, doubled: Points) -> None:
+    def __init__(self, session: Session, secret: Secret, domain: bytes) -> None:
         self._session, self._secret, self._domain = session, secret, domain
-        keys = sort_keys(doubled)
-        self._order = np.argsort(keys)
-        self._keys = keys[self._order]
         self._places: Mapping[str, int] = {}
         self._ahead, self._made = np.empty((0, POINT_BYTES), np.uint8), np.empty(0, np.bool_)
 
     @classmethod
     async def hear(cls, session: Session, domain: bytes, limits: MatchLimits) -> Asking:
-        """Takes what `Listed.show` sends. Raises PeerProtocolError for what are no points, PolicyError for too many."""
+        """Takes what `Listed.show` sends, and hides it. Raises PeerProtocolError for no points, PolicyError for too many."""
         count = int((await session.receive(Kind.PSI_COUNT, np.uint64, (1,)))[0])
         check_sizes(1, count, limits.model_copy(update={"min_matched": 1}))
         points, secret = np.empty((count, POINT_BYTES), np.uint8), Secret()
@@ -82,16 +83,13 @@ class Asking:
             into[:] = await session.receive(Kind.PSI_POINTS, np.uint8, into.shape)
         await asyncio.to_thread(validate, points)
         doubled = await asyncio.to_thread(secret.multiply, points)
-        await asyncio.to_thread(check_distinct, doubled)
-        return cls(session, secret, domain, doubled)
+        for start in range(0, count, PIECE):
+            await session.send(Kind.PSI_REPLIES, doubled[start : start + PIECE])
+        return cls(session, secret, domain)
 
-    async def find(self, names: Sequence[str]) -> Rows:
-        """The place of each of `names` (k,), distinct, among the grid's points; -1 where the grid lacks it. One round trip."""
-        await self._session.send(Kind.PSI_POINTS, await self._points(names))
-        replies = await self._session.receive(Kind.PSI_REPLIES, np.uint8, (len(names), POINT_BYTES))
-        asked = sort_keys(replies)
-        at = np.minimum(np.searchsorted(self._keys, asked), len(self._keys) - 1)
-        return np.where(self._keys[at] == asked, self._order[at], -1)
+    async def ask(self, names: Sequence[str]) -> None:
+        """Asks for rows of these `names` (k,), distinct: one message, 32 k bytes."""
+        await self._session.post(Kind.PSI_POINTS, await self._points(names))
 
     async def hide_ahead(self, places: Mapping[str, int]) -> None:
         """Makes the points of names that may be asked for, which a request would else wait for: 0.2 ms each, and 32 bytes.
@@ -113,11 +111,6 @@ class Asking:
         if len(self._made) and min(rows) >= 0 and bool(self._made[rows].all()):
             return self._ahead[rows]
         return await _aside(len(names), lambda: _hidden(self._secret, names, self._domain))
-
-    async def tell(self, places: Rows) -> None:
-        """Says which rows are asked for; of others nothing but that there are as many."""
-        told = np.where(places < 0, np.uint64(NOT_HERE), places.astype(np.uint64))
-        await self._session.send(Kind.ASKED, told)
 
 
 async def _aside(points: int, work: Callable[[], T]) -> T:

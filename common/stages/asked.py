@@ -1,10 +1,11 @@
 """Rows scored as the bank asks for them, in one session that stays warm. PROTOCOL.md section 10.
 
-At its start the grid shows its rows as points, both take a stock, and the masked weights are exchanged. A request is then
+At its start the grid shows its rows as points, which the bank hides once more, both take a stock, and the masked weights are
+exchanged. A request is then
 
-1. the number of rows, at most `MOST`, and a point of each        2. the replies, by which the bank finds those that both hold
-3. which these are                 4. of each whether the grid's books let it be scored, and whether it has newer rows by now
-5. of those that may be: masked rows, masked u, and the grid's share, as for any rows
+1. the number of rows, at most `MOST`, a point of each, and by a linear model the bank's masked rows
+2. of each whether the grid holds it, whether its books let it be scored, and whether it has newer rows by now
+3. of those that may be: the grid's masked rows and shares, or messages each way as the model's kind has them
 
 Once a stock is used up, both take the next one. What was asked for is watched and filed when the bank ends the job.
 """
@@ -23,11 +24,11 @@ from typing import Any
 import numpy as np
 
 from common.errors import DataError, LocalProtocolError, PeerProtocolError, PolicyError
-from common.learn.learner import Half, Telling
+from common.learn.learner import Half, Request, Telling
 from common.learn.learners import begin_scores, check_on_request
 from common.match.agree import MatchLimits
 from common.match.lookup import Asking, Listed
-from common.mpc.beside import ending
+from common.mpc.beside import ending, side_by_side
 from common.mpc.fixedpoint import Reals
 from common.mpc.session import OFFLOAD_WORDS, Kind
 from common.party import Party
@@ -45,6 +46,7 @@ _log = logging.getLogger(__name__)
 
 MOST = 1000  # rows of one request
 _MAY, _NEWER = 1, 3  # the grid's books let these rows be scored; and it has newer ones, for a session that begins now
+_REFUSES, _ABSENT = 0, 4  # they do not; it holds no such row
 _REFUSED = "the grid's books let it not be scored: too many models have scored it, or too many rows were in a day"
 
 
@@ -129,9 +131,16 @@ class _Supply:
         self._scores = await begin_scores(job.session, correlations, model, self.left, telling)
         await self._scores.warm()
 
-    async def open(self, table: FeatureTable) -> Reals | None:
-        self.left -= table.rows
-        return await self._scores.open(table)
+    async def ask(self, table: FeatureTable, at: Index, count: int) -> Request:
+        """See `RowScores.ask`."""
+        request = await self._scores.ask(table, at, count)
+        self.left -= request.taken
+        return request
+
+    async def open(self, request: Request, kept: Index) -> Reals | None:
+        if not request.taken:
+            self.left -= len(kept)
+        return await request.open(kept)
 
 
 class _Grid:
@@ -159,20 +168,23 @@ class _Grid:
             if count > MOST:
                 raise PeerProtocolError(f"the bank asks for {count} rows at once", expected=f"at most {MOST}")
             await self._supply.make_room(count)
-            rows = self._rows[await self._listed.answer(count)]
-            if len(rows):
-                await self._score(rows)
+            places = await self._listed.answer(count)
+            at = np.flatnonzero(places >= 0)
+            await self._score(self._rows[places[at]], at, count)
 
-    async def _score(self, rows: Index) -> None:
+    async def _score(self, rows: Index, at: Index, count: int) -> None:
+        """rows: those held, (n,), at their places `at` among the `count` asked for."""
         part, refused = self._table.take(rows), list[PolicyError]()
-        may = await self._charged(part, refused)
+        both: list[Any] = await side_by_side((self._supply.ask(part, at, count), self._charged(part, refused)))
+        request, may = both
         if refused:
             text = "job %s: %d of %d rows were asked for and not scored: %s"
             _log.warning(text, self._job.id, len(refused), len(rows), refused[0])
-        yes = _NEWER if await self._newer() else _MAY
-        await self._job.session.send(Kind.ASKED, np.where(may, yes, 0).astype(np.uint8))
+        said = np.full(count, _ABSENT, np.uint8)
+        said[at] = np.where(may, _NEWER if await self._newer() else _MAY, _REFUSES)
+        await self._job.session.post(Kind.ASKED, said)
         if may.any():
-            await self._supply.open(part.take(np.flatnonzero(may)))
+            await self._supply.open(request, at[may])
             self._scored.add(rows[may], None)
 
     async def _newer(self) -> bool:
@@ -188,7 +200,7 @@ class _Grid:
 
         All at once where all may be, else by halves; refused: gets why, of each that may not.
         """
-        if (why := await self._enter(part)) is None:
+        if not part.rows or (why := await self._enter(part)) is None:
             return np.ones(part.rows, np.bool_)
         if part.rows == 1:
             refused.append(why)
@@ -279,34 +291,34 @@ class _Bank:
 
     async def _score(self, names: Sequence[str], table: FeatureTable, at: Mapping[str, int]) -> dict[str, Answer]:
         """The answers about rows of `table`, each at its place there."""
-        session = self._job.session
-        await session.send(Kind.SHAPE, np.array([len(names)], np.uint64))
-        await self._supply.make_room(len(names))
-        places = await self._asking.find(names)
-        found = [name for name, place in zip(names, places.tolist(), strict=True) if place >= 0]
-        answers = {name: Answer(name, refused="the grid holds no such row") for name in names}
-        rows = np.array([at[name] for name in found], np.int64)
+        session, count = self._job.session, len(names)
+        rows = np.array([at[name] for name in names], np.int64)
         part = table.take(rows)
         try:
             await asyncio.to_thread(self._job.check_rate, part, self._model.job)
         except PolicyError as error:
-            answers |= {name: Answer(name, refused=str(error)) for name in found}
-            places, rows = np.full(len(names), -1), rows[:0]
-        await self._asking.tell(places)
-        if not len(rows):
-            return answers
-        said = await session.receive(Kind.ASKED, np.uint8, (len(rows),))
+            return {name: Answer(name, refused=str(error)) for name in names}
+        await session.post(Kind.SHAPE, np.array([count], np.uint64))
+        await self._supply.make_room(count)
+        await self._asking.ask(names)
+        request = await self._supply.ask(part, np.arange(count), count)
+        said = await session.receive(Kind.ASKED, np.uint8, (count,))
+        if not np.isin(said, (_REFUSES, _MAY, _NEWER, _ABSENT)).all():
+            raise PeerProtocolError("the grid said of a row what is no answer", expected="0, 1, 3 or 4", got=int(said.max()))
         self._stale |= bool((said == _NEWER).any())
-        may = said > 0
-        answers |= {name: Answer(name, refused=_REFUSED) for name in found}
-        if not may.any():
+        answers = {
+            name: Answer(name, refused="the grid holds no such row" if code == _ABSENT else _REFUSED)
+            for name, code in zip(names, said.tolist(), strict=True)
+        }
+        kept = np.flatnonzero((said == _MAY) | (said == _NEWER))
+        if not len(kept):
             return answers
-        if not may.all():
-            kept = np.flatnonzero(may)
-            part, rows, found = part.take(kept), rows[kept], [found[k] for k in kept.tolist()]
+        found = [names[k] for k in kept.tolist()]
+        if len(kept) < count:
+            part, rows = part.take(kept), rows[kept]
         rated = session.begin(partial(self._job.enter_rate, part, self._model.job), OFFLOAD_WORDS)  # of what the grid grants
         with ending([rated]):
-            u = await self._supply.open(part)
+            u = await self._supply.open(request, kept)
             assert u is not None  # noqa: S101
             try:
                 await rated

@@ -10,18 +10,19 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
 from common.errors import DataError, PeerProtocolError
 from common.learn.dither import dither
-from common.learn.learner import Telling
+from common.learn.learner import Request, Telling
 from common.learn.linear.deal import PRODUCT_SCALE, SCORE_SCALE, SCORE_SPARE, SCORE_WIDTH, ScoreDemand
 from common.learn.linear.half import ClosedModel, CommittedModel, LinearModel, PartyModel
 from common.learn.linear.score_undealt import UndealtScorer
 from common.learn.lots import Lots, Piece
+from common.learn.rounds import Later
 from common.learn.told import Teller
 from common.mpc.correlations.asked import Correlations, TruncationPart
 from common.mpc.fixedpoint import Reals, Words, decode, encode
@@ -31,7 +32,7 @@ from common.mpc.short import Sent, lengthen, sent_as, shorten
 from common.mpc.tags import LIMBS, RING, minus, narrow, total, wide
 from common.mpc.truncate import masked, shifted
 from common.party import Party
-from common.rows.table import FeatureTable
+from common.rows.table import FeatureTable, Index
 
 
 @dataclass(repr=False)
@@ -162,18 +163,121 @@ class Scorer:
         part = masks.part.at(piece.at)
 
         def open_u() -> Words:
-            u = forward(words, self._point) + forward(lengthen(theirs, SCORE_WIDTH, shape).T, self._mask)
-            return masked(session.party, part, u + self._dither(table, piece.rows) << SCORE_SPARE)
+            return self.masked_u(words, lengthen(theirs, SCORE_WIDTH, shape), part, self._dither(table, piece.rows))
 
         mine = await session.compute(open_u, words.size + math.prod(shape))
         await session.post(Kind.MASKED_UPDATE, mine)
         return _Opened(piece, part, mine)
+
+    async def ask(self, table: FeatureTable, at: Index, count: int) -> tuple[Asked, int]:
+        """Rows that the bank asks for, which it sends, masked, with its request; as `learner.RowScores.ask`.
+
+        All of them are masked, whatever becomes of them: 6 m bytes each. And how many own values were held at X_LIMIT.
+        """
+        session, own = self._session, len(self._point)
+        words, held = np.empty((0, own), np.uint64), 0
+        if table.rows:
+            words, held = await session.compute(lambda: self._model.whitened(table), table.rows * own)
+        hide, part = await self._taken(count)
+        if session.party is Party.BANK:
+            hidden = await session.compute(lambda: shorten(words.T - hide, SCORE_WIDTH), count * own)
+            await session.post(Kind.MASKED_MATRIX, hidden)
+            return Asked(self, words, part, at), held
+        shape = len(self._mask), count
+        theirs = await session.collect(Kind.MASKED_MATRIX, *sent_as(shape, SCORE_WIDTH))
+
+        def open_u() -> tuple[Words, Words]:
+            their = lengthen(theirs, SCORE_WIDTH, shape)[:, at]
+            return words.T - hide[:, at], self.masked_u(words, their, part.at(at), self._dither(table, slice(None)))
+
+        hidden, mine = await session.compute(open_u, words.size + math.prod(shape))
+        return Asked(self, words, part, at, hidden, mine), held
+
+    async def _taken(self, rows: int) -> tuple[Words, TruncationPart]:
+        """Masks of own columns, (m, rows), and the part of the truncation, of rows that nobody takes again."""
+        hides, parts = list[Words](), list[TruncationPart]()
+        for piece in self._lots.take(rows):
+            masks, lot = piece.lot.begun(_Masks), piece.lot
+            if masks.hide is None:
+                masks.hide = await asyncio.to_thread(self._correlations.matrix_mask, lot.key, lot.rows, len(self._point))
+            if masks.part is None:
+                masks.part = await self._correlations.truncation(lot.key, lot.rows)
+            hides.append(masks.hide[:, piece.at])
+            parts.append(masks.part.at(piece.at))
+            if piece.last:
+                masks.hide = None
+        return hides[0] if len(hides) == 1 else np.concatenate(hides, axis=1), TruncationPart.joined(parts)
+
+    def masked_u(self, words: Words, theirs: Words, part: TruncationPart, plus: Words) -> Words:
+        """This party's share of c, (n,). words: own rows, (n, m); theirs: the other's masked ones, (m', n); plus: to u."""
+        u = forward(words, self._point) + forward(theirs.T, self._mask) + plus
+        return masked(self._session.party, part, u << SCORE_SPARE)
+
+    @property
+    def width(self) -> int:
+        """Columns of the other party."""
+        return len(self._mask)
 
     def _dither(self, table: FeatureTable, rows: slice) -> Words:
         """At the grid: uniform in half a step either way, (n,) at PRODUCT_SCALE; a hash of the row under a key that it has."""
         if self._session.party is Party.BANK:
             return np.zeros(rows.stop - rows.start, np.uint64)
         return dither(self._model.own.tobytes(), table.keys(rows), PRODUCT_SCALE - self._demand.bits)
+
+
+@dataclass(repr=False)
+class Asked:
+    """Rows that the bank asks for, at one party: what it opens of those that may be scored. PROTOCOL.md section 6.
+
+    words: of own rows, (n, m), at their places `at` among those asked for; part: of all that are asked for. hidden, mine: at
+    the grid, its rows masked, (m, n), and its share of c, (n,).
+    """
+
+    scorer: Scorer
+    words: Words
+    part: TruncationPart
+    at: Index
+    hidden: Words = field(default_factory=lambda: np.zeros(0, np.uint64))
+    mine: Words = field(default_factory=lambda: np.zeros(0, np.uint64))
+
+    async def tell(self, session: Session, kept: Index, kind: Kind) -> None:
+        """At the grid: masked rows, its share of c, and both shares of the mask that c needs: 6 m + 24 bytes a row."""
+        which, part = np.searchsorted(self.at, kept), self.part.at(kept)
+        await session.post(Kind.MASKED_MATRIX, shorten(np.ascontiguousarray(self.hidden[:, which]), SCORE_WIDTH))
+        await session.post(Kind.MASKED_UPDATE, self.mine[which])
+        await session.send(kind, np.stack([part.body, part.top], axis=1))
+
+    async def hear(self, session: Session, kept: Index, kind: Kind, shift: int) -> Words:
+        """At the bank: u of these rows in steps, (k,)."""
+        shape = self.scorer.width, len(kept)
+        theirs = await session.collect(Kind.MASKED_MATRIX, *sent_as(shape, SCORE_WIDTH))
+        their_c = await session.collect(Kind.MASKED_UPDATE, np.uint64, kept.shape)
+        body, top = (await session.receive(kind, np.uint64, (len(kept), 2))).T
+        part = self.part.at(kept)
+
+        def open_u() -> Words:
+            mine = self.scorer.masked_u(self.words[kept], lengthen(theirs, SCORE_WIDTH, shape), part, np.zeros(1, np.uint64))
+            whole = TruncationPart(part.mask, part.body + body, part.top + top)
+            return shifted(session.party, whole, mine + their_c, shift)
+
+        return await session.compute(open_u, self.words.size + math.prod(shape))
+
+
+@dataclass(frozen=True, repr=False)
+class _Request:
+    """`Asked` as a `learner.Request`."""
+
+    session: Session
+    asked: Asked
+    telling: Telling
+    taken: int
+
+    async def open(self, kept: Index) -> Reals | None:
+        session, kind, bits = self.session, self.telling.kind, self.asked.scorer.scale
+        if session.party is Party.GRID:
+            await self.asked.tell(session, kept, kind)
+            return None
+        return decode(await self.asked.hear(session, kept, kind, SCORE_SCALE - bits), bits)
 
 
 class Scores:
@@ -211,6 +315,14 @@ class Scores:
         if isinstance(self._by, PartyModel):
             return await _add_parts(self._session, self._by, table, self._telling.kind, self._telling.bits)
         return await self._teller.tell(*await self._by.score(table), self._by.scale)
+
+    async def ask(self, table: FeatureTable, at: Index, count: int) -> Request:
+        """As `learner.RowScores.ask`: of a closed model the bank sends its rows, and the grid's answer is the last message."""
+        if not isinstance(self._by, Scorer):
+            return Later(self, table, at)
+        asked, held = await self._by.ask(table, at, count)
+        self._teller.warn(held)
+        return _Request(self._session, asked, self._telling, count)
 
 
 async def open_scores(

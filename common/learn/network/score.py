@@ -17,6 +17,7 @@ from common.learn.network.half import NetworkModel
 from common.learn.network.scales import AHEAD
 from common.learn.network.units import Seat, UnitMasks
 from common.learn.network.weights import Weights
+from common.learn.rounds import Later
 from common.learn.told import Teller
 from common.mpc.correlations.asked import Correlations, TruncationPart
 from common.mpc.fixedpoint import Reals, Words
@@ -24,7 +25,7 @@ from common.mpc.product import forward_units
 from common.mpc.session import Kind, Session
 from common.mpc.truncate import truncate
 from common.party import Party
-from common.rows.table import FeatureTable
+from common.rows.table import FeatureTable, Index
 
 
 def demand_of(model: NetworkModel, telling: Telling, rows: int) -> NetworkScoreDemand:
@@ -146,6 +147,10 @@ class Scores:
     async def open(self, table: FeatureTable, *, at_once: bool = False) -> Reals | None:
         """The log-odds u of each row, (n,), at the bank, in steps of 2^-bits; None at the grid, which sends the kind."""
         return await self._teller.tell(*await self._by.score(table, at_once=at_once), self._bits)
+
+    async def ask(self, table: FeatureTable, at: Index, count: int) -> Later:
+        """Rows that are asked for, of which nothing is sent before it is known which may be scored."""
+        return Later(self, table, at)
 
 
 async def open_scores(

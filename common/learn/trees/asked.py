@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from common.learn.learner import Telling
 from common.learn.lots import Lots, Piece
+from common.learn.rounds import Later
 from common.learn.trees.choose import Levels, subsets
 from common.learn.trees.deal import TreeScoreDemand
 from common.learn.trees.half import TreesHalf
@@ -25,7 +26,7 @@ from common.mpc.correlations.source import Source
 from common.mpc.fixedpoint import Reals
 from common.mpc.narrow import Bytes, from_words
 from common.mpc.session import Kind, Session
-from common.rows.table import FeatureTable
+from common.rows.table import FeatureTable, Index
 
 _PADS = 1 << 22  # pads that are expanded at a time, 8 MiB: those of 6,553 rows by 80 trees of depth 3
 
@@ -185,6 +186,10 @@ class Scores:
         for piece in pieces:
             share[piece.rows] = await self._piece(path[:, piece.rows], piece)
         return await tell(self._session, self._model, table, share + np.uint16(self._model.start & 0xFFFF), self._telling)
+
+    async def ask(self, table: FeatureTable, at: Index, count: int) -> Later:
+        """Rows that are asked for, of which nothing is sent before it is known which may be scored."""
+        return Later(self, table, at)
 
     async def _made(self, block: int, rows: int) -> _Masks:
         label = self._demand.label(block)

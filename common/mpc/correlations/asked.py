@@ -58,9 +58,16 @@ class TruncationPart:
     body: Words
     top: Words
 
-    def at(self, rows: slice) -> TruncationPart:
+    def at(self, rows: Places) -> TruncationPart:
         """The part of some of the values."""
         return TruncationPart(self.mask[rows], self.body[rows], self.top[rows])
+
+    @classmethod
+    def joined(cls, parts: Sequence[TruncationPart]) -> TruncationPart:
+        """The parts of several, one behind the other."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("mask", "body", "top")))
 
 
 @dataclass(frozen=True, repr=False)

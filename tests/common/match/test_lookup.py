@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from common.errors import PeerProtocolError, PolicyError
 from common.match.agree import MatchLimits
 from common.match.curve import POINT_BYTES
-from common.match.lookup import NOT_HERE, Asking, Listed
+from common.match.lookup import Asking, Listed
 from common.mpc.session import Kind, Session
 from common.party import Party
 from tests.peers import Trio
@@ -22,47 +22,55 @@ LIMITS = MatchLimits(min_matched=1)
 names = st.sets(st.sampled_from([f"E{k}" for k in range(12)]), max_size=8)
 
 
-def asked(grid: list[str], requests: list[list[str]], trio: Trio | None = None) -> tuple[list[list[int]], list[list[str]]]:
-    """The places that the bank finds for each request, and the rows that the grid hears of."""
+def asked(grid: list[str], requests: list[list[str]], trio: Trio | None = None) -> list[list[str]]:
+    """The names that the grid finds for each request; empty for one that it lacks."""
     sessions = (trio or Trio()).session
 
-    async def run() -> tuple[list[list[int]], list[list[str]]]:
+    async def run() -> list[list[str]]:
         async def at_grid() -> list[list[str]]:
             listed = await Listed.show(sessions[Party.GRID], pa.array(grid, pa.string()), b"job", LIMITS)
-            return [[grid[row] for row in (await listed.answer(len(request))).tolist()] for request in requests]
+            return [[grid[row] if row >= 0 else "" for row in (await listed.answer(len(one))).tolist()] for one in requests]
 
-        async def at_bank() -> list[list[int]]:
-            asking, found = await Asking.hear(sessions[Party.BANK], b"job", LIMITS), []
+        async def at_bank() -> None:
+            asking = await Asking.hear(sessions[Party.BANK], b"job", LIMITS)
             for request in requests:
-                places = await asking.find(request)
-                await asking.tell(places)
-                found.append(places.tolist())
-            return found
+                await asking.ask(request)
 
-        heard, found = await asyncio.gather(at_grid(), at_bank())
-        return found, heard
+        heard, _ = await asyncio.gather(at_grid(), at_bank())
+        return heard
 
     return asyncio.run(run())
 
 
 @settings(max_examples=15, deadline=None)
 @given(grid=names.filter(bool), requests=st.lists(names.filter(bool), max_size=3))
-def test_both_find_the_rows_that_both_hold(grid: set[str], requests: list[set[str]]) -> None:
+def test_the_grid_finds_the_rows_that_both_hold_in_the_order_asked(grid: set[str], requests: list[set[str]]) -> None:
     given = [sorted(request) for request in requests]
-    found, heard = asked(sorted(grid), given)
-    for request, places, rows in zip(given, found, heard, strict=True):
-        assert [place >= 0 for place in places] == [name in grid for name in request]
-        assert rows == [name for name in request if name in grid]
+    assert asked(sorted(grid), given) == [[name if name in grid else "" for name in request] for request in given]
 
 
-def test_the_grid_sees_no_place_of_a_row_it_lacks_and_the_bank_no_order_of_its_rows() -> None:
-    grid, trio = [f"E{k:03d}" for k in range(200)], Trio()
-    found, _ = asked(grid, [["E007", "X1", "E100"], ["X2"]], trio)
-    told = [values for label, values in trio.peer[Party.BANK].log if label.kind is Kind.ASKED]
-    assert told[0][1] == told[1][0] == NOT_HERE and (told[0][[0, 2]] != NOT_HERE).all()
-    every, _ = asked(grid, [grid])
-    assert every[0] != list(range(200)) and sorted(every[0]) == list(range(200))  # shuffled anew in each session
-    assert found[0][0] != 7 or every[0][7] != 7 or found[0][2] != 100
+def test_points_are_shuffled_and_of_one_session_alone() -> None:
+    """The bank returns them in the order shown; a request is one message, of points that no other session knows."""
+    grid, shown, told = [f"E{k:03d}" for k in range(200)], list[bytes](), list[bytes]()
+    for _ in range(2):
+        trio = Trio()
+        assert asked(grid, [["E007", "X1", "E100"], ["X2"]], trio) == [["E007", "", "E100"], [""]]
+        (points,) = [values for label, values in trio.peer[Party.GRID].log if label.kind is Kind.PSI_POINTS]
+        sent = [values for label, values in trio.peer[Party.BANK].log]
+        assert [len(values) for values in sent] == [200, 3, 1]  # what the grid showed, once more hidden, and the requests
+        shown.append(points.tobytes())
+        told.append(sent[1].tobytes())
+    assert shown[0] != shown[1] and told[0] != told[1]
+
+    async def places() -> list[int]:
+        sessions = Trio().session
+        listed, _ = await asyncio.gather(
+            Listed.show(sessions[Party.GRID], pa.array(grid), b"job", LIMITS), Asking.hear(sessions[Party.BANK], b"job", LIMITS)
+        )
+        return listed.order.tolist()
+
+    orders = [asyncio.run(places()) for _ in range(2)]
+    assert orders[0] != orders[1] and sorted(orders[0]) == list(range(200)) != orders[0]
 
 
 async def test_points_made_ahead_are_those_that_a_request_would_make() -> None:
@@ -74,34 +82,48 @@ async def test_points_made_ahead_are_those_that_a_request_would_make() -> None:
         listed = await Listed.show(sessions[Party.GRID], pa.array(grid), b"job", LIMITS)
         for request in requests * 2:
             rows = await listed.answer(len(request))
-            assert [grid[row] for row in rows.tolist()] == [name for name in request if name in grid]
+            assert [grid[row] if row >= 0 else "" for row in rows.tolist()] == [
+                name if name in grid else "" for name in request
+            ]
 
     async def at_bank() -> None:
         asking = await Asking.hear(sessions[Party.BANK], b"job", LIMITS)
         for request in requests:
-            await asking.tell(await asking.find(request))
+            await asking.ask(request)
         await asking.hide_ahead(own)
         made = asyncio.create_task(asking.hide_ahead(own))  # half of them are made when these are asked for
         for request in requests:
-            await asking.tell(await asking.find(request))
+            await asking.ask(request)
         await made
 
     await asyncio.gather(at_grid(), at_bank())
 
 
-@pytest.mark.parametrize("places", [[0, 0], [0, 9], [1, 2**63]])
-async def test_a_bank_that_asks_for_a_row_twice_or_for_none_of_those_shown_is_refused(places: list[int]) -> None:
+async def test_a_bank_that_asks_for_a_row_twice_at_once_is_refused() -> None:
     sessions = Trio().session
 
     async def bank(session: Session) -> None:
-        asking = await Asking.hear(session, b"job", LIMITS)
-        await asking.find(["A", "B"])
-        await session.send(Kind.ASKED, np.array(places, np.uint64))
+        await (await Asking.hear(session, b"job", LIMITS)).ask(["A", "B", "A"])
 
     async def grid(session: Session) -> None:
         listed = await Listed.show(session, pa.array(["A", "B", "C"]), b"job", LIMITS)
-        with pytest.raises(PeerProtocolError, match="twice at once"):
-            await listed.answer(2)
+        with pytest.raises(PeerProtocolError, match="the same point twice"):
+            await listed.answer(3)
+
+    await asyncio.gather(grid(sessions[Party.GRID]), bank(sessions[Party.BANK]))
+
+
+async def test_a_bank_that_returns_two_points_alike_is_refused() -> None:
+    sessions = Trio().session
+
+    async def bank(session: Session) -> None:
+        await session.receive(Kind.PSI_COUNT, np.uint64, (1,))
+        points = await session.receive(Kind.PSI_POINTS, np.uint8, (2, POINT_BYTES))
+        await session.send(Kind.PSI_REPLIES, points[[0, 0]])
+
+    async def grid(session: Session) -> None:
+        with pytest.raises(PeerProtocolError, match="the same point twice"):
+            await Listed.show(session, pa.array(["A", "B"]), b"job", LIMITS)
 
     await asyncio.gather(grid(sessions[Party.GRID]), bank(sessions[Party.BANK]))
 
