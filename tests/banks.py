@@ -90,6 +90,11 @@ class Banks:
         logs = (line[Party.BANK].log for line in self.peer)
         return [np.concatenate([values for label, values in log if label.kind is Kind.MASKED_ADDEND]) for log in logs]
 
+    def dealt_to_grid(self) -> int:
+        """Bytes that the grid was dealt on all lines, without seeds."""
+        logs = (line[Party.GRID].log for line in self.at_dealer)
+        return sum(values.nbytes for log in logs for label, values in log if label.kind is not Kind.SEED)
+
     async def run(
         self,
         grid: Callable[[Hub, list[End]], Awaitable[T]],

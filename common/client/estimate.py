@@ -21,6 +21,7 @@ from common.plan.read import AnyPlan, load_plan, parse_plan
 from common.plan.request import Plan
 from common.plan.score import ScorePlan
 from common.plan.section import Section
+from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
 from common.process.settings import load_part
 from common.rows.dataset import check_declared
@@ -30,9 +31,20 @@ from common.rows.featurefile import declared
 from common.stages.estimate import Estimate, Sizes, estimate, trained_columns
 from common.stages.months import rows_in
 from common.stages.price import USUAL
+from common.stages.several.estimate import SeveralSizes, estimate_several
 from common.wire import coordinator_pb2 as wire
 
+_OF_SEVERAL = "Give --rows of each bank and --columns GRID,BANK; or --like JOB; or --grid and one --bank for each, in order."
 _REMEDY = "Give --rows and --columns GRID,BANK; or --like JOB; or the parties' configurations by --grid and --bank."
+
+
+def _counts(context: click.Context, option: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    """Numbers, one a bank or a side: 2000,1500,900."""
+    if value is None:
+        return None
+    if re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", value) is None:
+        raise click.BadParameter(f"{value!r} is not like 2000 or 2000,1500,900", context, option)
+    return tuple(map(int, value.split(",")))
 
 
 def _two(context: click.Context, option: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -57,18 +69,27 @@ def _line(context: click.Context, option: click.Parameter, value: str | None) ->
 
 @click.command("estimate")
 @click.argument("plan", type=click.Path(path_type=Path))
-@click.option("--rows", type=click.IntRange(min=1), help="Matched rows. Default: those of the smaller dataset.")
+@click.option(
+    "--rows",
+    metavar="ROWS",
+    callback=_counts,
+    help="Matched rows; of several banks those of each, such as 2000,1500,900. Default: those of the smaller dataset.",
+)
 @click.option(
     "--columns",
     metavar="GRID,BANK",
     callback=_two,
     help="Trained columns of grid and bank, its intercept included, such as 12,5.",
 )
-@click.option("--ids", metavar="GRID,BANK", callback=_two, help="Enterprises of each side. Default: all are matched.")
+@click.option(
+    "--ids", metavar="GRID,BANK", callback=_counts, help="Enterprises of each side, of each bank. Default: all are matched."
+)
 @click.option("--months", type=click.IntRange(min=1), help="Months that both have, where rows are by month.")
 @click.option("--like", help="A finished training or scoring job: its sizes.")
 @click.option("--grid", type=click.Path(path_type=Path), help="The grid's configuration: the size of its dataset.")
-@click.option("--bank", type=click.Path(path_type=Path), help="The bank's.")
+@click.option(
+    "--bank", "banks", multiple=True, type=click.Path(path_type=Path), help="The bank's; of several each, in the plan's order."
+)
 @click.option(
     "--line", metavar="RATE,DELAY", callback=_line, help="The line between each two, such as 20mbit,10ms. Default: loopback."
 )
@@ -83,29 +104,43 @@ def _line(context: click.Context, option: click.Parameter, value: str | None) ->
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def estimate_(
     plan: Path,
-    rows: int | None,
+    rows: tuple[int, ...] | None,
     columns: tuple[int, int] | None,
-    ids: tuple[int, int] | None,
+    ids: tuple[int, ...] | None,
     months: int | None,
     like: str | None,
     grid: Path | None,
-    bank: Path | None,
+    banks: tuple[Path, ...],
     line: tuple[float, float] | None,
     config: Path,
     as_json: bool,
 ) -> None:
     """Price PLAN (TOML) before it runs: bytes on each line, seconds, scores. Nothing is submitted."""
     asked = load_plan(plan)
-    known = _known(asked, like, {Party.GRID: grid, Party.BANK: bank}, months, config)
-    given = {"rows": rows, "columns": columns, "ids": ids, "months": min(months, _asked(asked) or months) if months else None}
+    if isinstance(asked, SeveralPlan):
+        known = _known_of_several(asked, like, grid, banks, months, config)
+    else:
+        _check_one(rows, ids, banks)
+        known = _known(asked, like, {Party.GRID: grid, Party.BANK: banks[0] if banks else None}, months, config)
+    of_one = rows if rows is None or isinstance(asked, SeveralPlan) else rows[0]
+    given = {"rows": of_one, "columns": columns, "ids": ids, "months": min(months, _asked(asked) or months) if months else None}
     known |= {name: value for name, value in given.items() if value is not None}
-    trained = {"section": known["section"]} if "section" in known else {}
-    found = estimate(asked, _sizes(asked, known), **trained)
+    if isinstance(asked, SeveralPlan):
+        found = estimate_several(asked, _sizes_of_several(asked, known))
+    else:
+        trained = {"section": known["section"]} if "section" in known else {}
+        found = estimate(asked, _sizes(asked, known), **trained)
     seconds = found.seconds if line is None else found.over(*line)
     if as_json:
         click.echo(json.dumps({**asdict(found), "seconds": round(seconds, 1)}, indent=1))
     else:
         _print(found, seconds, Console())
+
+
+def _check_one(rows: tuple[int, ...] | None, ids: tuple[int, ...] | None, banks: tuple[Path, ...]) -> None:
+    """Raises PlanError for sizes of several banks, where the plan is of one."""
+    if len(rows or (0,)) > 1 or len(ids or (0, 0)) != 2 or len(banks) > 1:
+        raise PlanError("these are sizes of several banks, and the plan is of one", remedy="Give one --rows, one --bank.")
 
 
 def _sizes(plan: AnyPlan, known: dict[str, Any]) -> Sizes:
@@ -143,6 +178,54 @@ def _known(
     return found
 
 
+def _sizes_of_several(plan: SeveralPlan, known: dict[str, Any]) -> SeveralSizes:
+    if missing := [name for name in ("rows", "columns") if name not in known]:
+        raise PlanError(f"nothing says how many {' and '.join(missing)} there are", remedy=_OF_SEVERAL)
+    rows, (grid, bank), ids = known["rows"], known["columns"], known.get("ids", (None,))
+    if len(ids) not in (1, len(rows) + 1):
+        raise PlanError(f"--ids has {len(ids)} numbers for {len(rows)} banks", remedy="Give the grid's, then each bank's.")
+    months = known.get("months", 1) if "period" in plan.keys else 0
+    of, out = known.get("held", (None, None))
+    held = out if of == (rows, plan.split.test) else None
+    return SeveralSizes(rows, grid, bank, ids[0], ids[1:] or None, months, held)
+
+
+def _known_of_several(
+    plan: SeveralPlan, like: str | None, grid: Path | None, banks: tuple[Path, ...], months: int | None, config: Path
+) -> dict[str, Any]:
+    """The same of a plan of several banks: by all of their configurations, or by such a job before."""
+    found: dict[str, Any] = {}
+    if banks or grid is not None:
+        if grid is None or len(banks) != len(plan.banks):
+            text = f"sizes by configurations take the grid's, and one of each of the {len(plan.banks)} banks"
+            raise PlanError(text, got=len(banks), remedy=_OF_SEVERAL)
+        of_grid = _extent(plan.line(0), Party.GRID, grid)
+        of_banks = [_extent(plan.line(k), Party.BANK, file) for k, file in enumerate(banks)]
+        by, fewest = months or 1, min(one.columns for one in of_banks)
+        found["rows"] = tuple(min(one.rows, of_grid.rows) for one in of_banks)
+        coded = trained_columns(plan.line(0), sum(found["rows"]), of_grid.columns, fewest, by if "period" in plan.keys else 0)
+        found["columns"] = coded[0], fewest + 1  # pieces are made of the grid's columns alone
+        found["ids"] = tuple(max(1, one.rows // by) for one in (of_grid, *of_banks))
+    if like:
+        with Client.from_config(config) as client:
+            found |= _of_several_job(client.show(like))
+    return found
+
+
+def _of_several_job(job: wire.Job) -> dict[str, Any]:
+    counts = [bank.report.counts for bank in job.banks if not bank.left_out]
+    if not counts or not all(one.matched_rows for one in counts):
+        raise PlanError(f"job {job.id} has matched no rows of several banks", remedy="Name such a training that succeeded.")
+    grid, rows = job.grid.report.counts, tuple(one.matched_rows for one in counts)
+    found: dict[str, Any] = {"rows": rows, "columns": (grid.trained_columns, counts[0].trained_columns)}
+    plan = parse_plan(job.plan, job.id)
+    if isinstance(plan, SeveralPlan):
+        found["held"] = (rows, plan.split.test), tuple(one.test_rows for one in counts)
+    if isinstance(plan, SeveralPlan) and "period" in plan.keys:
+        return found | {"months": max(1, -(-sum(rows) // max(1, sum(one.matched_ids for one in counts))))}
+    return found | {"ids": (grid.own_rows, *(one.own_rows for one in counts))}
+
+
 def _asked(plan: AnyPlan) -> int:
     """How many months a plan names; 0: all that both have."""
     return len(plan.months) if isinstance(plan, ScorePlan) else 0
@@ -173,7 +256,7 @@ def _of_job(show: Callable[[str], wire.Job], name: str, *, sized: bool) -> dict[
             found |= {"months": max(1, -(-bank.matched_rows // bank.matched_ids))}
         else:
             found |= {"ids": (grid.own_rows, bank.own_rows)}
-    if isinstance(plan, TrainPlan):
+    if isinstance(plan, TrainPlan | SeveralPlan):
         section: Section = plan.model
         return found | {"columns": (grid.trained_columns, bank.trained_columns), "section": section}
     if isinstance(plan, ScorePlan) and plan.model != "champion":
@@ -181,23 +264,32 @@ def _of_job(show: Callable[[str], wire.Job], name: str, *, sized: bool) -> dict[
     return found
 
 
-_WORDS = {
-    "grid_to_bank": "grid to bank",
-    "bank_to_grid": "bank to grid",
-    "coordinator_to_grid": "coordinator to grid",
-    "coordinator_to_bank": "coordinator to bank",
-    "grid_to_coordinator": "grid to coordinator",
-    "bank_to_coordinator": "bank to coordinator",
-}
+def _words(line: str) -> str:
+    return line.replace("_to_", " to ").replace("_", " ")
+
+
+def _print_banks(found: Estimate, console: Console) -> None:
+    """Of several banks: what is told of each one's labels."""
+    console.print(f"{found.trained:,} rows train, {found.scores:,} scores of held-out rows", highlight=False)
+    right = [
+        Column(name, justify="right") for name in ("rows that train", "held out", "label_bits of each", "metric_bits of each")
+    ]
+    table = Table("of bank", *right, box=None)
+    for place, bank in enumerate(found.banks, 1):
+        each = f"{bank.label_bits / bank.trained:.4f}", f"{bank.metric_bits / max(1, bank.held):.4f}"
+        table.add_row(str(place), f"{bank.trained:,}", f"{bank.held:,}", *each)
+    console.print(table)
 
 
 def _print(found: Estimate, seconds: float, console: Console) -> None:
     table = Table("line", Column("bytes", justify="right"), box=None)
     for name, count in found.bytes.items():
-        table.add_row(_WORDS[name], f"{count:,}")
+        table.add_row(_words(name), f"{count:,}")
     console.print(table)
     console.print(f"about {seconds:,.1f} s, within a factor of two; {found.rounds} messages one after another", highlight=False)
-    if found.trained:
+    if found.banks:
+        _print_banks(found, console)
+    elif found.trained:
         console.print(f"{found.trained:,} rows train, {found.scores:,} scores of held-out rows", highlight=False)
         each = found.label_bits / found.trained
         told = f"at most {found.label_bits:,.0f} bits of labels are told: {each:.4f} of each of these rows (label_bits)"

@@ -82,6 +82,12 @@ class SeveralLearner(Protocol[S]):
     def cost(self, section: S, layout: Any, rows: int) -> Cost:
         """The bytes of the training at a bank of so many training rows, from its first message to its last."""
 
+    def dealt(self, section: S, layout: Any, rows: Sequence[int]) -> int:
+        """The bytes that the grid is dealt for it, over all lines. rows: training rows of each bank."""
+
+    def more_rounds(self, section: S, layout: Any) -> int:
+        """How many more messages one after another it takes than the training of as many rows of one bank."""
+
     def at_bank(
         self, part: Part, layout: Any, section: S, prepared: Any, label: Reals, scratch: Scratch | None
     ) -> TaskAtBank: ...

@@ -80,12 +80,23 @@ class Speed:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What is told at most of one bank's labels: of the rows that train, and by metrics of those held out."""
+
+    trained: int
+    held: int
+    label_bits: float
+    metric_bits: float
+
+
+@dataclass(frozen=True)
 class Estimate:
     """The cost of a job. bytes: payload from and to each process. rounds: messages one after another between the parties.
 
     seconds: on loopback, as a machine of two cores takes, within a factor of two. scores: rows of which the bank hears one.
     trained: rows trained on, 0 if none. label_bits: most that others are told of their labels, in all. held: rows held out;
     metric_bits: most that metrics tell of theirs. fewer: of trees that tell more than banks usually allow, what would fit.
+    banks: of several, each one's part of what is told, in the plan's order; the sums are what stands before.
     """
 
     bytes: dict[str, int]
@@ -97,6 +108,7 @@ class Estimate:
     held: int = 0
     metric_bits: float = 0.0
     fewer: str = ""
+    banks: tuple[Told, ...] = ()
 
     def over(self, bits: float, delay: float) -> float:
         """Seconds where each line carries so many bits a second each way, and a message takes `delay` seconds one way."""
@@ -165,20 +177,20 @@ def _begun(plan: Any, sizes: Sizes, party: Party) -> Cost:
     return matched if plan.undealt else Cost(SEEDS, SEEDS, DEALT_BYTES) + matched
 
 
-def _begun_rounds(plan: Any, sizes: Sizes) -> int:
-    ids = 4 if plan.matching == "neutral" else 2 + 2 * _blocks(max(sizes.ids(p) for p in Party))
+def begun_rounds(plan: Any, sizes: Sizes) -> int:
+    ids = 4 if plan.matching == "neutral" else 2 + 2 * blocks(max(sizes.ids(p) for p in Party))
     if plan.undealt:
         return ids + (1 if sizes.months else 0)
     return 2 + ids + (3 if sizes.months else 0)
 
 
-def _begun_seconds(plan: Any, sizes: Sizes, columns: float, speed: Speed) -> float:
+def begun_seconds(plan: Any, sizes: Sizes, columns: float, speed: Speed) -> float:
     every = sum(sizes.ids(p) for p in Party)
     curve = speed.curve * every / 2 if plan.matching == "ecdh" else 0.0
     return speed.job + speed.row * (every * max(1, sizes.months) / 2 + sizes.rows * columns / 20) + curve
 
 
-def _blocks(rows: int) -> int:
+def blocks(rows: int) -> int:
     return -(-rows // 65536)
 
 
@@ -200,14 +212,14 @@ def _training(plan: TrainPlan, sizes: Sizes, speed: Speed = Speed()) -> Estimate
         for _ in range(tellings):
             found += learner.cost_scores(party, plan.model, tested)
         costs[party] = found
-    rounds = _begun_rounds(plan, sizes) + 5 + _blocks(size.rows) + 1
+    rounds = begun_rounds(plan, sizes) + 5 + blocks(size.rows) + 1
     rounds += learner.rounds(plan.model, size.rows) + tellings * learner.score_rounds(plan.model, held)
     rounds += 3 * (counting.rounds + 1) if counting else 0
     rounds += 3 if plan.dealt == "ahead" else 0
     read, scored = learner.values(plan.model, size)
     stepping = speed.cell * learner.work(plan.model, size) + speed.dealt * costs[Party.BANK].dealt / 8
     scoring = speed.scored * held * scored
-    seconds = _begun_seconds(plan, sizes, read, speed) + speed.share * size.rows * read + stepping + tellings * scoring
+    seconds = begun_seconds(plan, sizes, read, speed) + speed.share * size.rows * read + stepping + tellings * scoring
     bits = FLOORS + FLAGS + learner.label_bits(plan.model, size)
     if counting:
         bits += count_bits(size.rows, counting.bins, max(1, sizes.months)) + left_out_bits(size.bank_columns)
@@ -238,13 +250,13 @@ def _scoring(plan: ScorePlan, sizes: Sizes, section: Section, speed: Speed = Spe
         if plan.grid_reasons:
             told += _reasons(party, plan.grid_reasons, section, size)
         costs[party] = _begun(plan, sizes, party) + told
-    rounds = _begun_rounds(plan, sizes) + learner.score_rounds(section, size.rows)
+    rounds = begun_rounds(plan, sizes) + learner.score_rounds(section, size.rows)
     reasons = REASONS.get(learner.name) if plan.grid_reasons and section.closed else None
     rounds += (3 if ahead else 0) + (2 if plan.grid_reasons else 0) + (reasons.rounds(section, size, _TEXTS) if reasons else 0)
     read, scored = learner.values(section, size)
     scored *= 2 + _TEXTS if reasons and reasons.again else 1
     work = speed.scored * size.rows * scored + speed.row * size.rows
-    return Estimate(_lines(costs), rounds, _begun_seconds(plan, sizes, read, speed) + work, size.rows, 0)
+    return Estimate(_lines(costs), rounds, begun_seconds(plan, sizes, read, speed) + work, size.rows, 0)
 
 
 def _reasons(party: Party, most: int, section: Section, size: Size) -> Cost:

@@ -122,6 +122,13 @@ class LinearOfSeveral:
     def cost(self, section: Model, layout: Layout, rows: int) -> Cost:
         return cost.several(layout, section, rows)
 
+    def dealt(self, section: Model, layout: Layout, rows: Sequence[int]) -> int:
+        return cost.several_dealt(layout, section, rows)
+
+    def more_rounds(self, section: Model, layout: Layout) -> int:
+        """A sum a step, one of the start, and one of the joint matrix."""
+        return section.iterations + 1 + section.joint
+
     def at_bank(
         self, part: Part, layout: Layout, section: Model, prepared: Prepared, label: Reals, scratch: Scratch | None
     ) -> LinearAtBank:

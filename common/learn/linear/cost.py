@@ -6,6 +6,7 @@ A function of one step gives the bytes this party sends; it receives as many wit
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from common.learn.linear.deal import SCORE_WIDTH, Work
 from common.learn.linear.deal_reasons import ReasonsDemand
@@ -218,6 +219,19 @@ def several(layout: Layout, model: Model, rows: int) -> Cost:
         sums += 8 * layout.grid * layout.bank
         turns += told + steps * 16 * every
     return Cost(line + sums + turns, heard + turns, dealt)
+
+
+def several_dealt(layout: Layout, model: Model, rows: Sequence[int]) -> int:
+    """What the grid is dealt of it, of banks of so many training rows each: lines' tables and tags, sums, turns for all."""
+    link, every, own = model.make_link(), layout.columns, layout.common + 1
+    tables = (dealt_link(step, link, Party.GRID) for each in rows for step in layout.steps(model, each))
+    steps, cuts = model.iterations, 2 if model.joint else 1  # of each both parts
+    dealt = (
+        sum(tables) + len(rows) * (2 * TAG * own + MARK) + 8 * (every + steps * every) + 2 * steps * cuts * truncation(every)
+    )
+    if model.joint:
+        dealt += 8 * layout.grid * layout.bank + 2 * joint_matrix(layout.grid, layout.bank)[1]
+    return dealt
 
 
 def scoring(party: Party, rows: int, own: int, other: int) -> Cost:

@@ -115,6 +115,13 @@ class NetworkOfSeveral:
     def cost(self, section: Network, layout: NetworkLayout, rows: int) -> Cost:
         return cost.several(layout, section, rows)
 
+    def dealt(self, section: Network, layout: NetworkLayout, rows: Sequence[int]) -> int:
+        return cost.several_dealt(layout, section, rows)
+
+    def more_rounds(self, section: Network, layout: NetworkLayout) -> int:
+        """Of a step two: the output weights are shared apart, and what all pull is summed; a sum of the start."""
+        return 2 * count_steps(section, layout.total) + 1
+
     def at_bank(
         self, part: Part, layout: NetworkLayout, section: Network, prepared: PreparedRows, label: Reals, scratch: Scratch | None
     ) -> NetworkAtBank:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from common.learn.network import activations
 from common.learn.network.deal import NetworkDemand, NetworkScoreDemand, training_arrays, unit_arrays
 from common.learn.network.deal_reasons import NetworkReasonsDemand
 from common.learn.network.layout import NetworkLayout
-from common.learn.network.steps import first_compared, fit_rows, make_spans, make_steps
+from common.learn.network.steps import count_steps, first_compared, fit_rows, make_spans, make_steps
 from common.mpc.arrived import COMBINATIONS
 from common.mpc.correlations.dealt import dealt_tables
 from common.mpc.cost import Cost, link_round, scores, truncation
@@ -55,6 +56,18 @@ def several(layout: NetworkLayout, section: Network, rows: int) -> Cost:
             arrays = unit_arrays(section.activation, Party.BANK, span.number, span.rows * units, trained=True)
             dealt += 8 * (sum(math.prod(shape) for _, shape in arrays) + tables * span.rows)
     return Cost(sent, heard + 8 * COMBINATIONS, dealt)
+
+
+def several_dealt(layout: NetworkLayout, section: Network, rows: Sequence[int]) -> int:
+    """What the grid is dealt of it, of banks of so many training rows each: each line's tables, sums, and the turns for all."""
+    units, weights, tables = section.hidden, layout.count(section.hidden), len(dealt_tables(section.link, Party.GRID))
+    block, dealt = (layout.grid + layout.own) * units, 8 * layout.banks
+    for own in rows:
+        for span in (span for step in layout.steps(section, own) for span in step.spans(units)):
+            arrays = unit_arrays(section.activation, Party.GRID, span.number, span.rows * units, trained=True)
+            dealt += 8 * (sum(math.prod(shape) for _, shape in arrays) + tables * span.rows)
+    each = 8 * weights + 2 * 2 * truncation(weights) + 2 * 8 * block  # a sum; both parts of each truncation, and of the cut
+    return dealt + each * count_steps(section, layout.total)
 
 
 def _loss(section: Network, rows: int, *, compared: bool) -> int:

@@ -14,7 +14,9 @@ from common.cli import main
 from common.client import estimate as command
 from common.features.pieces import USUAL as PIECES
 from common.plan.read import load_plan, make_plan
+from common.plan.several import SeveralPlan
 from common.stages.estimate import Sizes, estimate
+from common.stages.several.estimate import SeveralSizes, estimate_several
 from common.wire import coordinator_pb2 as wire
 
 PLAN = {"grid": {"dataset": "meters"}, "bank": {"dataset": "loans"}}
@@ -108,6 +110,93 @@ def test_sizes_that_are_lacking_or_wrong(
     monkeypatch.chdir(plan.parent)
     ended = run(plan, *words)
     assert ended.exit_code == 2 and says in ended.stderr
+
+
+SEVERAL = (
+    'kind = "train"\n[grid]\ndataset = "meters"\n'
+    + "".join(f'[[banks]]\nwho = "wattscore://{org}/bank-party"\ndataset = "loans"\n' for org in ("north", "south"))
+    + '[preparation]\ncoding = "linear"\n'
+)
+
+
+def test_a_plan_of_several_banks_takes_the_sizes_of_each(plan: Path) -> None:
+    plan.write_text(SEVERAL)
+    found = priced(plan, "--rows", "3000,2000", "--columns", "12,5", "--ids", "9000,3500,2500")
+    asked = load_plan(plan)
+    assert isinstance(asked, SeveralPlan)
+    expected = estimate_several(asked, SeveralSizes((3000, 2000), 12, 5, 9000, (3500, 2500)))
+    assert found["bytes"] == expected.bytes and found["scores"] == 1500 and found["trained"] == 3500
+    assert [one["trained"] for one in found["banks"]] == [2100, 1400]
+    shown = run(plan, "--rows", "3000,2000", "--columns", "12,5").output
+    assert "bank 2 to grid" in shown and "3,500 rows train, 1,500 scores of held-out rows" in shown and "label_bits" in shown
+
+
+def test_a_plan_of_several_banks_takes_the_configurations_of_all(plan: Path) -> None:
+    plan.write_text(SEVERAL)
+    words = configure(plan.parent, {"grid": 3000, "bank": 2000})
+    found = priced(plan, *words, *words[2:])  # the same file for both
+    asked = load_plan(plan)
+    assert isinstance(asked, SeveralPlan)
+    expected = estimate_several(asked, SeveralSizes((2000, 2000), 3, 3, 3000, (2000, 2000)))
+    assert found["bytes"] == {line: pytest.approx(count, rel=0.01) for line, count in expected.bytes.items()}
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((), "nothing says how many rows and columns there are"),
+        (("--rows", "3000", "--columns", "12,5"), "sizes of 1 banks, and the plan has 2"),
+        (("--rows", "3000,", "--columns", "12,5"), "'3000,' is not like 2000 or 2000,1500,900"),
+        (("--rows", "3000,2000", "--columns", "12,5", "--ids", "1,2"), "--ids has 2 numbers for 2 banks"),
+        (("--grid", "grid.toml"), "one of each of the 2 banks"),
+    ],
+)
+def test_sizes_of_several_banks_that_are_lacking_or_wrong(plan: Path, words: tuple[str, ...], says: str) -> None:
+    plan.write_text(SEVERAL)
+    ended = run(plan, *words)
+    assert ended.exit_code == 2 and says in ended.stderr, ended.stderr
+
+
+def test_banks_alone_and_sizes_of_more_banks_than_there_are_end_with_a_remedy(plan: Path) -> None:
+    ended = run(plan, "--rows", "3000,2000", "--columns", "12,5")
+    assert ended.exit_code == 2 and "the plan is of one" in ended.stderr
+    bank = '[[banks]]\nwho = "wattscore://east/bank-party"\ndataset = "loans"\n'
+    plan.write_text(
+        SEVERAL.replace('[grid]\ndataset = "meters"\n', "").replace("[[banks]]", 'grid = "none"\n[[banks]]', 1) + bank
+    )
+    ended = run(plan, "--rows", "3000,2000,900", "--columns", "1,5")
+    assert ended.exit_code == 2 and "banks alone" in ended.stderr
+
+
+def test_a_plan_of_several_banks_like_such_a_job(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan.write_text(SEVERAL)
+    asked = load_plan(plan)
+    assert isinstance(asked, SeveralPlan)
+    job = wire.Job(id="train-1", kind="train", state="succeeded", plan=asked.canonical())
+    job.grid.report.counts.trained_columns, job.grid.report.counts.own_rows = 12, 9000
+    for rows, out in ((3000, 930), (2000, 580)):
+        counts = job.banks.add().report.counts
+        counts.matched_rows, counts.test_rows, counts.own_rows, counts.trained_columns = rows, out, rows + 500, 5
+    job.bank.CopyFrom(job.banks[0])
+
+    class Fake:
+        def __enter__(self) -> Fake:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def show(self, name: str) -> wire.Job:
+            return job
+
+    monkeypatch.setattr(command.Client, "from_config", lambda path: Fake())
+    expected = SeveralSizes((3000, 2000), 12, 5, 9000, (3500, 2500), 0, (930, 580))
+    assert priced(plan, "--like", "train-1")["bytes"] == estimate_several(asked, expected).bytes
+    more = priced(plan, "--like", "train-1", "--rows", "4000,2000")  # other rows: the plan's share of them is held out
+    assert [one["held"] for one in more["banks"]] == [1200, 600]
+    plan.write_text('kind = "score"\nmodel = "train-1"\n' + TOML)
+    (plan.parent / "client.toml").write_text("")
+    assert priced(plan, "--rows", "1000")["bytes"] == estimate(load_plan(plan), Sizes(1000, 12, 5), asked.model).bytes
 
 
 def trained(kind: str, **plan: object) -> wire.Job:

@@ -29,6 +29,7 @@ from common.plan.promote import PromotePlan
 from common.plan.score import ScorePlan
 from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
+from common.stages.several.estimate import SeveralSizes, estimate_several
 from common.stats.measures import auc
 from common.trial import processes
 from common.trial.processes import Trial
@@ -92,6 +93,27 @@ def audited(trial: Trial, world: World, job: str) -> Verdict:
         assert (told if len(own) > 1 else [told]) == [one.digest for one in own]
     assert len(openings[0]) == len(world.names)
     return asyncio.run(replay([one for own in openings for one in own]))
+
+
+def costs_what_was_estimated(job: wire.Job, plan: SeveralPlan) -> None:
+    """Bytes of each line, messages one after another; what each bank's labels are charged at most."""
+    counts = [told.report.counts for told in job.banks]
+    columns = job.grid.report.counts.trained_columns, counts[0].trained_columns
+    ids = job.grid.report.counts.own_rows, tuple(one.own_rows for one in counts)
+    rows, held = (tuple(getattr(one, name) for one in counts) for name in ("matched_rows", "test_rows"))
+    found = estimate_several(plan, SeveralSizes(rows, *columns, *ids, held=held))
+    for k, told in enumerate(job.banks, 1):
+        seen = sum(stage.rounds for stage in told.report.seconds)  # of sessions: without the start, and without the matching's
+        assert seen <= found.rounds <= seen + 12
+        within = {"rel": 0.01, "abs": 20 * seen}  # frames of a bank of few rows
+        assert told.report.peer.sent == pytest.approx(found.bytes[f"bank_{k}_to_grid"], **within)
+        assert told.report.peer.received == pytest.approx(found.bytes[f"grid_to_bank_{k}"], **within)
+        assert told.report.coordinator.received == pytest.approx(found.bytes[f"coordinator_to_bank_{k}"], rel=0.01)
+    assert job.grid.report.coordinator.received == pytest.approx(found.bytes["coordinator_to_grid"], rel=0.01)
+
+
+def test_each_line_carries_what_was_estimated(lab: tuple[Trial, World], trained: Trained) -> None:
+    costs_what_was_estimated(trained[0], lab[1].plan(model={"iterations": 15}))
 
 
 def test_an_auditor_deals_anew_what_all_parties_were_dealt(lab: tuple[Trial, World], trained: Trained) -> None:

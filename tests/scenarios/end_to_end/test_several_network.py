@@ -26,7 +26,16 @@ from common.trial import processes
 from common.trial.processes import Trial
 from common.wire import coordinator_pb2 as wire
 from tests.scenarios.end_to_end.several import World, held_out, network, prepared_rows, synthetic
-from tests.scenarios.end_to_end.test_several import BANK_POLICY, LIMITS, LOOSE, audited, evaluation, run, settled
+from tests.scenarios.end_to_end.test_several import (
+    BANK_POLICY,
+    LIMITS,
+    LOOSE,
+    audited,
+    costs_what_was_estimated,
+    evaluation,
+    run,
+    settled,
+)
 
 WHOLE = Network(hidden=4, batch=0, epochs=60)  # over all rows: their order does not matter
 
@@ -92,6 +101,10 @@ def test_each_bank_gets_the_pooled_trainings_quality(lab: tuple[Trial, World], w
 def test_batches_of_parts_of_each_banks_rows_do_as_well(lab: tuple[Trial, World], activation: Any) -> None:
     section = Network(hidden=4, epochs=6, activation=activation)
     check(lab, *trained(lab, section), section, 0.03)  # of other rows in each batch
+
+
+def test_each_line_carries_what_was_estimated(lab: tuple[Trial, World], whole: Whole) -> None:
+    costs_what_was_estimated(whole[0], lab[1].plan(model=WHOLE))
 
 
 def test_an_auditor_deals_anew_what_all_parties_were_dealt(lab: tuple[Trial, World], whole: Whole) -> None:

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from common.learn.diary import Progress
-from common.learn.linear.cost import several
+from common.learn.linear.banks import LinearOfSeveral
+from common.learn.linear.cost import several, several_dealt
 from common.learn.linear.descent import nesterov
 from common.learn.linear.layout import Layout
+from common.learn.linear.learner import Linear
 from common.learn.linear.several import Ended, Line, train_several
 from common.mpc.fixedpoint import WEIGHT_SCALE, X_SCALE, Reals, Words, decode, encode
 from common.mpc.prg import Prg, mark
@@ -144,6 +146,9 @@ async def test_a_bank_sends_hears_and_is_dealt_the_bytes_of_the_formula(
         dealt = [values for label, values in banks.at_dealer[k][Party.BANK].log if label.kind.value not in seeds]
         assert (sent, heard) == (expected.peer_sent, expected.peer_received)
         assert sum(values.nbytes for values in dealt) == expected.dealt
+        rounds = Linear().rounds(model, own) + LinearOfSeveral().more_rounds(model, world.layout)
+        assert banks.session[k][Party.BANK].traffic.rounds == rounds + 2  # rows and the ridge are shared before
+    assert banks.dealt_to_grid() == several_dealt(world.layout, model, rows)
 
 
 async def test_all_banks_hold_the_same_share_and_the_grid_the_other() -> None:

@@ -19,9 +19,10 @@ from common.learn.design import prepare_rows
 from common.learn.diary import Progress
 from common.learn.learners import line_of
 from common.learn.network.banks import NetworkOfSeveral
-from common.learn.network.cost import several
+from common.learn.network.cost import several, several_dealt
 from common.learn.network.half import NetworkModel, pack, parse
 from common.learn.network.layout import NetworkLayout
+from common.learn.network.learner import NetworkLearner
 from common.learn.network.scales import WEIGHT
 from common.learn.network.several import NetworkLine, train_several
 from common.learn.network.weights import Weights
@@ -132,6 +133,9 @@ async def test_a_bank_sends_hears_and_is_dealt_the_bytes_of_the_formula(rows: tu
         dealt = [values for label, values in banks.at_dealer[k][Party.BANK].log if label.kind.value not in seeds]
         assert (sent, heard) == (expected.peer_sent, expected.peer_received)
         assert sum(values.nbytes for values in dealt) == expected.dealt
+        rounds = NetworkLearner().rounds(section, sum(rows)) + NetworkOfSeveral().more_rounds(section, world.layout)
+        assert banks.session[k][Party.BANK].traffic.rounds == rounds + 1  # rows are shared before
+    assert banks.dealt_to_grid() == several_dealt(world.layout, section, rows)
 
 
 def test_each_row_of_each_bank_is_in_one_step_of_an_epoch_and_no_step_in_more_than_it_averages_over() -> None:

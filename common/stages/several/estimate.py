@@ -1,0 +1,129 @@
+"""What a training of several banks would cost before it runs: bytes on each line, messages, bits of each bank's labels.
+
+PROTOCOL.md sections 11 and 16.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from common.errors import PlanError
+from common.features.pooled import EXPONENTS
+from common.learn.learner import Size
+from common.learn.learners import learner_of, several_of
+from common.mpc import cost
+from common.mpc.cost import SEEDS, SIZES, Cost
+from common.mpc.seeds import DEALT_BYTES, NONCE_BYTES
+from common.party import Party
+from common.plan.several import SeveralPlan
+from common.stages.estimate import Estimate, Sizes, Speed, Told, begun_rounds, begun_seconds, blocks
+from common.stages.price import FLAGS, FLOORS, histogram_bits, metric_bits
+from common.stages.several.pooled import cells_of
+
+_POINTS = 64  # bytes of the points that an attempt could go on from
+_START_SENT = 2 * SEEDS + _POINTS + SIZES + 32  # seeds of the line and of all, points, sizes; a hash of the columns
+_START_HEARD = 2 * SEEDS + _POINTS + SIZES + 24 + 1  # the same; rows of all, and whether all have the same columns
+_PREPARING = 22  # rounds: seeds, points, split, rows of all, hashes, how many columns, five sums, sizes
+_ROUNDED = 3  # of a sum that is truncated before it is told
+_POOLED = 9  # counts of scores; fingerprints when all are through, and when all kept
+
+
+@dataclass(frozen=True)
+class SeveralSizes:
+    """The size of such a job. rows: matched, of each bank in the plan's order. columns: trained, a bank's with its intercept.
+
+    bank_ids: of each; None: those matched. months: that both sides of a line have, 0 where rows are not by month. held: of
+    each bank's rows those held out; None: the plan's share of them.
+    """
+
+    rows: tuple[int, ...]
+    grid_columns: int
+    bank_columns: int
+    grid_ids: int | None = None
+    bank_ids: tuple[int, ...] | None = None
+    months: int = 0
+    held: tuple[int, ...] | None = None
+
+    def line(self, bank: int) -> Sizes:
+        """Of the line with one of them."""
+        ids = None if self.bank_ids is None else self.bank_ids[bank]
+        return Sizes(self.rows[bank], self.grid_columns, self.bank_columns, self.grid_ids, ids, self.months)
+
+
+def estimate_several(plan: SeveralPlan, sizes: SeveralSizes, speed: Speed = Speed()) -> Estimate:  # noqa: B008  (frozen)
+    """The cost of a training of several banks with the grid, whose columns are those that all have.
+
+    Raises PlanError for other sizes than the plan has banks, and for banks alone; PolicyError as the layout of steps does.
+    """
+    banks, section = len(plan.banks), plan.model
+    if plan.alone:
+        raise PlanError("banks alone: what they say are at most a few sums, of few words a column")
+    if len(sizes.rows) != banks:
+        raise PlanError(
+            f"sizes of {len(sizes.rows)} banks, and the plan has {banks}", remedy="Give those of each, in its order."
+        )
+    held = sizes.held or tuple(round(rows * plan.split.test) for rows in sizes.rows)
+    train = [rows - out for rows, out in zip(sizes.rows, held, strict=True)]
+    learner, several, common = learner_of(section), several_of(section), sizes.bank_columns - 1
+    layout = several.layout(sizes.grid_columns, common, train)
+    cells = cells_of(sum(held))
+    sums = _sums(common, whitened=several.whitened) + _counted(cells)
+    found, dealt = {"coordinator_to_grid": 0, "grid_to_coordinator": 0}, several.dealt(section, layout, train)
+    for k in range(banks):
+        own, at_grid = _line(plan, sizes.line(k), Size(held[k], sizes.grid_columns, sizes.bank_columns))
+        own += several.cost(section, layout, train[k]) + Cost(sums.peer_sent, sums.peer_received, banks * NONCE_BYTES)
+        found |= {
+            f"grid_to_bank_{k + 1}": own.peer_received,
+            f"bank_{k + 1}_to_grid": own.peer_sent,
+            f"coordinator_to_bank_{k + 1}": own.dealt,
+            f"bank_{k + 1}_to_coordinator": own.tags,
+        }
+        found["grid_to_coordinator"] += at_grid.tags
+        dealt += at_grid.dealt
+    found["coordinator_to_grid"] = dealt + DEALT_BYTES + sums.dealt
+    every, longest = Size(sum(train), sizes.grid_columns, sizes.bank_columns), max(sizes.rows)
+    rounds = begun_rounds(plan, sizes.line(sizes.rows.index(longest))) + _PREPARING + blocks(max(train)) + 1
+    rounds += _ROUNDED if several.whitened else 0
+    rounds += learner.rounds(section, every.rows) + several.more_rounds(section, layout)
+    rounds += learner.score_rounds(section, max(held)) + _POOLED
+    read, scores = learner.values(section, every)
+    seconds = sum(begun_seconds(plan, sizes.line(k), read, speed) - speed.job for k in range(banks)) + banks * speed.job
+    seconds += speed.share * every.rows * read + speed.cell * learner.work(section, every) + speed.dealt * dealt / 8
+    seconds += speed.scored * sum(held) * scores
+    each = tuple(_told(plan, sizes, train[k], held[k], cells) for k in range(banks))
+    return Estimate(
+        found, rounds, seconds, sum(held), sum(train), sum(one.label_bits for one in each), sum(held),
+        sum(one.metric_bits for one in each), banks=each,
+    )  # fmt: skip
+
+
+def _line(plan: SeveralPlan, sizes: Sizes, tested: Size) -> tuple[Cost, Cost]:
+    """What one line has without training and sums: at its bank, and at the grid what is dealt and matched."""
+    learner, found = learner_of(plan.model), []
+    for party in Party:
+        ids = sizes.ids(party), sizes.ids(party.other), sizes.matched, sizes.months
+        matched = cost.alignment(party, *ids, plan.matching)
+        found.append(matched + learner.cost_scores(party, plan.model, tested) + Cost(dealt=DEALT_BYTES))
+    grid, bank = found
+    return bank + Cost(cost.split(sizes.rows) + _START_SENT, _START_HEARD, DEALT_BYTES), grid
+
+
+def _counted(cells: int) -> Cost:
+    """Of scores of each class in so many cells, and whether each bank tells them: at a bank, and dealt to the grid."""
+    words = 1 + 2 * cells
+    return Cost(8 * words + 8, 8 * words, 8 * words)
+
+
+def _sums(columns: int, *, whitened: bool) -> Cost:
+    """Of the banks' columns: payload at a bank, and what the grid is dealt. Section 16, steps 4 and 5."""
+    words = (2 + EXPONENTS + 1 + 2 + 1) * columns  # transforms, deviations and rare ones, spreads twice, leverage
+    found = Cost(8 * words + 8 * 3, 8 * words, 8 * words)
+    moments = columns * (columns + 1) // 2
+    return found + Cost(16 * moments, 16 * moments, 24 * moments) if whitened else found
+
+
+def _told(plan: SeveralPlan, sizes: SeveralSizes, train: int, held: int, cells: int) -> Told:
+    """Bits of one bank's labels."""
+    size = Size(train, sizes.grid_columns, sizes.bank_columns)
+    metrics = metric_bits(held) + histogram_bits(held, cells, max(1, sizes.months)) if held else 0.0
+    return Told(train, held, FLOORS + FLAGS + learner_of(plan.model).label_bits(plan.model, size), metrics)
