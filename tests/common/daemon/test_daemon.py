@@ -99,6 +99,7 @@ class Runner:
 
 async def test_a_party_comes_back_after_every_loss_and_ends_its_jobs_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_RETRY", (0.0, 0.0))
+    monkeypatch.setattr(module, "_DISPLACED", 0.0)
     welcome, stop = wire.ToParty(welcome=wire.Welcome()), wire.ToParty(stop=wire.Stop(job="j"))
     attends = asyncio.Event()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -25,20 +25,28 @@ class Sent:
     values: Array
 
 
+def write_frame(file: BinaryIO, sent: Sent) -> None:
+    """A line that says what it is, then its words. NumPy's own format would take a victim as long as a step of training."""
+    values = np.ascontiguousarray(sent.values)
+    file.write(f"{sent.kind} {sent.life} {values.dtype.str} {values.size}\n".encode())
+    file.write(values.data)
+
+
 def read_frames(folder: Path, name: str) -> list[Sent]:
-    """What all lives of the victim `name` have recorded in `folder`."""
-    return [sent for life in sorted(folder.glob(f"{name}.*.frames")) for sent in _life(life)]
+    """What all lives of the victim `name` have recorded in `folder`, each array as one row of words."""
+    return [sent for life in sorted(folder.glob(f"{name}.*.frames")) for sent in _life(life.read_bytes())]
 
 
-def _life(file: Path) -> list[Sent]:
-    """The last record may be torn, as the process was killed."""
-    found, stream = list[Sent](), BytesIO(file.read_bytes())
-    while True:
-        try:
-            kind, life, values = (np.load(stream, allow_pickle=False) for _ in range(3))
-        except (EOFError, ValueError):
-            return found
-        found.append(Sent(kind.tobytes().decode(), int(life[0]), values))
+def _life(record: bytes) -> Iterator[Sent]:
+    """The last array may be torn, as the process was killed."""
+    place = 0
+    while (end := record.find(b"\n", place)) >= 0:
+        kind, life, words, count = record[place:end].decode().split()
+        dtype, begin = np.dtype(words), end + 1
+        place = begin + int(count) * dtype.itemsize
+        if place > len(record):
+            return
+        yield Sent(kind, int(life), np.frombuffer(record, dtype, int(count), begin))
 
 
 def twice(sent: list[Sent]) -> list[tuple[str, int, int]]:

@@ -18,7 +18,7 @@ from common.mpc.session import Kind, Round
 from common.wire import coordinator_pb2 as wire
 from tests.scenarios.kill.harness import Operation, Play, apart, drawn
 from tests.scenarios.kill.lines import Lines
-from tests.scenarios.kill.masks import Sent, read_frames, twice
+from tests.scenarios.kill.masks import Sent, read_frames, twice, write_frame
 from tests.scenarios.kill.town import DAEMONS, PARTIES, Disturbed, Town, faults
 from tests.scenarios.kill.victim import Victim
 
@@ -58,8 +58,7 @@ def test_what_does_not_hold_is_told_of_each_kind(tmp_path: Path) -> None:
     (tmp_path / "grid-data" / Name.UNFINISHED / "job-1").mkdir()
     with (tmp_path / "grid.101.frames").open("wb") as file:
         for life in (101, 102):
-            for part in (np.frombuffer(b"masked_u", np.uint8), np.array([life]), nothing):
-                np.save(file, part)
+            write_frame(file, Sent("masked_u", life, nothing))
     (tmp_path / "bank.seeds").write_text("101 aa\n102 aa\n")
     with closing(sqlite3.connect(tmp_path / "bank-data" / Name.TOLD)) as book, book:
         book.executemany("insert into told values (?, ?)", [("job-2", "metrics")] * 2)
@@ -197,8 +196,7 @@ def test_what_a_killed_life_left_half_written_hides_nothing_of_the_next(tmp_path
     for life in (101, 102):
         with (tmp_path / f"bank.{life}.frames").open("wb") as file:
             for values in (np.arange(9), np.arange(9000)):
-                for part in (np.frombuffer(b"masked_u", np.uint8), np.array([life]), values):
-                    np.save(file, part)
+                write_frame(file, Sent("masked_u", life, values))
     torn = tmp_path / "bank.101.frames"
     torn.write_bytes(torn.read_bytes()[:-5000])
     (tmp_path / "bank-2.103.frames").write_bytes((tmp_path / "bank.102.frames").read_bytes())

@@ -19,8 +19,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import bank_party.__main__
 import common.coordinator.__main__
 import common.learn.linear.course as course
@@ -30,6 +28,7 @@ from common.mpc.prg import Prg
 from common.mpc.seeds import fingerprint
 from common.mpc.session import Array, Round
 from common.wire.peer import DealtChannel, FrameChannel
+from tests.scenarios.kill.masks import Sent, write_frame
 
 MAIN: dict[str, Any] = {
     "coordinator": common.coordinator.__main__.main,
@@ -59,9 +58,7 @@ class Victim:
     def sends(self, round: Round, values: Array) -> None:
         """Before an array leaves: it is recorded though it may never leave, as its mask is used up."""
         if round.kind.value.startswith(MASKED):
-            np.save(self._frames, np.frombuffer(round.kind.value.encode(), np.uint8))
-            np.save(self._frames, np.array([os.getpid()]))
-            np.save(self._frames, values)
+            write_frame(self._frames, Sent(round.kind.value, os.getpid(), values))
             self._frames.flush()
         if self._kill.exists():
             taken = self._kill.rename(self._killed.with_suffix(".taken"))  # what it is told from now on is not lost
