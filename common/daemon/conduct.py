@@ -129,13 +129,16 @@ class Conduct:
     ) -> Outcome:
         """dealt: the dealer, and the seed made of what it dealt; None where all randomness is in a stock, or none is dealt."""
         plan = running.plan
+        if isinstance(plan, PredealPlan) and plan.undealt:
+            shelf = self._home.stocks.of(chain_of(plan.bank_named, self._settings, self._party))
+            return await predeal(job, plan, session, None, Prg.fresh_seed(), shelf, reporter, self._home.key)
         if dealt is None:  # the seeds of a stock were looked at when it was dealt
             correlations = DealtCorrelations(self._party, Prg.fresh_seed(), NoDealer(), self._home.key)
             return await self._run(job, running, session, course, correlations, reporter)
         dealer, seed = dealt
         chain = chain_of(plan.bank_named, self._settings, self._party)
         if isinstance(plan, PredealPlan):
-            return await predeal(job, plan, session, dealer, seed, self._home.stocks.of(chain), reporter)
+            return await predeal(job, plan, session, dealer, seed, self._home.stocks.of(chain), reporter, self._home.key)
         if isinstance(plan, PromotePlan):
             return await promote(job, plan, session, self._home, self._role, reporter, chain)
         correlations = DealtCorrelations(self._party, seed, dealer, self._home.key)

@@ -29,6 +29,7 @@ from common.mpc.session import Array, Round
 from common.party import Party
 
 MAGIC = b"WSSTOCK1"
+BETWEEN = "both "
 TAG_BYTES = 16
 _LENGTH = 4
 _LONGEST_LABEL = 1 << 16
@@ -37,7 +38,9 @@ _ERASED = bytes(SEED_BYTES)
 
 @dataclass(frozen=True)
 class StockLabel:
-    """The label of a stock: what it serves, the same at both parties. name: the job that dealt it. dealer: who dealt.
+    """The label of a stock: what it serves, the same at both parties. name: the job that dealt it.
+
+    dealer: who dealt; of one that both have made BETWEEN and a hash of both parties' lasting keys.
 
     bank: at a grid of several banks which one holds the other half, none being the first; at a bank none.
     """
@@ -49,6 +52,11 @@ class StockLabel:
     grid_columns: int
     bank_columns: int
     bank: str = ""
+
+    @property
+    def made(self) -> bool:
+        """Whether both parties have made it, and nobody dealt."""
+        return self.dealer.startswith(BETWEEN)
 
     @property
     def size(self) -> Size:

@@ -48,7 +48,7 @@ class Held:
 
 
 class Stocks:
-    """dealer: the coordinator's identity; stocks of another one are not used. budget_mib: disk for all of them.
+    """dealer: the coordinator's identity; stocks that another one dealt are not used. budget_mib: disk for all of them.
 
     banks: with how many a grid has stocks. Each has an equal part of that disk and places of its own: none can take another's.
     """
@@ -126,7 +126,8 @@ class Stocks:
         """None for a file that cannot be used."""
         try:
             with closing(StockFile(path)) as stock:
-                usable = stock.label.name == path.stem and stock.label.dealer == self._dealer and not self._is_spent(stock)
+                known = stock.label.made or stock.label.dealer == self._dealer
+                usable = stock.label.name == path.stem and known and not self._is_spent(stock)
         except DataError:
             return None
         return stock.label if usable else None
@@ -158,9 +159,9 @@ class Stocks:
                 remedy="Use a stock by training with dealt = 'ahead', deal a smaller one, or raise stock_mib.",
             )
 
-    def create(self, name: str, plan: PredealPlan, seed: bytes) -> StockWriter:
-        """The writer of the stock that job `name` is dealt."""
-        label = StockLabel(name, self._dealer, dealing(predealt(plan)), plan.rows, *plan.sizes, self._bank or "")
+    def create(self, name: str, plan: PredealPlan, seed: bytes, dealer: str = "") -> StockWriter:
+        """The writer of the stock that job `name` is dealt. dealer: of its label, if that is not the coordinator."""
+        label = StockLabel(name, dealer or self._dealer, dealing(predealt(plan)), plan.rows, *plan.sizes, self._bank or "")
         return StockWriter(self._path(name), label, seed)
 
     def spend(self, label: StockLabel) -> StockFile:

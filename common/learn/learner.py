@@ -6,7 +6,7 @@ A learner has a folder of its own here, a section in plans (`plan.section`), and
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -16,10 +16,10 @@ from common.features.bins import BinnedColumn
 from common.features.fit import FittedPreparation
 from common.features.options import Preparation
 from common.learn.diary import Diary, Progress
-from common.mpc.correlations.asked import Correlations, Demand
+from common.mpc.correlations.asked import Correlations, DealerLink, Demand
 from common.mpc.cost import Cost
 from common.mpc.fixedpoint import Reals
-from common.mpc.session import Kind, Round, Session
+from common.mpc.session import Array, Kind, Round, Session
 from common.party import Party
 from common.plan.section import Floors, Section
 from common.rows.dataset import ColumnConfig
@@ -41,6 +41,11 @@ class Size:
 
     def columns(self, party: Party) -> int:
         return self.grid_columns if party is Party.GRID else self.bank_columns
+
+    @property
+    def by_party(self) -> dict[Party, int]:
+        """The columns of each."""
+        return {party: self.columns(party) for party in Party}
 
     @classmethod
     def of(cls, party: Party, rows: int, own: int, other: int) -> Size:
@@ -202,6 +207,37 @@ class Resumable(Protocol):
 
     async def resume(self, session: Session, correlations: Correlations, scratch: Scratch | None, diary: Diary) -> Trained:
         """Trains as `Task.train` does, from where the diary begins."""
+
+
+@runtime_checkable
+class MakesAhead(Protocol):
+    """A learner, of trainings that nobody deals for, of which both parties can make a part before there are rows."""
+
+    def make_ahead(self, session: Session, section: Any, size: Size, seed: bytes) -> AsyncIterator[tuple[Round, Array]]:
+        """The arrays that `Learner.ahead` lists for this party, in their order. seed: this party's of the stock."""
+
+    def cost_making(self, party: Party, section: Any, size: Size) -> Cost:
+        """The bytes of that."""
+
+    def making_rounds(self, section: Any, size: Size) -> int:
+        """How many messages one after another it takes."""
+
+    def making_work(self, section: Any, size: Size) -> float:
+        """As `Learner.work`."""
+
+    def cost_made(self, party: Party, section: Any, size: Size) -> Cost:
+        """The bytes of a training with it."""
+
+    def made_rounds(self, section: Any, rows: int) -> int:
+        """As `Learner.rounds` of one."""
+
+
+@runtime_checkable
+class Drawing(Protocol):
+    """A task that nobody deals for, which may take what both parties have made before from a stock."""
+
+    def drawing(self, seed: bytes, stored: DealerLink, size: Size) -> Task:
+        """The same with a stock for this size, each array of which it takes once. seed: this party's of it."""
 
 
 async def train(

@@ -96,6 +96,7 @@ class Purpose(Enum):
     LATTICE_FLOOD = 143
     LATTICE_BITS = 144
     LATTICE_DITHER = 145
+    LATTICE_ANGLE = 146
 
 
 def mark(key: bytes) -> bytes:

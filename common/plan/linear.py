@@ -222,8 +222,6 @@ class Model(Section):
     def check_ahead(self) -> None:
         if self.optimiser != "nesterov":
             raise ValueError("only optimiser = 'nesterov' can be dealt ahead: rows to spare would fill whole batches of sgd")
-        if self.undealt:
-            raise ValueError("dealer = 'none': nothing is dealt, so nothing can be dealt ahead")
 
 
 def _check_fourier(link: Fourier) -> None:

@@ -10,6 +10,7 @@ from common.config import StrictModel
 from common.disclosure import Opened
 from common.errors import PolicyError
 from common.party import Identity
+from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
 from common.plan.request import Matching, Plan, Request
 from common.plan.roles import Roles
@@ -154,6 +155,8 @@ class Policy(StrictModel):
             ]
         if isinstance(plan, TrainPlan):
             wrong += self._check_training(plan)
+        if isinstance(plan, PredealPlan) and plan.undealt and not self.no_dealer:
+            wrong.append("dealer = 'none' (no_dealer = false)")
         if wrong:
             raise not_allowed(wrong)
 

@@ -37,6 +37,8 @@ class PredealPlan(OneBank):
     def _can_be_dealt(self) -> PredealPlan:
         if self.serves == "training":
             self.model.check_ahead()
+        elif self.model.undealt:
+            raise ValueError("model.dealer = 'none': scores by a model that nobody deals for take no stock")
         given = {"grid_columns": self.grid_columns, "bank_columns": self.bank_columns}
         if (named := self._named) is not None:
             if extra := {key: value for key, value in given.items() if value is not None}:
@@ -48,6 +50,11 @@ class PredealPlan(OneBank):
         elif missing := [key for key, value in given.items() if value is None]:
             raise ValueError(f"{', '.join(missing)}: required, how many columns are dealt for")
         return self
+
+    @property
+    def undealt(self) -> bool:
+        """Whether both parties make the stock between them."""
+        return self.model.undealt
 
     @property
     def _named(self) -> dict[str, int] | None:

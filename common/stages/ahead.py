@@ -6,6 +6,7 @@ PROTOCOL.md sections 6 and 10.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -16,14 +17,16 @@ import numpy as np
 
 from common.disk.scratch import Scratch
 from common.errors import PeerProtocolError, PolicyError
-from common.home.stock import StockFile, StockLabel, StoredArrays, dealing
+from common.home.stock import BETWEEN, StockFile, StockLabel, StoredArrays, dealing
 from common.home.stocks import MOST, Stocks, inventory
 from common.learn.diary import Diary
-from common.learn.learner import Ahead, Half, Size, Task, Trained, train
+from common.learn.learner import Ahead, Drawing, Half, Size, Task, Trained, train
 from common.learn.learners import learner_of, named
 from common.mpc.correlations.asked import Correlations
-from common.mpc.correlations.dealt import DealtCorrelations
+from common.mpc.correlations.dealt import DealtCorrelations, NoDealer
+from common.mpc.prg import mark
 from common.mpc.session import Kind, Session
+from common.party import Party
 from common.plan.section import Section
 
 
@@ -51,12 +54,20 @@ async def train_ahead(
     scratch: Scratch | None = None,
     diary: Diary | None = None,
 ) -> Trained:
-    """Trains as `task.train` does, with a stock that both parties hold; key: this party's lasting one.
+    """Trains as `task.train` does, with a stock that both parties hold: dealt, or made by them; key: this party's lasting one.
 
     Raises PolicyError if none fits.
     """
     ahead = learner_of(section).ahead
+    if section.undealt:
+        await _leave_out(stocks, await made_by(session, key))
     with closing(await _take(session, stocks, dealing(ahead(section, task.size)), task.size, TRAINING)) as stock:
+        if isinstance(task, Drawing) and section.undealt:
+            there = ahead(section, stock.label.size)
+            stored = StoredArrays(stock, session.party, there)
+            await stored.demand(there.demand)
+            drawn = task.drawing(stock.seed, stored, stock.label.size)
+            return await train(drawn, session, DealtCorrelations(session.party, stock.seed, NoDealer()), scratch, diary)
         correlations = _stored(session, stock, key, ahead(section, stock.label.size))
         return await train(task.filled(stock.label.size), session, correlations, scratch, diary)
 
@@ -81,6 +92,21 @@ def usable(stocks: Stocks, model: Half, rows: int, bits: int) -> list[StockLabel
     learner = named(model.learner)
     size, ahead = learner.scored(model, rows), partial(learner.ahead_scores, learner.scored_by(model))
     return fitting([held.label for held in stocks.held()], dealing(ahead(size, bits)), size, ASKED)
+
+
+async def made_by(session: Session, key: bytes) -> str:
+    """Who makes a stock, as its label says it: a hash of both parties' lasting keys, of which each tells a mark."""
+    mine = np.frombuffer(mark(key), np.uint64)
+    marks = {session.party: mine, session.party.other: await session.exchange(Kind.STOCK, mine)}
+    both = b"".join(marks[party].tobytes() for party in Party)
+    return BETWEEN + hashlib.blake2b(both, digest_size=16, person=b"wattscore.made").hexdigest()
+
+
+async def _leave_out(stocks: Stocks, maker: str) -> None:
+    """Spends those that these two have made while either had another key."""
+    for label in await asyncio.to_thread(stocks.unspent):
+        if label.made and label.dealer != maker:
+            await asyncio.to_thread(stocks.drop, label)
 
 
 def _stored(session: Session, stock: StockFile, key: bytes, ahead: Ahead) -> Correlations:

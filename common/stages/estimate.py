@@ -11,7 +11,7 @@ from common.features.binning import halvings
 from common.features.pieces import USUAL as PIECES
 from common.features.pieces import room
 from common.home.stocks import MOST, predealt
-from common.learn.learner import Size
+from common.learn.learner import MakesAhead, Size
 from common.learn.learners import REASONS, learner_of
 from common.learn.trees.learner import fitting_trees
 from common.mpc import cost
@@ -33,6 +33,7 @@ _DEFAULT: Section = TrainPlan.model_fields["model"].default
 _UNDEALT: Section = type(_DEFAULT).model_validate({"dealer": "none"})
 _TEXTS = 8  # that the grid's columns have, about
 _RANGE = 16  # first and last month
+_MADE = 32  # a mark of the lasting key
 _DEALT = 32  # a stock's label, once all of it is on disk and once it has its name
 
 
@@ -206,6 +207,8 @@ def _training(plan: TrainPlan, sizes: Sizes, speed: Speed = Speed()) -> Estimate
         found = _begun(plan, sizes, party) + Cost(SIZES + (0 if grid else told), SIZES + (told if grid else 0))
         found += cost.bin_counts(party, counting) if counting else Cost()
         trained = learner.cost(party, plan.model, size)
+        if plan.dealt == "ahead" and isinstance(learner, MakesAhead) and plan.undealt:
+            trained = learner.cost_made(party, plan.model, size) + Cost(_MADE, _MADE)
         if plan.dealt == "ahead":
             trained = Cost(trained.peer_sent + _STOCK, trained.peer_received + _STOCK)
         found += trained
@@ -216,6 +219,8 @@ def _training(plan: TrainPlan, sizes: Sizes, speed: Speed = Speed()) -> Estimate
     rounds += learner.rounds(plan.model, size.rows) + tellings * learner.score_rounds(plan.model, held)
     rounds += 3 * (counting.rounds + 1) if counting else 0
     rounds += 3 if plan.dealt == "ahead" else 0
+    if plan.dealt == "ahead" and isinstance(learner, MakesAhead) and plan.undealt:
+        rounds += 1 + learner.made_rounds(plan.model, size.rows) - learner.rounds(plan.model, size.rows)
     read, scored = learner.values(plan.model, size)
     stepping = speed.cell * learner.work(plan.model, size) + speed.dealt * costs[Party.BANK].dealt / 8
     scoring = speed.scored * held * scored
@@ -269,11 +274,17 @@ def _reasons(party: Party, most: int, section: Section, size: Size) -> Cost:
 
 
 def _predealing(plan: PredealPlan, speed: Speed = Speed()) -> Estimate:
+    learner = learner_of(plan.model)
+    if plan.undealt and isinstance(learner, MakesAhead):
+        size = Size(plan.rows, *plan.sizes)
+        made = {party: learner.cost_making(party, plan.model, size) + Cost(_MADE + _DEALT, _MADE + _DEALT) for party in Party}
+        rounds, work = learner.making_rounds(plan.model, size), learner.making_work(plan.model, size)
+        return Estimate(_lines(made), rounds, speed.job + speed.cell * work, 0, 0)
     ahead, costs = predealt(plan), {}
     for party in Party:
         dealt = sum(8 * math.prod(shape) for _, shape in ahead.arrays(party))
         costs[party] = Cost(SEEDS + _DEALT, SEEDS + _DEALT, DEALT_BYTES + dealt)
     words = costs[Party.BANK].dealt / 8
     cells = plan.rows * sum(plan.sizes)
-    steps = learner_of(plan.model).steps(plan.model, plan.rows) if plan.serves == "training" else 1
+    steps = learner.steps(plan.model, plan.rows) if plan.serves == "training" else 1
     return Estimate(_lines(costs), 4, speed.job + speed.dealt * words + speed.cell * cells * steps, 0, 0)

@@ -1,31 +1,44 @@
-"""A predealing job at one party: what one training, or scoring, will consume comes in from the dealer, into a stock."""
+"""A predealing job at one party: what one training, or scoring, will consume comes into a stock.
+
+From the dealer, or, of a training that nobody deals for, made with the other party.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 
-from common.errors import DataError
+from common.errors import DataError, LocalProtocolError
 from common.home.outcome import Outcome
 from common.home.stock import StockWriter
 from common.home.stocks import Stocks, predealt
+from common.learn.learner import Ahead, MakesAhead, Size
 from common.learn.learners import learner_of
 from common.mpc.correlations.asked import DealerLink
 from common.mpc.correlations.dealt import take_dealt
-from common.mpc.session import Session
+from common.mpc.session import Array, Round, Session
 from common.party import Party
 from common.plan.job_stages import Stage
 from common.plan.predeal import PredealPlan
-from common.stages.ahead import confirm_stock
+from common.stages.ahead import confirm_stock, made_by
 from common.stages.job import StageReporter
 
 
 async def predeal(
-    job: str, plan: PredealPlan, session: Session, dealer: DealerLink, seed: bytes, stocks: Stocks, reporter: StageReporter
+    job: str,
+    plan: PredealPlan,
+    session: Session,
+    dealer: DealerLink | None,
+    seed: bytes,
+    stocks: Stocks,
+    reporter: StageReporter,
+    key: bytes,
 ) -> Outcome:
     """Both parties hold the stock at the end, or neither uses it: one that only one of them holds is never chosen.
 
-    1. order; write each array as it comes   2. all on disk: say so   3. give it its name: say so
+    1. order, if it is dealt; write each array as it comes   2. all on disk: say so   3. give it its name: say so
+    dealer: None where they make it themselves. key: this party's lasting one.
     Raises PolicyError when there is no room, DataError when the disk fails.
     """
     reporter.stage(Stage.PREDEAL)
@@ -33,8 +46,9 @@ async def predeal(
     start = time.monotonic()
     stocks.check(plan, session.party)
     try:
-        with stocks.create(job, plan, seed) as writer:
-            await _receive(plan, session, dealer, writer)
+        maker = "" if dealer is not None else await made_by(session, key)
+        with stocks.create(job, plan, seed, maker) as writer:
+            await _fill(plan, session, dealer, seed, writer)
             await confirm_stock(session, writer.label)
             await asyncio.to_thread(writer.commit)
     except OSError as error:
@@ -50,12 +64,24 @@ async def predeal(
     return Outcome(counts=counts, seconds={"predeal": time.monotonic() - start}, opened=opened)
 
 
-async def _receive(plan: PredealPlan, session: Session, dealer: DealerLink, writer: StockWriter) -> None:
-    ahead = predealt(plan)
-    await dealer.demand(ahead.demand)
-    arrays = list(ahead.arrays(session.party))
-    for done, (label, shape) in enumerate(arrays, 1):
-        values = await take_dealt(dealer, label, shape)
+async def _fill(plan: PredealPlan, session: Session, dealer: DealerLink | None, seed: bytes, writer: StockWriter) -> None:
+    ahead, done = predealt(plan), 0
+    total = sum(1 for _ in ahead.arrays(session.party))
+    coming = _dealt(ahead, session, dealer) if dealer is not None else _made(plan, session, seed)
+    async for label, values in coming:
         await asyncio.to_thread(writer.add, label, values)
-        session.reporter.progress(done, len(arrays))
+        session.reporter.progress(done := done + 1, total)
     await asyncio.to_thread(writer.finish)
+
+
+async def _dealt(ahead: Ahead, session: Session, dealer: DealerLink) -> AsyncIterator[tuple[Round, Array]]:
+    await dealer.demand(ahead.demand)
+    for label, shape in ahead.arrays(session.party):
+        yield label, await take_dealt(dealer, label, shape)
+
+
+def _made(plan: PredealPlan, session: Session, seed: bytes) -> AsyncIterator[tuple[Round, Array]]:
+    learner = learner_of(plan.model)
+    if not isinstance(learner, MakesAhead):
+        raise LocalProtocolError("a stock of this kind is dealt", got=learner.name)
+    return learner.make_ahead(session, plan.model, Size(plan.rows, *plan.sizes), seed)

@@ -14,7 +14,7 @@ from common.learn.linear.descent import Step, matrix_width
 from common.learn.linear.hessian import openings, sums, truncations
 from common.learn.linear.joint import setup_openings, setup_truncations
 from common.learn.linear.layout import Layout
-from common.learn.linear.phased import spans_of
+from common.learn.linear.made import places, shifted
 from common.learn.linear.quadratic import crossings, masks_rows
 from common.learn.linear.undealt import sends_columns
 from common.mpc.arrived import COMBINATIONS
@@ -26,7 +26,7 @@ from common.mpc.fixedpoint import WEIGHT_SCALE
 from common.mpc.lattice.carries import polynomials_of
 from common.mpc.lattice.embedding import BLOCK
 from common.mpc.lattice.embedding import blocks_of as filled_blocks
-from common.mpc.lattice.phasors import CUT_BYTES
+from common.mpc.lattice.phasors import CUT_BYTES, spans_of
 from common.mpc.lattice.ring import DEGREE
 from common.mpc.lattice.rows import blocks_of
 from common.mpc.lattice.sampled import NONCE_BYTES
@@ -91,11 +91,14 @@ def undealt_across(party: Party, own: int, other: int) -> int:
     return 8 * DEGREE * own if sends_columns(party, own, other) else 0
 
 
-def unaided(party: Party, model: Model, rows: int, own: int, other: int) -> Cost:
-    """All of a training that nobody deals for: as `unaided` and `quadratic` or `phased` say it. Section 21."""
+def unaided(party: Party, model: Model, rows: int, own: int, other: int, *, made: bool = False) -> Cost:
+    """All of a training that nobody deals for: as `unaided` and `quadratic` or `phased` say it. Section 21.
+
+    made: whether both have a stock for it, whose choice is not counted.
+    """
     steps = model.iterations
     if model.link == "fourier":
-        return _phased(party, model, rows, own, other)
+        return _phased(party, model, rows, own, other, made)
     columns = {party: own + (party is Party.BANK), party.other: other + (party is Party.GRID)}
     every = own + other
     crossed = crossings(columns)
@@ -104,7 +107,7 @@ def unaided(party: Party, model: Model, rows: int, own: int, other: int) -> Cost
     def sent(whose: Party, others: int) -> int:
         mine = columns[whose]
         across = 8 * mine * (rows + DEGREE) if masks_rows(whose, columns) else 8 * DEGREE * mine
-        bits = 8 * DEGREE * (polynomials + (whose is Party.GRID))
+        bits = 0 if made else _bits(whose, polynomials)
         hessian = 8 * (DEGREE * blocks_of(every) + every * every)
         step = 8 * DEGREE + -(-every // 8)
         once = 2 * NONCE_BYTES + -(-crossed // 8) + CHECK * (whose is Party.GRID) + unaided_end(model, others)
@@ -113,18 +116,42 @@ def unaided(party: Party, model: Model, rows: int, own: int, other: int) -> Cost
     return Cost(sent(party, other), sent(party.other, own))
 
 
-def _phased(party: Party, model: Model, rows: int, own: int, other: int) -> Cost:
+def _bits(whose: Party, polynomials: int) -> int:
+    return 8 * DEGREE * (polynomials + (whose is Party.GRID))
+
+
+def _phased(party: Party, model: Model, rows: int, own: int, other: int, made: bool) -> Cost:
     every, steps = own + other, model.iterations
     polynomials = polynomials_of(steps * every)
     step = Step(0, 0, rows, 1.0, 0)
 
     def sent(whose: Party, mine: int, others: int) -> int:
-        bits = 8 * DEGREE * (polynomials + (whose is Party.GRID))
-        each = phased_step(step, model.fourier().terms, whose) + -(-every // 8)
+        bits = 0 if made else _bits(whose, polynomials)
+        link = drawn_step(rows) if made else phased_step(step, model.fourier().terms, whose)
+        each = link + -(-every // 8)
         once = 2 * NONCE_BYTES + CHECK * (whose is Party.GRID) + unaided_end(model, others)
         return phased_matrices(rows, mine) + bits + steps * each + once
 
     return Cost(sent(party, own, other), sent(party.other, other, own))
+
+
+def drawn_step(rows: int) -> int:
+    """Samples with weights and residual, and half of an angle a row."""
+    return DEGREE * 3 * 8 + 4 * rows
+
+
+def made_ahead(party: Party, model: Model, rows: int, columns: dict[Party, int]) -> Cost:
+    """What both send to make a stock. Section 21."""
+    polynomials = polynomials_of(shifted(model, columns))
+
+    def sent(whose: Party) -> int:
+        found = NONCE_BYTES + _bits(whose, polynomials)
+        for place in places(model, rows):
+            waves, mine, others = place.shape[1], place.span.count(whose), place.span.count(whose.other)
+            found += DEGREE * (12 * (mine > 0) + 8 * waves * mine + 12 * waves * others)
+        return found
+
+    return Cost(sent(party), sent(party.other))
 
 
 def joint_matrix(grid: int, bank: int) -> tuple[int, int]:

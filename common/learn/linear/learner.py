@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,17 +21,19 @@ from common.learn.linear.design import Prepared, prepare
 from common.learn.linear.gain import secret_gain
 from common.learn.linear.half import LEARNER, ClosedModel, CommittedModel, LinearModel, Trained, make_half, pack, parse
 from common.learn.linear.joint import SETUP_ROUNDS
-from common.learn.linear.phased import spans_of
+from common.learn.linear.made import MadeAhead, made_arrays, make_ahead, places, shifted
 from common.learn.linear.price import label_bits
 from common.learn.linear.score import open_scores
 from common.learn.linear.steps import check_course, is_quadratic, make_steps, make_work
 from common.learn.linear.train import Shares, TrainingInputs, train
 from common.learn.linear.unaided import CommittedShares
 from common.learn.widened import Widened
-from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations
+from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations, DealerLink
 from common.mpc.cost import Cost
 from common.mpc.fixedpoint import X_SCALE, Reals
-from common.mpc.session import Session
+from common.mpc.lattice.carries import POLYNOMIALS, polynomials_of
+from common.mpc.lattice.phasors import spans_of
+from common.mpc.session import Array, Round, Session
 from common.party import Party
 from common.plan.linear import Model
 from common.plan.section import Floors
@@ -38,6 +41,7 @@ from common.rows.dataset import ColumnConfig
 from common.rows.table import FeatureTable
 from common.stats.logistic import Design
 
+_MADE_WAVE = 160  # and of a wave made ahead, a row and step
 _PHASED_ROW = 400  # cells' worth of the link by phasors, a row and step
 _CROSSED_CELLS = 16  # products of a row's columns that are a cell's worth
 _UNAIDED_ROUNDS = 12  # before the first step and after the last, of few columns
@@ -94,6 +98,10 @@ class LinearTask:
             data_rows=data_rows,
         )
         return replace(self, inputs=wide)
+
+    def drawing(self, seed: bytes, stored: DealerLink, size: Size) -> LinearTask:
+        made = MadeAhead(seed, stored, self.inputs.model, size.rows, size.by_party)
+        return replace(self, inputs=replace(self.inputs, made=made))
 
     async def train(self, session: Session, correlations: Correlations, scratch: Scratch | None = None) -> LinearTrained:
         return await self.resume(session, correlations, scratch, Forgetful())
@@ -177,7 +185,31 @@ class Linear:
         demand, steps = TrainingDemand(size.rows, size.grid_columns, size.bank_columns), make_steps(section, 2 * LEVEL_ROWS)
         link, course = repr(section.make_link()), (tuple(step.high for step in steps), steps[0].size)
         alike = (link, *course, section.revealed_bits, section.weights, section.optimiser, section.dealer)
+        if section.undealt:
+            return Ahead(demand, lambda party: made_arrays(section, size.rows, size.by_party), alike)
         return Ahead(demand, lambda party: dealt_arrays(party, make_work(section, demand)), alike)
+
+    def make_ahead(self, session: Session, section: Model, size: Size, seed: bytes) -> AsyncIterator[tuple[Round, Array]]:
+        return make_ahead(session, section, size.rows, size.by_party, seed)
+
+    def cost_making(self, party: Party, section: Model, size: Size) -> Cost:
+        return cost.made_ahead(party, section, size.rows, size.by_party)
+
+    def making_rounds(self, section: Model, size: Size) -> int:
+        polynomials = polynomials_of(shifted(section, size.by_party))
+        return 4 + 2 * -(-polynomials // POLYNOMIALS) + len(places(section, size.rows))
+
+    def making_work(self, section: Model, size: Size) -> float:
+        terms = section.fourier().terms if section.link == "fourier" else 0
+        return float((_MADE_WAVE * terms * size.rows + _UNAIDED_STEP) * section.iterations)
+
+    def cost_made(self, party: Party, section: Model, size: Size) -> Cost:
+        return cost.unaided(party, section, size.rows, size.columns(party), size.columns(party.other), made=True)
+
+    def made_rounds(self, section: Model, rows: int) -> int:
+        if section.link != "fourier":
+            return _UNAIDED_ROUNDS - 2 + 2 * section.iterations
+        return _UNAIDED_ROUNDS - 2 + 2 * -(-rows // MATRIX_BLOCK) + 4 * section.iterations
 
     def ahead_scores(self, section: Model, size: Size, bits: int) -> Ahead:
         demand = ScoreDemand(0, size.rows, size.grid_columns, size.bank_columns, bits)

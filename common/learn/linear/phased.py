@@ -9,54 +9,26 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from common.learn.linear.descent import Blocks, Step
+from common.learn.linear.made import FOLDED_SCALE, MadeAhead, waves_of
 from common.learn.linear.undealt import PULL_BITS, ROW_BITS, TURNED_BITS, Undealt, rounded, share_masked
-from common.mpc.fixedpoint import UNDEALT_SCALE, X_SCALE, Reals, Words
-from common.mpc.lattice.embedding import BLOCK, NARROWED, blocks_of, encoded, folded, turned
-from common.mpc.lattice.phasors import CUT_BYTES, HeldPhasors, LinkPublic, OwnPhasors, Waves
+from common.mpc.fixedpoint import UNDEALT_SCALE, Reals, Words
+from common.mpc.lattice.embedding import BLOCK, blocks_of, encoded, folded, turned
+from common.mpc.lattice.phasors import CUT_BYTES, HeldPhasors, LinkPublic, OwnPhasors, Span, Waves, spans_of
 from common.mpc.lattice.ring import DEGREE, Integers
 from common.mpc.lattice.ring96 import WORDS, Long
 from common.mpc.lattice.sampled import Public, Sampler
-from common.mpc.link import Fourier
+from common.mpc.lattice.stored import link_share
 from common.mpc.product import Rows, backward, forward, in_memory
 from common.mpc.session import Kind, Session
 from common.mpc.short import lengthen, sent_as, shorten
 from common.party import Party
+from common.plan.linear import Model
 
-SPAN_BLOCKS = 32  # that go through the link together, under one key of either party; even, so that each span begins alike
-FOLDED_SCALE = UNDEALT_SCALE - X_SCALE + NARROWED
-"""Of a residual's coefficients, in words: times columns that are divided by 2^NARROWED they are at the update's scale."""
-
-
-@dataclass(frozen=True)
-class Span:
-    """Blocks first to last of a step over `rows` rows."""
-
-    first: int
-    last: int
-    rows: int
-
-    def blocks(self, owner: Party) -> slice:
-        """Whose phasors a party sends: every other one."""
-        return slice(self.first + owner.index, self.last, 2)
-
-    def count(self, owner: Party) -> int:
-        return len(range(self.last)[self.blocks(owner)])
-
-    def filled(self, owner: Party) -> int:
-        """Rows in these blocks, if they stood one behind the other: all are full but perhaps the step's last one."""
-        places = range(self.last)[self.blocks(owner)]
-        return sum(min(BLOCK, self.rows - BLOCK * place) for place in places)
-
-
-def spans_of(rows: int) -> list[Span]:
-    """The blocks of so many rows in pieces of SPAN_BLOCKS."""
-    blocks = blocks_of(rows)
-    return [Span(first, min(blocks, first + SPAN_BLOCKS), rows) for first in range(0, blocks, SPAN_BLOCKS)]
+_HALF_WORD = np.uint64(32)
 
 
 class Phased:
@@ -65,16 +37,25 @@ class Phased:
     update_scale = UNDEALT_SCALE
 
     def __init__(
-        self, products: Undealt, sampler: Sampler, public: dict[Party, Public], link: Fourier, turned: Rows, label: Reals | None
+        self,
+        products: Undealt,
+        sampler: Sampler,
+        public: dict[Party, Public],
+        model: Model,
+        turned: Rows,
+        label: Reals | None,
+        made: MadeAhead | None = None,
     ) -> None:
-        """turned: (blocks BLOCK, m), words."""
-        self._products, self._sampler, self._link, self._turned, self._label = products, sampler, link, turned, label
-        self._public = {party: LinkPublic(public[party], link.terms) for party in Party}
+        """turned: (blocks BLOCK, m), words. made: a stock that has the phasors."""
+        self._products, self._sampler, self._turned, self._label = products, sampler, turned, label
+        self._model, self._link, self._made = model, model.fourier(), made
+        if made is None:
+            self._public = {party: LinkPublic(public[party], self._link.terms) for party in Party}
 
     async def pull(self, step: Step, ahead: Blocks) -> Blocks:
         """Shares of step / n times X^T r plus the ridge's pull, at UNDEALT_SCALE, of shares of the look-ahead at scale 28.
 
-        Four rounds: weights, phasors, replies and residual, of spans one behind the other.
+        Four rounds: weights, phasors, replies and residual, of spans one behind the other; with a stock three.
         """
         products, rows = self._products, step.high
         turns, ridge = await products.multiplied(ahead, rows)
@@ -97,13 +78,38 @@ class Phased:
 
     async def _residual(self, step: Step, turns: Words) -> Words:
         """A share of the folded coefficients of step / n times (sigma(u) - y), (blocks BLOCK,) at FOLDED_SCALE."""
-        size = step.size / (step.rows if step.data_rows is None else step.data_rows)
-        waves = Waves(self._link.coefficients, self._link.odd, size * 2.0 ** (FOLDED_SCALE + 32))
         total = np.zeros((len(turns), DEGREE), np.uint64)
         if self._label is not None:
             known = np.zeros(turns.shape)
             known.reshape(-1)[: step.high] = 0.5 - self._label[: step.high]
-            total += encoded(known, size * 2.0**FOLDED_SCALE).view(np.uint64)
+            total += encoded(known, step.size / step.high * 2.0**FOLDED_SCALE).view(np.uint64)
+        if self._made is None:
+            await self._converse(step, turns, total)
+        else:
+            await self._draw(self._made, step, turns, total)
+        return folded(total).reshape(-1)
+
+    async def _draw(self, made: MadeAhead, step: Step, turns: Words, total: Words) -> None:
+        """Adds this party's share of the link with phasors that there are: 4 bytes a row each way, in one round."""
+        session, rows, places = self._products.session, step.high, made.step()
+        waves = made.waves(step.size, rows)
+        angles = np.concatenate([made.angles(place) for place in places])[: len(turns)]
+        masked = ((turns - angles).reshape(-1)[:rows] >> _HALF_WORD).astype(np.uint32)
+        told = np.zeros(turns.shape, np.uint64)
+        told.reshape(-1)[:rows] = masked + await session.exchange(Kind.MASKED_U, masked)
+        told <<= _HALF_WORD
+        for place in places:
+            shares, part = await made.shares(place), slice(place.span.first, min(place.span.last, len(turns)))
+            if count := len(turns[part]):
+
+                def work(shares: Words = shares, part: slice = part, count: int = count) -> None:
+                    total[part] += link_share(waves, shares[:count], told[part], rows - BLOCK * part.start)
+
+                await session.compute(work, shares.size)
+
+    async def _converse(self, step: Step, turns: Words, total: Words) -> None:
+        """Adds this party's share of the link with phasors that are made for it now."""
+        waves = waves_of(self._model, step.size, step.high)
         spans, sent, answered = spans_of(step.high), deque[tuple[Span, OwnPhasors]](), deque[tuple[Span, OwnPhasors]]()
         # This order of posts and collects is the protocol: the next span's phasors, then the reply to the last one's.
         for turn in range(len(spans) + 2):
@@ -115,7 +121,6 @@ class Phased:
                 answered.append((span, own))
             if turn > 1:
                 await self._hear(*answered.popleft(), total)
-        return folded(total).reshape(-1)
 
     async def _ask(self, span: Span, waves: Waves, turns: Words) -> OwnPhasors:
         """Posts this party's phasors of a span: 12 N bytes and 6 N a block and wave."""
@@ -166,12 +171,14 @@ async def share_phased(
     own_ridge: Words,
     other_columns: int,
     label: Reals | None,
-    link: Fourier,
+    model: Model,
     room: Callable[[tuple[int, int]], Rows] = in_memory,
+    made: MadeAhead | None = None,
 ) -> Phased:
     """Each party's rows under masks, as they are and transformed; label: (n,) of 0.0 and 1.0 at the bank.
 
-    public: the polynomials of both parties' matrices. The bytes of `undealt`, of rows filled up to BLOCK on the way back.
+    public: the polynomials of both parties' matrices. made: a stock for the link. The bytes of `undealt`, of rows filled up to
+    BLOCK on the way back.
     """
     rows, columns = own.shape
     back, filled = room((blocks_of(rows) * BLOCK, columns)), 0
@@ -183,5 +190,6 @@ async def share_phased(
         filled += found.shape[1]
         return found
 
-    products = await share_masked(session, sampler, public, own, own_ridge, other_columns, link, room, turn, ROW_BITS)
-    return Phased(products, sampler, public, link, back, label)
+    mine = own, own_ridge, other_columns
+    products = await share_masked(session, sampler, public, *mine, model.fourier(), room, turn, ROW_BITS)
+    return Phased(products, sampler, public, model, back, label, made)

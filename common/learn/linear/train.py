@@ -14,6 +14,7 @@ from common.learn.linear.deal import TrainingDemand
 from common.learn.linear.descent import REST_SCALE, Arrived, Blocks, Descent, Moved, Step, matrix_width
 from common.learn.linear.hessian import Table, nearer, share_quadratic
 from common.learn.linear.joint import Sample, joint_matrix, joint_of
+from common.learn.linear.made import MadeAhead
 from common.learn.linear.products import Dealt
 from common.learn.linear.quadratic import Inputs
 from common.learn.linear.reveal import reveal_weights, tell_weights
@@ -54,6 +55,7 @@ class TrainingInputs:
     start: where own weights begin, (m_own,). label: (n,) of 0.0 and 1.0; None at the grid, which has none.
     data_rows: how many rows come first that are data, if the others are zeros; None: all.
     gain: what the steps are multiplied by, in secret, of `gain.secret_gain`; the bank says it, and the grid 0.
+    made: a stock for it, where nobody deals.
     """
 
     model: Model
@@ -64,6 +66,7 @@ class TrainingInputs:
     label: Reals | None
     data_rows: int | None = None
     gain: float = 0.0
+    made: MadeAhead | None = None
 
     def demand(self, party: Party) -> TrainingDemand:
         """What the dealer is asked for, the same at both parties."""
@@ -93,7 +96,7 @@ async def train(
     course = Course(diary or Forgetful(), len(steps), inputs.own.shape[1], inputs.other_columns)
     if model.undealt:
         parts = Inputs(inputs.own, inputs.own_ridge, inputs.other_columns, label, steps[0].size)
-        return await train_unaided(session, model, parts, inputs.start, course, place)
+        return await train_unaided(session, model, parts, inputs.start, course, place, inputs.made)
     if (last := course.through) is not None:
         return await _told(session, model, *last, course.held[0] if model.closed else None)
     await correlations.order(replace(inputs.demand(session.party), first=course.first))

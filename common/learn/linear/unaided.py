@@ -12,8 +12,9 @@ import numpy as np
 from common.learn.linear.course import Course
 from common.learn.linear.descent import ONE, Blocks, Step
 from common.learn.linear.hessian import nearer
+from common.learn.linear.made import MadeAhead, shifted
 from common.learn.linear.phased import share_phased
-from common.learn.linear.quadratic import Inputs, crossings, share_quadratic
+from common.learn.linear.quadratic import Inputs, share_quadratic
 from common.learn.linear.reveal import tell_weights
 from common.learn.linear.steps import make_steps, rest_limit
 from common.learn.linear.undealt import draw_nonces
@@ -58,12 +59,18 @@ class Pulling(Protocol):
 
 
 async def train_unaided(
-    session: Session, model: Model, inputs: Inputs, start: Reals, course: Course, room: Callable[[tuple[int, int]], Rows]
+    session: Session,
+    model: Model,
+    inputs: Inputs,
+    start: Reals,
+    course: Course,
+    room: Callable[[tuple[int, int]], Rows],
+    made: MadeAhead | None = None,
 ) -> Reals | CommittedShares:
     """This party's own weights on whitened columns, (m_own,), rounded as the plan says; nothing else is opened.
 
     Of a plan that keeps the model closed, this party's shares, and nothing is opened. start: where own weights begin. A
-    training that was interrupted before its end begins anew, under other keys.
+    training that was interrupted before its end begins anew, under other keys. made: a stock for it.
     """
     if (told := course.through) is not None:
         if model.closed:
@@ -73,17 +80,19 @@ async def train_unaided(
     nonces = await draw_nonces(session)
     sampler, public = Sampler(Prg.fresh_seed()), {p: Public(nonces, p) for p in Party}
     quadratic, begin = model.link == "taylor", start
-    shifted = len(steps) * (inputs.own.shape[1] + inputs.other_columns)
     if quadratic:
-        shifted += crossings(inputs.columns(party))
         begin = nearer(start)
-    carries = await share_carries(session, sampler, public[Party.GRID], shifted)
+    if made is None:
+        columns = {party: inputs.own.shape[1], party.other: inputs.other_columns}
+        carries = await share_carries(session, sampler, public[Party.GRID], shifted(model, columns))
+    else:
+        carries = await made.carries(session)
     products: Pulling
     if quadratic:
         products = await share_quadratic(session, sampler, public, carries, inputs, room)
     else:
         mine = inputs.own, inputs.own_ridge, inputs.other_columns
-        products = await share_phased(session, sampler, public, *mine, inputs.label, model.fourier(), room)
+        products = await share_phased(session, sampler, public, *mine, inputs.label, model, room, made)
 
     blocks = Blocks.zero(inputs.own.shape[1], inputs.other_columns)
     weights = Blocks(encode(begin, WEIGHT_SCALE), blocks.other).joined(party)

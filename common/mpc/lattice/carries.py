@@ -25,7 +25,7 @@ CARRY_BITS = 21
 """Bits of a product's shares, and so how far a shift can widen what is left of a word."""
 LIFT = 64 - CARRY_BITS
 AT_ONCE = 128
-_POLYNOMIALS = 32  # in memory together
+POLYNOMIALS = 32  # in memory together
 _OFFSET = np.uint64(1 << 62)
 _ONE = np.uint64(1)
 # those with digits 0 and 1 in base 3: their sums have no carry, so a digit 2 is twice a 1 and a digit 1 is of two that differ
@@ -47,10 +47,9 @@ def _spread(bits: Integers) -> Integers:
 class OwnBits:
     """The grid's random bits under masks that it undoes."""
 
-    def __init__(self, sampler: Sampler, public: Public, count: int) -> None:
-        self._sampler, self._public = sampler, public
+    def __init__(self, sampler: Sampler, public: Public, bits: Integers) -> None:
+        self._sampler, self._public, self.bits = sampler, public, bits
         self._secret = spectrum(sampler.ternary(DEGREE))
-        self.bits = sampler.bits(polynomials_of(count), AT_ONCE)
 
     def masked(self, first: int, number: int) -> Words:
         """Some of the polynomials that hold them, (number, N); number -1 holds none."""
@@ -68,11 +67,10 @@ class OwnBits:
 class HeldBits:
     """The bank's random bits, which multiply the grid's."""
 
-    def __init__(self, sampler: Sampler, public: Public, count: int, zero: Words) -> None:
+    def __init__(self, sampler: Sampler, public: Public, bits: Integers, zero: Words) -> None:
         """zero: the polynomial that holds none, (N,)."""
-        self._sampler, self._public, self._zero = sampler, public, Wide(zero)
+        self._sampler, self._public, self.bits, self._zero = sampler, public, bits, Wide(zero)
         self._public_zero = Wide(public.polynomials(FORM, 0, 1)[0])
-        self.bits = sampler.bits(polynomials_of(count), AT_ONCE)
 
     def multiplied(self, first: int, masked: Words) -> tuple[Words, Words]:
         """c, (k, N), of some of the grid's polynomials, (k, N), and this party's shares, as `OwnBits.share`."""
@@ -89,7 +87,7 @@ class Carries:
     """Random bits of this party and its shares of their products with the other's, each used once; made by `share_carries`."""
 
     def __init__(self, session: Session, bits: Integers, products: Words) -> None:
-        self._session, self._bits, self._products = session, bits.astype(np.uint64).ravel(), products.ravel()
+        self._session, self._bits, self.products = session, bits.astype(np.uint64).ravel(), products.ravel()
         self._count, self._used = bits.size, 0
 
     async def shift(self, words: Words, by: int | Words) -> Words:
@@ -103,7 +101,7 @@ class Carries:
         if part.stop > self._count:
             raise LocalProtocolError("more values are shifted than bits were made for", expected=self._count, got=part.stop)
         self._used = part.stop
-        bits, products = self._bits[part], self._products[part]
+        bits, products = self._bits[part], self.products[part]
         shift = np.broadcast_to(np.asarray(by, np.uint64), words.shape)
         moved = words + _OFFSET + (_ONE << shift) if bank else words  # 2^by for what both shares' low bits lose
         top = moved >> np.uint64(63)
@@ -121,23 +119,26 @@ class Carries:
         return "Carries(bits hidden)"
 
 
-async def share_carries(session: Session, sampler: Sampler, public: Public, count: int) -> Carries:
+async def share_carries(
+    session: Session, sampler: Sampler, public: Public, count: int, drawn: Sampler | None = None
+) -> Carries:
     """Makes what `count` values are shifted by, under keys of this call alone.
 
-    public: the polynomials of the grid. Two messages one after another: from the grid 8 N bytes for every AT_ONCE products and
-    once more, and from the bank as many but for those.
+    public: the polynomials of the grid. drawn: gives this party's bits, where these are had of its seed again. Two messages one
+    after another: from the grid 8 N bytes for every AT_ONCE products and once more, and from the bank as many but for those.
     """
     total, shares = polynomials_of(count), []
-    parts = [(low, min(_POLYNOMIALS, total - low)) for low in range(0, total, _POLYNOMIALS)]
+    bits = (drawn or sampler).bits(total, AT_ONCE)
+    parts = [(low, min(POLYNOMIALS, total - low)) for low in range(0, total, POLYNOMIALS)]
     if session.party is Party.GRID:
-        own = OwnBits(sampler, public, count)
+        own = OwnBits(sampler, public, bits)
         await session.post(Kind.LATTICE_BITS, own.masked(-1, 1))
         for low, number in parts:
             await session.send(Kind.LATTICE_BITS, own.masked(low, number))
             shares.append(own.share(await session.receive(Kind.LATTICE_BITS, np.uint64, (number, DEGREE))))
         return Carries(session, own.bits, np.concatenate(shares))
     (zero,) = await session.receive(Kind.LATTICE_BITS, np.uint64, (1, DEGREE))
-    held = HeldBits(sampler, public, count, zero)
+    held = HeldBits(sampler, public, bits, zero)
     for low, number in parts:
         c, mine = held.multiplied(low, await session.receive(Kind.LATTICE_BITS, np.uint64, (number, DEGREE)))
         await session.send(Kind.LATTICE_BITS, c)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.mpc.fixedpoint import Words
-from common.mpc.lattice.embedding import BLOCK, encoded
+from common.mpc.lattice.embedding import BLOCK, blocks_of, encoded
 from common.mpc.lattice.ring import DEGREE, Integers, Spectrum, integers, spectrum
 from common.mpc.lattice.ring96 import (
     CUT_LIMBS,
@@ -35,8 +35,10 @@ from common.mpc.lattice.ring96 import (
     upper,
 )
 from common.mpc.lattice.sampled import Public, Sampler
+from common.party import Party
 
 FORM = 3
+SPAN_BLOCKS = 32  # that go through the link together, under one key of either party; even, so that each span begins alike
 FLOOD_BITS = 56  # of 96
 CUT_BYTES = 6  # of a phasor's coefficient that are sent
 _UNIT = 32  # bits below what is computed in words
@@ -46,18 +48,56 @@ _KEPT = 24  # blocks whose public polynomials stay transformed
 
 
 @dataclass(frozen=True)
+class Span:
+    """Blocks first to last of a step over `rows` rows."""
+
+    first: int
+    last: int
+    rows: int
+
+    def blocks(self, owner: Party) -> slice:
+        """Whose phasors a party sends: every other one."""
+        return slice(self.first + owner.index, self.last, 2)
+
+    def count(self, owner: Party) -> int:
+        return len(range(self.last)[self.blocks(owner)])
+
+    def filled(self, owner: Party) -> int:
+        """Rows in these blocks, if they stood one behind the other: all are full but perhaps the step's last one."""
+        places = range(self.last)[self.blocks(owner)]
+        return sum(min(BLOCK, self.rows - BLOCK * place) for place in places)
+
+
+def spans_of(rows: int) -> list[Span]:
+    """The blocks of so many rows in pieces of SPAN_BLOCKS."""
+    blocks = blocks_of(rows)
+    return [Span(first, min(blocks, first + SPAN_BLOCKS), rows) for first in range(0, blocks, SPAN_BLOCKS)]
+
+
+@dataclass(frozen=True)
 class Waves:
-    """sum_i b_i sin(2 pi k_i t), k_i being i + 1, or 2 i + 1 where only odd ones are. one: what stands for 1, of 2^96."""
+    """sum_i b_i sin(2 pi k_i t), k_i being i + 1, or 2 i + 1 where only odd ones are. one: what stands for 1, of 2^96.
+
+    given: the scale of phasors that there are already.
+    """
 
     coefficients: tuple[float, ...]
     odd: bool
     one: float
+    given: float | None = None
+
+    @property
+    def limit(self) -> float:
+        """The most that may stand for 1 in the p_k, so that their norms, and that of v, are at most SMALL."""
+        rounded = DEGREE**0.5 * (1 + len(self.coefficients) / 2)
+        return float((SMALL - rounded) / sum(map(abs, self.coefficients)))
 
     @property
     def slot(self) -> float:
-        """What stands for 1 in the p_k: the largest power of two for which their norms, and that of v, are at most SMALL."""
-        rounded = DEGREE**0.5 * (1 + len(self.coefficients) / 2)
-        return float(2.0 ** np.floor(np.log2((SMALL - rounded) / sum(map(abs, self.coefficients)))))
+        """What stands for 1 there: the largest power of two within the limit, or what is left of `one` over a given scale."""
+        if self.given is not None:
+            return self.one / self.given
+        return float(2.0 ** np.floor(np.log2(self.limit)))
 
     @property
     def scale(self) -> float:

@@ -68,7 +68,9 @@ async def deal(folder: Path, plan: PredealPlan, job: str = "predeal-1", seed: in
 
     async def side(party: Party) -> Outcome:
         dealer, stocks = ends[party], shelf(folder, party)
-        outcome = await predeal(job, plan, trio.session[party], dealer, await seed_of(party, dealer), stocks, Recorder())
+        outcome = await predeal(
+            job, plan, trio.session[party], dealer, await seed_of(party, dealer), stocks, Recorder(), KEYS[party]
+        )
         await ends[party].asked.put(None)
         return outcome
 

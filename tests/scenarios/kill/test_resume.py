@@ -7,8 +7,10 @@ from collections import Counter
 import pytest
 
 from common.client.client import Client
+from common.client.like import as_before
 from common.disk.data_folder import Name
 from common.mpc.session import Kind
+from common.plan.predeal import PredealPlan
 from common.plan.score import ScorePlan
 from tests.scenarios.end_to_end.lab import eventually, make_plan, measured, until_training
 from tests.scenarios.kill.masks import read_frames
@@ -118,6 +120,29 @@ def test_a_training_that_nobody_deals_for_begins_anew_under_other_keys(town: Tow
     eventually(town.settled)
     after = [one for one in read_frames(town.folder, "bank") if one.kind == Kind.LATTICE_WEIGHTS.value]
     assert len(after) == len(before) + 64
+
+
+def test_a_stock_that_both_have_made_is_used_in_one_life(town: Town, client: Client) -> None:
+    """The bank dies in the middle of a step: what it tells next is under no angle of that stock, but of others made now."""
+    _undisturbed(town, client)
+    before = client.show(SUBMITTED[0])
+    model = {"dealer": "none", "iterations": 30, "weight_bits": 16, "reveal": "owners"}
+    stock = PredealPlan.model_validate({**as_before(before), "model": model})
+    SUBMITTED.append(made := client.submit(stock).id)
+    assert (found := town.until(client, made)).state == "succeeded", found.fault.message
+    assert [len(list((town.data(party) / Name.STOCK).iterdir())) for party in PARTIES] == [1, 1]
+    town.tell("bank", "kill", f"{Kind.MASKED_U.value} 10")
+    plan = make_plan("rows", model=model, matching="ecdh", dealt="ahead", score_bits=16)
+    SUBMITTED.append(job := client.submit(plan).id)
+    eventually(lambda: client.show(job).state == "waiting")
+    seen = len(read_frames(town.folder, "bank"))
+    town.start("bank")
+    found = town.until(client, job)
+    assert (found.state, found.attempt) == ("succeeded", 1), found.fault.message
+    eventually(town.settled)
+    later = Counter(one.kind for one in read_frames(town.folder, "bank")[seen:])
+    assert later[Kind.MASKED_U.value] == 0 and later[Kind.LATTICE_WEIGHTS.value] == 30
+    assert [list((town.data(party) / Name.STOCK).iterdir()) for party in PARTIES] == [[], []]
     assert abs(measured(town, found).joint.auc - _undisturbed(town, client)) <= 0.01
 
 

@@ -12,11 +12,12 @@ import pytest
 from common.learn.linear.cost import phased_matrices, phased_step, unaided
 from common.learn.linear.descent import Blocks, Step
 from common.learn.linear.learner import Linear
-from common.learn.linear.phased import SPAN_BLOCKS, Phased, share_phased, spans_of
+from common.learn.linear.phased import Phased, share_phased
 from common.learn.linear.steps import make_steps
 from common.mpc.correlations.asked import MATRIX_BLOCK
 from common.mpc.fixedpoint import RIDGE_SCALE, UNDEALT_SCALE, X_SCALE, Reals, decode, encode
 from common.mpc.lattice.embedding import BLOCK
+from common.mpc.lattice.phasors import SPAN_BLOCKS, spans_of
 from common.mpc.lattice.sampled import Public, Sampler
 from common.mpc.link import Fourier
 from common.mpc.prg import Prg
@@ -35,25 +36,28 @@ from tests.peers import Trio
 COUNTED = 46  # bits of a look-ahead's share that count
 
 
-async def phased(trio: Trio, problem: Problem, party: Party, link: Fourier, model: Model) -> Phased:
+async def phased(trio: Trio, problem: Problem, party: Party, model: Model) -> Phased:
     mine, nonces = inputs_of(problem, party, model), {p: bytes([p.index]) * 32 for p in Party}
     sampler, public = Sampler(Prg.fresh_seed()), {p: Public(nonces, p) for p in Party}
     own = mine.own, mine.own_ridge, mine.other_columns
-    return await share_phased(trio.session[party], sampler, public, *own, mine.label, link)
+    return await share_phased(trio.session[party], sampler, public, *own, mine.label, model)
 
 
 async def pulled(
     problem: Problem, link: Fourier, steps: list[Step], points: Any, trio: Trio
 ) -> tuple[list[Reals], list[Reals]]:
     """Of shares that are anything above the bits that count: what is pulled, and what should be."""
-    rng, model = np.random.default_rng(2), Model(reveal="owners", ridge=0.05)
+    rng, model = np.random.default_rng(2), Model(dealer="none", reveal="owners", ridge=0.05)
+    if link != Fourier():  # in its usual number of terms
+        model = model.model_copy(update={"period": int(link.period), "terms": link.terms})
+    assert model.fourier() == link
     shares = [halves(encode(point, LOOKAHEAD), rng) for point in points]
     for share in shares:
         for party in Party:
             share[party] += rng.integers(0, 1 << 64 - COUNTED, len(share[party]), np.uint64) << np.uint64(COUNTED)
 
     async def side(party: Party) -> list[Reals]:
-        products, found = await phased(trio, problem, party, link, model), []
+        products, found = await phased(trio, problem, party, model), []
         zero = Blocks.zero(problem.columns[party], problem.columns[party.other])
         for step, share in zip(steps, shares, strict=True):
             found.append((await products.pull(step, zero.split(party, share[party]))).joined(party))
@@ -165,13 +169,19 @@ class Chained:
         return found
 
 
+def chained(trio: Trio) -> dict[Party, Chained]:
+    """Both ends of the line, which from now on know that."""
+    ends = {party: Chained(trio.peer[party]) for party in Party}
+    for party, end in ends.items():
+        end.other, trio.session[party]._peer = ends[party.other], end  # type: ignore[assignment]
+    return ends
+
+
 @pytest.mark.parametrize("link", ["fourier", "taylor"])
 @pytest.mark.parametrize("rows", [3000, 66_000])  # one span and one block of a matrix, and two
 async def test_rounds_are_no_fewer_than_a_trainings_longest_chain_and_no_more_than_all_its_arrays(link: str, rows: int) -> None:
     problem, trio = make_problem(rows, 1, 2), Trio()
-    ends = {party: Chained(trio.peer[party]) for party in Party}
-    for party, end in ends.items():
-        end.other, trio.session[party]._peer = ends[party.other], end  # type: ignore[assignment]
+    ends = chained(trio)
     model = Model(**MODEL, weight_bits=10, iterations=3, link=link)  # type: ignore[arg-type]
     await trained(problem, model, trio=trio)
     matrices = -(-rows // MATRIX_BLOCK) + 1  # which a job is told to exchange besides

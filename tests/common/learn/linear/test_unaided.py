@@ -197,7 +197,6 @@ BANKS = [{"who": f"wattscore://{name}/bank-party", "dataset": "b"} for name in (
         ({"model": {**NONE, "period": 64}}, "period = 64: its link has none"),
         ({"model": NONE, "preparation": {"coding": "woe"}}, "preparation.coding = 'woe'"),
         ({"model": NONE, "challenge": True}, "challenge = true"),
-        ({"model": NONE, "dealt": "ahead"}, "nothing is dealt, so nothing can be dealt ahead"),
         ({"model": NONE, "matching": "neutral"}, "set matching = 'ecdh'"),
         ({"model": {"kind": "trees", "dealer": "none"}}, "model.trees.dealer"),
         ({"model": {"kind": "network", "dealer": "none"}}, "model.network.dealer"),

@@ -87,8 +87,8 @@ def test_many_values_are_shifted_each_by_its_own_and_without_a_bias() -> None:
 def products(rng: np.random.Generator) -> tuple[OwnBits, HeldBits, Words, Words, Words]:
     owner, holder = Sampler(rng.bytes(32)), Sampler(rng.bytes(32))
     public = Public(NONCES, Party.GRID)
-    own = OwnBits(owner, public, 4 * AT_ONCE)
-    held = HeldBits(holder, public, 4 * AT_ONCE, own.masked(-1, 1)[0])
+    own = OwnBits(owner, public, owner.bits(4, AT_ONCE))
+    held = HeldBits(holder, public, holder.bits(4, AT_ONCE), own.masked(-1, 1)[0])
     masked = own.masked(0, 4)
     c, mine = held.multiplied(0, masked)
     return own, held, masked, c, own.share(c) + mine
