@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 from bank_party.settings import BankSettings
 from common.daemon.account import Account
 from common.daemon.meet import PATIENCE, Approach, Take
-from common.errors import PeerLost
+from common.errors import PeerLost, PeerProtocolError
 from common.party import Identity
 from common.wire.client import Connection, Stream
+from common.wire.lanes import FEWER, Braid, Duplex, Wish, lane_key
+from common.wire.lanes import PATIENCE as LANE_PATIENCE
 from common.wire.methods import EXCHANGE
-from common.wire.peer import Counter, FrameChannel, Stands, check_plan, greeting, read_greeting
+from common.wire.peer import Counter, FrameChannel, Stands, check_plan, greeting, lane_greeting, read_greeting
 from common.wire.peer_pb2 import Frame
 from common.wire.tls import Credentials
+
+_log = logging.getLogger(__name__)
 
 REACH = 8.0  # seconds in which a grid that is not reached is dialled again
 _PAUSE = 0.3
@@ -30,7 +35,8 @@ class Dial:
 
     def __init__(self, grid: Connection) -> None:
         self._grid = grid
-        self._streams: dict[str, Stream] = {}
+        self._streams: dict[str, list[Stream]] = {}
+        self._apart: dict[str, list[Connection]] = {}
         self._plans: dict[str, str] = {}
 
     def listen(self, take: Take) -> None:
@@ -41,26 +47,58 @@ class Dial:
 
     def forget(self, job: str) -> None:
         self._plans.pop(job, None)
-        if (stream := self._streams.pop(job, None)) is not None:
-            task = asyncio.ensure_future(stream.close())
-            task.add_done_callback(lambda done: done.exception())
+        task = asyncio.ensure_future(_close(self._streams.pop(job, []), self._apart.pop(job, [])))
+        task.add_done_callback(lambda done: done.exception())
 
     async def meet(
-        self, job: str, digest: bytes, counter: Counter, account: Account, attempt: int = 0, bank: Identity | None = None
+        self,
+        job: str,
+        digest: bytes,
+        counter: Counter,
+        account: Account,
+        attempt: int = 0,
+        bank: Identity | None = None,
+        lanes: int = 1,
     ) -> FrameChannel:
-        stream = await self._reached(job, greeting(job, digest, account.stands(), self._plans.get(job, ""), attempt))
-        hello = await read_greeting(stream, "the grid", PATIENCE)
-        check_plan(hello, digest, "the grid")
-        account.take(Stands.of(hello))
+        wish = Wish.fresh(lanes)
+        hello = greeting(job, digest, account.stands(), self._plans.get(job, ""), attempt, wish=wish)
+        first = await self._reached(job, hello)
+        theirs = await read_greeting(first, "the grid", PATIENCE)
+        check_plan(theirs, digest, "the grid")
+        account.take(Stands.of(theirs))
+        grid = Wish.of(theirs, "the grid")
+        stream: Duplex = first
+        if (agreed := wish.agreed(grid)) > 1:
+            keys = [lane_key(wish, grid, job, attempt, lane) for lane in range(1, agreed)]
+            hellos = [lane_greeting(job, digest, attempt, agreed, lane, key) for lane, key in enumerate(keys, 1)]
+            stream = Braid([first, *await asyncio.gather(*(self._joined(job, hello) for hello in hellos))])
+            _log.info("job %s: %d lanes to the grid", job, agreed)
         channel = FrameChannel(stream, "the grid", counter)
         channel.start()
         return channel
+
+    async def _joined(self, job: str, hello: Frame) -> Stream:
+        """A further stream of the job, over a connection of its own, once the grid has taken it."""
+        connection = self._grid.apart()
+        self._apart.setdefault(job, []).append(connection)
+        stream = connection.stream(EXCHANGE)
+        self._streams[job].append(stream)
+        lane = f"the grid's lane {hello.hello.lane}"
+        try:
+            await asyncio.wait_for(stream.write(hello), LANE_PATIENCE)
+        except TimeoutError:
+            raise PeerLost(f"{lane} was not reached within {LANE_PATIENCE:.0f} s", remedy=FEWER) from None
+        theirs = await read_greeting(stream, lane, LANE_PATIENCE)
+        if (theirs.lane, theirs.lanes) != (hello.hello.lane, hello.hello.lanes):
+            raise PeerProtocolError(f"{lane} answered as another", expected=hello.hello.lane, got=theirs.lane)
+        return stream
 
     async def _reached(self, job: str, hello: Frame) -> Stream:
         """The job's stream, once the grid has taken the greeting: a line that is cut for a moment fails no job as it begins."""
         end = asyncio.get_running_loop().time() + REACH
         while True:
-            stream = self._streams[job] = self._grid.stream(EXCHANGE)
+            stream = self._grid.stream(EXCHANGE)
+            self._streams[job] = [stream]
             try:
                 await stream.write(hello)
             except PeerLost:
@@ -70,3 +108,9 @@ class Dial:
                 await asyncio.sleep(_PAUSE)
             else:
                 return stream
+
+
+async def _close(streams: Sequence[Stream], connections: Sequence[Connection]) -> None:
+    """Ends the streams of a job, then the connections that were made for it."""
+    await asyncio.gather(*(stream.close() for stream in streams))
+    await asyncio.gather(*(connection.close() for connection in connections))

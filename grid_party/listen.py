@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 from common.daemon.account import Account
 from common.daemon.meet import PATIENCE, Approach, Take
 from common.errors import IdentityError, PeerLost, PeerProtocolError
 from common.party import Identity
+from common.wire.lanes import ONE_PROCESS, Braid, Duplex, Further, Wish, lane_key
 from common.wire.methods import PEER
-from common.wire.peer import Counter, FrameChannel, Stands, check_plan, greeting, read_greeting
+from common.wire.peer import Counter, FrameChannel, Stands, check_plan, greeting, lane_greeting, read_greeting
 from common.wire.peer_pb2 import Hello
 from common.wire.server import Call, Service
 from common.wire.tls import Credentials
 from grid_party.settings import GridSettings
+
+_log = logging.getLogger(__name__)
 
 
 def approach(settings: GridSettings, credentials: Credentials) -> Approach:
@@ -29,6 +33,7 @@ class Door:
         self._bank, self._known = bank, (bank, *more)
         self._arrived: dict[str, dict[Identity, asyncio.Future[tuple[Call, Hello]]]] = {}
         self._over: dict[str, asyncio.Event] = {}
+        self._further: dict[str, Further[Call]] = {}
         self._attempts: dict[str, int] = {}
         self._take: Take | None = None
 
@@ -43,6 +48,8 @@ class Door:
 
     def forget(self, job: str) -> None:
         self._attempts.pop(job, None)
+        if (further := self._further.pop(job, None)) is not None:
+            further.stop()
         for arrived in self._arrived.pop(job, {}).values():
             arrived.cancel()
         if (over := self._over.pop(job, None)) is not None:
@@ -54,6 +61,9 @@ class Door:
         if call.identity not in self._known:
             known = self._bank if len(self._known) == 1 else ", ".join(map(str, self._known))
             raise IdentityError("only the bank may exchange", expected=known, got=call.identity)
+        if hello.lane:
+            await self._joined(hello, call)
+            return
         if hello.plan and self._take is not None:
             await self._take(hello.job, hello.plan, call.identity)
         arrived, over = self._arrived.get(hello.job, {}).get(call.identity), self._over.get(hello.job)
@@ -62,8 +72,23 @@ class Door:
         arrived.set_result((call, hello))
         await over.wait()
 
+    async def _joined(self, hello: Hello, call: Call) -> None:
+        """Serves a further stream of a job that has met its bank on a first one, for as long as the job runs."""
+        further, over = self._further.get(hello.job), self._over.get(hello.job)
+        if further is None or over is None or hello.attempt != self._attempts[hello.job]:
+            raise PeerProtocolError(f"no job {hello.job} waits for lanes here", remedy=ONE_PROCESS)
+        further.take(call.identity, hello, call)
+        await over.wait()
+
     async def meet(
-        self, job: str, digest: bytes, counter: Counter, account: Account, attempt: int = 0, bank: Identity | None = None
+        self,
+        job: str,
+        digest: bytes,
+        counter: Counter,
+        account: Account,
+        attempt: int = 0,
+        bank: Identity | None = None,
+        lanes: int = 1,
     ) -> FrameChannel:
         whom = "the bank" if bank is None else f"the bank {bank.org}"
         try:
@@ -73,9 +98,21 @@ class Door:
                 f"{whom} did not connect within {PATIENCE:.0f} s",
                 remedy="Check at the bank that it can reach this address.",
             ) from None
-        await call.write(greeting(job, digest, account.stands(), attempt=attempt))
+        own, wish = Wish.fresh(lanes), Wish.of(theirs, whom)
+        agreed = own.agreed(wish)
+        if agreed > 1:  # before the bank can know of it
+            keys = [lane_key(wish, own, job, attempt, lane) for lane in range(1, agreed)]
+            self._further[job] = Further(call.identity, keys)
+        await call.write(greeting(job, digest, account.stands(), attempt=attempt, wish=own))
         check_plan(theirs, digest, whom)
         account.take(Stands.of(theirs))
-        channel = FrameChannel(call, whom, counter)
+        stream: Duplex = call
+        if agreed > 1:
+            calls = await self._further[job].all(whom)
+            for lane, further in enumerate(calls, 1):
+                await further.write(lane_greeting(job, digest, attempt, agreed, lane))
+            stream = Braid([call, *calls])
+            _log.info("job %s: %d lanes to %s", job, agreed, whom)
+        channel = FrameChannel(stream, whom, counter)
         channel.start()
         return channel

@@ -136,7 +136,8 @@ class Attempts:
             bank = running.plan.bank_named if self.party is Party.GRID else None
             who = "" if bank in (None, self.settings.peer.who) else str(bank)
             account = Account(self._home.audit, job, f"the {self.party.other.value}", self._home.command, who, running.pins)
-            peer = await self._meeting.meet(job, running.plan.digest(), running.peer, account, running.attempt, bank)
+            lanes = self._home.policy.lanes
+            peer = await self._meeting.meet(job, running.plan.digest(), running.peer, account, running.attempt, bank, lanes)
             reporter.met(ORDER[running.plan.kind][1])
             session = open_session(self._home.audit, self.party, job, running, reporter, peer)
             course, seed = Course(), None

@@ -36,11 +36,18 @@ class Meeting(Protocol):
         """The job is over: its stream ends."""
 
     async def meet(
-        self, job: str, digest: bytes, counter: Counter, account: Account, attempt: int = 0, bank: Identity | None = None
+        self,
+        job: str,
+        digest: bytes,
+        counter: Counter,
+        account: Account,
+        attempt: int = 0,
+        bank: Identity | None = None,
+        lanes: int = 1,
     ) -> FrameChannel:
         """The channel, after both have greeted and found that they hold the same plan, and that their audit logs go on.
 
-        bank: at the grid which one, by default its peer.
+        bank: at the grid which one, by default its peer. lanes: of which it may be made up, at most.
         """
 
 

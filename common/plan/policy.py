@@ -100,6 +100,12 @@ class Policy(StrictModel):
     resume_days: float = Field(
         default=7.0, ge=0.0, le=90.0, description="Days after which a job that was interrupted is not gone on with."
     )
+    lanes: int = Field(
+        default=1,
+        ge=1,
+        le=16,
+        description="Most connections to the other party for a job: several are faster on a line that is long or lossy.",
+    )
     stock_mib: int = Field(
         default=4096,
         ge=0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
@@ -49,88 +49,100 @@ class Stream:
         self._cut: WattScoreError | None = None
 
     async def read(self) -> Any:
-        await self._proven()
+        call = await self._proven()
         try:
-            message = await self._call.read()
+            message = await call.read()
         except grpc.aio.AioRpcError as error:
             raise from_rpc(error, self._server) from None
         except asyncio.CancelledError:
-            if self._call.cancelled() and not asyncio.current_task().cancelling():  # type: ignore[union-attr]
+            if call.cancelled() and not asyncio.current_task().cancelling():  # type: ignore[union-attr]
                 raise self._cut or PeerLost(f"the stream to {self._server} was closed") from None
             raise
         return None if message is grpc.aio.EOF else message
 
     async def write(self, message: Message | Piece) -> None:
-        await self._proven()
+        call = await self._proven()
         try:
-            await self._call.write(message)
+            await call.write(message)
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.INTERNAL and not error.trailing_metadata():
                 # A write that comes too late: grpc then forgets why the other has ended the stream.
                 raise PeerLost(f"{self._server} has ended the stream", remedy="See its log.") from None
             raise from_rpc(error, self._server) from None
         except asyncio.InvalidStateError:
-            raise self._cut or await self._cause() from None
+            raise self._cut or await self._cause(call) from None
 
-    async def _proven(self) -> None:
-        """Returns once the server has proven who it is: reader and writer may both come first."""
+    async def _proven(self) -> Any:
+        """The call, once the server has proven who it is: reader and writer may both come first."""
         if self._proof is None:
             self._proof = asyncio.create_task(self._check())
         if not self._proof.done() or self._proof.exception():
             await asyncio.shield(self._proof)
+        if self._call is None:
+            raise PeerLost(f"the stream to {self._server} was closed")
+        return self._call
 
     async def _check(self) -> None:
-        self._call, challenge = await self._begin()
-        answer = await self._call.initial_metadata()
+        call, challenge = await self._begin()
+        self._call = call
+        answer = await call.initial_metadata()
         if not answer:  # refused, or never connected: the status says why
             with contextlib.suppress(TimeoutError):
-                raise await asyncio.wait_for(self._cause(), _CAUSE)
+                raise await asyncio.wait_for(self._cause(call), _CAUSE)
         try:
             certificate = challenge.check(answer, self._server, self._trust)
         except WattScoreError:
-            self._call.cancel()
+            call.cancel()
             raise
         watch = asyncio.create_task(distrusted(certificate, self._trust, self._distrust))
-        self._call.add_done_callback(lambda _: watch.cancel())
+        call.add_done_callback(lambda _: watch.cancel())
 
     def _distrust(self, cause: WattScoreError) -> None:
         self._cut = cause
-        self._call.cancel()
+        if self._call is not None:
+            self._call.cancel()
 
     async def close(self) -> None:
-        """Says that nothing more will be written, and waits a moment for the other to finish."""
-        if self._call is None:
+        """Says that nothing more will be written, and waits a moment for the other to finish.
+
+        The call is let go of: as long as it is held gRPC keeps its connection, also of a channel that was closed.
+        """
+        call, self._call = self._call, None
+        if call is None:
             if self._proof is not None:
                 self._proof.cancel()
             return
         with contextlib.suppress(Exception):
-            await self._call.done_writing()
-            await asyncio.wait_for(self._call.code(), 2.0)
-        self._call.cancel()
+            await call.done_writing()
+            await asyncio.wait_for(call.code(), 2.0)
+        call.cancel()
 
-    async def _cause(self) -> Exception:
-        code, details, trailing = (
-            await self._call.code(),
-            await self._call.details(),
-            await self._call.trailing_metadata(),
-        )
+    async def _cause(self, call: Any) -> Exception:
+        code, details, trailing = await call.code(), await call.details(), await call.trailing_metadata()
         if code is grpc.StatusCode.OK:
             return PeerLost(f"{self._server} has closed the stream")
-        return from_rpc(grpc.aio.AioRpcError(code, await self._call.initial_metadata(), trailing, details), self._server)
+        return from_rpc(grpc.aio.AioRpcError(code, await call.initial_metadata(), trailing, details), self._server)
 
 
 class Connection:
     """To one server, known by its identity; connects when first used and again when it must."""
 
-    def __init__(self, address: str, server: Identity, credentials: Credentials) -> None:
-        self.server, self._address, self._credentials = server, address, credentials
+    def __init__(
+        self, address: str, server: Identity, credentials: Credentials, options: Sequence[tuple[str, int]] = ()
+    ) -> None:
+        """options: of gRPC's channel, beside those that all have."""
+        self.server, self._address, self._credentials, self._options = server, address, credentials, options
         self._stamp = credentials.stamp(server)
         self._channels = [self._connect()]
+
+    def apart(self) -> Connection:
+        """Another to the same server, of a TCP connection of its own: gRPC would have equal channels share one."""
+        return Connection(self._address, self.server, self._credentials, (("grpc.use_local_subchannel_pool", 1),))
 
     def _connect(self) -> tuple[grpc.aio.Channel, bytes]:
         own = self._credentials.own()
         channel_credentials, options = self._credentials.channel(self.server, own)
-        channel = grpc.aio.secure_channel(self._address, channel_credentials, options=[*_OPTIONS, *options])
+        channel = grpc.aio.secure_channel(self._address, channel_credentials, options=[*_OPTIONS, *options, *self._options])
         return channel, own.certificate
 
     def _use(self, method: MethodDescriptor) -> tuple[grpc.aio.Channel, Challenge]:

@@ -14,6 +14,7 @@ from common.wire.frames import Piece
 from common.wire.peer_pb2 import Block, Frame
 
 CHUNK_BYTES = 1 << 20
+LEAST_CHUNK = 1 << 15  # of an array that goes over several lanes, but its last
 MAX_ARRAY_BYTES = 1 << 30
 
 _ELEMENTS: dict[Any, Any] = {
@@ -25,13 +26,25 @@ _DTYPES = {element: dtype.newbyteorder("<") for dtype, element in _ELEMENTS.item
 _KINDS = {kind.value: kind for kind in Kind}
 
 
-def encode(label: Round, values: Array) -> Iterator[Piece]:
-    """Frames of a one- or two-dimensional array of uint8, uint32 or uint64; at least one frame, an empty array included."""
+def chunk_bytes(size: int, lanes: int = 1) -> int:
+    """Bytes of each chunk but the last of an array of `size` bytes: the most there may be, or as many alike as lanes share."""
+    if lanes == 1:
+        return CHUNK_BYTES
+    alike = lanes * max(1, -(-size // (lanes * CHUNK_BYTES)))
+    return max(LEAST_CHUNK, -(-size // (8 * alike)) * 8)
+
+
+def encode(label: Round, values: Array, lanes: int = 1) -> Iterator[Piece]:
+    """Frames of a one- or two-dimensional array of uint8, uint32 or uint64; at least one frame, an empty array included.
+
+    lanes: over which they go in turn.
+    """
     flat = memoryview(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data) if values.size else memoryview(b"")
-    chunks = max(1, -(-len(flat) // CHUNK_BYTES))
+    most = chunk_bytes(len(flat), lanes)
+    chunks = max(1, -(-len(flat) // most))
     for chunk in range(chunks):
         block = Block(element=_ELEMENTS[values.dtype], shape=values.shape, chunk=chunk, chunks=chunks)
-        yield Piece(label.kind.value, label.number, block, flat[chunk * CHUNK_BYTES : (chunk + 1) * CHUNK_BYTES])
+        yield Piece(label.kind.value, label.number, block, flat[chunk * most : (chunk + 1) * most])
 
 
 def claimed_bytes(frame: Frame | Piece) -> int:
@@ -47,11 +60,11 @@ def claimed_bytes(frame: Frame | Piece) -> int:
 class Assembler:
     """Puts the frames of one array after another together. Raises PeerProtocolError on anything out of order or size.
 
-    largest: bytes of an array, above which none is taken.
+    largest: bytes of an array, above which none is taken. lanes: over which its frames come.
     """
 
-    def __init__(self, largest: int = MAX_ARRAY_BYTES) -> None:
-        self._largest = largest
+    def __init__(self, largest: int = MAX_ARRAY_BYTES, lanes: int = 1) -> None:
+        self._largest, self._lanes, self._most = largest, lanes, CHUNK_BYTES
         self._label: Round | None = None
         self._values: Array = np.empty(0, np.uint8)
         self._chunk = self._chunks = 0
@@ -70,7 +83,7 @@ class Assembler:
         if self._label is None:
             self._begin(label, block)
         self._check(label, block, len(data))
-        start = block.chunk * CHUNK_BYTES
+        start = block.chunk * self._most
         self._flat()[start : start + len(data)] = np.frombuffer(data, np.uint8)
         self._chunk += 1
         if self._chunk < self._chunks:
@@ -86,18 +99,19 @@ class Assembler:
         if dtype is None or len(block.shape) not in (1, 2):
             raise PeerProtocolError("a frame with an unknown element or shape arrived", round=label)
         size = math.prod(block.shape) * dtype.itemsize
-        if size > self._largest or block.chunks != max(1, -(-size // CHUNK_BYTES)):
+        most = chunk_bytes(size, self._lanes)
+        if size > self._largest or block.chunks != max(1, -(-size // most)):
             raise PeerProtocolError(
                 "a frame claims an impossible size",
                 round=label,
                 expected=f"at most {self._largest} bytes",
                 got=f"{size} in {block.chunks}",
             )
-        self._label, self._chunk, self._chunks = label, 0, block.chunks
+        self._label, self._chunk, self._chunks, self._most = label, 0, block.chunks, most
         self._values = np.empty(tuple(block.shape), dtype)
 
     def _check(self, label: Round, block: Block, size: int) -> None:
-        want = min(CHUNK_BYTES, self._values.nbytes - self._chunk * CHUNK_BYTES)
+        want = min(self._most, self._values.nbytes - self._chunk * self._most)
         same = label == self._label and block.chunk == self._chunk and block.chunks == self._chunks
         same = same and tuple(block.shape) == self._values.shape and _DTYPES.get(block.element) == self._values.dtype
         if not same or size != want:

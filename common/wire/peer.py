@@ -6,9 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
-
-from google.protobuf.message import Message
+from typing import Any
 
 from common import __version__
 from common.errors import LocalProtocolError, PeerFailed, PeerLost, PeerProtocolError, PlanError, WattScoreError
@@ -16,7 +14,7 @@ from common.mpc.correlations.asked import Demand
 from common.mpc.session import Array, Round
 from common.wire import party_pb2 as party
 from common.wire.codec import MAX_ARRAY_BYTES, Assembler, claimed_bytes, encode
-from common.wire.frames import Piece
+from common.wire.lanes import Braid, Duplex, Wish, lanes_of
 from common.wire.peer_pb2 import Abort, Fault, Frame, Hello, PinnedGrant
 from common.wire.status import from_fault
 
@@ -31,20 +29,21 @@ _OWED_BYTES = 1 << 20  # bytes of these, from which they are acknowledged at onc
 MOST_DEMANDS = 1024  # demands of a party that have not been looked at
 
 
-class Duplex(Protocol):
-    """One end of a bidirectional stream, the caller's or the server's."""
-
-    async def read(self) -> Any: ...
-
-    async def write(self, message: Message | Piece) -> None: ...
-
-
 @dataclass
 class Counter:
     """Bytes of serialised messages on one link."""
 
     sent: int = 0
     received: int = 0
+
+
+async def _write(stream: Duplex, counter: Counter, round: Round, values: Array) -> None:
+    """Writes an array; `values` may change once this returns."""
+    for frame in encode(round, values, lanes_of(stream)):
+        counter.sent += frame.ByteSize()
+        await stream.write(frame)
+    if isinstance(stream, Braid):
+        await stream.flush()
 
 
 class FrameChannel:
@@ -69,9 +68,7 @@ class FrameChannel:
         self._reader = asyncio.create_task(self._read())
 
     async def send(self, round: Round, values: Array) -> None:
-        for frame in encode(round, values):
-            self._counter.sent += frame.ByteSize()
-            await self._stream.write(frame)
+        await _write(self._stream, self._counter, round, values)
 
     async def receive(self, round: Round) -> Array:
         if self._failure is not None:
@@ -111,14 +108,17 @@ class FrameChannel:
             await asyncio.wait_for(self._stream.write(Frame(abort=Abort(fault=fault))), 2.0)
 
     async def stop(self) -> None:
-        """Ends the reader."""
-        if self._reader is not None:
-            self._reader.cancel()
+        """Ends the reader, and lets go of it: a task that was cancelled holds the call that it was reading."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._reader
+                await reader
+        if isinstance(self._stream, Braid):
+            await self._stream.stop()
 
     async def _read(self) -> None:
-        assembler = Assembler(self._largest)
+        assembler = Assembler(self._largest, lanes_of(self._stream))
         try:
             while True:
                 frame = await self._stream.read()
@@ -182,15 +182,33 @@ def pins_of(grants: Iterable[PinnedGrant]) -> dict[str, str]:
 NOWHERE = Stands()  # of who has no log: the coordinator's line
 
 
-def greeting(job: str, digest: bytes, stands: Stands = NOWHERE, plan: str = "", attempt: int = 0, line: int = 0) -> Frame:
+def greeting(
+    job: str,
+    digest: bytes,
+    stands: Stands = NOWHERE,
+    plan: str = "",
+    attempt: int = 0,
+    line: int = 0,
+    wish: Wish = Wish(),  # noqa: B008  (frozen)
+) -> Frame:
     """The first frame of each side of an exchange. plan: canonical, of a job that no coordinator has offered the other.
 
-    attempt: how often the job was interrupted before. line: see `Hello`.
+    attempt: how often the job was interrupted before. line: see `Hello`. wish: of several streams, nothing of which is said
+    where one is wished for.
     """
     hello = Hello(protocol=PROTOCOL, job=job, plan_digest=digest, software=__version__, plan=plan, attempt=attempt)
     hello.grants.extend(pinned(stands.grants))
     hello.audit_number, hello.audit_head = stands.number, stands.digest
     hello.held_number, hello.held_head, hello.line = stands.held_number, stands.held, line
+    if wish.lanes > 1:
+        hello.lanes, hello.nonce = wish.lanes, wish.nonce
+    return Frame(hello=hello)
+
+
+def lane_greeting(job: str, digest: bytes, attempt: int, lanes: int, lane: int, key: bytes = b"") -> Frame:
+    """The same of a further stream. key: from who dials; who serves answers without."""
+    hello = Hello(protocol=PROTOCOL, job=job, plan_digest=digest, software=__version__, attempt=attempt)
+    hello.lanes, hello.lane, hello.key = lanes, lane, key
     return Frame(hello=hello)
 
 
@@ -279,9 +297,7 @@ class DealtChannel:
             if self._failure:
                 raise self._failure
             self._arrays, self._bytes = self._arrays + 1, self._bytes + values.nbytes
-        for frame in encode(round, values):
-            self._counter.sent += frame.ByteSize()
-            await self._stream.write(frame)
+        await _write(self._stream, self._counter, round, values)
 
     def _open(self, size: int) -> bool:
         return self._arrays < self._window and self._bytes + size <= self._limit

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from common.errors import PeerProtocolError
 from common.mpc.session import Array, Kind, Round
-from common.wire.codec import CHUNK_BYTES, Assembler
-from common.wire.frames import unpack
+from common.wire.codec import CHUNK_BYTES, LEAST_CHUNK, Assembler, chunk_bytes
+from common.wire.codec import encode as pieces
+from common.wire.frames import pack, unpack
 from common.wire.peer_pb2 import Abort, Block, Fault, Frame, Hello
 from tests.common.wire.framed import encode
 from tests.source import ROOT
@@ -199,3 +200,32 @@ def test_a_decoded_array_may_be_changed_in_place() -> None:
     _, values = decode(*encode(LABEL, np.zeros(3, np.uint64)))
     values += np.uint64(1)
     assert values.tolist() == [1, 1, 1]
+
+
+@given(size=st.integers(0, 1 << 30), lanes=st.integers(1, 16))
+def test_chunks_over_lanes_are_whole_words_alike_and_as_many_as_lanes_share(size: int, lanes: int) -> None:
+    most = chunk_bytes(size, lanes)
+    chunks = max(1, -(-size // most))
+    assert most % 8 == 0 and most <= CHUNK_BYTES
+    if lanes == 1:
+        assert most == CHUNK_BYTES  # as with no lanes
+    elif most > LEAST_CHUNK:
+        assert chunks % lanes == 0 and chunks * most - size <= 8 * chunks  # each lane has as much to carry
+    else:
+        assert most == LEAST_CHUNK and chunks <= max(1, lanes)
+
+
+@settings(max_examples=20, deadline=None)
+@given(size=st.integers(0, 5 * LEAST_CHUNK), lanes=st.integers(1, 5), told=st.integers(1, 5))
+def test_an_array_over_lanes_survives_and_one_cut_for_other_lanes_is_refused(size: int, lanes: int, told: int) -> None:
+    values, assembler = (np.arange(size) % 251).astype(np.uint8), Assembler(lanes=told)
+    frames = list(pieces(LABEL, values, lanes))
+    cut, expected = (min(size, chunk_bytes(size, count)) for count in (lanes, told))
+    if cut != expected:
+        with pytest.raises(PeerProtocolError, match=r"impossible size|misplaced"):
+            for frame in frames:
+                assembler.add(frame)
+        return
+    *early, done = (assembler.add(unpack(pack(frame))) for frame in frames)
+    assert not any(early) and done is not None
+    np.testing.assert_array_equal(done[1], values, strict=True)

@@ -22,7 +22,7 @@ class Lines:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._ports: dict[str, int] = {}
         self._targets: dict[str, int] = {}
-        self._open: dict[str, set[asyncio.StreamWriter]] = {}
+        self._open: dict[str, list[tuple[asyncio.StreamWriter, asyncio.StreamWriter]]] = {}
         self._down: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -41,7 +41,7 @@ class Lines:
         self._targets[name] = target
         if name not in self._ports:
             (self._ports[name],) = free_ports(1)
-            self._open[name] = set()
+            self._open[name] = []
             self._do(lambda: self._listen(name))
         return self._ports[name]
 
@@ -49,6 +49,14 @@ class Lines:
         """Breaks what is open on it; what comes is refused until it is healed."""
         self._down.add(name)
         self._do(lambda: self._break(name))
+
+    def connections(self, name: str) -> int:
+        """How many are open on it."""
+        return len(self._open[name])
+
+    def cut_last(self, name: str) -> None:
+        """Breaks the connection that was made last; the line itself stays."""
+        self._do(lambda: self._break(name, -1))
 
     def heal(self, name: str) -> None:
         self._down.discard(name)
@@ -78,13 +86,14 @@ class Lines:
             for one in (writer, out):
                 one.transport.abort()
             return
-        self._open[name] |= {writer, out}
+        self._open[name].append((writer, out))
         await asyncio.gather(_pump(reader, out), _pump(far, writer))
-        self._open[name] -= {writer, out}
+        self._open[name].remove((writer, out))
 
-    async def _break(self, name: str) -> None:
-        for writer in self._open[name]:
-            writer.transport.abort()
+    async def _break(self, name: str, begin: int = 0) -> None:
+        for pair in self._open[name][begin:]:
+            for writer in pair:
+                writer.transport.abort()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
