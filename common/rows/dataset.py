@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from common.rows.kind import Seen, look
 from common.rows.labels import read_labels, with_outcome
 from common.rows.months import FIRST, LAST, TAKEN, days_of, month_text, read_months
 from common.rows.numbers import read_numbers
-from common.rows.origin import Data, Mask
+from common.rows.origin import Data, Mask, Once
 from common.rows.table import Coded, Columns, FeatureTable, Ids
 from common.rows.tablefile import TableFile, unreadable
 from common.rows.text import read_coded
@@ -66,31 +66,33 @@ def read_table(
     features = list(config.columns) or [c for c in file.header if c not in (*keys, config.label)]
     file.require([*keys, *features])
     where = scratch or Scratch()
-    data = file.read([*keys, *features], where)
-    seen = () if config.columns else _look(file, data, features, config)
-    warnings = [*file.said, *_partial(file, config), *(s.text for s in seen if s.loud)]
-    columns = dict(config.columns) or {s.column: s.config for s in seen if s.config is not None}
-    ids = read_own_ids(file, config.id, data, warnings)
+    data = Once(file.read([*keys, *features], where))
+    of_ids, of_columns = list[str](), list[str]()
+    ids = read_own_ids(file, config.id, data, of_ids)
     periods = None if config.period is None else _periods(file, config, config.period, data)
     _check_unique(file, ids, periods)
     outcomes = None if label is None else read_labels(file, config, label, data)
-    words, numeric = config.missing, [c for c in columns if columns[c].kind == "numeric"]
-    table = FeatureTable(
-        ids=ids,
-        periods=periods,
-        numeric=Columns({c: where.keep(_numeric(file, c, columns[c], data, words, warnings)) for c in numeric}),
-        categorical=Columns(
-            {c: _categories(file, c, columns[c], data, words, warnings, where) for c in columns if c not in numeric}
-        ),
-        label=outcomes,
-        order=tuple(c for c in file.header if c in columns),
-    )
+    seen, columns = list[Seen](), dict(config.columns)
+    numeric, categorical, looked = dict[str, npt.NDArray[np.float64]](), dict[str, Coded](), _looking(file, data, config)
+    for column in features:  # looked at and read one after the other, so that a file's column is read once
+        if column not in config.columns:
+            seen.append(found := looked(column))
+            if found.config is None:
+                continue
+            columns[column] = found.config
+        if columns[column].kind == "numeric":
+            numeric[column] = where.keep(_numeric(file, column, columns[column], data, config.missing, of_columns))
+        else:
+            categorical[column] = _categories(file, column, columns[column], data, config.missing, of_columns, where)
+    warnings = [*file.said, *_partial(file, config), *(s.text for s in seen if s.loud), *of_ids, *of_columns]
+    order = tuple(c for c in file.header if c in columns)
+    table = FeatureTable(ids, periods, Columns(numeric), Columns(categorical), outcomes, order)
     keep = _kept(table, columns, file, warnings)
     if outcomes is not None and label is not None and require_label:
         keep &= with_outcome(file, label, outcomes, keep, warnings)
     aside = {} if label is None else {s.column: days_of(file, s.column, data)[keep] for s in seen if s.config is None}
     table = table if keep.all() else table.take(np.flatnonzero(keep), where)
-    return Loaded(table, columns, tuple(warnings), seen, aside)
+    return Loaded(table, columns, tuple(warnings), tuple(seen), aside)
 
 
 def _opened(config: DatasetConfig, name: str) -> TableFile:
@@ -118,7 +120,7 @@ def look_at(config: DatasetConfig) -> tuple[Seen, ...]:
     """What each column but id, period and label is. Raises DataError."""
     file = _opened(config, config.path.name)
     features = [c for c in file.header if c not in (config.id, config.period, config.label)]
-    return _look(file, file.read(features), features, config)
+    return tuple(map(_looking(file, Once(file.read(features)), config), features))
 
 
 def read_outcomes(config: DatasetConfig, *, name: str) -> FeatureTable | None:
@@ -161,9 +163,10 @@ def _check_roles(config: DatasetConfig, name: str, party: Party, require_label: 
         raise ConfigError(f"dataset {name}: no label is declared", remedy="Set `label` to the column of 0/1 outcomes.")
 
 
-def _look(file: TableFile, data: Data, features: list[str], config: DatasetConfig) -> tuple[Seen, ...]:
+def _looking(file: TableFile, data: Data, config: DatasetConfig) -> Callable[[str], Seen]:
+    """What a column is, by its name."""
     coded = file.coded()
-    return tuple(look(file, column, data, config.missing, coded=column in coded, decimal=config.decimal) for column in features)
+    return lambda column: look(file, column, data, config.missing, coded=column in coded, decimal=config.decimal)
 
 
 def _partial(file: TableFile, config: DatasetConfig) -> list[str]:

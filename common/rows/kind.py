@@ -14,7 +14,7 @@ from common.rows.declare import ColumnConfig
 from common.rows.floats import Values
 from common.rows.months import look_like_dates, look_like_months
 from common.rows.numbers import COMMA, Numbers, Style, read_numbers
-from common.rows.origin import Data
+from common.rows.origin import Data, is_long
 from common.rows.tablefile import TableFile
 from common.rows.text import is_number, is_text, is_time, plain, read_coded
 
@@ -63,7 +63,7 @@ def look(
 
     Raises DataError where it looks like numbers and how they are written is not certain, naming the first such row.
     """
-    kind = data[column].type
+    kind = pa.string() if is_long(data, column) else data[column].type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if is_time(kind):

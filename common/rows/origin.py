@@ -57,6 +57,30 @@ class Long(Protocol):
     def pieces(self, column: str) -> Iterator[pa.ChunkedArray]: ...
 
 
+class Once:
+    """Data of which the column asked for last stays in memory: it is looked at and then read. No `long` one does."""
+
+    def __init__(self, data: Data) -> None:
+        self._data = data
+        self._last: tuple[str, Any] = ("", None)
+        self.long: Collection[str] = data.long if isinstance(data, Long) else ()
+
+    @property
+    def num_rows(self) -> int:
+        return self._data.num_rows
+
+    def __getitem__(self, column: str) -> Any:
+        if column in self.long:
+            return self._data[column]
+        if self._last[1] is None or self._last[0] != column:
+            self._last = ("", None)  # before another one is read: two at once need not be held
+            self._last = (column, self._data[column])
+        return self._last[1]
+
+    def pieces(self, column: str) -> Iterator[pa.ChunkedArray]:
+        return pieces(self._data, column)
+
+
 def is_long(data: Data, column: str) -> bool:
     return isinstance(data, Long) and column in data.long
 
