@@ -117,13 +117,13 @@ async def test_rates_of_rows_whose_scores_never_come() -> None:
     async def sent(*_: Any) -> None:
         return None
 
-    session.send = sent  # type: ignore[method-assign]
+    session.post = sent  # type: ignore[method-assign]
     job: Any = SimpleNamespace(session=session, check_rate=lambda *_: None, enter_rate=lambda *_: None)
     bank: Any = SimpleNamespace(
         _job=job,
         _model=SimpleNamespace(job="train-1"),
-        _supply=SimpleNamespace(make_room=done, open=lost),
-        _asking=SimpleNamespace(find=done, tell=done),
+        _supply=SimpleNamespace(make_room=done, ask=done, open=lost),
+        _asking=SimpleNamespace(ask=done),
         _stale=False,
     )
     table: Any = SimpleNamespace(take=lambda rows: SimpleNamespace(rows=len(rows)))
