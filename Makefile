@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 unexport PYTHONDONTWRITEBYTECODE
 SPU_PYTHON ?= $(WATTSCORE_BENCH_SPU_PYTHON)
 
-.PHONY: setup demo demo-banks test coverage part-scenarios part-units part-learn part-tables test-containers test-ray check protos bench bench-full bundle lock clean
+.PHONY: setup demo demo-banks test coverage part-end-to-end part-scenarios part-units part-learn part-tables test-containers test-ray check protos bench bench-full bundle lock clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=...") if sys.version_info < (3, 11) else None'
@@ -28,16 +28,16 @@ demo: $(INSTALLED)  ## from synthetic dirty records to a report and decisions, i
 demo-banks: $(INSTALLED)  ## one grid and three banks of different overdue rates: one model of all, into demo-banks-out/
 	$(BIN)/wattscore demo-banks --out demo-banks-out
 
-# Two parts at a time, the long ones first: one waits for daemons most of the time, the others compute. Whichever ends makes
-# room for the next, so that both processors are busy to the end, whatever the machine.
-PARTS := part-scenarios part-units part-learn part-tables
+# One part at a time more than two processors take, the long ones first: two wait for daemons and for each other's kills much of
+# the time, the others compute. Whichever ends makes room for the next, so that the processors are busy to the end.
+PARTS := part-end-to-end part-scenarios part-units part-learn part-tables
 
 test: $(READY)  ## all tests that need no container engine
-	$(MAKE) --jobs 2 --keep-going RUN="-m pytest" $(PARTS)
+	$(MAKE) --jobs 3 --keep-going RUN="-m pytest" $(PARTS)
 
 coverage: $(READY)  ## the same under coverage.py: which lines tests in process reach; fails below the floors
 	$(BIN)/python -m coverage erase
-	$(MAKE) --jobs 2 --keep-going RUN="-m coverage run --parallel-mode -m pytest" $(PARTS)
+	$(MAKE) --jobs 3 --keep-going RUN="-m coverage run --parallel-mode -m pytest" $(PARTS)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 	for room in mpc learn wire home; do \
@@ -50,10 +50,15 @@ TABLES := tests/common/features tests/common/records tests/common/rows
 # Each keeps its own word of what failed. What fails in scenarios while another part computes is run once more by itself, and both
 # outcomes are printed: a race is still to be mended, a fault fails twice.
 PYTEST = $(BIN)/python $(RUN) -m "not containers" -o cache_dir=.pytest_cache/$@
-SCENARIOS = $(PYTEST) tests/scenarios
+ONCE_MORE = || { [ $$? = 1 ] && echo "scenarios that failed, once more" && $(SCENARIOS) --last-failed --last-failed-no-failures none; }
 
+part-end-to-end: SCENARIOS = $(PYTEST) tests/scenarios/end_to_end
+part-end-to-end: $(READY)
+	$(SCENARIOS) $(ONCE_MORE)
+
+part-scenarios: SCENARIOS = $(PYTEST) tests/scenarios --ignore tests/scenarios/end_to_end
 part-scenarios: $(READY)
-	$(SCENARIOS) || { [ $$? = 1 ] && echo "scenarios that failed, once more" && $(SCENARIOS) --last-failed --last-failed-no-failures none; }
+	$(SCENARIOS) $(ONCE_MORE)
 
 part-units: $(READY)
 	$(PYTEST) tests $(addprefix --ignore ,tests/scenarios $(LEARN) $(TABLES))

@@ -209,7 +209,7 @@ def test_banks_with_other_columns_are_told_so(lab: tuple[Trial, World]) -> None:
 
 def test_a_bank_that_never_comes_is_named(lab: tuple[Trial, World]) -> None:
     trial, world = lab
-    trial._settings["coordinator"] = {"attend_timeout": patience(2)}  # type: ignore[index]
+    trial._settings["coordinator"] = {"attend_timeout": patience(0.5)}  # type: ignore[index]
     try:
         trial.kill("bank-3")
         restart(trial, "coordinator")
