@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from common.disk.blobs import read_words, write_blob
 from common.disk.book import open_book
 from common.errors import PolicyError
-from common.home.rowsets import Keys, distinct, row_keys
+from common.home.rowsets import Keys, are_in, distinct, row_keys
 from common.home.standing import Charge, Standing
 from common.mpc.fixedpoint import Reals
 from common.rows.table import FeatureTable
@@ -31,7 +32,7 @@ _TABLES = (
 _TABLE = "create table if not exists {0} (job text not null, what text not null, bits real not null, rows integer not null)"
 _SAME = "select 1 from {0} join sets on number = {0}.rows where job = ? and what = ? and bits >= ? and digest = ?"
 _CHARGES = "select job, what, bits, length(sets.rows) / 8 from {0} join sets on number = {0}.rows order by {0}.rowid"
-_SETS = "select sum(bits), sets.rows from {0} join sets on number = {0}.rows group by number"
+_SETS = "select sum(bits), rows from {0} group by rows"
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class ToldBook:
     @staticmethod
     def _charge(book: sqlite3.Connection, job: str, due: Due, limit: float, account: Account) -> None:
         rows, what, bits, cheaper = distinct(row_keys(due.table)), due.what, due.bits, due.cheaper
-        digest = blake2b(rows.tobytes(), digest_size=32).digest()
+        digest = blake2b(rows.data, digest_size=32).digest()
         if not due.again and book.execute(_SAME.format(account.table), (job, what, bits, digest)).fetchone():
             return
         spent = float(_spent(rows, _sets(book, account)).max(initial=0.0))
@@ -159,27 +160,30 @@ class ToldBook:
                 public=account.public,
                 local="" if cheaper is None else cheaper.fitting(max(0.0, limit - spent) * len(rows)),
             )
-        book.execute("insert or ignore into sets (digest, rows) values (?, ?)", (digest, rows.tobytes()))
+        made = book.execute("insert or ignore into sets (digest, rows) values (?, zeroblob(?))", (digest, rows.nbytes))
         ((number,),) = book.execute("select number from sets where digest = ?", (digest,))
+        if made.rowcount:
+            write_blob(book, "sets", "rows", number, [rows])
         book.execute(f"insert into {account.table} values (?, ?, ?, ?)", (job, what, bits, number))  # noqa: S608
 
     def standing(self, limit: float, account: Account = LABELS) -> Standing:
         """What has been told by now. limit: most bits of any row."""
         with self._open() as book:
             charges = tuple(Charge(*row) for row in book.execute(_CHARGES.format(account.table)))
-            sets = _sets(book, account)
+            sets = list(_sets(book, account))
         every = distinct(np.concatenate([np.empty(0, np.uint64), *(rows for _, rows in sets)]))
         return Standing(account.of, account.key, limit, _spent(every, sets), charges)
 
 
-def _sets(book: sqlite3.Connection, account: Account) -> list[tuple[float, Keys]]:
+def _sets(book: sqlite3.Connection, account: Account) -> Iterator[tuple[float, Keys]]:
     """Bits in all of each set of rows, and its rows."""
-    return [(bits, np.frombuffer(rows, np.uint64)) for bits, rows in book.execute(_SETS.format(account.table))]
+    for bits, number in book.execute(_SETS.format(account.table)).fetchall():
+        yield bits, read_words(book, "sets", "rows", number)
 
 
-def _spent(rows: Keys, sets: list[tuple[float, Keys]]) -> Reals:
+def _spent(rows: Keys, sets: Iterable[tuple[float, Keys]]) -> Reals:
     """Bits of each of `rows`, (n,), which are distinct and ascending, as those of each set are."""
     spent = np.zeros(len(rows))
     for bits, of in sets:
-        spent[np.isin(rows, of, assume_unique=True)] += bits / max(1, len(of))
+        spent[are_in(rows, of)] += bits / max(1, len(of))
     return spent

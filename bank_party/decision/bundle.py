@@ -25,6 +25,7 @@ from bank_party.decision.table import DecisionTable
 from common.config import StrictModel, validate
 from common.disk.files import make_folder, write_private
 from common.errors import ConfigError, DataError, JobNotFound
+from common.rows.table import Ids
 
 Vector = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -84,7 +85,7 @@ class HeldOut:
     """
 
     job: str
-    ids: npt.NDArray[np.object_]
+    ids: Ids
     periods: npt.NDArray[np.int32] | None
     label: Vector
     u_joint: Vector
@@ -146,7 +147,7 @@ def _head(job: str, folder: Path) -> tuple[dict[str, Any], Decision]:
 
 def _to_table(held: HeldOut) -> pa.Table:
     columns: dict[str, Any] = {
-        "id": pa.array(held.ids, pa.string()),
+        "id": held.ids.levels.take(pa.array(held.ids.codes)),
         "period": None if held.periods is None else pa.array(held.periods),
         "label": held.label,
         "u_joint": held.u_joint,
@@ -160,13 +161,13 @@ def _to_table(held: HeldOut) -> pa.Table:
 
 
 def _from_table(job: str, stored: pa.Table, decision: Decision) -> HeldOut:
-    values = {name: stored[name].to_numpy() for name in stored.column_names}
+    values = {name: stored[name].to_numpy() for name in stored.column_names if name != "id"} | {"id": stored["id"]}
     if not set(values) >= set(_FIXED) - {"period"}:
         raise ValueError("a column is missing")
     segments = {name.removeprefix(_SEGMENT): v for name, v in values.items() if name.startswith(_SEGMENT)}
     return HeldOut(
         job=job,
-        ids=values["id"],
+        ids=Ids.of(values["id"]),
         periods=values.get("period"),
         label=values["label"],
         u_joint=values["u_joint"],

@@ -89,11 +89,10 @@ def build_rules(
         error_after=calibration_error(after),
         coefficients=model.coefficients(),
     )
-    ids = np.array(held.ids.tolist(), object)
     segments = _segments(held, config, warnings)
     bundle = HeldOut(
         job,
-        ids,
+        held.ids,
         held.periods,
         y,
         u,

@@ -91,7 +91,7 @@ def measured(store: ModelStore, job: str, champion: str, floor: Floor = _least) 
             difference, steps = Interval(**raw.auc_difference), Steps(**raw.steps)
             found = Challenge(raw.champion, raw.auc, raw.champion_auc, difference, raw.rows, steps)
             held = bundle.load(job, store.folder(job))
-            return Measured(found, FeatureTable(Ids.of(held.ids.tolist()), held.periods, {}, {}))
+            return Measured(found, FeatureTable(held.ids, held.periods, {}, {}))
     except FileNotFoundError:
         pass
     except ValueError:
@@ -117,4 +117,4 @@ def on_common_rows(champion: str, mine: HeldOut, theirs: HeldOut, floor: Floor =
 
 def _frame(held: HeldOut) -> pd.DataFrame:
     periods = np.zeros(len(held.ids), np.int32) if held.periods is None else held.periods
-    return pd.DataFrame({"id": held.ids, "period": periods, "label": held.label, "u": held.u_joint})
+    return pd.DataFrame({"id": held.ids.tolist(), "period": periods, "label": held.label, "u": held.u_joint})

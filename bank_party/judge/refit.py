@@ -77,7 +77,7 @@ def _sample(held: HeldOut, block: Block) -> _Sample:
     spans = sampled(len(held.label))
     at = np.concatenate([np.arange(low, high) for low, high in spans])
     when = np.arange(len(held.label)) % _PARTS if held.periods is None else held.periods
-    who = pd.factorize(np.array(list(held.ids)))[0]
+    who = pd.factorize(held.ids.codes)[0]
     return _Sample(at, np.concatenate([block(low, high) for low, high in spans]), when[at], who[at])
 
 

@@ -117,7 +117,7 @@ def _measure(record: Record, held: HeldOut) -> Origin | None:
     if not train or not test or max(train) >= min(test):
         return None
     y, u, v = held.label, held.u_joint, held.u_bank
-    who = np.asarray(pd.factorize(np.array(list(held.ids), object))[0], np.intp)
+    who = np.asarray(pd.factorize(held.ids.codes)[0], np.intp)
     fewer = min(y.sum(), len(y) - y.sum())
     bands = bootstrap(y, u, v, who) if fewer >= FEW else None
     rules = held.decision

@@ -40,7 +40,7 @@ class Judged:
 def judge(held: HeldOut) -> Judged:
     y, u, v = held.label, held.u_joint, held.u_bank
     score = held.decision.scorecard.exact(held.decision.calibration.log_odds(u))
-    who = np.asarray(pd.factorize(np.array(list(held.ids), object))[0], np.intp)
+    who = np.asarray(pd.factorize(held.ids.codes)[0], np.intp)
     return Judged(
         joint=measures.evaluate(y, u),
         alone=measures.evaluate(y, v),

@@ -19,7 +19,7 @@ import numpy as np
 
 from common.disk.book import KeptBook
 from common.errors import PolicyError
-from common.home.rowsets import Keys, RowSets, distinct, row_keys
+from common.home.rowsets import Keys, RowSets, are_in, distinct, lacking, row_keys
 from common.rows.table import FeatureTable
 
 DAY = 86_400.0  # seconds
@@ -141,7 +141,7 @@ class Rates:
         _forget(book, now)
         sets, had = RowSets(book), [_Scored(*row) for row in book.execute(_SCORED, (client,))]
         for one in had:
-            asked = np.setdiff1d(asked, sets.held(one.owner, asked), assume_unique=True) if one.model == model else asked
+            asked = lacking(asked, sets.held(one.owner, asked)) if one.model == model else asked
         words = _words(book, now, client)
         most = limits.rows_per_day + sum(word.rows for word in words)
         self._check_rows(client, len(asked), most, [(one.at, one.rows) for one in had])
@@ -180,7 +180,7 @@ class Rates:
         def times(of: list[tuple[float, Keys]]) -> int:
             found = np.zeros(len(asked), np.int64)
             for _, rows in of:
-                found += np.isin(asked, rows, assume_unique=True)
+                found += are_in(asked, rows)
             return int(found.max(initial=0))
 
         if (used := times(had)) < most or not len(asked):

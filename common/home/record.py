@@ -104,7 +104,7 @@ def make_record(
         months=_months(table, train_rows),
         features=_features(model, table, train_rows),
         refits=refits,
-        both_sides=len(np.intersect1d(table.ids.codes[:train_rows], table.ids.codes[train_rows:])),
+        both_sides=int((table.ids[:train_rows].occurring() & table.ids[train_rows:].occurring()).sum()),
         collinear=() if block is None else _collinear(model, block, train_rows),
     )
 

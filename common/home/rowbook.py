@@ -11,7 +11,7 @@ import numpy as np
 
 from common.disk.book import KeptBook
 from common.errors import PolicyError
-from common.home.rowsets import Keys, RowSets, distinct, row_keys
+from common.home.rowsets import Keys, RowSets, distinct, lacking, row_keys
 from common.home.standing import Charge, Standing
 from common.rows.table import FeatureTable
 
@@ -80,7 +80,7 @@ class RowBook:
                 if not len(asked):
                     break
                 held = sets.held(name := f"{user}#{number}", asked)
-                sets.add(name, np.setdiff1d(asked, held, assume_unique=True))
+                sets.add(name, lacking(asked, held))
                 asked = held
 
     def standing(self, of: str, key: str, limit: int) -> Standing:
@@ -94,7 +94,7 @@ class RowBook:
     def _check(self, sets: RowSets, asked: Keys, user: str | None, limit: int) -> Keys:
         """The rows that `user` has not used before, if they are within the limit; None: all of them are a use."""
         if user is not None:
-            asked = np.setdiff1d(asked, sets.held(user, asked), assume_unique=True)
+            asked = lacking(asked, sets.held(user, asked))
         times = np.zeros(len(asked), np.int64)
         for other in sets.owners() if len(asked) else ():
             times[np.searchsorted(asked, sets.held(other, asked))] += other != user

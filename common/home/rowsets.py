@@ -19,6 +19,7 @@ Keys = npt.NDArray[np.uint64]  # of rows: distinct and ascending
 
 LEAF = 1024
 _FULL = LEAF * 3 // 4  # keys of a leaf that is made by splitting: there is room for the next ones
+_SOME = 1 << 18  # keys that are compared at a time
 _FEW = 32  # keys that are looked up one by one
 _LEAST = -(1 << 63)  # key k stands at k - 2^63, for SQLite's integers have a sign
 _TABLES = (
@@ -72,7 +73,7 @@ class RowSets:
         number = self._number(owner)
         assert number is not None  # noqa: S101
         leaves = self._leaves(number, rows) or [(_LEAST, np.empty(0, np.uint64))]
-        new = np.setdiff1d(rows, _among(rows, leaves), assume_unique=True)
+        new = lacking(rows, _among(rows, leaves))
         starts = np.array([first - _LEAST for first, _ in leaves], np.uint64)
         places = np.searchsorted(starts, new, side="right") - 1
         edges = np.append(np.flatnonzero(np.diff(places, prepend=-1)), len(new)).tolist()
@@ -106,11 +107,23 @@ def _keys(rows: bytes) -> Keys:
 
 
 def _among(asked: Keys, leaves: list[tuple[int, Keys]]) -> Keys:
-    keys = np.concatenate([np.empty(0, np.uint64), *(keys for _, keys in leaves)])
-    if not len(keys):
-        return keys
-    at = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
-    found: Keys = asked[keys[at] == asked]
+    found: Keys = asked[are_in(asked, np.concatenate([np.empty(0, np.uint64), *(keys for _, keys in leaves)]))]
+    return found
+
+
+def are_in(asked: Keys, keys: Keys) -> npt.NDArray[np.bool_]:
+    """Which of `asked` are among `keys`, (n,), which are distinct and ascending; some at a time."""
+    found = np.zeros(len(asked), np.bool_)
+    for low in range(0, len(asked) if len(keys) else 0, _SOME):
+        part = asked[low : low + _SOME]
+        at = np.minimum(np.searchsorted(keys, part), len(keys) - 1)
+        found[low : low + _SOME] = keys[at] == part
+    return found
+
+
+def lacking(asked: Keys, keys: Keys) -> Keys:
+    """Those of `asked` that are not among `keys`, which are distinct and ascending."""
+    found: Keys = asked[~are_in(asked, keys)]
     return found
 
 
@@ -123,11 +136,11 @@ def _split(first: int, keys: Keys) -> Iterator[tuple[int, Keys]]:
         yield first if number == 0 else int(part[0]) + _LEAST, part
 
 
-row_keys = partial(hash_rows, key=b"wattscore ledger")
+row_keys = partial(hash_rows, key=b"wattscore ledger", again=True)
 
 
 def distinct(keys: Keys) -> Keys:
     """The keys, sorted, each once; np.unique hashes first, which takes ten times as long."""
     ordered = np.sort(keys)
-    found: Keys = ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
-    return found
+    new = ordered[1:] != ordered[:-1]
+    return ordered if new.all() else ordered[np.append(True, new)]

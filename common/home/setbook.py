@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from common.disk.blobs import read_words, write_blob
 from common.disk.book import open_book
 from common.errors import PolicyError
 from common.home.apart import Banks, Together, told_apart
-from common.home.rowsets import row_keys
+from common.home.rowsets import Keys, are_in, distinct, lacking, row_keys
 from common.rows.table import FeatureTable
 
 _VERSION = 1  # of how rows are hashed
+_SOME = 1 << 16  # rows that are written at a time
 _LEAST = 4096  # rows by which two sets are looked at first
 _ALIKE = 0.5  # the share of the smaller of two sets, above which sums over them differ by what one bank more brings
 _COLUMNS = "job text not null, monthly integer not null, least blob not null, rows blob not null"
@@ -31,31 +33,41 @@ _TOGETHER = (
 _PREPARED = "select place, prepared, alone, agreed from together where job != ?"
 _COUNTED = "select place, counted, 0, agreed from together where job != ? and counted != ''"
 
-Pairs = npt.NDArray[np.uint64]
-
 
 @dataclass(frozen=True, repr=False)
 class _Rows:
-    """A set of rows: (hash of the row, hash of its enterprise), uint64 (n, 2), ascending by the first, each row once.
+    """A set of rows: each one's hash, uint64 (n,), ascending, each once, and that of its enterprise, (n,).
 
     monthly: whether a row is a month of an enterprise. end: the last hash up to which all rows are here.
     """
 
-    pairs: Pairs
+    rows: Keys
+    firms: Keys
     monthly: bool
     end: int = 2**64 - 1
 
     @classmethod
     def of(cls, table: FeatureTable) -> _Rows:
-        monthly, hashes = table.periods is not None, row_keys(table)
-        rows, first = np.unique(hashes, return_index=True)
-        firms = row_keys(FeatureTable(table.ids, None, {}, {})) if monthly else hashes
-        return cls(np.column_stack([rows, firms[first]]), monthly)
+        if table.periods is None:
+            rows = distinct(row_keys(table))
+            return cls(rows, rows, monthly=False)
+        rows, first = np.unique(row_keys(table), return_index=True)
+        return cls(rows, row_keys(FeatureTable(table.ids, None, {}, {}))[first], monthly=True)
 
     @classmethod
-    def stored(cls, blob: bytes, monthly: bool, *, partly: bool = False) -> _Rows:
-        pairs = np.frombuffer(blob, np.uint64).reshape(-1, 2)
-        return cls(pairs, monthly, int(pairs[-1, 0])) if partly and len(pairs) == _LEAST else cls(pairs, monthly)
+    def stored(cls, pairs: Keys, monthly: bool, *, partly: bool = False) -> _Rows:
+        """Of (hash of the row, hash of its enterprise), one pair behind the other."""
+        rows, firms = pairs[::2], pairs[1::2]
+        return cls(rows, firms, monthly, int(rows[-1])) if partly and len(rows) == _LEAST else cls(rows, firms, monthly)
+
+    @property
+    def nbytes(self) -> int:
+        return 2 * self.rows.nbytes
+
+    def pairs(self) -> Iterator[Keys]:
+        """As they are stored, some at a time."""
+        for low in range(0, len(self.rows), _SOME):
+            yield np.column_stack([self.rows[low : low + _SOME], self.firms[low : low + _SOME]])
 
     def apart(self, other: _Rows) -> int:
         """Of how many enterprises the rows are that only one of the two has, as far as both are known.
@@ -63,18 +75,20 @@ class _Rows:
         If the rows of one are months and those of the other are not, how many enterprises only one has.
         """
         if self.monthly != other.monthly:
-            return len(np.setxor1d(self.pairs[:, 1], other.pairs[:, 1]))
+            one, two = np.unique(self.firms), np.unique(other.firms)
+            return len(lacking(one, two)) + len(lacking(two, one))
         end = np.uint64(min(self.end, other.end))
-        one, two = (rows.pairs[: np.searchsorted(rows.pairs[:, 0], end, side="right")] for rows in (self, other))
-        mine = one[np.isin(one[:, 0], two[:, 0], assume_unique=True, invert=True), 1]
-        theirs = two[np.isin(two[:, 0], one[:, 0], assume_unique=True, invert=True), 1]
-        return len(np.unique(np.concatenate([mine, theirs])))
+        one, two = (found.rows[: np.searchsorted(found.rows, end, side="right")] for found in (self, other))
+        mine, theirs = ~are_in(one, two), ~are_in(two, one)
+        return len(np.unique(np.concatenate([self.firms[: len(one)][mine], other.firms[: len(two)][theirs]])))
 
     def common(self, other: _Rows) -> float:
         """The share of the smaller set that the other has too: of rows, or of enterprises where one set's rows are months."""
-        column = int(self.monthly != other.monthly)
-        one, two = (np.unique(rows.pairs[:, column]) for rows in (self, other))
-        return len(np.intersect1d(one, two, assume_unique=True)) / max(1, min(len(one), len(two)))
+        if self.monthly == other.monthly:
+            one, two = self.rows, other.rows
+        else:
+            one, two = np.unique(self.firms), np.unique(other.firms)
+        return int(are_in(one, two).sum()) / max(1, min(len(one), len(two)))
 
 
 class SetBook:
@@ -105,10 +119,10 @@ class SetBook:
         with self._open() as book:
             book.execute("begin immediate")
             for place, monthly, least in book.execute("select rowid, monthly, least from sets").fetchall():
-                if monthly == asked.monthly and asked.apart(_Rows.stored(least, asked.monthly, partly=True)) >= differ:
+                few = np.frombuffer(least, np.uint64)
+                if monthly == asked.monthly and asked.apart(_Rows.stored(few, asked.monthly, partly=True)) >= differ:
                     continue
-                ((blob,),) = book.execute("select rows from sets where rowid = ?", (place,))
-                apart = asked.apart(_Rows.stored(blob, bool(monthly)))
+                apart = asked.apart(self._stored(book, place))
                 known |= apart == 0 and monthly == asked.monthly
                 if 0 < apart < differ:
                     raise PolicyError(
@@ -117,9 +131,10 @@ class SetBook:
                         remedy="Train on the same rows again, or on rows of which those of more enterprises are new or gone.",
                     )
             if not known:
-                rows = asked.pairs
-                values = (job, asked.monthly, rows[:_LEAST].tobytes(), rows.tobytes())
-                book.execute("insert into sets values (?, ?, ?, ?)", values)
+                least = np.column_stack([asked.rows[:_LEAST], asked.firms[:_LEAST]])
+                values = (job, asked.monthly, least.tobytes(), asked.nbytes)
+                made = book.execute("insert into sets values (?, ?, ?, zeroblob(?))", values)
+                write_blob(book, "sets", "rows", made.lastrowid or 0, asked.pairs())
 
     def told_apart(self, table: FeatureTable, job: str, together: Together, own: str, *, counted: bool = False) -> Banks:
         """As `apart.told_apart`, of other trainings on these rows, or on rows of which most are these. own: this bank.
@@ -154,8 +169,8 @@ class SetBook:
 
     @staticmethod
     def _stored(book: sqlite3.Connection, place: int) -> _Rows:
-        ((blob, monthly),) = book.execute("select rows, monthly from sets where rowid = ?", (place,)).fetchall()
-        return _Rows.stored(blob, bool(monthly))
+        ((monthly,),) = book.execute("select monthly from sets where rowid = ?", (place,)).fetchall()
+        return _Rows.stored(read_words(book, "sets", "rows", place), bool(monthly))
 
 
 def _text(banks: Banks) -> str:

@@ -23,9 +23,10 @@ def peak_mib() -> float:
 def keep_freed_memory() -> None:
     """Lets glibc hand freed blocks out again instead of giving them back: training allocates megabytes at every step.
 
-    Fresh pages cost more than the encryption that fills them. Elsewhere than on glibc this does nothing.
+    Fresh pages cost more than the encryption that fills them. Blocks above 64 MiB, columns of very many rows, are given back:
+    kept, they would lie between others as holes that nothing of another size fills. Elsewhere than on glibc this does nothing.
     """
-    _mallopt((_ARENA_MAX, 1), (_MMAP_THRESHOLD, 1 << 30), (_TRIM_THRESHOLD, (1 << 31) - 1))
+    _mallopt((_ARENA_MAX, 1), (_MMAP_THRESHOLD, 1 << 26), (_TRIM_THRESHOLD, (1 << 31) - 1))
 
 
 def return_freed_memory() -> None:

@@ -76,7 +76,7 @@ class Consents:
             f" force on {self._today()}: {rows:,} of {len(keep):,} rows are left out"
         )
         aside = {name: values[keep] for name, values in loaded.aside.items()}
-        kept = table.take(np.flatnonzero(keep), scratch)
+        kept = table.move(np.flatnonzero(keep), scratch)
         return Loaded(kept, loaded.columns, (*loaded.warnings, said), loaded.seen, aside)
 
     def join(self, ids: pa.StringArray) -> None:

@@ -16,15 +16,16 @@ import pyarrow.compute as pc
 from common.disk.scratch import Scratch
 from common.errors import ConfigError
 from common.party import Party
+from common.rows.alike import read_alike
 from common.rows.declare import ColumnConfig, DatasetConfig, is_reason
 from common.rows.featurefile import declared
 from common.rows.formats.paths import parts_of
-from common.rows.ids import read_ids
+from common.rows.ids import MANY, read_ids
 from common.rows.kind import Seen, look
 from common.rows.labels import read_labels, with_outcome
 from common.rows.months import FIRST, LAST, TAKEN, days_of, month_text, read_months
 from common.rows.numbers import read_numbers
-from common.rows.origin import Data, Mask, Once
+from common.rows.origin import Data, Mask, Once, One
 from common.rows.table import Coded, Columns, FeatureTable, Ids
 from common.rows.tablefile import TableFile, unreadable
 from common.rows.text import read_coded
@@ -87,11 +88,12 @@ def read_table(
     warnings = [*file.said, *_partial(file, config), *(s.text for s in seen if s.loud), *of_ids, *of_columns]
     order = tuple(c for c in file.header if c in columns)
     table = FeatureTable(ids, periods, Columns(numeric), Columns(categorical), outcomes, order)
+    del numeric, categorical  # which would hold what moves from the table
     keep = _kept(table, columns, file, warnings)
     if outcomes is not None and label is not None and require_label:
         keep &= with_outcome(file, label, outcomes, keep, warnings)
     aside = {} if label is None else {s.column: days_of(file, s.column, data)[keep] for s in seen if s.config is None}
-    table = table if keep.all() else table.take(np.flatnonzero(keep), where)
+    table = table if keep.all() else table.move(np.flatnonzero(keep), where)
     return Loaded(table, columns, tuple(warnings), tuple(seen), aside)
 
 
@@ -183,8 +185,13 @@ def read_own_ids(file: TableFile, column: str, data: Data, warnings: list[str]) 
         first = int(found.codes[int(wrong.argmax())])
         what, remedy = found.why.get(first, ("the id is empty", "Remove the row or give it an id."))
         raise file.bad_rows(column, wrong, what, remedy, data[column])
-    distinct = Ids.of(pa.chunked_array([found.texts]))
-    return Ids(distinct.codes[found.codes], distinct.levels)
+    if found.distinct:
+        return Ids(found.codes, found.texts)
+    if len(found.texts) > MANY:
+        codes, texts = read_alike(file, column, One(pa.chunked_array([found.texts])))
+        return Ids(codes[found.codes], texts.combine_chunks())
+    few = Ids.of(pa.chunked_array([found.texts]))
+    return Ids(few.codes[found.codes], few.levels)
 
 
 def _periods(file: TableFile, config: DatasetConfig, column: str, data: Data) -> npt.NDArray[np.int32]:
@@ -199,12 +206,16 @@ def _periods(file: TableFile, config: DatasetConfig, column: str, data: Data) ->
 
 
 def _check_unique(file: TableFile, ids: Ids, periods: npt.NDArray[np.int32] | None) -> None:
+    if periods is None and len(ids.used()) == len(ids):
+        return
     keys = ids.codes.astype(np.int64) << 32
     if periods is not None:
         keys |= periods
-    duplicate = pd.Series(keys, copy=False).duplicated().to_numpy()
-    if not duplicate.any():
+    ordered = np.sort(keys)
+    if (ordered[1:] != ordered[:-1]).all():
         return
+    del ordered
+    duplicate = pd.Series(keys, copy=False).duplicated().to_numpy()
     second = int(duplicate.argmax())
     first = int((keys == keys[second]).argmax())
     what = "more than one row for the same id" + ("" if periods is None else " and period")

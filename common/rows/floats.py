@@ -11,6 +11,7 @@ import pyarrow as pa
 Values = npt.NDArray[np.float64]
 
 _EXACT = 1 << 53  # whole numbers up to here are floats
+_ROWS = 1 << 17  # that are printed at a time
 _POWERS = 22  # 10 ** 22 is the last power of ten that is a float
 
 
@@ -21,13 +22,22 @@ def floats(values: Any) -> Values:
         return _of_decimals(values)
     if pa.types.is_boolean(kind):
         values = values.cast(pa.int8())
-    if kind == pa.float32():  # as they print: 0.1, not 0.10000000149, the shortest decimal that is the same single
-        values = values.cast(pa.string())
+    if kind == pa.float32():
+        return _of_singles(values)
     found = np.asarray(values.cast(pa.float64(), safe=False).to_numpy(), np.float64)
     if kind == pa.float16():
         single, place = np.unique(found.astype(np.float16), return_inverse=True)
         return np.array([float(str(x)) for x in single], np.float64)[place]
     return found.copy()
+
+
+def _of_singles(values: Any) -> Values:
+    """As they print: 0.1, not 0.10000000149, the shortest decimal that is the same single."""
+    found = np.empty(len(values))
+    for low in range(0, len(values), _ROWS):
+        part = values.slice(low, _ROWS).cast(pa.string()).cast(pa.float64())
+        found[low : low + len(part)] = part.to_numpy()
+    return found
 
 
 def _of_decimals(values: Any) -> Values:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from common.rows.alike import changed, read_alike, same, told
 from common.rows.origin import Data, Mask, One, Origin, is_long
-from common.rows.text import as_text, is_missing, is_text, plain, read_words
+from common.rows.text import as_text, is_missing, is_text, plain, read_words, seen
 
 CODE_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _WEIGHTS = np.array([pow(3, i, 31) for i in range(17)] + [1])
@@ -25,6 +27,8 @@ _CODE = rf"^[{CODE_ALPHABET}]{{18}}$"
 _SHOWN = 4
 _DIGITS = 10**15  # from here on a spreadsheet, and a float printed in the usual way, lose the last digits
 _FLOATS = 1 << 53  # from here on not every whole number is a float
+MANY = 1 << 20  # rows, above which their texts are not put into one dictionary
+_PIECE = 1 << 16  # ids that are objects of Python at a time
 _FEW = 4  # ids so long, of which all are floats: by chance less than once in 10,000
 
 _WORDS = (
@@ -42,6 +46,7 @@ _UNWRAP = (
 _MONTH = "(JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)"
 _DATE = rf"^(\d{{1,2}}-{_MONTH}|{_MONTH}-\d{{1,2}}|\d{{1,2}}月\d{{1,2}}日|(19|20)\d{{2}}/\d{{1,2}}/\d{{1,2}})$"
 _TOTALS = r"^((GRAND|SUB)?TOTALS?|SUM|AVERAGE|合计|总计|小计|汇总|总和|平均值?|总数|共计)[:：]?$"
+_ZEROS = r"^\d+\.0*$"
 _USUAL = r"^[0-9A-Z]*[0-9][0-9A-Z]*$"  # none of what follows
 _LOST = (
     (r"^[+-]?(\d\.\d+E\+?\d+|\dE\+\d+)$", "a number in scientific notation: a spreadsheet or database client cut digits off",
@@ -61,6 +66,7 @@ class Normal:
     """Ids as read. codes: int32 (n,) into `texts`, -1 where missing; texts: in their common form, an Arrow array.
 
     bad: (len(texts),), which are no ids; why: for each of these, what is wrong and the remedy. said: what was done.
+    distinct: that no two of the texts are the same is certain.
     """
 
     codes: npt.NDArray[np.int32]
@@ -68,6 +74,7 @@ class Normal:
     bad: Mask
     why: dict[int, tuple[str, str]]
     said: tuple[str, ...]
+    distinct: bool = False
 
 
 def normal_ids(text: Any) -> Any:
@@ -81,18 +88,22 @@ def normal_ids(text: Any) -> Any:
 
 def read_ids(origin: Origin, column: str, data: Data) -> Normal:
     """The column of ids. Raises DataError for floats whose digits are lost, and for a type that holds no ids."""
-    codes, given = read_words(origin, column, data if is_long(data, column) else One(_as_ids(origin, column, data[column])))
-    texts, said = _repaired(normal_ids(given))
-    gone = np.asarray(is_missing(texts, _WORDS))
+    held = data if is_long(data, column) else One(_as_ids(origin, column, data[column]))
+    codes, given = (read_alike if (many := data.num_rows > MANY) else read_words)(origin, column, held)
+    texts, said = _repaired(changed(given, lambda part: normal_ids(seen(part))))
+    distinct = many and not said and same(given, texts)
+    del given
+    gone = told(texts, lambda part: is_missing(part, _WORDS))
     why = {int(k): ("a word that means there is no id", "Remove the row or give it an id.") for k in np.flatnonzero(gone)}
-    for k in np.flatnonzero(np.asarray(pc.equal(texts, "").fill_null(True))):
+    for k in np.flatnonzero(told(texts, lambda part: pc.equal(part, "").fill_null(True))):
         why[int(k)] = ("the id is empty", "Remove the row or give it an id.")
-    odd = np.flatnonzero(~np.asarray(pc.match_substring_regex(texts, _USUAL).fill_null(True)))
+    odd = np.flatnonzero(~told(texts, lambda part: pc.match_substring_regex(part, _USUAL).fill_null(True)))
     strange = texts.take(pa.array(odd))
     for pattern, what, remedy in _LOST:
-        for k in odd[np.asarray(pc.match_substring_regex(strange, pattern))]:
+        for k in odd[told(strange, partial(pc.match_substring_regex, pattern=pattern))]:
             why[int(k)] = (f"the id is {what}", remedy)
-    for k in np.flatnonzero(np.asarray(pc.equal(texts, normal_ids(pa.array([column]))[0]).fill_null(False))):
+    name = normal_ids(pa.array([column]))[0]
+    for k in np.flatnonzero(told(texts, lambda part: pc.equal(part, name))):
         if len(texts) > 1:
             why[int(k)] = ("the name of the column: the header stands here again", "Remove the line.")
     if (grouped := _grouped(texts)) is not None:
@@ -104,7 +115,7 @@ def read_ids(origin: Origin, column: str, data: Data) -> Normal:
         )
     bad = np.zeros(len(texts), np.bool_)
     bad[list(why)] = True
-    return Normal(codes, texts, bad, why, said)
+    return Normal(codes, texts, bad, why, said, distinct)
 
 
 def _as_ids(origin: Origin, column: str, values: Any) -> Any:
@@ -140,35 +151,48 @@ def _repaired(texts: Any) -> tuple[Any, tuple[str, ...]]:
     """Ids without what spreadsheets and number types put around them, and what was done."""
     said = []
     for pattern, put in _UNWRAP:
-        hit = pc.match_substring_regex(texts, pattern).fill_null(False)
-        if pc.any(hit).as_py():
-            texts = pc.if_else(hit, pc.replace_substring_regex(texts, pattern, put), texts)
+        if told(texts, partial(pc.match_substring_regex, pattern=pattern)).any():
+            texts = changed(texts, partial(_replaced, pattern=pattern, put=put))
             said.append("quotes that a spreadsheet put around ids are taken off")
-    points = np.asarray(pc.match_substring(texts, ".").fill_null(False))
-    zeros = np.asarray(pc.match_substring_regex(texts, r"^\d+\.0*$").fill_null(False))
-    if zeros.any() and (points == zeros).all():  # 1001.0, of a number type
-        texts = pc.if_else(pa.array(zeros), pc.replace_substring_regex(texts, r"\.0*$", ""), texts)
-        said.append("zeros behind a decimal point are taken off ids")
+    points = told(texts, partial(pc.match_substring, pattern="."))
+    if points.any():
+        zeros = told(texts, partial(pc.match_substring_regex, pattern=_ZEROS))
+        if zeros.any() and (points == zeros).all():  # 1001.0, of a number type
+            texts = changed(texts, partial(pc.replace_substring_regex, pattern=r"\.0*$", replacement=""))
+            said.append("zeros behind a decimal point are taken off ids")
     return texts, tuple(dict.fromkeys(said))
+
+
+def _replaced(texts: Any, pattern: str, put: str) -> Any:
+    """Those that match, with `put` in the pattern's place."""
+    hit = pc.match_substring_regex(texts, pattern).fill_null(False)
+    return pc.if_else(hit, pc.replace_substring_regex(texts, pattern, put), texts)
 
 
 def _grouped(texts: Any) -> int | None:
     """The first of ids that are numbers with commas between thousands, where no other has a comma of another kind."""
-    with_comma = np.asarray(pc.match_substring(texts, ",").fill_null(False))
-    grouped = np.asarray(pc.match_substring_regex(texts, r"^[1-9]\d{0,2}(,\d{3})+$").fill_null(False))
+    with_comma = told(texts, partial(pc.match_substring, pattern=","))
+    if not with_comma.any():
+        return None
+    grouped = told(texts, partial(pc.match_substring_regex, pattern=r"^[1-9]\d{0,2}(,\d{3})+$"))
     return int(grouped.argmax()) if grouped.any() and (grouped == with_comma).all() else None
 
 
 def _floated(texts: Any) -> int | None:
     """The first of long whole numbers of which each is a float: other ids than were meant."""
-    long = np.flatnonzero(np.asarray(pc.match_substring_regex(texts, r"^[1-9]\d{16,18}$").fill_null(False)))
+    long = np.flatnonzero(told(texts, partial(pc.match_substring_regex, pattern=r"^[1-9]\d{16,18}$")))
     if len(long) < _FEW:
         return None
-    given = texts.take(pa.array(long)).to_pylist()
-    numbers = [int(text) for text in given]
-    if all(not text[15:].strip("0") for text in given):  # a spreadsheet keeps 15 digits
-        return int(long[0])
-    return int(long[0]) if all(int(float(n)) == n for n in numbers) and max(numbers) > 8 * _FLOATS else None
+    cut, of_floats, largest = True, True, 0
+    for low in range(0, len(long), _PIECE):
+        given = texts.take(pa.array(long[low : low + _PIECE])).to_pylist()
+        numbers = [int(text) for text in given]
+        cut = cut and all(not text[15:].strip("0") for text in given)  # a spreadsheet keeps 15 digits
+        of_floats = of_floats and all(int(float(n)) == n for n in numbers)
+        if not (cut or of_floats):
+            return None
+        largest = max(largest, *numbers)
+    return int(long[0]) if cut or largest > 8 * _FLOATS else None
 
 
 def credit_code_check_digit(code17: str) -> str:

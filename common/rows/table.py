@@ -16,14 +16,35 @@ from common.errors import LocalProtocolError
 Index = npt.NDArray[np.int64]
 Places = Index | slice
 
+_SOME = 1 << 20  # rows at a time
 _FEW = 64  # rows are few among so many times as many
+
+
+@dataclass(frozen=True, repr=False)
+class Kept:
+    """Hashes of levels under one key, uint64 (levels,), as far as they are known, (levels,)."""
+
+    values: npt.NDArray[np.uint64]
+    known: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, ids: Ids) -> Kept:
+        """None is known."""
+        return cls(np.zeros(len(ids.levels), np.uint64), np.zeros(len(ids.levels), np.bool_))
 
 
 class Ids:
     """n ids, each a number among the distinct ones: `codes` int32 (n,) into `levels`, an Arrow array of strings."""
 
-    def __init__(self, codes: npt.NDArray[np.int32], levels: pa.StringArray) -> None:
-        self.codes, self.levels = codes, levels
+    def __init__(self, codes: npt.NDArray[np.int32], levels: pa.StringArray, kept: dict[bytes, Kept] | None = None) -> None:
+        """kept: hashes of these levels by key, which all that have the levels share."""
+        self.codes, self.levels, self._kept = codes, levels, {} if kept is None else kept
+
+    def hashes(self, key: bytes) -> Kept:
+        """What is kept of the levels' hashes under this key, to be added to."""
+        if key not in self._kept:
+            self._kept[key] = Kept.of(self)
+        return self._kept[key]
 
     @classmethod
     def of(cls, values: Sequence[str] | pa.Array | pa.ChunkedArray) -> Ids:
@@ -40,7 +61,14 @@ class Ids:
 
     def used(self) -> Index:
         """The numbers of the ids that occur, ascending."""
-        return np.flatnonzero(np.bincount(self.codes, minlength=len(self.levels)))
+        return np.flatnonzero(self.occurring())
+
+    def occurring(self) -> npt.NDArray[np.bool_]:
+        """Whether each level occurs, (levels,)."""
+        there = np.zeros(len(self.levels), np.bool_)
+        for low in range(0, len(self.codes), _SOME):  # an index is cast to 8 bytes a row
+            there[self.codes[low : low + _SOME]] = True
+        return there
 
     def alone(self) -> Ids:
         """The same, with no levels but those that occur: what few of many ids take is then a matter of these alone."""
@@ -61,7 +89,7 @@ class Ids:
         """One id by number, or the `Ids` at these places."""
         if isinstance(at, (int, np.integer)):
             return self.levels[int(self.codes[at])].as_py()
-        return Ids(self.codes[at], self.levels)
+        return Ids(self.codes[at], self.levels, self._kept)
 
     def __repr__(self) -> str:
         return f"Ids({len(self)})"
@@ -105,6 +133,10 @@ class Columns(Mapping[str, Any]):
     def take(self, at: Index, scratch: Scratch) -> Columns:
         """One column at a time."""
         return Columns({name: _take(values, at, scratch) for name, values in self.held.items()})
+
+    def move(self, at: Index, scratch: Scratch) -> Columns:
+        """As `take`; each column is let go once its rows are taken, so that two tables of them are never held."""
+        return Columns({name: _take(self.held.pop(name), at, scratch) for name in list(self.held)})
 
 
 def _take(values: Held, at: Index, scratch: Scratch) -> Held:
@@ -151,14 +183,17 @@ class FeatureTable:
 
     def take(self, at: Index, scratch: Scratch | None = None) -> FeatureTable:
         """The rows at these places, in this order; columns that do not fit in memory go to `scratch`."""
-        where, keys = scratch or Scratch(), self.keys(at)
-        return replace(
-            keys,
-            ids=keys.ids.alone() if len(at) * _FEW < len(keys.ids.levels) else keys.ids,
-            numeric=_columns(self.numeric).take(at, where),
-            categorical=_columns(self.categorical).take(at, where),
-            order=self.order,
-        )
+        where = scratch or Scratch()
+        return self._with(at, _columns(self.numeric).take(at, where), _columns(self.categorical).take(at, where))
+
+    def move(self, at: Index, scratch: Scratch) -> FeatureTable:
+        """As `take`, of a table that was read: after it this one has no columns."""
+        return self._with(at, _columns(self.numeric).move(at, scratch), _columns(self.categorical).move(at, scratch))
+
+    def _with(self, at: Index, numeric: Columns, categorical: Columns) -> FeatureTable:
+        keys = self.keys(at)
+        ids = keys.ids.alone() if len(at) * _FEW < len(keys.ids.levels) else keys.ids
+        return replace(keys, ids=ids, numeric=numeric, categorical=categorical, order=self.order)
 
     def part(self, low: int, high: int) -> FeatureTable:
         """Rows low to high, in memory."""

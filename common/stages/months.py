@@ -60,7 +60,7 @@ def _only(loaded: Loaded, keep: npt.NDArray[np.bool_], scratch: Scratch) -> Load
     if keep.all():
         return loaded
     aside = {column: values[keep] for column, values in loaded.aside.items()}
-    return replace(loaded, table=loaded.table.take(np.flatnonzero(keep), scratch), aside=aside)
+    return replace(loaded, table=loaded.table.move(np.flatnonzero(keep), scratch), aside=aside)
 
 
 def _wanted(months: Sequence[str], periods: npt.NDArray[np.int32]) -> list[int]:

@@ -70,7 +70,7 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         if plan.mixes_enterprises and job.party is Party.BANK:
             job.warn(split.MIXED, public=split.MIXED)
         order, train_rows = matched[np.argsort(test, kind="stable")], len(test) - int(test.sum())
-        table, columns = await asyncio.to_thread(loaded.table.take, order, job.scratch), loaded.columns
+        table, columns = await asyncio.to_thread(loaded.table.move, order, job.scratch), loaded.columns
         del loaded, matched, test, order
     with job.stage(Stage.PREPARE):
         binnings = await bin_own_columns(job, plan, columns, table, train_rows)
@@ -135,7 +135,7 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
     if not plan.on_request:
         with job.stage(Stage.ALIGN):
             matched = await align_scoring(job, plan, loaded.table)
-            table = await asyncio.to_thread(loaded.table.take, matched, job.scratch)
+            table = await asyncio.to_thread(loaded.table.move, matched, job.scratch)
             del matched
     with job.stage(Stage.SCORE):
         if plan.on_request:

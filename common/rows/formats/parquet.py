@@ -19,6 +19,7 @@ from common.rows.text import is_text
 T = TypeVar("T")
 
 _PIECE = 1 << 18  # rows of text that are read at once where memory is little
+_MANY = 1 << 20  # rows, from which on text is read so in any case
 _EXPANSION = 4  # memory that a file takes for each of its bytes
 
 
@@ -54,18 +55,18 @@ class ParquetColumns:
     """One column of a Parquet file at a time; text as a dictionary, so that a repeated value is held once.
 
     INT96, in which Spark, Hive and Impala write timestamps, holds instants: it comes as UTC, so that they need a zone.
-    little: memory is; text is then read in pieces, which costs a little time.
+    little: memory is; text is then read in pieces, which costs a little time, as it is of very many rows.
     """
 
     def __init__(self, origin: Origin, source: Any, little: bool) -> None:
         self._origin, self._source = origin, source
         schema = guarded(origin, lambda: pa.parquet.read_schema(source))
         metadata = guarded(origin, lambda: pa.parquet.read_metadata(source))
+        self.num_rows: int = metadata.num_rows
         self._text = [f.name for f in schema if is_text(f.type)]
-        self.long = frozenset(self._text if little else ())
+        self.long = frozenset(self._text if little or self.num_rows > _MANY else ())
         stored = [metadata.schema.column(k) for k in range(metadata.num_columns)]
         self._instants = {column.path for column in stored if column.physical_type == "INT96"}
-        self.num_rows: int = metadata.num_rows
 
     def __getitem__(self, column: str) -> pa.ChunkedArray:
         def read() -> pa.ChunkedArray:

@@ -13,7 +13,7 @@ from bank_party.decision.bundle import HeldOut
 from bank_party.judge import challenge
 from common.errors import DataError
 from common.home.models import ModelStore
-from common.rows.table import FeatureTable
+from common.rows.table import FeatureTable, Ids
 from tests.bank_party.decision.worlds import held_out
 
 
@@ -37,7 +37,7 @@ def test_rows_that_both_held_out_are_compared_whatever_their_order(held: HeldOut
 
 
 def test_few_rows_in_common_are_not_compared_and_a_policy_may_only_raise_the_floor(held: HeldOut) -> None:
-    few = replace(held, ids=np.where(np.arange(len(held.label)) < 30, held.ids, "x"))
+    few = replace(held, ids=Ids.of([id if k < 30 else "x" for k, id in enumerate(held.ids)]))
     assert challenge.on_common_rows("job-1", few, held).found is None
     assert challenge.on_common_rows("job-1", few, held, lambda rows: 2).found is None
     fewer = int(min(held.label.sum(), (1 - held.label).sum()))

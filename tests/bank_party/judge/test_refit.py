@@ -13,6 +13,7 @@ from bank_party.judge.refit import fit_offset, refit, sampled
 from common.features.fit import FittedPreparation
 from common.learn.linear.half import PartyModel
 from common.party import Party
+from common.rows.table import Ids
 from common.stats.logistic import fit_logistic
 from common.stats.measures import sigmoid
 from tests.bank_party.decision.worlds import held_out
@@ -30,7 +31,7 @@ def case(rows: int, repeat: int = 1, seed: int = 1) -> tuple[HeldOut, np.ndarray
     x, grid, y, ids = (np.repeat(v, repeat, axis=0) for v in (x, grid, y, np.array([f"F{k}" for k in range(rows)], object)))
     months = np.tile(np.arange(len(y) // 4 + 1).repeat(4)[: len(y)] % 8, 1).astype(np.int32)
     own = x @ TRUE
-    return replace(BASE, ids=ids, periods=months, label=y, u_own=own, u_joint=own + grid), x
+    return replace(BASE, ids=Ids.of(ids), periods=months, label=y, u_own=own, u_joint=own + grid), x
 
 
 class Model(PartyModel):

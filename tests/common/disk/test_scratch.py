@@ -83,3 +83,19 @@ def test_a_table_in_files_is_the_table_in_memory(tmp_path: Path) -> None:
     np.testing.assert_array_equal(part.numeric["x"], numbers[order][5:20])
     np.testing.assert_array_equal(part.categorical["c"], levels[codes[order]][5:20])
     assert part.order == ("x", "c")
+    moved = table.move(order, Scratch(tmp_path, 0))
+    assert moved.ids.tolist() == taken.ids.tolist() and moved.order == ("x", "c")
+    np.testing.assert_array_equal(moved.numeric["x"], taken.numeric["x"])
+    np.testing.assert_array_equal(moved.categorical["c"], taken.categorical["c"])
+    assert not table.numeric and not table.categorical
+
+
+def test_columns_that_move_never_take_the_room_of_two_tables(tmp_path: Path) -> None:
+    columns, scratch = 4, Scratch(tmp_path, 5 * 8000)
+    held = {f"x{k}": scratch.keep(np.arange(1000.0) + k) for k in range(columns)}
+    table = FeatureTable(Ids.of([f"F{k}" for k in range(1000)]), None, Columns(held), Columns({}))
+    del held
+    moved = table.move(np.arange(1000)[::-1], scratch)
+    assert isinstance(moved.numeric, Columns)
+    assert all(isinstance(values, np.ndarray) for values in moved.numeric.held.values())
+    np.testing.assert_array_equal(moved.numeric["x3"], np.arange(1000.0)[::-1] + 3)

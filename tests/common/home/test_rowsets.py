@@ -5,10 +5,12 @@ from __future__ import annotations
 import sqlite3
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.home.rowsets import LEAF, RowSets
+from common.home import rowsets
+from common.home.rowsets import LEAF, RowSets, are_in, lacking
 
 keys = st.one_of(st.integers(0, 300), st.sampled_from([2**63 - 1, 2**63, 2**64 - 1]))
 changes = st.lists(st.tuples(st.sampled_from("ab"), st.sets(keys, max_size=60)), max_size=8)
@@ -66,3 +68,12 @@ def test_one_row_more_rewrites_one_leaf_of_many() -> None:
     sets.add("m", np.array([12345], np.uint64))
     after = dict(book.execute("select first, rows from leaves"))
     assert sum(before[first] != after[first] for first in before) == 1 and before.keys() == after.keys()
+
+
+@given(asked=st.lists(st.integers(0, 60)), keys=st.sets(st.integers(0, 60)))
+def test_which_keys_are_among_others(asked: list[int], keys: set[int]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rowsets, "_SOME", 7)
+        mine, others = np.array(asked, np.uint64), np.array(sorted(keys), np.uint64)
+        assert are_in(mine, others).tolist() == [key in keys for key in asked]
+        assert lacking(mine, others).tolist() == [key for key in asked if key not in keys]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import PolicyError
+from common.home.rowsets import row_keys
 from common.home.setbook import SetBook
 from common.rows.table import FeatureTable
 from tests.common.stages.tables import table
@@ -52,6 +56,18 @@ def test_what_was_refused_is_no_earlier_set(file: Path) -> None:
 def test_the_order_of_rows_says_nothing(file: Path) -> None:
     assert not refused(file, table(["A", "A", "B"], [1, 2, 1]), 2)
     assert not refused(file, table(["B", "A", "A"], [1, 2, 1]), 2)
+
+
+def test_a_book_has_a_pair_of_hashes_a_row_as_it_always_had(file: Path) -> None:
+    """So that what was entered by an earlier release is known again, whether rows are months or not."""
+    monthly = table(["A", "A", "B"], [1, 2, 1])
+    for rows in (firms(0, 5000), monthly):
+        SetBook(file).enter(rows, "job", 2)
+        hashes, first = np.unique(row_keys(rows), return_index=True)
+        own = row_keys(table(rows.ids.tolist()))[first]
+        with closing(sqlite3.connect(file)) as book:
+            least, whole = book.execute("select least, rows from sets order by rowid desc").fetchone()
+        assert whole == np.column_stack([hashes, own]).tobytes() and least == whole[: 4096 * 16]
 
 
 def months(firms: range, last: int) -> FeatureTable:

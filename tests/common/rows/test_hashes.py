@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+import tracemalloc
 
+import numpy as np
+import pytest
+
+from common.rows import hashes
 from common.rows.hashes import hash_levels, hash_rows, mix_rows
 from common.rows.table import FeatureTable, Ids
 
@@ -53,6 +57,32 @@ def test_hashes_of_levels_are_of_the_id_and_the_key_and_mix_under_another() -> N
     assert len(set(mixed.tolist())) == 27
     assert (mixed != mix_rows(data, one, b"b")).all() and (mixed != mix_rows(data, one, b"a", np.ones(27))).all()
     np.testing.assert_array_equal(mix_rows(data.take(np.arange(9)), one, b"a"), mixed[:9])
+
+
+def test_what_is_hashed_again_is_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = rows([f"F{k}" for k in range(5000)], None)
+    some, rest = data.take(np.arange(0, 5000, 7)), data.keys(slice(100, 5000))
+    expected = [hash_rows(rows(part.ids.tolist(), None), b"key") for part in (some, rest, data)]
+    monkeypatch.setattr(hashes, "_BLOCK", 64)
+    for part, once in zip((some, rest, data), expected, strict=True):
+        np.testing.assert_array_equal(hash_rows(part, b"key", again=True), once)
+        np.testing.assert_array_equal(hash_rows(part, b"key", again=True), once)
+        assert (hash_rows(part, b"kez", again=True) != once).all()
+    monkeypatch.setattr(hashes, "blake2b", None)  # nothing is hashed anew
+    np.testing.assert_array_equal(hashes.Kept.of(data.ids).known, False)
+    assert data.ids.hashes(b"key").known.all() and some.ids.hashes(b"key") is data.ids.hashes(b"key")
+
+
+def test_ids_are_no_objects_of_python_but_a_block_of_them() -> None:
+    count = 300_000
+    data = rows([f"E{k:09d}" for k in range(count)], None)
+    tracemalloc.start()  # an id as text is 59 bytes, its digest 41
+    try:
+        hash_rows(data, b"key")
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 60 * count
 
 
 def test_the_hashes_that_ledgers_hold_do_not_change() -> None:
