@@ -47,6 +47,18 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     return found
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a stage's peak is begun anew in /proc")
+def test_memory_is_told_by_stage(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["memory", "--ids", "3000", "--json", str(tmp_path / "result.json")])
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "result.json").read_text())
+    assert found["matched"] == 2700 and found["processor"]["coordinator"] > 0.0
+    for party in ("grid", "bank"):
+        assert [one["stage"] for one in found["stages"][party]] == ["load", "align", "prepare", "train", "reveal", "evaluate"]
+        peaks = [one["peak_mib"] for one in found["stages"][party]]
+        assert min(peaks) > 50.0 and found["peak_mib"][party] == max(peaks)
+
+
 def test_a_workload_gives_every_figure_beside_plaintext(result: dict[str, dict[str, float]]) -> None:
     stages = {"load", "align", "prepare", "train", "reveal", "evaluate", "total", "plaintext_lbfgs", "plaintext_sgd"}
     assert set(result["seconds"]) == stages and min(result["seconds"].values()) >= 0.0

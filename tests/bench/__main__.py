@@ -22,6 +22,7 @@ from tests.bench.dealers import line as dealers_line
 from tests.bench.features import bench_features
 from tests.bench.learners import COMMANDS
 from tests.bench.line import Shape
+from tests.bench.memory import memory
 from tests.bench.one_row import bench_one_row
 from tests.bench.online import bench_online
 from tests.bench.options import JSON, LINE, OUT, PROFILED, REPEAT, SPU, sizes, tell
@@ -286,7 +287,7 @@ def reasons(rows: int, columns: int, texts: int, out: Path | None) -> None:
     tell(found, out)
 
 
-for _command in COMMANDS:
+for _command in (*COMMANDS, memory):
     main.add_command(_command)
 
 
