@@ -68,7 +68,7 @@ class PartySettings(Process):
     policy: Policy = Field(default=Policy(), description="What this party allows.")
     console: PartyConsole | None = Field(default=None, description="Pages for this party's people; off by default.")
     memory_mib: int = Field(
-        default=1024, ge=0, description="What a job may hold in memory of its columns; larger ones go to files in data/scratch."
+        default=512, ge=0, description="What a job may hold in memory of its columns; larger ones go to files in data/scratch."
     )
     monitor: MonitorConfig = Field(default=MonitorConfig(), description="From where on a change of the data is an alarm.")
     card: Card = Field(default=Card(), description="What the report says of purpose, target, limits and columns.")

@@ -22,6 +22,7 @@ from common.home.rowsets import Keys, are_in, distinct, lacking, row_keys
 from common.rows.table import FeatureTable
 
 _VERSION = 1  # of how rows are hashed
+_BITS = 3  # of hashes, by which rows are sorted part by part
 _SOME = 1 << 16  # rows that are written at a time
 _LEAST = 4096  # rows by which two sets are looked at first
 _ALIKE = 0.5  # the share of the smaller of two sets, above which sums over them differ by what one bank more brings
@@ -51,8 +52,14 @@ class _Rows:
         if table.periods is None:
             rows = distinct(row_keys(table))
             return cls(rows, rows, monthly=False)
-        rows, first = np.unique(row_keys(table), return_index=True)
-        return cls(rows, row_keys(FeatureTable(table.ids, None, {}, {}))[first], monthly=True)
+        keys, parts, firms = row_keys(table), list[Keys](), list[Keys]()
+        for part in range(1 << _BITS):  # hashes are alike in number whatever their first bits are
+            at = np.flatnonzero(keys >> np.uint64(64 - _BITS) == part)
+            found, first = np.unique(keys[at], return_index=True)
+            parts.append(found)
+            firms.append(row_keys(FeatureTable(table.ids[at[first]], None, {}, {})))
+        del keys
+        return cls(np.concatenate(parts), np.concatenate(firms), monthly=True)
 
     @classmethod
     def stored(cls, pairs: Keys, monthly: bool, *, partly: bool = False) -> _Rows:

@@ -19,6 +19,7 @@ from common.rows.table import FeatureTable
 FILE, SCORE = "reference.json", "(score)"
 OTHER, MISSING = "(other)", "(missing)"  # labels of bins
 _BINS, _LEVELS = 10, 20
+_ROWS = 1 << 18  # placed at a time
 
 Places = npt.NDArray[np.int64]
 
@@ -85,19 +86,24 @@ def _distribution(values: npt.NDArray[Any], periods: npt.NDArray[np.int32] | Non
         bare = Distribution(levels=tuple(frequent), counts=())
     else:
         present = values[~np.isnan(values)]
-        inner = np.arange(1, _BINS) / _BINS
-        edges = np.unique(np.quantile(present, inner, method="inverted_cdf")) if present.size else np.empty(0)
+        inner, greatest = np.arange(1, _BINS) / _BINS, present.max(initial=-np.inf)
+        edges = np.empty(0)
+        if present.size:
+            edges = np.unique(np.quantile(present, inner, method="inverted_cdf", overwrite_input=True))
+        del present
         # The last edge at the greatest value would leave a bin above it that nothing fills.
-        bare = Distribution(edges=tuple(edges[edges < present.max(initial=-np.inf)].tolist()), counts=())
-    places, seasons = bare.places(values), dict[int, tuple[int, ...]]()
-    if periods is not None:
-        year = periods % 12 + 1
-        seasons = {int(month): _count(places[year == month], bare.bins) for month in np.unique(year)}
-    return bare.model_copy(update={"counts": _count(places, bare.bins), "seasons": seasons})
+        bare = Distribution(edges=tuple(edges[edges < greatest].tolist()), counts=())
+    counts = np.zeros((13, bare.bins), np.int64)  # by month of the year from 1; 0 where there are no months
+    for low in range(0, len(values), _ROWS):
+        rows = slice(low, low + _ROWS)
+        month = 0 if periods is None else periods[rows].astype(np.int64) % 12 + 1
+        counts += np.bincount(bare.places(values[rows]) + bare.bins * month, minlength=counts.size).reshape(counts.shape)
+    seasons = {month: _told(counts[month]) for month in range(1, 13) if counts[month].any()}
+    return bare.model_copy(update={"counts": _told(counts.sum(axis=0)), "seasons": seasons})
 
 
-def _count(places: Places, bins: int) -> tuple[int, ...]:
-    return tuple(np.bincount(places, minlength=bins).tolist())
+def _told(counts: Places) -> tuple[int, ...]:
+    return tuple(counts.tolist())
 
 
 def save(reference: Reference, folder: Path) -> None:

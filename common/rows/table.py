@@ -70,6 +70,12 @@ class Ids:
             there[self.codes[low : low + _SOME]] = True
         return there
 
+    def each(self) -> tuple[Ids, npt.NDArray[np.int32]]:
+        """Each id that occurs, once, ascending by number; and of each of the n, its place among these."""
+        used, place = self.used(), np.zeros(len(self.levels), np.int32)
+        place[used] = np.arange(len(used))
+        return Ids(used.astype(np.int32), self.levels, self._kept), place[self.codes]
+
     def alone(self) -> Ids:
         """The same, with no levels but those that occur: what few of many ids take is then a matter of these alone."""
         used, codes = np.unique(self.codes, return_inverse=True)

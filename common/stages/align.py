@@ -17,6 +17,7 @@ from common.rows.ids import unmatched_forms
 from common.rows.months import month_text
 from common.rows.table import FeatureTable, Index
 
+_SOME = 1 << 20  # rows at a time
 _LOOKED_AT = 20_000  # ids, whose forms are compared
 
 
@@ -151,10 +152,12 @@ def _places(table: FeatureTable, matched: Index, low: int, high: int) -> npt.NDA
     assert table.periods is not None  # noqa: S101
     rank = np.full(len(table.ids.levels), -1, np.int64)
     rank[matched] = np.arange(len(matched))
-    enterprise = rank[table.ids.codes]
-    inside = (enterprise >= 0) & (table.periods >= low) & (table.periods <= high)
     where = np.full((len(matched), high - low + 1), -1, np.int64)
-    where[enterprise[inside], table.periods[inside] - low] = np.flatnonzero(inside)
+    for first in range(0, table.rows, _SOME):
+        rows = slice(first, first + _SOME)
+        enterprise, month = rank[table.ids.codes[rows]], table.periods[rows]
+        inside = np.flatnonzero((enterprise >= 0) & (month >= low) & (month <= high))
+        where[enterprise[inside], month[inside] - low] = first + inside
     return where
 
 

@@ -69,7 +69,7 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         matched, test = await align_training(job, plan, loaded.table)
         if plan.mixes_enterprises and job.party is Party.BANK:
             job.warn(split.MIXED, public=split.MIXED)
-        order, train_rows = matched[np.argsort(test, kind="stable")], len(test) - int(test.sum())
+        order, train_rows = split.training_first(matched, test), len(test) - int(test.sum())
         table, columns = await asyncio.to_thread(loaded.table.move, order, job.scratch), loaded.columns
         del loaded, matched, test, order
     with job.stage(Stage.PREPARE):

@@ -13,7 +13,7 @@ from common.mpc.session import Kind, Session
 from common.party import Party
 from common.plan.train import Split
 from common.rows.hashes import hash_levels, mix_rows
-from common.rows.table import FeatureTable
+from common.rows.table import FeatureTable, Index
 
 Mask = npt.NDArray[np.bool_]
 
@@ -37,12 +37,10 @@ def draw(table: FeatureTable, split: Split) -> Mask:
     key = blake2b(np.sort(mix_rows(table, of_id, options, label)).tobytes()).digest()
     if split.by == "row":
         return _smallest(mix_rows(table, of_id, key), label, split)
-    codes = table.ids.codes
-    firms, first, firm_of = np.unique(codes, return_index=True, return_inverse=True)
+    firms, firm_of = table.ids.each()
     ever = np.zeros(len(firms))
-    np.maximum.at(ever, firm_of, label)
-    whole = FeatureTable(table.ids[first], None, {}, {})
-    return _smallest(mix_rows(whole, of_id, key), ever, split)[firm_of]
+    ever[firm_of[label == 1.0]] = 1.0
+    return _smallest(mix_rows(FeatureTable(firms, None, {}, {}), of_id, key), ever, split)[firm_of]
 
 
 def _smallest(order: npt.NDArray[np.uint64], label: npt.NDArray[np.float64], split: Split) -> Mask:
@@ -53,9 +51,21 @@ def _smallest(order: npt.NDArray[np.uint64], label: npt.NDArray[np.float64], spl
         ones = round(split.test * float(label.sum()))
         parts = [(label == 1.0, ones), (label == 0.0, held - ones)]
     for members, count in parts:
-        rows = np.flatnonzero(members)
-        test[rows[np.argsort(order[rows], kind="stable")[:count]]] = True
+        values = order[members]
+        if not (some := min(count, len(values))):
+            continue
+        values.partition(some - 1)
+        last = values[some - 1]
+        del values
+        below = members & (order < last)
+        test |= below
+        test[np.flatnonzero(members & (order == last))[: some - int(below.sum())]] = True  # of one hash the first rows
     return test
+
+
+def training_first(matched: Index, test: Mask) -> Index:
+    """The places of matched rows, (n,), those that train before those held out, each in their order."""
+    return np.concatenate([matched[~test], matched[test]])
 
 
 def _last_months(table: FeatureTable, months: int) -> Mask:

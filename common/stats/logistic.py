@@ -38,12 +38,12 @@ class Design:
             out[low : low + _BLOCK] = self.at(low, min(self.rows, low + _BLOCK)) @ beta
         return out
 
-    def curvature(self, p: Array, y: Array) -> tuple[Array, Array, float]:
-        """(gradient (m,), Hessian (m, m)) of the mean log-loss where the probabilities are p; the largest |x|."""
+    def curvature(self, u: Array, y: Array) -> tuple[Array, Array, float]:
+        """(gradient (m,), Hessian (m, m)) of the mean log-loss where the log-odds are u, (n,); the largest |x|."""
         gradient, hessian, largest = np.zeros(self.columns), np.zeros((self.columns, self.columns)), 0.0
         for low in range(0, self.rows, _BLOCK):
             rows = slice(low, low + _BLOCK)
-            x, q = self.at(low, min(self.rows, low + _BLOCK)), p[rows]
+            x, q = self.at(low, min(self.rows, low + _BLOCK)), sigmoid(u[rows])
             gradient += x.T @ (q - y[rows])
             hessian += (x.T * (q * (1 - q))) @ x
             largest = max(largest, float(np.abs(x).max(initial=0.0)))
@@ -94,7 +94,7 @@ def newton(design: Design, y: Array, penalty: Array, offset: Array | None = None
     """
     beta, u = np.zeros(design.columns), np.zeros(design.rows) if offset is None else offset
     for _ in range(_ITERATIONS):
-        gradient, hessian, largest = design.curvature(sigmoid(u), y)
+        gradient, hessian, largest = design.curvature(u, y)
         gradient += penalty @ beta
         if np.linalg.norm(gradient) <= _TOLERANCE * max(1.0, largest):
             return Descended(beta, u, _separated(u, y, penalty))
@@ -110,7 +110,7 @@ def newton(design: Design, y: Array, penalty: Array, offset: Array | None = None
 
 def covariance(design: Design, u: Array, penalty: Array) -> Array:
     """(m, m), of an optimum with log-odds u (n,), by the curvature there; NaN where that determines none."""
-    hessian = design.curvature(sigmoid(u), np.zeros(design.rows))[1]
+    hessian = design.curvature(u, np.broadcast_to(0.0, (design.rows,)))[1]
     try:
         return np.asarray(np.linalg.inv(design.rows * (hessian + penalty)), np.float64)
     except np.linalg.LinAlgError:
@@ -119,18 +119,25 @@ def covariance(design: Design, u: Array, penalty: Array) -> Array:
 
 def _damped(design: Design, y: Array, penalty: Array, beta: Array, u: Array, step: Array) -> tuple[Array, Array] | None:
     """beta + step and its u, the step halved until the objective does not rise; None if it always does."""
-    start, along = _objective(u, y, penalty, beta), design.times(step)
+    along = design.times(step)
+    start = _objective(u, along, 0.0, y, penalty, beta)
     # Close to the optimum a good step changes the objective by less than its rounding: that much may rise.
     allowed, size = start + 1e-13 * (1 + abs(start)), 1.0
     for _ in range(_HALVINGS):
-        if _objective(u + size * along, y, penalty, beta + size * step) <= allowed:
+        if _objective(u, along, size, y, penalty, beta + size * step) <= allowed:
             return beta + size * step, u + size * along
         size = size / 2
     return None
 
 
-def _objective(u: Array, y: Array, penalty: Array, beta: Array) -> float:
-    return float(np.mean(np.logaddexp(0.0, u) - y * u) + beta @ penalty @ beta / 2)
+def _objective(u: Array, along: Array, size: float, y: Array, penalty: Array, beta: Array) -> float:
+    """At log-odds u + size * along, some rows at a time."""
+    total = 0.0
+    for low in range(0, len(u), _BLOCK):
+        rows = slice(low, low + _BLOCK)
+        there = u[rows] + size * along[rows]
+        total += float(np.sum(np.logaddexp(0.0, there) - y[rows] * there))
+    return float(total / len(u) + beta @ penalty @ beta / 2)
 
 
 def _separated(u: Array, y: Array, penalty: Array) -> str:
@@ -147,9 +154,9 @@ def _check(x: Array, y: Array) -> None:
 
 
 def _check_label(y: Array) -> None:
-    if not np.isin(y, (0.0, 1.0)).all():
+    if not ((y == 0.0) | (y == 1.0)).all():
         raise _refuse("a label is neither 0 nor 1")
-    if len(np.unique(y)) < 2:
+    if not len(y) or y.min() == y.max():
         raise _refuse("the label has one class only")
 
 

@@ -16,7 +16,6 @@ from common.mpc.fixedpoint import Reals, decode, encode
 from common.mpc.session import Kind
 from common.mpc.several.hub import BankHub, GridHub, to_banks
 from common.stats.logistic import Design, newton
-from common.stats.measures import sigmoid
 
 MOST_SUMS = 8  # four or five are usual
 SUM_BITS = 14  # a bank's part of a mean is told in steps of 2^-SUM_BITS
@@ -68,7 +67,7 @@ class Profile:
         offset = design.times(np.append(weights, 0.0))
         ones = Design(design.rows, 1, lambda low, high: np.ones((high - low, 1)))
         found = newton(ones, own.label, np.zeros((1, 1)), offset)
-        gradient, curvature, _ = design.curvature(sigmoid(found.u), own.label)
+        gradient, curvature, _ = design.curvature(found.u, own.label)
         along, slope = curvature[:columns, columns], curvature[columns, columns]
         bent = curvature[:columns, :columns] - np.outer(along, along) / slope
         loss = float(np.mean(np.logaddexp(0.0, found.u) - own.label * found.u))

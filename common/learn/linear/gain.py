@@ -11,7 +11,6 @@ import numpy as np
 from common.mpc.fixedpoint import X_SCALE, Reals
 from common.mpc.product import Rows
 from common.stats.logistic import Design, newton
-from common.stats.measures import sigmoid
 
 LONGEST = 32.0  # gain times step: what the ring has room for
 _BOUND = 0.25
@@ -33,5 +32,5 @@ def secret_gain(own: Rows, label: Reals, penalty: Reals, step: float) -> float:
     design, taken = Design.of(np.concatenate(parts)), label[::stride]
     if not 0.0 < taken.mean() < 1.0:
         return 1.0
-    hessian = design.curvature(sigmoid(newton(design, taken, penalty).u), taken)[1]
+    hessian = design.curvature(newton(design, taken, penalty).u, taken)[1]
     return float(np.clip(_BOUND / (_ROOM * np.linalg.eigvalsh(hessian + penalty)[-1]), 1.0, max(1.0, LONGEST / step)))

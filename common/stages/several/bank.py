@@ -38,7 +38,7 @@ from common.stages.several.hold import hold_out
 from common.stages.several.pooled import WITHHELD, measure
 from common.stages.several.sizes import check_counts, check_own, limits_of
 from common.stages.sizes import check_sizes, exchange_sizes
-from common.stages.split import Mask
+from common.stages.split import Mask, training_first
 
 
 @dataclass(frozen=True, repr=False)
@@ -106,7 +106,7 @@ async def load_own(job: PartyJob) -> tuple[Loaded, str]:
 
 async def take(job: PartyJob, loaded: Loaded, matched: Index, test: Mask) -> OwnRows:
     """The rows of a training. matched: their places, (n,); test: which of these are held out, (n,)."""
-    order, train = matched[np.argsort(test, kind="stable")], len(test) - int(test.sum())
+    order, train = training_first(matched, test), len(test) - int(test.sum())
     check_own(train, len(test) - train, job.home.policy)
     table = await asyncio.to_thread(loaded.table.take, order, job.scratch)
     return OwnRows(table, loaded.columns, train)

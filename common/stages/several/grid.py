@@ -41,6 +41,7 @@ from common.stages.several.hold import told
 from common.stages.several.pooled import add_up, cells_of
 from common.stages.several.sizes import limits_of
 from common.stages.sizes import check_sizes, exchange_sizes, too_few
+from common.stages.split import training_first
 
 _LAST_WORD = 5.0  # seconds in which banks still say how they ended, once a job is stopped here
 
@@ -216,7 +217,7 @@ async def _align(line: PartyJob, plan: TrainPlan, domain: bytes, table: FeatureT
     if said := await asyncio.to_thread(unlike, table, matched):
         line.warn(said)
     test = await told(line.session, len(matched))
-    return Rows(matched[np.argsort(test, kind="stable")], len(test) - int(test.sum()), enterprises)
+    return Rows(training_first(matched, test), len(test) - int(test.sum()), enterprises)
 
 
 async def _sizes(line: PartyJob, rows: Rows, layout: BanksLayout) -> None:

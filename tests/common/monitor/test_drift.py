@@ -114,6 +114,14 @@ def test_edges_split_ties_and_tails_and_a_constant_has_one_bin() -> None:
     assert Distribution(edges=(1.0, 2.0), counts=()).places(values).tolist() == [0, 0, 1, 1, 2, 3]
 
 
+def test_rows_are_counted_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = party(200, 14, 8)
+    known = describe(table, 2400, np.linspace(-3.0, 1.0, 400))
+    assert sum(map(sum, known.columns["amount"].seasons.values())) == sum(known.columns["amount"].counts) == 2400
+    monkeypatch.setattr(reference, "_ROWS", 7)
+    assert describe(table, 2400, np.linspace(-3.0, 1.0, 400)) == known
+
+
 def test_the_reference_survives_the_disk_for_its_owner_alone(tmp_path: Path) -> None:
     known = describe(party(100, 3, 7), 200)
     reference.save(known, tmp_path / "job-1")

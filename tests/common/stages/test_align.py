@@ -20,6 +20,7 @@ from common.mpc.session import Array, Kind, Session
 from common.party import Party
 from common.rows.months import month_number
 from common.rows.table import FeatureTable, Index
+from common.stages import align as stages_align
 from common.stages.align import align, align_directly, unlike
 from tests.common.stages.tables import rows, table
 from tests.peers import Trio, coordinate
@@ -102,6 +103,18 @@ async def run_periods(grid: Pairs, bank: Pairs) -> Sent:
 
 def months(count: int, firms: int = 100) -> Pairs:
     return [(f"F{firm}", 24000 + month) for firm in range(firms) for month in range(count)]
+
+
+def test_places_are_found_some_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = [(f"F{k % 40}", 24000 + k // 40) for k in np.random.default_rng(3).permutation(400).tolist()]
+    data = monthly(held)
+    matched = np.array([3, 0, 17, 39])
+    whole = stages_align._places(data, matched, 24002, 24008)
+    monkeypatch.setattr(stages_align, "_SOME", 7)
+    np.testing.assert_array_equal(stages_align._places(data, matched, 24002, 24008), whole)
+    found = [[rows(data, np.array([row]))[0] for row in firm] for firm in whole.tolist()]
+    levels = data.ids.levels.to_pylist()
+    assert found == [[(levels[code], month) for month in range(24002, 24009)] for code in matched.tolist()]
 
 
 async def test_months_that_only_one_side_holds_stay_hidden() -> None:

@@ -16,7 +16,7 @@ from common.mpc.session import Kind
 from common.party import Party
 from common.plan.train import Split
 from common.rows.table import FeatureTable
-from common.stages.split import Mask, agree, draw
+from common.stages.split import Mask, _smallest, agree, draw, training_first
 from tests.common.stages.tables import rows, table
 from tests.peers import Trio
 
@@ -180,3 +180,26 @@ def test_another_option_of_the_split_is_another_draw(other: dict[str, object]) -
     data = labelled(1000, 70)
     one, two = draw(data, Split(test=0.3)), draw(data, Split.model_validate({"test": 0.3, **other}))
     assert abs(np.corrcoef(one, two)[0, 1]) < 0.12
+
+
+@given(
+    order=st.lists(st.integers(0, 9), min_size=1, max_size=60),
+    bad=st.integers(0, 2**60),
+    share=st.floats(0.01, 0.99),
+    stratify=st.booleans(),
+)
+def test_the_smallest_hashes_of_each_class_and_of_one_hash_the_first_rows(
+    order: list[int], bad: int, share: float, stratify: bool
+) -> None:
+    hashes, label = np.array(order, np.uint64), np.array([float(bad >> k & 1) for k in range(len(order))])
+    split = Split(test=share, stratify=stratify)
+    held = round(share * len(order))
+    ones = round(share * float(label.sum()))
+    wanted = [(label == 1.0, ones), (label == 0.0, held - ones)] if stratify else [(label >= 0.0, held)]
+    test = np.zeros(len(order), np.bool_)
+    for members, count in wanted:
+        rows = np.flatnonzero(members)
+        test[rows[np.argsort(hashes[rows], kind="stable")[:count]]] = True
+    assert _smallest(hashes, label, split).tolist() == test.tolist()
+    places = np.arange(len(order)) * 3
+    assert training_first(places, test).tolist() == places[np.argsort(test, kind="stable")].tolist()
