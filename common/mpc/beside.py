@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
+
+from common.errors import LocalProtocolError
 
 T = TypeVar("T")
 
@@ -29,3 +31,26 @@ def ending(begun: Iterable[asyncio.Future[Any]]) -> Iterator[None]:
     finally:
         for one in begun:
             one.cancel()
+
+
+@asynccontextmanager
+async def one_ahead(begun: Iterator[asyncio.Future[T]]) -> AsyncIterator[Callable[[], Awaitable[T]]]:
+    """As long as it lasts, what gives the next of these at each call, once the one after it is begun.
+
+    begun: begins each as it is asked for it. What was begun and is not taken is cancelled at the end.
+    """
+    coming = next(begun, None)
+
+    async def take() -> T:
+        nonlocal coming
+        if coming is None:
+            raise LocalProtocolError("more is taken than was to be begun")
+        found = await coming
+        coming = next(begun, None)
+        return found
+
+    try:
+        yield take
+    finally:
+        if coming is not None:
+            coming.cancel()

@@ -16,11 +16,11 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from common.mpc.beside import ending
+from common.mpc.beside import ending, one_ahead
 from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations
 from common.mpc.fixedpoint import Reals, Words
 from common.mpc.prg import Purpose
-from common.mpc.session import Kind, Session, one_ahead
+from common.mpc.session import Kind, Session
 from common.mpc.threads import in_order
 from common.party import Party
 

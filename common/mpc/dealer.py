@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import PeerProtocolError
-from common.mpc.beside import side_by_side
+from common.mpc.beside import one_ahead, side_by_side
 from common.mpc.circle import Turns
 from common.mpc.correlations.asked import Demand, PeriodDemand, once
 from common.mpc.correlations.dealt import SEED, dealt_tables
@@ -23,7 +23,7 @@ from common.mpc.fixedpoint import Words, encode
 from common.mpc.link import CACHE_ROWS, Link
 from common.mpc.prg import Prg, Purpose
 from common.mpc.seeds import commitments, own_seed
-from common.mpc.session import Array, Channel, Kind, Round, one_ahead
+from common.mpc.session import Array, Channel, Kind, Round
 from common.mpc.short import WIDE, Short, dealt_place
 from common.mpc.tags import LIMBS, lifted, made, narrow, total, wide
 from common.party import Party

@@ -14,9 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from common.mpc.beside import one_ahead
 from common.mpc.correlations.asked import MATRIX_BLOCK, Correlations
 from common.mpc.fixedpoint import Words
-from common.mpc.session import Kind, Session, one_ahead
+from common.mpc.session import Kind, Session
 from common.mpc.short import WIDE, Sent, lengthen, sent_as, shorten
 
 # The 64-bit type that holds a matrix's numbers: signed ones stay themselves when widened.

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol, TypeVar
@@ -215,29 +214,6 @@ Enter = Callable[[Way, Openings], None]  # enters what is about to be opened for
 async def compute(work: Callable[[], T], words: int) -> T:
     """As `Session.compute`, for who has no session."""
     return work() if words < OFFLOAD_WORDS else await asyncio.to_thread(work)
-
-
-@asynccontextmanager
-async def one_ahead(begun: Iterator[asyncio.Future[T]]) -> AsyncIterator[Callable[[], Awaitable[T]]]:
-    """As long as it lasts, what gives the next of these at each call, once the one after it is begun.
-
-    begun: begins each as it is asked for it. What was begun and is not taken is cancelled at the end.
-    """
-    coming = next(begun, None)
-
-    async def take() -> T:
-        nonlocal coming
-        if coming is None:
-            raise LocalProtocolError("more is taken than was to be begun")
-        found = await coming
-        coming = next(begun, None)
-        return found
-
-    try:
-        yield take
-    finally:
-        if coming is not None:
-            coming.cancel()
 
 
 class Session:

@@ -16,12 +16,12 @@ import numpy as np
 
 from common.learn.linear.course import NOWHERE, Course
 from common.learn.linear.joint import Operand, gradient_number, opened, product
-from common.mpc.beside import ending
+from common.mpc.beside import ending, one_ahead
 from common.mpc.circle import Turns
 from common.mpc.correlations.asked import Correlations, TruncationPart
 from common.mpc.fixedpoint import FACTOR_SCALE, MOMENTUM_SCALE, UPDATE_SCALE, UPDATE_SHIFT, WEIGHT_SCALE, LinkScales, Words
 from common.mpc.link import Link, residual
-from common.mpc.session import Kind, Session, one_ahead
+from common.mpc.session import Kind, Session
 from common.mpc.share import Share
 from common.mpc.short import WIDE, WIDTHS
 from common.mpc.truncate import open_sum, shifted, truncate

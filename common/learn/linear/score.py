@@ -24,10 +24,11 @@ from common.learn.linear.score_undealt import UndealtScorer
 from common.learn.lots import Lots, Piece
 from common.learn.rounds import Later
 from common.learn.told import Teller
+from common.mpc.beside import one_ahead
 from common.mpc.correlations.asked import Correlations, TruncationPart
 from common.mpc.fixedpoint import Reals, Words, decode, encode
 from common.mpc.product import forward
-from common.mpc.session import Kind, Session, one_ahead
+from common.mpc.session import Kind, Session
 from common.mpc.short import Sent, lengthen, sent_as, shorten
 from common.mpc.tags import LIMBS, RING, minus, narrow, total, wide
 from common.mpc.truncate import masked, shifted

@@ -13,13 +13,14 @@ import numpy as np
 from common.errors import PeerProtocolError
 from common.learn.dither import dither
 from common.learn.linear.half import CommittedModel
+from common.mpc.beside import one_ahead
 from common.mpc.correlations.asked import MATRIX_BLOCK
 from common.mpc.fixedpoint import Words
 from common.mpc.lattice.committed import COMMITTED_SCALE, LIFT, CommittedProducts
 from common.mpc.lattice.ring import DEGREE
 from common.mpc.lattice.rows import blocks_of
 from common.mpc.product import forward
-from common.mpc.session import Kind, Session, one_ahead
+from common.mpc.session import Kind, Session
 from common.party import Party
 from common.rows.table import FeatureTable
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from common.errors import LocalProtocolError, PeerLost, PeerProtocolError
-from common.mpc.beside import side_by_side
+from common.mpc.beside import one_ahead, side_by_side
 from common.mpc.correlations.asked import Demand, PeriodDemand
 from common.mpc.dealer import Dealer, Dealt
-from common.mpc.session import Array, Kind, MemoryChannel, Round, Session, memory_pair, one_ahead
+from common.mpc.session import Array, Kind, MemoryChannel, Round, Session, memory_pair
 from common.party import Party
 
 
