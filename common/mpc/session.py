@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -169,6 +170,19 @@ class Channel(Protocol):
         """The next array, which must carry this label; raises PeerProtocolError, PeerLost or PeerFailed."""
 
 
+@runtime_checkable
+class Holding(Protocol):
+    """A channel that can keep small arrays for one message."""
+
+    def hold(self) -> AbstractAsyncContextManager[None]:
+        """What is sent within leaves together, once an array is waited for or at the end."""
+
+
+def hold(channel: Channel) -> AbstractAsyncContextManager[None]:
+    """`Holding.hold` of a channel that can; of others nothing."""
+    return channel.hold() if isinstance(channel, Holding) else nullcontext()
+
+
 class Reporter(Protocol):
     """The listener to whom a running job says how far it is, and what its owner should know."""
 
@@ -284,6 +298,13 @@ class Session:
         self.traffic.sent[kind] = self.traffic.sent.get(kind, 0) + mine.nbytes
         self._posting = asyncio.create_task(self._peer.send(Round(kind, self._sent), mine))
         self._posting.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        """What is posted within travels as one message, as far as it is small and nothing is collected between."""
+        async with hold(self._peer):
+            yield
+            await self._posted()
 
     async def collect(self, kind: Kind, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> Array:
         """The next array of the other party, which must be of this kind, dtype and shape."""

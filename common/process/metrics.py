@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 
 from common import __version__
 from common.errors import ConfigError, WattScoreError
-from common.mpc.session import Array, Channel, Round
+from common.mpc.session import Array, Channel, Round, hold
 from common.text import traces
 from common.text.logs import Place, within
 from common.trust.authority import TrustStore, parse_certificate, read_certificate
@@ -208,6 +208,9 @@ class _Timed:
 
     async def send(self, round: Round, values: Array) -> None:
         await self._channel.send(round, values)
+
+    def hold(self) -> AbstractAsyncContextManager[None]:
+        return hold(self._channel)
 
     async def receive(self, round: Round) -> Array:
         self._place.round, asked = round.number, time.monotonic()

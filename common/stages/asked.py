@@ -182,10 +182,11 @@ class _Grid:
             _log.warning(text, self._job.id, len(refused), len(rows), refused[0])
         said = np.full(count, _ABSENT, np.uint8)
         said[at] = np.where(may, _NEWER if await self._newer() else _MAY, _REFUSES)
-        await self._job.session.post(Kind.ASKED, said)
-        if may.any():
-            await self._supply.open(request, at[may])
-            self._scored.add(rows[may], None)
+        async with self._job.session.together():
+            await self._job.session.post(Kind.ASKED, said)
+            if may.any():
+                await self._supply.open(request, at[may])
+                self._scored.add(rows[may], None)
 
     async def _newer(self) -> bool:
         """Whether the file of this session's rows is another one by now; looked at once a second."""
@@ -298,10 +299,11 @@ class _Bank:
             await asyncio.to_thread(self._job.check_rate, part, self._model.job)
         except PolicyError as error:
             return {name: Answer(name, refused=str(error)) for name in names}
-        await session.post(Kind.SHAPE, np.array([count], np.uint64))
-        await self._supply.make_room(count)
-        await self._asking.ask(names)
-        request = await self._supply.ask(part, np.arange(count), count)
+        async with session.together():
+            await session.post(Kind.SHAPE, np.array([count], np.uint64))
+            await self._supply.make_room(count)
+            await self._asking.ask(names)
+            request = await self._supply.ask(part, np.arange(count), count)
         said = await session.receive(Kind.ASKED, np.uint8, (count,))
         if not np.isin(said, (_REFUSES, _MAY, _NEWER, _ABSENT)).all():
             raise PeerProtocolError("the grid said of a row what is no answer", expected="0, 1, 3 or 4", got=int(said.max()))

@@ -16,7 +16,7 @@ from common.errors import PeerLost, WattScoreError
 from common.party import Identity
 from common.text import traces
 from common.trust.authority import TrustStore
-from common.wire.frames import Piece, codec
+from common.wire.frames import Piece, Together, codec
 from common.wire.proof import Challenge
 from common.wire.server import KEEPALIVE, distrusted
 from common.wire.status import from_rpc
@@ -60,7 +60,7 @@ class Stream:
             raise
         return None if message is grpc.aio.EOF else message
 
-    async def write(self, message: Message | Piece) -> None:
+    async def write(self, message: Message | Piece | Together) -> None:
         call = await self._proven()
         try:
             await call.write(message)

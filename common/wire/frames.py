@@ -6,17 +6,20 @@ to them by hand; what arrives is taken apart the same way if it is laid out exac
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
 
+from common.errors import PeerProtocolError
 from common.text.visible import tidy
 from common.wire.peer_pb2 import Block, Frame
 
 _LARGE = 1 << 15  # below this, parsing by hand gains nothing
 _NUMBER, _DATA = 0x08, 0x2A  # keys: Frame.number is a varint, Block.data is delimited
 _NAMES = {field.number: field.name for field in Frame.DESCRIPTOR.fields if field.message_type is Block.DESCRIPTOR}
+_TOGETHER = Frame.DESCRIPTOR.fields_by_name["together"].number
 _SPOKEN = ("hello", "abort")  # frames with text in them
 _NUMBERS = {name: number for number, name in _NAMES.items()}
 
@@ -45,8 +48,28 @@ class Piece:
         return f"Piece({self.kind}/{self.number}, {len(self.data)} bytes)"
 
 
-def pack(message: Message | Piece) -> bytes:
+@dataclass(frozen=True, repr=False)
+class Together:
+    """The frames of several small arrays in one message."""
+
+    frames: tuple[Piece, ...]
+
+    def packed(self) -> bytes:
+        """Its bytes."""
+        parts = [pack(frame) for frame in self.frames]
+        return b"".join(piece for part in parts for piece in (_varint(_TOGETHER << 3 | 2), _varint(len(part)), part))
+
+    def ByteSize(self) -> int:  # noqa: N802 - as of a protobuf message
+        return len(self.packed())
+
+    def __repr__(self) -> str:
+        return f"Together({', '.join(map(repr, self.frames))})"
+
+
+def pack(message: Message | Piece | Together) -> bytes:
     """The bytes of a message."""
+    if isinstance(message, Together):
+        return message.packed()
     if isinstance(message, Piece):
         return b"".join((message.head(), message.data))
     return message.SerializeToString()
@@ -61,6 +84,15 @@ def unpack(data: bytes) -> Frame | Piece:
             pass
     frame: Frame = Frame.FromString(data)
     return tidy(frame) if frame.WhichOneof("payload") in _SPOKEN else frame
+
+
+def parts(frame: Frame | Piece) -> Sequence[Frame | Piece]:
+    """The frames in one message: itself, or those that travel in it. Raises PeerProtocolError for more than one level."""
+    if isinstance(frame, Piece) or not frame.together:
+        return (frame,)
+    if frame.number or frame.WhichOneof("payload") or any(one.together for one in frame.together):
+        raise PeerProtocolError("a frame came with others in it", remedy="Both sides must run the same protocol version.")
+    return frame.together
 
 
 class _Unusual(Exception):

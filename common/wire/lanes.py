@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 
 from common.errors import PeerLost, PeerProtocolError
 from common.party import Identity
-from common.wire.frames import Piece
+from common.wire.frames import Piece, Together
 from common.wire.peer_pb2 import Frame, Hello
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class Duplex(Protocol):
 
     async def read(self) -> Any: ...
 
-    async def write(self, message: Message | Piece) -> None: ...
+    async def write(self, message: Message | Piece | Together) -> None: ...
 
 
 class Braid:
@@ -79,7 +79,7 @@ class Braid:
         self._room[lane].release()
         return arrived.popleft()
 
-    async def write(self, message: Message | Piece) -> None:
+    async def write(self, message: Message | Piece | Together) -> None:
         if isinstance(message, Frame) and message.WhichOneof("payload") == "abort":
             self._over = True
             await asyncio.gather(*(self._last(lane, message) for lane in range(len(self._lanes))), return_exceptions=True)

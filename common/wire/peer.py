@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from common.mpc.correlations.asked import Demand
 from common.mpc.session import Array, Round
 from common.wire import party_pb2 as party
 from common.wire.codec import MAX_ARRAY_BYTES, Assembler, claimed_bytes, encode
+from common.wire.frames import Piece, Together, parts
 from common.wire.lanes import Braid, Duplex, Wish, lanes_of
 from common.wire.peer_pb2 import Abort, Fault, Frame, Hello, PinnedGrant
 from common.wire.status import from_fault
@@ -24,6 +26,7 @@ Demands = Mapping[str, type[Demand]]  # what may be asked of a dealer, by its fi
 _READ_AHEAD = 8  # arrays taken off the stream before they are asked for
 _DEALT_AHEAD = 64  # of a dealer's: as many as it deals ahead by default, most of them small
 _AHEAD_BYTES = 1 << 28  # of these together; a larger one is taken when nothing else is left
+_SMALL = 1 << 15  # bytes of arrays that leave together
 _OWED = 4  # arrays that a party has consumed and not acknowledged, at most: few beside how far dealing is ahead by default
 _OWED_BYTES = 1 << 20  # bytes of these, from which they are acknowledged at once
 MOST_DEMANDS = 1024  # demands of a party that have not been looked at
@@ -37,9 +40,9 @@ class Counter:
     received: int = 0
 
 
-async def _write(stream: Duplex, counter: Counter, round: Round, values: Array) -> None:
-    """Writes an array; `values` may change once this returns."""
-    for frame in encode(round, values, lanes_of(stream)):
+async def _write(stream: Duplex, counter: Counter, frames: Iterable[Piece | Together]) -> None:
+    """Writes what `encode` gives; the values may change once this returns."""
+    for frame in frames:
         counter.sent += frame.ByteSize()
         await stream.write(frame)
     if isinstance(stream, Braid):
@@ -57,6 +60,8 @@ class FrameChannel:
     ) -> None:
         self._stream, self._whom, self._counter, self._largest = stream, whom, counter, largest
         self._closed = False  # by the other side, in order
+        self._held: list[Piece] | None = None  # what waits for others to leave with it
+        self._writing = asyncio.Lock()
         self._taken = asyncio.Event()  # an array was asked for
         self._ahead = 0  # bytes that have arrived and were not asked for
         self._arrived: asyncio.Queue[tuple[Round, Array] | Exception] = asyncio.Queue(ahead)
@@ -68,9 +73,34 @@ class FrameChannel:
         self._reader = asyncio.create_task(self._read())
 
     async def send(self, round: Round, values: Array) -> None:
-        await _write(self._stream, self._counter, round, values)
+        if self._held is not None and values.nbytes <= _SMALL:
+            self._held.extend(encode(round, values, lanes_of(self._stream)))
+            if sum(len(piece.data) for piece in self._held) > _SMALL:
+                await self._release()
+            return
+        await self._release()
+        async with self._writing:
+            await _write(self._stream, self._counter, encode(round, values, lanes_of(self._stream)))
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        """Arrays of at most 32 KiB in all that are sent within leave as one message, once one is waited for or at the end."""
+        self._held = []
+        try:
+            yield
+            await self._release()
+        finally:
+            self._held = None
+
+    async def _release(self) -> None:
+        """What is held leaves, and nothing is held any more."""
+        held, self._held = self._held, None
+        if held:
+            async with self._writing:
+                await _write(self._stream, self._counter, held if len(held) == 1 else [Together(tuple(held))])
 
     async def receive(self, round: Round) -> Array:
+        await self._release()
         if self._failure is not None:
             raise self._failure
         arrived = await self._next()
@@ -128,10 +158,11 @@ class FrameChannel:
                 self._counter.received += frame.ByteSize()
                 if isinstance(frame, Frame) and frame.WhichOneof("payload") == "abort":
                     raise _failed(frame.abort.fault, self._whom)
-                await self._room(claimed_bytes(frame))
-                if (done := assembler.add(frame)) is not None:
-                    self._ahead += done[1].nbytes
-                    await self._arrived.put(done)
+                for one in parts(frame):
+                    await self._room(claimed_bytes(one))
+                    if (done := assembler.add(one)) is not None:
+                        self._ahead += done[1].nbytes
+                        await self._arrived.put(done)
         except Exception as error:  # of any kind: whoever waits for an array must not wait for ever
             await self._arrived.put(error)
 
@@ -297,7 +328,7 @@ class DealtChannel:
             if self._failure:
                 raise self._failure
             self._arrays, self._bytes = self._arrays + 1, self._bytes + values.nbytes
-        await _write(self._stream, self._counter, round, values)
+        await _write(self._stream, self._counter, encode(round, values, lanes_of(self._stream)))
 
     def _open(self, size: int) -> bool:
         return self._arrays < self._window and self._bytes + size <= self._limit

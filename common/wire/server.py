@@ -20,7 +20,7 @@ from common.errors import ConfigError, PeerLost, WattScoreError
 from common.party import Identity
 from common.text import traces
 from common.trust.authority import TrustStore, fingerprint, verify_peer
-from common.wire.frames import Piece, codec
+from common.wire.frames import Piece, Together, codec
 from common.wire.proof import prove
 from common.wire.status import FAULT_KEY, code_of, to_fault
 from common.wire.tls import Credentials, caller_certificate, peer_identity
@@ -62,7 +62,7 @@ class Call:
             raise self._broken() from error
         return None if message is grpc.aio.EOF else message
 
-    async def write(self, message: Message | Piece) -> None:
+    async def write(self, message: Message | Piece | Together) -> None:
         try:
             await self._context.write(message)
         except _BROKEN as error:

@@ -24,6 +24,7 @@ from common.party import Party
 from common.plan.train import Split
 from common.rows.table import FeatureTable, Ids
 from common.stages.split import draw
+from common.wire.peer_pb2 import Frame
 from tests.common.wire.framed import encode
 from tests.peers import NONCES
 from tests.vectors.form import load, stored
@@ -211,6 +212,8 @@ def frames() -> dict[str, Any]:
         values = np.array(case["values"], case["element"]).reshape(case["shape"])
         (frame,) = encode(Round(Kind(case["kind"]), case["number"]), values)
         case["frame"] = frame.SerializeToString(deterministic=True).hex()
+    first = [Frame.FromString(bytes.fromhex(case["frame"])) for case in known["frames"][:3]]
+    known["together"] = Frame(together=first).SerializeToString(deterministic=True).hex()  # of the first three
     return known  # type: ignore[no-any-return]
 
 

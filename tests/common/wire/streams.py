@@ -7,7 +7,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from common.wire.frames import Piece, pack, unpack
+from common.wire.frames import Piece, Together, pack, unpack
 from common.wire.peer_pb2 import Frame
 
 
@@ -17,8 +17,8 @@ class End:
     def __init__(self, out: asyncio.Queue[Any], into: asyncio.Queue[Any]) -> None:
         self.out, self._in = out, into
 
-    async def write(self, message: Message | Piece) -> None:
-        framed = isinstance(message, (Frame, Piece))
+    async def write(self, message: Message | Piece | Together) -> None:
+        framed = isinstance(message, (Frame, Piece, Together))
         await self.out.put(unpack(pack(message)) if framed else type(message).FromString(message.SerializeToString()))
 
     async def read(self) -> Any:
