@@ -86,7 +86,7 @@ class ScoringService:
         self, caller: str, key: str, known: bytes, asked: Asked, rows: tuple[Row, ...]
     ) -> tuple[dict[str, Any], bool]:
         try:
-            found = await asyncio.to_thread(self._book.find, caller, key, known)
+            found = self._book.find(caller, key, known)  # a row by its key, in a tenth of what a thread costs
         except AnotherRequest:
             raise _reused() from None
         if found is None:

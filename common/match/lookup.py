@@ -53,13 +53,15 @@ class Listed:
         return cls(session, secret, order, doubled)
 
     async def answer(self, count: int) -> Rows:
-        """The own row of each that the bank asks for, (count,), distinct; -1 for one that is not held.
+        """The own row of each that the bank asks for, (count,); -1 for one that is not held. No row comes twice.
 
-        Raises PeerProtocolError for what are no points, and for one that is asked for twice.
+        Raises PeerProtocolError for one that is asked for twice: by products, as a point and its sum with one of low order
+        have the same. Where else a point lies matters to nobody, since no product leaves.
         """
         points = await self._session.receive(Kind.PSI_POINTS, np.uint8, (count, POINT_BYTES))
-        await _aside(count, lambda: validate(points))
-        asked = sort_keys(await _aside(count, lambda: self._secret.multiply(points)))
+        products = await _aside(count, lambda: self._secret.multiply(points))
+        check_distinct(products)
+        asked = sort_keys(products)
         at = np.minimum(np.searchsorted(self._keys, asked), len(self._keys) - 1)
         return np.where(self._keys[at] == asked, self._rows[at], -1)
 

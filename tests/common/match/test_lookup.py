@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from common.errors import PeerProtocolError, PolicyError
 from common.match.agree import MatchLimits
-from common.match.curve import POINT_BYTES
+from common.match.curve import POINT_BYTES, validate
 from common.match.lookup import Asking, Listed
 from common.mpc.session import Kind, Session
 from common.party import Party
@@ -128,18 +128,54 @@ async def test_a_bank_that_returns_two_points_alike_is_refused() -> None:
     await asyncio.gather(grid(sessions[Party.GRID]), bank(sessions[Party.BANK]))
 
 
-async def test_points_that_are_none_and_too_many_are_refused() -> None:
+async def test_a_row_is_not_asked_for_twice_by_points_that_differ_in_low_order() -> None:
+    """(0, 0) has order 2, and u of a point's sum with it is 1 / u: another point on the curve, with the same product."""
+    sessions = Trio().session
+
+    async def bank(session: Session) -> None:
+        asking = await Asking.hear(session, b"job", LIMITS)
+        (point,) = await asking._points(["B"])
+        twin = pow(int.from_bytes(point.tobytes(), "little"), -1, 2**255 - 19).to_bytes(32, "little")
+        points = np.stack([point, np.frombuffer(twin, np.uint8)])
+        validate(points)
+        await session.send(Kind.PSI_POINTS, points)
+
+    async def grid(session: Session) -> None:
+        listed = await Listed.show(session, pa.array(["A", "B", "C"]), b"job", LIMITS)
+        with pytest.raises(PeerProtocolError, match="the same point twice"):
+            await listed.answer(2)
+
+    await asyncio.gather(grid(sessions[Party.GRID]), bank(sessions[Party.BANK]))
+
+
+async def test_points_of_no_row_find_none_and_those_of_low_order_and_too_many_are_refused() -> None:
     sessions = Trio().session
 
     async def bank(session: Session) -> None:
         await Asking.hear(session, b"job", LIMITS)
-        await session.send(Kind.PSI_POINTS, np.full((1, POINT_BYTES), 2, np.uint8))  # on the twist
+        for number in (2, 1):  # on the twist; of low order
+            await session.send(Kind.PSI_POINTS, np.array([[number] + [0] * 31], np.uint8))
 
     async def grid(session: Session) -> None:
         listed = await Listed.show(session, pa.array(["A"]), b"job", LIMITS)
-        with pytest.raises(PeerProtocolError, match="not a point of the curve"):
+        assert (await listed.answer(1)).tolist() == [-1]
+        with pytest.raises(PeerProtocolError, match="low order"):
             await listed.answer(1)
 
     await asyncio.gather(grid(sessions[Party.GRID]), bank(sessions[Party.BANK]))
     with pytest.raises(PolicyError, match="max_ids = 1"):
         await Listed.show(Trio().session[Party.GRID], pa.array(["A", "B"]), b"job", MatchLimits(max_ids=1, min_matched=1))
+
+
+async def test_points_shown_that_are_none_are_refused_by_the_bank() -> None:
+    sessions = Trio().session
+
+    async def grid(session: Session) -> None:
+        await session.send(Kind.PSI_COUNT, np.array([1], np.uint64))
+        await session.send(Kind.PSI_POINTS, np.full((1, POINT_BYTES), 2, np.uint8))  # on the twist
+
+    async def bank(session: Session) -> None:
+        with pytest.raises(PeerProtocolError, match="not a point of the curve"):
+            await Asking.hear(session, b"job", LIMITS)
+
+    await asyncio.gather(grid(sessions[Party.GRID]), bank(sessions[Party.BANK]))
