@@ -160,6 +160,7 @@ class _Grid:
         self._job, self._model, self._table, self._rows = job, model, table, rows
         self._listed, self._supply, self._scored = listed, supply, scored
         self._read, self._looked = read, time.monotonic()
+        self._told = 0  # rows of which the bank has heard whether they are held, and nothing else
 
     async def run(self) -> None:
         session = self._job.session
@@ -180,6 +181,7 @@ class _Grid:
         if refused:
             text = "job %s: %d of %d rows were asked for and not scored: %s"
             _log.warning(text, self._job.id, len(refused), len(rows), refused[0])
+        self._allow_told(count - int(may.sum()))
         said = np.full(count, _ABSENT, np.uint8)
         said[at] = np.where(may, _NEWER if await self._newer() else _MAY, _REFUSES)
         async with self._job.session.together():
@@ -187,6 +189,16 @@ class _Grid:
             if may.any():
                 await self._supply.open(request, at[may])
                 self._scored.add(rows[may], None)
+
+    def _allow_told(self, rows: int) -> None:
+        """Raises PolicyError where a session tells of more rows whether they are held, and no rate counts it, than a match."""
+        self._told, most = self._told + rows, self._job.home.policy.max_ids
+        if self._told > most:
+            raise PolicyError(
+                f"{self._told} rows of this session were asked for and not scored",
+                expected=f"at most {most} (max_ids)",
+                remedy="Begin another session, and ask for rows that both sides hold; see the grid's log for those it refused.",
+            )
 
     async def _newer(self) -> bool:
         """Whether the file of this session's rows is another one by now; looked at once a second."""

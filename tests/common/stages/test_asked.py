@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from common.errors import PlanError
+from common.errors import PlanError, PolicyError
 from common.stages import asked
 
 
@@ -58,3 +58,12 @@ async def test_a_stock_is_taken_while_no_other_session_of_the_bank_takes_one(
         with pytest.raises(PlanError, match="not scored on request by models of kind means"):
             await asked._Supply(job, plan, means, stack).make_room(2)
         assert not done  # no stock is spent for it
+
+
+async def test_a_session_that_asks_for_too_many_rows_that_are_not_scored_ends() -> None:
+    grid: Any = object.__new__(asked._Grid)
+    grid._job, grid._told = SimpleNamespace(home=SimpleNamespace(policy=SimpleNamespace(max_ids=5))), 0
+    for rows in (3, 0, 2):
+        grid._allow_told(rows)
+    with pytest.raises(PolicyError, match=r"6 rows .* not scored.*at most 5 \(max_ids\)"):
+        grid._allow_told(1)
