@@ -11,7 +11,7 @@ from common.daemon.account import Account
 from common.daemon.meet import PATIENCE, Approach, Take
 from common.errors import PeerLost, PeerProtocolError
 from common.party import Identity
-from common.wire.client import Connection, Stream
+from common.wire.client import Connection, Stream, close_all
 from common.wire.lanes import FEWER, Braid, Duplex, Wish, lane_key
 from common.wire.lanes import PATIENCE as LANE_PATIENCE
 from common.wire.methods import EXCHANGE
@@ -47,7 +47,7 @@ class Dial:
 
     def forget(self, job: str) -> None:
         self._plans.pop(job, None)
-        task = asyncio.ensure_future(_close(self._streams.pop(job, []), self._apart.pop(job, [])))
+        task = asyncio.ensure_future(close_all(self._streams.pop(job, []), self._apart.pop(job, [])))
         task.add_done_callback(lambda done: done.exception())
 
     async def meet(
@@ -108,9 +108,3 @@ class Dial:
                 await asyncio.sleep(_PAUSE)
             else:
                 return stream
-
-
-async def _close(streams: Sequence[Stream], connections: Sequence[Connection]) -> None:
-    """Ends the streams of a job, then the connections that were made for it."""
-    await asyncio.gather(*(stream.close() for stream in streams))
-    await asyncio.gather(*(connection.close() for connection in connections))

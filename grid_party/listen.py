@@ -77,7 +77,7 @@ class Door:
         further, over = self._further.get(hello.job), self._over.get(hello.job)
         if further is None or over is None or hello.attempt != self._attempts[hello.job]:
             raise PeerProtocolError(f"no job {hello.job} waits for lanes here", remedy=ONE_PROCESS)
-        further.take(call.identity, hello, call)
+        further.take(call.identity, hello.job, hello.lane, hello.key, call)
         await over.wait()
 
     async def meet(

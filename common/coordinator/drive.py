@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.coordinator.board import Board, JobRecord, note
+from common.coordinator.lanes import DealtLanes
 from common.coordinator.matching import Matching
 from common.errors import JobStateError, PeerLost, PeerProtocolError, PlanError, WattScoreError
 from common.learn.dealings import MESSAGES, dealings, together
@@ -87,6 +88,7 @@ class Drive:
         self._joined: dict[Seat, asyncio.Future[Joined]] = {seat: loop.create_future() for seat in seats}
         self._counters = {member: Counter() for member in self.members}
         self._channels: dict[Seat, DealtChannel] = {}
+        self._lanes = DealtLanes(settings.lanes)
         self._undealt = self._plan is not None and self._plan.undealt
         neutral = isinstance(self._plan, Plan | SeveralPlan) and self._plan.aided
         self._matching = [
@@ -147,12 +149,16 @@ class Drive:
         await self._board.move(self.record, Event.ACCEPTED)
         serving = asyncio.create_task(self._serve())
         try:
-            await self._tell_all(party_pb2.ToParty(start=party_pb2.Start(job=self.record.id)))
+            await self._tell_all(party_pb2.ToParty(start=self._start()))
             await self._reports(serving)
         finally:
             serving.cancel()
         self._keep_reports()
         await self._board.move(self.record, Event.DONE)
+
+    def _start(self) -> party_pb2.Start:
+        lanes = self._settings.lanes
+        return party_pb2.Start(job=self.record.id, lanes=lanes if lanes > 1 else 0)
 
     async def _reports(self, serving: asyncio.Task[None]) -> None:
         """Until both have reported, or serving them has failed and no reports explain it: parties end their streams first."""
@@ -275,6 +281,10 @@ class Drive:
         if self._undealt:
             raise PlanError("the plan of this job has nobody deal: dealer = 'none'")
         seat, several = self._seat(party, join.line), isinstance(self.record.plan, SeveralPlan)
+        if join.lane:
+            self._counters[party].received += greeted
+            await self._lanes.serve(seat, call, join)
+            return
         for nonce in (join.nonce, *([join.common] if several else [])):
             if len(nonce) != NONCE_BYTES:
                 raise PeerProtocolError(f"the {party.value} joined with no nonce", expected=NONCE_BYTES, got=len(nonce))
@@ -282,15 +292,20 @@ class Drive:
             raise PeerProtocolError(f"the {party.value} joined with no key", expected=KEY_BYTES, got=len(join.key))
         settings = self._settings
         self._counters[party].received += greeted
-        channel = DealtChannel(
-            call, f"the {party.value}", self._counters[party], MESSAGES, settings.deal_ahead, settings.deal_ahead_mib << 20
-        )
-        if self._joined[seat].done():
+        if self._joined[seat].done() or seat in self._lanes:
             raise PlanError(f"the {party.value} joined job {self.record.id} twice")
-        self._joined[seat].set_result(Joined(channel, join.nonce, join.key, join.common))
-        self._channels[seat] = channel
-        with within(Place(self.record.id, f"deal to the {party.value}")):
-            await channel.read()
+        whom, counter = f"the {party.value}", self._counters[party]
+        try:
+            stream = await self._lanes.first(seat, call, join, whom)
+            if self._joined[seat].done():
+                raise JobStateError(f"job {self.record.id} ended while lanes of {whom} were waited for", job=self.record.id)
+            channel = DealtChannel(stream, whom, counter, MESSAGES, settings.deal_ahead, settings.deal_ahead_mib << 20)
+            self._joined[seat].set_result(Joined(channel, join.nonce, join.key, join.common))
+            self._channels[seat] = channel
+            with within(Place(self.record.id, f"deal to the {party.value}")):
+                await channel.read()
+        finally:
+            await self._lanes.end(seat)
 
     def _check_attempt(self, party: Member, attempt: int) -> None:
         if attempt != self._attempt:

@@ -13,6 +13,7 @@ import numpy as np
 from common.daemon.account import Account
 from common.daemon.booked import Booked
 from common.daemon.conduct import Conduct, Dealt, Running, chain_of
+from common.daemon.dealer_line import dealer_line
 from common.daemon.meet import Meeting
 from common.daemon.report_message import ProgressReporter, to_message
 from common.daemon.settings import PartySettings
@@ -35,8 +36,7 @@ from common.stages.job import Role
 from common.stages.seeds import agree_on_seeds
 from common.wire import party_pb2 as wire
 from common.wire.client import Connection
-from common.wire.methods import DEAL
-from common.wire.peer import DealerChannel, FrameChannel
+from common.wire.peer import FrameChannel
 from common.wire.peer_pb2 import Fault
 from common.wire.status import to_fault
 
@@ -118,16 +118,10 @@ class Attempts:
             return await self._together(job, running, reporter, None)
         if self._coordinator is None:
             raise LocalProtocolError("a process without a coordinator was offered a job by one")
-        stream = self._coordinator.stream(DEAL)
-        dealer = DealerChannel(stream, "the coordinator", running.coordinator, MESSAGES)
-        nonce = fresh_nonce()
-        try:
-            await dealer.join(job, nonce, self._home.key, running.attempt)
-            dealer.start()
+        nonce, lanes = fresh_nonce(), min(running.dealt_lanes, self._home.policy.lanes)
+        join = wire.Join(job=job, nonce=nonce, key=self._home.key, attempt=running.attempt)
+        async with dealer_line(self._coordinator, running.coordinator, join, lanes) as dealer:
             return await self._together(job, running, reporter, (dealer, nonce))
-        finally:
-            await dealer.stop()
-            await stream.close()
 
     async def _together(self, job: str, running: Running, reporter: ProgressReporter, dealt: Dealt | None) -> wire.Report:
         """What follows with the other party. dealt: the dealer, and the nonce it was told, where there is one."""

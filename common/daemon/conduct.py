@@ -91,6 +91,7 @@ class Running:
     session: Session | None = None
     heard: list[Heard] = field(default_factory=list)  # of the dealer, on each line
     attempt: int = 0  # how often the job was interrupted before
+    dealt_lanes: int = 1  # the most streams over which the coordinator deals
     left_out: tuple[Identity, ...] = ()  # banks of the plan without which it goes on
     entered: bool = False  # its end is in the audit log
     direct: bool = False  # no coordinator has offered it

@@ -120,7 +120,7 @@ class Runner:
         if what == "offer":
             await self._offered(message.offer, send)
         elif what == "start":
-            self._start(message.start.job, send)
+            self._start(message.start.job, send, message.start.lanes)
         elif what == "stop":
             self.stop(message.stop.job, from_fault(message.stop.fault))
         elif what == "over":
@@ -277,10 +277,12 @@ class Runner:
         dataset = "" if side is None else side.side(self.party).dataset
         return Offered(job, plan.kind, plan.name, client, dataset, plan.digest().hex())
 
-    def _start(self, job: str, send: Send) -> None:
+    def _start(self, job: str, send: Send, lanes: int = 1) -> None:
+        """lanes: over which the coordinator deals, at most."""
         running = self._jobs.get(job)
         if running is None or running.task is not None:
             raise JobStateError(f"job {job} cannot start: it was not accepted, or runs already", job=job)
+        running.dealt_lanes = max(1, lanes)
         running.task = asyncio.create_task(self._watched(job, running, send))
 
     def _forget(self, job: str) -> None:

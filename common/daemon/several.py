@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from common.daemon.account import Account
 from common.daemon.conduct import Running, chain_of
+from common.daemon.dealer_line import dealer_line
 from common.daemon.matching import choose_match
 from common.daemon.meet import Meeting
 from common.daemon.report_message import ProgressReporter
@@ -43,8 +44,8 @@ from common.stages.several.bank import run_at_bank
 from common.stages.several.grid import run_at_grid
 from common.stages.several.leave import check as check_leaving
 from common.stages.several.leave import go_back
+from common.wire import party_pb2 as wire
 from common.wire.client import Connection
-from common.wire.methods import DEAL
 from common.wire.party_pb2 import Report
 from common.wire.peer import DealerChannel, FrameChannel
 from common.wire.peer_pb2 import Fault
@@ -248,15 +249,11 @@ class SeveralJob:
     async def _join(self, open_: AsyncExitStack, place: int) -> Dealt:
         if self.coordinator is None:
             raise LocalProtocolError("a job of several banks needs a coordinator, which deals")
-        stream = self.coordinator.stream(DEAL)
-        open_.push_async_callback(stream.close)
-        channel = DealerChannel(stream, "the coordinator", self.running.coordinator, MESSAGES)
-        open_.push_async_callback(channel.stop)
-        found = Dealt(channel, fresh_nonce(), fresh_nonce())
-        attempt = self.running.attempt
-        await channel.join(self.id, found.nonce, self.home.key, attempt, line=place + 1, common=found.common)
-        channel.start()
-        return found
+        nonce, common = fresh_nonce(), fresh_nonce()
+        attempt, lanes = self.running.attempt, min(self.running.dealt_lanes, self.home.policy.lanes)
+        join = wire.Join(job=self.id, nonce=nonce, key=self.home.key, attempt=attempt, line=place + 1, common=common)
+        line = dealer_line(self.coordinator, self.running.coordinator, join, lanes)
+        return Dealt(await open_.enter_async_context(line), nonce, common)
 
     async def _meet(self, place: int) -> Session:
         """The session with one bank, or with the grid."""

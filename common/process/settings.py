@@ -172,6 +172,12 @@ class CoordinatorSettings(Process):
         default={}, description="What each client may do: submit, score, promote, view (others' jobs). None listed: all do all."
     )
     console: ConsoleConfig | None = Field(default=None, description="Pages for the coordinator's people; off by default.")
+    lanes: int = Field(
+        default=1,
+        ge=1,
+        le=16,
+        description="Most connections over which a party is dealt to, if its policy wishes for them.",
+    )
     deal_ahead: int = Field(default=64, ge=2, le=1024, description="Arrays dealt before the first is consumed, for each party.")
     deal_ahead_mib: int = Field(default=64, ge=1, description="The same bound in MiB.")
     memory_mib: int = Field(

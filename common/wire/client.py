@@ -209,6 +209,12 @@ class Connection:
             await channel.close()
 
 
+async def close_all(streams: Sequence[Stream], connections: Sequence[Connection]) -> None:
+    """Ends streams that are of one conversation side by side, as none may end by itself, then connections made for them."""
+    await asyncio.gather(*(stream.close() for stream in streams))
+    await asyncio.gather(*(connection.close() for connection in connections))
+
+
 def _metadata(challenge: Challenge) -> Any:
     """Of a call: what the server has to sign, and in which span it is made, where spans are collected."""
     return (*challenge.metadata, *traces.outgoing())

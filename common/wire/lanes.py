@@ -183,6 +183,12 @@ def lane_key(bank: Wish, grid: Wish, job: str, attempt: int, lane: int) -> bytes
     return hashlib.blake2b(bank.nonce + grid.nonce + place + job.encode(), digest_size=32, person=b"wattscore lane").digest()
 
 
+def joining_key(nonce: bytes, job: str, attempt: int, line: int, lane: int) -> bytes:
+    """The same of a stream to the dealer. nonce: what the party said on the first, 32 bytes that only these two know."""
+    place = b"".join(number.to_bytes(4, "big") for number in (attempt, line, lane))
+    return hashlib.blake2b(nonce + place + job.encode(), digest_size=32, person=b"wattscore deal").digest()
+
+
 class Further(Generic[T]):
     """The streams of a job beside its first, waited for at who serves them. keys: of lanes 1 and on."""
 
@@ -191,13 +197,13 @@ class Further(Generic[T]):
         self._who, self._keys = who, tuple(keys)
         self._calls: list[asyncio.Future[T]] = [loop.create_future() for _ in keys]
 
-    def take(self, who: Identity, hello: Hello, call: T) -> None:
+    def take(self, who: Identity, job: str, lane: int, key: bytes, call: T) -> None:
         """One that has come. Raises PeerProtocolError unless key and caller are those of a lane of this job that has not."""
-        place = hello.lane - 1
-        known = who == self._who and 0 <= place < len(self._keys) and hmac.compare_digest(hello.key, self._keys[place])
+        place = lane - 1
+        known = who == self._who and 0 <= place < len(self._keys) and hmac.compare_digest(key, self._keys[place])
         if not known or self._calls[place].done():
             raise PeerProtocolError(
-                f"lane {hello.lane} of job {hello.job} is none that is waited for here",
+                f"lane {lane} of job {job} is none that is waited for here",
                 remedy=ONE_PROCESS,
             )
         self._calls[place].set_result(call)

@@ -111,10 +111,12 @@ class Ready(_message.Message):
     def __init__(self, job: _Optional[str] = ...) -> None: ...
 
 class Start(_message.Message):
-    __slots__ = ("job",)
+    __slots__ = ("job", "lanes")
     JOB_FIELD_NUMBER: _ClassVar[int]
+    LANES_FIELD_NUMBER: _ClassVar[int]
     job: str
-    def __init__(self, job: _Optional[str] = ...) -> None: ...
+    lanes: int
+    def __init__(self, job: _Optional[str] = ..., lanes: _Optional[int] = ...) -> None: ...
 
 class Stop(_message.Message):
     __slots__ = ("job", "fault", "waits")
@@ -351,20 +353,26 @@ class Demand(_message.Message):
     def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., periods: _Optional[_Union[PeriodProduct, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., consumed: _Optional[_Union[Consumed, _Mapping]] = ..., counts: _Optional[_Union[BinCounts, _Mapping]] = ..., scores: _Optional[_Union[Scoring, _Mapping]] = ..., trees: _Optional[_Union[Trees, _Mapping]] = ..., tree_scores: _Optional[_Union[TreeScoring, _Mapping]] = ..., network_training: _Optional[_Union[NetworkTraining, _Mapping]] = ..., network_epoch: _Optional[_Union[NetworkEpoch, _Mapping]] = ..., network_scores: _Optional[_Union[NetworkScoring, _Mapping]] = ..., reasons: _Optional[_Union[Reasons, _Mapping]] = ..., tree_reasons: _Optional[_Union[TreeReasons, _Mapping]] = ..., network_reasons: _Optional[_Union[NetworkReasons, _Mapping]] = ..., sums: _Optional[_Union[Sums, _Mapping]] = ..., several: _Optional[_Union[SeveralTraining, _Mapping]] = ...) -> None: ...
 
 class Join(_message.Message):
-    __slots__ = ("job", "nonce", "attempt", "key", "line", "common")
+    __slots__ = ("job", "nonce", "attempt", "key", "lanes", "lane", "lane_key", "line", "common")
     JOB_FIELD_NUMBER: _ClassVar[int]
     NONCE_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
+    LANES_FIELD_NUMBER: _ClassVar[int]
+    LANE_FIELD_NUMBER: _ClassVar[int]
+    LANE_KEY_FIELD_NUMBER: _ClassVar[int]
     LINE_FIELD_NUMBER: _ClassVar[int]
     COMMON_FIELD_NUMBER: _ClassVar[int]
     job: str
     nonce: bytes
     attempt: int
     key: bytes
+    lanes: int
+    lane: int
+    lane_key: bytes
     line: int
     common: bytes
-    def __init__(self, job: _Optional[str] = ..., nonce: _Optional[bytes] = ..., attempt: _Optional[int] = ..., key: _Optional[bytes] = ..., line: _Optional[int] = ..., common: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, job: _Optional[str] = ..., nonce: _Optional[bytes] = ..., attempt: _Optional[int] = ..., key: _Optional[bytes] = ..., lanes: _Optional[int] = ..., lane: _Optional[int] = ..., lane_key: _Optional[bytes] = ..., line: _Optional[int] = ..., common: _Optional[bytes] = ...) -> None: ...
 
 class PeriodProduct(_message.Message):
     __slots__ = ("words",)

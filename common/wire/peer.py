@@ -289,10 +289,6 @@ class DealerChannel(FrameChannel):
         self._kinds = kinds
         self._owed = party.Consumed()
 
-    async def join(self, job: str, nonce: bytes, key: bytes, attempt: int = 0, line: int = 0, common: bytes = b"") -> None:
-        join = party.Join(job=job, nonce=nonce, key=key, attempt=attempt, line=line, common=common)
-        await self._say(party.Demand(join=join))
-
     async def demand(self, demand: Demand) -> None:
         await self._say(demand_message(demand, self._kinds))
 

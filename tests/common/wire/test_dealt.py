@@ -229,12 +229,6 @@ async def test_a_second_join_or_an_empty_demand_is_refused() -> None:
                 await asyncio.wait_for(anext(channels.dealt.demands()), SOON)
 
 
-async def test_joining_is_the_first_message_and_names_the_job() -> None:
-    far, near = duplex()
-    await DealerChannel(near, "the coordinator", Counter(), MESSAGES).join("job-1", bytes(32), b"k" * 32)
-    assert await far.read() == party_pb2.Demand(join=party_pb2.Join(job="job-1", nonce=bytes(32), key=b"k" * 32))
-
-
 async def test_a_party_acknowledges_each_array_with_its_size() -> None:
     far, near = duplex()
     channel = DealerChannel(near, "the coordinator", Counter(), MESSAGES)

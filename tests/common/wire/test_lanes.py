@@ -283,24 +283,25 @@ async def test_only_a_lane_of_the_job_by_whom_the_job_is_with_and_once() -> None
     keys = [bytes([lane]) * 32 for lane in (1, 2)]
     waiting = Further[str](BANK, keys)
     wrong = [
-        (BANK, Hello(job="j", lane=1, key=keys[1])),  # another lane's key
-        (BANK, Hello(job="j", lane=2)),
-        (BANK, Hello(job="j", lane=3, key=keys[1])),  # too many
-        (OTHER, Hello(job="j", lane=1, key=keys[0])),  # another bank, though it knew the key
+        (BANK, 1, keys[1]),  # another lane's key
+        (BANK, 2, b""),
+        (BANK, 3, keys[1]),  # too many
+        (BANK, 0, keys[1]),
+        (OTHER, 1, keys[0]),  # another bank, though it knew the key
     ]
-    for who, hello in wrong:
-        with pytest.raises(PeerProtocolError, match=f"lane {hello.lane} of job j is none that is waited for"):
-            waiting.take(who, hello, "no")
-    waiting.take(BANK, Hello(job="j", lane=2, key=keys[1]), "two")  # in any order
+    for who, lane, key in wrong:
+        with pytest.raises(PeerProtocolError, match=f"lane {lane} of job j is none that is waited for"):
+            waiting.take(who, "j", lane, key, "no")
+    waiting.take(BANK, "j", 2, keys[1], "two")  # in any order
     with pytest.raises(PeerProtocolError, match="lane 2 of job j"):
-        waiting.take(BANK, Hello(job="j", lane=2, key=keys[1]), "twice")
-    waiting.take(BANK, Hello(job="j", lane=1, key=keys[0]), "one")
+        waiting.take(BANK, "j", 2, keys[1], "twice")
+    waiting.take(BANK, "j", 1, keys[0], "one")
     assert await waiting.all("the bank") == ["one", "two"]
 
 
 async def test_lanes_that_do_not_come_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes, "PATIENCE", 0.01)
     waiting = Further[str](BANK, [bytes([lane]) * 32 for lane in (1, 2, 3)])
-    waiting.take(BANK, Hello(job="j", lane=2, key=bytes([2]) * 32), "two")
+    waiting.take(BANK, "j", 2, bytes([2]) * 32, "two")
     with pytest.raises(PeerLost, match=r"lanes 1, 3 of 4 of the bank did not come .*lanes = 1 needs one"):
         await waiting.all("the bank")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from common.client.client import Client
-from tests.scenarios.end_to_end.lab import eventually, make_plan, measured
+from tests.scenarios.end_to_end.lab import eventually, measured
 from tests.scenarios.kill.lines import Lines
 from tests.scenarios.kill.test_resume import PLAN
 from tests.scenarios.kill.town import PARTIES, Town, faults
@@ -19,13 +19,15 @@ SUBMITTED: list[str] = []
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    """The bank wishes for four lanes, the grid for three."""
+    """One whose parties wish for one lane at first."""
     with Lines() as lines, Town(tmp_path_factory.mktemp("lanes"), lines) as town:
         yield town
 
 
 def wish(town: Town, grid: int, bank: int) -> None:
-    """From now on the parties wish for so many lanes."""
+    """From now on the parties wish for so many lanes, and the coordinator deals over three at most."""
+    town.extra["coordinator"]["lanes"] = 3
+    town.again("coordinator")
     for name, lanes in (("grid", grid), ("bank", bank)):
         town.extra[name]["policy"]["lanes"] = lanes
         town.again(name)
@@ -52,9 +54,10 @@ def test_a_training_over_several_lanes_is_the_same_and_goes_on_where_one_is_cut(
     wish(town, 4, 4)
     with town.client() as client:
         assert abs(trained(town, client, 4) - one) <= 0.0005
-        SUBMITTED.append(job := client.submit(make_plan("rows", model={"iterations": 120}, score_bits=16)).id)
+        SUBMITTED.append(job := client.submit(PLAN).id)
         eventually(lambda: client.show(job).grid.progress.done > 30)
         assert town.lines.connections(LINE) == 4
+        assert {town.lines.connections(f"{name}-coordinator") for name in PARTIES} == {3}
         town.lines.cut_last(LINE)
         eventually(lambda: client.show(job).attempt == 1)
         told = client.show(job).disturbed
@@ -62,4 +65,11 @@ def test_a_training_over_several_lanes_is_the_same_and_goes_on_where_one_is_cut(
         found = town.until(client, job)
         assert (found.state, found.attempt) == ("succeeded", 1), found.fault.message
         assert abs(measured(town, found).joint.auc - one) <= 0.0005
+        SUBMITTED.append(job := client.submit(PLAN).id)
+        eventually(lambda: client.show(job).grid.progress.done > 30)
+        town.lines.cut_last("grid-coordinator")
+        found = town.until(client, job)
+        assert (found.state, found.attempt) == ("succeeded", 1), found.fault.message
+        assert abs(measured(town, found).joint.auc - one) <= 0.0005
+        eventually(lambda: {town.lines.connections(f"{name}-coordinator") for name in PARTIES} == {1})
         assert not faults(town, client, SUBMITTED)
