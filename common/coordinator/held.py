@@ -25,6 +25,10 @@ class Held:
     def keep(self, record: JobRecord) -> None:
         self._records[record.id] = record
 
+    def forget(self, record: JobRecord) -> None:
+        """It is held no more, as where it was cancelled; one that never was stays unknown."""
+        self._records.pop(record.id, None)
+
     async def ready(self, job: str, party: Member) -> JobRecord | None:
         """The job, to be offered again, if this party's word was the last that it waited for; else None."""
         record = self._records.get(job)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
-from common.errors import PlanError
+from common.errors import IdentityError, PlanError
 from common.party import Bank, Identity, Member
 from common.plan.promote import PromotePlan
 from common.plan.read import AnyPlan
@@ -62,3 +62,11 @@ def to_leave_out(plan: AnyPlan | None, left_out: Collection[Identity], missing: 
     gone = tuple(member.who for member in missing if isinstance(member, Bank))
     live = len(plan.banks) - len(left_out) - len(gone)
     return gone if len(gone) == len(missing) and live >= plan.min_live else ()
+
+
+def displaced(party: Member) -> IdentityError:
+    """What a process hears that another one of its identity has sent away."""
+    return IdentityError(
+        f"another process attends as the {party.value} with this certificate",
+        remedy="End one of the two: each time one comes back, the other is sent away, and its job with it.",
+    )

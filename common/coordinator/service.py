@@ -15,7 +15,7 @@ from common.coordinator.board import Board, JobRecord
 from common.coordinator.drive import ANSWER, Drive
 from common.coordinator.held import Held
 from common.coordinator.listing import page
-from common.coordinator.members import check_model, members_of
+from common.coordinator.members import check_model, displaced, members_of
 from common.coordinator.waiting import Waiting
 from common.errors import IdentityError, JobStateError, PeerLost, PeerProtocolError, PeerStopped, PolicyError, WattScoreError
 from common.party import Bank, Identity, Member
@@ -186,18 +186,19 @@ class Coordinator:
             self._attending[party] = call
             self._cut.pop(party, None)
             self._arrivals.notify_all()
-        for job in first.register.held[:_MOST_HELD]:  # once it attends: of what ends from now on it is told
-            record = self._board.find(job)
-            if record is None or record.state.final or _is_left_out(record, party):
-                await call.write(_over(job, record, party))
-        _log.info("the %s attends as %s", party.value, call.identity)
-        waits = [asyncio.ensure_future(c) for c in (self._listen(party, call), self._let_go.wait(), replaced.wait())]
+        waits = list[asyncio.Future[Any]]()
         try:
+            for job in first.register.held[:_MOST_HELD]:  # once it attends: of what ends from now on it is told
+                record = self._board.find(job)
+                if record is None or record.state.final or _is_left_out(record, party):
+                    await call.write(_over(job, record, party))
+            _log.info("the %s attends as %s", party.value, call.identity)
+            waits += [asyncio.ensure_future(c) for c in (self._listen(party, call), self._let_go.wait(), replaced.wait())]
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             if waits[0].done():
                 waits[0].result()
             elif replaced.is_set():
-                raise _displaced(party)
+                raise displaced(party)
         finally:
             for wait in waits:
                 wait.cancel()
@@ -347,8 +348,11 @@ class Coordinator:
             await _until_final(record)
         else:
             fault = party_pb2.Failed(fault={"kind": "JobCancelled", "message": f"cancelled by {who}", "origin": "client"}).fault
-            begun = record.state in (State.WAITING, State.HELD)
+            begun = record.state in (State.WAITING, State.HELD) or record.message.holds > 0  # parties may have it on disk
             await self._board.move(record, Event.CANCEL, fault)
+            self._held.forget(record)
+            if record in self._queue:  # else who submits and cancels, again and again, fills the memory while a long job runs
+                self._queue.remove(record)
             async with self._arrivals:
                 self._arrivals.notify_all()
             if begun:
@@ -389,10 +393,3 @@ async def _first(call: Call) -> Any:
         return await asyncio.wait_for(call.read(), ANSWER)
     except TimeoutError:
         raise PeerLost(f"{call.identity} opened a stream and said nothing") from None
-
-
-def _displaced(party: Member) -> IdentityError:
-    return IdentityError(
-        f"another process attends as the {party.value} with this certificate",
-        remedy="End one of the two: each time one comes back, the other is sent away, and its job with it.",
-    )

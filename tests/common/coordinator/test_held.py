@@ -136,3 +136,39 @@ async def test_clients_do_what_their_roles_say(tmp_path: Path) -> None:
         with pytest.raises(PolicyError, match="auditor may not train models"):
             await desk.cancel(request, client(AUDITOR))
         assert (await desk.cancel(request, client())).state == "cancelled"
+
+
+async def test_a_held_job_that_is_cancelled_is_known_no_more(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        job, callers = await held(here, Party.GRID)
+        await here.coordinator.cancel(wire.JobRequest(job=job), client())
+        assert not here.coordinator._held._records
+        ready(callers[Party.GRID], job)
+        for caller in callers.values():
+            assert (await caller.hears("over")).over.job == job
+        assert here.shown(job).state == "cancelled"
+
+
+async def test_one_that_is_cancelled_after_the_word_and_before_its_turn_is_told_to_be_over(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        job, callers = await held(here, Party.GRID)
+        await here.submit()
+        for caller in callers.values():
+            await caller.hears("offer")  # of the other job, which has the turn
+        ready(callers[Party.GRID], job)
+        await here.until(lambda: here.shown(job).state == "queued")
+        await here.coordinator.cancel(wire.JobRequest(job=job), client())
+        assert not here.coordinator._queue
+        for caller in callers.values():
+            over = (await caller.hears("over")).over
+            assert (over.job, over.succeeded) == (job, False)
+
+
+async def test_jobs_that_are_cancelled_before_their_turn_leave_the_queue(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        await here.submit()  # leaves the queue: it waits for the parties
+        await here.until(lambda: not here.coordinator._queue)
+        jobs = [await here.submit() for _ in range(3)]
+        for job in jobs[:2]:
+            await here.coordinator.cancel(wire.JobRequest(job=job), client())
+        assert [record.id for record in here.coordinator._queue] == jobs[2:]

@@ -17,7 +17,7 @@ from common.plan.linear import Model
 from common.plan.several import MOST_BANKS
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2
-from common.wire.peer import pinned, pins_of
+from common.wire.peer import PROTOCOL, pinned, pins_of
 from common.wire.peer_pb2 import Fault
 from tests.common.coordinator.office import CLIENT, PARTY, PLAN, Caller, client, join, office
 from tests.patience import patience
@@ -277,6 +277,22 @@ async def test_a_broken_attending_stream_is_no_end_of_the_coordinator(tmp_path: 
         with pytest.raises(PeerLost):
             await asyncio.wait_for(here.ended.pop(grid), patience(5))
         assert (await here.final(job)).fault.origin == "grid"
+
+
+async def test_a_party_whose_stream_breaks_as_it_comes_does_not_attend(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        caller: Any = Caller(PARTY[Party.GRID])
+
+        async def write(message: Any) -> None:
+            if message.WhichOneof("message") == "over":
+                raise PeerLost("the connection from the grid broke")
+
+        caller.write = write
+        register = party_pb2.Register(party="grid", protocol=PROTOCOL, held=["train-gone"])
+        caller.say(party_pb2.FromParty(register=register))
+        with pytest.raises(PeerLost):
+            await here.coordinator.attend(None, caller)
+        assert not here.coordinator.attends(Party.GRID)
 
 
 async def test_jobs_are_listed_in_short_by_pages_that_a_message_holds(tmp_path: Path) -> None:
