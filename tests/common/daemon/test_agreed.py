@@ -11,7 +11,7 @@ from common.config import validate
 from common.daemon import agreed
 from common.daemon.agreed import watch_consents
 from common.doctor.data import check_datasets
-from common.errors import ConfigError, DataError, PolicyError, WattScoreError
+from common.errors import ConfigError, DataError, IdentityError, PolicyError, WattScoreError
 from common.party import Party
 from grid_party.settings import GridSettings
 
@@ -57,6 +57,26 @@ async def test_a_table_that_is_being_replaced_is_looked_at_again_and_one_that_is
     assert await stopped(False, GONE, GONE) == [GONE]
     (cause,) = await stopped(OSError(2, "no"), OSError(2, "no"))
     assert isinstance(cause, PolicyError)
+
+
+@pytest.mark.parametrize("error", [IdentityError("no CA is trusted for volt"), OSError(5, "no"), ZeroDivisionError("a value")])
+async def test_a_grant_that_cannot_be_looked_at_stops_the_job_too(error: Exception) -> None:
+    class Grant:
+        looks = 0
+
+        def ended(self) -> WattScoreError | None:
+            self.looks += 1
+            if self.looks != 2:
+                raise error
+            return None
+
+    grant, found = Grant(), list[WattScoreError]()
+    await watch_consents(None, "grid", found.append, grant)
+    assert grant.looks == 4  # once is no reason
+    if isinstance(error, WattScoreError):
+        assert found == [error]
+    else:
+        assert isinstance(found[0], PolicyError) and "a value" not in str(found[0]) and "log of the grid" in found[0].remedy
 
 
 def settings(folder: Path, **consent: Any) -> GridSettings:
