@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Iterable
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -19,6 +18,7 @@ from bank_party.online.shadow import Shadow, ShadowBook, shadow_config
 from bank_party.settings import BankSettings
 from common.daemon.seat import Station
 from common.disk.data_folder import Name
+from common.errors import PeerStopped
 from common.process.metrics import Callback
 from common.rows.declare import DatasetConfig
 from common.web.callers import Callers
@@ -70,13 +70,13 @@ class Online:
 
     async def stop(self) -> None:
         await self._server.stop()
-        if self._shadow is not None:
-            await self._shadow.stop()
         for task in self._tasks:
             task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._queue.fail(PeerStopped("the bank's daemon is shutting down"))
+        await self._service.finish()
+        if self._shadow is not None:  # which answers until now have begun to use
+            await self._shadow.stop()
         self._book.close()
 
     def _metrics(self) -> Iterable[Metric]:

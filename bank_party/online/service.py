@@ -26,6 +26,8 @@ from common.text import traces
 
 _log = logging.getLogger(__name__)
 
+_LAST = 10.0  # seconds in which answers are entered once nothing is scored any more
+
 
 class ScoringService:
     """What is behind the addresses of this service."""
@@ -76,6 +78,11 @@ class ScoringService:
             down = self.sessions.down
             why = "the answer takes longer than it may" if down is None else down.public
             raise later(why, "Send the same request again, with the same Idempotency-Key.") from None
+
+    async def finish(self) -> None:
+        """Until what was scored is in the book: a request that is repeated in the next process would else be charged again."""
+        if running := [task for _, task in self._running.values()]:
+            await asyncio.wait(running, timeout=_LAST)
 
     def _over(self, caller: str, key: str, done: asyncio.Task[tuple[dict[str, Any], bool]]) -> None:
         self._running.pop((caller, key), None)

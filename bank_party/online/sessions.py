@@ -214,15 +214,19 @@ class Sessions:
         desk = SessionDesk(self._queue, by_period=config.by_period, one_stock=first is not None, taking=self._taking)
         task, answers = await self._runner.begin(fresh_name(), plan.canonical(), self._own, own=True, desk=desk)
         opened = asyncio.ensure_future(desk.opened.wait())
+        session = Session(desk, task, answers, rows, champion, time.monotonic())
         try:
             await asyncio.wait({task, opened}, return_when=asyncio.FIRST_COMPLETED)
+            if not desk.opened.is_set():
+                answers.check()
+                raise PeerLost("a session ended before it was ready")
+            await asyncio.to_thread(desk.look)
+        except BaseException:  # nobody would know of a session that serves all the same, and it would take a stock
+            self._retire(session)
+            raise
         finally:
             opened.cancel()
-        if not desk.opened.is_set():
-            answers.check()
-            raise PeerLost("a session ended before it was ready")
-        await asyncio.to_thread(desk.look)
-        return Session(desk, task, answers, rows, champion, time.monotonic())
+        return session
 
     async def _check_left(self) -> None:
         """Raises PolicyError for a challenger where the champion would be left no stock."""
@@ -239,7 +243,7 @@ class Sessions:
 
     async def _while_good(self, session: Session) -> None:
         """Until the session has ended, or another one should take its place."""
-        while not session.task.done() and not await self._outdated(session):
+        while not session.task.done() and not await self._should_end(session):
             await asyncio.wait({session.task}, timeout=_LOOK)
         if session.task.done() and self.current is session:
             self.current = None
@@ -250,6 +254,17 @@ class Sessions:
             except WattScoreError as error:
                 self.down = error if isinstance(error, PolicyError) else PeerLost(error.public, remedy="Ask again in a moment.")
                 _log.warning("the session of %s has ended: %s", self._what, error, extra={"public": error.public})
+
+    async def _should_end(self, session: Session) -> bool:
+        """What cannot be looked at now, as a book that another process holds for long, ends no session and not the service."""
+        try:
+            found = await self._outdated(session)
+        except Exception as error:
+            if (said := type(error).__name__) != self._said:
+                self._said = said
+                _log.exception("the session of %s goes on: whether another should take its place cannot be told", self._what)
+            return False
+        return found
 
     async def _outdated(self, session: Session) -> bool:
         await asyncio.to_thread(session.desk.look)

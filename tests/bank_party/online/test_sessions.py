@@ -1,0 +1,147 @@
+"""A bank's sessions, and what they have scored, in moments that go wrong: none serves unseen, none ends the service."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bank_party.online.book import AnswerBook, digest
+from bank_party.online.desk import SessionDesk
+from bank_party.online.messages import Asked
+from bank_party.online.problem import Problem
+from bank_party.online.queue import Batch, Queue, Row, Scored
+from bank_party.online.service import ScoringService
+from common.daemon.answers import Answers
+from common.errors import PeerStopped
+from common.stages.job import Warm
+from tests.bank_party.online.test_shadow import Both, decided
+
+
+class Serving:
+    """A runner whose jobs get ready at once, and answer nothing until they are over."""
+
+    def __init__(self, ready: bool = True) -> None:
+        self.ready, self.begun = ready, asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+
+    async def begin(self, *_: Any, desk: SessionDesk, **__: Any) -> tuple[asyncio.Task[None], Answers]:
+        async def serve() -> None:
+            if self.ready:
+                desk.ready(Warm("score-1", "train-1", {"E1": 0}, 100, lambda: [], True))
+            while await desk.ask() is not None:
+                await asyncio.Event().wait()
+
+        self.task = asyncio.create_task(serve())
+        self.begun.set()
+        return self.task, Answers()
+
+
+async def over(runner: Serving) -> None:
+    assert runner.task is not None
+    await asyncio.wait({runner.task}, timeout=60)
+    assert runner.task.done() and not runner.task.cancelled()
+
+
+async def test_a_session_whose_stocks_cannot_be_listed_is_ended_and_serves_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(self: SessionDesk) -> None:
+        raise OSError(5, "no")
+
+    runner: Any = Serving()
+    both = Both(runner)
+    both.champion.current = None
+    monkeypatch.setattr(SessionDesk, "look", look)
+    assert not await both.champion._renew() and both.champion.current is None
+    await over(runner)
+    waiting = both.queue.put((Row("E1", None),))
+    await asyncio.sleep(0)
+    assert both.queue.rows == 1 and not waiting.done()
+
+
+async def test_a_session_that_is_begun_as_the_daemon_stops_is_ended() -> None:
+    runner: Any = Serving(ready=False)
+    both = Both(runner)
+    both.champion.current = None
+    beginning = asyncio.create_task(both.champion._renew())
+    await runner.begun.wait()
+    beginning.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await beginning
+    await over(runner)
+
+
+@pytest.mark.parametrize("error", [sqlite3.OperationalError("database is locked"), OSError(5, "no")])
+async def test_a_book_that_cannot_be_read_for_a_while_ends_neither_session_nor_service(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    runner: Any = Serving()
+    both = Both(runner)
+    sessions, looks = both.champion, list[int]()
+    sessions.current = None
+    assert await sessions._renew()
+    session = sessions.current
+    assert session is not None
+
+    async def outdated(_: Any) -> bool:
+        looks.append(len(looks))
+        if len(looks) < 3:
+            raise error
+        return True
+
+    monkeypatch.setattr(sessions, "_outdated", outdated)
+    monkeypatch.setattr("bank_party.online.sessions._LOOK", 0.0)
+    await sessions._while_good(session)
+    assert len(looks) == 3 and sessions.current is session and not session.task.done()
+    assert len([r for r in caplog.records if "goes on" in r.message]) == 1
+    sessions._retire(session)
+    await over(runner)
+
+
+class Office:
+    """The service with a queue that the test answers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.queue, self.book = Queue(10), AnswerBook(folder / "answers.sqlite", 3600.0)
+        sessions: Any = SimpleNamespace(current=None, down=None, soon=True, stock_left=9)
+        home: Any = SimpleNamespace(registry=SimpleNamespace(version=lambda job: SimpleNamespace(number=1)))
+        config: Any = SimpleNamespace(by_period=False, wait_seconds=60.0)
+        self.service = ScoringService(config, home, self.queue, sessions, self.book)
+        self.asked = Asked(id="E1")
+
+    async def ask(self) -> asyncio.Task[Any]:
+        """A request that waits in the queue."""
+        found = asyncio.create_task(self.service.score("app", "key-1", self.asked))
+        async with asyncio.timeout(60):
+            while not self.queue.rows:
+                await asyncio.sleep(0.01)
+        return found
+
+    def kept(self) -> Any:
+        return self.book.find("app", "key-1", digest(self.asked.known_by()))
+
+
+async def test_what_was_scored_for_a_caller_who_is_gone_is_in_the_book_before_it_closes(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+    caller = await office.ask()
+    caller.cancel()
+    (wanted,) = office.queue.take(10)
+    row = Scored(wanted.rows[0], None, decided(0.5) | {"score": 600, "reasons": ""})
+    wanted.answer.set_result(Batch("score-1", "train-1", (row,), 9))
+    await office.service.finish()
+    office.book.close()
+    assert office.kept()["results"][0]["score"] == 600 and not office.service._running
+
+
+async def test_who_still_waits_as_the_daemon_stops_hears_that_it_does(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+    caller = await office.ask()
+    office.queue.fail(PeerStopped("the bank's daemon is shutting down"))
+    await office.service.finish()
+    with pytest.raises(Problem) as caught:
+        await caller
+    assert caught.value.message.status == 503 and "shutting down" in caught.value.message.detail
+    assert office.kept() is None
