@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -124,6 +125,15 @@ class Stream:
         return from_rpc(grpc.aio.AioRpcError(code, await call.initial_metadata(), trailing, details), self._server)
 
 
+@dataclass
+class _Line:
+    """A channel, the certificate (PEM) that it presents, and how many calls of it are not over."""
+
+    channel: grpc.aio.Channel
+    certificate: bytes
+    calls: int = 0
+
+
 class Connection:
     """To one server, known by its identity; connects when first used and again when it must."""
 
@@ -133,41 +143,60 @@ class Connection:
         """options: of gRPC's channel, beside those that all have."""
         self.server, self._address, self._credentials, self._options = server, address, credentials, options
         self._stamp = credentials.stamp(server)
-        self._channels = [self._connect()]
+        self._lines, self._closing = [self._connect()], set[asyncio.Task[None]]()
 
     def apart(self) -> Connection:
         """Another to the same server, of a TCP connection of its own: gRPC would have equal channels share one."""
         return Connection(self._address, self.server, self._credentials, (("grpc.use_local_subchannel_pool", 1),))
 
-    def _connect(self) -> tuple[grpc.aio.Channel, bytes]:
+    def _connect(self) -> _Line:
         own = self._credentials.own()
         channel_credentials, options = self._credentials.channel(self.server, own)
         channel = grpc.aio.secure_channel(self._address, channel_credentials, options=[*_OPTIONS, *options, *self._options])
-        return channel, own.certificate
+        return _Line(channel, own.certificate)
 
-    def _use(self, method: MethodDescriptor) -> tuple[grpc.aio.Channel, Challenge]:
+    def _use(self, method: MethodDescriptor) -> tuple[_Line, Challenge]:
         """The channel for a new call. When files of the credentials were replaced, a new one; running calls keep theirs."""
         if (stamp := self._credentials.stamp(self.server)) != self._stamp:
-            self._channels.append(self._connect())
+            self._lines.append(self._connect())
             self._stamp = stamp
-        channel, certificate = self._channels[-1]
-        return channel, Challenge.new(_path(method), certificate)
+        line = self._lines[-1]
+        line.calls += 1
+        self._let_go()
+        return line, Challenge.new(_path(method), line.certificate)
 
-    async def _open(self, method: MethodDescriptor) -> tuple[grpc.aio.Channel, Challenge]:
+    def _over(self, line: _Line) -> None:
+        """A call that `_use` was asked for is over."""
+        line.calls -= 1
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Closes channels before the last that no call needs any more: each keeps a connection, alive by its own pings."""
+        for line in [line for line in self._lines[:-1] if not line.calls]:
+            self._lines.remove(line)
+            closing = asyncio.ensure_future(line.channel.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    async def _open(self, method: MethodDescriptor) -> tuple[_Line, Challenge]:
         """As `_use`, once connected, or after some attempts at it: a call on a channel that is not says why."""
-        channel, challenge = self._use(method)
+        line, challenge = self._use(method)
         try:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(channel.channel_ready(), _OPENING)
-        except grpc.aio.UsageError:
-            raise PeerLost(f"the connection to {self.server} was closed here") from None
-        return channel, challenge
+                await asyncio.wait_for(line.channel.channel_ready(), _OPENING)
+        except BaseException as error:
+            self._over(line)
+            if isinstance(error, grpc.aio.UsageError):
+                raise PeerLost(f"the connection to {self.server} was closed here") from None
+            raise
+        return line, challenge
 
     async def call(self, method: MethodDescriptor, request: Message, timeout: float = CALL) -> Any:
         """One request, one reply within `timeout` seconds; raises the error the server reported, IdentityError or PeerLost."""
-        channel, challenge = await self._open(method)
-        call = channel.unary_unary(_path(method), *_codec(method))(request, timeout=timeout, metadata=_metadata(challenge))
+        line, challenge = await self._open(method)
+        begin = line.channel.unary_unary(_path(method), *_codec(method))
         try:
+            call = begin(request, timeout=timeout, metadata=_metadata(challenge))
             reply = await call
             challenge.check(await call.initial_metadata(), self.server, self._credentials.trust)
         except grpc.aio.AioRpcError as error:
@@ -177,12 +206,14 @@ class Connection:
                     remedy="See its log and how busy it is, and whether packets are lost on the way.",
                 ) from None
             raise from_rpc(error, self.server) from None
+        finally:
+            self._over(line)
         return reply
 
     async def subscribe(self, method: MethodDescriptor, request: Message) -> AsyncGenerator[Any]:
         """One request, a stream of replies, to be closed."""
-        channel, challenge = await self._open(method)
-        call = channel.unary_stream(_path(method), *_codec(method))(request, metadata=_metadata(challenge))
+        line, challenge = await self._open(method)
+        call = line.channel.unary_stream(_path(method), *_codec(method))(request, metadata=_metadata(challenge))
         proven = False
         try:
             async for reply in call:
@@ -194,19 +225,23 @@ class Connection:
             raise from_rpc(error, self.server) from None
         finally:
             call.cancel()
+            self._over(line)
 
     def stream(self, method: MethodDescriptor) -> Stream:
         """A bidirectional stream."""
 
         async def begin() -> tuple[Any, Challenge]:
-            channel, challenge = await self._open(method)
-            return channel.stream_stream(_path(method), *_codec(method))(metadata=_metadata(challenge)), challenge
+            line, challenge = await self._open(method)
+            call = line.channel.stream_stream(_path(method), *_codec(method))(metadata=_metadata(challenge))
+            call.add_done_callback(lambda _: self._over(line))
+            return call, challenge
 
         return Stream(begin, self.server, self._credentials.trust)
 
     async def close(self) -> None:
-        for channel, _ in self._channels:
-            await channel.close()
+        for line in self._lines:
+            await line.channel.close()
+        await asyncio.gather(*self._closing)
 
 
 async def close_all(streams: Sequence[Stream], connections: Sequence[Connection]) -> None:

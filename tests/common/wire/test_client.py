@@ -87,6 +87,26 @@ async def test_new_calls_present_a_replaced_certificate_and_a_running_stream_goe
         await server.stop(0.0)
 
 
+async def test_connections_with_replaced_certificates_are_closed_once_no_call_needs_them(tmp_path: Path) -> None:
+    """A daemon whose certificate is renewed each day would else hold one for each day, each kept alive by pings."""
+    async with connected(tmp_path, Service(PARTIES, {"Attend": attend}), Service(COORDINATOR, {"Show": show})) as connection:
+        running = connection.stream(ATTEND)
+        await running.write(party_pb2.FromParty())
+        await running.read()
+        for _ in range(3):
+            replace(tmp_path)
+            await connection.call(SHOW, coordinator_pb2.JobRequest())
+        assert len(connection._lines) == 2  # the stream's, and the last
+        await running.write(party_pb2.FromParty())
+        assert await running.read() is not None
+        await running.close()
+        async with asyncio.timeout(patience(5)):
+            while len(connection._lines) > 1 or connection._closing:
+                await asyncio.sleep(0.01)
+        assert [line.calls for line in connection._lines] == [0]
+        await connection.call(SHOW, coordinator_pb2.JobRequest())
+
+
 @asynccontextmanager
 async def connected(folder: Path, *services: Service) -> AsyncIterator[Connection]:
     certificates(folder)
