@@ -19,6 +19,7 @@ from common.daemon.seat import Beside, H, S, Seat, Station
 from common.daemon.settings import PartySettings, check_separate
 from common.disk.data_folder import Name
 from common.disk.lock import Lock
+from common.disk.refused import refused
 from common.errors import IdentityError, PeerLost, PeerProtocolError, PeerStopped, WattScoreError
 from common.home.home import Home
 from common.party import Party
@@ -76,6 +77,10 @@ class PartyDaemon:
                 cause: WattScoreError = PeerLost("the coordinator closed the connection")
             except WattScoreError as error:
                 cause = error
+            except OSError as error:  # a disk that refuses now ends no daemon: jobs that need it say so
+                if (why := refused(error)) is None:
+                    raise
+                cause = why
             self._metrics.attending.set(0)
             if self._stopping:
                 return
@@ -91,17 +96,15 @@ class PartyDaemon:
 
     async def _attend(self) -> None:
         stream = self._coordinator.stream(ATTEND)
-        await stream.write(
-            wire.FromParty(
-                register=wire.Register(
-                    party=self.party.value,
-                    protocol=PROTOCOL,
-                    software=__version__,
-                    time=time.time(),
-                    held=self._runner.held(),
-                )
-            )
-        )
+        try:
+            await self._attend_by(stream)
+        finally:  # else the coordinator takes a party for attending that has turned away, until it comes again
+            await stream.close()
+
+    async def _attend_by(self, stream: Stream) -> None:
+        held, software = self._runner.held(), __version__
+        register = wire.Register(party=self.party.value, protocol=PROTOCOL, software=software, time=time.time(), held=held)
+        await stream.write(wire.FromParty(register=register))
         first = await stream.read()
         if first is None or first.WhichOneof("message") != "welcome":
             raise PeerProtocolError("the coordinator did not welcome this party")

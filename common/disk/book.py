@@ -14,7 +14,12 @@ from common.disk.files import make_folder
 from common.errors import ConfigError
 
 _PATIENCE = 30.0  # seconds to wait for another process that writes
-_DISK = {sqlite3.SQLITE_FULL: errno.ENOSPC, sqlite3.SQLITE_READONLY: errno.EROFS, sqlite3.SQLITE_IOERR: errno.EIO}
+_DISK = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    sqlite3.SQLITE_BUSY: errno.EBUSY,  # after _PATIENCE
+}
 
 
 @contextmanager

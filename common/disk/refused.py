@@ -14,6 +14,7 @@ _KINDS = {
     errno.EIO: ("its disk does not work", "See to the disk, and to the log of the system."),
     errno.EACCES: ("it is not permitted", "Check the owner of the folder and its permissions."),
     errno.EPERM: ("it is not permitted", "Check the owner of the folder and its permissions."),
+    errno.EBUSY: ("another process holds it for long", "See which one writes there, such as a back-up, and end it."),
     errno.EMFILE: ("too many files are open", "Raise the limit of open files of the process."),
     errno.ENFILE: ("too many files are open", "Raise the limit of open files of the system."),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from typing import Any
 
 import pytest
@@ -51,11 +52,13 @@ class Coordinator:
 
     def __init__(self, *fates: Any) -> None:
         self.server, self._fates, self.registered, self.closed = "the coordinator", list(fates), list[str](), 0
+        self.open = 0  # streams
 
     def stream(self, method: Any) -> Any:
         fate = self._fates.pop(0)
         if isinstance(fate, WattScoreError):
             raise fate
+        self.open += 1
         return Attended(self, list(fate))
 
     async def close(self) -> None:
@@ -76,7 +79,7 @@ class Attended:
         return said
 
     async def close(self) -> None:
-        pass
+        self._coordinator.open -= 1
 
 
 class Runner:
@@ -119,3 +122,34 @@ async def test_a_party_comes_back_after_every_loss_and_ends_its_jobs_each_time(m
     await daemon.stop("the bank-party is shutting down")
     running.cancel()
     assert runner.stopped[1:] == ["the bank-party is shutting down"] and line.closed == 1
+
+
+async def test_a_disk_that_refuses_as_a_party_comes_ends_no_daemon_and_every_stream_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_RETRY", (0.0,))
+    attends, errors = asyncio.Event(), [OSError(errno.EBUSY, "locked", "approvals.sqlite"), OSError(errno.EIO, "no")]
+
+    async def last() -> None:
+        attends.set()
+        await asyncio.Event().wait()
+
+    class Refused(Runner):
+        def held(self) -> list[str]:
+            if errors:
+                raise errors.pop(0)
+            return []
+
+    welcome, stop = wire.ToParty(welcome=wire.Welcome()), wire.ToParty(stop=wire.Stop(job="j"))
+    line: Any = Coordinator([], [], [stop], [welcome, last])
+    runner: Any = Refused()
+    running = asyncio.create_task(PartyDaemon(Party.BANK, runner, [line], None).run())
+    await asyncio.wait_for(attends.wait(), patience(5))
+    assert line.open == 1 and not errors  # the one on which it attends
+    running.cancel()
+    await asyncio.wait([running])
+    assert line.open == 0
+    broken: Any = Refused()
+    errors.append(OSError(errno.EPIPE, "of no disk"))
+    with pytest.raises(OSError, match="of no disk"):
+        await PartyDaemon(Party.BANK, broken, [Coordinator([])], None).run()  # type: ignore[list-item]

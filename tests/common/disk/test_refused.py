@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from common.disk.book import open_book
+from common.disk import book as module
+from common.disk.book import KeptBook, open_book
 from common.disk.files import private_file
 from common.disk.refused import refused
 
@@ -38,3 +39,19 @@ def test_other_errors_keep_their_names(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError), open_book(tmp_path / "book") as book:
         book.execute("select nothing")
     assert refused(ValueError()) is None and refused(FileNotFoundError(2, "no such file")) is None
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_book_that_another_process_holds_for_long_is_named_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", 0.0)
+    file, opening = tmp_path / "book", KeptBook(tmp_path / "book")
+    with open_book(file) as one:
+        one.execute("begin immediate")
+        with pytest.raises(OSError, match="locked") as caught, opening.open() if kept else open_book(file) as other:
+            other.execute("begin immediate")
+    told = refused(caught.value)
+    assert told is not None and str(file) in str(told) and "another process holds it for long" in told.public
+    assert str(file) not in told.public
+    opening.close()
