@@ -11,7 +11,7 @@ import pytest
 from common.disclosure import CATALOGUE
 from common.learn.linear.cost import descent, matrices, scoring
 from common.learn.linear.deal import Work
-from common.learn.linear.descent import nesterov
+from common.learn.linear.schedule import nesterov
 from common.learn.linear.steps import STEP
 from common.mpc.cost import SEEDS, SIZES, Cost, alignment, split
 from common.mpc.link import Fourier

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from common.learn.linear.course import NOWHERE
-from common.learn.linear.descent import Blocks, Descent, Step, matrix_width, nesterov
+from common.learn.linear.descent import Blocks, Descent, Step, matrix_width
 from common.learn.linear.hessian import Table, share_quadratic
 from common.learn.linear.joint import joint_matrix
 from common.learn.linear.products import Dealt
+from common.learn.linear.schedule import nesterov
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.dealer import Dealer
 from common.mpc.fixedpoint import FACTOR_SCALE, WEIGHT_SCALE, X_SCALE, encode

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from common.learn.layout import BanksLayout
-from common.learn.linear.descent import Step, nesterov
+from common.learn.linear.descent import Step
 from common.learn.linear.joint import Sample
+from common.learn.linear.schedule import nesterov
 from common.learn.linear.steps import make_steps
 from common.plan.linear import Model
 

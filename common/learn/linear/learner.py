@@ -16,13 +16,13 @@ from common.learn.learner import Ahead, Basis, Half, Matched, Packed, Size, Tell
 from common.learn.linear import cost, hessian
 from common.learn.linear.ahead import dealt_arrays
 from common.learn.linear.deal import ScoreDemand, TrainingDemand
-from common.learn.linear.descent import LEVEL_ROWS
 from common.learn.linear.design import Prepared, prepare
 from common.learn.linear.gain import secret_gain
 from common.learn.linear.half import LEARNER, ClosedModel, CommittedModel, LinearModel, Trained, make_half, pack, parse
 from common.learn.linear.joint import SETUP_ROUNDS
 from common.learn.linear.made import MadeAhead, made_arrays, make_ahead, places, shifted
 from common.learn.linear.price import label_bits
+from common.learn.linear.schedule import LEVEL_ROWS
 from common.learn.linear.score import open_scores
 from common.learn.linear.steps import check_course, is_quadratic, make_steps, make_work
 from common.learn.linear.train import Shares, TrainingInputs, train

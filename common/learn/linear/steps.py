@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from common.errors import PeerProtocolError, PlanError, PolicyError, RangeError
 from common.learn.linear.deal import Masks, TrainingDemand, Work
-from common.learn.linear.descent import Step, nesterov, sgd
+from common.learn.linear.descent import Step
 from common.learn.linear.hessian import MOST_ROWS
+from common.learn.linear.schedule import nesterov, sgd
 from common.mpc.arrived import Rest
 from common.mpc.dealer import Dealt, Prgs
 from common.mpc.fixedpoint import WEIGHT_LIMIT, X_LIMIT, LinkScales

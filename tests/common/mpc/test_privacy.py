@@ -17,7 +17,8 @@ import pytest
 from scipy import stats
 
 from common.learn.linear.deal import KEPT_BYTES, Masks
-from common.learn.linear.descent import Step, nesterov, sgd
+from common.learn.linear.descent import Step
+from common.learn.linear.schedule import nesterov, sgd
 from common.mpc.correlations.asked import PeriodDemand
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.dealer import deal_periods

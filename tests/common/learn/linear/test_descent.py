@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from common.learn.linear import descent
 from common.learn.linear.cost import owned_step, shared_step
-from common.learn.linear.descent import ONE, Blocks, Step, matrix_width, nesterov, sgd
+from common.learn.linear.descent import ONE, Blocks, Step, matrix_width
+from common.learn.linear.schedule import nesterov, sgd
 from common.mpc import dealer as dealing
 from common.mpc import link as links
 from common.mpc.correlations.dealt import DealtCorrelations

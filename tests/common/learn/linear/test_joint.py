@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from common.learn.linear import joint
-from common.learn.linear.descent import nesterov
 from common.learn.linear.joint import (
     DOUBLINGS,
     SETUP_ROUNDS,
@@ -20,6 +19,7 @@ from common.learn.linear.joint import (
     setup_openings,
     setup_truncations,
 )
+from common.learn.linear.schedule import nesterov
 from common.learn.linear.steps import MAX_STEPS, STEP
 from common.mpc.correlations import dealt
 from common.mpc.correlations.dealt import DealtCorrelations
@@ -111,7 +111,7 @@ async def test_secure_equals_plaintext(link: Link, correlation: float, rate: flo
 
 
 async def test_begun_on_few_rows_it_ends_where_it_would(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("common.learn.linear.descent.LEVEL_ROWS", ROWS // 4 + 1)
+    monkeypatch.setattr("common.learn.linear.schedule.LEVEL_ROWS", ROWS // 4 + 1)
     problem, steps, whole = driven(0.95, 0.2), nesterov(ROWS, 12, STEP, 4), nesterov(ROWS, 15, STEP)
     assert {step.high for step in steps} == {ROWS // 4 + 1, ROWS}
     trained, twin = await train(Trio(seed=1), problem, steps, Fourier(), gain=1.0), problem.twin(steps, Fourier(), 1.0)

@@ -10,9 +10,9 @@ import pytest
 from common.learn.diary import Progress
 from common.learn.linear.banks import LinearOfSeveral
 from common.learn.linear.cost import several, several_dealt
-from common.learn.linear.descent import nesterov
 from common.learn.linear.layout import Layout
 from common.learn.linear.learner import Linear
+from common.learn.linear.schedule import nesterov
 from common.learn.linear.several import Ended, Line, train_several
 from common.mpc.fixedpoint import WEIGHT_SCALE, X_SCALE, Reals, Words, decode, encode
 from common.mpc.prg import Prg, mark
@@ -114,7 +114,7 @@ async def test_weights_are_those_of_the_pooled_descent(rows: tuple[int, ...]) ->
 async def test_early_steps_run_over_the_same_part_of_each_banks_rows(
     monkeypatch: pytest.MonkeyPatch, rows: tuple[int, ...], few: list[int]
 ) -> None:
-    monkeypatch.setattr("common.learn.linear.descent.LEVEL_ROWS", 1000)  # as it is from so many times 33 rows on
+    monkeypatch.setattr("common.learn.linear.schedule.LEVEL_ROWS", 1000)  # as it is from so many times 33 rows on
     world = World(rows)
     weights, _ = await trained(world, 12)
     model = several_plan(len(rows), model={"iterations": 12}).model
@@ -135,7 +135,7 @@ async def test_early_steps_run_over_the_same_part_of_each_banks_rows(
 async def test_a_bank_sends_hears_and_is_dealt_the_bytes_of_the_formula(
     monkeypatch: pytest.MonkeyPatch, rows: tuple[int, ...], level: int
 ) -> None:
-    monkeypatch.setattr("common.learn.linear.descent.LEVEL_ROWS", level)
+    monkeypatch.setattr("common.learn.linear.schedule.LEVEL_ROWS", level)
     world, banks = World(rows), Banks(len(rows))
     await trained(world, 12, banks=banks)
     model = several_plan(len(rows), model={"iterations": 12, "ridge": RIDGE, "period": 32}).model

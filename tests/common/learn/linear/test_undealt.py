@@ -317,7 +317,7 @@ async def test_many_rows_are_trained_on_in_levels_as_with_a_dealer(
     problem: Problem, monkeypatch: pytest.MonkeyPatch, breaks: int
 ) -> None:
     """The first steps over a quarter of the rows, the last over all, also where they go on after a break in either."""
-    monkeypatch.setattr("common.learn.linear.descent.LEVEL_ROWS", problem.rows // 4 + 1)
+    monkeypatch.setattr("common.learn.linear.schedule.LEVEL_ROWS", problem.rows // 4 + 1)
     monkeypatch.setattr("common.learn.linear.course.KEEP_CELLS", 1)
     model = Model(weight_bits=14, **HALF)
     steps = make_steps(model, problem.rows)
