@@ -30,10 +30,19 @@ def descend(
     joint: (m, m), which multiplies each gradient; none by default.
     """
     weights = np.zeros(x.shape[1]) if start is None else start
-    ahead = weights
+    ahead, at, more = weights, weights, np.zeros_like(weights)
+
+    def pulled(high: int, low: int, point: Reals) -> Reals:
+        rows = slice(low, high)
+        return x[rows].T @ (link(x[rows] @ point) - y[rows]) / (high - low) + ridge @ point
+
     for step in steps:
-        rows = slice(step.low, step.high)
-        gradient = x[rows].T @ (link(x[rows] @ ahead) - y[rows]) / step.rows + ridge @ ahead
+        if step.measures:
+            at, more = ahead, pulled(step.high, step.low, ahead)
+            continue
+        gradient = pulled(step.high, step.low, ahead)
+        if step.corrected:
+            gradient = gradient + more - pulled(step.high, step.low, at)
         now = ahead - step.size * (gradient if joint is None else joint @ gradient)
         ahead = now + step.momentum / ONE * (now - weights)
         weights = now

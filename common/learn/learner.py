@@ -337,10 +337,10 @@ class Learner(Protocol[S]):
     def task(self, section: S, prepared: Any, rows: Matched, other_columns: int, scratch: Scratch | None = None) -> Task:
         """A party's part of the training; prepared: by this learner."""
 
-    def steps(self, section: S, rows: int) -> int:
-        """How many steps a training over these rows takes."""
+    def steps(self, section: S, size: Size) -> int:
+        """How many steps a training of this size takes."""
 
-    def rounds(self, section: S, rows: int) -> int:
+    def rounds(self, section: S, size: Size) -> int:
         """How many messages one after another the parties exchange for them, once matrices are masked."""
 
     def work(self, section: S, size: Size) -> float:

@@ -216,11 +216,11 @@ def _training(plan: TrainPlan, sizes: Sizes, speed: Speed = Speed()) -> Estimate
             found += learner.cost_scores(party, plan.model, tested)
         costs[party] = found
     rounds = begun_rounds(plan, sizes) + 5 + blocks(size.rows) + 1
-    rounds += learner.rounds(plan.model, size.rows) + tellings * learner.score_rounds(plan.model, held)
+    rounds += learner.rounds(plan.model, size) + tellings * learner.score_rounds(plan.model, held)
     rounds += 3 * (counting.rounds + 1) if counting else 0
     rounds += 3 if plan.dealt == "ahead" else 0
     if plan.dealt == "ahead" and isinstance(learner, MakesAhead) and plan.undealt:
-        rounds += 1 + learner.made_rounds(plan.model, size.rows) - learner.rounds(plan.model, size.rows)
+        rounds += 1 + learner.made_rounds(plan.model, size.rows) - learner.rounds(plan.model, size)
     read, scored = learner.values(plan.model, size)
     stepping = speed.cell * learner.work(plan.model, size) + speed.dealt * costs[Party.BANK].dealt / 8
     scoring = speed.scored * held * scored
@@ -286,5 +286,5 @@ def _predealing(plan: PredealPlan, speed: Speed = Speed()) -> Estimate:
         costs[party] = Cost(SEEDS + _DEALT, SEEDS + _DEALT, DEALT_BYTES + dealt)
     words = costs[Party.BANK].dealt / 8
     cells = plan.rows * sum(plan.sizes)
-    steps = learner.steps(plan.model, plan.rows) if plan.serves == "training" else 1
+    steps = learner.steps(plan.model, Size(plan.rows, *plan.sizes)) if plan.serves == "training" else 1
     return Estimate(_lines(costs), 4, speed.job + speed.dealt * words + speed.cell * cells * steps, 0, 0)

@@ -59,7 +59,7 @@ async def predeal(
     if (own := plan.grid_columns if session.party is Party.GRID else plan.bank_columns) is not None:
         counts["trained_columns"] = own
     if plan.serves == "training":
-        counts["iterations"] = learner_of(plan.model).steps(plan.model, plan.rows)
+        counts["iterations"] = learner_of(plan.model).steps(plan.model, Size(plan.rows, *plan.sizes))
     opened = sorted(value.value for value in session.opened)
     return Outcome(counts=counts, seconds={"predeal": time.monotonic() - start}, opened=opened)
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.learn.linear.gain import secret_gain
-from common.learn.linear.steps import make_steps, make_work
+from common.learn.linear.steps import make_work, step_size
 from common.learn.linear.train import Shares, TrainingInputs, train
 from common.learn.whiten import gram, whitener
 from common.mpc.correlations.dealt import DealtCorrelations
@@ -116,7 +116,7 @@ def _objective(u: Reals, y: Reals, weights: Reals, penalty: Reals) -> float:
 
 async def _trained(model: Model, x: dict[Party, Reals], ridges: dict[Party, Reals], start: Reals, label: Reals) -> Reals:
     """The weights, opened for this measurement alone, (m_grid + m_bank,)."""
-    step = make_steps(model, len(label))[0].size
+    step = step_size(model)
 
     async def side(session: Session, correlations: DealtCorrelations) -> Shares:
         party, bank = session.party, session.party is Party.BANK

@@ -27,6 +27,13 @@ from tests.peers import KEYS, NONCES, Trio, deal_work
 from tests.vectors.basics import DEALT, SEEDS
 from tests.vectors.form import stored, whole
 
+_CORRECTED = [  # a part of the rows, corrected by all of them: section 6, levels
+    Step(0, 0, 5, 4.0, 0),
+    Step(1, 0, 9, 4.0, 0, measures=True),
+    Step(2, 0, 5, 4.0, 128, corrected=True),
+    Step(3, 0, 5, 4.0, 146, corrected=True),
+    Step(4, 0, 9, 4.0, 0),
+]
 START = {Party.GRID: [0.0, 0.0], Party.BANK: [0.25, -1.5]}
 
 
@@ -37,6 +44,7 @@ def trainings() -> dict[str, Any]:
         (Taylor(), nesterov(9, 3, 2.5), None),
         (Fourier(), nesterov(9, 3, 2.5), None),
         (Taylor(), nesterov(9, 3, 4.0), 1.5),
+        (Fourier(), _CORRECTED, 1.5),
     ]
     cases = [asyncio.run(_training(problem, *form)) for form in forms]
     seeds = {p.value: s.hex() for p, s in SEEDS.items()}
@@ -121,6 +129,9 @@ async def _training(problem: Problem, link: Link, steps: list[Step], gain: float
         "times": link.times,
         "table_scale": steps[0].scales(link).table,
         "steps": [[step.size, step.momentum] for step in steps],
+        "rows": [step.rows for step in steps],
+        "measures": [step.number for step in steps if step.measures],
+        "corrected": [step.number for step in steps if step.corrected],
         "x": {p.value: stored(words[p]) for p in Party},
         "ridge": {p.value: stored(ridge[p]) for p in Party},
         "start": {p.value: stored(start[p]) for p in Party},

@@ -37,6 +37,8 @@ def dealt_arrays(party: Party, work: Work) -> Iterator[tuple[Round, tuple[int, .
         width = step.scales(work.link).width
         for span in step.spans():
             yield Round(Kind.DEALT_LINK, span.number), dealt_shape((tables, span.rows), width)
+        if step.measures:
+            continue
         if work.joint:
             yield Round(Kind.DEALT_TRUNCATION, gradient_number(step.number)), (columns,)
         yield Round(Kind.DEALT_TRUNCATION, step.number), (columns,)

@@ -17,7 +17,7 @@ from common.learn.linear.half import ClosedModel
 from common.learn.linear.layout import Layout
 from common.learn.linear.learner import LinearTask, LinearTrained
 from common.learn.linear.several import Ended, Line, train_several
-from common.learn.linear.steps import make_steps
+from common.learn.linear.steps import step_size
 from common.learn.linear.train import Shares, TrainingInputs
 from common.learn.several import Part
 from common.mpc.cost import Cost
@@ -29,7 +29,7 @@ from common.rows.dataset import ColumnConfig
 
 def make_task(section: Model, prepared: Prepared, label: Reals, grid: int, scratch: Scratch | None) -> LinearTask:
     """A bank's part of the training, with what its own columns alone are measured by. grid: the grid's columns."""
-    step = make_steps(section, len(label))[0].size
+    step = step_size(section)
     words, pull, warnings = prepared.encoded(len(label), section.ridge, step, scratch)
     inputs = TrainingInputs(section, words, pull, grid, prepared.start(label), label)
     return LinearTask(prepared, inputs, grid, warnings)
@@ -127,7 +127,7 @@ class LinearOfSeveral:
 
     def more_rounds(self, section: Model, layout: Layout) -> int:
         """A sum a step, one of the start, and one of the joint matrix."""
-        return section.iterations + 1 + section.joint
+        return len(layout.steps(section, layout.total)) + 1 + section.joint
 
     def at_bank(
         self, part: Part, layout: Layout, section: Model, prepared: Prepared, label: Reals, scratch: Scratch | None
@@ -137,7 +137,7 @@ class LinearOfSeveral:
     def at_grid(
         self, parts: Sequence[Part], layout: Layout, section: Model, prepared: Prepared, scratch: Scratch | None
     ) -> LinearAtGrid:
-        step, lines, low = make_steps(section, layout.total)[0].size, list[Line](), 0
+        step, lines, low = step_size(section), list[Line](), 0
         words, pull, warnings = prepared.encoded(layout.total, section.ridge, step, scratch)
         for part in parts:
             own, mine = words[low : low + part.rows], pull if part.number == 0 else np.zeros_like(pull)

@@ -200,7 +200,9 @@ def descent(party: Party, work: Work) -> Cost:
     for s in work.steps:
         sent += step(s, work.link, own, other)
         received += step(s, work.link, other, own)
-        if work.joint:
+        if s.measures:  # it moves nothing, so nothing is truncated
+            sent, received, dealt = sent - truncation(both), received - truncation(both), dealt - truncation(both)
+        elif work.joint:
             sent, received, dealt = sent + 16 * both, received + 16 * both, dealt + truncation(both)
         if shared:
             dealt += dealt_step(s, own + other, work.link, party)
@@ -238,13 +240,14 @@ def several(layout: Layout, model: Model, rows: int) -> Cost:
     both = sum(link_round(step.rows) + residuals(step, link) for step in every_step)
     line = matrices(rows, own, width) + steps * 8 * layout.grid + both
     heard = matrices(rows, layout.grid, width) + steps * 8 * own + both + CHECK
-    sums, turns = 8 * (every + steps * every), steps * truncation(every)  # masked addends: the start and each step; the hub's
+    moving = sum(not step.measures for step in every_step)
+    sums, turns = 8 * (every + steps * every), moving * truncation(every)  # masked addends: the start and each step; the hub's
     tables = sum(dealt_link(step, link, Party.BANK) for step in every_step)
     dealt = tables + 2 * TAG * layout.grid + MARK
     if model.joint:
         told, _ = joint_matrix(layout.grid, layout.bank)
         sums += 8 * layout.grid * layout.bank
-        turns += told + steps * 16 * every
+        turns += told + moving * 16 * every
     return Cost(line + sums + turns, heard + turns, dealt)
 
 
@@ -252,10 +255,10 @@ def several_dealt(layout: Layout, model: Model, rows: Sequence[int]) -> int:
     """What the grid is dealt of it, of banks of so many training rows each: lines' tables and tags, sums, turns for all."""
     link, every, own = model.make_link(), layout.columns, layout.common + 1
     tables = (dealt_link(step, link, Party.GRID) for each in rows for step in layout.steps(model, each))
-    steps, cuts = model.iterations, 2 if model.joint else 1  # of each both parts
-    dealt = (
-        sum(tables) + len(rows) * (2 * TAG * own + MARK) + 8 * (every + steps * every) + 2 * steps * cuts * truncation(every)
-    )
+    course, cuts = layout.steps(model, rows[0]), 2 if model.joint else 1  # of each both parts
+    moving = sum(not step.measures for step in course)
+    lines = sum(tables) + len(rows) * (2 * TAG * own + MARK)
+    dealt = lines + 8 * (every + len(course) * every) + 2 * moving * cuts * truncation(every)
     if model.joint:
         dealt += 8 * layout.grid * layout.bank + 2 * joint_matrix(layout.grid, layout.bank)[1]
     return dealt

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from common.errors import PeerProtocolError
-from common.learn.linear.descent import JOINT_SHIFT, REST_SCALE, Span, Step, gradient_shift
+from common.learn.linear.descent import JOINT_SHIFT, REST_SCALE, Correction, Span, Step, gradient_shift
 from common.learn.linear.hessian import AWAY, HESSIAN_SCALE, LIFT, PULL_SCALE, openings, sums, truncations
 from common.learn.linear.joint import (
     CROSS_SHIFT,
@@ -198,6 +198,7 @@ class Steering:
         self._parts, self._places = parts or Parts(), itertools.count()
         self._joint: Words | None = None  # the mask of M
         self._hessian: Words = np.zeros((0, 0), np.uint64)  # that of step H
+        self._correction = Correction()
         self._last: Dealt = []
 
     def joint_matrix(self, across: Words) -> Iterator[Dealt]:
@@ -254,7 +255,10 @@ class Steering:
         return block_matrix(g, q, n)
 
     def moved(self, step: Step, lacks: Words) -> Iterator[Dealt]:
-        """The truncations that end a step. lacks: what the parties' shares of its update lack, (m,)."""
+        """The truncations that end a step, if it moves. lacks: what the parties' shares of its update lack, (m,)."""
+        if (corrected := self._correction.of(step, lacks)) is None:
+            return
+        lacks = corrected
         if self._joint is not None:
             number = gradient_number(step.number)
             yield self._parts.deal(self._prg, number, lacks, gradient_shift(self._update_scale))

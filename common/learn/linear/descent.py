@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from common.errors import LocalProtocolError
 from common.learn.linear.course import NOWHERE, Course
 from common.learn.linear.joint import Operand, gradient_number, opened, product
 from common.mpc.beside import ending, one_ahead
@@ -59,7 +60,11 @@ class Span:
 
 @dataclass(frozen=True)
 class Step:
-    """Step `number` of a job: rows low to high, step size, and the momentum that follows it as a numerator over 256."""
+    """Step `number` of a job: rows low to high, step size, and the momentum that follows it as a numerator over 256.
+
+    measures: its gradient is kept, and it moves nothing. corrected: by what that is more than the gradient of the first step
+    after it, which is at the same point: see `Correction`.
+    """
 
     number: int
     low: int
@@ -67,6 +72,8 @@ class Step:
     size: float
     momentum: int
     data_rows: int | None = None  # rows of data among its rows, the rest being zeros; None: all
+    measures: bool = False
+    corrected: bool = False
 
     @property
     def rows(self) -> int:
@@ -89,6 +96,27 @@ def matrix_width(steps: Sequence[Step], link: Link) -> int:
     """Bytes of a word of masked matrices: as few as u modulo the link's period and the residuals of all steps allow."""
     spare = min(step.scales(link).spare for step in steps)
     return next((width for width in WIDTHS if 8 * width >= max(link.bits, 64 - spare)), WIDE)
+
+
+class Correction:
+    """What corrected steps move by: shares of it at a party, and what these lack at the dealer, as it is linear."""
+
+    def __init__(self) -> None:
+        self._whole: Words | None = None
+        self._more: Words | None = None
+
+    def of(self, step: Step, update: Words) -> Words | None:
+        """What a step with this update moves by, (m,); None of one that measures."""
+        if step.measures:
+            self._whole = update
+            return None
+        if not step.corrected:
+            return update
+        if self._whole is not None:
+            self._more, self._whole = self._whole - update, None
+        if self._more is None:
+            raise LocalProtocolError("a step is corrected by what nothing has measured", got=step.number)
+        return update + self._more
 
 
 @dataclass(repr=False)
@@ -207,17 +235,23 @@ class Path:
     ) -> Moved:
         """The last of the steps. weights: this party's first share of them, (m,) at WEIGHT_SCALE.
 
-        begin: the step to begin with, with these weights and look-ahead. keep: told both after each step.
+        begin: the step to begin with, with these weights and look-ahead. keep: told both after each step, but where a corrected
+        one follows: what corrects it is off by what a dealer of another attempt would not know.
         """
         ahead = weights << np.uint64(MOMENTUM_SCALE) if ahead is None else ahead
-        for step in steps[begin:]:
-            moved = await self._moved(step, ahead, await pull(step, ahead))
+        correction, followed = Correction(), [step.corrected for step in steps[1:]] + [False]
+        for step, corrects in list(zip(steps, followed, strict=True))[begin:]:
+            update = correction.of(step, await pull(step, ahead))
+            if update is None:
+                self.session.reporter.progress(step.number + 1, len(steps))
+                continue
+            moved = await self._moved(step, ahead, update)
             now = moved.weights
             # z = w + mu (w - w_before), times 256 so that mu = momentum / 256 is whole: linear, so each share does it alone.
             ahead = now * np.uint64(ONE + step.momentum) - weights * np.uint64(step.momentum)
             weights = now
             self.session.reporter.progress(step.number + 1, len(steps))
-            if keep is not None:
+            if keep is not None and not corrects:
                 await keep(step, weights, ahead)
         return moved
 

@@ -53,8 +53,8 @@ class Layout(BanksLayout):
         Early ones are over as large a part of each bank's rows as one bank's are of its own. No bank needs to know how many
         rows of the others that makes: it differs from the part of all rows by one a bank at most.
         """
-        size, full = make_steps(model, rows)[0].size, model.full_steps if model.joint else 0
-        whole = nesterov(self.total, model.iterations, size, full)
+        size, full = make_steps(model, rows, self.columns)[0].size, model.full_steps if model.joint else 0
+        whole = nesterov(self.total, model.iterations, size, full, self.columns)
         return [replace(step, high=rows * step.high // self.total, data_rows=step.high) for step in whole]
 
     @property

@@ -16,6 +16,7 @@ from common.learn.learner import Ahead, Basis, Half, Matched, Packed, Size, Tell
 from common.learn.linear import cost, hessian
 from common.learn.linear.ahead import dealt_arrays
 from common.learn.linear.deal import ScoreDemand, TrainingDemand
+from common.learn.linear.descent import Step
 from common.learn.linear.design import Prepared, prepare
 from common.learn.linear.gain import secret_gain
 from common.learn.linear.half import LEARNER, ClosedModel, CommittedModel, LinearModel, Trained, make_half, pack, parse
@@ -24,7 +25,7 @@ from common.learn.linear.made import MadeAhead, made_arrays, make_ahead, places,
 from common.learn.linear.price import label_bits
 from common.learn.linear.schedule import LEVEL_ROWS
 from common.learn.linear.score import open_scores
-from common.learn.linear.steps import check_course, is_quadratic, make_steps, make_work
+from common.learn.linear.steps import check_course, is_quadratic, make_steps, make_work, step_size
 from common.learn.linear.train import Shares, TrainingInputs, train
 from common.learn.linear.unaided import CommittedShares
 from common.learn.widened import Widened
@@ -76,7 +77,8 @@ class LinearTask:
 
     @property
     def steps(self) -> int:
-        return len(make_steps(self.inputs.model, self.inputs.own.shape[0]))
+        rows, columns = self.inputs.own.shape
+        return len(make_steps(self.inputs.model, rows, columns + self.inputs.other_columns))
 
     @property
     def basis(self) -> Basis:
@@ -120,6 +122,10 @@ class LinearTask:
         return LinearTrained(self.prepared, found[:columns])
 
 
+def _steps(section: Model, size: Size) -> list[Step]:
+    return make_steps(section, size.rows, size.grid_columns + size.bank_columns)
+
+
 class Linear:
     """The linear model: u = X_G w_G + X_B w_B."""
 
@@ -137,18 +143,19 @@ class Linear:
     ) -> LinearTask:
         count, label = rows.train_rows, rows.table.label
         own = None if label is None else label[:count]
-        first = make_steps(section, count)[0]
-        words, pull, warnings = prepared.encoded(count, section.ridge, first.size, scratch)
+        step = step_size(section)
+        words, pull, warnings = prepared.encoded(count, section.ridge, step, scratch)
         gain = 0.0
         if section.joint and own is not None:  # the curvature of `taylor` is the bound itself
-            gain = secret_gain(words, own, section.ridge * prepared.penalty, first.size) if section.calibrated else 1.0
+            gain = secret_gain(words, own, section.ridge * prepared.penalty, step) if section.calibrated else 1.0
         inputs = TrainingInputs(section, words, pull, other_columns, prepared.start(own), own, gain=gain)
         return LinearTask(prepared, inputs, other_columns, warnings)
 
-    def steps(self, section: Model, rows: int) -> int:
-        return len(make_steps(section, rows))
+    def steps(self, section: Model, size: Size) -> int:
+        return len(_steps(section, size))
 
-    def rounds(self, section: Model, rows: int) -> int:
+    def rounds(self, section: Model, size: Size) -> int:
+        rows = size.rows
         if section.undealt:
             if section.link != "fourier":
                 return _UNAIDED_ROUNDS + 2 * section.iterations
@@ -157,7 +164,7 @@ class Linear:
         if is_quadratic(section, rows):
             return -(-rows // MATRIX_BLOCK) + hessian.ROUNDS + 2 * section.iterations + 1
         each = 2 if section.weights == "owned" else 5 if section.joint else 3
-        spans = sum(len(step.spans()) + each for step in make_steps(section, rows))
+        spans = sum(len(step.spans()) + (2 if step.measures else each) for step in _steps(section, size))
         return spans + (SETUP_ROUNDS if section.joint else 0) + (section.weights == "shared")  # the check at the end
 
     def work(self, section: Model, size: Size) -> float:
@@ -169,20 +176,20 @@ class Linear:
             return float(_UNAIDED_CELLS * columns * size.rows + _UNAIDED_STEP * section.iterations)
         if is_quadratic(section, size.rows):
             return float(size.grid_columns * size.bank_columns * size.rows / _CROSSED_CELLS + columns * size.rows)
-        return float(columns * sum(step.rows for step in make_steps(section, size.rows)))
+        return float(columns * sum(step.rows for step in _steps(section, size)))
 
     def values(self, section: Model, size: Size) -> tuple[float, float]:
         return float(size.grid_columns + size.bank_columns), float(size.grid_columns + size.bank_columns)
 
     def label_bits(self, section: Model, size: Size) -> float:
-        return label_bits(section, size.grid_columns, self.steps(section, size.rows))
+        return label_bits(section, size.grid_columns, self.steps(section, size))
 
     def opens_once(self, section: Model) -> bool:
         """With owned weights each step opens a gradient, again where a step is taken again."""
         return section.weights == "shared"
 
     def ahead(self, section: Model, size: Size) -> Ahead:
-        demand, steps = TrainingDemand(size.rows, size.grid_columns, size.bank_columns), make_steps(section, 2 * LEVEL_ROWS)
+        demand, steps = TrainingDemand(size.rows, size.grid_columns, size.bank_columns), make_steps(section, 4 * LEVEL_ROWS, 1)
         link, course = repr(section.make_link()), (tuple(step.high for step in steps), steps[0].size)
         alike = (link, *course, section.revealed_bits, section.weights, section.optimiser, section.dealer)
         if section.undealt:

@@ -15,7 +15,7 @@ import numpy as np
 
 from common.errors import LocalProtocolError
 from common.learn.linear.quadratic import crossings
-from common.learn.linear.steps import make_steps
+from common.learn.linear.steps import step_size
 from common.learn.linear.undealt import draw_nonces
 from common.mpc.correlations.asked import DealerLink
 from common.mpc.fixedpoint import UNDEALT_SCALE, X_SCALE, Words
@@ -41,13 +41,10 @@ _HALF_WORD = np.uint64(32)
 
 def shifted(model: Model, columns: dict[Party, int]) -> int:
     """How many values a training shifts."""
-    every = len(make_steps(model, _ANY_ROWS)) * sum(columns.values())
+    every = model.iterations * sum(columns.values())
     if model.link != "taylor":
         return every
     return every + crossings({Party.GRID: columns[Party.GRID], Party.BANK: columns[Party.BANK] + 1})
-
-
-_ANY_ROWS = 1 << 20  # of how many a training is makes no difference to its steps, each over all
 
 
 def waves_of(model: Model, size: float, rows: int, stock_rows: int | None = None) -> Waves:
@@ -83,7 +80,7 @@ def places(model: Model, rows: int) -> list[Place]:
     """Those of all steps over so many rows; none of a link that takes no phasors."""
     if model.link != "fourier":
         return []
-    spans, waves, steps = spans_of(rows), model.fourier().terms, len(make_steps(model, rows))
+    spans, waves, steps = spans_of(rows), model.fourier().terms, model.iterations
     every = (span for _ in range(steps) for span in spans)
     return [Place(i, span, (span.last - span.first, waves, DEGREE)) for i, span in enumerate(every)]
 
@@ -106,7 +103,7 @@ async def make_ahead(
     yield next(labels), carries.products
     if not (every := places(model, rows)):
         return
-    waves = waves_of(model, make_steps(model, rows)[0].size, rows, rows)
+    waves = waves_of(model, step_size(model), rows, rows)
     published = {p: LinkPublic(public[p], len(waves.coefficients)) for p in Party}
     making = _Making(session, sampler, published, waves, seed)
     asked, answered = deque[_Span](), deque[_Span]()

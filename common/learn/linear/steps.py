@@ -10,7 +10,7 @@ from common.errors import PeerProtocolError, PlanError, PolicyError, RangeError
 from common.learn.linear.deal import Masks, TrainingDemand, Work
 from common.learn.linear.descent import Step
 from common.learn.linear.hessian import MOST_ROWS
-from common.learn.linear.schedule import nesterov, sgd
+from common.learn.linear.schedule import count_steps, level_rows, nesterov, sgd
 from common.mpc.arrived import Rest
 from common.mpc.dealer import Dealt, Prgs
 from common.mpc.fixedpoint import WEIGHT_LIMIT, X_LIMIT, LinkScales
@@ -40,8 +40,8 @@ def deal_training(prg: Prgs, demand: TrainingDemand, plan: Request, memory: int,
 def make_work(model: Model, demand: TrainingDemand) -> Work:
     """All that dealing a training of this size depends on."""
     columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
-    steps, link = make_steps(model, demand.rows), model.make_link()
-    if not 0 <= demand.first < len(steps):
+    steps, link = make_steps(model, demand.rows, sum(columns.values())), model.make_link()
+    if not 0 <= demand.first < len(steps) or steps[demand.first].corrected:
         raise PeerProtocolError("the parties ask for a training from a step that it has not", got=demand.first)
     how = model.revealed_bits, model.closed, model.joint, demand.first, model.dealer == "half", is_quadratic(model, demand.rows)
     return Work(steps, link, demand.rows, columns, *how)
@@ -52,15 +52,17 @@ def is_quadratic(model: Model, rows: int) -> bool:
     return model.link == "taylor" and model.joint and model.dealer == "whole" and rows <= MOST_ROWS
 
 
-def make_steps(model: Model, rows: int, data_rows: int | None = None) -> list[Step]:
-    """All steps over `rows` training rows, of which the first `data_rows` (default: all) are not zeros, if nesterov.
+def make_steps(model: Model, rows: int, columns: int, data_rows: int | None = None) -> list[Step]:
+    """All steps over `rows` training rows of so many columns of both parties, zeros that fill a stock among either.
+
+    data_rows: how many of the rows come first that are not zeros, if nesterov; all by default.
 
     Raises PlanError when their numbers do not fit the fixed-point budget.
     """
-    _check_steps(model, rows)
+    full = model.full_steps if model.joint and not is_quadratic(model, rows) else 0
+    _check_steps(model, rows, level_rows(rows, columns) if full else rows)
     if model.optimiser == "nesterov":
-        full = model.full_steps if model.joint and not is_quadratic(model, rows) else 0
-        found = nesterov(rows, model.iterations, _size(model), full)
+        found = nesterov(rows, model.iterations, step_size(model), full, columns)
     else:
         found = sgd(rows, model.batch, model.epochs, model.step or 1.0)
     try:
@@ -75,7 +77,7 @@ def check_course(model: Model, rows: int, columns: int, floors: Floors) -> None:
 
     The weights after few steps, or after a small last batch, are sums over few rows: equations in the labels of these.
     """
-    least, steps = max(floors.min_batch, 20 * columns), len(make_steps(model, rows))
+    least, steps = max(floors.min_batch, 20 * columns), len(make_steps(model, rows, columns))
     if model.optimiser == "sgd" and model.batch < min(rows, least):
         raise PolicyError(
             f"a batch of {model.batch} is too small for {columns} columns",
@@ -105,13 +107,14 @@ def rest_limit(model: Model, steps: Sequence[Step], columns: int) -> Rest:
     return Rest(_USUAL * rest + noise, rest + noise, dealt=not model.undealt)
 
 
-def _size(model: Model) -> float:
+def step_size(model: Model) -> float:
+    """Of each step of a training by this model."""
     usual = 1.0 if model.optimiser == "sgd" else UNAIDED_STEP if model.undealt else STEP
     return model.step or usual
 
 
-def _check_steps(model: Model, rows: int) -> None:
-    """Refuses, before they are made, too many steps and steps that could leave the ring."""
+def _check_steps(model: Model, rows: int, few: int) -> None:
+    """Refuses, before they are made, too many steps and steps that could leave the ring. few: rows of early steps."""
     if model.dealer != "whole" and rows > HALF_ROWS:
         raise PlanError(
             "the errors of so many rows' masks would stand as high as what hides them",
@@ -120,14 +123,16 @@ def _check_steps(model: Model, rows: int) -> None:
             remedy="Hold out more rows, or train with dealer = 'whole'.",
         )
     full = model.optimiser == "nesterov"
-    batch = rows if full else min(model.batch, rows)
-    size = _size(model)
-    count = model.iterations + model.full_steps if full else max(1, rows // batch) * model.epochs
+    batch = few if full else min(model.batch, rows)
+    size = step_size(model)
+    count = max(1, rows // batch) * model.epochs
+    if full:
+        count = model.iterations if few == rows else count_steps(model.iterations, model.full_steps)
     if count > MAX_STEPS:
         raise PlanError(
             "too many steps", expected=f"at most {MAX_STEPS}", got=count, remedy="Use larger batches or fewer epochs."
         )
-    reach = size * min(X_LIMIT, math.sqrt(rows / batch))
+    reach = size * (min(X_LIMIT, math.sqrt(rows / batch)) + (full and batch < rows))
     if reach > 0.75 * WEIGHT_LIMIT:
         raise PlanError(
             f"a step of {size} over {batch} of {rows} rows could move a weight past what the ring holds",

@@ -92,7 +92,8 @@ async def train(
     def place(shape: tuple[int, int]) -> Rows:
         return cast(Rows, room.empty(shape, np.uint64))
 
-    steps, link = make_steps(model, inputs.own.shape[0], inputs.data_rows), model.make_link()
+    rows, columns = inputs.own.shape
+    steps, link = make_steps(model, rows, columns + inputs.other_columns, inputs.data_rows), model.make_link()
     course = Course(diary or Forgetful(), len(steps), inputs.own.shape[1], inputs.other_columns)
     if model.undealt:
         parts = Inputs(inputs.own, inputs.own_ridge, inputs.other_columns, label, steps[0].size)

@@ -76,7 +76,7 @@ async def train_unaided(
         if model.closed:
             return CommittedShares(told[0], course.committed)
         return await tell_weights(session, *told, TOLD_SCALE)
-    party, steps = session.party, make_steps(model, inputs.rows)
+    party, steps = session.party, make_steps(model, inputs.rows, inputs.own.shape[1] + inputs.other_columns)
     nonces = await draw_nonces(session)
     sampler, public = Sampler(Prg.fresh_seed()), {p: Public(nonces, p) for p in Party}
     quadratic, begin = model.link == "taylor", start

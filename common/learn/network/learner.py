@@ -125,11 +125,11 @@ class NetworkLearner:
         inputs = TrainingInputs(section, words, other_columns, None if label is None else label[:count], data)
         return NetworkTask(prepared, inputs, held_back(beyond))
 
-    def steps(self, section: Network, rows: int) -> int:
-        return count_steps(section, rows)
+    def steps(self, section: Network, size: Size) -> int:
+        return count_steps(section, size.rows)
 
-    def rounds(self, section: Network, rows: int) -> int:
-        span = 3 + ROUNDS[section.activation]
+    def rounds(self, section: Network, size: Size) -> int:
+        rows, span = size.rows, 3 + ROUNDS[section.activation]
         taken = (
             sum(3 + span * len(step.spans(section.hidden)) for step in make_steps(section, rows)) + 1
         )  # the check at the end

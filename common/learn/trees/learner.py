@@ -147,16 +147,16 @@ class TreeLearner:
         size = Size.of(rows.party, rows.train_rows, len(prepared.columns), other_columns)
         return TreesTask(section, prepared, rows, size)
 
-    def steps(self, section: Trees, rows: int) -> int:
+    def steps(self, section: Trees, size: Size) -> int:
         return section.trees
 
-    def rounds(self, section: Trees, rows: int) -> int:
+    def rounds(self, section: Trees, size: Size) -> int:
         return cost.rounds(Shape(section.trees, section.depth), section.abreast, section.monotone)
 
     def work(self, section: Trees, size: Size) -> float:
         forest = make_forest(section, size)
         vectors, cells = forest.shape.trees * forest.shape.leaves * forest.rows, sum(forest.thresholds) * forest.rows
-        return _VECTOR * vectors + _ROUND * self.rounds(section, size.rows) + _CELL * cells
+        return _VECTOR * vectors + _ROUND * self.rounds(section, size) + _CELL * cells
 
     def values(self, section: Trees, size: Size) -> tuple[float, float]:
         sources = (size.grid_columns + size.bank_columns) / (section.bins - 1)

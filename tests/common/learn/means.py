@@ -190,10 +190,10 @@ class MeansLearner:
     ) -> MeansTask:
         return MeansTask(section, prepared, rows, other_columns)
 
-    def steps(self, section: Means, rows: int) -> int:
+    def steps(self, section: Means, size: Size) -> int:
         return 1
 
-    def rounds(self, section: Means, rows: int) -> int:
+    def rounds(self, section: Means, size: Size) -> int:
         return 1
 
     def work(self, section: Means, size: Size) -> float:

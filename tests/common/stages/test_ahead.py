@@ -24,7 +24,7 @@ from common.learn.learner import Size
 from common.learn.linear.deal import KEPT_BYTES
 from common.learn.linear.design import Prepared
 from common.learn.linear.learner import LinearTask, LinearTrained
-from common.learn.linear.steps import make_steps, make_work
+from common.learn.linear.steps import make_work, step_size
 from common.learn.linear.train import TrainingInputs, train
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.fixedpoint import WEIGHT_SCALE, X_SCALE, decode, encode
@@ -80,7 +80,7 @@ async def deal(folder: Path, plan: PredealPlan, job: str = "predeal-1", seed: in
 
 
 def inputs(problem: Problem, party: Party, model: Model = MODEL) -> TrainingInputs:
-    x, pull = problem.x[party], make_steps(model, problem.rows)[0].size * problem.ridge[party]
+    x, pull = problem.x[party], step_size(model) * problem.ridge[party]
     label = problem.y if party is Party.BANK else None
     words = np.asfortranarray(encode(x, X_SCALE)), np.asfortranarray(encode(pull, RIDGE_SCALE))
     return TrainingInputs(model, *words, problem.columns[party.other], np.full(x.shape[1], 0.125), label)

@@ -22,10 +22,12 @@ from tests.peers import Trio, deal_work
 COLUMNS = {Party.GRID: 2, Party.BANK: 3}
 
 
-@pytest.mark.parametrize("rows", [50, 2 * SPAN_ROWS])
+@pytest.mark.parametrize(("rows", "full"), [(50, 0), (2 * SPAN_ROWS, 0), (65_536, 2)])
 @pytest.mark.parametrize(("link", "bits", "joint"), [(Fourier(), 8, True), (Taylor(), 20, False), (Taylor(), 20, True)])
-async def test_the_list_is_what_the_dealer_deals_and_what_it_costs(rows: int, link: Link, bits: int, joint: bool) -> None:
-    work = Work(nesterov(rows, 7, 2.5), link, rows, COLUMNS, bits, joint=joint)
+async def test_the_list_is_what_the_dealer_deals_and_what_it_costs(
+    rows: int, full: int, link: Link, bits: int, joint: bool
+) -> None:
+    work = Work(nesterov(rows, 7, 2.5, full), link, rows, COLUMNS, bits, joint=joint)
     trio = Trio()
     await deal_work(trio.dealer, work)
     for party in Party:
@@ -57,14 +59,14 @@ def test_widening_keeps_the_numbers_and_adds_zeros() -> None:
 async def test_zero_rows_and_columns_leave_the_descent_what_it_is(link: str) -> None:
     """A quarter more rows: the step averages over those of data, whatever the tables' scale; zero columns get no weight."""
     problem, model = make_problem(1000, 3, 4), Model.model_validate({"link": link, "iterations": 12})
-    steps = make_steps(model, 1250, 1000)
-    scales = [[step.scales(model.make_link()).table for step in some] for some in (steps, make_steps(model, 1000))]
+    steps = make_steps(model, 1250, 11, 1000)
+    scales = [[step.scales(model.make_link()).table for step in some] for some in (steps, make_steps(model, 1000, 7))]
     assert scales[0] != scales[1]
     gain = 1.5 if link == "fourier" else 1.0  # beyond it taylor's steps, of curvature 1/4 throughout, are too long
     found = (await train(Trio(), wide(problem, 1250, 2), steps, model.make_link(), gain=gain)).weights
     grid, bank = found[:5], found[5:]
     assert not grid[3:].any() and not bank[4:].any()
-    exact = problem.twin(make_steps(model, 1000), model.make_link(), gain)
+    exact = problem.twin(make_steps(model, 1000, 7), model.make_link(), gain)
     np.testing.assert_allclose(np.r_[grid[:3], bank[:4]], exact, rtol=0, atol=5e-4)
 
 

@@ -83,6 +83,32 @@ async def test_a_high_bit_that_changes_spoils_no_training_in_silence(place: Plac
         assert not settled or np.abs(weights - right).max() < SPOILT, (number, change.word, change.bit)
 
 
+@pytest.mark.parametrize(
+    "place", [("grid", "train", "masked_u"), ("dealer", "train", "dealt_link")], ids=lambda place: place[2]
+)
+async def test_a_word_that_changes_where_all_rows_correct_a_part_of_them_spoils_nothing_in_silence(
+    monkeypatch: pytest.MonkeyPatch, place: Place
+) -> None:
+    """Steps that are corrected wrongly come to rest in the wrong place, which the last step, over all rows, does not."""
+    monkeypatch.setattr("common.learn.linear.schedule.LEVEL_ROWS", 150)
+    monkeypatch.setattr("common.learn.linear.schedule.COLUMN_ROWS", 1)
+    kinds = [step.measures for step in make_steps(MODEL, PROBLEM.rows, 6)]
+    assert kinds == [False] * 6 + [True] + [False] * 9
+    right, settled, _ = await run()
+    assert settled
+    found = []
+    for attempt, bit in enumerate(np.linspace(0.7, 0.98, 8)):
+        change = Change(place, 6, float(np.random.default_rng(attempt).random()), float(bit))
+        try:
+            weights, settled, _ = await run(change, seed=7)
+        except PeerProtocolError:
+            found.append("refused")
+            continue
+        assert change.done
+        found.append("warned" if not settled else "near" if np.abs(weights - right).max() < SPOILT else "spoilt")
+    assert "spoilt" not in found and set(found) != {"near"}, found
+
+
 async def test_values_that_cancel_in_one_combination_are_seen_in_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """A descent that left two weights in motion, of which the first combination takes the one from the other."""
     own = training.combinations
@@ -128,9 +154,9 @@ async def test_one_that_went_right_is_as_usual(world: str) -> None:
 
 def test_limits_are_of_public_numbers() -> None:
     """As section 17 writes them."""
-    steps = make_steps(Model(), 9000)
+    steps = make_steps(Model(), 9000, 23)
     rest = rest_limit(Model(), steps, 23)
     assert (rest.most, rest.usual, rest.bits) == (4.0, 0.25, CHECK_BITS)
-    assert rest_limit(Model(iterations=5), make_steps(Model(iterations=5), 9000), 23).most == 16.0
+    assert rest_limit(Model(iterations=5), make_steps(Model(iterations=5), 9000, 23), 23).most == 16.0
     batches = Model(optimiser="sgd", batch=1000, epochs=2)
-    assert rest_limit(batches, make_steps(batches, 9000), 40).most == pytest.approx(4.0 + 2.0 * (40 / 1000) ** 0.5)
+    assert rest_limit(batches, make_steps(batches, 9000, 40), 40).most == pytest.approx(4.0 + 2.0 * (40 / 1000) ** 0.5)

@@ -14,7 +14,7 @@ from common.learn.learner import Size
 from common.learn.linear.cost import made_ahead, unaided
 from common.learn.linear.learner import Linear
 from common.learn.linear.made import MadeAhead, made_arrays, make_ahead, places, waves_of
-from common.learn.linear.steps import make_steps
+from common.learn.linear.steps import make_steps, step_size
 from common.learn.linear.train import train
 from common.mpc.correlations.asked import MATRIX_BLOCK, Demand
 from common.mpc.correlations.dealt import DealtCorrelations, NoDealer
@@ -99,7 +99,7 @@ async def test_weights_are_those_without_a_stock(link: str, times: float) -> Non
     online, _ = await trained(problem, model)
     assert np.abs(found - online).max() < 2.0**-9
     if link == "fourier":
-        exact = problem.twin(make_steps(model, problem.rows), model.fourier())
+        exact = problem.twin(make_steps(model, problem.rows, sum(problem.columns.values())), model.fourier())
         assert np.abs(found - exact).max() < 2.0**-9
 
 
@@ -154,7 +154,7 @@ async def test_with_three_per_cent_overdue_it_ranks_as_without_a_stock() -> None
 def test_what_multiplies_stored_limbs_is_within_the_reach(rows: int, fields: dict[str, Any]) -> None:
     """For as few rows as a stock serves, and for as many as it is for."""
     model = Model(dealer="none", **fields)
-    size = make_steps(model, rows)[0].size
+    size = step_size(model)
     for count in (-(-rows * 4 // 5), rows):
         waves = waves_of(model, size, count, rows)
         assert waves.limit / 2.5 < waves.slot <= waves.limit

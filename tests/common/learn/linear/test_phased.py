@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from common.learn.learner import Size
 from common.learn.linear.cost import phased_matrices, phased_step, unaided
 from common.learn.linear.descent import Blocks, Step
 from common.learn.linear.learner import Linear
@@ -125,7 +126,7 @@ async def test_weights_are_those_of_plaintext_steps_and_bytes_those_of_the_formu
     model = Model(**MODEL, weight_bits=14)
     assert model.iterations == 20 and model.fourier() == Fourier()
     found, trio = await trained(problem, model)
-    exact = problem.twin(make_steps(model, problem.rows), model.fourier())
+    exact = problem.twin(make_steps(model, problem.rows, sum(problem.columns.values())), model.fourier())
     assert np.abs(found - exact).max() < 2.0**-9
     assert uneven(trio) == set()
     for party in Party:
@@ -185,5 +186,5 @@ async def test_rounds_are_no_fewer_than_a_trainings_longest_chain_and_no_more_th
     model = Model(**MODEL, weight_bits=10, iterations=3, link=link)  # type: ignore[arg-type]
     await trained(problem, model, trio=trio)
     matrices = -(-rows // MATRIX_BLOCK) + 1  # which a job is told to exchange besides
-    stated = Linear().rounds(model, rows) + matrices
+    stated = Linear().rounds(model, Size(rows, 3, 3)) + matrices
     assert max(end.longest for end in ends.values()) <= stated <= max(trio.session[p].traffic.rounds for p in Party)

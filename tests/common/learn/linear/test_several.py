@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from common.learn.diary import Progress
+from common.learn.learner import Size
 from common.learn.linear.banks import LinearOfSeveral
 from common.learn.linear.cost import several, several_dealt
 from common.learn.linear.layout import Layout
@@ -107,14 +108,15 @@ async def test_weights_are_those_of_the_pooled_descent(rows: tuple[int, ...]) ->
     ("rows", "few"),
     [
         ((400, 300, 200), [450] * 6 + [900] * 6),
-        ((1200, 901, 600), [999] * 12 + [2701] * 4),
-        ((1200, 901, 2), [998] * 12 + [2103] * 4),  # none of the third's at first
+        ((1200, 901, 600), [499] * 6 + [2701] + [499] * 8 + [2701]),
+        ((1200, 901, 40), [499] * 6 + [2141] + [499] * 8 + [2141]),  # nine of the third's at first
     ],
 )
 async def test_early_steps_run_over_the_same_part_of_each_banks_rows(
     monkeypatch: pytest.MonkeyPatch, rows: tuple[int, ...], few: list[int]
 ) -> None:
-    monkeypatch.setattr("common.learn.linear.schedule.LEVEL_ROWS", 1000)  # as it is from so many times 33 rows on
+    monkeypatch.setattr("common.learn.linear.schedule.LEVEL_ROWS", 250)  # as it is from so many times 33 rows on
+    monkeypatch.setattr("common.learn.linear.schedule.COLUMN_ROWS", 1)
     world = World(rows)
     weights, _ = await trained(world, 12)
     model = several_plan(len(rows), model={"iterations": 12}).model
@@ -123,19 +125,20 @@ async def test_early_steps_run_over_the_same_part_of_each_banks_rows(
     order = np.argsort(
         np.concatenate([np.arange(own) >= highs[0] for own, highs in zip(rows, each, strict=True)]), kind="stable"
     )
-    whole = [replace(step, high=high) for step, high in zip(nesterov(len(world.y), 12, 4.0, 4), few, strict=True)]
+    whole = [replace(step, high=high) for step, high in zip(nesterov(len(world.y), 12, 4.0, 2), few, strict=True)]
     start = np.r_[np.zeros(GRID + COMMON), 0.1 * np.arange(1, len(rows) + 1)]
     joint = joint_matrix(world.grid, world.x[:, GRID:])
     twin = descend(world.x[order], world.y[order], world.ridge, whole, start=start, joint=joint)
     assert np.abs(weights - twin).max() < 0.02
 
 
-@pytest.mark.parametrize("level", [1 << 15, 400])
+@pytest.mark.parametrize("level", [1 << 13, 100])
 @pytest.mark.parametrize("rows", [(400, 300), (150, 260, 170)])
 async def test_a_bank_sends_hears_and_is_dealt_the_bytes_of_the_formula(
     monkeypatch: pytest.MonkeyPatch, rows: tuple[int, ...], level: int
 ) -> None:
     monkeypatch.setattr("common.learn.linear.schedule.LEVEL_ROWS", level)
+    monkeypatch.setattr("common.learn.linear.schedule.COLUMN_ROWS", 1)
     world, banks = World(rows), Banks(len(rows))
     await trained(world, 12, banks=banks)
     model = several_plan(len(rows), model={"iterations": 12, "ridge": RIDGE, "period": 32}).model
@@ -146,7 +149,8 @@ async def test_a_bank_sends_hears_and_is_dealt_the_bytes_of_the_formula(
         dealt = [values for label, values in banks.at_dealer[k][Party.BANK].log if label.kind.value not in seeds]
         assert (sent, heard) == (expected.peer_sent, expected.peer_received)
         assert sum(values.nbytes for values in dealt) == expected.dealt
-        rounds = Linear().rounds(model, own) + LinearOfSeveral().more_rounds(model, world.layout)
+        size = Size(world.layout.total, GRID, world.layout.bank)
+        rounds = Linear().rounds(model, size) + LinearOfSeveral().more_rounds(model, world.layout)
         assert banks.session[k][Party.BANK].traffic.rounds == rounds + 2  # rows and the ridge are shared before
     assert banks.dealt_to_grid() == several_dealt(world.layout, model, rows)
 

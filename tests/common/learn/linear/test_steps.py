@@ -46,16 +46,19 @@ def test_a_training_of_few_steps_is_refused_however_they_come_about(epochs: int,
         check_course(asked, rows, 5, Policy())
 
 
-def test_from_16384_rows_on_half_of_the_steps_are_over_half_of_the_rows() -> None:
+def test_from_16384_rows_on_half_of_the_steps_are_over_half_of_the_rows_where_rows_are_few_or_columns_many() -> None:
     for rows in (16_384, 20_001, 65_535):
-        for model, halved in ((Model(), 6), (Model(full_steps=9), 3), (Model(full_steps=12), 0), (Model(iterations=5), 1)):
-            steps = make_steps(model, rows)
+        for halved, model in ((6, Model()), (3, Model(full_steps=9)), (0, Model(full_steps=12)), (2, Model(iterations=5))):
+            columns = 40
+            steps = make_steps(model, rows, columns)
             assert [step.high for step in steps] == [rows // 2] * halved + [rows] * (model.iterations - halved)
-            whole = make_steps(model.model_copy(update={"full_steps": 0}), rows)
+            whole = make_steps(model.model_copy(update={"full_steps": 0}), rows, columns)
             assert [step.high for step in whole] == [rows] * model.iterations
             assert [(step.number, step.size, step.momentum) for step in steps] == [
                 (s.number, s.size, s.momentum) for s in whole
             ]
-    ahead = make_steps(Model(), 20_000, 18_000)
+    assert all(step.rows == 16_383 for step in make_steps(Model(), 16_383, 9))
+    assert [step.rows for step in make_steps(Model(), 70_000, 220)] == [35_000] * 6 + [70_000] * 6
+    ahead = make_steps(Model(), 20_000, 100, 18_000)
     for step, rows in zip(ahead, [10_000] * 6 + [18_000] * 6, strict=True):
         assert step.scales(Model().make_link()).step_over_n * rows == pytest.approx(STEP, rel=2**-12)

@@ -104,7 +104,7 @@ async def test_what_a_step_pulls_is_right() -> None:
         products = await share_quadratic(session, sampler, public, carries, parts)
         zero, found = Blocks.zero(mine.own.shape[1], mine.other_columns), []
         for share in shares:
-            found.append((await products.pull(make_steps(model, 4200)[0], zero.split(party, share[party]))).joined(party))
+            found.append((await products.pull(make_steps(model, 4200, 1)[0], zero.split(party, share[party]))).joined(party))
         return found
 
     grid, bank = await asyncio.gather(*map(side, Party))
@@ -222,7 +222,7 @@ def test_both_policies_must_allow_it() -> None:
 
 
 def test_steps_are_short_and_more_of_them_unless_the_plan_says_otherwise() -> None:
-    assert len(make_steps(Model(**NONE), 1000)) == 64 and {s.size for s in make_steps(Model(**NONE), 1000)} == {2.5}
-    assert len(make_steps(Model(**NONE, iterations=20, step=1.0), 200_000)) == 20
+    assert len(make_steps(Model(**NONE), 1000, 9)) == 64 and {s.size for s in make_steps(Model(**NONE), 1000, 9)} == {2.5}
+    assert len(make_steps(Model(**NONE, iterations=20, step=1.0), 200_000, 9)) == 20
     with pytest.raises(PlanError, match="dealer = 'none'"):
-        make_steps(Model(**NONE), HALF_ROWS + 1)
+        make_steps(Model(**NONE), HALF_ROWS + 1, 9)

@@ -82,7 +82,7 @@ async def test_labels_that_a_whole_dealer_reads_with_the_grid_stay_hidden(
         return float(((total.view(np.int64) < 0) == (problem.y[: len(total)] == 1.0)).mean())
 
     model = Model(reveal="owners")
-    step = make_steps(model, problem.rows)[0]
+    step = make_steps(model, problem.rows, sum(problem.columns.values()))[0]
     number, scales = step.spans()[0].number, step.scales(model.make_link())
     _, whole = await trained(problem, model)
     sent = next(values for label, values in whole.peer[Party.BANK].log if label.kind is Kind.MASKED_RESIDUAL)

@@ -17,6 +17,7 @@ from common.features.fit import FittedPreparation
 from common.features.options import Preparation
 from common.learn.design import prepare_rows
 from common.learn.diary import Progress
+from common.learn.learner import Size
 from common.learn.learners import line_of
 from common.learn.network.banks import NetworkOfSeveral
 from common.learn.network.cost import several, several_dealt
@@ -133,7 +134,7 @@ async def test_a_bank_sends_hears_and_is_dealt_the_bytes_of_the_formula(rows: tu
         dealt = [values for label, values in banks.at_dealer[k][Party.BANK].log if label.kind.value not in seeds]
         assert (sent, heard) == (expected.peer_sent, expected.peer_received)
         assert sum(values.nbytes for values in dealt) == expected.dealt
-        rounds = NetworkLearner().rounds(section, sum(rows)) + NetworkOfSeveral().more_rounds(section, world.layout)
+        rounds = NetworkLearner().rounds(section, Size(sum(rows), 1, 1)) + NetworkOfSeveral().more_rounds(section, world.layout)
         assert banks.session[k][Party.BANK].traffic.rounds == rounds + 1  # rows are shared before
     assert banks.dealt_to_grid() == several_dealt(world.layout, section, rows)
 

@@ -115,7 +115,7 @@ async def test_at_most_what_is_stated_is_sent_and_dealt(monkeypatch: pytest.Monk
             got = [(label, values) for label, values in trio.to_party[party].log if label.kind is not Kind.SEED]
             assert sum(values.nbytes for _, values in got) == stated.dealt
             assert list(training_arrays(party, section, demand)) == [(label, values.shape) for label, values in got]
-            assert trio.session[party].traffic.rounds == NetworkLearner().rounds(section, 640) + 1
+            assert trio.session[party].traffic.rounds == NetworkLearner().rounds(section, Size(640, 1, 1)) + 1
 
 
 async def test_an_interrupted_one_ends_where_it_would_have(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,8 +192,8 @@ def test_one_row_is_too_few_to_hold_one_back(section: Network) -> None:
         next(deal_epoch(prg, EpochDemand(0, 1, 2, 2), plan_of(section), 1 << 20))
     assert list(deal_epoch(prg, EpochDemand(0, 2, 2, 2), plan_of(section), 1 << 20))
     with pytest.raises(PlanError, match="too few training rows"):
-        NetworkLearner().steps(section, 1)
-    assert NetworkLearner().steps(section, 2) == section.epochs
+        NetworkLearner().steps(section, Size(1, 1, 1))
+    assert NetworkLearner().steps(section, Size(2, 1, 1)) == section.epochs
 
 
 @pytest.mark.parametrize("rows", [1, 125, 4096, 1 << 20, 1 << 28])

@@ -73,7 +73,7 @@ async def test_a_training_sends_and_is_dealt_what_it_states(case: str, monkeypat
         stated = training(party, section, NetworkDemand(3000, 3, 3))
         assert sum(values.nbytes for _, values in trio.peer[party].log) == stated.peer_sent
         assert sum(values.nbytes for label, values in trio.to_party[party].log if label.kind is not Kind.SEED) == stated.dealt
-        assert trio.session[party].traffic.rounds == NetworkLearner().rounds(section, 3000) + 1
+        assert trio.session[party].traffic.rounds == NetworkLearner().rounds(section, Size(3000, 1, 1)) + 1
         listed = list(training_arrays(party, section, NetworkDemand(3000, 3, 3)))
         assert listed == [(label, values.shape) for label, values in trio.to_party[party].log if label.kind is not Kind.SEED]
 
