@@ -23,7 +23,9 @@ from common.daemon.answers import Answers
 from common.daemon.runner import Runner
 from common.daemon.seat import Seat
 from common.daemon.settings import check_separate
-from common.errors import JobCancelled, PlanError
+from common.errors import JobCancelled, JobNotFound, PlanError
+from common.home.models import CHAMPION
+from common.learn.learners import scored_undealt
 from common.party import Identity
 from common.plan.score import ScorePlan
 from common.stages.job import Desk
@@ -83,6 +85,18 @@ def make_plan(
     return validate(ScorePlan, raw, "options", PlanError)
 
 
+def suited(plan: ScorePlan, home: BankHome) -> ScorePlan:
+    """The plan as the model that it names is scored: with a stock, or, where nobody dealt for its training, without one."""
+    job = home.registry.champion if plan.model == CHAMPION else plan.model
+    try:
+        undealt = job is not None and scored_undealt(home.models.load(job))
+    except JobNotFound:  # as the job will say when it loads it
+        return plan
+    if not undealt:
+        return plan
+    return validate(ScorePlan, {**plan.model_dump(), "dealer": "none", "dealt": "online"}, "options", PlanError)
+
+
 def fresh_name() -> str:
     """A name that no scoring job has had."""
     return f"score-{time.strftime('%Y%m%d', time.gmtime())}-{secrets.token_hex(4)}"
@@ -103,7 +117,7 @@ async def run(seat: Seat[BankSettings, BankHome], config: Path, plan: ScorePlan,
     logging.getLogger(_JOBS).addFilter(warned := _Warned())
     home, way = seat.home(settings), seat.approach(settings, credentials)
     runner = Runner(seat.role(home), settings, home, way.meeting, None, own=credentials.identity)
-    job, plan = fresh_name(), plan.model_copy(update={"with_bank": str(credentials.identity)})
+    job, plan = fresh_name(), suited(plan, home).model_copy(update={"with_bank": str(credentials.identity)})
     try:
         with _ended_by(signal.SIGTERM):
             task, answers = await runner.begin(job, plan.canonical(), credentials.identity, own=True, desk=desk)

@@ -41,7 +41,7 @@ class SessionDesk:
     @property
     def left(self) -> int | None:
         """Rows that stocks still serve, the one in use and those behind it; None for a model that needs none."""
-        if self.warm is None or not self.warm.closed:
+        if self.warm is None or not self.warm.stocked:
             return None
         return self.rows + sum(self.behind)
 
@@ -82,7 +82,7 @@ class SessionDesk:
 
     def _taken_now(self) -> bool:
         most = MOST
-        if self._one_stock and self.warm is not None and self.warm.closed:
+        if self._one_stock and self.warm is not None and self.warm.stocked:
             most = min(MOST, self.rows)
         taken = self._taken = self._queue.take(most)
         if self._one_stock and not taken and self._queue.rows:

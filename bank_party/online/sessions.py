@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from bank_party.direct import fresh_name, make_plan
+from bank_party.direct import fresh_name, make_plan, suited
 from bank_party.home import BankHome
 from bank_party.online.config import OnlineConfig
 from bank_party.online.desk import SessionDesk
@@ -207,6 +207,7 @@ class Sessions:
             purpose=config.purpose,
             own=self._own,
         )
+        plan = await asyncio.to_thread(suited, plan, self._home)
         # Also looked at when the job is begun, which enters each refusal in the list of jobs.
         await asyncio.to_thread(self._home.stocks.check, plan, Party.BANK)
         await self._check_left()

@@ -6,7 +6,7 @@ from bank_party.home import BankHome
 from common.errors import PolicyError
 from common.home.stock import StockLabel
 from common.home.stocks import inventory
-from common.learn.learners import check_on_request, line_of
+from common.learn.learners import check_on_request, line_of, takes_stock
 from common.stages.ahead import usable
 
 BITS = 5  # of scores on request: the plan's default
@@ -35,4 +35,4 @@ def _usable(home: BankHome, job: str, rows: int) -> list[StockLabel] | None:
     """The one that a session would take first; None for a model that needs none. Raises PlanError for one that scores none."""
     model = line_of(home.models.load(job), "")
     check_on_request(model)  # before stocks are looked for, or dealt, that no session takes
-    return usable(home.stocks, model, rows, BITS) if model.closed else None
+    return usable(home.stocks, model, rows, BITS) if takes_stock(model) else None

@@ -124,16 +124,11 @@ async def begin_scores(session: Session, correlations: Correlations, half: Half,
 
 
 def check_on_request(half: Half) -> None:
-    """Raises PlanError for a learner, or a model, whose rows are scored all at once."""
+    """Raises PlanError for a learner whose rows are scored all at once."""
     if half.learner not in ON_REQUEST:
         raise PlanError(
             f"rows are not scored on request by models of kind {half.learner}",
             remedy="Score matched rows, with on_request = 0.",
-        )
-    if scored_undealt(half):
-        raise PlanError(
-            f"rows are not scored on request by model {half.job}, which was trained with nobody who deals",
-            remedy="Score matched rows, with on_request = 0 and dealer = 'none'.",
         )
 
 
@@ -153,6 +148,11 @@ def line_of(half: Half, bank: str) -> Half:
 def scored_undealt(half: Half) -> bool | None:
     """Whether it takes nobody who deals to score by it: of a model that nobody holds, as it was trained; None: as one likes."""
     return isinstance(half, CommittedModel) if half.closed else None
+
+
+def takes_stock(half: Half) -> bool:
+    """Whether to score by it takes randomness, which can be dealt ahead."""
+    return half.closed and not scored_undealt(half)
 
 
 def parse(head: Any, arrays: bytes) -> Half:

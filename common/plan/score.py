@@ -58,8 +58,8 @@ class ScorePlan(Plan):
             raise ValueError("reasons of the grid are told of matched rows, not on request: grid_reasons must be 0")
         if self.undealt and self.aided:
             raise ValueError("dealer = 'none' does not go with matching = 'neutral': set matching = 'ecdh'")
-        if self.undealt and (self.on_request or self.dealt == "ahead"):
-            raise ValueError("dealer = 'none': nothing is dealt, so neither ahead nor for rows on request")
+        if self.undealt and self.dealt == "ahead":
+            raise ValueError("dealer = 'none': nothing is dealt, so nothing is ahead: leave out dealt = 'ahead'")
         if self.months and "period" not in self.keys:
             raise ValueError('months are of monthly rows: set keys = ["id", "period"]')
         if self.months and self.on_request:

@@ -83,7 +83,7 @@ class TrainPlan(Plan):
         if not (self.model.half_dealt or self.model.undealt):
             return self
         wrong = ["preparation.coding = 'woe'"] if self.preparation.coding == "woe" else []
-        wrong += ["challenge = true"] if self.challenge else []
+        wrong += ["challenge = true"] if self.challenge and self.model.half_dealt else []
         kind = "none" if self.model.undealt else "half"
         if wrong:
             raise ValueError(f"model.dealer = {kind!r} does not go with {', '.join(wrong)}: these take masks that are dealt")

@@ -25,7 +25,7 @@ import numpy as np
 
 from common.errors import DataError, LocalProtocolError, PeerProtocolError, PolicyError
 from common.learn.learner import Half, Request, Telling
-from common.learn.learners import begin_scores, check_on_request
+from common.learn.learners import begin_scores, check_on_request, scored_undealt, takes_stock
 from common.match.agree import MatchLimits
 from common.match.lookup import Asking, Listed
 from common.mpc.beside import ending, side_by_side
@@ -45,6 +45,7 @@ from common.stages.job import Answer, Desk, PartyJob, Remains, Warm
 _log = logging.getLogger(__name__)
 
 MOST = 1000  # rows of one request
+_ENDLESS = 1 << 62  # rows, where none takes what can be used up
 _MAY, _NEWER = 1, 3  # the grid's books let these rows be scored; and it has newer ones, for a session that begins now
 _REFUSES, _ABSENT = 0, 4  # they do not; it holds no such row
 _REFUSED = "the grid's books let it not be scored: too many models have scored it, or too many rows were in a day"
@@ -108,7 +109,7 @@ class _Supply:
     def waiting(self) -> list[int]:
         """How many rows each of the stocks behind it serves, as they lie on disk."""
         model, plan = self._model, self._plan
-        if not model.closed:
+        if not takes_stock(model):
             return []
         return [label.rows for label in usable(self._job.home.stocks, model, plan.on_request, plan.score_bits)]
 
@@ -120,14 +121,14 @@ class _Supply:
         await self._stack.aclose()
         job, model, bits = self._job, self._model, self._plan.score_bits
         telling, correlations, dealt = Telling(Kind.SCORES, bits), job.correlations, None
-        if model.closed:
+        if takes_stock(model):
             least = max(rows, self._plan.on_request)
             shelf = job.home.stocks.of(job.chain)
             ahead = scores_ahead(job.session, shelf, job.home.key, model, least, bits, ASKED)
             async with nullcontext() if job.desk is None else job.desk.taking():
                 correlations, dealt = await self._stack.enter_async_context(ahead)
             telling = Telling(Kind.SCORES, bits, dealt=dealt)
-        self.left = dealt or self._plan.on_request
+        self.left = dealt or (_ENDLESS if scored_undealt(model) else self._plan.on_request)
         self._scores = await begin_scores(job.session, correlations, model, self.left, telling)
         await self._scores.warm()
 
@@ -261,7 +262,7 @@ class _Bank:
                 self._places,
                 self._supply.left,
                 self._supply.waiting,
-                self._model.closed,
+                takes_stock(self._model),
                 Given(self._model.source, job.dataset.missing),
             )
         )

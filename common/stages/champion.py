@@ -69,15 +69,21 @@ async def champion_of_both(session: Session, registry: Registry) -> str | None:
     return (await _settled(session, registry))[1]
 
 
-async def find_champion(session: Session, registry: Registry, models: ModelStore, columns: Columns) -> Half | None:
-    """What the champion needs to score a table of `columns` too; the same job at both parties, or None at both."""
+async def find_champion(
+    session: Session, registry: Registry, models: ModelStore, columns: Columns, *, undealt: bool = False
+) -> Half | None:
+    """What the champion needs to score a table of `columns` too; the same job at both parties, or None at both.
+
+    undealt: whether nobody deals, in the job that asks. Raises PlanError for a champion that scores the other way alone.
+    """
     job = await champion_of_both(session, registry)
     if job is None:
         return None
     model = models.load(job)
-    if scored_undealt(model):
+    if scored_undealt(model) is (not undealt):
+        why = "nobody holds it, and its scores take masks that are dealt" if undealt else "it was trained with nobody who deals"
         raise PlanError(
-            f"the champion {job} was trained with nobody who deals, and scores so alone",
+            f"the champion {job} scores in another way than this job: {why}",
             remedy="Train without challenge: promotion then compares on rows that both trainings held out.",
         )
     _check_columns(model, columns)

@@ -127,7 +127,7 @@ class Warm:
     """A session that is ready for requests: its job, its model, the rows there are, and what it can still be asked for.
 
     places: of the bank's own rows, by name, in months that both have. rows: how many the stock in use serves; waiting:
-    those of each stock behind it, as they lie on disk when it is called. closed: whether the model needs any. given: reads
+    those of each stock behind it, as they lie on disk when it is called. stocked: whether the model needs any. given: reads
     rows that come with a request.
     """
 
@@ -136,7 +136,7 @@ class Warm:
     places: Mapping[str, int]
     rows: int
     waiting: Callable[[], Sequence[int]]
-    closed: bool
+    stocked: bool
     given: Given = field(default_factory=lambda: Given({}))
 
 

@@ -57,9 +57,9 @@ def check_direct(plan: Request, policy: Policy) -> None:
             "this party's policy does not allow jobs without the coordinator (direct = false)",
             remedy="Submit it through the coordinator, or agree with this party on its policy.",
         )
-    if not isinstance(plan, ScorePlan) or plan.dealt != "ahead" or plan.matching != "ecdh":
+    if not isinstance(plan, ScorePlan) or not (plan.dealt == "ahead" or plan.undealt) or plan.matching != "ecdh":
         raise PlanError(
-            "only scoring with dealt = 'ahead' and matching = 'ecdh' does without the coordinator",
+            "only scoring with dealt = 'ahead', or dealer = 'none', and matching = 'ecdh' does without the coordinator",
             remedy="Submit it through the coordinator.",
         )
 

@@ -77,7 +77,10 @@ async def run_training(job: PartyJob, plan: TrainPlan) -> None:
         most = room(train_rows, plan.limits.rows_per_column)
         own = Matched(job.party, table, columns, train_rows, binned_columns(binnings, plan.preparation), most)
         prepared, other = await prepare(job, plan, own)
-        rival = await find_champion(job.session, job.registry, job.home.models, columns) if plan.challenge else None
+        rival = None
+        if plan.challenge:
+            chain = job.session, job.registry, job.home.models
+            rival = await find_champion(*chain, columns, undealt=plan.undealt)
         if plan.challenge and rival is None:
             job.warn(_UNCHALLENGED, public=_UNCHALLENGED)
         size = Size.of(job.party, train_rows, len(prepared.columns), other)

@@ -20,6 +20,7 @@ from common.learn.dither import dither
 from common.learn.learner import Request, Telling
 from common.learn.linear.deal import PRODUCT_SCALE, SCORE_SCALE, SCORE_SPARE, SCORE_WIDTH, ScoreDemand
 from common.learn.linear.half import ClosedModel, CommittedModel, LinearModel, PartyModel
+from common.learn.linear.score_undealt import Asked as AskedUndealt
 from common.learn.linear.score_undealt import UndealtScorer
 from common.learn.lots import Lots, Piece
 from common.learn.rounds import Later
@@ -281,6 +282,19 @@ class _Request:
         return decode(await self.asked.hear(session, kept, kind, SCORE_SCALE - bits), bits)
 
 
+@dataclass(frozen=True, repr=False)
+class _Undealt:
+    """The same where nobody dealt."""
+
+    session: Session
+    asked: AskedUndealt
+    telling: Telling
+    taken = 0
+
+    async def open(self, kept: Index) -> Reals | None:
+        return await self.asked.open(self.session, kept, self.telling.kind)
+
+
 class Scores:
     """Scores of tables of rows to the bank, one table after another, by one model: masked once, where nobody holds it."""
 
@@ -319,10 +333,12 @@ class Scores:
 
     async def ask(self, table: FeatureTable, at: Index, count: int) -> Request:
         """As `learner.RowScores.ask`: of a closed model the bank sends its rows, and the grid's answer is the last message."""
-        if not isinstance(self._by, Scorer):
+        if isinstance(self._by, PartyModel):
             return Later(self, table, at)
         asked, held = await self._by.ask(table, at, count)
         self._teller.warn(held)
+        if isinstance(asked, AskedUndealt):
+            return _Undealt(self._session, asked, self._telling)
         return _Request(self._session, asked, self._telling, count)
 
 

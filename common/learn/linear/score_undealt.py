@@ -2,10 +2,12 @@
 
 u = X_G w_G + X_B w_B. Each party multiplies its rows by its own share of its weights, and by the other's share, which it has
 kept masked since training. One message a block each way; the sum is then cut to the grid of scores by cutting both shares.
+Rows that the bank asks for take one message each way: it sends its own with what it asks, and the grid its own with its share.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -15,14 +17,14 @@ from common.learn.dither import dither
 from common.learn.linear.half import CommittedModel
 from common.mpc.beside import one_ahead
 from common.mpc.correlations.asked import MATRIX_BLOCK
-from common.mpc.fixedpoint import Words
+from common.mpc.fixedpoint import Reals, Words, decode
 from common.mpc.lattice.committed import COMMITTED_SCALE, LIFT, CommittedProducts
 from common.mpc.lattice.ring import DEGREE
 from common.mpc.lattice.rows import blocks_of
 from common.mpc.product import forward
 from common.mpc.session import Kind, Session
 from common.party import Party
-from common.rows.table import FeatureTable
+from common.rows.table import FeatureTable, Index
 
 FLOOD_STEPS = 4  # a flood is of 2^-FLOOD_STEPS of a score's step
 
@@ -79,19 +81,94 @@ class UndealtScorer:
                 await session.post(Kind.LATTICE_ROWS, hidden)
                 heard = await session.collect(Kind.LATTICE_ROWS, np.uint64, (blocks_of(count), DEGREE))
                 theirs = await session.compute(partial(self._products.share, heard, count), 16 * heard.size)
-                out[part] = self._cut(mine + theirs, table, part)
+                out[part] = self._cut(mine + theirs, self._dither(table, part))
                 session.reporter.progress(part.stop, table.rows)
         return out, held
+
+    async def ask(self, table: FeatureTable, at: Index, count: int) -> tuple[Asked, int]:
+        """Rows that the bank asks for, which it sends with its request; as `learner.RowScores.ask`. 8 N bytes.
+
+        And how many own values were held at X_LIMIT.
+        """
+        session, width = self._session, len(self._model.own)
+        words, held = np.empty((0, width), np.uint64), 0
+        if table.rows:
+            words, held = await session.compute(lambda: self._model.whitened(table), table.rows * width)
+        if session.party is Party.BANK:
+            hidden, mine = await session.compute(partial(self.shared, words), 16 * words.size)
+            await session.post(Kind.LATTICE_ROWS, hidden)
+            return Asked(self, words, at, np.empty((0, DEGREE), np.uint64), mine), held
+        heard = await session.collect(Kind.LATTICE_ROWS, np.uint64, (blocks_of(count), DEGREE))
+
+        def answer() -> Asked:
+            theirs = self._products.share(heard, count)[at] + self._dither(table, slice(None))
+            hidden, mine = self.shared(words) if len(words) else (np.empty((0, DEGREE), np.uint64), theirs)
+            return Asked(self, words, at, hidden, mine, theirs)
+
+        return await session.compute(answer, 16 * (words.size + heard.size)), held
+
+    def shared(self, words: Words) -> tuple[Words, Words]:
+        """Own rows, (n, m), as they are sent, and this party's share of what they give, (n,)."""
+        hidden, mine = self._products.multiplied(words)
+        return hidden, mine + (forward(words, self._model.own) << np.uint64(LIFT))
+
+    async def tell(self, share: Words, hidden: Words, kind: Kind) -> None:
+        """At the grid: its rows as they are sent, and its share of u, with a dither: 8 N bytes, and 8 a row."""
+        await self._session.post(Kind.LATTICE_ROWS, hidden)
+        await self._session.send(kind, self._cut(share, np.zeros(1, np.uint64)))
+
+    async def hear(self, mine: Words, kind: Kind) -> Reals:
+        """At the bank: u of rows of which this is its share by its own, (k,)."""
+        session, count = self._session, len(mine)
+        heard = await session.collect(Kind.LATTICE_ROWS, np.uint64, (blocks_of(count), DEGREE))
+        told = await session.receive(kind, np.uint64, (count,))
+        theirs = await session.compute(partial(self._products.share, heard, count), 16 * heard.size)
+        return decode(self._cut(mine + theirs, np.zeros(1, np.uint64)) + told, self.scale)
 
     def _hide(self, table: FeatureTable, part: slice) -> tuple[Words, int, Words]:
         """This party's share of what its own rows give, (n,), how many values were held, and the rows as they are sent."""
         words, held = self._model.whitened(table.part(part.start, part.stop))
-        hidden, mine = self._products.multiplied(words)
-        return mine + (forward(words, self._model.own) << np.uint64(LIFT)), held, hidden
+        hidden, mine = self.shared(words)
+        return mine, held, hidden
 
-    def _cut(self, share: Words, table: FeatureTable, part: slice) -> Words:
-        """A share without its low bits. One more at the bank: both lose a step in all, or none, in proportion."""
+    def _cut(self, share: Words, plus: Words) -> Words:
+        """A share, and this at the grid, without its low bits. One more at the bank: both lose a step in all, or none, in
+        proportion."""
         step = np.uint64(self._step)
         if self._session.party is Party.BANK:
             return (share >> step) + np.uint64(1) << step
-        return share + dither(self._model.own.tobytes(), table.keys(part), self._step) >> step << step
+        return share + plus >> step << step
+
+    def _dither(self, table: FeatureTable, part: slice) -> Words:
+        """At the grid, uniform in a step, (n,): a hash of the row under a key that it has."""
+        if self._session.party is Party.BANK:
+            return np.zeros(1, np.uint64)
+        return dither(self._model.own.tobytes(), table.keys(part), self._step)
+
+
+@dataclass(repr=False)
+class Asked:
+    """Rows that the bank asks for, at one party. PROTOCOL.md section 21.
+
+    words: of own rows, (n, m), at their places `at` among those asked for. hidden: at the grid, its rows as they are sent, if
+    all of them are. mine: what own rows give, (n,). theirs: at the grid, what the bank's give, and a dither, (n,).
+    """
+
+    scorer: UndealtScorer
+    words: Words
+    at: Index
+    hidden: Words
+    mine: Words
+    theirs: Words = field(default_factory=lambda: np.zeros(0, np.uint64))
+
+    async def open(self, session: Session, kept: Index, kind: Kind) -> Reals | None:
+        """As `learner.Request.open`."""
+        if session.party is Party.BANK:
+            return await self.scorer.hear(self.mine[kept], kind)
+        which = np.searchsorted(self.at, kept)
+        hidden, mine = self.hidden, self.mine
+        if len(which) < len(self.at):  # of rows that may not be scored nothing is sent
+            words = self.words[which]
+            hidden, mine = await session.compute(lambda: self.scorer.shared(words), 16 * words.size)
+        await self.scorer.tell(mine + self.theirs[which], hidden, kind)
+        return None

@@ -69,7 +69,6 @@ async def test_its_model_scores_with_nobody_who_deals_and_one_that_nobody_holds_
     [
         ({"matching": "neutral"}, "set matching = 'ecdh'"),
         ({"dealt": "ahead"}, "nothing is dealt"),
-        ({"on_request": 5}, "nothing is dealt"),
     ],
     ids=str,
 )

@@ -113,11 +113,10 @@ async def test_a_champion_of_it_scores_and_is_told_apart_from_those_that_are_dea
 
     bank = companies.opened_home(Party.BANK)
     assert isinstance(bank, BankHome)
-    with pytest.raises(PlanError, match="not scored on request by model job-1"):  # before a stock is dealt for it
-        stocks_waiting(bank, "job-1", 10)
+    assert stocks_waiting(bank, "job-1", 10) is None  # it needs none
 
     companies.match = None
-    with pytest.raises(PlanError, match="the champion job-1 was trained with nobody who deals"):
+    with pytest.raises(PlanError, match=r"the champion job-1 scores in another way.*with nobody who deals"):
         await companies.run("job-6", companies.plan(challenge=True))
     companies.match = lambda _: match_ids
     with pytest.raises(PlanError, match="takes a coordinator that deals"):
@@ -129,6 +128,38 @@ async def test_a_champion_of_it_scores_and_is_told_apart_from_those_that_are_dea
     companies.match = lambda _: match_ids
     with pytest.raises(PlanError, match="nobody holds model job-4: scores by it take masks that are dealt"):
         await companies.run("job-5", companies.plan(**{**SCORES, "model": "job-4"}))
+
+
+def promoted(companies: Companies, job: str) -> None:
+    promotion = PromotePlan.model_validate({"action": "promote", "model": job})
+    for party in Party:
+        registry = companies.opened_home(party).registry
+        registry.prepare(f"move-{job}", promotion, job, anew=False)
+        registry.commit()
+
+
+async def test_a_training_that_nobody_deals_for_challenges_a_champion_that_was_trained_so(tmp_path: Path) -> None:
+    """On the same held-out rows, by both halves of either model; a champion of a dealer's it cannot score."""
+    companies = companies_of(tmp_path, monthly=False)
+    await companies.run("job-1", companies.plan(model=CLOSED, matching="ecdh"))
+    promoted(companies, "job-1")
+    plan = companies.plan(model=CLOSED, matching="ecdh", challenge=True, split={"seed": 7})
+    found = await companies.run("job-2", plan)
+    assert dealt(companies) == {Kind.SEED}
+    assert_costs(companies, estimate(plan, Sizes(500, 5, 3, 560, 540)))
+    result = found[Party.BANK].challenge
+    assert result is not None and result.champion == "job-1"
+    assert result.champion_auc > 0.7 and abs(result.auc - result.champion_auc) < 0.05
+
+
+async def test_it_challenges_no_champion_of_a_dealers(tmp_path: Path) -> None:
+    companies = companies_of(tmp_path, monthly=False)
+    companies.match = None
+    await companies.run("job-1", companies.plan(model={"iterations": 12}))
+    promoted(companies, "job-1")
+    companies.match = lambda _: match_ids
+    with pytest.raises(PlanError, match=r"the champion job-1 scores in another way.*masks that are dealt"):
+        await companies.run("job-2", companies.plan(model=CLOSED, matching="ecdh", challenge=True))
 
 
 @pytest.mark.parametrize("strict", Party)

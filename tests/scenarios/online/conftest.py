@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ class Office(Lab):
                 status, health = caller.ask("GET", "/v1/health")
         except OSError:
             return False
-        return status == 200 and health["stock_left"] >= rows
+        return status == 200 and ((left := health["stock_left"]) is None or bool(left >= rows))
 
     def deal(self, rows: int, times: int = 1) -> None:
         """A session takes a stock whole, so what is to outlast restarts is dealt in several."""
@@ -68,8 +69,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     yield from opened(tmp_path_factory.mktemp("office"))
 
 
-def opened(folder: Path) -> Iterator[Office]:
-    """An office of its own, until its daemons are ended."""
+def opened(folder: Path, **policy: Any) -> Iterator[Office]:
+    """An office of its own, until its daemons are ended. policy: of both sides, besides."""
     pki = Pki(folder / "office-pki")
     for name in ("online", "loan-desk", "stranger"):
         pki.issue(name)
@@ -88,8 +89,8 @@ def opened(folder: Path) -> Iterator[Office]:
     }
     settings = {
         "coordinator": {"attend_timeout": ATTEND, "resume_days": 0},
-        "grid": {"policy": GRID_POLICY},
-        "bank": {"policy": {**BANK_POLICY, "label_bits": 100.0}, "online": online},
+        "grid": {"policy": {**GRID_POLICY, **policy}},
+        "bank": {"policy": {**BANK_POLICY, "label_bits": 100.0, **policy}, "online": online},
     }
     with Office(folder, dataset_files(folder, ("main", "new")), settings) as lab:
         lab.pki, lab.port = pki, port

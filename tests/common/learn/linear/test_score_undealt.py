@@ -251,3 +251,66 @@ async def test_a_half_with_a_key_of_another_degree_or_of_an_opened_model_is_not_
 
 def read(packed: Packed) -> tuple[Any, bytes]:
     return json.loads(packed.text), packed.arrays
+
+
+async def asked(
+    halves: Halves, held: list[int], kept: list[int], count: int, bits: int = BITS, trio: Trio | None = None
+) -> Reals:
+    """u of the rows that are kept, of the first `count` ones, of which the grid holds some."""
+    trio = trio or Trio()
+
+    async def side(party: Party) -> Reals | None:
+        session, table, at = trio.session[party], rows(party, COUNT).part(0, count), np.arange(count)
+        if party is Party.GRID:
+            at = np.array(held, np.int64)
+            table = table.take(at)
+        correlations = DealtCorrelations(party, Prg.fresh_seed(), NoDealer())
+        scores = await Scores.begin(session, correlations, halves[party], count, Telling(Kind.SCORES, bits))
+        request = await scores.ask(table, at, count)
+        assert request.taken == 0
+        return await request.open(np.array(kept, np.int64))
+
+    grid, bank = await asyncio.wait_for(asyncio.gather(*map(side, Party)), 60)
+    assert grid is None and bank is not None
+    return bank
+
+
+@pytest.mark.parametrize("bits", [5, 16])
+@pytest.mark.parametrize(
+    ("held", "kept"), [([0], [0]), (list(range(40)), list(range(40))), ([3, 7, 8, 39], [3, 7, 8, 39]), ([3, 7, 8, 39], [7, 39])]
+)
+async def test_rows_that_are_asked_for_take_one_message_each_way(held: list[int], kept: list[int], bits: int) -> None:
+    halves, u = await committed()
+    trio, count = Trio(), max(held) + 1
+    found = await asked(halves, held, kept, count, bits, trio)
+    assert np.abs(found - u[kept]).max() < 1.6 * 2.0**-bits + 0.005
+    sent = {p: [label.kind for label, _ in trio.peer[p].log] for p in Party}
+    assert sent == {
+        Party.BANK: [Kind.MODEL_MARKS, Kind.LATTICE_ROWS],
+        Party.GRID: [Kind.MODEL_MARKS, Kind.LATTICE_ROWS, Kind.SCORES],
+    }
+    for party in Party:
+        (block,) = [words for label, words in trio.peer[party].log if label.kind is Kind.LATTICE_ROWS]
+        assert block.shape == (1, DEGREE) and distance(block.ravel()) < 6
+
+
+async def test_a_row_asked_for_again_and_again_tells_no_finer_bits() -> None:
+    """As of rows that are scored at once."""
+    halves, u = await committed()
+    every = list(range(40))
+    found = np.mean([await asked(halves, every, every, 40, 2) for _ in range(64)], axis=0)
+    off = (found - u[:40]) * 2.0**2
+    assert 0.2 < float(off.std()) < 0.4 and float(np.abs(off).max()) < 0.8
+
+
+async def test_of_a_row_that_may_not_be_scored_nothing_is_in_what_the_grid_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under secrets and errors of zeros its message is the sum over the rows that are kept."""
+    monkeypatch.setattr("common.mpc.lattice.sampled.Sampler.ternary", lambda _, *shape: np.zeros(shape, np.int64))
+    monkeypatch.setattr("common.mpc.lattice.sampled.Sampler.errors", lambda _, *shape: np.zeros(shape, np.int64))
+    halves, _ = await committed()
+    blocks = []
+    for held, kept in (([0, 1, 2], [0, 2]), ([0, 2], [0, 2])):
+        trio = Trio()
+        await asked(halves, held, kept, 3, trio=trio)
+        blocks += [words for label, words in trio.peer[Party.GRID].log if label.kind is Kind.LATTICE_ROWS]
+    assert np.array_equal(*blocks)

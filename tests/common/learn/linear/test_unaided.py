@@ -196,7 +196,6 @@ BANKS = [{"who": f"wattscore://{name}/bank-party", "dataset": "b"} for name in (
         ({"model": {**NONE, "ridge": 1.0}}, "ridge = 1.0: at most 0.1"),
         ({"model": {**NONE, "period": 64}}, "period = 64: its link has none"),
         ({"model": NONE, "preparation": {"coding": "woe"}}, "preparation.coding = 'woe'"),
-        ({"model": NONE, "challenge": True}, "challenge = true"),
         ({"model": NONE, "matching": "neutral"}, "set matching = 'ecdh'"),
         ({"model": {"kind": "trees", "dealer": "none"}}, "model.trees.dealer"),
         ({"model": {"kind": "network", "dealer": "none"}}, "model.network.dealer"),

@@ -1,0 +1,120 @@
+"""A champion that nobody holds and nobody dealt for: scored on request from no stock, the coordinator being away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from common.disk.data_folder import Name
+from common.home.models import ModelStore
+from common.home.rowbook import RowBook
+from common.learn.linear.half import CommittedModel
+from common.mpc.fixedpoint import WEIGHT_SCALE, X_SCALE, Words, decode
+from common.party import Party
+from common.plan.promote import PromotePlan
+from common.rows.dataset import DatasetConfig, read_table
+from tests.scenarios.end_to_end.lab import eventually, make_plan, make_tables, succeed
+from tests.scenarios.online.conftest import Office
+from tests.scenarios.online.conftest import opened as open_office
+from tests.scenarios.online.test_restarts import Programs
+
+ROWS, STEP = 60, 2.0**-5
+_COUNTED = 18  # bits of a share above its lowest 46
+
+
+@pytest.fixture(scope="module")
+def undealt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    for office in open_office(tmp_path_factory.mktemp("undealt"), no_dealer=True):
+        with office.client() as client:
+            trained = succeed(client, make_plan("main", model={"dealer": "none"}, matching="ecdh"))
+            succeed(client, PromotePlan(model=trained.id, force=True))
+        office.model = trained.id
+        grid, bank = make_tables("U", ROWS, seed=31)
+        office.write("new", grid, bank.drop(columns="y"))
+        yield office
+
+
+@pytest.fixture
+def office(undealt: Office) -> Office:
+    undealt.heal()
+    eventually(lambda: serves(undealt), 60.0)
+    return undealt
+
+
+def serves(office: Office) -> bool:
+    try:
+        with closing(office.caller()) as caller:
+            status, health = caller.ask("GET", "/v1/health")
+    except OSError:
+        return False
+    return status == 200 and health.get("model") == office.model and health["stock_left"] is None
+
+
+def exact(office: Office) -> pd.Series[float]:
+    """u of each company, from both halves, as nobody could in production."""
+    halves = {party: ModelStore(office.data(party.value) / "models").load(office.model) for party in Party}
+    found: Any = 0.0
+    for party in Party:
+        half, other = halves[party], halves[party.other]
+        assert isinstance(half, CommittedModel) and isinstance(other, CommittedModel)
+        config = DatasetConfig.model_validate(office._datasets[party.value]["new"])
+        table = read_table(config.model_copy(update={"columns": half.source}), name="new", party=party).table
+        words, _ = half.whitened(table)
+        u = decode(words, X_SCALE) @ weight(half.own + other.committed.words)
+        found = found + pd.Series(u, index=[*table.ids])
+    return pd.Series(found)
+
+
+def weight(words: Words) -> Any:
+    lifted = words << np.uint64(_COUNTED)
+    return decode(lifted, WEIGHT_SCALE + _COUNTED)
+
+
+def charged(office: Office) -> int:
+    """Rows of this model in the grid's ledger."""
+    with closing(RowBook(office.data("grid") / Name.LEDGER, "", "")) as book:
+        charges = book.standing("", "", 1).charges
+    return sum(charge.rows for charge in charges if charge.user == office.model)
+
+
+def test_rows_are_scored_and_charged_once_and_no_stock_is_asked_for(office: Office) -> None:
+    before, u = charged(office), exact(office)
+    ids = sorted(map(str, u.index))
+    with closing(office.caller()) as caller:
+        status, one = caller.score("undealt-one", id=ids[0])
+        assert status == 200, one
+        assert abs(one["results"][0]["log_odds"] - u[ids[0]]) < 1.6 * STEP + 0.02
+        assert one["cost"]["stock_left"] is None and one["model"]["job"] == office.model
+        status, many = caller.score("undealt-many", ids=[*ids, "NOBODY"])
+        assert status == 200
+        found = np.array([result["log_odds"] for result in many["results"][:-1]])
+        assert np.abs(found - u[ids].to_numpy()).max() < 1.6 * STEP + 0.02 and np.ptp(found) > 10 * STEP
+        assert caller.score("undealt-one", id=ids[0]) == (200, one) and caller.headers["idempotent-replayed"] == "true"
+    assert charged(office) - before == ROWS
+
+
+def test_requests_go_on_whichever_process_ends(office: Office) -> None:
+    grid, bank = make_tables("V", ROWS, seed=32)
+    office.write("new", grid, bank.drop(columns="y"))
+    ids = sorted(map(str, grid["id"]))
+    with closing(office.caller()) as caller:
+        eventually(lambda: caller.score("undealt-first", id=ids[0])[0] == 200, 60.0)
+    before = charged(office)
+    with Programs(office, ids[1:], "undealt") as programs:
+        programs.await_more(5)
+        office.kill("coordinator")
+        programs.await_more(5)
+        for name in ("grid", "bank"):
+            office.kill(name)
+            programs.await_again()
+            office.start(name)
+            programs.await_more(5)
+        assert not office.alive()["coordinator"]
+    assert not programs.wrong and programs.again
+    scored = len({programs.id(number) for number in programs.answers})
+    assert scored <= charged(office) - before + 1 <= scored + 7  # what was asked for when a process ended is charged too
