@@ -169,10 +169,11 @@ class Board:
             message.banks.extend(wire.PartyProgress(who=str(bank)) for bank in plan.identities)
         if earlier := self._succeeded(message.plan):
             message.repeats = earlier
-        record = self._records[message.id] = JobRecord(message, plan)
-        self._name(record)
+        record = JobRecord(message, plan)
         note(record, "client", "submitted")
-        self._save(record)
+        self._save(record)  # first: of one that the disk refuses a repeated request would else hear, and wait for ever
+        self._records[message.id] = record
+        self._name(record)
         return record
 
     def _succeeded(self, plan: str) -> str | None:

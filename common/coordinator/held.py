@@ -38,5 +38,5 @@ class Held:
         if any(record.party(member).held for member in members):
             return None
         await self._board.move(record, Event.RELEASE)
-        del self._records[job]
-        return record
+        self.forget(record)
+        return None if record.state.final else record  # it may have been cancelled just then

@@ -168,6 +168,8 @@ class Runner:
         if not succeeded and not await asyncio.to_thread(self._home.audit.newest, 1, job=job, what=What.PEER):
             self._booked.end(job, "failed", "it ended before it began")
             self._booked.give_back(job)
+        # Where this process was killed before it had entered how the job ended.
+        self._booked.end(job, "done" if succeeded else "failed", "" if succeeded else "it ended while this party was away")
         await asyncio.to_thread(self._home.unfinished.forget, job)
 
     async def _ended(self, job: str, cause: WattScoreError | None) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from common.coordinator.board import Board
+from common.coordinator.journal import Journal
 from common.errors import JobNotFound, JobStateError, PeerLost
 from common.party import Bank, Party
 from common.plan.job_states import Event, State
@@ -173,3 +174,21 @@ async def test_large_jobs_leave_sooner_and_the_last_one_stays(tmp_path: Path) ->
 async def test_a_restart_with_less_room_keeps_the_newest(tmp_path: Path) -> None:
     jobs = await over(Board(tmp_path), 5)
     assert names(Board(tmp_path, most=2)) == jobs[-2:]
+
+
+async def test_a_job_that_the_disk_refuses_is_none_and_its_request_makes_one_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board, write, refusals = Board(tmp_path), Journal.write, [OSError(28, "no space")]
+
+    def refusing(self: Journal, job: str, data: bytes) -> None:
+        if refusals:
+            raise refusals.pop()
+        write(self, job, data)
+
+    monkeypatch.setattr(Journal, "write", refusing)
+    with pytest.raises(OSError, match="no space"):
+        await board.add(PLAN, CLIENT, "4711")
+    assert board.all() == [] and board.submitted(CLIENT, "4711", PLAN) is None
+    made = await board.add(PLAN, CLIENT, "4711")
+    assert board.submitted(CLIENT, "4711", PLAN) is made and names(Board(tmp_path)) == [made.id]

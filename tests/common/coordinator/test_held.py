@@ -9,6 +9,7 @@ import pytest
 
 from common.errors import PolicyError
 from common.party import Identity, Party
+from common.plan.job_states import Event
 from common.wire import coordinator_pb2 as wire
 from common.wire import party_pb2
 from tests.common.coordinator.office import CLIENT, PLAN, Caller, Office, client, office
@@ -172,3 +173,25 @@ async def test_jobs_that_are_cancelled_before_their_turn_leave_the_queue(tmp_pat
         for job in jobs[:2]:
             await here.coordinator.cancel(wire.JobRequest(job=job), client())
         assert [record.id for record in here.coordinator._queue] == jobs[2:]
+
+
+async def test_one_that_is_cancelled_just_as_the_last_word_comes_is_not_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with office(tmp_path) as here:
+        job, callers = await held(here, Party.GRID)
+        move, cancelled = here.board.move, list[str]()
+
+        async def moved(record: Any, event: Event, *cause: Any) -> None:
+            await move(record, event, *cause)
+            if event is Event.RELEASE and not cancelled:
+                cancelled.append(record.id)
+                await here.coordinator.cancel(wire.JobRequest(job=job), client())
+
+        monkeypatch.setattr(here.board, "move", moved)
+        ready(callers[Party.GRID], job)
+        await here.until(lambda: here.shown(job).state == "cancelled")
+        ready(callers[Party.GRID], job)
+        assert cancelled == [job] and (await callers[Party.GRID].hears("over")).over.job == job
+        await here.submit()
+        assert (await callers[Party.GRID].hears("offer")).offer.job != job  # its stream goes on

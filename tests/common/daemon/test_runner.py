@@ -15,6 +15,7 @@ from common.daemon import runner as module
 from common.daemon.granted import Grants
 from common.daemon.runner import Runner
 from common.errors import JobCancelled, JobStateError, PeerLost, PeerProtocolError, PlanError, PolicyError
+from common.home.audit import What
 from common.party import Identity
 from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
@@ -335,6 +336,19 @@ async def test_the_coordinators_last_word_keeps_or_discards(desk: Desk, succeede
         await desk.runner.take(wire.ToParty(over=wire.Over(job="train-1", succeeded=succeeded)), desk.send)
     assert model.exists() is succeeded and desk.runner.held() == []
     assert len(desk.home.registry.versions()) == int(succeeded)
+
+
+@pytest.mark.parametrize("succeeded", [True, False])
+async def test_how_a_job_ended_is_entered_by_the_last_word_where_a_kill_came_before(
+    desk: Desk, tmp_path: Path, succeeded: bool
+) -> None:
+    await desk.offer(plan())
+    desk.home.audit.add(What.PEER, "train-1")  # the parties have met
+    after = Desk(tmp_path)
+    assert [one.state for one in after.home.jobs.jobs()] == ["accepted"] and after.runner.held() == ["train-1"]
+    await after.runner.take(wire.ToParty(over=wire.Over(job="train-1", succeeded=succeeded)), after.send)
+    (found,) = after.home.jobs.jobs()
+    assert (found.state, found.cause) == (("done", "") if succeeded else ("failed", "it ended while this party was away"))
 
 
 @pytest.mark.parametrize("told", [True, False])
