@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import inspect
 import os
 import re
@@ -21,7 +23,7 @@ from common.cli import main as wattscore
 from common.coordinator.__main__ import main as coordinator
 from common.errors import PlanError
 from common.process.chinese import read_chinese
-from common.process.group import LazyGroup
+from common.process.group import Entry, LazyGroup
 from grid_party.__main__ import main as grid
 
 GROUPS: dict[str, LazyGroup] = {
@@ -215,3 +217,40 @@ def test_help_of_a_command_is_in_chinese_and_fits_a_terminal(group: LazyGroup, w
     assert not CHINESE.search(
         CliRunner().invoke(group, ["--lang", "en", *words, "--help"]).stdout.replace("是=1", "").replace("否=0", "")
     )
+
+
+@pytest.mark.parametrize("module", GROUPS)
+def test_a_command_ends_without_looking_for_garbage_in_all_that_was_imported(module: str) -> None:
+    """What is registered first for the end is called last: it sees what is left to look through."""
+    program = (
+        "import atexit, gc, importlib, sys\n"
+        "atexit.register(lambda: print(gc.get_freeze_count() > 10 * len(gc.get_objects())))\n"
+        f"importlib.import_module({module!r}).main(['--version'])"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "True"
+
+
+@pytest.mark.parametrize("collecting", [True, False])
+@pytest.mark.parametrize("module", ["common.trust.cli:certs", "common.nowhere:command"])
+def test_nothing_is_collected_while_a_command_is_imported_and_as_before_afterwards(
+    monkeypatch: pytest.MonkeyPatch, module: str, collecting: bool
+) -> None:
+    seen, load = list[bool](), importlib.import_module
+
+    def loaded(name: str) -> object:
+        seen.append(gc.isenabled())
+        return load(name)
+
+    monkeypatch.setattr(importlib, "import_module", loaded)
+    group = LazyGroup("words", "Of one.", {"one": Entry(module, "It.")})
+    (gc.enable if collecting else gc.disable)()
+    try:
+        found = group.get_command(click.Context(group), "one")
+        assert found is not None and found.name == "certs"
+    except ModuleNotFoundError:
+        assert module == "common.nowhere:command"
+    finally:
+        after = gc.isenabled()
+        gc.enable()
+    assert seen == [False] and after == collecting
