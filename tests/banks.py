@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from common.learn.dealings import together
-from common.learn.layout import LineDemand
+from common.learn.layout import LineDemand, LineEpochDemand
 from common.mpc.correlations.asked import DealerLink, Demand
 from common.mpc.correlations.dealt import DealtSeed, take_seed
 from common.mpc.fixedpoint import Words
@@ -137,7 +137,8 @@ class Banks:
         demands = [{p: self.at_party[k][p].demands() for p in Party} for k in range(self.count)]
         together: Mapping[type[Demand], Together] = {SumDemand: deal_sums}
         if plan is not None:
-            together = {**together, LineDemand: functools.partial(_training, plan)}
+            kinds = LineDemand, LineEpochDemand
+            together = {**together, **{kind: functools.partial(_training, plan, kind) for kind in kinds}}
         sides = [asyncio.create_task(at_grid()), *(asyncio.create_task(at_bank(k)) for k in range(self.count))]
         tasks: Sequence[asyncio.Task[Any]] = [*sides, asyncio.create_task(self.dealer.serve(demands, BASE, together))]
         try:
@@ -153,8 +154,8 @@ class Banks:
             await self.at_party[k][party].asked.put(None)
 
 
-def _training(plan: SeveralPlan, masks: Any, asked: Any) -> Any:
-    return together(plan, 1 << 30)[LineDemand](masks, asked)
+def _training(plan: SeveralPlan, kind: type[Demand], masks: Any, asked: Any) -> Any:
+    return together(plan, 1 << 30)[kind](masks, asked)
 
 
 def several_plan(banks: int, **more: Any) -> SeveralPlan:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from common.errors import PeerProtocolError
-from common.learn.layout import LineDemand
+from common.learn.layout import LineDemand, LineEpochDemand
 from common.learn.linear.deal import MOST_COLUMNS, MOST_ROWS, ScoreDemand, TrainingDemand, deal_scores
 from common.learn.linear.deal_reasons import ReasonsDemand, deal_reasons
 from common.learn.linear.deal_several import deal_several
@@ -19,7 +19,7 @@ from common.learn.network import deal as network
 from common.learn.network import deal_reasons as network_reasons
 from common.learn.network.deal import NetworkDemand, NetworkScoreDemand
 from common.learn.network.deal_reasons import NetworkReasonsDemand
-from common.learn.network.deal_several import deal_network
+from common.learn.network.deal_several import deal_epoch_of_all, deal_network
 from common.learn.network.deal_stopping import EpochDemand, deal_epoch
 from common.learn.trees import deal_reasons as tree_reasons
 from common.learn.trees.deal import TreeScoreDemand, TreesDemand, deal_tree_scores
@@ -86,6 +86,10 @@ def _deal_lines(masks: Masks, asked: Sequence[LineDemand], plan: Request, memory
 TOGETHER: Mapping[str, tuple[type[Demand], Callable[..., Iterator[Tagged]]]] = {
     "sums": (SumDemand, lambda masks, asked, plan, memory, workers: deal_sums(masks, asked)),
     "several": (LineDemand, _deal_lines),
+    "several_epoch": (
+        LineEpochDemand,
+        lambda masks, asked, plan, memory, workers: deal_epoch_of_all(masks, asked, plan, memory),
+    ),
 }
 """What the lines of a job of several banks ask for together: the field in the message, the demand, how it is dealt."""
 MESSAGES: Mapping[str, type[Demand]] = {row.message: row.demand for row in TABLE} | {m: one for m, (one, _) in TOGETHER.items()}

@@ -26,6 +26,16 @@ class LineDemand:
 
 
 @dataclass(frozen=True)
+class LineEpochDemand:
+    """Asks for epoch `number`, from 0 on, of such a training that may end early; the rest as in `LineDemand`."""
+
+    number: int
+    rows: int
+    grid_columns: int
+    bank_columns: int
+
+
+@dataclass(frozen=True)
 class BanksLayout:
     """The columns of the grid, those that all banks have, the number of banks, and the training rows of all of them."""
 
@@ -40,7 +50,7 @@ class BanksLayout:
         return cls(grid, common, len(rows), sum(rows))
 
     @classmethod
-    def of(cls, asked: Sequence[LineDemand]) -> Self:
+    def of(cls, asked: Sequence[LineDemand] | Sequence[LineEpochDemand]) -> Self:
         """Raises PeerProtocolError where the lines do not fit each other."""
         first = asked[0]
         for other in asked:
@@ -65,3 +75,6 @@ class BanksLayout:
 
     def demand(self, rows: int, first: int = 0) -> LineDemand:
         return LineDemand(rows, self.grid, self.common + 1, first)
+
+    def epoch(self, rows: int, number: int) -> LineEpochDemand:
+        return LineEpochDemand(number, rows, self.grid, self.common + 1)

@@ -261,6 +261,14 @@ async def train(
     return trained
 
 
+class Stepping(Protocol):
+    """A training's part at one party, of whatever number of parties."""
+
+    @property
+    def steps(self) -> int:
+        """How many steps it takes at most."""
+
+
 @runtime_checkable
 class Counted(Protocol):
     """What a training left that may have ended before the last of its task's steps."""
@@ -270,7 +278,7 @@ class Counted(Protocol):
         """How many it took."""
 
 
-def steps_of(task: Task, trained: Trained) -> int:
+def steps_of(task: Stepping, trained: Trained) -> int:
     """How many steps a training took."""
     return trained.steps if isinstance(trained, Counted) else task.steps
 

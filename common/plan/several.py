@@ -162,8 +162,6 @@ class SeveralPlan(Request):
 
     def _check_model(self) -> None:
         if isinstance(self.model, Network):
-            if self.model.early_stop is not None:
-                raise ValueError("model.early_stop: with several banks a network is trained for all of its epochs")
             return
         if self.model.dealer != "whole":
             raise ValueError("model.dealer: with several banks whole")

@@ -159,7 +159,7 @@ def _epochs(evidence: Evidence) -> dict[str, Any] | None:
     told = {"all": section.epochs}
     if section.early_stop is None or "iterations" not in counts:
         return {"how": "all", "told": told}
-    run = counts["iterations"] // epoch_steps(section, counts["train_rows"])
+    run = counts["iterations"] // epoch_steps(section, counts.get("all_train_rows", counts["train_rows"]))
     if run == section.epochs:
         return {"how": "full", "told": told}
     return {"how": "stopped", "told": told | {"run": run, "best": run - section.early_stop}}

@@ -241,7 +241,7 @@ class Challenge(_message.Message):
     def __init__(self, champion: _Optional[str] = ..., auc: _Optional[float] = ..., champion_auc: _Optional[float] = ..., auc_difference: _Optional[_Union[Interval, _Mapping]] = ..., rows: _Optional[int] = ...) -> None: ...
 
 class Counts(_message.Message):
-    __slots__ = ("own_rows", "matched_ids", "matched_rows", "train_rows", "test_rows", "own_columns", "trained_columns", "iterations")
+    __slots__ = ("own_rows", "matched_ids", "matched_rows", "train_rows", "test_rows", "own_columns", "trained_columns", "iterations", "all_train_rows")
     OWN_ROWS_FIELD_NUMBER: _ClassVar[int]
     MATCHED_IDS_FIELD_NUMBER: _ClassVar[int]
     MATCHED_ROWS_FIELD_NUMBER: _ClassVar[int]
@@ -250,6 +250,7 @@ class Counts(_message.Message):
     OWN_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     TRAINED_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     ITERATIONS_FIELD_NUMBER: _ClassVar[int]
+    ALL_TRAIN_ROWS_FIELD_NUMBER: _ClassVar[int]
     own_rows: int
     matched_ids: int
     matched_rows: int
@@ -258,7 +259,8 @@ class Counts(_message.Message):
     own_columns: int
     trained_columns: int
     iterations: int
-    def __init__(self, own_rows: _Optional[int] = ..., matched_ids: _Optional[int] = ..., matched_rows: _Optional[int] = ..., train_rows: _Optional[int] = ..., test_rows: _Optional[int] = ..., own_columns: _Optional[int] = ..., trained_columns: _Optional[int] = ..., iterations: _Optional[int] = ...) -> None: ...
+    all_train_rows: int
+    def __init__(self, own_rows: _Optional[int] = ..., matched_ids: _Optional[int] = ..., matched_rows: _Optional[int] = ..., train_rows: _Optional[int] = ..., test_rows: _Optional[int] = ..., own_columns: _Optional[int] = ..., trained_columns: _Optional[int] = ..., iterations: _Optional[int] = ..., all_train_rows: _Optional[int] = ...) -> None: ...
 
 class StageSeconds(_message.Message):
     __slots__ = ("stage", "seconds", "rounds")
@@ -317,7 +319,7 @@ class Interval(_message.Message):
     def __init__(self, difference: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., p_value: _Optional[float] = ...) -> None: ...
 
 class Demand(_message.Message):
-    __slots__ = ("join", "periods", "training", "consumed", "counts", "scores", "trees", "tree_scores", "network_training", "network_epoch", "network_scores", "reasons", "tree_reasons", "network_reasons", "sums", "several")
+    __slots__ = ("join", "periods", "training", "consumed", "counts", "scores", "trees", "tree_scores", "network_training", "network_epoch", "network_scores", "reasons", "tree_reasons", "network_reasons", "sums", "several", "several_epoch")
     JOIN_FIELD_NUMBER: _ClassVar[int]
     PERIODS_FIELD_NUMBER: _ClassVar[int]
     TRAINING_FIELD_NUMBER: _ClassVar[int]
@@ -334,6 +336,7 @@ class Demand(_message.Message):
     NETWORK_REASONS_FIELD_NUMBER: _ClassVar[int]
     SUMS_FIELD_NUMBER: _ClassVar[int]
     SEVERAL_FIELD_NUMBER: _ClassVar[int]
+    SEVERAL_EPOCH_FIELD_NUMBER: _ClassVar[int]
     join: Join
     periods: PeriodProduct
     training: Training
@@ -350,7 +353,8 @@ class Demand(_message.Message):
     network_reasons: NetworkReasons
     sums: Sums
     several: SeveralTraining
-    def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., periods: _Optional[_Union[PeriodProduct, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., consumed: _Optional[_Union[Consumed, _Mapping]] = ..., counts: _Optional[_Union[BinCounts, _Mapping]] = ..., scores: _Optional[_Union[Scoring, _Mapping]] = ..., trees: _Optional[_Union[Trees, _Mapping]] = ..., tree_scores: _Optional[_Union[TreeScoring, _Mapping]] = ..., network_training: _Optional[_Union[NetworkTraining, _Mapping]] = ..., network_epoch: _Optional[_Union[NetworkEpoch, _Mapping]] = ..., network_scores: _Optional[_Union[NetworkScoring, _Mapping]] = ..., reasons: _Optional[_Union[Reasons, _Mapping]] = ..., tree_reasons: _Optional[_Union[TreeReasons, _Mapping]] = ..., network_reasons: _Optional[_Union[NetworkReasons, _Mapping]] = ..., sums: _Optional[_Union[Sums, _Mapping]] = ..., several: _Optional[_Union[SeveralTraining, _Mapping]] = ...) -> None: ...
+    several_epoch: SeveralEpoch
+    def __init__(self, join: _Optional[_Union[Join, _Mapping]] = ..., periods: _Optional[_Union[PeriodProduct, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., consumed: _Optional[_Union[Consumed, _Mapping]] = ..., counts: _Optional[_Union[BinCounts, _Mapping]] = ..., scores: _Optional[_Union[Scoring, _Mapping]] = ..., trees: _Optional[_Union[Trees, _Mapping]] = ..., tree_scores: _Optional[_Union[TreeScoring, _Mapping]] = ..., network_training: _Optional[_Union[NetworkTraining, _Mapping]] = ..., network_epoch: _Optional[_Union[NetworkEpoch, _Mapping]] = ..., network_scores: _Optional[_Union[NetworkScoring, _Mapping]] = ..., reasons: _Optional[_Union[Reasons, _Mapping]] = ..., tree_reasons: _Optional[_Union[TreeReasons, _Mapping]] = ..., network_reasons: _Optional[_Union[NetworkReasons, _Mapping]] = ..., sums: _Optional[_Union[Sums, _Mapping]] = ..., several: _Optional[_Union[SeveralTraining, _Mapping]] = ..., several_epoch: _Optional[_Union[SeveralEpoch, _Mapping]] = ...) -> None: ...
 
 class Join(_message.Message):
     __slots__ = ("job", "nonce", "attempt", "key", "lanes", "lane", "lane_key", "line", "common")
@@ -529,6 +533,18 @@ class SeveralTraining(_message.Message):
     bank_columns: int
     first: int
     def __init__(self, rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ..., first: _Optional[int] = ...) -> None: ...
+
+class SeveralEpoch(_message.Message):
+    __slots__ = ("number", "rows", "grid_columns", "bank_columns")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    GRID_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    BANK_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    rows: int
+    grid_columns: int
+    bank_columns: int
+    def __init__(self, number: _Optional[int] = ..., rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., bank_columns: _Optional[int] = ...) -> None: ...
 
 class BinCounts(_message.Message):
     __slots__ = ("rows", "bins", "least", "rounds")

@@ -25,22 +25,26 @@ from common.plan.linear import Model
 from common.plan.network import Network
 from common.plan.section import Section
 from tests.banks import Banks, End, key, nonce, several_plan
-from tests.common.learn.network.test_several import COMMON, GRID, World, trained
+from tests.common.learn.network.test_several import COMMON, GRID, World, ended
 from tests.vectors.form import stored, whole
 
 ROWS = (6, 4)
 LINEAR = Model(iterations=3, ridge=0.01)
 NETWORK = Network(hidden=2, epochs=2, batch=5, seed=7)
+STOPPED = Network(hidden=1, epochs=14, batch=0, seed=7, early_stop=1)
 _GAIN = 1.0  # of the joint matrix
 _SEEDS = ("seed", "nonces")
 
 
 def banks() -> dict[str, Any]:
-    """Section 16: three steps of a linear model; two epochs of two steps of a network, with either activation."""
+    """Section 16: three steps of a linear model; two epochs of two steps of a network, with either activation.
+
+    Section 22: a network of which each bank holds one row back, that ends once the loss of these two rows gains no more.
+    """
     made = [own_seed(seed, brought) for seed, brought in zip(_dealt(), _brought(), strict=True)]
     named = [{p.value: made[2 * k + p.index].hex() for p in Party} for k in range(len(ROWS) + 1)]
     networks = [_network(NETWORK.model_copy(update={"activation": name})) for name in NAMES]
-    return {"lines": named[:-1], "hub": named[-1], "cases": [_linear(), *networks]}
+    return {"lines": named[:-1], "hub": named[-1], "cases": [_linear(), *networks, _network(STOPPED)]}
 
 
 def _dealt() -> Iterator[bytes]:
@@ -68,9 +72,10 @@ def _job() -> Banks:
 
 def _network(section: Network) -> dict[str, Any]:
     world, job = World.made(ROWS, seed=6), _job()
-    shares = asyncio.run(trained(world, section, job))
+    found = asyncio.run(ended(world, section, job))
     start = [encode(world.start(k), WEIGHT) for k in range(len(ROWS))]
-    return _said(job, section, world, start, [one.joined(p) for p, one in zip((*Party, Party.BANK), shares, strict=True)])
+    shares = [one.weights.joined(p) for p, one in zip((*Party, Party.BANK), found, strict=True)]
+    return {**_said(job, section, world, start, shares), "steps": found[0].steps}
 
 
 def _linear() -> dict[str, Any]:

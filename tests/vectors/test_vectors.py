@@ -119,7 +119,18 @@ def test_a_training_that_ends_early_ends_where_the_twin_does() -> None:
     assert [len([m for m in case["sent"][side] if m["kind"] == "early_stop"]) for side in ("grid", "bank")] == [2, 2]
 
 
-@pytest.mark.parametrize("case", load("banks.json")["cases"][1:], ids=lambda case: case["section"]["activation"])
+def test_a_network_of_two_banks_ends_where_both_banks_rows_held_back_say_and_keeps_the_best_weights() -> None:
+    case, world = load("banks.json")["cases"][-1], World.made(ROWS, seed=6)
+    found = twin.of_several_stopped(Network.model_validate(case["section"]), world.grid, world.bank, world.label, ROWS)
+    losses = [loss for _, loss in found]
+    assert case["steps"] == 13 and losses[10] > losses[11] > losses[12] < losses[13]
+    weights = (array(case["weights"]["grid"]) + array(case["weights"]["bank"])).view(np.int64) / 2.0**WEIGHT
+    assert np.abs(weights - found[12][0]).max() < 0.01
+    for line in case["lines"]:  # after the tenth epoch there is nothing to compare with
+        assert [len([m for m in line["sent"][side] if m["kind"] == "early_stop"]) for side in ("grid", "bank")] == [3, 3]
+
+
+@pytest.mark.parametrize("case", load("banks.json")["cases"][1:-1], ids=lambda case: case["section"]["activation"])
 def test_a_network_of_two_banks_is_what_training_the_pooled_rows_in_float64_gives(case: Any) -> None:
     world, section = World.made(ROWS, seed=6), Network.model_validate(case["section"])
     weights = (array(case["weights"]["grid"]) + array(case["weights"]["bank"])).view(np.int64) / 2.0**WEIGHT

@@ -19,9 +19,8 @@ from common.learn.network.half import NetworkModel
 from common.learn.network.layout import NetworkLayout
 from common.learn.network.learner import NetworkTask, NetworkTrained
 from common.learn.network.several import NetworkLine, train_several
-from common.learn.network.steps import count_steps, epoch_steps
-from common.learn.network.train import TrainingInputs
-from common.learn.network.weights import Weights
+from common.learn.network.steps import count_steps, epoch_steps, first_compared
+from common.learn.network.train import Found, TrainingInputs
 from common.learn.several import Part
 from common.mpc.cost import Cost
 from common.mpc.fixedpoint import Reals
@@ -53,9 +52,9 @@ class NetworkAtBank:
         start, rate = np.zeros(layout.banks), float(inputs.label.mean())
         start[part.number] = math.log(rate / (1.0 - rate))
         line = NetworkLine(part.number, part.session, part.correlations, inputs.own, inputs.label)
-        weights = await train_several(hub, [line], layout, inputs.section, start, scratch, diary)
-        mine = layout.line(weights, part.number)
-        return NetworkTrained(self.alone.prepared, mine, inputs.section.activation, self.steps)
+        found = await train_several(hub, [line], layout, inputs.section, start, scratch, diary)
+        mine = layout.line(found.weights, part.number)
+        return NetworkTrained(self.alone.prepared, mine, inputs.section.activation, found.steps)
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,12 +63,16 @@ class NetworkEnded:
 
     prepared: PreparedRows
     section: Network
-    weights: Weights
+    found: Found
     banks: tuple[str, ...]
+
+    @property
+    def steps(self) -> int:
+        return self.found.steps
 
     def half(self, job: str, source: dict[str, ColumnConfig], about: dict[str, Any]) -> Half:
         fitted, activation = self.prepared.fitted, self.section.activation
-        return NetworkModel(job, Party.GRID, fitted, self.weights, activation, source, about, self.banks)
+        return NetworkModel(job, Party.GRID, fitted, self.found.weights, activation, source, about, self.banks)
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,8 +92,8 @@ class NetworkAtGrid:
 
     async def train(self, hub: Hub, scratch: Scratch | None, diary: Diary) -> NetworkEnded:
         start = np.zeros(self.layout.banks)
-        weights = await train_several(hub, self.lines, self.layout, self.section, start, scratch, diary)
-        return NetworkEnded(self.prepared, self.section, weights, tuple(part.who for part in self.parts))
+        found = await train_several(hub, self.lines, self.layout, self.section, start, scratch, diary)
+        return NetworkEnded(self.prepared, self.section, found, tuple(part.who for part in self.parts))
 
 
 class NetworkOfSeveral:
@@ -110,7 +113,11 @@ class NetworkOfSeveral:
 
     def path(self, section: Network, layout: NetworkLayout, rows: int) -> tuple[int, int]:
         steps = layout.steps(section, rows)
-        return min(step.rows for step in steps), len(steps) * layout.count(section.hidden)
+        fewest, numbers = min(step.rows for step in steps), len(steps) * layout.count(section.hidden)
+        if section.early_stop is not None:  # of each epoch the loss of the rows held back, a number more
+            held = layout.held(section, rows)
+            numbers = max(numbers, -(-section.epochs * fewest // (held.stop - held.start)))
+        return fewest, numbers
 
     def cost(self, section: Network, layout: NetworkLayout, rows: int) -> Cost:
         return cost.several(layout, section, rows)
@@ -119,8 +126,9 @@ class NetworkOfSeveral:
         return cost.several_dealt(layout, section, rows)
 
     def more_rounds(self, section: Network, layout: NetworkLayout) -> int:
-        """Of a step two: the output weights are shared apart, and what all pull is summed; a sum of the start."""
-        return 2 * count_steps(section, layout.total) + 1
+        """Of a step two: the output weights are shared apart, and what all pull is summed; so of a loss. A sum of the start."""
+        looked = 0 if section.early_stop is None else section.epochs - first_compared(section, layout.total)
+        return 2 * (count_steps(section, layout.total) + looked) + 1
 
     def at_bank(
         self, part: Part, layout: NetworkLayout, section: Network, prepared: PreparedRows, label: Reals, scratch: Scratch | None

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from common.learn.network import activations
 from common.learn.network.deal import NetworkDemand, NetworkScoreDemand, training_arrays, unit_arrays
 from common.learn.network.deal_reasons import NetworkReasonsDemand
 from common.learn.network.layout import NetworkLayout
-from common.learn.network.steps import count_steps, first_compared, fit_rows, make_spans, make_steps
+from common.learn.network.steps import LOSS, Span, count_steps, first_compared, fit_rows, make_spans, make_steps
 from common.mpc.arrived import COMBINATIONS
+from common.mpc.compare.masks import dealt_words
 from common.mpc.correlations.dealt import dealt_tables
 from common.mpc.cost import Cost, link_round, scores, truncation
 from common.mpc.ranks.find import ROUNDS as RANK_ROUNDS
 from common.mpc.ranks.masks import all_dealt, sent_bytes
 from common.party import Party
 from common.plan.network import Network
+
+_COMPARED = 8 + 7 + 1  # bytes each way of a comparison: the masked difference, its sign, and what hides that
 
 
 def training(party: Party, section: Network, demand: NetworkDemand) -> Cost:
@@ -45,29 +48,52 @@ def several(layout: NetworkLayout, section: Network, rows: int) -> Cost:
     """The same at one of several banks, with `rows` training rows of its own. Section 16."""
     units, weights = section.hidden, layout.count(section.hidden)
     sent, heard, dealt = 8 * (rows * layout.own + layout.banks), 8 * rows * layout.grid, 0  # the start is a sum
-    tables = len(dealt_tables(section.link, Party.BANK))
     for step in layout.steps(section, rows):
         spans = step.spans(units)
         looked_up = sum(activations.sent(section.activation, units * span.rows) for span in spans)
         both = looked_up + 8 * units * step.rows + link_round(step.rows) + 8 * step.rows + 2 * truncation(weights)
         sent += both + 8 * units * (1 + layout.grid) + 8 * weights
         heard += both + 8 * units * (1 + layout.own)
-        for span in spans:
-            arrays = unit_arrays(section.activation, Party.BANK, span.number, span.rows * units, trained=True)
-            dealt += 8 * (sum(math.prod(shape) for _, shape in arrays) + tables * span.rows)
+        dealt += _tables(section, Party.BANK, spans, trained=True)
+    for spans, compared in _losses(layout, section, rows):
+        held = sum(span.rows for span in spans)
+        looked_up = sum(activations.sent(section.activation, units * span.rows) for span in spans)
+        both = looked_up + link_round(held) + 8 * held + _COMPARED * compared
+        sent += both + 8 * units * (1 + layout.grid) + 8  # a sum
+        heard += both + 8 * units * (1 + layout.own)
+        dealt += _tables(section, Party.BANK, spans, trained=False)
     return Cost(sent, heard + 8 * COMBINATIONS, dealt)
 
 
 def several_dealt(layout: NetworkLayout, section: Network, rows: Sequence[int]) -> int:
     """What the grid is dealt of it, of banks of so many training rows each: each line's tables, sums, and the turns for all."""
-    units, weights, tables = section.hidden, layout.count(section.hidden), len(dealt_tables(section.link, Party.GRID))
+    units, weights = section.hidden, layout.count(section.hidden)
     block, dealt = (layout.grid + layout.own) * units, 8 * layout.banks
     for own in rows:
-        for span in (span for step in layout.steps(section, own) for span in step.spans(units)):
-            arrays = unit_arrays(section.activation, Party.GRID, span.number, span.rows * units, trained=True)
-            dealt += 8 * (sum(math.prod(shape) for _, shape in arrays) + tables * span.rows)
+        dealt += sum(_tables(section, Party.GRID, step.spans(units), trained=True) for step in layout.steps(section, own))
+        dealt += sum(8 + _tables(section, Party.GRID, spans, trained=False) for spans, _ in _losses(layout, section, own))
+    for _, compared in _losses(layout, section, rows[0]):
+        dealt += 8 + 8 * dealt_words(1, Party.GRID) * compared
     each = 8 * weights + 2 * 2 * truncation(weights) + 2 * 8 * block  # a sum; both parts of each truncation, and of the cut
     return dealt + each * count_steps(section, layout.total)
+
+
+def _tables(section: Network, party: Party, spans: Sequence[Span], *, trained: bool) -> int:
+    """What a party is dealt of these rows for units and link."""
+    found, tables = 0, len(dealt_tables(section.link, party))
+    for span in spans:
+        arrays = unit_arrays(section.activation, party, span.number, span.rows * section.hidden, trained=trained)
+        found += 8 * (sum(math.prod(shape) for _, shape in arrays) + tables * span.rows)
+    return found
+
+
+def _losses(layout: NetworkLayout, section: Network, rows: int) -> Iterator[tuple[list[Span], bool]]:
+    """Of each epoch that is looked at, at most: the rows that a bank holds back, and whether the loss is compared."""
+    if section.early_stop is None:
+        return
+    held, first = layout.held(section, rows), first_compared(section, layout.total)
+    for epoch in range(first, section.epochs):
+        yield make_spans(LOSS | epoch, held.start, held.stop, section.hidden), epoch > first
 
 
 def _loss(section: Network, rows: int, *, compared: bool) -> int:
@@ -75,7 +101,7 @@ def _loss(section: Network, rows: int, *, compared: bool) -> int:
     low = fit_rows(section, rows)
     spans = make_spans(0, low, rows, section.hidden)
     units = sum(activations.sent(section.activation, section.hidden * span.rows) for span in spans)
-    return units + link_round(rows - low) + 8 * (rows - low) + (8 + 7 + 1) * compared
+    return units + link_round(rows - low) + 8 * (rows - low) + _COMPARED * compared
 
 
 def scoring(party: Party, demand: NetworkScoreDemand) -> Cost:

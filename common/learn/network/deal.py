@@ -25,6 +25,7 @@ from common.party import Party
 from common.plan.network import Network
 from common.plan.predeal import PredealPlan
 from common.plan.request import Request
+from common.plan.several import SeveralPlan
 from common.plan.train import TrainPlan
 
 MOST_SCORINGS, MOST_ROWS, MOST_COLUMNS, MOST_UNITS = 256, 1 << 31, 100_000, 128
@@ -110,7 +111,7 @@ class NetworkScoreDemand:
 
 def section_of(plan: Request) -> Network:
     """The plan's section of a network. Raises PlanError for a plan that trains none."""
-    if isinstance(plan, TrainPlan | PredealPlan) and isinstance(plan.model, Network):
+    if isinstance(plan, TrainPlan | PredealPlan | SeveralPlan) and isinstance(plan.model, Network):
         return plan.model
     raise PlanError("this job trains no network")
 

@@ -15,7 +15,7 @@ from common.learn.network.scales import Scales
 from common.learn.network.steps import LOSS, epoch_steps, first_compared, fit_rows, make_spans, make_steps
 from common.mpc.compare.dealer import deal_signs
 from common.mpc.dealer import Dealt, Prgs, both, deal_link
-from common.mpc.fixedpoint import top32
+from common.mpc.fixedpoint import Words, top32
 from common.mpc.prg import Purpose
 from common.mpc.product import forward_units
 from common.mpc.session import Kind, Round
@@ -44,21 +44,29 @@ def deal_epoch(prg: Prgs, demand: EpochDemand, plan: Request, memory: int) -> It
             "the parties ask the dealer for an epoch over no rows", expected="at least two training rows", got=demand.rows
         )
     matrix = mask_matrices(prg, demand.rows, (demand.grid_columns, demand.bank_columns), memory)
-    count = epoch_steps(section, demand.rows)
+    count, number = epoch_steps(section, demand.rows), LOSS | demand.number
     low = demand.number * count
     for step in islice(make_steps(section, demand.rows), low, low + count):
         yield from deal_step(prg, step, section, matrix)
-    if demand.number >= (first := first_compared(section, demand.rows)):
-        yield from _deal_loss(prg, demand, section, matrix, compared=demand.number > first)
+    if demand.number < (first := first_compared(section, demand.rows)):
+        return
+    held = slice(fit_rows(section, demand.rows), demand.rows)
+    scales = Scales.of_loss(held.stop - held.start, section.activation)
+    yield from deal_loss(prg, number, held, section, matrix, both(prg, Purpose.OUTPUT_WEIGHTS, number, section.hidden), scales)
+    if demand.number > first:
+        yield deal_gain(prg, number, scales.loss_bits)
 
 
-def _deal_loss(prg: Prgs, demand: EpochDemand, section: Network, matrix: Matrices, *, compared: bool) -> Iterator[Dealt]:
-    """The sum of the squares of what hides residuals; of each span units and the link; then what a comparison takes."""
-    number, units, low = LOSS | demand.number, section.hidden, fit_rows(section, demand.rows)
-    scales = Scales.of_loss(demand.rows - low, section.activation)
+def deal_loss(
+    prg: Prgs, number: int, rows: slice, section: Network, matrix: Matrices, output: Words, scales: Scales
+) -> Iterator[Dealt]:
+    """What the loss of these rows consumes: the sum of the squares of what hides residuals; of each span units and the link.
+
+    output: what hides the output weights, (units,).
+    """
+    units = section.hidden
     weights = block_masks(prg, number, {p: matrix[p].shape[1] for p in Party}, units)
-    output = both(prg, Purpose.OUTPUT_WEIGHTS, number, units)
-    spans = make_spans(number, low, demand.rows, units)
+    spans = make_spans(number, rows.start, rows.stop, units)
     total = np.uint64(0) - prg[Party.BANK].words(Purpose.CUT, number, 1)
     for span in spans:
         hide = both(prg, Purpose.RESIDUAL, span.number, span.rows)
@@ -69,6 +77,9 @@ def _deal_loss(prg: Prgs, demand: EpochDemand, section: Network, matrix: Matrice
         later = yield from DEAL[section.activation](prg, span.number, parts[0] + parts[1], output, None, scales)
         angle = top32(later.u, section.link.spans(scales.output))
         yield deal_link(prg, section.link, span.number, angle, scales.table)
-    if compared:
-        lack = np.uint64(0) - both(prg, Purpose.UNIT_SUMS, number, 1)
-        yield deal_signs(prg, number, top32(lack, scales.loss_bits))[0]
+
+
+def deal_gain(prg: Prgs, number: int, bits: int) -> Dealt:
+    """What it takes to compare a loss with the least before; bits: of the loss."""
+    lack = np.uint64(0) - both(prg, Purpose.UNIT_SUMS, number, 1)
+    return deal_signs(prg, number, top32(lack, bits))[0]

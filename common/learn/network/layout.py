@@ -13,7 +13,7 @@ from common.errors import PolicyError
 from common.learn.layout import BanksLayout
 from common.learn.network.descent import Pulled
 from common.learn.network.scales import WEIGHT
-from common.learn.network.steps import Step, epoch_steps, make_steps
+from common.learn.network.steps import VALIDATION, Step, epoch_steps, fit_rows, make_steps
 from common.learn.network.weights import Weights, first_block, first_output
 from common.mpc.fixedpoint import Words, encode
 from common.party import Party
@@ -41,22 +41,37 @@ class NetworkLayout(BanksLayout):
 
         Raises PolicyError for fewer rows than an epoch has steps.
         """
-        every = epoch_steps(section, self.total)
-        if rows < every:
+        every, fit = epoch_steps(section, self.total), self.held(section, rows).start
+        if fit < every:
+            of_which = f", of which {rows - fit} are held back to stop early," if fit < rows else ""
             raise PolicyError(
-                f"{rows} training rows of a bank are fewer than the {every} steps of an epoch",
+                f"{rows} training rows of a bank{of_which} are fewer than the {every} steps of an epoch",
                 expected=f"at least {every}",
-                got=rows,
+                got=fit,
                 remedy="Use larger batches, or batch = 0 for steps over all rows.",
                 public="a bank has fewer training rows than an epoch has steps",
             )
-        over = self.total // every + self.banks
+        over = (self.total - self._held_of_all(section)) // every + self.banks
 
         def part(step: Step) -> Step:
-            low, high = (rows * (step.number % every + more) // every for more in (0, 1))
+            low, high = (fit * (step.number % every + more) // every for more in (0, 1))
             return replace(step, low=low, high=high, data_rows=high, over=over)
 
         return [part(step) for step in make_steps(section, self.total)]
+
+    @staticmethod
+    def held(section: Network, rows: int) -> slice:
+        """One bank's training rows that no step is over, its last ones: held back where training may stop early."""
+        return slice(fit_rows(section, rows), rows)
+
+    @property
+    def averaged(self) -> int:
+        """Rows that an epoch's loss is a mean over: those that all banks hold back, or a few more."""
+        return max(1, self.total // VALIDATION + self.banks)
+
+    def _held_of_all(self, section: Network) -> int:
+        """The fewest rows that all banks hold back together."""
+        return 0 if section.early_stop is None else max(0, self.total // VALIDATION - self.banks)
 
     def first(self, section: Network, party: Party) -> Weights:
         """One end's share of where the weights begin: the grid's block and the output at the grid, the banks' at each bank.

@@ -15,10 +15,12 @@ from common.disk.scratch import Scratch
 from common.learn.diary import Diary, Forgetful
 from common.learn.network.course import Course
 from common.learn.network.deal_several import FIRST_STEP, START
-from common.learn.network.descent import NetworkDescent, Path, State, share_output, share_point
+from common.learn.network.descent import NetworkDescent, Path, State, ahead_of, share_output, share_point
 from common.learn.network.layout import NetworkLayout
-from common.learn.network.scales import AHEAD, WEIGHT
-from common.learn.network.steps import Step, momentum, rest_limit
+from common.learn.network.scales import AHEAD, WEIGHT, Scales
+from common.learn.network.steps import Step, epoch_steps, momentum, rest_limit
+from common.learn.network.stopping import Stopping, held_loss
+from common.learn.network.train import Found
 from common.learn.network.units import Output, Seat
 from common.learn.network.weights import Weights
 from common.mpc.arrived import check_arrived
@@ -54,22 +56,24 @@ async def train_several(
     start: Reals,
     scratch: Scratch | None = None,
     diary: Diary | None = None,
-) -> Weights:
-    """This end's share of all weights, of which none is opened.
+) -> Found:
+    """This end's share of all weights, of which none is opened, and after how many steps.
 
     lines: at a bank its own; at the grid those of all banks, in order. start: what this end brings to where the output's
     intercepts begin, (banks,); of all ends it is the sum. The training goes on where the diary begins, the same at all ends,
     with fresh masks for what is left of it.
 
     A step has the rounds of one bank's, and two more: the output weights are shared with all banks at once, and what all pull
-    is summed.
+    is summed. So has an epoch's loss, where training may stop early.
     """
     party, room = hub.session.party, scratch or Scratch()
     steps = {line.number: layout.steps(section, line.own.shape[0]) for line in lines}
     every, first = steps[lines[0].number], layout.first(section, party)
-    course = Course(diary or Forgetful(), len(every), party, first)
+    early = section.early_stop is not None
+    course = Course(diary or Forgetful(), len(every), party, first, early)
     if (last := course.through) is not None:
-        return last
+        counted = course.array("taken")
+        return Found(last, len(every) if counted is None else int(counted[0]))
     descents = await side_by_side(_begin(line, layout, section, room, course.first) for line in lines)
     if not course.first:
         first = replace(first, intercept=await hub.shared(training_sum(START), encode(start, WEIGHT)))
@@ -90,17 +94,45 @@ async def train_several(
         return await hub.shared(training_sum(FIRST_STEP + step.number), total), output
 
     path = Path(hub.session, hub.correlations, every, momentum(section), course)
-    state = await path.run(slice(course.first, None), state, pull)
-    rest = rest_limit(every, layout.grid + layout.own)
+    if early:
+        scales = Scales.of_loss(layout.averaged, section.activation)
+
+        async def lost(line: NetworkLine, descent: NetworkDescent, number: int, ahead: Weights, output: Output) -> Words:
+            mine, held = layout.line(ahead, line.number), layout.held(section, line.own.shape[0])
+            point = await share_point(line.session, line.correlations, number, mine, output)
+            return await held_loss(descent, section.activation, number, held, mine, point, scales, layout.averaged)
+
+        async def look(number: int, weights: Weights) -> Words:
+            ahead = ahead_of(weights)
+            output = await share_output(hub.session, hub.correlations, number, ahead.output)
+            work = (lost(line, descent, number, ahead, output) for line, descent in zip(lines, descents, strict=True))
+            total = np.zeros(1, np.uint64)
+            for found in await side_by_side(work):
+                total += found
+            return await hub.shared(training_sum(FIRST_STEP + number), total)
+
+        async def order(number: int) -> None:
+            for line in lines:
+                await line.correlations.order(layout.epoch(line.own.shape[0], number))
+
+        seat = Seat(hub.session, hub.correlations, hub.correlations.ordered())
+        wide = len(first.own), len(first.other)
+        stopping = Stopping(section, seat, path, layout.total, wide, scales, pull, look, order)
+        state, found, taken = await stopping.run(state)
+    else:
+        state, taken = await path.run(slice(course.first, None), state, pull), len(every)
+        found = state.now
+    rest = rest_limit(every[:taken], layout.grid + layout.own)
     hub.session.settled = await check_arrived(hub.session, state.moved, AHEAD, rest)
-    await course.finish(state.now, len(every))
-    return state.now
+    await course.finish(found, taken)
+    return Found(found, taken)
 
 
 async def _begin(line: NetworkLine, layout: NetworkLayout, section: Network, room: Scratch, first: int) -> NetworkDescent:
     """Exchanges one line's masked rows."""
-    session, correlations = line.session, line.correlations
-    source = await correlations.source(layout.demand(line.own.shape[0], first))
+    session, correlations, rows = line.session, line.correlations, line.own.shape[0]
+    early, count = section.early_stop is not None, epoch_steps(section, layout.total)
+    source = await correlations.source(layout.epoch(rows, first // count) if early else layout.demand(rows, first))
     other = layout.own if session.party is Party.GRID else layout.grid
 
     def place(shape: tuple[int, int]) -> Rows:

@@ -13,9 +13,9 @@ import numpy as np
 
 from common.learn.network.activations import forward
 from common.learn.network.course import Course
-from common.learn.network.descent import NetworkDescent, Path, State, ahead_of, share_point
+from common.learn.network.descent import NetworkDescent, Path, Point, Pull, State
 from common.learn.network.scales import Scales
-from common.learn.network.steps import LOSS, epoch_steps, first_compared, fit_rows, make_spans
+from common.learn.network.steps import LOSS, epoch_steps, first_compared, make_spans
 from common.learn.network.units import Seat
 from common.learn.network.weights import Weights
 from common.mpc.compare.masks import BITS, CompareMasks
@@ -38,14 +38,26 @@ class Best:
     waited: int
 
 
+Look = Callable[[int, Weights], Awaitable[Words]]
+"""Of a number and an epoch's weights: this party's share of the loss of the rows held back, (1,)."""
+
+
 @dataclass(frozen=True, repr=False)
 class Stopping:
-    """The epochs of a training of `rows` rows, of which the last are held back. order: asks the dealer for one, from 0 on."""
+    """The epochs of a training of `rows` rows, of which some are held back, between the two that hold shares of all weights.
+
+    look: their loss, at `scales`. columns: of this party's block of the weights and of the other's, those of zeros too.
+    order: asks the dealer for an epoch, from 0 on.
+    """
 
     section: Network
-    descent: NetworkDescent
+    seat: Seat
     path: Path
     rows: int
+    columns: tuple[int, int]
+    scales: Scales
+    pull: Pull
+    look: Look
     order: Callable[[int], Awaitable[None]]
 
     async def run(self, state: State) -> tuple[State, Weights, int]:
@@ -61,7 +73,7 @@ class Stopping:
             if epoch > begun:
                 await self.order(epoch)
             taken = (epoch + 1) * count
-            state = await self.path.run(slice(epoch * count, taken), state, self.descent.whole)
+            state = await self.path.run(slice(epoch * count, taken), state, self.pull)
             if epoch >= first:
                 best = await self._looked_at(epoch, state.now, best)
                 if best.waited == self.section.early_stop:
@@ -76,40 +88,39 @@ class Stopping:
         loss, waited, weights = course.array("loss"), course.array("waited"), course.of("best")
         if loss is None or waited is None or weights is None:
             return None
-        wide = weights.widened(self.descent.own.shape[1], self.descent.theirs.shape[1])
-        return Best(wide, loss, int(waited[0]))
+        return Best(weights.widened(*self.columns), loss, int(waited[0]))
 
     async def _looked_at(self, epoch: int, weights: Weights, best: Best | None) -> Best:
-        low, number = fit_rows(self.section, self.rows), LOSS | epoch
-        scales = Scales.of_loss(self.rows - low, self.section.activation)
-        loss = await self._loss(number, slice(low, self.rows), weights, scales)
-        if best is None or await gains(self.descent.seat, number, scales.loss_bits, best.loss, loss):
+        number = LOSS | epoch
+        loss = await self.look(number, weights)
+        if best is None or await gains(self.seat, number, self.scales.loss_bits, best.loss, loss):
             return Best(weights, loss, 0)
         return replace(best, waited=best.waited + 1)
 
-    async def _loss(self, number: int, rows: slice, weights: Weights, scales: Scales) -> Words:
-        """A share of the sum of (2^mean / n)^2 (sigma(u) - y)^2 over these rows, (1,), at twice a residual's scale.
 
-        Of a residual less its mask, open as in a step, the square of the mask is missing, which the dealer adds up and deals.
-        """
-        descent, ahead = self.descent, ahead_of(weights)
-        session, correlations, units = descent.session, descent.correlations, len(ahead.output)
-        point = await share_point(session, correlations, number, ahead)
+async def held_loss(
+    descent: NetworkDescent, activation: str, number: int, rows: slice, ahead: Weights, point: Point, scales: Scales, over: int
+) -> Words:
+    """A share of the sum of (2^mean / n)^2 (sigma(u) - y)^2 over these rows, (1,), at twice a residual's scale; over: n.
+
+    Of a residual less its mask, open as in a step, the square of the mask is missing, which the dealer adds up and deals.
+    """
+    session, correlations, seat = descent.session, descent.correlations, descent.seat
+    if session.party is Party.GRID:
+        total = await seat.source.fetch(Kind.DEALT_CUT, number, (1,))
+    else:
+        total = correlations.mask(Purpose.CUT, number, 1)
+    for span in make_spans(number, rows.start, rows.stop, len(ahead.output)):
+        sums = await descent.sums(span, point)
+        u, _ = await forward(activation, seat, span.number, sums, point.output, scales, trained=False)
+        share = await descent.residual(span, u, ahead, scales, over)
+        cover = correlations.residual_mask(span.number, span.rows)
+        mine = share - cover
+        s = mine + await session.exchange(Kind.MASKED_RESIDUAL, mine)
+        total = total + _TWICE * (s * cover).sum(keepdims=True)
         if session.party is Party.GRID:
-            total = await descent.seat.source.fetch(Kind.DEALT_CUT, number, (1,))
-        else:
-            total = correlations.mask(Purpose.CUT, number, 1)
-        for span in make_spans(number, rows.start, rows.stop, units):
-            sums = await descent.sums(span, point)
-            u, _ = await forward(self.section.activation, descent.seat, span.number, sums, point.output, scales, trained=False)
-            share = await descent.residual(span, u, ahead, scales, rows.stop - rows.start)
-            cover = correlations.residual_mask(span.number, span.rows)
-            mine = share - cover
-            s = mine + await session.exchange(Kind.MASKED_RESIDUAL, mine)
-            total = total + _TWICE * (s * cover).sum(keepdims=True)
-            if session.party is Party.GRID:
-                total = total + (s * s).sum(keepdims=True)
-        return total
+            total = total + (s * s).sum(keepdims=True)
+    return total
 
 
 async def gains(seat: Seat, number: int, bits: int, least: Words, loss: Words) -> bool:

@@ -12,15 +12,15 @@ from common.learn.diary import Diary, Forgetful
 from common.learn.network.course import Course
 from common.learn.network.deal import NetworkDemand
 from common.learn.network.deal_stopping import EpochDemand
-from common.learn.network.descent import NetworkDescent, Path, State
-from common.learn.network.scales import AHEAD
-from common.learn.network.steps import epoch_steps, make_steps, momentum, rest_limit
-from common.learn.network.stopping import Stopping
+from common.learn.network.descent import NetworkDescent, Path, State, ahead_of, share_point
+from common.learn.network.scales import AHEAD, Scales
+from common.learn.network.steps import epoch_steps, fit_rows, make_steps, momentum, rest_limit
+from common.learn.network.stopping import Stopping, held_loss
 from common.learn.network.units import Seat
 from common.learn.network.weights import Weights, begin
 from common.mpc.arrived import check_arrived
 from common.mpc.correlations.asked import Correlations
-from common.mpc.fixedpoint import Reals
+from common.mpc.fixedpoint import Reals, Words
 from common.mpc.product import Rows, share_rows
 from common.mpc.session import Session
 from common.party import Party
@@ -88,7 +88,19 @@ async def train(
     now, before = ((course.of(name) or first).widened(inputs.own.shape[1], inputs.other_columns) for name in ("now", "before"))
     state = State(now, before, course.moved)
     if early:
-        stopping = Stopping(section, descent, path, rows, lambda number: correlations.order(EpochDemand(number, *sizes)))
+        held = slice(fit_rows(section, rows), rows)
+        scales = Scales.of_loss(held.stop - held.start, section.activation)
+
+        async def look(number: int, weights: Weights) -> Words:
+            ahead = ahead_of(weights)
+            point = await share_point(session, correlations, number, ahead)
+            return await held_loss(descent, section.activation, number, held, ahead, point, scales, held.stop - held.start)
+
+        async def order(number: int) -> None:
+            await correlations.order(EpochDemand(number, *sizes))
+
+        wide = inputs.own.shape[1], inputs.other_columns
+        stopping = Stopping(section, seat, path, rows, wide, scales, descent.whole, look, order)
         state, found, taken = await stopping.run(state)
     else:
         state, taken = await path.run(slice(course.first, None), state, descent.whole), len(steps)

@@ -15,6 +15,7 @@ import numpy as np
 from common.errors import LocalProtocolError
 from common.mpc.correlations.asked import Correlations, TruncationPart
 from common.mpc.correlations.dealt import DealtCorrelations
+from common.mpc.correlations.source import Source
 from common.mpc.fixedpoint import Reals, Words, decode, encode
 from common.mpc.prg import Purpose
 from common.mpc.session import Kind, Session
@@ -77,6 +78,10 @@ class HubCorrelations(DealtCorrelations):
         if self._party is Party.BANK:
             return list(self._prg.words(purpose, number, arrays * size).reshape(arrays, size))
         return list(await self._dealt(kind, number, (arrays, size)))
+
+    def ordered(self) -> Source:
+        """What is asked for by label, of what the lines have ordered together."""
+        return Source(self._party, self._prg, self._dealt)
 
     def secret(self, purpose: Purpose, count: int) -> Words:
         """What all banks know and the grid does not, at a bank."""

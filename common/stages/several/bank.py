@@ -13,7 +13,7 @@ from common.features import leaks
 from common.home.outcome import Outcome
 from common.home.record import Seen, make_record
 from common.learn.layout import BanksLayout
-from common.learn.learner import Size, Telling
+from common.learn.learner import Size, Telling, steps_of
 from common.learn.learners import learner_of, pack, several_of
 from common.learn.linear.design import Prepared
 from common.learn.several import Part
@@ -74,13 +74,14 @@ async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub:
             job.warn(said)
         job.reporter.expect(learner.cost(several.model, layout, own.train).total)
         await begin(job, plan, own, prepared, grid)
+        job.count(all_train_rows=counts.train)
     with job.stage(Stage.TRAIN):
         part = Part(place, str(several.identities[place]), job.session, job.correlations, own.train)
         begun = (part, layout, several.model, prepared, own.label, job.scratch)
         task = await asyncio.to_thread(learner.at_bank, *begun)
         job.warn(*task.warnings)
         trained = await task.train(hub, job.scratch, job.course)
-        job.count(iterations=task.steps)
+        job.count(iterations=steps_of(task, trained))
     with job.stage(Stage.REVEAL):
         model = trained.half(job.id, own.columns, about(job, data))
     with job.stage(Stage.EVALUATE):

@@ -15,7 +15,7 @@ from common.features.pieces import room
 from common.home.outcome import Outcome
 from common.home.record import Seen, make_record
 from common.learn.layout import BanksLayout
-from common.learn.learner import Half, Matched, Prepared, Size, Telling, Trained
+from common.learn.learner import Half, Matched, Prepared, Size, Telling, Trained, steps_of
 from common.learn.learners import learner_of, line_of, pack, several_of
 from common.learn.several import Part
 from common.monitor import reference
@@ -177,7 +177,7 @@ async def _trained(
     task = await asyncio.to_thread(at_grid, parts, layout, several.model, prepared, job.scratch)
     job.warn(*task.warnings)
     trained = await task.train(hub, job.scratch, job.course)
-    job.count(iterations=task.steps)
+    job.count(iterations=steps_of(task, trained))
     return trained
 
 

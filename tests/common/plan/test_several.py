@@ -78,7 +78,6 @@ def test_what_a_bank_and_the_grid_do_of_it_is_a_plan_of_one_bank() -> None:
             {"model": {"kind": "trees", "trees": 40}},
             "model: several banks train the linear model or a network, not 'trees' yet",
         ),
-        ({"model": {"kind": "network", "early_stop": 2}}, "trained for all of its epochs"),
         ({"model": {"kind": "network", "dealer": "none"}}, "dealer"),
         ({"grid": "none", "banks": named(*THREE), "model": {"kind": "network"}}, "without a grid the model is linear"),
         ({"min_live": 3}, "min_live: 2 to 2"),

@@ -121,16 +121,17 @@ def exact(rows: Mapping[str, Rows], ridge: float) -> dict[str, Metrics]:
     return {name: evaluate(one.y[one.test], x[one.test] @ weights) for name, (x, one) in zip(rows, parts, strict=True)}
 
 
-def network(rows: Mapping[str, Rows], section: Network, grid: int) -> dict[str, Metrics]:
+def network(rows: Mapping[str, Rows], section: Network, grid: int, epoch: int = -1) -> dict[str, Metrics]:
     """Each bank's held-out metrics of the same network trained in float64 on these banks' training rows together.
 
-    grid: columns of the grid. Of batches the rows differ from the job's, whose order nobody outside it knows.
+    grid: columns of the grid. epoch: after which one, from 1 on; default: all. Of batches the rows differ from the job's, whose
+    order nobody outside it knows.
     """
     names, every = list(rows), [np.column_stack([one.x, np.ones(len(one.x))]) for one in rows.values()]
     train = np.concatenate([x[~one.test] for x, one in zip(every, rows.values(), strict=True)])
     y = np.concatenate([one.y[~one.test] for one in rows.values()])
     counts = tuple(int((~one.test).sum()) for one in rows.values())
-    weights, found = twin.of_several(section, train[:, :grid], train[:, grid:], y, counts), {}
+    weights, found = twin.of_several_stopped(section, train[:, :grid], train[:, grid:], y, counts)[epoch][0], {}
     for place, (name, x) in enumerate(zip(names, every, strict=True)):
         held = x[rows[name].test]
         u = twin.scores_of(section, weights, held[:, :grid], held[:, grid:], place)

@@ -18,6 +18,7 @@ from common.disk.data_folder import Name
 from common.home.audit import AuditLog, What
 from common.home.models import ModelStore
 from common.learn.network.half import NetworkModel
+from common.learn.network.steps import epoch_steps
 from common.plan.network import Network
 from common.plan.promote import PromotePlan
 from common.plan.score import ScorePlan
@@ -75,11 +76,13 @@ def half(trial: Trial, name: str, job: str) -> NetworkModel:
     return found
 
 
-def check(lab: tuple[Trial, World], job: wire.Job, held: dict[str, set[str]], section: Network, apart: float) -> None:
-    """Each bank's metrics are those of the training in float64, but for so much."""
+def check(
+    lab: tuple[Trial, World], job: wire.Job, held: dict[str, set[str]], section: Network, apart: float, epoch: int = -1
+) -> None:
+    """Each bank's metrics are those of the training in float64, after this epoch, but for so much."""
     trial, world = lab
     rows = prepared_rows(trial, world, job.id, held)
-    twin = network(rows, section, len(half(trial, "grid", job.id).columns))
+    twin = network(rows, section, len(half(trial, "grid", job.id).columns), epoch)
     gained = []
     for name, told in zip(world.names, job.banks, strict=True):
         found = evaluation(trial, name, job.id)
@@ -105,6 +108,28 @@ def test_batches_of_parts_of_each_banks_rows_do_as_well(lab: tuple[Trial, World]
 
 def test_each_line_carries_what_was_estimated(lab: tuple[Trial, World], whole: Whole) -> None:
     costs_what_was_estimated(whole[0], lab[1].plan(model=WHOLE))
+
+
+def test_a_training_that_ends_early_does_as_well_and_is_dealt_by_epochs(lab: tuple[Trial, World]) -> None:
+    trial, world = lab
+    section = Network(hidden=4, epochs=40, early_stop=1)
+    job, held = trained(lab, section)
+    counts = [job.grid.report.counts, *(told.report.counts for told in job.banks)]
+    assert len({one.iterations for one in counts}) == 1
+    each = epoch_steps(section, counts[0].train_rows)
+    assert 10 <= counts[0].iterations < 40 * each and counts[0].iterations % each == 0
+    check(lab, job, held, section, 0.03, epoch=counts[0].iterations // each - 1)  # of other rows in each batch, and held back
+    assert {one.all_train_rows for one in counts[1:]} == {counts[0].train_rows}
+    for name in ("grid", *world.names):
+        audit = AuditLog(trial.folder / f"{name}-data" / Name.AUDIT).entries(job.id)
+        told = [json.loads(one.detail)["value"] for one in audit if one.what == What.OPEN]
+        assert "early_stop" in told
+    page, words = world.folder / "early.html", ["report", job.id, "--config", str(trial.folder / "bank-2.toml"), "--lang", "en"]
+    written = CliRunner().invoke(bank_party, [*words, "--out", str(page)])
+    assert written.exit_code == 0, written.output
+    assert f"{counts[0].iterations // each} of 40, then no gain on rows held back" in page.read_text(encoding="utf-8")
+    verdict = audited(*lab, job.id)
+    assert verdict.wrong == () and verdict.compared > 100
 
 
 def test_an_auditor_deals_anew_what_all_parties_were_dealt(lab: tuple[Trial, World], whole: Whole) -> None:

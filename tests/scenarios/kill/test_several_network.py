@@ -11,6 +11,7 @@ from bank_party.decision import bundle
 from common.disk.data_folder import Name
 from common.home.models import ModelStore
 from common.home.outcome import EVALUATION, parse_evaluation
+from common.learn.network.half import NetworkModel
 from common.plan.network import Network
 from tests.patience import patience
 from tests.scenarios.end_to_end.several import World, network, prepared_rows, synthetic
@@ -57,6 +58,24 @@ def test_whoever_is_killed_while_training(street: tuple[Street, World], name: st
     for bank in world.names:
         found = parse_evaluation((trial.data(bank) / Name.MODELS / job / EVALUATION).read_bytes())
         assert abs(found.joint.auc - twin[bank].auc) < 0.005 and abs(found.joint.logloss - twin[bank].logloss) < 0.003
+    cleared(trial, ("grid", *world.names))
+
+
+def test_one_that_may_end_early_goes_on_from_an_epoch_s_end(street: tuple[Street, World]) -> None:
+    """After the tenth epoch each has its loss looked at, for which weights are masked as for a step."""
+    (trial, world), section = street, SECTION.model_copy(update={"early_stop": SECTION.epochs})
+    looked, before = SECTION.epochs - 9, steps(trial)
+    with trial.client() as client:
+        job = shot(trial, client, world.plan(model=section, limits=LIMITS), "bank-3", "masked_weights 61")
+        trial.start("bank-3")
+        done = until(client, job, "succeeded")
+    assert done.attempt == 1 and done.grid.report.counts.iterations == SECTION.epochs
+    assert SECTION.epochs + looked <= steps(trial) - before <= SECTION.epochs + looked + 2 * BACK
+    shares = [ModelStore(trial.data(name) / Name.MODELS).load(job) for name in world.names]
+    assert len({half.weights.own.tobytes() for half in shares if isinstance(half, NetworkModel)}) == 1
+    for bank in world.names:
+        found = parse_evaluation((trial.data(bank) / Name.MODELS / job / EVALUATION).read_bytes())
+        assert found.joint.auc > found.bank_only.auc
     cleared(trial, ("grid", *world.names))
 
 

@@ -26,6 +26,7 @@ from common.learn.network.layout import NetworkLayout
 from common.learn.network.learner import NetworkLearner
 from common.learn.network.scales import WEIGHT
 from common.learn.network.several import NetworkLine, train_several
+from common.learn.network.train import Found
 from common.learn.network.weights import Weights
 from common.learn.several import Part
 from common.mpc.fixedpoint import X_SCALE, Reals, Words, decode, encode
@@ -86,13 +87,20 @@ async def trained(
     world: World, section: Network = SECTION, banks: Banks | None = None, notes: list[Any] | None = None
 ) -> list[Weights]:
     """The grid's shares of all weights, then each bank's."""
+    return [found.weights for found in await ended(world, section, banks, notes)]
+
+
+async def ended(
+    world: World, section: Network = SECTION, banks: Banks | None = None, notes: list[Any] | None = None
+) -> list[Found]:
+    """The same with the steps that were taken."""
     kept = notes or [None] * (len(world.rows) + 1)
 
-    async def grid(hub: Hub, lines: list[End]) -> Weights:
+    async def grid(hub: Hub, lines: list[End]) -> Found:
         every, nothing = [world.line(line) for line in lines], np.zeros(len(world.rows))
         return await train_several(hub, every, world.layout, section, nothing, None, kept[0])
 
-    async def bank(hub: Hub, end: End) -> Weights:
+    async def bank(hub: Hub, end: End) -> Found:
         mine = [world.line(end)]
         return await train_several(hub, mine, world.layout, section, world.start(end.number), None, kept[1 + end.number])
 
@@ -218,10 +226,10 @@ def test_a_column_whose_part_of_a_mean_could_leave_the_ring_is_refused_at_its_ba
 async def test_a_bank_that_holds_other_weights_ends_the_training_and_is_named() -> None:
     world = World.made((120, 90, 100))
 
-    async def grid(hub: Hub, lines: list[End]) -> Weights:
+    async def grid(hub: Hub, lines: list[End]) -> Found:
         return await train_several(hub, [world.line(line) for line in lines], world.layout, SECTION, np.zeros(3))
 
-    async def bank(hub: Hub, end: End) -> Weights:
+    async def bank(hub: Hub, end: End) -> Found:
         section = SECTION.model_copy(update={"seed": 9}) if end.number == 2 else SECTION
         return await train_several(hub, [world.line(end)], world.layout, section, world.start(end.number))
 

@@ -26,7 +26,8 @@ from tests.common.mpc.uniform import uneven
 ROWS, JOBS = (120, 90, 110), 4
 SECTION = Network(hidden=3, epochs=2, batch=160)
 RELU = SECTION.model_copy(update={"activation": "relu", "hidden": 8})  # what is dealt for signs fills its words
-HUB = {Kind.MASKED_UPDATE}
+EARLY = SECTION.model_copy(update={"early_stop": 2, "epochs": 12})  # a step an epoch, of which the tenth is looked at first
+HUB = {Kind.MASKED_UPDATE, Kind.MASKED_COMPARED}
 BITS = {Kind.MASKED_DIGITS, Kind.MASKED_SIGNS}  # of a few values in a byte: compare/test_signs.py looks at many
 ELSEWHERE = {Kind.SEED, Kind.SEEDS, Kind.NONCES, *BITS}
 Message = tuple[str, int, Round, Array]  # who hears it, on which line
@@ -50,7 +51,7 @@ def messages(banks: Banks) -> Iterator[Message]:
     yield from (one for one in banks.heard() if one[2].kind not in {*OPENS, *ELSEWHERE})
 
 
-@pytest.fixture(scope="module", params=[SECTION, RELU], ids=["sine", "relu"])
+@pytest.fixture(scope="module", params=[SECTION, RELU, EARLY], ids=["sine", "relu", "early"])
 def seen(request: pytest.FixtureRequest) -> dict[tuple[str, Kind], list[bytes]]:
     """By who hears it and its kind, all that was sent in several jobs."""
     found: dict[tuple[str, Kind], list[bytes]] = defaultdict(list)
@@ -70,14 +71,17 @@ def seen(request: pytest.FixtureRequest) -> dict[tuple[str, Kind], list[bytes]]:
 
 def test_every_message_is_uniform(seen: dict[tuple[str, Kind], list[bytes]]) -> None:
     kinds = {who: {kind for other, kind in seen if other == who} for who in ("grid", "bank 0", "bank 2")}
-    both = HUB | {Kind.MASKED_MATRIX, Kind.MASKED_WEIGHTS, Kind.MASKED_HIDDEN, Kind.MASKED_U}
+    few = {Kind.MASKED_COMPARED}  # a word an epoch
+    both = {Kind.MASKED_UPDATE} | {Kind.MASKED_MATRIX, Kind.MASKED_WEIGHTS, Kind.MASKED_HIDDEN, Kind.MASKED_U}
     both |= {Kind.MASKED_RESIDUAL, Kind.MASKED_BACK, Kind.DEALT_HIDDEN, Kind.DEALT_LINK}
-    signs = kinds["grid"] & {Kind.DEALT_DIGITS}
+    signs = kinds["grid"] & {Kind.DEALT_DIGITS} | few
     assert kinds["grid"] - signs == both | {Kind.MASKED_ADDEND, Kind.DEALT_SUM, Kind.DEALT_TRUNCATION, Kind.DEALT_CUT}
     assert kinds["bank 0"] - signs == kinds["bank 2"] - signs == both
     for key, parts in seen.items():
         data = b"".join(parts)
-        assert len(data) > 1500 and uneven(data) < 6.0, key
+        if key[1] is Kind.DEALT_DIGITS and len(data) < 1500:
+            continue  # of one value, with zeros up to a whole word
+        assert uneven(data) < 6.0 and (len(data) > 1500 or key[1] in few), key
 
 
 def test_what_any_two_banks_hear_of_the_steps_together_is_uniform(seen: dict[tuple[str, Kind], list[bytes]]) -> None:
@@ -137,6 +141,24 @@ def test_the_grid_sees_no_banks_sum_and_no_sum_of_two() -> None:
     for some in [*combinations(range(3), 1), *combinations(range(3), 2)]:
         told = np.concatenate([np.sum([one[k] for k in some], axis=0, dtype=np.uint64) for one in every])
         assert uneven(told.tobytes()) < 6.0, some
+
+
+async def test_no_pad_of_a_loss_or_its_comparison_hides_two_values(
+    streams: dict[Prg, list[tuple[bytes, Purpose, int]]],
+) -> None:
+    banks, _ = await job(worlds()[0], 1, EARLY)
+    again = {Purpose.MATRIX, Purpose.COMPARE_PADS}  # by the dealer for each epoch; once more for the bit that hides a sign
+    for used in streams.values():
+        assert not [key for key, count in Counter(used).items() if count > 1 and key[1] not in again]
+    counts = Counter(purpose for _, purpose, _ in {key for used in streams.values() for key in used})
+    sent = Counter(label.kind for line in range(3) for party in Party for label, _ in banks.peer[line][party].log)
+    compared, steps = sent[Kind.MASKED_COMPARED] // 6, sent[Kind.MASKED_UPDATE] // 12
+    assert compared and steps == 10 + compared
+    looked = compared + 1
+    assert counts[Purpose.UNIT_SUMS] == 2 * compared  # the grid's, and the one that all banks have
+    assert counts[Purpose.CUT] == 3 * looked + steps and counts[Purpose.OUTPUT_WEIGHTS] == 2 * (steps + looked)
+    assert counts[Purpose.RESIDUAL] == 6 * (steps + looked) == sent[Kind.MASKED_RESIDUAL]
+    assert counts[Purpose.SUM] == 3 * counts[Purpose.SUM_OUT] == 3 * (1 + steps + looked)
 
 
 @pytest.mark.parametrize("section", [SECTION, RELU], ids=["sine", "relu"])

@@ -76,26 +76,40 @@ def of_several(section: Network, grid: Reals, bank: Reals, label: Reals, rows: t
 
     grid, bank: (n, m) of each side, the banks' with a last column of ones. Of each bank's rows a step is over an equal part.
     """
+    return of_several_stopped(section, grid, bank, label, rows)[-1][0]
+
+
+def of_several_stopped(
+    section: Network, grid: Reals, bank: Reals, label: Reals, rows: tuple[int, ...]
+) -> list[tuple[Reals, float]]:
+    """The same before the first epoch and after each, with the mean squared residual over the rows that all banks hold back."""
     units_, total, lows = section.hidden, len(label), np.cumsum([0, *rows])
     columns = grid.shape[1], bank.shape[1]
     blocks = [first_block(section.seed, p, k, sum(columns), units_) for p, k in zip(Party, columns, strict=True)]
     rates = np.array([label[low:high].mean() for low, high in itertools.pairwise(lows)])
     now = [np.concatenate(blocks), first_output(section.seed, units_), np.log(rates / (1 - rates))]
     x, before, of = np.column_stack([grid, bank]), now, np.repeat(np.arange(len(rows)), rows)
-    count = epoch_steps(section, total)
+    count, fits = epoch_steps(section, total), [fit_rows(section, n) for n in rows]
+    held = np.concatenate([np.arange(low + fit, low + n) for low, fit, n in zip(lows, fits, rows, strict=False)]).astype(int)
+    over = (total if section.early_stop is None else total - max(0, total // 8 - len(rows))) // count + len(rows)
+    found = [(np.concatenate([values.ravel() for values in now]), math.nan)]
     for step in make_steps(section, total):
         place, size = step.number % count, step.size / 2.0**10
         part = np.concatenate(
-            [np.arange(n * place // count, n * (place + 1) // count) + low for n, low in zip(rows, lows, strict=False)]
+            [np.arange(n * place // count, n * (place + 1) // count) + low for n, low in zip(fits, lows, strict=False)]
         )
         z = [w + section.momentum * (w - past) for w, past in zip(now, before, strict=True)]
         h, slope = units(section.activation, x[part] @ z[0])
-        r = (sigmoid(h @ z[1] + z[2][of[part]]) - label[part]) / (total // count + len(rows))
+        r = (sigmoid(h @ z[1] + z[2][of[part]]) - label[part]) / over
         pulled = x[part].T @ (r[:, None] * slope) * z[1]
         gradient = [pulled, h.T @ r, np.bincount(of[part], r, len(rows))]
         kept = [step.kept / 2.0**30, step.kept / 2.0**30, 1.0]
         before, now = now, [k * w - size * g for k, w, g in zip(kept, z, gradient, strict=True)]
-    return np.concatenate([values.ravel() for values in now])
+        if place == count - 1:
+            u = units(section.activation, x[held] @ now[0])[0] @ now[1] + now[2][of[held]]
+            loss = float(((sigmoid(u) - label[held]) ** 2).mean()) if len(held) else math.nan
+            found.append((np.concatenate([values.ravel() for values in now]), loss))
+    return found
 
 
 def scores_of(section: Network, weights: Reals, grid: Reals, bank: Reals, place: int) -> Reals:
