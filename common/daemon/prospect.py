@@ -24,13 +24,16 @@ from common.rows.dataset import check_declared
 from common.rows.extent import Extent, extent_of
 from common.rows.featurefile import declared
 from common.stages.estimate import Estimate, Sizes, estimate, trained_columns
+from common.stages.several.estimate import SeveralSizes, estimate_several
+from common.trust.authority import identity_of, read_certificate
 
 
 @dataclass(frozen=True)
 class Prospect:
     """A job before it runs. opens: in the order of the list. side, extent, cost: None where a plan of its kind has none.
 
-    cost: with as many matched rows as the own dataset has; of a training as many columns at the other side as here.
+    cost: with as many matched rows as the own dataset has; of a training as many columns at the other side as here. Of several
+    banks as many rows at each.
     why_not: what keeps the cost from being told.
     """
 
@@ -47,8 +50,9 @@ class Prospect:
 def prospect(held: HeldJob, party: Party, settings: PartySettings, home: Home) -> Prospect:
     plan = parse_plan(held.plan, held.job)
     opens = tuple(sorted(plan.allowed, key=lambda opened: list(CATALOGUE).index(opened)))
-    side, extent, cost, why_not = _side(plan, party), None, None, ""
+    side, extent, cost, why_not = None, None, None, ""
     try:
+        side = _side(plan, party, settings)
         extent = None if side is None else _extent(side, party, settings)
         cost = _cost(plan, party, extent, settings, home)
     except (WattScoreError, OSError) as error:
@@ -56,9 +60,12 @@ def prospect(held: HeldJob, party: Party, settings: PartySettings, home: Home) -
     return Prospect(held, _action(plan), opens, side, extent, cost, why_not, tuple(home.standings()))
 
 
-def _side(plan: AnyPlan, party: Party) -> Side | None:
+def _side(plan: AnyPlan, party: Party, settings: PartySettings) -> Side | None:
     if isinstance(plan, SeveralPlan):
-        return plan.grid if party is Party.GRID and isinstance(plan.grid, Side) else None
+        if party is Party.GRID:
+            return plan.grid if isinstance(plan.grid, Side) else None
+        own = identity_of(read_certificate(settings.tls.certificate))
+        return next((bank for bank in plan.banks if bank.identity == own), None)
     return plan.side(party) if isinstance(plan, Plan) else None
 
 
@@ -69,7 +76,9 @@ def _extent(side: Side, party: Party, settings: PartySettings) -> Extent:
 
 
 def _cost(plan: AnyPlan, party: Party, extent: Extent | None, settings: PartySettings, home: Home) -> Estimate | None:
-    if isinstance(plan, PromotePlan | SeveralPlan):
+    if isinstance(plan, SeveralPlan):
+        return _cost_of_several(plan, party, extent)
+    if isinstance(plan, PromotePlan):
         return None
     if not isinstance(plan, Plan):
         return estimate(plan, Sizes(0, 0, 0))
@@ -86,6 +95,16 @@ def _cost(plan: AnyPlan, party: Party, extent: Extent | None, settings: PartySet
         return estimate(plan, sizes, learner.scored_by(half))
     grid, bank = trained_columns(plan, extent.rows, extent.columns, extent.columns, months)
     return estimate(plan, Sizes(extent.rows, grid, bank, months=months))
+
+
+def _cost_of_several(plan: SeveralPlan, party: Party, extent: Extent | None) -> Estimate | None:
+    """With as many rows at each bank as the own one has, or as an equal part of the grid's; None for banks alone."""
+    if plan.alone or extent is None:
+        return None
+    count, months = len(plan.banks), int("period" in plan.keys)
+    rows = max(1, extent.rows // count) if party is Party.GRID else extent.rows
+    grid, _ = trained_columns(plan.line(0), count * rows, extent.columns, extent.columns, months)
+    return estimate_several(plan, SeveralSizes((rows,) * count, grid, extent.columns + 1, months=months))
 
 
 def _action(plan: AnyPlan) -> str:
@@ -121,10 +140,13 @@ def _costs(found: Prospect) -> Iterator[str]:
     if found.why_not:
         yield f"not known: {found.why_not}"
     elif found.cost is None:
-        yield "a few messages" if found.side is None else "not estimated for several banks"
+        yield "a few messages" if found.side is None else "not estimated for banks without a grid"
     else:
         cost = found.cost
-        if found.side is not None:
+        if found.side is not None and cost.banks:
+            told = "all own rows matched, as many at each bank, as many columns at the others"
+            yield f"as far as it can be told from here: {told}"
+        elif found.side is not None:
             yield "as far as it can be told from here: all own rows matched, as many columns at the other side"
         yield f"about {cost.seconds:,.0f} s, {sum(cost.bytes.values()) / 1e6:,.1f} MB over all lines"
         if cost.trained:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common.daemon.prospect import prospect
+from common.daemon.prospect import lines, prospect
 from common.features.fit import fit
 from common.features.options import Preparation
 from common.features.pieces import room
@@ -24,7 +24,9 @@ from common.plan.trees import Trees
 from common.rows.declare import ColumnConfig
 from common.rows.table import FeatureTable, Ids
 from common.stages.estimate import Estimate, Sizes, estimate
+from common.stages.several.estimate import SeveralSizes, estimate_several
 from common.wire import party_pb2 as wire
+from tests.banks import several_plan
 from tests.common.daemon.test_runner import CLIENT, Desk, plan
 from tests.common.stages.companies import Companies, frames
 
@@ -123,3 +125,39 @@ async def test_a_held_scoring_by_a_model_that_is_not_here_says_so(tmp_path: Path
     desk.settings.datasets["rows"] = desk.settings.datasets["t"]
     found = prospect(HeldJob("job-1", "score", "", CLIENT, "", scoring.canonical(), 0.0), Party.GRID, desk.settings, desk.home)
     assert found.cost is None and found.why_not
+
+
+@pytest.mark.parametrize("model", [{}, {"kind": "network", "hidden": 4, "epochs": 4}], ids=["linear", "network"])
+async def test_a_held_job_of_several_banks_is_priced_as_if_each_had_a_part_of_the_grid_s_rows(
+    tmp_path: Path, model: dict[str, Any]
+) -> None:
+    table, asked = amounts(), several_plan(3, model=model, grid={"dataset": "t"}, preparation={"coding": "linear"})
+    desk = Desk(tmp_path)
+    pd.DataFrame({"id": [f"{k:06d}" for k in range(ROWS)], **table.numeric}).to_csv(tmp_path / "t.csv", index=False)
+    held = HeldJob("train-1", "train", "", CLIENT, "", asked.canonical(), 0.0)
+    found = prospect(held, Party.GRID, desk.settings, desk.home)
+    assert found.cost is not None and found.extent is not None and not found.why_not
+    each = found.extent.rows // 3
+    assert found.cost == estimate_several(asked, SeveralSizes((each,) * 3, COLUMNS, COLUMNS + 1))
+    assert any("as many at each bank" in line for line in lines(found)) and len(found.cost.banks) == 3
+
+
+async def test_a_held_job_of_several_banks_is_priced_at_a_bank_by_its_own_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, desk = several_plan(2), Desk(tmp_path)
+    desk.settings.datasets["loans"] = desk.settings.datasets["t"]
+    held = HeldJob("train-1", "train", "", CLIENT, "", asked.canonical(), 0.0)
+    unread = prospect(held, Party.BANK, desk.settings, desk.home)  # without a certificate nobody knows which bank it is
+    assert unread.cost is None and "x.pem" in unread.why_not
+    monkeypatch.setattr("common.daemon.prospect.read_certificate", lambda file: None)
+    monkeypatch.setattr("common.daemon.prospect.identity_of", lambda certificate: asked.identities[1])
+    table = amounts()
+    pd.DataFrame({"id": [f"{k:06d}" for k in range(ROWS)], **table.numeric}).to_csv(tmp_path / "t.csv", index=False)
+    found = prospect(held, Party.BANK, desk.settings, desk.home)
+    assert found.cost is not None and found.extent is not None and found.side == asked.banks[1]
+    assert sum(bank.trained + bank.held for bank in found.cost.banks) == 2 * found.extent.rows
+    alone = several_plan(3, grid="none")
+    monkeypatch.setattr("common.daemon.prospect.identity_of", lambda certificate: alone.identities[0])
+    told = prospect(HeldJob("train-2", "train", "", CLIENT, "", alone.canonical(), 0.0), Party.BANK, desk.settings, desk.home)
+    assert told.cost is None and "  not estimated for banks without a grid" in lines(told)
