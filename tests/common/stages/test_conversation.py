@@ -1,0 +1,157 @@
+"""A whole conversation on request, over frames: by a linear model one message of the bank and one of the grid a request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from common.disk.scratch import Scratch
+from common.errors import PolicyError
+from common.learn.linear.half import ClosedModel
+from common.mpc.correlations.dealt import DealtCorrelations
+from common.mpc.session import Kind, Session
+from common.party import Party
+from common.rows.table import FeatureTable
+from common.stages import asked
+from common.stages.job import Answer, Remains, Warm
+from common.wire.peer import Counter, FrameChannel
+from tests.common.learn.linear.test_score import BITS, models, rows
+from tests.common.wire.streams import duplex
+from tests.peers import ALL, Trio, coordinate
+
+HELD, STOCK = 40, 60  # rows of the grid; of a stock
+REFUSED = {"F3", "F7"}  # by the grid's books
+OVER = "F9"  # by the bank's rates
+
+
+class Seat:
+    """A desk that asks for these, one request after another, and counts what the bank had written by each answer."""
+
+    given = None
+
+    def __init__(self, requests: Sequence[Sequence[str]], written: list[Any]) -> None:
+        self._requests, self._written = iter(requests), written
+        self.heard, self.messages = list[tuple[Sequence[Answer], Remains]](), list[int]()
+
+    def taking(self) -> Any:
+        return nullcontext()
+
+    def ready(self, warm: Warm) -> None:
+        self.messages.append(len(self._written))
+
+    async def ask(self) -> Sequence[str] | None:
+        return next(self._requests, None)
+
+    async def hear(self, answers: Sequence[Answer], remains: Remains) -> None:
+        self.heard.append((answers, remains))
+        self.messages.append(len(self._written))
+
+
+def rated(charged: list[str]) -> Any:
+    """What charges at the grid, row by row refusing some."""
+
+    def charge(part: FeatureTable, model: ClosedModel, *, asked: bool) -> None:
+        names = part.ids.texts(part.ids.codes).to_pylist()
+        if REFUSED & set(names):
+            raise PolicyError("too many models have scored it")
+        charged.extend(names)
+
+    return charge
+
+
+def at_bank(part: FeatureTable, *_: Any) -> None:
+    if OVER in part.ids.texts(part.ids.codes).to_pylist():
+        raise PolicyError("this client has had its rows of the day")
+
+
+def decided(part: FeatureTable, u: Any) -> Mapping[str, Any]:
+    return {"u": u}
+
+
+def job(party: Party, session: Session, desk: Seat | None, charged: list[str]) -> Any:
+    policy = SimpleNamespace(max_ids=1000)
+    home = SimpleNamespace(policy=policy, stocks=SimpleNamespace(of=lambda bank: bank), key=b"")
+    return SimpleNamespace(
+        id="score-1", party=party, session=session, correlations=None, home=home, desk=desk, chain="", scratch=Scratch(),
+        dataset=SimpleNamespace(path="", missing=()), role=SimpleNamespace(decider=lambda model: decided),
+        count=lambda **_: None,
+        charge_scores=rated(charged), check_rate=at_bank, enter_rate=at_bank, check_grant=None, consents=None,
+    )  # fmt: skip
+
+
+async def converse(
+    requests: Sequence[Sequence[str]], monkeypatch: pytest.MonkeyPatch
+) -> tuple[Seat, list[str], dict[Party, list[Any]], Any]:
+    """What the desk heard, which rows the grid charged, the messages of each side, and u of the rows in the clear."""
+    halves, u = models()
+    ends = dict(zip(Party, duplex(), strict=True))
+    written: dict[Party, list[Any]] = {party: [] for party in Party}
+    channels = {}
+    for party, end in ends.items():
+
+        async def write(message: Any, of: Any = end.write, log: list[Any] = written[party]) -> None:
+            log.append(message)
+            await of(message)
+
+        end.write = write  # type: ignore[method-assign]
+        channels[party] = FrameChannel(end, f"the {party.other.value}", Counter())
+        channels[party].start()
+    desk, charged = Seat(requests, written[Party.BANK]), list[str]()
+    plan: Any = SimpleNamespace(keys=("id",), on_request=STOCK, score_bits=BITS)
+
+    async def side(of: Session, correlations: DealtCorrelations) -> None:
+        @asynccontextmanager
+        async def stock(*_: Any) -> AsyncIterator[tuple[Any, int]]:
+            yield correlations, STOCK
+
+        at = of.party
+        by[at] = stock
+        session = Session(at, channels[at], allowed=ALL)
+        table = rows(at).take(np.arange(HELD)) if at is Party.GRID else rows(at)
+        await asked.serve_requests(job(at, session, desk if at is Party.BANK else None, charged), plan, halves[at], table, ())
+
+    by: dict[Party, Any] = {}
+
+    def stocked(session: Session, *more: Any) -> Any:
+        return by[session.party](*more)
+
+    monkeypatch.setattr(asked, "scores_ahead", stocked)
+    monkeypatch.setattr(asked, "usable", lambda *_: [])
+    await asyncio.wait_for(coordinate(Trio(), side), 60)
+    for channel in channels.values():
+        await channel.stop()
+    return desk, charged, written, u
+
+
+async def test_a_request_by_a_linear_model_is_one_message_each_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests = [["F0"], ["F1", "F99", "F3", "F2"], ["F77"], ["F7"], ["F9", "F4"], ["F0", "F5"]]
+    desk, charged, written, u = await converse(requests, monkeypatch)
+    told = [{answer.name: answer for answer in answers} for answers, _ in desk.heard]
+    for names, answers in zip(requests, told, strict=True):
+        for name in names:
+            why = answers[name].refused
+            if "F9" in names:
+                assert "had its rows" in why
+            elif name in REFUSED:
+                assert "the grid's books" in why
+            elif int(name[1:]) >= HELD:
+                assert "holds no such row" in why
+            else:
+                assert abs(answers[name].decided["u"] - u[int(name[1:])]) < 1.5 * 2.0**-BITS + 0.005 and not why
+    assert charged == ["F0", "F1", "F2", "F0", "F5"]  # and none of those that the bank's own rates refused
+    assert [after - before for before, after in zip(desk.messages, desk.messages[1:], strict=False)] == [1, 1, 1, 1, 0, 1]
+    grid = [message for message in written[Party.GRID] if _asked(message)]
+    assert len(grid) == 5  # one message a request, the last of the grid's
+    assert written[Party.GRID][-5:] == grid
+    assert [remains.rows for _, remains in desk.heard] == [59, 55, 54, 53, 53, 51]  # a mask for each row asked for
+
+
+def _asked(message: Any) -> bool:
+    frames = getattr(message, "frames", (message,))
+    return any(frame.kind == Kind.ASKED.value for frame in frames)
