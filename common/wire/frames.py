@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
@@ -54,13 +55,14 @@ class Together:
 
     frames: tuple[Piece, ...]
 
+    @cached_property
     def packed(self) -> bytes:
         """Its bytes."""
         parts = [pack(frame) for frame in self.frames]
         return b"".join(piece for part in parts for piece in (_varint(_TOGETHER << 3 | 2), _varint(len(part)), part))
 
     def ByteSize(self) -> int:  # noqa: N802 - as of a protobuf message
-        return len(self.packed())
+        return len(self.packed)
 
     def __repr__(self) -> str:
         return f"Together({', '.join(map(repr, self.frames))})"
@@ -69,7 +71,7 @@ class Together:
 def pack(message: Message | Piece | Together) -> bytes:
     """The bytes of a message."""
     if isinstance(message, Together):
-        return message.packed()
+        return message.packed
     if isinstance(message, Piece):
         return b"".join((message.head(), message.data))
     return message.SerializeToString()
