@@ -76,7 +76,8 @@ def read_table(
     seen, columns = list[Seen](), dict(config.columns)
     numeric, categorical, looked = dict[str, npt.NDArray[np.float64]](), dict[str, Coded](), _looking(file, data, config)
     for column in features:  # looked at and read one after the other, so that a file's column is read once
-        if column not in config.columns:
+        data.again = column not in config.columns
+        if data.again:
             seen.append(found := looked(column))
             if found.config is None:
                 continue

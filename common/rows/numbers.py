@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from common.rows.floats import Values, floats
-from common.rows.origin import Data, Mask, Origin, pieces
+from common.rows.origin import Data, Mask, Once, Origin, pieces
 from common.rows.text import as_text, is_missing, is_number, is_text, plain, read_text, seen
 
 _FEW = 20  # distinct values, up to which they are rather codes than numbers
@@ -111,7 +111,7 @@ def read_numbers(origin: Origin, column: str, data: Data, style: Style | None = 
         return _worded(_finite(values, np.isinf(values)), words)
     given = plain(data[column])
     if is_number(given.type):
-        values = floats(given)
+        values = data.numbers(column, lambda held: floats(plain(held))) if isinstance(data, Once) else floats(given)
         missing = np.isnan(values) if words == () else np.isnan(values) | _is_word(values, words)
         values[missing] = np.nan
         return _finite(values, ~missing & ~np.isfinite(values))

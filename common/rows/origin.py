@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,6 +14,7 @@ import pyarrow as pa
 from common.errors import DataError
 
 Mask = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.float64]
 _SHOWN = 40
 
 
@@ -63,7 +64,9 @@ class Once:
     def __init__(self, data: Data) -> None:
         self._data = data
         self._last: tuple[str, Any] = ("", None)
+        self._numbers: tuple[str, Numbers | None] = ("", None)
         self.long: Collection[str] = data.long if isinstance(data, Long) else ()
+        self.again = False  # whether the next column will be read once it was looked at
 
     @property
     def num_rows(self) -> int:
@@ -76,6 +79,17 @@ class Once:
             self._last = ("", None)  # before another one is read: two at once need not be held
             self._last = (column, self._data[column])
         return self._last[1]
+
+    def numbers(self, column: str, make: Callable[[Any], Numbers]) -> Numbers:
+        """The column as numbers, which are the caller's to change: what `make` makes of it, once where it comes `again`."""
+        if self._numbers[1] is not None and self._numbers[0] == column:
+            found, self._numbers = self._numbers[1], ("", None)
+            return found
+        self._numbers = ("", None)
+        found = make(self[column])
+        if self.again:
+            self._numbers = (column, found.copy())
+        return found
 
     def pieces(self, column: str) -> Iterator[pa.ChunkedArray]:
         return pieces(self._data, column)

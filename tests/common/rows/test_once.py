@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from common.disk.scratch import Scratch
 from common.party import Party
+from common.rows import numbers
 from common.rows.dataset import DatasetConfig, look_at, read_table
 from common.rows.formats.parquet import ParquetColumns
 from common.rows.origin import Once
@@ -59,6 +61,26 @@ def test_a_column_that_is_looked_at_and_read_is_read_once(read: Counter[str], co
     declared = config.model_copy(update={"columns": loaded.columns})
     read_table(declared, name="t", party=Party.GRID)
     assert read == dict.fromkeys(["id", *loaded.table.order], 1)
+
+
+def test_numbers_that_are_looked_at_are_made_once_and_are_the_readers_own(
+    config: DatasetConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, real = list[int](), numbers.floats
+
+    def counted(values: Any) -> Any:
+        made.append(len(values))
+        return real(values)
+
+    monkeypatch.setattr(numbers, "floats", counted)
+    loaded = read_table(config, name="t", party=Party.GRID)
+    assert made == [60]
+    kwh = loaded.columns["kwh"].model_copy(update={"max": 5.0, "malformed": "null"})
+    declared = config.model_copy(update={"columns": {**loaded.columns, "kwh": kwh}, "missing": ("1",)})
+    cut = read_table(declared, name="t", party=Party.GRID).table.numeric["kwh"]
+    assert np.isnan(cut).sum() == 24 + 1 and not np.isnan(loaded.table.numeric["kwh"]).any()
+    again = read_table(config.model_copy(update={"missing": ("1",)}), name="t", party=Party.GRID).table.numeric["kwh"]
+    assert np.isnan(again).sum() == 1 and again[8] == 8 / 7
 
 
 def test_text_that_memory_has_no_room_for_is_not_read_as_a_whole(
