@@ -56,12 +56,12 @@ class _Last:
             self._name, self._column = column, self._data[column]
         return self._column
 
-    def pieces(self, column: str) -> Iterator[pa.ChunkedArray]:
+    def pieces(self, column: str, *, plain: bool = False) -> Iterator[pa.ChunkedArray]:
         if self._name == column:
             yield self._column
         else:
             self.forget()
-            yield from pieces(self._data, column)
+            yield from pieces(self._data, column, plain=plain)
 
     def forget(self) -> None:
         self._name, self._column = "", pa.chunked_array([], pa.string())

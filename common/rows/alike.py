@@ -75,7 +75,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def _chunks(data: Data, column: str) -> Iterator[Any]:
-    for piece in pieces(data, column):
+    for piece in pieces(data, column, plain=True):
         yield from piece.chunks
 
 

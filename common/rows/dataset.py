@@ -86,6 +86,8 @@ def read_table(
             numeric[column] = where.keep(_numeric(file, column, columns[column], data, config.missing, of_columns))
         else:
             categorical[column] = _categories(file, column, columns[column], data, config.missing, of_columns, where)
+        if data.num_rows > MANY:  # Arrow keeps what is freed, of one column while the next is read
+            pa.default_memory_pool().release_unused()
     warnings = [*file.said, *_partial(file, config), *(s.text for s in seen if s.loud), *of_ids, *of_columns]
     order = tuple(c for c in file.header if c in columns)
     table = FeatureTable(ids, periods, Columns(numeric), Columns(categorical), outcomes, order)

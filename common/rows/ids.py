@@ -27,7 +27,7 @@ _CODE = rf"^[{CODE_ALPHABET}]{{18}}$"
 _SHOWN = 4
 _DIGITS = 10**15  # from here on a spreadsheet, and a float printed in the usual way, lose the last digits
 _FLOATS = 1 << 53  # from here on not every whole number is a float
-MANY = 1 << 20  # rows, above which their texts are not put into one dictionary
+MANY = 1 << 18  # rows, above which their texts are not put into one dictionary
 _PIECE = 1 << 16  # ids that are objects of Python at a time
 _FEW = 4  # ids so long, of which all are floats: by chance less than once in 10,000
 

@@ -135,7 +135,9 @@ def _texts(values: Any) -> Any:
 
 def _number(column: str, found: Numbers, grouped: bool = False) -> Seen:
     values, style = found.values, found.style
-    known = values[~np.isnan(values)]
+    missing = np.isnan(values)
+    known = values[~missing] if missing.any() else values
+    del missing
     config = ColumnConfig.model_validate(
         {"kind": "numeric", "transform": "auto", "decimal": style.decimal, "thousands": style.thousands, "unit": style.unit}
     )

@@ -55,7 +55,7 @@ class Long(Protocol):
 
     long: Collection[str]
 
-    def pieces(self, column: str) -> Iterator[pa.ChunkedArray]: ...
+    def pieces(self, column: str, *, plain: bool = False) -> Iterator[pa.ChunkedArray]: ...
 
 
 class Once:
@@ -91,18 +91,21 @@ class Once:
             self._numbers = (column, found.copy())
         return found
 
-    def pieces(self, column: str) -> Iterator[pa.ChunkedArray]:
-        return pieces(self._data, column)
+    def pieces(self, column: str, *, plain: bool = False) -> Iterator[pa.ChunkedArray]:
+        return pieces(self._data, column, plain=plain)
 
 
 def is_long(data: Data, column: str) -> bool:
     return isinstance(data, Long) and column in data.long
 
 
-def pieces(data: Data, column: str) -> Iterator[pa.ChunkedArray]:
-    """The column some rows after the other; all of them at once where it is not long."""
+def pieces(data: Data, column: str, *, plain: bool = False) -> Iterator[pa.ChunkedArray]:
+    """The column some rows after the other; all of them at once where it is not long.
+
+    plain: whether nothing is gained by a dictionary of each piece: hardly a text comes again.
+    """
     if isinstance(data, Long) and column in data.long:
-        yield from data.pieces(column)
+        yield from data.pieces(column, plain=plain)
     else:
         yield data[column]
 

@@ -28,6 +28,7 @@ from common.plan.promote import PromotePlan
 from common.plan.request import Request
 from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
+from common.process.memory import give_memory_back
 from common.rows.consent import Consents
 from common.rows.dataset import DatasetConfig, Loaded
 from common.rows.given import Given
@@ -38,6 +39,7 @@ from common.stages.score import Budget
 from common.stages.split import Mask
 
 _log = logging.getLogger(__name__)
+_MANY = 1 << 20  # rows, from which on a stage leaves more memory behind than it takes time to give back
 
 
 class StageReporter(Reporter, Protocol):
@@ -245,6 +247,8 @@ class Told:
         self._stage = name
         start, rounds = time.monotonic(), self.session.traffic.rounds
         yield
+        if self.outcome.counts.get("own_rows", 0) > _MANY:
+            give_memory_back()
         self.outcome.seconds[name] = time.monotonic() - start
         self.outcome.rounds[name] = self.session.traffic.rounds - rounds
 

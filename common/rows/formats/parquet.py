@@ -19,7 +19,7 @@ from common.rows.text import is_text
 T = TypeVar("T")
 
 _PIECE = 1 << 18  # rows of text that are read at once where memory is little
-_MANY = 1 << 20  # rows, from which on text is read so in any case
+_MANY = 1 << 18  # rows, from which on text is read so in any case
 _EXPANSION = 4  # memory that a file takes for each of its bytes
 
 
@@ -70,7 +70,7 @@ class ParquetColumns:
 
     def __getitem__(self, column: str) -> pa.ChunkedArray:
         def read() -> pa.ChunkedArray:
-            found = self._file().read(columns=[column]).column(0)
+            found = self._file(self._text).read(columns=[column]).column(0)
             found.validate(full=True)  # of a damaged file, not all of which is noticed before
             self._check(len(found))
             return found
@@ -78,9 +78,9 @@ class ParquetColumns:
         values: pa.ChunkedArray = guarded(self._origin, read)
         return values.cast(pa.timestamp("us", "UTC")) if column in self._instants else values
 
-    def pieces(self, column: str) -> Iterator[pa.ChunkedArray]:
-        """One of the `long` columns."""
-        batches = guarded(self._origin, lambda: self._file().iter_batches(_PIECE, columns=[column]))
+    def pieces(self, column: str, *, plain: bool = False) -> Iterator[pa.ChunkedArray]:
+        """One of the `long` columns. plain: as text and not as dictionaries, which cost much where no text repeats."""
+        batches = guarded(self._origin, lambda: self._file([] if plain else self._text).iter_batches(_PIECE, columns=[column]))
         count, rows, held = 0, 0, list[Any]()
         while batch := guarded(self._origin, lambda: next(batches, None)):
             guarded(self._origin, partial(batch.validate, full=True))
@@ -93,8 +93,8 @@ class ParquetColumns:
         if held or not count:
             yield pa.chunked_array(held, held[0].type if held else pa.string())
 
-    def _file(self) -> Any:
-        return pa.parquet.ParquetFile(self._source, read_dictionary=self._text, coerce_int96_timestamp_unit="us")
+    def _file(self, coded: list[str]) -> Any:
+        return pa.parquet.ParquetFile(self._source, read_dictionary=coded, coerce_int96_timestamp_unit="us")
 
     def _check(self, rows: int) -> None:
         if rows != self.num_rows:

@@ -102,7 +102,7 @@ def test_one_column_is_held_at_a_time() -> None:
             self.asked.append(column)
             return pa.chunked_array([[1, 2]])
 
-        def pieces(self, column: str) -> Iterator[Any]:
+        def pieces(self, column: str, *, plain: bool = False) -> Iterator[Any]:
             self.asked.append(f"pieces of {column}")
             yield pa.chunked_array([["a", "b"]])
 
