@@ -48,7 +48,7 @@ class Dial:
     def forget(self, job: str) -> None:
         self._plans.pop(job, None)
         task = asyncio.ensure_future(close_all(self._streams.pop(job, []), self._apart.pop(job, [])))
-        task.add_done_callback(lambda done: done.exception())
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def meet(
         self,

@@ -22,6 +22,7 @@ from tests.bench.arrivals import offer, planned
 from tests.bench.chart import draw
 from tests.bench.growth import fit
 from tests.bench.instruments import Meter
+from tests.bench.lanes import measure as over_lanes
 from tests.bench.peers import Crypten, Peer, Spu, Xgboost
 from tests.bench.profiled import NAMED, locate
 from tests.bench.received import received
@@ -29,6 +30,7 @@ from tests.bench.safeguards import sent_in
 from tests.bench.worlds import measure, worlds
 from tests.common.mpc.problems import make_problem
 from tests.forked import forked
+from tests.patience import patience
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -276,3 +278,10 @@ def test_arrivals_are_independent_at_the_rate_asked_for_and_what_fails_is_told()
     assert gaps.mean() == pytest.approx(gaps.std(), rel=0.05)  # as of no memory
     found = offer(planned(500.0, 0.1), [lambda k: "503" if k == 1 else None] * 3)
     assert found.failed == ["503"] and len(found.milliseconds) == len(planned(500.0, 0.1)) - 1
+
+
+def test_arrays_over_lanes_are_measured_between_two_processes() -> None:
+    """What arrives is compared there with what was sent."""
+    for lanes in (1, 3):
+        found = over_lanes(lanes, 400_000, 3, patience=patience(30))
+        assert found["lanes"] == lanes and found["mbit"] > 0 and found["cpu"] > 0
