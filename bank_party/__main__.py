@@ -9,6 +9,7 @@ main = party_group(
     "The bank's side: labels, scores and decisions are here.",
     "bank_party.commands",
     score="Score rows with a stock dealt ahead, with no coordinator: the grid's daemon is asked directly.",
+    predeal="Make a stock for a training of PLAN, with nobody who deals and no coordinator: the grid is asked directly.",
     promote="Make the model of JOB, a training of banks alone, this bank's champion, unless it is worse than the one before.",
     rollback="Make the champion before the present one the champion again, of models of banks alone.",
     pipeline="Go on with the run of PIPELINE (TOML) that is open, or begin one where it is time.",

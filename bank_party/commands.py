@@ -31,7 +31,10 @@ from common.daemon.prune import prune_command
 from common.doctor.cli import doctor_command
 from common.doctor.side import Side
 from common.errors import ConfigError, PlanError
+from common.plan.predeal import PredealPlan
 from common.plan.promote import PromotePlan
+from common.plan.read import load_plan
+from common.plan.train import TrainPlan
 from common.report.texts import Choice
 
 if TYPE_CHECKING:
@@ -145,6 +148,26 @@ def _score_alone(config: Path, model: str, dataset: str, name: str, as_json: boo
         )
     done = score_own(SEAT, config, model, dataset, name)
     click.echo(json.dumps(asdict(done), default=str) if as_json else f"{done.job}: {done.rows} rows scored, in {done.file}")
+
+
+@click.command()
+@click.argument("plan", type=click.Path(path_type=Path))
+@click.option("--rows", type=click.IntRange(1), required=True, help="Rows to train on, as many as there will be or a few more.")
+@click.option("--grid", type=click.IntRange(1), required=True, help="The grid's trained columns.")
+@click.option("--bank", type=click.IntRange(1), required=True, help="The bank's, its intercept included.")
+@click.option("--config", type=click.Path(path_type=Path), required=True, envvar="WATTSCORE_CONFIG", help="The bank's.")
+def predeal(plan: Path, rows: int, grid: int, bank: int, config: Path) -> None:
+    """Make a stock for a training of PLAN, with nobody who deals and no coordinator: the grid is asked directly.
+
+    PLAN says dealer = "none"; both sides store the stock, for one use.
+    """
+    from bank_party.direct import make_stock
+
+    if not isinstance(found := load_plan(plan), TrainPlan):
+        raise PlanError(f"{plan}: a plan of kind {found.kind!r} trains nothing", remedy="Give a training plan.")
+    raw = {"model": found.model, "rows": rows, "grid_columns": grid, "bank_columns": bank}
+    job = asyncio.run(make_stock(SEAT, config, validate(PredealPlan, raw, "options", PlanError)))
+    click.echo(f"{job}: a stock for {rows:,} rows x ({grid} + {bank}) columns")
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""The bank's jobs of its own: scores from a stock dealt ahead, asked of the grid's daemon without the coordinator.
+"""The bank's jobs of its own, asked of the grid's daemon without the coordinator: scores, and stocks that both make.
 
 They run in a process of their own, beside the bank's daemon or without it, and use the same books. PROTOCOL.md section 10.
 """
@@ -11,10 +11,11 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from bank_party.home import BankHome
 from bank_party.settings import BankSettings
@@ -27,10 +28,13 @@ from common.errors import JobCancelled, JobNotFound, PlanError
 from common.home.models import CHAMPION
 from common.learn.learners import scored_undealt
 from common.party import Identity
+from common.plan.predeal import PredealPlan
 from common.plan.score import ScorePlan
 from common.stages.job import Desk
 from common.text.logs import set_logging
 from common.wire.tls import Credentials
+
+T = TypeVar("T")
 
 _JOBS = "common.stages.job"  # logs what a job warns of
 
@@ -97,9 +101,9 @@ def suited(plan: ScorePlan, home: BankHome) -> ScorePlan:
     return validate(ScorePlan, {**plan.model_dump(), "dealer": "none", "dealt": "online"}, "options", PlanError)
 
 
-def fresh_name() -> str:
-    """A name that no scoring job has had."""
-    return f"score-{time.strftime('%Y%m%d', time.gmtime())}-{secrets.token_hex(4)}"
+def fresh_name(kind: str = "score") -> str:
+    """A name that no job has had."""
+    return f"{kind}-{time.strftime('%Y%m%d', time.gmtime())}-{secrets.token_hex(4)}"
 
 
 async def run(seat: Seat[BankSettings, BankHome], config: Path, plan: ScorePlan, desk: Desk | None = None) -> Done:
@@ -109,6 +113,24 @@ async def run(seat: Seat[BankSettings, BankHome], config: Path, plan: ScorePlan,
 
     Raises what the job is refused for, or fails of, at whichever side.
     """
+    return await _run(seat, config, plan, _done, desk)
+
+
+async def make_stock(seat: Seat[BankSettings, BankHome], config: Path, plan: PredealPlan) -> str:
+    """Makes a stock with the grid's daemon, for a training that nobody deals for; the job's name, which is the stock's too.
+
+    Raises as `run`.
+    """
+    return await _run(seat, config, plan, lambda job, answers, *_: answers.check() or job)
+
+
+async def _run(
+    seat: Seat[BankSettings, BankHome],
+    config: Path,
+    plan: ScorePlan | PredealPlan,
+    told: Callable[[str, Answers, BankHome, _Warned], T],
+    desk: Desk | None = None,
+) -> T:
     settings = seat.load(config)
     set_logging("WARNING", settings.log_format, settings.data)
     os.umask(0o077)  # as at the daemon
@@ -117,16 +139,17 @@ async def run(seat: Seat[BankSettings, BankHome], config: Path, plan: ScorePlan,
     logging.getLogger(_JOBS).addFilter(warned := _Warned())
     home, way = seat.home(settings), seat.approach(settings, credentials)
     runner = Runner(seat.role(home), settings, home, way.meeting, None, own=credentials.identity)
-    job, plan = fresh_name(), suited(plan, home).model_copy(update={"with_bank": str(credentials.identity)})
+    job, fitting = fresh_name(plan.kind), suited(plan, home) if isinstance(plan, ScorePlan) else plan
+    asked = fitting.model_copy(update={"with_bank": str(credentials.identity)}).canonical()
     try:
         with _ended_by(signal.SIGTERM):
-            task, answers = await runner.begin(job, plan.canonical(), credentials.identity, own=True, desk=desk)
+            task, answers = await runner.begin(job, asked, credentials.identity, own=True, desk=desk)
             try:
                 await asyncio.shield(task)
             except asyncio.CancelledError:
                 await runner.stop_all(JobCancelled("the command that asked for it was ended"))
                 raise
-        return _done(job, answers, home, warned)
+        return told(job, answers, home, warned)
     finally:
         logging.getLogger(_JOBS).removeFilter(warned)
         home.close()

@@ -109,7 +109,7 @@ def check_asker(plan: Request, party: Party, settings: PartySettings, client: st
     """Raises PolicyError at the grid where another than the bank that the plan is of asks for a job without the coordinator."""
     if party is Party.GRID and client != str(plan.bank_named or settings.peer.who):
         text = "the plan is of another bank than the one that asks"
-        raise PolicyError(text, remedy="Name the bank that asks, in with_bank; `bank-party score` does.")
+        raise PolicyError(text, remedy="Name the bank that asks, in with_bank; the bank's own commands do.")
 
 
 def banks_of(plan: Request) -> tuple[Identity, ...]:

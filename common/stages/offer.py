@@ -5,6 +5,7 @@ from __future__ import annotations
 from common.errors import DataError, PlanError, PolicyError
 from common.party import Party
 from common.plan.policy import Policy
+from common.plan.predeal import PredealPlan
 from common.plan.request import Plan, Request
 from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
@@ -57,9 +58,11 @@ def check_direct(plan: Request, policy: Policy) -> None:
             "this party's policy does not allow jobs without the coordinator (direct = false)",
             remedy="Submit it through the coordinator, or agree with this party on its policy.",
         )
-    if not isinstance(plan, ScorePlan) or not (plan.dealt == "ahead" or plan.undealt) or plan.matching != "ecdh":
+    scores = isinstance(plan, ScorePlan) and (plan.dealt == "ahead" or plan.undealt) and plan.matching == "ecdh"
+    if not scores and not (isinstance(plan, PredealPlan) and plan.undealt):
         raise PlanError(
-            "only scoring with dealt = 'ahead', or dealer = 'none', and matching = 'ecdh' does without the coordinator",
+            "only scoring with dealt = 'ahead', or dealer = 'none', and matching = 'ecdh' does without the coordinator,"
+            " and a stock for a training with dealer = 'none'",
             remedy="Submit it through the coordinator.",
         )
 

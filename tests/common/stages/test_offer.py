@@ -10,6 +10,7 @@ import pytest
 from common.errors import DataError, PlanError, PolicyError
 from common.party import Party
 from common.plan.policy import Policy
+from common.plan.predeal import PredealPlan
 from common.plan.read import make_plan
 from common.plan.request import Plan
 from common.plan.train import TrainPlan
@@ -80,10 +81,13 @@ def test_far_too_many_columns_are_refused_by_the_header(tmp_path: Path) -> None:
     check_width(asked, config.model_copy(update={"columns": {"c1": ColumnConfig(kind="numeric")}}), Party.GRID, "wide")
 
 
-def test_only_scores_from_a_stock_do_without_the_coordinator() -> None:
+def test_only_scores_with_nobody_who_deals_now_and_stocks_that_both_make_do_without_the_coordinator() -> None:
     scoring = {"kind": "score", "model": "champion", "dealt": "ahead", "matching": "ecdh"}
-    check_direct(plan(**scoring), Policy())
-    for other in (plan(), plan(**{**scoring, "dealt": "online"}), plan(**{**scoring, "matching": "neutral"})):
+    stock = {"rows": 100, "grid_columns": 2, "bank_columns": 2}
+    made, dealt = (PredealPlan.model_validate({**stock, "model": {"dealer": dealer}}) for dealer in ("none", "whole"))
+    for alone in (plan(**scoring), plan(**{**scoring, "dealt": "online", "dealer": "none"}), made):
+        check_direct(alone, Policy())
+    for other in (dealt, plan(), plan(**{**scoring, "dealt": "online"}), plan(**{**scoring, "matching": "neutral"})):
         with pytest.raises(PlanError, match="Submit it through the coordinator"):
             check_direct(other, Policy())
     with pytest.raises(PolicyError, match="direct = false"):

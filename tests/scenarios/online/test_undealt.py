@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from common.config import to_toml
 from common.disk.data_folder import Name
 from common.home.models import ModelStore
 from common.home.rowbook import RowBook
@@ -18,7 +19,7 @@ from common.mpc.fixedpoint import WEIGHT_SCALE, X_SCALE, Words, decode
 from common.party import Party
 from common.plan.promote import PromotePlan
 from common.rows.dataset import DatasetConfig, read_table
-from tests.scenarios.end_to_end.lab import eventually, make_plan, make_tables, succeed
+from tests.scenarios.end_to_end.lab import eventually, make_plan, make_tables, own, succeed
 from tests.scenarios.online.conftest import Office
 from tests.scenarios.online.conftest import opened as open_office
 from tests.scenarios.online.test_restarts import Programs
@@ -96,6 +97,22 @@ def test_rows_are_scored_and_charged_once_and_no_stock_is_asked_for(office: Offi
         assert np.abs(found - u[ids].to_numpy()).max() < 1.6 * STEP + 0.02 and np.ptp(found) > 10 * STEP
         assert caller.score("undealt-one", id=ids[0]) == (200, one) and caller.headers["idempotent-replayed"] == "true"
     assert charged(office) - before == ROWS
+
+
+def test_a_stock_is_made_while_the_coordinator_is_away_and_used_once_it_is_back(office: Office) -> None:
+    plan = make_plan("main", model={"dealer": "none", "iterations": 10}, matching="ecdh", dealt="ahead", split={"seed": 9})
+    file = office.folder / "made.toml"
+    file.write_text(to_toml(plan.model_dump(mode="json", exclude_none=True)))
+    office.kill("coordinator")
+    said = own(office, "bank", "predeal", str(file), "--rows", "1100", "--grid", "14", "--bank", "5")
+    made = said.splitlines()[-1].split(":")[0]  # below what the bank's log says
+    for side in ("grid", "bank"):
+        assert (office.data(side) / Name.STOCK / f"{made}.stock").stat().st_mode & 0o777 == 0o600, said
+    office.heal()
+    with office.client() as client:
+        trained = succeed(client, plan)
+    assert trained.bank.report.counts.iterations == 10 and not trained.dealer.grid.sent
+    assert not any((office.data(side) / Name.STOCK / f"{made}.stock").exists() for side in ("grid", "bank"))
 
 
 def test_requests_go_on_whichever_process_ends(office: Office) -> None:
