@@ -13,7 +13,7 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.cmac import CMAC
 
-from tests.vectors.plain_short import as_words, dealt_words, from_planes, lifted, planes
+from tests.vectors.plain_short import dealt_words, from_planes, lifted, planes
 
 RING, HALF = 1 << 64, 1 << 62
 MATRIX, RIDGE_MATRIX, WEIGHTS, ANGLE, LINK, RESIDUAL, TRUNCATION, TRUNCATION_BODY, TRUNCATION_TOP = range(1, 10)
@@ -161,28 +161,6 @@ def cut(values: Vector, width: int) -> Matrix:
     return [values[at : at + width] for at in range(0, len(values), width)]
 
 
-def step_dealt(
-    seeds: dict[str, bytes], t: int, n: int, columns: dict[str, int], period: int, scale: int, mask_of_m: Matrix | None = None
-) -> list[dict[str, Vector]]:
-    """Section 6: what D deals for step t by the taylor link in 6 bytes, on masks alone: the tables, then the truncations."""
-    other, bits = {GRID: BANK, BANK: GRID}, 38 + period.bit_length() - 1
-    v = {p: words(seeds[other[p]], WEIGHTS, t, m) for p, m in columns.items()}
-    h = {p: lifted(words(seeds[other[p]], RESIDUAL, t << 24, n)) for p in columns}
-    masks = {p: cut(words(seeds[p], MATRIX, 0, n * m), n) for p, m in columns.items()}  # a row a column
-    ridges = {p: cut(words(seeds[p], RIDGE_MATRIX, 0, m * m), m) for p, m in columns.items()}
-    o = plus(*(times(turned(masks[p]), v[p]) for p in columns))
-    angles = [words(seeds[p], ANGLE, t << 24, n, 4) for p in columns]
-    a = [(((word % 2**bits) >> (bits - 32)) + sum(pair)) % 2**32 for word, *pair in zip(o, *angles, strict=True)]
-    known = turned([tables("taylor", period, 0, angle, scale) for angle in a])
-    tables_of = {p: less(known[i], words(seeds[other[p]], LINK, t << 24, n)) for i, p in enumerate((GRID, BANK))}
-    link = {p: as_words(planes(values)) for p, values in tables_of.items()}
-    delta = joined([plus(times(masks[p], h[p]), times(turned(ridges[p]), v[p])) for p in columns])
-    if mask_of_m is None:
-        return [link, truncation_dealt(seeds, t, delta, 36)]
-    lack = times(mask_of_m, operand_mask(seeds, GRADIENT | t, len(delta)))
-    return [link, truncation_dealt(seeds, GRADIENT | t, negative(delta), 28), truncation_dealt(seeds, t, lack, 32)]
-
-
 def product(a: Matrix, b: Matrix) -> Matrix:
     columns = turned(b)
     return [[sum(x * y for x, y in zip(row, column, strict=True)) % RING for column in columns] for row in a]
@@ -244,7 +222,7 @@ class Side:
 
     def __init__(self, party: str, seed: bytes, x: Matrix, ridge: Matrix, start: Vector, label: Vector | None) -> None:
         self.party, self.seed, self.x, self.ridge, self.label = party, seed, x, ridge, label
-        self.own, self.sent = start, list[tuple[str, Vector]]()
+        self.own, self.sent, self.every = start, list[tuple[str, Vector]](), x
 
     def matrices(self) -> tuple[Matrix, Matrix]:
         """Section 3: E in 6 bytes and the ridge matrix under its mask, each a row a column of X as they are sent."""
@@ -257,12 +235,17 @@ class Side:
 
     def take(self, e: Matrix, ridge: Matrix) -> None:
         self.e, self.e_ridge = turned(e), turned(ridge)
+        self.every_e = self.e
         self.other = [0] * len(ridge)
         self.ahead = [w * 256 % RING for w in self.own], self.other
 
     def say(self, kind: str, values: Vector) -> Vector:
         self.sent.append((kind, values))
         return values
+
+    def over(self, n: int) -> None:
+        """What follows is over the first n rows."""
+        self.x, self.e = self.every[:n], self.every_e[:n]
 
     def weights(self, t: int) -> Vector:
         self.v = words(self.seed, WEIGHTS, t, len(self.other))
@@ -308,11 +291,14 @@ class Side:
         parts = [product(a[0], b[1]), product(a[1], b[0])]
         return added(*parts, product(a[0], b[0])) if self.party == BANK else added(*parts)
 
-    def gradient(self, t: int, theirs: Vector) -> Vector:
+    def pulled(self, theirs: Vector) -> Vector:
+        """A share of a step's update, off by delta."""
         s = plus(self.r, lifted(from_planes(theirs)))
         own = plus(times(turned(self.x), s), times(self.ridge, self.q))
-        other = plus(times(turned(self.e), self.h), times(self.e_ridge, self.v))
-        self.c = truncation_sent(self.party, self.seed, GRADIENT | t, self.joined(own, other))
+        return self.joined(own, plus(times(turned(self.e), self.h), times(self.e_ridge, self.v)))
+
+    def gradient(self, t: int, pulled: Vector) -> Vector:
+        self.c = truncation_sent(self.party, self.seed, GRADIENT | t, pulled)
         return self.say("masked_update", self.c)
 
     def operand(self, t: int, theirs: Vector, dealt: Vector) -> Vector:
@@ -326,12 +312,8 @@ class Side:
         self.c = truncation_sent(self.party, self.seed, t, less([z << 24 for z in self.joined(*self.ahead)], pull))
         return self.say("masked_update", self.c)
 
-    def update(self, t: int, theirs: Vector) -> Vector:
-        s = plus(self.r, lifted(from_planes(theirs)))
-        own = plus(times(turned(self.x), s), times(self.ridge, self.q))
-        other = plus(times(turned(self.e), self.h), times(self.e_ridge, self.v))
-        moved = less([z << 28 for z in self.ahead[0]], own), less([z << 28 for z in self.ahead[1]], other)
-        self.c = truncation_sent(self.party, self.seed, t, self.joined(*moved))
+    def update(self, t: int, pulled: Vector) -> Vector:
+        self.c = truncation_sent(self.party, self.seed, t, less([z << 28 for z in self.joined(*self.ahead)], pulled))
         return self.say("masked_update", self.c)
 
     def step(self, t: int, theirs: Vector, dealt: Vector, momentum: int, shift: int = 36) -> None:

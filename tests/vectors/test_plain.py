@@ -13,6 +13,7 @@ from tests.common.match.test_curve import elligator
 from tests.vectors import plain, plain_hessian, plain_rows
 from tests.vectors.form import array, integers, load
 from tests.vectors.plain import BANK, GRID, Side
+from tests.vectors.plain_steps import Corrected, link_dealt, truncations_dealt
 
 OTHER = {GRID: BANK, BANK: GRID}
 
@@ -86,7 +87,7 @@ def test_truncations(case: dict[str, Any]) -> None:
     assert {value - (x >> shift) for value, x in zip(opened, case["x"], strict=True)} <= {0, 1}
 
 
-@pytest.mark.parametrize("place", [0, 2], ids=["alone", "with the joint matrix"])
+@pytest.mark.parametrize("place", [0, 2, 3], ids=["alone", "with the joint matrix", "corrected by all rows"])
 def test_a_training_message_by_message(place: int) -> None:
     file = load("trainings.json")
     case, known = file["cases"][place], seeds(file)
@@ -98,32 +99,40 @@ def test_a_training_message_by_message(place: int) -> None:
         )
         for p in (GRID, BANK)
     }
-    scale, n, bits = case["table_scale"], len(label), 38 + case["period"].bit_length() - 1
-    over = plain.even(case["steps"][0][0] / n, 30)
-    unit = max(1, round(over / 4 * 2 ** (30 - scale)))
-    sizes = {"period": case["period"], "step_over_n": over, "factor_scale": 30 - scale}
-    sizes["real_step_over_n"] = 4 * unit / 2 ** (30 - scale)
+    scale, whole, bits = case["table_scale"], len(label), 38 + case["period"].bit_length() - 1
     sent = {p: sides[p].matrices() for p in sides}
     for p, side in sides.items():
         side.take(*sent[OTHER[p]])
     dealings = {p: iter(case["dealt"][p]) for p in sides}
     columns, mask_of_m, m = {p: len(sides[p].own) for p in sides}, None, {}
     if case["gain"] is not None:
-        setup, mask_of_m = plain.setup_dealt(known, n, columns[GRID], columns[BANK])
+        setup, mask_of_m = plain.setup_dealt(known, whole, columns[GRID], columns[BANK])
         for dealt in setup:
             assert {p: integers(next(dealings[p])) for p in sides} == dealt
         m = plain.joint_matrix(sides, setup, case["gain"])
-    for t, (_, momentum) in enumerate(case["steps"]):
-        link, *truncations = plain.step_dealt(known, t, n, columns, case["period"], scale, mask_of_m)
+    kept = {who: Corrected(case["measures"], case["corrected"]) for who in ("dealer", *sides)}
+    for t, ((size, momentum), n) in enumerate(zip(case["steps"], case["rows"], strict=True)):
+        over = plain.even(size / n, 30)
+        unit = max(1, round(over / 4 * 2 ** (30 - scale)))
+        sizes = {"period": case["period"], "step_over_n": over, "factor_scale": 30 - scale}
+        sizes["real_step_over_n"] = 4 * unit / 2 ** (30 - scale)
+        link, delta = link_dealt(known, t, n, whole, columns, case["period"], scale)
+        delta, moves = kept["dealer"].of(t, delta), t not in case["measures"]
+        truncations = truncations_dealt(known, t, delta, mask_of_m) if moves else []
         for dealt in (link, *truncations):
             assert {p: integers(next(dealings[p])) for p in sides} == dealt
+        for side in sides.values():
+            side.over(n)
         v = {p: sides[p].weights(t) for p in sides}
         u = {p: sides[p].u(t, v[OTHER[p]], bits) for p in sides}
         r = {p: sides[p].residual(t, u[OTHER[p]], link[p], sizes) for p in sides}
+        pulled = {p: kept[p].of(t, sides[p].pulled(r[OTHER[p]])) for p in sides}
+        if not moves:
+            continue
         if mask_of_m is None:
-            c, shift = {p: sides[p].update(t, r[OTHER[p]]) for p in sides}, 36
+            c, shift = {p: sides[p].update(t, pulled[p]) for p in sides}, 36
         else:
-            g = {p: sides[p].gradient(t, r[OTHER[p]]) for p in sides}
+            g = {p: sides[p].gradient(t, pulled[p]) for p in sides}
             hidden = {p: sides[p].operand(t, g[OTHER[p]], truncations[0][p]) for p in sides}
             c, shift = {p: sides[p].joint_update(t, hidden[OTHER[p]], m[p]) for p in sides}, 32
         for p, side in sides.items():

@@ -44,7 +44,7 @@ def trainings() -> dict[str, Any]:
         (Taylor(), nesterov(9, 3, 2.5), None),
         (Fourier(), nesterov(9, 3, 2.5), None),
         (Taylor(), nesterov(9, 3, 4.0), 1.5),
-        (Fourier(), _CORRECTED, 1.5),
+        (Taylor(), _CORRECTED, 1.5),
     ]
     cases = [asyncio.run(_training(problem, *form)) for form in forms]
     seeds = {p.value: s.hex() for p, s in SEEDS.items()}
