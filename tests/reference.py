@@ -30,7 +30,7 @@ def descend(
     joint: (m, m), which multiplies each gradient; none by default.
     """
     weights = np.zeros(x.shape[1]) if start is None else start
-    ahead, at, more = weights, weights, np.zeros_like(weights)
+    ahead, measured = weights, dict[tuple[int, int], Reals]()
 
     def pulled(high: int, low: int, point: Reals) -> Reals:
         rows = slice(low, high)
@@ -38,11 +38,11 @@ def descend(
 
     for step in steps:
         if step.measures:
-            at, more = ahead, pulled(step.high, step.low, ahead)
+            measured[step.low, step.high] = pulled(step.high, step.low, ahead)
             continue
         gradient = pulled(step.high, step.low, ahead)
         if step.corrected:
-            gradient = gradient + more - pulled(step.high, step.low, at)
+            gradient = gradient + max(measured.items(), key=lambda at: at[0][1] - at[0][0])[1] - measured[step.low, step.high]
         now = ahead - step.size * (gradient if joint is None else joint @ gradient)
         ahead = now + step.momentum / ONE * (now - weights)
         weights = now

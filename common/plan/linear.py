@@ -53,7 +53,7 @@ class Model(Section):
         default=2,
         ge=0,
         le=1000,
-        description="From 65,536 rows on, iterations run over part of them, with so many passes over all: the last is a step,"
+        description="From 65,536 rows on, iterations run over parts of them, with so many passes over all: the last is a step,"
         " those before correct the steps that follow. From 16,384 on, or where columns are too many for such a part, half of"
         " iterations run over half of the rows. 0: each over all. Not used with taylor and a whole dealer, of one bank: its"
         " steps need no rows.",

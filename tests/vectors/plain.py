@@ -243,9 +243,9 @@ class Side:
         self.sent.append((kind, values))
         return values
 
-    def over(self, n: int) -> None:
-        """What follows is over the first n rows."""
-        self.x, self.e = self.every[:n], self.every_e[:n]
+    def over(self, low: int, high: int) -> None:
+        """What follows is over these rows."""
+        self.x, self.e, self.low = self.every[low:high], self.every_e[low:high], low
 
     def weights(self, t: int) -> Vector:
         self.v = words(self.seed, WEIGHTS, t, len(self.other))
@@ -269,7 +269,7 @@ class Side:
             known, public = factors("taylor", case["period"], [], c[row], case["step_over_n"], case["factor_scale"], 30)
             value = sum(share[row] * factor for share, factor in zip(shares, known, strict=True))
             if self.label is not None:
-                value += public - self.label[row] * round(case["real_step_over_n"] * 2**30)
+                value += public - self.label[self.low + row] * round(case["real_step_over_n"] * 2**30)
             out.append(value * 2**16 % RING)
         self.r = out
         self.h = lifted(words(self.seed, RESIDUAL, t << 24, n))

@@ -30,13 +30,13 @@ from tests.vectors.plain_short import as_words, lifted, planes
 
 
 def link_dealt(
-    seeds: dict[str, bytes], t: int, n: int, whole: int, columns: dict[str, int], period: int, scale: int
+    seeds: dict[str, bytes], t: int, rows: tuple[int, int], whole: int, columns: dict[str, int], period: int, scale: int
 ) -> tuple[dict[str, Vector], Vector]:
-    """Of step t over the first n of all rows by the taylor link in 6 bytes, on masks alone: the tables, and delta."""
-    other, bits = {GRID: BANK, BANK: GRID}, 38 + period.bit_length() - 1
+    """Of step t over these of all rows by the taylor link in 6 bytes, on masks alone: the tables, and delta."""
+    n, other, bits = rows[1] - rows[0], {GRID: BANK, BANK: GRID}, 38 + period.bit_length() - 1
     v = {p: words(seeds[other[p]], WEIGHTS, t, m) for p, m in columns.items()}
     h = {p: lifted(words(seeds[other[p]], RESIDUAL, t << 24, n)) for p in columns}
-    masks = {p: [row[:n] for row in cut(words(seeds[p], MATRIX, 0, whole * m), whole)] for p, m in columns.items()}
+    masks = {p: [row[slice(*rows)] for row in cut(words(seeds[p], MATRIX, 0, whole * m), whole)] for p, m in columns.items()}
     ridges = {p: cut(words(seeds[p], RIDGE_MATRIX, 0, m * m), m) for p, m in columns.items()}  # a row a column
     o = plus(*(times(turned(masks[p]), v[p]) for p in columns))
     angles = [words(seeds[p], ANGLE, t << 24, n, 4) for p in columns]
@@ -58,14 +58,14 @@ def truncations_dealt(seeds: dict[str, bytes], t: int, delta: Vector, mask_of_m:
 class Corrected:
     """Updates by which steps move, one of each kept: shares of them at a party, delta at the dealer."""
 
-    def __init__(self, measures: list[int], corrected: list[int]) -> None:
-        self.measures, self.corrected = measures, corrected
+    def __init__(self, rows: list[list[int]], measures: list[int], corrected: list[int]) -> None:
+        self.rows, self.measures, self.corrected = rows, measures, corrected
+        self.kept = list[tuple[list[int], Vector]]()
 
     def of(self, t: int, update: Vector) -> Vector:
         if t in self.measures:
-            self.whole = update
+            self.kept.append((self.rows[t], update))
         if t not in self.corrected:
             return update
-        if t - 1 in self.measures:
-            self.more = less(self.whole, update)
-        return plus(update, self.more)
+        own = next(kept for rows, kept in self.kept if rows == self.rows[t])
+        return plus(update, less(self.kept[0][1], own))

@@ -110,19 +110,19 @@ def test_a_training_message_by_message(place: int) -> None:
         for dealt in setup:
             assert {p: integers(next(dealings[p])) for p in sides} == dealt
         m = plain.joint_matrix(sides, setup, case["gain"])
-    kept = {who: Corrected(case["measures"], case["corrected"]) for who in ("dealer", *sides)}
-    for t, ((size, momentum), n) in enumerate(zip(case["steps"], case["rows"], strict=True)):
-        over = plain.even(size / n, 30)
+    kept = {who: Corrected(case["rows"], case["measures"], case["corrected"]) for who in ("dealer", *sides)}
+    for t, ((size, momentum), (low, high)) in enumerate(zip(case["steps"], case["rows"], strict=True)):
+        over = plain.even(size / (high - low), 30)
         unit = max(1, round(over / 4 * 2 ** (30 - scale)))
         sizes = {"period": case["period"], "step_over_n": over, "factor_scale": 30 - scale}
         sizes["real_step_over_n"] = 4 * unit / 2 ** (30 - scale)
-        link, delta = link_dealt(known, t, n, whole, columns, case["period"], scale)
+        link, delta = link_dealt(known, t, (low, high), whole, columns, case["period"], scale)
         delta, moves = kept["dealer"].of(t, delta), t not in case["measures"]
         truncations = truncations_dealt(known, t, delta, mask_of_m) if moves else []
         for dealt in (link, *truncations):
             assert {p: integers(next(dealings[p])) for p in sides} == dealt
         for side in sides.values():
-            side.over(n)
+            side.over(low, high)
         v = {p: sides[p].weights(t) for p in sides}
         u = {p: sides[p].u(t, v[OTHER[p]], bits) for p in sides}
         r = {p: sides[p].residual(t, u[OTHER[p]], link[p], sizes) for p in sides}

@@ -62,8 +62,8 @@ class Span:
 class Step:
     """Step `number` of a job: rows low to high, step size, and the momentum that follows it as a numerator over 256.
 
-    measures: its gradient is kept, and it moves nothing. corrected: by what that is more than the gradient of the first step
-    after it, which is at the same point: see `Correction`.
+    measures: its gradient is kept, and it moves nothing. corrected: by what the gradient of all rows was more than that of its
+    own, where both were measured: see `Correction`.
     """
 
     number: int
@@ -102,21 +102,19 @@ class Correction:
     """What corrected steps move by: shares of it at a party, and what these lack at the dealer, as it is linear."""
 
     def __init__(self) -> None:
-        self._whole: Words | None = None
-        self._more: Words | None = None
+        self._measured: dict[tuple[int, int], Words] = {}
 
     def of(self, step: Step, update: Words) -> Words | None:
         """What a step with this update moves by, (m,); None of one that measures."""
         if step.measures:
-            self._whole = update
+            self._measured[step.low, step.high] = update
             return None
         if not step.corrected:
             return update
-        if self._whole is not None:
-            self._more, self._whole = self._whole - update, None
-        if self._more is None:
+        if (own := self._measured.get((step.low, step.high))) is None:
             raise LocalProtocolError("a step is corrected by what nothing has measured", got=step.number)
-        return update + self._more
+        whole = max(self._measured, key=lambda rows: rows[1] - rows[0])
+        return update + self._measured[whole] - own
 
 
 @dataclass(repr=False)

@@ -55,7 +55,10 @@ class Layout(BanksLayout):
         """
         size, full = make_steps(model, rows, self.columns)[0].size, model.full_steps if model.joint else 0
         whole = nesterov(self.total, model.iterations, size, full, self.columns)
-        return [replace(step, high=rows * step.high // self.total, data_rows=step.high) for step in whole]
+        return [
+            replace(step, low=rows * step.low // self.total, high=rows * step.high // self.total, data_rows=step.rows)
+            for step in whole
+        ]
 
     @property
     def sample(self) -> Sample:

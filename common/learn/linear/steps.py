@@ -41,7 +41,8 @@ def make_work(model: Model, demand: TrainingDemand) -> Work:
     """All that dealing a training of this size depends on."""
     columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
     steps, link = make_steps(model, demand.rows, sum(columns.values())), model.make_link()
-    if not 0 <= demand.first < len(steps) or steps[demand.first].corrected:
+    within = 0 <= demand.first < len(steps)
+    if not within or steps[demand.first].corrected or (demand.first and steps[demand.first - 1].measures):
         raise PeerProtocolError("the parties ask for a training from a step that it has not", got=demand.first)
     how = model.revealed_bits, model.closed, model.joint, demand.first, model.dealer == "half", is_quadratic(model, demand.rows)
     return Work(steps, link, demand.rows, columns, *how)
@@ -69,7 +70,7 @@ def make_steps(model: Model, rows: int, columns: int, data_rows: int | None = No
         LinkScales.choose(found[0].size, max(step.rows for step in found))
     except RangeError as error:
         raise PlanError(error.message, expected=error.expected, got=error.got, remedy=error.remedy) from None
-    return found if data_rows is None else [replace(step, data_rows=min(data_rows, step.high)) for step in found]
+    return found if data_rows is None else [replace(step, data_rows=min(data_rows, step.high) - step.low) for step in found]
 
 
 def check_course(model: Model, rows: int, columns: int, floors: Floors) -> None:
@@ -127,7 +128,7 @@ def _check_steps(model: Model, rows: int, few: int) -> None:
     size = step_size(model)
     count = max(1, rows // batch) * model.epochs
     if full:
-        count = model.iterations if few == rows else count_steps(model.iterations, model.full_steps)
+        count = model.iterations if few == rows else count_steps(rows, few, model.iterations, model.full_steps)
     if count > MAX_STEPS:
         raise PlanError(
             "too many steps", expected=f"at most {MAX_STEPS}", got=count, remedy="Use larger batches or fewer epochs."

@@ -93,7 +93,7 @@ async def test_a_word_that_changes_where_all_rows_correct_a_part_of_them_spoils_
     monkeypatch.setattr("common.learn.linear.schedule.LEVEL_ROWS", 150)
     monkeypatch.setattr("common.learn.linear.schedule.COLUMN_ROWS", 1)
     kinds = [step.measures for step in make_steps(MODEL, PROBLEM.rows, 6)]
-    assert kinds == [False] * 6 + [True] + [False] * 9
+    assert kinds == [False] * 6 + [True] * 4 + [False] * 9
     right, settled, _ = await run()
     assert settled
     found = []

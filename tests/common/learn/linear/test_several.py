@@ -108,8 +108,8 @@ async def test_weights_are_those_of_the_pooled_descent(rows: tuple[int, ...]) ->
     ("rows", "few"),
     [
         ((400, 300, 200), [450] * 6 + [900] * 6),
-        ((1200, 901, 600), [499] * 6 + [2701] + [499] * 8 + [2701]),
-        ((1200, 901, 40), [499] * 6 + [2141] + [499] * 8 + [2141]),  # nine of the third's at first
+        ((1200, 901, 600), [500] * 6 + [2701] + [500] * 12 + [2701]),
+        ((1200, 901, 40), [500] * 6 + [2141] + [500] * 11 + [2141]),  # nine of the third's at first
     ],
 )
 async def test_early_steps_run_over_the_same_part_of_each_banks_rows(
@@ -120,12 +120,15 @@ async def test_early_steps_run_over_the_same_part_of_each_banks_rows(
     world = World(rows)
     weights, _ = await trained(world, 12)
     model = several_plan(len(rows), model={"iterations": 12}).model
-    each = [[step.high for step in world.layout.steps(model, own)] for own in rows]
-    assert [sum(highs) for highs in zip(*each, strict=True)] == few
-    order = np.argsort(
-        np.concatenate([np.arange(own) >= highs[0] for own, highs in zip(rows, each, strict=True)]), kind="stable"
-    )
-    whole = [replace(step, high=high) for step, high in zip(nesterov(len(world.y), 12, 4.0, 2), few, strict=True)]
+    each = [[(step.low, step.high) for step in world.layout.steps(model, own)] for own in rows]
+    whole = [
+        replace(step, low=sum(low for low, _ in at), high=sum(high for _, high in at))
+        for step, *at in zip(nesterov(len(world.y), 12, 4.0, 2), *each, strict=True)
+    ]
+    assert all(abs(step.rows - nominal) < len(rows) for step, nominal in zip(whole, few, strict=True))
+    ends = [sorted({end for step in steps for end in step}) for steps in each]
+    parts = [np.searchsorted(bounds, np.arange(own), side="right") for own, bounds in zip(rows, ends, strict=True)]
+    order = np.argsort(np.concatenate(parts), kind="stable")
     start = np.r_[np.zeros(GRID + COMMON), 0.1 * np.arange(1, len(rows) + 1)]
     joint = joint_matrix(world.grid, world.x[:, GRID:])
     twin = descend(world.x[order], world.y[order], world.ridge, whole, start=start, joint=joint)
