@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from common.errors import JobCancelled, PeerLost, PeerProtocolError, WattScoreError
 from common.learn.linear import descent
-from common.learn.linear.descent import nesterov, sgd
+from common.learn.linear.schedule import nesterov, sgd
 from common.mpc.correlations import dealt
 from common.mpc.link import Fourier
 from common.mpc.session import Array, Kind, Round, Session
