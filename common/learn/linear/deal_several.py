@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from common.errors import PeerProtocolError, PlanError
+from common.errors import PlanError
 from common.learn.layout import LineDemand
 from common.learn.linear.deal import Masks, Steering, Work
 from common.learn.linear.layout import Layout
+from common.learn.linear.steps import check_first
 from common.mpc.dealer import deal_tags
 from common.mpc.several import dealer as several
 from common.mpc.several.dealer import AtGrid, Tagged, deal_sum, on_line, to_all
@@ -36,9 +37,8 @@ def deal_several(
         raise PlanError("this job does not train a linear model with several banks")
     layout, model, lines = Layout.of(asked), plan.model, range(len(asked))
     steps, first = [layout.steps(model, demand.rows) for demand in asked], asked[0].first
-    if not 0 <= first < len(steps[0]):
-        raise PeerProtocolError("the parties ask for a training from a step that it has not", got=first)
-    each = []
+    course, each = layout.course(model), []
+    check_first(course, first)
     for line, demand in enumerate(asked):
         columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
         work = Work(steps[line], model.make_link(), demand.rows, columns, None, True, model.joint)
@@ -52,7 +52,7 @@ def deal_several(
             across[layout.across(line)] += each[line].across(layout.sample)
         yield deal_sum(masks, training_sum(ACROSS), across.size)
         yield from (to_all(len(asked), dealt) for dealt in steering.joint_matrix(across * layout.factor))
-    for place, step in enumerate(steps[0][first:], first):
+    for place, step in enumerate(course[first:], first):
         lacks = np.zeros(layout.columns, np.uint64)
         for line in lines:
             lacks[layout.places(line)] += yield from on_line(line, each[line].sweep(steps[line][place]))
@@ -60,5 +60,5 @@ def deal_several(
         yield from (to_all(len(asked), dealt) for dealt in steering.moved(step, lacks))
     for line in lines:
         parts = steering.held(slice(layout.grid), layout.grid + layout.bank_places(line))
-        tags = deal_tags(masks.lines[line], steps[0][-1].number, parts)
+        tags = deal_tags(masks.lines[line], course[-1].number, parts)
         yield [(line, *one) for one in tags]

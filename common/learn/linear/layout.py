@@ -12,8 +12,7 @@ import numpy.typing as npt
 from common.learn.layout import BanksLayout
 from common.learn.linear.descent import Step
 from common.learn.linear.joint import Sample
-from common.learn.linear.schedule import nesterov
-from common.learn.linear.steps import make_steps
+from common.learn.linear.steps import make_course
 from common.plan.linear import Model
 
 
@@ -53,12 +52,17 @@ class Layout(BanksLayout):
         Early ones are over as large a part of each bank's rows as one bank's are of its own. No bank needs to know how many
         rows of the others that makes: it differs from the part of all rows by one a bank at most.
         """
-        size, full = make_steps(model, rows, self.columns)[0].size, model.full_steps if model.joint else 0
-        whole = nesterov(self.total, model.iterations, size, full, self.columns)
         return [
             replace(step, low=rows * step.low // self.total, high=rows * step.high // self.total, data_rows=step.rows)
-            for step in whole
+            for step in self.course(model)
         ]
+
+    def course(self, model: Model) -> list[Step]:
+        """The steps over the rows of all banks, by which the weights turn. Raises as `make_steps` does.
+
+        A correction is known by these rows: of a bank that has few, two parts may be the same rows, or none.
+        """
+        return make_course(model, self.total, self.columns, model.full_steps if model.joint else 0)
 
     @property
     def sample(self) -> Sample:

@@ -76,7 +76,7 @@ async def train_several(
     """
     party, room = hub.session.party, scratch or Scratch()
     steps = {line.number: layout.steps(model, line.own.shape[0]) for line in lines}
-    every, nothing = steps[lines[0].number], np.zeros(0, np.uint64)
+    every, nothing = layout.course(model), np.zeros(0, np.uint64)
     course = Course(diary or Forgetful(), len(every), layout.columns, 0)  # all weights as own ones: this end's share of each
     if (last := course.through) is not None:
         return Ended(last[0], course.held)
@@ -90,7 +90,7 @@ async def train_several(
 
     async def keep(step: Step, weights: Words, ahead: Words) -> None:
         kept = {"own_weights": weights, "other_weights": nothing, "own_ahead": ahead, "other_ahead": nothing}
-        await course.after(step.number, (step.data_rows or step.rows) * layout.columns, **kept)
+        await course.after(step.number, step.rows * layout.columns, **kept)
 
     async def swept(line: Line, descent: Descent, number: int, ahead: Words) -> Words:
         places = layout.places(line.number)

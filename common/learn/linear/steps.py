@@ -41,11 +41,15 @@ def make_work(model: Model, demand: TrainingDemand) -> Work:
     """All that dealing a training of this size depends on."""
     columns = {Party.GRID: demand.grid_columns, Party.BANK: demand.bank_columns}
     steps, link = make_steps(model, demand.rows, sum(columns.values())), model.make_link()
-    within = 0 <= demand.first < len(steps)
-    if not within or steps[demand.first].corrected or (demand.first and steps[demand.first - 1].measures):
-        raise PeerProtocolError("the parties ask for a training from a step that it has not", got=demand.first)
+    check_first(steps, demand.first)
     how = model.revealed_bits, model.closed, model.joint, demand.first, model.dealer == "half", is_quadratic(model, demand.rows)
     return Work(steps, link, demand.rows, columns, *how)
+
+
+def check_first(steps: Sequence[Step], first: int) -> None:
+    """Raises PeerProtocolError for a step with which no training can go on: that there is not, or after one that measures."""
+    if not 0 <= first < len(steps) or steps[first].corrected or (first and steps[first - 1].measures):
+        raise PeerProtocolError("the parties ask for a training from a step that it has not", got=first)
 
 
 def is_quadratic(model: Model, rows: int) -> bool:
@@ -61,6 +65,12 @@ def make_steps(model: Model, rows: int, columns: int, data_rows: int | None = No
     Raises PlanError when their numbers do not fit the fixed-point budget.
     """
     full = model.full_steps if model.joint and not is_quadratic(model, rows) else 0
+    found = make_course(model, rows, columns, full)
+    return found if data_rows is None else [replace(step, data_rows=min(data_rows, step.high) - step.low) for step in found]
+
+
+def make_course(model: Model, rows: int, columns: int, full: int) -> list[Step]:
+    """As `make_steps`; full: of `nesterov`."""
     _check_steps(model, rows, level_rows(rows, columns) if full else rows)
     if model.optimiser == "nesterov":
         found = nesterov(rows, model.iterations, step_size(model), full, columns)
@@ -70,7 +80,7 @@ def make_steps(model: Model, rows: int, columns: int, data_rows: int | None = No
         LinkScales.choose(found[0].size, max(step.rows for step in found))
     except RangeError as error:
         raise PlanError(error.message, expected=error.expected, got=error.got, remedy=error.remedy) from None
-    return found if data_rows is None else [replace(step, data_rows=min(data_rows, step.high) - step.low) for step in found]
+    return found
 
 
 def check_course(model: Model, rows: int, columns: int, floors: Floors) -> None:

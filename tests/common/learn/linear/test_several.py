@@ -7,16 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from common.errors import PeerProtocolError, PlanError
 from common.learn.diary import Progress
 from common.learn.learner import Size
 from common.learn.linear.banks import LinearOfSeveral
 from common.learn.linear.cost import several, several_dealt
+from common.learn.linear.deal_several import deal_several
 from common.learn.linear.layout import Layout
 from common.learn.linear.learner import Linear
 from common.learn.linear.schedule import nesterov
 from common.learn.linear.several import Ended, Line, train_several
 from common.mpc.fixedpoint import WEIGHT_SCALE, X_SCALE, Reals, Words, decode, encode
 from common.mpc.prg import Prg, mark
+from common.mpc.several.dealer import Masks
 from common.mpc.several.hub import Hub
 from common.mpc.tags import made
 from common.party import Party
@@ -110,6 +113,7 @@ async def test_weights_are_those_of_the_pooled_descent(rows: tuple[int, ...]) ->
         ((400, 300, 200), [450] * 6 + [900] * 6),
         ((1200, 901, 600), [500] * 6 + [2701] + [500] * 12 + [2701]),
         ((1200, 901, 40), [500] * 6 + [2141] + [500] * 11 + [2141]),  # nine of the third's at first
+        ((1200, 901, 2), [500] * 6 + [2103] + [500] * 11 + [2103]),  # of the third's two rows none in the first two parts
     ],
 )
 async def test_early_steps_run_over_the_same_part_of_each_banks_rows(
@@ -133,6 +137,27 @@ async def test_early_steps_run_over_the_same_part_of_each_banks_rows(
     joint = joint_matrix(world.grid, world.x[:, GRID:])
     twin = descend(world.x[order], world.y[order], world.ridge, whole, start=start, joint=joint)
     assert np.abs(weights - twin).max() < 0.02
+
+
+def test_steps_over_parts_that_could_leave_the_ring_are_refused_at_each_bank_however_few_rows_it_has() -> None:
+    layout = Layout.over(20, 18, (3_140_000, 60_000))
+    model = several_plan(2, model={"step": 9.7}).model
+    for rows in (3_140_000, 60_000):
+        assert layout.steps(model.model_copy(update={"step": 9.6}), rows)
+        with pytest.raises(PlanError, match=r"a step of 9.7 over 200000 of 3200000 rows .*at most 48"):
+            layout.steps(model, rows)
+
+
+@pytest.mark.parametrize("first", [-1, 7, 8, 9, 20, 24])
+def test_no_training_is_dealt_from_where_none_goes_on(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
+    monkeypatch.setattr("common.learn.linear.schedule.LEVEL_ROWS", 250)
+    monkeypatch.setattr("common.learn.linear.schedule.COLUMN_ROWS", 1)
+    plan, layout = several_plan(2), Layout.over(GRID, COMMON, (1200, 901))
+    course = layout.course(plan.model)
+    assert not 0 <= first < len(course) or course[first].corrected or course[first - 1].measures
+    asked = [layout.demand(rows, first) for rows in (1200, 901)]
+    with pytest.raises(PeerProtocolError, match="from a step that it has not"):
+        next(deal_several(Masks((), {}), asked, plan, 1 << 30))
 
 
 @pytest.mark.parametrize("level", [1 << 13, 100])
