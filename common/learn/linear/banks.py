@@ -13,7 +13,7 @@ from common.learn.diary import Diary
 from common.learn.learner import Half
 from common.learn.linear import cost
 from common.learn.linear.design import Prepared
-from common.learn.linear.half import ClosedModel
+from common.learn.linear.half import ClosedModel, make_half
 from common.learn.linear.layout import Layout
 from common.learn.linear.learner import LinearTask, LinearTrained
 from common.learn.linear.several import Ended, Line, train_several
@@ -59,7 +59,7 @@ class LinearAtBank:
         line = Line(part.number, part.session, part.correlations, inputs.own, mine, inputs.label)
         ended = await train_several(hub, [line], layout, inputs.model, first, 1.0, scratch, diary)
         own = ended.weights[layout.grid :][layout.bank_places(part.number)]
-        return LinearTrained(self.alone.prepared, Shares(own, ended.lines[0]))
+        return LinearTrained(self.alone.prepared, Shares(own, ended.lines[0]), self.steps)
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,7 +74,7 @@ class LinearEnded:
     def half(self, job: str, source: dict[str, ColumnConfig], about: dict[str, Any]) -> Half:
         first, whole = self.ended.lines[0], self.layout.grid
         shares = Shares(self.ended.weights[:whole], first.cut(whole, 0))
-        found = LinearTrained(self.prepared, shares).half(job, source, about)
+        found = make_half(job, self.prepared, shares, source, about)
         assert isinstance(found, ClosedModel)  # noqa: S101
         return replace(found, banks=dict(zip(self.banks, self.ended.lines, strict=True)))
 

@@ -52,10 +52,14 @@ _UNAIDED_STEP = 1_000_000  # and of the polynomials of a step
 
 @dataclass(frozen=True, repr=False)
 class LinearTrained:
-    """What training left at one party: its own weights on whitened columns, (m,), or its shares of all weights."""
+    """What training left at one party: its own weights on whitened columns, (m,), or its shares of all weights.
+
+    steps: that it took, of which there may be others over a stock's rows than over as many as are data.
+    """
 
     prepared: Prepared
     weights: Trained
+    steps: int
 
     def half(self, job: str, source: dict[str, ColumnConfig], about: dict[str, Any]) -> Half:
         return make_half(job, self.prepared, self.weights, source, about)
@@ -114,12 +118,13 @@ class LinearTask:
         found = await train(session, correlations, self.inputs, scratch, diary)
         columns = len(self.prepared.columns)
         if isinstance(found, Shares):
-            return LinearTrained(self.prepared, Shares(found.own[:columns], found.tagged.cut(columns, self.other_columns)))
+            shares = Shares(found.own[:columns], found.tagged.cut(columns, self.other_columns))
+            return LinearTrained(self.prepared, shares, self.steps)
         if isinstance(found, CommittedShares):  # nothing fills a stock that nobody deals
-            return LinearTrained(self.prepared, found)
+            return LinearTrained(self.prepared, found, self.steps)
         if found[columns:].any():
             raise LocalProtocolError("a column of zeros was given a weight")
-        return LinearTrained(self.prepared, found[:columns])
+        return LinearTrained(self.prepared, found[:columns], self.steps)
 
 
 def _steps(section: Model, size: Size) -> list[Step]:

@@ -19,8 +19,7 @@ from common.learn.linear import alone
 from common.learn.linear.alone import MOST_SUMS, SUM_BITS, Optimum, Own
 from common.learn.linear.banks import make_task
 from common.learn.linear.design import Prepared
-from common.learn.linear.half import PartyModel
-from common.learn.linear.learner import LinearTrained
+from common.learn.linear.half import PartyModel, make_half
 from common.mpc.beside import side_by_side
 from common.mpc.fixedpoint import Reals, decode, encode
 from common.mpc.prg import Purpose
@@ -73,7 +72,7 @@ async def run_alone(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub: B
         found = await _stepped(job, several, hub, own, prepared, counts)
         inner = np.append(found.weights, found.intercept / prepared.whiten[-1, -1])
     with job.stage(Stage.REVEAL):
-        model = LinearTrained(prepared, inner).half(job.id, own.columns, about(job, data))
+        model = make_half(job.id, prepared, inner, own.columns, about(job, data))
     with job.stage(Stage.EVALUATE):
         made = Made(model, prepared, task, own.table, own.train)
         u = await asyncio.to_thread(_scores, made, inner)

@@ -300,6 +300,23 @@ async def test_a_whole_job_trains_with_a_stock_and_its_months_are_dealt_online(t
     assert result.joint.auc > result.bank_only.auc + 0.08
 
 
+async def test_steps_are_counted_as_a_stock_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of rows just below where steps run over parts, with a stock just above: these are taken, and told."""
+    monkeypatch.setattr("common.learn.linear.schedule.LEVEL_ROWS", 270)
+    monkeypatch.setattr("common.learn.linear.schedule.COLUMN_ROWS", 1)
+    companies, model = Companies(tmp_path, monthly=True), {"iterations": 8}
+    companies.write(frames(seed=3, monthly=True))
+    sizes = {"rows": 1100, "grid_columns": 6, "bank_columns": 4}
+    dealt = await deal(tmp_path, PredealPlan.model_validate({"model": model, **sizes}))
+    found = await companies.run("job-1", companies.plan(model=model, dealt="ahead"))
+    online = await companies.run("job-2", companies.plan(model=model))
+    for party in Party:
+        assert found[party].counts["iterations"] == dealt[party].counts["iterations"] == 15
+        assert online[party].counts["iterations"] == 8
+    one, two = (outcomes[Party.BANK].evaluation for outcomes in (found, online))
+    assert one is not None and two is not None and abs(one.joint.auc - two.joint.auc) < 0.01
+
+
 def scored(companies: Companies, job: str) -> pd.DataFrame:
     return pd.read_csv(companies.home(Party.BANK) / "scores" / f"{job}.csv", dtype={"id": str}).set_index("id")
 
