@@ -8,11 +8,13 @@ the arrays are uniform to whoever holds them.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
 import hmac
 import json
 import math
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -89,12 +91,13 @@ def _tag(seed: bytes, label: Round, data: memoryview) -> bytes:
 
 
 class StockWriter:
-    """Writes a stock as it is dealt, to NAME.part; `commit` gives it its name. Leaving it removes a part."""
+    """Writes a stock as it is dealt, to NAME.part, which is locked; `commit` gives it its name. Leaving it removes a part."""
 
     def __init__(self, path: Path, label: StockLabel, seed: bytes) -> None:
         self.label, self._path, self._part, self._seed = label, path, path.with_suffix(".part"), seed
         text = json.dumps(asdict(label)).encode()
         self._file = os.fdopen(os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0)
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._write(MAGIC + len(text).to_bytes(_LENGTH, "little") + text + seed)
 
     def _write(self, data: bytes | memoryview) -> None:
@@ -122,6 +125,13 @@ class StockWriter:
     def __exit__(self, *_: object) -> None:
         self._file.close()
         self._part.unlink(missing_ok=True)
+
+
+def remove_part(part: Path) -> None:
+    """Removes a part, unless its writer still lives: a command beside the daemon may be making a stock."""
+    with suppress(FileNotFoundError, BlockingIOError), part.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        part.unlink(missing_ok=True)
 
 
 class StockFile:

@@ -21,7 +21,7 @@ from pathlib import Path
 from common.disk.book import open_book
 from common.disk.files import by_age, make_folder, sync_folder
 from common.errors import DataError, PolicyError
-from common.home.stock import StockFile, StockLabel, StockWriter, dealing, stock_bytes
+from common.home.stock import StockFile, StockLabel, StockWriter, dealing, remove_part, stock_bytes
 from common.learn import learners
 from common.learn.learner import Ahead, Size
 from common.learn.learners import learner_of
@@ -63,9 +63,9 @@ class Stocks:
             spent.execute("create table if not exists spent (stock text not null, seed blob not null unique)")
 
     def tidy(self) -> None:
-        """Removes what a predealing left that did not end well. For the daemon alone, as it starts: nobody writes one then."""
+        """Removes what a predealing left that did not end well, and not what another process of this party is writing."""
         for part in self._folder.glob("*.part"):
-            part.unlink()
+            remove_part(part)
 
     def of(self, bank: str) -> Stocks:
         """The same shelf, of the stocks alone of which this bank has the other half; bank: as in their labels."""

@@ -251,6 +251,22 @@ def test_killed_at_any_point_of_storing_there_is_a_whole_stock_or_none(tmp_path:
     assert outcomes == {True, False}
 
 
+def test_a_daemon_that_starts_leaves_what_another_process_is_writing(tmp_path: Path) -> None:
+    """Such as `bank-party predeal`, beside which the bank's daemon may start."""
+    part, arrays = file(tmp_path).with_suffix(".part"), list(dealt_arrays(Party.GRID, WORK))
+    with opened(tmp_path).create("predeal-1", PLAN, Prg.fresh_seed()) as writer:
+        opened(tmp_path).tidy()
+        assert part.exists()
+        for label, shape in arrays:
+            writer.add(label, np.zeros(shape, np.uint64))
+        writer.finish()
+        writer.commit()
+    assert [label.name for label in opened(tmp_path).unspent()] == ["predeal-1"]
+    shutil.copy(file(tmp_path), part)  # as one whose writer was killed
+    opened(tmp_path).tidy()
+    assert not part.exists()
+
+
 # What is not used
 
 
