@@ -21,6 +21,8 @@ _BLOCK = 1 << 16  # rows, or ids, at a time: no more of these are ever objects o
 def hash_rows(table: FeatureTable, key: bytes, values: npt.NDArray[np.float64] | None = None, *, again: bool = False) -> Hashes:
     """A hash of (id, period, value) for each row, uint64 (n,); `key` has at most 64 bytes. Equal rows, equal hashes.
 
+    Any two of n others have the same with a probability of n^2 / 2^64: by the id's hash or by the row's.
+
     Each id is hashed once, by BLAKE2b to 64 bits, as it always was for the ledgers that exist: two million a second.
     again: rows of these ids will be hashed under this key again: what is found stays with the ids, 9 bytes each.
     """
