@@ -21,6 +21,7 @@ from common.plan.job_stages import MEANING, ORDER, Stage
 from common.plan.job_states import TRANSITIONS, State
 from common.plan.train import TrainPlan
 from common.stages.estimate import Sizes, estimate
+from common.wire import peer
 from tests.pages import rows
 from tests.source import ROOT
 
@@ -29,6 +30,10 @@ PROTOCOL = (ROOT / "protos" / "PROTOCOL.md").read_text(encoding="utf-8")
 
 def section(number: int) -> str:
     return PROTOCOL.split(f"\n## {number}. ")[1].split("\n## ")[0]
+
+
+def test_the_version_is_the_codes() -> None:
+    assert re.findall(r"Version (\d+) \(`common\.wire\.peer\.PROTOCOL`\)", PROTOCOL) == [str(peer.PROTOCOL)]
 
 
 def test_sections_are_numbered_and_code_cites_ones_that_exist() -> None:

@@ -25,6 +25,7 @@ from common.wire.tls import Credentials
 
 # Reconnect quickly: a peer that has just started must not wait out a minute's back-off.
 CALL = 30.0  # seconds one request may take
+_LAST = 2.0  # seconds that a server has to end a stream which is closed here
 _CAUSE = 10.0  # seconds in which a call that was refused must say why
 _OPENING = 1.0  # seconds of trying again to connect, as where a crowd of others at the server's port was in the way
 
@@ -114,8 +115,9 @@ class Stream:
                 self._proof.cancel()
             return
         with contextlib.suppress(Exception):
-            await call.done_writing()
-            await asyncio.wait_for(call.code(), 2.0)
+            async with asyncio.timeout(_LAST):  # of both: what was written before may wait for a server that reads no more
+                await call.done_writing()
+                await call.code()
         call.cancel()
 
     async def _cause(self, call: Any) -> Exception:
@@ -239,7 +241,7 @@ class Connection:
         return Stream(begin, self.server, self._credentials.trust)
 
     async def close(self) -> None:
-        for line in self._lines:
+        for line in tuple(self._lines):  # a call that ends by this takes its line off the list
             await line.channel.close()
         await asyncio.gather(*self._closing)
 

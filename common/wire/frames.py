@@ -21,6 +21,7 @@ _LARGE = 1 << 15  # below this, parsing by hand gains nothing
 _NUMBER, _DATA = 0x08, 0x2A  # keys: Frame.number is a varint, Block.data is delimited
 _NAMES = {field.number: field.name for field in Frame.DESCRIPTOR.fields if field.message_type is Block.DESCRIPTOR}
 _TOGETHER = Frame.DESCRIPTOR.fields_by_name["together"].number
+MOST_TOGETHER = 1 << 15  # bytes of frames that leave as one message; twice as many are taken
 _SPOKEN = ("hello", "abort")  # frames with text in them
 _NUMBERS = {name: number for number, name in _NAMES.items()}
 
@@ -89,12 +90,26 @@ def unpack(data: bytes) -> Frame | Piece:
 
 
 def parts(frame: Frame | Piece) -> Sequence[Frame | Piece]:
-    """The frames in one message: itself, or those that travel in it. Raises PeerProtocolError for more than one level."""
+    """The frames in one message: itself, or those that travel in it.
+
+    Raises PeerProtocolError for more than one level, and for more bytes than may travel so.
+    """
     if isinstance(frame, Piece) or not frame.together:
         return (frame,)
+    if (size := frame.ByteSize()) > 2 * MOST_TOGETHER:
+        raise PeerProtocolError("too many frames came in one", expected=f"at most {2 * MOST_TOGETHER} bytes", got=size)
     if frame.number or frame.WhichOneof("payload") or any(one.together for one in frame.together):
         raise PeerProtocolError("a frame came with others in it", remedy="Both sides must run the same protocol version.")
     return frame.together
+
+
+def check_array(frame: Frame | Piece) -> None:
+    """Raises PeerProtocolError for what is no array's frame, before it is kept: of 4 MiB of empty fields protobuf makes 80."""
+    for one in parts(frame):
+        name = one.kind if isinstance(one, Piece) else one.WhichOneof("payload")
+        block = one.block if isinstance(one, Piece) else getattr(one, name) if name in _NUMBERS else None
+        if block is None or len(block.shape) > 2:
+            raise PeerProtocolError("a frame that is no array's came", remedy="Both sides must run the same protocol version.")
 
 
 class _Unusual(Exception):

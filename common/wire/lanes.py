@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 
 from common.errors import PeerLost, PeerProtocolError
 from common.party import Identity
-from common.wire.frames import Piece, Together
+from common.wire.frames import Piece, Together, check_array
 from common.wire.peer_pb2 import Frame, Hello
 
 T = TypeVar("T")
@@ -131,6 +131,8 @@ class Braid:
                 if isinstance(frame, Frame) and frame.WhichOneof("payload") == "abort":
                     self._ended(frame)
                     return
+                if isinstance(frame, (Frame, Piece)):
+                    check_array(frame)
                 self._arrived[lane].append(frame)
                 self._moved.set()
                 if frame is None:

@@ -15,7 +15,7 @@ from common.mpc.correlations.asked import Demand
 from common.mpc.session import Array, Round
 from common.wire import party_pb2 as party
 from common.wire.codec import MAX_ARRAY_BYTES, Assembler, claimed_bytes, encode
-from common.wire.frames import Piece, Together, parts
+from common.wire.frames import MOST_TOGETHER, Piece, Together, parts
 from common.wire.lanes import Braid, Duplex, Wish, lanes_of
 from common.wire.peer_pb2 import Abort, Fault, Frame, Hello, PinnedGrant
 from common.wire.status import from_fault
@@ -26,7 +26,6 @@ Demands = Mapping[str, type[Demand]]  # what may be asked of a dealer, by its fi
 _READ_AHEAD = 8  # arrays taken off the stream before they are asked for
 _DEALT_AHEAD = 64  # of a dealer's: as many as it deals ahead by default, most of them small
 _AHEAD_BYTES = 1 << 28  # of these together; a larger one is taken when nothing else is left
-_SMALL = 1 << 15  # bytes of arrays that leave together
 _OWED = 4  # arrays that a party has consumed and not acknowledged, at most: few beside how far dealing is ahead by default
 _OWED_BYTES = 1 << 20  # bytes of these, from which they are acknowledged at once
 MOST_DEMANDS = 1024  # demands of a party that have not been looked at
@@ -73,11 +72,11 @@ class FrameChannel:
         self._reader = asyncio.create_task(self._read())
 
     async def send(self, round: Round, values: Array) -> None:
-        if self._held is not None and values.nbytes <= _SMALL:
-            self._held.extend(encode(round, values, lanes_of(self._stream)))
-            if sum(len(piece.data) for piece in self._held) > _SMALL:
-                await self._release()
-            return
+        if self._held is not None and values.nbytes <= MOST_TOGETHER:
+            pieces = list(encode(round, values.copy(), lanes_of(self._stream)))  # the values may change before it leaves
+            if sum(piece.ByteSize() for piece in (*self._held, *pieces)) <= MOST_TOGETHER:
+                self._held.extend(pieces)
+                return
         await self._release()
         async with self._writing:
             await _write(self._stream, self._counter, encode(round, values, lanes_of(self._stream)))

@@ -18,7 +18,7 @@ from common.errors import JobNotFound, PeerLost
 from common.party import Identity
 from common.trust.authority import export_bundle, import_bundle, issue, make_ca
 from common.wire import coordinator_pb2, party_pb2
-from common.wire.client import Connection
+from common.wire.client import Connection, Stream, _Line
 from common.wire.methods import ATTEND, COORDINATOR, PARTIES, SHOW, WATCH
 from common.wire.server import Call, Service, serve
 from tests.patience import patience
@@ -146,6 +146,42 @@ async def test_a_stream_that_is_closed_is_read_to_its_end_there_and_not_written_
         assert await asyncio.wait_for(heard, patience(5)) == 3
         with pytest.raises(PeerLost, match="the stream to wattscore://volt/server was closed"):
             await stream.write(party_pb2.FromParty())
+
+
+async def test_a_stream_to_a_server_that_reads_no_more_is_closed_all_the_same() -> None:
+    class Stuck:
+        cancelled = False
+
+        async def done_writing(self) -> None:
+            await asyncio.Event().wait()
+
+        def cancel(self) -> None:
+            self.cancelled = True
+
+    call, trust = Stuck(), None
+    stream = Stream(lambda: None, HERE, trust)  # type: ignore[arg-type, return-value]
+    stream._call = call
+    await asyncio.wait_for(stream.close(), patience(5))
+    assert call.cancelled
+
+
+async def test_all_channels_of_a_connection_are_closed_where_a_call_ends_by_it(tmp_path: Path) -> None:
+    certificates(tmp_path)
+    connection, closed = Connection("127.0.0.1:1", HERE, load(tmp_path, THERE)), list[int]()
+
+    class Channel:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        async def close(self) -> None:
+            closed.append(self.number)
+            if self.number == 0 and connection._lines[0].calls:
+                connection._over(connection._lines[0])
+
+    await connection._lines[0].channel.close()
+    connection._lines = [_Line(Channel(k), b"", calls=1 - k) for k in range(2)]  # type: ignore[arg-type]
+    await connection.close()
+    assert set(closed) == {0, 1}
 
 
 async def test_a_subscription_gives_each_reply_and_then_the_error_it_ended_with(tmp_path: Path) -> None:

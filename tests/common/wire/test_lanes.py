@@ -19,9 +19,10 @@ from common.mpc.link import Fourier
 from common.mpc.session import Array, Kind, Round, Session
 from common.party import Identity, Party
 from common.wire import lanes
+from common.wire.codec import encode
 from common.wire.lanes import MOST_LANES, Braid, Further, Wish, lane_key
 from common.wire.peer import Counter, FrameChannel
-from common.wire.peer_pb2 import Frame, Hello
+from common.wire.peer_pb2 import Block, Frame, Hello
 from common.wire.status import to_fault
 from tests.common.mpc.problems import make_problem, train
 from tests.common.wire.streams import End, duplex
@@ -189,13 +190,27 @@ async def test_a_lane_in_front_of_the_others_waits() -> None:
     near, far = braids(2)
     braid = Braid(near)
     for number in range(50):
-        await far[1].write(Frame(number=number))
+        await far[1].write(*encode(Round(Kind.MASKED_U, number), np.zeros(1, np.uint8)))
     reading = asyncio.create_task(braid.read())
     for _ in range(50):
         await asyncio.sleep(0)
     assert not reading.done() and near[1]._in.qsize() == 50 - lanes._AHEAD
     reading.cancel()
     await braid.stop()
+
+
+async def test_what_is_no_arrays_frame_is_refused_before_it_is_kept() -> None:
+    """Else each lane would keep two messages of which protobuf makes twenty times their bytes."""
+    many = Frame(together=[Frame() for _ in range(30_000)])
+    shaped = Frame(masked_u=Block(element=Block.ELEMENT_U8, shape=[1] * 3, chunks=1))
+    for wrong, text in ((many, "too many frames"), (shaped, "no array's"), (Frame(hello=Hello(job="j")), "no array's")):
+        near, far = braids(2)
+        braid = Braid(near)
+        await far[1].write(wrong)
+        with pytest.raises(PeerProtocolError, match=text):  # although it is lane 0's turn
+            await asyncio.wait_for(braid.read(), SOON)
+        assert not any(braid._arrived)
+        await braid.stop()
 
 
 @pytest.mark.parametrize("steps", [FULL, BATCHES], ids=["shared", "owned"])

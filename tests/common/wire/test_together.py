@@ -60,6 +60,18 @@ async def test_what_is_held_leaves_before_what_is_too_large_for_it(size: int) ->
         assert (await asyncio.wait_for(grid.receive(Round(Kind.SHAPE, 3)), SOON)).tolist() == [0, 1, 2]
 
 
+async def test_what_is_held_leaves_as_it_was_sent_and_within_the_limit() -> None:
+    near, far = duplex()
+    bank, values = FrameChannel(near, "the grid", Counter()), np.zeros(2500, np.uint64)
+    async with bank.hold():
+        await bank.send(Round(Kind.SPLIT, 1), values)
+        values[:] = 1
+        await bank.send(Round(Kind.SPLIT, 2), values)  # 40,000 bytes with the first
+    assert near.out.qsize() == 2
+    first, second = [await far.read() for _ in range(2)]
+    assert not any(first.split.data) and second.split.data == values.tobytes() and near.out.empty()
+
+
 async def test_what_is_held_leaves_once_an_array_is_waited_for() -> None:
     async with pair() as (bank, grid):
 
