@@ -68,6 +68,7 @@ class Land:
                 own_keys = [f"{key} = {json.dumps(value)}" for key, value in keys if not key.startswith("label")]
                 code = "\n".join([code, "[datasets.loans-new]", *own_keys, ""])
             (self.home / org / name).write_text(code, encoding="utf-8")
+        shutil.copy(ROOT / "deploy/samples/plan-banks.toml", self.home / "bank")  # a page that is not typed has it
 
     def run(self, line: str, org: str = "bank") -> str:
         """What a command prints, typed in that organisation's folder; fails with it."""
