@@ -120,15 +120,15 @@ class Carries:
 
 
 async def share_carries(
-    session: Session, sampler: Sampler, public: Public, count: int, drawn: Sampler | None = None
+    session: Session, sampler: Sampler, public: Public, count: int, again: Sampler | None = None
 ) -> Carries:
     """Makes what `count` values are shifted by, under keys of this call alone.
 
-    public: the polynomials of the grid. drawn: gives this party's bits, where these are had of its seed again. Two messages one
+    public: the polynomials of the grid. again: gives this party's bits, where these are had of its seed again. Two messages one
     after another: from the grid 8 N bytes for every AT_ONCE products and once more, and from the bank as many but for those.
     """
     total, shares = polynomials_of(count), []
-    bits = (drawn or sampler).bits(total, AT_ONCE)
+    bits = (sampler if again is None else again).bits(total, AT_ONCE)
     parts = [(low, min(POLYNOMIALS, total - low)) for low in range(0, total, POLYNOMIALS)]
     if session.party is Party.GRID:
         own = OwnBits(sampler, public, bits)

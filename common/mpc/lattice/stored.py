@@ -113,7 +113,8 @@ def link_share(waves: Waves, stored: Words, turns: Words, rows: int) -> Words:
     for number, part in enumerate(turns):
         phasors = np.stack(waves.phasors(part, rows - BLOCK * number)) * weights
         told = np.zeros((CUT_LIMBS, BLOCK), np.complex128)
-        for k, factor in enumerate(spectrum(encoded(phasors, waves.slot))):
-            told += spectrum(cut_limbs(stored[number, k])) * factor
+        factors = spectrum(encoded(phasors, waves.slot))
+        for k in range(len(factors)):
+            told += spectrum(cut_limbs(stored[number, k])) * factors[k]
         found[number] = cut_upper(integers(told))
     return found

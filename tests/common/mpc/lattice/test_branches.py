@@ -16,10 +16,12 @@ from common.mpc import lattice
 SOURCES = sorted(Path(lattice.__path__[0]).glob("*.py"))
 PUBLIC = {
     *("DEGREE", "HALF", "ADDED", "NUMBER", "SHORT", "WIDE", "_AT_ONCE", "AT_ONCE", "PLACES", "_POLYNOMIALS"),  # parameters
+    *("POLYNOMIALS", "SPAN_BLOCKS"),
     *("BLOCK", "LIMBS", "WORDS", "_KEPT", "k"),
     *("count", "rows", "low", "first", "part", "place", "step", "sizes", "size", "i", "j", "number"),
     *("range", "enumerate", "zip", "len", "min", "slice", "blocks_of", "self", "party", "Party", "nonces"),
-    *("session", "bank", "total", "column", "columns", "blocks"),
+    *("session", "bank", "total", "column", "columns", "blocks", "owner", "places", "factors"),
+    "again",  # whether there is one
 }
 LISTS = {
     "left",
@@ -31,6 +33,8 @@ LISTS = {
     "phasors",
     "reply",
     "waves",
+    "angles",
+    "replies",
 }  # whose length is public: gone through from end to end
 SHAPES = {
     "shape",
@@ -45,10 +49,13 @@ SHAPES = {
     "coefficients",
     "odd",
     "_sizes",
+    "blocks",
+    "given",
 }  # attributes of what stands above, and whether there is anything
 FUNCTIONS = {
     *(
         "arange",
+        "array",
         "asarray",
         "bitwise_count",
         "broadcast_to",
