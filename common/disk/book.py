@@ -141,10 +141,17 @@ def _named(file: Path) -> Iterator[None]:
 
 def _check_version(book: sqlite3.Connection, file: Path, version: int, remedy: str) -> None:
     """Numbers a book that has no table yet; another number is no reason to read a book as if it were this one's, or empty."""
-    (found,) = book.execute("pragma user_version").fetchone()
-    if found == version:
+
+    def number() -> int:
+        (found,) = book.execute("pragma user_version").fetchone()
+        return int(found)
+
+    if number() == version:
         return
     if book.execute("select count(*) from sqlite_master").fetchone()[0]:
+        # looked at again: another process may have begun the book since, and numbers it before it has a table
+        if (found := number()) == version:
+            return
         earlier = remedy or "Keep it apart: this release begins a new one."
         raise ConfigError(
             f"{file}: a book of {'a later' if found > version else 'an earlier'} version, which this release cannot tell",

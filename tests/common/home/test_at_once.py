@@ -7,12 +7,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from bank_party.pipeline.book import RunBook, Step
-from bank_party.told import ToldBook
+from bank_party.told import _VERSION, ToldBook
+from common.disk.book import _check_version
 from common.home.rates import Rates
 from common.home.registry import Registry, Stage
 from common.home.stock import StockFile
@@ -102,6 +104,20 @@ def test_books_that_two_processes_open_first_hold_one_secret_and_one_count(tmp_p
     for name, table in (("told", "secret"), ("rates", "counted")):
         with closing(sqlite3.connect(tmp_path / f"{name}.sqlite")) as book:
             assert book.execute(f"select count(*) from {table}").fetchone() == (1,)
+
+
+def test_a_book_that_another_process_begins_while_its_number_is_looked_at_is_this_ones(tmp_path: Path) -> None:
+    class Slow(sqlite3.Connection):
+        def execute(self, statement: str, *given: Any) -> Any:
+            rows = super().execute(statement, *given).fetchall()  # read to the end: it keeps nobody out
+            if statement == "pragma user_version" and not begun:
+                begun.append(ToldBook(tmp_path / "told.sqlite"))
+            return SimpleNamespace(fetchone=lambda: rows[0] if rows else None)
+
+    begun, file = list[ToldBook](), tmp_path / "told.sqlite"
+    with closing(sqlite3.connect(file, factory=Slow)) as book:
+        _check_version(book, file, _VERSION, "")
+        assert begun and book.execute("select count(*) from secret").fetchone() == (1,)
 
 
 def test_jobs_of_two_parts_of_a_step_are_both_kept(tmp_path: Path) -> None:
