@@ -5,7 +5,7 @@ The grid holds one share of all weights, each bank the same other one. PROTOCOL.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -88,10 +88,7 @@ async def train_several(
     async def pull(step: Step, ahead: Weights) -> tuple[Words, Output]:
         output = await share_output(hub.session, hub.correlations, step.number, ahead.output)
         work = (pulled(line, descent, step.number, ahead, output) for line, descent in zip(lines, descents, strict=True))
-        total = np.zeros(layout.count(section.hidden), np.uint64)
-        for found in await side_by_side(work):
-            total += found
-        return await hub.shared(training_sum(FIRST_STEP + step.number), total), output
+        return await _summed(hub, step.number, work), output
 
     path = Path(hub.session, hub.correlations, every, momentum(section), course)
     if early:
@@ -106,10 +103,7 @@ async def train_several(
             ahead = ahead_of(weights)
             output = await share_output(hub.session, hub.correlations, number, ahead.output)
             work = (lost(line, descent, number, ahead, output) for line, descent in zip(lines, descents, strict=True))
-            total = np.zeros(1, np.uint64)
-            for found in await side_by_side(work):
-                total += found
-            return await hub.shared(training_sum(FIRST_STEP + number), total)
+            return await _summed(hub, number, work)
 
         async def order(number: int) -> None:
             for line in lines:
@@ -126,6 +120,12 @@ async def train_several(
     hub.session.settled = await check_arrived(hub.session, state.moved, AHEAD, rest)
     await course.finish(found, taken)
     return Found(found, taken)
+
+
+async def _summed(hub: Hub, number: int, work: Iterable[Awaitable[Words]]) -> Words:
+    """What all lines of all ends give in this step, shared with all banks at once. work: of each line of this end."""
+    total: Words = np.add.reduce(await side_by_side(work))
+    return await hub.shared(training_sum(FIRST_STEP + number), total)
 
 
 async def _begin(line: NetworkLine, layout: NetworkLayout, section: Network, room: Scratch, first: int) -> NetworkDescent:
