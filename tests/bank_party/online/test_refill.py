@@ -114,6 +114,17 @@ def test_a_job_of_a_call_that_was_killed_is_waited_for_and_counts(coordinator: C
     assert len(coordinator.listed) == 3
 
 
+def refilled(coordinator: Coordinator, when: str) -> None:
+    """A call after one that was killed makes three stocks and no more, whenever what that one asked for comes in."""
+    if when == "before":
+        coordinator.arrive()
+    coordinator.late = when == "beside"
+    assert fill(coordinator).waiting == [500] * 3
+    if when == "after":
+        coordinator.arrive()
+    assert len(coordinator.waiting) == 3 and coordinator.on_its_way is None
+
+
 @pytest.mark.parametrize("when", ["before", "beside", "after"])
 @pytest.mark.parametrize("dealt", [0, 1])
 def test_a_request_of_a_killed_call_that_is_still_on_its_way_makes_no_stock_too_many(
@@ -125,13 +136,7 @@ def test_a_request_of_a_killed_call_that_is_still_on_its_way_makes_no_stock_too_
     coordinator.killed = True
     with pytest.raises(KeyboardInterrupt):
         fill(coordinator)
-    if when == "before":
-        coordinator.arrive()
-    coordinator.late = when == "beside"
-    assert fill(coordinator).waiting == [500] * 3
-    if when == "after":
-        coordinator.arrive()
-    assert len(coordinator.waiting) == 3 and coordinator.on_its_way is None
+    refilled(coordinator, when)
     coordinator.waiting.pop()  # one is used up: what follows is a new one
     assert fill(coordinator) == Refilled(1, [500] * 3)
 
@@ -142,13 +147,7 @@ def test_another_banks_refill_since_a_call_was_killed_makes_no_stock_too_many(co
     with pytest.raises(KeyboardInterrupt):
         fill(coordinator)
     coordinator.listed.append(wire.Job(id="predeal-north", name=name_of(OTHER), kind="predeal", state="succeeded"))
-    if when == "before":
-        coordinator.arrive()
-    coordinator.late = when == "beside"
-    assert fill(coordinator).waiting == [500] * 3
-    if when == "after":
-        coordinator.arrive()
-    assert len(coordinator.waiting) == 3 and coordinator.on_its_way is None
+    refilled(coordinator, when)
 
 
 def test_a_refill_goes_on_from_the_last_one_whatever_was_dealt_by_hand_since(coordinator: Coordinator) -> None:
