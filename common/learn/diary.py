@@ -22,6 +22,14 @@ class Progress:
     arrays: Mapping[str, Words]
 
 
+def all_steps(begin: Progress | None, steps: int) -> int:
+    """How many steps a training has that would now have `steps`: behind its last one as many as it was begun with.
+
+    With a stock these may have been others: of its rows, not of as many as are data.
+    """
+    return begin.steps if begin is not None and begin.done == begin.steps else steps
+
+
 class Diary(Protocol):
     """The place where a training keeps how far it is, at both parties after the same steps."""
 

@@ -11,7 +11,7 @@ import numpy as np
 from common.disk.scratch import Scratch
 from common.errors import LocalProtocolError
 from common.features.options import Preparation
-from common.learn.diary import Diary, Forgetful
+from common.learn.diary import Diary, Forgetful, all_steps
 from common.learn.learner import Ahead, Basis, Half, Matched, Packed, Size, Telling
 from common.learn.linear import cost, hessian
 from common.learn.linear.ahead import dealt_arrays
@@ -115,16 +115,17 @@ class LinearTask:
     async def resume(
         self, session: Session, correlations: Correlations, scratch: Scratch | None, diary: Diary
     ) -> LinearTrained:
+        begin = diary.begin
         found = await train(session, correlations, self.inputs, scratch, diary)
-        columns = len(self.prepared.columns)
+        columns, steps = len(self.prepared.columns), all_steps(begin, self.steps)
         if isinstance(found, Shares):
             shares = Shares(found.own[:columns], found.tagged.cut(columns, self.other_columns))
-            return LinearTrained(self.prepared, shares, self.steps)
+            return LinearTrained(self.prepared, shares, steps)
         if isinstance(found, CommittedShares):  # nothing fills a stock that nobody deals
-            return LinearTrained(self.prepared, found, self.steps)
+            return LinearTrained(self.prepared, found, steps)
         if found[columns:].any():
             raise LocalProtocolError("a column of zeros was given a weight")
-        return LinearTrained(self.prepared, found[:columns], self.steps)
+        return LinearTrained(self.prepared, found[:columns], steps)
 
 
 def _steps(section: Model, size: Size) -> list[Step]:

@@ -17,11 +17,13 @@ from common.disk.data_folder import Name
 from common.errors import DataError, PolicyError
 from common.home.unfinished import Points
 from common.learn.linear import course as linear
-from common.mpc.session import MemoryChannel, Session, memory_pair
+from common.mpc.session import Kind, MemoryChannel, Session, memory_pair
 from common.party import Party
+from common.plan.predeal import PredealPlan
 from common.stages.course import Course, Point
 from tests.common.stages.breaking import Breaking, broken_off
 from tests.common.stages.companies import Companies, frames
+from tests.common.stages.test_ahead import deal
 from tests.scenarios.kill.masks import Sent, twice
 
 
@@ -107,6 +109,29 @@ async def test_what_is_left_to_do_is_all_that_is_done(companies: Companies) -> N
     kinds = [label.kind.value for label, _ in companies.trio.peer[Party.BANK].log]
     assert kinds.count("masked_weights") == 3 + 1 and kinds.count("split") == 0  # three steps are left, and the scores
     assert "matched_ids" in done[Party.BANK].opened
+
+
+async def test_steps_of_a_stock_are_told_by_who_was_killed_after_the_last_and_went_on_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.learn.linear.schedule.LEVEL_ROWS", 270)
+    monkeypatch.setattr("common.learn.linear.schedule.COLUMN_ROWS", 1)
+    model, found = {"iterations": 8}, {}
+    sizes = {"rows": 1100, "grid_columns": 6, "bank_columns": 4}
+    for kind in ("quiet", "broken"):
+        one = Companies(tmp_path / kind, monthly=True, new_trio=Breaking)
+        one.write(frames(seed=3, monthly=True))
+        plan = one.plan(model=model, dealt="ahead")
+        await deal(tmp_path / kind, PredealPlan.model_validate({"model": model, **sizes}))
+        if kind == "quiet":
+            found[kind] = await one.run("job-1", plan)
+            last = max(n for n, (label, _) in enumerate(one.trio.peer[Party.GRID].log) if label.kind is Kind.TEST_SCORES)
+        else:
+            assert await broken_off(one, plan, Party.GRID, last + 1)
+            found[kind] = await one.run("job-1", plan, attempt=1)
+    for party in Party:
+        assert found["broken"][party].counts == found["quiet"][party].counts
+        assert found["broken"][party].counts["iterations"] == 15
 
 
 async def test_a_dataset_that_has_changed_is_not_gone_on_with(companies: Companies) -> None:
