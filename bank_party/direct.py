@@ -138,6 +138,7 @@ async def _run(
     check_separate(credentials.identity, settings)
     logging.getLogger(_JOBS).addFilter(warned := _Warned())
     home, way = seat.home(settings), seat.approach(settings, credentials)
+    home.tidy()  # a command before may have been killed, and the daemon run for months
     runner = Runner(seat.role(home), settings, home, way.meeting, None, own=credentials.identity)
     job, fitting = fresh_name(plan.kind), suited(plan, home) if isinstance(plan, ScorePlan) else plan
     asked = fitting.model_copy(update={"with_bank": str(credentials.identity)}).canonical()

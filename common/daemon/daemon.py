@@ -170,7 +170,7 @@ async def start(seat: Seat[S, H], config: Path) -> PartyDaemon:
     check_separate(credentials.identity, settings)
     lock = Lock(settings.data)
     home = seat.home(settings)
-    home.stocks.tidy()
+    home.tidy()
     metrics = PartyMetrics(registry := CollectorRegistry())
     watch_process(registry, party.value, credentials)
     watch_stock(registry, settings.data / Name.STOCK)

@@ -10,6 +10,13 @@ from pathlib import Path
 
 from common.errors import ConfigError
 
+PART = ".part"  # of the name of a file that is not whole yet
+
+
+def part_of(path: Path) -> Path:
+    """What becomes `path` once it is whole; left behind by who is killed before."""
+    return path.with_name(f".{path.name}{PART}")
+
 
 @contextmanager
 def private_file(path: Path, mode: int = 0o600) -> Iterator[BufferedRandom]:
@@ -17,7 +24,7 @@ def private_file(path: Path, mode: int = 0o600) -> Iterator[BufferedRandom]:
 
     Once the block has ended well the file outlasts a power cut, under its name. mode: of the file, whatever the umask.
     """
-    part = path.with_name(f".{path.name}.part")
+    part = part_of(path)
     part.unlink(missing_ok=True)
     try:
         with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as stream:

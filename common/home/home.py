@@ -70,6 +70,10 @@ class Home:
             str(Name.JOBS): self.jobs.position,
         }
 
+    def tidy(self) -> None:
+        """Removes what a process of this party that was killed left half written, and nothing that another one is writing."""
+        self.stocks.tidy()
+
     def close(self) -> None:
         """Closes the books that stay open; they open again when they are used."""
         self.rates.close()

@@ -16,6 +16,7 @@ import math
 import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -96,8 +97,7 @@ class StockWriter:
     def __init__(self, path: Path, label: StockLabel, seed: bytes) -> None:
         self.label, self._path, self._part, self._seed = label, path, path.with_suffix(".part"), seed
         text = json.dumps(asdict(label)).encode()
-        self._file = os.fdopen(os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0)
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._file = _new_part(self._part)
         self._write(MAGIC + len(text).to_bytes(_LENGTH, "little") + text + seed)
 
     def _write(self, data: bytes | memoryview) -> None:
@@ -127,11 +127,22 @@ class StockWriter:
         self._part.unlink(missing_ok=True)
 
 
+def _new_part(part: Path) -> FileIO:
+    """A part that nobody had, locked. Who tidies may find it before it is, and take it for one whose writer was killed."""
+    while True:
+        file = FileIO(part, "xb", opener=lambda path, flags: os.open(path, flags, 0o600))
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()
+
+
 def remove_part(part: Path) -> None:
     """Removes a part, unless its writer still lives: a command beside the daemon may be making a stock."""
     with suppress(FileNotFoundError, BlockingIOError), part.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        part.unlink(missing_ok=True)
+        if os.fstat(file.fileno()).st_nlink:  # else another has removed it, and its name may be a new one's
+            part.unlink(missing_ok=True)
 
 
 class StockFile:

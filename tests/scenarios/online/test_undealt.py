@@ -104,7 +104,10 @@ def test_a_stock_is_made_while_the_coordinator_is_away_and_used_once_it_is_back(
     file = office.folder / "made.toml"
     file.write_text(to_toml(plan.model_dump(mode="json", exclude_none=True)))
     office.kill("coordinator")
+    left = office.data("bank") / Name.STOCK / "predeal-0.part"
+    left.write_bytes(b"by a command that was killed, beside a daemon that runs on")
     said = own(office, "bank", "predeal", str(file), "--rows", "1100", "--grid", "14", "--bank", "5")
+    assert not left.exists()
     made = said.splitlines()[-1].split(":")[0]  # below what the bank's log says
     for side in ("grid", "bank"):
         assert (office.data(side) / Name.STOCK / f"{made}.stock").stat().st_mode & 0o777 == 0o600, said
