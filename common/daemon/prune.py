@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,11 @@ from common.home.audit import What
 from common.home.home import Home
 from common.home.rates import DAY
 from common.home.registry import Stage
+from common.home.stocks import wanted
 from common.party import Party
+from common.plan.read import parse_plan
+from common.plan.score import ScorePlan
+from common.plan.train import TrainPlan
 from common.process.person import person
 
 _KEPT: Mapping[Party, Sequence[Kept]] = {Party.GRID: GRID, Party.BANK: BANK}
@@ -112,8 +117,23 @@ def _scores(folder: Path) -> Iterator[Old]:
 
 
 def _stocks(home: Home) -> Iterator[Old]:
+    stay, uses = set(home.unfinished.jobs()), _uses(home)
     for held in home.stocks.held():  # spent like any other: a copy that comes back is refused
+        if held.label.name in stay or held.label.dealing in uses:
+            continue
         yield Old("stock", held.label.name, held.bytes, held.at, partial(home.stocks.drop, held.label))
+
+
+def _uses(home: Home) -> set[str]:
+    """What stocks are dealt for of which a job that this party has accepted, and that is not over, may take one."""
+    found = set[str]()
+    for job in home.unfinished.jobs():
+        begun = home.unfinished.begun(job)
+        with suppress(PlanError):  # of another release, which this one does not go on with
+            plan = None if begun is None else parse_plan(begun.plan, f"job {job}")
+            if isinstance(plan, TrainPlan | ScorePlan) and plan.dealt == "ahead":
+                found |= wanted(plan)
+    return found
 
 
 def _logs(data: Path) -> Iterator[Old]:

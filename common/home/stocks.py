@@ -140,7 +140,7 @@ class Stocks:
         """Raises PolicyError for a plan that this party has no room, or no stock, for."""
         if isinstance(plan, PredealPlan):
             self._check_room(stock_bytes(party, predealt(plan)))
-        elif plan.dealt == "ahead" and not any(label.dealing in _wanted(plan) for label in self.unspent()):
+        elif plan.dealt == "ahead" and not any(label.dealing in wanted(plan) for label in self.unspent()):
             raise PolicyError(
                 f"the {party.value} has no unspent stock for this plan: {inventory(self.unspent())}",
                 remedy="Deal one with `wattscore predeal`, or use dealt = 'online'.",
@@ -230,7 +230,7 @@ def predealt(plan: PredealPlan) -> Ahead:
     return learner.ahead_scores(plan.model, size, plan.score_bits)
 
 
-def _wanted(plan: TrainPlan | ScorePlan) -> set[str]:
+def wanted(plan: TrainPlan | ScorePlan) -> set[str]:
     """What stocks for this plan are dealt for, whatever its size; which learner scores is known when the model is loaded."""
     size = Size(1, 1, 1)
     if isinstance(plan, TrainPlan):

@@ -20,10 +20,11 @@ from common.home.registry import Registry
 from common.monitor.book import Book
 from common.party import Party
 from common.plan.promote import PromotePlan
+from common.plan.read import make_plan
 from common.process.group import LazyGroup
 from grid_party.__main__ import main as grid_party
 from grid_party.seat import SEAT as GRID
-from tests.common.home.test_stocks import opened, store
+from tests.common.home.test_stocks import PLAN, SIDES, opened, store
 from tests.common.report.test_write import config
 
 COMMANDS: dict[Party, LazyGroup] = {Party.GRID: grid_party, Party.BANK: bank_party}
@@ -131,6 +132,24 @@ def test_what_was_pruned_is_known_all_the_same(house: House) -> None:
     assert [label.name for label in house.home.stocks.unspent()] == ["predeal-2"]  # a copy that comes back is refused
     assert house.home.knows("predeal-1")
     assert house.home.knows("score-1") is (house.party is Party.BANK)
+
+
+def test_a_stock_that_an_accepted_job_may_take_stays_until_that_is_over(house: House) -> None:
+    plans = {
+        "train-9": make_plan({**SIDES, "dealt": "ahead", "model": {"iterations": 6}}, "plan"),
+        "train-8": make_plan({**SIDES, "dealt": "ahead", "model": {"iterations": 7}}, "plan"),
+        "train-7": make_plan({**SIDES, "model": {"iterations": 6}}, "plan"),
+        "predeal-1": PLAN,
+    }
+    for job, stays in (("train-9", True), ("train-8", False), ("train-7", False), ("predeal-1", True)):
+        house.home.unfinished.begin(job, plans[job].canonical(), "wattscore://acme/client")
+        for words in ((), ("--delete",)) if stays else ((),):
+            told = json.loads(house.prune("--stock", 90, "--json", *words).stdout)
+            assert [one["name"] for one in told["found"]] == ([] if stays else ["predeal-1"])
+        assert (house.data / "stock" / "predeal-1.stock").exists()
+        house.home.unfinished.forget(job)
+    house.prune("--stock", 90, "--delete")
+    assert [stock.label.name for stock in house.home.stocks.held()] == ["predeal-2"]
 
 
 def test_only_the_kinds_that_are_asked_for_and_only_what_is_old_enough(house: House) -> None:
