@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -11,7 +12,11 @@ from pathlib import Path
 from common.disk.book import add_column, open_book
 
 _VERSION = 1
-_MOST, _MOST_REFUSED = 10_000, 1_000  # jobs kept: whoever offers must not fill the disk, nor crowd out what was accepted
+# jobs kept: whoever offers must not fill the disk, nor crowd out what was accepted
+_MOST, _MOST_REFUSED = 10_000, 1_000
+# seconds for which accepted ones are kept, however many: under a name that was forgotten a client would have a job more, as
+# its rates count a name once a day
+_KEPT = 2 * 86_400.0
 _LONG = 500  # characters of a text of others
 _TABLE = (
     "create table if not exists jobs (number integer primary key, job text not null, kind text not null, name text not null,"
@@ -21,8 +26,9 @@ _TABLE = (
 _GRANTS = "text not null default '{}'"  # a column that a book from before there was one is given
 _END = "update jobs set state = ?, ended = ?, cause = ?, counts = ? where job = ? and state in ('accepted', 'held')"
 _GIVE_BACK = "update jobs set grants = '{}' where job = ? and state in ('accepted', 'held', 'failed')"
+_BY_NAME = "create index if not exists by_name on jobs (job)"
 _TRIM = (
-    "delete from jobs where (state = 'refused') = ? and number <= coalesce((select number from jobs"
+    "delete from jobs where (state = 'refused') = ? and at < ? and number <= coalesce((select number from jobs"
     " where (state = 'refused') = ? order by number desc limit 1 offset ?), 0)"
 )
 # grants: filled in where a job is from before they were kept; else all stay, of a bank that was left out too
@@ -68,17 +74,19 @@ class JobBook:
         self._file = file
         with open_book(file, version=_VERSION) as book:
             book.execute(_TABLE)
+            book.execute(_BY_NAME)
             add_column(book, "jobs", "grants", _GRANTS)
 
     def enter(self, offered: Offered) -> None:
-        """A job that was answered; of very many, the newest are kept, of refused ones fewer."""
+        """A job that was answered; of very many, those of two days and the newest are kept, of refused ones fewer."""
+        now = time.time()
         texts = (offered.job, offered.kind, offered.name, offered.client, offered.dataset, offered.plan)
-        row = [*(text[:_LONG] for text in texts), offered.at or time.time(), offered.state, 0.0, offered.cause[:_LONG], "{}"]
+        row = [*(text[:_LONG] for text in texts), offered.at or now, offered.state, 0.0, offered.cause[:_LONG], "{}"]
         row.append(_pins(offered.grants or {}))
         with open_book(self._file, version=_VERSION) as book:
             book.execute(f"insert into jobs ({_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608
-            for refused, most in ((False, _MOST), (True, _MOST_REFUSED)):
-                book.execute(_TRIM, (refused, refused, most))
+            for refused, before, most in ((False, now - _KEPT, _MOST), (True, math.inf, _MOST_REFUSED)):
+                book.execute(_TRIM, (refused, before, refused, most))
 
     @property
     def position(self) -> int:

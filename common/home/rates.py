@@ -98,13 +98,21 @@ class Rates:
     def close(self) -> None:
         self._book.close()
 
-    def begin(self, client: str, job: str, limits: Limits) -> None:
-        """Counts a job of this client's, once. Raises PolicyError for one beyond its limit."""
+    def begin(self, client: str, job: str, limits: Limits, *, new: bool = False) -> None:
+        """Counts a job of this client's, once. new: nobody goes on with it, so its name is another one's if it is counted.
+
+        Raises PolicyError for one beyond its limit, or whose name is another one's.
+        """
         now = self._clock()
         with self._open() as book:
             book.execute("begin immediate")
             _forget(book, now)
             if book.execute("select 1 from jobs where client = ? and job = ?", (client, job)).fetchone():
+                if new:
+                    raise PolicyError(
+                        f"client {client} has had a job {job} in the last 24 hours",
+                        remedy="Ask for it under a name that no job has had.",
+                    )
                 return
             had = [at for (at,) in book.execute("select at from jobs where client = ? order by at", (client,))]
             most = limits.jobs_per_day + sum(word.jobs for word in _words(book, now, client))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from common.daemon.granted import Grants
-from common.errors import JobCancelled, PeerProtocolError
+from common.disk.data_folder import Name
+from common.errors import JobCancelled, PeerLost, PeerProtocolError, PolicyError
 from common.plan.predeal import PredealPlan
 from common.wire import party_pb2 as wire
 from tests.common.daemon.test_runner import BANK, Desk, plan, scoring
@@ -98,3 +101,21 @@ async def test_a_training_that_needs_a_stock_is_refused_where_there_is_none(tmp_
     assert fault.kind == "PolicyError" and "the grid has no unspent stock for this plan: there is none" in fault.message
     store(desk.runner._home.stocks, "predeal-1", plan=PredealPlan.model_validate(STOCK))
     assert (await desk.offer(plan(dealt="ahead"), "train-2")).accept.job == "train-2"
+
+
+async def test_a_name_that_the_book_of_jobs_has_lost_is_no_job_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That book is written last, and not where the disk refuses: under the same name a job more would not be counted."""
+    desk = Desk(tmp_path)
+    monkeypatch.setattr(desk.home.stocks, "check", lambda plan, party: None)
+    task, _ = await desk.runner.begin("score-1", scoring(), BANK, own=False)
+    await desk.runner.stop_all(PeerLost("the grid is shutting down"))
+    await task
+    with pytest.raises(PeerProtocolError, match="offered job score-1 again"):
+        await desk.runner.begin("score-1", scoring(), BANK, own=False)
+    with closing(sqlite3.connect(desk.settings.data / Name.JOBS)) as book, book:
+        book.execute("delete from jobs")
+    with pytest.raises(PolicyError, match="has had a job score-1 in the last 24 hours"):
+        await desk.runner.begin("score-1", scoring(), BANK, own=False)
+    assert [usage.jobs for usage in desk.home.rates.usage()] == [1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -41,12 +42,22 @@ def test_whoever_offers_does_not_fill_the_disk(tmp_path: Path, monkeypatch: pyte
     book = JobBook(tmp_path / "jobs.sqlite")
     assert book.position == 0
     for number in range(3):
-        book.enter(Offered(f"train-{number}"))
+        book.enter(Offered(f"train-{number}", at=1.0))
     for number in range(3, 9):
         book.enter(Offered(f"train-{number}", state="refused", cause="x" * 10_000))
     kept = book.jobs()
     assert [one.job for one in kept] == [f"train-{number}" for number in (1, 2, 6, 7, 8)] and len(kept[-1].cause) == 500
     assert book.position == 9
+
+
+def test_a_name_is_known_for_two_days_however_many_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client's rates count a name once a day: one that is forgotten before would be a job that is not counted."""
+    monkeypatch.setattr(jobbook, "_MOST", 2)
+    book, hour = JobBook(tmp_path / "jobs.sqlite"), 3600.0
+    for number, hours in enumerate((50, 47, 1, 0.5, 0.1, 0)):
+        book.enter(Offered(f"score-{number}", at=time.time() - hours * hour))
+    assert [number for number in range(6) if book.ran(f"score-{number}")] == [1, 2, 3, 4, 5]
+    assert book.position == 6
 
 
 def test_the_grants_of_a_job_are_kept_and_a_book_from_before_them_is_read(tmp_path: Path) -> None:

@@ -85,6 +85,18 @@ def test_jobs_of_one_client_are_counted_for_a_day_and_those_of_another_apart(des
         desk.begin()
 
 
+def test_a_name_serves_once_a_day_where_nobody_goes_on_with_it(desk: Desk) -> None:
+    desk.rates.begin(ONE, "score-1", desk.limits, new=True)
+    with pytest.raises(PolicyError, match=f"client {ONE} has had a job score-1 in the last 24 hours"):
+        desk.rates.begin(ONE, "score-1", desk.limits, new=True)
+    desk.rates.begin(ONE, "score-1", desk.limits)  # as one that was interrupted
+    assert [usage.jobs for usage in desk.rates.usage()] == [1]
+    desk.rates.begin(TWO, "score-1", desk.limits, new=True)  # another client's is counted for that one
+    desk.clock.at += DAY + 1
+    desk.rates.begin(ONE, "score-1", desk.limits, new=True)
+    assert [usage.jobs for usage in desk.rates.usage()] == [1]
+
+
 def test_rows_are_counted_until_enough_of_them_are_a_day_old(desk: Desk) -> None:
     desk.charge(range(40), "a")
     desk.clock.at += 3600
