@@ -76,11 +76,11 @@ test-ray: $(READY)  ## features by two Ray nodes of this machine: root, Linux, i
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]'
 	$(BIN)/python -m pytest tests/scenarios/ray
 
-check: $(READY)  ## style, types, imports, stubs
+check: $(READY)  ## style, types, imports, names in tests, stubs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest tests/test_imports.py
+	$(BIN)/python -m pytest tests/test_imports.py tests/test_names.py
 	$(BIN)/python -m common.wire.protos --check
 
 protos: $(READY)  ## write the stubs in common/wire from protos/
