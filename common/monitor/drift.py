@@ -18,6 +18,7 @@ from common.stats.psi import floor, psi
 
 ALARMS = ("psi", "missing", "auc", "calibration", "overrides")
 """What an alarm is of: the first two at either party, the others at the bank. Each page has a word for each."""
+_FEW = 0.1  # of an index, that chance may explain of a season's though it explains less of all rows
 _SIGMAS = 5.0  # of a share of missing values, beyond which chance is no explanation
 
 
@@ -46,7 +47,7 @@ def observe(
     found: list[Reading] = []
     for name, values in columns:
         if (known := reference.columns.get(name)) is not None and (values.dtype == object) == (known.levels is not None):
-            found += _read(model, months, place, name, known, values)
+            found += _read(model, months, place, name, known, values, dated=table.periods is not None)
     return found
 
 
@@ -59,30 +60,40 @@ def months_of(table: FeatureTable, job: str) -> tuple[list[str], Places]:
 
 
 def _read(
-    model: str, months: list[str], place: Places, name: str, known: Distribution, values: npt.NDArray[np.generic]
+    model: str,
+    months: list[str],
+    place: Places,
+    name: str,
+    known: Distribution,
+    values: npt.NDArray[np.generic],
+    *,
+    dated: bool,
 ) -> Iterator[Reading]:
     size = len(months), known.bins
     counts = np.bincount(place * known.bins + known.places(values), minlength=size[0] * size[1]).reshape(size)
     before = np.array(known.counts, np.int64)
     rows, m = counts.sum(axis=1), int(before.sum())
     for k, month in enumerate(months):
-        index, chance, then = _index(known, month, counts[k : k + 1])
+        season = known.seasons.get(int(month[5:])) if dated else None
+        index, chance, then = _index(known, season, counts[k : k + 1])
         bins = zip(known.labels(), _shares(then), _shares(counts[k]), strict=True)
         missing = float(counts[k, -1] / max(int(rows[k]), 1))
         share = float(before[-1] / max(m, 1))
         yield Reading(model, month, name, index, chance, missing, share, int(rows[k]), m, tuple(bins))
 
 
-def _index(known: Distribution, month: str, counts: npt.NDArray[np.int64]) -> tuple[float, float, npt.NDArray[np.int64]]:
+def _index(
+    known: Distribution, season: tuple[int, ...] | None, counts: npt.NDArray[np.int64]
+) -> tuple[float, float, npt.NDArray[np.int64]]:
     """The index, what chance explains of it, and against what: all of the training or its months of the season, if closer.
 
-    Without the latter every seasonal column would be an alarm each year.
+    Without the latter every seasonal column would be an alarm each year. It counts where its rows are enough for an alarm:
+    against few of them chance explains any change.
     """
-    season = known.seasons.get(int(month[5:])) if known.seasons else None
     against = [before for before in map(np.array, (known.counts, season)) if before.ndim]
-    found = [(psi(before, counts), floor(before, counts), before) for before in against]
-    index, chance, then = min(found, key=lambda one: float(one[0][0]))
-    return float(index[0]), float(chance[0]), then
+    found = [(float(psi(before, counts)[0]), float(floor(before, counts)[0]), before) for before in against]
+    most = max(_FEW, 2.0 * found[0][1])
+    return min((one for one in found if one[1] <= most or one is found[0]), key=lambda one: one[0])
 
 
 def _shares(counts: npt.NDArray[np.int64]) -> list[float]:

@@ -29,7 +29,7 @@ class GradeRate:
 class Matured:
     """One month under one model. auc and ks are None while a class has fewer than `min_labels` rows.
 
-    error: AUC's standard error (DeLong); before: AUC of the model's held-out test rows, before_error likewise. expected: the
+    error: AUC's standard error (DeLong); before: AUC of the model's held-out rows, before_error likewise. expected: the
     mean calibrated probability, with the standard deviation `spread` that the observed rate then has. observed: None if it
     is of too few rows to be shown (`stats.few`).
     """

@@ -114,6 +114,16 @@ def test_a_score_that_ranks_no_more_and_a_rate_that_rose_are_named_by_month(held
     assert named(months) == [("auc", "2024-02"), ("calibration", "2024-03")]
 
 
+def test_a_model_whose_test_rows_hold_one_overdue_is_watched_like_any_other(held: HeldOut) -> None:
+    """Of few overdue held out, most may calibrate: no standard error is of the one that is left."""
+    overdue = np.flatnonzero(held.label == 1.0)
+    few = replace(held, validation=~np.isin(np.arange(len(held.label)), [overdue[0], *np.flatnonzero(held.label == 0.0)[:50]]))
+    frame = scores(1)
+    months = mature(frame, labels(frame, 2), {"job-1": few}, BankMonitorConfig())
+    assert [month.before for month in months] == [pytest.approx(measures.auc(held.label, held.u_joint))] * 3
+    assert named(months) == []
+
+
 def test_the_error_of_an_auc_is_the_spread_of_auc_over_samples() -> None:
     rng, found, errors = np.random.default_rng(5), [], []
     for _ in range(200):

@@ -18,6 +18,7 @@ from common.party import Party
 from common.records.make import make_features
 from common.rows.dataset import DatasetConfig, read_table
 from common.rows.table import FeatureTable
+from common.stats.psi import psi
 from common.trial.world import ID, LABEL, MONTH, Drift, make_world, world_config
 from tests.common.monitor.worlds import FIRST, party, since, split
 
@@ -144,3 +145,32 @@ def test_the_book_keeps_a_month_once_and_remembers_what_was_answered(tmp_path: P
     assert book.readings() == [more]
     book.answer(["psi/job-1/2024-01/tax"], "train-1")
     assert book.answered() == {"psi/job-1/2024-01/tax"}
+
+
+def test_a_month_of_the_year_with_few_training_rows_explains_no_change() -> None:
+    """Against a handful of rows chance explains any index, and the nearer of two references was taken."""
+    table = party(500, 24, 3)
+    before, after = split(since(table, 19, amount=table.numeric["amount"] * 50), 18)
+    assert before.periods is not None and after.periods is not None
+    drifted, of_year = {f"2024-{m:02d}" for m in range(8, 13)}, before.periods % 12
+    for few in (1, 3, 10, 30, 100):
+        kept = [np.flatnonzero(of_year == m)[: few if m in after.periods % 12 else None] for m in range(12)]
+        known = describe(before.take(np.sort(np.concatenate(kept))), sum(map(len, kept)))
+        raised = alarms(observe("score-1", "job-1", known, after, None), MonitorConfig())
+        assert {a.month for a in raised if a.feature == "amount"} == drifted, few
+
+
+@pytest.mark.parametrize("job", ["score-1", "score-20260101-0a1b2c3d", "2024-13"])
+def test_rows_without_months_are_read_against_all_of_a_training_that_had_months(job: str) -> None:
+    """The name of the job stood for a month, whose number of the year was looked for in it."""
+    before, after = split(party(500, 18, 3), 12)
+    known = describe(before, before.rows)
+    readings = observe(job, "job-1", known, replace(after, periods=None), None)
+    assert {r.month for r in readings} == {job} and {r.feature for r in readings} == set(known.columns)
+    whole = {name: psi(np.array(of.counts), placed(of, after, name)[None])[0] for name, of in known.columns.items()}
+    assert {r.feature: r.psi for r in readings} == pytest.approx(whole)
+
+
+def placed(known: Distribution, table: FeatureTable, name: str) -> np.ndarray:
+    values = table.numeric[name] if name in table.numeric else table.categorical[name]
+    return np.bincount(known.places(values), minlength=known.bins)
