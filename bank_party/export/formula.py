@@ -6,7 +6,7 @@ what the bank's columns explain of the score, and grid_part the rest; of an open
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -15,10 +15,12 @@ from bank_party.decision.bundle import Decision
 from bank_party.decision.calibrate import Calibration
 from bank_party.decision.config import DecisionConfig
 from common.config import StrictModel
+from common.errors import ConfigError
 from common.features.bins import BinnedColumn, Column
 from common.features.column import FittedColumn
 from common.learn.learner import Half
 
+OWN = "ws_"  # before every name that the query makes
 GRID_PART = "grid_part"
 """The input that stands for the grid's part of u: the u of a scoring job less this model's own_part of the row."""
 
@@ -96,9 +98,10 @@ class Formula(StrictModel):
 
 
 def make_formula(model: Half, rules: Decision, config: DecisionConfig) -> Formula:
-    """config: the present cut-offs; all else is fixed in the model."""
+    """config: the present cut-offs; all else is fixed in the model. Raises ConfigError for a column named as what it gives."""
     columns, weights = model.fitted.fitted, rules.weights
     card, means = rules.scorecard, np.array(rules.scorecard.means)
+    _check_names(card.columns)
     terms = tuple(_terms(columns, weights[:-1].tolist(), means.tolist()))
     texts = tuple(name for name in card.columns if model.source[name].kind == "categorical")
     return Formula(
@@ -119,6 +122,16 @@ def make_formula(model: Half, rules: Decision, config: DecisionConfig) -> Formul
         approve=config.approve,
         decline=config.decline,
     )
+
+
+def _check_names(columns: Sequence[str]) -> None:
+    """In a query, whose names have no case, grid_part would be this column, and so would what the query makes."""
+    for column in columns:
+        if column.lower() == GRID_PART or column.lower().startswith(OWN):
+            raise ConfigError(
+                f"the column {column!r} has the name of what the export itself has: {GRID_PART}, or {OWN} and more",
+                remedy="Train a model of this column under another name.",
+            )
 
 
 def _terms(columns: tuple[Column, ...], weights: list[float], means: list[float]) -> Iterator[Linear | Steps]:

