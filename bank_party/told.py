@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.disk.blobs import read_words, write_blob
+from common.disk.blobs import first_bytes, length_of, make_more, read_words, write_blob
 from common.disk.book import open_book
 from common.errors import PolicyError
 from common.home.rowsets import Keys, are_in, distinct, row_keys
@@ -31,7 +31,8 @@ _TABLES = (
 )
 _TABLE = "create table if not exists {0} (job text not null, what text not null, bits real not null, rows integer not null)"
 _SAME = "select 1 from {0} join sets on number = {0}.rows where job = ? and what = ? and bits >= ? and digest = ?"
-_CHARGES = "select job, what, bits, length(sets.rows) / 8 from {0} join sets on number = {0}.rows order by {0}.rowid"
+_ROWS = f"{length_of('sets', 'rows')} / 8"
+_CHARGES = f"select job, what, bits, {_ROWS} from {{0}} join sets on number = {{0}}.rows order by {{0}}.rowid"  # noqa: S608
 _SETS = "select sum(bits), rows from {0} group by rows"
 
 
@@ -90,6 +91,7 @@ class ToldBook:
         with self._open() as book:
             for statement in (*_TABLES, *(_TABLE.format(account.table) for account in ACCOUNTS)):
                 book.execute(statement)
+            make_more(book, "sets")
             if not book.execute("select 1 from secret").fetchone():
                 # looked at again as it is written: of two processes that open a new book at once each would else make one
                 new = "insert into secret select ? where not exists (select 1 from secret)"
@@ -160,10 +162,11 @@ class ToldBook:
                 public=account.public,
                 local="" if cheaper is None else cheaper.fitting(max(0.0, limit - spent) * len(rows)),
             )
-        made = book.execute("insert or ignore into sets (digest, rows) values (?, zeroblob(?))", (digest, rows.nbytes))
+        new = "insert or ignore into sets (digest, rows) values (?, zeroblob(?))"
+        made = book.execute(new, (digest, first_bytes(rows.nbytes)))
         ((number,),) = book.execute("select number from sets where digest = ?", (digest,))
         if made.rowcount:
-            write_blob(book, "sets", "rows", number, [rows])
+            write_blob(book, "sets", "rows", number, rows.nbytes, [rows])
         book.execute(f"insert into {account.table} values (?, ?, ?, ?)", (job, what, bits, number))  # noqa: S608
 
     def standing(self, limit: float, account: Account = LABELS) -> Standing:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.disk.blobs import read_words, write_blob
+from common.disk.blobs import first_bytes, make_more, read_words, write_blob
 from common.disk.book import open_book
 from common.errors import PolicyError
 from common.home.apart import Banks, Together, told_apart
@@ -105,6 +105,7 @@ class SetBook:
         self._file = file
         with self._open() as book:
             book.execute(f"create table if not exists sets ({_COLUMNS})")
+            make_more(book, "sets")
             book.execute(f"create table if not exists together ({_TOGETHER})")
 
     def _open(self) -> AbstractContextManager[sqlite3.Connection]:
@@ -139,9 +140,9 @@ class SetBook:
                     )
             if not known:
                 least = np.column_stack([asked.rows[:_LEAST], asked.firms[:_LEAST]])
-                values = (job, asked.monthly, least.tobytes(), asked.nbytes)
+                values = (job, asked.monthly, least.tobytes(), first_bytes(asked.nbytes))
                 made = book.execute("insert into sets values (?, ?, ?, zeroblob(?))", values)
-                write_blob(book, "sets", "rows", made.lastrowid or 0, asked.pairs())
+                write_blob(book, "sets", "rows", made.lastrowid or 0, asked.nbytes, asked.pairs())
 
     def told_apart(self, table: FeatureTable, job: str, together: Together, own: str, *, counted: bool = False) -> Banks:
         """As `apart.told_apart`, of other trainings on these rows, or on rows of which most are these. own: this bank.

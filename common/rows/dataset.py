@@ -19,7 +19,7 @@ from common.party import Party
 from common.rows.alike import read_alike
 from common.rows.declare import ColumnConfig, DatasetConfig, is_reason
 from common.rows.featurefile import declared
-from common.rows.formats.paths import parts_of
+from common.rows.formats.paths import parts_of, unchanged
 from common.rows.ids import MANY, read_ids
 from common.rows.kind import Seen, look
 from common.rows.labels import read_labels, with_outcome
@@ -61,12 +61,16 @@ def read_table(
     """
     config = declared(config)
     _check_roles(config, name, party, require_label)
+    with unchanged(config.path, f"dataset {name}"):
+        return _read(config, name, require_label, scratch or Scratch())
+
+
+def _read(config: DatasetConfig, name: str, require_label: bool, where: Scratch) -> Loaded:
     file = _opened(config, name)
     label = config.label if require_label or config.label in file.header else None
     keys = [key for key in (config.id, config.period, label) if key is not None]
     features = list(config.columns) or [c for c in file.header if c not in (*keys, config.label)]
     file.require([*keys, *features])
-    where = scratch or Scratch()
     data = Once(file.read([*keys, *features], where))
     of_ids, of_columns = list[str](), list[str]()
     ids = read_own_ids(file, config.id, data, of_ids)
@@ -134,14 +138,15 @@ def read_outcomes(config: DatasetConfig, *, name: str) -> FeatureTable | None:
     Raises DataError as `read_table` does, but for labels that are missing.
     """
     config = declared(config)
-    if config.label is None or config.label not in (file := _opened(config, name)).header:
-        return None
-    keys = [config.id, *([config.period] if config.period is not None else [])]
-    file.require(keys)
-    data = file.read([*keys, config.label])
-    periods = None if config.period is None else _periods(file, config, config.period, data)
-    label = read_labels(file, config, config.label, data)
-    return FeatureTable(read_own_ids(file, config.id, data, []), periods, {}, {}, label)
+    with unchanged(config.path, f"dataset {name}"):
+        if config.label is None or config.label not in (file := _opened(config, name)).header:
+            return None
+        keys = [config.id, *([config.period] if config.period is not None else [])]
+        file.require(keys)
+        data = file.read([*keys, config.label])
+        periods = None if config.period is None else _periods(file, config, config.period, data)
+        label = read_labels(file, config, config.label, data)
+        return FeatureTable(read_own_ids(file, config.id, data, []), periods, {}, {}, label)
 
 
 def fingerprint(path: Path) -> str:

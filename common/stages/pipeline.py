@@ -30,7 +30,7 @@ from common.plan.policy import not_allowed
 from common.plan.score import ScorePlan
 from common.plan.train import TrainPlan
 from common.rows.dataset import ColumnConfig, Loaded, fingerprint, infer_columns, read_table
-from common.rows.formats.paths import stamp_of
+from common.rows.formats.paths import stamp_of, unchanged
 from common.rows.table import FeatureTable, Index
 from common.stages import split
 from common.stages.ahead import scores_ahead, train_ahead
@@ -61,8 +61,7 @@ async def run(job: PartyJob) -> Outcome:
 async def run_training(job: PartyJob, plan: TrainPlan) -> None:
     """Load, align, prepare, train, reveal, evaluate."""
     with job.stage(Stage.LOAD):
-        loaded = await load(job, require_label=job.party is Party.BANK)
-        data = await check_data(job)
+        loaded, data = await load_checked(job, require_label=job.party is Party.BANK)
         if suspicious := await asyncio.to_thread(leaks.find, loaded.table, loaded.aside):
             job.warn(*suspicious, public=leaks.PUBLIC)
     with job.stage(Stage.ALIGN):
@@ -132,9 +131,10 @@ async def run_scoring(job: PartyJob, plan: ScorePlan) -> None:
         check_reasons(plan.grid_reasons, model, dealt=not (job.direct or plan.undealt))
         job.role.before_scoring(model)
         read = await asyncio.to_thread(stamp_of, job.dataset.path)
-        loaded = await load(job, require_label=False, columns=model.source)
-        if not plan.on_request:
-            await check_data(job)
+        if plan.on_request:
+            loaded = await load(job, require_label=False, columns=model.source)
+        else:
+            loaded, _ = await load_checked(job, require_label=False, columns=model.source)
     if not plan.on_request:
         with job.stage(Stage.ALIGN):
             matched = await align_scoring(job, plan, loaded.table)
@@ -196,6 +196,14 @@ async def tell_asked(job: PartyJob, plan: ScorePlan, model: Half, table: Feature
     ahead = scores_ahead(job.session, job.home.stocks.of(job.chain), job.home.key, model, table.rows, telling.bits)
     async with ahead as (correlations, dealt):
         return await open_scores(job.session, correlations, model, table, replace(telling, dealt=dealt), None)
+
+
+async def load_checked(
+    job: PartyJob, *, require_label: bool, columns: dict[str, ColumnConfig] | None = None
+) -> tuple[Loaded, str]:
+    """As `load`, and the SHA-256 of what was read. Raises DataError as `check_data` does, and where it changes meanwhile."""
+    with unchanged(job.dataset.path, f"dataset {job.plan.side(job.party).dataset}"):
+        return await load(job, require_label=require_label, columns=columns), await check_data(job)
 
 
 async def load(job: PartyJob, *, require_label: bool, columns: dict[str, ColumnConfig] | None = None) -> Loaded:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from bank_party.told import ToldBook
 from common.errors import PolicyError
 from common.home.standing import Charge
+from tests.common.disk.values import LONGEST, shorten
 from tests.common.stages.tables import table
 
 
@@ -56,6 +58,24 @@ def test_a_set_of_rows_is_kept_once(file: Path) -> None:
     for k in range(20):
         book.charge(rows, f"job-{k}", "flags", 1.0, 1.0)
     assert file.stat().st_size < 1.3 * size and book.standing(1.0).most == pytest.approx(21 / 2000)
+
+
+def test_a_set_longer_than_a_value_of_sqlite_is_charged_and_counted(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = LONGEST // 8
+    rows = table([f"F{k}" for k in range(count)])
+    with monkeypatch.context() as whole:
+        shorten(whole, most=1 << 30)
+        with pytest.raises(sqlite3.DataError):
+            ToldBook(file).charge(rows, "job-1", "flags", count, 2.0)
+    shorten(monkeypatch)
+    book = ToldBook(file)
+    book.charge(rows, "job-1", "flags", count, 2.0)
+    book.charge(table([f"F{k}" for k in range(count - 5, count + 5)]), "job-2", "flags", 5.0, 2.0)
+    found = book.standing(2.0)
+    assert found.charges == (Charge("job-1", "flags", count, count), Charge("job-2", "flags", 5.0, 10))
+    assert (found.spent == 1.5).sum() == 5 and (found.spent == 1.0).sum() == count - 5 and (found.spent == 0.5).sum() == 5
+    with pytest.raises(PolicyError):
+        book.charge(rows, "job-3", "flags", 0.6 * count, 2.0)
 
 
 def test_nothing_in_clear(file: Path) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import glob
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
+
+from common.errors import DataError
 
 _JUNK = re.compile(r"[._].*|~\$.*|.*~|Thumbs\.db|desktop\.ini|.*\.(crc|md5|sha1|sha256|tmp|bak)", re.IGNORECASE)
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
@@ -44,6 +47,32 @@ def stamp_of(path: str | Path) -> Stamp:
             continue
         found.append((str(part.path), status.st_mtime_ns, status.st_size, status.st_ino))
     return tuple(found)
+
+
+@contextmanager
+def unchanged(path: str | Path, name: str) -> Iterator[None]:
+    """Files that are read more than once stay the same within, as do those of which a column is read after the other.
+
+    Raises DataError, whatever else was raised within, where they are others at the end. name: what messages call them.
+    """
+    before = stamp_of(path)
+    try:
+        yield
+    except Exception:
+        _check_stamp(path, name, before)
+        raise
+    _check_stamp(path, name, before)
+
+
+def _check_stamp(path: str | Path, name: str, before: Stamp) -> None:
+    if (now := stamp_of(path)) == before:
+        return
+    other = sorted({of[0] for of in set(now) ^ set(before)}, key=natural)[0]
+    raise DataError(
+        f"{other}: the file changed while {name} was read",
+        public=f"{name}: its files changed while they were read",
+        remedy="Write a new file beside it and move it to its place between jobs; then submit again.",
+    ) from None
 
 
 def _parts(path: str) -> Iterator[Part]:

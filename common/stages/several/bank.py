@@ -30,7 +30,7 @@ from common.stages.align import align, unlike
 from common.stages.course import Point
 from common.stages.job import Beginning, Heard, Made, PartyJob
 from common.stages.keep import Product, keep_both
-from common.stages.pipeline import about, check_data, keep_point, keep_rows, load, restore, restore_rows
+from common.stages.pipeline import about, keep_point, keep_rows, load_checked, restore, restore_rows
 from common.stages.score import open_scores
 from common.stages.several import apart, leave
 from common.stages.several.columns import Counts, agree, bank_columns, kept, to_keep
@@ -98,8 +98,7 @@ async def run_at_bank(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub:
 async def load_own(job: PartyJob) -> tuple[Loaded, str]:
     """This bank's dataset and its SHA-256, with a warning of columns that are all but the label."""
     with job.stage(Stage.LOAD):
-        loaded = await load(job, require_label=True)
-        data = await check_data(job)
+        loaded, data = await load_checked(job, require_label=True)
         if suspicious := await asyncio.to_thread(leaks.find, loaded.table, loaded.aside):
             job.warn(*suspicious, public=leaks.PUBLIC)
     return loaded, data

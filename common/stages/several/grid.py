@@ -33,7 +33,7 @@ from common.stages.champion import digest_words
 from common.stages.course import BANKS, Point
 from common.stages.job import Beginning, Kept, PartyJob
 from common.stages.keep import Product, discard, keep
-from common.stages.pipeline import about, check_data, keep_point, keep_rows, load, restore, restore_rows
+from common.stages.pipeline import about, keep_point, keep_rows, load_checked, restore, restore_rows
 from common.stages.score import open_scores
 from common.stages.several import leave
 from common.stages.several.columns import grid_columns
@@ -66,8 +66,7 @@ async def run_at_grid(jobs: Sequence[PartyJob], plan: TrainPlan, several: Severa
     """
     job = jobs[0]
     with job.stage(Stage.LOAD):
-        loaded = await load(job, require_label=False)
-        data = await check_data(job)
+        loaded, data = await load_checked(job, require_label=False)
     with job.stage(Stage.ALIGN):
         own = await _taken(job, loaded, await _aligned(jobs, plan, several, loaded.table))
         del loaded

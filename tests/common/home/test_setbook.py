@@ -15,6 +15,7 @@ from common.errors import PolicyError
 from common.home.rowsets import row_keys
 from common.home.setbook import SetBook
 from common.rows.table import FeatureTable
+from tests.common.disk.values import LONGEST, shorten
 from tests.common.stages.tables import table
 
 
@@ -45,6 +46,21 @@ def test_a_set_that_differs_by_1_to_99_rows_is_refused_and_the_same_set_is_not(f
     assert not refused(file, firms(50, rows + 50)), "50 gone and 50 new"
     assert not refused(file, firms(0, rows + 100))
     assert refused(file, firms(0, rows + 101)), "close to the one before"
+
+
+def test_a_set_longer_than_a_value_of_sqlite_is_kept_and_compared_exactly(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = LONGEST // 16  # of 16 bytes each: with what else is in the row, too many
+    with monkeypatch.context() as whole:
+        shorten(whole, most=1 << 30)
+        with pytest.raises(sqlite3.DataError):
+            SetBook(file).enter(firms(0, rows), "job", 100)
+    shorten(monkeypatch)
+    for count in (1875, 1876, rows, 20_000):  # pieces of 30,004 bytes: one, two of which the last has 12, four, eleven
+        assert not refused(file, firms(0, count), 1), count
+    assert refused(file, firms(0, 19_950)) and refused(file, firms(49, 20_050)), "of the last pieces too"
+    assert not refused(file, firms(0, 20_000), 1), "the same again"
+    with closing(sqlite3.connect(file)) as book:
+        assert book.execute("select count(*), max(length(rows)) from sets").fetchone() == (4, 30_004)
 
 
 def test_what_was_refused_is_no_earlier_set(file: Path) -> None:

@@ -20,7 +20,9 @@ from common.learn.linear import course as linear
 from common.mpc.session import Kind, MemoryChannel, Session, memory_pair
 from common.party import Party
 from common.plan.predeal import PredealPlan
+from common.stages import pipeline
 from common.stages.course import Course, Point
+from common.stages.job import PartyJob
 from tests.common.stages.breaking import Breaking, broken_off
 from tests.common.stages.companies import Companies, frames
 from tests.common.stages.test_ahead import deal
@@ -142,6 +144,22 @@ async def test_a_dataset_that_has_changed_is_not_gone_on_with(companies: Compani
     companies.write(data)
     with pytest.raises(DataError, match="the dataset's file has changed since this job began"):
         await companies.run("job-1", plan, attempt=1)
+
+
+async def test_the_file_whose_hash_is_kept_is_the_one_that_was_read(
+    companies: Companies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = pipeline.check_data
+
+    async def late(job: PartyJob) -> str:
+        if job.party is Party.BANK:
+            with job.dataset.path.open("a") as file:
+                file.write("F9999,50.0,0.0,1\n")
+        return await first(job)
+
+    monkeypatch.setattr(pipeline, "check_data", late)
+    with pytest.raises(DataError, match=r"changed while dataset .* was read"):
+        await companies.run("job-1", companies.plan())
 
 
 def pair(tmp_path: Path, attempt: int, ends: tuple[MemoryChannel, MemoryChannel] | None = None) -> dict[Party, Course]:
