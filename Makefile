@@ -47,27 +47,19 @@ coverage: $(READY)  ## the same under coverage.py: which lines tests in process 
 
 LEARN := tests/common/learn
 TABLES := tests/common/features tests/common/records tests/common/rows
-# Each keeps its own word of what failed. What fails in scenarios while another part computes is run once more by itself, and both
-# outcomes are printed: a race is still to be mended, a fault fails twice.
-PYTEST = $(BIN)/python $(RUN) -m "not containers" -o cache_dir=.pytest_cache/$@
-ONCE_MORE = || { [ $$? = 1 ] && echo "scenarios that failed, once more" && $(SCENARIOS) --last-failed --last-failed-no-failures none; }
+# Each keeps its own word of what failed. What fails while other parts compute is run once more, and both outcomes are printed: a
+# race is still to be mended, a fault fails twice.
+PYTEST = $(BIN)/python $(RUN) -m "not containers" -o cache_dir=.pytest_cache/$@ $(WHAT)
+ONCE_MORE = || { [ $$? = 1 ] && echo "$@: what failed, once more" && $(PYTEST) --last-failed --last-failed-no-failures none; }
 
-part-end-to-end: SCENARIOS = $(PYTEST) tests/scenarios/end_to_end
-part-end-to-end: $(READY)
-	$(SCENARIOS) $(ONCE_MORE)
+part-end-to-end: WHAT = tests/scenarios/end_to_end
+part-scenarios: WHAT = tests/scenarios --ignore tests/scenarios/end_to_end
+part-units: WHAT = tests $(addprefix --ignore ,tests/scenarios $(LEARN) $(TABLES))
+part-learn: WHAT = $(LEARN)
+part-tables: WHAT = $(TABLES)
 
-part-scenarios: SCENARIOS = $(PYTEST) tests/scenarios --ignore tests/scenarios/end_to_end
-part-scenarios: $(READY)
-	$(SCENARIOS) $(ONCE_MORE)
-
-part-units: $(READY)
-	$(PYTEST) tests $(addprefix --ignore ,tests/scenarios $(LEARN) $(TABLES))
-
-part-learn: $(READY)
-	$(PYTEST) $(LEARN)
-
-part-tables: $(READY)
-	$(PYTEST) $(TABLES)
+$(PARTS): $(READY)
+	$(PYTEST) $(ONCE_MORE)
 
 test-containers: $(READY)  ## the image and the demo in containers, on a running engine with Compose
 	$(BIN)/python -m pytest -m containers tests/deploy

@@ -25,6 +25,7 @@ from common.stats.metrics import Interval
 
 FILE = "challenge.json"
 LEAST = 20  # rows of each class, whatever a policy says
+MARGIN = 0.001  # of AUC: the same training twice differs by less, now and then significantly
 
 
 class _Stored(StrictModel):
@@ -49,8 +50,8 @@ def compare(champion: str, label: Reals, u: Reals, champion_u: Reals) -> Challen
 
 
 def worse(found: Challenge | None, candidate: str) -> str | None:
-    """With its numbers, how a candidate is significantly worse than the champion; None for one that is not."""
-    if found is None or found.auc_difference.high >= 0:
+    """With its numbers, how a candidate is worse than the champion, significantly and by more than the margin; else None."""
+    if found is None or found.auc_difference.high >= 0 or found.auc_difference.difference >= -MARGIN:
         return None
     low, high = found.auc_difference.low, found.auc_difference.high
     return (

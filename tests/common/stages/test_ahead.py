@@ -227,6 +227,7 @@ async def test_a_party_that_dies_after_spending_takes_the_stock_with_it(
 ) -> None:
     """Killed between the two parties' spending: the other may have spent it or not, and neither uses it later."""
     await deal(tmp_path, EXACT)
+    make_old(tmp_path)
     spend = Stocks.spend
 
     def dies(self: Stocks, label: StockLabel) -> Any:

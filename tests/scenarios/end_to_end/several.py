@@ -61,14 +61,15 @@ def write_world(folder: Path, grid: pd.DataFrame, banks: list[pd.DataFrame]) -> 
     return World(folder, names, columns)
 
 
-def synthetic(folder: Path, rows: tuple[int, ...], seed: int = 0) -> World:
-    """Banks of different rates, units of different size, and an enterprise in ten at two banks."""
+def synthetic(folder: Path, rows: tuple[int, ...], seed: int = 0, noise: int = 0) -> World:
+    """Banks of different rates, units of different size, and an enterprise in ten at two banks; noise: further grid columns."""
     rng, banks, grids, first = np.random.default_rng(seed), [], [], 0
     for k, count in enumerate(rows):
         ids = [f"E{first + i:06d}" for i in range(count)]
         first += count - count // 10  # the last tenth is also the next bank's
-        z = np.array([np.random.default_rng(int(i[1:]) + 10_000 * seed).standard_normal(16) for i in ids])
-        frame = pd.DataFrame(z[:, :12], index=pd.Index(ids, name="id"), columns=[f"g{j}" for j in range(12)])
+        z = np.array([np.random.default_rng(int(i[1:]) + 10_000 * seed).standard_normal(16 + noise) for i in ids])
+        grid = np.hstack([z[:, :12], z[:, 16:]])
+        frame = pd.DataFrame(grid, index=pd.Index(ids, name="id"), columns=[f"g{j}" for j in range(grid.shape[1])])
         u = z[:, :7] @ [0.5, -0.4, 0.3, 0.3, -0.2, 0.2, 0.1] + z[:, 12:15] @ [0.5, 0.3, -0.3] + k - 2.0 + 0.3 * z[:, 15]
         bank = pd.DataFrame(z[:, 12:15] * [1.0, 1e6, 1e-3] + [k, 5e6, 0.0], index=frame.index, columns=["b0", "b1", "b2"])
         bank["b0"] += 0.7 * frame["g0"]

@@ -13,6 +13,7 @@ import numpy as np
 from common.mpc.session import Array
 
 WORDS, FEW = 64, 20  # of each array that are compared; arrays of fewer than the second are only held against equal ones
+LEAST = 12  # bytes that are not equal by chance, even if only one bit of each tells anything
 ALIKE = {True: 0.5, False: 0.8}  # the share of words, of all 64 or of fewer, that differ by little if a mask was used twice
 
 
@@ -66,7 +67,7 @@ def _pairs(kind: str, count: int, arrays: list[Sent]) -> Iterator[tuple[str, int
     for place, one in enumerate(arrays[:-1]):
         apart = words[place + 1 :] - words[place]
         if count < FEW or bits == 8:
-            found = (apart == 0).all(axis=1) & (count > 1)
+            found = (apart == 0).all(axis=1) & (count * bits >= 8 * LEAST)
         else:
             near = apart + words.dtype.type(1 << (bits - 4)) < words.dtype.type(1 << (bits - 3))
             found = near.mean(axis=1) > ALIKE[count == WORDS]
