@@ -73,11 +73,16 @@ class BankRole:
         self.charge_labels(table, job.id, "whether there are labels enough", FLOORS, again=False)
         check_classes(table, test, Floors(policy.min_per_class, policy.min_test_per_class).moved(table, book.secret()))
 
-    async def before_training(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> None:
-        """Charges the rows that train for what the grid is told of labels, if anything, and all that matched for warnings.
+    async def check_training(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> None:
+        dues = self._dues(job, plan, beginning)
+        await asyncio.to_thread(self.home.told.check_all, job.id, dues, self.home.policy.label_bits)
 
-        All of it, or where one is refused nothing.
-        """
+    async def before_training(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> None:
+        dues = self._dues(job, plan, beginning)
+        await asyncio.to_thread(self.home.told.charge_all, job.id, dues, self.home.policy.label_bits)
+
+    def _dues(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> list[Due]:
+        """Of the rows that train what the grid is told of labels, if anything, and of all that matched the warnings."""
         opened = learner_of(plan.model).label_bits(plan.model, beginning.size)
         counted = left_out_bits(job.outcome.counts["own_columns"]) if plan.preparation.coding == "woe" else 0.0
         names = {Opened.TREE_SPLITS: "the grid's splits", Opened.EARLY_STOP: "when training stopped gaining"}
@@ -86,10 +91,10 @@ class BankRole:
         opened *= job.course.left if steps_again else 1.0
         cheaper = Cheaper(FEWER, partial(fitting_trees, plan.model, beginning.size)) if isinstance(plan.model, Trees) else None
         trained = beginning.trained()
-        dues = [Due(trained, name, opened, steps_again, cheaper), Due(trained, "columns left out", counted)]
+        dues = [Due(trained, what, bits, again=False) for what, bits in beginning.told]
+        dues += [Due(trained, name, opened, steps_again, cheaper), Due(trained, "columns left out", counted)]
         # Once a training is through, the other party may have heard warnings, and bring about others by what it sends now.
-        dues = [*(due for due in dues if due.bits), Due(beginning.rows, "warnings", FLAGS, job.course.through)]
-        await asyncio.to_thread(self.home.told.charge_all, job.id, dues, self.home.policy.label_bits)
+        return [*(due for due in dues if due.bits), Due(beginning.rows, "warnings", FLAGS, job.course.through)]
 
     async def trained(self, job: PartyJob, plan: TrainPlan, made: Made, heard: Heard | None) -> Kept:
         """Measures the joint model beside the bank's own columns alone, and makes its decision rules of held-out scores."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -83,6 +83,10 @@ class Due:
     cheaper: Cheaper | None = None
 
 
+class _Undone(Exception):
+    """What was only looked at is taken back."""
+
+
 class ToldBook:
     """One SQLite file, each commit durable; a set of rows is kept once, however often it is charged."""
 
@@ -143,6 +147,13 @@ class ToldBook:
             book.execute("begin immediate")
             for due in dues:
                 self._charge(book, job, due, limit, account)
+
+    def check_all(self, job: str, dues: Sequence[Due], limit: float, account: Account = LABELS) -> None:
+        """Raises PolicyError if `charge_all` would; nothing is entered."""
+        with suppress(_Undone), self._open() as book:
+            for due in dues:
+                self._charge(book, job, due, limit, account)
+            raise _Undone
 
     @staticmethod
     def _charge(book: sqlite3.Connection, job: str, due: Due, limit: float, account: Account) -> None:

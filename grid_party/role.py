@@ -36,6 +36,10 @@ class Account:
     def name(self, model: str) -> str:
         return model if self.scoring in ("", model) else f"{model}/{self.scoring}"
 
+    def check(self, table: FeatureTable, model: str) -> None:
+        """Raises PolicyError if `charge` would of rows that are not asked for one by one; nothing is charged."""
+        self.ledger.check(table, self.name(model), self.limit)
+
     def charge(self, table: FeatureTable, model: str, *, asked: bool = False) -> None:
         if asked and self.scoring:
             self.ledger.charge_again(table, model, self.limit)
@@ -71,12 +75,8 @@ class GridRole:
     def check_labels(self, job: PartyJob, table: FeatureTable, test: Mask) -> None:
         raise LocalProtocolError("the grid has no labels to look at")
 
-    async def before_training(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> None:
-        """May the held-out rows be scored by this model, and by the champion after that?
-
-        Where the bank is told its own weights, the rows that train are charged as well: of columns that mark single companies
-        a weight is as good as a score.
-        """
+    async def check_training(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> None:
+        """May the held-out rows be scored by this model, and by the champion after that? And may those that train?"""
         sources = len(beginning.prepared.fitted.sources)
         self._check_sources(sources)
         account, held = self._account(sources, granted=job.scores_per_row), beginning.held()
@@ -85,6 +85,15 @@ class GridRole:
             rival = self.budget(beginning.champion, job.id, job.scores_per_row)
             await asyncio.to_thread(rival.ledger.check, held, rival.name(beginning.champion.job), rival.limit - 1)
         if not plan.model.closed:
+            await asyncio.to_thread(account.check, beginning.trained(), job.id)
+
+    async def before_training(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> None:
+        """Where the bank is told its own weights, the rows that train are charged: those held out are when they are scored.
+
+        Of columns that mark single companies a weight is as good as a score.
+        """
+        if not plan.model.closed:
+            account = self._account(len(beginning.prepared.fitted.sources), granted=job.scores_per_row)
             await asyncio.to_thread(account.charge, beginning.trained(), job.id)
 
     def _check_sources(self, sources: int) -> None:

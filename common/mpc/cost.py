@@ -11,7 +11,9 @@ from common.mpc.counting.masks import CountsDemand
 from common.party import Party
 
 SEEDS = 65  # fingerprints of what was dealt and of the seed made of it; then whether all are new. Section 2
-SIZES = 96  # rows, training rows, columns; the last point of a training; fingerprints when both are through, and when both kept
+WILLING = 1  # that all can charge their books
+# rows, training rows, columns; the above; the last point of a training; fingerprints when both are through, and when both kept
+SIZES = 96 + WILLING
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from common.learn.learner import MakesAhead, Size
 from common.learn.learners import REASONS, learner_of
 from common.learn.trees.learner import fitting_trees
 from common.mpc import cost
-from common.mpc.cost import SEEDS, SIZES, Cost
+from common.mpc.cost import SEEDS, SIZES, WILLING, Cost
 from common.mpc.counting.masks import CountsDemand
 from common.mpc.seeds import DEALT_BYTES
 from common.party import Party
@@ -215,7 +215,7 @@ def _training(plan: TrainPlan, sizes: Sizes, speed: Speed = Speed()) -> Estimate
         for _ in range(tellings):
             found += learner.cost_scores(party, plan.model, tested)
         costs[party] = found
-    rounds = begun_rounds(plan, sizes) + 5 + blocks(size.rows) + 1
+    rounds = begun_rounds(plan, sizes) + 6 + blocks(size.rows) + 1
     rounds += learner.rounds(plan.model, size) + tellings * learner.score_rounds(plan.model, held)
     rounds += 3 * (counting.rounds + 1) if counting else 0
     rounds += 3 if plan.dealt == "ahead" else 0
@@ -254,8 +254,8 @@ def _scoring(plan: ScorePlan, sizes: Sizes, section: Section, speed: Speed = Spe
             told = Cost(told.peer_sent + _STOCK, told.peer_received + _STOCK)
         if plan.grid_reasons:
             told += _reasons(party, plan.grid_reasons, section, size)
-        costs[party] = _begun(plan, sizes, party) + told
-    rounds = begun_rounds(plan, sizes) + learner.score_rounds(section, size.rows)
+        costs[party] = _begun(plan, sizes, party) + Cost(WILLING, WILLING) + told
+    rounds = begun_rounds(plan, sizes) + 1 + learner.score_rounds(section, size.rows)
     reasons = REASONS.get(learner.name) if plan.grid_reasons and section.closed else None
     rounds += (3 if ahead else 0) + (2 if plan.grid_reasons else 0) + (reasons.rounds(section, size, _TEXTS) if reasons else 0)
     read, scored = learner.values(section, size)

@@ -37,6 +37,7 @@ from common.stages.course import Course
 from common.stages.reasons import Named, Texts
 from common.stages.score import Budget
 from common.stages.split import Mask
+from common.stages.willing import agree_to_charge
 
 _log = logging.getLogger(__name__)
 _MANY = 1 << 20  # rows, from which on a stage leaves more memory behind than it takes time to give back
@@ -55,13 +56,15 @@ class StageReporter(Reporter, Protocol):
 class Beginning:
     """A training that is about to begin: ids and months of all matched rows, those that train first; this side's preparation.
 
-    size: of the rows that train. champion: what the plan challenges, if there is one.
+    size: of the rows that train. champion: what the plan challenges, if there is one. told: what the training tells of the
+    labels of its rows that its plan does not say, and so many bits in all.
     """
 
     rows: FeatureTable
     size: Size
     prepared: Prepared
     champion: Half | None
+    told: tuple[tuple[str, float], ...] = ()
 
     def trained(self) -> FeatureTable:
         """The rows that train, by id and month."""
@@ -70,6 +73,10 @@ class Beginning:
     def held(self) -> FeatureTable:
         """Those that are held out."""
         return self.rows.keys(slice(self.size.rows, None))
+
+    def scorings(self, job: str) -> list[str]:
+        """The models that score those: the one of this job, then the champion."""
+        return [job, *([] if self.champion is None else [self.champion.job])]
 
 
 @dataclass(frozen=True, repr=False)
@@ -199,8 +206,11 @@ class Role(Protocol):
     def check_labels(self, job: PartyJob, table: FeatureTable, test: Mask) -> None:
         """At the bank: are there labels enough, where the rows of `test` (n,) are held out? Raises PolicyError where not."""
 
+    async def check_training(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> None:
+        """Raises PolicyError for what this side lets nobody be told, as `before_training` would; charges nothing."""
+
     async def before_training(self, job: PartyJob, plan: TrainPlan, beginning: Beginning) -> None:
-        """Before anything is trained: charges what it will tell. Raises PolicyError for what this side lets nobody be told."""
+        """Charges what a training will tell, before anything is trained: all of it, or where one is refused nothing."""
 
     async def trained(self, job: PartyJob, plan: TrainPlan, made: Made, heard: Heard | None) -> Kept:
         """The after-care of a training that is through; heard: at the bank."""
@@ -338,6 +348,12 @@ class PartyJob(Told):
         """Raises PolicyError if `rate` would for one of these models; nothing is counted."""
         self.home.rates.check(self.client, rows, models, self.home.policy)
 
+    def check_scores(self, rows: FeatureTable, model: Half) -> None:
+        """Raises PolicyError if `charge_scores` would; nothing is counted."""
+        self.check_rate(rows, model.job)
+        if (budget := self.budget(model)) is not None:
+            budget.check(rows, model.job)
+
     def charge_scores(self, rows: FeatureTable, model: Half, *, asked: bool = False) -> None:
         """Counts rows that `model` is to score, and charges the account of what that tells: both, on disk, or neither.
 
@@ -350,11 +366,17 @@ class PartyJob(Told):
     async def charge_training(self, plan: TrainPlan, beginning: Beginning) -> None:
         """Charges what a training will tell, and counts the rows that it holds out, as scored by each model that scores them.
 
-        The client's rates are looked at first and charged last: neither book keeps what the other refuses.
+        Once the other party has said that it can, too. The client's rates are charged last, on this side.
         """
-        held, rival = beginning.held(), beginning.champion
-        scorings = [self.id, *([] if rival is None else [rival.job])]
-        await self.session.compute(lambda: self.check_rate(held, *scorings), held.rows * 64)
+        await self.check_training(plan, beginning)
+        await agree_to_charge(self.session)
         await self.role.before_training(self, plan, beginning)
-        for scoring in scorings:
+        held = beginning.held()
+        for scoring in beginning.scorings(self.id):
             await self.rate(held, scoring)
+
+    async def check_training(self, plan: TrainPlan, beginning: Beginning) -> None:
+        """Raises PolicyError for what the client's rates, or this side's budgets, refuse of it; nothing is charged."""
+        held, scorings = beginning.held(), beginning.scorings(self.id)
+        await self.session.compute(lambda: self.check_rate(held, *scorings), held.rows * 64)
+        await self.role.check_training(self, plan, beginning)

@@ -47,6 +47,7 @@ from common.stages.reasons import check_reasons, open_reasons
 from common.stages.score import open_scores
 from common.stages.sizes import check_sizes, exchange_sizes, too_few
 from common.stages.watch import told, watch
+from common.stages.willing import agree_to_charge
 
 _UNCHALLENGED = "the plan challenges the champion, and there is none yet"
 
@@ -190,6 +191,8 @@ def check_dealer(job: PartyJob, plan: ScorePlan, model: Half) -> None:
 async def tell_asked(job: PartyJob, plan: ScorePlan, model: Half, table: FeatureTable) -> Reals | None:
     """Scores of the rows asked for to the bank, with a stock if the plan says so and the model needs one; None at the grid."""
     telling = Telling(Kind.SCORES, plan.score_bits)
+    await job.session.compute(lambda: job.check_scores(table, model), table.rows * 64)
+    await agree_to_charge(job.session)
     await job.session.compute(lambda: job.charge_scores(table, model), table.rows * 64)  # of a stock that is not used up yet
     if plan.dealt == "online" or not model.closed or job.course.again:  # a stock that was begun is spent
         return await open_scores(job.session, job.correlations, model, table, telling, None)

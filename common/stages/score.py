@@ -15,6 +15,9 @@ from common.rows.table import FeatureTable
 class Budget(Protocol):
     """The account of the side whose columns a score tells of."""
 
+    def check(self, table: FeatureTable, model: str) -> None:
+        """Raises PolicyError if `charge` would of rows that are not asked for one by one; nothing is entered."""
+
     def charge(self, table: FeatureTable, model: str, *, asked: bool = False) -> None:
         """Enters these rows as scored by `model`, all or none. Raises PolicyError when one has been scored too often.
 

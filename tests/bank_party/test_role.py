@@ -84,9 +84,24 @@ async def test_a_training_of_which_one_charge_is_refused_is_charged_for_nothing(
     plan = TrainPlan.model_validate({"grid": {"dataset": "m"}, "bank": {"dataset": "l"}, "model": {"reveal": "owners"}})
     job: Any = SimpleNamespace(id="job-1", outcome=Outcome({"own_columns": 7}), course=Course())
     role.charge_labels(table(["F1050"]), "job-0", "counts", 1.5)  # of a row that is held out, of which warnings are told too
-    with pytest.raises(PolicyError, match=r"warnings would tell 5\.0 bits"):
-        await role.before_training(job, plan, beginning(1000, 4))
-    assert [entry.what for entry in role.home.told.standing(1.5).charges] == ["counts"]
+    for ask in (role.check_training, role.before_training):
+        with pytest.raises(PolicyError, match=r"warnings would tell 5\.0 bits"):
+            await ask(job, plan, beginning(1000, 4))
+        assert [entry.what for entry in role.home.told.standing(1.5).charges] == ["counts"]
+
+
+async def test_a_training_is_looked_at_with_all_that_it_tells_and_charged_for_that_once(role: BankRole) -> None:
+    """Also where each of two charges would fit, and both do not."""
+    plan = TrainPlan.model_validate({"grid": {"dataset": "m"}, "bank": {"dataset": "l"}, "model": {"reveal": "owners"}})
+    job: Any = SimpleNamespace(id="job-1", outcome=Outcome({"own_columns": 7}), course=Course())
+    many, few = (replace(beginning(1000, 4), told=(("sums", bits),)) for bits in (1450.0, 1400.0))  # of 1,500
+    with pytest.raises(PolicyError, match=r"the grid's weights would tell 76\.0 bits"):
+        await role.check_training(job, plan, many)
+    await role.check_training(job, plan, few)
+    assert role.home.told.standing(1.5).charges == ()
+    await role.before_training(job, plan, few)
+    charges = [(entry.what, entry.amount) for entry in role.home.told.standing(1.5).charges]
+    assert charges == [("sums", 1400.0), ("the grid's weights", 76.0), ("warnings", 5.0)]
 
 
 async def test_a_training_or_scoring_that_ends_without_scores_is_no_result(role: BankRole) -> None:

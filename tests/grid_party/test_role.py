@@ -67,36 +67,36 @@ async def test_a_grant_may_say_fewer_models_and_never_more(role: GridRole) -> No
             role.budget(half(40), "scoring", granted).charge(rows, "another")
     job: Any = SimpleNamespace(id="job-9", scores_per_row=1)
     with pytest.raises(PolicyError, match="by 1 models already"):
-        await role.before_training(job, CLOSED, beginning(table(["G1"]), 40))
-    await role.before_training(job, CLOSED, beginning(OTHERS, 40))
+        await role.check_training(job, CLOSED, beginning(table(["G1"]), 40))
+    await role.check_training(job, CLOSED, beginning(OTHERS, 40))
 
 
 async def test_a_training_is_refused_where_its_own_scores_would_be_and_nothing_is_charged(role: GridRole) -> None:
     for k in range(2):
         role.budget(half(4), "scoring").charge(ROWS, f"job-{k}")
     with pytest.raises(PolicyError, match="have been scored by 2 models already"):
-        await role.before_training(JOB, CLOSED, beginning(ROWS, 4))
-    await role.before_training(JOB, CLOSED, beginning(OTHERS, 4))
+        await role.check_training(JOB, CLOSED, beginning(ROWS, 4))
+    await role.check_training(JOB, CLOSED, beginning(OTHERS, 4))
     assert not role.home.ledger.knows(JOB.id)
 
 
 async def test_a_challenge_leaves_room_for_the_champions_score_after_the_models(role: GridRole) -> None:
     role.budget(half(4), "scoring").charge(ROWS, "job-0")
-    await role.before_training(JOB, CLOSED, beginning(ROWS, 4))
+    await role.check_training(JOB, CLOSED, beginning(ROWS, 4))
     with pytest.raises(PolicyError, match="have been scored by 1 models already"):
-        await role.before_training(JOB, CLOSED, beginning(ROWS, 4, half(4)))
+        await role.check_training(JOB, CLOSED, beginning(ROWS, 4, half(4)))
     role.budget(half(4), "scoring").charge(ROWS, "job-1")
     with pytest.raises(PolicyError, match="have been scored by 2 models already"):
         # the champion's own score is no new one, the model's is
-        await role.before_training(JOB, CLOSED, beginning(ROWS, 4, half(4)))
+        await role.check_training(JOB, CLOSED, beginning(ROWS, 4, half(4)))
     role.budget(half(6), "scoring").charge(OTHERS, "job-1")
-    await role.before_training(JOB, CLOSED, beginning(OTHERS, 4, half(4)))
+    await role.check_training(JOB, CLOSED, beginning(OTHERS, 4, half(4)))
 
 
 async def test_a_model_of_fewer_columns_than_the_policys_floor_is_not_trained(role: GridRole) -> None:
     with pytest.raises(PolicyError, match="1 columns of the grid are too few"):
-        await role.before_training(JOB, CLOSED, beginning(ROWS, 1))
-    await role.before_training(JOB, CLOSED, beginning(ROWS, 2))
+        await role.check_training(JOB, CLOSED, beginning(ROWS, 1))
+    await role.check_training(JOB, CLOSED, beginning(ROWS, 2))
 
 
 def test_the_grid_has_no_labels_to_tell_of_and_compares_nothing(role: GridRole) -> None:
@@ -107,12 +107,18 @@ def test_the_grid_has_no_labels_to_tell_of_and_compares_nothing(role: GridRole) 
 
 
 async def test_rows_that_train_are_charged_where_weights_are_opened(role: GridRole) -> None:
+    await role.check_training(JOB, OPEN, beginning(ROWS, 4))
+    assert not role.home.ledger.knows(JOB.id)
     await role.before_training(JOB, OPEN, beginning(ROWS, 4))
     with pytest.raises(PolicyError, match="1 of 1 rows have been scored by 1 models already"):
         role.budget(half(2), "scoring").charge(table(["T"]), "another")
     role.budget(half(2), "scoring").charge(ROWS, "another")  # those held out are not, before they are scored
     other: Any = SimpleNamespace(id="job-10", scores_per_row=None)
+    await role.check_training(other, CLOSED, beginning(OTHERS, 2))
     await role.before_training(other, CLOSED, beginning(OTHERS, 2))
+    with pytest.raises(PolicyError, match="1 of 1 rows have been scored by 1 models already"):
+        await role.check_training(other, OPEN, beginning(OTHERS, 2))
+    assert not role.home.ledger.knows(other.id)
 
 
 def test_every_scoring_by_a_model_that_the_other_side_could_vary_is_charged(role: GridRole) -> None:
@@ -140,4 +146,4 @@ async def test_a_champion_of_that_kind_costs_once_more_to_challenge(role: GridRo
     for scoring in ("job-1", "score-1"):
         role.budget(trees, scoring).charge(ROWS, "job-1")
     with pytest.raises(PolicyError, match="have been scored by 2 models already"):
-        await role.before_training(JOB, CLOSED, beginning(ROWS, 6, trees))
+        await role.check_training(JOB, CLOSED, beginning(ROWS, 6, trees))

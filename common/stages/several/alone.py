@@ -43,6 +43,7 @@ from common.stages.several.hold import draw
 from common.stages.several.sizes import check_enterprises
 from common.stages.sizes import check_sizes
 from common.stages.split import Mask
+from common.stages.willing import agree_to_charge
 from common.stats.logistic import Design
 
 UNREACHED = f"after {MOST_SUMS} sums a step still gained: the columns all but tell the label, or the ridge is too small"
@@ -64,8 +65,7 @@ async def run_alone(job: PartyJob, plan: TrainPlan, several: SeveralPlan, hub: B
         columns = len(prepared.columns) - 1
         check_sizes(counts.train, columns + banks, plan.limits)
         _check_told(own.train, columns)
-        await _charge(job, own, columns, counts)
-        await begin(job, plan, own, prepared, 0)
+        await begin(job, plan, own, prepared, 0, (("sums of the steps of banks alone", _told(own, columns, counts)),))
     with job.stage(Stage.TRAIN):
         task = await asyncio.to_thread(make_task, several.linear, prepared, own.label, 0, job.scratch)
         job.warn(*task.warnings)
@@ -95,6 +95,7 @@ async def run_at_hub(job: HubJob, lines: Sequence[Session], hub: GridHub) -> Out
             columns = await grid_columns(hub, whitened=True)
             await keep_point(job, Point.PREPARED, {}, {"columns": columns})
         leave.say(job)
+        await agree_to_charge(hub.session)
     with job.stage(Stage.TRAIN):
         sums = await alone.add_up(hub, columns, lambda done: job.reporter.progress(done, MOST_SUMS))
         await hub.session.receive(Kind.SEEDS, np.uint8, (_DIGEST,))  # the same weights at all, or the job ends here
@@ -149,13 +150,10 @@ def _check_told(rows: int, columns: int) -> None:
         )
 
 
-async def _charge(job: PartyJob, own: OwnRows, columns: int, counts: Counts) -> None:
-    """Charges what the steps will tell of labels, in all sums there may be; told again, they say the same."""
+def _told(own: OwnRows, columns: int, counts: Counts) -> float:
+    """Bits that the steps tell of labels, in all sums there may be; told again, they say the same."""
     months = int(np.bincount(own.table.ids.codes[: own.train]).max())
-    bits = step_bits(columns, counts.train, own.train, months, MOST_SUMS, SUM_BITS)
-    rows = own.table.keys(slice(own.train))
-    charge = partial(job.role.charge_labels, again=False)
-    await asyncio.to_thread(charge, rows, job.id, "sums of the steps of banks alone", bits)
+    return step_bits(columns, counts.train, own.train, months, MOST_SUMS, SUM_BITS)
 
 
 async def _stepped(

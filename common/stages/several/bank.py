@@ -155,10 +155,12 @@ async def prepare(job: PartyJob, several: SeveralPlan, hub: BankHub, own: OwnRow
     return prepared
 
 
-async def begin(job: PartyJob, plan: TrainPlan, own: OwnRows, prepared: Prepared, grid: int) -> None:
-    """Charges what the training will tell, and counts its rows. grid: the grid's columns."""
+async def begin(
+    job: PartyJob, plan: TrainPlan, own: OwnRows, prepared: Prepared, grid: int, told: tuple[tuple[str, float], ...] = ()
+) -> None:
+    """Charges what the training will tell, and counts its rows. grid: the grid's columns; told: as `Beginning` has it."""
     size = Size(own.train, grid, len(prepared.columns))
-    await job.charge_training(plan, Beginning(own.table.keys(slice(None)), size, prepared, None))
+    await job.charge_training(plan, Beginning(own.table.keys(slice(None)), size, prepared, None, told))
     job.count(train_rows=own.train, test_rows=own.table.rows - own.train, trained_columns=len(prepared.columns))
 
 

@@ -23,7 +23,7 @@ from common.stages.several.pooled import cells_of
 _POINTS = 64  # bytes of the points that an attempt could go on from
 _START_SENT = 2 * SEEDS + _POINTS + SIZES + 32  # seeds of the line and of all, points, sizes; a hash of the columns
 _START_HEARD = 2 * SEEDS + _POINTS + SIZES + 24 + 1  # the same; rows of all, and whether all have the same columns
-_PREPARING = 22  # rounds: seeds, points, split, rows of all, hashes, how many columns, five sums, sizes
+_PREPARING = 24  # rounds: seeds, points, split, rows of all, hashes, how many columns, five sums, sizes, that all can charge
 _ROUNDED = 3  # of a sum that is truncated before it is told
 _POOLED = 9  # counts of scores; fingerprints when all are through, and when all kept
 

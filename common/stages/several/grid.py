@@ -20,7 +20,7 @@ from common.learn.learners import learner_of, line_of, pack, several_of
 from common.learn.several import Part
 from common.monitor import reference
 from common.mpc.beside import side_by_side
-from common.mpc.session import Kind
+from common.mpc.session import Kind, Session
 from common.mpc.several.hub import GridHub
 from common.party import Party
 from common.plan.job_stages import Stage
@@ -42,6 +42,7 @@ from common.stages.several.pooled import add_up, cells_of
 from common.stages.several.sizes import limits_of
 from common.stages.sizes import check_sizes, exchange_sizes, too_few
 from common.stages.split import training_first
+from common.stages.willing import agree_to_charge
 
 _LAST_WORD = 5.0  # seconds in which banks still say how they ended, once a job is stopped here
 
@@ -75,7 +76,7 @@ async def run_at_grid(jobs: Sequence[PartyJob], plan: TrainPlan, several: Severa
         leave.say(job)
         check_sizes(own.train, layout.columns, plan.limits)
         learner_of(several.model).check(several.model, Size(own.train, layout.grid, layout.bank), job.home.policy)
-        await _begin(jobs, plan, own, prepared, layout)
+        await _begin(jobs, plan, hub.session, own, prepared, layout)
     with job.stage(Stage.TRAIN):
         trained = await _trained(jobs, several, hub, own, prepared, layout)
     with job.stage(Stage.REVEAL):
@@ -154,14 +155,20 @@ async def _prepared(
     return prepared, layout
 
 
-async def _begin(jobs: Sequence[PartyJob], plan: TrainPlan, own: _Own, prepared: Prepared, layout: BanksLayout) -> None:
-    """Asks on each line whether what the training will tell may be told, then counts its rows, of all lines or of none."""
+async def _begin(
+    jobs: Sequence[PartyJob], plan: TrainPlan, banks: Session, own: _Own, prepared: Prepared, layout: BanksLayout
+) -> None:
+    """Asks on each line whether what the training will tell may be told, then counts its rows, of all lines or of none.
+
+    banks: with all of them, who have asked the same of their own books by then.
+    """
     job, held = jobs[0], own.table.keys(slice(own.train, None))
     await job.session.compute(lambda: job.check_rate(held, job.id), held.rows * 64)
     for k, (line, rows) in enumerate(zip(jobs, own.banks, strict=True)):
         size = Size(rows.train, layout.grid, layout.common + 1)
         # Nothing is charged here: with several banks the model is closed.
-        await line.role.before_training(line, plan, Beginning(own.keys(k), size, prepared, None))
+        await line.role.check_training(line, plan, Beginning(own.keys(k), size, prepared, None))
+    await agree_to_charge(banks)
     await job.rate(held, job.id)
     job.count(train_rows=own.train, test_rows=held.rows, trained_columns=layout.grid)
 

@@ -32,6 +32,34 @@ async def test_a_row_over_budget_is_refused_before_training(companies: Companies
     assert Kind.MASKED_MATRIX not in companies.trio.session[Party.GRID].traffic.sent
 
 
+@pytest.mark.parametrize("refuses", list(Party))
+async def test_what_ones_books_refuse_has_cost_the_other_nothing(tmp_path: Path, refuses: Party) -> None:
+    companies = Companies(tmp_path)
+    companies.write(frames(seed=1, monthly=False))
+    await companies.run("job-1", companies.plan())
+    before = spent(companies)
+    rates = {"models_per_day": "asks for more models for one row", "rows_per_day": "asks for more rows to be scored"}
+    for number, (key, says) in enumerate(rates.items()):
+        companies.own = {refuses: {key: 1 if key == "models_per_day" else 200}}  # a training holds 150 rows out
+        plan = companies.plan(kind="score", model="job-1") if key == "rows_per_day" else companies.plan()
+        with pytest.raises(PolicyError, match=says):
+            await companies.run(f"other-{number}", plan)
+        assert spent(companies) == before
+    companies.own = {}
+    await companies.run("score-1", companies.plan(kind="score", model="job-1"))
+    after = spent(companies)
+    assert after != before and {party: rows for party, rows, _ in after} == dict.fromkeys(Party, 500)
+
+
+def spent(companies: Companies) -> list[tuple[Party, int, list[tuple[str, str, float]]]]:
+    """Of each party how many rows its client has had, and what its budgets were charged but for what was told by then."""
+    homes = {party: companies.opened_home(party) for party in Party}
+    every = {party: [charge for book in home.standings() for charge in book.charges] for party, home in homes.items()}
+    told = "whether there are labels enough"
+    charges = {party: [(one.user, one.what, one.amount) for one in every[party] if one.what != told] for party in Party}
+    return [(party, sum(usage.rows for usage in home.rates.usage()), charges[party]) for party, home in homes.items()]
+
+
 def test_a_check_raises_as_a_charge_would_and_enters_nothing(tmp_path: Path) -> None:
     ledger, rows, one, other = Ledger(tmp_path / "ledger"), table(["A", "B"]), table(["A"]), table(["B"])
     ledger.charge(one, "m1", 1)

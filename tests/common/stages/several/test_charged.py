@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from common.disk.data_folder import Name
-from common.errors import PolicyError
+from common.errors import PeerFailed, PolicyError
+from common.mpc.session import Array, Kind
 from common.plan.train import TrainPlan
 from common.stages.job import PartyJob
 from common.stages.several import grid
@@ -37,8 +38,21 @@ def lines(job: PartyJob) -> list[PartyJob]:
     return [job, replace(job, client=job.client)]
 
 
-async def begin(job: PartyJob, rows: grid._Own) -> None:
-    await grid._begin(lines(job), PLAN, rows, PREPARED, LAYOUT)
+class Banks:
+    """What all banks say of their own books, once the grid has looked at its: their word, or why the job has ended."""
+
+    def __init__(self, cause: PeerFailed | None = None) -> None:
+        self.cause, self.heard = cause, 0
+
+    async def common(self, _: Kind, mine: Array) -> Array:
+        self.heard += 1
+        if self.cause is not None:
+            raise self.cause
+        return mine
+
+
+async def begin(job: PartyJob, rows: grid._Own, banks: Banks | None = None) -> None:
+    await grid._begin(lines(job), PLAN, banks or Banks(), rows, PREPARED, LAYOUT)  # type: ignore[arg-type]
 
 
 def had(job: PartyJob) -> list[int]:
@@ -63,3 +77,16 @@ async def test_what_the_budget_refuses_on_the_second_line_is_counted_on_neither(
     assert had(job) == [] and job.home.positions()[Name.RATES] == before
     await begin(job, own("F"))
     assert had(job) == [2]
+
+
+async def test_what_a_banks_books_refuse_has_cost_the_grid_nothing_and_the_reverse(job: PartyJob) -> None:
+    banks = Banks(PeerFailed("the labels have been told"))
+    with pytest.raises(PeerFailed, match="the labels have been told"):
+        await begin(job, own(), banks)
+    assert had(job) == [] and banks.heard == 1
+    for model in ("m1", "m2"):
+        job.home.ledger.charge(table(["E"]), model, 2)  # type: ignore[attr-defined]
+    banks = Banks()
+    with pytest.raises(PolicyError, match="1 of 1 rows have been scored by 2 models already"):
+        await begin(job, own(), banks)
+    assert banks.heard == 0  # so no bank hears that it may charge
