@@ -65,7 +65,10 @@ class Dial:
         first = await self._reached(job, hello)
         theirs = await read_greeting(first, "the grid", PATIENCE)
         check_plan(theirs, digest, "the grid")
-        account.take(Stands.of(theirs))
+        stands = Stands.of(theirs)
+        if account.was_late(stands):  # also where this log was restored: the grid sees it too
+            await first.write(greeting(job, digest, account.stands(), attempt=attempt))
+        account.take(stands)
         grid = Wish.of(theirs, "the grid")
         stream: Duplex = first
         if (agreed := wish.agreed(grid)) > 1:

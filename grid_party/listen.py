@@ -105,7 +105,9 @@ class Door:
             self._further[job] = Further(call.identity, keys)
         await call.write(greeting(job, digest, account.stands(), attempt=attempt, wish=own))
         check_plan(theirs, digest, whom)
-        account.take(Stands.of(theirs))
+        if account.is_late(stands := Stands.of(theirs)):
+            stands = Stands.of(await read_greeting(call, whom, PATIENCE))
+        account.take(stands)
         stream: Duplex = call
         if agreed > 1:
             calls = await self._further[job].all(whom)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from common.errors import PolicyError
-from common.home.audit import AuditLog, Head, What
+from common.home.audit import AuditLog, Head
 from common.wire.peer import Stands
 
 
@@ -21,14 +21,33 @@ class Account:
     ) -> None:
         self._audit, self._job, self._whom, self._command, self._who = audit, job, whom, command, who
         self._grants = dict(grants or {})
+        self._held: Head | None = None  # of the other's log, when this party first said what it holds
+        self._said = Stands()
 
     def stands(self) -> Stands:
-        own, held = self._audit.head, self._audit.held(self._who)
-        return Stands(own.number, own.digest, held.number, held.digest, self._grants)
+        """What this party says of its log now, and of the other's as far as it was told of that."""
+        held, own = self._audit.held(self._who), self._audit.head
+        self._held = self._held or held
+        self._said = Stands(own.number, own.digest, held.number, held.digest, self._grants)
+        return self._said
+
+    def is_late(self, theirs: Stands) -> bool:
+        """Whether the other said where its log stands before it did so for another job that this party has heard first.
+
+        Then it says so once more: its log has what this party holds by then, or is behind it.
+        """
+        return theirs.number < self._said.held_number
+
+    def was_late(self, theirs: Stands) -> bool:
+        """The same of what this party said, as the other sees it: both see it alike."""
+        return self._said.number < theirs.held_number
 
     def take(self, theirs: Stands) -> None:
         """Enters where the other's log stands. Raises PolicyError if it is behind what it was, or this one is; and where the
         other holds another grant of a dataset than this party.
+
+        What it was is what this party held as it said so, which is before the other said what it says now. Another job of both
+        may have told a later head since, which stays.
         """
         if other := sorted(name for name, pin in self._grants.items() if theirs.grants.get(name, pin) != pin):
             raise PolicyError(
@@ -42,13 +61,17 @@ class Account:
                 remedy=f"Was the data folder restored or replaced? Put back what is newer, or ask {self._whom}, whose command"
                 " `audit accept` lets it go on.",
             )
-        own, held = Head(theirs.number, theirs.digest or Head().digest), self._audit.held(self._who)
-        if own.number < held.number or (own.number == held.number and own != held):
-            raise PolicyError(
-                f"the audit log of {self._whom} is not the one of {held.number} entries that it was",
-                got=f"one of {own.number}",
-                remedy=f"Ask {self._whom} whether its data folder was restored or replaced, and why; then"
-                f" `{self._command} audit accept` lets it go on.",
-            )
-        more = {"who": self._who} if self._who else {}
-        self._audit.add(What.PEER, self._job, number=own.number, head=own.digest.hex(), **more)
+        own, held = Head(theirs.number, theirs.digest or Head().digest), self._held or self._audit.held(self._who)
+        if own.number < held.number:
+            raise self._behind(own, held)
+        newest = self._audit.hear(self._job, own, self._who)
+        if newest.number == own.number and newest != own:
+            raise self._behind(own, newest)
+
+    def _behind(self, own: Head, held: Head) -> PolicyError:
+        return PolicyError(
+            f"the audit log of {self._whom} is not the one of {held.number} entries that it was",
+            got=f"one of {own.number}",
+            remedy=f"Ask {self._whom} whether its data folder was restored or replaced, and why; then"
+            f" `{self._command} audit accept` lets it go on.",
+        )

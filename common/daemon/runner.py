@@ -247,7 +247,7 @@ class Runner:
         )
         check(self._home.policy.roles, client, NEEDED[plan.kind], f"The {self.party.value}")
         self._home.rates.begin(client, offer.job, self._home.policy, new=direct)  # last: what is refused is not counted
-        audit.check_books(self._home.positions(), self._home.command)
+        audit.check_books(self._home.positions, self._home.command)
         held = begun is None and self.gate.holds(offer.job, plan, client, pins, direct=direct)
         audit.add(What.OFFER, offer.job, **told)
         if held:

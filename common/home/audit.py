@@ -87,14 +87,29 @@ class AuditLog:
 
     def add(self, what: What, job: str = "", **detail: Any) -> Head:
         """Enters it; the head from now on, which tells nothing of the entry: its salt is in no other's hands."""
-        detail["salt"] = secrets.token_hex(16)
         with self._open() as book:
             book.execute("begin immediate")  # a command may write beside the daemon
-            before = _head(book)
-            entry = Entry(before.number + 1, self._clock(), job, what.value, json.dumps(detail, sort_keys=True), b"")
-            head = Head(entry.number, entry.follows(before.digest))
-            row = (entry.number, entry.at, entry.job, entry.what, entry.detail, head.digest)
-            book.execute("insert into entries values (?, ?, ?, ?, ?, ?)", row)
+            return self._add(book, what, job, detail)
+
+    def hear(self, job: str, told: Head, who: str = "") -> Head:
+        """Enters the other party's head as it was told at this job, or the one that another job has told meanwhile, if later.
+
+        The head that is entered. who: as of `held`.
+        """
+        with self._open() as book:
+            book.execute("begin immediate")
+            held = _held(_last(book, What.PEER, who))
+            newest = told if told.number > held.number else held
+            named = {"who": who} if who else {}
+            self._add(book, What.PEER, job, {"number": newest.number, "head": newest.digest.hex(), **named})
+        return newest
+
+    def _add(self, book: sqlite3.Connection, what: What, job: str, detail: dict[str, Any]) -> Head:
+        detail["salt"], before = secrets.token_hex(16), _head(book)
+        entry = Entry(before.number + 1, self._clock(), job, what.value, json.dumps(detail, sort_keys=True), b"")
+        head = Head(entry.number, entry.follows(before.digest))
+        row = (entry.number, entry.at, entry.job, entry.what, entry.detail, head.digest)
+        book.execute("insert into entries values (?, ?, ?, ?, ?, ?)", row)
         return head
 
     @property
@@ -145,28 +160,23 @@ class AuditLog:
 
     def held(self, who: str = "") -> Head:
         """The other party's head as it was told last; that of an empty log where none counts. who: of several the one meant."""
-        detail = self._last(What.PEER, who)
-        return Head(int(detail["number"]), bytes.fromhex(detail["head"])) if detail else Head()
+        with self._open() as book:
+            return _held(_last(book, What.PEER, who))
 
     def books(self) -> dict[str, int]:
         """How much stood in this party's books when a job ended last; empty where none counts."""
-        return {name: int(count) for name, count in self._last(What.END).get("books", {}).items()}
-
-    def _last(self, kind: What, who: str = "") -> dict[str, Any]:
-        """The last entry of this kind and company, unless a person has said since that what stands now counts."""
         with self._open() as book:
-            last = "select what, detail from entries where what in (?, ?) order by number desc"
-            for what, text in book.execute(last, (kind.value, What.OVERRIDE.value)):
-                detail: dict[str, Any] = json.loads(text)
-                if what == kind and detail.get("who", "") == who:
-                    return detail
-                if what != kind and detail.get("rule") == BEHIND:
-                    break
-        return {}
+            return {name: int(count) for name, count in _last(book, What.END).get("books", {}).items()}
 
-    def check_books(self, now: Mapping[str, int], command: str) -> None:
-        """Raises PolicyError for a book that holds less than it did. command: of this party, for the remedy."""
-        for name, before in self.books().items():
+    def check_books(self, books: Callable[[], Mapping[str, int]], command: str) -> None:
+        """Raises PolicyError for a book that holds less than it did. command: of this party, for the remedy.
+
+        books: how much stands in them, which is asked for only once it is known how much it was: another job of this party may
+        end meanwhile.
+        """
+        was = self.books()
+        now = books()
+        for name, before in was.items():
             if now.get(name, 0) < before:
                 raise PolicyError(
                     f"{name} holds less than it did when a job ended last: it was restored from a back-up, or deleted",
@@ -185,6 +195,22 @@ class AuditLog:
 def _head(book: sqlite3.Connection) -> Head:
     found = book.execute("select number, head from entries order by number desc limit 1").fetchone()
     return Head(*found) if found else Head()
+
+
+def _last(book: sqlite3.Connection, kind: What, who: str = "") -> dict[str, Any]:
+    """The last entry of this kind and company, unless a person has said since that what stands now counts."""
+    last = "select what, detail from entries where what in (?, ?) order by number desc"
+    for what, text in book.execute(last, (kind.value, What.OVERRIDE.value)):
+        detail: dict[str, Any] = json.loads(text)
+        if what == kind and detail.get("who", "") == who:
+            return detail
+        if what != kind and detail.get("rule") == BEHIND:
+            break
+    return {}
+
+
+def _held(detail: Mapping[str, Any]) -> Head:
+    return Head(int(detail["number"]), bytes.fromhex(detail["head"])) if detail else Head()
 
 
 def _broken(text: str) -> DataError:
