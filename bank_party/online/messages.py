@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
 
 MOST = 1000  # rows of one request
 
@@ -13,7 +13,17 @@ Id = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Month = Annotated[str, StringConstraints(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
 
 
-Value = Annotated[Any, WithJsonSchema({"type": ["number", "string", "boolean", "null"]})]  # held against the model's column
+def _whole(value: object) -> object:
+    """JSON may name half of a character (\\ud800), which no book holds; pydantic looks for it where text is meant alone."""
+    if not isinstance(value, str | int | float | None):
+        raise ValueError("a value is a number, a text, true, false or null")
+    if isinstance(value, str) and any("\ud800" <= sign <= "\udfff" for sign in value):
+        raise ValueError("a text has half of a character")
+    return value
+
+
+_Value = WithJsonSchema({"type": ["number", "string", "boolean", "null"]})
+Value = Annotated[Any, AfterValidator(_whole), _Value]  # held against the model's column
 Given = Annotated[
     dict[str, Value],
     Field(description="The bank's columns of it by name, all that the model has, as they are now; null where unknown."),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from bank_party.online.book import digest
+from bank_party.online.messages import Asked
 from bank_party.online.service import normalized
 from common.errors import DataError
 from common.rows.ids import normal_ids
@@ -38,3 +43,17 @@ def test_ids_of_a_request_are_those_that_both_companies_compare(ids: list[str]) 
 def test_a_column_of_decisions_as_json_has_it(column: object, values: list[object]) -> None:
     found = _plain(column)
     assert found == values and list(map(type, found)) == list(map(type, values))
+
+
+@pytest.mark.parametrize("value", [r'"mill\ud800"', r'"\udc00"', r'["\ud800"]', '{"a": 1}', "[]"])
+def test_a_value_that_no_book_holds_is_wrong_by_its_field(value: str) -> None:
+    """It was an error of this service, with a traceback in its log, as the request's digest was made."""
+    for body in (
+        f'{{"id": "A", "columns": {{"trade": {value}}}}}',
+        f'{{"rows": [{{"id": "A", "columns": {{"trade": {value}}}}}]}}',
+    ):
+        with pytest.raises(ValidationError) as caught:
+            Asked.model_validate(json.loads(body))
+        assert caught.value.errors()[0]["loc"][-1] == "trade"
+    given = json.loads(r'{"id": "A", "columns": {"trade": "\ud83d\ude00", "debt": 1.5, "late": null, "new": true}}')
+    assert len(digest(Asked.model_validate(given).known_by())) == 32
