@@ -60,13 +60,19 @@ async def align(
 
 async def _match_ids(session: Session, table: FeatureTable, *, domain: bytes, limits: MatchLimits, match: Match) -> Index:
     """The rows whose ids both hold, each of which one row has."""
-    codes = table.ids.used()
-    if len(codes) < table.rows:
-        raise _repeated(table.rows - len(codes))
+    codes = check_once(table)
     row_of = np.empty(len(table.ids.levels), np.int64)
     row_of[table.ids.codes] = np.arange(table.rows)
     found: Index = row_of[codes[await match(session, table.ids.texts(codes), domain=domain, limits=limits)]]
     return found
+
+
+def check_once(table: FeatureTable) -> Index:
+    """The numbers of the ids, ascending, each of which one row has. Raises DataError where one repeats."""
+    codes = table.ids.used()
+    if len(codes) < table.rows:
+        raise _repeated(table.rows - len(codes))
+    return codes
 
 
 async def align_directly(
@@ -95,10 +101,10 @@ async def common_months(session: Session, table: FeatureTable) -> Index:
     return np.flatnonzero((table.periods >= low) & (table.periods <= high))
 
 
-def row_names(table: FeatureTable, rows: Index) -> pa.StringArray:
-    """Each of these rows as one text, distinct where rows are: the id, and the month where there is one."""
+def row_names(table: FeatureTable, rows: Index, *, by_period: bool = True) -> pa.StringArray:
+    """Each of these rows as one text, distinct where rows are: the id, and the month where there is one and rows are by it."""
     ids = table.ids.levels.take(pa.array(table.ids.codes[rows]))
-    if table.periods is None:
+    if table.periods is None or not by_period:
         return ids
     months = pa.array(table.periods[rows]).cast(pa.string())
     named: pa.StringArray = pc.binary_join_element_wise(months, ids, " ")

@@ -39,7 +39,7 @@ from common.rows.given import Given
 from common.rows.origin import Mask
 from common.rows.table import FeatureTable, Index
 from common.stages.ahead import ASKED, scores_ahead, usable
-from common.stages.align import common_months, row_names
+from common.stages.align import check_once, common_months, row_names
 from common.stages.job import Answer, Desk, PartyJob, Remains, Warm
 
 _log = logging.getLogger(__name__)
@@ -74,13 +74,15 @@ async def serve_requests(
 
     read: the files of `table`, as they were before it was read.
 
-    Raises PolicyError once no stock is left that both hold.
+    Raises PolicyError once no stock is left that both hold, DataError where rows are asked for by id and one has several.
     """
     limits = MatchLimits(max_ids=job.home.policy.max_ids, min_matched=1)
-    rows = np.arange(table.rows)
-    if "period" in plan.keys:
+    rows, by_period = np.arange(table.rows), "period" in plan.keys
+    if by_period:
         rows = await common_months(job.session, table)
-    names, scored, given = row_names(table, rows), _Scored(), 0
+    else:
+        await asyncio.to_thread(check_once, table)
+    names, scored, given = row_names(table, rows, by_period=by_period), _Scored(), 0
     async with AsyncExitStack() as stack:
         supply = _Supply(job, plan, model, stack)
         if job.party is Party.GRID:

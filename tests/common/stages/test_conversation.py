@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from common.disk.scratch import Scratch
-from common.errors import PolicyError
+from common.errors import DataError, PolicyError
 from common.learn.linear.half import ClosedModel
 from common.mpc.correlations.dealt import DealtCorrelations
 from common.mpc.session import Kind, Session
@@ -25,6 +26,7 @@ from tests.common.learn.linear.test_score import BITS, models, rows
 from tests.common.wire.streams import duplex
 from tests.peers import ALL, Trio, coordinate
 
+Change = Callable[[Party, FeatureTable], FeatureTable]
 HELD, STOCK = 40, 60  # rows of the grid; of a stock
 REFUSED = {"F3", "F7"}  # by the grid's books
 OVER = "F9"  # by the bank's rates
@@ -86,9 +88,12 @@ def job(party: Party, session: Session, desk: Seat | None, charged: list[str]) -
 
 
 async def converse(
-    requests: Sequence[Sequence[str]], monkeypatch: pytest.MonkeyPatch
+    requests: Sequence[Sequence[str]], monkeypatch: pytest.MonkeyPatch, change: Change = lambda party, table: table
 ) -> tuple[Seat, list[str], dict[Party, list[Any]], Any]:
-    """What the desk heard, which rows the grid charged, the messages of each side, and u of the rows in the clear."""
+    """What the desk heard, which rows the grid charged, the messages of each side, and u of the rows in the clear.
+
+    change: of each side's rows, before the session begins.
+    """
     halves, u = models()
     ends = dict(zip(Party, duplex(), strict=True))
     written: dict[Party, list[Any]] = {party: [] for party in Party}
@@ -114,7 +119,8 @@ async def converse(
         by[at] = stock
         session = Session(at, channels[at], allowed=ALL)
         table = rows(at).take(np.arange(HELD)) if at is Party.GRID else rows(at)
-        await asked.serve_requests(job(at, session, desk if at is Party.BANK else None, charged), plan, halves[at], table, ())
+        own = job(at, session, desk if at is Party.BANK else None, charged)
+        await asked.serve_requests(own, plan, halves[at], change(at, table), ())
 
     by: dict[Party, Any] = {}
 
@@ -150,6 +156,32 @@ async def test_a_request_by_a_linear_model_is_one_message_each_way(monkeypatch: 
     assert len(grid) == 5  # one message a request, the last of the grid's
     assert written[Party.GRID][-5:] == grid
     assert [remains.rows for _, remains in desk.heard] == [59, 55, 54, 53, 53, 51]  # a mask for each row asked for
+
+
+@pytest.mark.parametrize("dated", [(Party.GRID,), (Party.BANK,), tuple(Party)])
+async def test_rows_that_are_asked_for_by_id_are_found_where_a_dataset_has_months(
+    dated: tuple[Party, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Months were part of what rows were called at the side that has them: it held none that was asked for, and said so."""
+
+    def months(party: Party, table: FeatureTable) -> FeatureTable:
+        when = 24_290 + np.arange(table.rows, dtype=np.int32) % (2 + party.index)
+        return replace(table, periods=when) if party in dated else table
+
+    desk, charged, _, u = await converse([["F0", "F5"]], monkeypatch, months)
+    ((answers, _),) = desk.heard
+    assert charged == ["F0", "F5"] and not any(answer.refused for answer in answers)
+    assert [answer.decided["u"] for answer in answers] == pytest.approx(u[[0, 5]], abs=1.5 * 2.0**-BITS + 0.005)
+
+
+async def test_rows_that_repeat_an_id_are_not_asked_for_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def twice(party: Party, table: FeatureTable) -> FeatureTable:
+        if party is Party.BANK:
+            return table
+        return replace(table.take(np.arange(10) // 2), periods=24_290 + np.arange(10, dtype=np.int32) % 2)
+
+    with pytest.raises(DataError, match="5 rows repeat an id, and the plan aligns by id alone"):
+        await converse([["F0"]], monkeypatch, twice)
 
 
 def _asked(message: Any) -> bool:
